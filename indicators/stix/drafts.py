@@ -1,0 +1,73 @@
+"""The typed, frozen values that leave the parser: past it nobody reads raw JSON again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class TokenValue:
+    """One normalised value that an indicator matches on.
+
+    `domain` names what is compared ("email", "net", "domain-name:value" …); values match only when
+    domain, scheme, key_epoch and value are equal. `scheme` is "clear" for what may travel in clear.
+    """
+
+    domain: str
+    scheme: str
+    key_epoch: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One STIX object as read from a batch: the producer's exact bytes and what was extracted from them."""
+
+    index: int
+    raw: bytes
+    data: Mapping[str, Any]
+    stix_id: str
+    stix_type: str
+    version: str | None  # `modified`, else `created`, as written; None where the type has neither
+    created: datetime | None
+    modified: datetime | None  # `modified`, else `created`: microseconds, UTC
+    revoked: bool = False
+    created_by_ref: str | None = None
+    title: str = ""
+    tlp: str | None = None  # strictest marking: clear, green, amber, amber+strict, red; None if unmarked
+    kind: str | None = None
+    subkind: str | None = None
+    severity: str | None = None
+    confidence: int | None = None
+    pattern_type: str | None = None
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    tokens: tuple[TokenValue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An object that may not enter: a stable code, the field (JSON pointer inside the object), the rule in words."""
+
+    code: str
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """An object that waits for its own partner to mend it: same fields as a refusal."""
+
+    code: str
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An element of a batch that did not become a draft; `stix_id` where one could be read."""
+
+    index: int
+    stix_id: str | None
+    refusal: Refusal
