@@ -57,6 +57,14 @@ class NotFound(ExchangeError):
     default_code = "not-found"
 
 
+class MethodNotAllowed(ExchangeError):
+    """The resource knows no such method."""
+
+    status = 405
+    title = "Method not allowed"
+    default_code = "method-not-allowed"
+
+
 class NotAcceptable(ExchangeError):
     """No representation that the client accepts."""
 

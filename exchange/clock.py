@@ -1,0 +1,13 @@
+"""The one clock: everything that asks for the time asks here, so that tests can hold it still."""
+
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """The present moment, timezone-aware, in UTC."""
+    return datetime.now(tz=UTC)
+
+
+def rfc3339(moment: datetime) -> str:
+    """Render as RFC 3339 with six digits and `Z`, as STIX 2.1 §3.2 and TAXII 2.1 §1.5 write timestamps."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

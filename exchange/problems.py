@@ -1,0 +1,167 @@
+"""One table from what happened to what the client reads: problem+json (RFC 9457), or a page in the portal.
+
+TAXII renders the same errors in its own form (`indicators.taxii`). Nothing else turns an exception into an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from rest_framework import exceptions as drf
+from rest_framework.response import Response
+from structlog import get_logger
+from structlog.contextvars import get_contextvars
+
+from exchange import errors
+
+log = get_logger()
+
+#: Paths that machines read; every other path is the portal's and gets a page.
+_MACHINE_PATHS = ("/api/", "/taxii2/", "/livez", "/readyz", "/metrics", "/schemas/")
+
+_DRF: tuple[tuple[type[drf.APIException], Callable[[str], errors.ExchangeError]], ...] = (
+    (drf.NotAuthenticated, lambda detail: errors.Unauthenticated("Send an API key: 'Authorization: Bearer <key>'.")),
+    (drf.AuthenticationFailed, lambda detail: errors.Unauthenticated(detail)),
+    (drf.PermissionDenied, lambda detail: errors.Forbidden(detail)),
+    (drf.NotFound, lambda detail: errors.NotFound()),
+    (drf.NotAcceptable, lambda detail: errors.NotAcceptable(detail)),
+    (drf.UnsupportedMediaType, lambda detail: errors.UnsupportedMedia("This media type is not read here.")),
+    (drf.ParseError, lambda detail: errors.Malformed("The body cannot be read as JSON.", code="malformed-json")),
+)
+
+
+def problem(error: errors.ExchangeError) -> dict[str, Any]:
+    """The problem document of an error."""
+    document: dict[str, Any] = {
+        "type": f"urn:exchange:problem:{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "request_id": get_contextvars().get("request_id", ""),
+    }
+    if error.at is not None:
+        document["errors"] = [{"code": error.code, "field": error.at, "message": error.detail}]
+    return document
+
+
+def headers(error: errors.ExchangeError) -> dict[str, str]:
+    """The headers that belong to an error."""
+    if isinstance(error, errors.TooMany):
+        return {"Retry-After": str(error.retry_after_s)}
+    if isinstance(error, errors.Unauthenticated):
+        return {"WWW-Authenticate": 'Bearer realm="exchange", Basic realm="exchange"'}
+    return {}
+
+
+def answer(error: errors.ExchangeError) -> HttpResponse:
+    """An error as problem+json."""
+    return HttpResponse(
+        orjson.dumps(problem(error)),
+        status=error.status,
+        content_type="application/problem+json",
+        headers=headers(error),
+    )
+
+
+def expected(raised: Exception) -> errors.ExchangeError | None:
+    """The error of ours that an exception amounts to, or None for a fault of ours."""
+    if isinstance(raised, errors.ExchangeError):
+        return raised
+    if isinstance(raised, Http404):
+        return errors.NotFound()
+    if isinstance(raised, PermissionDenied):
+        return errors.Forbidden()
+    if isinstance(raised, RequestDataTooBig):
+        return errors.TooLarge()
+    if isinstance(raised, drf.Throttled):
+        return errors.TooMany(retry_after_s=int(raised.wait or 1) + 1)
+    if isinstance(raised, drf.MethodNotAllowed):
+        return errors.MethodNotAllowed()
+    if isinstance(raised, drf.ValidationError):
+        return errors.Refused(_first_message(raised.detail), code="invalid", at=_first_field(raised.detail))
+    for kind, make in _DRF:
+        if isinstance(raised, kind):
+            return make(str(raised.detail))
+    return None
+
+
+def drf_handler(raised: Exception, context: dict[str, Any]) -> Response | HttpResponse | None:
+    """DRF's exception handler: everything expected as problem+json, everything else to Django's 500."""
+    error = expected(raised)
+    if error is None:
+        return None
+    response = answer(error)
+    if isinstance(raised, drf.MethodNotAllowed):
+        response["Allow"] = ", ".join(context["view"].allowed_methods)
+    return response
+
+
+class ProblemMiddleware:
+    """Renders what plain Django views raise; a fault of ours is logged and says nothing but its request id."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Hand the request on."""
+        return self._get_response(request)
+
+    def process_exception(self, request: HttpRequest, raised: Exception) -> HttpResponse | None:
+        """Answer for an exception of a view."""
+        error = expected(raised)
+        if error is None:
+            log.exception("request.failed", path=request.path)
+            error = errors.ExchangeError("Something went wrong on our side. Quote the request id.")
+        return _render(request, error)
+
+
+def handler400(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's 400."""
+    return _render(request, errors.Malformed())
+
+
+def handler403(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's 403."""
+    return _render(request, errors.Forbidden())
+
+
+def handler404(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's 404."""
+    return _render(request, errors.NotFound())
+
+
+def handler500(request: HttpRequest) -> HttpResponse:
+    """Django's 500."""
+    return _render(request, errors.ExchangeError("Something went wrong on our side. Quote the request id."))
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's answer to a form without its token."""
+    return _render(request, errors.Forbidden("The form has expired; load the page again.", code="csrf"))
+
+
+def _render(request: HttpRequest, error: errors.ExchangeError) -> HttpResponse:
+    if request.path.startswith(_MACHINE_PATHS):
+        return answer(error)
+    context = {"problem": problem(error)}
+    return render(request, "exchange/problem.html", context, status=error.status)
+
+
+def _first_message(detail: Any) -> str:
+    while isinstance(detail, dict | list) and detail:
+        detail = next(iter(detail.values())) if isinstance(detail, dict) else detail[0]
+    return str(detail)
+
+
+def _first_field(detail: Any) -> str | None:
+    path = ""
+    while isinstance(detail, dict) and detail:
+        name, detail = next(iter(detail.items()))
+        path += f"/{name}"
+    return path or None

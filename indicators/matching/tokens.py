@@ -1,0 +1,57 @@
+"""Link indicators of different partners that carry the same token. The only writer of Match."""
+
+from django.db import connection
+
+from exchange.celery import app
+from indicators import following
+
+_PAGE = 1_000
+
+
+def find(*, after: int, limit: int = _PAGE) -> int:
+    """Match the objects of the next `limit` changes after place `after`; yields the place reached.
+
+    A new indicator is linked to the newest one of each other publisher that has the token, so that one
+    publisher's many repetitions of a value cannot multiply links.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_FIND, {"after": after, "limit": limit})
+        (reached,) = cursor.fetchone()
+    return after if reached is None else int(reached)
+
+
+# Data-modifying parts of a WITH run to completion whether or not they are read.
+_FIND = """
+WITH page AS (
+    SELECT seq, object_id, op FROM indicators_change WHERE seq > %(after)s ORDER BY seq LIMIT %(limit)s
+), pairs AS (
+    SELECT DISTINCT ON (mine.id, mine.domain, theirs.publisher_id)
+           mine.object_id AS one, theirs.object_id AS other, mine.domain
+    FROM page
+    JOIN indicators_stixobject o ON o.id = page.object_id AND o.latest AND NOT o.revoked
+    JOIN indicators_token mine ON mine.object_id = o.id
+    JOIN indicators_token theirs
+      ON hashtextextended(theirs.value, 0) = hashtextextended(mine.value, 0) AND theirs.domain = mine.domain
+     AND theirs.value = mine.value AND theirs.scheme = mine.scheme AND theirs.key_epoch = mine.key_epoch
+     AND theirs.publisher_id <> mine.publisher_id
+    JOIN indicators_stixobject p ON p.id = theirs.object_id AND p.latest AND NOT p.revoked
+    WHERE page.op = 'upsert'
+    ORDER BY mine.id, mine.domain, theirs.publisher_id, theirs.object_id DESC
+), linked AS (
+    INSERT INTO indicators_match (left_id, right_id, basis, domain)
+    SELECT DISTINCT least(one, other), greatest(one, other), 'token', domain FROM pairs
+    ON CONFLICT DO NOTHING
+)
+SELECT max(seq) FROM page
+"""
+
+
+def hint() -> None:
+    """Ask a worker to look at the log; to be called after the commit."""
+    catch_up.delay()
+
+
+@app.task(name="indicators.matching.catch_up")
+def catch_up() -> None:
+    """Match everything that has not been matched yet."""
+    following.follow("matching.tokens", lambda after: find(after=after))

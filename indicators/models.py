@@ -1,0 +1,305 @@
+"""What is shared and how it moves: objects, tokens, the change log, matches, feeds, deliveries.
+
+One writer a table: `publishing` (with `storing` and `changes`) writes Batch, StixObject, Token, Quarantined,
+SharedId and Change; `matching` writes Match; `subscribing` writes Feed and Subscription; `notifying` writes
+Delivery; whoever follows the log writes its own Progress.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector, SearchVectorField
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from exchange import clock
+from partners.models import Partner
+from partners.sharing import OwnedManager, Shared, SharedManager
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class StixObject(Shared):
+    """One version of one STIX object as one publisher holds it: the exact bytes and what was read from them.
+
+    Ids are held per publisher: the same id from two partners is two holdings that know nothing of each other.
+    `latest` marks the newest version of a holding.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    stix_id = models.CharField(max_length=300)
+    stix_type = models.CharField(max_length=250)
+    version = models.CharField(max_length=60, null=True, help_text="`modified`, else `created`, as written.")
+    created = models.DateTimeField(null=True)
+    modified = models.DateTimeField(null=True)
+    revoked = models.BooleanField(default=False)
+    latest = models.BooleanField(default=True)
+    body = models.TextField(help_text="The producer's bytes, UTF-8.")
+    sha256 = models.BinaryField(max_length=32)
+    title = models.CharField(max_length=300)
+    created_by_ref = models.CharField(max_length=300, null=True)
+    pattern_type = models.CharField(max_length=60, null=True)
+    kind = models.CharField(max_length=40, null=True)
+    subkind = models.CharField(max_length=40, null=True)
+    severity = models.CharField(max_length=20, null=True)
+    confidence = models.SmallIntegerField(null=True)
+    valid_from = models.DateTimeField(null=True)
+    valid_until = models.DateTimeField(null=True)
+    expired_at = models.DateTimeField(null=True, help_text="When its end of validity was told to its readers.")
+    stored_at = models.DateTimeField(db_default=Now())
+    search = models.GeneratedField(
+        expression=SearchVector("title", config="simple"), output_field=SearchVectorField(), db_persist=True
+    )
+
+    objects: SharedManager[StixObject] = SharedManager()
+    unrestricted: models.Manager[StixObject] = models.Manager()
+
+    class Meta(Shared.Meta):
+        constraints = [
+            models.UniqueConstraint(
+                fields=["publisher", "stix_id", "modified"],
+                nulls_distinct=False,
+                name="one_row_per_version_of_a_holding",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["stix_id"], name="object_by_stix_id"),
+            models.Index(fields=["audience", "-id"], name="object_by_audience"),
+            models.Index(
+                fields=["valid_until"], condition=Q(latest=True, expired_at=None), name="object_by_end_of_validity"
+            ),
+            GinIndex(fields=["search"], name="object_search"),
+        ]
+
+    def is_live(self, moment: datetime) -> bool:
+        """Whether a blocklist may carry it: the newest version, not revoked, not past its validity."""
+        return self.latest and not self.revoked and (self.valid_until is None or self.valid_until > moment)
+
+
+class Token(models.Model):
+    """A value that an indicator matches on: keyed, or clear where the vocabulary lets it travel in clear."""
+
+    id = models.BigAutoField(primary_key=True)
+    object = models.ForeignKey(StixObject, on_delete=models.CASCADE, related_name="tokens")
+    publisher = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    domain = models.CharField(max_length=80)
+    scheme = models.CharField(max_length=40)
+    key_epoch = models.CharField(max_length=40, default="")
+    value = models.CharField(max_length=2048)
+
+    objects: SharedManager[Token] = SharedManager("object__audience")
+    unrestricted: models.Manager[Token] = models.Manager()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        indexes = [
+            # Values may be longer than a B-tree entry: the index holds their hash, the query compares both.
+            models.Index(
+                models.Func(F("value"), function="hashtextextended", template="hashtextextended(%(expressions)s, 0)"),
+                "domain",
+                name="token_by_value",
+            )
+        ]
+
+
+class SharedId(models.Model):
+    """A STIX id that more than one publisher holds: the rare ids for which a reader must choose."""
+
+    stix_id = models.CharField(max_length=300, primary_key=True)
+
+
+class Change(Shared):
+    """One row of the append-only log. `seq` and `date_added` grow in commit order, without gaps or ties.
+
+    `audience` is who is told; for a `remove` that follows a narrowing it is the audience that was lost.
+    """
+
+    class Op(models.TextChoices):
+        REMOVE = "remove", "Remove"
+        UPSERT = "upsert", "Upsert"
+
+    class Reason(models.TextChoices):
+        EXPIRED = "expired", "Expired"
+        NARROWED = "narrowed", "Audience narrowed"
+        PUBLISHED = "published", "Published"
+        REVISED = "revised", "Revised"
+        REVOKED = "revoked", "Revoked"
+        WITHDRAWN = "withdrawn", "Withdrawn"
+
+    seq = models.BigIntegerField(primary_key=True)
+    date_added = models.DateTimeField(unique=True)
+    op = models.CharField(max_length=6, choices=Op)
+    reason = models.CharField(max_length=10, choices=Reason)
+    object = models.ForeignKey(StixObject, on_delete=models.PROTECT, related_name="changes")
+
+    objects: SharedManager[Change] = SharedManager("audience", "object__audience")
+    unrestricted: models.Manager[Change] = models.Manager()
+
+    class Meta(Shared.Meta):
+        indexes = [models.Index(fields=["audience", "seq"], name="change_by_audience")]
+
+
+class Batch(models.Model):
+    """One push and its answer: what a retry is answered with, and a TAXII status resource reads."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="batches")
+    actor = models.CharField(max_length=80)
+    idempotency_key = models.CharField(max_length=128, null=True)
+    request_digest = models.BinaryField(max_length=32)
+    received_at = models.DateTimeField(default=clock.now)
+    counts = models.JSONField()
+    results = models.TextField(help_text="The JSON array of per-object results, as it was answered.")
+
+    objects: OwnedManager[Batch] = OwnedManager()
+    unrestricted: models.Manager[Batch] = models.Manager()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [
+            models.UniqueConstraint(fields=["partner", "idempotency_key"], name="one_batch_per_idempotency_key")
+        ]
+        indexes = [models.Index(fields=["partner", "-received_at"], name="batch_by_partner_and_time")]
+
+
+class Quarantined(models.Model):
+    """An object that tripped a scan and waits for its own partner to mend it; nobody else ever sees it."""
+
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="quarantined")
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="quarantined")
+    stix_id = models.CharField(max_length=300)
+    body = models.TextField()
+    code = models.CharField(max_length=60)
+    field = models.CharField(max_length=300)
+    message = models.TextField()
+    at = models.DateTimeField(default=clock.now)
+
+    objects: OwnedManager[Quarantined] = OwnedManager()
+    unrestricted: models.Manager[Quarantined] = models.Manager()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+
+
+class Match(models.Model):
+    """That indicators of two partners carry the same token. Seen only by those who may see both.
+
+    `left` is the object with the smaller key, so a pair is one row.
+    """
+
+    class Basis(models.TextChoices):
+        TOKEN = "token", "Same token"  # noqa: S105 - a kind of evidence, not a secret
+
+    id = models.BigAutoField(primary_key=True)
+    left = models.ForeignKey(StixObject, on_delete=models.CASCADE, related_name="matches_as_left")
+    right = models.ForeignKey(StixObject, on_delete=models.CASCADE, related_name="matches_as_right")
+    basis = models.CharField(max_length=12, choices=Basis, default=Basis.TOKEN)
+    domain = models.CharField(max_length=80)
+    found_at = models.DateTimeField(db_default=Now())
+
+    objects: SharedManager[Match] = SharedManager("left__audience", "right__audience")
+    unrestricted: models.Manager[Match] = models.Manager()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [
+            models.UniqueConstraint(fields=["left", "right", "basis", "domain"], name="one_match_per_pair_and_basis"),
+            models.CheckConstraint(condition=Q(left__lt=F("right")), name="left_is_the_smaller_key"),
+        ]
+
+
+class Feed(models.Model):
+    """A saved filter over what its owner may see."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="feeds")
+    name = models.CharField(max_length=120)
+    filter = models.JSONField(default=dict, help_text="A `feeds.filters.Filter`, as JSON.")
+    created_at = models.DateTimeField(default=clock.now)
+
+    objects: OwnedManager[Feed] = OwnedManager()
+    unrestricted: models.Manager[Feed] = models.Manager()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [models.UniqueConstraint(fields=["partner", "name"], name="one_feed_per_name_and_partner")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Subscription(models.Model):
+    """A feed and the address that is told of its changes. `seq` is its place in the log."""
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "Active"
+        DEAD = "dead", "Given up"
+        PAUSED = "paused", "Paused"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="subscriptions")
+    feed = models.ForeignKey(Feed, on_delete=models.PROTECT, related_name="subscriptions", null=True)
+    url = models.URLField(max_length=1000)
+    secret = models.CharField(max_length=120, help_text="Signs the webhooks; the receiver holds the same.")
+    state = models.CharField(max_length=8, choices=State, default=State.ACTIVE)
+    seq = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField(default=clock.now)
+
+    objects: OwnedManager[Subscription] = OwnedManager()
+    unrestricted: models.Manager[Subscription] = models.Manager()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+
+
+class Delivery(models.Model):
+    """One message to one subscription, with its attempts. The row is the queue: claimed by a conditional UPDATE.
+
+    It names changes by their place in the log (`first_seq`..`last_seq`); the message is written when it is
+    sent, after asking again what the partner may see.
+    """
+
+    class State(models.TextChoices):
+        DEAD = "dead", "Given up"
+        DELIVERED = "delivered", "Delivered"
+        DUE = "due", "Due"
+        SENDING = "sending", "Sending"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="deliveries")
+    first_seq = models.BigIntegerField()
+    last_seq = models.BigIntegerField()
+    changes = models.IntegerField(help_text="How many changes the message told of.")
+    state = models.CharField(max_length=10, choices=State, default=State.DUE)
+    attempts = models.SmallIntegerField(default=0)
+    due_at = models.DateTimeField(default=clock.now)
+    claimed_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=clock.now)
+    finished_at = models.DateTimeField(null=True)
+    status_code = models.SmallIntegerField(null=True)
+    outcome = models.CharField(max_length=200, default="", help_text="Of the last attempt, in words.")
+
+    objects: OwnedManager[Delivery] = OwnedManager()
+    unrestricted: models.Manager[Delivery] = models.Manager()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(state="due"), name="delivery_due"),
+            models.Index(fields=["claimed_until"], condition=Q(state="sending"), name="delivery_claimed"),
+            models.Index(fields=["subscription", "-created_at"], name="delivery_by_subscription"),
+        ]
+
+
+class Progress(models.Model):
+    """How far a follower of the log has come, so that work whose hint was lost is found again."""
+
+    name = models.CharField(max_length=60, primary_key=True)
+    seq = models.BigIntegerField(default=0)

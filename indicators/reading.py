@@ -1,0 +1,249 @@
+"""The one way out for objects: pages, look-ups, search, counts and matches, each starting at the visibility rule.
+
+What is served are the publisher's bytes as they came (`body`); nothing is rebuilt. Places in the log are given to
+callers as integers and leave the house only inside sealed cursors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from django.db import connection
+
+from exchange.errors import NotFound
+from indicators import changes
+from indicators.feeds.filters import Filter
+from indicators.models import Match, Quarantined, StixObject
+from partners.sharing import Viewer, audience_ids
+
+Versions = Literal["last", "first", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a reader asks for: a filter and what a single request adds to it."""
+
+    filter: Filter = Filter()
+    stix_ids: tuple[str, ...] = ()
+    versions: Versions = "last"
+    added_after: datetime | None = None
+    own: bool = False  # only what the viewer itself published
+    once: bool = False  # one row per id and version, the first that the viewer may see, whoever published it
+    words: str = ""  # full-text search in titles, or a whole id or value
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One version of one object, as one publisher says it."""
+
+    seq: int
+    date_added: datetime
+    object_id: int
+    stix_id: str
+    stix_type: str
+    version: str | None
+    modified: datetime | None
+    revoked: bool
+    latest: bool
+    title: str
+    kind: str | None
+    subkind: str | None
+    severity: str | None
+    confidence: int | None
+    valid_from: datetime | None
+    valid_until: datetime | None
+    publisher_id: UUID
+    publisher_name: str
+    publisher_slug: str
+    tlp: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some statements in log order, the place to go on from, and whether there is more."""
+
+    statements: list[Statement]
+    reached: int
+    more: bool
+
+
+def page(viewer: Viewer, wanted: Selection, *, after: int = 0, limit: int) -> Page:
+    """Oldest first, from place `after` on: at most `limit` statements. Two queries."""
+    return _page(viewer, wanted, limit=limit, after=after, bound="seq > %(after)s", order="ASC")
+
+
+def newest(viewer: Viewer, wanted: Selection, *, before: int | None = None, limit: int) -> Page:
+    """Newest first, from before place `before`: at most `limit` statements. Two queries."""
+    bound = "seq < %(after)s" if before is not None else "TRUE"
+    return _page(viewer, wanted, limit=limit, after=before or 0, bound=bound, order="DESC")
+
+
+def statements(viewer: Viewer, stix_id: str, *, versions: Versions = "last") -> list[Statement]:
+    """What the viewer may see under one id: a statement per publisher (and version). Raises NotFound if nothing."""
+    found = page(viewer, Selection(stix_ids=(stix_id,), versions=versions), limit=1_000).statements
+    if not found:
+        raise NotFound
+    return found
+
+
+def counts_by_kind(viewer: Viewer) -> dict[str, int]:
+    """How many newest versions of each kind (of indicator) or type the viewer may see."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(kind, stix_type), count(*) FROM indicators_stixobject"
+            " WHERE audience_id = ANY(%s) AND latest AND NOT revoked GROUP BY 1 ORDER BY 2 DESC, 1",
+            [audience_ids(viewer)],
+        )
+        return dict(cursor.fetchall())
+
+
+def matches(viewer: Viewer, *, before: int | None = None, limit: int, object_ids: Sequence[int] = ()) -> list[Match]:
+    """Newest first: links of which the viewer may see both ends, each end in its newest version."""
+    found = Match.objects.visible_to(viewer).filter(left__latest=True, right__latest=True)
+    if before is not None:
+        found = found.filter(pk__lt=before)
+    if object_ids:
+        found = found.filter(left__in=object_ids) | found.filter(right__in=object_ids)
+    ends = ("left__publisher", "right__publisher", "left__audience", "right__audience")
+    return list(found.select_related(*ends).defer("left__body", "right__body").order_by("-pk")[:limit])
+
+
+def quarantined(viewer: Viewer, *, limit: int = 100) -> list[Quarantined]:
+    """What waits for the viewer's own partner to mend it, newest first."""
+    return list(Quarantined.objects.of(viewer).order_by("-at", "-pk")[:limit])
+
+
+def object_count_by_kind() -> dict[str, int]:
+    """For the operator's metrics only: newest versions of each kind, over all publishers, without content."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(kind, 'other'), count(*) FROM indicators_stixobject WHERE latest GROUP BY 1 ORDER BY 1"
+        )
+        return dict(cursor.fetchall())
+
+
+def _page(viewer: Viewer, wanted: Selection, *, limit: int, after: int, bound: str, order: str) -> Page:
+    audiences = audience_ids(viewer, own=wanted.own)
+    if not audiences:
+        return Page([], reached=after, more=False)
+    conditions, parameters = _conditions(wanted)
+    parameters |= {"audiences": audiences, "after": after, "limit": limit + 1}
+    if wanted.stix_ids or wanted.words:
+        source = _FROM_OBJECTS.format(bound=bound, conditions=conditions)
+    else:
+        source = _FROM_LOG.format(branches=changes.branches(audiences, bound=bound), conditions=conditions)
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_COLUMNS} {source} ORDER BY c.seq {order} LIMIT %(limit)s", parameters)
+        rows = cursor.fetchall()
+    found = [Statement(*row) for row in rows[:limit]]
+    return Page(found, reached=found[-1].seq if found else after, more=len(rows) > limit)
+
+
+def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
+    """Conditions on the object `o` and the change `c` that brought it in."""
+    sql, parameters = wanted.filter.sql("o")
+    conditions = [sql]
+    if wanted.versions == "last":
+        conditions.append("AND o.latest")
+    elif wanted.versions == "first":
+        conditions.append(_IS_FIRST)
+    if wanted.once:
+        conditions.append(_IS_SERVED_ONCE if wanted.versions != "last" else _IS_SERVED_ONCE_AS_LAST)
+    if wanted.added_after is not None:
+        conditions.append("AND c.date_added > %(added_after)s")
+        parameters["added_after"] = wanted.added_after
+    if wanted.stix_ids:
+        conditions.append("AND o.stix_id = ANY(%(stix_ids)s)")
+        parameters["stix_ids"] = list(wanted.stix_ids)
+    if wanted.words:
+        conditions.append(_HAS_WORDS)
+        parameters["words"] = wanted.words
+    return " ".join(conditions), parameters
+
+
+_COLUMNS = """
+SELECT c.seq, c.date_added, o.id, o.stix_id, o.stix_type, o.version, o.modified, o.revoked, o.latest, o.title, o.kind,
+       o.subkind, o.severity, o.confidence, o.valid_from, o.valid_until, o.publisher_id, p.name, p.slug, a.tlp, o.body
+"""
+
+# A version enters the log once: by its upsert or, if it is a revocation, by its remove.
+_ENTERED = "(c.op = 'upsert' OR c.reason = 'revoked')"
+
+_FROM_LOG = (
+    """
+FROM ({branches}) c
+CROSS JOIN LATERAL (
+    SELECT o.* FROM indicators_stixobject o
+    WHERE o.id = c.object_id AND o.audience_id = ANY(%(audiences)s) AND """
+    + _ENTERED
+    + """ {conditions}
+    LIMIT 1
+) o
+JOIN partners_partner p ON p.id = o.publisher_id JOIN partners_audience a ON a.id = o.audience_id
+"""
+)
+
+_FROM_OBJECTS = (
+    """
+FROM indicators_stixobject o
+JOIN indicators_change c ON c.object_id = o.id AND """
+    + _ENTERED
+    + """ AND {bound}
+JOIN partners_partner p ON p.id = o.publisher_id JOIN partners_audience a ON a.id = o.audience_id
+WHERE o.audience_id = ANY(%(audiences)s) {conditions}
+"""
+)
+
+_IS_FIRST = """
+AND NOT EXISTS (SELECT FROM indicators_stixobject f WHERE f.stix_id = o.stix_id AND f.publisher_id = o.publisher_id
+                AND f.audience_id = ANY(%(audiences)s) AND f.modified < o.modified)
+"""
+
+# Only an id that several publishers hold needs the look at the others' versions.
+_OTHERS = """
+AND NOT (EXISTS (SELECT FROM indicators_sharedid s WHERE s.stix_id = o.stix_id) AND EXISTS (
+    SELECT FROM indicators_stixobject t JOIN indicators_change tc ON tc.object_id = t.id
+     AND (tc.op = 'upsert' OR tc.reason = 'revoked')
+    WHERE t.stix_id = o.stix_id AND t.publisher_id <> o.publisher_id AND t.audience_id = ANY(%(audiences)s)
+      AND {better}))
+"""
+_IS_SERVED_ONCE = _OTHERS.format(better="t.modified IS NOT DISTINCT FROM o.modified AND tc.seq < c.seq")
+_IS_SERVED_ONCE_AS_LAST = _OTHERS.format(
+    better="t.latest AND (t.modified > o.modified OR (t.modified IS NOT DISTINCT FROM o.modified AND tc.seq < c.seq))"
+)
+
+_HAS_WORDS = """
+AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR o.stix_id = %(words)s OR o.id IN (
+    SELECT w.object_id FROM indicators_token w
+    WHERE hashtextextended(w.value, 0) = hashtextextended(%(words)s, 0) AND w.value = %(words)s))
+"""
+
+
+def merged(found: Sequence[Statement]) -> list[tuple[Statement, list[Statement]]]:
+    """Statements with equal bytes as one, with all who say it; those that differ stay apart."""
+    by_bytes: dict[tuple[str, str], list[Statement]] = {}
+    for statement in found:
+        by_bytes.setdefault((statement.stix_id, statement.body), []).append(statement)
+    return [(same[0], same) for same in by_bytes.values()]
+
+
+def own_object(viewer: Viewer, stix_id: str) -> Statement:
+    """The newest version of what the viewer itself published under an id. Raises NotFound."""
+    wanted = Selection(stix_ids=(stix_id,), own=True)
+    found = page(viewer, wanted, limit=1).statements
+    if not found:
+        raise NotFound
+    return found[0]
+
+
+def by_key(viewer: Viewer, object_id: int) -> StixObject:
+    """One stored version by its internal key. Raises NotFound."""
+    found = StixObject.objects.visible_to(viewer).filter(pk=object_id).first()
+    if found is None:
+        raise NotFound
+    return found

@@ -1,0 +1,165 @@
+"""From a credential to a Viewer, the same way on every surface."""
+
+import base64
+import binascii
+import hmac
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Q
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from structlog.contextvars import bind_contextvars
+
+from exchange import clock
+from exchange.errors import Unauthenticated
+from partners import keys
+from partners.models import ApiKey, Membership, Partner, User
+from partners.scopes import RECIPIENT_SCOPES, ROLE_SCOPES, Role, Scope
+from partners.sharing import Viewer
+from partners.tlp import Tlp
+
+_LAST_USE_GRAIN = timedelta(minutes=1)
+
+
+def viewer_of_key(presented: str) -> Viewer:
+    """The viewer that a presented API key stands for: one query.
+
+    Raises Unauthenticated, always in the same words, for a key that is malformed, unknown, expired or revoked
+    and for one whose partner is not active.
+    """
+    public_id = keys.public_id_of(presented)
+    if public_id is None:
+        raise _unknown_key()
+    moment = clock.now()
+    key = (
+        ApiKey.objects.filter(public_id=public_id, revoked_at=None, expires_at__gt=moment)
+        .filter(partner__state=Partner.State.ACTIVE)
+        .annotate(group_ids=_open_groups("partner_id"))
+        .select_related("partner")
+        .first()
+    )
+    if key is None or not hmac.compare_digest(bytes(key.digest), keys.digest(presented)):
+        raise _unknown_key()
+    stale = moment - _LAST_USE_GRAIN
+    if key.last_used_at is None or key.last_used_at < stale:
+        ApiKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=stale), pk=key.pk).update(last_used_at=moment)
+    scopes = frozenset(Scope(scope) for scope in key.scopes)
+    return _viewer(key.partner, group_ids=key.group_ids, scopes=scopes, actor=f"key:{key.public_id}")
+
+
+def viewer_of_user(user: User) -> Viewer:
+    """The viewer that a signed-in person is. Raises Unauthenticated if the partner is not active."""
+    partner = (
+        Partner.objects.filter(pk=user.partner_id, state=Partner.State.ACTIVE)
+        .annotate(group_ids=_open_groups("pk"))
+        .first()
+    )
+    if partner is None or not user.is_active:
+        raise Unauthenticated("Sign in again.")
+    return _viewer(partner, group_ids=partner.group_ids, scopes=ROLE_SCOPES[Role(user.role)], actor=f"user:{user.pk}")
+
+
+def viewer_of_partner(partner_id: Any) -> Viewer | None:
+    """The viewer that background work reads as, on behalf of a partner; None if the partner is not active."""
+    partner = (
+        Partner.objects.filter(pk=partner_id, state=Partner.State.ACTIVE)
+        .annotate(group_ids=_open_groups("pk"))
+        .first()
+    )
+    if partner is None:
+        return None
+    return _viewer(partner, group_ids=partner.group_ids, scopes=frozenset({Scope.READ}), actor="system")
+
+
+def key_in(header: str) -> str | None:
+    """The key in an Authorization header: Bearer, or Basic with any user name and the key as the password.
+
+    None where there is no header. Raises Unauthenticated for a scheme or encoding that is not understood.
+    """
+    if not header:
+        return None
+    scheme, _, credentials = header.partition(" ")
+    if scheme.lower() == "bearer":
+        return credentials.strip()
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(credentials.strip(), validate=True).decode().partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            raise _unknown_key() from None
+    raise _unknown_key()
+
+
+def viewer_of_request(request: HttpRequest) -> Viewer:
+    """The viewer behind the API key of a plain Django request. Raises Unauthenticated."""
+    presented = key_in(request.headers.get("Authorization", ""))
+    if presented is None:
+        raise Unauthenticated("Send an API key: 'Authorization: Bearer <key>', or Basic with the key as the password.")
+    viewer = viewer_of_key(presented)
+    bind_contextvars(partner=viewer.partner_slug, actor=viewer.actor)
+    return viewer
+
+
+class Caller:
+    """What DRF calls the user: a machine of a partner."""
+
+    is_authenticated = True
+    is_active = True
+
+    def __init__(self, viewer: Viewer) -> None:
+        self.viewer = viewer
+        self.pk = viewer.actor
+
+
+class KeyAuthentication(BaseAuthentication):
+    """DRF: API keys only. The portal's session cookie opens no API, so the API needs no CSRF token."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, Viewer] | None:
+        """Yield the caller; None without an Authorization header."""
+        if not request.headers.get("Authorization"):
+            return None
+        viewer = viewer_of_request(request._request)
+        return Caller(viewer), viewer
+
+    def authenticate_header(self, request: Request) -> str:
+        """The challenge of a 401 (RFC 9110 §11.6.1)."""
+        return 'Bearer realm="exchange"'
+
+
+class KeyRequired(BasePermission):
+    """DRF: a valid key. A view asks for its scope itself, by `viewer.require`."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Whether a key was presented and understood."""
+        return isinstance(request.auth, Viewer)
+
+
+def _open_groups(partner_ref: str) -> ArraySubquery:
+    return ArraySubquery(
+        Membership.objects.filter(partner=OuterRef(partner_ref), until=None).order_by("group_id").values("group_id")
+    )
+
+
+def _viewer(partner: Partner, *, group_ids: Any, scopes: frozenset[Scope], actor: str) -> Viewer:
+    if partner.kind == Partner.Kind.RECIPIENT:
+        scopes &= RECIPIENT_SCOPES
+    return Viewer(
+        partner_id=partner.pk,
+        partner_name=partner.name,
+        partner_slug=partner.slug,
+        identity_id=partner.identity_id,
+        collection_id=partner.collection_id,
+        kind=partner.kind,
+        clearance=Tlp(partner.clearance),
+        default_tlp=Tlp(partner.default_tlp),
+        group_ids=frozenset(group_ids),
+        scopes=scopes,
+        actor=actor,
+    )
+
+
+def _unknown_key() -> Unauthenticated:
+    return Unauthenticated("This API key is not valid.", code="invalid-key")

@@ -1,0 +1,69 @@
+"""Bring partners, groups and people into the exchange. Writes Partner, Group, Membership and User."""
+
+import uuid
+from collections.abc import Iterable
+from datetime import date
+
+from django.db import transaction
+
+from partners import audit
+from partners.models import Group, Membership, Partner, User
+from partners.scopes import Role
+from partners.tlp import Tlp
+
+#: What each kind of partner may receive at most: a recipient gets no AMBER+STRICT and no RED.
+_CLEARANCE = {
+    Partner.Kind.LAB: Tlp.RED,
+    Partner.Kind.OPERATOR: Tlp.GREEN,
+    Partner.Kind.RECIPIENT: Tlp.AMBER,
+}
+
+
+@transaction.atomic
+def register_partner(*, name: str, slug: str, kind: Partner.Kind | str) -> Partner:
+    """Register an organisation, with a STIX identity and a TAXII collection of its own."""
+    kind = Partner.Kind(kind)
+    partner = Partner.objects.create(
+        name=name, slug=slug, kind=kind, identity_id=f"identity--{uuid.uuid4()}", clearance=_CLEARANCE[kind]
+    )
+    audit.record(audit.Verb.PARTNER_REGISTERED, by=None, target=f"partner:{slug}", kind=kind.value)
+    return partner
+
+
+@transaction.atomic
+def register_group(
+    *,
+    name: str,
+    slug: str,
+    purpose: str,
+    legal_basis: str,
+    basis_from: date,
+    basis_until: date | None = None,
+    policy: Group.Policy | str = Group.Policy.CLOSED_FACTS,
+    partners: Iterable[Partner] = (),
+) -> Group:
+    """Register a group with its dated legal basis and its first members."""
+    group = Group.objects.create(
+        name=name,
+        slug=slug,
+        purpose=purpose,
+        legal_basis=legal_basis,
+        basis_from=basis_from,
+        basis_until=basis_until,
+        policy=Group.Policy(policy),
+    )
+    members = list(partners)
+    Membership.objects.bulk_create(Membership(partner=partner, group=group) for partner in members)
+    audit.record(audit.Verb.GROUP_REGISTERED, by=None, target=f"group:{slug}", partners=[p.slug for p in members])
+    return group
+
+
+@transaction.atomic
+def register_user(partner: Partner, *, username: str, email: str, password: str, role: Role | str) -> User:
+    """Register a person of `partner`."""
+    user = User.objects.create_user(username=username, email=email, password=password)
+    user.partner = partner
+    user.role = Role(role)
+    user.save(update_fields=["partner", "role"])
+    audit.record(audit.Verb.USER_REGISTERED, by=None, target=f"user:{user.pk}", partner=partner.slug, role=role)
+    return user

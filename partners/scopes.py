@@ -1,0 +1,35 @@
+"""What a caller may do: the scopes of keys, the roles of people, and the table that joins them."""
+
+from enum import StrEnum
+
+from django.db import models
+
+
+class Scope(StrEnum):
+    """One right of a caller. Keys carry a set of them; a person has those of the role."""
+
+    ADMIN = "admin"
+    PUBLISH = "publish"
+    REACT = "react"
+    READ = "read"
+    SUBSCRIBE = "subscribe"
+
+
+class Role(models.TextChoices):
+    """What a person does for a partner."""
+
+    ADMIN = "admin", "Admin"
+    ANALYST = "analyst", "Analyst"
+    COUNSEL = "counsel", "Counsel"
+    PUBLISHER = "publisher", "Publisher"
+
+
+ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
+    Role.ADMIN: frozenset(Scope),
+    Role.ANALYST: frozenset({Scope.READ, Scope.REACT}),
+    Role.COUNSEL: frozenset({Scope.READ}),
+    Role.PUBLISHER: frozenset({Scope.READ, Scope.REACT, Scope.PUBLISH, Scope.SUBSCRIBE}),
+}
+
+#: A recipient (a government, a researcher) reads and is told; it neither publishes nor judges.
+RECIPIENT_SCOPES: frozenset[Scope] = frozenset({Scope.READ, Scope.SUBSCRIBE, Scope.ADMIN})

@@ -1,0 +1,189 @@
+"""The one visibility rule: who may see what, and to whom a publisher may show it.
+
+Every surface asks `visible_to` (on a manager) or `audiences_visible_to` (for SQL that must not join), and
+nothing else decides. The rule is asked of `Audience`, a small table; content carries an `audience_id`.
+
+    A viewer sees an object if it published it, or if its clearance reaches the object's marking and the
+    audience is everyone, or names the viewer, or names a group of the viewer's and the marking is not RED.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+from django.db import models
+from django.db.models import Q, QuerySet
+
+from exchange.errors import Forbidden, Refused
+from partners.models import Audience, Group, Partner
+from partners.scopes import Scope
+from partners.tlp import Tlp
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who is looking: what authentication yields and every read takes first."""
+
+    partner_id: UUID
+    partner_name: str
+    partner_slug: str
+    identity_id: str
+    collection_id: UUID
+    kind: str
+    clearance: Tlp
+    default_tlp: Tlp
+    group_ids: frozenset[UUID] = frozenset()
+    scopes: frozenset[Scope] = frozenset()
+    actor: str = field(default="system")  # "user:<pk>", "key:<public id>"; for the audit log
+
+    def require(self, scope: Scope) -> None:
+        """Raise Forbidden unless the viewer holds `scope`."""
+        if scope not in self.scopes:
+            raise Forbidden(f"This needs the scope '{scope}'.", code="missing-scope")
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceSpec:
+    """An audience before it is stored: plain values, sorted by `may_share`."""
+
+    tlp: Tlp
+    everyone: bool = False
+    groups: tuple[UUID, ...] = ()
+    partners: tuple[UUID, ...] = ()
+
+
+class NoViewer(RuntimeError):
+    """A shared table was read without saying who is looking."""
+
+
+def audiences_visible_to(viewer: Viewer) -> QuerySet[Audience]:
+    """The rule: the audiences whose objects `viewer` may see."""
+    in_reach = Q(everyone=True) | Q(partners__contains=[viewer.partner_id])
+    if viewer.group_ids:
+        in_reach |= Q(groups__overlap=sorted(viewer.group_ids)) & ~Q(tlp=Tlp.RED)
+    return Audience.objects.filter(Q(publisher=viewer.partner_id) | (Q(tlp__lte=viewer.clearance) & in_reach))
+
+
+def audience_ids(viewer: Viewer, *, own: bool = False) -> list[int]:
+    """The same rule as plain ids, for hand-written SQL; `own` narrows to what the viewer itself published."""
+    allowed = audiences_visible_to(viewer)
+    if own:
+        allowed = allowed.filter(publisher=viewer.partner_id)
+    return list(allowed.order_by("pk").values_list("pk", flat=True))
+
+
+_M = TypeVar("_M", bound=models.Model)
+
+
+class SharedManager(models.Manager[_M]):
+    """A manager that refuses every query which names no viewer.
+
+    `paths` are the relations that lead to the audiences which must all be visible: a row's own, its
+    parent's, or those of both ends of a link.
+    """
+
+    def __init__(self, *paths: str) -> None:
+        super().__init__()
+        self._paths = paths or ("audience",)
+
+    def get_queryset(self) -> QuerySet[_M]:
+        raise NoViewer(f"{self.model.__name__} is shared: say visible_to(viewer)")
+
+    def visible_to(self, viewer: Viewer) -> QuerySet[_M]:
+        """The rows that `viewer` may see; a row is never doubled by the rule."""
+        allowed = audiences_visible_to(viewer).values("pk")
+        rule: dict[str, Any] = {f"{path}__in": allowed for path in self._paths}
+        return super().get_queryset().filter(**rule)
+
+
+class OwnedManager(models.Manager[_M]):
+    """A manager for a partner's own things (batches, feeds, subscriptions): asked through the viewer only."""
+
+    def get_queryset(self) -> QuerySet[_M]:
+        raise NoViewer(f"{self.model.__name__} belongs to its partner: say of(viewer)")
+
+    def of(self, viewer: Viewer) -> QuerySet[_M]:
+        """The rows that belong to the viewer's partner."""
+        owned: dict[str, Any] = {"partner_id": viewer.partner_id}
+        return super().get_queryset().filter(**owned)
+
+
+class Shared(models.Model):
+    """Abstract: a row that its publisher shows to an audience.
+
+    `objects` wants a viewer; `unrestricted` is for the writers, and a test lists who may name it.
+    """
+
+    publisher = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    audience = models.ForeignKey(Audience, on_delete=models.PROTECT, related_name="+", db_index=False)
+
+    if TYPE_CHECKING:
+        audience_id: int
+        publisher_id: UUID
+
+    class Meta:
+        abstract = True
+        base_manager_name = "unrestricted"
+
+
+def may_share(by: Viewer, *, tlp: Tlp, everyone: bool, groups: Iterable[UUID], partners: Iterable[UUID]) -> AudienceSpec:
+    """Decide whether `by` may show an object to this audience; yields its canonical form.
+
+    Raises Forbidden without the publishing scope or for a recipient, Refused (422) where the audience itself is
+    not allowed: a group that the publisher is not in (said in the same words as one that does not exist), or
+    RED for more than named partners.
+    """
+    by.require(Scope.PUBLISH)
+    if by.kind == Partner.Kind.RECIPIENT:
+        raise Forbidden("A recipient reads; it does not publish.", code="recipient-may-not-publish")
+    group_ids, partner_ids = set(groups), set(partners) - {by.partner_id}
+    if not group_ids <= by.group_ids:
+        raise Refused("The audience names a group that you are not in.", code="unknown-group", at="/groups")
+    if tlp is Tlp.RED and (everyone or group_ids):
+        raise Refused("TLP:RED goes to named partners only.", code="red-needs-names", at="/tlp")
+    if everyone:
+        return AudienceSpec(tlp, everyone=True)
+    return AudienceSpec(tlp, groups=tuple(sorted(group_ids)), partners=tuple(sorted(partner_ids)))
+
+
+def default_reach(by: Viewer, tlp: Tlp) -> AudienceSpec:
+    """The audience of an object whose batch names none.
+
+    CLEAR and GREEN go to every partner, AMBER and AMBER+STRICT to the publisher's groups, RED to nobody else.
+    """
+    everyone = tlp <= Tlp.GREEN
+    groups = () if everyone or tlp is Tlp.RED else by.group_ids
+    return may_share(by, tlp=tlp, everyone=everyone, groups=groups, partners=())
+
+
+def intern_audience(by: Viewer, spec: AudienceSpec) -> int:
+    """The id of the one row that stands for `spec`; made if it is new."""
+    row, _ = Audience.objects.get_or_create(
+        publisher_id=by.partner_id,
+        tlp=spec.tlp,
+        everyone=spec.everyone,
+        groups=list(spec.groups),
+        partners=list(spec.partners),
+    )
+    return row.pk
+
+
+def groups_named(by: Viewer, slugs: Iterable[str]) -> list[UUID]:
+    """Ids of the viewer's own groups with these slugs; any other slug is Refused like one that does not exist."""
+    wanted = set(slugs)
+    found = dict(Group.objects.filter(slug__in=wanted, pk__in=by.group_ids).values_list("slug", "pk"))
+    if wanted - set(found):
+        raise Refused("The audience names a group that you are not in.", code="unknown-group", at="/groups")
+    return sorted(found.values())
+
+
+def partners_named(slugs: Iterable[str]) -> list[UUID]:
+    """Ids of the active partners with these slugs; the membership list is known to every partner."""
+    wanted = set(slugs)
+    found = dict(Partner.objects.filter(slug__in=wanted, state=Partner.State.ACTIVE).values_list("slug", "pk"))
+    if wanted - set(found):
+        raise Refused("The audience names a partner that is not in the exchange.", code="unknown-partner", at="/partners")
+    return sorted(found.values())
