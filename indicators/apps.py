@@ -8,3 +8,11 @@ class IndicatorsConfig(AppConfig):
 
     name = "indicators"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Add this application's numbers to the operator's metrics."""
+        from exchange import health  # noqa: PLC0415 - models are there only now
+        from indicators import measuring  # noqa: PLC0415
+
+        if measuring.gauges not in health.GAUGES:
+            health.GAUGES.append(measuring.gauges)

@@ -1,0 +1,89 @@
+"""Read settings from the environment: typed, and a wrong value stops the start with a sentence."""
+
+import os
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+
+class BadEnvironment(SystemExit):
+    """A variable that cannot be used. SystemExit, so that a process says the sentence and nothing else."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name}: {why}")
+
+
+def text(name: str, default: str = "") -> str:
+    """A string; the default where the variable is unset or empty."""
+    return os.environ.get(name, "").strip() or default
+
+
+def required(name: str, *, why: str) -> str:
+    """A string that must be there."""
+    value = text(name)
+    if not value:
+        raise BadEnvironment(name, f"must be set: {why}")
+    return value
+
+
+def flag(name: str, *, default: bool) -> bool:
+    """1/0, true/false, yes/no."""
+    value = text(name).lower()
+    if not value:
+        return default
+    if value in {"1", "true", "yes"}:
+        return True
+    if value in {"0", "false", "no"}:
+        return False
+    raise BadEnvironment(name, "must be 1 or 0")
+
+
+def number(name: str, default: int, *, least: int, most: int) -> int:
+    """A whole number within bounds."""
+    value = text(name)
+    if not value:
+        return default
+    try:
+        parsed = int(value)
+    except ValueError:
+        raise BadEnvironment(name, "must be a whole number") from None
+    if not least <= parsed <= most:
+        raise BadEnvironment(name, f"must be between {least} and {most}")
+    return parsed
+
+
+def words(name: str) -> list[str]:
+    """A comma-separated list."""
+    return [word.strip() for word in text(name).split(",") if word.strip()]
+
+
+def choice(name: str, default: str, *, of: tuple[str, ...]) -> str:
+    """One of a closed set of words."""
+    value = text(name, default)
+    if value not in of:
+        raise BadEnvironment(name, f"must be one of {', '.join(of)}")
+    return value
+
+
+def database(name: str) -> dict[str, Any]:
+    """A PostgreSQL URL as Django's database settings.
+
+    `postgresql://user:password@host:port/name?option=value`; a socket directory is given as `?host=/dir`, and
+    other options (`sslmode`, …) go to libpq.
+    """
+    parts = urlsplit(required(name, why="a postgresql:// URL"))
+    if parts.scheme not in {"postgres", "postgresql"}:
+        raise BadEnvironment(name, "must be a postgresql:// URL")
+    try:
+        port = parts.port
+    except ValueError:
+        raise BadEnvironment(name, "has a port that is no number") from None
+    options = dict(parse_qsl(parts.query))
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")) or "postgres",
+        "USER": unquote(parts.username or "postgres"),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": options.pop("host", None) or parts.hostname or "",
+        "PORT": str(port or options.pop("port", "")),
+        "OPTIONS": dict(options),
+    }

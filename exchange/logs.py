@@ -1,0 +1,62 @@
+"""Structured logs: one JSON object a line, with request id and partner, and never a credential or a refused value."""
+
+import logging
+import logging.config
+import re
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import structlog
+
+_SECRET_NAMES = re.compile(r"key|secret|token|password|authorization|cookie|body|value|signature", re.IGNORECASE)
+_SECRET_SHAPES = re.compile(r"exk_[a-z2-7]{8}_[a-z2-7]+|whsec_[A-Za-z0-9+/=]+|(?i:bearer|basic) [A-Za-z0-9+/=._~-]{8,}")
+_HIDDEN = "[hidden]"
+
+
+def hide_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: drop what is named like a secret, and blank what is shaped like one."""
+    for name, value in event.items():
+        if name != "event" and _SECRET_NAMES.search(name):
+            event[name] = _HIDDEN
+        elif isinstance(value, str):
+            event[name] = _SECRET_SHAPES.sub(_HIDDEN, value)
+    return event
+
+
+def configure(options: Mapping[str, Any]) -> None:
+    """Django's LOGGING_CONFIG: standard logging and structlog end in the same JSON lines on standard error."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last = [structlog.processors.format_exc_info, hide_secrets, structlog.processors.JSONRenderer()]
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "json": {
+                    "()": structlog.stdlib.ProcessorFormatter,
+                    "foreign_pre_chain": [*shared, structlog.stdlib.add_logger_name],
+                    "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+                }
+            },
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+            "root": {"handlers": ["stderr"], "level": options["level"]},
+            "loggers": {
+                "httpx": {"level": "WARNING"},
+                "httpcore": {"level": "WARNING"},
+                "celery.app.trace": {"level": "WARNING"},
+                "celery.worker.strategy": {"level": "WARNING"},
+                "celery.beat": {"level": "WARNING"},
+                "django.request": {"level": "ERROR"},
+            },
+        }
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )

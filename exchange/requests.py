@@ -1,0 +1,40 @@
+"""Every request has an id: taken from the caller if sane, bound to the logs, and given back in the answer."""
+
+import re
+import time
+import uuid
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from structlog import get_logger
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+log = get_logger()
+
+_SANE = re.compile(r"[A-Za-z0-9-]{8,64}")
+
+
+class RequestMiddleware:
+    """Outermost: binds the request id, and logs one line per request with status and duration."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer with `X-Request-ID`."""
+        clear_contextvars()
+        inbound = request.headers.get("X-Request-ID", "")
+        request_id = inbound if _SANE.fullmatch(inbound) else str(uuid.uuid4())
+        bind_contextvars(request_id=request_id)
+        started = time.monotonic()
+        response = self._get_response(request)
+        response["X-Request-ID"] = request_id
+        response.setdefault("Cache-Control", "no-store")
+        log.info(
+            "request",
+            method=request.method,
+            path=request.path[:200],
+            status=response.status_code,
+            ms=round((time.monotonic() - started) * 1000, 1),
+        )
+        return response

@@ -1,0 +1,22 @@
+"""Where all is joined: each face is named as a string."""
+
+from django.urls import include, path
+
+from exchange import health, problems
+
+urlpatterns = [
+    path("livez", health.livez, name="livez"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
+    path("api/v1/", include("partners.api.urls")),
+    path("api/v1/", include("indicators.api.urls")),
+    path("taxii2/", include("indicators.taxii.urls")),
+    path("schemas/", include("indicators.api.schemas")),
+    path("account/", include("partners.portal.urls")),
+    path("", include("indicators.portal.urls")),
+]
+
+handler400 = problems.handler400
+handler403 = problems.handler403
+handler404 = problems.handler404
+handler500 = problems.handler500

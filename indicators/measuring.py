@@ -1,0 +1,38 @@
+"""What the operator's metrics read from the store: totals without content and without names."""
+
+from collections.abc import Iterator
+
+from django.db import connection
+from prometheus_client.core import GaugeMetricFamily
+
+from indicators import changes, reading
+
+
+def gauges() -> Iterator[GaugeMetricFamily]:
+    """Objects by kind, the log's length, matches, and how telling is doing."""
+    objects = GaugeMetricFamily("exchange_objects", "Newest versions of objects.", labels=["kind"])
+    for kind, count in reading.object_count_by_kind().items():
+        objects.add_metric([kind], count)
+    yield objects
+    yield GaugeMetricFamily("exchange_change_seq", "Last place of the change log.", value=changes.head())
+    deliveries = GaugeMetricFamily("exchange_deliveries", "Deliveries by state.", labels=["state"])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT state, count(*) FROM indicators_delivery GROUP BY 1 ORDER BY 1")
+        for state, count in cursor.fetchall():
+            deliveries.add_metric([state], count)
+        yield deliveries
+        cursor.execute("SELECT count(*) FROM indicators_match")
+        yield GaugeMetricFamily("exchange_matches", "Matches found.", value=cursor.fetchone()[0])
+        cursor.execute(
+            "SELECT coalesce(extract(epoch FROM now() - min(due_at)), 0) FROM indicators_delivery WHERE state = 'due'"
+        )
+        yield GaugeMetricFamily(
+            "exchange_delivery_oldest_due_seconds", "How long the oldest due delivery waits.", value=cursor.fetchone()[0]
+        )
+        cursor.execute(
+            "SELECT name, %s - seq FROM indicators_progress ORDER BY 1", [changes.head()]
+        )
+        behind = GaugeMetricFamily("exchange_follower_lag", "Changes a follower has not looked at.", labels=["name"])
+        for name, lag in cursor.fetchall():
+            behind.add_metric([name], lag)
+        yield behind

@@ -1,0 +1,111 @@
+"""STIX patterns: bounded before they are parsed, recognised fast where they are simple.
+
+The grammar's parser (`stix2-patterns`, ANTLR) is exact and slow, and recurses with the pattern: a long chain of
+ORs or a heap of parentheses ends in RecursionError. So length, number of terms and depth are bounded first, and
+patterns that are plain comparisons joined by one operator, nearly all of real feeds, never reach it.
+"""
+
+from __future__ import annotations
+
+import re
+
+import re2
+from stix2patterns.v21.pattern import ParseException, Pattern
+
+from indicators.stix.drafts import Refusal, TokenValue
+
+MAX_CHARS = 8_192
+MAX_TERMS = 60
+MAX_DEPTH = 12
+_MAX_REGEX_BYTES = 1 << 20
+_MAX_VALUE_CHARS = 2_048
+
+_STRING = r"'(?:[^'\\]|\\['\\])*'"
+_PATH = r"[a-zA-Z][a-zA-Z0-9_-]*:(?:[a-zA-Z_][a-zA-Z0-9_-]*|'[^'\\]+')(?:\.(?:[a-zA-Z_][a-zA-Z0-9_-]*|'(?:[^'\\])+')|\[(?:\d+|\*)\])*"
+_EQUALS = rf"{_PATH}\s*=\s*{_STRING}"
+_SIMPLE = re.compile(rf"\s*\[\s*{_EQUALS}(?:\s+OR\s+{_EQUALS})*\s*\]\s*(?:OR\s*\[\s*{_EQUALS}(?:\s+OR\s+{_EQUALS})*\s*\]\s*)*")
+_COMPARISON = re.compile(rf"({_PATH})\s*=\s*({_STRING})")
+_LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
+_JOIN = re.compile(r"\b(?:AND|OR|FOLLOWEDBY)\b")
+
+#: Object paths whose values blocklists and matching use; e-mail addresses travel in classical feeds only.
+_CLEAR_PATHS = frozenset(
+    {
+        "app:id",
+        "autonomous-system:number",
+        "domain-name:value",
+        "email-addr:value",
+        "file:hashes.md5",
+        "file:hashes.sha1",
+        "file:hashes.sha256",
+        "ipv4-addr:value",
+        "ipv6-addr:value",
+        "url:value",
+    }
+)
+_CASE_MATTERS = frozenset({"app:id", "url:value"})
+
+
+def check(pattern: str, pattern_type: str) -> Refusal | None:
+    """None if the pattern may enter. Only STIX patterns are parsed; other languages are text with a bound."""
+    if len(pattern) > MAX_CHARS:
+        return Refusal("pattern-too-long", "/pattern", f"A pattern has at most {MAX_CHARS} characters.")
+    if pattern_type != "stix":
+        return None
+    if _SIMPLE.fullmatch(pattern):
+        return None if pattern.count("=") <= MAX_CHARS else _too_complex()
+    bare = _LITERAL.sub("''", pattern)
+    if len(_JOIN.findall(bare)) >= MAX_TERMS or _depth(bare) > MAX_DEPTH:
+        return _too_complex()
+    try:
+        Pattern(pattern)
+    except (ParseException, ValueError, IndexError, AttributeError):
+        return Refusal("bad-pattern", "/pattern", "The pattern is not in the STIX pattern language (§9).")
+    except RecursionError:
+        return _too_complex()
+    return None
+
+
+def clear_values(pattern: str) -> tuple[TokenValue, ...]:
+    """The values of a plain equality pattern, for the paths that matching knows; () for any other pattern."""
+    if not _SIMPLE.fullmatch(pattern):
+        return ()
+    found: dict[TokenValue, None] = {}
+    for path, literal in _COMPARISON.findall(pattern):
+        domain = path.lower().replace("'", "").replace("sha-256", "sha256").replace("sha-1", "sha1")
+        value = literal[1:-1].replace("\\'", "'").replace("\\\\", "\\").strip()
+        if domain in _CLEAR_PATHS and 0 < len(value) <= _MAX_VALUE_CHARS:
+            kept = value if domain in _CASE_MATTERS else value.lower()
+            found[TokenValue(domain, "clear", "", kept)] = None
+    return tuple(found)
+
+
+def is_linear_regex(source: str) -> bool:
+    """Whether RE2 takes the expression within its memory bound: no backtracking, hence linear time."""
+    options = re2.Options()
+    options.max_mem = _MAX_REGEX_BYTES
+    options.log_errors = False
+    try:
+        re2.compile(source, options)
+    except re2.error:
+        return False
+    return True
+
+
+def _depth(bare: str) -> int:
+    deepest = depth = 0
+    for character in bare:
+        if character in "([":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in ")]":
+            depth -= 1
+    return deepest
+
+
+def _too_complex() -> Refusal:
+    return Refusal(
+        "pattern-too-complex",
+        "/pattern",
+        f"A pattern has at most {MAX_TERMS} comparisons and {MAX_DEPTH} levels of parentheses.",
+    )

@@ -1,0 +1,31 @@
+"""TLP markings of STIX objects: TLP 2.0 (FIRST; STIX 2.1 extension) and TLP 1.0 (STIX 2.1 §7.2.1.4), as words."""
+
+from collections.abc import Iterable
+
+#: From the most open to the strictest.
+WORDS = ("clear", "green", "amber", "amber+strict", "red")
+
+TLP2_IDS = {
+    "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487": "clear",
+    "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb": "green",
+    "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421": "amber",
+    "marking-definition--939a9414-2ddd-4d32-a0cd-375ea402b003": "amber+strict",
+    "marking-definition--e828b379-4e03-4974-9ac4-e53a884c97c1": "red",
+}
+
+#: TLP 1.0 WHITE became CLEAR; AMBER of 1.0 let recipients share with clients, as AMBER of 2.0 does.
+TLP1_IDS = {
+    "marking-definition--613f2e26-407d-48c7-9eca-b8e91df99dc9": "clear",
+    "marking-definition--34098fce-860f-48ae-8e50-ebd3cc5e41da": "green",
+    "marking-definition--f88d31f6-486f-44da-b317-01333bde0b82": "amber",
+    "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed": "red",
+}
+
+_WORD_OF = TLP1_IDS | TLP2_IDS
+ID_OF = {word: marking for marking, word in TLP2_IDS.items()}
+
+
+def strictest(marking_refs: Iterable[object]) -> str | None:
+    """The strictest TLP among the refs; None if none of them is a TLP marking (other markings are fine)."""
+    words = [_WORD_OF[ref] for ref in marking_refs if isinstance(ref, str) and ref in _WORD_OF]
+    return max(words, key=WORDS.index, default=None)
