@@ -1,0 +1,84 @@
+"""Read a request's body within bounds, gzip undone: for pushes, which are larger than Django reads by default.
+
+Both what is sent and what it unpacks to are bounded, and nothing is unpacked beyond the bound: a few kilobytes
+of gzip can hold gigabytes.
+"""
+
+import zlib
+from typing import IO, Any
+
+from django.http import HttpRequest, UnreadablePostError
+
+from exchange.errors import Malformed, TooLarge, UnsupportedMedia
+
+#: Bytes of one batch, as sent and as unpacked.
+MAX_BATCH_BYTES = 32 * 1024 * 1024
+
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+def read(request: HttpRequest, *, max_bytes: int = MAX_BATCH_BYTES) -> bytes:
+    """The body, unpacked: at most `max_bytes`.
+
+    Raises TooLarge beyond that, Malformed where the body is cut off or is not the gzip it says it is, and
+    UnsupportedMedia for any other Content-Encoding.
+    """
+    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in {"", "identity", "gzip", "x-gzip"}:
+        raise UnsupportedMedia("Of content encodings, only gzip is read here.", code="unsupported-encoding")
+    sent = _sent(request, max_bytes=max_bytes)
+    return _unpacked(sent, max_bytes=max_bytes) if encoding.endswith("gzip") else sent
+
+
+def _sent(request: HttpRequest, *, max_bytes: int) -> bytes:
+    announced = request.META.get("CONTENT_LENGTH") or ""
+    length = int(announced) if announced.isdigit() else None
+    if length is not None and length > max_bytes:
+        raise _too_large(max_bytes)
+    try:
+        body = _stream(request, length).read(max_bytes + 1)
+    except (UnreadablePostError, OSError) as error:
+        raise _cut_off() from error
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    if length is not None and len(body) < length:
+        raise _cut_off()
+    return body
+
+
+def _stream(request: HttpRequest, length: int | None) -> HttpRequest | IO[bytes]:
+    """Where the body comes from. Django takes a body without a length (chunked) for empty; the server knows its end."""
+    environ: dict[str, Any] = request.META
+    if length is None and environ.get("wsgi.input_terminated"):
+        stream: IO[bytes] = environ["wsgi.input"]
+        return stream
+    return request
+
+
+def _unpacked(sent: bytes, *, max_bytes: int) -> bytes:
+    """Undo gzip, member after member (RFC 1952 §2.2)."""
+    parts: list[bytes] = []
+    room = max_bytes
+    rest = sent
+    while rest:
+        member = zlib.decompressobj(_GZIP)
+        try:
+            part = member.decompress(rest, room + 1)
+        except zlib.error as error:
+            raise Malformed("The body is not gzip.", code="malformed-gzip") from error
+        if len(part) > room:
+            raise _too_large(max_bytes)
+        if not member.eof:
+            raise _cut_off()
+        parts.append(part)
+        room -= len(part)
+        rest = member.unused_data
+    return b"".join(parts)
+
+
+def _too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"A request has at most {max_bytes} bytes, unpacked.", code="body-too-large")
+
+
+def _cut_off() -> Malformed:
+    return Malformed("The body ended before it was complete.", code="incomplete-body")
