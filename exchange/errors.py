@@ -58,11 +58,15 @@ class NotFound(ExchangeError):
 
 
 class MethodNotAllowed(ExchangeError):
-    """The resource knows no such method."""
+    """The resource knows no such method; `allowed` are those it knows."""
 
     status = 405
     title = "Method not allowed"
     default_code = "method-not-allowed"
+
+    def __init__(self, detail: str = "", *, allowed: tuple[str, ...] = (), code: str = "") -> None:
+        super().__init__(detail, code=code)
+        self.allowed = allowed
 
 
 class NotAcceptable(ExchangeError):

@@ -1,6 +1,6 @@
-"""One table from what happened to what the client reads: problem+json (RFC 9457), or a page in the portal.
+"""One table from what happened to what the client reads: problem+json (RFC 9457), a TAXII error, or a page.
 
-TAXII renders the same errors in its own form (`indicators.taxii`). Nothing else turns an exception into an answer.
+Which of the three, the path decides. Nothing else turns an exception into an answer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from exchange import errors
 log = get_logger()
 
 #: Paths that machines read; every other path is the portal's and gets a page.
-_MACHINE_PATHS = ("/api/", "/taxii2/", "/livez", "/readyz", "/metrics", "/schemas/")
+_MACHINE_PATHS = ("/api/", "/livez", "/readyz", "/metrics", "/schemas/")
+_TAXII_PATH = "/taxii2"
+_TAXII_MEDIA_TYPE = "application/taxii+json;version=2.1"
 
 _DRF: tuple[tuple[type[drf.APIException], Callable[[str], errors.ExchangeError]], ...] = (
     (drf.NotAuthenticated, lambda detail: errors.Unauthenticated("Send an API key: 'Authorization: Bearer <key>'.")),
@@ -54,6 +56,8 @@ def headers(error: errors.ExchangeError) -> dict[str, str]:
     """The headers that belong to an error."""
     if isinstance(error, errors.TooMany):
         return {"Retry-After": str(error.retry_after_s)}
+    if isinstance(error, errors.MethodNotAllowed) and error.allowed:
+        return {"Allow": ", ".join(error.allowed)}
     if isinstance(error, errors.Unauthenticated):
         return {"WWW-Authenticate": 'Bearer realm="exchange", Basic realm="exchange"'}
     return {}
@@ -65,6 +69,30 @@ def answer(error: errors.ExchangeError) -> HttpResponse:
         orjson.dumps(problem(error)),
         status=error.status,
         content_type="application/problem+json",
+        headers=headers(error),
+    )
+
+
+def taxii_error(error: errors.ExchangeError) -> dict[str, Any]:
+    """The error message of TAXII 2.1 §3.6.1; `http_status` is a string there."""
+    message: dict[str, Any] = {
+        "title": error.title,
+        "description": error.detail,
+        "error_code": error.code,
+        "http_status": str(error.status),
+    }
+    if request_id := get_contextvars().get("request_id"):
+        message["error_id"] = request_id
+    if error.at is not None:
+        message["details"] = {"field": error.at}
+    return message
+
+
+def _answer_in_taxii(error: errors.ExchangeError) -> HttpResponse:
+    return HttpResponse(
+        orjson.dumps(taxii_error(error)),
+        status=error.status,
+        content_type=_TAXII_MEDIA_TYPE,
         headers=headers(error),
     )
 
@@ -147,6 +175,8 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def _render(request: HttpRequest, error: errors.ExchangeError) -> HttpResponse:
+    if request.path.startswith(f"{_TAXII_PATH}/") or request.path == _TAXII_PATH:
+        return _answer_in_taxii(error)
     if request.path.startswith(_MACHINE_PATHS):
         return answer(error)
     context = {"problem": problem(error)}
