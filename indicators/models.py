@@ -38,6 +38,7 @@ class StixObject(Shared):
     version = models.CharField(max_length=60, null=True, help_text="`modified`, else `created`, as written.")
     created = models.DateTimeField(null=True)
     modified = models.DateTimeField(null=True)
+    spec_version = models.CharField(max_length=3, default="2.1", help_text="As written or implied (STIX 2.1 §3.2).")
     revoked = models.BooleanField(default=False)
     latest = models.BooleanField(default=True)
     body = models.TextField(help_text="The producer's bytes, UTF-8.")

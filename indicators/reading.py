@@ -7,7 +7,7 @@ callers as integers and leave the house only inside sealed cursors.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -22,6 +22,9 @@ from partners.sharing import Viewer, audience_ids
 
 Versions = Literal["last", "first", "all"]
 
+#: A version that is asked for: by its place in the history, or by its own timestamp.
+Wanted = Versions | datetime
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -29,7 +32,9 @@ class Selection:
 
     filter: Filter = Filter()
     stix_ids: tuple[str, ...] = ()
-    versions: Versions = "last"
+    versions: Wanted = "last"
+    or_versions: tuple[Wanted, ...] = ()  # and these versions too
+    spec_versions: tuple[str, ...] = ()
     added_after: datetime | None = None
     own: bool = False  # only what the viewer itself published
     once: bool = False  # one row per id and version, the first that the viewer may see, whoever published it
@@ -60,6 +65,7 @@ class Statement:
     publisher_name: str
     publisher_slug: str
     tlp: int
+    spec_version: str
     body: str
 
 
@@ -72,9 +78,30 @@ class Page:
     more: bool
 
 
-def page(viewer: Viewer, wanted: Selection, *, after: int = 0, limit: int) -> Page:
-    """Oldest first, from place `after` on: at most `limit` statements. Two queries."""
-    return _page(viewer, wanted, limit=limit, after=after, bound="seq > %(after)s", order="ASC")
+def page(
+    viewer: Viewer,
+    wanted: Selection,
+    *,
+    after: int = 0,
+    limit: int,
+    max_bytes: int | None = None,
+    with_bodies: bool = True,
+) -> Page:
+    """Oldest first, from place `after` on: at most `limit` statements. Two queries.
+
+    `max_bytes` bounds the sum of the bodies: the page ends with the object that reaches it. Without bodies, each
+    `body` is empty and none is read.
+    """
+    return _page(
+        viewer,
+        wanted,
+        limit=limit,
+        after=after,
+        bound="seq > %(after)s",
+        order="ASC",
+        max_bytes=max_bytes,
+        with_bodies=with_bodies,
+    )
 
 
 def newest(viewer: Viewer, wanted: Selection, *, before: int | None = None, limit: int) -> Page:
@@ -89,6 +116,24 @@ def statements(viewer: Viewer, stix_id: str, *, versions: Versions = "last") -> 
     if not found:
         raise NotFound
     return found
+
+
+def holds(viewer: Viewer, stix_id: str, *, own: bool = False) -> bool:
+    """Whether the viewer may see any version under an id. One query."""
+    found = StixObject.objects.visible_to(viewer).filter(stix_id=stix_id)
+    return (found.filter(publisher=viewer.partner_id) if own else found).exists()
+
+
+def entered(viewer: Viewer, stix_ids: Sequence[str]) -> dict[str, datetime]:
+    """When what the viewer itself published without any version came in, by id. Two queries."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT o.stix_id, c.date_added FROM indicators_stixobject o"
+            f" JOIN indicators_change c ON c.object_id = o.id AND {_ENTERED}"
+            " WHERE o.stix_id = ANY(%s) AND o.modified IS NULL AND o.audience_id = ANY(%s)",
+            [list(stix_ids), audience_ids(viewer, own=True)],
+        )
+        return dict(cursor.fetchall())
 
 
 def counts_by_kind(viewer: Viewer) -> dict[str, int]:
@@ -127,33 +172,46 @@ def object_count_by_kind() -> dict[str, int]:
         return dict(cursor.fetchall())
 
 
-def _page(viewer: Viewer, wanted: Selection, *, limit: int, after: int, bound: str, order: str) -> Page:
+def _page(
+    viewer: Viewer,
+    wanted: Selection,
+    *,
+    limit: int,
+    after: int,
+    bound: str,
+    order: str,
+    max_bytes: int | None = None,
+    with_bodies: bool = True,
+) -> Page:
     audiences = audience_ids(viewer, own=wanted.own)
     if not audiences:
         return Page([], reached=after, more=False)
     conditions, parameters = _conditions(wanted)
-    parameters |= {"audiences": audiences, "after": after, "limit": limit + 1}
+    parameters |= {"audiences": audiences, "after": after, "limit": limit + 1, "max_bytes": max_bytes}
     if wanted.stix_ids or wanted.words:
         source = _FROM_OBJECTS.format(bound=bound, conditions=conditions)
     else:
         source = _FROM_LOG.format(branches=changes.branches(audiences, bound=bound), conditions=conditions)
+    columns = _COLUMNS.format(body="o.body" if with_bodies else "''")
+    query = f"{columns} {source} ORDER BY c.seq {order} LIMIT %(limit)s"
+    if max_bytes is not None:
+        query = _WITHIN_BYTES.format(query=query, order=order)
     with connection.cursor() as cursor:
-        cursor.execute(f"{_COLUMNS} {source} ORDER BY c.seq {order} LIMIT %(limit)s", parameters)
+        cursor.execute(query, parameters)
         rows = cursor.fetchall()
-    found = [Statement(*row) for row in rows[:limit]]
-    return Page(found, reached=found[-1].seq if found else after, more=len(rows) > limit)
+    more = len(rows) > limit or (max_bytes is not None and bool(rows) and rows[-1][-1])
+    found = [Statement(*row[:_STATEMENT_COLUMNS]) for row in rows[:limit]]
+    return Page(found, reached=found[-1].seq if found else after, more=more)
 
 
 def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
     """Conditions on the object `o` and the change `c` that brought it in."""
     sql, parameters = wanted.filter.sql("o")
-    conditions = [sql]
-    if wanted.versions == "last":
-        conditions.append("AND o.latest")
-    elif wanted.versions == "first":
-        conditions.append(_IS_FIRST)
-    if wanted.once:
-        conditions.append(_IS_SERVED_ONCE if wanted.versions != "last" else _IS_SERVED_ONCE_AS_LAST)
+    conditions = [sql, _version_condition(wanted)]
+    parameters["moments"] = [version for version in _versions(wanted) if isinstance(version, datetime)]
+    if wanted.spec_versions:
+        conditions.append("AND o.spec_version = ANY(%(spec_versions)s)")
+        parameters["spec_versions"] = list(wanted.spec_versions)
     if wanted.added_after is not None:
         conditions.append("AND c.date_added > %(added_after)s")
         parameters["added_after"] = wanted.added_after
@@ -166,9 +224,22 @@ def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
     return " ".join(conditions), parameters
 
 
+def _versions(wanted: Selection) -> tuple[Wanted, ...]:
+    return (wanted.versions, *wanted.or_versions)
+
+
+def _version_condition(wanted: Selection) -> str:
+    """One alternative for each keyword, and one for all timestamps."""
+    words = dict.fromkeys("at" if isinstance(version, datetime) else version for version in _versions(wanted))
+    alternatives = (f"{_IS_VERSION[word]} {_IS_SERVED_ONCE[word] if wanted.once else ''}" for word in words)
+    return "AND (" + " OR ".join(f"({alternative})" for alternative in alternatives) + ")"
+
+
+_STATEMENT_COLUMNS = len(fields(Statement))
 _COLUMNS = """
 SELECT c.seq, c.date_added, o.id, o.stix_id, o.stix_type, o.version, o.modified, o.revoked, o.latest, o.title, o.kind,
-       o.subkind, o.severity, o.confidence, o.valid_from, o.valid_until, o.publisher_id, p.name, p.slug, a.tlp, o.body
+       o.subkind, o.severity, o.confidence, o.valid_from, o.valid_until, o.publisher_id, p.name, p.slug, a.tlp,
+       o.spec_version, {body} AS body
 """
 
 # A version enters the log once: by its upsert or, if it is a revocation, by its remove.
@@ -199,10 +270,16 @@ WHERE o.audience_id = ANY(%(audiences)s) {conditions}
 """
 )
 
-_IS_FIRST = """
-AND NOT EXISTS (SELECT FROM indicators_stixobject f WHERE f.stix_id = o.stix_id AND f.publisher_id = o.publisher_id
-                AND f.audience_id = ANY(%(audiences)s) AND f.modified < o.modified)
-"""
+# What has no timestamp of its own has one version, named by the moment it came in.
+_IS_VERSION = {
+    "all": "TRUE",
+    "at": "(o.modified = ANY(%(moments)s) OR (o.modified IS NULL AND c.date_added = ANY(%(moments)s)))",
+    "first": """
+NOT EXISTS (SELECT FROM indicators_stixobject f WHERE f.stix_id = o.stix_id AND f.publisher_id = o.publisher_id
+            AND f.audience_id = ANY(%(audiences)s) AND f.modified < o.modified)
+""",
+    "last": "o.latest",
+}
 
 # Only an id that several publishers hold needs the look at the others' versions.
 _OTHERS = """
@@ -212,10 +289,22 @@ AND NOT (EXISTS (SELECT FROM indicators_sharedid s WHERE s.stix_id = o.stix_id) 
     WHERE t.stix_id = o.stix_id AND t.publisher_id <> o.publisher_id AND t.audience_id = ANY(%(audiences)s)
       AND {better}))
 """
-_IS_SERVED_ONCE = _OTHERS.format(better="t.modified IS NOT DISTINCT FROM o.modified AND tc.seq < c.seq")
-_IS_SERVED_ONCE_AS_LAST = _OTHERS.format(
-    better="t.latest AND (t.modified > o.modified OR (t.modified IS NOT DISTINCT FROM o.modified AND tc.seq < c.seq))"
-)
+_SAME_AND_EARLIER = "t.modified IS NOT DISTINCT FROM o.modified AND tc.seq < c.seq"
+_IS_SERVED_ONCE = {
+    "all": _OTHERS.format(better=_SAME_AND_EARLIER),
+    "at": _OTHERS.format(better=_SAME_AND_EARLIER),
+    "first": _OTHERS.format(better=f"(t.modified < o.modified OR ({_SAME_AND_EARLIER}))"),
+    "last": _OTHERS.format(better=f"t.latest AND (t.modified > o.modified OR ({_SAME_AND_EARLIER}))"),
+}
+
+# The inner query is bounded by rows; of these only as many bodies are read as fit (their lengths cost nothing).
+_WITHIN_BYTES = """
+SELECT * FROM (
+    SELECT page.*, sum(octet_length(body)) OVER (ORDER BY seq {order} ROWS UNBOUNDED PRECEDING) - octet_length(body) AS before,
+           lead(seq) OVER (ORDER BY seq {order}) IS NOT NULL AS followed
+    FROM ({query}) page) page
+WHERE before < %(max_bytes)s ORDER BY seq {order}
+"""
 
 _HAS_WORDS = """
 AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR o.stix_id = %(words)s OR o.id IN (

@@ -101,7 +101,7 @@ def hide_history(publisher_id: UUID, stix_ids: Sequence[str], *, audience_id: in
 
 _OBJECT_COLUMNS = (
     "id, publisher_id, audience_id, stix_id, stix_type, version, created, modified, revoked, latest, body, sha256,"
-    " title, created_by_ref, pattern_type, kind, subkind, severity, confidence, valid_from, valid_until"
+    " title, created_by_ref, pattern_type, kind, subkind, severity, confidence, valid_from, valid_until, spec_version"
 )
 _TOKEN_COLUMNS = "object_id, publisher_id, domain, scheme, key_epoch, value"  # noqa: S105 - column names
 
@@ -130,4 +130,13 @@ def _object_row(key: int, publisher_id: UUID, new: NewObject) -> tuple[object, .
         draft.confidence,
         draft.valid_from,
         draft.valid_until,
+        _spec_version(draft),
     )
+
+
+def _spec_version(draft: Draft) -> str:
+    """Where an object does not say it, 2.1 for a cyber-observable and 2.0 for all others (STIX 2.1 §3.2).
+
+    A cyber-observable is what has no timestamps of its own. The parser lets 2.0 and 2.1 pass.
+    """
+    return str(draft.data.get("spec_version") or ("2.1" if draft.modified is None else "2.0"))

@@ -1,0 +1,76 @@
+"""Query parameters, read once and strictly: a misspelt filter must not widen a result."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from django.http import HttpRequest
+
+from exchange.errors import Refused
+
+_MAX_CHARS = 2_048
+_MAX_WORDS = 200
+
+
+class Parameters:
+    """The parameters of one request; each reader raises Refused naming the parameter."""
+
+    def __init__(self, request: HttpRequest, *, known: Collection[str]) -> None:
+        self._values = request.GET
+        for name in self._values:
+            if name not in known:
+                raise Refused("There is no such parameter here.", code="unknown-parameter", at=_at(name))
+        for name in known:
+            if any("\0" in value or len(value) > _MAX_CHARS for value in self._values.getlist(name)):
+                raise Refused(f"At most {_MAX_CHARS} characters, none of them NUL.", code="bad-parameter", at=_at(name))
+            if len(self._values.getlist(name)) > 1:
+                raise Refused("Give it once; several values are separated by commas.", code="bad-parameter", at=_at(name))
+
+    def text(self, name: str, default: str = "") -> str:
+        """One string."""
+        return self._values.get(name, default).strip()
+
+    def words(self, name: str) -> tuple[str, ...]:
+        """Comma-separated words, sorted, each once."""
+        found = sorted({word.strip() for word in self.text(name).split(",") if word.strip()})
+        if len(found) > _MAX_WORDS:
+            raise Refused(f"At most {_MAX_WORDS} values.", code="bad-parameter", at=_at(name))
+        return tuple(found)
+
+    def number(self, name: str, default: int, *, least: int, most: int) -> int:
+        """A whole number between bounds."""
+        value = self.text(name)
+        if not value:
+            return default
+        if not (value.isascii() and value.isdigit() and len(value) < 10 and least <= int(value) <= most):  # noqa: PLR2004
+            raise Refused(f"A whole number from {least} to {most}.", code="bad-parameter", at=_at(name))
+        return int(value)
+
+    def flag(self, name: str) -> bool:
+        """`true` or `false`; absent is false."""
+        value = self.text(name, "false").lower()
+        if value not in ("true", "false"):
+            raise Refused("true or false.", code="bad-parameter", at=_at(name))
+        return value == "true"
+
+    def choice(self, name: str, default: str, *, of: Collection[str]) -> str:
+        """One of a closed set of words."""
+        value = self.text(name) or default
+        if value not in of:
+            raise Refused(f"One of: {', '.join(sorted(of))}.", code="bad-parameter", at=_at(name))
+        return value
+
+    def uuid(self, name: str) -> UUID | None:
+        """A UUID, or None where it is absent."""
+        value = self.text(name)
+        if not value:
+            return None
+        try:
+            return UUID(value)
+        except ValueError:
+            raise Refused("A UUID.", code="bad-parameter", at=_at(name)) from None
+
+
+def _at(name: str) -> str:
+    return f"/{name[:60]}"

@@ -1,0 +1,121 @@
+"""Push: a batch of STIX objects in, an answer per object out."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from uuid import UUID
+
+from django.http import HttpResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from rest_framework.request import Request
+
+from exchange import bodies, clock
+from exchange.errors import Malformed, NotFound, Refused, UnsupportedMedia
+from exchange.parameters import Parameters
+from indicators import publishing
+from indicators.api.documents import BATCH
+from indicators.models import Batch
+from indicators.stix import parsing
+from partners.api.base import Face, answer, fragment, plain, viewer_of
+from partners.scopes import Scope
+from partners.sharing import Viewer, groups_named, partners_named
+from partners.tlp import Tlp
+
+_JSON = {"application/json", "application/stix+json", "application/taxii+json"}
+_NDJSON = {"application/x-ndjson", "application/ndjson", "application/jsonl"}
+_KEY = re.compile(r"[\x21-\x7e]{1,128}")
+_PARAMETERS = [
+    OpenApiParameter("groups", description="Slugs of groups of yours, separated by commas."),
+    OpenApiParameter("partners", description="Slugs of single partners, separated by commas."),
+    OpenApiParameter("everyone", bool, description="Share with every partner."),
+    OpenApiParameter("tlp", description="Least strict marking of every object: clear, green, amber, amber+strict, red."),
+    OpenApiParameter("Idempotency-Key", location="header", description="1 to 128 visible ASCII characters."),
+]
+
+
+class BatchesView(Face):
+    """Push."""
+
+    scope = Scope.PUBLISH
+
+    @extend_schema(
+        operation_id="publish",
+        parameters=_PARAMETERS,
+        request={"application/json": OpenApiTypes.OBJECT, "application/x-ndjson": OpenApiTypes.STR},
+        responses=BATCH,
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Publish a STIX bundle, a TAXII envelope, a single object, or NDJSON; gzip is welcome."""
+        viewer = viewer_of(request)
+        asked = Parameters(plain(request), known=("groups", "partners", "everyone", "tlp"))
+        reach = _reach(viewer, asked)
+        ndjson = _is_ndjson(request)
+        key = _idempotency_key(request)
+        body = bodies.read(plain(request))
+        digest = hashlib.sha256(repr(reach).encode() + b"\0" + body).digest()
+        done = publishing.publish(
+            parsing.read_batch(body, ndjson=ndjson),
+            by=viewer,
+            reach=reach,
+            request=publishing.Request(digest, key),
+        )
+        return _answer(done)
+
+
+class BatchView(Face):
+    """One push of the caller's own partner, again."""
+
+    scope = Scope.PUBLISH
+
+    @extend_schema(operation_id="batch", responses=BATCH)
+    def get(self, request: Request, batch_id: UUID) -> HttpResponse:
+        """The answer that a batch was given."""
+        batch = Batch.objects.of(viewer_of(request)).filter(pk=batch_id).first()
+        if batch is None:
+            raise NotFound
+        return _answer(publishing.answer_of(batch))
+
+
+def _answer(done: publishing.Answer) -> HttpResponse:
+    document = {
+        "id": done.batch_id,
+        "received": clock.rfc3339(done.received_at),
+        "counts": done.counts,
+        "results": fragment(done.results),
+    }
+    return answer(document, headers={"Idempotency-Replayed": "true"} if done.replayed else None)
+
+
+def _reach(viewer: Viewer, asked: Parameters) -> publishing.Reach:
+    """The audience that the query names. Raises Refused naming the parameter."""
+    groups, partners, everyone = asked.words("groups"), asked.words("partners"), asked.flag("everyone")
+    if everyone and (groups or partners):
+        raise Refused("Everyone, or names: not both.", code="bad-audience", at="/everyone")
+    try:
+        tlp = Tlp.from_word(asked.text("tlp")) if asked.text("tlp") else None
+    except ValueError:
+        raise Refused("clear, green, amber, amber+strict or red.", code="unknown-marking", at="/tlp") from None
+    return publishing.Reach(
+        named=bool(groups or partners or everyone),
+        tlp=tlp,
+        everyone=everyone,
+        groups=tuple(groups_named(viewer, groups)) if groups else (),
+        partners=tuple(partners_named(partners)) if partners else (),
+    )
+
+
+def _is_ndjson(request: Request) -> bool:
+    media = bodies.media_type(plain(request))
+    if media in _NDJSON:
+        return True
+    if media in _JSON:
+        return False
+    raise UnsupportedMedia("Send application/stix+json;version=2.1, application/json or application/x-ndjson.")
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise Malformed("1 to 128 visible ASCII characters.", code="bad-idempotency-key", at="/Idempotency-Key")
+    return key

@@ -1,0 +1,122 @@
+"""Follow: the delta feed, and flat blocklists."""
+
+from __future__ import annotations
+
+import time
+from uuid import UUID
+
+from django.db import connection
+from django.http import FileResponse, HttpResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from rest_framework.request import Request
+
+from exchange import paging
+from exchange.errors import NotFound
+from exchange.parameters import Parameters
+from indicators import changes, subscribing, waking
+from indicators.api import rendering
+from indicators.api.documents import CHANGES
+from indicators.feeds import blocklists
+from indicators.feeds.filters import Filter
+from partners.api.base import Face, answer, plain, viewer_of
+from partners.sharing import Viewer
+
+_LIMIT = 5_000
+_MAX_WAIT_S = 25
+
+
+class ChangesView(Face):
+    """The delta feed."""
+
+    @extend_schema(
+        operation_id="changes",
+        parameters=[
+            OpenApiParameter("cursor", description="From the last answer; without it, from the beginning."),
+            OpenApiParameter("limit", int),
+            OpenApiParameter("feed", OpenApiTypes.UUID, description="A feed of yours; without it, everything."),
+            OpenApiParameter("kind"),
+            OpenApiParameter("type"),
+            OpenApiParameter("wait", int, description="Seconds to wait for something new, at most 25."),
+        ],
+        responses=CHANGES,
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """What is to be applied after `cursor`, in order. Apply, keep the new cursor, come back."""
+        viewer = viewer_of(request)
+        asked = Parameters(plain(request), known=("cursor", "limit", "feed", "kind", "type", "wait"))
+        wanted = wanted_of(viewer, asked)
+        scope = f"changes;{wanted.scope}"
+        after, fresh = _position(asked.text("cursor"), viewer=viewer, scope=scope)
+        limit = asked.number("limit", 1_000, least=1, most=_LIMIT)
+        wait_s = asked.number("wait", 0, least=0, most=_MAX_WAIT_S)
+        span = _wait(viewer, wanted, after=after, limit=limit, fresh=fresh, wait_s=wait_s)
+        cursor = paging.seal([span.reached, fresh], viewer=viewer.partner_id, scope=scope)
+        told = [rendering.change(change) for change in span.changes]
+        return answer({"changes": told, "cursor": cursor, "more": span.more})
+
+
+class BlocklistView(Face):
+    """A flat list."""
+
+    @extend_schema(
+        operation_id="blocklist",
+        parameters=[
+            OpenApiParameter("format", enum=list(blocklists.MEDIA_TYPES)),
+            OpenApiParameter("kind"),
+            OpenApiParameter("type"),
+            OpenApiParameter("min_confidence", int),
+        ],
+        responses={(200, "text/plain"): OpenApiTypes.STR},
+    )
+    def get(self, request: Request, feed: str) -> HttpResponse | FileResponse:
+        """Every live value of a feed (or of `all`), sorted, each once. An ETag makes a repeated pull cheap."""
+        viewer = viewer_of(request)
+        asked = Parameters(plain(request), known=("format", "kind", "type", "min_confidence"))
+        form = asked.choice("format", "txt", of=blocklists.MEDIA_TYPES)
+        wanted = _feed_filter(viewer, feed).narrowed(kinds=asked.words("kind"), types=asked.words("type"))
+        least = asked.number("min_confidence", 0, least=0, most=100)
+        spooled = blocklists.spool(viewer, wanted, form=form, min_confidence=least)
+        if plain(request).headers.get("If-None-Match") == spooled.etag:
+            return HttpResponse(status=304, headers={"ETag": spooled.etag})
+        return FileResponse(
+            spooled.file, content_type=blocklists.MEDIA_TYPES[form], headers={"ETag": spooled.etag}
+        )
+
+
+def wanted_of(viewer: Viewer, asked: Parameters) -> Filter:
+    """The filter of a request: a feed of the viewer's, narrowed. Raises NotFound for anybody else's."""
+    feed_id = asked.uuid("feed")
+    base = subscribing.filter_of(subscribing.own_feed(viewer, feed_id)) if feed_id else Filter()
+    return base.narrowed(kinds=asked.words("kind"), types=asked.words("type"))
+
+
+def _feed_filter(viewer: Viewer, feed: str) -> Filter:
+    if feed == "all":
+        return Filter()
+    try:
+        return subscribing.filter_of(subscribing.own_feed(viewer, UUID(feed)))
+    except ValueError:
+        raise NotFound from None
+
+
+def _position(cursor: str, *, viewer: Viewer, scope: str) -> tuple[int, int]:
+    """Where the reader stands, and up to where it is a beginner that holds nothing to remove."""
+    if not cursor:
+        return 0, changes.head()
+    after, fresh = paging.unseal(cursor, viewer=viewer.partner_id, scope=scope)
+    return int(after), int(fresh)
+
+
+def _wait(viewer: Viewer, wanted: Filter, *, after: int, limit: int, fresh: int, wait_s: int) -> changes.Span:
+    """The next stretch; where it is empty, wait for a wake-up without holding a database connection."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        heard = waking.LISTENER.heard
+        span = changes.since(viewer, wanted, after=after, limit=limit, fresh_until=fresh)
+        left = deadline - time.monotonic()
+        if span.changes or left <= 0:
+            return span
+        after = span.reached
+        connection.close()
+        if not waking.LISTENER.wait(heard=heard, timeout_s=left):
+            return span

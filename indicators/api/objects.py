@@ -1,0 +1,141 @@
+"""Read: objects, single ids, matches, and what waits in one's own quarantine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from rest_framework.request import Request
+
+from exchange import clock, paging
+from exchange.errors import Refused
+from exchange.parameters import Parameters
+from indicators import reading
+from indicators.api import rendering
+from indicators.api.documents import MATCHES, OBJECTS, STATEMENTS
+from indicators.feeds import filters
+from partners.api.base import Face, answer, fragment, plain, viewer_of
+from partners.directory import ids_of
+from partners.scopes import Scope
+from partners.sharing import Viewer
+
+_LIMIT = 1_000
+_FILTERS = ("kind", "subkind", "type", "publisher", "min_confidence", "q", "mine")
+_PAGE = ("cursor", "limit")
+_PARAMETERS = [
+    OpenApiParameter("kind"),
+    OpenApiParameter("subkind"),
+    OpenApiParameter("type"),
+    OpenApiParameter("publisher", description="Slugs of publishers."),
+    OpenApiParameter("min_confidence", int),
+    OpenApiParameter("q", description="Words of a title, or a whole id or value."),
+    OpenApiParameter("mine", bool, description="Only what your own partner published."),
+    OpenApiParameter("cursor"),
+    OpenApiParameter("limit", int),
+]
+
+
+def selection(asked: Parameters) -> reading.Selection:
+    """What the query selects. Raises Refused naming the parameter."""
+    publishers = asked.words("publisher")
+    found = ids_of(publishers)
+    if len(found) < len(publishers):
+        raise Refused("There is no partner of this name.", code="unknown-partner", at="/publisher")
+    wanted = filters.Filter(
+        kinds=asked.words("kind"),
+        subkinds=asked.words("subkind"),
+        types=asked.words("type"),
+        publishers=tuple(sorted(str(partner) for partner in found)),
+        min_confidence=asked.number("min_confidence", 0, least=0, most=100),
+    )
+    return reading.Selection(filter=wanted, own=asked.flag("mine"), words=asked.text("q"))
+
+
+def scope_of(surface: str, wanted: reading.Selection) -> str:
+    """What a cursor of this surface and selection is bound to."""
+    return f"{surface};own={wanted.own};words={wanted.words};{wanted.filter.scope}"
+
+
+class ObjectsView(Face):
+    """Objects, newest first."""
+
+    @extend_schema(operation_id="objects", parameters=_PARAMETERS, responses=OBJECTS)
+    def get(self, request: Request) -> HttpResponse:
+        """A page of the newest versions that the caller may see."""
+        viewer = viewer_of(request)
+        asked = Parameters(plain(request), known=(*_FILTERS, *_PAGE))
+        wanted = selection(asked)
+        scope = scope_of("objects", wanted)
+        before = _before(asked, viewer=viewer, scope=scope)
+        page = reading.newest(viewer, wanted, before=before, limit=asked.number("limit", 100, least=1, most=_LIMIT))
+        following = paging.seal([page.reached], viewer=viewer.partner_id, scope=scope) if page.more else None
+        return answer({"objects": [rendering.statement(said) for said in page.statements], "next": following})
+
+
+class ObjectView(Face):
+    """One id."""
+
+    @extend_schema(
+        operation_id="object", parameters=[OpenApiParameter("versions", enum=["last", "all"])], responses=STATEMENTS
+    )
+    def get(self, request: Request, stix_id: str) -> HttpResponse:
+        """What each publisher says under this id; equal bytes are merged into one statement."""
+        viewer = viewer_of(request)
+        asked = Parameters(plain(request), known=("versions",))
+        versions: Any = asked.choice("versions", "last", of=("last", "all"))
+        if "\0" in stix_id:
+            raise Refused("Not an identifier.", code="bad-id", at="/id")
+        found = reading.merged(reading.statements(viewer, stix_id, versions=versions))
+        return answer({"statements": [rendering.statement(said, by=same) for said, same in found]})
+
+
+class MatchesView(Face):
+    """What partners have in common."""
+
+    @extend_schema(
+        operation_id="matches",
+        parameters=[OpenApiParameter("cursor"), OpenApiParameter("limit", int)],
+        responses=MATCHES,
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Matches of which the caller may see both ends, newest first."""
+        viewer = viewer_of(request)
+        asked = Parameters(plain(request), known=_PAGE)
+        limit = asked.number("limit", 100, least=1, most=_LIMIT)
+        before = _before(asked, viewer=viewer, scope="matches")
+        found = reading.matches(viewer, before=before, limit=limit + 1)
+        more, found = len(found) > limit, found[:limit]
+        following = paging.seal([found[-1].pk], viewer=viewer.partner_id, scope="matches") if more else None
+        return answer({"matches": [rendering.match(each) for each in found], "next": following})
+
+
+class QuarantineView(Face):
+    """The caller's own objects that tripped a scan."""
+
+    scope = Scope.PUBLISH
+
+    @extend_schema(operation_id="quarantine", responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> HttpResponse:
+        """What waits to be mended and pushed again; nobody else sees it."""
+        waiting = reading.quarantined(viewer_of(request))
+        return answer(
+            {
+                "quarantined": [
+                    {
+                        "id": each.stix_id,
+                        "code": each.code,
+                        "field": each.field,
+                        "message": each.message,
+                        "at": clock.rfc3339(each.at),
+                        "object": fragment(each.body),
+                    }
+                    for each in waiting
+                ]
+            }
+        )
+
+
+def _before(asked: Parameters, *, viewer: Viewer, scope: str) -> int | None:
+    cursor = asked.text("cursor")
+    return int(paging.unseal(cursor, viewer=viewer.partner_id, scope=scope)[0]) if cursor else None

@@ -1,0 +1,78 @@
+"""How the REST face writes what reading yields: metadata beside the publisher's bytes, which are never rebuilt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from exchange import clock
+from indicators.changes import Told
+from indicators.models import Match, StixObject
+from indicators.reading import Statement
+from partners.api.base import fragment
+from partners.tlp import Tlp
+
+
+def statement(said: Statement, *, by: Sequence[Statement] = ()) -> dict[str, Any]:
+    """One statement; with `by`, all who say the same bytes."""
+    document: dict[str, Any] = {
+        "publisher": _publisher(said),
+        "tlp": Tlp(said.tlp).word,
+        "date_added": clock.rfc3339(said.date_added),
+        "object": fragment(said.body),
+    }
+    if by:
+        document["publishers"] = [_publisher(each) for each in by]
+    return document
+
+
+def change(told: Told) -> dict[str, Any]:
+    """One change. Places in the log are not shown: they would tell how much others publish."""
+    document: dict[str, Any] = {
+        "op": told.op,
+        "reason": told.reason,
+        "id": told.stix_id,
+        "type": told.stix_type,
+        "kind": told.kind,
+        "publisher": {"id": told.publisher_id, "name": told.publisher_name},
+        "tlp": Tlp(told.tlp).word,
+        "date_added": clock.rfc3339(told.date_added),
+        "confidence": told.confidence,
+        "valid_until": told.valid_until,
+        "entries": [
+            {
+                "kind": entry.kind,
+                "subkind": entry.subkind,
+                "scheme": entry.scheme,
+                "key_epoch": entry.key_epoch,
+                "value": entry.value,
+            }
+            for entry in told.entries
+        ],
+    }
+    if told.body is not None:
+        document["object"] = fragment(told.body)
+    return document
+
+
+def match(found: Match) -> dict[str, Any]:
+    """One match with both its ends."""
+    return {
+        "id": found.pk,
+        "basis": found.basis,
+        "domain": found.domain,
+        "found_at": clock.rfc3339(found.found_at),
+        "objects": [_end(found.left), _end(found.right)],
+    }
+
+
+def _end(held: StixObject) -> dict[str, Any]:
+    return {
+        "id": held.stix_id,
+        "title": held.title,
+        "publisher": {"id": held.publisher.pk, "name": held.publisher.name, "slug": held.publisher.slug},
+    }
+
+
+def _publisher(said: Statement) -> dict[str, Any]:
+    return {"id": said.publisher_id, "name": said.publisher_name, "slug": said.publisher_slug}

@@ -1,0 +1,20 @@
+"""Public: the JSON Schemas of our STIX extensions, at stable addresses."""
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
+from django.views.decorators.http import require_safe
+
+from exchange.errors import NotFound
+from indicators.stix import vocabulary
+
+
+@require_safe
+def schema(request: HttpRequest, extension_id: str) -> HttpResponse:
+    """The schema of one extension definition."""
+    text = vocabulary.schema_text(extension_id)
+    if text is None:
+        raise NotFound
+    return HttpResponse(text, content_type="application/schema+json", headers={"Cache-Control": "public, max-age=3600"})
+
+
+urlpatterns = [path("<str:extension_id>.json", schema, name="extension-schema")]

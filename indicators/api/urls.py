@@ -1,0 +1,27 @@
+"""Routes of the REST face: what."""
+
+from django.urls import path
+from drf_spectacular.views import SpectacularJSONAPIView
+
+from indicators.api import batches, changes, objects, subscriptions
+
+urlpatterns = [
+    path("batches", batches.BatchesView.as_view(), name="batches"),
+    path("batches/<uuid:batch_id>", batches.BatchView.as_view(), name="batch"),
+    path("blocklists/<str:feed>", changes.BlocklistView.as_view(), name="blocklist"),
+    path("changes", changes.ChangesView.as_view(), name="changes"),
+    path("deliveries/<uuid:delivery_id>/redeliver", subscriptions.RedeliverView.as_view(), name="redeliver"),
+    path("feeds", subscriptions.FeedsView.as_view(), name="feeds"),
+    path("feeds/<uuid:feed_id>", subscriptions.FeedView.as_view(), name="feed"),
+    path("matches", objects.MatchesView.as_view(), name="matches"),
+    path("objects", objects.ObjectsView.as_view(), name="objects"),
+    path("objects/<str:stix_id>", objects.ObjectView.as_view(), name="object"),
+    path("quarantine", objects.QuarantineView.as_view(), name="quarantine"),
+    path("schema", SpectacularJSONAPIView.as_view(), name="schema"),
+    path("subscriptions", subscriptions.SubscriptionsView.as_view(), name="subscriptions"),
+    path("subscriptions/<uuid:subscription_id>", subscriptions.SubscriptionView.as_view(), name="subscription"),
+    path(
+        "subscriptions/<uuid:subscription_id>/deliveries", subscriptions.DeliveriesView.as_view(), name="deliveries"
+    ),
+    path("subscriptions/<uuid:subscription_id>/test", subscriptions.TestView.as_view(), name="test-subscription"),
+]

@@ -1,0 +1,1 @@
+"""The REST face: base classes that the faces of both applications share, and what it says about who."""

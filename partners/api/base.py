@@ -1,0 +1,90 @@
+"""What every view of the REST face does alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jiter
+import orjson
+from django.http import HttpRequest, HttpResponse
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from exchange import bodies
+from exchange.errors import Malformed, Refused, UnsupportedMedia
+from partners.scopes import Scope
+from partners.sharing import Viewer
+
+_MAX_FORM_BYTES = 65_536
+
+
+class JsonAlways(BaseContentNegotiation):
+    """The API speaks JSON whatever is asked for; views with other forms say so in their path or parameters."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        """The first."""
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
+        """The first."""
+        return renderers[0], renderers[0].media_type
+
+
+class Face(APIView):
+    """A view that knows who asks. `scope` is what every method needs; `write_scope` what changing ones need."""
+
+    content_negotiation_class = JsonAlways
+    scope: Scope = Scope.READ
+    write_scope: Scope | None = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Authenticate, then ask for the scope before anything is looked up."""
+        super().initial(request, *args, **kwargs)
+        safe = request.method in ("GET", "HEAD", "OPTIONS")
+        viewer_of(request).require(self.scope if safe or self.write_scope is None else self.write_scope)
+
+
+def viewer_of(request: Request) -> Viewer:
+    """Who asks; authentication has put it there."""
+    if not isinstance(request.auth, Viewer):
+        raise TypeError("a view without authentication has no viewer")
+    return request.auth
+
+
+def plain(request: Request) -> HttpRequest:
+    """Django's own request."""
+    return request._request
+
+
+def answer(document: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    """A JSON answer; `orjson.Fragment` inside the document is written out verbatim."""
+    body = orjson.dumps(document, option=orjson.OPT_UTC_Z)
+    return HttpResponse(body, status=status, content_type="application/json", headers=headers)
+
+
+def fragment(stored: str | bytes) -> orjson.Fragment:
+    """Stored JSON that goes out as it is."""
+    return orjson.Fragment(stored)
+
+
+def form(request: Request, *, known: Mapping[str, type]) -> dict[str, Any]:
+    """A small JSON object from the body, with known properties of known types; absent ones are absent."""
+    if bodies.media_type(plain(request)) != "application/json":
+        raise UnsupportedMedia("Send application/json.")
+    raw = bodies.read(plain(request), max_bytes=_MAX_FORM_BYTES)
+    try:
+        document = jiter.from_json(raw, catch_duplicate_keys=True, allow_inf_nan=False)
+    except ValueError:
+        raise Malformed("The body is not JSON.", code="malformed-json", at="") from None
+    if not isinstance(document, dict):
+        raise Malformed("The body must be a JSON object.", code="malformed-json", at="")
+    for name, value in document.items():
+        if name not in known:
+            raise Refused("There is no such property here.", code="unknown-property", at=f"/{name[:60]}")
+        if value is not None and not isinstance(value, known[name]):
+            raise Refused(f"Must be of type {known[name].__name__}.", code="wrong-type", at=f"/{name}")
+        if isinstance(value, str) and "\0" in value:
+            raise Refused("Must not hold the character NUL.", code="nul-character", at=f"/{name}")
+    return document

@@ -1,0 +1,26 @@
+"""Who is there: the directory that partners may read, and a viewer's own groups."""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.db.models import Prefetch
+
+from partners.models import Group, Membership, Partner
+from partners.sharing import Viewer
+
+
+def partners() -> list[Partner]:
+    """The active partners, by name. That somebody is a partner is known to every partner."""
+    return list(Partner.objects.filter(state=Partner.State.ACTIVE).order_by("name"))
+
+
+def groups(viewer: Viewer) -> list[Group]:
+    """The viewer's own groups, by name, with their present members as `open_memberships`."""
+    members = Membership.objects.filter(until=None).select_related("partner").order_by("partner__name")
+    mine = Group.objects.filter(pk__in=viewer.group_ids).order_by("name")
+    return list(mine.prefetch_related(Prefetch("memberships", queryset=members, to_attr="open_memberships")))
+
+
+def ids_of(slugs: Iterable[str]) -> list[UUID]:
+    """The ids of the partners with these slugs, whatever their state; unknown slugs are left out."""
+    return list(Partner.objects.filter(slug__in=list(slugs)).order_by("pk").values_list("pk", flat=True))
