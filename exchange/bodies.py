@@ -1,71 +1,89 @@
-"""Read a request's body within bounds, whatever it says about itself: length, encoding, compression."""
+"""Read a request's body within bounds, gzip undone: for pushes, which are larger than Django reads by default.
 
-from __future__ import annotations
+Both what is sent and what it unpacks to are bounded, and nothing is unpacked beyond the bound: a few kilobytes
+of gzip can hold gigabytes.
+"""
 
 import zlib
-from collections.abc import Iterator
+from typing import IO, Any
 
-from django.http import HttpRequest
-from django.http.request import RawPostDataException, UnreadablePostError
+from django.http import HttpRequest, UnreadablePostError
 
 from exchange.errors import Malformed, TooLarge, UnsupportedMedia
 
-#: What a batch may weigh, as sent and once more when unpacked.
-MAX_BATCH_BYTES = 33_554_432
-_CHUNK = 65_536
+#: Bytes of one batch, as sent and as unpacked.
+MAX_BATCH_BYTES = 32 * 1024 * 1024
+
+_GZIP = 16 + zlib.MAX_WBITS
 
 
 def read(request: HttpRequest, *, max_bytes: int = MAX_BATCH_BYTES) -> bytes:
-    """The body, unpacked. Raises TooLarge, UnsupportedMedia (content encoding) or Malformed (broken gzip)."""
+    """The body, unpacked: at most `max_bytes`.
+
+    Raises TooLarge beyond that, Malformed where the body is cut off or is not the gzip it says it is, and
+    UnsupportedMedia for any other Content-Encoding.
+    """
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in ("identity", "gzip", ""):
-        raise UnsupportedMedia("Content-Encoding is gzip or nothing.", code="unsupported-encoding")
-    declared = request.META.get("CONTENT_LENGTH") or "0"
-    if declared.isdigit() and int(declared) > max_bytes:
+    if encoding not in {"", "identity", "gzip", "x-gzip"}:
+        raise UnsupportedMedia("Of content encodings, only gzip is read here.", code="unsupported-encoding")
+    sent = _sent(request, max_bytes=max_bytes)
+    return _unpacked(sent, max_bytes=max_bytes) if encoding.endswith("gzip") else sent
+
+
+def _sent(request: HttpRequest, *, max_bytes: int) -> bytes:
+    announced = request.META.get("CONTENT_LENGTH") or ""
+    length = int(announced) if announced.isdigit() else None
+    if length is not None and length > max_bytes:
         raise _too_large(max_bytes)
-    chunks = _received(request, max_bytes=max_bytes)
-    return b"".join(_unpacked(chunks, max_bytes=max_bytes) if encoding == "gzip" else chunks)
+    try:
+        body = _stream(request, length).read(max_bytes + 1)
+    except (UnreadablePostError, OSError) as error:
+        raise _cut_off() from error
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    if length is not None and len(body) < length:
+        raise _cut_off()
+    return body
+
+
+def _stream(request: HttpRequest, length: int | None) -> HttpRequest | IO[bytes]:
+    """Where the body comes from. Django takes a body without a length (chunked) for empty; the server knows its end."""
+    environ: dict[str, Any] = request.META
+    if length is None and environ.get("wsgi.input_terminated"):
+        stream: IO[bytes] = environ["wsgi.input"]
+        return stream
+    return request
+
+
+def _unpacked(sent: bytes, *, max_bytes: int) -> bytes:
+    """Undo gzip, member after member (RFC 1952 §2.2)."""
+    parts: list[bytes] = []
+    room = max_bytes
+    rest = sent
+    while rest:
+        member = zlib.decompressobj(_GZIP)
+        try:
+            part = member.decompress(rest, room + 1)
+        except zlib.error as error:
+            raise Malformed("The body is not gzip.", code="bad-gzip") from error
+        if len(part) > room:
+            raise _too_large(max_bytes)
+        if not member.eof:
+            raise _cut_off()
+        parts.append(part)
+        room -= len(part)
+        rest = member.unused_data
+    return b"".join(parts)
+
+
+def _too_large(max_bytes: int) -> TooLarge:
+    return TooLarge(f"A request has at most {max_bytes} bytes, unpacked.", code="body-too-large")
+
+
+def _cut_off() -> Malformed:
+    return Malformed("The body ended before it was complete.", code="incomplete-body")
 
 
 def media_type(request: HttpRequest) -> str:
     """The media type without parameters, in lower case; "" where none was sent."""
     return request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-
-def _received(request: HttpRequest, *, max_bytes: int) -> Iterator[bytes]:
-    read = 0
-    try:
-        while chunk := request.read(_CHUNK):
-            read += len(chunk)
-            if read > max_bytes:
-                raise _too_large(max_bytes)
-            yield chunk
-    except (UnreadablePostError, RawPostDataException) as error:
-        raise Malformed("The body ended early.", code="incomplete-body") from error
-
-
-def _unpacked(chunks: Iterator[bytes], *, max_bytes: int) -> Iterator[bytes]:
-    """Gunzip piece by piece, so that a bomb is stopped at the bound and not after it."""
-    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    total = 0
-    try:
-        for chunk in chunks:
-            pending = chunk
-            while pending and not unpacker.eof:
-                piece = unpacker.decompress(pending, _CHUNK)
-                pending = unpacker.unconsumed_tail
-                total += len(piece)
-                if total > max_bytes:
-                    raise _too_large(max_bytes)
-                yield piece
-            if unpacker.eof and (unpacker.unused_data or pending):
-                raise Malformed("Something follows the gzip stream.", code="bad-gzip")
-        yield unpacker.flush()
-    except zlib.error as error:
-        raise Malformed("The body is not gzip.", code="bad-gzip") from error
-    if not unpacker.eof:
-        raise Malformed("The gzip stream ended early.", code="bad-gzip")
-
-
-def _too_large(max_bytes: int) -> TooLarge:
-    return TooLarge(f"A body has at most {max_bytes} bytes, as sent and unpacked.", code="body-too-large")
