@@ -10,6 +10,7 @@ urlpatterns = [
     path("metrics", health.metrics, name="metrics"),
     path("api/v1/", include("partners.api.urls")),
     path("api/v1/", include("indicators.api.urls")),
+    path("taxii2", include("indicators.taxii.front")),
     path("taxii2/", include("indicators.taxii.urls")),
     path("schemas/", include("indicators.api.schemas")),
     path("account/", include("partners.portal.urls")),

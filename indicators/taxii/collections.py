@@ -62,7 +62,7 @@ def find(viewer: Viewer, id_or_alias: str) -> Collection:
     """The viewer's collection under an id or an alias. Raises NotFound."""
     wanted = id_or_alias.lower()
     for collection in of(viewer):
-        if wanted in (str(collection.id), collection.alias):
+        if wanted in (str(collection.id), collection.alias.lower()):
             return collection
     raise NotFound("There is no such collection.")
 

@@ -1,5 +1,7 @@
 """The URL query parameters of §3.4, read into values; whatever is malformed is a 400 that names the parameter."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -34,8 +36,12 @@ class Query:
 
     @property
     def narrows(self) -> bool:
-        """Whether it leaves out anything of an object beyond its older versions."""
-        return self.next is not None or self.added_after is not None or self != Query(limit=self.limit)
+        """Whether it asks for less than the newest version of what it selects."""
+        return self != Query(limit=self.limit)
+
+    def every_version(self) -> Query:
+        """The same, of all versions."""
+        return replace(self, versions=("all",))
 
     @property
     def scope(self) -> str:
@@ -97,9 +103,10 @@ def _values(parameters: QueryDict, name: str) -> tuple[str, ...]:
 
 
 def _limit(given: str) -> int:
-    if not (given.isascii() and given.isdigit()) or not given.strip("0"):
+    digits = given.lstrip("0")
+    if not (given.isascii() and given.isdigit() and digits):
         raise _malformed("A whole number greater than zero.", at="limit")
-    return min(int(given[-_MAX_CHARS:]), MAX_LIMIT)
+    return MAX_LIMIT if len(digits) > len(str(MAX_LIMIT)) else min(int(digits), MAX_LIMIT)
 
 
 def _versions(given: tuple[str, ...]) -> tuple[Wanted, ...]:

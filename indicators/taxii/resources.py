@@ -1,0 +1,142 @@
+"""The resources of §3.7, §4 and §5 as bytes. Lists that would be empty are left out (§2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+
+from exchange import bodies, clock
+from indicators.publishing import Answer
+from indicators.taxii import media
+from indicators.taxii.collections import Collection
+from indicators.taxii.pages import TaxiiPage, version_of
+
+API_ROOT_PATH = "/taxii2/root/"
+
+
+def discovery(api_root: str) -> bytes:
+    """The discovery resource (§4.1.1)."""
+    return orjson.dumps(
+        {
+            "title": "Exchange",
+            "description": "AI labs tell each other what belongs to a campaign against them.",
+            "default": api_root,
+            "api_roots": [api_root],
+        }
+    )
+
+
+def api_root() -> bytes:
+    """The API root resource (§4.2.1)."""
+    return orjson.dumps(
+        {
+            "title": "Exchange",
+            "description": "Each partner's own collection, and one of everything it may see.",
+            "versions": [media.TAXII],
+            "max_content_length": bodies.MAX_BATCH_BYTES,
+        }
+    )
+
+
+def collections(found: Iterable[Collection]) -> bytes:
+    """The collections resource (§5.1.1)."""
+    listed = [collection.to_json() for collection in found]
+    return orjson.dumps({"collections": listed} if listed else {})
+
+
+def collection(found: Collection) -> bytes:
+    """The collection resource (§5.2.1)."""
+    return orjson.dumps(found.to_json())
+
+
+def envelope(page: TaxiiPage) -> bytes:
+    """The envelope (§3.7): the publishers' own bytes, side by side. Nothing is parsed and nothing is rebuilt."""
+    if not page.statements:
+        return b"{}"
+    bodies_read = ",".join(statement.body for statement in page.statements)
+    return f'{{{_more(page)},"objects":[{bodies_read}]}}'.encode()
+
+
+def manifest(page: TaxiiPage) -> bytes:
+    """The manifest (§5.3.1), with the envelope's `next`: clients turn its pages in the same way."""
+    records = [
+        {
+            "id": statement.stix_id,
+            "date_added": clock.rfc3339(statement.date_added),
+            "version": version_of(statement),
+            "media_type": media.of_spec_version(statement.spec_version),
+        }
+        for statement in page.statements
+    ]
+    return _listing("objects", records, page)
+
+
+def versions(page: TaxiiPage) -> bytes:
+    """The versions of one object (§5.8.1), in the order in which they were added."""
+    return _listing("versions", [version_of(statement) for statement in page.statements], page)
+
+
+def status(answer: Answer, *, unversioned: Mapping[str, Any]) -> bytes:
+    """The status resource (§4.3.1) of a batch. `unversioned` says when what has no timestamps was added, by id.
+
+    It is complete from the start, and what is quarantined counts as failed: a pending object is one that the
+    server will still process, and clients wait for it, but one in quarantine enters only if its publisher mends it
+    and sends it anew.
+    """
+    successes: list[dict[str, str]] = []
+    failures: list[dict[str, str]] = []
+    for result in orjson.loads(answer.results):
+        details = {
+            "id": result["id"] or f"objects/{result['index']}",
+            "version": result["version"] or _date(unversioned.get(result["id"]), answer),
+        }
+        match result["status"]:
+            case "accepted":
+                successes.append(details)
+            case "unchanged":
+                successes.append(details | {"message": "Held already, with the same bytes."})
+            case held_back:
+                where = f" at {result['field']}" if result.get("field") else ""
+                failures.append(
+                    details | {"message": f"{held_back}: {result['message']} ({result['code']}{where})"}
+                )
+    document: dict[str, Any] = {
+        "id": str(answer.batch_id),
+        "status": "complete",
+        "request_timestamp": clock.rfc3339(answer.received_at),
+        "total_count": len(successes) + len(failures),
+        "success_count": len(successes),
+        "failure_count": len(failures),
+        "pending_count": 0,
+    }
+    if successes:
+        document["successes"] = successes
+    if failures:
+        document["failures"] = failures
+    return orjson.dumps(document)
+
+
+def unversioned_ids(answer: Answer) -> list[str]:
+    """The ids of what was stored by a batch and has no timestamps of its own."""
+    return [
+        result["id"]
+        for result in orjson.loads(answer.results)
+        if not result["version"] and result["status"] in {"accepted", "unchanged"}
+    ]
+
+
+def _date(added: Any, answer: Answer) -> str:
+    return clock.rfc3339(added or answer.received_at)
+
+
+def _listing(name: str, items: list[Any], page: TaxiiPage) -> bytes:
+    if not items:
+        return b"{}"
+    return b"{" + _more(page).encode() + f',"{name}":'.encode() + orjson.dumps(items) + b"}"
+
+
+def _more(page: TaxiiPage) -> str:
+    """Cursors are base64url, so they need no escaping."""
+    return '"more":false' if page.next is None else f'"more":true,"next":"{page.next}"'

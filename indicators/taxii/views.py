@@ -1,0 +1,180 @@
+"""The endpoints of TAXII 2.1: each authenticates, negotiates, asks the core, and answers in the TAXII media type.
+
+What goes wrong is raised and rendered at the edge as a TAXII error message (`exchange.problems`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import resolve
+from django.views.decorators.csrf import csrf_exempt
+
+from exchange import bodies
+from exchange.errors import Forbidden, MethodNotAllowed, NotFound, Refused, TooLarge
+from indicators import publishing, reading
+from indicators.models import Batch
+from indicators.publishing import Reach
+from indicators.stix import parsing
+from indicators.stix.drafts import Draft, Unreadable
+from indicators.taxii import collections, filters, media, pages, resources
+from partners import auth
+from partners.scopes import Scope
+from partners.sharing import Viewer
+
+_Handler = Callable[..., HttpResponse]
+
+_EVERY_MATCH = ("id", "spec_version", "type", "version")
+_MATCHES_OF_ONE_OBJECT = ("spec_version", "version")
+_MATCHES_OF_VERSIONS = ("spec_version",)
+
+
+def _endpoint(**handlers: _Handler) -> _Handler:
+    """A view of the given methods. Keys authenticate, never cookies, so no form token is asked for."""
+    allowed = tuple(sorted([*handlers, *(["HEAD"] if "GET" in handlers else [])]))
+
+    def view(request: HttpRequest, **path: Any) -> HttpResponse:
+        handler = handlers.get("GET" if request.method == "HEAD" else request.method or "")
+        if handler is None:
+            raise MethodNotAllowed("This resource knows no such method.", allowed=allowed)
+        viewer = auth.viewer_of_request(request)
+        media.require_acceptable(request)
+        return handler(request, viewer, **path)
+
+    return csrf_exempt(view)
+
+
+def _answer(body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> HttpResponse:
+    return HttpResponse(body, status=status, content_type=media.TAXII, headers=headers)
+
+
+def _discovery(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """§4.1. The address is absolute, as the client reached us: some clients do not join a relative one."""
+    return _answer(resources.discovery(request.build_absolute_uri(resources.API_ROOT_PATH)))
+
+
+def _api_root(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """§4.2."""
+    return _answer(resources.api_root())
+
+
+def _status(request: HttpRequest, viewer: Viewer, status_id: str) -> HttpResponse:
+    """§4.3: the batches of the viewer's own partner; any other is answered like one that does not exist."""
+    if not viewer.scopes & {Scope.READ, Scope.PUBLISH}:
+        raise Forbidden("This needs the scope 'read' or 'publish'.", code="missing-scope")
+    batch = Batch.objects.of(viewer).filter(pk=_uuid(status_id)).first()
+    if batch is None:
+        raise NotFound("There is no such status.")
+    return _answer(_status_resource(viewer, publishing.answer_of(batch)))
+
+
+def _collections(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """§5.1."""
+    return _answer(resources.collections(collections.of(viewer)))
+
+
+def _collection(request: HttpRequest, viewer: Viewer, collection_id: str) -> HttpResponse:
+    """§5.2."""
+    return _answer(resources.collection(collections.find(viewer, collection_id)))
+
+
+def _manifest(request: HttpRequest, viewer: Viewer, collection_id: str) -> HttpResponse:
+    """§5.3."""
+    collection = collections.find(viewer, collection_id)
+    query = filters.read(request.GET, matches=_EVERY_MATCH)
+    page = pages.turn(viewer, collection, query, with_bodies=False)
+    return _answer(resources.manifest(page), headers=page.headers)
+
+
+def _get_objects(request: HttpRequest, viewer: Viewer, collection_id: str) -> HttpResponse:
+    """§5.4."""
+    collection = collections.find(viewer, collection_id)
+    query = filters.read(request.GET, matches=_EVERY_MATCH)
+    page = pages.turn(viewer, collection, query)
+    return _answer(resources.envelope(page), headers=page.headers)
+
+
+def _add_objects(request: HttpRequest, viewer: Viewer, collection_id: str) -> HttpResponse:
+    """§5.5. All is stored and committed when the answer leaves, so the status is complete from the start."""
+    collections.find(viewer, collection_id).require_write()
+    media.require_readable(request)
+    body = bodies.read(request)
+    digest = hashlib.sha256(body).digest()
+    answer = publishing.publish(
+        _elements(body), by=viewer, reach=Reach(), request=publishing.Request(digest=digest)
+    )
+    return _answer(_status_resource(viewer, answer), status=202)
+
+
+def _get_object(request: HttpRequest, viewer: Viewer, collection_id: str, object_id: str) -> HttpResponse:
+    """§5.6."""
+    collection = collections.find(viewer, collection_id)
+    query = filters.read(request.GET, matches=_MATCHES_OF_ONE_OBJECT)
+    page = pages.turn_object(viewer, collection, object_id, query)
+    return _answer(resources.envelope(page), headers=page.headers)
+
+
+def _delete_object(request: HttpRequest, viewer: Viewer, collection_id: str, object_id: str) -> HttpResponse:
+    """§5.7: nothing is deleted, because a reader that already holds the object would never learn of it."""
+    collection = collections.find(viewer, collection_id)
+    collection.require_read()
+    collection.require_write()
+    if not object_id.isprintable() or not reading.holds(viewer, object_id, own=True):
+        raise NotFound
+    raise Forbidden(
+        "The exchange deletes nothing. Add a version with 'revoked': true: it reaches all who hold the object.",
+        code="revoke-instead",
+    )
+
+
+def _versions(request: HttpRequest, viewer: Viewer, collection_id: str, object_id: str) -> HttpResponse:
+    """§5.8."""
+    collection = collections.find(viewer, collection_id)
+    query = filters.read(request.GET, matches=_MATCHES_OF_VERSIONS).every_version()
+    page = pages.turn_object(viewer, collection, object_id, query, with_bodies=False)
+    return _answer(resources.versions(page), headers=page.headers)
+
+
+discovery = _endpoint(GET=_discovery)
+api_root = _endpoint(GET=_api_root)
+status = _endpoint(GET=_status)
+collections_of_viewer = _endpoint(GET=_collections)
+collection = _endpoint(GET=_collection)
+manifest = _endpoint(GET=_manifest)
+objects = _endpoint(GET=_get_objects, POST=_add_objects)
+one_object = _endpoint(GET=_get_object, DELETE=_delete_object)
+versions = _endpoint(GET=_versions)
+
+
+@csrf_exempt
+def without_slash(request: HttpRequest, rest: str) -> HttpResponse:
+    """An endpoint's path ends in a slash (§3.1); a client that leaves it out is answered all the same."""
+    if rest.endswith("/"):
+        raise NotFound("There is no such endpoint.")
+    found = resolve(f"{request.path_info}/")
+    answer: HttpResponse = found.func(request, **found.kwargs)
+    return answer
+
+
+def _elements(body: bytes) -> list[Draft | Unreadable]:
+    """The objects of the envelope. Too many of them is a 422: a 413 speaks of bytes alone (§4.2.1)."""
+    try:
+        return parsing.read_batch(body)
+    except TooLarge as error:
+        raise Refused(error.detail, code=error.code, at="/objects") from error
+
+
+def _status_resource(viewer: Viewer, answer: publishing.Answer) -> bytes:
+    ids = resources.unversioned_ids(answer)
+    return resources.status(answer, unversioned=reading.entered(viewer, ids) if ids else {})
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound("There is no such status.") from None
