@@ -212,6 +212,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_IMPORTS = ("indicators.matching", "indicators.notifying", "indicators.retiring", "exchange.health")
+CELERY_TASK_ROUTES = {"indicators.notifying.deliver": {"queue": "webhooks"}}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True

@@ -1,0 +1,207 @@
+"""`python -m exchange.demo`: start everything, say when it is ready, watch over it, stop it in order.
+
+Environment: PORT (8000; 0 takes any free one), DATA_DIR (.data), DEMO_JSON=1 (one JSON line instead of a screen),
+DATABASE_URL and CELERY_BROKER_URL (servers of your own instead of the embedded one).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+from rich.console import Console
+
+from exchange import embedded, env
+from exchange.demo import banner
+from exchange.demo.children import Children
+
+_ROOT = Path(__file__).resolve().parent.parent.parent
+_READY_S = 90.0
+console = Console(stderr=True, highlight=False)
+
+
+class Stop(Exception):
+    """Somebody asked us to end."""
+
+
+def main() -> int:
+    """Run until asked to stop; the exit status is 0 then, and 1 if the demo could not start."""
+    data_dir = Path(env.text("DATA_DIR", str(_ROOT / ".data"))).resolve()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
+    with _alone(data_dir):
+        children: Children | None = None
+        try:
+            environment, port = _prepare(data_dir)
+            children = Children(environment, say=lambda line: console.print(f"[yellow]{line}[/]"))
+            _start(children, data_dir=data_dir, port=port)
+            _announce(data_dir, port=port)
+            while True:
+                children.tend()
+                time.sleep(0.5)
+        except Stop:
+            console.print("Stopping …")
+            return 0
+        except _CannotStart as problem:
+            console.print(f"[red]{problem}[/]")
+            return 1
+        finally:
+            _ignore_signals()
+            if children is not None:
+                children.stop()
+            if not env.text("DATABASE_URL"):
+                embedded.stop(data_dir)
+
+
+class _CannotStart(Exception):
+    """The demo cannot start; the message is for a person."""
+
+
+@contextmanager
+def _alone(data_dir: Path) -> Iterator[None]:
+    """One demo per data directory. The kernel lets go of the lock when its holder dies, however it dies."""
+    lock: IO[str]
+    with (data_dir / "demo.lock").open("w") as lock:
+        deadline = time.monotonic() + 5
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    console.print(f"[red]Another demo is using {data_dir}; set DATA_DIR to another directory.[/]")
+                    raise SystemExit(1) from None
+                time.sleep(0.2)
+        yield
+
+
+def _prepare(data_dir: Path) -> tuple[Mapping[str, str], int]:
+    """Database, schema, cast, static files. Yields the children's environment and the port."""
+    port = _port()
+    database_url = env.text("DATABASE_URL")
+    if not database_url:
+        _step(1, "PostgreSQL")
+        database_url = embedded.start(data_dir)
+    environment = os.environ | {
+        "EXCHANGE_MODE": "demo",
+        "DATABASE_URL": database_url,
+        "SECRET_KEY": _secret_key(data_dir),
+        "BASE_URL": f"http://127.0.0.1:{port}",
+        "DATA_DIR": str(data_dir),
+        "DJANGO_SETTINGS_MODULE": "exchange.settings",
+        "PYTHONUNBUFFERED": "1",
+    }
+    _step(2, "Schema")
+    _manage(environment, "prepare")
+    _step(3, "Partners and keys")
+    _manage(environment, "seed", "--credentials", str(data_dir / "demo.json"))
+    _step(4, "Static files")
+    _manage(environment, "collectstatic", "--noinput", "--clear")
+    return environment, port
+
+
+def _start(children: Children, *, data_dir: Path, port: int) -> None:
+    _step(5, "Web, workers, beat")
+    logs = data_dir / "logs"
+    python = [sys.executable, "-m"]
+    web = ["granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--no-ws", "--workers", "2"]
+    web += ["--blocking-threads", "24", "--backlog", "1024", "--no-access-log", "exchange.wsgi:application"]
+    children.add("web", [*python, *web], log=logs / "web.log")
+    celery = [*python, "celery", "-A", "exchange.celery"]
+    quiet = ["--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    # Threads: the work waits on PostgreSQL and on receivers. Webhooks have a worker of their own, so that
+    # a receiver that hangs delays other webhooks at most, never matching.
+    worker = [*celery, "worker", "--pool", "threads", *quiet]
+    children.add("worker", [*worker, "-Q", "celery", "-c", "4", "-n", "worker@%h"], log=logs / "worker.log")
+    children.add("webhooks", [*worker, "-Q", "webhooks", "-c", "16", "-n", "webhooks@%h"], log=logs / "webhooks.log")
+    children.add("beat", [*celery, "beat", "--loglevel", "WARNING"], log=logs / "beat.log")
+    _wait_until_ready(children, f"http://127.0.0.1:{port}/readyz")
+
+
+def _wait_until_ready(children: Children, url: str) -> None:
+    deadline = time.monotonic() + _READY_S
+    while time.monotonic() < deadline:
+        children.tend()
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own loopback address
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise _CannotStart(f"Not ready after {_READY_S:.0f} s; see the logs, and {url}")
+
+
+def _announce(data_dir: Path, *, port: int) -> None:
+    cast: dict[str, Any] = json.loads((data_dir / "demo.json").read_text())
+    write = banner.as_json if env.flag("DEMO_JSON", default=False) else banner.as_text
+    print(write(f"http://127.0.0.1:{port}", data_dir=data_dir, cast=cast), flush=True)  # noqa: T201
+
+
+def _manage(environment: Mapping[str, str], *arguments: str) -> None:
+    done = subprocess.run(  # noqa: S603 - our own command, no shell
+        [sys.executable, str(_ROOT / "manage.py"), *arguments],
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,
+    )
+    if done.returncode:
+        raise _CannotStart(f"'{arguments[0]}' failed:\n{done.stderr[-2000:]}")
+    if done.stderr.strip() and arguments[0] == "seed":
+        console.print(f"[yellow]{done.stderr.strip()}[/]")
+
+
+def _port() -> int:
+    wanted = env.number("PORT", 8000, least=0, most=65_535)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            raise _CannotStart(f"Port {wanted} is taken; set PORT to another one, or to 0 for any.") from None
+        return int(probe.getsockname()[1])
+
+
+def _secret_key(data_dir: Path) -> str:
+    """Made once, kept beside the data that it seals."""
+    path = data_dir / "secret_key"
+    if not path.exists():
+        beside = path.with_suffix(".new")
+        beside.unlink(missing_ok=True)
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        beside.replace(path)
+    return path.read_text()
+
+
+def _step(number: int, name: str) -> None:
+    console.print(f"[dim]\\[{number}/5][/] {name} …")
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stop
+
+
+def _ignore_signals() -> None:
+    """Once stopping, a second Ctrl-C must not leave half of it running."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

