@@ -1,0 +1,134 @@
+"""Who speaks TAXII in these tests, and what they send. All goes through the real verbs."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import uuid
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from django.test import Client
+
+from partners import keys, registering
+from partners.models import Group, Partner
+from partners.scopes import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.http import HttpResponse
+
+TAXII = "application/taxii+json;version=2.1"
+ROOT = "/taxii2/root/"
+EVERYTHING = f"{ROOT}collections/everything/"
+
+_serial = itertools.count()
+
+
+@dataclass
+class Caller:
+    """A partner with a key and the HTTP client that presents it, as Basic with any user name."""
+
+    partner: Partner
+    key: str
+    scopes: tuple[Scope, ...]
+
+    @property
+    def own(self) -> str:
+        return f"{ROOT}collections/{self.partner.collection_id}/"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        credentials = base64.b64encode(f"anybody:{self.key}".encode()).decode()
+        return {"Authorization": f"Basic {credentials}", "Accept": TAXII}
+
+    def get(self, path: str, parameters: dict[str, Any] | None = None, **headers: str) -> HttpResponse:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return Client(headers=self.headers | named).get(path, parameters or {})
+
+    def post(self, path: str, body: Any, content_type: str = TAXII, **headers: str) -> HttpResponse:
+        raw = body if isinstance(body, bytes) else orjson.dumps(body)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return Client(headers=self.headers | named).post(path, raw, content_type=content_type)
+
+    def delete(self, path: str) -> HttpResponse:
+        return Client(headers=self.headers).delete(path)
+
+    def add(self, *objects: dict[str, Any]) -> dict[str, Any]:
+        """Add objects to the own collection; the status that came back, which must tell of no failure."""
+        answer = self.post(f"{self.own}objects/", {"objects": objects})
+        status = orjson.loads(answer.content)
+        assert answer.status_code == 202, status
+        assert status["failure_count"] == 0, status
+        return status
+
+    def objects(self, path: str, **parameters: Any) -> list[dict[str, Any]]:
+        """The objects of one page."""
+        answer = self.get(path, parameters)
+        assert answer.status_code == 200, answer.content
+        return orjson.loads(answer.content).get("objects", [])
+
+    def pages(self, path: str, parameters: dict[str, Any] | None = None) -> Iterator[HttpResponse]:
+        """All pages, by `next`."""
+        cursor: dict[str, Any] = {}
+        while True:
+            answer = self.get(path, (parameters or {}) | cursor)
+            assert answer.status_code == 200, answer.content
+            yield answer
+            read = orjson.loads(answer.content)
+            if not read.get("more"):
+                return
+            cursor = {"next": read["next"]}
+
+
+def a_caller(
+    name: str, *, kind: Partner.Kind = Partner.Kind.LAB, scopes: tuple[Scope, ...] = (Scope.READ, Scope.PUBLISH)
+) -> Caller:
+    number = next(_serial)
+    partner = registering.register_partner(name=f"{name} {number}", slug=f"{name.lower()}-{number}", kind=kind)
+    return another_key(partner, scopes)
+
+
+def another_key(partner: Partner, scopes: tuple[Scope, ...]) -> Caller:
+    _, key = keys.issue(partner, name="test", scopes=scopes, expires_in=timedelta(days=1))
+    return Caller(partner, key, scopes)
+
+
+def ring_of(*callers: Caller) -> Group:
+    number = next(_serial)
+    return registering.register_group(
+        name=f"Ring {number}",
+        slug=f"ring-{number}",
+        purpose="Sharing facts.",
+        legal_basis="Agreement.",
+        basis_from=date(2026, 1, 1),
+        policy=Group.Policy.OPEN_CTI,
+        partners=[caller.partner for caller in callers],
+    )
+
+
+def an_indicator(**changed: Any) -> dict[str, Any]:
+    number = next(_serial)
+    return {
+        "type": "indicator",
+        "spec_version": "2.1",
+        "id": f"indicator--{uuid.uuid4()}",
+        "created": "2026-01-01T00:00:00.000Z",
+        "modified": "2026-01-01T00:00:00.000Z",
+        "name": f"Indicator {number}",
+        "pattern": f"[domain-name:value = 'host-{number}.example']",
+        "pattern_type": "stix",
+        "valid_from": "2026-01-01T00:00:00Z",
+    } | changed
+
+
+def a_domain(value: str = "") -> dict[str, Any]:
+    """A cyber-observable: it has no timestamps, hence no version of its own."""
+    return {"type": "domain-name", "id": f"domain-name--{uuid.uuid4()}", "value": value or f"d{next(_serial)}.example"}
+
+
+def revised(found: dict[str, Any], day: int, **changed: Any) -> dict[str, Any]:
+    return found | {"modified": f"2026-01-{day:02}T00:00:00.000Z"} | changed
