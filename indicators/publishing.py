@@ -257,7 +257,7 @@ class _Line:
             if self._digests[draft.modified] == sha256:
                 return "unchanged"
             return Refusal(
-                "version-conflict", field, "You hold other content under this id and version; raise `modified`."
+                "version-conflict", field, "You gave other content under this id and version before; raise `modified`."
             )
         if (draft.modified is None or self.newest == "unversioned") and self._digests:
             return Refusal("version-conflict", field, "This id is held both with and without a version.")

@@ -1,0 +1,47 @@
+# Each target sets up what it needs; only Python >= 3.11, make and the package registry have to be there.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint fmt bench shell clean lock
+
+BIN := .venv/bin
+# Tests and checks run against an embedded PostgreSQL of their own; see tests/postgres.py.
+TEST := $(BIN)/python -m tests.postgres --
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | awk -F '\t' '{printf "  %-8s %s\n", $$1, $$2}'
+
+demo: ## The whole product on 127.0.0.1 (PORT=8000, DATA_DIR=.data, DEMO_JSON=1)
+	@deploy/bootstrap run
+	@exec $(BIN)/python -m exchange.demo
+
+test: lint ## All checks and all tests
+	@$(TEST) $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: ## Style, types, import contracts, migrations, deployment checks
+	@deploy/bootstrap dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(TEST) $(BIN)/python manage.py makemigrations --check --dry-run
+	@$(TEST) $(BIN)/python -m tests.production_check
+
+fmt: ## Format the code
+	@deploy/bootstrap dev
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+bench: ## Measure against the floor: parsing, COPY, publishing, polling, telling
+	@deploy/bootstrap dev
+	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+shell: ## A Django shell on the demo's database, while the demo runs
+	@deploy/bootstrap run
+	@$(BIN)/python -m exchange.demo.shell
+
+lock: ## Lock the dependencies again, with hashes
+	@deploy/bootstrap dev
+	@sh deploy/lock
+
+clean: ## Remove what was set up and the demo's data
+	@rm -rf .venv .tools .data node_modules exchange/static/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis
