@@ -29,3 +29,8 @@ class Command(BaseCommand):
             cursor.execute("SELECT to_regclass('pgmq.meta') IS NOT NULL")
             if not cursor.fetchone()[0]:
                 cursor.execute(get_embedded_install_sql())
+            cursor.execute("SELECT queue_name FROM pgmq.notify_insert_throttle")
+            made = {name for (name,) in cursor.fetchall()}
+            for name in sorted({queue.name for queue in settings.CELERY_TASK_QUEUES} - made):
+                cursor.execute("SELECT pgmq.create(%s)", [name])
+                cursor.execute("SELECT pgmq.enable_notify_insert(%s, 0)", [name])
