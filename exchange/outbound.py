@@ -52,7 +52,8 @@ def post(url: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float,
                 "POST", pinned, content=body, headers=sent, extensions={"sni_hostname": target.host}
             ) as answer,
         ):
-            return Reply(answer.status_code, _retry_after(answer), _read(answer, max_bytes=max_bytes, deadline=deadline))
+            read = _read(answer, max_bytes=max_bytes, deadline=deadline)
+            return Reply(answer.status_code, _retry_after(answer), read)
     except httpx.HTTPError as error:
         raise Failed(type(error).__name__) from error
 

@@ -25,7 +25,7 @@ class Parameters:
             if any("\0" in value or len(value) > _MAX_CHARS for value in self._values.getlist(name)):
                 raise Refused(f"At most {_MAX_CHARS} characters, none of them NUL.", code="bad-parameter", at=_at(name))
             if len(self._values.getlist(name)) > 1:
-                raise Refused("Give it once; several values are separated by commas.", code="bad-parameter", at=_at(name))
+                raise Refused("Give it once, values separated by commas.", code="bad-parameter", at=_at(name))
 
     def text(self, name: str, default: str = "") -> str:
         """One string."""
@@ -43,7 +43,7 @@ class Parameters:
         value = self.text(name)
         if not value:
             return default
-        if not (value.isascii() and value.isdigit() and len(value) < 10 and least <= int(value) <= most):  # noqa: PLR2004
+        if not (value.isascii() and value.isdigit() and len(value) < 10 and least <= int(value) <= most):
             raise Refused(f"A whole number from {least} to {most}.", code="bad-parameter", at=_at(name))
         return int(value)
 

@@ -28,10 +28,10 @@ _TAXII_MEDIA_TYPE = "application/taxii+json;version=2.1"
 
 _DRF: tuple[tuple[type[drf.APIException], Callable[[str], errors.ExchangeError]], ...] = (
     (drf.NotAuthenticated, lambda detail: errors.Unauthenticated("Send an API key: 'Authorization: Bearer <key>'.")),
-    (drf.AuthenticationFailed, lambda detail: errors.Unauthenticated(detail)),
-    (drf.PermissionDenied, lambda detail: errors.Forbidden(detail)),
+    (drf.AuthenticationFailed, errors.Unauthenticated),
+    (drf.PermissionDenied, errors.Forbidden),
     (drf.NotFound, lambda detail: errors.NotFound()),
-    (drf.NotAcceptable, lambda detail: errors.NotAcceptable(detail)),
+    (drf.NotAcceptable, errors.NotAcceptable),
     (drf.UnsupportedMediaType, lambda detail: errors.UnsupportedMedia("This media type is not read here.")),
     (drf.ParseError, lambda detail: errors.Malformed("The body cannot be read as JSON.", code="malformed-json")),
 )
@@ -108,7 +108,7 @@ def expected(raised: Exception) -> errors.ExchangeError | None:
     if isinstance(raised, RequestDataTooBig):
         return errors.TooLarge()
     if isinstance(raised, drf.Throttled):
-        return errors.TooMany(retry_after_s=int(raised.wait or 1) + 1)
+        return errors.TooMany(retry_after_s=int(getattr(raised, "wait", None) or 1) + 1)
     if isinstance(raised, drf.MethodNotAllowed):
         return errors.MethodNotAllowed()
     if isinstance(raised, drf.ValidationError):
@@ -144,7 +144,7 @@ class ProblemMiddleware:
         """Answer for an exception of a view."""
         error = expected(raised)
         if error is None:
-            log.exception("request.failed", path=request.path)
+            log.error("request.failed", path=request.path, exc_info=raised)
             error = errors.ExchangeError("Something went wrong on our side. Quote the request id.")
         return _render(request, error)
 

@@ -166,7 +166,8 @@ SELECT c.seq, c.date_added, c.op, c.reason, o.stix_id, o.stix_type, o.kind, o.pu
 FROM ({branches}) c
 CROSS JOIN LATERAL (
     SELECT o.stix_id, o.stix_type, o.kind, o.publisher_id, a.tlp, o.confidence, o.valid_until, o.body,
-           (SELECT array_agg(ARRAY[coalesce(o.kind, o.stix_type), t.domain, t.scheme, t.key_epoch, t.value] ORDER BY t.id)
+           (SELECT array_agg(ARRAY[coalesce(o.kind, o.stix_type), t.domain, t.scheme, t.key_epoch, t.value]
+                             ORDER BY t.id)
             FROM indicators_token t WHERE t.object_id = o.id) AS entries
     FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id
     WHERE o.id = c.object_id
@@ -183,5 +184,5 @@ ORDER BY c.seq LIMIT %(limit)s
 
 
 def _told(row: tuple[Any, ...]) -> Told:
-    entries = tuple(Entry(*values) for values in row[13] or ())
-    return Told(*row[:13], entries=entries)
+    *facts, entries = row
+    return Told(*facts, tuple(Entry(*values) for values in entries or ()))

@@ -26,12 +26,9 @@ def gauges() -> Iterator[GaugeMetricFamily]:
         cursor.execute(
             "SELECT coalesce(extract(epoch FROM now() - min(due_at)), 0) FROM indicators_delivery WHERE state = 'due'"
         )
-        yield GaugeMetricFamily(
-            "exchange_delivery_oldest_due_seconds", "How long the oldest due delivery waits.", value=cursor.fetchone()[0]
-        )
-        cursor.execute(
-            "SELECT name, %s - seq FROM indicators_progress ORDER BY 1", [changes.head()]
-        )
+        waits = cursor.fetchone()[0]
+        yield GaugeMetricFamily("exchange_delivery_oldest_due_seconds", "Since the oldest became due.", value=waits)
+        cursor.execute("SELECT name, %s - seq FROM indicators_progress ORDER BY 1", [changes.head()])
         behind = GaugeMetricFamily("exchange_follower_lag", "Changes a follower has not looked at.", labels=["name"])
         for name, lag in cursor.fetchall():
             behind.add_metric([name], lag)

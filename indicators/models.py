@@ -10,7 +10,6 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
@@ -58,8 +57,8 @@ class StixObject(Shared):
         expression=SearchVector("title", config="simple"), output_field=SearchVectorField(), db_persist=True
     )
 
-    objects: SharedManager[StixObject] = SharedManager()
-    unrestricted: models.Manager[StixObject] = models.Manager()
+    objects = SharedManager["StixObject"]()
+    unrestricted = models.Manager["StixObject"]()
 
     class Meta(Shared.Meta):
         constraints = [
@@ -94,8 +93,8 @@ class Token(models.Model):
     key_epoch = models.CharField(max_length=40, default="")
     value = models.CharField(max_length=2048)
 
-    objects: SharedManager[Token] = SharedManager("object__audience")
-    unrestricted: models.Manager[Token] = models.Manager()
+    objects = SharedManager["Token"]("object__audience")
+    unrestricted = models.Manager["Token"]()
 
     class Meta:
         base_manager_name = "unrestricted"
@@ -139,8 +138,8 @@ class Change(Shared):
     reason = models.CharField(max_length=10, choices=Reason)
     object = models.ForeignKey(StixObject, on_delete=models.PROTECT, related_name="changes")
 
-    objects: SharedManager[Change] = SharedManager("audience", "object__audience")
-    unrestricted: models.Manager[Change] = models.Manager()
+    objects = SharedManager["Change"]("audience", "object__audience")
+    unrestricted = models.Manager["Change"]()
 
     class Meta(Shared.Meta):
         indexes = [models.Index(fields=["audience", "seq"], name="change_by_audience")]
@@ -158,8 +157,8 @@ class Batch(models.Model):
     counts = models.JSONField()
     results = models.TextField(help_text="The JSON array of per-object results, as it was answered.")
 
-    objects: OwnedManager[Batch] = OwnedManager()
-    unrestricted: models.Manager[Batch] = models.Manager()
+    objects = OwnedManager["Batch"]()
+    unrestricted = models.Manager["Batch"]()
 
     class Meta:
         base_manager_name = "unrestricted"
@@ -181,8 +180,8 @@ class Quarantined(models.Model):
     message = models.TextField()
     at = models.DateTimeField(default=clock.now)
 
-    objects: OwnedManager[Quarantined] = OwnedManager()
-    unrestricted: models.Manager[Quarantined] = models.Manager()
+    objects = OwnedManager["Quarantined"]()
+    unrestricted = models.Manager["Quarantined"]()
 
     class Meta:
         base_manager_name = "unrestricted"
@@ -195,7 +194,7 @@ class Match(models.Model):
     """
 
     class Basis(models.TextChoices):
-        TOKEN = "token", "Same token"  # noqa: S105 - a kind of evidence, not a secret
+        TOKEN = "token", "Same token"
 
     id = models.BigAutoField(primary_key=True)
     left = models.ForeignKey(StixObject, on_delete=models.CASCADE, related_name="matches_as_left")
@@ -204,8 +203,8 @@ class Match(models.Model):
     domain = models.CharField(max_length=80)
     found_at = models.DateTimeField(db_default=Now())
 
-    objects: SharedManager[Match] = SharedManager("left__audience", "right__audience")
-    unrestricted: models.Manager[Match] = models.Manager()
+    objects = SharedManager["Match"]("left__audience", "right__audience")
+    unrestricted = models.Manager["Match"]()
 
     class Meta:
         base_manager_name = "unrestricted"
@@ -224,8 +223,8 @@ class Feed(models.Model):
     filter = models.JSONField(default=dict, help_text="A `feeds.filters.Filter`, as JSON.")
     created_at = models.DateTimeField(default=clock.now)
 
-    objects: OwnedManager[Feed] = OwnedManager()
-    unrestricted: models.Manager[Feed] = models.Manager()
+    objects = OwnedManager["Feed"]()
+    unrestricted = models.Manager["Feed"]()
 
     class Meta:
         base_manager_name = "unrestricted"
@@ -252,8 +251,8 @@ class Subscription(models.Model):
     seq = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(default=clock.now)
 
-    objects: OwnedManager[Subscription] = OwnedManager()
-    unrestricted: models.Manager[Subscription] = models.Manager()
+    objects = OwnedManager["Subscription"]()
+    unrestricted = models.Manager["Subscription"]()
 
     class Meta:
         base_manager_name = "unrestricted"
@@ -287,8 +286,8 @@ class Delivery(models.Model):
     status_code = models.SmallIntegerField(null=True)
     outcome = models.CharField(max_length=200, default="", help_text="Of the last attempt, in words.")
 
-    objects: OwnedManager[Delivery] = OwnedManager()
-    unrestricted: models.Manager[Delivery] = models.Manager()
+    objects = OwnedManager["Delivery"]()
+    unrestricted = models.Manager["Delivery"]()
 
     class Meta:
         base_manager_name = "unrestricted"

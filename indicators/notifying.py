@@ -156,7 +156,8 @@ def _attempt(delivery: Delivery) -> Outcome:
     told = [change for change in span.changes if change.seq <= delivery.last_seq]
     if not told:
         return Outcome(delivered=True, words="Nothing was left to tell.")
-    message = _message(delivery, told, more=span.more and span.reached < delivery.last_seq, viewer=viewer, wanted=wanted)
+    more = span.more and span.reached < delivery.last_seq
+    message = _message(delivery, told, more=more, viewer=viewer, wanted=wanted)
     return _post(subscription, message_id=f"msg_{delivery.pk}", message=message)
 
 
@@ -223,10 +224,8 @@ def _conclude(delivery: Delivery, outcome: Outcome) -> None:
     moment = clock.now()
     attempts = delivery.attempts + 1
     due = None if outcome.gone else next_try(attempts, failed_at=moment, asked=outcome.retry_after)
-    if outcome.delivered:
-        state = Delivery.State.DELIVERED
-    else:
-        state = Delivery.State.DUE if due else Delivery.State.DEAD
+    failed = Delivery.State.DUE if due else Delivery.State.DEAD
+    state = Delivery.State.DELIVERED if outcome.delivered else failed
     Delivery.unrestricted.filter(pk=delivery.pk, state=Delivery.State.SENDING).update(
         state=state,
         attempts=attempts,

@@ -203,9 +203,7 @@ def _examine(
     return admitted, results
 
 
-def _compare_with_held(
-    drafts: Sequence[Draft], *, room: _Room, by: Viewer
-) -> tuple[list[_Entering], list[Result]]:
+def _compare_with_held(drafts: Sequence[Draft], *, room: _Room, by: Viewer) -> tuple[list[_Entering], list[Result]]:
     """Which drafts are new versions, given what the publisher holds and what came earlier in the batch."""
     held = storing.holdings(by.partner_id, {draft.stix_id for draft in drafts})
     seen: dict[str, _Line] = {}
@@ -244,7 +242,7 @@ class _Line:
         self._digests = {modified: version.sha256 for modified, version in held.items()}
         self.stored_latest = next((version for version in held.values() if version.latest), None)
         self._revoked = self.stored_latest is not None and self.stored_latest.revoked
-        self.newest: datetime | None | Literal["unversioned"] = None
+        self.newest: datetime | Literal["unversioned"] | None = None
         for modified, version in held.items():
             if version.latest:
                 self.newest = modified or "unversioned"
@@ -261,7 +259,8 @@ class _Line:
             )
         if (draft.modified is None or self.newest == "unversioned") and self._digests:
             return Refusal("version-conflict", field, "This id is held both with and without a version.")
-        if self._revoked and (draft.modified is None or self.newest is None or draft.modified > self.newest):
+        newer = draft.modified is None or not isinstance(self.newest, datetime) or draft.modified > self.newest
+        if self._revoked and newer:
             return Refusal("revoked-is-final", "/id", "You have revoked this object; a revoked object stays revoked.")
         return None
 
@@ -377,7 +376,7 @@ def _write_down(
 ) -> Answer:
     """The batch with its answer, what it left in quarantine, and the audit record."""
     tally = Counter(result.status for result in results)
-    counts = {status: tally[status] for status in STATUSES}
+    counts: dict[str, int] = {status: tally[status] for status in STATUSES}
     body = orjson.dumps([result.to_json() for result in results])
     batch = Batch.unrestricted.create(
         id=uuid.uuid4(),

@@ -16,7 +16,7 @@ from django.db import connection
 
 from exchange.errors import NotFound
 from indicators import changes
-from indicators.feeds.filters import Filter
+from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.models import Match, Quarantined, StixObject
 from partners.sharing import Viewer, audience_ids
 
@@ -30,7 +30,7 @@ Wanted = Versions | datetime
 class Selection:
     """What a reader asks for: a filter and what a single request adds to it."""
 
-    filter: Filter = Filter()
+    filter: Filter = EVERYTHING
     stix_ids: tuple[str, ...] = ()
     versions: Wanted = "last"
     or_versions: tuple[Wanted, ...] = ()  # and these versions too
@@ -300,7 +300,8 @@ _IS_SERVED_ONCE = {
 # The inner query is bounded by rows; of these only as many bodies are read as fit (their lengths cost nothing).
 _WITHIN_BYTES = """
 SELECT * FROM (
-    SELECT page.*, sum(octet_length(body)) OVER (ORDER BY seq {order} ROWS UNBOUNDED PRECEDING) - octet_length(body) AS before,
+    SELECT page.*,
+           sum(octet_length(body)) OVER (ORDER BY seq {order} ROWS UNBOUNDED PRECEDING) - octet_length(body) AS before,
            lead(seq) OVER (ORDER BY seq {order}) IS NOT NULL AS followed
     FROM ({query}) page) page
 WHERE before < %(max_bytes)s ORDER BY seq {order}

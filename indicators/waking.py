@@ -12,6 +12,7 @@ import time
 
 import psycopg
 from django.db import connection
+from psycopg.conninfo import make_conninfo
 from structlog import get_logger
 
 log = get_logger()
@@ -57,7 +58,7 @@ class Listener:
     def _listen(self) -> None:
         while True:
             try:
-                with psycopg.connect(**connection_parameters(), autocommit=True) as listening:
+                with psycopg.connect(conninfo(), autocommit=True) as listening:
                     listening.execute("LISTEN exchange_changes")
                     self._wake()  # what came while nobody listened
                     for _ in listening.notifies():
@@ -72,10 +73,11 @@ class Listener:
             self._condition.notify_all()
 
 
-def connection_parameters() -> dict[str, str]:
+def conninfo() -> str:
     """What psycopg needs to open a connection of its own to the same database."""
     parameters = connection.get_connection_params()
-    return {name: str(parameters[name]) for name in ("dbname", "user", "password", "host", "port") if parameters.get(name)}
+    names = ("dbname", "user", "password", "host", "port")
+    return make_conninfo(**{name: str(parameters[name]) for name in names if parameters.get(name)})
 
 
 LISTENER = Listener()

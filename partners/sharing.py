@@ -90,6 +90,7 @@ class SharedManager(models.Manager[_M]):
         self._paths = paths or ("audience",)
 
     def get_queryset(self) -> QuerySet[_M]:
+        """Refuse."""
         raise NoViewer(f"{self.model.__name__} is shared: say visible_to(viewer)")
 
     def visible_to(self, viewer: Viewer) -> QuerySet[_M]:
@@ -103,6 +104,7 @@ class OwnedManager(models.Manager[_M]):
     """A manager for a partner's own things (batches, feeds, subscriptions): asked through the viewer only."""
 
     def get_queryset(self) -> QuerySet[_M]:
+        """Refuse."""
         raise NoViewer(f"{self.model.__name__} belongs to its partner: say of(viewer)")
 
     def of(self, viewer: Viewer) -> QuerySet[_M]:
@@ -129,7 +131,9 @@ class Shared(models.Model):
         base_manager_name = "unrestricted"
 
 
-def may_share(by: Viewer, *, tlp: Tlp, everyone: bool, groups: Iterable[UUID], partners: Iterable[UUID]) -> AudienceSpec:
+def may_share(
+    by: Viewer, *, tlp: Tlp, everyone: bool, groups: Iterable[UUID], partners: Iterable[UUID]
+) -> AudienceSpec:
     """Decide whether `by` may show an object to this audience; yields its canonical form.
 
     Raises Forbidden without the publishing scope or for a recipient, Refused (422) where the audience itself is
@@ -185,5 +189,5 @@ def partners_named(slugs: Iterable[str]) -> list[UUID]:
     wanted = set(slugs)
     found = dict(Partner.objects.filter(slug__in=wanted, state=Partner.State.ACTIVE).values_list("slug", "pk"))
     if wanted - set(found):
-        raise Refused("The audience names a partner that is not in the exchange.", code="unknown-partner", at="/partners")
+        raise Refused("The audience names somebody who is no partner.", code="unknown-partner", at="/partners")
     return sorted(found.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -84,10 +85,8 @@ class Children:
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     """To the whole session of a child, so that its own children hear it too."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def _die_with_parent() -> None:

@@ -29,7 +29,7 @@ _PARAMETERS = [
     OpenApiParameter("groups", description="Slugs of groups of yours, separated by commas."),
     OpenApiParameter("partners", description="Slugs of single partners, separated by commas."),
     OpenApiParameter("everyone", bool, description="Share with every partner."),
-    OpenApiParameter("tlp", description="Least strict marking of every object: clear, green, amber, amber+strict, red."),
+    OpenApiParameter("tlp", description="Least strict marking of all: clear, green, amber, amber+strict, red."),
     OpenApiParameter("Idempotency-Key", location="header", description="1 to 128 visible ASCII characters."),
 ]
 

@@ -78,9 +78,7 @@ class BlocklistView(Face):
         spooled = blocklists.spool(viewer, wanted, form=form, min_confidence=least)
         if plain(request).headers.get("If-None-Match") == spooled.etag:
             return HttpResponse(status=304, headers={"ETag": spooled.etag})
-        return FileResponse(
-            spooled.file, content_type=blocklists.MEDIA_TYPES[form], headers={"ETag": spooled.etag}
-        )
+        return FileResponse(spooled.file, content_type=blocklists.MEDIA_TYPES[form], headers={"ETag": spooled.etag})
 
 
 def wanted_of(viewer: Viewer, asked: Parameters) -> Filter:

@@ -125,9 +125,7 @@ class TestView(Face):
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """Send one signed ping now and say how it went."""
         outcome = notifying.send_test(viewer_of(request), subscription_id)
-        return answer(
-            {"delivered": outcome.delivered, "outcome": outcome.words, "status_code": outcome.status_code}
-        )
+        return answer({"delivered": outcome.delivered, "outcome": outcome.words, "status_code": outcome.status_code})
 
 
 class RedeliverView(Face):

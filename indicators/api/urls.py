@@ -20,8 +20,6 @@ urlpatterns = [
     path("schema", SpectacularJSONAPIView.as_view(), name="schema"),
     path("subscriptions", subscriptions.SubscriptionsView.as_view(), name="subscriptions"),
     path("subscriptions/<uuid:subscription_id>", subscriptions.SubscriptionView.as_view(), name="subscription"),
-    path(
-        "subscriptions/<uuid:subscription_id>/deliveries", subscriptions.DeliveriesView.as_view(), name="deliveries"
-    ),
+    path("subscriptions/<uuid:subscription_id>/deliveries", subscriptions.DeliveriesView.as_view(), name="deliveries"),
     path("subscriptions/<uuid:subscription_id>/test", subscriptions.TestView.as_view(), name="test-subscription"),
 ]

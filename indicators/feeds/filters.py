@@ -55,6 +55,9 @@ class Filter:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
 
+EVERYTHING = Filter()
+
+
 def parse(document: Mapping[str, Any]) -> Filter:
     """Read a filter from JSON. Raises Refused naming the field."""
     known = {field.name: field for field in fields(Filter)}

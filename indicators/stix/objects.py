@@ -104,7 +104,7 @@ def _indicator(data: Mapping[str, Any]) -> None:
             raise _Wrong("missing-property", f"/{name}", "An indicator requires it, as a string (§4.7).")
     if "valid_from" not in data:
         raise _Wrong("missing-property", "/valid_from", "An indicator requires it (§4.7).")
-    if len(data["pattern_type"]) > 60:  # noqa: PLR2004 - said in the message
+    if len(data["pattern_type"]) > 60:
         raise _Wrong("too-long", "/pattern_type", "At most 60 characters.")
     verdict = patterns.check(data["pattern"], data["pattern_type"])
     if verdict is not None:
@@ -126,9 +126,10 @@ def _moment(data: Mapping[str, Any], name: str) -> datetime | None:
     try:
         if found is None:
             raise ValueError(name)
-        return datetime.fromisoformat(found[1]).replace(microsecond=int((found[2] or "0").ljust(6, "0")[:6]), tzinfo=UTC)
+        microsecond = int((found[2] or "0").ljust(6, "0")[:6])
+        return datetime.fromisoformat(found[1]).replace(microsecond=microsecond, tzinfo=UTC)
     except ValueError:
-        raise _Wrong("bad-timestamp", f"/{name}", "A timestamp in UTC, such as 2026-01-31T08:00:00.000Z (§3.2).") from None
+        raise _Wrong("bad-timestamp", f"/{name}", "A UTC timestamp, such as 2026-01-31T08:00:00.000Z (§3.2).") from None
 
 
 def _boolean(data: Mapping[str, Any], name: str) -> bool:
@@ -151,7 +152,7 @@ def _confidence(data: Mapping[str, Any]) -> int | None:
     value = data.get("confidence")
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 100:  # noqa: PLR2004
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 100:
         raise _Wrong("out-of-range", "/confidence", "A whole number from 0 to 100 (§3.2).")
     return value
 

@@ -76,7 +76,7 @@ def _slices(body: bytes, *, limits: Limits) -> list[bytes]:
 def _is_empty_envelope(body: bytes) -> bool:
     """A TAXII envelope without objects is `{}`; a bundle may lack them too."""
     read = msgspec.json.decode(body)
-    return read == {} or read.get("type") == "bundle"
+    return bool(read == {} or read.get("type") == "bundle")
 
 
 def _refuse_doubled_envelope(body: bytes) -> None:
@@ -172,7 +172,9 @@ def _what_is_wrong(raw: bytes, said: str) -> tuple[str, str]:
     return "malformed-json", "The object is not valid JSON."
 
 
-_ESCAPED_UNIT = re.compile(rb"\\\\|\\u(?:([dD][89abAB][0-9a-fA-F]{2})(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|([dD][c-fC-F][0-9a-fA-F]{2}))")
+_ESCAPED_UNIT = re.compile(
+    rb"\\\\|\\u(?:([dD][89abAB][0-9a-fA-F]{2})(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|([dD][c-fC-F][0-9a-fA-F]{2}))"
+)
 _HUGE = re.compile(rb"\d[eE]\+?\d{3}|\d{309}")
 
 

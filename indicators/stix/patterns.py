@@ -21,9 +21,11 @@ _MAX_REGEX_BYTES = 1 << 20
 _MAX_VALUE_CHARS = 2_048
 
 _STRING = r"'(?:[^'\\]|\\['\\])*'"
-_PATH = r"[a-zA-Z][a-zA-Z0-9_-]*:(?:[a-zA-Z_][a-zA-Z0-9_-]*|'[^'\\]+')(?:\.(?:[a-zA-Z_][a-zA-Z0-9_-]*|'(?:[^'\\])+')|\[(?:\d+|\*)\])*"
+_STEP = r"(?:[a-zA-Z_][a-zA-Z0-9_-]*|'[^'\\]+')"
+_PATH = rf"[a-zA-Z][a-zA-Z0-9_-]*:{_STEP}(?:\.{_STEP}|\[(?:\d+|\*)\])*"
 _EQUALS = rf"{_PATH}\s*=\s*{_STRING}"
-_SIMPLE = re.compile(rf"\s*\[\s*{_EQUALS}(?:\s+OR\s+{_EQUALS})*\s*\]\s*(?:OR\s*\[\s*{_EQUALS}(?:\s+OR\s+{_EQUALS})*\s*\]\s*)*")
+_OBSERVED = rf"\[\s*{_EQUALS}(?:\s+OR\s+{_EQUALS})*\s*\]\s*"
+_SIMPLE = re.compile(rf"\s*{_OBSERVED}(?:OR\s*{_OBSERVED})*")
 _COMPARISON = re.compile(rf"({_PATH})\s*=\s*({_STRING})")
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _JOIN = re.compile(r"\b(?:AND|OR|FOLLOWEDBY)\b")

@@ -64,10 +64,10 @@ def tokens_of(extension: Mapping[str, Any]) -> tuple[TokenValue, ...]:
         return ()
     if isinstance(token, dict):
         parts = [token.get(name) for name in ("scheme", "key_epoch", "value")]
-        if all(isinstance(part, str) and len(part) <= 200 for part in parts):  # noqa: PLR2004 - columns' bound
+        if all(isinstance(part, str) and len(part) <= 200 for part in parts):
             return (TokenValue(subkind, *map(str, parts)),)
         return ()
-    if isinstance(value, str) and len(value) <= 255:  # noqa: PLR2004 - as the schema says
+    if isinstance(value, str) and len(value) <= 255:
         return (TokenValue(subkind, "clear", "", value),)
     return ()
 

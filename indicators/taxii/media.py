@@ -15,7 +15,7 @@ _VERSION = "2.1"
 
 
 def require_acceptable(request: HttpRequest) -> None:
-    """Raise NotAcceptable (406) unless some range of the Accept header takes TAXII 2.1; none at all takes everything."""
+    """Raise NotAcceptable (406) unless some range of the Accept header takes TAXII 2.1; no header takes everything."""
     accept = request.headers.get("Accept", "").strip()
     if accept and not any(_accepts(media_range) for media_range in accept.split(",")):
         raise NotAcceptable(f"Answers here are '{TAXII}'.")

@@ -66,7 +66,9 @@ def turn(viewer: Viewer, collection: Collection, query: Query, *, with_bodies: b
     return TaxiiPage(found.statements, next=cursor, first=first, last=last)
 
 
-def turn_object(viewer: Viewer, collection: Collection, object_id: str, query: Query, *, with_bodies: bool = True) -> TaxiiPage:
+def turn_object(
+    viewer: Viewer, collection: Collection, object_id: str, query: Query, *, with_bodies: bool = True
+) -> TaxiiPage:
     """The same for one object. Raises NotFound where the collection holds no version of it that the viewer may see."""
     if not object_id.isprintable():
         raise NotFound

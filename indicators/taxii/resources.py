@@ -99,9 +99,7 @@ def status(answer: Answer, *, unversioned: Mapping[str, Any]) -> bytes:
                 successes.append(details | {"message": "Held already, with the same bytes."})
             case held_back:
                 where = f" at {result['field']}" if result.get("field") else ""
-                failures.append(
-                    details | {"message": f"{held_back}: {result['message']} ({result['code']}{where})"}
-                )
+                failures.append(details | {"message": f"{held_back}: {result['message']} ({result['code']}{where})"})
     document: dict[str, Any] = {
         "id": str(answer.batch_id),
         "status": "complete",

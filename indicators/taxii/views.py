@@ -104,9 +104,7 @@ def _add_objects(request: HttpRequest, viewer: Viewer, collection_id: str) -> Ht
     media.require_readable(request)
     body = bodies.read(request)
     digest = hashlib.sha256(body).digest()
-    answer = publishing.publish(
-        _elements(body), by=viewer, reach=Reach(), request=publishing.Request(digest=digest)
-    )
+    answer = publishing.publish(_elements(body), by=viewer, reach=Reach(), request=publishing.Request(digest=digest))
     return _answer(_status_resource(viewer, answer), status=202)
 
 

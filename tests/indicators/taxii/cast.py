@@ -6,20 +6,20 @@ import base64
 import itertools
 import uuid
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from django.test import Client
 
-from partners import keys, registering
-from partners.models import Group, Partner
-from partners.scopes import Scope
+from tests import build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from django.http import HttpResponse
+
+    from partners.models import Partner
+    from partners.scopes import Scope
 
 TAXII = "application/taxii+json;version=2.1"
 ROOT = "/taxii2/root/"
@@ -34,7 +34,6 @@ class Caller:
 
     partner: Partner
     key: str
-    scopes: tuple[Scope, ...]
 
     @property
     def own(self) -> str:
@@ -84,30 +83,12 @@ class Caller:
             cursor = {"next": read["next"]}
 
 
-def a_caller(
-    name: str, *, kind: Partner.Kind = Partner.Kind.LAB, scopes: tuple[Scope, ...] = (Scope.READ, Scope.PUBLISH)
-) -> Caller:
-    number = next(_serial)
-    partner = registering.register_partner(name=f"{name} {number}", slug=f"{name.lower()}-{number}", kind=kind)
-    return another_key(partner, scopes)
+def a_caller(name: str, *scopes: Scope, kind: str = "lab") -> Caller:
+    return another_key(build.a_partner(name, kind), *scopes)
 
 
-def another_key(partner: Partner, scopes: tuple[Scope, ...]) -> Caller:
-    _, key = keys.issue(partner, name="test", scopes=scopes, expires_in=timedelta(days=1))
-    return Caller(partner, key, scopes)
-
-
-def ring_of(*callers: Caller) -> Group:
-    number = next(_serial)
-    return registering.register_group(
-        name=f"Ring {number}",
-        slug=f"ring-{number}",
-        purpose="Sharing facts.",
-        legal_basis="Agreement.",
-        basis_from=date(2026, 1, 1),
-        policy=Group.Policy.OPEN_CTI,
-        partners=[caller.partner for caller in callers],
-    )
+def another_key(partner: Partner, *scopes: Scope) -> Caller:
+    return Caller(partner, build.a_key(partner, *scopes))
 
 
 def an_indicator(**changed: Any) -> dict[str, Any]:

@@ -1,54 +1,43 @@
-"""The cast: Aster owns, Borealis shares a group with Aster, Cygnus is outside."""
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+"""The cast, each with a key that speaks TAXII."""
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from indicators import matching, notifying
-from tests.indicators.taxii.cast import Caller, a_caller, ring_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-
-@pytest.fixture(autouse=True)
-def _no_hints(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What follows the log is not of interest here."""
-    monkeypatch.setattr(matching, "hint", lambda: None)
-    monkeypatch.setattr(notifying, "hint", lambda: None)
+from tests import build
+from tests.indicators.taxii.cast import Caller
 
 
 @pytest.fixture
-def cast(db: None) -> tuple[Caller, Caller, Caller]:
-    aster, borealis, cygnus = a_caller("Aster"), a_caller("Borealis"), a_caller("Cygnus")
-    ring_of(aster, borealis)
-    return aster, borealis, cygnus
+def cast(db):
+    return build.the_cast()
 
 
 @pytest.fixture
-def aster(cast: tuple[Caller, Caller, Caller]) -> Caller:
-    return cast[0]
+def aster(cast):
+    return Caller(cast.aster, cast.keys["aster"])
 
 
 @pytest.fixture
-def borealis(cast: tuple[Caller, Caller, Caller]) -> Caller:
-    return cast[1]
+def borealis(cast):
+    return Caller(cast.borealis, cast.keys["borealis"])
 
 
 @pytest.fixture
-def cygnus(cast: tuple[Caller, Caller, Caller]) -> Caller:
-    return cast[2]
+def cygnus(cast):
+    return Caller(cast.cygnus, cast.keys["cygnus"])
 
 
 @pytest.fixture
-def count_queries(db: None) -> Callable[[Callable[[], Any]], int]:
+def dorado(cast):
+    return Caller(cast.dorado, cast.keys["dorado"])
+
+
+@pytest.fixture
+def count_queries(db):
     """How many queries a call makes."""
 
-    def count(call: Callable[[], Any]) -> int:
+    def count(call):
         with CaptureQueriesContext(connection) as captured:
             call()
         return len(captured)

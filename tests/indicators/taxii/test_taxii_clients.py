@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from taxii2client.v21 import ApiRoot, Collection, Server, as_pages
 
-from tests.indicators.taxii.cast import Caller, a_caller, a_domain, an_indicator, revised, ring_of
+from tests import build
+from tests.indicators.taxii.cast import Caller, a_caller, a_domain, an_indicator, revised
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def labs() -> tuple[Caller, Caller]:
     aster, borealis = a_caller("Aster"), a_caller("Borealis")
-    ring_of(aster, borealis)
+    build.a_ring(aster.partner, borealis.partner, slug="outer")
     return aster, borealis
 
 
@@ -31,7 +32,9 @@ def collections_of(caller: Caller, url: str) -> tuple[Collection, Collection]:
 
 
 @pytest.mark.parametrize("path", ["/taxii2/", "/taxii2"])
-def test_discovery_leads_to_the_api_root_and_its_collections(live_server: Any, labs: tuple[Caller, Caller], path: str) -> None:
+def test_discovery_leads_to_the_api_root_and_its_collections(
+    live_server: Any, labs: tuple[Caller, Caller], path: str
+) -> None:
     server = server_of(labs[0], live_server.url + path)
     assert isinstance(server.default, ApiRoot)
     assert server.api_roots == [server.default]

@@ -11,12 +11,13 @@ import orjson
 import pytest
 from django.db import connection
 
-from tests.indicators.taxii.cast import EVERYTHING, Caller, a_caller, an_indicator, ring_of
+from tests import build
+from tests.indicators.taxii.cast import EVERYTHING, Caller, a_caller, an_indicator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 POSTS, OBJECTS = 12, 5
 LAST = "X-TAXII-Date-Added-Last"
@@ -73,7 +74,7 @@ def in_thread[T](call: Callable[[], T]) -> T:
 def test_readers_by_date_and_by_next_see_every_object_exactly_once_under_concurrent_writers() -> None:
     labs = [a_caller(name) for name in ("Aster", "Borealis", "Cygnus", "Draco")]
     reader = a_caller("Eridanus")
-    ring_of(*labs, reader)
+    build.a_ring(*[lab.partner for lab in labs], reader.partner, slug="outer")
     done = threading.Event()
     with ThreadPoolExecutor(8) as pool:
         readers = [

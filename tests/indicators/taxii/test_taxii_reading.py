@@ -11,6 +11,7 @@ import pytest
 
 from indicators.taxii import pages
 from partners.scopes import Scope
+from tests import build
 from tests.indicators.taxii.cast import (
     EVERYTHING,
     TAXII,
@@ -20,7 +21,6 @@ from tests.indicators.taxii.cast import (
     an_indicator,
     another_key,
     revised,
-    ring_of,
 )
 
 if TYPE_CHECKING:
@@ -134,7 +134,13 @@ def test_3_4_added_after_leaves_out_what_was_added_at_that_moment_or_before(aste
 
 
 @pytest.mark.parametrize(
-    "moment", ["2000-01-01T00:00:00Z", "2000-01-01t00:00:00.5z", "2000-01-01T00:00:00.123456789Z", "2000-01-01T05:00:00.000+05:00"]
+    "moment",
+    [
+        "2000-01-01T00:00:00Z",
+        "2000-01-01t00:00:00.5z",
+        "2000-01-01T00:00:00.123456789Z",
+        "2000-01-01T05:00:00.000+05:00",
+    ],
 )
 def test_3_4_added_after_takes_the_timestamps_that_clients_really_send(aster: Caller, moment: str) -> None:
     aster.add(an_indicator())
@@ -188,7 +194,9 @@ def test_3_4_1_without_match_version_only_the_latest_comes(aster: Caller) -> Non
         ("2026-01-09T00:00:00.000Z", []),
     ],
 )
-def test_3_4_1_match_version_takes_keywords_timestamps_and_any_mixture(aster: Caller, wanted: str, days: list[int]) -> None:
+def test_3_4_1_match_version_takes_keywords_timestamps_and_any_mixture(
+    aster: Caller, wanted: str, days: list[int]
+) -> None:
     held = an_indicator()
     for day in (1, 3, 4, 2):
         aster.add(revised(held, day))
@@ -288,7 +296,9 @@ def test_3_5_a_cursor_is_worthless_to_another_viewer_collection_or_filter(aster:
         assert (answer.status_code, read(answer)["error_code"]) == (400, "bad-cursor")
 
 
-def test_3_5_a_page_of_large_objects_ends_early_and_nothing_is_lost(aster: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_3_5_a_page_of_large_objects_ends_early_and_nothing_is_lost(
+    aster: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pages, "MAX_PAGE_BYTES", 50_000)
     held = [an_indicator(description="x" * size) for size in (100, 30_000, 30_000, 60_000, 60_000, 100, 100)]
     aster.add(*held)
@@ -365,7 +375,11 @@ def test_5_6_an_object_that_is_absent_or_invisible_is_the_same_404(aster: Caller
 def test_5_6_a_filter_that_leaves_nothing_of_an_object_gives_an_empty_envelope(aster: Caller) -> None:
     held = an_indicator()
     aster.add(held)
-    for query in ({"match[version]": "2000-01-01T00:00:00Z"}, {"added_after": "2100-01-01T00:00:00Z"}, {"match[spec_version]": "2.0"}):
+    for query in (
+        {"match[version]": "2000-01-01T00:00:00Z"},
+        {"added_after": "2100-01-01T00:00:00Z"},
+        {"match[spec_version]": "2.0"},
+    ):
         answer = aster.get(f"{aster.own}objects/{held['id']}/", query)
         assert (answer.status_code, answer.content) == (200, b"{}")
 
@@ -373,7 +387,9 @@ def test_5_6_a_filter_that_leaves_nothing_of_an_object_gives_an_empty_envelope(a
 def test_5_6_only_version_filters_apply_to_one_object(aster: Caller) -> None:
     held = an_indicator()
     aster.add(held)
-    assert aster.objects(f"{aster.own}objects/{held['id']}/", **{"match[type]": "malware", "match[id]": "other"}) == [held]
+    assert aster.objects(f"{aster.own}objects/{held['id']}/", **{"match[type]": "malware", "match[id]": "other"}) == [
+        held
+    ]
 
 
 def test_5_8_1_all_versions_are_listed_as_their_publisher_wrote_them(aster: Caller) -> None:
@@ -384,7 +400,9 @@ def test_5_8_1_all_versions_are_listed_as_their_publisher_wrote_them(aster: Call
     path = f"{aster.own}objects/{held['id']}/versions/"
     assert read(aster.get(path)) == {"more": False, "versions": [held["modified"], later["modified"]]}
     assert read(aster.get(path, {"limit": 1}))["more"] is True
-    assert [page.content for page in aster.pages(path, {"limit": 1})][1] == b'{"more":false,"versions":["2026-01-02T00:00:00.123456Z"]}'
+    assert [page.content for page in aster.pages(path, {"limit": 1})][
+        1
+    ] == b'{"more":false,"versions":["2026-01-02T00:00:00.123456Z"]}'
     assert aster.get(path, {"match[spec_version]": "2.0"}).content == b"{}"
 
 
@@ -411,7 +429,7 @@ def test_an_id_and_version_of_two_publishers_has_one_place_the_first_that_the_vi
     aster.add(shared)
     borealis.add(other)
     outsider = a_caller("Draco")
-    ring_of(borealis, outsider)
+    build.a_ring(borealis.partner, outsider.partner, slug="outer")
     for caller in (aster, borealis):
         assert caller.objects(f"{EVERYTHING}objects/") == [shared]
     assert outsider.objects(f"{EVERYTHING}objects/") == []
@@ -467,6 +485,13 @@ def test_a_page_costs_at_most_five_queries(aster: Caller, borealis: Caller, coun
     aster.add(*held)
     one = f"objects/{held[0]['id']}/"
     for base in (aster.own, EVERYTHING):
-        for rest in ("objects/", "manifest/", f"objects/?match[id]={held[0]['id']}", one, f"{one}versions/", f"{one}?match[version]=2000-01-01T00:00:00Z"):
-            key = another_key(aster.partner, (Scope.READ,))  # its first use is one query more
+        for rest in (
+            "objects/",
+            "manifest/",
+            f"objects/?match[id]={held[0]['id']}",
+            one,
+            f"{one}versions/",
+            f"{one}?match[version]=2000-01-01T00:00:00Z",
+        ):
+            key = another_key(aster.partner, Scope.READ)  # its first use is one query more
             assert count_queries(lambda path=base + rest, key=key: key.get(path)) <= 5, base + rest

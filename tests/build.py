@@ -1,0 +1,123 @@
+"""Builders through the real verbs, so that no test holds a row that production could not.
+
+The cast is the same everywhere: Aster owns, Borealis shares a group with Aster, Cygnus is outside, Dorado only
+reads, and the operator runs the place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from indicators import publishing
+from indicators.stix import making, parsing
+from partners import auth, keys
+from partners.models import Group, Partner
+from partners.registering import register_group, register_partner, register_user
+from partners.scopes import Role, Scope
+from partners.sharing import Viewer, groups_named, partners_named
+from partners.tlp import Tlp
+
+_numbers = itertools.count()
+LAB_SCOPES = frozenset({Scope.READ, Scope.PUBLISH, Scope.REACT, Scope.SUBSCRIBE})
+
+
+def a_partner(name: str, kind: str = "lab") -> Partner:
+    return register_partner(name=name, slug=name.lower(), kind=kind)
+
+
+def a_ring(*partners: Partner, slug: str = "ring", policy: str = Group.Policy.OPEN_CTI) -> Group:
+    return register_group(
+        name=slug.title(),
+        slug=slug,
+        purpose="To share.",
+        legal_basis="An agreement.",
+        basis_from=date(2026, 1, 1),
+        policy=policy,
+        partners=partners,
+    )
+
+
+def a_key(partner: Partner, *scopes: Scope) -> str:
+    """An API key, as it is presented."""
+    return keys.issue(partner, name="test", scopes=scopes or LAB_SCOPES, expires_in=timedelta(days=1))[1]
+
+
+def a_user(partner: Partner, role: str = Role.ADMIN, password: str = "correct horse battery"):
+    name = f"{partner.slug}-{next(_numbers)}"
+    return register_user(partner, username=name, email=f"{name}@example.org", password=password, role=role)
+
+
+def viewer_of(partner: Partner, *scopes: Scope) -> Viewer:
+    return auth.viewer_of_key(a_key(partner, *scopes))
+
+
+def publish(
+    viewer: Viewer,
+    *objects: dict | bytes,
+    groups: tuple[str, ...] = (),
+    partners: tuple[str, ...] = (),
+    everyone: bool = False,
+    tlp: Tlp | None = None,
+    key: str | None = None,
+) -> publishing.Answer:
+    """Publish through the one way in; bytes go as they are."""
+    raw = [obj if isinstance(obj, bytes) else json.dumps(obj).encode() for obj in objects]
+    body = b'{"objects":[' + b",".join(raw) + b"]}"
+    reach = publishing.Reach(
+        named=bool(groups or partners or everyone),
+        tlp=tlp,
+        everyone=everyone,
+        groups=tuple(groups_named(viewer, groups)) if groups else (),
+        partners=tuple(partners_named(partners)) if partners else (),
+    )
+    request = publishing.Request(hashlib.sha256(body + repr(reach).encode()).digest(), key)
+    return publishing.publish(parsing.read_batch(body), by=viewer, reach=reach, request=request)
+
+
+def results(answer: publishing.Answer) -> list[dict]:
+    return json.loads(answer.results)
+
+
+def an_indicator(**more) -> dict:
+    """An account pattern with a token of its own."""
+    return making.account_pattern(**more)
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Everybody, with a key each."""
+
+    aster: Partner
+    borealis: Partner
+    cygnus: Partner
+    dorado: Partner
+    operator: Partner
+    ring: Group
+    keys: dict[str, str]
+
+    def viewer(self, name: str) -> Viewer:
+        return auth.viewer_of_key(self.keys[name])
+
+
+def the_cast() -> Cast:
+    """Aster and Borealis share the ring; the others are outside it."""
+    aster, borealis, cygnus = a_partner("Aster"), a_partner("Borealis"), a_partner("Cygnus")
+    dorado, operator = a_partner("Dorado", kind="recipient"), a_partner("Operator", kind="operator")
+    everybody = {"aster": aster, "borealis": borealis, "cygnus": cygnus, "dorado": dorado, "operator": operator}
+    return Cast(
+        aster,
+        borealis,
+        cygnus,
+        dorado,
+        operator,
+        a_ring(aster, borealis),
+        {name: a_key(partner) for name, partner in everybody.items()},
+    )

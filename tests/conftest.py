@@ -1,0 +1,41 @@
+"""What all tests share. Run by `make test`, or alone: then the embedded PostgreSQL is started here."""
+
+import io
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests import postgres
+
+if os.environ.get("EXCHANGE_MODE") != "test":
+    os.environ |= postgres.environment()
+
+settings.register_profile(
+    "house", deadline=None, derandomize=bool(os.environ.get("CI")), suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup, django_db_blocker):
+    """After migrations: the tables that `prepare` makes."""
+    from django.core.management import call_command
+
+    with django_db_blocker.unblock():
+        call_command("prepare", stdout=io.StringIO())
+
+
+@pytest.fixture(autouse=True)
+def hints(monkeypatch):
+    """No broker in tests unless asked for: what is hinted is counted, and followers are called by hand."""
+    from indicators import matching, notifying
+
+    told = {"matching": 0, "notifying": 0}
+
+    def count(name):
+        told[name] += 1
+
+    monkeypatch.setattr(matching, "hint", lambda: count("matching"))
+    monkeypatch.setattr(notifying, "hint", lambda: count("notifying"))
+    return told
