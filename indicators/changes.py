@@ -184,5 +184,5 @@ ORDER BY c.seq LIMIT %(limit)s
 
 
 def _told(row: tuple[Any, ...]) -> Told:
-    *facts, entries = row
-    return Told(*facts, tuple(Entry(*values) for values in entries or ()))
+    entries = tuple(Entry(*values) for values in row[-1] or ())
+    return Told(*(*row[:-1], entries))
