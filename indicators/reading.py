@@ -188,6 +188,9 @@ def _page(
         return Page([], reached=after, more=False)
     conditions, parameters = _conditions(wanted)
     parameters |= {"audiences": audiences, "after": after, "limit": limit + 1, "max_bytes": max_bytes}
+    if wanted.added_after is not None:
+        bound = f"{bound} AND {_ADDED_AFTER}"
+        parameters["added_after"] = wanted.added_after
     if wanted.stix_ids or wanted.words:
         source = _FROM_OBJECTS.format(bound=bound, conditions=conditions)
     else:
@@ -212,9 +215,6 @@ def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
     if wanted.spec_versions:
         conditions.append("AND o.spec_version = ANY(%(spec_versions)s)")
         parameters["spec_versions"] = list(wanted.spec_versions)
-    if wanted.added_after is not None:
-        conditions.append("AND c.date_added > %(added_after)s")
-        parameters["added_after"] = wanted.added_after
     if wanted.stix_ids:
         conditions.append("AND o.stix_id = ANY(%(stix_ids)s)")
         parameters["stix_ids"] = list(wanted.stix_ids)
@@ -240,6 +240,12 @@ _COLUMNS = """
 SELECT c.seq, c.date_added, o.id, o.stix_id, o.stix_type, o.version, o.modified, o.revoked, o.latest, o.title, o.kind,
        o.subkind, o.severity, o.confidence, o.valid_from, o.valid_until, o.publisher_id, p.name, p.slug, a.tlp,
        o.spec_version, {body} AS body
+"""
+
+# Dates and places grow together, so a date is a place: found by one look at an index, it bounds every branch.
+_ADDED_AFTER = """
+seq > coalesce((SELECT past.seq FROM indicators_change past WHERE past.date_added <= %(added_after)s
+                ORDER BY past.date_added DESC LIMIT 1), 0)
 """
 
 # A version enters the log once: by its upsert or, if it is a revocation, by its remove.
