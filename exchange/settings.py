@@ -143,6 +143,8 @@ SESSION_COOKIE_SECURE = PRODUCTION
 CSRF_COOKIE_SECURE = PRODUCTION
 if PRODUCTION and env.flag("BEHIND_PROXY", default=True):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    # Rate limits of the sign-in count callers, not the proxy.
+    ALLAUTH_TRUSTED_PROXY_COUNT = env.number("PROXY_COUNT", 1, least=1, most=5)
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 
 # Static files.
