@@ -109,7 +109,7 @@ def publish(elements: Sequence[Draft | Unreadable], *, by: Viewer, reach: Reach,
         answer = _write_down(results, elements, by=by, request=request, received_at=received_at)
         if entering:
             _store(entering, by=by)
-            transaction.on_commit(_hint)
+            transaction.on_commit(_hint, robust=True)  # committed is committed, whatever the broker says
     return answer
 
 

@@ -49,7 +49,8 @@ def _endpoint(**handlers: _Handler) -> _Handler:
 
 
 def _answer(body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> HttpResponse:
-    return HttpResponse(body, status=status, content_type=media.TAXII, headers=headers)
+    length = {"Content-Length": str(len(body))}
+    return HttpResponse(body, status=status, content_type=media.TAXII, headers=length | (headers or {}))
 
 
 def _discovery(request: HttpRequest, viewer: Viewer) -> HttpResponse:

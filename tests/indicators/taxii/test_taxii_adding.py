@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from exchange import bodies
+from indicators import matching
 from indicators.stix import parsing
 from partners.scopes import Scope
 from tests.indicators.taxii.cast import EVERYTHING, ROOT, TAXII, Caller, a_domain, an_indicator, another_key, revised
@@ -97,7 +98,7 @@ def test_4_3_the_status_is_read_again_by_any_key_of_the_same_partner_and_by_nobo
     assert borealis.get(path).status_code == 404
 
 
-@pytest.mark.parametrize("name", [str(uuid.uuid4()), "1", "%00", "not-a-uuid"])
+@pytest.mark.parametrize("name", ["0b1f7a52-8f0e-4f53-9d7e-3f6f3a1f8c11", "1", "%00", "not-a-uuid"])
 def test_4_3_a_status_that_does_not_exist_is_a_404(aster: Caller, name: str) -> None:
     assert aster.get(f"{ROOT}status/{name}/").status_code == 404
 
@@ -196,3 +197,16 @@ def test_a_post_costs_the_same_queries_whatever_its_size(aster: Caller, count_qu
     ]
     assert len(set(costs)) == 1
     assert costs[0] <= 30
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_committed_is_acknowledged_though_the_broker_is_gone(
+    aster: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone() -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(matching, "hint", gone)
+    held = an_indicator()
+    aster.add(held)
+    assert aster.objects(f"{aster.own}objects/") == [held]
