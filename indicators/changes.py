@@ -18,10 +18,11 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models.expressions import RawSQL
 
 from indicators.feeds.filters import Filter
 from indicators.models import Change
-from partners.sharing import Viewer, audience_ids
+from partners.sharing import Viewer, audiences_visible_to
 
 #: Key of the advisory lock that orders the log: "chgs".
 ORDER_LOCK = 0x63686773
@@ -103,7 +104,7 @@ def append(changes: Sequence[NewChange]) -> None:
 def head() -> int:
     """The last place of the log; 0 when it is empty."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT coalesce(max(seq), 0) FROM indicators_change")
+        cursor.execute(_END)
         return int(cursor.fetchone()[0])
 
 
@@ -114,22 +115,34 @@ def since(viewer: Viewer, wanted: Filter, *, after: int, limit: int, fresh_until
     and visible. A remove is told as it stands, except those up to `fresh_until`, the end of the log when a
     reader that holds nothing began: what they remove was never told to it. Three queries at most.
     """
-    audiences = audience_ids(viewer)
+    end, audiences = sight(viewer)
     if not audiences:
-        return Span([], reached=after, more=False)
-    end = head()  # before the page is read: what lies up to here and is not in the page is not for this reader
+        return Span([], reached=max(after, end), more=False)
     conditions, parameters = wanted.sql("o")
-    parameters |= {"after": after, "audiences": audiences, "fresh": fresh_until, "limit": limit + 1}
+    parameters |= {"after": after, "end": end, "audiences": audiences, "fresh": fresh_until, "limit": limit + 1}
     with connection.cursor() as cursor:
         cursor.execute(_SINCE.format(branches=branches(audiences), conditions=conditions), parameters)
         rows = cursor.fetchall()
     more = len(rows) > limit
     told = [_told(row) for row in rows[:limit]]
-    reached = max(after, told[-1].seq if told else 0)
-    return Span(told, reached=reached if more else max(reached, end), more=more)
+    return Span(told, reached=told[-1].seq if more else max(after, end), more=more)
 
 
-def branches(audiences: Sequence[int], *, bound: str = "seq > %(after)s") -> str:
+def sight(viewer: Viewer, *, own: bool = False) -> tuple[int, list[int]]:
+    """How far a reader may look, and the audiences it may see up to there: one query, hence one snapshot.
+
+    An audience is committed with its first object. Were the end of the log read after the audiences, or not at
+    all, an audience made in between would be missing while the reader moves past its first changes.
+    """
+    allowed = audiences_visible_to(viewer)
+    if own:
+        allowed = allowed.filter(publisher=viewer.partner_id)
+    seen = allowed.annotate(end=RawSQL(_END, ())).order_by("pk").values_list("pk", "end")  # noqa: S611 - ours
+    found = list(seen)
+    return (found[0][1] if found else 0), [pk for pk, _ in found]
+
+
+def branches(audiences: Sequence[int], *, bound: str = "seq > %(after)s AND seq <= %(end)s") -> str:
     """One ordered branch of the log per audience, as SQL that PostgreSQL turns into a lazy merge.
 
     The ids are integers of ours, written out because a parameter would be shared by all branches.
@@ -137,6 +150,8 @@ def branches(audiences: Sequence[int], *, bound: str = "seq > %(after)s") -> str
     one = "SELECT seq, date_added, op, reason, object_id FROM indicators_change WHERE audience_id = {id:d} AND {bound}"
     return " UNION ALL ".join(one.format(id=audience, bound=bound) for audience in audiences)
 
+
+_END = "SELECT coalesce(max(seq), 0) FROM indicators_change"
 
 _APPEND = """
 INSERT INTO indicators_change (seq, date_added, op, reason, object_id, publisher_id, audience_id)

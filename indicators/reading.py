@@ -183,11 +183,12 @@ def _page(
     max_bytes: int | None = None,
     with_bodies: bool = True,
 ) -> Page:
-    audiences = audience_ids(viewer, own=wanted.own)
+    end, audiences = changes.sight(viewer, own=wanted.own)
     if not audiences:
         return Page([], reached=after, more=False)
     conditions, parameters = _conditions(wanted)
-    parameters |= {"audiences": audiences, "after": after, "limit": limit + 1, "max_bytes": max_bytes}
+    parameters |= {"audiences": audiences, "after": after, "end": end, "limit": limit + 1, "max_bytes": max_bytes}
+    bound = f"{bound} AND seq <= %(end)s"
     if wanted.added_after is not None:
         bound = f"{bound} AND {_ADDED_AFTER}"
         parameters["added_after"] = wanted.added_after
