@@ -19,7 +19,6 @@ def a_request(body, *, encoding="", **environ):
 
 def chunked(body):
     request = a_request(b"")
-    del request.META["CONTENT_LENGTH"]
     request.META |= {"wsgi.input": io.BytesIO(body), "wsgi.input_terminated": True}
     return request
 
