@@ -21,7 +21,7 @@ from structlog import get_logger
 
 from exchange import clock, outbound, paging, signing
 from exchange.celery import app
-from exchange.errors import Conflict
+from exchange.errors import Conflict, NotFound
 from indicators import changes, subscribing
 from indicators.feeds.filters import Filter
 from indicators.models import Delivery, Subscription
@@ -136,12 +136,11 @@ def send_test(viewer: Viewer, subscription_id: UUID) -> Outcome:
 def redeliver(viewer: Viewer, delivery_id: UUID) -> None:
     """Make a delivery that was given up due again. Raises NotFound, Conflict."""
     viewer.require(Scope.SUBSCRIBE)
-    revived = (
-        Delivery.objects.of(viewer)
-        .filter(pk=delivery_id, state=Delivery.State.DEAD)
-        .update(state=Delivery.State.DUE, attempts=0, due_at=clock.now(), finished_at=None)
-    )
-    if not revived:
+    own = Delivery.objects.of(viewer).filter(pk=delivery_id)
+    if not own.exists():
+        raise NotFound
+    again = {"state": Delivery.State.DUE, "attempts": 0, "due_at": clock.now(), "finished_at": None}
+    if not own.filter(state=Delivery.State.DEAD).update(**again):
         raise Conflict("Only a delivery that was given up can be sent again.", code="not-given-up")
     transaction.on_commit(lambda: deliver.delay(str(delivery_id)))
 

@@ -300,8 +300,8 @@ _SAME_AND_EARLIER = "t.modified IS NOT DISTINCT FROM o.modified AND tc.seq < c.s
 _IS_SERVED_ONCE = {
     "all": _OTHERS.format(better=_SAME_AND_EARLIER),
     "at": _OTHERS.format(better=_SAME_AND_EARLIER),
-    "first": _OTHERS.format(better=f"(t.modified < o.modified OR ({_SAME_AND_EARLIER}))"),
-    "last": _OTHERS.format(better=f"t.latest AND (t.modified > o.modified OR ({_SAME_AND_EARLIER}))"),
+    "first": _OTHERS.format(better=_SAME_AND_EARLIER),
+    "last": _OTHERS.format(better=f"t.latest AND {_SAME_AND_EARLIER}"),
 }
 
 # The inner query is bounded by rows; of these only as many bodies are read as fit (their lengths cost nothing).

@@ -67,7 +67,8 @@ def _rows(viewer: Viewer, wanted: Filter, *, min_confidence: int) -> Any:
 
 
 _LIST = """
-SELECT coalesce(o.kind, o.stix_type) AS kind, t.domain, t.scheme, t.key_epoch, t.value,
+SELECT * FROM (
+SELECT coalesce(o.kind, o.stix_type) AS kind, t.domain AS subkind, t.scheme, t.key_epoch, t.value,
        array_agg(DISTINCT p.name ORDER BY p.name), max(o.confidence),
        CASE WHEN bool_or(o.valid_until IS NULL) THEN NULL ELSE max(o.valid_until) END,
        array_agg(DISTINCT o.stix_id ORDER BY o.stix_id)
@@ -78,7 +79,8 @@ WHERE o.audience_id = ANY(%(audiences)s) AND o.latest AND NOT o.revoked
   AND (o.valid_until IS NULL OR o.valid_until > now())
   AND coalesce(o.confidence, 100) >= %(least)s {conditions}
 GROUP BY 1, 2, 3, 4, 5
-ORDER BY 1 COLLATE "C", 2 COLLATE "C", 3 COLLATE "C", 4 COLLATE "C", 5 COLLATE "C"
+) entries
+ORDER BY kind COLLATE "C", subkind COLLATE "C", scheme COLLATE "C", key_epoch COLLATE "C", value COLLATE "C"
 """
 
 

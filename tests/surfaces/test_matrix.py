@@ -1,0 +1,323 @@
+"""One rule, every route: each route of the URLconf × everybody × a visible and an invisible object.
+
+The routes come from the URLconf itself; a route that has no row here fails the build. A row says how to ask, who
+is let in, and whether objects show. What is asserted is the same for all:
+
+- nobody's answer holds anything of an object that it may not see: no id, no title, no value;
+- whoever may see an object finds it where the row says that objects show;
+- what belongs to one partner (batches, feeds, subscriptions, …) is to every other partner as if it were not there;
+- absent and invisible are the same answer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from django.test import Client
+from django.urls import get_resolver
+
+from exchange import health
+from indicators import subscribing
+from indicators.matching import tokens
+from indicators.models import Delivery, Subscription
+from indicators.stix import making, tlp, vocabulary
+from tests import build
+
+pytestmark = pytest.mark.django_db
+
+EVERYBODY = ("anonymous", "aster", "borealis", "cygnus", "dorado", "operator")
+PARTNERS = EVERYBODY[1:]
+ABSENT = str(uuid.uuid4())
+EVERYTHING = "taxii2/root/collections/{everything}/"
+
+
+@dataclass(frozen=True)
+class Row:
+    """How a route is asked.
+
+    `who` is let in: "all", "key" (anybody with an API key), "person" (anybody signed in) or "owner" (the partner
+    whose thing it is). `shows` is whether objects that the caller may see must show.
+    """
+
+    path: str
+    who: str
+    shows: bool = False
+    method: str = "get"
+    absent: str = ""  # the same path for a thing that is not there
+    also: tuple[str, ...] = ()  # methods that change something, each refused to everybody but the owner
+    body: dict = field(default_factory=dict)
+    accept: str = ""
+
+
+API = "/api/v1/"
+TAXII = "/taxii2/root/"
+
+MATRIX: dict[str, Row] = {
+    "livez": Row("/livez", "all"),
+    "readyz": Row("/readyz", "all"),
+    "metrics": Row("/metrics", "all"),
+    "extension-schema": Row(f"/schemas/{vocabulary.EXTENSION_ID}.json", "all"),
+    "schema": Row(API + "schema", "all"),
+    "me": Row(API + "me", "key"),
+    "partners": Row(API + "partners", "key"),
+    "groups": Row(API + "groups", "key"),
+    "batches": Row(API + "batches", "publish", method="post"),
+    "batch": Row(API + "batches/{batch}", "owner", absent=API + f"batches/{ABSENT}"),
+    "blocklist": Row(API + "blocklists/all?format=jsonl", "key", shows=True),
+    "changes": Row(API + "changes", "key", shows=True),
+    "redeliver": Row(
+        API + "deliveries/{delivery}/redeliver", "owner", method="post", absent=API + f"deliveries/{ABSENT}/redeliver"
+    ),
+    "feeds": Row(API + "feeds", "key"),
+    "feed": Row(API + "feeds/{feed}", "owner", absent=API + f"feeds/{ABSENT}", also=("delete",)),
+    "matches": Row(API + "matches", "key"),
+    "objects": Row(API + "objects", "key", shows=True),
+    "object": Row(API + "objects/{object}", "sees", shows=True, absent=API + f"objects/indicator--{ABSENT}"),
+    "quarantine": Row(API + "quarantine", "publish"),
+    "subscriptions": Row(API + "subscriptions", "key"),
+    "subscription": Row(
+        API + "subscriptions/{subscription}",
+        "owner",
+        absent=API + f"subscriptions/{ABSENT}",
+        also=("patch", "delete"),
+        body={"state": "paused"},
+    ),
+    "deliveries": Row(
+        API + "subscriptions/{subscription}/deliveries", "owner", absent=API + f"subscriptions/{ABSENT}/deliveries"
+    ),
+    "test-subscription": Row(
+        API + "subscriptions/{subscription}/test",
+        "owner",
+        method="post",
+        absent=API + f"subscriptions/{ABSENT}/test",
+    ),
+    "taxii-discovery": Row("/taxii2/", "key"),
+    "taxii-discovery-without-slash": Row("/taxii2", "key"),
+    "taxii-api-root": Row(TAXII, "key"),
+    "taxii-status": Row(TAXII + "status/{batch}/", "owner", absent=TAXII + f"status/{ABSENT}/"),
+    "taxii-collections": Row(TAXII + "collections/", "key"),
+    "taxii-collection": Row(TAXII + "collections/{own}/", "owner", absent=TAXII + f"collections/{ABSENT}/"),
+    "taxii-manifest": Row(TAXII + "collections/{everything}/manifest/", "key", shows=True),
+    "taxii-objects": Row(TAXII + "collections/{everything}/objects/", "key", shows=True),
+    "taxii-object": Row(
+        TAXII + "collections/{everything}/objects/{object}/",
+        "sees",
+        shows=True,
+        absent=TAXII + f"collections/{{everything}}/objects/indicator--{ABSENT}/",
+    ),
+    "taxii-versions": Row(
+        TAXII + "collections/{everything}/objects/{object}/versions/",
+        "sees",
+        absent=TAXII + f"collections/{{everything}}/objects/indicator--{ABSENT}/versions/",
+    ),
+    "taxii-without-slash": Row(TAXII + "collections", "key"),
+    "account_login": Row("/account/login/", "all"),
+    "account_logout": Row("/account/logout/", "person"),
+    "account_reauthenticate": Row("/account/reauthenticate/", "person"),
+}
+
+
+def routes():
+    def walk(patterns):
+        for pattern in patterns:
+            if hasattr(pattern, "url_patterns"):
+                yield from walk(pattern.url_patterns)
+            else:
+                yield pattern.name
+
+    return list(walk(get_resolver().url_patterns))
+
+
+def test_every_route_is_in_the_matrix_and_no_other():
+    names = routes()
+    assert None not in names, "a route without a name"
+    assert sorted(names) == sorted(MATRIX), "a new route needs a row; an old row a route"
+
+
+@dataclass
+class Scene:
+    """Objects of one id space that different partners may see, and Aster's own things."""
+
+    cast: build.Cast
+    objects: dict[str, dict]
+    sees: dict[str, set[str]]
+    things: dict[str, str]
+    people: dict[str, object]
+
+    def ask(self, who: str, path: str, *, method: str = "get", body: dict | None = None):
+        client = Client(raise_request_exception=False)
+        headers = {}
+        if path.startswith(("/api/", "/taxii2")):
+            if who != "anonymous":
+                headers = build.bearer(self.cast.keys[who])
+        elif who != "anonymous":
+            client.force_login(self.people[who], backend="allauth.account.auth_backends.AuthenticationBackend")
+        if method == "get":
+            return client.get(path, headers=headers)
+        return getattr(client, method)(path, json.dumps(body or {}), content_type="application/json", headers=headers)
+
+    def path(self, template: str, thing: str = "ring") -> str:
+        from indicators.taxii import collections
+
+        return template.format(object=self.objects[thing]["id"], everything=collections.EVERYTHING, **self.things)
+
+
+@pytest.fixture
+def scene() -> Scene:
+    cast = build.the_cast()
+    health.beat_seen()
+    aster = cast.viewer("aster")
+    value = uuid.uuid4().hex * 2
+    objects = {
+        name: making.account_pattern(tlp_word=word, name=f"title-{name}-{uuid.uuid4().hex}", carrier=carrier)
+        for name, word, carrier in (
+            ("everyone", "green", None),
+            ("ring", "amber", {"token": making.token(value)}),
+            ("alone", "red", None),
+        )
+    }
+    answer = build.publish(aster, *objects.values())
+    # The same value from Cygnus, whom only Aster... nobody else sees: a match that must not show to the ring.
+    theirs = making.account_pattern(name=f"title-cygnus-{uuid.uuid4().hex}", carrier={"token": making.token(value)})
+    build.publish(cast.viewer("cygnus"), theirs | {"object_marking_refs": [tlp.ID_OF["red"]]}, partners=("aster",))
+    objects["cygnus"] = theirs
+    tokens.find(after=0)
+    feed = subscribing.save_feed(aster, name="secret feed", filter_json={"kinds": ["account-pattern"]})
+    subscription, _ = subscribing.subscribe(aster, url="https://receiver.example/hook", feed_id=feed.pk)
+    delivery = Delivery.unrestricted.create(
+        partner_id=aster.partner_id, subscription=subscription, first_seq=0, last_seq=1, changes=1, state="dead"
+    )
+    spare = subscribing.save_feed(aster, name="spare feed", filter_json={})
+    return Scene(
+        cast,
+        objects,
+        {
+            "everyone": set(PARTNERS),
+            "ring": {"aster", "borealis"},
+            "alone": {"aster"},
+            "cygnus": {"aster", "cygnus"},
+        },
+        {
+            "batch": str(answer.batch_id),
+            "feed": str(spare.pk),
+            "subscription": str(subscription.pk),
+            "delivery": str(delivery.pk),
+            "own": str(cast.aster.collection_id),
+            "match": "1",
+        },
+        {name: build.a_user(getattr(cast, name)) for name in PARTNERS},
+    )
+
+
+def content(response) -> str:
+    return b"".join(response.streaming_content).decode() if response.streaming else response.content.decode()
+
+
+def marks(stix: dict) -> list[str]:
+    """What would betray an object: its id, its title, and the value that it matches on."""
+    return [stix["id"], stix["name"], *re.findall(r"[0-9a-f]{64}", stix["pattern"])[:1]]
+
+
+def without_ids(text: str) -> str:
+    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "id", text)
+
+
+def let_in(row: Row, who: str) -> bool:
+    publishes = who in ("aster", "borealis", "cygnus", "operator")
+    allowed: dict[str, Callable[[], bool]] = {
+        "all": lambda: True,
+        "key": lambda: who != "anonymous",
+        "person": lambda: who != "anonymous",
+        "publish": lambda: publishes,
+        "owner": lambda: who == "aster",
+        "sees": lambda: who in ("aster", "borealis"),
+    }
+    return allowed[row.who]()
+
+
+@pytest.mark.parametrize("route", sorted(MATRIX))
+def test_a_route_shows_each_object_to_exactly_those_who_may_see_it(scene, route):
+    row = MATRIX[route]
+    for who in EVERYBODY:
+        for name, stix in scene.objects.items():
+            response = scene.ask(who, scene.path(row.path, thing=name), method=row.method)
+            answer = content(response)
+            assert response.status_code < 500, (who, name, answer)
+            asked_by_id = "{object}" in row.path
+            for other, hidden in scene.objects.items():
+                if who in scene.sees[other]:
+                    continue
+                # What the caller itself wrote into the path may come back in an error, nothing else may.
+                betrayed = [mark for mark in marks(hidden)[asked_by_id and other == name :] if mark in answer]
+                assert not betrayed or (hidden["name"] not in answer and shared_value(scene, who, betrayed)), (
+                    who,
+                    other,
+                )
+            if row.shows and who in scene.sees[name]:
+                assert stix["id"] in answer or stix["name"] in answer, (who, name)
+            if row.shows and asked_by_id:
+                assert (response.status_code == 200) == (who in scene.sees[name]), (who, name)
+
+
+def shared_value(scene: Scene, who: str, betrayed: list[str]) -> bool:
+    """A value that the caller knows from an object that it may see is no betrayal."""
+    known = {mark for name, stix in scene.objects.items() if who in scene.sees[name] for mark in marks(stix)}
+    return set(betrayed) <= known
+
+
+@pytest.mark.parametrize("route", sorted(MATRIX))
+def test_a_route_lets_in_whom_its_row_says(scene, route):
+    row = MATRIX[route]
+    for who in EVERYBODY:
+        response = scene.ask(who, scene.path(row.path), method=row.method, body={})
+        refused = response.status_code in (401, 403, 404) or (
+            response.status_code == 302 and "/account/login/" in response.headers["Location"]
+        )
+        assert refused != let_in(row, who), (who, response.status_code)
+
+
+@pytest.mark.parametrize("route", sorted(name for name, row in MATRIX.items() if row.absent))
+def test_absent_and_invisible_are_the_same_answer(scene, route):
+    row = MATRIX[route]
+    for who in EVERYBODY:
+        if let_in(row, who):
+            continue
+        invisible = scene.ask(who, scene.path(row.path), method=row.method)
+        absent = scene.ask(who, scene.path(row.absent), method=row.method)
+        assert invisible.status_code == absent.status_code, who
+        assert without_ids(content(invisible)) == without_ids(content(absent)), who
+        drop = {"X-Request-ID", "Content-Length"}
+        assert {k: v for k, v in invisible.headers.items() if k not in drop} == {
+            k: v for k, v in absent.headers.items() if k not in drop
+        }, who
+
+
+@pytest.mark.parametrize("route", sorted(name for name, row in MATRIX.items() if row.also))
+def test_nobody_changes_what_is_anothers(scene, route):
+    row = MATRIX[route]
+    for method in row.also:
+        for who in EVERYBODY:
+            if who == "aster":
+                continue
+            response = scene.ask(who, scene.path(row.path), method=method, body=row.body)
+            assert response.status_code in (401, 403, 404), (who, method)
+        assert scene.ask("aster", scene.path(row.path)).status_code == 200, method
+    assert Subscription.objects.of(scene.cast.viewer("aster")).get().state == "active"
+
+
+@pytest.mark.parametrize(
+    "route", sorted(name for name, row in MATRIX.items() if row.who == "owner" and row.method == "get")
+)
+def test_a_get_changes_nothing(scene, route):
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    scene.ask("aster", scene.path(MATRIX[route].path))
+    with CaptureQueriesContext(connection) as queries:
+        scene.ask("aster", scene.path(MATRIX[route].path))
+    assert not [q["sql"] for q in queries if re.match(r"\s*(INSERT|UPDATE|DELETE)", q["sql"])]
