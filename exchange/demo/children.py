@@ -51,6 +51,7 @@ class Children:
             if child.process is not None and child.process.poll() is not None:
                 wait_s = _BACKOFF_S[min(child.deaths, len(_BACKOFF_S) - 1)]
                 self.say(f"{child.name} ended with {child.process.returncode}; again in {wait_s} s, see {child.log}")
+                _signal(child.process, signal.SIGKILL)  # what it had started would answer beside its successor
                 child.deaths += 1
                 child.due_at = time.monotonic() + wait_s
                 child.process = None
