@@ -24,7 +24,7 @@ def gauges() -> Iterator[GaugeMetricFamily]:
         cursor.execute("SELECT count(*) FROM indicators_match")
         yield GaugeMetricFamily("exchange_matches", "Matches found.", value=cursor.fetchone()[0])
         cursor.execute(
-            "SELECT greatest(0, coalesce(extract(epoch FROM now() - min(due_at)), 0)) FROM indicators_delivery WHERE state = 'due'"
+            "SELECT greatest(0, extract(epoch FROM now() - min(due_at))) FROM indicators_delivery WHERE state = 'due'"
         )
         waits = cursor.fetchone()[0]
         yield GaugeMetricFamily("exchange_delivery_oldest_due_seconds", "Since the oldest became due.", value=waits)
