@@ -10,17 +10,29 @@ import structlog
 
 _SECRET_NAMES = re.compile(r"key|secret|token|password|authorization|cookie|body|value|signature", re.IGNORECASE)
 _SECRET_SHAPES = re.compile(r"exk_[a-z2-7]{8}_[a-z2-7]+|whsec_[A-Za-z0-9+/=]+|(?i:bearer|basic) [A-Za-z0-9+/=._~-]{8,}")
+#: PostgreSQL quotes rows in the details of an error: "Failing row contains (…)".
+_ROW = re.compile(r"DETAIL:.*?(?=\n(?:HINT|CONTEXT|Traceback|The above|During|  File)|\Z)", re.DOTALL)
 _HIDDEN = "[hidden]"
 
 
 def hide_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: drop what is named like a secret, and blank what is shaped like one."""
+    """A structlog processor: drop what is named like a secret, blank what is shaped like one, at any depth."""
     for name, value in event.items():
-        if name != "event" and _SECRET_NAMES.search(name):
-            event[name] = _HIDDEN
-        elif isinstance(value, str):
-            event[name] = _SECRET_SHAPES.sub(_HIDDEN, value)
+        event[name] = _HIDDEN if name != "event" and _SECRET_NAMES.search(name) else _without_secrets(value)
     return event
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, str):
+        return _ROW.sub(f"DETAIL: {_HIDDEN}", _SECRET_SHAPES.sub(_HIDDEN, value))
+    if isinstance(value, Mapping):
+        return {
+            name: _HIDDEN if _SECRET_NAMES.search(str(name)) else _without_secrets(inner)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_without_secrets(inner) for inner in value]
+    return value
 
 
 def configure(options: Mapping[str, Any]) -> None:

@@ -1,0 +1,82 @@
+"""Settings are read from the environment: typed, and a wrong value stops the start with a sentence."""
+
+import pytest
+
+from exchange import env
+
+
+@pytest.fixture
+def setting(monkeypatch):
+    def put(value):
+        monkeypatch.setenv("SETTING", value)
+
+    monkeypatch.delenv("SETTING", raising=False)
+    return put
+
+
+def test_an_unset_and_an_empty_variable_are_the_same(setting):
+    assert env.text("SETTING", "else") == "else"
+    setting("  ")
+    assert env.text("SETTING", "else") == "else"
+
+
+def test_what_must_be_there_stops_the_start(setting):
+    with pytest.raises(SystemExit, match="SETTING: must be set: the reason"):
+        env.required("SETTING", why="the reason")
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"), [("1", True), ("Yes", True), ("true", True), ("0", False), ("no", False), ("FALSE", False)]
+)
+def test_a_flag_is_said_in_few_ways(setting, value, meant):
+    setting(value)
+    assert env.flag("SETTING", default=not meant) is meant
+
+
+@pytest.mark.parametrize("value", ["2", "on", "t"])
+def test_any_other_flag_stops_the_start(setting, value):
+    setting(value)
+    with pytest.raises(env.BadEnvironment):
+        env.flag("SETTING", default=False)
+
+
+@pytest.mark.parametrize("value", ["ten", "1.5", "-1", "11"])
+def test_a_number_out_of_bounds_stops_the_start(setting, value):
+    setting(value)
+    with pytest.raises(env.BadEnvironment):
+        env.number("SETTING", 5, least=0, most=10)
+
+
+def test_a_choice_is_one_of_a_closed_set(setting):
+    setting("two")
+    assert env.choice("SETTING", "one", of=("one", "two")) == "two"
+    setting("three")
+    with pytest.raises(env.BadEnvironment, match="one, two"):
+        env.choice("SETTING", "one", of=("one", "two"))
+
+
+def test_words_are_separated_by_commas(setting):
+    setting(" a.example, ,b.example ,")
+    assert env.words("SETTING") == ["a.example", "b.example"]
+
+
+def test_a_database_url_gives_up_its_parts(setting):
+    setting("postgresql://me%40home:p%2Fw@db.internal:6543/the%20name?sslmode=verify-full")
+    found = env.database("SETTING")
+    assert (found["USER"], found["PASSWORD"]) == ("me@home", "p/w")
+    assert (found["HOST"], found["PORT"], found["NAME"]) == ("db.internal", "6543", "the name")
+    assert found["OPTIONS"] == {"sslmode": "verify-full"}
+
+
+def test_a_socket_directory_is_given_as_host(setting):
+    setting("postgresql://postgres:@/postgres?host=%2Fvar%2Frun%2Fa%20b")
+    found = env.database("SETTING")
+    assert (found["HOST"], found["PORT"], found["OPTIONS"]) == ("/var/run/a b", "", {})
+
+
+@pytest.mark.parametrize("value", ["mysql://a/b", "/tmp/db", "postgresql://host:port/name"])
+def test_another_kind_of_url_stops_the_start_and_is_not_repeated(setting, value):
+    setting(value)
+    with pytest.raises(env.BadEnvironment) as stopped:
+        env.database("SETTING")
+    assert value not in str(stopped.value)
