@@ -6,7 +6,7 @@ callers as integers and leave the house only inside sealed cursors.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from exchange.errors import NotFound
 from indicators import changes
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.models import Match, Quarantined, StixObject
+from partners.models import Audience
 from partners.sharing import Viewer, audience_ids
 
 Versions = Literal["last", "first", "all"]
@@ -134,6 +135,27 @@ def entered(viewer: Viewer, stix_ids: Sequence[str]) -> dict[str, datetime]:
             [list(stix_ids), audience_ids(viewer, own=True)],
         )
         return dict(cursor.fetchall())
+
+
+def titles(viewer: Viewer, stix_ids: Collection[str]) -> dict[str, str]:
+    """The titles of those among these ids that the viewer may see; all others look alike: they are left out."""
+    if not stix_ids:
+        return {}
+    found = StixObject.objects.visible_to(viewer).filter(stix_id__in=list(stix_ids), latest=True).order_by("pk")
+    return dict(found.values_list("stix_id", "title"))
+
+
+def audience_of(viewer: Viewer, object_id: int) -> Audience:
+    """The exact audience of an object of the viewer's own. Raises NotFound for anybody else's."""
+    held = (
+        StixObject.objects.visible_to(viewer)
+        .filter(pk=object_id, publisher=viewer.partner_id)
+        .select_related("audience")
+        .first()
+    )
+    if held is None:
+        raise NotFound
+    return held.audience
 
 
 def counts_by_kind(viewer: Viewer) -> dict[str, int]:

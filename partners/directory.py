@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db.models import Prefetch
 
-from partners.models import Group, Membership, Partner
+from partners.models import Audience, Group, Membership, Partner
 from partners.sharing import Viewer
 
 
@@ -24,3 +24,12 @@ def groups(viewer: Viewer) -> list[Group]:
 def ids_of(slugs: Iterable[str]) -> list[UUID]:
     """The ids of the partners with these slugs, whatever their state; unknown slugs are left out."""
     return list(Partner.objects.filter(slug__in=list(slugs)).order_by("pk").values_list("pk", flat=True))
+
+
+def names_of_audience(audience: Audience) -> list[str]:
+    """Whom an audience names, for the eyes of its publisher: everyone, groups, partners."""
+    if audience.everyone:
+        return ["Every partner"]
+    groups = Group.objects.filter(pk__in=audience.groups).order_by("name").values_list("name", flat=True)
+    partners = Partner.objects.filter(pk__in=audience.partners).order_by("name").values_list("name", flat=True)
+    return [*groups, *partners] or ["Nobody else"]

@@ -1,5 +1,16 @@
-"""Routes of the portal."""
+"""Routes of the portal: what."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from indicators.portal import detail, listing, start, subscriptions
+
+urlpatterns = [
+    path("", start.start, name="start"),
+    path("recent", start.recent, name="recent"),
+    path("indicators", listing.indicators, name="indicators"),
+    path("indicators/<str:stix_id>", detail.indicator, name="indicator"),
+    path("indicators/<str:stix_id>/raw", detail.raw, name="indicator-raw"),
+    path("matches", listing.matches, name="portal-matches"),
+    path("subscriptions", subscriptions.subscriptions, name="portal-subscriptions"),
+    path("subscriptions/<uuid:subscription_id>/act", subscriptions.act, name="portal-subscription-act"),
+]

@@ -1,10 +1,14 @@
-"""Routes for signing in and out: allauth's views, and none of its others."""
+"""Routes for signing in and out, which are allauth's views and none of its others, and for one's own page."""
 
-from allauth.account import views
+from allauth.account import views as allauth
 from django.urls import path
 
+from partners.portal import views
+
 urlpatterns = [
-    path("login/", views.login, name="account_login"),
-    path("logout/", views.logout, name="account_logout"),
-    path("reauthenticate/", views.reauthenticate, name="account_reauthenticate"),
+    path("", views.account, name="account"),
+    path("theme/", views.theme, name="theme"),
+    path("login/", allauth.login, name="account_login"),
+    path("logout/", allauth.logout, name="account_logout"),
+    path("reauthenticate/", allauth.reauthenticate, name="account_reauthenticate"),
 ]

@@ -1,4 +1,4 @@
-"""One rule, every route: each route of the URLconf × everybody × a visible and an invisible object.
+"""One rule, every route: each route of the URLconf x everybody x a visible and an invisible object.
 
 The routes come from the URLconf itself; a route that has no row here fails the build. A row says how to ask, who
 is let in, and whether objects show. What is asserted is the same for all:
@@ -116,6 +116,18 @@ MATRIX: dict[str, Row] = {
         absent=TAXII + f"collections/{{everything}}/objects/indicator--{ABSENT}/versions/",
     ),
     "taxii-without-slash": Row(TAXII + "collections", "key"),
+    "account": Row("/account/", "person"),
+    "theme": Row("/account/theme/", "all", method="post"),
+    "start": Row("/", "person", shows=True),
+    "recent": Row("/recent", "person", shows=True),
+    "indicators": Row("/indicators", "person", shows=True),
+    "indicator": Row("/indicators/{object}", "sees", shows=True, absent=f"/indicators/indicator--{ABSENT}"),
+    "indicator-raw": Row("/indicators/{object}/raw", "sees", shows=True, absent=f"/indicators/indicator--{ABSENT}/raw"),
+    "portal-matches": Row("/matches", "person"),
+    "portal-subscriptions": Row("/subscriptions", "person"),
+    "portal-subscription-act": Row(
+        "/subscriptions/{subscription}/act", "owner", method="post", absent=f"/subscriptions/{ABSENT}/act"
+    ),
     "account_login": Row("/account/login/", "all"),
     "account_logout": Row("/account/logout/", "person"),
     "account_reauthenticate": Row("/account/reauthenticate/", "person"),
@@ -247,7 +259,7 @@ def test_a_route_shows_each_object_to_exactly_those_who_may_see_it(scene, route)
         for name, stix in scene.objects.items():
             response = scene.ask(who, scene.path(row.path, thing=name), method=row.method)
             answer = content(response)
-            assert response.status_code < 500, (who, name, answer)
+            assert response.status_code < 500 or route == "readyz", (who, name, answer)
             asked_by_id = "{object}" in row.path
             for other, hidden in scene.objects.items():
                 if who in scene.sees[other]:
@@ -292,8 +304,8 @@ def test_absent_and_invisible_are_the_same_answer(scene, route):
         assert invisible.status_code == absent.status_code, who
         assert without_ids(content(invisible)) == without_ids(content(absent)), who
         drop = {"X-Request-ID", "Content-Length"}
-        assert {k: v for k, v in invisible.headers.items() if k not in drop} == {
-            k: v for k, v in absent.headers.items() if k not in drop
+        assert {k: without_ids(v) for k, v in invisible.headers.items() if k not in drop} == {
+            k: without_ids(v) for k, v in absent.headers.items() if k not in drop
         }, who
 
 

@@ -1,0 +1,12 @@
+"""Light or dark: the reader's choice in a cookie, the system's otherwise."""
+
+from django.http import HttpRequest
+
+COOKIE = "theme"
+CHOICES = ("light", "dark")
+
+
+def theme(request: HttpRequest) -> dict[str, str]:
+    """Context processor: the chosen theme, or nothing."""
+    chosen = request.COOKIES.get(COOKIE, "")
+    return {"theme": chosen if chosen in CHOICES else ""}

@@ -1,0 +1,100 @@
+"""What is new, in numbers, for the start page: each asked through the rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection
+
+from exchange import clock
+from indicators.models import Delivery, Match, Quarantined
+from partners.sharing import Viewer, audience_ids
+
+#: The kinds as the chart stacks them, and their names; classical STIX is "other".
+KINDS = {
+    "account-pattern": "Account patterns",
+    "payment-fingerprint": "Payment fingerprints",
+    "prompt-signature": "Prompt signatures",
+    "other": "Other STIX",
+}
+HOURS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One piece of the chart, in its own units of 1/1000 of the chart's width and height."""
+
+    kind: str
+    x: float
+    y: float
+    width: float
+    height: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Totals of the last 24 hours."""
+
+    arrivals: int
+    publishers: int
+    matches: int
+    waiting: int
+    failing: int
+
+
+def arrivals(viewer: Viewer, *, hours: int = HOURS) -> dict[datetime, dict[str, int]]:
+    """What came in, by hour and kind, of what the viewer may see; every hour is there. Two queries."""
+    moment = clock.now()
+    first = moment.replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours - 1)
+    counted: dict[datetime, dict[str, int]] = {first + timedelta(hours=hour): {} for hour in range(hours)}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT date_trunc('hour', c.date_added, 'UTC'), coalesce(o.kind, 'other'), count(*)
+            FROM indicators_change c JOIN indicators_stixobject o ON o.id = c.object_id
+            WHERE c.date_added >= %s AND c.op = 'upsert' AND c.audience_id = ANY(%s) AND o.audience_id = c.audience_id
+            GROUP BY 1, 2
+            """,
+            [first, audience_ids(viewer)],
+        )
+        for hour, kind, count in cursor.fetchall():
+            counted.setdefault(hour, {})[kind if kind in KINDS else "other"] = count
+    return counted
+
+
+def figures(viewer: Viewer) -> Figures:
+    """Totals for the tiles. Queries: publishers, matches, quarantine, deliveries."""
+    since = clock.now() - timedelta(hours=HOURS)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), count(DISTINCT publisher_id) FROM indicators_change"
+            " WHERE date_added >= %s AND op = 'upsert' AND audience_id = ANY(%s)",
+            [since, audience_ids(viewer)],
+        )
+        arrived, publishers = cursor.fetchone()
+    return Figures(
+        arrivals=arrived,
+        publishers=publishers,
+        matches=Match.objects.visible_to(viewer).filter(found_at__gte=since).count(),
+        waiting=Quarantined.objects.of(viewer).count(),
+        failing=Delivery.objects.of(viewer).filter(state=Delivery.State.DEAD).count(),
+    )
+
+
+def bars(counted: dict[datetime, dict[str, int]]) -> list[Bar]:
+    """Stacked bars, oldest hour first; the highest hour fills the height."""
+    most = max((sum(kinds.values()) for kinds in counted.values()), default=0) or 1
+    width = 1000 / max(len(counted), 1)
+    made = []
+    for place, (hour, kinds) in enumerate(sorted(counted.items())):
+        top = 1000.0
+        for kind, name in KINDS.items():
+            count = kinds.get(kind, 0)
+            height = 1000 * count / most
+            top -= height
+            if count:
+                label = f"{hour:%H}:00, {name}: {count}"
+                made.append(Bar(kind, place * width + width * 0.12, top, width * 0.76, height, label))
+    return made

@@ -1,0 +1,97 @@
+"""One id: what each publisher says under it, in plain words, with its matches, its versions and its exact bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from exchange import clock
+from exchange.errors import NotFound
+from indicators import reading
+from indicators.portal import showing
+from indicators.stix import objects, vocabulary
+from partners.directory import names_of_audience
+from partners.portal.access import page, show
+from partners.sharing import Viewer
+from partners.tlp import Tlp
+
+_MAX_REFS = 200
+_MATCHES = 50
+
+
+@require_safe
+@page
+def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse:
+    """The page of one id. The same 404 for what is absent and what is invisible."""
+    if not objects.ID.fullmatch(stix_id):
+        raise NotFound
+    versions = reading.statements(viewer, stix_id, versions="all")
+    latest = [said for said in versions if said.latest] or versions[-1:]
+    merged = [_statement(viewer, said, same) for said, same in reading.merged(latest)]
+    found = reading.matches(viewer, limit=_MATCHES, object_ids=[said.object_id for said in latest])
+    titles = reading.titles(viewer, {ref for said in merged for ref in said["ref_ids"]})
+    for said in merged:
+        said["refs"] = [(name, ref, titles.get(ref)) for name, ref in said["ref_pairs"]]
+    return show(
+        request,
+        viewer,
+        "indicators/detail.html",
+        here="indicators",
+        stix_id=stix_id,
+        first=merged[0],
+        statements=merged,
+        matches=[showing.match(each) for each in found],
+        older=[said for said in versions if not said.latest],
+    )
+
+
+@require_safe
+@page
+def raw(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse:
+    """The exact bytes of the first statement that the viewer may see, as a file."""
+    if not objects.ID.fullmatch(stix_id):
+        raise NotFound
+    said = reading.statements(viewer, stix_id)[0]
+    return HttpResponse(
+        said.body.encode(),
+        content_type="application/stix+json;version=2.1",
+        headers={"Content-Disposition": f'attachment; filename="{stix_id}.json"'},
+    )
+
+
+def _statement(viewer: Viewer, said: reading.Statement, same: list[reading.Statement]) -> dict[str, Any]:
+    """One statement as the template shows it."""
+    data: dict[str, Any] = orjson.loads(said.body)
+    extension = vocabulary.extension_of(data)
+    refs = list(_references(data))[:_MAX_REFS]
+    own = next((one for one in same if one.publisher_id == viewer.partner_id), None)
+    return {
+        "said": said,
+        "publishers": [one.publisher_name for one in same],
+        "kind_name": showing.kind_name(said.kind, said.stix_type),
+        "tlp": Tlp(said.tlp).word,
+        "state": showing.state(said, clock.now()),
+        "facts": showing.facts(dict(extension)) if extension else [],
+        "description": data.get("description") if isinstance(data.get("description"), str) else "",
+        "pattern": data.get("pattern") if isinstance(data.get("pattern"), str) else "",
+        "token": extension.get("token") if extension else None,
+        "labels": [label for label in data.get("labels", []) if isinstance(label, str)][:20],
+        "ref_pairs": refs,
+        "ref_ids": {ref for _, ref in refs},
+        "audience": names_of_audience(reading.audience_of(viewer, own.object_id)) if own else None,
+    }
+
+
+def _references(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The properties at the top level that point to other objects (STIX 2.1 §3.2, names ending in _ref or _refs)."""
+    for name, value in data.items():
+        found = (
+            [value] if name.endswith("_ref") else value if name.endswith("_refs") and isinstance(value, list) else []
+        )
+        for ref in found:
+            if isinstance(ref, str) and objects.ID.fullmatch(ref) and not ref.startswith("marking-definition--"):
+                yield name.removesuffix("_refs").removesuffix("_ref").replace("_", " "), ref

@@ -1,0 +1,115 @@
+"""Lists: what the viewer may see, filtered, searched, newest first; and what partners have in common."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
+
+from exchange import paging
+from exchange.errors import Malformed, Refused
+from exchange.parameters import Parameters
+from indicators import reading
+from indicators.feeds.filters import Filter
+from indicators.overview import KINDS
+from indicators.portal import showing
+from partners import directory
+from partners.portal.access import page, show
+from partners.sharing import Viewer
+
+_PAGE = 50
+_OURS = tuple(kind for kind in KINDS if kind != "other")
+_KNOWN = ("show", "q", "subkind", "publisher", "confidence", "own", "cursor", "type")
+
+
+@require_safe
+@page
+def indicators(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """The list; its address holds the whole question, so it can be kept and sent to a colleague."""
+    asked = Parameters(request, known=_KNOWN)
+    partners = directory.partners()
+    wanted, shown = _selection(asked, {partner.slug: str(partner.pk) for partner in partners})
+    scope = f"portal;{shown};{wanted.words};{wanted.own};{wanted.filter.scope}"
+    before = _before(asked.text("cursor"), viewer=viewer, scope=scope)
+    found = reading.newest(viewer, wanted, before=before, limit=_PAGE)
+    following = paging.seal([found.reached], viewer=viewer.partner_id, scope=scope) if found.more else ""
+    part = "#rows" if request.headers.get("HX-Target") == "rows" else ""
+    return show(
+        request,
+        viewer,
+        f"indicators/list.html{part}",
+        here="indicators",
+        rows=showing.rows(found.statements),
+        asked={name: asked.text(name) for name in _KNOWN},
+        shown=shown,
+        tabs=_tabs(reading.counts_by_kind(viewer)) if not part else [],
+        partners=partners,
+        first=not asked.text("cursor"),
+        following=_address(request, cursor=following) if following else "",
+        filtered=any(asked.text(name) for name in _KNOWN if name not in ("show", "cursor")),
+    )
+
+
+@require_safe
+@page
+def matches(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """Matches of which the viewer may see both ends."""
+    asked = Parameters(request, known=("cursor",))
+    before = _before(asked.text("cursor"), viewer=viewer, scope="portal-matches")
+    found = reading.matches(viewer, before=before, limit=_PAGE + 1)
+    more, found = len(found) > _PAGE, found[:_PAGE]
+    cursor = paging.seal([found[-1].pk], viewer=viewer.partner_id, scope="portal-matches") if more else ""
+    return show(
+        request,
+        viewer,
+        "indicators/matches.html",
+        here="matches",
+        matches=[showing.match(each) for each in found],
+        following=_address(request, cursor=cursor) if cursor else "",
+        first=not asked.text("cursor"),
+    )
+
+
+def _selection(asked: Parameters, partners: dict[str, str]) -> tuple[reading.Selection, str]:
+    """What the address asks for, and the tab that it stands on. Raises Refused naming the parameter."""
+    shown = asked.choice("show", "indicators", of=("indicators", "objects", *_OURS))
+    publishers = asked.words("publisher")
+    if not set(publishers) <= set(partners):
+        raise Refused("There is no partner of this name.", code="unknown-partner", at="/publisher")
+    types = asked.words("type") or (() if shown == "objects" else ("indicator",))
+    wanted = Filter(
+        kinds=(shown,) if shown in _OURS else (),
+        subkinds=asked.words("subkind"),
+        types=types,
+        publishers=tuple(sorted(partners[slug] for slug in publishers)),
+        min_confidence=asked.number("confidence", 0, least=0, most=100),
+    )
+    return reading.Selection(
+        filter=wanted, own=asked.flag("own") if asked.text("own") else False, words=asked.text("q")
+    ), shown
+
+
+def _before(cursor: str, *, viewer: Viewer, scope: str) -> int | None:
+    """The place to go on from. A cursor of another question, as an old bookmark has, begins at the top."""
+    if not cursor:
+        return None
+    try:
+        return int(paging.unseal(cursor, viewer=viewer.partner_id, scope=scope)[0])
+    except Malformed:
+        return None
+
+
+def _address(request: HttpRequest, *, cursor: str) -> str:
+    asked = {name: value for name, value in request.GET.items() if name != "cursor" and value}
+    return f"{request.path}?{urlencode({**asked, 'cursor': cursor})}"
+
+
+def _tabs(counts: dict[str, int]) -> list[tuple[str, str, int]]:
+    """The tabs: name in the address, label, and how many newest versions the viewer may see."""
+    ours = sum(counts.get(kind, 0) for kind in _OURS)
+    return [
+        ("indicators", "All indicators", ours + counts.get("indicator", 0)),
+        *((kind, KINDS[kind], counts.get(kind, 0)) for kind in _OURS),
+        ("objects", "All STIX objects", sum(counts.values())),
+    ]

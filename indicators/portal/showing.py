@@ -1,0 +1,144 @@
+"""How the portal words what reading yields: plain values for the templates, which escape everything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from exchange import clock
+from indicators.models import Match, StixObject
+from indicators.overview import KINDS
+from indicators.reading import Statement
+from partners.tlp import Tlp
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a list."""
+
+    stix_id: str
+    title: str
+    kind: str
+    kind_name: str
+    value: str
+    publisher: str
+    tlp: str
+    confidence: int | None
+    added: datetime
+    state: str
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRow:
+    """A match with both its ends."""
+
+    left: StixObject
+    right: StixObject
+    domain: str
+    found_at: datetime
+
+
+_KIND_NAMES = {kind: name.removesuffix("s") for kind, name in KINDS.items()}
+_QUOTED = re.compile(r"= ?'((?:[^'\\]|\\.)*)'")
+
+
+def rows(found: Sequence[Statement], *, seen: str = "") -> list[Row]:
+    """Lines; those added after the moment `seen` are marked as new."""
+    since = _moment(seen)
+    moment = clock.now()
+    return [_row(said, new=since is not None and said.date_added > since, moment=moment) for said in found]
+
+
+def newest_moment(lines: Sequence[Row]) -> str:
+    """The moment to give back next time; empty while there is nothing."""
+    return lines[0].added.isoformat() if lines else datetime.min.replace(tzinfo=UTC).isoformat()
+
+
+def match(found: Match) -> MatchRow:
+    """A match."""
+    return MatchRow(found.left, found.right, found.domain, found.found_at)
+
+
+def kind_name(kind: str | None, stix_type: str) -> str:
+    """What people call it."""
+    return _KIND_NAMES.get(kind or "", stix_type)
+
+
+def state(said: Statement, moment: datetime) -> str:
+    """One word for where an object is in its life."""
+    if said.revoked:
+        return "revoked"
+    if said.valid_until is not None and said.valid_until <= moment:
+        return "expired"
+    return "live"
+
+
+def _row(said: Statement, *, new: bool, moment: datetime) -> Row:
+    return Row(
+        stix_id=said.stix_id,
+        title=said.title,
+        kind=said.kind or "",
+        kind_name=kind_name(said.kind, said.stix_type),
+        value=said.subkind or _first_value(said),
+        publisher=said.publisher_name,
+        tlp=Tlp(said.tlp).word,
+        confidence=said.confidence,
+        added=said.date_added,
+        state=state(said, moment),
+        new=new,
+    )
+
+
+def _first_value(said: Statement) -> str:
+    """What a classical indicator looks for, cut from its pattern."""
+    found = _QUOTED.search(said.body) if said.stix_type == "indicator" else None
+    return found[1] if found else ""
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        parsed = datetime.fromisoformat(text) if len(text) < 40 else None
+    except ValueError:
+        return None
+    return parsed if parsed is not None and parsed.tzinfo is not None else None
+
+
+def facts(extension: dict[str, Any]) -> list[tuple[str, str]]:
+    """The facts of an indicator of ours in plain words, in a fixed order; unknown ones are left to the raw view."""
+    return [(label, _plain(extension[name])) for name, label in _LABELS.items() if name in extension]
+
+
+_LABELS = {
+    "subkind": "Looks at",
+    "value": "Value",
+    "severity": "Severity",
+    "control": "Controlled by",
+    "entry_program": "Came in through",
+    "instrument": "Instrument",
+    "accounts_per_instrument": "Accounts per instrument",
+    "psp_scope": "Payment provider's scope",
+    "elicitation": "Tries to elicit",
+    "languages": "Languages",
+    "shared_infra": "Shared infrastructure",
+    "publisher_action": "What the publisher did",
+    "review": "Reviewed by",
+    "first_seen": "First seen",
+    "last_seen": "Last seen",
+    "volume_bucket": "Volume",
+    "techniques": "ATLAS techniques",
+    "benign_hit_rate": "Hits on benign traffic",
+    "attribution": "Attribution",
+    "detector": "Detector",
+}
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_plain(item) for item in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(item)}" for name, item in value.items())
+    return str(value).replace("_", " ") if isinstance(value, str) and re.fullmatch(r"[a-z_]+", value) else str(value)

@@ -1,0 +1,44 @@
+"""Who looks at a page: the signed-in person, as a viewer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate
+
+from django.contrib.auth import logout
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from structlog.contextvars import bind_contextvars
+
+from exchange.errors import Unauthenticated
+from partners.auth import viewer_of_user
+from partners.models import User
+from partners.sharing import Viewer
+
+View = Callable[Concatenate[HttpRequest, Viewer, ...], HttpResponseBase]
+
+
+def page(view: View) -> Callable[..., HttpResponseBase]:
+    """Give a view the viewer as its second argument; whoever is not signed in, or no longer may be, signs in first."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        user = request.user
+        if not isinstance(user, User):
+            return redirect_to_login(request.get_full_path())
+        try:
+            viewer = viewer_of_user(user)
+        except Unauthenticated:
+            logout(request)
+            return redirect_to_login(request.get_full_path())
+        bind_contextvars(partner=viewer.partner_slug, actor=viewer.actor)
+        return view(request, viewer, *args, **kwargs)
+
+    return guarded
+
+
+def show(request: HttpRequest, viewer: Viewer, template: str, *, here: str, **context: Any) -> HttpResponse:
+    """A page of the portal; `here` is its place in the menu."""
+    return render(request, template, {"viewer": viewer, "here": here, **context})

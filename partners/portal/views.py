@@ -1,0 +1,48 @@
+"""Who am I: the person, the partner, its groups and keys; and the theme of the pages."""
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST, require_safe
+
+from exchange import clock, themes
+from partners import directory
+from partners.models import ApiKey
+from partners.portal.access import page, show
+from partners.scopes import ROLE_SCOPES, Role, Scope
+from partners.sharing import Viewer
+
+_YEAR_S = 365 * 24 * 3600
+
+
+@require_safe
+@page
+def account(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """The signed-in person's page. Keys are listed for admins, and never shown: only their digests are stored."""
+    keys = ApiKey.objects.filter(partner=viewer.partner_id).order_by("-created_at", "-pk")
+    return show(
+        request,
+        viewer,
+        "partners/account.html",
+        here="account",
+        groups=directory.groups(viewer),
+        keys=keys if Scope.ADMIN in viewer.scopes else None,
+        roles=[(role.label, sorted(ROLE_SCOPES[role])) for role in Role],
+        scopes=sorted(viewer.scopes),
+        now=clock.now(),
+    )
+
+
+@require_POST
+def theme(request: HttpRequest) -> HttpResponseBase:
+    """Choose light, dark, or the system's choice, for this browser."""
+    back = request.headers.get("Referer", "/")
+    safe = url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()})
+    response = HttpResponseRedirect(back if safe else "/")
+    chosen = request.POST.get("theme", "")
+    if chosen in themes.CHOICES:
+        response.set_cookie(
+            themes.COOKIE, chosen, max_age=_YEAR_S, secure=request.is_secure(), httponly=True, samesite="Lax"
+        )
+    else:
+        response.delete_cookie(themes.COOKIE)
+    return response

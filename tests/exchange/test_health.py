@@ -1,0 +1,93 @@
+"""Alive, ready, and measured."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from kombu.exceptions import OperationalError
+
+from exchange import clock, health
+from exchange.models import Heartbeat
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def beating():
+    Heartbeat.objects.update_or_create(name="beat", defaults={"at": clock.now()})
+
+
+def test_alive_asks_nobody(client, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert client.get("/livez").json() == {"status": "ok"}
+
+
+def test_ready_when_all_is_well(client, beating, broker):
+    answer = client.get("/readyz")
+    assert answer.status_code == 200, answer.json()
+    assert set(answer.json()["checks"]) == {"database", "migrations", "broker", "beat"}
+
+
+def test_not_ready_before_beat_and_a_worker_were_seen(client):
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["checks"]["beat"]) == (503, "never seen")
+
+
+def test_not_ready_when_beat_is_late(client):
+    Heartbeat.objects.create(name="beat", at=clock.now() - timedelta(minutes=1))
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["checks"]["beat"]) == (503, "late")
+
+
+def test_the_task_is_the_sign_of_life(client):
+    health.beat_seen()
+    assert health.beat_age() < timedelta(seconds=5)
+
+
+def test_not_ready_without_the_broker(client, beating, monkeypatch):
+    def gone(**options):
+        raise OperationalError("connection refused by 10.0.0.7")
+
+    monkeypatch.setattr(health.app, "connection_for_write", gone)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["checks"]["broker"]) == (503, "failed")
+    assert b"10.0.0.7" not in answer.content
+
+
+def test_not_ready_while_migrations_wait(client, beating):
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'exchange'")
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["checks"]["migrations"]) == (503, "pending")
+
+
+def test_metrics_are_read_from_loopback(client):
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert b"exchange_change_seq" in answer.content
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"REMOTE_ADDR": "203.0.113.9"},
+        {"HTTP_X_FORWARDED_FOR": "127.0.0.1"},
+        {"HTTP_FORWARDED": "for=127.0.0.1"},
+        {"REMOTE_ADDR": ""},
+    ],
+)
+def test_metrics_do_not_exist_for_others(client, asked):
+    assert client.get("/metrics", **asked).status_code == 404
+
+
+def test_with_a_token_metrics_are_read_from_anywhere_and_not_without(client, settings):
+    settings.METRICS_TOKEN = "correct-horse"
+    from_outside = {"REMOTE_ADDR": "203.0.113.9"}
+    assert client.get("/metrics", headers={"Authorization": "Bearer correct-horse"}, **from_outside).status_code == 200
+    for wrong in ("Bearer correct-hors", "Bearer ", "", "Bearer ü"):
+        assert client.get("/metrics", headers={"Authorization": wrong}).status_code == 404
+
+
+def test_metrics_name_no_partner(client):
+    text = client.get("/metrics").content.decode().lower()
+    assert not any(name in text for name in ("aster", "borealis", "partner"))
