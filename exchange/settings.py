@@ -244,7 +244,7 @@ CELERY_BEAT_SCHEDULE = {
     "match": {"task": "indicators.matching.catch_up", "schedule": 5.0, "options": {"expires": 10}},
     "tell": {"task": "indicators.notifying.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "retire": {"task": "indicators.retiring.expire_due", "schedule": 5.0, "options": {"expires": 10}},
-    "beat": {"task": "exchange.health.beat_seen", "schedule": 10.0, "options": {"expires": 30}},
+    "beat": {"task": "exchange.health.beat_seen", "schedule": 3.0, "options": {"expires": 30}},
 }
 
 # The only door out (`exchange.outbound`).
