@@ -21,7 +21,7 @@ lint: ## Style, types, import contracts, migrations, deployment checks
 	@deploy/bootstrap dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/mypy
+	@SECRET_KEY=unused DATABASE_URL=postgresql:///unused $(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(TEST) $(BIN)/python manage.py makemigrations --check --dry-run
 	@$(TEST) $(BIN)/python -m tests.production_check
