@@ -22,7 +22,7 @@ lint: ## Style, types, import contracts, migrations, deployment checks
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
 	@SECRET_KEY=unused DATABASE_URL=postgresql:///unused $(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(TEST) $(BIN)/python manage.py makemigrations --check --dry-run
 	@$(TEST) $(BIN)/python -m tests.production_check
 

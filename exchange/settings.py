@@ -185,8 +185,6 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SCHEMA_PATH_PREFIX": "/api/v1",
-    "APPEND_COMPONENTS": {"securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer"}}},
-    "SECURITY": [{"apiKey": []}],
 }
 
 # Celery. The broker carries hints only; without CELERY_BROKER_URL it is the same PostgreSQL (ADR 0002).

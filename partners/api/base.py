@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from exchange import bodies
 from exchange.errors import Malformed, Refused, UnsupportedMedia
+from partners.api import described  # noqa: F401 - registers itself
 from partners.scopes import Scope
 from partners.sharing import Viewer
 
