@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
+import httpcore
 import httpx
 from django.conf import settings
 
@@ -42,19 +46,15 @@ def post(url: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float,
     """POST `body` to `url`. Raises Blocked or Failed."""
     target = _target(url)
     deadline = time.monotonic() + timeout_s
-    addresses = _resolve(target.host, target.port)
-    pinned = httpx.URL(url).copy_with(host=str(addresses[0]))
-    sent = {**headers, "Host": target.authority}
+    sent = {**headers, "Host": target.authority, "Content-Length": str(len(body)), "Accept-Encoding": "identity"}
     try:
         with (
-            httpx.Client(timeout=timeout_s, trust_env=False, follow_redirects=False) as client,
-            client.stream(
-                "POST", pinned, content=body, headers=sent, extensions={"sni_hostname": target.host}
-            ) as answer,
+            httpcore.ConnectionPool(ssl_context=_tls(), network_backend=_Door(deadline)) as pool,
+            pool.stream("POST", target.url, headers=list(sent.items()), content=body) as answer,
         ):
-            read = _read(answer, max_bytes=max_bytes, deadline=deadline)
-            return Reply(answer.status_code, _retry_after(answer), read)
-    except httpx.HTTPError as error:
+            read = _read(answer.iter_stream(), max_bytes=max_bytes)
+            return Reply(answer.status, _retry_after(answer.headers), read)
+    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
         raise Failed(type(error).__name__) from error
 
 
@@ -71,8 +71,8 @@ def check(url: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
+    url: httpcore.URL
     host: str
-    port: int
     authority: str
 
 
@@ -81,8 +81,7 @@ def _target(url: str) -> _Target:
         raise Blocked("The address is too long or holds a space or control character.")
     try:
         parts = urlsplit(url)
-        port = parts.port
-        httpx.URL(url)
+        read = httpx.URL(url)
     except (ValueError, httpx.InvalidURL):
         raise Blocked("The address cannot be read as a URL.") from None
     schemes = ("https", "http") if settings.OUTBOUND_ALLOW_HTTP else ("https",)
@@ -90,8 +89,72 @@ def _target(url: str) -> _Target:
         raise Blocked("The address must be an https URL.")
     if parts.username or parts.password or parts.fragment:
         raise Blocked("The address must not carry a user name, a password or a fragment.")
-    authority = parts.netloc
-    return _Target(parts.hostname, port or (443 if parts.scheme == "https" else 80), authority)
+    url_asked = httpcore.URL(scheme=read.raw_scheme, host=read.raw_host, port=read.port, target=read.raw_path)
+    return _Target(url_asked, read.host, read.netloc.decode())
+
+
+class _Door(httpcore.NetworkBackend):
+    """Connects to addresses that were judged, and to no other; every wait ends at the deadline."""
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._inner = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Look the host up once, judge all that is found, and connect to the first. Raises Blocked, Failed."""
+        address = _resolve(host, port)[0]
+        wait_s = _left(self._deadline, httpcore.ConnectTimeout)
+        return _Timed(self._inner.connect_tcp(str(address), port, timeout=wait_s), self._deadline)
+
+
+class _Timed(httpcore.NetworkStream):
+    """A connection on which each read and write waits until the deadline at most, whatever came before."""
+
+    def __init__(self, inner: httpcore.NetworkStream, deadline: float) -> None:
+        self._inner = inner
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Raises httpcore.ReadTimeout after the deadline."""
+        return self._inner.read(max_bytes, timeout=_left(self._deadline, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Raises httpcore.WriteTimeout after the deadline."""
+        self._inner.write(buffer, timeout=_left(self._deadline, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        """Close it."""
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """The certificate must be for the host of the URL, whatever address it led to."""
+        wait_s = _left(self._deadline, httpcore.ConnectTimeout)
+        return _Timed(self._inner.start_tls(ssl_context, server_hostname, wait_s), self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        """As the connection itself says."""
+        return self._inner.get_extra_info(info)
+
+
+def _left(deadline: float, over: type[Exception]) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise over
+    return left
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _resolve(host: str, port: int) -> list[_Address]:
@@ -117,17 +180,15 @@ def _allowed(address: _Address) -> bool:
     return plain.is_global and not plain.is_multicast and not embedded and not nat64
 
 
-def _read(answer: httpx.Response, *, max_bytes: int, deadline: float) -> bytes:
+def _read(chunks: Iterable[bytes], *, max_bytes: int) -> bytes:
     read = bytearray()
-    for chunk in answer.iter_raw():
+    for chunk in chunks:
         read += chunk[: max_bytes - len(read)]
         if len(read) >= max_bytes:
             break
-        if time.monotonic() > deadline:
-            raise Failed("the answer took too long")
     return bytes(read)
 
 
-def _retry_after(answer: httpx.Response) -> int | None:
-    value = answer.headers.get("Retry-After", "")
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 7 else None
+def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    value = next((value for name, value in headers if name.lower() == b"retry-after"), b"")
+    return int(value) if value.isdigit() and len(value) < 7 else None

@@ -150,6 +150,7 @@ def _wait_until_ready(children: Children, url: str) -> None:
 
 def _announce(data_dir: Path, *, port: int) -> None:
     cast: dict[str, Any] = json.loads((data_dir / "demo.json").read_text())
+    (data_dir / "url").write_text(f"http://127.0.0.1:{port}\n")
     write = banner.as_json if env.flag("DEMO_JSON", default=False) else banner.as_text
     print(write(f"http://127.0.0.1:{port}", data_dir=data_dir, cast=cast), flush=True)  # noqa: T201
 

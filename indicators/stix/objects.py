@@ -165,7 +165,7 @@ def _word(extension: Mapping[str, Any] | None, name: str) -> str | None:
 
 def _title(data: Mapping[str, Any], stix_type: str) -> str:
     """The name, else what best tells the object from others."""
-    for name in ("name", "value", "relationship_type", "abstract", "opinion"):
+    for name in ("name", "value", "relationship_type", "abstract", "opinion", "pattern"):
         value = data.get(name)
         if isinstance(value, str) and value.strip():
             return " ".join(value.split())[:_TITLE_CHARS]

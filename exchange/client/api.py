@@ -1,0 +1,238 @@
+"""The client: every call of the REST API, with retries that are safe to make.
+
+with Client("https://exchange.example", api_key) as client:
+    result = client.publish(Path("indicators.json"), groups=["ring"])
+    for change in client.changes():
+        ...
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from exchange.client import publishing, slicing
+from exchange.client.errors import ApiError, Unreachable
+
+_RETRIED = frozenset({429, 502, 503, 504})
+_GZIP_FROM = 2_048
+_LONGEST_WAIT_S = 30.0
+
+
+class Client:
+    """A connection of one key to one exchange. Safe to use from several threads."""
+
+    def __init__(self, base_url: str, api_key: str, *, timeout_s: float = 60.0, retries: int = 5) -> None:
+        self._retries = retries
+        self._http = httpx.Client(
+            base_url=base_url.rstrip("/"),
+            timeout=timeout_s,
+            headers={"Authorization": f"Bearer {api_key}", "User-Agent": "exchange-client/0.1"},
+            follow_redirects=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def me(self) -> dict[str, Any]:
+        """Who the key belongs to, its groups and scopes."""
+        return self._get("/api/v1/me")
+
+    def publish(
+        self,
+        source: Path | bytes | Iterable[Mapping[str, Any]],
+        *,
+        groups: Sequence[str] = (),
+        partners: Sequence[str] = (),
+        everyone: bool = False,
+        tlp: str = "",
+        batch_size: int = 500,
+        on_progress: Callable[[int], None] | None = None,
+    ) -> publishing.PublishResult:
+        """Push a file, bytes or objects. The bytes of a file's objects are sent exactly as they stand in it.
+
+        Each batch carries an idempotency key of its own, so a retry after a lost answer changes nothing.
+        Raises ApiError where a batch as a whole is refused, Unreachable where no answer comes.
+        """
+        asked: dict[str, str] = {"groups": ",".join(groups), "partners": ",".join(partners), "tlp": tlp}
+        asked["everyone"] = "true" if everyone else ""
+        wanted = {name: value for name, value in asked.items() if value}
+        result = publishing.PublishResult()
+        sent = 0
+        for batch in publishing.batches(_objects(source), size=batch_size):
+            answer = self._call(
+                "POST",
+                "/api/v1/batches",
+                params=wanted,
+                body=publishing.envelope(batch),
+                headers={"Idempotency-Key": str(uuid.uuid4()), "Content-Type": "application/stix+json;version=2.1"},
+            )
+            result.add(answer.json(), offset=sent)
+            sent += len(batch)
+            if on_progress:
+                on_progress(len(batch))
+        return result
+
+    def batch(self, batch_id: str) -> dict[str, Any]:
+        """The answer that one of the own batches was given."""
+        return self._get(f"/api/v1/batches/{batch_id}")
+
+    def objects(self, *, limit: int = 200, **filters: str) -> Iterator[dict[str, Any]]:
+        """All objects that fit the filters (`kind`, `subkind`, `type`, `publisher`, `q`, `mine`), newest first."""
+        cursor = ""
+        while True:
+            page = self._get("/api/v1/objects", limit=str(limit), cursor=cursor, **filters)
+            yield from page["objects"]
+            cursor = page["next"] or ""
+            if not cursor:
+                return
+
+    def object(self, stix_id: str, *, versions: str = "last") -> list[dict[str, Any]]:
+        """What each publisher says under an id. Raises ApiError (404) for what is absent or invisible."""
+        statements: list[dict[str, Any]] = self._get(f"/api/v1/objects/{stix_id}", versions=versions)["statements"]
+        return statements
+
+    def changes(
+        self, cursor: str = "", *, limit: int = 1_000, wait_s: int = 0, feed: str = "", kind: str = ""
+    ) -> dict[str, Any]:
+        """One stretch of the delta feed: `{"changes", "cursor", "more"}`. Hand the cursor back to go on."""
+        wait = str(wait_s) if wait_s else ""
+        return self._get("/api/v1/changes", cursor=cursor, limit=str(limit), wait=wait, feed=feed, kind=kind)
+
+    def revoke(self, stix_id: str) -> publishing.PublishResult:
+        """Withdraw an object of the own partner: a new, revoked version of it is published."""
+        found = next((one for one in self.objects(q=stix_id, mine="true") if one["object"]["id"] == stix_id), None)
+        if found is None:
+            raise ApiError(404, {"code": "not-found", "detail": "You hold no such object."})
+        now = datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+        return self.publish([{**found["object"], "revoked": True, "modified": now}])
+
+    def matches(self, *, limit: int = 200) -> Iterator[dict[str, Any]]:
+        """All matches of which both ends may be seen, newest first."""
+        cursor = ""
+        while True:
+            page = self._get("/api/v1/matches", limit=str(limit), cursor=cursor)
+            yield from page["matches"]
+            cursor = page["next"] or ""
+            if not cursor:
+                return
+
+    def feeds(self) -> list[dict[str, Any]]:
+        """The own partner's feeds."""
+        feeds: list[dict[str, Any]] = self._get("/api/v1/feeds")["feeds"]
+        return feeds
+
+    def save_feed(self, name: str, filters: Mapping[str, Any]) -> dict[str, Any]:
+        """Save a filter under a name."""
+        return self._send("POST", "/api/v1/feeds", {"name": name, "filter": dict(filters)})
+
+    def subscriptions(self) -> list[dict[str, Any]]:
+        """The own partner's webhook subscriptions."""
+        found: list[dict[str, Any]] = self._get("/api/v1/subscriptions")["subscriptions"]
+        return found
+
+    def subscribe(self, url: str, *, feed: str | None = None) -> dict[str, Any]:
+        """Subscribe an address; the answer holds the signing secret, this once."""
+        return self._send("POST", "/api/v1/subscriptions", {"url": url, "feed": feed} if feed else {"url": url})
+
+    def unsubscribe(self, subscription_id: str) -> None:
+        """Delete a subscription."""
+        self._call("DELETE", f"/api/v1/subscriptions/{subscription_id}")
+
+    def test_subscription(self, subscription_id: str) -> dict[str, Any]:
+        """Send a signed ping and say how it went."""
+        answer: dict[str, Any] = self._call("POST", f"/api/v1/subscriptions/{subscription_id}/test").json()
+        return answer
+
+    def blocklist(self, feed: str = "all", *, form: str = "txt", kind: str = "") -> bytes:
+        """A flat list: every live value, sorted, each once."""
+        return self._call("GET", f"/api/v1/blocklists/{feed}", params=_given(format=form, kind=kind)).content
+
+    def _get(self, path: str, **params: str) -> dict[str, Any]:
+        document: dict[str, Any] = self._call("GET", path, params=_given(**params)).json()
+        return document
+
+    def _send(self, method: str, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        body = json.dumps(document).encode()
+        answer: dict[str, Any] = self._call(
+            method, path, body=body, headers={"Content-Type": "application/json"}, retried=False
+        ).json()
+        return answer
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        retried: bool = True,
+    ) -> httpx.Response:
+        """One request, tried again where that is safe and may help."""
+        sent = dict(headers or {})
+        if len(body) >= _GZIP_FROM:
+            body, sent["Content-Encoding"] = gzip.compress(body, compresslevel=1), "gzip"
+        attempt = 0
+        while True:
+            attempt += 1
+            again = retried and attempt <= self._retries
+            try:
+                answer = self._http.request(method, path, params=params, content=body or None, headers=sent)
+            except httpx.TransportError as error:
+                if not again:
+                    raise Unreachable(f"{self._http.base_url} does not answer: {error}") from error
+                time.sleep(_wait_s(attempt, None))
+                continue
+            if answer.status_code in _RETRIED and again:
+                time.sleep(_wait_s(attempt, answer.headers.get("Retry-After")))
+                continue
+            if answer.is_error or answer.is_redirect:
+                raise ApiError(answer.status_code, _problem(answer))
+            return answer
+
+
+def _objects(source: Path | bytes | Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    if isinstance(source, Path):
+        return slicing.objects_in(source)
+    if isinstance(source, bytes):
+        return slicing.slices(source)
+    return (json.dumps(one, ensure_ascii=False, separators=(",", ":")).encode() for one in source)
+
+
+def _given(**params: str) -> dict[str, str]:
+    return {name: value for name, value in params.items() if value}
+
+
+def _wait_s(attempt: int, retry_after: str | None) -> float:
+    """What the server asked for, else twice as long each time, with jitter so that clients do not march in step."""
+    if retry_after and retry_after.isdigit():
+        return min(float(retry_after), _LONGEST_WAIT_S)
+    return min(0.25 * float(2**attempt), _LONGEST_WAIT_S) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+
+
+def _problem(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        document = answer.json()
+    except ValueError:
+        return {"detail": f"The server answered {answer.status_code}."}
+    return document if isinstance(document, dict) else {}

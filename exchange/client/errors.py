@@ -1,0 +1,37 @@
+"""What can go wrong between a partner and the exchange."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ExchangeClientError(Exception):
+    """Base of all errors of the client."""
+
+
+class Unreachable(ExchangeClientError):
+    """No answer came, even after the retries."""
+
+
+class Unusable(ExchangeClientError):
+    """A file or setting of the caller's own cannot be used."""
+
+
+class ApiError(ExchangeClientError):
+    """The exchange refused; it says why in a problem document (RFC 9457).
+
+    `code` is stable and for programs, `detail` is for people, `request_id` is what the operator asks for.
+    """
+
+    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+        self.status = status
+        self.code = str(problem.get("code", "unknown"))
+        self.detail = str(problem.get("detail") or problem.get("title") or f"status {status}")
+        self.request_id = str(problem.get("request_id", ""))
+        self.errors: list[dict[str, Any]] = list(problem.get("errors") or [])
+        super().__init__(self.detail)
+
+    def __str__(self) -> str:
+        where = self.errors[0].get("field", "") if self.errors else ""
+        told = f"{self.detail} ({self.code}{' at ' + where if where else ''})"
+        return f"{told} [request {self.request_id}]" if self.request_id else told

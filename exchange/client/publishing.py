@@ -1,0 +1,82 @@
+"""Push in batches that can be retried: what was sent, and what became of each object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_BATCH_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An object that did not enter: its place in the input, and why."""
+
+    index: int
+    stix_id: str | None
+    status: str
+    code: str
+    field: str
+    message: str
+
+
+@dataclass(slots=True)
+class PublishResult:
+    """What became of everything that was sent. `refusals` holds refused and quarantined objects."""
+
+    counts: dict[str, int] = field(
+        default_factory=lambda: {"accepted": 0, "unchanged": 0, "quarantined": 0, "refused": 0}
+    )
+    refusals: list[Refusal] = field(default_factory=list)
+    batches: list[str] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        """How many objects were answered."""
+        return sum(self.counts.values())
+
+    @property
+    def ok(self) -> bool:
+        """Whether every object is now in the exchange."""
+        return not self.refusals
+
+    def add(self, answer: dict[str, Any], *, offset: int) -> None:
+        """Take in the answer to one batch whose first object was number `offset` of the input."""
+        self.batches.append(answer["id"])
+        for status, count in answer["counts"].items():
+            self.counts[status] = self.counts.get(status, 0) + count
+        for result in answer["results"]:
+            if result["status"] in ("refused", "quarantined"):
+                self.refusals.append(
+                    Refusal(
+                        offset + result["index"],
+                        result.get("id"),
+                        result["status"],
+                        result.get("code", ""),
+                        result.get("field", ""),
+                        result.get("message", ""),
+                    )
+                )
+
+
+Progress = Callable[[int], None]
+
+
+def batches(objects: Iterable[bytes], *, size: int) -> Iterator[list[bytes]]:
+    """Group objects: at most `size` each, and at most 16 MiB together."""
+    batch: list[bytes] = []
+    weight = 0
+    for raw in objects:
+        if batch and (len(batch) >= size or weight + len(raw) > MAX_BATCH_BYTES):
+            yield batch
+            batch, weight = [], 0
+        batch.append(raw)
+        weight += len(raw)
+    if batch:
+        yield batch
+
+
+def envelope(batch: Iterable[bytes]) -> bytes:
+    """The body of one push: the objects' own bytes, joined."""
+    return b'{"objects":[' + b",".join(batch) + b"]}"

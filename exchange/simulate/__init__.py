@@ -1,0 +1,1 @@
+"""A distillation campaign, played against a running exchange: what three labs see, find and tell each other."""
