@@ -81,6 +81,7 @@ def _target(url: str) -> _Target:
         raise Blocked("The address is too long or holds a space or control character.")
     try:
         parts = urlsplit(url)
+        _ = parts.port  # a ValueError where it is none
         read = httpx.URL(url)
     except (ValueError, httpx.InvalidURL):
         raise Blocked("The address cannot be read as a URL.") from None

@@ -1,0 +1,217 @@
+"""The only door out: no inward address, no redirect, one deadline, a bounded answer."""
+
+import socket
+import ssl
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from exchange import outbound
+
+
+@pytest.fixture
+def public_only(settings):
+    settings.OUTBOUND_ALLOW_NETWORKS = []
+    settings.OUTBOUND_ALLOW_HTTP = False
+
+
+def resolves_to(monkeypatch, *addresses):
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443)) for address in addresses]
+    monkeypatch.setattr(outbound.socket, "getaddrinfo", lambda *_, **__: found)
+
+
+def post(url, *, timeout_s=2.0, max_bytes=1_000):
+    return outbound.post(
+        url, b"{}", headers={"Content-Type": "application/json"}, timeout_s=timeout_s, max_bytes=max_bytes
+    )
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "127.8.9.1", "0.0.0.0", "10.0.0.1", "172.16.3.4", "192.168.1.1", "169.254.169.254", "100.64.0.1",
+        "192.0.2.7", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1",
+        "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:7f00:1::",
+        "2001:db8::1",
+    ],
+)  # fmt: skip
+def test_an_address_that_is_not_public_is_never_asked(public_only, monkeypatch, address):
+    resolves_to(monkeypatch, address)
+    with pytest.raises(outbound.Blocked):
+        post("https://hook.example/")
+    literal = f"[{address}]" if ":" in address else address
+    with pytest.raises(outbound.Blocked):
+        outbound.check(f"https://{literal}/")
+
+
+def test_one_inward_address_among_public_ones_is_enough_to_refuse(public_only, monkeypatch):
+    resolves_to(monkeypatch, "93.184.215.14", "10.0.0.1")
+    with pytest.raises(outbound.Blocked):
+        post("https://hook.example/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hook.example/",
+        "ftp://hook.example/",
+        "file:///etc/passwd",
+        "https:///path",
+        "https://user@hook.example/",
+        "https://user:word@hook.example/",
+        "https://hook.example/#part",
+        "https://hook.example:99999/",
+        "https://hook.example/a b",
+        "https://hook.example/\r\nX-Evil: 1",
+        "https://" + "a" * 1_000 + ".example/",
+        "gopher",
+        "",
+    ],
+)
+def test_a_url_that_is_no_plain_https_url_is_refused(public_only, url):
+    with pytest.raises(outbound.Blocked):
+        outbound.check(url)
+
+
+@pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "017700000001", "127.1", "localhost"])
+def test_other_spellings_of_loopback_lead_nowhere(public_only, monkeypatch, host):
+    resolves_to(monkeypatch, "127.0.0.1")
+    with pytest.raises(outbound.Blocked):
+        post(f"https://{host}/")
+
+
+def test_a_public_address_passes_the_check(public_only):
+    outbound.check("https://93.184.215.14:8443/hook?x=1")
+
+
+@pytest.fixture
+def server():
+    """Answers one connection after another by calling what the test gave it with the socket."""
+    answers = []
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65_536)
+                try:
+                    answers[0](connection)
+                except OSError:
+                    pass
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}/hook", answers.append
+    listening.close()
+
+
+def test_an_answer_is_read_up_to_its_bound(server):
+    url, answer = server
+    answer(lambda to: to.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5_000))
+    reply = post(url, max_bytes=100)
+    assert (reply.status, reply.body) == (200, b"x" * 100)
+
+
+def test_a_redirect_is_not_followed(server):
+    url, answer = server
+    answer(lambda to: to.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"))
+    assert post(url).status == 302
+
+
+@pytest.mark.parametrize(("said", "meant"), [(b"120", 120), (b"-1", None), (b"soon", None), (b"99999999", None)])
+def test_a_wish_to_wait_is_understood_if_it_is_seconds(server, said, meant):
+    url, answer = server
+    answer(lambda to: to.sendall(b"HTTP/1.1 503 No\r\nRetry-After: " + said + b"\r\nContent-Length: 0\r\n\r\n"))
+    assert post(url).retry_after_s == meant
+
+
+@pytest.mark.parametrize("spoken", [b"", b"not http at all\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"])
+def test_what_is_no_answer_is_a_failure(server, spoken):
+    url, answer = server
+    answer(lambda to: to.sendall(spoken))
+    with pytest.raises(outbound.Failed):
+        post(url)
+
+
+def test_nobody_listening_is_a_failure():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(outbound.Failed):
+        post(f"http://127.0.0.1:{port}/")
+
+
+@pytest.fixture
+def tls_server(tmp_path, monkeypatch):
+    """Speaks TLS with a certificate for hook.example that our side trusts, on an address that both names lead to."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hook.example")])
+    now = datetime.now(tz=UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("hook.example")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = tmp_path / "server.pem"
+    encoding = serialization.Encoding.PEM
+    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem.write_bytes(private + certificate.public_bytes(encoding))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        while True:
+            try:
+                plain, _ = listening.accept()
+            except OSError:
+                return
+            try:
+                with plain, context.wrap_socket(plain, server_side=True) as connection:
+                    connection.recv(65_536)
+                    connection.sendall(b"HTTP/1.1 204 OK\r\n\r\n")
+            except OSError:
+                pass
+
+    threading.Thread(target=serve, daemon=True).start()
+    monkeypatch.setattr(outbound, "_tls", lambda: ssl.create_default_context(cafile=str(pem)))
+    real = socket.getaddrinfo
+    monkeypatch.setattr(outbound.socket, "getaddrinfo", lambda host, *rest, **more: real("127.0.0.1", *rest, **more))
+    yield listening.getsockname()[1]
+    listening.close()
+
+
+def test_the_certificate_must_be_for_the_host_of_the_url(tls_server):
+    assert post(f"https://hook.example:{tls_server}/").status == 204
+    with pytest.raises(outbound.Failed):
+        post(f"https://other.example:{tls_server}/")
+
+
+def drip(to, *, lead, drop):
+    to.sendall(lead)
+    for _ in range(40):
+        time.sleep(0.25)
+        to.sendall(drop)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "lead",
+    [b"", b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n"],
+    ids=["silent", "in the headers", "in the body"],
+)
+def test_an_answer_that_drips_costs_no_more_than_the_deadline(server, lead):
+    url, answer = server
+    answer(lambda to: drip(to, lead=lead, drop=b"x" if lead else b""))
+    began = time.monotonic()
+    with pytest.raises(outbound.Failed):
+        post(url, timeout_s=1.0)
+    assert time.monotonic() - began < 2.5

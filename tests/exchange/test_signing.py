@@ -1,0 +1,37 @@
+"""Webhook signatures, by a vector of the Standard Webhooks project (MIT) and by its own library."""
+
+from datetime import UTC, datetime
+
+import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from exchange import signing
+
+
+def test_the_projects_own_vector_is_signed_alike():
+    signed = signing.headers(
+        secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        message_id="msg_p5jXN8AQM9LWM0D4loKWxJek",
+        at=datetime.fromtimestamp(1614265330, tz=UTC),
+        body=b'{"test": 2432232314}',
+    )
+    assert signed == {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
+
+
+def test_a_receiver_verifies_what_we_sign_and_nothing_else():
+    secret, body = signing.new_secret(), '{"sagt": "grüß dich"}'.encode()
+    signed = dict(signing.headers(secret=secret, message_id="msg_1", at=datetime.now(tz=UTC), body=body))
+    assert Webhook(secret).verify(body, signed) == {"sagt": "grüß dich"}
+    for other, altered in ((secret, body + b" "), (signing.new_secret(), body)):
+        with pytest.raises(WebhookVerificationError):
+            Webhook(other).verify(altered, signed)
+
+
+def test_secrets_are_new_each_time_and_long():
+    secrets = {signing.new_secret() for _ in range(50)}
+    assert len(secrets) == 50
+    assert all(secret.startswith("whsec_") and len(secret) == 50 for secret in secrets)
