@@ -275,7 +275,9 @@ def sweep() -> None:
             deliver.delay(str(delivery_id))
     moment = clock.now()
     overdue = Delivery.unrestricted.filter(
-        Q(state=Delivery.State.DUE, due_at__lte=moment - _GRACE) | _abandoned(moment),
+        Q(state=Delivery.State.DUE, due_at__lte=moment - _GRACE)
+        | Q(state=Delivery.State.DUE, due_at__lte=moment, attempts__gt=0)
+        | _abandoned(moment),
         subscription__state=Subscription.State.ACTIVE,
     )
     for delivery_id in overdue.order_by("due_at", "pk").values_list("pk", flat=True)[:1_000]:
