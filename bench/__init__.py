@@ -1,0 +1,1 @@
+"""Measure the exchange against its limits, in one run, on one machine: `make bench`."""
