@@ -109,6 +109,14 @@ class Refused(ExchangeError):
     default_code = "refused"
 
 
+class Unavailable(ExchangeError):
+    """The store does not answer at the moment; nothing of the request was done. Try again."""
+
+    status = 503
+    title = "Try again in a moment"
+    default_code = "unavailable"
+
+
 class TooMany(ExchangeError):
     """Too many requests; `retry_after_s` says when to come back."""
 

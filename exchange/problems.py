@@ -10,8 +10,10 @@ from typing import Any
 
 import orjson
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from psycopg_pool import PoolTimeout
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 from structlog import get_logger
@@ -58,6 +60,8 @@ def headers(error: errors.ExchangeError) -> dict[str, str]:
         return {"Retry-After": str(error.retry_after_s)}
     if isinstance(error, errors.MethodNotAllowed) and error.allowed:
         return {"Allow": ", ".join(error.allowed)}
+    if isinstance(error, errors.Unavailable):
+        return {"Retry-After": "2"}
     if isinstance(error, errors.Unauthenticated):
         return {"WWW-Authenticate": 'Bearer realm="exchange", Basic realm="exchange"'}
     return {}
@@ -105,6 +109,9 @@ def expected(raised: Exception) -> errors.ExchangeError | None:
         return errors.NotFound()
     if isinstance(raised, PermissionDenied):
         return errors.Forbidden()
+    if isinstance(raised, OperationalError | InterfaceError | PoolTimeout):
+        log.error("store.unavailable", error=type(raised).__name__)
+        return errors.Unavailable()
     if isinstance(raised, RequestDataTooBig):
         return errors.TooLarge()
     if isinstance(raised, drf.Throttled):
