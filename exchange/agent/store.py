@@ -103,7 +103,8 @@ class Store:
     def lines(self, *, now: datetime, min_confidence: int = 0) -> Iterator[Line]:
         """The list as it should be at `now`, sorted; what has ended is left out even before its remove comes."""
         rows = self._db.execute(
-            "SELECT kind, subkind, scheme, key_epoch, value, publisher_name, confidence, valid_until, stix_id FROM entry"
+            "SELECT kind, subkind, scheme, key_epoch, value, publisher_name, confidence, valid_until, stix_id"
+            " FROM entry"
             " WHERE (valid_until IS NULL OR valid_until > ?) AND coalesce(confidence, 100) >= ?"
             " ORDER BY kind, subkind, scheme, key_epoch, value, publisher_name, stix_id",
             (_stamp(now), min_confidence),
