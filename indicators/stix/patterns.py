@@ -8,10 +8,12 @@ patterns that are plain comparisons joined by one operator, nearly all of real f
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import re2
 from stix2patterns.v21.pattern import ParseException, Pattern
 
+from indicators.stix import normalising
 from indicators.stix.drafts import Refusal, TokenValue
 
 MAX_CHARS = 8_192
@@ -21,12 +23,30 @@ _MAX_REGEX_BYTES = 1 << 20
 _MAX_VALUE_CHARS = 2_048
 
 _STRING = r"'(?:[^'\\]|\\['\\])*'"
-_STEP = r"(?:[a-zA-Z_][a-zA-Z0-9_-]*|'[^'\\]+')"
-_PATH = rf"[a-zA-Z][a-zA-Z0-9_-]*:{_STEP}(?:\.{_STEP}|\[(?:\d+|\*)\])*"
-_EQUALS = rf"{_PATH}\s*=\s*{_STRING}"
-_OBSERVED = rf"\[\s*{_EQUALS}(?:\s+OR\s+{_EQUALS})*\s*\]\s*"
-_SIMPLE = re.compile(rf"\s*{_OBSERVED}(?:OR\s*{_OBSERVED})*")
-_COMPARISON = re.compile(rf"({_PATH})\s*=\s*({_STRING})")
+_KEYWORDS = (
+    "AND|OR|NOT|FOLLOWEDBY|LIKE|MATCHES|ISSUPERSET|ISSUBSET|EXISTS|LAST|IN|START|STOP|SECONDS|TRUE|FALSE|WITHIN"
+    "|REPEATS|TIMES|true|false|t|h|b"
+)
+_NAME = rf"(?!(?:{_KEYWORDS})(?![a-zA-Z0-9_]))[a-zA-Z_][a-zA-Z0-9_]*+"
+_STEP = rf"(?:{_NAME}|{_STRING})"
+_PATH = rf"(?!(?:{_KEYWORDS}):)[a-zA-Z_][a-zA-Z0-9_-]*+:{_STEP}(?:\.{_STEP}|\[(?:0|[1-9][0-9]{{0,8}}|\*)\])*+"
+_EQUALS = rf"{_PATH}[ \t\r\n]*+=[ \t\r\n]*+{_STRING}"
+_ORDERED = rf"(?:!=|<=?|>=?|=)[ \t\r\n]*+(?:{_STRING}|0|-?[1-9][0-9]{{0,17}}+)"
+_COMPARES = rf"{_PATH}[ \t\r\n]*+(?:{_ORDERED}|(?<=[ \t\r\n])(?:LIKE|MATCHES)[ \t\r\n]++{_STRING})"
+
+
+def _observations(comparison: str, joined: str) -> str:
+    """Comparisons in square brackets, and such brackets in a row."""
+    observed = rf"\[[ \t\r\n]*+{comparison}(?:[ \t\r\n]++(?:{joined})[ \t\r\n]++{comparison})*+[ \t\r\n]*+\][ \t\r\n]*+"
+    return rf"[ \t\r\n]*+{observed}(?:(?:{joined})[ \t\r\n]*+{observed})*+"
+
+
+#: A part of the grammar without parentheses and qualifiers, which is most of what is written; and of that the part
+#: that says "one of these values".
+_SIMPLE = re.compile(_observations(_COMPARES, "AND|OR"))
+_ONE_OF = re.compile(_observations(_EQUALS, "OR"))
+_COMPARISON = re.compile(rf"({_PATH})\s*+=\s*+({_STRING})")
+_ESCAPED = re.compile(r"\\(['\\])")
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _JOIN = re.compile(r"\b(?:AND|OR|FOLLOWEDBY)\b")
 
@@ -45,7 +65,14 @@ _CLEAR_PATHS = frozenset(
         "url:value",
     }
 )
-_CASE_MATTERS = frozenset({"app:id", "url:value"})
+_WRITTEN: dict[str, Callable[[str], str]] = {
+    "app:id": str,
+    "domain-name:value": normalising.host,
+    "email-addr:value": normalising.email_exact,
+    "ipv4-addr:value": normalising.address,
+    "ipv6-addr:value": normalising.address,
+    "url:value": str,
+}
 
 
 def check(pattern: str, pattern_type: str) -> Refusal | None:
@@ -55,7 +82,7 @@ def check(pattern: str, pattern_type: str) -> Refusal | None:
     if pattern_type != "stix":
         return None
     if _SIMPLE.fullmatch(pattern):
-        return None if pattern.count("=") <= MAX_CHARS else _too_complex()
+        return None
     bare = _LITERAL.sub("''", pattern)
     if len(_JOIN.findall(bare)) >= MAX_TERMS or _depth(bare) > MAX_DEPTH:
         return _too_complex()
@@ -70,16 +97,23 @@ def check(pattern: str, pattern_type: str) -> Refusal | None:
 
 def clear_values(pattern: str) -> tuple[TokenValue, ...]:
     """The values of a plain equality pattern, for the paths that matching knows; () for any other pattern."""
-    if not _SIMPLE.fullmatch(pattern):
+    if not _ONE_OF.fullmatch(pattern):
         return ()
     found: dict[TokenValue, None] = {}
     for path, literal in _COMPARISON.findall(pattern):
         domain = path.lower().replace("'", "").replace("sha-256", "sha256").replace("sha-1", "sha1")
-        value = literal[1:-1].replace("\\'", "'").replace("\\\\", "\\").strip()
+        value = _ESCAPED.sub(r"\1", literal[1:-1]).strip()
         if domain in _CLEAR_PATHS and 0 < len(value) <= _MAX_VALUE_CHARS:
-            kept = value if domain in _CASE_MATTERS else value.lower()
-            found[TokenValue(domain, "clear", "", kept)] = None
+            found[TokenValue(domain, "clear", "", _normalised(domain, value))] = None
     return tuple(found)
+
+
+def _normalised(domain: str, value: str) -> str:
+    """The value in the one way it is compared; what real feeds write sloppily is at least of one case."""
+    try:
+        return _WRITTEN.get(domain, str.lower)(value)
+    except ValueError:
+        return value.lower()
 
 
 def is_linear_regex(source: str) -> bool:

@@ -29,8 +29,8 @@ class Sliced:
 #: More commas than this between the brackets of `objects`, and msgspec would hold too many slices in memory before
 #: they can be counted; the scanner counts as it goes.
 _MAX_COMMAS = 1_000_000
-#: Steps of the scanner, about half a microsecond each. A full batch of 20,000 ordinary objects takes a tenth.
-_MAX_STEPS = 2_000_000
+#: Steps of the scanner, about a microsecond each. A full batch of 20,000 ordinary objects takes a tenth.
+_MAX_STEPS = 1_000_000
 
 _BLANK = b" \t\r\n"
 _LINE = re.compile(rb"[^\n]+")

@@ -1,0 +1,27 @@
+"""Real data of others, beside the repository where it is developed; tests on it are skipped where it is absent."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[4] / "shared" / "data"
+needed = pytest.mark.skipif(not ROOT.is_dir(), reason="the shared data is not beside the repository")
+
+
+def read(path: Path) -> bytes:
+    content = path.read_bytes()
+    return gzip.decompress(content) if path.suffix == ".gz" else content
+
+
+def lines(*parts: str) -> list[dict]:
+    """The rows of a JSON Lines file; none where the data is absent."""
+    path = ROOT.joinpath(*parts)
+    return [json.loads(line) for line in read(path).splitlines()] if path.is_file() else []
+
+
+def bundles() -> list[Path]:
+    """The files of STIX objects; two of `tlp2` are lists, and one is a schema."""
+    found = sorted(path for path in (ROOT / "stix").rglob("*") if path.is_file())
+    return [path for path in found if "definitions" not in path.name and "schema" not in path.name]
