@@ -42,13 +42,10 @@ def draft(index: int, raw: bytes, data: Mapping[str, Any]) -> Draft | Refusal:
 def _draft(index: int, raw: bytes, data: Mapping[str, Any]) -> Draft:
     stix_type = _type(data)
     stix_id = _id(data, stix_type)
-    version = data.get("modified", data.get("created"))
+    version = data.get("modified") or data.get("created")
     created = _moment(data, "created")
     modified = _moment(data, "modified") or created
     extension = vocabulary.extension_of(data)
-    refs = data.get("object_marking_refs", ())
-    if not isinstance(refs, list | tuple):
-        raise _Wrong("wrong-type", "/object_marking_refs", "A list of identifiers (§4.1).")
     is_indicator = stix_type == "indicator"
     if is_indicator:
         _indicator(data)
@@ -62,9 +59,9 @@ def _draft(index: int, raw: bytes, data: Mapping[str, Any]) -> Draft:
         created=created,
         modified=modified,
         revoked=_boolean(data, "revoked"),
-        created_by_ref=_identifier(data, "created_by_ref"),
+        created_by_ref=_creator(data),
         title=_title(data, stix_type),
-        tlp=tlp.strictest(refs),
+        tlp=tlp.strictest(_markings(data)),
         kind=_word(extension, "kind"),
         subkind=_word(extension, "subkind"),
         severity=_word(extension, "severity"),
@@ -139,12 +136,32 @@ def _boolean(data: Mapping[str, Any], name: str) -> bool:
     return value
 
 
-def _identifier(data: Mapping[str, Any], name: str) -> str | None:
-    value = data.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, str) or not ID.fullmatch(value):
-        raise _Wrong("bad-id", f"/{name}", "An identifier is a type, '--' and a UUID (§2.9).")
+def _creator(data: Mapping[str, Any]) -> str | None:
+    """The creator's id. Real feeds also write words there, which name nobody and so claim nothing."""
+    value = data.get("created_by_ref")
+    if value is not None and not isinstance(value, str):
+        raise _Wrong("wrong-type", "/created_by_ref", "An identifier (§3.2).")
+    return value if value is not None and ID.fullmatch(value) else None
+
+
+def _markings(data: Mapping[str, Any]) -> list[str]:
+    """All markings, those of single properties included: the object travels whole, so the strictest holds for it."""
+    refs = {f"/object_marking_refs/{place}": ref for place, ref in enumerate(_list(data, "object_marking_refs"))}
+    for place, granular in enumerate(_list(data, "granular_markings")):
+        if not isinstance(granular, dict):
+            raise _Wrong("wrong-type", f"/granular_markings/{place}", "A granular marking is an object (§7.2.3).")
+        if "marking_ref" in granular:
+            refs[f"/granular_markings/{place}/marking_ref"] = granular["marking_ref"]
+    for at, ref in refs.items():
+        if not isinstance(ref, str):
+            raise _Wrong("wrong-type", at, "A marking is named by its identifier (§7.2).")
+    return list(refs.values())
+
+
+def _list(data: Mapping[str, Any], name: str) -> list[Any]:
+    value = data.get(name, [])
+    if not isinstance(value, list):
+        raise _Wrong("wrong-type", f"/{name}", "A list (§2.10).")
     return value
 
 

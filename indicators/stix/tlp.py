@@ -26,6 +26,9 @@ ID_OF = {word: marking for marking, word in TLP2_IDS.items()}
 
 
 def strictest(marking_refs: Iterable[object]) -> str | None:
-    """The strictest TLP among the refs; None if none of them is a TLP marking (other markings are fine)."""
-    words = [_WORD_OF[ref] for ref in marking_refs if isinstance(ref, str) and ref in _WORD_OF]
-    return max(words, key=WORDS.index, default=None)
+    """The strictest TLP among the refs; None if none of them is a TLP marking (other markings are fine).
+
+    A UUID may be written in capitals (RFC 9562 §4): a marking must not be missed for that.
+    """
+    refs = (ref.lower() for ref in marking_refs if isinstance(ref, str))
+    return max((_WORD_OF[ref] for ref in refs if ref in _WORD_OF), key=WORDS.index, default=None)
