@@ -14,6 +14,7 @@ from exchange.errors import Malformed, TooLarge, UnsupportedMedia
 #: Bytes of one batch, as sent and as unpacked.
 MAX_BATCH_BYTES = 32 * 1024 * 1024
 
+_DRAINED_BYTES = 4 * MAX_BATCH_BYTES
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -34,6 +35,7 @@ def _sent(request: HttpRequest, *, max_bytes: int) -> bytes:
     announced = request.META.get("CONTENT_LENGTH") or ""
     length = int(announced) if announced.isdigit() else None
     if length is not None and length > max_bytes:
+        _drain(_stream(request, length), most=_DRAINED_BYTES)
         raise _too_large(max_bytes)
     try:
         body = _stream(request, length).read(max_bytes + 1)
@@ -44,6 +46,15 @@ def _sent(request: HttpRequest, *, max_bytes: int) -> bytes:
     if length is not None and len(body) < length:
         raise _cut_off()
     return body
+
+
+def _drain(stream: HttpRequest | IO[bytes], *, most: int) -> None:
+    """Read what nobody wants, up to a bound: most clients look for an answer only once they have sent their body."""
+    try:
+        while most > 0 and (chunk := stream.read(65_536)):
+            most -= len(chunk)
+    except (UnreadablePostError, OSError):
+        return
 
 
 def _stream(request: HttpRequest, length: int | None) -> HttpRequest | IO[bytes]:
