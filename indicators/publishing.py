@@ -334,7 +334,7 @@ def _entered(keys: Sequence[int], entering: Sequence[_Entering], *, by: Viewer) 
             object_id=key,
             publisher_id=by.partner_id,
             audience_id=new.audience_id,
-            op=Change.Op.REMOVE if new.draft.revoked else Change.Op.UPSERT,
+            op=Change.Op.REMOVE if new.draft.revoked and new.latest else Change.Op.UPSERT,
             reason=_reason(new),
         )
         for key, new in zip(keys, entering, strict=True)
@@ -342,7 +342,7 @@ def _entered(keys: Sequence[int], entering: Sequence[_Entering], *, by: Viewer) 
 
 
 def _reason(new: _Entering) -> Change.Reason:
-    if new.draft.revoked:
+    if new.draft.revoked and new.latest:  # an old revocation that arrives late withdraws nothing
         return Change.Reason.REVOKED
     return Change.Reason.PUBLISHED if new.first else Change.Reason.REVISED
 

@@ -133,6 +133,15 @@ def test_revoked_is_final(cast):
     assert json.loads(said(borealis, note["id"])[0][1])["revoked"] is True
 
 
+def test_an_old_revocation_that_arrives_late_withdraws_nothing(cast):
+    note = a_note()
+    aster, borealis = cast.viewer("aster"), cast.viewer("borealis")
+    build.publish(aster, note | {"modified": "2026-08-01T00:00:00Z"})
+    build.publish(aster, note | {"modified": "2026-06-01T00:00:00Z", "revoked": True})
+    assert [op for op, _, _ in told(borealis)] == ["upsert"]
+    assert len(said(borealis, note["id"], versions="all")) == 2
+
+
 def test_ids_are_held_per_publisher_and_nobody_blocks_or_overwrites_another(cast):
     note = a_note()
     other = note | {"content": "other", "modified": "2026-09-09T00:00:00Z"}
