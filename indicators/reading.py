@@ -38,6 +38,8 @@ class Selection:
     spec_versions: tuple[str, ...] = ()
     added_after: datetime | None = None
     own: bool = False  # only what the viewer itself published
+    tlps: tuple[int, ...] = ()  # only with one of these markings
+    matched: bool = False  # only what the viewer sees a match of
     once: bool = False  # one row per id and version, the first that the viewer may see, whoever published it
     words: str = ""  # full-text search in titles, or a whole id or value
 
@@ -211,6 +213,8 @@ def _page(
     conditions, parameters = _conditions(wanted)
     parameters |= {"audiences": audiences, "after": after, "end": end, "limit": limit + 1, "max_bytes": max_bytes}
     bound = f"{bound} AND seq <= %(end)s"
+    if wanted.matched:  # the other end is somebody else's, so `own` does not bind it
+        parameters["both"] = audience_ids(viewer) if wanted.own else audiences
     if wanted.added_after is not None:
         bound = f"{bound} AND {_ADDED_AFTER}"
         parameters["added_after"] = wanted.added_after
@@ -241,6 +245,11 @@ def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
     if wanted.stix_ids:
         conditions.append("AND o.stix_id = ANY(%(stix_ids)s)")
         parameters["stix_ids"] = list(wanted.stix_ids)
+    if wanted.tlps:
+        conditions.append("AND o.audience_id IN (SELECT x.id FROM partners_audience x WHERE x.tlp = ANY(%(tlps)s))")
+        parameters["tlps"] = list(wanted.tlps)
+    if wanted.matched:
+        conditions.append(_HAS_MATCH)
     if wanted.words:
         conditions.append(_HAS_WORDS)
         parameters["words"] = wanted.words
@@ -340,6 +349,14 @@ _HAS_WORDS = """
 AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR o.stix_id = %(words)s OR o.id IN (
     SELECT w.object_id FROM indicators_token w
     WHERE hashtextextended(w.value, 0) = hashtextextended(%(words)s, 0) AND w.value = %(words)s))
+"""
+
+# Both ends through the rule, and both in their newest version.
+_HAS_MATCH = """
+AND o.latest AND EXISTS (
+    SELECT FROM indicators_match m
+    JOIN indicators_stixobject t ON t.id = CASE WHEN m.left_id = o.id THEN m.right_id ELSE m.left_id END
+    WHERE (m.left_id = o.id OR m.right_id = o.id) AND t.latest AND t.audience_id = ANY(%(both)s))
 """
 
 

@@ -76,6 +76,7 @@ def _statement(viewer: Viewer, said: reading.Statement, same: list[reading.State
         "tlp": Tlp(said.tlp).word,
         "state": showing.state(said, clock.now()),
         "facts": showing.facts(dict(extension)) if extension else [],
+        "code": showing.code(dict(extension)) if extension else [],
         "description": data.get("description") if isinstance(data.get("description"), str) else "",
         "pattern": data.get("pattern") if isinstance(data.get("pattern"), str) else "",
         "token": extension.get("token") if extension else None,

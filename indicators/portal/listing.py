@@ -17,10 +17,12 @@ from indicators.portal import showing
 from partners import directory
 from partners.portal.access import page, show
 from partners.sharing import Viewer
+from partners.tlp import Tlp
 
 _PAGE = 50
 _OURS = tuple(kind for kind in KINDS if kind != "other")
-_KNOWN = ("show", "q", "subkind", "publisher", "confidence", "own", "cursor", "type")
+_PAIRS = 200  # of which several make one shared value
+_KNOWN = ("show", "q", "subkind", "publisher", "tlp", "confidence", "own", "matched", "cursor", "type")
 
 
 @require_safe
@@ -30,7 +32,7 @@ def indicators(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     asked = Parameters(request, known=_KNOWN)
     partners = directory.partners()
     wanted, shown = _selection(asked, {partner.slug: str(partner.pk) for partner in partners})
-    scope = f"portal;{shown};{wanted.words};{wanted.own};{wanted.filter.scope}"
+    scope = f"portal;{shown};{wanted.words};{wanted.own};{wanted.tlps};{wanted.matched};{wanted.filter.scope}"
     before = _before(asked.text("cursor"), viewer=viewer, scope=scope)
     found = reading.newest(viewer, wanted, before=before, limit=_PAGE)
     following = paging.seal([found.reached], viewer=viewer.partner_id, scope=scope) if found.more else ""
@@ -45,6 +47,8 @@ def indicators(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         shown=shown,
         tabs=_tabs(reading.counts_by_kind(viewer)) if not part else [],
         partners=partners,
+        tlps=[tlp.word for tlp in Tlp],
+        subkinds=[(KINDS[kind], names) for kind, names in showing.SUBKINDS.items()],
         first=not asked.text("cursor"),
         following=_address(request, cursor=following) if following else "",
         filtered=any(asked.text(name) for name in _KNOWN if name not in ("show", "cursor")),
@@ -57,15 +61,15 @@ def matches(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """Matches of which the viewer may see both ends."""
     asked = Parameters(request, known=("cursor",))
     before = _before(asked.text("cursor"), viewer=viewer, scope="portal-matches")
-    found = reading.matches(viewer, before=before, limit=_PAGE + 1)
-    more, found = len(found) > _PAGE, found[:_PAGE]
+    found = reading.matches(viewer, before=before, limit=_PAIRS + 1)
+    more, found = len(found) > _PAIRS, found[:_PAIRS]
     cursor = paging.seal([found[-1].pk], viewer=viewer.partner_id, scope="portal-matches") if more else ""
     return show(
         request,
         viewer,
         "indicators/matches.html",
         here="matches",
-        matches=[showing.match(each) for each in found],
+        shared=showing.shared(found),
         following=_address(request, cursor=cursor) if cursor else "",
         first=not asked.text("cursor"),
     )
@@ -77,6 +81,7 @@ def _selection(asked: Parameters, partners: dict[str, str]) -> tuple[reading.Sel
     publishers = asked.words("publisher")
     if not set(publishers) <= set(partners):
         raise Refused("There is no partner of this name.", code="unknown-partner", at="/publisher")
+    marked = asked.choice("tlp", "", of=("", *(tlp.word for tlp in Tlp)))
     types = asked.words("type") or (() if shown == "objects" else ("indicator",))
     wanted = Filter(
         kinds=(shown,) if shown in _OURS else (),
@@ -86,7 +91,11 @@ def _selection(asked: Parameters, partners: dict[str, str]) -> tuple[reading.Sel
         min_confidence=asked.number("confidence", 0, least=0, most=100),
     )
     return reading.Selection(
-        filter=wanted, own=asked.flag("own") if asked.text("own") else False, words=asked.text("q")
+        filter=wanted,
+        own=asked.flag("own") if asked.text("own") else False,
+        words=asked.text("q"),
+        tlps=tuple(tlp for tlp in Tlp if tlp.word == marked),
+        matched=asked.flag("matched") if asked.text("matched") else False,
     ), shown
 
 

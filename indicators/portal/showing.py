@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
 from exchange import clock
 from indicators.models import Match, StixObject
 from indicators.overview import KINDS
@@ -19,6 +21,7 @@ from partners.tlp import Tlp
 class Row:
     """A line of a list."""
 
+    key: int
     stix_id: str
     title: str
     kind: str
@@ -42,6 +45,38 @@ class MatchRow:
     found_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one partner has of a shared value."""
+
+    publisher: str
+    held: list[StixObject]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """One value that several partners' objects carry: the matches that hang together."""
+
+    domain: str
+    kind: str
+    found_at: datetime
+    sides: list[Side]
+
+    @property
+    def count(self) -> int:
+        """How many objects carry it."""
+        return sum(len(side.held) for side in self.sides)
+
+
+#: What an indicator of each kind may look at (`vocabulary`), for the filter.
+SUBKINDS = {
+    "account-pattern": (
+        *("email", "email_domain", "phone", "device", "net", "client_fp", "gateway_host", "signup_template"),
+        "cluster_rule",
+    ),
+    "payment-fingerprint": ("par", "pan_token", "iban_token", "psp_fp", "crypto_addr", "bin_range", "billing_rule"),
+    "prompt-signature": ("skeleton", "minhash", "regex", "nova_rule", "feature_rule"),
+}
 _KIND_NAMES = {kind: name.removesuffix("s") for kind, name in KINDS.items()}
 _QUOTED = re.compile(r"= ?'((?:[^'\\]|\\.)*)'")
 
@@ -63,6 +98,30 @@ def match(found: Match) -> MatchRow:
     return MatchRow(found.left, found.right, found.domain, found.found_at)
 
 
+def shared(found: Sequence[Match]) -> list[Shared]:
+    """Matches that hang together as one, in the order of their newest: pairs of one value are its objects, once."""
+    place: dict[tuple[str, int], list[Match]] = {}
+    for each in found:
+        ends = [(each.domain, each.left.pk), (each.domain, each.right.pk)]
+        joined = [each]
+        for known in {id(group): group for end in ends if (group := place.get(end)) is not None}.values():
+            joined += known
+        for one in joined:
+            place[one.domain, one.left.pk] = place[one.domain, one.right.pk] = joined
+    groups = {id(group): group for group in place.values()}.values()
+    return sorted((_shared(group) for group in groups), key=lambda one: one.found_at, reverse=True)
+
+
+def _shared(group: Sequence[Match]) -> Shared:
+    held = {end.pk: end for each in group for end in (each.left, each.right)}
+    names = sorted({end.publisher.name for end in held.values()})
+    sides = [
+        Side(name, [held[pk] for pk in sorted(held, reverse=True) if held[pk].publisher.name == name]) for name in names
+    ]
+    newest = max(group, key=lambda each: each.found_at)
+    return Shared(newest.domain, newest.left.kind or "", newest.found_at, sides)
+
+
 def kind_name(kind: str | None, stix_type: str) -> str:
     """What people call it."""
     return _KIND_NAMES.get(kind or "", stix_type)
@@ -79,6 +138,7 @@ def state(said: Statement, moment: datetime) -> str:
 
 def _row(said: Statement, *, new: bool, moment: datetime) -> Row:
     return Row(
+        key=said.object_id,
         stix_id=said.stix_id,
         title=said.title,
         kind=said.kind or "",
@@ -110,6 +170,24 @@ def _moment(text: str) -> datetime | None:
 def facts(extension: dict[str, Any]) -> list[tuple[str, str]]:
     """The facts of an indicator of ours in plain words, in a fixed order; unknown ones are left to the raw view."""
     return [(label, _plain(extension[name])) for name, label in _LABELS.items() if name in extension]
+
+
+def code(extension: dict[str, Any]) -> list[tuple[str, str]]:
+    """What an indicator of ours compares with, where that is a rule or a text rather than a value."""
+    rule, signature = extension.get("rule"), extension.get("signature")
+    found = []
+    if isinstance(rule, dict):
+        terms = (f"{term['feature']} {term['op']} {orjson.dumps(term['value']).decode()}" for term in rule["all"])
+        found.append(("Rule", "\nand ".join(terms)))
+    if isinstance(signature, dict):
+        texts = ((name, signature[name]) for name in ("regex", "nova") if name in signature)
+        found += [(_SIGNATURES[name], text) for name, text in texts]
+        if "minhash" in signature:
+            found.append(("MinHash", f"{len(signature['minhash'])} permutations, in the raw object below"))
+    return found
+
+
+_SIGNATURES = {"regex": "Regular expression", "nova": "NOVA rule"}
 
 
 _LABELS = {

@@ -1,5 +1,7 @@
 """The start page: what is new."""
 
+import hashlib
+
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
@@ -10,7 +12,9 @@ from partners.portal.access import page, show
 from partners.sharing import Viewer
 
 _NEWEST = 12
-_MATCHES = 6
+_PAIRS = 60  # of which several make one shared value
+_SHARED = 6
+_WAITING = 5
 
 
 @require_safe
@@ -23,9 +27,14 @@ def start(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 @require_safe
 @page
 def recent(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """The same without the frame, for the page to renew itself."""
-    seen = request.GET.get("seen", "")
-    return show(request, viewer, "indicators/start.html#news", here="start", **_news(viewer, seen=seen))
+    """The same without the frame, for the page to renew itself; no content while it is as the asker has it.
+
+    What stands still keeps the reader's focus and selection.
+    """
+    news = _news(viewer, seen=request.GET.get("seen", ""))
+    if news["state"] == request.GET.get("state"):
+        return HttpResponse(status=204)
+    return show(request, viewer, "indicators/start.html#news", here="start", **news)
 
 
 def _news(viewer: Viewer, *, seen: str = "") -> dict[str, object]:
@@ -33,14 +42,20 @@ def _news(viewer: Viewer, *, seen: str = "") -> dict[str, object]:
     newest = reading.newest(viewer, wanted, limit=_NEWEST)
     rows = showing.rows(newest.statements, seen=seen)
     counted = overview.arrivals(viewer)
+    shared = showing.shared(reading.matches(viewer, limit=_PAIRS))[:_SHARED]
+    figures = overview.figures(viewer)
+    told = repr(
+        (figures, counted, [(row.key, row.state) for row in rows], [(one.found_at, one.count) for one in shared])
+    )
     return {
+        "state": hashlib.blake2s(told.encode(), digest_size=8).hexdigest(),
         "rows": rows,
         "seen": showing.newest_moment(rows),
-        "figures": overview.figures(viewer),
+        "figures": figures,
         "bars": overview.bars(counted),
-        "hours": [
-            (place * 1000 / overview.HOURS, f"{hour:%H}") for place, hour in enumerate(counted) if place % 4 == 0
-        ],
+        "hours": [(place * 100 / overview.HOURS, f"{hour:%H}") for place, hour in enumerate(counted) if place % 4 == 0],
         "legend": overview.KINDS,
-        "matches": [showing.match(found) for found in reading.matches(viewer, limit=_MATCHES)],
+        "peak": max(sum(kinds.values()) for kinds in counted.values()),
+        "waiting": reading.quarantined(viewer, limit=_WAITING) if figures.waiting else [],
+        "shared": shared,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate
+from urllib.parse import urlsplit, urlunsplit
 
 from django.contrib.auth import logout
 from django.contrib.auth.views import redirect_to_login
@@ -27,16 +28,25 @@ def page(view: View) -> Callable[..., HttpResponseBase]:
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         user = request.user
         if not isinstance(user, User):
-            return redirect_to_login(request.get_full_path())
+            return _sign_in(request)
         try:
             viewer = viewer_of_user(user)
         except Unauthenticated:
             logout(request)
-            return redirect_to_login(request.get_full_path())
+            return _sign_in(request)
         bind_contextvars(partner=viewer.partner_slug, actor=viewer.actor)
         return view(request, viewer, *args, **kwargs)
 
     return guarded
+
+
+def _sign_in(request: HttpRequest) -> HttpResponse:
+    """To the sign-in page and back; a part that renews itself takes its whole page along."""
+    if request.headers.get("HX-Request") == "true":
+        shown = urlsplit(request.headers.get("HX-Current-URL", ""))
+        back = urlunsplit(("", "", shown.path or "/", shown.query, ""))
+        return HttpResponse(status=204, headers={"HX-Redirect": redirect_to_login(back).url})
+    return redirect_to_login(request.get_full_path())
 
 
 def show(request: HttpRequest, viewer: Viewer, template: str, *, here: str, **context: Any) -> HttpResponse:

@@ -1,18 +1,92 @@
-// The little that HTML cannot do: copy to the clipboard, and stop asking while nobody looks.
+// The little that HTML cannot do. Every page works without it.
 
+const trouble = (words) => {
+  const note = document.getElementById("trouble");
+  if (!note) return;
+  note.textContent = words;
+  note.hidden = !words;
+};
+
+// Copy to the clipboard.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
+  event.preventDefault();
   const source = document.getElementById(button.dataset.copy);
-  await navigator.clipboard.writeText(source.textContent);
-  const before = button.textContent;
-  button.textContent = "Copied";
-  setTimeout(() => { button.textContent = before; }, 1500);
+  let said = "Copied";
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+  } catch {
+    getSelection().selectAllChildren(source);
+    said = "Selected";
+  }
+  button.dataset.before ??= button.textContent;
+  button.textContent = said;
+  setTimeout(() => { button.textContent = button.dataset.before; }, 1500);
+});
+
+// A page that renews itself can be held still, and asks nothing while nobody looks.
+const pause = () => document.querySelector("[data-pause]");
+
+document.addEventListener("DOMContentLoaded", () => {
+  if (pause()) pause().hidden = false;
+});
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-pause]");
+  if (!button) return;
+  const paused = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", String(paused));
+  button.querySelector("[data-says]").textContent = paused ? "Paused" : "Live";
 });
 
 document.addEventListener("htmx:confirm", (event) => {
-  if (event.target.hasAttribute("data-live") && document.hidden) event.preventDefault();
+  if (!event.target.hasAttribute("data-live")) return;
+  if (document.hidden || pause()?.getAttribute("aria-pressed") === "true") event.preventDefault();
 });
+
+// What was open stays open.
+let opened = [];
+document.addEventListener("htmx:beforeSwap", (event) => {
+  opened = [...event.target.querySelectorAll("details[open]")].map((one) => one.id);
+});
+document.addEventListener("htmx:afterSwap", () => {
+  for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
+});
+
+// Addresses hold only what was asked.
+document.addEventListener("htmx:configRequest", (event) => {
+  if (!event.target.hasAttribute("data-short")) return;
+  const asked = event.detail.parameters;
+  for (const name of Object.keys(asked)) if (asked[name] === "") delete asked[name];
+});
+
+// Failures are said, and taken back when things work again.
+document.addEventListener("htmx:sendError", () => trouble("The exchange does not answer. What you see may be old."));
+document.addEventListener("htmx:responseError", (event) => {
+  const id = event.detail.xhr.getResponseHeader("X-Request-ID");
+  trouble(`That did not work (${event.detail.xhr.status}). What you see may be old. Request ${id ?? "unknown"}.`);
+});
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.successful) trouble("");
+});
+
+// "3 minutes ago" grows old.
+const ago = (moment) => {
+  const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(moment)) / 1000));
+  const said = (count, unit) => `${count} ${unit}${count === 1 ? "" : "s"} ago`;
+  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 3600) return said(Math.floor(seconds / 60), "minute");
+  if (seconds < 86400) return said(Math.floor(seconds / 3600), "hour");
+  return "";
+};
+setInterval(() => {
+  if (document.hidden || pause()?.getAttribute("aria-pressed") === "true") return;
+  for (const time of document.querySelectorAll("time[data-ago]")) {
+    const words = ago(time.dateTime);
+    if (words) time.textContent = words;
+  }
+}, 5000);
 
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;
