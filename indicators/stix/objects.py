@@ -99,7 +99,7 @@ def _indicator(data: Mapping[str, Any]) -> None:
     for name in ("pattern", "pattern_type"):
         if not isinstance(data.get(name), str) or not data[name]:
             raise _Wrong("missing-property", f"/{name}", "An indicator requires it, as a string (§4.7).")
-    if "valid_from" not in data:
+    if data.get("valid_from") is None:
         raise _Wrong("missing-property", "/valid_from", "An indicator requires it (§4.7).")
     if len(data["pattern_type"]) > 60:
         raise _Wrong("too-long", "/pattern_type", "At most 60 characters.")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jiter
+import re2
 
 from exchange.errors import Malformed
 from indicators.stix import objects, slicing
@@ -106,7 +107,7 @@ _ESCAPED_UNIT = re.compile(
     rb"\\\\|\\u(?:([dD][89abAB][0-9a-fA-F]{2})(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|([dD][c-fC-F][0-9a-fA-F]{2}))"
 )
 #: Only texts with such digits can hold a number beyond a double: ten to the hundredth, or two hundred digits.
-_HUGE = re.compile(rb"\d[eE]\+?\d{3}|\d{200}")
+_HUGE = re2.compile(rb"[:\[, \t\r\n]-?[0-9.]*[0-9][eE]\+?[0-9]{3}|[0-9]{200}")
 #: Python itself reads no whole number with more digits than about this.
 _ENDLESS = re.compile(rb"\d{4300}")
 

@@ -1,0 +1,20 @@
+"""Deterministic ids of cyber-observable objects, so that two producers of one fact give it one id (STIX 2.1 §2.9)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+_NAMESPACE = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")
+
+
+def deterministic(stix_type: str, contributing: Mapping[str, Any]) -> str:
+    """The id that follows from the contributing properties: UUIDv5 over their RFC 8785 form.
+
+    Values are strings, or objects of strings, with ASCII keys: for these, sorted compact JSON is the canonical form.
+    """
+    name = orjson.dumps(contributing, option=orjson.OPT_SORT_KEYS).decode()
+    return f"{stix_type}--{uuid.uuid5(_NAMESPACE, name)}"
