@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from indicators.stix import vocabulary
+import re2
+
+from indicators.stix import normalising, vocabulary
 from indicators.stix.drafts import Draft, Quarantine, Refusal
 
 
@@ -42,11 +44,16 @@ def examine(draft: Draft, door: Door) -> Verdict:
 def creator(draft: Draft, door: Door) -> Verdict:
     """Nobody speaks in another partner's name; content of creators outside the exchange is relayed and welcome."""
     others = door.partner_identities - {door.publisher_identity}
-    if draft.created_by_ref in others:
+    if draft.created_by_ref is not None and _canonical(draft.created_by_ref) in others:
         return Refusal("foreign-creator", "/created_by_ref", "The creator is another partner of the exchange.")
-    if draft.stix_id in others:
+    if draft.stix_type == "identity" and _canonical(draft.stix_id) in others:
         return Refusal("foreign-creator", "/id", "This is the identity of another partner of the exchange.")
     return None
+
+
+def _canonical(stix_id: str) -> str:
+    """A UUID may be written in capitals and is the same (RFC 9562 §4)."""
+    return stix_id.lower()
 
 
 def kinds(draft: Draft, door: Door) -> Verdict:
@@ -65,7 +72,7 @@ def words(draft: Draft, door: Door) -> Verdict:
 _DAY = timedelta(days=1)
 #: Maximum time to live by what an indicator carries (vocabulary, "maximum TTL"); a shorter one by subkind.
 _MAX_TTL = {"token": 90 * _DAY, "value": 90 * _DAY, "signature": 90 * _DAY, "rule": 180 * _DAY}
-_MAX_TTL_OF_SUBKIND = {"net": 7 * _DAY, "bin_range": 30 * _DAY, "nova_rule": 180 * _DAY}
+_MAX_TTL_OF_SUBKIND = {"net": 7 * _DAY, "bin_range": 30 * _DAY, "billing_rule": 90 * _DAY, "nova_rule": 180 * _DAY}
 #: Clocks differ: an indicator may begin this much in the future.
 _SKEW = timedelta(hours=1)
 
@@ -94,46 +101,96 @@ def _longest(extension: Mapping[str, Any]) -> timedelta:
     return min((ttl for carrier, ttl in _MAX_TTL.items() if carrier in extension), default=90 * _DAY)
 
 
-_FREE_TEXT = ("name", "description", "abstract", "content", "explanation", "opinion", "body", "statement")
-_DIGITS = re.compile(r"(?<![\w./:=-])(?:\d[ -]?){12,18}\d(?![\w./:=-])")
+#: Properties that hold no free text; whatever ends in `_ref` or `_refs` or is a hash or a timestamp is none either.
+_NOT_FREE = frozenset(
+    {
+        "created",
+        "external_id",
+        "hashes",
+        "href",
+        "id",
+        "modified",
+        "payload_bin",
+        "schema",
+        "serial_number",
+        "spec_version",
+        "token",
+        "type",
+        "url",
+        "valid_from",
+        "valid_until",
+        "x509_v3_extensions",
+    }
+)
+#: A run of 13 to 19 digits, in groups at most, that is not part of a word, path, number, assignment or longer run.
+_DIGITS = re.compile(r"[2-6](?<![\w./:=&?%#@+~-].)(?<!\d[ ,].)(?:[ -]?\d){12,18}(?![\w/:=&?%#@~-]|[.,]\d|[ ]\d)")
 _SECRET = re.compile(
-    r"\b(?:exk_[a-z2-7]{8}_[a-z2-7]{39}|sk-(?:ant-|proj-)?[A-Za-z0-9_-]{32,}|AKIA[0-9A-Z]{16}|ghp_[A-Za-z0-9]{36}"
-    r"|xox[abp]-[0-9A-Za-z-]{20,}|AIza[0-9A-Za-z_-]{35})\b|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----"
+    r"(?<![A-Za-z0-9_-])(?:exk_[a-z2-7]{8}_[A-Za-z0-9]{32,}|whsec_[A-Za-z0-9+/]{32,}|sk-(?:ant-|proj-)?[A-Za-z0-9_-]{32,}"
+    r"|(?:AKIA|ASIA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,}|xox[abprs]-[0-9A-Za-z-]{20,}"
+    r"|AIza[0-9A-Za-z_-]{35}|[rs]k_live_[0-9A-Za-z]{20,}|eyJ[A-Za-z0-9_-]{15,}\.eyJ[A-Za-z0-9_-]{15,}\.[A-Za-z0-9_-]{20,})"
+    r"(?![A-Za-z0-9_-])|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----"
+)
+
+
+#: One look at an object's bytes, in linear time and quickly: whether it is worth looking closely. An escaped ASCII
+#: character may hide a digit or letter.
+_MAYBE_DIGITS = re2.compile(rb"[0-9](?:[ -]?[0-9]){12}|\\u00[2-7]")
+_MAYBE_SECRET = re2.compile(
+    rb"exk_|whsec_|sk-|AKIA|ASIA|gh[pousr]_|github_pat_|xox[abprs]-|AIza|[rs]k_live_|eyJ|PRIVATE KEY|\\u00[2-7]"
 )
 
 
 def card_numbers(draft: Draft, door: Door) -> Verdict:
     """Free text that seems to hold a card number waits for its publisher to mend it."""
-    for name, text in _texts(draft.data):
-        for run in _DIGITS.finditer(text):
-            digits = re.sub(r"[ -]", "", run[0])
-            if digits[0] in "23456" and len(set(digits)) > 3 and _luhn(digits):
-                return Quarantine("card-number", f"/{name}", "The text seems to hold a payment card number.")
+    if _MAYBE_DIGITS.search(draft.raw):
+        for pointer, text in _texts(draft.data, ""):
+            if any(_is_card_number(found[0]) for found in _DIGITS.finditer(text)):
+                return Quarantine("card-number", pointer, "The text seems to hold a payment card number.")
     return None
 
 
 def secrets(draft: Draft, door: Door) -> Verdict:
     """Free text that seems to hold a credential waits, too."""
-    for name, text in _texts(draft.data):
-        if _SECRET.search(text):
-            return Quarantine("secret", f"/{name}", "The text seems to hold a key, token or private key.")
+    if _MAYBE_SECRET.search(draft.raw):
+        for pointer, text in _texts(draft.data, ""):
+            if _SECRET.search(text):
+                return Quarantine("secret", pointer, "The text seems to hold a key, token or private key.")
     return None
 
 
-def _texts(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name in _FREE_TEXT:
-        value = data.get(name)
-        if isinstance(value, str):
-            yield name, value
+def _texts(value: Any, pointer: str) -> Iterator[tuple[str, str]]:
+    """All free texts at any depth (the parser bounds it), each with its JSON pointer."""
+    if isinstance(value, str):
+        yield pointer, value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            if name not in _NOT_FREE and not name.endswith(("_ref", "_refs")):
+                yield from _texts(inner, f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from _texts(inner, f"{pointer}/{place}")
 
 
-def _luhn(digits: str) -> bool:
-    """The check digit of payment cards (ISO/IEC 7812-1, annex B)."""
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        doubled = int(digit) * (1 + place % 2)
-        total += doubled - 9 * (doubled > 9)
-    return total % 10 == 0
+#: Card numbers by their first digits and their lengths (public prefixes of ISO/IEC 7812 issuers).
+_CARDS = (
+    (re.compile(r"4"), (13, 16, 19)),  # Visa
+    (re.compile(r"5[1-5]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)"), (16,)),  # Mastercard
+    (re.compile(r"3[47]"), (15,)),  # American Express
+    (re.compile(r"3(?:0[0-5]|[689])"), (14,)),  # Diners Club
+    (re.compile(r"6(?:011|4[4-9]|5)"), (16, 19)),  # Discover
+    (re.compile(r"62"), (16, 17, 18, 19)),  # UnionPay
+    (re.compile(r"35(?:2[89]|[3-8])"), (16,)),  # JCB
+)
+
+
+def _is_card_number(run: str) -> bool:
+    digits = re.sub(r"[ -]", "", run)
+    issued = any(prefix.match(digits) and len(digits) in lengths for prefix, lengths in _CARDS)
+    return issued and _GROUPED.fullmatch(run) is not None and normalising.passes_luhn(digits)
+
+
+#: As cards are written: no separator, or one separator between groups of three or more.
+_GROUPED = re.compile(r"\d+|\d{3,}(?: \d{3,})+|\d{3,}(?:-\d{3,})+")
 
 
 GATES: tuple[Gate, ...] = (creator, kinds, words, lifetime, card_numbers, secrets)
