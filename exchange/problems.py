@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -36,6 +36,13 @@ _DRF: tuple[tuple[type[drf.APIException], Callable[[str], errors.ExchangeError]]
     (drf.NotAcceptable, errors.NotAcceptable),
     (drf.UnsupportedMediaType, lambda detail: errors.UnsupportedMedia("This media type is not read here.")),
     (drf.ParseError, lambda detail: errors.Malformed("The body cannot be read as JSON.", code="malformed-json")),
+)
+
+_DJANGO: tuple[tuple[type[Exception], type[errors.ExchangeError]], ...] = (
+    (Http404, errors.NotFound),
+    (PermissionDenied, errors.Forbidden),
+    (RequestDataTooBig, errors.TooLarge),
+    (SuspiciousOperation, errors.Malformed),  # such as more parameters than Django reads
 )
 
 
@@ -105,15 +112,9 @@ def expected(raised: Exception) -> errors.ExchangeError | None:
     """The error of ours that an exception amounts to, or None for a fault of ours."""
     if isinstance(raised, errors.ExchangeError):
         return raised
-    if isinstance(raised, Http404):
-        return errors.NotFound()
-    if isinstance(raised, PermissionDenied):
-        return errors.Forbidden()
     if isinstance(raised, OperationalError | InterfaceError | PoolTimeout):
         log.error("store.unavailable", error=type(raised).__name__)
         return errors.Unavailable()
-    if isinstance(raised, RequestDataTooBig):
-        return errors.TooLarge()
     if isinstance(raised, drf.Throttled):
         return errors.TooMany(retry_after_s=int(getattr(raised, "wait", None) or 1) + 1)
     if isinstance(raised, drf.MethodNotAllowed):
@@ -123,7 +124,7 @@ def expected(raised: Exception) -> errors.ExchangeError | None:
     for kind, make in _DRF:
         if isinstance(raised, kind):
             return make(str(raised.detail))
-    return None
+    return next((error() for kind, error in _DJANGO if isinstance(raised, kind)), None)
 
 
 def drf_handler(raised: Exception, context: dict[str, Any]) -> Response | HttpResponse | None:

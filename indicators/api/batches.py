@@ -23,6 +23,7 @@ from partners.sharing import Viewer, groups_named, partners_named
 from partners.tlp import Tlp
 
 _JSON = {"application/json", "application/stix+json", "application/taxii+json"}
+_VERSION = re.compile(r';\s*version\s*=\s*"?([^";\s]*)', re.IGNORECASE)
 _NDJSON = {"application/x-ndjson", "application/ndjson", "application/jsonl"}
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 _PARAMETERS = [
@@ -38,6 +39,7 @@ class BatchesView(Face):
     """Push."""
 
     scope = Scope.PUBLISH
+    known = ("groups", "partners", "everyone", "tlp")
 
     @extend_schema(
         operation_id="publish",
@@ -48,8 +50,7 @@ class BatchesView(Face):
     def post(self, request: Request) -> HttpResponse:
         """Publish a STIX bundle, a TAXII envelope, a single object, or NDJSON; gzip is welcome."""
         viewer = viewer_of(request)
-        asked = Parameters(plain(request), known=("groups", "partners", "everyone", "tlp"))
-        reach = _reach(viewer, asked)
+        reach = _reach(viewer, self.asked)
         ndjson = _is_ndjson(request)
         key = _idempotency_key(request)
         body = bodies.read(plain(request))
@@ -81,7 +82,7 @@ def _answer(done: publishing.Answer) -> HttpResponse:
     document = {
         "id": done.batch_id,
         "received": clock.rfc3339(done.received_at),
-        "counts": done.counts,
+        "counts": {status: done.counts[status] for status in publishing.STATUSES},
         "results": fragment(done.results),
     }
     return answer(document, headers={"Idempotency-Replayed": "true"} if done.replayed else None)
@@ -107,10 +108,12 @@ def _reach(viewer: Viewer, asked: Parameters) -> publishing.Reach:
 
 def _is_ndjson(request: Request) -> bool:
     media = bodies.media_type(plain(request))
-    if media in _NDJSON:
-        return True
-    if media in _JSON:
-        return False
+    version = _VERSION.search(request.headers.get("Content-Type", ""))
+    if version is None or version[1] == "2.1":
+        if media in _NDJSON:
+            return True
+        if media in _JSON:
+            return False
     raise UnsupportedMedia("Send application/stix+json;version=2.1, application/json or application/x-ndjson.")
 
 

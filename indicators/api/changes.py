@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from uuid import UUID
 
 from django.db import connection
-from django.http import FileResponse, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
+from django.utils.http import parse_etags
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from rest_framework.request import Request
 
@@ -28,6 +30,8 @@ _MAX_WAIT_S = 25
 class ChangesView(Face):
     """The delta feed."""
 
+    known = ("cursor", "limit", "feed", "kind", "type", "wait")
+
     @extend_schema(
         operation_id="changes",
         parameters=[
@@ -43,7 +47,7 @@ class ChangesView(Face):
     def get(self, request: Request) -> HttpResponse:
         """What is to be applied after `cursor`, in order. Apply, keep the new cursor, come back."""
         viewer = viewer_of(request)
-        asked = Parameters(plain(request), known=("cursor", "limit", "feed", "kind", "type", "wait"))
+        asked = self.asked
         wanted = wanted_of(viewer, asked)
         scope = f"changes;{wanted.scope}"
         after, fresh = _position(asked.text("cursor"), viewer=viewer, scope=scope)
@@ -58,6 +62,8 @@ class ChangesView(Face):
 class BlocklistView(Face):
     """A flat list."""
 
+    known = ("format", "kind", "type", "min_confidence")
+
     @extend_schema(
         operation_id="blocklist",
         parameters=[
@@ -71,14 +77,17 @@ class BlocklistView(Face):
     def get(self, request: Request, feed: str) -> HttpResponse | FileResponse:
         """Every live value of a feed (or of `all`), sorted, each once. An ETag makes a repeated pull cheap."""
         viewer = viewer_of(request)
-        asked = Parameters(plain(request), known=("format", "kind", "type", "min_confidence"))
+        asked = self.asked
         form = asked.choice("format", "txt", of=blocklists.MEDIA_TYPES)
         wanted = _feed_filter(viewer, feed).narrowed(kinds=asked.words("kind"), types=asked.words("type"))
         least = asked.number("min_confidence", 0, least=0, most=100)
-        spooled = blocklists.spool(viewer, wanted, form=form, min_confidence=least)
-        if plain(request).headers.get("If-None-Match") == spooled.etag:
-            return HttpResponse(status=304, headers={"ETag": spooled.etag})
-        return FileResponse(spooled.file, content_type=blocklists.MEDIA_TYPES[form], headers={"ETag": spooled.etag})
+        wanted = replace(wanted, min_confidence=max(least, wanted.min_confidence))
+        spooled = blocklists.spool(viewer, wanted, form=form)
+        headers = {"ETag": spooled.etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
+        if _is_held(plain(request), spooled.etag):
+            spooled.file.close()
+            return HttpResponse(status=304, headers=headers)
+        return FileResponse(spooled.file, content_type=blocklists.MEDIA_TYPES[form], headers=headers)
 
 
 def wanted_of(viewer: Viewer, asked: Parameters) -> Filter:
@@ -86,6 +95,12 @@ def wanted_of(viewer: Viewer, asked: Parameters) -> Filter:
     feed_id = asked.uuid("feed")
     base = subscribing.filter_of(subscribing.own_feed(viewer, feed_id)) if feed_id else Filter()
     return base.narrowed(kinds=asked.words("kind"), types=asked.words("type"))
+
+
+def _is_held(request: HttpRequest, etag: str) -> bool:
+    """Whether the caller holds this very list (RFC 9110 §13.1.2: compared weakly)."""
+    held = parse_etags(request.headers.get("If-None-Match", ""))
+    return "*" in held or etag in {tag.removeprefix("W/") for tag in held}
 
 
 def _feed_filter(viewer: Viewer, feed: str) -> Filter:

@@ -20,6 +20,9 @@ from partners.directory import ids_of
 from partners.scopes import Scope
 from partners.sharing import Viewer
 
+_JSON = "application/json"
+_STIX = ("application/stix+json;version=2.1", "application/stix+json")
+_VARY = {"Vary": "Accept"}
 _LIMIT = 1_000
 _FILTERS = ("kind", "subkind", "type", "publisher", "min_confidence", "q", "mine")
 _PAGE = ("cursor", "limit")
@@ -60,11 +63,13 @@ def scope_of(surface: str, wanted: reading.Selection) -> str:
 class ObjectsView(Face):
     """Objects, newest first."""
 
+    known = (*_FILTERS, *_PAGE)
+
     @extend_schema(operation_id="objects", parameters=_PARAMETERS, responses=OBJECTS)
     def get(self, request: Request) -> HttpResponse:
         """A page of the newest versions that the caller may see."""
         viewer = viewer_of(request)
-        asked = Parameters(plain(request), known=(*_FILTERS, *_PAGE))
+        asked = self.asked
         wanted = selection(asked)
         scope = scope_of("objects", wanted)
         before = _before(asked, viewer=viewer, scope=scope)
@@ -76,22 +81,31 @@ class ObjectsView(Face):
 class ObjectView(Face):
     """One id."""
 
+    known = ("versions",)
+
     @extend_schema(
         operation_id="object", parameters=[OpenApiParameter("versions", enum=["last", "all"])], responses=STATEMENTS
     )
     def get(self, request: Request, stix_id: str) -> HttpResponse:
-        """What each publisher says under this id; equal bytes are merged into one statement."""
+        """What each publisher says under this id; equal bytes are merged into one statement.
+
+        Asked for `application/stix+json;version=2.1`, it answers the exact bytes of the first statement alone.
+        """
         viewer = viewer_of(request)
-        asked = Parameters(plain(request), known=("versions",))
-        versions: Any = asked.choice("versions", "last", of=("last", "all"))
+        versions: Any = self.asked.choice("versions", "last", of=("last", "all"))
         if "\0" in stix_id:
             raise Refused("Not an identifier.", code="bad-id", at="/id")
-        found = reading.merged(reading.statements(viewer, stix_id, versions=versions))
-        return answer({"statements": [rendering.statement(said, by=same) for said, same in found]})
+        found = reading.statements(viewer, stix_id, versions=versions)
+        if plain(request).get_preferred_type((_JSON, *_STIX)) in _STIX:
+            return HttpResponse(found[0].body, content_type=_STIX[0], headers=_VARY)
+        said = [rendering.statement(first, by=same) for first, same in reading.merged(found)]
+        return answer({"statements": said}, headers=_VARY)
 
 
 class MatchesView(Face):
     """What partners have in common."""
+
+    known = _PAGE
 
     @extend_schema(
         operation_id="matches",
@@ -101,7 +115,7 @@ class MatchesView(Face):
     def get(self, request: Request) -> HttpResponse:
         """Matches of which the caller may see both ends, newest first."""
         viewer = viewer_of(request)
-        asked = Parameters(plain(request), known=_PAGE)
+        asked = self.asked
         limit = asked.number("limit", 100, least=1, most=_LIMIT)
         before = _before(asked, viewer=viewer, scope="matches")
         found = reading.matches(viewer, before=before, limit=limit + 1)

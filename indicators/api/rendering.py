@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,10 +56,15 @@ def change(told: Told) -> dict[str, Any]:
     return document
 
 
+#: Namespace of the ids of matches.
+_MATCHES = uuid.UUID("5f0c5d1a-6a0e-4b0f-9a53-0f5a3c1f7e21")
+
+
 def match(found: Match) -> dict[str, Any]:
-    """One match with both its ends."""
+    """One match with both its ends. Its id says what is linked; a number would tell how many others there are."""
+    ends = sorted(f"{end.publisher_id}/{end.stix_id}" for end in (found.left, found.right))
     return {
-        "id": found.pk,
+        "id": uuid.uuid5(_MATCHES, "|".join((found.basis, found.domain, *ends))),
         "basis": found.basis,
         "domain": found.domain,
         "found_at": clock.rfc3339(found.found_at),

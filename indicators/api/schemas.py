@@ -2,15 +2,17 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
-from django.views.decorators.http import require_safe
 
-from exchange.errors import NotFound
+from exchange.errors import MethodNotAllowed, NotFound
 from indicators.stix import vocabulary
 
+_SAFE = ("GET", "HEAD")
 
-@require_safe
+
 def schema(request: HttpRequest, extension_id: str) -> HttpResponse:
     """The schema of one extension definition."""
+    if request.method not in _SAFE:
+        raise MethodNotAllowed(allowed=_SAFE)
     text = vocabulary.schema_text(extension_id)
     if text is None:
         raise NotFound

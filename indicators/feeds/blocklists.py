@@ -1,7 +1,8 @@
 """Flat lists: every live value of a feed, each once, sorted; as text, CSV or JSON Lines.
 
 The list is written to a spooled file before it is sent, so a slow reader holds no database connection, and
-memory stays bounded whatever the list's length.
+memory stays bounded whatever the list's length. Values are data for machines: CSV quotes them as RFC 4180 says
+and alters none, for an enforcement system must get back exactly the value that was published.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Spooled:
     etag: str
 
 
-def spool(viewer: Viewer, wanted: Filter, *, form: str, min_confidence: int = 0) -> Spooled:
+def spool(viewer: Viewer, wanted: Filter, *, form: str) -> Spooled:
     """Write the list that `viewer` may see."""
     file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - the response closes it
     digest = hashlib.sha256()
@@ -51,15 +52,15 @@ def spool(viewer: Viewer, wanted: Filter, *, form: str, min_confidence: int = 0)
 
     if form == "csv":
         put(_csv_line(_HEADER))
-    for row in _rows(viewer, wanted, min_confidence=min_confidence):
+    for row in _rows(viewer, wanted):
         put(write(row))
     file.seek(0)
     return Spooled(file, f'"{digest.hexdigest()[:32]}"')
 
 
-def _rows(viewer: Viewer, wanted: Filter, *, min_confidence: int) -> Any:
+def _rows(viewer: Viewer, wanted: Filter) -> Any:
     conditions, parameters = wanted.sql("o")
-    parameters |= {"audiences": audience_ids(viewer), "least": min_confidence}
+    parameters |= {"audiences": audience_ids(viewer)}
     with transaction.atomic(), connection.chunked_cursor() as cursor:
         cursor.execute(_LIST.format(conditions=conditions), parameters)
         while rows := cursor.fetchmany(_ROWS):
@@ -76,8 +77,7 @@ FROM indicators_stixobject o
 JOIN indicators_token t ON t.object_id = o.id
 JOIN partners_partner p ON p.id = o.publisher_id
 WHERE o.audience_id = ANY(%(audiences)s) AND o.latest AND NOT o.revoked
-  AND (o.valid_until IS NULL OR o.valid_until > now())
-  AND coalesce(o.confidence, 100) >= %(least)s {conditions}
+  AND (o.valid_until IS NULL OR o.valid_until > now()) {conditions}
 GROUP BY 1, 2, 3, 4, 5
 ) entries
 ORDER BY kind COLLATE "C", subkind COLLATE "C", scheme COLLATE "C", key_epoch COLLATE "C", value COLLATE "C"

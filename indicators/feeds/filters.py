@@ -91,8 +91,10 @@ def _both(mine: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[str, ...]:
 def _strings(value: Any, *, at: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise Refused("A list of strings.", code="bad-filter", at=at)
-    if len(value) > _MAX_VALUES or any(len(item) > _MAX_CHARS for item in value):
-        raise Refused(f"At most {_MAX_VALUES} values of {_MAX_CHARS} characters.", code="bad-filter", at=at)
+    if len(value) > _MAX_VALUES or any(len(item) > _MAX_CHARS or "\0" in item for item in value):
+        raise Refused(
+            f"At most {_MAX_VALUES} values of {_MAX_CHARS} characters, none of them NUL.", code="bad-filter", at=at
+        )
     return tuple(sorted(set(value)))
 
 

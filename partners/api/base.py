@@ -10,10 +10,12 @@ import orjson
 from django.http import HttpRequest, HttpResponse
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from exchange import bodies
 from exchange.errors import Malformed, Refused, UnsupportedMedia
+from exchange.parameters import Parameters
 from partners.api import described  # noqa: F401 - registers itself
 from partners.scopes import Scope
 from partners.sharing import Viewer
@@ -34,17 +36,26 @@ class JsonAlways(BaseContentNegotiation):
 
 
 class Face(APIView):
-    """A view that knows who asks. `scope` is what every method needs; `write_scope` what changing ones need."""
+    """A view that knows who asks. `scope` is what every method needs; `write_scope` what changing ones need.
+
+    `known` are the parameters that it reads; every other one is refused, for a misspelt filter must not widen a result.
+    """
 
     content_negotiation_class = JsonAlways
     scope: Scope = Scope.READ
     write_scope: Scope | None = None
+    known: tuple[str, ...] = ()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Authenticate, then ask for the scope before anything is looked up."""
+        """Authenticate, then ask for the scope and read the parameters before anything is looked up."""
         super().initial(request, *args, **kwargs)
         safe = request.method in ("GET", "HEAD", "OPTIONS")
         viewer_of(request).require(self.scope if safe or self.write_scope is None else self.write_scope)
+        self.asked = Parameters(plain(request), known=self.known)
+
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        """The methods, in `Allow`."""
+        return Response(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
 
 
 def viewer_of(request: Request) -> Viewer:

@@ -1,0 +1,195 @@
+"""Feeds and subscriptions: a partner's own, strictly read, and never shown to another."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from indicators import notifying
+from indicators.models import Delivery
+from partners.scopes import Scope
+from tests import build
+from tests.indicators.api.caller import another as key_of
+from tests.indicators.api.caller import at, code, read
+
+pytestmark = pytest.mark.django_db
+
+URL = "https://receiver.example/hook"
+
+
+@pytest.fixture
+def feed(aster):
+    return read(aster.send("POST", "feeds", {"name": "cards", "filter": {"kinds": ["payment-fingerprint"]}}), 201)
+
+
+@pytest.fixture
+def subscription(aster, feed):
+    return read(aster.send("POST", "subscriptions", {"url": URL, "feed": feed["id"]}), 201)
+
+
+def test_a_feed_is_saved_read_listed_and_deleted(aster):
+    made = read(aster.send("POST", "feeds", {"name": " cards ", "filter": {"kinds": ["payment-fingerprint"]}}), 201)
+    assert made["name"] == "cards"
+    assert made["filter"]["kinds"] == ["payment-fingerprint"]
+    assert read(aster.get(f"feeds/{made['id']}")) == made
+    assert read(aster.get("feeds")) == {"feeds": [made]}
+    deleted = aster.ask("DELETE", f"feeds/{made['id']}")
+    assert (deleted.status_code, deleted.content) == (204, b"")
+    assert code(aster.get(f"feeds/{made['id']}"), 404) == "not-found"
+
+
+@pytest.mark.parametrize(
+    ("document", "field", "expected"),
+    [
+        ({}, "/name", "bad-name"),
+        ({"name": None}, "/name", "bad-name"),
+        ({"name": "x" * 121}, "/name", "bad-name"),
+        ({"name": 7}, "/name", "wrong-type"),
+        ({"name": "n", "filters": {}}, "/filters", "unknown-property"),
+        ({"name": "a\0b"}, "/name", "nul-character"),
+        ({"name": "n", "filter": []}, "/filter", "wrong-type"),
+        ({"name": "n", "filter": {"kind": ["x"]}}, "/filter/kind", "unknown-filter"),
+        ({"name": "n", "filter": {"kinds": "x"}}, "/filter/kinds", "bad-filter"),
+        ({"name": "n", "filter": {"kinds": ["a\0b"]}}, "/filter/kinds", "bad-filter"),
+        ({"name": "n", "filter": {"kinds": ["x"] * 51}}, "/filter/kinds", "bad-filter"),
+        ({"name": "n", "filter": {"publishers": ["aster"]}}, "/filter/publishers", "bad-filter"),
+        ({"name": "n", "filter": {"min_confidence": 101}}, "/filter/min_confidence", "bad-filter"),
+        ({"name": "n", "filter": {"min_confidence": True}}, "/filter/min_confidence", "bad-filter"),
+    ],
+)
+def test_a_feed_is_read_strictly(aster, document, field, expected):
+    answer = aster.send("POST", "feeds", document)
+    assert (code(answer, 422), at(answer)) == (expected, field)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b'{"name":1,"name":2}', b'{"name":"\\ud800"}', b"[" * 5_000])
+def test_what_is_no_json_object_is_malformed(aster, body):
+    media = "application/json"
+    answer = aster.ask("POST", "feeds", body, media=media)
+    assert code(answer, 400 if body else 415) == ("malformed-json" if body else "unsupported-media-type")
+
+
+def test_a_form_is_small_and_json(aster):
+    assert code(aster.ask("POST", "feeds", b" " * 65_537, media="application/json"), 413) == "body-too-large"
+    assert code(aster.ask("POST", "feeds", b"name=x", media="application/x-www-form-urlencoded"), 415)
+
+
+def test_a_name_is_used_once(aster, borealis, feed):
+    assert code(aster.send("POST", "feeds", {"name": "cards"}), 409) == "name-taken"
+    read(borealis.send("POST", "feeds", {"name": "cards"}), 201)
+
+
+def test_a_feed_that_is_subscribed_to_stays(aster, feed, subscription):
+    assert code(aster.ask("DELETE", f"feeds/{feed['id']}"), 409) == "feed-in-use"
+
+
+def test_a_subscription_tells_its_secret_once(aster, feed, subscription):
+    assert subscription["secret"].startswith("whsec_")
+    assert (subscription["url"], subscription["feed"], subscription["state"]) == (URL, feed["id"], "active")
+    shown = {name: value for name, value in subscription.items() if name != "secret"}
+    assert read(aster.get(f"subscriptions/{subscription['id']}")) == shown
+    assert read(aster.get("subscriptions")) == {"subscriptions": [shown]}
+
+
+def test_a_subscription_is_paused_and_taken_up_again(aster, subscription):
+    path = f"subscriptions/{subscription['id']}"
+    for state in ("paused", "active"):
+        assert read(aster.send("PATCH", path, {"state": state}))["state"] == state
+        assert read(aster.get(path))["state"] == state
+
+
+@pytest.mark.parametrize("document", [{}, {"state": "dead"}, {"state": "x"}, {"state": None}])
+def test_only_active_and_paused_can_be_chosen(aster, subscription, document):
+    assert code(aster.send("PATCH", f"subscriptions/{subscription['id']}", document), 422) == "bad-state"
+
+
+def test_the_address_of_a_subscription_stays(aster, subscription):
+    answer = aster.send("PATCH", f"subscriptions/{subscription['id']}", {"url": "https://other.example/"})
+    assert code(answer, 422) == "unknown-property"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "ftp://receiver.example/",
+        "https://10.0.0.1/",
+        "https://169.254.169.254/latest",
+        "https://user:secret@receiver.example/",
+        "https://receiver.example/" + "x" * 2_000,
+        "https://receiver.example:99999/",
+        "javascript:alert(1)",
+    ],
+)
+def test_an_address_that_may_not_be_asked_is_refused(aster, url):
+    answer = aster.send("POST", "subscriptions", {"url": url})
+    assert (code(answer, 422), at(answer)) == ("address-not-allowed", "/url")
+
+
+def test_a_subscription_to_anothers_feed_is_to_none(aster, borealis, feed):
+    answer = borealis.send("POST", "subscriptions", {"url": URL, "feed": feed["id"]})
+    absent = borealis.send("POST", "subscriptions", {"url": URL, "feed": str(uuid.uuid4())})
+    assert code(answer, 404) == code(absent, 404) == "not-found"
+    assert code(borealis.send("POST", "subscriptions", {"url": URL, "feed": "x"}), 422) == "wrong-type"
+
+
+def test_a_subscription_ends_with_its_deliveries(aster, subscription):
+    path = f"subscriptions/{subscription['id']}"
+    assert aster.ask("DELETE", path).status_code == 204
+    assert code(aster.get(path), 404) == "not-found"
+    assert code(aster.get(f"{path}/deliveries"), 404) == "not-found"
+
+
+def test_deliveries_are_told_newest_first_without_their_places(aster, borealis):
+    mine = read(aster.send("POST", "subscriptions", {"url": URL}), 201)
+    borealis.push(build.an_indicator())
+    delivery_id = notifying.dispatch(uuid.UUID(mine["id"]))
+    (told,) = read(aster.get(f"subscriptions/{mine['id']}/deliveries"))["deliveries"]
+    assert (told["id"], told["state"], told["attempts"], told["changes"]) == (str(delivery_id), "due", 0, 1)
+    assert not {name for name in told if "seq" in name}
+    assert code(borealis.get(f"subscriptions/{mine['id']}/deliveries"), 404) == "not-found"
+
+
+def test_a_delivery_that_was_given_up_is_made_due_again(aster, borealis, monkeypatch):
+    monkeypatch.setattr(notifying.deliver, "delay", lambda delivery_id: None)
+    mine = read(aster.send("POST", "subscriptions", {"url": URL}), 201)
+    borealis.push(build.an_indicator())
+    delivery_id = notifying.dispatch(uuid.UUID(mine["id"]))
+    path = f"deliveries/{delivery_id}/redeliver"
+    assert code(aster.ask("POST", path), 409) == "not-given-up"
+    Delivery.objects.of(aster.viewer).filter(pk=delivery_id).update(state="dead")
+    assert code(borealis.ask("POST", path), 404) == "not-found"
+    assert aster.ask("POST", path).status_code == 202
+    assert Delivery.objects.of(aster.viewer).get(pk=delivery_id).state == "due"
+
+
+def test_a_test_message_says_how_it_went(aster, borealis, monkeypatch):
+    mine = read(aster.send("POST", "subscriptions", {"url": "http://127.0.0.1:9/"}), 201)
+    said = read(aster.ask("POST", f"subscriptions/{mine['id']}/test"))
+    assert (said["delivered"], said["status_code"]) == (False, None)
+    assert said["outcome"]
+    assert code(borealis.ask("POST", f"subscriptions/{mine['id']}/test"), 404) == "not-found"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "feeds"),
+        ("DELETE", "feeds/{feed}"),
+        ("GET", "subscriptions"),
+        ("POST", "subscriptions"),
+        ("PATCH", "subscriptions/{subscription}"),
+        ("DELETE", "subscriptions/{subscription}"),
+        ("POST", "subscriptions/{subscription}/test"),
+        ("GET", "subscriptions/{subscription}/deliveries"),
+    ],
+)
+def test_each_of_these_needs_the_scope_to_subscribe(cast, feed, subscription, method, path):
+    reader = key_of(cast.aster, Scope.READ, Scope.PUBLISH)
+    asked = path.format(feed=feed["id"], subscription=subscription["id"])
+    assert code(reader.ask(method, asked, b"{}", media="application/json"), 403) == "missing-scope"
+
+
+def test_a_recipient_may_subscribe(dorado):
+    read(dorado.send("POST", "subscriptions", {"url": URL}), 201)
