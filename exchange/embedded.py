@@ -58,8 +58,8 @@ def start(data_dir: Path, *, settings: Mapping[str, str] | None = None) -> str:
             url = _url(str(server.get_uri()))
             _wait_until_it_answers(url, deadline=deadline)
             break
-        except (subprocess.SubprocessError, psycopg.OperationalError, AssertionError) as error:
-            refused += isinstance(error, subprocess.CalledProcessError)  # not a server that is slow: one that ended
+        except (subprocess.SubprocessError, psycopg.OperationalError, AssertionError, FileNotFoundError) as error:
+            refused += isinstance(error, subprocess.CalledProcessError | FileNotFoundError)  # not slow: it ended
             if refused == _TRIES or time.monotonic() > deadline:
                 raise DoesNotStart(f"PostgreSQL does not start; {home / 'log'} may say why.") from error
             time.sleep(1)

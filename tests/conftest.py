@@ -2,10 +2,13 @@
 
 import io
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from exchange import embedded
 from tests import postgres
 
 if os.environ.get("EXCHANGE_MODE") != "test":
@@ -39,3 +42,11 @@ def hints(monkeypatch):
     monkeypatch.setattr(matching, "hint", lambda: count("matching"))
     monkeypatch.setattr(notifying, "hint", lambda: count("notifying"))
     return told
+
+
+@pytest.fixture
+def data_dir():
+    """Where a PostgreSQL may live. Not `tmp_path`: pytest closes it to other users, and as root PostgreSQL is one."""
+    with tempfile.TemporaryDirectory(prefix="exchange-") as place:
+        yield Path(place) / "data"
+        embedded.stop(Path(place) / "data")

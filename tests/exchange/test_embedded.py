@@ -14,12 +14,6 @@ from exchange import embedded
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def data_dir(tmp_path):
-    yield tmp_path / "data"
-    embedded.stop(tmp_path / "data")
-
-
 def server_pid(data_dir):
     return int((data_dir / "postgres" / "postmaster.pid").read_text().split("\n")[0])
 
@@ -57,8 +51,8 @@ def test_a_pid_file_that_names_anothers_process_keeps_nobody_out(data_dir):
         other.kill()
 
 
-def test_servers_stand_side_by_side_also_in_deep_directories(data_dir, tmp_path):
-    deep = tmp_path / ("d" * 80) / ("e" * 60)
+def test_servers_stand_side_by_side_also_in_deep_directories(data_dir):
+    deep = data_dir / ("d" * 80) / ("e" * 60)
     try:
         assert embedded.start(data_dir) != embedded.start(deep)
     finally:

@@ -20,11 +20,6 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def data_dir(tmp_path_factory):
-    return tmp_path_factory.mktemp("demo") / "data"
-
-
-@pytest.fixture
 def receiver():
     """A receiver of webhooks."""
 
