@@ -80,11 +80,16 @@ def _statement(viewer: Viewer, said: reading.Statement, same: list[reading.State
         "description": data.get("description") if isinstance(data.get("description"), str) else "",
         "pattern": data.get("pattern") if isinstance(data.get("pattern"), str) else "",
         "token": extension.get("token") if extension else None,
-        "labels": [label for label in data.get("labels", []) if isinstance(label, str)][:20],
+        "labels": _strings(data.get("labels"))[:20],
         "ref_pairs": refs,
         "ref_ids": {ref for _, ref in refs},
         "audience": names_of_audience(reading.audience_of(viewer, own.object_id)) if own else None,
     }
+
+
+def _strings(value: Any) -> list[str]:
+    """The strings of a list; a publisher may have put anything in its place."""
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
 def _references(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
