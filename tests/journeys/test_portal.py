@@ -92,6 +92,10 @@ def test_an_analyst_signs_in_finds_an_indicator_and_follows_its_match(page, live
     page.click("text=Seen by Aster")
     page.wait_for_selector("h1:has-text('Seen by Aster')")
     page.wait_for_selector("text=You share it with")
+    page.go_back()
+    page.go_back()
+    expect(page.locator("#q")).to_have_value("borealis")
+    expect(page.locator("tbody tr")).to_have_count(1)
     for path, heading in (("matches", "Matches"), ("subscriptions", "Subscriptions"), ("account/", "Roles and rights")):
         page.goto(f"{live_server.url}/{path}")
         page.wait_for_selector(f"text={heading}")
@@ -140,3 +144,130 @@ def test_a_wrong_password_says_nothing_of_the_account(page, live_server, cast):
         page.keyboard.press("Enter")
         said.add(page.locator(".errorlist").inner_text())
     assert len(said) == 1
+
+
+def test_filters_work_together_and_leave_a_short_address(page, live_server, cast):
+    token = {"token": making.token(uuid.uuid4().hex * 2)}
+    build.publish(cast.viewer("borealis"), making.account_pattern(carrier=token, name="Theirs"))
+    build.publish(cast.viewer("aster"), making.account_pattern(carrier=token, name="Ours"))
+    build.publish(cast.viewer("aster"), making.payment_fingerprint(name="A card of many", tlp_word="green"))
+    tokens.catch_up()
+    sign_in(page, live_server, build.a_user(cast.aster))
+    page.goto(f"{live_server.url}/indicators")
+    rows = page.locator("tbody tr")
+    page.select_option("#matched", "true")
+    expect(rows).to_have_count(2)
+    page.select_option("#own", "true")
+    expect(rows).to_have_count(1)
+    assert page.url.endswith("/indicators?show=indicators&own=true&matched=true")
+    page.get_by_label("Payment fingerprints").check(force=True)
+    page.wait_for_selector("text=Nothing fits")
+    page.select_option("#matched", "")
+    expect(rows).to_have_count(1)
+    page.reload()
+    expect(rows).to_have_count(1)
+    assert page.locator("#own").input_value() == "true"
+    page.fill("#confidence", "999")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.querySelector('#confidence').validity.rangeOverflow"), "the browser says so itself"
+    assert "999" not in page.url
+
+
+def test_renewal_keeps_the_readers_place_and_can_be_paused(page, live_server, cast):
+    build.publish(cast.viewer("aster"), making.account_pattern(name="The first"))
+    sign_in(page, live_server, build.a_user(cast.borealis))
+    page.focus("a:has-text('The first')")
+    build.publish(cast.viewer("aster"), making.account_pattern(name="The second"))
+    page.wait_for_selector("text=The second")
+    assert page.evaluate("document.activeElement.textContent") == "The first"
+    page.click("[data-pause]")
+    expect(page.locator("[data-pause]")).to_have_attribute("aria-pressed", "true")
+    with page.expect_response("**/recent*", timeout=10_000) as answered:
+        page.click("[data-pause]")
+    assert answered.value.status == 204, "nothing new, nothing swapped"
+    page.click("[data-pause]")
+    build.publish(cast.viewer("aster"), making.account_pattern(name="The third"))
+    page.wait_for_timeout(3_000)
+    assert page.locator("text=The third").count() == 0
+    page.click("[data-pause]")
+    page.wait_for_selector("text=The third")
+
+
+def test_who_is_signed_out_elsewhere_is_asked_to_sign_in(page, live_server, cast):
+    sign_in(page, live_server, build.a_user(cast.aster))
+    page.context.clear_cookies(name="exchange_session")
+    page.wait_for_url("**/account/login/?next=/")
+    assert page.locator("#news").count() == 0
+
+
+def test_it_works_without_javascript(chromium, live_server, cast):
+    build.publish(cast.viewer("aster"), making.account_pattern(name="Plain page"), making.payment_fingerprint())
+    user = build.a_user(cast.aster)
+    context = chromium.new_context(java_script_enabled=False)
+    plain = context.new_page()
+    plain.goto(f"{live_server.url}/indicators?q=plain")
+    plain.fill("#id_login", user.username)
+    plain.fill("#id_password", PASSWORD)
+    plain.click("button.primary")
+    assert plain.url.endswith("/indicators?q=plain"), "back to where one wanted to go"
+    assert plain.locator("tbody tr").count() == 1
+    plain.fill("#q", "")
+    plain.get_by_label("Payment fingerprints").check(force=True)
+    plain.click("text=Filter")
+    assert plain.locator("tbody tr").count() == 1
+    assert plain.locator("text=Plain page").count() == 0
+    plain.click("text=Sign out")
+    assert "/account/login/" in plain.url
+    context.close()
+
+
+# Text against what is painted behind it, as WCAG 2.2 (1.4.3) reckons; what is faded out or hidden is left out.
+CONTRAST = """
+() => {
+  const rgba = (text) => {
+    const canvas = document.createElement("canvas").getContext("2d");
+    canvas.fillStyle = text; canvas.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+    return [r, g, b, a / 255];
+  };
+  const over = (top, below) => [0, 1, 2].map((i) => top[i] * top[3] + below[i] * (1 - top[3]));
+  const luminance = (colour) => colour.map((c) => c / 255).map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (node) => {
+    const stack = [];
+    for (let one = node; one; one = one.parentElement) stack.push(rgba(getComputedStyle(one).backgroundColor));
+    return stack.reverse().reduce((below, top) => over(top, below), [255, 255, 255]);
+  };
+  const poor = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode.parentElement;
+    if (!walker.currentNode.textContent.trim() || !node.getClientRects().length || node.tagName === "TITLE") continue;
+    const style = getComputedStyle(node);
+    const ground = behind(node);
+    const ink = over(rgba(node.closest("svg") ? style.fill : style.color), ground);
+    const [low, high] = [luminance(ink), luminance(ground)].sort((a, b) => a - b);
+    const ratio = (high + 0.05) / (low + 0.05);
+    const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && style.fontWeight >= 700);
+    if (ratio < (large ? 3 : 4.5)) poor.push(`${walker.currentNode.textContent.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
+  }
+  return poor;
+}
+"""
+
+
+def test_all_text_has_the_contrast_that_it_needs(page, live_server, cast):
+    token = {"token": making.token(uuid.uuid4().hex * 2)}
+    theirs = making.account_pattern(carrier=token, name="Theirs", labels=["a-label"], tlp_word="red")
+    build.publish(cast.viewer("borealis"), theirs, partners=("aster",))
+    shown = making.account_pattern(carrier=token, name="Ours", description="Why", tlp_word="green")
+    build.publish(cast.viewer("aster"), shown, making.account_pattern(description="paid with 4111 1111 1111 1111"))
+    tokens.catch_up()
+    page.goto(f"{live_server.url}/account/login/")
+    assert page.evaluate(CONTRAST) == []
+    sign_in(page, live_server, build.a_user(cast.aster))
+    paths = ("", "indicators", "indicators?q=zzzz", "matches", f"indicators/{shown['id']}", "subscriptions", "account/")
+    for path in paths:
+        page.goto(f"{live_server.url}/{path}")
+        assert page.evaluate(CONTRAST) == [], path
+        assert no_sideways_scrolling(page), path
