@@ -17,6 +17,7 @@ from indicators.stix import normalising
 from indicators.stix.drafts import Refusal, TokenValue
 
 MAX_CHARS = 8_192
+MAX_CHARS_OF_OTHERS = 65_536  # whole rules in languages that are not parsed here, such as YARA
 MAX_TERMS = 60
 MAX_DEPTH = 12
 _MAX_REGEX_BYTES = 1 << 20
@@ -77,8 +78,9 @@ _WRITTEN: dict[str, Callable[[str], str]] = {
 
 def check(pattern: str, pattern_type: str) -> Refusal | None:
     """None if the pattern may enter. Only STIX patterns are parsed; other languages are text with a bound."""
-    if len(pattern) > MAX_CHARS:
-        return Refusal("pattern-too-long", "/pattern", f"A pattern has at most {MAX_CHARS} characters.")
+    at_most = MAX_CHARS if pattern_type == "stix" else MAX_CHARS_OF_OTHERS
+    if len(pattern) > at_most:
+        return Refusal("pattern-too-long", "/pattern", f"A pattern of this language has at most {at_most} characters.")
     if pattern_type != "stix":
         return None
     if _SIMPLE.fullmatch(pattern):

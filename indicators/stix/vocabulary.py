@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -153,14 +154,18 @@ def _unkeyed(field: str) -> Refusal:
 
 
 def _first_fault(extension: Any) -> Refusal:
-    error = next(iter(_validator(EXTENSION_ID).iter_errors(extension)))
+    errors = list(islice(_validator(EXTENSION_ID).iter_errors(extension), _LOOKED_AT))
+    error = next((error for error in errors if _FORBIDDEN in str(error.message)), errors[0])
     path = [str(part) for part in error.instance_path]
     keyword = str(error.schema_path[-1]) if error.schema_path else ""
     message = str(error.message).replace(_HIDDEN, "The value")
     if keyword == "additionalProperties":
         message = "The vocabulary has no such property here."
         path += _unknown(extension, path)
-    if keyword in ("properties", "False schema", "falseSchema") or "False schema" in message:
+    if missed := _MISSED.match(message):
+        path.append(missed[1])
+        message = "This kind and subkind require it."
+    if _FORBIDDEN in message:
         message = "This property does not belong to this kind and subkind."
     return Refusal("vocabulary", _pointer(path), message)
 
@@ -178,6 +183,11 @@ def _unknown(extension: Any, path: list[str]) -> list[str]:
 
 
 _WORD = re.compile(r"[a-z][a-z_]{0,39}")
+_LOOKED_AT = 50
+#: As the library says that a property has no place beside the others: told before what is wrong inside it.
+_FORBIDDEN = "False schema"
+#: As the library says it; the name is one of the schema's.
+_MISSED = re.compile(r'"([a-z_]+)" is a required property')
 
 
 def _beyond_schema(extension: Mapping[str, Any]) -> Refusal | None:

@@ -106,7 +106,7 @@ def test_a_stack_without_room_refuses_and_does_not_raise():
 
 def test_other_pattern_languages_are_text_with_a_bound():
     assert patterns.check("rule x { condition: ((((( }", "yara") is None
-    assert patterns.check("x" * (patterns.MAX_CHARS + 1), "yara").code == "pattern-too-long"
+    assert patterns.check("x" * (patterns.MAX_CHARS_OF_OTHERS + 1), "yara").code == "pattern-too-long"
 
 
 pieces = st.sampled_from([

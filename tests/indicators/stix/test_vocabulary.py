@@ -7,6 +7,7 @@ import secrets
 from urllib.parse import urlsplit
 
 import pytest
+import stix2
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +43,15 @@ def test_every_subkind_can_be_said_and_reads_back(make, subkind):
 
 
 @pytest.mark.parametrize(("make", "subkind"), EVERY, ids=[subkind for _, subkind in EVERY])
+def test_every_subkind_is_an_indicator_for_the_standards_own_library(make, subkind):
+    made = make(subkind)
+    extension = made["extensions"].pop(vocabulary.EXTENSION_ID)
+    read = stix2.parse(made, allow_custom=True)
+    assert read["type"] == "indicator"
+    assert stix2.parse(made | {"extensions": {vocabulary.EXTENSION_ID: extension}}, allow_custom=True)
+
+
+@pytest.mark.parametrize(("make", "subkind"), EVERY, ids=[subkind for _, subkind in EVERY])
 def test_every_subkind_belongs_to_one_kind_and_carries_one_thing(make, subkind):
     for other in SUBKINDS:
         if other is not make:
@@ -64,13 +74,13 @@ def test_every_subkind_belongs_to_one_kind_and_carries_one_thing(make, subkind):
 def test_what_is_required_is_missed(required):
     made = making.account_pattern()
     del made["extensions"][vocabulary.EXTENSION_ID][required]
-    assert fault(made) == ("vocabulary", "")
+    assert fault(made) == ("vocabulary", f"/{required}")
 
 
 def test_a_psp_fingerprint_names_its_scope():
     made = making.payment_fingerprint("psp_fp")
     del made["extensions"][vocabulary.EXTENSION_ID]["psp_scope"]
-    assert fault(made)[0] == "vocabulary"
+    assert fault(made) == ("vocabulary", "/psp_scope")
 
 
 @pytest.mark.parametrize(
@@ -177,7 +187,8 @@ def test_rules_speak_of_the_closed_list_of_features():
         ("minhash", {"minhash": [0] * 127}, "vocabulary", "/signature/minhash"),
         ("minhash", {"minhash": [2**64] * 128}, "vocabulary", "/signature/minhash/0"),
         ("minhash", {"minhash": ["canary"] * 128}, "vocabulary", "/signature/minhash/0"),
-        ("nova_rule", {"regex": "x"}, "vocabulary", "/signature"),
+        ("nova_rule", {"regex": "x"}, "vocabulary", "/signature/regex"),
+        ("nova_rule", {}, "vocabulary", "/signature/nova"),
     ],
 )
 def test_signatures_are_bounded(subkind, signature, code, field):
