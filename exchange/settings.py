@@ -185,6 +185,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "POSTPROCESSING_HOOKS": [],  # enums stay where they are used
 }
 
 # Celery. The broker carries hints only; without CELERY_BROKER_URL it is the same PostgreSQL (ADR 0002).

@@ -14,9 +14,9 @@ from exchange import bodies, clock
 from exchange.errors import Malformed, NotFound, Refused, UnsupportedMedia
 from exchange.parameters import Parameters
 from indicators import publishing
-from indicators.api.documents import BATCH
+from indicators.api.documents import BatchAnswer
 from indicators.models import Batch
-from indicators.stix import parsing
+from indicators.stix import making, parsing
 from partners.api.base import Face, answer, fragment, plain, viewer_of
 from partners.scopes import Scope
 from partners.sharing import Viewer, groups_named, partners_named
@@ -30,9 +30,22 @@ _PARAMETERS = [
     OpenApiParameter("groups", description="Slugs of groups of yours, separated by commas."),
     OpenApiParameter("partners", description="Slugs of single partners, separated by commas."),
     OpenApiParameter("everyone", bool, description="Share with every partner."),
-    OpenApiParameter("tlp", description="Least strict marking of all: clear, green, amber, amber+strict, red."),
-    OpenApiParameter("Idempotency-Key", location="header", description="1 to 128 visible ASCII characters."),
+    OpenApiParameter("tlp", enum=[tlp.word for tlp in Tlp], description="Least strict marking of all."),
+    OpenApiParameter(
+        "Idempotency-Key",
+        {"type": "string", "pattern": "^[!-~]{1,128}$"},
+        location="header",
+        description="Visible ASCII characters. The same key with the same request is given the first answer again.",
+    ),
 ]
+_DESCRIBED = ("application/json", "application/stix+json;version=2.1", "application/taxii+json;version=2.1")
+_BATCH = {
+    "type": "object",
+    "description": "A STIX bundle, a TAXII envelope, or a single object. Each object is judged by itself.",
+    "properties": {"objects": {"type": "array", "items": {}, "minItems": 1, "maxItems": parsing.LIMITS.objects}},
+    "required": ["objects"],
+    "examples": [{"objects": [making.account_pattern()]}],
+}
 
 
 class BatchesView(Face):
@@ -44,8 +57,8 @@ class BatchesView(Face):
     @extend_schema(
         operation_id="publish",
         parameters=_PARAMETERS,
-        request={"application/json": OpenApiTypes.OBJECT, "application/x-ndjson": OpenApiTypes.STR},
-        responses=BATCH,
+        request={**dict.fromkeys(_DESCRIBED, _BATCH), "application/x-ndjson": OpenApiTypes.STR},
+        responses=BatchAnswer,
     )
     def post(self, request: Request) -> HttpResponse:
         """Publish a STIX bundle, a TAXII envelope, a single object, or NDJSON; gzip is welcome."""
@@ -69,7 +82,7 @@ class BatchView(Face):
 
     scope = Scope.PUBLISH
 
-    @extend_schema(operation_id="batch", responses=BATCH)
+    @extend_schema(operation_id="batch", responses=BatchAnswer)
     def get(self, request: Request, batch_id: UUID) -> HttpResponse:
         """The answer that a batch was given."""
         batch = Batch.objects.of(viewer_of(request)).filter(pk=batch_id).first()

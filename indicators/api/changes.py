@@ -17,7 +17,7 @@ from exchange.errors import NotFound
 from exchange.parameters import Parameters
 from indicators import changes, subscribing, waking
 from indicators.api import rendering
-from indicators.api.documents import CHANGES
+from indicators.api.documents import ChangesPage
 from indicators.feeds import blocklists
 from indicators.feeds.filters import Filter
 from partners.api.base import Face, answer, plain, viewer_of
@@ -36,13 +36,17 @@ class ChangesView(Face):
         operation_id="changes",
         parameters=[
             OpenApiParameter("cursor", description="From the last answer; without it, from the beginning."),
-            OpenApiParameter("limit", int),
+            OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": _LIMIT, "default": 1_000}),
             OpenApiParameter("feed", OpenApiTypes.UUID, description="A feed of yours; without it, everything."),
             OpenApiParameter("kind"),
             OpenApiParameter("type"),
-            OpenApiParameter("wait", int, description="Seconds to wait for something new, at most 25."),
+            OpenApiParameter(
+                "wait",
+                {"type": "integer", "minimum": 0, "maximum": _MAX_WAIT_S, "default": 0},
+                description="Seconds to wait for something new.",
+            ),
         ],
-        responses=CHANGES,
+        responses=ChangesPage,
     )
     def get(self, request: Request) -> HttpResponse:
         """What is to be applied after `cursor`, in order. Apply, keep the new cursor, come back."""
@@ -70,9 +74,9 @@ class BlocklistView(Face):
             OpenApiParameter("format", enum=list(blocklists.MEDIA_TYPES)),
             OpenApiParameter("kind"),
             OpenApiParameter("type"),
-            OpenApiParameter("min_confidence", int),
+            OpenApiParameter("min_confidence", {"type": "integer", "minimum": 0, "maximum": 100}),
         ],
-        responses={(200, "text/plain"): OpenApiTypes.STR},
+        responses={(200, media.partition(";")[0]): OpenApiTypes.STR for media in blocklists.MEDIA_TYPES.values()},
     )
     def get(self, request: Request, feed: str) -> HttpResponse | FileResponse:
         """Every live value of a feed (or of `all`), sorted, each once. An ETag makes a repeated pull cheap."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 from rest_framework import serializers
 
 
+def _word() -> serializers.CharField:
+    return serializers.CharField(max_length=250)
+
+
 class PublisherDocument(serializers.Serializer[object]):
     """Who says it."""
 
@@ -25,12 +29,21 @@ class ResultDocument(serializers.Serializer[object]):
     message = serializers.CharField(required=False)
 
 
-class BATCH(serializers.Serializer[object]):
+class CountsDocument(serializers.Serializer[object]):
+    """How many objects were answered how."""
+
+    accepted = serializers.IntegerField()
+    unchanged = serializers.IntegerField()
+    quarantined = serializers.IntegerField()
+    refused = serializers.IntegerField()
+
+
+class BatchAnswer(serializers.Serializer[object]):
     """The answer to a batch."""
 
     id = serializers.UUIDField()
     received = serializers.DateTimeField()
-    counts = serializers.DictField(child=serializers.IntegerField())
+    counts = CountsDocument()
     results = ResultDocument(many=True)
 
 
@@ -41,17 +54,17 @@ class StatementDocument(serializers.Serializer[object]):
     publishers = PublisherDocument(many=True, required=False)
     tlp = serializers.ChoiceField(["clear", "green", "amber", "amber+strict", "red"])
     date_added = serializers.DateTimeField()
-    object = serializers.JSONField()
+    object = serializers.DictField()
 
 
-class OBJECTS(serializers.Serializer[object]):
+class ObjectsPage(serializers.Serializer[object]):
     """A page of objects, newest first."""
 
     objects = StatementDocument(many=True)
     next = serializers.CharField(allow_null=True)
 
 
-class STATEMENTS(serializers.Serializer[object]):
+class Statements(serializers.Serializer[object]):
     """What is said under one id."""
 
     statements = StatementDocument(many=True)
@@ -81,10 +94,10 @@ class ChangeDocument(serializers.Serializer[object]):
     confidence = serializers.IntegerField(allow_null=True)
     valid_until = serializers.DateTimeField(allow_null=True)
     entries = EntryDocument(many=True)
-    object = serializers.JSONField(required=False, help_text="Of an upsert: the exact bytes that were published.")
+    object = serializers.DictField(required=False, help_text="Of an upsert: the exact bytes that were published.")
 
 
-class CHANGES(serializers.Serializer[object]):
+class ChangesPage(serializers.Serializer[object]):
     """A stretch of the change log; hand the cursor back to go on."""
 
     changes = ChangeDocument(many=True)
@@ -96,55 +109,78 @@ class MatchEndDocument(serializers.Serializer[object]):
     """One end of a match."""
 
     id = serializers.CharField()
-    title = serializers.CharField()
+    title = serializers.CharField(allow_blank=True)
     publisher = PublisherDocument()
 
 
 class MatchDocument(serializers.Serializer[object]):
     """What two partners have in common."""
 
-    id = serializers.IntegerField()
-    basis = serializers.CharField()
+    id = serializers.UUIDField()
+    basis = serializers.ChoiceField(["token"])
     domain = serializers.CharField()
     found_at = serializers.DateTimeField()
     objects = MatchEndDocument(many=True)
 
 
-class MATCHES(serializers.Serializer[object]):
+class MatchesPage(serializers.Serializer[object]):
     """A page of matches, newest first."""
 
     matches = MatchDocument(many=True)
     next = serializers.CharField(allow_null=True)
 
 
-class FEED(serializers.Serializer[object]):
+class FilterDocument(serializers.Serializer[object]):
+    """What a reader wants of what it may see; what is left out filters nothing."""
+
+    kinds = serializers.ListField(child=_word(), max_length=50, required=False)
+    subkinds = serializers.ListField(child=_word(), max_length=50, required=False)
+    types = serializers.ListField(child=_word(), max_length=50, required=False)
+    publishers = serializers.ListField(child=serializers.UUIDField(), max_length=50, required=False)
+    min_confidence = serializers.IntegerField(min_value=0, max_value=100, required=False)
+    with_entries = serializers.BooleanField(required=False, help_text="Only objects with a value to match on.")
+
+
+class FeedDocument(serializers.Serializer[object]):
     """A saved filter."""
 
     id = serializers.UUIDField(read_only=True)
     name = serializers.CharField(max_length=120)
-    filter = serializers.DictField(required=False)
+    filter = FilterDocument(required=False)
 
 
-class FEEDS(serializers.Serializer[object]):
+class FeedList(serializers.Serializer[object]):
     """The caller's feeds."""
 
-    feeds = FEED(many=True)
+    feeds = FeedDocument(many=True)
 
 
-class SUBSCRIPTION(serializers.Serializer[object]):
+class SubscriptionDocument(serializers.Serializer[object]):
     """An address that is told of a feed's changes."""
 
     id = serializers.UUIDField(read_only=True)
     url = serializers.URLField(max_length=1000)
     feed = serializers.UUIDField(allow_null=True, required=False)
     state = serializers.ChoiceField(["active", "paused", "dead"], read_only=True)
-    secret = serializers.CharField(read_only=True, required=False, help_text="Only in the answer to its creation.")
+    created_at = serializers.DateTimeField(read_only=True)
 
 
-class SUBSCRIPTIONS(serializers.Serializer[object]):
+class SubscribedDocument(SubscriptionDocument):
+    """The answer to a subscription's creation: the only one that holds its secret."""
+
+    secret = serializers.CharField(read_only=True, help_text="Signs every message (Standard Webhooks).")
+
+
+class StateDocument(serializers.Serializer[object]):
+    """What can be changed of a subscription."""
+
+    state = serializers.ChoiceField(["active", "paused"])
+
+
+class SubscriptionList(serializers.Serializer[object]):
     """The caller's subscriptions."""
 
-    subscriptions = SUBSCRIPTION(many=True)
+    subscriptions = SubscriptionDocument(many=True)
 
 
 class DeliveryDocument(serializers.Serializer[object]):
@@ -158,16 +194,16 @@ class DeliveryDocument(serializers.Serializer[object]):
     due_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField(allow_null=True)
     status_code = serializers.IntegerField(allow_null=True)
-    outcome = serializers.CharField()
+    outcome = serializers.CharField(allow_blank=True)
 
 
-class DELIVERIES(serializers.Serializer[object]):
+class DeliveryList(serializers.Serializer[object]):
     """The newest deliveries of a subscription."""
 
     deliveries = DeliveryDocument(many=True)
 
 
-class OUTCOME(serializers.Serializer[object]):
+class TestOutcome(serializers.Serializer[object]):
     """How a test message went."""
 
     delivered = serializers.BooleanField()
@@ -175,13 +211,18 @@ class OUTCOME(serializers.Serializer[object]):
     status_code = serializers.IntegerField(allow_null=True)
 
 
-class PROBLEM(serializers.Serializer[object]):
-    """RFC 9457 problem document."""
+class QuarantinedDocument(serializers.Serializer[object]):
+    """One object of the caller's own that tripped a scan."""
 
-    type = serializers.CharField()
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField()
+    id = serializers.CharField()
     code = serializers.CharField()
-    request_id = serializers.CharField()
-    errors = serializers.ListField(child=serializers.DictField(), required=False)  # type: ignore[assignment]
+    field = serializers.CharField(allow_blank=True, help_text="JSON pointer inside the object.")
+    message = serializers.CharField()
+    at = serializers.DateTimeField()
+    object = serializers.DictField(help_text="The exact bytes that were pushed.")
+
+
+class QuarantineList(serializers.Serializer[object]):
+    """What waits to be mended, newest first."""
+
+    quarantined = QuarantinedDocument(many=True)

@@ -13,7 +13,7 @@ from exchange.errors import Refused
 from exchange.parameters import Parameters
 from indicators import reading
 from indicators.api import rendering
-from indicators.api.documents import MATCHES, OBJECTS, STATEMENTS
+from indicators.api.documents import MatchesPage, ObjectsPage, QuarantineList, Statements
 from indicators.feeds import filters
 from partners.api.base import Face, answer, fragment, plain, viewer_of
 from partners.directory import ids_of
@@ -26,16 +26,19 @@ _VARY = {"Vary": "Accept"}
 _LIMIT = 1_000
 _FILTERS = ("kind", "subkind", "type", "publisher", "min_confidence", "q", "mine")
 _PAGE = ("cursor", "limit")
+_PAGING = [
+    OpenApiParameter("cursor", description="`next` of the last page; without it, the first page."),
+    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": _LIMIT, "default": 100}),
+]
 _PARAMETERS = [
-    OpenApiParameter("kind"),
-    OpenApiParameter("subkind"),
-    OpenApiParameter("type"),
+    OpenApiParameter("kind", description="Kinds of indicators, separated by commas."),
+    OpenApiParameter("subkind", description="Their subkinds, separated by commas."),
+    OpenApiParameter("type", description="STIX types, separated by commas."),
     OpenApiParameter("publisher", description="Slugs of publishers."),
-    OpenApiParameter("min_confidence", int),
+    OpenApiParameter("min_confidence", {"type": "integer", "minimum": 0, "maximum": 100}),
     OpenApiParameter("q", description="Words of a title, or a whole id or value."),
     OpenApiParameter("mine", bool, description="Only what your own partner published."),
-    OpenApiParameter("cursor"),
-    OpenApiParameter("limit", int),
+    *_PAGING,
 ]
 
 
@@ -65,7 +68,7 @@ class ObjectsView(Face):
 
     known = (*_FILTERS, *_PAGE)
 
-    @extend_schema(operation_id="objects", parameters=_PARAMETERS, responses=OBJECTS)
+    @extend_schema(operation_id="objects", parameters=_PARAMETERS, responses=ObjectsPage)
     def get(self, request: Request) -> HttpResponse:
         """A page of the newest versions that the caller may see."""
         viewer = viewer_of(request)
@@ -84,7 +87,9 @@ class ObjectView(Face):
     known = ("versions",)
 
     @extend_schema(
-        operation_id="object", parameters=[OpenApiParameter("versions", enum=["last", "all"])], responses=STATEMENTS
+        operation_id="object",
+        parameters=[OpenApiParameter("versions", enum=["last", "all"])],
+        responses={(200, _JSON): Statements, (200, _STIX[0]): OpenApiTypes.OBJECT},
     )
     def get(self, request: Request, stix_id: str) -> HttpResponse:
         """What each publisher says under this id; equal bytes are merged into one statement.
@@ -109,8 +114,8 @@ class MatchesView(Face):
 
     @extend_schema(
         operation_id="matches",
-        parameters=[OpenApiParameter("cursor"), OpenApiParameter("limit", int)],
-        responses=MATCHES,
+        parameters=_PAGING,
+        responses=MatchesPage,
     )
     def get(self, request: Request) -> HttpResponse:
         """Matches of which the caller may see both ends, newest first."""
@@ -129,7 +134,7 @@ class QuarantineView(Face):
 
     scope = Scope.PUBLISH
 
-    @extend_schema(operation_id="quarantine", responses=OpenApiTypes.OBJECT)
+    @extend_schema(operation_id="quarantine", responses=QuarantineList)
     def get(self, request: Request) -> HttpResponse:
         """What waits to be mended and pushed again; nobody else sees it."""
         waiting = reading.quarantined(viewer_of(request))

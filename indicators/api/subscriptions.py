@@ -12,7 +12,16 @@ from rest_framework.request import Request
 from exchange import clock
 from exchange.errors import Refused
 from indicators import notifying, subscribing
-from indicators.api.documents import DELIVERIES, FEED, FEEDS, OUTCOME, SUBSCRIPTION, SUBSCRIPTIONS
+from indicators.api.documents import (
+    DeliveryList,
+    FeedDocument,
+    FeedList,
+    StateDocument,
+    SubscribedDocument,
+    SubscriptionDocument,
+    SubscriptionList,
+    TestOutcome,
+)
 from indicators.models import Delivery, Feed, Subscription
 from partners.api.base import Face, answer, form, viewer_of
 from partners.scopes import Scope
@@ -25,13 +34,13 @@ class FeedsView(Face):
 
     write_scope = Scope.SUBSCRIBE
 
-    @extend_schema(operation_id="feeds", responses=FEEDS)
+    @extend_schema(operation_id="feeds", responses=FeedList)
     def get(self, request: Request) -> HttpResponse:
         """The caller's feeds."""
         feeds = Feed.objects.of(viewer_of(request)).order_by("name")
         return answer({"feeds": [_feed(feed) for feed in feeds]})
 
-    @extend_schema(operation_id="save_feed", request=FEED, responses={201: FEED})
+    @extend_schema(operation_id="save_feed", request=FeedDocument, responses={201: FeedDocument})
     def post(self, request: Request) -> HttpResponse:
         """Save a filter under a name."""
         sent = form(request, known={"name": str, "filter": dict})
@@ -45,7 +54,7 @@ class FeedView(Face):
 
     write_scope = Scope.SUBSCRIBE
 
-    @extend_schema(operation_id="feed", responses=FEED)
+    @extend_schema(operation_id="feed", responses=FeedDocument)
     def get(self, request: Request, feed_id: UUID) -> HttpResponse:
         """A feed of the caller's."""
         return answer(_feed(subscribing.own_feed(viewer_of(request), feed_id)))
@@ -62,13 +71,13 @@ class SubscriptionsView(Face):
 
     scope = Scope.SUBSCRIBE
 
-    @extend_schema(operation_id="subscriptions", responses=SUBSCRIPTIONS)
+    @extend_schema(operation_id="subscriptions", responses=SubscriptionList)
     def get(self, request: Request) -> HttpResponse:
         """The caller's subscriptions; secrets are not shown again."""
         found = Subscription.objects.of(viewer_of(request)).order_by("created_at", "pk")
         return answer({"subscriptions": [_subscription(each) for each in found]})
 
-    @extend_schema(operation_id="subscribe", request=SUBSCRIPTION, responses={201: SUBSCRIPTION})
+    @extend_schema(operation_id="subscribe", request=SubscriptionDocument, responses={201: SubscribedDocument})
     def post(self, request: Request) -> HttpResponse:
         """Subscribe an address, from now on. The answer holds the signing secret, this once."""
         sent = form(request, known={"url": str, "feed": str})
@@ -81,12 +90,14 @@ class SubscriptionView(Face):
 
     scope = Scope.SUBSCRIBE
 
-    @extend_schema(operation_id="subscription", responses=SUBSCRIPTION)
+    @extend_schema(operation_id="subscription", responses=SubscriptionDocument)
     def get(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """A subscription of the caller's."""
         return answer(_subscription(subscribing.own_subscription(viewer_of(request), subscription_id)))
 
-    @extend_schema(operation_id="change_subscription", request=SUBSCRIPTION, responses=SUBSCRIPTION)
+    @extend_schema(
+        operation_id="change_subscription", request={"application/json": StateDocument}, responses=SubscriptionDocument
+    )
     def patch(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """Pause it, or make it active again: it goes on where it stopped."""
         state = form(request, known={"state": str}).get("state")
@@ -107,7 +118,7 @@ class DeliveriesView(Face):
 
     scope = Scope.SUBSCRIBE
 
-    @extend_schema(operation_id="deliveries", responses=DELIVERIES)
+    @extend_schema(operation_id="deliveries", responses=DeliveryList)
     def get(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """The newest deliveries of a subscription of the caller's."""
         viewer = viewer_of(request)
@@ -121,7 +132,7 @@ class TestView(Face):
 
     scope = Scope.SUBSCRIBE
 
-    @extend_schema(operation_id="test_subscription", request=None, responses=OUTCOME)
+    @extend_schema(operation_id="test_subscription", request=None, responses=TestOutcome)
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """Send one signed ping now and say how it went."""
         outcome = notifying.send_test(viewer_of(request), subscription_id)

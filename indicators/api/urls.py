@@ -1,9 +1,8 @@
 """Routes of the REST face: what."""
 
 from django.urls import path
-from drf_spectacular.views import SpectacularJSONAPIView
 
-from indicators.api import batches, changes, objects, subscriptions
+from indicators.api import batches, changes, description, objects, subscriptions
 
 urlpatterns = [
     path("batches", batches.BatchesView.as_view(), name="batches"),
@@ -17,7 +16,7 @@ urlpatterns = [
     path("objects", objects.ObjectsView.as_view(), name="objects"),
     path("objects/<str:stix_id>", objects.ObjectView.as_view(), name="object"),
     path("quarantine", objects.QuarantineView.as_view(), name="quarantine"),
-    path("schema", SpectacularJSONAPIView.as_view(), name="schema"),
+    path("schema", description.DescriptionView.as_view(), name="schema"),
     path("subscriptions", subscriptions.SubscriptionsView.as_view(), name="subscriptions"),
     path("subscriptions/<uuid:subscription_id>", subscriptions.SubscriptionView.as_view(), name="subscription"),
     path("subscriptions/<uuid:subscription_id>/deliveries", subscriptions.DeliveriesView.as_view(), name="deliveries"),

@@ -3,18 +3,19 @@
 from typing import Any
 
 from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiTypes, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
 from partners import directory
 from partners.api.base import Face, answer, viewer_of
+from partners.api.documents import GroupList, Me, PartnerList
 from partners.sharing import Viewer
 
 
 class MeView(Face):
     """Who am I, and what may I do."""
 
-    @extend_schema(operation_id="me", responses=OpenApiTypes.OBJECT)
+    @extend_schema(operation_id="me", responses=Me)
     def get(self, request: Request) -> HttpResponse:
         """The caller's partner, groups, scopes and clearance."""
         viewer = viewer_of(request)
@@ -24,7 +25,7 @@ class MeView(Face):
 class PartnersView(Face):
     """The directory, which every partner may read."""
 
-    @extend_schema(operation_id="partners", responses=OpenApiTypes.OBJECT)
+    @extend_schema(operation_id="partners", responses=PartnerList)
     def get(self, request: Request) -> HttpResponse:
         """The active partners."""
         return answer({"partners": [_partner(partner) for partner in directory.partners()]})
@@ -33,7 +34,7 @@ class PartnersView(Face):
 class GroupsView(Face):
     """The caller's own groups."""
 
-    @extend_schema(operation_id="groups", responses=OpenApiTypes.OBJECT)
+    @extend_schema(operation_id="groups", responses=GroupList)
     def get(self, request: Request) -> HttpResponse:
         """Groups that the caller is in, with their legal basis and members."""
         return answer({"groups": [_group(group) for group in directory.groups(viewer_of(request))]})

@@ -1,0 +1,120 @@
+"""The API does what its OpenAPI description says: every operation is tried with made-up requests, in process."""
+
+from __future__ import annotations
+
+import json
+from uuid import UUID
+
+import pytest
+import schemathesis
+from django.core.signals import request_finished, request_started
+from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections
+from django.test import Client
+from django.urls import get_resolver
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode, checks
+from schemathesis.config import SchemathesisConfig
+
+from indicators.api import description
+from indicators.matching import tokens
+from indicators.stix import making
+from partners.scopes import Scope
+from tests import build
+from tests.indicators.api.caller import API, Caller, read
+
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
+
+DOCUMENT = json.loads(description.text())
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT, config=SchemathesisConfig.from_dict({}))
+SCHEMA.app = get_wsgi_application()
+OPERATIONS = [(path, method) for path, methods in DOCUMENT["paths"].items() for method in methods]
+CONFORM = (
+    checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+)
+
+
+def test_the_description_is_public_and_openapi_3_1():
+    answer = Client().get(f"{API}schema")
+    assert answer.headers["Content-Type"] == "application/vnd.oai.openapi+json"
+    assert answer.headers["Cache-Control"].startswith("public")
+    assert read(answer)["openapi"].startswith("3.1")
+
+
+def test_every_route_of_the_api_is_described():
+    def walk(patterns, prefix=""):
+        for pattern in patterns:
+            path = prefix + str(pattern.pattern)
+            yield from walk(pattern.url_patterns, path) if hasattr(pattern, "url_patterns") else [(path, pattern.name)]
+
+    routes = {name for path, name in walk(get_resolver().url_patterns) if path.startswith("api/v1/")}
+    assert len(DOCUMENT["paths"]) == len(routes - {"schema"})
+    ids = [DOCUMENT["paths"][path][method]["operationId"] for path, method in OPERATIONS]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_every_operation_is_summed_up_and_names_its_problems(path, method):
+    operation = DOCUMENT["paths"][path][method]
+    assert operation["summary"].endswith(".")
+    assert operation["security"] == [{"bearer": []}, {"basic": []}]
+    assert {"401", "403", "422"} <= set(operation["responses"])
+    assert all(answer["description"] for answer in operation["responses"].values())
+
+
+def test_the_example_of_a_batch_is_accepted(db):
+    caller = Caller(build.a_key(build.a_partner("Aster")))
+    body = DOCUMENT["paths"][f"{API}batches"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert read(caller.send("POST", "batches", body["examples"][0]))["counts"]["accepted"] == 1
+
+
+@pytest.fixture
+def furnished(db, monkeypatch):
+    """A partner that has one of everything, so that answers have something in them, and what its paths are."""
+    from indicators import notifying
+
+    monkeypatch.setattr(notifying.deliver, "delay", lambda delivery_id: None)
+    cast = build.the_cast()
+    caller, other = Caller(build.a_key(cast.aster, *Scope)), Caller(cast.keys["borealis"])
+    shared = {"token": making.token("ab" * 32)}
+    mine = making.account_pattern(carrier=shared)
+    batch = read(caller.push(mine, build.an_indicator() | {"description": "4111 1111 1111 1111"}))
+    other.push(making.account_pattern(carrier=shared), making.prompt_signature())
+    tokens.find(after=0)
+    feed = read(caller.send("POST", "feeds", {"name": "f", "filter": {"kinds": ["account-pattern"]}}), 201)
+    subscription = read(caller.send("POST", "subscriptions", {"url": "http://127.0.0.1:9/"}), 201)
+    other.push(build.an_indicator())
+    delivery = notifying.dispatch(UUID(subscription["id"]))
+    own = {
+        "batch_id": batch["id"],
+        "feed": "all",
+        "feed_id": feed["id"],
+        "stix_id": mine["id"],
+        "subscription_id": subscription["id"],
+        "delivery_id": str(delivery),
+    }
+    for signal in (request_started, request_finished):  # as Django's own test client does
+        signal.disconnect(close_old_connections)
+    yield caller, own
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+@given(data=st.data())
+@settings(max_examples=15, suppress_health_check=list(HealthCheck), database=None)
+def test_an_operation_answers_as_described_whatever_it_is_asked(furnished, path, method, data):
+    operation = SCHEMA[path][method.upper()]
+    mode = data.draw(st.sampled_from(GenerationMode), label="mode")
+    case = data.draw(operation.as_strategy(generation_mode=mode), label="case")
+    if case.query and "wait" in case.query:
+        case.query = {name: value for name, value in case.query.items() if name != "wait"}  # nobody waits here
+    caller, own = furnished
+    if case.path_parameters and data.draw(st.booleans(), label="of its own"):
+        case.path_parameters = {name: own[name] for name in case.path_parameters}
+    case.call_and_validate(headers={"Authorization": f"Bearer {caller.key}"}, checks=list(CONFORM))
