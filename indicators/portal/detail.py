@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from exchange import clock
 from exchange.errors import NotFound
+from exchange.parameters import Parameters
 from indicators import reading
 from indicators.portal import showing
 from indicators.stix import objects, vocabulary
@@ -21,6 +22,8 @@ from partners.tlp import Tlp
 
 _MAX_REFS = 200
 _MATCHES = 50
+#: The pattern type of indicators that only our extension can say (`stix.making`).
+_NO_PATTERN = "x-exchange"
 
 
 @require_safe
@@ -52,10 +55,14 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
 @require_safe
 @page
 def raw(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse:
-    """The exact bytes of the first statement that the viewer may see, as a file."""
+    """The exact bytes of the first statement that the viewer may see, or of one publisher's, as a file."""
+    publisher = Parameters(request, known=("publisher",)).text("publisher")
     if not objects.ID.fullmatch(stix_id):
         raise NotFound
-    said = reading.statements(viewer, stix_id)[0]
+    found = reading.statements(viewer, stix_id)
+    said = next((one for one in found if publisher in ("", one.publisher_slug)), None)
+    if said is None:
+        raise NotFound
     return HttpResponse(
         said.body.encode(),
         content_type="application/stix+json;version=2.1",
@@ -68,6 +75,8 @@ def _statement(viewer: Viewer, said: reading.Statement, same: list[reading.State
     data: dict[str, Any] = orjson.loads(said.body)
     extension = vocabulary.extension_of(data)
     refs = list(_references(data))[:_MAX_REFS]
+    code = showing.code(dict(extension)) if extension else []
+    pattern = data.get("pattern")
     own = next((one for one in same if one.publisher_id == viewer.partner_id), None)
     return {
         "said": said,
@@ -76,9 +85,9 @@ def _statement(viewer: Viewer, said: reading.Statement, same: list[reading.State
         "tlp": Tlp(said.tlp).word,
         "state": showing.state(said, clock.now()),
         "facts": showing.facts(dict(extension)) if extension else [],
-        "code": showing.code(dict(extension)) if extension else [],
+        "code": code,
         "description": data.get("description") if isinstance(data.get("description"), str) else "",
-        "pattern": data.get("pattern") if isinstance(data.get("pattern"), str) else "",
+        "pattern": pattern if isinstance(pattern, str) and not code and data.get("pattern_type") != _NO_PATTERN else "",
         "token": extension.get("token") if extension else None,
         "labels": _strings(data.get("labels"))[:20],
         "ref_pairs": refs,

@@ -78,6 +78,14 @@ SUBKINDS = {
     "prompt-signature": ("skeleton", "minhash", "regex", "nova_rule", "feature_rule"),
 }
 _KIND_NAMES = {kind: name.removesuffix("s") for kind, name in KINDS.items()}
+_BUCKET = re.compile(r"10\^(\d)")
+_WORDS = {
+    "api": "API",
+    "cot": "chain of thought",
+    "edu": "education program",
+    "cgnat": "carrier-grade NAT",
+    "vpn": "VPN",
+}
 _QUOTED = re.compile(r"= ?'((?:[^'\\]|\\.)*)'")
 
 
@@ -219,4 +227,8 @@ def _plain(value: Any) -> str:
         return ", ".join(_plain(item) for item in value)
     if isinstance(value, dict):
         return ", ".join(f"{name} {_plain(item)}" for name, item in value.items())
+    if isinstance(value, str) and (order := _BUCKET.fullmatch(value)):
+        return f"in the order of {10 ** int(order[1]):,}"
+    if isinstance(value, str) and value in _WORDS:
+        return _WORDS[value]
     return str(value).replace("_", " ") if isinstance(value, str) and re.fullmatch(r"[a-z_]+", value) else str(value)

@@ -210,6 +210,9 @@ def test_publishers_that_differ_are_shown_apart_and_those_that_agree_together(ca
     apart = text(client.get(f"/indicators/{disputed['id']}"))
     assert apart.count("Exactly as published") == 2
     assert "2 publishers say different things" in apart
+    for path in re.findall(rf'href="(/indicators/{disputed["id"]}/raw[^"]*)"', apart):
+        assert client.get(path).content.decode() in apart, "each has its own file"
+    assert client.get(f"/indicators/{disputed['id']}/raw?publisher=cygnus").status_code == 404
 
 
 def test_every_kind_of_indicator_has_its_facts_in_words(cast):
