@@ -20,6 +20,7 @@ MAX_CHARS = 8_192
 MAX_CHARS_OF_OTHERS = 65_536  # whole rules in languages that are not parsed here, such as YARA
 MAX_TERMS = 60
 MAX_DEPTH = 12
+MAX_PIECES = 1_000  # words and signs; the grammar's parser takes about 20 microseconds for each
 _MAX_REGEX_BYTES = 1 << 20
 _MAX_VALUE_CHARS = 2_048
 
@@ -31,9 +32,10 @@ _KEYWORDS = (
 _NAME = rf"(?!(?:{_KEYWORDS})(?![a-zA-Z0-9_]))[a-zA-Z_][a-zA-Z0-9_]*+"
 _STEP = rf"(?:{_NAME}|{_STRING})"
 _PATH = rf"(?!(?:{_KEYWORDS}):)[a-zA-Z_][a-zA-Z0-9_-]*+:{_STEP}(?:\.{_STEP}|\[(?:0|[1-9][0-9]{{0,8}}|\*)\])*+"
-_EQUALS = rf"{_PATH}[ \t\r\n]*+=[ \t\r\n]*+{_STRING}"
+_LIST = rf"\([ \t\r\n]*+{_STRING}(?:[ \t\r\n]*+,[ \t\r\n]*+{_STRING})*+[ \t\r\n]*+\)"
+_ANY_OF = rf"[ \t\r\n]*+(?:=[ \t\r\n]*+{_STRING}|(?<=[ \t\r\n])IN[ \t\r\n]*+{_LIST})"
 _ORDERED = rf"(?:!=|<=?|>=?|=)[ \t\r\n]*+(?:{_STRING}|0|-?[1-9][0-9]{{0,17}}+)"
-_COMPARES = rf"{_PATH}[ \t\r\n]*+(?:{_ORDERED}|(?<=[ \t\r\n])(?:LIKE|MATCHES)[ \t\r\n]++{_STRING})"
+_COMPARES = rf"{_PATH}(?:{_ANY_OF}|[ \t\r\n]*+{_ORDERED}|[ \t\r\n]++(?<=[ \t\r\n])(?:LIKE|MATCHES)[ \t\r\n]++{_STRING})"
 
 
 def _observations(comparison: str, joined: str) -> str:
@@ -45,10 +47,12 @@ def _observations(comparison: str, joined: str) -> str:
 #: A part of the grammar without parentheses and qualifiers, which is most of what is written; and of that the part
 #: that says "one of these values".
 _SIMPLE = re.compile(_observations(_COMPARES, "AND|OR"))
-_ONE_OF = re.compile(_observations(_EQUALS, "OR"))
-_COMPARISON = re.compile(rf"({_PATH})\s*+=\s*+({_STRING})")
+_ONE_OF = re.compile(_observations(_PATH + _ANY_OF, "OR"))
+_COMPARISON = re.compile(rf"({_PATH})({_ANY_OF})")
+_VALUE = re.compile(_STRING)
 _ESCAPED = re.compile(r"\\(['\\])")
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
+_PIECE = re.compile(r"[A-Za-z0-9_-]+|[^\sA-Za-z0-9_-]")
 _JOIN = re.compile(r"\b(?:AND|OR|FOLLOWEDBY)\b")
 
 #: Object paths whose values blocklists and matching use; e-mail addresses travel in classical feeds only.
@@ -86,7 +90,7 @@ def check(pattern: str, pattern_type: str) -> Refusal | None:
     if _SIMPLE.fullmatch(pattern):
         return None
     bare = _LITERAL.sub("''", pattern)
-    if len(_JOIN.findall(bare)) >= MAX_TERMS or _depth(bare) > MAX_DEPTH:
+    if len(_JOIN.findall(bare)) >= MAX_TERMS or _depth(bare) > MAX_DEPTH or len(_PIECE.findall(bare)) > MAX_PIECES:
         return _too_complex()
     try:
         Pattern(pattern)
@@ -102,11 +106,14 @@ def clear_values(pattern: str) -> tuple[TokenValue, ...]:
     if not _ONE_OF.fullmatch(pattern):
         return ()
     found: dict[TokenValue, None] = {}
-    for path, literal in _COMPARISON.findall(pattern):
+    for path, literals in _COMPARISON.findall(pattern):
         domain = path.lower().replace("'", "").replace("sha-256", "sha256").replace("sha-1", "sha1")
-        value = _ESCAPED.sub(r"\1", literal[1:-1]).strip()
-        if domain in _CLEAR_PATHS and 0 < len(value) <= _MAX_VALUE_CHARS:
-            found[TokenValue(domain, "clear", "", _normalised(domain, value))] = None
+        if domain not in _CLEAR_PATHS:
+            continue
+        for literal in _VALUE.findall(literals):
+            value = _ESCAPED.sub(r"\1", literal[1:-1]).strip()
+            if 0 < len(value) <= _MAX_VALUE_CHARS:
+                found[TokenValue(domain, "clear", "", _normalised(domain, value))] = None
     return tuple(found)
 
 
@@ -145,5 +152,6 @@ def _too_complex() -> Refusal:
     return Refusal(
         "pattern-too-complex",
         "/pattern",
-        f"A pattern has at most {MAX_TERMS} comparisons and {MAX_DEPTH} levels of parentheses.",
+        f"A pattern has at most {MAX_TERMS} comparisons, {MAX_DEPTH} levels of parentheses and {MAX_PIECES} words"
+        " and signs, or is plain comparisons joined by AND and OR.",
     )
