@@ -11,6 +11,8 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 
 log = get_logger()
 
+#: RFC 9110 §8.6: these say nothing of a length that they do not have.
+_WITHOUT_LENGTH = frozenset({204, 304})
 _SANE = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 
@@ -30,6 +32,8 @@ class RequestMiddleware:
         response = self._get_response(request)
         response["X-Request-ID"] = request_id
         response.setdefault("Cache-Control", "no-store")
+        if not response.streaming and response.status_code not in _WITHOUT_LENGTH:
+            response.setdefault("Content-Length", str(len(response.content)))
         log.info(
             "request",
             method=request.method,

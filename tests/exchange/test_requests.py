@@ -34,3 +34,9 @@ def test_every_answer_has_an_id_and_the_browsers_rules(client, path):
 def test_what_a_partner_reads_is_not_kept_by_caches(client):
     for path in ("/api/v1/me", "/readyz"):
         assert "no-store" in client.get(path)["Cache-Control"]
+
+
+def test_an_answer_says_how_long_it_is(client):
+    answer = client.get("/livez")
+    assert answer["Content-Length"] == str(len(answer.content))
+    assert client.head("/livez")["Content-Length"] == answer["Content-Length"]
