@@ -23,28 +23,19 @@ from django.db import transaction
 from exchange import clock
 from exchange.errors import Conflict
 from indicators import changes, matching, notifying, storing
+from indicators.addressing import Reach, Room
 from indicators.door import gates
 from indicators.models import Batch, Change, Quarantined
 from indicators.stix.drafts import Draft, Quarantine, Refusal, Unreadable
+from indicators.versions import Entering, Line
 from partners import audit
-from partners.models import Group, Partner
+from partners.models import Partner
 from partners.scopes import Scope
-from partners.sharing import AudienceSpec, Viewer, default_reach, intern_audience, may_share
+from partners.sharing import AudienceSpec, Viewer, intern_audience
 from partners.tlp import Tlp
 
 Status = Literal["accepted", "unchanged", "quarantined", "refused"]
 STATUSES: tuple[Status, ...] = ("accepted", "unchanged", "quarantined", "refused")
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """The audience that a batch names for all its objects; `named` is false where it leaves that to the default."""
-
-    named: bool = False
-    tlp: Tlp | None = None
-    everyone: bool = False
-    groups: tuple[UUID, ...] = ()
-    partners: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +87,7 @@ def publish(elements: Sequence[Draft | Unreadable], *, by: Viewer, reach: Reach,
     where its idempotency key was used for other content. All else is said per object.
     """
     by.require(Scope.PUBLISH)
-    room = _Room(by, reach)
+    room = Room(by, reach)
     received_at = clock.now()
     admitted, results = _examine(elements, by=by, room=room, received_at=received_at)
     with transaction.atomic():
@@ -113,69 +104,8 @@ def publish(elements: Sequence[Draft | Unreadable], *, by: Viewer, reach: Reach,
     return answer
 
 
-class _Room:
-    """The audiences and policies of one batch, found once per marking."""
-
-    def __init__(self, by: Viewer, reach: Reach) -> None:
-        self._by = by
-        self._reach = reach
-        self._policies = dict(Group.objects.filter(pk__in=by.group_ids).values_list("pk", "policy"))
-        self._specs: dict[Tlp, AudienceSpec] = {}
-        self._ids: dict[Tlp, int] = {}
-        if reach.named:  # a batch that may not go where it says is refused before any object is looked at
-            may_share(
-                by,
-                tlp=reach.tlp if reach.tlp is not None else Tlp.AMBER_STRICT,
-                everyone=reach.everyone,
-                groups=reach.groups,
-                partners=reach.partners,
-            )
-
-    def marking(self, draft: Draft) -> Tlp:
-        """The object's own marking, or the publisher's default; the batch's marking may only narrow it."""
-        own = Tlp.from_word(draft.tlp) if draft.tlp else None
-        if own is None:
-            return self._reach.tlp if self._reach.tlp is not None else self._by.default_tlp
-        return own if self._reach.tlp is None else max(own, self._reach.tlp)
-
-    def inherits(self, draft: Draft, *, held_tlp: int) -> bool:
-        """Whether a revision names neither another audience nor another marking than the version that is held."""
-        if self._reach.named or self._reach.tlp is not None:
-            return False
-        return draft.tlp is None or Tlp.from_word(draft.tlp) == held_tlp
-
-    def spec(self, tlp: Tlp) -> AudienceSpec:
-        if tlp not in self._specs:
-            self._specs[tlp] = self._decide(tlp)
-        return self._specs[tlp]
-
-    def audience_id(self, tlp: Tlp) -> int:
-        if tlp not in self._ids:
-            self._ids[tlp] = intern_audience(self._by, self.spec(tlp))
-        return self._ids[tlp]
-
-    def policy(self, tlp: Tlp) -> str:
-        """The strictest policy among the groups of the audience."""
-        groups = self.spec(tlp).groups
-        closed = Group.Policy.CLOSED_FACTS
-        return closed if any(self._policies.get(group) == closed for group in groups) else Group.Policy.OPEN_CTI
-
-    def _decide(self, tlp: Tlp) -> AudienceSpec:
-        reach = self._reach
-        if not reach.named:
-            return default_reach(self._by, tlp)
-        red = tlp is Tlp.RED  # an object that is RED in a batch for a group goes to the named partners only
-        return may_share(
-            self._by,
-            tlp=tlp,
-            everyone=reach.everyone and not red,
-            groups=() if red else reach.groups,
-            partners=reach.partners,
-        )
-
-
 def _examine(
-    elements: Sequence[Draft | Unreadable], *, by: Viewer, room: _Room, received_at: datetime
+    elements: Sequence[Draft | Unreadable], *, by: Viewer, room: Room, received_at: datetime
 ) -> tuple[list[Draft], list[Result]]:
     """Through the gates: the drafts that may enter, and an answer for each element that may not."""
     identities = frozenset(Partner.objects.values_list("identity_id", flat=True))
@@ -203,16 +133,16 @@ def _examine(
     return admitted, results
 
 
-def _compare_with_held(drafts: Sequence[Draft], *, room: _Room, by: Viewer) -> tuple[list[_Entering], list[Result]]:
+def _compare_with_held(drafts: Sequence[Draft], *, room: Room, by: Viewer) -> tuple[list[Entering], list[Result]]:
     """Which drafts are new versions, given what the publisher holds and what came earlier in the batch."""
     held = storing.holdings(by.partner_id, {draft.stix_id for draft in drafts})
-    seen: dict[str, _Line] = {}
-    entering: list[_Entering] = []
+    seen: dict[str, Line] = {}
+    entering: list[Entering] = []
     results: list[Result] = []
     for draft in drafts:
         line = seen.get(draft.stix_id)
         if line is None:
-            line = seen[draft.stix_id] = _Line(held.get(draft.stix_id, {}))
+            line = seen[draft.stix_id] = Line(held.get(draft.stix_id, {}))
         sha256 = hashlib.sha256(draft.raw).digest()
         verdict = line.judge(draft, sha256)
         if verdict == "unchanged":
@@ -220,14 +150,14 @@ def _compare_with_held(drafts: Sequence[Draft], *, room: _Room, by: Viewer) -> t
         elif isinstance(verdict, Refusal):
             results.append(Result(draft.index, draft.stix_id, draft.version, "refused", verdict))
         else:
-            new = _Entering(draft, sha256, _audience(draft, room=room, line=line), line, first=line.newest is None)
+            new = Entering(draft, sha256, _audience(draft, room=room, line=line), line, first=line.newest is None)
             line.add(new)
             entering.append(new)
             results.append(Result(draft.index, draft.stix_id, draft.version, "accepted"))
     return entering, results
 
 
-def _audience(draft: Draft, *, room: _Room, line: _Line) -> int:
+def _audience(draft: Draft, *, room: Room, line: Line) -> int:
     """Who may see the draft: as its batch says; a revision that says nothing new keeps the audience it had."""
     held = line.stored_latest
     if held is not None and room.inherits(draft, held_tlp=held.tlp):
@@ -235,85 +165,24 @@ def _audience(draft: Draft, *, room: _Room, line: _Line) -> int:
     return room.audience_id(room.marking(draft))
 
 
-class _Line:
-    """The versions of one id in the publisher's holding: what is stored, and what this batch adds."""
-
-    def __init__(self, held: storing.Holding) -> None:
-        self._digests = {modified: version.sha256 for modified, version in held.items()}
-        self.stored_latest = next((version for version in held.values() if version.latest), None)
-        self._revoked = self.stored_latest is not None and self.stored_latest.revoked
-        self.newest: datetime | Literal["unversioned"] | None = None
-        for modified, version in held.items():
-            if version.latest:
-                self.newest = modified or "unversioned"
-        self.entering_latest: _Entering | None = None
-
-    def judge(self, draft: Draft, sha256: bytes) -> Refusal | Literal["unchanged"] | None:
-        """None if the draft is a new version; else why it is not."""
-        field = "/modified" if "modified" in draft.data else "/id"
-        if draft.modified in self._digests:
-            if self._digests[draft.modified] == sha256:
-                return "unchanged"
-            return Refusal(
-                "version-conflict", field, "You gave other content under this id and version before; raise `modified`."
-            )
-        if (draft.modified is None or self.newest == "unversioned") and self._digests:
-            return Refusal("version-conflict", field, "This id is held both with and without a version.")
-        newer = draft.modified is None or not isinstance(self.newest, datetime) or draft.modified > self.newest
-        if self._revoked and newer:
-            return Refusal("revoked-is-final", "/id", "You have revoked this object; a revoked object stays revoked.")
-        return None
-
-    def add(self, new: _Entering) -> None:
-        draft = new.draft
-        self._digests[draft.modified] = new.sha256
-        if not isinstance(self.newest, datetime) or (draft.modified is not None and draft.modified > self.newest):
-            self.newest = draft.modified or "unversioned"
-            self.entering_latest = new
-            self._revoked = draft.revoked
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Entering:
-    """A draft that becomes a row."""
-
-    draft: Draft
-    sha256: bytes
-    audience_id: int
-    line: _Line
-    first: bool
-
-    @property
-    def latest(self) -> bool:
-        return self.line.entering_latest is self
-
-    @property
-    def moves_from(self) -> int | None:
-        """The audience that the holding leaves with this version, if it leaves one."""
-        held = self.line.stored_latest
-        return None if held is None or held.audience_id == self.audience_id else held.audience_id
-
-    def seen_by(self, alone: int) -> int:
-        """Its audience; a version that is already history keeps it only while the newest version has the same."""
-        newest = self.line.entering_latest or self.line.stored_latest
-        same = newest is not None and newest.audience_id == self.audience_id
-        return self.audience_id if self.latest or same else alone
-
-
-def _store(entering: Sequence[_Entering], *, by: Viewer) -> None:
+def _store(entering: Sequence[Entering], *, by: Viewer) -> None:
     """Objects and tokens, then, last and under the order lock, their places in the log."""
     moved = [new for new in entering if new.latest and new.moves_from is not None]
     alone = intern_audience(by, AudienceSpec(Tlp.RED)) if any(not new.latest for new in entering) or moved else 0
+    seen_by = [new.seen_by(alone) for new in entering]
     keys = storing.store(
         by.partner_id,
-        [storing.NewObject(new.draft, new.seen_by(alone), new.sha256, new.latest) for new in entering],
+        [
+            storing.NewObject(new.draft, audience_id, new.sha256, new.latest)
+            for new, audience_id in zip(entering, seen_by, strict=True)
+        ],
         superseded=[new.line.stored_latest.object_id for new in entering if new.latest and new.line.stored_latest],
     )
     storing.hide_history(by.partner_id, [new.draft.stix_id for new in moved], audience_id=alone, keep=keys)
-    changes.append([*_lost_sight(moved, by=by), *_entered(keys, entering, by=by)])
+    changes.append([*_lost_sight(moved, by=by), *_entered(keys, entering, seen_by, by=by)])
 
 
-def _lost_sight(moved: Sequence[_Entering], *, by: Viewer) -> list[changes.NewChange]:
+def _lost_sight(moved: Sequence[Entering], *, by: Viewer) -> list[changes.NewChange]:
     """A remove for the audience that each re-addressed holding had; whoever sees the new version is told of it next."""
     return [
         changes.NewChange(
@@ -328,20 +197,22 @@ def _lost_sight(moved: Sequence[_Entering], *, by: Viewer) -> list[changes.NewCh
     ]
 
 
-def _entered(keys: Sequence[int], entering: Sequence[_Entering], *, by: Viewer) -> list[changes.NewChange]:
+def _entered(
+    keys: Sequence[int], entering: Sequence[Entering], seen_by: Sequence[int], *, by: Viewer
+) -> list[changes.NewChange]:
     return [
         changes.NewChange(
             object_id=key,
             publisher_id=by.partner_id,
-            audience_id=new.audience_id,
+            audience_id=audience_id,
             op=Change.Op.REMOVE if new.draft.revoked and new.latest else Change.Op.UPSERT,
             reason=_reason(new),
         )
-        for key, new in zip(keys, entering, strict=True)
+        for key, new, audience_id in zip(keys, entering, seen_by, strict=True)
     ]
 
 
-def _reason(new: _Entering) -> Change.Reason:
+def _reason(new: Entering) -> Change.Reason:
     if new.draft.revoked and new.latest:  # an old revocation that arrives late withdraws nothing
         return Change.Reason.REVOKED
     return Change.Reason.PUBLISHED if new.first else Change.Reason.REVISED

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from indicators import publishing
+from indicators import addressing, publishing
 from indicators.stix import making, parsing
 from partners import auth, keys
 from partners.models import Group, Partner
@@ -67,7 +67,7 @@ def publish(
     """Publish through the one way in; bytes go as they are."""
     raw = [obj if isinstance(obj, bytes) else json.dumps(obj).encode() for obj in objects]
     body = b'{"objects":[' + b",".join(raw) + b"]}"
-    reach = publishing.Reach(
+    reach = addressing.Reach(
         named=bool(groups or partners or everyone),
         tlp=tlp,
         everyone=everyone,

@@ -15,7 +15,7 @@ def as_json(base_url: str, *, data_dir: Path, cast: dict[str, Any]) -> str:
         {
             "base_url": base_url,
             "taxii_discovery_url": f"{base_url}/taxii2/",
-            "taxii_url": f"{base_url}/taxii2/root/",
+            "taxii_url": f"{base_url}/taxii2/exchange/",
             "data_dir": str(data_dir),
             "partners": [_shown(partner) for partner in cast["partners"]],
             "operator": _shown(cast["operator"]),

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from exchange import bodies, clock
 from exchange.errors import Malformed, NotFound, Refused, UnsupportedMedia
 from exchange.parameters import Parameters
-from indicators import publishing
+from indicators import addressing, publishing
 from indicators.api.documents import BatchAnswer
 from indicators.models import Batch
 from indicators.stix import making, parsing
@@ -101,7 +101,7 @@ def _answer(done: publishing.Answer) -> HttpResponse:
     return answer(document, headers={"Idempotency-Replayed": "true"} if done.replayed else None)
 
 
-def _reach(viewer: Viewer, asked: Parameters) -> publishing.Reach:
+def _reach(viewer: Viewer, asked: Parameters) -> addressing.Reach:
     """The audience that the query names. Raises Refused naming the parameter."""
     groups, partners, everyone = asked.words("groups"), asked.words("partners"), asked.flag("everyone")
     if everyone and (groups or partners):
@@ -110,7 +110,7 @@ def _reach(viewer: Viewer, asked: Parameters) -> publishing.Reach:
         tlp = Tlp.from_word(asked.text("tlp")) if asked.text("tlp") else None
     except ValueError:
         raise Refused("clear, green, amber, amber+strict or red.", code="unknown-marking", at="/tlp") from None
-    return publishing.Reach(
+    return addressing.Reach(
         named=bool(groups or partners or everyone),
         tlp=tlp,
         everyone=everyone,

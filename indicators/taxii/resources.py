@@ -13,7 +13,7 @@ from indicators.taxii import media
 from indicators.taxii.collections import Collection
 from indicators.taxii.pages import TaxiiPage, version_of
 
-API_ROOT_PATH = "/taxii2/root/"
+API_ROOT_PATH = "/taxii2/exchange/"
 
 
 def discovery(api_root: str) -> bytes:

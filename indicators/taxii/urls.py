@@ -4,13 +4,13 @@ from django.urls import path
 
 from indicators.taxii import views
 
-_COLLECTION = "root/collections/<str:collection_id>/"
+_COLLECTION = "exchange/collections/<str:collection_id>/"
 
 urlpatterns = [
     path("", views.discovery, name="taxii-discovery"),
-    path("root/", views.api_root, name="taxii-api-root"),
-    path("root/status/<str:status_id>/", views.status, name="taxii-status"),
-    path("root/collections/", views.collections_of_viewer, name="taxii-collections"),
+    path("exchange/", views.api_root, name="taxii-api-root"),
+    path("exchange/status/<str:status_id>/", views.status, name="taxii-status"),
+    path("exchange/collections/", views.collections_of_viewer, name="taxii-collections"),
     path(_COLLECTION, views.collection, name="taxii-collection"),
     path(f"{_COLLECTION}manifest/", views.manifest, name="taxii-manifest"),
     path(f"{_COLLECTION}objects/", views.objects, name="taxii-objects"),

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db
 EVERYBODY = ("anonymous", "aster", "borealis", "cygnus", "dorado", "operator")
 PARTNERS = EVERYBODY[1:]
 ABSENT = str(uuid.uuid4())
-EVERYTHING = "taxii2/root/collections/{everything}/"
+EVERYTHING = "taxii2/exchange/collections/{everything}/"
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Row:
 
 
 API = "/api/v1/"
-TAXII = "/taxii2/root/"
+TAXII = "/taxii2/exchange/"
 
 MATRIX: dict[str, Row] = {
     "livez": Row("/livez", "all"),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from partners.scopes import Scope
 
 TAXII = "application/taxii+json;version=2.1"
-ROOT = "/taxii2/root/"
+ROOT = "/taxii2/exchange/"
 EVERYTHING = f"{ROOT}collections/everything/"
 
 _serial = itertools.count()

@@ -183,7 +183,7 @@ def test_4_1_1_discovery_has_a_title_and_a_default_that_is_among_the_api_roots(a
 
 def test_4_1_1_an_api_root_is_an_absolute_https_url_without_a_query(aster: Caller) -> None:
     answer = Client(headers=aster.headers).get("/taxii2/", secure=True)
-    assert read(answer)["default"] == "https://testserver/taxii2/root/"
+    assert read(answer)["default"] == "https://testserver/taxii2/exchange/"
 
 
 def test_8_2_1_discovery_is_at_the_root_of_the_server(aster: Caller) -> None:
