@@ -17,8 +17,8 @@ from django.views.decorators.csrf import csrf_exempt
 from exchange import bodies
 from exchange.errors import Forbidden, MethodNotAllowed, NotFound, Refused, TooLarge
 from indicators import publishing, reading
+from indicators.addressing import Reach
 from indicators.models import Batch
-from indicators.publishing import Reach
 from indicators.stix import parsing
 from indicators.stix.drafts import Draft, Unreadable
 from indicators.taxii import collections, filters, media, pages, resources
