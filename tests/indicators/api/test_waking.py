@@ -1,0 +1,193 @@
+"""Waiting for the next change: woken by a commit, holding no connection, bounded, and back after a lost listener."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+
+import psycopg
+import pytest
+from django.db import connection, connections
+
+from indicators import waking
+from tests import build
+from tests.indicators.api.caller import Caller, read
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+
+@pytest.fixture
+def pair(transactional_db):
+    """Two who share a group."""
+    aster, borealis = build.a_partner("Aster"), build.a_partner("Borealis")
+    build.a_ring(aster, borealis)
+    return Caller(build.a_key(aster)), Caller(build.a_key(borealis))
+
+
+@pytest.fixture(autouse=True)
+def listener(monkeypatch, transactional_db):
+    """A listener of the test's own, ended with it, so that none outlives its database."""
+    fresh = Mortal()
+    monkeypatch.setattr(waking, "LISTENER", fresh)
+    monkeypatch.setattr(waking, "_RECONNECT_S", 0.1)
+    yield fresh
+
+    def end() -> str:
+        raise SystemExit  # ends the thread that asks
+
+    monkeypatch.setattr(waking, "conninfo", end)
+    until(lambda: not [hang_up(pid) for pid in listeners()] and not any(map(is_listening, threading.enumerate())))
+
+
+class Mortal(waking.Listener):
+    """A listener whose thread ends quietly when it is told to."""
+
+    def _listen(self) -> None:
+        with contextlib.suppress(SystemExit):
+            super()._listen()
+
+
+def is_listening(thread: threading.Thread) -> bool:
+    return thread.name == "exchange-waking"
+
+
+def hang_up(pid: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+
+def listeners() -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query = 'LISTEN exchange_changes'"
+        )
+        return [pid for (pid,) in cursor.fetchall()]
+
+
+def until(true, within_s: float = 5.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.02)
+
+
+class Asking(threading.Thread):
+    """A request in a thread of its own."""
+
+    def __init__(self, caller: Caller, path: str) -> None:
+        super().__init__(daemon=True)
+        self._caller, self._path = caller, path
+        self.start()
+
+    def run(self) -> None:
+        started = time.monotonic()
+        try:
+            self.answer = read(self._caller.get(self._path))
+        finally:
+            self.took_s = time.monotonic() - started
+            connections.close_all()
+
+    def result(self) -> dict:
+        self.join(timeout=20)
+        return self.answer
+
+
+def test_who_waits_is_told_as_soon_as_something_is_committed(pair, listener):
+    aster, borealis = pair
+    cursor = read(borealis.get("changes"))["cursor"]
+    asking = Asking(borealis, f"changes?cursor={cursor}&wait=20")
+    until(lambda: listener._waiting == 1)
+    one = build.an_indicator()
+    aster.push(one)
+    assert [change["id"] for change in asking.result()["changes"]] == [one["id"]]
+    assert asking.took_s < 10
+
+
+def test_what_is_there_already_is_not_waited_for(pair):
+    aster, borealis = pair
+    aster.push(build.an_indicator())
+    asking = Asking(borealis, "changes?wait=20")
+    assert len(asking.result()["changes"]) == 1
+    assert asking.took_s < 5
+
+
+def test_who_waits_in_vain_is_answered_in_time_with_a_cursor_to_go_on(pair):
+    _, borealis = pair
+    asking = Asking(borealis, "changes?wait=1")
+    answer = asking.result()
+    assert (answer["changes"], answer["more"]) == ([], False)
+    assert 0.9 <= asking.took_s < 5
+    assert read(borealis.get(f"changes?cursor={answer['cursor']}"))["changes"] == []
+
+
+def test_a_change_that_is_not_for_the_waiting_one_ends_no_wait(pair, listener):
+    aster, borealis = pair
+    asking = Asking(borealis, "changes?wait=2")
+    until(lambda: listener._waiting == 1)
+    aster.push(build.an_indicator(), query="?tlp=red")
+    assert asking.result()["changes"] == []
+    assert asking.took_s >= 1.9
+
+
+def test_waiting_holds_no_connection_of_the_pool(pair, listener):
+    _, borealis = pair
+    asking = [Asking(borealis, "changes?wait=2") for _ in range(6)]
+    until(lambda: listener._waiting == 6 and len(listeners()) == 1)
+    assert connection.pool.get_stats().get("requests_waiting", 0) == 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
+        )
+        assert cursor.fetchone() == (0,)
+    time.sleep(0.3)
+    assert len(listeners()) == 1, "one listener, however many wait"
+    for one in asking:
+        one.result()
+
+
+def test_beyond_the_bound_one_is_answered_at_once(pair, monkeypatch):
+    _, borealis = pair
+    monkeypatch.setattr(waking, "MAX_WAITERS", 0)
+    asking = Asking(borealis, "changes?wait=20")
+    assert asking.result()["changes"] == []
+    assert asking.took_s < 5
+
+
+def test_a_listener_that_lost_its_connection_listens_again(pair, listener):
+    aster, borealis = pair
+    asking = Asking(borealis, "changes?wait=20")
+    until(lambda: len(listeners()) == 1)
+    (lost,) = listeners()
+    hang_up(lost)
+    until(lambda: listeners() not in ([], [lost]))
+    one = build.an_indicator()
+    aster.push(one)
+    assert [change["id"] for change in asking.result()["changes"]] == [one["id"]]
+
+
+def test_what_came_while_nobody_listened_is_not_slept_over(pair, listener):
+    aster, borealis = pair
+    asking = Asking(borealis, "changes?wait=20")
+    until(lambda: len(listeners()) == 1)
+    (lost,) = listeners()
+    hang_up(lost)
+    aster.push(build.an_indicator())
+    assert len(asking.result()["changes"]) == 1
+    assert asking.took_s < 10
+
+
+def test_a_forked_process_listens_for_itself(pair, listener, monkeypatch):
+    """A fork copies no threads: the number of the process says whether the thread is ours."""
+    heard = listener.heard
+    assert listener.wait(heard=heard, timeout_s=5), "the listener says so once it listens"
+    first = listeners()
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    listener.wait(heard=listener.heard, timeout_s=0.5)
+    until(lambda: len(listeners()) == len(first) + 1)
+
+
+def test_the_address_of_the_database_is_one_that_psycopg_reads(transactional_db):
+    with psycopg.connect(waking.conninfo()) as opened:
+        assert opened.execute("SELECT current_database()").fetchone() == (connection.settings_dict["NAME"],)
