@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
+from django.db.models import Count, Max
+from django.utils.crypto import salted_hmac
 
 from exchange import clock
 from indicators.models import Delivery, Match, Quarantined
@@ -62,6 +64,29 @@ def arrivals(viewer: Viewer, *, hours: int = HOURS) -> dict[datetime, dict[str, 
         for hour, kind, count in cursor.fetchall():
             counted.setdefault(hour, {})[kind if kind in KINDS else "other"] = count
     return counted
+
+
+def place(viewer: Viewer) -> str:
+    """A word that changes whenever what the start page shows may have changed. Four queries, each a look at an index.
+
+    It is asked every few seconds for each open page, and keyed, since places in the log are not for readers.
+    """
+    audiences = audience_ids(viewer)
+    with connection.cursor() as cursor:
+        cursor.execute(_NEWEST_SEQ, [audiences])
+        (seq,) = cursor.fetchone()
+    match = Match.objects.visible_to(viewer).order_by("-pk").values_list("pk", flat=True).first()
+    waiting = Quarantined.objects.of(viewer).aggregate(count=Count("pk"), last=Max("pk"))
+    failing = Delivery.objects.of(viewer).filter(state=Delivery.State.DEAD).count()
+    told = repr((audiences, seq, match, waiting, failing, f"{clock.now():%d%H}"))
+    return salted_hmac("indicators.overview.place", told, algorithm="sha256").hexdigest()[:16]
+
+
+_NEWEST_SEQ = """
+SELECT max(newest.seq) FROM unnest(%s::bigint[]) seen(audience_id), LATERAL (
+    SELECT c.seq FROM indicators_change c WHERE c.audience_id = seen.audience_id ORDER BY c.seq DESC LIMIT 1
+) newest
+"""
 
 
 def figures(viewer: Viewer) -> Figures:
