@@ -12,7 +12,7 @@ returns, wherever in the log it lies and however many partners there are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -108,23 +108,30 @@ def head() -> int:
         return int(cursor.fetchone()[0])
 
 
-def since(viewer: Viewer, wanted: Filter, *, after: int, limit: int, fresh_until: int = 0) -> Span:
+def since(
+    viewer: Viewer, wanted: Filter, *, after: int, limit: int, fresh_until: int = 0, max_bytes: int | None = None
+) -> Span:
     """The changes that `viewer` should apply, in order, at most `limit`, after place `after`.
 
     An upsert is told if it is what the holding says now: the newest version, not revoked, within its validity,
     and visible. A remove is told as it stands, except those up to `fresh_until`, the end of the log when a
-    reader that holds nothing began: what they remove was never told to it. Three queries at most.
+    reader that holds nothing began: what they remove was never told to it. `max_bytes` bounds the sum of the
+    bodies: the span ends with the object that reaches it. Three queries at most.
     """
     end, audiences = sight(viewer)
     if not audiences:
         return Span([], reached=max(after, end), more=False)
     conditions, parameters = wanted.sql("o")
     parameters |= {"after": after, "end": end, "audiences": audiences, "fresh": fresh_until, "limit": limit + 1}
+    query = _SINCE.format(branches=branches(audiences), conditions=conditions)
+    if max_bytes is not None:
+        query = _WITHIN_BYTES.format(query=query)
+        parameters["max_bytes"] = max_bytes
     with connection.cursor() as cursor:
-        cursor.execute(_SINCE.format(branches=branches(audiences), conditions=conditions), parameters)
+        cursor.execute(query, parameters)
         rows = cursor.fetchall()
-    more = len(rows) > limit
-    told = [_told(row) for row in rows[:limit]]
+    more = len(rows) > limit or (max_bytes is not None and bool(rows) and rows[-1][-1])
+    told = [_told(row[:_TOLD_COLUMNS]) for row in rows[:limit]]
     return Span(told, reached=told[-1].seq if more else max(after, end), more=more)
 
 
@@ -176,8 +183,8 @@ ON CONFLICT DO NOTHING
 
 _SINCE = """
 SELECT c.seq, c.date_added, c.op, c.reason, o.stix_id, o.stix_type, o.kind, o.publisher_id, p.name, o.tlp,
-       o.confidence, o.valid_until, CASE WHEN c.op = 'upsert' THEN o.body END,
-       CASE WHEN c.op = 'upsert' THEN o.entries END
+       o.confidence, o.valid_until, CASE WHEN c.op = 'upsert' THEN o.body END AS body,
+       CASE WHEN c.op = 'upsert' THEN o.entries END AS entries
 FROM ({branches}) c
 CROSS JOIN LATERAL (
     SELECT o.stix_id, o.stix_type, o.kind, o.publisher_id, a.tlp, o.confidence, o.valid_until, o.body,
@@ -196,6 +203,18 @@ CROSS JOIN LATERAL (
 JOIN partners_partner p ON p.id = o.publisher_id
 ORDER BY c.seq LIMIT %(limit)s
 """
+
+# The inner query is bounded by rows; of these only as many bodies are read as fit (their lengths cost nothing).
+_WITHIN_BYTES = """
+SELECT * FROM (
+    SELECT span.*,
+           coalesce(sum(octet_length(body)) OVER (ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)
+               AS before,
+           lead(seq) OVER (ORDER BY seq) IS NOT NULL AS followed
+    FROM ({query}) span) span
+WHERE before < %(max_bytes)s ORDER BY seq
+"""
+_TOLD_COLUMNS = len(fields(Told))
 
 
 def _told(row: tuple[Any, ...]) -> Told:

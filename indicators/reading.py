@@ -107,10 +107,12 @@ def page(
     )
 
 
-def newest(viewer: Viewer, wanted: Selection, *, before: int | None = None, limit: int) -> Page:
-    """Newest first, from before place `before`: at most `limit` statements. Two queries."""
+def newest(
+    viewer: Viewer, wanted: Selection, *, before: int | None = None, limit: int, max_bytes: int | None = None
+) -> Page:
+    """Newest first, from before place `before`: a page of at most `limit`, within `max_bytes` too. Two queries."""
     bound = "seq < %(after)s" if before is not None else "TRUE"
-    return _page(viewer, wanted, limit=limit, after=before or 0, bound=bound, order="DESC")
+    return _page(viewer, wanted, limit=limit, after=before or 0, bound=bound, order="DESC", max_bytes=max_bytes)
 
 
 def statements(viewer: Viewer, stix_id: str, *, versions: Versions = "last") -> list[Statement]:

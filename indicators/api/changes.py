@@ -129,7 +129,9 @@ def _wait(viewer: Viewer, wanted: Filter, *, after: int, limit: int, fresh: int,
     deadline = time.monotonic() + wait_s
     while True:
         heard = waking.LISTENER.heard
-        span = changes.since(viewer, wanted, after=after, limit=limit, fresh_until=fresh)
+        span = changes.since(
+            viewer, wanted, after=after, limit=limit, fresh_until=fresh, max_bytes=rendering.MAX_PAGE_BYTES
+        )
         left = deadline - time.monotonic()
         if span.changes or left <= 0:
             return span

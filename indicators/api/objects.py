@@ -76,7 +76,8 @@ class ObjectsView(Face):
         wanted = selection(asked)
         scope = scope_of("objects", wanted)
         before = _before(asked, viewer=viewer, scope=scope)
-        page = reading.newest(viewer, wanted, before=before, limit=asked.number("limit", 100, least=1, most=_LIMIT))
+        limit = asked.number("limit", 100, least=1, most=_LIMIT)
+        page = reading.newest(viewer, wanted, before=before, limit=limit, max_bytes=rendering.MAX_PAGE_BYTES)
         following = paging.seal([page.reached], viewer=viewer.partner_id, scope=scope) if page.more else None
         return answer({"objects": [rendering.statement(said) for said in page.statements], "next": following})
 

@@ -56,6 +56,9 @@ def change(told: Told) -> dict[str, Any]:
     return document
 
 
+#: Bytes of the objects of one page: it ends with the object that reaches this, whatever number was asked for.
+MAX_PAGE_BYTES = 8 * 1024 * 1024
+
 #: Namespace of the ids of matches.
 _MATCHES = uuid.UUID("5f0c5d1a-6a0e-4b0f-9a53-0f5a3c1f7e21")
 

@@ -12,6 +12,7 @@ import time_machine
 
 from exchange import clock
 from indicators import retiring
+from indicators.api import rendering
 from indicators.stix import making
 from tests import build
 from tests.indicators.api.caller import Caller, code, read
@@ -102,6 +103,24 @@ def test_pages_of_the_feed_join_up(aster, borealis):
         if not page["more"]:
             break
     assert found == ids
+
+
+@pytest.mark.parametrize("path", ["changes", "objects"])
+def test_a_page_ends_with_the_object_that_fills_it_and_none_is_lost(aster, borealis, monkeypatch, path):
+    monkeypatch.setattr(rendering, "MAX_PAGE_BYTES", 6_000)
+    sizes = (10, 3_000, 10, 20_000, 3_000, 3_000, 10)
+    objects = [build.an_indicator() | {"x_filler": "x" * size} for size in sizes]
+    for one in objects:
+        aster.push(one)
+    pages, cursor = [], ""
+    while cursor is not None:
+        page = read(borealis.get(f"{path}?limit=5{cursor and f'&cursor={cursor}'}"))
+        pages.append([said["object"]["id"] for said in page[path]])
+        cursor = page["next"] if path == "objects" else page["cursor"] if page["more"] else None
+    told = [stix_id for page in pages for stix_id in page]
+    assert told == [one["id"] for one in (objects if path == "changes" else reversed(objects))]
+    assert all(pages)
+    assert len(pages) > 2
 
 
 def test_a_narrowed_object_is_a_remove_for_those_who_lost_sight(aster, borealis):
