@@ -108,6 +108,7 @@ def test_what_is_published_appears_on_the_start_page_by_itself(page, live_server
     build.publish(cast.viewer("aster"), making.prompt_signature(name="Just arrived"))
     build.publish(cast.viewer("cygnus"), making.prompt_signature(name="Of others"))
     page.wait_for_selector("text=Just arrived")
+    expect(page.get_by_role("status")).to_have_text("1 new indicator")
     assert page.locator("text=Of others").count() == 0
 
 

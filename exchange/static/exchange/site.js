@@ -52,6 +52,9 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 document.addEventListener("htmx:afterSwap", () => {
   for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
+  const arrived = document.querySelectorAll("[data-live] .new").length;
+  const told = document.getElementById("told");
+  if (told && arrived) told.textContent = `${arrived} new indicator${arrived === 1 ? "" : "s"}`;
 });
 
 // Addresses hold only what was asked.
