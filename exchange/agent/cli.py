@@ -33,6 +33,7 @@ app = typer.Typer(
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _WAIT_S = 25
+_LEAST_WAIT_S = 1.0
 _LONGEST_PAUSE_S = 60.0
 
 
@@ -122,8 +123,12 @@ def _follow(client: Client, job: sync.Job, *, after: Callable[[sync.Pass], None]
     pause_s = 1.0
     wait_s = 0
     while True:
+        asked_at = time.monotonic()
         try:
-            after(sync.run_once(client, job, wait_s=wait_s))
+            done = sync.run_once(client, job, wait_s=wait_s)
+            after(done)
+            if wait_s and not done.changes:  # an exchange with no room to wait in answers at once
+                time.sleep(max(0.0, _LEAST_WAIT_S - (time.monotonic() - asked_at)))
             ends_in = sync.seconds_to_next_end(job)
             wait_s = _WAIT_S if ends_in is None else max(1, min(_WAIT_S, int(ends_in)))
             pause_s = 1.0
