@@ -18,7 +18,7 @@ from structlog import get_logger
 log = get_logger()
 
 #: More waiters than this per process answer at once instead: waiting holds a thread.
-MAX_WAITERS = 24
+MAX_WAITERS = 12
 _RECONNECT_S = 2.0
 
 
