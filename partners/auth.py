@@ -48,6 +48,8 @@ def viewer_of_key(presented: str) -> Viewer:
     if key.last_used_at is None or key.last_used_at < stale:
         ApiKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=stale), pk=key.pk).update(last_used_at=moment)
     scopes = frozenset(Scope(scope) for scope in key.scopes)
+    if Scope.ADMIN in scopes:
+        scopes |= {Scope.AUDIT}
     return _viewer(key.partner, group_ids=key.group_ids, scopes=scopes, actor=f"key:{key.public_id}")
 
 
@@ -68,6 +70,12 @@ def viewer_of_partner(partner_id: Any) -> Viewer | None:
     )
     if partner is None:
         return None
+    return _viewer(partner, group_ids=partner.group_ids, scopes=frozenset({Scope.READ}), actor="system")
+
+
+def viewer_whatever_state(partner_id: Any) -> Viewer:
+    """What a partner would see were it active, to compare what it saw with what it sees. Raises DoesNotExist."""
+    partner = Partner.objects.annotate(group_ids=_open_groups("pk")).get(pk=partner_id)
     return _viewer(partner, group_ids=partner.group_ids, scopes=frozenset({Scope.READ}), actor="system")
 
 

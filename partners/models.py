@@ -14,7 +14,7 @@ from django.db import models
 from django.db.models import Q
 
 from exchange import clock
-from partners.scopes import Role, Scope
+from partners.scopes import KEY_SCOPES, Role
 from partners.tlp import Tlp
 
 
@@ -98,7 +98,7 @@ class ApiKey(models.Model):
     name = models.CharField(max_length=80)
     public_id = models.CharField(max_length=16, unique=True)
     digest = models.BinaryField(max_length=32, help_text="SHA-256 of the whole key, which holds 160 random bits.")
-    scopes = ArrayField(models.CharField(max_length=12, choices=[(s.value, s.value) for s in Scope]))
+    scopes = ArrayField(models.CharField(max_length=12, choices=[(s.value, s.value) for s in sorted(KEY_SCOPES)]))
     created_at = models.DateTimeField(default=clock.now)
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)

@@ -6,9 +6,14 @@ from django.db import models
 
 
 class Scope(StrEnum):
-    """One right of a caller. Keys carry a set of them; a person has those of the role."""
+    """One right of a caller. Keys carry a set of them; a person has those of the role.
+
+    `admin` manages people, keys, groups and settings of its own partner; `audit` reads its log and prepares and
+    releases reports. Keys are given the others only (`KEY_SCOPES`), and one with `admin` may read the log, too.
+    """
 
     ADMIN = "admin"
+    AUDIT = "audit"
     PUBLISH = "publish"
     REACT = "react"
     READ = "read"
@@ -27,9 +32,12 @@ class Role(models.TextChoices):
 ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
     Role.ADMIN: frozenset(Scope),
     Role.ANALYST: frozenset({Scope.READ, Scope.REACT}),
-    Role.COUNSEL: frozenset({Scope.READ}),
+    Role.COUNSEL: frozenset({Scope.READ, Scope.AUDIT}),
     Role.PUBLISHER: frozenset({Scope.READ, Scope.REACT, Scope.PUBLISH, Scope.SUBSCRIBE}),
 }
 
+#: What a key may be given.
+KEY_SCOPES: frozenset[Scope] = frozenset(Scope) - {Scope.AUDIT}
+
 #: A recipient (a government, a researcher) reads and is told; it neither publishes nor judges.
-RECIPIENT_SCOPES: frozenset[Scope] = frozenset({Scope.READ, Scope.SUBSCRIBE, Scope.ADMIN})
+RECIPIENT_SCOPES: frozenset[Scope] = frozenset({Scope.READ, Scope.SUBSCRIBE, Scope.ADMIN, Scope.AUDIT})

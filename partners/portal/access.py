@@ -16,6 +16,7 @@ from structlog.contextvars import bind_contextvars
 from exchange.errors import Unauthenticated
 from partners.auth import viewer_of_user
 from partners.models import User
+from partners.portal import tabs
 from partners.sharing import Viewer
 
 View = Callable[Concatenate[HttpRequest, Viewer, ...], HttpResponseBase]
@@ -50,5 +51,9 @@ def _sign_in(request: HttpRequest) -> HttpResponse:
 
 
 def show(request: HttpRequest, viewer: Viewer, template: str, *, here: str, **context: Any) -> HttpResponse:
-    """A page of the portal; `here` is its place in the menu."""
-    return render(request, template, {"viewer": viewer, "here": here, **context})
+    """A page of the portal; `here` is its place in the menu, or among the tabs of one's own organisation."""
+    shown = tabs.shown_to(viewer)
+    inside = any(tab.route == here for tab in shown)
+    return render(
+        request, template, {"viewer": viewer, "here": here, "organisation": shown, "inside": inside, **context}
+    )

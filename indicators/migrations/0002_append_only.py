@@ -9,5 +9,5 @@ CREATE TRIGGER log_is_append_only BEFORE UPDATE OR DELETE ON indicators_change
 
 
 class Migration(migrations.Migration):
-    dependencies = [("indicators", "0001_initial"), ("partners", "0002_audit_is_append_only")]
+    dependencies = [("indicators", "0001_initial"), ("partners", "0002_append_only")]
     operations = [migrations.RunSQL(_GUARD, "DROP TRIGGER log_is_append_only ON indicators_change")]

@@ -1,0 +1,25 @@
+"""The pages about one's own organisation, in the order of their tabs, with the scope that each needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from partners.scopes import Scope
+from partners.sharing import Viewer
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One page: its name in the URLconf, which is also its `here`, its label, and who is shown it."""
+
+    route: str
+    label: str
+    scope: Scope
+
+
+TABS: tuple[Tab, ...] = ()
+
+
+def shown_to(viewer: Viewer) -> list[Tab]:
+    """The tabs of the pages that the viewer may open."""
+    return [tab for tab in TABS if tab.scope in viewer.scopes]

@@ -1,0 +1,54 @@
+"""What a partner may see changes, by joining, leaving, another clearance: whoever keeps the log is told what of it.
+
+The verbs that change membership or clearance do it inside `changing`. What is gained and lost is asked of the one
+rule, before and after, so that there is no inverse of it. The applications above say at their start, by `follow`,
+what is to be done about it; they are called in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import transaction
+
+from partners.auth import viewer_whatever_state
+from partners.models import Partner
+from partners.sharing import Viewer, audience_ids
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one partner sees differently from now on: ids of audiences."""
+
+    viewer: Viewer
+    gained: frozenset[int]
+    lost: frozenset[int]
+
+
+_followers: list[Callable[[Sight], None]] = []
+
+
+def follow(follower: Callable[[Sight], None]) -> None:
+    """Have `follower` called for each partner whose sight changed, in the transaction that changed it."""
+    if follower not in _followers:
+        _followers.append(follower)
+
+
+@contextmanager
+def changing(partner_ids: Iterable[UUID]) -> Iterator[None]:
+    """Around whatever changes the sight of these partners; opens a transaction, in which their rows are locked."""
+    with transaction.atomic():
+        locked = Partner.objects.select_for_update(no_key=True).filter(pk__in=list(partner_ids)).order_by("pk")
+        ids = [partner.pk for partner in locked]
+        before = {pk: frozenset(audience_ids(viewer_whatever_state(pk))) for pk in ids}
+        yield
+        for pk in ids:
+            viewer = viewer_whatever_state(pk)
+            after = frozenset(audience_ids(viewer))
+            if after != before[pk]:
+                sight = Sight(viewer, gained=after - before[pk], lost=before[pk] - after)
+                for follower in _followers:
+                    follower(sight)
