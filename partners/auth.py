@@ -18,6 +18,7 @@ from structlog.contextvars import bind_contextvars
 from exchange import clock
 from exchange.errors import Unauthenticated
 from partners import keys
+from partners.attribution import Attribution
 from partners.models import ApiKey, Membership, Partner, User
 from partners.scopes import RECIPIENT_SCOPES, ROLE_SCOPES, Role, Scope
 from partners.sharing import Viewer
@@ -173,6 +174,7 @@ def _viewer(partner: Partner, *, group_ids: Any, scopes: frozenset[Scope], actor
         kind=partner.kind,
         clearance=Tlp(partner.clearance),
         default_tlp=Tlp(partner.default_tlp),
+        default_attribution=Attribution(partner.default_attribution),
         group_ids=frozenset(group_ids),
         scopes=scopes,
         actor=actor,

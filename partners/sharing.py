@@ -19,6 +19,7 @@ from django.db import models
 from django.db.models import Q, QuerySet, Value
 
 from exchange.errors import Forbidden, Refused
+from partners.attribution import Attribution
 from partners.models import Audience, Group, Partner
 from partners.scopes import Scope
 from partners.tlp import Tlp
@@ -36,6 +37,7 @@ class Viewer:
     kind: str
     clearance: Tlp
     default_tlp: Tlp
+    default_attribution: Attribution = Attribution.NAMED
     group_ids: frozenset[UUID] = frozenset()
     scopes: frozenset[Scope] = frozenset()
     actor: str = field(default="system")  # "user:<pk>", "key:<public id>"; for the audit log
@@ -55,6 +57,7 @@ class AudienceSpec:
     everyone: bool = False
     groups: tuple[UUID, ...] = ()
     partners: tuple[UUID, ...] = ()
+    attribution: Attribution = Attribution.NAMED
 
     def within(self, wider: AudienceSpec) -> bool:
         """Whether, of one publisher, whoever sees this one sees `wider`, too, whatever becomes of groups."""
@@ -201,6 +204,7 @@ def intern_audience(by: Viewer, spec: AudienceSpec) -> int:
         groups=list(spec.groups),
         partners=list(spec.partners),
         use=Audience.Use.OBJECTS,
+        attribution=spec.attribution,
     )
     return row.pk
 
