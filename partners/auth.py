@@ -75,6 +75,13 @@ def viewer_of_partner(partner_id: Any) -> Viewer | None:
     return _viewer(partner, group_ids=partner.group_ids, scopes=frozenset({Scope.READ}), actor="system")
 
 
+def viewers_of_partners() -> list[Viewer]:
+    """Every active partner as a viewer, by name: to ask the rule for each of them. One query."""
+    active = Partner.objects.filter(state=Partner.State.ACTIVE).annotate(group_ids=_open_groups("pk")).order_by("name")
+    scopes = frozenset({Scope.READ})
+    return [_viewer(partner, group_ids=partner.group_ids, scopes=scopes, actor="system") for partner in active]
+
+
 def viewer_whatever_state(partner_id: Any) -> Viewer:
     """What a partner would see were it active, to compare what it saw with what it sees. Raises DoesNotExist."""
     partner = Partner.objects.annotate(group_ids=_open_groups("pk")).get(pk=partner_id)

@@ -17,7 +17,7 @@ from django.db.models import Q
 
 from partners.attribution import Attribution
 from partners.models import Audience, Pseudonym
-from partners.sharing import Viewer
+from partners.sharing import AudienceSpec, Viewer, intern_audience
 
 #: Who stands as the source of what is attributed to the exchange alone: the same for all of it, and nobody's id.
 EXCHANGE_ID = uuid.uuid5(uuid.NAMESPACE_URL, "urn:exchange:source:exchange")
@@ -43,6 +43,13 @@ def draw(partner_id: UUID, groups: Collection[UUID]) -> None:
         [Pseudonym(partner_id=partner_id, group_id=group, code=_code()) for group in {None, *groups} - known],
         ignore_conflicts=True,
     )
+
+
+def intern(by: Viewer, spec: AudienceSpec) -> int:
+    """The id of the one row that stands for an audience, with the pseudonyms that its readers will need."""
+    if spec.attribution == Attribution.PSEUDONYM:
+        draw(by.partner_id, spec.groups)
+    return intern_audience(by, spec)
 
 
 def sources(viewer: Viewer, audience_ids: Iterable[int]) -> Mapping[int, Source]:

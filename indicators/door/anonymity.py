@@ -62,7 +62,7 @@ def _refusal(pointer: str) -> Refusal:
 def _names(publisher: Publisher) -> re.Pattern[str]:
     """The publisher's names as whole words; a name of one letter is no word that could be told from others."""
     words = [re.escape(name) for name in (publisher.name, publisher.slug) if len(name) > 1]
-    return re.compile(rf"(?<!\w)(?:{'|'.join(words)})(?!\w)" if words else r"(?!)", re.IGNORECASE)
+    return re.compile(rf"(?<![^\W_])(?:{'|'.join(words)})(?![^\W_])" if words else r"(?!)", re.IGNORECASE)
 
 
 def _strings(value: Any, pointer: str) -> Iterator[Sequence[str]]:
