@@ -15,7 +15,7 @@ finds it once, at its latest entry that the reader may see (ADR 0008).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -29,6 +29,7 @@ from indicators.models import Change
 from partners import auth
 from partners.models import Partner
 from partners.sharing import Viewer, audiences_visible_to, own_audiences
+from partners.sources import hides, sources
 
 #: Key of the advisory lock that orders the log: "chgs".
 ORDER_LOCK = 0x63686773
@@ -73,6 +74,8 @@ class Told:
     tlp: int
     confidence: int | None
     valid_until: datetime | None
+    seen_by: int  # the audience by which it is or was seen, and how that shows its publisher
+    attribution: int
     body: str | None
     entries: tuple[Entry, ...]
 
@@ -193,7 +196,20 @@ def since(
     end = seen.end
     more = len(rows) > limit or (max_bytes is not None and bool(rows) and rows[-1][-1])
     told = [_told(row[:_TOLD_COLUMNS]) for row in rows[:limit]]
-    return Span(told, reached=told[-1].seq if more else max(after, end), more=more)
+    return Span(_sourced(viewer, told), reached=told[-1].seq if more else max(after, end), more=more)
+
+
+def _sourced(viewer: Viewer, told: list[Told]) -> list[Told]:
+    """The same, each with the source that the viewer is told."""
+    veiled = [one for one in told if hides(viewer, publisher_id=one.publisher_id, attribution=one.attribution)]
+    if not veiled:
+        return told
+    found = sources(viewer, {(one.publisher_id, one.seen_by) for one in veiled})
+    shown = {one.seq: found[one.publisher_id, one.seen_by] for one in veiled}
+    return [
+        replace(one, publisher_id=shown[one.seq].id, publisher_name=shown[one.seq].name) if one.seq in shown else one
+        for one in told
+    ]
 
 
 def look(
@@ -306,11 +322,14 @@ ON CONFLICT DO NOTHING
 _SINCE = """
 SELECT c.seq, c.date_added, c.op, c.reason, o.stix_id, o.stix_type, o.kind, c.publisher_id, p.name,
        CASE WHEN c.op = 'upsert' THEN o.tlp ELSE (SELECT l.tlp FROM partners_audience l WHERE l.id = c.audience_id) END,
-       o.confidence, o.valid_until, CASE WHEN c.op = 'upsert' THEN o.body END AS body,
+       o.confidence, o.valid_until, CASE WHEN c.op = 'upsert' THEN o.audience_id ELSE c.audience_id END,
+       CASE WHEN c.op = 'upsert' THEN o.attribution
+            ELSE (SELECT l.attribution FROM partners_audience l WHERE l.id = c.audience_id) END,
+       CASE WHEN c.op = 'upsert' THEN o.body END AS body,
        CASE WHEN c.op = 'upsert' THEN o.entries END AS entries
 FROM ({branches}) c
 CROSS JOIN LATERAL (
-    SELECT o.stix_id, o.stix_type, o.kind, a.tlp, o.confidence, o.valid_until, o.body,
+    SELECT o.stix_id, o.stix_type, o.kind, a.tlp, o.audience_id, a.attribution, o.confidence, o.valid_until, o.body,
            (SELECT array_agg(ARRAY[coalesce(o.kind, o.stix_type), t.domain, t.scheme, t.key_epoch, t.value]
                              ORDER BY t.id)
             FROM indicators_token t WHERE t.object_id = o.id) AS entries

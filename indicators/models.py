@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 from exchange import clock
 from partners.models import Audience, Partner
 from partners.sharing import OwnedManager, Shared, SharedManager
+from partners.sources import Source
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -76,6 +77,9 @@ class StixObject(Shared):
             ),
             GinIndex(fields=["search"], name="object_search"),
         ]
+
+    #: Whom the viewer that it was read for is told it comes from; set by `reading.matches`.
+    source: Source
 
     def is_live(self, moment: datetime) -> bool:
         """Whether a blocklist may carry it: the newest version, not revoked, not past its validity."""

@@ -107,7 +107,10 @@ def figures(viewer: Viewer) -> Figures:
     return Figures(
         arrivals=arrived,
         publishers=publishers,
-        matches=Match.objects.visible_to(viewer).filter(found_at__gte=since).count(),
+        matches=Match.objects.visible_to(viewer)
+        .filter(found_at__gte=since)
+        .exclude(left__publisher=viewer.partner_id, right__publisher=viewer.partner_id)
+        .count(),
         waiting=Quarantined.objects.of(viewer).count(),
         failing=Delivery.objects.of(viewer).filter(state=Delivery.State.DEAD).count(),
     )

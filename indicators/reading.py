@@ -7,7 +7,7 @@ callers as integers and leave the house only inside sealed cursors.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -20,6 +20,7 @@ from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.models import Match, Quarantined, StixObject
 from partners.models import Audience
 from partners.sharing import Viewer, audience_ids
+from partners.sources import Source, hides, sources
 
 Versions = Literal["last", "first", "all"]
 
@@ -69,6 +70,8 @@ class Statement:
     publisher_slug: str
     tlp: int
     spec_version: str
+    audience_id: int
+    attribution: int
     body: str
 
 
@@ -180,8 +183,14 @@ def matches(viewer: Viewer, *, before: int | None = None, limit: int, object_ids
         found = found.filter(pk__lt=before)
     if object_ids:
         found = found.filter(left__in=object_ids) | found.filter(right__in=object_ids)
+    found = found.exclude(left__publisher=viewer.partner_id, right__publisher=viewer.partner_id)
     ends = ("left__publisher", "right__publisher", "left__audience", "right__audience")
-    return list(found.select_related(*ends).defer("left__body", "right__body").order_by("-pk")[:limit])
+    rows = list(found.select_related(*ends).defer("left__body", "right__body").order_by("-pk")[:limit])
+    held = [end for row in rows for end in (row.left, row.right)]
+    shown = sources(viewer, {(end.publisher_id, end.audience_id) for end in held}) if held else {}
+    for end in held:
+        end.source = shown[end.publisher_id, end.audience_id]
+    return rows
 
 
 def quarantined(viewer: Viewer, *, limit: int = 100) -> list[Quarantined]:
@@ -231,7 +240,22 @@ def _page(
     _, rows = changes.look(viewer, query, parameters, own=wanted.own)
     more = len(rows) > limit or (max_bytes is not None and bool(rows) and rows[-1][-1])
     found = [Statement(*row[:_STATEMENT_COLUMNS]) for row in rows[:limit]]
-    return Page(found, reached=found[-1].seq if found else after, more=more)
+    return Page(_sourced(viewer, found), reached=found[-1].seq if found else after, more=more)
+
+
+def _sourced(viewer: Viewer, found: list[Statement]) -> list[Statement]:
+    """The same, each with the source that the viewer is told."""
+    veiled = [one for one in found if hides(viewer, publisher_id=one.publisher_id, attribution=one.attribution)]
+    if not veiled:
+        return found
+    shown = sources(viewer, {(one.publisher_id, one.audience_id) for one in veiled})
+    return [_by(one, shown.get((one.publisher_id, one.audience_id))) for one in found]
+
+
+def _by(said: Statement, source: Source | None) -> Statement:
+    if source is None:
+        return said
+    return replace(said, publisher_id=source.id, publisher_name=source.name, publisher_slug=source.slug)
 
 
 def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
@@ -271,7 +295,7 @@ _STATEMENT_COLUMNS = len(fields(Statement))
 _COLUMNS = """
 SELECT c.seq, c.date_added, o.id, o.stix_id, o.stix_type, o.version, o.modified, o.revoked, o.latest, o.title, o.kind,
        o.subkind, o.severity, o.confidence, o.valid_from, o.valid_until, o.publisher_id, p.name, p.slug, a.tlp,
-       o.spec_version, {body} AS body
+       o.spec_version, o.audience_id, a.attribution, {body} AS body
 """
 
 # Dates and places grow together, so a date is a place: found by one look at an index, it bounds every branch.
@@ -358,7 +382,8 @@ _HAS_MATCH = """
 AND o.latest AND EXISTS (
     SELECT FROM indicators_match m
     JOIN indicators_stixobject t ON t.id = CASE WHEN m.left_id = o.id THEN m.right_id ELSE m.left_id END
-    WHERE (m.left_id = o.id OR m.right_id = o.id) AND t.latest AND t.audience_id = ANY(%(both)s))
+    WHERE (m.left_id = o.id OR m.right_id = o.id) AND t.latest AND t.audience_id = ANY(%(both)s)
+      AND (t.publisher_id <> o.publisher_id OR o.publisher_id <> %(viewer)s))
 """
 
 

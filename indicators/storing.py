@@ -27,6 +27,8 @@ class Held:
     audience_id: int
     tlp: int
     withdrawn: bool = False
+    attribution: int = 0
+    groups: list[UUID] | None = None  # of what is held under a pseudonym
 
 
 Holding = dict[datetime | None, Held]
@@ -48,7 +50,8 @@ def holdings(publisher_id: UUID, stix_ids: Iterable[str]) -> dict[str, Holding]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT o.stix_id, o.modified, o.id, o.sha256, o.latest, o.revoked, o.audience_id, a.tlp,"
-            " a.use = 'withdrawn'"
+            " a.use = 'withdrawn', a.attribution,"
+            " CASE WHEN a.attribution = 1 THEN a.groups END"
             " FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id"
             " WHERE o.publisher_id = %s AND o.stix_id = ANY(%s)",
             [publisher_id, list(stix_ids)],

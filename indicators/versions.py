@@ -29,6 +29,7 @@ class Line:
                 self.newest = modified or "unversioned"
         self.entering_latest: Entering | None = None
         self.moves = False
+        self.attribution = next((version.attribution for version in held.values()), None)
 
     def asleep(self, draft: Draft) -> storing.Held | None:
         """The version that the draft would wake."""
@@ -78,6 +79,7 @@ class Entering:
     audience_id: int
     line: Line
     first: bool
+    source: int = 0  # how it is shown, an Attribution
     wakes: int | None = None  # the key of the row that is there already, withdrawn
 
     @property

@@ -182,6 +182,7 @@ def _viewer(partner: Partner, *, group_ids: Any, scopes: frozenset[Scope], actor
         clearance=Tlp(partner.clearance),
         default_tlp=Tlp(partner.default_tlp),
         default_attribution=Attribution(partner.default_attribution),
+        unnamed=partner.unnamed,
         group_ids=frozenset(group_ids),
         scopes=scopes,
         actor=actor,

@@ -38,6 +38,7 @@ class Viewer:
     clearance: Tlp
     default_tlp: Tlp
     default_attribution: Attribution = Attribution.NAMED
+    unnamed: bool = False  # whether it has published anything without its name
     group_ids: frozenset[UUID] = frozenset()
     scopes: frozenset[Scope] = frozenset()
     actor: str = field(default="system")  # "user:<pk>", "key:<public id>"; for the audit log
@@ -209,23 +210,33 @@ def intern_audience(by: Viewer, spec: AudienceSpec) -> int:
     return row.pk
 
 
-def intern_withdrawn(publisher_id: UUID) -> int:
+def intern_withdrawn(publisher_id: UUID, *, attribution: int = Attribution.NAMED) -> int:
     """The audience of what a publisher has taken back: nobody, not even the publisher."""
     row, _ = Audience.objects.get_or_create(
-        publisher_id=publisher_id, tlp=Tlp.RED, everyone=False, groups=[], partners=[], use=Audience.Use.WITHDRAWN
+        publisher_id=publisher_id,
+        tlp=Tlp.RED,
+        everyone=False,
+        groups=[],
+        partners=[],
+        use=Audience.Use.WITHDRAWN,
+        attribution=attribution,
     )
     return row.pk
 
 
-def intern_telling(publisher_id: UUID, tlp: Tlp, partners: Iterable[UUID]) -> int:
-    """The audience of changes that are told to these partners alone, of objects with this marking."""
+def intern_telling(publisher_id: UUID, tlp: Tlp, partners: Iterable[UUID], *, veil: Audience | None = None) -> int:
+    """The audience of changes that are told to these partners alone, of objects with this marking.
+
+    `veil` is the audience of objects without their publisher's name: the change tells of the same source.
+    """
     row, _ = Audience.objects.get_or_create(
         publisher_id=publisher_id,
         tlp=tlp,
         everyone=False,
-        groups=[],
+        groups=[] if veil is None or tlp is Tlp.RED else list(veil.groups),
         partners=sorted(partners),
         use=Audience.Use.TELLING,
+        attribution=Attribution.NAMED if veil is None else veil.attribution,
     )
     return row.pk
 

@@ -1,7 +1,8 @@
-"""How other partners see the source of an object: by name, under a pseudonym, or as the exchange and nobody else.
+"""Whom a reader is told an object comes from: its publisher, a pseudonym, or the exchange and nobody else.
 
-A pseudonym is a random code, one for each group (and one for whatever reaches a reader outside of any group), so it is
-the same within a group and leads from one group to no other. The codes are drawn, not derived: no key tells them.
+A pseudonym is a random code, one for each group (and one for what is shared outside of groups), so it is the same
+within a group and leads from one group to no other. The codes are drawn, not derived: no key tells them. What is
+published under a pseudonym goes to one group at a time, for an object with two pseudonyms would join them.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ from __future__ import annotations
 import base64
 import secrets
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Q
 
+from exchange.errors import Refused
 from partners.attribution import Attribution
-from partners.models import Audience, Pseudonym
+from partners.models import Audience, Partner, Pseudonym
 from partners.sharing import AudienceSpec, Viewer, intern_audience
 
 #: Who stands as the source of what is attributed to the exchange alone: the same for all of it, and nobody's id.
@@ -33,78 +35,90 @@ class Source:
     slug: str
 
 
+#: A publisher, and the audience by which its object is or was seen.
+Said = tuple[UUID, int]
+
 _EXCHANGE = Source(EXCHANGE_ID, "The exchange", "exchange")
 
 
-def draw(partner_id: UUID, groups: Collection[UUID]) -> None:
-    """See to it that a partner has a pseudonym in each of these groups, and one outside of them."""
-    known = set(Pseudonym.objects.filter(partner=partner_id).values_list("group_id", flat=True))
-    Pseudonym.objects.bulk_create(
-        [Pseudonym(partner_id=partner_id, group_id=group, code=_code()) for group in {None, *groups} - known],
-        ignore_conflicts=True,
-    )
-
-
 def intern(by: Viewer, spec: AudienceSpec) -> int:
-    """The id of the one row that stands for an audience, with the pseudonyms that its readers will need."""
+    """The id of the one row that stands for an audience; its publisher has the pseudonym that its readers will need.
+
+    Raises Refused (`one-group-a-pseudonym`) for a pseudonym in several groups.
+    """
     if spec.attribution == Attribution.PSEUDONYM:
-        draw(by.partner_id, spec.groups)
+        if len(spec.groups) > 1:
+            raise Refused("Under a pseudonym, name one group.", code="one-group-a-pseudonym", at="/groups")
+        _draw(by.partner_id, spec.groups[0] if spec.groups else None)
+    if spec.attribution != Attribution.NAMED:
+        Partner.objects.filter(pk=by.partner_id, unnamed=False).update(unnamed=True)
     return intern_audience(by, spec)
 
 
-def sources(viewer: Viewer, audience_ids: Iterable[int]) -> Mapping[int, Source]:
-    """Whom the viewer is told that objects with these audiences come from. Two queries at most.
+def sources(viewer: Viewer, said: Iterable[Said]) -> Mapping[Said, Source]:
+    """Whom the viewer is told that objects of these publishers with these audiences come from. Three queries at most.
 
     A publisher sees its own objects under its own name, whatever it shows to others.
     """
-    rows = list(Audience.objects.filter(pk__in=set(audience_ids)).select_related("publisher"))
-    codes = _codes(viewer, rows)
-    return {row.pk: _source(viewer, row, codes) for row in rows}
+    wanted = set(said)
+    audiences = Audience.objects.in_bulk({audience for _, audience in wanted})
+    partners = Partner.objects.in_bulk({publisher for publisher, _ in wanted})
+    veils = {one: audiences[one[1]] for one in wanted if _is_veiled(viewer, one[0], audiences[one[1]].attribution)}
+    codes = _codes({one: audience for one, audience in veils.items() if audience.attribution == Attribution.PSEUDONYM})
+    named = {(pk, audience): _named(partners[pk]) for pk, audience in wanted - set(veils)}
+    return named | {one: codes.get(one, _EXCHANGE) for one in veils}
 
 
 def veiled(viewer: Viewer, audience_ids: Iterable[int]) -> dict[int, Source]:
-    """The same, of those audiences only whose publisher the viewer is not told. One query where there are none."""
-    rows = Audience.objects.filter(pk__in=list(audience_ids)).exclude(attribution=Attribution.NAMED)
-    hidden = list(rows.exclude(publisher=viewer.partner_id).select_related("publisher"))
-    codes = _codes(viewer, hidden)
-    return {row.pk: _source(viewer, row, codes) for row in hidden}
+    """The same by audience, of those alone whose publisher the viewer is not told. One query where there are none."""
+    rows = Audience.objects.filter(pk__in=list(audience_ids), use=Audience.Use.OBJECTS)
+    hidden = rows.exclude(attribution=Attribution.NAMED).exclude(publisher=viewer.partner_id)
+    said = list(hidden.values_list("publisher_id", "pk"))
+    found = sources(viewer, said) if said else {}
+    return {audience: source for (_, audience), source in found.items()}
 
 
-def pseudonym_for(reader: Viewer, audience: Audience) -> Source:
-    """What `reader` is told of the source of objects with this audience; to show it to their publisher."""
-    return sources(reader, [audience.pk])[audience.pk]
+def source_of(viewer: Viewer, audience: Audience) -> Source:
+    """What `viewer` is told of the source of objects with this audience."""
+    one = (audience.publisher_id, audience.pk)
+    return sources(viewer, [one])[one]
 
 
-def _codes(viewer: Viewer, rows: Iterable[Audience]) -> Mapping[tuple[UUID, UUID | None], Pseudonym]:
-    hidden = {row.publisher_id for row in rows if _is_veiled(viewer, row) and row.attribution == Attribution.PSEUDONYM}
-    if not hidden:
+def hides(viewer: Viewer, *, publisher_id: UUID, attribution: int) -> bool:
+    """Whether the viewer is told another source than the publisher."""
+    return _is_veiled(viewer, publisher_id, attribution)
+
+
+def _is_veiled(viewer: Viewer, publisher_id: UUID, attribution: int) -> bool:
+    return attribution != Attribution.NAMED and publisher_id != viewer.partner_id
+
+
+def _codes(veils: Mapping[Said, Audience]) -> dict[Said, Source]:
+    if not veils:
         return {}
-    within = Q(group__in=viewer.group_ids) | Q(group=None)
-    found = Pseudonym.objects.filter(within, partner__in=hidden).select_related("group")
-    return {(one.partner_id, one.group_id): one for one in found}
+    wanted = Q(pk__in=[])
+    for (publisher, _), audience in veils.items():
+        wanted |= Q(partner=publisher, group=_group(audience))
+    known = {(one.partner_id, one.group_id): one for one in Pseudonym.objects.filter(wanted)}
+    return {one: _pseudonym(known[one[0], _group(audience)]) for one, audience in veils.items()}
 
 
-def _source(viewer: Viewer, row: Audience, codes: Mapping[tuple[UUID, UUID | None], Pseudonym]) -> Source:
-    if not _is_veiled(viewer, row):
-        return Source(row.publisher_id, row.publisher.name, row.publisher.slug)
-    if row.attribution == Attribution.EXCHANGE:
-        return _EXCHANGE
-    return _named(codes[row.publisher_id, _common_group(viewer, row)])
+def _group(audience: Audience) -> UUID | None:
+    return audience.groups[0] if audience.groups else None
 
 
-def _common_group(viewer: Viewer, row: Audience) -> UUID | None:
-    """The group under whose pseudonym the viewer knows the source: always the same one of those that both name."""
-    return min(viewer.group_ids & set(row.groups), default=None)
+def _named(partner: Partner) -> Source:
+    return Source(partner.pk, partner.name, partner.slug)
 
 
-def _named(pseudonym: Pseudonym) -> Source:
-    where = f" of {pseudonym.group.name}" if pseudonym.group else ""
-    return Source(pseudonym.pk, f"Partner {pseudonym.code}{where}", f"pseudonym-{pseudonym.code.lower()}")
+def _pseudonym(one: Pseudonym) -> Source:
+    return Source(one.pk, f"Partner {one.code}", f"pseudonym-{one.code.lower()}")
 
 
-def _is_veiled(viewer: Viewer, row: Audience) -> bool:
-    return row.attribution != Attribution.NAMED and row.publisher_id != viewer.partner_id
-
-
-def _code() -> str:
-    return base64.b32encode(secrets.token_bytes(_CODE_BYTES)).decode()[:6]
+def _draw(partner_id: UUID, group_id: UUID | None) -> None:
+    """See to it that a partner has a pseudonym in a group, or outside of groups."""
+    if not Pseudonym.objects.filter(partner=partner_id, group=group_id).exists():
+        code = base64.b32encode(secrets.token_bytes(_CODE_BYTES)).decode()[:6]
+        Pseudonym.objects.bulk_create(
+            [Pseudonym(partner_id=partner_id, group_id=group_id, code=code)], ignore_conflicts=True
+        )

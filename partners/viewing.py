@@ -14,7 +14,7 @@ from django.db import transaction
 from exchange.errors import NotFound
 from partners import auth, sources
 from partners.models import Audience, Partner
-from partners.sharing import AudienceSpec, Viewer, audience_ids, audiences_visible_to
+from partners.sharing import AudienceSpec, Viewer, audience_ids, who_sees
 from partners.sources import Source
 
 
@@ -38,10 +38,12 @@ def would_see(by: Viewer, spec: AudienceSpec) -> list[Reader]:
 def readers(audience_id: int) -> list[Reader]:
     """The partners, besides the publisher itself, that see what is shared with this audience; by name."""
     audience = Audience.objects.get(pk=audience_id)
+    viewers = auth.viewers_of_partners()
+    sees = who_sees([audience_id], viewers)[audience_id] - {audience.publisher_id}
     return [
-        Reader(viewer.partner_name, viewer.partner_slug, sources.pseudonym_for(viewer, audience))
-        for viewer in auth.viewers_of_partners()
-        if viewer.partner_id != audience.publisher_id and audiences_visible_to(viewer).filter(pk=audience_id).exists()
+        Reader(viewer.partner_name, viewer.partner_slug, sources.source_of(viewer, audience))
+        for viewer in viewers
+        if viewer.partner_id in sees
     ]
 
 

@@ -18,6 +18,7 @@ from indicators.api.documents import BatchAnswer
 from indicators.models import Batch
 from indicators.stix import making, parsing
 from partners.api.base import Face, answer, fragment, plain, viewer_of
+from partners.attribution import Attribution
 from partners.scopes import Scope
 from partners.sharing import Viewer, groups_named, partners_named
 from partners.tlp import Tlp
@@ -31,6 +32,11 @@ _PARAMETERS = [
     OpenApiParameter("partners", description="Slugs of single partners, separated by commas."),
     OpenApiParameter("everyone", bool, description="Share with every partner."),
     OpenApiParameter("tlp", enum=[tlp.word for tlp in Tlp], description="Least strict marking of all."),
+    OpenApiParameter(
+        "attribution",
+        enum=[one.word for one in Attribution],
+        description="How other partners see the source; the more reserved of this and what an object says.",
+    ),
     OpenApiParameter(
         "Idempotency-Key",
         {"type": "string", "pattern": "^[!-~]{1,128}$"},
@@ -52,7 +58,7 @@ class BatchesView(Face):
     """Push."""
 
     scope = Scope.PUBLISH
-    known = ("groups", "partners", "everyone", "tlp")
+    known = ("groups", "partners", "everyone", "tlp", "attribution")
 
     @extend_schema(
         operation_id="publish",
@@ -116,7 +122,15 @@ def _reach(viewer: Viewer, asked: Parameters) -> addressing.Reach:
         everyone=everyone,
         groups=tuple(groups_named(viewer, groups)) if groups else (),
         partners=tuple(partners_named(partners)) if partners else (),
+        attribution=_attribution(asked.text("attribution")),
     )
+
+
+def _attribution(word: str) -> Attribution | None:
+    try:
+        return Attribution.from_word(word) if word else None
+    except ValueError:
+        raise Refused("named, pseudonym or exchange.", code="unknown-attribution", at="/attribution") from None
 
 
 def _is_ndjson(request: Request) -> bool:

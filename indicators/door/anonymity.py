@@ -40,19 +40,20 @@ def check(draft: Draft, publisher: Publisher) -> Refusal | None:
     return None
 
 
-def refs(value: Any) -> Iterator[str]:
-    """All ids of other objects that an object names in its reference properties, at any depth."""
+def refs(value: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
+    """All ids of other objects in the reference properties of an object, at any depth, each with its JSON pointer."""
     if isinstance(value, dict):
         for name, inner in value.items():
+            at = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
             if name.endswith("_ref") and isinstance(inner, str):
-                yield inner
+                yield at, inner
             elif name.endswith("_refs") and isinstance(inner, list):
-                yield from (one for one in inner if isinstance(one, str))
+                yield from ((f"{at}/{place}", one) for place, one in enumerate(inner) if isinstance(one, str))
             else:
-                yield from refs(inner)
+                yield from refs(inner, at)
     elif isinstance(value, list):
-        for inner in value:
-            yield from refs(inner)
+        for place, inner in enumerate(value):
+            yield from refs(inner, f"{pointer}/{place}")
 
 
 def _refusal(pointer: str) -> Refusal:

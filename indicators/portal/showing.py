@@ -123,9 +123,9 @@ def shared(found: Sequence[Match]) -> list[Shared]:
 
 def _shared(group: Sequence[Match]) -> Shared:
     held = {end.pk: end for each in group for end in (each.left, each.right)}
-    names = sorted({end.publisher.name for end in held.values()})
+    names = sorted({end.source.name for end in held.values()})
     sides = [
-        Side(name, [held[pk] for pk in sorted(held, reverse=True) if held[pk].publisher.name == name]) for name in names
+        Side(name, [held[pk] for pk in sorted(held, reverse=True) if held[pk].source.name == name]) for name in names
     ]
     newest = max(group, key=lambda each: each.found_at)
     return Shared(newest.domain, newest.left.kind or "", newest.found_at, sides)

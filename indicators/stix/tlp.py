@@ -22,6 +22,7 @@ TLP1_IDS = {
 }
 
 _WORD_OF = TLP1_IDS | TLP2_IDS
+IDS = frozenset(_WORD_OF)
 ID_OF = {word: marking for marking, word in TLP2_IDS.items()}
 
 

@@ -52,4 +52,4 @@ def test_an_id_that_tells_its_time_is_refused(version):
 
 def test_references_are_found_at_any_depth():
     stix = {"object_refs": ["a--1", 3], "x": [{"source_ref": "b--2"}], "name": "c--3"}
-    assert sorted(anonymity.refs(stix)) == ["a--1", "b--2"]
+    assert sorted(anonymity.refs(stix)) == [("/object_refs/0", "a--1"), ("/x/0/source_ref", "b--2")]
