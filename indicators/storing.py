@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -103,6 +103,30 @@ def settle(rows: Iterable[tuple[int, int, bool]]) -> None:
             " expired_at = CASE WHEN o.latest THEN o.expired_at END"
             " FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[]) AS new(id, audience, latest) WHERE o.id = new.id",
             [list(column) for column in zip(*listed, strict=True)],
+        )
+
+
+def newest_of(publisher_id: UUID) -> list[str]:
+    """The ids of all that a publisher holds and has not withdrawn."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT stix_id FROM indicators_stixobject WHERE publisher_id = %s AND latest ORDER BY stix_id",
+            [publisher_id],
+        )
+        return [stix_id for (stix_id,) in cursor.fetchall()]
+
+
+def hand_over(heir_id: UUID, audiences: Mapping[int, int], object_ids: Sequence[int]) -> None:
+    """Make another partner the publisher of these objects and their tokens; `audiences` says which becomes which."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE indicators_stixobject o SET publisher_id = %s, audience_id = new.after"
+            " FROM unnest(%s::bigint[], %s::bigint[]) AS new(before, after)"
+            " WHERE o.id = ANY(%s) AND o.audience_id = new.before",
+            [heir_id, list(audiences), list(audiences.values()), list(object_ids)],
+        )
+        cursor.execute(
+            "UPDATE indicators_token SET publisher_id = %s WHERE object_id = ANY(%s)", [heir_id, list(object_ids)]
         )
 
 

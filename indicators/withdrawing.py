@@ -26,6 +26,12 @@ def withdraw(viewer: Viewer, stix_ids: Sequence[str]) -> None:
 
     Raises Forbidden without the scope to publish, NotFound if one of the ids is not held: then none is taken back.
     """
+    viewer.require(Scope.PUBLISH)
+    _take_back(viewer, stix_ids, only=None)
+
+
+def withdraw_on_behalf(viewer: Viewer, stix_ids: Sequence[str]) -> None:
+    """The same where it is not the publisher who decides: for a partner that leaves."""
     _take_back(viewer, stix_ids, only=None)
 
 
@@ -34,12 +40,12 @@ def withdraw_versions(viewer: Viewer, stix_id: str, object_ids: Collection[int])
 
     A revocation is not taken back alone, for revoked is final: with it goes the whole holding. Raises as `withdraw`.
     """
+    viewer.require(Scope.PUBLISH)
     _take_back(viewer, [stix_id], only=frozenset(object_ids))
 
 
 @transaction.atomic
 def _take_back(viewer: Viewer, stix_ids: Sequence[str], *, only: frozenset[int] | None) -> None:
-    viewer.require(Scope.PUBLISH)
     wanted = list(dict.fromkeys(stix_ids))
     storing.lock_publisher(viewer.partner_id)
     found = storing.holdings(viewer.partner_id, wanted)

@@ -207,7 +207,8 @@ class World:
         return self.random.choice([thing for thing in self.things.values() if thing.state in states] or [None])
 
     def revise(self):
-        if (thing := self.pick("live", "expired", "withdrawn")) is None:
+        thing = self.pick("live", "expired", "withdrawn")
+        if thing is None or thing.body.get("revoked"):  # revoked is final, withdrawn or not
             return
         own = self.random.choice((thing.own, thing.own, *Tlp))
         reach, model = self.a_reach(thing.publisher, own)
