@@ -7,7 +7,8 @@ import uuid
 import pytest
 from django.test import Client
 
-from indicators import changes, publishing, readdressing, reading, subscribing, withdrawing
+from exchange.errors import NotFound
+from indicators import changes, leaving, publishing, readdressing, reading, subscribing, withdrawing
 from indicators.addressing import Reach
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.matching import tokens
@@ -15,6 +16,7 @@ from indicators.stix import making
 from partners.attribution import Attribution
 from partners.models import Membership
 from partners.sight import changing
+from partners.tlp import Tlp
 from tests import build
 
 pytestmark = pytest.mark.django_db
@@ -213,3 +215,20 @@ def test_feeds_take_no_pseudonym_for_a_partner(cast):
     feed = subscribing.save_feed(cast.viewer("borealis"), name="a", filter_json={"publishers": [str(cast.aster.pk)]})
     found = reading.page(cast.viewer("borealis"), reading.Selection(subscribing.filter_of(feed)), limit=10)
     assert found.statements == []
+
+
+def test_what_a_partner_published_without_its_name_is_not_handed_over(cast):
+    named, unnamed = said_by("named"), said_by()
+    publish(cast, named)
+    publish(cast, unnamed)
+    leaving.hand_over(cast.aster.pk, cast.borealis.pk)
+    assert statement(cast, "cygnus", publish_also(cast)).publisher_slug == "borealis"
+    with pytest.raises(NotFound):
+        statement(cast, "borealis", unnamed)
+    assert statement(cast, "borealis", named).publisher_slug == "borealis"
+
+
+def publish_also(cast):
+    stix = said_by("named")
+    build.publish(cast.viewer("borealis"), stix, everyone=True, tlp=Tlp.GREEN)
+    return stix
