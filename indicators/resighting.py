@@ -12,6 +12,7 @@ from indicators.models import Window
 from partners.models import Audience
 from partners.sharing import audience_ids, intern_telling
 from partners.sight import Sight
+from partners.tlp import Tlp
 
 
 def tell(sight: Sight) -> None:
@@ -23,7 +24,7 @@ def tell(sight: Sight) -> None:
     _turn_windows(sight, gained=gained, lost=lost)
     partner_id = sight.viewer.partner_id
     markings = Audience.objects.filter(pk__in=gained | lost).order_by("tlp").values_list("tlp", flat=True).distinct()
-    told = {tlp: intern_telling(partner_id, tlp, [partner_id]) for tlp in markings}
+    told = {tlp: intern_telling(partner_id, Tlp(tlp), [partner_id]) for tlp in markings}
     changes.append_found(
         _FOUND,
         {
