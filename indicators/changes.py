@@ -155,7 +155,7 @@ def append_found(query: str, parameters: Mapping[str, Any]) -> int:
     lock()
     with connection.cursor() as cursor:
         cursor.execute(_APPEND.format(new=f"({query}) AS new"), parameters)
-        count = cursor.rowcount
+        count: int = cursor.rowcount
         if count:
             cursor.execute("SELECT pg_notify('exchange_changes', '')")
     return count

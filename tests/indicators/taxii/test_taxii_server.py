@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from partners.scopes import Scope
-from tests.indicators.taxii.cast import EVERYTHING, ROOT, TAXII, Caller, a_caller, an_indicator, another_key
+from tests.indicators.taxii.cast import EVERYTHING, ROOT, TAXII, Caller, a_caller, an_indicator, another_key, revised
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
