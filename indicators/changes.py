@@ -135,8 +135,10 @@ def since(
     return Span(told, reached=told[-1].seq if more else max(after, end), more=more)
 
 
-def sight(viewer: Viewer, *, own: bool = False) -> tuple[int, list[int]]:
+def sight(viewer: Viewer, *, own: bool = False, group: UUID | None = None) -> tuple[int, list[int]]:
     """How far a reader may look, and the audiences it may see up to there: one query, hence one snapshot.
+
+    Of these only its own with `own`, and only those that name the group with `group`.
 
     An audience is committed with its first object. Were the end of the log read after the audiences, or not at
     all, an audience made in between would be missing while the reader moves past its first changes.
@@ -144,6 +146,8 @@ def sight(viewer: Viewer, *, own: bool = False) -> tuple[int, list[int]]:
     allowed = audiences_visible_to(viewer)
     if own:
         allowed = allowed.filter(publisher=viewer.partner_id)
+    if group is not None:
+        allowed = allowed.filter(groups__contains=[group])
     seen = allowed.annotate(end=RawSQL(_END, ())).order_by("pk").values_list("pk", "end")  # noqa: S611 - ours
     found = list(seen)
     return (found[0][1] if found else 0), [pk for pk, _ in found]
