@@ -186,6 +186,25 @@ def test_opencti_ingests_a_group_to_the_end_and_goes_on_where_it_stopped(
     assert seen <= {one["id"] for one in held + more}
 
 
+def test_opencti_s_taxii2_connector_finds_a_collection_by_its_title_and_takes_all_pages(
+    live_server: Any, aster: Caller, borealis: Caller
+) -> None:
+    held = some(7)
+    aster.add(*held)
+    server = Server(f"{live_server.url}/taxii2/", auth=TokenAuth(borealis.key))
+    (api_root,) = [found for found in server.api_roots if found.url.split("/")[-2] == "exchange"]
+    (collection,) = [found for found in api_root.collections if found.title == "Group Outer"]
+    filters: dict[str, Any] = {"limit": 3, "added_after": "2020-01-01T00:00:00.000Z"}
+    response = collection.get_objects(**filters)
+    found = list(response["objects"])
+    while response["more"]:
+        filters.pop("added_after", None)
+        filters["next"] = response["next"]
+        response = collection.get_objects(**filters)
+        found += response["objects"]
+    assert found == held
+
+
 # MISP
 
 
