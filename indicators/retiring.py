@@ -3,17 +3,19 @@
 And the answers to pushes are forgotten once nobody will ask for them again.
 """
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from exchange import clock
 from exchange.celery import app
 from indicators import changes, notifying
-from indicators.models import Batch, Change, Quarantined, StixObject
+from indicators.models import Batch, Change, StixObject
 from partners import audit
 from partners.models import Partner
 
@@ -50,7 +52,7 @@ def expire(*, limit: int = _PAGE) -> int:
 def forget_batches(*, limit: int = _PAGE) -> int:
     """Delete answers to pushes that are older than they are kept, at most `limit` of each partner; yields how many.
 
-    With it goes its Idempotency-Key. What still waits in quarantine keeps the batch that it came with.
+    With it goes its Idempotency-Key. What still refers to a batch, such as what waits in quarantine, keeps it.
     """
     oldest = clock.now() - timedelta(days=settings.BATCH_DAYS)
     return sum(_forget(partner_id, oldest, limit=limit) for partner_id in Partner.objects.values_list("pk", flat=True))
@@ -60,14 +62,20 @@ def forget_batches(*, limit: int = _PAGE) -> int:
 def _forget(partner_id: UUID, oldest: datetime, *, limit: int) -> int:
     """Those of one partner, found by its index."""
     old = Batch.unrestricted.filter(partner_id=partner_id, received_at__lt=oldest)
-    due = list(old.exclude(Exists(_WAITING)).order_by("received_at", "pk").values_list("pk", flat=True)[:limit])
+    for referring in _referring_to_a_batch():
+        old = old.exclude(Exists(referring))
+    due = list(old.order_by("received_at", "pk").values_list("pk", flat=True)[:limit])
     if due:
         Batch.unrestricted.filter(pk__in=due).delete()
         audit.record(audit.Verb.BATCHES_FORGOTTEN, by=None, target=f"partner:{partner_id}", count=len(due))
     return len(due)
 
 
-_WAITING = Quarantined.unrestricted.filter(batch=OuterRef("pk"))
+def _referring_to_a_batch() -> Iterator[QuerySet[Any]]:
+    """Of each table that refers to batches, the rows that refer to the one that is asked about."""
+    for relation in Batch._meta.related_objects:  # noqa: SLF001 - Django's own way to ask for them
+        rows = relation.related_model._base_manager  # noqa: SLF001
+        yield rows.filter(**{relation.field.name: OuterRef("pk")})
 
 
 @app.task(name="indicators.retiring.forget_old_batches")
