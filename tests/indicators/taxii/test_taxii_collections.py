@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,13 @@ import pytest
 from indicators import subscribing
 from indicators.feeds.filters import Filter
 from indicators.reading import Selection
+from indicators.stix import making
+from indicators.stix.tlp import ID_OF
 from indicators.taxii import collections
 from partners import auth
 from partners.models import Group
 from partners.scopes import Scope
+from partners.tlp import Tlp
 from tests import build
 from tests.indicators.taxii.cast import (
     EVERYTHING,
@@ -417,3 +421,62 @@ def test_two_partners_may_name_a_feed_alike(aster: Caller, borealis: Caller) -> 
     aliases = [read(caller.get(of_feed(feed)))["alias"] for caller, feed in ((aster, mine), (borealis, theirs))]
     assert len(set(aliases)) == 2
     assert a_caller("Draco").get(f"{ROOT}collections/{aliases[0]}/").status_code == 404
+
+
+# Every case
+
+
+def test_5_4_a_group_holds_exactly_what_names_it_and_the_rule_lets_its_reader_see(
+    aster: Caller, borealis: Caller, cygnus: Caller, dorado: Caller
+) -> None:
+    """All markings by all sets of groups, and what names no group: each reader against an oracle of two lines."""
+    members = {"ring": [borealis], "outer": [cygnus], "third": [borealis, dorado]}
+    of = {"ring": Group.objects.get(slug="ring")} | {
+        slug: build.a_ring(aster.partner, *[caller.partner for caller in members[slug]], slug=slug)
+        for slug in ("outer", "third")
+    }
+    viewer = auth.viewer_of_key(aster.key)
+    published: list[tuple[str, Tlp, frozenset[str]]] = []
+    for size in range(4):
+        for slugs in itertools.combinations(sorted(of), size):
+            marked = {
+                word: an_indicator(object_marking_refs=[ID_OF[word]]) for word in ("green", "amber", "amber+strict")
+            }
+            build.publish(viewer, *marked.values(), groups=slugs, partners=() if slugs else ("borealis", "dorado"))
+            published += [(one["id"], Tlp.from_word(word), frozenset(slugs)) for word, one in marked.items()]
+    clearances = {
+        name: Tlp(caller.partner.clearance) for name, caller in {"borealis": borealis, "dorado": dorado}.items()
+    }
+    assert clearances == {"borealis": Tlp.RED, "dorado": Tlp.AMBER}
+    for slug, group in of.items():
+        for caller in (aster, *members[slug]):
+            sees = Tlp(caller.partner.clearance)
+            expected = [one for one, tlp, slugs in published if slug in slugs and (caller is aster or tlp <= sees)]
+            found = [one["id"] for one in caller.objects(f"{of_group(group)}objects/")]
+            assert found == expected, (slug, caller.partner.slug)
+            assert expected
+
+
+@pytest.mark.parametrize("version", ["last", "first", "all", "first,last", "2026-01-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    ("all_of_it", "nothing"),
+    [
+        ({"kinds": ["account-pattern"]}, {"kinds": ["prompt-signature"]}),
+        ({"subkinds": ["email"]}, {"subkinds": ["net"]}),
+        ({"types": ["indicator"]}, {"types": ["malware"]}),
+        ({"min_confidence": 1}, {"min_confidence": 100}),
+        ({"with_entries": True}, {"with_entries": True, "types": ["malware"]}),
+    ],
+)
+def test_3_4_a_feed_whose_filter_takes_all_is_everything_and_one_that_takes_none_is_empty(
+    aster: Caller, borealis: Caller, all_of_it: dict[str, Any], nothing: dict[str, Any], version: str
+) -> None:
+    shared = making.account_pattern(confidence=70)
+    assert shared["created"] == shared["modified"]
+    aster.add(shared, making.account_pattern(confidence=60))
+    borealis.add(shared | {"name": "Otherwise"}, making.account_pattern(confidence=50))
+    query = {"match[version]": version}
+    everything = aster.objects(f"{EVERYTHING}objects/", **query)
+    assert len(everything) == (0 if version[0] == "2" else 3)
+    assert aster.objects(f"{of_feed(a_feed(aster, 'all', **all_of_it))}objects/", **query) == everything
+    assert aster.objects(f"{of_feed(a_feed(aster, 'none', **nothing))}objects/", **query) == []
