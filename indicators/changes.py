@@ -22,12 +22,13 @@ from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection, transaction
+from django.db.models import Q
 from django.db.models.expressions import RawSQL
 
 from indicators.feeds.filters import Filter
 from indicators.models import Change
 from partners import auth
-from partners.models import Partner
+from partners.models import Audience, Partner
 from partners.sharing import Viewer, audiences_visible_to, own_audiences
 from partners.sources import hides, sources
 
@@ -218,6 +219,7 @@ def look(
     parameters: dict[str, Any],
     *,
     own: bool = False,
+    group: UUID | None = None,
     after: int | None = None,
 ) -> tuple[Sight, list[tuple[Any, ...]]]:
     """What `viewer` sees, and the rows of the query that was made for it, in the order of `seq`, their first column.
@@ -227,7 +229,7 @@ def look(
     branches hold the removes that are told to this viewer, too.
     """
     while True:
-        seen = sight(viewer, own=own, after=after)
+        seen = sight(viewer, own=own, group=group, after=after)
         if not seen.branches():
             return seen, []
         asked = {**parameters, "viewer": viewer.partner_id, "end": seen.end, "audiences": seen.audiences}
@@ -238,8 +240,10 @@ def look(
             return seen, [row[1:] for row in rows if row[1] is not None]
 
 
-def sight(viewer: Viewer, *, own: bool = False, after: int | None = None) -> Sight:
+def sight(viewer: Viewer, *, own: bool = False, group: UUID | None = None, after: int | None = None) -> Sight:
     """How far a reader may look, and the audiences it may see up to there: one query, hence one snapshot.
+
+    Of these only its own with `own`, and only those that name the group with `group`.
 
     An audience is committed with its first object. Were the end of the log read after the audiences, or not at
     all, an audience made in between would be missing while the reader moves past its first changes. For the same
@@ -247,6 +251,8 @@ def sight(viewer: Viewer, *, own: bool = False, after: int | None = None) -> Sig
     """
     while True:
         allowed = own_audiences(viewer) if own else audiences_visible_to(viewer)
+        if group is not None:  # what is told to the viewer alone tells of objects in the group, too
+            allowed = allowed.filter(Q(groups__contains=[group]) | Q(use=Audience.Use.TELLING))
         found = (
             Partner.objects.filter(pk=viewer.partner_id)
             .values_list(

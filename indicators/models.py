@@ -1,8 +1,8 @@
 """What is shared and how it moves: objects, tokens, the change log, matches, feeds, deliveries.
 
 One writer a table: `publishing` (with `storing` and `changes`) writes Batch, StixObject, Token, Quarantined,
-SharedId and Change; `matching` writes Match; `subscribing` writes Feed and Subscription; `notifying` writes
-Delivery; whoever follows the log writes its own Progress; `resighting` writes Window.
+SharedId and Change; `retiring` deletes old Batches; `matching` writes Match; `subscribing` writes Feed and
+Subscription; `notifying` writes Delivery; whoever follows the log writes its own Progress; `resighting` writes Window.
 """
 
 from __future__ import annotations

@@ -39,9 +39,10 @@ class Selection:
     spec_versions: tuple[str, ...] = ()
     added_after: datetime | None = None
     own: bool = False  # only what the viewer itself published
+    group: UUID | None = None  # only what is addressed to this group
     tlps: tuple[int, ...] = ()  # only with one of these markings
     matched: bool = False  # only what the viewer sees a match of
-    once: bool = False  # one row per id and version, the first that the viewer may see, whoever published it
+    once: bool = False  # one row per id and version, the first that is asked for, whoever published it
     words: str = ""  # full-text search in titles, or a whole id or value
 
 
@@ -237,7 +238,7 @@ def _page(
         sql = f"{columns} {source} ORDER BY c.seq {order} LIMIT %(limit)s"
         return sql if max_bytes is None else _WITHIN_BYTES.format(query=sql, order=order)
 
-    _, rows = changes.look(viewer, query, parameters, own=wanted.own)
+    _, rows = changes.look(viewer, query, parameters, own=wanted.own, group=wanted.group)
     more = len(rows) > limit or (max_bytes is not None and bool(rows) and rows[-1][-1])
     found = [Statement(*row[:_STATEMENT_COLUMNS]) for row in rows[:limit]]
     return Page(_sourced(viewer, found), reached=found[-1].seq if found else after, more=more)
@@ -287,8 +288,13 @@ def _versions(wanted: Selection) -> tuple[Wanted, ...]:
 def _version_condition(wanted: Selection) -> str:
     """One alternative for each keyword, and one for all timestamps."""
     words = dict.fromkeys("at" if isinstance(version, datetime) else version for version in _versions(wanted))
-    alternatives = (f"{_IS_VERSION[word]} {_IS_SERVED_ONCE[word] if wanted.once else ''}" for word in words)
+    alternatives = (_IS_VERSION[word].format(earlier=wanted.filter.sql("f")[0]) + _once(wanted, word) for word in words)
     return "AND (" + " OR ".join(f"({alternative})" for alternative in alternatives) + ")"
+
+
+def _once(wanted: Selection, word: str) -> str:
+    """Another publisher's statement takes the place of one only where it is asked for itself."""
+    return _OTHERS.format(better=_IS_BETTER[word], asked=wanted.filter.sql("t")[0]) if wanted.once else ""
 
 
 _STATEMENT_COLUMNS = len(fields(Statement))
@@ -338,7 +344,7 @@ _IS_VERSION = {
     "at": "(o.modified = ANY(%(moments)s) OR (o.modified IS NULL AND c.date_added = ANY(%(moments)s)))",
     "first": """
 NOT EXISTS (SELECT FROM indicators_stixobject f WHERE f.stix_id = o.stix_id AND f.publisher_id = o.publisher_id
-            AND f.audience_id = ANY(%(audiences)s) AND f.modified < o.modified)
+            AND f.audience_id = ANY(%(audiences)s) AND f.modified < o.modified {earlier})
 """,
     "last": "o.latest",
 }
@@ -351,14 +357,14 @@ AND NOT (EXISTS (SELECT FROM indicators_sharedid s WHERE s.stix_id = o.stix_id) 
     SELECT FROM indicators_stixobject t JOIN indicators_change tc ON tc.object_id = t.id
      AND (tc.op = 'upsert' OR tc.reason = 'revoked') AND tc.audience_id = ANY(%(audiences)s) /*latest*/
     WHERE t.stix_id = o.stix_id AND t.publisher_id <> o.publisher_id AND t.audience_id = ANY(%(audiences)s)
-      AND {better}))
+      AND {better} {asked}))
 """
 _SAME_AND_EARLIER = "t.modified IS NOT DISTINCT FROM o.modified AND tc.seq < c.seq"
-_IS_SERVED_ONCE = {
-    "all": _OTHERS.format(better=_SAME_AND_EARLIER),
-    "at": _OTHERS.format(better=_SAME_AND_EARLIER),
-    "first": _OTHERS.format(better=_SAME_AND_EARLIER),
-    "last": _OTHERS.format(better=f"t.latest AND {_SAME_AND_EARLIER}"),
+_IS_BETTER = {
+    "all": _SAME_AND_EARLIER,
+    "at": _SAME_AND_EARLIER,
+    "first": _SAME_AND_EARLIER,
+    "last": f"t.latest AND {_SAME_AND_EARLIER}",
 }
 
 # The inner query is bounded by rows; of these only as many bodies are read as fit (their lengths cost nothing).

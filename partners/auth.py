@@ -104,12 +104,13 @@ def again(viewer: Viewer) -> Viewer:
 def key_in(header: str) -> str | None:
     """The key in an Authorization header: Bearer, or Basic with any user name and the key as the password.
 
-    None where there is no header. Raises Unauthenticated for a scheme or encoding that is not understood.
+    `Token` is no registered scheme: it is what clients built on taxii2-client call Bearer. None where there is no
+    header. Raises Unauthenticated for a scheme or encoding that is not understood.
     """
     if not header:
         return None
     scheme, _, credentials = header.partition(" ")
-    if scheme.lower() == "bearer":
+    if scheme.lower() in {"bearer", "token"}:
         return credentials.strip()
     if scheme.lower() == "basic":
         try:

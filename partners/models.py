@@ -66,6 +66,7 @@ class Group(models.Model):
     basis_from = models.DateField()
     basis_until = models.DateField(null=True, blank=True)
     policy = models.CharField(max_length=16, choices=Policy, default=Policy.CLOSED_FACTS)
+    collection_id = models.UUIDField(unique=True, default=uuid.uuid4, help_text="Its TAXII collection.")
     partners = models.ManyToManyField(Partner, through="Membership", related_name="groups")
 
     def __str__(self) -> str:
