@@ -22,7 +22,7 @@ from django.db import transaction
 
 from exchange import clock
 from exchange.errors import Conflict
-from indicators import changes, matching, notifying, storing
+from indicators import changes, markings, matching, notifying, storing
 from indicators.addressing import Reach, Room
 from indicators.door import gates
 from indicators.models import Batch, Change, Quarantined
@@ -55,6 +55,7 @@ class Result:
     version: str | None
     status: Status
     verdict: Refusal | Quarantine | None = None
+    marks: tuple[Refusal, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As the API answers it; a verdict names the rule and the field, never the value."""
@@ -65,8 +66,14 @@ class Result:
             "status": self.status,
         }
         if self.verdict is not None:
-            answer |= {"code": self.verdict.code, "field": self.verdict.field, "message": self.verdict.message}
+            answer |= _told(self.verdict)
+        if self.marks:
+            answer["marks"] = [_told(mark) for mark in self.marks]
         return answer
+
+
+def _told(verdict: Refusal | Quarantine) -> dict[str, str]:
+    return {"code": verdict.code, "field": verdict.field, "message": verdict.message}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,7 @@ def _examine(
     doors: dict[str, gates.Door] = {}
     admitted: list[Draft] = []
     results: list[Result] = []
-    for element in elements:
+    for element in markings.tightened(elements, by=by):
         if isinstance(element, Unreadable):
             results.append(Result(element.index, element.stix_id, None, "refused", element.refusal))
             continue
@@ -146,14 +153,14 @@ def _compare_with_held(drafts: Sequence[Draft], *, room: Room, by: Viewer) -> tu
         sha256 = hashlib.sha256(draft.raw).digest()
         verdict = line.judge(draft, sha256)
         if verdict == "unchanged":
-            results.append(Result(draft.index, draft.stix_id, draft.version, "unchanged"))
+            results.append(Result(draft.index, draft.stix_id, draft.version, "unchanged", marks=draft.marks))
         elif isinstance(verdict, Refusal):
             results.append(Result(draft.index, draft.stix_id, draft.version, "refused", verdict))
         else:
             new = Entering(draft, sha256, _audience(draft, room=room, line=line), line, first=line.newest is None)
             line.add(new)
             entering.append(new)
-            results.append(Result(draft.index, draft.stix_id, draft.version, "accepted"))
+            results.append(Result(draft.index, draft.stix_id, draft.version, "accepted", marks=draft.marks))
     return entering, results
 
 

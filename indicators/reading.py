@@ -42,6 +42,8 @@ class Selection:
     matched: bool = False  # only what the viewer sees a match of
     once: bool = False  # one row per id and version, the first that the viewer may see, whoever published it
     words: str = ""  # full-text search in titles, or a whole id or value
+    marks: tuple[str, ...] = ()  # only what has one of these marks (`stix.conformance`)
+    unmarked: bool = False  # only what has no mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Statement:
     publisher_slug: str
     tlp: int
     spec_version: str
+    marks: list[str] | None
     body: str
 
 
@@ -252,6 +255,11 @@ def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
         parameters["tlps"] = list(wanted.tlps)
     if wanted.matched:
         conditions.append(_HAS_MATCH)
+    if wanted.marks:
+        conditions.append(_HAS_MARK)
+        parameters["marks"] = list(wanted.marks)
+    if wanted.unmarked:
+        conditions.append("AND o.marks IS NULL")
     if wanted.words:
         conditions.append(_HAS_WORDS)
         parameters["words"] = wanted.words
@@ -273,7 +281,7 @@ _STATEMENT_COLUMNS = len(fields(Statement))
 _COLUMNS = """
 SELECT c.seq, c.date_added, o.id, o.stix_id, o.stix_type, o.version, o.modified, o.revoked, o.latest, o.title, o.kind,
        o.subkind, o.severity, o.confidence, o.valid_from, o.valid_until, o.publisher_id, p.name, p.slug, a.tlp,
-       o.spec_version, {body} AS body
+       o.spec_version, o.marks, {body} AS body
 """
 
 # Dates and places grow together, so a date is a place: found by one look at an index, it bounds every branch.
@@ -345,6 +353,11 @@ SELECT * FROM (
            lead(seq) OVER (ORDER BY seq {order}) IS NOT NULL AS followed
     FROM ({query}) page) page
 WHERE before < %(max_bytes)s ORDER BY seq {order}
+"""
+
+_HAS_MARK = """
+AND o.marks IS NOT NULL AND EXISTS (
+    SELECT FROM unnest(o.marks) mark WHERE split_part(mark, ' ', 1) = ANY(%(marks)s))
 """
 
 _HAS_WORDS = """

@@ -101,7 +101,8 @@ def hide_history(publisher_id: UUID, stix_ids: Sequence[str], *, audience_id: in
 
 _OBJECT_COLUMNS = (
     "id, publisher_id, audience_id, stix_id, stix_type, version, created, modified, revoked, latest, body, sha256,"
-    " title, created_by_ref, pattern_type, kind, subkind, severity, confidence, valid_from, valid_until, spec_version"
+    " title, created_by_ref, pattern_type, kind, subkind, severity, confidence, valid_from, valid_until, spec_version,"
+    " marks"
 )
 _TOKEN_COLUMNS = "object_id, publisher_id, domain, scheme, key_epoch, value"  # noqa: S105 - column names
 
@@ -131,6 +132,7 @@ def _object_row(key: int, publisher_id: UUID, new: NewObject) -> tuple[object, .
         draft.valid_from,
         draft.valid_until,
         _spec_version(draft),
+        [f"{mark.code} {mark.field}" for mark in draft.marks] or None,
     )
 
 

@@ -17,6 +17,14 @@ class PublisherDocument(serializers.Serializer[object]):
     slug = serializers.CharField(required=False)
 
 
+class MarkDocument(serializers.Serializer[object]):
+    """What STIX 2.1 says is wrong with an object that was taken all the same."""
+
+    code = serializers.CharField()
+    field = serializers.CharField(allow_blank=True, help_text="JSON pointer inside the object.")
+    message = serializers.CharField(required=False)
+
+
 class ResultDocument(serializers.Serializer[object]):
     """The answer to one element of a batch."""
 
@@ -27,6 +35,7 @@ class ResultDocument(serializers.Serializer[object]):
     code = serializers.CharField(required=False)
     field = serializers.CharField(required=False, help_text="JSON pointer inside the object.")
     message = serializers.CharField(required=False)
+    marks = MarkDocument(many=True, required=False)
 
 
 class CountsDocument(serializers.Serializer[object]):
@@ -54,6 +63,7 @@ class StatementDocument(serializers.Serializer[object]):
     publishers = PublisherDocument(many=True, required=False)
     tlp = serializers.ChoiceField(["clear", "green", "amber", "amber+strict", "red"])
     date_added = serializers.DateTimeField()
+    marks = MarkDocument(many=True, required=False)
     object = serializers.DictField()
 
 

@@ -15,6 +15,7 @@ from indicators import reading
 from indicators.api import rendering
 from indicators.api.documents import MatchesPage, ObjectsPage, QuarantineList, Statements
 from indicators.feeds import filters
+from indicators.stix import conformance
 from partners.api.base import Face, answer, fragment, plain, viewer_of
 from partners.directory import ids_of
 from partners.scopes import Scope
@@ -24,7 +25,7 @@ _JSON = "application/json"
 _STIX = ("application/stix+json;version=2.1", "application/stix+json")
 _VARY = {"Vary": "Accept"}
 _LIMIT = 1_000
-_FILTERS = ("kind", "subkind", "type", "publisher", "min_confidence", "q", "mine")
+_FILTERS = ("kind", "subkind", "type", "publisher", "min_confidence", "q", "mine", "mark", "unmarked")
 _PAGE = ("cursor", "limit")
 _PAGING = [
     OpenApiParameter("cursor", description="`next` of the last page; without it, the first page."),
@@ -38,6 +39,8 @@ _PARAMETERS = [
     OpenApiParameter("min_confidence", {"type": "integer", "minimum": 0, "maximum": 100}),
     OpenApiParameter("q", description="Words of a title, or a whole id or value."),
     OpenApiParameter("mine", bool, description="Only what your own partner published."),
+    OpenApiParameter("mark", description="Codes of marks: only objects that break STIX 2.1 in one of these ways."),
+    OpenApiParameter("unmarked", bool, description="Only objects that keep to STIX 2.1."),
     *_PAGING,
 ]
 
@@ -55,12 +58,18 @@ def selection(asked: Parameters) -> reading.Selection:
         publishers=tuple(sorted(str(partner) for partner in found)),
         min_confidence=asked.number("min_confidence", 0, least=0, most=100),
     )
-    return reading.Selection(filter=wanted, own=asked.flag("mine"), words=asked.text("q"))
+    marks = asked.words("mark")
+    if not set(marks) <= set(conformance.WORDS):
+        raise Refused("There is no such mark.", code="unknown-mark", at="/mark")
+    return reading.Selection(
+        filter=wanted, own=asked.flag("mine"), words=asked.text("q"), marks=marks, unmarked=asked.flag("unmarked")
+    )
 
 
 def scope_of(surface: str, wanted: reading.Selection) -> str:
     """What a cursor of this surface and selection is bound to."""
-    return f"{surface};own={wanted.own};words={wanted.words};{wanted.filter.scope}"
+    marked = f"marks={wanted.marks};unmarked={wanted.unmarked}"
+    return f"{surface};own={wanted.own};words={wanted.words};{marked};{wanted.filter.scope}"
 
 
 class ObjectsView(Face):
