@@ -47,6 +47,25 @@ class CountsDocument(serializers.Serializer[object]):
     refused = serializers.IntegerField()
 
 
+class ReferenceDocument(serializers.Serializer[object]):
+    """A reference of an object that entered, to something that is not there for the caller."""
+
+    index = serializers.IntegerField()
+    id = serializers.CharField()
+    field = serializers.CharField(help_text="JSON pointer inside the object.")
+    ref = serializers.CharField()
+
+
+class LossReport(serializers.Serializer[object]):
+    """What a batch lost on its way in."""
+
+    counts = serializers.DictField(child=serializers.IntegerField())
+    marks = serializers.DictField(child=serializers.IntegerField(), help_text="How many marks of each code.")
+    reasons = serializers.DictField(child=serializers.IntegerField(), help_text="Codes of what was held back.")
+    unresolved = ReferenceDocument(many=True, help_text="Neither in the batch nor among what the caller may see.")
+    dangling = ReferenceDocument(many=True, help_text="To objects of the batch that were held back.")
+
+
 class BatchAnswer(serializers.Serializer[object]):
     """The answer to a batch."""
 
@@ -54,6 +73,7 @@ class BatchAnswer(serializers.Serializer[object]):
     received = serializers.DateTimeField()
     counts = CountsDocument()
     results = ResultDocument(many=True)
+    report = LossReport(required=False)
 
 
 class StatementDocument(serializers.Serializer[object]):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from rest_framework.request import Request
 
 from exchange import clock, paging
 from exchange.errors import Refused
 from exchange.parameters import Parameters
-from indicators import reading
+from indicators import exporting, reading, subscribing
 from indicators.api import rendering
 from indicators.api.documents import MatchesPage, ObjectsPage, QuarantineList, Statements
 from indicators.feeds import filters
@@ -89,6 +90,39 @@ class ObjectsView(Face):
         page = reading.newest(viewer, wanted, before=before, limit=limit, max_bytes=rendering.MAX_PAGE_BYTES)
         following = paging.seal([page.reached], viewer=viewer.partner_id, scope=scope) if page.more else None
         return answer({"objects": [rendering.statement(said) for said in page.statements], "next": following})
+
+
+class BundleView(Face):
+    """A selection as a STIX bundle."""
+
+    known = (*_FILTERS, "feed", "id", "referenced", "versions")
+
+    @extend_schema(
+        operation_id="bundle",
+        parameters=[
+            *_PARAMETERS[: -len(_PAGING)],
+            OpenApiParameter("feed", OpenApiTypes.UUID, description="A feed of yours, which the others narrow."),
+            OpenApiParameter("id", description="Ids of objects, separated by commas."),
+            OpenApiParameter("referenced", bool, description="With the identities and markings that it names."),
+            OpenApiParameter("versions", enum=["last", "all"]),
+        ],
+        responses={(200, exporting.MEDIA_TYPE): OpenApiTypes.OBJECT},
+    )
+    def get(self, request: Request) -> StreamingHttpResponse:
+        """Everything that fits, oldest first, as one streamed STIX bundle: the publishers' exact bytes side by side."""
+        viewer, asked = viewer_of(request), self.asked
+        wanted = selection(asked)
+        feed_id = asked.uuid("feed")
+        if feed_id is not None:
+            feed = subscribing.filter_of(subscribing.own_feed(viewer, feed_id))
+            wanted = replace(wanted, filter=feed.within(wanted.filter))
+        versions: Any = asked.choice("versions", "last", of=("last", "all"))
+        wanted = replace(wanted, stix_ids=asked.words("id"), versions=versions)
+        return StreamingHttpResponse(
+            exporting.bundle(viewer, wanted, referenced=asked.flag("referenced")),
+            content_type=exporting.MEDIA_TYPE,
+            headers={"Content-Disposition": 'attachment; filename="bundle.json"'},
+        )
 
 
 class ObjectView(Face):

@@ -96,15 +96,15 @@ def problems(data: Mapping[str, Any]) -> tuple[Refusal, ...]:
     return tuple(Refusal(code, at, explained(code, at, stix_type=stix_type)) for code, at in each)
 
 
-def explained(code: str, pointer: str, *, stix_type: str) -> str:
-    """A code in words, with the section of the specification that it follows from."""
-    return f"{WORDS[code]} (STIX 2.1 §{_section(code, pointer, stix_type)})."
+def explained(code: str, at: str, *, stix_type: str) -> str:
+    """A code in words, with the section of the specification that it follows from; `at` is its pointer."""
+    return f"{WORDS[code]} (STIX 2.1 §{_section(code, at, stix_type)})."
 
 
-def _section(code: str, pointer: str, stix_type: str) -> str:
+def _section(code: str, at: str, stix_type: str) -> str:
     if code in _SECTION_OF_CODE:
         return _SECTION_OF_CODE[code]
-    if pointer.partition("/")[2].partition("/")[0] in _COMMON_NAMES:
+    if at.partition("/")[2].partition("/")[0] in _COMMON_NAMES:
         return "3.2"
     return _SECTION_OF_TYPE.get(stix_type, "3.2")
 
@@ -127,7 +127,7 @@ def _by_schema(data: Mapping[str, Any], schema: str) -> Iterator[tuple[str, str]
         if kind.name == "required":
             path.append(kind.property)
         told = True
-        yield _code_of(kind, path), _pointer(path)
+        yield _code_of(kind, path), pointer(path)
     if not told:  # somewhere deep in a huge object
         yield "bad-combination", ""
 
@@ -174,16 +174,16 @@ def _inside(objects: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         stix_type = held.get("type") if isinstance(held, dict) else None
         if not isinstance(stix_type, str) or stix_type not in oasis.SCOS:
             continue
-        for code, pointer in () if oasis.is_valid(held, stix_type) else _by_schema(held, stix_type):
-            if not pointer.startswith(("/id", "/extensions")):
-                yield code, _pointer(["objects", key]) + pointer
+        for code, at in () if oasis.is_valid(held, stix_type) else _by_schema(held, stix_type):
+            if not at.startswith(("/id", "/extensions")):
+                yield code, pointer(["objects", key]) + at
 
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,250}")
 _MAX_POINTER_CHARS = 400
 
 
-def _pointer(path: list[str]) -> str:
+def pointer(path: list[str]) -> str:
     """A JSON pointer. It ends before a name that is no plain word: a key may itself be a value not to be shown."""
     told = ""
     for part in path:
