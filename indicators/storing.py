@@ -26,6 +26,7 @@ class Held:
     revoked: bool
     audience_id: int
     tlp: int
+    version: str | None
 
 
 Holding = dict[datetime | None, Held]
@@ -46,7 +47,7 @@ def holdings(publisher_id: UUID, stix_ids: Iterable[str]) -> dict[str, Holding]:
     held: dict[str, Holding] = {}
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT o.stix_id, o.modified, o.id, o.sha256, o.latest, o.revoked, o.audience_id, a.tlp"
+            "SELECT o.stix_id, o.modified, o.id, o.sha256, o.latest, o.revoked, o.audience_id, a.tlp, o.version"
             " FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id"
             " WHERE o.publisher_id = %s AND o.stix_id = ANY(%s)",
             [publisher_id, list(stix_ids)],

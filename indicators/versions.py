@@ -18,6 +18,7 @@ class Line:
 
     def __init__(self, held: storing.Holding) -> None:
         self._digests = {modified: version.sha256 for modified, version in held.items()}
+        self._written = {modified: version.version for modified, version in held.items()}
         self.stored_latest = next((version for version in held.values() if version.latest), None)
         self._revoked = self.stored_latest is not None and self.stored_latest.revoked
         self.newest: datetime | Literal["unversioned"] | None = None
@@ -32,6 +33,10 @@ class Line:
         if draft.modified in self._digests:
             if self._digests[draft.modified] == sha256:
                 return "unchanged"
+            if _below_microseconds(draft.version) != _below_microseconds(self._written[draft.modified]):
+                return Refusal(
+                    "version-too-fine", field, "Versions are told apart by the microsecond: this one is held."
+                )
             return Refusal(
                 "version-conflict", field, "You gave other content under this id and version before; raise `modified`."
             )
@@ -46,10 +51,16 @@ class Line:
         """Take in a draft that was judged to be a new version."""
         draft = new.draft
         self._digests[draft.modified] = new.sha256
+        self._written[draft.modified] = draft.version
         if not isinstance(self.newest, datetime) or (draft.modified is not None and draft.modified > self.newest):
             self.newest = draft.modified or "unversioned"
             self.entering_latest = new
             self._revoked = draft.revoked
+
+
+def _below_microseconds(version: str | None) -> str:
+    """The digits of a timestamp that its column cannot hold."""
+    return (version or "").partition(".")[2].rstrip("Zz")[6:].rstrip("0")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

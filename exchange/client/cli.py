@@ -311,6 +311,9 @@ def _join(total: PublishResult, result: PublishResult) -> None:
     for status, count in result.counts.items():
         total.counts[status] = total.counts.get(status, 0) + count
     total.refusals += result.refusals
+    total.marks += result.marks
+    total.references += result.references
+    total.entered |= result.entered
     total.batches += result.batches
 
 

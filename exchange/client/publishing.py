@@ -105,7 +105,7 @@ def loss_report(result: PublishResult) -> dict[str, Any]:
     held_back = {refusal.stix_id for refusal in result.refusals if refusal.stix_id} - result.entered
     lead_nowhere = [asdict(reference) for reference in result.references if reference.ref not in result.entered]
     return {
-        "counts": {**result.counts, "marked": len({mark.index for mark in result.marks})},
+        "counts": {**result.counts, "marked": len({(mark.index, mark.stix_id) for mark in result.marks})},
         "refused": [asdict(refusal) for refusal in result.refusals],
         "marked": [asdict(mark) for mark in result.marks],
         "unresolved": [reference for reference in lead_nowhere if reference["ref"] not in held_back],
