@@ -27,7 +27,7 @@ def report(elements: Sequence[Draft | Unreadable], done: Answer, *, by: Viewer) 
     results: list[dict[str, Any]] = orjson.loads(done.results)
     entered = {result["id"] for result in results if result["status"] in _ENTERED}
     held_back = {result["id"] for result in results if result["status"] not in _ENTERED and result["id"]} - entered
-    named = [
+    named: list[dict[str, Any]] = [
         {"index": element.index, "id": element.stix_id, "field": field, "ref": ref}
         for element, result in zip(elements, results, strict=True)
         if isinstance(element, Draft) and result["status"] in _ENTERED

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 
 from hypothesis import strategies as st
 
 _NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=30)
 _UUID4 = st.uuids(version=4).map(str)
 _UUID5 = st.builds(lambda name: str(uuid.uuid5(uuid.NAMESPACE_DNS, name)), st.text(max_size=5))
-_MOMENTS = st.datetimes(
-    min_value=__import__("datetime").datetime(1990, 1, 1), max_value=__import__("datetime").datetime(2090, 1, 1)
-)
+_MOMENTS = st.datetimes(min_value=datetime(1990, 1, 1), max_value=datetime(2090, 1, 1))
 
 
 def _stamp(moment) -> str:
@@ -96,7 +95,8 @@ def valid_stix(draw, types: tuple[str, ...] = (*_KNOWN, *_OBSERVABLES)) -> dict:
 
 
 def _without_required(draw, data):
-    return {name: value for name, value in data.items() if name != draw(st.sampled_from(_REQUIRED[data["type"]]))}
+    missing = draw(st.sampled_from(_REQUIRED[data["type"]]))
+    return {name: value for name, value in data.items() if name != missing}
 
 
 _BREAKS = {

@@ -185,7 +185,7 @@ class Client:
             part.unlink(missing_ok=True)
         return size
 
-    def stream_bundle(self, write: Callable[[bytes], object], **filters: str) -> int:
+    def stream_bundle(self, write: Callable[[bytes], Any], **filters: str) -> int:
         """The same, handed to `write` piece by piece."""
         size = 0
         try:

@@ -28,6 +28,44 @@ def versions(data: Stix) -> Iterable[Wrong]:
     return (("old-spec-version", "/spec_version"),) if data.get("spec_version") == "2.0" else ()
 
 
+_NAME = re.compile(r"id|[a-z][a-z0-9_]{2,249}")
+_KNOWN = frozenset(name for name in oasis.names() if _NAME.fullmatch(name))
+_BINARY = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)")
+_HEXADECIMAL = re.compile(r"(?:[a-fA-F0-9]{2})+")
+
+
+def names(data: Stix) -> Iterable[Wrong]:
+    """Names of properties, of extensions too, have 3 to 250 characters of a few (§3.1).
+
+    What ends in `_bin` or `_hex` holds such a value (§2.1, §2.8). Known names, nearly all, need no second look.
+    """
+    if not data.keys() <= _KNOWN:
+        yield from _named(data, "")
+    extensions = data.get("extensions")
+    for key, inner in extensions.items() if isinstance(extensions, dict) else ():
+        if isinstance(inner, dict) and not inner.keys() <= _KNOWN:
+            yield from _named(inner, f"/extensions/{key}" if _KEY.fullmatch(key) else "/extensions")
+
+
+_KEY = re.compile(r"[a-z0-9-]{1,250}")
+
+
+def _named(data: Stix, at: str) -> Iterable[Wrong]:
+    for name, value in data.items():
+        if name in _KNOWN:
+            continue
+        if not _NAME.fullmatch(name):
+            yield "bad-name", at
+        elif (name.endswith("_bin") and not _is(value, _BINARY)) or (
+            name.endswith("_hex") and not _is(value, _HEXADECIMAL)
+        ):
+            yield "bad-format", f"{at}/{name}"
+
+
+def _is(value: Any, form: re.Pattern[str]) -> bool:
+    return isinstance(value, str) and form.fullmatch(value) is not None
+
+
 #: Pairs of timestamps: the second is not before the first; where `strictly`, it is after it.
 _ORDERED: dict[str, tuple[tuple[str, str, bool], ...]] = {
     "indicator": (("valid_from", "valid_until", True),),
@@ -206,9 +244,6 @@ def languages(data: Stix) -> Iterable[Wrong]:
             yield "bad-name", f"/contents/{tag}"
 
 
-_NAME = re.compile(r"id|[a-z][a-z0-9_]{2,249}")
-
-
 def _is_language(tag: Any) -> bool:
     """What is no string is the schemas' to tell."""
     return not isinstance(tag, str) or (len(tag) <= _TAG_CHARS and _LANGUAGE.fullmatch(tag) is not None)
@@ -341,7 +376,7 @@ def _is_known(stix_type: str) -> bool:
 
 
 #: What holds for every object, and what for some types only.
-COMMON: tuple[Rule, ...] = (versions, order, references)
+COMMON: tuple[Rule, ...] = (versions, names, order, references)
 _SCO_RULES: tuple[Rule, ...] = (dates, inner_dates, observable_id, addresses)
 OF_TYPE: dict[str, tuple[Rule, ...]] = {
     **dict.fromkeys(_TIMES, (dates,)),
