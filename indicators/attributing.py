@@ -65,7 +65,7 @@ class Voice:
 
     def _is_common(self, ref: str, held: Mapping[str, storing.Holding]) -> bool:
         """Whether an id says nothing about its holder: a standard marking, or one that several publishers hold."""
-        if ref in tlp.IDS:
+        if ref in tlp.ALL_IDS:
             return True
         if self._shared is None:
             self._shared = set(SharedId.objects.filter(stix_id__in=list(held)).values_list("stix_id", flat=True))

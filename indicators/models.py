@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
@@ -53,6 +54,7 @@ class StixObject(Shared):
     valid_from = models.DateTimeField(null=True)
     valid_until = models.DateTimeField(null=True)
     expired_at = models.DateTimeField(null=True, help_text="When its end of validity was told to its readers.")
+    marks = ArrayField(models.CharField(max_length=450), null=True, help_text="What breaks STIX 2.1: code and pointer.")
     stored_at = models.DateTimeField(db_default=Now())
     search = models.GeneratedField(
         expression=SearchVector("title", config="simple"), output_field=SearchVectorField(), db_persist=True

@@ -22,7 +22,7 @@ from django.db import transaction
 
 from exchange import clock
 from exchange.errors import Conflict, Refused
-from indicators import changes, matching, moving, notifying, storing
+from indicators import changes, markings, matching, moving, notifying, storing
 from indicators.addressing import Reach, Room
 from indicators.attributing import Voice, moves_pseudonym
 from indicators.door import gates
@@ -57,6 +57,7 @@ class Result:
     version: str | None
     status: Status
     verdict: Refusal | Quarantine | None = None
+    marks: tuple[Refusal, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As the API answers it; a verdict names the rule and the field, never the value."""
@@ -67,8 +68,14 @@ class Result:
             "status": self.status,
         }
         if self.verdict is not None:
-            answer |= {"code": self.verdict.code, "field": self.verdict.field, "message": self.verdict.message}
+            answer |= _told(self.verdict)
+        if self.marks:
+            answer["marks"] = [_told(mark) for mark in self.marks]
         return answer
+
+
+def _told(verdict: Refusal | Quarantine) -> dict[str, str]:
+    return {"code": verdict.code, "field": verdict.field, "message": verdict.message}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +124,7 @@ def _examine(
     doors: dict[str, gates.Door] = {}
     admitted: list[Draft] = []
     results: list[Result] = []
-    for element in elements:
+    for element in markings.tightened(elements, by=by):
         if isinstance(element, Unreadable):
             results.append(Result(element.index, element.stix_id, None, "refused", element.refusal))
             continue
@@ -166,7 +173,8 @@ def _compare_with_held(
             if move is not None:
                 line.moves = True
                 moves.append(move)
-            results.append(Result(draft.index, draft.stix_id, draft.version, "accepted" if move else "unchanged"))
+            status: Status = "accepted" if move else "unchanged"
+            results.append(Result(draft.index, draft.stix_id, draft.version, status, marks=draft.marks))
         elif isinstance(verdict, Refusal):
             results.append(Result(draft.index, draft.stix_id, draft.version, "refused", verdict))
         elif isinstance(source := voice.judge(draft, line, held), Refusal):
@@ -185,7 +193,7 @@ def _compare_with_held(
             )
             line.add(new)
             entering.append(new)
-            results.append(Result(draft.index, draft.stix_id, draft.version, "accepted"))
+            results.append(Result(draft.index, draft.stix_id, draft.version, "accepted", marks=draft.marks))
     return entering, [move for move in moves if move.line is not None and move.line.entering_latest is None], results
 
 

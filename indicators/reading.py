@@ -44,6 +44,8 @@ class Selection:
     matched: bool = False  # only what the viewer sees a match of
     once: bool = False  # one row per id and version, the first that is asked for, whoever published it
     words: str = ""  # full-text search in titles, or a whole id or value
+    marks: tuple[str, ...] = ()  # only what has one of these marks (`stix.conformance`)
+    unmarked: bool = False  # only what has no mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Statement:
     spec_version: str
     audience_id: int
     attribution: int
+    marks: list[str] | None
     body: str
 
 
@@ -151,6 +154,18 @@ def titles(viewer: Viewer, stix_ids: Collection[str]) -> dict[str, str]:
         return {}
     found = StixObject.objects.visible_to(viewer).filter(stix_id__in=list(stix_ids), latest=True).order_by("pk")
     return dict(found.values_list("stix_id", "title"))
+
+
+def visible(viewer: Viewer, stix_ids: Collection[str]) -> set[str]:
+    """Those among these ids of which the viewer may see anything; all others look alike. Two queries."""
+    if not stix_ids:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT stix_id FROM indicators_stixobject WHERE stix_id = ANY(%s) AND audience_id = ANY(%s)",
+            [list(stix_ids), audience_ids(viewer)],
+        )
+        return {row[0] for row in cursor.fetchall()}
 
 
 def audience_of(viewer: Viewer, object_id: int) -> Audience:
@@ -275,6 +290,11 @@ def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
         parameters["tlps"] = list(wanted.tlps)
     if wanted.matched:
         conditions.append(_HAS_MATCH)
+    if wanted.marks:
+        conditions.append(_HAS_MARK)
+        parameters["marks"] = list(wanted.marks)
+    if wanted.unmarked:
+        conditions.append("AND o.marks IS NULL")
     if wanted.words:
         conditions.append(_HAS_WORDS)
         parameters["words"] = wanted.words
@@ -301,7 +321,7 @@ _STATEMENT_COLUMNS = len(fields(Statement))
 _COLUMNS = """
 SELECT c.seq, c.date_added, o.id, o.stix_id, o.stix_type, o.version, o.modified, o.revoked, o.latest, o.title, o.kind,
        o.subkind, o.severity, o.confidence, o.valid_from, o.valid_until, o.publisher_id, p.name, p.slug, a.tlp,
-       o.spec_version, o.audience_id, a.attribution, {body} AS body
+       o.spec_version, o.audience_id, a.attribution, o.marks, {body} AS body
 """
 
 # Dates and places grow together, so a date is a place: found by one look at an index, it bounds every branch.
@@ -375,6 +395,11 @@ SELECT * FROM (
            lead(seq) OVER (ORDER BY seq {order}) IS NOT NULL AS followed
     FROM ({query}) page) page
 WHERE before < %(max_bytes)s ORDER BY seq {order}
+"""
+
+_HAS_MARK = """
+AND o.marks IS NOT NULL AND EXISTS (
+    SELECT FROM unnest(o.marks) mark WHERE split_part(mark, ' ', 1) = ANY(%(marks)s))
 """
 
 _HAS_WORDS = """

@@ -20,6 +20,7 @@ class Line:
     def __init__(self, held: storing.Holding) -> None:
         self._digests = {modified: version.sha256 for modified, version in held.items()}
         self._stored = dict(held)
+        self._written = {modified: version.version for modified, version in held.items()}
         self.stored_latest = next((version for version in held.values() if version.latest), None)
         final = self.stored_latest or (held[max(held, key=_age)] if held else None)
         self._revoked = final is not None and final.revoked
@@ -41,6 +42,10 @@ class Line:
         field = "/modified" if "modified" in draft.data else "/id"
         if draft.modified in self._digests:
             if self._digests[draft.modified] != sha256:
+                if _below_microseconds(draft.version) != _below_microseconds(self._written[draft.modified]):
+                    return Refusal(
+                        "version-too-fine", field, "Versions are told apart by the microsecond: this one is held."
+                    )
                 return Refusal(
                     "version-conflict",
                     field,
@@ -60,6 +65,7 @@ class Line:
         draft = new.draft
         self._digests[draft.modified] = new.sha256
         self._stored.pop(draft.modified, None)
+        self._written[draft.modified] = draft.version
         if not isinstance(self.newest, datetime) or (draft.modified is not None and draft.modified > self.newest):
             self.newest = draft.modified or "unversioned"
             self.entering_latest = new
@@ -68,6 +74,11 @@ class Line:
 
 def _age(modified: datetime | None) -> datetime:
     return modified or datetime.min.replace(tzinfo=UTC)
+
+
+def _below_microseconds(version: str | None) -> str:
+    """The digits of a timestamp that its column cannot hold."""
+    return (version or "").partition(".")[2].rstrip("Zz")[6:].rstrip("0")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,9 +22,16 @@ def statement(said: Statement, *, by: Sequence[Statement] = ()) -> dict[str, Any
         "date_added": clock.rfc3339(said.date_added),
         "object": fragment(said.body),
     }
+    if said.marks:
+        document["marks"] = [_mark(mark) for mark in said.marks]
     if by:
         document["publishers"] = [_publisher(each) for each in by]
     return document
+
+
+def _mark(stored: str) -> dict[str, str]:
+    code, _, field = stored.partition(" ")
+    return {"code": code, "field": field}
 
 
 def change(told: Told) -> dict[str, Any]:

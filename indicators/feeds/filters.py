@@ -32,6 +32,19 @@ class Filter:
         """This filter, and of it only these kinds and types."""
         return replace(self, kinds=_both(self.kinds, kinds), types=_both(self.types, types))
 
+    def within(self, other: "Filter") -> "Filter":
+        """What this filter and the other both let through."""
+        nobody = (str(UUID(int=0)),)
+        both = _both(self.publishers, other.publishers)
+        return Filter(
+            kinds=_both(self.kinds, other.kinds),
+            subkinds=_both(self.subkinds, other.subkinds),
+            types=_both(self.types, other.types),
+            publishers=nobody if both == _NOTHING else both,
+            min_confidence=max(self.min_confidence, other.min_confidence),
+            with_entries=self.with_entries or other.with_entries,
+        )
+
     def sql(self, alias: str, *, publisher: str = "") -> tuple[str, dict[str, Any]]:
         """Conditions on a StixObject row named `alias`, each with a leading AND, and their parameters.
 

@@ -15,6 +15,7 @@ from indicators.feeds.filters import Filter
 from indicators.models import Match, StixObject
 from indicators.overview import KINDS
 from indicators.reading import Statement
+from indicators.stix import conformance
 from partners.tlp import Tlp
 
 
@@ -34,6 +35,7 @@ class Row:
     added: datetime
     state: str
     new: bool
+    marked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,17 @@ def _row(said: Statement, *, new: bool, moment: datetime) -> Row:
         added=said.date_added,
         state=state(said, moment),
         new=new,
+        marked=bool(said.marks),
     )
+
+
+def marks(said: Statement) -> list[tuple[str, str]]:
+    """What STIX 2.1 says is wrong with an object, in words, each with the place."""
+    told = []
+    for mark in said.marks or ():
+        code, _, field = mark.partition(" ")
+        told.append((conformance.explained(code, field, stix_type=said.stix_type), field))
+    return told
 
 
 def _first_value(said: Statement) -> str:

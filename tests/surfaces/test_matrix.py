@@ -70,6 +70,7 @@ MATRIX: dict[str, Row] = {
     "batches": Row(API + "batches", "publish", method="post"),
     "batch": Row(API + "batches/{batch}", "owner", absent=API + f"batches/{ABSENT}"),
     "blocklist": Row(API + "blocklists/all?format=jsonl", "key", shows=True),
+    "bundle": Row(API + "bundle", "key", shows=True),
     "changes": Row(API + "changes", "key", shows=True),
     "redeliver": Row(
         API + "deliveries/{delivery}/redeliver", "owner", method="post", absent=API + f"deliveries/{ABSENT}/redeliver"
@@ -134,6 +135,7 @@ MATRIX: dict[str, Row] = {
     "start": Row("/", "person", shows=True),
     "recent": Row("/recent", "person", shows=True),
     "indicators": Row("/indicators", "person", shows=True),
+    "indicators-bundle": Row("/indicators/bundle?show=objects", "person", shows=True),
     "indicator": Row("/indicators/{object}", "sees", shows=True, absent=f"/indicators/indicator--{ABSENT}"),
     "indicator-raw": Row("/indicators/{object}/raw", "sees", shows=True, absent=f"/indicators/indicator--{ABSENT}/raw"),
     "indicator-withdraw": Row(
