@@ -29,13 +29,14 @@ from indicators.models import Batch, Change, Quarantined
 from indicators.stix.drafts import Draft, Quarantine, Refusal, Unreadable
 from indicators.versions import Entering, Line
 from partners import audit
-from partners.models import Partner
+from partners.models import Audience, Partner
 from partners.scopes import Scope
 from partners.sharing import AudienceSpec, Viewer, intern_audience
 from partners.tlp import Tlp
 
 Status = Literal["accepted", "unchanged", "quarantined", "refused"]
 STATUSES: tuple[Status, ...] = ("accepted", "unchanged", "quarantined", "refused")
+_OF_OTHER_GROUPS = Refusal("key-limited-to-groups", "/id", "It is shared with groups that this key is not for.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ def _examine(
 def _compare_with_held(drafts: Sequence[Draft], *, room: Room, by: Viewer) -> tuple[list[Entering], list[Result]]:
     """Which drafts are new versions, given what the publisher holds and what came earlier in the batch."""
     held = storing.holdings(by.partner_id, {draft.stix_id for draft in drafts})
+    barred = _beyond_the_key(held, by=by)
     seen: dict[str, Line] = {}
     entering: list[Entering] = []
     results: list[Result] = []
@@ -144,7 +146,7 @@ def _compare_with_held(drafts: Sequence[Draft], *, room: Room, by: Viewer) -> tu
         if line is None:
             line = seen[draft.stix_id] = Line(held.get(draft.stix_id, {}))
         sha256 = hashlib.sha256(draft.raw).digest()
-        verdict = line.judge(draft, sha256)
+        verdict = _OF_OTHER_GROUPS if draft.stix_id in barred else line.judge(draft, sha256)
         if verdict == "unchanged":
             results.append(Result(draft.index, draft.stix_id, draft.version, "unchanged"))
         elif isinstance(verdict, Refusal):
@@ -155,6 +157,19 @@ def _compare_with_held(drafts: Sequence[Draft], *, room: Room, by: Viewer) -> tu
             entering.append(new)
             results.append(Result(draft.index, draft.stix_id, draft.version, "accepted"))
     return entering, results
+
+
+def _beyond_the_key(held: Mapping[str, storing.Holding], *, by: Viewer) -> set[str]:
+    """Ids that a key for some groups may not revise: what its partner shares with other groups is not its to change."""
+    if not by.limited:
+        return set()
+    shared = Audience.objects.filter(publisher=by.partner_id).exclude(groups__contained_by=sorted(by.group_ids))
+    other = set(shared.values_list("pk", flat=True))
+    return {
+        stix_id
+        for stix_id, versions in held.items()
+        if any(version.latest and version.audience_id in other for version in versions.values())
+    }
 
 
 def _audience(draft: Draft, *, room: Room, line: Line) -> int:

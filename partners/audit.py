@@ -16,6 +16,7 @@ class Verb(StrEnum):
     GROUP_REGISTERED = "group.registered"
     KEY_ISSUED = "key.issued"
     KEY_REVOKED = "key.revoked"
+    KEY_ROTATED = "key.rotated"
     PARTNER_REGISTERED = "partner.registered"
     SUBSCRIPTION_CHANGED = "subscription.changed"
     SUBSCRIPTION_CREATED = "subscription.created"

@@ -43,7 +43,9 @@ def a_ring(*partners: Partner, slug: str = "ring", policy: str = Group.Policy.OP
 
 def a_key(partner: Partner, *scopes: Scope) -> str:
     """An API key, as it is presented."""
-    return keys.issue(partner, name="test", scopes=scopes or LAB_SCOPES, expires_in=timedelta(days=1))[1]
+    return keys.issue(
+        partner, name=f"test-{next(_numbers)}", scopes=scopes or LAB_SCOPES, expires_in=timedelta(days=1)
+    )[1]
 
 
 def a_user(partner: Partner, role: str = Role.ADMIN, password: str = "correct horse battery"):

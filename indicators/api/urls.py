@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from indicators.api import batches, changes, description, objects, subscriptions
+from indicators.api import batches, changes, description, events, objects, subscriptions
 
 urlpatterns = [
     path("batches", batches.BatchesView.as_view(), name="batches"),
@@ -10,6 +10,7 @@ urlpatterns = [
     path("blocklists/<str:feed>", changes.BlocklistView.as_view(), name="blocklist"),
     path("changes", changes.ChangesView.as_view(), name="changes"),
     path("deliveries/<uuid:delivery_id>/redeliver", subscriptions.RedeliverView.as_view(), name="redeliver"),
+    path("events", events.EventsView.as_view(), name="events"),
     path("feeds", subscriptions.FeedsView.as_view(), name="feeds"),
     path("feeds/<uuid:feed_id>", subscriptions.FeedView.as_view(), name="feed"),
     path("matches", objects.MatchesView.as_view(), name="matches"),

@@ -64,12 +64,16 @@ MATRIX: dict[str, Row] = {
     "extension-schema": Row(f"/schemas/{vocabulary.EXTENSION_ID}.json", "all"),
     "schema": Row(API + "schema", "all"),
     "me": Row(API + "me", "key"),
+    "api-keys": Row(API + "keys", "admin"),
+    "api-key": Row(API + "keys/{key}", "owner", absent=API + "keys/aaaaaaaa", also=("delete",)),
+    "rotate-api-key": Row(API + "keys/{key}/rotate", "owner", method="post", absent=API + "keys/aaaaaaaa/rotate"),
     "partners": Row(API + "partners", "key"),
     "groups": Row(API + "groups", "key"),
     "batches": Row(API + "batches", "publish", method="post"),
     "batch": Row(API + "batches/{batch}", "owner", absent=API + f"batches/{ABSENT}"),
     "blocklist": Row(API + "blocklists/all?format=jsonl", "key", shows=True),
     "changes": Row(API + "changes", "key", shows=True),
+    "events": Row(API + "events", "key"),
     "redeliver": Row(
         API + "deliveries/{delivery}/redeliver", "owner", method="post", absent=API + f"deliveries/{ABSENT}/redeliver"
     ),
@@ -117,6 +121,10 @@ MATRIX: dict[str, Row] = {
     ),
     "taxii-without-slash": Row(TAXII + "collections", "key"),
     "account": Row("/account/", "person"),
+    "keys": Row("/organisation/keys/", "person"),
+    "key-act": Row(
+        "/organisation/keys/{key}/act", "owner", method="post", absent="/organisation/keys/aaaaaaaa/act"
+    ),
     "theme": Row("/account/theme/", "all", method="post"),
     "start": Row("/", "person", shows=True),
     "recent": Row("/recent", "person", shows=True),
