@@ -54,7 +54,14 @@ def _network(origin: Origin) -> str:
 
 def _count(name: str, *, limit: int, at: datetime) -> None:
     """One more, in a window that begins with its first; a new row takes a few that are long over with it."""
-    asked: dict[str, str | int | datetime] = {"name": name, "at": at, "start": at - WINDOW, "limit": limit, "end": at + WINDOW, "old": at - _KEPT}
+    asked: dict[str, str | int | datetime] = {
+        "name": name,
+        "at": at,
+        "start": at - WINDOW,
+        "limit": limit,
+        "end": at + WINDOW,
+        "old": at - _KEPT,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, asked)
         if cursor.fetchone() == (1,):
