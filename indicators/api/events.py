@@ -30,7 +30,7 @@ _MEDIA_TYPE = "text/event-stream"
 #: A stream ends then, and its reader comes back.
 LONGEST_S = 300.0
 #: A comment this often, so that proxies see life, and a reader that left is noticed.
-_HEARTBEAT_S = 10.0
+_HEARTBEAT_S = 5.0
 #: However many changes come, a stream looks no oftener.
 _PAUSE_S = 0.05
 _RETRY_MS = 1_000
