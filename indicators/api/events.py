@@ -22,6 +22,7 @@ from exchange import paging
 from exchange.errors import ExchangeError, TooMany
 from indicators import changes, waking
 from indicators.api.changes import position, wanted_of
+from indicators.api.documents import EventDocument
 from indicators.feeds.filters import Filter
 from partners.api.base import Face, again, viewer_of
 from partners.sharing import Viewer
@@ -52,7 +53,7 @@ class EventsView(Face):
             OpenApiParameter("type"),
             OpenApiParameter("Last-Event-ID", location="header", description="Where a stream broke off."),
         ],
-        responses={(200, _MEDIA_TYPE): OpenApiTypes.STR},
+        responses={(200, _MEDIA_TYPE): EventDocument},
     )
     def get(self, request: Request) -> HttpResponse | StreamingHttpResponse:
         """Hints as they happen, from now on or from a cursor; each event's id is the cursor after it."""
