@@ -234,4 +234,6 @@ class EventDocument(serializers.Serializer[object]):
     event = serializers.ChoiceField(["open", "change", "end"])
     id = serializers.CharField(required=False, help_text="The cursor after the event; send it as Last-Event-ID.")
     retry = serializers.IntegerField(required=False, help_text="Milliseconds to wait before opening it again.")
-    data = serializers.CharField(help_text="JSON: for `change`, `changes` and `more` as a webhook tells them.")
+    data = serializers.CharField(  # type: ignore[assignment]  # DRF takes fields out of the class
+        help_text="JSON: for `change`, `changes` and `more` as a webhook tells them."
+    )
