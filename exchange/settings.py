@@ -148,10 +148,20 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
 SECURE_HSTS_PRELOAD = PRODUCTION
 SESSION_COOKIE_SECURE = PRODUCTION
 CSRF_COOKIE_SECURE = PRODUCTION
+# How many proxies add to X-Forwarded-For before a request arrives (`exchange.origins`).
+PROXY_COUNT = 0
 if PRODUCTION and env.flag("BEHIND_PROXY", default=True):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     # Rate limits of the sign-in count callers, not the proxy.
-    ALLAUTH_TRUSTED_PROXY_COUNT = env.number("PROXY_COUNT", 1, least=1, most=5)
+    PROXY_COUNT = ALLAUTH_TRUSTED_PROXY_COUNT = env.number("PROXY_COUNT", 1, least=1, most=5)
+# Client certificates are checked by a proxy, which says whose it was; believed from these networks only.
+MTLS_PROXIES = env.networks("MTLS_PROXIES")
+MTLS_SUBJECT_HEADER = env.text("MTLS_SUBJECT_HEADER")
+MTLS_CERTIFICATE_HEADER = env.text("MTLS_CERTIFICATE_HEADER")
+if bool(MTLS_PROXIES) != bool(MTLS_SUBJECT_HEADER or MTLS_CERTIFICATE_HEADER):
+    raise env.BadEnvironment("MTLS_PROXIES", "goes with MTLS_SUBJECT_HEADER or MTLS_CERTIFICATE_HEADER")
+# Open streams hold a thread each (ADR 0012): more of them need more --blocking-threads.
+STREAMS_PER_PROCESS = env.number("STREAMS_PER_PROCESS", 8, least=0, most=2_000)
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 
 # Static files.

@@ -17,6 +17,7 @@ class Verb(StrEnum):
     GROUP_REGISTERED = "group.registered"
     KEY_ISSUED = "key.issued"
     KEY_REVOKED = "key.revoked"
+    KEY_ROTATED = "key.rotated"
     OBJECTS_HANDED_OVER = "objects.handed-over"
     OBJECTS_READDRESSED = "objects.readdressed"
     OBJECTS_WITHDRAWN = "objects.withdrawn"

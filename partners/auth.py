@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import OuterRef, Q
+from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
@@ -17,42 +17,51 @@ from structlog.contextvars import bind_contextvars
 
 from exchange import clock
 from exchange.errors import Unauthenticated
-from partners import keys
+from exchange.origins import Origin, origin_of
+from partners import keys, lockout
 from partners.attribution import Attribution
-from partners.models import ApiKey, Membership, Partner, User
+from partners.models import ApiKey, KeyNetwork, Membership, Partner, User
 from partners.scopes import RECIPIENT_SCOPES, ROLE_SCOPES, Role, Scope
 from partners.sharing import Viewer
 from partners.tlp import Tlp
 
-_LAST_USE_GRAIN = timedelta(minutes=1)
+#: How often at most the use of a key from one network is written down.
+_USE_GRAIN = timedelta(minutes=1)
+_NO_DIGEST = bytes(32)
 
 
-def viewer_of_key(presented: str) -> Viewer:
+def viewer_of_key(presented: str, *, origin: Origin = Origin()) -> Viewer:  # noqa: B008 - frozen
     """The viewer that a presented API key stands for: one query.
 
-    Raises Unauthenticated, always in the same words, for a key that is malformed, unknown, expired or revoked
-    and for one whose partner is not active.
+    Raises Unauthenticated, always in the same words, for a key that is malformed, unknown, expired or revoked, that
+    comes from a network or with a certificate that is not its own, and for one whose partner is not active. Raises
+    TooMany where that happened too often (`lockout`).
     """
     public_id = keys.public_id_of(presented)
     if public_id is None:
-        raise _unknown_key()
-    moment = clock.now()
+        raise lockout.refuse(origin, public_id=None)
+    moment, prefix = clock.now(), origin.network(bits4=24, bits6=48)
+    seen = KeyNetwork.objects.filter(key=OuterRef("pk"), prefix=prefix).values("last_at")[:1]
     key = (
-        ApiKey.objects.filter(public_id=public_id, revoked_at=None, expires_at__gt=moment)
-        .filter(partner__state=Partner.State.ACTIVE)
-        .annotate(group_ids=_open_groups("partner_id"))
+        ApiKey.objects.filter(public_id=public_id)
+        .annotate(group_ids=_open_groups("partner_id"), seen_at=Subquery(seen))
+        .annotate(locked_until=lockout.until(origin, at=moment))
         .select_related("partner")
         .first()
     )
-    if key is None or not hmac.compare_digest(bytes(key.digest), keys.digest(presented)):
-        raise _unknown_key()
-    stale = moment - _LAST_USE_GRAIN
-    if key.last_used_at is None or key.last_used_at < stale:
-        ApiKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=stale), pk=key.pk).update(last_used_at=moment)
+    is_the_key = hmac.compare_digest(bytes(key.digest) if key else _NO_DIGEST, keys.digest(presented))
+    if key is None or not is_the_key or not keys.is_usable(key, origin=origin, at=moment):
+        raise lockout.refuse(origin, public_id=public_id)
+    if key.locked_until is not None and key.seen_at is None:
+        raise lockout.locked(key.locked_until, at=moment)
+    if key.seen_at is None or key.seen_at < moment - _USE_GRAIN:
+        keys.note_use(key, prefix=prefix, at=moment)
     scopes = frozenset(Scope(scope) for scope in key.scopes)
     if Scope.ADMIN in scopes:
         scopes |= {Scope.AUDIT}
-    return _viewer(key.partner, group_ids=key.group_ids, scopes=scopes, actor=f"key:{key.public_id}")
+    group_ids = key.group_ids if key.groups is None else set(key.group_ids) & set(key.groups)
+    viewer = _viewer(key.partner, group_ids=group_ids, scopes=scopes, actor=f"key:{key.public_id}")
+    return replace(viewer, limited=key.groups is not None)
 
 
 def viewer_of_user(user: User) -> Viewer:
@@ -98,14 +107,15 @@ def every_viewer() -> list[Viewer]:
 def again(viewer: Viewer) -> Viewer:
     """The same caller with the groups and the clearance that its partner has now."""
     now = viewer_whatever_state(viewer.partner_id)
-    return replace(viewer, group_ids=now.group_ids, clearance=now.clearance, sight=now.sight)
+    groups = now.group_ids & viewer.group_ids if viewer.limited else now.group_ids
+    return replace(viewer, group_ids=groups, clearance=now.clearance, sight=now.sight)
 
 
 def key_in(header: str) -> str | None:
     """The key in an Authorization header: Bearer, or Basic with any user name and the key as the password.
 
     `Token` is no registered scheme: it is what clients built on taxii2-client call Bearer. None where there is no
-    header. Raises Unauthenticated for a scheme or encoding that is not understood.
+    header. A scheme or encoding that is not understood is a key that is none: empty.
     """
     if not header:
         return None
@@ -116,16 +126,19 @@ def key_in(header: str) -> str | None:
         try:
             return base64.b64decode(credentials.strip(), validate=True).decode().partition(":")[2]
         except (binascii.Error, UnicodeDecodeError):
-            raise _unknown_key() from None
-    raise _unknown_key()
+            return ""
+    return ""
 
 
 def viewer_of_request(request: HttpRequest) -> Viewer:
-    """The viewer behind the API key of a plain Django request. Raises Unauthenticated."""
+    """The viewer behind the API key of a plain Django request. Raises Unauthenticated, TooMany.
+
+    Ask again to learn whether it still holds: an answer that takes long, because it waits, does so while it waits.
+    """
     presented = key_in(request.headers.get("Authorization", ""))
     if presented is None:
         raise Unauthenticated("Send an API key: 'Authorization: Bearer <key>', or Basic with the key as the password.")
-    viewer = viewer_of_key(presented)
+    viewer = viewer_of_key(presented, origin=origin_of(request))
     bind_contextvars(partner=viewer.partner_slug, actor=viewer.actor)
     return viewer
 
@@ -189,7 +202,3 @@ def _viewer(partner: Partner, *, group_ids: Any, scopes: frozenset[Scope], actor
         actor=actor,
         sight=partner.sight,
     )
-
-
-def _unknown_key() -> Unauthenticated:
-    return Unauthenticated("This API key is not valid.", code="invalid-key")

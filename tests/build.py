@@ -17,7 +17,7 @@ from indicators.stix import making, parsing
 from partners import auth, keys
 from partners.models import Group, Partner
 from partners.registering import register_group, register_partner, register_user
-from partners.scopes import Role, Scope
+from partners.scopes import KEY_SCOPES, Role, Scope
 from partners.sharing import Viewer, groups_named, partners_named
 from partners.tlp import Tlp
 
@@ -43,7 +43,8 @@ def a_ring(*partners: Partner, slug: str = "ring", policy: str = Group.Policy.OP
 
 def a_key(partner: Partner, *scopes: Scope) -> str:
     """An API key, as it is presented."""
-    return keys.issue(partner, name="test", scopes=scopes or LAB_SCOPES, expires_in=timedelta(days=1))[1]
+    given = frozenset(scopes) & KEY_SCOPES or LAB_SCOPES
+    return keys.issue(partner, name=f"test-{next(_numbers)}", scopes=given, expires_in=timedelta(days=1))[1]
 
 
 def a_user(partner: Partner, role: str = Role.ADMIN, password: str = "correct horse battery"):

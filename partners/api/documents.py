@@ -63,3 +63,64 @@ class GroupList(serializers.Serializer[object]):
     """The caller's own groups."""
 
     groups = GroupDocument(many=True)
+
+
+_SCOPES = ["admin", "publish", "react", "read", "subscribe"]
+
+
+class KeyWish(serializers.Serializer[object]):
+    """A key to be made. What it leaves out, it has from the key that makes it."""
+
+    name = serializers.CharField(max_length=80)
+    scopes = serializers.ListField(child=serializers.ChoiceField(_SCOPES))
+    expires_in_minutes = serializers.IntegerField(required=False, min_value=1, max_value=527_040)
+    groups = serializers.ListField(child=serializers.CharField(), required=False, help_text="Slugs; none: all groups.")
+    networks = serializers.ListField(child=serializers.CharField(), required=False, help_text="CIDR; none: anywhere.")
+    certificate_subject = serializers.CharField(required=False, allow_blank=True, max_length=400)
+    certificate_sha256 = serializers.CharField(required=False, allow_blank=True, max_length=95)
+
+
+class RotationWish(serializers.Serializer[object]):
+    """How long the old key lives on."""
+
+    overlap_minutes = serializers.IntegerField(required=False, min_value=0, max_value=43_200)
+
+
+class NetworkSeen(serializers.Serializer[object]):
+    """A network that a key was used from: an IPv4 /24, an IPv6 /48."""
+
+    network = serializers.CharField()
+    first_at = serializers.DateTimeField()
+    last_at = serializers.DateTimeField()
+
+
+class KeyDocument(serializers.Serializer[object]):
+    """A key without its secret, which is stored nowhere."""
+
+    id = serializers.CharField(help_text="Its public id, the part after `exk_`.")
+    name = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.CharField())
+    groups = serializers.ListField(child=serializers.CharField(), allow_null=True, help_text="Null: all groups.")
+    networks = serializers.ListField(child=serializers.CharField(), help_text="Empty: from anywhere.")
+    certificate_subject = serializers.CharField(allow_blank=True)
+    certificate_sha256 = serializers.CharField(allow_blank=True)
+    state = serializers.ChoiceField(["active", "expired", "revoked"])
+    parent_id = serializers.CharField(allow_null=True, help_text="The key that made it.")
+    created_by = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    revoked_at = serializers.DateTimeField(allow_null=True)
+    last_used_at = serializers.DateTimeField(allow_null=True)
+    networks_seen = NetworkSeen(many=True, help_text="The newest first.")
+
+
+class KeyList(serializers.Serializer[object]):
+    """The keys of the caller's partner."""
+
+    keys = KeyDocument(many=True)
+
+
+class NewKeyDocument(KeyDocument):
+    """A key that was just made."""
+
+    secret = serializers.CharField(help_text="The key itself. Shown this once.")

@@ -2,9 +2,12 @@
 
 from django.urls import path
 
-from partners.api import views
+from partners.api import keys, views
 
 urlpatterns = [
+    path("keys", keys.KeysView.as_view(), name="api-keys"),
+    path("keys/<str:public_id>", keys.KeyView.as_view(), name="api-key"),
+    path("keys/<str:public_id>/rotate", keys.RotateView.as_view(), name="rotate-api-key"),
     path("me", views.MeView.as_view(), name="me"),
     path("partners", views.PartnersView.as_view(), name="partners"),
     path("groups", views.GroupsView.as_view(), name="groups"),

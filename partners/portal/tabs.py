@@ -17,7 +17,7 @@ class Tab:
     scope: Scope
 
 
-TABS: tuple[Tab, ...] = ()
+TABS: tuple[Tab, ...] = (Tab("keys", "Keys", Scope.ADMIN),)
 
 
 def shown_to(viewer: Viewer) -> list[Tab]:

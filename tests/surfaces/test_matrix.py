@@ -26,6 +26,8 @@ from indicators import subscribing
 from indicators.matching import tokens
 from indicators.models import Delivery, Subscription
 from indicators.stix import making, tlp, vocabulary
+from partners import keys
+from partners.scopes import Scope
 from tests import build
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +67,9 @@ MATRIX: dict[str, Row] = {
     "extension-schema": Row(f"/schemas/{vocabulary.EXTENSION_ID}.json", "all"),
     "schema": Row(API + "schema", "all"),
     "me": Row(API + "me", "key"),
+    "api-keys": Row(API + "keys", "key"),
+    "api-key": Row(API + "keys/{key}", "owner", absent=API + "keys/aaaaaaaa", also=("delete",)),
+    "rotate-api-key": Row(API + "keys/{key}/rotate", "owner", method="post", absent=API + "keys/aaaaaaaa/rotate"),
     "partners": Row(API + "partners", "key"),
     "groups": Row(API + "groups", "key"),
     "batches": Row(API + "batches", "publish", method="post"),
@@ -72,6 +77,7 @@ MATRIX: dict[str, Row] = {
     "blocklist": Row(API + "blocklists/all?format=jsonl", "key", shows=True),
     "bundle": Row(API + "bundle", "key", shows=True),
     "changes": Row(API + "changes", "key", shows=True),
+    "events": Row(API + "events", "key"),
     "redeliver": Row(
         API + "deliveries/{delivery}/redeliver", "owner", method="post", absent=API + f"deliveries/{ABSENT}/redeliver"
     ),
@@ -131,6 +137,8 @@ MATRIX: dict[str, Row] = {
     ),
     "taxii-without-slash": Row(TAXII + "collections", "key"),
     "account": Row("/account/", "person"),
+    "keys": Row("/organisation/keys/", "person"),
+    "key-act": Row("/organisation/keys/{key}/act", "owner", method="post", absent="/organisation/keys/aaaaaaaa/act"),
     "theme": Row("/account/theme/", "all", method="post"),
     "start": Row("/", "person", shows=True),
     "recent": Row("/recent", "person", shows=True),
@@ -209,13 +217,15 @@ class Scene:
     sees: dict[str, set[str]]
     things: dict[str, str]
     people: dict[str, object]
+    admin_keys: dict[str, str]
 
     def ask(self, who: str, path: str, *, method: str = "get", body: dict | None = None):
         client = Client(raise_request_exception=False)
         headers = {}
         if path.startswith(("/api/", "/taxii2")):
             if who != "anonymous":
-                headers = build.bearer(self.cast.keys[who])
+                held = self.admin_keys if path.startswith(API + "keys") else self.cast.keys
+                headers = build.bearer(held[who])
         elif who != "anonymous":
             client.force_login(self.people[who], backend="allauth.account.auth_backends.AuthenticationBackend")
         if method == "get":
@@ -272,8 +282,10 @@ def scene() -> Scene:
             "group": str(cast.ring.collection_id),
             "own-feed": str(feed.pk),
             "match": "1",
+            "key": keys.public_id_of(build.a_key(cast.aster)),
         },
         {name: build.a_user(getattr(cast, name)) for name in PARTNERS},
+        {name: build.a_key(getattr(cast, name), Scope.ADMIN, Scope.READ) for name in PARTNERS},
     )
 
 
@@ -287,7 +299,7 @@ def marks(stix: dict) -> list[str]:
 
 
 def without_ids(text: str) -> str:
-    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "id", text)
+    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=keys/)[a-z2-7]{8}(?=/)", "id", text)
 
 
 def let_in(row: Row, who: str) -> bool:
