@@ -5,9 +5,10 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange import clock, themes
-from partners import directory
+from partners import directory, factors, sessions, signing_on
 from partners.models import ApiKey
 from partners.portal.access import page, show
+from partners.portal.confirming import person
 from partners.scopes import ROLE_SCOPES, Role, Scope
 from partners.sharing import Viewer
 
@@ -29,6 +30,11 @@ def account(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         roles=[(role.label, sorted(ROLE_SCOPES[role])) for role in Role],
         scopes=sorted(viewer.scopes),
         now=clock.now(),
+        held=factors.of(person(request)),
+        sessions=sessions.of(person(request)),
+        this_session=sessions.handle_of(request.session.session_key or ""),
+        sign_on=signing_on.of(viewer),
+        linked=person(request).identities.exists(),
     )
 
 
