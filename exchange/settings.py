@@ -121,7 +121,7 @@ ACCOUNT_RATE_LIMITS = {
     "change_factors": "20/m/user,40/m/ip",
     "invite": "60/h/user",
     "invitation": "30/m/ip",
-    "invitation_failed": "10/m/ip,5/5m/key",
+    "invitation_failed": "10/m/ip",
     "sign_on": "30/m/ip",
 }
 MFA_ADAPTER = "partners.accounts.FactorAdapter"

@@ -84,10 +84,8 @@ class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth is unty
 
     def get_public_key_credential_user_entity(self, user: User) -> dict[str, Any]:
         """How the browser names the person."""
-        return super().get_public_key_credential_user_entity(user) | {
-            "display_name": user.username,
-            "name": user.username,
-        }
+        entity: dict[str, Any] = super().get_public_key_credential_user_entity(user)
+        return entity | {"display_name": user.username, "name": user.username}
 
 
 def _no_code_beside_a_passkey(authenticator: Authenticator, user: User) -> bool:

@@ -17,7 +17,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
+from django.core.validators import MaxLengthValidator, validate_email
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.urls import reverse
@@ -165,6 +165,7 @@ def _let_in(invitation_id: UUID, *, username: str, password: str | None) -> User
 def _invite(viewer: Viewer, partner: Partner, *, email: str, role: Role) -> tuple[Invitation, str]:
     email = email.strip()
     try:
+        MaxLengthValidator(254)(email)
         validate_email(email)
     except ValidationError:
         raise Refused("This is no e-mail address.", code="bad-email", at="/email") from None

@@ -82,20 +82,26 @@ def discover(issuer: str) -> Metadata:
     said = _get_json(f"{issuer}/.well-known/openid-configuration")
     if str(said.get("issuer", "")).rstrip("/") != issuer:
         raise _refused("It does not name itself as this issuer.")
-    endpoints = [said.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
-    for endpoint in endpoints:
-        if not isinstance(endpoint, str):
-            raise _refused("It does not say where to go.")
-        try:
-            outbound.check(endpoint)
-        except outbound.Blocked:
-            raise _refused("It names an address that may not be asked.") from None
     ways = said.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
     return Metadata(
-        *map(str, endpoints),
+        authorization_endpoint=_endpoint(said, "authorization_endpoint"),
+        token_endpoint=_endpoint(said, "token_endpoint"),
+        jwks_uri=_endpoint(said, "jwks_uri"),
         secret_in_body=isinstance(ways, list) and "client_secret_basic" not in ways,
         names_itself=said.get("authorization_response_iss_parameter_supported") is True,
     )
+
+
+def _endpoint(said: Mapping[str, Any], name: str) -> str:
+    """An address that the issuer names, if it may be asked."""
+    endpoint = said.get(name)
+    if not isinstance(endpoint, str):
+        raise _refused("It does not say where to go.")
+    try:
+        outbound.check(endpoint)
+    except outbound.Blocked:
+        raise _refused("It names an address that may not be asked.") from None
+    return endpoint
 
 
 def authorization_url(client: Client, attempt: Attempt, *, again: bool) -> str:

@@ -56,7 +56,7 @@ class SessionStore(DatabaseStore):
 
     def create_model_instance(self, data: dict[str, Any]) -> Any:
         """The row for what the session holds now."""
-        row = super().create_model_instance(data)
+        row: Any = super().create_model_instance(data)
         about = data.get(_ABOUT, {})
         row.handle = handle_of(row.session_key)
         row.user_id = data.get(SESSION_KEY)

@@ -71,8 +71,8 @@ def person(request: HttpRequest) -> User:
     return request.user
 
 
-def limit(request: HttpRequest, action: str, *, user: User | None = None, key: str | None = None) -> None:
+def limit(request: HttpRequest, action: str, *, user: User | None = None) -> None:
     """Count an attempt against ACCOUNT_RATE_LIMITS, in PostgreSQL. Raises TooMany."""
-    counted = ratelimit.consume(request, app="allauth.account", action=action, user=user, key=key, limit_get=True)
+    counted = ratelimit.consume(request, app="allauth.account", action=action, user=user, limit_get=True)
     if not counted:
         raise TooMany("That was tried too often. Wait a minute.", retry_after_s=60)
