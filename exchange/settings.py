@@ -132,7 +132,13 @@ MFA_ALLOW_UNVERIFIED_EMAIL = True  # nobody signs himself up: the address came w
 MFA_TOTP_ISSUER = "Exchange"
 MFA_TOTP_TOLERANCE = 1
 MFA_RATE_LIMITS = {"webauthn_login": "20/m/ip"}
-MFA_FORMS = {"authenticate": "partners.accounts.CodeForm", "reauthenticate": "partners.accounts.ConfirmCodeForm"}
+MFA_FORMS = {
+    "authenticate": "partners.accounts.CodeForm",
+    "authenticate_webauthn": "partners.accounts.PasskeyForm",
+    "login_webauthn": "partners.accounts.PasskeyAloneForm",
+    "reauthenticate": "partners.accounts.ConfirmCodeForm",
+    "reauthenticate_webauthn": "partners.accounts.ConfirmPasskeyForm",
+}
 LOGIN_URL = "/account/login/"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_LOGOUT_REDIRECT_URL = "/account/login/"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -12,6 +13,7 @@ from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.models import Authenticator
+from allauth.mfa.webauthn.forms import AuthenticateWebAuthnForm, LoginWebAuthnForm, ReauthenticateWebAuthnForm
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
@@ -118,3 +120,35 @@ class ConfirmCodeForm(ReauthenticateForm):  # type: ignore[misc]  # allauth is u
         if _no_code_beside_a_passkey(self.authenticator, self.user):
             raise FactorAdapter().validation_error("incorrect_code")
         return code
+
+
+def _understood(clean: Callable[[], Authenticator]) -> Authenticator:
+    """What a passkey form holds; bytes that only look like a credential are a wrong one, not a fault of ours."""
+    try:
+        return clean()
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise FactorAdapter().validation_error("incorrect_code") from None
+
+
+class PasskeyForm(AuthenticateWebAuthnForm):  # type: ignore[misc]  # allauth is untyped
+    """A passkey as second factor at sign-in."""
+
+    def clean_credential(self) -> Authenticator:
+        """Raises ValidationError."""
+        return _understood(super().clean_credential)
+
+
+class PasskeyAloneForm(LoginWebAuthnForm):  # type: ignore[misc]  # allauth is untyped
+    """A passkey that signs in alone."""
+
+    def clean_credential(self) -> Authenticator:
+        """Raises ValidationError."""
+        return _understood(super().clean_credential)
+
+
+class ConfirmPasskeyForm(ReauthenticateWebAuthnForm):  # type: ignore[misc]  # allauth is untyped
+    """A passkey to confirm who it is."""
+
+    def clean_credential(self) -> Authenticator:
+        """Raises ValidationError."""
+        return _understood(super().clean_credential)

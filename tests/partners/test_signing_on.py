@@ -9,7 +9,6 @@ import time
 from datetime import UTC, datetime, timedelta
 from html import unescape
 
-
 import pytest
 import time_machine
 from django.test import Client
