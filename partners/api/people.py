@@ -50,8 +50,8 @@ class PersonView(Face):
     def patch(self, request: Request, user_id: int) -> HttpResponse:
         """Give another role, or end or renew access. Whoever is deactivated is signed out at once."""
         sent = form(request, known={"role": str, "active": bool})
-        role = sent.get("role")
-        people.change(viewer_of(request), user_id, role=role and _role(role), active=sent.get("active"))
+        role = None if sent.get("role") is None else _role(sent["role"])
+        people.change(viewer_of(request), user_id, role=role, active=sent.get("active"))
         return answer(_found(request, user_id))
 
 
