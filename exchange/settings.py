@@ -159,7 +159,7 @@ CACHES = {
 }
 
 # Mail.
-MAILERS = {"default": {"BACKEND": "django.core.mail.backends.dummy.EmailBackend"}}
+MAILERS = {"default": {"BACKEND": f"django.core.mail.backends.{'smtp' if PRODUCTION else 'dummy'}.EmailBackend"}}
 
 # The browser: nothing but what this server sends, and no inline script or style.
 SECURE_CSP = {

@@ -66,8 +66,7 @@ def invite_partner(
 
     Raises NotFound for everybody but the operator's admins, Refused, Conflict.
     """
-    if viewer.kind != Partner.Kind.OPERATOR or Scope.ADMIN not in viewer.scopes:
-        raise NotFound
+    require_operator(viewer)
     name = " ".join(name.split())
     if not 2 <= len(name) <= 120 or not name.isprintable():
         raise Refused("A name of 2 to 120 characters.", code="bad-name", at="/name")
@@ -82,6 +81,27 @@ def invite_partner(
             return partner, *_invite(viewer, partner, email=email, role=Role.ADMIN)
     except IntegrityError:
         raise Conflict("A partner of this name or short name is there already.", code="partner-exists") from None
+
+
+def invite_first_admin(viewer: Viewer, partner_id: UUID, *, email: str) -> tuple[Partner, Invitation, str]:
+    """The operator invites a partner's first admin again; what was open before is withdrawn.
+
+    Raises NotFound for everybody but the operator's admins and for a partner that has its admin, Refused.
+    """
+    require_operator(viewer)
+    with transaction.atomic():
+        invited = Partner.objects.select_for_update(no_key=True).filter(pk=partner_id, state=Partner.State.INVITED)
+        partner = invited.first()
+        if partner is None:
+            raise NotFound
+        _revoke(Invitation.objects.filter(partner=partner), by=viewer)
+        return partner, *_invite(viewer, partner, email=email, role=Role.ADMIN)
+
+
+def require_operator(viewer: Viewer) -> None:
+    """Raise NotFound for everybody but the operator's admins: to others the page is not there."""
+    if viewer.kind != Partner.Kind.OPERATOR or Scope.ADMIN not in viewer.scopes:
+        raise NotFound
 
 
 def pending(viewer: Viewer) -> QuerySet[Invitation]:

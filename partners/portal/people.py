@@ -83,19 +83,23 @@ def sign_on(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 @confirmed
 def invite_partner(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """The operator's: register a partner and invite its first admin. To everybody else it is not there."""
-    if viewer.kind != Partner.Kind.OPERATOR or Scope.ADMIN not in viewer.scopes:
-        raise NotFound
+    inviting.require_operator(viewer)
     if request.method != "POST":
         return _invite_partner(request, viewer)
     limit(request, "invite", user=person(request))
+    email = request.POST.get("email", "")
     try:
-        partner, invitation, link = inviting.invite_partner(
-            viewer,
-            name=request.POST.get("name", ""),
-            slug=request.POST.get("slug", "").strip(),
-            kind=_kind(request.POST.get("kind", "")),
-            email=request.POST.get("email", ""),
-        )
+        if "again" in request.POST:
+            again = _uuid(request.POST["again"])
+            partner, invitation, link = inviting.invite_first_admin(viewer, again, email=email)
+        else:
+            partner, invitation, link = inviting.invite_partner(
+                viewer,
+                name=request.POST.get("name", ""),
+                slug=request.POST.get("slug", "").strip(),
+                kind=_kind(request.POST.get("kind", "")),
+                email=email,
+            )
     except (Refused, Conflict) as refused:
         return _invite_partner(request, viewer, problem=refused.detail)
     return _invite_partner(request, viewer, invited=partner, invitation=invitation, link=link)
@@ -127,11 +131,7 @@ def _invite(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 
 def _withdraw(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    try:
-        invitation_id = UUID(request.POST.get("invitation", ""))
-    except ValueError:
-        raise NotFound from None
-    inviting.revoke(viewer, invitation_id)
+    inviting.revoke(viewer, _uuid(request.POST.get("invitation", "")))
     messages.success(request, "The invitation is withdrawn.")
     return redirect("people")
 
@@ -193,6 +193,14 @@ def _invite_partner(request: HttpRequest, viewer: Viewer, **more: object) -> Htt
         **more,
     }
     return show(request, viewer, "partners/invite_partner.html", here="invite-partner", **context)
+
+
+def _uuid(typed: str) -> UUID:
+    """What a form names; what is no id names nothing."""
+    try:
+        return UUID(typed)
+    except ValueError:
+        raise NotFound from None
 
 
 def _role(word: str) -> Role:

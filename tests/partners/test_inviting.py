@@ -182,6 +182,20 @@ def test_the_operator_invites_a_partner_which_takes_part_once_its_admin_is_there
     assert Invitation.objects.count() == 1
 
 
+def test_a_first_admin_is_invited_again_until_one_is_there(cast):
+    client = signed_in(build.a_user(cast.operator))
+    wanted = {"name": "Eridanus", "slug": "eridanus", "kind": "lab", "email": "ann@eridanus.example"}
+    lost = link_in(client.post("/operator/invite/", wanted))
+    partner = Partner.objects.get(slug="eridanus")
+    again = {"again": str(partner.pk), "email": "bob@eridanus.example"}
+    link = link_in(client.post("/operator/invite/", again))
+    assert accept(lost, "ann").status_code == 404
+    assert accept(link, "bob").status_code == 302
+    assert client.post("/operator/invite/", again).status_code == 404, "it has its admin now"
+    assert client.post("/operator/invite/", again | {"again": str(cast.aster.pk)}).status_code == 404
+    assert signed_in(build.a_user(cast.aster)).post("/operator/invite/", again).status_code == 404
+
+
 @pytest.mark.parametrize(
     "change",
     [{"kind": "operator"}, {"kind": "x"}, {"slug": "Not A Slug"}, {"name": " "}, {"email": "nobody"}],
