@@ -97,6 +97,10 @@ def furnished(db, monkeypatch):
         "stix_id": mine["id"],
         "subscription_id": subscription["id"],
         "delivery_id": str(delivery),
+        "user_id": build.a_user(cast.aster).pk,
+        "invitation_id": read(
+            caller.send("POST", "invitations", {"email": "new@aster.example", "role": "analyst"}), 201
+        )["id"],
     }
     for signal in (request_started, request_finished):  # as Django's own test client does
         signal.disconnect(close_old_connections)
