@@ -72,7 +72,7 @@ def test_a_new_lab_is_invited_and_its_admin_signs_in_with_a_passkey(page, live_s
     page.click("text=Account")
     page.wait_for_selector("text=Signing in")
     page.click("header.top >> text=Sign out")
-    page.click("text=Sign in with a passkey")
+    page.click("text=Use a passkey")
     page.wait_for_selector("h1:has-text('What is new')")
     for path in (
         "account/",
