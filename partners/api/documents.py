@@ -5,6 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 _KINDS = ["lab", "operator", "recipient"]
+_ROLES = ["admin", "analyst", "counsel", "publisher"]
 _TLP = ["clear", "green", "amber", "amber+strict", "red"]
 
 
@@ -124,3 +125,51 @@ class NewKeyDocument(KeyDocument):
     """A key that was just made."""
 
     secret = serializers.CharField(help_text="The key itself. Shown this once.")
+
+
+class PersonDocument(serializers.Serializer[object]):
+    """A person of the caller's partner."""
+
+    id = serializers.IntegerField()
+    username = serializers.CharField()
+    email = serializers.CharField()
+    role = serializers.ChoiceField(_ROLES)
+    active = serializers.BooleanField()
+    passkey = serializers.BooleanField(help_text="Whether there is a passkey.")
+    authenticator_app = serializers.BooleanField(help_text="Whether there is an authenticator app.")
+    last_sign_in = serializers.DateTimeField(allow_null=True)
+
+
+class PersonList(serializers.Serializer[object]):
+    """The people of the caller's partner."""
+
+    people = PersonDocument(many=True)
+
+
+class PersonChange(serializers.Serializer[object]):
+    """What can be changed of a person."""
+
+    role = serializers.ChoiceField(_ROLES, required=False)
+    active = serializers.BooleanField(required=False)
+
+
+class InvitationDocument(serializers.Serializer[object]):
+    """An open invitation."""
+
+    id = serializers.UUIDField(read_only=True)
+    email = serializers.EmailField()
+    role = serializers.ChoiceField(_ROLES, help_text="It may do nothing that the caller may not.")
+    created_at = serializers.DateTimeField(read_only=True)
+    expires_at = serializers.DateTimeField(read_only=True)
+
+
+class InvitedDocument(InvitationDocument):
+    """The answer to an invitation: the only one that holds its link."""
+
+    link = serializers.CharField(read_only=True)
+
+
+class InvitationList(serializers.Serializer[object]):
+    """The open invitations into the caller's partner."""
+
+    invitations = InvitationDocument(many=True)

@@ -5,8 +5,9 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange import themes
-from partners import directory
+from partners import directory, factors, sessions, signing_on
 from partners.portal.access import page, show
+from partners.portal.confirming import person
 from partners.scopes import ROLE_SCOPES, Role
 from partners.sharing import Viewer
 
@@ -25,6 +26,11 @@ def account(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         groups=directory.groups(viewer),
         roles=[(role.label, sorted(ROLE_SCOPES[role])) for role in Role],
         scopes=sorted(viewer.scopes),
+        held=factors.of(person(request)),
+        sessions=sessions.of(person(request)),
+        this_session=sessions.handle_of(request.session.session_key or ""),
+        sign_on=signing_on.of(viewer),
+        linked=person(request).identities.exists(),
     )
 
 

@@ -99,6 +99,10 @@ def furnished(db, monkeypatch):
         "subscription_id": subscription["id"],
         "delivery_id": str(delivery),
         "public_id": key["id"],
+        "user_id": build.a_user(cast.aster).pk,
+        "invitation_id": read(
+            caller.send("POST", "invitations", {"email": "new@aster.example", "role": "analyst"}), 201
+        )["id"],
     }
     for signal in (request_started, request_finished):  # as Django's own test client does
         signal.disconnect(close_old_connections)
