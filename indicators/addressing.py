@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
-from indicators.stix.drafts import Draft
-from partners.models import Group
-from partners.sharing import AudienceSpec, Viewer, default_reach, intern_audience, may_share
+from exchange.errors import Refused
+from indicators.stix.drafts import Draft, Refusal
+from indicators.storing import Held
+from partners.models import Audience, Group
+from partners.sharing import (
+    AudienceSpec,
+    Viewer,
+    addressed,
+    check,
+    default_reach,
+    intern_audience,
+    may_share,
+)
 from partners.tlp import Tlp
 
 
@@ -21,24 +33,59 @@ class Reach:
     groups: tuple[UUID, ...] = ()
     partners: tuple[UUID, ...] = ()
 
+    def to_json(self) -> dict[str, Any]:
+        """To be kept with a batch that waits."""
+        return {
+            "named": self.named,
+            "tlp": self.tlp,
+            "everyone": self.everyone,
+            "groups": [str(group) for group in self.groups],
+            "partners": [str(partner) for partner in self.partners],
+        }
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Reach:
+        """As it was kept."""
+        return cls(
+            named=kept["named"],
+            tlp=None if kept["tlp"] is None else Tlp(kept["tlp"]),
+            everyone=kept["everyone"],
+            groups=tuple(UUID(group) for group in kept["groups"]),
+            partners=tuple(UUID(partner) for partner in kept["partners"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a draft goes. What only withdraws, from where it is, needs no leave and no second person."""
+
+    audience_id: int
+    spec: AudienceSpec
+    withdraws: bool = False
+
 
 class Room:
     """The audiences and policies of one batch, found once per marking."""
 
-    def __init__(self, by: Viewer, reach: Reach) -> None:
+    def __init__(self, by: Viewer, reach: Reach, *, withdrawing: bool = False) -> None:
+        """With `withdrawing`, what the rule says against the named audience is said per object, not at once."""
         self._by = by
         self._reach = reach
         self._policies = dict(Group.objects.filter(pk__in=by.group_ids).values_list("pk", "policy"))
-        self._specs: dict[Tlp, AudienceSpec] = {}
-        self._ids: dict[Tlp, int] = {}
+        self._specs: dict[Tlp, AudienceSpec | Refused] = {}
+        self._kept: dict[int, AudienceSpec | Refused] = {}
+        self._rows: dict[int, AudienceSpec] = {}
+        self._ids: dict[AudienceSpec, int] = {}
         if reach.named:  # a batch that may not go where it says is refused before any object is looked at
-            may_share(
+            named = addressed(
                 by,
                 tlp=reach.tlp if reach.tlp is not None else Tlp.AMBER_STRICT,
                 everyone=reach.everyone,
                 groups=reach.groups,
                 partners=reach.partners,
             )
+            if not withdrawing:  # without a marking of the batch, each object's own is held against the ceiling
+                check(by, named if reach.tlp is not None else replace(named, tlp=Tlp.RED))
 
     def marking(self, draft: Draft) -> Tlp:
         """The object's own marking, or the publisher's default; the batch's marking may only narrow it."""
@@ -53,23 +100,57 @@ class Room:
             return False
         return draft.tlp is None or Tlp.from_word(draft.tlp) == held_tlp
 
-    def spec(self, tlp: Tlp) -> AudienceSpec:
-        """The audience of objects with this marking, not yet stored."""
-        if tlp not in self._specs:
-            self._specs[tlp] = self._decide(tlp)
-        return self._specs[tlp]
+    def place(self, draft: Draft, *, held: Held | None) -> Place | Refusal:
+        """Where a draft goes: as its batch says; a revision that says nothing new keeps the audience it had.
 
-    def audience_id(self, tlp: Tlp) -> int:
-        """The audience of objects with this marking."""
-        if tlp not in self._ids:
-            self._ids[tlp] = intern_audience(self._by, self.spec(tlp))
-        return self._ids[tlp]
+        A withdrawal reaches those who hold the object even where nothing new may go any more.
+        """
+        marking = self.marking(draft)
+        keeps = held is not None and self.inherits(draft, held_tlp=held.tlp)
+        spec = self._of_held(held.audience_id) if held is not None and keeps else self._of_marking(marking)
+        withdraws = draft.revoked and held is not None and not held.revoked
+        if held is not None and withdraws and (keeps or (isinstance(spec, Refused) and marking <= held.tlp)):
+            return Place(held.audience_id, self._as_held(held.audience_id), withdraws=True)
+        if isinstance(spec, Refused):
+            return Refusal(spec.code, "/object_marking_refs", spec.detail)
+        audience_id = held.audience_id if held is not None and keeps else self._id(spec)
+        return Place(audience_id, spec, withdraws=withdraws and held is not None and audience_id == held.audience_id)
 
     def policy(self, tlp: Tlp) -> str:
         """The strictest policy among the groups of the audience."""
-        groups = self.spec(tlp).groups
+        spec = self._of_marking(tlp)
+        groups = self._by.group_ids if isinstance(spec, Refused) else spec.groups
         closed = Group.Policy.CLOSED_FACTS
         return closed if any(self._policies.get(group) == closed for group in groups) else Group.Policy.OPEN_CTI
+
+    def _id(self, spec: AudienceSpec) -> int:
+        if spec not in self._ids:
+            self._ids[spec] = intern_audience(self._by, spec)
+        return self._ids[spec]
+
+    def _of_marking(self, tlp: Tlp) -> AudienceSpec | Refused:
+        if tlp not in self._specs:
+            self._specs[tlp] = _attempt(lambda: self._decide(tlp))
+        return self._specs[tlp]
+
+    def _of_held(self, audience_id: int) -> AudienceSpec | Refused:
+        """The audience that a holding has, asked of the rule as if it were named now."""
+        if audience_id not in self._kept:
+            kept = self._as_held(audience_id)
+            self._kept[audience_id] = _attempt(
+                lambda: may_share(
+                    self._by, tlp=kept.tlp, everyone=kept.everyone, groups=kept.groups, partners=kept.partners
+                )
+            )
+        return self._kept[audience_id]
+
+    def _as_held(self, audience_id: int) -> AudienceSpec:
+        if audience_id not in self._rows:
+            row = Audience.objects.get(pk=audience_id)
+            self._rows[audience_id] = AudienceSpec(
+                Tlp(row.tlp), everyone=row.everyone, groups=tuple(row.groups), partners=tuple(row.partners)
+            )
+        return self._rows[audience_id]
 
     def _decide(self, tlp: Tlp) -> AudienceSpec:
         reach = self._reach
@@ -83,3 +164,10 @@ class Room:
             groups=() if red else reach.groups,
             partners=reach.partners,
         )
+
+
+def _attempt(decide: Callable[[], AudienceSpec]) -> AudienceSpec | Refused:
+    try:
+        return decide()
+    except Refused as refused:
+        return refused

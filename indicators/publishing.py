@@ -22,8 +22,8 @@ from django.db import transaction
 
 from exchange import clock
 from exchange.errors import Conflict
-from indicators import changes, matching, notifying, storing
-from indicators.addressing import Reach, Room
+from indicators import changes, holding, matching, notifying, storing
+from indicators.addressing import Place, Reach, Room
 from indicators.door import gates
 from indicators.models import Batch, Change, Quarantined
 from indicators.stix.drafts import Draft, Quarantine, Refusal, Unreadable
@@ -31,11 +31,11 @@ from indicators.versions import Entering, Line
 from partners import audit
 from partners.models import Partner
 from partners.scopes import Scope
-from partners.sharing import AudienceSpec, Viewer, intern_audience
+from partners.sharing import AudienceSpec, Viewer, hold_still, intern_audience
 from partners.tlp import Tlp
 
-Status = Literal["accepted", "unchanged", "quarantined", "refused"]
-STATUSES: tuple[Status, ...] = ("accepted", "unchanged", "quarantined", "refused")
+Status = Literal["accepted", "unchanged", "held", "quarantined", "refused"]
+STATUSES: tuple[Status, ...] = ("accepted", "unchanged", "held", "quarantined", "refused")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +80,35 @@ class Answer:
     replayed: bool = False
 
 
-def publish(elements: Sequence[Draft | Unreadable], *, by: Viewer, reach: Reach, request: Request) -> Answer:
-    """Publish a batch on behalf of `by`.
+def publish(
+    elements: Sequence[Draft | Unreadable], *, by: Viewer, reach: Reach, request: Request, confirmed: bool = False
+) -> Answer:
+    """Publish a batch on behalf of `by`; what one may not publish alone is held, unless it is `confirmed`.
 
     Raises Forbidden or Refused where the batch as a whole may not be published (scope, audience), Conflict
     where its idempotency key was used for other content. All else is said per object.
     """
     by.require(Scope.PUBLISH)
-    room = Room(by, reach)
+    room = Room(by, reach, withdrawing=any(isinstance(each, Draft) and each.revoked for each in elements))
     received_at = clock.now()
     admitted, results = _examine(elements, by=by, room=room, received_at=received_at)
     with transaction.atomic():
+        hold_still(by)
         storing.lock_publisher(by.partner_id)
         if (earlier := _answered_before(by, request)) is not None:
             return earlier
-        entering, settled = _compare_with_held(admitted, room=room, by=by)
+        entering, places, settled = _compare_with_held(admitted, room=room, by=by)
+        why = "" if confirmed else holding.beyond(by, [place.spec for place in places if not place.withdraws])
+        placed = list(zip(entering, places, strict=True))
+        held = [new for new, place in placed if why and not place.withdraws]
+        entering = [new for new, place in placed if not why or place.withdraws]
         results += settled
+        results += [Result(new.draft.index, new.draft.stix_id, new.draft.version, "accepted") for new in entering]
+        results += [Result(new.draft.index, new.draft.stix_id, new.draft.version, "held") for new in held]
         results.sort(key=lambda result: result.index)
         answer = _write_down(results, elements, by=by, request=request, received_at=received_at)
+        if held:
+            holding.keep([new.draft for new in held], by=by, batch_id=answer.batch_id, reach=reach, why=why)
         if entering:
             _store(entering, by=by)
             transaction.on_commit(_hint, robust=True)  # committed is committed, whatever the broker says
@@ -133,36 +144,34 @@ def _examine(
     return admitted, results
 
 
-def _compare_with_held(drafts: Sequence[Draft], *, room: Room, by: Viewer) -> tuple[list[Entering], list[Result]]:
-    """Which drafts are new versions, given what the publisher holds and what came earlier in the batch."""
+def _compare_with_held(
+    drafts: Sequence[Draft], *, room: Room, by: Viewer
+) -> tuple[list[Entering], list[Place], list[Result]]:
+    """Which drafts are new versions, given what the publisher holds and what came earlier in the batch.
+
+    Yields them, where each goes, and the answers to all others.
+    """
     held = storing.holdings(by.partner_id, {draft.stix_id for draft in drafts})
     seen: dict[str, Line] = {}
     entering: list[Entering] = []
+    places: list[Place] = []
     results: list[Result] = []
     for draft in drafts:
         line = seen.get(draft.stix_id)
         if line is None:
             line = seen[draft.stix_id] = Line(held.get(draft.stix_id, {}))
         sha256 = hashlib.sha256(draft.raw).digest()
-        verdict = line.judge(draft, sha256)
+        verdict: Any = line.judge(draft, sha256) or room.place(draft, held=line.stored_latest)
         if verdict == "unchanged":
             results.append(Result(draft.index, draft.stix_id, draft.version, "unchanged"))
         elif isinstance(verdict, Refusal):
             results.append(Result(draft.index, draft.stix_id, draft.version, "refused", verdict))
         else:
-            new = Entering(draft, sha256, _audience(draft, room=room, line=line), line, first=line.newest is None)
+            new = Entering(draft, sha256, verdict.audience_id, line, first=line.newest is None)
             line.add(new)
             entering.append(new)
-            results.append(Result(draft.index, draft.stix_id, draft.version, "accepted"))
-    return entering, results
-
-
-def _audience(draft: Draft, *, room: Room, line: Line) -> int:
-    """Who may see the draft: as its batch says; a revision that says nothing new keeps the audience it had."""
-    held = line.stored_latest
-    if held is not None and room.inherits(draft, held_tlp=held.tlp):
-        return held.audience_id
-    return room.audience_id(room.marking(draft))
+            places.append(verdict)
+    return entering, places, results
 
 
 def _store(entering: Sequence[Entering], *, by: Viewer) -> None:

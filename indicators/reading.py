@@ -67,6 +67,7 @@ class Statement:
     publisher_id: UUID
     publisher_name: str
     publisher_slug: str
+    publisher_suspended: bool
     tlp: int
     spec_version: str
     body: str
@@ -272,8 +273,8 @@ def _version_condition(wanted: Selection) -> str:
 _STATEMENT_COLUMNS = len(fields(Statement))
 _COLUMNS = """
 SELECT c.seq, c.date_added, o.id, o.stix_id, o.stix_type, o.version, o.modified, o.revoked, o.latest, o.title, o.kind,
-       o.subkind, o.severity, o.confidence, o.valid_from, o.valid_until, o.publisher_id, p.name, p.slug, a.tlp,
-       o.spec_version, {body} AS body
+       o.subkind, o.severity, o.confidence, o.valid_from, o.valid_until, o.publisher_id, p.name, p.slug,
+       p.state = 'suspended', a.tlp, o.spec_version, {body} AS body
 """
 
 # Dates and places grow together, so a date is a place: found by one look at an index, it bounds every branch.

@@ -10,13 +10,39 @@ from partners.sharing import Viewer
 class Verb(StrEnum):
     """What can be done, as the log names it."""
 
+    BATCH_CONFIRMED = "batch.confirmed"
+    BATCH_DECLINED = "batch.declined"
+    BATCH_HELD = "batch.held"
     BATCH_PUBLISHED = "batch.published"
+    CEILING_CHANGED = "ceiling.changed"
+    CLEARANCE_CHANGED = "clearance.changed"
     FEED_DELETED = "feed.deleted"
     FEED_SAVED = "feed.saved"
+    GROUP_AGREED = "group.agreed"
+    GROUP_CREATED = "group.created"
+    GROUP_DECLINED = "group.declined"
+    GROUP_DISSOLVED = "group.dissolved"
+    GROUP_JOINED = "group.joined"
+    GROUP_LEFT = "group.left"
+    GROUP_PROPOSED = "group.proposed"
     GROUP_REGISTERED = "group.registered"
+    GROUP_REINSTATED = "group.reinstated"
+    GROUP_REMOVED = "group.removed"
+    GROUP_RENEWED = "group.renewed"
+    GROUP_SUSPENDED = "group.suspended"
+    GROUP_WARNED = "group.warned"
+    HAND_OVER_ANSWERED = "hand-over.answered"
+    HAND_OVER_OFFERED = "hand-over.offered"
+    HAND_OVER_WITHDRAWN = "hand-over.withdrawn"
     KEY_ISSUED = "key.issued"
     KEY_REVOKED = "key.revoked"
+    PARTNER_ACTIVATED = "partner.activated"
+    PARTNER_INVITED = "partner.invited"
+    PARTNER_LEFT = "partner.left"
     PARTNER_REGISTERED = "partner.registered"
+    PARTNER_REINSTATED = "partner.reinstated"
+    PARTNER_SUSPENDED = "partner.suspended"
+    SETTINGS_CHANGED = "settings.changed"
     SUBSCRIPTION_CHANGED = "subscription.changed"
     SUBSCRIPTION_CREATED = "subscription.created"
     SUBSCRIPTION_DELETED = "subscription.deleted"
@@ -32,3 +58,8 @@ def record(verb: Verb, *, by: Viewer | None, target: str, **details: Any) -> Non
         target=target,
         details=details,
     )
+
+
+def by_whom(verb: Verb, *, target: str) -> str | None:
+    """Who first did this to `target`; None if the log does not say."""
+    return AuditRecord.objects.filter(verb=verb, target=target).order_by("pk").values_list("actor", flat=True).first()

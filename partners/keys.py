@@ -18,18 +18,29 @@ from django.db import transaction
 
 from exchange import clock
 from partners import audit
+from partners.ceilings import UNBOUND, Ceiling
 from partners.models import ApiKey, Partner
 from partners.scopes import Scope
 from partners.sharing import Viewer
 
 _SHAPE = re.compile(r"exk_([a-z2-7]{8})_([a-z2-7]{32})([a-z2-7]{7})")
 _MAX_LIFE = timedelta(days=366)
+_MAX_ANCESTORS = 32
 
 
 def issue(
-    partner: Partner, *, name: str, scopes: Iterable[Scope], expires_in: timedelta, by: Viewer | None = None
+    partner: Partner,
+    *,
+    name: str,
+    scopes: Iterable[Scope],
+    expires_in: timedelta,
+    ceiling: Ceiling = UNBOUND,
+    by: Viewer | None = None,
 ) -> tuple[ApiKey, str]:
-    """Make a key. The second value is the key itself: shown once, stored nowhere."""
+    """Make a key. The second value is the key itself: shown once, stored nowhere.
+
+    `ceiling` bounds how far it may share, within the partner's own ceiling.
+    """
     if not timedelta(0) < expires_in <= _MAX_LIFE:
         raise ValueError("a key lives between a moment and a year")
     public_id = _base32(secrets.token_bytes(5))
@@ -43,6 +54,8 @@ def issue(
             digest=digest(presented),
             scopes=sorted(scopes),
             expires_at=clock.now() + expires_in,
+            ceiling_tlp=ceiling.tlp,
+            ceiling_width=ceiling.width,
         )
         audit.record(audit.Verb.KEY_ISSUED, by=by, target=f"key:{public_id}", partner=partner.slug, scopes=key.scopes)
     return key, presented
@@ -53,6 +66,18 @@ def revoke(key: ApiKey, *, by: Viewer | None = None) -> None:
     with transaction.atomic():
         if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=clock.now()):
             audit.record(audit.Verb.KEY_REVOKED, by=by, target=f"key:{key.public_id}")
+
+
+def maker_of(actor: str) -> str:
+    """Which person stands behind an actor: the one who issued the key, or the key that issued it, and so on."""
+    for _ in range(_MAX_ANCESTORS):
+        if not actor.startswith("key:"):
+            break
+        issued = audit.by_whom(audit.Verb.KEY_ISSUED, target=actor)
+        if issued is None:
+            break
+        actor = issued
+    return actor
 
 
 def public_id_of(presented: str) -> str | None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from partners.auth import viewer_whatever_state
 from partners.models import Partner
@@ -52,3 +52,10 @@ def changing(partner_ids: Iterable[UUID]) -> Iterator[None]:
                 sight = Sight(viewer, gained=after - before[pk], lost=before[pk] - after)
                 for follower in _followers:
                     follower(sight)
+        wake()
+
+
+def wake() -> None:
+    """On commit, wake whoever waits for the next change: who it is and what it may see is asked again."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify('exchange_changes', '')")

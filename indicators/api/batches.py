@@ -95,7 +95,7 @@ def _answer(done: publishing.Answer) -> HttpResponse:
     document = {
         "id": done.batch_id,
         "received": clock.rfc3339(done.received_at),
-        "counts": {status: done.counts[status] for status in publishing.STATUSES},
+        "counts": {status: done.counts.get(status, 0) for status in publishing.STATUSES},
         "results": fragment(done.results),
     }
     return answer(document, headers={"Idempotency-Replayed": "true"} if done.replayed else None)

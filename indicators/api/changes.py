@@ -20,6 +20,7 @@ from indicators.api import rendering
 from indicators.api.documents import ChangesPage
 from indicators.feeds import blocklists
 from indicators.feeds.filters import Filter
+from partners import auth
 from partners.api.base import Face, answer, plain, viewer_of
 from partners.sharing import Viewer
 
@@ -57,7 +58,7 @@ class ChangesView(Face):
         after, fresh = _position(asked.text("cursor"), viewer=viewer, scope=scope)
         limit = asked.number("limit", 1_000, least=1, most=_LIMIT)
         wait_s = asked.number("wait", 0, least=0, most=_MAX_WAIT_S)
-        span = _wait(viewer, wanted, after=after, limit=limit, fresh=fresh, wait_s=wait_s)
+        span = _wait(request, wanted, after=after, limit=limit, fresh=fresh, wait_s=wait_s)
         cursor = paging.seal([span.reached, fresh], viewer=viewer.partner_id, scope=scope)
         told = [rendering.change(change) for change in span.changes]
         return answer({"changes": told, "cursor": cursor, "more": span.more})
@@ -124,8 +125,12 @@ def _position(cursor: str, *, viewer: Viewer, scope: str) -> tuple[int, int]:
     return int(after), int(fresh)
 
 
-def _wait(viewer: Viewer, wanted: Filter, *, after: int, limit: int, fresh: int, wait_s: int) -> changes.Span:
-    """The next stretch; where it is empty, wait for a wake-up without holding a database connection."""
+def _wait(request: Request, wanted: Filter, *, after: int, limit: int, fresh: int, wait_s: int) -> changes.Span:
+    """The next stretch; where it is empty, wait for a wake-up without holding a database connection.
+
+    Who is waiting is asked again after each: its key, its partner or a group may be gone. Raises Unauthenticated.
+    """
+    viewer = viewer_of(request)
     deadline = time.monotonic() + wait_s
     while True:
         heard = waking.LISTENER.heard
@@ -139,3 +144,4 @@ def _wait(viewer: Viewer, wanted: Filter, *, after: int, limit: int, fresh: int,
         connection.close()
         if not waking.LISTENER.wait(heard=heard, timeout_s=left):
             return span
+        viewer = auth.viewer_of_request(plain(request))

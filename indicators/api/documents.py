@@ -15,6 +15,7 @@ class PublisherDocument(serializers.Serializer[object]):
     id = serializers.UUIDField()
     name = serializers.CharField()
     slug = serializers.CharField(required=False)
+    suspended = serializers.BooleanField(required=False, help_text="Only where it is: it publishes nothing new.")
 
 
 class ResultDocument(serializers.Serializer[object]):
@@ -23,7 +24,7 @@ class ResultDocument(serializers.Serializer[object]):
     index = serializers.IntegerField()
     id = serializers.CharField(allow_null=True)
     version = serializers.CharField(allow_null=True)
-    status = serializers.ChoiceField(["accepted", "unchanged", "quarantined", "refused"])
+    status = serializers.ChoiceField(["accepted", "unchanged", "held", "quarantined", "refused"])
     code = serializers.CharField(required=False)
     field = serializers.CharField(required=False, help_text="JSON pointer inside the object.")
     message = serializers.CharField(required=False)
@@ -34,6 +35,7 @@ class CountsDocument(serializers.Serializer[object]):
 
     accepted = serializers.IntegerField()
     unchanged = serializers.IntegerField()
+    held = serializers.IntegerField()
     quarantined = serializers.IntegerField()
     refused = serializers.IntegerField()
 
@@ -53,6 +55,7 @@ class StatementDocument(serializers.Serializer[object]):
     publisher = PublisherDocument()
     publishers = PublisherDocument(many=True, required=False)
     tlp = serializers.ChoiceField(["clear", "green", "amber", "amber+strict", "red"])
+    publisher_suspended = serializers.BooleanField()
     date_added = serializers.DateTimeField()
     object = serializers.DictField()
 
@@ -226,3 +229,31 @@ class QuarantineList(serializers.Serializer[object]):
     """What waits to be mended, newest first."""
 
     quarantined = QuarantinedDocument(many=True)
+
+
+class HeldReach(serializers.Serializer[object]):
+    """The audience that a held batch named."""
+
+    named = serializers.BooleanField(help_text="False where the markings decide.")
+    everyone = serializers.BooleanField()
+    groups = serializers.ListField(child=serializers.CharField())
+    partners = serializers.ListField(child=serializers.CharField())
+    tlp = serializers.CharField(allow_null=True)
+
+
+class HeldDocument(serializers.Serializer[object]):
+    """A batch, or the part of one, that waits for a second person."""
+
+    id = serializers.UUIDField()
+    batch = serializers.UUIDField()
+    at = serializers.DateTimeField()
+    actor = serializers.CharField()
+    why = serializers.CharField()
+    audience = HeldReach()
+    objects = serializers.ListField(child=serializers.DictField(), help_text="The exact bytes that were pushed.")
+
+
+class HeldList(serializers.Serializer[object]):
+    """What waits, oldest first."""
+
+    held = HeldDocument(many=True)
