@@ -14,6 +14,7 @@ urlpatterns = [
     path("taxii2/", include("indicators.taxii.urls")),
     path("schemas/", include("indicators.api.schemas")),
     path("account/", include("partners.portal.urls")),
+    path("", include("partners.portal.life_urls")),
     path("", include("indicators.portal.urls")),
 ]
 

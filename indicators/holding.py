@@ -15,12 +15,14 @@ import orjson
 from exchange.errors import NotFound
 from indicators.addressing import Reach
 from indicators.models import HeldBatch
-from indicators.stix import parsing
+from indicators.stix import parsing, slicing
 from indicators.stix.drafts import Draft
 from partners import audit
 from partners.models import Group, Partner
 from partners.scopes import Scope
 from partners.sharing import AudienceSpec, Viewer
+
+_LISTED = 100
 
 
 def beyond(by: Viewer, specs: Sequence[AudienceSpec]) -> str:
@@ -55,7 +57,8 @@ def keep(drafts: Sequence[Draft], *, by: Viewer, batch_id: UUID, reach: Reach, w
 def waiting(viewer: Viewer) -> list[HeldBatch]:
     """What waits for a second person of the viewer's partner, oldest first."""
     viewer.require(Scope.PUBLISH)
-    return list(HeldBatch.objects.of(viewer).filter(state=HeldBatch.State.WAITING).order_by("at", "pk"))
+    found = HeldBatch.objects.of(viewer).filter(state=HeldBatch.State.WAITING)
+    return list(found.select_related("batch").defer("body").order_by("at", "pk")[:_LISTED])
 
 
 def find(viewer: Viewer, held_id: UUID) -> HeldBatch:
@@ -67,10 +70,18 @@ def find(viewer: Viewer, held_id: UUID) -> HeldBatch:
     return held
 
 
-def objects_of(held: HeldBatch) -> list[Draft]:
-    """What is held, read again; empty once it is decided."""
-    elements = parsing.read_batch(held.body.encode()) if held.body else []
+def first_objects(held: HeldBatch, *, at_most: int) -> list[Draft]:
+    """The first of what is held, read again; empty once it is decided."""
+    if not held.body:
+        return []
+    raw = slicing.of_document(held.body.encode(), at_most=parsing.LIMITS.objects).objects[:at_most]
+    elements = parsing.read_batch(b'{"objects":[' + b",".join(raw) + b"]}")
     return [element for element in elements if isinstance(element, Draft)]
+
+
+def ids_of(held: HeldBatch) -> list[str]:
+    """The ids of what waits, as the batch was answered."""
+    return [result["id"] for result in orjson.loads(held.batch.results) if result["status"] == "held"]
 
 
 def audience_of(held: HeldBatch) -> dict[str, Any]:

@@ -202,6 +202,11 @@ def find(by: Viewer, slug: str) -> Group:
     return group
 
 
+def knows(by: Viewer, group: Group) -> bool:
+    """Whether the viewer's partner is in the group now, or is invited, or runs the place."""
+    return _is_member(group, by.partner_id) or _known_to(by).exclude(pk__in=by.group_ids).filter(pk=group.pk).exists()
+
+
 def proposals(by: Viewer, *, group: Group | None = None) -> list[Proposal]:
     """The open proposals that concern the viewer's partner, oldest first, with what each partner said."""
     found = _proposals_of(by).filter(state=Proposal.State.OPEN)
@@ -213,6 +218,14 @@ def proposals(by: Viewer, *, group: Group | None = None) -> list[Proposal]:
         .prefetch_related(Prefetch("agreements", queryset=said, to_attr="said"))
         .order_by("made_at", "pk")
     )
+
+
+def proposal(by: Viewer, proposal_id: UUID) -> Proposal:
+    """One that concerns the viewer's partner, decided or not. Raises NotFound."""
+    found = _proposals_of(by).filter(pk=proposal_id).select_related("group", "partner").first()
+    if found is None:
+        raise NotFound
+    return found
 
 
 def every() -> list[Group]:
@@ -281,34 +294,32 @@ def _propose(
 
 def _answer(by: Viewer, proposal_id: UUID, *, agreed: bool) -> Proposal:
     by.require(Scope.ADMIN)
-    found = _proposals_of(by).filter(pk=proposal_id).select_related("group", "partner").first()
-    if found is None:
-        raise NotFound
+    found = proposal(by, proposal_id)
     affected = _affected(found.group, _Kind(found.kind), found.partner)
     with sight.changing(affected):
         group = _locked(found.group_id)
         _require_unchanged(group, _Kind(found.kind), affected)
-        proposal = Proposal.objects.select_related("partner").get(pk=found.pk)
-        proposal.group = group
-        if proposal.state != Proposal.State.OPEN:
+        made = Proposal.objects.select_related("partner", "proposer").get(pk=found.pk)
+        made.group = group
+        if made.state != Proposal.State.OPEN:
             raise Conflict("This is decided already.", code="already-decided")
-        if by.partner_id not in asked(proposal):
+        if by.partner_id not in asked(made):
             raise Forbidden("This is not yours to decide.", code="not-asked")
-        if agreed and proposal.kind == _Kind.INVITATION:
+        if agreed and made.kind == _Kind.INVITATION:
             _require_open(group)
         _, new = Agreement.objects.get_or_create(
-            proposal=proposal, partner_id=by.partner_id, defaults={"agreed": agreed, "actor": by.actor}
+            proposal=made, partner_id=by.partner_id, defaults={"agreed": agreed, "actor": by.actor}
         )
-        if not new and agreed and waits_for(proposal):
+        if not new and agreed and waits_for(made):
             raise Conflict("You have agreed already; others have not.", code="already-agreed")
         verb = audit.Verb.GROUP_AGREED if agreed else audit.Verb.GROUP_DECLINED
-        audit.record(verb, by=by, target=f"group:{group.slug}", proposal=str(proposal.pk), kind=proposal.kind)
+        audit.record(verb, by=by, target=f"group:{group.slug}", proposal=str(made.pk), kind=made.kind)
         if agreed:
-            _settle(proposal, by=by)
+            _settle(made, by=by)
         else:
-            Agreement.objects.filter(proposal=proposal, partner=by.partner_id).update(agreed=False)
-            _decide(proposal, Proposal.State.DECLINED)
-    return proposal
+            Agreement.objects.filter(proposal=made, partner=by.partner_id).update(agreed=False)
+            _decide(made, Proposal.State.DECLINED)
+    return made
 
 
 def _settle(proposal: Proposal, *, by: Viewer) -> None:

@@ -250,7 +250,8 @@ class HeldDocument(serializers.Serializer[object]):
     actor = serializers.CharField()
     why = serializers.CharField()
     audience = HeldReach()
-    objects = serializers.ListField(child=serializers.DictField(), help_text="The exact bytes that were pushed.")
+    objects = serializers.IntegerField(help_text="How many.")
+    ids = serializers.ListField(child=serializers.CharField(), help_text="Of the first thousand.")
 
 
 class HeldList(serializers.Serializer[object]):

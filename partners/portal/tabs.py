@@ -17,7 +17,11 @@ class Tab:
     scope: Scope
 
 
-TABS: tuple[Tab, ...] = ()
+TABS: tuple[Tab, ...] = (
+    Tab("organisation", "Overview", Scope.READ),
+    Tab("groups-page", "Groups", Scope.READ),
+    Tab("held", "Waiting", Scope.PUBLISH),
+)
 
 
 def shown_to(viewer: Viewer) -> list[Tab]:

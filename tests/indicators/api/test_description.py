@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from uuid import UUID
 
 import pytest
@@ -20,6 +21,7 @@ from schemathesis.config import SchemathesisConfig
 from indicators.api import description
 from indicators.matching import tokens
 from indicators.stix import making
+from partners import auth, membership
 from partners.scopes import Scope
 from tests import build
 from tests.indicators.api.caller import API, Caller, read
@@ -90,6 +92,9 @@ def furnished(db, monkeypatch):
     subscription = read(caller.send("POST", "subscriptions", {"url": "http://127.0.0.1:9/"}), 201)
     other.push(build.an_indicator())
     delivery = notifying.dispatch(UUID(subscription["id"]))
+    proposal = membership.renew(
+        auth.viewer_of_user(build.a_user(cast.borealis)), cast.ring, membership.Basis("x", "", date(2026, 1, 1))
+    )
     own = {
         "batch_id": batch["id"],
         "feed": "all",
@@ -97,6 +102,8 @@ def furnished(db, monkeypatch):
         "stix_id": mine["id"],
         "subscription_id": subscription["id"],
         "delivery_id": str(delivery),
+        "slug": "ring",
+        "proposal_id": str(proposal.pk),
     }
     for signal in (request_started, request_finished):  # as Django's own test client does
         signal.disconnect(close_old_connections)
