@@ -1,6 +1,7 @@
 """TLP markings of STIX objects: TLP 2.0 (FIRST; STIX 2.1 extension) and TLP 1.0 (STIX 2.1 §7.2.1.4), as words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 #: From the most open to the strictest.
 WORDS = ("clear", "green", "amber", "amber+strict", "red")
@@ -21,6 +22,9 @@ TLP1_IDS = {
     "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed": "red",
 }
 
+#: What makes a marking definition one of TLP 2.0 (FIRST).
+_EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
+
 _WORD_OF = TLP1_IDS | TLP2_IDS
 ID_OF = {word: marking for marking, word in TLP2_IDS.items()}
 
@@ -32,3 +36,9 @@ def strictest(marking_refs: Iterable[object]) -> str | None:
     """
     refs = (ref.lower() for ref in marking_refs if isinstance(ref, str))
     return max((_WORD_OF[ref] for ref in refs if ref in _WORD_OF), key=WORDS.index, default=None)
+
+
+def claims_tlp(data: Mapping[str, Any]) -> bool:
+    """Whether a marking definition says that it is one of TLP, whatever its id."""
+    extensions = data.get("extensions")
+    return data.get("definition_type") == "tlp" or (isinstance(extensions, Mapping) and _EXTENSION in extensions)
