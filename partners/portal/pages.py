@@ -306,7 +306,8 @@ def _partner(slug: str) -> Partner:
 def _basis(sent: QueryDict) -> membership.Basis:
     try:
         begins = date.fromisoformat(sent.get("basis_from", ""))
-        ends = date.fromisoformat(sent["basis_until"]) if sent.get("basis_until") else None
+        last_day = sent.get("basis_until", "")
+        ends = date.fromisoformat(last_day) if last_day else None
     except ValueError:
         raise Refused("A day, as 2026-01-31.", code="bad-date", at="/basis_from") from None
     return membership.Basis(sent.get("legal_basis", ""), sent.get("basis_reference", ""), begins, ends)

@@ -6,8 +6,6 @@ import os
 from dataclasses import replace
 from datetime import timedelta
 
-import pytest
-
 from exchange import clock
 from partners import auth, membership, steering, warning
 from partners.ceilings import Ceiling, Width
@@ -24,7 +22,7 @@ from tests.journeys.test_portal import (  # noqa: F401 - fixtures
 )
 
 
-def look(page, name):
+def look(page, name):  # noqa: F811
     """Nothing scrolls sideways; with SHOTS set, a picture for whoever wants to look."""
     assert no_sideways_scrolling(page), name
     if where := os.environ.get("SHOTS"):
