@@ -16,6 +16,7 @@ urlpatterns = [
     path("account/", include("partners.portal.urls")),
     path("organisation/keys/", include("partners.portal.key_urls")),
     path("", include("partners.portal.people_urls")),
+    path("", include("partners.portal.life_urls")),
     path("", include("indicators.portal.urls")),
 ]
 

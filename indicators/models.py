@@ -1,8 +1,9 @@
 """What is shared and how it moves: objects, tokens, the change log, matches, feeds, deliveries.
 
 One writer a table: `publishing` (with `storing` and `changes`) writes Batch, StixObject, Token, Quarantined,
-SharedId and Change; `retiring` deletes old Batches; `matching` writes Match; `subscribing` writes Feed and
-Subscription; `notifying` writes Delivery; whoever follows the log writes its own Progress; `resighting` writes Window.
+SharedId and Change; `retiring` deletes old Batches; `holding` and `confirming` write HeldBatch; `matching` writes
+Match; `subscribing` writes Feed and Subscription; `notifying` writes Delivery; whoever follows the log writes its own
+Progress; `resighting` writes Window.
 """
 
 from __future__ import annotations
@@ -218,6 +219,36 @@ class Quarantined(models.Model):
 
     class Meta:
         base_manager_name = "unrestricted"
+
+
+class HeldBatch(models.Model):
+    """What one person or key may not publish alone, as it was sent; it waits for a second person of its partner."""
+
+    class State(models.TextChoices):
+        CONFIRMED = "confirmed", "Confirmed"
+        DECLINED = "declined", "Declined"
+        WAITING = "waiting", "Waiting"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    batch = models.OneToOneField(Batch, on_delete=models.PROTECT, related_name="held")
+    body = models.TextField(help_text="The held objects, byte for byte, in an envelope; empty once it is decided.")
+    digest = models.BinaryField(max_length=32, help_text="SHA-256 of the body.")
+    places = models.JSONField(help_text="Which elements of the batch they are.")
+    reach = models.JSONField(help_text="The audience that the batch named.")
+    why = models.CharField(max_length=300)
+    actor = models.CharField(max_length=80)
+    at = models.DateTimeField(default=clock.now)
+    state = models.CharField(max_length=9, choices=State, default=State.WAITING)
+    decided_by = models.CharField(max_length=80, default="")
+    decided_at = models.DateTimeField(null=True)
+
+    objects = OwnedManager["HeldBatch"]()
+    unrestricted = models.Manager["HeldBatch"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        indexes = [models.Index(fields=["partner", "-at"], name="held_by_partner_and_time")]
 
 
 class Match(models.Model):

@@ -42,7 +42,7 @@ def readdress(viewer: Viewer, stix_id: str, reach: Reach) -> None:
     request = publishing.Request(hashlib.sha256(repr(reach).encode() + draft.raw).digest())
     answer = publishing.publish([draft], by=viewer, reach=reach, request=request)
     result = orjson.loads(answer.results)[0]
-    if result["status"] not in ("accepted", "unchanged"):
+    if result["status"] not in ("accepted", "unchanged", "held"):
         raise Refused(result["message"], code=result["code"], at=result["field"])
 
 
@@ -69,7 +69,7 @@ def _narrow(viewer: Viewer, draft: Draft, room: Room) -> bool:
         return False
     if (refusal := moves_pseudonym(held, room.spec(tlp))) is not None:
         raise Refused(refusal.message, code=refusal.code, at="/groups")
-    move = moving.Moving(draft.stix_id, held, room.audience_id(tlp, Attribution(held.attribution)), tlp)
+    move = moving.Moving(draft.stix_id, held, room.intern(room.spec(tlp), Attribution(held.attribution)), tlp)
     if move.audience_id == held.audience_id:
         return True
     moving.rewrite([move], by=viewer)

@@ -11,14 +11,34 @@ class Verb(StrEnum):
     """What can be done, as the log names it."""
 
     BATCHES_FORGOTTEN = "batches.forgotten"
+    BATCH_CONFIRMED = "batch.confirmed"
+    BATCH_DECLINED = "batch.declined"
+    BATCH_HELD = "batch.held"
     BATCH_PUBLISHED = "batch.published"
+    CEILING_CHANGED = "ceiling.changed"
+    CLEARANCE_CHANGED = "clearance.changed"
     FACTORS_RESET = "factors.reset"
     FACTOR_ADDED = "factor.added"
     FACTOR_REMOVED = "factor.removed"
     FACTOR_RENAMED = "factor.renamed"
     FEED_DELETED = "feed.deleted"
     FEED_SAVED = "feed.saved"
+    GROUP_AGREED = "group.agreed"
+    GROUP_CREATED = "group.created"
+    GROUP_DECLINED = "group.declined"
+    GROUP_DISSOLVED = "group.dissolved"
+    GROUP_JOINED = "group.joined"
+    GROUP_LEFT = "group.left"
+    GROUP_PROPOSED = "group.proposed"
     GROUP_REGISTERED = "group.registered"
+    GROUP_REINSTATED = "group.reinstated"
+    GROUP_REMOVED = "group.removed"
+    GROUP_RENEWED = "group.renewed"
+    GROUP_SUSPENDED = "group.suspended"
+    GROUP_WARNED = "group.warned"
+    HAND_OVER_ANSWERED = "hand-over.answered"
+    HAND_OVER_OFFERED = "hand-over.offered"
+    HAND_OVER_WITHDRAWN = "hand-over.withdrawn"
     IDENTITY_LINKED = "identity.linked"
     IDENTITY_UNLINKED = "identity.unlinked"
     INVITATION_ACCEPTED = "invitation.accepted"
@@ -32,11 +52,15 @@ class Verb(StrEnum):
     OBJECTS_WITHDRAWN = "objects.withdrawn"
     PARTNER_ACTIVATED = "partner.activated"
     PARTNER_INVITED = "partner.invited"
+    PARTNER_LEFT = "partner.left"
     PARTNER_REGISTERED = "partner.registered"
+    PARTNER_REINSTATED = "partner.reinstated"
+    PARTNER_SUSPENDED = "partner.suspended"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of what was done
     RECOVERY_CODES_MADE = "recovery-codes.made"
     SECOND_FACTOR_DEMANDED = "second-factor.demanded"
     SESSIONS_ENDED = "sessions.ended"
+    SETTINGS_CHANGED = "settings.changed"
     SIGNED_IN = "user.signed-in"
     SIGN_ON_CHANGED = "sign-on.changed"
     SIGN_ON_REMOVED = "sign-on.removed"
@@ -56,3 +80,8 @@ def record(verb: Verb, *, by: Viewer | None, target: str, **details: Any) -> Non
         target=target,
         details=details,
     )
+
+
+def by_whom(verb: Verb, *, target: str) -> str | None:
+    """Who first did this to `target`; None if the log does not say."""
+    return AuditRecord.objects.filter(verb=verb, target=target).order_by("pk").values_list("actor", flat=True).first()

@@ -15,6 +15,7 @@ class PublisherDocument(serializers.Serializer[object]):
     id = serializers.UUIDField()
     name = serializers.CharField()
     slug = serializers.CharField(required=False)
+    suspended = serializers.BooleanField(required=False, help_text="Only where it is: it publishes nothing new.")
 
 
 class MarkDocument(serializers.Serializer[object]):
@@ -31,7 +32,7 @@ class ResultDocument(serializers.Serializer[object]):
     index = serializers.IntegerField()
     id = serializers.CharField(allow_null=True)
     version = serializers.CharField(allow_null=True)
-    status = serializers.ChoiceField(["accepted", "unchanged", "quarantined", "refused"])
+    status = serializers.ChoiceField(["accepted", "unchanged", "held", "quarantined", "refused"])
     code = serializers.CharField(required=False)
     field = serializers.CharField(required=False, help_text="JSON pointer inside the object.")
     message = serializers.CharField(required=False)
@@ -43,6 +44,7 @@ class CountsDocument(serializers.Serializer[object]):
 
     accepted = serializers.IntegerField()
     unchanged = serializers.IntegerField()
+    held = serializers.IntegerField()
     quarantined = serializers.IntegerField()
     refused = serializers.IntegerField()
 
@@ -82,6 +84,7 @@ class StatementDocument(serializers.Serializer[object]):
     publisher = PublisherDocument()
     publishers = PublisherDocument(many=True, required=False)
     tlp = serializers.ChoiceField(["clear", "green", "amber", "amber+strict", "red"])
+    publisher_suspended = serializers.BooleanField()
     date_added = serializers.DateTimeField()
     marks = MarkDocument(many=True, required=False)
     object = serializers.DictField()
@@ -265,6 +268,35 @@ class QuarantineList(serializers.Serializer[object]):
     """What waits to be mended, newest first."""
 
     quarantined = QuarantinedDocument(many=True)
+
+
+class HeldReach(serializers.Serializer[object]):
+    """The audience that a held batch named."""
+
+    named = serializers.BooleanField(help_text="False where the markings decide.")
+    everyone = serializers.BooleanField()
+    groups = serializers.ListField(child=serializers.CharField())
+    partners = serializers.ListField(child=serializers.CharField())
+    tlp = serializers.CharField(allow_null=True)
+
+
+class HeldDocument(serializers.Serializer[object]):
+    """A batch, or the part of one, that waits for a second person."""
+
+    id = serializers.UUIDField()
+    batch = serializers.UUIDField()
+    at = serializers.DateTimeField()
+    actor = serializers.CharField()
+    why = serializers.CharField()
+    audience = HeldReach()
+    objects = serializers.IntegerField(help_text="How many.")
+    ids = serializers.ListField(child=serializers.CharField(), help_text="Of the first thousand.")
+
+
+class HeldList(serializers.Serializer[object]):
+    """What waits, oldest first."""
+
+    held = HeldDocument(many=True)
 
 
 class EventDocument(serializers.Serializer[object]):

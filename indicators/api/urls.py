@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from indicators.api import batches, changes, description, events, moving, objects, subscriptions
+from indicators.api import batches, changes, description, events, held, moving, objects, subscriptions
 
 urlpatterns = [
     path("batches", batches.BatchesView.as_view(), name="batches"),
@@ -14,6 +14,7 @@ urlpatterns = [
     path("events", events.EventsView.as_view(), name="events"),
     path("feeds", subscriptions.FeedsView.as_view(), name="feeds"),
     path("feeds/<uuid:feed_id>", subscriptions.FeedView.as_view(), name="feed"),
+    path("held", held.HeldView.as_view(), name="held-batches"),
     path("matches", objects.MatchesView.as_view(), name="matches"),
     path("objects", objects.ObjectsView.as_view(), name="objects"),
     path("objects/<str:stix_id>", objects.ObjectView.as_view(), name="object"),

@@ -97,6 +97,7 @@ def _statement(viewer: Viewer, said: reading.Statement, same: list[reading.State
     return {
         "said": said,
         "publishers": [one.publisher_name for one in same],
+        "suspended": any(one.publisher_suspended for one in same),
         "kind_name": showing.kind_name(said.kind, said.stix_type),
         "tlp": Tlp(said.tlp).word,
         "state": showing.state(said, clock.now()),

@@ -18,8 +18,11 @@ class Tab:
 
 
 TABS: tuple[Tab, ...] = (
+    Tab("organisation", "Overview", Scope.READ),
     Tab("people", "People", Scope.ADMIN),
     Tab("keys", "Keys", Scope.ADMIN),
+    Tab("groups-page", "Groups", Scope.READ),
+    Tab("held", "Waiting", Scope.PUBLISH),
 )
 
 

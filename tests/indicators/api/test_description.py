@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from uuid import UUID
 
 import pytest
@@ -20,6 +21,7 @@ from schemathesis.config import SchemathesisConfig
 from indicators.api import description
 from indicators.matching import tokens
 from indicators.stix import making
+from partners import auth, membership
 from partners.scopes import Scope
 from tests import build
 from tests.indicators.api.caller import API, Caller, read
@@ -91,6 +93,9 @@ def furnished(db, monkeypatch):
     other.push(build.an_indicator())
     delivery = notifying.dispatch(UUID(subscription["id"]))
     key = read(caller.send("POST", "keys", {"name": "made", "scopes": ["read"]}), 201)
+    proposal = membership.renew(
+        auth.viewer_of_user(build.a_user(cast.borealis)), cast.ring, membership.Basis("x", "", date(2026, 1, 1))
+    )
     own = {
         "batch_id": batch["id"],
         "feed": "all",
@@ -103,6 +108,8 @@ def furnished(db, monkeypatch):
         "invitation_id": read(
             caller.send("POST", "invitations", {"email": "new@aster.example", "role": "analyst"}), 201
         )["id"],
+        "slug": "ring",
+        "proposal_id": str(proposal.pk),
     }
     for signal in (request_started, request_finished):  # as Django's own test client does
         signal.disconnect(close_old_connections)
