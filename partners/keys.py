@@ -44,7 +44,14 @@ def issue(
             scopes=sorted(scopes),
             expires_at=clock.now() + expires_in,
         )
-        audit.record(audit.Verb.KEY_ISSUED, by=by, target=f"key:{public_id}", partner=partner.slug, scopes=key.scopes)
+        audit.record(
+            audit.Verb.KEY_ISSUED,
+            by=by,
+            target=f"key:{public_id}",
+            about=partner.pk,
+            scopes=key.scopes,
+            expires_at=clock.rfc3339(key.expires_at),
+        )
     return key, presented
 
 
@@ -52,7 +59,7 @@ def revoke(key: ApiKey, *, by: Viewer | None = None) -> None:
     """Make a key worthless from the next request on."""
     with transaction.atomic():
         if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=clock.now()):
-            audit.record(audit.Verb.KEY_REVOKED, by=by, target=f"key:{key.public_id}")
+            audit.record(audit.Verb.KEY_REVOKED, by=by, target=f"key:{key.public_id}", about=key.partner_id)
 
 
 def public_id_of(presented: str) -> str | None:

@@ -26,7 +26,7 @@ def register_partner(*, name: str, slug: str, kind: Partner.Kind | str) -> Partn
     partner = Partner.objects.create(
         name=name, slug=slug, kind=kind, identity_id=f"identity--{uuid.uuid4()}", clearance=_CLEARANCE[kind]
     )
-    audit.record(audit.Verb.PARTNER_REGISTERED, by=None, target=f"partner:{slug}", kind=kind.value)
+    audit.record(audit.Verb.PARTNER_REGISTERED, by=None, target=f"partner:{slug}", about=partner.pk, kind=kind.value)
     return partner
 
 
@@ -65,5 +65,5 @@ def register_user(partner: Partner, *, username: str, email: str, password: str,
     user.partner = partner
     user.role = Role(role)
     user.save(update_fields=["partner", "role"])
-    audit.record(audit.Verb.USER_REGISTERED, by=None, target=f"user:{user.pk}", partner=partner.slug, role=role)
+    audit.record(audit.Verb.USER_REGISTERED, by=None, target=f"user:{user.pk}", about=partner.pk, role=role)
     return user

@@ -36,9 +36,7 @@ def root_by_definition(hashes: list[bytes]) -> bytes:
 
 
 def span_hash(hashes: list[bytes], span: merkle.Span) -> bytes:
-    perfect = [
-        root_by_definition(hashes[index << level : (index + 1) << level]) for level, index in merkle.cover(span)
-    ]
+    perfect = [root_by_definition(hashes[index << level : (index + 1) << level]) for level, index in merkle.cover(span)]
     return merkle.fold(perfect)
 
 
