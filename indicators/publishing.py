@@ -22,7 +22,7 @@ from django.db import transaction
 
 from exchange import clock
 from exchange.errors import Conflict
-from indicators import changes, matching, notifying, storing
+from indicators import accounting, changes, matching, notifying, storing
 from indicators.addressing import Reach, Room
 from indicators.door import gates
 from indicators.models import Batch, Change, Quarantined
@@ -97,7 +97,7 @@ def publish(elements: Sequence[Draft | Unreadable], *, by: Viewer, reach: Reach,
         entering, settled = _compare_with_held(admitted, room=room, by=by)
         results += settled
         results.sort(key=lambda result: result.index)
-        answer = _write_down(results, elements, by=by, request=request, received_at=received_at)
+        answer = _write_down(results, elements, entering, by=by, request=request, received_at=received_at)
         if entering:
             _store(entering, by=by)
             transaction.on_commit(_hint, robust=True)  # committed is committed, whatever the broker says
@@ -240,6 +240,7 @@ def answer_of(batch: Batch, *, replayed: bool = False) -> Answer:
 def _write_down(
     results: Sequence[Result],
     elements: Sequence[Draft | Unreadable],
+    entering: Sequence[Entering],
     *,
     by: Viewer,
     request: Request,
@@ -265,7 +266,9 @@ def _write_down(
         for element in elements
         if isinstance(element, Draft) and element.index in quarantined
     )
-    audit.record(audit.Verb.BATCH_PUBLISHED, by=by, target=f"batch:{batch.pk}", counts=counts)
+    audit.record(
+        audit.Verb.BATCH_PUBLISHED, by=by, target=f"batch:{batch.pk}", counts=counts, **accounting.shared(entering)
+    )
     return Answer(batch.pk, received_at, counts, body)
 
 

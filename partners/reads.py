@@ -25,8 +25,8 @@ _GRACE = timedelta(minutes=5)
 _PAGE = 500
 
 
-def tally(viewer: Viewer, *, surface: str, objects: int, feed: str = "", first: int = 0, last: int = 0) -> None:
-    """Count one page of `objects` that were handed out, with their places `first`..`last` in the change log (0: none).
+def tally(viewer: Viewer, *, surface: str, objects: int, feed: str = "", places: tuple[int, int] | None = None) -> None:
+    """Count one page of `objects` that were handed out; `places` are the first and last of them in the change log.
 
     Where nothing was handed out, nothing is done: asking is not reading. One statement.
     """
@@ -42,8 +42,8 @@ def tally(viewer: Viewer, *, surface: str, objects: int, feed: str = "", first: 
                 "feed": feed,
                 "hour": clock.now().replace(minute=0, second=0, microsecond=0),
                 "objects": objects,
-                "first": first or None,
-                "last": last or None,
+                "first": places[0] if places else None,
+                "last": places[1] if places else None,
             },
         )
 

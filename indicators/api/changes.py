@@ -20,6 +20,7 @@ from indicators.api import rendering
 from indicators.api.documents import ChangesPage
 from indicators.feeds import blocklists
 from indicators.feeds.filters import Filter
+from partners import reads
 from partners.api.base import Face, answer, plain, viewer_of
 from partners.sharing import Viewer
 
@@ -60,6 +61,9 @@ class ChangesView(Face):
         span = _wait(viewer, wanted, after=after, limit=limit, fresh=fresh, wait_s=wait_s)
         cursor = paging.seal([span.reached, fresh], viewer=viewer.partner_id, scope=scope)
         told = [rendering.change(change) for change in span.changes]
+        if told:
+            places = (span.changes[0].seq, span.changes[-1].seq)
+            reads.tally(viewer, surface="rest:changes", objects=len(told), feed=asked.text("feed"), places=places)
         return answer({"changes": told, "cursor": cursor, "more": span.more})
 
 
@@ -91,6 +95,7 @@ class BlocklistView(Face):
         if _is_held(plain(request), spooled.etag):
             spooled.file.close()
             return HttpResponse(status=304, headers=headers)
+        reads.tally(viewer, surface="rest:blocklist", objects=spooled.entries, feed="" if feed == "all" else feed)
         return FileResponse(spooled.file, content_type=blocklists.MEDIA_TYPES[form], headers=headers)
 
 
