@@ -9,6 +9,7 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
     path("api/v1/", include("partners.api.urls")),
+    path("api/v1/log/", include("partners.api.log_urls")),
     path("api/v1/", include("indicators.api.urls")),
     path("taxii2", include("indicators.taxii.front")),
     path("taxii2/", include("indicators.taxii.urls")),

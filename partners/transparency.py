@@ -114,13 +114,16 @@ def head_document(found: TreeHead) -> dict[str, Any]:
 
 def key_documents() -> list[dict[str, Any]]:
     """The public keys that have signed heads, oldest first; the last one signs now."""
+    keys = list(AuditKey.objects.order_by("since", "key_id"))
+    if all(key.key_id != logkeys.key_id() for key in keys):  # it was changed, and its first head is still to come
+        keys.append(AuditKey(key_id=logkeys.key_id(), public_key=logkeys.public_key(), since=clock.now()))
     return [
         {
             "id": key.key_id,
             "public_key": base64.b64encode(bytes(key.public_key)).decode(),
             "since": clock.rfc3339(key.since),
         }
-        for key in AuditKey.objects.order_by("since", "key_id")
+        for key in keys
     ]
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from exchange.client import config, slicing
+from exchange.client import auditing, config, slicing
 from exchange.client.api import Client
 from exchange.client.errors import ApiError, ExchangeClientError
 from exchange.client.publishing import PublishResult
@@ -246,6 +246,7 @@ def verify_webhook(
 
 
 app.command(name="simulate")(simulate)
+app.add_typer(auditing.app, name="audit")
 
 
 def _client(url: str, key_file: Path | None) -> Client:
