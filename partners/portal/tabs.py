@@ -17,7 +17,7 @@ class Tab:
     scope: Scope
 
 
-TABS: tuple[Tab, ...] = ()
+TABS: tuple[Tab, ...] = (Tab("log", "Log", Scope.AUDIT),)
 
 
 def shown_to(viewer: Viewer) -> list[Tab]:
