@@ -15,6 +15,7 @@ urlpatterns = [
     path("taxii2/", include("indicators.taxii.urls")),
     path("schemas/", include("indicators.api.schemas")),
     path("organisation/log/", include("partners.portal.log_urls")),
+    path("organisation/reports/", include("indicators.portal.report_urls")),
     path("account/", include("partners.portal.urls")),
     path("", include("indicators.portal.urls")),
 ]

@@ -17,7 +17,10 @@ class Tab:
     scope: Scope
 
 
-TABS: tuple[Tab, ...] = (Tab("log", "Log", Scope.AUDIT),)
+TABS: tuple[Tab, ...] = (
+    Tab("log", "Log", Scope.AUDIT),
+    Tab("reports", "Reports", Scope.READ),
+)
 
 
 def shown_to(viewer: Viewer) -> list[Tab]:

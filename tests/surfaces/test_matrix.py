@@ -16,16 +16,20 @@ import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest
 from django.test import Client
 from django.urls import get_resolver
 
 from exchange import health
-from indicators import subscribing
+from indicators import reporting, subscribing
 from indicators.matching import tokens
 from indicators.models import Delivery, Subscription
 from indicators.stix import making, tlp, vocabulary
+from partners import auth, transparency
+from partners.models import AuditRecord
+from partners.scopes import Role, Scope
 from tests import build
 
 pytestmark = pytest.mark.django_db
@@ -63,6 +67,27 @@ MATRIX: dict[str, Row] = {
     "metrics": Row("/metrics", "all"),
     "extension-schema": Row(f"/schemas/{vocabulary.EXTENSION_ID}.json", "all"),
     "schema": Row(API + "schema", "all"),
+    "log-head": Row(API + "log/head", "key"),
+    "log-keys": Row(API + "log/keys", "key"),
+    "log-consistency": Row(API + "log/proof/consistency?first={head}&second={head}", "key"),
+    "log-inclusion": Row(
+        API + "log/proof/inclusion?leaf={leaf}",
+        "owner",
+        absent=API + f"log/proof/inclusion?leaf={'ab' * 32}",
+    ),
+    "log-records": Row(API + "log/records", "key"),
+    "log-export": Row(API + "log/export", "key"),
+    "log": Row("/organisation/log/", "person"),
+    "log-export-file": Row("/organisation/log/export.jsonl", "person"),
+    "log-pdf": Row("/organisation/log/report.pdf", "person"),
+    "api-reports": Row(API + "reports", "key"),
+    "api-report": Row(API + "reports/{received}", "owner", absent=API + f"reports/{ABSENT}"),
+    "api-report-package": Row(API + "reports/{received}/package", "owner", absent=API + f"reports/{ABSENT}/package"),
+    "reports": Row("/organisation/reports/", "person"),
+    "report": Row("/organisation/reports/{prepared}/", "owner", absent=f"/organisation/reports/{ABSENT}/"),
+    "report-package": Row(
+        "/organisation/reports/{received}/package.zip", "owner", absent=f"/organisation/reports/{ABSENT}/package.zip"
+    ),
     "me": Row(API + "me", "key"),
     "partners": Row(API + "partners", "key"),
     "groups": Row(API + "groups", "key"),
@@ -160,13 +185,15 @@ class Scene:
     sees: dict[str, set[str]]
     things: dict[str, str]
     people: dict[str, object]
+    auditors: dict[str, str]
 
     def ask(self, who: str, path: str, *, method: str = "get", body: dict | None = None):
         client = Client(raise_request_exception=False)
         headers = {}
         if path.startswith(("/api/", "/taxii2")):
             if who != "anonymous":
-                headers = build.bearer(self.cast.keys[who])
+                keys = self.auditors if path.startswith("/api/v1/log/") else self.cast.keys
+                headers = build.bearer(keys[who])
         elif who != "anonymous":
             client.force_login(self.people[who], backend="allauth.account.auth_backends.AuthenticationBackend")
         if method == "get":
@@ -205,6 +232,11 @@ def scene() -> Scene:
         partner_id=aster.partner_id, subscription=subscription, first_seq=0, last_seq=1, changes=1, state="dead"
     )
     spare = subscribing.save_feed(aster, name="spare feed", filter_json={})
+    received = a_package(cast.borealis, recipient="aster")
+    reporting.release(a_person(cast.borealis, Role.COUNSEL), received.pk)
+    prepared = a_package(cast.aster, recipient="borealis")
+    transparency.sequence()
+    head = transparency.publish_head(every=timedelta(0))
     return Scene(
         cast,
         objects,
@@ -221,9 +253,32 @@ def scene() -> Scene:
             "delivery": str(delivery.pk),
             "own": str(cast.aster.collection_id),
             "match": "1",
+            "received": str(received.pk),
+            "prepared": str(prepared.pk),
+            "head": str(head.size),
+            "leaf": bytes(AuditRecord.objects.filter(partner=cast.aster).order_by("pk")[0].leaf_hash).hex(),
         },
         {name: build.a_user(getattr(cast, name)) for name in PARTNERS},
+        {name: build.a_key(getattr(cast, name), Scope.READ, Scope.ADMIN) for name in PARTNERS},
     )
+
+
+def a_person(partner, role):
+    return auth.viewer_of_user(build.a_user(partner, role=role))
+
+
+def a_package(partner, *, recipient: str):
+    """A report package with a root that everybody may see."""
+    root = {
+        "type": "campaign",
+        "spec_version": "2.1",
+        "id": f"campaign--{uuid.uuid4()}",
+        "created": "2026-11-01T00:00:00.000Z",
+        "modified": "2026-11-01T00:00:00.000Z",
+        "name": "A campaign",
+    }
+    build.publish(build.viewer_of(partner), root, everyone=True)
+    return reporting.prepare(a_person(partner, Role.ADMIN), recipient=recipient, root=root["id"])
 
 
 def content(response) -> str:
