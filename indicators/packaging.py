@@ -95,8 +95,8 @@ def _cover_paper(cover: dict[str, Any]) -> bytes:
     made.facts(
         [
             ("Marking", f"{marking}: the strictest of its objects"),
-            ("Prepared", f"{cover['prepared']['by']} of {cover['from']}, {cover['prepared']['at']}"),
-            ("Released", f"{cover['released']['by']} of {cover['from']}, {cover['released']['at']}"),
+            ("Prepared", f"{cover['prepared']['by']} of {cover['from']}, {_minute(cover['prepared']['at'])}"),
+            ("Released", f"{cover['released']['by']} of {cover['from']}, {_minute(cover['released']['at'])}"),
             ("Holds", f"{len(cover['objects'])} STIX objects, {'; '.join(cover['ways'])}"),
             ("Package", cover["package"]),
             ("SHA-256 of bundle.json", cover["bundle_sha256"]),
@@ -132,3 +132,7 @@ def _cover_paper(cover: dict[str, Any]) -> bytes:
         mono=("Root", "Signature", "Inclusion proof"),
     )
     return made.render()
+
+
+def _minute(moment: str) -> str:
+    return f"{moment[:10]} {moment[11:16]} UTC"

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
@@ -182,7 +182,7 @@ def open_for(viewer: Viewer, package_id: UUID) -> bytes:
     return packaging.archive(package, held)
 
 
-def _released_to(viewer: Viewer) -> Any:
+def _released_to(viewer: Viewer) -> QuerySet[ReportPackage]:
     return ReportPackage.unrestricted.filter(
         recipient=viewer.partner_id, state=ReportPackage.State.RELEASED
     ).select_related("partner", "recipient", "release__leaf")

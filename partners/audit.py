@@ -67,20 +67,18 @@ def write(verb: Verb, *, partner_id: UUID | None, actor: str, target: str, detai
         nonce=secrets.token_bytes(_NONCE_BYTES),
     )
     made.leaf_hash = merkle.leaf_hash(canonical(made))
+    values: dict[str, Any] = {
+        "at": made.at,
+        "verb": made.verb,
+        "partner": partner_id,
+        "actor": actor,
+        "target": target,
+        "details": Jsonb(made.details),
+        "nonce": made.nonce,
+        "leaf_hash": made.leaf_hash,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            _WRITE,
-            {
-                "at": made.at,
-                "verb": made.verb,
-                "partner": partner_id,
-                "actor": actor,
-                "target": target,
-                "details": Jsonb(made.details),
-                "nonce": made.nonce,
-                "leaf_hash": made.leaf_hash,
-            },
-        )
+        cursor.execute(_WRITE, values)
         (made.pk,) = cursor.fetchone()
     return made
 

@@ -18,7 +18,8 @@ _INK = colors.HexColor("#16202c")
 _SOFT = colors.HexColor("#566273")
 _LINE = colors.HexColor("#c3cad5")
 _MARGIN = 20 * mm
-_WIDTH = A4[0] - 2 * _MARGIN
+_PADDING = 6  # of a frame, as reportlab sets it
+_WIDTH = A4[0] - 2 * (_MARGIN + _PADDING)
 
 _TEXT = ParagraphStyle("text", fontName="Helvetica", fontSize=9.5, leading=13, textColor=_INK, spaceAfter=4)
 _CELL = ParagraphStyle("cell", parent=_TEXT, fontSize=8.5, leading=11, spaceAfter=0)
@@ -124,12 +125,12 @@ class _Numbered(Canvas):  # type: ignore[misc]  # untyped in its library
             self.__dict__.update(page)
             self.setFont("Helvetica", 8)
             self.setFillColor(_SOFT)
-            self.drawString(_MARGIN, 12 * mm, title[:100])
-            self.drawRightString(A4[0] - _MARGIN, 12 * mm, f"Page {number} of {len(self._pages)}")
+            self.drawString(_MARGIN + _PADDING, 12 * mm, title[:100])
+            self.drawRightString(A4[0] - _MARGIN - _PADDING, 12 * mm, f"Page {number} of {len(self._pages)}")
             if marking:
                 self.setFillColor(_INK)
                 self.setFont("Helvetica-Bold", 8)
-                self.drawRightString(A4[0] - _MARGIN, A4[1] - 12 * mm, marking)
+                self.drawRightString(A4[0] - _MARGIN - _PADDING, A4[1] - 12 * mm, marking)
             super().showPage()
         super().save()
 

@@ -235,7 +235,7 @@ class ReportDocument(serializers.Serializer[object]):
 
     id = serializers.UUIDField()
     title = serializers.CharField()
-    root = serializers.CharField(help_text="The STIX id that it begins with.")
+    root = serializers.CharField(help_text="The STIX id that it begins with.")  # type: ignore[assignment]
     tlp = serializers.ChoiceField(["clear", "green", "amber", "amber+strict", "red"])
     objects = serializers.IntegerField()
     released_at = serializers.DateTimeField()

@@ -69,7 +69,7 @@ class HeadDocument(serializers.Serializer[object]):
     """A signed tree head."""
 
     size = serializers.IntegerField(help_text="How many records it covers.")
-    root = serializers.CharField(help_text="Root hash, hex.")
+    root = serializers.CharField(help_text="Root hash, hex.")  # type: ignore[assignment]
     at = serializers.DateTimeField()
     key = serializers.CharField(help_text="Which key signed.")
     signature = serializers.CharField(help_text="Ed25519 over the text that exchange/docs/log.md gives, base64.")

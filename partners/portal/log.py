@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
@@ -22,6 +23,9 @@ from partners.sharing import Viewer
 _PAGE = 50
 _ON_PAPER = 5_000
 _KNOWN = ("since", "until", "verb", "group", "partner", "cursor")
+#: Left to the export: for machines, or shown elsewhere.
+_UNSAID = frozenset({"seq", "bases", "bundle_sha256"})
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _TO = {"everyone": "Every partner", "nobody": "Nobody else"}
 
 
@@ -146,7 +150,11 @@ def summary(record: AuditRecord) -> str:
         for what, preposition in (("shared", "to"), ("withdrawn", "from"), ("narrowed", "out of sight of")):
             told += [f"{what}: {_objects(part)} {preposition} {_reach(part)}" for part in details.get(what, ())]
         return "; ".join(told)
-    return "; ".join(f"{name} {_value(value)}" for name, value in details.items() if name not in {"seq", "bases"})
+    return "; ".join(f"{_word(name)} {_value(value)}" for name, value in details.items() if name not in _UNSAID)
+
+
+def _word(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _objects(part: dict[str, Any]) -> str:
@@ -166,7 +174,8 @@ def _value(value: Any) -> str:
         return ", ".join(_value(item) for item in value) or "-"
     if isinstance(value, dict):
         return ", ".join(f"{name} {_value(item)}" for name, item in value.items()) or "-"
-    return str(value) if value not in ("", None) else "-"
+    text = str(value) if value not in ("", None) else "-"
+    return f"{text[:10]} {text[11:16]} UTC" if _MOMENT.fullmatch(text) else text
 
 
 def _paper(viewer: Viewer, wanted: logbook.Asked) -> bytes:
