@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from datetime import timedelta
 
 import pytest
 import time_machine
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -146,6 +149,11 @@ def test_the_range_of_places_is_sealed_and_the_operator_can_open_it(cast):
     assert (opened.first, opened.last) == (tally.first_seq, tally.last_seq)
     assert opened.last - opened.first == 2
     assert str(opened.last) not in opened.record.details["seq"]
+    said = io.StringIO()
+    call_command("audit_reads", "borealis", stdout=said)
+    assert f"objects=3 seq={opened.first}..{opened.last}" in said.getvalue()
+    with pytest.raises(CommandError):
+        call_command("audit_reads", "nobody")
 
 
 def test_what_a_person_opens_and_downloads_is_tallied_too(cast, client):
