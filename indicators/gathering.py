@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -155,7 +155,7 @@ def _carries(held: StixObject, reader: Viewer, lawful: dict[UUID, Group]) -> boo
     return bool(_ways(held, reader, lawful))
 
 
-def basis_carries(reader: Viewer, held: Sequence[StixObject]) -> bool:
-    """Whether every object still has a way to the recipient that carries."""
+def carried(reader: Viewer, held: Iterable[StixObject]) -> set[int]:
+    """The keys of those objects that still have a way to the recipient that carries. One query."""
     lawful = lawful_groups(reader)
-    return all(_carries(one, reader, lawful) for one in held)
+    return {one.pk for one in held if _carries(one, reader, lawful)}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import transaction
@@ -135,10 +136,14 @@ def discard(viewer: Viewer, package_id: UUID) -> None:
 # --- Reading
 
 
-def own(viewer: Viewer) -> list[ReportPackage]:
-    """The packages that the viewer's partner prepared, newest first."""
-    found = ReportPackage.objects.of(viewer).select_related("recipient", "release__leaf")
-    return list(found.order_by("-prepared_at", "-pk")[:_MAX_OPEN])
+def own(viewer: Viewer) -> list[tuple[ReportPackage, bool]]:
+    """The packages that the viewer's partner prepared, newest first, each with whether it is still whole."""
+    mine = ReportPackage.objects.of(viewer).select_related("recipient")
+    found = list(mine.order_by("-prepared_at", "-pk")[:_MAX_OPEN])
+    whole = _whole(found)
+    wanted = {pk for package in found for pk in package.object_ids}
+    seen = set(StixObject.objects.visible_to(viewer).filter(pk__in=wanted).values_list("pk", flat=True))
+    return [(package, package.pk in whole and seen.issuperset(package.object_ids)) for package in found]
 
 
 def own_one(viewer: Viewer, package_id: UUID) -> ReportPackage:
@@ -160,8 +165,9 @@ def contents(viewer: Viewer, package: ReportPackage) -> list[StixObject] | None:
 def received(viewer: Viewer) -> list[ReportPackage]:
     """What was released to the viewer's partner and can be opened, newest first."""
     viewer.require(Scope.READ)
-    found = _released_to(viewer).order_by("-released_at", "-pk")[:_MAX_OPEN]
-    return [package for package in found if _still_whole(package) is not None]
+    found = list(_released_to(viewer).order_by("-released_at", "-pk")[:_MAX_OPEN])
+    whole = _whole(found)
+    return [package for package in found if package.pk in whole]
 
 
 def received_one(viewer: Viewer, package_id: UUID) -> ReportPackage:
@@ -197,19 +203,35 @@ def _own_locked(viewer: Viewer, package_id: UUID) -> ReportPackage:
 
 def _still_whole(package: ReportPackage) -> list[StixObject] | None:
     """The objects, in order, if the recipient may see them all at this moment and nobody has revoked one; else None."""
-    recipient = viewer_of_partner(package.recipient_id)
-    if recipient is None:
-        return None
-    seen = StixObject.objects.visible_to(recipient).filter(pk__in=package.object_ids).select_related("audience")
-    by_key = {held.pk: held for held in seen.select_related("publisher")}
-    held = [by_key[pk] for pk in package.object_ids if pk in by_key]
-    if len(held) != len(package.object_ids) or not gathering.basis_carries(recipient, held):
-        return None
-    revoked = StixObject.objects.visible_to(recipient).filter(
-        stix_id__in=[one.stix_id for one in held], latest=True, revoked=True
-    )
-    gone = set(revoked.values_list("publisher_id", "stix_id"))
-    return None if any((one.publisher_id, one.stix_id) in gone for one in held) else held
+    return _whole([package], bodies=True).get(package.pk)
+
+
+def _whole(packages: Sequence[ReportPackage], *, bodies: bool = False) -> dict[UUID, list[StixObject]]:
+    """The objects of those packages that are still whole. Six queries for each recipient, however many packages."""
+    by_recipient: dict[UUID, list[ReportPackage]] = {}
+    for package in packages:
+        by_recipient.setdefault(package.recipient_id, []).append(package)
+    found: dict[UUID, list[StixObject]] = {}
+    for recipient_id, theirs in by_recipient.items():
+        reader = viewer_of_partner(recipient_id)
+        if reader is None:
+            continue
+        wanted = {pk for package in theirs for pk in package.object_ids}
+        seen = StixObject.objects.visible_to(reader).filter(pk__in=wanted).select_related("audience", "publisher")
+        by_key = {one.pk: one for one in (seen if bodies else seen.defer("body"))}
+        revoked = set(
+            StixObject.objects.visible_to(reader)
+            .filter(stix_id__in={one.stix_id for one in by_key.values()}, latest=True, revoked=True)
+            .values_list("publisher_id", "stix_id")
+        )
+        carried = gathering.carried(reader, by_key.values())
+        fit = {
+            pk: one for pk, one in by_key.items() if pk in carried and (one.publisher_id, one.stix_id) not in revoked
+        }
+        for package in theirs:
+            if all(pk in fit for pk in package.object_ids):
+                found[package.pk] = [fit[pk] for pk in package.object_ids]
+    return found
 
 
 def _require_person(viewer: Viewer) -> None:

@@ -89,7 +89,7 @@ def _list(request: HttpRequest, viewer: Viewer, *, problem: str = "") -> HttpRes
         "indicators/reports.html",
         here="reports",
         prepares=prepares,
-        own=[_row(viewer, one) for one in reporting.own(viewer)] if prepares else [],
+        own=[_row(one, whole=whole) for one, whole in reporting.own(viewer)] if prepares else [],
         received=[(one, Tlp(one.tlp).word) for one in reporting.received(viewer)],
         recipients=[one for one in directory.partners() if one.pk != viewer.partner_id] if prepares else [],
         roots=_roots(viewer) if prepares else [],
@@ -116,9 +116,15 @@ def _show(request: HttpRequest, viewer: Viewer, package: ReportPackage) -> HttpR
     )
 
 
-def _row(viewer: Viewer, package: ReportPackage) -> dict[str, Any]:
-    stale = package.state != ReportPackage.State.DISCARDED and reporting.contents(viewer, package) is None
-    return {"package": package, "tlp": Tlp(package.tlp).word, "stale": stale, "tone": _TONES[package.state]}
+def _row(package: ReportPackage, *, whole: bool) -> dict[str, Any]:
+    stale = package.state != ReportPackage.State.DISCARDED and not whole
+    return {
+        "package": package,
+        "tlp": Tlp(package.tlp).word,
+        "whole": whole,
+        "stale": stale,
+        "tone": _TONES[package.state],
+    }
 
 
 def _roots(viewer: Viewer) -> list[tuple[str, str]]:

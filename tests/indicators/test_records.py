@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import uuid
 from datetime import timedelta
@@ -148,7 +149,8 @@ def test_the_range_of_places_is_sealed_and_the_operator_can_open_it(cast):
     (opened,) = reads.opened(cast.borealis)
     assert (opened.first, opened.last) == (tally.first_seq, tally.last_seq)
     assert opened.last - opened.first == 2
-    assert str(opened.last) not in opened.record.details["seq"]
+    assert f"{opened.first}-{opened.last}".encode() not in base64.b64decode(opened.record.details["seq"])
+    assert set(opened.record.details) == {"hour", "feed", "pages", "objects", "seq"}
     said = io.StringIO()
     call_command("audit_reads", "borealis", stdout=said)
     assert f"objects=3 seq={opened.first}..{opened.last}" in said.getvalue()

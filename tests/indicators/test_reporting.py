@@ -374,3 +374,25 @@ def test_a_stale_package_shows_nothing_of_what_it_held(scene):
         page = counsel.get(f"/organisation/reports/{path}").content.decode()
         assert "No longer whole" in page
     assert scene.open["id"] not in page
+
+
+def test_lists_cost_as_many_queries_for_ten_packages_as_for_one(scene, dorado):
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    counsel = scene.signed_in(scene.counsel_person)
+
+    def queries() -> list[int]:
+        counts = []
+        for ask in (lambda: dorado.get("reports"), lambda: counsel.get("/organisation/reports/")):
+            ask()
+            with CaptureQueriesContext(connection) as captured:
+                assert ask().status_code == 200
+            counts.append(len(captured))
+        return counts
+
+    scene.released()
+    few = queries()
+    for _ in range(9):
+        scene.released()
+    assert queries() == few

@@ -393,4 +393,6 @@ def test_a_get_changes_nothing(scene, route):
     scene.ask("aster", scene.path(MATRIX[route].path))
     with CaptureQueriesContext(connection) as queries:
         scene.ask("aster", scene.path(MATRIX[route].path))
-    assert not [q["sql"] for q in queries if re.match(r"\s*(INSERT|UPDATE|DELETE)", q["sql"])]
+    changed = [q["sql"] for q in queries if re.match(r"\s*(INSERT|UPDATE|DELETE)", q["sql"])]
+    signing_in = re.compile(r'\S+ (INTO |FROM )?"(django_session|partners_user)"')  # what `ask` itself does
+    assert not [sql for sql in changed if not signing_in.match(sql)]
