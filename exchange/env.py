@@ -53,6 +53,18 @@ def number(name: str, default: int, *, least: int, most: int) -> int:
     return parsed
 
 
+def seed(name: str) -> bytes:
+    """32 bytes as 64 hex digits; empty where the variable is unset."""
+    value = text(name)
+    try:
+        parsed = bytes.fromhex(value)
+    except ValueError:
+        raise BadEnvironment(name, "must be hex digits") from None
+    if len(parsed) not in {0, 32}:
+        raise BadEnvironment(name, "must be 64 hex digits")
+    return parsed
+
+
 def words(name: str) -> list[str]:
     """A comma-separated list."""
     return [word.strip() for word in text(name).split(",") if word.strip()]

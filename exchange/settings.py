@@ -17,6 +17,8 @@ PRODUCTION = MODE == "production"
 DEBUG = False
 SECRET_KEY = env.required("SECRET_KEY", why="at least 50 random characters")
 SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
+# Signs the heads of the log (Ed25519); production must have one (`partners.logkeys`).
+AUDIT_SIGNING_KEY = env.seed("AUDIT_SIGNING_KEY")
 BASE_URL = env.text("BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or ([] if PRODUCTION else ["127.0.0.1", "localhost", "[::1]", "testserver"])
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data")))
@@ -277,6 +279,8 @@ CELERY_IMPORTS = (
     "indicators.notifying",
     "indicators.retiring",
     "partners.warning",
+    "partners.reads",
+    "partners.transparency",
     "exchange.health",
 )
 CELERY_TASK_ROUTES = {"indicators.notifying.deliver": {"queue": "webhooks"}}
@@ -304,6 +308,8 @@ CELERY_BEAT_SCHEDULE = {
     "retire": {"task": "indicators.retiring.expire_due", "schedule": 5.0, "options": {"expires": 10}},
     "forget": {"task": "indicators.retiring.forget_old_batches", "schedule": 3600.0, "options": {"expires": 3600}},
     "warn": {"task": "partners.warning.warn", "schedule": crontab(hour="6", minute="30")},
+    "log": {"task": "partners.transparency.catch_up", "schedule": 5.0, "options": {"expires": 10}},
+    "reads": {"task": "partners.reads.close_finished", "schedule": 60.0, "options": {"expires": 60}},
     "beat": {"task": "exchange.health.beat_seen", "schedule": 3.0, "options": {"expires": 30}},
 }
 

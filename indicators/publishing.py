@@ -22,7 +22,7 @@ from django.db import transaction
 
 from exchange import clock
 from exchange.errors import Conflict
-from indicators import changes, holding, markings, matching, moving, notifying, storing
+from indicators import accounting, changes, holding, markings, matching, moving, notifying, storing
 from indicators.addressing import Reach, Room
 from indicators.attributing import Voice
 from indicators.barring import beyond_the_key
@@ -119,10 +119,11 @@ def publish(
         results += settled + _answered(held, "held")
         results += _answered([*(new.draft for new in entering), *(move.draft for move in moves)], "accepted")
         results.sort(key=lambda result: result.index)
-        answer = _write_down(results, elements, by=by, request=request, received_at=received_at)
+        moves = [move for move in moves if move.line is None or move.line.entering_latest is None]
+        told = accounting.shared(entering, moves)
+        answer = _write_down(results, elements, told, by=by, request=request, received_at=received_at)
         if held:
             holding.keep(held, by=by, batch_id=answer.batch_id, reach=reach, why=why)
-        moves = [move for move in moves if move.line is None or move.line.entering_latest is None]
         if moves:
             ids = [move.stix_id for move in moves]
             audit.record(audit.Verb.OBJECTS_READDRESSED, by=by, target=f"batch:{answer.batch_id}", ids=ids)
@@ -327,6 +328,7 @@ def answer_of(batch: Batch, *, replayed: bool = False) -> Answer:
 def _write_down(
     results: Sequence[Result],
     elements: Sequence[Draft | Unreadable],
+    told: Mapping[str, Any],
     *,
     by: Viewer,
     request: Request,
@@ -352,7 +354,7 @@ def _write_down(
         for element in elements
         if isinstance(element, Draft) and element.index in quarantined
     )
-    audit.record(audit.Verb.BATCH_PUBLISHED, by=by, target=f"batch:{batch.pk}", counts=counts)
+    audit.record(audit.Verb.BATCH_PUBLISHED, by=by, target=f"batch:{batch.pk}", counts=counts, **told)
     return Answer(batch.pk, received_at, counts, body)
 
 

@@ -18,6 +18,7 @@ from exchange.errors import NotFound
 from indicators import changes
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.models import Match, Quarantined, StixObject
+from partners import reads
 from partners.models import Audience
 from partners.sharing import Viewer, audience_ids
 from partners.sources import Source, hides, sources
@@ -129,6 +130,13 @@ def statements(viewer: Viewer, stix_id: str, *, versions: Versions = "last") -> 
     if not found:
         raise NotFound
     return found
+
+
+def note(viewer: Viewer, handed_out: Sequence[Statement], *, surface: str, feed: str = "") -> None:
+    """Tally that these were handed to the viewer; nothing for none. One statement."""
+    if handed_out:
+        seqs = [said.seq for said in handed_out]
+        reads.tally(viewer, surface=surface, objects=len(seqs), feed=feed, places=(min(seqs), max(seqs)))
 
 
 def holds(viewer: Viewer, stix_id: str, *, own: bool = False) -> bool:

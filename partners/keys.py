@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -102,8 +103,9 @@ def issue(
             audit.Verb.KEY_ISSUED,
             by=by,
             target=f"key:{key.public_id}",
-            partner=partner.slug,
+            about=partner.pk,
             scopes=key.scopes,
+            expires_at=clock.rfc3339(key.expires_at),
             **_facts(key),
         )
     return key, presented
@@ -139,6 +141,7 @@ def rotate(key: ApiKey, *, overlap: timedelta, by: Viewer | None = None) -> tupl
             by=by,
             target=f"key:{key.public_id}",
             successor=made.public_id,
+            about=key.partner_id,
             ends_at=clock.rfc3339(ends_at),
             **_facts(made),
         )
@@ -156,7 +159,7 @@ def revoke(key: ApiKey, *, by: Viewer | None = None) -> int:
             revoked = cursor.fetchall()
         for public_id, parent in revoked:
             told = {"with_parent": parent} if public_id != key.public_id else {}
-            audit.record(audit.Verb.KEY_REVOKED, by=by, target=f"key:{public_id}", **told)
+            audit.record(audit.Verb.KEY_REVOKED, by=by, target=f"key:{public_id}", about=key.partner_id, **told)
     return len(revoked)
 
 
@@ -389,7 +392,7 @@ def _make(
     return key, presented
 
 
-def _facts(key: ApiKey) -> dict[str, object]:
+def _facts(key: ApiKey) -> dict[str, Any]:
     """What the log says of a new key beside its scopes."""
     return {
         "groups": [str(group) for group in key.groups or ()],

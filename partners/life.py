@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -65,7 +66,7 @@ def activate(partner: Partner, *, by: Viewer | None = None) -> None:
     """Let an invited partner take part, once its first admin has accepted. Raises Conflict in any other state."""
     with transaction.atomic():
         _move(partner, Partner.State.ACTIVE, out_of=(Partner.State.INVITED,))
-        audit.record(audit.Verb.PARTNER_ACTIVATED, by=by, target=f"partner:{partner.slug}")
+        _tell(audit.Verb.PARTNER_ACTIVATED, partner, by=by)
 
 
 def suspend(partner: Partner, *, by: Viewer, why: str) -> None:
@@ -79,7 +80,7 @@ def suspend(partner: Partner, *, by: Viewer, why: str) -> None:
     why = reason(why)
     with transaction.atomic():
         _move(partner, Partner.State.SUSPENDED, out_of=(Partner.State.ACTIVE,), suspended_why=why)
-        audit.record(audit.Verb.PARTNER_SUSPENDED, by=by, target=f"partner:{partner.slug}", why=why)
+        _tell(audit.Verb.PARTNER_SUSPENDED, partner, by=by, why=why)
         sight.wake()
 
 
@@ -88,7 +89,7 @@ def reinstate(partner: Partner, *, by: Viewer) -> None:
     require_operator(by)
     with transaction.atomic():
         _move(partner, Partner.State.ACTIVE, out_of=(Partner.State.SUSPENDED,), suspended_why="")
-        audit.record(audit.Verb.PARTNER_REINSTATED, by=by, target=f"partner:{partner.slug}")
+        _tell(audit.Verb.PARTNER_REINSTATED, partner, by=by)
 
 
 def offer_hand_over(by: Viewer, heir: Partner) -> HandOver:
@@ -174,8 +175,13 @@ def set_clearance(partner: Partner, clearance: Tlp, *, by: Viewer) -> None:
     require_operator(by)
     with sight.changing([partner.pk]):
         Partner.objects.filter(pk=partner.pk).update(clearance=clearance)
-        target = f"partner:{partner.slug}"
-        audit.record(audit.Verb.CLEARANCE_CHANGED, by=by, target=target, clearance=clearance.word)
+        _tell(audit.Verb.CLEARANCE_CHANGED, partner, by=by, clearance=clearance.word)
+
+
+def _tell(verb: audit.Verb, partner: Partner, *, by: Viewer | None, **details: Any) -> None:
+    """Write it into the partner's log, and into that of who did it."""
+    for about in sorted({partner.pk, by.partner_id if by else partner.pk}):
+        audit.record(verb, by=by, target=f"partner:{partner.slug}", about=about, **details)
 
 
 def reason(why: str) -> str:

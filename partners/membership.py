@@ -18,6 +18,7 @@ import base64
 import secrets
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -89,10 +90,10 @@ def create(
         )
         if not by.operates:
             Membership.objects.create(partner_id=by.partner_id, group=group)
-        audit.record(
+        _tell(
             audit.Verb.GROUP_CREATED,
             by=by,
-            target=f"group:{group.slug}",
+            group=group,
             policy=policy.value,
             join_rule=join_rule.value,
             basis_from=str(basis.begins),
@@ -155,7 +156,7 @@ def leave(by: Viewer, group: Group) -> None:
         group = _locked(group.pk)
         if not _part(group, by.partner_id):
             raise NotFound
-        audit.record(audit.Verb.GROUP_LEFT, by=by, target=f"group:{group.slug}", partner=by.partner_slug)
+        _tell(audit.Verb.GROUP_LEFT, by=by, group=group, partner=by.partner_slug)
         _go_on_without(group, by.partner_id)
 
 
@@ -170,7 +171,7 @@ def leave_all(partner: Partner, *, by: Viewer) -> None:
     for group_id in list(present):
         group = _locked(group_id)
         _part(group, partner.pk)
-        audit.record(audit.Verb.GROUP_LEFT, by=by, target=f"group:{group.slug}", partner=partner.slug)
+        _tell(audit.Verb.GROUP_LEFT, by=by, group=group, partner=partner.slug)
         _go_on_without(group, partner.pk)
 
 
@@ -181,7 +182,7 @@ def suspend(by: Viewer, group: Group, *, why: str) -> None:
         open_groups = Group.objects.filter(pk=group.pk, closed_at=None, suspended_at=None)
         if not open_groups.update(suspended_at=clock.now(), suspended_why=_words(why, at="/why", most=500)):
             raise Conflict("The group is suspended or dissolved.", code="wrong-state")
-        audit.record(audit.Verb.GROUP_SUSPENDED, by=by, target=f"group:{group.slug}", why=why)
+        _tell(audit.Verb.GROUP_SUSPENDED, by=by, group=group, why=why)
 
 
 def reinstate(by: Viewer, group: Group) -> None:
@@ -191,7 +192,7 @@ def reinstate(by: Viewer, group: Group) -> None:
         suspended = Group.objects.filter(pk=group.pk, closed_at=None).exclude(suspended_at=None)
         if not suspended.update(suspended_at=None, suspended_why=""):
             raise Conflict("The group is not suspended.", code="wrong-state")
-        audit.record(audit.Verb.GROUP_REINSTATED, by=by, target=f"group:{group.slug}")
+        _tell(audit.Verb.GROUP_REINSTATED, by=by, group=group)
 
 
 def find(by: Viewer, slug: str) -> Group:
@@ -278,10 +279,10 @@ def _propose(
                 )
         except IntegrityError:
             raise Conflict("This is proposed already.", code="already-proposed") from None
-        audit.record(
+        _tell(
             audit.Verb.GROUP_PROPOSED,
             by=by,
-            target=f"group:{group.slug}",
+            group=group,
             proposal=str(proposal.pk),
             kind=kind.value,
             partner=partner.slug if partner else None,
@@ -313,7 +314,7 @@ def _answer(by: Viewer, proposal_id: UUID, *, agreed: bool) -> Proposal:
         if not new and agreed and waits_for(made):
             raise Conflict("You have agreed already; others have not.", code="already-agreed")
         verb = audit.Verb.GROUP_AGREED if agreed else audit.Verb.GROUP_DECLINED
-        audit.record(verb, by=by, target=f"group:{group.slug}", proposal=str(made.pk), kind=made.kind)
+        _tell(verb, by=by, group=group, proposal=str(made.pk), kind=made.kind)
         if agreed:
             _settle(made, by=by)
         else:
@@ -333,10 +334,10 @@ def _settle(proposal: Proposal, *, by: Viewer) -> None:
     match proposal.kind:
         case _Kind.INVITATION if proposal.partner is not None:
             Membership.objects.create(partner=proposal.partner, group=group)
-            audit.record(audit.Verb.GROUP_JOINED, by=by, target=f"group:{group.slug}", partner=proposal.partner.slug)
+            _tell(audit.Verb.GROUP_JOINED, by=by, group=group, partner=proposal.partner.slug)
         case _Kind.REMOVAL if proposal.partner is not None:
             _part(group, proposal.partner.pk)
-            audit.record(audit.Verb.GROUP_REMOVED, by=by, target=f"group:{group.slug}", partner=proposal.partner.slug)
+            _tell(audit.Verb.GROUP_REMOVED, by=by, group=group, also=proposal.partner.pk, partner=proposal.partner.slug)
             _go_on_without(group, proposal.partner.pk)
         case _Kind.RENEWAL:
             _take_basis(group, proposal, by=by)
@@ -352,10 +353,10 @@ def _take_basis(group: Group, proposal: Proposal, *, by: Viewer) -> None:
         basis_from=proposal.basis_from,
         basis_until=proposal.basis_until,
     )
-    audit.record(
+    _tell(
         audit.Verb.GROUP_RENEWED,
         by=by,
-        target=f"group:{group.slug}",
+        group=group,
         agreed=list(agreed),
         was_until=str(group.basis_until) if group.basis_until else None,
         basis_from=str(proposal.basis_from),
@@ -368,12 +369,19 @@ def _close(group: Group, *, by: Viewer) -> None:
     moment = clock.now()
     members = Membership.objects.filter(group=group, until=None)
     slugs = list(members.order_by("partner__slug").values_list("partner__slug", flat=True))
+    _tell(audit.Verb.GROUP_DISSOLVED, by=by, group=group, partners=slugs)
     members.update(until=moment)
     Group.objects.filter(pk=group.pk).update(closed_at=moment)
     Proposal.objects.filter(group=group, state=Proposal.State.OPEN).update(
         state=Proposal.State.OVERTAKEN, decided_at=moment
     )
-    audit.record(audit.Verb.GROUP_DISSOLVED, by=by, target=f"group:{group.slug}", partners=slugs)
+
+
+def _tell(verb: audit.Verb, *, by: Viewer, group: Group, also: UUID | None = None, **details: Any) -> None:
+    """Write it into the log of each partner that it concerns: the members, who did it, and `also`."""
+    members = Membership.objects.filter(group=group, until=None).values_list("partner_id", flat=True)
+    for partner_id in sorted({by.partner_id, *members, *([also] if also else [])}):
+        audit.record(verb, by=by, target=f"group:{group.slug}", about=partner_id, **details)
 
 
 def _part(group: Group, partner_id: UUID) -> bool:

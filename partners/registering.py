@@ -39,7 +39,8 @@ def register_partner(
         identity_id=f"identity--{uuid.uuid4()}",
         clearance=_CLEARANCE[kind],
     )
-    audit.record(audit.Verb.PARTNER_REGISTERED, by=by, target=f"partner:{slug}", kind=kind.value, state=state.value)
+    target, told = f"partner:{slug}", {"kind": kind.value, "state": state.value}
+    audit.record(audit.Verb.PARTNER_REGISTERED, by=by, target=target, about=partner.pk, **told)
     return partner
 
 
@@ -82,5 +83,5 @@ def register_user(partner: Partner, *, username: str, email: str, password: str 
     user.partner = partner
     user.role = Role(role)
     user.save(update_fields=["partner", "role"])
-    audit.record(audit.Verb.USER_REGISTERED, by=None, target=f"user:{user.pk}", partner=partner.slug, role=role)
+    audit.record(audit.Verb.USER_REGISTERED, by=None, target=f"user:{user.pk}", about=partner.pk, role=role)
     return user

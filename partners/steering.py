@@ -92,7 +92,9 @@ def set_operator_ceiling(partner: Partner, ceiling: Ceiling, *, by: Viewer) -> N
             operator_ceiling_tlp=ceiling.tlp, operator_ceiling_width=ceiling.width
         )
         target = f"partner:{partner.slug}"
-        audit.record(audit.Verb.CEILING_CHANGED, by=by, target=target, tlp=ceiling.tlp.word, width=ceiling.width.word)
+        told = {"tlp": ceiling.tlp.word, "width": ceiling.width.word}
+        for about in sorted({partner.pk, by.partner_id}):
+            audit.record(audit.Verb.CEILING_CHANGED, by=by, target=target, about=about, **told)
 
 
 def _loosens(wanted: Settings, before: Settings) -> bool:

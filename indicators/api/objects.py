@@ -89,6 +89,7 @@ class ObjectsView(Face):
         limit = asked.number("limit", 100, least=1, most=_LIMIT)
         page = reading.newest(viewer, wanted, before=before, limit=limit, max_bytes=rendering.MAX_PAGE_BYTES)
         following = paging.seal([page.reached], viewer=viewer.partner_id, scope=scope) if page.more else None
+        reading.note(viewer, page.statements, surface="rest:objects")
         return answer({"objects": [rendering.statement(said) for said in page.statements], "next": following})
 
 
@@ -145,6 +146,7 @@ class ObjectView(Face):
         if "\0" in stix_id:
             raise Refused("Not an identifier.", code="bad-id", at="/id")
         found = reading.statements(viewer, stix_id, versions=versions)
+        reading.note(viewer, found, surface="rest:object")
         if plain(request).get_preferred_type((_JSON, *_STIX)) in _STIX:
             return HttpResponse(found[0].body, content_type=_STIX[0], headers=_VARY)
         said = [rendering.statement(first, by=same) for first, same in reading.merged(found)]

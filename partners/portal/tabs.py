@@ -23,6 +23,8 @@ TABS: tuple[Tab, ...] = (
     Tab("keys", "Keys", Scope.ADMIN),
     Tab("groups-page", "Groups", Scope.READ),
     Tab("held", "Waiting", Scope.PUBLISH),
+    Tab("log", "Log", Scope.AUDIT),
+    Tab("reports", "Reports", Scope.READ),
 )
 
 
