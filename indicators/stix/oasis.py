@@ -88,9 +88,12 @@ def _path(value: Any, path: list[Any], window: int) -> list[str]:
     whole: list[str] = []
     for step in path:
         if isinstance(value, list):
-            step += _window_of(value, window).start  # noqa: PLW2901
-        whole.append(str(step))
-        value = value[step]
+            place = int(step) + _window_of(value, window).start
+            whole.append(str(place))
+            value = value[place]
+        else:  # a property whose name is a number comes as one
+            whole.append(str(step))
+            value = value[str(step)]
     return whole
 
 

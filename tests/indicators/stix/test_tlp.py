@@ -64,21 +64,6 @@ def test_a_marking_that_is_not_named_by_its_identifier_is_refused(markings, fiel
 
 
 @pytest.mark.parametrize(
-    "claim",
-    [
-        {"definition_type": "tlp", "definition": {"tlp": "red"}},
-        {"extensions": {"extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d": {"tlp_2_0": "red"}}},
-    ],
-)
-@pytest.mark.parametrize("known", [True, False])
-def test_tlp_has_its_own_identifiers_and_no_others(claim, known):
-    marking = {"type": "marking-definition", "id": tlp.ID_OF["red"] if known else STATEMENT, **claim}
-    (element,) = parsing.read_batch(json.dumps(marking).encode())
-    assert isinstance(element, Unreadable) != known
-    assert known or element.refusal.code == "unknown-marking"
-
-
-@pytest.mark.parametrize(
     ("markings", "field"),
     [
         ({"object_marking_refs": tlp.ID_OF["red"]}, "/object_marking_refs"),
