@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import Q, QuerySet
 
 from exchange.errors import Forbidden, Refused
@@ -69,10 +70,22 @@ def audiences_visible_to(viewer: Viewer) -> QuerySet[Audience]:
 
 def audience_ids(viewer: Viewer, *, own: bool = False) -> list[int]:
     """The same rule as plain ids, for hand-written SQL; `own` narrows to what the viewer itself published."""
+    sql, parameters = rule_sql(viewer, own=own)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return [pk for (pk,) in cursor.fetchall()]
+
+
+@lru_cache(maxsize=1_024)
+def rule_sql(viewer: Viewer, *, own: bool = False) -> tuple[str, tuple[Any, ...]]:
+    """The rule as SQL that yields ids in order: written once per viewer, for writing it takes longer than asking it.
+
+    It depends on nothing but the viewer, whose groups and clearance are read anew with every request.
+    """
     allowed = audiences_visible_to(viewer)
     if own:
         allowed = allowed.filter(publisher=viewer.partner_id)
-    return list(allowed.order_by("pk").values_list("pk", flat=True))
+    return allowed.order_by("pk").values_list("pk", flat=True).query.sql_with_params()
 
 
 _M = TypeVar("_M", bound=models.Model)
