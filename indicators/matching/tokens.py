@@ -2,6 +2,7 @@
 
 from django.db import connection
 
+from exchange import hints
 from exchange.celery import app
 from indicators import following
 
@@ -48,7 +49,7 @@ SELECT max(seq) FROM page
 
 def hint() -> None:
     """Ask a worker to look at the log; to be called after the commit."""
-    catch_up.delay()
+    hints.SENDER.send_soon(catch_up)
 
 
 @app.task(name="indicators.matching.catch_up")
