@@ -20,7 +20,7 @@ from rich.console import Console
 from bench import filling, measures, peer
 from bench.measures import Sides
 from bench.server import Server, floor_beside, served
-from bench.table import Row, as_markdown, at_most, on_terminal
+from bench.table import Row, as_markdown, on_terminal
 from indicators.stix import making
 
 

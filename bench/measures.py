@@ -16,7 +16,7 @@ import orjson
 import psycopg
 
 from bench import peer
-from bench.server import TAXII, Server
+from bench.server import Server
 from bench.table import Row, at_most, faster, sooner
 from bench.wire import Wire, volley
 from indicators.stix import making
@@ -28,7 +28,9 @@ _CONNECTIONS = 8
 class Sides:
     """Who is measured: the exchange and the floor, with connections that are kept."""
 
-    def __init__(self, server: Server, floor_url: str, floor_database: psycopg.Connection[Any], minimal_url: str) -> None:
+    def __init__(
+        self, server: Server, floor_url: str, floor_database: psycopg.Connection[Any], minimal_url: str
+    ) -> None:
         from bench import floor
 
         self.server, self.floor_database = server, floor_database
@@ -49,8 +51,7 @@ class Sides:
         body = orjson.dumps(making.account_pattern()).decode()
         held = self.floor_database.execute("SELECT count(*) FROM objects").fetchone()[0]
         self.floor_database.execute(
-            "INSERT INTO objects (id, body) SELECT 'indicator--' || gen_random_uuid(), %s"
-            " FROM generate_series(1, %s)",
+            "INSERT INTO objects (id, body) SELECT 'indicator--' || gen_random_uuid(), %s FROM generate_series(1, %s)",
             [body, max(0, count - held)],
         )
 
@@ -87,7 +88,9 @@ def full_pull(sides: Sides, size: int, *, rounds: int) -> list[Row]:
         lasts += full[-5:]
         pages = list(pull_floor(sides.floor))
         theirs.append(sum(count for count, _ in pages) / sum(seconds for _, seconds in pages))
-    rows = [faster("full pull by TAXII, pages of 1,000", size, ours, theirs, name="floor", unit="objects/s", least=1 / 3)]
+    rows = [
+        faster("full pull by TAXII, pages of 1,000", size, ours, theirs, name="floor", unit="objects/s", least=1 / 3)
+    ]
     rows.append(sooner("  its last pages against its first", size, lasts, firsts, name="first", most=1.2))
     return rows
 
@@ -103,11 +106,9 @@ def polls(sides: Sides, size: int, *, rounds: int) -> list[Row]:
     seen: dict[str, list[float]] = {"floor": [], "changes": [], "taxii": []}
     for _ in range(rounds):
         for _ in range(5):
-            nothing["floor"].append(timed(lambda: sides.floor.ask("GET", f"/objects?after={place}&limit=1000")))
-            nothing["changes"].append(timed(lambda: sides.reader.ask("GET", f"/api/v1/changes?cursor={cursor}")))
-            nothing["taxii"].append(
-                timed(lambda: sides.taxii.ask("GET", f"{sides.server.everything}?added_after={after}"))
-            )
+            nothing["floor"].append(_asked(sides.floor, f"/objects?after={place}&limit=1000"))
+            nothing["changes"].append(_asked(sides.reader, f"/api/v1/changes?cursor={cursor}"))
+            nothing["taxii"].append(_asked(sides.taxii, f"{sides.server.everything}?added_after={after}"))
         body = envelope(1)
         began = time.perf_counter()
         sides.floor.ask("POST", "/objects", body)
@@ -163,10 +164,14 @@ def lookups(sides: Sides, size: int, *, rounds: int, requests: int) -> list[Row]
             for _ in range(5):
                 some = [next(turn) for _ in range(200)]
                 body = orjson.dumps({"ids": some})
-                bulk.append(200 / timed(lambda body=body: _found(sides.reader.ask("POST", "/api/v1/objects/lookup", body))))
+                bulk.append(
+                    200 / timed(lambda body=body: _found(sides.reader.ask("POST", "/api/v1/objects/lookup", body)))
+                )
                 raw.append(200 / timed(lambda some=some: _fetch(sides.database, some)))
     return [
-        faster("look-up of one id, 8 connections", size, ours, theirs, name="empty view", unit="requests/s", least=1 / 8),
+        faster(
+            "look-up of one id, 8 connections", size, ours, theirs, name="empty view", unit="requests/s", least=1 / 8
+        ),
         faster("look-up of 200 ids", size, bulk, raw, name="= ANY", unit="ids/s", least=1 / 4),
     ]
 
@@ -191,9 +196,9 @@ def beside_peer(sides: Sides, url: str, *, size: int) -> list[Row]:
                 pages = list(pull_taxii(its, path, at_most=5))
                 pulled["pull"].append(sum(count for count, _ in pages) / sum(seconds for _, seconds in pages))
                 latest = after if its is sides.taxii else "2030-01-01T00:00:00.000000Z"
-                pulled["idle"].append(1 / timed(lambda its=its, path=path, latest=latest: its.ask(
-                    "GET", f"{path}?added_after={latest}"
-                )))
+                pulled["idle"].append(
+                    1 / timed(lambda its=its, path=path, latest=latest: its.ask("GET", f"{path}?added_after={latest}"))
+                )
     names = {
         "ingest": ("ingest, batches of 100", "objects/s"),
         "pull": ("first five pages of a pull", "objects/s"),
@@ -212,7 +217,7 @@ def beside_peer(sides: Sides, url: str, *, size: int) -> list[Row]:
 
 
 def race(server: Server, *, objects: int, stored: int) -> list[Row]:
-    """32 writers, 8 readers that follow `added_after` alone, 8 that follow `next`: whatever is published is seen once."""
+    """32 writers, 8 readers that follow `added_after` alone, 8 that follow `next`: each object is seen once."""
     batch = 20
     share = objects // 32 // batch * batch
     total = share * 32
@@ -299,7 +304,9 @@ def memory(sides: Sides, size: int, *, pushed: int) -> list[Row]:
         for pid in processes:
             Path(f"/proc/{pid}/clear_refs").write_text("5")  # forget the peak so far
         work()
-        rows.append(at_most(f"memory of a web process: {name}", size, max(map(_peak_mb, processes)), unit="MB", most=250))
+        rows.append(
+            at_most(f"memory of a web process: {name}", size, max(map(_peak_mb, processes)), unit="MB", most=250)
+        )
     return rows
 
 
@@ -337,7 +344,9 @@ def telling(sides: Sides, size: int, *, pushes: int) -> list[Row]:
     receiver.shutdown()
     waits.sort()
     p99 = waits[max(0, int(len(waits) * 0.99) - 1)]
-    return [Row("from a push's answer to the webhook", size, f"p50 {statistics.median(waits):.0f} ms, p99 {p99:.0f} ms")]
+    return [
+        Row("from a push's answer to the webhook", size, f"p50 {statistics.median(waits):.0f} ms, p99 {p99:.0f} ms")
+    ]
 
 
 def envelope(count: int) -> bytes:
@@ -405,6 +414,11 @@ def _last_date(wire: Wire, server: Server) -> str:
     with server.database() as database:
         found = database.execute("SELECT max(date_added) FROM indicators_change").fetchone()[0]
     return str(found.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+
+
+def _asked(wire: Wire, path: str) -> float:
+    """Seconds that one answer takes."""
+    return timed(lambda: wire.ask("GET", path))
 
 
 def _found(answer: Any) -> None:

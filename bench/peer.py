@@ -1,7 +1,7 @@
 """The peer: medallion, the TAXII server that installs from the registry, with its store in memory.
 
-It has an environment of its own under `.tools`, made when it is first wanted from a lock with hashes. Run by granian like
-all others, but as one process: its memory is its store.
+It has an environment of its own under `.tools`, made when it is first wanted from a lock with hashes. Run by granian
+like all others, but as one process: its memory is its store.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What is measured, as running processes: the exchange, and bare applications under the same granian settings.
 
-The exchange is the demo's processes on an embedded PostgreSQL of their own, with fsync on; the floor uses another database
-of the same server.
+The exchange is the demo's processes on an embedded PostgreSQL of their own, with fsync on; the floor uses another
+database of the same server.
 """
 
 from __future__ import annotations

@@ -45,9 +45,7 @@ def faster(
     )
 
 
-def sooner(
-    measure: str, stored: int, ours: Sequence[float], theirs: Sequence[float], *, name: str, most: float
-) -> Row:
+def sooner(measure: str, stored: int, ours: Sequence[float], theirs: Sequence[float], *, name: str, most: float) -> Row:
     """Times in seconds: ours is to be at most this many times theirs."""
     mine, other = statistics.median(ours), statistics.median(theirs)
     ratio = mine / other

@@ -1,4 +1,4 @@
-"""A client that costs next to nothing: HTTP/1.1 on one kept-alive connection, so that servers are measured and not it."""
+"""A client that costs next to nothing, so that servers are measured and not it: HTTP/1.1 on one kept connection."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from exchange.errors import NotFound
+from exchange.errors import NotFound, TooLarge
 from indicators import changes
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.models import Match, Quarantined, StixObject
@@ -25,6 +25,9 @@ Versions = Literal["last", "first", "all"]
 
 #: A version that is asked for: by its place in the history, or by its own timestamp.
 Wanted = Versions | datetime
+
+
+_MOST_LOOKED_UP = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,20 @@ def statements(viewer: Viewer, stix_id: str, *, versions: Versions = "last") -> 
     if not found:
         raise NotFound
     return found
+
+
+def looked_up(viewer: Viewer, stix_ids: Sequence[str], *, max_bytes: int) -> dict[str, list[Statement]]:
+    """What the viewer may see under each of these ids; an id under which there is nothing is left out. Two queries.
+
+    Raises TooLarge where the answer would be: then fewer are to be asked at a time.
+    """
+    found = page(viewer, Selection(stix_ids=tuple(stix_ids)), limit=_MOST_LOOKED_UP, max_bytes=max_bytes)
+    if found.more:
+        raise TooLarge("Ask for fewer ids at a time.", code="answer-too-large")
+    by_id: dict[str, list[Statement]] = {}
+    for said in found.statements:
+        by_id.setdefault(said.stix_id, []).append(said)
+    return by_id
 
 
 def holds(viewer: Viewer, stix_id: str, *, own: bool = False) -> bool:

@@ -66,14 +66,14 @@ class BatchesView(Face):
         reach = _reach(viewer, self.asked)
         ndjson = _is_ndjson(request)
         key = _idempotency_key(request)
-        body = bodies.read(plain(request))
-        digest = hashlib.sha256(repr(reach).encode() + b"\0" + body).digest()
-        done = publishing.publish(
-            parsing.read_batch(body, ndjson=ndjson),
-            by=viewer,
-            reach=reach,
-            request=publishing.Request(digest, key),
-        )
+        with bodies.taken_in(plain(request), of=viewer.partner_id) as body:
+            digest = hashlib.sha256(repr(reach).encode() + b"\0" + body).digest()
+            done = publishing.publish(
+                parsing.read_batch(body, ndjson=ndjson),
+                by=viewer,
+                reach=reach,
+                request=publishing.Request(digest, key),
+            )
         return _answer(done)
 
 

@@ -14,6 +14,7 @@ urlpatterns = [
     path("feeds/<uuid:feed_id>", subscriptions.FeedView.as_view(), name="feed"),
     path("matches", objects.MatchesView.as_view(), name="matches"),
     path("objects", objects.ObjectsView.as_view(), name="objects"),
+    path("objects/lookup", objects.LookupView.as_view(), name="lookup"),
     path("objects/<str:stix_id>", objects.ObjectView.as_view(), name="object"),
     path("quarantine", objects.QuarantineView.as_view(), name="quarantine"),
     path("schema", description.DescriptionView.as_view(), name="schema"),

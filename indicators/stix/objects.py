@@ -121,16 +121,14 @@ def _moment(data: Mapping[str, Any], name: str) -> datetime | None:
     if value is None:
         return None
     try:
-        if not isinstance(value, str):
-            raise ValueError(name)
         return _moment_of(value)
-    except ValueError:
+    except (ValueError, TypeError):  # TypeError: a list cannot even be remembered
         raise _Wrong("bad-timestamp", f"/{name}", "A UTC timestamp, such as 2026-01-31T08:00:00.000Z (§3.2).") from None
 
 
 @lru_cache(maxsize=8_192)
 def _moment_of(written: str) -> datetime:
-    """Remembered, because the objects of a batch share most of theirs. Raises ValueError."""
+    """Remembered, because the objects of a batch share most of theirs. Raises ValueError, TypeError."""
     found = _TIMESTAMP.fullmatch(written)
     if found is None:
         raise ValueError("not a timestamp")

@@ -103,9 +103,9 @@ def _add_objects(request: HttpRequest, viewer: Viewer, collection_id: str) -> Ht
     """§5.5. All is stored and committed when the answer leaves, so the status is complete from the start."""
     collections.find(viewer, collection_id).require_write()
     media.require_readable(request)
-    body = bodies.read(request)
-    digest = hashlib.sha256(body).digest()
-    answer = publishing.publish(_elements(body), by=viewer, reach=Reach(), request=publishing.Request(digest=digest))
+    with bodies.taken_in(request, of=viewer.partner_id) as body:
+        pushed = publishing.Request(digest=hashlib.sha256(body).digest())
+        answer = publishing.publish(_elements(body), by=viewer, reach=Reach(), request=pushed)
     return _answer(_status_resource(viewer, answer), status=202)
 
 
