@@ -237,15 +237,19 @@ def _page(
     if wanted.added_after is not None:
         bound = f"{bound} AND {_ADDED_AFTER}"
         parameters["added_after"] = wanted.added_after
-    if wanted.stix_ids or wanted.words:
+    by_object = bool(wanted.stix_ids or wanted.words)
+    if by_object:
         source = _FROM_OBJECTS.format(bound=bound, conditions=conditions)
     else:
-        source = _FROM_LOG.format(branches=changes.branches(audiences, bound=bound), conditions=conditions)
+        source = _FROM_LOG.format(
+            branches=changes.branches(audiences, bound=bound, order=order), order=order, conditions=conditions
+        )
     columns = _COLUMNS.format(body="o.body" if with_bodies else "''")
-    query = f"{columns} {source} ORDER BY c.seq {order} LIMIT %(limit)s"
+    past = _PAST if wanted.added_after is not None else ""
+    query = f"{past} {columns} {source} ORDER BY c.seq {order} LIMIT %(limit)s"
     if max_bytes is not None:
         query = _WITHIN_BYTES.format(query=query, order=order)
-    with connection.cursor() as cursor:
+    with connection.cursor() if by_object else changes.in_order() as cursor:
         cursor.execute(query, parameters)
         rows = cursor.fetchall()
     more = len(rows) > limit or (max_bytes is not None and bool(rows) and rows[-1][-1])
@@ -294,17 +298,20 @@ SELECT c.seq, c.date_added, o.id, o.stix_id, o.stix_type, o.version, o.modified,
 """
 
 # Dates and places grow together, so a date is a place: found by one look at an index, it bounds every branch.
-_ADDED_AFTER = """
-seq > coalesce((SELECT past.seq FROM indicators_change past WHERE past.date_added <= %(added_after)s
-                ORDER BY past.date_added DESC LIMIT 1), 0)
+_PAST = """
+WITH past AS MATERIALIZED (
+    SELECT coalesce((SELECT seq FROM indicators_change WHERE date_added <= %(added_after)s
+                     ORDER BY date_added DESC LIMIT 1), 0) AS seq
+)
 """
+_ADDED_AFTER = "seq > (SELECT past.seq FROM past)"
 
 # A version enters the log once: by its upsert or, if it is a revocation, by its remove.
 _ENTERED = "(c.op = 'upsert' OR c.reason = 'revoked')"
 
 _FROM_LOG = (
     """
-FROM ({branches}) c
+FROM (SELECT * FROM ({branches}) branches ORDER BY seq {order}) c
 CROSS JOIN LATERAL (
     SELECT o.* FROM indicators_stixobject o
     WHERE o.id = c.object_id AND o.audience_id = ANY(%(audiences)s) AND """
