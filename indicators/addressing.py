@@ -47,9 +47,14 @@ class Room:
             return self._reach.tlp if self._reach.tlp is not None else self._by.default_tlp
         return own if self._reach.tlp is None else max(own, self._reach.tlp)
 
+    @property
+    def names(self) -> bool:
+        """Whether the batch says who may see it, or how it is marked."""
+        return self._reach.named or self._reach.tlp is not None
+
     def inherits(self, draft: Draft, *, held_tlp: int) -> bool:
         """Whether a revision names neither another audience nor another marking than the version that is held."""
-        if self._reach.named or self._reach.tlp is not None:
+        if self.names:
             return False
         return draft.tlp is None or Tlp.from_word(draft.tlp) == held_tlp
 

@@ -10,9 +10,12 @@ class IndicatorsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Add this application's numbers to the operator's metrics."""
+        """Add this application's numbers to the operator's metrics, and have changes of sight told in the log."""
         from exchange import health  # noqa: PLC0415 - models are there only now
-        from indicators import measuring  # noqa: PLC0415
+        from indicators import measuring, resighting  # noqa: PLC0415
+        from partners import sight  # noqa: PLC0415
+
+        sight.follow(resighting.tell)
 
         if measuring.gauges not in health.GAUGES:
             health.GAUGES.append(measuring.gauges)

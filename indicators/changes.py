@@ -7,11 +7,14 @@ after the commit is visible (PostgreSQL releases locks last), hence a later writ
 Reading: the audiences that a viewer may see are few and known; each is one ordered branch of an index scan
 over `(audience_id, seq)`, and PostgreSQL merges the branches lazily: a page reads about as many rows as it
 returns, wherever in the log it lies and however many partners there are.
+
+An object may enter more than once: taken back and given again, or told to those alone who came to see it. A reader
+finds it once, at its latest entry that the reader may see (ADR 0008).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -20,11 +23,11 @@ from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
-from django.db.models.expressions import RawSQL
 
 from indicators.feeds.filters import Filter
 from indicators.models import Change
-from partners.sharing import Viewer, audiences_visible_to
+from partners import auth
+from partners.sharing import Viewer, rule_sql
 
 #: Key of the advisory lock that orders the log: "chgs".
 ORDER_LOCK = 0x63686773
@@ -39,6 +42,7 @@ class NewChange:
     audience_id: int
     op: Change.Op
     reason: Change.Reason
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,43 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """How far a reader may look, and what it may see up to there.
+
+    `stamp` stands for what could change that before the reader looks; `again` is whether any object entered twice.
+    """
+
+    end: int
+    audiences: list[int]
+    stamp: str
+    again: bool
+    windows: tuple[tuple[int, int, int | None], ...] = ()
+
+    def branches(self, *, bound: str = "seq > %(after)s AND seq <= %(end)s", order: str = "ASC") -> str:
+        """One ordered branch of the log per audience, as SQL that PostgreSQL turns into a lazy merge.
+
+        The ids are integers of ours, written out because a parameter would be shared by all branches.
+        """
+        since = {audience: after for audience, after, until in self.windows if until is None}
+        of_visible = (
+            _BRANCH.format(id=audience, bound=_without_removes_before(since.get(audience, 0), bound), order=order)
+            for audience in self.audiences
+        )
+        of_lost = (
+            _BRANCH.format(
+                id=audience, bound=f"{bound} AND op = 'remove' AND seq > {after:d} AND seq <= {until:d}", order=order
+            )
+            for audience, after, until in self.windows
+            if until is not None
+        )
+        return " UNION ALL ".join([*of_visible, *of_lost])
+
+    def latest_entry(self, change: str) -> str:
+        """The condition that the row named `change` is the latest entry of its object that the reader may see."""
+        return _LATEST_ENTRY.format(c=change) if self.again else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """A stretch of the log as one viewer sees it. `reached` is where the next one starts."""
 
@@ -87,20 +128,41 @@ def append(changes: Sequence[NewChange]) -> None:
         return
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("a change is appended in the transaction that makes it")
+    lock()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ORDER_LOCK])
         cursor.execute(
-            _APPEND,
+            _APPEND.format(new=_GIVEN),
             {
                 "objects": [change.object_id for change in changes],
                 "publishers": [change.publisher_id for change in changes],
                 "audiences": [change.audience_id for change in changes],
                 "ops": [change.op.value for change in changes],
                 "reasons": [change.reason.value for change in changes],
+                "agains": [change.again for change in changes],
             },
         )
         cursor.execute(_NOTE_SHARED_IDS, {"objects": [change.object_id for change in changes]})
         cursor.execute("SELECT pg_notify('exchange_changes', '')")
+
+
+def append_found(query: str, parameters: Mapping[str, Any]) -> int:
+    """Give each change that `query` finds its place in the log; yields how many. To be called as `append` is.
+
+    The query yields `object, publisher, audience, op, reason, again, place`; it begins after the lock is held.
+    """
+    lock()
+    with connection.cursor() as cursor:
+        cursor.execute(_APPEND.format(new=f"({query}) AS new"), parameters)
+        count: int = cursor.rowcount
+        if count:
+            cursor.execute("SELECT pg_notify('exchange_changes', '')")
+    return count
+
+
+def lock() -> None:
+    """Let nobody append until this transaction ends: what is asked from now on is what the next change will find."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ORDER_LOCK])
 
 
 def head() -> int:
@@ -117,50 +179,84 @@ def since(
 
     An upsert is told if it is what the holding says now: the newest version, not revoked, within its validity,
     and visible. A remove is told as it stands, except those up to `fresh_until`, the end of the log when a
-    reader that holds nothing began: what they remove was never told to it. `max_bytes` bounds the sum of the
-    bodies: the span ends with the object that reaches it. Three queries at most.
+    reader that holds nothing began: what they remove was never told to it; and except a narrowing or withdrawal
+    after which the reader sees a living version all the same. `max_bytes` bounds the sum of the bodies: the span
+    ends with the object that reaches it. Two queries.
     """
-    end, audiences = sight(viewer)
-    if not audiences:
-        return Span([], reached=max(after, end), more=False)
-    conditions, parameters = wanted.sql("o")
-    parameters |= {"after": after, "end": end, "audiences": audiences, "fresh": fresh_until, "limit": limit + 1}
-    query = _SINCE.format(branches=branches(audiences), conditions=conditions)
-    if max_bytes is not None:
-        query = _WITHIN_BYTES.format(query=query)
-        parameters["max_bytes"] = max_bytes
-    with in_order() as cursor:
-        cursor.execute(query, parameters)
-        rows = cursor.fetchall()
+    conditions, parameters = wanted.sql("o", publisher="c.publisher_id")
+    parameters |= {"after": after, "fresh": fresh_until, "limit": limit + 1, "max_bytes": max_bytes}
+
+    def query(seen: Sight) -> str:
+        sql = _SINCE.format(branches=seen.branches(), conditions=conditions, once=seen.latest_entry("c"))
+        return sql if max_bytes is None else _WITHIN_BYTES.format(query=sql)
+
+    seen, rows = look(viewer, query, parameters, after=after)
+    end = seen.end
     more = len(rows) > limit or (max_bytes is not None and bool(rows) and rows[-1][-1])
     told = [_told(row[:_TOLD_COLUMNS]) for row in rows[:limit]]
     return Span(told, reached=told[-1].seq if more else max(after, end), more=more)
 
 
-def sight(viewer: Viewer, *, own: bool = False) -> tuple[int, list[int]]:
+def look(
+    viewer: Viewer,
+    query: Callable[[Sight], str],
+    parameters: dict[str, Any],
+    *,
+    own: bool = False,
+    after: int | None = None,
+    follows_log: bool = True,
+) -> tuple[Sight, list[tuple[Any, ...]]]:
+    """What `viewer` sees, and the rows of the query that was made for it, in the order of `seq`, their first column.
+
+    The two are asked one after the other. Where something came in between that makes what was found untrue (another
+    clearance, a group that was joined, a new audience for what is there), both are asked again. With `after`, the
+    branches hold the removes that are told to this viewer, too.
+    """
+    while True:
+        seen = sight(viewer, own=own, after=after)
+        if not seen.branches():
+            return seen, []
+        asked = {**parameters, "viewer": viewer.partner_id, "end": seen.end, "audiences": seen.audiences}
+        with in_order() if follows_log else connection.cursor() as cursor:
+            cursor.execute(_STAMPED.format(stamp=_STAMP.format(viewer="%(viewer)s"), query=query(seen)), asked)
+            rows = cursor.fetchall()
+        if rows[0][0] == seen.stamp:
+            return seen, [row[1:] for row in rows if row[1] is not None]
+
+
+def sight(viewer: Viewer, *, own: bool = False, after: int | None = None) -> Sight:
     """How far a reader may look, and the audiences it may see up to there: one query, hence one snapshot.
 
     An audience is committed with its first object. Were the end of the log read after the audiences, or not at
-    all, an audience made in between would be missing while the reader moves past its first changes.
+    all, an audience made in between would be missing while the reader moves past its first changes. For the same
+    reason the viewer must be as it is at that end: one that was read before its groups changed is read again.
     """
-    allowed = audiences_visible_to(viewer)
-    if own:
-        allowed = allowed.filter(publisher=viewer.partner_id)
-    seen = allowed.annotate(end=RawSQL(_END, ())).order_by("pk").values_list("pk", "end")  # noqa: S611 - ours
-    found = list(seen)
-    return (found[0][1] if found else 0), [pk for pk, _ in found]
+    while True:
+        rule, parameters = rule_sql(viewer, own=own)
+        with connection.cursor() as cursor:
+            cursor.execute(_SIGHT.format(rule=rule), [*parameters, after, viewer.partner_id])
+            current, audiences, end, stamp, again, windows = cursor.fetchone()
+        if current == viewer.sight:
+            told = () if after is None else tuple((a, b, None if c < 0 else c) for a, b, c in windows or ())
+            return Sight(end, audiences, stamp, again, told)
+        viewer = auth.again(viewer)
 
 
-def branches(audiences: Sequence[int], *, bound: str = "seq > %(after)s AND seq <= %(end)s", order: str = "ASC") -> str:
-    """One ordered branch of the log per audience, as SQL that PostgreSQL turns into a lazy merge.
+def _without_removes_before(place: int, bound: str) -> str:
+    return f"{bound} AND (op = 'upsert' OR seq > {place:d})" if place else bound
 
-    The ids are integers of ours, written out because a parameter would be shared by all branches.
-    """
-    one = (
-        "(SELECT seq, date_added, op, reason, object_id FROM indicators_change"
-        " WHERE audience_id = {id:d} AND {bound} ORDER BY seq {order})"
-    )
-    return " UNION ALL ".join(one.format(id=audience, bound=bound, order=order) for audience in audiences)
+
+# Each has an order of its own: only so does PostgreSQL see that the index yields a branch by `seq` (ADR 0022).
+_BRANCH = (
+    "(SELECT seq, date_added, op, reason, object_id, publisher_id, audience_id FROM indicators_change"
+    " WHERE audience_id = {id:d} AND {bound} ORDER BY seq {order})"
+)
+
+_LATEST_ENTRY = """
+AND (SELECT n.seq FROM indicators_change n
+     WHERE n.object_id = {c}.object_id AND n.again AND n.seq > {c}.seq AND n.seq <= %(end)s
+       AND n.audience_id = ANY(%(audiences)s) LIMIT 1) IS NULL
+"""
 
 
 @contextmanager
@@ -180,16 +276,37 @@ _IN_ORDER = (
     " set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)"
 )
 _END = "SELECT coalesce(max(seq), 0) FROM indicators_change"
+# In the order of the partial index: an EXISTS would be answered by reading the table where there is none.
+_ANY_AGAIN = "SELECT (SELECT object_id FROM indicators_change WHERE again ORDER BY object_id, seq LIMIT 1) IS NOT NULL"
+_WINDOWS = """
+SELECT array_agg(ARRAY[w.audience_id, w.after, coalesce(w.until, -1)]) FROM indicators_window w
+WHERE w.partner_id = "partners_partner"."id" AND (w.until IS NULL OR w.until > %s)
+"""
+
+# What is asked besides must be true of the same moment: there are only some hundred audiences to count.
+_STAMP = """
+SELECT s.sight || ':' || (SELECT count(*) FROM partners_audience) FROM partners_partner s WHERE s.id = {viewer}
+"""
+_SIGHT = f"""
+SELECT partners_partner.sight, ARRAY({{rule}}), ({_END}), ({_STAMP.format(viewer="partners_partner.id")}),
+       ({_ANY_AGAIN}), ({_WINDOWS})
+FROM partners_partner WHERE partners_partner.id = %s
+"""
+_STAMPED = "SELECT now.stamp, found.* FROM (SELECT ({stamp}) AS stamp) now LEFT JOIN LATERAL ({query}) found ON true"
 
 _APPEND = """
-INSERT INTO indicators_change (seq, date_added, op, reason, object_id, publisher_id, audience_id)
+INSERT INTO indicators_change (seq, date_added, op, reason, object_id, publisher_id, audience_id, again)
 SELECT last.seq + new.place, last.moment + new.place * interval '1 microsecond',
-       new.op, new.reason, new.object, new.publisher, new.audience
-FROM unnest(%(objects)s::bigint[], %(publishers)s::uuid[], %(audiences)s::bigint[], %(ops)s::text[],
-            %(reasons)s::text[]) WITH ORDINALITY AS new(object, publisher, audience, op, reason, place),
+       new.op, new.reason, new.object, new.publisher, new.audience, new.again
+FROM {new},
      (SELECT coalesce((SELECT seq FROM indicators_change ORDER BY seq DESC LIMIT 1), 0) AS seq,
              greatest(clock_timestamp(), (SELECT date_added FROM indicators_change ORDER BY seq DESC LIMIT 1)) AS moment
      ) AS last
+"""
+
+_GIVEN = """
+unnest(%(objects)s::bigint[], %(publishers)s::uuid[], %(audiences)s::bigint[], %(ops)s::text[], %(reasons)s::text[],
+       %(agains)s::boolean[]) WITH ORDINALITY AS new(object, publisher, audience, op, reason, again, place)
 """
 
 # Under the order lock every earlier holding is committed and every later one will see ours.
@@ -203,12 +320,13 @@ ON CONFLICT DO NOTHING
 """
 
 _SINCE = """
-SELECT c.seq, c.date_added, c.op, c.reason, o.stix_id, o.stix_type, o.kind, o.publisher_id, p.name, o.tlp,
+SELECT c.seq, c.date_added, c.op, c.reason, o.stix_id, o.stix_type, o.kind, c.publisher_id, p.name,
+       CASE WHEN c.op = 'upsert' THEN o.tlp ELSE (SELECT l.tlp FROM partners_audience l WHERE l.id = c.audience_id) END,
        o.confidence, o.valid_until, CASE WHEN c.op = 'upsert' THEN o.body END AS body,
        CASE WHEN c.op = 'upsert' THEN o.entries END AS entries
 FROM (SELECT * FROM ({branches}) branches ORDER BY seq) c
 CROSS JOIN LATERAL (
-    SELECT o.stix_id, o.stix_type, o.kind, o.publisher_id, a.tlp, o.confidence, o.valid_until, o.body,
+    SELECT o.stix_id, o.stix_type, o.kind, a.tlp, o.confidence, o.valid_until, o.body,
            (SELECT array_agg(ARRAY[coalesce(o.kind, o.stix_type), t.domain, t.scheme, t.key_epoch, t.value]
                              ORDER BY t.id)
             FROM indicators_token t WHERE t.object_id = o.id) AS entries
@@ -216,12 +334,17 @@ CROSS JOIN LATERAL (
     WHERE o.id = c.object_id
       AND CASE WHEN c.op = 'upsert'
                THEN o.latest AND NOT o.revoked AND (o.valid_until IS NULL OR o.valid_until > now())
-                    AND o.audience_id = ANY(%(audiences)s)
-               ELSE c.seq > %(fresh)s END
+                    AND o.expired_at IS NULL AND o.audience_id = ANY(%(audiences)s) {once}
+               ELSE c.seq > %(fresh)s AND (c.reason NOT IN ('narrowed', 'withdrawn') OR NOT EXISTS (
+                    SELECT FROM indicators_stixobject n
+                    WHERE n.stix_id = o.stix_id AND n.publisher_id = c.publisher_id AND n.latest AND NOT n.revoked
+                      AND (n.valid_until IS NULL OR n.valid_until > now()) AND n.expired_at IS NULL
+                      AND n.audience_id = ANY(%(audiences)s)))
+               END
       {conditions}
     LIMIT 1
 ) o
-JOIN partners_partner p ON p.id = o.publisher_id
+JOIN partners_partner p ON p.id = c.publisher_id
 ORDER BY c.seq LIMIT %(limit)s
 """
 

@@ -2,7 +2,7 @@
 
 One writer a table: `publishing` (with `storing` and `changes`) writes Batch, StixObject, Token, Quarantined,
 SharedId and Change; `matching` writes Match; `subscribing` writes Feed and Subscription; `notifying` writes
-Delivery; whoever follows the log writes its own Progress.
+Delivery; whoever follows the log writes its own Progress; `resighting` writes Window.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from exchange import clock
-from partners.models import Partner
+from partners.models import Audience, Partner
 from partners.sharing import OwnedManager, Shared, SharedManager
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ class SharedId(models.Model):
 class Change(Shared):
     """One row of the append-only log. `seq` and `date_added` grow in commit order, without gaps or ties.
 
-    `audience` is who is told; for a `remove` that follows a narrowing it is the audience that was lost.
+    `audience` is who is told; for a `remove` that follows a narrowing it is the audience that was lost. `publisher`
+    is whose holding changes. An object that enters `again` has entered before: for others, or before it was withdrawn.
     """
 
     class Op(models.TextChoices):
@@ -126,6 +127,7 @@ class Change(Shared):
 
     class Reason(models.TextChoices):
         EXPIRED = "expired", "Expired"
+        GRANTED = "granted", "Came into sight"
         NARROWED = "narrowed", "Audience narrowed"
         PUBLISHED = "published", "Published"
         REVISED = "revised", "Revised"
@@ -137,12 +139,37 @@ class Change(Shared):
     op = models.CharField(max_length=6, choices=Op)
     reason = models.CharField(max_length=10, choices=Reason)
     object = models.ForeignKey(StixObject, on_delete=models.PROTECT, related_name="changes")
+    again = models.BooleanField(default=False)
 
     objects = SharedManager["Change"]("audience", "object__audience")
     unrestricted = models.Manager["Change"]()
 
     class Meta(Shared.Meta):
-        indexes = [models.Index(fields=["audience", "seq"], name="change_by_audience")]
+        indexes = [
+            models.Index(fields=["audience", "seq"], name="change_by_audience"),
+            models.Index(fields=["object", "seq"], condition=Q(again=True), name="change_that_enters_again"),
+        ]
+
+
+class Window(models.Model):
+    """The stretch of the log in which a partner saw an audience, where it did not always or does not any more.
+
+    Of removes told to that audience, it is told those within: what came before, it never held; what came while it
+    saw, it must still be told of after it lost sight. `resighting` is the only writer.
+    """
+
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    audience = models.ForeignKey(Audience, on_delete=models.PROTECT, related_name="+", db_index=False)
+    after = models.BigIntegerField(default=0)
+    until = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["partner", "audience"], condition=Q(until=None), name="one_open_window_per_audience"
+            )
+        ]
+        indexes = [models.Index(fields=["partner", "until"], name="window_by_partner_and_end")]
 
 
 class Batch(models.Model):

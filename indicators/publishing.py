@@ -22,7 +22,7 @@ from django.db import transaction
 
 from exchange import clock
 from exchange.errors import Conflict
-from indicators import changes, matching, notifying, storing
+from indicators import changes, matching, moving, notifying, storing
 from indicators.addressing import Reach, Room
 from indicators.door import gates
 from indicators.models import Batch, Change, Quarantined
@@ -94,12 +94,15 @@ def publish(elements: Sequence[Draft | Unreadable], *, by: Viewer, reach: Reach,
         storing.lock_publisher(by.partner_id)
         if (earlier := _answered_before(by, request)) is not None:
             return earlier
-        entering, settled = _compare_with_held(admitted, room=room, by=by)
+        entering, moves, settled = _compare_with_held(admitted, room=room, by=by)
         results += settled
         results.sort(key=lambda result: result.index)
         answer = _write_down(results, elements, by=by, request=request, received_at=received_at)
-        if entering:
-            _store(entering, by=by)
+        if moves:
+            ids = [move.stix_id for move in moves]
+            audit.record(audit.Verb.OBJECTS_READDRESSED, by=by, target=f"batch:{answer.batch_id}", ids=ids)
+        if entering or moves:
+            _store(entering, moves, by=by)
             transaction.on_commit(_hint, robust=True)  # committed is committed, whatever the broker says
     return answer
 
@@ -133,11 +136,17 @@ def _examine(
     return admitted, results
 
 
-def _compare_with_held(drafts: Sequence[Draft], *, room: Room, by: Viewer) -> tuple[list[Entering], list[Result]]:
-    """Which drafts are new versions, given what the publisher holds and what came earlier in the batch."""
+def _compare_with_held(
+    drafts: Sequence[Draft], *, room: Room, by: Viewer
+) -> tuple[list[Entering], list[moving.Moving], list[Result]]:
+    """Which drafts are new versions, given what the publisher holds and what came earlier in the batch.
+
+    Bytes that are held already and come with another audience move there; those that come without one stay.
+    """
     held = storing.holdings(by.partner_id, {draft.stix_id for draft in drafts})
     seen: dict[str, Line] = {}
     entering: list[Entering] = []
+    moves: list[moving.Moving] = []
     results: list[Result] = []
     for draft in drafts:
         line = seen.get(draft.stix_id)
@@ -146,15 +155,37 @@ def _compare_with_held(drafts: Sequence[Draft], *, room: Room, by: Viewer) -> tu
         sha256 = hashlib.sha256(draft.raw).digest()
         verdict = line.judge(draft, sha256)
         if verdict == "unchanged":
-            results.append(Result(draft.index, draft.stix_id, draft.version, "unchanged"))
+            move = _move(draft, room=room, line=line)
+            if move is not None:
+                line.moves = True
+                moves.append(move)
+            results.append(Result(draft.index, draft.stix_id, draft.version, "accepted" if move else "unchanged"))
         elif isinstance(verdict, Refusal):
             results.append(Result(draft.index, draft.stix_id, draft.version, "refused", verdict))
         else:
-            new = Entering(draft, sha256, _audience(draft, room=room, line=line), line, first=line.newest is None)
+            new = Entering(
+                draft,
+                sha256,
+                _audience(draft, room=room, line=line),
+                line,
+                first=line.newest is None,
+                wakes=asleep.object_id if (asleep := line.asleep(draft)) else None,
+            )
             line.add(new)
             entering.append(new)
             results.append(Result(draft.index, draft.stix_id, draft.version, "accepted"))
-    return entering, results
+    return entering, [move for move in moves if move.line is not None and move.line.entering_latest is None], results
+
+
+def _move(draft: Draft, *, room: Room, line: Line) -> moving.Moving | None:
+    """The way of the newest version that is held to the audience that its batch names, if it names another."""
+    held = line.stored_latest
+    settled = line.moves or line.entering_latest is not None or line.newest != (draft.modified or "unversioned")
+    if held is None or settled or not room.names:
+        return None
+    tlp = room.marking(draft)
+    audience_id = room.audience_id(tlp)
+    return None if audience_id == held.audience_id else moving.Moving(draft.stix_id, held, audience_id, tlp, line)
 
 
 def _audience(draft: Draft, *, room: Room, line: Line) -> int:
@@ -165,8 +196,11 @@ def _audience(draft: Draft, *, room: Room, line: Line) -> int:
     return room.audience_id(room.marking(draft))
 
 
-def _store(entering: Sequence[Entering], *, by: Viewer) -> None:
+def _store(entering: Sequence[Entering], moves: Sequence[moving.Moving], *, by: Viewer) -> None:
     """Objects and tokens, then, last and under the order lock, their places in the log."""
+    fresh = [new for new in entering if new.wakes is None]
+    woken = [(new, new.wakes) for new in entering if new.wakes is not None]
+    entering = [*fresh, *(new for new, _ in woken)]
     moved = [new for new in entering if new.latest and new.moves_from is not None]
     alone = intern_audience(by, AudienceSpec(Tlp.RED)) if any(not new.latest for new in entering) or moved else 0
     seen_by = [new.seen_by(alone) for new in entering]
@@ -174,12 +208,15 @@ def _store(entering: Sequence[Entering], *, by: Viewer) -> None:
         by.partner_id,
         [
             storing.NewObject(new.draft, audience_id, new.sha256, new.latest)
-            for new, audience_id in zip(entering, seen_by, strict=True)
+            for new, audience_id in zip(fresh, seen_by[: len(fresh)], strict=True)
         ],
         superseded=[new.line.stored_latest.object_id for new in entering if new.latest and new.line.stored_latest],
     )
+    storing.settle((key, new.seen_by(alone), new.latest) for new, key in woken)
+    keys += [key for _, key in woken]
     storing.hide_history(by.partner_id, [new.draft.stix_id for new in moved], audience_id=alone, keep=keys)
-    changes.append([*_lost_sight(moved, by=by), *_entered(keys, entering, seen_by, by=by)])
+    moving.rewrite(moves, by=by, keep=keys)
+    changes.append([*_lost_sight(moved, by=by), *moving.told(moves, by=by), *_entered(keys, entering, seen_by, by=by)])
 
 
 def _lost_sight(moved: Sequence[Entering], *, by: Viewer) -> list[changes.NewChange]:
@@ -207,6 +244,7 @@ def _entered(
             audience_id=audience_id,
             op=Change.Op.REMOVE if new.draft.revoked and new.latest else Change.Op.UPSERT,
             reason=_reason(new),
+            again=new.wakes is not None,
         )
         for key, new, audience_id in zip(keys, entering, seen_by, strict=True)
     ]

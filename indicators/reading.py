@@ -151,9 +151,9 @@ def entered(viewer: Viewer, stix_ids: Sequence[str]) -> dict[str, datetime]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT o.stix_id, c.date_added FROM indicators_stixobject o"
-            f" JOIN indicators_change c ON c.object_id = o.id AND {_ENTERED}"
-            " WHERE o.stix_id = ANY(%s) AND o.modified IS NULL AND o.audience_id = ANY(%s)",
-            [list(stix_ids), audience_ids(viewer, own=True)],
+            f" JOIN indicators_change c ON c.object_id = o.id AND {_ENTERED} AND c.audience_id = ANY(%(own)s)"
+            " WHERE o.stix_id = ANY(%(ids)s) AND o.modified IS NULL AND o.audience_id = ANY(%(own)s) ORDER BY c.seq",
+            {"ids": list(stix_ids), "own": audience_ids(viewer, own=True)},
         )
         return dict(cursor.fetchall())
 
@@ -226,32 +226,29 @@ def _page(
     max_bytes: int | None = None,
     with_bodies: bool = True,
 ) -> Page:
-    end, audiences = changes.sight(viewer, own=wanted.own)
-    if not audiences:
-        return Page([], reached=after, more=False)
     conditions, parameters = _conditions(wanted)
-    parameters |= {"audiences": audiences, "after": after, "end": end, "limit": limit + 1, "max_bytes": max_bytes}
+    parameters |= {"after": after, "limit": limit + 1, "max_bytes": max_bytes}
     bound = f"{bound} AND seq <= %(end)s"
     if wanted.matched:  # the other end is somebody else's, so `own` does not bind it
-        parameters["both"] = audience_ids(viewer) if wanted.own else audiences
+        parameters["both"] = audience_ids(viewer)
     if wanted.added_after is not None:
         bound = f"{bound} AND {_ADDED_AFTER}"
         parameters["added_after"] = wanted.added_after
-    by_object = bool(wanted.stix_ids or wanted.words)
-    if by_object:
-        source = _FROM_OBJECTS.format(bound=bound, conditions=conditions)
-    else:
-        source = _FROM_LOG.format(
-            branches=changes.branches(audiences, bound=bound, order=order), order=order, conditions=conditions
-        )
     columns = _COLUMNS.format(body="o.body" if with_bodies else "''")
     past = _PAST if wanted.added_after is not None else ""
-    query = f"{past} {columns} {source} ORDER BY c.seq {order} LIMIT %(limit)s"
-    if max_bytes is not None:
-        query = _WITHIN_BYTES.format(query=query, order=order)
-    with connection.cursor() if by_object else changes.in_order() as cursor:
-        cursor.execute(query, parameters)
-        rows = cursor.fetchall()
+
+    def query(seen: changes.Sight) -> str:
+        where = f"{seen.latest_entry('c')} {conditions}".replace(_OTHERS_LATEST, seen.latest_entry("tc"))
+        if wanted.stix_ids or wanted.words:
+            source = _FROM_OBJECTS.format(bound=bound, conditions=where)
+        else:
+            branches = seen.branches(bound=bound, order=order)
+            source = _FROM_LOG.format(branches=branches, order=order, conditions=where)
+        sql = f"{past} {columns} {source} ORDER BY c.seq {order} LIMIT %(limit)s"
+        return sql if max_bytes is None else _WITHIN_BYTES.format(query=sql, order=order)
+
+    follows_log = not (wanted.stix_ids or wanted.words)
+    _, rows = changes.look(viewer, query, parameters, own=wanted.own, follows_log=follows_log)
     more = len(rows) > limit or (max_bytes is not None and bool(rows) and rows[-1][-1])
     found = [Statement(*row[:_STATEMENT_COLUMNS]) for row in rows[:limit]]
     return Page(found, reached=found[-1].seq if found else after, more=more)
@@ -306,7 +303,7 @@ WITH past AS MATERIALIZED (
 """
 _ADDED_AFTER = "seq > (SELECT past.seq FROM past)"
 
-# A version enters the log once: by its upsert or, if it is a revocation, by its remove.
+# A version enters the log by its upsert or, if it is a revocation, by its remove.
 _ENTERED = "(c.op = 'upsert' OR c.reason = 'revoked')"
 
 _FROM_LOG = (
@@ -328,7 +325,7 @@ _FROM_OBJECTS = (
 FROM indicators_stixobject o
 JOIN indicators_change c ON c.object_id = o.id AND """
     + _ENTERED
-    + """ AND {bound}
+    + """ AND c.audience_id = ANY(%(audiences)s) AND {bound}
 JOIN partners_partner p ON p.id = o.publisher_id JOIN partners_audience a ON a.id = o.audience_id
 WHERE o.audience_id = ANY(%(audiences)s) {conditions}
 """
@@ -345,11 +342,13 @@ NOT EXISTS (SELECT FROM indicators_stixobject f WHERE f.stix_id = o.stix_id AND 
     "last": "o.latest",
 }
 
+_OTHERS_LATEST = "/*latest*/"
+
 # Only an id that several publishers hold needs the look at the others' versions.
 _OTHERS = """
 AND NOT (EXISTS (SELECT FROM indicators_sharedid s WHERE s.stix_id = o.stix_id) AND EXISTS (
     SELECT FROM indicators_stixobject t JOIN indicators_change tc ON tc.object_id = t.id
-     AND (tc.op = 'upsert' OR tc.reason = 'revoked')
+     AND (tc.op = 'upsert' OR tc.reason = 'revoked') AND tc.audience_id = ANY(%(audiences)s) /*latest*/
     WHERE t.stix_id = o.stix_id AND t.publisher_id <> o.publisher_id AND t.audience_id = ANY(%(audiences)s)
       AND {better}))
 """

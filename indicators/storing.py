@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -26,6 +26,7 @@ class Held:
     revoked: bool
     audience_id: int
     tlp: int
+    withdrawn: bool = False
 
 
 Holding = dict[datetime | None, Held]
@@ -46,7 +47,8 @@ def holdings(publisher_id: UUID, stix_ids: Iterable[str]) -> dict[str, Holding]:
     held: dict[str, Holding] = {}
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT o.stix_id, o.modified, o.id, o.sha256, o.latest, o.revoked, o.audience_id, a.tlp"
+            "SELECT o.stix_id, o.modified, o.id, o.sha256, o.latest, o.revoked, o.audience_id, a.tlp,"
+            " a.use = 'withdrawn'"
             " FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id"
             " WHERE o.publisher_id = %s AND o.stix_id = ANY(%s)",
             [publisher_id, list(stix_ids)],
@@ -87,6 +89,44 @@ def store(publisher_id: UUID, objects: Sequence[NewObject], *, superseded: Seque
     return keys
 
 
+def settle(rows: Iterable[tuple[int, int, bool]]) -> None:
+    """Give objects that are there, by key, another audience, and say whether they are the newest of their holding."""
+    listed = list(rows)
+    if not listed:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE indicators_stixobject o SET audience_id = new.audience, latest = new.latest,"
+            " expired_at = CASE WHEN o.latest THEN o.expired_at END"
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[]) AS new(id, audience, latest) WHERE o.id = new.id",
+            [list(column) for column in zip(*listed, strict=True)],
+        )
+
+
+def newest_of(publisher_id: UUID) -> list[str]:
+    """The ids of all that a publisher holds and has not withdrawn."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT stix_id FROM indicators_stixobject WHERE publisher_id = %s AND latest ORDER BY stix_id",
+            [publisher_id],
+        )
+        return [stix_id for (stix_id,) in cursor.fetchall()]
+
+
+def hand_over(heir_id: UUID, audiences: Mapping[int, int], object_ids: Sequence[int]) -> None:
+    """Make another partner the publisher of these objects and their tokens; `audiences` says which becomes which."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE indicators_stixobject o SET publisher_id = %s, audience_id = new.after"
+            " FROM unnest(%s::bigint[], %s::bigint[]) AS new(before, after)"
+            " WHERE o.id = ANY(%s) AND o.audience_id = new.before",
+            [heir_id, list(audiences), list(audiences.values()), list(object_ids)],
+        )
+        cursor.execute(
+            "UPDATE indicators_token SET publisher_id = %s WHERE object_id = ANY(%s)", [heir_id, list(object_ids)]
+        )
+
+
 def hide_history(publisher_id: UUID, stix_ids: Sequence[str], *, audience_id: int, keep: Sequence[int]) -> None:
     """Leave the older versions of re-addressed holdings to their publisher alone."""
     if not stix_ids:
@@ -94,7 +134,8 @@ def hide_history(publisher_id: UUID, stix_ids: Sequence[str], *, audience_id: in
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE indicators_stixobject SET audience_id = %s"
-            " WHERE publisher_id = %s AND stix_id = ANY(%s) AND id <> ALL(%s)",
+            " WHERE publisher_id = %s AND stix_id = ANY(%s) AND id <> ALL(%s)"
+            " AND audience_id NOT IN (SELECT id FROM partners_audience WHERE use = 'withdrawn')",
             [audience_id, publisher_id, list(stix_ids), list(keep)],
         )
 

@@ -1,12 +1,13 @@
 """The versions of one holding: which drafts are new ones, which are known, and which contradict what is there.
 
 Within one publisher's holding of an id the newest `modified` wins, all versions are kept, and revoked is final.
+What was withdrawn is asleep: it counts for nothing but its bytes and its revocation, until the same bytes come again.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from indicators import storing
@@ -18,27 +19,38 @@ class Line:
 
     def __init__(self, held: storing.Holding) -> None:
         self._digests = {modified: version.sha256 for modified, version in held.items()}
+        self._stored = dict(held)
         self.stored_latest = next((version for version in held.values() if version.latest), None)
-        self._revoked = self.stored_latest is not None and self.stored_latest.revoked
+        final = self.stored_latest or (held[max(held, key=_age)] if held else None)
+        self._revoked = final is not None and final.revoked
         self.newest: datetime | Literal["unversioned"] | None = None
         for modified, version in held.items():
             if version.latest:
                 self.newest = modified or "unversioned"
         self.entering_latest: Entering | None = None
+        self.moves = False
+
+    def asleep(self, draft: Draft) -> storing.Held | None:
+        """The version that the draft would wake."""
+        held = self._stored.get(draft.modified)
+        return held if held is not None and held.withdrawn else None
 
     def judge(self, draft: Draft, sha256: bytes) -> Refusal | Literal["unchanged"] | None:
         """None if the draft is a new version; else why it is not."""
         field = "/modified" if "modified" in draft.data else "/id"
         if draft.modified in self._digests:
-            if self._digests[draft.modified] == sha256:
+            if self._digests[draft.modified] != sha256:
+                return Refusal(
+                    "version-conflict",
+                    field,
+                    "You gave other content under this id and version before; raise `modified`.",
+                )
+            if self.asleep(draft) is None:
                 return "unchanged"
-            return Refusal(
-                "version-conflict", field, "You gave other content under this id and version before; raise `modified`."
-            )
-        if (draft.modified is None or self.newest == "unversioned") and self._digests:
+        elif (draft.modified is None or self.newest == "unversioned") and self._digests:
             return Refusal("version-conflict", field, "This id is held both with and without a version.")
         newer = draft.modified is None or not isinstance(self.newest, datetime) or draft.modified > self.newest
-        if self._revoked and newer:
+        if self._revoked and newer and not (draft.revoked and self.asleep(draft)):
             return Refusal("revoked-is-final", "/id", "You have revoked this object; a revoked object stays revoked.")
         return None
 
@@ -46,10 +58,15 @@ class Line:
         """Take in a draft that was judged to be a new version."""
         draft = new.draft
         self._digests[draft.modified] = new.sha256
+        self._stored.pop(draft.modified, None)
         if not isinstance(self.newest, datetime) or (draft.modified is not None and draft.modified > self.newest):
             self.newest = draft.modified or "unversioned"
             self.entering_latest = new
             self._revoked = draft.revoked
+
+
+def _age(modified: datetime | None) -> datetime:
+    return modified or datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +78,7 @@ class Entering:
     audience_id: int
     line: Line
     first: bool
+    wakes: int | None = None  # the key of the row that is there already, withdrawn
 
     @property
     def latest(self) -> bool:
@@ -76,5 +94,5 @@ class Entering:
     def seen_by(self, alone: int) -> int:
         """Its audience; a version that is already history keeps it only while the newest version has the same."""
         newest = self.line.entering_latest or self.line.stored_latest
-        same = newest is not None and newest.audience_id == self.audience_id
+        same = newest is not None and newest.audience_id == self.audience_id and not self.line.moves
         return self.audience_id if self.latest or same else alone

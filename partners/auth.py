@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hmac
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -103,6 +104,19 @@ def viewer_whatever_state(partner_id: Any) -> Viewer:
     return _viewer(partner, group_ids=partner.group_ids, scopes=frozenset({Scope.READ}), actor="system")
 
 
+def every_viewer() -> list[Viewer]:
+    """Each partner, whatever its state, as background work reads on its behalf. One query."""
+    partners = Partner.objects.annotate(group_ids=_open_groups("pk")).order_by("pk")
+    scopes = frozenset({Scope.READ})
+    return [_viewer(partner, group_ids=partner.group_ids, scopes=scopes, actor="system") for partner in partners]
+
+
+def again(viewer: Viewer) -> Viewer:
+    """The same caller with the groups and the clearance that its partner has now."""
+    now = viewer_whatever_state(viewer.partner_id)
+    return replace(viewer, group_ids=now.group_ids, clearance=now.clearance, sight=now.sight)
+
+
 def key_in(header: str) -> str | None:
     """The key in an Authorization header: Bearer, or Basic with any user name and the key as the password.
 
@@ -186,6 +200,7 @@ def _viewer(partner: Partner, *, group_ids: Any, scopes: frozenset[Scope], actor
         group_ids=frozenset(group_ids),
         scopes=scopes,
         actor=actor,
+        sight=partner.sight,
     )
 
 

@@ -42,6 +42,7 @@ class Partner(models.Model):
     clearance = models.SmallIntegerField(choices=Tlp, help_text="The strictest marking it may receive.")
     default_tlp = models.SmallIntegerField(choices=Tlp, default=Tlp.AMBER, help_text="For objects without a marking.")
     created_at = models.DateTimeField(default=clock.now)
+    sight = models.IntegerField(default=0, help_text="How often what it may see has changed: a stale viewer is found.")
 
     def __str__(self) -> str:
         return self.name
@@ -113,9 +114,17 @@ class Audience(models.Model):
 
     There are as many rows as there are distinct ways of sharing in use (tens to hundreds), so the rule is
     asked of this small table, and content is found by `audience_id` alone (ADR 0006).
-    `groups` and `partners` are sorted arrays of their ids; neither is ever deleted.
+    `groups` and `partners` are sorted arrays of their ids; neither is ever deleted. Nothing that is withdrawn is
+    seen by anybody, and what is told to some partners only (that they gained or lost sight) is not seen by its
+    publisher (ADR 0008).
     """
 
+    class Use(models.TextChoices):
+        OBJECTS = "objects", "Of objects"
+        TELLING = "telling", "Of changes alone"
+        WITHDRAWN = "withdrawn", "Of what its publisher took back"
+
+    use = models.CharField(max_length=9, choices=Use, default=Use.OBJECTS)
     publisher = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
     tlp = models.SmallIntegerField(choices=Tlp)
     everyone = models.BooleanField(default=False)
@@ -125,7 +134,8 @@ class Audience(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["publisher", "tlp", "everyone", "groups", "partners"], name="one_row_per_distinct_audience"
+                fields=["publisher", "tlp", "everyone", "groups", "partners", "use"],
+                name="one_row_per_distinct_audience",
             ),
             models.CheckConstraint(
                 condition=~Q(tlp=Tlp.RED) | Q(everyone=False, groups=[]), name="red_reaches_named_partners_only"

@@ -5,18 +5,19 @@ nothing else decides. The rule is asked of `Audience`, a small table; content ca
 
     A viewer sees an object if it published it, or if its clearance reaches the object's marking and the
     audience is everyone, or names the viewer, or names a group of the viewer's and the marking is not RED.
+    Nobody sees what its publisher has withdrawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from django.db import connection, models
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Value
 
 from exchange.errors import Forbidden, Refused
 from partners.models import Audience, Group, Partner
@@ -39,6 +40,7 @@ class Viewer:
     group_ids: frozenset[UUID] = frozenset()
     scopes: frozenset[Scope] = frozenset()
     actor: str = field(default="system")  # "user:<pk>", "key:<public id>"; for the audit log
+    sight: int = 0  # `Partner.sight` when it was read
 
     def require(self, scope: Scope) -> None:
         """Raise Forbidden unless the viewer holds `scope`."""
@@ -55,17 +57,44 @@ class AudienceSpec:
     groups: tuple[UUID, ...] = ()
     partners: tuple[UUID, ...] = ()
 
+    def within(self, wider: AudienceSpec) -> bool:
+        """Whether, of one publisher, whoever sees this one sees `wider`, too, whatever becomes of groups."""
+        named = set(self.groups) <= set(wider.groups) and set(self.partners) <= set(wider.partners)
+        return self.tlp >= wider.tlp and (wider.everyone or (named and not self.everyone))
+
 
 class NoViewer(RuntimeError):
     """A shared table was read without saying who is looking."""
 
 
 def audiences_visible_to(viewer: Viewer) -> QuerySet[Audience]:
-    """The rule: the audiences whose objects `viewer` may see."""
+    """The rule: the audiences whose objects `viewer` may see, and those of changes that are told to it by name."""
     in_reach = Q(everyone=True) | Q(partners__contains=[viewer.partner_id])
     if viewer.group_ids:
         in_reach |= Q(groups__overlap=sorted(viewer.group_ids)) & ~Q(tlp=Tlp.RED)
-    return Audience.objects.filter(Q(publisher=viewer.partner_id) | (Q(tlp__lte=viewer.clearance) & in_reach))
+    seen = Q(publisher=viewer.partner_id) | (Q(tlp__lte=viewer.clearance) & in_reach)
+    told = Q(use=Audience.Use.TELLING, partners__contains=[viewer.partner_id])
+    return Audience.objects.filter(told | (Q(use=Audience.Use.OBJECTS) & seen))
+
+
+def own_audiences(viewer: Viewer) -> QuerySet[Audience]:
+    """Of these the audiences of what `viewer` itself published."""
+    return audiences_visible_to(viewer).filter(publisher=viewer.partner_id, use=Audience.Use.OBJECTS)
+
+
+def who_sees(audiences: Collection[int], viewers: Iterable[Viewer]) -> dict[int, frozenset[UUID]]:
+    """By audience, which of these viewers' partners see it: the rule, asked for each of them, in one query."""
+    each = [
+        audiences_visible_to(viewer)
+        .filter(pk__in=audiences)
+        .order_by()
+        .values_list("pk", Value(viewer.partner_id, output_field=models.UUIDField()))
+        for viewer in viewers
+    ]
+    found: dict[int, set[UUID]] = {audience: set() for audience in audiences}
+    for audience, partner in each[0].union(*each[1:], all=True) if each else ():
+        found[audience].add(partner)
+    return {audience: frozenset(partners) for audience, partners in found.items()}
 
 
 def audience_ids(viewer: Viewer, *, own: bool = False) -> list[int]:
@@ -82,9 +111,7 @@ def rule_sql(viewer: Viewer, *, own: bool = False) -> tuple[str, tuple[Any, ...]
 
     It depends on nothing but the viewer, whose groups and clearance are read anew with every request.
     """
-    allowed = audiences_visible_to(viewer)
-    if own:
-        allowed = allowed.filter(publisher=viewer.partner_id)
+    allowed = own_audiences(viewer) if own else audiences_visible_to(viewer)
     return allowed.order_by("pk").values_list("pk", flat=True).query.sql_with_params()
 
 
@@ -186,6 +213,28 @@ def intern_audience(by: Viewer, spec: AudienceSpec) -> int:
         everyone=spec.everyone,
         groups=list(spec.groups),
         partners=list(spec.partners),
+        use=Audience.Use.OBJECTS,
+    )
+    return row.pk
+
+
+def intern_withdrawn(publisher_id: UUID) -> int:
+    """The audience of what a publisher has taken back: nobody, not even the publisher."""
+    row, _ = Audience.objects.get_or_create(
+        publisher_id=publisher_id, tlp=Tlp.RED, everyone=False, groups=[], partners=[], use=Audience.Use.WITHDRAWN
+    )
+    return row.pk
+
+
+def intern_telling(publisher_id: UUID, tlp: Tlp, partners: Iterable[UUID]) -> int:
+    """The audience of changes that are told to these partners alone, of objects with this marking."""
+    row, _ = Audience.objects.get_or_create(
+        publisher_id=publisher_id,
+        tlp=tlp,
+        everyone=False,
+        groups=[],
+        partners=sorted(partners),
+        use=Audience.Use.TELLING,
     )
     return row.pk
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 
 from partners.auth import viewer_whatever_state
 from partners.models import Partner
@@ -21,11 +22,21 @@ from partners.sharing import Viewer, audience_ids
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What one partner sees differently from now on: ids of audiences."""
+    """One partner sees differently from now on: as whom it looked, and as whom it looks.
+
+    What it gained and lost is asked of the rule when the follower asks, once nothing can come in between.
+    """
 
     viewer: Viewer
-    gained: frozenset[int]
-    lost: frozenset[int]
+    before: Viewer
+
+    def gained(self) -> frozenset[int]:
+        """Ids of the audiences that it sees now and did not see before."""
+        return frozenset(audience_ids(self.viewer)) - frozenset(audience_ids(self.before))
+
+    def lost(self) -> frozenset[int]:
+        """Ids of the audiences that it saw before and does not see now."""
+        return frozenset(audience_ids(self.before)) - frozenset(audience_ids(self.viewer))
 
 
 _followers: list[Callable[[Sight], None]] = []
@@ -43,12 +54,12 @@ def changing(partner_ids: Iterable[UUID]) -> Iterator[None]:
     with transaction.atomic():
         locked = Partner.objects.select_for_update(no_key=True).filter(pk__in=list(partner_ids)).order_by("pk")
         ids = [partner.pk for partner in locked]
-        before = {pk: frozenset(audience_ids(viewer_whatever_state(pk))) for pk in ids}
+        before = {pk: viewer_whatever_state(pk) for pk in ids}
         yield
         for pk in ids:
-            viewer = viewer_whatever_state(pk)
-            after = frozenset(audience_ids(viewer))
-            if after != before[pk]:
-                sight = Sight(viewer, gained=after - before[pk], lost=before[pk] - after)
+            now, then = viewer_whatever_state(pk), before[pk]
+            # Not whether the audiences differ: one may be on its way in that only the new sight reaches.
+            if (now.group_ids, now.clearance) != (then.group_ids, then.clearance):
+                Partner.objects.filter(pk=pk).update(sight=F("sight") + 1)
                 for follower in _followers:
-                    follower(sight)
+                    follower(Sight(viewer_whatever_state(pk), before=then))

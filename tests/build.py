@@ -65,8 +65,6 @@ def publish(
     key: str | None = None,
 ) -> publishing.Answer:
     """Publish through the one way in; bytes go as they are."""
-    raw = [obj if isinstance(obj, bytes) else json.dumps(obj).encode() for obj in objects]
-    body = b'{"objects":[' + b",".join(raw) + b"]}"
     reach = addressing.Reach(
         named=bool(groups or partners or everyone),
         tlp=tlp,
@@ -74,6 +72,15 @@ def publish(
         groups=tuple(groups_named(viewer, groups)) if groups else (),
         partners=tuple(partners_named(partners)) if partners else (),
     )
+    return publish_as(viewer, *objects, reach=reach, key=key)
+
+
+def publish_as(
+    viewer: Viewer, *objects: dict | bytes, reach: addressing.Reach, key: str | None = None
+) -> publishing.Answer:
+    """The same, to an audience that is made already."""
+    raw = [obj if isinstance(obj, bytes) else json.dumps(obj).encode() for obj in objects]
+    body = b'{"objects":[' + b",".join(raw) + b"]}"
     request = publishing.Request(hashlib.sha256(body + repr(reach).encode()).digest(), key)
     return publishing.publish(parsing.read_batch(body), by=viewer, reach=reach, request=request)
 

@@ -119,12 +119,34 @@ class Client:
         return self._get("/api/v1/changes", cursor=cursor, limit=str(limit), wait=wait, feed=feed, kind=kind)
 
     def revoke(self, stix_id: str) -> publishing.PublishResult:
-        """Withdraw an object of the own partner: a new, revoked version of it is published."""
+        """Revoke an object of the own partner: a new, revoked version of it is published."""
         found = next((one for one in self.objects(q=stix_id, mine="true") if one["object"]["id"] == stix_id), None)
         if found is None:
             raise ApiError(404, {"code": "not-found", "detail": "You hold no such object."})
         now = datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
         return self.publish([{**found["object"], "revoked": True, "modified": now}])
+
+    def withdraw(self, stix_id: str) -> None:
+        """Take an object of the own partner back, in all versions: whoever holds it is told to drop it.
+
+        Raises ApiError (404) for what is not held. Unlike a revocation it leaves nothing to read.
+        """
+        self._call("POST", f"/api/v1/objects/{stix_id}/withdraw", retried=False)
+
+    def readdress(
+        self,
+        stix_id: str,
+        *,
+        groups: Sequence[str] = (),
+        partners: Sequence[str] = (),
+        everyone: bool = False,
+        tlp: str = "",
+    ) -> None:
+        """Show an object of the own partner to others, without new bytes. Raises ApiError (404, 422)."""
+        wanted: dict[str, Any] = {"groups": list(groups), "partners": list(partners), "everyone": everyone}
+        body = json.dumps(wanted | ({"tlp": tlp} if tlp else {})).encode()
+        headers = {"Content-Type": "application/json"}
+        self._call("PUT", f"/api/v1/objects/{stix_id}/audience", body=body, headers=headers)
 
     def matches(self, *, limit: int = 200) -> Iterator[dict[str, Any]]:
         """All matches of which both ends may be seen, newest first."""

@@ -137,13 +137,32 @@ def revoke(
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
-    """Withdraw objects: whoever holds them is told to drop them."""
+    """Publish revoked versions: whoever holds the objects is told to drop them, and can read that you revoked them."""
     failed = False
     with _client(url, key_file) as client:
         for stix_id in stix_ids:
             result = client.revoke(stix_id)
             failed |= not result.ok
             told = "revoked" if result.ok else f"not revoked: {result.refusals[0].message}"
+            console.print(f"{stix_id}  {told}", markup=False)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def withdraw(
+    stix_ids: Annotated[list[str], typer.Argument(help="Ids of objects of your own.")],
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """Take objects back: whoever holds them is told to drop them, and nobody sees them any more."""
+    failed = False
+    with _client(url, key_file) as client:
+        for stix_id in stix_ids:
+            try:
+                client.withdraw(stix_id)
+                told = "withdrawn"
+            except ApiError as error:
+                failed, told = True, f"not withdrawn: {error}"
             console.print(f"{stix_id}  {told}", markup=False)
     raise typer.Exit(1 if failed else 0)
 

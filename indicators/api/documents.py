@@ -64,6 +64,15 @@ class ObjectsPage(serializers.Serializer[object]):
     next = serializers.CharField(allow_null=True)
 
 
+class AudienceDocument(serializers.Serializer[object]):
+    """Who may see an object: every partner, or groups and partners by their slugs; and the least strict marking."""
+
+    everyone = serializers.BooleanField(required=False)
+    groups = serializers.ListField(child=serializers.CharField(max_length=60), max_length=50, required=False)
+    partners = serializers.ListField(child=serializers.CharField(max_length=60), max_length=50, required=False)
+    tlp = serializers.ChoiceField(["clear", "green", "amber", "amber+strict", "red"], required=False)
+
+
 class Statements(serializers.Serializer[object]):
     """What is said under one id."""
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from indicators.api import batches, changes, description, objects, subscriptions
+from indicators.api import batches, changes, description, moving, objects, subscriptions
 
 urlpatterns = [
     path("batches", batches.BatchesView.as_view(), name="batches"),
@@ -16,6 +16,8 @@ urlpatterns = [
     path("objects", objects.ObjectsView.as_view(), name="objects"),
     path("objects/lookup", objects.LookupView.as_view(), name="lookup"),
     path("objects/<str:stix_id>", objects.ObjectView.as_view(), name="object"),
+    path("objects/<str:stix_id>/audience", moving.AudienceView.as_view(), name="object-audience"),
+    path("objects/<str:stix_id>/withdraw", moving.WithdrawView.as_view(), name="object-withdraw"),
     path("quarantine", objects.QuarantineView.as_view(), name="quarantine"),
     path("schema", description.DescriptionView.as_view(), name="schema"),
     path("subscriptions", subscriptions.SubscriptionsView.as_view(), name="subscriptions"),

@@ -32,8 +32,11 @@ class Filter:
         """This filter, and of it only these kinds and types."""
         return replace(self, kinds=_both(self.kinds, kinds), types=_both(self.types, types))
 
-    def sql(self, alias: str) -> tuple[str, dict[str, Any]]:
-        """Conditions on a StixObject row named `alias`, each with a leading AND, and their parameters."""
+    def sql(self, alias: str, *, publisher: str = "") -> tuple[str, dict[str, Any]]:
+        """Conditions on a StixObject row named `alias`, each with a leading AND, and their parameters.
+
+        `publisher` is the column that says whose holding it is, where the row does not say it itself.
+        """
         conditions: list[str] = []
         parameters: dict[str, Any] = {}
         for column, values in (("kind", self.kinds), ("subkind", self.subkinds), ("stix_type", self.types)):
@@ -41,7 +44,7 @@ class Filter:
                 conditions.append(f"AND {alias}.{column} = ANY(%({column}s)s)")
                 parameters[f"{column}s"] = list(values)
         if self.publishers:
-            conditions.append(f"AND {alias}.publisher_id = ANY(%(publishers)s)")
+            conditions.append(f"AND {publisher or f'{alias}.publisher_id'} = ANY(%(publishers)s)")
             parameters["publishers"] = [UUID(publisher) for publisher in self.publishers]
         if self.min_confidence:
             conditions.append(f"AND {alias}.confidence >= %(min_confidence)s")

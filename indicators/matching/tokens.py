@@ -1,10 +1,13 @@
 """Link indicators of different partners that carry the same token. The only writer of Match."""
 
+from uuid import UUID
+
 from django.db import connection
 
 from exchange import hints
 from exchange.celery import app
 from indicators import following
+from indicators.models import Match
 
 _PAGE = 1_000
 
@@ -45,6 +48,11 @@ WITH page AS (
 )
 SELECT max(seq) FROM page
 """
+
+
+def forget_own(publisher_id: UUID) -> None:
+    """Unlink objects that have come into the same hands."""
+    Match.unrestricted.filter(left__publisher=publisher_id, right__publisher=publisher_id).delete()
 
 
 def hint() -> None:

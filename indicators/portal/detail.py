@@ -6,17 +6,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
-from django.http import HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST, require_safe
 
 from exchange import clock
 from exchange.errors import NotFound
 from exchange.parameters import Parameters
-from indicators import reading
+from indicators import reading, withdrawing
 from indicators.portal import showing
 from indicators.stix import objects, vocabulary
 from partners.directory import names_of_audience
 from partners.portal.access import page, show
+from partners.scopes import Scope
 from partners.sharing import Viewer
 from partners.tlp import Tlp
 
@@ -49,6 +52,8 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
         statements=merged,
         matches=[showing.match(each) for each in found],
         older=[said for said in versions if not said.latest],
+        may_withdraw=Scope.PUBLISH in viewer.scopes
+        and any(said.publisher_id == viewer.partner_id for said in versions),
     )
 
 
@@ -68,6 +73,17 @@ def raw(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse:
         content_type="application/stix+json;version=2.1",
         headers={"Content-Disposition": f'attachment; filename="{stix_id}.json"'},
     )
+
+
+@require_POST
+@page
+def withdraw(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponseBase:
+    """Take back what the viewer itself published under this id."""
+    if not objects.ID.fullmatch(stix_id):
+        raise NotFound
+    withdrawing.withdraw(viewer, [stix_id])
+    messages.success(request, "Withdrawn. Whoever held it is told to drop it.")
+    return redirect("indicators")
 
 
 def _statement(viewer: Viewer, said: reading.Statement, same: list[reading.Statement]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ urlpatterns = [
     path("indicators", listing.indicators, name="indicators"),
     path("indicators/<str:stix_id>", detail.indicator, name="indicator"),
     path("indicators/<str:stix_id>/raw", detail.raw, name="indicator-raw"),
+    path("indicators/<str:stix_id>/withdraw", detail.withdraw, name="indicator-withdraw"),
     path("matches", listing.matches, name="portal-matches"),
     path("subscriptions", subscriptions.subscriptions, name="portal-subscriptions"),
     path("subscriptions/<uuid:subscription_id>/act", subscriptions.act, name="portal-subscription-act"),

@@ -14,6 +14,7 @@ from partners.sharing import Viewer
 #: A page ends with the object that brings its bodies to this many bytes: the server may return fewer than asked.
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 
+_VERSIONS = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -76,6 +77,19 @@ def turn_object(
     if not page.statements and not (query.narrows and reading.holds(viewer, object_id, own=collection.selection.own)):
         raise NotFound
     return page
+
+
+def versions_of(viewer: Viewer, object_id: str, wanted: reading.Selection) -> list[Statement]:
+    """All versions of one object that are wanted, without their bodies."""
+    if not object_id.isprintable():
+        return []
+    found: list[Statement] = []
+    after, more = 0, True
+    while more:
+        page = reading.page(viewer, wanted, after=after, limit=_VERSIONS, with_bodies=False)
+        found += page.statements
+        after, more = page.reached, page.more
+    return found
 
 
 def version_of(statement: Statement) -> str:

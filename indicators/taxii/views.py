@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from exchange import bodies
 from exchange.errors import Forbidden, MethodNotAllowed, NotFound, Refused, TooLarge
-from indicators import publishing, reading
+from indicators import publishing, reading, withdrawing
 from indicators.addressing import Reach
 from indicators.models import Batch
 from indicators.stix import parsing
@@ -118,16 +119,18 @@ def _get_object(request: HttpRequest, viewer: Viewer, collection_id: str, object
 
 
 def _delete_object(request: HttpRequest, viewer: Viewer, collection_id: str, object_id: str) -> HttpResponse:
-    """§5.7: nothing is deleted, because a reader that already holds the object would never learn of it."""
+    """§5.7: the publisher takes the object back; without `match[version]` all its versions."""
     collection = collections.find(viewer, collection_id)
     collection.require_read()
     collection.require_write()
-    if not object_id.isprintable() or not reading.holds(viewer, object_id, own=True):
+    query = filters.read(request.GET, matches=_MATCHES_OF_ONE_OBJECT)
+    query = query if "match[version]" in request.GET else query.every_version()
+    wanted = replace(query.narrow(collection.selection), stix_ids=(object_id,), added_after=None)
+    found = pages.versions_of(viewer, object_id, wanted)
+    if not found:
         raise NotFound
-    raise Forbidden(
-        "The exchange deletes nothing. Add a version with 'revoked': true: it reaches all who hold the object.",
-        code="revoke-instead",
-    )
+    withdrawing.withdraw_versions(viewer, object_id, {said.object_id for said in found})
+    return _answer(b"{}")
 
 
 def _versions(request: HttpRequest, viewer: Viewer, collection_id: str, object_id: str) -> HttpResponse:

@@ -78,6 +78,18 @@ MATRIX: dict[str, Row] = {
     "matches": Row(API + "matches", "key"),
     "objects": Row(API + "objects", "key", shows=True),
     "object": Row(API + "objects/{object}", "sees", shows=True, absent=API + f"objects/indicator--{ABSENT}"),
+    "object-audience": Row(
+        API + "objects/{object}/audience",
+        "owner",
+        method="put",
+        absent=API + f"objects/indicator--{ABSENT}/audience",
+    ),
+    "object-withdraw": Row(
+        API + "objects/{object}/withdraw",
+        "owner",
+        method="post",
+        absent=API + f"objects/indicator--{ABSENT}/withdraw",
+    ),
     "quarantine": Row(API + "quarantine", "publish"),
     "subscriptions": Row(API + "subscriptions", "key"),
     "subscription": Row(
@@ -124,6 +136,12 @@ MATRIX: dict[str, Row] = {
     "indicators": Row("/indicators", "person", shows=True),
     "indicator": Row("/indicators/{object}", "sees", shows=True, absent=f"/indicators/indicator--{ABSENT}"),
     "indicator-raw": Row("/indicators/{object}/raw", "sees", shows=True, absent=f"/indicators/indicator--{ABSENT}/raw"),
+    "indicator-withdraw": Row(
+        "/indicators/{object}/withdraw",
+        "owner",
+        method="post",
+        absent=f"/indicators/indicator--{ABSENT}/withdraw",
+    ),
     "portal-matches": Row("/matches", "person"),
     "portal-subscriptions": Row("/subscriptions", "person"),
     "portal-subscription-act": Row(

@@ -92,9 +92,10 @@ def test_objects_versions_and_filters(live_server: Any, labs: tuple[Caller, Call
     assert own.get_objects(added_after=last) == {}
 
 
-def test_delete_is_refused_in_words(live_server: Any, labs: tuple[Caller, Caller]) -> None:
+def test_delete(live_server: Any, labs: tuple[Caller, Caller]) -> None:
     own, _ = collections_of(labs[0], live_server.url)
     held = an_indicator()
     own.add_objects({"objects": [held]})
-    with pytest.raises(Exception, match="403"):
-        own.delete_object(held["id"])
+    own.delete_object(held["id"])
+    with pytest.raises(Exception, match="404"):
+        own.get_object(held["id"])

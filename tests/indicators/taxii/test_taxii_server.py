@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 
 from partners.scopes import Scope
-from tests.indicators.taxii.cast import EVERYTHING, ROOT, TAXII, Caller, a_caller, an_indicator, another_key
+from tests.indicators.taxii.cast import EVERYTHING, ROOT, TAXII, Caller, a_caller, an_indicator, another_key, revised
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -273,12 +273,32 @@ def test_5_5_a_recipient_never_writes(dorado: Caller) -> None:
 # §5.7 Delete
 
 
-def test_5_7_delete_is_a_403_where_both_rights_are_there_and_says_what_to_do_instead(aster: Caller) -> None:
+def test_5_7_a_deleted_object_is_gone_and_comes_back_when_it_is_added_again(aster: Caller) -> None:
     held = an_indicator()
+    aster.add(held, revised(held, 2))
+    path = f"{aster.own}objects/{held['id']}/"
+    before = aster.get(f"{aster.own}manifest/").headers["X-TAXII-Date-Added-Last"]
+    answer = aster.delete(path)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/taxii+json;version=2.1")
+    assert [aster.get(each).status_code for each in (path, f"{path}versions/")] == [404, 404]
+    assert aster.delete(path).status_code == 404
+    assert aster.objects(f"{aster.own}objects/") == aster.objects(f"{EVERYTHING}objects/") == []
     aster.add(held)
-    answer = aster.delete(f"{aster.own}objects/{held['id']}/")
-    assert (answer.status_code, read(answer)["error_code"]) == (403, "revoke-instead")
-    assert aster.objects(f"{aster.own}objects/") == [held]
+    assert aster.objects(f"{aster.own}objects/", added_after=before) == [held]
+
+
+def test_5_7_delete_heeds_match_version_and_match_spec_version(aster: Caller) -> None:
+    held, other = an_indicator(), an_indicator()
+    versions = [held, revised(held, 2), revised(held, 3)]
+    aster.add(*versions, other)
+    path = f"{aster.own}objects/{held['id']}/"
+    assert aster.delete(f"{path}?match[spec_version]=2.0").status_code == 404
+    assert aster.delete(f"{path}?match[version]=last").status_code == 200
+    assert aster.objects(path) == [versions[1]]
+    assert aster.delete(f"{path}?match[version]={held['modified']}").status_code == 200
+    assert aster.objects(path, **{"match[version]": "all"}) == [versions[1]]
+    assert aster.delete(f"{path}?match[version]=all&match[spec_version]=2.1").status_code == 200
+    assert aster.objects(f"{aster.own}objects/") == [other]
 
 
 def test_5_7_delete_answers_by_the_table_of_rights(aster: Caller) -> None:

@@ -1,0 +1,93 @@
+"""Out of sight, or into another's: a publisher takes back what it holds, or shows it to others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+
+from exchange.errors import NotFound, Refused
+from indicators import readdressing, reading, withdrawing
+from indicators.addressing import Reach
+from indicators.api.documents import AudienceDocument
+from partners.api.base import Face, form, viewer_of
+from partners.scopes import Scope
+from partners.sharing import Viewer, groups_named, partners_named
+from partners.tlp import Tlp
+
+_MAX_NAMES = 50
+_MAX_CHARS = 60
+
+
+class AudienceView(Face):
+    """Whom one object of the caller's own is shown to."""
+
+    scope = Scope.PUBLISH
+
+    @extend_schema(
+        operation_id="readdress",
+        request={"application/json": AudienceDocument},
+        responses={204: None},
+    )
+    def put(self, request: Request, stix_id: str) -> HttpResponse:
+        """Show an object to others, without new bytes.
+
+        Whoever loses sight of it is told to drop it, whoever gains sight is told of it, and nobody else notices.
+        The object's own marking is never made weaker.
+        """
+        viewer = viewer_of(request)
+        reading.own_object(viewer, _id(stix_id))
+        sent = form(request, known={"everyone": bool, "groups": list, "partners": list, "tlp": str})
+        readdressing.readdress(viewer, stix_id, _reach(viewer, sent))
+        return HttpResponse(status=204)
+
+
+class WithdrawView(Face):
+    """The end of one object of the caller's own."""
+
+    scope = Scope.PUBLISH
+
+    @extend_schema(operation_id="withdraw", request=None, responses={204: None})
+    def post(self, request: Request, stix_id: str) -> HttpResponse:
+        """Take an object back, in all its versions: whoever holds it is told to drop it, and nobody sees it any more.
+
+        The same bytes, published again, bring it back.
+        """
+        withdrawing.withdraw(viewer_of(request), [_id(stix_id)])
+        return HttpResponse(status=204)
+
+
+def _id(stix_id: str) -> str:
+    if not stix_id.isprintable():
+        raise NotFound
+    return stix_id
+
+
+def _reach(viewer: Viewer, sent: dict[str, Any]) -> Reach:
+    """The audience that the body names. Raises Refused naming the property."""
+    groups, partners = _slugs(sent, "groups"), _slugs(sent, "partners")
+    everyone = bool(sent.get("everyone"))
+    if everyone and (groups or partners):
+        raise Refused("Everyone, or names: not both.", code="bad-audience", at="/everyone")
+    try:
+        tlp = Tlp.from_word(sent["tlp"]) if sent.get("tlp") else None
+    except ValueError:
+        raise Refused("clear, green, amber, amber+strict or red.", code="unknown-marking", at="/tlp") from None
+    return Reach(
+        named=bool(groups or partners or everyone),
+        tlp=tlp,
+        everyone=everyone,
+        groups=tuple(groups_named(viewer, groups)) if groups else (),
+        partners=tuple(partners_named(partners)) if partners else (),
+    )
+
+
+def _slugs(sent: dict[str, Any], name: str) -> list[str]:
+    found = sent.get(name) or []
+    if len(found) > _MAX_NAMES or not all(
+        isinstance(slug, str) and len(slug) <= _MAX_CHARS and slug.isprintable() for slug in found
+    ):
+        raise Refused(f"At most {_MAX_NAMES} slugs.", code="bad-audience", at=f"/{name}")
+    return found

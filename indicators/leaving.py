@@ -1,0 +1,106 @@
+"""What becomes of a partner's objects when it leaves: taken back, or handed over to an heir, by its choice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+from django.db import transaction
+
+from indicators import changes, matching, notifying, storing, withdrawing
+from indicators.matching import tokens
+from indicators.models import Change
+from partners import audit
+from partners.auth import viewer_whatever_state
+from partners.models import Audience
+from partners.sharing import AudienceSpec, Viewer, intern_audience
+from partners.tlp import Tlp
+
+
+@transaction.atomic
+def withdraw_everything(partner_id: UUID) -> int:
+    """Take back all that a partner holds; yields how many holdings. Whoever held them is told to drop them."""
+    partner = viewer_whatever_state(partner_id)
+    storing.lock_publisher(partner_id)
+    held = storing.newest_of(partner_id)
+    if held:
+        withdrawing.withdraw_on_behalf(partner, held)
+    return len(held)
+
+
+@transaction.atomic
+def hand_over(partner_id: UUID, heir_id: UUID) -> int:
+    """Make `heir_id` the publisher of all that a partner holds; yields how many holdings it took over.
+
+    What the heir holds itself is withdrawn instead, for it has its own word on that. Audiences stay, but for groups
+    that the heir is not in. Every reader is told that the partner's statement is gone; whoever sees the heir's, of
+    that: in this order, so that nobody is without it for longer than a page.
+    """
+    partner, heir = viewer_whatever_state(partner_id), viewer_whatever_state(heir_id)
+    for publisher in sorted({partner_id, heir_id}):
+        storing.lock_publisher(publisher)
+    ids = storing.newest_of(partner_id)
+    known = set(storing.holdings(heir_id, ids))
+    if kept := [stix_id for stix_id in ids if stix_id in known]:
+        withdrawing.withdraw_on_behalf(partner, kept)
+    handed = [stix_id for stix_id in ids if stix_id not in known]
+    versions = [
+        held
+        for _, holding in sorted(storing.holdings(partner_id, handed).items())
+        for held in holding.values()
+        if not held.withdrawn
+    ]
+    audiences = _audiences(heir, partner, {held.audience_id for held in versions})
+    storing.hand_over(heir_id, audiences, [held.object_id for held in versions])
+    tokens.forget_own(heir_id)
+    audit.record(
+        audit.Verb.OBJECTS_HANDED_OVER, by=partner, target=f"partner:{heir.partner_slug}", ids=handed, withdrawn=kept
+    )
+    changes.append([*_gone(partner_id, versions), *_taken_over(heir_id, versions, audiences)])
+    transaction.on_commit(_hint, robust=True)
+    return len(handed)
+
+
+def _audiences(heir: Viewer, partner: Viewer, before: Iterable[int]) -> dict[int, int]:
+    """For each audience of the partner's the one of the heir's that takes its place."""
+    return {
+        held.pk: intern_audience(
+            heir,
+            AudienceSpec(
+                Tlp(held.tlp),
+                everyone=held.everyone,
+                groups=tuple(group for group in held.groups if group in heir.group_ids),
+                partners=tuple(sorted(set(held.partners) - {heir.partner_id, partner.partner_id})),
+            ),
+        )
+        for held in Audience.objects.filter(pk__in=list(before)).order_by("pk")
+    }
+
+
+def _gone(partner_id: UUID, versions: Iterable[storing.Held]) -> list[changes.NewChange]:
+    return [
+        changes.NewChange(held.object_id, partner_id, held.audience_id, Change.Op.REMOVE, Change.Reason.WITHDRAWN)
+        for held in versions
+        if held.latest and not held.revoked
+    ]
+
+
+def _taken_over(
+    heir_id: UUID, versions: Iterable[storing.Held], audiences: Mapping[int, int]
+) -> list[changes.NewChange]:
+    return [
+        changes.NewChange(
+            held.object_id,
+            heir_id,
+            audiences[held.audience_id],
+            Change.Op.UPSERT,
+            Change.Reason.REVISED,
+            again=True,
+        )
+        for held in versions
+    ]
+
+
+def _hint() -> None:
+    matching.hint()
+    notifying.hint()

@@ -1,0 +1,71 @@
+"""Holdings that go to another audience without new bytes: who loses sight is told, who gains it, and nobody else.
+
+    rows -> order lock -> who sees the old audience, who the new one -> changes for the log
+
+A remove is told to the audience that was lost, and `changes.since` leaves it out for those who see the object all the
+same. An upsert is told by name to those who did not see it before; they are asked of the one rule under the lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from indicators import changes, storing
+from indicators.models import Change
+from indicators.versions import Line
+from partners.auth import every_viewer
+from partners.sharing import AudienceSpec, Viewer, intern_audience, intern_telling, who_sees
+from partners.tlp import Tlp
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moving:
+    """The newest version of a holding on its way to another audience."""
+
+    stix_id: str
+    held: storing.Held
+    audience_id: int
+    tlp: Tlp
+    line: Line | None = None
+
+
+def rewrite(moves: Sequence[Moving], *, by: Viewer, keep: Sequence[int] = ()) -> None:
+    """Give the rows their new audience; older versions are left to their publisher alone, but for `keep`."""
+    if not moves:
+        return
+    storing.settle((move.held.object_id, move.audience_id, True) for move in moves)
+    alone = intern_audience(by, AudienceSpec(Tlp.RED))
+    kept = [*keep, *(move.held.object_id for move in moves)]
+    storing.hide_history(by.partner_id, [move.stix_id for move in moves], audience_id=alone, keep=kept)
+
+
+def told(moves: Sequence[Moving], *, by: Viewer) -> list[changes.NewChange]:
+    """The changes that tell of it. Takes the order lock: whoever joins meanwhile finds the rows as they are now."""
+    if not moves:
+        return []
+    changes.lock()
+    sees = who_sees({pk for move in moves for pk in (move.held.audience_id, move.audience_id)}, every_viewer())
+    tellings: dict[tuple[int, frozenset[UUID]], int] = {}
+    found: list[changes.NewChange] = []
+    for move in moves:
+        found.append(_change(move, by, move.held.audience_id, Change.Op.REMOVE, Change.Reason.NARROWED))
+        gained = sees[move.audience_id] - sees[move.held.audience_id]
+        if not gained:
+            continue
+        if (move.tlp, gained) not in tellings:
+            tellings[move.tlp, gained] = intern_telling(by.partner_id, move.tlp, gained)
+        found.append(_change(move, by, tellings[move.tlp, gained], Change.Op.UPSERT, Change.Reason.GRANTED))
+    return found
+
+
+def _change(move: Moving, by: Viewer, audience_id: int, op: Change.Op, reason: Change.Reason) -> changes.NewChange:
+    return changes.NewChange(
+        object_id=move.held.object_id,
+        publisher_id=by.partner_id,
+        audience_id=audience_id,
+        op=op,
+        reason=reason,
+        again=op == Change.Op.UPSERT,
+    )

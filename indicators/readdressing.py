@@ -1,0 +1,77 @@
+"""A publisher shows a holding to others than before, without new bytes.
+
+Whoever comes to see less may be left out without any question. Where somebody comes to see it, the object goes
+through the door as if it were pushed again: the gates, the policy of the groups, what its own marking allows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import orjson
+from django.db import transaction
+
+from exchange.errors import NotFound, Refused
+from indicators import changes, moving, notifying, publishing, reading, storing
+from indicators.addressing import Reach, Room
+from indicators.stix import parsing
+from indicators.stix.drafts import Draft, Unreadable
+from partners import audit
+from partners.models import Audience
+from partners.scopes import Scope
+from partners.sharing import AudienceSpec, Viewer
+from partners.tlp import Tlp
+
+
+def readdress(viewer: Viewer, stix_id: str, reach: Reach) -> None:
+    """Give the newest version of the viewer's own holding the audience that `reach` names.
+
+    Raises Forbidden without the scope to publish, NotFound for what is not held, Refused where the audience is not
+    allowed or the object may not enter there.
+    """
+    viewer.require(Scope.PUBLISH)
+    draft = _newest(viewer, stix_id)
+    room = Room(viewer, reach)
+    if not room.names:
+        raise Refused("Say who may see it, or how it is marked.", code="no-audience", at="")
+    if _narrow(viewer, draft, room):
+        return
+    request = publishing.Request(hashlib.sha256(repr(reach).encode() + draft.raw).digest())
+    answer = publishing.publish([draft], by=viewer, reach=reach, request=request)
+    result = orjson.loads(answer.results)[0]
+    if result["status"] not in ("accepted", "unchanged"):
+        raise Refused(result["message"], code=result["code"], at=result["field"])
+
+
+def _newest(viewer: Viewer, stix_id: str) -> Draft:
+    said = reading.own_object(viewer, stix_id)
+    read = parsing.read_batch(said.body.encode())[0]
+    if isinstance(read, Unreadable):  # it was let in by other rules than today's
+        raise Refused(read.refusal.message, code=read.refusal.code, at=read.refusal.field)
+    return read
+
+
+@transaction.atomic
+def _narrow(viewer: Viewer, draft: Draft, room: Room) -> bool:
+    """Move the holding if nobody comes to see it by that; yields whether it is there now."""
+    storing.lock_publisher(viewer.partner_id)
+    holding = storing.holdings(viewer.partner_id, [draft.stix_id]).get(draft.stix_id, {})
+    held = next((one for one in holding.values() if one.latest), None)
+    if held is None or held.sha256 != hashlib.sha256(draft.raw).digest():  # it was changed meanwhile
+        raise NotFound
+    tlp = room.marking(draft)
+    if not room.spec(tlp).within(_spec(held.audience_id)):
+        return False
+    move = moving.Moving(draft.stix_id, held, room.audience_id(tlp), tlp)
+    if move.audience_id == held.audience_id:
+        return True
+    moving.rewrite([move], by=viewer)
+    audit.record(audit.Verb.OBJECTS_READDRESSED, by=viewer, target="objects:1", ids=[draft.stix_id])
+    changes.append(moving.told([move], by=viewer))
+    transaction.on_commit(notifying.hint, robust=True)
+    return True
+
+
+def _spec(audience_id: int) -> AudienceSpec:
+    held = Audience.objects.get(pk=audience_id)
+    return AudienceSpec(Tlp(held.tlp), held.everyone, tuple(held.groups), tuple(held.partners))

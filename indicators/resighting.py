@@ -1,0 +1,76 @@
+"""A partner comes to see more, or less: told to it alone, and to nobody else, where in the log it happened.
+
+Called by `partners.sight` in the transaction that changes a membership or a clearance. What it gained enters again
+for that partner, behind everything that it has read; what it lost is removed. The log alone is not enough for who
+lags behind: removes of an audience are told for the stretch in which it was seen (`Window`).
+"""
+
+from django.db import transaction
+
+from indicators import changes, notifying
+from indicators.models import Window
+from partners.models import Audience
+from partners.sharing import audience_ids, intern_telling
+from partners.sight import Sight
+from partners.tlp import Tlp
+
+
+def tell(sight: Sight) -> None:
+    """Append what `sight` changes for its partner. The statements that find it begin under the order lock."""
+    changes.lock()
+    gained, lost = sight.gained(), sight.lost()
+    if not gained and not lost:
+        return
+    _turn_windows(sight, gained=gained, lost=lost)
+    partner_id = sight.viewer.partner_id
+    markings = Audience.objects.filter(pk__in=gained | lost).order_by("tlp").values_list("tlp", flat=True).distinct()
+    told = {tlp: intern_telling(partner_id, Tlp(tlp), [partner_id]) for tlp in markings}
+    changes.append_found(
+        _FOUND,
+        {
+            "gained": sorted(gained),
+            "lost": sorted(lost),
+            "sees": audience_ids(sight.viewer),
+            "tlps": list(told),
+            "told": list(told.values()),
+            "other": next(iter(told.values())),
+        },
+    )
+    transaction.on_commit(notifying.hint, robust=True)
+
+
+def _turn_windows(sight: Sight, *, gained: frozenset[int], lost: frozenset[int]) -> None:
+    """Open a window on what is gained, and close the one on what is lost."""
+    here = changes.head()
+    of_partner = Window.objects.filter(partner_id=sight.viewer.partner_id)
+    known = set(of_partner.filter(audience__in=lost, until=None).values_list("audience_id", flat=True))
+    of_partner.filter(audience__in=known, until=None).update(until=here)
+    ended = [Window(partner_id=sight.viewer.partner_id, audience_id=pk, until=here) for pk in sorted(lost - known)]
+    begun = [Window(partner_id=sight.viewer.partner_id, audience_id=pk, after=here) for pk in sorted(gained)]
+    Window.objects.bulk_create([*ended, *begun])
+
+
+# Versions of every age and state enter again, for TAXII serves them all; the delta feed tells of the living ones.
+# What stays in sight though one of its entries is lost (it was re-addressed before) enters again, too: its latest
+# entry that is left could lie before one that the partner has not read yet.
+_FOUND = """
+SELECT found.object, found.publisher, found.audience, found.op, found.reason, found.again,
+       row_number() OVER (ORDER BY found.again, found.object) AS place
+FROM (
+    SELECT o.id AS object, o.publisher_id AS publisher, told.id AS audience, 'remove' AS op, 'narrowed' AS reason,
+           false AS again
+    FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id
+    JOIN unnest(%(tlps)s::smallint[], %(told)s::bigint[]) AS told(tlp, id) ON told.tlp = a.tlp
+    WHERE o.audience_id = ANY(%(lost)s) AND o.latest AND NOT o.revoked AND o.expired_at IS NULL
+    UNION ALL
+    SELECT o.id, o.publisher_id, told.id, 'upsert', 'granted', true
+    FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id
+    JOIN unnest(%(tlps)s::smallint[], %(told)s::bigint[]) AS told(tlp, id) ON told.tlp = a.tlp
+    WHERE o.audience_id = ANY(%(gained)s)
+    UNION ALL
+    SELECT DISTINCT o.id, o.publisher_id, %(other)s::bigint, 'upsert', 'granted', true
+    FROM indicators_change c JOIN indicators_stixobject o ON o.id = c.object_id
+    WHERE c.audience_id = ANY(%(lost)s) AND (c.op = 'upsert' OR c.reason = 'revoked')
+      AND o.audience_id = ANY(%(sees)s) AND NOT o.audience_id = ANY(%(gained)s)
+) found
+"""
