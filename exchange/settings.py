@@ -24,6 +24,9 @@ DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data")))
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 
+#: Days for which the answer to a push is kept, for a retry and as a TAXII status. TAXII 2.1 §4.3 wants a day.
+BATCH_DAYS = env.number("BATCH_DAYS", 30, least=2, most=3650)
+
 INSTALLED_APPS = [
     "exchange",
     "partners",
@@ -244,6 +247,7 @@ CELERY_BEAT_SCHEDULE = {
     "match": {"task": "indicators.matching.catch_up", "schedule": 5.0, "options": {"expires": 10}},
     "tell": {"task": "indicators.notifying.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "retire": {"task": "indicators.retiring.expire_due", "schedule": 5.0, "options": {"expires": 10}},
+    "forget": {"task": "indicators.retiring.forget_old_batches", "schedule": 3600.0, "options": {"expires": 3600}},
     "beat": {"task": "exchange.health.beat_seen", "schedule": 3.0, "options": {"expires": 30}},
 }
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
+from indicators.stix import vocabulary
 from indicators.stix.drafts import Draft
+from partners import sources
+from partners.attribution import Attribution
 from partners.models import Group
-from partners.sharing import AudienceSpec, Viewer, default_reach, intern_audience, may_share
+from partners.sharing import AudienceSpec, Viewer, default_reach, may_share
 from partners.tlp import Tlp
 
 
@@ -20,6 +23,7 @@ class Reach:
     everyone: bool = False
     groups: tuple[UUID, ...] = ()
     partners: tuple[UUID, ...] = ()
+    attribution: Attribution | None = None  # as the objects themselves say, where the batch does not
 
 
 class Room:
@@ -30,7 +34,7 @@ class Room:
         self._reach = reach
         self._policies = dict(Group.objects.filter(pk__in=by.group_ids).values_list("pk", "policy"))
         self._specs: dict[Tlp, AudienceSpec] = {}
-        self._ids: dict[Tlp, int] = {}
+        self._ids: dict[tuple[Tlp, int], int] = {}
         if reach.named:  # a batch that may not go where it says is refused before any object is looked at
             may_share(
                 by,
@@ -64,11 +68,18 @@ class Room:
             self._specs[tlp] = self._decide(tlp)
         return self._specs[tlp]
 
-    def audience_id(self, tlp: Tlp) -> int:
-        """The audience of objects with this marking."""
-        if tlp not in self._ids:
-            self._ids[tlp] = intern_audience(self._by, self.spec(tlp))
-        return self._ids[tlp]
+    def audience_id(self, tlp: Tlp, attribution: Attribution) -> int:
+        """The audience of objects with this marking, whose source is shown like this."""
+        if (tlp, attribution) not in self._ids:
+            spec = replace(self.spec(tlp), attribution=attribution)
+            self._ids[tlp, attribution] = sources.intern(self._by, spec)
+        return self._ids[tlp, attribution]
+
+    def attribution(self, draft: Draft) -> Attribution | None:
+        """How the batch and the object want its source to be shown: as the more reserved says; None if neither does."""
+        word = vocabulary.attribution_of(draft.data)
+        own = Attribution.from_word(word) if word else None
+        return max((one for one in (self._reach.attribution, own) if one is not None), default=None)
 
     def policy(self, tlp: Tlp) -> str:
         """The strictest policy among the groups of the audience."""

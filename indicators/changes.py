@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -28,6 +28,7 @@ from indicators.feeds.filters import Filter
 from indicators.models import Change
 from partners import auth
 from partners.sharing import Viewer, rule_sql
+from partners.sources import hides, sources
 
 #: Key of the advisory lock that orders the log: "chgs".
 ORDER_LOCK = 0x63686773
@@ -72,6 +73,8 @@ class Told:
     tlp: int
     confidence: int | None
     valid_until: datetime | None
+    seen_by: int  # the audience by which it is or was seen, and how that shows its publisher
+    attribution: int
     body: str | None
     entries: tuple[Entry, ...]
 
@@ -194,7 +197,20 @@ def since(
     end = seen.end
     more = len(rows) > limit or (max_bytes is not None and bool(rows) and rows[-1][-1])
     told = [_told(row[:_TOLD_COLUMNS]) for row in rows[:limit]]
-    return Span(told, reached=told[-1].seq if more else max(after, end), more=more)
+    return Span(_sourced(viewer, told), reached=told[-1].seq if more else max(after, end), more=more)
+
+
+def _sourced(viewer: Viewer, told: list[Told]) -> list[Told]:
+    """The same, each with the source that the viewer is told."""
+    veiled = [one for one in told if hides(viewer, publisher_id=one.publisher_id, attribution=one.attribution)]
+    if not veiled:
+        return told
+    found = sources(viewer, {(one.publisher_id, one.seen_by) for one in veiled})
+    shown = {one.seq: found[one.publisher_id, one.seen_by] for one in veiled}
+    return [
+        replace(one, publisher_id=shown[one.seq].id, publisher_name=shown[one.seq].name) if one.seq in shown else one
+        for one in told
+    ]
 
 
 def look(
@@ -203,6 +219,7 @@ def look(
     parameters: dict[str, Any],
     *,
     own: bool = False,
+    group: UUID | None = None,
     after: int | None = None,
     follows_log: bool = True,
 ) -> tuple[Sight, list[tuple[Any, ...]]]:
@@ -213,7 +230,7 @@ def look(
     branches hold the removes that are told to this viewer, too.
     """
     while True:
-        seen = sight(viewer, own=own, after=after)
+        seen = sight(viewer, own=own, group=group, after=after)
         if not seen.branches():
             return seen, []
         asked = {**parameters, "viewer": viewer.partner_id, "end": seen.end, "audiences": seen.audiences}
@@ -224,15 +241,17 @@ def look(
             return seen, [row[1:] for row in rows if row[1] is not None]
 
 
-def sight(viewer: Viewer, *, own: bool = False, after: int | None = None) -> Sight:
+def sight(viewer: Viewer, *, own: bool = False, group: UUID | None = None, after: int | None = None) -> Sight:
     """How far a reader may look, and the audiences it may see up to there: one query, hence one snapshot.
+
+    Of these only its own with `own`, and only those that name the group with `group`.
 
     An audience is committed with its first object. Were the end of the log read after the audiences, or not at
     all, an audience made in between would be missing while the reader moves past its first changes. For the same
     reason the viewer must be as it is at that end: one that was read before its groups changed is read again.
     """
     while True:
-        rule, parameters = rule_sql(viewer, own=own)
+        rule, parameters = rule_sql(viewer, own=own, group=group)
         with connection.cursor() as cursor:
             cursor.execute(_SIGHT.format(rule=rule), [*parameters, after, viewer.partner_id])
             current, audiences, end, stamp, again, windows = cursor.fetchone()
@@ -322,11 +341,14 @@ ON CONFLICT DO NOTHING
 _SINCE = """
 SELECT c.seq, c.date_added, c.op, c.reason, o.stix_id, o.stix_type, o.kind, c.publisher_id, p.name,
        CASE WHEN c.op = 'upsert' THEN o.tlp ELSE (SELECT l.tlp FROM partners_audience l WHERE l.id = c.audience_id) END,
-       o.confidence, o.valid_until, CASE WHEN c.op = 'upsert' THEN o.body END AS body,
+       o.confidence, o.valid_until, CASE WHEN c.op = 'upsert' THEN o.audience_id ELSE c.audience_id END,
+       CASE WHEN c.op = 'upsert' THEN o.attribution
+            ELSE (SELECT l.attribution FROM partners_audience l WHERE l.id = c.audience_id) END,
+       CASE WHEN c.op = 'upsert' THEN o.body END AS body,
        CASE WHEN c.op = 'upsert' THEN o.entries END AS entries
 FROM (SELECT * FROM ({branches}) branches ORDER BY seq) c
 CROSS JOIN LATERAL (
-    SELECT o.stix_id, o.stix_type, o.kind, a.tlp, o.confidence, o.valid_until, o.body,
+    SELECT o.stix_id, o.stix_type, o.kind, a.tlp, o.audience_id, a.attribution, o.confidence, o.valid_until, o.body,
            (SELECT array_agg(ARRAY[coalesce(o.kind, o.stix_type), t.domain, t.scheme, t.key_epoch, t.value]
                              ORDER BY t.id)
             FROM indicators_token t WHERE t.object_id = o.id) AS entries

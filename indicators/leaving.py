@@ -32,7 +32,8 @@ def withdraw_everything(partner_id: UUID) -> int:
 def hand_over(partner_id: UUID, heir_id: UUID) -> int:
     """Make `heir_id` the publisher of all that a partner holds; yields how many holdings it took over.
 
-    What the heir holds itself is withdrawn instead, for it has its own word on that. Audiences stay, but for groups
+    What the heir holds itself is withdrawn instead, for it has its own word on that, and so is what was published
+    without the partner's name, for the heir's would tell whose it was. Audiences stay, but for groups
     that the heir is not in. Every reader is told that the partner's statement is gone; whoever sees the heir's, of
     that: in this order, so that nobody is without it for longer than a page.
     """
@@ -40,15 +41,17 @@ def hand_over(partner_id: UUID, heir_id: UUID) -> int:
     for publisher in sorted({partner_id, heir_id}):
         storing.lock_publisher(publisher)
     ids = storing.newest_of(partner_id)
-    known = set(storing.holdings(heir_id, ids))
-    if kept := [stix_id for stix_id in ids if stix_id in known]:
+    of_partner = storing.holdings(partner_id, ids)
+    unnamed = {stix_id for stix_id, holding in of_partner.items() if any(one.attribution for one in holding.values())}
+    staying = set(storing.holdings(heir_id, ids)) | unnamed
+    if kept := [stix_id for stix_id in ids if stix_id in staying]:
         withdrawing.withdraw_on_behalf(partner, kept)
-    handed = [stix_id for stix_id in ids if stix_id not in known]
+    handed = [stix_id for stix_id in ids if stix_id not in staying]
     versions = [
         held
-        for _, holding in sorted(storing.holdings(partner_id, handed).items())
+        for stix_id, holding in sorted(of_partner.items())
         for held in holding.values()
-        if not held.withdrawn
+        if stix_id not in staying and not held.withdrawn
     ]
     audiences = _audiences(heir, partner, {held.audience_id for held in versions})
     storing.hand_over(heir_id, audiences, [held.object_id for held in versions])

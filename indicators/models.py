@@ -1,8 +1,8 @@
 """What is shared and how it moves: objects, tokens, the change log, matches, feeds, deliveries.
 
 One writer a table: `publishing` (with `storing` and `changes`) writes Batch, StixObject, Token, Quarantined,
-SharedId and Change; `matching` writes Match; `subscribing` writes Feed and Subscription; `notifying` writes
-Delivery; whoever follows the log writes its own Progress; `resighting` writes Window.
+SharedId and Change; `retiring` deletes old Batches; `matching` writes Match; `subscribing` writes Feed and
+Subscription; `notifying` writes Delivery; whoever follows the log writes its own Progress; `resighting` writes Window.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
@@ -19,6 +20,7 @@ from django.db.models.functions import Now
 from exchange import clock
 from partners.models import Audience, Partner
 from partners.sharing import OwnedManager, Shared, SharedManager
+from partners.sources import Source
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,6 +54,7 @@ class StixObject(Shared):
     valid_from = models.DateTimeField(null=True)
     valid_until = models.DateTimeField(null=True)
     expired_at = models.DateTimeField(null=True, help_text="When its end of validity was told to its readers.")
+    marks = ArrayField(models.CharField(max_length=450), null=True, help_text="What breaks STIX 2.1: code and pointer.")
     stored_at = models.DateTimeField(db_default=Now())
     search = models.GeneratedField(
         expression=SearchVector("title", config="simple"), output_field=SearchVectorField(), db_persist=True
@@ -76,6 +79,9 @@ class StixObject(Shared):
             ),
             GinIndex(fields=["search"], name="object_search"),
         ]
+
+    #: Whom the viewer that it was read for is told it comes from; set by `reading.matches`.
+    source: Source
 
     def is_live(self, moment: datetime) -> bool:
         """Whether a blocklist may carry it: the newest version, not revoked, not past its validity."""

@@ -15,6 +15,7 @@ from uuid import UUID
 from indicators import changes, storing
 from indicators.models import Change
 from indicators.versions import Line
+from partners.attribution import Attribution
 from partners.auth import every_viewer
 from partners.sharing import AudienceSpec, Viewer, intern_audience, intern_telling, who_sees
 from partners.tlp import Tlp
@@ -36,7 +37,7 @@ def rewrite(moves: Sequence[Moving], *, by: Viewer, keep: Sequence[int] = ()) ->
     if not moves:
         return
     storing.settle((move.held.object_id, move.audience_id, True) for move in moves)
-    alone = intern_audience(by, AudienceSpec(Tlp.RED))
+    alone = intern_audience(by, AudienceSpec(Tlp.RED, attribution=Attribution(moves[0].held.attribution)))
     kept = [*keep, *(move.held.object_id for move in moves)]
     storing.hide_history(by.partner_id, [move.stix_id for move in moves], audience_id=alone, keep=kept)
 

@@ -11,6 +11,7 @@ from django.utils.crypto import salted_hmac
 
 from exchange import clock
 from indicators.models import Delivery, Match, Quarantined
+from partners import sources
 from partners.sharing import Viewer, audience_ids
 
 #: The kinds as the chart stacks them, and their names; classical STIX is "other".
@@ -90,19 +91,26 @@ SELECT max(newest.seq) FROM unnest(%s::bigint[]) seen(audience_id), LATERAL (
 
 
 def figures(viewer: Viewer) -> Figures:
-    """Totals for the tiles. Queries: publishers, matches, quarantine, deliveries."""
+    """Totals for the tiles. Queries: publishers, matches, quarantine, deliveries; sources as the viewer knows them."""
     since = clock.now() - timedelta(hours=HOURS)
+    audiences = audience_ids(viewer)
+    veiled = sources.veiled(viewer, audiences)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*), count(DISTINCT publisher_id) FROM indicators_change"
-            " WHERE date_added >= %s AND op = 'upsert' AND audience_id = ANY(%s)",
-            [since, audience_ids(viewer)],
+            "SELECT coalesce(sum(arrived), 0)::bigint, count(DISTINCT coalesce(s.source, c.publisher_id)) FROM ("
+            " SELECT audience_id, publisher_id, count(*) AS arrived FROM indicators_change"
+            " WHERE date_added >= %s AND op = 'upsert' AND audience_id = ANY(%s) GROUP BY 1, 2) c"
+            " LEFT JOIN unnest(%s::bigint[], %s::uuid[]) s (audience_id, source) USING (audience_id)",
+            [since, audiences, list(veiled), [source.id for source in veiled.values()]],
         )
         arrived, publishers = cursor.fetchone()
     return Figures(
         arrivals=arrived,
         publishers=publishers,
-        matches=Match.objects.visible_to(viewer).filter(found_at__gte=since).count(),
+        matches=Match.objects.visible_to(viewer)
+        .filter(found_at__gte=since)
+        .exclude(left__publisher=viewer.partner_id, right__publisher=viewer.partner_id)
+        .count(),
         waiting=Quarantined.objects.of(viewer).count(),
         failing=Delivery.objects.of(viewer).filter(state=Delivery.State.DEAD).count(),
     )

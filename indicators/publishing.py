@@ -21,14 +21,16 @@ import orjson
 from django.db import transaction
 
 from exchange import clock
-from exchange.errors import Conflict
-from indicators import changes, matching, moving, notifying, storing
+from exchange.errors import Conflict, Refused
+from indicators import changes, markings, matching, moving, notifying, storing
 from indicators.addressing import Reach, Room
+from indicators.attributing import Voice, moves_pseudonym
 from indicators.door import gates
 from indicators.models import Batch, Change, Quarantined
 from indicators.stix.drafts import Draft, Quarantine, Refusal, Unreadable
 from indicators.versions import Entering, Line
 from partners import audit
+from partners.attribution import Attribution
 from partners.models import Partner
 from partners.scopes import Scope
 from partners.sharing import AudienceSpec, Viewer, intern_audience
@@ -55,6 +57,7 @@ class Result:
     version: str | None
     status: Status
     verdict: Refusal | Quarantine | None = None
+    marks: tuple[Refusal, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As the API answers it; a verdict names the rule and the field, never the value."""
@@ -65,8 +68,14 @@ class Result:
             "status": self.status,
         }
         if self.verdict is not None:
-            answer |= {"code": self.verdict.code, "field": self.verdict.field, "message": self.verdict.message}
+            answer |= _told(self.verdict)
+        if self.marks:
+            answer["marks"] = [_told(mark) for mark in self.marks]
         return answer
+
+
+def _told(verdict: Refusal | Quarantine) -> dict[str, str]:
+    return {"code": verdict.code, "field": verdict.field, "message": verdict.message}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +124,7 @@ def _examine(
     doors: dict[str, gates.Door] = {}
     admitted: list[Draft] = []
     results: list[Result] = []
-    for element in elements:
+    for element in markings.tightened(elements, by=by):
         if isinstance(element, Unreadable):
             results.append(Result(element.index, element.stix_id, None, "refused", element.refusal))
             continue
@@ -143,7 +152,8 @@ def _compare_with_held(
 
     Bytes that are held already and come with another audience move there; those that come without one stay.
     """
-    held = storing.holdings(by.partner_id, {draft.stix_id for draft in drafts})
+    voice = Voice(by, room, drafts)
+    held = storing.holdings(by.partner_id, {draft.stix_id for draft in drafts} | voice.references(drafts))
     seen: dict[str, Line] = {}
     entering: list[Entering] = []
     moves: list[moving.Moving] = []
@@ -156,24 +166,34 @@ def _compare_with_held(
         verdict = line.judge(draft, sha256)
         if verdict == "unchanged":
             move = _move(draft, room=room, line=line)
+            refusal = _no_move(draft, move, voice=voice, room=room, held=held)
+            if refusal is not None:
+                results.append(Result(draft.index, draft.stix_id, draft.version, "refused", refusal))
+                continue
             if move is not None:
                 line.moves = True
                 moves.append(move)
-            results.append(Result(draft.index, draft.stix_id, draft.version, "accepted" if move else "unchanged"))
+            status: Status = "accepted" if move else "unchanged"
+            results.append(Result(draft.index, draft.stix_id, draft.version, status, marks=draft.marks))
         elif isinstance(verdict, Refusal):
             results.append(Result(draft.index, draft.stix_id, draft.version, "refused", verdict))
+        elif isinstance(source := voice.judge(draft, line, held), Refusal):
+            results.append(Result(draft.index, draft.stix_id, draft.version, "refused", source))
+        elif isinstance(audience := _audience(draft, room=room, line=line, source=source), Refusal):
+            results.append(Result(draft.index, draft.stix_id, draft.version, "refused", audience))
         else:
             new = Entering(
                 draft,
                 sha256,
-                _audience(draft, room=room, line=line),
+                audience,
                 line,
                 first=line.newest is None,
+                source=source,
                 wakes=asleep.object_id if (asleep := line.asleep(draft)) else None,
             )
             line.add(new)
             entering.append(new)
-            results.append(Result(draft.index, draft.stix_id, draft.version, "accepted"))
+            results.append(Result(draft.index, draft.stix_id, draft.version, "accepted", marks=draft.marks))
     return entering, [move for move in moves if move.line is not None and move.line.entering_latest is None], results
 
 
@@ -184,16 +204,32 @@ def _move(draft: Draft, *, room: Room, line: Line) -> moving.Moving | None:
     if held is None or settled or not room.names:
         return None
     tlp = room.marking(draft)
-    audience_id = room.audience_id(tlp)
+    audience_id = room.audience_id(tlp, Attribution(held.attribution))
     return None if audience_id == held.audience_id else moving.Moving(draft.stix_id, held, audience_id, tlp, line)
 
 
-def _audience(draft: Draft, *, room: Room, line: Line) -> int:
+def _no_move(
+    draft: Draft, move: moving.Moving | None, *, voice: Voice, room: Room, held: Mapping[str, storing.Holding]
+) -> Refusal | None:
+    """Why bytes that are held may not go to the audience that their batch names."""
+    if move is None or move.line is None:
+        return None
+    source = voice.judge(draft, move.line, held)
+    return source if isinstance(source, Refusal) else moves_pseudonym(move.held, room.spec(move.tlp))
+
+
+def _audience(draft: Draft, *, room: Room, line: Line, source: Attribution) -> int | Refusal:
     """Who may see the draft: as its batch says; a revision that says nothing new keeps the audience it had."""
     held = line.stored_latest
     if held is not None and room.inherits(draft, held_tlp=held.tlp):
         return held.audience_id
-    return room.audience_id(room.marking(draft))
+    tlp = room.marking(draft)
+    if held is not None and (refusal := moves_pseudonym(held, room.spec(tlp))) is not None:
+        return refusal
+    try:
+        return room.audience_id(tlp, source)
+    except Refused as refused:
+        return Refusal(refused.code, "", refused.detail)
 
 
 def _store(entering: Sequence[Entering], moves: Sequence[moving.Moving], *, by: Viewer) -> None:
@@ -202,7 +238,9 @@ def _store(entering: Sequence[Entering], moves: Sequence[moving.Moving], *, by: 
     woken = [(new, new.wakes) for new in entering if new.wakes is not None]
     entering = [*fresh, *(new for new, _ in woken)]
     moved = [new for new in entering if new.latest and new.moves_from is not None]
-    alone = intern_audience(by, AudienceSpec(Tlp.RED)) if any(not new.latest for new in entering) or moved else 0
+    source = Attribution(max((new.source for new in entering), default=Attribution.NAMED))
+    spec = AudienceSpec(Tlp.RED, attribution=source)
+    alone = intern_audience(by, spec) if any(not new.latest for new in entering) or moved else 0
     seen_by = [new.seen_by(alone) for new in entering]
     keys = storing.store(
         by.partner_id,

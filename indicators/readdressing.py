@@ -14,9 +14,11 @@ from django.db import transaction
 from exchange.errors import NotFound, Refused
 from indicators import changes, moving, notifying, publishing, reading, storing
 from indicators.addressing import Reach, Room
+from indicators.attributing import moves_pseudonym
 from indicators.stix import parsing
 from indicators.stix.drafts import Draft, Unreadable
 from partners import audit
+from partners.attribution import Attribution
 from partners.models import Audience
 from partners.scopes import Scope
 from partners.sharing import AudienceSpec, Viewer
@@ -62,7 +64,9 @@ def _narrow(viewer: Viewer, draft: Draft, room: Room) -> bool:
     tlp = room.marking(draft)
     if not room.spec(tlp).within(_spec(held.audience_id)):
         return False
-    move = moving.Moving(draft.stix_id, held, room.audience_id(tlp), tlp)
+    if (refusal := moves_pseudonym(held, room.spec(tlp))) is not None:
+        raise Refused(refusal.message, code=refusal.code, at="/groups")
+    move = moving.Moving(draft.stix_id, held, room.audience_id(tlp, Attribution(held.attribution)), tlp)
     if move.audience_id == held.audience_id:
         return True
     moving.rewrite([move], by=viewer)

@@ -7,7 +7,7 @@ callers as integers and leave the house only inside sealed cursors.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -20,6 +20,7 @@ from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.models import Match, Quarantined, StixObject
 from partners.models import Audience
 from partners.sharing import Viewer, audience_ids
+from partners.sources import Source, hides, sources
 
 Versions = Literal["last", "first", "all"]
 
@@ -41,10 +42,13 @@ class Selection:
     spec_versions: tuple[str, ...] = ()
     added_after: datetime | None = None
     own: bool = False  # only what the viewer itself published
+    group: UUID | None = None  # only what is addressed to this group
     tlps: tuple[int, ...] = ()  # only with one of these markings
     matched: bool = False  # only what the viewer sees a match of
-    once: bool = False  # one row per id and version, the first that the viewer may see, whoever published it
+    once: bool = False  # one row per id and version, the first that is asked for, whoever published it
     words: str = ""  # full-text search in titles, or a whole id or value
+    marks: tuple[str, ...] = ()  # only what has one of these marks (`stix.conformance`)
+    unmarked: bool = False  # only what has no mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,9 @@ class Statement:
     publisher_slug: str
     tlp: int
     spec_version: str
+    audience_id: int
+    attribution: int
+    marks: list[str] | None
     body: str
 
 
@@ -166,6 +173,18 @@ def titles(viewer: Viewer, stix_ids: Collection[str]) -> dict[str, str]:
     return dict(found.values_list("stix_id", "title"))
 
 
+def visible(viewer: Viewer, stix_ids: Collection[str]) -> set[str]:
+    """Those among these ids of which the viewer may see anything; all others look alike. Two queries."""
+    if not stix_ids:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT stix_id FROM indicators_stixobject WHERE stix_id = ANY(%s) AND audience_id = ANY(%s)",
+            [list(stix_ids), audience_ids(viewer)],
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
 def audience_of(viewer: Viewer, object_id: int) -> Audience:
     """The exact audience of an object of the viewer's own. Raises NotFound for anybody else's."""
     held = (
@@ -197,8 +216,14 @@ def matches(viewer: Viewer, *, before: int | None = None, limit: int, object_ids
         found = found.filter(pk__lt=before)
     if object_ids:
         found = found.filter(left__in=object_ids) | found.filter(right__in=object_ids)
+    found = found.exclude(left__publisher=viewer.partner_id, right__publisher=viewer.partner_id)
     ends = ("left__publisher", "right__publisher", "left__audience", "right__audience")
-    return list(found.select_related(*ends).defer("left__body", "right__body").order_by("-pk")[:limit])
+    rows = list(found.select_related(*ends).defer("left__body", "right__body").order_by("-pk")[:limit])
+    held = [end for row in rows for end in (row.left, row.right)]
+    shown = sources(viewer, {(end.publisher_id, end.audience_id) for end in held}) if held else {}
+    for end in held:
+        end.source = shown[end.publisher_id, end.audience_id]
+    return rows
 
 
 def quarantined(viewer: Viewer, *, limit: int = 100) -> list[Quarantined]:
@@ -248,10 +273,25 @@ def _page(
         return sql if max_bytes is None else _WITHIN_BYTES.format(query=sql, order=order)
 
     follows_log = not (wanted.stix_ids or wanted.words)
-    _, rows = changes.look(viewer, query, parameters, own=wanted.own, follows_log=follows_log)
+    _, rows = changes.look(viewer, query, parameters, own=wanted.own, group=wanted.group, follows_log=follows_log)
     more = len(rows) > limit or (max_bytes is not None and bool(rows) and rows[-1][-1])
     found = [Statement(*row[:_STATEMENT_COLUMNS]) for row in rows[:limit]]
-    return Page(found, reached=found[-1].seq if found else after, more=more)
+    return Page(_sourced(viewer, found), reached=found[-1].seq if found else after, more=more)
+
+
+def _sourced(viewer: Viewer, found: list[Statement]) -> list[Statement]:
+    """The same, each with the source that the viewer is told."""
+    veiled = [one for one in found if hides(viewer, publisher_id=one.publisher_id, attribution=one.attribution)]
+    if not veiled:
+        return found
+    shown = sources(viewer, {(one.publisher_id, one.audience_id) for one in veiled})
+    return [_by(one, shown.get((one.publisher_id, one.audience_id))) for one in found]
+
+
+def _by(said: Statement, source: Source | None) -> Statement:
+    if source is None:
+        return said
+    return replace(said, publisher_id=source.id, publisher_name=source.name, publisher_slug=source.slug)
 
 
 def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
@@ -270,6 +310,11 @@ def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
         parameters["tlps"] = list(wanted.tlps)
     if wanted.matched:
         conditions.append(_HAS_MATCH)
+    if wanted.marks:
+        conditions.append(_HAS_MARK)
+        parameters["marks"] = list(wanted.marks)
+    if wanted.unmarked:
+        conditions.append("AND o.marks IS NULL")
     if wanted.words:
         conditions.append(_HAS_WORDS)
         parameters["words"] = wanted.words
@@ -283,15 +328,20 @@ def _versions(wanted: Selection) -> tuple[Wanted, ...]:
 def _version_condition(wanted: Selection) -> str:
     """One alternative for each keyword, and one for all timestamps."""
     words = dict.fromkeys("at" if isinstance(version, datetime) else version for version in _versions(wanted))
-    alternatives = (f"{_IS_VERSION[word]} {_IS_SERVED_ONCE[word] if wanted.once else ''}" for word in words)
+    alternatives = (_IS_VERSION[word].format(earlier=wanted.filter.sql("f")[0]) + _once(wanted, word) for word in words)
     return "AND (" + " OR ".join(f"({alternative})" for alternative in alternatives) + ")"
+
+
+def _once(wanted: Selection, word: str) -> str:
+    """Another publisher's statement takes the place of one only where it is asked for itself."""
+    return _OTHERS.format(better=_IS_BETTER[word], asked=wanted.filter.sql("t")[0]) if wanted.once else ""
 
 
 _STATEMENT_COLUMNS = len(fields(Statement))
 _COLUMNS = """
 SELECT c.seq, c.date_added, o.id, o.stix_id, o.stix_type, o.version, o.modified, o.revoked, o.latest, o.title, o.kind,
        o.subkind, o.severity, o.confidence, o.valid_from, o.valid_until, o.publisher_id, p.name, p.slug, a.tlp,
-       o.spec_version, {body} AS body
+       o.spec_version, o.audience_id, a.attribution, o.marks, {body} AS body
 """
 
 # Dates and places grow together, so a date is a place: found by one look at an index, it bounds every branch.
@@ -337,7 +387,7 @@ _IS_VERSION = {
     "at": "(o.modified = ANY(%(moments)s) OR (o.modified IS NULL AND c.date_added = ANY(%(moments)s)))",
     "first": """
 NOT EXISTS (SELECT FROM indicators_stixobject f WHERE f.stix_id = o.stix_id AND f.publisher_id = o.publisher_id
-            AND f.audience_id = ANY(%(audiences)s) AND f.modified < o.modified)
+            AND f.audience_id = ANY(%(audiences)s) AND f.modified < o.modified {earlier})
 """,
     "last": "o.latest",
 }
@@ -350,14 +400,14 @@ AND NOT (EXISTS (SELECT FROM indicators_sharedid s WHERE s.stix_id = o.stix_id) 
     SELECT FROM indicators_stixobject t JOIN indicators_change tc ON tc.object_id = t.id
      AND (tc.op = 'upsert' OR tc.reason = 'revoked') AND tc.audience_id = ANY(%(audiences)s) /*latest*/
     WHERE t.stix_id = o.stix_id AND t.publisher_id <> o.publisher_id AND t.audience_id = ANY(%(audiences)s)
-      AND {better}))
+      AND {better} {asked}))
 """
 _SAME_AND_EARLIER = "t.modified IS NOT DISTINCT FROM o.modified AND tc.seq < c.seq"
-_IS_SERVED_ONCE = {
-    "all": _OTHERS.format(better=_SAME_AND_EARLIER),
-    "at": _OTHERS.format(better=_SAME_AND_EARLIER),
-    "first": _OTHERS.format(better=_SAME_AND_EARLIER),
-    "last": _OTHERS.format(better=f"t.latest AND {_SAME_AND_EARLIER}"),
+_IS_BETTER = {
+    "all": _SAME_AND_EARLIER,
+    "at": _SAME_AND_EARLIER,
+    "first": _SAME_AND_EARLIER,
+    "last": f"t.latest AND {_SAME_AND_EARLIER}",
 }
 
 # The inner query is bounded by rows; of these only as many bodies are read as fit (their lengths cost nothing).
@@ -368,6 +418,11 @@ SELECT * FROM (
            lead(seq) OVER (ORDER BY seq {order}) IS NOT NULL AS followed
     FROM ({query}) page) page
 WHERE before < %(max_bytes)s ORDER BY seq {order}
+"""
+
+_HAS_MARK = """
+AND o.marks IS NOT NULL AND EXISTS (
+    SELECT FROM unnest(o.marks) mark WHERE split_part(mark, ' ', 1) = ANY(%(marks)s))
 """
 
 _HAS_WORDS = """
@@ -381,7 +436,8 @@ _HAS_MATCH = """
 AND o.latest AND EXISTS (
     SELECT FROM indicators_match m
     JOIN indicators_stixobject t ON t.id = CASE WHEN m.left_id = o.id THEN m.right_id ELSE m.left_id END
-    WHERE (m.left_id = o.id OR m.right_id = o.id) AND t.latest AND t.audience_id = ANY(%(both)s))
+    WHERE (m.left_id = o.id OR m.right_id = o.id) AND t.latest AND t.audience_id = ANY(%(both)s)
+      AND (t.publisher_id <> o.publisher_id OR o.publisher_id <> %(viewer)s))
 """
 
 

@@ -5,10 +5,13 @@ for that partner, behind everything that it has read; what it lost is removed. T
 lags behind: removes of an audience are told for the stretch in which it was seen (`Window`).
 """
 
+from uuid import UUID
+
 from django.db import transaction
 
 from indicators import changes, notifying
 from indicators.models import Window
+from partners.attribution import Attribution
 from partners.models import Audience
 from partners.sharing import audience_ids, intern_telling
 from partners.sight import Sight
@@ -23,20 +26,25 @@ def tell(sight: Sight) -> None:
         return
     _turn_windows(sight, gained=gained, lost=lost)
     partner_id = sight.viewer.partner_id
-    markings = Audience.objects.filter(pk__in=gained | lost).order_by("tlp").values_list("tlp", flat=True).distinct()
-    told = {tlp: intern_telling(partner_id, Tlp(tlp), [partner_id]) for tlp in markings}
+    told = {audience.pk: _telling(partner_id, audience) for audience in Audience.objects.filter(pk__in=gained | lost)}
     changes.append_found(
         _FOUND,
         {
             "gained": sorted(gained),
             "lost": sorted(lost),
             "sees": audience_ids(sight.viewer),
-            "tlps": list(told),
+            "of": list(told),
             "told": list(told.values()),
             "other": next(iter(told.values())),
         },
     )
     transaction.on_commit(notifying.hint, robust=True)
+
+
+def _telling(partner_id: UUID, of: Audience) -> int:
+    """Who is told of objects with the audience `of`: the partner alone, of the same source."""
+    veil = None if of.attribution == Attribution.NAMED else of
+    return intern_telling(partner_id, Tlp(of.tlp), [partner_id], veil=veil)
 
 
 def _turn_windows(sight: Sight, *, gained: frozenset[int], lost: frozenset[int]) -> None:
@@ -59,13 +67,13 @@ SELECT found.object, found.publisher, found.audience, found.op, found.reason, fo
 FROM (
     SELECT o.id AS object, o.publisher_id AS publisher, told.id AS audience, 'remove' AS op, 'narrowed' AS reason,
            false AS again
-    FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id
-    JOIN unnest(%(tlps)s::smallint[], %(told)s::bigint[]) AS told(tlp, id) ON told.tlp = a.tlp
+    FROM indicators_stixobject o
+    JOIN unnest(%(of)s::bigint[], %(told)s::bigint[]) AS told(of, id) ON told.of = o.audience_id
     WHERE o.audience_id = ANY(%(lost)s) AND o.latest AND NOT o.revoked AND o.expired_at IS NULL
     UNION ALL
     SELECT o.id, o.publisher_id, told.id, 'upsert', 'granted', true
-    FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id
-    JOIN unnest(%(tlps)s::smallint[], %(told)s::bigint[]) AS told(tlp, id) ON told.tlp = a.tlp
+    FROM indicators_stixobject o
+    JOIN unnest(%(of)s::bigint[], %(told)s::bigint[]) AS told(of, id) ON told.of = o.audience_id
     WHERE o.audience_id = ANY(%(gained)s)
     UNION ALL
     SELECT DISTINCT o.id, o.publisher_id, %(other)s::bigint, 'upsert', 'granted', true

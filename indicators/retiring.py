@@ -1,12 +1,23 @@
-"""Let go of what has run out: the end of an indicator's validity becomes a remove for all who held it."""
+"""Let go of what has run out: the end of an indicator's validity becomes a remove for all who held it.
 
+And the answers to pushes are forgotten once nobody will ask for them again.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from exchange import clock
 from exchange.celery import app
 from indicators import changes, notifying
-from indicators.models import Change, StixObject
+from indicators.models import Batch, Change, StixObject
+from partners import audit
+from partners.models import Partner
 
 _PAGE = 1_000
 
@@ -36,6 +47,42 @@ def expire(*, limit: int = _PAGE) -> int:
         ]
     )
     return len(due)
+
+
+def forget_batches(*, limit: int = _PAGE) -> int:
+    """Delete answers to pushes that are older than they are kept, at most `limit` of each partner; yields how many.
+
+    With it goes its Idempotency-Key. What still refers to a batch, such as what waits in quarantine, keeps it.
+    """
+    oldest = clock.now() - timedelta(days=settings.BATCH_DAYS)
+    return sum(_forget(partner_id, oldest, limit=limit) for partner_id in Partner.objects.values_list("pk", flat=True))
+
+
+@transaction.atomic
+def _forget(partner_id: UUID, oldest: datetime, *, limit: int) -> int:
+    """Those of one partner, found by its index."""
+    old = Batch.unrestricted.filter(partner_id=partner_id, received_at__lt=oldest)
+    for referring in _referring_to_a_batch():
+        old = old.exclude(Exists(referring))
+    due = list(old.order_by("received_at", "pk").values_list("pk", flat=True)[:limit])
+    if due:
+        Batch.unrestricted.filter(pk__in=due).delete()
+        audit.record(audit.Verb.BATCHES_FORGOTTEN, by=None, target=f"partner:{partner_id}", count=len(due))
+    return len(due)
+
+
+def _referring_to_a_batch() -> Iterator[QuerySet[Any]]:
+    """Of each table that refers to batches, the rows that refer to the one that is asked about."""
+    for relation in Batch._meta.related_objects:  # noqa: SLF001 - Django's own way to ask for them
+        rows = relation.related_model._base_manager  # noqa: SLF001
+        yield rows.filter(**{relation.field.name: OuterRef("pk")})
+
+
+@app.task(name="indicators.retiring.forget_old_batches")
+def forget_old_batches() -> None:
+    """Forget every answer that is kept no longer."""
+    while forget_batches() > 0:
+        pass
 
 
 @app.task(name="indicators.retiring.expire_due")

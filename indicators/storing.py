@@ -27,6 +27,9 @@ class Held:
     audience_id: int
     tlp: int
     withdrawn: bool = False
+    attribution: int = 0
+    groups: list[UUID] | None = None  # of what is held under a pseudonym
+    version: str | None = None  # as written
 
 
 Holding = dict[datetime | None, Held]
@@ -48,7 +51,8 @@ def holdings(publisher_id: UUID, stix_ids: Iterable[str]) -> dict[str, Holding]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT o.stix_id, o.modified, o.id, o.sha256, o.latest, o.revoked, o.audience_id, a.tlp,"
-            " a.use = 'withdrawn'"
+            " a.use = 'withdrawn', a.attribution,"
+            " CASE WHEN a.attribution = 1 THEN a.groups END, o.version"
             " FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id"
             " WHERE o.publisher_id = %s AND o.stix_id = ANY(%s)",
             [publisher_id, list(stix_ids)],
@@ -142,7 +146,8 @@ def hide_history(publisher_id: UUID, stix_ids: Sequence[str], *, audience_id: in
 
 _OBJECT_COLUMNS = (
     "id, publisher_id, audience_id, stix_id, stix_type, version, created, modified, revoked, latest, body, sha256,"
-    " title, created_by_ref, pattern_type, kind, subkind, severity, confidence, valid_from, valid_until, spec_version"
+    " title, created_by_ref, pattern_type, kind, subkind, severity, confidence, valid_from, valid_until, spec_version,"
+    " marks"
 )
 _TOKEN_COLUMNS = "object_id, publisher_id, domain, scheme, key_epoch, value"  # noqa: S105 - column names
 
@@ -172,6 +177,7 @@ def _object_row(key: int, publisher_id: UUID, new: NewObject) -> tuple[object, .
         draft.valid_from,
         draft.valid_until,
         _spec_version(draft),
+        [f"{mark.code} {mark.field}" for mark in draft.marks] or None,
     )
 
 

@@ -20,6 +20,7 @@ class Line:
     def __init__(self, held: storing.Holding) -> None:
         self._digests = {modified: version.sha256 for modified, version in held.items()}
         self._stored = dict(held)
+        self._written = {modified: version.version for modified, version in held.items()}
         self.stored_latest = next((version for version in held.values() if version.latest), None)
         final = self.stored_latest or (held[max(held, key=_age)] if held else None)
         self._revoked = final is not None and final.revoked
@@ -29,6 +30,7 @@ class Line:
                 self.newest = modified or "unversioned"
         self.entering_latest: Entering | None = None
         self.moves = False
+        self.attribution = next((version.attribution for version in held.values()), None)
 
     def asleep(self, draft: Draft) -> storing.Held | None:
         """The version that the draft would wake."""
@@ -40,6 +42,10 @@ class Line:
         field = "/modified" if "modified" in draft.data else "/id"
         if draft.modified in self._digests:
             if self._digests[draft.modified] != sha256:
+                if _below_microseconds(draft.version) != _below_microseconds(self._written[draft.modified]):
+                    return Refusal(
+                        "version-too-fine", field, "Versions are told apart by the microsecond: this one is held."
+                    )
                 return Refusal(
                     "version-conflict",
                     field,
@@ -59,6 +65,7 @@ class Line:
         draft = new.draft
         self._digests[draft.modified] = new.sha256
         self._stored.pop(draft.modified, None)
+        self._written[draft.modified] = draft.version
         if not isinstance(self.newest, datetime) or (draft.modified is not None and draft.modified > self.newest):
             self.newest = draft.modified or "unversioned"
             self.entering_latest = new
@@ -67,6 +74,11 @@ class Line:
 
 def _age(modified: datetime | None) -> datetime:
     return modified or datetime.min.replace(tzinfo=UTC)
+
+
+def _below_microseconds(version: str | None) -> str:
+    """The digits of a timestamp that its column cannot hold."""
+    return (version or "").partition(".")[2].rstrip("Zz")[6:].rstrip("0")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +90,7 @@ class Entering:
     audience_id: int
     line: Line
     first: bool
+    source: int = 0  # how it is shown, an Attribution
     wakes: int | None = None  # the key of the row that is there already, withdrawn
 
     @property

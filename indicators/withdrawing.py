@@ -52,10 +52,11 @@ def _take_back(viewer: Viewer, stix_ids: Sequence[str], *, only: frozenset[int] 
     parts = [_part(found.get(stix_id, {}), only=only) for stix_id in wanted]
     gone = [held for taken, _ in parts for held in taken]
     heirs = [heir for _, heir in parts if heir is not None]
-    nobody = intern_withdrawn(viewer.partner_id)
+    kinds = {held.attribution for held in gone}
+    nobody = {kind: intern_withdrawn(viewer.partner_id, attribution=kind) for kind in kinds}
     storing.settle(
         [
-            *((held.object_id, nobody, False) for held in gone),
+            *((held.object_id, nobody[held.attribution], False) for held in gone),
             *((heir.object_id, heir.audience_id, True) for heir in heirs),
         ]
     )

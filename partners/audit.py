@@ -10,6 +10,7 @@ from partners.sharing import Viewer
 class Verb(StrEnum):
     """What can be done, as the log names it."""
 
+    BATCHES_FORGOTTEN = "batches.forgotten"
     BATCH_PUBLISHED = "batch.published"
     FEED_DELETED = "feed.deleted"
     FEED_SAVED = "feed.saved"

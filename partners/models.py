@@ -1,7 +1,7 @@
 """Who takes part: partners, their people and keys, the groups they share in, and who may see what.
 
 One writer a table: `registering` and `membership` write Partner, Group, Membership and User, `keys` writes
-ApiKey, `sharing` writes Audience, `audit` writes AuditRecord.
+ApiKey, `sharing` writes Audience, `sources` writes Pseudonym, `audit` writes AuditRecord.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from django.db import models
 from django.db.models import Q
 
 from exchange import clock
+from partners.attribution import Attribution
 from partners.scopes import KEY_SCOPES, Role
 from partners.tlp import Tlp
 
@@ -41,6 +42,8 @@ class Partner(models.Model):
     collection_id = models.UUIDField(unique=True, default=uuid.uuid4, help_text="Its own TAXII collection.")
     clearance = models.SmallIntegerField(choices=Tlp, help_text="The strictest marking it may receive.")
     default_tlp = models.SmallIntegerField(choices=Tlp, default=Tlp.AMBER, help_text="For objects without a marking.")
+    default_attribution = models.SmallIntegerField(choices=Attribution, default=Attribution.NAMED)
+    unnamed = models.BooleanField(default=False, help_text="Whether it has published anything without its name.")
     created_at = models.DateTimeField(default=clock.now)
     sight = models.IntegerField(default=0, help_text="How often what it may see has changed: a stale viewer is found.")
 
@@ -63,6 +66,7 @@ class Group(models.Model):
     basis_from = models.DateField()
     basis_until = models.DateField(null=True, blank=True)
     policy = models.CharField(max_length=16, choices=Policy, default=Policy.CLOSED_FACTS)
+    collection_id = models.UUIDField(unique=True, default=uuid.uuid4, help_text="Its TAXII collection.")
     partners = models.ManyToManyField(Partner, through="Membership", related_name="groups")
 
     def __str__(self) -> str:
@@ -130,11 +134,12 @@ class Audience(models.Model):
     everyone = models.BooleanField(default=False)
     groups = ArrayField(models.UUIDField(), default=list)
     partners = ArrayField(models.UUIDField(), default=list)
+    attribution = models.SmallIntegerField(choices=Attribution, default=Attribution.NAMED)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["publisher", "tlp", "everyone", "groups", "partners", "use"],
+                fields=["publisher", "tlp", "everyone", "groups", "partners", "use", "attribution"],
                 name="one_row_per_distinct_audience",
             ),
             models.CheckConstraint(
@@ -143,6 +148,23 @@ class Audience(models.Model):
             models.CheckConstraint(
                 condition=Q(everyone=False) | Q(groups=[], partners=[]), name="everyone_needs_no_names"
             ),
+        ]
+
+
+class Pseudonym(models.Model):
+    """What a partner is called in one group, or outside of any, where it does not give its name."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="+", null=True)
+    code = models.CharField(max_length=6)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["partner", "group"], nulls_distinct=False, name="one_pseudonym_per_partner_and_group"
+            ),
+            models.UniqueConstraint(fields=["group", "code"], nulls_distinct=False, name="one_partner_per_pseudonym"),
         ]
 
 

@@ -20,6 +20,7 @@ from django.db import connection, models
 from django.db.models import Q, QuerySet, Value
 
 from exchange.errors import Forbidden, Refused
+from partners.attribution import Attribution
 from partners.models import Audience, Group, Partner
 from partners.scopes import Scope
 from partners.tlp import Tlp
@@ -37,6 +38,8 @@ class Viewer:
     kind: str
     clearance: Tlp
     default_tlp: Tlp
+    default_attribution: Attribution = Attribution.NAMED
+    unnamed: bool = False  # whether it has published anything without its name
     group_ids: frozenset[UUID] = frozenset()
     scopes: frozenset[Scope] = frozenset()
     actor: str = field(default="system")  # "user:<pk>", "key:<public id>"; for the audit log
@@ -56,6 +59,7 @@ class AudienceSpec:
     everyone: bool = False
     groups: tuple[UUID, ...] = ()
     partners: tuple[UUID, ...] = ()
+    attribution: Attribution = Attribution.NAMED
 
     def within(self, wider: AudienceSpec) -> bool:
         """Whether, of one publisher, whoever sees this one sees `wider`, too, whatever becomes of groups."""
@@ -106,12 +110,14 @@ def audience_ids(viewer: Viewer, *, own: bool = False) -> list[int]:
 
 
 @lru_cache(maxsize=1_024)
-def rule_sql(viewer: Viewer, *, own: bool = False) -> tuple[str, tuple[Any, ...]]:
+def rule_sql(viewer: Viewer, *, own: bool = False, group: UUID | None = None) -> tuple[str, tuple[Any, ...]]:
     """The rule as SQL that yields ids in order: written once per viewer, for writing it takes longer than asking it.
 
     It depends on nothing but the viewer, whose groups and clearance are read anew with every request.
     """
     allowed = own_audiences(viewer) if own else audiences_visible_to(viewer)
+    if group is not None:  # what is told to the viewer alone tells of objects in the group, too
+        allowed = allowed.filter(Q(groups__contains=[group]) | Q(use=Audience.Use.TELLING))
     return allowed.order_by("pk").values_list("pk", flat=True).query.sql_with_params()
 
 
@@ -214,27 +220,38 @@ def intern_audience(by: Viewer, spec: AudienceSpec) -> int:
         groups=list(spec.groups),
         partners=list(spec.partners),
         use=Audience.Use.OBJECTS,
+        attribution=spec.attribution,
     )
     return row.pk
 
 
-def intern_withdrawn(publisher_id: UUID) -> int:
+def intern_withdrawn(publisher_id: UUID, *, attribution: int = Attribution.NAMED) -> int:
     """The audience of what a publisher has taken back: nobody, not even the publisher."""
     row, _ = Audience.objects.get_or_create(
-        publisher_id=publisher_id, tlp=Tlp.RED, everyone=False, groups=[], partners=[], use=Audience.Use.WITHDRAWN
+        publisher_id=publisher_id,
+        tlp=Tlp.RED,
+        everyone=False,
+        groups=[],
+        partners=[],
+        use=Audience.Use.WITHDRAWN,
+        attribution=attribution,
     )
     return row.pk
 
 
-def intern_telling(publisher_id: UUID, tlp: Tlp, partners: Iterable[UUID]) -> int:
-    """The audience of changes that are told to these partners alone, of objects with this marking."""
+def intern_telling(publisher_id: UUID, tlp: Tlp, partners: Iterable[UUID], *, veil: Audience | None = None) -> int:
+    """The audience of changes that are told to these partners alone, of objects with this marking.
+
+    `veil` is the audience of objects without their publisher's name: the change tells of the same source.
+    """
     row, _ = Audience.objects.get_or_create(
         publisher_id=publisher_id,
         tlp=tlp,
         everyone=False,
-        groups=[],
+        groups=[] if veil is None or tlp is Tlp.RED else list(veil.groups),
         partners=sorted(partners),
         use=Audience.Use.TELLING,
+        attribution=Attribution.NAMED if veil is None else veil.attribution,
     )
     return row.pk
 

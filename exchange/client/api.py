@@ -66,15 +66,18 @@ class Client:
         everyone: bool = False,
         tlp: str = "",
         batch_size: int = 500,
+        report: bool = False,
         on_progress: Callable[[int], None] | None = None,
     ) -> publishing.PublishResult:
         """Push a file, bytes or objects. The bytes of a file's objects are sent exactly as they stand in it.
 
+        With `report`, the result also tells which references lead nowhere (`publishing.loss_report`).
         Each batch carries an idempotency key of its own, so a retry after a lost answer changes nothing.
         Raises ApiError where a batch as a whole is refused, Unreachable where no answer comes.
         """
         asked: dict[str, str] = {"groups": ",".join(groups), "partners": ",".join(partners), "tlp": tlp}
         asked["everyone"] = "true" if everyone else ""
+        asked["report"] = "loss" if report else ""
         wanted = {name: value for name, value in asked.items() if value}
         result = publishing.PublishResult()
         sent = 0
@@ -188,6 +191,36 @@ class Client:
     def blocklist(self, feed: str = "all", *, form: str = "txt", kind: str = "") -> bytes:
         """A flat list: every live value, sorted, each once."""
         return self._call("GET", f"/api/v1/blocklists/{feed}", params=_given(format=form, kind=kind)).content
+
+    def export(self, target: Path, **filters: str) -> int:
+        """Write everything that fits the filters as one STIX bundle, byte for byte; yields its size in bytes.
+
+        The filters are those of `objects`, and `feed`, `id`, `versions` (`last` or `all`) and `referenced`. The file
+        appears whole or not at all. Raises ApiError, and Unreachable where the bundle breaks off.
+        """
+        part = target.with_name(f"{target.name}.part")
+        try:
+            with part.open("wb") as file:
+                size = self.stream_bundle(file.write, **filters)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+        return size
+
+    def stream_bundle(self, write: Callable[[bytes], Any], **filters: str) -> int:
+        """The same, handed to `write` piece by piece."""
+        size = 0
+        try:
+            with self._http.stream("GET", "/api/v1/bundle", params=_given(**filters)) as answer:
+                if answer.is_error or answer.is_redirect:
+                    answer.read()
+                    raise ApiError(answer.status_code, _problem(answer))
+                for piece in answer.iter_bytes():
+                    write(piece)
+                    size += len(piece)
+        except httpx.TransportError as error:
+            raise Unreachable(f"{self._http.base_url} broke off: {error}") from error
+        return size
 
     def _get(self, path: str, **params: str) -> dict[str, Any]:
         document: dict[str, Any] = self._call("GET", path, params=_given(**params)).json()

@@ -6,7 +6,9 @@ Exit status: 0 all well, 1 something was refused or waits in quarantine, 2 wrong
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +20,7 @@ from rich.table import Table
 from exchange.client import config, slicing
 from exchange.client.api import Client
 from exchange.client.errors import ApiError, ExchangeClientError
-from exchange.client.publishing import PublishResult
+from exchange.client.publishing import PublishResult, loss_report
 from exchange.client.webhooks import verify
 from exchange.simulate.cli import simulate
 
@@ -57,12 +59,14 @@ def publish(
     everyone: Annotated[bool, typer.Option("--everyone", help="Share with every partner.")] = False,
     tlp: Annotated[str, typer.Option("--tlp", help="clear, green, amber, amber+strict or red, for all objects.")] = "",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, max=5000)] = 500,
+    report: Annotated[Path | None, typer.Option("--report", help="Write what was lost on the way in, as JSON.")] = None,
     as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
     """Publish files. Their objects are sent byte for byte as they stand; each one is answered."""
     audience: dict[str, Any] = {"groups": group or (), "partners": partner or (), "everyone": everyone, "tlp": tlp}
+    audience["report"] = report is not None
     total = PublishResult()
     with _client(url, key_file) as client:
         for file in files:
@@ -70,6 +74,11 @@ def publish(
             _join(total, result)
             if not as_json:
                 _show_refusals(file, result)
+    if report is not None:
+        losses = loss_report(total)
+        report.write_text(json.dumps(losses, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if not as_json:
+            _show_losses(losses)
     if as_json:
         print(json.dumps({"counts": total.counts, "batches": total.batches, "refusals": _plain(total)}))
     else:
@@ -250,6 +259,30 @@ def subscriptions(
         console.print(table if table.row_count else "No subscription.")
 
 
+@app.command()
+def export(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; - is standard output.")],
+    feed: Annotated[str, typer.Option(help="A feed's id; without it, everything that you may see.")] = "",
+    kind: Annotated[str, typer.Option(help="Only these kinds, separated by commas.")] = "",
+    stix_type: Annotated[str, typer.Option("--type", help="Only these STIX types.")] = "",
+    stix_id: Annotated[str, typer.Option("--id", help="Only these ids.")] = "",
+    versions: Annotated[str, typer.Option(help="last or all.")] = "last",
+    referenced: Annotated[bool, typer.Option("--referenced", help="With the identities and markings named.")] = False,
+    mine: Annotated[bool, typer.Option("--mine", help="Only what you published.")] = False,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """Write objects as one STIX bundle, byte for byte as they were published."""
+    filters = {"feed": feed, "kind": kind, "type": stix_type, "id": stix_id, "versions": versions}
+    filters |= {"referenced": "true" if referenced else "", "mine": "true" if mine else ""}
+    with _client(url, key_file) as client:
+        if str(output) == "-":
+            client.stream_bundle(sys.stdout.buffer.write, **filters)
+        else:
+            size = client.export(output, **filters)
+            errors.print(f"{output}: {size:,} bytes", markup=False)
+
+
 @app.command("verify-webhook")
 def verify_webhook(
     secret_file: Annotated[Path, typer.Option(help="A file with the signing secret (whsec_…).")],
@@ -297,6 +330,9 @@ def _join(total: PublishResult, result: PublishResult) -> None:
     for status, count in result.counts.items():
         total.counts[status] = total.counts.get(status, 0) + count
     total.refusals += result.refusals
+    total.marks += result.marks
+    total.references += result.references
+    total.entered |= result.entered
     total.batches += result.batches
 
 
@@ -310,6 +346,23 @@ def _show_refusals(file: Path, result: PublishResult) -> None:
         )
     if len(result.refusals) > _SHOWN_REFUSALS:
         errors.print(f"… and {len(result.refusals) - _SHOWN_REFUSALS} more; --json lists them all.", style="yellow")
+
+
+def _show_losses(losses: dict[str, Any]) -> None:
+    """How many of what kind; the file lists each."""
+    table = Table("What", "Code or place", "Objects")
+    for what, name, key in (
+        ("not taken", "refused", "code"),
+        ("taken, marked", "marked", "code"),
+        ("reference that leads nowhere", "unresolved", "field"),
+        ("reference to what was not taken", "dangling", "field"),
+    ):
+        for place, count in sorted(Counter(_NUMBER.sub("/*", one[key]) for one in losses[name]).items()):
+            table.add_row(what, place or "-", str(count))
+    console.print(table if table.row_count else "Nothing was lost.")
+
+
+_NUMBER = re.compile(r"/\d+")
 
 
 def _show_counts(total: PublishResult) -> None:

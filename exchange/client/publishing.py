@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 MAX_BATCH_BYTES = 16 * 1024 * 1024
@@ -21,14 +21,41 @@ class Refusal:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What STIX 2.1 says is wrong with an object that entered all the same."""
+
+    index: int
+    stix_id: str
+    code: str
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A reference of an object that entered, to something that is not there."""
+
+    index: int
+    stix_id: str
+    field: str
+    ref: str
+
+
 @dataclass(slots=True)
 class PublishResult:
-    """What became of everything that was sent. `refusals` holds refused and quarantined objects."""
+    """What became of everything that was sent. `refusals` holds refused and quarantined objects.
+
+    `references` are those that lead nowhere; it is filled where a report was asked for.
+    """
 
     counts: dict[str, int] = field(
         default_factory=lambda: {"accepted": 0, "unchanged": 0, "quarantined": 0, "refused": 0}
     )
     refusals: list[Refusal] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    references: list[Reference] = field(default_factory=list)
+    entered: set[str] = field(default_factory=set)
     batches: list[str] = field(default_factory=list)
 
     @property
@@ -46,7 +73,20 @@ class PublishResult:
         self.batches.append(answer["id"])
         for status, count in answer["counts"].items():
             self.counts[status] = self.counts.get(status, 0) + count
+        for reference in (
+            *answer.get("report", {}).get("unresolved", ()),
+            *answer.get("report", {}).get("dangling", ()),
+        ):
+            self.references.append(
+                Reference(offset + reference["index"], reference["id"], reference["field"], reference["ref"])
+            )
         for result in answer["results"]:
+            for mark in result.get("marks", ()):
+                self.marks.append(
+                    Mark(offset + result["index"], result["id"], mark["code"], mark["field"], mark["message"])
+                )
+            if result["status"] in ("accepted", "unchanged"):
+                self.entered.add(result["id"])
             if result["status"] in ("refused", "quarantined"):
                 self.refusals.append(
                     Refusal(
@@ -58,6 +98,19 @@ class PublishResult:
                         result.get("message", ""),
                     )
                 )
+
+
+def loss_report(result: PublishResult) -> dict[str, Any]:
+    """The report on everything that was sent, over all its batches: what one left open, another may have brought."""
+    held_back = {refusal.stix_id for refusal in result.refusals if refusal.stix_id} - result.entered
+    lead_nowhere = [asdict(reference) for reference in result.references if reference.ref not in result.entered]
+    return {
+        "counts": {**result.counts, "marked": len({(mark.index, mark.stix_id) for mark in result.marks})},
+        "refused": [asdict(refusal) for refusal in result.refusals],
+        "marked": [asdict(mark) for mark in result.marks],
+        "unresolved": [reference for reference in lead_nowhere if reference["ref"] not in held_back],
+        "dangling": [reference for reference in lead_nowhere if reference["ref"] in held_back],
+    }
 
 
 Progress = Callable[[int], None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -13,11 +14,12 @@ from rest_framework.request import Request
 from exchange import bodies, clock
 from exchange.errors import Malformed, NotFound, Refused, UnsupportedMedia
 from exchange.parameters import Parameters
-from indicators import addressing, publishing
+from indicators import addressing, losses, publishing
 from indicators.api.documents import BatchAnswer
 from indicators.models import Batch
 from indicators.stix import making, parsing
 from partners.api.base import Face, answer, fragment, plain, viewer_of
+from partners.attribution import Attribution
 from partners.scopes import Scope
 from partners.sharing import Viewer, groups_named, partners_named
 from partners.tlp import Tlp
@@ -31,6 +33,12 @@ _PARAMETERS = [
     OpenApiParameter("partners", description="Slugs of single partners, separated by commas."),
     OpenApiParameter("everyone", bool, description="Share with every partner."),
     OpenApiParameter("tlp", enum=[tlp.word for tlp in Tlp], description="Least strict marking of all."),
+    OpenApiParameter("report", enum=["loss"], description="With a report on what was lost on the way in."),
+    OpenApiParameter(
+        "attribution",
+        enum=[one.word for one in Attribution],
+        description="How other partners see the source; the more reserved of this and what an object says.",
+    ),
     OpenApiParameter(
         "Idempotency-Key",
         {"type": "string", "pattern": "^[!-~]{1,128}$"},
@@ -52,7 +60,7 @@ class BatchesView(Face):
     """Push."""
 
     scope = Scope.PUBLISH
-    known = ("groups", "partners", "everyone", "tlp")
+    known = ("groups", "partners", "everyone", "tlp", "attribution", "report")
 
     @extend_schema(
         operation_id="publish",
@@ -67,14 +75,11 @@ class BatchesView(Face):
         ndjson = _is_ndjson(request)
         key = _idempotency_key(request)
         with bodies.taken_in(plain(request), of=viewer.partner_id) as body:
+            with_report = bool(self.asked.choice("report", "", of=("", "loss")))
             digest = hashlib.sha256(repr(reach).encode() + b"\0" + body).digest()
-            done = publishing.publish(
-                parsing.read_batch(body, ndjson=ndjson),
-                by=viewer,
-                reach=reach,
-                request=publishing.Request(digest, key),
-            )
-        return _answer(done)
+            elements = parsing.read_batch(body, ndjson=ndjson)
+            done = publishing.publish(elements, by=viewer, reach=reach, request=publishing.Request(digest, key))
+            return _answer(done, report=losses.report(elements, done, by=viewer) if with_report else None)
 
 
 class BatchView(Face):
@@ -91,13 +96,15 @@ class BatchView(Face):
         return _answer(publishing.answer_of(batch))
 
 
-def _answer(done: publishing.Answer) -> HttpResponse:
+def _answer(done: publishing.Answer, *, report: dict[str, Any] | None = None) -> HttpResponse:
     document = {
         "id": done.batch_id,
         "received": clock.rfc3339(done.received_at),
         "counts": {status: done.counts[status] for status in publishing.STATUSES},
         "results": fragment(done.results),
     }
+    if report is not None:
+        document["report"] = report
     return answer(document, headers={"Idempotency-Replayed": "true"} if done.replayed else None)
 
 
@@ -116,7 +123,15 @@ def _reach(viewer: Viewer, asked: Parameters) -> addressing.Reach:
         everyone=everyone,
         groups=tuple(groups_named(viewer, groups)) if groups else (),
         partners=tuple(partners_named(partners)) if partners else (),
+        attribution=_attribution(asked.text("attribution")),
     )
+
+
+def _attribution(word: str) -> Attribution | None:
+    try:
+        return Attribution.from_word(word) if word else None
+    except ValueError:
+        raise Refused("named, pseudonym or exchange.", code="unknown-attribution", at="/attribution") from None
 
 
 def _is_ndjson(request: Request) -> bool:

@@ -17,6 +17,14 @@ class PublisherDocument(serializers.Serializer[object]):
     slug = serializers.CharField(required=False)
 
 
+class MarkDocument(serializers.Serializer[object]):
+    """What STIX 2.1 says is wrong with an object that was taken all the same."""
+
+    code = serializers.CharField()
+    field = serializers.CharField(allow_blank=True, help_text="JSON pointer inside the object.")
+    message = serializers.CharField(required=False)
+
+
 class ResultDocument(serializers.Serializer[object]):
     """The answer to one element of a batch."""
 
@@ -27,6 +35,7 @@ class ResultDocument(serializers.Serializer[object]):
     code = serializers.CharField(required=False)
     field = serializers.CharField(required=False, help_text="JSON pointer inside the object.")
     message = serializers.CharField(required=False)
+    marks = MarkDocument(many=True, required=False)
 
 
 class CountsDocument(serializers.Serializer[object]):
@@ -38,6 +47,25 @@ class CountsDocument(serializers.Serializer[object]):
     refused = serializers.IntegerField()
 
 
+class ReferenceDocument(serializers.Serializer[object]):
+    """A reference of an object that entered, to something that is not there for the caller."""
+
+    index = serializers.IntegerField()
+    id = serializers.CharField()
+    field = serializers.CharField(help_text="JSON pointer inside the object.")
+    ref = serializers.CharField()
+
+
+class LossReport(serializers.Serializer[object]):
+    """What a batch lost on its way in."""
+
+    counts = serializers.DictField(child=serializers.IntegerField())
+    marks = serializers.DictField(child=serializers.IntegerField(), help_text="How many marks of each code.")
+    reasons = serializers.DictField(child=serializers.IntegerField(), help_text="Codes of what was held back.")
+    unresolved = ReferenceDocument(many=True, help_text="Neither in the batch nor among what the caller may see.")
+    dangling = ReferenceDocument(many=True, help_text="To objects of the batch that were held back.")
+
+
 class BatchAnswer(serializers.Serializer[object]):
     """The answer to a batch."""
 
@@ -45,6 +73,7 @@ class BatchAnswer(serializers.Serializer[object]):
     received = serializers.DateTimeField()
     counts = CountsDocument()
     results = ResultDocument(many=True)
+    report = LossReport(required=False)
 
 
 class StatementDocument(serializers.Serializer[object]):
@@ -54,6 +83,7 @@ class StatementDocument(serializers.Serializer[object]):
     publishers = PublisherDocument(many=True, required=False)
     tlp = serializers.ChoiceField(["clear", "green", "amber", "amber+strict", "red"])
     date_added = serializers.DateTimeField()
+    marks = MarkDocument(many=True, required=False)
     object = serializers.DictField()
 
 

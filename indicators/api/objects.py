@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from rest_framework.request import Request
 
 from exchange import clock, paging
 from exchange.errors import Refused
 from exchange.parameters import Parameters
-from indicators import reading
+from indicators import exporting, reading, subscribing
 from indicators.api import rendering
 from indicators.api.documents import LookedUp, LookupDocument, MatchesPage, ObjectsPage, QuarantineList, Statements
 from indicators.feeds import filters
+from indicators.stix import conformance
 from partners.api.base import Face, answer, form, fragment, plain, viewer_of
 from partners.directory import ids_of
 from partners.scopes import Scope
@@ -26,7 +28,7 @@ _VARY = {"Vary": "Accept"}
 _LIMIT = 1_000
 _MAX_IDS = 200
 _MAX_ID_CHARS = 300
-_FILTERS = ("kind", "subkind", "type", "publisher", "min_confidence", "q", "mine")
+_FILTERS = ("kind", "subkind", "type", "publisher", "min_confidence", "q", "mine", "mark", "unmarked")
 _PAGE = ("cursor", "limit")
 _PAGING = [
     OpenApiParameter("cursor", description="`next` of the last page; without it, the first page."),
@@ -40,6 +42,8 @@ _PARAMETERS = [
     OpenApiParameter("min_confidence", {"type": "integer", "minimum": 0, "maximum": 100}),
     OpenApiParameter("q", description="Words of a title, or a whole id or value."),
     OpenApiParameter("mine", bool, description="Only what your own partner published."),
+    OpenApiParameter("mark", description="Codes of marks: only objects that break STIX 2.1 in one of these ways."),
+    OpenApiParameter("unmarked", bool, description="Only objects that keep to STIX 2.1."),
     *_PAGING,
 ]
 
@@ -57,12 +61,18 @@ def selection(asked: Parameters) -> reading.Selection:
         publishers=tuple(sorted(str(partner) for partner in found)),
         min_confidence=asked.number("min_confidence", 0, least=0, most=100),
     )
-    return reading.Selection(filter=wanted, own=asked.flag("mine"), words=asked.text("q"))
+    marks = asked.words("mark")
+    if not set(marks) <= set(conformance.WORDS):
+        raise Refused("There is no such mark.", code="unknown-mark", at="/mark")
+    return reading.Selection(
+        filter=wanted, own=asked.flag("mine"), words=asked.text("q"), marks=marks, unmarked=asked.flag("unmarked")
+    )
 
 
 def scope_of(surface: str, wanted: reading.Selection) -> str:
     """What a cursor of this surface and selection is bound to."""
-    return f"{surface};own={wanted.own};words={wanted.words};{wanted.filter.scope}"
+    marked = f"marks={wanted.marks};unmarked={wanted.unmarked}"
+    return f"{surface};own={wanted.own};words={wanted.words};{marked};{wanted.filter.scope}"
 
 
 class ObjectsView(Face):
@@ -82,6 +92,39 @@ class ObjectsView(Face):
         page = reading.newest(viewer, wanted, before=before, limit=limit, max_bytes=rendering.MAX_PAGE_BYTES)
         following = paging.seal([page.reached], viewer=viewer.partner_id, scope=scope) if page.more else None
         return answer({"objects": [rendering.statement(said) for said in page.statements], "next": following})
+
+
+class BundleView(Face):
+    """A selection as a STIX bundle."""
+
+    known = (*_FILTERS, "feed", "id", "referenced", "versions")
+
+    @extend_schema(
+        operation_id="bundle",
+        parameters=[
+            *_PARAMETERS[: -len(_PAGING)],
+            OpenApiParameter("feed", OpenApiTypes.UUID, description="A feed of yours, which the others narrow."),
+            OpenApiParameter("id", description="Ids of objects, separated by commas."),
+            OpenApiParameter("referenced", bool, description="With the identities and markings that it names."),
+            OpenApiParameter("versions", enum=["last", "all"]),
+        ],
+        responses={(200, exporting.MEDIA_TYPE): OpenApiTypes.OBJECT},
+    )
+    def get(self, request: Request) -> StreamingHttpResponse:
+        """Everything that fits, oldest first, as one streamed STIX bundle: the publishers' exact bytes side by side."""
+        viewer, asked = viewer_of(request), self.asked
+        wanted = selection(asked)
+        feed_id = asked.uuid("feed")
+        if feed_id is not None:
+            feed = subscribing.filter_of(subscribing.own_feed(viewer, feed_id))
+            wanted = replace(wanted, filter=feed.within(wanted.filter))
+        versions: Any = asked.choice("versions", "last", of=("last", "all"))
+        wanted = replace(wanted, stix_ids=asked.words("id"), versions=versions)
+        return StreamingHttpResponse(
+            exporting.bundle(viewer, wanted, referenced=asked.flag("referenced")),
+            content_type=exporting.MEDIA_TYPE,
+            headers={"Content-Disposition": 'attachment; filename="bundle.json"'},
+        )
 
 
 class ObjectView(Face):

@@ -23,9 +23,16 @@ def statement(said: Statement, *, by: Sequence[Statement] = ()) -> dict[str, Any
         "date_added": clock.rfc3339(said.date_added),
         "object": fragment(said.body),
     }
+    if said.marks:
+        document["marks"] = [_mark(mark) for mark in said.marks]
     if by:
         document["publishers"] = [_publisher(each) for each in by]
     return document
+
+
+def _mark(stored: str) -> dict[str, str]:
+    code, _, field = stored.partition(" ")
+    return {"code": code, "field": field}
 
 
 def merged(said: Sequence[Statement]) -> list[dict[str, Any]]:
@@ -76,7 +83,7 @@ _MATCHES = uuid.UUID("5f0c5d1a-6a0e-4b0f-9a53-0f5a3c1f7e21")
 
 def match(found: Match) -> dict[str, Any]:
     """One match with both its ends. Its id says what is linked; a number would tell how many others there are."""
-    ends = sorted(f"{end.publisher_id}/{end.stix_id}" for end in (found.left, found.right))
+    ends = sorted(f"{end.source.id}/{end.stix_id}" for end in (found.left, found.right))
     return {
         "id": uuid.uuid5(_MATCHES, "|".join((found.basis, found.domain, *ends))),
         "basis": found.basis,
@@ -90,7 +97,7 @@ def _end(held: StixObject) -> dict[str, Any]:
     return {
         "id": held.stix_id,
         "title": held.title,
-        "publisher": {"id": held.publisher.pk, "name": held.publisher.name, "slug": held.publisher.slug},
+        "publisher": {"id": held.source.id, "name": held.source.name, "slug": held.source.slug},
     }
 
 

@@ -8,6 +8,7 @@ urlpatterns = [
     path("batches", batches.BatchesView.as_view(), name="batches"),
     path("batches/<uuid:batch_id>", batches.BatchView.as_view(), name="batch"),
     path("blocklists/<str:feed>", changes.BlocklistView.as_view(), name="blocklist"),
+    path("bundle", objects.BundleView.as_view(), name="bundle"),
     path("changes", changes.ChangesView.as_view(), name="changes"),
     path("deliveries/<uuid:delivery_id>/redeliver", subscriptions.RedeliverView.as_view(), name="redeliver"),
     path("feeds", subscriptions.FeedsView.as_view(), name="feeds"),

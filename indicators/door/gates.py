@@ -101,6 +101,11 @@ def _longest(extension: Mapping[str, Any]) -> timedelta:
     return min((ttl for carrier, ttl in _MAX_TTL.items() if carrier in extension), default=90 * _DAY)
 
 
+def conforms(draft: Draft, door: Door) -> Verdict:
+    """Under closed facts an object keeps to STIX 2.1; under open CTI what it breaks marks it (`conformance`)."""
+    return draft.marks[0] if draft.marks and door.policy == "closed-facts" else None
+
+
 #: Properties that hold no free text; whatever ends in `_ref` or `_refs` or is a hash or a timestamp is none either.
 _NOT_FREE = frozenset(
     {
@@ -201,4 +206,4 @@ def _is_card_number(run: str) -> bool:
 _GROUPED = re.compile(r"\d+|\d{3,}(?: \d{3,})+|\d{3,}(?:-\d{3,})+")
 
 
-GATES: tuple[Gate, ...] = (creator, kinds, words, lifetime, free_texts)
+GATES: tuple[Gate, ...] = (creator, kinds, words, lifetime, conforms, free_texts)

@@ -20,6 +20,7 @@ from django.db import connection, transaction
 
 from exchange import clock
 from indicators.feeds.filters import Filter
+from partners import sources
 from partners.sharing import Viewer, audience_ids
 
 MEDIA_TYPES = {
@@ -60,7 +61,13 @@ def spool(viewer: Viewer, wanted: Filter, *, form: str) -> Spooled:
 
 def _rows(viewer: Viewer, wanted: Filter) -> Any:
     conditions, parameters = wanted.sql("o")
-    parameters |= {"audiences": audience_ids(viewer)}
+    audiences = audience_ids(viewer)
+    veiled = sources.veiled(viewer, audiences)
+    parameters |= {
+        "audiences": audiences,
+        "veiled": list(veiled),
+        "as": [source.name for source in veiled.values()],
+    }
     with transaction.atomic(), connection.chunked_cursor() as cursor:
         cursor.execute(_LIST.format(conditions=conditions), parameters)
         while rows := cursor.fetchmany(_ROWS):
@@ -70,12 +77,13 @@ def _rows(viewer: Viewer, wanted: Filter) -> Any:
 _LIST = """
 SELECT * FROM (
 SELECT coalesce(o.kind, o.stix_type) AS kind, t.domain AS subkind, t.scheme, t.key_epoch, t.value,
-       array_agg(DISTINCT p.name ORDER BY p.name), max(o.confidence),
+       array_agg(DISTINCT coalesce(s.name, p.name) ORDER BY coalesce(s.name, p.name)), max(o.confidence),
        CASE WHEN bool_or(o.valid_until IS NULL) THEN NULL ELSE max(o.valid_until) END,
        array_agg(DISTINCT o.stix_id ORDER BY o.stix_id)
 FROM indicators_stixobject o
 JOIN indicators_token t ON t.object_id = o.id
 JOIN partners_partner p ON p.id = o.publisher_id
+LEFT JOIN unnest(%(veiled)s::bigint[], %(as)s::text[]) s (audience_id, name) ON s.audience_id = o.audience_id
 WHERE o.audience_id = ANY(%(audiences)s) AND o.latest AND NOT o.revoked
   AND (o.valid_until IS NULL OR o.valid_until > now()) {conditions}
 GROUP BY 1, 2, 3, 4, 5

@@ -13,7 +13,7 @@ _MAX_CHARS = 250
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a reader wants to see of what it may see. Empty means all. Publishers are partner ids."""
+    """What a reader wants to see of what it may see. Empty means all. Publishers are ids of partners that are named."""
 
     kinds: tuple[str, ...] = ()
     subkinds: tuple[str, ...] = ()
@@ -32,6 +32,19 @@ class Filter:
         """This filter, and of it only these kinds and types."""
         return replace(self, kinds=_both(self.kinds, kinds), types=_both(self.types, types))
 
+    def within(self, other: "Filter") -> "Filter":
+        """What this filter and the other both let through."""
+        nobody = (str(UUID(int=0)),)
+        both = _both(self.publishers, other.publishers)
+        return Filter(
+            kinds=_both(self.kinds, other.kinds),
+            subkinds=_both(self.subkinds, other.subkinds),
+            types=_both(self.types, other.types),
+            publishers=nobody if both == _NOTHING else both,
+            min_confidence=max(self.min_confidence, other.min_confidence),
+            with_entries=self.with_entries or other.with_entries,
+        )
+
     def sql(self, alias: str, *, publisher: str = "") -> tuple[str, dict[str, Any]]:
         """Conditions on a StixObject row named `alias`, each with a leading AND, and their parameters.
 
@@ -44,7 +57,8 @@ class Filter:
                 conditions.append(f"AND {alias}.{column} = ANY(%({column}s)s)")
                 parameters[f"{column}s"] = list(values)
         if self.publishers:
-            conditions.append(f"AND {publisher or f'{alias}.publisher_id'} = ANY(%(publishers)s)")
+            column = publisher or f"{alias}.publisher_id"
+            conditions.append(f"AND {column} = ANY(%(publishers)s) AND {alias}.audience_id IN ({_NAMED})")
             parameters["publishers"] = [UUID(publisher) for publisher in self.publishers]
         if self.min_confidence:
             conditions.append(f"AND {alias}.confidence >= %(min_confidence)s")
@@ -59,6 +73,9 @@ class Filter:
 
 
 EVERYTHING = Filter()
+
+#: A filter by publisher finds what names it, and never what it published without its name.
+_NAMED = "SELECT named.id FROM partners_audience named WHERE named.attribution = 0"
 
 
 def parse(document: Mapping[str, Any]) -> Filter:

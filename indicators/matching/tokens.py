@@ -16,7 +16,8 @@ def find(*, after: int, limit: int = _PAGE) -> int:
     """Match the objects of the next `limit` changes after place `after`; yields the place reached.
 
     A new indicator is linked to the newest one of each other publisher that has the token, so that one
-    publisher's many repetitions of a value cannot multiply links.
+    publisher's many repetitions of a value cannot multiply links. What a publisher says without its name is linked
+    with what it says under its name, too: were it not, the missing link would tell who it is.
     """
     with connection.cursor() as cursor:
         cursor.execute(_FIND, {"after": after, "limit": limit})
@@ -29,18 +30,20 @@ _FIND = """
 WITH page AS (
     SELECT seq, object_id, op FROM indicators_change WHERE seq > %(after)s ORDER BY seq LIMIT %(limit)s
 ), pairs AS (
-    SELECT DISTINCT ON (mine.id, mine.domain, theirs.publisher_id)
+    SELECT DISTINCT ON (mine.id, mine.domain, theirs.publisher_id, q.attribution)
            mine.object_id AS one, theirs.object_id AS other, mine.domain
     FROM page
     JOIN indicators_stixobject o ON o.id = page.object_id AND o.latest AND NOT o.revoked
+    JOIN partners_audience a ON a.id = o.audience_id
     JOIN indicators_token mine ON mine.object_id = o.id
     JOIN indicators_token theirs
       ON hashtextextended(theirs.value, 0) = hashtextextended(mine.value, 0) AND theirs.domain = mine.domain
      AND theirs.value = mine.value AND theirs.scheme = mine.scheme AND theirs.key_epoch = mine.key_epoch
-     AND theirs.publisher_id <> mine.publisher_id
+     AND theirs.object_id <> mine.object_id
     JOIN indicators_stixobject p ON p.id = theirs.object_id AND p.latest AND NOT p.revoked
-    WHERE page.op = 'upsert'
-    ORDER BY mine.id, mine.domain, theirs.publisher_id, theirs.object_id DESC
+    JOIN partners_audience q ON q.id = p.audience_id
+    WHERE page.op = 'upsert' AND (theirs.publisher_id <> mine.publisher_id OR q.attribution <> a.attribution)
+    ORDER BY mine.id, mine.domain, theirs.publisher_id, q.attribution, theirs.object_id DESC
 ), linked AS (
     INSERT INTO indicators_match (left_id, right_id, basis, domain)
     SELECT DISTINCT least(one, other), greatest(one, other), 'token', domain FROM pairs

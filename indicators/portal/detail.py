@@ -105,6 +105,7 @@ def _statement(viewer: Viewer, said: reading.Statement, same: list[reading.State
         "description": data.get("description") if isinstance(data.get("description"), str) else "",
         "pattern": pattern if isinstance(pattern, str) and not code and data.get("pattern_type") != _NO_PATTERN else "",
         "token": extension.get("token") if extension else None,
+        "marks": showing.marks(said),
         "labels": _strings(data.get("labels"))[:20],
         "ref_pairs": refs,
         "ref_ids": {ref for _, ref in refs},

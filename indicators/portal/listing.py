@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from exchange import paging
 from exchange.errors import Malformed, Refused
 from exchange.parameters import Parameters
-from indicators import reading
+from indicators import exporting, reading
 from indicators.feeds.filters import Filter
 from indicators.overview import KINDS
 from indicators.portal import showing
+from indicators.stix import conformance
 from partners import directory
 from partners.portal.access import page, show
 from partners.sharing import Viewer
@@ -22,7 +24,7 @@ from partners.tlp import Tlp
 _PAGE = 50
 _OURS = tuple(kind for kind in KINDS if kind != "other")
 _PAIRS = 200  # of which several make one shared value
-_KNOWN = ("show", "q", "subkind", "publisher", "tlp", "confidence", "own", "matched", "cursor", "type")
+_KNOWN = ("show", "q", "subkind", "publisher", "tlp", "confidence", "own", "matched", "marks", "cursor", "type")
 
 
 @require_safe
@@ -32,7 +34,10 @@ def indicators(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     asked = Parameters(request, known=_KNOWN)
     partners = directory.partners()
     wanted, shown = _selection(asked, {partner.slug: str(partner.pk) for partner in partners})
-    scope = f"portal;{shown};{wanted.words};{wanted.own};{wanted.tlps};{wanted.matched};{wanted.filter.scope}"
+    scope = (
+        f"portal;{shown};{wanted.words};{wanted.own};{wanted.tlps};{wanted.matched};{wanted.marks};{wanted.unmarked}"
+        f";{wanted.filter.scope}"
+    )
     before = _before(asked.text("cursor"), viewer=viewer, scope=scope)
     found = reading.newest(viewer, wanted, before=before, limit=_PAGE)
     following = paging.seal([found.reached], viewer=viewer.partner_id, scope=scope) if found.more else ""
@@ -49,9 +54,27 @@ def indicators(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         partners=partners,
         tlps=[tlp.word for tlp in Tlp],
         subkinds=[(KINDS[kind], names) for kind, names in showing.SUBKINDS.items()],
+        marks=conformance.WORDS.items(),
         first=not asked.text("cursor"),
+        export=_export(request),
         following=_address(request, cursor=following) if following else "",
         filtered=any(asked.text(name) for name in _KNOWN if name not in ("show", "cursor")),
+    )
+
+
+@require_safe
+@page
+def bundle(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """The same question answered whole, as a STIX bundle; or every version under one id, with what it names."""
+    asked = Parameters(request, known=(*_KNOWN, "id"))
+    wanted, _ = _selection(asked, {partner.slug: str(partner.pk) for partner in directory.partners()})
+    ids = asked.words("id")
+    if ids:
+        wanted = reading.Selection(stix_ids=ids, versions="all")
+    return StreamingHttpResponse(
+        exporting.bundle(viewer, wanted, referenced=bool(ids)),
+        content_type=exporting.MEDIA_TYPE,
+        headers={"Content-Disposition": 'attachment; filename="bundle.json"'},
     )
 
 
@@ -82,6 +105,7 @@ def _selection(asked: Parameters, partners: dict[str, str]) -> tuple[reading.Sel
     if not set(publishers) <= set(partners):
         raise Refused("There is no partner of this name.", code="unknown-partner", at="/publisher")
     marked = asked.choice("tlp", "", of=("", *(tlp.word for tlp in Tlp)))
+    mark = asked.choice("marks", "", of=("", "any", "none", *conformance.WORDS))
     types = asked.words("type") or (() if shown == "objects" else ("indicator",))
     wanted = Filter(
         kinds=(shown,) if shown in _OURS else (),
@@ -96,6 +120,8 @@ def _selection(asked: Parameters, partners: dict[str, str]) -> tuple[reading.Sel
         words=asked.text("q"),
         tlps=tuple(tlp for tlp in Tlp if tlp.word == marked),
         matched=asked.flag("matched") if asked.text("matched") else False,
+        marks=tuple(conformance.WORDS) if mark == "any" else (mark,) if mark in conformance.WORDS else (),
+        unmarked=mark == "none",
     ), shown
 
 
@@ -107,6 +133,12 @@ def _before(cursor: str, *, viewer: Viewer, scope: str) -> int | None:
         return int(paging.unseal(cursor, viewer=viewer.partner_id, scope=scope)[0])
     except Malformed:
         return None
+
+
+def _export(request: HttpRequest) -> str:
+    """Where the same question is answered as a bundle."""
+    asked = {name: value for name, value in request.GET.items() if name in _KNOWN and name != "cursor" and value}
+    return f"{reverse('indicators-bundle')}?{urlencode(asked)}"
 
 
 def _address(request: HttpRequest, *, cursor: str) -> str:

@@ -15,6 +15,7 @@ from indicators.feeds.filters import Filter
 from indicators.models import Match, StixObject
 from indicators.overview import KINDS
 from indicators.reading import Statement
+from indicators.stix import conformance
 from partners.tlp import Tlp
 
 
@@ -34,6 +35,7 @@ class Row:
     added: datetime
     state: str
     new: bool
+    marked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +125,9 @@ def shared(found: Sequence[Match]) -> list[Shared]:
 
 def _shared(group: Sequence[Match]) -> Shared:
     held = {end.pk: end for each in group for end in (each.left, each.right)}
-    names = sorted({end.publisher.name for end in held.values()})
+    names = sorted({end.source.name for end in held.values()})
     sides = [
-        Side(name, [held[pk] for pk in sorted(held, reverse=True) if held[pk].publisher.name == name]) for name in names
+        Side(name, [held[pk] for pk in sorted(held, reverse=True) if held[pk].source.name == name]) for name in names
     ]
     newest = max(group, key=lambda each: each.found_at)
     return Shared(newest.domain, newest.left.kind or "", newest.found_at, sides)
@@ -173,7 +175,17 @@ def _row(said: Statement, *, new: bool, moment: datetime) -> Row:
         added=said.date_added,
         state=state(said, moment),
         new=new,
+        marked=bool(said.marks),
     )
+
+
+def marks(said: Statement) -> list[tuple[str, str]]:
+    """What STIX 2.1 says is wrong with an object, in words, each with the place."""
+    told = []
+    for mark in said.marks or ():
+        code, _, field = mark.partition(" ")
+        told.append((conformance.explained(code, field, stix_type=said.stix_type), field))
+    return told
 
 
 def _first_value(said: Statement) -> str:

@@ -8,6 +8,7 @@ urlpatterns = [
     path("", start.start, name="start"),
     path("recent", start.recent, name="recent"),
     path("indicators", listing.indicators, name="indicators"),
+    path("indicators/bundle", listing.bundle, name="indicators-bundle"),
     path("indicators/<str:stix_id>", detail.indicator, name="indicator"),
     path("indicators/<str:stix_id>/raw", detail.raw, name="indicator-raw"),
     path("indicators/<str:stix_id>/withdraw", detail.withdraw, name="indicator-withdraw"),

@@ -44,6 +44,8 @@ class Draft:
     valid_from: datetime | None = None
     valid_until: datetime | None = None
     tokens: tuple[TokenValue, ...] = ()
+    markings: tuple[str, ...] = ()  # every marking that it names, TLP or not
+    marks: "tuple[Refusal, ...]" = ()  # what STIX 2.1 says is wrong with it
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """From one parsed object to a draft: the rules common to all STIX 2.1 objects, checked by hand because it is fast.
 
 What is not understood is kept: unknown types, properties and extensions pass untouched. Sloppy but readable
-objects of real feeds pass too (no `spec_version`, `modified` before `created`); a value that has the wrong type
-where the exchange must read it does not. Sections are of STIX 2.1 (OASIS standard, 10 June 2021).
+objects of real feeds pass too (no `spec_version`, `modified` before `created`), with what is wrong as their marks
+(`conformance`); a value that has the wrong type where the exchange must read it does not. Sections are of STIX 2.1
+(OASIS standard, 10 June 2021).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from indicators.stix import patterns, tlp, vocabulary
+from indicators.stix import conformance, patterns, tlp, vocabulary
 from indicators.stix.drafts import Draft, Refusal, TokenValue
 
 _UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
@@ -50,6 +51,7 @@ def _draft(index: int, raw: bytes, data: Mapping[str, Any]) -> Draft:
     is_indicator = stix_type == "indicator"
     if is_indicator:
         _indicator(data)
+    markings = _markings(data)
     return Draft(
         index=index,
         raw=raw,
@@ -62,7 +64,7 @@ def _draft(index: int, raw: bytes, data: Mapping[str, Any]) -> Draft:
         revoked=_boolean(data, "revoked"),
         created_by_ref=_creator(data),
         title=_title(data, stix_type),
-        tlp=tlp.strictest(_markings(data)),
+        tlp=tlp.strictest(markings),
         kind=_word(extension, "kind"),
         subkind=_word(extension, "subkind"),
         severity=_word(extension, "severity"),
@@ -71,6 +73,8 @@ def _draft(index: int, raw: bytes, data: Mapping[str, Any]) -> Draft:
         valid_from=_moment(data, "valid_from"),
         valid_until=_moment(data, "valid_until"),
         tokens=_tokens(data, extension) if is_indicator else (),
+        markings=tuple(markings),
+        marks=conformance.problems(data),
     )
 
 

@@ -1,6 +1,7 @@
 """TLP markings of STIX objects: TLP 2.0 (FIRST; STIX 2.1 extension) and TLP 1.0 (STIX 2.1 §7.2.1.4), as words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 #: From the most open to the strictest.
 WORDS = ("clear", "green", "amber", "amber+strict", "red")
@@ -21,7 +22,12 @@ TLP1_IDS = {
     "marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed": "red",
 }
 
-_WORD_OF = TLP1_IDS | TLP2_IDS
+#: Of a widespread platform, which had AMBER+STRICT before the standard gave it an id.
+_IDS_OF_OTHERS = {"marking-definition--826578e1-40ad-459f-bc73-ede076f81f37": "amber+strict"}
+
+ALL_IDS = TLP1_IDS | TLP2_IDS
+_WORD_OF = ALL_IDS | _IDS_OF_OTHERS
+EXTENSION_ID = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
 ID_OF = {word: marking for marking, word in TLP2_IDS.items()}
 
 
@@ -32,3 +38,14 @@ def strictest(marking_refs: Iterable[object]) -> str | None:
     """
     refs = (ref.lower() for ref in marking_refs if isinstance(ref, str))
     return max((_WORD_OF[ref] for ref in refs if ref in _WORD_OF), key=WORDS.index, default=None)
+
+
+def word_in(data: Mapping[str, Any]) -> str | None:
+    """The TLP that a marking definition states, under whatever id: by TLP 1's `definition` or TLP 2.0's extension."""
+    extensions, definition = data.get("extensions"), data.get("definition")
+    extension = extensions.get(EXTENSION_ID) if isinstance(extensions, dict) else None
+    stated = extension.get("tlp_2_0") if isinstance(extension, dict) else None
+    if stated is None and isinstance(definition, dict):
+        stated = definition.get("tlp")
+    word = stated.lower().replace("white", "clear") if isinstance(stated, str) else None
+    return word if word in WORDS else None

@@ -39,6 +39,13 @@ def extension_of(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def attribution_of(data: Mapping[str, Any]) -> str | None:
+    """How an object of ours wants its source to be shown: `named`, `pseudonym`, `exchange`; None if it says nothing."""
+    extension = extension_of(data)
+    said = extension.get("attribution") if extension else None
+    return said if said in ("named", "pseudonym", "exchange") else None
+
+
 def schema_text(extension_id: str) -> bytes | None:
     """The published JSON Schema of one of our extensions, as served; None for any other id."""
     if extension_id not in (EXTENSION_ID, TOKEN_EXTENSION_ID):

@@ -1,16 +1,28 @@
 """Which collections a viewer has, and what each selects: an id becomes a selection and two rights.
 
-A collection narrows what the visibility rule already allows; it never widens it. Another partner's collection is
-answered like one that does not exist.
+A partner has its own, one of everything, one for each of its groups and one for each feed it saved. A collection
+narrows what the visibility rule already allows; it never widens it. Another partner's collection, or that of a group
+which the viewer is not in, is answered like one that does not exist.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 from uuid import UUID
 
+from django.db.models import JSONField, UUIDField, Value
+from django.utils.text import slugify
+
 from exchange.errors import Forbidden, NotFound
+from indicators.addressing import Reach
+from indicators.feeds import filters
+from indicators.models import Feed
 from indicators.reading import Selection
 from indicators.taxii import media
+from partners.models import Group
 from partners.scopes import Scope
 from partners.sharing import Viewer
 
@@ -20,15 +32,28 @@ EVERYTHING = UUID("8f7d31e0-4c0a-4f65-9b0e-2f3c6f1f9a54")
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """One collection as one viewer has it (§5.2.1)."""
+    """One collection as one viewer has it (§5.2.1). What it holds is told by at most one of the last three."""
 
     id: UUID
     alias: str
     title: str
     description: str
     can_read: bool
-    can_write: bool
-    selection: Selection = field(default_factory=Selection)
+    can_write: bool = False
+    own: bool = False
+    group: UUID | None = None
+    filter: Mapping[str, Any] | None = None
+
+    @property
+    def selection(self) -> Selection:
+        """What is read from it. An id and version that several publishers hold is in it once (§3.4)."""
+        wanted = filters.EVERYTHING if self.filter is None else filters.parse(self.filter)
+        return Selection(filter=wanted, own=self.own, group=self.group, once=not self.own)
+
+    @property
+    def reach(self) -> Reach:
+        """Whom it shows what is added to it: its group, or as the marking of each object says."""
+        return Reach() if self.group is None else Reach(named=True, groups=(self.group,))
 
     def require_read(self) -> None:
         """Raise Forbidden (403) unless its objects may be read."""
@@ -54,36 +79,91 @@ class Collection:
 
 
 def of(viewer: Viewer) -> list[Collection]:
-    """The collections that the viewer may read or write, always in the same order (§3.3)."""
-    return [collection for collection in _all(viewer) if collection.can_read or collection.can_write]
+    """The collections that the viewer may read or write, always in the same order (§3.3): one query."""
+    found = [_own(viewer), _everything(viewer), *_stored(viewer)]
+    return [collection for collection in found if _is_there(collection)]
 
 
 def find(viewer: Viewer, id_or_alias: str) -> Collection:
-    """The viewer's collection under an id or an alias. Raises NotFound."""
+    """The viewer's collection under an id or an alias: one query at most. Raises NotFound."""
     wanted = id_or_alias.lower()
-    for collection in of(viewer):
-        if wanted in (str(collection.id), collection.alias.lower()):
+    for collection in chain((_own(viewer), _everything(viewer)), _candidates(viewer, wanted)):
+        if wanted in (str(collection.id), collection.alias) and _is_there(collection):
             return collection
     raise NotFound("There is no such collection.")
 
 
-def _all(viewer: Viewer) -> Iterator[Collection]:
-    can_read = Scope.READ in viewer.scopes
-    yield Collection(
+def _is_there(collection: Collection) -> bool:
+    return collection.can_read or collection.can_write
+
+
+def _own(viewer: Viewer) -> Collection:
+    return Collection(
         id=viewer.collection_id,
-        alias=f"partner-{viewer.partner_slug}",
+        alias=f"partner-{viewer.partner_slug}".lower(),
         title=f"Published by {viewer.partner_name}",
         description="What you published yourself. What you add here goes to the audience its marking says.",
-        can_read=can_read,
+        can_read=Scope.READ in viewer.scopes,
         can_write=Scope.PUBLISH in viewer.scopes,
-        selection=Selection(own=True),
+        own=True,
     )
-    yield Collection(
+
+
+def _everything(viewer: Viewer) -> Collection:
+    return Collection(
         id=EVERYTHING,
         alias="everything",
         title="Everything you may see",
         description="Every object that you may see, whoever published it, your own included.",
-        can_read=can_read,
-        can_write=False,
-        selection=Selection(once=True),
+        can_read=Scope.READ in viewer.scopes,
+    )
+
+
+def _candidates(viewer: Viewer, wanted: str) -> Iterator[Collection]:
+    """Asked for only once the others were not meant: following the own collection or everything costs no query here."""
+    try:
+        yield from _stored(viewer, collection_id=UUID(wanted))
+    except ValueError:
+        if wanted.startswith(("group-", "feed-")):
+            yield from _stored(viewer)
+
+
+def _stored(viewer: Viewer, *, collection_id: UUID | None = None) -> list[Collection]:
+    """The viewer's groups, then its feeds, each by name; of these only the one with the id, if it is given."""
+    groups, feeds = Group.objects.filter(pk__in=viewer.group_ids), Feed.objects.of(viewer)
+    if collection_id is not None:
+        groups, feeds = groups.filter(collection_id=collection_id), feeds.filter(pk=collection_id)
+    found = groups.values_list("collection_id", "name", "slug", "pk", Value(None, output_field=JSONField())).union(
+        feeds.values_list("pk", "name", Value(""), Value(None, output_field=UUIDField()), "filter"), all=True
+    )
+    made = [
+        _of_group(viewer, row[0], name=row[1], slug=row[2], group=row[3])
+        if row[3]
+        else _of_feed(viewer, row[0], name=row[1], wanted=row[4])
+        for row in found
+    ]
+    return sorted(made, key=lambda collection: (collection.group is None, collection.title, collection.id))
+
+
+def _of_group(viewer: Viewer, collection_id: UUID, *, name: str, slug: str, group: UUID) -> Collection:
+    return Collection(
+        id=collection_id,
+        alias=f"group-{slug}".lower(),
+        title=f"Group {name}",
+        description="What is addressed to this group. What you add here goes to it, and to nobody else.",
+        can_read=Scope.READ in viewer.scopes,
+        can_write=Scope.PUBLISH in viewer.scopes,
+        group=group,
+    )
+
+
+def _of_feed(viewer: Viewer, feed_id: UUID, *, name: str, wanted: Mapping[str, Any]) -> Collection:
+    """Names may differ by what an alias cannot say: a part of the id keeps them apart."""
+    return Collection(
+        id=feed_id,
+        alias="-".join(filter(None, ("feed", slugify(name), feed_id.hex[:8]))),
+        title=f"Feed {name}",
+        description="What the filter of this feed lets through of all that you may see.",
+        can_read=Scope.READ in viewer.scopes,
+        filter=wanted,
     )

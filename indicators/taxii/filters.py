@@ -68,12 +68,12 @@ class Query:
 
 def read(parameters: QueryDict, *, matches: Iterable[str]) -> Query:
     """Read the query. Fields of `match` that an endpoint does not define are ignored (§3.4). Raises Malformed."""
-    limit = _single(parameters, "limit")
+    limits = parameters.getlist("limit")
     cursor = _single(parameters, "next")
     added_after = _single(parameters, "added_after")
     values = {field: _values(parameters, f"match[{field}]") for field in matches}
     return Query(
-        limit=MAX_LIMIT if limit is None else _limit(limit),
+        limit=min((_limit(given) for given in limits), default=MAX_LIMIT),  # some clients send theirs and their user's
         next=cursor or None,
         added_after=None if added_after is None else _moment(added_after, at="added_after"),
         ids=values.get("id", ()),
@@ -84,10 +84,10 @@ def read(parameters: QueryDict, *, matches: Iterable[str]) -> Query:
 
 
 def _single(parameters: QueryDict, name: str) -> str | None:
-    given = parameters.getlist(name)
+    given = set(parameters.getlist(name))
     if len(given) > 1:
         raise _malformed("A request names it once.", at=name)
-    return given[0] if given else None
+    return given.pop() if given else None
 
 
 def _values(parameters: QueryDict, name: str) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Content negotiation (§1.6.8): which media types are spoken here, and what to say to a client that speaks others."""
 
+import re
+
 from django.http import HttpRequest
 
 from exchange.errors import NotAcceptable, UnsupportedMedia
@@ -9,15 +11,19 @@ STIX_21 = "application/stix+json;version=2.1"
 STIX_20 = "application/stix+json;version=2.0"
 
 #: The STIX media type may stand in for TAXII's in an Accept header (§5.3 lists it for the manifest).
-_ACCEPTABLE = ("application/taxii+json", "application/stix+json", "application/*", "*/*")
+_ACCEPTABLE = ("*/*", "application/*", "application/stix+json", "application/taxii+json")  # the more specific the later
 _READ = "application/taxii+json"
 _VERSION = "2.1"
 
 
 def require_acceptable(request: HttpRequest) -> None:
-    """Raise NotAcceptable (406) unless some range of the Accept header takes TAXII 2.1; no header takes everything."""
+    """Raise NotAcceptable (406) unless the Accept header takes TAXII 2.1; no header takes everything.
+
+    Of the ranges that speak of it the most specific decides (RFC 9110 §12.5.1): `*/*, application/taxii+json;q=0`
+    does not take it.
+    """
     accept = request.headers.get("Accept", "").strip()
-    if accept and not any(_accepts(media_range) for media_range in accept.split(",")):
+    if accept and not _accepts(accept):
         raise NotAcceptable(f"Answers here are '{TAXII}'.")
 
 
@@ -33,11 +39,17 @@ def of_spec_version(spec_version: str) -> str:
     return STIX_20 if spec_version == "2.0" else STIX_21
 
 
-def _accepts(media_range: str) -> bool:
-    media_type, parameters = _parsed(media_range)
-    if media_type not in _ACCEPTABLE or _is_zero(parameters.get("q", "1")):
-        return False
-    return parameters.get("version", _VERSION) == _VERSION
+def _accepts(accept: str) -> bool:
+    best, taken = -1, False
+    for media_range in accept.split(","):
+        media_type, parameters = _parsed(media_range)
+        if media_type not in _ACCEPTABLE or parameters.get("version", _VERSION) != _VERSION:
+            continue
+        rank = 2 * _ACCEPTABLE.index(media_type) + ("version" in parameters)
+        if rank >= best:
+            taken = not _is_zero(parameters.get("q", "1")) or (taken and rank == best)
+            best = rank
+    return taken
 
 
 def _parsed(value: str) -> tuple[str, dict[str, str]]:
@@ -49,4 +61,4 @@ def _parsed(value: str) -> tuple[str, dict[str, str]]:
 
 
 def _is_zero(weight: str) -> bool:
-    return weight.rstrip("0").rstrip(".") == "" and weight.startswith("0")
+    return re.fullmatch(r"0(\.0*)?", weight) is not None

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from exchange import clock, paging
 from exchange.errors import Malformed, NotFound
 from indicators import reading
+from indicators.feeds.filters import EVERYTHING
 from indicators.reading import Statement
 from indicators.taxii.collections import Collection
 from indicators.taxii.filters import Query
@@ -74,7 +75,7 @@ def turn_object(
     if not object_id.isprintable():
         raise NotFound
     page = turn(viewer, collection, replace(query, ids=(object_id,)), with_bodies=with_bodies)
-    if not page.statements and not (query.narrows and reading.holds(viewer, object_id, own=collection.selection.own)):
+    if not page.statements and not (query.narrows and _holds(viewer, collection, object_id)):
         raise NotFound
     return page
 
@@ -90,6 +91,15 @@ def versions_of(viewer: Viewer, object_id: str, wanted: reading.Selection) -> li
         found += page.statements
         after, more = page.reached, page.more
     return found
+
+
+def _holds(viewer: Viewer, collection: Collection, object_id: str) -> bool:
+    """Whether the collection holds any version of an object."""
+    wanted = collection.selection
+    if wanted.group is None and wanted.filter == EVERYTHING:
+        return reading.holds(viewer, object_id, own=wanted.own)
+    any_version = replace(wanted, stix_ids=(object_id,), versions="all", once=False)
+    return bool(reading.page(viewer, any_version, limit=1, with_bodies=False).statements)
 
 
 def version_of(statement: Statement) -> str:

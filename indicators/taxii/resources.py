@@ -33,7 +33,7 @@ def api_root() -> bytes:
     return orjson.dumps(
         {
             "title": "Exchange",
-            "description": "Each partner's own collection, and one of everything it may see.",
+            "description": "Your own collection, everything you may see, and one for each of your groups and feeds.",
             "versions": [media.TAXII],
             "max_content_length": bodies.MAX_BATCH_BYTES,
         }
@@ -96,7 +96,7 @@ def status(answer: Answer, *, unversioned: Mapping[str, Any]) -> bytes:
             case "accepted":
                 successes.append(details)
             case "unchanged":
-                successes.append(details | {"message": "Held already, with the same bytes."})
+                successes.append(details | {"message": "Held already, with the same bytes; its audience stays."})
             case held_back:
                 where = f" at {result['field']}" if result.get("field") else ""
                 failures.append(details | {"message": f"{held_back}: {result['message']} ({result['code']}{where})"})

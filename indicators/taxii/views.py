@@ -18,7 +18,6 @@ from django.views.decorators.csrf import csrf_exempt
 from exchange import bodies
 from exchange.errors import Forbidden, MethodNotAllowed, NotFound, Refused, TooLarge
 from indicators import publishing, reading, withdrawing
-from indicators.addressing import Reach
 from indicators.models import Batch
 from indicators.stix import parsing
 from indicators.stix.drafts import Draft, Unreadable
@@ -102,11 +101,12 @@ def _get_objects(request: HttpRequest, viewer: Viewer, collection_id: str) -> Ht
 
 def _add_objects(request: HttpRequest, viewer: Viewer, collection_id: str) -> HttpResponse:
     """§5.5. All is stored and committed when the answer leaves, so the status is complete from the start."""
-    collections.find(viewer, collection_id).require_write()
+    collection = collections.find(viewer, collection_id)
+    collection.require_write()
     media.require_readable(request)
     with bodies.taken_in(request, of=viewer.partner_id) as body:
-        pushed = publishing.Request(digest=hashlib.sha256(body).digest())
-        answer = publishing.publish(_elements(body), by=viewer, reach=Reach(), request=pushed)
+        sent = publishing.Request(digest=hashlib.sha256(body).digest())
+        answer = publishing.publish(_elements(body), by=viewer, reach=collection.reach, request=sent)
     return _answer(_status_resource(viewer, answer), status=202)
 
 

@@ -15,7 +15,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from django.test import Client
@@ -52,6 +52,7 @@ class Row:
     also: tuple[str, ...] = ()  # methods that change something, each refused to everybody but the owner
     body: dict = field(default_factory=dict)
     accept: str = ""
+    only: tuple[str, ...] = ()  # of the objects that a caller may see, those that this route shows; none: all of them
 
 
 API = "/api/v1/"
@@ -69,6 +70,7 @@ MATRIX: dict[str, Row] = {
     "batches": Row(API + "batches", "publish", method="post"),
     "batch": Row(API + "batches/{batch}", "owner", absent=API + f"batches/{ABSENT}"),
     "blocklist": Row(API + "blocklists/all?format=jsonl", "key", shows=True),
+    "bundle": Row(API + "bundle", "key", shows=True),
     "changes": Row(API + "changes", "key", shows=True),
     "redeliver": Row(
         API + "deliveries/{delivery}/redeliver", "owner", method="post", absent=API + f"deliveries/{ABSENT}/redeliver"
@@ -134,6 +136,7 @@ MATRIX: dict[str, Row] = {
     "start": Row("/", "person", shows=True),
     "recent": Row("/recent", "person", shows=True),
     "indicators": Row("/indicators", "person", shows=True),
+    "indicators-bundle": Row("/indicators/bundle?show=objects", "person", shows=True),
     "indicator": Row("/indicators/{object}", "sees", shows=True, absent=f"/indicators/indicator--{ABSENT}"),
     "indicator-raw": Row("/indicators/{object}/raw", "sees", shows=True, absent=f"/indicators/indicator--{ABSENT}/raw"),
     "indicator-withdraw": Row(
@@ -151,6 +154,34 @@ MATRIX: dict[str, Row] = {
     "account_logout": Row("/account/logout/", "person"),
     "account_reauthenticate": Row("/account/reauthenticate/", "person"),
 }
+
+_OBJECT = "objects/{object}/"
+
+
+def a_kind_of_collection(name: str, *, who: str, only: tuple[str, ...]) -> dict[str, Row]:
+    """Every endpoint of one kind of collection, beside that of everything above."""
+    path, absent = TAXII + f"collections/{{{name}}}/", TAXII + f"collections/{ABSENT}/"
+    rows = {
+        "taxii-collection": Row(path, who, absent=absent),
+        "taxii-manifest": Row(path + "manifest/", who, shows=True, absent=absent + "manifest/"),
+        "taxii-objects": Row(path + "objects/", who, shows=True, absent=absent + "objects/"),
+        "taxii-object": Row(path + _OBJECT, who, shows=True, absent=absent + _OBJECT),
+        "taxii-versions": Row(path + _OBJECT + "versions/", who, absent=absent + _OBJECT + "versions/"),
+        "taxii-without-slash": Row(path + "objects", who, shows=True, absent=absent + "objects"),
+    }
+    return {f"{route} of {name}": replace(row, only=only) for route, row in rows.items()}
+
+
+#: Rows beside the first of their route: the collections of a group and of a feed, read and written.
+MORE: dict[str, Row] = {
+    **a_kind_of_collection("group", who="sees", only=("ring",)),
+    **a_kind_of_collection("own-feed", who="owner", only=("everyone", "ring", "alone", "cygnus")),
+    "taxii-objects written of group": Row(
+        TAXII + "collections/{group}/objects/", "sees", method="post", absent=TAXII + f"collections/{ABSENT}/objects/"
+    ),
+    "taxii-objects written of own-feed": Row(TAXII + "collections/{own-feed}/objects/", "nobody", method="post"),
+}
+ROWS = MATRIX | MORE
 
 
 def routes():
@@ -239,6 +270,8 @@ def scene() -> Scene:
             "subscription": str(subscription.pk),
             "delivery": str(delivery.pk),
             "own": str(cast.aster.collection_id),
+            "group": str(cast.ring.collection_id),
+            "own-feed": str(feed.pk),
             "match": "1",
         },
         {name: build.a_user(getattr(cast, name)) for name in PARTNERS},
@@ -262,6 +295,7 @@ def let_in(row: Row, who: str) -> bool:
     publishes = who in ("aster", "borealis", "cygnus", "operator")
     allowed: dict[str, Callable[[], bool]] = {
         "all": lambda: True,
+        "nobody": lambda: False,
         "key": lambda: who != "anonymous",
         "person": lambda: who != "anonymous",
         "publish": lambda: publishes,
@@ -271,9 +305,9 @@ def let_in(row: Row, who: str) -> bool:
     return allowed[row.who]()
 
 
-@pytest.mark.parametrize("route", sorted(MATRIX))
+@pytest.mark.parametrize("route", sorted(ROWS))
 def test_a_route_shows_each_object_to_exactly_those_who_may_see_it(scene, route):
-    row = MATRIX[route]
+    row = ROWS[route]
     for who in EVERYBODY:
         for name, stix in scene.objects.items():
             response = scene.ask(who, scene.path(row.path, thing=name), method=row.method)
@@ -289,10 +323,13 @@ def test_a_route_shows_each_object_to_exactly_those_who_may_see_it(scene, route)
                     who,
                     other,
                 )
-            if row.shows and who in scene.sees[name]:
+            shown = who in scene.sees[name] and (not row.only or (name in row.only and let_in(row, who)))
+            if row.shows and shown:
                 assert stix["id"] in answer or stix["name"] in answer, (who, name)
+            if row.only and not shown and not asked_by_id:
+                assert stix["id"] not in answer, (who, name)
             if row.shows and asked_by_id:
-                assert (response.status_code == 200) == (who in scene.sees[name]), (who, name)
+                assert (response.status_code == 200) == shown, (who, name)
 
 
 def shared_value(scene: Scene, who: str, betrayed: list[str]) -> bool:
@@ -301,9 +338,9 @@ def shared_value(scene: Scene, who: str, betrayed: list[str]) -> bool:
     return set(betrayed) <= known
 
 
-@pytest.mark.parametrize("route", sorted(MATRIX))
+@pytest.mark.parametrize("route", sorted(ROWS))
 def test_a_route_lets_in_whom_its_row_says(scene, route):
-    row = MATRIX[route]
+    row = ROWS[route]
     for who in EVERYBODY:
         response = scene.ask(who, scene.path(row.path), method=row.method, body={})
         refused = response.status_code in (401, 403, 404) or (
@@ -312,9 +349,9 @@ def test_a_route_lets_in_whom_its_row_says(scene, route):
         assert refused != let_in(row, who), (who, response.status_code)
 
 
-@pytest.mark.parametrize("route", sorted(name for name, row in MATRIX.items() if row.absent))
+@pytest.mark.parametrize("route", sorted(name for name, row in ROWS.items() if row.absent))
 def test_absent_and_invisible_are_the_same_answer(scene, route):
-    row = MATRIX[route]
+    row = ROWS[route]
     for who in EVERYBODY:
         if let_in(row, who):
             continue
@@ -328,9 +365,9 @@ def test_absent_and_invisible_are_the_same_answer(scene, route):
         }, who
 
 
-@pytest.mark.parametrize("route", sorted(name for name, row in MATRIX.items() if row.also))
+@pytest.mark.parametrize("route", sorted(name for name, row in ROWS.items() if row.also))
 def test_nobody_changes_what_is_anothers(scene, route):
-    row = MATRIX[route]
+    row = ROWS[route]
     for method in row.also:
         for who in EVERYBODY:
             if who == "aster":
@@ -342,13 +379,13 @@ def test_nobody_changes_what_is_anothers(scene, route):
 
 
 @pytest.mark.parametrize(
-    "route", sorted(name for name, row in MATRIX.items() if row.who == "owner" and row.method == "get")
+    "route", sorted(name for name, row in ROWS.items() if row.who == "owner" and row.method == "get")
 )
 def test_a_get_changes_nothing(scene, route):
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
-    scene.ask("aster", scene.path(MATRIX[route].path))
+    scene.ask("aster", scene.path(ROWS[route].path))
     with CaptureQueriesContext(connection) as queries:
-        scene.ask("aster", scene.path(MATRIX[route].path))
+        scene.ask("aster", scene.path(ROWS[route].path))
     assert not [q["sql"] for q in queries if re.match(r"\s*(INSERT|UPDATE|DELETE)", q["sql"])]

@@ -82,7 +82,23 @@ def test_classical_indicators_are_welcome_where_the_policy_is_open():
 def test_classical_indicators_are_refused_where_only_facts_of_our_kinds_are_shared():
     verdict = examine(CLASSICAL, CLOSED)
     assert (verdict.code, verdict.field) == ("not-our-kinds", "/extensions")
-    assert examine(a_note(), CLOSED) is None
+    whole = a_note(
+        spec_version="2.1",
+        created="2026-01-01T00:00:00.000Z",
+        modified="2026-01-01T00:00:00.000Z",
+        object_refs=[CLASSICAL["id"]],
+    )
+    assert examine(whole, CLOSED) is None
+
+
+def test_what_breaks_stix_is_refused_where_facts_are_closed_and_marked_where_they_are_open():
+    sloppy = a_note(spec_version="2.1", created="2026-01-02T00:00:00.000Z", modified="2026-01-01T00:00:00.000Z")
+    verdict = examine(sloppy, CLOSED)
+    assert isinstance(verdict, Refusal)
+    assert (verdict.code, verdict.field) == ("missing-property", "/object_refs")
+    assert examine(sloppy, OPEN) is None
+    marks = [(mark.code, mark.field) for mark in drafted(sloppy).marks]
+    assert marks == [("missing-property", "/object_refs"), ("modified-before-created", "/modified")]
 
 
 def test_the_vocabulary_is_asked():

@@ -69,6 +69,31 @@ def test_hostile_patterns_are_refused_quickly(name):
     assert time.process_time() - began < 2
 
 
+HUGE = {
+    "a whole number of 5,000 digits": f"[a:b = {'9' * 5_000}]",
+    "a fraction of 5,000 digits": f"[a:b = 0.{'9' * 5_000}]",
+    "repeated very often": f"[a:b = 1] REPEATS {'9' * 5_000} TIMES",
+    "within a long time": f"[a:b = 1] WITHIN {'9' * 300}.5 SECONDS",
+    "an index without an end": f"[a:b[{'9' * 5_000}] = 1]",
+    "a backtracking expression": "[a:b MATCHES '" + "(a+)+" * 500 + "$']",
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_huge_numbers_and_expressions_are_judged_quickly_and_never_raise(name):
+    began = time.process_time()
+    verdict = patterns.check(HUGE[name], "stix")
+    assert verdict is None or verdict.code in {"bad-pattern", "pattern-too-complex"}
+    assert time.process_time() - began < 1
+
+
+@shared.needed
+def test_every_pattern_of_the_references_equivalences_is_taken():
+    for case in shared.lines("vectors", "stix-patterns", "equivalence.jsonl"):
+        assert patterns.check(case["a"], "stix") is None, case
+        assert patterns.check(case["b"], "stix") is None, case
+
+
 LARGEST = {
     "comparisons": "[" + " AND ".join(f"a:b{i} NOT IN ('x', {i})" for i in range(patterns.MAX_TERMS)) + "]",
     "nesting": "[" + "(a:b > 1.5 AND " * (patterns.MAX_DEPTH - 1) + "a:b = 'c'" + ")" * (patterns.MAX_DEPTH - 1) + "]",

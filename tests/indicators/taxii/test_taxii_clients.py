@@ -27,7 +27,7 @@ def server_of(caller: Caller, url: str) -> Server:
 
 def collections_of(caller: Caller, url: str) -> tuple[Collection, Collection]:
     """The own collection and everything."""
-    own, everything = server_of(caller, f"{url}/taxii2/").default.collections
+    own, everything, *_ = server_of(caller, f"{url}/taxii2/").default.collections
     return own, everything
 
 
@@ -39,7 +39,8 @@ def test_discovery_leads_to_the_api_root_and_its_collections(
     assert isinstance(server.default, ApiRoot)
     assert server.api_roots == [server.default]
     assert server.default.versions == ["application/taxii+json;version=2.1"]
-    own, everything = server.default.collections
+    own, everything, outer = server.default.collections
+    assert outer.alias == "group-outer"
     assert own.id == str(labs[0].partner.collection_id)
     assert (own.can_read, own.can_write) == (True, True)
     assert (everything.can_read, everything.can_write) == (True, False)

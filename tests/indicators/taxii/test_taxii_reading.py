@@ -97,7 +97,8 @@ def test_3_3_objects_and_manifest_are_in_the_order_in_which_they_were_added(aste
         "limit=1.5",
         "limit=%C2%B2",
         "limit=",
-        "limit=1&limit=2",
+        "limit=1&limit=x",
+        "next=a&next=b",
         "next=forged",
         "next=a%00b",
         "match[id]=",
@@ -156,6 +157,17 @@ def test_3_4_limit_is_never_exceeded_and_everything_comes_where_it_suffices(aste
         assert answer["more"] is (limit < len(held))
         assert ("next" in answer) is answer["more"]
     assert aster.objects(f"{aster.own}objects/", limit="9" * 5000) == held
+
+
+def test_3_4_a_parameter_that_is_sent_twice_is_taken_where_that_can_mean_one_thing_only(aster: Caller) -> None:
+    held = [an_indicator() for _ in range(4)]
+    aster.add(*held)
+    path = f"{aster.own}objects/"
+    assert aster.objects(f"{path}?limit=3&limit=2") == held[:2]
+    assert aster.objects(f"{path}?limit=2&limit=2") == held[:2]
+    first = records(aster)[0]["date_added"]
+    assert aster.objects(f"{path}?added_after={first}&added_after={first}") == held[1:]
+    assert aster.objects(f"{path}?match[type]=indicator&match[type]=indicator") == held
 
 
 def test_3_4_all_match_fields_are_anded_and_their_values_are_ored(aster: Caller) -> None:

@@ -71,6 +71,14 @@ def test_3_1_a_missing_slash_loses_no_objects_that_are_added(aster: Caller) -> N
         "text/html, */*;q=0.1",
         "application/*",
         "APPLICATION/TAXII+JSON;VERSION=2.1",
+        "application/taxii+json ; version = 2.1 ",
+        " application/taxii+json;\tversion=2.1;q=0.001",
+        "application/taxii+json;version=2.1;charset=utf-8",
+        "application/stix+json;version=2.1",
+        "text/html,,application/taxii+json",
+        "*/*;q=0, application/taxii+json;version=2.1",
+        "application/taxii+json;q=0, application/taxii+json;version=2.1",
+        "*/*",
     ],
 )
 def test_3_1_media_ranges_that_take_taxii_2_1_are_never_a_406(aster: Caller, accept: str) -> None:
@@ -85,7 +93,12 @@ def test_3_1_media_ranges_that_take_taxii_2_1_are_never_a_406(aster: Caller, acc
         "text/html",
         "application/taxii+json;version=2.0",
         f"{TAXII};q=0",
+        "*/*, application/taxii+json;q=0.000",
+        "application/*;q=0",
+        "application/taxii+json;version=2.1;q=0, */*;q=1",
         "application/vnd.oasis.taxii+json",
+        "application/vnd.oasis.taxii+json; version=2.0",
+        "application/stix+json;version=2.0",
     ],
 )
 def test_3_1_other_media_ranges_are_a_406(aster: Caller, accept: str) -> None:
@@ -94,8 +107,35 @@ def test_3_1_other_media_ranges_are_a_406(aster: Caller, accept: str) -> None:
         assert (answer.status_code, read(answer)["error_code"]) == (406, "not-acceptable"), path
 
 
-def test_3_1_a_request_without_accept_is_answered(aster: Caller) -> None:
-    assert Client(headers={"Authorization": f"Bearer {aster.key}"}).get("/taxii2/").status_code == 200
+def test_3_1_a_request_without_accept_or_with_an_empty_one_is_answered(aster: Caller) -> None:
+    for accept in ({}, {"Accept": ""}, {"Accept": " "}):
+        assert Client(headers={"Authorization": f"Bearer {aster.key}"} | accept).get("/taxii2/").status_code == 200
+
+
+def test_3_1_head_is_answered_like_get_without_a_body(aster: Caller) -> None:
+    for path in every_get(aster):
+        head, get = Client(headers=aster.headers).head(path), aster.get(path)
+        assert (head.status_code, head.content) == (200, b""), path
+        kept = [name for name in get.headers if name != "X-Request-ID"]
+        assert {name: head.headers.get(name) for name in kept} == {name: get[name] for name in kept}, path
+
+
+def test_3_1_errors_of_a_post_come_in_the_order_of_who_what_and_how(aster: Caller) -> None:
+    """Who asks (401), for what (404), with which right (403), in which media type (415): the first that is wrong."""
+    answers = [
+        Client(headers={"Accept": TAXII}).post(f"{ROOT}collections/none/objects/", b"{", content_type="text/plain"),
+        aster.post(f"{ROOT}collections/none/objects/", b"{", content_type="text/plain"),
+        aster.post(f"{EVERYTHING}objects/", b"{", content_type="text/plain"),
+        aster.post(f"{aster.own}objects/", b"{", content_type="text/plain"),
+        aster.post(f"{aster.own}objects/", b"{"),
+    ]
+    assert [answer.status_code for answer in answers] == [401, 404, 403, 415, 400]
+
+
+def test_3_1_a_post_that_would_not_take_the_answer_is_a_406_and_adds_nothing(aster: Caller) -> None:
+    answer = aster.post(f"{aster.own}objects/", {"objects": [an_indicator()]}, Accept="text/html")
+    assert answer.status_code == 406
+    assert aster.get(f"{aster.own}objects/").content == b"{}"
 
 
 def test_3_1_methods_that_an_endpoint_lacks_are_a_405_that_names_the_others(aster: Caller) -> None:
@@ -203,10 +243,11 @@ def test_4_2_1_the_api_root_lists_2_1_and_a_positive_max_content_length(aster: C
 # §5.1, §5.2 Collections
 
 
-def test_5_1_1_a_lab_has_its_own_collection_and_one_of_everything(aster: Caller) -> None:
-    own, everything = read(aster.get(f"{ROOT}collections/"))["collections"]  # type: ignore[misc]
+def test_5_1_1_a_lab_has_its_own_collection_one_of_everything_and_one_of_each_group(aster: Caller) -> None:
+    own, everything, ring = read(aster.get(f"{ROOT}collections/"))["collections"]  # type: ignore[misc]
     assert (own["id"], own["can_read"], own["can_write"]) == (str(aster.partner.collection_id), True, True)
     assert (everything["alias"], everything["can_read"], everything["can_write"]) == ("everything", True, False)
+    assert (ring["alias"], ring["can_read"], ring["can_write"]) == ("group-ring", True, True)
 
 
 def test_5_1_1_a_key_that_may_neither_read_nor_write_gets_an_empty_object() -> None:

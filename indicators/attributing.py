@@ -1,0 +1,81 @@
+"""Whom the objects of one batch are seen to come from, and what would give away a publisher that is not named.
+
+What is published together is told together, so a batch has one source. A holding keeps the source that it had, and
+under a pseudonym the group: the same object under two sources would join them. So would a reference from one to the
+other, but for ids that others hold, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from indicators import storing
+from indicators.addressing import Room
+from indicators.door import anonymity
+from indicators.models import SharedId
+from indicators.stix import tlp
+from indicators.stix.drafts import Draft, Refusal
+from indicators.versions import Line
+from partners.attribution import Attribution
+from partners.sharing import AudienceSpec, Viewer
+
+
+class Voice:
+    """The source of one batch: that of the first of its objects which enters."""
+
+    def __init__(self, by: Viewer, room: Room, drafts: Iterable[Draft]) -> None:
+        self._by = by
+        self._room = room
+        self._publisher = anonymity.Publisher(by.identity_id, by.partner_name, by.partner_slug)
+        #: References are looked at only by a publisher that is, or comes to be, not always named.
+        self.veiled = by.unnamed or any(room.attribution(draft) for draft in drafts)
+        self.attribution: Attribution | None = None
+        self._shared: set[str] | None = None
+
+    def judge(self, draft: Draft, line: Line, held: Mapping[str, storing.Holding]) -> Attribution | Refusal:
+        """How the source of an object that is to enter is shown, or why it may not be."""
+        said = self._room.attribution(draft)
+        if line.attribution is not None and said is not None and said != line.attribution:
+            return Refusal("attribution-is-fixed", "", "This object is held with another attribution; that stays.")
+        chosen = Attribution(line.attribution) if line.attribution is not None else said
+        if chosen is None:
+            chosen = self._by.default_attribution
+        if self.attribution not in (None, chosen):
+            return Refusal("mixed-attribution", "", "A batch has one attribution; send the others by themselves.")
+        refusal = self._gives_away(draft, chosen, held)
+        if refusal is not None:
+            return refusal
+        self.attribution = chosen
+        return chosen
+
+    def references(self, drafts: Iterable[Draft]) -> set[str]:
+        """The ids that the objects refer to, where that matters."""
+        return {ref for draft in drafts for _, ref in anonymity.refs(draft.data)} if self.veiled else set()
+
+    def _gives_away(self, draft: Draft, chosen: Attribution, held: Mapping[str, storing.Holding]) -> Refusal | None:
+        if chosen != Attribution.NAMED and (refusal := anonymity.check(draft, self._publisher)) is not None:
+            return refusal
+        if not self.veiled:
+            return None
+        for pointer, ref in anonymity.refs(draft.data):
+            other = next(iter(held.get(ref, {}).values()), None)
+            if other is not None and other.attribution != chosen and not self._is_common(ref, held):
+                return Refusal("joins-sources", pointer, "It refers to what you hold with another attribution.")
+        return None
+
+    def _is_common(self, ref: str, held: Mapping[str, storing.Holding]) -> bool:
+        """Whether an id says nothing about its holder: a standard marking, or one that several publishers hold."""
+        if ref in tlp.ALL_IDS:
+            return True
+        if self._shared is None:
+            self._shared = set(SharedId.objects.filter(stix_id__in=list(held)).values_list("stix_id", flat=True))
+        return ref in self._shared
+
+
+def moves_pseudonym(held: storing.Held, spec: AudienceSpec) -> Refusal | None:
+    """Why a holding under a pseudonym may not go to this audience: it stays in its group."""
+    if held.attribution == Attribution.PSEUDONYM and tuple(held.groups or ()) != spec.groups:
+        return Refusal(
+            "pseudonym-stays-in-its-group", "", "Withdraw it, and publish it to the other group under a new id."
+        )
+    return None

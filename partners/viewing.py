@@ -1,0 +1,60 @@
+"""View as: who sees what is shared in a certain way, asked of the one rule for each partner in turn.
+
+There is no inverse of the rule that could drift from it. An audience that is only being thought of is stored, asked for
+and taken back in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from exchange.errors import NotFound
+from partners import auth, sources
+from partners.models import Audience, Partner
+from partners.sharing import AudienceSpec, Viewer, audience_ids, who_sees
+from partners.sources import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A partner that sees it, and whom it is told that it comes from."""
+
+    partner_name: str
+    partner_slug: str
+    source: Source
+
+
+def would_see(by: Viewer, spec: AudienceSpec) -> list[Reader]:
+    """The partners, besides the publisher itself, that would see what `by` shares like this."""
+    with transaction.atomic():
+        found = readers(sources.intern(by, spec))
+        transaction.set_rollback(True)
+    return found
+
+
+def readers(audience_id: int) -> list[Reader]:
+    """The partners, besides the publisher itself, that see what is shared with this audience; by name."""
+    audience = Audience.objects.get(pk=audience_id)
+    viewers = auth.viewers_of_partners()
+    sees = who_sees([audience_id], viewers)[audience_id] - {audience.publisher_id}
+    return [
+        Reader(viewer.partner_name, viewer.partner_slug, sources.source_of(viewer, audience))
+        for viewer in viewers
+        if viewer.partner_id in sees
+    ]
+
+
+def shown_to(by: Viewer, slug: str) -> tuple[Viewer, frozenset[int]]:
+    """A partner as a viewer, and which audiences of `by` it sees. Raises NotFound for who is no active partner."""
+    partner = Partner.objects.filter(slug=slug, state=Partner.State.ACTIVE).exclude(pk=by.partner_id).first()
+    viewer = auth.viewer_of_partner(partner.pk) if partner else None
+    if viewer is None:
+        raise NotFound("There is no such partner.")
+    return viewer, frozenset(_own(by)) & frozenset(audience_ids(viewer))
+
+
+def _own(by: Viewer) -> Iterable[int]:
+    return audience_ids(by, own=True)

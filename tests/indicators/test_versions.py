@@ -1,0 +1,111 @@
+"""Versions of one holding: the newest wins in whatever order they come, revoked is final, and none is lost silently."""
+
+import itertools
+import json
+import uuid
+
+import pytest
+
+from indicators import reading
+from tests import build
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def aster():
+    return build.the_cast().viewer("aster")
+
+
+def a_note(modified: str, **more) -> dict:
+    return {
+        "type": "note",
+        "spec_version": "2.1",
+        "id": "note--00000000-0000-4000-8000-000000000001",
+        "created": "2026-01-01T00:00:00.000Z",
+        "modified": modified,
+        "content": modified,
+        "object_refs": ["tool--00000000-0000-4000-8000-000000000001"],
+    } | more
+
+
+def published(aster, *objects) -> list[tuple[str, str | None]]:
+    answer = build.publish(aster, *objects)
+    return [(result["status"], result.get("code")) for result in build.results(answer)]
+
+
+def held(aster, stix_id: str, versions: str = "last") -> list[str]:
+    return [json.loads(said.body)["modified"] for said in reading.statements(aster, stix_id, versions=versions)]
+
+
+MOMENTS = ("2026-01-02T00:00:00Z", "2026-01-02T00:00:00.000001Z", "2026-01-02T00:00:00.5Z", "2026-01-03T00:00:00.00Z")
+
+
+@pytest.mark.parametrize("one_batch", [True, False], ids=["one batch", "one by one"])
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_the_newest_wins_in_whatever_order_versions_come_and_all_are_served(aster, order, one_batch):
+    notes = [a_note(MOMENTS[place]) for place in order]
+    if one_batch:
+        assert published(aster, *notes) == [("accepted", None)] * 4
+    else:
+        for note in notes:
+            assert published(aster, note) == [("accepted", None)]
+    assert held(aster, notes[0]["id"]) == [MOMENTS[3]]
+    assert sorted(held(aster, notes[0]["id"], "all")) == sorted(MOMENTS)
+
+
+SAME = ("2026-01-02T00:00:00Z", "2026-01-02T00:00:00.0Z", "2026-01-02T00:00:00.000Z", "2026-01-02T00:00:00.000000000Z")
+
+
+@pytest.mark.parametrize("one_batch", [True, False], ids=["one batch", "one by one"])
+@pytest.mark.parametrize(("first", "second"), list(itertools.permutations(SAME, 2)))
+def test_one_moment_written_in_two_ways_is_one_version(aster, first, second, one_batch):
+    notes = [a_note(first), a_note(second)]
+    told = published(aster, *notes) if one_batch else [*published(aster, notes[0]), *published(aster, notes[1])]
+    assert told == [("accepted", None), ("refused", "version-conflict")]
+    assert held(aster, notes[0]["id"], "all") == [first]
+    assert published(aster, notes[0]) == [("unchanged", None)]
+
+
+FINE = ("2026-01-02T00:00:00.000001Z", "2026-01-02T00:00:00.0000014Z", "2026-01-02T00:00:00.000001999Z")
+
+
+@pytest.mark.parametrize("one_batch", [True, False], ids=["one batch", "one by one"])
+@pytest.mark.parametrize(("first", "second"), list(itertools.permutations(FINE, 2)))
+def test_versions_that_differ_below_a_microsecond_do_not_collide_silently(aster, first, second, one_batch):
+    notes = [a_note(first), a_note(second)]
+    told = published(aster, *notes) if one_batch else [*published(aster, notes[0]), *published(aster, notes[1])]
+    assert told == [("accepted", None), ("refused", "version-too-fine")]
+    assert held(aster, notes[0]["id"], "all") == [first]
+    assert published(aster, notes[0]) == [("unchanged", None)]
+
+
+def test_an_observable_has_one_version_whatever_is_said_of_it(aster):
+    address = {"type": "ipv4-addr", "spec_version": "2.1", "value": "198.51.100.7"}
+    address["id"] = f"ipv4-addr--{uuid.uuid4()}"
+    assert published(aster, address, address) == [("accepted", None), ("unchanged", None)]
+    assert published(aster, address | {"defanged": True}) == [("refused", "version-conflict")]
+    assert len(reading.statements(aster, address["id"], versions="all")) == 1
+
+
+def test_an_id_is_not_held_both_with_and_without_a_version(aster):
+    address = {"type": "ipv4-addr", "id": f"ipv4-addr--{uuid.uuid4()}", "value": "198.51.100.7"}
+    assert published(aster, address) == [("accepted", None)]
+    assert published(aster, address | {"modified": MOMENTS[0]}) == [("refused", "version-conflict")]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_revoked_is_final_and_what_came_before_it_may_come_after(aster, order):
+    notes = (a_note(MOMENTS[0]), a_note(MOMENTS[1]), a_note(MOMENTS[3], revoked=True))
+    for place in order:
+        assert published(aster, notes[place]) == [("accepted", None)]
+    assert published(aster, a_note("2026-02-01T00:00:00.000Z")) == [("refused", "revoked-is-final")]
+    assert held(aster, notes[0]["id"]) == [MOMENTS[3]]
+    assert len(held(aster, notes[0]["id"], "all")) == 3
+
+
+def test_publishers_hold_their_versions_apart():
+    cast = build.the_cast()
+    aster, borealis = cast.viewer("aster"), cast.viewer("borealis")
+    assert published(aster, a_note(MOMENTS[3], revoked=True)) == [("accepted", None)]
+    assert published(borealis, a_note(MOMENTS[3]), a_note("2026-02-01T00:00:00.000Z")) == [("accepted", None)] * 2
