@@ -14,15 +14,13 @@ finds it once, at its latest entry that the reader may see (ADR 0008).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
 
 from indicators.feeds.filters import Filter
 from indicators.models import Change
@@ -234,8 +232,11 @@ def look(
         if not seen.branches():
             return seen, []
         asked = {**parameters, "viewer": viewer.partner_id, "end": seen.end, "audiences": seen.audiences}
-        with in_order() if follows_log else connection.cursor() as cursor:
-            cursor.execute(_STAMPED.format(stamp=_STAMP.format(viewer="%(viewer)s"), query=query(seen)), asked)
+        sql = _STAMPED.format(stamp=_STAMP.format(viewer="%(viewer)s"), query=query(seen))
+        with connection.cursor() as cursor:
+            cursor.execute(f"{IN_ORDER} {sql} {_AS_BEFORE}" if follows_log else sql, asked)
+            if follows_log:
+                cursor.nextset()
             rows = cursor.fetchall()
         if rows[0][0] == seen.stamp:
             return seen, [row[1:] for row in rows if row[1] is not None]
@@ -278,22 +279,19 @@ AND (SELECT n.seq FROM indicators_change n
 """
 
 
-@contextmanager
-def in_order() -> Iterator[CursorWrapper]:
-    """A cursor whose queries follow the branches of the log lazily, whatever PostgreSQL believes about their size.
-
-    Where it has no statistics it takes a branch for a few rows, and would read and sort whole branches for one page
-    (ADR 0022). The settings hold for the block's transaction. One query.
-    """
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_IN_ORDER)
-        yield cursor
-
-
-_IN_ORDER = (
+#: Around a query: have it follow the branches of the log lazily, whatever PostgreSQL believes about their size. Without
+#: statistics it takes a branch for a few rows, and would read and sort whole branches for one page (ADR 0022). All is
+#: sent as one message, which is one transaction.
+IN_ORDER = (
     "SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true),"
-    " set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true)"
+    " set_config('enable_presorted_aggregate', 'off', true),"
+    " set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true);"
 )
+_AS_BEFORE = (
+    "; RESET enable_sort; RESET enable_bitmapscan; RESET enable_presorted_aggregate;"
+    " RESET max_parallel_workers_per_gather; RESET jit"
+)
+
 _END = "SELECT coalesce(max(seq), 0) FROM indicators_change"
 # In the order of the partial index: an EXISTS would be answered by reading the table where there is none.
 _ANY_AGAIN = "SELECT (SELECT object_id FROM indicators_change WHERE again ORDER BY object_id, seq LIMIT 1) IS NOT NULL"
