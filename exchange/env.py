@@ -1,5 +1,6 @@
 """Read settings from the environment: typed, and a wrong value stops the start with a sentence."""
 
+import ipaddress
 import os
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -54,6 +55,14 @@ def number(name: str, default: int, *, least: int, most: int) -> int:
 def words(name: str) -> list[str]:
     """A comma-separated list."""
     return [word.strip() for word in text(name).split(",") if word.strip()]
+
+
+def networks(name: str) -> list[str]:
+    """A comma-separated list of networks in CIDR notation; an address alone is a network of one."""
+    try:
+        return [str(ipaddress.ip_network(word)) for word in words(name)]
+    except ValueError:
+        raise BadEnvironment(name, "must be networks such as 10.0.0.0/8, separated by commas") from None
 
 
 def choice(name: str, default: str, *, of: tuple[str, ...]) -> str:

@@ -44,13 +44,26 @@ class Reply:
 
 def post(url: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float, max_bytes: int) -> Reply:
     """POST `body` to `url`. Raises Blocked or Failed."""
+    return _ask("POST", url, body, headers=headers, timeout_s=timeout_s, max_bytes=max_bytes)
+
+
+def get(url: str, *, headers: Mapping[str, str], timeout_s: float, max_bytes: int) -> Reply:
+    """GET `url`. Raises Blocked or Failed."""
+    return _ask("GET", url, None, headers=headers, timeout_s=timeout_s, max_bytes=max_bytes)
+
+
+def _ask(
+    method: str, url: str, body: bytes | None, *, headers: Mapping[str, str], timeout_s: float, max_bytes: int
+) -> Reply:
     target = _target(url)
     deadline = time.monotonic() + timeout_s
-    sent = {**headers, "Host": target.authority, "Content-Length": str(len(body)), "Accept-Encoding": "identity"}
+    sent = {**headers, "Host": target.authority, "Accept-Encoding": "identity"}
+    if body is not None:
+        sent["Content-Length"] = str(len(body))
     try:
         with (
             httpcore.ConnectionPool(ssl_context=_tls(), network_backend=_Door(deadline)) as pool,
-            pool.stream("POST", target.url, headers=list(sent.items()), content=body) as answer,
+            pool.stream(method, target.url, headers=list(sent.items()), content=body) as answer,
         ):
             read = _read(answer.iter_stream(), max_bytes=max_bytes)
             return Reply(answer.status, _retry_after(answer.headers), read)

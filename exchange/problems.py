@@ -172,6 +172,11 @@ def handler404(request: HttpRequest, exception: Exception | None = None) -> Http
     return _render(request, errors.NotFound())
 
 
+def handler429(request: HttpRequest) -> HttpResponse:
+    """What allauth answers with where too much was tried; it says the same of every account, there or not."""
+    return _render(request, errors.TooMany("That was tried too often. Wait a minute.", retry_after_s=60))
+
+
 def handler500(request: HttpRequest) -> HttpResponse:
     """Django's 500."""
     return _render(request, errors.ExchangeError("Something went wrong on our side. Quote the request id."))
@@ -188,7 +193,10 @@ def _render(request: HttpRequest, error: errors.ExchangeError) -> HttpResponse:
     if request.path.startswith(_MACHINE_PATHS):
         return answer(error)
     context = {"problem": problem(error)}
-    return render(request, "exchange/problem.html", context, status=error.status)
+    response = render(request, "exchange/problem.html", context, status=error.status)
+    if isinstance(error, errors.TooMany):
+        response["Retry-After"] = str(error.retry_after_s)
+    return response
 
 
 def _first_message(detail: Any) -> str:

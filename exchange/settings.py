@@ -33,13 +33,13 @@ INSTALLED_APPS = [
     "indicators",
     "django.contrib.contenttypes",
     "django.contrib.auth",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "django.contrib.humanize",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "django_htmx",
     "rest_framework",
     "drf_spectacular",
@@ -57,8 +57,9 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "allauth.account.middleware.AccountMiddleware",
     "exchange.problems.ProblemMiddleware",
+    # Inside the problems: what it raises to have somebody confirm who he is, it answers itself.
+    "allauth.account.middleware.AccountMiddleware",
 ]
 
 ROOT_URLCONF = "exchange.urls"
@@ -114,17 +115,55 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_ON_GET = False
-ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/5m/key"}
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 900
+# Per network (an IPv4 address, an IPv6 /64) and per account; `login_failed` also counts codes of a second factor.
+ACCOUNT_RATE_LIMITS = {
+    "login": "30/m/ip",
+    "login_failed": "10/m/ip,5/5m/key",
+    "reauthenticate": "10/m/user,20/m/ip",
+    "change_password": "5/m/user,20/m/ip",
+    "change_factors": "20/m/user,40/m/ip",
+    "invite": "60/h/user",
+    "invitation": "30/m/ip",
+    "invitation_failed": "10/m/ip",
+    "sign_on": "30/m/ip",
+}
+MFA_ADAPTER = "partners.accounts.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["webauthn", "totp", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_USER_VERIFICATION = "required"
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # nobody signs himself up: the address came with the invitation
+MFA_TOTP_ISSUER = "Exchange"
+MFA_TOTP_TOLERANCE = 1
+MFA_RATE_LIMITS = {"webauthn_login": "20/m/ip"}
+MFA_FORMS = {
+    "authenticate": "partners.accounts.CodeForm",
+    "authenticate_webauthn": "partners.accounts.PasskeyForm",
+    "login_webauthn": "partners.accounts.PasskeyAloneForm",
+    "reauthenticate": "partners.accounts.ConfirmCodeForm",
+    "reauthenticate_webauthn": "partners.accounts.ConfirmPasskeyForm",
+}
 LOGIN_URL = "/account/login/"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_LOGOUT_REDIRECT_URL = "/account/login/"
+SESSION_ENGINE = "partners.sessions"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_NAME = "exchange_session"
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "exchange.problems.csrf_failure"
 CSRF_COOKIE_HTTPONLY = True
 # Rate limits are counted in PostgreSQL, so that they hold over all processes.
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "exchange_cache"}}
+# Room for all that count within a day: at Django's 300 entries, a flood of made-up names would push real counts out.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "exchange_cache",
+        "OPTIONS": {"MAX_ENTRIES": 200_000},
+    }
+}
+
+# Mail.
+MAILERS = {"default": {"BACKEND": f"django.core.mail.backends.{'smtp' if PRODUCTION else 'dummy'}.EmailBackend"}}
 
 # The browser: nothing but what this server sends, and no inline script or style.
 SECURE_CSP = {
@@ -149,10 +188,20 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
 SECURE_HSTS_PRELOAD = PRODUCTION
 SESSION_COOKIE_SECURE = PRODUCTION
 CSRF_COOKIE_SECURE = PRODUCTION
+# How many proxies add to X-Forwarded-For before a request arrives (`exchange.origins`).
+PROXY_COUNT = 0
 if PRODUCTION and env.flag("BEHIND_PROXY", default=True):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     # Rate limits of the sign-in count callers, not the proxy.
-    ALLAUTH_TRUSTED_PROXY_COUNT = env.number("PROXY_COUNT", 1, least=1, most=5)
+    PROXY_COUNT = ALLAUTH_TRUSTED_PROXY_COUNT = env.number("PROXY_COUNT", 1, least=1, most=5)
+# Client certificates are checked by a proxy, which says whose it was; believed from these networks only.
+MTLS_PROXIES = env.networks("MTLS_PROXIES")
+MTLS_SUBJECT_HEADER = env.text("MTLS_SUBJECT_HEADER")
+MTLS_CERTIFICATE_HEADER = env.text("MTLS_CERTIFICATE_HEADER")
+if bool(MTLS_PROXIES) != bool(MTLS_SUBJECT_HEADER or MTLS_CERTIFICATE_HEADER):
+    raise env.BadEnvironment("MTLS_PROXIES", "goes with MTLS_SUBJECT_HEADER or MTLS_CERTIFICATE_HEADER")
+# Open streams hold a thread each (ADR 0012): more of them need more --blocking-threads.
+STREAMS_PER_PROCESS = env.number("STREAMS_PER_PROCESS", 8, least=0, most=2_000)
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 
 # Static files.

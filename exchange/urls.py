@@ -14,10 +14,13 @@ urlpatterns = [
     path("taxii2/", include("indicators.taxii.urls")),
     path("schemas/", include("indicators.api.schemas")),
     path("account/", include("partners.portal.urls")),
+    path("organisation/keys/", include("partners.portal.key_urls")),
+    path("", include("partners.portal.people_urls")),
     path("", include("indicators.portal.urls")),
 ]
 
 handler400 = problems.handler400
 handler403 = problems.handler403
 handler404 = problems.handler404
+handler429 = problems.handler429
 handler500 = problems.handler500

@@ -32,6 +32,35 @@ from partners.sources import hides, sources
 ORDER_LOCK = 0x63686773
 
 
+def _planned(**settings: str) -> str:
+    """Settings for the queries after it in the same message, which is one transaction."""
+    return f"SELECT {', '.join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())};"
+
+
+#: Before a query: have it follow the branches of the log lazily, or go from ids to rows by indexes, whatever PostgreSQL
+#: believes about sizes. Without statistics it takes a branch for a few rows, and would read and sort whole branches for
+#: one page, or all of the log for a few ids (ADR 0022).
+IN_ORDER = _planned(
+    enable_sort="off",
+    enable_bitmapscan="off",
+    enable_presorted_aggregate="off",
+    max_parallel_workers_per_gather="0",
+    jit="off",
+)
+BY_IDS = _planned(enable_seqscan="off", enable_bitmapscan="off", max_parallel_workers_per_gather="0", jit="off")
+_AS_BEFORE = "".join(
+    f"; RESET {name}"
+    for name in (
+        "enable_bitmapscan",
+        "enable_presorted_aggregate",
+        "enable_seqscan",
+        "enable_sort",
+        "jit",
+        "max_parallel_workers_per_gather",
+    )
+)
+
+
 @dataclass(frozen=True, slots=True)
 class NewChange:
     """A change before it has its place in the log."""
@@ -219,7 +248,7 @@ def look(
     own: bool = False,
     group: UUID | None = None,
     after: int | None = None,
-    follows_log: bool = True,
+    planned: str = IN_ORDER,
 ) -> tuple[Sight, list[tuple[Any, ...]]]:
     """What `viewer` sees, and the rows of the query that was made for it, in the order of `seq`, their first column.
 
@@ -234,8 +263,8 @@ def look(
         asked = {**parameters, "viewer": viewer.partner_id, "end": seen.end, "audiences": seen.audiences}
         sql = _STAMPED.format(stamp=_STAMP.format(viewer="%(viewer)s"), query=query(seen))
         with connection.cursor() as cursor:
-            cursor.execute(f"{IN_ORDER} {sql} {_AS_BEFORE}" if follows_log else sql, asked)
-            if follows_log:
+            cursor.execute(f"{planned} {sql} {_AS_BEFORE}" if planned else sql, asked)
+            if planned:
                 cursor.nextset()
             rows = cursor.fetchall()
         if rows[0][0] == seen.stamp:
@@ -278,19 +307,6 @@ AND (SELECT n.seq FROM indicators_change n
        AND n.audience_id = ANY(%(audiences)s) LIMIT 1) IS NULL
 """
 
-
-#: Around a query: have it follow the branches of the log lazily, whatever PostgreSQL believes about their size. Without
-#: statistics it takes a branch for a few rows, and would read and sort whole branches for one page (ADR 0022). All is
-#: sent as one message, which is one transaction.
-IN_ORDER = (
-    "SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true),"
-    " set_config('enable_presorted_aggregate', 'off', true),"
-    " set_config('max_parallel_workers_per_gather', '0', true), set_config('jit', 'off', true);"
-)
-_AS_BEFORE = (
-    "; RESET enable_sort; RESET enable_bitmapscan; RESET enable_presorted_aggregate;"
-    " RESET max_parallel_workers_per_gather; RESET jit"
-)
 
 _END = "SELECT coalesce(max(seq), 0) FROM indicators_change"
 # In the order of the partial index: an EXISTS would be answered by reading the table where there is none.

@@ -136,6 +136,7 @@ def send_test(viewer: Viewer, subscription_id: UUID) -> Outcome:
 def redeliver(viewer: Viewer, delivery_id: UUID) -> None:
     """Make a delivery that was given up due again. Raises NotFound, Conflict."""
     viewer.require(Scope.SUBSCRIBE)
+    viewer.require_all_groups()
     own = Delivery.objects.of(viewer).filter(pk=delivery_id)
     if not own.exists():
         raise NotFound

@@ -25,6 +25,7 @@ from exchange.errors import Conflict, Refused
 from indicators import changes, markings, matching, moving, notifying, storing
 from indicators.addressing import Reach, Room
 from indicators.attributing import Voice, moves_pseudonym
+from indicators.barring import beyond_the_key
 from indicators.door import gates
 from indicators.models import Batch, Change, Quarantined
 from indicators.stix.drafts import Draft, Quarantine, Refusal, Unreadable
@@ -38,6 +39,7 @@ from partners.tlp import Tlp
 
 Status = Literal["accepted", "unchanged", "quarantined", "refused"]
 STATUSES: tuple[Status, ...] = ("accepted", "unchanged", "quarantined", "refused")
+_OF_OTHER_GROUPS = Refusal("key-limited-to-groups", "/id", "It is shared with groups that this key is not for.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ def _compare_with_held(
     """
     voice = Voice(by, room, drafts)
     held = storing.holdings(by.partner_id, {draft.stix_id for draft in drafts} | voice.references(drafts))
+    barred = beyond_the_key(held, by=by)
     seen: dict[str, Line] = {}
     entering: list[Entering] = []
     moves: list[moving.Moving] = []
@@ -163,7 +166,7 @@ def _compare_with_held(
         if line is None:
             line = seen[draft.stix_id] = Line(held.get(draft.stix_id, {}))
         sha256 = hashlib.sha256(draft.raw).digest()
-        verdict = line.judge(draft, sha256)
+        verdict = _OF_OTHER_GROUPS if draft.stix_id in barred else line.judge(draft, sha256)
         if verdict == "unchanged":
             move = _move(draft, room=room, line=line)
             refusal = _no_move(draft, move, voice=voice, room=room, held=held)

@@ -15,6 +15,7 @@ from exchange.errors import NotFound, Refused
 from indicators import changes, moving, notifying, publishing, reading, storing
 from indicators.addressing import Reach, Room
 from indicators.attributing import moves_pseudonym
+from indicators.barring import require_within
 from indicators.stix import parsing
 from indicators.stix.drafts import Draft, Unreadable
 from partners import audit
@@ -57,7 +58,9 @@ def _newest(viewer: Viewer, stix_id: str) -> Draft:
 def _narrow(viewer: Viewer, draft: Draft, room: Room) -> bool:
     """Move the holding if nobody comes to see it by that; yields whether it is there now."""
     storing.lock_publisher(viewer.partner_id)
-    holding = storing.holdings(viewer.partner_id, [draft.stix_id]).get(draft.stix_id, {})
+    found = storing.holdings(viewer.partner_id, [draft.stix_id])
+    require_within(found, by=viewer, ids=[draft.stix_id])
+    holding = found.get(draft.stix_id, {})
     held = next((one for one in holding.values() if one.latest), None)
     if held is None or held.sha256 != hashlib.sha256(draft.raw).digest():  # it was changed meanwhile
         raise NotFound

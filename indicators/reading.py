@@ -265,15 +265,17 @@ def _page(
     def query(seen: changes.Sight) -> str:
         where = f"{seen.latest_entry('c')} {conditions}".replace(_OTHERS_LATEST, seen.latest_entry("tc"))
         if wanted.stix_ids or wanted.words:
-            source = _FROM_OBJECTS.format(bound=bound, conditions=where)
+            unindexed = "+ 0" if wanted.stix_ids else ""
+            bounded = bound.replace("seq >", f"seq {unindexed} >").replace("seq <", f"seq {unindexed} <")
+            source = _FROM_OBJECTS.format(bound=bounded, conditions=where, unindexed=unindexed)
         else:
             branches = seen.branches(bound=bound, order=order)
             source = _FROM_LOG.format(branches=branches, order=order, conditions=where)
         sql = f"{past} {columns} {source} ORDER BY c.seq {order} LIMIT %(limit)s"
         return sql if max_bytes is None else _WITHIN_BYTES.format(query=sql, order=order)
 
-    follows_log = not (wanted.stix_ids or wanted.words)
-    _, rows = changes.look(viewer, query, parameters, own=wanted.own, group=wanted.group, follows_log=follows_log)
+    planned = changes.BY_IDS if wanted.stix_ids else "" if wanted.words else changes.IN_ORDER
+    _, rows = changes.look(viewer, query, parameters, own=wanted.own, group=wanted.group, planned=planned)
     more = len(rows) > limit or (max_bytes is not None and bool(rows) and rows[-1][-1])
     found = [Statement(*row[:_STATEMENT_COLUMNS]) for row in rows[:limit]]
     return Page(_sourced(viewer, found), reached=found[-1].seq if found else after, more=more)
@@ -370,14 +372,19 @@ JOIN partners_partner p ON p.id = o.publisher_id JOIN partners_audience a ON a.i
 """
 )
 
+# Ids lead to few rows; neither audience nor place is then a way to them, whatever PostgreSQL believes where it has no
+# statistics. The joins are outer ones so that nobody goes from all partners to the objects.
 _FROM_OBJECTS = (
     """
 FROM indicators_stixobject o
-JOIN indicators_change c ON c.object_id = o.id AND """
+CROSS JOIN LATERAL (
+    SELECT * FROM indicators_change c
+    WHERE c.object_id = o.id AND """
     + _ENTERED
-    + """ AND c.audience_id = ANY(%(audiences)s) AND {bound}
-JOIN partners_partner p ON p.id = o.publisher_id JOIN partners_audience a ON a.id = o.audience_id
-WHERE o.audience_id = ANY(%(audiences)s) {conditions}
+    + """ AND c.audience_id {unindexed} = ANY(%(audiences)s) AND {bound} OFFSET 0
+) c
+LEFT JOIN partners_partner p ON p.id = o.publisher_id LEFT JOIN partners_audience a ON a.id = o.audience_id
+WHERE o.audience_id {unindexed} = ANY(%(audiences)s) {conditions}
 """
 )
 

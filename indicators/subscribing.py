@@ -72,6 +72,7 @@ def subscribe(viewer: Viewer, *, url: str, feed_id: UUID | None) -> tuple[Subscr
     Raises Refused for an address that can't be asked, NotFound for a feed that is not the viewer's.
     """
     viewer.require(Scope.SUBSCRIBE)
+    viewer.require_all_groups()
     try:
         outbound.check(url)
     except outbound.Blocked as blocked:
@@ -89,7 +90,8 @@ def subscribe(viewer: Viewer, *, url: str, feed_id: UUID | None) -> tuple[Subscr
 
 
 def own_subscription(viewer: Viewer, subscription_id: UUID) -> Subscription:
-    """A subscription of the viewer's own partner. Raises NotFound."""
+    """A subscription of the viewer's own partner. Raises NotFound; Forbidden for a key that sees less than it tells."""
+    viewer.require_all_groups()
     subscription = Subscription.objects.of(viewer).select_related("feed").filter(pk=subscription_id).first()
     if subscription is None:
         raise NotFound

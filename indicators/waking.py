@@ -9,6 +9,9 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 from django.db import connection
@@ -19,6 +22,8 @@ log = get_logger()
 
 #: More waiters than this per process answer at once instead: waiting holds a thread.
 MAX_WAITERS = 12
+#: How long at most who waits is taken at his word; then he is asked again who he is.
+RECHECK_S = 0.7
 _RECONNECT_S = 2.0
 
 
@@ -29,6 +34,7 @@ class Listener:
         self._condition = threading.Condition()
         self._heard = 0
         self._waiting = 0
+        self._streams: Counter[object] = Counter()
         self._pid = 0
 
     @property
@@ -36,17 +42,37 @@ class Listener:
         """A number that grows with every wake-up; take it before asking the log."""
         return self._heard
 
+    @contextmanager
+    def place(self) -> Iterator[bool]:
+        """A place among those who wait, for as long as the block lasts; False where there is none left."""
+        with self._condition:
+            free = self._waiting < MAX_WAITERS
+            self._waiting += free
+        try:
+            yield free
+        finally:
+            with self._condition:
+                self._waiting -= free
+
+    def take_stream(self, whose: object, *, most: int) -> bool:
+        """A place for an open stream, at most `most` in the process and half of them for one; give it back."""
+        with self._condition:
+            if self._streams.total() >= most or self._streams[whose] >= max(1, most // 2):
+                return False
+            self._streams[whose] += 1
+            return True
+
+    def give_stream(self, whose: object) -> None:
+        """Give a place back."""
+        with self._condition:
+            self._streams[whose] -= 1
+            self._streams += Counter()  # forget who holds none
+
     def wait(self, *, heard: int, timeout_s: float) -> bool:
-        """Wait until something was heard after `heard`; False when the time ran out or too many wait."""
+        """Wait until something was heard after `heard`; False when the time ran out."""
         self._start()
         with self._condition:
-            if self._waiting >= MAX_WAITERS:
-                return False
-            self._waiting += 1
-            try:
-                return self._condition.wait_for(lambda: self._heard > heard, timeout=timeout_s)
-            finally:
-                self._waiting -= 1
+            return self._condition.wait_for(lambda: self._heard > heard, timeout=timeout_s)
 
     def _start(self) -> None:
         """Start the thread, also again after a fork, which copies no threads."""

@@ -13,6 +13,7 @@ from django.db import transaction
 
 from exchange.errors import NotFound
 from indicators import changes, notifying, storing
+from indicators.barring import require_within
 from indicators.models import Change
 from partners import audit
 from partners.scopes import Scope
@@ -49,6 +50,7 @@ def _take_back(viewer: Viewer, stix_ids: Sequence[str], *, only: frozenset[int] 
     wanted = list(dict.fromkeys(stix_ids))
     storing.lock_publisher(viewer.partner_id)
     found = storing.holdings(viewer.partner_id, wanted)
+    require_within(found, by=viewer, ids=wanted)
     parts = [_part(found.get(stix_id, {}), only=only) for stix_id in wanted]
     gone = [held for taken, _ in parts for held in taken]
     heirs = [heir for _, heir in parts if heir is not None]

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hmac
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
-from django.db.models import Model, OuterRef, Q
+from django.db.models import OuterRef
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
@@ -19,63 +20,83 @@ from structlog.contextvars import bind_contextvars
 
 from exchange import clock
 from exchange.errors import Unauthenticated
-from partners import keys
+from exchange.origins import Origin, origin_of
+from partners import keys, lockout
 from partners.attribution import Attribution
 from partners.models import ApiKey, Membership, Partner, User
 from partners.scopes import RECIPIENT_SCOPES, ROLE_SCOPES, Role, Scope
 from partners.sharing import Viewer
 from partners.tlp import Tlp
 
-_LAST_USE_GRAIN = timedelta(minutes=1)
+#: How often at most the use of a key from one network is written down.
+_USE_GRAIN = timedelta(minutes=1)
+_NO_DIGEST = bytes(32)
 
 
-def viewer_of_key(presented: str) -> Viewer:
+def viewer_of_key(presented: str, *, origin: Origin = Origin()) -> Viewer:  # noqa: B008 - frozen
     """The viewer that a presented API key stands for: one query.
 
-    Raises Unauthenticated, always in the same words, for a key that is malformed, unknown, expired or revoked
-    and for one whose partner is not active.
+    Raises Unauthenticated, always in the same words, for a key that is malformed, unknown, expired or revoked, that
+    comes from a network or with a certificate that is not its own, and for one whose partner is not active. Raises
+    TooMany where that happened too often (`lockout`).
     """
     public_id = keys.public_id_of(presented)
     if public_id is None:
-        raise _unknown_key()
-    moment = clock.now()
-    key, group_ids = _valid_key(public_id, moment=moment)
-    if key is None or not hmac.compare_digest(bytes(key.digest), keys.digest(presented)):
-        raise _unknown_key()
-    stale = moment - _LAST_USE_GRAIN
-    if key.last_used_at is None or key.last_used_at < stale:
-        ApiKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=stale), pk=key.pk).update(last_used_at=moment)
+        raise lockout.refuse(origin, public_id=None)
+    moment, prefix = clock.now(), origin.network(bits4=24, bits6=48)
+    key, held_groups, seen_at, locked_until = _found_key(public_id, prefix=prefix, origin=origin, at=moment)
+    is_the_key = hmac.compare_digest(bytes(key.digest) if key else _NO_DIGEST, keys.digest(presented))
+    if key is None or not is_the_key or not keys.is_usable(key, origin=origin, at=moment):
+        raise lockout.refuse(origin, public_id=public_id)
+    if locked_until is not None and seen_at is None:
+        raise lockout.locked(locked_until, at=moment)
+    if seen_at is None or seen_at < moment - _USE_GRAIN:
+        keys.note_use(key, prefix=prefix, at=moment)
     scopes = frozenset(Scope(scope) for scope in key.scopes)
     if Scope.ADMIN in scopes:
         scopes |= {Scope.AUDIT}
-    return _viewer(key.partner, group_ids=group_ids, scopes=scopes, actor=f"key:{key.public_id}")
+    group_ids = held_groups if key.groups is None else set(held_groups) & set(key.groups)
+    viewer = _viewer(key.partner, group_ids=group_ids, scopes=scopes, actor=f"key:{key.public_id}")
+    return replace(viewer, limited=key.groups is not None)
 
 
-def _valid_key(public_id: str, *, moment: datetime) -> tuple[ApiKey | None, list[UUID]]:
-    """The key, with its partner, if both may be used now, and the partner's groups. By hand: every request asks it."""
+def _found_key(
+    public_id: str, *, prefix: str, origin: Origin, at: datetime
+) -> tuple[ApiKey | None, list[UUID], datetime | None, datetime | None]:
+    """The key with its partner, the partner's groups, and what `lockout` wants to know. By hand: every request asks."""
     with connection.cursor() as cursor:
-        cursor.execute(_VALID_KEY, [public_id, moment, Partner.State.ACTIVE.value])
+        cursor.execute(_KEY, [prefix, lockout.network_name(origin), at, public_id])
         row = cursor.fetchone()
     if row is None:
-        return None, []
-    mine = len(_KEY_FIELDS)
-    key = ApiKey.from_db(connection.alias, _KEY_FIELDS, row[:mine])
-    key.partner = Partner.from_db(connection.alias, _PARTNER_FIELDS, row[mine:-1])
-    return key, row[-1]
+        return None, [], None, None
+    key = ApiKey.from_db(connection.alias, *_read(_KEY_FIELDS, row))
+    key.partner = Partner.from_db(connection.alias, *_read(_PARTNER_FIELDS, row[len(_KEY_FIELDS) :]))
+    return key, *row[-3:]
 
 
-def _columns(model: type[Model], alias: str) -> str:
-    return ", ".join(f'{alias}."{field.column}"' for field in model._meta.concrete_fields)  # noqa: SLF001
+def _read(fields: Sequence[Any], row: Sequence[Any]) -> tuple[list[str], list[Any]]:
+    """Names and values of a model's columns, as the ORM would read them."""
+    values = [
+        field.from_db_value(value, None, connection) if hasattr(field, "from_db_value") else value
+        for field, value in zip(fields, row, strict=False)
+    ]
+    return [field.attname for field in fields], values
 
 
-_KEY_FIELDS = [field.attname for field in ApiKey._meta.concrete_fields]  # noqa: SLF001
-_PARTNER_FIELDS = [field.attname for field in Partner._meta.concrete_fields]  # noqa: SLF001
-_VALID_KEY = f"""
-SELECT {_columns(ApiKey, "k")}, {_columns(Partner, "p")},
+def _columns(fields: Sequence[Any], alias: str) -> str:
+    return ", ".join(f'{alias}."{field.column}"' for field in fields)
+
+
+_KEY_FIELDS = ApiKey._meta.concrete_fields  # noqa: SLF001
+_PARTNER_FIELDS = Partner._meta.concrete_fields  # noqa: SLF001
+_KEY = f"""
+SELECT {_columns(_KEY_FIELDS, "k")}, {_columns(_PARTNER_FIELDS, "p")},
        ARRAY(SELECT m.group_id FROM partners_membership m
-             WHERE m.partner_id = p.id AND m.until IS NULL ORDER BY m.group_id)
+             WHERE m.partner_id = p.id AND m.until IS NULL ORDER BY m.group_id),
+       (SELECT n.last_at FROM partners_keynetwork n WHERE n.key_id = k.id AND n.prefix = %s),
+       (SELECT r.until FROM partners_refusedcredentials r WHERE r.name = %s AND r.until > %s)
 FROM partners_apikey k JOIN partners_partner p ON p.id = k.partner_id
-WHERE k.public_id = %s AND k.revoked_at IS NULL AND k.expires_at > %s AND p.state = %s
+WHERE k.public_id = %s
 """
 
 
@@ -122,14 +143,15 @@ def every_viewer() -> list[Viewer]:
 def again(viewer: Viewer) -> Viewer:
     """The same caller with the groups and the clearance that its partner has now."""
     now = viewer_whatever_state(viewer.partner_id)
-    return replace(viewer, group_ids=now.group_ids, clearance=now.clearance, sight=now.sight)
+    groups = now.group_ids & viewer.group_ids if viewer.limited else now.group_ids
+    return replace(viewer, group_ids=groups, clearance=now.clearance, sight=now.sight)
 
 
 def key_in(header: str) -> str | None:
     """The key in an Authorization header: Bearer, or Basic with any user name and the key as the password.
 
     `Token` is no registered scheme: it is what clients built on taxii2-client call Bearer. None where there is no
-    header. Raises Unauthenticated for a scheme or encoding that is not understood.
+    header. A scheme or encoding that is not understood is a key that is none: empty.
     """
     if not header:
         return None
@@ -140,16 +162,19 @@ def key_in(header: str) -> str | None:
         try:
             return base64.b64decode(credentials.strip(), validate=True).decode().partition(":")[2]
         except (binascii.Error, UnicodeDecodeError):
-            raise _unknown_key() from None
-    raise _unknown_key()
+            return ""
+    return ""
 
 
 def viewer_of_request(request: HttpRequest) -> Viewer:
-    """The viewer behind the API key of a plain Django request. Raises Unauthenticated."""
+    """The viewer behind the API key of a plain Django request. Raises Unauthenticated, TooMany.
+
+    Ask again to learn whether it still holds: an answer that takes long, because it waits, does so while it waits.
+    """
     presented = key_in(request.headers.get("Authorization", ""))
     if presented is None:
         raise Unauthenticated("Send an API key: 'Authorization: Bearer <key>', or Basic with the key as the password.")
-    viewer = viewer_of_key(presented)
+    viewer = viewer_of_key(presented, origin=origin_of(request))
     bind_contextvars(partner=viewer.partner_slug, actor=viewer.actor)
     return viewer
 
@@ -213,7 +238,3 @@ def _viewer(partner: Partner, *, group_ids: Any, scopes: frozenset[Scope], actor
         actor=actor,
         sight=partner.sight,
     )
-
-
-def _unknown_key() -> Unauthenticated:
-    return Unauthenticated("This API key is not valid.", code="invalid-key")

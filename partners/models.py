@@ -1,7 +1,9 @@
 """Who takes part: partners, their people and keys, the groups they share in, and who may see what.
 
-One writer a table: `registering` and `membership` write Partner, Group, Membership and User, `keys` writes
-ApiKey, `sharing` writes Audience, `sources` writes Pseudonym, `audit` writes AuditRecord.
+One writer a table: `registering` and `membership` write Partner, Group, Membership and User, `people` changes User,
+`inviting` writes Invitation, `signing_on` writes SignOn and Identity, `sessions` writes Session, `keys` writes ApiKey
+and KeyNetwork, `lockout` writes RefusedCredentials, `sharing` writes Audience, `sources` writes Pseudonym, `audit`
+writes AuditRecord.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ import uuid
 
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Lower
 
 from exchange import clock
 from partners.attribution import Attribution
@@ -33,6 +37,11 @@ class Partner(models.Model):
         LEFT = "left", "Left"
         SUSPENDED = "suspended", "Suspended"
 
+    class SecondFactor(models.TextChoices):
+        OPTIONAL = "optional", "Left to each person"
+        PASSKEY = "passkey", "A passkey"
+        REQUIRED = "required", "A passkey or an authenticator app"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=120, unique=True)
     slug = models.SlugField(max_length=60, unique=True)
@@ -46,6 +55,12 @@ class Partner(models.Model):
     unnamed = models.BooleanField(default=False, help_text="Whether it has published anything without its name.")
     created_at = models.DateTimeField(default=clock.now)
     sight = models.IntegerField(default=0, help_text="How often what it may see has changed: a stale viewer is found.")
+    second_factor = models.CharField(
+        max_length=12,
+        choices=SecondFactor,
+        default=SecondFactor.OPTIONAL,
+        help_text="What its people need besides a password.",
+    )
 
     def __str__(self) -> str:
         return self.name
@@ -95,6 +110,70 @@ class User(AbstractUser):
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="users", null=True)
     role = models.CharField(max_length=12, choices=Role, default=Role.ANALYST)
 
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("username"), name="one_user_per_name_in_whatever_case")]
+
+
+class Invitation(models.Model):
+    """That somebody may become a person of a partner, once; only the digest of the link's token is stored."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="invitations")
+    email = models.EmailField()
+    role = models.CharField(max_length=12, choices=Role)
+    digest = models.BinaryField(max_length=32, unique=True, help_text="SHA-256 of the token, which holds 256 bits.")
+    invited_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+", null=True)
+    created_at = models.DateTimeField(default=clock.now)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+    accepted_by = models.OneToOneField(User, on_delete=models.PROTECT, related_name="invitation", null=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(accepted_at=None) | Q(revoked_at=None), name="an_invitation_ends_in_one_way"
+            )
+        ]
+
+
+class SignOn(models.Model):
+    """Where the people of a partner sign in with their own organisation: an OpenID Connect issuer."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.OneToOneField(Partner, on_delete=models.PROTECT, related_name="sign_on")
+    issuer = models.CharField(max_length=300)
+    client_id = models.CharField(max_length=200)
+    client_secret = models.BinaryField(help_text="Sealed, bound to this row.")
+    changed_at = models.DateTimeField(default=clock.now)
+
+
+class Identity(models.Model):
+    """Who a person is at the issuer of the partner: bound on issuer and subject, never on an e-mail address."""
+
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="identities")
+    issuer = models.CharField(max_length=300)
+    subject = models.CharField(max_length=255)
+    linked_at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["partner", "issuer", "subject"], name="one_person_per_issuer_and_subject"),
+            models.UniqueConstraint(fields=["user", "issuer"], name="one_subject_per_person_and_issuer"),
+        ]
+
+
+class Session(AbstractBaseSession):
+    """A browser that is signed in, or about to be: Django's session, with what its person wants to know of it."""
+
+    handle = models.CharField(max_length=32, db_index=True, help_text="Names it on pages; the key itself never shows.")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions", null=True)
+    browser = models.CharField(max_length=60, default="")
+    network = models.CharField(max_length=50, default="")
+    started_at = models.DateTimeField(default=clock.now)
+    seen_at = models.DateTimeField(default=clock.now)
+
 
 class ApiKey(models.Model):
     """A machine credential of a partner; only the digest of its secret is stored."""
@@ -104,13 +183,43 @@ class ApiKey(models.Model):
     public_id = models.CharField(max_length=16, unique=True)
     digest = models.BinaryField(max_length=32, help_text="SHA-256 of the whole key, which holds 160 random bits.")
     scopes = ArrayField(models.CharField(max_length=12, choices=[(s.value, s.value) for s in sorted(KEY_SCOPES)]))
+    groups = ArrayField(models.UUIDField(), null=True, blank=True, help_text="Null: all groups of its partner.")
+    networks = ArrayField(models.CharField(max_length=43), default=list, help_text="Empty: from anywhere.")
+    certificate_subject = models.CharField(max_length=400, blank=True, help_text="Distinguished name, exactly.")
+    certificate_sha256 = models.CharField(max_length=64, blank=True)
+    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="children")
+    created_by = models.CharField(max_length=80, default="system")
     created_at = models.DateTimeField(default=clock.now)
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
 
+    class Meta:
+        constraints = [models.CheckConstraint(condition=~Q(groups=[]), name="a_limited_key_names_its_groups")]
+
     def __str__(self) -> str:
         return f"{self.name} ({self.public_id})"
+
+
+class KeyNetwork(models.Model):
+    """That a key was used from a network (/24 or /48), first and last; the newest few of each key."""
+
+    key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="networks_seen")
+    prefix = models.CharField(max_length=43)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["key", "prefix"], name="one_row_per_key_and_network")]
+
+
+class RefusedCredentials(models.Model):
+    """How often invalid keys came from one network, or naming one public id, of late. Written by `lockout`."""
+
+    name = models.CharField(max_length=60, primary_key=True)
+    refused = models.IntegerField()
+    since = models.DateTimeField(db_index=True)
+    until = models.DateTimeField(null=True, help_text="Locked out until then.")
 
 
 class Audience(models.Model):

@@ -59,8 +59,8 @@ def register_group(
 
 
 @transaction.atomic
-def register_user(partner: Partner, *, username: str, email: str, password: str, role: Role | str) -> User:
-    """Register a person of `partner`."""
+def register_user(partner: Partner, *, username: str, email: str, password: str | None, role: Role | str) -> User:
+    """Register a person of `partner`; without a password for whoever signs in with the organisation."""
     user = User.objects.create_user(username=username, email=email, password=password)
     user.partner = partner
     user.role = Role(role)

@@ -41,3 +41,8 @@ KEY_SCOPES: frozenset[Scope] = frozenset(Scope) - {Scope.AUDIT}
 
 #: A recipient (a government, a researcher) reads and is told; it neither publishes nor judges.
 RECIPIENT_SCOPES: frozenset[Scope] = frozenset({Scope.READ, Scope.SUBSCRIBE, Scope.ADMIN, Scope.AUDIT})
+
+
+def rights_of(role: Role, *, recipient: bool) -> frozenset[Scope]:
+    """What a person of this role may do, at a recipient or at any other partner."""
+    return ROLE_SCOPES[role] & RECIPIENT_SCOPES if recipient else ROLE_SCOPES[role]

@@ -44,11 +44,17 @@ class Viewer:
     scopes: frozenset[Scope] = frozenset()
     actor: str = field(default="system")  # "user:<pk>", "key:<public id>"; for the audit log
     sight: int = 0  # `Partner.sight` when it was read
+    limited: bool = False  # a key for some of its partner's groups only
 
     def require(self, scope: Scope) -> None:
         """Raise Forbidden unless the viewer holds `scope`."""
         if scope not in self.scopes:
             raise Forbidden(f"This needs the scope '{scope}'.", code="missing-scope")
+
+    def require_all_groups(self) -> None:
+        """Raise Forbidden for a key that is limited to some groups: what it asks for would speak of the others, too."""
+        if self.limited:
+            raise Forbidden("This needs a key for all groups of its partner.", code="key-limited-to-groups")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import time
 from dataclasses import dataclass
 from datetime import date, timedelta
+from unittest import mock
 
 from indicators import addressing, publishing
 from indicators.stix import making, parsing
-from partners import auth, keys
-from partners.models import Group, Partner
+from partners import auth, keys, signing_on
+from partners.models import Group, Partner, SignOn
 from partners.registering import register_group, register_partner, register_user
-from partners.scopes import Role, Scope
+from partners.scopes import KEY_SCOPES, Role, Scope
 from partners.sharing import Viewer, groups_named, partners_named
 from partners.tlp import Tlp
 
@@ -43,12 +45,29 @@ def a_ring(*partners: Partner, slug: str = "ring", policy: str = Group.Policy.OP
 
 def a_key(partner: Partner, *scopes: Scope) -> str:
     """An API key, as it is presented."""
-    return keys.issue(partner, name="test", scopes=scopes or LAB_SCOPES, expires_in=timedelta(days=1))[1]
+    given = frozenset(scopes) & KEY_SCOPES or LAB_SCOPES
+    return keys.issue(partner, name=f"test-{next(_numbers)}", scopes=given, expires_in=timedelta(days=1))[1]
 
 
 def a_user(partner: Partner, role: str = Role.ADMIN, password: str = "correct horse battery"):
     name = f"{partner.slug}-{next(_numbers)}"
     return register_user(partner, username=name, email=f"{name}@example.org", password=password, role=role)
+
+
+def sign_in(client, user, *, confirmed: bool = True) -> None:
+    """A browser in which somebody is signed in and, where `confirmed`, has just said who he is."""
+    client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+    if confirmed:
+        session = client.session
+        session["account_authentication_methods"] = [{"method": "password", "at": time.time(), "reauthenticated": True}]
+        session["account_authentication_methods_user"] = str(user.pk)
+        session.save()
+
+
+def a_sign_on(admin: Viewer, issuer: str = "https://id.example") -> SignOn:
+    """A sign-on whose issuer is not asked whether it is one."""
+    with mock.patch("partners.oidc.discover"):
+        return signing_on.configure(admin, issuer=issuer, client_id="exchange", client_secret="s3cret")
 
 
 def viewer_of(partner: Partner, *scopes: Scope) -> Viewer:

@@ -44,6 +44,16 @@ def hints(monkeypatch):
     return told
 
 
+@pytest.fixture(autouse=True)
+def short_streams(monkeypatch):
+    """A stream of events that is read to its end ends soon, and leaves no listener on the test's database."""
+    from indicators import waking
+    from indicators.api import events
+
+    monkeypatch.setattr(events, "LONGEST_S", 0.1)
+    monkeypatch.setattr(waking.LISTENER, "_start", lambda: None)
+
+
 @pytest.fixture
 def data_dir():
     """Where a PostgreSQL may live. Not `tmp_path`: pytest closes it to other users, and as root PostgreSQL is one."""

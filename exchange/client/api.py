@@ -188,6 +188,23 @@ class Client:
         answer: dict[str, Any] = self._call("POST", f"/api/v1/subscriptions/{subscription_id}/test").json()
         return answer
 
+    def api_keys(self) -> list[dict[str, Any]]:
+        """The own partner's keys; needs the scope `admin`, as all about keys does."""
+        found: list[dict[str, Any]] = self._get("/api/v1/keys")["keys"]
+        return found
+
+    def issue_key(self, name: str, *, scopes: Sequence[str], **limits: Any) -> dict[str, Any]:
+        """Make a weaker key; the answer holds it as `secret`, this once. Limits as the API names them."""
+        return self._send("POST", "/api/v1/keys", {"name": name, "scopes": list(scopes), **limits})
+
+    def rotate_key(self, key_id: str, *, overlap_minutes: int) -> dict[str, Any]:
+        """Make a successor; the answer holds it as `secret`, this once. The old key ends after the overlap."""
+        return self._send("POST", f"/api/v1/keys/{key_id}/rotate", {"overlap_minutes": overlap_minutes})
+
+    def revoke_key(self, key_id: str) -> None:
+        """End a key and all that descend from it, at once."""
+        self._call("DELETE", f"/api/v1/keys/{key_id}")
+
     def blocklist(self, feed: str = "all", *, form: str = "txt", kind: str = "") -> bytes:
         """A flat list: every live value, sorted, each once."""
         return self._call("GET", f"/api/v1/blocklists/{feed}", params=_given(format=form, kind=kind)).content

@@ -1,8 +1,11 @@
 """The few words that templates need and Django lacks."""
 
+import json as json_
 from datetime import datetime, timedelta
+from typing import Any
 
 from django import template
+from django.core.serializers.json import DjangoJSONEncoder
 from django.utils.timesince import timesince
 
 from exchange import clock
@@ -25,3 +28,9 @@ def ago(moment: datetime) -> str:
 def plain(word: str) -> str:
     """A word of the vocabulary as people write it: `signup_template` becomes `signup template`."""
     return str(word).replace("_", " ")
+
+
+@register.filter
+def json(value: Any) -> str:
+    """A value as JSON, for a data attribute; the template escapes it."""
+    return json_.dumps(value, cls=DjangoJSONEncoder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from indicators.api import rendering
 from indicators.api.documents import ChangesPage
 from indicators.feeds import blocklists
 from indicators.feeds.filters import Filter
-from partners.api.base import Face, answer, plain, viewer_of
+from partners.api.base import Face, again, answer, plain, viewer_of
 from partners.sharing import Viewer
 
 _LIMIT = 5_000
@@ -54,10 +55,11 @@ class ChangesView(Face):
         asked = self.asked
         wanted = wanted_of(viewer, asked)
         scope = f"changes;{wanted.scope}"
-        after, fresh = _position(asked.text("cursor"), viewer=viewer, scope=scope)
+        after, fresh = position(asked.text("cursor"), viewer=viewer, scope=scope)
         limit = asked.number("limit", 1_000, least=1, most=_LIMIT)
         wait_s = asked.number("wait", 0, least=0, most=_MAX_WAIT_S)
-        span = _wait(viewer, wanted, after=after, limit=limit, fresh=fresh, wait_s=wait_s)
+        with waking.LISTENER.place() if wait_s else nullcontext(False) as placed:
+            span = _wait(request, wanted, after=after, limit=limit, fresh=fresh, wait_s=wait_s if placed else 0)
         cursor = paging.seal([span.reached, fresh], viewer=viewer.partner_id, scope=scope)
         told = [rendering.change(change) for change in span.changes]
         return answer({"changes": told, "cursor": cursor, "more": span.more})
@@ -116,7 +118,7 @@ def _feed_filter(viewer: Viewer, feed: str) -> Filter:
         raise NotFound from None
 
 
-def _position(cursor: str, *, viewer: Viewer, scope: str) -> tuple[int, int]:
+def position(cursor: str, *, viewer: Viewer, scope: str) -> tuple[int, int]:
     """Where the reader stands, and up to where it is a beginner that holds nothing to remove."""
     if not cursor:
         return 0, changes.head()
@@ -124,18 +126,26 @@ def _position(cursor: str, *, viewer: Viewer, scope: str) -> tuple[int, int]:
     return int(after), int(fresh)
 
 
-def _wait(viewer: Viewer, wanted: Filter, *, after: int, limit: int, fresh: int, wait_s: int) -> changes.Span:
-    """The next stretch; where it is empty, wait for a wake-up without holding a database connection."""
+def _wait(request: Request, wanted: Filter, *, after: int, limit: int, fresh: int, wait_s: int) -> changes.Span:
+    """The next stretch; where it is empty, wait for a wake-up without holding a database connection.
+
+    Who waits is asked again who he is, at every wake-up and about once a second: a key that is revoked meanwhile is
+    told nothing more, and what its groups are now decides what it sees.
+    """
+    viewer = viewer_of(request)
     deadline = time.monotonic() + wait_s
     while True:
         heard = waking.LISTENER.heard
         span = changes.since(
             viewer, wanted, after=after, limit=limit, fresh_until=fresh, max_bytes=rendering.MAX_PAGE_BYTES
         )
-        left = deadline - time.monotonic()
-        if span.changes or left <= 0:
+        if span.changes or time.monotonic() >= deadline:
             return span
         after = span.reached
-        connection.close()
-        if not waking.LISTENER.wait(heard=heard, timeout_s=left):
+        woken = False
+        while not woken and (left := deadline - time.monotonic()) > 0:
+            connection.close()
+            woken = waking.LISTENER.wait(heard=heard, timeout_s=min(left, waking.RECHECK_S))
+            viewer = again(request)
+        if not woken:
             return span

@@ -283,3 +283,14 @@ class QuarantineList(serializers.Serializer[object]):
     """What waits to be mended, newest first."""
 
     quarantined = QuarantinedDocument(many=True)
+
+
+class EventDocument(serializers.Serializer[object]):
+    """One event of the stream, by its fields; lines that begin with a colon only show that it lives."""
+
+    event = serializers.ChoiceField(["open", "change", "end"])
+    id = serializers.CharField(required=False, help_text="The cursor after the event; send it as Last-Event-ID.")
+    retry = serializers.IntegerField(required=False, help_text="Milliseconds to wait before opening it again.")
+    data = serializers.CharField(  # type: ignore[assignment]  # DRF takes fields out of the class
+        help_text="JSON: for `change`, `changes` and `more` as a webhook tells them."
+    )

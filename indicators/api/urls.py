@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from indicators.api import batches, changes, description, moving, objects, subscriptions
+from indicators.api import batches, changes, description, events, moving, objects, subscriptions
 
 urlpatterns = [
     path("batches", batches.BatchesView.as_view(), name="batches"),
@@ -11,6 +11,7 @@ urlpatterns = [
     path("bundle", objects.BundleView.as_view(), name="bundle"),
     path("changes", changes.ChangesView.as_view(), name="changes"),
     path("deliveries/<uuid:delivery_id>/redeliver", subscriptions.RedeliverView.as_view(), name="redeliver"),
+    path("events", events.EventsView.as_view(), name="events"),
     path("feeds", subscriptions.FeedsView.as_view(), name="feeds"),
     path("feeds/<uuid:feed_id>", subscriptions.FeedView.as_view(), name="feed"),
     path("matches", objects.MatchesView.as_view(), name="matches"),

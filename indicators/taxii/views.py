@@ -125,7 +125,7 @@ def _delete_object(request: HttpRequest, viewer: Viewer, collection_id: str, obj
     collection.require_write()
     query = filters.read(request.GET, matches=_MATCHES_OF_ONE_OBJECT)
     query = query if "match[version]" in request.GET else query.every_version()
-    wanted = replace(query.narrow(collection.selection), stix_ids=(object_id,), added_after=None)
+    wanted = replace(query.narrow(collection.selection), stix_ids=(object_id,), added_after=None, own=True, once=False)
     found = pages.versions_of(viewer, object_id, wanted)
     if not found:
         raise NotFound

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from exchange import bodies
 from exchange.errors import Malformed, Refused, UnsupportedMedia
 from exchange.parameters import Parameters
+from partners import auth
 from partners.api import described  # noqa: F401 - registers itself
 from partners.scopes import Scope
 from partners.sharing import Viewer
@@ -63,6 +64,11 @@ def viewer_of(request: Request) -> Viewer:
     if not isinstance(request.auth, Viewer):
         raise TypeError("a view without authentication has no viewer")
     return request.auth
+
+
+def again(request: Request) -> Viewer:
+    """Who asks, asked again, for an answer that waits. Raises Unauthenticated once the key no longer holds."""
+    return auth.viewer_of_request(plain(request))
 
 
 def plain(request: Request) -> HttpRequest:

@@ -9,11 +9,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 from django.contrib.auth import logout
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import render
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import redirect, render
 from structlog.contextvars import bind_contextvars
 
 from exchange.errors import Unauthenticated
+from partners import factors, sessions
 from partners.auth import viewer_of_user
 from partners.models import User
 from partners.portal import tabs
@@ -23,31 +24,46 @@ View = Callable[Concatenate[HttpRequest, Viewer, ...], HttpResponseBase]
 
 
 def page(view: View) -> Callable[..., HttpResponseBase]:
-    """Give a view the viewer as its second argument; whoever is not signed in, or no longer may be, signs in first."""
+    """Give a view the viewer as its second argument.
 
+    Whoever is not signed in, or no longer may be, signs in first; whoever lacks the second factor that his partner
+    demands adds it first.
+    """
+    return _guarded(view, without_factor=False)
+
+
+def enrolment(view: View) -> Callable[..., HttpResponseBase]:
+    """As `page`, for the few pages by which a second factor is added: all that is open without one."""
+    return _guarded(view, without_factor=True)
+
+
+def _guarded(view: View, *, without_factor: bool) -> Callable[..., HttpResponseBase]:
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         user = request.user
         if not isinstance(user, User):
-            return _sign_in(request)
+            return _elsewhere(request, redirect_to_login)
         try:
             viewer = viewer_of_user(user)
         except Unauthenticated:
             logout(request)
-            return _sign_in(request)
+            return _elsewhere(request, redirect_to_login)
         bind_contextvars(partner=viewer.partner_slug, actor=viewer.actor)
+        if not without_factor and factors.lacking(user):
+            return _elsewhere(request, lambda back: redirect("factors"))
+        sessions.touch(request)
         return view(request, viewer, *args, **kwargs)
 
     return guarded
 
 
-def _sign_in(request: HttpRequest) -> HttpResponse:
-    """To the sign-in page and back; a part that renews itself takes its whole page along."""
+def _elsewhere(request: HttpRequest, to: Callable[[str], HttpResponseRedirect]) -> HttpResponse:
+    """To another page and back; a part that renews itself takes its whole page along."""
     if request.headers.get("HX-Request") == "true":
         shown = urlsplit(request.headers.get("HX-Current-URL", ""))
         back = urlunsplit(("", "", shown.path or "/", shown.query, ""))
-        return HttpResponse(status=204, headers={"HX-Redirect": redirect_to_login(back).url})
-    return redirect_to_login(request.get_full_path())
+        return HttpResponse(status=204, headers={"HX-Redirect": to(back).url})
+    return to(request.get_full_path())
 
 
 def show(request: HttpRequest, viewer: Viewer, template: str, *, here: str, **context: Any) -> HttpResponse:

@@ -17,7 +17,10 @@ class Tab:
     scope: Scope
 
 
-TABS: tuple[Tab, ...] = ()
+TABS: tuple[Tab, ...] = (
+    Tab("people", "People", Scope.ADMIN),
+    Tab("keys", "Keys", Scope.ADMIN),
+)
 
 
 def shown_to(viewer: Viewer) -> list[Tab]:

@@ -1,14 +1,14 @@
-"""Who am I: the person, the partner, its groups and keys; and the theme of the pages."""
+"""Who am I: the person, the partner, its groups; and the theme of the pages."""
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
-from exchange import clock, themes
-from partners import directory
-from partners.models import ApiKey
+from exchange import themes
+from partners import directory, factors, sessions, signing_on
 from partners.portal.access import page, show
-from partners.scopes import ROLE_SCOPES, Role, Scope
+from partners.portal.confirming import person
+from partners.scopes import ROLE_SCOPES, Role
 from partners.sharing import Viewer
 
 _YEAR_S = 365 * 24 * 3600
@@ -17,18 +17,20 @@ _YEAR_S = 365 * 24 * 3600
 @require_safe
 @page
 def account(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """The signed-in person's page. Keys are listed for admins, and never shown: only their digests are stored."""
-    keys = ApiKey.objects.filter(partner=viewer.partner_id).order_by("-created_at", "-pk")
+    """The signed-in person's page."""
     return show(
         request,
         viewer,
         "partners/account.html",
         here="account",
         groups=directory.groups(viewer),
-        keys=keys if Scope.ADMIN in viewer.scopes else None,
         roles=[(role.label, sorted(ROLE_SCOPES[role])) for role in Role],
         scopes=sorted(viewer.scopes),
-        now=clock.now(),
+        held=factors.of(person(request)),
+        sessions=sessions.of(person(request)),
+        this_session=sessions.handle_of(request.session.session_key or ""),
+        sign_on=signing_on.of(viewer),
+        linked=person(request).identities.exists(),
     )
 
 

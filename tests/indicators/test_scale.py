@@ -64,9 +64,9 @@ def watched():
     explain = "EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON)"
     with connection.cursor() as cursor:
         for sql, parameters in seen:
-            before, in_order, query = sql.rpartition(changes.IN_ORDER)
-            cursor.execute(f"{before}{in_order} {explain} {query}", parameters)
-            if in_order:
+            planned = next((each for each in (changes.IN_ORDER, changes.BY_IDS) if sql.startswith(each)), "")
+            cursor.execute(f"{planned} {explain} {sql.removeprefix(planned)}", parameters)
+            if planned:
                 cursor.nextset()
             plans.append(cursor.fetchone()[0][0]["Plan"])
 

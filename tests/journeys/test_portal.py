@@ -267,7 +267,16 @@ def test_all_text_has_the_contrast_that_it_needs(page, live_server, cast):
     page.goto(f"{live_server.url}/account/login/")
     assert page.evaluate(CONTRAST) == []
     sign_in(page, live_server, build.a_user(cast.aster))
-    paths = ("", "indicators", "indicators?q=zzzz", "matches", f"indicators/{shown['id']}", "subscriptions", "account/")
+    paths = (
+        "",
+        "indicators",
+        "indicators?q=zzzz",
+        "matches",
+        f"indicators/{shown['id']}",
+        "subscriptions",
+        "account/",
+        "organisation/keys/",
+    )
     for path in paths:
         page.goto(f"{live_server.url}/{path}")
         assert page.evaluate(CONTRAST) == [], path

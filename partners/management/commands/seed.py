@@ -15,7 +15,7 @@ from django.db import transaction
 from partners import keys
 from partners.models import Group, Partner
 from partners.registering import register_group, register_partner, register_user
-from partners.scopes import RECIPIENT_SCOPES, Role, Scope
+from partners.scopes import KEY_SCOPES, RECIPIENT_SCOPES, Role, Scope
 
 _CAST = (
     ("Aster", "aster", Partner.Kind.LAB),
@@ -62,9 +62,9 @@ class Command(BaseCommand):
 def _register(name: str, slug: str, kind: Partner.Kind) -> dict[str, str]:
     partner = register_partner(name=name, slug=slug, kind=kind)
     password = secrets.token_urlsafe(15)
-    role = Role.ADMIN if kind is Partner.Kind.LAB else Role.COUNSEL
+    role = Role.COUNSEL if kind is Partner.Kind.RECIPIENT else Role.ADMIN
     register_user(partner, username=slug, email=f"{slug}@{slug}.example", password=password, role=role)
-    scopes = _LAB_SCOPES if kind is Partner.Kind.LAB else RECIPIENT_SCOPES - {Scope.ADMIN}
+    scopes = _LAB_SCOPES if kind is Partner.Kind.LAB else RECIPIENT_SCOPES & KEY_SCOPES - {Scope.ADMIN}
     _, key = keys.issue(partner, name="demo", scopes=scopes, expires_in=timedelta(days=365))
     return {
         "name": name,

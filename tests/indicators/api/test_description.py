@@ -90,6 +90,7 @@ def furnished(db, monkeypatch):
     subscription = read(caller.send("POST", "subscriptions", {"url": "http://127.0.0.1:9/"}), 201)
     other.push(build.an_indicator())
     delivery = notifying.dispatch(UUID(subscription["id"]))
+    key = read(caller.send("POST", "keys", {"name": "made", "scopes": ["read"]}), 201)
     own = {
         "batch_id": batch["id"],
         "feed": "all",
@@ -97,6 +98,11 @@ def furnished(db, monkeypatch):
         "stix_id": mine["id"],
         "subscription_id": subscription["id"],
         "delivery_id": str(delivery),
+        "public_id": key["id"],
+        "user_id": build.a_user(cast.aster).pk,
+        "invitation_id": read(
+            caller.send("POST", "invitations", {"email": "new@aster.example", "role": "analyst"}), 201
+        )["id"],
     }
     for signal in (request_started, request_finished):  # as Django's own test client does
         signal.disconnect(close_old_connections)

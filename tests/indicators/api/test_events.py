@@ -1,0 +1,267 @@
+"""Server-sent events: hints as they happen, for the eyes of their reader, and never longer than the key holds."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+from django.db import connection, connections
+from django.test import Client
+
+from exchange import clock
+from indicators import waking
+from indicators.api import events
+from partners import keys, sight
+from partners.models import ApiKey, Membership, Partner
+from partners.scopes import Scope
+from tests import build
+from tests.indicators.api.caller import API, Caller, code, read
+from tests.indicators.api.test_waking import listener, until  # noqa: F401 - a fixture
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+
+@pytest.fixture
+def cast(transactional_db):
+    return build.the_cast()
+
+
+@pytest.fixture(autouse=True)
+def listening(listener, monkeypatch):  # noqa: F811 - the fixture
+    monkeypatch.setattr(events, "LONGEST_S", 8.0)
+    monkeypatch.setattr(events, "_HEARTBEAT_S", 0.3)
+
+
+class Reading(threading.Thread):
+    """A stream that is read in a thread of its own, event by event."""
+
+    def __init__(self, key: str, path: str = "events", **headers: str) -> None:
+        super().__init__(daemon=True)
+        self.events, self.comments, self.ended_at, self.leave = [], 0, 0.0, False
+        self._answer = Client().get(API + path, headers=build.bearer(key) | headers)
+        self.status = self._answer.status_code
+        self.start()
+
+    def run(self) -> None:
+        text = ""
+        try:
+            for chunk in self._answer.streaming_content:
+                text += chunk.decode()
+                while "\n\n" in text:
+                    block, _, text = text.partition("\n\n")
+                    self._take(block)
+                if self.leave:
+                    return
+        finally:
+            self.ended_at = time.monotonic()
+            self._answer.close()
+            connections.close_all()
+
+    def _take(self, block: str) -> None:
+        lines = [line.partition(": ") for line in block.split("\n")]
+        found = {name: value for name, _, value in lines if name}
+        if not found:
+            self.comments += 1
+            return
+        self.events.append((found["event"], found.get("id", ""), json.loads(found["data"])))
+
+    def named(self, name: str) -> list:
+        return [one for one in self.events if one[0] == name]
+
+    def told(self) -> list[str]:
+        return [change["id"] for _, _, data in self.named("change") for change in data["changes"]]
+
+    def end(self) -> str:
+        self.join(timeout=15)
+        assert self.events[-1][0] == "end"
+        return self.events[-1][2]["code"]
+
+
+@contextmanager
+def an_open_stream(key: str, path: str = "events", **headers: str):
+    reading = Reading(key, path, **headers)
+    until(lambda: reading.named("open"))
+    yield reading
+    reading.leave = True
+    reading.join(timeout=10)
+
+
+def test_a_stream_tells_what_changes_from_now_on_to_whom_may_see_it(cast):
+    aster, borealis, cygnus = (Caller(cast.keys[name]) for name in ("aster", "borealis", "cygnus"))
+    before = build.an_indicator()
+    aster.push(before)
+    with an_open_stream(borealis.key) as inside, an_open_stream(cygnus.key) as outside:
+        one, two = build.an_indicator(), build.an_indicator()
+        aster.push(one)
+        aster.push(two, query="?everyone=true&tlp=green")
+        until(lambda: len(inside.told()) == 2 and len(outside.told()) == 1)
+        assert inside.told() == [one["id"], two["id"]]
+        assert outside.told() == [two["id"]]
+        (change, *_) = inside.named("change")[0][2]["changes"]
+        assert change == {
+            "op": "upsert",
+            "reason": "published",
+            "id": one["id"],
+            "type": "indicator",
+            "kind": "account-pattern",
+        }
+        assert set(inside.named("change")[0][2]) == {"changes", "more"}
+
+
+def test_a_stream_that_broke_off_goes_on_where_it_was(cast):
+    aster, borealis = Caller(cast.keys["aster"]), Caller(cast.keys["borealis"])
+    with an_open_stream(borealis.key) as first:
+        aster.push(build.an_indicator())
+        until(lambda: first.told())
+        place = first.named("change")[-1][1]
+    missed = build.an_indicator()
+    aster.push(missed)
+    with an_open_stream(borealis.key, **{"Last-Event-ID": place}) as again:
+        until(lambda: again.told())
+        assert again.told() == [missed["id"]]
+    assert [one["id"] for one in read(borealis.get(f"changes?cursor={place}"))["changes"]] == [missed["id"]]
+
+
+def test_a_place_of_the_delta_feed_is_one_of_the_stream(cast):
+    aster, borealis = Caller(cast.keys["aster"]), Caller(cast.keys["borealis"])
+    cursor = read(borealis.get("changes"))["cursor"]
+    one = build.an_indicator()
+    aster.push(one)
+    with an_open_stream(borealis.key, f"events?cursor={cursor}") as reading:
+        until(lambda: reading.told())
+        assert reading.told() == [one["id"]]
+
+
+def test_a_place_of_another_partner_or_filter_is_refused(cast):
+    borealis, cygnus = Caller(cast.keys["borealis"]), Caller(cast.keys["cygnus"])
+    cursor = read(borealis.get("changes"))["cursor"]
+    assert code(cygnus.get(f"events?cursor={cursor}"), 400) == "bad-cursor"
+    assert code(borealis.get(f"events?kind=account-pattern&cursor={cursor}"), 400) == "bad-cursor"
+    assert code(borealis.get("events", Last_Event_ID="forged"), 400) == "bad-cursor"
+
+
+def ends_within_a_second(reading: Reading, act) -> str:
+    done = time.monotonic()
+    act()
+    said = reading.end()
+    assert reading.ended_at - done < 1.5, "a second, and some for a busy machine"
+    return said
+
+
+def test_revoking_the_key_ends_its_streams(cast):
+    key = ApiKey.objects.get(public_id=keys.public_id_of(cast.keys["borealis"]))
+    with an_open_stream(cast.keys["borealis"]) as reading, an_open_stream(cast.keys["aster"]) as other:
+        assert ends_within_a_second(reading, lambda: keys.revoke(key)) == "invalid-key"
+        assert other.is_alive()
+    assert Client().get(API + "events", headers=build.bearer(cast.keys["borealis"])).status_code == 401
+
+
+def test_suspending_the_partner_ends_its_streams(cast):
+    with an_open_stream(cast.keys["borealis"]) as reading:
+        suspend = Partner.objects.filter(pk=cast.borealis.pk)
+        said = ends_within_a_second(reading, lambda: suspend.update(state=Partner.State.SUSPENDED))
+        assert said == "invalid-key"
+
+
+def test_what_a_group_is_told_after_one_left_it_is_not_told_on_the_open_stream(cast):
+    aster, borealis = Caller(cast.keys["aster"]), Caller(cast.keys["borealis"])
+    with an_open_stream(borealis.key) as reading:
+        with sight.changing([cast.borealis.pk]):
+            Membership.objects.filter(partner=cast.borealis).update(until=clock.now())
+        hidden, shown = build.an_indicator(), build.an_indicator()
+        aster.push(hidden)
+        aster.push(shown, query="?everyone=true&tlp=green")
+        until(lambda: shown["id"] in reading.told())
+        assert hidden["id"] not in reading.told()
+
+
+def test_a_key_for_some_groups_is_told_of_these_only(cast):
+    build.a_ring(cast.aster, cast.borealis, slug="second")
+    narrow = keys.issue(cast.borealis, name="n", scopes=[Scope.READ], groups=[cast.ring.pk])[1]
+    aster = Caller(cast.keys["aster"])
+    with an_open_stream(narrow) as reading:
+        hidden, shown = build.an_indicator(), build.an_indicator()
+        aster.push(hidden, query="?groups=second")
+        aster.push(shown, query="?groups=ring")
+        until(lambda: shown["id"] in reading.told())
+        assert hidden["id"] not in reading.told()
+
+
+def test_a_quiet_stream_shows_life_and_ends_in_time(cast, monkeypatch):
+    monkeypatch.setattr(events, "_HEARTBEAT_S", 0.5)
+    monkeypatch.setattr(events, "LONGEST_S", 3.0)
+    with an_open_stream(cast.keys["borealis"]) as reading:
+        assert reading.end() == "time-is-up"
+        assert reading.comments >= 1
+
+
+def test_streams_are_bounded_and_nobody_has_more_than_half(cast, settings, monkeypatch):
+    settings.STREAMS_PER_PROCESS = 4
+    monkeypatch.setattr(events, "LONGEST_S", 6.0)
+    borealis, cygnus, aster = (cast.keys[name] for name in ("borealis", "cygnus", "aster"))
+    opened = [Reading(borealis), Reading(borealis)]
+    assert code(Caller(borealis).get("events"), 429) == "too-many-streams"
+    assert Caller(borealis).get("events").headers["Retry-After"] == "5"
+    opened += [Reading(cygnus), Reading(cygnus)]
+    assert code(Caller(aster).get("events"), 429) == "too-many-streams"
+    for one in opened:
+        one.end()
+    last = Reading(aster)
+    assert last.status == 200, "places are given back"
+    last.end()
+
+
+def test_a_reader_that_leaves_gives_its_place_back(cast):
+    answer = Client().get(API + "events", headers=build.bearer(cast.keys["borealis"]))
+    next(iter(answer.streaming_content))
+    assert waking.LISTENER._streams.total() == 1
+    answer.close()
+    assert waking.LISTENER._streams.total() == 0
+
+
+def test_an_open_stream_holds_no_connection(cast):
+    with an_open_stream(cast.keys["borealis"]), an_open_stream(cast.keys["cygnus"]):
+        time.sleep(0.3)
+        idle = 0
+        for _ in range(20):
+            stats = connection.pool.get_stats()
+            idle = max(idle, stats["pool_available"])
+            time.sleep(0.02)
+        assert stats["pool_size"] - idle <= 1, "all but the test's own are free most of the time"
+
+
+def test_the_head_of_a_stream_opens_none(cast):
+    answer = Client().head(API + "events", headers=build.bearer(cast.keys["borealis"]))
+    assert answer.headers["Content-Type"].startswith("text/event-stream")
+    assert waking.LISTENER._streams.total() == 0
+
+
+# The long poll is asked again, too
+
+
+@pytest.mark.parametrize("act", ["revoke", "suspend"])
+def test_a_long_poll_of_a_key_that_ends_is_refused_within_a_second(cast, act):
+    borealis = Caller(cast.keys["borealis"])
+    cursor = read(borealis.get("changes"))["cursor"]
+    answers = []
+
+    def ask():
+        answers.append((borealis.get(f"changes?cursor={cursor}&wait=20"), time.monotonic()))
+        connections.close_all()
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    until(lambda: waking.LISTENER._waiting == 1)
+    time.sleep(0.2)
+    done = time.monotonic()
+    if act == "revoke":
+        keys.revoke(ApiKey.objects.get(public_id=keys.public_id_of(borealis.key)))
+    else:
+        Partner.objects.filter(pk=cast.borealis.pk).update(state=Partner.State.SUSPENDED)
+    thread.join(timeout=10)
+    ((answer, at),) = answers
+    assert code(answer, 401) == "invalid-key"
+    assert at - done < 1.5

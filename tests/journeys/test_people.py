@@ -1,0 +1,111 @@
+"""A new lab in a real Chromium: invited by the operator, in with a password, then with a passkey alone."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from partners.models import Partner
+from tests import build
+from tests.journeys.test_portal import CONTRAST, PASSWORD, chromium, no_sideways_scrolling, page, pytestmark  # noqa: F401
+
+AUTHENTICATOR = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}
+
+
+@pytest.fixture
+def operator(settings, live_server):
+    settings.BASE_URL = live_server.url
+    return build.a_user(build.the_cast().operator)
+
+
+def with_a_passkey_device(page):  # noqa: F811
+    session = page.context.new_cdp_session(page)
+    session.send("WebAuthn.enable")
+    session.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+
+
+def by_password(page, live_server, username):  # noqa: F811
+    page.goto(f"{live_server.url}/account/login/")
+    page.fill("#id_login", username)
+    page.fill("#id_password", PASSWORD)
+    page.click("button.primary")
+
+
+def test_a_new_lab_is_invited_and_its_admin_signs_in_with_a_passkey(page, live_server, operator):  # noqa: F811
+    by_password(page, live_server, operator.username)
+    page.wait_for_selector("h1:has-text('What is new')")
+    page.goto(f"{live_server.url}/organisation/people/")
+    page.click("text=Invite a partner")
+    page.fill("#name", "Eridanus")
+    page.fill("#slug", "eridanus")
+    page.fill("#email", "ann@eridanus.example")
+    page.click("text=Register and invite")
+    link = page.inner_text("#link")
+    assert no_sideways_scrolling(page)
+    assert page.evaluate(CONTRAST) == []
+    page.click("text=Sign out")
+
+    with_a_passkey_device(page)
+    page.goto(link)
+    page.wait_for_selector("h1:has-text('Join Eridanus')")
+    assert page.evaluate(CONTRAST) == []
+    page.fill("#username", "ann")
+    page.fill("#password", PASSWORD)
+    page.fill("#again", PASSWORD)
+    page.click("button:has-text('Join')")
+    page.wait_for_selector("h1:has-text('Second factors')")
+    assert page.evaluate(CONTRAST) == []
+    page.fill("#name", "Laptop")
+    page.click("button:has-text('Add a passkey')")
+    page.wait_for_selector("#codes")
+    assert len(page.inner_text("#codes").split()) == 10
+    assert no_sideways_scrolling(page)
+    assert Partner.objects.get(slug="eridanus").state == Partner.State.ACTIVE
+
+    page.click("text=Account")
+    page.wait_for_selector("text=Signing in")
+    page.click("header.top >> text=Sign out")
+    page.click("text=Use a passkey")
+    page.wait_for_selector("h1:has-text('What is new')")
+    for path in (
+        "account/",
+        "account/factors/",
+        "organisation/people/",
+        "organisation/people/sign-on/",
+        "account/password/",
+    ):
+        page.goto(f"{live_server.url}/{path}")
+        assert page.evaluate(CONTRAST) == [], path
+        assert no_sideways_scrolling(page), path
+
+    page.goto(f"{live_server.url}/organisation/people/")
+    page.get_by_label("A passkey", exact=True).check()
+    page.click("button[value=demand]")
+    expect(page.get_by_role("status")).to_contain_text("Saved")
+    page.goto(f"{live_server.url}/")
+    page.wait_for_selector("h1:has-text('What is new')")
+
+
+def test_a_password_leads_to_the_second_factor_and_a_passkey_confirms(page, live_server, operator):  # noqa: F811
+    with_a_passkey_device(page)
+    by_password(page, live_server, operator.username)
+    page.wait_for_selector("h1:has-text('What is new')")
+    page.goto(f"{live_server.url}/account/factors/")
+    page.click("button:has-text('Add a passkey')")
+    page.wait_for_selector("#codes")
+    page.context.clear_cookies()
+    by_password(page, live_server, operator.username)
+    page.wait_for_selector("h1:has-text('Second factor')")
+    assert page.evaluate(CONTRAST) == []
+    page.click("text=Use a passkey")
+    page.wait_for_selector("h1:has-text('What is new')")
+    page.goto(f"{live_server.url}/account/reauthenticate/?next=/account/")
+    page.click("text=Use a passkey")
+    page.wait_for_url("**/account/")

@@ -1,0 +1,168 @@
+"""A key for some groups, on every surface: what its partner sees by its other groups, it does not see."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from django.test import Client
+
+from indicators import subscribing
+from indicators.matching import tokens
+from indicators.stix import making
+from partners import keys
+from partners.models import Partner
+from partners.scopes import KEY_SCOPES, Scope
+from tests import build
+from tests.indicators.api.caller import Caller, code, read
+from tests.surfaces.test_matrix import MATRIX, content
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def cast():
+    return build.the_cast()
+
+
+@pytest.fixture
+def scene(cast):
+    """Borealis is in two groups with Aster; something in each, and a match in the one that the key is not for."""
+    build.a_ring(cast.aster, cast.borealis, slug="second")
+    value = uuid.uuid4().hex * 2
+    inside = making.account_pattern(name=f"inside-{uuid.uuid4().hex}")
+    other = making.account_pattern(name=f"other-{uuid.uuid4().hex}", carrier={"token": making.token(value)})
+    mine = making.account_pattern(name=f"mine-{uuid.uuid4().hex}", carrier={"token": making.token(value)})
+    build.publish(cast.viewer("aster"), inside, groups=("ring",))
+    build.publish(cast.viewer("aster"), other, groups=("second",))
+    build.publish(cast.viewer("borealis"), mine, groups=("second",))
+    tokens.find(after=0)
+    narrow = keys.issue(cast.borealis, name="narrow", scopes=sorted(KEY_SCOPES), groups=[cast.ring.pk])[1]
+    return Caller(narrow), {"inside": inside, "other": other, "mine": mine}
+
+
+def marks(stix: dict) -> list[str]:
+    return [stix["id"], stix["name"]]
+
+
+def test_no_route_that_a_key_opens_shows_what_is_in_another_group(cast, scene):
+    from indicators.taxii import collections
+
+    narrow, objects = scene
+    wide = Caller(cast.keys["borealis"])
+    asked = 0
+    for name, row in MATRIX.items():
+        if not row.path.startswith(("/api/", "/taxii2")) or row.method != "get" or row.who == "all":
+            continue
+        things = dict.fromkeys(("batch", "delivery", "feed", "subscription", "match", "key"), str(uuid.uuid4()))
+        path = row.path.format(
+            object=objects["other"]["id"],
+            everything=collections.EVERYTHING,
+            own=cast.borealis.collection_id,
+            **things,
+        )
+        shown = content(narrow.get(path))
+        assert not [mark for mark in marks(objects["other"])["{object}" in row.path :] if mark in shown], name
+        if row.shows and "{object}" not in row.path:
+            assert objects["inside"]["id"] in shown, name
+            assert objects["other"]["id"] in content(wide.get(path)), name
+            asked += 1
+    assert asked >= 4
+
+
+def test_matches_and_searches_find_nothing_of_another_group(cast, scene):
+    narrow, objects = scene
+    wide = Caller(cast.keys["borealis"])
+    assert len(read(wide.get("matches"))["matches"]) == 1
+    assert read(narrow.get("matches"))["matches"] == []
+    for question in marks(objects["other"]):
+        assert read(narrow.get(f"objects?q={question}"))["objects"] == []
+        assert len(read(wide.get(f"objects?q={question}"))["objects"]) == 1
+
+
+def test_a_cursor_of_a_wide_key_shows_a_narrow_one_no_more_than_it_may_see(cast, scene):
+    narrow, objects = scene
+    wide = Caller(cast.keys["borealis"])
+    for path, shown in (("objects?limit=1", "next"), ("changes?limit=1", "cursor")):
+        cursor = read(wide.get(path))[shown]
+        seen = ""
+        while cursor:
+            answer = narrow.get(f"{path.partition('?')[0]}?limit=1&cursor={cursor}")
+            seen += content(answer)
+            page = read(answer)
+            cursor = page[shown] if page.get("more", True) else None
+        assert objects["other"]["id"] not in seen
+
+
+def test_a_narrow_key_publishes_into_its_groups_only(cast, scene):
+    narrow, _ = scene
+    assert code(narrow.push(making.account_pattern(), query="?groups=second"), 422) == "unknown-group"
+    default = making.account_pattern(tlp_word="amber")
+    assert read(narrow.push(default))["counts"]["accepted"] == 1
+    viewer = cast.viewer("aster")
+    assert read(Caller(cast.keys["aster"]).get(f"objects/{default['id']}")), "the default is its own group"
+    assert viewer.partner_id == cast.aster.pk
+
+
+@pytest.mark.parametrize("change", [{"revoked": True}, {"name": "altered"}])
+def test_a_narrow_key_alters_nothing_that_its_partner_shares_with_another_group(cast, scene, change):
+    narrow, objects = scene
+    later = objects["mine"] | {"modified": "2030-01-01T00:00:00.000Z"} | change
+    answer = read(narrow.push(later))
+    assert (answer["counts"]["refused"], answer["results"][0]["code"]) == (1, "key-limited-to-groups")
+    assert read(Caller(cast.keys["borealis"]).push(later))["counts"]["accepted"] == 1
+
+
+def test_a_narrow_key_has_no_webhooks_for_they_tell_of_all_groups(cast, scene, monkeypatch):
+    narrow, _ = scene
+    made, _ = subscribing.subscribe(
+        build.viewer_of(cast.borealis, Scope.READ, Scope.SUBSCRIBE), url="https://receiver.example/", feed_id=None
+    )
+    assert code(narrow.send("POST", "subscriptions", {"url": "https://receiver.example/"}), 403) == (
+        "key-limited-to-groups"
+    )
+    for path in (f"subscriptions/{made.pk}", f"subscriptions/{made.pk}/deliveries"):
+        assert code(narrow.get(path), 403) == "key-limited-to-groups"
+
+
+def test_a_narrow_key_makes_narrow_keys_only(cast, scene):
+    narrow, _ = scene
+    for groups in ([], ["ring"]):
+        made = read(narrow.send("POST", "keys", {"name": f"k{len(groups)}", "scopes": ["read"], "groups": groups}), 201)
+        assert made["groups"] == ["ring"]
+    assert code(narrow.send("POST", "keys", {"name": "k", "scopes": ["read"], "groups": ["second"]}), 422) == (
+        "unknown-group"
+    )
+
+
+# A certificate that a proxy vouches for
+
+
+@pytest.fixture
+def bound(cast, settings):
+    settings.MTLS_PROXIES = ["10.0.0.0/8"]
+    settings.MTLS_SUBJECT_HEADER = "X-Client-Subject"
+    return keys.issue(cast.aster, name="bound", scopes=[Scope.READ], certificate_subject="CN=pusher,O=Aster")[1]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/me", "/taxii2/", "/api/v1/changes", "/api/v1/events"])
+@pytest.mark.parametrize(
+    ("address", "subject", "status"),
+    [
+        ("10.0.0.1", "CN=pusher,O=Aster", 200),
+        ("10.0.0.1", "CN=pusher,O=Borealis", 401),
+        ("10.0.0.1", "", 401),
+        ("192.0.2.1", "CN=pusher,O=Aster", 401),
+    ],
+)
+def test_a_bound_key_needs_its_certificate_and_our_proxys_word_for_it(bound, path, address, subject, status):
+    headers = build.bearer(bound) | ({"X-Client-Subject": subject} if subject else {})
+    answer = Client().get(path, headers=headers, REMOTE_ADDR=address)
+    assert answer.status_code == status
+    answer.close()
+
+
+def test_a_key_of_a_suspended_partner_makes_no_key(cast):
+    admin = Caller(build.a_key(cast.aster, *KEY_SCOPES))
+    Partner.objects.filter(pk=cast.aster.pk).update(state=Partner.State.SUSPENDED)
+    assert code(admin.send("POST", "keys", {"name": "k", "scopes": ["read"]}), 401) == "invalid-key"
