@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -52,6 +53,18 @@ def number(name: str, default: int, *, least: int, most: int) -> int:
     return parsed
 
 
+def seed(name: str) -> bytes:
+    """32 bytes as 64 hex digits; empty where the variable is unset."""
+    value = text(name)
+    try:
+        parsed = bytes.fromhex(value)
+    except ValueError:
+        raise BadEnvironment(name, "must be hex digits") from None
+    if len(parsed) not in {0, 32}:
+        raise BadEnvironment(name, "must be 64 hex digits")
+    return parsed
+
+
 def words(name: str) -> list[str]:
     """A comma-separated list."""
     return [word.strip() for word in text(name).split(",") if word.strip()]
@@ -96,3 +109,40 @@ def database(name: str) -> dict[str, Any]:
         "PORT": str(port or options.pop("port", "")),
         "OPTIONS": dict(options),
     }
+
+
+_SMTP_PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}
+
+
+def mailer(name: str, default: str) -> dict[str, Any]:
+    """An e-mail URL as one of Django's MAILERS.
+
+    `smtp://`, `smtp+tls://` (STARTTLS) or `smtps://user:password@host:port`; `file:///directory`, a file a message;
+    `console:`, to the log of the process.
+    """
+    parts = urlsplit(text(name, default))
+    backends = "django.core.mail.backends"
+    if parts.scheme == "console":
+        return {"BACKEND": f"{backends}.console.EmailBackend"}
+    if parts.scheme == "file":
+        if not parts.path.startswith("/") or parts.netloc:
+            raise BadEnvironment(name, "must name a directory: file:///directory")
+        return {"BACKEND": f"{backends}.filebased.EmailBackend", "OPTIONS": {"file_path": Path(unquote(parts.path))}}
+    if parts.scheme not in _SMTP_PORTS:
+        raise BadEnvironment(name, "must be an smtp://, smtp+tls://, smtps://, file:// or console: URL")
+    try:
+        port = parts.port
+    except ValueError:
+        raise BadEnvironment(name, "has a port that is no number") from None
+    if not parts.hostname:
+        raise BadEnvironment(name, "names no host")
+    options = {
+        "host": parts.hostname,
+        "port": port or _SMTP_PORTS[parts.scheme],
+        "username": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+        "use_tls": parts.scheme == "smtp+tls",
+        "use_ssl": parts.scheme == "smtps",
+        "timeout": 20,
+    }
+    return {"BACKEND": f"{backends}.smtp.EmailBackend", "OPTIONS": options}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import date
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -60,6 +61,18 @@ class Parameters:
         if value not in of:
             raise Refused(f"One of: {', '.join(sorted(of))}.", code="bad-parameter", at=_at(name))
         return value
+
+    def day(self, name: str) -> date | None:
+        """A day, as YYYY-MM-DD, or None where it is absent."""
+        value = self.text(name)
+        if not value:
+            return None
+        try:
+            if len(value) != len("YYYY-MM-DD"):
+                raise ValueError("another form of ISO 8601")
+            return date.fromisoformat(value)
+        except ValueError:
+            raise Refused("A day, as YYYY-MM-DD.", code="bad-parameter", at=_at(name)) from None
 
     def uuid(self, name: str) -> UUID | None:
         """A UUID, or None where it is absent."""

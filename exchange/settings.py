@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from celery.schedules import crontab
 from django.utils.csp import CSP
 from kombu import Queue
 
@@ -16,6 +17,8 @@ PRODUCTION = MODE == "production"
 DEBUG = False
 SECRET_KEY = env.required("SECRET_KEY", why="at least 50 random characters")
 SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
+# Signs the heads of the log (Ed25519); production must have one (`partners.logkeys`).
+AUDIT_SIGNING_KEY = env.seed("AUDIT_SIGNING_KEY")
 BASE_URL = env.text("BASE_URL", "http://127.0.0.1:8000").rstrip("/")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or ([] if PRODUCTION else ["127.0.0.1", "localhost", "[::1]", "testserver"])
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data")))
@@ -272,7 +275,15 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
     else {}
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_IMPORTS = ("indicators.matching", "indicators.notifying", "indicators.retiring", "exchange.health")
+CELERY_IMPORTS = (
+    "indicators.matching",
+    "indicators.notifying",
+    "indicators.retiring",
+    "partners.warning",
+    "partners.reads",
+    "partners.transparency",
+    "exchange.health",
+)
 CELERY_TASK_ROUTES = {"indicators.notifying.deliver": {"queue": "webhooks"}}
 # Declaring a pgmq queue drops and makes its trigger under an exclusive lock: senders that do so at the same time
 # deadlock (ADR 0002). There, `manage.py prepare` makes the queues, once.
@@ -297,12 +308,22 @@ CELERY_BEAT_SCHEDULE = {
     "tell": {"task": "indicators.notifying.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "retire": {"task": "indicators.retiring.expire_due", "schedule": 5.0, "options": {"expires": 10}},
     "forget": {"task": "indicators.retiring.forget_old_batches", "schedule": 3600.0, "options": {"expires": 3600}},
+    "warn": {"task": "partners.warning.warn", "schedule": crontab(hour="6", minute="30")},
+    "log": {"task": "partners.transparency.catch_up", "schedule": 5.0, "options": {"expires": 10}},
+    "reads": {"task": "partners.reads.close_finished", "schedule": 60.0, "options": {"expires": 60}},
     "beat": {"task": "exchange.health.beat_seen", "schedule": 3.0, "options": {"expires": 30}},
 }
 
 # The only door out (`exchange.outbound`).
 OUTBOUND_ALLOW_HTTP = env.flag("OUTBOUND_ALLOW_HTTP", default=not PRODUCTION)
 OUTBOUND_ALLOW_NETWORKS = env.words("OUTBOUND_ALLOW_NETWORKS") or ([] if PRODUCTION else ["127.0.0.0/8", "::1/128"])
+
+# E-mail: to a server of the operator's; a demo writes each message to a file.
+MAILERS = {
+    "default": env.mailer("EMAIL_URL", "smtp://localhost" if PRODUCTION else f"file://{DATA_DIR.resolve()}/mail")
+}
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "Exchange <exchange@localhost>")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 

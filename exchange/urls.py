@@ -9,13 +9,17 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
     path("api/v1/", include("partners.api.urls")),
+    path("api/v1/log/", include("partners.api.log_urls")),
     path("api/v1/", include("indicators.api.urls")),
     path("taxii2", include("indicators.taxii.front")),
     path("taxii2/", include("indicators.taxii.urls")),
     path("schemas/", include("indicators.api.schemas")),
+    path("organisation/log/", include("partners.portal.log_urls")),
+    path("organisation/reports/", include("indicators.portal.report_urls")),
     path("account/", include("partners.portal.urls")),
     path("organisation/keys/", include("partners.portal.key_urls")),
     path("", include("partners.portal.people_urls")),
+    path("", include("partners.portal.life_urls")),
     path("", include("indicators.portal.urls")),
 ]
 

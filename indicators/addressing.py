@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
+from exchange.errors import Refused
+from indicators.attributing import moves_pseudonym
 from indicators.stix import vocabulary
-from indicators.stix.drafts import Draft
+from indicators.stix.drafts import Draft, Refusal
+from indicators.storing import Held
 from partners import sources
 from partners.attribution import Attribution
-from partners.models import Group
-from partners.sharing import AudienceSpec, Viewer, default_reach, may_share
+from partners.models import Audience, Group
+from partners.sharing import (
+    AudienceSpec,
+    Viewer,
+    addressed,
+    check,
+    default_reach,
+    may_share,
+)
 from partners.tlp import Tlp
 
 
@@ -25,24 +37,61 @@ class Reach:
     partners: tuple[UUID, ...] = ()
     attribution: Attribution | None = None  # as the objects themselves say, where the batch does not
 
+    def to_json(self) -> dict[str, Any]:
+        """To be kept with a batch that waits."""
+        return {
+            "named": self.named,
+            "tlp": self.tlp,
+            "everyone": self.everyone,
+            "groups": [str(group) for group in self.groups],
+            "partners": [str(partner) for partner in self.partners],
+            "attribution": self.attribution,
+        }
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Reach:
+        """As it was kept."""
+        return cls(
+            named=kept["named"],
+            tlp=None if kept["tlp"] is None else Tlp(kept["tlp"]),
+            everyone=kept["everyone"],
+            groups=tuple(UUID(group) for group in kept["groups"]),
+            partners=tuple(UUID(partner) for partner in kept["partners"]),
+            attribution=None if kept["attribution"] is None else Attribution(kept["attribution"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a draft goes. What only withdraws, from where it is, needs no leave and no second person."""
+
+    audience_id: int
+    spec: AudienceSpec
+    withdraws: bool = False
+
 
 class Room:
     """The audiences and policies of one batch, found once per marking."""
 
-    def __init__(self, by: Viewer, reach: Reach) -> None:
+    def __init__(self, by: Viewer, reach: Reach, *, withdrawing: bool = False) -> None:
+        """With `withdrawing`, what the rule says against the named audience is said per object, not at once."""
         self._by = by
         self._reach = reach
         self._policies = dict(Group.objects.filter(pk__in=by.group_ids).values_list("pk", "policy"))
-        self._specs: dict[Tlp, AudienceSpec] = {}
-        self._ids: dict[tuple[Tlp, int], int] = {}
+        self._specs: dict[Tlp, AudienceSpec | Refused] = {}
+        self._kept: dict[int, AudienceSpec | Refused] = {}
+        self._rows: dict[int, AudienceSpec] = {}
+        self._ids: dict[AudienceSpec, int] = {}
         if reach.named:  # a batch that may not go where it says is refused before any object is looked at
-            may_share(
+            named = addressed(
                 by,
                 tlp=reach.tlp if reach.tlp is not None else Tlp.AMBER_STRICT,
                 everyone=reach.everyone,
                 groups=reach.groups,
                 partners=reach.partners,
             )
+            if not withdrawing:  # without a marking of the batch, each object's own is held against the ceiling
+                check(by, named if reach.tlp is not None else replace(named, tlp=Tlp.RED))
 
     def marking(self, draft: Draft) -> Tlp:
         """The object's own marking, or the publisher's default; the batch's marking may only narrow it."""
@@ -56,36 +105,83 @@ class Room:
         """Whether the batch says who may see it, or how it is marked."""
         return self._reach.named or self._reach.tlp is not None
 
-    def inherits(self, draft: Draft, *, held_tlp: int) -> bool:
-        """Whether a revision names neither another audience nor another marking than the version that is held."""
-        if self.names:
-            return False
-        return draft.tlp is None or Tlp.from_word(draft.tlp) == held_tlp
-
-    def spec(self, tlp: Tlp) -> AudienceSpec:
-        """The audience of objects with this marking, not yet stored."""
-        if tlp not in self._specs:
-            self._specs[tlp] = self._decide(tlp)
-        return self._specs[tlp]
-
-    def audience_id(self, tlp: Tlp, attribution: Attribution) -> int:
-        """The audience of objects with this marking, whose source is shown like this."""
-        if (tlp, attribution) not in self._ids:
-            spec = replace(self.spec(tlp), attribution=attribution)
-            self._ids[tlp, attribution] = sources.intern(self._by, spec)
-        return self._ids[tlp, attribution]
-
     def attribution(self, draft: Draft) -> Attribution | None:
         """How the batch and the object want its source to be shown: as the more reserved says; None if neither does."""
         word = vocabulary.attribution_of(draft.data)
         own = Attribution.from_word(word) if word else None
         return max((one for one in (self._reach.attribution, own) if one is not None), default=None)
 
+    def inherits(self, draft: Draft, *, held_tlp: int) -> bool:
+        """Whether a revision names neither another audience nor another marking than the version that is held."""
+        if self.names:
+            return False
+        return draft.tlp is None or Tlp.from_word(draft.tlp) == held_tlp
+
+    def place(self, draft: Draft, *, held: Held | None, source: Attribution) -> Place | Refusal:
+        """Where a draft goes: as its batch says; a revision that says nothing new keeps the audience it had.
+
+        A withdrawal reaches those who hold the object even where nothing new may go any more.
+        """
+        marking = self.marking(draft)
+        keeps = held is not None and self.inherits(draft, held_tlp=held.tlp)
+        spec = self._of_held(held.audience_id) if held is not None and keeps else self._of_marking(marking)
+        withdraws = draft.revoked and held is not None and not held.revoked
+        if held is not None and withdraws and (keeps or (isinstance(spec, Refused) and marking <= held.tlp)):
+            return Place(held.audience_id, self._as_held(held.audience_id), withdraws=True)
+        if isinstance(spec, Refused):
+            return Refusal(spec.code, "/object_marking_refs", spec.detail)
+        if held is not None and not keeps and (refusal := moves_pseudonym(held, spec)) is not None:
+            return refusal
+        try:
+            audience_id = held.audience_id if held is not None and keeps else self.intern(spec, source)
+        except Refused as refused:
+            return Refusal(refused.code, "", refused.detail)
+        return Place(audience_id, spec, withdraws=withdraws and held is not None and audience_id == held.audience_id)
+
     def policy(self, tlp: Tlp) -> str:
         """The strictest policy among the groups of the audience."""
-        groups = self.spec(tlp).groups
+        spec = self._of_marking(tlp)
+        groups = self._by.group_ids if isinstance(spec, Refused) else spec.groups
         closed = Group.Policy.CLOSED_FACTS
         return closed if any(self._policies.get(group) == closed for group in groups) else Group.Policy.OPEN_CTI
+
+    def spec(self, tlp: Tlp) -> AudienceSpec:
+        """The audience of objects with this marking, not yet stored. Raises Refused where it may not be."""
+        found = self._of_marking(tlp)
+        if isinstance(found, Refused):
+            raise found
+        return found
+
+    def intern(self, spec: AudienceSpec, source: Attribution) -> int:
+        """The id of an audience whose source is shown like this. Raises Refused where it cannot be."""
+        spec = replace(spec, attribution=source)
+        if spec not in self._ids:
+            self._ids[spec] = sources.intern(self._by, spec)
+        return self._ids[spec]
+
+    def _of_marking(self, tlp: Tlp) -> AudienceSpec | Refused:
+        if tlp not in self._specs:
+            self._specs[tlp] = _attempt(lambda: self._decide(tlp))
+        return self._specs[tlp]
+
+    def _of_held(self, audience_id: int) -> AudienceSpec | Refused:
+        """The audience that a holding has, asked of the rule as if it were named now."""
+        if audience_id not in self._kept:
+            kept = self._as_held(audience_id)
+            self._kept[audience_id] = _attempt(
+                lambda: may_share(
+                    self._by, tlp=kept.tlp, everyone=kept.everyone, groups=kept.groups, partners=kept.partners
+                )
+            )
+        return self._kept[audience_id]
+
+    def _as_held(self, audience_id: int) -> AudienceSpec:
+        if audience_id not in self._rows:
+            row = Audience.objects.get(pk=audience_id)
+            self._rows[audience_id] = AudienceSpec(
+                Tlp(row.tlp), everyone=row.everyone, groups=tuple(row.groups), partners=tuple(row.partners)
+            )
+        return self._rows[audience_id]
 
     def _decide(self, tlp: Tlp) -> AudienceSpec:
         reach = self._reach
@@ -99,3 +195,10 @@ class Room:
             groups=() if red else reach.groups,
             partners=reach.partners,
         )
+
+
+def _attempt(decide: Callable[[], AudienceSpec]) -> AudienceSpec | Refused:
+    try:
+        return decide()
+    except Refused as refused:
+        return refused

@@ -12,10 +12,11 @@ class IndicatorsConfig(AppConfig):
     def ready(self) -> None:
         """Add this application's numbers to the operator's metrics, and have changes of sight told in the log."""
         from exchange import health  # noqa: PLC0415 - models are there only now
-        from indicators import measuring, resighting  # noqa: PLC0415
-        from partners import sight  # noqa: PLC0415
+        from indicators import leaving, measuring, resighting  # noqa: PLC0415
+        from partners import life, sight  # noqa: PLC0415
 
         sight.follow(resighting.tell)
+        life.when_leaving(leaving.settle)
 
         if measuring.gauges not in health.GAUGES:
             health.GAUGES.append(measuring.gauges)

@@ -7,10 +7,9 @@ other, but for ids that others hold, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from indicators import storing
-from indicators.addressing import Room
 from indicators.door import anonymity
 from indicators.models import SharedId
 from indicators.stix import tlp
@@ -23,18 +22,19 @@ from partners.sharing import AudienceSpec, Viewer
 class Voice:
     """The source of one batch: that of the first of its objects which enters."""
 
-    def __init__(self, by: Viewer, room: Room, drafts: Iterable[Draft]) -> None:
+    def __init__(self, by: Viewer, wanted: Callable[[Draft], Attribution | None], drafts: Iterable[Draft]) -> None:
+        """`wanted` says how the batch and an object want the source to be shown."""
         self._by = by
-        self._room = room
+        self._wanted = wanted
         self._publisher = anonymity.Publisher(by.identity_id, by.partner_name, by.partner_slug)
         #: References are looked at only by a publisher that is, or comes to be, not always named.
-        self.veiled = by.unnamed or any(room.attribution(draft) for draft in drafts)
+        self.veiled = by.unnamed or any(wanted(draft) for draft in drafts)
         self.attribution: Attribution | None = None
         self._shared: set[str] | None = None
 
     def judge(self, draft: Draft, line: Line, held: Mapping[str, storing.Holding]) -> Attribution | Refusal:
         """How the source of an object that is to enter is shown, or why it may not be."""
-        said = self._room.attribution(draft)
+        said = self._wanted(draft)
         if line.attribution is not None and said is not None and said != line.attribution:
             return Refusal("attribution-is-fixed", "", "This object is held with another attribution; that stays.")
         chosen = Attribution(line.attribution) if line.attribution is not None else said

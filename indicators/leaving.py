@@ -107,3 +107,11 @@ def _taken_over(
 def _hint() -> None:
     matching.hint()
     notifying.hint()
+
+
+def settle(partner_id: UUID, heir_id: UUID | None) -> None:
+    """What becomes of the objects of a partner that leaves: they go to its heir, or back to it alone."""
+    if heir_id is None:
+        withdraw_everything(partner_id)
+    else:
+        hand_over(partner_id, heir_id)

@@ -1,8 +1,9 @@
 """What is shared and how it moves: objects, tokens, the change log, matches, feeds, deliveries.
 
 One writer a table: `publishing` (with `storing` and `changes`) writes Batch, StixObject, Token, Quarantined,
-SharedId and Change; `retiring` deletes old Batches; `matching` writes Match; `subscribing` writes Feed and
-Subscription; `notifying` writes Delivery; whoever follows the log writes its own Progress; `resighting` writes Window.
+SharedId and Change; `retiring` deletes old Batches; `holding` and `confirming` write HeldBatch; `matching` writes
+Match; `subscribing` writes Feed and Subscription; `notifying` writes Delivery; `reporting` writes ReportPackage;
+whoever follows the log writes its own Progress; `resighting` writes Window.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from exchange import clock
-from partners.models import Audience, Partner
+from partners.models import Audience, AuditRecord, Partner
 from partners.sharing import OwnedManager, Shared, SharedManager
 from partners.sources import Source
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+#: Types that point to objects from outside; reports follow them backwards.
+LINKING_TYPES = ("relationship", "sighting")
 
 
 class StixObject(Shared):
@@ -78,6 +82,7 @@ class StixObject(Shared):
                 fields=["valid_until"], condition=Q(latest=True, expired_at=None), name="object_by_end_of_validity"
             ),
             GinIndex(fields=["search"], name="object_search"),
+            models.Index(fields=["id"], condition=Q(stix_type__in=LINKING_TYPES), name="object_that_links"),
         ]
 
     #: Whom the viewer that it was read for is told it comes from; set by `reading.matches`.
@@ -220,6 +225,36 @@ class Quarantined(models.Model):
         base_manager_name = "unrestricted"
 
 
+class HeldBatch(models.Model):
+    """What one person or key may not publish alone, as it was sent; it waits for a second person of its partner."""
+
+    class State(models.TextChoices):
+        CONFIRMED = "confirmed", "Confirmed"
+        DECLINED = "declined", "Declined"
+        WAITING = "waiting", "Waiting"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    batch = models.OneToOneField(Batch, on_delete=models.PROTECT, related_name="held")
+    body = models.TextField(help_text="The held objects, byte for byte, in an envelope; empty once it is decided.")
+    digest = models.BinaryField(max_length=32, help_text="SHA-256 of the body.")
+    places = models.JSONField(help_text="Which elements of the batch they are.")
+    reach = models.JSONField(help_text="The audience that the batch named.")
+    why = models.CharField(max_length=300)
+    actor = models.CharField(max_length=80)
+    at = models.DateTimeField(default=clock.now)
+    state = models.CharField(max_length=9, choices=State, default=State.WAITING)
+    decided_by = models.CharField(max_length=80, default="")
+    decided_at = models.DateTimeField(null=True)
+
+    objects = OwnedManager["HeldBatch"]()
+    unrestricted = models.Manager["HeldBatch"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        indexes = [models.Index(fields=["partner", "-at"], name="held_by_partner_and_time")]
+
+
 class Match(models.Model):
     """That indicators of two partners carry the same token. Seen only by those who may see both.
 
@@ -336,3 +371,54 @@ class Progress(models.Model):
 
     name = models.CharField(max_length=60, primary_key=True)
     seq = models.BigIntegerField(default=0)
+
+
+class ReportPackage(models.Model):
+    """A bundle for one recipient, prepared by one person and released by another. Written by `reporting`.
+
+    It names the stored versions that it holds; whoever opens it is asked again what the recipient may see.
+    """
+
+    class State(models.TextChoices):
+        DISCARDED = "discarded", "Discarded"
+        PREPARED = "prepared", "Waits for release"
+        RELEASED = "released", "Released"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="reports")
+    recipient = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="reports_received")
+    state = models.CharField(max_length=10, choices=State, default=State.PREPARED)
+    title = models.CharField(max_length=300)
+    root = models.CharField(max_length=300, help_text="The STIX id that it begins with.")
+    object_ids = ArrayField(models.BigIntegerField(), help_text="The versions that it holds, the root first.")
+    bundle_sha256 = models.BinaryField(max_length=32)
+    tlp = models.SmallIntegerField(help_text="The strictest of its objects.")
+    bases = models.JSONField(default=list, help_text="Of the groups concerned, as they stood.")
+    ways = ArrayField(models.CharField(max_length=8), default=list, help_text="How the recipient sees the objects.")
+    left_out = models.IntegerField(
+        help_text="What the preparer sees and the recipient does not; for the preparer only."
+    )
+    cut = models.BooleanField(default=False, help_text="Whether more was connected than a package may hold.")
+    prepared_by = models.CharField(max_length=80)
+    prepared_name = models.CharField(max_length=150)
+    prepared_at = models.DateTimeField(default=clock.now)
+    released_by = models.CharField(max_length=80, default="")
+    released_name = models.CharField(max_length=150, default="")
+    released_at = models.DateTimeField(null=True)
+    release = models.ForeignKey(AuditRecord, on_delete=models.PROTECT, related_name="+", null=True)
+
+    objects = OwnedManager["ReportPackage"]()
+    unrestricted = models.Manager["ReportPackage"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(state="released") | (~Q(released_by=F("prepared_by")) & ~Q(released_by="")),
+                name="another_person_releases",
+            )
+        ]
+        indexes = [models.Index(fields=["recipient", "-released_at"], name="report_by_recipient")]
+
+    def __str__(self) -> str:
+        return self.title

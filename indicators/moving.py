@@ -14,6 +14,7 @@ from uuid import UUID
 
 from indicators import changes, storing
 from indicators.models import Change
+from indicators.stix.drafts import Draft
 from indicators.versions import Line
 from partners.attribution import Attribution
 from partners.auth import every_viewer
@@ -30,6 +31,8 @@ class Moving:
     audience_id: int
     tlp: Tlp
     line: Line | None = None
+    draft: Draft | None = None
+    spec: AudienceSpec | None = None
 
 
 def rewrite(moves: Sequence[Moving], *, by: Viewer, keep: Sequence[int] = ()) -> None:

@@ -26,6 +26,7 @@ from indicators import changes, subscribing
 from indicators.feeds.filters import Filter
 from indicators.models import Delivery, Subscription
 from partners.auth import viewer_of_partner
+from partners.models import Partner
 from partners.scopes import Scope
 from partners.sharing import Viewer
 
@@ -115,7 +116,11 @@ def send(delivery_id: UUID) -> None:
     """Make one attempt, if the delivery is due and nobody else is at it."""
     moment = clock.now()
     claimed = (
-        Delivery.unrestricted.filter(pk=delivery_id, subscription__state=Subscription.State.ACTIVE)
+        Delivery.unrestricted.filter(
+            pk=delivery_id,
+            subscription__state=Subscription.State.ACTIVE,
+            partner__state=Partner.State.ACTIVE,  # what was due to a suspended partner waits for its return
+        )
         .filter(Q(state=Delivery.State.DUE, due_at__lte=moment) | _abandoned(moment))
         .update(state=Delivery.State.SENDING, claimed_until=moment + _CLAIM)
     )
@@ -270,7 +275,9 @@ def deliver(delivery_id: str) -> None:
 @app.task(name="indicators.notifying.sweep")
 def sweep() -> None:
     """Find everything that is to be told or due, from the store alone, and hand it to workers."""
-    active = Subscription.unrestricted.filter(state=Subscription.State.ACTIVE, seq__lt=changes.head())
+    active = Subscription.unrestricted.filter(
+        state=Subscription.State.ACTIVE, partner__state=Partner.State.ACTIVE, seq__lt=changes.head()
+    )
     for subscription_id in active.order_by("seq", "pk").values_list("pk", flat=True):
         if (delivery_id := dispatch(subscription_id)) is not None:
             deliver.delay(str(delivery_id))
@@ -280,6 +287,7 @@ def sweep() -> None:
         | Q(state=Delivery.State.DUE, due_at__lte=moment, attempts__gt=0)
         | _abandoned(moment),
         subscription__state=Subscription.State.ACTIVE,
+        partner__state=Partner.State.ACTIVE,
     )
     for delivery_id in overdue.order_by("due_at", "pk").values_list("pk", flat=True)[:1_000]:
         deliver.delay(str(delivery_id))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -21,10 +21,10 @@ import orjson
 from django.db import transaction
 
 from exchange import clock
-from exchange.errors import Conflict, Refused
-from indicators import changes, markings, matching, moving, notifying, storing
+from exchange.errors import Conflict
+from indicators import accounting, changes, holding, markings, matching, moving, notifying, storing
 from indicators.addressing import Reach, Room
-from indicators.attributing import Voice, moves_pseudonym
+from indicators.attributing import Voice
 from indicators.barring import beyond_the_key
 from indicators.door import gates
 from indicators.models import Batch, Change, Quarantined
@@ -34,11 +34,11 @@ from partners import audit
 from partners.attribution import Attribution
 from partners.models import Partner
 from partners.scopes import Scope
-from partners.sharing import AudienceSpec, Viewer, intern_audience
+from partners.sharing import AudienceSpec, Viewer, hold_still, intern_audience
 from partners.tlp import Tlp
 
-Status = Literal["accepted", "unchanged", "quarantined", "refused"]
-STATUSES: tuple[Status, ...] = ("accepted", "unchanged", "quarantined", "refused")
+Status = Literal["accepted", "unchanged", "held", "quarantined", "refused"]
+STATUSES: tuple[Status, ...] = ("accepted", "unchanged", "held", "quarantined", "refused")
 _OF_OTHER_GROUPS = Refusal("key-limited-to-groups", "/id", "It is shared with groups that this key is not for.")
 
 
@@ -91,24 +91,39 @@ class Answer:
     replayed: bool = False
 
 
-def publish(elements: Sequence[Draft | Unreadable], *, by: Viewer, reach: Reach, request: Request) -> Answer:
-    """Publish a batch on behalf of `by`.
+def publish(
+    elements: Sequence[Draft | Unreadable], *, by: Viewer, reach: Reach, request: Request, confirmed: bool = False
+) -> Answer:
+    """Publish a batch on behalf of `by`; what one may not publish alone is held, unless it is `confirmed`.
 
     Raises Forbidden or Refused where the batch as a whole may not be published (scope, audience), Conflict
     where its idempotency key was used for other content. All else is said per object.
     """
     by.require(Scope.PUBLISH)
-    room = Room(by, reach)
+    room = Room(by, reach, withdrawing=any(isinstance(each, Draft) and each.revoked for each in elements))
     received_at = clock.now()
     admitted, results = _examine(elements, by=by, room=room, received_at=received_at)
     with transaction.atomic():
+        hold_still(by)
         storing.lock_publisher(by.partner_id)
         if (earlier := _answered_before(by, request)) is not None:
             return earlier
         entering, moves, settled = _compare_with_held(admitted, room=room, by=by)
-        results += settled
+        why = "" if confirmed else holding.beyond(by, _specs(entering, moves))
+        held = [
+            *(new.draft for new in entering if why and new.spec),
+            *(move.draft for move in moves if why and move.draft),
+        ]
+        if why:
+            entering, moves = [new for new in entering if new.spec is None], []
+        results += settled + _answered(held, "held")
+        results += _answered([*(new.draft for new in entering), *(move.draft for move in moves)], "accepted")
         results.sort(key=lambda result: result.index)
-        answer = _write_down(results, elements, by=by, request=request, received_at=received_at)
+        moves = [move for move in moves if move.line is None or move.line.entering_latest is None]
+        told = accounting.shared(entering, moves)
+        answer = _write_down(results, elements, told, by=by, request=request, received_at=received_at)
+        if held:
+            holding.keep(held, by=by, batch_id=answer.batch_id, reach=reach, why=why)
         if moves:
             ids = [move.stix_id for move in moves]
             audit.record(audit.Verb.OBJECTS_READDRESSED, by=by, target=f"batch:{answer.batch_id}", ids=ids)
@@ -116,6 +131,19 @@ def publish(elements: Sequence[Draft | Unreadable], *, by: Viewer, reach: Reach,
             _store(entering, moves, by=by)
             transaction.on_commit(_hint, robust=True)  # committed is committed, whatever the broker says
     return answer
+
+
+def _specs(entering: Sequence[Entering], moves: Sequence[moving.Moving]) -> list[AudienceSpec]:
+    """Where all goes that shows anything to anybody; what only withdraws needs no second person."""
+    return [spec for spec in (*(new.spec for new in entering), *(move.spec for move in moves)) if spec is not None]
+
+
+def _answered(drafts: Iterable[Draft | None], status: Status) -> list[Result]:
+    return [
+        Result(draft.index, draft.stix_id, draft.version, status, marks=draft.marks)
+        for draft in drafts
+        if draft is not None
+    ]
 
 
 def _examine(
@@ -154,7 +182,7 @@ def _compare_with_held(
 
     Bytes that are held already and come with another audience move there; those that come without one stay.
     """
-    voice = Voice(by, room, drafts)
+    voice = Voice(by, room.attribution, drafts)
     held = storing.holdings(by.partner_id, {draft.stix_id for draft in drafts} | voice.references(drafts))
     barred = beyond_the_key(held, by=by)
     seen: dict[str, Line] = {}
@@ -169,70 +197,51 @@ def _compare_with_held(
         verdict = _OF_OTHER_GROUPS if draft.stix_id in barred else line.judge(draft, sha256)
         if verdict == "unchanged":
             move = _move(draft, room=room, line=line)
-            refusal = _no_move(draft, move, voice=voice, room=room, held=held)
-            if refusal is not None:
-                results.append(Result(draft.index, draft.stix_id, draft.version, "refused", refusal))
+            if move is None:
+                results.append(Result(draft.index, draft.stix_id, draft.version, "unchanged", marks=draft.marks))
                 continue
-            if move is not None:
-                line.moves = True
-                moves.append(move)
-            status: Status = "accepted" if move else "unchanged"
-            results.append(Result(draft.index, draft.stix_id, draft.version, status, marks=draft.marks))
+            source = voice.judge(draft, line, held) if isinstance(move, moving.Moving) else move
+            if isinstance(move, Refusal) or isinstance(source, Refusal):
+                results.append(_refused(draft, source))
+                continue
+            line.moves = True
+            moves.append(move)
         elif isinstance(verdict, Refusal):
-            results.append(Result(draft.index, draft.stix_id, draft.version, "refused", verdict))
+            results.append(_refused(draft, verdict))
         elif isinstance(source := voice.judge(draft, line, held), Refusal):
-            results.append(Result(draft.index, draft.stix_id, draft.version, "refused", source))
-        elif isinstance(audience := _audience(draft, room=room, line=line, source=source), Refusal):
-            results.append(Result(draft.index, draft.stix_id, draft.version, "refused", audience))
+            results.append(_refused(draft, source))
+        elif isinstance(place := room.place(draft, held=line.stored_latest, source=source), Refusal):
+            results.append(_refused(draft, place))
         else:
             new = Entering(
                 draft,
                 sha256,
-                audience,
+                place.audience_id,
                 line,
                 first=line.newest is None,
                 source=source,
+                spec=None if place.withdraws else place.spec,
                 wakes=asleep.object_id if (asleep := line.asleep(draft)) else None,
             )
             line.add(new)
             entering.append(new)
-            results.append(Result(draft.index, draft.stix_id, draft.version, "accepted", marks=draft.marks))
-    return entering, [move for move in moves if move.line is not None and move.line.entering_latest is None], results
+    return entering, moves, results
 
 
-def _move(draft: Draft, *, room: Room, line: Line) -> moving.Moving | None:
+def _refused(draft: Draft, why: Attribution | Refusal) -> Result:
+    return Result(draft.index, draft.stix_id, draft.version, "refused", why if isinstance(why, Refusal) else None)
+
+
+def _move(draft: Draft, *, room: Room, line: Line) -> moving.Moving | Refusal | None:
     """The way of the newest version that is held to the audience that its batch names, if it names another."""
     held = line.stored_latest
     settled = line.moves or line.entering_latest is not None or line.newest != (draft.modified or "unversioned")
     if held is None or settled or not room.names:
         return None
-    tlp = room.marking(draft)
-    audience_id = room.audience_id(tlp, Attribution(held.attribution))
-    return None if audience_id == held.audience_id else moving.Moving(draft.stix_id, held, audience_id, tlp, line)
-
-
-def _no_move(
-    draft: Draft, move: moving.Moving | None, *, voice: Voice, room: Room, held: Mapping[str, storing.Holding]
-) -> Refusal | None:
-    """Why bytes that are held may not go to the audience that their batch names."""
-    if move is None or move.line is None:
-        return None
-    source = voice.judge(draft, move.line, held)
-    return source if isinstance(source, Refusal) else moves_pseudonym(move.held, room.spec(move.tlp))
-
-
-def _audience(draft: Draft, *, room: Room, line: Line, source: Attribution) -> int | Refusal:
-    """Who may see the draft: as its batch says; a revision that says nothing new keeps the audience it had."""
-    held = line.stored_latest
-    if held is not None and room.inherits(draft, held_tlp=held.tlp):
-        return held.audience_id
-    tlp = room.marking(draft)
-    if held is not None and (refusal := moves_pseudonym(held, room.spec(tlp))) is not None:
-        return refusal
-    try:
-        return room.audience_id(tlp, source)
-    except Refused as refused:
-        return Refusal(refused.code, "", refused.detail)
+    place = room.place(draft, held=held, source=Attribution(held.attribution))
+    if isinstance(place, Refusal) or place.audience_id == held.audience_id:
+        return place if isinstance(place, Refusal) else None
+    return moving.Moving(draft.stix_id, held, place.audience_id, room.marking(draft), line, draft, place.spec)
 
 
 def _store(entering: Sequence[Entering], moves: Sequence[moving.Moving], *, by: Viewer) -> None:
@@ -319,6 +328,7 @@ def answer_of(batch: Batch, *, replayed: bool = False) -> Answer:
 def _write_down(
     results: Sequence[Result],
     elements: Sequence[Draft | Unreadable],
+    told: Mapping[str, Any],
     *,
     by: Viewer,
     request: Request,
@@ -344,7 +354,7 @@ def _write_down(
         for element in elements
         if isinstance(element, Draft) and element.index in quarantined
     )
-    audit.record(audit.Verb.BATCH_PUBLISHED, by=by, target=f"batch:{batch.pk}", counts=counts)
+    audit.record(audit.Verb.BATCH_PUBLISHED, by=by, target=f"batch:{batch.pk}", counts=counts, **told)
     return Answer(batch.pk, received_at, counts, body)
 
 

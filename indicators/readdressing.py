@@ -12,7 +12,7 @@ import orjson
 from django.db import transaction
 
 from exchange.errors import NotFound, Refused
-from indicators import changes, moving, notifying, publishing, reading, storing
+from indicators import accounting, changes, moving, notifying, publishing, reading, storing
 from indicators.addressing import Reach, Room
 from indicators.attributing import moves_pseudonym
 from indicators.barring import require_within
@@ -42,7 +42,7 @@ def readdress(viewer: Viewer, stix_id: str, reach: Reach) -> None:
     request = publishing.Request(hashlib.sha256(repr(reach).encode() + draft.raw).digest())
     answer = publishing.publish([draft], by=viewer, reach=reach, request=request)
     result = orjson.loads(answer.results)[0]
-    if result["status"] not in ("accepted", "unchanged"):
+    if result["status"] not in ("accepted", "unchanged", "held"):
         raise Refused(result["message"], code=result["code"], at=result["field"])
 
 
@@ -69,11 +69,14 @@ def _narrow(viewer: Viewer, draft: Draft, room: Room) -> bool:
         return False
     if (refusal := moves_pseudonym(held, room.spec(tlp))) is not None:
         raise Refused(refusal.message, code=refusal.code, at="/groups")
-    move = moving.Moving(draft.stix_id, held, room.audience_id(tlp, Attribution(held.attribution)), tlp)
+    move = moving.Moving(
+        draft.stix_id, held, room.intern(room.spec(tlp), Attribution(held.attribution)), tlp, None, draft
+    )
     if move.audience_id == held.audience_id:
         return True
     moving.rewrite([move], by=viewer)
-    audit.record(audit.Verb.OBJECTS_READDRESSED, by=viewer, target="objects:1", ids=[draft.stix_id])
+    told = accounting.shared([], [move])
+    audit.record(audit.Verb.OBJECTS_READDRESSED, by=viewer, target="objects:1", ids=[draft.stix_id], **told)
     changes.append(moving.told([move], by=viewer))
     transaction.on_commit(notifying.hint, robust=True)
     return True

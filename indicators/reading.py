@@ -18,6 +18,7 @@ from exchange.errors import NotFound, TooLarge
 from indicators import changes
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.models import Match, Quarantined, StixObject
+from partners import reads
 from partners.models import Audience
 from partners.sharing import Viewer, audience_ids
 from partners.sources import Source, hides, sources
@@ -74,6 +75,7 @@ class Statement:
     publisher_id: UUID
     publisher_name: str
     publisher_slug: str
+    publisher_suspended: bool
     tlp: int
     spec_version: str
     audience_id: int
@@ -145,6 +147,13 @@ def looked_up(viewer: Viewer, stix_ids: Sequence[str], *, max_bytes: int) -> dic
     for said in found.statements:
         by_id.setdefault(said.stix_id, []).append(said)
     return by_id
+
+
+def note(viewer: Viewer, handed_out: Sequence[Statement], *, surface: str, feed: str = "") -> None:
+    """Tally that these were handed to the viewer; nothing for none. One statement."""
+    if handed_out:
+        seqs = [said.seq for said in handed_out]
+        reads.tally(viewer, surface=surface, objects=len(seqs), feed=feed, places=(min(seqs), max(seqs)))
 
 
 def holds(viewer: Viewer, stix_id: str, *, own: bool = False) -> bool:
@@ -293,7 +302,13 @@ def _sourced(viewer: Viewer, found: list[Statement]) -> list[Statement]:
 def _by(said: Statement, source: Source | None) -> Statement:
     if source is None:
         return said
-    return replace(said, publisher_id=source.id, publisher_name=source.name, publisher_slug=source.slug)
+    return replace(
+        said,
+        publisher_id=source.id,
+        publisher_name=source.name,
+        publisher_slug=source.slug,
+        publisher_suspended=False,  # who is suspended would tell who is behind a pseudonym
+    )
 
 
 def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
@@ -342,8 +357,8 @@ def _once(wanted: Selection, word: str) -> str:
 _STATEMENT_COLUMNS = len(fields(Statement))
 _COLUMNS = """
 SELECT c.seq, c.date_added, o.id, o.stix_id, o.stix_type, o.version, o.modified, o.revoked, o.latest, o.title, o.kind,
-       o.subkind, o.severity, o.confidence, o.valid_from, o.valid_until, o.publisher_id, p.name, p.slug, a.tlp,
-       o.spec_version, o.audience_id, a.attribution, o.marks, {body} AS body
+       o.subkind, o.severity, o.confidence, o.valid_from, o.valid_until, o.publisher_id, p.name, p.slug,
+       p.state = 'suspended', a.tlp, o.spec_version, o.audience_id, a.attribution, o.marks, {body} AS body
 """
 
 # Dates and places grow together, so a date is a place: found by one look at an index, it bounds every branch.

@@ -12,6 +12,7 @@ from typing import Literal
 
 from indicators import storing
 from indicators.stix.drafts import Draft, Refusal
+from partners.sharing import AudienceSpec
 
 
 class Line:
@@ -91,6 +92,7 @@ class Entering:
     line: Line
     first: bool
     source: int = 0  # how it is shown, an Attribution
+    spec: AudienceSpec | None = None  # where it goes; None for what only withdraws
     wakes: int | None = None  # the key of the row that is there already, withdrawn
 
     @property

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
-from django.db.models import OuterRef
+from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
@@ -23,7 +23,8 @@ from exchange.errors import Unauthenticated
 from exchange.origins import Origin, origin_of
 from partners import keys, lockout
 from partners.attribution import Attribution
-from partners.models import ApiKey, Membership, Partner, User
+from partners.ceilings import UNBOUND, Ceiling, strictest
+from partners.models import ApiKey, Membership, Partner, RoleCeiling, User
 from partners.scopes import RECIPIENT_SCOPES, ROLE_SCOPES, Role, Scope
 from partners.sharing import Viewer
 from partners.tlp import Tlp
@@ -56,7 +57,8 @@ def viewer_of_key(presented: str, *, origin: Origin = Origin()) -> Viewer:  # no
     if Scope.ADMIN in scopes:
         scopes |= {Scope.AUDIT}
     group_ids = held_groups if key.groups is None else set(held_groups) & set(key.groups)
-    viewer = _viewer(key.partner, group_ids=group_ids, scopes=scopes, actor=f"key:{key.public_id}")
+    ceiling = Ceiling.of(key.ceiling_tlp, key.ceiling_width)
+    viewer = _viewer(key.partner, group_ids=group_ids, scopes=scopes, actor=f"key:{key.public_id}", ceiling=ceiling)
     return replace(viewer, limited=key.groups is not None)
 
 
@@ -102,12 +104,22 @@ WHERE k.public_id = %s
 
 def viewer_of_user(user: User) -> Viewer:
     """The viewer that a signed-in person is. Raises Unauthenticated if the partner is not active."""
+    of_role = RoleCeiling.objects.filter(partner=OuterRef("pk"), role=user.role)
     partner = (
-        Partner.objects.filter(users=user, state=Partner.State.ACTIVE).annotate(group_ids=_open_groups("pk")).first()
+        Partner.objects.filter(users=user, state=Partner.State.ACTIVE)
+        .annotate(group_ids=_open_groups("pk"))
+        .annotate(role_tlp=Subquery(of_role.values("tlp")), role_width=Subquery(of_role.values("width")))
+        .first()
     )
     if partner is None or not user.is_active:
         raise Unauthenticated("Sign in again.")
-    return _viewer(partner, group_ids=partner.group_ids, scopes=ROLE_SCOPES[Role(user.role)], actor=f"user:{user.pk}")
+    return _viewer(
+        partner,
+        group_ids=partner.group_ids,
+        scopes=ROLE_SCOPES[Role(user.role)],
+        actor=f"user:{user.pk}",
+        ceiling=Ceiling.of(partner.role_tlp, partner.role_width),
+    )
 
 
 def viewer_of_partner(partner_id: Any) -> Viewer | None:
@@ -219,7 +231,9 @@ def _open_groups(partner_ref: str) -> ArraySubquery:
     )
 
 
-def _viewer(partner: Partner, *, group_ids: Any, scopes: frozenset[Scope], actor: str) -> Viewer:
+def _viewer(
+    partner: Partner, *, group_ids: Any, scopes: frozenset[Scope], actor: str, ceiling: Ceiling = UNBOUND
+) -> Viewer:
     if partner.kind == Partner.Kind.RECIPIENT:
         scopes &= RECIPIENT_SCOPES
     return Viewer(
@@ -237,4 +251,11 @@ def _viewer(partner: Partner, *, group_ids: Any, scopes: frozenset[Scope], actor
         scopes=scopes,
         actor=actor,
         sight=partner.sight,
+        ceiling=strictest(
+            ceiling,
+            Ceiling.of(partner.ceiling_tlp, partner.ceiling_width),
+            Ceiling.of(partner.operator_ceiling_tlp, partner.operator_ceiling_width),
+        ),
+        alone=Ceiling.of(partner.alone_tlp, partner.alone_width),
+        alone_objects=partner.alone_objects,
     )

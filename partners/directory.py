@@ -5,8 +5,10 @@ from uuid import UUID
 
 from django.db.models import Prefetch
 
+from partners.ceilings import Width
 from partners.models import Audience, Group, Membership, Partner
 from partners.sharing import Viewer
+from partners.tlp import Tlp
 
 
 def partners() -> list[Partner]:
@@ -33,3 +35,15 @@ def names_of_audience(audience: Audience) -> list[str]:
     groups = Group.objects.filter(pk__in=audience.groups).order_by("name").values_list("name", flat=True)
     partners = Partner.objects.filter(pk__in=audience.partners).order_by("name").values_list("name", flat=True)
     return [*groups, *partners] or ["Nobody else"]
+
+
+def alone_words(viewer: Viewer) -> list[str]:
+    """What one person or key of the viewer's partner may publish alone, in words; empty without a limit."""
+    words = []
+    if viewer.alone.tlp > Tlp.CLEAR:
+        words.append(f"{viewer.alone.tlp.label} or stricter")
+    if viewer.alone.width > Width.EVERYONE:
+        words.append("to groups or named partners" if viewer.alone.width is Width.GROUPS else "to named partners")
+    if viewer.alone_objects is not None:
+        words.append(f"at most {viewer.alone_objects} objects at once")
+    return words

@@ -24,10 +24,10 @@ from django.urls import reverse
 
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
-from partners import audit, mailing
+from partners import audit, life, mailing
 from partners.auth import viewer_of_user
 from partners.models import Invitation, Partner, User
-from partners.registering import register_partner, register_user
+from partners.registering import register_user
 from partners.scopes import Role, Scope, rights_of
 from partners.sharing import Viewer
 
@@ -76,8 +76,7 @@ def invite_partner(
         raise Refused("There is one operator.", code="bad-kind", at="/kind")
     try:
         with transaction.atomic():
-            partner = _register_invited(name=name, slug=slug, kind=kind)
-            audit.record(audit.Verb.PARTNER_INVITED, by=viewer, target=f"partner:{slug}", kind=kind.value)
+            partner = life.invite_partner(name, slug, kind, viewer)
             return partner, *_invite(viewer, partner, email=email, role=Role.ADMIN)
     except IntegrityError:
         raise Conflict("A partner of this name or short name is there already.", code="partner-exists") from None
@@ -170,7 +169,7 @@ def _let_in(invitation_id: UUID, *, username: str, password: str | None) -> User
             )
             Invitation.objects.filter(pk=invitation.pk).update(accepted_at=clock.now(), accepted_by=user)
             if partner.state == Partner.State.INVITED:
-                _activate(partner)
+                life.activate(partner)
             audit.record(
                 audit.Verb.INVITATION_ACCEPTED,
                 by=viewer_of_user(user),
@@ -234,19 +233,6 @@ def _usable() -> QuerySet[Invitation]:
         expires_at__gt=clock.now(),
         partner__state__in=(Partner.State.ACTIVE, Partner.State.INVITED),
     )
-
-
-def _register_invited(*, name: str, slug: str, kind: Partner.Kind) -> Partner:
-    partner = register_partner(name=name, slug=slug, kind=kind)
-    Partner.objects.filter(pk=partner.pk).update(state=Partner.State.INVITED)
-    partner.state = Partner.State.INVITED
-    return partner
-
-
-def _activate(partner: Partner) -> None:
-    """From its first admin on, a partner takes part; it has published nothing and shares no group yet."""
-    if Partner.objects.filter(pk=partner.pk, state=Partner.State.INVITED).update(state=Partner.State.ACTIVE):
-        audit.record(audit.Verb.PARTNER_ACTIVATED, by=None, target=f"partner:{partner.slug}")
 
 
 def _person(viewer: Viewer) -> int | None:

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -27,6 +28,7 @@ from exchange import clock, origins
 from exchange.errors import Conflict, NotFound, Refused, Unauthenticated
 from exchange.origins import Origin
 from partners import audit
+from partners.ceilings import UNBOUND, Ceiling, strictest
 from partners.models import ApiKey, KeyNetwork, Partner
 from partners.scopes import KEY_SCOPES, Scope
 from partners.sharing import Viewer
@@ -36,6 +38,7 @@ _PUBLIC_ID = re.compile(r"[a-z2-7]{8}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MIN_LIFE = timedelta(minutes=1)
 _MAX_LIFE = timedelta(days=366)
+_MAX_ANCESTORS = 32
 DEFAULT_LIFE = timedelta(days=90)
 #: How long a rotated key may live on beside its successor.
 MAX_OVERLAP = timedelta(days=30)
@@ -57,6 +60,7 @@ class Limits:
     networks: tuple[str, ...] = ()
     certificate_subject: str = ""
     certificate_sha256: str = ""
+    ceiling: Ceiling = UNBOUND
 
 
 def issue(
@@ -70,12 +74,13 @@ def issue(
     networks: Iterable[str] = (),
     certificate_subject: str = "",
     certificate_sha256: str = "",
+    ceiling: Ceiling = UNBOUND,
 ) -> tuple[ApiKey, str]:
     """Make a key. The second value is the key itself: shown once, stored nowhere.
 
     Without `expires_in` it lives for DEFAULT_LIFE, or as long as the key that makes it. What a key does not say of
-    its child, the child has from it. Raises Refused naming the field for what cannot be
-    or would go beyond the rights of `by`, Conflict where two of this name are active.
+    its child, the child has from it, and nobody makes a key with a higher ceiling than his own. Raises Refused naming
+    the field for what cannot be or would go beyond the rights of `by`, Conflict where two of this name are active.
     """
     limits = _checked(
         scopes=scopes,
@@ -92,14 +97,15 @@ def issue(
         parent = _parent(partner.pk, by, at=moment)
         if expires_in is None and parent is not None:
             expires_at = min(expires_at, parent.expires_at)
-        limits = _within(limits, by=by, parent=parent, expires_at=expires_at)
+        limits = _within(replace(limits, ceiling=ceiling), by=by, parent=parent, expires_at=expires_at)
         key, presented = _make(partner.pk, name, limits, expires_at=expires_at, parent=parent, by=by)
         audit.record(
             audit.Verb.KEY_ISSUED,
             by=by,
             target=f"key:{key.public_id}",
-            partner=partner.slug,
+            about=partner.pk,
             scopes=key.scopes,
+            expires_at=clock.rfc3339(key.expires_at),
             **_facts(key),
         )
     return key, presented
@@ -135,6 +141,7 @@ def rotate(key: ApiKey, *, overlap: timedelta, by: Viewer | None = None) -> tupl
             by=by,
             target=f"key:{key.public_id}",
             successor=made.public_id,
+            about=key.partner_id,
             ends_at=clock.rfc3339(ends_at),
             **_facts(made),
         )
@@ -152,7 +159,7 @@ def revoke(key: ApiKey, *, by: Viewer | None = None) -> int:
             revoked = cursor.fetchall()
         for public_id, parent in revoked:
             told = {"with_parent": parent} if public_id != key.public_id else {}
-            audit.record(audit.Verb.KEY_REVOKED, by=by, target=f"key:{public_id}", **told)
+            audit.record(audit.Verb.KEY_REVOKED, by=by, target=f"key:{public_id}", about=key.partner_id, **told)
     return len(revoked)
 
 
@@ -207,6 +214,7 @@ def limits_of(key: ApiKey) -> Limits:
         networks=tuple(key.networks),
         certificate_subject=key.certificate_subject,
         certificate_sha256=key.certificate_sha256,
+        ceiling=Ceiling.of(key.ceiling_tlp, key.ceiling_width),
     )
 
 
@@ -219,6 +227,18 @@ def note_use(key: ApiKey, *, prefix: str, at: datetime) -> None:
     )
     newest = KeyNetwork.objects.filter(key=key).order_by("-last_at", "-pk").values("pk")[:_NETWORKS_SEEN]
     KeyNetwork.objects.filter(key=key).exclude(pk__in=newest).delete()
+
+
+def maker_of(actor: str) -> str:
+    """Which person stands behind an actor: the one who issued the key, or the key that issued it, and so on."""
+    for _ in range(_MAX_ANCESTORS):
+        if not actor.startswith("key:"):
+            break
+        issued = audit.by_whom(audit.Verb.KEY_ISSUED, target=actor)
+        if issued is None:
+            break
+        actor = issued
+    return actor
 
 
 def public_id_of(presented: str) -> str | None:
@@ -304,6 +324,7 @@ def _within(wanted: Limits, *, by: Viewer | None, parent: ApiKey | None, expires
         raise Refused("You cannot give a scope that you do not have.", code="beyond-own-rights", at="/scopes")
     if not wanted.groups <= by.group_ids:
         raise Refused("This names a group that you are not in.", code="unknown-group", at="/groups")
+    wanted = replace(wanted, ceiling=strictest(wanted.ceiling, by.ceiling))
     if parent is None:
         return wanted
     held = limits_of(parent)
@@ -362,6 +383,8 @@ def _make(
         networks=list(limits.networks),
         certificate_subject=limits.certificate_subject,
         certificate_sha256=limits.certificate_sha256,
+        ceiling_tlp=limits.ceiling.tlp,
+        ceiling_width=limits.ceiling.width,
         parent=parent,
         created_by=by.actor if by else "system",
         expires_at=expires_at,
@@ -369,7 +392,7 @@ def _make(
     return key, presented
 
 
-def _facts(key: ApiKey) -> dict[str, object]:
+def _facts(key: ApiKey) -> dict[str, Any]:
     """What the log says of a new key beside its scopes."""
     return {
         "groups": [str(group) for group in key.groups or ()],

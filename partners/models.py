@@ -1,9 +1,10 @@
 """Who takes part: partners, their people and keys, the groups they share in, and who may see what.
 
-One writer a table: `registering` and `membership` write Partner, Group, Membership and User, `people` changes User,
-`inviting` writes Invitation, `signing_on` writes SignOn and Identity, `sessions` writes Session, `keys` writes ApiKey
-and KeyNetwork, `lockout` writes RefusedCredentials, `sharing` writes Audience, `sources` writes Pseudonym, `audit`
-writes AuditRecord.
+One writer a table: `registering` makes Partner, Group and User; `life` and `steering` change Partner, RoleCeiling and
+HandOver; `membership` writes Group, Membership, Proposal and Agreement, `warning` Notice; `people` changes User,
+`inviting` writes Invitation, `signing_on` SignOn and Identity, `sessions` Session; `keys` writes ApiKey and KeyNetwork,
+`lockout` RefusedCredentials; `sharing` writes Audience, `sources` Pseudonym; `audit` writes AuditRecord and
+AuditWaiting, `transparency` AuditLeaf, AuditNode, AuditKey and TreeHead, `reads` ReadTally.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from django.db.models.functions import Lower
 
 from exchange import clock
 from partners.attribution import Attribution
+from partners.ceilings import Width
 from partners.scopes import KEY_SCOPES, Role
 from partners.tlp import Tlp
 
@@ -61,6 +63,17 @@ class Partner(models.Model):
         default=SecondFactor.OPTIONAL,
         help_text="What its people need besides a password.",
     )
+    state_since = models.DateTimeField(default=clock.now)
+    suspended_why = models.CharField(max_length=500, default="", help_text="Read by the partner and the operator only.")
+    # How far it may share: as the operator says, and as it says itself. Empty is without bound.
+    operator_ceiling_tlp = models.SmallIntegerField(choices=Tlp, null=True)
+    operator_ceiling_width = models.SmallIntegerField(choices=Width, null=True)
+    ceiling_tlp = models.SmallIntegerField(choices=Tlp, null=True)
+    ceiling_width = models.SmallIntegerField(choices=Width, null=True)
+    # What one person or key may publish alone; beyond it a second person confirms.
+    alone_tlp = models.SmallIntegerField(choices=Tlp, null=True)
+    alone_width = models.SmallIntegerField(choices=Width, null=True)
+    alone_objects = models.IntegerField(null=True)
 
     def __str__(self) -> str:
         return self.name
@@ -73,15 +86,28 @@ class Group(models.Model):
         CLOSED_FACTS = "closed-facts", "Closed facts"
         OPEN_CTI = "open-cti", "Open CTI"
 
+    class JoinRule(models.TextChoices):
+        ALL_PARTNERS = "all-partners", "All partners agree"
+        ANY_ADMIN = "any-admin", "Any admin invites"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=120, unique=True)
+    # Not unique: whoever could not take a name would learn that a group has it.
+    name = models.CharField(max_length=120)
     slug = models.SlugField(max_length=60, unique=True)
     purpose = models.TextField()
     legal_basis = models.TextField()
+    basis_reference = models.CharField(
+        max_length=300, default="", help_text="Where the basis is found: a contract, a statute."
+    )
     basis_from = models.DateField()
-    basis_until = models.DateField(null=True, blank=True)
+    basis_until = models.DateField(null=True, blank=True, help_text="The last day on which it holds.")
     policy = models.CharField(max_length=16, choices=Policy, default=Policy.CLOSED_FACTS)
     collection_id = models.UUIDField(unique=True, default=uuid.uuid4, help_text="Its TAXII collection.")
+    join_rule = models.CharField(max_length=12, choices=JoinRule, default=JoinRule.ANY_ADMIN)
+    created_at = models.DateTimeField(default=clock.now)
+    suspended_at = models.DateTimeField(null=True, help_text="Nothing new goes in; what is there stays.")
+    suspended_why = models.CharField(max_length=500, default="")
+    closed_at = models.DateTimeField(null=True, help_text="Dissolved: it has no members any more, for good.")
     partners = models.ManyToManyField(Partner, through="Membership", related_name="groups")
 
     def __str__(self) -> str:
@@ -100,6 +126,121 @@ class Membership(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["partner", "group"], condition=Q(until=None), name="one_open_membership_per_partner_and_group"
+            )
+        ]
+
+
+class Proposal(models.Model):
+    """What a group is asked: to take a partner in, to part with one, to renew its basis, to dissolve."""
+
+    class Kind(models.TextChoices):
+        DISSOLUTION = "dissolution", "Dissolution"
+        INVITATION = "invitation", "Invitation"
+        REMOVAL = "removal", "Removal"
+        RENEWAL = "renewal", "Renewal"
+
+    class State(models.TextChoices):
+        DECLINED = "declined", "Declined"
+        DONE = "done", "Done"
+        OPEN = "open", "Open"
+        OVERTAKEN = "overtaken", "Overtaken"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="proposals")
+    kind = models.CharField(max_length=12, choices=Kind)
+    partner = models.ForeignKey(
+        Partner, on_delete=models.PROTECT, related_name="+", null=True, help_text="Whom it is about."
+    )
+    proposer = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    by_operator = models.BooleanField(default=False)
+    legal_basis = models.TextField(default="")
+    basis_reference = models.CharField(max_length=300, default="")
+    basis_from = models.DateField(null=True)
+    basis_until = models.DateField(null=True)
+    made_at = models.DateTimeField(default=clock.now)
+    state = models.CharField(max_length=9, choices=State, default=State.OPEN)
+    decided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["group", "kind", "partner"],
+                condition=Q(state="open"),
+                nulls_distinct=False,
+                name="one_open_proposal_per_group_and_matter",
+            )
+        ]
+
+
+class Agreement(models.Model):
+    """That a partner agreed to a proposal, or did not, by whom and when."""
+
+    proposal = models.ForeignKey(Proposal, on_delete=models.PROTECT, related_name="agreements")
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    agreed = models.BooleanField()
+    actor = models.CharField(max_length=80)
+    at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["proposal", "partner"], name="one_word_per_partner_and_proposal")
+        ]
+
+
+class RoleCeiling(models.Model):
+    """How far people of one role may share for their partner."""
+
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="role_ceilings")
+    role = models.CharField(max_length=12, choices=Role)
+    tlp = models.SmallIntegerField(choices=Tlp, null=True)
+    width = models.SmallIntegerField(choices=Width, null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["partner", "role"], name="one_ceiling_per_partner_and_role")]
+
+
+class HandOver(models.Model):
+    """That a partner offers another to take over its objects when it leaves, and the heir's answer."""
+
+    class State(models.TextChoices):
+        ACCEPTED = "accepted", "Accepted"
+        CLOSED = "closed", "Closed"
+        DONE = "done", "Done"
+        OFFERED = "offered", "Offered"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="offers")
+    heir = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="inheritances")
+    offered_by = models.CharField(max_length=80)
+    offered_at = models.DateTimeField(default=clock.now)
+    answered_by = models.CharField(max_length=80, default="")
+    answered_at = models.DateTimeField(null=True)
+    state = models.CharField(max_length=8, choices=State, default=State.OFFERED)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["partner"],
+                condition=Q(state__in=["offered", "accepted"]),
+                name="one_open_hand_over_per_partner",
+            )
+        ]
+
+
+class Notice(models.Model):
+    """That a partner was warned of the end of a group's basis: once for each end and number of days."""
+
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="notices")
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="+")
+    basis_until = models.DateField()
+    days = models.SmallIntegerField(help_text="60, 30 or 7: how many days before the end it is due.")
+    made_at = models.DateTimeField(default=clock.now)
+    mailed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["partner", "group", "basis_until", "days"], name="one_notice_per_partner_end_and_days"
             )
         ]
 
@@ -193,6 +334,8 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
+    ceiling_tlp = models.SmallIntegerField(choices=Tlp, null=True)
+    ceiling_width = models.SmallIntegerField(choices=Width, null=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=~Q(groups=[]), name="a_limited_key_names_its_groups")]
@@ -278,7 +421,11 @@ class Pseudonym(models.Model):
 
 
 class AuditRecord(models.Model):
-    """One thing that was done. Append-only: triggers refuse every UPDATE and DELETE."""
+    """One thing that was done, and the content of one leaf. Append-only: triggers refuse every UPDATE and DELETE.
+
+    `leaf_hash` is over the canonical JSON of all else (`audit.canonical`); `nonce` is random, so that whoever sees the
+    hash cannot confirm a guess of the contents.
+    """
 
     at = models.DateTimeField(default=clock.now)
     verb = models.CharField(max_length=40)
@@ -286,6 +433,73 @@ class AuditRecord(models.Model):
     actor = models.CharField(max_length=80)
     target = models.CharField(max_length=200)
     details = models.JSONField(default=dict)
+    nonce = models.BinaryField(max_length=16)
+    leaf_hash = models.BinaryField(max_length=32, unique=True)
 
     class Meta:
         indexes = [models.Index(fields=["partner", "-at"], name="audit_by_partner_and_time")]
+
+
+class AuditWaiting(models.Model):
+    """A record that has no place in the tree yet. Written with it, taken away with its leaf."""
+
+    record = models.OneToOneField(AuditRecord, on_delete=models.PROTECT, primary_key=True, related_name="+")
+
+
+class AuditLeaf(models.Model):
+    """The place of a record in the tree, given after its commit. Append-only."""
+
+    index = models.BigIntegerField(primary_key=True)
+    record = models.OneToOneField(AuditRecord, on_delete=models.PROTECT, related_name="leaf")
+    leaf_hash = models.BinaryField(max_length=32)
+
+
+class AuditNode(models.Model):
+    """The hash of one perfect subtree of `2**level` leaves, level 1 and above: proofs read a few. Append-only."""
+
+    level = models.SmallIntegerField()
+    index = models.BigIntegerField()
+    hash = models.BinaryField(max_length=32)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["level", "index"], name="one_node_per_place")]
+
+
+class AuditKey(models.Model):
+    """A public key that has signed tree heads; kept for as long as its heads are. Append-only."""
+
+    key_id = models.CharField(max_length=16, primary_key=True)
+    public_key = models.BinaryField(max_length=32)
+    since = models.DateTimeField(default=clock.now)
+
+
+class TreeHead(models.Model):
+    """The root of the first `size` leaves, signed and published. Append-only."""
+
+    size = models.BigIntegerField(primary_key=True)
+    root = models.BinaryField(max_length=32)
+    at = models.DateTimeField()
+    key = models.ForeignKey(AuditKey, on_delete=models.PROTECT, related_name="+")
+    signature = models.BinaryField(max_length=64)
+
+
+class ReadTally(models.Model):
+    """What one key or person was handed in one hour through one surface; closed hours become AuditRecords."""
+
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    actor = models.CharField(max_length=80)
+    surface = models.CharField(max_length=40)
+    feed = models.CharField(max_length=80, default="")
+    hour = models.DateTimeField()
+    pages = models.BigIntegerField()
+    objects_read = models.BigIntegerField()
+    first_seq = models.BigIntegerField(null=True)
+    last_seq = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["partner", "actor", "surface", "feed", "hour"], name="one_tally_per_reader_and_hour"
+            )
+        ]
+        indexes = [models.Index(fields=["hour"], name="tally_by_hour")]

@@ -57,10 +57,12 @@ def change(viewer: Viewer, user_id: int, *, role: Role | None = None, active: bo
         stays_admin = role is Role.ADMIN and active
         if _is_admin(user) and not stays_admin and not _other_admins(user).exists():
             raise Conflict("Your organisation needs an active admin: make somebody else one first.", code="last-admin")
-        details = {"role": role.value, "active": active, "before": {"role": user.role, "active": user.is_active}}
+        before = {"role": user.role, "active": user.is_active}
         user.role, user.is_active = role, active
         user.save(update_fields=["role", "is_active"])
-        audit.record(audit.Verb.USER_CHANGED, by=viewer, target=f"user:{user.pk}", **details)
+        audit.record(
+            audit.Verb.USER_CHANGED, by=viewer, target=f"user:{user.pk}", role=role.value, active=active, before=before
+        )
         if not active:
             sessions.end(user, by=viewer)
         if not stays_admin:

@@ -9,6 +9,7 @@ from django.db import transaction
 from partners import audit
 from partners.models import Group, Membership, Partner, User
 from partners.scopes import Role
+from partners.sharing import Viewer
 from partners.tlp import Tlp
 
 #: What each kind of partner may receive at most: a recipient gets no AMBER+STRICT and no RED.
@@ -20,13 +21,26 @@ _CLEARANCE = {
 
 
 @transaction.atomic
-def register_partner(*, name: str, slug: str, kind: Partner.Kind | str) -> Partner:
+def register_partner(
+    *,
+    name: str,
+    slug: str,
+    kind: Partner.Kind | str,
+    state: Partner.State = Partner.State.ACTIVE,
+    by: Viewer | None = None,
+) -> Partner:
     """Register an organisation, with a STIX identity and a TAXII collection of its own."""
     kind = Partner.Kind(kind)
     partner = Partner.objects.create(
-        name=name, slug=slug, kind=kind, identity_id=f"identity--{uuid.uuid4()}", clearance=_CLEARANCE[kind]
+        name=name,
+        slug=slug,
+        kind=kind,
+        state=state,
+        identity_id=f"identity--{uuid.uuid4()}",
+        clearance=_CLEARANCE[kind],
     )
-    audit.record(audit.Verb.PARTNER_REGISTERED, by=None, target=f"partner:{slug}", kind=kind.value)
+    target, told = f"partner:{slug}", {"kind": kind.value, "state": state.value}
+    audit.record(audit.Verb.PARTNER_REGISTERED, by=by, target=target, about=partner.pk, **told)
     return partner
 
 
@@ -41,6 +55,8 @@ def register_group(
     basis_until: date | None = None,
     policy: Group.Policy | str = Group.Policy.CLOSED_FACTS,
     partners: Iterable[Partner] = (),
+    basis_reference: str = "",
+    join_rule: Group.JoinRule | str = Group.JoinRule.ANY_ADMIN,
 ) -> Group:
     """Register a group with its dated legal basis and its first members."""
     group = Group.objects.create(
@@ -51,6 +67,8 @@ def register_group(
         basis_from=basis_from,
         basis_until=basis_until,
         policy=Group.Policy(policy),
+        basis_reference=basis_reference,
+        join_rule=Group.JoinRule(join_rule),
     )
     members = list(partners)
     Membership.objects.bulk_create(Membership(partner=partner, group=group) for partner in members)
@@ -65,5 +83,5 @@ def register_user(partner: Partner, *, username: str, email: str, password: str 
     user.partner = partner
     user.role = Role(role)
     user.save(update_fields=["partner", "role"])
-    audit.record(audit.Verb.USER_REGISTERED, by=None, target=f"user:{user.pk}", partner=partner.slug, role=role)
+    audit.record(audit.Verb.USER_REGISTERED, by=None, target=f"user:{user.pk}", about=partner.pk, role=role)
     return user

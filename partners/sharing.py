@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -19,9 +20,11 @@ from uuid import UUID
 from django.db import connection, models
 from django.db.models import Q, QuerySet, Value
 
+from exchange import clock
 from exchange.errors import Forbidden, Refused
 from partners.attribution import Attribution
-from partners.models import Audience, Group, Partner
+from partners.ceilings import UNBOUND, Ceiling, Width
+from partners.models import Audience, Group, Membership, Partner
 from partners.scopes import Scope
 from partners.tlp import Tlp
 
@@ -45,6 +48,19 @@ class Viewer:
     actor: str = field(default="system")  # "user:<pk>", "key:<public id>"; for the audit log
     sight: int = 0  # `Partner.sight` when it was read
     limited: bool = False  # a key for some of its partner's groups only
+    ceiling: Ceiling = UNBOUND  # the strictest of partner, operator, role and key
+    alone: Ceiling = UNBOUND  # what goes beyond it, a second person confirms
+    alone_objects: int | None = None  # and what is more than so many objects at once
+
+    @property
+    def is_person(self) -> bool:
+        """Whether a person is looking, not a key."""
+        return self.actor.startswith("user:")
+
+    @property
+    def operates(self) -> bool:
+        """Whether it is an admin of the operator, in person."""
+        return self.kind == Partner.Kind.OPERATOR and Scope.ADMIN in self.scopes and self.is_person
 
     def require(self, scope: Scope) -> None:
         """Raise Forbidden unless the viewer holds `scope`."""
@@ -71,6 +87,13 @@ class AudienceSpec:
         """Whether, of one publisher, whoever sees this one sees `wider`, too, whatever becomes of groups."""
         named = set(self.groups) <= set(wider.groups) and set(self.partners) <= set(wider.partners)
         return self.tlp >= wider.tlp and (wider.everyone or (named and not self.everyone))
+
+    @property
+    def width(self) -> Width:
+        """How far it reaches; whom nobody else sees is as narrow as named partners."""
+        if self.everyone:
+            return Width.EVERYONE
+        return Width.GROUPS if self.groups else Width.PARTNERS
 
 
 class NoViewer(RuntimeError):
@@ -190,9 +213,21 @@ def may_share(
 ) -> AudienceSpec:
     """Decide whether `by` may show an object to this audience; yields its canonical form.
 
-    Raises Forbidden without the publishing scope or for a recipient, Refused (422) where the audience itself is
-    not allowed: a group that the publisher is not in (said in the same words as one that does not exist), or
-    RED for more than named partners.
+    Raises what `addressed` and `check` raise.
+    """
+    spec = addressed(by, tlp=tlp, everyone=everyone, groups=groups, partners=partners)
+    check(by, spec)
+    return spec
+
+
+def addressed(
+    by: Viewer, *, tlp: Tlp, everyone: bool, groups: Iterable[UUID], partners: Iterable[UUID]
+) -> AudienceSpec:
+    """The canonical form of an audience that `by` names.
+
+    Raises Forbidden without the publishing scope or for a recipient, Refused (422) where there is no such audience: a
+    group that the publisher is not in (said in the same words as one that does not exist), or RED for more than
+    named partners.
     """
     by.require(Scope.PUBLISH)
     if by.kind == Partner.Kind.RECIPIENT:
@@ -207,14 +242,76 @@ def may_share(
     return AudienceSpec(tlp, groups=tuple(sorted(group_ids)), partners=tuple(sorted(partner_ids)))
 
 
+def check(by: Viewer, spec: AudienceSpec) -> None:
+    """Refuse (422) an audience beyond the publisher's ceiling (`over-ceiling`), or a group that takes nothing new.
+
+    A group takes nothing new while its legal basis is not in force (`basis-lapsed`) or while it is suspended
+    (`group-suspended`). What is there already stays, and may be withdrawn.
+    """
+    if spec.tlp < by.ceiling.tlp:
+        words = f"You may publish as {by.ceiling.tlp.label} at the most open."
+        raise Refused(words, code="over-ceiling", at="/tlp")
+    if spec.width < by.ceiling.width:
+        at = "/everyone" if spec.everyone else "/groups"
+        words = "groups and named partners" if by.ceiling.width is Width.GROUPS else "named partners"
+        raise Refused(f"You may share with {words} only.", code="over-ceiling", at=at)
+    for group in Group.objects.filter(pk__in=spec.groups).order_by("slug") if spec.groups else ():
+        if (why := why_closed(group, on=clock.now().date())) is not None:
+            raise Refused(why[1], code=why[0], at="/groups")
+
+
+def why_closed(group: Group, *, on: date) -> tuple[str, str] | None:
+    """Why a group takes nothing new on this day, as a code and a sentence; None if it does."""
+    if group.closed_at is not None:
+        return "group-closed", f"The group {group.slug} is dissolved."
+    if group.suspended_at is not None:
+        return "group-suspended", f"The group {group.slug} is suspended: nothing new goes into it."
+    if on < group.basis_from:
+        return "basis-lapsed", f"The legal basis of the group {group.slug} begins on {group.basis_from}."
+    if group.basis_until is not None and group.basis_until < on:
+        return "basis-lapsed", f"The legal basis of the group {group.slug} ended on {group.basis_until}."
+    return None
+
+
 def default_reach(by: Viewer, tlp: Tlp) -> AudienceSpec:
     """The audience of an object whose batch names none.
 
-    CLEAR and GREEN go to every partner, AMBER and AMBER+STRICT to the publisher's groups, RED to nobody else.
+    CLEAR and GREEN go to every partner, AMBER and AMBER+STRICT to the publisher's groups, RED to nobody else. Within
+    the ceiling: who may not share with everyone shares with its groups. Groups that take nothing new are left out.
+    Raises what `may_share` raises, and Refused where no group is left.
     """
-    everyone = tlp <= Tlp.GREEN
-    groups = () if everyone or tlp is Tlp.RED else by.group_ids
+    everyone = tlp <= Tlp.GREEN and by.ceiling.width is Width.EVERYONE
+    groups = () if everyone or tlp is Tlp.RED else _open_to_new(by)
     return may_share(by, tlp=tlp, everyone=everyone, groups=groups, partners=())
+
+
+def _open_to_new(by: Viewer) -> list[UUID]:
+    """The viewer's groups that take something new. Raises Refused where it has groups, but none of these."""
+    if by.ceiling.width is Width.PARTNERS:
+        raise Refused("You may share with named partners only: name them.", code="over-ceiling", at="/groups")
+    today = clock.now().date()
+    mine = list(Group.objects.filter(pk__in=by.group_ids).order_by("slug"))
+    shut = [why for group in mine if (why := why_closed(group, on=today)) is not None]
+    if shut and len(shut) == len(mine):
+        raise Refused(shut[0][1], code=shut[0][0], at="/groups")
+    return [group.pk for group in mine if why_closed(group, on=today) is None]
+
+
+def hold_still(by: Viewer) -> None:
+    """Until the transaction ends, let nobody suspend the viewer's partner or change its groups; take it early.
+
+    A right that was read before the transaction is asked for once more, so that a suspension or a leaving that was
+    committed in between is not overtaken. Raises Forbidden if the partner is no longer active, Refused if it has
+    left a group.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT state FROM partners_partner WHERE id = %s FOR SHARE", [by.partner_id])
+        (state,) = cursor.fetchone()
+    if state != Partner.State.ACTIVE:
+        raise Forbidden("Your organisation takes no part at the moment.", code="partner-not-active")
+    present = Membership.objects.filter(partner=by.partner_id, until=None).values_list("group_id", flat=True)
+    if not by.group_ids <= set(present):
+        raise Refused("The audience names a group that you are not in.", code="unknown-group", at="/groups")
 
 
 def intern_audience(by: Viewer, spec: AudienceSpec) -> int:

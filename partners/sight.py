@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 
 from partners.auth import viewer_whatever_state
@@ -63,3 +63,10 @@ def changing(partner_ids: Iterable[UUID]) -> Iterator[None]:
                 Partner.objects.filter(pk=pk).update(sight=F("sight") + 1)
                 for follower in _followers:
                     follower(Sight(viewer_whatever_state(pk), before=then))
+        wake()
+
+
+def wake() -> None:
+    """On commit, wake whoever waits for the next change: who it is and what it may see is asked again."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify('exchange_changes', '')")

@@ -10,6 +10,7 @@ if __name__ == "__main__":
         "DJANGO_SETTINGS_MODULE": "exchange.settings",
         "EXCHANGE_MODE": "production",
         "SECRET_KEY": "k3-" + "abcdefghijklmnopqrstuvwxyz0123456789" * 2,
+        "AUDIT_SIGNING_KEY": "0123456789abcdef" * 4,
         "ALLOWED_HOSTS": "exchange.example",
         "BASE_URL": "https://exchange.example",
     }

@@ -239,6 +239,15 @@ class Client:
             raise Unreachable(f"{self._http.base_url} broke off: {error}") from error
         return size
 
+    def log_head(self, *, first: str = "") -> dict[str, Any]:
+        """The last signed head of the log; with `first`, the proof that it extends the head of that size."""
+        return self._get("/api/v1/log/head", first=first)
+
+    def log_export(self, *, first: str = "", since: str = "", until: str = "") -> bytes:
+        """The own partner's records as signed JSON Lines, for `exchange audit verify`."""
+        asked = _given(first=first, since=since, until=until)
+        return self._call("GET", "/api/v1/log/export", params=asked).content
+
     def _get(self, path: str, **params: str) -> dict[str, Any]:
         document: dict[str, Any] = self._call("GET", path, params=_given(**params)).json()
         return document

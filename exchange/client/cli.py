@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from exchange.client import config, keys, slicing
+from exchange.client import auditing, config, keys, slicing
 from exchange.client.api import Client
 from exchange.client.errors import ApiError, ExchangeClientError
 from exchange.client.publishing import PublishResult, loss_report
@@ -298,6 +298,7 @@ def verify_webhook(
 
 
 app.command(name="simulate")(simulate)
+app.add_typer(auditing.app, name="audit")
 app.add_typer(keys.app, name="keys")
 
 

@@ -50,7 +50,7 @@ class PublishResult:
     """
 
     counts: dict[str, int] = field(
-        default_factory=lambda: {"accepted": 0, "unchanged": 0, "quarantined": 0, "refused": 0}
+        default_factory=lambda: {"accepted": 0, "unchanged": 0, "held": 0, "quarantined": 0, "refused": 0}
     )
     refusals: list[Refusal] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
@@ -66,7 +66,7 @@ class PublishResult:
     @property
     def ok(self) -> bool:
         """Whether every object is now in the exchange."""
-        return not self.refusals
+        return not self.refusals and not self.counts.get("held")
 
     def add(self, answer: dict[str, Any], *, offset: int) -> None:
         """Take in the answer to one batch whose first object was number `offset` of the input."""

@@ -100,7 +100,7 @@ def _answer(done: publishing.Answer, *, report: dict[str, Any] | None = None) ->
     document = {
         "id": done.batch_id,
         "received": clock.rfc3339(done.received_at),
-        "counts": {status: done.counts[status] for status in publishing.STATUSES},
+        "counts": {status: done.counts.get(status, 0) for status in publishing.STATUSES},
         "results": fragment(done.results),
     }
     if report is not None:

@@ -21,6 +21,7 @@ from indicators.api import rendering
 from indicators.api.documents import ChangesPage
 from indicators.feeds import blocklists
 from indicators.feeds.filters import Filter
+from partners import reads
 from partners.api.base import Face, again, answer, plain, viewer_of
 from partners.sharing import Viewer
 
@@ -62,6 +63,9 @@ class ChangesView(Face):
             span = _wait(request, wanted, after=after, limit=limit, fresh=fresh, wait_s=wait_s if placed else 0)
         cursor = paging.seal([span.reached, fresh], viewer=viewer.partner_id, scope=scope)
         told = [rendering.change(change) for change in span.changes]
+        if told:
+            places = (span.changes[0].seq, span.changes[-1].seq)
+            reads.tally(viewer, surface="rest:changes", objects=len(told), feed=asked.text("feed"), places=places)
         return answer({"changes": told, "cursor": cursor, "more": span.more})
 
 
@@ -93,6 +97,7 @@ class BlocklistView(Face):
         if _is_held(plain(request), spooled.etag):
             spooled.file.close()
             return HttpResponse(status=304, headers=headers)
+        reads.tally(viewer, surface="rest:blocklist", objects=spooled.entries, feed="" if feed == "all" else feed)
         return FileResponse(spooled.file, content_type=blocklists.MEDIA_TYPES[form], headers=headers)
 
 

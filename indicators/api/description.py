@@ -63,6 +63,7 @@ _EVERYWHERE = {
     "503": "The store does not answer at the moment; nothing was done. Try again.",
 }
 _OF_ONE_THING = {"404": "Absent, or not the caller's to see: one answer for both."}
+_NAMES = frozenset({"feed", "first", "leaf"})  # parameters that name one thing
 _OF_WRITING = {"409": "It contradicts what is stored."}
 _OF_BODIES = {"413": "More bytes or objects than a request may have.", "415": "A media type that is not read here."}
 _SUCCESS = {"200": "Done.", "201": "Made.", "202": "Will be done.", "204": "Done; there is nothing to say."}
@@ -116,7 +117,7 @@ def _name_answers(operation: dict[str, Any], *, one: bool, body: bool, writes: b
     answers = operation["responses"]
     for status, found in answers.items():
         found["description"] = _SUCCESS[status]
-    named_by_query = any(parameter["name"] == "feed" for parameter in operation.get("parameters", ()))
+    named_by_query = any(parameter["name"] in _NAMES for parameter in operation.get("parameters", ()))
     problems = dict(_EVERYWHERE)
     problems |= _OF_ONE_THING if one or body or named_by_query else {}
     problems |= _OF_WRITING if writes else {}

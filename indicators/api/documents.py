@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers
 
 
@@ -15,6 +17,7 @@ class PublisherDocument(serializers.Serializer[object]):
     id = serializers.UUIDField()
     name = serializers.CharField()
     slug = serializers.CharField(required=False)
+    suspended = serializers.BooleanField(required=False, help_text="Only where it is: it publishes nothing new.")
 
 
 class MarkDocument(serializers.Serializer[object]):
@@ -31,7 +34,7 @@ class ResultDocument(serializers.Serializer[object]):
     index = serializers.IntegerField()
     id = serializers.CharField(allow_null=True)
     version = serializers.CharField(allow_null=True)
-    status = serializers.ChoiceField(["accepted", "unchanged", "quarantined", "refused"])
+    status = serializers.ChoiceField(["accepted", "unchanged", "held", "quarantined", "refused"])
     code = serializers.CharField(required=False)
     field = serializers.CharField(required=False, help_text="JSON pointer inside the object.")
     message = serializers.CharField(required=False)
@@ -43,6 +46,7 @@ class CountsDocument(serializers.Serializer[object]):
 
     accepted = serializers.IntegerField()
     unchanged = serializers.IntegerField()
+    held = serializers.IntegerField()
     quarantined = serializers.IntegerField()
     refused = serializers.IntegerField()
 
@@ -82,6 +86,7 @@ class StatementDocument(serializers.Serializer[object]):
     publisher = PublisherDocument()
     publishers = PublisherDocument(many=True, required=False)
     tlp = serializers.ChoiceField(["clear", "green", "amber", "amber+strict", "red"])
+    publisher_suspended = serializers.BooleanField()
     date_added = serializers.DateTimeField()
     marks = MarkDocument(many=True, required=False)
     object = serializers.DictField()
@@ -285,6 +290,35 @@ class QuarantineList(serializers.Serializer[object]):
     quarantined = QuarantinedDocument(many=True)
 
 
+class HeldReach(serializers.Serializer[object]):
+    """The audience that a held batch named."""
+
+    named = serializers.BooleanField(help_text="False where the markings decide.")
+    everyone = serializers.BooleanField()
+    groups = serializers.ListField(child=serializers.CharField())
+    partners = serializers.ListField(child=serializers.CharField())
+    tlp = serializers.CharField(allow_null=True)
+
+
+class HeldDocument(serializers.Serializer[object]):
+    """A batch, or the part of one, that waits for a second person."""
+
+    id = serializers.UUIDField()
+    batch = serializers.UUIDField()
+    at = serializers.DateTimeField()
+    actor = serializers.CharField()
+    why = serializers.CharField()
+    audience = HeldReach()
+    objects = serializers.IntegerField(help_text="How many.")
+    ids = serializers.ListField(child=serializers.CharField(), help_text="Of the first thousand.")
+
+
+class HeldList(serializers.Serializer[object]):
+    """What waits, oldest first."""
+
+    held = HeldDocument(many=True)
+
+
 class EventDocument(serializers.Serializer[object]):
     """One event of the stream, by its fields; lines that begin with a colon only show that it lives."""
 
@@ -294,3 +328,25 @@ class EventDocument(serializers.Serializer[object]):
     data = serializers.CharField(  # type: ignore[assignment]  # DRF takes fields out of the class
         help_text="JSON: for `change`, `changes` and `more` as a webhook tells them."
     )
+
+
+class ReportDocument(serializers.Serializer[object]):
+    """A report package that was released to the caller's partner."""
+
+    id = serializers.UUIDField()
+    title = serializers.CharField()
+    root = serializers.CharField(help_text="The STIX id that it begins with.")  # type: ignore[assignment]
+    tlp = serializers.ChoiceField(["clear", "green", "amber", "amber+strict", "red"])
+    objects = serializers.IntegerField()
+    released_at = serializers.DateTimeField()
+    bundle_sha256 = serializers.CharField()
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """`from` is a word of Python's."""
+        return {"from": PublisherDocument(), **super().get_fields()}
+
+
+class ReportList(serializers.Serializer[object]):
+    """Report packages, newest first."""
+
+    reports = ReportDocument(many=True)

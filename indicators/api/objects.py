@@ -91,6 +91,7 @@ class ObjectsView(Face):
         limit = asked.number("limit", 100, least=1, most=_LIMIT)
         page = reading.newest(viewer, wanted, before=before, limit=limit, max_bytes=rendering.MAX_PAGE_BYTES)
         following = paging.seal([page.reached], viewer=viewer.partner_id, scope=scope) if page.more else None
+        reading.note(viewer, page.statements, surface="rest:objects")
         return answer({"objects": [rendering.statement(said) for said in page.statements], "next": following})
 
 
@@ -147,6 +148,7 @@ class ObjectView(Face):
         if "\0" in stix_id:
             raise Refused("Not an identifier.", code="bad-id", at="/id")
         found = reading.statements(viewer, stix_id, versions=versions)
+        reading.note(viewer, found, surface="rest:object")
         if plain(request).get_preferred_type((_JSON, *_STIX)) in _STIX:
             return HttpResponse(found[0].body, content_type=_STIX[0], headers=_VARY)
         return answer({"statements": rendering.merged(found)}, headers=_VARY)
@@ -159,7 +161,10 @@ class LookupView(Face):
     def post(self, request: Request) -> HttpResponse:
         """What each publisher says under each of these ids; an id that is not answered is absent, or not to be seen."""
         ids = _ids(form(request, known={"ids": list}))
-        found = reading.looked_up(viewer_of(request), ids, max_bytes=rendering.MAX_PAGE_BYTES)
+        viewer = viewer_of(request)
+        found = reading.looked_up(viewer, ids, max_bytes=rendering.MAX_PAGE_BYTES)
+        handed_out = [said for statements in found.values() for said in statements]
+        reading.note(viewer, handed_out, surface="rest:lookup")
         return answer({"objects": [rendering.found(stix_id, found[stix_id]) for stix_id in ids if stix_id in found]})
 
 

@@ -19,6 +19,7 @@ def statement(said: Statement, *, by: Sequence[Statement] = ()) -> dict[str, Any
     """One statement; with `by`, all who say the same bytes."""
     document: dict[str, Any] = {
         "publisher": _publisher(said),
+        "publisher_suspended": said.publisher_suspended,
         "tlp": Tlp(said.tlp).word,
         "date_added": clock.rfc3339(said.date_added),
         "object": fragment(said.body),
@@ -102,4 +103,5 @@ def _end(held: StixObject) -> dict[str, Any]:
 
 
 def _publisher(said: Statement) -> dict[str, Any]:
-    return {"id": said.publisher_id, "name": said.publisher_name, "slug": said.publisher_slug}
+    document = {"id": said.publisher_id, "name": said.publisher_name, "slug": said.publisher_slug}
+    return document | ({"suspended": True} if said.publisher_suspended else {})

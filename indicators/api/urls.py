@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from indicators.api import batches, changes, description, events, moving, objects, subscriptions
+from indicators.api import batches, changes, description, events, held, moving, objects, reports, subscriptions
 
 urlpatterns = [
     path("batches", batches.BatchesView.as_view(), name="batches"),
@@ -14,6 +14,7 @@ urlpatterns = [
     path("events", events.EventsView.as_view(), name="events"),
     path("feeds", subscriptions.FeedsView.as_view(), name="feeds"),
     path("feeds/<uuid:feed_id>", subscriptions.FeedView.as_view(), name="feed"),
+    path("held", held.HeldView.as_view(), name="held-batches"),
     path("matches", objects.MatchesView.as_view(), name="matches"),
     path("objects", objects.ObjectsView.as_view(), name="objects"),
     path("objects/lookup", objects.LookupView.as_view(), name="lookup"),
@@ -21,6 +22,9 @@ urlpatterns = [
     path("objects/<str:stix_id>/audience", moving.AudienceView.as_view(), name="object-audience"),
     path("objects/<str:stix_id>/withdraw", moving.WithdrawView.as_view(), name="object-withdraw"),
     path("quarantine", objects.QuarantineView.as_view(), name="quarantine"),
+    path("reports", reports.ReportsView.as_view(), name="api-reports"),
+    path("reports/<uuid:report_id>", reports.ReportView.as_view(), name="api-report"),
+    path("reports/<uuid:report_id>/package", reports.PackageView.as_view(), name="api-report-package"),
     path("schema", description.DescriptionView.as_view(), name="schema"),
     path("subscriptions", subscriptions.SubscriptionsView.as_view(), name="subscriptions"),
     path("subscriptions/<uuid:subscription_id>", subscriptions.SubscriptionView.as_view(), name="subscription"),

@@ -35,10 +35,11 @@ _HEADER = ("kind", "subkind", "scheme", "key_epoch", "value", "publishers", "con
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """A finished list, at its beginning, and the tag of its content."""
+    """A finished list, at its beginning, the tag of its content, and how many entries it has."""
 
     file: Any
     etag: str
+    entries: int
 
 
 def spool(viewer: Viewer, wanted: Filter, *, form: str) -> Spooled:
@@ -53,10 +54,12 @@ def spool(viewer: Viewer, wanted: Filter, *, form: str) -> Spooled:
 
     if form == "csv":
         put(_csv_line(_HEADER))
+    entries = 0
     for row in _rows(viewer, wanted):
         put(write(row))
+        entries += 1
     file.seek(0)
-    return Spooled(file, f'"{digest.hexdigest()[:32]}"')
+    return Spooled(file, f'"{digest.hexdigest()[:32]}"', entries)
 
 
 def _rows(viewer: Viewer, wanted: Filter) -> Any:

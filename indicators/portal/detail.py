@@ -36,6 +36,7 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
     if not objects.ID.fullmatch(stix_id):
         raise NotFound
     versions = reading.statements(viewer, stix_id, versions="all")
+    reading.note(viewer, versions, surface="portal:indicator")
     latest = [said for said in versions if said.latest] or versions[-1:]
     merged = [_statement(viewer, said, same) for said, same in reading.merged(latest)]
     found = reading.matches(viewer, limit=_MATCHES, object_ids=[said.object_id for said in latest])
@@ -68,6 +69,7 @@ def raw(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse:
     said = next((one for one in found if publisher in ("", one.publisher_slug)), None)
     if said is None:
         raise NotFound
+    reading.note(viewer, [said], surface="portal:raw")
     return HttpResponse(
         said.body.encode(),
         content_type="application/stix+json;version=2.1",
@@ -97,6 +99,7 @@ def _statement(viewer: Viewer, said: reading.Statement, same: list[reading.State
     return {
         "said": said,
         "publishers": [one.publisher_name for one in same],
+        "suspended": any(one.publisher_suspended for one in same),
         "kind_name": showing.kind_name(said.kind, said.stix_type),
         "tlp": Tlp(said.tlp).word,
         "state": showing.state(said, clock.now()),

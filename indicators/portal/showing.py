@@ -30,6 +30,7 @@ class Row:
     kind_name: str
     value: str
     publisher: str
+    publisher_suspended: bool
     tlp: str
     confidence: int | None
     added: datetime
@@ -170,6 +171,7 @@ def _row(said: Statement, *, new: bool, moment: datetime) -> Row:
         kind_name=kind_name(said.kind, said.stix_type),
         value=said.subkind or _first_value(said),
         publisher=said.publisher_name,
+        publisher_suspended=said.publisher_suspended,
         tlp=Tlp(said.tlp).word,
         confidence=said.confidence,
         added=said.date_added,

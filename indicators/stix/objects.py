@@ -19,6 +19,7 @@ from indicators.stix.drafts import Draft, Refusal, TokenValue
 
 _UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 ID = re.compile(rf"[a-z0-9][a-z0-9_-]{{1,248}}[a-z0-9]--{_UUID}")
+_MARKING = re.compile(rf"marking-definition--{_UUID}")
 _TYPE = re.compile(r"[a-z0-9][a-z0-9_-]{1,248}[a-z0-9]")
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d{0,21})?Z")
 _TITLE_CHARS = 200
@@ -166,6 +167,8 @@ def _markings(data: Mapping[str, Any]) -> list[str]:
     for at, ref in refs.items():
         if not isinstance(ref, str):
             raise _Wrong("wrong-type", at, "A marking is named by its identifier (§7.2).")
+        if not _MARKING.fullmatch(ref):  # `TLP:RED` in words must not be taken for no marking
+            raise _Wrong("unknown-marking", at, "A marking is named by its identifier, marking-definition--… (§7.2).")
     return list(refs.values())
 
 

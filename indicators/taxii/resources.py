@@ -81,12 +81,13 @@ def versions(page: TaxiiPage) -> bytes:
 def status(answer: Answer, *, unversioned: Mapping[str, Any]) -> bytes:
     """The status resource (§4.3.1) of a batch. `unversioned` says when what has no timestamps was added, by id.
 
-    It is complete from the start, and what is quarantined counts as failed: a pending object is one that the
-    server will still process, and clients wait for it, but one in quarantine enters only if its publisher mends it
-    and sends it anew.
+    It is complete from the start, but for what is held for a second person: that is pending, since the server will
+    still process it. What is quarantined counts as failed: it enters only if its publisher mends it and sends it
+    anew.
     """
     successes: list[dict[str, str]] = []
     failures: list[dict[str, str]] = []
+    pendings: list[dict[str, str]] = []
     for result in orjson.loads(answer.results):
         details = {
             "id": result["id"] or f"objects/{result['index']}",
@@ -97,22 +98,26 @@ def status(answer: Answer, *, unversioned: Mapping[str, Any]) -> bytes:
                 successes.append(details)
             case "unchanged":
                 successes.append(details | {"message": "Held already, with the same bytes; its audience stays."})
+            case "held":
+                pendings.append(details | {"message": "Waits for a second person of your organisation."})
             case held_back:
                 where = f" at {result['field']}" if result.get("field") else ""
                 failures.append(details | {"message": f"{held_back}: {result['message']} ({result['code']}{where})"})
     document: dict[str, Any] = {
         "id": str(answer.batch_id),
-        "status": "complete",
+        "status": "pending" if pendings else "complete",
         "request_timestamp": clock.rfc3339(answer.received_at),
-        "total_count": len(successes) + len(failures),
+        "total_count": len(successes) + len(failures) + len(pendings),
         "success_count": len(successes),
         "failure_count": len(failures),
-        "pending_count": 0,
+        "pending_count": len(pendings),
     }
     if successes:
         document["successes"] = successes
     if failures:
         document["failures"] = failures
+    if pendings:
+        document["pendings"] = pendings
     return orjson.dumps(document)
 
 

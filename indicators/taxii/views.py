@@ -88,6 +88,7 @@ def _manifest(request: HttpRequest, viewer: Viewer, collection_id: str) -> HttpR
     collection = collections.find(viewer, collection_id)
     query = filters.read(request.GET, matches=_EVERY_MATCH)
     page = pages.turn(viewer, collection, query, with_bodies=False)
+    reading.note(viewer, page.statements, surface="taxii:manifest", feed=collection_id)
     return _answer(resources.manifest(page), headers=page.headers)
 
 
@@ -96,6 +97,7 @@ def _get_objects(request: HttpRequest, viewer: Viewer, collection_id: str) -> Ht
     collection = collections.find(viewer, collection_id)
     query = filters.read(request.GET, matches=_EVERY_MATCH)
     page = pages.turn(viewer, collection, query)
+    reading.note(viewer, page.statements, surface="taxii:objects", feed=collection_id)
     return _answer(resources.envelope(page), headers=page.headers)
 
 
@@ -115,6 +117,7 @@ def _get_object(request: HttpRequest, viewer: Viewer, collection_id: str, object
     collection = collections.find(viewer, collection_id)
     query = filters.read(request.GET, matches=_MATCHES_OF_ONE_OBJECT)
     page = pages.turn_object(viewer, collection, object_id, query)
+    reading.note(viewer, page.statements, surface="taxii:object", feed=collection_id)
     return _answer(resources.envelope(page), headers=page.headers)
 
 
@@ -138,6 +141,7 @@ def _versions(request: HttpRequest, viewer: Viewer, collection_id: str, object_i
     collection = collections.find(viewer, collection_id)
     query = filters.read(request.GET, matches=_MATCHES_OF_VERSIONS).every_version()
     page = pages.turn_object(viewer, collection, object_id, query, with_bodies=False)
+    reading.note(viewer, page.statements, surface="taxii:versions", feed=collection_id)
     return _answer(resources.versions(page), headers=page.headers)
 
 

@@ -37,13 +37,13 @@ class JsonAlways(BaseContentNegotiation):
 
 
 class Face(APIView):
-    """A view that knows who asks. `scope` is what every method needs; `write_scope` what changing ones need.
+    """A view that knows who asks. `scope` is what methods need (None: any key), `write_scope` what changing ones do.
 
     `known` are the parameters that it reads; every other one is refused, for a misspelt filter must not widen a result.
     """
 
     content_negotiation_class = JsonAlways
-    scope: Scope = Scope.READ
+    scope: Scope | None = Scope.READ
     write_scope: Scope | None = None
     known: tuple[str, ...] = ()
 
@@ -51,7 +51,9 @@ class Face(APIView):
         """Authenticate, then ask for the scope and read the parameters before anything is looked up."""
         super().initial(request, *args, **kwargs)
         safe = request.method in ("GET", "HEAD", "OPTIONS")
-        viewer_of(request).require(self.scope if safe or self.write_scope is None else self.write_scope)
+        needed = self.scope if safe or self.write_scope is None else self.write_scope
+        if needed is not None:
+            viewer_of(request).require(needed)
         self.asked = Parameters(plain(request), known=self.known)
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:

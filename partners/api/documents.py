@@ -54,10 +54,122 @@ class GroupDocument(GroupNameDocument):
 
     purpose = serializers.CharField(allow_blank=True)
     policy = serializers.ChoiceField(["closed-facts", "open-cti"])
+    join_rule = serializers.ChoiceField(["any-admin", "all-partners"])
     legal_basis = serializers.CharField(allow_blank=True)
+    basis_reference = serializers.CharField(allow_blank=True, help_text="Where the basis is found.")
     basis_from = serializers.DateField()
-    basis_until = serializers.DateField(allow_null=True)
+    basis_until = serializers.DateField(allow_null=True, help_text="The last day on which it holds.")
+    takes_new = serializers.BooleanField(help_text="Whether something can be published into it today.")
     partners = serializers.ListField(child=serializers.CharField(), help_text="Slugs of its present members.")
+
+
+class NewGroup(serializers.Serializer[object]):
+    """A group to be made; its short name is chosen by the exchange."""
+
+    name = serializers.CharField(max_length=120)
+    purpose = serializers.CharField(max_length=2000)
+    policy = serializers.ChoiceField(["closed-facts", "open-cti"], required=False)
+    join_rule = serializers.ChoiceField(["any-admin", "all-partners"], required=False)
+    legal_basis = serializers.CharField(max_length=2000)
+    basis_reference = serializers.CharField(max_length=300, required=False)
+    basis_from = serializers.DateField()
+    basis_until = serializers.DateField(allow_null=True, required=False)
+
+
+class NewBasis(serializers.Serializer[object]):
+    """A basis to be agreed on."""
+
+    legal_basis = serializers.CharField(max_length=2000)
+    basis_reference = serializers.CharField(max_length=300, required=False)
+    basis_from = serializers.DateField()
+    basis_until = serializers.DateField(allow_null=True, required=False)
+
+
+class PartnerName(serializers.Serializer[object]):
+    """A partner by its slug."""
+
+    partner = serializers.CharField(max_length=60)
+
+
+class WordDocument(serializers.Serializer[object]):
+    """What one partner said to a proposal."""
+
+    partner = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
+class ProposalDocument(serializers.Serializer[object]):
+    """What a group is asked: to take a partner in, to part with one, to renew its basis, to dissolve."""
+
+    id = serializers.UUIDField()
+    kind = serializers.ChoiceField(["invitation", "removal", "renewal", "dissolution"])
+    state = serializers.ChoiceField(["open", "done", "declined", "overtaken"])
+    group = GroupNameDocument()
+    partner = serializers.CharField(allow_null=True, help_text="Slug of whom it is about.")
+    proposed_by = serializers.CharField()
+    made_at = serializers.DateTimeField()
+    legal_basis = serializers.CharField(allow_blank=True)
+    basis_reference = serializers.CharField(allow_blank=True)
+    basis_from = serializers.DateField(allow_null=True)
+    basis_until = serializers.DateField(allow_null=True)
+    agreed = WordDocument(many=True)
+    asks_you = serializers.BooleanField(help_text="Whether it waits for the caller's partner.")
+
+
+class ProposalList(serializers.Serializer[object]):
+    """The open proposals that concern the caller's partner."""
+
+    proposals = ProposalDocument(many=True)
+
+
+class CeilingDocument(serializers.Serializer[object]):
+    """The most open marking and the widest audience."""
+
+    tlp = serializers.ChoiceField(_TLP)
+    audience = serializers.ChoiceField(["everyone", "groups", "partners"])
+
+
+class FourEyesDocument(CeilingDocument):
+    """What one person or key may publish alone."""
+
+    objects = serializers.IntegerField(allow_null=True, min_value=1, max_value=1_000_000)
+
+
+class RoleCeilings(serializers.Serializer[object]):
+    """A ceiling for each role that publishes."""
+
+    admin = CeilingDocument(required=False)
+    publisher = CeilingDocument(required=False)
+
+
+class SettingsDocument(serializers.Serializer[object]):
+    """What an admin sets; what is left out stays as it is."""
+
+    default_tlp = serializers.ChoiceField(_TLP, required=False)
+    ceiling = CeilingDocument(required=False)
+    role_ceilings = RoleCeilings(required=False)
+    four_eyes = FourEyesDocument(required=False)
+
+
+class NoticeDocument(serializers.Serializer[object]):
+    """A warning of the end of a group's basis."""
+
+    group = serializers.CharField()
+    basis_until = serializers.DateField()
+    days = serializers.IntegerField()
+
+
+class OwnSettingsDocument(OwnPartnerDocument):
+    """The caller's partner, how far it shares, and what it is warned of."""
+
+    state = serializers.ChoiceField(["active"])
+    clearance = serializers.ChoiceField(_TLP)
+    default_tlp = serializers.ChoiceField(_TLP)
+    ceiling = CeilingDocument()
+    operator_ceiling = CeilingDocument()
+    role_ceilings = RoleCeilings()
+    four_eyes = FourEyesDocument()
+    notices = NoticeDocument(many=True)
 
 
 class GroupList(serializers.Serializer[object]):
@@ -173,3 +285,72 @@ class InvitationList(serializers.Serializer[object]):
     """The open invitations into the caller's partner."""
 
     invitations = InvitationDocument(many=True)
+
+
+class HeadDocument(serializers.Serializer[object]):
+    """A signed tree head."""
+
+    size = serializers.IntegerField(help_text="How many records it covers.")
+    root = serializers.CharField(help_text="Root hash, hex.")  # type: ignore[assignment]
+    at = serializers.DateTimeField()
+    key = serializers.CharField(help_text="Which key signed.")
+    signature = serializers.CharField(help_text="Ed25519 over the text that exchange/docs/log.md gives, base64.")
+
+
+class LogKeyDocument(serializers.Serializer[object]):
+    """A public key of the log."""
+
+    id = serializers.CharField(help_text="The first 16 hex digits of its SHA-256.")
+    public_key = serializers.CharField(help_text="32 bytes, base64.")
+    since = serializers.DateTimeField()
+
+
+class LogKeys(serializers.Serializer[object]):
+    """The public keys of the log, oldest first."""
+
+    keys = LogKeyDocument(many=True)
+
+
+class ConsistencyProof(serializers.Serializer[object]):
+    """That one head extends another (RFC 9162 §2.1.4)."""
+
+    first = serializers.IntegerField()
+    second = serializers.IntegerField()
+    proof = serializers.ListField(child=serializers.CharField(), help_text="Hashes, hex.")
+
+
+class HeadAnswer(serializers.Serializer[object]):
+    """The last head, with what it takes to check it."""
+
+    head = HeadDocument()
+    keys = LogKeyDocument(many=True)
+    consistency = ConsistencyProof(allow_null=True)
+
+
+class InclusionProof(serializers.Serializer[object]):
+    """That a record is under a head (RFC 9162 §2.1.3)."""
+
+    index = serializers.IntegerField()
+    entry = serializers.CharField(help_text="The leaf: canonical JSON (RFC 8785), exactly as it is hashed.")
+    proof = serializers.ListField(child=serializers.CharField(), help_text="Hashes, hex.")
+    head = HeadDocument()
+
+
+class LogRecord(serializers.Serializer[object]):
+    """One record of the own partner."""
+
+    at = serializers.DateTimeField()
+    verb = serializers.CharField()
+    actor = serializers.CharField()
+    target = serializers.CharField()
+    details = serializers.DictField()
+    nonce = serializers.CharField()
+    leaf = serializers.CharField(help_text="Hash of its leaf, hex.")
+    index = serializers.IntegerField(allow_null=True, help_text="Its place; null until a published head covers it.")
+
+
+class LogRecords(serializers.Serializer[object]):
+    """A page of the own records, newest first."""
+
+    records = LogRecord(many=True)
+    next = serializers.CharField(allow_null=True)

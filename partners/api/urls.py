@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from partners.api import keys, people, views
+from partners.api import groups, keys, own, people, views
 
 urlpatterns = [
     path("keys", keys.KeysView.as_view(), name="api-keys"),
@@ -10,9 +10,19 @@ urlpatterns = [
     path("keys/<str:public_id>/rotate", keys.RotateView.as_view(), name="rotate-api-key"),
     path("me", views.MeView.as_view(), name="me"),
     path("partners", views.PartnersView.as_view(), name="partners"),
-    path("groups", views.GroupsView.as_view(), name="groups"),
     path("people", people.PeopleView.as_view(), name="people-api"),
     path("people/<int:user_id>", people.PersonView.as_view(), name="person-api"),
     path("invitations", people.InvitationsView.as_view(), name="invitations-api"),
     path("invitations/<uuid:invitation_id>", people.InvitationView.as_view(), name="invitation-api"),
+    path("partner", own.OwnView.as_view(), name="partner"),
+    path("groups", groups.GroupsView.as_view(), name="groups"),
+    path("groups/<str:slug>", groups.GroupView.as_view(), name="group"),
+    path("groups/<str:slug>/invite", groups.InviteView.as_view(), name="group-invite"),
+    path("groups/<str:slug>/remove", groups.RemoveView.as_view(), name="group-remove"),
+    path("groups/<str:slug>/renew", groups.RenewView.as_view(), name="group-renew"),
+    path("groups/<str:slug>/leave", groups.LeaveView.as_view(), name="group-leave"),
+    path("groups/<str:slug>/dissolve", groups.DissolveView.as_view(), name="group-dissolve"),
+    path("proposals", groups.ProposalsView.as_view(), name="proposals"),
+    path("proposals/<uuid:proposal_id>/agree", groups.AgreeView.as_view(), name="proposal-agree"),
+    path("proposals/<uuid:proposal_id>/decline", groups.DeclineView.as_view(), name="proposal-decline"),
 ]

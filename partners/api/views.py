@@ -1,4 +1,4 @@
-"""Who: the caller, the directory of partners, the caller's groups."""
+"""Who: the caller, and the directory of partners."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from rest_framework.request import Request
 
 from partners import directory
 from partners.api.base import Face, answer, viewer_of
-from partners.api.documents import GroupList, Me, PartnerList
+from partners.api.documents import Me, PartnerList
 from partners.sharing import Viewer
 
 
@@ -29,15 +29,6 @@ class PartnersView(Face):
     def get(self, request: Request) -> HttpResponse:
         """The active partners."""
         return answer({"partners": [_partner(partner) for partner in directory.partners()]})
-
-
-class GroupsView(Face):
-    """The caller's own groups."""
-
-    @extend_schema(operation_id="groups", responses=GroupList)
-    def get(self, request: Request) -> HttpResponse:
-        """Groups that the caller is in, with their legal basis and members."""
-        return answer({"groups": [_group(group) for group in directory.groups(viewer_of(request))]})
 
 
 def _me(viewer: Viewer) -> dict[str, Any]:
@@ -64,18 +55,4 @@ def _partner(partner: Any) -> dict[str, Any]:
         "name": partner.name,
         "kind": partner.kind,
         "identity_id": partner.identity_id,
-    }
-
-
-def _group(group: Any) -> dict[str, Any]:
-    return {
-        "id": group.pk,
-        "slug": group.slug,
-        "name": group.name,
-        "purpose": group.purpose,
-        "policy": group.policy,
-        "legal_basis": group.legal_basis,
-        "basis_from": group.basis_from,
-        "basis_until": group.basis_until,
-        "partners": [member.partner.slug for member in group.open_memberships],
     }

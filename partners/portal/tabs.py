@@ -18,8 +18,13 @@ class Tab:
 
 
 TABS: tuple[Tab, ...] = (
+    Tab("organisation", "Overview", Scope.READ),
     Tab("people", "People", Scope.ADMIN),
     Tab("keys", "Keys", Scope.ADMIN),
+    Tab("groups-page", "Groups", Scope.READ),
+    Tab("held", "Waiting", Scope.PUBLISH),
+    Tab("log", "Log", Scope.AUDIT),
+    Tab("reports", "Reports", Scope.READ),
 )
 
 

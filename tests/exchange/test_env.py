@@ -80,3 +80,14 @@ def test_another_kind_of_url_stops_the_start_and_is_not_repeated(setting, value)
     with pytest.raises(env.BadEnvironment) as stopped:
         env.database("SETTING")
     assert value not in str(stopped.value)
+
+
+def test_a_seed_is_32_bytes_or_absent(monkeypatch):
+    monkeypatch.delenv("SEED", raising=False)
+    assert env.seed("SEED") == b""
+    monkeypatch.setenv("SEED", "0f" * 32)
+    assert env.seed("SEED") == b"\x0f" * 32
+    for wrong in ("0f" * 31, "zz" * 32, "0f"):
+        monkeypatch.setenv("SEED", wrong)
+        with pytest.raises(SystemExit, match="SEED: must be"):
+            env.seed("SEED")

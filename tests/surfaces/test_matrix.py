@@ -11,22 +11,26 @@ is let in, and whether objects show. What is asserted is the same for all:
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import uuid
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import pytest
 from django.test import Client
 from django.urls import get_resolver
 
 from exchange import health
-from indicators import subscribing
+from indicators import addressing, holding, reporting, subscribing
 from indicators.matching import tokens
 from indicators.models import Delivery, Subscription
-from indicators.stix import making, tlp, vocabulary
-from partners import auth, inviting, keys
+from indicators.stix import making, parsing, tlp, vocabulary
+from partners import auth, inviting, keys, membership, transparency
+from partners.models import AuditRecord
 from partners.scopes import Role, Scope
 from tests import build
 
@@ -66,12 +70,47 @@ MATRIX: dict[str, Row] = {
     "metrics": Row("/metrics", "all"),
     "extension-schema": Row(f"/schemas/{vocabulary.EXTENSION_ID}.json", "all"),
     "schema": Row(API + "schema", "all"),
+    "log-head": Row(API + "log/head", "key"),
+    "log-keys": Row(API + "log/keys", "key"),
+    "log-consistency": Row(API + "log/proof/consistency?first={head}&second={head}", "key"),
+    "log-inclusion": Row(
+        API + "log/proof/inclusion?leaf={leaf}",
+        "owner",
+        absent=API + f"log/proof/inclusion?leaf={'ab' * 32}",
+    ),
+    "log-records": Row(API + "log/records", "key"),
+    "log-export": Row(API + "log/export", "key"),
+    "log": Row("/organisation/log/", "person"),
+    "log-export-file": Row("/organisation/log/export.jsonl", "person"),
+    "log-pdf": Row("/organisation/log/report.pdf", "person"),
+    "api-reports": Row(API + "reports", "key"),
+    "api-report": Row(API + "reports/{received}", "owner", absent=API + f"reports/{ABSENT}"),
+    "api-report-package": Row(API + "reports/{received}/package", "owner", absent=API + f"reports/{ABSENT}/package"),
+    "reports": Row("/organisation/reports/", "person"),
+    "report": Row("/organisation/reports/{prepared}/", "owner", absent=f"/organisation/reports/{ABSENT}/"),
+    "report-package": Row(
+        "/organisation/reports/{received}/package.zip", "owner", absent=f"/organisation/reports/{ABSENT}/package.zip"
+    ),
     "me": Row(API + "me", "key"),
     "api-keys": Row(API + "keys", "key"),
     "api-key": Row(API + "keys/{key}", "owner", absent=API + "keys/aaaaaaaa", also=("delete",)),
     "rotate-api-key": Row(API + "keys/{key}/rotate", "owner", method="post", absent=API + "keys/aaaaaaaa/rotate"),
     "partners": Row(API + "partners", "key"),
+    "partner": Row(API + "partner", "key"),
     "groups": Row(API + "groups", "key"),
+    "group": Row(API + "groups/ring", "sees", absent=API + "groups/none"),
+    **{
+        f"group-{verb}": Row(API + f"groups/ring/{verb}", "admin", method="post", absent=API + f"groups/none/{verb}")
+        for verb in ("invite", "remove", "renew", "leave", "dissolve")
+    },
+    "proposals": Row(API + "proposals", "key"),
+    **{
+        f"proposal-{verb}": Row(
+            API + f"proposals/{{proposal}}/{verb}", "admin", method="post", absent=API + f"proposals/{ABSENT}/{verb}"
+        )
+        for verb in ("agree", "decline")
+    },
+    "held-batches": Row(API + "held", "publish"),
     "batches": Row(API + "batches", "publish", method="post"),
     "batch": Row(API + "batches/{batch}", "owner", absent=API + f"batches/{ABSENT}"),
     "blocklist": Row(API + "blocklists/all?format=jsonl", "key", shows=True),
@@ -137,6 +176,30 @@ MATRIX: dict[str, Row] = {
         absent=TAXII + f"collections/{{everything}}/objects/indicator--{ABSENT}/versions/",
     ),
     "taxii-without-slash": Row(TAXII + "collections", "key"),
+    "organisation": Row("/organisation/", "person"),
+    "organisation-settings": Row("/organisation/settings", "person", method="post"),
+    "organisation-leaving": Row("/organisation/leaving", "person", method="post"),
+    "groups-page": Row("/organisation/groups/", "person"),
+    "group-page": Row("/organisation/groups/ring", "ring or operator", absent="/organisation/groups/none"),
+    "group-act": Row(
+        "/organisation/groups/ring/act", "ring or operator", method="post", absent="/organisation/groups/none/act"
+    ),
+    "proposal-act": Row(
+        "/organisation/proposals/{proposal}/act",
+        "ring or operator",
+        method="post",
+        absent=f"/organisation/proposals/{ABSENT}/act",
+    ),
+    "held": Row("/organisation/held/", "publish"),
+    "held-act": Row("/organisation/held/{held}/act", "owner", method="post", absent=f"/organisation/held/{ABSENT}/act"),
+    "operator-partners": Row("/operator/partners", "operator"),
+    "operator-partner-act": Row(
+        "/operator/partners/aster/act", "operator", method="post", absent="/operator/partners/none/act"
+    ),
+    "operator-groups": Row("/operator/groups", "operator"),
+    "operator-group-act": Row(
+        "/operator/groups/ring/act", "operator", method="post", absent="/operator/groups/none/act"
+    ),
     "account": Row("/account/", "person"),
     "keys": Row("/organisation/keys/", "person"),
     "key-act": Row("/organisation/keys/{key}/act", "owner", method="post", absent="/organisation/keys/aaaaaaaa/act"),
@@ -247,7 +310,8 @@ class Scene:
         headers = {}
         if path.startswith(("/api/", "/taxii2")):
             if who != "anonymous":
-                held = self.admin_keys if path.startswith(API + "keys") else self.cast.keys
+                admin = path.startswith((API + "keys", API + "log/"))
+                held = self.admin_keys if admin else self.cast.keys
                 headers = build.bearer(held[who])
         elif who != "anonymous":
             build.sign_in(client, self.people[who])
@@ -286,10 +350,24 @@ def scene() -> Scene:
     delivery = Delivery.unrestricted.create(
         partner_id=aster.partner_id, subscription=subscription, first_seq=0, last_seq=1, changes=1, state="dead"
     )
+    held = holding.keep(
+        parsing.read_batch(json.dumps(objects["alone"]).encode()),
+        by=aster,
+        batch_id=answer.batch_id,
+        reach=addressing.Reach(),
+        why="x",
+    )
+    admin = auth.viewer_of_user(build.a_user(cast.aster))
+    proposal = membership.dissolve(admin, cast.ring)
     spare = subscribing.save_feed(aster, name="spare feed", filter_json={})
     people = {name: build.a_user(getattr(cast, name)) for name in PARTNERS}
     admin = auth.viewer_of_user(people["aster"])
     _, link = inviting.invite(admin, email="new@example.org", role=Role.ANALYST)
+    received = a_package(cast.borealis, recipient="aster")
+    reporting.release(a_person(cast.borealis, Role.COUNSEL), received.pk)
+    prepared = a_package(cast.aster, recipient="borealis")
+    transparency.sequence()
+    head = transparency.publish_head(every=timedelta(0))
     return Scene(
         cast,
         objects,
@@ -304,6 +382,8 @@ def scene() -> Scene:
             "feed": str(spare.pk),
             "subscription": str(subscription.pk),
             "delivery": str(delivery.pk),
+            "held": str(held.pk),
+            "proposal": str(proposal.pk),
             "own": str(cast.aster.collection_id),
             "group": str(cast.ring.collection_id),
             "own-feed": str(feed.pk),
@@ -312,14 +392,40 @@ def scene() -> Scene:
             "token": link.partition("token=")[2],
             "sign_on": str(build.a_sign_on(admin).pk),
             "user": str(build.a_user(cast.aster).pk),
+            "received": str(received.pk),
+            "prepared": str(prepared.pk),
+            "head": str(head.size),
+            "leaf": bytes(AuditRecord.objects.filter(partner=cast.aster).order_by("pk")[0].leaf_hash).hex(),
         },
         people,
         {name: build.a_key(getattr(cast, name), Scope.ADMIN, Scope.READ) for name in PARTNERS},
     )
 
 
+def a_person(partner, role):
+    return auth.viewer_of_user(build.a_user(partner, role=role))
+
+
+def a_package(partner, *, recipient: str):
+    """A report package with a root that everybody may see."""
+    root = {
+        "type": "campaign",
+        "spec_version": "2.1",
+        "id": f"campaign--{uuid.uuid4()}",
+        "created": "2026-11-01T00:00:00.000Z",
+        "modified": "2026-11-01T00:00:00.000Z",
+        "name": "A campaign",
+    }
+    build.publish(build.viewer_of(partner), root, everyone=True)
+    return reporting.prepare(a_person(partner, Role.ADMIN), recipient=recipient, root=root["id"])
+
+
 def content(response) -> str:
-    return b"".join(response.streaming_content).decode() if response.streaming else response.content.decode()
+    raw = b"".join(response.streaming_content) if response.streaming else response.content
+    if response.headers.get("Content-Type") == "application/zip":
+        with zipfile.ZipFile(io.BytesIO(raw)) as files:
+            raw = b"".join(files.read(name) for name in files.namelist() if name.endswith(".json"))
+    return raw.decode("latin-1" if raw.startswith(b"%PDF-") else "utf-8")
 
 
 def marks(stix: dict) -> list[str]:
@@ -340,8 +446,10 @@ def let_in(row: Row, who: str) -> bool:
         "person": lambda: who != "anonymous",
         "publish": lambda: publishes,
         "owner": lambda: who == "aster",
-        "operator": lambda: who == "operator",
         "sees": lambda: who in ("aster", "borealis"),
+        "ring or operator": lambda: who in ("aster", "borealis", "operator"),
+        "operator": lambda: who == "operator",
+        "admin": lambda: False,  # nobody here has a key with the scope; tests/partners/api asks with such keys
     }
     return allowed[row.who]()
 
@@ -401,9 +509,13 @@ def test_absent_and_invisible_are_the_same_answer(scene, route):
         assert invisible.status_code == absent.status_code, who
         assert without_ids(content(invisible)) == without_ids(content(absent)), who
         drop = {"X-Request-ID", "Content-Length"}
-        assert {k: without_ids(v) for k, v in invisible.headers.items() if k not in drop} == {
-            k: without_ids(v) for k, v in absent.headers.items() if k not in drop
-        }, who
+        # The way back from signing in is what was asked for.
+        paths = [scene.path(row.path), scene.path(row.absent)]
+        first, second = (
+            {k: without_ids(v.replace(path, "path")) for k, v in response.headers.items() if k not in drop}
+            for response, path in zip((invisible, absent), paths, strict=True)
+        )
+        assert first == second, who
 
 
 @pytest.mark.parametrize("route", sorted(name for name, row in ROWS.items() if row.also))
@@ -429,4 +541,6 @@ def test_a_get_changes_nothing(scene, route):
     scene.ask("aster", scene.path(ROWS[route].path))
     with CaptureQueriesContext(connection) as queries:
         scene.ask("aster", scene.path(ROWS[route].path))
-    assert not [q["sql"] for q in queries if re.match(r"\s*(INSERT|UPDATE|DELETE)", q["sql"])]
+    changed = [q["sql"] for q in queries if re.match(r"\s*(INSERT|UPDATE|DELETE)", q["sql"])]
+    signing_in = re.compile(r'\S+ (INTO |FROM )?"(django_session|partners_session|partners_user)"')  # what `ask` does
+    assert not [sql for sql in changed if not signing_in.match(sql)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from uuid import UUID
 
 import pytest
@@ -17,10 +18,12 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode, checks
 from schemathesis.config import SchemathesisConfig
 
+from indicators import reporting
 from indicators.api import description
 from indicators.matching import tokens
 from indicators.stix import making
-from partners.scopes import Scope
+from partners import auth, membership, transparency
+from partners.scopes import Role, Scope
 from tests import build
 from tests.indicators.api.caller import API, Caller, read
 
@@ -73,6 +76,25 @@ def test_the_example_of_a_batch_is_accepted(db):
     assert read(caller.send("POST", "batches", body["examples"][0]))["counts"]["accepted"] == 1
 
 
+def a_report(cast):
+    """A package that was released to Aster, under a published head."""
+    root = {
+        "type": "campaign",
+        "spec_version": "2.1",
+        "id": "campaign--5b0ff6f3-5ed3-4c4f-8d0a-8b9a3b9e6d10",
+        "created": "2026-11-01T00:00:00.000Z",
+        "modified": "2026-11-01T00:00:00.000Z",
+        "name": "A campaign",
+    }
+    build.publish(cast.viewer("borealis"), root, everyone=True)
+    preparer, counsel = (auth.viewer_of_user(build.a_user(cast.borealis, role=Role.COUNSEL)) for _ in range(2))
+    package = reporting.prepare(preparer, recipient="aster", root=root["id"])
+    reporting.release(counsel, package.pk)
+    transparency.sequence()
+    transparency.publish_head()
+    return package.pk
+
+
 @pytest.fixture
 def furnished(db, monkeypatch):
     """A partner that has one of everything, so that answers have something in them, and what its paths are."""
@@ -91,6 +113,9 @@ def furnished(db, monkeypatch):
     other.push(build.an_indicator())
     delivery = notifying.dispatch(UUID(subscription["id"]))
     key = read(caller.send("POST", "keys", {"name": "made", "scopes": ["read"]}), 201)
+    proposal = membership.renew(
+        auth.viewer_of_user(build.a_user(cast.borealis)), cast.ring, membership.Basis("x", "", date(2026, 1, 1))
+    )
     own = {
         "batch_id": batch["id"],
         "feed": "all",
@@ -103,6 +128,9 @@ def furnished(db, monkeypatch):
         "invitation_id": read(
             caller.send("POST", "invitations", {"email": "new@aster.example", "role": "analyst"}), 201
         )["id"],
+        "slug": "ring",
+        "proposal_id": str(proposal.pk),
+        "report_id": str(a_report(cast)),
     }
     for signal in (request_started, request_finished):  # as Django's own test client does
         signal.disconnect(close_old_connections)

@@ -59,7 +59,8 @@ def test_a_statement_says_who_says_it_when_and_under_which_marking(cast, aster, 
     assert said["publisher"] == {"id": str(cast.aster.pk), "name": "Aster", "slug": "aster"}
     assert said["tlp"] == "amber"
     assert said["object"] == one
-    assert set(said) == {"publisher", "tlp", "date_added", "object"}
+    assert set(said) == {"publisher", "publisher_suspended", "tlp", "date_added", "object"}
+    assert said["publisher_suspended"] is False
 
 
 def test_no_place_in_the_log_leaves_the_house(aster, borealis):

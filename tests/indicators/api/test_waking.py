@@ -12,6 +12,8 @@ import pytest
 from django.db import connection, connections
 
 from indicators import waking
+from partners import auth, keys, life, membership
+from partners.models import ApiKey, Group, Partner
 from tests import build
 from tests.indicators.api.caller import Caller, read
 
@@ -191,3 +193,36 @@ def test_a_forked_process_listens_for_itself(pair, listener, monkeypatch):
 def test_the_address_of_the_database_is_one_that_psycopg_reads(transactional_db):
     with psycopg.connect(waking.conninfo()) as opened:
         assert opened.execute("SELECT current_database()").fetchone() == (connection.settings_dict["NAME"],)
+
+
+@pytest.mark.parametrize("how", ["suspended", "key revoked", "group left"])
+def test_who_waits_is_asked_again_who_it_is(pair, how):
+    aster, borealis = pair
+    operator = auth.viewer_of_user(build.a_user(build.a_partner("Operator", kind="operator")))
+    waits = Partner.objects.get(slug="borealis")
+    cursor = read(borealis.get("changes"))["cursor"]
+    answers = []
+
+    def wait():
+        answers.append((borealis.get(f"changes?cursor={cursor}&wait=4"), time.monotonic()))
+        connections.close_all()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    until(lambda: waking.LISTENER._waiting == 1)
+    began = time.monotonic()
+    if how == "suspended":
+        life.suspend(waits, by=operator, why="A leak.")
+    elif how == "key revoked":
+        keys.revoke(ApiKey.objects.get(partner=waits))
+        build.publish(aster.viewer, build.an_indicator())
+    else:
+        membership.leave(auth.viewer_of_user(build.a_user(waits)), Group.objects.get())
+        build.publish(aster.viewer, build.an_indicator())
+    waiting.join(timeout=20)
+    (answer, ended) = answers[0]
+    if how == "group left":
+        assert read(answer)["changes"] == []
+    else:
+        assert answer.status_code == 401
+        assert ended - began < 1.5

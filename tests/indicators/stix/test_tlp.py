@@ -52,6 +52,35 @@ def test_the_marking_of_one_property_holds_for_the_object():
 @pytest.mark.parametrize(
     ("markings", "field"),
     [
+        ({"object_marking_refs": ["TLP:RED"]}, "/object_marking_refs/0"),
+        ({"object_marking_refs": ["identity--00000000-0000-4000-8000-000000000001"]}, "/object_marking_refs/0"),
+        ({"granular_markings": [{"selectors": ["name"], "marking_ref": "red"}]}, "/granular_markings/0/marking_ref"),
+    ],
+)
+def test_a_marking_that_is_not_named_by_its_identifier_is_refused(markings, field):
+    (element,) = parsing.read_batch(a_marked(**markings))
+    assert isinstance(element, Unreadable)
+    assert (element.refusal.code, element.refusal.field) == ("unknown-marking", field)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"definition_type": "tlp", "definition": {"tlp": "red"}},
+        {"extensions": {"extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d": {"tlp_2_0": "red"}}},
+    ],
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_tlp_has_its_own_identifiers_and_no_others(claim, known):
+    marking = {"type": "marking-definition", "id": tlp.ID_OF["red"] if known else STATEMENT, **claim}
+    (element,) = parsing.read_batch(json.dumps(marking).encode())
+    assert isinstance(element, Unreadable) != known
+    assert known or element.refusal.code == "unknown-marking"
+
+
+@pytest.mark.parametrize(
+    ("markings", "field"),
+    [
         ({"object_marking_refs": tlp.ID_OF["red"]}, "/object_marking_refs"),
         ({"object_marking_refs": None}, "/object_marking_refs"),
         ({"object_marking_refs": [STATEMENT, {"id": tlp.ID_OF["red"]}]}, "/object_marking_refs/1"),

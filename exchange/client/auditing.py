@@ -1,0 +1,75 @@
+"""`exchange audit`: fetch heads and exports of the log, and verify them without the exchange.
+
+Exit status: 0 all that was checked holds, 1 something does not, 2 wrong usage, no answer, or an unreadable file.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from exchange.client import audit, config
+from exchange.client.api import Client
+
+app = typer.Typer(help="The log that cannot be rewritten: export it, and verify it offline.", no_args_is_help=True)
+console = Console(highlight=False, soft_wrap=True)
+
+Url = Annotated[str, typer.Option("--url", help="The exchange's address; else EXCHANGE_URL.")]
+KeyFile = Annotated[Path | None, typer.Option("--key-file", help="A file with the API key; else EXCHANGE_API_KEY.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write it.")]
+Since = Annotated[
+    Path | None, typer.Option("--since", help="A head or export that you keep: prove that the log extends it.")
+]
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="An export, a head, or a report package (.zip).")],
+    head: Annotated[Path | None, typer.Option("--head", help="A head or export that you kept.")] = None,
+    public_key: Annotated[
+        list[str] | None, typer.Option("--public-key", help="The log's key, base64 or a file; repeat after a change.")
+    ] = None,
+) -> None:
+    """Verify signatures, records, proofs, and that the log only grew. Needs no network."""
+    report = audit.verify(file, kept=head, public_keys=public_key or ())
+    for line in report.verified:
+        console.print(f"ok       {line}", markup=False)
+    for line in report.problems:
+        console.print(f"WRONG    {line}", markup=False)
+    for line in report.notes:
+        console.print(f"note     {line}", markup=False)
+    console.print("All that was checked holds." if report.ok else "Not all is as it should be.")
+    raise typer.Exit(0 if report.ok else 1)
+
+
+@app.command()
+def export(
+    output: Output,
+    since: Since = None,
+    first_day: Annotated[str, typer.Option("--from", help="First day, YYYY-MM-DD.")] = "",
+    last_day: Annotated[str, typer.Option("--until", help="Last day, YYYY-MM-DD.")] = "",
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """Write your partner's records as signed JSON Lines. Needs a key with `admin`."""
+    first = str(audit.read_head(since).size) if since else ""
+    found = config.load(url=url, key_file=key_file)
+    with Client(found.url, found.api_key) as client:
+        content = client.log_export(first=first, since=first_day, until=last_day)
+    output.write_bytes(content)
+    console.print(f"{content.count(b'\n') - 2} records written to {output}", markup=False)
+
+
+@app.command()
+def head(output: Output, since: Since = None, url: Url = "", key_file: KeyFile = None) -> None:
+    """Write the last signed head, to keep."""
+    first = str(audit.read_head(since).size) if since else ""
+    found = config.load(url=url, key_file=key_file)
+    with Client(found.url, found.api_key) as client:
+        document = client.log_head(first=first)
+    output.write_text(json.dumps({"type": "head", "format": audit.HEAD_FORMAT} | document) + "\n")
+    console.print(f"head of {document['head']['size']} records written to {output}", markup=False)

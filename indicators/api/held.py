@@ -1,0 +1,42 @@
+"""What waits for a second person of the caller's partner. A person decides, in the portal; a key may look."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+
+from exchange import clock
+from indicators import holding
+from indicators.api.documents import HeldList
+from partners.api.base import Face, answer, viewer_of
+from partners.scopes import Scope
+
+_IDS = 1_000
+
+
+class HeldView(Face):
+    """Batches that nobody may publish alone."""
+
+    scope = Scope.PUBLISH
+
+    @extend_schema(operation_id="held", responses=HeldList)
+    def get(self, request: Request) -> HttpResponse:
+        """What waits for a second person, oldest first; nobody else sees it."""
+        return answer(
+            {
+                "held": [
+                    {
+                        "id": held.pk,
+                        "batch": held.batch_id,
+                        "at": clock.rfc3339(held.at),
+                        "actor": held.actor,
+                        "why": held.why,
+                        "audience": holding.audience_of(held),
+                        "objects": len(held.places),
+                        "ids": holding.ids_of(held)[:_IDS],
+                    }
+                    for held in holding.waiting(viewer_of(request))
+                ]
+            }
+        )

@@ -1,0 +1,103 @@
+"""What one person or key may not publish alone waits, as it was sent, for a second person.
+
+With `confirming` the only writer of HeldBatch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from exchange.errors import NotFound
+from indicators.addressing import Reach
+from indicators.models import HeldBatch
+from indicators.stix import parsing, slicing
+from indicators.stix.drafts import Draft
+from partners import audit
+from partners.models import Group, Partner
+from partners.scopes import Scope
+from partners.sharing import AudienceSpec, Viewer
+
+_LISTED = 100
+
+
+def beyond(by: Viewer, specs: Sequence[AudienceSpec]) -> str:
+    """Why a batch for these audiences needs a second person, in words; empty if it does not."""
+    if by.alone_objects is not None and len(specs) > by.alone_objects:
+        return f"More than {by.alone_objects} objects at once."
+    for spec in specs:
+        if spec.tlp < by.alone.tlp:
+            return f"More open than {by.alone.tlp.label}."
+        if spec.width < by.alone.width:
+            return "For every partner." if spec.everyone else "For a group."
+    return ""
+
+
+def keep(drafts: Sequence[Draft], *, by: Viewer, batch_id: UUID, reach: Reach, why: str) -> HeldBatch:
+    """Keep the drafts byte for byte; called in the transaction that answers the batch."""
+    body = b'{"objects":[' + b",".join(draft.raw for draft in drafts) + b"]}"
+    held = HeldBatch.unrestricted.create(
+        partner_id=by.partner_id,
+        batch_id=batch_id,
+        body=body.decode(),
+        digest=hashlib.sha256(body).digest(),
+        places=[draft.index for draft in drafts],
+        reach=reach.to_json(),
+        why=why,
+        actor=by.actor,
+    )
+    audit.record(audit.Verb.BATCH_HELD, by=by, target=f"batch:{batch_id}", objects=len(drafts), why=why)
+    return held
+
+
+def waiting(viewer: Viewer) -> list[HeldBatch]:
+    """What waits for a second person of the viewer's partner, oldest first."""
+    viewer.require(Scope.PUBLISH)
+    found = HeldBatch.objects.of(viewer).filter(state=HeldBatch.State.WAITING)
+    return list(found.select_related("batch").defer("body").order_by("at", "pk")[:_LISTED])
+
+
+def find(viewer: Viewer, held_id: UUID) -> HeldBatch:
+    """One that is the viewer's partner's, decided or not. Raises NotFound."""
+    viewer.require(Scope.PUBLISH)
+    held = HeldBatch.objects.of(viewer).filter(pk=held_id).first()
+    if held is None:
+        raise NotFound
+    return held
+
+
+def first_objects(held: HeldBatch, *, at_most: int) -> list[Draft]:
+    """The first of what is held, read again; empty once it is decided."""
+    if not held.body:
+        return []
+    raw = slicing.of_document(held.body.encode(), at_most=parsing.LIMITS.objects).objects[:at_most]
+    elements = parsing.read_batch(b'{"objects":[' + b",".join(raw) + b"]}")
+    return [element for element in elements if isinstance(element, Draft)]
+
+
+def ids_of(held: HeldBatch) -> list[str]:
+    """The ids of what waits, as the batch was answered."""
+    return [result["id"] for result in orjson.loads(held.batch.results) if result["status"] == "held"]
+
+
+def audience_of(held: HeldBatch) -> dict[str, Any]:
+    """The audience that the batch named, by short names; `named` is false where the markings decide."""
+    reach = Reach.from_json(held.reach)
+    groups = Group.objects.filter(pk__in=reach.groups).order_by("slug").values_list("slug", flat=True)
+    partners = Partner.objects.filter(pk__in=reach.partners).order_by("slug").values_list("slug", flat=True)
+    return {
+        "named": reach.named,
+        "everyone": reach.everyone,
+        "groups": list(groups),
+        "partners": list(partners),
+        "tlp": None if reach.tlp is None else reach.tlp.word,
+    }
+
+
+def results_with(batch_results: str, answers: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The results of a batch, with these in the places of those that were held."""
+    return [answers.get(result["index"], result) for result in orjson.loads(batch_results)]

@@ -1,0 +1,86 @@
+"""What waits for a second person: shown to those who publish, confirmed or declined by another than who sent it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST, require_safe
+
+from exchange.errors import ExchangeError, NotFound, Refused
+from indicators import confirming, holding
+from indicators.portal import showing
+from partners import directory
+from partners.models import User
+from partners.portal.access import page, show
+from partners.scopes import Scope
+from partners.sharing import Viewer
+
+_OBJECTS = 20
+
+
+@require_safe
+@page
+def held(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """What waits, oldest first, with its audience and its first objects."""
+    viewer.require(Scope.PUBLISH)
+    return show(
+        request,
+        viewer,
+        "indicators/held.html",
+        here="held",
+        waiting=[
+            {
+                "held": one,
+                "by": _name(one.actor),
+                "audience": holding.audience_of(one),
+                "count": len(one.places),
+                "more": max(0, len(one.places) - _OBJECTS),
+                "objects": [
+                    {
+                        "title": draft.title,
+                        "id": draft.stix_id,
+                        "kind": showing.kind_name(draft.kind, draft.stix_type),
+                        "tlp": draft.tlp or viewer.default_tlp.word,
+                        "raw": draft.raw.decode(),
+                    }
+                    for draft in holding.first_objects(one, at_most=_OBJECTS)
+                ],
+                "mine": not confirming.may_decide(viewer, one),
+            }
+            for one in holding.waiting(viewer)
+        ],
+        limits=directory.alone_words(viewer),
+    )
+
+
+@require_POST
+@page
+def act(request: HttpRequest, viewer: Viewer, held_id: UUID) -> HttpResponseBase:
+    """Confirm or decline."""
+    holding.find(viewer, held_id)
+    wanted = request.POST.get("do", "")
+    if wanted not in ("confirm", "decline"):
+        raise Refused("There is no such action.", code="unknown-action", at="/do")
+    try:
+        if wanted == "confirm":
+            counts = confirming.confirm(viewer, held_id).counts
+            said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+            messages.success(request, f"Confirmed. The whole batch: {said}.")
+        else:
+            confirming.decline(viewer, held_id)
+            messages.success(request, "Declined; nothing of it is published.")
+    except NotFound:
+        raise
+    except ExchangeError as refused:
+        messages.error(request, refused.detail)
+    return redirect("held")
+
+
+def _name(actor: str) -> str:
+    """A person by the name they sign in with; a key by its public id."""
+    if actor.startswith("user:"):
+        return User.objects.filter(pk=actor.removeprefix("user:")).values_list("username", flat=True).first() or actor
+    return f"key exk_{actor.removeprefix('key:')}_…"

@@ -1,0 +1,142 @@
+"""Report packages: preparing and releasing them, and what others released to us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.views.decorators.http import require_http_methods, require_safe
+
+from exchange.errors import Conflict, ExchangeError, NotFound, Refused
+from indicators import gathering, packaging, reporting
+from indicators.feeds.filters import Filter
+from indicators.models import ReportPackage
+from indicators.reading import Selection, newest
+from partners import directory, reads
+from partners.portal.access import page, show
+from partners.scopes import Scope
+from partners.sharing import Viewer
+from partners.tlp import Tlp
+
+_CHOICES = 100
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+def reports(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """Packages received and, for those who may, prepared; POST prepares one."""
+    if request.method != "POST":
+        return _list(request, viewer)
+    if not _may_prepare(viewer):
+        raise NotFound
+    try:
+        package = reporting.prepare(
+            viewer, recipient=request.POST.get("recipient", ""), root=request.POST.get("root", "").strip()
+        )
+    except NotFound:
+        return _list(request, viewer, problem="You see no such campaign, report or grouping.")
+    except (Refused, Conflict) as refused:
+        return _list(request, viewer, problem=refused.detail)
+    return redirect("report", package.pk)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+def report(request: HttpRequest, viewer: Viewer, report_id: UUID) -> HttpResponseBase:
+    """One package of the own partner with what it holds; POST releases or discards it."""
+    if not _may_prepare(viewer):
+        raise NotFound
+    package = reporting.own_one(viewer, report_id)
+    if request.method != "POST":
+        return _show(request, viewer, package)
+    wanted = request.POST.get("do", "")
+    if wanted not in _VERBS:
+        raise Refused("There is no such action.", code="unknown-action", at="/do")
+    try:
+        _VERBS[wanted](viewer, report_id)
+    except NotFound:
+        raise
+    except ExchangeError as refused:
+        messages.error(request, refused.detail)
+    else:
+        messages.success(request, _SAID[wanted])
+    return redirect("report", report_id)
+
+
+@require_safe
+@page
+def package(request: HttpRequest, viewer: Viewer, report_id: UUID) -> HttpResponseBase:
+    """The files, for the recipient."""
+    try:
+        content = reporting.open_for(viewer, report_id)
+    except Conflict as early:
+        messages.error(request, early.detail)
+        return redirect("reports")
+    reads.tally(viewer, surface="portal:report", objects=1, feed=str(report_id))
+    headers = {"Content-Disposition": f'attachment; filename="report-{report_id}.zip"'}
+    return HttpResponse(content, content_type="application/zip", headers=headers)
+
+
+def _list(request: HttpRequest, viewer: Viewer, *, problem: str = "") -> HttpResponse:
+    prepares = _may_prepare(viewer)
+    return show(
+        request,
+        viewer,
+        "indicators/reports.html",
+        here="reports",
+        prepares=prepares,
+        own=[_row(one, whole=whole) for one, whole in reporting.own(viewer)] if prepares else [],
+        received=[(one, Tlp(one.tlp).word) for one in reporting.received(viewer)],
+        recipients=[one for one in directory.partners() if one.pk != viewer.partner_id] if prepares else [],
+        roots=_roots(viewer) if prepares else [],
+        problem=problem,
+        typed=request.POST if problem else {},
+    )
+
+
+def _show(request: HttpRequest, viewer: Viewer, package: ReportPackage) -> HttpResponse:
+    held = reporting.contents(viewer, package)
+    waits = package.state == ReportPackage.State.PREPARED
+    return show(
+        request,
+        viewer,
+        "indicators/report.html",
+        here="reports",
+        package=package,
+        tlp=Tlp(package.tlp).word,
+        cover=packaging.cover_document(package, held) if held is not None else None,
+        may_release=waits and held is not None and Scope.AUDIT in viewer.scopes and package.prepared_by != viewer.actor,
+        needs_another=waits and held is not None and package.prepared_by == viewer.actor,
+        may_discard=package.state != ReportPackage.State.DISCARDED and (waits or Scope.AUDIT in viewer.scopes),
+        tone=_TONES[package.state],
+    )
+
+
+def _row(package: ReportPackage, *, whole: bool) -> dict[str, Any]:
+    stale = package.state != ReportPackage.State.DISCARDED and not whole
+    return {
+        "package": package,
+        "tlp": Tlp(package.tlp).word,
+        "whole": whole,
+        "stale": stale,
+        "tone": _TONES[package.state],
+    }
+
+
+def _roots(viewer: Viewer) -> list[tuple[str, str]]:
+    """The newest roots that the viewer may see, for the picker."""
+    found = newest(viewer, Selection(filter=Filter(types=gathering.ROOTS)), limit=_CHOICES)
+    return [(said.stix_id, f"{said.title} ({said.stix_type} of {said.publisher_name})") for said in found.statements]
+
+
+def _may_prepare(viewer: Viewer) -> bool:
+    return bool(viewer.scopes & {Scope.AUDIT, Scope.PUBLISH})
+
+
+_TONES = {"discarded": "", "prepared": "warn", "released": "good"}
+_SAID = {"release": "The package is released.", "discard": "The package is discarded."}
+_VERBS: dict[str, Callable[[Viewer, UUID], object]] = {"release": reporting.release, "discard": reporting.discard}

@@ -1,0 +1,19 @@
+"""Routes about one's own organisation and its groups, and the operator's."""
+
+from django.urls import path
+
+from partners.portal import operator, pages
+
+urlpatterns = [
+    path("organisation/", pages.organisation, name="organisation"),
+    path("organisation/settings", pages.settings, name="organisation-settings"),
+    path("organisation/leaving", pages.leaving, name="organisation-leaving"),
+    path("organisation/groups/", pages.groups, name="groups-page"),
+    path("organisation/groups/<str:slug>", pages.group, name="group-page"),
+    path("organisation/groups/<str:slug>/act", pages.group_act, name="group-act"),
+    path("organisation/proposals/<uuid:proposal_id>/act", pages.proposal_act, name="proposal-act"),
+    path("operator/partners", operator.partners, name="operator-partners"),
+    path("operator/partners/<str:slug>/act", operator.partner_act, name="operator-partner-act"),
+    path("operator/groups", operator.groups, name="operator-groups"),
+    path("operator/groups/<str:slug>/act", operator.group_act, name="operator-group-act"),
+]

@@ -1,0 +1,111 @@
+"""The operator's pages: every partner and every group. To all but the operator's admins there is nothing here."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST, require_safe
+
+from exchange import clock
+from exchange.errors import ExchangeError, NotFound, Refused
+from partners import life, membership, steering
+from partners.ceilings import Width
+from partners.models import Group, Partner
+from partners.portal.access import page, show
+from partners.portal.pages import ceiling_of
+from partners.sharing import Viewer, why_closed
+from partners.tlp import Tlp
+
+
+@require_safe
+@page
+def partners(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """Every partner, with its state, clearance and ceiling."""
+    life.require_operator(viewer)
+    found = Partner.objects.order_by("name")
+    return show(
+        request,
+        viewer,
+        "partners/operator_partners.html",
+        here="operator-partners",
+        partners=[(one, Tlp(one.clearance), steering.operator_ceiling_of(one)) for one in found],
+        tlps=list(Tlp),
+        widths=list(Width),
+    )
+
+
+@require_POST
+@page
+def partner_act(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponseBase:
+    """Suspend, reinstate, or set clearance and ceiling."""
+    life.require_operator(viewer)
+    partner = Partner.objects.filter(slug=slug).first()
+    if partner is None:
+        raise NotFound
+    wanted = request.POST.get("do", "")
+    try:
+        if wanted == "suspend":
+            life.suspend(partner, by=viewer, why=request.POST.get("why", ""))
+        elif wanted == "reinstate":
+            life.reinstate(partner, by=viewer)
+        elif wanted == "clearance":
+            life.set_clearance(partner, _tlp(request.POST.get("clearance", "")), by=viewer)
+        elif wanted == "ceiling":
+            steering.set_operator_ceiling(partner, ceiling_of(request.POST, "ceiling"), by=viewer)
+        else:
+            raise Refused("There is no such action.", code="unknown-action", at="/do")
+    except ExchangeError as refused:
+        if refused.code == "unknown-action":
+            raise
+        messages.error(request, refused.detail)
+    else:
+        messages.success(request, f"{partner.name}: done.")
+    return redirect("operator-partners")
+
+
+@require_safe
+@page
+def groups(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """Every group, with its members and its basis."""
+    life.require_operator(viewer)
+    today = clock.now().date()
+    return show(
+        request,
+        viewer,
+        "partners/operator_groups.html",
+        here="operator-groups",
+        groups=[(group, why_closed(group, on=today)) for group in membership.every()],
+    )
+
+
+@require_POST
+@page
+def group_act(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponseBase:
+    """Suspend or reinstate."""
+    life.require_operator(viewer)
+    group = Group.objects.filter(slug=slug).first()
+    if group is None:
+        raise NotFound
+    wanted = request.POST.get("do", "")
+    try:
+        if wanted == "suspend":
+            membership.suspend(viewer, group, why=request.POST.get("why", ""))
+        elif wanted == "reinstate":
+            membership.reinstate(viewer, group)
+        else:
+            raise Refused("There is no such action.", code="unknown-action", at="/do")
+    except ExchangeError as refused:
+        if refused.code == "unknown-action":
+            raise
+        messages.error(request, refused.detail)
+    else:
+        messages.success(request, f"{group.name}: done.")
+    return redirect("operator-groups")
+
+
+def _tlp(word: str) -> Tlp:
+    try:
+        return Tlp.from_word(word)
+    except ValueError:
+        raise Refused("A marking.", code="unknown-marking", at="/clearance") from None
