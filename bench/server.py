@@ -1,28 +1,41 @@
-"""The exchange under measurement: the demo's processes on an embedded PostgreSQL of their own, with fsync on."""
+"""What is measured, as running processes: the exchange, and bare applications under the same granian settings.
+
+The exchange is the demo's processes on an embedded PostgreSQL of their own, with fsync on; the floor uses another
+database of the same server.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-import httpx
 import psycopg
+from psycopg import conninfo
 
+from bench import floor
+from bench.wire import Wire
 from exchange import embedded
+from exchange.demo import serving
+
+_ROOT = Path(__file__).resolve().parent.parent
+TAXII = "application/taxii+json;version=2.1"
 
 
 class Server:
-    """A running exchange; `client(n)` speaks with the key of partner n."""
+    """A running exchange; `wire(n)` speaks with the key of partner n."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
-        self.cursor = ""
 
     def __enter__(self) -> Self:
         environment = os.environ | {"PORT": "0", "DATA_DIR": str(self._data_dir), "DEMO_JSON": "1"}
@@ -35,9 +48,9 @@ class Server:
         line = self._process.stdout.readline()
         if not line:
             raise SystemExit("The exchange did not start.")
-        self._info = json.loads(line)
+        self.info = json.loads(line)
         self.database_url = embedded.start(self._data_dir)
-        self.everything = f"{self._info['taxii_url']}collections/everything/objects/"
+        self.everything = "/taxii2/exchange/collections/everything/objects/"
         return self
 
     def __exit__(
@@ -46,13 +59,89 @@ class Server:
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(timeout=60)
 
-    def client(self, number: int) -> httpx.Client:
-        key = self._info["partners"][number]["api_key"]
-        return httpx.Client(
-            base_url=self._info["base_url"], headers={"Authorization": f"Bearer {key}"}, timeout=120, trust_env=False
-        )
+    def wire(self, number: int, *, taxii: bool = False) -> Wire:
+        headers = {"Accept": TAXII} if taxii else {}
+        return Wire(self.info["base_url"], key=self.info["partners"][number]["api_key"], headers=headers)
+
+    def database(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self.database_url, autocommit=True)
 
     def stored(self) -> int:
-        with psycopg.connect(self.database_url) as database:
-            found = database.execute("SELECT count(*) FROM indicators_stixobject").fetchone()
-            return int(found[0]) if found else 0
+        with self.database() as database:
+            return int(database.execute("SELECT count(*) FROM indicators_stixobject").fetchone()[0])
+
+    def rest(self) -> None:
+        """Until the workers have nothing left to do, so that they do not disturb what is measured next."""
+        with self.database() as database:
+            while True:
+                behind = database.execute(
+                    "SELECT coalesce(max(seq), 0) > coalesce((SELECT min(seq) FROM indicators_progress), 0)"
+                    " FROM indicators_change"
+                ).fetchone()[0]
+                if not behind:
+                    return
+                time.sleep(0.02)
+
+    def web_processes(self) -> list[int]:
+        """The processes that answer requests: the children of granian's."""
+        parents = {pid: parent for pid, parent, _ in _processes()}
+        granians = [pid for pid, _, command in _processes() if "granian" in command and self._descends(pid, parents)]
+        return [pid for pid, parent in parents.items() if parent in granians and pid not in granians] or [
+            pid for pid in granians if parents[pid] in granians
+        ]
+
+    def _descends(self, pid: int, parents: Mapping[int, int]) -> bool:
+        while pid in parents:
+            pid = parents[pid]
+            if pid == self._process.pid:
+                return True
+        return False
+
+
+@contextlib.contextmanager
+def served(target: str, *, python: Path | str = sys.executable, workers: int = 2, **variables: str) -> Iterator[str]:
+    """A WSGI application under granian; yields its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = serving.command(target, python=str(python), port=port, workers=workers)
+    process = subprocess.Popen(
+        command, env=os.environ | variables, cwd=_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        _wait_for(port, process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+@contextlib.contextmanager
+def floor_beside(server: Server) -> Iterator[tuple[str, psycopg.Connection[Any]]]:
+    """The floor on the same PostgreSQL server; yields its address and a connection to its database."""
+    with server.database() as database:
+        database.execute("DROP DATABASE IF EXISTS floor")
+        database.execute("CREATE DATABASE floor")
+    url = conninfo.make_conninfo(server.database_url, dbname="floor")
+    with psycopg.connect(url, autocommit=True) as database:
+        database.execute(floor.SCHEMA)
+        database.execute("INSERT INTO keys VALUES (%s, 'bench')", [floor.KEY])
+        with served("bench.floor:application", FLOOR_URL=url) as address:
+            yield address, database
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise RuntimeError("it did not start")
+
+
+def _processes() -> Iterator[tuple[int, int, str]]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                yield int(entry.name), parent, (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()

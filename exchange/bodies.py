@@ -5,17 +5,23 @@ of gzip can hold gigabytes.
 """
 
 import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import IO, Any
+from uuid import UUID
 
 from django.http import HttpRequest, UnreadablePostError
 
-from exchange.errors import Malformed, TooLarge, UnsupportedMedia
+from exchange import pressure
+from exchange.errors import Malformed, TooLarge, TooMany, UnsupportedMedia
 
 #: Bytes of one batch, as sent and as unpacked.
 MAX_BATCH_BYTES = 32 * 1024 * 1024
 
 _DRAINED_BYTES = 4 * MAX_BATCH_BYTES
 _GZIP = 16 + zlib.MAX_WBITS
+#: What JSON of objects typically unpacks to.
+_GZIP_RATIO = 8
 
 
 def read(request: HttpRequest, *, max_bytes: int = MAX_BATCH_BYTES) -> bytes:
@@ -31,9 +37,40 @@ def read(request: HttpRequest, *, max_bytes: int = MAX_BATCH_BYTES) -> bytes:
     return _unpacked(sent, max_bytes=max_bytes) if encoding.endswith("gzip") else sent
 
 
-def _sent(request: HttpRequest, *, max_bytes: int) -> bytes:
+@contextmanager
+def taken_in(request: HttpRequest, *, of: UUID) -> Iterator[bytes]:
+    """A push of the partner `of`: read, with room held for it while the block runs.
+
+    Raises what `read` does, and TooMany where there is no room. What is turned away is read to its end and forgotten,
+    so that its sender comes to look for the answer.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(pressure.GATE.taking(_expected(request), of=of))
+        except TooMany:
+            _drain(_stream(request, _announced(request)), most=_DRAINED_BYTES)
+            raise
+        yield read(request, max_bytes=MAX_BATCH_BYTES)
+
+
+def _expected(request: HttpRequest) -> int:
+    """Bytes that a body may unpack to, as far as it can be told beforehand."""
+    announced = _announced(request)
+    if announced is None:
+        return MAX_BATCH_BYTES
+    if announced > MAX_BATCH_BYTES:
+        return 0  # reading refuses it
+    packed = "gzip" in request.headers.get("Content-Encoding", "").lower()
+    return min(announced * (_GZIP_RATIO if packed else 1), MAX_BATCH_BYTES)
+
+
+def _announced(request: HttpRequest) -> int | None:
     announced = request.META.get("CONTENT_LENGTH") or ""
-    length = int(announced) if announced.isdigit() else None
+    return int(announced) if announced.isdigit() else None
+
+
+def _sent(request: HttpRequest, *, max_bytes: int) -> bytes:
+    length = _announced(request)
     if length is not None and length > max_bytes:
         _drain(_stream(request, length), most=_DRAINED_BYTES)
         raise _too_large(max_bytes)

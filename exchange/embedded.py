@@ -29,7 +29,12 @@ _SETTINGS: Mapping[str, str] = {
     "unix_socket_permissions": "'0700'",
 }
 #: For data that a test makes and forgets.
-UNSAFE_SETTINGS: Mapping[str, str] = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+UNSAFE_SETTINGS: Mapping[str, str] = {
+    "autovacuum": "off",  # it would hold a database that is to be dropped
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+}
 
 
 class DoesNotStart(SystemExit):

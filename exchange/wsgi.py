@@ -1,9 +1,18 @@
 """WSGI entry point."""
 
+import gc
 import os
 
 from django.core.wsgi import get_wsgi_application
+from django.urls import get_resolver
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exchange.settings")
 
 application = get_wsgi_application()
+get_resolver().url_patterns  # noqa: B018 - loads the views now, not with the first request
+
+# What is loaded now stays: the collector need not look at it again with each full round. And a batch of objects, which
+# are all let go together, is no reason for one.
+gc.collect()
+gc.freeze()
+gc.set_threshold(50_000, 20, 20)

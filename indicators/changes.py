@@ -20,20 +20,45 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection, transaction
-from django.db.models import Q
-from django.db.models.expressions import RawSQL
 
 from indicators.feeds.filters import Filter
 from indicators.models import Change
 from partners import auth
-from partners.models import Audience, Partner
-from partners.sharing import Viewer, audiences_visible_to, own_audiences
+from partners.sharing import Viewer, rule_sql
 from partners.sources import hides, sources
 
 #: Key of the advisory lock that orders the log: "chgs".
 ORDER_LOCK = 0x63686773
+
+
+def _planned(**settings: str) -> str:
+    """Settings for the queries after it in the same message, which is one transaction."""
+    return f"SELECT {', '.join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())};"
+
+
+#: Before a query: have it follow the branches of the log lazily, or go from ids to rows by indexes, whatever PostgreSQL
+#: believes about sizes. Without statistics it takes a branch for a few rows, and would read and sort whole branches for
+#: one page, or all of the log for a few ids (ADR 0022).
+IN_ORDER = _planned(
+    enable_sort="off",
+    enable_bitmapscan="off",
+    enable_presorted_aggregate="off",
+    max_parallel_workers_per_gather="0",
+    jit="off",
+)
+BY_IDS = _planned(enable_seqscan="off", enable_bitmapscan="off", max_parallel_workers_per_gather="0", jit="off")
+_AS_BEFORE = "".join(
+    f"; RESET {name}"
+    for name in (
+        "enable_bitmapscan",
+        "enable_presorted_aggregate",
+        "enable_seqscan",
+        "enable_sort",
+        "jit",
+        "max_parallel_workers_per_gather",
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +119,20 @@ class Sight:
     again: bool
     windows: tuple[tuple[int, int, int | None], ...] = ()
 
-    def branches(self, *, bound: str = "seq > %(after)s AND seq <= %(end)s") -> str:
+    def branches(self, *, bound: str = "seq > %(after)s AND seq <= %(end)s", order: str = "ASC") -> str:
         """One ordered branch of the log per audience, as SQL that PostgreSQL turns into a lazy merge.
 
         The ids are integers of ours, written out because a parameter would be shared by all branches.
         """
         since = {audience: after for audience, after, until in self.windows if until is None}
         of_visible = (
-            _BRANCH.format(id=audience, bound=_without_removes_before(since.get(audience, 0), bound))
+            _BRANCH.format(id=audience, bound=_without_removes_before(since.get(audience, 0), bound), order=order)
             for audience in self.audiences
         )
         of_lost = (
-            _BRANCH.format(id=audience, bound=f"{bound} AND op = 'remove' AND seq > {after:d} AND seq <= {until:d}")
+            _BRANCH.format(
+                id=audience, bound=f"{bound} AND op = 'remove' AND seq > {after:d} AND seq <= {until:d}", order=order
+            )
             for audience, after, until in self.windows
             if until is not None
         )
@@ -221,6 +248,7 @@ def look(
     own: bool = False,
     group: UUID | None = None,
     after: int | None = None,
+    planned: str = IN_ORDER,
 ) -> tuple[Sight, list[tuple[Any, ...]]]:
     """What `viewer` sees, and the rows of the query that was made for it, in the order of `seq`, their first column.
 
@@ -233,8 +261,11 @@ def look(
         if not seen.branches():
             return seen, []
         asked = {**parameters, "viewer": viewer.partner_id, "end": seen.end, "audiences": seen.audiences}
+        sql = _STAMPED.format(stamp=_STAMP.format(viewer="%(viewer)s"), query=query(seen))
         with connection.cursor() as cursor:
-            cursor.execute(_STAMPED.format(stamp=_STAMP.format(viewer="%(viewer)s"), query=query(seen)), asked)
+            cursor.execute(f"{planned} {sql} {_AS_BEFORE}" if planned else sql, asked)
+            if planned:
+                cursor.nextset()
             rows = cursor.fetchall()
         if rows[0][0] == seen.stamp:
             return seen, [row[1:] for row in rows if row[1] is not None]
@@ -250,22 +281,10 @@ def sight(viewer: Viewer, *, own: bool = False, group: UUID | None = None, after
     reason the viewer must be as it is at that end: one that was read before its groups changed is read again.
     """
     while True:
-        allowed = own_audiences(viewer) if own else audiences_visible_to(viewer)
-        if group is not None:  # what is told to the viewer alone tells of objects in the group, too
-            allowed = allowed.filter(Q(groups__contains=[group]) | Q(use=Audience.Use.TELLING))
-        found = (
-            Partner.objects.filter(pk=viewer.partner_id)
-            .values_list(
-                "sight",
-                ArraySubquery(allowed.order_by("pk").values("pk")),
-                RawSQL(_END, ()),  # noqa: S611 - ours, as are those below
-                RawSQL(_STAMP.format(viewer='"partners_partner"."id"'), ()),  # noqa: S611 - ours
-                RawSQL(_ANY_AGAIN, ()),  # noqa: S611
-                RawSQL(_WINDOWS, (after,)),  # noqa: S611 - ours
-            )
-            .get()
-        )
-        current, audiences, end, stamp, again, windows = found
+        rule, parameters = rule_sql(viewer, own=own, group=group)
+        with connection.cursor() as cursor:
+            cursor.execute(_SIGHT.format(rule=rule), [*parameters, after, viewer.partner_id])
+            current, audiences, end, stamp, again, windows = cursor.fetchone()
         if current == viewer.sight:
             told = () if after is None else tuple((a, b, None if c < 0 else c) for a, b, c in windows or ())
             return Sight(end, audiences, stamp, again, told)
@@ -276,9 +295,10 @@ def _without_removes_before(place: int, bound: str) -> str:
     return f"{bound} AND (op = 'upsert' OR seq > {place:d})" if place else bound
 
 
+# Each has an order of its own: only so does PostgreSQL see that the index yields a branch by `seq` (ADR 0022).
 _BRANCH = (
-    "SELECT seq, date_added, op, reason, object_id, publisher_id, audience_id FROM indicators_change"
-    " WHERE audience_id = {id:d} AND {bound}"
+    "(SELECT seq, date_added, op, reason, object_id, publisher_id, audience_id FROM indicators_change"
+    " WHERE audience_id = {id:d} AND {bound} ORDER BY seq {order})"
 )
 
 _LATEST_ENTRY = """
@@ -287,8 +307,10 @@ AND (SELECT n.seq FROM indicators_change n
        AND n.audience_id = ANY(%(audiences)s) LIMIT 1) IS NULL
 """
 
+
 _END = "SELECT coalesce(max(seq), 0) FROM indicators_change"
-_ANY_AGAIN = "SELECT EXISTS (SELECT FROM indicators_change WHERE again)"
+# In the order of the partial index: an EXISTS would be answered by reading the table where there is none.
+_ANY_AGAIN = "SELECT (SELECT object_id FROM indicators_change WHERE again ORDER BY object_id, seq LIMIT 1) IS NOT NULL"
 _WINDOWS = """
 SELECT array_agg(ARRAY[w.audience_id, w.after, coalesce(w.until, -1)]) FROM indicators_window w
 WHERE w.partner_id = "partners_partner"."id" AND (w.until IS NULL OR w.until > %s)
@@ -297,6 +319,11 @@ WHERE w.partner_id = "partners_partner"."id" AND (w.until IS NULL OR w.until > %
 # What is asked besides must be true of the same moment: there are only some hundred audiences to count.
 _STAMP = """
 SELECT s.sight || ':' || (SELECT count(*) FROM partners_audience) FROM partners_partner s WHERE s.id = {viewer}
+"""
+_SIGHT = f"""
+SELECT partners_partner.sight, ARRAY({{rule}}), ({_END}), ({_STAMP.format(viewer="partners_partner.id")}),
+       ({_ANY_AGAIN}), ({_WINDOWS})
+FROM partners_partner WHERE partners_partner.id = %s
 """
 _STAMPED = "SELECT now.stamp, found.* FROM (SELECT ({stamp}) AS stamp) now LEFT JOIN LATERAL ({query}) found ON true"
 
@@ -333,7 +360,7 @@ SELECT c.seq, c.date_added, c.op, c.reason, o.stix_id, o.stix_type, o.kind, c.pu
             ELSE (SELECT l.attribution FROM partners_audience l WHERE l.id = c.audience_id) END,
        CASE WHEN c.op = 'upsert' THEN o.body END AS body,
        CASE WHEN c.op = 'upsert' THEN o.entries END AS entries
-FROM ({branches}) c
+FROM (SELECT * FROM ({branches}) branches ORDER BY seq) c
 CROSS JOIN LATERAL (
     SELECT o.stix_id, o.stix_type, o.kind, a.tlp, o.audience_id, a.attribution, o.confidence, o.valid_until, o.body,
            (SELECT array_agg(ARRAY[coalesce(o.kind, o.stix_type), t.domain, t.scheme, t.key_epoch, t.value]

@@ -19,7 +19,7 @@ from django.db import transaction
 from django.db.models import Q
 from structlog import get_logger
 
-from exchange import clock, outbound, paging, signing
+from exchange import clock, hints, outbound, paging, signing
 from exchange.celery import app
 from exchange.errors import Conflict, NotFound
 from indicators import changes, subscribing
@@ -263,7 +263,7 @@ def _abandoned(moment: datetime) -> Q:
 
 def hint() -> None:
     """Ask a worker to look at the log; to be called after the commit."""
-    sweep.delay()
+    hints.SENDER.send_soon(sweep)
 
 
 @app.task(name="indicators.notifying.deliver")

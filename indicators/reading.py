@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from exchange.errors import NotFound
+from exchange.errors import NotFound, TooLarge
 from indicators import changes
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.models import Match, Quarantined, StixObject
@@ -27,6 +27,9 @@ Versions = Literal["last", "first", "all"]
 
 #: A version that is asked for: by its place in the history, or by its own timestamp.
 Wanted = Versions | datetime
+
+
+_MOST_LOOKED_UP = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,20 @@ def statements(viewer: Viewer, stix_id: str, *, versions: Versions = "last") -> 
     if not found:
         raise NotFound
     return found
+
+
+def looked_up(viewer: Viewer, stix_ids: Sequence[str], *, max_bytes: int) -> dict[str, list[Statement]]:
+    """What the viewer may see under each of these ids; an id under which there is nothing is left out. Two queries.
+
+    Raises TooLarge where the answer would be: then fewer are to be asked at a time.
+    """
+    found = page(viewer, Selection(stix_ids=tuple(stix_ids)), limit=_MOST_LOOKED_UP, max_bytes=max_bytes)
+    if found.more:
+        raise TooLarge("Ask for fewer ids at a time.", code="answer-too-large")
+    by_id: dict[str, list[Statement]] = {}
+    for said in found.statements:
+        by_id.setdefault(said.stix_id, []).append(said)
+    return by_id
 
 
 def note(viewer: Viewer, handed_out: Sequence[Statement], *, surface: str, feed: str = "") -> None:
@@ -252,17 +269,22 @@ def _page(
         bound = f"{bound} AND {_ADDED_AFTER}"
         parameters["added_after"] = wanted.added_after
     columns = _COLUMNS.format(body="o.body" if with_bodies else "''")
+    past = _PAST if wanted.added_after is not None else ""
 
     def query(seen: changes.Sight) -> str:
         where = f"{seen.latest_entry('c')} {conditions}".replace(_OTHERS_LATEST, seen.latest_entry("tc"))
         if wanted.stix_ids or wanted.words:
-            source = _FROM_OBJECTS.format(bound=bound, conditions=where)
+            unindexed = "+ 0" if wanted.stix_ids else ""
+            bounded = bound.replace("seq >", f"seq {unindexed} >").replace("seq <", f"seq {unindexed} <")
+            source = _FROM_OBJECTS.format(bound=bounded, conditions=where, unindexed=unindexed)
         else:
-            source = _FROM_LOG.format(branches=seen.branches(bound=bound), conditions=where)
-        sql = f"{columns} {source} ORDER BY c.seq {order} LIMIT %(limit)s"
+            branches = seen.branches(bound=bound, order=order)
+            source = _FROM_LOG.format(branches=branches, order=order, conditions=where)
+        sql = f"{past} {columns} {source} ORDER BY c.seq {order} LIMIT %(limit)s"
         return sql if max_bytes is None else _WITHIN_BYTES.format(query=sql, order=order)
 
-    _, rows = changes.look(viewer, query, parameters, own=wanted.own, group=wanted.group)
+    planned = changes.BY_IDS if wanted.stix_ids else "" if wanted.words else changes.IN_ORDER
+    _, rows = changes.look(viewer, query, parameters, own=wanted.own, group=wanted.group, planned=planned)
     more = len(rows) > limit or (max_bytes is not None and bool(rows) and rows[-1][-1])
     found = [Statement(*row[:_STATEMENT_COLUMNS]) for row in rows[:limit]]
     return Page(_sourced(viewer, found), reached=found[-1].seq if found else after, more=more)
@@ -340,17 +362,20 @@ SELECT c.seq, c.date_added, o.id, o.stix_id, o.stix_type, o.version, o.modified,
 """
 
 # Dates and places grow together, so a date is a place: found by one look at an index, it bounds every branch.
-_ADDED_AFTER = """
-seq > coalesce((SELECT past.seq FROM indicators_change past WHERE past.date_added <= %(added_after)s
-                ORDER BY past.date_added DESC LIMIT 1), 0)
+_PAST = """
+WITH past AS MATERIALIZED (
+    SELECT coalesce((SELECT seq FROM indicators_change WHERE date_added <= %(added_after)s
+                     ORDER BY date_added DESC LIMIT 1), 0) AS seq
+)
 """
+_ADDED_AFTER = "seq > (SELECT past.seq FROM past)"
 
 # A version enters the log by its upsert or, if it is a revocation, by its remove.
 _ENTERED = "(c.op = 'upsert' OR c.reason = 'revoked')"
 
 _FROM_LOG = (
     """
-FROM ({branches}) c
+FROM (SELECT * FROM ({branches}) branches ORDER BY seq {order}) c
 CROSS JOIN LATERAL (
     SELECT o.* FROM indicators_stixobject o
     WHERE o.id = c.object_id AND o.audience_id = ANY(%(audiences)s) AND """
@@ -362,14 +387,19 @@ JOIN partners_partner p ON p.id = o.publisher_id JOIN partners_audience a ON a.i
 """
 )
 
+# Ids lead to few rows; neither audience nor place is then a way to them, whatever PostgreSQL believes where it has no
+# statistics. The joins are outer ones so that nobody goes from all partners to the objects.
 _FROM_OBJECTS = (
     """
 FROM indicators_stixobject o
-JOIN indicators_change c ON c.object_id = o.id AND """
+CROSS JOIN LATERAL (
+    SELECT * FROM indicators_change c
+    WHERE c.object_id = o.id AND """
     + _ENTERED
-    + """ AND c.audience_id = ANY(%(audiences)s) AND {bound}
-JOIN partners_partner p ON p.id = o.publisher_id JOIN partners_audience a ON a.id = o.audience_id
-WHERE o.audience_id = ANY(%(audiences)s) {conditions}
+    + """ AND c.audience_id {unindexed} = ANY(%(audiences)s) AND {bound} OFFSET 0
+) c
+LEFT JOIN partners_partner p ON p.id = o.publisher_id LEFT JOIN partners_audience a ON a.id = o.audience_id
+WHERE o.audience_id {unindexed} = ANY(%(audiences)s) {conditions}
 """
 )
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import connection
-from django.db.models import Subquery
 
 from exchange import clock
 from exchange.errors import ExchangeError, TooMany, Unauthenticated
@@ -25,11 +24,6 @@ PER_KEY = 100
 _KEPT = timedelta(hours=1)
 
 
-def until(origin: Origin, *, at: datetime) -> Subquery:
-    """For the query that authenticates: until when the caller's network is locked, or NULL."""
-    return Subquery(RefusedCredentials.objects.filter(name=_network(origin), until__gt=at).values("until")[:1])
-
-
 def locked(end: datetime, *, at: datetime) -> TooMany:
     """The answer to who is locked out."""
     seconds = max(1, round((end - at).total_seconds()))
@@ -39,7 +33,7 @@ def locked(end: datetime, *, at: datetime) -> TooMany:
 def refuse(origin: Origin, *, public_id: str | None) -> ExchangeError:
     """Count one refused key; yields what to raise: the same words whatever was wrong with it, or 429."""
     moment = clock.now()
-    names = [_network(origin)] + ([f"key {public_id}"] if public_id else [])
+    names = [network_name(origin)] + ([f"key {public_id}"] if public_id else [])
     ends = list(RefusedCredentials.objects.filter(name__in=names, until__gt=moment).values_list("until", flat=True))
     if ends:
         return locked(max(end for end in ends if end), at=moment)
@@ -48,7 +42,8 @@ def refuse(origin: Origin, *, public_id: str | None) -> ExchangeError:
     return Unauthenticated("This API key is not valid.", code="invalid-key")
 
 
-def _network(origin: Origin) -> str:
+def network_name(origin: Origin) -> str:
+    """The row that counts the refusals of the network a caller comes from."""
     return f"network {origin.network(bits4=32, bits6=64)}"
 
 

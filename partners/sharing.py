@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
@@ -131,8 +132,22 @@ def who_sees(audiences: Collection[int], viewers: Iterable[Viewer]) -> dict[int,
 
 def audience_ids(viewer: Viewer, *, own: bool = False) -> list[int]:
     """The same rule as plain ids, for hand-written SQL; `own` narrows to what the viewer itself published."""
+    sql, parameters = rule_sql(viewer, own=own)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return [pk for (pk,) in cursor.fetchall()]
+
+
+@lru_cache(maxsize=1_024)
+def rule_sql(viewer: Viewer, *, own: bool = False, group: UUID | None = None) -> tuple[str, tuple[Any, ...]]:
+    """The rule as SQL that yields ids in order: written once per viewer, for writing it takes longer than asking it.
+
+    It depends on nothing but the viewer, whose groups and clearance are read anew with every request.
+    """
     allowed = own_audiences(viewer) if own else audiences_visible_to(viewer)
-    return list(allowed.order_by("pk").values_list("pk", flat=True))
+    if group is not None:  # what is told to the viewer alone tells of objects in the group, too
+        allowed = allowed.filter(Q(groups__contains=[group]) | Q(use=Audience.Use.TELLING))
+    return allowed.order_by("pk").values_list("pk", flat=True).query.sql_with_params()
 
 
 _M = TypeVar("_M", bound=models.Model)

@@ -26,7 +26,7 @@ from typing import IO, Any
 from rich.console import Console
 
 from exchange import embedded, env
-from exchange.demo import banner
+from exchange.demo import banner, serving
 from exchange.demo.children import Children
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -122,9 +122,8 @@ def _start(children: Children, *, data_dir: Path, port: int) -> None:
     _step(5, "Web, workers, beat")
     logs = data_dir / "logs"
     python = [sys.executable, "-m"]
-    web = ["granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port), "--no-ws", "--workers", "2"]
-    web += ["--blocking-threads", "24", "--backlog", "1024", "--no-access-log", "exchange.wsgi:application"]
-    children.add("web", [*python, *web], log=logs / "web.log")
+    web = serving.command("exchange.wsgi:application", python=sys.executable, port=port)
+    children.add("web", web, log=logs / "web.log")
     celery = [*python, "celery", "-A", "exchange.celery"]
     quiet = ["--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     # Threads: the work waits on PostgreSQL and on receivers. Webhooks have a worker of their own, so that

@@ -74,12 +74,12 @@ class BatchesView(Face):
         reach = _reach(viewer, self.asked)
         ndjson = _is_ndjson(request)
         key = _idempotency_key(request)
-        body = bodies.read(plain(request))
-        with_report = bool(self.asked.choice("report", "", of=("", "loss")))
-        digest = hashlib.sha256(repr(reach).encode() + b"\0" + body).digest()
-        elements = parsing.read_batch(body, ndjson=ndjson)
-        done = publishing.publish(elements, by=viewer, reach=reach, request=publishing.Request(digest, key))
-        return _answer(done, report=losses.report(elements, done, by=viewer) if with_report else None)
+        with bodies.taken_in(plain(request), of=viewer.partner_id) as body:
+            with_report = bool(self.asked.choice("report", "", of=("", "loss")))
+            digest = hashlib.sha256(repr(reach).encode() + b"\0" + body).digest()
+            elements = parsing.read_batch(body, ndjson=ndjson)
+            done = publishing.publish(elements, by=viewer, reach=reach, request=publishing.Request(digest, key))
+            return _answer(done, report=losses.report(elements, done, by=viewer) if with_report else None)
 
 
 class BatchView(Face):

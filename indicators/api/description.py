@@ -59,7 +59,7 @@ _EVERYWHERE = {
     "401": "No credential, or one that is not valid.",
     "403": "The key lacks the scope.",
     "422": "Readable, but against a rule; `errors` names the field or the parameter.",
-    "429": "Too many invalid keys from this network, or too many open streams; `Retry-After` says when to come back.",
+    "429": "Too many invalid keys, open streams or bytes at once; `Retry-After` says when to come back.",
     "503": "The store does not answer at the moment; nothing was done. Try again.",
 }
 _OF_ONE_THING = {"404": "Absent, or not the caller's to see: one answer for both."}

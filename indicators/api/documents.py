@@ -114,6 +114,24 @@ class Statements(serializers.Serializer[object]):
     statements = StatementDocument(many=True)
 
 
+class LookupDocument(serializers.Serializer[object]):
+    """Ids to be looked up."""
+
+    ids = serializers.ListField(child=serializers.CharField(max_length=300), min_length=1, max_length=200)
+
+
+class FoundDocument(Statements):
+    """What is said under one of the ids."""
+
+    id = serializers.CharField()
+
+
+class LookedUp(serializers.Serializer[object]):
+    """The ids of which something can be seen, in the order in which they were asked; all others are left out."""
+
+    objects = FoundDocument(many=True)
+
+
 class EntryDocument(serializers.Serializer[object]):
     """One value of a blocklist."""
 

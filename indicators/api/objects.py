@@ -14,10 +14,10 @@ from exchange.errors import Refused
 from exchange.parameters import Parameters
 from indicators import exporting, reading, subscribing
 from indicators.api import rendering
-from indicators.api.documents import MatchesPage, ObjectsPage, QuarantineList, Statements
+from indicators.api.documents import LookedUp, LookupDocument, MatchesPage, ObjectsPage, QuarantineList, Statements
 from indicators.feeds import filters
 from indicators.stix import conformance
-from partners.api.base import Face, answer, fragment, plain, viewer_of
+from partners.api.base import Face, answer, form, fragment, plain, viewer_of
 from partners.directory import ids_of
 from partners.scopes import Scope
 from partners.sharing import Viewer
@@ -26,6 +26,8 @@ _JSON = "application/json"
 _STIX = ("application/stix+json;version=2.1", "application/stix+json")
 _VARY = {"Vary": "Accept"}
 _LIMIT = 1_000
+_MAX_IDS = 200
+_MAX_ID_CHARS = 300
 _FILTERS = ("kind", "subkind", "type", "publisher", "min_confidence", "q", "mine", "mark", "unmarked")
 _PAGE = ("cursor", "limit")
 _PAGING = [
@@ -149,8 +151,32 @@ class ObjectView(Face):
         reading.note(viewer, found, surface="rest:object")
         if plain(request).get_preferred_type((_JSON, *_STIX)) in _STIX:
             return HttpResponse(found[0].body, content_type=_STIX[0], headers=_VARY)
-        said = [rendering.statement(first, by=same) for first, same in reading.merged(found)]
-        return answer({"statements": said}, headers=_VARY)
+        return answer({"statements": rendering.merged(found)}, headers=_VARY)
+
+
+class LookupView(Face):
+    """Many ids."""
+
+    @extend_schema(operation_id="lookup", request={_JSON: LookupDocument}, responses=LookedUp)
+    def post(self, request: Request) -> HttpResponse:
+        """What each publisher says under each of these ids; an id that is not answered is absent, or not to be seen."""
+        ids = _ids(form(request, known={"ids": list}))
+        viewer = viewer_of(request)
+        found = reading.looked_up(viewer, ids, max_bytes=rendering.MAX_PAGE_BYTES)
+        handed_out = [said for statements in found.values() for said in statements]
+        reading.note(viewer, handed_out, surface="rest:lookup")
+        return answer({"objects": [rendering.found(stix_id, found[stix_id]) for stix_id in ids if stix_id in found]})
+
+
+def _ids(sent: dict[str, Any]) -> list[str]:
+    """Each once, in order. Raises Refused naming the element."""
+    ids = sent.get("ids") or []
+    if not 1 <= len(ids) <= _MAX_IDS:
+        raise Refused(f"From 1 to {_MAX_IDS} ids.", code="bad-ids", at="/ids")
+    for place, stix_id in enumerate(ids):
+        if not isinstance(stix_id, str) or "\0" in stix_id or len(stix_id) > _MAX_ID_CHARS:
+            raise Refused("Not an identifier.", code="bad-id", at=f"/ids/{place}")
+    return list(dict.fromkeys(ids))
 
 
 class MatchesView(Face):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from exchange import clock
+from indicators import reading
 from indicators.changes import Told
 from indicators.models import Match, StixObject
 from indicators.reading import Statement
@@ -33,6 +34,16 @@ def statement(said: Statement, *, by: Sequence[Statement] = ()) -> dict[str, Any
 def _mark(stored: str) -> dict[str, str]:
     code, _, field = stored.partition(" ")
     return {"code": code, "field": field}
+
+
+def merged(said: Sequence[Statement]) -> list[dict[str, Any]]:
+    """Statements under one id, equal bytes once with all who say them."""
+    return [statement(first, by=same) for first, same in reading.merged(said)]
+
+
+def found(stix_id: str, said: Sequence[Statement]) -> dict[str, Any]:
+    """What was found under one of many ids."""
+    return {"id": stix_id, "statements": merged(said)}
 
 
 def change(told: Told) -> dict[str, Any]:

@@ -17,6 +17,7 @@ urlpatterns = [
     path("held", held.HeldView.as_view(), name="held-batches"),
     path("matches", objects.MatchesView.as_view(), name="matches"),
     path("objects", objects.ObjectsView.as_view(), name="objects"),
+    path("objects/lookup", objects.LookupView.as_view(), name="lookup"),
     path("objects/<str:stix_id>", objects.ObjectView.as_view(), name="object"),
     path("objects/<str:stix_id>/audience", moving.AudienceView.as_view(), name="object-audience"),
     path("objects/<str:stix_id>/withdraw", moving.WithdrawView.as_view(), name="object-withdraw"),

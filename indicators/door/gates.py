@@ -139,10 +139,18 @@ _SECRET = re.compile(
 
 #: One look at an object's bytes, in linear time and quickly: whether it is worth looking closely. An escaped ASCII
 #: character may hide a digit or letter.
-_MAYBE_DIGITS = re2.compile(rb"[0-9](?:[ -]?[0-9]){12}|\\u00[2-7]")
-_MAYBE_SECRET = re2.compile(
+_DIGITS_OR_ESCAPED = rb"[0-9](?:[ -]?[0-9]){12}|\\u00[2-7]"
+_SECRET_OR_ESCAPED = (
     rb"exk_|whsec_|sk-|AKIA|ASIA|gh[pousr]_|github_pat_|xox[abprs]-|AIza|[rs]k_live_|eyJ|PRIVATE KEY|\\u00[2-7]"
 )
+_MAYBE_DIGITS = re2.compile(_DIGITS_OR_ESCAPED)
+_MAYBE_SECRET = re2.compile(_SECRET_OR_ESCAPED)
+_MAYBE_EITHER = re2.compile(_DIGITS_OR_ESCAPED + b"|" + _SECRET_OR_ESCAPED)
+
+
+def free_texts(draft: Draft, door: Door) -> Verdict:
+    """The scans of free text, if one look at the bytes says that there may be something to find."""
+    return card_numbers(draft, door) or secrets(draft, door) if _MAYBE_EITHER.search(draft.raw) else None
 
 
 def card_numbers(draft: Draft, door: Door) -> Verdict:
@@ -198,4 +206,4 @@ def _is_card_number(run: str) -> bool:
 _GROUPED = re.compile(r"\d+|\d{3,}(?: \d{3,})+|\d{3,}(?:-\d{3,})+")
 
 
-GATES: tuple[Gate, ...] = (creator, kinds, words, lifetime, conforms, card_numbers, secrets)
+GATES: tuple[Gate, ...] = (creator, kinds, words, lifetime, conforms, free_texts)

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from exchange import hints
 from exchange.celery import app
 from indicators import following
 from indicators.models import Match
@@ -59,7 +60,7 @@ def forget_own(publisher_id: UUID) -> None:
 
 def hint() -> None:
     """Ask a worker to look at the log; to be called after the commit."""
-    catch_up.delay()
+    hints.SENDER.send_soon(catch_up)
 
 
 @app.task(name="indicators.matching.catch_up")

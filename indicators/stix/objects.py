@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from indicators.stix import conformance, patterns, tlp, vocabulary
@@ -124,14 +125,20 @@ def _moment(data: Mapping[str, Any], name: str) -> datetime | None:
     value = data.get(name)
     if value is None:
         return None
-    found = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
     try:
-        if found is None:
-            raise ValueError(name)
-        microsecond = int((found[2] or "0").ljust(6, "0")[:6])
-        return datetime.fromisoformat(found[1]).replace(microsecond=microsecond, tzinfo=UTC)
-    except ValueError:
+        return _moment_of(value)
+    except (ValueError, TypeError):  # TypeError: a list cannot even be remembered
         raise _Wrong("bad-timestamp", f"/{name}", "A UTC timestamp, such as 2026-01-31T08:00:00.000Z (§3.2).") from None
+
+
+@lru_cache(maxsize=8_192)
+def _moment_of(written: str) -> datetime:
+    """Remembered, because the objects of a batch share most of theirs. Raises ValueError, TypeError."""
+    found = _TIMESTAMP.fullmatch(written)
+    if found is None:
+        raise ValueError("not a timestamp")
+    microsecond = int((found[2] or "0").ljust(6, "0")[:6])
+    return datetime.fromisoformat(found[1]).replace(microsecond=microsecond, tzinfo=UTC)
 
 
 def _boolean(data: Mapping[str, Any], name: str) -> bool:

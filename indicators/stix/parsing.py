@@ -47,14 +47,15 @@ def read_batch(body: bytes, *, ndjson: bool = False, limits: Limits = LIMITS) ->
     sliced = slicing.of_lines(body, at_most=at_most) if ndjson else slicing.of_document(body, at_most=at_most)
     if not sliced.objects:
         raise Malformed("The batch holds no object.", code="empty-batch", at="/objects")
-    elements = [_read(index, raw, limits=limits) for index, raw in enumerate(sliced.objects)]
+    has_huge = _HUGE.search(body) is not None  # one look at the whole, for hardly any batch has one
+    elements = [_read(index, raw, limits=limits, has_huge=has_huge) for index, raw in enumerate(sliced.objects)]
     only = elements[0]
     if sliced.bare and isinstance(only, Unreadable) and only.refusal.code == "malformed-json":
         raise Malformed("The body is not JSON.", code="malformed-json", at="")
     return elements
 
 
-def _read(index: int, raw: bytes, *, limits: Limits) -> Draft | Unreadable:
+def _read(index: int, raw: bytes, *, limits: Limits, has_huge: bool) -> Draft | Unreadable:
     if len(raw) > limits.object_bytes:
         return _unreadable(index, "object-too-large", f"An object has at most {limits.object_bytes} bytes.")
     if raw.count(b"{") + raw.count(b"[") > limits.depth and _depth(raw) > limits.depth:
@@ -67,7 +68,7 @@ def _read(index: int, raw: bytes, *, limits: Limits) -> Draft | Unreadable:
         return _unreadable(index, "not-an-object", "An element of a batch is a JSON object.")
     if b"\\u0000" in raw and _holds(data, _is_nul):
         return Unreadable(index, _id_in(data), Refusal("nul-character", "", _NUL))
-    if _HUGE.search(raw) and _holds(data, _is_out_of_range):
+    if has_huge and _HUGE.search(raw) and _holds(data, _is_out_of_range):
         return Unreadable(index, _id_in(data), Refusal("number-out-of-range", "", _OUT_OF_RANGE))
     drafted = objects.draft(index, raw, data)
     return Unreadable(index, _id_in(data), drafted) if isinstance(drafted, Refusal) else drafted

@@ -162,6 +162,7 @@ MATRIX: dict[str, Row] = {
     "taxii-collections": Row(TAXII + "collections/", "key"),
     "taxii-collection": Row(TAXII + "collections/{own}/", "owner", absent=TAXII + f"collections/{ABSENT}/"),
     "taxii-manifest": Row(TAXII + "collections/{everything}/manifest/", "key", shows=True),
+    "lookup": Row(API + "objects/lookup", "key", method="post"),
     "taxii-objects": Row(TAXII + "collections/{everything}/objects/", "key", shows=True),
     "taxii-object": Row(
         TAXII + "collections/{everything}/objects/{object}/",

@@ -1,0 +1,111 @@
+"""Fill an exchange quickly: rows in the database, exactly as publishing would have written them.
+
+Templates are published for real. Each further object is its template with an id and a token value of its own, in every
+table and in the bytes; whatever else publishing wrote is copied column by column, so that a new column needs no change
+here. `check` holds a filled object against the exchange: pushed again, its bytes must be known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+#: Rows of one statement; more would hold too much in memory.
+_STEP = 100_000
+
+
+def fill(database: psycopg.Connection[Any], templates: Sequence[str], count: int, *, salt: str = "0") -> None:
+    """Add `count` objects made from the templates (ids of published objects of which each has one token), in turn."""
+    done = 0
+    while done < count:
+        step = min(_STEP, count - done)
+        with database.transaction():
+            database.execute(
+                _PREPARE,
+                {"templates": list(templates), "count": step, "salt": f"{salt}/{done}", "of": len(templates)},
+            )
+            database.execute("SELECT pg_advisory_xact_lock(%s)", [0x63686773])
+            for table, own in (
+                ("indicators_stixobject", _OBJECT),
+                ("indicators_token", _TOKEN),
+                ("indicators_change", _CHANGE),
+            ):
+                database.execute(_insert(database, table, own))
+            database.execute("DROP TABLE filling")
+        done += step
+    database.execute("UPDATE indicators_progress SET seq = (SELECT max(seq) FROM indicators_change)")
+    database.execute("UPDATE indicators_subscription SET seq = (SELECT max(seq) FROM indicators_change)")
+
+
+def check(database: psycopg.Connection[Any], template: str) -> bytes:
+    """The bytes of a filled object, once each of its rows equals its template's but for what is its own."""
+    stix_id, body = database.execute(
+        "SELECT o.stix_id, o.body FROM indicators_stixobject o WHERE o.title = (SELECT title FROM indicators_stixobject"
+        " WHERE stix_id = %s LIMIT 1) ORDER BY o.id DESC LIMIT 1",
+        [template],
+    ).fetchone()
+    for table, own in (
+        ("indicators_stixobject", _OBJECT),
+        ("indicators_token", _TOKEN),
+        ("indicators_change", _CHANGE),
+    ):
+        shared = ", ".join(sorted(set(_columns(database, table)) - set(own)))
+        key = "id" if table == "indicators_stixobject" else "object_id"
+        rows = [
+            database.execute(
+                f"SELECT {shared} FROM {table} WHERE {key} = (SELECT id FROM indicators_stixobject WHERE stix_id = %s)",
+                [one],
+            ).fetchall()
+            for one in (template, stix_id)
+        ]
+        if rows[0] != rows[1] or not rows[0]:
+            raise RuntimeError(f"{table}: what was filled differs from what was published")
+    return str(body).encode()
+
+
+def _insert(database: psycopg.Connection[Any], table: str, own: dict[str, str]) -> str:
+    columns = _columns(database, table)
+    values = ", ".join(own.get(name, f"t.{name}") for name in columns)
+    key = "id" if table == "indicators_stixobject" else "object_id"
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values}"
+        f" FROM filling f JOIN {table} t ON t.{key} = f.template ORDER BY f.place"
+    )
+
+
+def _columns(database: psycopg.Connection[Any], table: str) -> list[str]:
+    """All but those that the database makes itself: generated ones, and the keys of tokens."""
+    found = database.execute(
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
+        " AND attgenerated = '' AND NOT (attname = 'id' AND %s = 'indicators_token') ORDER BY attnum",
+        [table, table],
+    ).fetchall()
+    return [name for (name,) in found]
+
+
+_PREPARE = """
+CREATE TEMPORARY TABLE filling ON COMMIT DROP AS
+SELECT place, t.id AS template, nextval(pg_get_serial_sequence('indicators_stixobject', 'id')) AS key,
+       t.stix_type || '--' || made.uuid AS stix_id, made.value,
+       replace(replace(t.body, t.stix_id, t.stix_type || '--' || made.uuid), k.value, made.value) AS body,
+       last.seq + place AS seq, last.moment + place * interval '1 microsecond' AS date_added
+FROM generate_series(1, %(count)s) place
+JOIN (SELECT o.*, row_number() OVER (ORDER BY o.id) - 1 AS turn FROM indicators_stixobject o
+      WHERE o.stix_id = ANY(%(templates)s) AND o.latest) t ON t.turn = place %% %(of)s
+JOIN indicators_token k ON k.object_id = t.id
+CROSS JOIN LATERAL (SELECT md5(%(salt)s || place)::uuid AS uuid,
+                           encode(sha256(convert_to(%(salt)s || place, 'UTF8')), 'hex') AS value) made
+CROSS JOIN (SELECT coalesce(max(seq), 0) AS seq, greatest(clock_timestamp(), max(date_added)) AS moment
+            FROM indicators_change) last
+"""
+_OBJECT = {
+    "id": "f.key",
+    "stix_id": "f.stix_id",
+    "body": "f.body",
+    "sha256": "sha256(convert_to(f.body, 'UTF8'))",
+    "stored_at": "now()",
+}
+_TOKEN = {"object_id": "f.key", "value": "f.value"}
+_CHANGE = {"seq": "f.seq", "date_added": "f.date_added", "object_id": "f.key"}

@@ -1,0 +1,70 @@
+"""The floor: the least that a durable exchange over HTTP can be. No rules, no audiences, no tokens.
+
+A bare WSGI app under the same granian settings, on the same PostgreSQL server in a database of its own: authenticate by
+one look-up, orjson, one multi-row INSERT of text into a table with a unique index, commit; reads by keyset, text
+joined. `FLOOR_URL` names its database.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+import psycopg
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS keys (key text PRIMARY KEY, partner text NOT NULL);
+CREATE TABLE IF NOT EXISTS objects (seq bigserial PRIMARY KEY, id text NOT NULL UNIQUE, body text NOT NULL);
+"""
+KEY = "floor"
+
+_local = threading.local()
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+
+
+def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    database = _connection()
+    key = environ.get("HTTP_AUTHORIZATION", "").removeprefix("Bearer ")
+    if database.execute("SELECT partner FROM keys WHERE key = %s", [key]).fetchone() is None:
+        return _answer(start_response, b"{}", status="401 Unauthorized")
+    path = environ["PATH_INFO"]
+    if environ["REQUEST_METHOD"] == "POST":
+        return _answer(start_response, _add(database, environ["wsgi.input"].read()))
+    if path == "/objects":
+        asked = parse_qs(environ.get("QUERY_STRING", ""))
+        return _answer(start_response, _page(database, int(asked["after"][0]), int(asked["limit"][0])))
+    found = database.execute("SELECT body FROM objects WHERE id = %s", [path.rpartition("/")[2]]).fetchone()
+    return _answer(start_response, found[0].encode() if found else b"{}")
+
+
+def _add(database: psycopg.Connection[Any], body: bytes) -> bytes:
+    objects = orjson.loads(body)["objects"]
+    with database.transaction():
+        database.execute(
+            "INSERT INTO objects (id, body) SELECT * FROM unnest(%s::text[], %s::text[])",
+            [[one["id"] for one in objects], [orjson.dumps(one).decode() for one in objects]],
+        )
+    return orjson.dumps({"added": len(objects)})
+
+
+def _page(database: psycopg.Connection[Any], after: int, limit: int) -> bytes:
+    rows = database.execute(
+        "SELECT seq, body FROM objects WHERE seq > %s ORDER BY seq LIMIT %s", [after, limit]
+    ).fetchall()
+    last = rows[-1][0] if rows else after
+    return f'{{"last":{last},"objects":[{",".join(body for _, body in rows)}]}}'.encode()
+
+
+def _connection() -> psycopg.Connection[Any]:
+    if not hasattr(_local, "database"):
+        _local.database = psycopg.connect(os.environ["FLOOR_URL"], autocommit=True)
+    return _local.database
+
+
+def _answer(start_response: StartResponse, body: bytes, *, status: str = "200 OK") -> Iterable[bytes]:
+    start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+    return [body]

@@ -1,0 +1,65 @@
+"""Wake workers without making anybody wait: hints are sent by a thread of the process, and many in a row as few.
+
+A hint says only "look at the log". One that is sent while another is on its way adds nothing, so the same task is
+hinted at once, and then again after a pause that grows while more keep coming. What is lost with the process is
+found by the sweeps.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Protocol
+
+from structlog import get_logger
+
+log = get_logger()
+
+#: Between two hints of one task: at least, and at most while pushes follow each other.
+LEAST_PAUSE_S = 0.02
+MOST_PAUSE_S = 0.25
+
+
+class Task(Protocol):
+    """What can be sent to a worker; Celery's tasks are such."""
+
+    name: str
+
+    def delay(self) -> object:
+        """Send it."""
+
+
+class Sender:
+    """The thread and what it still has to send."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._wanted: dict[str, Task] = {}
+        self._pid = 0
+
+    def send_soon(self, task: Task) -> None:
+        """Have `task` sent at once, or with the next that is due. Never raises and never waits for the broker."""
+        with self._condition:
+            if self._pid != os.getpid():  # also after a fork, which copies no threads
+                self._pid = os.getpid()
+                threading.Thread(target=self._run, name="exchange-hints", daemon=True).start()
+            self._wanted[task.name] = task
+            self._condition.notify()
+
+    def _run(self) -> None:
+        pause_s = LEAST_PAUSE_S
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._wanted)
+                due, self._wanted = list(self._wanted.values()), {}
+            for task in due:
+                try:
+                    task.delay()
+                except Exception as error:  # noqa: BLE001 - whatever the broker says: the sweeps find the work
+                    log.warning("hint.lost", task=task.name, error=type(error).__name__)
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 2, MOST_PAUSE_S) if self._wanted else LEAST_PAUSE_S
+
+
+SENDER = Sender()

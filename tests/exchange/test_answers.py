@@ -1,0 +1,88 @@
+"""Answers to machines: 304 where the caller holds it, packed where it is large, and no database while they are sent."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+import zstandard
+from django.db import connection
+from django.http import HttpResponse, StreamingHttpResponse
+from django.test import RequestFactory
+
+from exchange.answers import AnswerMiddleware, coding_for
+
+LARGE = b'{"objects":[' + b",".join(b'{"n":%d}' % n for n in range(2_000)) + b"]}"
+
+
+def ask(content=LARGE, path="/api/v1/objects", method="get", status=200, streamed=False, **headers):
+    request = getattr(RequestFactory(), method)(path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+    def view(request):
+        if streamed:
+            return StreamingHttpResponse(iter([content]), content_type="application/json")
+        return HttpResponse(content, status=status, content_type="application/json")
+
+    return AnswerMiddleware(view)(request)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("", "identity"),
+        ("gzip", "gzip"),
+        ("gzip, deflate, br, zstd", "zstd"),
+        ("zstd;q=0, gzip;q=0.5", "gzip"),
+        ("br", "identity"),
+        ("GZIP;q=0", "identity"),
+        ("*", "identity"),
+    ],
+)
+def test_the_best_coding_that_the_caller_takes(accepted, coding):
+    assert coding_for(accepted) == coding
+
+
+@pytest.mark.parametrize(("coding", "unpack"), [("gzip", gzip.decompress), ("zstd", zstandard.decompress)])
+@pytest.mark.parametrize("path", ["/api/v1/objects", "/taxii2/exchange/collections/everything/objects/"])
+def test_a_large_answer_is_packed_and_says_so(path, coding, unpack):
+    packed = ask(path=path, accept_encoding=coding)
+    assert packed["Content-Encoding"] == coding
+    assert len(packed.content) < len(LARGE) / 2
+    assert int(packed["Content-Length"]) == len(packed.content)
+    assert unpack(packed.content) == LARGE
+    assert "Accept-Encoding" in packed["Vary"]
+    assert ask(path=path)["Vary"] == packed["Vary"]
+
+
+@pytest.mark.parametrize(
+    "different", [{"path": "/account/login/"}, {"content": b"{}"}, {"status": 422}, {"streamed": True}]
+)
+def test_pages_with_form_tokens_small_answers_errors_and_streams_are_not(different):
+    assert "Content-Encoding" not in ask(accept_encoding="gzip, zstd", **different)
+
+
+def test_who_holds_the_answer_is_told_so():
+    first = ask()
+    again = ask(if_none_match=first["ETag"])
+    assert (again.status_code, again.content) == (304, b"")
+    assert again["ETag"] == first["ETag"]
+    assert "Content-Type" not in again
+    assert ask(if_none_match=ask(accept_encoding="zstd")["ETag"]).status_code == 304
+    assert ask(if_none_match='"other"').status_code == 200
+    assert ask(content=b"{}", if_none_match=first["ETag"]).status_code == 200
+
+
+def test_what_changes_something_has_no_tag():
+    assert "ETag" not in ask(method="post")
+    assert ask(method="post", if_none_match="*").status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_connection_is_held_while_an_answer_is_sent():
+    def view(request):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return HttpResponse(LARGE)
+
+    assert AnswerMiddleware(view)(RequestFactory().get("/api/v1/objects")).status_code == 200
+    assert connection.connection is None

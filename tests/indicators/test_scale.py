@@ -1,0 +1,141 @@
+"""What a page costs: about the rows that it returns, wherever it lies, however many objects, partners and groups there are.
+
+Rows are made as publishing makes them (`bench.filling`), in the test's own transaction, so that no statistics exist:
+the plans must be right without ANALYZE. EXCHANGE_SCALE sets the number of objects, such as 1000000.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from bench import filling
+from indicators import changes, reading
+from indicators.feeds.filters import Filter
+from indicators.models import Change, StixObject
+from indicators.reading import Selection
+from partners.scopes import Scope
+from partners.sharing import audience_ids
+from tests import build
+
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
+OBJECTS = int(os.environ.get("EXCHANGE_SCALE", "60000"))
+PARTNERS, GROUPS, PAGE = 50, 200, 1_000
+BIG = {"indicators_stixobject", "indicators_token", "indicators_change"}
+
+
+@pytest.fixture
+def crowd():
+    """Viewers of 50 partners in 200 groups, and what they published: to groups, to everyone, to single partners."""
+    chance = random.Random(7)
+    partners = [build.a_partner(f"Partner{number}") for number in range(PARTNERS)]
+    groups = [
+        build.a_ring(*chance.sample(partners, chance.randint(3, 9)), slug=f"group-{number}") for number in range(GROUPS)
+    ]
+    viewers = [build.viewer_of(partner, Scope.READ, Scope.PUBLISH) for partner in partners]
+    templates = []
+    for number, group in enumerate(groups):
+        member = chance.choice([v for v in viewers if group.pk in v.group_ids])
+        made = build.an_indicator()
+        how = {"groups": (group.slug,)} if number % 5 else {"everyone": True, "tlp": build.Tlp.GREEN}
+        build.publish(member, made, **how)
+        templates.append(made["id"])
+    filling.fill(connection.connection, templates, OBJECTS - len(templates))
+    return viewers
+
+
+@contextmanager
+def watched():
+    """The queries of the block, each run again under EXPLAIN ANALYZE."""
+    seen: list[tuple[str, object]] = []
+
+    def note(execute, sql, parameters, many, context):
+        seen.append((sql, parameters))
+        return execute(sql, parameters, many, context)
+
+    plans: list[dict] = []
+    with connection.execute_wrapper(note):
+        yield plans
+    explain = "EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON)"
+    with connection.cursor() as cursor:
+        for sql, parameters in seen:
+            planned = next((each for each in (changes.IN_ORDER, changes.BY_IDS) if sql.startswith(each)), "")
+            cursor.execute(f"{planned} {explain} {sql.removeprefix(planned)}", parameters)
+            if planned:
+                cursor.nextset()
+            plans.append(cursor.fetchone()[0][0]["Plan"])
+
+
+def nodes(plan):
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from nodes(inner)
+
+
+def read_by(plans) -> int:
+    """Rows of the big tables that were looked at, whether or not they were of use. Fails for a scan of a whole table."""
+    read = 0
+    for node in (node for plan in plans for node in nodes(plan) if node.get("Relation Name") in BIG):
+        assert node["Node Type"] in {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}, node
+        useless = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+        read += (node["Actual Rows"] + useless) * node["Actual Loops"]
+    return round(read)
+
+
+def test_pages_and_look_ups_read_what_they_return(crowd):
+    reader = crowd[3]
+    end = changes.head()
+    middle = Change.unrestricted.get(seq=end // 2).date_added
+    late = Change.unrestricted.get(seq=end - 20).date_added
+    seen = reading.page(reader, Selection(once=True), limit=PAGE)
+    assert len(seen.statements) == PAGE
+    ahead = len(audience_ids(reader)) + SLACK  # a merge looks at one row of each branch before it yields any
+    assert StixObject.unrestricted.count() == OBJECTS
+
+    for name, after, added_after in (
+        ("first page", 0, None),
+        ("page in the middle", end // 2, None),
+        ("page after a date", 0, middle),
+        ("what is new by cursor", end - 20, None),
+        ("what is new by date", 0, late),
+        ("nothing new by cursor", end, None),
+        ("nothing new by date", 0, late + timedelta(hours=1)),
+    ):
+        with watched() as plans:
+            page = reading.page(
+                reader,
+                Selection(once=True, added_after=added_after),
+                after=after,
+                limit=PAGE,
+                max_bytes=8 * 1024 * 1024,
+            )
+        assert read_by(plans) <= 3 * len(page.statements) + ahead, name
+        assert len(plans) <= 3, name
+
+    for name, after in (
+        ("delta, first", 0),
+        ("delta, middle", end // 2),
+        ("delta, new", end - 20),
+        ("delta, idle", end),
+    ):
+        with watched() as plans:
+            span = changes.since(reader, Filter(), after=after, limit=PAGE, fresh_until=end, max_bytes=8 * 1024 * 1024)
+        assert read_by(plans) <= 3 * len(span.changes) + ahead, name
+        assert len(plans) <= 3, name
+
+    ids = [statement.stix_id for statement in seen.statements[:200]]
+    with watched() as plans:
+        assert len(reading.looked_up(reader, ids, max_bytes=8 * 1024 * 1024)) == 200
+    assert read_by(plans) <= 3 * 200 + SLACK
+    with watched() as plans:
+        assert len(reading.statements(reader, ids[0])) == 1
+    assert read_by(plans) <= 3 + SLACK
+
+
+#: Besides: the end of the log, and where a date lies in it.
+SLACK = 4
