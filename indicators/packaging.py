@@ -17,6 +17,8 @@ from exchange.client.audit import PACKAGE_FORMAT
 from exchange.errors import Conflict
 from indicators.models import ReportPackage, StixObject
 from partners import logbook, logkeys, paper, transparency
+from partners.auth import viewer_whatever_state
+from partners.sources import sources
 from partners.tlp import Tlp
 
 _WAYS = {"everyone": "shared with every partner", "named": "shared with the recipient by name", "group": "in a group"}
@@ -59,7 +61,9 @@ def archive(package: ReportPackage, held: Sequence[StixObject]) -> bytes:
 
 
 def cover_document(package: ReportPackage, held: Sequence[StixObject]) -> dict[str, Any]:
-    """What the recipient is told of a package. Nothing of what was left out."""
+    """What the recipient is told of a package, sources as it knows them. Nothing of what was left out."""
+    reader = viewer_whatever_state(package.recipient_id)
+    said_by = sources(reader, {(one.publisher_id, one.audience_id) for one in held})
     return {
         "package": str(package.pk),
         "title": package.title,
@@ -80,7 +84,7 @@ def cover_document(package: ReportPackage, held: Sequence[StixObject]) -> dict[s
                 "id": one.stix_id,
                 "type": one.stix_type,
                 "title": one.title,
-                "publisher": one.publisher.name,
+                "publisher": said_by[one.publisher_id, one.audience_id].name,
                 "tlp": Tlp(one.audience.tlp).word,
                 "version": one.version,
             }

@@ -48,6 +48,7 @@ class Selection:
     matched: bool = False  # only what the viewer sees a match of
     once: bool = False  # one row per id and version, the first that is asked for, whoever published it
     words: str = ""  # full-text search in titles, or a whole id or value
+    audiences: tuple[int, ...] | None = None  # only what has one of these
     marks: tuple[str, ...] = ()  # only what has one of these marks (`stix.conformance`)
     unmarked: bool = False  # only what has no mark
 
@@ -322,6 +323,9 @@ def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
     if wanted.stix_ids:
         conditions.append("AND o.stix_id = ANY(%(stix_ids)s)")
         parameters["stix_ids"] = list(wanted.stix_ids)
+    if wanted.audiences is not None:
+        conditions.append("AND o.audience_id = ANY(%(shown)s)")
+        parameters["shown"] = list(wanted.audiences)
     if wanted.tlps:
         conditions.append("AND o.audience_id IN (SELECT x.id FROM partners_audience x WHERE x.tlp = ANY(%(tlps)s))")
         parameters["tlps"] = list(wanted.tlps)

@@ -47,6 +47,12 @@ def readers(audience_id: int) -> list[Reader]:
     ]
 
 
+def sources_for(viewer: Viewer, audience_ids: Iterable[int]) -> dict[int, Source]:
+    """Whom another partner is told that what has these audiences comes from, by audience."""
+    said = list(Audience.objects.filter(pk__in=list(audience_ids)).values_list("publisher_id", "pk"))
+    return {audience: source for (_, audience), source in sources.sources(viewer, said).items()}
+
+
 def shown_to(by: Viewer, slug: str) -> tuple[Viewer, frozenset[int]]:
     """A partner as a viewer, and which audiences of `by` it sees. Raises NotFound for who is no active partner."""
     partner = Partner.objects.filter(slug=slug, state=Partner.State.ACTIVE).exclude(pk=by.partner_id).first()

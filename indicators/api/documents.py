@@ -108,6 +108,26 @@ class AudienceDocument(serializers.Serializer[object]):
     tlp = serializers.ChoiceField(["clear", "green", "amber", "amber+strict", "red"], required=False)
 
 
+class AudienceWish(AudienceDocument):
+    """An audience that is only being thought of."""
+
+    attribution = serializers.ChoiceField(["named", "pseudonym", "exchange"], required=False)
+
+
+class ReaderDocument(serializers.Serializer[object]):
+    """A partner that sees something, and whom it is told that it comes from."""
+
+    name = serializers.CharField()
+    slug = serializers.CharField()
+    source = PublisherDocument()  # type: ignore[assignment]
+
+
+class ReaderList(serializers.Serializer[object]):
+    """The partners that see something, by name."""
+
+    readers = ReaderDocument(many=True)
+
+
 class Statements(serializers.Serializer[object]):
     """What is said under one id."""
 

@@ -9,10 +9,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
 from exchange.errors import NotFound, Refused
-from indicators import readdressing, reading, withdrawing
+from indicators import previewing, readdressing, reading, withdrawing
 from indicators.addressing import Reach
-from indicators.api.documents import AudienceDocument
-from partners.api.base import Face, form, viewer_of
+from indicators.api.documents import AudienceDocument, AudienceWish, ReaderList
+from partners import viewing
+from partners.api.base import Face, answer, form, viewer_of
 from partners.scopes import Scope
 from partners.sharing import Viewer, groups_named, partners_named
 from partners.tlp import Tlp
@@ -42,6 +43,43 @@ class AudienceView(Face):
         sent = form(request, known={"everyone": bool, "groups": list, "partners": list, "tlp": str})
         readdressing.readdress(viewer, stix_id, _reach(viewer, sent))
         return HttpResponse(status=204)
+
+
+class PreviewView(Face):
+    """Whom something would be shown to, before it is published."""
+
+    scope = Scope.PUBLISH
+
+    @extend_schema(operation_id="preview_audience", request={"application/json": AudienceWish}, responses=ReaderList)
+    def post(self, request: Request) -> HttpResponse:
+        """Which partners would see what is published to this audience. Nothing is published by asking."""
+        known = {"everyone": bool, "groups": list, "partners": list, "tlp": str, "attribution": str}
+        sent = form(request, known=known)
+        wish = previewing.Wish(
+            everyone=bool(sent.get("everyone")),
+            groups=_slugs(sent, "groups"),
+            partners=_slugs(sent, "partners"),
+            tlp=sent.get("tlp") or "",
+            attribution=sent.get("attribution") or "",
+        )
+        return answer({"readers": [_reader(one) for one in previewing.who_would_see(viewer_of(request), wish)]})
+
+
+class ReadersView(Face):
+    """Whom one object of the caller's own is shown to, partner by partner."""
+
+    scope = Scope.READ
+
+    @extend_schema(operation_id="readers", responses=ReaderList)
+    def get(self, request: Request, stix_id: str) -> HttpResponse:
+        """Which partners see the newest version of an object of yours, and whom they are told that it comes from."""
+        said = reading.own_object(viewer_of(request), _id(stix_id))
+        return answer({"readers": [_reader(one) for one in viewing.readers(said.audience_id)]})
+
+
+def _reader(one: viewing.Reader) -> dict[str, Any]:
+    source = {"id": one.source.id, "name": one.source.name, "slug": one.source.slug}
+    return {"name": one.partner_name, "slug": one.partner_slug, "source": source}
 
 
 class WithdrawView(Face):

@@ -5,6 +5,7 @@ from django.urls import path
 from indicators.api import batches, changes, description, events, held, moving, objects, reports, subscriptions
 
 urlpatterns = [
+    path("audience", moving.PreviewView.as_view(), name="audience-preview"),
     path("batches", batches.BatchesView.as_view(), name="batches"),
     path("batches/<uuid:batch_id>", batches.BatchView.as_view(), name="batch"),
     path("blocklists/<str:feed>", changes.BlocklistView.as_view(), name="blocklist"),
@@ -19,6 +20,7 @@ urlpatterns = [
     path("objects", objects.ObjectsView.as_view(), name="objects"),
     path("objects/lookup", objects.LookupView.as_view(), name="lookup"),
     path("objects/<str:stix_id>", objects.ObjectView.as_view(), name="object"),
+    path("objects/<str:stix_id>/readers", moving.ReadersView.as_view(), name="object-readers"),
     path("objects/<str:stix_id>/audience", moving.AudienceView.as_view(), name="object-audience"),
     path("objects/<str:stix_id>/withdraw", moving.WithdrawView.as_view(), name="object-withdraw"),
     path("quarantine", objects.QuarantineView.as_view(), name="quarantine"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from indicators.portal import detail, held, listing, start, subscriptions
+from indicators.portal import detail, held, listing, sharing, start, subscriptions
 
 urlpatterns = [
     path("", start.start, name="start"),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("indicators/<str:stix_id>", detail.indicator, name="indicator"),
     path("indicators/<str:stix_id>/raw", detail.raw, name="indicator-raw"),
     path("indicators/<str:stix_id>/withdraw", detail.withdraw, name="indicator-withdraw"),
+    path("organisation/sharing/", sharing.sharing, name="sharing"),
     path("organisation/held/", held.held, name="held"),
     path("organisation/held/<uuid:held_id>/act", held.act, name="held-act"),
     path("matches", listing.matches, name="portal-matches"),

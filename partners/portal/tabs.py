@@ -23,6 +23,7 @@ TABS: tuple[Tab, ...] = (
     Tab("keys", "Keys", Scope.ADMIN),
     Tab("groups-page", "Groups", Scope.READ),
     Tab("held", "Waiting", Scope.PUBLISH),
+    Tab("sharing", "Sharing", Scope.READ),
     Tab("log", "Log", Scope.AUDIT),
     Tab("reports", "Reports", Scope.READ),
 )

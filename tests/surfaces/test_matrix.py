@@ -191,6 +191,13 @@ MATRIX: dict[str, Row] = {
         absent=f"/organisation/proposals/{ABSENT}/act",
     ),
     "held": Row("/organisation/held/", "publish"),
+    "sharing": Row(
+        "/organisation/sharing/?object={object}", "sharer", absent=f"/organisation/sharing/?object=indicator--{ABSENT}"
+    ),
+    "audience-preview": Row(API + "audience", "publish", method="post"),
+    "object-readers": Row(
+        API + "objects/{object}/readers", "sharer", absent=API + f"objects/indicator--{ABSENT}/readers"
+    ),
     "held-act": Row("/organisation/held/{held}/act", "owner", method="post", absent=f"/organisation/held/{ABSENT}/act"),
     "operator-partners": Row("/operator/partners", "operator"),
     "operator-partner-act": Row(
@@ -446,6 +453,7 @@ def let_in(row: Row, who: str) -> bool:
         "person": lambda: who != "anonymous",
         "publish": lambda: publishes,
         "owner": lambda: who == "aster",
+        "sharer": lambda: who == "aster",
         "sees": lambda: who in ("aster", "borealis"),
         "ring or operator": lambda: who in ("aster", "borealis", "operator"),
         "operator": lambda: who == "operator",
