@@ -39,7 +39,7 @@ class Voice:
             return Refusal("attribution-is-fixed", "", "This object is held with another attribution; that stays.")
         chosen = Attribution(line.attribution) if line.attribution is not None else said
         if chosen is None:
-            chosen = self._by.default_attribution
+            chosen = Attribution.NAMED
         if self.attribution not in (None, chosen):
             return Refusal("mixed-attribution", "", "A batch has one attribution; send the others by themselves.")
         refusal = self._gives_away(draft, chosen, held)

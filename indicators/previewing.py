@@ -43,7 +43,7 @@ def who_would_see(viewer: Viewer, wish: Wish) -> list[viewing.Reader]:
         )
     else:
         spec = default_reach(viewer, tlp)
-    return viewing.would_see(viewer, replace(spec, attribution=_attribution(wish.attribution, viewer)))
+    return viewing.would_see(viewer, replace(spec, attribution=_attribution(wish.attribution)))
 
 
 def _tlp(word: str) -> Tlp:
@@ -53,8 +53,8 @@ def _tlp(word: str) -> Tlp:
         raise Refused("clear, green, amber, amber+strict or red.", code="unknown-marking", at="/tlp") from None
 
 
-def _attribution(word: str, viewer: Viewer) -> Attribution:
+def _attribution(word: str) -> Attribution:
     try:
-        return Attribution.from_word(word) if word else viewer.default_attribution
+        return Attribution.from_word(word) if word else Attribution.NAMED
     except ValueError:
         raise Refused("named, pseudonym or exchange.", code="unknown-attribution", at="/attribution") from None

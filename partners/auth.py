@@ -22,7 +22,6 @@ from exchange import clock
 from exchange.errors import Unauthenticated
 from exchange.origins import Origin, origin_of
 from partners import keys, lockout
-from partners.attribution import Attribution
 from partners.ceilings import UNBOUND, Ceiling, strictest
 from partners.models import ApiKey, Membership, Partner, RoleCeiling, User
 from partners.scopes import RECIPIENT_SCOPES, ROLE_SCOPES, Role, Scope
@@ -245,7 +244,6 @@ def _viewer(
         kind=partner.kind,
         clearance=Tlp(partner.clearance),
         default_tlp=Tlp(partner.default_tlp),
-        default_attribution=Attribution(partner.default_attribution),
         unnamed=partner.unnamed,
         group_ids=frozenset(group_ids),
         scopes=scopes,

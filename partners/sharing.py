@@ -41,7 +41,6 @@ class Viewer:
     kind: str
     clearance: Tlp
     default_tlp: Tlp
-    default_attribution: Attribution = Attribution.NAMED
     unnamed: bool = False  # whether it has published anything without its name
     group_ids: frozenset[UUID] = frozenset()
     scopes: frozenset[Scope] = frozenset()

@@ -55,6 +55,12 @@ def intern(by: Viewer, spec: AudienceSpec) -> int:
     return intern_audience(by, spec)
 
 
+def has_pseudonym(partner_id: UUID, spec: AudienceSpec) -> bool:
+    """Whether the partner is known by a pseudonym already where this audience is."""
+    group = spec.groups[0] if spec.groups else None
+    return Pseudonym.objects.filter(partner=partner_id, group=group).exists()
+
+
 def sources(viewer: Viewer, said: Iterable[Said]) -> Mapping[Said, Source]:
     """Whom the viewer is told that objects of these publishers with these audiences come from. Three queries at most.
 

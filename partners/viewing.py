@@ -7,12 +7,13 @@ and taken back in one transaction.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import transaction
 
 from exchange.errors import NotFound
 from partners import auth, sources
+from partners.attribution import Attribution
 from partners.models import Audience, Partner
 from partners.sharing import AudienceSpec, Viewer, audience_ids, who_sees
 from partners.sources import Source
@@ -29,10 +30,17 @@ class Reader:
 
 def would_see(by: Viewer, spec: AudienceSpec) -> list[Reader]:
     """The partners, besides the publisher itself, that would see what `by` shares like this."""
+    drawn = sources.has_pseudonym(by.partner_id, spec)
     with transaction.atomic():
         found = readers(sources.intern(by, spec))
         transaction.set_rollback(True)
+    if spec.attribution == Attribution.PSEUDONYM and not drawn:  # the one that was asked for is taken back, too
+        return [replace(one, source=_to_come(one.source)) for one in found]
     return found
+
+
+def _to_come(source: Source) -> Source:
+    return replace(source, name="a pseudonym, to be drawn", slug="pseudonym")
 
 
 def readers(audience_id: int) -> list[Reader]:

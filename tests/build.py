@@ -15,7 +15,7 @@ from datetime import date, timedelta
 from unittest import mock
 
 from indicators import addressing, publishing
-from indicators.stix import making, parsing
+from indicators.stix import making, parsing, tlp
 from partners import auth, keys, signing_on
 from partners.models import Group, Partner, SignOn
 from partners.registering import register_group, register_partner, register_user
@@ -111,6 +111,11 @@ def results(answer: publishing.Answer) -> list[dict]:
 def an_indicator(**more) -> dict:
     """An account pattern with a token of its own."""
     return making.account_pattern(**more)
+
+
+def red() -> str:
+    """The id of TLP:RED."""
+    return tlp.ID_OF["red"]
 
 
 def bearer(key: str) -> dict[str, str]:
