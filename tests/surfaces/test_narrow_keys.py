@@ -54,7 +54,28 @@ def test_no_route_that_a_key_opens_shows_what_is_in_another_group(cast, scene):
     for name, row in MATRIX.items():
         if not row.path.startswith(("/api/", "/taxii2")) or row.method != "get" or row.who == "all":
             continue
-        things = dict.fromkeys(("batch", "delivery", "feed", "subscription", "match", "key"), str(uuid.uuid4()))
+        things = dict.fromkeys(
+            (
+                "batch",
+                "delivery",
+                "feed",
+                "subscription",
+                "match",
+                "key",
+                "head",
+                "leaf",
+                "received",
+                "prepared",
+                "proposal",
+                "held",
+                "user",
+                "token",
+                "sign_on",
+                "own-feed",
+                "group",
+            ),
+            str(uuid.uuid4()),
+        )
         path = row.path.format(
             object=objects["other"]["id"],
             everything=collections.EVERYTHING,

@@ -215,11 +215,18 @@ class World:
         self.minute += 1
         body = thing.body | {"modified": self.stamp(), "object_marking_refs": [tlps.ID_OF[own.word]]}
         body.pop("valid_until", None)
-        assert self.push(thing.publisher, body, reach) == "accepted"
         keeps = not reach.named and reach.tlp is None and own == thing.tlp and thing.state != "withdrawn"
+        if keeps and self.has_left(thing):
+            assert self.push(thing.publisher, body, reach) == "refused"
+            return
+        assert self.push(thing.publisher, body, reach) == "accepted"
         if keeps:
             model = {"tlp": thing.tlp, "everyone": thing.everyone, "groups": thing.groups, "partners": thing.partners}
         self.things[body["id"]] = Thing(thing.publisher, body, own, **model)
+
+    def has_left(self, thing):
+        """Whether its publisher has left a group of its audience: then nothing new goes there, though it may revoke."""
+        return not thing.groups <= self.members[thing.publisher].groups
 
     def revoke(self):
         if (thing := self.pick("live")) is None:
@@ -260,7 +267,7 @@ class World:
 
     def expire(self):
         """A revision that ends soon, and its end."""
-        if (thing := self.pick("live")) is None:
+        if (thing := self.pick("live")) is None or self.has_left(thing):
             return
         self.minute += 1
         end = clock.now() + timedelta(hours=1)

@@ -32,7 +32,7 @@ def test_an_ordinary_indicator_gives_nobody_away():
             {"external_references": [{"source_name": "a", "url": "https://aster.example/1"}]},
             "/external_references/0/url",
         ),
-        ({"object_marking_refs": [ASTER.identity_id.upper()]}, "/object_marking_refs/0"),
+        ({"x_seen_by": [ASTER.identity_id.upper()]}, "/x_seen_by/0"),
     ],
 )
 def test_whatever_names_the_publisher_is_found_wherever_it_stands(more, field):

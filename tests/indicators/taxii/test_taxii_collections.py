@@ -404,7 +404,8 @@ def test_a_page_of_a_group_or_a_feed_costs_at_most_five_queries(
     add(aster, of_group(ring), held)
     for path in (of_group(ring), of_feed(feed)):
         for rest in ("objects/", "manifest/", f"objects/{held['id']}/", f"objects/{held['id']}/versions/"):
-            key = another_key(aster.partner, Scope.READ)  # its first use is one query more
+            key = another_key(aster.partner, Scope.READ)
+            key.get(f"{ROOT}collections/")  # the first use of a key is written down
             assert count_queries(lambda path=path + rest, key=key: key.get(path)) <= 5, rest
 
 

@@ -73,7 +73,7 @@ def test_who_may_not_audit_finds_no_such_page(cast, signed_in, path, role):
 
 @pytest.mark.parametrize("role", [Role.COUNSEL, Role.ADMIN])
 def test_counsel_and_admin_find_the_tab(cast, signed_in, role):
-    assert "/organisation/log/" in signed_in(cast.aster, role).get("/").content.decode()
+    assert "/organisation/log/" in signed_in(cast.aster, role).get("/organisation/").content.decode()
 
 
 def test_filters_narrow_totals_records_and_export(cast, signed_in):
@@ -127,6 +127,6 @@ def test_records_of_reading_name_the_key_and_not_the_places(cast, signed_in):
     with time_machine.travel("2030-01-01T00:00:00Z"):
         reads.close()
     text = words(signed_in(cast.borealis).get("/organisation/log/?verb=read.aggregated"))
-    assert "key test (" in text
+    assert "key test" in text
     assert "rest:changes" in text
     assert "seq" not in text
