@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from exchange.client.api import Client
+from indicators.stix import making
 from partners.models import Partner
 from tests import build
 from tests.journeys.test_portal import CONTRAST, PASSWORD, chromium, no_sideways_scrolling, page, pytestmark  # noqa: F401
@@ -91,6 +93,32 @@ def test_a_new_lab_is_invited_and_its_admin_signs_in_with_a_passkey(page, live_s
     expect(page.get_by_role("status")).to_contain_text("Saved")
     page.goto(f"{live_server.url}/")
     page.wait_for_selector("h1:has-text('What is new')")
+    publishes_for_the_first_time(page, live_server)
+
+
+def publishes_for_the_first_time(page, live_server):  # noqa: F811
+    """A key from the portal, asked beforehand who would see it, a push with it, and the object in the portal."""
+    page.goto(f"{live_server.url}/organisation/keys/")
+    page.fill("#name", "detector")
+    page.locator("input[name=scopes][value=publish]").check()
+    page.click("button:has-text('Issue')")
+    key = page.inner_text("#secret").strip()
+    page.goto(f"{live_server.url}/organisation/sharing/")
+    page.get_by_label("Every partner", exact=True).check()
+    page.select_option("#tlp", "green")
+    page.click("text=Who would see it?")
+    expect(page.locator("main")).to_contain_text("Borealis")
+    assert page.evaluate(CONTRAST) == []
+    assert no_sideways_scrolling(page)
+    stix = making.account_pattern(name="First of Eridanus", tlp_word="green")
+    with Client(live_server.url, key) as client:
+        result = client.publish([stix], everyone=True)
+    assert result.counts["accepted"] == 1
+    page.goto(f"{live_server.url}/indicators")
+    page.click("text=First of Eridanus")
+    expect(page.locator("h1")).to_contain_text("First of Eridanus")
+    page.click("text=Who sees it?")
+    expect(page.locator("main")).to_contain_text("Dorado")
 
 
 def test_a_password_leads_to_the_second_factor_and_a_passkey_confirms(page, live_server, operator):  # noqa: F811
