@@ -105,7 +105,6 @@ def issue(
             target=f"key:{key.public_id}",
             about=partner.pk,
             scopes=key.scopes,
-            expires_at=clock.rfc3339(key.expires_at),
             **_facts(key),
         )
     return key, presented
