@@ -48,7 +48,10 @@ def main() -> None:
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args()
     plan = QUICK if options.quick else FULL if options.full else Plan()
-    rows = list(measured(plan))
+    rows = []
+    for row in measured(plan):
+        console.print("  ".join(cell for cell in row.cells() if cell), style="dim")
+        rows.append(row)
     if options.markdown:
         print(as_markdown(rows))
     else:

@@ -193,7 +193,7 @@ def beside_peer(sides: Sides, url: str, *, size: int) -> list[Row]:
                 (ours, (sides.taxii, sides.server.everything)),
                 (theirs, (wire, peer.OBJECTS)),
             ):
-                pages = list(pull_taxii(its, path, at_most=5))
+                pages = list(pull_taxii(its, path, at_most=2))
                 pulled["pull"].append(sum(count for count, _ in pages) / sum(seconds for _, seconds in pages))
                 latest = after if its is sides.taxii else "2030-01-01T00:00:00.000000Z"
                 pulled["idle"].append(
@@ -201,7 +201,7 @@ def beside_peer(sides: Sides, url: str, *, size: int) -> list[Row]:
                 )
     names = {
         "ingest": ("ingest, batches of 100", "objects/s"),
-        "pull": ("first five pages of a pull", "objects/s"),
+        "pull": ("first two pages of a pull", "objects/s"),
         "idle": ("polls with added_after", "polls/s"),
     }
     return [

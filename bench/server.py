@@ -72,15 +72,17 @@ class Server:
 
     def rest(self) -> None:
         """Until the workers have nothing left to do, so that they do not disturb what is measured next."""
+        deadline = time.monotonic() + 30
         with self.database() as database:
-            while True:
+            while time.monotonic() < deadline:
                 behind = database.execute(
-                    "SELECT coalesce(max(seq), 0) > coalesce((SELECT min(seq) FROM indicators_progress), 0)"
-                    " FROM indicators_change"
+                    "SELECT coalesce(max(seq), 0) > coalesce((SELECT min(seq) FROM indicators_progress"
+                    " WHERE name LIKE 'matching.%'), 0) FROM indicators_change"
                 ).fetchone()[0]
                 if not behind:
                     return
                 time.sleep(0.02)
+        raise RuntimeError("the workers do not come to rest")
 
     def web_processes(self) -> list[int]:
         """The processes that answer requests: the children of granian's."""
