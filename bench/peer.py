@@ -18,7 +18,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _HOME = _ROOT / ".tools" / "peer"
 _LOCK = _ROOT / "bench" / "peer.lock"
 COLLECTION = "91a7b528-80eb-42ed-a74d-c6fbd5a26116"
-OBJECTS = f"/root/collections/{COLLECTION}/objects/"
+OBJECTS = f"/peer/collections/{COLLECTION}/objects/"
 MEDIA = "application/taxii+json;version=2.1"
 HEADERS = {"Authorization": "Basic " + base64.b64encode(b"bench:bench").decode(), "Accept": MEDIA}
 
@@ -60,8 +60,8 @@ def configure(directory: Path, objects: Iterable[Mapping[str, Any]]) -> Path:
     information = {"title": "peer", "versions": [MEDIA], "max_content_length": 104_857_600}
     store, configuration = directory / "peer-data.json", directory / "peer.json"
     data = {
-        "/discovery": {"title": "peer", "default": "/root/", "api_roots": ["/root/"]},
-        "root": {"information": information, "status": [], "collections": [collection]},
+        "/discovery": {"title": "peer", "default": "/peer/", "api_roots": ["/peer/"]},
+        "peer": {"information": information, "status": [], "collections": [collection]},
     }
     store.write_text(json.dumps(data))
     backend = {"module": "medallion.backends.memory_backend", "module_class": "MemoryBackend", "filename": str(store)}

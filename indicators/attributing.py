@@ -18,6 +18,8 @@ from indicators.versions import Line
 from partners.attribution import Attribution
 from partners.sharing import AudienceSpec, Viewer
 
+_STAYS = Refusal("pseudonym-stays-in-its-group", "", "Withdraw it, if it is not yet, and publish it under a new id.")
+
 
 class Voice:
     """The source of one batch: that of the first of its objects which enters."""
@@ -42,6 +44,8 @@ class Voice:
             chosen = Attribution.NAMED
         if self.attribution not in (None, chosen):
             return Refusal("mixed-attribution", "", "A batch has one attribution; send the others by themselves.")
+        if line.sleeps and chosen == Attribution.PSEUDONYM:  # where it was is not known any more
+            return _STAYS
         refusal = self._gives_away(draft, chosen, held)
         if refusal is not None:
             return refusal
@@ -75,7 +79,5 @@ class Voice:
 def moves_pseudonym(held: storing.Held, spec: AudienceSpec) -> Refusal | None:
     """Why a holding under a pseudonym may not go to this audience: it stays in its group."""
     if held.attribution == Attribution.PSEUDONYM and tuple(held.groups or ()) != spec.groups:
-        return Refusal(
-            "pseudonym-stays-in-its-group", "", "Withdraw it, and publish it to the other group under a new id."
-        )
+        return _STAYS
     return None

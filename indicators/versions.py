@@ -33,6 +33,11 @@ class Line:
         self.moves = False
         self.attribution = next((version.attribution for version in held.values()), None)
 
+    @property
+    def sleeps(self) -> bool:
+        """Whether all that is held is withdrawn."""
+        return bool(self._stored) and all(version.withdrawn for version in self._stored.values())
+
     def asleep(self, draft: Draft) -> storing.Held | None:
         """The version that the draft would wake."""
         held = self._stored.get(draft.modified)

@@ -232,3 +232,12 @@ def publish_also(cast):
     stix = said_by("named")
     build.publish(cast.viewer("borealis"), stix, everyone=True, tlp=Tlp.GREEN)
     return stix
+
+
+@pytest.mark.parametrize("later", ["as it was", "revised"])
+def test_what_was_withdrawn_comes_back_under_no_second_pseudonym(cast, later):
+    stix = said_by()
+    publish(cast, stix, "ring")
+    withdrawing.withdraw(cast.viewer("aster"), [stix["id"]])
+    again = stix | ({"modified": "2036-01-01T00:00:00.000Z"} if later == "revised" else {})
+    assert publish(cast, again, "second").get("code") == "pseudonym-stays-in-its-group"
