@@ -1,8 +1,8 @@
 """Wake workers without making anybody wait: hints are sent by a thread of the process, and many in a row as few.
 
-A hint says only "look at the log". One that is sent while another is on its way adds nothing, so the same task is
-hinted at once, and then again after a pause that grows while more keep coming. What is lost with the process is
-found by the sweeps.
+A hint says only "look at the log". One that is sent while another is on its way adds nothing, so a hint waits a moment
+for others to join it, and longer while more keep coming. Until then the process has its hands free for whoever reads
+what was just published. What is lost with the process is found by the sweeps.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from structlog import get_logger
 
 log = get_logger()
 
-#: Between two hints of one task: at least, and at most while pushes follow each other.
+#: How long a hint waits for others: at least, and at most while pushes follow each other.
 LEAST_PAUSE_S = 0.02
 MOST_PAUSE_S = 0.25
 
@@ -52,13 +52,14 @@ class Sender:
         while True:
             with self._condition:
                 self._condition.wait_for(lambda: self._wanted)
+            time.sleep(pause_s)
+            with self._condition:
                 due, self._wanted = list(self._wanted.values()), {}
             for task in due:
                 try:
                     task.delay()
                 except Exception as error:  # noqa: BLE001 - whatever the broker says: the sweeps find the work
                     log.warning("hint.lost", task=task.name, error=type(error).__name__)
-            time.sleep(pause_s)
             pause_s = min(pause_s * 2, MOST_PAUSE_S) if self._wanted else LEAST_PAUSE_S
 
 

@@ -22,9 +22,14 @@ def hide_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMap
     return event
 
 
+def blanked(text: str) -> str:
+    """A text without what is shaped like a credential."""
+    return _SECRET_SHAPES.sub(_HIDDEN, text)
+
+
 def _without_secrets(value: Any) -> Any:
     if isinstance(value, str):
-        return _ROW.sub(f"DETAIL: {_HIDDEN}", _SECRET_SHAPES.sub(_HIDDEN, value))
+        return _ROW.sub(f"DETAIL: {_HIDDEN}", blanked(value))
     if isinstance(value, Mapping):
         return {
             name: _HIDDEN if _SECRET_NAMES.search(str(name)) else _without_secrets(inner)

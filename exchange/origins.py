@@ -38,8 +38,7 @@ class Origin:
         """The network of the address, with so many bits of it kept; `unknown` where there is no address."""
         if self.address is None:
             return "unknown"
-        bits = bits4 if self.address.version == 4 else bits6
-        return str(ipaddress.ip_network((self.address, bits), strict=False))
+        return _network_of(self.address, bits4 if self.address.version == 4 else bits6)
 
 
 def origin_of(request: HttpRequest) -> Origin:
@@ -98,6 +97,11 @@ def _fingerprint(value: str) -> str:
         return hashlib.sha256(base64.b64decode("".join(found[1].split()), validate=True)).hexdigest()
     except binascii.Error:
         return ""
+
+
+@lru_cache(maxsize=4_096)
+def _network_of(address: Address, bits: int) -> str:
+    return str(ipaddress.ip_network((address, bits), strict=False))
 
 
 @lru_cache(maxsize=4_096)

@@ -19,13 +19,10 @@ from rest_framework.response import Response
 from structlog import get_logger
 from structlog.contextvars import get_contextvars
 
-from exchange import errors
+from exchange import errors, faces
 
 log = get_logger()
 
-#: Paths that machines read; every other path is the portal's and gets a page.
-_MACHINE_PATHS = ("/api/", "/livez", "/readyz", "/metrics", "/schemas/")
-_TAXII_PATH = "/taxii2"
 _TAXII_MEDIA_TYPE = "application/taxii+json;version=2.1"
 
 _DRF: tuple[tuple[type[drf.APIException], Callable[[str], errors.ExchangeError]], ...] = (
@@ -188,9 +185,9 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def _render(request: HttpRequest, error: errors.ExchangeError) -> HttpResponse:
-    if request.path.startswith(f"{_TAXII_PATH}/") or request.path == _TAXII_PATH:
+    if request.path.startswith(f"{faces.TAXII_PATH}/") or request.path == faces.TAXII_PATH:
         return _answer_in_taxii(error)
-    if request.path.startswith(_MACHINE_PATHS):
+    if faces.is_machines(request):
         return answer(error)
     context = {"problem": problem(error)}
     response = render(request, "exchange/problem.html", context, status=error.status)

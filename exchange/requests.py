@@ -6,10 +6,9 @@ import uuid
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
-from structlog import get_logger
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-log = get_logger()
+from exchange import access
 
 #: RFC 9110 §8.6: these say nothing of a length that they do not have.
 _WITHOUT_LENGTH = frozenset({204, 304})
@@ -34,8 +33,7 @@ class RequestMiddleware:
         response.setdefault("Cache-Control", "no-store")
         if not response.streaming and response.status_code not in _WITHOUT_LENGTH:
             response.setdefault("Content-Length", str(len(response.content)))
-        log.info(
-            "request",
+        access.note(
             method=request.method,
             path=request.path[:200],
             status=response.status_code,

@@ -4,15 +4,16 @@ from django.urls import include, path
 
 from exchange import health, problems
 
+# In the order in which they are asked for most.
 urlpatterns = [
+    path("taxii2/", include("indicators.taxii.urls")),
+    path("api/v1/", include("indicators.api.urls")),
+    path("api/v1/", include("partners.api.urls")),
+    path("api/v1/log/", include("partners.api.log_urls")),
     path("livez", health.livez, name="livez"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
-    path("api/v1/", include("partners.api.urls")),
-    path("api/v1/log/", include("partners.api.log_urls")),
-    path("api/v1/", include("indicators.api.urls")),
     path("taxii2", include("indicators.taxii.front")),
-    path("taxii2/", include("indicators.taxii.urls")),
     path("schemas/", include("indicators.api.schemas")),
     path("organisation/log/", include("partners.portal.log_urls")),
     path("organisation/reports/", include("indicators.portal.report_urls")),

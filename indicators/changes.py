@@ -14,6 +14,8 @@ finds it once, at its latest entry that the reader may see (ADR 0008).
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -22,6 +24,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from exchange import prepared
 from indicators.feeds.filters import Filter
 from indicators.models import Change
 from partners import auth
@@ -32,33 +35,11 @@ from partners.sources import hides, sources
 ORDER_LOCK = 0x63686773
 
 
-def _planned(**settings: str) -> str:
-    """Settings for the queries after it in the same message, which is one transaction."""
-    return f"SELECT {', '.join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())};"
-
-
-#: Before a query: have it follow the branches of the log lazily, or go from ids to rows by indexes, whatever PostgreSQL
-#: believes about sizes. Without statistics it takes a branch for a few rows, and would read and sort whole branches for
-#: one page, or all of the log for a few ids (ADR 0022).
-IN_ORDER = _planned(
-    enable_sort="off",
-    enable_bitmapscan="off",
-    enable_presorted_aggregate="off",
-    max_parallel_workers_per_gather="0",
-    jit="off",
-)
-BY_IDS = _planned(enable_seqscan="off", enable_bitmapscan="off", max_parallel_workers_per_gather="0", jit="off")
-_AS_BEFORE = "".join(
-    f"; RESET {name}"
-    for name in (
-        "enable_bitmapscan",
-        "enable_presorted_aggregate",
-        "enable_seqscan",
-        "enable_sort",
-        "jit",
-        "max_parallel_workers_per_gather",
-    )
-)
+#: How to plan a query: have it follow the branches of the log lazily, or go from ids to rows by indexes, whatever
+#: PostgreSQL believes about sizes. Without statistics it takes a branch for a few rows, and would read and sort whole
+#: branches for one page, or all of the log for a few ids (ADR 0022).
+IN_ORDER = prepared.Planner(enable_sort="off", enable_bitmapscan="off")
+BY_IDS = prepared.Planner(enable_seqscan="off", enable_bitmapscan="off")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,35 +89,37 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """How far a reader may look, and what it may see up to there.
+    """What a reader may see.
 
-    `stamp` stands for what could change that before the reader looks; `again` is whether any object entered twice.
+    `stamp` stands for all that it depends on; `again` is whether any object entered twice; `windows` are the stretches
+    of the log (audience, after, until) in which the reader saw what it now sees or no longer sees.
     """
 
-    end: int
     audiences: list[int]
     stamp: str
     again: bool
     windows: tuple[tuple[int, int, int | None], ...] = ()
 
-    def branches(self, *, bound: str = "seq > %(after)s AND seq <= %(end)s", order: str = "ASC") -> str:
+    def branches(self, *, bound: str = "seq > %(after)s", order: str = "ASC", after: int | None = None) -> str:
         """One ordered branch of the log per audience, as SQL that PostgreSQL turns into a lazy merge.
 
-        The ids are integers of ours, written out because a parameter would be shared by all branches.
+        With `after`, the branches hold the removes that are told to this reader, too. The ids are integers of ours,
+        written out because a parameter would be shared by all branches.
         """
-        since = {audience: after for audience, after, until in self.windows if until is None}
+        windows = [] if after is None else [w for w in self.windows if w[2] is None or w[2] > after]
+        since = {audience: begin for audience, begin, until in windows if until is None}
         of_visible = (
             _BRANCH.format(id=audience, bound=_without_removes_before(since.get(audience, 0), bound), order=order)
             for audience in self.audiences
         )
         of_lost = (
             _BRANCH.format(
-                id=audience, bound=f"{bound} AND op = 'remove' AND seq > {after:d} AND seq <= {until:d}", order=order
+                id=audience, bound=f"{bound} AND op = 'remove' AND seq > {begin:d} AND seq <= {until:d}", order=order
             )
-            for audience, after, until in self.windows
+            for audience, begin, until in windows
             if until is not None
         )
-        return " UNION ALL ".join([*of_visible, *of_lost])
+        return " UNION ALL ".join([*of_visible, *of_lost]) or _BRANCH.format(id=0, bound="false", order=order)
 
     def latest_entry(self, change: str) -> str:
         """The condition that the row named `change` is the latest entry of its object that the reader may see."""
@@ -217,11 +200,10 @@ def since(
     parameters |= {"after": after, "fresh": fresh_until, "limit": limit + 1, "max_bytes": max_bytes}
 
     def query(seen: Sight) -> str:
-        sql = _SINCE.format(branches=seen.branches(), conditions=conditions, once=seen.latest_entry("c"))
+        sql = _SINCE.format(branches=seen.branches(after=after), conditions=conditions, once=seen.latest_entry("c"))
         return sql if max_bytes is None else _WITHIN_BYTES.format(query=sql)
 
-    seen, rows = look(viewer, query, parameters, after=after)
-    end = seen.end
+    end, rows = look(viewer, query, parameters)
     more = len(rows) > limit or (max_bytes is not None and bool(rows) and rows[-1][-1])
     told = [_told(row[:_TOLD_COLUMNS]) for row in rows[:limit]]
     return Span(_sourced(viewer, told), reached=told[-1].seq if more else max(after, end), more=more)
@@ -247,48 +229,75 @@ def look(
     *,
     own: bool = False,
     group: UUID | None = None,
-    after: int | None = None,
-    planned: str = IN_ORDER,
-) -> tuple[Sight, list[tuple[Any, ...]]]:
-    """What `viewer` sees, and the rows of the query that was made for it, in the order of `seq`, their first column.
+    planner: prepared.Planner | None = IN_ORDER,
+) -> tuple[int, list[tuple[Any, ...]]]:
+    """The end of the log, and the rows of the query that was made for what `viewer` sees up to there, by `seq`.
 
-    The two are asked one after the other. Where something came in between that makes what was found untrue (another
-    clearance, a group that was joined, a new audience for what is there), both are asked again. With `after`, the
-    branches hold the removes that are told to this viewer, too.
+    What it sees is remembered, of all or, with `own` and `group`, of a part; the query asks in the same snapshot
+    whether that still holds. Where it does not (another clearance, a group that was joined, a new audience), it is
+    asked for anew. One query, or two.
     """
+    key = (viewer.partner_id, viewer.group_ids, viewer.clearance, viewer.sight, own, group)
+    seen = _REMEMBERED.get(key)
     while True:
-        seen = sight(viewer, own=own, group=group, after=after)
-        if not seen.branches():
-            return seen, []
-        asked = {**parameters, "viewer": viewer.partner_id, "end": seen.end, "audiences": seen.audiences}
+        if seen is None:
+            seen = sight(viewer, own=own, group=group)
+        asked = {**parameters, "viewer": viewer.partner_id, "audiences": seen.audiences}
         sql = _STAMPED.format(stamp=_STAMP.format(viewer="%(viewer)s"), query=query(seen))
-        with connection.cursor() as cursor:
-            cursor.execute(f"{planned} {sql} {_AS_BEFORE}" if planned else sql, asked)
-            if planned:
-                cursor.nextset()
-            rows = cursor.fetchall()
+        rows = prepared.rows(sql, asked, called="page", planner=planner) if planner else _asked_once(sql, asked)
         if rows[0][0] == seen.stamp:
-            return seen, [row[1:] for row in rows if row[1] is not None]
+            if not connection.in_atomic_block:  # there, it may see what is never committed
+                _REMEMBERED.put(key, seen)
+            return rows[0][1], [row[2:] for row in rows if row[2] is not None]
+        seen = None
 
 
-def sight(viewer: Viewer, *, own: bool = False, group: UUID | None = None, after: int | None = None) -> Sight:
-    """How far a reader may look, and the audiences it may see up to there: one query, hence one snapshot.
+def sight(viewer: Viewer, *, own: bool = False, group: UUID | None = None) -> Sight:
+    """What a reader may see: one query, hence one snapshot.
 
-    Of these only its own with `own`, and only those that name the group with `group`.
-
-    An audience is committed with its first object. Were the end of the log read after the audiences, or not at
-    all, an audience made in between would be missing while the reader moves past its first changes. For the same
-    reason the viewer must be as it is at that end: one that was read before its groups changed is read again.
+    Of this only its own with `own`, and only what names the group with `group`. The viewer must be as it is in that
+    snapshot: one that was read before its groups changed is read again.
     """
     while True:
         rule, parameters = rule_sql(viewer, own=own, group=group)
-        with connection.cursor() as cursor:
-            cursor.execute(_SIGHT.format(rule=rule), [*parameters, after, viewer.partner_id])
-            current, audiences, end, stamp, again, windows = cursor.fetchone()
+        sql = _SIGHT.format(rule=rule)
+        current, audiences, stamp, again, windows = prepared.rows(
+            sql, [*parameters, viewer.partner_id], called="sight"
+        )[0]
         if current == viewer.sight:
-            told = () if after is None else tuple((a, b, None if c < 0 else c) for a, b, c in windows or ())
-            return Sight(end, audiences, stamp, again, told)
+            told = tuple((audience, after, None if until < 0 else until) for audience, after, until in windows or ())
+            return Sight(audiences, stamp, again, told)
         viewer = auth.again(viewer)
+
+
+class _Memory:
+    """What readers saw when last they looked; of as many readers as follow the log at the same time."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._lock = most, threading.Lock()
+        self._held: OrderedDict[Any, Sight] = OrderedDict()
+
+    def get(self, key: Any) -> Sight | None:
+        with self._lock:
+            return self._held.get(key)
+
+    def put(self, key: Any, seen: Sight) -> None:
+        with self._lock:
+            self._held[key] = seen
+            self._held.move_to_end(key)
+            if len(self._held) > self._most:
+                self._held.popitem(last=False)
+
+
+_REMEMBERED = _Memory(4_096)
+
+
+def _asked_once(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Planned for these very values: where a plan for any would be a poor one."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def _without_removes_before(place: int, bound: str) -> str:
@@ -303,7 +312,7 @@ _BRANCH = (
 
 _LATEST_ENTRY = """
 AND (SELECT n.seq FROM indicators_change n
-     WHERE n.object_id = {c}.object_id AND n.again AND n.seq > {c}.seq AND n.seq <= %(end)s
+     WHERE n.object_id = {c}.object_id AND n.again AND n.seq > {c}.seq
        AND n.audience_id = ANY(%(audiences)s) LIMIT 1) IS NULL
 """
 
@@ -312,20 +321,24 @@ _END = "SELECT coalesce(max(seq), 0) FROM indicators_change"
 # In the order of the partial index: an EXISTS would be answered by reading the table where there is none.
 _ANY_AGAIN = "SELECT (SELECT object_id FROM indicators_change WHERE again ORDER BY object_id, seq LIMIT 1) IS NOT NULL"
 _WINDOWS = """
-SELECT array_agg(ARRAY[w.audience_id, w.after, coalesce(w.until, -1)]) FROM indicators_window w
-WHERE w.partner_id = "partners_partner"."id" AND (w.until IS NULL OR w.until > %s)
+SELECT array_agg(ARRAY[w.audience_id, w.after, coalesce(w.until, -1)] ORDER BY w.id) FROM indicators_window w
+WHERE w.partner_id = "partners_partner"."id"
 """
 
-# What is asked besides must be true of the same moment: there are only some hundred audiences to count.
-_STAMP = """
-SELECT s.sight || ':' || (SELECT count(*) FROM partners_audience) FROM partners_partner s WHERE s.id = {viewer}
+# Audiences are made and never altered or deleted: as many as before are the same. Windows turn with the sight.
+_STAMP = f"""
+SELECT s.sight || ':' || (SELECT count(*) FROM partners_audience) || ':' || ({_ANY_AGAIN})
+FROM partners_partner s WHERE s.id = {{viewer}}
 """
 _SIGHT = f"""
-SELECT partners_partner.sight, ARRAY({{rule}}), ({_END}), ({_STAMP.format(viewer="partners_partner.id")}),
-       ({_ANY_AGAIN}), ({_WINDOWS})
+SELECT partners_partner.sight, ARRAY({{rule}}), ({_STAMP.format(viewer="partners_partner.id")}), ({_ANY_AGAIN}),
+       ({_WINDOWS})
 FROM partners_partner WHERE partners_partner.id = %s
 """
-_STAMPED = "SELECT now.stamp, found.* FROM (SELECT ({stamp}) AS stamp) now LEFT JOIN LATERAL ({query}) found ON true"
+_STAMPED = (
+    "SELECT now.stamp, now.head, found.*"
+    f" FROM (SELECT ({{stamp}}) AS stamp, ({_END}) AS head) now LEFT JOIN LATERAL ({{query}}) found ON true"
+)
 
 _APPEND = """
 INSERT INTO indicators_change (seq, date_added, op, reason, object_id, publisher_id, audience_id, again)

@@ -16,6 +16,7 @@ from itertools import chain
 from django.db import connection
 
 from indicators import reading
+from indicators.selecting import Selection
 from partners.sharing import Viewer
 
 MEDIA_TYPE = "application/stix+json;version=2.1"
@@ -29,7 +30,7 @@ _MAX_REFERRED = 20_000
 _AT_ONCE = 200
 
 
-def bundle(viewer: Viewer, wanted: reading.Selection, *, referenced: bool = False) -> Iterator[bytes]:
+def bundle(viewer: Viewer, wanted: Selection, *, referenced: bool = False) -> Iterator[bytes]:
     """A STIX bundle of the selection, oldest first, one row per id and version. The first page is read at once.
 
     With `referenced`, the identities and marking definitions that its objects name follow, where the viewer may see
@@ -83,13 +84,13 @@ def _all(
         for start in range(0, len(missing), _AT_ONCE):
             ids = tuple(missing[start : start + _AT_ONCE])
             asked |= set(ids)
-            for page in _pages(viewer, reading.Selection(stix_ids=ids, once=True)):
+            for page in _pages(viewer, Selection(stix_ids=ids, once=True)):
                 names.note(page)
                 if page:
                     yield page
 
 
-def _pages(viewer: Viewer, wanted: reading.Selection) -> Iterator[list[reading.Statement]]:
+def _pages(viewer: Viewer, wanted: Selection) -> Iterator[list[reading.Statement]]:
     after = 0
     while True:
         page = reading.page(viewer, wanted, after=after, limit=_PAGE, max_bytes=_PAGE_BYTES)

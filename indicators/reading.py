@@ -9,48 +9,20 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Any, Literal
 from uuid import UUID
 
 from django.db import connection
 
 from exchange.errors import NotFound, TooLarge
-from indicators import changes
-from indicators.feeds.filters import EVERYTHING, Filter
+from indicators import selecting
 from indicators.models import Match, Quarantined, StixObject
+from indicators.selecting import Selection, Stretch, Versions
 from partners import reads
 from partners.models import Audience
 from partners.sharing import Viewer, audience_ids
 from partners.sources import Source, hides, sources
 
-Versions = Literal["last", "first", "all"]
-
-#: A version that is asked for: by its place in the history, or by its own timestamp.
-Wanted = Versions | datetime
-
-
 _MOST_LOOKED_UP = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What a reader asks for: a filter and what a single request adds to it."""
-
-    filter: Filter = EVERYTHING
-    stix_ids: tuple[str, ...] = ()
-    versions: Wanted = "last"
-    or_versions: tuple[Wanted, ...] = ()  # and these versions too
-    spec_versions: tuple[str, ...] = ()
-    added_after: datetime | None = None
-    own: bool = False  # only what the viewer itself published
-    group: UUID | None = None  # only what is addressed to this group
-    tlps: tuple[int, ...] = ()  # only with one of these markings
-    matched: bool = False  # only what the viewer sees a match of
-    once: bool = False  # one row per id and version, the first that is asked for, whoever published it
-    words: str = ""  # full-text search in titles, or a whole id or value
-    audiences: tuple[int, ...] | None = None  # only what has one of these
-    marks: tuple[str, ...] = ()  # only what has one of these marks (`stix.conformance`)
-    unmarked: bool = False  # only what has no mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +66,17 @@ class Page:
     more: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Bodies:
+    """The bytes of some statements in log order, with the first and last of their places and dates."""
+
+    bodies: list[str]
+    places: tuple[int, int] | None
+    dates: tuple[datetime, datetime] | None
+    reached: int
+    more: bool
+
+
 def page(
     viewer: Viewer,
     wanted: Selection,
@@ -108,16 +91,19 @@ def page(
     `max_bytes` bounds the sum of the bodies: the page ends with the object that reaches it. Without bodies, each
     `body` is empty and none is read.
     """
-    return _page(
-        viewer,
-        wanted,
-        limit=limit,
-        after=after,
-        bound="seq > %(after)s",
-        order="ASC",
-        max_bytes=max_bytes,
-        with_bodies=with_bodies,
-    )
+    return _page(viewer, wanted, Stretch(limit, after, max_bytes=max_bytes), with_bodies=with_bodies)
+
+
+def bodies(viewer: Viewer, wanted: Selection, *, after: int = 0, limit: int, max_bytes: int) -> Bodies:
+    """The same page where only the publishers' bytes are wanted: nothing else is read, and nothing is built."""
+    where = Stretch(limit, after, max_bytes=max_bytes)
+    rows = selecting.found(viewer, wanted, where, columns=_BARE_COLUMNS, joins="", within_bytes=_BODIES_WITHIN_BYTES)
+    fit = sum(row[2] is not None for row in rows[:limit])
+    if not fit:
+        return Bodies([], None, None, reached=after, more=False)
+    first, last = rows[0], rows[fit - 1]
+    dates = datetime.fromisoformat(first[1]), datetime.fromisoformat(last[1])
+    return Bodies([row[2] for row in rows[:fit]], (first[0], last[0]), dates, reached=last[0], more=len(rows) > fit)
 
 
 def newest(
@@ -125,7 +111,7 @@ def newest(
 ) -> Page:
     """Newest first, from before place `before`: a page of at most `limit`, within `max_bytes` too. Two queries."""
     bound = "seq < %(after)s" if before is not None else "TRUE"
-    return _page(viewer, wanted, limit=limit, after=before or 0, bound=bound, order="DESC", max_bytes=max_bytes)
+    return _page(viewer, wanted, Stretch(limit, before or 0, bound, "DESC", max_bytes))
 
 
 def statements(viewer: Viewer, stix_id: str, *, versions: Versions = "last") -> list[Statement]:
@@ -168,7 +154,7 @@ def entered(viewer: Viewer, stix_ids: Sequence[str]) -> dict[str, datetime]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT o.stix_id, c.date_added FROM indicators_stixobject o"
-            f" JOIN indicators_change c ON c.object_id = o.id AND {_ENTERED} AND c.audience_id = ANY(%(own)s)"
+            f" JOIN indicators_change c ON c.object_id = o.id AND {selecting.ENTERED} AND c.audience_id = ANY(%(own)s)"
             " WHERE o.stix_id = ANY(%(ids)s) AND o.modified IS NULL AND o.audience_id = ANY(%(own)s) ORDER BY c.seq",
             {"ids": list(stix_ids), "own": audience_ids(viewer, own=True)},
         )
@@ -250,223 +236,6 @@ def object_count_by_kind() -> dict[str, int]:
         return dict(cursor.fetchall())
 
 
-def _page(
-    viewer: Viewer,
-    wanted: Selection,
-    *,
-    limit: int,
-    after: int,
-    bound: str,
-    order: str,
-    max_bytes: int | None = None,
-    with_bodies: bool = True,
-) -> Page:
-    conditions, parameters = _conditions(wanted)
-    parameters |= {"after": after, "limit": limit + 1, "max_bytes": max_bytes}
-    bound = f"{bound} AND seq <= %(end)s"
-    if wanted.matched:  # the other end is somebody else's, so `own` does not bind it
-        parameters["both"] = audience_ids(viewer)
-    if wanted.added_after is not None:
-        bound = f"{bound} AND {_ADDED_AFTER}"
-        parameters["added_after"] = wanted.added_after
-    columns = _COLUMNS.format(body="o.body" if with_bodies else "''")
-    past = _PAST if wanted.added_after is not None else ""
-
-    def query(seen: changes.Sight) -> str:
-        where = f"{seen.latest_entry('c')} {conditions}".replace(_OTHERS_LATEST, seen.latest_entry("tc"))
-        if wanted.stix_ids or wanted.words:
-            unindexed = "+ 0" if wanted.stix_ids else ""
-            bounded = bound.replace("seq >", f"seq {unindexed} >").replace("seq <", f"seq {unindexed} <")
-            source = _FROM_OBJECTS.format(bound=bounded, conditions=where, unindexed=unindexed)
-        else:
-            branches = seen.branches(bound=bound, order=order)
-            source = _FROM_LOG.format(branches=branches, order=order, conditions=where)
-        sql = f"{past} {columns} {source} ORDER BY c.seq {order} LIMIT %(limit)s"
-        return sql if max_bytes is None else _WITHIN_BYTES.format(query=sql, order=order)
-
-    planned = changes.BY_IDS if wanted.stix_ids else "" if wanted.words else changes.IN_ORDER
-    _, rows = changes.look(viewer, query, parameters, own=wanted.own, group=wanted.group, planned=planned)
-    more = len(rows) > limit or (max_bytes is not None and bool(rows) and rows[-1][-1])
-    found = [Statement(*row[:_STATEMENT_COLUMNS]) for row in rows[:limit]]
-    return Page(_sourced(viewer, found), reached=found[-1].seq if found else after, more=more)
-
-
-def _sourced(viewer: Viewer, found: list[Statement]) -> list[Statement]:
-    """The same, each with the source that the viewer is told."""
-    veiled = [one for one in found if hides(viewer, publisher_id=one.publisher_id, attribution=one.attribution)]
-    if not veiled:
-        return found
-    shown = sources(viewer, {(one.publisher_id, one.audience_id) for one in veiled})
-    return [_by(one, shown.get((one.publisher_id, one.audience_id))) for one in found]
-
-
-def _by(said: Statement, source: Source | None) -> Statement:
-    if source is None:
-        return said
-    return replace(
-        said,
-        publisher_id=source.id,
-        publisher_name=source.name,
-        publisher_slug=source.slug,
-        publisher_suspended=False,  # who is suspended would tell who is behind a pseudonym
-    )
-
-
-def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
-    """Conditions on the object `o` and the change `c` that brought it in."""
-    sql, parameters = wanted.filter.sql("o")
-    conditions = [sql, _version_condition(wanted)]
-    parameters["moments"] = [version for version in _versions(wanted) if isinstance(version, datetime)]
-    if wanted.spec_versions:
-        conditions.append("AND o.spec_version = ANY(%(spec_versions)s)")
-        parameters["spec_versions"] = list(wanted.spec_versions)
-    if wanted.stix_ids:
-        conditions.append("AND o.stix_id = ANY(%(stix_ids)s)")
-        parameters["stix_ids"] = list(wanted.stix_ids)
-    if wanted.audiences is not None:
-        conditions.append("AND o.audience_id = ANY(%(shown)s)")
-        parameters["shown"] = list(wanted.audiences)
-    if wanted.tlps:
-        conditions.append("AND o.audience_id IN (SELECT x.id FROM partners_audience x WHERE x.tlp = ANY(%(tlps)s))")
-        parameters["tlps"] = list(wanted.tlps)
-    if wanted.matched:
-        conditions.append(_HAS_MATCH)
-    if wanted.marks:
-        conditions.append(_HAS_MARK)
-        parameters["marks"] = list(wanted.marks)
-    if wanted.unmarked:
-        conditions.append("AND o.marks IS NULL")
-    if wanted.words:
-        conditions.append(_HAS_WORDS)
-        parameters["words"] = wanted.words
-    return " ".join(conditions), parameters
-
-
-def _versions(wanted: Selection) -> tuple[Wanted, ...]:
-    return (wanted.versions, *wanted.or_versions)
-
-
-def _version_condition(wanted: Selection) -> str:
-    """One alternative for each keyword, and one for all timestamps."""
-    words = dict.fromkeys("at" if isinstance(version, datetime) else version for version in _versions(wanted))
-    alternatives = (_IS_VERSION[word].format(earlier=wanted.filter.sql("f")[0]) + _once(wanted, word) for word in words)
-    return "AND (" + " OR ".join(f"({alternative})" for alternative in alternatives) + ")"
-
-
-def _once(wanted: Selection, word: str) -> str:
-    """Another publisher's statement takes the place of one only where it is asked for itself."""
-    return _OTHERS.format(better=_IS_BETTER[word], asked=wanted.filter.sql("t")[0]) if wanted.once else ""
-
-
-_STATEMENT_COLUMNS = len(fields(Statement))
-_COLUMNS = """
-SELECT c.seq, c.date_added, o.id, o.stix_id, o.stix_type, o.version, o.modified, o.revoked, o.latest, o.title, o.kind,
-       o.subkind, o.severity, o.confidence, o.valid_from, o.valid_until, o.publisher_id, p.name, p.slug,
-       p.state = 'suspended', a.tlp, o.spec_version, o.audience_id, a.attribution, o.marks, {body} AS body
-"""
-
-# Dates and places grow together, so a date is a place: found by one look at an index, it bounds every branch.
-_PAST = """
-WITH past AS MATERIALIZED (
-    SELECT coalesce((SELECT seq FROM indicators_change WHERE date_added <= %(added_after)s
-                     ORDER BY date_added DESC LIMIT 1), 0) AS seq
-)
-"""
-_ADDED_AFTER = "seq > (SELECT past.seq FROM past)"
-
-# A version enters the log by its upsert or, if it is a revocation, by its remove.
-_ENTERED = "(c.op = 'upsert' OR c.reason = 'revoked')"
-
-_FROM_LOG = (
-    """
-FROM (SELECT * FROM ({branches}) branches ORDER BY seq {order}) c
-CROSS JOIN LATERAL (
-    SELECT o.* FROM indicators_stixobject o
-    WHERE o.id = c.object_id AND o.audience_id = ANY(%(audiences)s) AND """
-    + _ENTERED
-    + """ {conditions}
-    LIMIT 1
-) o
-JOIN partners_partner p ON p.id = o.publisher_id JOIN partners_audience a ON a.id = o.audience_id
-"""
-)
-
-# Ids lead to few rows; neither audience nor place is then a way to them, whatever PostgreSQL believes where it has no
-# statistics. The joins are outer ones so that nobody goes from all partners to the objects.
-_FROM_OBJECTS = (
-    """
-FROM indicators_stixobject o
-CROSS JOIN LATERAL (
-    SELECT * FROM indicators_change c
-    WHERE c.object_id = o.id AND """
-    + _ENTERED
-    + """ AND c.audience_id {unindexed} = ANY(%(audiences)s) AND {bound} OFFSET 0
-) c
-LEFT JOIN partners_partner p ON p.id = o.publisher_id LEFT JOIN partners_audience a ON a.id = o.audience_id
-WHERE o.audience_id {unindexed} = ANY(%(audiences)s) {conditions}
-"""
-)
-
-# What has no timestamp of its own has one version, named by the moment it came in.
-_IS_VERSION = {
-    "all": "TRUE",
-    "at": "(o.modified = ANY(%(moments)s) OR (o.modified IS NULL AND c.date_added = ANY(%(moments)s)))",
-    "first": """
-NOT EXISTS (SELECT FROM indicators_stixobject f WHERE f.stix_id = o.stix_id AND f.publisher_id = o.publisher_id
-            AND f.audience_id = ANY(%(audiences)s) AND f.modified < o.modified {earlier})
-""",
-    "last": "o.latest",
-}
-
-_OTHERS_LATEST = "/*latest*/"
-
-# Only an id that several publishers hold needs the look at the others' versions.
-_OTHERS = """
-AND NOT (EXISTS (SELECT FROM indicators_sharedid s WHERE s.stix_id = o.stix_id) AND EXISTS (
-    SELECT FROM indicators_stixobject t JOIN indicators_change tc ON tc.object_id = t.id
-     AND (tc.op = 'upsert' OR tc.reason = 'revoked') AND tc.audience_id = ANY(%(audiences)s) /*latest*/
-    WHERE t.stix_id = o.stix_id AND t.publisher_id <> o.publisher_id AND t.audience_id = ANY(%(audiences)s)
-      AND {better} {asked}))
-"""
-_SAME_AND_EARLIER = "t.modified IS NOT DISTINCT FROM o.modified AND tc.seq < c.seq"
-_IS_BETTER = {
-    "all": _SAME_AND_EARLIER,
-    "at": _SAME_AND_EARLIER,
-    "first": _SAME_AND_EARLIER,
-    "last": f"t.latest AND {_SAME_AND_EARLIER}",
-}
-
-# The inner query is bounded by rows; of these only as many bodies are read as fit (their lengths cost nothing).
-_WITHIN_BYTES = """
-SELECT * FROM (
-    SELECT page.*,
-           sum(octet_length(body)) OVER (ORDER BY seq {order} ROWS UNBOUNDED PRECEDING) - octet_length(body) AS before,
-           lead(seq) OVER (ORDER BY seq {order}) IS NOT NULL AS followed
-    FROM ({query}) page) page
-WHERE before < %(max_bytes)s ORDER BY seq {order}
-"""
-
-_HAS_MARK = """
-AND o.marks IS NOT NULL AND EXISTS (
-    SELECT FROM unnest(o.marks) mark WHERE split_part(mark, ' ', 1) = ANY(%(marks)s))
-"""
-
-_HAS_WORDS = """
-AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR o.stix_id = %(words)s OR o.id IN (
-    SELECT w.object_id FROM indicators_token w
-    WHERE hashtextextended(w.value, 0) = hashtextextended(%(words)s, 0) AND w.value = %(words)s))
-"""
-
-# Both ends through the rule, and both in their newest version.
-_HAS_MATCH = """
-AND o.latest AND EXISTS (
-    SELECT FROM indicators_match m
-    JOIN indicators_stixobject t ON t.id = CASE WHEN m.left_id = o.id THEN m.right_id ELSE m.left_id END
-    WHERE (m.left_id = o.id OR m.right_id = o.id) AND t.latest AND t.audience_id = ANY(%(both)s)
-      AND (t.publisher_id <> o.publisher_id OR o.publisher_id <> %(viewer)s))
-"""
-
-
 def merged(found: Sequence[Statement]) -> list[tuple[Statement, list[Statement]]]:
     """Statements with equal bytes as one, with all who say it; those that differ stay apart."""
     by_bytes: dict[tuple[str, str], list[Statement]] = {}
@@ -490,3 +259,64 @@ def by_key(viewer: Viewer, object_id: int) -> StixObject:
     if found is None:
         raise NotFound
     return found
+
+
+def _page(viewer: Viewer, wanted: Selection, where: Stretch, *, with_bodies: bool = True) -> Page:
+    columns = _COLUMNS.format(body="o.body" if with_bodies else "''")
+    rows = selecting.found(viewer, wanted, where, columns=columns, joins=_JOINS, within_bytes=_WITHIN_BYTES)
+    more = len(rows) > where.limit or (where.max_bytes is not None and bool(rows) and rows[-1][-1])
+    found = [Statement(*row[:_STATEMENT_COLUMNS]) for row in rows[: where.limit]]
+    return Page(_sourced(viewer, found), reached=found[-1].seq if found else where.after, more=more)
+
+
+def _sourced(viewer: Viewer, found: list[Statement]) -> list[Statement]:
+    """The same, each with the source that the viewer is told."""
+    veiled = [one for one in found if hides(viewer, publisher_id=one.publisher_id, attribution=one.attribution)]
+    if not veiled:
+        return found
+    shown = sources(viewer, {(one.publisher_id, one.audience_id) for one in veiled})
+    return [_by(one, shown.get((one.publisher_id, one.audience_id))) for one in found]
+
+
+def _by(said: Statement, source: Source | None) -> Statement:
+    if source is None:
+        return said
+    return replace(
+        said,
+        publisher_id=source.id,
+        publisher_name=source.name,
+        publisher_slug=source.slug,
+        publisher_suspended=False,  # who is suspended would tell who is behind a pseudonym
+    )
+
+
+_STATEMENT_COLUMNS = len(fields(Statement))
+_COLUMNS = """
+c.seq, c.date_added, o.id, o.stix_id, o.stix_type, o.version, o.modified, o.revoked, o.latest, o.title, o.kind,
+o.subkind, o.severity, o.confidence, o.valid_from, o.valid_until, o.publisher_id, p.name, p.slug,
+p.state = 'suspended', a.tlp, o.spec_version, o.audience_id, a.attribution, o.marks, {body} AS body
+"""
+
+_JOINS = "JOIN partners_partner p ON p.id = o.publisher_id JOIN partners_audience a ON a.id = o.audience_id"
+# As text, because only two dates of a page are of use.
+_BARE_COLUMNS = "c.seq, c.date_added::text AS date_added, o.body AS body"
+
+# The inner query is bounded by rows; of these only as many bodies are read as fit (their lengths cost nothing).
+_WITHIN_BYTES = """
+SELECT * FROM (
+    SELECT page.*,
+           sum(octet_length(body)) OVER (ORDER BY seq {order} ROWS UNBOUNDED PRECEDING) - octet_length(body) AS before,
+           lead(seq) OVER (ORDER BY seq {order}) IS NOT NULL AS followed
+    FROM ({query}) page) page
+WHERE before < %(max_bytes)s ORDER BY seq {order}
+"""
+
+# Of what does not fit, the row without its body tells that there is more.
+_BODIES_WITHIN_BYTES = """
+SELECT seq, date_added, CASE WHEN before < %(max_bytes)s THEN body END
+FROM (
+    SELECT page.*, sum(octet_length(body)) OVER (ORDER BY seq {order} ROWS UNBOUNDED PRECEDING) - octet_length(body)
+               AS before
+    FROM ({query}) page) page
+ORDER BY seq {order}
+"""

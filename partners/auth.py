@@ -3,14 +3,12 @@
 import base64
 import binascii
 import hmac
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
-from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db import connection
 from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
@@ -18,7 +16,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from structlog.contextvars import bind_contextvars
 
-from exchange import clock
+from exchange import clock, prepared
 from exchange.errors import Unauthenticated
 from exchange.origins import Origin, origin_of
 from partners import keys, lockout
@@ -44,54 +42,45 @@ def viewer_of_key(presented: str, *, origin: Origin = Origin()) -> Viewer:  # no
     if public_id is None:
         raise lockout.refuse(origin, public_id=None)
     moment, prefix = clock.now(), origin.network(bits4=24, bits6=48)
-    key, held_groups, seen_at, locked_until = _found_key(public_id, prefix=prefix, origin=origin, at=moment)
+    key, viewer, seen_at, locked_until = _found_key(public_id, prefix=prefix, origin=origin, at=moment)
     is_the_key = hmac.compare_digest(bytes(key.digest) if key else _NO_DIGEST, keys.digest(presented))
-    if key is None or not is_the_key or not keys.is_usable(key, origin=origin, at=moment):
+    if key is None or viewer is None or not is_the_key or not keys.is_usable(key, origin=origin, at=moment):
         raise lockout.refuse(origin, public_id=public_id)
     if locked_until is not None and seen_at is None:
         raise lockout.locked(locked_until, at=moment)
     if seen_at is None or seen_at < moment - _USE_GRAIN:
         keys.note_use(key, prefix=prefix, at=moment)
-    scopes = frozenset(Scope(scope) for scope in key.scopes)
-    if Scope.ADMIN in scopes:
-        scopes |= {Scope.AUDIT}
-    group_ids = held_groups if key.groups is None else set(held_groups) & set(key.groups)
-    ceiling = Ceiling.of(key.ceiling_tlp, key.ceiling_width)
-    viewer = _viewer(key.partner, group_ids=group_ids, scopes=scopes, actor=f"key:{key.public_id}", ceiling=ceiling)
-    return replace(viewer, limited=key.groups is not None)
+    return viewer
 
 
 def _found_key(
     public_id: str, *, prefix: str, origin: Origin, at: datetime
-) -> tuple[ApiKey | None, list[UUID], datetime | None, datetime | None]:
-    """The key with its partner, the partner's groups, and what `lockout` wants to know. By hand: every request asks."""
-    with connection.cursor() as cursor:
-        cursor.execute(_KEY, [prefix, lockout.network_name(origin), at, public_id])
-        row = cursor.fetchone()
-    if row is None:
-        return None, [], None, None
-    key = ApiKey.from_db(connection.alias, *_read(_KEY_FIELDS, row))
-    key.partner = Partner.from_db(connection.alias, *_read(_PARTNER_FIELDS, row[len(_KEY_FIELDS) :]))
-    return key, *row[-3:]
+) -> tuple[ApiKey | None, Viewer | None, datetime | None, datetime | None]:
+    """The key, whom it stands for, and what `lockout` wants to know. By hand: every request asks."""
+    found = prepared.rows(_KEY, [prefix, lockout.network_name(origin), at, public_id], called="key")
+    if not found:
+        return None, None, None, None
+    *held, seen_at, locked_until = found[0]
+    return *_read(tuple(tuple(value) if isinstance(value, list) else value for value in held)), seen_at, locked_until
 
 
-def _read(fields: Sequence[Any], row: Sequence[Any]) -> tuple[list[str], list[Any]]:
-    """Names and values of a model's columns, as the ORM would read them."""
-    values = [
-        field.from_db_value(value, None, connection) if hasattr(field, "from_db_value") else value
-        for field, value in zip(fields, row, strict=False)
-    ]
-    return [field.attname for field in fields], values
+@lru_cache(maxsize=4_096)
+def _read(row: tuple[Any, ...]) -> tuple[ApiKey, Viewer]:
+    """A row of `_KEY` as the key, with its partner, and the viewer that they make. The same row makes the same."""
+    key = prepared.instance(ApiKey, row)
+    key.partner = prepared.instance(Partner, row[len(ApiKey._meta.concrete_fields) :])  # noqa: SLF001
+    scopes = frozenset(Scope(scope) for scope in key.scopes)
+    if Scope.ADMIN in scopes:
+        scopes |= {Scope.AUDIT}
+    held_groups = row[-1]
+    group_ids = held_groups if key.groups is None else set(held_groups) & set(key.groups)
+    ceiling = Ceiling.of(key.ceiling_tlp, key.ceiling_width)
+    viewer = _viewer(key.partner, group_ids=group_ids, scopes=scopes, actor=f"key:{key.public_id}", ceiling=ceiling)
+    return key, replace(viewer, limited=key.groups is not None)
 
 
-def _columns(fields: Sequence[Any], alias: str) -> str:
-    return ", ".join(f'{alias}."{field.column}"' for field in fields)
-
-
-_KEY_FIELDS = ApiKey._meta.concrete_fields  # noqa: SLF001
-_PARTNER_FIELDS = Partner._meta.concrete_fields  # noqa: SLF001
 _KEY = f"""
-SELECT {_columns(_KEY_FIELDS, "k")}, {_columns(_PARTNER_FIELDS, "p")},
+SELECT {prepared.columns(ApiKey, "k")}, {prepared.columns(Partner, "p")},
        ARRAY(SELECT m.group_id FROM partners_membership m
              WHERE m.partner_id = p.id AND m.until IS NULL ORDER BY m.group_id),
        (SELECT n.last_at FROM partners_keynetwork n WHERE n.key_id = k.id AND n.prefix = %s),

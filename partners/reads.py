@@ -1,51 +1,133 @@
 """What machines and people were handed: tallied by reader, surface, feed and hour; finished hours become records.
 
-A page that handed out something costs one more statement, which does not wait for the disk: a crash may lose the
-tallies of its last moments, never a record. The only writer of ReadTally.
+A page that handed out something is counted in the process, and all that was counted is added to the tallies within
+WITHIN_S, in one statement that does not wait for the disk: a crash may lose the tallies of its last moments, never a
+record. The only writer of ReadTally.
 """
 
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import astuple, dataclass
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from exchange import clock, sealing
 from exchange.celery import app
+from exchange.soon import Soon
 from partners import audit
 from partners.models import AuditRecord, Partner, ReadTally
 from partners.sharing import Viewer
 
+#: How long a count waits in the process, in seconds.
+WITHIN_S = 0.2
+#: So many readers' counts wait at most; further ones are written at once.
+MOST_READERS = 10_000
 #: A request that began in the last hour may still be under way for this long.
 _GRACE = timedelta(minutes=5)
 _PAGE = 500
 
 
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Who reads what; one row of the tallies."""
+
+    partner_id: UUID
+    actor: str
+    surface: str
+    feed: str
+    hour: datetime
+
+
+@dataclass(slots=True)
+class _Count:
+    """What it was handed; the places are the first and the last in the change log."""
+
+    pages: int
+    objects: int
+    first: int | None
+    last: int | None
+
+    def add(self, other: _Count) -> None:
+        self.pages += other.pages
+        self.objects += other.objects
+        self.first = min((place for place in (self.first, other.first) if place is not None), default=None)
+        self.last = max((place for place in (self.last, other.last) if place is not None), default=None)
+
+
+_Counts = dict[_Reader, _Count]
+
+
+class _Gathered:
+    """What was counted and is not yet in the tallies."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: _Counts = {}
+
+    def add(self, counts: _Counts) -> bool:
+        """Whether there was room."""
+        with self._lock:
+            if len(self._counts) + len(counts) > MOST_READERS:
+                return False
+            for reader, count in counts.items():
+                if (held := self._counts.get(reader)) is None:
+                    self._counts[reader] = count
+                else:
+                    held.add(count)
+        return True
+
+    def take(self) -> _Counts:
+        with self._lock:
+            taken, self._counts = self._counts, {}
+        return taken
+
+
 def tally(viewer: Viewer, *, surface: str, objects: int, feed: str = "", places: tuple[int, int] | None = None) -> None:
     """Count one page of `objects` that were handed out; `places` are the first and last of them in the change log.
 
-    Where nothing was handed out, nothing is done: asking is not reading. One statement.
+    Where nothing was handed out, nothing is done: asking is not reading. In a transaction, which may see what others do
+    not see yet, it is one statement at once.
     """
     if objects <= 0:
         return
+    hour = clock.now().replace(minute=0, second=0, microsecond=0)
+    first, last = places or (None, None)
+    counts = {_Reader(viewer.partner_id, viewer.actor, surface, feed, hour): _Count(1, objects, first, last)}
+    if connection.in_atomic_block or not _GATHERED.add(counts):
+        _write(counts)
+    else:
+        _SOON.ask()
+
+
+def write_gathered() -> None:
+    """Add what was counted in this process to the tallies; what cannot be written is kept for the next time."""
+    counts = _GATHERED.take()
+    if not counts:
+        return
+    try:
+        _write(counts)
+    except (OperationalError, InterfaceError):
+        _GATHERED.add(counts)
+        raise
+    finally:
+        connection.close()
+
+
+def _write(counts: _Counts) -> None:
+    rows = sorted(counts.items(), key=lambda row: astuple(row[0]))  # in one order, so that no two wait for each other
+    columns = [list(column) for column in zip(*((*astuple(reader), *astuple(n)) for reader, n in rows), strict=True)]
     with connection.cursor() as cursor:
-        cursor.execute(
-            _TALLY,
-            {
-                "partner": viewer.partner_id,
-                "actor": viewer.actor,
-                "surface": surface,
-                "feed": feed,
-                "hour": clock.now().replace(minute=0, second=0, microsecond=0),
-                "objects": objects,
-                "first": places[0] if places else None,
-                "last": places[1] if places else None,
-            },
-        )
+        cursor.execute(_TALLY, columns)
+
+
+_GATHERED = _Gathered()
+_SOON = Soon("exchange-reads", write_gathered, within_s=WITHIN_S)
 
 
 def close(*, limit: int = _PAGE) -> int:
@@ -116,9 +198,10 @@ _TALLY = """
 WITH quick AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
 INSERT INTO partners_readtally AS t
     (partner_id, actor, surface, feed, hour, pages, objects_read, first_seq, last_seq)
-SELECT %(partner)s, %(actor)s, %(surface)s, %(feed)s, %(hour)s, 1, %(objects)s, %(first)s, %(last)s FROM quick
+SELECT new.* FROM quick, unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
+                                %s::int[], %s::bigint[], %s::bigint[], %s::bigint[]) AS new
 ON CONFLICT (partner_id, actor, surface, feed, hour) DO UPDATE SET
-    pages = t.pages + 1,
+    pages = t.pages + excluded.pages,
     objects_read = t.objects_read + excluded.objects_read,
     first_seq = least(t.first_seq, excluded.first_seq),
     last_seq = greatest(t.last_seq, excluded.last_seq)

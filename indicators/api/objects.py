@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from rest_framework.request import Request
 
@@ -16,6 +16,7 @@ from indicators import exporting, reading, subscribing
 from indicators.api import rendering
 from indicators.api.documents import LookedUp, LookupDocument, MatchesPage, ObjectsPage, QuarantineList, Statements
 from indicators.feeds import filters
+from indicators.selecting import Selection
 from indicators.stix import conformance
 from partners.api.base import Face, answer, form, fragment, plain, viewer_of
 from partners.directory import ids_of
@@ -48,7 +49,7 @@ _PARAMETERS = [
 ]
 
 
-def selection(asked: Parameters) -> reading.Selection:
+def selection(asked: Parameters) -> Selection:
     """What the query selects. Raises Refused naming the parameter."""
     publishers = asked.words("publisher")
     found = ids_of(publishers)
@@ -64,12 +65,12 @@ def selection(asked: Parameters) -> reading.Selection:
     marks = asked.words("mark")
     if not set(marks) <= set(conformance.WORDS):
         raise Refused("There is no such mark.", code="unknown-mark", at="/mark")
-    return reading.Selection(
+    return Selection(
         filter=wanted, own=asked.flag("mine"), words=asked.text("q"), marks=marks, unmarked=asked.flag("unmarked")
     )
 
 
-def scope_of(surface: str, wanted: reading.Selection) -> str:
+def scope_of(surface: str, wanted: Selection) -> str:
     """What a cursor of this surface and selection is bound to."""
     marked = f"marks={wanted.marks};unmarked={wanted.unmarked}"
     return f"{surface};own={wanted.own};words={wanted.words};{marked};{wanted.filter.scope}"
@@ -149,7 +150,7 @@ class ObjectView(Face):
             raise Refused("Not an identifier.", code="bad-id", at="/id")
         found = reading.statements(viewer, stix_id, versions=versions)
         reading.note(viewer, found, surface="rest:object")
-        if plain(request).get_preferred_type((_JSON, *_STIX)) in _STIX:
+        if _wants_stix(plain(request)):
             return HttpResponse(found[0].body, content_type=_STIX[0], headers=_VARY)
         return answer({"statements": rendering.merged(found)}, headers=_VARY)
 
@@ -225,6 +226,12 @@ class QuarantineView(Face):
                 ]
             }
         )
+
+
+def _wants_stix(request: HttpRequest) -> bool:
+    """Whether the bytes alone are wanted; who does not speak of them is spared the reading of what he accepts."""
+    accepted = request.headers.get("Accept", "")
+    return "stix" in accepted.lower() and request.get_preferred_type((_JSON, *_STIX)) in _STIX
 
 
 def _before(asked: Parameters, *, viewer: Viewer, scope: str) -> int | None:

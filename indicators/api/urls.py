@@ -4,13 +4,16 @@ from django.urls import path
 
 from indicators.api import batches, changes, description, events, held, moving, objects, reports, subscriptions
 
+# First those that are asked for most; the others by name.
 urlpatterns = [
-    path("audience", moving.PreviewView.as_view(), name="audience-preview"),
+    path("changes", changes.ChangesView.as_view(), name="changes"),
     path("batches", batches.BatchesView.as_view(), name="batches"),
+    path("objects/lookup", objects.LookupView.as_view(), name="lookup"),
+    path("objects/<str:stix_id>", objects.ObjectView.as_view(), name="object"),
+    path("audience", moving.PreviewView.as_view(), name="audience-preview"),
     path("batches/<uuid:batch_id>", batches.BatchView.as_view(), name="batch"),
     path("blocklists/<str:feed>", changes.BlocklistView.as_view(), name="blocklist"),
     path("bundle", objects.BundleView.as_view(), name="bundle"),
-    path("changes", changes.ChangesView.as_view(), name="changes"),
     path("deliveries/<uuid:delivery_id>/redeliver", subscriptions.RedeliverView.as_view(), name="redeliver"),
     path("events", events.EventsView.as_view(), name="events"),
     path("feeds", subscriptions.FeedsView.as_view(), name="feeds"),
@@ -18,8 +21,6 @@ urlpatterns = [
     path("held", held.HeldView.as_view(), name="held-batches"),
     path("matches", objects.MatchesView.as_view(), name="matches"),
     path("objects", objects.ObjectsView.as_view(), name="objects"),
-    path("objects/lookup", objects.LookupView.as_view(), name="lookup"),
-    path("objects/<str:stix_id>", objects.ObjectView.as_view(), name="object"),
     path("objects/<str:stix_id>/readers", moving.ReadersView.as_view(), name="object-readers"),
     path("objects/<str:stix_id>/audience", moving.AudienceView.as_view(), name="object-audience"),
     path("objects/<str:stix_id>/withdraw", moving.WithdrawView.as_view(), name="object-withdraw"),

@@ -15,6 +15,7 @@ from indicators import exporting, reading
 from indicators.feeds.filters import Filter
 from indicators.overview import KINDS
 from indicators.portal import showing
+from indicators.selecting import Selection
 from indicators.stix import conformance
 from partners import directory
 from partners.portal.access import page, show
@@ -70,7 +71,7 @@ def bundle(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     wanted, _ = _selection(asked, {partner.slug: str(partner.pk) for partner in directory.partners()})
     ids = asked.words("id")
     if ids:
-        wanted = reading.Selection(stix_ids=ids, versions="all")
+        wanted = Selection(stix_ids=ids, versions="all")
     return StreamingHttpResponse(
         exporting.bundle(viewer, wanted, referenced=bool(ids)),
         content_type=exporting.MEDIA_TYPE,
@@ -98,7 +99,7 @@ def matches(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     )
 
 
-def _selection(asked: Parameters, partners: dict[str, str]) -> tuple[reading.Selection, str]:
+def _selection(asked: Parameters, partners: dict[str, str]) -> tuple[Selection, str]:
     """What the address asks for, and the tab that it stands on. Raises Refused naming the parameter."""
     shown = asked.choice("show", "indicators", of=("indicators", "objects", *_OURS))
     publishers = asked.words("publisher")
@@ -114,7 +115,7 @@ def _selection(asked: Parameters, partners: dict[str, str]) -> tuple[reading.Sel
         publishers=tuple(sorted(partners[slug] for slug in publishers)),
         min_confidence=asked.number("confidence", 0, least=0, most=100),
     )
-    return reading.Selection(
+    return Selection(
         filter=wanted,
         own=asked.flag("own") if asked.text("own") else False,
         words=asked.text("q"),

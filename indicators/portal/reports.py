@@ -15,7 +15,8 @@ from exchange.errors import Conflict, ExchangeError, NotFound, Refused
 from indicators import gathering, packaging, reporting
 from indicators.feeds.filters import Filter
 from indicators.models import ReportPackage
-from indicators.reading import Selection, newest
+from indicators.reading import newest
+from indicators.selecting import Selection
 from partners import directory, reads
 from partners.portal.access import page, show
 from partners.scopes import Scope

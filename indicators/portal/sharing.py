@@ -12,6 +12,7 @@ from exchange.errors import ExchangeError, Malformed, NotFound
 from exchange.parameters import Parameters
 from indicators import previewing, reading
 from indicators.portal import showing
+from indicators.selecting import Selection
 from indicators.stix import objects
 from partners import directory, viewing
 from partners.attribution import Attribution
@@ -81,7 +82,7 @@ def _shown_to(viewer: Viewer, asked: Parameters) -> dict[str, Any]:
     other, audiences = viewing.shown_to(viewer, slug)
     scope = f"sharing:{slug}"
     before = _place(asked.text("cursor"), viewer=viewer, scope=scope)
-    wanted = reading.Selection(own=True, audiences=tuple(sorted(audiences)))
+    wanted = Selection(own=True, audiences=tuple(sorted(audiences)))
     found = reading.newest(viewer, wanted, before=before, limit=_ROWS)
     cursor = paging.seal([found.reached], viewer=viewer.partner_id, scope=scope) if found.more else ""
     sources = viewing.sources_for(other, {said.audience_id for said in found.statements})

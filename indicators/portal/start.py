@@ -6,6 +6,7 @@ from django.views.decorators.http import require_safe
 from indicators import overview, reading
 from indicators.feeds.filters import Filter
 from indicators.portal import showing
+from indicators.selecting import Selection
 from partners.portal.access import page, show
 from partners.sharing import Viewer
 
@@ -37,7 +38,7 @@ def recent(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 def _news(viewer: Viewer, *, seen: str = "") -> dict[str, object]:
     state = overview.place(viewer)  # read first: what comes in meanwhile is then news the next time
-    wanted = reading.Selection(filter=Filter(types=("indicator",)))
+    wanted = Selection(filter=Filter(types=("indicator",)))
     newest = reading.newest(viewer, wanted, limit=_NEWEST)
     rows = showing.rows(newest.statements, seen=seen)
     counted = overview.arrivals(viewer)

@@ -20,7 +20,7 @@ from exchange.errors import Forbidden, NotFound
 from indicators.addressing import Reach
 from indicators.feeds import filters
 from indicators.models import Feed
-from indicators.reading import Selection
+from indicators.selecting import Selection
 from indicators.taxii import media
 from partners.models import Group
 from partners.scopes import Scope

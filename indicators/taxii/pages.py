@@ -8,6 +8,7 @@ from exchange.errors import Malformed, NotFound
 from indicators import reading
 from indicators.feeds.filters import EVERYTHING
 from indicators.reading import Statement
+from indicators.selecting import Selection
 from indicators.taxii.collections import Collection
 from indicators.taxii.filters import Query
 from partners.sharing import Viewer
@@ -20,10 +21,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class TaxiiPage:
-    """Statements in the order in which they were added, the cursor to go on with, and where the page lies in time."""
+class TaxiiPage[Item]:
+    """Items in the order in which they were added, the cursor to go on with, and where the page lies in time.
 
-    statements: list[Statement]
+    An item is the bytes of an object, or a statement without them. `places` are the first and last in the log.
+    """
+
+    items: list[Item]
+    places: tuple[int, int] | None
     next: str | None
     first: datetime
     last: datetime
@@ -45,42 +50,81 @@ class _Place:
     told: datetime = _EPOCH
 
 
-def turn(viewer: Viewer, collection: Collection, query: Query, *, with_bodies: bool = True) -> TaxiiPage:
-    """The next page. Two queries; it reads about as many rows as it returns, wherever in the collection it lies."""
-    collection.require_read()
-    scope = f"taxii:{collection.id}:{query.scope}"
-    place = _unseal(query.next, viewer=viewer, scope=scope)
-    found = reading.page(
-        viewer,
-        query.narrow(collection.selection),
-        after=place.seq,
-        limit=query.limit,
-        max_bytes=MAX_PAGE_BYTES if with_bodies else None,
-        with_bodies=with_bodies,
-    )
-    # An empty page has no date of its own. What the client already had is safe to follow; the present would not be:
-    # an object may be on its way in with an earlier date.
-    reached = max(place.told, query.added_after or _EPOCH)
-    first = found.statements[0].date_added if found.statements else reached
-    last = found.statements[-1].date_added if found.statements else reached
-    position = _position(_Place(found.reached, last)) if found.more else None
-    cursor = None if position is None else paging.seal(position, viewer=viewer.partner_id, scope=scope)
-    return TaxiiPage(found.statements, next=cursor, first=first, last=last)
+def turn(viewer: Viewer, collection: Collection, query: Query) -> TaxiiPage[str]:
+    """The next page of objects, as their bytes.
+
+    One query, or two; it reads about as many rows as it returns, wherever in the collection it lies.
+    """
+    asked = _Asked(viewer, collection, query)
+    found = reading.bodies(viewer, asked.selection, after=asked.place.seq, limit=query.limit, max_bytes=MAX_PAGE_BYTES)
+    return asked.page(found.bodies, found.places, found.dates, more=found.more)
 
 
-def turn_object(
-    viewer: Viewer, collection: Collection, object_id: str, query: Query, *, with_bodies: bool = True
-) -> TaxiiPage:
+def turn_manifest(viewer: Viewer, collection: Collection, query: Query) -> TaxiiPage[Statement]:
+    """The next page of what is said of objects, without their bytes."""
+    asked = _Asked(viewer, collection, query)
+    found = reading.page(viewer, asked.selection, after=asked.place.seq, limit=query.limit, with_bodies=False)
+    said = found.statements
+    places = (said[0].seq, said[-1].seq) if said else None
+    dates = (said[0].date_added, said[-1].date_added) if said else None
+    return asked.page(said, places, dates, more=found.more)
+
+
+class _Asked:
+    """What is asked for, and where the reader stands. Raises Forbidden where the collection may not be read."""
+
+    def __init__(self, viewer: Viewer, collection: Collection, query: Query) -> None:
+        collection.require_read()
+        self._viewer, self._query = viewer, query
+        self._scope = f"taxii:{collection.id}:{query.scope}"
+        self.selection = query.narrow(collection.selection)
+        self.place = _unseal(query.next, viewer=viewer, scope=self._scope)
+
+    def page[Item](
+        self,
+        items: list[Item],
+        places: tuple[int, int] | None,
+        dates: tuple[datetime, datetime] | None,
+        *,
+        more: bool,
+    ) -> TaxiiPage[Item]:
+        """The page of what was found."""
+        # An empty page has no date of its own. What the client already had is safe to follow; the present would not
+        # be: an object may be on its way in with an earlier date.
+        reached = max(self.place.told, self._query.added_after or _EPOCH)
+        first, last = dates or (reached, reached)
+        following = None
+        if more and places:
+            position = _position(_Place(places[1], last))
+            following = paging.seal(position, viewer=self._viewer.partner_id, scope=self._scope)
+        return TaxiiPage(items, places, following, first, last)
+
+
+def turn_object(viewer: Viewer, collection: Collection, object_id: str, query: Query) -> TaxiiPage[str]:
     """The same for one object. Raises NotFound where the collection holds no version of it that the viewer may see."""
     if not object_id.isprintable():
         raise NotFound
-    page = turn(viewer, collection, replace(query, ids=(object_id,)), with_bodies=with_bodies)
-    if not page.statements and not (query.narrows and _holds(viewer, collection, object_id)):
+    page = turn(viewer, collection, replace(query, ids=(object_id,)))
+    return _there(page, viewer, collection, object_id, query)
+
+
+def turn_versions(viewer: Viewer, collection: Collection, object_id: str, query: Query) -> TaxiiPage[Statement]:
+    """The versions of one object, without their bytes. Raises NotFound as `turn_object` does."""
+    if not object_id.isprintable():
+        raise NotFound
+    page = turn_manifest(viewer, collection, replace(query, ids=(object_id,)))
+    return _there(page, viewer, collection, object_id, query)
+
+
+def _there[Item](
+    page: TaxiiPage[Item], viewer: Viewer, collection: Collection, object_id: str, query: Query
+) -> TaxiiPage[Item]:
+    if not page.items and not (query.narrows and _holds(viewer, collection, object_id)):
         raise NotFound
     return page
 
 
-def versions_of(viewer: Viewer, object_id: str, wanted: reading.Selection) -> list[Statement]:
+def versions_of(viewer: Viewer, object_id: str, wanted: Selection) -> list[Statement]:
     """All versions of one object that are wanted, without their bodies."""
     if not object_id.isprintable():
         return []

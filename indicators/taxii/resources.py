@@ -9,6 +9,7 @@ import orjson
 
 from exchange import bodies, clock
 from indicators.publishing import Answer
+from indicators.reading import Statement
 from indicators.taxii import media
 from indicators.taxii.collections import Collection
 from indicators.taxii.pages import TaxiiPage, version_of
@@ -51,15 +52,14 @@ def collection(found: Collection) -> bytes:
     return orjson.dumps(found.to_json())
 
 
-def envelope(page: TaxiiPage) -> bytes:
+def envelope(page: TaxiiPage[str]) -> bytes:
     """The envelope (§3.7): the publishers' own bytes, side by side. Nothing is parsed and nothing is rebuilt."""
-    if not page.statements:
+    if not page.items:
         return b"{}"
-    bodies_read = ",".join(statement.body for statement in page.statements)
-    return f'{{{_more(page)},"objects":[{bodies_read}]}}'.encode()
+    return f'{{{_more(page)},"objects":[{",".join(page.items)}]}}'.encode()
 
 
-def manifest(page: TaxiiPage) -> bytes:
+def manifest(page: TaxiiPage[Statement]) -> bytes:
     """The manifest (§5.3.1), with the envelope's `next`: clients turn its pages in the same way."""
     records = [
         {
@@ -68,14 +68,14 @@ def manifest(page: TaxiiPage) -> bytes:
             "version": version_of(statement),
             "media_type": media.of_spec_version(statement.spec_version),
         }
-        for statement in page.statements
+        for statement in page.items
     ]
     return _listing("objects", records, page)
 
 
-def versions(page: TaxiiPage) -> bytes:
+def versions(page: TaxiiPage[Statement]) -> bytes:
     """The versions of one object (§5.8.1), in the order in which they were added."""
-    return _listing("versions", [version_of(statement) for statement in page.statements], page)
+    return _listing("versions", [version_of(statement) for statement in page.items], page)
 
 
 def status(answer: Answer, *, unversioned: Mapping[str, Any]) -> bytes:
@@ -134,12 +134,12 @@ def _date(added: Any, answer: Answer) -> str:
     return clock.rfc3339(added or answer.received_at)
 
 
-def _listing(name: str, items: list[Any], page: TaxiiPage) -> bytes:
+def _listing(name: str, items: list[Any], page: TaxiiPage[Any]) -> bytes:
     if not items:
         return b"{}"
     return b"{" + _more(page).encode() + f',"{name}":'.encode() + orjson.dumps(items) + b"}"
 
 
-def _more(page: TaxiiPage) -> str:
+def _more(page: TaxiiPage[Any]) -> str:
     """Cursors are base64url, so they need no escaping."""
     return '"more":false' if page.next is None else f'"more":true,"next":"{page.next}"'

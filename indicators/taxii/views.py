@@ -22,7 +22,7 @@ from indicators.models import Batch
 from indicators.stix import parsing
 from indicators.stix.drafts import Draft, Unreadable
 from indicators.taxii import collections, filters, media, pages, resources
-from partners import auth
+from partners import auth, reads
 from partners.scopes import Scope
 from partners.sharing import Viewer
 
@@ -87,8 +87,8 @@ def _manifest(request: HttpRequest, viewer: Viewer, collection_id: str) -> HttpR
     """§5.3."""
     collection = collections.find(viewer, collection_id)
     query = filters.read(request.GET, matches=_EVERY_MATCH)
-    page = pages.turn(viewer, collection, query, with_bodies=False)
-    reading.note(viewer, page.statements, surface="taxii:manifest", feed=collection_id)
+    page = pages.turn_manifest(viewer, collection, query)
+    _note(viewer, page, surface="taxii:manifest", feed=collection_id)
     return _answer(resources.manifest(page), headers=page.headers)
 
 
@@ -97,7 +97,7 @@ def _get_objects(request: HttpRequest, viewer: Viewer, collection_id: str) -> Ht
     collection = collections.find(viewer, collection_id)
     query = filters.read(request.GET, matches=_EVERY_MATCH)
     page = pages.turn(viewer, collection, query)
-    reading.note(viewer, page.statements, surface="taxii:objects", feed=collection_id)
+    _note(viewer, page, surface="taxii:objects", feed=collection_id)
     return _answer(resources.envelope(page), headers=page.headers)
 
 
@@ -117,7 +117,7 @@ def _get_object(request: HttpRequest, viewer: Viewer, collection_id: str, object
     collection = collections.find(viewer, collection_id)
     query = filters.read(request.GET, matches=_MATCHES_OF_ONE_OBJECT)
     page = pages.turn_object(viewer, collection, object_id, query)
-    reading.note(viewer, page.statements, surface="taxii:object", feed=collection_id)
+    _note(viewer, page, surface="taxii:object", feed=collection_id)
     return _answer(resources.envelope(page), headers=page.headers)
 
 
@@ -140,8 +140,8 @@ def _versions(request: HttpRequest, viewer: Viewer, collection_id: str, object_i
     """§5.8."""
     collection = collections.find(viewer, collection_id)
     query = filters.read(request.GET, matches=_MATCHES_OF_VERSIONS).every_version()
-    page = pages.turn_object(viewer, collection, object_id, query, with_bodies=False)
-    reading.note(viewer, page.statements, surface="taxii:versions", feed=collection_id)
+    page = pages.turn_versions(viewer, collection, object_id, query)
+    _note(viewer, page, surface="taxii:versions", feed=collection_id)
     return _answer(resources.versions(page), headers=page.headers)
 
 
@@ -164,6 +164,10 @@ def without_slash(request: HttpRequest, rest: str) -> HttpResponse:
     found = resolve(f"{request.path_info}/")
     answer: HttpResponse = found.func(request, **found.kwargs)
     return answer
+
+
+def _note(viewer: Viewer, page: pages.TaxiiPage[Any], *, surface: str, feed: str) -> None:
+    reads.tally(viewer, surface=surface, objects=len(page.items), feed=feed, places=page.places)
 
 
 def _elements(body: bytes) -> list[Draft | Unreadable]:

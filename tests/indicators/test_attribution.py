@@ -12,6 +12,7 @@ from indicators import changes, leaving, publishing, readdressing, reading, subs
 from indicators.addressing import Reach
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.matching import tokens
+from indicators.selecting import Selection
 from indicators.stix import making
 from partners.attribution import Attribution
 from partners.models import Membership
@@ -213,7 +214,7 @@ def test_two_sources_of_one_publisher_count_as_two(cast):
 def test_feeds_take_no_pseudonym_for_a_partner(cast):
     publish(cast, said_by())
     feed = subscribing.save_feed(cast.viewer("borealis"), name="a", filter_json={"publishers": [str(cast.aster.pk)]})
-    found = reading.page(cast.viewer("borealis"), reading.Selection(subscribing.filter_of(feed)), limit=10)
+    found = reading.page(cast.viewer("borealis"), Selection(subscribing.filter_of(feed)), limit=10)
     assert found.statements == []
 
 

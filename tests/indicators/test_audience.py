@@ -10,6 +10,7 @@ from exchange import clock
 from exchange.errors import ExchangeError, Refused
 from indicators import reading
 from indicators.models import StixObject
+from indicators.selecting import Selection
 from partners import auth, life, membership, steering
 from partners.ceilings import Ceiling, Width, strictest
 from partners.models import Group, Partner
@@ -142,7 +143,7 @@ def test_what_is_in_a_lapsed_group_is_readable_and_revocable_but_not_revised(cas
     aster, borealis = cast.viewer("aster"), cast.viewer("borealis")
     build.publish(aster, one, two, groups=("ring",))
     change_ring(cast, basis_until=TODAY - DAY)
-    assert len(reading.page(borealis, reading.Selection(), limit=9).statements) == 2
+    assert len(reading.page(borealis, Selection(), limit=9).statements) == 2
     later = {"modified": "2099-01-01T00:00:00.000Z"}
     (said,) = build.results(build.publish(aster, one | later))
     assert (said["status"], said["code"]) == ("refused", "basis-lapsed")
@@ -200,11 +201,12 @@ def test_a_group_of_one_is_seen_by_nobody_else_until_somebody_joins(cast):
         admin(cast.aster), name="Alone", purpose="x", basis=membership.Basis("x", "", TODAY, None)
     )
     build.publish(cast.viewer("aster"), build.an_indicator(), groups=(alone.slug,))
-    assert [
-        reading.page(cast.viewer(name), reading.Selection(), limit=9).statements for name in ("borealis", "cygnus")
-    ] == [[], []]
+    assert [reading.page(cast.viewer(name), Selection(), limit=9).statements for name in ("borealis", "cygnus")] == [
+        [],
+        [],
+    ]
     membership.agree(admin(cast.cygnus), membership.invite(admin(cast.aster), alone, cast.cygnus).pk)
-    assert len(reading.page(cast.viewer("cygnus"), reading.Selection(), limit=9).statements) == 1
+    assert len(reading.page(cast.viewer("cygnus"), Selection(), limit=9).statements) == 1
 
 
 def test_public_for_a_moment_then_narrowed_shows_nothing_of_what_came_after(cast):
@@ -216,7 +218,7 @@ def test_public_for_a_moment_then_narrowed_shows_nothing_of_what_came_after(cast
     }
     build.publish(cast.viewer("aster"), narrowed)
     for name in ("borealis", "cygnus", "dorado", "operator"):
-        everything = reading.Selection(versions="all")
+        everything = Selection(versions="all")
         assert reading.page(cast.viewer(name), everything, limit=9).statements == [], name
 
 
@@ -229,7 +231,7 @@ def limit(cast, *, tlp=Tlp.CLEAR, width=Width.EVERYONE, objects=None):
 
 
 def sees(cast, name):
-    return len(reading.page(cast.viewer(name), reading.Selection(), limit=99).statements)
+    return len(reading.page(cast.viewer(name), Selection(), limit=99).statements)
 
 
 def statuses(batch_id):

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from indicators import changes, reading, retiring
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.models import Change
+from indicators.selecting import Selection
 from indicators.stix import making
 from tests import build
 
@@ -94,7 +95,7 @@ def test_a_page_costs_two_queries_however_long_it_is():
     with CaptureQueriesContext(connection) as delta:
         changes.since(aster, EVERYTHING, after=0, limit=50)
     with CaptureQueriesContext(connection) as page:
-        reading.page(aster, reading.Selection(once=True), limit=50)
+        reading.page(aster, Selection(once=True), limit=50)
     assert (len(delta), len(page)) == (2, 2)
 
 
@@ -191,6 +192,6 @@ def test_two_publishers_of_one_id_at_once_are_both_kept_and_served_once():
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(push, ("aster", "borealis")))
-    page = reading.page(cast.viewer("aster"), reading.Selection(once=True), limit=100).statements
+    page = reading.page(cast.viewer("aster"), Selection(once=True), limit=100).statements
     assert sorted(s.stix_id for s in page) == sorted(note["id"] for note in notes)
     assert len(walk(cast.viewer("aster"), limit=100)) == 60

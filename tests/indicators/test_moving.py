@@ -17,7 +17,7 @@ from indicators.feeds import blocklists
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.matching import tokens
 from indicators.models import Change, StixObject
-from indicators.reading import Selection
+from indicators.selecting import Selection
 from indicators.stix import making, tlp
 from partners import sight
 from partners.models import AuditRecord, Membership, Partner

@@ -11,6 +11,7 @@ from exchange.errors import Conflict, Forbidden, NotFound, Refused
 from indicators import changes, reading
 from indicators.feeds.filters import EVERYTHING
 from indicators.models import Batch, Quarantined, SharedId
+from indicators.selecting import Selection
 from indicators.stix import tlp
 from partners.scopes import Scope
 from partners.tlp import Tlp
@@ -160,7 +161,7 @@ def test_who_sees_both_holdings_sees_equal_bytes_once_and_different_bytes_twice(
     merged = reading.merged(reading.statements(aster, same["id"]))
     assert [[s.publisher_slug for s in by] for _, by in merged] == [["aster", "borealis"]]
     assert len(reading.merged(reading.statements(aster, differs["id"]))) == 2
-    once = reading.page(aster, reading.Selection(once=True), limit=10).statements
+    once = reading.page(aster, Selection(once=True), limit=10).statements
     assert [(s.stix_id, s.publisher_slug) for s in once] == [(same["id"], "aster"), (differs["id"], "aster")]
     assert set(SharedId.objects.values_list("stix_id", flat=True)) == {same["id"], differs["id"]}
 
@@ -169,7 +170,7 @@ def test_an_id_that_the_reader_may_not_see_elsewhere_still_serves_the_one_it_may
     note = a_note()
     build.publish(cast.viewer("cygnus"), note)  # first, but only for cygnus
     build.publish(cast.viewer("borealis"), note)
-    once = reading.page(cast.viewer("aster"), reading.Selection(once=True), limit=10).statements
+    once = reading.page(cast.viewer("aster"), Selection(once=True), limit=10).statements
     assert [s.publisher_slug for s in once] == ["borealis"]
 
 

@@ -18,7 +18,7 @@ from bench import filling
 from indicators import changes, reading
 from indicators.feeds.filters import Filter
 from indicators.models import Change, StixObject
-from indicators.reading import Selection
+from indicators.selecting import Selection
 from partners.scopes import Scope
 from partners.sharing import audience_ids
 from tests import build
@@ -64,9 +64,9 @@ def watched():
     explain = "EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON)"
     with connection.cursor() as cursor:
         for sql, parameters in seen:
-            planned = next((each for each in (changes.IN_ORDER, changes.BY_IDS) if sql.startswith(each)), "")
-            cursor.execute(f"{planned} {explain} {sql.removeprefix(planned)}", parameters)
-            if planned:
+            assert sql.count("EXECUTE") == 1, "these queries are prepared"
+            cursor.execute(sql.replace("EXECUTE", f"{explain} EXECUTE"), parameters)
+            while not cursor.description:
                 cursor.nextset()
             plans.append(cursor.fetchone()[0][0]["Plan"])
 

@@ -19,7 +19,7 @@ from exchange import clock
 from indicators import changes, readdressing, reading, retiring, withdrawing
 from indicators.addressing import Reach
 from indicators.feeds.filters import EVERYTHING
-from indicators.reading import Selection
+from indicators.selecting import Selection
 from indicators.stix import tlp as tlps
 from indicators.taxii import collections, pages
 from indicators.taxii.filters import Query

@@ -7,7 +7,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from indicators import exporting, reading
+from indicators import exporting
+from indicators.selecting import Selection
 from indicators.stix import making, parsing, tlp
 from tests import build
 from tests.indicators.api.caller import code, read
@@ -115,7 +116,7 @@ def test_a_bundle_is_written_page_by_page_and_each_page_costs_the_same(aster, mo
     monkeypatch.setattr(exporting, "_PAGE", 3)
     aster.push(*(build.an_indicator() for _ in range(8)))
     queries = []
-    pieces = exporting.bundle(aster.viewer, reading.Selection())
+    pieces = exporting.bundle(aster.viewer, Selection())
     for _ in range(3):
         with CaptureQueriesContext(connection) as captured:
             next(pieces)
@@ -129,7 +130,7 @@ def test_no_connection_is_held_while_a_slow_reader_reads(monkeypatch):
     monkeypatch.setattr(exporting, "_PAGE", 2)
     viewer = build.the_cast().viewer("aster")
     build.publish(viewer, *(build.an_indicator() for _ in range(5)))
-    pieces = exporting.bundle(viewer, reading.Selection())
+    pieces = exporting.bundle(viewer, Selection())
     for _ in range(2):
         next(pieces)
         assert connection.connection is None

@@ -12,7 +12,7 @@ import pytest
 
 from indicators import subscribing
 from indicators.feeds.filters import Filter
-from indicators.reading import Selection
+from indicators.selecting import Selection
 from indicators.stix import making
 from indicators.stix.tlp import ID_OF
 from indicators.taxii import collections

@@ -1,0 +1,69 @@
+"""One line of the log per request, which no request waits for.
+
+Writing lines one by one costs as much as answering, and a request would stand still while whoever reads the log does.
+So they are gathered and written many at once. A process that is killed takes the last of its lines with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections import deque
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from structlog.contextvars import get_contextvars
+
+from exchange import logs
+from exchange.soon import Soon
+
+WITHIN_S = 0.1
+#: Lines that wait at most; while the log takes no more, further ones are counted and left out.
+MOST = 50_000
+
+_logger = logging.getLogger("exchange.access")
+
+
+class Lines:
+    """What is still to be written."""
+
+    def __init__(self, *, most: int = MOST) -> None:
+        self._lines: deque[bytes] = deque()
+        self._most, self._left_out, self._writing = most, 0, threading.Lock()
+
+    def add(self, line: bytes) -> None:
+        """Never waits."""
+        if len(self._lines) < self._most:
+            self._lines.append(line)
+        else:
+            self._left_out += 1
+
+    def write(self) -> None:
+        """Write what is there to standard error."""
+        with self._writing:
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            left_out, self._left_out = self._left_out, 0
+            if left_out:
+                lines.append(_line({"event": "access.left_out", "lines": left_out}))
+            if lines:
+                sys.stderr.write(b"".join(lines).decode())
+                sys.stderr.flush()
+
+
+LINES = Lines()
+_SOON = Soon("exchange-access", LINES.write, within_s=WITHIN_S)
+
+
+def note(**what: Any) -> None:
+    """A line with what is bound to the request (its id, who asks) and these facts; credentials are blanked."""
+    if _logger.isEnabledFor(logging.INFO):
+        LINES.add(_line({"event": "request", **get_contextvars(), **what}))
+        _SOON.ask()
+
+
+def _line(facts: dict[str, Any]) -> bytes:
+    told = {name: logs.blanked(value) if isinstance(value, str) else value for name, value in facts.items()}
+    told |= {"level": "info", "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
+    return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,208 @@
+"""Queries that PostgreSQL plans once per connection, however often they are asked (ADR 0026).
+
+The hot queries of the exchange are long, and planning one takes longer than answering it. `rows` prepares a query on
+its connection the first time and executes it from then on, in one message, with one plan for all values (the settings
+say so for all connections).
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import psycopg
+from django.db import DatabaseError, connection, models
+from psycopg.adapt import Transformer
+
+#: Prepared on one connection at most; the one that was not asked for longest makes room.
+MOST = 64
+
+_Parameters = Mapping[str, Any] | Sequence[Any]
+_Prepared = OrderedDict[str, str]
+
+_PLACE = re.compile(r"%(?:\((\w+)\))?s|%%")
+# PostgreSQL forgot the statement (DISCARD ALL), or a table that it reads was altered in between.
+_STALE = (psycopg.errors.InvalidSqlStatementName, psycopg.errors.FeatureNotSupported)
+
+
+_FINE = (psycopg.pq.ExecStatus.TUPLES_OK, psycopg.pq.ExecStatus.COMMAND_OK)
+
+_numbers = itertools.count()
+_prepared: WeakKeyDictionary[psycopg.Connection[Any], _Prepared] = WeakKeyDictionary()
+
+
+class Planner:
+    """Settings under which a query is planned; they hold for its message alone."""
+
+    def __init__(self, **settings: str) -> None:
+        self.local = "".join(f"SET LOCAL {name} = {value}; " for name, value in settings.items()).encode()
+        self.before = "".join(f"SET {name} = {value}; " for name, value in settings.items())
+        self.after = "".join(f"; RESET {name}" for name in settings)
+        self.count = len(settings)
+
+
+_AS_IT_IS = Planner()
+
+
+def rows(sql: str, parameters: _Parameters, *, called: str, planner: Planner = _AS_IT_IS) -> list[tuple[Any, ...]]:
+    """All rows of a query whose parameters are written `%s` or `%(name)s`; of a mapping only those that it names.
+
+    One query, and with the first time on a connection one message more. What it is `called`, the server's views show.
+    """
+    try:
+        return _execute(sql, parameters, called, planner)
+    except DatabaseError as error:
+        if not isinstance(error.__cause__, _STALE) or connection.in_atomic_block:
+            raise
+        _prepared.pop(connection.connection, None)
+        return _execute(sql, parameters, called, planner)
+
+
+def _execute(sql: str, parameters: _Parameters, called: str, planner: Planner) -> list[tuple[Any, ...]]:
+    numbered, names = _numbered(sql)
+    values = [parameters[name] for name in names] if isinstance(parameters, Mapping) else list(parameters)
+    connection.ensure_connection()
+    name = _name_of(numbered, called)
+    if connection.in_atomic_block or connection.queries_logged or connection.execute_wrappers:
+        return _by_cursor(name, values, planner)
+    with connection.wrap_database_errors:
+        return _by_libpq(connection.connection, name, values, planner)
+
+
+def _by_cursor(name: str, values: list[Any], planner: Planner) -> list[tuple[Any, ...]]:
+    """Through Django, which counts; in a transaction, whose end is not that of the settings."""
+    given = f" ({', '.join(['%s'] * len(values))})" if values else ""
+    with connection.cursor() as cursor:
+        cursor.execute(f"{planner.before}EXECUTE {name}{given}{planner.after}", values)
+        own: psycopg.Cursor[Any] = cursor.cursor
+        own.set_result(planner.count)
+        return own.fetchall() if own.pgresult is not None and own.pgresult.nfields else []
+
+
+def _by_libpq(own: psycopg.Connection[Any], name: str, values: list[Any], planner: Planner) -> list[tuple[Any, ...]]:
+    """The same with half the work of a cursor: the message is one transaction, and its last result is what we want."""
+    transformer = Transformer(own)
+    given = b" (" + b", ".join(map(transformer.as_literal, values)) + b")" if values else b""
+    result = own.pgconn.exec_(planner.local + b"EXECUTE " + name.encode() + given)
+    if result.status not in _FINE:
+        raise psycopg.errors.error_from_result(result, encoding="utf-8")
+    if not result.nfields:
+        return []
+    transformer.set_pgresult(result)
+    return transformer.load_rows(0, result.ntuples, tuple)
+
+
+class Reply:
+    """What one statement of a message was answered."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[Any, ...]] = []
+
+
+class Message:
+    """Statements that go to PostgreSQL together and are answered together: one query.
+
+    They are done in this order, in the transaction that is open; each sees what those before it did, and what others
+    committed until it began.
+    """
+
+    def __init__(self) -> None:
+        self._statements: list[str] = []
+        self._values: list[Any] = []
+        self._replies: list[Reply] = []
+
+    def add(self, sql: str, parameters: _Parameters = ()) -> Reply:
+        """A statement; its reply is filled by `send`."""
+        places, names = _placed(sql)
+        self._values += [parameters[name] for name in names] if isinstance(parameters, Mapping) else parameters
+        return self._added(places)
+
+    def add_prepared(self, sql: str, parameters: _Parameters, *, called: str) -> Reply:
+        """The same for one that is worth preparing."""
+        numbered, names = _numbered(sql)
+        values = [parameters[name] for name in names] if isinstance(parameters, Mapping) else list(parameters)
+        connection.ensure_connection()
+        self._values += values
+        given = f" ({', '.join(['%s'] * len(values))})" if values else ""
+        return self._added(f"EXECUTE {_name_of(numbered, called)}{given}")
+
+    def send(self) -> None:
+        """Have all that was added done. Without any, nothing is sent."""
+        replies = self._replies
+        if not replies:
+            return
+        with connection.cursor() as cursor:
+            cursor.execute("; ".join(self._statements), self._values)
+            own: psycopg.Cursor[Any] = cursor.cursor
+            for place, reply in enumerate(replies):
+                own.set_result(place)
+                if own.pgresult is not None and own.pgresult.nfields:
+                    reply.rows = own.fetchall()
+        self._statements, self._values, self._replies = [], [], []
+
+    def _added(self, statement: str) -> Reply:
+        self._statements.append(statement)
+        self._replies.append(Reply())
+        return self._replies[-1]
+
+
+def instance[Model: models.Model](model: type[Model], row: Sequence[Any]) -> Model:
+    """A row of a model's columns, in their order, as the ORM would read it."""
+    fields = model._meta.concrete_fields  # noqa: SLF001 - the documented way to a model's fields
+    values = [
+        field.from_db_value(value, None, connection) if hasattr(field, "from_db_value") else value
+        for field, value in zip(fields, row, strict=False)
+    ]
+    return model.from_db(connection.alias, [field.attname for field in fields], values)
+
+
+def columns(model: type[models.Model], alias: str) -> str:
+    """The columns that `instance` reads, as SQL."""
+    return ", ".join(f'{alias}."{field.column}"' for field in model._meta.concrete_fields)  # noqa: SLF001
+
+
+def _name_of(numbered: str, called: str) -> str:
+    """The name under which the query is prepared on the present connection."""
+    held = _prepared.setdefault(connection.connection, OrderedDict())
+    if (name := held.get(numbered)) is not None:
+        held.move_to_end(numbered)
+        return name
+    name = f"{called}_{next(_numbers)}"
+    with connection.wrap_database_errors:  # not through Django's cursor: it is no query, and none is counted
+        if len(held) >= MOST:
+            connection.connection.execute(f"DEALLOCATE {held.popitem(last=False)[1]}")
+        connection.connection.execute(f"PREPARE {name} AS {numbered}")
+    held[numbered] = name
+    return name
+
+
+@lru_cache(maxsize=1_024)
+def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
+    """The query with `$1`, `$2` …, and the names that these stand for; a name that returns keeps its number."""
+    names: dict[str, int] = {}
+
+    def number(found: re.Match[str]) -> str:
+        if found[0] == "%%":
+            return "%"
+        return f"${names.setdefault(found[1] or str(len(names)), len(names) + 1)}"
+
+    return _PLACE.sub(number, sql), tuple(names)
+
+
+@lru_cache(maxsize=1_024)
+def _placed(sql: str) -> tuple[str, tuple[str, ...]]:
+    """The query with `%s` for each parameter, and their names."""
+    names: list[str] = []
+
+    def place(found: re.Match[str]) -> str:
+        if found[1]:
+            names.append(found[1])
+            return "%s"
+        return found[0]
+
+    return _PLACE.sub(place, sql), tuple(names)

@@ -1,0 +1,227 @@
+"""What a reader selects, as a value and as SQL: conditions on objects, and the two ways to them.
+
+By the log, whose branches are merged lazily in their order, or from ids by indexes. Rows come in the order of the log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from indicators import changes
+from indicators.feeds.filters import EVERYTHING, Filter
+from partners.sharing import Viewer, audience_ids
+
+Versions = Literal["last", "first", "all"]
+
+#: A version that is asked for: by its place in the history, or by its own timestamp.
+Wanted = Versions | datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a reader asks for: a filter and what a single request adds to it."""
+
+    filter: Filter = EVERYTHING
+    stix_ids: tuple[str, ...] = ()
+    versions: Wanted = "last"
+    or_versions: tuple[Wanted, ...] = ()  # and these versions too
+    spec_versions: tuple[str, ...] = ()
+    added_after: datetime | None = None
+    own: bool = False  # only what the viewer itself published
+    group: UUID | None = None  # only what is addressed to this group
+    tlps: tuple[int, ...] = ()  # only with one of these markings
+    matched: bool = False  # only what the viewer sees a match of
+    once: bool = False  # one row per id and version, the first that is asked for, whoever published it
+    words: str = ""  # full-text search in titles, or a whole id or value
+    audiences: tuple[int, ...] | None = None  # only what has one of these
+    marks: tuple[str, ...] = ()  # only what has one of these marks (`stix.conformance`)
+    unmarked: bool = False  # only what has no mark
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Where to read in the log, in which order, and how much at most."""
+
+    limit: int
+    after: int = 0
+    bound: str = "seq > %(after)s"
+    order: str = "ASC"
+    max_bytes: int | None = None
+
+
+def found(
+    viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, joins: str, within_bytes: str
+) -> list[tuple[Any, ...]]:
+    """The rows of a page, and one more where there are more than its limit. One query, or two.
+
+    `columns` are expressions on the change `c`, the object `o` and what `joins` adds, the first of them `c.seq`.
+    `within_bytes` is the query around it that keeps to `max_bytes`.
+    """
+    conditions, parameters = _conditions(wanted)
+    parameters |= {"after": where.after, "limit": where.limit + 1, "max_bytes": where.max_bytes}
+    bound, order, past = where.bound, where.order, ""
+    if wanted.matched:  # the other end is somebody else's, so `own` does not bind it
+        parameters["both"] = audience_ids(viewer)
+    if wanted.added_after is not None:
+        bound, past = f"{bound} AND {_ADDED_AFTER}", _PAST
+        parameters["added_after"] = wanted.added_after
+
+    def query(seen: changes.Sight) -> str:
+        which = f"{seen.latest_entry('c')} {conditions}".replace(_OTHERS_LATEST, seen.latest_entry("tc"))
+        if wanted.stix_ids or wanted.words:
+            unindexed = "+ 0" if wanted.stix_ids else ""
+            bounded = bound.replace("seq >", f"seq {unindexed} >").replace("seq <", f"seq {unindexed} <")
+            source = _FROM_OBJECTS.format(bound=bounded, conditions=which, unindexed=unindexed)
+            joined = joins.replace("JOIN", "LEFT JOIN")  # so that nobody goes from all partners to the objects
+        else:
+            source = _FROM_LOG.format(branches=seen.branches(bound=bound, order=order), order=order, conditions=which)
+            joined = joins
+        source = source.replace(_JOINS, joined)
+        sql = f"{past} SELECT {columns} {source} ORDER BY c.seq {order} LIMIT %(limit)s"
+        return sql if where.max_bytes is None else within_bytes.format(query=sql, order=order)
+
+    planner = changes.BY_IDS if wanted.stix_ids else None if wanted.words else changes.IN_ORDER
+    return changes.look(viewer, query, parameters, own=wanted.own, group=wanted.group, planner=planner)[1]
+
+
+def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
+    """Conditions on the object `o` and the change `c` that brought it in."""
+    sql, parameters = wanted.filter.sql("o")
+    conditions = [sql, _version_condition(wanted)]
+    parameters["moments"] = [version for version in _versions(wanted) if isinstance(version, datetime)]
+    if wanted.spec_versions:
+        conditions.append("AND o.spec_version = ANY(%(spec_versions)s)")
+        parameters["spec_versions"] = list(wanted.spec_versions)
+    if wanted.stix_ids:
+        conditions.append("AND o.stix_id = ANY(%(stix_ids)s)")
+        parameters["stix_ids"] = list(wanted.stix_ids)
+    if wanted.audiences is not None:
+        conditions.append("AND o.audience_id = ANY(%(shown)s)")
+        parameters["shown"] = list(wanted.audiences)
+    if wanted.tlps:
+        conditions.append("AND o.audience_id IN (SELECT x.id FROM partners_audience x WHERE x.tlp = ANY(%(tlps)s))")
+        parameters["tlps"] = list(wanted.tlps)
+    if wanted.matched:
+        conditions.append(_HAS_MATCH)
+    if wanted.marks:
+        conditions.append(_HAS_MARK)
+        parameters["marks"] = list(wanted.marks)
+    if wanted.unmarked:
+        conditions.append("AND o.marks IS NULL")
+    if wanted.words:
+        conditions.append(_HAS_WORDS)
+        parameters["words"] = wanted.words
+    return " ".join(conditions), parameters
+
+
+def _versions(wanted: Selection) -> tuple[Wanted, ...]:
+    return (wanted.versions, *wanted.or_versions)
+
+
+def _version_condition(wanted: Selection) -> str:
+    """One alternative for each keyword, and one for all timestamps."""
+    words = dict.fromkeys("at" if isinstance(version, datetime) else version for version in _versions(wanted))
+    alternatives = (_IS_VERSION[word].format(earlier=wanted.filter.sql("f")[0]) + _once(wanted, word) for word in words)
+    return "AND (" + " OR ".join(f"({alternative})" for alternative in alternatives) + ")"
+
+
+def _once(wanted: Selection, word: str) -> str:
+    """Another publisher's statement takes the place of one only where it is asked for itself."""
+    return _OTHERS.format(better=_IS_BETTER[word], asked=wanted.filter.sql("t")[0]) if wanted.once else ""
+
+
+# Dates and places grow together, so a date is a place: found by one look at an index, it bounds every branch.
+_PAST = """
+WITH past AS MATERIALIZED (
+    SELECT coalesce((SELECT seq FROM indicators_change WHERE date_added <= %(added_after)s
+                     ORDER BY date_added DESC LIMIT 1), 0) AS seq
+)
+"""
+_ADDED_AFTER = "seq > (SELECT past.seq FROM past)"
+
+_JOINS = "/*joins*/"
+
+# A version enters the log by its upsert or, if it is a revocation, by its remove.
+ENTERED = "(c.op = 'upsert' OR c.reason = 'revoked')"
+
+_FROM_LOG = (
+    """
+FROM (SELECT * FROM ({branches}) branches ORDER BY seq {order}) c
+CROSS JOIN LATERAL (
+    SELECT o.* FROM indicators_stixobject o
+    WHERE o.id = c.object_id AND o.audience_id = ANY(%(audiences)s) AND """
+    + ENTERED
+    + """ {conditions}
+    LIMIT 1
+) o
+/*joins*/
+"""
+)
+
+# Ids lead to few rows; neither audience nor place is then a way to them, whatever PostgreSQL believes where it has no
+# statistics.
+_FROM_OBJECTS = (
+    """
+FROM indicators_stixobject o
+CROSS JOIN LATERAL (
+    SELECT * FROM indicators_change c
+    WHERE c.object_id = o.id AND """
+    + ENTERED
+    + """ AND c.audience_id {unindexed} = ANY(%(audiences)s) AND {bound} OFFSET 0
+) c
+/*joins*/
+WHERE o.audience_id {unindexed} = ANY(%(audiences)s) {conditions}
+"""
+)
+
+# What has no timestamp of its own has one version, named by the moment it came in.
+_IS_VERSION = {
+    "all": "TRUE",
+    "at": "(o.modified = ANY(%(moments)s) OR (o.modified IS NULL AND c.date_added = ANY(%(moments)s)))",
+    "first": """
+NOT EXISTS (SELECT FROM indicators_stixobject f WHERE f.stix_id = o.stix_id AND f.publisher_id = o.publisher_id
+            AND f.audience_id = ANY(%(audiences)s) AND f.modified < o.modified {earlier})
+""",
+    "last": "o.latest",
+}
+
+_OTHERS_LATEST = "/*latest*/"
+
+# Only an id that several publishers hold needs the look at the others' versions.
+_OTHERS = """
+AND NOT (EXISTS (SELECT FROM indicators_sharedid s WHERE s.stix_id = o.stix_id) AND EXISTS (
+    SELECT FROM indicators_stixobject t JOIN indicators_change tc ON tc.object_id = t.id
+     AND (tc.op = 'upsert' OR tc.reason = 'revoked') AND tc.audience_id = ANY(%(audiences)s) /*latest*/
+    WHERE t.stix_id = o.stix_id AND t.publisher_id <> o.publisher_id AND t.audience_id = ANY(%(audiences)s)
+      AND {better} {asked}))
+"""
+_SAME_AND_EARLIER = "t.modified IS NOT DISTINCT FROM o.modified AND tc.seq < c.seq"
+_IS_BETTER = {
+    "all": _SAME_AND_EARLIER,
+    "at": _SAME_AND_EARLIER,
+    "first": _SAME_AND_EARLIER,
+    "last": f"t.latest AND {_SAME_AND_EARLIER}",
+}
+
+_HAS_MARK = """
+AND o.marks IS NOT NULL AND EXISTS (
+    SELECT FROM unnest(o.marks) mark WHERE split_part(mark, ' ', 1) = ANY(%(marks)s))
+"""
+
+_HAS_WORDS = """
+AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR o.stix_id = %(words)s OR o.id IN (
+    SELECT w.object_id FROM indicators_token w
+    WHERE hashtextextended(w.value, 0) = hashtextextended(%(words)s, 0) AND w.value = %(words)s))
+"""
+
+# Both ends through the rule, and both in their newest version.
+_HAS_MATCH = """
+AND o.latest AND EXISTS (
+    SELECT FROM indicators_match m
+    JOIN indicators_stixobject t ON t.id = CASE WHEN m.left_id = o.id THEN m.right_id ELSE m.left_id END
+    WHERE (m.left_id = o.id OR m.right_id = o.id) AND t.latest AND t.audience_id = ANY(%(both)s)
+      AND (t.publisher_id <> o.publisher_id OR o.publisher_id <> %(viewer)s))
+"""
