@@ -13,7 +13,6 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 from structlog.contextvars import get_contextvars
 
 from exchange import logs
@@ -30,10 +29,10 @@ class Lines:
     """What is still to be written."""
 
     def __init__(self, *, most: int = MOST) -> None:
-        self._lines: deque[bytes] = deque()
+        self._lines: deque[str] = deque()
         self._most, self._left_out, self._writing = most, 0, threading.Lock()
 
-    def add(self, line: bytes) -> None:
+    def add(self, line: str) -> None:
         """Never waits."""
         if len(self._lines) < self._most:
             self._lines.append(line)
@@ -48,7 +47,7 @@ class Lines:
             if left_out:
                 lines.append(_line({"event": "access.left_out", "lines": left_out}))
             if lines:
-                sys.stderr.write(b"".join(lines).decode())
+                sys.stderr.write("".join(lines))
                 sys.stderr.flush()
 
 
@@ -63,7 +62,7 @@ def note(**what: Any) -> None:
         _SOON.ask()
 
 
-def _line(facts: dict[str, Any]) -> bytes:
+def _line(facts: dict[str, Any]) -> str:
     told = {name: logs.blanked(value) if isinstance(value, str) else value for name, value in facts.items()}
     told |= {"level": "info", "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
-    return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
+    return f"{logs.as_json(told)}\n"

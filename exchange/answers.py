@@ -19,8 +19,6 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.http import parse_etags
 
-from exchange import faces
-
 _FACES = ("/api/", "/taxii2/")
 #: Below this a packed answer saves no packet worth the work.
 _LEAST_BYTES = 2_048
@@ -40,9 +38,6 @@ class AnswerMiddleware:
         response = self._get_response(request)
         if not response.streaming and not connection.in_atomic_block:
             connection.close()  # to the pool: a caller who reads slowly holds a buffer, and nothing of the store
-        if faces.is_machines(request):
-            for name, value in faces.HEADERS.items():
-                response.headers.setdefault(name, value)
         if response.streaming or response.status_code != 200 or not request.path.startswith(_FACES):
             return response
         if request.method in {"GET", "HEAD"} and not response.has_header("ETag"):

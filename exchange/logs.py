@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+import orjson
 import structlog
 
 _SECRET_NAMES = re.compile(r"key|secret|token|password|authorization|cookie|body|value|signature", re.IGNORECASE)
@@ -40,6 +41,11 @@ def _without_secrets(value: Any) -> Any:
     return value
 
 
+def as_json(line: Any, default: Any = str, **_: Any) -> str:
+    """One line."""
+    return orjson.dumps(line, default=default).decode()
+
+
 def configure(options: Mapping[str, Any]) -> None:
     """Django's LOGGING_CONFIG: standard logging and structlog end in the same JSON lines on standard error."""
     shared: list[Any] = [
@@ -47,7 +53,7 @@ def configure(options: Mapping[str, Any]) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last = [structlog.processors.format_exc_info, hide_secrets, structlog.processors.JSONRenderer()]
+    last = [structlog.processors.format_exc_info, hide_secrets, structlog.processors.JSONRenderer(as_json)]
     logging.config.dictConfig(
         {
             "version": 1,

@@ -53,6 +53,7 @@ def origin_of(request: HttpRequest) -> Origin:
     )
 
 
+@lru_cache(maxsize=4_096)
 def parsed(text: str) -> Address | None:
     """An address, IPv4 in IPv6 clothes unwrapped; None for anything else."""
     try:

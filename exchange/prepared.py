@@ -13,7 +13,6 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import DatabaseError, connection, models
@@ -23,7 +22,6 @@ from psycopg.adapt import Transformer
 MOST = 64
 
 _Parameters = Mapping[str, Any] | Sequence[Any]
-_Prepared = OrderedDict[str, str]
 
 _PLACE = re.compile(r"%(?:\((\w+)\))?s|%%")
 # PostgreSQL forgot the statement (DISCARD ALL), or a table that it reads was altered in between.
@@ -33,7 +31,27 @@ _STALE = (psycopg.errors.InvalidSqlStatementName, psycopg.errors.FeatureNotSuppo
 _FINE = (psycopg.pq.ExecStatus.TUPLES_OK, psycopg.pq.ExecStatus.COMMAND_OK)
 
 _numbers = itertools.count()
-_prepared: WeakKeyDictionary[psycopg.Connection[Any], _Prepared] = WeakKeyDictionary()
+
+
+class _Held:
+    """What belongs to one connection: the names of what is prepared on it, by query, and what adapts its values."""
+
+    def __init__(self, own: psycopg.Connection[Any]) -> None:
+        self.names: OrderedDict[str, str] = OrderedDict()
+        self.transformer = Transformer(own)
+
+
+def _held() -> _Held:
+    """Of the present connection; it goes with it."""
+    own = connection.connection
+    held = own.__dict__.get(_ATTRIBUTE)
+    if held is None:
+        held = own.__dict__[_ATTRIBUTE] = _Held(own)
+    found: _Held = held
+    return found
+
+
+_ATTRIBUTE = "_exchange_prepared"
 
 
 class Planner:
@@ -59,7 +77,7 @@ def rows(sql: str, parameters: _Parameters, *, called: str, planner: Planner = _
     except DatabaseError as error:
         if not isinstance(error.__cause__, _STALE) or connection.in_atomic_block:
             raise
-        _prepared.pop(connection.connection, None)
+        connection.connection.__dict__.pop(_ATTRIBUTE, None)
         return _execute(sql, parameters, called, planner)
 
 
@@ -86,9 +104,11 @@ def _by_cursor(name: str, values: list[Any], planner: Planner) -> list[tuple[Any
 
 def _by_libpq(own: psycopg.Connection[Any], name: str, values: list[Any], planner: Planner) -> list[tuple[Any, ...]]:
     """The same with half the work of a cursor: the message is one transaction, and its last result is what we want."""
-    transformer = Transformer(own)
+    transformer = _held().transformer
     given = b" (" + b", ".join(map(transformer.as_literal, values)) + b")" if values else b""
     result = own.pgconn.exec_(planner.local + b"EXECUTE " + name.encode() + given)
+    if own.pgconn.status == psycopg.pq.ConnStatus.BAD:
+        raise psycopg.OperationalError("the connection was lost")
     if result.status not in _FINE:
         raise psycopg.errors.error_from_result(result, encoding="utf-8")
     if not result.nfields:
@@ -168,7 +188,7 @@ def columns(model: type[models.Model], alias: str) -> str:
 
 def _name_of(numbered: str, called: str) -> str:
     """The name under which the query is prepared on the present connection."""
-    held = _prepared.setdefault(connection.connection, OrderedDict())
+    held = _held().names
     if (name := held.get(numbered)) is not None:
         held.move_to_end(numbered)
         return name

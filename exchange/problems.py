@@ -14,26 +14,17 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from psycopg_pool import PoolTimeout
-from rest_framework import exceptions as drf
-from rest_framework.response import Response
 from structlog import get_logger
 from structlog.contextvars import get_contextvars
 
-from exchange import errors, faces
+from exchange import errors
 
 log = get_logger()
 
+#: Paths that machines read; every other path is the portal's and gets a page.
+MACHINE_PATHS = ("/api/", "/livez", "/readyz", "/metrics", "/schemas/")
+TAXII_PATH = "/taxii2"
 _TAXII_MEDIA_TYPE = "application/taxii+json;version=2.1"
-
-_DRF: tuple[tuple[type[drf.APIException], Callable[[str], errors.ExchangeError]], ...] = (
-    (drf.NotAuthenticated, lambda detail: errors.Unauthenticated("Send an API key: 'Authorization: Bearer <key>'.")),
-    (drf.AuthenticationFailed, errors.Unauthenticated),
-    (drf.PermissionDenied, errors.Forbidden),
-    (drf.NotFound, lambda detail: errors.NotFound()),
-    (drf.NotAcceptable, errors.NotAcceptable),
-    (drf.UnsupportedMediaType, lambda detail: errors.UnsupportedMedia("This media type is not read here.")),
-    (drf.ParseError, lambda detail: errors.Malformed("The body cannot be read as JSON.", code="malformed-json")),
-)
 
 _DJANGO: tuple[tuple[type[Exception], type[errors.ExchangeError]], ...] = (
     (Http404, errors.NotFound),
@@ -112,27 +103,7 @@ def expected(raised: Exception) -> errors.ExchangeError | None:
     if isinstance(raised, OperationalError | InterfaceError | PoolTimeout):
         log.error("store.unavailable", error=type(raised).__name__)
         return errors.Unavailable()
-    if isinstance(raised, drf.Throttled):
-        return errors.TooMany(retry_after_s=int(getattr(raised, "wait", None) or 1) + 1)
-    if isinstance(raised, drf.MethodNotAllowed):
-        return errors.MethodNotAllowed()
-    if isinstance(raised, drf.ValidationError):
-        return errors.Refused(_first_message(raised.detail), code="invalid", at=_first_field(raised.detail))
-    for kind, make in _DRF:
-        if isinstance(raised, kind):
-            return make(str(raised.detail))
     return next((error() for kind, error in _DJANGO if isinstance(raised, kind)), None)
-
-
-def drf_handler(raised: Exception, context: dict[str, Any]) -> Response | HttpResponse | None:
-    """DRF's exception handler: everything expected as problem+json, everything else to Django's 500."""
-    error = expected(raised)
-    if error is None:
-        return None
-    response = answer(error)
-    if isinstance(raised, drf.MethodNotAllowed):
-        response["Allow"] = ", ".join(context["view"].allowed_methods)
-    return response
 
 
 class ProblemMiddleware:
@@ -147,11 +118,16 @@ class ProblemMiddleware:
 
     def process_exception(self, request: HttpRequest, raised: Exception) -> HttpResponse | None:
         """Answer for an exception of a view."""
-        error = expected(raised)
-        if error is None:
-            log.error("request.failed", path=request.path, exc_info=raised)
-            error = errors.ExchangeError("Something went wrong on our side. Quote the request id.")
-        return _render(request, error)
+        return answered(request, raised)
+
+
+def answered(request: HttpRequest, raised: Exception) -> HttpResponse:
+    """The answer for an exception; a fault of ours is logged, and said to be one."""
+    error = expected(raised)
+    if error is None:
+        log.error("request.failed", path=request.path, exc_info=raised)
+        error = errors.ExchangeError("Something went wrong on our side. Quote the request id.")
+    return _render(request, error)
 
 
 def handler400(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -185,26 +161,12 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def _render(request: HttpRequest, error: errors.ExchangeError) -> HttpResponse:
-    if request.path.startswith(f"{faces.TAXII_PATH}/") or request.path == faces.TAXII_PATH:
+    if request.path.startswith(f"{TAXII_PATH}/") or request.path == TAXII_PATH:
         return _answer_in_taxii(error)
-    if faces.is_machines(request):
+    if request.path.startswith(MACHINE_PATHS):
         return answer(error)
     context = {"problem": problem(error)}
     response = render(request, "exchange/problem.html", context, status=error.status)
     if isinstance(error, errors.TooMany):
         response["Retry-After"] = str(error.retry_after_s)
     return response
-
-
-def _first_message(detail: Any) -> str:
-    while isinstance(detail, dict | list) and detail:
-        detail = next(iter(detail.values())) if isinstance(detail, dict) else detail[0]
-    return str(detail)
-
-
-def _first_field(detail: Any) -> str | None:
-    path = ""
-    while isinstance(detail, dict) and detail:
-        name, detail = next(iter(detail.items()))
-        path += f"/{name}"
-    return path or None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from indicators.moving import Moving
 from indicators.versions import Entering
 from partners import bases
 from partners.attribution import Attribution
-from partners.models import Audience
+from partners.models import Audience, Group
+from partners.sharing import AudienceSpec
 from partners.tlp import Tlp
 
 #: What is already history when it arrives, under another audience than the newest version: its publisher alone.
@@ -19,11 +21,17 @@ _ALONE = 0
 _Counts = dict[int, Counter[str]]
 
 
-def shared(entering: Sequence[Entering], moves: Sequence[Moving] = ()) -> dict[str, Any]:
+def shared(
+    entering: Sequence[Entering],
+    moves: Sequence[Moving] = (),
+    *,
+    specs: Mapping[int, AudienceSpec] | None = None,
+    groups: Mapping[UUID, Group] | None = None,
+) -> dict[str, Any]:
     """For the record of a batch: `shared`, `withdrawn` and `narrowed`, each by audience, and the `bases` of the groups.
 
     `narrowed` is the audience that lost sight of objects because they were addressed anew. Three queries at most,
-    whatever the number of objects; counts and names only.
+    whatever the number of objects, and none for audiences and groups that are known; counts and names only.
     """
     counted: dict[str, _Counts] = {"shared": {}, "withdrawn": {}, "narrowed": {}}
     for new in entering:
@@ -38,8 +46,10 @@ def shared(entering: Sequence[Entering], moves: Sequence[Moving] = ()) -> dict[s
         _count(counted["shared"], move.audience_id, kind)
         _count(counted["narrowed"], move.held.audience_id, kind)
     ids = {audience_id for counts in counted.values() for audience_id in counts}
-    audiences = Audience.objects.in_bulk(ids - {_ALONE}) if ids - {_ALONE} else {}
-    named = bases.Names.of(audiences.values())
+    audiences: dict[int, Audience | AudienceSpec] = {pk: spec for pk, spec in (specs or {}).items() if pk in ids}
+    if unknown := ids - set(audiences) - {_ALONE}:
+        audiences |= Audience.objects.in_bulk(unknown)
+    named = bases.Names.of(audiences.values(), known=groups)
     details: dict[str, Any] = {
         what: [_told(counts[pk], audiences.get(pk), named=named) for pk in sorted(counts)]
         for what, counts in counted.items()
@@ -59,7 +69,7 @@ def _count(counts: _Counts, audience_id: int, kind: str) -> None:
     counts.setdefault(audience_id, Counter())[kind] += 1
 
 
-def _told(kinds: Counter[str], audience: Audience | None, *, named: bases.Names) -> dict[str, Any]:
+def _told(kinds: Counter[str], audience: Audience | AudienceSpec | None, *, named: bases.Names) -> dict[str, Any]:
     told: dict[str, Any] = {"objects": dict(sorted(kinds.items()))}
     if audience is None:
         return told | {"nobody_else": True}

@@ -22,6 +22,7 @@ from partners.sharing import (
     check,
     default_reach,
     may_share,
+    standing,
 )
 from partners.tlp import Tlp
 
@@ -77,7 +78,7 @@ class Room:
         """With `withdrawing`, what the rule says against the named audience is said per object, not at once."""
         self._by = by
         self._reach = reach
-        self._policies = dict(Group.objects.filter(pk__in=by.group_ids).values_list("pk", "policy"))
+        self._stands = standing(by)
         self._specs: dict[Tlp, AudienceSpec | Refused] = {}
         self._kept: dict[int, AudienceSpec | Refused] = {}
         self._rows: dict[int, AudienceSpec] = {}
@@ -91,7 +92,7 @@ class Room:
                 partners=reach.partners,
             )
             if not withdrawing:  # without a marking of the batch, each object's own is held against the ceiling
-                check(by, named if reach.tlp is not None else replace(named, tlp=Tlp.RED))
+                check(by, named if reach.tlp is not None else replace(named, tlp=Tlp.RED), stands=self._stands)
 
     def marking(self, draft: Draft) -> Tlp:
         """The object's own marking, or the publisher's default; the batch's marking may only narrow it."""
@@ -143,7 +144,8 @@ class Room:
         spec = self._of_marking(tlp)
         groups = self._by.group_ids if isinstance(spec, Refused) else spec.groups
         closed = Group.Policy.CLOSED_FACTS
-        return closed if any(self._policies.get(group) == closed for group in groups) else Group.Policy.OPEN_CTI
+        held = (self._stands.groups.get(group) for group in groups)
+        return closed if any(group is not None and group.policy == closed for group in held) else Group.Policy.OPEN_CTI
 
     def spec(self, tlp: Tlp) -> AudienceSpec:
         """The audience of objects with this marking, not yet stored. Raises Refused where it may not be."""
@@ -156,8 +158,19 @@ class Room:
         """The id of an audience whose source is shown like this. Raises Refused where it cannot be."""
         spec = replace(spec, attribution=source)
         if spec not in self._ids:
-            self._ids[spec] = sources.intern(self._by, spec)
+            known = self._stands.audiences.get(spec) if source is Attribution.NAMED else None
+            self._ids[spec] = sources.intern(self._by, spec) if known is None else known
         return self._ids[spec]
+
+    @property
+    def groups(self) -> Mapping[UUID, Group]:
+        """The publisher's groups."""
+        return self._stands.groups
+
+    @property
+    def specs(self) -> Mapping[int, AudienceSpec]:
+        """The audiences that it has used, by id."""
+        return {pk: spec for spec, pk in {**self._stands.audiences, **self._ids}.items()}
 
     def _of_marking(self, tlp: Tlp) -> AudienceSpec | Refused:
         if tlp not in self._specs:
@@ -170,7 +183,12 @@ class Room:
             kept = self._as_held(audience_id)
             self._kept[audience_id] = _attempt(
                 lambda: may_share(
-                    self._by, tlp=kept.tlp, everyone=kept.everyone, groups=kept.groups, partners=kept.partners
+                    self._by,
+                    tlp=kept.tlp,
+                    everyone=kept.everyone,
+                    groups=kept.groups,
+                    partners=kept.partners,
+                    stands=self._stands,
                 )
             )
         return self._kept[audience_id]
@@ -186,7 +204,7 @@ class Room:
     def _decide(self, tlp: Tlp) -> AudienceSpec:
         reach = self._reach
         if not reach.named:
-            return default_reach(self._by, tlp)
+            return default_reach(self._by, tlp, stands=self._stands)
         red = tlp is Tlp.RED  # an object that is RED in a batch for a group goes to the named partners only
         return may_share(
             self._by,
@@ -194,6 +212,7 @@ class Room:
             everyone=reach.everyone and not red,
             groups=() if red else reach.groups,
             partners=reach.partners,
+            stands=self._stands,
         )
 
 

@@ -25,6 +25,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from exchange import prepared
+from exchange.prepared import Message
 from indicators.feeds.filters import Filter
 from indicators.models import Change
 from partners import auth
@@ -135,27 +136,34 @@ class Span:
     more: bool
 
 
-def append(changes: Sequence[NewChange]) -> None:
-    """Give each change its place in the log. Call it last in the transaction: the lock is held until commit."""
+def append(changes: Sequence[NewChange], *, within: Message | None = None) -> None:
+    """Give each change its place in the log, with `within` when that message is sent.
+
+    Last in the transaction: the lock is held until commit.
+    """
     if not changes:
         return
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("a change is appended in the transaction that makes it")
-    lock()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _APPEND.format(new=_GIVEN),
-            {
-                "objects": [change.object_id for change in changes],
-                "publishers": [change.publisher_id for change in changes],
-                "audiences": [change.audience_id for change in changes],
-                "ops": [change.op.value for change in changes],
-                "reasons": [change.reason.value for change in changes],
-                "agains": [change.again for change in changes],
-            },
-        )
-        cursor.execute(_NOTE_SHARED_IDS, {"objects": [change.object_id for change in changes]})
-        cursor.execute("SELECT pg_notify('exchange_changes', '')")
+    message = within or Message()
+    objects = [change.object_id for change in changes]
+    message.add(_LOCK, [ORDER_LOCK])
+    message.add_prepared(
+        _APPEND.format(new=_GIVEN),
+        {
+            "objects": objects,
+            "publishers": [change.publisher_id for change in changes],
+            "audiences": [change.audience_id for change in changes],
+            "ops": [change.op.value for change in changes],
+            "reasons": [change.reason.value for change in changes],
+            "agains": [change.again for change in changes],
+        },
+        called="append",
+    )
+    message.add_prepared(_NOTE_SHARED_IDS, {"objects": objects}, called="shared_ids")
+    message.add(_NOTIFY)
+    if within is None:
+        message.send()
 
 
 def append_found(query: str, parameters: Mapping[str, Any]) -> int:
@@ -168,14 +176,14 @@ def append_found(query: str, parameters: Mapping[str, Any]) -> int:
         cursor.execute(_APPEND.format(new=f"({query}) AS new"), parameters)
         count: int = cursor.rowcount
         if count:
-            cursor.execute("SELECT pg_notify('exchange_changes', '')")
+            cursor.execute(_NOTIFY)
     return count
 
 
 def lock() -> None:
     """Let nobody append until this transaction ends: what is asked from now on is what the next change will find."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ORDER_LOCK])
+        cursor.execute(_LOCK, [ORDER_LOCK])
 
 
 def head() -> int:
@@ -340,6 +348,8 @@ _STAMPED = (
     f" FROM (SELECT ({{stamp}}) AS stamp, ({_END}) AS head) now LEFT JOIN LATERAL ({{query}}) found ON true"
 )
 
+_LOCK = "SELECT pg_advisory_xact_lock(%s)"
+_NOTIFY = "SELECT pg_notify('exchange_changes', '')"
 _APPEND = """
 INSERT INTO indicators_change (seq, date_added, op, reason, object_id, publisher_id, audience_id, again)
 SELECT last.seq + new.place, last.moment + new.place * interval '1 microsecond',

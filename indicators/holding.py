@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 
 from exchange.errors import NotFound
+from exchange.prepared import Message
 from indicators.addressing import Reach
 from indicators.models import HeldBatch
 from indicators.stix import parsing, slicing
@@ -37,7 +38,9 @@ def beyond(by: Viewer, specs: Sequence[AudienceSpec]) -> str:
     return ""
 
 
-def keep(drafts: Sequence[Draft], *, by: Viewer, batch_id: UUID, reach: Reach, why: str) -> HeldBatch:
+def keep(
+    drafts: Sequence[Draft], *, by: Viewer, batch_id: UUID, reach: Reach, why: str, within: Message | None = None
+) -> HeldBatch:
     """Keep the drafts byte for byte; called in the transaction that answers the batch."""
     body = b'{"objects":[' + b",".join(draft.raw for draft in drafts) + b"]}"
     held = HeldBatch.unrestricted.create(
@@ -50,7 +53,7 @@ def keep(drafts: Sequence[Draft], *, by: Viewer, batch_id: UUID, reach: Reach, w
         why=why,
         actor=by.actor,
     )
-    audit.record(audit.Verb.BATCH_HELD, by=by, target=f"batch:{batch_id}", objects=len(drafts), why=why)
+    audit.record(audit.Verb.BATCH_HELD, by=by, target=f"batch:{batch_id}", within=within, objects=len(drafts), why=why)
     return held
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -19,9 +19,11 @@ from uuid import UUID
 
 import orjson
 from django.db import transaction
+from psycopg.types.json import Jsonb
 
-from exchange import clock
+from exchange import clock, prepared
 from exchange.errors import Conflict
+from exchange.prepared import Message
 from indicators import accounting, changes, holding, markings, matching, moving, notifying, storing
 from indicators.addressing import Reach, Room
 from indicators.attributing import Voice
@@ -32,9 +34,8 @@ from indicators.stix.drafts import Draft, Quarantine, Refusal, Unreadable
 from indicators.versions import Entering, Line
 from partners import audit
 from partners.attribution import Attribution
-from partners.models import Partner
 from partners.scopes import Scope
-from partners.sharing import AudienceSpec, Viewer, hold_still, intern_audience
+from partners.sharing import AudienceSpec, Viewer, holding_still, intern_audience
 from partners.tlp import Tlp
 
 Status = Literal["accepted", "unchanged", "held", "quarantined", "refused"]
@@ -103,12 +104,12 @@ def publish(
     room = Room(by, reach, withdrawing=any(isinstance(each, Draft) and each.revoked for each in elements))
     received_at = clock.now()
     admitted, results = _examine(elements, by=by, room=room, received_at=received_at)
+    voice = Voice(by, room.attribution, admitted)
     with transaction.atomic():
-        hold_still(by)
-        storing.lock_publisher(by.partner_id)
-        if (earlier := _answered_before(by, request)) is not None:
-            return earlier
-        entering, moves, settled = _compare_with_held(admitted, room=room, by=by)
+        begun = _begin(admitted, voice, by=by, request=request)
+        if begun.earlier is not None:
+            return begun.earlier
+        entering, moves, settled = _compare_with_held(admitted, begun.held, voice, room=room, by=by)
         why = "" if confirmed else holding.beyond(by, _specs(entering, moves))
         held = [
             *(new.draft for new in entering if why and new.spec),
@@ -120,17 +121,43 @@ def publish(
         results += _answered([*(new.draft for new in entering), *(move.draft for move in moves)], "accepted")
         results.sort(key=lambda result: result.index)
         moves = [move for move in moves if move.line is None or move.line.entering_latest is None]
-        told = accounting.shared(entering, moves)
-        answer = _write_down(results, elements, told, by=by, request=request, received_at=received_at)
+        told = accounting.shared(entering, moves, specs=room.specs, groups=room.groups)
+        last = Message()
+        answer = _write_down(results, elements, told, by=by, request=request, received_at=received_at, within=last)
         if held:
-            holding.keep(held, by=by, batch_id=answer.batch_id, reach=reach, why=why)
+            holding.keep(held, by=by, batch_id=answer.batch_id, reach=reach, why=why, within=last)
         if moves:
             ids = [move.stix_id for move in moves]
-            audit.record(audit.Verb.OBJECTS_READDRESSED, by=by, target=f"batch:{answer.batch_id}", ids=ids)
+            audit.record(audit.Verb.OBJECTS_READDRESSED, by=by, target=f"batch:{answer.batch_id}", within=last, ids=ids)
+        _store(entering, moves, by=by, keys=begun.keys, within=last)
+        last.send()
         if entering or moves:
-            _store(entering, moves, by=by)
             transaction.on_commit(_hint, robust=True)  # committed is committed, whatever the broker says
     return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What is found once the publisher's batches wait for this one: the answer it had before, or what it meets."""
+
+    earlier: Answer | None
+    held: dict[str, storing.Holding]
+    keys: list[int]
+
+
+def _begin(drafts: Sequence[Draft], voice: Voice, *, by: Viewer, request: Request) -> _Begun:
+    """Hold still whom it concerns, and look at what is there. One query."""
+    message = Message()
+    still = holding_still(by, message)
+    storing.locking_publisher(by.partner_id, message)
+    earlier = _answering_before(by, request, message)
+    held = storing.holdings_within(
+        message, by.partner_id, {draft.stix_id for draft in drafts} | voice.references(drafts)
+    )
+    keys = storing.keys_within(message, len(drafts))
+    message.send()
+    still()
+    return _Begun(earlier(), held(), [key for (key,) in keys.rows])
 
 
 def _specs(entering: Sequence[Entering], moves: Sequence[moving.Moving]) -> list[AudienceSpec]:
@@ -150,7 +177,7 @@ def _examine(
     elements: Sequence[Draft | Unreadable], *, by: Viewer, room: Room, received_at: datetime
 ) -> tuple[list[Draft], list[Result]]:
     """Through the gates: the drafts that may enter, and an answer for each element that may not."""
-    identities = frozenset(Partner.objects.values_list("identity_id", flat=True))
+    identities = _partners_among(elements)
     doors: dict[str, gates.Door] = {}
     admitted: list[Draft] = []
     results: list[Result] = []
@@ -175,15 +202,25 @@ def _examine(
     return admitted, results
 
 
+def _partners_among(elements: Iterable[Draft | Unreadable]) -> frozenset[str]:
+    """The identities of partners that are named as creators or sent; one query, and none where nobody is named."""
+    drafts = [element for element in elements if isinstance(element, Draft)]
+    named = {draft.created_by_ref.lower() for draft in drafts if draft.created_by_ref is not None}
+    named |= {draft.stix_id.lower() for draft in drafts if draft.stix_type == "identity"}
+    found = prepared.rows(_IDENTITIES, [sorted(named)], called="identities") if named else []
+    return frozenset(identity for (identity,) in found)
+
+
+_IDENTITIES = "SELECT identity_id FROM partners_partner WHERE identity_id = ANY(%s)"
+
+
 def _compare_with_held(
-    drafts: Sequence[Draft], *, room: Room, by: Viewer
+    drafts: Sequence[Draft], held: dict[str, storing.Holding], voice: Voice, *, room: Room, by: Viewer
 ) -> tuple[list[Entering], list[moving.Moving], list[Result]]:
     """Which drafts are new versions, given what the publisher holds and what came earlier in the batch.
 
     Bytes that are held already and come with another audience move there; those that come without one stay.
     """
-    voice = Voice(by, room.attribution, drafts)
-    held = storing.holdings(by.partner_id, {draft.stix_id for draft in drafts} | voice.references(drafts))
     barred = beyond_the_key(held, by=by)
     seen: dict[str, Line] = {}
     entering: list[Entering] = []
@@ -244,8 +281,17 @@ def _move(draft: Draft, *, room: Room, line: Line) -> moving.Moving | Refusal | 
     return moving.Moving(draft.stix_id, held, place.audience_id, room.marking(draft), line, draft, place.spec)
 
 
-def _store(entering: Sequence[Entering], moves: Sequence[moving.Moving], *, by: Viewer) -> None:
+def _store(
+    entering: Sequence[Entering],
+    moves: Sequence[moving.Moving],
+    *,
+    by: Viewer,
+    keys: Sequence[int],
+    within: Message,
+) -> None:
     """Objects and tokens, then, last and under the order lock, their places in the log."""
+    if not entering and not moves:
+        return
     fresh = [new for new in entering if new.wakes is None]
     woken = [(new, new.wakes) for new in entering if new.wakes is not None]
     entering = [*fresh, *(new for new, _ in woken)]
@@ -254,19 +300,23 @@ def _store(entering: Sequence[Entering], moves: Sequence[moving.Moving], *, by: 
     spec = AudienceSpec(Tlp.RED, attribution=source)
     alone = intern_audience(by, spec) if any(not new.latest for new in entering) or moved else 0
     seen_by = [new.seen_by(alone) for new in entering]
-    keys = storing.store(
+    stored = list(keys[: len(fresh)])
+    storing.store(
         by.partner_id,
         [
             storing.NewObject(new.draft, audience_id, new.sha256, new.latest)
             for new, audience_id in zip(fresh, seen_by[: len(fresh)], strict=True)
         ],
+        keys=stored,
         superseded=[new.line.stored_latest.object_id for new in entering if new.latest and new.line.stored_latest],
+        within=within,
     )
     storing.settle((key, new.seen_by(alone), new.latest) for new, key in woken)
-    keys += [key for _, key in woken]
-    storing.hide_history(by.partner_id, [new.draft.stix_id for new in moved], audience_id=alone, keep=keys)
-    moving.rewrite(moves, by=by, keep=keys)
-    changes.append([*_lost_sight(moved, by=by), *moving.told(moves, by=by), *_entered(keys, entering, seen_by, by=by)])
+    stored += [key for _, key in woken]
+    storing.hide_history(by.partner_id, [new.draft.stix_id for new in moved], audience_id=alone, keep=stored)
+    moving.rewrite(moves, by=by, keep=stored)
+    told = [*_lost_sight(moved, by=by), *moving.told(moves, by=by), *_entered(stored, entering, seen_by, by=by)]
+    changes.append(told, within=within)
 
 
 def _lost_sight(moved: Sequence[Entering], *, by: Viewer) -> list[changes.NewChange]:
@@ -306,18 +356,33 @@ def _reason(new: Entering) -> Change.Reason:
     return Change.Reason.PUBLISHED if new.first else Change.Reason.REVISED
 
 
-def _answered_before(by: Viewer, request: Request) -> Answer | None:
-    """The first answer to this idempotency key. Raises Conflict if it answered other content."""
+def _answering_before(by: Viewer, request: Request, message: Message) -> Callable[[], Answer | None]:
+    """The first answer to this idempotency key, once the message is sent.
+
+    Raises Conflict if it answered other content.
+    """
     if request.idempotency_key is None:
-        return None
-    batch = Batch.objects.of(by).filter(idempotency_key=request.idempotency_key).first()
-    if batch is None:
-        return None
-    if bytes(batch.request_digest) != request.digest:
-        raise Conflict(
-            "This Idempotency-Key was used for another request.", code="idempotency-key-reused", at="/Idempotency-Key"
-        )
-    return answer_of(batch, replayed=True)
+        return lambda: None
+    found = message.add(_ANSWERED, [by.partner_id, request.idempotency_key])
+
+    def read() -> Answer | None:
+        if not found.rows:
+            return None
+        batch = prepared.instance(Batch, found.rows[0])
+        if bytes(batch.request_digest) != request.digest:
+            raise Conflict(
+                "This Idempotency-Key was used for another request.",
+                code="idempotency-key-reused",
+                at="/Idempotency-Key",
+            )
+        return answer_of(batch, replayed=True)
+
+    return read
+
+
+_ANSWERED = f"""
+SELECT {prepared.columns(Batch, "b")} FROM indicators_batch b WHERE b.partner_id = %s AND b.idempotency_key = %s
+"""
 
 
 def answer_of(batch: Batch, *, replayed: bool = False) -> Answer:
@@ -333,37 +398,42 @@ def _write_down(
     by: Viewer,
     request: Request,
     received_at: datetime,
+    within: Message,
 ) -> Answer:
     """The batch with its answer, what it left in quarantine, and the audit record."""
     tally = Counter(result.status for result in results)
     counts: dict[str, int] = {status: tally[status] for status in STATUSES}
     body = orjson.dumps([result.to_json() for result in results])
-    batch = Batch.unrestricted.create(
-        id=uuid.uuid4(),
-        partner_id=by.partner_id,
-        actor=by.actor,
-        idempotency_key=request.idempotency_key,
-        request_digest=request.digest,
-        received_at=received_at,
-        counts=counts,
-        results=body.decode(),
+    batch_id = uuid.uuid4()
+    within.add(
+        _BATCH,
+        [
+            *(batch_id, by.partner_id, by.actor, request.idempotency_key, request.digest, received_at),
+            *(Jsonb(counts), body.decode()),
+        ],
     )
     quarantined = {result.index: result for result in results if result.status == "quarantined"}
     Quarantined.unrestricted.bulk_create(
-        _quarantined(element, quarantined[element.index].verdict, batch=batch)
+        _quarantined(element, quarantined[element.index].verdict, batch_id=batch_id, by=by)
         for element in elements
         if isinstance(element, Draft) and element.index in quarantined
     )
-    audit.record(audit.Verb.BATCH_PUBLISHED, by=by, target=f"batch:{batch.pk}", counts=counts, **told)
-    return Answer(batch.pk, received_at, counts, body)
+    audit.record(audit.Verb.BATCH_PUBLISHED, by=by, target=f"batch:{batch_id}", within=within, counts=counts, **told)
+    return Answer(batch_id, received_at, counts, body)
 
 
-def _quarantined(draft: Draft, verdict: Refusal | Quarantine | None, *, batch: Batch) -> Quarantined:
+_BATCH = """
+INSERT INTO indicators_batch (id, partner_id, actor, idempotency_key, request_digest, received_at, counts, results)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+def _quarantined(draft: Draft, verdict: Refusal | Quarantine | None, *, batch_id: UUID, by: Viewer) -> Quarantined:
     if verdict is None:
         raise ValueError("what is quarantined has a reason")
     return Quarantined(
-        partner_id=batch.partner_id,
-        batch=batch,
+        partner_id=by.partner_id,
+        batch_id=batch_id,
         stix_id=draft.stix_id,
         body=draft.raw.decode(),
         code=verdict.code,

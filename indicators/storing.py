@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.db import connection
 
+from exchange.prepared import Message, Reply
 from indicators.stix.drafts import Draft
 
+#: Up to so many rows go along with the other statements; more are worth the round trips of a COPY.
+_MOST_INSERTED = 5
 #: First half of the two-part advisory lock that lets a publisher's batches follow each other: "pubs".
 _PUBLISHER_LOCK = 0x70756273
 
@@ -40,26 +43,49 @@ def lock_publisher(publisher_id: UUID) -> None:
 
     Publishers do not wait for each other (but for a rare collision of 32-bit hashes, which only costs time).
     """
+    message = Message()
+    locking_publisher(publisher_id, message)
+    message.send()
+
+
+def locking_publisher(publisher_id: UUID, message: Message) -> None:
+    """The same once the message is sent."""
     key = int.from_bytes(hashlib.sha256(publisher_id.bytes).digest()[:4], signed=True)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_PUBLISHER_LOCK, key])
+    message.add("SELECT pg_advisory_xact_lock(%s, %s)", [_PUBLISHER_LOCK, key])
 
 
 def holdings(publisher_id: UUID, stix_ids: Iterable[str]) -> dict[str, Holding]:
     """What the publisher holds under these ids, by id and version: one query."""
-    held: dict[str, Holding] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT o.stix_id, o.modified, o.id, o.sha256, o.latest, o.revoked, o.audience_id, a.tlp,"
-            " a.use = 'withdrawn', a.attribution,"
-            " CASE WHEN a.attribution = 1 THEN a.groups END, o.version"
-            " FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id"
-            " WHERE o.publisher_id = %s AND o.stix_id = ANY(%s)",
-            [publisher_id, list(stix_ids)],
-        )
-        for stix_id, modified, object_id, sha256, *rest in cursor.fetchall():
+    message = Message()
+    found = holdings_within(message, publisher_id, stix_ids)
+    message.send()
+    return found()
+
+
+def holdings_within(message: Message, publisher_id: UUID, stix_ids: Iterable[str]) -> Callable[[], dict[str, Holding]]:
+    """The same, to be called once the message is sent."""
+    found = message.add_prepared(_HOLDINGS, [publisher_id, list(stix_ids)], called="holdings")
+
+    def read() -> dict[str, Holding]:
+        held: dict[str, Holding] = {}
+        for stix_id, modified, object_id, sha256, *rest in found.rows:
             held.setdefault(stix_id, {})[modified] = Held(object_id, bytes(sha256), *rest)
-    return held
+        return held
+
+    return read
+
+
+_HOLDINGS = """
+SELECT o.stix_id, o.modified, o.id, o.sha256, o.latest, o.revoked, o.audience_id, a.tlp, a.use = 'withdrawn',
+       a.attribution, CASE WHEN a.attribution = 1 THEN a.groups END, o.version
+FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id
+WHERE o.publisher_id = %s AND o.stix_id = ANY(%s)
+"""
+
+
+def keys_within(message: Message, count: int) -> Reply:
+    """So many keys of objects, in order, a row each; unused ones are lost."""
+    return message.add("SELECT nextval('indicators_stixobject_id_seq') FROM generate_series(1, %s)", [count])
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +98,37 @@ class NewObject:
     latest: bool
 
 
-def store(publisher_id: UUID, objects: Sequence[NewObject], *, superseded: Sequence[int]) -> list[int]:
-    """Write the objects and their tokens, and unset `latest` on what they supersede. Yields the new keys, in order."""
-    with connection.cursor() as cursor:
-        if superseded:
+def store(
+    publisher_id: UUID, objects: Sequence[NewObject], *, keys: Sequence[int], superseded: Sequence[int], within: Message
+) -> None:
+    """Write the objects under these keys, and their tokens, and unset `latest` on what they supersede.
+
+    Many are copied at once; a few are written when the message is sent.
+    """
+    if superseded:
+        with connection.cursor() as cursor:
             cursor.execute("UPDATE indicators_stixobject SET latest = false WHERE id = ANY(%s)", [list(superseded)])
-        cursor.execute(
-            "SELECT nextval(pg_get_serial_sequence('indicators_stixobject', 'id')) FROM generate_series(1, %s)",
-            [len(objects)],
-        )
-        keys = [row[0] for row in cursor.fetchall()]
-        with cursor.copy(f"COPY indicators_stixobject ({_OBJECT_COLUMNS}) FROM STDIN") as copy:
-            for key, new in zip(keys, objects, strict=True):
-                copy.write_row(_object_row(key, publisher_id, new))
-        if any(new.draft.tokens for new in objects):
-            with cursor.copy(f"COPY indicators_token ({_TOKEN_COLUMNS}) FROM STDIN") as copy:
-                for key, new in zip(keys, objects, strict=True):
-                    for token in new.draft.tokens:
-                        copy.write_row((key, publisher_id, token.domain, token.scheme, token.key_epoch, token.value))
-    return keys
+    rows = [_object_row(key, publisher_id, new) for key, new in zip(keys, objects, strict=True)]
+    tokens = [
+        (key, publisher_id, token.domain, token.scheme, token.key_epoch, token.value)
+        for key, new in zip(keys, objects, strict=True)
+        for token in new.draft.tokens
+    ]
+    for table, columns, written in (
+        ("indicators_stixobject", _OBJECT_COLUMNS, rows),
+        ("indicators_token", _TOKEN_COLUMNS, tokens),
+    ):
+        if len(written) > _MOST_INSERTED:
+            _copy(table, columns, written)
+        else:
+            for row in written:
+                within.add(f"INSERT INTO {table} ({columns}) VALUES ({', '.join(['%s'] * len(row))})", row)
+
+
+def _copy(table: str, columns: str, rows: Sequence[tuple[object, ...]]) -> None:
+    with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 def settle(rows: Iterable[tuple[int, int, bool]]) -> None:

@@ -9,11 +9,11 @@ from uuid import UUID
 
 import orjson
 import rfc8785
-from django.db import connection
 from psycopg.types.json import Jsonb
 
 from exchange import clock
 from exchange.client import merkle
+from exchange.prepared import Message
 from partners.models import AuditRecord, Partner
 from partners.sharing import Viewer
 
@@ -89,21 +89,39 @@ class Verb(StrEnum):
     USER_REGISTERED = "user.registered"
 
 
-def record(verb: Verb, *, by: Viewer | None, target: str, about: UUID | None = None, **details: Any) -> AuditRecord:
+def record(
+    verb: Verb,
+    *,
+    by: Viewer | None,
+    target: str,
+    about: UUID | None = None,
+    within: Message | None = None,
+    **details: Any,
+) -> AuditRecord:
     """Append one record; `details` are counts and names, never content, tokens or keys.
+
+    With `within`, it is written when that message is sent.
 
     It belongs to the log of `by`'s partner, or, where somebody else acts on a partner, of the one that it is
     `about`: there the actor is named by what it is ("operator", "partner"), never by name.
     """
     if by is None:
-        return write(verb, partner_id=about, actor="system", target=target, details=details)
+        return write(verb, partner_id=about, actor="system", target=target, details=details, within=within)
     if about is None or about == by.partner_id:
-        return write(verb, partner_id=by.partner_id, actor=by.actor, target=target, details=details)
+        return write(verb, partner_id=by.partner_id, actor=by.actor, target=target, details=details, within=within)
     actor = "operator" if by.kind == Partner.Kind.OPERATOR else "partner"
-    return write(verb, partner_id=about, actor=actor, target=target, details=details)
+    return write(verb, partner_id=about, actor=actor, target=target, details=details, within=within)
 
 
-def write(verb: Verb, *, partner_id: UUID | None, actor: str, target: str, details: dict[str, Any]) -> AuditRecord:
+def write(
+    verb: Verb,
+    *,
+    partner_id: UUID | None,
+    actor: str,
+    target: str,
+    details: dict[str, Any],
+    within: Message | None = None,
+) -> AuditRecord:
     """Append one record, without a place in the tree yet: one statement, and nobody waits for anybody."""
     made = AuditRecord(
         at=clock.now(),
@@ -125,9 +143,13 @@ def write(verb: Verb, *, partner_id: UUID | None, actor: str, target: str, detai
         "nonce": made.nonce,
         "leaf_hash": made.leaf_hash,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_WRITE, values)
-        (made.pk,) = cursor.fetchone()
+    if within is not None:
+        within.add_prepared(_WRITE, values, called="audit")
+        return made
+    message = Message()
+    written = message.add(_WRITE, values)
+    message.send()
+    ((made.pk,),) = written.rows
     return made
 
 

@@ -11,9 +11,6 @@ from typing import Any
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
-from rest_framework.authentication import BaseAuthentication
-from rest_framework.permissions import BasePermission
-from rest_framework.request import Request
 from structlog.contextvars import bind_contextvars
 
 from exchange import clock, prepared
@@ -177,40 +174,6 @@ def viewer_of_request(request: HttpRequest) -> Viewer:
     viewer = viewer_of_key(presented, origin=origin_of(request))
     bind_contextvars(partner=viewer.partner_slug, actor=viewer.actor)
     return viewer
-
-
-class Caller:
-    """What DRF calls the user: a machine of a partner."""
-
-    is_authenticated = True
-    is_active = True
-
-    def __init__(self, viewer: Viewer) -> None:
-        self.viewer = viewer
-        self.pk = viewer.actor
-
-
-class KeyAuthentication(BaseAuthentication):
-    """DRF: API keys only. The portal's session cookie opens no API, so the API needs no CSRF token."""
-
-    def authenticate(self, request: Request) -> tuple[Caller, Viewer] | None:
-        """Yield the caller; None without an Authorization header."""
-        if not request.headers.get("Authorization"):
-            return None
-        viewer = viewer_of_request(request._request)  # noqa: SLF001 - DRF offers no other way
-        return Caller(viewer), viewer
-
-    def authenticate_header(self, request: Request) -> str:
-        """The challenge of a 401 (RFC 9110 §11.6.1)."""
-        return 'Bearer realm="exchange"'
-
-
-class KeyRequired(BasePermission):
-    """DRF: a valid key. A view asks for its scope itself, by `viewer.require`."""
-
-    def has_permission(self, request: Request, view: Any) -> bool:
-        """Whether a key was presented and understood."""
-        return isinstance(request.auth, Viewer)
 
 
 def _open_groups(partner_ref: str) -> ArraySubquery:

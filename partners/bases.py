@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from partners.models import Audience, Group, Partner
+from partners.sharing import AudienceSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +21,15 @@ class Names:
     bases: Mapping[UUID, dict[str, Any]]
 
     @classmethod
-    def of(cls, audiences: Iterable[Audience]) -> Names:
-        """What these audiences name. At most two queries."""
+    def of(cls, audiences: Iterable[Audience | AudienceSpec], *, known: Mapping[UUID, Group] | None = None) -> Names:
+        """What these audiences name. At most two queries; groups that are known are not asked for."""
         found = list(audiences)
         group_ids = {group for audience in found for group in audience.groups}
         partner_ids = {partner for audience in found for partner in audience.partners}
-        groups = list(Group.objects.filter(pk__in=group_ids).order_by("slug")) if group_ids else []
+        held = known or {}
+        groups = [held[pk] for pk in group_ids if pk in held]
+        groups += Group.objects.filter(pk__in=group_ids - set(held)) if group_ids - set(held) else []
+        groups.sort(key=lambda group: group.slug)
         partners = Partner.objects.filter(pk__in=partner_ids).values_list("pk", "slug") if partner_ids else []
         return cls(
             {group.pk: group.slug for group in groups}, dict(partners), {group.pk: of(group) for group in groups}

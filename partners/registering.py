@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterable
 from datetime import date
+from typing import Any
 
 from django.db import transaction
 
@@ -39,7 +40,8 @@ def register_partner(
         identity_id=f"identity--{uuid.uuid4()}",
         clearance=_CLEARANCE[kind],
     )
-    target, told = f"partner:{slug}", {"kind": kind.value, "state": state.value}
+    target = f"partner:{slug}"
+    told: dict[str, Any] = {"kind": kind.value, "state": state.value}
     audit.record(audit.Verb.PARTNER_REGISTERED, by=by, target=target, about=partner.pk, **told)
     return partner
 

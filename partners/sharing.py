@@ -10,7 +10,7 @@ nothing else decides. The rule is asked of `Audience`, a small table; content ca
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -22,9 +22,10 @@ from django.db.models import Q, QuerySet, Value
 
 from exchange import clock
 from exchange.errors import Forbidden, Refused
+from exchange.prepared import Message, columns, instance
 from partners.attribution import Attribution
 from partners.ceilings import UNBOUND, Ceiling, Width
-from partners.models import Audience, Group, Membership, Partner
+from partners.models import Audience, Group, Partner
 from partners.scopes import Scope
 from partners.tlp import Tlp
 
@@ -93,6 +94,14 @@ class AudienceSpec:
         if self.everyone:
             return Width.EVERYONE
         return Width.GROUPS if self.groups else Width.PARTNERS
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A publisher's groups, and the audiences that it has used: what a batch of its is held against, asked for once."""
+
+    groups: Mapping[UUID, Group]
+    audiences: Mapping[AudienceSpec, int]
 
 
 class NoViewer(RuntimeError):
@@ -207,15 +216,44 @@ class Shared(models.Model):
         base_manager_name = "unrestricted"
 
 
+def standing(by: Viewer) -> Standing:
+    """Where `by` stands. One query."""
+    asked = Message()
+    groups = asked.add_prepared(_GROUPS, [sorted(by.group_ids)], called="groups")
+    audiences = asked.add_prepared(_OWN_AUDIENCES, [by.partner_id], called="own_audiences")
+    asked.send()
+    found = [instance(Group, row) for row in groups.rows]
+    return Standing(
+        {group.pk: group for group in found},
+        {
+            AudienceSpec(Tlp(tlp), everyone, tuple(groups), tuple(partners), Attribution(attribution)): pk
+            for pk, tlp, everyone, groups, partners, attribution in audiences.rows
+        },
+    )
+
+
+_GROUPS = f"SELECT {columns(Group, 'g')} FROM partners_group g WHERE g.id = ANY(%s) ORDER BY g.slug"
+_OWN_AUDIENCES = """
+SELECT id, tlp, everyone, groups, partners, attribution FROM partners_audience
+WHERE publisher_id = %s AND use = 'objects'
+"""
+
+
 def may_share(
-    by: Viewer, *, tlp: Tlp, everyone: bool, groups: Iterable[UUID], partners: Iterable[UUID]
+    by: Viewer,
+    *,
+    tlp: Tlp,
+    everyone: bool,
+    groups: Iterable[UUID],
+    partners: Iterable[UUID],
+    stands: Standing | None = None,
 ) -> AudienceSpec:
     """Decide whether `by` may show an object to this audience; yields its canonical form.
 
     Raises what `addressed` and `check` raise.
     """
     spec = addressed(by, tlp=tlp, everyone=everyone, groups=groups, partners=partners)
-    check(by, spec)
+    check(by, spec, stands=stands)
     return spec
 
 
@@ -241,7 +279,7 @@ def addressed(
     return AudienceSpec(tlp, groups=tuple(sorted(group_ids)), partners=tuple(sorted(partner_ids)))
 
 
-def check(by: Viewer, spec: AudienceSpec) -> None:
+def check(by: Viewer, spec: AudienceSpec, *, stands: Standing | None = None) -> None:
     """Refuse (422) an audience beyond the publisher's ceiling (`over-ceiling`), or a group that takes nothing new.
 
     A group takes nothing new while its legal basis is not in force (`basis-lapsed`) or while it is suspended
@@ -254,9 +292,18 @@ def check(by: Viewer, spec: AudienceSpec) -> None:
         at = "/everyone" if spec.everyone else "/groups"
         words = "groups and named partners" if by.ceiling.width is Width.GROUPS else "named partners"
         raise Refused(f"You may share with {words} only.", code="over-ceiling", at=at)
-    for group in Group.objects.filter(pk__in=spec.groups).order_by("slug") if spec.groups else ():
+    for group in _groups(spec.groups, stands):
         if (why := why_closed(group, on=clock.now().date())) is not None:
             raise Refused(why[1], code=why[0], at="/groups")
+
+
+def _groups(ids: Collection[UUID], stands: Standing | None) -> list[Group]:
+    """Groups by name; asked for only where it is not known how their member stands."""
+    if not ids:
+        return []
+    if stands is None:
+        return list(Group.objects.filter(pk__in=ids).order_by("slug"))
+    return sorted((stands.groups[pk] for pk in ids), key=lambda group: group.slug)
 
 
 def why_closed(group: Group, *, on: date) -> tuple[str, str] | None:
@@ -272,7 +319,7 @@ def why_closed(group: Group, *, on: date) -> tuple[str, str] | None:
     return None
 
 
-def default_reach(by: Viewer, tlp: Tlp) -> AudienceSpec:
+def default_reach(by: Viewer, tlp: Tlp, *, stands: Standing | None = None) -> AudienceSpec:
     """The audience of an object whose batch names none.
 
     CLEAR and GREEN go to every partner, AMBER and AMBER+STRICT to the publisher's groups, RED to nobody else. Within
@@ -280,37 +327,42 @@ def default_reach(by: Viewer, tlp: Tlp) -> AudienceSpec:
     Raises what `may_share` raises, and Refused where no group is left.
     """
     everyone = tlp <= Tlp.GREEN and by.ceiling.width is Width.EVERYONE
-    groups = () if everyone or tlp is Tlp.RED else _open_to_new(by)
-    return may_share(by, tlp=tlp, everyone=everyone, groups=groups, partners=())
+    groups = () if everyone or tlp is Tlp.RED else _open_to_new(by, stands)
+    return may_share(by, tlp=tlp, everyone=everyone, groups=groups, partners=(), stands=stands)
 
 
-def _open_to_new(by: Viewer) -> list[UUID]:
+def _open_to_new(by: Viewer, stands: Standing | None) -> list[UUID]:
     """The viewer's groups that take something new. Raises Refused where it has groups, but none of these."""
     if by.ceiling.width is Width.PARTNERS:
         raise Refused("You may share with named partners only: name them.", code="over-ceiling", at="/groups")
     today = clock.now().date()
-    mine = list(Group.objects.filter(pk__in=by.group_ids).order_by("slug"))
+    mine = _groups(by.group_ids, stands)
     shut = [why for group in mine if (why := why_closed(group, on=today)) is not None]
     if shut and len(shut) == len(mine):
         raise Refused(shut[0][1], code=shut[0][0], at="/groups")
     return [group.pk for group in mine if why_closed(group, on=today) is None]
 
 
-def hold_still(by: Viewer) -> None:
+def holding_still(by: Viewer, message: Message) -> Callable[[], None]:
     """Until the transaction ends, let nobody suspend the viewer's partner or change its groups; take it early.
 
     A right that was read before the transaction is asked for once more, so that a suspension or a leaving that was
     committed in between is not overtaken. Raises Forbidden if the partner is no longer active, Refused if it has
-    left a group.
+    left a group. That is what is yielded, to be called once the message is sent.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT state FROM partners_partner WHERE id = %s FOR SHARE", [by.partner_id])
-        (state,) = cursor.fetchone()
-    if state != Partner.State.ACTIVE:
-        raise Forbidden("Your organisation takes no part at the moment.", code="partner-not-active")
-    present = Membership.objects.filter(partner=by.partner_id, until=None).values_list("group_id", flat=True)
-    if not by.group_ids <= set(present):
-        raise Refused("The audience names a group that you are not in.", code="unknown-group", at="/groups")
+    # Two statements: the second sees what was committed while the first waited.
+    state = message.add("SELECT state FROM partners_partner WHERE id = %s FOR SHARE", [by.partner_id])
+    present = message.add(
+        "SELECT group_id FROM partners_membership WHERE partner_id = %s AND until IS NULL", [by.partner_id]
+    )
+
+    def check_it() -> None:
+        if state.rows != [(Partner.State.ACTIVE,)]:
+            raise Forbidden("Your organisation takes no part at the moment.", code="partner-not-active")
+        if not by.group_ids <= {group for (group,) in present.rows}:
+            raise Refused("The audience names a group that you are not in.", code="unknown-group", at="/groups")
+
+    return check_it
 
 
 def intern_audience(by: Viewer, spec: AudienceSpec) -> int:

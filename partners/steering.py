@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import transaction
 
@@ -92,7 +93,7 @@ def set_operator_ceiling(partner: Partner, ceiling: Ceiling, *, by: Viewer) -> N
             operator_ceiling_tlp=ceiling.tlp, operator_ceiling_width=ceiling.width
         )
         target = f"partner:{partner.slug}"
-        told = {"tlp": ceiling.tlp.word, "width": ceiling.width.word}
+        told: dict[str, Any] = {"tlp": ceiling.tlp.word, "width": ceiling.width.word}
         for about in sorted({partner.pk, by.partner_id}):
             audit.record(audit.Verb.CEILING_CHANGED, by=by, target=target, about=about, **told)
 

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
-from rest_framework.request import Request
 
 from exchange import bodies, clock
 from exchange.errors import Malformed, NotFound, Refused, UnsupportedMedia
@@ -18,7 +17,7 @@ from indicators import addressing, losses, publishing
 from indicators.api.documents import BatchAnswer
 from indicators.models import Batch
 from indicators.stix import making, parsing
-from partners.api.base import Face, answer, fragment, plain, viewer_of
+from partners.api.base import Face, Request, answer, fragment, viewer_of
 from partners.attribution import Attribution
 from partners.scopes import Scope
 from partners.sharing import Viewer, groups_named, partners_named
@@ -74,7 +73,7 @@ class BatchesView(Face):
         reach = _reach(viewer, self.asked)
         ndjson = _is_ndjson(request)
         key = _idempotency_key(request)
-        with bodies.taken_in(plain(request), of=viewer.partner_id) as body:
+        with bodies.taken_in(request, of=viewer.partner_id) as body:
             with_report = bool(self.asked.choice("report", "", of=("", "loss")))
             digest = hashlib.sha256(repr(reach).encode() + b"\0" + body).digest()
             elements = parsing.read_batch(body, ndjson=ndjson)
@@ -135,7 +134,7 @@ def _attribution(word: str) -> Attribution | None:
 
 
 def _is_ndjson(request: Request) -> bool:
-    media = bodies.media_type(plain(request))
+    media = bodies.media_type(request)
     version = _VERSION.search(request.headers.get("Content-Type", ""))
     if version is None or version[1] == "2.1":
         if media in _NDJSON:

@@ -11,7 +11,6 @@ from django.db import connection
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.utils.http import parse_etags
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
-from rest_framework.request import Request
 
 from exchange import paging
 from exchange.errors import NotFound
@@ -22,7 +21,7 @@ from indicators.api.documents import ChangesPage
 from indicators.feeds import blocklists
 from indicators.feeds.filters import Filter
 from partners import reads
-from partners.api.base import Face, again, answer, plain, viewer_of
+from partners.api.base import Face, Request, again, answer, viewer_of
 from partners.sharing import Viewer
 
 _LIMIT = 5_000
@@ -94,7 +93,7 @@ class BlocklistView(Face):
         wanted = replace(wanted, min_confidence=max(least, wanted.min_confidence))
         spooled = blocklists.spool(viewer, wanted, form=form)
         headers = {"ETag": spooled.etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
-        if _is_held(plain(request), spooled.etag):
+        if _is_held(request, spooled.etag):
             spooled.file.close()
             return HttpResponse(status=304, headers=headers)
         reads.tally(viewer, surface="rest:blocklist", objects=spooled.entries, feed="" if feed == "all" else feed)

@@ -7,13 +7,10 @@ from functools import cache
 from typing import Any
 
 import orjson
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
-from rest_framework.views import APIView
 
-from partners.api.base import JsonAlways
+from exchange.errors import MethodNotAllowed
 
 _PROBLEM: dict[str, Any] = {
     "type": "object",
@@ -69,18 +66,12 @@ _OF_BODIES = {"413": "More bytes or objects than a request may have.", "415": "A
 _SUCCESS = {"200": "Done.", "201": "Made.", "202": "Will be done.", "204": "Done; there is nothing to say."}
 
 
-class DescriptionView(APIView):
-    """OpenAPI."""
-
-    authentication_classes = ()
-    permission_classes = ()
-    content_negotiation_class = JsonAlways
-
-    @extend_schema(exclude=True)
-    def get(self, request: Request) -> HttpResponse:
-        """The description of this API, for everybody."""
-        headers = {"Cache-Control": "public, max-age=300"}
-        return HttpResponse(text(), content_type="application/vnd.oai.openapi+json", headers=headers)
+def describe(request: HttpRequest) -> HttpResponse:
+    """The description of this API, for everybody."""
+    if request.method not in {"GET", "HEAD"}:
+        raise MethodNotAllowed("The description is read.", allowed=("GET", "HEAD"))
+    headers = {"Cache-Control": "public, max-age=300"}
+    return HttpResponse(text(), content_type="application/vnd.oai.openapi+json", headers=headers)
 
 
 @cache

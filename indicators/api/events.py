@@ -16,7 +16,6 @@ from django.db import connection
 from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from psycopg_pool import PoolTimeout
-from rest_framework.request import Request
 
 from exchange import paging
 from exchange.errors import ExchangeError, TooMany
@@ -24,7 +23,7 @@ from indicators import changes, waking
 from indicators.api.changes import position, wanted_of
 from indicators.api.documents import EventDocument
 from indicators.feeds.filters import Filter
-from partners.api.base import Face, again, viewer_of
+from partners.api.base import Face, Request, again, viewer_of
 from partners.sharing import Viewer
 
 _MEDIA_TYPE = "text/event-stream"

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
 
 from exchange import clock
 from indicators import holding
 from indicators.api.documents import HeldList
-from partners.api.base import Face, answer, viewer_of
+from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
 
 _IDS = 1_000

@@ -6,14 +6,13 @@ from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
 
 from exchange.errors import NotFound, Refused
 from indicators import previewing, readdressing, reading, withdrawing
 from indicators.addressing import Reach
 from indicators.api.documents import AudienceDocument, AudienceWish, ReaderList
 from partners import viewing
-from partners.api.base import Face, answer, form, viewer_of
+from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.scopes import Scope
 from partners.sharing import Viewer, groups_named, partners_named
 from partners.tlp import Tlp

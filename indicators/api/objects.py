@@ -7,7 +7,6 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
-from rest_framework.request import Request
 
 from exchange import clock, paging
 from exchange.errors import Refused
@@ -18,7 +17,7 @@ from indicators.api.documents import LookedUp, LookupDocument, MatchesPage, Obje
 from indicators.feeds import filters
 from indicators.selecting import Selection
 from indicators.stix import conformance
-from partners.api.base import Face, answer, form, fragment, plain, viewer_of
+from partners.api.base import Face, Request, answer, form, fragment, viewer_of
 from partners.directory import ids_of
 from partners.scopes import Scope
 from partners.sharing import Viewer
@@ -150,7 +149,7 @@ class ObjectView(Face):
             raise Refused("Not an identifier.", code="bad-id", at="/id")
         found = reading.statements(viewer, stix_id, versions=versions)
         reading.note(viewer, found, surface="rest:object")
-        if _wants_stix(plain(request)):
+        if _wants_stix(request):
             return HttpResponse(found[0].body, content_type=_STIX[0], headers=_VARY)
         return answer({"statements": rendering.merged(found)}, headers=_VARY)
 

@@ -7,14 +7,13 @@ from uuid import UUID
 
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiTypes, extend_schema
-from rest_framework.request import Request
 
 from exchange import clock
 from indicators import reporting
 from indicators.api.documents import ReportDocument, ReportList
 from indicators.models import ReportPackage
 from partners import reads
-from partners.api.base import Face, answer, viewer_of
+from partners.api.base import Face, Request, answer, viewer_of
 from partners.tlp import Tlp
 
 

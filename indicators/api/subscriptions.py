@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
 
 from exchange import clock
 from exchange.errors import Refused
@@ -23,7 +22,7 @@ from indicators.api.documents import (
     TestOutcome,
 )
 from indicators.models import Delivery, Feed, Subscription
-from partners.api.base import Face, answer, form, viewer_of
+from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.scopes import Scope
 
 _DELIVERIES = 100

@@ -1,6 +1,7 @@
 """Content negotiation (§1.6.8): which media types are spoken here, and what to say to a client that speaks others."""
 
 import re
+from functools import lru_cache
 
 from django.http import HttpRequest
 
@@ -39,6 +40,7 @@ def of_spec_version(spec_version: str) -> str:
     return STIX_20 if spec_version == "2.0" else STIX_21
 
 
+@lru_cache(maxsize=256)
 def _accepts(accept: str) -> bool:
     best, taken = -1, False
     for media_range in accept.split(","):

@@ -8,32 +8,23 @@ from typing import Any
 import jiter
 import orjson
 from django.http import HttpRequest, HttpResponse
-from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from exchange import bodies
-from exchange.errors import Malformed, Refused, UnsupportedMedia
+from exchange.errors import Malformed, MethodNotAllowed, Refused, UnsupportedMedia
 from exchange.parameters import Parameters
 from partners import auth
-from partners.api import described  # noqa: F401 - registers itself
 from partners.scopes import Scope
 from partners.sharing import Viewer
 
 _MAX_FORM_BYTES = 65_536
+_SAFE = ("GET", "HEAD", "OPTIONS")
 
 
-class JsonAlways(BaseContentNegotiation):
-    """The API speaks JSON whatever is asked for; views with other forms say so in their path or parameters."""
+class Request(HttpRequest):
+    """Django's request, once it is known who asks."""
 
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        """The first."""
-        return parsers[0]
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
-        """The first."""
-        return renderers[0], renderers[0].media_type
+    auth: Viewer
 
 
 class Face(APIView):
@@ -42,40 +33,40 @@ class Face(APIView):
     `known` are the parameters that it reads; every other one is refused, for a misspelt filter must not widen a result.
     """
 
-    content_negotiation_class = JsonAlways
     scope: Scope | None = Scope.READ
     write_scope: Scope | None = None
     known: tuple[str, ...] = ()
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Authenticate, then ask for the scope and read the parameters before anything is looked up."""
-        super().initial(request, *args, **kwargs)
-        safe = request.method in ("GET", "HEAD", "OPTIONS")
-        needed = self.scope if safe or self.write_scope is None else self.write_scope
-        if needed is not None:
-            viewer_of(request).require(needed)
-        self.asked = Parameters(plain(request), known=self.known)
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """Authenticate, then ask for the scope and read the parameters before anything is looked up.
 
-    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        In DRF's order, without what it does besides: the API speaks JSON whatever is asked for, its bodies are read by
+        its own rules, and what is raised is answered where all is (`exchange.faces`).
+        """
+        request.auth = auth.viewer_of_request(request)
+        needed = self.scope if request.method in _SAFE or self.write_scope is None else self.write_scope
+        if needed is not None:
+            request.auth.require(needed)
+        self.asked = Parameters(request, known=self.known)
+        method = str(request.method).lower()
+        handler = getattr(self, method, None) if method in self.http_method_names else None
+        if handler is None:
+            raise MethodNotAllowed("This resource knows no such method.", allowed=tuple(self.allowed_methods))
+        return handler(request, *args, **kwargs)
+
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """The methods, in `Allow`."""
-        return Response(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
+        return HttpResponse(status=204, headers={"Allow": ", ".join(self.allowed_methods)})
 
 
 def viewer_of(request: Request) -> Viewer:
     """Who asks; authentication has put it there."""
-    if not isinstance(request.auth, Viewer):
-        raise TypeError("a view without authentication has no viewer")
     return request.auth
 
 
 def again(request: Request) -> Viewer:
     """Who asks, asked again, for an answer that waits. Raises Unauthenticated once the key no longer holds."""
-    return auth.viewer_of_request(plain(request))
-
-
-def plain(request: Request) -> HttpRequest:
-    """Django's own request."""
-    return request._request  # noqa: SLF001 - DRF's documented way
+    return auth.viewer_of_request(request)
 
 
 def answer(document: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
@@ -91,9 +82,9 @@ def fragment(stored: str | bytes) -> orjson.Fragment:
 
 def form(request: Request, *, known: Mapping[str, type]) -> dict[str, Any]:
     """A small JSON object from the body, with known properties of known types; absent ones are absent."""
-    if bodies.media_type(plain(request)) != "application/json":
+    if bodies.media_type(request) != "application/json":
         raise UnsupportedMedia("Send application/json.")
-    raw = bodies.read(plain(request), max_bytes=_MAX_FORM_BYTES)
+    raw = bodies.read(request, max_bytes=_MAX_FORM_BYTES)
     try:
         document = jiter.from_json(raw, catch_duplicate_keys=True, allow_inf_nan=False)
     except ValueError:

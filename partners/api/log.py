@@ -7,13 +7,12 @@ from typing import Any
 
 from django.http import FileResponse, HttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
-from rest_framework.request import Request
 
 from exchange import clock, paging
 from exchange.errors import NotFound, Refused
 from exchange.parameters import Parameters
 from partners import logbook, transparency
-from partners.api.base import Face, answer, viewer_of
+from partners.api.base import Face, Request, answer, viewer_of
 from partners.api.documents import (
     ConsistencyProof,
     HeadAnswer,

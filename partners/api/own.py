@@ -7,11 +7,10 @@ from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
 
 from exchange.errors import Refused
 from partners import steering, warning
-from partners.api.base import Face, answer, form, viewer_of
+from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.api.documents import OwnSettingsDocument, SettingsDocument
 from partners.ceilings import Ceiling, Width
 from partners.models import Partner

@@ -7,12 +7,11 @@ from uuid import UUID
 
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
 
 from exchange import clock
 from exchange.errors import Refused
 from partners import inviting, people
-from partners.api.base import Face, answer, form, viewer_of
+from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.api.documents import (
     InvitationDocument,
     InvitationList,

@@ -4,10 +4,9 @@ from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
 
 from partners import directory
-from partners.api.base import Face, answer, viewer_of
+from partners.api.base import Face, Request, answer, viewer_of
 from partners.api.documents import Me, PartnerList
 from partners.sharing import Viewer
 

@@ -13,6 +13,7 @@ import uuid
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 
 from exchange import clock
@@ -90,9 +91,8 @@ class Follower:
 
     def pull(self, viewer, *, limit):
         page = pages.turn(viewer, EVERYTHING_OF(viewer), Query(limit=limit, added_after=self.added_after))
-        for said in page.statements:
-            self.taken[said.stix_id] = said.body
-            self.added_after = said.date_added
+        self.taken |= {orjson.loads(body)["id"]: body for body in page.items}
+        self.added_after = page.last if page.items else self.added_after
         return page.next is not None
 
 
