@@ -1,0 +1,183 @@
+"""Prepared queries answer what any query would, forget nothing and leave no setting behind."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from contextlib import nullcontext
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from exchange import prepared
+from exchange.prepared import Message, Planner
+
+committed = pytest.mark.django_db(transaction=True)
+
+VALUES = (
+    1,
+    -(2**62),
+    'it\'s \\ "quoted"; -- %s %(name)s',
+    "ümlaut \U0001f600",
+    "",
+    None,
+    True,
+    b"\x00\xff",
+    uuid.UUID(int=7),
+    datetime(2026, 1, 31, 8, 0, 0, 123456, tzinfo=UTC),
+    [1, 2, 2**40],
+    ["a", "b,c", 'd"e', "f\\g", "NULL", ""],
+    [uuid.UUID(int=1), uuid.UUID(int=2)],
+)
+TYPES = (
+    *("int", "bigint", "text", "text", "text", "text", "boolean", "bytea", "uuid", "timestamptz"),
+    *("bigint[]", "text[]", "uuid[]"),
+)
+ECHO = "SELECT " + ", ".join(f"%s::{kind}" for kind in TYPES)
+
+
+@committed
+def test_values_come_back_as_they_went_both_ways():
+    plain = prepared.rows(ECHO, VALUES, called="echo")
+    with transaction.atomic():
+        within = prepared.rows(ECHO, VALUES, called="echo")
+    with CaptureQueriesContext(connection) as captured:
+        counted = prepared.rows(ECHO, VALUES, called="echo")
+    assert plain == within == counted == [VALUES]
+    assert len(captured) == 1
+
+
+@committed
+def test_of_a_mapping_only_what_is_named_is_sent_and_a_name_may_return():
+    sql = "SELECT %(a)s::int, %(b)s::text, %(a)s::int + 1, '%%'"
+    assert prepared.rows(sql, {"a": 1, "b": "x", "c": object()}, called="named") == [(1, "x", 2, "%")]
+
+
+@committed
+def test_settings_hold_for_their_message_alone_in_a_transaction_and_out_of_it():
+    off = Planner(enable_sort="off")
+    show = "SELECT current_setting('enable_sort')"
+    assert prepared.rows(show, (), called="show", planner=off) == [("off",)]
+    assert prepared.rows(show, (), called="show") == [("on",)]
+    with transaction.atomic():
+        assert prepared.rows(show, (), called="show", planner=off) == [("off",)]
+        assert prepared.rows(show, (), called="show") == [("on",)]
+
+
+@committed
+def test_a_query_is_planned_once_for_all_values():
+    for value in range(3):
+        prepared.rows("SELECT %s::int + 40", (value,), called="planned")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE name LIKE 'planned_%%'")
+        assert cursor.fetchall() == [(3, 0)]
+
+
+@committed
+def test_what_was_asked_longest_ago_makes_room(monkeypatch):
+    monkeypatch.setattr(prepared, "MOST", 3)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    connection.connection.__dict__.pop(prepared._ATTRIBUTE, None)
+    for number in (0, 1, 2, 0, 3):
+        prepared.rows(f"SELECT {number} AS room", (), called="room")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements WHERE name LIKE 'room_%%' ORDER BY prepare_time")
+        kept = [text.split()[-3] for (text,) in cursor.fetchall()]
+    assert sorted(kept) == ["0", "2", "3"]
+
+
+@committed
+def test_a_statement_that_the_server_forgot_is_prepared_again():
+    assert prepared.rows("SELECT 1 AS forgotten", (), called="forgotten") == [(1,)]
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+    assert prepared.rows("SELECT 1 AS forgotten", (), called="forgotten") == [(1,)]
+
+
+@committed
+def test_a_table_that_was_altered_in_between_is_read_as_it_is_now():
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE altered (a int)")
+    try:
+        assert prepared.rows("SELECT * FROM altered", (), called="altered") == []
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE altered ADD b text; INSERT INTO altered VALUES (1, 'x')")
+        assert prepared.rows("SELECT * FROM altered", (), called="altered") == [(1, "x")]
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE altered")
+
+
+@committed
+@pytest.mark.parametrize("within", [False, True])
+def test_an_error_is_djangos_and_the_connection_lives_on(within):
+    with pytest.raises(DatabaseError) as raised, transaction.atomic() if within else nullcontext():
+        prepared.rows("SELECT 1 / %s::int", (0,), called="error")
+    assert isinstance(raised.value.__cause__, psycopg.errors.DivisionByZero)
+    assert prepared.rows("SELECT 1 / %s::int", (1,), called="error") == [(1,)]
+
+
+@committed
+def test_a_lost_connection_is_an_operational_error_and_the_next_one_serves():
+    prepared.rows("SELECT 1 AS lost", (), called="lost")
+    kill(connection.connection.info.backend_pid)
+    with pytest.raises(DatabaseError, match=r"lost|terminating|closed"):
+        prepared.rows("SELECT 1 AS lost", (), called="lost")
+    connection.close()
+    assert prepared.rows("SELECT 1 AS lost", (), called="lost") == [(1,)]
+
+
+@committed
+def test_a_connection_that_its_server_has_left_is_not_lent():
+    prepared.rows("SELECT 1", (), called="left")
+    pid = connection.connection.info.backend_pid
+    connection.close()
+    kill(pid)
+    assert prepared.rows("SELECT 1", (), called="left") == [(1,)]
+    assert connection.connection.info.backend_pid != pid
+
+
+def kill(pid: int) -> None:
+    """End a backend from another thread, which has a connection of its own, and wait until it is gone."""
+
+    def end() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+            assert cursor.fetchone() == (True,)
+        connection.close()
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    ending.join()
+
+
+@committed
+def test_a_message_is_one_query_and_each_statement_has_its_reply():
+    message = Message()
+    first = message.add("SELECT %s::int", [1])
+    second = message.add_prepared("SELECT %(word)s::text", {"word": "two; SELECT 3"}, called="reply")
+    nothing = message.add("CREATE TEMPORARY TABLE said (n int)")
+    made = message.add("INSERT INTO said VALUES (%(n)s), (%(n)s + 1) RETURNING n", {"n": 5})
+    seen = message.add("SELECT count(*) FROM said")
+    with CaptureQueriesContext(connection) as captured:
+        message.send()
+        message.send()
+    assert (first.rows, second.rows, nothing.rows) == ([(1,)], [("two; SELECT 3",)], [])
+    assert (made.rows, seen.rows) == ([(5,), (6,)], [(2,)])
+    assert len(captured) == 1
+
+
+@committed
+def test_a_message_is_done_as_a_whole_or_not_at_all():
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE whole (n int)")
+    message = Message()
+    message.add("INSERT INTO whole VALUES (1)")
+    message.add("SELECT 1 / 0")
+    with pytest.raises(DatabaseError):
+        message.send()
+    assert prepared.rows("SELECT count(*) FROM whole", (), called="whole") == [(0,)]

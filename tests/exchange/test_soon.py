@@ -1,0 +1,129 @@
+"""What no request waits for is done all the same: soon, once for many, and when the process ends."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from structlog.contextvars import bound_contextvars
+
+from exchange import access
+from exchange.soon import Soon
+
+
+def test_many_wishes_are_one_piece_of_work_and_each_is_followed_by_one():
+    times: list[float] = []
+    done = threading.Event()
+
+    def work() -> None:
+        times.append(time.monotonic())
+        done.set()
+
+    soon = Soon("test", work, within_s=0.05)
+    for _ in range(100):
+        soon.ask()
+    assert done.wait(5)
+    assert len(times) == 1
+    done.clear()
+    asked = time.monotonic()
+    soon.ask()
+    assert done.wait(5)
+    assert times[-1] >= asked
+
+
+def test_work_that_fails_is_tried_again_with_the_next_wish():
+    tries = threading.Semaphore(0)
+
+    def work() -> None:
+        tries.release()
+        raise OSError("no")
+
+    soon = Soon("test", work, within_s=0.001)
+    for _ in range(2):
+        soon.ask()
+        assert tries.acquire(timeout=5)
+
+
+PROGRAM = """
+import multiprocessing
+from exchange.soon import Soon
+def child():
+    soon = Soon("test", lambda: print("done", flush=True), within_s=60)
+    soon.ask()
+if __name__ == "__main__":
+    {run}
+"""
+
+
+@pytest.mark.parametrize(
+    "run", ["child()", "p = multiprocessing.get_context('fork').Process(target=child); p.start(); p.join()"]
+)
+def test_what_is_still_wanted_is_done_when_the_process_ends(run):
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(run=run)], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert ended.stdout == "done\n"
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """The lines of requests, which nothing else writes meanwhile."""
+    lines = access.Lines(most=3)
+    monkeypatch.setattr(access, "LINES", lines)
+    monkeypatch.setattr(access._SOON, "ask", lambda: None)
+    logger = logging.getLogger("exchange.access")
+    logger.setLevel(logging.INFO)
+
+    def written() -> list[dict]:
+        sink = io.StringIO()
+        with monkeypatch.context() as patched:
+            patched.setattr(sys, "stderr", sink)
+            lines.write()
+        return [json.loads(line) for line in sink.getvalue().splitlines()]
+
+    yield written
+    logger.setLevel(logging.NOTSET)
+
+
+def test_a_line_says_who_asked_what_and_what_was_answered(said):
+    with bound_contextvars(request_id="r-1234567", partner="aster"):
+        access.note(method="GET", path="/livez", status=200, ms=0.1)
+    (line,) = said()
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "request",
+        "level": "info",
+        "request_id": "r-1234567",
+        "partner": "aster",
+        "method": "GET",
+        "path": "/livez",
+        "status": 200,
+        "ms": 0.1,
+    }
+    assert said() == []
+
+
+def test_no_credential_is_in_a_line(said):
+    access.note(path="/x/exk_abcdefgh_" + "a2" * 16 + "bcdefgh", status=404)
+    (line,) = said()
+    assert line["path"] == "/x/[hidden]"
+
+
+def test_lines_that_nobody_takes_are_counted_and_left_out(said):
+    for number in range(5):
+        access.note(status=number)
+    *kept, last = said()
+    assert [line["status"] for line in kept] == [0, 1, 2]
+    assert (last["event"], last["lines"]) == ("access.left_out", 2)
+
+
+def test_below_the_level_of_the_log_nothing_is_kept(said):
+    logging.getLogger("exchange.access").setLevel(logging.WARNING)
+    access.note(status=200)
+    assert said() == []

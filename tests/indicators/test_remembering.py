@@ -1,0 +1,148 @@
+"""What a reader sees is remembered between its looks, and never longer than it is so; what it was handed is counted."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+
+from indicators import changes, reading
+from indicators.feeds.filters import Filter
+from indicators.selecting import Selection
+from partners import reads
+from partners.auth import viewer_of_partner
+from partners.models import Membership, ReadTally
+from partners.sight import changing
+from tests import build
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def cast(monkeypatch):
+    """A cast whose rows are committed; nothing is written behind its back."""
+    monkeypatch.setattr(reads._SOON, "ask", lambda: None)
+    monkeypatch.setattr(reads, "_GATHERED", reads._Gathered())
+    return build.the_cast()
+
+
+def seen(viewer) -> set[str]:
+    return {said.stix_id for said in reading.page(viewer, Selection(), limit=100).statements}
+
+
+def told(viewer) -> set[str]:
+    return {one.stix_id for one in changes.since(viewer, Filter(), after=0, limit=100).changes if one.op == "upsert"}
+
+
+def reader(cast, name="borealis"):
+    return viewer_of_partner(getattr(cast, name).pk)
+
+
+def test_a_second_look_is_one_query(cast):
+    build.publish(cast.viewer("aster"), build.an_indicator(), groups=("ring",))
+    viewer = reader(cast)
+    assert len(seen(viewer)) == len(told(viewer)) == 1
+    with CaptureQueriesContext(connection) as captured:
+        assert len(seen(viewer)) == len(told(viewer)) == 1
+    assert len(captured) == 2
+
+
+def test_a_new_audience_is_seen_at_once(cast):
+    viewer = reader(cast)
+    assert seen(viewer) == told(viewer) == set()
+    first, second = build.an_indicator(), build.an_indicator()
+    build.publish(cast.viewer("aster"), first, groups=("ring",))
+    assert seen(viewer) == told(viewer) == {first["id"]}
+    build.publish(cast.viewer("aster"), second, partners=("borealis",), tlp=build.Tlp.RED)
+    assert seen(viewer) == told(viewer) == {first["id"], second["id"]}
+    assert seen(reader(cast, "cygnus")) == set()
+
+
+@pytest.mark.parametrize("stale", [True, False])
+def test_who_leaves_a_group_sees_nothing_of_it_from_then_on(cast, stale):
+    """Also who was authenticated before it left."""
+    shared = build.an_indicator()
+    build.publish(cast.viewer("aster"), shared, groups=("ring",))
+    viewer = reader(cast)
+    assert seen(viewer) == {shared["id"]}
+    with changing([cast.borealis.pk]):
+        Membership.objects.filter(partner=cast.borealis).update(until="2026-01-01T00:00:00Z")
+    viewer = viewer if stale else reader(cast)
+    assert seen(viewer) == set()
+    assert told(viewer) == set()
+
+
+def test_who_joins_a_group_sees_what_is_there(cast):
+    shared = build.an_indicator()
+    build.publish(cast.viewer("aster"), shared, groups=("ring",))
+    viewer = reader(cast, "cygnus")
+    assert seen(viewer) == set()
+    with changing([cast.cygnus.pk]):
+        Membership.objects.create(partner=cast.cygnus, group=cast.ring)
+    assert seen(viewer) == told(viewer) == {shared["id"]}
+    assert seen(reader(cast, "cygnus")) == {shared["id"]}
+
+
+def test_what_was_rolled_back_is_not_remembered(cast):
+    viewer, author = reader(cast), cast.viewer("aster")
+    undone, done = build.an_indicator(), build.an_indicator()
+    with transaction.atomic():
+        build.publish(author, undone, groups=("ring",))
+        assert seen(viewer) == {undone["id"]}
+        transaction.set_rollback(True)
+    build.publish(author, done, groups=("ring",))
+    assert seen(viewer) == told(viewer) == {done["id"]}
+
+
+def test_what_enters_again_is_told_once(cast):
+    shared = build.an_indicator()
+    build.publish(cast.viewer("aster"), shared, groups=("ring",))
+    viewer = reader(cast)
+    assert told(viewer) == {shared["id"]}
+    with changing([cast.borealis.pk]):
+        Membership.objects.filter(partner=cast.borealis).update(until="2026-01-01T00:00:00Z")
+    with changing([cast.borealis.pk]):
+        Membership.objects.create(partner=cast.borealis, group=cast.ring)
+    found = reading.page(reader(cast), Selection(), limit=10).statements
+    assert [said.stix_id for said in found] == [shared["id"]]
+
+
+def test_what_was_handed_out_is_counted_together_and_written_once(cast):
+    shared = build.an_indicator()
+    build.publish(cast.viewer("aster"), shared, groups=("ring",))
+    viewer = reader(cast)
+    for places in ((5, 9), (2, 3), None):
+        reads.tally(viewer, surface="rest:changes", objects=2, places=places)
+    reads.tally(viewer, surface="rest:object", objects=1)
+    reads.tally(viewer, surface="rest:object", objects=0)
+    assert not ReadTally.objects.exists()
+    with CaptureQueriesContext(connection) as captured:
+        reads.write_gathered()
+        reads.write_gathered()
+    assert len(captured) == 1
+    reads.tally(viewer, surface="rest:changes", objects=1, places=(1, 1))
+    reads.write_gathered()
+    rows = {row.surface: row for row in ReadTally.objects.all()}
+    changed = rows["rest:changes"]
+    assert (changed.pages, changed.objects_read, changed.first_seq, changed.last_seq) == (4, 7, 1, 9)
+    assert (rows["rest:object"].pages, rows["rest:object"].first_seq) == (1, None)
+
+
+def test_counts_that_cannot_be_written_are_kept(cast, monkeypatch):
+    viewer = reader(cast)
+    reads.tally(viewer, surface="rest:changes", objects=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(reads, "_TALLY", "SELECT pg_terminate_backend(pg_backend_pid()) -- %s%s%s%s%s%s%s%s%s")
+        with pytest.raises(OperationalError):
+            reads.write_gathered()
+    reads.tally(viewer, surface="rest:changes", objects=2)
+    reads.write_gathered()
+    assert ReadTally.objects.get().objects_read == 3
+
+
+def test_where_too_many_readers_wait_to_be_counted_one_more_is_written_at_once(cast, monkeypatch):
+    monkeypatch.setattr(reads, "MOST_READERS", 1)
+    viewer = reader(cast)
+    reads.tally(viewer, surface="rest:changes", objects=1)
+    reads.tally(viewer, surface="rest:objects", objects=1)
+    assert ReadTally.objects.get().surface == "rest:objects"
