@@ -60,6 +60,7 @@ def main() -> None:
 
 def measured(plan: Plan) -> Iterator[Row]:
     """All rows, in the order in which they are measured."""
+    medallion = peer_here()  # set up first: nothing is installed while something is measured
     with (
         tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory,
         Server(Path(directory) / "data") as server,
@@ -79,7 +80,7 @@ def measured(plan: Plan) -> Iterator[Row]:
             yield from measures.polls(sides, size, rounds=plan.rounds * 4)
             yield from measures.lookups(sides, size, rounds=plan.rounds, requests=plan.lookups)
             if size == plan.sizes[0]:
-                yield from beside_peer(sides, size, directory=Path(directory))
+                yield from beside_peer(sides, medallion, size, directory=Path(directory))
         last = plan.sizes[-1]
         if len(own) > 1:
             for batch in own[0]:
@@ -117,11 +118,17 @@ def fill(sides: Sides, size: int) -> None:
     sides.fill_floor(size)
 
 
-def beside_peer(sides: Sides, size: int, *, directory: Path) -> list[Row]:
+def peer_here() -> Path | None:
+    """The interpreter of the peer's environment; None, and said why, where there is none."""
     try:
-        interpreter = peer.python()
+        return peer.python()
     except peer.Missing as missing:
         console.print(f"medallion is left out: {missing}", style="yellow")
+        return None
+
+
+def beside_peer(sides: Sides, interpreter: Path | None, size: int, *, directory: Path) -> list[Row]:
+    if interpreter is None:
         return []
     configuration = peer.configure(directory, (making.account_pattern() for _ in range(size)))
     with served("bench.peer_app:application", python=interpreter, workers=1, PEER_CONFIG=str(configuration)) as url:

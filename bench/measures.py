@@ -36,13 +36,13 @@ class Sides:
         self.server, self.floor_database = server, floor_database
         self.publisher, self.reader = server.wire(0), server.wire(1)
         self.taxii = server.wire(1, taxii=True)
-        self.floor = Wire(floor_url, key=floor.KEY)
+        self.floor, self.floor_publisher = Wire(floor_url, key=floor.KEY), Wire(floor_url, key=floor.KEY)
         self.minimal_url = minimal_url
         self.database = server.database()
         self._salt = 0
 
     def close(self) -> None:
-        for wire in (self.publisher, self.reader, self.taxii, self.floor):
+        for wire in (self.publisher, self.reader, self.taxii, self.floor, self.floor_publisher):
             wire.close()
         self.database.close()
 
@@ -58,7 +58,7 @@ class Sides:
 
 def ingest(sides: Sides, size: int, *, rounds: int, per_round: int) -> tuple[list[Row], dict[int, float]]:
     """Batches one after the other over one connection; the second value is our own rate by batch size."""
-    rows, own = [], {}
+    rows, own, floor = [], {}, sides.floor_publisher
     for batch in (100, 500):
         ours: list[float] = []
         theirs: list[float] = []
@@ -67,7 +67,7 @@ def ingest(sides: Sides, size: int, *, rounds: int, per_round: int) -> tuple[lis
             ours.append(per_round / timed(lambda bodies=bodies: [push(sides.publisher, body) for body in bodies]))
             sides.server.rest()
             theirs.append(
-                per_round / timed(lambda bodies=bodies: [sides.floor.ask("POST", "/objects", body) for body in bodies])
+                per_round / timed(lambda bodies=bodies: [floor.ask("POST", "/objects", body) for body in bodies])
             )
         own[batch] = statistics.median(ours)
         name = f"ingest over HTTP, durable, batches of {batch}"
@@ -111,7 +111,7 @@ def polls(sides: Sides, size: int, *, rounds: int) -> list[Row]:
             nothing["taxii"].append(_asked(sides.taxii, f"{sides.server.everything}?added_after={after}"))
         body = envelope(1)
         began = time.perf_counter()
-        sides.floor.ask("POST", "/objects", body)
+        sides.floor_publisher.ask("POST", "/objects", body)
         asked = time.perf_counter()
         page = sides.floor.ask("GET", f"/objects?after={place}&limit=1000").json()
         ended = time.perf_counter()
@@ -152,22 +152,20 @@ def lookups(sides: Sides, size: int, *, rounds: int, requests: int) -> list[Row]
     theirs: list[float] = []
     bulk: list[float] = []
     raw: list[float] = []
-    with ExitStack() as stack:
-        mine = [stack.enter_context(sides.server.wire(1)) for _ in range(_CONNECTIONS)]
-        other = [stack.enter_context(Wire(sides.minimal_url)) for _ in range(_CONNECTIONS)]
-        for _ in range(rounds):
-            asked = [next(turn) for _ in range(requests)]
+    for _ in range(rounds):
+        asked = [next(turn) for _ in range(requests)]
+        with ExitStack() as stack:  # new connections each round: how they fall to the processes is chance
+            mine = [stack.enter_context(sides.server.wire(1)) for _ in range(_CONNECTIONS)]
+            other = [stack.enter_context(Wire(sides.minimal_url)) for _ in range(_CONNECTIONS)]
             single = [mine[0].request("GET", f"/api/v1/objects/{stix_id}") for stix_id in asked]
-            ours.append(requests / timed(lambda single=single: volley(mine, single)))
+            ours.append(requests / timed(lambda mine=mine, single=single: volley(mine, single)))
             single = [other[0].request("GET", f"/objects/{stix_id}") for stix_id in asked]
-            theirs.append(requests / timed(lambda single=single: volley(other, single)))
-            for _ in range(5):
-                some = [next(turn) for _ in range(200)]
-                body = orjson.dumps({"ids": some})
-                bulk.append(
-                    200 / timed(lambda body=body: _found(sides.reader.ask("POST", "/api/v1/objects/lookup", body)))
-                )
-                raw.append(200 / timed(lambda some=some: _fetch(sides.database, some)))
+            theirs.append(requests / timed(lambda other=other, single=single: volley(other, single)))
+        for _ in range(5):
+            some = [next(turn) for _ in range(200)]
+            body = orjson.dumps({"ids": some})
+            bulk.append(200 / timed(lambda body=body: _found(sides.reader.ask("POST", "/api/v1/objects/lookup", body))))
+            raw.append(200 / timed(lambda some=some: _fetch(sides.database, some)))
     return [
         faster(
             "look-up of one id, 8 connections", size, ours, theirs, name="empty view", unit="requests/s", least=1 / 8

@@ -75,11 +75,7 @@ class Server:
         deadline = time.monotonic() + 30
         with self.database() as database:
             while time.monotonic() < deadline:
-                behind = database.execute(
-                    "SELECT coalesce(max(seq), 0) > coalesce((SELECT min(seq) FROM indicators_progress"
-                    " WHERE name LIKE 'matching.%'), 0) FROM indicators_change"
-                ).fetchone()[0]
-                if not behind:
+                if not database.execute(_BUSY).fetchone()[0]:
                     return
                 time.sleep(0.02)
         raise RuntimeError("the workers do not come to rest")
@@ -98,6 +94,15 @@ class Server:
             if pid == self._process.pid:
                 return True
         return False
+
+
+# Changes that nobody matched yet, or tasks that are waiting or under way.
+_BUSY = """
+SELECT coalesce(max(seq), 0)
+       > coalesce((SELECT min(seq) FROM indicators_progress WHERE name LIKE 'matching.%'), 0)
+       OR EXISTS (SELECT FROM pgmq.q_celery) OR EXISTS (SELECT FROM pgmq.q_webhooks)
+FROM indicators_change
+"""
 
 
 @contextlib.contextmanager

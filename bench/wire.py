@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -34,6 +35,7 @@ class Wire:
             lines.append(f"Authorization: Bearer {key}")
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         self._head = "\r\n".join(lines)
+        self._poll = select.poll()
         self._connect()
 
     def _connect(self) -> None:
@@ -49,6 +51,9 @@ class Wire:
     ) -> None:
         self.close()
 
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
     def close(self) -> None:
         self._file.close()
         self._socket.close()
@@ -59,7 +64,18 @@ class Wire:
         return f"{method} {path} HTTP/1.1\r\n{self._head}\r\n{content}\r\n".encode() + body
 
     def send(self, request: bytes) -> None:
+        """On the kept connection, or on a new one where the server has left it."""
+        if self._is_left():
+            self.close()
+            self._connect()
         self._socket.sendall(request)
+
+    def _is_left(self) -> bool:
+        """A server that leaves says so: there is something to read though nothing was asked."""
+        self._poll.register(self._socket, select.POLLIN)
+        left = bool(self._poll.poll(0))
+        self._poll.unregister(self._socket)
+        return left
 
     def receive(self) -> Answer:
         line = self._file.readline()
@@ -93,12 +109,21 @@ class Wire:
 
 
 def volley(wires: Sequence[Wire], requests: Sequence[bytes]) -> None:
-    """All requests over several connections at once, each connection one after the other."""
-    for start in range(0, len(requests), len(wires)):
-        part = requests[start : start + len(wires)]
-        for wire, request in zip(wires, part, strict=False):
-            wire.send(request)
-        for wire, _ in zip(wires, part, strict=False):
+    """All requests over several connections at once; each is sent as soon as a connection has its answer."""
+    waiting = iter(requests)
+    poll, asked = select.poll(), {}
+    for wire, request in zip(wires, waiting, strict=False):
+        wire.send(request)
+        asked[wire.fileno()] = wire
+        poll.register(wire.fileno(), select.POLLIN)
+    while asked:
+        for number, _ in poll.poll():
+            wire = asked[number]
             answer = wire.receive()
             if answer.status != 200:
                 raise RuntimeError(f"{answer.status}: {answer.body[:300]!r}")
+            if (request := next(waiting, None)) is not None:
+                wire.send(request)
+            else:
+                poll.unregister(number)
+                del asked[number]

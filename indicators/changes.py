@@ -18,7 +18,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -125,6 +125,27 @@ class Sight:
     def latest_entry(self, change: str) -> str:
         """The condition that the row named `change` is the latest entry of its object that the reader may see."""
         return _LATEST_ENTRY.format(c=change) if self.again else ""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The last entry of the log; what lies after it is not there yet, for nobody."""
+
+    seq: int
+    date_added: datetime
+
+    @classmethod
+    def of(cls, found: tuple[Any, ...]) -> End:
+        """What `END` was answered."""
+        seq, date_added = found
+        return cls(seq or 0, date_added or _NEVER)
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+#: SQL expressions, to be asked along with something else.
+END = ", ".join(
+    f"(SELECT {column} FROM indicators_change ORDER BY seq DESC LIMIT 1)" for column in ("seq", "date_added")
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,11 +35,17 @@ def viewer_of_key(presented: str, *, origin: Origin = Origin()) -> Viewer:  # no
     comes from a network or with a certificate that is not its own, and for one whose partner is not active. Raises
     TooMany where that happened too often (`lockout`).
     """
+    return _viewer_and(presented, origin=origin, also="")[0]
+
+
+def _viewer_and(presented: str, *, origin: Origin, also: str) -> tuple[Viewer, tuple[Any, ...]]:
     public_id = keys.public_id_of(presented)
     if public_id is None:
         raise lockout.refuse(origin, public_id=None)
     moment, prefix = clock.now(), origin.network(bits4=24, bits6=48)
-    key, viewer, seen_at, locked_until = _found_key(public_id, prefix=prefix, origin=origin, at=moment)
+    key, viewer, seen_at, locked_until, beside = _found_key(
+        public_id, prefix=prefix, origin=origin, at=moment, also=also
+    )
     is_the_key = hmac.compare_digest(bytes(key.digest) if key else _NO_DIGEST, keys.digest(presented))
     if key is None or viewer is None or not is_the_key or not keys.is_usable(key, origin=origin, at=moment):
         raise lockout.refuse(origin, public_id=public_id)
@@ -47,18 +53,20 @@ def viewer_of_key(presented: str, *, origin: Origin = Origin()) -> Viewer:  # no
         raise lockout.locked(locked_until, at=moment)
     if seen_at is None or seen_at < moment - _USE_GRAIN:
         keys.note_use(key, prefix=prefix, at=moment)
-    return viewer
+    return viewer, beside
 
 
 def _found_key(
-    public_id: str, *, prefix: str, origin: Origin, at: datetime
-) -> tuple[ApiKey | None, Viewer | None, datetime | None, datetime | None]:
-    """The key, whom it stands for, and what `lockout` wants to know. By hand: every request asks."""
-    found = prepared.rows(_KEY, [prefix, lockout.network_name(origin), at, public_id], called="key")
+    public_id: str, *, prefix: str, origin: Origin, at: datetime, also: str
+) -> tuple[ApiKey | None, Viewer | None, datetime | None, datetime | None, tuple[Any, ...]]:
+    """The key, whom it stands for, what `lockout` wants to know, and what was asked also. By hand: all requests ask."""
+    sql = _KEY.replace(_ALSO, also and f", {also}")
+    found = prepared.rows(sql, [prefix, lockout.network_name(origin), at, public_id], called="key")
     if not found:
-        return None, None, None, None
-    *held, seen_at, locked_until = found[0]
-    return *_read(tuple(tuple(value) if isinstance(value, list) else value for value in held)), seen_at, locked_until
+        return None, None, None, None, ()
+    held, (seen_at, locked_until, *beside) = found[0][:_READ], found[0][_READ:]
+    key, viewer = _read(tuple(tuple(value) if isinstance(value, list) else value for value in held))
+    return key, viewer, seen_at, locked_until, tuple(beside)
 
 
 @lru_cache(maxsize=4_096)
@@ -76,12 +84,14 @@ def _read(row: tuple[Any, ...]) -> tuple[ApiKey, Viewer]:
     return key, replace(viewer, limited=key.groups is not None)
 
 
+_ALSO = "/*also*/"
+_READ = len(ApiKey._meta.concrete_fields) + len(Partner._meta.concrete_fields) + 1  # noqa: SLF001
 _KEY = f"""
 SELECT {prepared.columns(ApiKey, "k")}, {prepared.columns(Partner, "p")},
        ARRAY(SELECT m.group_id FROM partners_membership m
              WHERE m.partner_id = p.id AND m.until IS NULL ORDER BY m.group_id),
        (SELECT n.last_at FROM partners_keynetwork n WHERE n.key_id = k.id AND n.prefix = %s),
-       (SELECT r.until FROM partners_refusedcredentials r WHERE r.name = %s AND r.until > %s)
+       (SELECT r.until FROM partners_refusedcredentials r WHERE r.name = %s AND r.until > %s) {_ALSO}
 FROM partners_apikey k JOIN partners_partner p ON p.id = k.partner_id
 WHERE k.public_id = %s
 """
@@ -164,16 +174,23 @@ def key_in(header: str) -> str | None:
 
 
 def viewer_of_request(request: HttpRequest) -> Viewer:
+    """As `viewer_and`, with nothing besides."""
+    return viewer_and(request, also="")[0]
+
+
+def viewer_and(request: HttpRequest, *, also: str) -> tuple[Viewer, tuple[Any, ...]]:
     """The viewer behind the API key of a plain Django request. Raises Unauthenticated, TooMany.
 
-    Ask again to learn whether it still holds: an answer that takes long, because it waits, does so while it waits.
+    `also` are SQL expressions, constants of ours, that are answered besides by the same query; nobody is told of it
+    before the viewer is known. Ask again to learn whether it still holds: an answer that takes long, because it waits,
+    does so while it waits.
     """
     presented = key_in(request.headers.get("Authorization", ""))
     if presented is None:
         raise Unauthenticated("Send an API key: 'Authorization: Bearer <key>', or Basic with the key as the password.")
-    viewer = viewer_of_key(presented, origin=origin_of(request))
+    viewer, beside = _viewer_and(presented, origin=origin_of(request), also=also)
     bind_contextvars(partner=viewer.partner_slug, actor=viewer.actor)
-    return viewer
+    return viewer, beside
 
 
 def _open_groups(partner_ref: str) -> ArraySubquery:

@@ -17,7 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from exchange import bodies
 from exchange.errors import Forbidden, MethodNotAllowed, NotFound, Refused, TooLarge
-from indicators import publishing, reading, withdrawing
+from indicators import changes, publishing, reading, withdrawing
 from indicators.models import Batch
 from indicators.stix import parsing
 from indicators.stix.drafts import Draft, Unreadable
@@ -34,16 +34,20 @@ _MATCHES_OF_VERSIONS = ("spec_version",)
 
 
 def _endpoint(**handlers: _Handler) -> _Handler:
-    """A view of the given methods. Keys authenticate, never cookies, so no form token is asked for."""
+    """A view of the given methods. Keys authenticate, never cookies, so no form token is asked for.
+
+    A handler of pages is told where the log ended when the key was looked at.
+    """
     allowed = tuple(sorted([*handlers, *(["HEAD"] if "GET" in handlers else [])]))
 
     def view(request: HttpRequest, **path: Any) -> HttpResponse:
         handler = handlers.get("GET" if request.method == "HEAD" else request.method or "")
         if handler is None:
             raise MethodNotAllowed("This resource knows no such method.", allowed=allowed)
-        viewer = auth.viewer_of_request(request)
+        pages_on = handler is _get_objects
+        viewer, beside = auth.viewer_and(request, also=changes.END if pages_on else "")
         media.require_acceptable(request)
-        return handler(request, viewer, **path)
+        return handler(request, viewer, **path, **({"end": changes.End.of(beside)} if pages_on else {}))
 
     return csrf_exempt(view)
 
@@ -92,11 +96,11 @@ def _manifest(request: HttpRequest, viewer: Viewer, collection_id: str) -> HttpR
     return _answer(resources.manifest(page), headers=page.headers)
 
 
-def _get_objects(request: HttpRequest, viewer: Viewer, collection_id: str) -> HttpResponse:
+def _get_objects(request: HttpRequest, viewer: Viewer, collection_id: str, end: changes.End) -> HttpResponse:
     """§5.4."""
     collection = collections.find(viewer, collection_id)
     query = filters.read(request.GET, matches=_EVERY_MATCH)
-    page = pages.turn(viewer, collection, query)
+    page = pages.turn(viewer, collection, query, end=end)
     _note(viewer, page, surface="taxii:objects", feed=collection_id)
     return _answer(resources.envelope(page), headers=page.headers)
 

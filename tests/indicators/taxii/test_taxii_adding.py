@@ -193,10 +193,10 @@ def test_a_post_costs_the_same_queries_whatever_its_size(aster: Caller, count_qu
     add(aster, an_indicator(), a_domain())
     costs = [
         count_queries(lambda size=size: add(aster, *[an_indicator() for _ in range(size)], a_domain()))
-        for size in (1, 10, 200)
+        for size in (10, 50, 200)
     ]
     assert len(set(costs)) == 1
-    assert costs[0] <= 30
+    assert costs[0] <= 12
 
 
 @pytest.mark.django_db(transaction=True)
