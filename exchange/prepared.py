@@ -10,13 +10,15 @@ from __future__ import annotations
 import itertools
 import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import psycopg
-from django.db import DatabaseError, connection, models
-from psycopg.adapt import Transformer
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections, models
+from psycopg.adapt import AdaptersMap, Transformer
+from psycopg.generators import execute
+from psycopg.types.datetime import TimestamptzLoader
 
 #: Prepared on one connection at most; the one that was not asked for longest makes room.
 MOST = 64
@@ -38,7 +40,15 @@ class _Held:
 
     def __init__(self, own: psycopg.Connection[Any]) -> None:
         self.names: OrderedDict[str, str] = OrderedDict()
-        self.transformer = Transformer(own)
+        self.transformer = Transformer.from_context(_Adapting(own))
+
+
+class _Adapting:
+    """How the connection adapts values, but for timestamps, for which psycopg has a compiled loader."""
+
+    def __init__(self, own: psycopg.Connection[Any]) -> None:
+        self.connection, self.adapters = own, AdaptersMap(own.adapters)
+        self.adapters.register_loader("timestamptz", TimestamptzLoader)
 
 
 def _held() -> _Held:
@@ -84,12 +94,13 @@ def rows(sql: str, parameters: _Parameters, *, called: str, planner: Planner = _
 def _execute(sql: str, parameters: _Parameters, called: str, planner: Planner) -> list[tuple[Any, ...]]:
     numbered, names = _numbered(sql)
     values = [parameters[name] for name in names] if isinstance(parameters, Mapping) else list(parameters)
-    connection.ensure_connection()
+    database = connections[DEFAULT_DB_ALIAS]
+    database.ensure_connection()
     name = _name_of(numbered, called)
-    if connection.in_atomic_block or connection.queries_logged or connection.execute_wrappers:
+    if database.in_atomic_block or database.queries_logged or database.execute_wrappers:
         return _by_cursor(name, values, planner)
-    with connection.wrap_database_errors:
-        return _by_libpq(connection.connection, name, values, planner)
+    with database.wrap_database_errors:
+        return _by_libpq(database.connection, name, values, planner)
 
 
 def _by_cursor(name: str, values: list[Any], planner: Planner) -> list[tuple[Any, ...]]:
@@ -107,14 +118,18 @@ def _by_libpq(own: psycopg.Connection[Any], name: str, values: list[Any], planne
     transformer = _held().transformer
     given = b" (" + b", ".join(map(transformer.as_literal, values)) + b")" if values else b""
     result = own.pgconn.exec_(planner.local + b"EXECUTE " + name.encode() + given)
-    if own.pgconn.status == psycopg.pq.ConnStatus.BAD:
-        raise psycopg.OperationalError("the connection was lost")
-    if result.status not in _FINE:
-        raise psycopg.errors.error_from_result(result, encoding="utf-8")
+    _require_fine(own, result)
     if not result.nfields:
         return []
     transformer.set_pgresult(result)
     return transformer.load_rows(0, result.ntuples, tuple)
+
+
+def _require_fine(own: psycopg.Connection[Any], result: psycopg.pq.abc.PGresult) -> None:
+    if own.pgconn.status == psycopg.pq.ConnStatus.BAD:
+        raise psycopg.OperationalError("the connection was lost")
+    if result.status not in _FINE:
+        raise psycopg.errors.error_from_result(result, encoding="utf-8")
 
 
 class Reply:
@@ -132,43 +147,73 @@ class Message:
     """
 
     def __init__(self) -> None:
-        self._statements: list[str] = []
-        self._values: list[Any] = []
+        self._statements: list[tuple[tuple[str, ...], list[Any]]] = []
         self._replies: list[Reply] = []
 
     def add(self, sql: str, parameters: _Parameters = ()) -> Reply:
         """A statement; its reply is filled by `send`."""
-        places, names = _placed(sql)
-        self._values += [parameters[name] for name in names] if isinstance(parameters, Mapping) else parameters
-        return self._added(places)
+        pieces, names = _pieces(sql)
+        values = [parameters[name] for name in names] if isinstance(parameters, Mapping) else list(parameters)
+        return self._added(pieces, values)
 
     def add_prepared(self, sql: str, parameters: _Parameters, *, called: str) -> Reply:
         """The same for one that is worth preparing."""
         numbered, names = _numbered(sql)
         values = [parameters[name] for name in names] if isinstance(parameters, Mapping) else list(parameters)
         connection.ensure_connection()
-        self._values += values
-        given = f" ({', '.join(['%s'] * len(values))})" if values else ""
-        return self._added(f"EXECUTE {_name_of(numbered, called)}{given}")
+        name = _name_of(numbered, called)
+        pieces = (f"EXECUTE {name} (", *[", "] * (len(values) - 1), ")") if values else (f"EXECUTE {name}",)
+        return self._added(pieces, values)
 
     def send(self) -> None:
         """Have all that was added done. Without any, nothing is sent."""
-        replies = self._replies
+        statements, replies = self._statements, self._replies
+        self._statements, self._replies = [], []
         if not replies:
             return
-        with connection.cursor() as cursor:
-            cursor.execute("; ".join(self._statements), self._values)
-            own: psycopg.Cursor[Any] = cursor.cursor
-            for place, reply in enumerate(replies):
-                own.set_result(place)
-                if own.pgresult is not None and own.pgresult.nfields:
-                    reply.rows = own.fetchall()
-        self._statements, self._values, self._replies = [], [], []
+        connection.ensure_connection()
+        if connection.queries_logged or connection.execute_wrappers:
+            _send_by_cursor(statements, replies)
+        else:
+            with connection.wrap_database_errors:
+                _send_by_libpq(statements, replies)
 
-    def _added(self, statement: str) -> Reply:
-        self._statements.append(statement)
+    def _added(self, pieces: tuple[str, ...], values: list[Any]) -> Reply:
+        self._statements.append((pieces, values))
         self._replies.append(Reply())
         return self._replies[-1]
+
+
+_Statements = Sequence[tuple[tuple[str, ...], list[Any]]]
+
+
+def _send_by_cursor(statements: _Statements, replies: Sequence[Reply]) -> None:
+    text = "; ".join("%s".join(piece.replace("%", "%%") for piece in pieces) for pieces, _ in statements)
+    with connection.cursor() as cursor:
+        cursor.execute(text, [value for _, values in statements for value in values])
+        own: psycopg.Cursor[Any] = cursor.cursor
+        for place, reply in enumerate(replies):
+            own.set_result(place)
+            if own.pgresult is not None and own.pgresult.nfields:
+                reply.rows = own.fetchall()
+
+
+def _send_by_libpq(statements: _Statements, replies: Sequence[Reply]) -> None:
+    """The same with half the work of a cursor; where a transaction is to begin, in the same message."""
+    own, transformer = connection.connection, _held().transformer
+    begins = not own.autocommit and own.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    parts = [b"BEGIN"] if begins else []
+    for pieces, values in statements:
+        literals = [*map(transformer.as_literal, values), b""]
+        parts.append(b"".join(part for pair in zip(map(str.encode, pieces), literals, strict=True) for part in pair))
+    own.pgconn.send_query(b"; ".join(parts))
+    results = own.wait(execute(own.pgconn))
+    for result in results:
+        _require_fine(own, result)
+    for result, reply in zip(results[begins:], replies, strict=True):
+        if result.nfields:
+            transformer.set_pgresult(result)
+            reply.rows = transformer.load_rows(0, result.ntuples, tuple)
 
 
 def instance[Model: models.Model](model: type[Model], row: Sequence[Any]) -> Model:
@@ -181,9 +226,10 @@ def instance[Model: models.Model](model: type[Model], row: Sequence[Any]) -> Mod
     return model.from_db(connection.alias, [field.attname for field in fields], values)
 
 
-def columns(model: type[models.Model], alias: str) -> str:
-    """The columns that `instance` reads, as SQL."""
-    return ", ".join(f'{alias}."{field.column}"' for field in model._meta.concrete_fields)  # noqa: SLF001
+def columns(model: type[models.Model], alias: str, *, but: Collection[str] = ()) -> str:
+    """The columns that `instance` reads, as SQL; or of these not all."""
+    names = [field.column for field in model._meta.concrete_fields]  # noqa: SLF001
+    return ", ".join(f'{alias}."{name}"' for name in names if name not in but)
 
 
 def _name_of(numbered: str, called: str) -> str:
@@ -215,14 +261,17 @@ def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
 
 
 @lru_cache(maxsize=1_024)
-def _placed(sql: str) -> tuple[str, tuple[str, ...]]:
-    """The query with `%s` for each parameter, and their names."""
-    names: list[str] = []
-
-    def place(found: re.Match[str]) -> str:
+def _pieces(sql: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What stands between the parameters of a query, and their names."""
+    pieces, names, end = [""], [], 0
+    for found in _PLACE.finditer(sql):
+        pieces[-1] += sql[end : found.start()]
+        end = found.end()
+        if found[0] == "%%":
+            pieces[-1] += "%"
+            continue
+        pieces.append("")
         if found[1]:
             names.append(found[1])
-            return "%s"
-        return found[0]
-
-    return _PLACE.sub(place, sql), tuple(names)
+    pieces[-1] += sql[end:]
+    return tuple(pieces), tuple(names)

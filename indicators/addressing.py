@@ -17,12 +17,12 @@ from partners.attribution import Attribution
 from partners.models import Audience, Group
 from partners.sharing import (
     AudienceSpec,
+    Standing,
     Viewer,
     addressed,
     check,
     default_reach,
     may_share,
-    standing,
 )
 from partners.tlp import Tlp
 
@@ -74,11 +74,11 @@ class Place:
 class Room:
     """The audiences and policies of one batch, found once per marking."""
 
-    def __init__(self, by: Viewer, reach: Reach, *, withdrawing: bool = False) -> None:
+    def __init__(self, by: Viewer, reach: Reach, *, stands: Standing, withdrawing: bool = False) -> None:
         """With `withdrawing`, what the rule says against the named audience is said per object, not at once."""
         self._by = by
         self._reach = reach
-        self._stands = standing(by)
+        self._stands = stands
         self._specs: dict[Tlp, AudienceSpec | Refused] = {}
         self._kept: dict[int, AudienceSpec | Refused] = {}
         self._rows: dict[int, AudienceSpec] = {}

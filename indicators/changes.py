@@ -14,17 +14,16 @@ finds it once, at its latest entry that the reader may see (ADR 0008).
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
 
 from exchange import prepared
+from exchange.memory import Memory
 from exchange.prepared import Message
 from indicators.feeds.filters import Filter
 from indicators.models import Change
@@ -55,8 +54,7 @@ class NewChange:
     again: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One value of a blocklist."""
 
     kind: str
@@ -66,8 +64,7 @@ class Entry:
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """One change as its reader sees it; `body` is None for a remove."""
 
     seq: int
@@ -246,7 +243,7 @@ def _sourced(viewer: Viewer, told: list[Told]) -> list[Told]:
     found = sources(viewer, {(one.publisher_id, one.seen_by) for one in veiled})
     shown = {one.seq: found[one.publisher_id, one.seen_by] for one in veiled}
     return [
-        replace(one, publisher_id=shown[one.seq].id, publisher_name=shown[one.seq].name) if one.seq in shown else one
+        one._replace(publisher_id=shown[one.seq].id, publisher_name=shown[one.seq].name) if one.seq in shown else one
         for one in told
     ]
 
@@ -299,26 +296,8 @@ def sight(viewer: Viewer, *, own: bool = False, group: UUID | None = None) -> Si
         viewer = auth.again(viewer)
 
 
-class _Memory:
-    """What readers saw when last they looked; of as many readers as follow the log at the same time."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._lock = most, threading.Lock()
-        self._held: OrderedDict[Any, Sight] = OrderedDict()
-
-    def get(self, key: Any) -> Sight | None:
-        with self._lock:
-            return self._held.get(key)
-
-    def put(self, key: Any, seen: Sight) -> None:
-        with self._lock:
-            self._held[key] = seen
-            self._held.move_to_end(key)
-            if len(self._held) > self._most:
-                self._held.popitem(last=False)
-
-
-_REMEMBERED = _Memory(4_096)
+#: What readers saw when last they looked; of as many as follow the log at the same time.
+_REMEMBERED: Memory[Any, Sight] = Memory(most=4_096)
 
 
 def _asked_once(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -438,9 +417,9 @@ SELECT * FROM (
     FROM ({query}) span) span
 WHERE before < %(max_bytes)s ORDER BY seq
 """
-_TOLD_COLUMNS = len(fields(Told))
+_TOLD_COLUMNS = len(Told._fields)
 
 
 def _told(row: tuple[Any, ...]) -> Told:
-    entries = tuple(Entry(*values) for values in row[-1] or ())
-    return Told(*(*row[:-1], entries))
+    entries = tuple(map(Entry._make, row[-1] or ()))
+    return Told._make((*row[:-1], entries))

@@ -35,7 +35,7 @@ from indicators.versions import Entering, Line
 from partners import audit
 from partners.attribution import Attribution
 from partners.scopes import Scope
-from partners.sharing import AudienceSpec, Viewer, holding_still, intern_audience
+from partners.sharing import AudienceSpec, Standing, Viewer, holding_still, intern_audience, standing_within
 from partners.tlp import Tlp
 
 Status = Literal["accepted", "unchanged", "held", "quarantined", "refused"]
@@ -101,9 +101,11 @@ def publish(
     where its idempotency key was used for other content. All else is said per object.
     """
     by.require(Scope.PUBLISH)
-    room = Room(by, reach, withdrawing=any(isinstance(each, Draft) and each.revoked for each in elements))
+    stands, identities = _stands(elements, by=by)
+    withdrawing = any(isinstance(each, Draft) and each.revoked for each in elements)
+    room = Room(by, reach, stands=stands, withdrawing=withdrawing)
     received_at = clock.now()
-    admitted, results = _examine(elements, by=by, room=room, received_at=received_at)
+    admitted, results = _examine(elements, identities, by=by, room=room, received_at=received_at)
     voice = Voice(by, room.attribution, admitted)
     with transaction.atomic():
         begun = _begin(admitted, voice, by=by, request=request)
@@ -174,10 +176,14 @@ def _answered(drafts: Iterable[Draft | None], status: Status) -> list[Result]:
 
 
 def _examine(
-    elements: Sequence[Draft | Unreadable], *, by: Viewer, room: Room, received_at: datetime
+    elements: Sequence[Draft | Unreadable],
+    identities: frozenset[str],
+    *,
+    by: Viewer,
+    room: Room,
+    received_at: datetime,
 ) -> tuple[list[Draft], list[Result]]:
     """Through the gates: the drafts that may enter, and an answer for each element that may not."""
-    identities = _partners_among(elements)
     doors: dict[str, gates.Door] = {}
     admitted: list[Draft] = []
     results: list[Result] = []
@@ -202,13 +208,16 @@ def _examine(
     return admitted, results
 
 
-def _partners_among(elements: Iterable[Draft | Unreadable]) -> frozenset[str]:
-    """The identities of partners that are named as creators or sent; one query, and none where nobody is named."""
+def _stands(elements: Iterable[Draft | Unreadable], *, by: Viewer) -> tuple[Standing, frozenset[str]]:
+    """Where the publisher stands, and the identities of partners among those that are named or sent. One query."""
     drafts = [element for element in elements if isinstance(element, Draft)]
     named = {draft.created_by_ref.lower() for draft in drafts if draft.created_by_ref is not None}
     named |= {draft.stix_id.lower() for draft in drafts if draft.stix_type == "identity"}
-    found = prepared.rows(_IDENTITIES, [sorted(named)], called="identities") if named else []
-    return frozenset(identity for (identity,) in found)
+    message = Message()
+    stands = standing_within(message, by)
+    partners = message.add_prepared(_IDENTITIES, [sorted(named)], called="identities")
+    message.send()
+    return stands(), frozenset(identity for (identity,) in partners.rows)
 
 
 _IDENTITIES = "SELECT identity_id FROM partners_partner WHERE identity_id = ANY(%s)"
@@ -405,12 +414,13 @@ def _write_down(
     counts: dict[str, int] = {status: tally[status] for status in STATUSES}
     body = orjson.dumps([result.to_json() for result in results])
     batch_id = uuid.uuid4()
-    within.add(
+    within.add_prepared(
         _BATCH,
         [
             *(batch_id, by.partner_id, by.actor, request.idempotency_key, request.digest, received_at),
             *(Jsonb(counts), body.decode()),
         ],
+        called="batch",
     )
     quarantined = {result.index: result for result in results if result.status == "quarantined"}
     Quarantined.unrestricted.bulk_create(

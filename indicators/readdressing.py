@@ -22,7 +22,7 @@ from partners import audit
 from partners.attribution import Attribution
 from partners.models import Audience
 from partners.scopes import Scope
-from partners.sharing import AudienceSpec, Viewer
+from partners.sharing import AudienceSpec, Viewer, standing
 from partners.tlp import Tlp
 
 
@@ -34,7 +34,7 @@ def readdress(viewer: Viewer, stix_id: str, reach: Reach) -> None:
     """
     viewer.require(Scope.PUBLISH)
     draft = _newest(viewer, stix_id)
-    room = Room(viewer, reach)
+    room = Room(viewer, reach, stands=standing(viewer))
     if not room.names:
         raise Refused("Say who may see it, or how it is marked.", code="no-audience", at="")
     if _narrow(viewer, draft, room):

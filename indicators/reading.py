@@ -7,8 +7,9 @@ callers as integers and leave the house only inside sealed cursors.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -25,8 +26,7 @@ from partners.sources import Source, hides, sources
 _MOST_LOOKED_UP = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """One version of one object, as one publisher says it."""
 
     seq: int
@@ -51,6 +51,23 @@ class Statement:
     publisher_suspended: bool
     tlp: int
     spec_version: str
+    audience_id: int
+    attribution: int
+    marks: list[str] | None
+    body: str
+
+
+class Said(NamedTuple):
+    """Of a statement what a look-up answers: the bytes, and whose they are."""
+
+    seq: int
+    date_added: datetime
+    stix_id: str
+    publisher_id: UUID
+    publisher_name: str
+    publisher_slug: str
+    publisher_suspended: bool
+    tlp: int
     audience_id: int
     attribution: int
     marks: list[str] | None
@@ -122,24 +139,34 @@ def statements(viewer: Viewer, stix_id: str, *, versions: Versions = "last") -> 
     return found
 
 
-def looked_up(viewer: Viewer, stix_ids: Sequence[str], *, max_bytes: int) -> dict[str, list[Statement]]:
+def said(viewer: Viewer, stix_id: str, *, versions: Versions = "last") -> list[Said]:
+    """The same, for who wants no more than the bytes and whose they are."""
+    wanted = Selection(stix_ids=(stix_id,), versions=versions)
+    found, _ = _found(viewer, wanted, Stretch(1_000), Said)
+    if not found:
+        raise NotFound
+    return found
+
+
+def looked_up(viewer: Viewer, stix_ids: Sequence[str], *, max_bytes: int) -> dict[str, list[Said]]:
     """What the viewer may see under each of these ids; an id under which there is nothing is left out. Two queries.
 
     Raises TooLarge where the answer would be: then fewer are to be asked at a time.
     """
-    found = page(viewer, Selection(stix_ids=tuple(stix_ids)), limit=_MOST_LOOKED_UP, max_bytes=max_bytes)
-    if found.more:
+    where = Stretch(_MOST_LOOKED_UP, max_bytes=max_bytes)
+    found, more = _found(viewer, Selection(stix_ids=tuple(stix_ids)), where, Said)
+    if more:
         raise TooLarge("Ask for fewer ids at a time.", code="answer-too-large")
-    by_id: dict[str, list[Statement]] = {}
-    for said in found.statements:
-        by_id.setdefault(said.stix_id, []).append(said)
+    by_id: dict[str, list[Said]] = {}
+    for one in found:
+        by_id.setdefault(one.stix_id, []).append(one)
     return by_id
 
 
-def note(viewer: Viewer, handed_out: Sequence[Statement], *, surface: str, feed: str = "") -> None:
+def note(viewer: Viewer, handed_out: Sequence[Statement | Said], *, surface: str, feed: str = "") -> None:
     """Tally that these were handed to the viewer; nothing for none. One statement."""
     if handed_out:
-        seqs = [said.seq for said in handed_out]
+        seqs = [one.seq for one in handed_out]
         reads.tally(viewer, surface=surface, objects=len(seqs), feed=feed, places=(min(seqs), max(seqs)))
 
 
@@ -236,11 +263,11 @@ def object_count_by_kind() -> dict[str, int]:
         return dict(cursor.fetchall())
 
 
-def merged(found: Sequence[Statement]) -> list[tuple[Statement, list[Statement]]]:
+def merged[Spoken: (Statement, Said)](found: Sequence[Spoken]) -> list[tuple[Spoken, list[Spoken]]]:
     """Statements with equal bytes as one, with all who say it; those that differ stay apart."""
-    by_bytes: dict[tuple[str, str], list[Statement]] = {}
-    for statement in found:
-        by_bytes.setdefault((statement.stix_id, statement.body), []).append(statement)
+    by_bytes: dict[tuple[str, str], list[Spoken]] = {}
+    for one in found:
+        by_bytes.setdefault((one.stix_id, one.body), []).append(one)
     return [(same[0], same) for same in by_bytes.values()]
 
 
@@ -262,14 +289,23 @@ def by_key(viewer: Viewer, object_id: int) -> StixObject:
 
 
 def _page(viewer: Viewer, wanted: Selection, where: Stretch, *, with_bodies: bool = True) -> Page:
-    columns = _COLUMNS.format(body="o.body" if with_bodies else "''")
+    found, more = _found(viewer, wanted, where, Statement, with_bodies=with_bodies)
+    return Page(found, reached=found[-1].seq if found else where.after, more=more)
+
+
+def _found[Spoken: (Statement, Said)](
+    viewer: Viewer, wanted: Selection, where: Stretch, form: type[Spoken], *, with_bodies: bool = True
+) -> tuple[list[Spoken], bool]:
+    """What is said, in this form, and whether there is more of it."""
+    expressions = _EXPRESSIONS if with_bodies else _EXPRESSIONS | {"body": "''"}
+    columns = ", ".join(f"{expressions[name]} AS {name}" for name in form._fields)
     rows = selecting.found(viewer, wanted, where, columns=columns, joins=_JOINS, within_bytes=_WITHIN_BYTES)
     more = len(rows) > where.limit or (where.max_bytes is not None and bool(rows) and rows[-1][-1])
-    found = [Statement(*row[:_STATEMENT_COLUMNS]) for row in rows[: where.limit]]
-    return Page(_sourced(viewer, found), reached=found[-1].seq if found else where.after, more=more)
+    width = len(form._fields)
+    return _sourced(viewer, [form._make(row[:width]) for row in rows[: where.limit]]), more
 
 
-def _sourced(viewer: Viewer, found: list[Statement]) -> list[Statement]:
+def _sourced[Spoken: (Statement, Said)](viewer: Viewer, found: list[Spoken]) -> list[Spoken]:
     """The same, each with the source that the viewer is told."""
     veiled = [one for one in found if hides(viewer, publisher_id=one.publisher_id, attribution=one.attribution)]
     if not veiled:
@@ -278,11 +314,10 @@ def _sourced(viewer: Viewer, found: list[Statement]) -> list[Statement]:
     return [_by(one, shown.get((one.publisher_id, one.audience_id))) for one in found]
 
 
-def _by(said: Statement, source: Source | None) -> Statement:
+def _by[Spoken: (Statement, Said)](one: Spoken, source: Source | None) -> Spoken:
     if source is None:
-        return said
-    return replace(
-        said,
+        return one
+    return one._replace(
         publisher_id=source.id,
         publisher_name=source.name,
         publisher_slug=source.slug,
@@ -290,13 +325,17 @@ def _by(said: Statement, source: Source | None) -> Statement:
     )
 
 
-_STATEMENT_COLUMNS = len(fields(Statement))
-_COLUMNS = """
-c.seq, c.date_added, o.id, o.stix_id, o.stix_type, o.version, o.modified, o.revoked, o.latest, o.title, o.kind,
-o.subkind, o.severity, o.confidence, o.valid_from, o.valid_until, o.publisher_id, p.name, p.slug,
-p.state = 'suspended', a.tlp, o.spec_version, o.audience_id, a.attribution, o.marks, {body} AS body
-"""
-
+# By field, on the change `c`, the object `o`, its publisher `p` and its audience `a`.
+_EXPRESSIONS = {name: f"o.{name}" for name in Statement._fields} | {
+    "seq": "c.seq",
+    "date_added": "c.date_added",
+    "object_id": "o.id",
+    "publisher_name": "p.name",
+    "publisher_slug": "p.slug",
+    "publisher_suspended": "p.state = 'suspended'",
+    "tlp": "a.tlp",
+    "attribution": "a.attribution",
+}
 _JOINS = "JOIN partners_partner p ON p.id = o.publisher_id JOIN partners_audience a ON a.id = o.audience_id"
 # As text, because only two dates of a page are of use.
 _BARE_COLUMNS = "c.seq, c.date_added::text AS date_added, o.body AS body"

@@ -122,7 +122,8 @@ def store(
             _copy(table, columns, written)
         else:
             for row in written:
-                within.add(f"INSERT INTO {table} ({columns}) VALUES ({', '.join(['%s'] * len(row))})", row)
+                places = ", ".join(["%s"] * len(row))
+                within.add_prepared(f"INSERT INTO {table} ({columns}) VALUES ({places})", row, called="insert")
 
 
 def _copy(table: str, columns: str, rows: Sequence[tuple[object, ...]]) -> None:

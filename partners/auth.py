@@ -5,7 +5,6 @@ import binascii
 import hmac
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -15,6 +14,7 @@ from structlog.contextvars import bind_contextvars
 
 from exchange import clock, prepared
 from exchange.errors import Unauthenticated
+from exchange.memory import Memory
 from exchange.origins import Origin, origin_of
 from partners import keys, lockout
 from partners.ceilings import UNBOUND, Ceiling, strictest
@@ -64,36 +64,54 @@ def _found_key(
     found = prepared.rows(sql, [prefix, lockout.network_name(origin), at, public_id], called="key")
     if not found:
         return None, None, None, None, ()
-    held, (seen_at, locked_until, *beside) = found[0][:_READ], found[0][_READ:]
-    key, viewer = _read(tuple(tuple(value) if isinstance(value, list) else value for value in held))
-    return key, viewer, seen_at, locked_until, tuple(beside)
+    written, seen_at, locked_until, *beside = found[0]
+    known = _KNOWN.get(written) or _in_full(public_id)
+    return *(known or (None, None)), seen_at, locked_until, tuple(beside)
 
 
-@lru_cache(maxsize=4_096)
+def _in_full(public_id: str) -> tuple[ApiKey, Viewer] | None:
+    """The key and whom it stands for, as they are now; None for one that is gone."""
+    found = prepared.rows(_KEY_IN_FULL, [public_id], called="key_in_full")
+    if not found:
+        return None
+    known = _read(found[0])
+    _KNOWN.put(found[0][-1], known)
+    return known
+
+
 def _read(row: tuple[Any, ...]) -> tuple[ApiKey, Viewer]:
-    """A row of `_KEY` as the key, with its partner, and the viewer that they make. The same row makes the same."""
+    """A row of `_KEY_IN_FULL` as the key, with its partner, and the viewer that they make."""
     key = prepared.instance(ApiKey, row)
     key.partner = prepared.instance(Partner, row[len(ApiKey._meta.concrete_fields) :])  # noqa: SLF001
     scopes = frozenset(Scope(scope) for scope in key.scopes)
     if Scope.ADMIN in scopes:
         scopes |= {Scope.AUDIT}
-    held_groups = row[-1]
+    held_groups = row[-2]
     group_ids = held_groups if key.groups is None else set(held_groups) & set(key.groups)
     ceiling = Ceiling.of(key.ceiling_tlp, key.ceiling_width)
     viewer = _viewer(key.partner, group_ids=group_ids, scopes=scopes, actor=f"key:{key.public_id}", ceiling=ceiling)
     return key, replace(viewer, limited=key.groups is not None)
 
 
+#: By what was `_WRITTEN` of them.
+_KNOWN: Memory[str, tuple[ApiKey, Viewer]] = Memory(most=4_096)
 _ALSO = "/*also*/"
-_READ = len(ApiKey._meta.concrete_fields) + len(Partner._meta.concrete_fields) + 1  # noqa: SLF001
+_GROUPS = (
+    "ARRAY(SELECT m.group_id FROM partners_membership m"
+    " WHERE m.partner_id = p.id AND m.until IS NULL ORDER BY m.group_id)"
+)
+# All that is held of key and partner, as one text: whoever was read from it before need not be read again. When the key
+# was last used makes no other of it.
+_WRITTEN = f"ROW({prepared.columns(ApiKey, 'k', but=['last_used_at'])}, p, {_GROUPS})::text"
+_FROM = "FROM partners_apikey k JOIN partners_partner p ON p.id = k.partner_id WHERE k.public_id = %s"
 _KEY = f"""
-SELECT {prepared.columns(ApiKey, "k")}, {prepared.columns(Partner, "p")},
-       ARRAY(SELECT m.group_id FROM partners_membership m
-             WHERE m.partner_id = p.id AND m.until IS NULL ORDER BY m.group_id),
+SELECT {_WRITTEN},
        (SELECT n.last_at FROM partners_keynetwork n WHERE n.key_id = k.id AND n.prefix = %s),
        (SELECT r.until FROM partners_refusedcredentials r WHERE r.name = %s AND r.until > %s) {_ALSO}
-FROM partners_apikey k JOIN partners_partner p ON p.id = k.partner_id
-WHERE k.public_id = %s
+{_FROM}
+"""
+_KEY_IN_FULL = f"""
+SELECT {prepared.columns(ApiKey, "k")}, {prepared.columns(Partner, "p")}, {_GROUPS}, {_WRITTEN} {_FROM}
 """
 
 

@@ -218,18 +218,28 @@ class Shared(models.Model):
 
 def standing(by: Viewer) -> Standing:
     """Where `by` stands. One query."""
-    asked = Message()
-    groups = asked.add_prepared(_GROUPS, [sorted(by.group_ids)], called="groups")
-    audiences = asked.add_prepared(_OWN_AUDIENCES, [by.partner_id], called="own_audiences")
-    asked.send()
-    found = [instance(Group, row) for row in groups.rows]
-    return Standing(
-        {group.pk: group for group in found},
-        {
-            AudienceSpec(Tlp(tlp), everyone, tuple(groups), tuple(partners), Attribution(attribution)): pk
-            for pk, tlp, everyone, groups, partners, attribution in audiences.rows
-        },
-    )
+    message = Message()
+    found = standing_within(message, by)
+    message.send()
+    return found()
+
+
+def standing_within(message: Message, by: Viewer) -> Callable[[], Standing]:
+    """The same, to be called once the message is sent."""
+    groups = message.add_prepared(_GROUPS, [sorted(by.group_ids)], called="groups")
+    audiences = message.add_prepared(_OWN_AUDIENCES, [by.partner_id], called="own_audiences")
+
+    def read() -> Standing:
+        found = [instance(Group, row) for row in groups.rows]
+        return Standing(
+            {group.pk: group for group in found},
+            {
+                AudienceSpec(Tlp(tlp), everyone, tuple(groups), tuple(partners), Attribution(attribution)): pk
+                for pk, tlp, everyone, groups, partners, attribution in audiences.rows
+            },
+        )
+
+    return read
 
 
 _GROUPS = f"SELECT {columns(Group, 'g')} FROM partners_group g WHERE g.id = ANY(%s) ORDER BY g.slug"

@@ -15,7 +15,7 @@ class Tlp(models.IntegerChoices):
     @property
     def word(self) -> str:
         """The marking as the API writes it: `clear`, `green`, `amber`, `amber+strict`, `red`."""
-        return self.name.lower().replace("_", "+")
+        return _WORDS[self]
 
     @classmethod
     def from_word(cls, word: str) -> "Tlp":
@@ -25,3 +25,6 @@ class Tlp(models.IntegerChoices):
             if marking.word == bare:
                 return marking
         raise ValueError("not a TLP 2.0 marking")
+
+
+_WORDS = {marking: marking.name.lower().replace("_", "+") for marking in Tlp}

@@ -147,7 +147,7 @@ class ObjectView(Face):
         versions: Any = self.asked.choice("versions", "last", of=("last", "all"))
         if "\0" in stix_id:
             raise Refused("Not an identifier.", code="bad-id", at="/id")
-        found = reading.statements(viewer, stix_id, versions=versions)
+        found = reading.said(viewer, stix_id, versions=versions)
         reading.note(viewer, found, surface="rest:object")
         if _wants_stix(request):
             return HttpResponse(found[0].body, content_type=_STIX[0], headers=_VARY)

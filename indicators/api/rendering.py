@@ -10,12 +10,12 @@ from exchange import clock
 from indicators import reading
 from indicators.changes import Told
 from indicators.models import Match, StixObject
-from indicators.reading import Statement
+from indicators.reading import Said, Statement
 from partners.api.base import fragment
 from partners.tlp import Tlp
 
 
-def statement(said: Statement, *, by: Sequence[Statement] = ()) -> dict[str, Any]:
+def statement(said: Said | Statement, *, by: Sequence[Said] = ()) -> dict[str, Any]:
     """One statement; with `by`, all who say the same bytes."""
     document: dict[str, Any] = {
         "publisher": _publisher(said),
@@ -36,12 +36,12 @@ def _mark(stored: str) -> dict[str, str]:
     return {"code": code, "field": field}
 
 
-def merged(said: Sequence[Statement]) -> list[dict[str, Any]]:
+def merged(said: Sequence[Said]) -> list[dict[str, Any]]:
     """Statements under one id, equal bytes once with all who say them."""
     return [statement(first, by=same) for first, same in reading.merged(said)]
 
 
-def found(stix_id: str, said: Sequence[Statement]) -> dict[str, Any]:
+def found(stix_id: str, said: Sequence[Said]) -> dict[str, Any]:
     """What was found under one of many ids."""
     return {"id": stix_id, "statements": merged(said)}
 
@@ -102,6 +102,6 @@ def _end(held: StixObject) -> dict[str, Any]:
     }
 
 
-def _publisher(said: Statement) -> dict[str, Any]:
+def _publisher(said: Said | Statement) -> dict[str, Any]:
     document = {"id": said.publisher_id, "name": said.publisher_name, "slug": said.publisher_slug}
     return document | ({"suspended": True} if said.publisher_suspended else {})
