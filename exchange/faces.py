@@ -1,7 +1,7 @@
 """Machines and people: which paths belong to whom.
 
 Machines come with a key and take bytes: they have no session, no cookie, no form and no page. So their requests go to
-their view from here, and whatever Django does for people is neither done nor paid for (ADR 0026).
+their view from here, and whatever Django does for people is neither done nor paid for (ADR 0025).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Queries that PostgreSQL plans once per connection, however often they are asked (ADR 0026).
+"""Queries that PostgreSQL plans once per connection, however often they are asked (ADR 0025).
 
 The hot queries of the exchange are long, and planning one takes longer than answering it. `rows` prepares a query on
 its connection the first time and executes it from then on, in one message, with one plan for all values (the settings

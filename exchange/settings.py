@@ -88,7 +88,7 @@ TEMPLATES = [
 
 # PostgreSQL is the only store. A pool per process; a request holds a connection only while it runs.
 _database = env.database("DATABASE_URL")
-# Queries are short and many: no compiling, no helpers, and one plan for all values of what is prepared (ADR 0026).
+# Queries are short and many: no compiling, no helpers, and one plan for all values of what is prepared (ADR 0025).
 _database["OPTIONS"]["options"] = " ".join(
     [
         _database["OPTIONS"].get("options", ""),

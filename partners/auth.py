@@ -5,6 +5,7 @@ import binascii
 import hmac
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -60,13 +61,17 @@ def _found_key(
     public_id: str, *, prefix: str, origin: Origin, at: datetime, also: str
 ) -> tuple[ApiKey | None, Viewer | None, datetime | None, datetime | None, tuple[Any, ...]]:
     """The key, whom it stands for, what `lockout` wants to know, and what was asked also. By hand: all requests ask."""
-    sql = _KEY.replace(_ALSO, also and f", {also}")
-    found = prepared.rows(sql, [prefix, lockout.network_name(origin), at, public_id], called="key")
+    found = prepared.rows(_key_and(also), [prefix, lockout.network_name(origin), at, public_id], called="key")
     if not found:
         return None, None, None, None, ()
     written, seen_at, locked_until, *beside = found[0]
     known = _KNOWN.get(written) or _in_full(public_id)
     return *(known or (None, None)), seen_at, locked_until, tuple(beside)
+
+
+@cache
+def _key_and(also: str) -> str:
+    return _KEY.replace(_ALSO, also and f", {also}")
 
 
 def _in_full(public_id: str) -> tuple[ApiKey, Viewer] | None:

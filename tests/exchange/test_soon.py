@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bound_contextvars, clear_contextvars
 
 from exchange import access
 from exchange.soon import Soon
@@ -74,6 +74,7 @@ def test_what_is_still_wanted_is_done_when_the_process_ends(run):
 @pytest.fixture
 def said(monkeypatch):
     """The lines of requests, which nothing else writes meanwhile."""
+    clear_contextvars()
     lines = access.Lines(most=3)
     monkeypatch.setattr(access, "LINES", lines)
     monkeypatch.setattr(access._SOON, "ask", lambda: None)
