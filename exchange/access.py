@@ -10,6 +10,7 @@ import logging
 import sys
 import threading
 from collections import deque
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +22,9 @@ from exchange.soon import Soon
 WITHIN_S = 0.1
 #: Lines that wait at most; while the log takes no more, further ones are counted and left out.
 MOST = 50_000
+
+#: POSIX's PIPE_BUF on Linux.
+_AT_ONCE_BYTES = 4_096
 
 _logger = logging.getLogger("exchange.access")
 
@@ -46,9 +50,24 @@ class Lines:
             left_out, self._left_out = self._left_out, 0
             if left_out:
                 lines.append(_line({"event": "access.left_out", "lines": left_out}))
-            if lines:
-                sys.stderr.write("".join(lines))
+            for chunk in _chunks(lines):
+                sys.stderr.write(chunk)
                 sys.stderr.flush()
+
+
+def _chunks(lines: list[str]) -> Iterator[str]:
+    """Whole lines, at most so many that a pipe takes them at once and mixes them with nobody else's."""
+    chunk: list[str] = []
+    size = 0
+    for line in lines:
+        length = len(line.encode())
+        if chunk and size + length > _AT_ONCE_BYTES:
+            yield "".join(chunk)
+            chunk, size = [], 0
+        chunk.append(line)
+        size += length
+    if chunk:
+        yield "".join(chunk)
 
 
 LINES = Lines()

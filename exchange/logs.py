@@ -1,5 +1,6 @@
 """Structured logs: one JSON object a line, with request id and partner, and never a credential or a refused value."""
 
+import json
 import logging
 import logging.config
 import re
@@ -42,8 +43,11 @@ def _without_secrets(value: Any) -> Any:
 
 
 def as_json(line: Any, default: Any = str, **_: Any) -> str:
-    """One line."""
-    return orjson.dumps(line, default=default).decode()
+    """One line. What orjson does not take (a lone surrogate, a large number) the standard library writes escaped."""
+    try:
+        return orjson.dumps(line, default=default, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        return json.dumps(line, default=default, skipkeys=True)
 
 
 def configure(options: Mapping[str, Any]) -> None:

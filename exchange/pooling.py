@@ -4,6 +4,7 @@ import select
 from typing import Any
 
 import psycopg
+from psycopg_pool import ConnectionPool
 
 
 def still_there(lent: psycopg.Connection[Any]) -> None:
@@ -14,4 +15,4 @@ def still_there(lent: psycopg.Connection[Any]) -> None:
     poll = select.poll()
     poll.register(lent.fileno(), select.POLLIN)
     if poll.poll(0):
-        lent.execute("")
+        ConnectionPool.check_connection(lent)

@@ -9,21 +9,27 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections, models
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connection, connections
+from psycopg import abc
 from psycopg.adapt import AdaptersMap, Transformer
 from psycopg.generators import execute
 from psycopg.types.datetime import TimestamptzLoader
 
-#: Prepared on one connection at most; the one that was not asked for longest makes room.
-MOST = 64
+#: Prepared on one connection at most. Where that is reached, one that was not asked for in so many seconds makes room;
+#: where there is none, a query goes unprepared: to prepare in turns would be dearer than not at all.
+MOST = 128
+UNUSED_S = 60.0
 
 _Parameters = Mapping[str, Any] | Sequence[Any]
+#: A statement without its values, which stand in between.
+_Pieces = tuple[str, ...]
 
 _PLACE = re.compile(r"%(?:\((\w+)\))?s|%%")
 # PostgreSQL forgot the statement (DISCARD ALL), or a table that it reads was altered in between.
@@ -39,7 +45,7 @@ class _Held:
     """What belongs to one connection: the names of what is prepared on it, by query, and what adapts its values."""
 
     def __init__(self, own: psycopg.Connection[Any]) -> None:
-        self.names: OrderedDict[str, str] = OrderedDict()
+        self.names: OrderedDict[str, tuple[str, float]] = OrderedDict()  # and when it was last asked for
         self.transformer = Transformer.from_context(_Adapting(own))
 
 
@@ -81,43 +87,78 @@ def rows(sql: str, parameters: _Parameters, *, called: str, planner: Planner = _
     """All rows of a query whose parameters are written `%s` or `%(name)s`; of a mapping only those that it names.
 
     One query, and with the first time on a connection one message more. What it is `called`, the server's views show.
+    Raises OperationalError where the server forgot in a transaction what was prepared: it is to be tried again.
     """
     try:
         return _execute(sql, parameters, called, planner)
     except DatabaseError as error:
-        if not isinstance(error.__cause__, _STALE) or connection.in_atomic_block:
+        if not _is_stale(error):
             raise
-        connection.connection.__dict__.pop(_ATTRIBUTE, None)
+        if connection.in_atomic_block:
+            raise OperationalError("a prepared statement is stale") from error
         return _execute(sql, parameters, called, planner)
 
 
+def _is_stale(error: DatabaseError) -> bool:
+    """Whether what is prepared on the present connection is worth nothing any more; then it is forgotten."""
+    stale = isinstance(error.__cause__, _STALE)
+    if stale:
+        connection.connection.__dict__.pop(_ATTRIBUTE, None)
+    return stale
+
+
 def _execute(sql: str, parameters: _Parameters, called: str, planner: Planner) -> list[tuple[Any, ...]]:
-    numbered, names = _numbered(sql)
-    values = [parameters[name] for name in names] if isinstance(parameters, Mapping) else list(parameters)
     database = connections[DEFAULT_DB_ALIAS]
     database.ensure_connection()
-    name = _name_of(numbered, called)
+    pieces, values = _statement(sql, parameters, called)
     if database.in_atomic_block or database.queries_logged or database.execute_wrappers:
-        return _by_cursor(name, values, planner)
+        return _by_cursor(pieces, values, planner)
     with database.wrap_database_errors:
-        return _by_libpq(database.connection, name, values, planner)
+        return _by_libpq(database.connection, pieces, values, planner)
 
 
-def _by_cursor(name: str, values: list[Any], planner: Planner) -> list[tuple[Any, ...]]:
+def _statement(sql: str, parameters: _Parameters, called: str) -> tuple[_Pieces, list[Any]]:
+    """What executes a query, prepared if it can be: what stands between its values, and these."""
+    numbered, names = _numbered(sql)
+    name = _name_of(numbered, called)
+    if name is None:
+        return _in_pieces(sql, parameters)
+    values = [parameters[name] for name in names] if isinstance(parameters, Mapping) else list(parameters)
+    pieces = (f"EXECUTE {name} (", *[", "] * (len(values) - 1), ")") if values else (f"EXECUTE {name}",)
+    return pieces, values
+
+
+def _in_pieces(sql: str, parameters: _Parameters) -> tuple[_Pieces, list[Any]]:
+    pieces, names = _pieces(sql)
+    return pieces, [parameters[name] for name in names] if isinstance(parameters, Mapping) else list(parameters)
+
+
+def _as_template(pieces: _Pieces) -> str:
+    """As cursors want it."""
+    return "%s".join(piece.replace("%", "%%") for piece in pieces)
+
+
+def _as_bytes(transformer: abc.Transformer, pieces: _Pieces, values: list[Any]) -> bytes:
+    """With its values as literals, which the connection quotes."""
+    literals = [*map(transformer.as_literal, values), b""]
+    return b"".join(part for pair in zip(map(str.encode, pieces), literals, strict=True) for part in pair)
+
+
+def _by_cursor(pieces: _Pieces, values: list[Any], planner: Planner) -> list[tuple[Any, ...]]:
     """Through Django, which counts; in a transaction, whose end is not that of the settings."""
-    given = f" ({', '.join(['%s'] * len(values))})" if values else ""
     with connection.cursor() as cursor:
-        cursor.execute(f"{planner.before}EXECUTE {name}{given}{planner.after}", values)
+        cursor.execute(f"{planner.before}{_as_template(pieces)}{planner.after}", values)
         own: psycopg.Cursor[Any] = cursor.cursor
         own.set_result(planner.count)
         return own.fetchall() if own.pgresult is not None and own.pgresult.nfields else []
 
 
-def _by_libpq(own: psycopg.Connection[Any], name: str, values: list[Any], planner: Planner) -> list[tuple[Any, ...]]:
+def _by_libpq(
+    own: psycopg.Connection[Any], pieces: _Pieces, values: list[Any], planner: Planner
+) -> list[tuple[Any, ...]]:
     """The same with half the work of a cursor: the message is one transaction, and its last result is what we want."""
     transformer = _held().transformer
-    given = b" (" + b", ".join(map(transformer.as_literal, values)) + b")" if values else b""
-    result = own.pgconn.exec_(planner.local + b"EXECUTE " + name.encode() + given)
+    result = own.pgconn.exec_(planner.local + _as_bytes(transformer, pieces, values))
     _require_fine(own, result)
     if not result.nfields:
         return []
@@ -147,48 +188,51 @@ class Message:
     """
 
     def __init__(self) -> None:
-        self._statements: list[tuple[tuple[str, ...], list[Any]]] = []
+        self._statements: list[tuple[_Pieces, list[Any]]] = []
         self._replies: list[Reply] = []
 
     def add(self, sql: str, parameters: _Parameters = ()) -> Reply:
         """A statement; its reply is filled by `send`."""
-        pieces, names = _pieces(sql)
-        values = [parameters[name] for name in names] if isinstance(parameters, Mapping) else list(parameters)
-        return self._added(pieces, values)
+        return self._added(*_in_pieces(sql, parameters))
 
     def add_prepared(self, sql: str, parameters: _Parameters, *, called: str) -> Reply:
         """The same for one that is worth preparing."""
-        numbered, names = _numbered(sql)
-        values = [parameters[name] for name in names] if isinstance(parameters, Mapping) else list(parameters)
         connection.ensure_connection()
-        name = _name_of(numbered, called)
-        pieces = (f"EXECUTE {name} (", *[", "] * (len(values) - 1), ")") if values else (f"EXECUTE {name}",)
-        return self._added(pieces, values)
+        return self._added(*_statement(sql, parameters, called))
 
     def send(self) -> None:
-        """Have all that was added done. Without any, nothing is sent."""
+        """Have all that was added done. Without any, nothing is sent.
+
+        Raises OperationalError where the server forgot what was prepared: it is to be tried again.
+        """
         statements, replies = self._statements, self._replies
         self._statements, self._replies = [], []
         if not replies:
             return
         connection.ensure_connection()
-        if connection.queries_logged or connection.execute_wrappers:
-            _send_by_cursor(statements, replies)
-        else:
-            with connection.wrap_database_errors:
-                _send_by_libpq(statements, replies)
+        connection.validate_no_broken_transaction()
+        try:
+            if connection.queries_logged or connection.execute_wrappers:
+                _send_by_cursor(statements, replies)
+            else:
+                with connection.wrap_database_errors:
+                    _send_by_libpq(statements, replies)
+        except DatabaseError as error:
+            if _is_stale(error):
+                raise OperationalError("a prepared statement is stale") from error
+            raise
 
-    def _added(self, pieces: tuple[str, ...], values: list[Any]) -> Reply:
+    def _added(self, pieces: _Pieces, values: list[Any]) -> Reply:
         self._statements.append((pieces, values))
         self._replies.append(Reply())
         return self._replies[-1]
 
 
-_Statements = Sequence[tuple[tuple[str, ...], list[Any]]]
+_Statements = Sequence[tuple[_Pieces, list[Any]]]
 
 
 def _send_by_cursor(statements: _Statements, replies: Sequence[Reply]) -> None:
-    text = "; ".join("%s".join(piece.replace("%", "%%") for piece in pieces) for pieces, _ in statements)
+    text = "; ".join(_as_template(pieces) for pieces, _ in statements)
     with connection.cursor() as cursor:
         cursor.execute(text, [value for _, values in statements for value in values])
         own: psycopg.Cursor[Any] = cursor.cursor
@@ -203,9 +247,7 @@ def _send_by_libpq(statements: _Statements, replies: Sequence[Reply]) -> None:
     own, transformer = connection.connection, _held().transformer
     begins = not own.autocommit and own.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
     parts = [b"BEGIN"] if begins else []
-    for pieces, values in statements:
-        literals = [*map(transformer.as_literal, values), b""]
-        parts.append(b"".join(part for pair in zip(map(str.encode, pieces), literals, strict=True) for part in pair))
+    parts += [_as_bytes(transformer, pieces, values) for pieces, values in statements]
     own.pgconn.send_query(b"; ".join(parts))
     results = own.wait(execute(own.pgconn))
     for result in results:
@@ -216,38 +258,25 @@ def _send_by_libpq(statements: _Statements, replies: Sequence[Reply]) -> None:
             reply.rows = transformer.load_rows(0, result.ntuples, tuple)
 
 
-def instance[Model: models.Model](model: type[Model], row: Sequence[Any]) -> Model:
-    """A row of a model's columns, in their order, as the ORM would read it."""
-    fields = model._meta.concrete_fields  # noqa: SLF001 - the documented way to a model's fields
-    values = [
-        field.from_db_value(value, None, connection) if hasattr(field, "from_db_value") else value
-        for field, value in zip(fields, row, strict=False)
-    ]
-    return model.from_db(connection.alias, [field.attname for field in fields], values)
-
-
-def columns(model: type[models.Model], alias: str, *, but: Collection[str] = ()) -> str:
-    """The columns that `instance` reads, as SQL; or of these not all."""
-    names = [field.column for field in model._meta.concrete_fields]  # noqa: SLF001
-    return ", ".join(f'{alias}."{name}"' for name in names if name not in but)
-
-
-def _name_of(numbered: str, called: str) -> str:
-    """The name under which the query is prepared on the present connection."""
-    held = _held().names
-    if (name := held.get(numbered)) is not None:
+def _name_of(numbered: str, called: str) -> str | None:
+    """The name under which the query is prepared on the present connection; None where there is no room for it."""
+    held, moment = _held().names, time.monotonic()
+    if (known := held.get(numbered)) is not None:
+        held[numbered] = known[0], moment
         held.move_to_end(numbered)
-        return name
+        return known[0]
+    if len(held) >= MOST and next(iter(held.values()))[1] > moment - UNUSED_S:
+        return None
     name = f"{called}_{next(_numbers)}"
     with connection.wrap_database_errors:  # not through Django's cursor: it is no query, and none is counted
         if len(held) >= MOST:
-            connection.connection.execute(f"DEALLOCATE {held.popitem(last=False)[1]}")
+            connection.connection.execute(f"DEALLOCATE {held.popitem(last=False)[1][0]}")
         connection.connection.execute(f"PREPARE {name} AS {numbered}")
-    held[numbered] = name
+    held[numbered] = name, moment
     return name
 
 
-@lru_cache(maxsize=1_024)
+@lru_cache(maxsize=256)
 def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
     """The query with `$1`, `$2` …, and the names that these stand for; a name that returns keeps its number."""
     names: dict[str, int] = {}
@@ -260,7 +289,7 @@ def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
     return _PLACE.sub(number, sql), tuple(names)
 
 
-@lru_cache(maxsize=1_024)
+@lru_cache(maxsize=256)
 def _pieces(sql: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What stands between the parameters of a query, and their names."""
     pieces, names, end = [""], [], 0

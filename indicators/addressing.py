@@ -178,17 +178,12 @@ class Room:
         return self._specs[tlp]
 
     def _of_held(self, audience_id: int) -> AudienceSpec | Refused:
-        """The audience that a holding has, asked of the rule as if it were named now."""
+        """The audience that a holding has, asked of the rule as if it were named now: not of how it stood before."""
         if audience_id not in self._kept:
             kept = self._as_held(audience_id)
             self._kept[audience_id] = _attempt(
                 lambda: may_share(
-                    self._by,
-                    tlp=kept.tlp,
-                    everyone=kept.everyone,
-                    groups=kept.groups,
-                    partners=kept.partners,
-                    stands=self._stands,
+                    self._by, tlp=kept.tlp, everyone=kept.everyone, groups=kept.groups, partners=kept.partners
                 )
             )
         return self._kept[audience_id]

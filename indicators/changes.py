@@ -333,9 +333,11 @@ SELECT array_agg(ARRAY[w.audience_id, w.after, coalesce(w.until, -1)] ORDER BY w
 WHERE w.partner_id = "partners_partner"."id"
 """
 
-# Audiences are made and never altered or deleted: as many as before are the same. Windows turn with the sight.
+# Audiences are made and never altered or deleted: as many as before are the same, unless another server counts them (a
+# standby that lacks the last of them). Windows turn with the sight.
 _STAMP = f"""
 SELECT s.sight || ':' || (SELECT count(*) FROM partners_audience) || ':' || ({_ANY_AGAIN})
+       || ':' || pg_postmaster_start_time()
 FROM partners_partner s WHERE s.id = {{viewer}}
 """
 _SIGHT = f"""

@@ -21,7 +21,7 @@ import orjson
 from django.db import transaction
 from psycopg.types.json import Jsonb
 
-from exchange import clock, prepared
+from exchange import clock, rows
 from exchange.errors import Conflict
 from exchange.prepared import Message
 from indicators import accounting, changes, holding, markings, matching, moving, notifying, storing
@@ -377,7 +377,7 @@ def _answering_before(by: Viewer, request: Request, message: Message) -> Callabl
     def read() -> Answer | None:
         if not found.rows:
             return None
-        batch = prepared.instance(Batch, found.rows[0])
+        batch = rows.instance(Batch, found.rows[0])
         if bytes(batch.request_digest) != request.digest:
             raise Conflict(
                 "This Idempotency-Key was used for another request.",
@@ -390,7 +390,7 @@ def _answering_before(by: Viewer, request: Request, message: Message) -> Callabl
 
 
 _ANSWERED = f"""
-SELECT {prepared.columns(Batch, "b")} FROM indicators_batch b WHERE b.partner_id = %s AND b.idempotency_key = %s
+SELECT {rows.columns(Batch, "b")} FROM indicators_batch b WHERE b.partner_id = %s AND b.idempotency_key = %s
 """
 
 

@@ -13,7 +13,7 @@ from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 from structlog.contextvars import bind_contextvars
 
-from exchange import clock, prepared
+from exchange import clock, prepared, rows
 from exchange.errors import Unauthenticated
 from exchange.memory import Memory
 from exchange.origins import Origin, origin_of
@@ -86,8 +86,8 @@ def _in_full(public_id: str) -> tuple[ApiKey, Viewer] | None:
 
 def _read(row: tuple[Any, ...]) -> tuple[ApiKey, Viewer]:
     """A row of `_KEY_IN_FULL` as the key, with its partner, and the viewer that they make."""
-    key = prepared.instance(ApiKey, row)
-    key.partner = prepared.instance(Partner, row[len(ApiKey._meta.concrete_fields) :])  # noqa: SLF001
+    key = rows.instance(ApiKey, row)
+    key.partner = rows.instance(Partner, row[len(ApiKey._meta.concrete_fields) :])  # noqa: SLF001
     scopes = frozenset(Scope(scope) for scope in key.scopes)
     if Scope.ADMIN in scopes:
         scopes |= {Scope.AUDIT}
@@ -107,7 +107,7 @@ _GROUPS = (
 )
 # All that is held of key and partner, as one text: whoever was read from it before need not be read again. When the key
 # was last used makes no other of it.
-_WRITTEN = f"ROW({prepared.columns(ApiKey, 'k', but=['last_used_at'])}, p, {_GROUPS})::text"
+_WRITTEN = f"ROW({rows.columns(ApiKey, 'k', but=['last_used_at'])}, p, {_GROUPS})::text"
 _FROM = "FROM partners_apikey k JOIN partners_partner p ON p.id = k.partner_id WHERE k.public_id = %s"
 _KEY = f"""
 SELECT {_WRITTEN},
@@ -116,7 +116,7 @@ SELECT {_WRITTEN},
 {_FROM}
 """
 _KEY_IN_FULL = f"""
-SELECT {prepared.columns(ApiKey, "k")}, {prepared.columns(Partner, "p")}, {_GROUPS}, {_WRITTEN} {_FROM}
+SELECT {rows.columns(ApiKey, "k")}, {rows.columns(Partner, "p")}, {_GROUPS}, {_WRITTEN} {_FROM}
 """
 
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import DataError, Error, IntegrityError, connection, transaction
 
 from exchange import clock, sealing
 from exchange.celery import app
@@ -70,10 +70,10 @@ class _Gathered:
         self._lock = threading.Lock()
         self._counts: _Counts = {}
 
-    def add(self, counts: _Counts) -> bool:
-        """Whether there was room."""
+    def add(self, counts: _Counts, *, most: int | None = None) -> bool:
+        """Whether there was room; there always is without a bound."""
         with self._lock:
-            if len(self._counts) + len(counts) > MOST_READERS:
+            if most is not None and len(self._counts) + len(counts) > most:
                 return False
             for reader, count in counts.items():
                 if (held := self._counts.get(reader)) is None:
@@ -99,7 +99,7 @@ def tally(viewer: Viewer, *, surface: str, objects: int, feed: str = "", places:
     hour = clock.now().replace(minute=0, second=0, microsecond=0)
     first, last = places or (None, None)
     counts = {_Reader(viewer.partner_id, viewer.actor, surface, feed, hour): _Count(1, objects, first, last)}
-    if connection.in_atomic_block or not _GATHERED.add(counts):
+    if connection.in_atomic_block or not _GATHERED.add(counts, most=MOST_READERS):
         _write(counts)
     else:
         _SOON.ask()
@@ -112,7 +112,9 @@ def write_gathered() -> None:
         return
     try:
         _write(counts)
-    except (OperationalError, InterfaceError):
+    except (DataError, IntegrityError):  # what is wrong with these does not become right
+        raise
+    except Error:
         _GATHERED.add(counts)
         raise
     finally:

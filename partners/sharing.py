@@ -22,7 +22,8 @@ from django.db.models import Q, QuerySet, Value
 
 from exchange import clock
 from exchange.errors import Forbidden, Refused
-from exchange.prepared import Message, columns, instance
+from exchange.prepared import Message
+from exchange.rows import columns, instance
 from partners.attribution import Attribution
 from partners.ceilings import UNBOUND, Ceiling, Width
 from partners.models import Audience, Group, Partner

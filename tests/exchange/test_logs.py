@@ -76,3 +76,9 @@ def test_request_id_and_partner_are_on_every_line(lines):
     structlog.get_logger().info("ours")
     logging.getLogger("library").warning("theirs")
     assert [(line["request_id"], line["partner"]) for line in lines()] == [("r-1234567", "aster")] * 2
+
+
+def test_what_is_no_json_is_logged_all_the_same(lines):
+    structlog.get_logger().info("thing", odd={1: 2**70, "half": "\ud800"})
+    (line,) = lines()
+    assert line["odd"]["half"] == "\ud800"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from exchange import prepared
@@ -77,17 +77,19 @@ def test_a_query_is_planned_once_for_all_values():
 
 
 @committed
-def test_what_was_asked_longest_ago_makes_room(monkeypatch):
+@pytest.mark.parametrize(("unused_s", "held"), [(-1.0, ["0", "2", "3"]), (60.0, ["0", "1", "2"])])
+def test_what_was_not_asked_for_long_makes_room_and_nothing_else_does(monkeypatch, unused_s, held):
     monkeypatch.setattr(prepared, "MOST", 3)
+    monkeypatch.setattr(prepared, "UNUSED_S", unused_s)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+        cursor.execute("DEALLOCATE ALL")
     connection.connection.__dict__.pop(prepared._ATTRIBUTE, None)
-    for number in (0, 1, 2, 0, 3):
-        prepared.rows(f"SELECT {number} AS room", (), called="room")
+    for number in (0, 1, 2, 0, 3, 3):
+        asked = prepared.rows(f"SELECT {number} + %s::int AS room, '%%'", (1,), called="room")
+        assert asked == [(number + 1, "%")]
     with connection.cursor() as cursor:
         cursor.execute("SELECT statement FROM pg_prepared_statements WHERE name LIKE 'room_%%' ORDER BY prepare_time")
-        kept = [text.split()[-3] for (text,) in cursor.fetchall()]
-    assert sorted(kept) == ["0", "2", "3"]
+        assert sorted(text.split("SELECT ")[1].split()[0] for (text,) in cursor.fetchall()) == held
 
 
 @committed
@@ -181,3 +183,41 @@ def test_a_message_is_done_as_a_whole_or_not_at_all():
     with pytest.raises(DatabaseError):
         message.send()
     assert prepared.rows("SELECT count(*) FROM whole", (), called="whole") == [(0,)]
+
+
+@committed
+def test_a_message_whose_statements_the_server_forgot_is_to_be_tried_again():
+    prepared.rows("SELECT 1 AS gone", (), called="gone")
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+    message = Message()
+    message.add_prepared("SELECT 1 AS gone", (), called="gone")
+    with pytest.raises(OperationalError):
+        message.send()
+    again = Message()
+    reply = again.add_prepared("SELECT 1 AS gone", (), called="gone")
+    again.send()
+    assert reply.rows == [(1,)]
+
+
+@committed
+def test_a_message_begins_the_transaction_that_is_open():
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE begun (n int)")
+    for number, kept in ((1, False), (2, True)):
+        with transaction.atomic():
+            message = Message()
+            message.add("INSERT INTO begun VALUES (%s)", [number])
+            message.send()
+            transaction.set_rollback(not kept)
+    assert prepared.rows("SELECT n FROM begun", (), called="begun") == [(2,)]
+
+
+@committed
+def test_nothing_is_sent_into_a_broken_transaction():
+    message = Message()
+    message.add("SELECT 1")
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        with pytest.raises(transaction.TransactionManagementError):
+            message.send()

@@ -37,7 +37,8 @@ def test_many_wishes_are_one_piece_of_work_and_each_is_followed_by_one():
     assert times[-1] >= asked
 
 
-def test_work_that_fails_is_tried_again_with_the_next_wish():
+def test_work_that_fails_is_tried_again(monkeypatch):
+    monkeypatch.setattr("exchange.soon._AGAIN_S", 0.01)
     tries = threading.Semaphore(0)
 
     def work() -> None:
@@ -45,8 +46,8 @@ def test_work_that_fails_is_tried_again_with_the_next_wish():
         raise OSError("no")
 
     soon = Soon("test", work, within_s=0.001)
-    for _ in range(2):
-        soon.ask()
+    soon.ask()
+    for _ in range(3):
         assert tries.acquire(timeout=5)
 
 
@@ -122,6 +123,15 @@ def test_lines_that_nobody_takes_are_counted_and_left_out(said):
     *kept, last = said()
     assert [line["status"] for line in kept] == [0, 1, 2]
     assert (last["event"], last["lines"]) == ("access.left_out", 2)
+
+
+def test_lines_are_written_whole_and_a_pipe_full_at_a_time():
+    lines = [f"{number:04}{'x' * 900}\n" for number in range(20)] + ["ü" * 5_000 + "\n", "last\n"]
+    chunks = list(access._chunks(lines))
+    assert "".join(chunks) == "".join(lines)
+    assert all(chunk.endswith("\n") for chunk in chunks)
+    assert [len(chunk.encode()) <= 4_096 for chunk in chunks].count(False) == 1, "one line alone is longer"
+    assert len(chunks) == 5 + 2
 
 
 def test_below_the_level_of_the_log_nothing_is_kept(said):
