@@ -130,7 +130,7 @@ def peer_here() -> Path | None:
 def beside_peer(sides: Sides, interpreter: Path | None, size: int, *, directory: Path) -> list[Row]:
     if interpreter is None:
         return []
-    configuration = peer.configure(directory, (making.account_pattern() for _ in range(size)))
+    configuration = peer.configure(directory, (making.account_pattern() for _ in range(peer.STORED)))
     with served("bench.peer_app:application", python=interpreter, workers=1, PEER_CONFIG=str(configuration)) as url:
         return measures.beside_peer(sides, url, size=size)
 

@@ -175,7 +175,10 @@ def lookups(sides: Sides, size: int, *, rounds: int, requests: int) -> list[Row]
 
 
 def beside_peer(sides: Sides, url: str, *, size: int) -> list[Row]:
-    """medallion, in the same run: no target, a comparison. Our own figures are taken anew, interleaved with its."""
+    """medallion, in the same run: no target, a comparison. Our own figures are taken anew, interleaved with its.
+
+    It has no more than `peer.STORED` objects, we have `size`.
+    """
     ours: dict[str, list[float]] = {"ingest": [], "pull": [], "idle": []}
     theirs: dict[str, list[float]] = {"ingest": [], "pull": [], "idle": []}
     with Wire(url, headers=peer.HEADERS) as wire:
@@ -207,7 +210,7 @@ def beside_peer(sides: Sides, url: str, *, size: int) -> list[Row]:
             f"peer: {name}",
             size,
             f"{statistics.median(ours[key]):,.0f} {unit}",
-            f"medallion: {statistics.median(theirs[key]):,.0f}",
+            f"medallion, {peer.STORED:,} stored: {statistics.median(theirs[key]):,.0f}",
             f"{statistics.median(ours[key]) / statistics.median(theirs[key]):,.1f} x",
         )
         for key, (name, unit) in names.items()

@@ -22,10 +22,10 @@ class Parameters:
         for name in self._values:
             if name not in known:
                 raise Refused("There is no such parameter here.", code="unknown-parameter", at=_at(name))
-        for name in known:
-            if any("\0" in value or len(value) > _MAX_CHARS for value in self._values.getlist(name)):
+        for name, given in self._values.lists():
+            if any("\0" in value or len(value) > _MAX_CHARS for value in given):
                 raise Refused(f"At most {_MAX_CHARS} characters, none of them NUL.", code="bad-parameter", at=_at(name))
-            if len(self._values.getlist(name)) > 1:
+            if len(given) > 1:
                 raise Refused("Give it once, values separated by commas.", code="bad-parameter", at=_at(name))
 
     def text(self, name: str, default: str = "") -> str:

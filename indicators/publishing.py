@@ -21,7 +21,7 @@ import orjson
 from django.db import transaction
 from psycopg.types.json import Jsonb
 
-from exchange import clock, rows
+from exchange import clock, prepared, rows
 from exchange.errors import Conflict
 from exchange.prepared import Message
 from indicators import accounting, changes, holding, markings, matching, moving, notifying, storing
@@ -35,7 +35,7 @@ from indicators.versions import Entering, Line
 from partners import audit
 from partners.attribution import Attribution
 from partners.scopes import Scope
-from partners.sharing import AudienceSpec, Standing, Viewer, holding_still, intern_audience, standing_within
+from partners.sharing import AudienceSpec, Viewer, holding_still, intern_audience, standing
 from partners.tlp import Tlp
 
 Status = Literal["accepted", "unchanged", "held", "quarantined", "refused"]
@@ -93,17 +93,25 @@ class Answer:
 
 
 def publish(
-    elements: Sequence[Draft | Unreadable], *, by: Viewer, reach: Reach, request: Request, confirmed: bool = False
+    elements: Sequence[Draft | Unreadable],
+    *,
+    by: Viewer,
+    reach: Reach,
+    request: Request,
+    confirmed: bool = False,
+    stamp: str = "",
 ) -> Answer:
     """Publish a batch on behalf of `by`; what one may not publish alone is held, unless it is `confirmed`.
+
+    `stamp` is what the query that authenticated `by` answered to `sharing.STANDING`, where it was asked.
 
     Raises Forbidden or Refused where the batch as a whole may not be published (scope, audience), Conflict
     where its idempotency key was used for other content. All else is said per object.
     """
     by.require(Scope.PUBLISH)
-    stands, identities = _stands(elements, by=by)
+    identities = _partners_among(elements, by=by)
     withdrawing = any(isinstance(each, Draft) and each.revoked for each in elements)
-    room = Room(by, reach, stands=stands, withdrawing=withdrawing)
+    room = Room(by, reach, stands=standing(by, stamp=stamp), withdrawing=withdrawing)
     received_at = clock.now()
     admitted, results = _examine(elements, identities, by=by, room=room, received_at=received_at)
     voice = Voice(by, room.attribution, admitted)
@@ -208,16 +216,14 @@ def _examine(
     return admitted, results
 
 
-def _stands(elements: Iterable[Draft | Unreadable], *, by: Viewer) -> tuple[Standing, frozenset[str]]:
-    """Where the publisher stands, and the identities of partners among those that are named or sent. One query."""
+def _partners_among(elements: Iterable[Draft | Unreadable], *, by: Viewer) -> frozenset[str]:
+    """The identities of other partners that are named or sent. One query, and none where nobody else is named."""
     drafts = [element for element in elements if isinstance(element, Draft)]
     named = {draft.created_by_ref.lower() for draft in drafts if draft.created_by_ref is not None}
     named |= {draft.stix_id.lower() for draft in drafts if draft.stix_type == "identity"}
-    message = Message()
-    stands = standing_within(message, by)
-    partners = message.add_prepared(_IDENTITIES, [sorted(named)], called="identities")
-    message.send()
-    return stands(), frozenset(identity for (identity,) in partners.rows)
+    named -= {by.identity_id}
+    found = prepared.rows(_IDENTITIES, [sorted(named)], called="identities") if named else []
+    return frozenset(identity for (identity,) in found)
 
 
 _IDENTITIES = "SELECT identity_id FROM partners_partner WHERE identity_id = ANY(%s)"

@@ -20,7 +20,7 @@ from indicators.stix import making, parsing
 from partners.api.base import Face, Request, answer, fragment, viewer_of
 from partners.attribution import Attribution
 from partners.scopes import Scope
-from partners.sharing import Viewer, groups_named, partners_named
+from partners.sharing import STANDING, Viewer, groups_named, partners_named
 from partners.tlp import Tlp
 
 _JSON = {"application/json", "application/stix+json", "application/taxii+json"}
@@ -60,6 +60,7 @@ class BatchesView(Face):
 
     scope = Scope.PUBLISH
     known = ("groups", "partners", "everyone", "tlp", "attribution", "report")
+    also = STANDING
 
     @extend_schema(
         operation_id="publish",
@@ -77,7 +78,9 @@ class BatchesView(Face):
             with_report = bool(self.asked.choice("report", "", of=("", "loss")))
             digest = hashlib.sha256(repr(reach).encode() + b"\0" + body).digest()
             elements = parsing.read_batch(body, ndjson=ndjson)
-            done = publishing.publish(elements, by=viewer, reach=reach, request=publishing.Request(digest, key))
+            done = publishing.publish(
+                elements, by=viewer, reach=reach, request=publishing.Request(digest, key), stamp=request.beside[0]
+            )
             return _answer(done, report=losses.report(elements, done, by=viewer) if with_report else None)
 
 

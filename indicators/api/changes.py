@@ -19,7 +19,7 @@ from indicators import changes, subscribing, waking
 from indicators.api import rendering
 from indicators.api.documents import ChangesPage
 from indicators.feeds import blocklists
-from indicators.feeds.filters import Filter
+from indicators.feeds.filters import EVERYTHING, Filter
 from partners import reads
 from partners.api.base import Face, Request, again, answer, viewer_of
 from partners.sharing import Viewer
@@ -107,7 +107,7 @@ class BlocklistView(Face):
 def wanted_of(viewer: Viewer, asked: Parameters) -> Filter:
     """The filter of a request: a feed of the viewer's, narrowed. Raises NotFound for anybody else's."""
     feed_id = asked.uuid("feed")
-    base = subscribing.filter_of(subscribing.own_feed(viewer, feed_id)) if feed_id else Filter()
+    base = subscribing.filter_of(subscribing.own_feed(viewer, feed_id)) if feed_id else EVERYTHING
     return base.narrowed(kinds=asked.words("kind"), types=asked.words("type"))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -25,11 +26,12 @@ class Filter:
     @property
     def scope(self) -> str:
         """One string for the filter, into which cursors are bound; equal filters give equal strings."""
-        parts = asdict(self)
-        return ";".join(f"{name}={parts[name]}" for name in sorted(parts) if parts[name])
+        return _scope_of(self)
 
     def narrowed(self, *, kinds: tuple[str, ...] = (), types: tuple[str, ...] = ()) -> "Filter":
         """This filter, and of it only these kinds and types."""
+        if not kinds and not types:
+            return self
         return replace(self, kinds=_both(self.kinds, kinds), types=_both(self.types, types))
 
     def within(self, other: "Filter") -> "Filter":
@@ -70,6 +72,12 @@ class Filter:
     def to_json(self) -> dict[str, Any]:
         """The form that is stored and that the API shows."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+@lru_cache(maxsize=1_024)
+def _scope_of(wanted: Filter) -> str:
+    parts = asdict(wanted)
+    return ";".join(f"{name}={parts[name]}" for name in sorted(parts) if parts[name])
 
 
 EVERYTHING = Filter()

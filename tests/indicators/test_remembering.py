@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from exchange import prepared
 from indicators import changes, reading
 from indicators.feeds.filters import Filter
 from indicators.selecting import Selection
-from partners import reads
+from partners import reads, sharing
 from partners.auth import viewer_of_partner
-from partners.models import Membership, ReadTally
+from partners.models import Audience, Group, Membership, ReadTally
 from partners.sight import changing
 from tests import build
 
@@ -146,3 +149,44 @@ def test_where_too_many_readers_wait_to_be_counted_one_more_is_written_at_once(c
     reads.tally(viewer, surface="rest:changes", objects=1)
     reads.tally(viewer, surface="rest:objects", objects=1)
     assert ReadTally.objects.get().surface == "rest:objects"
+
+
+def stamp_of(viewer) -> str:
+    sql = f"SELECT {sharing.STANDING} FROM partners_partner p WHERE p.id = %s"
+    return prepared.rows(sql, [viewer.partner_id], called="stamp")[0][0]
+
+
+def test_how_a_publisher_stands_is_read_once_and_anew_whenever_it_changes(cast):
+    aster = cast.viewer("aster")
+    build.publish(aster, build.an_indicator(), groups=("ring",))
+
+    def queries() -> int:
+        stamp = stamp_of(aster)
+        with CaptureQueriesContext(connection) as captured:
+            found = sharing.standing(aster, stamp=stamp)
+        assert found.groups[cast.ring.pk].suspended_at == Group.objects.get(pk=cast.ring.pk).suspended_at
+        assert len(found.audiences) == Audience.objects.filter(publisher=cast.aster.pk).count()
+        return len(captured)
+
+    assert [queries(), queries()] == [1, 0]
+    Group.objects.filter(pk=cast.ring.pk).update(suspended_at="2026-01-01T00:00:00Z")
+    assert [queries(), queries()] == [1, 0]
+    Group.objects.filter(pk=cast.ring.pk).update(suspended_at=None)
+    assert queries() == 0, "as it was before, which is remembered"
+    build.publish(aster, build.an_indicator(), everyone=True, tlp=build.Tlp.GREEN)
+    assert [queries(), queries()] == [1, 0]
+
+
+def test_a_push_into_a_group_that_was_suspended_meanwhile_is_refused(cast):
+    client, key = Client(), build.bearer(cast.keys["aster"])
+
+    def push() -> str:
+        body = orjson.dumps({"objects": [build.an_indicator()]})
+        answer = client.post("/api/v1/batches?groups=ring", body, "application/json", headers=key)
+        return answer.json().get("code") or answer.json()["results"][0]["status"]
+
+    assert [push(), push()] == ["accepted", "accepted"]
+    Group.objects.filter(pk=cast.ring.pk).update(suspended_at="2026-01-01T00:00:00Z")
+    assert push() == "group-suspended"
+    Group.objects.filter(pk=cast.ring.pk).update(suspended_at=None)
+    assert push() == "accepted"
