@@ -82,6 +82,5 @@ def note(**what: Any) -> None:
 
 
 def _line(facts: dict[str, Any]) -> str:
-    told = {name: logs.blanked(value) if isinstance(value, str) else value for name, value in facts.items()}
-    told |= {"level": "info", "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
-    return f"{logs.as_json(told)}\n"
+    facts |= {"level": "info", "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
+    return f"{logs.blanked(logs.as_json(facts))}\n"

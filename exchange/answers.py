@@ -45,7 +45,7 @@ class AnswerMiddleware:
         if response.has_header("ETag") and _is_held(request, response["ETag"]):
             return _not_modified(response)
         if len(response.content) >= _LEAST_BYTES and not response.has_header("Content-Encoding"):
-            _pack(response, coding_for(request.headers.get("Accept-Encoding", "")))
+            _pack(response, coding_for(request.META.get("HTTP_ACCEPT_ENCODING", "")))
         return response
 
 
@@ -71,7 +71,7 @@ def _tag(response: HttpResponse) -> None:
 
 def _is_held(request: HttpRequest, etag: str) -> bool:
     """Whether the caller holds this very answer (RFC 9110 §13.1.2: compared weakly)."""
-    if request.method not in {"GET", "HEAD"}:
+    if request.method not in {"GET", "HEAD"} or not request.META.get("HTTP_IF_NONE_MATCH"):
         return False
     held = {tag.removeprefix("W/") for tag in parse_etags(request.headers.get("If-None-Match", ""))}
     return "*" in held or etag.removeprefix("W/") in held

@@ -24,7 +24,7 @@ class RequestMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer with `X-Request-ID`."""
         clear_contextvars()
-        inbound = request.headers.get("X-Request-ID", "")
+        inbound = request.META.get("HTTP_X_REQUEST_ID", "")
         request_id = inbound if _SANE.fullmatch(inbound) else str(uuid.uuid4())
         bind_contextvars(request_id=request_id)
         started = time.monotonic()

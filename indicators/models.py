@@ -69,14 +69,15 @@ class StixObject(Shared):
 
     class Meta(Shared.Meta):
         constraints = [
+            # By id first, so that look-ups by id need no index of their own: ids are random, and each index on them
+            # costs a push a page to read and to log.
             models.UniqueConstraint(
-                fields=["publisher", "stix_id", "modified"],
+                fields=["stix_id", "publisher", "modified"],
                 nulls_distinct=False,
                 name="one_row_per_version_of_a_holding",
             ),
         ]
         indexes = [
-            models.Index(fields=["stix_id"], name="object_by_stix_id"),
             models.Index(fields=["audience", "-id"], name="object_by_audience"),
             models.Index(
                 fields=["valid_until"], condition=Q(latest=True, expired_at=None), name="object_by_end_of_validity"

@@ -150,8 +150,9 @@ def newest_of(publisher_id: UUID) -> list[str]:
     """The ids of all that a publisher holds and has not withdrawn."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT stix_id FROM indicators_stixobject WHERE publisher_id = %s AND latest ORDER BY stix_id",
-            [publisher_id],
+            "SELECT stix_id FROM indicators_stixobject WHERE publisher_id = %s AND latest AND audience_id = ANY("
+            "ARRAY(SELECT id FROM partners_audience WHERE publisher_id = %s)) ORDER BY stix_id",
+            [publisher_id, publisher_id],
         )
         return [stix_id for (stix_id,) in cursor.fetchall()]
 

@@ -208,7 +208,7 @@ def viewer_and(request: HttpRequest, *, also: str) -> tuple[Viewer, tuple[Any, .
     before the viewer is known. Ask again to learn whether it still holds: an answer that takes long, because it waits,
     does so while it waits.
     """
-    presented = key_in(request.headers.get("Authorization", ""))
+    presented = key_in(request.META.get("HTTP_AUTHORIZATION", ""))
     if presented is None:
         raise Unauthenticated("Send an API key: 'Authorization: Bearer <key>', or Basic with the key as the password.")
     viewer, beside = _viewer_and(presented, origin=origin_of(request), also=also)

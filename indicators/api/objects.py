@@ -229,7 +229,7 @@ class QuarantineView(Face):
 
 def _wants_stix(request: HttpRequest) -> bool:
     """Whether the bytes alone are wanted; who does not speak of them is spared the reading of what he accepts."""
-    accepted = request.headers.get("Accept", "")
+    accepted = request.META.get("HTTP_ACCEPT", "")
     return "stix" in accepted.lower() and request.get_preferred_type((_JSON, *_STIX)) in _STIX
 
 

@@ -327,10 +327,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='stixobject',
-            index=models.Index(fields=['stix_id'], name='object_by_stix_id'),
-        ),
-        migrations.AddIndex(
-            model_name='stixobject',
             index=models.Index(fields=['audience', '-id'], name='object_by_audience'),
         ),
         migrations.AddIndex(
@@ -347,7 +343,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='stixobject',
-            constraint=models.UniqueConstraint(fields=('publisher', 'stix_id', 'modified'), name='one_row_per_version_of_a_holding', nulls_distinct=False),
+            constraint=models.UniqueConstraint(fields=('stix_id', 'publisher', 'modified'), name='one_row_per_version_of_a_holding', nulls_distinct=False),
         ),
         migrations.AddConstraint(
             model_name='match',

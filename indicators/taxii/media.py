@@ -23,7 +23,7 @@ def require_acceptable(request: HttpRequest) -> None:
     Of the ranges that speak of it the most specific decides (RFC 9110 §12.5.1): `*/*, application/taxii+json;q=0`
     does not take it.
     """
-    accept = request.headers.get("Accept", "").strip()
+    accept = request.META.get("HTTP_ACCEPT", "").strip()
     if accept and not _accepts(accept):
         raise NotAcceptable(f"Answers here are '{TAXII}'.")
 
