@@ -98,6 +98,11 @@ class Sight:
     again: bool
     windows: tuple[tuple[int, int, int | None], ...] = ()
 
+    @property
+    def listed(self) -> str:
+        """The audiences as an SQL array; the ids are integers of ours."""
+        return f"'{{{','.join(str(int(audience)) for audience in self.audiences)}}}'::bigint[]"
+
     def branches(self, *, bound: str = "seq > %(after)s", order: str = "ASC", after: int | None = None) -> str:
         """One ordered branch of the log per audience, as SQL that PostgreSQL turns into a lazy merge.
 
@@ -268,9 +273,13 @@ def look(
     while True:
         if seen is None:
             seen = sight(viewer, own=own, group=group)
-        asked = {**parameters, "viewer": viewer.partner_id, "audiences": seen.audiences}
         sql = _STAMPED.format(stamp=_STAMP.format(viewer="%(viewer)s"), query=query(seen))
-        rows = prepared.rows(sql, asked, called="page", planner=planner) if planner else _asked_once(sql, asked)
+        # The text is this reader's alone anyway (the branches name its audiences), so these are written out, too.
+        sql = sql.replace("%(audiences)s", seen.listed).replace("%(viewer)s", f"'{viewer.partner_id}'::uuid")
+        if planner:
+            rows = prepared.rows(sql, parameters, called="page", planner=planner)
+        else:
+            rows = _asked_once(sql, parameters)
         if rows[0][0] == seen.stamp:
             if not connection.in_atomic_block:  # there, it may see what is never committed
                 _REMEMBERED.put(key, seen)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import DataError, Error, IntegrityError, connection, transaction
@@ -33,8 +33,7 @@ _GRACE = timedelta(minutes=5)
 _PAGE = 500
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
+class _Reader(NamedTuple):
     """Who reads what; one row of the tallies."""
 
     partner_id: UUID
@@ -122,8 +121,8 @@ def write_gathered() -> None:
 
 
 def _write(counts: _Counts) -> None:
-    rows = sorted(counts.items(), key=lambda row: astuple(row[0]))  # in one order, so that no two wait for each other
-    columns = [list(column) for column in zip(*((*astuple(reader), *astuple(n)) for reader, n in rows), strict=True)]
+    rows = sorted(counts.items(), key=lambda row: row[0])  # in one order, so that no two wait for each other
+    columns = [list(column) for column in zip(*((*reader, *astuple(n)) for reader, n in rows), strict=True)]
     with connection.cursor() as cursor:
         cursor.execute(_TALLY, columns)
 

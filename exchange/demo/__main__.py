@@ -101,7 +101,9 @@ def _prepare(data_dir: Path) -> tuple[Mapping[str, str], int]:
         _step(1, "PostgreSQL")
         database_url = embedded.start(data_dir)
     environment = os.environ | {
-        "MALLOC_ARENA_MAX": "2",  # or each thread keeps what the largest page it ever made took
+        # Or each thread keeps what the largest page it ever made took.
+        "MALLOC_ARENA_MAX": "2",
+        "MALLOC_MMAP_THRESHOLD_": "262144",
         "EXCHANGE_MODE": "demo",
         "DATABASE_URL": database_url,
         "SECRET_KEY": _secret_key(data_dir),

@@ -15,6 +15,7 @@ import pytest
 from django.db import connection
 
 from bench import filling
+from exchange import prepared
 from indicators import changes, reading
 from indicators.feeds.filters import Filter
 from indicators.models import Change, StixObject
@@ -46,6 +47,9 @@ def crowd():
         build.publish(member, made, **how)
         templates.append(made["id"])
     filling.fill(connection.connection, templates, OBJECTS - len(templates))
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")  # what other tests prepared leaves no room
+    connection.connection.__dict__.pop(prepared._ATTRIBUTE, None)
     return viewers
 
 
