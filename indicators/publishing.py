@@ -429,11 +429,12 @@ def _write_down(
         called="batch",
     )
     quarantined = {result.index: result for result in results if result.status == "quarantined"}
-    Quarantined.unrestricted.bulk_create(
-        _quarantined(element, quarantined[element.index].verdict, batch_id=batch_id, by=by)
-        for element in elements
-        if isinstance(element, Draft) and element.index in quarantined
-    )
+    if quarantined:
+        Quarantined.unrestricted.bulk_create(
+            _quarantined(element, quarantined[element.index].verdict, batch_id=batch_id, by=by)
+            for element in elements
+            if isinstance(element, Draft) and element.index in quarantined
+        )
     audit.record(audit.Verb.BATCH_PUBLISHED, by=by, target=f"batch:{batch_id}", within=within, counts=counts, **told)
     return Answer(batch_id, received_at, counts, body)
 
