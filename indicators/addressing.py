@@ -17,13 +17,13 @@ from partners.attribution import Attribution
 from partners.models import Audience, Group
 from partners.sharing import (
     AudienceSpec,
-    Standing,
     Viewer,
     addressed,
     check,
     default_reach,
     may_share,
 )
+from partners.standing import Standing
 from partners.tlp import Tlp
 
 

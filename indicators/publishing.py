@@ -35,7 +35,8 @@ from indicators.versions import Entering, Line
 from partners import audit
 from partners.attribution import Attribution
 from partners.scopes import Scope
-from partners.sharing import AudienceSpec, Viewer, holding_still, intern_audience, standing
+from partners.sharing import AudienceSpec, Viewer, holding_still, intern_audience
+from partners.standing import Standing, digest_within, standing
 from partners.tlp import Tlp
 
 Status = Literal["accepted", "unchanged", "held", "quarantined", "refused"]
@@ -103,20 +104,42 @@ def publish(
 ) -> Answer:
     """Publish a batch on behalf of `by`; what one may not publish alone is held, unless it is `confirmed`.
 
-    `stamp` is what the query that authenticated `by` answered to `sharing.STANDING`, where it was asked.
+    `stamp` is what the query that authenticated `by` answered to `standing.STAMP`, where it was asked. A group that was
+    suspended since, while the batch was still on its way, takes nothing of it: then all is judged anew.
 
     Raises Forbidden or Refused where the batch as a whole may not be published (scope, audience), Conflict
     where its idempotency key was used for other content. All else is said per object.
     """
     by.require(Scope.PUBLISH)
+    while True:
+        try:
+            stands = standing(by, stamp=stamp)
+            return _publish(elements, stands, by=by, reach=reach, request=request, confirmed=confirmed)
+        except _Overtaken:
+            stamp = ""
+
+
+class _Overtaken(Exception):
+    """The publisher's groups are not as they were when the batch was judged."""
+
+
+def _publish(
+    elements: Sequence[Draft | Unreadable],
+    stands: Standing,
+    *,
+    by: Viewer,
+    reach: Reach,
+    request: Request,
+    confirmed: bool,
+) -> Answer:
     identities = _partners_among(elements, by=by)
     withdrawing = any(isinstance(each, Draft) and each.revoked for each in elements)
-    room = Room(by, reach, stands=standing(by, stamp=stamp), withdrawing=withdrawing)
+    room = Room(by, reach, stands=stands, withdrawing=withdrawing)
     received_at = clock.now()
     admitted, results = _examine(elements, identities, by=by, room=room, received_at=received_at)
     voice = Voice(by, room.attribution, admitted)
     with transaction.atomic():
-        begun = _begin(admitted, voice, by=by, request=request)
+        begun = _begin(admitted, voice, stands, by=by, request=request)
         if begun.earlier is not None:
             return begun.earlier
         entering, moves, settled = _compare_with_held(admitted, begun.held, voice, room=room, by=by)
@@ -155,11 +178,12 @@ class _Begun:
     keys: list[int]
 
 
-def _begin(drafts: Sequence[Draft], voice: Voice, *, by: Viewer, request: Request) -> _Begun:
-    """Hold still whom it concerns, and look at what is there. One query."""
+def _begin(drafts: Sequence[Draft], voice: Voice, stands: Standing, *, by: Viewer, request: Request) -> _Begun:
+    """Hold still whom it concerns, and look at what is there. One query. Raises _Overtaken."""
     message = Message()
     still = holding_still(by, message)
     storing.locking_publisher(by.partner_id, message)
+    digest = digest_within(message, by)
     earlier = _answering_before(by, request, message)
     held = storing.holdings_within(
         message, by.partner_id, {draft.stix_id for draft in drafts} | voice.references(drafts)
@@ -167,6 +191,8 @@ def _begin(drafts: Sequence[Draft], voice: Voice, *, by: Viewer, request: Reques
     keys = storing.keys_within(message, len(drafts))
     message.send()
     still()
+    if digest.rows != [(stands.digest,)]:
+        raise _Overtaken
     return _Begun(earlier(), held(), [key for (key,) in keys.rows])
 
 

@@ -22,7 +22,8 @@ from partners import audit
 from partners.attribution import Attribution
 from partners.models import Audience
 from partners.scopes import Scope
-from partners.sharing import AudienceSpec, Viewer, standing
+from partners.sharing import AudienceSpec, Viewer
+from partners.standing import standing
 from partners.tlp import Tlp
 
 

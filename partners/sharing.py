@@ -10,7 +10,7 @@ nothing else decides. The rule is asked of `Audience`, a small table; content ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -22,14 +22,15 @@ from django.db.models import Q, QuerySet, Value
 
 from exchange import clock
 from exchange.errors import Forbidden, Refused
-from exchange.memory import Memory
 from exchange.prepared import Message
-from exchange.rows import columns, instance
 from partners.attribution import Attribution
 from partners.ceilings import UNBOUND, Ceiling, Width
 from partners.models import Audience, Group, Partner
 from partners.scopes import Scope
 from partners.tlp import Tlp
+
+if TYPE_CHECKING:
+    from partners.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +97,6 @@ class AudienceSpec:
         if self.everyone:
             return Width.EVERYONE
         return Width.GROUPS if self.groups else Width.PARTNERS
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A publisher's groups, and the audiences that it has used: what a batch of its is held against, asked for once."""
-
-    groups: Mapping[UUID, Group]
-    audiences: Mapping[AudienceSpec, int]
 
 
 class NoViewer(RuntimeError):
@@ -216,51 +209,6 @@ class Shared(models.Model):
     class Meta:
         abstract = True
         base_manager_name = "unrestricted"
-
-
-def standing(by: Viewer, *, stamp: str = "") -> Standing:
-    """Where `by` stands: what is remembered under the stamp that `STANDING` was answered with, or else one query."""
-    known = _STANDINGS.get((by.partner_id, stamp)) if stamp else None
-    if known is not None:
-        return known
-    message = Message()
-    groups = message.add_prepared(_GROUPS, [by.partner_id], called="groups")
-    audiences = message.add_prepared(_OWN_AUDIENCES, [by.partner_id], called="own_audiences")
-    message.send()
-    found = [instance(Group, row[2:]) for row in groups.rows if row[2] is not None]
-    stands = Standing(
-        {group.pk: group for group in found},
-        {
-            AudienceSpec(Tlp(tlp), everyone, tuple(groups), tuple(partners), Attribution(attribution)): pk
-            for pk, tlp, everyone, groups, partners, attribution in audiences.rows
-        },
-    )
-    stamped, count = groups.rows[0][:2]
-    if count == len(stands.audiences) and not connection.in_atomic_block:  # there, it may see what is never committed
-        _STANDINGS.put((by.partner_id, stamped), stands)
-    return stands
-
-
-_STANDINGS: Memory[tuple[UUID, str], Standing] = Memory(most=1_024)
-_COUNT = "(SELECT count(*) FROM partners_audience a WHERE a.publisher_id = p.id AND a.use = 'objects')"
-#: What a standing depends on, as an SQL expression about the partner `p`: its groups as they are, and the number of the
-#: audiences that it has used, which are never altered or deleted; on the server that counts them.
-STANDING = f"""
-md5(coalesce((SELECT string_agg(g::text, '' ORDER BY g.id) FROM partners_group g JOIN partners_membership m
-              ON m.group_id = g.id AND m.partner_id = p.id AND m.until IS NULL), ''))
-    || ':' || {_COUNT} || ':' || pg_postmaster_start_time()
-"""
-_GROUPS = f"""
-SELECT {STANDING}, {_COUNT}, {columns(Group, "g")}
-FROM partners_partner p
-LEFT JOIN partners_membership m ON m.partner_id = p.id AND m.until IS NULL
-LEFT JOIN partners_group g ON g.id = m.group_id
-WHERE p.id = %s
-"""
-_OWN_AUDIENCES = """
-SELECT id, tlp, everyone, groups, partners, attribution FROM partners_audience
-WHERE publisher_id = %s AND use = 'objects'
-"""
 
 
 def may_share(

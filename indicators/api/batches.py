@@ -17,10 +17,11 @@ from indicators import addressing, losses, publishing
 from indicators.api.documents import BatchAnswer
 from indicators.models import Batch
 from indicators.stix import making, parsing
+from partners import standing
 from partners.api.base import Face, Request, answer, fragment, viewer_of
 from partners.attribution import Attribution
 from partners.scopes import Scope
-from partners.sharing import STANDING, Viewer, groups_named, partners_named
+from partners.sharing import Viewer, groups_named, partners_named
 from partners.tlp import Tlp
 
 _JSON = {"application/json", "application/stix+json", "application/taxii+json"}
@@ -60,7 +61,7 @@ class BatchesView(Face):
 
     scope = Scope.PUBLISH
     known = ("groups", "partners", "everyone", "tlp", "attribution", "report")
-    also = STANDING
+    also = standing.STAMP
 
     @extend_schema(
         operation_id="publish",

@@ -22,9 +22,9 @@ from indicators.models import Batch
 from indicators.stix import parsing
 from indicators.stix.drafts import Draft, Unreadable
 from indicators.taxii import collections, filters, media, pages, resources
-from partners import auth, reads
+from partners import auth, reads, standing
 from partners.scopes import Scope
-from partners.sharing import STANDING, Viewer
+from partners.sharing import Viewer
 
 _Handler = Callable[..., HttpResponse]
 
@@ -149,7 +149,7 @@ def _versions(request: HttpRequest, viewer: Viewer, collection_id: str, object_i
 
 
 #: What the query that authenticates is to answer besides.
-_ALSO: dict[_Handler, str] = {_get_objects: changes.END, _add_objects: STANDING}
+_ALSO: dict[_Handler, str] = {_get_objects: changes.END, _add_objects: standing.STAMP}
 
 discovery = _endpoint(GET=_discovery)
 api_root = _endpoint(GET=_api_root)

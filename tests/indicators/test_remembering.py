@@ -9,10 +9,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from exchange import prepared
-from indicators import changes, reading
+from indicators import changes, publishing, reading
 from indicators.feeds.filters import Filter
 from indicators.selecting import Selection
-from partners import reads, sharing
+from partners import reads, standing
 from partners.auth import viewer_of_partner
 from partners.models import Audience, Group, Membership, ReadTally
 from partners.sight import changing
@@ -152,7 +152,7 @@ def test_where_too_many_readers_wait_to_be_counted_one_more_is_written_at_once(c
 
 
 def stamp_of(viewer) -> str:
-    sql = f"SELECT {sharing.STANDING} FROM partners_partner p WHERE p.id = %s"
+    sql = f"SELECT {standing.STAMP} FROM partners_partner p WHERE p.id = %s"
     return prepared.rows(sql, [viewer.partner_id], called="stamp")[0][0]
 
 
@@ -163,7 +163,7 @@ def test_how_a_publisher_stands_is_read_once_and_anew_whenever_it_changes(cast):
     def queries() -> int:
         stamp = stamp_of(aster)
         with CaptureQueriesContext(connection) as captured:
-            found = sharing.standing(aster, stamp=stamp)
+            found = standing.standing(aster, stamp=stamp)
         assert found.groups[cast.ring.pk].suspended_at == Group.objects.get(pk=cast.ring.pk).suspended_at
         assert len(found.audiences) == Audience.objects.filter(publisher=cast.aster.pk).count()
         return len(captured)
@@ -190,3 +190,21 @@ def test_a_push_into_a_group_that_was_suspended_meanwhile_is_refused(cast):
     assert push() == "group-suspended"
     Group.objects.filter(pk=cast.ring.pk).update(suspended_at=None)
     assert push() == "accepted"
+
+
+def test_a_group_that_is_suspended_while_a_push_is_on_its_way_takes_nothing_of_it(cast, monkeypatch):
+    """Between the key, which is looked at first, and the transaction, which comes last."""
+    client, key = Client(), build.bearer(cast.keys["aster"])
+    examine = publishing._examine
+
+    def suspend_meanwhile(*arguments, **named):
+        Group.objects.filter(pk=cast.ring.pk).update(suspended_at="2026-01-01T00:00:00Z")
+        return examine(*arguments, **named)
+
+    monkeypatch.setattr(publishing, "_examine", suspend_meanwhile)
+    body = orjson.dumps({"objects": [build.an_indicator()]})
+    for query in ("", "?groups=ring"):
+        Group.objects.filter(pk=cast.ring.pk).update(suspended_at=None)
+        answer = client.post(f"/api/v1/batches{query}", body, "application/json", headers=key).json()
+        assert "group-suspended" in (answer.get("code"), *[one.get("code") for one in answer.get("results", ())])
+    assert seen(reader(cast)) == set()
