@@ -1,4 +1,4 @@
-"""Hints: the first at once, many in a row as few, and a broker that fails disturbs nobody."""
+"""Hints: the first soon, many in a row as few, and a broker that fails disturbs nobody."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def wait_for(holds, timeout_s=5.0):
     assert holds()
 
 
-def test_a_hint_is_sent_at_once():
+def test_a_hint_is_sent_soon():
     sender, task = Sender(), Counted()
     sender.send_soon(task)
     wait_for(lambda: len(task.sent) == 1)
