@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from exchange import prepared
 from exchange.prepared import Message, Planner
+from indicators import waking
 
 committed = pytest.mark.django_db(transaction=True)
 
@@ -144,17 +144,9 @@ def test_a_connection_that_its_server_has_left_is_not_lent():
 
 
 def kill(pid: int) -> None:
-    """End a backend from another thread, which has a connection of its own, and wait until it is gone."""
-
-    def end() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
-            assert cursor.fetchone() == (True,)
-        connection.close()
-
-    ending = threading.Thread(target=end)
-    ending.start()
-    ending.join()
+    """End a backend, and wait until it is gone; over a connection of no pool, which could lend the very one."""
+    with psycopg.connect(waking.conninfo(), autocommit=True) as own:
+        assert own.execute("SELECT pg_terminate_backend(%s, 5000)", [pid]).fetchone() == (True,)
 
 
 @committed
