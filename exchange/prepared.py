@@ -200,8 +200,11 @@ class Message:
         connection.ensure_connection()
         return self._added(*_statement(sql, parameters, called))
 
-    def send(self) -> None:
+    def send(self, *, commits: bool = False) -> None:
         """Have all that was added done. Without any, nothing is sent.
+
+        With `commits`, it is the last of its transaction, and the outermost ends with it: what is locked by it is free
+        that much earlier. Nothing may be asked afterwards in the same `atomic` block.
 
         Raises OperationalError where the server forgot what was prepared: it is to be tried again.
         """
@@ -216,7 +219,7 @@ class Message:
                 _send_by_cursor(statements, replies)
             else:
                 with connection.wrap_database_errors:
-                    _send_by_libpq(statements, replies)
+                    _send_by_libpq(statements, replies, commits=commits and len(connection.atomic_blocks) == 1)
         except DatabaseError as error:
             if _is_stale(error):
                 raise OperationalError("a prepared statement is stale") from error
@@ -242,17 +245,18 @@ def _send_by_cursor(statements: _Statements, replies: Sequence[Reply]) -> None:
                 reply.rows = own.fetchall()
 
 
-def _send_by_libpq(statements: _Statements, replies: Sequence[Reply]) -> None:
-    """The same with half the work of a cursor; where a transaction is to begin, in the same message."""
+def _send_by_libpq(statements: _Statements, replies: Sequence[Reply], *, commits: bool) -> None:
+    """The same with half the work of a cursor; where a transaction is to begin or to end, in the same message."""
     own, transformer = connection.connection, _held().transformer
     begins = not own.autocommit and own.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
     parts = [b"BEGIN"] if begins else []
     parts += [_as_bytes(transformer, pieces, values) for pieces, values in statements]
+    parts += [b"COMMIT"] if commits else []
     own.pgconn.send_query(b"; ".join(parts))
     results = own.wait(execute(own.pgconn))
     for result in results:
         _require_fine(own, result)
-    for result, reply in zip(results[begins:], replies, strict=True):
+    for result, reply in zip(results[begins : len(results) - commits], replies, strict=True):
         if result.nfields:
             transformer.set_pgresult(result)
             reply.rows = transformer.load_rows(0, result.ntuples, tuple)

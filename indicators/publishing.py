@@ -163,9 +163,9 @@ def _publish(
             ids = [move.stix_id for move in moves]
             audit.record(audit.Verb.OBJECTS_READDRESSED, by=by, target=f"batch:{answer.batch_id}", within=last, ids=ids)
         _store(entering, moves, by=by, keys=begun.keys, within=last)
-        last.send()
         if entering or moves:
             transaction.on_commit(_hint, robust=True)  # committed is committed, whatever the broker says
+        last.send(commits=True)
     return answer
 
 

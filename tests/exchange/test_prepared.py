@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db import DatabaseError, IntegrityError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from exchange import prepared
@@ -213,3 +213,50 @@ def test_nothing_is_sent_into_a_broken_transaction():
         transaction.set_rollback(True)
         with pytest.raises(transaction.TransactionManagementError):
             message.send()
+
+
+@committed
+def test_a_message_ends_the_outermost_transaction_where_it_is_its_last():
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE ended (n int)")
+    done = []
+    with transaction.atomic():
+        transaction.on_commit(lambda: done.append(_others_wait()))
+        message = Message()
+        message.add("SELECT pg_advisory_xact_lock(7)")
+        reply = message.add("INSERT INTO ended VALUES (1) RETURNING n")
+        message.send(commits=True)
+        assert connection.connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    assert (reply.rows, done) == ([(1,)], [False])
+    assert prepared.rows("SELECT n FROM ended", (), called="ended") == [(1,)]
+    assert connection.get_autocommit()
+
+
+@committed
+def test_a_message_does_not_end_a_transaction_that_is_not_its_own():
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE inner_one (n int)")
+    with transaction.atomic():
+        with transaction.atomic():
+            message = Message()
+            message.add("INSERT INTO inner_one VALUES (1)")
+            message.send(commits=True)
+        transaction.set_rollback(True)
+    assert prepared.rows("SELECT n FROM inner_one", (), called="inner") == []
+
+
+@committed
+def test_what_fails_only_as_it_is_committed_is_an_error_and_nothing_of_it_is_kept():
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE deferred (n int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
+    message = Message()
+    message.add("INSERT INTO deferred VALUES (1), (1)")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        message.send(commits=True)
+    assert prepared.rows("SELECT n FROM deferred", (), called="deferred") == []
+
+
+def _others_wait() -> bool:
+    """Whether somebody else would wait for the lock 7."""
+    with psycopg.connect(waking.conninfo(), autocommit=True) as other:
+        return other.execute("SELECT pg_try_advisory_xact_lock(7)").fetchone() != (True,)

@@ -1,0 +1,1 @@
+"""The engine of the database: Django's, with a pool of ours."""

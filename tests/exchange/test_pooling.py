@@ -1,0 +1,48 @@
+"""The pool lends what is warm, and leaves the rest to be closed."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from django.db import connection
+
+from exchange.pooling import LastFirst
+from indicators import waking
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def pool():
+    with LastFirst(waking.conninfo(), min_size=3, max_size=4, open=True) as made:
+        made.wait()
+        yield made
+
+
+def test_what_was_given_back_last_is_lent_first(pool):
+    three = [pool.getconn() for _ in range(3)]
+    for lent in three:
+        pool.putconn(lent)
+    assert [pool.getconn() for _ in range(3)] == three[::-1]
+    for lent in three:
+        pool.putconn(lent)
+
+
+def test_of_many_that_were_needed_once_one_does_the_work_from_then_on(pool):
+    three = [pool.getconn() for _ in range(3)]
+    for lent in three:
+        pool.putconn(lent)
+    for _ in range(5):
+        with pool.connection() as lent:
+            assert lent is three[2]
+
+
+def test_it_is_the_pool_that_django_uses():
+    connection.ensure_connection()
+    assert isinstance(connection.pool, LastFirst)
+    first = connection.connection
+    with connection.pool.connection():  # another, given back before
+        connection.close()
+    connection.ensure_connection()
+    assert isinstance(first, psycopg.Connection)
+    assert connection.connection is not first
