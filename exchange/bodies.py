@@ -19,6 +19,7 @@ from exchange.errors import Malformed, TooLarge, TooMany, UnsupportedMedia
 MAX_BATCH_BYTES = 32 * 1024 * 1024
 
 _DRAINED_BYTES = 4 * MAX_BATCH_BYTES
+_HELD = "_exchange_sent"
 _GZIP = 16 + zlib.MAX_WBITS
 #: What JSON of objects typically unpacks to.
 _GZIP_RATIO = 8
@@ -70,6 +71,14 @@ def _announced(request: HttpRequest) -> int | None:
 
 
 def _sent(request: HttpRequest, *, max_bytes: int) -> bytes:
+    """As it came; kept with the request, which may be answered anew (`partners.auth.answered`)."""
+    held: bytes | None = request.__dict__.get(_HELD)
+    if held is None:
+        held = request.__dict__[_HELD] = _received(request, max_bytes=max_bytes)
+    return held
+
+
+def _received(request: HttpRequest, *, max_bytes: int) -> bytes:
     length = _announced(request)
     if length is not None and length > max_bytes:
         _drain(_stream(request, length), most=_DRAINED_BYTES)

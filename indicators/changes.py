@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -28,6 +28,7 @@ from exchange.prepared import Message
 from indicators.feeds.filters import Filter
 from indicators.models import Change
 from partners import auth
+from partners.claims import HOLDS
 from partners.sharing import Viewer, rule_sql
 from partners.sources import hides, sources
 
@@ -130,27 +131,6 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """The last entry of the log; what lies after it is not there yet, for nobody."""
-
-    seq: int
-    date_added: datetime
-
-    @classmethod
-    def of(cls, found: tuple[Any, ...]) -> End:
-        """What `END` was answered."""
-        seq, date_added = found
-        return cls(seq or 0, date_added or _NEVER)
-
-
-_NEVER = datetime.min.replace(tzinfo=UTC)
-#: SQL expressions, to be asked along with something else.
-END = ", ".join(
-    f"(SELECT {column} FROM indicators_change ORDER BY seq DESC LIMIT 1)" for column in ("seq", "date_added")
-)
-
-
-@dataclass(frozen=True, slots=True)
 class Span:
     """A stretch of the log as one viewer sees it. `reached` is where the next one starts."""
 
@@ -231,7 +211,12 @@ def since(
     parameters |= {"after": after, "fresh": fresh_until, "limit": limit + 1, "max_bytes": max_bytes}
 
     def query(seen: Sight) -> str:
-        sql = _SINCE.format(branches=seen.branches(after=after), conditions=conditions, once=seen.latest_entry("c"))
+        sql = _SINCE.format(
+            branches=seen.branches(after=after),
+            conditions=conditions,
+            once=seen.latest_entry("c"),
+            most=most(after="%(after)s"),
+        )
         return sql if max_bytes is None else _WITHIN_BYTES.format(query=sql)
 
     end, rows = look(viewer, query, parameters)
@@ -264,27 +249,38 @@ def look(
 ) -> tuple[int, list[tuple[Any, ...]]]:
     """The end of the log, and the rows of the query that was made for what `viewer` sees up to there, by `seq`.
 
-    What it sees is remembered, of all or, with `own` and `group`, of a part; the query asks in the same snapshot
-    whether that still holds. Where it does not (another clearance, a group that was joined, a new audience), it is
-    asked for anew. One query, or two.
+    The query is to bound its rows by `most`. What the viewer sees is remembered, of all or, with `own` and `group`, of
+    a part; whether that still holds is asked in the same snapshot, and whether the viewer is who it claims to be. Where
+    it does not (another clearance, a group that was joined, a new audience), no row is read, and it is asked for anew.
+    One query, or two. Raises Doubtful.
     """
     key = (viewer.partner_id, viewer.group_ids, viewer.clearance, viewer.sight, own, group)
     seen = _REMEMBERED.get(key)
     while True:
         if seen is None:
             seen = sight(viewer, own=own, group=group)
-        sql = _STAMPED.format(stamp=_STAMP.format(viewer="%(viewer)s"), query=query(seen))
+        claim = viewer.claim if viewer.claim is not None and not viewer.claim.settled else None
+        asked = parameters | {"stamp": seen.stamp} | (claim.parameters if claim else {})
         # The text is this reader's alone anyway (the branches name its audiences), so these are written out, too.
+        sql = _STAMPED.format(stamp=_CLAIMED_STAMP if claim else _STAMP, query=query(seen))
         sql = sql.replace("%(audiences)s", seen.listed).replace("%(viewer)s", f"'{viewer.partner_id}'::uuid")
-        if planner:
-            rows = prepared.rows(sql, parameters, called="page", planner=planner)
-        else:
-            rows = _asked_once(sql, parameters)
+        rows = prepared.rows(sql, asked, called="page", planner=planner) if planner else _asked_once(sql, asked)
+        if claim:
+            claim.settle(holds=rows[0][0] is not None)
         if rows[0][0] == seen.stamp:
             if not connection.in_atomic_block:  # there, it may see what is never committed
                 _REMEMBERED.put(key, seen)
             return rows[0][1], [row[2:] for row in rows if row[2] is not None]
         seen = None
+
+
+def most(*, after: str) -> str:
+    """How many rows a query for `look` yields, as an SQL expression: `limit`, and none where none is to be read.
+
+    That is where what the viewer sees is not what it was taken for, or where the log ends before the place `after`,
+    another expression: what becomes visible later enters the log later.
+    """
+    return f"CASE WHEN now.stamp = %(stamp)s AND now.head > {after} THEN %(limit)s ELSE 0 END"
 
 
 def sight(viewer: Viewer, *, own: bool = False, group: UUID | None = None) -> Sight:
@@ -347,17 +343,19 @@ WHERE w.partner_id = "partners_partner"."id"
 _STAMP = f"""
 SELECT s.sight || ':' || (SELECT count(*) FROM partners_audience) || ':' || ({_ANY_AGAIN})
        || ':' || pg_postmaster_start_time()
-FROM partners_partner s WHERE s.id = {{viewer}}
+FROM partners_partner s WHERE s.id = %(viewer)s
 """
+_CLAIMED_STAMP = f"SELECT CASE WHEN {HOLDS} THEN ({_STAMP}) END"
 _SIGHT = f"""
-SELECT partners_partner.sight, ARRAY({{rule}}), ({_STAMP.format(viewer="partners_partner.id")}), ({_ANY_AGAIN}),
+SELECT partners_partner.sight, ARRAY({{rule}}), ({_STAMP.replace("%(viewer)s", "partners_partner.id")}), ({_ANY_AGAIN}),
        ({_WINDOWS})
 FROM partners_partner WHERE partners_partner.id = %s
 """
-_STAMPED = (
-    "SELECT now.stamp, now.head, found.*"
-    f" FROM (SELECT ({{stamp}}) AS stamp, ({_END}) AS head) now LEFT JOIN LATERAL ({{query}}) found ON true"
-)
+# OFFSET 0 has both be asked for once, and not wherever they are named.
+_STAMPED = f"""
+SELECT now.stamp, now.head, found.* FROM (SELECT ({{stamp}}) AS stamp, ({_END}) AS head OFFSET 0) now
+LEFT JOIN LATERAL ({{query}}) found ON true
+"""
 
 _LOCK = "SELECT pg_advisory_xact_lock(%s)"
 _NOTIFY = "SELECT pg_notify('exchange_changes', '')"
@@ -415,7 +413,7 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) o
 JOIN partners_partner p ON p.id = c.publisher_id
-ORDER BY c.seq LIMIT %(limit)s
+ORDER BY c.seq LIMIT {most}
 """
 
 # The inner query is bounded by rows; of these only as many bodies are read as fit (their lengths cost nothing).

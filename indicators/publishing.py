@@ -22,7 +22,7 @@ from django.db import transaction
 from psycopg.types.json import Jsonb
 
 from exchange import clock, prepared, rows
-from exchange.errors import Conflict
+from exchange.errors import Conflict, ExchangeError
 from exchange.prepared import Message
 from indicators import accounting, changes, holding, markings, matching, moving, notifying, storing
 from indicators.addressing import Reach, Room
@@ -34,9 +34,10 @@ from indicators.stix.drafts import Draft, Quarantine, Refusal, Unreadable
 from indicators.versions import Entering, Line
 from partners import audit
 from partners.attribution import Attribution
+from partners.claims import settling
 from partners.scopes import Scope
 from partners.sharing import AudienceSpec, Viewer, holding_still, intern_audience
-from partners.standing import Standing, digest_within, standing
+from partners.standing import Standing, remembered, stamp_within, standing
 from partners.tlp import Tlp
 
 Status = Literal["accepted", "unchanged", "held", "quarantined", "refused"]
@@ -100,23 +101,28 @@ def publish(
     reach: Reach,
     request: Request,
     confirmed: bool = False,
-    stamp: str = "",
 ) -> Answer:
     """Publish a batch on behalf of `by`; what one may not publish alone is held, unless it is `confirmed`.
 
-    `stamp` is what the query that authenticated `by` answered to `standing.STAMP`, where it was asked. A group that was
-    suspended since, while the batch was still on its way, takes nothing of it: then all is judged anew.
+    How the publisher stands is remembered, and asked for in the transaction: a group that was suspended since, or
+    while the batch was still on its way, takes nothing of it. Then all is judged anew.
 
     Raises Forbidden or Refused where the batch as a whole may not be published (scope, audience), Conflict
-    where its idempotency key was used for other content. All else is said per object.
+    where its idempotency key was used for other content, Doubtful where `by` is not who it was taken for. All else is
+    said per object.
     """
     by.require(Scope.PUBLISH)
+    known = remembered(by)
     while True:
         try:
-            stands = standing(by, stamp=stamp)
+            stands = known or standing(by)
             return _publish(elements, stands, by=by, reach=reach, request=request, confirmed=confirmed)
         except _Overtaken:
-            stamp = ""
+            known = None
+        except ExchangeError:
+            if known is None:
+                raise
+            known = None  # it may be otherwise by now
 
 
 class _Overtaken(Exception):
@@ -179,19 +185,21 @@ class _Begun:
 
 
 def _begin(drafts: Sequence[Draft], voice: Voice, stands: Standing, *, by: Viewer, request: Request) -> _Begun:
-    """Hold still whom it concerns, and look at what is there. One query. Raises _Overtaken."""
+    """Hold still whom it concerns, and look at what is there. One query. Raises Doubtful, _Overtaken."""
     message = Message()
     still = holding_still(by, message)
+    settle = settling(by, message)
     storing.locking_publisher(by.partner_id, message)
-    digest = digest_within(message, by)
+    stamp = stamp_within(message, by)
     earlier = _answering_before(by, request, message)
     held = storing.holdings_within(
         message, by.partner_id, {draft.stix_id for draft in drafts} | voice.references(drafts)
     )
     keys = storing.keys_within(message, len(drafts))
     message.send()
+    settle()
     still()
-    if digest.rows != [(stands.digest,)]:
+    if stamp.rows != [(stands.stamp,)]:
         raise _Overtaken
     return _Begun(earlier(), held(), [key for (key,) in keys.rows])
 

@@ -62,12 +62,14 @@ def found(
     """
     conditions, parameters = _conditions(wanted)
     parameters |= {"after": where.after, "limit": where.limit + 1, "max_bytes": where.max_bytes}
-    bound, order, past = where.bound, where.order, ""
+    bound, order, past, begins = where.bound, where.order, "", "%(after)s" if where.order == "ASC" else "0"
     if wanted.matched:  # the other end is somebody else's, so `own` does not bind it
         parameters["both"] = audience_ids(viewer)
     if wanted.added_after is not None:
         bound, past = f"{bound} AND {_ADDED_AFTER}", _PAST
+        begins = f"greatest({begins}, (SELECT past.seq FROM past))"
         parameters["added_after"] = wanted.added_after
+    most = changes.most(after=begins)
 
     def query(seen: changes.Sight) -> str:
         which = f"{seen.latest_entry('c')} {conditions}".replace(_OTHERS_LATEST, seen.latest_entry("tc"))
@@ -80,7 +82,7 @@ def found(
             source = _FROM_LOG.format(branches=seen.branches(bound=bound, order=order), order=order, conditions=which)
             joined = joins
         source = source.replace(_JOINS, joined)
-        sql = f"{past} SELECT {columns} {source} ORDER BY c.seq {order} LIMIT %(limit)s"
+        sql = f"{past} SELECT {columns} {source} ORDER BY c.seq {order} LIMIT {most}"
         return sql if where.max_bytes is None else within_bytes.format(query=sql, order=order)
 
     planner = changes.BY_IDS if wanted.stix_ids else None if wanted.words else changes.IN_ORDER

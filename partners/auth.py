@@ -3,15 +3,15 @@
 import base64
 import binascii
 import hmac
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
-from structlog.contextvars import bind_contextvars
+from structlog.contextvars import bind_contextvars, unbind_contextvars
 
 from exchange import clock, prepared, rows
 from exchange.errors import Unauthenticated
@@ -19,6 +19,7 @@ from exchange.memory import Memory
 from exchange.origins import Origin, origin_of
 from partners import keys, lockout
 from partners.ceilings import UNBOUND, Ceiling, strictest
+from partners.claims import GROUPS, WRITTEN, Claim, Doubtful
 from partners.models import ApiKey, Membership, Partner, RoleCeiling, User
 from partners.scopes import RECIPIENT_SCOPES, ROLE_SCOPES, Role, Scope
 from partners.sharing import Viewer
@@ -36,17 +37,11 @@ def viewer_of_key(presented: str, *, origin: Origin = Origin()) -> Viewer:  # no
     comes from a network or with a certificate that is not its own, and for one whose partner is not active. Raises
     TooMany where that happened too often (`lockout`).
     """
-    return _viewer_and(presented, origin=origin, also="")[0]
-
-
-def _viewer_and(presented: str, *, origin: Origin, also: str) -> tuple[Viewer, tuple[Any, ...]]:
     public_id = keys.public_id_of(presented)
     if public_id is None:
         raise lockout.refuse(origin, public_id=None)
-    moment, prefix = clock.now(), origin.network(bits4=24, bits6=48)
-    key, viewer, seen_at, locked_until, beside = _found_key(
-        public_id, prefix=prefix, origin=origin, at=moment, also=also
-    )
+    moment, prefix = clock.now(), _prefix(origin)
+    key, viewer, seen_at, locked_until = _found_key(public_id, prefix=prefix, origin=origin, at=moment)
     is_the_key = hmac.compare_digest(bytes(key.digest) if key else _NO_DIGEST, keys.digest(presented))
     if key is None or viewer is None or not is_the_key or not keys.is_usable(key, origin=origin, at=moment):
         raise lockout.refuse(origin, public_id=public_id)
@@ -54,24 +49,51 @@ def _viewer_and(presented: str, *, origin: Origin, also: str) -> tuple[Viewer, t
         raise lockout.locked(locked_until, at=moment)
     if seen_at is None or seen_at < moment - _USE_GRAIN:
         keys.note_use(key, prefix=prefix, at=moment)
-    return viewer, beside
+    return viewer
+
+
+def _prefix(origin: Origin) -> str:
+    """The network under which the use of a key is written down."""
+    return origin.network(bits4=24, bits6=48)
 
 
 def _found_key(
-    public_id: str, *, prefix: str, origin: Origin, at: datetime, also: str
-) -> tuple[ApiKey | None, Viewer | None, datetime | None, datetime | None, tuple[Any, ...]]:
-    """The key, whom it stands for, what `lockout` wants to know, and what was asked also. By hand: all requests ask."""
-    found = prepared.rows(_key_and(also), [prefix, lockout.network_name(origin), at, public_id], called="key")
+    public_id: str, *, prefix: str, origin: Origin, at: datetime
+) -> tuple[ApiKey | None, Viewer | None, datetime | None, datetime | None]:
+    """The key, whom it stands for, and what `lockout` wants to know. By hand: it is asked often."""
+    found = prepared.rows(_KEY, [prefix, lockout.network_name(origin), at, public_id], called="key")
     if not found:
-        return None, None, None, None, ()
-    written, seen_at, locked_until, *beside = found[0]
-    known = _KNOWN.get(written) or _in_full(public_id)
-    return *(known or (None, None)), seen_at, locked_until, tuple(beside)
+        return None, None, None, None
+    written, seen_at, locked_until = found[0]
+    known = _KNOWN.get(written)
+    if known is None:
+        known = _in_full(public_id)
+    else:
+        _LAST.put(public_id, written)
+    return *(known or (None, None)), seen_at, locked_until
 
 
-@cache
-def _key_and(also: str) -> str:
-    return _KEY.replace(_ALSO, also and f", {also}")
+def _expected(presented: str, *, origin: Origin) -> Viewer | None:
+    """Whom a key stood for when it was last asked for, if it is that key; the claim that it still does goes along."""
+    public_id = keys.public_id_of(presented)
+    written = _LAST.get(public_id) if public_id else None
+    known = _KNOWN.get(written) if written else None
+    if known is None:
+        return None
+    key, viewer = known
+    moment = clock.now()
+    is_the_key = hmac.compare_digest(bytes(key.digest), keys.digest(presented))
+    if not is_the_key or not keys.is_usable(key, origin=origin, at=moment):
+        return None
+    claim = Claim(
+        {
+            "claimed_id": public_id,
+            "claimed": written,
+            "claimed_from": _prefix(origin),
+            "claimed_since": moment - _USE_GRAIN,
+        }
+    )
+    return replace(viewer, claim=claim)
 
 
 def _in_full(public_id: str) -> tuple[ApiKey, Viewer] | None:
@@ -79,8 +101,9 @@ def _in_full(public_id: str) -> tuple[ApiKey, Viewer] | None:
     found = prepared.rows(_KEY_IN_FULL, [public_id], called="key_in_full")
     if not found:
         return None
-    known = _read(found[0])
-    _KNOWN.put(found[0][-1], known)
+    known, written = _read(found[0]), found[0][-1]
+    _KNOWN.put(written, known)
+    _LAST.put(public_id, written)
     return known
 
 
@@ -98,25 +121,18 @@ def _read(row: tuple[Any, ...]) -> tuple[ApiKey, Viewer]:
     return key, replace(viewer, limited=key.groups is not None)
 
 
-#: By what was `_WRITTEN` of them.
+#: By what was `WRITTEN` of them; and that, by the public id of the key, when it was last read.
 _KNOWN: Memory[str, tuple[ApiKey, Viewer]] = Memory(most=4_096)
-_ALSO = "/*also*/"
-_GROUPS = (
-    "ARRAY(SELECT m.group_id FROM partners_membership m"
-    " WHERE m.partner_id = p.id AND m.until IS NULL ORDER BY m.group_id)"
-)
-# All that is held of key and partner, as one text: whoever was read from it before need not be read again. When the key
-# was last used makes no other of it.
-_WRITTEN = f"ROW({rows.columns(ApiKey, 'k', but=['last_used_at'])}, p, {_GROUPS})::text"
-_FROM = "FROM partners_apikey k JOIN partners_partner p ON p.id = k.partner_id WHERE k.public_id = %s"
+_LAST: Memory[str, str] = Memory(most=4_096)
 _KEY = f"""
-SELECT {_WRITTEN},
+SELECT {WRITTEN},
        (SELECT n.last_at FROM partners_keynetwork n WHERE n.key_id = k.id AND n.prefix = %s),
-       (SELECT r.until FROM partners_refusedcredentials r WHERE r.name = %s AND r.until > %s) {_ALSO}
-{_FROM}
+       (SELECT r.until FROM partners_refusedcredentials r WHERE r.name = %s AND r.until > %s)
+FROM partners_apikey k WHERE k.public_id = %s
 """
 _KEY_IN_FULL = f"""
-SELECT {rows.columns(ApiKey, "k")}, {rows.columns(Partner, "p")}, {_GROUPS}, {_WRITTEN} {_FROM}
+SELECT {rows.columns(ApiKey, "k")}, {rows.columns(Partner, "p")}, {GROUPS}, {WRITTEN}
+FROM partners_apikey k JOIN partners_partner p ON p.id = k.partner_id WHERE k.public_id = %s
 """
 
 
@@ -197,23 +213,47 @@ def key_in(header: str) -> str | None:
 
 
 def viewer_of_request(request: HttpRequest) -> Viewer:
-    """As `viewer_and`, with nothing besides."""
-    return viewer_and(request, also="")[0]
+    """The viewer behind the API key of a plain Django request: one query. Raises Unauthenticated, TooMany."""
+    viewer = viewer_of_key(_presented(request), origin=origin_of(request))
+    bind_contextvars(partner=viewer.partner_slug, actor=viewer.actor)
+    return viewer
 
 
-def viewer_and(request: HttpRequest, *, also: str) -> tuple[Viewer, tuple[Any, ...]]:
-    """The viewer behind the API key of a plain Django request. Raises Unauthenticated, TooMany.
+def answered[Answer](request: HttpRequest, answer: Callable[[Viewer], Answer]) -> Answer:
+    """What `answer` yields for the viewer behind the request's API key. Raises Unauthenticated, TooMany.
 
-    `also` are SQL expressions, constants of ours, that are answered besides by the same query; nobody is told of it
-    before the viewer is known. Ask again to learn whether it still holds: an answer that takes long, because it waits,
-    does so while it waits.
+    Who is known from before is taken for who he was; `answer` is to ask, with the first of its queries and before it
+    does anything, whether the viewer's claim still holds (`partners.claims`). Whatever comes of it is worth nothing
+    until that is settled: where it was not asked, it is asked here, and where it does not hold, `answer` is called anew
+    with who it is.
     """
+    viewer = _expected(_presented(request), origin=origin_of(request))
+    if viewer is None or viewer.claim is None:
+        return answer(viewer_of_request(request))
+    bind_contextvars(partner=viewer.partner_slug, actor=viewer.actor)
+    try:
+        given = answer(viewer)
+    except Doubtful:
+        unbind_contextvars("partner", "actor")
+    except Exception:
+        if viewer.claim.settled or _is_still(viewer, request):
+            raise
+    else:
+        if viewer.claim.settled or _is_still(viewer, request):
+            return given
+    return answer(viewer_of_request(request))
+
+
+def _is_still(viewer: Viewer, request: HttpRequest) -> bool:
+    unbind_contextvars("partner", "actor")
+    return viewer_of_request(request) == viewer
+
+
+def _presented(request: HttpRequest) -> str:
     presented = key_in(request.META.get("HTTP_AUTHORIZATION", ""))
     if presented is None:
         raise Unauthenticated("Send an API key: 'Authorization: Bearer <key>', or Basic with the key as the password.")
-    viewer, beside = _viewer_and(presented, origin=origin_of(request), also=also)
-    bind_contextvars(partner=viewer.partner_slug, actor=viewer.actor)
-    return viewer, beside
+    return presented
 
 
 def _open_groups(partner_ref: str) -> ArraySubquery:

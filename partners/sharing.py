@@ -25,6 +25,7 @@ from exchange.errors import Forbidden, Refused
 from exchange.prepared import Message
 from partners.attribution import Attribution
 from partners.ceilings import UNBOUND, Ceiling, Width
+from partners.claims import Claim
 from partners.models import Audience, Group, Partner
 from partners.scopes import Scope
 from partners.tlp import Tlp
@@ -54,6 +55,7 @@ class Viewer:
     ceiling: Ceiling = UNBOUND  # the strictest of partner, operator, role and key
     alone: Ceiling = UNBOUND  # what goes beyond it, a second person confirms
     alone_objects: int | None = None  # and what is more than so many objects at once
+    claim: Claim | None = field(default=None, compare=False, repr=False)  # what is to be asked before it is believed
 
     @property
     def is_person(self) -> bool:

@@ -17,7 +17,6 @@ from indicators import addressing, losses, publishing
 from indicators.api.documents import BatchAnswer
 from indicators.models import Batch
 from indicators.stix import making, parsing
-from partners import standing
 from partners.api.base import Face, Request, answer, fragment, viewer_of
 from partners.attribution import Attribution
 from partners.scopes import Scope
@@ -61,7 +60,7 @@ class BatchesView(Face):
 
     scope = Scope.PUBLISH
     known = ("groups", "partners", "everyone", "tlp", "attribution", "report")
-    also = standing.STAMP
+    along = True
 
     @extend_schema(
         operation_id="publish",
@@ -79,9 +78,7 @@ class BatchesView(Face):
             with_report = bool(self.asked.choice("report", "", of=("", "loss")))
             digest = hashlib.sha256(repr(reach).encode() + b"\0" + body).digest()
             elements = parsing.read_batch(body, ndjson=ndjson)
-            done = publishing.publish(
-                elements, by=viewer, reach=reach, request=publishing.Request(digest, key), stamp=request.beside[0]
-            )
+            done = publishing.publish(elements, by=viewer, reach=reach, request=publishing.Request(digest, key))
             return _answer(done, report=losses.report(elements, done, by=viewer) if with_report else None)
 
 

@@ -32,7 +32,7 @@ class ChangesView(Face):
     """The delta feed."""
 
     known = ("cursor", "limit", "feed", "kind", "type", "wait")
-    also = changes.END
+    along = True
 
     @extend_schema(
         operation_id="changes",
@@ -59,11 +59,8 @@ class ChangesView(Face):
         after, fresh = position(asked.text("cursor"), viewer=viewer, scope=scope)
         limit = asked.number("limit", 1_000, least=1, most=_LIMIT)
         wait_s = asked.number("wait", 0, least=0, most=_MAX_WAIT_S)
-        if not wait_s and after >= changes.End.of(request.beside).seq:
-            span = changes.Span([], reached=after, more=False)
-        else:
-            with waking.LISTENER.place() if wait_s else nullcontext(False) as placed:
-                span = _wait(request, wanted, after=after, limit=limit, fresh=fresh, wait_s=wait_s if placed else 0)
+        with waking.LISTENER.place() if wait_s else nullcontext(False) as placed:
+            span = _wait(request, wanted, after=after, limit=limit, fresh=fresh, wait_s=wait_s if placed else 0)
         cursor = paging.seal([span.reached, fresh], viewer=viewer.partner_id, scope=scope)
         told = [rendering.change(change) for change in span.changes]
         if told:

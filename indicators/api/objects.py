@@ -132,6 +132,7 @@ class ObjectView(Face):
     """One id."""
 
     known = ("versions",)
+    along = True
 
     @extend_schema(
         operation_id="object",
@@ -156,6 +157,8 @@ class ObjectView(Face):
 
 class LookupView(Face):
     """Many ids."""
+
+    along = True
 
     @extend_schema(operation_id="lookup", request={_JSON: LookupDocument}, responses=LookedUp)
     def post(self, request: Request) -> HttpResponse:

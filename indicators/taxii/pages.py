@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from exchange import clock, paging
 from exchange.errors import Malformed, NotFound
 from indicators import reading
-from indicators.changes import End
 from indicators.feeds.filters import EVERYTHING
 from indicators.reading import Statement
 from indicators.selecting import Selection
@@ -51,15 +50,12 @@ class _Place:
     told: datetime = _EPOCH
 
 
-def turn(viewer: Viewer, collection: Collection, query: Query, *, end: End | None = None) -> TaxiiPage[str]:
+def turn(viewer: Viewer, collection: Collection, query: Query) -> TaxiiPage[str]:
     """The next page of objects, as their bytes.
 
-    One query, or two; it reads about as many rows as it returns, wherever in the collection it lies. None where the
-    reader stands at the `end` of the log already.
+    One query, or two; it reads about as many rows as it returns, wherever in the collection it lies.
     """
     asked = _Asked(viewer, collection, query)
-    if end is not None and asked.is_beyond(end):
-        return asked.page([], None, None, more=False)
     found = reading.bodies(viewer, asked.selection, after=asked.place.seq, limit=query.limit, max_bytes=MAX_PAGE_BYTES)
     return asked.page(found.bodies, found.places, found.dates, more=found.more)
 
@@ -83,11 +79,6 @@ class _Asked:
         self._scope = f"taxii:{collection.id}:{query.scope}"
         self.selection = query.narrow(collection.selection)
         self.place = _unseal(query.next, viewer=viewer, scope=self._scope)
-
-    def is_beyond(self, end: End) -> bool:
-        """Whether nothing can be there: what becomes visible later enters the log later."""
-        after = self._query.added_after
-        return self.place.seq >= end.seq or (after is not None and after >= end.date_added)
 
     def page[Item](
         self,

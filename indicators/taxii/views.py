@@ -17,12 +17,12 @@ from django.views.decorators.csrf import csrf_exempt
 
 from exchange import bodies
 from exchange.errors import Forbidden, MethodNotAllowed, NotFound, Refused, TooLarge
-from indicators import changes, publishing, reading, withdrawing
+from indicators import publishing, reading, withdrawing
 from indicators.models import Batch
 from indicators.stix import parsing
 from indicators.stix.drafts import Draft, Unreadable
 from indicators.taxii import collections, filters, media, pages, resources
-from partners import auth, reads, standing
+from partners import auth, reads
 from partners.scopes import Scope
 from partners.sharing import Viewer
 
@@ -36,7 +36,7 @@ _MATCHES_OF_VERSIONS = ("spec_version",)
 def _endpoint(**handlers: _Handler) -> _Handler:
     """A view of the given methods. Keys authenticate, never cookies, so no form token is asked for.
 
-    A handler of pages is told where the log ended when the key was looked at, one of pushes how its publisher stands.
+    Where the first query of a handler asks along whether the caller is who he was, there is none for that alone.
     """
     allowed = tuple(sorted([*handlers, *(["HEAD"] if "GET" in handlers else [])]))
 
@@ -44,9 +44,12 @@ def _endpoint(**handlers: _Handler) -> _Handler:
         handler = handlers.get("GET" if request.method == "HEAD" else request.method or "")
         if handler is None:
             raise MethodNotAllowed("This resource knows no such method.", allowed=allowed)
-        viewer, beside = auth.viewer_and(request, also=_ALSO.get(handler, ""))
-        media.require_acceptable(request)
-        return handler(request, viewer, *beside, **path)
+
+        def answer(viewer: Viewer) -> HttpResponse:
+            media.require_acceptable(request)
+            return handler(request, viewer, **path)
+
+        return auth.answered(request, answer) if handler in _ALONG else answer(auth.viewer_of_request(request))
 
     return csrf_exempt(view)
 
@@ -95,23 +98,23 @@ def _manifest(request: HttpRequest, viewer: Viewer, collection_id: str) -> HttpR
     return _answer(resources.manifest(page), headers=page.headers)
 
 
-def _get_objects(request: HttpRequest, viewer: Viewer, *end: Any, collection_id: str) -> HttpResponse:
+def _get_objects(request: HttpRequest, viewer: Viewer, collection_id: str) -> HttpResponse:
     """§5.4."""
     collection = collections.find(viewer, collection_id)
     query = filters.read(request.GET, matches=_EVERY_MATCH)
-    page = pages.turn(viewer, collection, query, end=changes.End.of(end))
+    page = pages.turn(viewer, collection, query)
     _note(viewer, page, surface="taxii:objects", feed=collection_id)
     return _answer(resources.envelope(page), headers=page.headers)
 
 
-def _add_objects(request: HttpRequest, viewer: Viewer, stamp: str, *, collection_id: str) -> HttpResponse:
+def _add_objects(request: HttpRequest, viewer: Viewer, collection_id: str) -> HttpResponse:
     """§5.5. All is stored and committed when the answer leaves, so the status is complete from the start."""
     collection = collections.find(viewer, collection_id)
     collection.require_write()
     media.require_readable(request)
     with bodies.taken_in(request, of=viewer.partner_id) as body:
         sent = publishing.Request(digest=hashlib.sha256(body).digest())
-        answer = publishing.publish(_elements(body), by=viewer, reach=collection.reach, request=sent, stamp=stamp)
+        answer = publishing.publish(_elements(body), by=viewer, reach=collection.reach, request=sent)
     return _answer(_status_resource(viewer, answer), status=202)
 
 
@@ -148,8 +151,8 @@ def _versions(request: HttpRequest, viewer: Viewer, collection_id: str, object_i
     return _answer(resources.versions(page), headers=page.headers)
 
 
-#: What the query that authenticates is to answer besides.
-_ALSO: dict[_Handler, str] = {_get_objects: changes.END, _add_objects: standing.STAMP}
+#: Whose own query asks along who the caller is (`auth.answered`).
+_ALONG = {_get_objects, _add_objects, _get_object, _manifest, _versions}
 
 discovery = _endpoint(GET=_discovery)
 api_root = _endpoint(GET=_api_root)

@@ -25,20 +25,19 @@ class Request(HttpRequest):
     """Django's request, once it is known who asks."""
 
     auth: Viewer
-    beside: tuple[Any, ...]
 
 
 class Face(APIView):
     """A view that knows who asks. `scope` is what methods need (None: any key), `write_scope` what changing ones do.
 
     `known` are the parameters that it reads; every other one is refused, for a misspelt filter must not widen a result.
-    `also` is what the query that authenticates is to answer besides (`auth.viewer_and`).
+    `along` says that its own query asks along whether the caller is who he was (`auth.answered`).
     """
 
     scope: Scope | None = Scope.READ
     write_scope: Scope | None = None
     known: tuple[str, ...] = ()
-    also = ""
+    along = False
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Authenticate, then ask for the scope and read the parameters before anything is looked up.
@@ -46,7 +45,14 @@ class Face(APIView):
         In DRF's order, without what it does besides: the API speaks JSON whatever is asked for, its bodies are read by
         its own rules, and what is raised is answered where all is (`exchange.faces`).
         """
-        request.auth, request.beside = auth.viewer_and(request, also=self.also)
+
+        def answer(viewer: Viewer) -> Any:
+            request.auth = viewer
+            return self._handled(request, *args, **kwargs)
+
+        return auth.answered(request, answer) if self.along else answer(auth.viewer_of_request(request))
+
+    def _handled(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         needed = self.scope if request.method in _SAFE or self.write_scope is None else self.write_scope
         if needed is not None:
             request.auth.require(needed)

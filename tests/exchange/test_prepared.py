@@ -69,6 +69,7 @@ def test_settings_hold_for_their_message_alone_in_a_transaction_and_out_of_it():
 
 @committed
 def test_a_query_is_planned_once_for_all_values():
+    begin_anew()
     for value in range(3):
         prepared.rows("SELECT %s::int + 40", (value,), called="planned")
     with connection.cursor() as cursor:
@@ -81,9 +82,7 @@ def test_a_query_is_planned_once_for_all_values():
 def test_what_was_not_asked_for_long_makes_room_and_nothing_else_does(monkeypatch, unused_s, held):
     monkeypatch.setattr(prepared, "MOST", 3)
     monkeypatch.setattr(prepared, "UNUSED_S", unused_s)
-    with connection.cursor() as cursor:
-        cursor.execute("DEALLOCATE ALL")
-    connection.connection.__dict__.pop(prepared._ATTRIBUTE, None)
+    begin_anew()
     for number in (0, 1, 2, 0, 3, 3):
         asked = prepared.rows(f"SELECT {number} + %s::int AS room, '%%'", (1,), called="room")
         assert asked == [(number + 1, "%")]
@@ -141,6 +140,13 @@ def test_a_connection_that_its_server_has_left_is_not_lent():
     kill(pid)
     assert prepared.rows("SELECT 1", (), called="left") == [(1,)]
     assert connection.connection.info.backend_pid != pid
+
+
+def begin_anew() -> None:
+    """With a connection on which nothing is prepared."""
+    with connection.cursor() as cursor:
+        cursor.execute("DEALLOCATE ALL")
+    connection.connection.__dict__.pop(prepared._ATTRIBUTE, None)
 
 
 def kill(pid: int) -> None:

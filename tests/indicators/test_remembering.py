@@ -8,7 +8,6 @@ from django.db import OperationalError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from exchange import prepared
 from indicators import changes, publishing, reading
 from indicators.feeds.filters import Filter
 from indicators.selecting import Selection
@@ -151,30 +150,21 @@ def test_where_too_many_readers_wait_to_be_counted_one_more_is_written_at_once(c
     assert ReadTally.objects.get().surface == "rest:objects"
 
 
-def stamp_of(viewer) -> str:
-    sql = f"SELECT {standing.STAMP} FROM partners_partner p WHERE p.id = %s"
-    return prepared.rows(sql, [viewer.partner_id], called="stamp")[0][0]
-
-
 def test_how_a_publisher_stands_is_read_once_and_anew_whenever_it_changes(cast):
     aster = cast.viewer("aster")
-    build.publish(aster, build.an_indicator(), groups=("ring",))
 
-    def queries() -> int:
-        stamp = stamp_of(aster)
+    def queries(**reach) -> int:
         with CaptureQueriesContext(connection) as captured:
-            found = standing.standing(aster, stamp=stamp)
-        assert found.groups[cast.ring.pk].suspended_at == Group.objects.get(pk=cast.ring.pk).suspended_at
-        assert len(found.audiences) == Audience.objects.filter(publisher=cast.aster.pk).count()
-        return len(captured)
+            build.publish(aster, build.an_indicator(), **(reach or {"groups": ("ring",)}))
+        found = standing.remembered(aster)
+        assert found.groups[cast.ring.pk].name == Group.objects.get(pk=cast.ring.pk).name
+        return sum("EXECUTE groups_" in one["sql"] for one in captured)
 
+    assert [queries(), queries(), queries()] == [1, 1, 0], "the first made an audience"
+    Group.objects.filter(pk=cast.ring.pk).update(name="Another")
     assert [queries(), queries()] == [1, 0]
-    Group.objects.filter(pk=cast.ring.pk).update(suspended_at="2026-01-01T00:00:00Z")
-    assert [queries(), queries()] == [1, 0]
-    Group.objects.filter(pk=cast.ring.pk).update(suspended_at=None)
-    assert queries() == 0, "as it was before, which is remembered"
-    build.publish(aster, build.an_indicator(), everyone=True, tlp=build.Tlp.GREEN)
-    assert [queries(), queries()] == [1, 0]
+    assert [queries(everyone=True, tlp=build.Tlp.GREEN), queries(), queries()] == [0, 1, 0]
+    assert len(standing.remembered(aster).audiences) == Audience.objects.filter(publisher=cast.aster.pk).count() == 2
 
 
 def test_a_push_into_a_group_that_was_suspended_meanwhile_is_refused(cast):
