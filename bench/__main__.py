@@ -74,6 +74,7 @@ def measured(plan: Plan) -> Iterator[Row]:
             console.print(f"Measuring at {size:,} objects …", style="dim")
             pull_rounds = 3 if size <= 100_000 else 1
             yield from measures.full_pull(sides, size, rounds=pull_rounds)  # first: nothing was analysed yet
+            sides.vacuum()
             rows, rates = measures.ingest(sides, size, rounds=plan.rounds, per_round=plan.per_round)
             own.append(rates)
             yield from rows
