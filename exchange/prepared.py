@@ -12,8 +12,10 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, OperationalError, connection, connections
@@ -139,9 +141,28 @@ def _as_template(pieces: _Pieces) -> str:
 
 
 def _as_bytes(transformer: abc.Transformer, pieces: _Pieces, values: list[Any]) -> bytes:
-    """With its values as literals, which the connection quotes."""
-    literals = [*map(transformer.as_literal, values), b""]
+    """With its values as literals."""
+    literals = [*(_plain(value) or transformer.as_literal(value) for value in values), b""]
     return b"".join(part for pair in zip(map(str.encode, pieces), literals, strict=True) for part in pair)
+
+
+def _plain(value: Any) -> bytes | None:
+    """The literal of what needs no quoting, for which psycopg has Python only; None for all else."""
+    kind = type(value)
+    if kind is UUID:
+        return b"'%b'::uuid" % value.hex.encode()
+    if kind is datetime and value.tzinfo is not None:
+        return b"'%b'::timestamptz" % value.isoformat().encode()
+    if kind is not list:
+        return None
+    kinds = set(map(type, value))
+    if kinds == {int}:
+        return b"'{%b}'::bigint[]" % ",".join(map(str, value)).encode()
+    if kinds == {UUID}:
+        return b"'{%b}'::uuid[]" % ",".join([one.hex for one in value]).encode()
+    if kinds == {bool}:
+        return b"'{%b}'::bool[]" % ",".join(map(str, value)).encode()
+    return None
 
 
 def _by_cursor(pieces: _Pieces, values: list[Any], planner: Planner) -> list[tuple[Any, ...]]:

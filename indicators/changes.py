@@ -152,7 +152,7 @@ def append(changes: Sequence[NewChange], *, within: Message | None = None) -> No
     objects = [change.object_id for change in changes]
     message.add(_LOCK, [ORDER_LOCK])
     message.add_prepared(
-        _APPEND.format(new=_GIVEN),
+        _APPEND_GIVEN,
         {
             "objects": objects,
             "publishers": [change.publisher_id for change in changes],
@@ -163,8 +163,6 @@ def append(changes: Sequence[NewChange], *, within: Message | None = None) -> No
         },
         called="append",
     )
-    message.add_prepared(_NOTE_SHARED_IDS, {"objects": objects}, called="shared_ids")
-    message.add(_NOTIFY)
     if within is None:
         message.send()
 
@@ -374,14 +372,18 @@ unnest(%(objects)s::bigint[], %(publishers)s::uuid[], %(audiences)s::bigint[], %
        %(agains)s::boolean[]) WITH ORDINALITY AS new(object, publisher, audience, op, reason, again, place)
 """
 
-# Under the order lock every earlier holding is committed and every later one will see ours.
-_NOTE_SHARED_IDS = """
-INSERT INTO indicators_sharedid (stix_id)
-SELECT DISTINCT mine.stix_id
-FROM unnest(%(objects)s::bigint[]) AS new(id)
-JOIN indicators_stixobject mine ON mine.id = new.id
-JOIN indicators_stixobject other ON other.stix_id = mine.stix_id AND other.publisher_id <> mine.publisher_id
-ON CONFLICT DO NOTHING
+# Under the order lock every earlier holding is committed and every later one will see ours: so it is noted here which
+# ids several publishers hold.
+_APPEND_GIVEN = f"""
+WITH shared AS (
+    INSERT INTO indicators_sharedid (stix_id)
+    SELECT DISTINCT mine.stix_id
+    FROM unnest(%(objects)s::bigint[]) AS new(id)
+    JOIN indicators_stixobject mine ON mine.id = new.id
+    JOIN indicators_stixobject other ON other.stix_id = mine.stix_id AND other.publisher_id <> mine.publisher_id
+    ON CONFLICT DO NOTHING
+), appended AS ({_APPEND.format(new=_GIVEN)})
+{_NOTIFY}
 """
 
 _SINCE = """

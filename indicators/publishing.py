@@ -36,8 +36,8 @@ from partners import audit
 from partners.attribution import Attribution
 from partners.claims import settling
 from partners.scopes import Scope
-from partners.sharing import AudienceSpec, Viewer, holding_still, intern_audience
-from partners.standing import Standing, remembered, stamp_within, standing
+from partners.sharing import AudienceSpec, Viewer, intern_audience
+from partners.standing import Standing, holding_still, remembered, standing
 from partners.tlp import Tlp
 
 Status = Literal["accepted", "unchanged", "held", "quarantined", "refused"]
@@ -187,10 +187,9 @@ class _Begun:
 def _begin(drafts: Sequence[Draft], voice: Voice, stands: Standing, *, by: Viewer, request: Request) -> _Begun:
     """Hold still whom it concerns, and look at what is there. One query. Raises Doubtful, _Overtaken."""
     message = Message()
-    still = holding_still(by, message)
+    still_stands = holding_still(by, stands, message)
     settle = settling(by, message)
     storing.locking_publisher(by.partner_id, message)
-    stamp = stamp_within(message, by)
     earlier = _answering_before(by, request, message)
     held = storing.holdings_within(
         message, by.partner_id, {draft.stix_id for draft in drafts} | voice.references(drafts)
@@ -198,8 +197,7 @@ def _begin(drafts: Sequence[Draft], voice: Voice, stands: Standing, *, by: Viewe
     keys = storing.keys_within(message, len(drafts))
     message.send()
     settle()
-    still()
-    if stamp.rows != [(stands.stamp,)]:
+    if not still_stands():
         raise _Overtaken
     return _Begun(earlier(), held(), [key for (key,) in keys.rows])
 

@@ -10,7 +10,7 @@ nothing else decides. The rule is asked of `Audience`, a small table; content ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
@@ -22,7 +22,6 @@ from django.db.models import Q, QuerySet, Value
 
 from exchange import clock
 from exchange.errors import Forbidden, Refused
-from exchange.prepared import Message
 from partners.attribution import Attribution
 from partners.ceilings import UNBOUND, Ceiling, Width
 from partners.claims import Claim
@@ -277,7 +276,7 @@ def _groups(ids: Collection[UUID], stands: Standing | None) -> list[Group]:
         return []
     if stands is None:
         return list(Group.objects.filter(pk__in=ids).order_by("slug"))
-    # One that was left meanwhile is not there; who publishes is asked again when it counts (`holding_still`).
+    # One that was left meanwhile is not there; who publishes is asked again when it counts (`standing.holding_still`).
     return sorted((stands.groups[pk] for pk in ids if pk in stands.groups), key=lambda group: group.slug)
 
 
@@ -316,28 +315,6 @@ def _open_to_new(by: Viewer, stands: Standing | None) -> list[UUID]:
     if shut and len(shut) == len(mine):
         raise Refused(shut[0][1], code=shut[0][0], at="/groups")
     return [group.pk for group in mine if why_closed(group, on=today) is None]
-
-
-def holding_still(by: Viewer, message: Message) -> Callable[[], None]:
-    """Until the transaction ends, let nobody suspend the viewer's partner or change its groups; take it early.
-
-    A right that was read before the transaction is asked for once more, so that a suspension or a leaving that was
-    committed in between is not overtaken. Raises Forbidden if the partner is no longer active, Refused if it has
-    left a group. That is what is yielded, to be called once the message is sent.
-    """
-    # Two statements: the second sees what was committed while the first waited.
-    state = message.add("SELECT state FROM partners_partner WHERE id = %s FOR SHARE", [by.partner_id])
-    present = message.add(
-        "SELECT group_id FROM partners_membership WHERE partner_id = %s AND until IS NULL", [by.partner_id]
-    )
-
-    def check_it() -> None:
-        if state.rows != [(Partner.State.ACTIVE,)]:
-            raise Forbidden("Your organisation takes no part at the moment.", code="partner-not-active")
-        if not by.group_ids <= {group for (group,) in present.rows}:
-            raise Refused("The audience names a group that you are not in.", code="unknown-group", at="/groups")
-
-    return check_it
 
 
 def intern_audience(by: Viewer, spec: AudienceSpec) -> int:

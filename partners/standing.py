@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection
 
+from exchange.errors import Forbidden, Refused
 from exchange.memory import Memory
-from exchange.prepared import Message, Reply
+from exchange.prepared import Message
 from exchange.rows import columns, instance
 from partners.attribution import Attribution
-from partners.models import Group
+from partners.models import Group, Partner
 from partners.sharing import AudienceSpec, Viewer
 from partners.tlp import Tlp
 
@@ -48,13 +49,31 @@ def standing(by: Viewer) -> Standing:
 
 
 def remembered(by: Viewer) -> Standing | None:
-    """Where `by` stood when last it was asked; to be held against its stamp as it is now."""
+    """Where `by` stood when last it was asked; to be asked for once more by who acts on it (`holding_still`)."""
     return _REMEMBERED.get(by.partner_id)
 
 
-def stamp_within(message: Message, by: Viewer) -> Reply:
-    """The stamp as it is when the message is sent: another means that a standing is overtaken."""
-    return message.add_prepared(_STAMP_NOW, [by.partner_id], called="stamp")
+def holding_still(by: Viewer, stands: Standing, message: Message) -> Callable[[], bool]:
+    """Until the transaction ends, let nobody suspend the viewer's partner or change its groups; take it early.
+
+    What was read before the transaction is asked for once more, so that a suspension or a leaving that was committed in
+    between is not overtaken. What is yielded is to be called once the message is sent: it says whether the publisher
+    still stands as it did, and raises Forbidden if the partner is no longer active, Refused if it has left a group.
+    """
+    # Two statements: the second sees what was committed while the first waited.
+    state = message.add("SELECT state FROM partners_partner WHERE id = %s FOR SHARE", [by.partner_id])
+    stamp = message.add_prepared(_STAMP_NOW, [by.partner_id], called="stamp")
+
+    def still_stands() -> bool:
+        if state.rows != [(Partner.State.ACTIVE,)]:
+            raise Forbidden("Your organisation takes no part at the moment.", code="partner-not-active")
+        if stamp.rows != [(stands.stamp,)]:
+            return False
+        if not by.group_ids <= stands.groups.keys():
+            raise Refused("The audience names a group that you are not in.", code="unknown-group", at="/groups")
+        return True
+
+    return still_stands
 
 
 _REMEMBERED: Memory[UUID, Standing] = Memory(most=1_024)

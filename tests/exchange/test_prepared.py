@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import psycopg
 import pytest
@@ -28,13 +28,18 @@ VALUES = (
     b"\x00\xff",
     uuid.UUID(int=7),
     datetime(2026, 1, 31, 8, 0, 0, 123456, tzinfo=UTC),
+    datetime(1, 1, 1, tzinfo=UTC),
+    datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=timezone(timedelta(hours=5, minutes=30))),
     [1, 2, 2**40],
+    [1, -(2**63), None],
+    [True, False],
+    [],
     ["a", "b,c", 'd"e', "f\\g", "NULL", ""],
     [uuid.UUID(int=1), uuid.UUID(int=2)],
 )
 TYPES = (
     *("int", "bigint", "text", "text", "text", "text", "boolean", "bytea", "uuid", "timestamptz"),
-    *("bigint[]", "text[]", "uuid[]"),
+    *("timestamptz", "timestamptz", "bigint[]", "bigint[]", "boolean[]", "int[]", "text[]", "uuid[]"),
 )
 ECHO = "SELECT " + ", ".join(f"%s::{kind}" for kind in TYPES)
 
