@@ -17,7 +17,7 @@ import orjson
 import psycopg
 from rich.console import Console
 
-from bench import filling, measures, peer
+from bench import filling, measures, peer, race
 from bench.measures import Sides
 from bench.server import Server, floor_beside, served
 from bench.table import Row, as_markdown, on_terminal
@@ -68,7 +68,7 @@ def measured(plan: Plan) -> Iterator[Row]:
         served("bench.minimal:application") as minimal_url,
     ):
         sides = Sides(server, floor_url, floor_database, minimal_url)
-        own: list[dict[int, float]] = []
+        own: list[measures.Rates] = []
         for size in plan.sizes:
             fill(sides, size)
             console.print(f"Measuring at {size:,} objects …", style="dim")
@@ -84,22 +84,11 @@ def measured(plan: Plan) -> Iterator[Row]:
                 yield from beside_peer(sides, medallion, size, directory=Path(directory))
         last = plan.sizes[-1]
         if len(own) > 1:
-            for batch in own[0]:
-                share = own[-1][batch] / own[0][batch]
-                least = 0.9 if last >= 1_000_000 else None
-                yield Row(
-                    f"own ingest, batches of {batch}, against that at {plan.sizes[0]:,}",
-                    last,
-                    f"{own[-1][batch]:,.0f} objects/s",
-                    f"then: {own[0][batch]:,.0f}",
-                    f"{share:.2f} x",
-                    "≥ 0.9 x" if least else "",
-                    share >= least if least else None,
-                )
+            yield from measures.growth(own[0], own[-1], size=last, least=0.9 if last >= 1_000_000 else None)
         yield from measures.telling(sides, last, pushes=30)
         yield from measures.memory(sides, last, pushed=plan.pushed)
         server.rest()
-        yield from measures.race(server, objects=plan.raced, stored=last)
+        yield from race.race(server, objects=plan.raced, stored=last)
         sides.close()
 
 

@@ -6,7 +6,6 @@ import itertools
 import statistics
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,6 +22,8 @@ from indicators.stix import making
 
 BATCHES = "/api/v1/batches"
 _CONNECTIONS = 8
+#: By the size of batches, our own median rate and the floor's.
+Rates = dict[int, tuple[float, float]]
 
 
 class Sides:
@@ -61,9 +62,10 @@ class Sides:
         )
 
 
-def ingest(sides: Sides, size: int, *, rounds: int, per_round: int) -> tuple[list[Row], dict[int, float]]:
-    """Batches one after the other over one connection; the second value is our own rate by batch size."""
-    rows, own, floor = [], {}, sides.floor_publisher
+def ingest(sides: Sides, size: int, *, rounds: int, per_round: int) -> tuple[list[Row], Rates]:
+    """Batches one after the other over one connection; the second value is our own rate, and the floor's, by size."""
+    rates: Rates = {}
+    rows, floor = [], sides.floor_publisher
     for batch in (100, 500):
         ours: list[float] = []
         theirs: list[float] = []
@@ -74,10 +76,29 @@ def ingest(sides: Sides, size: int, *, rounds: int, per_round: int) -> tuple[lis
             theirs.append(
                 per_round / timed(lambda bodies=bodies: [floor.ask("POST", "/objects", body) for body in bodies])
             )
-        own[batch] = statistics.median(ours)
+        rates[batch] = statistics.median(ours), statistics.median(theirs)
         name = f"ingest over HTTP, durable, batches of {batch}"
         rows.append(faster(name, size, ours, theirs, name="floor", unit="objects/s", least=1 / 5))
-    return rows, own
+    return rows, rates
+
+
+def growth(then: Rates, now: Rates, *, size: int, least: float | None) -> list[Row]:
+    """What became of the rates with what is stored: our own, and the floor's, which the machine alone slows down."""
+    rows = []
+    for batch, (ours, floors) in now.items():
+        share, its_share = ours / then[batch][0], floors / then[batch][1]
+        rows.append(
+            Row(
+                f"own ingest, batches of {batch}, against that at the first size",
+                size,
+                f"{ours:,.0f} objects/s",
+                f"then: {then[batch][0]:,.0f} (the floor: {its_share:.2f} x its own)",
+                f"{share:.2f} x",
+                f"≥ {least} x" if least else "",
+                share >= least if least else None,
+            )
+        )
+    return rows
 
 
 def full_pull(sides: Sides, size: int, *, rounds: int) -> list[Row]:
@@ -128,14 +149,14 @@ def polls(sides: Sides, size: int, *, rounds: int) -> list[Row]:
         asked = time.perf_counter()
         page = sides.reader.ask("GET", f"/api/v1/changes?cursor={cursor}").json()
         ended = time.perf_counter()
-        _must(len(page["changes"]) == 1, "one new change was to be seen")
+        must(len(page["changes"]) == 1, "one new change was to be seen")
         one["changes"].append(ended - asked)
         seen["changes"].append(ended - began)
         cursor = page["cursor"]
         asked = time.perf_counter()
         answer = sides.taxii.ask("GET", f"{sides.server.everything}?added_after={after}")
         one["taxii"].append(time.perf_counter() - asked)
-        _must(len(answer.json()["objects"]) == 1, "one new object was to be seen")
+        must(len(answer.json()["objects"]) == 1, "one new object was to be seen")
         after = answer.headers["x-taxii-date-added-last"]
         sides.server.rest()
     return [
@@ -219,83 +240,6 @@ def beside_peer(sides: Sides, url: str, *, size: int) -> list[Row]:
             f"{statistics.median(ours[key]) / statistics.median(theirs[key]):,.1f} x",
         )
         for key, (name, unit) in names.items()
-    ]
-
-
-def race(server: Server, *, objects: int, stored: int) -> list[Row]:
-    """32 writers, 8 readers that follow `added_after` alone, 8 that follow `next`: each object is seen once."""
-    batch = 20
-    share = objects // 32 // batch * batch
-    total = share * 32
-    with server.wire(1, taxii=True) as wire:
-        start = _last_date(wire, server)
-    published: list[str] = []
-    done = threading.Event()
-    seen: list[Counter[str]] = [Counter() for _ in range(16)]
-    failures: list[BaseException] = []
-
-    def guarded(work: Callable[..., None], *arguments: Any) -> None:
-        try:
-            work(*arguments)
-        except BaseException as error:  # noqa: BLE001 - told below, from the thread that can
-            failures.append(error)
-            done.set()
-
-    def write(number: int) -> None:
-        with server.wire(number % 3) as wire:
-            for _ in range(share // batch):
-                made = [making.account_pattern(tlp_word="green") for _ in range(batch)]
-                while True:
-                    wire.send(wire.request("POST", BATCHES, orjson.dumps({"objects": made})))
-                    answer = wire.receive()
-                    if answer.status != 429:
-                        break
-                    time.sleep(float(answer.headers["retry-after"]))
-                _must(answer.status == 200 and answer.json()["counts"]["accepted"] == batch, repr(answer.body[:200]))
-                published.extend(one["id"] for one in made)
-
-    def read(number: int, *, by_next: bool) -> None:
-        with server.wire(number % 3, taxii=True) as wire:
-            after, following, quiet = start, "", 0
-            while quiet < 2 and not failures:
-                finished = done.is_set()
-                query = f"added_after={start}&next={following}" if following else f"added_after={after}"
-                answer = wire.ask("GET", f"{server.everything}?limit=500&{query}")
-                page = answer.json()
-                seen[number].update(one["id"] for one in page.get("objects", ()))
-                after = answer.headers.get("x-taxii-date-added-last", after)
-                following = page.get("next", "") if by_next else ""
-                if not page.get("objects"):
-                    quiet += finished
-                    time.sleep(0.01)
-
-    def write_all() -> None:
-        writers = [threading.Thread(target=guarded, args=(write, number)) for number in range(32)]
-        for writer in writers:
-            writer.start()
-        for writer in writers:
-            writer.join()
-        done.set()
-
-    readers = [
-        threading.Thread(target=guarded, args=(lambda number: read(number, by_next=number >= 8), number))
-        for number in range(16)
-    ]
-    for thread in readers:
-        thread.start()
-    seconds = timed(write_all)
-    for thread in readers:
-        thread.join()
-    if failures:
-        raise failures[0]
-    wanted = set(published)
-    lost = sum(len(wanted - set(each)) for each in seen)
-    doubled = sum(count - 1 for each in seen for one, count in each.items() if one in wanted)
-    name = f"race: 32 writers, 16 readers, {total:,} objects"
-    return [
-        at_most(f"{name}: lost", stored, lost, unit="", most=0),
-        at_most(f"{name}: doubled", stored, doubled, unit="", most=0),
-        Row(f"{name}: written", stored, f"{total / seconds:,.0f} objects/s"),
     ]
 
 
@@ -412,10 +356,10 @@ def _end_of_floor(sides: Sides) -> int:
 
 
 def _end_of_taxii(sides: Sides) -> str:
-    return _last_date(sides.taxii, sides.server)
+    return last_date(sides.taxii, sides.server)
 
 
-def _last_date(wire: Wire, server: Server) -> str:
+def last_date(wire: Wire, server: Server) -> str:
     """The date of the newest object, as a client would have it: found from the database to spare a pull of all."""
     with server.database() as database:
         found = database.execute("SELECT max(date_added) FROM indicators_change").fetchone()[0]
@@ -428,7 +372,7 @@ def _asked(wire: Wire, path: str) -> float:
 
 
 def _found(answer: Any) -> None:
-    _must(answer.body.count(b'"publisher":') >= 200, "all ids were to be found")
+    must(answer.body.count(b'"publisher":') >= 200, "all ids were to be found")
 
 
 def _fetch(database: psycopg.Connection[Any], ids: Sequence[str]) -> None:
@@ -440,6 +384,7 @@ def _peak_mb(pid: int) -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1_024
 
 
-def _must(holds: bool, why: str) -> None:  # noqa: FBT001
+def must(holds: bool, why: str) -> None:  # noqa: FBT001
+    """Raise RuntimeError unless it holds: a figure of what went wrong is none."""
     if not holds:
         raise RuntimeError(why)
