@@ -13,7 +13,7 @@ from uuid import UUID
 from django.http import HttpRequest, UnreadablePostError
 
 from exchange import pressure
-from exchange.errors import Malformed, TooLarge, TooMany, UnsupportedMedia
+from exchange.errors import ExchangeError, Malformed, TooLarge, TooMany, UnsupportedMedia
 
 #: Bytes of one batch, as sent and as unpacked.
 MAX_BATCH_BYTES = 32 * 1024 * 1024
@@ -48,8 +48,10 @@ def taken_in(request: HttpRequest, *, of: UUID) -> Iterator[bytes]:
     with ExitStack() as stack:
         try:
             stack.enter_context(pressure.GATE.taking(_expected(request), of=of))
-        except TooMany:
-            _drain(_stream(request, _announced(request)), most=_DRAINED_BYTES)
+        except TooMany as error:
+            if _HELD not in request.__dict__:
+                _drain(_stream(request, _announced(request)), most=_DRAINED_BYTES)
+                request.__dict__[_HELD] = error  # it cannot be read any more
             raise
         yield read(request, max_bytes=MAX_BATCH_BYTES)
 
@@ -71,10 +73,15 @@ def _announced(request: HttpRequest) -> int | None:
 
 
 def _sent(request: HttpRequest, *, max_bytes: int) -> bytes:
-    """As it came; kept with the request, which may be answered anew (`partners.auth.answered`)."""
-    held: bytes | None = request.__dict__.get(_HELD)
-    if held is None:
-        held = request.__dict__[_HELD] = _received(request, max_bytes=max_bytes)
+    """As it came. What came of reading it is kept: a request may be answered anew (`partners.auth.answered`)."""
+    if _HELD not in request.__dict__:
+        try:
+            request.__dict__[_HELD] = _received(request, max_bytes=max_bytes)
+        except ExchangeError as error:
+            request.__dict__[_HELD] = error
+    held: bytes | ExchangeError = request.__dict__[_HELD]
+    if isinstance(held, ExchangeError):
+        raise held
     return held
 
 

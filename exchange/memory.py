@@ -25,3 +25,8 @@ class Memory[Key: Hashable, Value]:
             self._held.move_to_end(key)
             if len(self._held) > self._most:
                 self._held.popitem(last=False)
+
+    def drop(self, key: Key) -> None:
+        """Forget a value, if there is one."""
+        with self._lock:
+            self._held.pop(key, None)

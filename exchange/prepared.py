@@ -240,7 +240,11 @@ class Message:
                 _send_by_cursor(statements, replies)
             else:
                 with connection.wrap_database_errors:
-                    _send_by_libpq(statements, replies, commits=commits and len(connection.atomic_blocks) == 1)
+                    _send_by_libpq(
+                        statements,
+                        replies,
+                        commits=commits and connection.in_atomic_block and not connection.savepoint_ids,
+                    )
         except DatabaseError as error:
             if _is_stale(error):
                 raise OperationalError("a prepared statement is stale") from error

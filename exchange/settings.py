@@ -98,6 +98,13 @@ _database["OPTIONS"]["options"] = " ".join(
         "-c enable_presorted_aggregate=off",
     ]
 ).strip()
+# One that is silently gone is noticed within two minutes: the pool may keep it for long (`exchange.pooling`).
+_database["OPTIONS"] = {
+    "keepalives_idle": "60",
+    "keepalives_interval": "15",
+    "keepalives_count": "4",
+    "tcp_user_timeout": "60000",
+} | _database["OPTIONS"]
 _database["OPTIONS"] |= {
     "pool": {
         "min_size": 1,

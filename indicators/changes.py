@@ -28,7 +28,7 @@ from exchange.prepared import Message
 from indicators.feeds.filters import Filter
 from indicators.models import Change
 from partners import auth
-from partners.claims import HOLDS
+from partners.claims import HOLDS, NOTHING
 from partners.sharing import Viewer, rule_sql
 from partners.sources import hides, sources
 
@@ -258,9 +258,9 @@ def look(
         if seen is None:
             seen = sight(viewer, own=own, group=group)
         claim = viewer.claim if viewer.claim is not None and not viewer.claim.settled else None
-        asked = parameters | {"stamp": seen.stamp} | (claim.parameters if claim else {})
+        asked = parameters | {"stamp": seen.stamp} | (claim.parameters if claim else NOTHING)
         # The text is this reader's alone anyway (the branches name its audiences), so these are written out, too.
-        sql = _STAMPED.format(stamp=_CLAIMED_STAMP if claim else _STAMP, query=query(seen))
+        sql = _STAMPED.format(query=query(seen))
         sql = sql.replace("%(audiences)s", seen.listed).replace("%(viewer)s", f"'{viewer.partner_id}'::uuid")
         rows = prepared.rows(sql, asked, called="page", planner=planner) if planner else _asked_once(sql, asked)
         if claim:
@@ -343,7 +343,6 @@ SELECT s.sight || ':' || (SELECT count(*) FROM partners_audience) || ':' || ({_A
        || ':' || pg_postmaster_start_time()
 FROM partners_partner s WHERE s.id = %(viewer)s
 """
-_CLAIMED_STAMP = f"SELECT CASE WHEN {HOLDS} THEN ({_STAMP}) END"
 _SIGHT = f"""
 SELECT partners_partner.sight, ARRAY({{rule}}), ({_STAMP.replace("%(viewer)s", "partners_partner.id")}), ({_ANY_AGAIN}),
        ({_WINDOWS})
@@ -351,7 +350,8 @@ FROM partners_partner WHERE partners_partner.id = %s
 """
 # OFFSET 0 has both be asked for once, and not wherever they are named.
 _STAMPED = f"""
-SELECT now.stamp, now.head, found.* FROM (SELECT ({{stamp}}) AS stamp, ({_END}) AS head OFFSET 0) now
+SELECT now.stamp, now.head, found.*
+FROM (SELECT CASE WHEN {HOLDS} THEN ({_STAMP}) END AS stamp, ({_END}) AS head OFFSET 0) now
 LEFT JOIN LATERAL ({{query}}) found ON true
 """
 

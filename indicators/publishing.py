@@ -120,9 +120,9 @@ def publish(
         except _Overtaken:
             known = None
         except ExchangeError:
-            if known is None:
+            if known is None or (now := standing(by)).stamp == known.stamp:
                 raise
-            known = None  # it may be otherwise by now
+            known = now
 
 
 class _Overtaken(Exception):
@@ -188,8 +188,8 @@ def _begin(drafts: Sequence[Draft], voice: Voice, stands: Standing, *, by: Viewe
     """Hold still whom it concerns, and look at what is there. One query. Raises Doubtful, _Overtaken."""
     message = Message()
     still_stands = holding_still(by, stands, message)
-    settle = settling(by, message)
     storing.locking_publisher(by.partner_id, message)
+    settle = settling(by, message)
     earlier = _answering_before(by, request, message)
     held = storing.holdings_within(
         message, by.partner_id, {draft.stix_id for draft in drafts} | voice.references(drafts)

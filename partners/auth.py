@@ -19,7 +19,7 @@ from exchange.memory import Memory
 from exchange.origins import Origin, origin_of
 from partners import keys, lockout
 from partners.ceilings import UNBOUND, Ceiling, strictest
-from partners.claims import GROUPS, WRITTEN, Claim, Doubtful
+from partners.claims import GROUPS, WRITTEN, Claim, Doubtful, digest_of
 from partners.models import ApiKey, Membership, Partner, RoleCeiling, User
 from partners.scopes import RECIPIENT_SCOPES, ROLE_SCOPES, Role, Scope
 from partners.sharing import Viewer
@@ -41,14 +41,19 @@ def viewer_of_key(presented: str, *, origin: Origin = Origin()) -> Viewer:  # no
     if public_id is None:
         raise lockout.refuse(origin, public_id=None)
     moment, prefix = clock.now(), _prefix(origin)
-    key, viewer, seen_at, locked_until = _found_key(public_id, prefix=prefix, origin=origin, at=moment)
+    found = prepared.rows(_KEY, [prefix, lockout.network_name(origin), moment, public_id], called="key")
+    written, seen_at, locked_until = found[0] if found else (None, None, None)
+    key, viewer = (_KNOWN.get(written) or _in_full(public_id) if written else None) or (None, None)
     is_the_key = hmac.compare_digest(bytes(key.digest) if key else _NO_DIGEST, keys.digest(presented))
     if key is None or viewer is None or not is_the_key or not keys.is_usable(key, origin=origin, at=moment):
+        _LAST.drop((public_id, prefix))
         raise lockout.refuse(origin, public_id=public_id)
     if locked_until is not None and seen_at is None:
         raise lockout.locked(locked_until, at=moment)
     if seen_at is None or seen_at < moment - _USE_GRAIN:
         keys.note_use(key, prefix=prefix, at=moment)
+        seen_at = moment
+    _LAST.put((public_id, prefix), (written, seen_at))
     return viewer
 
 
@@ -57,42 +62,22 @@ def _prefix(origin: Origin) -> str:
     return origin.network(bits4=24, bits6=48)
 
 
-def _found_key(
-    public_id: str, *, prefix: str, origin: Origin, at: datetime
-) -> tuple[ApiKey | None, Viewer | None, datetime | None, datetime | None]:
-    """The key, whom it stands for, and what `lockout` wants to know. By hand: it is asked often."""
-    found = prepared.rows(_KEY, [prefix, lockout.network_name(origin), at, public_id], called="key")
-    if not found:
-        return None, None, None, None
-    written, seen_at, locked_until = found[0]
-    known = _KNOWN.get(written)
-    if known is None:
-        known = _in_full(public_id)
-    else:
-        _LAST.put(public_id, written)
-    return *(known or (None, None)), seen_at, locked_until
-
-
 def _expected(presented: str, *, origin: Origin) -> Viewer | None:
-    """Whom a key stood for when it was last asked for, if it is that key; the claim that it still does goes along."""
-    public_id = keys.public_id_of(presented)
-    written = _LAST.get(public_id) if public_id else None
-    known = _KNOWN.get(written) if written else None
-    if known is None:
+    """Whom a key stood for when it was last asked for, if it is that key; the claim that it still does goes along.
+
+    None also where its use from this network is to be written down again: then it is asked for anyway.
+    """
+    public_id, prefix, moment = keys.public_id_of(presented), _prefix(origin), clock.now()
+    if public_id is None or (last := _LAST.get((public_id, prefix))) is None:
+        return None
+    written, seen_at = last
+    if seen_at < moment - _USE_GRAIN or (known := _KNOWN.get(written)) is None:
         return None
     key, viewer = known
-    moment = clock.now()
     is_the_key = hmac.compare_digest(bytes(key.digest), keys.digest(presented))
     if not is_the_key or not keys.is_usable(key, origin=origin, at=moment):
         return None
-    claim = Claim(
-        {
-            "claimed_id": public_id,
-            "claimed": written,
-            "claimed_from": _prefix(origin),
-            "claimed_since": moment - _USE_GRAIN,
-        }
-    )
+    claim = Claim(public_id, digest=digest_of(written), prefix=prefix, since=moment - _USE_GRAIN)
     return replace(viewer, claim=claim)
 
 
@@ -101,9 +86,8 @@ def _in_full(public_id: str) -> tuple[ApiKey, Viewer] | None:
     found = prepared.rows(_KEY_IN_FULL, [public_id], called="key_in_full")
     if not found:
         return None
-    known, written = _read(found[0]), found[0][-1]
-    _KNOWN.put(written, known)
-    _LAST.put(public_id, written)
+    known = _read(found[0])
+    _KNOWN.put(found[0][-1], known)
     return known
 
 
@@ -121,9 +105,10 @@ def _read(row: tuple[Any, ...]) -> tuple[ApiKey, Viewer]:
     return key, replace(viewer, limited=key.groups is not None)
 
 
-#: By what was `WRITTEN` of them; and that, by the public id of the key, when it was last read.
+#: By what was `WRITTEN` of them.
 _KNOWN: Memory[str, tuple[ApiKey, Viewer]] = Memory(most=4_096)
-_LAST: Memory[str, str] = Memory(most=4_096)
+#: That, and when its use was written down, by the public id of the key and the network from which it came.
+_LAST: Memory[tuple[str, str], tuple[str, datetime]] = Memory(most=4_096)
 _KEY = f"""
 SELECT {WRITTEN},
        (SELECT n.last_at FROM partners_keynetwork n WHERE n.key_id = k.id AND n.prefix = %s),
@@ -222,8 +207,8 @@ def viewer_of_request(request: HttpRequest) -> Viewer:
 def answered[Answer](request: HttpRequest, answer: Callable[[Viewer], Answer]) -> Answer:
     """What `answer` yields for the viewer behind the request's API key. Raises Unauthenticated, TooMany.
 
-    Who is known from before is taken for who he was; `answer` is to ask, with the first of its queries and before it
-    does anything, whether the viewer's claim still holds (`partners.claims`). Whatever comes of it is worth nothing
+    Who is known from before is taken for who he was; `answer` is to ask with a query of its own, and before it does
+    more than read, whether the viewer's claim still holds (`partners.claims`). Whatever comes of it is worth nothing
     until that is settled: where it was not asked, it is asked here, and where it does not hold, `answer` is called anew
     with who it is.
     """

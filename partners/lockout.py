@@ -3,7 +3,7 @@
 Counted are the network that a refused key came from (an IPv4 address, an IPv6 /64) and the public id that it named.
 A locked network gets 429 for every key that was never used from there. A locked public id gets 429 for what is not
 the key: so naming the public id of another's key shuts out nobody who holds it. Nothing is asked or written for a
-valid key beyond the one query that authenticates it.
+valid key beyond what authenticates it: one query, or a condition of what is asked with it (`claims`).
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ def audience_ids(viewer: Viewer, *, own: bool = False) -> list[int]:
 def rule_sql(viewer: Viewer, *, own: bool = False, group: UUID | None = None) -> tuple[str, tuple[Any, ...]]:
     """The rule as SQL that yields ids in order: written once per viewer, for writing it takes longer than asking it.
 
-    It depends on nothing but the viewer, whose groups and clearance are read anew with every request.
+    It depends on nothing but the viewer, whose groups and clearance are read, or confirmed, with every request.
     """
     allowed = own_audiences(viewer) if own else audiences_visible_to(viewer)
     if group is not None:  # what is told to the viewer alone tells of objects in the group, too

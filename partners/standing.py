@@ -20,7 +20,7 @@ from partners.tlp import Tlp
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The groups as they were, the audiences, and the stamp of what both depend on."""
+    """The groups as they were, with the stamp of what they depend on, and the audiences, of which there may be more."""
 
     stamp: str
     groups: Mapping[UUID, Group]
@@ -62,13 +62,16 @@ def holding_still(by: Viewer, stands: Standing, message: Message) -> Callable[[]
     """
     # Two statements: the second sees what was committed while the first waited.
     state = message.add("SELECT state FROM partners_partner WHERE id = %s FOR SHARE", [by.partner_id])
-    stamp = message.add_prepared(_STAMP_NOW, [by.partner_id], called="stamp")
+    stamped = message.add_prepared(_STAMP_NOW, [by.partner_id], called="stamp")
 
     def still_stands() -> bool:
         if state.rows != [(Partner.State.ACTIVE,)]:
             raise Forbidden("Your organisation takes no part at the moment.", code="partner-not-active")
-        if stamp.rows != [(stands.stamp,)]:
+        ((stamp, count),) = stamped.rows
+        if stamp != stands.stamp:
             return False
+        if count != len(stands.audiences):  # found when it is needed, and known from the next time on
+            _REMEMBERED.drop(by.partner_id)
         if not by.group_ids <= stands.groups.keys():
             raise Refused("The audience names a group that you are not in.", code="unknown-group", at="/groups")
         return True
@@ -82,10 +85,10 @@ _DIGEST = """
 md5(coalesce((SELECT string_agg(g::text, '' ORDER BY g.id) FROM partners_group g JOIN partners_membership m
               ON m.group_id = g.id AND m.partner_id = p.id AND m.until IS NULL), ''))
 """
-# What a standing depends on, as an SQL expression about the partner `p`: its groups as they are, and the number of the
-# audiences that it has used, which are never altered or deleted; on the server that counts them.
-_STAMP = f"{_DIGEST} || ':' || {_COUNT} || ':' || pg_postmaster_start_time()"
-_STAMP_NOW = f"SELECT {_STAMP} FROM partners_partner p WHERE p.id = %s"
+# What a standing depends on, as SQL expressions about the partner `p`: its groups as they are, and the server, which
+# may be one that lacks an audience; and how many audiences it has used, which are never altered or deleted.
+_STAMP = f"{_DIGEST} || ':' || pg_postmaster_start_time()"
+_STAMP_NOW = f"SELECT {_STAMP}, {_COUNT} FROM partners_partner p WHERE p.id = %s"
 _OWN_GROUPS = f"""
 SELECT {_STAMP}, {_COUNT}, {columns(Group, "g")}
 FROM partners_partner p

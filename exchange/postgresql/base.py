@@ -44,6 +44,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         # As Django leaves a new one.
         self.in_atomic_block = self.needs_rollback = self.closed_in_transaction = self.errors_occurred = False
         self.savepoint_ids, self.atomic_blocks, self.run_on_commit = [], [], []
+        self.run_commit_hooks_on_set_autocommit_on = False
         self.health_check_enabled, self.health_check_done, self.close_at = False, True, 0.0
         self.isolation_level = IsolationLevel.READ_COMMITTED
         pool.open()

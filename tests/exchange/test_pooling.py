@@ -37,6 +37,15 @@ def test_of_many_that_were_needed_once_one_does_the_work_from_then_on(pool):
             assert lent is three[2]
 
 
+def test_a_connection_that_was_given_back_from_within_a_transaction_begins_none():
+    connection.set_autocommit(False)
+    connection.close()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    assert connection.connection.autocommit
+    assert connection.connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
 def test_it_is_the_pool_that_django_uses():
     connection.ensure_connection()
     assert isinstance(connection.pool, LastFirst)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import orjson
 import pytest
-from django.db import connection
+from django.db import DataError, connection, transaction
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
+from structlog.contextvars import get_contextvars
 
-from exchange import clock
+from exchange import bodies, clock, prepared
 from exchange.errors import NotFound, Unauthenticated
+from exchange.origins import origin_of
+from indicators import changes, publishing, reading
+from indicators.feeds.filters import Filter
 from indicators.models import StixObject
+from indicators.selecting import Selection
 from partners import auth, keys
 from partners.claims import Doubtful
-from partners.models import ApiKey, KeyNetwork, Membership, Partner
+from partners.models import ApiKey, Group, KeyNetwork, Membership, Partner
 from partners.sight import changing
 from tests import build
 
@@ -107,13 +113,119 @@ def test_what_held_a_moment_ago_holds_no_longer_than_it_does(cast, ask, surface,
     assert StixObject.unrestricted.count() == stored
 
 
+@pytest.mark.parametrize("wrong", [{"Accept": "text/html"}, {"Content-Encoding": "br"}], ids=["accept", "encoding"])
 @pytest.mark.parametrize("surface", SURFACES)
-def test_what_is_wrong_with_the_request_is_said_to_nobody_who_is_not_known(cast, ask, surface):
+def test_what_is_wrong_with_the_request_is_said_to_nobody_who_is_not_known(cast, ask, surface, wrong):
     assert well(ask(surface))
+    said = ask(surface, **wrong).status_code
+    assert said == {"Accept": 406, "Content-Encoding": 415}[next(iter(wrong))] or well(ask(surface))
     keys.revoke(key_of(cast))
-    assert ask(surface, Accept="text/html").status_code == 401
-    if surface in ("push", "taxii-push", "lookup"):
-        assert ask(surface, **{"Content-Encoding": "br"}).status_code == 401
+    assert ask(surface, **wrong).status_code == 401
+    assert "partner" not in get_contextvars()
+
+
+def test_nothing_is_claimed_in_what_is_read_for_whom_the_claim_does_not_hold(cast, ask):
+    assert well(ask("object"))
+    viewer = auth._expected(cast.keys["aster"], origin=origin_of(request_of(cast)))
+    keys.revoke(key_of(cast))
+    with transaction.atomic():
+        before = scans()
+        with pytest.raises(Doubtful):
+            reading.page(viewer, Selection(), limit=10)
+        assert scans() == before, "no object was looked at"
+        reading.page(replace(viewer, claim=None), Selection(), limit=10)
+        assert scans() > before
+
+
+def scans() -> int:
+    """How often objects were looked at in this transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT seq_scan + coalesce(idx_scan, 0) FROM pg_stat_xact_user_tables"
+            " WHERE relname = 'indicators_stixobject'"
+        )
+        return cursor.fetchone()[0]
+
+
+def test_nothing_is_looked_for_behind_the_end_of_the_log(cast, ask, monkeypatch):
+    viewer, end = auth.viewer_of_key(cast.keys["aster"]), changes.head()
+    nothing = Filter(types=("nothing",))
+    asked = changes.since(viewer, nothing, after=end, limit=10)
+    assert (asked.changes, asked.reached) == ([], end)
+    branch = changes._BRANCH
+    monkeypatch.setattr(changes, "_BRANCH", branch.replace("WHERE", "WHERE 1 / (seq - seq) = 1 AND"))
+    assert changes.since(viewer, nothing, after=end, limit=10).reached == end
+    with pytest.raises(DataError):
+        changes.since(viewer, nothing, after=end - 1, limit=10)
+
+
+@pytest.mark.parametrize("surface", ["push", "taxii-push", "delta", "object"])
+def test_who_comes_seldom_is_asked_for_first_and_answered_once(cast, ask, surface, monkeypatch):
+    """The use of his key is to be written down anyway; nothing is done twice for it."""
+    assert well(ask(surface))
+    later = clock.now() + timedelta(minutes=2)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    given = []
+    answered = auth.answered
+    monkeypatch.setattr(
+        auth, "answered", lambda request, answer: answered(request, lambda v: given.append(v.claim) or answer(v))
+    )
+    assert well(ask(surface))
+    assert given == [None]
+
+
+def test_a_revoked_key_is_taken_for_one_that_holds_once_at_most(cast, ask):
+    assert well(ask("push"))
+    assert auth._expected(cast.keys["aster"], origin=origin_of(request_of(cast)))
+    keys.revoke(key_of(cast))
+    assert ask("push").status_code == 401
+    assert auth._expected(cast.keys["aster"], origin=origin_of(request_of(cast))) is None
+
+
+def test_a_body_that_could_not_be_read_is_not_read_on_by_whoever_is_answered_anew(cast, ask, monkeypatch):
+    monkeypatch.setattr(bodies, "MAX_BATCH_BYTES", 3_000)
+    assert well(ask("push"))
+    stored = StixObject.unrestricted.count()
+    body = b"\n".join(orjson.dumps(build.an_indicator()) for _ in range(4))
+    assert len(body) > 3_000
+    read = bodies._received
+
+    def renamed_meanwhile(request, *, max_bytes):
+        Partner.objects.filter(pk=cast.aster.pk).update(name="Aster, renamed")
+        return read(request, max_bytes=max_bytes)
+
+    monkeypatch.setattr(bodies, "_received", renamed_meanwhile)
+    headers = build.bearer(cast.keys["aster"])
+    for chunked in (True, False):
+        length = {"CONTENT_LENGTH": "", "wsgi.input_terminated": True} if chunked else {}
+        answer = Client().post("/api/v1/batches", body, "application/x-ndjson", headers=headers, **length)
+        assert answer.status_code == 413, answer.content
+    assert StixObject.unrestricted.count() == stored
+
+
+def test_a_key_that_is_revoked_while_its_push_is_judged_anew_writes_nothing(cast, ask, monkeypatch):
+    assert well(ask("push"))
+    stored = StixObject.unrestricted.count()
+    fresh = publishing.standing
+
+    def revoked_meanwhile(by):
+        keys.revoke(key_of(cast))
+        return fresh(by)
+
+    monkeypatch.setattr(publishing, "standing", revoked_meanwhile)
+    Group.objects.filter(pk=cast.ring.pk).update(name="Another")  # so that it is judged anew
+    assert ask("push").status_code == 401
+    assert StixObject.unrestricted.count() == stored
+
+
+def test_a_push_ends_its_transaction_with_its_last_message(cast, ask, monkeypatch):
+    sent = []
+    send = prepared._send_by_libpq
+    monkeypatch.setattr(
+        prepared, "_send_by_libpq", lambda *given, commits: sent.append(commits) or send(*given, commits=commits)
+    )
+    assert well(ask("push"))
+    assert sent[-2:] == [False, True]
 
 
 @pytest.mark.parametrize("surface", [name for name in SURFACES if "push" not in name and name != "delta"])
