@@ -34,9 +34,10 @@ class Plan:
     lookups: int = 800
     raced: int = 20_000
     pushed: int = 100_000
+    settles: bool = True
 
 
-QUICK = Plan(sizes=(5_000,), rounds=3, per_round=1_000, lookups=200, raced=1_920, pushed=5_000)
+QUICK = Plan(sizes=(5_000,), rounds=3, per_round=1_000, lookups=200, raced=1_920, pushed=5_000, settles=False)
 FULL = Plan(sizes=(10_000, 100_000, 1_000_000), raced=100_000)
 console = Console(stderr=True, width=130)
 
@@ -74,7 +75,8 @@ def measured(plan: Plan) -> Iterator[Row]:
             console.print(f"Measuring at {size:,} objects …", style="dim")
             pull_rounds = 3 if size <= 100_000 else 1
             yield from measures.full_pull(sides, size, rounds=pull_rounds)  # first: nothing was analysed yet
-            sides.vacuum()
+            if plan.settles:
+                sides.settle()
             rows, rates = measures.ingest(sides, size, rounds=plan.rounds, per_round=plan.per_round)
             own.append(rates)
             yield from rows

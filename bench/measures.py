@@ -22,6 +22,7 @@ from indicators.stix import making
 
 BATCHES = "/api/v1/batches"
 _CONNECTIONS = 8
+_WARMING = 20_000
 #: By the size of batches, our own median rate and the floor's.
 Rates = dict[int, tuple[float, float]]
 
@@ -47,10 +48,19 @@ class Sides:
             wire.close()
         self.database.close()
 
-    def vacuum(self) -> None:
-        """What PostgreSQL does by itself within minutes of a fill, done now, and not while something is measured."""
+    def settle(self) -> None:
+        """What PostgreSQL does by itself within minutes of a fill, done now, and not while something is measured.
+
+        Then ids at random, so that those who push later meet pages that are theirs already: as many for every size.
+        """
         for database in (self.database, self.floor_database):
             database.execute("VACUUM (ANALYZE)")
+        self.database.execute("CHECKPOINT")
+        for _ in range(_WARMING // 500):
+            body = envelope(500)
+            push(self.publisher, body)
+            self.floor_publisher.ask("POST", "/objects", body)
+        self.server.rest()
 
     def fill_floor(self, count: int) -> None:
         """Objects of the same size as the exchange's."""
