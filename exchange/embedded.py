@@ -27,6 +27,10 @@ _SETTINGS: Mapping[str, str] = {
     # Seldom: the first change of a page after a checkpoint logs all of it, and ids are on pages at random.
     "max_wal_size": "'8GB'",
     "checkpoint_timeout": "'20min'",
+    # Changed pages are written before their place is needed, so that whoever pushes does not write them first.
+    "bgwriter_delay": "'50ms'",
+    "bgwriter_lru_maxpages": "1000",
+    "bgwriter_lru_multiplier": "4",
     "unix_socket_permissions": "'0700'",
 }
 #: For data that a test makes and forgets.
