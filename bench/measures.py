@@ -22,6 +22,7 @@ from indicators.stix import making
 
 BATCHES = "/api/v1/batches"
 _CONNECTIONS = 8
+#: Objects that both sides take in untimed before ingest is measured.
 _WARMING = 20_000
 #: By the size of batches, our own median rate and the floor's.
 Rates = dict[int, tuple[float, float]]

@@ -117,8 +117,13 @@ def test_what_held_a_moment_ago_holds_no_longer_than_it_does(cast, ask, surface,
 @pytest.mark.parametrize("surface", SURFACES)
 def test_what_is_wrong_with_the_request_is_said_to_nobody_who_is_not_known(cast, ask, surface, wrong):
     assert well(ask(surface))
-    said = ask(surface, **wrong).status_code
-    assert said == {"Accept": 406, "Content-Encoding": 415}[next(iter(wrong))] or well(ask(surface))
+    said = ask(surface, **wrong)
+    if "Accept" in wrong and "taxii" in surface:
+        assert said.status_code == 406
+    elif "Content-Encoding" in wrong and surface in ("push", "taxii-push", "lookup"):
+        assert said.status_code == 415
+    else:
+        assert well(said)
     keys.revoke(key_of(cast))
     assert ask(surface, **wrong).status_code == 401
     assert "partner" not in get_contextvars()
@@ -153,7 +158,7 @@ def test_nothing_is_looked_for_behind_the_end_of_the_log(cast, ask, monkeypatch)
     asked = changes.since(viewer, nothing, after=end, limit=10)
     assert (asked.changes, asked.reached) == ([], end)
     branch = changes._BRANCH
-    monkeypatch.setattr(changes, "_BRANCH", branch.replace("WHERE", "WHERE 1 / (seq - seq) = 1 AND"))
+    monkeypatch.setattr(changes, "_BRANCH", branch.replace("{bound}", "1 / (seq - seq) = 1"))
     assert changes.since(viewer, nothing, after=end, limit=10).reached == end
     with pytest.raises(DataError):
         changes.since(viewer, nothing, after=end - 1, limit=10)
