@@ -2,14 +2,18 @@
 
 Server-side request forgery is stopped by looking the host up once, refusing every answer that is not a public
 address, and connecting to that very address, so that no second look-up can point elsewhere (DNS rebinding).
-Redirects are not followed. The whole exchange has one deadline, and the answer is read up to a bound.
+Redirects are not followed. The whole exchange, the look-up too, has one deadline, and the answer is read up to a bound.
+
+Every refusal has the same words: whoever gave the address must not learn what names and networks the exchange knows.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,15 +26,47 @@ import httpx
 from django.conf import settings
 
 _MAX_URL_CHARS = 1_000
+_WORDS = (
+    "The address must be an https URL of a public host, at most 1,000 characters long, without user name, password "
+    "or fragment."
+)
+#: The only IPv6 space that is given out to the public (IANA, IPv6 Global Unicast Address Assignments).
+_PUBLIC_V6 = ipaddress.ip_network("2000::/3")
+#: What Python takes for global and is not, or what leads to machines that serve the host they are asked from.
+_REFUSED = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "168.63.129.16/32",  # Azure's wire server
+            "161.26.0.0/16",  # IBM Cloud's service network, and the next
+            "166.8.0.0/14",
+            "192.0.0.0/24",  # protocol assignments; Oracle's metadata among them
+            "192.31.196.0/24",  # AS112, and the next two
+            "192.52.193.0/24",
+            "192.175.48.0/24",
+            "192.88.99.0/24",  # 6to4 relays
+            "2001::/23",  # protocol assignments: Teredo, benchmarking, ORCHID
+            "2001:db8::/32",
+            "2002::/16",  # 6to4, which carries an IPv4 address
+            "2620:4f:8000::/48",  # AS112
+            "3fff::/20",  # documentation (RFC 9637)
+        ),
+    )
+)
+#: The interface identifiers of ISATAP (RFC 5214 §6.1): an IPv4 address follows.
+_ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Blocked(Exception):
-    """The address may not be asked. The message is for whoever gave the address."""
+    """The address may not be asked, or leads nowhere. The same words for every reason."""
+
+    def __init__(self) -> None:
+        super().__init__(_WORDS)
 
 
 class Failed(Exception):
-    """No answer came: refused, reset, timed out, or not HTTP."""
+    """No answer came: refused, reset, timed out, or not HTTP. The message says whether it was the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +103,10 @@ def _ask(
         ):
             read = _read(answer.iter_stream(), max_bytes=max_bytes)
             return Reply(answer.status, _retry_after(answer.headers), read)
-    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
-        raise Failed(type(error).__name__) from error
+    except httpcore.TimeoutException as error:
+        raise Failed(f"No answer within {timeout_s:g} seconds.") from error
+    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+        raise Failed("The connection failed, or what came was not HTTP.") from error
 
 
 def check(url: str) -> None:
@@ -79,7 +117,7 @@ def check(url: str) -> None:
     except ValueError:
         return
     if not _allowed(literal):
-        raise Blocked("The address is not a public one.")
+        raise Blocked
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +129,18 @@ class _Target:
 
 def _target(url: str) -> _Target:
     if len(url) > _MAX_URL_CHARS or any(character <= " " or character == "\x7f" for character in url):
-        raise Blocked("The address is too long or holds a space or control character.")
+        raise Blocked
     try:
         parts = urlsplit(url)
         _ = parts.port  # a ValueError where it is none
         read = httpx.URL(url)
     except (ValueError, httpx.InvalidURL):
-        raise Blocked("The address cannot be read as a URL.") from None
+        raise Blocked from None
     schemes = ("https", "http") if settings.OUTBOUND_ALLOW_HTTP else ("https",)
     if parts.scheme not in schemes or not parts.hostname:
-        raise Blocked("The address must be an https URL.")
+        raise Blocked
     if parts.username or parts.password or parts.fragment:
-        raise Blocked("The address must not carry a user name, a password or a fragment.")
+        raise Blocked
     url_asked = httpcore.URL(scheme=read.raw_scheme, host=read.raw_host, port=read.port, target=read.raw_path)
     return _Target(url_asked, read.host, read.netloc.decode())
 
@@ -123,7 +161,7 @@ class _Door(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         """Look the host up once, judge all that is found, and connect to the first. Raises Blocked, Failed."""
-        address = _resolve(host, port)[0]
+        address = _resolve(host, port, wait_s=_left(self._deadline, httpcore.ConnectTimeout))[0]
         wait_s = _left(self._deadline, httpcore.ConnectTimeout)
         return _Timed(self._inner.connect_tcp(str(address), port, timeout=wait_s), self._deadline)
 
@@ -171,15 +209,27 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-def _resolve(host: str, port: int) -> list[_Address]:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise Failed("the host name was not found") from error
+def _resolve(host: str, port: int, *, wait_s: float) -> list[_Address]:
+    """Every address of a host, all of them judged. Raises Blocked, httpcore.ConnectTimeout.
+
+    The system's resolver knows no deadline, and who answers it may be slow on purpose: so a thread asks, and is left
+    to itself after the deadline.
+    """
+    found: list[Any] = []
+    asking = threading.Thread(target=_look_up, args=(host, port, found), name="exchange-look-up", daemon=True)
+    asking.start()
+    asking.join(wait_s)
+    if asking.is_alive():
+        raise httpcore.ConnectTimeout
     addresses = [ipaddress.ip_address(entry[4][0]) for entry in found]
     if not addresses or not all(_allowed(address) for address in addresses):
-        raise Blocked("The address is not a public one.")
+        raise Blocked
     return addresses
+
+
+def _look_up(host: str, port: int, found: list[Any]) -> None:
+    with contextlib.suppress(OSError, UnicodeError):
+        found += socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
 def _allowed(address: _Address) -> bool:
@@ -189,9 +239,11 @@ def _allowed(address: _Address) -> bool:
     for network in settings.OUTBOUND_ALLOW_NETWORKS:
         if plain in ipaddress.ip_network(network):
             return True
-    embedded = isinstance(plain, ipaddress.IPv6Address) and (plain.sixtofour is not None or plain.teredo is not None)
-    nat64 = plain in ipaddress.ip_network("64:ff9b::/96")
-    return plain.is_global and not plain.is_multicast and not embedded and not nat64
+    if isinstance(plain, ipaddress.IPv6Address):
+        isatap = (int(plain) >> 32) & 0xFFFF_FFFF in _ISATAP
+        if isatap or plain.scope_id or plain not in _PUBLIC_V6:
+            return False
+    return plain.is_global and not plain.is_multicast and not any(plain in network for network in _REFUSED)
 
 
 def _read(chunks: Iterable[bytes], *, max_bytes: int) -> bytes:

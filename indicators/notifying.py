@@ -208,7 +208,7 @@ def _post(subscription: Subscription, *, message_id: str, message: Mapping[str, 
     except outbound.Blocked as blocked:
         return Outcome(delivered=False, words=str(blocked))
     except outbound.Failed as failed:
-        return Outcome(delivered=False, words=f"No answer: {failed}")
+        return Outcome(delivered=False, words=str(failed))
     return judge(reply)
 
 

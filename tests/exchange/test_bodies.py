@@ -36,6 +36,49 @@ def test_gzip_is_undone_member_after_member(encoding):
     assert bodies.read(a_request(packed, encoding=encoding)) == b"one,two"
 
 
+def test_members_are_bounded_and_each_costs_a_window_at_most(monkeypatch):
+    one = gzip.compress(b"x", mtime=0)
+    assert bodies.read(a_request(one * 1_000, encoding="gzip")) == b"x" * 1_000
+    with pytest.raises(Malformed) as refused:
+        bodies.read(a_request(one * 1_001, encoding="gzip"))
+    assert refused.value.code == "too-many-gzip-members"
+
+    handed = []
+    real = bodies.zlib.decompressobj
+
+    class Counting:
+        def __init__(self, wbits):
+            self._real = real(wbits)
+
+        def decompress(self, data, most):
+            handed.append(len(data))
+            return self._real.decompress(data, most)
+
+        def __getattr__(self, name):
+            return getattr(self._real, name)
+
+    monkeypatch.setattr(bodies.zlib, "decompressobj", Counting)
+    with pytest.raises(Malformed):
+        bodies.read(a_request(gzip.compress(b"", mtime=0) * 200_000, encoding="gzip"))
+    assert len(handed) <= 1_000
+    assert max(handed) <= 16_384  # what zlib copies of the rest, once for each member
+
+
+@pytest.mark.parametrize("members", [[b"one"], [b"x" * 100_000, b"", b"y"]])
+def test_a_member_may_end_anywhere_in_a_window_and_zeros_behind_the_last_are_padding(members):
+    packed = b"".join(gzip.compress(each, mtime=0) for each in members)
+    for padding in (b"", b"\0", b"\0" * 40_000):
+        assert bodies.read(a_request(packed + padding, encoding="gzip")) == b"".join(members)
+
+
+def test_what_unpacks_to_more_than_a_hundred_times_its_size_is_refused_above_a_megabyte():
+    bomb = gzip.compress(b"\0" * 8_000_000, mtime=0)
+    with pytest.raises(TooLarge) as refused:
+        bodies.read(a_request(bomb, encoding="gzip"))
+    assert refused.value.code == "body-too-dense"
+    assert len(bodies.read(a_request(gzip.compress(b"\0" * 1_000_000, mtime=0), encoding="gzip"))) == 1_000_000
+
+
 def test_what_unpacks_beyond_the_bound_is_not_unpacked():
     bomb = gzip.compress(b"\0" * 1_000_000, mtime=0)
     for packed in (bomb, gzip.compress(b"x", mtime=0) + bomb):

@@ -39,6 +39,15 @@ def post(url, *, timeout_s=2.0, max_bytes=1_000):
         "192.0.2.7", "198.18.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1",
         "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:7f00:1::",
         "2001:db8::1",
+        # IPv4 in other clothes: compatible, translated, NAT64 of both kinds, ISATAP, 6to4 and Teredo of public ones
+        "::127.0.0.1", "::93.184.215.14", "::ffff:0:10.0.0.1", "64:ff9b::5db8:d70e", "64:ff9b:1::a00:1",
+        "2600::5efe:10.0.0.1", "2600::200:5efe:10.0.0.1", "2002:5db8:d70e::1", "2001:0:5db8:d70e::1",
+        # site-local, documentation, segment routing, discard, protocol assignments, not given out, 6to4 relays, AS112
+        "fec0::1", "feff::1", "3fff::1", "5f00::1", "100::1", "2001:20::1", "2001:1::1", "4000::1", "fe00::1",
+        "192.88.99.1", "192.0.0.9", "192.175.48.1", "2620:4f:8000::1",
+        # what clouds serve to the machine that asks
+        "168.63.129.16", "100.100.100.200", "fd00:ec2::254", "fd20:ce::254", "192.0.0.192", "169.254.0.23",
+        "161.26.0.7", "166.9.0.1",
     ],
 )  # fmt: skip
 def test_an_address_that_is_not_public_is_never_asked(public_only, monkeypatch, address):
@@ -48,6 +57,50 @@ def test_an_address_that_is_not_public_is_never_asked(public_only, monkeypatch, 
     literal = f"[{address}]" if ":" in address else address
     with pytest.raises(outbound.Blocked):
         outbound.check(f"https://{literal}/")
+
+
+@pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "2a00:1450::1"])
+def test_a_public_address_is_asked(public_only, monkeypatch, address):
+    outbound.check(f"https://[{address}]/" if ":" in address else f"https://{address}/")
+    resolves_to(monkeypatch, address)
+    asked = []
+
+    def connect(_, host, *__, **___):
+        asked.append(host)
+        raise outbound.httpcore.ConnectError
+
+    monkeypatch.setattr(outbound.httpcore.SyncBackend, "connect_tcp", connect)
+    with pytest.raises(outbound.Failed):
+        post("https://hook.example/")
+    assert asked == [address]
+
+
+def test_every_refusal_has_the_same_words(public_only, monkeypatch):
+    said = set()
+    for url in ("http://hook.example/", "https://10.0.0.1/", "https://u@hook.example/", "https://" + "a" * 2_000, "x"):
+        with pytest.raises(outbound.Blocked) as refused:
+            outbound.check(url)
+        said.add(str(refused.value))
+    resolves_to(monkeypatch, "10.0.0.1")
+    with pytest.raises(outbound.Blocked) as refused:
+        post("https://inside.example/")
+    said.add(str(refused.value))
+
+    def unknown(*_, **__):
+        raise socket.gaierror
+
+    monkeypatch.setattr(outbound.socket, "getaddrinfo", unknown)
+    with pytest.raises(outbound.Blocked) as refused:
+        post("https://nowhere.example/")
+    assert said == {str(refused.value)}
+
+
+def test_a_name_server_that_does_not_answer_costs_no_more_than_the_deadline(public_only, monkeypatch):
+    answers = threading.Event()
+    monkeypatch.setattr(outbound.socket, "getaddrinfo", lambda *_, **__: answers.wait() and [])
+    with pytest.raises(outbound.Failed, match="No answer within"):
+        post("https://hook.example/", timeout_s=0.1)
+    answers.set()
 
 
 def test_one_inward_address_among_public_ones_is_enough_to_refuse(public_only, monkeypatch):
