@@ -158,6 +158,11 @@ def viewers_of_partners() -> list[Viewer]:
     return [_viewer(partner, group_ids=partner.group_ids, scopes=scopes, actor="system") for partner in active]
 
 
+def viewer_of_command(operator: Partner) -> Viewer:
+    """The viewer that a command on the operator's machine acts as; the log names it `command`."""
+    return _viewer(operator, group_ids=(), scopes=frozenset({Scope.ADMIN}), actor="command")
+
+
 def viewer_whatever_state(partner_id: Any) -> Viewer:
     """What a partner would see were it active, to compare what it saw with what it sees. Raises DoesNotExist."""
     partner = Partner.objects.annotate(group_ids=_open_groups("pk")).get(pk=partner_id)

@@ -24,8 +24,7 @@ from django.urls import reverse
 
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
-from partners import audit, life, mailing
-from partners.auth import viewer_of_user
+from partners import audit, auth, life, mailing
 from partners.models import Invitation, Partner, User
 from partners.registering import register_user
 from partners.scopes import Role, Scope, rights_of
@@ -34,7 +33,6 @@ from partners.sharing import Viewer
 LIFE = timedelta(days=7)
 _MAX_PENDING = 100
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{2,59}")
-_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{1,59}")
 
 
 class NoInvitation(NotFound):
@@ -64,43 +62,42 @@ def invite_partner(
 ) -> tuple[Partner, Invitation, str]:
     """The operator registers a partner, which takes part once its first admin has accepted the invitation.
 
-    Raises NotFound for everybody but the operator's admins, Refused, Conflict.
+    Raises NotFound for everybody but the operator, Refused, Conflict.
     """
-    require_operator(viewer)
-    name = " ".join(name.split())
-    if not 2 <= len(name) <= 120 or not name.isprintable():
-        raise Refused("A name of 2 to 120 characters.", code="bad-name", at="/name")
-    if not _SLUG.fullmatch(slug):
-        raise Refused("2 to 60 small letters, digits and hyphens.", code="bad-slug", at="/slug")
-    if kind is Partner.Kind.OPERATOR:
-        raise Refused("There is one operator.", code="bad-kind", at="/kind")
-    try:
-        with transaction.atomic():
-            partner = life.invite_partner(name, slug, kind, viewer)
-            return partner, *_invite(viewer, partner, email=email, role=Role.ADMIN)
-    except IntegrityError:
-        raise Conflict("A partner of this name or short name is there already.", code="partner-exists") from None
-
-
-def invite_first_admin(viewer: Viewer, partner_id: UUID, *, email: str) -> tuple[Partner, Invitation, str]:
-    """The operator invites a partner's first admin again; what was open before is withdrawn.
-
-    Raises NotFound for everybody but the operator's admins and for a partner that has its admin, Refused.
-    """
-    require_operator(viewer)
     with transaction.atomic():
-        invited = Partner.objects.select_for_update(no_key=True).filter(pk=partner_id, state=Partner.State.INVITED)
-        partner = invited.first()
-        if partner is None:
-            raise NotFound
-        _revoke(Invitation.objects.filter(partner=partner), by=viewer)
+        partner = life.invite_partner(name, slug, kind, viewer)
         return partner, *_invite(viewer, partner, email=email, role=Role.ADMIN)
 
 
-def require_operator(viewer: Viewer) -> None:
-    """Raise NotFound for everybody but the operator's admins: to others the page is not there."""
-    if viewer.kind != Partner.Kind.OPERATOR or Scope.ADMIN not in viewer.scopes:
-        raise NotFound
+def invite_operator(*, name: str, slug: str, email: str) -> tuple[Partner, Invitation, str]:
+    """Make the operator of an empty exchange, and invite its first admin; what was open before is withdrawn.
+
+    For a command on the machine alone: it asks for no viewer. Raises Refused; Conflict once the operator has its admin.
+    """
+    with transaction.atomic():
+        operator = life.register_operator(name, slug)
+        return operator, *_invite_first_admin(auth.viewer_of_command(operator), operator, email=email)
+
+
+def invite_first_admin(viewer: Viewer, partner_id: UUID, *, email: str) -> tuple[Partner, Invitation, str]:
+    """The operator invites an admin into a partner that has none; what was open before is withdrawn.
+
+    That is a partner whose first admin has not come yet, or whose last admin was deactivated. Whoever has an admin
+    invites its own people. Raises NotFound for everybody but the operator and for a partner that has an admin, Refused.
+    """
+    life.require_operator_or_key(viewer)
+    with transaction.atomic():
+        takes_part = (Partner.State.INVITED, Partner.State.ACTIVE)
+        found = Partner.objects.select_for_update(no_key=True).filter(pk=partner_id, state__in=takes_part)
+        partner = found.exclude(users__in=User.objects.filter(is_active=True, role=Role.ADMIN)).first()
+        if partner is None:
+            raise NotFound
+        return partner, *_invite_first_admin(viewer, partner, email=email)
+
+
+def _invite_first_admin(viewer: Viewer, partner: Partner, *, email: str) -> tuple[Invitation, str]:
+    _revoke(Invitation.objects.filter(partner=partner), by=viewer)
+    return _invite(viewer, partner, email=email, role=Role.ADMIN)
 
 
 def pending(viewer: Viewer) -> QuerySet[Invitation]:
@@ -172,7 +169,7 @@ def _let_in(invitation_id: UUID, *, username: str, password: str | None) -> User
                 life.activate(partner)
             audit.record(
                 audit.Verb.INVITATION_ACCEPTED,
-                by=viewer_of_user(user),
+                by=auth.viewer_of_user(user),
                 target=f"invitation:{invitation.pk}",
                 role=invitation.role,
             )

@@ -1,7 +1,8 @@
 """The life of a partner: invited, active, suspended and active again, left. Writes its state, and HandOver.
 
-Only the operator's admins invite, suspend and reinstate; a partner's own admin makes it leave. Authentication asks for
-the state on every request, so a suspension holds from its commit on, on every plane; who waits is woken to learn it.
+Only the operator invites, suspends and reinstates: an admin of its own, a key with the scope `admin`, or a command on
+its machine. A partner's own admin makes it leave. Authentication asks for the state on every request, so a suspension
+holds from its commit on, on every plane; who waits is woken to learn it.
 What becomes of the objects of a partner that leaves, the application above says by `when_leaving`.
 """
 
@@ -23,7 +24,7 @@ from partners.scopes import Scope
 from partners.sharing import Viewer
 from partners.tlp import Tlp
 
-_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?")
+_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,58}[a-z0-9]")
 _OPEN = (HandOver.State.OFFERED, HandOver.State.ACCEPTED)
 
 #: Called with the leaving partner's id and its heir's, or None where its objects are to be withdrawn.
@@ -38,27 +39,51 @@ def when_leaving(follower: Leaving) -> None:
 
 
 def require_operator(by: Viewer) -> None:
-    """Raise NotFound for all but the operator's admins: to everybody else there is nothing here."""
+    """Raise NotFound for all but the operator's admins in person: to everybody else there is nothing here."""
     if not by.operates:
         raise NotFound
 
 
+def require_operator_or_key(by: Viewer) -> None:
+    """Raise NotFound for all but the operator: an admin in person, a key with the scope `admin`, or a command."""
+    if not by.is_operator:
+        raise NotFound
+
+
+def register_operator(name: str, slug: str) -> Partner:
+    """Register the operator of an empty exchange; it takes part once its first admin has accepted.
+
+    The same operator is returned for as long as it has no admin. Raises Refused, Conflict.
+    """
+    there = Partner.objects.filter(kind=Partner.Kind.OPERATOR).first()
+    if there is not None and there.state != Partner.State.INVITED:
+        raise Conflict("The exchange has its operator.", code="operator-exists")
+    return there or _register(name, slug, Partner.Kind.OPERATOR, by=None)
+
+
 def invite_partner(name: str, slug: str, kind: Partner.Kind | str, by: Viewer) -> Partner:
     """Register a partner that takes part once it is activated. Raises NotFound, Refused, Conflict."""
-    require_operator(by)
-    name = name.strip()
-    if not 1 <= len(name) <= 120 or not name.isprintable():
-        raise Refused("1 to 120 characters.", code="bad-name", at="/name")
-    if not _SLUG.fullmatch(slug):
-        raise Refused("Lower-case letters, digits and hyphens, at most 60.", code="bad-slug", at="/slug")
+    require_operator_or_key(by)
     if kind not in (Partner.Kind.LAB, Partner.Kind.RECIPIENT):
         raise Refused("A lab or a recipient.", code="bad-kind", at="/kind")
+    return _register(name, slug, Partner.Kind(kind), by=by)
+
+
+def _register(name: str, slug: str, kind: Partner.Kind, *, by: Viewer | None) -> Partner:
+    name = " ".join(name.split())
+    if not 2 <= len(name) <= 120 or not name.isprintable():
+        raise Refused("A name of 2 to 120 characters.", code="bad-name", at="/name")
+    if not _SLUG.fullmatch(slug):
+        raise Refused(
+            "2 to 60 small letters, digits and hyphens; a letter or digit at each end.", code="bad-slug", at="/slug"
+        )
     try:
         with transaction.atomic():
             partner = register_partner(name=name, slug=slug, kind=kind, state=Partner.State.INVITED, by=by)
-            audit.record(audit.Verb.PARTNER_INVITED, by=by, target=f"partner:{slug}", kind=partner.kind)
+            about = None if by else partner.pk
+            audit.record(audit.Verb.PARTNER_INVITED, by=by, target=f"partner:{slug}", about=about, kind=partner.kind)
     except IntegrityError:
-        raise Conflict("A partner has this name or short name.", code="name-taken", at="/name") from None
+        raise Conflict("A partner of this name or short name is there already.", code="partner-exists") from None
     return partner
 
 
@@ -74,7 +99,7 @@ def suspend(partner: Partner, *, by: Viewer, why: str) -> None:
 
     Raises NotFound, Refused, Conflict.
     """
-    require_operator(by)
+    require_operator_or_key(by)
     if partner.pk == by.partner_id:
         raise Refused("The operator does not suspend itself.", code="own-partner", at="/partner")
     why = reason(why)
@@ -86,7 +111,7 @@ def suspend(partner: Partner, *, by: Viewer, why: str) -> None:
 
 def reinstate(partner: Partner, *, by: Viewer) -> None:
     """Let a suspended partner take part again, with its groups, keys and people. Raises NotFound, Conflict."""
-    require_operator(by)
+    require_operator_or_key(by)
     with transaction.atomic():
         _move(partner, Partner.State.ACTIVE, out_of=(Partner.State.SUSPENDED,), suspended_why="")
         _tell(audit.Verb.PARTNER_REINSTATED, partner, by=by)

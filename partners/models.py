@@ -74,6 +74,11 @@ class Partner(models.Model):
     alone_width = models.SmallIntegerField(choices=Width, null=True)
     alone_objects = models.IntegerField(null=True)
 
+    class Meta:
+        constraints = [
+            models.UniqueConstraint("kind", condition=models.Q(kind="operator"), name="there_is_one_operator")
+        ]
+
     def __str__(self) -> str:
         return self.name
 

@@ -48,7 +48,7 @@ class Viewer:
     unnamed: bool = False  # whether it has published anything without its name
     group_ids: frozenset[UUID] = frozenset()
     scopes: frozenset[Scope] = frozenset()
-    actor: str = field(default="system")  # "user:<pk>", "key:<public id>"; for the audit log
+    actor: str = field(default="system")  # "user:<pk>", "key:<public id>", "command"; for the audit log
     sight: int = 0  # `Partner.sight` when it was read
     limited: bool = False  # a key for some of its partner's groups only
     ceiling: Ceiling = UNBOUND  # the strictest of partner, operator, role and key
@@ -62,9 +62,14 @@ class Viewer:
         return self.actor.startswith("user:")
 
     @property
+    def is_operator(self) -> bool:
+        """Whether it acts for the operator with the rights of an admin: a person, a key, or the command line."""
+        return self.kind == Partner.Kind.OPERATOR and Scope.ADMIN in self.scopes
+
+    @property
     def operates(self) -> bool:
         """Whether it is an admin of the operator, in person."""
-        return self.kind == Partner.Kind.OPERATOR and Scope.ADMIN in self.scopes and self.is_person
+        return self.is_operator and self.is_person
 
     def require(self, scope: Scope) -> None:
         """Raise Forbidden unless the viewer holds `scope`."""

@@ -25,6 +25,49 @@ class PartnerList(serializers.Serializer[object]):
     partners = PartnerDocument(many=True)
 
 
+class RegisteredPartnerDocument(PartnerDocument):
+    """A partner as the operator sees it."""
+
+    state = serializers.ChoiceField(["active", "invited", "left", "suspended"])
+    state_since = serializers.DateTimeField()
+    suspended_why = serializers.CharField(allow_null=True)
+
+
+class RegisteredPartnerList(serializers.Serializer[object]):
+    """Every partner."""
+
+    partners = RegisteredPartnerDocument(many=True)
+
+
+class WhomDocument(serializers.Serializer[object]):
+    """Who becomes admin."""
+
+    email = serializers.EmailField()
+
+
+class NewPartnerDocument(WhomDocument):
+    """A partner to be registered, and its first admin."""
+
+    name = serializers.CharField(min_length=2, max_length=120)
+    slug = serializers.CharField(min_length=2, max_length=60, help_text="Small letters, digits and hyphens.")
+    kind = serializers.ChoiceField(["lab", "recipient"], required=False)
+
+
+class InvitedPartnerDocument(serializers.Serializer[object]):
+    """A partner whose admin is invited."""
+
+    partner = RegisteredPartnerDocument()
+    email = serializers.EmailField()
+    expires_at = serializers.DateTimeField()
+    link = serializers.CharField(help_text="Good once; shown nowhere else.")
+
+
+class SuspensionDocument(serializers.Serializer[object]):
+    """Why a partner is suspended."""
+
+    why = serializers.CharField(max_length=500, help_text="Read by the partner and the operator.")
+
+
 class OwnPartnerDocument(PartnerDocument):
     """The caller's partner."""
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from partners.api import groups, keys, own, people, views
+from partners.api import groups, keys, operator, own, people, views
 
 urlpatterns = [
     path("keys", keys.KeysView.as_view(), name="api-keys"),
@@ -14,6 +14,10 @@ urlpatterns = [
     path("people/<int:user_id>", people.PersonView.as_view(), name="person-api"),
     path("invitations", people.InvitationsView.as_view(), name="invitations-api"),
     path("invitations/<uuid:invitation_id>", people.InvitationView.as_view(), name="invitation-api"),
+    path("operator/partners", operator.RegisteredView.as_view(), name="registered-partners"),
+    path("operator/partners/<str:slug>/invite", operator.RegisteredInviteView.as_view(), name="registered-invite"),
+    path("operator/partners/<str:slug>/suspend", operator.SuspendView.as_view(), name="registered-suspend"),
+    path("operator/partners/<str:slug>/reinstate", operator.ReinstateView.as_view(), name="registered-reinstate"),
     path("partner", own.OwnView.as_view(), name="partner"),
     path("groups", groups.GroupsView.as_view(), name="groups"),
     path("groups/<str:slug>", groups.GroupView.as_view(), name="group"),

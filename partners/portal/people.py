@@ -14,7 +14,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST
 
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
-from partners import inviting, people, signing_on
+from partners import inviting, life, people, signing_on
 from partners.models import Partner, User
 from partners.portal.access import page, show
 from partners.portal.confirming import confirmed, limit, person
@@ -83,7 +83,7 @@ def sign_on(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 @confirmed
 def invite_partner(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """The operator's: register a partner and invite its first admin. To everybody else it is not there."""
-    inviting.require_operator(viewer)
+    life.require_operator(viewer)
     if request.method != "POST":
         return _invite_partner(request, viewer)
     limit(request, "invite", user=person(request))

@@ -178,7 +178,7 @@ def test_the_operator_invites_a_partner_which_takes_part_once_its_admin_is_there
     assert User.objects.get(username="ann").role == Role.ADMIN
     assert is_signed_in(newcomer)
     again = client.post("/operator/invite/", wanted)
-    assert "A partner has this name" in text(again)
+    assert "A partner of this name or short name is there already" in text(again)
     assert Invitation.objects.count() == 1
 
 
@@ -192,6 +192,7 @@ def test_a_first_admin_is_invited_again_until_one_is_there(cast):
     assert accept(lost, "ann").status_code == 404
     assert accept(link, "bob").status_code == 302
     assert client.post("/operator/invite/", again).status_code == 404, "it has its admin now"
+    build.a_user(cast.aster)
     assert client.post("/operator/invite/", again | {"again": str(cast.aster.pk)}).status_code == 404
     assert signed_in(build.a_user(cast.aster)).post("/operator/invite/", again).status_code == 404
 

@@ -9,7 +9,7 @@ from indicators.models import Delivery
 from indicators.taxii import collections
 from partners import auth, life, membership
 from partners.models import AuditRecord, HandOver, Membership, Partner
-from partners.scopes import Role, Scope
+from partners.scopes import KEY_SCOPES, Role, Scope
 from partners.sharing import audience_ids, audiences_visible_to
 from partners.tlp import Tlp
 from tests import build
@@ -71,21 +71,30 @@ def nobody(cast):
     """All but the operator's admins in person."""
     yield from (a_person(partner) for partner in (cast.aster, cast.dorado))
     yield from (a_person(cast.operator, role) for role in Role if role is not Role.ADMIN)
-    yield build.viewer_of(cast.operator, *Scope)
+    yield build.viewer_of(cast.operator, *(set(KEY_SCOPES) - {Scope.ADMIN}))
+    yield from (build.viewer_of(partner, Scope.ADMIN) for partner in (cast.aster, cast.borealis))
 
 
-def test_only_the_operators_admins_change_the_life_of_others(cast, operator):
+def test_only_the_operators_admins_and_their_keys_change_the_life_of_others(cast, operator):
     for other in nobody(cast):
         for verb in (
             lambda by: life.invite_partner("Eos", "eos", "lab", by),
             lambda by: life.suspend(cast.borealis, by=by, why="x"),
             lambda by: life.reinstate(cast.borealis, by=by),
+        ):
+            with pytest.raises(NotFound):
+                verb(other)
+    assert Partner.objects.get(slug="borealis").state == "active"
+
+
+def test_only_the_operators_admins_in_person_say_what_others_may_receive(cast, operator):
+    for other in [*nobody(cast), build.viewer_of(cast.operator, Scope.ADMIN)]:
+        for verb in (
             lambda by: life.set_clearance(cast.borealis, Tlp.RED, by=by),
             lambda by: membership.suspend(by, cast.ring, why="x"),
         ):
             with pytest.raises(NotFound):
                 verb(other)
-    assert Partner.objects.get(slug="borealis").state == "active"
 
 
 def test_a_suspension_is_refused_without_a_reason_for_oneself_and_twice(cast, operator):

@@ -253,6 +253,12 @@ MATRIX: dict[str, Row] = {
     "person-api": Row(API + "people/{user}", "nobody"),
     "invitations-api": Row(API + "invitations", "nobody"),
     "invitation-api": Row(API + f"invitations/{ABSENT}", "nobody", method="delete"),
+    # These, too; tests/partners/api/test_operator.py asks with one of each partner's.
+    "registered-partners": Row(API + "operator/partners", "nobody"),
+    **{
+        f"registered-{verb}": Row(API + f"operator/partners/aster/{verb}", "nobody", method="post")
+        for verb in ("invite", "suspend", "reinstate")
+    },
 }
 
 _OBJECT = "objects/{object}/"

@@ -9,7 +9,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from partners import keys
@@ -39,6 +40,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Seed once; keys are shown nowhere else, so the file is written before they are committed."""
         path: Path = options["credentials"]
+        if settings.PRODUCTION:
+            raise CommandError("The demo's cast has no place in production; `manage.py create_operator` begins one.")
         if Partner.objects.exists():
             if not path.exists():
                 self.stderr.write("Partners are there, but not the file with their credentials; nothing was changed.")
