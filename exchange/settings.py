@@ -328,6 +328,11 @@ CELERY_BEAT_SCHEDULE = {
     "tell": {"task": "indicators.notifying.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "retire": {"task": "indicators.retiring.expire_due", "schedule": 5.0, "options": {"expires": 10}},
     "forget": {"task": "indicators.retiring.forget_old_batches", "schedule": 3600.0, "options": {"expires": 3600}},
+    "forget deliveries": {
+        "task": "indicators.notifying.forget_old_deliveries",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "warn": {"task": "partners.warning.warn", "schedule": crontab(hour="6", minute="30")},
     "log": {"task": "partners.transparency.catch_up", "schedule": 5.0, "options": {"expires": 10}},
     "reads": {"task": "partners.reads.close_finished", "schedule": 60.0, "options": {"expires": 60}},

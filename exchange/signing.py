@@ -1,9 +1,9 @@
 """Webhook signatures by the Standard Webhooks specification (v1, symmetric)."""
 
 import base64
-import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from secrets import token_bytes
 
 from standardwebhooks.webhooks import Webhook
 
@@ -13,13 +13,13 @@ _SECRET_BYTES = 32
 
 def new_secret() -> str:
     """A new signing secret, as both sides keep it: `whsec_` and base 64."""
-    return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+    return "whsec_" + base64.b64encode(token_bytes(_SECRET_BYTES)).decode()
 
 
-def headers(*, secret: str, message_id: str, at: datetime, body: bytes) -> Mapping[str, str]:
-    """The three headers that a receiver verifies."""
+def headers(*, secrets: Sequence[str], message_id: str, at: datetime, body: bytes) -> Mapping[str, str]:
+    """The three headers that a receiver verifies; with several secrets, a signature by each, so that one may change."""
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": Webhook(secret).sign(message_id, at, body.decode()),
+        "webhook-signature": " ".join(Webhook(each).sign(message_id, at, body.decode()) for each in secrets),
     }

@@ -1,9 +1,9 @@
 """What is shared and how it moves: objects, tokens, the change log, matches, feeds, deliveries.
 
-One writer a table: `publishing` (with `storing` and `changes`) writes Batch, StixObject, Token, Quarantined,
-SharedId and Change; `retiring` deletes old Batches; `holding` and `confirming` write HeldBatch; `matching` writes
-Match; `subscribing` writes Feed and Subscription; `notifying` writes Delivery; `reporting` writes ReportPackage;
-whoever follows the log writes its own Progress; `resighting` writes Window.
+One writer a table: `publishing` (with `storing` and `changes`) writes Batch, StixObject, Token, Quarantined, SharedId
+and Change; `retiring` deletes old Batches; `holding` and `confirming` write HeldBatch; `matching` writes Match;
+`subscribing` writes Feed and Subscription; `notifying` and `delivering` write Delivery; `reporting` writes
+ReportPackage; whoever follows the log writes its own Progress; `resighting` writes Window.
 """
 
 from __future__ import annotations
@@ -315,7 +315,11 @@ class Subscription(models.Model):
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="subscriptions")
     feed = models.ForeignKey(Feed, on_delete=models.PROTECT, related_name="subscriptions", null=True)
     url = models.URLField(max_length=1000)
-    secret = models.CharField(max_length=120, help_text="Signs the webhooks; the receiver holds the same.")
+    secret = models.CharField(max_length=200, help_text="Signs the webhooks; the receiver holds the same.")
+    old_secret = models.CharField(
+        max_length=200, default="", help_text="The one before it, which signs too, for a time."
+    )
+    old_secret_until = models.DateTimeField(null=True)
     state = models.CharField(max_length=8, choices=State, default=State.ACTIVE)
     seq = models.BigIntegerField(default=0)
     created_at = models.DateTimeField(default=clock.now)
@@ -328,11 +332,17 @@ class Subscription(models.Model):
 
 
 class Delivery(models.Model):
-    """One message to one subscription, with its attempts. The row is the queue: claimed by a conditional UPDATE.
+    """One message to one subscription, with its attempts. The row is the queue: `delivering` claims it.
 
     It names changes by their place in the log (`first_seq`..`last_seq`); the message is written when it is
-    sent, after asking again what the partner may see.
+    sent, after asking again what the partner may see. What a person sends by hand (`again`, `ping`) is tried once, and
+    changes nothing of the subscription.
     """
+
+    class Kind(models.TextChoices):
+        AGAIN = "again", "Sent again"
+        CHANGES = "changes", "Changes"
+        PING = "ping", "Test"
 
     class State(models.TextChoices):
         DEAD = "dead", "Given up"
@@ -343,6 +353,8 @@ class Delivery(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="deliveries")
+    kind = models.CharField(max_length=7, choices=Kind, default=Kind.CHANGES)
+    again_of = models.ForeignKey("self", on_delete=models.SET_NULL, related_name="+", null=True)
     first_seq = models.BigIntegerField()
     last_seq = models.BigIntegerField()
     changes = models.IntegerField(help_text="How many changes the message told of.")
@@ -350,6 +362,9 @@ class Delivery(models.Model):
     attempts = models.SmallIntegerField(default=0)
     due_at = models.DateTimeField(default=clock.now)
     claimed_until = models.DateTimeField(null=True)
+    planned_at = models.DateTimeField(null=True, help_text="When it would be due, had it not been brought forward.")
+    rests_until = models.DateTimeField(null=True, help_text="Until when news does not bring it forward.")
+    seen_seq = models.BigIntegerField(default=0, help_text="Up to here, news has been considered.")
     created_at = models.DateTimeField(default=clock.now)
     finished_at = models.DateTimeField(null=True)
     status_code = models.SmallIntegerField(null=True)
@@ -364,6 +379,15 @@ class Delivery(models.Model):
             models.Index(fields=["due_at"], condition=Q(state="due"), name="delivery_due"),
             models.Index(fields=["claimed_until"], condition=Q(state="sending"), name="delivery_claimed"),
             models.Index(fields=["subscription", "-created_at"], name="delivery_by_subscription"),
+            models.Index(fields=["partner", "-created_at"], name="delivery_by_partner"),
+            models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="delivery_by_end"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription"],
+                condition=Q(kind="changes", state__in=["due", "sending"]),
+                name="one_delivery_of_changes_under_way_per_subscription",
+            ),
         ]
 
 

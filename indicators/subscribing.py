@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
-from exchange import outbound, sealing, signing
+from exchange import clock, outbound, sealing, signing
 from exchange.errors import Conflict, NotFound, Refused
 from indicators import changes
 from indicators.feeds import filters
@@ -22,6 +23,8 @@ from partners.sharing import Viewer
 _MAX_FEEDS = 200
 _MAX_SUBSCRIPTIONS = 50
 _MAX_NAME_CHARS = 120
+#: How long a former signing secret may go on signing.
+MAX_OVERLAP = timedelta(days=7)
 
 
 def save_feed(viewer: Viewer, *, name: str, filter_json: Mapping[str, Any]) -> Feed:
@@ -73,10 +76,7 @@ def subscribe(viewer: Viewer, *, url: str, feed_id: UUID | None) -> tuple[Subscr
     """
     viewer.require(Scope.SUBSCRIBE)
     viewer.require_all_groups()
-    try:
-        outbound.check(url)
-    except outbound.Blocked as blocked:
-        raise Refused(str(blocked), code="address-not-allowed", at="/url") from None
+    _require_allowed(url)
     feed = own_feed(viewer, feed_id) if feed_id else None
     if Subscription.objects.of(viewer).count() >= _MAX_SUBSCRIPTIONS:
         raise Conflict(f"A partner has at most {_MAX_SUBSCRIPTIONS} subscriptions.", code="too-many-subscriptions")
@@ -98,19 +98,60 @@ def own_subscription(viewer: Viewer, subscription_id: UUID) -> Subscription:
     return subscription
 
 
-def set_state(viewer: Viewer, subscription_id: UUID, state: Subscription.State) -> Subscription:
-    """Pause a subscription, or take it up again where it stopped. Raises NotFound."""
+def change(viewer: Viewer, subscription_id: UUID, wanted: Mapping[str, Any]) -> Subscription:
+    """Change what `wanted` names of `state` (active or paused), `url` and `feed` (an id, or None for everything).
+
+    It goes on where it stopped. Raises NotFound, also for a feed that is not the viewer's; Refused.
+    """
     viewer.require(Scope.SUBSCRIBE)
-    if state is Subscription.State.DEAD:
-        raise Refused("Only active and paused can be chosen.", code="bad-state", at="/state")
     with transaction.atomic():
-        subscription = own_subscription(viewer, subscription_id)
-        subscription.state = state
-        subscription.save(update_fields=["state"])
+        own_subscription(viewer, subscription_id)
+        subscription = Subscription.unrestricted.select_for_update(no_key=True).get(pk=subscription_id)
+        if "state" in wanted:
+            if wanted["state"] not in (Subscription.State.ACTIVE, Subscription.State.PAUSED):
+                raise Refused("Only active and paused can be chosen.", code="bad-state", at="/state")
+            subscription.state = Subscription.State(wanted["state"])
+        if "url" in wanted:
+            _require_allowed(wanted["url"] or "")
+            subscription.url = wanted["url"]
+        if "feed" in wanted:
+            subscription.feed = own_feed(viewer, wanted["feed"]) if wanted["feed"] else None
+        subscription.save(update_fields=["state", "url", "feed"])
         audit.record(
-            audit.Verb.SUBSCRIPTION_CHANGED, by=viewer, target=f"subscription:{subscription_id}", state=state.value
+            audit.Verb.SUBSCRIPTION_CHANGED,
+            by=viewer,
+            target=f"subscription:{subscription_id}",
+            changed=sorted(wanted),
+            state=subscription.state,
         )
     return subscription
+
+
+def rotate_secret(viewer: Viewer, subscription_id: UUID, *, overlap: timedelta) -> tuple[Subscription, str]:
+    """A new signing secret, shown this once. For `overlap` every message is signed with the one before it, too.
+
+    Standard Webhooks, "Signature scheme": several signatures in one header, so that nothing is refused meanwhile.
+    Raises NotFound, Refused.
+    """
+    viewer.require(Scope.SUBSCRIBE)
+    if not timedelta(0) <= overlap <= MAX_OVERLAP:
+        hours = MAX_OVERLAP // timedelta(hours=1)
+        raise Refused(f"A whole number of hours from 0 to {hours}.", code="bad-overlap", at="/overlap_hours")
+    secret = signing.new_secret()
+    with transaction.atomic():
+        own_subscription(viewer, subscription_id)
+        subscription = Subscription.unrestricted.select_for_update(no_key=True).get(pk=subscription_id)
+        subscription.old_secret = subscription.secret if overlap else ""
+        subscription.old_secret_until = clock.now() + overlap if overlap else None
+        subscription.secret = _sealed(secret)
+        subscription.save(update_fields=["secret", "old_secret", "old_secret_until"])
+        audit.record(
+            audit.Verb.SUBSCRIPTION_SECRET_ROTATED,
+            by=viewer,
+            target=f"subscription:{subscription_id}",
+            overlap_hours=overlap // timedelta(hours=1),
+        )
+    return subscription, secret
 
 
 def unsubscribe(viewer: Viewer, subscription_id: UUID) -> None:
@@ -121,10 +162,19 @@ def unsubscribe(viewer: Viewer, subscription_id: UUID) -> None:
         audit.record(audit.Verb.SUBSCRIPTION_DELETED, by=viewer, target=f"subscription:{subscription_id}")
 
 
-def secret_of(subscription: Subscription) -> str:
-    """The signing secret in clear, for the one who signs."""
-    sealed = base64.b64decode(subscription.secret)
-    return sealing.unseal(sealed, purpose="webhook-secret").decode()
+def secrets_of(subscription: Subscription, *, at: datetime) -> list[str]:
+    """The signing secrets in clear, for the one who signs: the present one first, then the old one while it holds."""
+    sealed = [subscription.secret]
+    if subscription.old_secret and subscription.old_secret_until and subscription.old_secret_until > at:
+        sealed.append(subscription.old_secret)
+    return [sealing.unseal(base64.b64decode(each), purpose="webhook-secret").decode() for each in sealed]
+
+
+def _require_allowed(url: str) -> None:
+    try:
+        outbound.check(url)
+    except outbound.Blocked as blocked:
+        raise Refused(str(blocked), code="address-not-allowed", at="/url") from None
 
 
 def _sealed(secret: str) -> str:

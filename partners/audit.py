@@ -85,6 +85,7 @@ class Verb(StrEnum):
     SUBSCRIPTION_CHANGED = "subscription.changed"
     SUBSCRIPTION_CREATED = "subscription.created"
     SUBSCRIPTION_DELETED = "subscription.deleted"
+    SUBSCRIPTION_SECRET_ROTATED = "subscription.secret-rotated"  # noqa: S105 - the name of what was done
     USER_CHANGED = "user.changed"
     USER_REGISTERED = "user.registered"
 

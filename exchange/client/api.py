@@ -27,6 +27,8 @@ from exchange.client.errors import ApiError, Unreachable
 _RETRIED = frozenset({429, 502, 503, 504})
 _GZIP_FROM = 2_048
 _LONGEST_WAIT_S = 30.0
+_PING_S = 30.0
+_PING_STEP_S = 0.3
 
 
 class Client:
@@ -184,9 +186,13 @@ class Client:
         self._call("DELETE", f"/api/v1/subscriptions/{subscription_id}")
 
     def test_subscription(self, subscription_id: str) -> dict[str, Any]:
-        """Send a signed ping and say how it went."""
-        answer: dict[str, Any] = self._call("POST", f"/api/v1/subscriptions/{subscription_id}/test").json()
-        return answer
+        """Have a signed ping sent; half a minute later at most: `delivered`, `outcome`, `status_code`."""
+        sent: dict[str, Any] = self._call("POST", f"/api/v1/subscriptions/{subscription_id}/test").json()
+        until = time.monotonic() + _PING_S
+        while sent["state"] in ("due", "sending") and time.monotonic() < until:
+            time.sleep(_PING_STEP_S)
+            sent = self._get(f"/api/v1/deliveries/{sent['id']}")
+        return {**sent, "delivered": sent["state"] == "delivered"}
 
     def api_keys(self) -> list[dict[str, Any]]:
         """The own partner's keys; needs the scope `admin`, as all about keys does."""

@@ -244,6 +244,9 @@ class SubscriptionDocument(serializers.Serializer[object]):
     url = serializers.URLField(max_length=1000)
     feed = serializers.UUIDField(allow_null=True, required=False)
     state = serializers.ChoiceField(["active", "paused", "dead"], read_only=True)
+    old_secret_until = serializers.DateTimeField(
+        read_only=True, allow_null=True, help_text="Until then the secret before this one signs, too."
+    )
     created_at = serializers.DateTimeField(read_only=True)
 
 
@@ -253,10 +256,18 @@ class SubscribedDocument(SubscriptionDocument):
     secret = serializers.CharField(read_only=True, help_text="Signs every message (Standard Webhooks).")
 
 
-class StateDocument(serializers.Serializer[object]):
-    """What can be changed of a subscription."""
+class ChangeSubscriptionDocument(serializers.Serializer[object]):
+    """What can be changed of a subscription; what is left out stays. A feed of null is everything."""
 
-    state = serializers.ChoiceField(["active", "paused"])
+    state = serializers.ChoiceField(["active", "paused"], required=False)
+    url = serializers.URLField(max_length=1000, required=False)
+    feed = serializers.UUIDField(allow_null=True, required=False)
+
+
+class RotateSecretDocument(serializers.Serializer[object]):
+    """For how long the old secret goes on signing beside the new one."""
+
+    overlap_hours = serializers.IntegerField(min_value=0, max_value=168, required=False, default=24)
 
 
 class SubscriptionList(serializers.Serializer[object]):
@@ -269,6 +280,11 @@ class DeliveryDocument(serializers.Serializer[object]):
     """One message to a subscription and how it went."""
 
     id = serializers.UUIDField()
+    subscription = serializers.UUIDField()
+    kind = serializers.ChoiceField(
+        ["changes", "ping", "again"], help_text="`ping` and `again` were asked for by hand and are tried once."
+    )
+    webhook_id = serializers.CharField(help_text="As the message says it; what is sent again keeps it.")
     state = serializers.ChoiceField(["due", "sending", "delivered", "dead"])
     attempts = serializers.IntegerField()
     changes = serializers.IntegerField()
@@ -283,14 +299,6 @@ class DeliveryList(serializers.Serializer[object]):
     """The newest deliveries of a subscription."""
 
     deliveries = DeliveryDocument(many=True)
-
-
-class TestOutcome(serializers.Serializer[object]):
-    """How a test message went."""
-
-    delivered = serializers.BooleanField()
-    outcome = serializers.CharField()
-    status_code = serializers.IntegerField(allow_null=True)
 
 
 class QuarantinedDocument(serializers.Serializer[object]):

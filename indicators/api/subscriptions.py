@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
+from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 
 from exchange import clock
 from exchange.errors import Refused
-from indicators import notifying, subscribing
+from indicators import delivering, notifying, subscribing
 from indicators.api.documents import (
+    ChangeSubscriptionDocument,
+    DeliveryDocument,
     DeliveryList,
     FeedDocument,
     FeedList,
-    StateDocument,
+    RotateSecretDocument,
     SubscribedDocument,
     SubscriptionDocument,
     SubscriptionList,
-    TestOutcome,
 )
 from indicators.models import Delivery, Feed, Subscription
 from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.scopes import Scope
 
 _DELIVERIES = 100
+_OVERLAP_HOURS = 24
+_MAX_OVERLAP_HOURS = subscribing.MAX_OVERLAP // timedelta(hours=1)
 
 
 class FeedsView(Face):
@@ -95,15 +100,18 @@ class SubscriptionView(Face):
         return answer(_subscription(subscribing.own_subscription(viewer_of(request), subscription_id)))
 
     @extend_schema(
-        operation_id="change_subscription", request={"application/json": StateDocument}, responses=SubscriptionDocument
+        operation_id="change_subscription",
+        request={"application/json": ChangeSubscriptionDocument},
+        responses=SubscriptionDocument,
     )
     def patch(self, request: Request, subscription_id: UUID) -> HttpResponse:
-        """Pause it, or make it active again: it goes on where it stopped."""
-        state = form(request, known={"state": str}).get("state")
-        if state not in Subscription.State.values:
-            raise Refused("active or paused.", code="bad-state", at="/state")
-        changed = subscribing.set_state(viewer_of(request), subscription_id, Subscription.State(state))
-        return answer(_subscription(changed))
+        """Pause it or make it active again, name another address or feed: it goes on where it stopped."""
+        sent = form(request, known={"state": str, "url": str, "feed": str})
+        if not sent:
+            raise Refused("Name what is to change: state, url or feed.", code="bad-state", at="/state")
+        if "feed" in sent:
+            sent["feed"] = _uuid(sent, "feed")
+        return answer(_subscription(notifying.change(viewer_of(request), subscription_id, sent)))
 
     @extend_schema(operation_id="unsubscribe", responses={204: None})
     def delete(self, request: Request, subscription_id: UUID) -> HttpResponse:
@@ -126,28 +134,59 @@ class DeliveriesView(Face):
         return answer({"deliveries": [_delivery(each) for each in found[:_DELIVERIES]]})
 
 
+class SecretView(Face):
+    """The signing secret of a subscription."""
+
+    scope = Scope.SUBSCRIBE
+
+    @extend_schema(operation_id="rotate_secret", request=RotateSecretDocument, responses=SubscribedDocument)
+    def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
+        """Make a new secret, shown this once. Messages are signed with the old one, too, until its time is over."""
+        hours = form(request, known={"overlap_hours": int}).get("overlap_hours")
+        hours = _OVERLAP_HOURS if hours is None else hours
+        if isinstance(hours, bool) or not 0 <= hours <= _MAX_OVERLAP_HOURS:
+            raise Refused(f"A whole number from 0 to {_MAX_OVERLAP_HOURS}.", code="bad-overlap", at="/overlap_hours")
+        viewer, overlap = viewer_of(request), timedelta(hours=hours)
+        changed, secret = subscribing.rotate_secret(viewer, subscription_id, overlap=overlap)
+        return answer(_subscription(changed) | {"secret": secret})
+
+
 class TestView(Face):
     """Try an address."""
 
     scope = Scope.SUBSCRIBE
 
-    @extend_schema(operation_id="test_subscription", request=None, responses=TestOutcome)
+    @extend_schema(operation_id="test_subscription", request=None, responses={202: DeliveryDocument})
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
-        """Send one signed ping now and say how it went."""
-        outcome = notifying.send_test(viewer_of(request), subscription_id)
-        return answer({"delivered": outcome.delivered, "outcome": outcome.words, "status_code": outcome.status_code})
+        """Have one signed ping sent, also while paused; ask for the delivery in `Location` how that went."""
+        return _accepted(notifying.ping(viewer_of(request), subscription_id))
 
 
-class RedeliverView(Face):
-    """Try again what was given up."""
+class DeliveryView(Face):
+    """One message to a subscription."""
 
     scope = Scope.SUBSCRIBE
 
-    @extend_schema(operation_id="redeliver", request=None, responses={202: None})
+    @extend_schema(operation_id="delivery", responses=DeliveryDocument)
+    def get(self, request: Request, delivery_id: UUID) -> HttpResponse:
+        """A delivery to the caller's partner, and how it went."""
+        return answer(_delivery(delivering.own_delivery(viewer_of(request), delivery_id)))
+
+
+class RedeliverView(Face):
+    """Send a message again."""
+
+    scope = Scope.SUBSCRIBE
+
+    @extend_schema(operation_id="redeliver", request=None, responses={202: DeliveryDocument})
     def post(self, request: Request, delivery_id: UUID) -> HttpResponse:
-        """Make a delivery that was given up due again."""
-        notifying.redeliver(viewer_of(request), delivery_id)
-        return HttpResponse(status=202)
+        """Send any delivery again now, under its own `webhook-id`; ask for the one in `Location` how that went."""
+        return _accepted(notifying.send_again(viewer_of(request), delivery_id))
+
+
+def _accepted(delivery: Delivery) -> HttpResponse:
+    where = reverse("delivery", args=[delivery.pk])
+    return answer(_delivery(delivery), status=202, headers={"Location": where})
 
 
 def _feed(feed: Feed) -> dict[str, Any]:
@@ -160,6 +199,7 @@ def _subscription(subscription: Subscription) -> dict[str, Any]:
         "url": subscription.url,
         "feed": subscription.feed_id,
         "state": subscription.state,
+        "old_secret_until": clock.rfc3339(subscription.old_secret_until) if subscription.old_secret_until else None,
         "created_at": clock.rfc3339(subscription.created_at),
     }
 
@@ -167,6 +207,9 @@ def _subscription(subscription: Subscription) -> dict[str, Any]:
 def _delivery(delivery: Delivery) -> dict[str, Any]:
     return {
         "id": delivery.pk,
+        "subscription": delivery.subscription_id,
+        "kind": delivery.kind,
+        "webhook_id": delivering.message_id(delivery),
         "state": delivery.state,
         "attempts": delivery.attempts,
         "changes": delivery.changes,

@@ -14,6 +14,7 @@ urlpatterns = [
     path("batches/<uuid:batch_id>", batches.BatchView.as_view(), name="batch"),
     path("blocklists/<str:feed>", changes.BlocklistView.as_view(), name="blocklist"),
     path("bundle", objects.BundleView.as_view(), name="bundle"),
+    path("deliveries/<uuid:delivery_id>", subscriptions.DeliveryView.as_view(), name="delivery"),
     path("deliveries/<uuid:delivery_id>/redeliver", subscriptions.RedeliverView.as_view(), name="redeliver"),
     path("events", events.EventsView.as_view(), name="events"),
     path("feeds", subscriptions.FeedsView.as_view(), name="feeds"),
@@ -32,5 +33,6 @@ urlpatterns = [
     path("subscriptions", subscriptions.SubscriptionsView.as_view(), name="subscriptions"),
     path("subscriptions/<uuid:subscription_id>", subscriptions.SubscriptionView.as_view(), name="subscription"),
     path("subscriptions/<uuid:subscription_id>/deliveries", subscriptions.DeliveriesView.as_view(), name="deliveries"),
+    path("subscriptions/<uuid:subscription_id>/secret", subscriptions.SecretView.as_view(), name="rotate-secret"),
     path("subscriptions/<uuid:subscription_id>/test", subscriptions.TestView.as_view(), name="test-subscription"),
 ]

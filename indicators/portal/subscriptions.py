@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from exchange.errors import Conflict, ExchangeError, NotFound, Refused
+from exchange import clock
+from exchange.errors import Conflict, ExchangeError, NotFound, Refused, TooMany
 from indicators import notifying, subscribing
 from indicators.models import Delivery, Feed, Subscription
 from indicators.overview import KINDS
@@ -20,6 +23,9 @@ from partners.scopes import Scope
 from partners.sharing import Viewer
 
 _DELIVERIES = 25
+#: What is due within this time is waited for by the page.
+_SOON = timedelta(seconds=10)
+_OVERLAP = timedelta(hours=24)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -37,22 +43,87 @@ def subscriptions(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 @require_POST
 @page
 def act(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> HttpResponseBase:
-    """Pause, resume, test or delete one of the partner's own subscriptions."""
+    """Pause, resume, test, change or delete one of the partner's own subscriptions, or renew its secret."""
     subscribing.own_subscription(viewer, subscription_id)
     wanted = request.POST.get("do", "")
-    if wanted == "test":
-        outcome = notifying.send_test(viewer, subscription_id)
-        tell = messages.success if outcome.delivered else messages.error
-        tell(request, f"Test message: {outcome.words}")
-    elif wanted in ("pause", "resume"):
-        state = Subscription.State.PAUSED if wanted == "pause" else Subscription.State.ACTIVE
-        subscribing.set_state(viewer, subscription_id, state)
-    elif wanted == "delete":
-        subscribing.unsubscribe(viewer, subscription_id)
-        messages.success(request, "The subscription is deleted.")
-    else:
+    if wanted == "secret":
+        _, secret = subscribing.rotate_secret(viewer, subscription_id, overlap=_OVERLAP)
+        return _list(request, viewer, secret=secret, renewed=True)
+    if wanted not in _ACTS:
         raise Refused("There is no such action.", code="unknown-action", at="/do")
+    _ACTS[wanted](request, viewer, subscription_id)
     return redirect("portal-subscriptions")
+
+
+@require_POST
+@page
+def send_again(request: HttpRequest, viewer: Viewer, delivery_id: UUID) -> HttpResponseBase:
+    """Send one of the partner's own deliveries again."""
+    _said(request, lambda: notifying.send_again(viewer, delivery_id), "It is sent again. How that went appears below.")
+    return redirect("portal-subscriptions")
+
+
+@require_safe
+@page
+def deliveries(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """The last deliveries alone, which the page asks for while a message is under way."""
+    about = {"may_change": Scope.SUBSCRIBE in viewer.scopes, **_deliveries(viewer)}
+    return show(request, viewer, "indicators/deliveries.html", here="subscriptions", **about)
+
+
+def _test(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> None:
+    _said(
+        request, lambda: notifying.ping(viewer, subscription_id), "A test message is sent. How that went appears below."
+    )
+
+
+def _pause(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> None:
+    notifying.change(viewer, subscription_id, {"state": Subscription.State.PAUSED})
+
+
+def _resume(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> None:
+    notifying.change(viewer, subscription_id, {"state": Subscription.State.ACTIVE})
+
+
+def _change(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> None:
+    feed = request.POST.get("feed", "")
+    try:
+        wanted = {"url": request.POST.get("url", "").strip(), "feed": UUID(feed) if feed else None}
+    except ValueError:
+        raise NotFound from None
+    _said(request, lambda: notifying.change(viewer, subscription_id, wanted), "The subscription is changed.")
+
+
+def _delete(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> None:
+    subscribing.unsubscribe(viewer, subscription_id)
+    messages.success(request, "The subscription is deleted.")
+
+
+def _said(request: HttpRequest, do: Callable[[], object], words: str) -> None:
+    """Do it and say so, or say why not."""
+    try:
+        do()
+    except (Conflict, Refused, TooMany) as refused:
+        messages.error(request, refused.detail)
+    else:
+        messages.success(request, words)
+
+
+_ACTS: dict[str, Callable[[HttpRequest, Viewer, UUID], None]] = {
+    "change": _change,
+    "delete": _delete,
+    "pause": _pause,
+    "resume": _resume,
+    "test": _test,
+}
+
+
+def _deliveries(viewer: Viewer) -> dict[str, Any]:
+    found = Delivery.objects.of(viewer).select_related("subscription").order_by("-created_at", "-pk")
+    rows = list(found[:_DELIVERIES])
+    soon = clock.now() + _SOON
+    waits = any(row.state == Delivery.State.SENDING or (row.state == "due" and row.due_at < soon) for row in rows)
+    return {"deliveries": rows, "waits": waits}
 
 
 def _list(
@@ -60,10 +131,11 @@ def _list(
     viewer: Viewer,
     *,
     secret: str = "",
+    renewed: bool = False,
     problem: str = "",
     feed_problem: str = "",
 ) -> HttpResponse:
-    """The page; `secret` is shown once, after a subscription was made. What was typed stays where it was refused."""
+    """The page; `secret` is shown once, after it was made. What was typed stays where it was refused."""
     feeds = Feed.objects.of(viewer).order_by("name")
     return show(
         request,
@@ -72,12 +144,11 @@ def _list(
         here="subscriptions",
         may_change=Scope.SUBSCRIBE in viewer.scopes,
         subscriptions=list(Subscription.objects.of(viewer).select_related("feed").order_by("created_at", "pk")),
-        deliveries=list(
-            Delivery.objects.of(viewer).select_related("subscription").order_by("-created_at", "-pk")[:_DELIVERIES]
-        ),
+        **_deliveries(viewer),
         feeds=[(feed, showing.filter_words(subscribing.filter_of(feed))) for feed in feeds],
         kinds=[(kind, name) for kind, name in KINDS.items() if kind != "other"],
         secret=secret,
+        renewed=renewed,
         problem=problem,
         feed_problem=feed_problem,
         typed=request.POST if problem or feed_problem else {},

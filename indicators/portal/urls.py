@@ -17,5 +17,7 @@ urlpatterns = [
     path("organisation/held/<uuid:held_id>/act", held.act, name="held-act"),
     path("matches", listing.matches, name="portal-matches"),
     path("subscriptions", subscriptions.subscriptions, name="portal-subscriptions"),
+    path("subscriptions/deliveries", subscriptions.deliveries, name="portal-deliveries"),
+    path("subscriptions/deliveries/<uuid:delivery_id>/again", subscriptions.send_again, name="portal-send-again"),
     path("subscriptions/<uuid:subscription_id>/act", subscriptions.act, name="portal-subscription-act"),
 ]

@@ -6,11 +6,12 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from exchange import signing
+from exchange.client.webhooks import verify
 
 
 def test_the_projects_own_vector_is_signed_alike():
     signed = signing.headers(
-        secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        secrets=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
         message_id="msg_p5jXN8AQM9LWM0D4loKWxJek",
         at=datetime.fromtimestamp(1614265330, tz=UTC),
         body=b'{"test": 2432232314}',
@@ -24,7 +25,7 @@ def test_the_projects_own_vector_is_signed_alike():
 
 def test_a_receiver_verifies_what_we_sign_and_nothing_else():
     secret, body = signing.new_secret(), '{"sagt": "grüß dich"}'.encode()
-    signed = dict(signing.headers(secret=secret, message_id="msg_1", at=datetime.now(tz=UTC), body=body))
+    signed = dict(signing.headers(secrets=[secret], message_id="msg_1", at=datetime.now(tz=UTC), body=body))
     assert Webhook(secret).verify(body, signed) == {"sagt": "grüß dich"}
     for other, altered in ((secret, body + b" "), (signing.new_secret(), body)):
         with pytest.raises(WebhookVerificationError):
@@ -35,3 +36,15 @@ def test_secrets_are_new_each_time_and_long():
     secrets = {signing.new_secret() for _ in range(50)}
     assert len(secrets) == 50
     assert all(secret.startswith("whsec_") and len(secret) == 50 for secret in secrets)
+
+
+def test_while_a_secret_changes_either_verifies():
+    old, new, body = signing.new_secret(), signing.new_secret(), b"{}"
+    signed = dict(signing.headers(secrets=[new, old], message_id="msg_1", at=datetime.now(tz=UTC), body=body))
+    for one in (old, new):
+        assert Webhook(one).verify(body, signed) == {}
+        assert verify(
+            one, "msg_1", timestamp=signed["webhook-timestamp"], signature=signed["webhook-signature"], body=body
+        )
+    with pytest.raises(WebhookVerificationError):
+        Webhook(signing.new_secret()).verify(body, signed)

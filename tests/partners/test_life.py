@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from exchange.errors import Conflict, Forbidden, NotFound, Refused, Unauthenticated
-from indicators import notifying, subscribing
+from indicators import delivering, notifying, subscribing
 from indicators.models import Delivery
 from indicators.taxii import collections
 from partners import auth, life, membership
@@ -127,9 +127,11 @@ def test_a_suspended_partner_is_shut_out_of_every_plane_and_comes_back(cast, ope
     assert pushed.status_code == 401
     assert browser.get("/indicators").status_code == 302
     sent = []
-    monkeypatch.setattr(notifying, "_post", lambda *a, **k: sent.append(k) or notifying.Outcome(True, "Answered 200."))
-    monkeypatch.setattr(notifying.deliver, "delay", lambda delivery_id: notifying.send(delivery_id))
-    notifying.send(due)
+    monkeypatch.setattr(
+        delivering, "_post", lambda *a, **k: sent.append(k) or delivering.Outcome(True, "Answered 200.")
+    )
+    monkeypatch.setattr(notifying, "wake", lambda count=1: count > 0 and notifying.deliver())
+    notifying.deliver()
     notifying.sweep()
     assert sent == []
     assert Delivery.unrestricted.get().attempts == 0
@@ -138,7 +140,7 @@ def test_a_suspended_partner_is_shut_out_of_every_plane_and_comes_back(cast, ope
 
     life.reinstate(cast.borealis, by=operator)
     assert all(Client().get(path, headers=headers).status_code == 200 for path in planes)
-    notifying.send(due)
+    notifying.deliver()
     assert len(sent) == 1
     assert len(read(Caller(cast.keys["borealis"]).get("objects"))["objects"]) == 2
 

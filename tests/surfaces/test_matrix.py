@@ -117,6 +117,7 @@ MATRIX: dict[str, Row] = {
     "bundle": Row(API + "bundle", "key", shows=True),
     "changes": Row(API + "changes", "key", shows=True),
     "events": Row(API + "events", "key"),
+    "delivery": Row(API + "deliveries/{delivery}", "owner", absent=API + f"deliveries/{ABSENT}"),
     "redeliver": Row(
         API + "deliveries/{delivery}/redeliver", "owner", method="post", absent=API + f"deliveries/{ABSENT}/redeliver"
     ),
@@ -148,6 +149,12 @@ MATRIX: dict[str, Row] = {
     ),
     "deliveries": Row(
         API + "subscriptions/{subscription}/deliveries", "owner", absent=API + f"subscriptions/{ABSENT}/deliveries"
+    ),
+    "rotate-secret": Row(
+        API + "subscriptions/{subscription}/secret",
+        "owner",
+        method="post",
+        absent=API + f"subscriptions/{ABSENT}/secret",
     ),
     "test-subscription": Row(
         API + "subscriptions/{subscription}/test",
@@ -225,6 +232,13 @@ MATRIX: dict[str, Row] = {
     ),
     "portal-matches": Row("/matches", "person"),
     "portal-subscriptions": Row("/subscriptions", "person"),
+    "portal-deliveries": Row("/subscriptions/deliveries", "person"),
+    "portal-send-again": Row(
+        "/subscriptions/deliveries/{delivery}/again",
+        "owner",
+        method="post",
+        absent=f"/subscriptions/deliveries/{ABSENT}/again",
+    ),
     "portal-subscription-act": Row(
         "/subscriptions/{subscription}/act", "owner", method="post", absent=f"/subscriptions/{ABSENT}/act"
     ),

@@ -100,7 +100,6 @@ def furnished(db, monkeypatch):
     """A partner that has one of everything, so that answers have something in them, and what its paths are."""
     from indicators import notifying
 
-    monkeypatch.setattr(notifying.deliver, "delay", lambda delivery_id: None)
     cast = build.the_cast()
     caller, other = Caller(build.a_key(cast.aster, *Scope)), Caller(cast.keys["borealis"])
     shared = {"token": making.token("ab" * 32)}

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from indicators import notifying
+from indicators import delivering, notifying
 from indicators.models import Delivery
 from partners.scopes import Scope
 from tests import build
@@ -104,9 +104,34 @@ def test_only_active_and_paused_can_be_chosen(aster, subscription, document):
     assert code(aster.send("PATCH", f"subscriptions/{subscription['id']}", document), 422) == "bad-state"
 
 
-def test_the_address_of_a_subscription_stays(aster, subscription):
-    answer = aster.send("PATCH", f"subscriptions/{subscription['id']}", {"url": "https://other.example/"})
-    assert code(answer, 422) == "unknown-property"
+def test_the_address_and_the_feed_of_a_subscription_can_change(aster, borealis, feed, subscription):
+    path, other = f"subscriptions/{subscription['id']}", "https://other.example/"
+    changed = read(aster.send("PATCH", path, {"url": other, "feed": None}))
+    assert (changed["url"], changed["feed"], changed["state"]) == (other, None, "active")
+    assert read(aster.send("PATCH", path, {"feed": feed["id"]}))["feed"] == feed["id"]
+    assert read(aster.get(path))["url"] == other
+    for document, field in (({"url": "https://10.0.0.1/"}, "/url"), ({"url": None}, "/url"), ({"feed": "x"}, "/feed")):
+        answer = aster.send("PATCH", path, document)
+        assert (answer.status_code, at(answer)) == (422, field)
+    theirs = read(borealis.send("POST", "feeds", {"name": "cards"}), 201)
+    assert code(aster.send("PATCH", path, {"feed": theirs["id"]}), 404) == "not-found"
+    assert read(aster.get(path))["feed"] == feed["id"]
+
+
+def test_a_new_secret_is_told_once_and_the_old_one_holds_for_a_while(aster, borealis, subscription):
+    path = f"subscriptions/{subscription['id']}"
+    renewed = read(aster.send("POST", f"{path}/secret", {"overlap_hours": 2}))
+    assert renewed["secret"].startswith("whsec_")
+    assert renewed["secret"] != subscription["secret"]
+    shown = read(aster.get(path))
+    assert shown["old_secret_until"] == renewed["old_secret_until"] > shown["created_at"]
+    assert "secret" not in shown
+    assert read(aster.send("POST", f"{path}/secret", {"overlap_hours": 0}))["old_secret_until"] is None
+    assert read(aster.send("POST", f"{path}/secret", {}))["old_secret_until"]
+    for wrong in (-1, 169, True, 2**62):
+        answer = aster.send("POST", f"{path}/secret", {"overlap_hours": wrong})
+        assert (answer.status_code, at(answer)) == (422, "/overlap_hours")
+    assert code(borealis.send("POST", f"{path}/secret", {}), 404) == "not-found"
 
 
 @pytest.mark.parametrize(
@@ -151,25 +176,49 @@ def test_deliveries_are_told_newest_first_without_their_places(aster, borealis):
     assert code(borealis.get(f"subscriptions/{mine['id']}/deliveries"), 404) == "not-found"
 
 
-def test_a_delivery_that_was_given_up_is_made_due_again(aster, borealis, monkeypatch):
-    monkeypatch.setattr(notifying.deliver, "delay", lambda delivery_id: None)
+def test_any_delivery_can_be_sent_again(aster, borealis):
     mine = read(aster.send("POST", "subscriptions", {"url": URL}), 201)
     borealis.push(build.an_indicator())
     delivery_id = notifying.dispatch(uuid.UUID(mine["id"]))
     path = f"deliveries/{delivery_id}/redeliver"
-    assert code(aster.ask("POST", path), 409) == "not-given-up"
-    Delivery.objects.of(aster.viewer).filter(pk=delivery_id).update(state="dead")
+    assert read(aster.ask("POST", path), 202)["id"] == str(delivery_id)  # it waits: due now
     assert code(borealis.ask("POST", path), 404) == "not-found"
-    assert aster.ask("POST", path).status_code == 202
-    assert Delivery.objects.of(aster.viewer).get(pk=delivery_id).state == "due"
+    for ended in ("dead", "delivered"):
+        Delivery.objects.of(aster.viewer).filter(pk=delivery_id).update(state=ended)
+        answer = aster.ask("POST", path)
+        again = read(answer, 202)
+        assert (again["kind"], again["state"], again["webhook_id"]) == ("again", "due", f"msg_{delivery_id}")
+        assert read(aster.get(answer.headers["Location"])) == again
+        assert code(borealis.get(answer.headers["Location"]), 404) == "not-found"
+    Delivery.objects.of(aster.viewer).filter(pk=delivery_id).update(state="sending")
+    assert code(aster.ask("POST", path), 409) == "being-sent"
 
 
-def test_a_test_message_says_how_it_went(aster, borealis, monkeypatch):
+def test_a_test_message_is_queued_and_its_delivery_says_how_it_went(aster, borealis):
     mine = read(aster.send("POST", "subscriptions", {"url": "http://127.0.0.1:9/"}), 201)
-    said = read(aster.ask("POST", f"subscriptions/{mine['id']}/test"))
-    assert (said["delivered"], said["status_code"]) == (False, None)
-    assert said["outcome"]
+    answer = aster.ask("POST", f"subscriptions/{mine['id']}/test")
+    said = read(answer, 202)
+    assert (said["kind"], said["state"], said["outcome"]) == ("ping", "due", "")
+    delivering.send_next()
+    tried = read(aster.get(answer.headers["Location"]))
+    assert (tried["state"], tried["status_code"], tried["attempts"]) == ("dead", None, 1)
+    assert tried["outcome"]
     assert code(borealis.ask("POST", f"subscriptions/{mine['id']}/test"), 404) == "not-found"
+
+
+def test_a_test_message_asks_nobody_and_no_broker_before_its_answer(aster, monkeypatch):
+    mine = read(aster.send("POST", "subscriptions", {"url": URL}), 201)
+
+    def asked(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr("exchange.outbound.post", asked)
+    monkeypatch.setattr(notifying.deliver, "apply_async", asked)
+    for _ in range(10):
+        read(aster.ask("POST", f"subscriptions/{mine['id']}/test"), 202)
+    flood = aster.ask("POST", f"subscriptions/{mine['id']}/test")
+    assert code(flood, 429) == "too-many-messages"
+    assert flood.headers["Retry-After"] == "30"
 
 
 @pytest.mark.parametrize(
@@ -182,6 +231,7 @@ def test_a_test_message_says_how_it_went(aster, borealis, monkeypatch):
         ("PATCH", "subscriptions/{subscription}"),
         ("DELETE", "subscriptions/{subscription}"),
         ("POST", "subscriptions/{subscription}/test"),
+        ("POST", "subscriptions/{subscription}/secret"),
         ("GET", "subscriptions/{subscription}/deliveries"),
     ],
 )

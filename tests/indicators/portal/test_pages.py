@@ -11,8 +11,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from indicators import delivering
 from indicators.matching import tokens
-from indicators.models import Feed, Subscription
+from indicators.models import Delivery, Feed, Subscription
 from indicators.portal import showing
 from indicators.stix import making, tlp, vocabulary
 from partners.models import ApiKey, Partner
@@ -406,6 +407,34 @@ def test_a_subscription_is_made_shown_once_with_its_secret_paused_and_deleted(ca
     assert client.post(f"/subscriptions/{one.pk}/act", {"do": "explode"}).status_code == 422
     client.post(f"/subscriptions/{one.pk}/act", {"do": "delete"})
     assert Subscription.unrestricted.count() == 0
+
+
+def test_a_subscription_is_tested_changed_and_its_secret_renewed_and_a_delivery_sent_again(cast):
+    client = signed_in(cast.aster)
+    client.post("/subscriptions", {"url": "http://127.0.0.1:9/", "feed": ""})
+    one = Subscription.unrestricted.get()
+    act = f"/subscriptions/{one.pk}/act"
+    shown = text(client.post(act, {"do": "test"}, follow=True))
+    assert "A test message is sent." in shown
+    assert 'hx-get="/subscriptions/deliveries"' in shown  # it waits for the outcome
+    delivering.send_next()
+    rows = text(client.get("/subscriptions/deliveries"))
+    assert "The connection failed" in rows
+    assert "hx-get" not in rows
+    again = f"/subscriptions/deliveries/{Delivery.unrestricted.get().pk}/again"
+    assert "It is sent again." in text(client.post(again, follow=True))
+    assert Delivery.unrestricted.count() == 2
+    assert "is changed" in text(
+        client.post(act, {"do": "change", "url": "https://other.example/", "feed": ""}, follow=True)
+    )
+    assert "must be an https URL" in text(client.post(act, {"do": "change", "url": "x", "feed": ""}, follow=True))
+    assert client.post(act, {"do": "change", "url": "https://other.example/", "feed": "x"}).status_code == 404
+    one.refresh_from_db()
+    assert one.url == "https://other.example/"
+    assert "whsec_" in text(client.post(act, {"do": "secret"}))
+    assert "whsec_" not in text(client.get("/subscriptions"))
+    assert signed_in(cast.borealis).post(again).status_code == 404
+    assert signed_in(cast.aster, role=Role.ANALYST).post(again).status_code == 403
 
 
 def test_a_feed_is_saved_used_and_deleted_once_nothing_uses_it(cast):
