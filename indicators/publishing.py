@@ -36,7 +36,7 @@ from partners import audit
 from partners.attribution import Attribution
 from partners.claims import settling
 from partners.scopes import Scope
-from partners.sharing import AudienceSpec, Viewer, intern_audience
+from partners.sharing import AudienceSpec, Viewer, intern_audience, intern_withdrawn
 from partners.standing import Standing, holding_still, remembered, standing
 from partners.tlp import Tlp
 
@@ -346,7 +346,9 @@ def _store(
     source = Attribution(max((new.source for new in entering), default=Attribution.NAMED))
     spec = AudienceSpec(Tlp.RED, attribution=source)
     alone = intern_audience(by, spec) if any(not new.latest for new in entering) or moved else 0
-    seen_by = [new.seen_by(alone) for new in entering]
+    over = [held for line in {new.line for new in entering if new.draft.revoked} for held in line.overtaken]
+    nobody = _nobody({*(held.attribution for held in over), *(new.source for new in entering if new.overtaken)}, by=by)
+    seen_by = [new.seen_by(alone, nobody=nobody.get(new.source, 0)) for new in entering]
     stored = list(keys[: len(fresh)])
     storing.store(
         by.partner_id,
@@ -358,12 +360,19 @@ def _store(
         superseded=[new.line.stored_latest.object_id for new in entering if new.latest and new.line.stored_latest],
         within=within,
     )
-    storing.settle((key, new.seen_by(alone), new.latest) for new, key in woken)
+    waking = zip(woken, seen_by[len(fresh) :], strict=True)
+    storing.settle((key, audience_id, new.latest) for (new, key), audience_id in waking)
+    storing.settle((held.object_id, nobody[held.attribution], False) for held in over)
     stored += [key for _, key in woken]
     storing.hide_history(by.partner_id, [new.draft.stix_id for new in moved], audience_id=alone, keep=stored)
     moving.rewrite(moves, by=by, keep=stored)
     told = [*_lost_sight(moved, by=by), *moving.told(moves, by=by), *_entered(stored, entering, seen_by, by=by)]
     changes.append(told, within=within)
+
+
+def _nobody(attributions: Iterable[int], *, by: Viewer) -> dict[int, int]:
+    """The audience of what nobody sees, by how its source was shown."""
+    return {kind: intern_withdrawn(by.partner_id, attribution=kind) for kind in attributions}
 
 
 def _lost_sight(moved: Sequence[Entering], *, by: Viewer) -> list[changes.NewChange]:
@@ -398,7 +407,7 @@ def _entered(
 
 
 def _reason(new: Entering) -> Change.Reason:
-    if new.draft.revoked and new.latest:  # an old revocation that arrives late withdraws nothing
+    if new.draft.revoked and new.latest:  # an earlier revocation than the one that is held changes nothing
         return Change.Reason.REVOKED
     return Change.Reason.PUBLISHED if new.first else Change.Reason.REVISED
 

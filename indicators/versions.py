@@ -1,7 +1,9 @@
 """The versions of one holding: which drafts are new ones, which are known, and which contradict what is there.
 
-Within one publisher's holding of an id the newest `modified` wins, all versions are kept, and revoked is final.
-What was withdrawn is asleep: it counts for nothing but its bytes and its revocation, until the same bytes come again.
+Within one publisher's holding of an id the newest `modified` wins, and all versions are kept. A revoked version ends
+the holding, whenever it comes: of several the newest stands, and what is not revoked but dated after one is seen by
+nobody. So what is seen does not depend on the order in which versions come. What was withdrawn is asleep: it counts for
+nothing but its bytes and its revocation, until the same bytes come again.
 """
 
 from __future__ import annotations
@@ -23,12 +25,14 @@ class Line:
         self._stored = dict(held)
         self._written = {modified: version.version for modified, version in held.items()}
         self.stored_latest = next((version for version in held.values() if version.latest), None)
-        final = self.stored_latest or (held[max(held, key=_age)] if held else None)
-        self._revoked = final is not None and final.revoked
+        #: The age of the earliest revoked version, asleep or not: nothing that is not revoked and younger is seen.
+        self._ends_at = min((_age(modified) for modified, version in held.items() if version.revoked), default=None)
+        self._lead: tuple[bool, datetime] | None = None
         self.newest: datetime | Literal["unversioned"] | None = None
         for modified, version in held.items():
             if version.latest:
                 self.newest = modified or "unversioned"
+                self._lead = (version.revoked, _age(modified))
         self.entering_latest: Entering | None = None
         self.moves = False
         self.attribution = next((version.attribution for version in held.values()), None)
@@ -38,10 +42,27 @@ class Line:
         """Whether all that is held is withdrawn."""
         return bool(self._stored) and all(version.withdrawn for version in self._stored.values())
 
+    @property
+    def overtaken(self) -> list[storing.Held]:
+        """The stored versions, not revoked, that are dated after a revocation: nobody sees them any more."""
+        return [
+            held
+            for modified, held in self._stored.items()
+            if not held.withdrawn and not held.revoked and self.is_over(modified)
+        ]
+
+    def is_over(self, modified: datetime | None) -> bool:
+        """Whether a version of this age is dated after a revocation."""
+        return self._ends_at is not None and _age(modified) >= self._ends_at
+
     def asleep(self, draft: Draft) -> storing.Held | None:
-        """The version that the draft would wake."""
+        """The stored version that the draft would take up again.
+
+        That is one which is withdrawn, or a revoked one that the holding has outlived.
+        """
         held = self._stored.get(draft.modified)
-        return held if held is not None and held.withdrawn else None
+        outlived = held is not None and held.revoked and self._lead is not None and not self._lead[0]
+        return held if held is not None and (held.withdrawn or outlived) else None
 
     def judge(self, draft: Draft, sha256: bytes) -> Refusal | Literal["unchanged"] | None:
         """None if the draft is a new version; else why it is not."""
@@ -61,8 +82,7 @@ class Line:
                 return "unchanged"
         elif (draft.modified is None or self.newest == "unversioned") and self._digests:
             return Refusal("version-conflict", field, "This id is held both with and without a version.")
-        newer = draft.modified is None or not isinstance(self.newest, datetime) or draft.modified > self.newest
-        if self._revoked and newer and not (draft.revoked and self.asleep(draft)):
+        if not draft.revoked and self._ends_at is not None and (self._lead is None or self.is_over(draft.modified)):
             return Refusal("revoked-is-final", "/id", "You have revoked this object; a revoked object stays revoked.")
         return None
 
@@ -72,10 +92,14 @@ class Line:
         self._digests[draft.modified] = new.sha256
         self._stored.pop(draft.modified, None)
         self._written[draft.modified] = draft.version
-        if not isinstance(self.newest, datetime) or (draft.modified is not None and draft.modified > self.newest):
+        if draft.revoked:
+            age = _age(draft.modified)
+            self._ends_at = age if self._ends_at is None else min(self._ends_at, age)
+        lead = (draft.revoked, _age(draft.modified))  # what is revoked comes before what is newer
+        if self._lead is None or lead > self._lead:
+            self._lead = lead
             self.newest = draft.modified or "unversioned"
             self.entering_latest = new
-            self._revoked = draft.revoked
 
 
 def _age(modified: datetime | None) -> datetime:
@@ -111,8 +135,15 @@ class Entering:
         held = self.line.stored_latest
         return None if held is None or held.audience_id == self.audience_id else held.audience_id
 
-    def seen_by(self, alone: int) -> int:
+    @property
+    def overtaken(self) -> bool:
+        """Whether it is dated after a revocation that came in the same batch."""
+        return not self.draft.revoked and self.line.is_over(self.draft.modified)
+
+    def seen_by(self, alone: int, *, nobody: int) -> int:
         """Its audience; a version that is already history keeps it only while the newest version has the same."""
+        if self.overtaken:
+            return nobody
         newest = self.line.entering_latest or self.line.stored_latest
         same = newest is not None and newest.audience_id == self.audience_id and not self.line.moves
         return self.audience_id if self.latest or same else alone

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from unittest import mock
 
+from exchange import clock
 from indicators import addressing, publishing
 from indicators.stix import making, parsing, tlp
 from partners import auth, keys, signing_on
@@ -111,6 +112,11 @@ def results(answer: publishing.Answer) -> list[dict]:
 def an_indicator(**more) -> dict:
     """An account pattern with a token of its own."""
     return making.account_pattern(**more)
+
+
+def later() -> str:
+    """A `modified` after that of all that is made, and not too far ahead."""
+    return (clock.now() + timedelta(minutes=30)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def red() -> str:

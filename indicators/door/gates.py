@@ -28,6 +28,9 @@ class Door:
     policy: str  # "closed-facts" or "open-cti"
 
 
+#: Clocks differ: a version may be dated, and an indicator begin, this much in the future.
+_SKEW = timedelta(hours=1)
+
 Verdict = Refusal | Quarantine | None
 Gate = Callable[[Draft, Door], Verdict]
 
@@ -56,6 +59,14 @@ def _canonical(stix_id: str) -> str:
     return stix_id.lower()
 
 
+def dated(draft: Draft, door: Door) -> Verdict:
+    """A version is not dated ahead of the exchange's clock: no later one could take its place."""
+    for field, moment in (("/modified", draft.modified), ("/created", draft.created)):
+        if moment is not None and moment > door.now + _SKEW and field[1:] in draft.data:
+            return Refusal("dated-ahead", field, "It lies more than an hour ahead of the exchange's clock.")
+    return None
+
+
 def kinds(draft: Draft, door: Door) -> Verdict:
     """Under closed facts an indicator is one of the three kinds."""
     closed = door.policy == "closed-facts" and draft.stix_type == "indicator"
@@ -73,8 +84,6 @@ _DAY = timedelta(days=1)
 #: Maximum time to live by what an indicator carries (vocabulary, "maximum TTL"); a shorter one by subkind.
 _MAX_TTL = {"token": 90 * _DAY, "value": 90 * _DAY, "signature": 90 * _DAY, "rule": 180 * _DAY}
 _MAX_TTL_OF_SUBKIND = {"net": 7 * _DAY, "bin_range": 30 * _DAY, "billing_rule": 90 * _DAY, "nova_rule": 180 * _DAY}
-#: Clocks differ: an indicator may begin this much in the future.
-_SKEW = timedelta(hours=1)
 
 
 def lifetime(draft: Draft, door: Door) -> Verdict:
@@ -206,4 +215,4 @@ def _is_card_number(run: str) -> bool:
 _GROUPED = re.compile(r"\d+|\d{3,}(?: \d{3,})+|\d{3,}(?:-\d{3,})+")
 
 
-GATES: tuple[Gate, ...] = (creator, kinds, words, lifetime, conforms, free_texts)
+GATES: tuple[Gate, ...] = (creator, dated, kinds, words, lifetime, conforms, free_texts)

@@ -95,7 +95,7 @@ def test_a_batch_has_one_source(cast):
 def test_a_holding_keeps_its_source(cast):
     stix = said_by()
     publish(cast, stix)
-    later = said_by("named") | {"id": stix["id"], "modified": "2036-01-01T00:00:00.000Z"}
+    later = said_by("named") | {"id": stix["id"], "modified": build.later()}
     assert publish(cast, later)["code"] == "attribution-is-fixed"
 
 
@@ -240,5 +240,5 @@ def test_what_was_withdrawn_comes_back_under_no_second_pseudonym(cast, later):
     stix = said_by()
     publish(cast, stix, "ring")
     withdrawing.withdraw(cast.viewer("aster"), [stix["id"]])
-    again = stix | ({"modified": "2036-01-01T00:00:00.000Z"} if later == "revised" else {})
+    again = stix | ({"modified": build.later()} if later == "revised" else {})
     assert publish(cast, again, "second").get("code") == "pseudonym-stays-in-its-group"

@@ -144,7 +144,7 @@ def test_what_is_in_a_lapsed_group_is_readable_and_revocable_but_not_revised(cas
     build.publish(aster, one, two, groups=("ring",))
     change_ring(cast, basis_until=TODAY - DAY)
     assert len(reading.page(borealis, Selection(), limit=9).statements) == 2
-    later = {"modified": "2099-01-01T00:00:00.000Z"}
+    later = {"modified": build.later()}
     (said,) = build.results(build.publish(aster, one | later))
     assert (said["status"], said["code"]) == ("refused", "basis-lapsed")
     assert str(TODAY - DAY) in said["message"]
@@ -166,7 +166,7 @@ def test_a_publisher_that_left_a_group_revises_nothing_there(cast):
     one = build.an_indicator()
     build.publish(cast.viewer("aster"), one)
     membership.leave(admin(cast.aster), cast.ring)
-    later = {"modified": "2099-01-01T00:00:00.000Z"}
+    later = {"modified": build.later()}
     (said,) = build.results(build.publish(cast.viewer("aster"), one | later))
     assert (said["status"], said["code"]) == ("refused", "unknown-group")
     (said,) = build.results(build.publish(cast.viewer("aster"), one | later | {"revoked": True}))
@@ -214,7 +214,7 @@ def test_public_for_a_moment_then_narrowed_shows_nothing_of_what_came_after(cast
     build.publish(cast.viewer("aster"), one)
     narrowed = build.an_indicator(tlp_word="red", name="second") | {
         "id": one["id"],
-        "modified": "2099-01-01T00:00:00.000Z",
+        "modified": build.later(),
     }
     build.publish(cast.viewer("aster"), narrowed)
     for name in ("borealis", "cygnus", "dorado", "operator"):
@@ -326,7 +326,7 @@ def test_a_revocation_is_never_held(cast):
     one = build.an_indicator(tlp_word="green")
     build.publish(cast.viewer("aster"), one)
     limit(cast, width=Width.PARTNERS)
-    revoked = one | {"revoked": True, "modified": "2099-01-01T00:00:00.000Z"}
+    revoked = one | {"revoked": True, "modified": build.later()}
     answer = build.publish(cast.viewer("aster"), revoked, build.an_indicator(tlp_word="green"))
     assert [said["status"] for said in build.results(answer)] == ["accepted", "held"]
 

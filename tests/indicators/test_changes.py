@@ -81,7 +81,7 @@ def test_a_beginner_is_not_told_of_removals_of_what_it_never_held():
     cast = build.the_cast()
     note = build.an_indicator()
     build.publish(cast.viewer("aster"), note)
-    build.publish(cast.viewer("aster"), note | {"modified": "2027-01-01T00:00:00Z", "revoked": True})
+    build.publish(cast.viewer("aster"), note | {"modified": build.later(), "revoked": True})
     borealis = cast.viewer("borealis")
     assert changes.since(borealis, EVERYTHING, after=0, limit=10, fresh_until=changes.head()).changes == []
     assert [c.op for c in changes.since(borealis, EVERYTHING, after=0, limit=10).changes] == ["remove"]

@@ -2,11 +2,13 @@
 
 import json
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
 from indicators import changes, reading
 from indicators.feeds.filters import EVERYTHING
@@ -134,13 +136,24 @@ def test_revoked_is_final(cast):
     assert json.loads(said(borealis, note["id"])[0][1])["revoked"] is True
 
 
-def test_an_old_revocation_that_arrives_late_withdraws_nothing(cast):
+def test_a_revocation_dated_before_what_is_held_ends_it_all_the_same(cast):
     note = a_note()
     aster, borealis = cast.viewer("aster"), cast.viewer("borealis")
     build.publish(aster, note | {"modified": "2026-08-01T00:00:00Z"})
-    build.publish(aster, note | {"modified": "2026-06-01T00:00:00Z", "revoked": True})
-    assert [op for op, _, _ in told(borealis)] == ["upsert"]
-    assert len(said(borealis, note["id"], versions="all")) == 2
+    place = changes.head()
+    answer = build.publish(aster, note | {"modified": "2026-06-01T00:00:00Z", "revoked": True})
+    assert build.results(answer)[0]["status"] == "accepted"
+    assert told(borealis, after=place) == told(aster, after=place) == [("remove", "revoked", note["id"])]
+    for viewer in (aster, borealis):
+        assert [json.loads(body)["revoked"] for _, body in said(viewer, note["id"], versions="all")] == [True]
+
+
+@pytest.mark.parametrize("field", ["/modified", "/created"])
+@pytest.mark.parametrize(("minutes", "code"), [(59, None), (61, "dated-ahead"), (60 * 24 * 365 * 70, "dated-ahead")])
+def test_what_is_dated_more_than_an_hour_ahead_is_refused_by_name(cast, field, minutes, code):
+    when = (clock.now() + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    (said,) = build.results(build.publish(cast.viewer("aster"), a_note() | {field[1:]: when}))
+    assert (said.get("code"), said.get("field")) == (code, field if code else None)
 
 
 def test_ids_are_held_per_publisher_and_nobody_blocks_or_overwrites_another(cast):

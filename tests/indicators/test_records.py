@@ -51,12 +51,12 @@ def test_it_says_what_was_withdrawn_and_who_lost_sight(cast):
     aster = cast.viewer("aster")
     first, second = build.an_indicator(tlp_word="green"), build.an_indicator(tlp_word="green")
     build.publish(aster, first, second, everyone=True)
-    narrowed = first | {"modified": "2026-12-01T00:00:00.000Z"}
+    narrowed = first | {"modified": build.later()}
     build.publish(aster, narrowed, groups=("ring",))
     details = last("batch.published").details
     assert [told["everyone"] for told in details["narrowed"]] == [True]
     assert [told["groups"] for told in details["shared"]] == [["ring"]]
-    build.publish(aster, second | {"modified": "2026-12-01T00:00:00.000Z", "revoked": True})
+    build.publish(aster, second | {"modified": build.later(), "revoked": True})
     details = last("batch.published").details
     assert details["withdrawn"][0]["objects"] == {"account-pattern": 1}
     assert "shared" not in details

@@ -288,7 +288,7 @@ def test_the_root_and_the_recipient_must_be_ones(scene):
 
 
 def narrow(scene, what: dict, **more) -> None:
-    build.publish(scene.aster, what | {"modified": "2026-12-01T00:00:00.000Z"} | more, groups=("ring",))
+    build.publish(scene.aster, what | {"modified": build.later()} | more, groups=("ring",))
 
 
 @pytest.mark.parametrize("how", ["narrowed", "revoked"])
@@ -303,7 +303,7 @@ def test_an_object_that_is_withdrawn_before_the_release_stops_it(scene, how):
 def test_an_object_that_is_revoked_for_its_readers_takes_the_package_with_it(scene, dorado):
     package = scene.released()
     assert dorado.get(f"reports/{package.pk}/package").status_code == 200
-    build.publish(scene.aster, scene.named | {"modified": "2026-12-01T00:00:00.000Z", "revoked": True})
+    build.publish(scene.aster, scene.named | {"modified": build.later(), "revoked": True})
     assert dorado.get(f"reports/{package.pk}/package").status_code == 404
     assert read(dorado.get("reports"))["reports"] == []
 
@@ -320,7 +320,7 @@ def test_an_object_that_is_narrowed_after_the_release_takes_the_package_with_it(
 def test_a_revision_leaves_the_package_as_it_was(scene, dorado):
     package = scene.released()
     before = files_of(dorado.get(f"reports/{package.pk}/package").content)["bundle.json"]
-    build.publish(scene.aster, scene.open | {"modified": "2026-12-01T00:00:00.000Z", "name": "Renamed"})
+    build.publish(scene.aster, scene.open | {"modified": build.later(), "name": "Renamed"})
     assert files_of(dorado.get(f"reports/{package.pk}/package").content)["bundle.json"] == before
 
 

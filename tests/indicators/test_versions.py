@@ -3,10 +3,15 @@
 import itertools
 import json
 import uuid
+from datetime import timedelta
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from indicators import reading
+from exchange import clock
+from indicators import changes, reading
+from indicators.feeds.filters import EVERYTHING
 from tests import build
 
 pytestmark = pytest.mark.django_db
@@ -102,6 +107,44 @@ def test_revoked_is_final_and_what_came_before_it_may_come_after(aster, order):
     assert published(aster, a_note("2026-02-01T00:00:00.000Z")) == [("refused", "revoked-is-final")]
     assert held(aster, notes[0]["id"]) == [MOMENTS[3]]
     assert len(held(aster, notes[0]["id"], "all")) == 3
+
+
+VERSIONS = st.lists(st.booleans(), min_size=2, max_size=5)  # by age, whether it is revoked
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(revoked=VERSIONS, order=st.randoms(use_true_random=False), one_batch=st.booleans())
+def test_what_is_seen_does_not_depend_on_the_order_in_which_versions_and_revocations_come(
+    aster, revoked, order, one_batch
+):
+    stix_id = f"note--{uuid.uuid4()}"
+    notes = [
+        a_note(f"2026-01-{day:02}T00:00:00.000Z", id=stix_id) | ({"revoked": True} if ends else {})
+        for day, ends in enumerate(revoked, 1)
+    ]
+    coming = order.sample(notes, len(notes))
+    for batch in [coming] if one_batch else [[note] for note in coming]:
+        assert {status for status, code in published(aster, *batch) if code != "revoked-is-final"} <= {"accepted"}
+    first = next((place for place, ends in enumerate(revoked) if ends), len(revoked))
+    seen = notes[:first] + [note for note in notes[first:] if note.get("revoked")]
+    assert held(aster, stix_id) == [seen[-1]["modified"]]
+    assert sorted(held(aster, stix_id, "all")) == [note["modified"] for note in seen]
+    told = [one for one in changes.since(aster, EVERYTHING, after=0, limit=9_999).changes if one.stix_id == stix_id]
+    assert told[-1].op == ("remove" if any(revoked) else "upsert")
+    again = published(aster, *notes)  # a nightly dump of all of them
+    assert [status for status, _ in again] == ["unchanged" if note in seen else "refused" for note in notes]
+
+
+def test_of_a_member_whose_clock_was_fast_the_revocation_counts_though_its_clock_is_right_now(aster):
+    """shared/data/field 04a and 04b, with dates of today."""
+    ahead = (clock.now() + timedelta(minutes=10)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    live = build.an_indicator() | {"modified": ahead}
+    assert published(aster, live) == [("accepted", None)]
+    right = clock.now().strftime("%Y-%m-%dT%H:%M:%S.999Z")
+    assert published(aster, live | {"modified": right, "revoked": True}) == [("accepted", None)]
+    (said,) = reading.statements(aster, live["id"], versions="all")
+    assert said.revoked
+    assert published(aster, live) == [("refused", "revoked-is-final")]
 
 
 def test_publishers_hold_their_versions_apart():

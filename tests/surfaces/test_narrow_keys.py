@@ -128,7 +128,7 @@ def test_a_narrow_key_publishes_into_its_groups_only(cast, scene):
 @pytest.mark.parametrize("change", [{"revoked": True}, {"name": "altered"}])
 def test_a_narrow_key_alters_nothing_that_its_partner_shares_with_another_group(cast, scene, change):
     narrow, objects = scene
-    later = objects["mine"] | {"modified": "2030-01-01T00:00:00.000Z"} | change
+    later = objects["mine"] | {"modified": build.later()} | change
     answer = read(narrow.push(later))
     assert (answer["counts"]["refused"], answer["results"][0]["code"]) == (1, "key-limited-to-groups")
     assert read(Caller(cast.keys["borealis"]).push(later))["counts"]["accepted"] == 1

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 
 
 def revoked(stix: dict) -> dict:
-    return stix | {"revoked": True, "modified": "2031-01-01T00:00:00.000Z"}
+    return stix | {"revoked": True, "modified": build.later()}
 
 
 def text(answer) -> str:
@@ -127,7 +127,7 @@ def test_a_narrowed_object_is_a_remove_for_those_who_lost_sight(aster, borealis)
     one = build.an_indicator()
     aster.push(one, query="?groups=ring")
     cursor = read(borealis.get("changes"))["cursor"]
-    aster.push(one | {"modified": "2031-01-01T00:00:00.000Z"}, query="?partners=cygnus&tlp=red")
+    aster.push(one | {"modified": build.later()}, query="?partners=cygnus&tlp=red")
     (change,) = read(borealis.get(f"changes?cursor={cursor}"))["changes"]
     assert (change["op"], change["reason"], change["id"]) == ("remove", "narrowed", one["id"])
     assert "object" not in change

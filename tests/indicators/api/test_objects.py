@@ -83,7 +83,7 @@ def test_equal_bytes_of_two_publishers_are_one_statement(aster, borealis):
 def test_all_versions_are_answered_where_they_are_asked_for(aster):
     one = build.an_indicator()
     aster.push(one)
-    aster.push(one | {"modified": "2031-01-01T00:00:00.000Z", "confidence": 5})
+    aster.push(one | {"modified": build.later(), "confidence": 5})
     (last,) = read(aster.get(f"objects/{one['id']}"))["statements"]
     assert last["object"]["confidence"] == 5
     both = read(aster.get(f"objects/{one['id']}?versions=all"))["statements"]

@@ -145,7 +145,10 @@ def test_what_has_ended_is_refused():
 
 
 def test_what_begins_far_in_the_future_is_refused():
-    assert examine(an_indicator(at=NOW + 200 * DAY, valid_for=DAY)).code == "too-long-lived"
+    begins = an_indicator(at=NOW + 200 * DAY, valid_for=DAY)
+    dated = {"created": "2026-11-24T12:00:00Z", "modified": "2026-11-24T12:00:00Z"}
+    assert examine(begins | dated).code == "too-long-lived"
+    assert examine(begins).code == "dated-ahead"
 
 
 def test_a_revocation_needs_no_time_to_live():
