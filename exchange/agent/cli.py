@@ -158,6 +158,7 @@ def _tell(job: sync.Job, done: sync.Pass) -> None:
         return
     what = "replaced" if done.written else "unchanged"
     again = ", from the beginning" if done.started_over else ""
+    again += f"; {done.refused} values are not plain and were left out" if done.refused else ""
     errors.print(
         f"{_now()} {job.path.name} {what}: {done.entries} entries after {done.changes} changes{again}", markup=False
     )

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from exchange.agent.store import Line
+from exchange.lists import formats
+from exchange.lists.formats import Tally
+from exchange.lists.lines import Said
 
-_HEADER = ("kind", "subkind", "scheme", "key_epoch", "value", "publishers", "confidence", "valid_until", "ids")
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """The content of a list, how many entries it has, and how many values were refused because they are not plain."""
+
+    content: bytes
+    entries: int
+    refused: int
 
 
-def render(lines: Iterable[Line], *, form: str) -> bytes:
-    """The content: `text` (a value a line), `csv` (with a header) or `jsonl`. Sorted: equal sets are equal files."""
-    return _FORMS[form](lines)
+def render(said: Iterable[Said], *, form: str) -> Rendered:
+    """The content, as the exchange writes the same list: equal sets are equal files. `said` comes sorted by value."""
+    tally = Tally()
+    content = b"".join(formats.write(said, form=form, tally=tally))
+    return Rendered(content, tally.entries, tally.refused)
 
 
 def replace(path: Path, content: bytes) -> bool:
@@ -58,38 +67,3 @@ def count(path: Path, *, form: str) -> int:
     except FileNotFoundError:
         return 0
     return max(0, lines - (form == "csv"))
-
-
-def _text(lines: Iterable[Line]) -> bytes:
-    return "".join(f"{value}\n" for value in sorted({line.value for line in lines})).encode()
-
-
-def _csv(lines: Iterable[Line]) -> bytes:
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(_HEADER)
-    for line in lines:
-        writer.writerow(
-            (
-                line.kind,
-                line.subkind,
-                line.scheme,
-                line.key_epoch,
-                line.value,
-                "|".join(line.publishers),
-                "" if line.confidence is None else line.confidence,
-                line.valid_until or "",
-                "|".join(line.ids),
-            )
-        )
-    return written.getvalue().encode()
-
-
-def _jsonl(lines: Iterable[Line]) -> bytes:
-    return "".join(
-        json.dumps({name: getattr(line, name) for name in _HEADER}, ensure_ascii=False) + "\n" for line in lines
-    ).encode()
-
-
-_FORMS: dict[str, Callable[[Iterable[Line]], bytes]] = {"csv": _csv, "jsonl": _jsonl, "text": _text}
-FORMS = tuple(sorted(_FORMS))

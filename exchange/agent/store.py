@@ -8,35 +8,22 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from exchange.lists.lines import Said
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entry (
     publisher TEXT NOT NULL, stix_id TEXT NOT NULL, kind TEXT NOT NULL, subkind TEXT NOT NULL, scheme TEXT NOT NULL,
-    key_epoch TEXT NOT NULL, value TEXT NOT NULL, publisher_name TEXT NOT NULL, confidence INTEGER, valid_until TEXT,
+    key_epoch TEXT NOT NULL, value TEXT NOT NULL, publisher_name TEXT NOT NULL, named INTEGER NOT NULL,
+    confidence INTEGER, valid_until TEXT,
     PRIMARY KEY (publisher, stix_id, subkind, scheme, key_epoch, value)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS entry_by_end ON entry (valid_until) WHERE valid_until IS NOT NULL;
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the list, with all who carry it."""
-
-    kind: str
-    subkind: str
-    scheme: str
-    key_epoch: str
-    value: str
-    publishers: tuple[str, ...]
-    confidence: int | None
-    valid_until: str | None
-    ids: tuple[str, ...]
 
 
 class Store:
@@ -82,7 +69,7 @@ class Store:
         if change["op"] != "upsert":
             return
         self._db.executemany(
-            "INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     publisher["id"],
@@ -93,6 +80,7 @@ class Store:
                     entry.get("key_epoch", ""),
                     entry["value"],
                     publisher["name"],
+                    publisher.get("named", True),
                     change.get("confidence"),
                     _comparable(change.get("valid_until")),
                 )
@@ -100,47 +88,36 @@ class Store:
             ],
         )
 
-    def lines(self, *, now: datetime, min_confidence: int = 0) -> Iterator[Line]:
-        """The list as it should be at `now`, sorted; what has ended is left out even before its remove comes."""
+    def said(self, *, now: datetime, min_confidence: int = 0) -> Iterator[Said]:
+        """What the list is made of at `now`, sorted by value; what has ended is left out even before its remove comes.
+
+        An entry without a confidence is below every floor but 0, which is none.
+        """
         rows = self._db.execute(
-            "SELECT kind, subkind, scheme, key_epoch, value, publisher_name, confidence, valid_until, stix_id"
-            " FROM entry"
-            " WHERE (valid_until IS NULL OR valid_until > ?) AND coalesce(confidence, 100) >= ?"
-            " ORDER BY kind, subkind, scheme, key_epoch, value, publisher_name, stix_id",
-            (_stamp(now), min_confidence),
+            "SELECT value, subkind, scheme, key_epoch, kind, publisher_name, named, publisher, confidence, valid_until,"
+            " stix_id FROM entry"
+            " WHERE (valid_until IS NULL OR valid_until > ?) AND (? = 0 OR confidence >= ?)"
+            " ORDER BY value",
+            (_stamp(now), min_confidence, min_confidence),
         )
-        key: tuple[str, ...] | None = None
-        group: list[tuple[Any, ...]] = []
-        for row in rows:
-            if row[:5] != key and group:
-                yield _line(group)
-                group = []
-            key = row[:5]
-            group.append(row)
-        if group:
-            yield _line(group)
+        for value, subkind, scheme, epoch, kind, name, named, publisher, confidence, until, stix_id in rows:
+            yield Said(
+                value,
+                subkind,
+                scheme,
+                epoch,
+                kind,
+                sources=(name,),
+                named=(publisher,) if named else (),
+                confidence=confidence,
+                valid_until=datetime.fromisoformat(until) if until else None,
+                ids=(stix_id,),
+            )
 
     def next_end(self, *, now: datetime) -> str | None:
         """When the next entry runs out; None if none does."""
         found = self._db.execute("SELECT min(valid_until) FROM entry WHERE valid_until > ?", (_stamp(now),)).fetchone()
         return found[0] if found else None
-
-
-def _line(group: list[tuple[Any, ...]]) -> Line:
-    kind, subkind, scheme, epoch, value = group[0][:5]
-    confidences = [row[6] for row in group if row[6] is not None]
-    ends = [row[7] for row in group]
-    return Line(
-        kind,
-        subkind,
-        scheme,
-        epoch,
-        value,
-        publishers=tuple(dict.fromkeys(row[5] for row in group)),
-        confidence=max(confidences, default=None),
-        valid_until=None if None in ends else max(ends),
-        ids=tuple(sorted({row[8] for row in group})),
-    )
 
 
 def _comparable(moment: str | None) -> str | None:

@@ -41,8 +41,8 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What the store holds; another filter needs another store."""
-        return f"feed={self.feed};kind={self.kind}"
+        """What the store holds, and in which form; another filter or form needs another store."""
+        return f"feed={self.feed};kind={self.kind};store=2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class Pass:
     entries: int
     written: bool
     started_over: bool = False
+    refused: int = 0  # values that are not plain, and so are in no list
 
 
 class Shrunk(Unusable):
@@ -126,12 +127,12 @@ def _start_over(client: Client, job: Job) -> tuple[Store, int]:
 
 
 def _put(job: Job, store: Store, *, changes: int, rehearse: bool, started_over: bool) -> Pass:
-    content = output.render(store.lines(now=_now(), min_confidence=job.min_confidence), form=job.form)
-    entries = content.count(b"\n") - (job.form == "csv")
-    if rehearse:
-        return Pass(changes, entries, written=False, started_over=started_over)
-    _brake(job, entries)
-    return Pass(changes, entries, written=output.replace(job.path, content), started_over=started_over)
+    rendered = output.render(store.said(now=_now(), min_confidence=job.min_confidence), form=job.form)
+    written = False
+    if not rehearse:
+        _brake(job, rendered.entries)
+        written = output.replace(job.path, rendered.content)
+    return Pass(changes, rendered.entries, written, started_over=started_over, refused=rendered.refused)
 
 
 def _brake(job: Job, entries: int) -> None:

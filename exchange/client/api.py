@@ -211,7 +211,7 @@ class Client:
         """End a key and all that descend from it, at once."""
         self._call("DELETE", f"/api/v1/keys/{key_id}")
 
-    def blocklist(self, feed: str = "all", *, form: str = "txt", kind: str = "") -> bytes:
+    def blocklist(self, feed: str = "all", *, form: str = "text", kind: str = "") -> bytes:
         """A flat list: every live value, sorted, each once."""
         return self._call("GET", f"/api/v1/blocklists/{feed}", params=_given(format=form, kind=kind)).content
 

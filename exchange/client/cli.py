@@ -214,7 +214,7 @@ def matches(
 @app.command()
 def blocklist(
     feed: Annotated[str, typer.Argument(help="A feed's id, or all.")] = "all",
-    form: Annotated[str, typer.Option("--format", help="txt, csv or jsonl.")] = "txt",
+    form: Annotated[str, typer.Option("--format", help="text, csv or jsonl.")] = "text",
     kind: Annotated[str, typer.Option(help="Only this kind.")] = "",
     url: Url = "",
     key_file: KeyFile = None,

@@ -88,7 +88,7 @@ class BlocklistView(Face):
         """Every live value of a feed (or of `all`), sorted, each once. An ETag makes a repeated pull cheap."""
         viewer = viewer_of(request)
         asked = self.asked
-        form = asked.choice("format", "txt", of=blocklists.MEDIA_TYPES)
+        form = asked.choice("format", "text", of=blocklists.MEDIA_TYPES)
         wanted = _feed_filter(viewer, feed).narrowed(kinds=asked.words("kind"), types=asked.words("type"))
         least = asked.number("min_confidence", 0, least=0, most=100)
         wanted = replace(wanted, min_confidence=max(least, wanted.min_confidence))

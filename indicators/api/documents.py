@@ -162,6 +162,16 @@ class EntryDocument(serializers.Serializer[object]):
     value = serializers.CharField()
 
 
+class ToldPublisherDocument(serializers.Serializer[object]):
+    """Whom a change comes from, as its reader is told."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    named = serializers.BooleanField(
+        help_text="Whether it is said under the publisher's name: only then it counts as an independent publisher."
+    )
+
+
 class ChangeDocument(serializers.Serializer[object]):
     """One change, to be applied in order."""
 
@@ -170,7 +180,7 @@ class ChangeDocument(serializers.Serializer[object]):
     id = serializers.CharField()
     type = serializers.CharField()
     kind = serializers.CharField(allow_null=True)
-    publisher = PublisherDocument()
+    publisher = ToldPublisherDocument()
     tlp = serializers.CharField()
     date_added = serializers.DateTimeField()
     confidence = serializers.IntegerField(allow_null=True)

@@ -12,6 +12,7 @@ from indicators.changes import Told
 from indicators.models import Match, StixObject
 from indicators.reading import Said, Statement
 from partners.api.base import fragment
+from partners.attribution import Attribution
 from partners.tlp import Tlp
 
 
@@ -54,7 +55,11 @@ def change(told: Told) -> dict[str, Any]:
         "id": told.stix_id,
         "type": told.stix_type,
         "kind": told.kind,
-        "publisher": {"id": told.publisher_id, "name": told.publisher_name},
+        "publisher": {
+            "id": told.publisher_id,
+            "name": told.publisher_name,
+            "named": told.attribution == Attribution.NAMED,
+        },
         "tlp": Tlp(told.tlp).word,
         "date_added": clock.rfc3339(told.date_added),
         "confidence": told.confidence,

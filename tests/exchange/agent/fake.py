@@ -41,7 +41,9 @@ class FakeExchange:
         self._server.shutdown()
         self._server.server_close()
 
-    def publish(self, publisher: str, stix_id: str, *values: str, confidence: int = 80, valid_until: str = "") -> None:
+    def publish(
+        self, publisher: str, stix_id: str, *values: str, confidence: int | None = 80, valid_until: str = ""
+    ) -> None:
         entries = [
             {"kind": "account-pattern", "subkind": "email", "scheme": "hmac-sha256", "key_epoch": "1", "value": value}
             for value in values

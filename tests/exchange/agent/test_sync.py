@@ -9,15 +9,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.agent import output, sync
+from exchange.agent import sync
 from exchange.client import Client
 from exchange.client.errors import ApiError, Unreachable, Unusable
+from exchange.lists import formats
 from tests.exchange.agent.fake import FakeExchange
 from tests.journeys.demo import ROOT
 
@@ -163,20 +165,35 @@ def test_rehearsing_writes_nothing(fake, client, job):
     assert not job.path.exists()
 
 
-@pytest.mark.parametrize("form", output.FORMS)
+@pytest.mark.parametrize("form", formats.FORMS)
 def test_each_format_holds_the_same_values(fake, client, tmp_path, form):
-    fake.publish("aster", "i1", 'with "quotes", and commas', confidence=60)
-    fake.publish("borealis", "i2", 'with "quotes", and commas', confidence=90)
+    fake.publish("aster", "i1", 'with"quotes",and,commas', confidence=60)
+    fake.publish("borealis", "i2", 'with"quotes",and,commas', confidence=90)
     job = sync.Job(path=tmp_path / f"list.{form}", state_dir=tmp_path / "state", form=form)
     sync.run_once(client, job)
     text = job.path.read_text()
     if form == "text":
-        assert text == 'with "quotes", and commas\n'
+        assert text == 'with"quotes",and,commas\n'
         return
     rows = list(csv.DictReader(text.splitlines())) if form == "csv" else [json.loads(text)]
-    assert rows[0]["value"] == 'with "quotes", and commas'
+    assert rows[0]["value"] == 'with"quotes",and,commas'
     assert int(rows[0]["confidence"]) == 90
-    assert rows[0]["publishers"] in ("Aster|Borealis", ["Aster", "Borealis"])
+    assert rows[0]["sources"] in ("Aster|Borealis", ["Aster", "Borealis"])
+    assert int(rows[0]["publishers"]) == 2
+
+
+def test_what_says_no_confidence_is_below_every_floor_but_none(fake, client, job):
+    fake.publish("aster", "i1", "sure", confidence=90)
+    fake.publish("aster", "i2", "silent", confidence=None)
+    for floor, values in ((0, ["silent", "sure"]), (1, ["sure"]), (100, [])):
+        sync.run_once(client, replace(job, min_confidence=floor))
+        assert lines(job) == values
+
+
+def test_what_is_not_plain_is_in_no_list_and_is_counted(fake, client, job):
+    fake.publish("aster", "i1", "a", "b\n0.0.0.0/0", "c\u2028d")
+    done = sync.run_once(client, job)
+    assert (lines(job), done.entries, done.refused) == (["a"], 1, 2)
 
 
 def test_the_file_keeps_its_mode_and_no_temporary_file_stays(fake, client, job):

@@ -66,7 +66,7 @@ def test_a_change_carries_what_a_blocklist_needs(cast, aster, borealis):
             "value": value_of(one),
         }
     ]
-    assert change["publisher"] == {"id": str(cast.aster.pk), "name": "Aster"}
+    assert change["publisher"] == {"id": str(cast.aster.pk), "name": "Aster", "named": True}
     assert (change["type"], change["kind"], change["tlp"], change["confidence"]) == (
         "indicator",
         "account-pattern",
@@ -194,12 +194,13 @@ def test_a_list_as_csv_or_json_lines_says_who_and_until_when(aster, borealis):
     borealis.push(two)
     (line,) = text(borealis.get("blocklists/all?format=jsonl")).splitlines()
     row = orjson.loads(line)
-    assert row["publishers"] == ["Aster", "Borealis"]
+    assert (row["publishers"], row["sources"]) == (2, ["Aster", "Borealis"])
     assert (row["kind"], row["subkind"], row["value"], row["confidence"]) == ("account-pattern", "email", "ab" * 32, 70)
     assert row["ids"] == sorted([one["id"], two["id"]])
     assert row["valid_until"][:19] == two["valid_until"][:19]
     (read_back,) = csv.DictReader(io.StringIO(text(borealis.get("blocklists/all?format=csv"))))
-    assert (read_back["value"], read_back["publishers"]) == ("ab" * 32, "Aster|Borealis")
+    assert (read_back["value"], read_back["publishers"]) == ("ab" * 32, "2")
+    assert read_back["sources"] == "Aster|Borealis"
 
 
 def test_a_list_that_did_not_change_is_not_sent_again(aster, borealis):
@@ -250,4 +251,4 @@ def test_a_name_that_would_break_a_line_is_quoted(db):
     one = build.an_indicator()
     read(Caller(build.a_key(owner)).push(one))
     (row,) = csv.DictReader(io.StringIO(text(Caller(build.a_key(reader)).get("blocklists/all?format=csv"))))
-    assert (row["value"], row["publishers"]) == (value_of(one), 'Odd, "quoted" and broken')
+    assert (row["value"], row["sources"]) == (value_of(one), 'Odd, "quoted" and broken')
