@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+from unicodedata import normalize
 from uuid import UUID
 
 from indicators import changes
 from indicators.feeds.filters import EVERYTHING, Filter
+from indicators.stix import normalising
 from partners.sharing import Viewer, audience_ids
 
 Versions = Literal["last", "first", "all"]
@@ -115,7 +117,8 @@ def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
         conditions.append("AND o.marks IS NULL")
     if wanted.words:
         conditions.append(_HAS_WORDS)
-        parameters["words"] = wanted.words
+        parameters["words"] = normalize("NFKC", wanted.words)
+        parameters["values"] = list(normalising.any_of(wanted.words))
     return " ".join(conditions), parameters
 
 
@@ -215,8 +218,8 @@ AND o.marks IS NOT NULL AND EXISTS (
 
 _HAS_WORDS = """
 AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR o.stix_id = %(words)s OR o.id IN (
-    SELECT w.object_id FROM indicators_token w
-    WHERE hashtextextended(w.value, 0) = hashtextextended(%(words)s, 0) AND w.value = %(words)s))
+    SELECT w.object_id FROM unnest(%(values)s::text[]) asked
+    JOIN indicators_token w ON hashtextextended(w.value, 0) = hashtextextended(asked, 0) AND w.value = asked))
 """
 
 # Both ends through the rule, and both in their newest version.

@@ -2,7 +2,7 @@
 
 The rules of the vocabulary, as functions from text to text. Each raises ValueError, without the value, for what is
 not of its kind, and gives its own result back unchanged. What is tokenised is normalised by the partner, inside its
-own environment: the exchange calls only those for values that travel in clear (`host`, `network`, `bin_range`).
+own environment: the exchange calls only those for values that travel in clear (`host`, `network`, `url` …).
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+from collections.abc import Callable
+from urllib.parse import urlsplit, urlunsplit
 
 import idna
 
@@ -19,7 +21,11 @@ _GMAIL = frozenset({"gmail.com", "googlemail.com"})
 _TAG = "+"
 _TRUNK = "(0)"  # as in +49 (0) 30: dialled inside the country only
 #: Addresses whose case says nothing: hexadecimal (Ethereum and its kin) and bech32 (BIP 173).
-_CASELESS_CRYPTO = re.compile(r"0x[0-9a-fA-F]{40,64}|(?:bc|tb|ltc)1[02-9a-z]+|(?:BC|TB|LTC)1[02-9A-Z]+")
+_CASELESS_CRYPTO = re.compile(
+    r"0[xX][0-9a-fA-F]{40,64}|(?:bc|tb|ltc|addr|cosmos)1[02-9a-z]+|(?:BC|TB|LTC|ADDR|COSMOS)1[02-9A-Z]+"
+)
+_CRYPTO = re.compile(r"[0-9A-Za-z]{20,128}")
+_CRYPTO_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,30}:(?://)?")
 _PHONE_NOISE = re.compile(r"[\s().\-/\u00a0\u2010-\u2015]+")
 _PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 _PAN = re.compile(r"[0-9]{12,19}")
@@ -27,15 +33,23 @@ _PAR = re.compile(r"[A-Z0-9]{29}")
 _IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 _BIN_RANGE = re.compile(r"([0-9]{6,8})(?:-([0-9]{6,8}))?")
 _AS_NUMBER = re.compile(r"as([1-9][0-9]{0,9})")
+_MAILTO = re.compile(r"mailto:", re.IGNORECASE)
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]{1,15}")
+_DEFAULT_PORTS = {"ftp": 21, "http": 80, "https": 443, "ws": 80, "wss": 443}
+_APP_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{1,254}")
+_HEXADECIMAL = re.compile(r"[0-9a-f]+")
 
 
 def email_exact(text: str) -> str:
-    """An e-mail address: NFKC, lower case, IDNA domain."""
+    """An e-mail address: NFKC, lower case, no `mailto:`, IDNA domain, Gmail's two domains as one."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.strip()).lower()).strip()
+    folded = _MAILTO.sub("", folded, count=1).strip() if _MAILTO.match(folded) else folded
     local, at, domain = folded.rpartition("@")
     if not at or not local or "@" in local or any(map(_is_blank, local)) or len(local.encode()) > 64:
         raise ValueError("not an e-mail address")
-    return f"{local}@{host(domain)}"
+    found = host(domain)
+    return f"{local}@{'gmail.com' if found in _GMAIL else found}"
 
 
 def email_folded(text: str) -> str:
@@ -59,32 +73,51 @@ def phone(text: str) -> str:
 
 def address_net(text: str) -> str:
     """The network that stands for one address: IPv4 /32, IPv6 /64; IPv4 mapped into IPv6 is IPv4."""
-    bare, slash, prefix = text.strip().partition("/")
-    found = ipaddress.ip_address(bare)
-    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
-    length = 32 if found.version == 4 else 64
-    if slash and prefix != str(length):
+    found = _network(text)
+    if found.prefixlen != (32 if found.version == 4 else 64):
         raise ValueError("not one address")
-    return str(ipaddress.ip_network(f"{found}/{length}", strict=False))
+    return str(found)
 
 
 def network(text: str) -> str:
-    """A network in CIDR form without host bits, a single address as `address_net` says, or an AS number (`as64496`)."""
-    folded = text.strip().lower()
-    if as_number := _AS_NUMBER.fullmatch(folded):
-        if int(as_number[1]) >= 1 << 32:
-            raise ValueError("an AS number has 32 bits")
-        return folded
-    if "/" not in folded:
-        return address_net(folded)
-    return str(ipaddress.ip_network(folded, strict=False))
+    """A network in CIDR form without host bits, or an AS number (`as64496`); one address as `address_net` says."""
+    folded = _folded(text)
+    if _AS_NUMBER.fullmatch(folded):
+        return as_number(folded)
+    return str(_network(folded))
 
 
-def address(text: str) -> str:
-    """One address, or a network in CIDR form, as classical feeds write both; a prefix of full length is left out."""
-    found = ipaddress.ip_network(text.strip(), strict=False)
-    return str(found.network_address) if found.num_addresses == 1 else str(found)
+def ip_network(text: str) -> str:
+    """The same, of what cannot be an AS number."""
+    return str(_network(text))
+
+
+def as_number(text: str) -> str:
+    """An AS number, with or without `AS` before it, as `as64496`."""
+    folded = _folded(text)
+    found = _AS_NUMBER.fullmatch(folded if folded.startswith("as") else f"as{folded}")
+    if found is None or int(found[1]) >= 1 << 32:
+        raise ValueError("not an AS number of 32 bits")
+    return found[0]
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Host bits are dropped; IPv4 mapped into IPv6 is IPv4; one IPv6 address is its /64."""
+    folded = _folded(text)
+    if "%" in folded:
+        raise ValueError("a zone means something on one machine only")
+    found = ipaddress.ip_network(folded, strict=False)
+    if isinstance(found, ipaddress.IPv6Network):
+        if found.subnet_of(_MAPPED):
+            mapped = int(found.network_address) & 0xFFFF_FFFF
+            return ipaddress.IPv4Network((mapped, found.prefixlen - 96))
+        if found.prefixlen == 128:
+            return ipaddress.IPv6Network((found.network_address, 64), strict=False)
+    return found
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).strip().lower()
 
 
 def host(text: str) -> str:
@@ -100,6 +133,70 @@ def host(text: str) -> str:
     if len(folded) > 253 or len(labels) < 2 or labels[-1].isdigit() or not all(map(_LABEL.fullmatch, labels)):
         raise ValueError("not a host name")
     return folded
+
+
+def url(text: str) -> str:
+    """A URL: scheme and host as they are compared, no default port, no fragment, `/` for an empty path."""
+    written = unicodedata.normalize("NFC", text.strip())
+    if not written.isprintable() or " " in written:
+        raise ValueError("not a URL")
+    parts = urlsplit(written)
+    scheme = parts.scheme.lower()
+    if not _SCHEME.fullmatch(scheme) or not parts.hostname:
+        raise ValueError("not a URL")
+    port = parts.port
+    user, at, _ = parts.netloc.rpartition("@")
+    place = _url_host(parts.hostname) + ("" if port in {None, _DEFAULT_PORTS.get(scheme)} else f":{port}")
+    return urlunsplit((scheme, f"{user}{at}{place}", parts.path or "/", parts.query, ""))
+
+
+def _url_host(text: str) -> str:
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return host(text)
+    return f"[{found}]" if found.version == 6 else str(found)
+
+
+def url_host(text: str) -> str:
+    """The host of a URL in its normal form: a name or, without brackets, an address."""
+    return urlsplit(text).hostname or ""
+
+
+def is_bare(text: str) -> bool:
+    """Whether a URL in its normal form says no more than its host: no path, query, user or port."""
+    parts = urlsplit(text)
+    return parts.path == "/" and not parts.query and parts.netloc.strip("[]") == url_host(text)
+
+
+def app_id(text: str) -> str:
+    """The identifier of an application, such as `com.example.app`."""
+    found = text.strip()
+    if not _APP_ID.fullmatch(found):
+        raise ValueError("not an application's identifier")
+    return found
+
+
+def md5(text: str) -> str:
+    """An MD5 as lower-case hexadecimal digits."""
+    return _digest(text, digits=32)
+
+
+def sha1(text: str) -> str:
+    """A SHA-1 as lower-case hexadecimal digits."""
+    return _digest(text, digits=40)
+
+
+def sha256(text: str) -> str:
+    """A SHA-256 as lower-case hexadecimal digits."""
+    return _digest(text, digits=64)
+
+
+def _digest(text: str, *, digits: int) -> str:
+    found = _folded(text)
+    if len(found) != digits or not _HEXADECIMAL.fullmatch(found):
+        raise ValueError("not a hash of this length")
+    return found
 
 
 def pan(text: str) -> str:
@@ -137,11 +234,38 @@ def bin_range(text: str) -> str:
 
 
 def crypto_addr(text: str) -> str:
-    """A public address of a cryptocurrency; in lower case where case says nothing."""
-    found = text.strip()
-    if not found.isascii() or (not found.isalnum() and ":" not in found):
+    """A public address of a cryptocurrency without a scheme (`bitcoin:`); in lower case where case says nothing."""
+    bare = _CRYPTO_SCHEME.sub("", text.strip(), count=1) if _CRYPTO_SCHEME.match(text.strip()) else text.strip()
+    bare = bare.partition("?")[0]
+    if not _CRYPTO.fullmatch(bare):
         raise ValueError("not a cryptocurrency address")
-    return found.lower() if _CASELESS_CRYPTO.fullmatch(found) else found
+    return bare.lower() if _CASELESS_CRYPTO.fullmatch(bare) else bare
+
+
+def any_of(text: str) -> tuple[str, ...]:
+    """Every normal form that a text can have, and itself: for a search that does not know what the text is."""
+    found = {text, unicodedata.normalize("NFKC", text).strip()}
+    for normalise in _SEARCHED:
+        try:
+            found.add(normalise(text))
+        except ValueError:
+            continue
+    for address in tuple(found):
+        if "://" in address:
+            found |= _hosts_in(address)
+    return tuple(sorted(found))
+
+
+def _hosts_in(address: str) -> set[str]:
+    """What a URL that says no more than its host stands for."""
+    try:
+        written = url(address)
+        if not is_bare(written):
+            return set()
+        name = url_host(written)
+        return {ip_network(name) if ":" in name or name.rpartition(".")[2].isdigit() else host(name)}
+    except ValueError:
+        return set()
 
 
 def passes_luhn(digits: str) -> bool:
@@ -155,3 +279,8 @@ def passes_luhn(digits: str) -> bool:
 
 def _is_blank(character: str) -> bool:
     return character.isspace() or not character.isprintable()
+
+
+_SEARCHED: tuple[Callable[[str], str], ...] = (
+    *(as_number, bin_range, crypto_addr, email_exact, host, ip_network, md5, sha1, sha256, url),
+)

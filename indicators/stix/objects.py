@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
+from unicodedata import normalize
 
 from indicators.stix import conformance, patterns, tlp, vocabulary
 from indicators.stix.drafts import Draft, Refusal, TokenValue
@@ -195,9 +196,9 @@ def _word(extension: Mapping[str, Any] | None, name: str) -> str | None:
 
 
 def _title(data: Mapping[str, Any], stix_type: str) -> str:
-    """The name, else what best tells the object from others."""
+    """The name, else what best tells the object from others; in NFKC, as searches are."""
     for name in ("name", "value", "relationship_type", "abstract", "opinion", "pattern"):
         value = data.get(name)
         if isinstance(value, str) and value.strip():
-            return " ".join(value.split())[:_TITLE_CHARS]
+            return " ".join(normalize("NFKC", value).split())[:_TITLE_CHARS]
     return stix_type

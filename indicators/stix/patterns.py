@@ -13,6 +13,7 @@ from collections.abc import Callable
 import re2
 from stix2patterns.v21.pattern import ParseException, Pattern
 
+from exchange.lists.lines import is_plain
 from indicators.stix import normalising
 from indicators.stix.drafts import Refusal, TokenValue
 
@@ -33,9 +34,15 @@ _NAME = rf"(?!(?:{_KEYWORDS})(?![a-zA-Z0-9_]))[a-zA-Z_][a-zA-Z0-9_]*+"
 _STEP = rf"(?:{_NAME}|{_STRING})"
 _PATH = rf"(?!(?:{_KEYWORDS}):)[a-zA-Z_][a-zA-Z0-9_-]*+:{_STEP}(?:\.{_STEP}|\[(?:0|[1-9][0-9]{{0,8}}|\*)\])*+"
 _LIST = rf"\([ \t\r\n]*+{_STRING}(?:[ \t\r\n]*+,[ \t\r\n]*+{_STRING})*+[ \t\r\n]*+\)"
-_ANY_OF = rf"[ \t\r\n]*+(?:=[ \t\r\n]*+{_STRING}|(?<=[ \t\r\n])IN[ \t\r\n]*+{_LIST})"
+#: `LIKE` without a wildcard says what `=` says.
+_PLAIN_STRING = r"'(?:[^'\\%_]|\\['\\])*'"
+_ANY_OF = (
+    rf"[ \t\r\n]*+(?:=[ \t\r\n]*+(?:{_STRING}|[0-9]{{1,10}}+)|(?<=[ \t\r\n])IN[ \t\r\n]*+{_LIST}"
+    rf"|(?<=[ \t\r\n])LIKE[ \t\r\n]++{_PLAIN_STRING})"
+)
+_EQUALS = rf"[ \t\r\n]*+(?:=[ \t\r\n]*+{_STRING}|(?<=[ \t\r\n])IN[ \t\r\n]*+{_LIST})"
 _ORDERED = rf"(?:!=|<=?|>=?|=)[ \t\r\n]*+(?:{_STRING}|0|-?[1-9][0-9]{{0,17}}+)"
-_COMPARES = rf"{_PATH}(?:{_ANY_OF}|[ \t\r\n]*+{_ORDERED}|[ \t\r\n]++(?<=[ \t\r\n])(?:LIKE|MATCHES)[ \t\r\n]++{_STRING})"
+_COMPARES = rf"{_PATH}(?:{_EQUALS}|[ \t\r\n]*+{_ORDERED}|[ \t\r\n]++(?<=[ \t\r\n])(?:LIKE|MATCHES)[ \t\r\n]++{_STRING})"
 
 
 def _observations(comparison: str, joined: str) -> str:
@@ -49,34 +56,29 @@ def _observations(comparison: str, joined: str) -> str:
 _SIMPLE = re.compile(_observations(_COMPARES, "AND|OR"))
 _ONE_OF = re.compile(_observations(_PATH + _ANY_OF, "OR"))
 _COMPARISON = re.compile(rf"({_PATH})({_ANY_OF})")
-_VALUE = re.compile(_STRING)
+_VALUE = re.compile(rf"{_STRING}|[0-9]+")
+#: Parentheses that group; what joins by OR alone means the same without them.
+_GROUPING = re.compile(rf"{_STRING}|\bIN[ \t\r\n]*+{_LIST}|[()]")
 _ESCAPED = re.compile(r"\\(['\\])")
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _PIECE = re.compile(r"[A-Za-z0-9_-]+|[^\sA-Za-z0-9_-]")
 _JOIN = re.compile(r"\b(?:AND|OR|FOLLOWEDBY)\b")
 
-#: Object paths whose values blocklists and matching use; e-mail addresses travel in classical feeds only.
-_CLEAR_PATHS = frozenset(
-    {
-        "app:id",
-        "autonomous-system:number",
-        "domain-name:value",
-        "email-addr:value",
-        "file:hashes.md5",
-        "file:hashes.sha1",
-        "file:hashes.sha256",
-        "ipv4-addr:value",
-        "ipv6-addr:value",
-        "url:value",
-    }
-)
+#: Object paths whose values blocklists and matching use, and the normal form of each; e-mail addresses travel in
+#: classical feeds only. `hostname` is no STIX object, but a common name for one.
 _WRITTEN: dict[str, Callable[[str], str]] = {
-    "app:id": str,
+    "app:id": normalising.app_id,
+    "autonomous-system:number": normalising.as_number,
+    "cryptocurrency-wallet:value": normalising.crypto_addr,
     "domain-name:value": normalising.host,
     "email-addr:value": normalising.email_exact,
-    "ipv4-addr:value": normalising.address,
-    "ipv6-addr:value": normalising.address,
-    "url:value": str,
+    "file:hashes.md5": normalising.md5,
+    "file:hashes.sha1": normalising.sha1,
+    "file:hashes.sha256": normalising.sha256,
+    "hostname:value": normalising.host,
+    "ipv4-addr:value": normalising.ip_network,
+    "ipv6-addr:value": normalising.ip_network,
+    "url:value": normalising.url,
 }
 
 
@@ -102,27 +104,34 @@ def check(pattern: str, pattern_type: str) -> Refusal | None:
 
 
 def clear_values(pattern: str) -> tuple[TokenValue, ...]:
-    """The values of a plain equality pattern, for the paths that matching knows; () for any other pattern."""
+    """The values of a plain equality pattern, for the paths that matching knows; () for any other pattern.
+
+    Each is in its normal form; what its own normaliser does not take, or what is not plain, is none.
+    """
+    if "(" in pattern:
+        pattern = _GROUPING.sub(lambda found: " " if found[0] in "()" else found[0], pattern)
     if not _ONE_OF.fullmatch(pattern):
         return ()
     found: dict[TokenValue, None] = {}
     for path, literals in _COMPARISON.findall(pattern):
         domain = path.lower().replace("'", "").replace("sha-256", "sha256").replace("sha-1", "sha1")
-        if domain not in _CLEAR_PATHS:
+        normalise = _WRITTEN.get(domain)
+        if normalise is None:
             continue
         for literal in _VALUE.findall(literals):
-            value = _ESCAPED.sub(r"\1", literal[1:-1]).strip()
-            if 0 < len(value) <= _MAX_VALUE_CHARS:
-                found[TokenValue(domain, "clear", "", _normalised(domain, value))] = None
+            text = _ESCAPED.sub(r"\1", literal[1:-1]) if literal.startswith("'") else literal
+            if len(text) <= _MAX_VALUE_CHARS and (value := written(text, normalise)) is not None:
+                found[TokenValue(domain, "clear", "", value)] = None
     return tuple(found)
 
 
-def _normalised(domain: str, value: str) -> str:
-    """The value in the one way it is compared; what real feeds write sloppily is at least of one case."""
+def written(text: str, normalise: Callable[[str], str]) -> str | None:
+    """A value as it is compared and listed; None for what gives no entry."""
     try:
-        return _WRITTEN.get(domain, str.lower)(value)
+        value = normalise(text)
     except ValueError:
-        return value.lower()
+        return None
+    return value if len(value) <= _MAX_VALUE_CHARS and is_plain(value) else None
 
 
 def is_linear_regex(source: str) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
+from exchange.lists.lines import is_plain
 from indicators.stix import identifiers, normalising, patterns
 from indicators.stix.drafts import Refusal, TokenValue
 
@@ -106,13 +107,12 @@ def tokens_of(extension: Mapping[str, Any]) -> tuple[TokenValue, ...]:
         parts = [token.get(name) for name in ("scheme", "key_epoch", "value")]
         if all(isinstance(part, str) and len(part) <= 200 for part in parts):
             scheme, key_epoch, written = map(str, parts)
-            return (TokenValue(subkind, scheme, key_epoch, _as_hex(written)),)
+            value = _as_hex(written)
+            return (TokenValue(subkind, scheme, key_epoch, value),) if is_plain(value) else ()
         return ()
     if isinstance(value, str) and len(value) <= 255:
-        try:
-            return (TokenValue(subkind, "clear", "", _NORMAL.get(subkind, str)(value)),)
-        except ValueError:
-            return ()
+        compared = patterns.written(value, _NORMAL.get(subkind, str))
+        return () if compared is None else (TokenValue(subkind, "clear", "", compared),)
     return ()
 
 

@@ -163,18 +163,36 @@ def clear(domain: str, value: str) -> TokenValue:
     [
         ("[domain-name:value = 'Evil.Example.']", [clear("domain-name:value", "evil.example")]),
         ("[domain-name:value='a.example'] OR [ipv4-addr:value = '192.0.2.1/32']", [
-            clear("domain-name:value", "a.example"), clear("ipv4-addr:value", "192.0.2.1")]),
-        ("[ipv6-addr:value = '2001:DB8:0::1']", [clear("ipv6-addr:value", "2001:db8::1")]),
-        ("[file:hashes.'SHA-256' = 'AA']", [clear("file:hashes.sha256", "aa")]),
-        ("[file:hashes.MD5 = 'bb' OR file:hashes.sha1 = 'cc']", [
-            clear("file:hashes.md5", "bb"), clear("file:hashes.sha1", "cc")]),
-        ("[ipv4-addr:value IN ('192.0.2.1', '192.0.2.2') OR url:value = 'x']", [
-            clear("ipv4-addr:value", "192.0.2.1"), clear("ipv4-addr:value", "192.0.2.2"), clear("url:value", "x")]),
+            clear("domain-name:value", "a.example"), clear("ipv4-addr:value", "192.0.2.1/32")]),
+        ("[ipv6-addr:value = '2001:DB8:0::1']", [clear("ipv6-addr:value", "2001:db8::/64")]),
+        ("[ipv6-addr:value = '::ffff:192.0.2.1']", [clear("ipv6-addr:value", "192.0.2.1/32")]),
+        (f"[file:hashes.'SHA-256' = '{'AA' * 32}']", [clear("file:hashes.sha256", "aa" * 32)]),
+        (f"[file:hashes.MD5 = '{'bb' * 16}' OR file:hashes.sha1 = '{'cc' * 20}']", [
+            clear("file:hashes.md5", "bb" * 16), clear("file:hashes.sha1", "cc" * 20)]),
+        ("[ipv4-addr:value IN ('192.0.2.1', '192.0.2.2') OR url:value = 'HTTP://X.example']", [
+            clear("ipv4-addr:value", "192.0.2.1/32"), clear("ipv4-addr:value", "192.0.2.2/32"),
+            clear("url:value", "http://x.example/")]),
         ("[ipv4-addr:value NOT IN ('192.0.2.1')]", []),
         ("[app:id='Com.Example']", [clear("app:id", "Com.Example")]),
         (r"[url:value = 'https://x.example/it\'s\\']", [clear("url:value", r"https://x.example/it's\ ".strip())]),
-        ("[url:value = 'x OR [domain-name:value = y]']", [clear("url:value", "x OR [domain-name:value = y]")]),
-        ("[autonomous-system:number = 'x']", [clear("autonomous-system:number", "x")]),
+        ("[url:value = 'x OR [domain-name:value = y]']", []),
+        ("[autonomous-system:number = 'x']", []),
+        ("[autonomous-system:number = 64496]", [clear("autonomous-system:number", "as64496")]),
+        ("([domain-name:value = 'a.example'])", [clear("domain-name:value", "a.example")]),
+        ("[(domain-name:value = 'a.example' OR hostname:value IN ('B.example'))]", [
+            clear("domain-name:value", "a.example"), clear("hostname:value", "b.example")]),
+        ("([domain-name:value = 'a(b).example'] OR ([url:value = 'http://a.example/(x)']))", [
+            clear("url:value", "http://a.example/(x)")]),
+        ("[domain-name:value LIKE 'A.example']", [clear("domain-name:value", "a.example")]),
+        ("[email-addr:value = 'MAILTO:Anna@GoogleMail.com']", [clear("email-addr:value", "anna@gmail.com")]),
+        ("[cryptocurrency-wallet:value = 'bitcoin:1BoatSLRHtKNngkdXEeobR76b53LETtpyT?amount=1']", [
+            clear("cryptocurrency-wallet:value", "1BoatSLRHtKNngkdXEeobR76b53LETtpyT")]),
+        ("[domain-name:value = 'b.example\ngmail.com']", []),
+        ("[url:value = 'http://a.example/x\n0.0.0.0/0']", []),
+        ("[url:value = 'http://a.example/\u202ex']", []),
+        ("[url:value = 'http://a.example/\u2028x']", []),
+        ("[url:value = 'http://a.example/\u0085x']", []),
+        ("[ipv4-addr:value = '# not an address']", []),
         ("[file:name = 'a.exe']", []),
         ("[domain-name:value = 'a.example' AND file:name = 'b']", []),
         ("[domain-name:value != 'a.example']", []),
@@ -187,7 +205,7 @@ def test_the_values_of_a_plain_pattern_are_read_and_normalised(pattern, values):
 
 
 def test_a_value_that_is_named_twice_counts_once():
-    assert len(patterns.clear_values("[url:value = 'a' OR url:value = 'a']")) == 1
+    assert len(patterns.clear_values("[url:value = 'http://a.example/' OR url:value = 'HTTP://a.example']")) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,102 @@
+"""The agent's file is the server's list, byte for byte, whatever was published."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from exchange.agent import output
+from exchange.agent.store import Store
+from exchange.lists import formats
+from indicators.stix import making
+from tests import build
+from tests.indicators.api.caller import Caller, read
+
+pytestmark = pytest.mark.django_db
+
+SAYS = (
+    *(f"[url:value = 'http://{name}.example/x\n0.0.0.0/0\n*.example.com']" for name in "ab"),
+    "[domain-name:value = 'b.example\ngmail.com']",
+    "[ipv4-addr:value = '# not an address']",
+    "[domain-name:value = 'Relay.Example.']",
+    "[hostname:value = 'relay.example' OR hostname:value = 'b\u00fccher.example']",
+    "[ipv4-addr:value = '198.51.100.7']",
+    "[ipv6-addr:value = '::ffff:198.51.100.7']",
+    "[url:value = 'HTTP://Relay.Example']",
+    "[email-addr:value = 'mailto:=cmd@relay.example']",
+    "[app:id = 'relay.example']",
+)
+OURS = (
+    making.account_pattern("gateway_host", carrier={"value": "relay.example"}),
+    making.account_pattern("email_domain", carrier={"value": "relay.example"}),
+    making.account_pattern("net", carrier={"value": "198.51.100.7/32"}),
+)
+
+
+def server(caller: Caller, form: str) -> bytes:
+    return b"".join(caller.get(f"blocklists/all?format={form}").streaming_content)
+
+
+def agent(caller: Caller, form: str, directory) -> bytes:
+    """What the agent writes that follows the feed from the beginning."""
+    store = Store(directory / "store.sqlite")
+    stretch = json.loads(caller.get("changes?limit=5000").content)
+    store.apply(stretch["changes"], cursor=stretch["cursor"])
+    rendered = output.render(store.said(now=datetime.now(tz=UTC)), form=form)
+    store.close()
+    return rendered.content
+
+
+def classical(pattern: str) -> dict:
+    """An indicator as classical feeds write one."""
+    return {
+        "type": "indicator",
+        "spec_version": "2.1",
+        "id": f"indicator--{uuid.uuid4()}",
+        "created": "2026-11-20T08:00:00.000Z",
+        "modified": "2026-11-20T08:00:00.000Z",
+        "pattern": pattern,
+        "pattern_type": "stix",
+        "valid_from": "2026-11-20T08:00:00Z",
+        "indicator_types": ["malicious-activity"],
+    }
+
+
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
+@given(
+    said=st.lists(
+        st.tuples(
+            st.sampled_from(["aster", "borealis"]),
+            st.sampled_from(["named", "pseudonym", "exchange"]),
+            st.sampled_from([*SAYS, *range(len(OURS))]),
+            st.sampled_from([None, 0, 50, 100]),
+        ),
+        max_size=14,
+    )
+)
+def test_the_agents_file_is_the_servers_list(tmp_path_factory, said):
+    from django.db import transaction
+
+    with transaction.atomic():
+        cast = build.the_cast()
+        for who, attribution, what, confidence in said:
+            stix = classical(what) if isinstance(what, str) else OURS[what] | {"id": build.an_indicator()["id"]}
+            stix = {name: value for name, value in stix.items() if name != "confidence"}
+            stix |= {} if confidence is None else {"confidence": confidence}
+            if "extensions" in stix:
+                ((extension_id, extension),) = stix["extensions"].items()
+                stix["extensions"] = {extension_id: extension | {"attribution": attribution}}
+            pushed = Caller(cast.keys[who]).push(stix, query=f"?attribution={attribution}")
+            assert read(pushed)["counts"]["accepted"] == 1, pushed.content
+        for reader in ("aster", "borealis", "cygnus"):
+            caller = Caller(cast.keys[reader])
+            for form in formats.FORMS:
+                theirs = agent(caller, form, tmp_path_factory.mktemp("agent"))
+                assert theirs == server(caller, form), (reader, form)
+                assert not any(word in theirs for word in (b"0.0.0.0/0", b"gmail.com", b"not an", b"=cmd"))
+        transaction.set_rollback(True)
