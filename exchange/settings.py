@@ -138,10 +138,12 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 900
-# Per network (an IPv4 address, an IPv6 /64) and per account; `login_failed` also counts codes of a second factor.
+# Per network (an IPv4 address, an IPv6 /64) and per account in a network or browser (`partners.accounts`);
+# `login_failed` also counts codes of a second factor, `login_failed_anywhere` an account's over all networks.
 ACCOUNT_RATE_LIMITS = {
     "login": "30/m/ip",
-    "login_failed": "10/m/ip,5/5m/key",
+    "login_failed": "10/m/ip,120/h/ip,5/5m/key",
+    "login_failed_anywhere": "100/h/key",
     "reauthenticate": "10/m/user,20/m/ip",
     "change_password": "5/m/user,20/m/ip",
     "change_factors": "20/m/user,40/m/ip",

@@ -10,16 +10,18 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import get_authentication_records, record_authentication
 from allauth.account.internal.stagekit import clear_login
 from allauth.core import context
+from allauth.core.internal import ratelimit
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn.forms import AuthenticateWebAuthnForm, LoginWebAuthnForm, ReauthenticateWebAuthnForm
+from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
 from exchange import sealing
 from exchange.errors import Unauthenticated
-from partners import audit, sessions
+from partners import audit, sessions, trusting
 from partners.auth import viewer_of_user
 from partners.models import Partner, User
 
@@ -45,6 +47,38 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
                 clear_login(request)
                 turned_away = self.respond_user_inactive(request, user)
         return turned_away
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Count the attempt before the password is looked at; a right one is taken off again. Raises ValidationError.
+
+        For the account in this network, or for this browser if the person has signed in with it before; for the network
+        whatever the account; and for the account over all networks, which does not bind a known browser.
+        """
+        name = str(credentials.get("username", ""))
+        known = trusting.browser_of(request, name)
+        self._known_browser = known
+        super().pre_authenticate(request, **credentials)
+        if known is not None:
+            return
+        counted = ratelimit.consume(
+            request, app="allauth.account", action="login_failed_anywhere", key=f"anywhere:{name.lower()}"
+        )
+        if not counted:
+            self._rollback_login_failed_rl_usage()
+            raise self.validation_error("too_many_login_attempts")
+        self._login_failed_rl_usage.usage += counted.usage
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """Who is counted: a stranger who guesses at an account from elsewhere shuts its person out nowhere."""
+        account = super()._get_login_attempts_cache_key(request, **credentials)
+        known = getattr(self, "_known_browser", None)
+        return f"{account}:{known or ratelimit.get_ip(request)}"
+
+    def post_login(self, request: HttpRequest, user: User, **about: Any) -> HttpResponse:
+        """Go on to where one wanted to, in a browser that is known from now on."""
+        response: HttpResponse = super().post_login(request, user, **about)
+        trusting.remember(response, user, secure=settings.SESSION_COOKIE_SECURE)
+        return response
 
     def login(self, request: HttpRequest, user: User) -> None:
         """Sign in, under a session key of its own, and write down that it happened."""

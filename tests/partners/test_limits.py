@@ -8,9 +8,9 @@ from unittest import mock
 
 import pytest
 from django.core.cache import cache
-from django.test import Client
+from django.test import Client, RequestFactory
 
-from partners import auth, inviting
+from partners import auth, inviting, trusting
 from partners.models import User
 from partners.scopes import Role
 from tests import build
@@ -43,20 +43,54 @@ def words(answer) -> str:
     return re.sub(r'csrfmiddlewaretoken" value="\w+"|Request <code.*?</code>|value="[^"]*" ?', "", text(answer))
 
 
-def test_an_account_locks_after_five_wrong_passwords_from_wherever(bea):
-    for number in range(5):
-        by_password(bea.username, "wrong", **network(number))
-    client, answer = by_password(bea.username, **network(99))
+def test_an_account_locks_in_a_network_after_five_wrong_passwords_from_there(bea):
+    for _ in range(5):
+        by_password(bea.username, "wrong", **network(1))
+    client, answer = by_password(bea.username, **network(1))
     assert not is_signed_in(client), "not even with the right one"
     assert "Too many failed" in text(answer)
-    other, _ = by_password(build.a_user(bea.partner).username, **network(99))
+    other, _ = by_password(build.a_user(bea.partner).username, **network(1))
     assert is_signed_in(other), "nobody else is locked"
 
 
+def test_a_stranger_who_guesses_elsewhere_locks_nobody_out(bea):
+    for _ in range(12):
+        by_password(bea.username, "wrong", **network(66))
+    assert is_signed_in(by_password(bea.username, **network(1))[0])
+
+
+def test_guesses_from_many_networks_lock_an_account_for_all_but_the_browsers_it_was_used_with(bea):
+    own, _ = by_password(bea.username, **network(1))
+    own.post("/account/logout/")
+    for number in range(100):
+        by_password(bea.username, "wrong", **network(2 + number))
+    assert not is_signed_in(by_password(bea.username, **network(200))[0])
+    assert is_signed_in(by_password(bea.username, client=own, **network(200))[0])
+
+
+def test_a_known_browser_is_counted_too_and_known_no_more_after_another_password(bea):
+    own, _ = by_password(bea.username, **network(1))
+    cookie = own.cookies[trusting.COOKIE].value
+    own.post("/account/logout/")
+    for number in range(5):
+        by_password(bea.username, "wrong", client=own, **network(2 + number))
+    assert not is_signed_in(by_password(bea.username, client=own, **network(50))[0])
+    request = RequestFactory().get("/")
+    request.COOKIES[trusting.COOKIE] = cookie
+    assert trusting.browser_of(request, bea.username.upper())
+    assert trusting.browser_of(request, build.a_user(bea.partner).username) is None
+    bea.set_password("another correct horse")
+    bea.save()
+    assert trusting.browser_of(request, bea.username) is None
+    for forged in ("", "x", cookie[:-2], "[1,2]"):
+        request.COOKIES[trusting.COOKIE] = forged
+        assert trusting.browser_of(request, bea.username) is None
+
+
 def test_in_whatever_case_it_is_the_same_account(bea):
-    for number, name in enumerate([bea.username, bea.username.upper(), bea.username.title()] * 2):
-        by_password(name, "wrong", **network(number))
-    assert not is_signed_in(by_password(bea.username, **network(99))[0])
+    for name in [bea.username, bea.username.upper(), bea.username.title()] * 2:
+        by_password(name, "wrong", **network(1))
+    assert not is_signed_in(by_password(bea.username, **network(1))[0])
 
 
 def test_a_network_locks_after_ten_wrong_passwords_for_whomever(cast):
@@ -181,13 +215,13 @@ def test_what_is_counted_lies_in_the_store(bea):
     by_password(bea.username, "wrong")
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM exchange_cache WHERE cache_key LIKE '%%login_failed%%'")
-        assert cursor.fetchone()[0] == 2
+        assert cursor.fetchone()[0] == 4  # network by minute and hour, account there, account anywhere
 
 
 def test_a_flood_of_made_up_names_does_not_push_a_lock_out(bea):
     """Django's own bound of 300 entries would throw away a third of all counts, locks among them."""
-    for number in range(5):
-        by_password(bea.username, "wrong", **network(number))
+    for _ in range(5):
+        by_password(bea.username, "wrong", **network(99))
     cache.set_many({f"allauth:rl:flood:{n}": [0.0] for n in range(400)}, 300)
     cache.set("one-more", 1)
     assert not is_signed_in(by_password(bea.username, **network(99))[0])
