@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from indicators.stix import oasis, rules
@@ -89,7 +90,7 @@ def problems(data: Mapping[str, Any]) -> tuple[Refusal, ...]:
     found = [] if oasis.is_valid(data, schema) else list(_by_schema(data, schema))
     found += rules.broken(data)
     if stix_type == "observed-data" and isinstance(data.get("objects"), dict):
-        found += _inside(data["objects"])
+        found += islice(_inside(data["objects"]), MAX_MARKS)
     if not found:
         return ()
     each = list(dict.fromkeys(found))[:MAX_MARKS]

@@ -24,6 +24,7 @@ _MARKING = re.compile(rf"marking-definition--{_UUID}")
 _TYPE = re.compile(r"[a-z0-9][a-z0-9_-]{1,248}[a-z0-9]")
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d{0,21})?Z")
 _TITLE_CHARS = 200
+_TITLE_CHARS_READ = 4 * _TITLE_CHARS  # a character may become eighteen (NFKC), and a property a megabyte
 _NESTED = ("bundle",)
 
 
@@ -200,5 +201,5 @@ def _title(data: Mapping[str, Any], stix_type: str) -> str:
     for name in ("name", "value", "relationship_type", "abstract", "opinion", "pattern"):
         value = data.get(name)
         if isinstance(value, str) and value.strip():
-            return " ".join(normalize("NFKC", value).split())[:_TITLE_CHARS]
+            return " ".join(normalize("NFKC", value.strip()[:_TITLE_CHARS_READ]).split())[:_TITLE_CHARS]
     return stix_type

@@ -16,7 +16,7 @@ import jiter
 import re2
 
 from exchange.errors import Malformed
-from indicators.stix import objects, slicing
+from indicators.stix import budget, objects, slicing
 from indicators.stix.drafts import Draft, Refusal, Unreadable
 
 
@@ -47,6 +47,7 @@ def read_batch(body: bytes, *, ndjson: bool = False, limits: Limits = LIMITS) ->
     sliced = slicing.of_lines(body, at_most=at_most) if ndjson else slicing.of_document(body, at_most=at_most)
     if not sliced.objects:
         raise Malformed("The batch holds no object.", code="empty-batch", at="/objects")
+    budget.begin()
     has_huge = _HUGE.search(body) is not None  # one look at the whole, for hardly any batch has one
     elements = [_read(index, raw, limits=limits, has_huge=has_huge) for index, raw in enumerate(sliced.objects)]
     only = elements[0]

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 import re2
 from stix2patterns.v21.pattern import ParseException, Pattern
 
 from exchange.lists.lines import is_plain
-from indicators.stix import normalising
+from indicators.stix import budget, normalising
 from indicators.stix.drafts import Refusal, TokenValue
 
 MAX_CHARS = 8_192
@@ -95,11 +96,21 @@ def check(pattern: str, pattern_type: str) -> Refusal | None:
     if len(_JOIN.findall(bare)) >= MAX_TERMS or _depth(bare) > MAX_DEPTH or len(_PIECE.findall(bare)) > MAX_PIECES:
         return _too_complex()
     try:
-        Pattern(pattern)
-    except (ParseException, ValueError, IndexError, AttributeError):
-        return Refusal("bad-pattern", "/pattern", "The pattern is not in the STIX pattern language (§9).")
+        return _parsed(pattern)
+    except budget.Spent:
+        return _too_costly("/pattern")
     except RecursionError:
         return _too_complex()
+
+
+@lru_cache(maxsize=256)
+def _parsed(pattern: str) -> Refusal | None:
+    """What the grammar's parser says, remembered: feeds repeat patterns. Raises budget.Spent, RecursionError."""
+    with budget.spending():
+        try:
+            Pattern(pattern)
+        except (ParseException, ValueError, IndexError, AttributeError):
+            return Refusal("bad-pattern", "/pattern", "The pattern is not in the STIX pattern language (§9).")
     return None
 
 
@@ -134,15 +145,26 @@ def written(text: str, normalise: Callable[[str], str]) -> str | None:
     return value if len(value) <= _MAX_VALUE_CHARS and is_plain(value) else None
 
 
-def is_linear_regex(source: str) -> bool:
-    """Whether RE2 takes the expression within its memory bound: no backtracking, hence linear time."""
+def check_regex(source: str, at: str) -> Refusal | None:
+    """None if RE2 takes the expression within its memory bound: no backtracking, hence linear time."""
+    try:
+        taken = _is_linear_regex(source)
+    except budget.Spent:
+        return _too_costly(at)
+    return None if taken else Refusal("bad-regex", at, "Not an RE2 expression, or too large for one.")
+
+
+@lru_cache(maxsize=256)
+def _is_linear_regex(source: str) -> bool:
+    """Raises budget.Spent."""
     options = re2.Options()
     options.max_mem = _MAX_REGEX_BYTES
     options.log_errors = False
-    try:
-        re2.compile(source, options)
-    except re2.error:
-        return False
+    with budget.spending():
+        try:
+            re2.compile(source, options)
+        except re2.error:
+            return False
     return True
 
 
@@ -155,6 +177,11 @@ def _depth(bare: str) -> int:
         elif character in ")]":
             depth -= 1
     return deepest
+
+
+def _too_costly(at: str) -> Refusal:
+    message = f"The patterns of one batch take at most {budget.SECONDS:g} seconds to read: send the rest in another."
+    return Refusal("batch-too-costly", at, message)
 
 
 def _too_complex() -> Refusal:

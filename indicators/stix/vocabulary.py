@@ -200,8 +200,8 @@ _MISSED = re.compile(r'"([a-z_]+)" is a required property')
 def _beyond_schema(extension: Mapping[str, Any]) -> Refusal | None:
     """Values that a regular expression cannot judge."""
     signature = extension.get("signature", {})
-    if "regex" in signature and not patterns.is_linear_regex(signature["regex"]):
-        return Refusal("bad-regex", _pointer(["signature", "regex"]), "Not an RE2 expression, or too large for one.")
+    if "regex" in signature and (refused := patterns.check_regex(signature["regex"], _pointer(["signature", "regex"]))):
+        return refused
     rule = _MUST_BE_NORMAL.get(extension["subkind"])
     if rule is not None and not _is_normal(extension["value"], rule[0]):
         return Refusal("vocabulary", _pointer(["value"]), rule[1])

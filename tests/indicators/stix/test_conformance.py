@@ -219,3 +219,13 @@ def test_what_is_unknown_is_never_refused_and_survives_byte_for_byte(data, unkno
     (draft,) = parsing.read_batch(raw)
     assert draft.raw == raw
     assert draft.marks == ()
+
+
+def test_what_is_inside_of_observed_data_is_looked_at_until_there_are_enough_marks(monkeypatch):
+    looked = []
+    real = conformance.oasis.is_valid
+    monkeypatch.setattr(conformance.oasis, "is_valid", lambda *asked: looked.append(asked) or real(*asked))
+    held = {str(number): {"type": "process"} for number in range(1_000)}
+    data = {"type": "observed-data", "id": f"observed-data--{UUID4}", "objects": held}
+    assert len(conformance.problems(data)) == conformance.MAX_MARKS
+    assert len(looked) <= 3 * conformance.MAX_MARKS

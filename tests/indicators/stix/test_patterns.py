@@ -1,5 +1,6 @@
 """Patterns: what the grammar takes is taken, in bounded time and stack; what they match on is read."""
 
+import itertools
 import json
 import sys
 import time
@@ -9,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stix2patterns.v21.pattern import ParseException, Pattern
 
-from indicators.stix import patterns
-from indicators.stix.drafts import TokenValue
+from indicators.stix import budget, making, parsing, patterns
+from indicators.stix.drafts import TokenValue, Unreadable
 from tests.indicators.stix import shared
 
 #: Refused by that tool for what a hash or a qualifier says, not by the grammar: sloppy and kept.
@@ -118,6 +119,7 @@ def test_the_largest_pattern_within_the_bounds_fits_a_deep_stack(name):
 
 
 def test_a_stack_without_room_refuses_and_does_not_raise():
+    patterns._parsed.cache_clear()
     used = 0
     frame = sys._getframe()
     while frame := frame.f_back:
@@ -214,4 +216,42 @@ def test_a_value_that_is_named_twice_counts_once():
      ("((a{100}){100}){100}", False)],
 )  # fmt: skip
 def test_an_expression_is_of_linear_time_and_bounded_memory(source, taken):
-    assert patterns.is_linear_regex(source) == taken
+    refused = patterns.check_regex(source, "/here")
+    assert (refused is None) == taken
+    assert taken or (refused.code, refused.field) == ("bad-regex", "/here")
+
+
+@pytest.fixture
+def spent(monkeypatch):
+    """A batch that has used up its time; afterwards none has begun."""
+    monkeypatch.setattr(budget, "SECONDS", 0.0)
+    budget.begin()
+    yield
+    del budget._local.left
+
+
+def test_what_a_batch_has_no_time_for_is_refused_and_what_is_plain_or_known_is_read(spent):
+    slow = "[(file:name = 'never seen' OR file:size > 5) AND file:size > 7]"
+    assert patterns.check(slow, "stix").code == "batch-too-costly"
+    assert patterns.check("[file:name = 'a' AND file:size > 5]", "stix") is None
+    assert patterns.check_regex("never seen+", "/here").code == "batch-too-costly"
+    del budget._local.left
+    assert patterns.check(slow, "stix") is None  # outside of a batch
+    budget.begin()
+    assert patterns.check(slow, "stix") is None  # it is known
+
+
+def test_each_batch_has_its_own_time_and_is_answered_object_by_object(monkeypatch):
+    def batch(salt):
+        made = [
+            making.account_pattern() | {"pattern": f"[(file:size > {salt + number}) AND file:size > 0]"}
+            for number in range(20)
+        ]
+        read = parsing.read_batch(json.dumps({"objects": made}).encode())
+        return [element.refusal.code if isinstance(element, Unreadable) else "read" for element in read]
+
+    assert set(batch(1_000)) == {"read"}
+    clock = itertools.count()
+    monkeypatch.setattr(budget.time, "thread_time", lambda: next(clock) * 0.25)  # each takes a quarter of a second
+    for salt in (2_000, 3_000):
+        assert batch(salt) == ["read"] * 8 + ["batch-too-costly"] * 12
