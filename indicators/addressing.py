@@ -69,6 +69,7 @@ class Place:
     audience_id: int
     spec: AudienceSpec
     withdraws: bool = False
+    asked: Reach | None = None  # of what waits for a definition: where it goes once its marking is known
 
 
 class Room:
@@ -83,6 +84,7 @@ class Room:
         self._kept: dict[int, AudienceSpec | Refused] = {}
         self._rows: dict[int, AudienceSpec] = {}
         self._ids: dict[AudienceSpec, int] = {}
+        self._others: dict[Reach, Room | Refused] = {}
         if reach.named:  # a batch that may not go where it says is refused before any object is looked at
             named = addressed(
                 by,
@@ -95,7 +97,13 @@ class Room:
                 check(by, named if reach.tlp is not None else replace(named, tlp=Tlp.RED), stands=self._stands)
 
     def marking(self, draft: Draft) -> Tlp:
-        """The object's own marking, or the publisher's default; the batch's marking may only narrow it."""
+        """The object's own marking, or the publisher's default; the batch's marking may only narrow it.
+
+        RED while one of its markings leads nowhere.
+        """
+        return Tlp.RED if draft.unresolved else self._known_marking(draft)
+
+    def _known_marking(self, draft: Draft) -> Tlp:
         own = Tlp.from_word(draft.tlp) if draft.tlp else None
         if own is None:
             return self._reach.tlp if self._reach.tlp is not None else self._by.default_tlp
@@ -116,18 +124,25 @@ class Room:
         """Whether a revision names neither another audience nor another marking than the version that is held."""
         if self.names:
             return False
+        if draft.unresolved:
+            return held_tlp == Tlp.RED
         return draft.tlp is None or Tlp.from_word(draft.tlp) == held_tlp
 
-    def place(self, draft: Draft, *, held: Held | None, source: Attribution) -> Place | Refusal:
+    def place(
+        self, draft: Draft, *, held: Held | None, source: Attribution, waited: Reach | None = None
+    ) -> Place | Refusal:
         """Where a draft goes: as its batch says; a revision that says nothing new keeps the audience it had.
 
+        What is held and waits for a definition goes where its own push asked (`waited`), if this one asks for nothing.
         A withdrawal reaches those who hold the object even where nothing new may go any more.
         """
-        marking = self.marking(draft)
-        keeps = held is not None and self.inherits(draft, held_tlp=held.tlp)
-        spec = self._of_held(held.audience_id) if held is not None and keeps else self._of_marking(marking)
+        if draft.unresolved and source == Attribution.PSEUDONYM:
+            return _PSEUDONYM_WAITS
+        keeps = held is not None and waited is None and self.inherits(draft, held_tlp=held.tlp)
+        spec = self._of_held(held.audience_id) if held is not None and keeps else self._wanted(draft, waited)
         withdraws = draft.revoked and held is not None and not held.revoked
-        if held is not None and withdraws and (keeps or (isinstance(spec, Refused) and marking <= held.tlp)):
+        refused = isinstance(spec, Refused)
+        if held is not None and withdraws and (keeps or (refused and self.marking(draft) <= held.tlp)):
             return Place(held.audience_id, self._as_held(held.audience_id), withdraws=True)
         if isinstance(spec, Refused):
             return Refusal(spec.code, "/object_marking_refs", spec.detail)
@@ -135,17 +150,71 @@ class Room:
             return refusal
         try:
             audience_id = held.audience_id if held is not None and keeps else self.intern(spec, source)
-        except Refused as refused:
-            return Refusal(refused.code, "", refused.detail)
-        return Place(audience_id, spec, withdraws=withdraws and held is not None and audience_id == held.audience_id)
+        except Refused as refused_it:
+            return Refusal(refused_it.code, "", refused_it.detail)
+        return Place(
+            audience_id,
+            spec,
+            withdraws=withdraws and held is not None and audience_id == held.audience_id,
+            asked=None if keeps or not draft.unresolved else self._asked(held, waited),
+        )
 
-    def policy(self, tlp: Tlp) -> str:
-        """The strictest policy among the groups of the audience."""
-        spec = self._of_marking(tlp)
+    def once_known(self, draft: Draft, asked: Reach) -> AudienceSpec | Refused:
+        """The audience that what waits may come to have: as its push asked, with the marking that is known so far."""
+        room = self._other(asked)
+        return room if isinstance(room, Refused) else room.under_known_marking(draft)
+
+    def under_known_marking(self, draft: Draft) -> AudienceSpec | Refused:
+        """The audience of a draft as if each of its markings were known."""
+        return self._of_marking(self._known_marking(draft))
+
+    def of_draft(self, draft: Draft) -> AudienceSpec | Refused:
+        """The audience of a draft that enters now; what waits goes to the named partners alone."""
+        if not draft.unresolved:
+            return self._of_marking(self.marking(draft))
+        return _attempt(lambda: self._decide(Tlp.RED, waiting=True))
+
+    def policy(self, draft: Draft) -> str:
+        """The strictest policy of the place where a draft goes; of what waits, also of where it is to go then."""
+        specs = [self.of_draft(draft)]
+        if draft.unresolved:
+            specs.append(self.under_known_marking(draft))
+        policies = {self.policy_of(spec) for spec in specs}
+        return max(policies, key=lambda policy: policy == Group.Policy.CLOSED_FACTS)
+
+    def policy_of(self, spec: AudienceSpec | Refused) -> str:
+        """The strictest policy among the groups of an audience."""
         groups = self._by.group_ids if isinstance(spec, Refused) else spec.groups
         closed = Group.Policy.CLOSED_FACTS
         held = (self._stands.groups.get(group) for group in groups)
         return closed if any(group is not None and group.policy == closed for group in held) else Group.Policy.OPEN_CTI
+
+    def _wanted(self, draft: Draft, waited: Reach | None) -> AudienceSpec | Refused:
+        """The audience that the batch names, or that the push asked for of which the object still waits."""
+        if waited is None or self.names:
+            return self.of_draft(draft)
+        room = self._other(waited)
+        return room if isinstance(room, Refused) else room.of_draft(draft)
+
+    def _asked(self, held: Held | None, waited: Reach | None) -> Reach:
+        """Where what waits goes once its marking is known: never further than the audience that the holding had."""
+        if self._reach.named:
+            return self._reach
+        if waited is not None and not self.names:
+            return waited
+        if held is not None and not held.withdrawn and not self.names:
+            had = self._as_held(held.audience_id)
+            return Reach(named=True, tlp=had.tlp, everyone=had.everyone, groups=had.groups, partners=had.partners)
+        return replace(self._reach, groups=tuple(sorted(self._by.group_ids)))
+
+    def _other(self, reach: Reach) -> Room | Refused:
+        """The room of another push of the same publisher."""
+        if reach not in self._others:
+            try:
+                self._others[reach] = Room(self._by, reach, stands=self._stands, withdrawing=True)
+            except Refused as refused:
+                self._others[reach] = refused
+        return self._others[reach]
 
     def spec(self, tlp: Tlp) -> AudienceSpec:
         """The audience of objects with this marking, not yet stored. Raises Refused where it may not be."""
@@ -196,19 +265,31 @@ class Room:
             )
         return self._rows[audience_id]
 
-    def _decide(self, tlp: Tlp) -> AudienceSpec:
+    def _decide(self, tlp: Tlp, *, waiting: bool = False) -> AudienceSpec:
+        """The audience under a marking; `waiting`: that of what is RED only until its definition is known."""
         reach = self._reach
+        if waiting:
+            return may_share(self._by, tlp=tlp, everyone=False, groups=(), partners=reach.partners, stands=self._stands)
         if not reach.named:
-            return default_reach(self._by, tlp, stands=self._stands)
-        red = tlp is Tlp.RED  # an object that is RED in a batch for a group goes to the named partners only
+            spec = default_reach(self._by, tlp, stands=self._stands)
+            return (
+                replace(spec, groups=tuple(one for one in spec.groups if one in reach.groups)) if reach.groups else spec
+            )
         return may_share(
             self._by,
             tlp=tlp,
-            everyone=reach.everyone and not red,
-            groups=() if red else reach.groups,
+            everyone=reach.everyone,
+            groups=reach.groups,
             partners=reach.partners,
             stands=self._stands,
         )
+
+
+_PSEUDONYM_WAITS = Refusal(
+    "marking-unresolved",
+    "/object_marking_refs",
+    "Under a pseudonym, send the definition of each marking first: a pseudonym stays in its group.",
+)
 
 
 def _attempt(decide: Callable[[], AudienceSpec]) -> AudienceSpec | Refused:

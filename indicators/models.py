@@ -1,8 +1,8 @@
 """What is shared and how it moves: objects, tokens, the change log, matches, feeds, deliveries.
 
-One writer a table: `publishing` (with `storing` and `changes`) writes Batch, StixObject, Token, Quarantined, SharedId
-and Change; `retiring` deletes old Batches; `holding` and `confirming` write HeldBatch; `matching` writes Match;
-`subscribing` writes Feed and Subscription; `notifying` and `delivering` write Delivery; `reporting` writes
+One writer a table: `publishing` (with `storing` and `changes`) writes Batch, StixObject, Marked, Token, Quarantined,
+SharedId and Change; `retiring` deletes old Batches; `holding` and `confirming` write HeldBatch; `matching` writes
+Match; `subscribing` writes Feed and Subscription; `notifying` and `delivering` write Delivery; `reporting` writes
 ReportPackage; whoever follows the log writes its own Progress; `resighting` writes Window.
 """
 
@@ -92,6 +92,28 @@ class StixObject(Shared):
     def is_live(self, moment: datetime) -> bool:
         """Whether a blocklist may carry it: the newest version, not revoked, not past its validity."""
         return self.latest and not self.revoked and (self.valid_until is None or self.valid_until > moment)
+
+
+class Marked(models.Model):
+    """A marking that a version names and that is not the standard's, so that its definition can be followed.
+
+    `asked` is the audience that its push named, where the definition was not known; until it is, nobody but the
+    partners that were named sees the object (`rejudging`). Null once it is known.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    object = models.ForeignKey(StixObject, on_delete=models.CASCADE, related_name="marked")
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    marking = models.CharField(max_length=300, help_text="Its id, in lower case.")
+    asked = models.JSONField(null=True)
+
+    objects = OwnedManager["Marked"]()
+    unrestricted = models.Manager["Marked"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [models.UniqueConstraint(fields=["object", "marking"], name="one_row_per_marking_of_a_version")]
+        indexes = [models.Index(fields=["partner", "marking"], name="marked_by_marking")]
 
 
 class Token(models.Model):

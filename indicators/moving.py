@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from indicators import changes, storing
+from indicators.addressing import Reach
 from indicators.models import Change
 from indicators.stix.drafts import Draft
 from indicators.versions import Line
@@ -33,6 +34,12 @@ class Moving:
     line: Line | None = None
     draft: Draft | None = None
     spec: AudienceSpec | None = None
+    asked: Reach | None = None  # of what waits for the definition of a marking: where it is to go then
+
+    @property
+    def stays(self) -> bool:
+        """Whether it is there already; what is new is at most where it is to go later."""
+        return self.audience_id == self.held.audience_id
 
 
 def rewrite(moves: Sequence[Moving], *, by: Viewer, keep: Sequence[int] = ()) -> None:
@@ -40,9 +47,11 @@ def rewrite(moves: Sequence[Moving], *, by: Viewer, keep: Sequence[int] = ()) ->
     if not moves:
         return
     storing.settle((move.held.object_id, move.audience_id, True) for move in moves)
-    alone = intern_audience(by, AudienceSpec(Tlp.RED, attribution=Attribution(moves[0].held.attribution)))
     kept = [*keep, *(move.held.object_id for move in moves)]
-    storing.hide_history(by.partner_id, [move.stix_id for move in moves], audience_id=alone, keep=kept)
+    for source in sorted({move.held.attribution for move in moves}):
+        alone = intern_audience(by, AudienceSpec(Tlp.RED, attribution=Attribution(source)))
+        ids = [move.stix_id for move in moves if move.held.attribution == source]
+        storing.hide_history(by.partner_id, ids, audience_id=alone, keep=kept)
 
 
 def told(moves: Sequence[Moving], *, by: Viewer) -> list[changes.NewChange]:

@@ -24,7 +24,7 @@ from psycopg.types.json import Jsonb
 from exchange import clock, prepared, rows
 from exchange.errors import Conflict, ExchangeError
 from exchange.prepared import Message
-from indicators import accounting, changes, holding, markings, matching, moving, notifying, storing
+from indicators import accounting, changes, holding, markings, matching, moving, notifying, rejudging, storing
 from indicators.addressing import Reach, Room
 from indicators.attributing import Voice
 from indicators.barring import beyond_the_key
@@ -126,7 +126,28 @@ def publish(
 
 
 class _Overtaken(Exception):
-    """The publisher's groups are not as they were when the batch was judged."""
+    """The publisher's groups, or its definitions of markings, are not as they were when the batch was judged."""
+
+
+class _Doors:
+    """The doors that a batch goes through, one for each policy."""
+
+    def __init__(self, now: datetime, identities: frozenset[str], *, by: Viewer, tlp: Tlp | None) -> None:
+        self._now, self._identities, self._by = now, identities, by
+        self._tlp = None if tlp is None else tlp.word
+        self._doors: dict[str, gates.Door] = {}
+
+    def examine(self, draft: Draft, policy: str) -> Quarantine | Refusal | None:
+        """What the gates of a place with this policy say."""
+        if policy not in self._doors:
+            self._doors[policy] = gates.Door(
+                now=self._now,
+                publisher_identity=self._by.identity_id,
+                partner_identities=self._identities,
+                policy=policy,
+                tlp=self._tlp,
+            )
+        return gates.examine(draft, self._doors[policy])
 
 
 def _publish(
@@ -142,24 +163,32 @@ def _publish(
     withdrawing = any(isinstance(each, Draft) and each.revoked for each in elements)
     room = Room(by, reach, stands=stands, withdrawing=withdrawing)
     received_at = clock.now()
-    admitted, results = _examine(elements, identities, by=by, room=room, received_at=received_at)
+    known = markings.Known(by.partner_id, markings.named(elements))
+    doors = _Doors(received_at, identities, by=by, tlp=reach.tlp)
+    admitted, results = _examine(elements, known, room=room, doors=doors)
     voice = Voice(by, room.attribution, admitted)
     with transaction.atomic():
-        begun = _begin(admitted, voice, stands, by=by, request=request)
+        begun = _begin(admitted, voice, stands, known, by=by, request=request)
         if begun.earlier is not None:
             return begun.earlier
-        entering, moves, settled = _compare_with_held(admitted, begun.held, voice, room=room, by=by)
-        why = "" if confirmed else holding.beyond(by, _specs(entering, moves))
+        waits = rejudging.waiting(_red(begun.held))
+        entering, moved, settled = _compare_with_held(admitted, begun.held, voice, room=room, by=by, waits=waits)
+        anew = _judge_anew(admitted, entering, moved, settled, begun.held, waits, room=room, by=by, doors=doors)
+        why = "" if confirmed else holding.beyond(by, _specs(entering, [*moved, *anew.wider], room=room))
         held = [
             *(new.draft for new in entering if why and new.spec),
-            *(move.draft for move in moves if why and move.draft),
+            *(move.draft for move in moved if why and move.draft),
         ]
         if why:
-            entering, moves = [new for new in entering if new.spec is None], []
-        results += settled + _answered(held, "held")
+            held += _unchanged_definitions(admitted, settled) if anew.wider else []
+            entering, moved, anew.wider = [new for new in entering if new.spec is None], [], []
+        moves = [move for move in moved if not move.stays]
+        places = {draft.index for draft in held}
+        results += [*(result for result in settled if result.index not in places), *_answered(held, "held")]
         results += _answered([*(new.draft for new in entering), *(move.draft for move in moves)], "accepted")
         results.sort(key=lambda result: result.index)
         moves = [move for move in moves if move.line is None or move.line.entering_latest is None]
+        moves += anew.stricter + anew.wider
         told = accounting.shared(entering, moves, specs=room.specs, groups=room.groups)
         last = Message()
         answer = _write_down(results, elements, told, by=by, request=request, received_at=received_at, within=last)
@@ -169,6 +198,9 @@ def _publish(
             ids = [move.stix_id for move in moves]
             audit.record(audit.Verb.OBJECTS_READDRESSED, by=by, target=f"batch:{answer.batch_id}", within=last, ids=ids)
         _store(entering, moves, by=by, keys=begun.keys, within=last)
+        rejudging.settle([*anew.settled, *(move.held.object_id for move in anew.wider)])
+        asked_anew = [(move.held.object_id, move.draft, move.asked) for move in moved if move.draft is not None]
+        storing.mark(by.partner_id, [one for move in asked_anew for one in rejudging.marked(*move)], within=last)
         if entering or moves:
             transaction.on_commit(_hint, robust=True)  # committed is committed, whatever the broker says
         last.send(commits=True)
@@ -184,7 +216,9 @@ class _Begun:
     keys: list[int]
 
 
-def _begin(drafts: Sequence[Draft], voice: Voice, stands: Standing, *, by: Viewer, request: Request) -> _Begun:
+def _begin(
+    drafts: Sequence[Draft], voice: Voice, stands: Standing, known: markings.Known, *, by: Viewer, request: Request
+) -> _Begun:
     """Hold still whom it concerns, and look at what is there. One query. Raises Doubtful, _Overtaken."""
     message = Message()
     still_stands = holding_still(by, stands, message)
@@ -195,51 +229,93 @@ def _begin(drafts: Sequence[Draft], voice: Voice, stands: Standing, *, by: Viewe
         message, by.partner_id, {draft.stix_id for draft in drafts} | voice.references(drafts)
     )
     keys = storing.keys_within(message, len(drafts))
+    still_defined = known.still(message)
     message.send()
     settle()
-    if not still_stands():
+    if not still_stands() or not still_defined():
         raise _Overtaken
     return _Begun(earlier(), held(), [key for (key,) in keys.rows])
 
 
-def _specs(entering: Sequence[Entering], moves: Sequence[moving.Moving]) -> list[AudienceSpec]:
-    """Where all goes that shows anything to anybody; what only withdraws needs no second person."""
-    return [spec for spec in (*(new.spec for new in entering), *(move.spec for move in moves)) if spec is not None]
+def _red(held: Mapping[str, storing.Holding]) -> list[int]:
+    """The holdings that are marked RED: one of them may wait for the definition of a marking."""
+    return [
+        one.object_id for versions in held.values() for one in versions.values() if one.latest and one.tlp == Tlp.RED
+    ]
+
+
+def _judge_anew(
+    drafts: Sequence[Draft],
+    entering: Sequence[Entering],
+    moves: Sequence[moving.Moving],
+    settled: Sequence[Result],
+    held: Mapping[str, storing.Holding],
+    waits: Mapping[int, Reach],
+    *,
+    room: Room,
+    by: Viewer,
+    doors: _Doors,
+) -> rejudging.Anew:
+    """What the definitions of this batch change for what is held, and what waited and is sent again."""
+    unchanged = {result.stix_id for result in settled if result.status == "unchanged"}
+    refused = {result.index for result in settled if result.status != "unchanged"}
+    again = [
+        one.object_id
+        for stix_id, versions in held.items()
+        for one in versions.values()
+        if stix_id in unchanged and one.object_id in waits and not room.names
+    ]
+    return rejudging.judged_anew(
+        [draft for draft in drafts if draft.index not in refused and rejudging.defines(draft)],
+        by=by,
+        room=room,
+        again=again,
+        apart={new.draft.stix_id for new in entering} | {move.stix_id for move in moves},
+        admits=lambda draft, policy: doors.examine(draft, policy) is None,
+    )
+
+
+def _unchanged_definitions(drafts: Sequence[Draft], settled: Sequence[Result]) -> list[Draft]:
+    """Definitions that are held already: what waits for them waits for a second person, and so do they."""
+    unchanged = {result.index for result in settled if result.status == "unchanged"}
+    return [draft for draft in drafts if rejudging.defines(draft) and draft.index in unchanged]
+
+
+def _specs(entering: Sequence[Entering], moves: Sequence[moving.Moving], *, room: Room) -> list[AudienceSpec]:
+    """Where all goes that shows anything to anybody; what only withdraws needs no second person.
+
+    Of what waits for a definition it is where it is to go then.
+    """
+    specs = []
+    for spec, asked, draft in (
+        *((new.spec, new.asked, new.draft) for new in entering),
+        *((move.spec, move.asked, move.draft) for move in moves),
+    ):
+        then = room.once_known(draft, asked) if asked is not None and draft is not None else None
+        if spec is not None:
+            specs.append(then if isinstance(then, AudienceSpec) else spec)
+    return specs
 
 
 def _answered(drafts: Iterable[Draft | None], status: Status) -> list[Result]:
     return [
-        Result(draft.index, draft.stix_id, draft.version, status, marks=draft.marks)
+        Result(draft.index, draft.stix_id, draft.version, status, marks=draft.marks + markings.note(draft))
         for draft in drafts
         if draft is not None
     ]
 
 
 def _examine(
-    elements: Sequence[Draft | Unreadable],
-    identities: frozenset[str],
-    *,
-    by: Viewer,
-    room: Room,
-    received_at: datetime,
+    elements: Sequence[Draft | Unreadable], known: markings.Known, *, room: Room, doors: _Doors
 ) -> tuple[list[Draft], list[Result]]:
     """Through the gates: the drafts that may enter, and an answer for each element that may not."""
-    doors: dict[str, gates.Door] = {}
     admitted: list[Draft] = []
     results: list[Result] = []
-    for element in markings.tightened(elements, by=by):
+    for element in markings.tightened(elements, markings.defined(known.rows, elements)):
         if isinstance(element, Unreadable):
             results.append(Result(element.index, element.stix_id, None, "refused", element.refusal))
             continue
-        policy = room.policy(room.marking(element))
-        if policy not in doors:
-            doors[policy] = gates.Door(
-                now=received_at,
-                publisher_identity=by.identity_id,
-                partner_identities=identities,
-                policy=policy,
-            )
-        verdict = gates.examine(element, doors[policy])
+        verdict = doors.examine(element, room.policy(element))
         if verdict is None:
             admitted.append(element)
         else:
@@ -262,7 +338,13 @@ _IDENTITIES = "SELECT identity_id FROM partners_partner WHERE identity_id = ANY(
 
 
 def _compare_with_held(
-    drafts: Sequence[Draft], held: dict[str, storing.Holding], voice: Voice, *, room: Room, by: Viewer
+    drafts: Sequence[Draft],
+    held: dict[str, storing.Holding],
+    voice: Voice,
+    *,
+    room: Room,
+    by: Viewer,
+    waits: Mapping[int, Reach],
 ) -> tuple[list[Entering], list[moving.Moving], list[Result]]:
     """Which drafts are new versions, given what the publisher holds and what came earlier in the batch.
 
@@ -278,23 +360,26 @@ def _compare_with_held(
         if line is None:
             line = seen[draft.stix_id] = Line(held.get(draft.stix_id, {}))
         sha256 = hashlib.sha256(draft.raw).digest()
+        waited = waits.get(line.stored_latest.object_id) if line.stored_latest is not None else None
         verdict = _OF_OTHER_GROUPS if draft.stix_id in barred else line.judge(draft, sha256)
         if verdict == "unchanged":
-            move = _move(draft, room=room, line=line)
+            move = _move(draft, room=room, line=line, waits=waited is not None or bool(draft.unresolved))
             if move is None:
-                results.append(Result(draft.index, draft.stix_id, draft.version, "unchanged", marks=draft.marks))
+                results.append(_unchanged(draft))
                 continue
             source = voice.judge(draft, line, held) if isinstance(move, moving.Moving) else move
             if isinstance(move, Refusal) or isinstance(source, Refusal):
                 results.append(_refused(draft, source))
                 continue
-            line.moves = True
             moves.append(move)
+            if move.stays:
+                results.append(_unchanged(draft))
+            line.moves = not move.stays
         elif isinstance(verdict, Refusal):
             results.append(_refused(draft, verdict))
         elif isinstance(source := voice.judge(draft, line, held), Refusal):
             results.append(_refused(draft, source))
-        elif isinstance(place := room.place(draft, held=line.stored_latest, source=source), Refusal):
+        elif isinstance(place := room.place(draft, held=line.stored_latest, source=source, waited=waited), Refusal):
             results.append(_refused(draft, place))
         else:
             new = Entering(
@@ -306,26 +391,37 @@ def _compare_with_held(
                 source=source,
                 spec=None if place.withdraws else place.spec,
                 wakes=asleep.object_id if (asleep := line.asleep(draft)) else None,
+                asked=place.asked,
             )
             line.add(new)
             entering.append(new)
     return entering, moves, results
 
 
+def _unchanged(draft: Draft) -> Result:
+    return Result(draft.index, draft.stix_id, draft.version, "unchanged", marks=draft.marks + markings.note(draft))
+
+
 def _refused(draft: Draft, why: Attribution | Refusal) -> Result:
     return Result(draft.index, draft.stix_id, draft.version, "refused", why if isinstance(why, Refusal) else None)
 
 
-def _move(draft: Draft, *, room: Room, line: Line) -> moving.Moving | Refusal | None:
-    """The way of the newest version that is held to the audience that its batch names, if it names another."""
+def _move(draft: Draft, *, room: Room, line: Line, waits: bool) -> moving.Moving | Refusal | None:
+    """The way of the newest version that is held to the audience that its batch names, if it names another.
+
+    What waits for a definition is asked for anew even where it stays.
+    """
     held = line.stored_latest
     settled = line.moves or line.entering_latest is not None or line.newest != (draft.modified or "unversioned")
     if held is None or settled or not room.names:
         return None
     place = room.place(draft, held=held, source=Attribution(held.attribution))
-    if isinstance(place, Refusal) or place.audience_id == held.audience_id:
-        return place if isinstance(place, Refusal) else None
-    return moving.Moving(draft.stix_id, held, place.audience_id, room.marking(draft), line, draft, place.spec)
+    if isinstance(place, Refusal):
+        return place
+    if place.audience_id == held.audience_id and not waits:
+        return None
+    marking = room.marking(draft)
+    return moving.Moving(draft.stix_id, held, place.audience_id, marking, line, draft, place.spec, place.asked)
 
 
 def _store(
@@ -364,6 +460,13 @@ def _store(
     storing.settle((key, audience_id, new.latest) for (new, key), audience_id in waking)
     storing.settle((held.object_id, nobody[held.attribution], False) for held in over)
     stored += [key for _, key in woken]
+    marked = [
+        one
+        for new, key in zip(entering, stored, strict=True)
+        if new.draft.markings
+        for one in rejudging.marked(key, new.draft, new.asked)
+    ]
+    storing.mark(by.partner_id, marked, within=within)
     storing.hide_history(by.partner_id, [new.draft.stix_id for new in moved], audience_id=alone, keep=stored)
     moving.rewrite(moves, by=by, keep=stored)
     told = [*_lost_sight(moved, by=by), *moving.told(moves, by=by), *_entered(stored, entering, seen_by, by=by)]

@@ -12,7 +12,7 @@ import orjson
 from django.db import transaction
 
 from exchange.errors import NotFound, Refused
-from indicators import accounting, changes, moving, notifying, publishing, reading, storing
+from indicators import accounting, changes, moving, notifying, publishing, reading, rejudging, storing
 from indicators.addressing import Reach, Room
 from indicators.attributing import moves_pseudonym
 from indicators.barring import require_within
@@ -38,7 +38,7 @@ def readdress(viewer: Viewer, stix_id: str, reach: Reach) -> None:
     room = Room(viewer, reach, stands=standing(viewer))
     if not room.names:
         raise Refused("Say who may see it, or how it is marked.", code="no-audience", at="")
-    if _narrow(viewer, draft, room):
+    if _narrow(viewer, draft, reach, room):
         return
     request = publishing.Request(hashlib.sha256(repr(reach).encode() + draft.raw).digest())
     answer = publishing.publish([draft], by=viewer, reach=reach, request=request)
@@ -56,7 +56,7 @@ def _newest(viewer: Viewer, stix_id: str) -> Draft:
 
 
 @transaction.atomic
-def _narrow(viewer: Viewer, draft: Draft, room: Room) -> bool:
+def _narrow(viewer: Viewer, draft: Draft, reach: Reach, room: Room) -> bool:
     """Move the holding if nobody comes to see it by that; yields whether it is there now."""
     storing.lock_publisher(viewer.partner_id)
     found = storing.holdings(viewer.partner_id, [draft.stix_id])
@@ -73,7 +73,8 @@ def _narrow(viewer: Viewer, draft: Draft, room: Room) -> bool:
     move = moving.Moving(
         draft.stix_id, held, room.intern(room.spec(tlp), Attribution(held.attribution)), tlp, None, draft
     )
-    if move.audience_id == held.audience_id:
+    rejudging.ask_anew(held.object_id, reach)
+    if move.stays:
         return True
     moving.rewrite([move], by=viewer)
     told = accounting.shared([], [move])

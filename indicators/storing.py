@@ -132,6 +132,33 @@ def _copy(table: str, columns: str, rows: Sequence[tuple[object, ...]]) -> None:
             copy.write_row(row)
 
 
+@dataclass(frozen=True, slots=True)
+class NewMarked:
+    """That an object names a marking which is not the standard's; `asked`, as JSON, while its definition is unknown."""
+
+    object_id: int
+    marking: str
+    asked: str | None
+
+
+def mark(publisher_id: UUID, marked: Sequence[NewMarked], *, within: Message | None = None) -> None:
+    """Write which markings objects name, in place of what was written of them before."""
+    if not marked:
+        return
+    message = within or Message()
+    columns = zip(*((one.object_id, one.marking, one.asked) for one in marked), strict=True)
+    message.add(_MARK, [publisher_id, *(list(column) for column in columns)])
+    if within is None:
+        message.send()
+
+
+_MARK = """
+INSERT INTO indicators_marked (partner_id, object_id, marking, asked)
+SELECT %s, * FROM unnest(%s::bigint[], %s::text[], %s::jsonb[])
+ON CONFLICT (object_id, marking) DO UPDATE SET asked = excluded.asked
+"""
+
+
 def settle(rows: Iterable[tuple[int, int, bool]]) -> None:
     """Give objects that are there, by key, another audience, and say whether they are the newest of their holding."""
     listed = list(rows)
@@ -168,6 +195,9 @@ def hand_over(heir_id: UUID, audiences: Mapping[int, int], object_ids: Sequence[
         )
         cursor.execute(
             "UPDATE indicators_token SET publisher_id = %s WHERE object_id = ANY(%s)", [heir_id, list(object_ids)]
+        )
+        cursor.execute(
+            "UPDATE indicators_marked SET partner_id = %s WHERE object_id = ANY(%s)", [heir_id, list(object_ids)]
         )
 
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from indicators import storing
 from indicators.stix.drafts import Draft, Refusal
 from partners.sharing import AudienceSpec
+
+if TYPE_CHECKING:
+    from indicators.addressing import Reach
 
 
 class Line:
@@ -123,6 +126,7 @@ class Entering:
     source: int = 0  # how it is shown, an Attribution
     spec: AudienceSpec | None = None  # where it goes; None for what only withdraws
     wakes: int | None = None  # the key of the row that is there already, withdrawn
+    asked: Reach | None = None  # of what waits for the definition of a marking: where it is to go then
 
     @property
     def latest(self) -> bool:

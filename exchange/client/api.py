@@ -73,6 +73,8 @@ class Client:
     ) -> publishing.PublishResult:
         """Push a file, bytes or objects. The bytes of a file's objects are sent exactly as they stand in it.
 
+        Marking definitions are sent first, wherever they stand, so all objects are read before the first is sent.
+
         With `report`, the result also tells which references lead nowhere (`publishing.loss_report`).
         Each batch carries an idempotency key of its own, so a retry after a lost answer changes nothing.
         Raises ApiError where a batch as a whole is refused, Unreachable where no answer comes.
@@ -82,8 +84,7 @@ class Client:
         asked["report"] = "loss" if report else ""
         wanted = {name: value for name, value in asked.items() if value}
         result = publishing.PublishResult()
-        sent = 0
-        for batch in publishing.batches(_objects(source), size=batch_size):
+        for batch in publishing.batches(publishing.in_order(_objects(source)), size=batch_size):
             answer = self._call(
                 "POST",
                 "/api/v1/batches",
@@ -91,8 +92,7 @@ class Client:
                 body=publishing.envelope(batch),
                 headers={"Idempotency-Key": str(uuid.uuid4()), "Content-Type": "application/stix+json;version=2.1"},
             )
-            result.add(answer.json(), offset=sent)
-            sent += len(batch)
+            result.add(answer.json(), places=[one.place for one in batch])
             if on_progress:
                 on_progress(len(batch))
         return result

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -68,8 +69,8 @@ class PublishResult:
         """Whether every object is now in the exchange."""
         return not self.refusals and not self.counts.get("held")
 
-    def add(self, answer: dict[str, Any], *, offset: int) -> None:
-        """Take in the answer to one batch whose first object was number `offset` of the input."""
+    def add(self, answer: dict[str, Any], *, places: Sequence[int]) -> None:
+        """Take in the answer to one batch; `places` says which object of the input each of its objects was."""
         self.batches.append(answer["id"])
         for status, count in answer["counts"].items():
             self.counts[status] = self.counts.get(status, 0) + count
@@ -78,19 +79,19 @@ class PublishResult:
             *answer.get("report", {}).get("dangling", ()),
         ):
             self.references.append(
-                Reference(offset + reference["index"], reference["id"], reference["field"], reference["ref"])
+                Reference(places[reference["index"]], reference["id"], reference["field"], reference["ref"])
             )
         for result in answer["results"]:
             for mark in result.get("marks", ()):
                 self.marks.append(
-                    Mark(offset + result["index"], result["id"], mark["code"], mark["field"], mark["message"])
+                    Mark(places[result["index"]], result["id"], mark["code"], mark["field"], mark["message"])
                 )
             if result["status"] in ("accepted", "unchanged"):
                 self.entered.add(result["id"])
             if result["status"] in ("refused", "quarantined"):
                 self.refusals.append(
                     Refusal(
-                        offset + result["index"],
+                        places[result["index"]],
                         result.get("id"),
                         result["status"],
                         result.get("code", ""),
@@ -116,20 +117,48 @@ def loss_report(result: PublishResult) -> dict[str, Any]:
 Progress = Callable[[int], None]
 
 
-def batches(objects: Iterable[bytes], *, size: int) -> Iterator[list[bytes]]:
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An object's bytes and its place in the input."""
+
+    place: int
+    raw: bytes
+
+
+def in_order(objects: Iterable[bytes]) -> list[Placed]:
+    """The objects as they are to be sent: marking definitions first.
+
+    The exchange keeps an object from its readers until it knows what its markings say, so a definition at the end of a
+    long file must not come batches later.
+    """
+    placed = [Placed(place, raw) for place, raw in enumerate(objects)]
+    return sorted(placed, key=lambda one: not _is_definition(one.raw))  # sorting keeps the order of the others
+
+
+def _is_definition(raw: bytes) -> bool:
+    if b"marking-definition" not in raw and b"\\u" not in raw:
+        return False
+    try:
+        read = json.loads(raw)
+    except (ValueError, RecursionError):  # the exchange says what is wrong with it
+        return False
+    return isinstance(read, dict) and read.get("type") == "marking-definition"
+
+
+def batches(objects: Iterable[Placed], *, size: int) -> Iterator[list[Placed]]:
     """Group objects: at most `size` each, and at most 16 MiB together."""
-    batch: list[bytes] = []
+    batch: list[Placed] = []
     weight = 0
-    for raw in objects:
-        if batch and (len(batch) >= size or weight + len(raw) > MAX_BATCH_BYTES):
+    for one in objects:
+        if batch and (len(batch) >= size or weight + len(one.raw) > MAX_BATCH_BYTES):
             yield batch
             batch, weight = [], 0
-        batch.append(raw)
-        weight += len(raw)
+        batch.append(one)
+        weight += len(one.raw)
     if batch:
         yield batch
 
 
-def envelope(batch: Iterable[bytes]) -> bytes:
+def envelope(batch: Iterable[Placed]) -> bytes:
     """The body of one push: the objects' own bytes, joined."""
-    return b'{"objects":[' + b",".join(batch) + b"]}"
+    return b'{"objects":[' + b",".join(one.raw for one in batch) + b"]}"

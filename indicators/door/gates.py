@@ -14,7 +14,7 @@ from typing import Any
 
 import re2
 
-from indicators.stix import normalising, vocabulary
+from indicators.stix import normalising, tlp, vocabulary
 from indicators.stix.drafts import Draft, Quarantine, Refusal
 
 
@@ -26,6 +26,7 @@ class Door:
     publisher_identity: str
     partner_identities: frozenset[str]
     policy: str  # "closed-facts" or "open-cti"
+    tlp: str | None = None  # the marking that the batch gives all its objects
 
 
 #: Clocks differ: a version may be dated, and an indicator begin, this much in the future.
@@ -65,6 +66,22 @@ def dated(draft: Draft, door: Door) -> Verdict:
         if moment is not None and moment > door.now + _SKEW and field[1:] in draft.data:
             return Refusal("dated-ahead", field, "It lies more than an hour ahead of the exchange's clock.")
     return None
+
+
+def says_red(draft: Draft, door: Door) -> Verdict:
+    """What says `TLP:RED` in words and is not marked so waits for its publisher: no word binds but a marking."""
+    labels = draft.data.get("labels")
+    if labels and isinstance(labels, list) and "red" not in (draft.tlp, door.tlp):
+        for place, label in enumerate(labels):
+            if isinstance(label, str) and tlp.is_red(label):
+                return Quarantine("says-red", f"/labels/{place}", _SAYS_RED)
+    if draft.stix_type == "marking-definition" and tlp.strictest([draft.stix_id]) != "red":
+        at = tlp.says_red_at(draft.data)
+        return None if at is None else Quarantine("says-red", at, _SAYS_RED)
+    return None
+
+
+_SAYS_RED = "It says TLP:RED in words that bind nobody. Mark it with the marking-definition of TLP:RED."
 
 
 def kinds(draft: Draft, door: Door) -> Verdict:
@@ -215,4 +232,4 @@ def _is_card_number(run: str) -> bool:
 _GROUPED = re.compile(r"\d+|\d{3,}(?: \d{3,})+|\d{3,}(?:-\d{3,})+")
 
 
-GATES: tuple[Gate, ...] = (creator, dated, kinds, words, lifetime, conforms, free_texts)
+GATES: tuple[Gate, ...] = (creator, says_red, dated, kinds, words, lifetime, conforms, free_texts)

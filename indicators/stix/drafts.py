@@ -45,6 +45,7 @@ class Draft:
     valid_until: datetime | None = None
     tokens: tuple[TokenValue, ...] = ()
     markings: tuple[str, ...] = ()  # every marking that it names, TLP or not
+    unresolved: tuple[str, ...] = ()  # of these, in lower case, the ones whose definition its publisher has not sent
     marks: "tuple[Refusal, ...]" = ()  # what STIX 2.1 says is wrong with it
 
 

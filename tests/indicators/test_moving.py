@@ -196,7 +196,9 @@ def test_an_object_goes_no_further_than_its_own_marking(cast):
     aster = cast.viewer("aster")
     note = a_note(object_marking_refs=[tlp.ID_OF["red"]])
     build.publish(aster, note)
-    readdressing.readdress(aster, note["id"], Reach(named=True, everyone=True, tlp=Tlp.CLEAR))
+    with pytest.raises(Refused) as refused:
+        readdressing.readdress(aster, note["id"], Reach(named=True, everyone=True, tlp=Tlp.CLEAR))
+    assert refused.value.code == "red-needs-names"
     assert page_of(cast.viewer("borealis")) == []
     assert reading.own_object(aster, note["id"]).tlp == Tlp.RED
 

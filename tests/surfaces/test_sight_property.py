@@ -143,7 +143,7 @@ class World:
         )
         others = [other for other in self.partners if other != name]
         partners = set(self.random.sample(others, self.random.randint(1, 2))) if kind in ("partners", "both") else set()
-        if tlp is Tlp.RED:
+        if Tlp.RED in (tlp, own):  # RED goes to named partners only
             everyone, groups = False, set()
         named = bool(everyone or groups or partners)
         reach = Reach(

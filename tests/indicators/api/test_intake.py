@@ -145,9 +145,21 @@ def test_an_altered_definition_that_says_more_than_its_id_is_heeded(aster):
     assert tlp_seen(aster, held["id"]) == "red"
 
 
-def test_what_others_define_and_one_may_not_see_changes_nothing(cast, aster, cygnus):
-    definition = a_definition("red")
-    cygnus.push(definition)
+@pytest.mark.parametrize("author", ["borealis", "cygnus", None])
+def test_what_others_define_explains_nothing_whether_one_may_see_it_or_not(cast, aster, borealis, cygnus, author):
+    definition = a_definition("clear")
+    if author:
+        {"borealis": borealis, "cygnus": cygnus}[author].push(definition)
     held = a_campaign(object_marking_refs=[definition["id"], tlp.ID_OF["green"]])
-    aster.push(held)
+    (result,) = read(aster.push(held))["results"]
+    assert "marking-unresolved" in [mark["code"] for mark in result["marks"]]
+    assert tlp_seen(aster, held["id"]) == "red"
+    assert borealis.get(f"objects/{held['id']}").status_code == 404
+
+
+def test_what_others_define_makes_nothing_stricter_that_one_defines_oneself(aster, borealis):
+    definition = a_definition("green")
+    borealis.push(a_definition("red", marking_id=definition["id"]))
+    held = a_campaign(object_marking_refs=[definition["id"]])
+    aster.push(definition, held)
     assert tlp_seen(aster, held["id"]) == "green"

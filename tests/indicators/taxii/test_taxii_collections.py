@@ -203,11 +203,13 @@ def test_5_5_markings_narrow_what_is_added_to_a_group_and_never_widen_it(
     aster: Caller, borealis: Caller, cygnus: Caller, ring: Group
 ) -> None:
     green, red = an_indicator(object_marking_refs=[GREEN]), an_indicator(object_marking_refs=[RED])
-    assert add(aster, of_group(ring), green, red)["success_count"] == 2
+    status = add(aster, of_group(ring), green, red)
+    assert (status["success_count"], status["failures"][0]["id"]) == (1, red["id"])
+    assert "red-needs-names" in status["failures"][0]["message"]
     assert borealis.objects(f"{EVERYTHING}objects/") == [green]
     assert cygnus.objects(f"{EVERYTHING}objects/") == []
     assert aster.objects(f"{of_group(ring)}objects/") == [green]
-    assert aster.objects(f"{aster.own}objects/") == [green, red]
+    assert aster.objects(f"{aster.own}objects/") == [green]
 
 
 def test_5_5_a_group_with_the_strict_policy_refuses_in_its_collection_what_it_refuses_elsewhere(aster: Caller) -> None:
@@ -221,8 +223,10 @@ def test_5_5_a_version_that_is_held_keeps_its_audience_and_the_status_says_so(
 ) -> None:
     held = an_indicator(object_marking_refs=[RED])
     aster.add(held)
-    (told,) = add(aster, of_group(ring), held)["successes"]
+    (told,) = aster.add(held)["successes"]
     assert "its audience stays" in told["message"]
+    (told,) = add(aster, of_group(ring), held)["failures"]
+    assert "red-needs-names" in told["message"]
     assert borealis.objects(f"{of_group(ring)}objects/") == []
 
 

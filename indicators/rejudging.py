@@ -1,0 +1,207 @@
+"""What becomes of holdings when the definition of one of their markings comes, or is corrected.
+
+What waited for the definition goes where its own push asked, through the door of that place; nothing goes further than
+that. What was judged by a definition before is only ever made stricter. Called by `publishing`, in its transaction and
+behind the publisher's lock, so that a definition and an object that are pushed at the same moment meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+from django.db import connection
+
+from exchange.errors import Refused
+from indicators import markings, storing
+from indicators.addressing import Reach, Room
+from indicators.attributing import moves_pseudonym
+from indicators.moving import Moving
+from indicators.stix import parsing, tlp
+from indicators.stix.drafts import Draft, Unreadable
+from indicators.storing import Held
+from partners.attribution import Attribution
+from partners.models import Audience
+from partners.sharing import AudienceSpec, Viewer
+from partners.tlp import Tlp
+
+#: How many holdings are read at once, to bound memory.
+_AT_ONCE = 1_000
+#: Whether the door of a place with this policy lets a draft in.
+Admits = Callable[[Draft, str], bool]
+
+
+@dataclass(slots=True)
+class Anew:
+    """Holdings on their way to another audience, and those that stay where they are but wait no longer, by object."""
+
+    wider: list[Moving] = field(default_factory=list)
+    stricter: list[Moving] = field(default_factory=list)
+    settled: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    stix_id: str
+    body: str
+    held: Held
+    asked: Reach | None
+
+
+def judged_anew(
+    elements: Sequence[Draft | Unreadable],
+    *,
+    by: Viewer,
+    room: Room,
+    again: Collection[int],
+    apart: Collection[str],
+    admits: Admits,
+) -> Anew:
+    """Judge what names the markings that `elements` define, and the objects `again`; those ids `apart` are left out.
+
+    One query where nothing is found, three for each thousand holdings; none where there is nothing to ask.
+    """
+    anew = Anew()
+    defined = sorted({one.stix_id.lower() for one in elements if isinstance(one, Draft) and defines(one)})
+    if not defined and not again:
+        return anew
+    for rows in _found(by, defined, again):
+        drafts = [_read(row.body) for row in rows]
+        named = markings.named(draft for draft in drafts if draft is not None)
+        definitions = markings.defined(markings.held(by.partner_id, named), elements)
+        for row, draft in zip(rows, drafts, strict=True):
+            if draft is not None and row.stix_id not in apart:
+                _judge(row, markings.tighten(draft, definitions), anew, room=room, admits=admits)
+    return anew
+
+
+def waiting(object_ids: Collection[int]) -> dict[int, Reach]:
+    """Of these objects those that wait for a definition, with the audience that their push asked for. One query."""
+    if not object_ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT object_id, asked::text FROM indicators_marked WHERE object_id = ANY(%s) AND asked IS NOT NULL",
+            [list(object_ids)],
+        )
+        return {object_id: Reach.from_json(orjson.loads(asked)) for object_id, asked in cursor.fetchall()}
+
+
+def marked(object_id: int, draft: Draft, asked: Reach | None) -> list[storing.NewMarked]:
+    """The rows that say which markings of its own an object names, and whether it waits for one of them."""
+    kept = None if asked is None else orjson.dumps(asked.to_json()).decode()
+    named = {ref.lower() for ref in draft.markings} - tlp.KNOWN_IDS
+    return [storing.NewMarked(object_id, marking, kept) for marking in sorted(named)]
+
+
+def ask_anew(object_id: int, asked: Reach) -> None:
+    """Say where an object that waits is to go now; of one that does not wait, nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE indicators_marked SET asked = %s::jsonb WHERE object_id = %s AND asked IS NOT NULL",
+            [orjson.dumps(asked.to_json()).decode(), object_id],
+        )
+
+
+def settle(object_ids: Sequence[int]) -> None:
+    """These objects wait no longer."""
+    if object_ids:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE indicators_marked SET asked = NULL WHERE object_id = ANY(%s) AND asked IS NOT NULL",
+                [list(object_ids)],
+            )
+
+
+def defines(draft: Draft) -> bool:
+    """Whether a draft defines a marking."""
+    return draft.stix_type == "marking-definition"
+
+
+def _judge(row: _Row, draft: Draft, anew: Anew, *, room: Room, admits: Admits) -> None:
+    if row.asked is None:
+        _make_stricter(row, draft, anew, room=room)
+        return
+    if draft.unresolved:
+        return
+    spec = room.once_known(draft, row.asked)
+    if isinstance(spec, Refused):  # what a second look would allow waits for it
+        if spec.code == "red-needs-names":
+            anew.settled.append(row.held.object_id)
+        return
+    if not admits(draft, room.policy_of(spec)) or moves_pseudonym(row.held, spec) is not None:
+        return
+    _move(row, draft, spec, anew.wider, anew.settled, room=room)
+
+
+def _make_stricter(row: _Row, draft: Draft, anew: Anew, *, room: Room) -> None:
+    """Raise the marking of a holding to what its definitions say by now, where that is stricter."""
+    said = Tlp.from_word(draft.tlp) if draft.tlp else Tlp.CLEAR
+    if said <= row.held.tlp:
+        return
+    had, red = Audience.objects.get(pk=row.held.audience_id), said is Tlp.RED
+    veiled = red and row.held.attribution == Attribution.PSEUDONYM  # outside its group a pseudonym is another one
+    spec = AudienceSpec(
+        said,
+        everyone=had.everyone and not red,
+        groups=() if red else tuple(had.groups),
+        partners=() if veiled else tuple(had.partners),
+    )
+    _move(row, draft, spec, anew.stricter, anew.settled, room=room)
+
+
+def _move(row: _Row, draft: Draft, spec: AudienceSpec, moves: list[Moving], settled: list[int], *, room: Room) -> None:
+    audience_id = room.intern(spec, Attribution(row.held.attribution))
+    if audience_id == row.held.audience_id:
+        settled.append(row.held.object_id)
+    else:
+        light = replace(draft, raw=b"", data={})
+        moves.append(Moving(row.stix_id, row.held, audience_id, spec.tlp, None, light, spec))
+
+
+def _found(by: Viewer, defined: Sequence[str], again: Collection[int]) -> Iterator[list[_Row]]:
+    """The newest versions that name these markings, and these objects, by key, so many at once."""
+    after = 0
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _NAMING,
+                {"by": by.partner_id, "defined": list(defined), "again": list(again), "after": after, "most": _AT_ONCE},
+            )
+            rows = [_row(*found) for found in cursor.fetchall()]
+        if rows:
+            yield rows
+            after = rows[-1].held.object_id
+        if len(rows) < _AT_ONCE:
+            return
+
+
+def _row(stix_id: str, body: str, asked: str | None, sha256: bytes, *rest: Any) -> _Row:
+    object_id, audience_id, marking, attribution, groups, version = rest
+    held = Held(object_id, bytes(sha256), True, False, audience_id, marking, False, attribution, groups, version)
+    return _Row(stix_id, body, held, None if asked is None else Reach.from_json(orjson.loads(asked)))
+
+
+def _read(body: str) -> Draft | None:
+    """As it would be read today; None for what entered by other rules."""
+    read = parsing.read_batch(body.encode())[0]
+    return read if isinstance(read, Draft) else None
+
+
+# A row for each newest version that is not revoked or withdrawn and names one of the markings, or is one of the
+# objects; walks marked_by_marking and the unique index by object.
+_NAMING = """
+SELECT o.stix_id, o.body, (SELECT x.asked::text FROM indicators_marked x WHERE x.object_id = o.id
+                           AND x.asked IS NOT NULL LIMIT 1),
+       o.sha256, o.id, o.audience_id, a.tlp, a.attribution, CASE WHEN a.attribution = 1 THEN a.groups END, o.version
+FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id
+WHERE o.id IN (
+    SELECT m.object_id FROM indicators_marked m WHERE m.partner_id = %(by)s AND m.marking = ANY(%(defined)s)
+    UNION
+    SELECT unnest(%(again)s::bigint[])
+) AND o.publisher_id = %(by)s AND o.latest AND NOT o.revoked AND a.use = 'objects' AND o.id > %(after)s
+ORDER BY o.id
+LIMIT %(most)s
+"""
