@@ -21,7 +21,7 @@ lint: ## Style, types, import contracts, migrations, deployment checks
 	@deploy/bootstrap dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
-	@SECRET_KEY=unused DATABASE_URL=postgresql:///unused $(BIN)/mypy
+	@EXCHANGE_MODE=test SECRET_KEY=unused DATABASE_URL=postgresql:///unused $(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(TEST) $(BIN)/python manage.py makemigrations --check --dry-run
 	@$(TEST) $(BIN)/python -m tests.production_check
@@ -44,4 +44,4 @@ lock: ## Lock the dependencies again, with hashes
 	@sh deploy/lock
 
 clean: ## Remove what was set up and the demo's data
-	@rm -rf .venv .tools .data node_modules exchange/static/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .tools .data .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,11 +2,34 @@
 
 import atexit
 import os
+import sys
+from pathlib import Path
+from typing import Any
 
 import kombu.pools
 from celery import Celery
+from celery.signals import import_modules, setup_logging
+from django.conf import settings
+
+from exchange import logs, starting
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exchange.settings")
+
+
+@setup_logging.connect
+def _log_as_all_do(**_: Any) -> None:
+    """With a receiver here, Celery leaves logging as we set it up: JSON lines."""
+    logs.configure(settings.LOGGING)
+
+
+@import_modules.connect  # sent by workers and beat; connected before the app is made, whose own receiver asks the store
+def _wait_for_store(**_: Any) -> None:
+    """Before a process loads its tasks; raises TooOld, which ends it."""
+    logs.configure(settings.LOGGING)
+    # Celery takes its leave in plain words on standard output, where nothing of ours goes.
+    sys.__stdout__ = Path(os.devnull).open("w")  # type: ignore[misc]  # noqa: SIM115 - for as long as the process lives
+    starting.wait_for_store()
+
 
 app = Celery("exchange")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+_BROKERS = ("pgmq", "amqp", "amqps", "redis", "rediss", "sentinel")
+
 
 class BadEnvironment(SystemExit):
     """A variable that cannot be used. SystemExit, so that a process says the sentence and nothing else."""
@@ -25,6 +27,41 @@ def required(name: str, *, why: str) -> str:
     if not value:
         raise BadEnvironment(name, f"must be set: {why}")
     return value
+
+
+def secret(name: str, *, least: int) -> str:
+    """A string that must be there, of at least `least` characters; a fifth as many of them must differ."""
+    value = required(name, why=f"at least {least} random characters")
+    if len(value) < least or len(set(value)) < least // 5:
+        raise BadEnvironment(name, f"must be at least {least} random characters")
+    return value
+
+
+def broker(name: str, default: str) -> str:
+    """The URL of a Celery broker of which we know that it keeps what it must."""
+    value = text(name, default)
+    if value.partition("://")[0] not in _BROKERS:
+        raise BadEnvironment(name, f"must begin with one of {', '.join(f'{scheme}://' for scheme in _BROKERS)}")
+    return value
+
+
+def origin(name: str, default: str, *, hosts: list[str], secure: bool) -> str:
+    """The scheme and host, without a path, under which we are reached; the host must be one that we answer to."""
+    value = text(name, default).rstrip("/")
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query or parts.fragment:
+        raise BadEnvironment(name, "must be scheme and host alone, such as https://exchange.example")
+    if secure and parts.scheme != "https":
+        raise BadEnvironment(name, "must begin with https://")
+    if hosts and not any(_is_of(parts.hostname, host) for host in hosts):
+        raise BadEnvironment(name, "names a host that is not in ALLOWED_HOSTS")
+    return value
+
+
+def _is_of(host: str, pattern: str) -> bool:
+    """Whether a host is what a word of ALLOWED_HOSTS means: itself, `*`, or `.example` with all below it."""
+    pattern = pattern.lower().strip("[]")
+    return pattern in {"*", host} or (pattern.startswith(".") and f".{host}".endswith(pattern))
 
 
 def flag(name: str, *, default: bool) -> bool:

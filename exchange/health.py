@@ -17,7 +17,7 @@ from kombu.exceptions import KombuError
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
-from exchange import clock
+from exchange import assets, clock
 from exchange.celery import app
 from exchange.errors import NotFound
 from exchange.models import Heartbeat
@@ -38,12 +38,13 @@ def livez(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Database, migrations, broker and the age of beat's last sign of life; 503 unless all are well."""
+    """Database, migrations, broker, beat's last sign of life, the portal's files; 503 unless all are well."""
     checks = {
         "database": _answer(_database),
         "migrations": _answer(_migrations),
         "broker": _answer(_broker),
         "beat": _answer(_beat),
+        "assets": _answer(_assets),
     }
     ready = all(answer == "ok" for answer in checks.values())
     return JsonResponse({"status": "ok" if ready else "not ready", "checks": checks}, status=200 if ready else 503)
@@ -109,6 +110,10 @@ def _broker() -> str:
     with app.connection_for_write(connect_timeout=3) as broker:
         broker.ensure_connection(max_retries=1, timeout=3)
     return "ok"
+
+
+def _assets() -> str:
+    return "absent" if assets.absent() else "ok"
 
 
 def _beat() -> str:

@@ -4,7 +4,9 @@ import json
 import logging
 import logging.config
 import re
+import sys
 from collections.abc import Mapping, MutableMapping
+from types import TracebackType
 from typing import Any
 
 import orjson
@@ -50,25 +52,41 @@ def as_json(line: Any, default: Any = str, **_: Any) -> str:
         return json.dumps(line, default=default, skipkeys=True)
 
 
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The last line of a process; SystemExit never comes here, and Ctrl-C is no failure."""
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    logging.getLogger("uncaught").critical("process.failed", exc_info=(kind, error, trace))
+
+
+_SHARED: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def formatter() -> logging.Formatter:
+    """What makes a line of a record; named by `granian.json`, too, the logging of the web server itself."""
+    last: list[Any] = [structlog.processors.format_exc_info, hide_secrets, structlog.processors.JSONRenderer(as_json)]
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*_SHARED, structlog.stdlib.add_logger_name],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+    )
+
+
 def configure(options: Mapping[str, Any]) -> None:
-    """Django's LOGGING_CONFIG: standard logging and structlog end in the same JSON lines on standard error."""
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    last = [structlog.processors.format_exc_info, hide_secrets, structlog.processors.JSONRenderer(as_json)]
+    """Django's LOGGING_CONFIG: standard logging, structlog, Python's warnings and what nobody catches, as JSON lines.
+
+    They go to standard error.
+    """
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _log_uncaught
     logging.config.dictConfig(
         {
             "version": 1,
             "disable_existing_loggers": False,
-            "formatters": {
-                "json": {
-                    "()": structlog.stdlib.ProcessorFormatter,
-                    "foreign_pre_chain": [*shared, structlog.stdlib.add_logger_name],
-                    "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
-                }
-            },
+            "formatters": {"json": {"()": formatter}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
             "root": {"handlers": ["stderr"], "level": options["level"]},
             "loggers": {
@@ -82,7 +100,7 @@ def configure(options: Mapping[str, Any]) -> None:
         }
     )
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,

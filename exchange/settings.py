@@ -15,13 +15,18 @@ MODE = env.choice("EXCHANGE_MODE", "production", of=("production", "demo", "test
 PRODUCTION = MODE == "production"
 
 DEBUG = False
-SECRET_KEY = env.required("SECRET_KEY", why="at least 50 random characters")
+SECRET_KEY = env.secret("SECRET_KEY", least=50 if PRODUCTION else 1)
 SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
 # Signs the heads of the log (Ed25519); production must have one (`partners.logkeys`).
 AUDIT_SIGNING_KEY = env.seed("AUDIT_SIGNING_KEY")
-BASE_URL = env.text("BASE_URL", "http://127.0.0.1:8000").rstrip("/")
+if PRODUCTION and not AUDIT_SIGNING_KEY:
+    raise env.BadEnvironment("AUDIT_SIGNING_KEY", "must be set: 64 random hex digits")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS") or ([] if PRODUCTION else ["127.0.0.1", "localhost", "[::1]", "testserver"])
-DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data")))
+if not ALLOWED_HOSTS:
+    raise env.BadEnvironment("ALLOWED_HOSTS", "must be set: the host names under which the exchange is asked")
+_LOCAL_URL = "" if PRODUCTION else "http://127.0.0.1:8000"
+BASE_URL = env.origin("BASE_URL", _LOCAL_URL, hosts=ALLOWED_HOSTS if PRODUCTION else [], secure=PRODUCTION)
+DATA_DIR = Path(env.text("DATA_DIR", ".data")).absolute()
 
 # What a request may carry. Batches have their own, larger bound (`exchange.bodies`).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
@@ -186,9 +191,6 @@ CACHES = {
     }
 }
 
-# Mail.
-MAILERS = {"default": {"BACKEND": f"django.core.mail.backends.{'smtp' if PRODUCTION else 'dummy'}.EmailBackend"}}
-
 # The browser: nothing but what this server sends, and no inline script or style.
 SECURE_CSP = {
     "default-src": [CSP.NONE],
@@ -266,7 +268,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # Celery. The broker carries hints only; without CELERY_BROKER_URL it is the same PostgreSQL (ADR 0002).
-CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", "pgmq://localhost")
+CELERY_BROKER_URL = env.broker("CELERY_BROKER_URL", "pgmq://localhost")
 BROKER_IS_POSTGRESQL = CELERY_BROKER_URL.startswith("pgmq:")
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {

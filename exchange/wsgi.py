@@ -6,9 +6,12 @@ import os
 from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 
+from exchange import starting
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exchange.settings")
 
 application = get_wsgi_application()
+starting.look_at_store()
 get_resolver().url_patterns  # noqa: B018 - loads the views now, not with the first request
 
 # What is loaded now stays: the collector need not look at it again with each full round. And a batch of objects, which

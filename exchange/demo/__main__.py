@@ -42,6 +42,9 @@ def main() -> int:
     """Run until asked to stop; the exit status is 0 then, and 1 if the demo could not start."""
     data_dir = Path(env.text("DATA_DIR", str(_ROOT / ".data"))).resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
+    # Logs, mails and credentials are for this user alone. Root's PostgreSQL runs as another, and must find its own.
+    data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    os.umask(0o077)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stop)
     with _alone(data_dir):
@@ -107,27 +110,25 @@ def _prepare(data_dir: Path) -> tuple[Mapping[str, str], int]:
         "EXCHANGE_MODE": "demo",
         "DATABASE_URL": database_url,
         "SECRET_KEY": _secret_key(data_dir),
-        "BASE_URL": f"http://127.0.0.1:{port}",
+        "BASE_URL": _address(port),
         "DATA_DIR": str(data_dir),
         "DJANGO_SETTINGS_MODULE": "exchange.settings",
         "PYTHONUNBUFFERED": "1",
     }
-    _step(2, "Schema")
+    _step(2, "Schema and static files")
     _manage(environment, "prepare")
     _step(3, "Partners and keys")
     _manage(environment, "seed", "--credentials", str(data_dir / "demo.json"))
-    _step(4, "Static files")
-    _manage(environment, "collectstatic", "--noinput", "--clear")
     return environment, port
 
 
 def _start(children: Children, *, data_dir: Path, port: int) -> None:
-    _step(5, "Web, workers, beat")
+    _step(4, "Web, workers, beat")
     logs = data_dir / "logs"
     python = [sys.executable, "-m"]
     web = serving.command("exchange.wsgi:application", python=sys.executable, port=port)
     children.add("web", web, log=logs / "web.log")
-    celery = [*python, "celery", "-A", "exchange.celery"]
+    celery = [*python, "celery", "--quiet", "--app", "exchange.celery"]
     quiet = ["--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     # Threads: the work waits on PostgreSQL and on receivers. Webhooks have a worker of their own, so that
     # a receiver that hangs delays other webhooks at most, never matching.
@@ -152,9 +153,14 @@ def _wait_until_ready(children: Children, url: str) -> None:
 
 def _announce(data_dir: Path, *, port: int) -> None:
     cast: dict[str, Any] = json.loads((data_dir / "demo.json").read_text())
-    (data_dir / "url").write_text(f"http://127.0.0.1:{port}\n")
+    (data_dir / "url").write_text(f"{_address(port)}\n")
     write = banner.as_json if env.flag("DEMO_JSON", default=False) else banner.as_text
-    print(write(f"http://127.0.0.1:{port}", data_dir=data_dir, cast=cast), flush=True)  # noqa: T201
+    print(write(_address(port), data_dir=data_dir, cast=cast), flush=True)  # noqa: T201
+
+
+def _address(port: int) -> str:
+    """By name: a browser makes no passkey for an address of numbers."""
+    return f"http://localhost:{port}"
 
 
 def _manage(environment: Mapping[str, str], *arguments: str) -> None:
@@ -196,7 +202,7 @@ def _secret_key(data_dir: Path) -> str:
 
 
 def _step(number: int, name: str) -> None:
-    console.print(f"[dim]\\[{number}/5][/] {name} …")
+    console.print(f"[dim]\\[{number}/4][/] {name} …")
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

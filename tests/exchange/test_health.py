@@ -25,7 +25,7 @@ def test_alive_asks_nobody(client, django_assert_num_queries):
 def test_ready_when_all_is_well(client, beating, broker):
     answer = client.get("/readyz")
     assert answer.status_code == 200, answer.json()
-    assert set(answer.json()["checks"]) == {"database", "migrations", "broker", "beat"}
+    assert set(answer.json()["checks"]) == {"database", "migrations", "broker", "beat", "assets"}
 
 
 def test_not_ready_before_beat_and_a_worker_were_seen(client):

@@ -1,5 +1,6 @@
 """The demo as a process: one at a time on its data, and nothing lost by a kill, its own or PostgreSQL's."""
 
+import json
 import os
 import signal
 import subprocess
@@ -32,6 +33,21 @@ def demo(data_dir):
     for one in running:
         if one.process.poll() is None:
             assert one.stop() == 0
+
+
+def test_its_files_are_its_users_and_each_line_of_its_logs_is_json(demo):
+    one = demo()
+    Client(one.url, one.key(0)).me()
+    httpx.get(f"{one.url}/nothing", timeout=30)
+    assert one.stop() == 0
+    logs = sorted((one.data_dir / "logs").iterdir())
+    assert {path.name for path in logs} >= {"web.log", "worker.log", "webhooks.log", "beat.log"}
+    for path in [*logs, one.data_dir / "demo.json", one.data_dir / "secret_key", one.data_dir / "logs"]:
+        assert not path.stat().st_mode & 0o077, path
+    for path in logs:
+        for line in path.read_text().splitlines():
+            assert {"event", "level", "timestamp"} <= set(json.loads(line)), (path.name, line)
+    assert (one.data_dir / "logs" / "web.log").read_text().count("\n") >= 2
 
 
 def told(demo, number):

@@ -1,26 +1,31 @@
-"""Bring the store up to date: migrations, the cache table, the broker's tables where PostgreSQL is the broker."""
+"""Bring the store up to date (migrations, cache, the broker's tables), and collect what the portal serves."""
 
 import os
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from pgmq.install import get_embedded_install_sql
+
+from exchange import assets, starting
 
 
 class Command(BaseCommand):
     """Safe to repeat; run it before the first start and after every upgrade."""
 
     help = __doc__ or ""
+    requires_system_checks = ()  # they ask the store, which may not be there yet; `migrate` runs them
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Migrate, then what migrations do not cover."""
+        """Wait for the store, migrate, then what migrations do not cover."""
+        starting.wait_for_store()
         call_command("migrate", interactive=False, verbosity=0)
         call_command("createcachetable", verbosity=0)
         if settings.BROKER_IS_POSTGRESQL:
             self._install_broker()
+        _collect_static_files()
         self.stdout.write(f"The store is up to date (process {os.getpid()}).")
 
     def _install_broker(self) -> None:
@@ -34,3 +39,12 @@ class Command(BaseCommand):
             for name in sorted({queue.name for queue in settings.CELERY_TASK_QUEUES} - made):
                 cursor.execute("SELECT pgmq.create_unlogged(%s)", [name])  # hints may be lost; writing less is faster
                 cursor.execute("SELECT pgmq.enable_notify_insert(%s, 0)", [name])
+
+
+def _collect_static_files() -> None:
+    """Into STATIC_ROOT; where that may not be written, as in an image, they must be there already."""
+    try:
+        call_command("collectstatic", interactive=False, verbosity=0)
+    except OSError:
+        if absent := assets.absent():
+            raise CommandError(f"STATIC_ROOT: cannot be written, and lacks {', '.join(absent)}") from None

@@ -1,0 +1,143 @@
+"""A wrong setting stops the start with a sentence; a store that is not there is waited for, one too old is refused."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psycopg
+import pytest
+from structlog.testing import capture_logs
+
+from exchange import starting
+from exchange.demo import serving
+
+ROOT = Path(__file__).resolve().parents[2]
+RIGHT = {
+    "EXCHANGE_MODE": "production",
+    "SECRET_KEY": "k3-" + "abcdefghijklmnopqrstuvwxyz0123456789" * 2,
+    "AUDIT_SIGNING_KEY": "0123456789abcdef" * 4,
+    "ALLOWED_HOSTS": "exchange.example,.lab.example",
+    "BASE_URL": "https://exchange.example",
+    "DATABASE_URL": "postgresql:///nowhere?host=/nowhere",
+}
+LOAD = [sys.executable, "-c", "import exchange.settings"]
+CELERY = [sys.executable, "-m", "celery", "--app", "exchange.celery"]
+
+
+def start(command, **settings):
+    kept = {name: value for name, value in os.environ.items() if name not in {*RIGHT, "CELERY_BROKER_URL"}}
+    return subprocess.run(
+        command, env=kept | RIGHT | settings, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_right_settings_load():
+    assert start(LOAD).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"SECRET_KEY": ""}, "SECRET_KEY: must be set"),
+        ({"SECRET_KEY": "short"}, "SECRET_KEY: must be at least 50 random characters"),
+        ({"SECRET_KEY": "a" * 60}, "SECRET_KEY: must be at least 50 random characters"),
+        ({"AUDIT_SIGNING_KEY": ""}, "AUDIT_SIGNING_KEY: must be set"),
+        ({"ALLOWED_HOSTS": ""}, "ALLOWED_HOSTS: must be set"),
+        ({"BASE_URL": ""}, "BASE_URL: must be scheme and host alone"),
+        ({"BASE_URL": "exchange.example"}, "BASE_URL: must be scheme and host alone"),
+        ({"BASE_URL": "https://exchange.example/app"}, "BASE_URL: must be scheme and host alone"),
+        ({"BASE_URL": "http://exchange.example"}, "BASE_URL: must begin with https://"),
+        ({"BASE_URL": "https://other.example"}, "BASE_URL: names a host that is not in ALLOWED_HOSTS"),
+        ({"CELERY_BROKER_URL": "kafka://host"}, "CELERY_BROKER_URL: must begin with one of pgmq://, amqp://"),
+        ({"DATABASE_URL": "mysql://host/name"}, "DATABASE_URL: must be a postgresql:// URL"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(wrong, says):
+    ended = start(LOAD, **wrong)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert ended.stderr.startswith(says)
+
+
+def test_a_host_below_a_suffix_is_one_of_ours():
+    assert start(LOAD, BASE_URL="https://exchange.lab.example").returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(serving.command("exchange.wsgi:application", python=sys.executable, port=0), id="web"),
+        pytest.param([*CELERY, "worker", "--pool", "threads"], id="worker"),
+        pytest.param([*CELERY, "beat"], id="beat"),
+        pytest.param([sys.executable, "manage.py", "prepare"], id="prepare"),
+    ],
+)
+def test_each_process_says_the_sentence_and_ends(command):
+    ended = start(command, SECRET_KEY="short")
+    assert ended.returncode != 0
+    assert "SECRET_KEY: must be at least 50 random characters" in ended.stderr + ended.stdout
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_store_that_is_too_old_is_refused_with_a_sentence():
+    starting.require_version(160_000)
+    with pytest.raises(starting.TooOld, match="PostgreSQL 16 or newer is needed; this server is 15"):
+        starting.require_version(150_011)
+
+
+def test_the_store_of_the_tests_is_there_and_new_enough():
+    starting.wait_for_store()
+
+
+def test_a_store_that_is_not_there_is_waited_for_with_one_line(monkeypatch):
+    answers = iter([psycopg.OperationalError("connection refused\nIs the server running?")] * 3 + [160_001])
+
+    def version():
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(starting, "_version", version)
+    with capture_logs() as lines:
+        starting.wait_for_store(pause_s=0)
+    assert [(line["event"], line.get("why")) for line in lines] == [
+        ("store.waiting", "connection refused"),
+        ("store.there", None),
+    ]
+
+
+def test_a_web_process_answers_meanwhile_and_ends_where_the_store_is_too_old(monkeypatch):
+    ended = threading.Event()
+    there = iter([psycopg.OperationalError("not yet"), 150_000])
+
+    def version():
+        answer = next(there)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(starting, "_version", version)
+    monkeypatch.setattr(starting.os, "kill", lambda *_: ended.set())
+    starting.look_at_store()
+    assert ended.wait(10)
+
+
+@pytest.mark.slow
+def test_a_worker_waits_for_its_store():
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    environment = os.environ | RIGHT | {"DATABASE_URL": f"postgresql://x@127.0.0.1:{port}/x", "LOG_LEVEL": "INFO"}
+    with subprocess.Popen(
+        [*CELERY, "worker", "--pool", "threads"], env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as worker:
+        try:
+            assert any("store.waiting" in line for line in worker.stderr)
+            assert worker.poll() is None
+        finally:
+            worker.kill()
