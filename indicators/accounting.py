@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from indicators.moving import Moving
-from indicators.versions import Entering
+from indicators.versions import Entering, Line
 from partners import bases
 from partners.attribution import Attribution
 from partners.models import Audience, Group
@@ -25,6 +25,7 @@ def shared(
     entering: Sequence[Entering],
     moves: Sequence[Moving] = (),
     *,
+    closed: Iterable[Line] = (),
     specs: Mapping[int, AudienceSpec] | None = None,
     groups: Mapping[UUID, Group] | None = None,
 ) -> dict[str, Any]:
@@ -41,6 +42,9 @@ def shared(
         held = new.line.stored_latest
         if new.latest and held is not None and new.moves_from is not None:
             _count(counted["narrowed"], held.audience_id, kind)
+    for line in closed:
+        if line.stored_latest is not None and not line.stored_latest.revoked:
+            _count(counted["withdrawn"], line.stored_latest.audience_id, line.closed)
     for move in moves:
         kind = (move.draft.kind or move.draft.stix_type) if move.draft else "other"
         _count(counted["shared"], move.audience_id, kind)

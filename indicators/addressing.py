@@ -85,6 +85,7 @@ class Room:
         self._rows: dict[int, AudienceSpec] = {}
         self._ids: dict[AudienceSpec, int] = {}
         self._others: dict[Reach, Room | Refused] = {}
+        self._left: dict[UUID, str] = {}
         if reach.named:  # a batch that may not go where it says is refused before any object is looked at
             named = addressed(
                 by,
@@ -138,11 +139,9 @@ class Room:
         """
         if draft.unresolved and source == Attribution.PSEUDONYM:
             return _PSEUDONYM_WAITS
-        keeps = held is not None and waited is None and self.inherits(draft, held_tlp=held.tlp)
-        spec = self._of_held(held.audience_id) if held is not None and keeps else self._wanted(draft, waited)
+        spec, keeps = self._goes_to(draft, held, waited)
         withdraws = draft.revoked and held is not None and not held.revoked
-        refused = isinstance(spec, Refused)
-        if held is not None and withdraws and (keeps or (refused and self.marking(draft) <= held.tlp)):
+        if held is not None and withdraws and keeps:
             return Place(held.audience_id, self._as_held(held.audience_id), withdraws=True)
         if isinstance(spec, Refused):
             return Refusal(spec.code, "/object_marking_refs", spec.detail)
@@ -150,8 +149,8 @@ class Room:
             return refusal
         try:
             audience_id = held.audience_id if held is not None and keeps else self.intern(spec, source)
-        except Refused as refused_it:
-            return Refusal(refused_it.code, "", refused_it.detail)
+        except Refused as refused:
+            return Refusal(refused.code, "", refused.detail)
         return Place(
             audience_id,
             spec,
@@ -174,20 +173,43 @@ class Room:
             return self._of_marking(self.marking(draft))
         return _attempt(lambda: self._decide(Tlp.RED, waiting=True))
 
-    def policy(self, draft: Draft) -> str:
-        """The strictest policy of the place where a draft goes; of what waits, also of where it is to go then."""
-        specs = [self.of_draft(draft)]
+    def policy(self, draft: Draft, *, held: Held | None = None, waited: Reach | None = None) -> str:
+        """The strictest policy of the place where a draft will be; of what waits, also of where it is to go then.
+
+        `held` is the newest version of its holding, and `waited` what the push of that asked for, if it waits.
+        """
+        specs = [self._goes_to(draft, held, waited)[0]]
         if draft.unresolved:
             specs.append(self.under_known_marking(draft))
         policies = {self.policy_of(spec) for spec in specs}
         return max(policies, key=lambda policy: policy == Group.Policy.CLOSED_FACTS)
 
     def policy_of(self, spec: AudienceSpec | Refused) -> str:
-        """The strictest policy among the groups of an audience."""
+        """The strictest policy among the groups of an audience; of one that may not be, among all of one's groups."""
         groups = self._by.group_ids if isinstance(spec, Refused) else spec.groups
         closed = Group.Policy.CLOSED_FACTS
-        held = (self._stands.groups.get(group) for group in groups)
-        return closed if any(group is not None and group.policy == closed for group in held) else Group.Policy.OPEN_CTI
+        return closed if any(self._policy_of_group(group) == closed for group in groups) else Group.Policy.OPEN_CTI
+
+    def _policy_of_group(self, group_id: UUID) -> str:
+        """Also of a group that the publisher has left, where something of its still is."""
+        known = self._stands.groups.get(group_id)
+        if known is not None:
+            return known.policy
+        if group_id not in self._left:
+            self._left[group_id] = Group.objects.values_list("policy", flat=True).get(pk=group_id)
+        return self._left[group_id]
+
+    def _goes_to(self, draft: Draft, held: Held | None, waited: Reach | None) -> tuple[AudienceSpec | Refused, bool]:
+        """The audience that a draft will have, and whether it is that of the version which is held."""
+        if held is None:
+            return self._wanted(draft, waited), False
+        withdraws = draft.revoked and not held.revoked
+        if waited is None and self.inherits(draft, held_tlp=held.tlp):
+            return self._as_held(held.audience_id) if withdraws else self._of_held(held.audience_id), True
+        spec = self._wanted(draft, waited)
+        if withdraws and isinstance(spec, Refused) and self.marking(draft) <= held.tlp:
+            return self._as_held(held.audience_id), True
+        return spec, False
 
     def _wanted(self, draft: Draft, waited: Reach | None) -> AudienceSpec | Refused:
         """The audience that the batch names, or that the push asked for of which the object still waits."""

@@ -17,7 +17,7 @@ import orjson
 
 from exchange.prepared import Message
 from indicators.stix import tlp
-from indicators.stix.drafts import Draft, Refusal, Unreadable
+from indicators.stix.drafts import Draft, Refusal, Revocation, Unreadable
 
 #: A definition that a publisher holds: its id, its bytes, whether it is withdrawn.
 Row = tuple[str, str, bool]
@@ -39,7 +39,7 @@ class Definitions:
             self.explained.add(marking)
 
 
-def named(elements: Iterable[Draft | Unreadable]) -> list[str]:
+def named(elements: Iterable[Draft | Unreadable | Revocation]) -> list[str]:
     """The markings that are named and not the standard's, as written and in lower case; sorted."""
     refs = {ref for element in elements if isinstance(element, Draft) for ref in element.markings}
     own = {ref for ref in refs if ref.lower() not in tlp.KNOWN_IDS}
@@ -79,7 +79,7 @@ ORDER BY o.id
 """
 
 
-def defined(rows: Iterable[Row], elements: Iterable[Draft | Unreadable] = ()) -> Definitions:
+def defined(rows: Iterable[Row], elements: Iterable[Draft | Unreadable | Revocation] = ()) -> Definitions:
     """What these definitions say, those of a batch and those that are held."""
     found = Definitions()
     for stix_id, body, withdrawn in rows:
@@ -90,7 +90,9 @@ def defined(rows: Iterable[Row], elements: Iterable[Draft | Unreadable] = ()) ->
     return found
 
 
-def tightened(elements: Sequence[Draft | Unreadable], definitions: Definitions) -> Sequence[Draft | Unreadable]:
+def tightened(
+    elements: Sequence[Draft | Unreadable | Revocation], definitions: Definitions
+) -> Sequence[Draft | Unreadable | Revocation]:
     """The batch, each object with the strictest TLP that its markings say, and with those that lead nowhere."""
     return [
         tighten(element, definitions) if isinstance(element, Draft) and element.markings else element

@@ -30,7 +30,7 @@ from indicators.attributing import Voice
 from indicators.barring import beyond_the_key
 from indicators.door import gates
 from indicators.models import Batch, Change, Quarantined
-from indicators.stix.drafts import Draft, Quarantine, Refusal, Unreadable
+from indicators.stix.drafts import Draft, Quarantine, Refusal, Revocation, Unreadable
 from indicators.versions import Entering, Line
 from partners import audit
 from partners.attribution import Attribution
@@ -42,6 +42,9 @@ from partners.tlp import Tlp
 
 Status = Literal["accepted", "unchanged", "held", "quarantined", "refused"]
 STATUSES: tuple[Status, ...] = ("accepted", "unchanged", "held", "quarantined", "refused")
+Element = Draft | Unreadable | Revocation
+_NOT_HELD = Refusal("not-found", "", "You hold no such object.")
+_NOT_ALONE = Refusal("needs-another-person", "", "It would go where you may not publish alone.")
 _OF_OTHER_GROUPS = Refusal("key-limited-to-groups", "/id", "It is shared with groups that this key is not for.")
 
 
@@ -95,7 +98,7 @@ class Answer:
 
 
 def publish(
-    elements: Sequence[Draft | Unreadable],
+    elements: Sequence[Element],
     *,
     by: Viewer,
     reach: Reach,
@@ -136,8 +139,15 @@ class _Doors:
         self._now, self._identities, self._by = now, identities, by
         self._tlp = None if tlp is None else tlp.word
         self._doors: dict[str, gates.Door] = {}
+        self._verdicts: dict[tuple[int, str], gates.Verdict] = {}
 
-    def examine(self, draft: Draft, policy: str) -> Quarantine | Refusal | None:
+    def of_batch(self, draft: Draft, policy: str) -> gates.Verdict:
+        """The same of a draft of the batch; it is examined once at each door."""
+        if (draft.index, policy) not in self._verdicts:
+            self._verdicts[draft.index, policy] = self.examine(draft, policy)
+        return self._verdicts[draft.index, policy]
+
+    def examine(self, draft: Draft, policy: str) -> gates.Verdict:
         """What the gates of a place with this policy say."""
         if policy not in self._doors:
             self._doors[policy] = gates.Door(
@@ -151,7 +161,7 @@ class _Doors:
 
 
 def _publish(
-    elements: Sequence[Draft | Unreadable],
+    elements: Sequence[Element],
     stands: Standing,
     *,
     by: Viewer,
@@ -160,36 +170,40 @@ def _publish(
     confirmed: bool,
 ) -> Answer:
     identities = _partners_among(elements, by=by)
-    withdrawing = any(isinstance(each, Draft) and each.revoked for each in elements)
-    room = Room(by, reach, stands=stands, withdrawing=withdrawing)
+    room = Room(by, reach, stands=stands, withdrawing=any(each.revoked for each in elements))
     received_at = clock.now()
     known = markings.Known(by.partner_id, markings.named(elements))
     doors = _Doors(received_at, identities, by=by, tlp=reach.tlp)
-    admitted, results = _examine(elements, known, room=room, doors=doors)
-    voice = Voice(by, room.attribution, admitted)
+    asked, results = _examine(elements, known, room=room, doors=doors)
+    drafts = [each for each in asked if isinstance(each, Draft)]
+    voice = Voice(by, room.attribution, drafts)
     with transaction.atomic():
-        begun = _begin(admitted, voice, stands, known, by=by, request=request)
+        begun = _begin(asked, voice, stands, known, by=by, request=request)
         if begun.earlier is not None:
             return begun.earlier
         waits = rejudging.waiting(_red(begun.held))
-        entering, moved, settled = _compare_with_held(admitted, begun.held, voice, room=room, by=by, waits=waits)
-        anew = _judge_anew(admitted, entering, moved, settled, begun.held, waits, room=room, by=by, doors=doors)
+        entering, moved, closed, settled = _compare_with_held(
+            asked, begun.held, voice, room=room, doors=doors, by=by, waits=waits
+        )
+        anew = _judge_anew(drafts, entering, moved, settled, begun.held, waits, room=room, by=by, doors=doors)
         why = "" if confirmed else holding.beyond(by, _specs(entering, [*moved, *anew.wider], room=room))
+        if why:
+            entering = _without_ends(entering, closed, settled)
         held = [
             *(new.draft for new in entering if why and new.spec),
             *(move.draft for move in moved if why and move.draft),
         ]
         if why:
-            held += _unchanged_definitions(admitted, settled) if anew.wider else []
+            held += _unchanged_definitions(drafts, settled) if anew.wider else []
             entering, moved, anew.wider = [new for new in entering if new.spec is None], [], []
         moves = [move for move in moved if not move.stays]
         places = {draft.index for draft in held}
         results += [*(result for result in settled if result.index not in places), *_answered(held, "held")]
         results += _answered([*(new.draft for new in entering), *(move.draft for move in moves)], "accepted")
         results.sort(key=lambda result: result.index)
-        moves = [move for move in moves if move.line is None or move.line.entering_latest is None]
+        moves = [move for move in moves if move.line is None or not (move.line.entering_latest or move.line.closed)]
         moves += anew.stricter + anew.wider
-        told = accounting.shared(entering, moves, specs=room.specs, groups=room.groups)
+        told = accounting.shared(entering, moves, closed=closed, specs=room.specs, groups=room.groups)
         last = Message()
         answer = _write_down(results, elements, told, by=by, request=request, received_at=received_at, within=last)
         if held:
@@ -197,11 +211,11 @@ def _publish(
         if moves:
             ids = [move.stix_id for move in moves]
             audit.record(audit.Verb.OBJECTS_READDRESSED, by=by, target=f"batch:{answer.batch_id}", within=last, ids=ids)
-        _store(entering, moves, by=by, keys=begun.keys, within=last)
+        _store(entering, moves, closed, by=by, keys=begun.keys, within=last)
         rejudging.settle([*anew.settled, *(move.held.object_id for move in anew.wider)])
         asked_anew = [(move.held.object_id, move.draft, move.asked) for move in moved if move.draft is not None]
         storing.mark(by.partner_id, [one for move in asked_anew for one in rejudging.marked(*move)], within=last)
-        if entering or moves:
+        if entering or moves or closed:
             transaction.on_commit(_hint, robust=True)  # committed is committed, whatever the broker says
         last.send(commits=True)
     return answer
@@ -217,7 +231,7 @@ class _Begun:
 
 
 def _begin(
-    drafts: Sequence[Draft], voice: Voice, stands: Standing, known: markings.Known, *, by: Viewer, request: Request
+    asked: Sequence[Element], voice: Voice, stands: Standing, known: markings.Known, *, by: Viewer, request: Request
 ) -> _Begun:
     """Hold still whom it concerns, and look at what is there. One query. Raises Doubtful, _Overtaken."""
     message = Message()
@@ -225,9 +239,9 @@ def _begin(
     storing.locking_publisher(by.partner_id, message)
     settle = settling(by, message)
     earlier = _answering_before(by, request, message)
-    held = storing.holdings_within(
-        message, by.partner_id, {draft.stix_id for draft in drafts} | voice.references(drafts)
-    )
+    drafts = [each for each in asked if isinstance(each, Draft)]
+    ids = {each.stix_id for each in asked if each.stix_id is not None}
+    held = storing.holdings_within(message, by.partner_id, ids | voice.references(drafts))
     keys = storing.keys_within(message, len(drafts))
     still_defined = known.still(message)
     message.send()
@@ -306,25 +320,26 @@ def _answered(drafts: Iterable[Draft | None], status: Status) -> list[Result]:
 
 
 def _examine(
-    elements: Sequence[Draft | Unreadable], known: markings.Known, *, room: Room, doors: _Doors
-) -> tuple[list[Draft], list[Result]]:
-    """Through the gates: the drafts that may enter, and an answer for each element that may not."""
-    admitted: list[Draft] = []
+    elements: Sequence[Element], known: markings.Known, *, room: Room, doors: _Doors
+) -> tuple[list[Element], list[Result]]:
+    """What is to be compared with what is held, and an answer for each element that cannot be.
+
+    The gates look at each draft where it most likely goes, before anybody waits for it. Where it really goes is known
+    once its holding is (`_compare_with_held`).
+    """
+    asked: list[Element] = []
     results: list[Result] = []
     for element in markings.tightened(elements, markings.defined(known.rows, elements)):
-        if isinstance(element, Unreadable):
+        if isinstance(element, Unreadable) and not (element.revoked and element.stix_id):
             results.append(Result(element.index, element.stix_id, None, "refused", element.refusal))
             continue
-        verdict = doors.examine(element, room.policy(element))
-        if verdict is None:
-            admitted.append(element)
-        else:
-            status: Status = "quarantined" if isinstance(verdict, Quarantine) else "refused"
-            results.append(Result(element.index, element.stix_id, element.version, status, verdict))
-    return admitted, results
+        if isinstance(element, Draft):
+            doors.of_batch(element, room.policy(element))
+        asked.append(element)
+    return asked, results
 
 
-def _partners_among(elements: Iterable[Draft | Unreadable], *, by: Viewer) -> frozenset[str]:
+def _partners_among(elements: Iterable[Element], *, by: Viewer) -> frozenset[str]:
     """The identities of other partners that are named or sent. One query, and none where nobody else is named."""
     drafts = [element for element in elements if isinstance(element, Draft)]
     named = {draft.created_by_ref.lower() for draft in drafts if draft.created_by_ref is not None}
@@ -338,30 +353,40 @@ _IDENTITIES = "SELECT identity_id FROM partners_partner WHERE identity_id = ANY(
 
 
 def _compare_with_held(
-    drafts: Sequence[Draft],
+    asked: Sequence[Element],
     held: dict[str, storing.Holding],
     voice: Voice,
     *,
     room: Room,
+    doors: _Doors,
     by: Viewer,
     waits: Mapping[int, Reach],
-) -> tuple[list[Entering], list[moving.Moving], list[Result]]:
+) -> tuple[list[Entering], list[moving.Moving], list[Line], list[Result]]:
     """Which drafts are new versions, given what the publisher holds and what came earlier in the batch.
 
-    Bytes that are held already and come with another audience move there; those that come without one stay.
+    Bytes that are held already and come with another audience move there; those that come without one stay. The lines
+    are those that a revocation ends whose own bytes may not enter.
     """
     barred = beyond_the_key(held, by=by)
     seen: dict[str, Line] = {}
     entering: list[Entering] = []
     moves: list[moving.Moving] = []
     results: list[Result] = []
-    for draft in drafts:
-        line = seen.get(draft.stix_id)
+    for draft in asked:
+        stix_id = draft.stix_id or ""
+        line = seen.get(stix_id)
         if line is None:
-            line = seen[draft.stix_id] = Line(held.get(draft.stix_id, {}))
+            line = seen[stix_id] = Line(held.get(stix_id, {}))
+        if stix_id in barred:
+            results.append(_refused(draft, _OF_OTHER_GROUPS))
+            continue
+        if not isinstance(draft, Draft):
+            results.append(_ended(draft, line))
+            continue
         sha256 = hashlib.sha256(draft.raw).digest()
         waited = waits.get(line.stored_latest.object_id) if line.stored_latest is not None else None
-        verdict = _OF_OTHER_GROUPS if draft.stix_id in barred else line.judge(draft, sha256)
+        at_the_door = doors.of_batch(draft, room.policy(draft, held=line.stored_latest, waited=waited))
+        verdict = line.judge(draft, sha256) if at_the_door is None else at_the_door
         if verdict == "unchanged":
             move = _move(draft, room=room, line=line, waits=waited is not None or bool(draft.unresolved))
             if move is None:
@@ -375,12 +400,12 @@ def _compare_with_held(
             if move.stays:
                 results.append(_unchanged(draft))
             line.moves = not move.stays
-        elif isinstance(verdict, Refusal):
-            results.append(_refused(draft, verdict))
+        elif isinstance(verdict, Refusal | Quarantine):
+            results.append(_turned_away(draft, line, verdict))
         elif isinstance(source := voice.judge(draft, line, held), Refusal):
-            results.append(_refused(draft, source))
+            results.append(_turned_away(draft, line, source))
         elif isinstance(place := room.place(draft, held=line.stored_latest, source=source, waited=waited), Refusal):
-            results.append(_refused(draft, place))
+            results.append(_turned_away(draft, line, place))
         else:
             new = Entering(
                 draft,
@@ -395,15 +420,66 @@ def _compare_with_held(
             )
             line.add(new)
             entering.append(new)
-    return entering, moves, results
+    return entering, moves, [line for line in seen.values() if line.closed], results
 
 
 def _unchanged(draft: Draft) -> Result:
     return Result(draft.index, draft.stix_id, draft.version, "unchanged", marks=draft.marks + markings.note(draft))
 
 
-def _refused(draft: Draft, why: Attribution | Refusal) -> Result:
-    return Result(draft.index, draft.stix_id, draft.version, "refused", why if isinstance(why, Refusal) else None)
+def _refused(element: Element, why: Attribution | Refusal | Quarantine) -> Result:
+    version = element.version if isinstance(element, Draft) else None
+    status: Status = "quarantined" if isinstance(why, Quarantine) else "refused"
+    return Result(element.index, element.stix_id, version, status, None if isinstance(why, Attribution) else why)
+
+
+def _turned_away(element: Draft | Unreadable, line: Line, why: Refusal | Quarantine) -> Result:
+    """The answer to what may not enter. A revocation ends its holding all the same; only its bytes are not kept."""
+    if element.revoked and line.is_closed:
+        return _dropped(element, "unchanged", why)
+    ends = element.revoked and line.close(_kind(element))
+    return _dropped(element, "accepted", why) if ends else _refused(element, why)
+
+
+def _dropped(element: Draft | Unreadable, status: Status, why: Refusal | Quarantine) -> Result:
+    words = f"The object has ended; this revoked version of it is not kept: {why.message} ({why.code})"
+    version = element.version if isinstance(element, Draft) else None
+    return Result(
+        element.index, element.stix_id, version, status, Refusal("content-dropped", why.field, words.rstrip())
+    )
+
+
+def _ended(element: Unreadable | Revocation, line: Line) -> Result:
+    """The answer to a revocation that brings no bytes which could be kept."""
+    if isinstance(element, Unreadable):
+        return _turned_away(element, line, element.refusal)
+    if not line.holds:
+        return _refused(element, _NOT_HELD)
+    status: Status = "accepted" if line.close(_kind(element)) else "unchanged"
+    return Result(element.index, element.stix_id, None, status)
+
+
+def _kind(element: Element) -> str:
+    kind = (element.kind or element.stix_type) if isinstance(element, Draft) else None
+    return kind or (element.stix_id or "").partition("--")[0]
+
+
+def _without_ends(entering: list[Entering], closed: list[Line], results: list[Result]) -> list[Entering]:
+    """Of a batch that waits for a second person, what does: the holdings that it revokes end at once.
+
+    Where a revoked version is to go to others than those who hold the object, it is not kept.
+    """
+    stay: list[Entering] = []
+    for new in entering:
+        held = new.line.stored_latest
+        if new.draft.revoked and new.spec is not None and held is not None and not held.revoked:
+            if not new.line.closed:
+                new.line.close(_kind(new.draft), instead_of=new)
+                closed.append(new.line)
+            results.append(_dropped(new.draft, "accepted", _NOT_ALONE))
+        else:
+            stay.append(new)
+    return stay
 
 
 def _move(draft: Draft, *, room: Room, line: Line, waits: bool) -> moving.Moving | Refusal | None:
@@ -427,13 +503,14 @@ def _move(draft: Draft, *, room: Room, line: Line, waits: bool) -> moving.Moving
 def _store(
     entering: Sequence[Entering],
     moves: Sequence[moving.Moving],
+    closed: Sequence[Line],
     *,
     by: Viewer,
     keys: Sequence[int],
     within: Message,
 ) -> None:
     """Objects and tokens, then, last and under the order lock, their places in the log."""
-    if not entering and not moves:
+    if not entering and not moves and not closed:
         return
     fresh = [new for new in entering if new.wakes is None]
     woken = [(new, new.wakes) for new in entering if new.wakes is not None]
@@ -443,13 +520,14 @@ def _store(
     spec = AudienceSpec(Tlp.RED, attribution=source)
     alone = intern_audience(by, spec) if any(not new.latest for new in entering) or moved else 0
     over = [held for line in {new.line for new in entering if new.draft.revoked} for held in line.overtaken]
-    nobody = _nobody({*(held.attribution for held in over), *(new.source for new in entering if new.overtaken)}, by=by)
+    gone = [*over, *(held for line in closed for held in line.closed_rows)]
+    nobody = _nobody({*(held.attribution for held in gone), *(new.source for new in entering if new.overtaken)}, by=by)
     seen_by = [new.seen_by(alone, nobody=nobody.get(new.source, 0)) for new in entering]
     stored = list(keys[: len(fresh)])
     storing.store(
         by.partner_id,
         [
-            storing.NewObject(new.draft, audience_id, new.sha256, new.latest)
+            storing.NewObject(new.draft, audience_id, new.sha256, new.latest, ended=bool(new.line.closed))
             for new, audience_id in zip(fresh, seen_by[: len(fresh)], strict=True)
         ],
         keys=stored,
@@ -459,6 +537,7 @@ def _store(
     waking = zip(woken, seen_by[len(fresh) :], strict=True)
     storing.settle((key, audience_id, new.latest) for (new, key), audience_id in waking)
     storing.settle((held.object_id, nobody[held.attribution], False) for held in over)
+    storing.close({held.object_id: nobody[held.attribution] for line in closed for held in line.closed_rows})
     stored += [key for _, key in woken]
     marked = [
         one
@@ -469,8 +548,8 @@ def _store(
     storing.mark(by.partner_id, marked, within=within)
     storing.hide_history(by.partner_id, [new.draft.stix_id for new in moved], audience_id=alone, keep=stored)
     moving.rewrite(moves, by=by, keep=stored)
-    told = [*_lost_sight(moved, by=by), *moving.told(moves, by=by), *_entered(stored, entering, seen_by, by=by)]
-    changes.append(told, within=within)
+    left = [*_lost_sight(moved, by=by), *_closed(closed, by=by), *moving.told(moves, by=by)]
+    changes.append([*left, *_entered(stored, entering, seen_by, by=by)], within=within)
 
 
 def _nobody(attributions: Iterable[int], *, by: Viewer) -> dict[int, int]:
@@ -490,6 +569,21 @@ def _lost_sight(moved: Sequence[Entering], *, by: Viewer) -> list[changes.NewCha
         )
         for new in moved
         if (held := new.line.stored_latest) is not None
+    ]
+
+
+def _closed(closed: Sequence[Line], *, by: Viewer) -> list[changes.NewChange]:
+    """A remove for the readers of each holding that has ended without a version that says so."""
+    return [
+        changes.NewChange(
+            object_id=held.object_id,
+            publisher_id=by.partner_id,
+            audience_id=held.audience_id,
+            op=Change.Op.REMOVE,
+            reason=Change.Reason.REVOKED,
+        )
+        for line in closed
+        if (held := line.stored_latest) is not None and not held.revoked
     ]
 
 
@@ -551,7 +645,7 @@ def answer_of(batch: Batch, *, replayed: bool = False) -> Answer:
 
 def _write_down(
     results: Sequence[Result],
-    elements: Sequence[Draft | Unreadable],
+    elements: Sequence[Element],
     told: Mapping[str, Any],
     *,
     by: Viewer,

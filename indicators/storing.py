@@ -96,6 +96,7 @@ class NewObject:
     audience_id: int
     sha256: bytes
     latest: bool
+    ended: bool = False  # its holding ends with this batch, whatever its bytes say
 
 
 def store(
@@ -173,6 +174,18 @@ def settle(rows: Iterable[tuple[int, int, bool]]) -> None:
         )
 
 
+def close(rows: Mapping[int, int]) -> None:
+    """Have objects that are there, by key, count as revoked and be seen by these audiences: their holding has ended."""
+    if not rows:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE indicators_stixobject o SET audience_id = new.audience, latest = false, revoked = true"
+            " FROM unnest(%s::bigint[], %s::bigint[]) AS new(id, audience) WHERE o.id = new.id",
+            [list(rows), list(rows.values())],
+        )
+
+
 def newest_of(publisher_id: UUID) -> list[str]:
     """The ids of all that a publisher holds and has not withdrawn."""
     with connection.cursor() as cursor:
@@ -233,7 +246,7 @@ def _object_row(key: int, publisher_id: UUID, new: NewObject) -> tuple[object, .
         draft.version,
         draft.created,
         draft.modified,
-        draft.revoked,
+        draft.revoked or new.ended,
         new.latest,
         draft.raw.decode(),
         new.sha256,

@@ -8,7 +8,7 @@ nothing but its bytes and its revocation, until the same bytes come again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -38,6 +38,9 @@ class Line:
                 self._lead = (version.revoked, _age(modified))
         self.entering_latest: Entering | None = None
         self.moves = False
+        #: The kind of what a revocation has ended in this batch whose own bytes are not kept; empty if there is none.
+        self.closed = ""
+        self.closed_rows: list[storing.Held] = []
         self.attribution = next((version.attribution for version in held.values()), None)
 
     @property
@@ -57,6 +60,31 @@ class Line:
     def is_over(self, modified: datetime | None) -> bool:
         """Whether a version of this age is dated after a revocation."""
         return self._ends_at is not None and _age(modified) >= self._ends_at
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is any version, asleep or not."""
+        return bool(self._digests)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it has ended and there is nothing to see of it."""
+        return self._ends_at is not None and self._lead is None
+
+    def close(self, kind: str, *, instead_of: Entering | None = None) -> bool:
+        """End the holding, which is of this kind, without a version that says so; False if there is nothing to end.
+
+        `instead_of` is a revoked version of this batch that does not enter after all.
+        """
+        lives = self._lead is not None and not self._lead[0]
+        if instead_of is None and not lives and (self._ends_at is not None or not self._digests):
+            return False
+        self.closed = kind
+        self.closed_rows = list(self._stored.values())
+        self._stored = {modified: replace(version, withdrawn=True) for modified, version in self._stored.items()}
+        self._ends_at = _age(None)
+        self._lead = self.newest = self.entering_latest = None
+        return True
 
     def asleep(self, draft: Draft) -> storing.Held | None:
         """The stored version that the draft would take up again.

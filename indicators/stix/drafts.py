@@ -74,3 +74,13 @@ class Unreadable:
     index: int
     stix_id: str | None
     refusal: Refusal
+    revoked: bool = False  # whether it says that it is
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """The wish to end a holding without a version that says so, because none could be made."""
+
+    index: int
+    stix_id: str
+    revoked: bool = True

@@ -68,11 +68,14 @@ def _read(index: int, raw: bytes, *, limits: Limits, has_huge: bool) -> Draft | 
     if not isinstance(data, dict):
         return _unreadable(index, "not-an-object", "An element of a batch is a JSON object.")
     if b"\\u0000" in raw and _holds(data, _is_nul):
-        return Unreadable(index, _id_in(data), Refusal("nul-character", "", _NUL))
+        return Unreadable(index, _id_in(data), Refusal("nul-character", "", _NUL), revoked=_says_revoked(data))
     if has_huge and _HUGE.search(raw) and _holds(data, _is_out_of_range):
-        return Unreadable(index, _id_in(data), Refusal("number-out-of-range", "", _OUT_OF_RANGE))
+        refusal = Refusal("number-out-of-range", "", _OUT_OF_RANGE)
+        return Unreadable(index, _id_in(data), refusal, revoked=_says_revoked(data))
     drafted = objects.draft(index, raw, data)
-    return Unreadable(index, _id_in(data), drafted) if isinstance(drafted, Refusal) else drafted
+    if isinstance(drafted, Refusal):
+        return Unreadable(index, _id_in(data), drafted, revoked=_says_revoked(data))
+    return drafted
 
 
 _NUL = "A string must not hold the character NUL."
@@ -149,6 +152,10 @@ def _id_in(data: dict[str, Any]) -> str | None:
     """The id to name an unreadable object by: only if it is one, so that nothing else is echoed."""
     found = data.get("id")
     return found if isinstance(found, str) and objects.ID.fullmatch(found) else None
+
+
+def _says_revoked(data: dict[str, Any]) -> bool:
+    return data.get("revoked") is True
 
 
 def _unreadable(index: int, code: str, message: str) -> Unreadable:

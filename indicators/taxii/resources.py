@@ -94,6 +94,8 @@ def status(answer: Answer, *, unversioned: Mapping[str, Any]) -> bytes:
             "version": result["version"] or _date(unversioned.get(result["id"]), answer),
         }
         match result["status"]:
+            case "accepted" | "unchanged" if "code" in result:
+                successes.append(details | {"message": f"{result['message']} ({result['code']})"})
             case "accepted":
                 successes.append(details)
             case "unchanged":
