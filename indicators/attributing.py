@@ -2,7 +2,7 @@
 
 What is published together is told together, so a batch has one source. A holding keeps the source that it had, and
 under a pseudonym the group: the same object under two sources would join them. So would a reference from one to the
-other, but for ids that others hold, too.
+other, but for ids that the publisher may see others hold, too: what it may not see is never part of the answer.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from indicators import storing
 from indicators.door import anonymity
-from indicators.models import SharedId
+from indicators.models import StixObject
 from indicators.stix import tlp
 from indicators.stix.drafts import Draft, Refusal
 from indicators.versions import Line
@@ -68,11 +68,15 @@ class Voice:
         return None
 
     def _is_common(self, ref: str, held: Mapping[str, storing.Holding]) -> bool:
-        """Whether an id says nothing about its holder: a standard marking, or one that several publishers hold."""
+        """Whether an id says nothing about its holder: a standard marking, or one that others are seen to hold.
+
+        Whether anybody holds an id that is only guessed is nobody's to learn (law 1).
+        """
         if ref in tlp.ALL_IDS:
             return True
         if self._shared is None:
-            self._shared = set(SharedId.objects.filter(stix_id__in=list(held)).values_list("stix_id", flat=True))
+            seen = StixObject.objects.visible_to(self._by).exclude(publisher=self._by.partner_id)
+            self._shared = set(seen.filter(stix_id__in=list(held)).values_list("stix_id", flat=True))
         return ref in self._shared
 
 

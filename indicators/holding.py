@@ -11,9 +11,11 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from django.db.models import QuerySet
 
 from exchange.errors import NotFound
 from exchange.prepared import Message
+from indicators import answering
 from indicators.addressing import Reach
 from indicators.models import HeldBatch
 from indicators.stix import parsing, slicing
@@ -60,17 +62,21 @@ def keep(
 def waiting(viewer: Viewer) -> list[HeldBatch]:
     """What waits for a second person of the viewer's partner, oldest first."""
     viewer.require(Scope.PUBLISH)
-    found = HeldBatch.objects.of(viewer).filter(state=HeldBatch.State.WAITING)
+    found = _of(viewer).filter(state=HeldBatch.State.WAITING)
     return list(found.select_related("batch").defer("body").order_by("at", "pk")[:_LISTED])
 
 
 def find(viewer: Viewer, held_id: UUID) -> HeldBatch:
     """One that is the viewer's partner's, decided or not. Raises NotFound."""
     viewer.require(Scope.PUBLISH)
-    held = HeldBatch.objects.of(viewer).filter(pk=held_id).first()
+    held = _of(viewer).filter(pk=held_id).first()
     if held is None:
         raise NotFound
     return held
+
+
+def _of(viewer: Viewer) -> QuerySet[HeldBatch]:
+    return answering.within(viewer, HeldBatch.objects.of(viewer), path="batch__")
 
 
 def first_objects(held: HeldBatch, *, at_most: int) -> list[Draft]:

@@ -16,7 +16,7 @@ from indicators import reading
 from indicators.publishing import Answer
 from indicators.stix import conformance, objects, tlp
 from indicators.stix.drafts import Draft, Unreadable
-from partners.models import Partner
+from partners import directory
 from partners.sharing import Viewer
 
 _ENTERED = frozenset({"accepted", "unchanged"})
@@ -49,7 +49,7 @@ def _resolved(refs: set[str], *, by: Viewer) -> set[str]:
     """Of these ids, those that the publisher may see anything of; who the partners are, all partners know."""
     if not refs:
         return set()
-    partners = set(Partner.objects.filter(identity_id__in=_identities(refs)).values_list("identity_id", flat=True))
+    partners = set(directory.known().filter(identity_id__in=_identities(refs)).values_list("identity_id", flat=True))
     return reading.visible(by, refs) | partners
 
 

@@ -217,6 +217,7 @@ class Batch(models.Model):
     received_at = models.DateTimeField(default=clock.now)
     counts = models.JSONField()
     results = models.TextField(help_text="The JSON array of per-object results, as it was answered.")
+    groups = ArrayField(models.UUIDField(), null=True, help_text="Where it may have gone; none: not known any more.")
 
     objects = OwnedManager["Batch"]()
     unrestricted = models.Manager["Batch"]()

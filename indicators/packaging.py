@@ -85,12 +85,26 @@ def cover_document(package: ReportPackage, held: Sequence[StixObject]) -> dict[s
                 "type": one.stix_type,
                 "title": one.title,
                 "publisher": said_by[one.publisher_id, one.audience_id].name,
+                "creator": _claimed(one, according_to=said_by[one.publisher_id, one.audience_id].name),
                 "tlp": Tlp(one.audience.tlp).word,
                 "version": one.version,
             }
             for one in held
         ],
     }
+
+
+def _claimed(one: StixObject, *, according_to: str) -> dict[str, str] | None:
+    """The creator that a publisher names, where that is not the publisher as it is registered here."""
+    if one.created_by_ref is None or one.created_by_ref.lower() == one.publisher.identity_id:
+        return None
+    return {"id": one.created_by_ref, "according_to": according_to}
+
+
+def _source(listed: dict[str, Any]) -> str:
+    """The publisher, and whom it names as creator."""
+    claimed = listed["creator"]
+    return f"{listed['publisher']}; according to it by {claimed['id']}" if claimed else listed["publisher"]
 
 
 def _cover_paper(cover: dict[str, Any]) -> bytes:
@@ -116,7 +130,7 @@ def _cover_paper(cover: dict[str, Any]) -> bytes:
     none = "No group is concerned: the objects are shared with every partner or with the recipient by name."
     made.table(("Group", "Basis", "From", "Until"), rows, widths=(3, 6, 2, 2), empty=none)
     made.heading("Objects")
-    listed = [(one["type"], one["title"], one["publisher"], one["tlp"].upper(), one["id"]) for one in cover["objects"]]
+    listed = [(one["type"], one["title"], _source(one), one["tlp"].upper(), one["id"]) for one in cover["objects"]]
     made.table(("Type", "Title", "Publisher", "TLP", "Id"), listed, widths=(2.2, 4, 2, 1.6, 4.4), empty="None.")
     head, proof = cover["head"], cover["release"]
     made.heading("Proof of release")

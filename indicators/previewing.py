@@ -27,9 +27,10 @@ class Wish:
 def who_would_see(viewer: Viewer, wish: Wish) -> list[viewing.Reader]:
     """The partners that would see it, and whom each would be told that it comes from.
 
-    Raises Forbidden without the right to publish, and Refused as a push would, naming the field.
+    Raises Forbidden without the rights to publish and to read who is there; Refused as a push would, naming the field.
     """
     viewer.require(Scope.PUBLISH)
+    viewer.require(Scope.READ)  # it names partners
     if wish.everyone and (wish.groups or wish.partners):
         raise Refused("Everyone, or names: not both.", code="bad-audience", at="/everyone")
     tlp = _tlp(wish.tlp) if wish.tlp else viewer.default_tlp

@@ -24,7 +24,18 @@ from psycopg.types.json import Jsonb
 from exchange import clock, prepared, rows
 from exchange.errors import Conflict, ExchangeError
 from exchange.prepared import Message
-from indicators import accounting, changes, holding, markings, matching, moving, notifying, rejudging, storing
+from indicators import (
+    accounting,
+    answering,
+    changes,
+    holding,
+    markings,
+    matching,
+    moving,
+    notifying,
+    rejudging,
+    storing,
+)
 from indicators.addressing import Reach, Room
 from indicators.attributing import Voice
 from indicators.barring import beyond_the_key
@@ -32,7 +43,7 @@ from indicators.door import gates
 from indicators.models import Batch, Change, Quarantined
 from indicators.stix.drafts import Draft, Quarantine, Refusal, Revocation, Unreadable
 from indicators.versions import Entering, Line
-from partners import audit
+from partners import audit, naming
 from partners.attribution import Attribution
 from partners.claims import settling
 from partners.scopes import Scope
@@ -138,7 +149,7 @@ class _Doors:
     def __init__(self, now: datetime, identities: frozenset[str], *, by: Viewer, tlp: Tlp | None) -> None:
         self._now, self._identities, self._by = now, identities, by
         self._tlp = None if tlp is None else tlp.word
-        self._doors: dict[str, gates.Door] = {}
+        self._doors: dict[tuple[str, bool], gates.Door] = {}
         self._verdicts: dict[tuple[int, str], gates.Verdict] = {}
 
     def of_batch(self, draft: Draft, policy: str) -> gates.Verdict:
@@ -148,16 +159,18 @@ class _Doors:
         return self._verdicts[draft.index, policy]
 
     def examine(self, draft: Draft, policy: str) -> gates.Verdict:
-        """What the gates of a place with this policy say."""
-        if policy not in self._doors:
-            self._doors[policy] = gates.Door(
+        """What the gates of a place with this policy say. One query for the first identity: whose names are taken."""
+        named = draft.stix_type == "identity"
+        if (policy, named) not in self._doors:
+            self._doors[policy, named] = gates.Door(
                 now=self._now,
                 publisher_identity=self._by.identity_id,
                 partner_identities=self._identities,
                 policy=policy,
                 tlp=self._tlp,
+                names_of_others=naming.taken_by_others(self._by.identity_id) if named else frozenset(),
             )
-        return gates.examine(draft, self._doors[policy])
+        return gates.examine(draft, self._doors[policy, named])
 
 
 def _publish(
@@ -205,7 +218,10 @@ def _publish(
         moves += anew.stricter + anew.wider
         told = accounting.shared(entering, moves, closed=closed, specs=room.specs, groups=room.groups)
         last = Message()
-        answer = _write_down(results, elements, told, by=by, request=request, received_at=received_at, within=last)
+        groups = answering.groups_of(reach, by=by)
+        answer = _write_down(
+            results, elements, told, by=by, request=request, groups=groups, received_at=received_at, within=last
+        )
         if held:
             holding.keep(held, by=by, batch_id=answer.batch_id, reach=reach, why=why, within=last)
         if moves:
@@ -616,7 +632,7 @@ def _answering_before(by: Viewer, request: Request, message: Message) -> Callabl
     """
     if request.idempotency_key is None:
         return lambda: None
-    found = message.add(_ANSWERED, [by.partner_id, request.idempotency_key])
+    found = message.add(_ANSWERED, [by.partner_id, answering.idempotency_key_of(by, request.idempotency_key)])
 
     def read() -> Answer | None:
         if not found.rows:
@@ -650,6 +666,7 @@ def _write_down(
     *,
     by: Viewer,
     request: Request,
+    groups: list[UUID],
     received_at: datetime,
     within: Message,
 ) -> Answer:
@@ -661,8 +678,8 @@ def _write_down(
     within.add_prepared(
         _BATCH,
         [
-            *(batch_id, by.partner_id, by.actor, request.idempotency_key, request.digest, received_at),
-            *(Jsonb(counts), body.decode()),
+            *(batch_id, by.partner_id, by.actor, answering.idempotency_key_of(by, request.idempotency_key)),
+            *(request.digest, received_at, Jsonb(counts), body.decode(), groups),
         ],
         called="batch",
     )
@@ -678,8 +695,9 @@ def _write_down(
 
 
 _BATCH = """
-INSERT INTO indicators_batch (id, partner_id, actor, idempotency_key, request_digest, received_at, counts, results)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+INSERT INTO indicators_batch (id, partner_id, actor, idempotency_key, request_digest, received_at, counts, results,
+                             groups)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 

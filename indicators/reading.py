@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db import connection
 
 from exchange.errors import NotFound, TooLarge
-from indicators import selecting
+from indicators import answering, selecting
 from indicators.models import Match, Quarantined, StixObject
 from indicators.selecting import Selection, Stretch, Versions
 from partners import reads
@@ -54,6 +54,7 @@ class Statement(NamedTuple):
     audience_id: int
     attribution: int
     marks: list[str] | None
+    claimed: str | None  # its creator, where that is not its publisher as registered here
     body: str
 
 
@@ -71,6 +72,7 @@ class Said(NamedTuple):
     audience_id: int
     attribution: int
     marks: list[str] | None
+    claimed: str | None
     body: str
 
 
@@ -251,7 +253,7 @@ def matches(viewer: Viewer, *, before: int | None = None, limit: int, object_ids
 
 def quarantined(viewer: Viewer, *, limit: int = 100) -> list[Quarantined]:
     """What waits for the viewer's own partner to mend it, newest first."""
-    return list(Quarantined.objects.of(viewer).order_by("-at", "-pk")[:limit])
+    return list(answering.within(viewer, Quarantined.objects.of(viewer), path="batch__").order_by("-at", "-pk")[:limit])
 
 
 def object_count_by_kind() -> dict[str, int]:
@@ -335,6 +337,7 @@ _EXPRESSIONS = {name: f"o.{name}" for name in Statement._fields} | {
     "publisher_suspended": "p.state = 'suspended'",
     "tlp": "a.tlp",
     "attribution": "a.attribution",
+    "claimed": "CASE WHEN lower(o.created_by_ref) <> p.identity_id THEN o.created_by_ref END",
 }
 _JOINS = "JOIN partners_partner p ON p.id = o.publisher_id JOIN partners_audience a ON a.id = o.audience_id"
 # As text, because only two dates of a page are of use.

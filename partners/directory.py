@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 
 from partners.ceilings import Width
 from partners.models import Audience, Group, Membership, Partner
@@ -16,6 +16,11 @@ def partners() -> list[Partner]:
     return list(Partner.objects.filter(state=Partner.State.ACTIVE).order_by("name"))
 
 
+def known() -> QuerySet[Partner]:
+    """Of whom every partner may know: all but those that are invited and have not come yet."""
+    return Partner.objects.exclude(state=Partner.State.INVITED)
+
+
 def groups(viewer: Viewer) -> list[Group]:
     """The viewer's own groups, by name, with their present members as `open_memberships`."""
     members = Membership.objects.filter(until=None).select_related("partner").order_by("partner__name")
@@ -24,8 +29,11 @@ def groups(viewer: Viewer) -> list[Group]:
 
 
 def ids_of(slugs: Iterable[str]) -> list[UUID]:
-    """The ids of the partners with these slugs, whatever their state; unknown slugs are left out."""
-    return list(Partner.objects.filter(slug__in=list(slugs)).order_by("pk").values_list("pk", flat=True))
+    """The ids of the partners with these slugs that take part or once did; unknown slugs are left out.
+
+    Who is only invited is known to the operator alone.
+    """
+    return list(known().filter(slug__in=list(slugs)).order_by("pk").values_list("pk", flat=True))
 
 
 def names_of_audience(audience: Audience) -> list[str]:

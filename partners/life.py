@@ -17,13 +17,15 @@ from django.db import IntegrityError, transaction
 
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
-from partners import audit, membership, sight
+from exchange.lookalikes import fold
+from partners import audit, membership, naming, sight
 from partners.models import HandOver, Partner
 from partners.registering import register_partner
 from partners.scopes import Scope
 from partners.sharing import Viewer
 from partners.tlp import Tlp
 
+_THERE = "partner-exists"
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,58}[a-z0-9]")
 _OPEN = (HandOver.State.OFFERED, HandOver.State.ACCEPTED)
 
@@ -77,13 +79,15 @@ def _register(name: str, slug: str, kind: Partner.Kind, *, by: Viewer | None) ->
         raise Refused(
             "2 to 60 small letters, digits and hyphens; a letter or digit at each end.", code="bad-slug", at="/slug"
         )
+    if kind != Partner.Kind.OPERATOR and {fold(name), fold(slug)} & naming.taken():
+        raise Conflict("A partner of this name, or of one that looks like it, is there already.", code=_THERE)
     try:
         with transaction.atomic():
             partner = register_partner(name=name, slug=slug, kind=kind, state=Partner.State.INVITED, by=by)
             about = None if by else partner.pk
             audit.record(audit.Verb.PARTNER_INVITED, by=by, target=f"partner:{slug}", about=about, kind=partner.kind)
     except IntegrityError:
-        raise Conflict("A partner of this name or short name is there already.", code="partner-exists") from None
+        raise Conflict("A partner of this name or short name is there already.", code=_THERE) from None
     return partner
 
 

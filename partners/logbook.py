@@ -86,7 +86,7 @@ def proof_of(record: AuditRecord, *, under: TreeHead) -> dict[str, Any]:
 
 def totals(viewer: Viewer, asked: Asked) -> list[Total]:
     """What the batches of the period shared, by whom it was shared with and kind. One query."""
-    viewer.require(Scope.AUDIT)
+    _require(viewer)
     with connection.cursor() as cursor:
         cursor.execute(_TOTALS, _bounds(viewer, asked) | {"group": asked.group, "name": asked.partner})
         return [Total(*row) for row in cursor.fetchall()]
@@ -94,7 +94,7 @@ def totals(viewer: Viewer, asked: Asked) -> list[Total]:
 
 def bases(viewer: Viewer, asked: Asked) -> list[dict[str, Any]]:
     """The legal bases, as they stood, under which the batches of the period went to groups. One query."""
-    viewer.require(Scope.AUDIT)
+    _require(viewer)
     with connection.cursor() as cursor:
         cursor.execute(_BASES, _bounds(viewer, asked) | {"group": asked.group})
         return [orjson.loads(text) for (text,) in cursor.fetchall()]
@@ -107,7 +107,7 @@ def export(viewer: Viewer, asked: Asked, *, first: int | None = None) -> Any:
     `first` is the size of an earlier published head: the header then proves that this head extends it. Raises NotFound
     where no head was published, or none of that size.
     """
-    viewer.require(Scope.AUDIT)
+    _require(viewer)
     head = transparency.head()
     if head is None:
         raise NotFound("No head was published yet; try again in a minute.")
@@ -177,8 +177,14 @@ def verbs(viewer: Viewer) -> list[str]:
     return sorted(_own(viewer, Asked()).order_by().values_list("verb", flat=True).distinct())
 
 
-def _own(viewer: Viewer, asked: Asked) -> QuerySet[AuditRecord]:
+def _require(viewer: Viewer) -> None:
+    """Raise Forbidden for who may not audit, and for a key for some groups: records name the others, too."""
     viewer.require(Scope.AUDIT)
+    viewer.require_all_groups()
+
+
+def _own(viewer: Viewer, asked: Asked) -> QuerySet[AuditRecord]:
+    _require(viewer)
     found = AuditRecord.objects.filter(partner_id=viewer.partner_id)
     start, end = _period(asked)
     if asked.since:

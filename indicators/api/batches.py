@@ -11,11 +11,10 @@ from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 
 from exchange import bodies, clock
-from exchange.errors import Malformed, NotFound, Refused, UnsupportedMedia
+from exchange.errors import Malformed, Refused, UnsupportedMedia
 from exchange.parameters import Parameters
-from indicators import addressing, losses, publishing
+from indicators import addressing, answering, losses, publishing
 from indicators.api.documents import BatchAnswer
-from indicators.models import Batch
 from indicators.stix import making, parsing
 from partners.api.base import Face, Request, answer, fragment, viewer_of
 from partners.attribution import Attribution
@@ -90,10 +89,7 @@ class BatchView(Face):
     @extend_schema(operation_id="batch", responses=BatchAnswer)
     def get(self, request: Request, batch_id: UUID) -> HttpResponse:
         """The answer that a batch was given."""
-        batch = Batch.objects.of(viewer_of(request)).filter(pk=batch_id).first()
-        if batch is None:
-            raise NotFound
-        return _answer(publishing.answer_of(batch))
+        return _answer(publishing.answer_of(answering.batch(viewer_of(request), batch_id)))
 
 
 def _answer(done: publishing.Answer, *, report: dict[str, Any] | None = None) -> HttpResponse:

@@ -80,6 +80,13 @@ class BatchAnswer(serializers.Serializer[object]):
     report = LossReport(required=False)
 
 
+class ClaimedDocument(serializers.Serializer[object]):
+    """A creator that its publisher names, and that is not the publisher as registered here: hearsay."""
+
+    id = serializers.CharField(max_length=300)
+    according_to = PublisherDocument()
+
+
 class StatementDocument(serializers.Serializer[object]):
     """An object as its publishers say it; `object` holds the exact bytes that were published."""
 
@@ -89,6 +96,7 @@ class StatementDocument(serializers.Serializer[object]):
     publisher_suspended = serializers.BooleanField()
     date_added = serializers.DateTimeField()
     marks = MarkDocument(many=True, required=False)
+    creator = ClaimedDocument(required=False)
     object = serializers.DictField()
 
 

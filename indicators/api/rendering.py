@@ -27,6 +27,8 @@ def statement(said: Said | Statement, *, by: Sequence[Said] = ()) -> dict[str, A
     }
     if said.marks:
         document["marks"] = [_mark(mark) for mark in said.marks]
+    if said.claimed is not None:
+        document["creator"] = {"id": said.claimed, "according_to": _publisher(said)}
     if by:
         document["publishers"] = [_publisher(each) for each in by]
     return document

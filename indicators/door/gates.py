@@ -14,6 +14,7 @@ from typing import Any
 
 import re2
 
+from exchange.lookalikes import fold
 from indicators.stix import normalising, tlp, vocabulary
 from indicators.stix.drafts import Draft, Quarantine, Refusal
 
@@ -27,6 +28,7 @@ class Door:
     partner_identities: frozenset[str]
     policy: str  # "closed-facts" or "open-cti"
     tlp: str | None = None  # the marking that the batch gives all its objects
+    names_of_others: frozenset[str] = frozenset()  # folded (`partners.naming`); asked of identities only
 
 
 #: Clocks differ: a version may be dated, and an indicator begin, this much in the future.
@@ -46,13 +48,31 @@ def examine(draft: Draft, door: Door) -> Verdict:
 
 
 def creator(draft: Draft, door: Door) -> Verdict:
-    """Nobody speaks in another partner's name; content of creators outside the exchange is relayed and welcome."""
+    """Nobody speaks in another partner's name, nor the exchange's; content of creators outside of it is welcome."""
+    if (refusal := _of_the_exchange(draft)) is not None:
+        return refusal
     others = door.partner_identities - {door.publisher_identity}
     if draft.created_by_ref is not None and _canonical(draft.created_by_ref) in others:
         return Refusal("foreign-creator", "/created_by_ref", "The creator is another partner of the exchange.")
     if draft.stix_type == "identity" and _canonical(draft.stix_id) in others:
         return Refusal("foreign-creator", "/id", "This is the identity of another partner of the exchange.")
+    if draft.stix_type == "identity" and _is_called(draft, door.names_of_others):
+        return Refusal("foreign-name", "/name", "A partner, or the exchange, has this name or one that looks alike.")
     return None
+
+
+def _of_the_exchange(draft: Draft) -> Verdict:
+    """Its identity and its extension definitions are its own; it says nothing through others."""
+    if _canonical(draft.stix_id) in vocabulary.OWN_IDS:
+        return Refusal("exchange-own", "/id", "The exchange alone publishes under this id.")
+    if draft.created_by_ref is not None and _canonical(draft.created_by_ref) == vocabulary.EXCHANGE_IDENTITY_ID:
+        return Refusal("exchange-own", "/created_by_ref", "The exchange publishes under its own name itself.")
+    return None
+
+
+def _is_called(draft: Draft, names: frozenset[str]) -> bool:
+    name = draft.data.get("name")
+    return isinstance(name, str) and bool(names) and fold(name) in names
 
 
 def _canonical(stix_id: str) -> str:

@@ -42,7 +42,10 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
     found = reading.matches(viewer, limit=_MATCHES, object_ids=[said.object_id for said in latest])
     titles = reading.titles(viewer, {ref for said in merged for ref in said["ref_ids"]})
     for said in merged:
-        said["refs"] = [(name, ref, titles.get(ref)) for name, ref in said["ref_pairs"]]
+        said["refs"] = [
+            (name, ref, titles.get(ref), said["said"].claimed == ref and name == "created by")
+            for name, ref in said["ref_pairs"]
+        ]
     return show(
         request,
         viewer,

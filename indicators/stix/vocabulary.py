@@ -27,6 +27,9 @@ TOKEN_EXTENSION_ID = "extension-definition--159394a8-e215-5ed7-b86f-c6ca99451cbe
 EXCHANGE_IDENTITY_ID = "identity--1a639da4-fb52-5f78-a845-aafd8cf4ebee"
 TOKEN_TYPE = "x-exchange-token"  # noqa: S105 - a STIX type
 
+#: What the exchange alone publishes under.
+OWN_IDS = frozenset({EXCHANGE_IDENTITY_ID, EXTENSION_ID, TOKEN_EXTENSION_ID})
+
 #: The functions that tokens come from; all take a key.
 SCHEMES = frozenset({"oprf-ristretto255-sha512", "hmac-sha256"})
 _SCHEMAS = Path(__file__).parent / "schemas"

@@ -17,8 +17,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from exchange import bodies
 from exchange.errors import Forbidden, MethodNotAllowed, NotFound, Refused, TooLarge
-from indicators import publishing, reading, withdrawing
-from indicators.models import Batch
+from indicators import answering, publishing, reading, withdrawing
 from indicators.stix import parsing
 from indicators.stix.drafts import Draft, Unreadable
 from indicators.taxii import collections, filters, media, pages, resources
@@ -73,10 +72,7 @@ def _status(request: HttpRequest, viewer: Viewer, status_id: str) -> HttpRespons
     """§4.3: the batches of the viewer's own partner; any other is answered like one that does not exist."""
     if not viewer.scopes & {Scope.READ, Scope.PUBLISH}:
         raise Forbidden("This needs the scope 'read' or 'publish'.", code="missing-scope")
-    batch = Batch.objects.of(viewer).filter(pk=_uuid(status_id)).first()
-    if batch is None:
-        raise NotFound("There is no such status.")
-    return _answer(_status_resource(viewer, publishing.answer_of(batch)))
+    return _answer(_status_resource(viewer, publishing.answer_of(answering.batch(viewer, _uuid(status_id)))))
 
 
 def _collections(request: HttpRequest, viewer: Viewer) -> HttpResponse:
