@@ -1,12 +1,14 @@
 """Which files the server's wheel holds: the three packages without what the client's wheel holds already."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 _TREE = Path(__file__).resolve().parent.parent.parent
-_CLIENT = ("exchange/__init__.py", "exchange/client/", "exchange/agent/", "exchange/simulate/")
+_PROJECT = tomllib.loads((_TREE / "pyproject.toml").read_text())
+_CLIENT = tuple(_PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["only-include"])
 
 
 class Files(BuildHookInterface):
