@@ -11,7 +11,8 @@ import hashlib
 import re
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import zstandard
 from django.db import connection
@@ -38,7 +39,10 @@ class AnswerMiddleware:
         response = self._get_response(request)
         if not response.streaming and not connection.in_atomic_block:
             connection.close()  # to the pool: a caller who reads slowly holds a buffer, and nothing of the store
-        if response.streaming or response.status_code != 200 or not request.path.startswith(_FACES):
+        if response.status_code != 200 or not request.path.startswith(_FACES):
+            return response
+        if response.streaming:
+            _pack_streamed(response, coding_for(request.META.get("HTTP_ACCEPT_ENCODING", "")))
             return response
         if request.method in {"GET", "HEAD"} and not response.has_header("ETag"):
             _tag(response)
@@ -85,6 +89,26 @@ def _not_modified(response: HttpResponse) -> HttpResponse:
             short[name] = value
     del short["Content-Type"]
     return short
+
+
+def _pack_streamed(response: Any, coding: str) -> None:
+    """Pack what is streamed piece by piece; events are told one by one, and stay as they are."""
+    if response["Content-Type"].startswith("text/event-stream"):
+        return
+    patch_vary_headers(response, ("Accept-Encoding",))
+    if coding != "identity":
+        response.streaming_content = _packed(response.streaming_content, coding)
+        response["Content-Encoding"] = coding
+
+
+def _packed(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:
+    packer: Any = (
+        zstandard.ZstdCompressor(level=1).compressobj() if coding == "zstd" else zlib.compressobj(level=1, wbits=_GZIP)
+    )
+    for piece in pieces:
+        if packed := packer.compress(piece):
+            yield packed
+    yield packer.flush()
 
 
 def _pack(response: HttpResponse, coding: str) -> None:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import get_resolver
 
 from exchange import problems
+from exchange.errors import Forbidden
 
 _BELOW = (*problems.MACHINE_PATHS, f"{problems.TAXII_PATH}/")
 
+#: What a load balancer asks from within.
+_IN_CLEAR = ("/livez", "/readyz", "/metrics")
 #: What browsers are to make of a machine's answer, should one be led there: nothing.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -37,10 +41,18 @@ class MachineMiddleware:
         """Answer, whatever happens: nothing that a view raises gets past here."""
         if not is_machines(request):
             return self._get_response(request)
-        response = _answered(request)
+        response = _in_clear(request) or _answered(request)
         for name, value in _HEADERS.items():
             response.headers[name] = value
         return response
+
+
+def _in_clear(request: HttpRequest) -> HttpResponse | None:
+    """The answer to who asks over plain HTTP where HTTPS is spoken; a redirect would have them send their key again."""
+    if request.is_secure() or not settings.SECURE_SSL_REDIRECT or request.path.startswith(_IN_CLEAR):
+        return None
+    why = "Ask over HTTPS. A key that came with this request has travelled in clear: rotate it."
+    return problems.answered(request, Forbidden(why, code="https-required"))
 
 
 def _answered(request: HttpRequest) -> HttpResponse:

@@ -17,7 +17,7 @@ from kombu.exceptions import KombuError
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 
-from exchange import assets, clock
+from exchange import assets, clock, counting
 from exchange.celery import app
 from exchange.errors import NotFound
 from exchange.models import Heartbeat
@@ -52,7 +52,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus text, read from the store at this moment, so that it is right with any number of processes.
+    """Prometheus text: what is read from the store now, and what processes have counted (`exchange.counting`).
 
     For the operator only: with METRICS_TOKEN as Bearer or, where none is set, from the loopback address.
     """
@@ -60,6 +60,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
         raise NotFound
     registry = CollectorRegistry()
     registry.register(_StoreCollector())
+    counting.note_pool()
+    counting.register(registry)
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from exchange import access
+from exchange import access, counting
 
 #: RFC 9110 §8.6: these say nothing of a length that they do not have.
 _WITHOUT_LENGTH = frozenset({204, 304})
@@ -33,10 +33,12 @@ class RequestMiddleware:
         response.setdefault("Cache-Control", "no-store")
         if not response.streaming and response.status_code not in _WITHOUT_LENGTH:
             response.setdefault("Content-Length", str(len(response.content)))
+        seconds = time.monotonic() - started
+        counting.note_request(request, status=response.status_code, seconds=seconds)
         access.note(
             method=request.method,
             path=request.path[:200],
             status=response.status_code,
-            ms=round((time.monotonic() - started) * 1000, 1),
+            ms=round(seconds * 1000, 1),
         )
         return response

@@ -28,8 +28,25 @@ def gauges() -> Iterator[GaugeMetricFamily]:
         )
         waits = cursor.fetchone()[0]
         yield GaugeMetricFamily("exchange_delivery_oldest_due_seconds", "Since the oldest became due.", value=waits)
+        cursor.execute(_TOLD_WITHIN)
+        told = GaugeMetricFamily(
+            "exchange_webhook_seconds",
+            "From a change to its receipt, last 15 min.",
+            labels=["quantile"],
+        )
+        for quantile, seconds in zip(("0.5", "0.99"), cursor.fetchone()[0] or (), strict=False):
+            told.add_metric([quantile], seconds)
+        yield told
         cursor.execute("SELECT name, %s - seq FROM indicators_progress ORDER BY 1", [changes.head()])
         behind = GaugeMetricFamily("exchange_follower_lag", "Changes a follower has not looked at.", labels=["name"])
         for name, lag in cursor.fetchall():
             behind.add_metric([name], lag)
         yield behind
+
+
+#: From the row's making, which follows the push within a moment; of first attempts and later ones alike.
+_TOLD_WITHIN = """
+SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM finished_at - created_at))
+FROM indicators_delivery
+WHERE state = 'delivered' AND kind = 'changes' AND finished_at > now() - interval '15 minutes'
+"""

@@ -12,7 +12,7 @@ import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -21,7 +21,7 @@ import orjson
 from django.db import transaction
 from psycopg.types.json import Jsonb
 
-from exchange import clock, prepared, rows
+from exchange import clock, counting, prepared, rows
 from exchange.errors import Conflict, ExchangeError
 from exchange.prepared import Message
 from indicators import (
@@ -106,6 +106,7 @@ class Answer:
     counts: Mapping[str, int]
     results: bytes
     replayed: bool = False
+    refusals: Mapping[str, int] = field(default_factory=dict)  # by code; of a batch that was judged just now
 
 
 def publish(
@@ -130,13 +131,17 @@ def publish(
     while True:
         try:
             stands = known or standing(by)
-            return _publish(elements, stands, by=by, reach=reach, request=request, confirmed=confirmed)
+            done = _publish(elements, stands, by=by, reach=reach, request=request, confirmed=confirmed)
         except _Overtaken:
             known = None
         except ExchangeError:
             if known is None or (now := standing(by)).stamp == known.stamp:
                 raise
             known = now
+        else:
+            if not done.replayed:
+                counting.note_pushed(done.counts, refused=done.refusals)
+            return done
 
 
 class _Overtaken(Exception):
@@ -691,7 +696,8 @@ def _write_down(
             if isinstance(element, Draft) and element.index in quarantined
         )
     audit.record(audit.Verb.BATCH_PUBLISHED, by=by, target=f"batch:{batch_id}", within=within, counts=counts, **told)
-    return Answer(batch_id, received_at, counts, body)
+    refusals = Counter(one.verdict.code for one in results if one.status == "refused" and one.verdict is not None)
+    return Answer(batch_id, received_at, counts, body, refusals=refusals)
 
 
 _BATCH = """

@@ -8,6 +8,8 @@ from django.core.mail import send_mail
 from django.db import transaction
 from structlog import get_logger
 
+from exchange import counting
+
 log = get_logger()
 
 
@@ -19,5 +21,8 @@ def tell(address: str, *, subject: str, text: str) -> None:
             send_mail(subject, text, None, [address])
         except (OSError, SMTPException) as error:
             log.warning("mail.failed", subject=subject, error=type(error).__name__)
+            counting.MAILS.labels("failed").inc()
+        else:
+            counting.MAILS.labels("sent").inc()
 
     transaction.on_commit(send)

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -114,6 +115,7 @@ def _prepare(data_dir: Path) -> tuple[Mapping[str, str], int]:
         "DATA_DIR": str(data_dir),
         "DJANGO_SETTINGS_MODULE": "exchange.settings",
         "PYTHONUNBUFFERED": "1",
+        "PROMETHEUS_MULTIPROC_DIR": _counts(data_dir),
     }
     _step(2, "Schema and static files")
     _manage(environment, "prepare")
@@ -199,6 +201,14 @@ def _secret_key(data_dir: Path) -> str:
             file.write(secrets.token_urlsafe(48))
         beside.replace(path)
     return path.read_text()
+
+
+def _counts(data_dir: Path) -> str:
+    """Where the processes of this run count together; what those of the last run counted is forgotten."""
+    place = data_dir / "counts"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    return str(place)
 
 
 def _step(number: int, name: str) -> None:

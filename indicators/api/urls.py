@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from indicators.api import batches, changes, description, events, held, moving, objects, reports, subscriptions
+from indicators.api import batches, changes, description, events, held, index, moving, objects, reports, subscriptions
 
 # First those that are asked for most; the others by name.
 urlpatterns = [
@@ -10,6 +10,7 @@ urlpatterns = [
     path("batches", batches.BatchesView.as_view(), name="batches"),
     path("objects/lookup", objects.LookupView.as_view(), name="lookup"),
     path("objects/<str:stix_id>", objects.ObjectView.as_view(), name="object"),
+    path("", index.index, name="api-index"),
     path("audience", moving.PreviewView.as_view(), name="audience-preview"),
     path("batches/<uuid:batch_id>", batches.BatchView.as_view(), name="batch"),
     path("blocklists/<str:feed>", changes.BlocklistView.as_view(), name="blocklist"),

@@ -15,12 +15,12 @@ from exchange.answers import AnswerMiddleware, coding_for
 LARGE = b'{"objects":[' + b",".join(b'{"n":%d}' % n for n in range(2_000)) + b"]}"
 
 
-def ask(content=LARGE, path="/api/v1/objects", method="get", status=200, streamed=False, **headers):
+def ask(content=LARGE, path="/api/v1/objects", method="get", status=200, streamed="", **headers):
     request = getattr(RequestFactory(), method)(path, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
     def view(request):
         if streamed:
-            return StreamingHttpResponse(iter([content]), content_type="application/json")
+            return StreamingHttpResponse(iter([content[:9], content[9:]]), content_type=streamed)
         return HttpResponse(content, status=status, content_type="application/json")
 
     return AnswerMiddleware(view)(request)
@@ -55,9 +55,25 @@ def test_a_large_answer_is_packed_and_says_so(path, coding, unpack):
 
 
 @pytest.mark.parametrize(
-    "different", [{"path": "/account/login/"}, {"content": b"{}"}, {"status": 422}, {"streamed": True}]
+    ("coding", "unpack"),
+    [
+        ("gzip", gzip.decompress),
+        ("zstd", lambda packed: zstandard.ZstdDecompressor().decompressobj().decompress(packed)),
+    ],
 )
-def test_pages_with_form_tokens_small_answers_errors_and_streams_are_not(different):
+def test_what_is_streamed_is_packed_on_its_way(coding, unpack):
+    packed = ask(streamed="application/json", accept_encoding=coding)
+    body = b"".join(packed.streaming_content)
+    assert (packed["Content-Encoding"], packed["Vary"]) == (coding, "Accept-Encoding")
+    assert len(body) < len(LARGE) / 2
+    assert unpack(body) == LARGE
+    assert b"".join(ask(streamed="application/json").streaming_content) == LARGE
+
+
+@pytest.mark.parametrize(
+    "different", [{"path": "/account/login/"}, {"content": b"{}"}, {"status": 422}, {"streamed": "text/event-stream"}]
+)
+def test_pages_with_form_tokens_small_answers_errors_and_events_are_not(different):
     assert "Content-Encoding" not in ask(accept_encoding="gzip, zstd", **different)
 
 

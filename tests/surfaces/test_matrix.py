@@ -70,6 +70,7 @@ MATRIX: dict[str, Row] = {
     "metrics": Row("/metrics", "all"),
     "extension-schema": Row(f"/schemas/{vocabulary.EXTENSION_ID}.json", "all"),
     "schema": Row(API + "schema", "all"),
+    "api-index": Row(API, "all"),
     "log-head": Row(API + "log/head", "key"),
     "log-keys": Row(API + "log/keys", "key"),
     "log-consistency": Row(API + "log/proof/consistency?first={head}&second={head}", "key"),

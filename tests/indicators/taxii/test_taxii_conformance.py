@@ -152,9 +152,10 @@ def test_7_1_no_resource_of_the_server_has_a_property_that_is_neither_of_taxii_n
 
 @pytest.mark.django_db
 @override_settings(SECURE_SSL_REDIRECT=True)
-def test_8_2_2_in_production_plain_http_is_sent_to_https(aster: Caller) -> None:
-    plain = Client(headers=aster.headers).get("/taxii2/")
-    assert (plain.status_code, plain["Location"]) == (301, "https://testserver/taxii2/")
+def test_8_2_2_in_production_plain_http_is_refused(aster: Caller) -> None:
+    for path in ("/taxii2/", "/taxii2"):
+        plain = Client(headers=aster.headers).get(path)
+        assert (plain.status_code, plain.json()["error_code"]) == (403, "https-required")
     assert Client(headers=aster.headers).get("/taxii2/", secure=True).status_code == 200
 
 
