@@ -39,26 +39,36 @@ CASE {a}.attribution WHEN 0 THEN {t}.publisher_id::text
      WHEN 1 THEN {t}.publisher_id::text || ':' || coalesce({a}.groups[1]::text, '') ELSE '' END
 """
 
+# One row: the place reached. Each value of the page is looked up once (`token_by_value`), and its newest statement of
+# each source kept, before anything is paired: pairing first costs the square of a value's repetitions.
 # Data-modifying parts of a WITH run to completion whether or not they are read.
 _FIND = f"""
 WITH page AS (
     SELECT seq, object_id, op FROM indicators_change WHERE seq > %(after)s ORDER BY seq LIMIT %(limit)s
-), pairs AS (
-    SELECT DISTINCT ON (mine.id, {_SOURCE.format(a="q", t="theirs")})
-           mine.object_id AS one, theirs.object_id AS other, {_compared("mine.domain")} AS domain
+), mine AS MATERIALIZED (
+    SELECT DISTINCT t.id, t.object_id, {_compared("t.domain")} AS domain, t.scheme, t.key_epoch, t.value,
+           {_SOURCE.format(a="a", t="t")} AS source
     FROM page
     JOIN indicators_stixobject o ON o.id = page.object_id AND o.latest AND NOT o.revoked
     JOIN partners_audience a ON a.id = o.audience_id
-    JOIN indicators_token mine ON mine.object_id = o.id
-    JOIN indicators_token theirs
-      ON hashtextextended(theirs.value, 0) = hashtextextended(mine.value, 0)
-     AND {_compared("theirs.domain")} = {_compared("mine.domain")}
-     AND theirs.value = mine.value AND theirs.scheme = mine.scheme AND theirs.key_epoch = mine.key_epoch
-     AND theirs.object_id <> mine.object_id
-    JOIN indicators_stixobject p ON p.id = theirs.object_id AND p.latest AND NOT p.revoked
+    JOIN indicators_token t ON t.object_id = o.id
+    WHERE page.op = 'upsert'
+), asked AS MATERIALIZED (
+    SELECT DISTINCT domain, scheme, key_epoch, value FROM mine
+), newest AS MATERIALIZED (
+    SELECT DISTINCT ON (asked.domain, asked.scheme, asked.key_epoch, asked.value, {_SOURCE.format(a="q", t="t")})
+           asked.*, {_SOURCE.format(a="q", t="t")} AS source, t.object_id
+    FROM asked
+    JOIN indicators_token t
+      ON hashtextextended(t.value, 0) = hashtextextended(asked.value, 0) AND t.value = asked.value
+     AND {_compared("t.domain")} = asked.domain AND t.scheme = asked.scheme AND t.key_epoch = asked.key_epoch
+    JOIN indicators_stixobject p ON p.id = t.object_id AND p.latest AND NOT p.revoked
     JOIN partners_audience q ON q.id = p.audience_id
-    WHERE page.op = 'upsert' AND {_SOURCE.format(a="q", t="theirs")} <> {_SOURCE.format(a="a", t="mine")}
-    ORDER BY mine.id, {_SOURCE.format(a="q", t="theirs")}, theirs.object_id DESC
+    ORDER BY asked.domain, asked.scheme, asked.key_epoch, asked.value, {_SOURCE.format(a="q", t="t")}, t.object_id DESC
+), pairs AS (
+    SELECT mine.object_id AS one, newest.object_id AS other, mine.domain
+    FROM mine JOIN newest USING (domain, scheme, key_epoch, value)
+    WHERE newest.source <> mine.source AND newest.object_id <> mine.object_id
 ), linked AS (
     INSERT INTO indicators_match (left_id, right_id, basis, domain)
     SELECT DISTINCT least(one, other), greatest(one, other), 'token', domain FROM pairs
