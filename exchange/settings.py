@@ -155,8 +155,12 @@ ACCOUNT_RATE_LIMITS = {
     "invite": "60/h/user",
     "invitation": "30/m/ip",
     "invitation_failed": "10/m/ip",
+    "password_reset": "10/m/ip,60/h/ip",
+    "password_reset_of": "3/h/key",
+    "password_reset_link": "30/m/ip",
     "sign_on": "30/m/ip",
 }
+PASSWORD_RESET_TIMEOUT = 1800
 MFA_ADAPTER = "partners.accounts.FactorAdapter"
 MFA_SUPPORTED_TYPES = ["webauthn", "totp", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
@@ -304,12 +308,18 @@ CELERY_IMPORTS = (
     "indicators.matching",
     "indicators.notifying",
     "indicators.retiring",
+    "partners.mailing",
+    "partners.resetting",
     "partners.warning",
     "partners.reads",
     "partners.transparency",
     "exchange.health",
 )
-CELERY_TASK_ROUTES = {"indicators.notifying.deliver": {"queue": "webhooks"}}
+# Whatever waits for somebody else's server, so that it delays nothing else.
+CELERY_TASK_ROUTES = {
+    "indicators.notifying.deliver": {"queue": "webhooks"},
+    "partners.mailing.post": {"queue": "webhooks"},
+}
 # Declaring a pgmq queue drops and makes its trigger under an exclusive lock: senders that do so at the same time
 # deadlock (ADR 0002). There, `manage.py prepare` makes the queues, once.
 CELERY_TASK_QUEUES = [Queue(name, no_declare=BROKER_IS_POSTGRESQL) for name in ("celery", "webhooks")]
@@ -338,6 +348,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },
+    "mail": {"task": "partners.mailing.post", "schedule": 10.0, "options": {"expires": 10}},
     "warn": {"task": "partners.warning.warn", "schedule": crontab(hour="6", minute="30")},
     "log": {"task": "partners.transparency.catch_up", "schedule": 5.0, "options": {"expires": 10}},
     "reads": {"task": "partners.reads.close_finished", "schedule": 60.0, "options": {"expires": 60}},

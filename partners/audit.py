@@ -71,6 +71,8 @@ class Verb(StrEnum):
     PARTNER_REINSTATED = "partner.reinstated"
     PARTNER_SUSPENDED = "partner.suspended"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of what was done
+    PASSWORD_RESET = "password.reset"  # noqa: S105
+    PASSWORD_RESET_ASKED = "password.reset-asked"  # noqa: S105
     READ_AGGREGATED = "read.aggregated"
     RECOVERY_CODES_MADE = "recovery-codes.made"
     REPORT_DISCARDED = "report.discarded"

@@ -176,4 +176,5 @@ def _tell(user: User, what: str) -> None:
         subject="Your second factors have changed",
         text=f"{what} your account {user.username} at the exchange.\n\n"
         "If this was not you, tell your organisation's admin now.\n",
+        partner_id=user.partner_id,
     )

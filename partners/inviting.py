@@ -207,6 +207,7 @@ def _invite(viewer: Viewer, partner: Partner, *, email: str, role: Role) -> tupl
         text=f"{viewer.partner_name} invites you to take part in the exchange for {partner.name}, "
         f"as {role.label.lower()}.\n\nOpen this link before {invitation.expires_at:%d %B %Y %H:%M} UTC. "
         f"It is good once, and for you only:\n\n{link}\n\nIf you do not expect this, do nothing.\n",
+        partner_id=viewer.partner_id,
     )
     return invitation, link
 

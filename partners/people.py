@@ -89,6 +89,7 @@ def reset_factors(viewer: Viewer, user_id: int) -> None:
             text=f"An admin of {viewer.partner_name} removed the passkeys, authenticator app and recovery codes of "
             f"your account {user.username} at the exchange, and ended its sessions.\n\n"
             "If you did not ask for it, tell your organisation's security team now.\n",
+            partner_id=user.partner_id,
         )
 
 

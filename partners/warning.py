@@ -1,7 +1,7 @@
 """Warn the admins of a group's members before its legal basis ends: 60, 30 and 7 days. The only writer of Notice.
 
 A notice is a row: it stands on the overview of its partner, and is mailed to the partner's admins once. The task may
-run as often as it likes, in several places at once; a mail that could not be sent is tried again by the next run.
+run as often as it likes, in several places at once.
 """
 
 from __future__ import annotations
@@ -9,18 +9,14 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from django.conf import settings
-from django.core.mail import EmailMessage
 from django.db import transaction
-from structlog import get_logger
 
 from exchange import clock
 from exchange.celery import app
-from partners import audit
+from partners import audit, mailing
 from partners.models import Group, Membership, Notice, Partner, User
 from partners.scopes import Role
 from partners.sharing import Viewer
-
-log = get_logger()
 
 #: How many days before the end.
 DAYS = (60, 30, 7)
@@ -43,16 +39,12 @@ def write_notices(*, on: date) -> int:
 
 
 def send_mails() -> int:
-    """Mail the notices that were not mailed; yields how many were."""
+    """Queue the mails of notices that were not mailed; yields of how many."""
     sent = 0
     for notice_id in Notice.objects.filter(mailed_at=None).order_by("pk").values_list("pk", flat=True):
-        if Notice.objects.filter(pk=notice_id, mailed_at=None).update(mailed_at=clock.now()):
-            try:
+        with transaction.atomic():
+            if Notice.objects.filter(pk=notice_id, mailed_at=None).update(mailed_at=clock.now()):
                 _mail(Notice.objects.select_related("partner", "group").get(pk=notice_id))
-            except OSError as error:  # SMTP's errors are OSErrors, too
-                Notice.objects.filter(pk=notice_id).update(mailed_at=None)
-                log.warning("notice.not-mailed", notice=notice_id, error=type(error).__name__)
-            else:
                 sent += 1
     return sent
 
@@ -95,7 +87,7 @@ def _mail(notice: Notice) -> None:
         f"{settings.BASE_URL}/organisation/groups/{notice.group.slug}\n"
     )
     for email in admins.order_by("pk").values_list("email", flat=True):  # apart, so that none sees the others
-        EmailMessage(" ".join(subject.split()), body, to=[email]).send()
+        mailing.tell(email, subject=" ".join(subject.split()), text=body, partner_id=notice.partner_id)
 
 
 @app.task(name="partners.warning.warn")

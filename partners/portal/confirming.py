@@ -71,6 +71,11 @@ def person(request: HttpRequest) -> User:
     return request.user
 
 
+def within(request: HttpRequest, action: str, *, key: str) -> bool:
+    """Count something against ACCOUNT_RATE_LIMITS under a name of its own; whether it is within them."""
+    return bool(ratelimit.consume(request, app="allauth.account", action=action, key=key, limit_get=True))
+
+
 def limit(request: HttpRequest, action: str, *, user: User | None = None) -> None:
     """Count an attempt against ACCOUNT_RATE_LIMITS, in PostgreSQL. Raises TooMany."""
     counted = ratelimit.consume(request, app="allauth.account", action=action, user=user, limit_get=True)

@@ -95,6 +95,7 @@ def password(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
             subject="Your password has changed",
             text=f"The password of your account {user.username} at the exchange was changed.\n\n"
             "If this was not you, tell your organisation's admin now.\n",
+            partner_id=user.partner_id,
         )
     record_authentication(request, user, "password", reauthenticated=True)
     messages.success(request, "The password is changed; your other sessions have ended.")

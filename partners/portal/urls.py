@@ -5,7 +5,7 @@ from allauth.mfa.base import views as codes
 from allauth.mfa.webauthn import views as passkeys
 from django.urls import path
 
-from partners.portal import arriving, own, views
+from partners.portal import arriving, forgetting, own, views
 
 urlpatterns = [
     path("", views.account, name="account"),
@@ -24,6 +24,8 @@ urlpatterns = [
     path("factors/", own.second_factors, name="factors"),
     path("factors/passkey-options/", own.passkey_options, name="passkey-options"),
     path("password/", own.password, name="password"),
+    path("password/forgotten/", forgetting.forgotten, name="password-reset"),
+    path("password/link/", forgetting.link, name="password-reset-link"),
     path("sessions/", own.end_sessions, name="end-sessions"),
     path("unlink/", own.unlink, name="unlink"),
 ]

@@ -15,7 +15,7 @@ from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.test import Client
 from django.urls import get_resolver
 
-from partners import auth, factors, people
+from partners import auth, factors, mailing, people
 from partners.models import AuditRecord, Partner
 from partners.scopes import Role
 from tests import build
@@ -234,6 +234,7 @@ def demand(cast, factor):
 def portal_routes():
     """Every route that is the portal's and not one of those by which one signs in, out, or adds a factor."""
     open_ones = {
+        "password-reset", "password-reset-link",  # for whoever is signed in nowhere
         "account_login", "account_logout", "account_inactive", "account_reauthenticate", "mfa_login_webauthn",
         "mfa_authenticate", "mfa_reauthenticate", "mfa_reauthenticate_webauthn", "invitation", "sign-on-callback",
         "theme", "factors", "passkey-options", "livez", "readyz", "metrics",
@@ -320,6 +321,7 @@ def test_an_admin_removes_the_factors_of_who_lost_them_and_the_person_is_told(
     client = browser(bea)
     add_passkey(client)
     admin = build.a_user(cast.aster)
+    mailing.post()
     mailoutbox.clear()
     with django_capture_on_commit_callbacks(execute=True):
         browser(admin).post(f"/organisation/people/{bea.pk}/", {"do": "reset-factors"})

@@ -257,6 +257,8 @@ MATRIX: dict[str, Row] = {
     "factors": Row("/account/factors/", "person"),
     "passkey-options": Row("/account/factors/passkey-options/", "person", method="post"),
     "password": Row("/account/password/", "person"),
+    "password-reset": Row("/account/password/forgotten/", "all"),
+    "password-reset-link": Row("/account/password/link/?token=x", "nobody"),
     "end-sessions": Row("/account/sessions/", "person", method="post"),
     "unlink": Row("/account/unlink/", "person", method="post"),
     "people": Row("/organisation/people/", "person"),
