@@ -1,0 +1,35 @@
+"""Each promise of SECURITY.md names the tests that hold it, and each of these tests is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+_ROW = re.compile(r"^\| (\d+) \| (.+?) \| (.+) \|$", re.MULTILINE)
+
+
+def promises() -> list[tuple[str, list[str]]]:
+    return [
+        (number, re.findall(r"`(test_\w+)`", held))
+        for number, _, held in _ROW.findall((ROOT / "SECURITY.md").read_text())
+    ]
+
+
+def names_of_tests() -> set[str]:
+    trees = (ast.parse(path.read_text()) for path in (ROOT / "tests").rglob("test_*.py"))
+    return {node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def test_the_promises_are_numbered_without_a_gap():
+    assert [number for number, _ in promises()] == [str(number + 1) for number in range(len(promises()))]
+    assert len(promises()) >= 10
+
+
+@pytest.mark.parametrize(("number", "named"), promises())
+def test_each_promise_is_held_by_tests_that_exist(number, named):
+    assert named, f"promise {number} names no test"
+    assert set(named) <= names_of_tests()
