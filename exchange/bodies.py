@@ -77,7 +77,7 @@ def _expected(request: HttpRequest) -> int:
 
 def _announced(request: HttpRequest) -> int | None:
     announced = request.META.get("CONTENT_LENGTH") or ""
-    return int(announced) if announced.isdigit() else None
+    return int(announced) if announced.isascii() and announced.isdigit() else None
 
 
 def _sent(request: HttpRequest, *, max_bytes: int) -> bytes:

@@ -82,7 +82,7 @@ def number(name: str, default: int, *, least: int, most: int) -> int:
     if not value:
         return default
     try:
-        parsed = int(value)
+        parsed = int(value.encode("ascii"))
     except ValueError:
         raise BadEnvironment(name, "must be a whole number") from None
     if not least <= parsed <= most:

@@ -64,7 +64,7 @@ class _Names:
         self.there |= {said.stix_id for said in page if said.stix_type in {"identity", "marking-definition"}}
         for said in page:
             if len(self.named) < _MAX_REFERRED:
-                self.named |= set(_REFERRED.findall(said.body))
+                self.named |= {ref.lower() for ref in _REFERRED.findall(said.body)}
 
 
 def _all(

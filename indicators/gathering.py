@@ -43,6 +43,7 @@ def gather(viewer: Viewer, recipient: Partner, root: str) -> Gathered:
     Held is the newest version that preparer and recipient both may see and whose way to the recipient carries: a group
     counts while its basis is in force. What the recipient sees and the preparer does not is as if it were not there.
     """
+    root = root.lower()
     reader = viewer_of_partner(recipient.pk)
     if reader is None:
         raise Refused("Choose an active partner other than your own.", code="unknown-partner", at="/recipient")
@@ -110,7 +111,7 @@ def _referred_to(held: Iterable[StixObject]) -> set[str]:
                 found.add(value)
             elif name.endswith("_refs") and isinstance(value, list):
                 found |= {ref for ref in value if isinstance(ref, str)}
-    return {ref for ref in found if stix.ID.fullmatch(ref) and not ref.startswith("marking-definition--")}
+    return {ref.lower() for ref in found if stix.ID.fullmatch(ref) and not ref.startswith("marking-definition--")}
 
 
 def _linking_to(viewer: Viewer, ids: set[str]) -> set[str]:
@@ -125,10 +126,11 @@ def _linking_to(viewer: Viewer, ids: set[str]) -> set[str]:
     )
     found: set[str] = set()
     for stix_id, body in links.iterator():
-        if any(ref in body for ref in ids):
+        folded = body.lower()  # a UUID in capitals is the same UUID
+        if any(ref in folded for ref in ids):
             data = orjson.loads(body)
-            ends = {data.get("source_ref"), data.get("target_ref"), data.get("sighting_of_ref")}
-            if ends & ids:
+            ends = (data.get("source_ref"), data.get("target_ref"), data.get("sighting_of_ref"))
+            if any(isinstance(end, str) and end.lower() in ids for end in ends):
                 found.add(stix_id)
     return found
 

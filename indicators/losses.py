@@ -32,7 +32,7 @@ def report(elements: Sequence[Draft | Unreadable], done: Answer, *, by: Viewer) 
         for element, result in zip(elements, results, strict=True)
         if isinstance(element, Draft) and result["status"] in _ENTERED
         for field, ref in _references(element.data, [])
-        if ref not in entered and ref.lower() not in tlp.ALL_IDS
+        if ref not in entered and ref not in tlp.ALL_IDS
     ]
     resolved = _resolved({reference["ref"] for reference in named}, by=by)
     unresolved = [reference for reference in named if reference["ref"] not in resolved]
@@ -76,7 +76,7 @@ def _references(value: Any, path: list[str]) -> Iterator[tuple[str, str]]:
 def _reference(ref: Any, path: list[str]) -> Iterator[tuple[str, str]]:
     """What is no identifier is a mark, and its text is not repeated."""
     if isinstance(ref, str) and objects.ID.fullmatch(ref):
-        yield conformance.pointer(path), ref
+        yield conformance.pointer(path), ref.lower()
 
 
 def _tally(codes: Iterator[str]) -> dict[str, int]:

@@ -12,7 +12,7 @@ import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -28,6 +28,7 @@ from indicators import (
     accounting,
     answering,
     changes,
+    conflicting,
     holding,
     markings,
     matching,
@@ -441,7 +442,15 @@ def _compare_with_held(
             )
             line.add(new)
             entering.append(new)
-    return entering, moves, [line for line in seen.values() if line.closed], results
+    closed = [line for line in seen.values() if line.closed]
+    return entering, moves, closed, _reworded(results, asked, held)
+
+
+def _reworded(results: list[Result], asked: Sequence[Element], held: dict[str, storing.Holding]) -> list[Result]:
+    """The results, where a version conflict is one of spelling alone with better words."""
+    refused = {result.index: result.verdict for result in results if isinstance(result.verdict, Refusal)}
+    better = conflicting.respelt(refused, [each for each in asked if isinstance(each, Draft)], held) if refused else {}
+    return [replace(each, verdict=better.get(each.index, each.verdict)) for each in results] if better else results
 
 
 def _unchanged(draft: Draft) -> Result:

@@ -18,6 +18,7 @@ from exchange.errors import NotFound, TooLarge
 from indicators import answering, selecting
 from indicators.models import Match, Quarantined, StixObject
 from indicators.selecting import Selection, Stretch, Versions
+from indicators.stix import identifiers
 from partners import reads
 from partners.models import Audience
 from partners.sharing import Viewer, audience_ids
@@ -174,7 +175,7 @@ def note(viewer: Viewer, handed_out: Sequence[Statement | Said], *, surface: str
 
 def holds(viewer: Viewer, stix_id: str, *, own: bool = False) -> bool:
     """Whether the viewer may see any version under an id. One query."""
-    found = StixObject.objects.visible_to(viewer).filter(stix_id=stix_id)
+    found = StixObject.objects.visible_to(viewer).filter(stix_id=stix_id.lower())
     return (found.filter(publisher=viewer.partner_id) if own else found).exists()
 
 
@@ -185,7 +186,7 @@ def entered(viewer: Viewer, stix_ids: Sequence[str]) -> dict[str, datetime]:
             "SELECT o.stix_id, c.date_added FROM indicators_stixobject o"
             f" JOIN indicators_change c ON c.object_id = o.id AND {selecting.ENTERED} AND c.audience_id = ANY(%(own)s)"
             " WHERE o.stix_id = ANY(%(ids)s) AND o.modified IS NULL AND o.audience_id = ANY(%(own)s) ORDER BY c.seq",
-            {"ids": list(stix_ids), "own": audience_ids(viewer, own=True)},
+            {"ids": identifiers.canonical(stix_ids), "own": audience_ids(viewer, own=True)},
         )
         return dict(cursor.fetchall())
 
@@ -194,7 +195,11 @@ def titles(viewer: Viewer, stix_ids: Collection[str]) -> dict[str, str]:
     """The titles of those among these ids that the viewer may see; all others look alike: they are left out."""
     if not stix_ids:
         return {}
-    found = StixObject.objects.visible_to(viewer).filter(stix_id__in=list(stix_ids), latest=True).order_by("pk")
+    found = (
+        StixObject.objects.visible_to(viewer)
+        .filter(stix_id__in=identifiers.canonical(stix_ids), latest=True)
+        .order_by("pk")
+    )
     return dict(found.values_list("stix_id", "title"))
 
 
@@ -205,7 +210,7 @@ def visible(viewer: Viewer, stix_ids: Collection[str]) -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT DISTINCT stix_id FROM indicators_stixobject WHERE stix_id = ANY(%s) AND audience_id = ANY(%s)",
-            [list(stix_ids), audience_ids(viewer)],
+            [identifiers.canonical(stix_ids), audience_ids(viewer)],
         )
         return {row[0] for row in cursor.fetchall()}
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from indicators import changes
 from indicators.feeds.filters import EVERYTHING, Filter
-from indicators.stix import normalising
+from indicators.stix import identifiers, normalising
 from partners.sharing import Viewer, audience_ids
 
 Versions = Literal["last", "first", "all"]
@@ -101,7 +101,7 @@ def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
         parameters["spec_versions"] = list(wanted.spec_versions)
     if wanted.stix_ids:
         conditions.append("AND o.stix_id = ANY(%(stix_ids)s)")
-        parameters["stix_ids"] = list(wanted.stix_ids)
+        parameters["stix_ids"] = identifiers.canonical(wanted.stix_ids)
     if wanted.audiences is not None:
         conditions.append("AND o.audience_id = ANY(%(shown)s)")
         parameters["shown"] = list(wanted.audiences)
@@ -217,7 +217,7 @@ AND o.marks IS NOT NULL AND EXISTS (
 """
 
 _HAS_WORDS = """
-AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR o.stix_id = %(words)s OR o.id IN (
+AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR o.stix_id = lower(%(words)s) OR o.id IN (
     SELECT w.object_id FROM unnest(%(values)s::text[]) asked
     JOIN indicators_token w ON hashtextextended(w.value, 0) = hashtextextended(asked, 0) AND w.value = asked))
 """

@@ -83,6 +83,18 @@ WHERE o.publisher_id = %s AND o.stix_id = ANY(%s)
 """
 
 
+def bodies(object_ids: Sequence[int], *, max_bytes: int) -> dict[int, str]:
+    """The bytes of objects by key; of those that have at most so many. One query, and none for none."""
+    if not object_ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, body FROM indicators_stixobject WHERE id = ANY(%s) AND octet_length(body) <= %s",
+            [list(object_ids), max_bytes],
+        )
+        return dict(cursor.fetchall())
+
+
 def keys_within(message: Message, count: int) -> Reply:
     """So many keys of objects, in order, a row each; unused ones are lost."""
     return message.add("SELECT nextval('indicators_stixobject_id_seq') FROM generate_series(1, %s)", [count])
@@ -259,14 +271,6 @@ def _object_row(key: int, publisher_id: UUID, new: NewObject) -> tuple[object, .
         draft.confidence,
         draft.valid_from,
         draft.valid_until,
-        _spec_version(draft),
+        draft.spec_version,
         [f"{mark.code} {mark.field}" for mark in draft.marks] or None,
     )
-
-
-def _spec_version(draft: Draft) -> str:
-    """Where an object does not say it, 2.1 for a cyber-observable and 2.0 for all others (STIX 2.1 §3.2).
-
-    A cyber-observable is what has no timestamps of its own. The parser lets 2.0 and 2.1 pass.
-    """
-    return str(draft.data.get("spec_version") or ("2.1" if draft.modified is None else "2.0"))

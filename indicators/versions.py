@@ -19,6 +19,9 @@ from partners.sharing import AudienceSpec
 if TYPE_CHECKING:
     from indicators.addressing import Reach
 
+#: Other bytes under an id and version that are held.
+VERSION_CONFLICT = "version-conflict"
+
 
 class Line:
     """The versions of one id in the publisher's holding: what is stored, and what this batch adds."""
@@ -105,14 +108,14 @@ class Line:
                         "version-too-fine", field, "Versions are told apart by the microsecond: this one is held."
                     )
                 return Refusal(
-                    "version-conflict",
+                    VERSION_CONFLICT,
                     field,
                     "You gave other content under this id and version before; raise `modified`.",
                 )
             if self.asleep(draft) is None:
                 return "unchanged"
         elif (draft.modified is None or self.newest == "unversioned") and self._digests:
-            return Refusal("version-conflict", field, "This id is held both with and without a version.")
+            return Refusal(VERSION_CONFLICT, field, "This id is held both with and without a version.")
         if not draft.revoked and self._ends_at is not None and (self._lead is None or self.is_over(draft.modified)):
             return Refusal("revoked-is-final", "/id", "You have revoked this object; a revoked object stays revoked.")
         return None

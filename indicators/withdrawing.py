@@ -15,6 +15,7 @@ from exchange.errors import NotFound
 from indicators import changes, notifying, storing
 from indicators.barring import require_within
 from indicators.models import Change
+from indicators.stix import identifiers
 from partners import audit
 from partners.scopes import Scope
 from partners.sharing import Viewer, intern_withdrawn
@@ -47,7 +48,7 @@ def withdraw_versions(viewer: Viewer, stix_id: str, object_ids: Collection[int])
 
 @transaction.atomic
 def _take_back(viewer: Viewer, stix_ids: Sequence[str], *, only: frozenset[int] | None) -> None:
-    wanted = list(dict.fromkeys(stix_ids))
+    wanted = identifiers.canonical(stix_ids)
     storing.lock_publisher(viewer.partner_id)
     found = storing.holdings(viewer.partner_id, wanted)
     require_within(found, by=viewer, ids=wanted)

@@ -312,7 +312,7 @@ def _given(**params: str) -> dict[str, str]:
 
 def _wait_s(attempt: int, retry_after: str | None) -> float:
     """What the server asked for, else twice as long each time, with jitter so that clients do not march in step."""
-    if retry_after and retry_after.isdigit():
+    if retry_after and retry_after.isascii() and retry_after.isdigit():
         return min(float(retry_after), _LONGEST_WAIT_S)
     return min(0.25 * float(2**attempt), _LONGEST_WAIT_S) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
 

@@ -364,7 +364,7 @@ def _show_losses(losses: dict[str, Any]) -> None:
     console.print(table if table.row_count else "Nothing was lost.")
 
 
-_NUMBER = re.compile(r"/\d+")
+_NUMBER = re.compile(r"/[0-9]+")
 
 
 def _show_counts(total: PublishResult) -> None:

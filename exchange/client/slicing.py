@@ -6,6 +6,7 @@ JSON scanner tells where each element ends; what lies between is sent as it stoo
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import json
@@ -18,6 +19,7 @@ from pathlib import Path
 from exchange.client.errors import Unusable
 
 _SPACE = re.compile(r"[ \t\r\n]*")
+_Span = tuple[int, int]
 _SCAN = json.JSONDecoder().raw_decode
 
 
@@ -31,19 +33,26 @@ def objects_in(path: Path) -> Iterator[bytes]:
 
 
 def slices(raw: bytes, *, ndjson: bool = False) -> Iterator[bytes]:
-    """The same for bytes at hand. Raises Unusable where the outline is not that of a STIX file."""
+    """The same for bytes at hand; a bundle without `objects` has none. A byte order mark is passed over.
+
+    Raises Unusable, before the first object, where the outline is not that of a STIX file: more than one document in
+    it, a property named twice, text that is not JSON.
+    """
+    raw = raw.removeprefix(codecs.BOM_UTF8)
     if ndjson or _looks_like_lines(raw):
-        yield from (line for line in (line.strip() for line in raw.split(b"\n")) if line)
+        for line in raw.split(b"\n"):
+            if line.strip():
+                yield from _of_line(line.strip())
         return
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
         raise Unusable("The file is not UTF-8.") from error
-    start = _objects_array(text)
-    if start is None:
+    spans = _spans(text)
+    if spans is None:
         yield raw.strip()
         return
-    yield from (element.encode() for element in _elements(text, start))
+    yield from (text[start:end].encode() for start, end in spans)
 
 
 def _read(path: Path) -> bytes:
@@ -73,37 +82,78 @@ def _looks_like_lines(raw: bytes) -> bool:
         return False
 
 
-def _objects_array(text: str) -> int | None:
-    """The place behind the `[` of the outermost "objects", or None where there is none."""
+def _of_line(line: bytes) -> list[bytes]:
+    """The object of a line, or those of the bundle that stands there; what cannot be read, the server will name."""
+    if b'"objects"' not in line:
+        return [line]
+    try:
+        text = line.decode()
+        spans = _spans(text)
+    except (UnicodeDecodeError, Unusable):
+        return [line]
+    return [line] if spans is None else [text[start:end].encode() for start, end in spans]
+
+
+def _spans(text: str) -> list[_Span] | None:
+    """Where the objects of a bundle or envelope stand, once its whole outline was read; None for a single object."""
     place = _skip(text, 0)
     if text[place : place + 1] != "{":
         raise Unusable("The file must hold a JSON object.")
     place = _skip(text, place + 1)
+    listed: list[_Span] | None = None
+    properties: dict[str, object] = {}
     while text[place : place + 1] == '"':
         key, place = _scan(text, place)
-        place = _skip(text, place)
-        if text[place : place + 1] != ":":
-            raise Unusable(f"Not JSON near character {place}.")
-        place = _skip(text, place + 1)
+        if key in properties:
+            raise Unusable("The bundle names a property twice (duplicate-key); which is meant is not guessed.")
+        place = _skip(text, _expect(text, _skip(text, place), ":"))
         if key == "objects" and text[place : place + 1] == "[":
-            return place + 1
-        _, place = _scan(text, place)
+            listed, place = _elements(text, place + 1)
+            properties["objects"] = None
+        else:
+            properties[str(key)], place = _scan(text, place)
         place = _skip(text, place)
-        if text[place : place + 1] == ",":
-            place = _skip(text, place + 1)
-    return None
-
-
-def _elements(text: str, place: int) -> Iterator[str]:
-    place = _skip(text, place)
-    while text[place : place + 1] != "]":
-        _, end = _scan(text, place)
-        yield text[place:end]
-        place = _skip(text, end)
-        if text[place : place + 1] == ",":
-            place = _skip(text, place + 1)
-        elif text[place : place + 1] != "]":
+        if text[place : place + 1] != ",":
+            break
+        place = _skip(text, place + 1)
+        if text[place : place + 1] != '"':
             raise Unusable(f"Not JSON near character {place}.")
+    place = _skip(text, _expect(text, place, "}"))
+    if place < len(text):
+        raise Unusable(
+            f"Something follows the JSON document at character {place}: a file holds one document, or an object a line."
+        )
+    return _of_envelope(listed, properties)
+
+
+def _of_envelope(listed: list[_Span] | None, properties: dict[str, object]) -> list[_Span] | None:
+    """An object with a type of its own is no envelope, even if it has a property named `objects`."""
+    if properties.get("type", "bundle") != "bundle" or ("type" not in properties and "objects" not in properties):
+        return None
+    if "objects" not in properties and any(isinstance(value, dict | list) for value in properties.values()):
+        raise Unusable("The bundle has no `objects`, though it holds something.")
+    return None if listed is None and "objects" in properties else listed or []
+
+
+def _elements(text: str, place: int) -> tuple[list[_Span], int]:
+    """Where the elements of the list stand whose `[` is before `place`, and the place behind its `]`."""
+    found: list[_Span] = []
+    place = _skip(text, place)
+    if text[place : place + 1] == "]":
+        return found, place + 1
+    while True:
+        _, end = _scan(text, place)
+        found.append((place, end))
+        place = _skip(text, end)
+        if text[place : place + 1] != ",":
+            return found, _expect(text, place, "]")
+        place = _skip(text, place + 1)
+
+
+def _expect(text: str, place: int, sign: str) -> int:
+    if text[place : place + 1] != sign:
+        raise Unusable(f"Not JSON near character {place}.")
+    return place + 1
 
 
 def _scan(text: str, place: int) -> tuple[object, int]:

@@ -15,7 +15,7 @@ def verify(secret: str, message_id: str, *, timestamp: str, signature: str, body
     """Whether the message was signed with `secret` and is not older (or newer) than five minutes."""
     try:
         key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-        sent_at = int(timestamp)
+        sent_at = int(timestamp.encode("ascii"))
     except (binascii.Error, ValueError):
         return False
     if abs(time.time() - sent_at) > _TOLERANCE_S:

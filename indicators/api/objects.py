@@ -168,7 +168,9 @@ class LookupView(Face):
         found = reading.looked_up(viewer, ids, max_bytes=rendering.MAX_PAGE_BYTES)
         handed_out = [said for statements in found.values() for said in statements]
         reading.note(viewer, handed_out, surface="rest:lookup")
-        return answer({"objects": [rendering.found(stix_id, found[stix_id]) for stix_id in ids if stix_id in found]})
+        return answer(
+            {"objects": [rendering.found(stix_id, held) for stix_id in ids if (held := found.get(stix_id.lower()))]}
+        )
 
 
 def _ids(sent: dict[str, Any]) -> list[str]:

@@ -41,14 +41,14 @@ def check(draft: Draft, publisher: Publisher) -> Refusal | None:
 
 
 def refs(value: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
-    """All ids of other objects in the reference properties of an object, at any depth, each with its JSON pointer."""
+    """The ids of other objects in an object's reference properties, in lower case, each with its JSON pointer."""
     if isinstance(value, dict):
         for name, inner in value.items():
             at = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
             if name.endswith("_ref") and isinstance(inner, str):
-                yield at, inner
+                yield at, inner.lower()
             elif name.endswith("_refs") and isinstance(inner, list):
-                yield from ((f"{at}/{place}", one) for place, one in enumerate(inner) if isinstance(one, str))
+                yield from ((f"{at}/{place}", one.lower()) for place, one in enumerate(inner) if isinstance(one, str))
             else:
                 yield from refs(inner, at)
     elif isinstance(value, list):

@@ -132,4 +132,4 @@ def _references(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         )
         for ref in found:
             if isinstance(ref, str) and objects.ID.fullmatch(ref) and not ref.startswith("marking-definition--"):
-                yield name.removesuffix("_refs").removesuffix("_ref").replace("_", " "), ref
+                yield name.removesuffix("_refs").removesuffix("_ref").replace("_", " "), ref.lower()

@@ -82,7 +82,7 @@ SUBKINDS = {
     "prompt-signature": ("skeleton", "minhash", "regex", "nova_rule", "feature_rule"),
 }
 _KIND_NAMES = {kind: name.removesuffix("s") for kind, name in KINDS.items()}
-_BUCKET = re.compile(r"10\^(\d)")
+_BUCKET = re.compile(r"10\^([0-9])")
 _WORDS = {
     "api": "API",
     "cot": "chain of thought",

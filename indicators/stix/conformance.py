@@ -149,7 +149,7 @@ _WITHOUT_MILLISECONDS = "T\\d"
 
 def _code_of(kind: Any, path: list[str]) -> str:
     """The code for a keyword of JSON Schema; where it judges a value's form, its property's name says what it is."""
-    name = next((part for part in reversed(path) if not part.isdigit()), "")
+    name = next((part for part in reversed(path) if not (part.isascii() and part.isdigit())), "")
     if kind.name == "required":
         return "missing-spec-version" if path == ["spec_version"] else "missing-property"
     if kind.name in _BY_KEYWORD:

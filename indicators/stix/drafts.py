@@ -27,11 +27,12 @@ class Draft:
     index: int
     raw: bytes
     data: Mapping[str, Any]
-    stix_id: str
+    stix_id: str  # in lower case, however it was written
     stix_type: str
     version: str | None  # `modified`, else `created`, as written; None where the type has neither
     created: datetime | None
     modified: datetime | None  # `modified`, else `created`: microseconds, UTC
+    spec_version: str = "2.1"  # `2.0` or `2.1`, as written or implied
     revoked: bool = False
     created_by_ref: str | None = None
     title: str = ""

@@ -1,14 +1,22 @@
-"""Deterministic ids of cyber-observable objects, so that two producers of one fact give it one id (STIX 2.1 §2.9)."""
+"""Ids as holdings are found by, and ids of cyber-observables that follow from what they say (STIX 2.1 §2.9).
+
+Two producers of one fact give it one id by that.
+"""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
 _NAMESPACE = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")
+
+
+def canonical(stix_ids: Iterable[str]) -> list[str]:
+    """Ids as holdings are found by, each once: a UUID in capitals is the same UUID (RFC 9562 §4)."""
+    return list(dict.fromkeys(stix_id.lower() for stix_id in stix_ids))
 
 
 def deterministic(stix_type: str, contributing: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ with one costs only that one.
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 import sys
@@ -38,14 +39,16 @@ LIMITS = Limits()
 def read_batch(body: bytes, *, ndjson: bool = False, limits: Limits = LIMITS) -> list[Draft | Unreadable]:
     """Read a STIX bundle, a TAXII envelope, a single object, or NDJSON (one object a line).
 
+    A bundle without `objects` is legal (§8): nothing is in it. A byte order mark is passed over (RFC 8259 §8.1).
     Raises Malformed (`malformed-json`, `not-stix`, `duplicate-key`, `empty-batch`) where no objects can be told
     apart, TooLarge for too many. Whatever is wrong with one object makes that object Unreadable, and no other.
     """
-    if body.startswith(b"\xef\xbb\xbf"):
-        raise Malformed("JSON starts without a byte order mark (RFC 8259 §8.1).", code="malformed-json", at="")
+    body = body.removeprefix(codecs.BOM_UTF8)
     at_most = limits.objects
     sliced = slicing.of_lines(body, at_most=at_most) if ndjson else slicing.of_document(body, at_most=at_most)
     if not sliced.objects:
+        if sliced.empty:
+            return []
         raise Malformed("The batch holds no object.", code="empty-batch", at="/objects")
     budget.begin()
     has_huge = _HUGE.search(body) is not None  # one look at the whole, for hardly any batch has one
@@ -114,7 +117,7 @@ _ESCAPED_UNIT = re.compile(
 #: Only texts with such digits can hold a number beyond a double: ten to the hundredth, or two hundred digits.
 _HUGE = re2.compile(rb"[:\[, \t\r\n]-?[0-9.]*[0-9][eE]\+?[0-9]{3}|[0-9]{200}")
 #: Python itself reads no whole number with more digits than about this.
-_ENDLESS = re.compile(rb"\d{4300}")
+_ENDLESS = re.compile(rb"[0-9]{4300}")
 
 
 def _has_lone_surrogate(raw: bytes) -> bool:
@@ -151,11 +154,11 @@ def _holds(value: Any, wanted: Any) -> bool:
 def _id_in(data: dict[str, Any]) -> str | None:
     """The id to name an unreadable object by: only if it is one, so that nothing else is echoed."""
     found = data.get("id")
-    return found if isinstance(found, str) and objects.ID.fullmatch(found) else None
+    return found.lower() if isinstance(found, str) and objects.ID.fullmatch(found) else None
 
 
 def _says_revoked(data: dict[str, Any]) -> bool:
-    return data.get("revoked") is True
+    return objects.revoked(data) is True
 
 
 def _unreadable(index: int, code: str, message: str) -> Unreadable:

@@ -177,7 +177,7 @@ def _exists(moment: Any) -> bool:
     try:
         return found is None or datetime.fromisoformat(found[1].replace("T24", "T99")) is not None
     except ValueError:
-        return found is not None and found[1].endswith(":60")  # a leap second, which RFC 3339 has
+        return found is not None and found[1].endswith("T23:59:60")  # a leap second (RFC 3339 §5.7)
 
 
 _TIMES: dict[str, tuple[str, ...]] = {
@@ -362,7 +362,7 @@ _ONE_COMPARISON = re.compile(r"\[([a-z][a-z0-9-]*+):[^':]*+'[^'\\]*+'\]")
 def pattern_objects(data: Stix) -> Iterable[Wrong]:
     """A pattern speaks of observables that STIX or an extension knows (§9.6); `app`, which feeds use, is none."""
     pattern = data.get("pattern")
-    if data.get("pattern_type") != "stix" or not isinstance(pattern, str):
+    if data.get("pattern_type", "stix") != "stix" or not isinstance(pattern, str):  # in 2.0 it need not be said
         return ()
     if (one := _ONE_COMPARISON.fullmatch(pattern)) is not None:  # quick, and nearly all
         named = {one[1]}

@@ -20,10 +20,14 @@ from exchange.errors import Malformed, TooLarge
 
 @dataclass(frozen=True, slots=True)
 class Sliced:
-    """The exact bytes of each object; `bare` where the body is itself the one object, without an envelope."""
+    """The exact bytes of each object.
+
+    `bare`: the body is itself the one object, without an envelope. `empty`: it is a bundle that has no `objects`.
+    """
 
     objects: list[bytes]
     bare: bool = False
+    empty: bool = False
 
 
 #: More commas than this between the brackets of `objects`, and msgspec would hold too many slices in memory before
@@ -62,7 +66,9 @@ def of_document(body: bytes, *, at_most: int) -> Sliced:
         return _scan(body, at_most=at_most)
     if not _is_envelope(envelope.get("type"), has_objects="objects" in envelope, is_empty=not envelope):
         return Sliced([body.strip(_BLANK)], bare=True)
-    listed = bytes(envelope.get("objects", b"[]"))
+    if "objects" not in envelope:
+        return _without_objects(body, envelope)
+    listed = bytes(envelope["objects"])
     if listed.count(b",") > _MAX_COMMAS:
         return _scan(body, at_most=at_most)
     try:
@@ -77,6 +83,14 @@ def of_document(body: bytes, *, at_most: int) -> Sliced:
     start = body.find(listed)
     _judge(body[:start] + b"[]" + body[start + len(listed) :] if start >= 0 else body)
     return Sliced([bytes(raw) for raw in found])
+
+
+def _without_objects(body: bytes, envelope: dict[str, msgspec.Raw]) -> Sliced:
+    """A bundle or envelope with no `objects`; if it holds them under another name, they are not lost in silence."""
+    _judge(body)
+    if any(bytes(value).lstrip(_BLANK)[:1] in (b"[", b"{") for value in envelope.values()):
+        raise _not_stix(at="/objects")
+    return Sliced([], empty="type" in envelope)
 
 
 def _scan(body: bytes, *, at_most: int) -> Sliced:
@@ -105,6 +119,8 @@ def _scan(body: bytes, *, at_most: int) -> Sliced:
         elif text in (b"}", b"]"):
             depth -= 1
             is_listing = is_listing and depth > 1
+            if depth == 0 and body[token.end() :].strip(_BLANK):
+                raise _second(token.end() + _blanks(body[token.end() :]))
         elif depth == 1 and token["string"]:
             key = text
         outline += text
@@ -174,6 +190,18 @@ def _count(found: list[Any], *, at_most: int) -> None:
 
 def _not_stix(*, at: str = "") -> Malformed:
     return Malformed("The body must be a STIX bundle, a TAXII envelope or a STIX object.", code="not-stix", at=at)
+
+
+def _blanks(text: bytes) -> int:
+    return len(text) - len(text.lstrip(_BLANK))
+
+
+def _second(place: int) -> Malformed:
+    return Malformed(
+        f"Something follows the JSON document at byte {place}. Objects line by line are application/x-ndjson.",
+        code="malformed-json",
+        at="",
+    )
 
 
 def _not_json() -> Malformed:

@@ -17,7 +17,7 @@ _MAX_VALUES = 1_000
 _MAX_CHARS = 300
 
 # A TAXII timestamp has six digits of a second and `Z` (§2); what clients send has any number, or an offset.
-_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?([Zz]|[+-]\d\d:\d\d)")
+_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,6})\d*)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _VALUE = re.compile(r"[!-~]+")
 _KEYWORDS: dict[str, Wanted] = {"all": "all", "first": "first", "last": "last"}
 

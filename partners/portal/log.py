@@ -25,7 +25,7 @@ _ON_PAPER = 5_000
 _KNOWN = ("since", "until", "verb", "group", "partner", "cursor")
 #: Left to the export: for machines, or shown elsewhere.
 _UNSAID = frozenset({"seq", "bases", "bundle_sha256"})
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _TO = {"everyone": "Every partner", "nobody": "Nobody else"}
 
 
@@ -135,7 +135,7 @@ def _rows(viewer: Viewer, records: Iterable[AuditRecord], *, under: TreeHead | N
 
 def _names(viewer: Viewer, actors: set[str]) -> dict[str, str]:
     own = {"partner_id": viewer.partner_id}
-    people = [int(pk) for kind, _, pk in (actor.partition(":") for actor in actors) if kind == "user" and pk.isdigit()]
+    people = [int(pk) for kind, _, pk in (actor.partition(":") for actor in actors) if kind == "user"]
     keys = [public_id for kind, _, public_id in (actor.partition(":") for actor in actors) if kind == "key"]
     users = User.objects.filter(pk__in=people, **own).values_list("pk", "username")
     held = ApiKey.objects.filter(public_id__in=keys, **own).values_list("public_id", "name")

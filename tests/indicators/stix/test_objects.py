@@ -52,7 +52,7 @@ def test_a_version_is_kept_as_written_and_cut_to_microseconds_for_the_column():
         ({"type": "x"}, "bad-type", "/type"),
         ({"type": "bundle", "id": f"bundle--{UUID}"}, "nested-bundle", "/type"),
         ({"spec_version": "3.0"}, "unsupported-version", "/spec_version"),
-        ({"spec_version": 2.1}, "unsupported-version", "/spec_version"),
+        ({"spec_version": 3}, "unsupported-version", "/spec_version"),
         ({"id": ...}, "bad-id", "/id"),
         ({"id": f"malware--{UUID}"}, "bad-id", "/id"),
         ({"id": "indicator--1"}, "bad-id", "/id"),
@@ -73,11 +73,17 @@ def test_a_version_is_kept_as_written_and_cut_to_microseconds_for_the_column():
         ({"pattern_type": ""}, "missing-property", "/pattern_type"),
         ({"pattern_type": "x" * 61}, "too-long", "/pattern_type"),
         ({"pattern": "[ipv5-addr"}, "bad-pattern", "/pattern"),
-        ({"revoked": "true"}, "wrong-type", "/revoked"),
-        ({"confidence": 101}, "out-of-range", "/confidence"),
-        ({"confidence": True}, "out-of-range", "/confidence"),
-        ({"confidence": 70.5}, "out-of-range", "/confidence"),
-        ({"created_by_ref": ["identity"]}, "wrong-type", "/created_by_ref"),
+        ({"revoked": "perhaps"}, "wrong-type", "/revoked"),
+        ({"revoked": ""}, "wrong-type", "/revoked"),
+        ({"revoked": 2}, "wrong-type", "/revoked"),
+        ({"revoked": [True]}, "wrong-type", "/revoked"),
+        ({"object_marking_refs": None}, "wrong-type", "/object_marking_refs"),
+        ({"object_marking_refs": "TLP:RED"}, "wrong-type", "/object_marking_refs"),
+        ({"granular_markings": {}}, "wrong-type", "/granular_markings"),
+        ({"modified": "2026-01-31T08:00:00.١٢٣Z"}, "bad-timestamp", "/modified"),
+        ({"modified": "2026-01-31T24:00:00Z"}, "bad-timestamp", "/modified"),
+        ({"modified": "2026-01-31T22:59:60Z"}, "bad-timestamp", "/modified"),
+        ({"modified": "9999-12-31T23:59:60Z"}, "bad-timestamp", "/modified"),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_its_field(changes, code, field):
@@ -99,10 +105,110 @@ def test_what_cannot_be_read_is_refused_by_its_field(changes, code, field):
         {"extensions": {"extension-definition--x": {}}},
         {"extensions": []},
         {"modified": None},
+        {"spec_version": ..., "pattern_type": ...},
+        {"confidence": "85", "revoked": None, "created_by_ref": ["identity"], "labels": None},
     ],
 )
 def test_sloppy_but_readable_objects_are_taken(changes):
     assert isinstance(read(**changes), Draft)
+
+
+@pytest.mark.parametrize(
+    ("written", "held", "marks"),
+    [
+        (85, 85, []),
+        (85.0, 85, []),
+        (0, 0, []),
+        (100, 100, []),
+        (101, None, ["out-of-range"]),
+        (-1, None, ["out-of-range"]),
+        (70.5, None, ["wrong-type"]),
+        ("85", None, ["wrong-type"]),
+        (True, None, ["wrong-type"]),
+        (None, None, ["wrong-type"]),
+        ([85], None, ["wrong-type"]),
+    ],
+)
+def test_a_confidence_that_is_no_whole_number_up_to_100_is_unknown_and_marked(written, held, marks):
+    draft = read(confidence=written)
+    assert draft.confidence == held
+    assert [mark.code for mark in draft.marks if mark.field == "/confidence"] == marks
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [(True, True), (False, False), (None, False), (0, False), (0.0, False), ("false", False), ("False", False),
+     (1, True), (1.0, True), ("true", True), ("TRUE", True)],
+)  # fmt: skip
+def test_what_revokes_beyond_doubt_revokes_and_what_does_not_does_not(written, meant):
+    draft = read(revoked=written)
+    assert draft.revoked is meant
+    assert ("wrong-type" in [mark.code for mark in draft.marks if mark.field == "/revoked"]) is (
+        not isinstance(written, bool)
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        ("2.1", "2.1"),
+        ("2.0", "2.0"),
+        (..., "2.0"),
+        (None, "2.0"),
+        (2.1, "2.1"),
+        (2, "2.0"),
+        (2.0, "2.0"),
+        (True, "2.0"),
+    ],
+)
+def test_a_spec_version_that_is_no_string_is_marked(written, read_as):
+    draft = read(spec_version=written)
+    assert draft.spec_version == read_as
+    assert ("/spec_version" in [mark.field for mark in draft.marks]) is (written != "2.1")
+
+
+@pytest.mark.parametrize("spec_version", [..., "2.0", 2.0, None])
+def test_an_indicator_of_stix_2_0_need_not_name_the_language_of_its_pattern(spec_version):
+    draft = read(spec_version=spec_version, pattern_type=...)
+    assert (draft.pattern_type, draft.spec_version) == ("stix", "2.0")
+    assert [token.value for token in draft.tokens] == ["evil.example"]
+    assert {"/pattern_type", "/spec_version"} <= {mark.field for mark in draft.marks}
+
+
+def test_of_an_indicator_of_stix_2_0_the_pattern_is_checked_as_of_any_other():
+    assert read(spec_version=..., pattern_type=..., pattern="rule x { }").code == "bad-pattern"
+    unknown = read(spec_version=..., pattern_type=..., pattern="[app:id = 'x']")
+    assert "unknown-pattern-object" in [mark.code for mark in unknown.marks]
+
+
+def test_an_indicator_of_stix_2_1_names_the_language_of_its_pattern():
+    refusal = read(pattern_type=...)
+    assert (refusal.code, refusal.field) == ("missing-property", "/pattern_type")
+
+
+def test_a_leap_second_is_the_moment_after_it_and_its_fraction_is_kept():
+    draft = read(created="2016-12-31T23:59:60Z", modified="2016-12-31T23:59:60.250Z")
+    assert draft.created == datetime(2017, 1, 1, tzinfo=UTC)
+    assert draft.modified == datetime(2017, 1, 1, microsecond=250_000, tzinfo=UTC)
+    assert draft.version == "2016-12-31T23:59:60.250Z"
+
+
+def test_an_id_is_held_in_lower_case_and_its_bytes_as_they_came():
+    draft = read(id=INDICATOR["id"].upper().replace("INDICATOR", "indicator").replace("1", "A"))
+    assert draft.stix_id == INDICATOR["id"].replace("1", "a")
+    assert b"00A" in draft.raw
+
+
+@pytest.mark.parametrize(
+    "name", ["created_by_ref", "sighting_of_ref", "source_ref", "object_refs", "where_sighted_refs"]
+)
+@pytest.mark.parametrize("value", [None, 7, True, {"id": 1}, [None, 7, ["x"]], [], ""])
+def test_references_that_are_none_are_marked(name, value):
+    stix_type = "relationship" if name == "source_ref" else "report" if name == "object_refs" else "sighting"
+    data = {"type": stix_type, "spec_version": "2.1", "id": f"{stix_type}--{UUID}", "created": INDICATOR["created"]}
+    data |= {"modified": INDICATOR["created"], name: value}
+    draft = objects.draft(0, json.dumps(data).encode(), data)
+    assert f"/{name}" in {"/".join(mark.field.split("/")[:2]) for mark in draft.marks}
 
 
 @pytest.mark.parametrize("stix_type", ["x-mitre-tactic", "campaign", "ipv4-addr", "something-new"])

@@ -147,7 +147,6 @@ NOT_READ = {
     "blanks": (b" \n", "malformed-json"),
     "text": (b"hello", "malformed-json"),
     "braces with text": (b"{not json}", "malformed-json"),
-    "a byte order mark": (b"\xef\xbb\xbf" + a_bundle(an_object()), "malformed-json"),
     "UTF-16": (a_bundle(an_object()).decode().encode("utf-16"), "malformed-json"),
     "cut off": (a_bundle(an_object())[:-3], "malformed-json"),
     "cut off in a string": (a_bundle(an_object())[:40], "malformed-json"),
@@ -165,7 +164,11 @@ NOT_READ = {
     "objects twice, escaped": (b'{"objects":[' + an_object() + rb'],"obj\u0065cts":[]}', "duplicate-key"),
     "objects twice and a bad one": (b'{"objects":[' + LONE + b'],"objects":[]}', "duplicate-key"),
     "an empty bundle": (b'{"type":"bundle","objects":[]}', "empty-batch"),
-    "a bundle without objects": (b'{"type":"bundle"}', "empty-batch"),
+    "a bundle with its objects elsewhere": (b'{"type":"bundle","Objects":[' + an_object() + b"]}", "not-stix"),
+    "a bundle twice": (b'{"type":"bundle"}\n{"type":"bundle"}', "malformed-json"),
+    "a type twice": (b'{"type":"bundle","type":"bundle"}', "duplicate-key"),
+    "an object twice": (an_object() * 2, "malformed-json"),
+    "an object and half": (an_object() + b',"x"', "malformed-json"),
     "an empty envelope": (b"{}", "empty-batch"),
 }
 
@@ -176,6 +179,33 @@ def test_a_body_that_is_no_envelope_is_malformed(name):
     with pytest.raises(Malformed) as told:
         parsing.read_batch(body)
     assert told.value.code == code
+
+
+@pytest.mark.parametrize("body", [a_bundle(an_object()) + b"\n" + a_bundle(an_object()), a_bundle(LONE) * 2])
+def test_of_two_documents_the_place_of_the_second_is_told(body):
+    with pytest.raises(Malformed) as told:
+        parsing.read_batch(body)
+    first = a_bundle(LONE if LONE in body else an_object())
+    second = body.index(first, 1)
+    assert f"byte {second}." in told.value.detail
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"type":"bundle"}',
+        b' {"id":"bundle--1","spec_version":"2.0","type":"bundle"}\n',
+        b'\xef\xbb\xbf{"type":"bundle"}',
+    ],
+)
+def test_a_bundle_without_objects_is_legal_and_holds_nothing(body):
+    assert parsing.read_batch(body) == []
+
+
+def test_a_byte_order_mark_is_passed_over():
+    for ndjson in (False, True):
+        (draft,) = parsing.read_batch(b"\xef\xbb\xbf" + an_object(), ndjson=ndjson)
+        assert draft.raw == an_object()
 
 
 def test_lines_without_an_object_are_an_empty_batch():
