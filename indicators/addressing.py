@@ -207,8 +207,8 @@ class Room:
         if waited is None and self.inherits(draft, held_tlp=held.tlp):
             return self._as_held(held.audience_id) if withdraws else self._of_held(held.audience_id), True
         spec = self._wanted(draft, waited)
-        if withdraws and isinstance(spec, Refused) and self.marking(draft) <= held.tlp:
-            return self._as_held(held.audience_id), True
+        if withdraws and self.marking(draft) <= held.tlp and (isinstance(spec, Refused) or not self.names):
+            return self._as_held(held.audience_id), True  # what ends is shown to nobody else by that
         return spec, False
 
     def _wanted(self, draft: Draft, waited: Reach | None) -> AudienceSpec | Refused:

@@ -42,6 +42,7 @@ def confirm(by: Viewer, held_id: UUID) -> publishing.Answer:
             reach=Reach.from_json(held.reach),
             request=publishing.Request(bytes(held.digest)),
             confirmed=True,
+            wake=holding.wakes(held),
         )
         answers = {
             held.places[result["index"]]: result | {"index": held.places[result["index"]]}

@@ -41,7 +41,14 @@ def beyond(by: Viewer, specs: Sequence[AudienceSpec]) -> str:
 
 
 def keep(
-    drafts: Sequence[Draft], *, by: Viewer, batch_id: UUID, reach: Reach, why: str, within: Message | None = None
+    drafts: Sequence[Draft],
+    *,
+    by: Viewer,
+    batch_id: UUID,
+    reach: Reach,
+    why: str,
+    wake: bool = False,
+    within: Message | None = None,
 ) -> HeldBatch:
     """Keep the drafts byte for byte; called in the transaction that answers the batch."""
     body = b'{"objects":[' + b",".join(draft.raw for draft in drafts) + b"]}"
@@ -51,7 +58,7 @@ def keep(
         body=body.decode(),
         digest=hashlib.sha256(body).digest(),
         places=[draft.index for draft in drafts],
-        reach=reach.to_json(),
+        reach=reach.to_json() | {"wake": wake},
         why=why,
         actor=by.actor,
     )
@@ -105,6 +112,11 @@ def audience_of(held: HeldBatch) -> dict[str, Any]:
         "partners": list(partners),
         "tlp": None if reach.tlp is None else reach.tlp.word,
     }
+
+
+def wakes(held: HeldBatch) -> bool:
+    """Whether the batch asked for what is withdrawn to come back."""
+    return bool(held.reach.get("wake"))
 
 
 def results_with(batch_results: str, answers: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -52,12 +52,13 @@ from partners.sharing import AudienceSpec, Viewer, intern_audience, intern_withd
 from partners.standing import Standing, holding_still, remembered, standing
 from partners.tlp import Tlp
 
-Status = Literal["accepted", "unchanged", "held", "quarantined", "refused"]
-STATUSES: tuple[Status, ...] = ("accepted", "unchanged", "held", "quarantined", "refused")
+Status = Literal["accepted", "unchanged", "withdrawn", "held", "quarantined", "refused"]
+STATUSES: tuple[Status, ...] = ("accepted", "unchanged", "withdrawn", "held", "quarantined", "refused")
 Element = Draft | Unreadable | Revocation
-_NOT_HELD = Refusal("not-found", "", "You hold no such object.")
+NOT_HELD = Refusal("not-found", "", "You hold no such object.")
+_WITHDRAWN = Refusal("withdrawn", "/id", "You have withdrawn it; publish it with wake=true to bring it back.")
 _NOT_ALONE = Refusal("needs-another-person", "", "It would go where you may not publish alone.")
-_OF_OTHER_GROUPS = Refusal("key-limited-to-groups", "/id", "It is shared with groups that this key is not for.")
+OF_OTHER_GROUPS = Refusal("key-limited-to-groups", "/id", "It is shared with groups that this key is not for.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,11 @@ def publish(
     reach: Reach,
     request: Request,
     confirmed: bool = False,
+    wake: bool = False,
 ) -> Answer:
     """Publish a batch on behalf of `by`; what one may not publish alone is held, unless it is `confirmed`.
+
+    What is withdrawn comes back only with `wake`.
 
     How the publisher stands is remembered, and asked for in the transaction: a group that was suspended since, or
     while the batch was still on its way, takes nothing of it. Then all is judged anew.
@@ -132,7 +136,7 @@ def publish(
     while True:
         try:
             stands = known or standing(by)
-            done = _publish(elements, stands, by=by, reach=reach, request=request, confirmed=confirmed)
+            done = _publish(elements, stands, by=by, reach=reach, request=request, confirmed=confirmed, wake=wake)
         except _Overtaken:
             known = None
         except ExchangeError:
@@ -187,6 +191,7 @@ def _publish(
     reach: Reach,
     request: Request,
     confirmed: bool,
+    wake: bool,
 ) -> Answer:
     identities = _partners_among(elements, by=by)
     room = Room(by, reach, stands=stands, withdrawing=any(each.revoked for each in elements))
@@ -202,7 +207,7 @@ def _publish(
             return begun.earlier
         waits = rejudging.waiting(_red(begun.held))
         entering, moved, closed, settled = _compare_with_held(
-            asked, begun.held, voice, room=room, doors=doors, by=by, waits=waits
+            asked, begun.held, voice, room=room, doors=doors, by=by, waits=waits, wake=wake
         )
         anew = _judge_anew(drafts, entering, moved, settled, begun.held, waits, room=room, by=by, doors=doors)
         why = "" if confirmed else holding.beyond(by, _specs(entering, [*moved, *anew.wider], room=room))
@@ -229,7 +234,7 @@ def _publish(
             results, elements, told, by=by, request=request, groups=groups, received_at=received_at, within=last
         )
         if held:
-            holding.keep(held, by=by, batch_id=answer.batch_id, reach=reach, why=why, within=last)
+            holding.keep(held, by=by, batch_id=answer.batch_id, reach=reach, why=why, wake=wake, within=last)
         if moves:
             ids = [move.stix_id for move in moves]
             audit.record(audit.Verb.OBJECTS_READDRESSED, by=by, target=f"batch:{answer.batch_id}", within=last, ids=ids)
@@ -260,7 +265,7 @@ def _begin(
     still_stands = holding_still(by, stands, message)
     storing.locking_publisher(by.partner_id, message)
     settle = settling(by, message)
-    earlier = _answering_before(by, request, message)
+    earlier = answering_before(by, request, message)
     drafts = [each for each in asked if isinstance(each, Draft)]
     ids = {each.stix_id for each in asked if each.stix_id is not None}
     held = storing.holdings_within(message, by.partner_id, ids | voice.references(drafts))
@@ -383,6 +388,7 @@ def _compare_with_held(
     doors: _Doors,
     by: Viewer,
     waits: Mapping[int, Reach],
+    wake: bool,
 ) -> tuple[list[Entering], list[moving.Moving], list[Line], list[Result]]:
     """Which drafts are new versions, given what the publisher holds and what came earlier in the batch.
 
@@ -400,7 +406,7 @@ def _compare_with_held(
         if line is None:
             line = seen[stix_id] = Line(held.get(stix_id, {}))
         if stix_id in barred:
-            results.append(_refused(draft, _OF_OTHER_GROUPS))
+            results.append(_refused(draft, OF_OTHER_GROUPS))
             continue
         if not isinstance(draft, Draft):
             results.append(_ended(draft, line))
@@ -408,7 +414,7 @@ def _compare_with_held(
         sha256 = hashlib.sha256(draft.raw).digest()
         waited = waits.get(line.stored_latest.object_id) if line.stored_latest is not None else None
         at_the_door = doors.of_batch(draft, room.policy(draft, held=line.stored_latest, waited=waited))
-        verdict = line.judge(draft, sha256) if at_the_door is None else at_the_door
+        verdict = line.judge(draft, sha256, wake=wake) if at_the_door is None else at_the_door
         if verdict == "unchanged":
             move = _move(draft, room=room, line=line, waits=waited is not None or bool(draft.unresolved))
             if move is None:
@@ -422,6 +428,8 @@ def _compare_with_held(
             if move.stays:
                 results.append(_unchanged(draft))
             line.moves = not move.stays
+        elif verdict == "withdrawn":
+            results.append(_stays_withdrawn(draft, line))
         elif isinstance(verdict, Refusal | Quarantine):
             results.append(_turned_away(draft, line, verdict))
         elif isinstance(source := voice.judge(draft, line, held), Refusal):
@@ -471,6 +479,13 @@ def _turned_away(element: Draft | Unreadable, line: Line, why: Refusal | Quarant
     return _dropped(element, "accepted", why) if ends else _refused(element, why)
 
 
+def _stays_withdrawn(draft: Draft, line: Line) -> Result:
+    """The answer to what would bring back a withdrawn holding. A revocation ends it, so that nothing ever does."""
+    if draft.revoked and line.close(_kind(draft)):
+        return _dropped(draft, "accepted", _WITHDRAWN)
+    return Result(draft.index, draft.stix_id, draft.version, "withdrawn", _WITHDRAWN)
+
+
 def _dropped(element: Draft | Unreadable, status: Status, why: Refusal | Quarantine) -> Result:
     words = f"The object has ended; this revoked version of it is not kept: {why.message} ({why.code})"
     version = element.version if isinstance(element, Draft) else None
@@ -484,7 +499,7 @@ def _ended(element: Unreadable | Revocation, line: Line) -> Result:
     if isinstance(element, Unreadable):
         return _turned_away(element, line, element.refusal)
     if not line.holds:
-        return _refused(element, _NOT_HELD)
+        return _refused(element, NOT_HELD)
     status: Status = "accepted" if line.close(_kind(element)) else "unchanged"
     return Result(element.index, element.stix_id, None, status)
 
@@ -639,7 +654,7 @@ def _reason(new: Entering) -> Change.Reason:
     return Change.Reason.PUBLISHED if new.first else Change.Reason.REVISED
 
 
-def _answering_before(by: Viewer, request: Request, message: Message) -> Callable[[], Answer | None]:
+def answering_before(by: Viewer, request: Request, message: Message) -> Callable[[], Answer | None]:
     """The first answer to this idempotency key, once the message is sent.
 
     Raises Conflict if it answered other content.
@@ -685,6 +700,29 @@ def _write_down(
     within: Message,
 ) -> Answer:
     """The batch with its answer, what it left in quarantine, and the audit record."""
+    answer = write_batch(results, by=by, request=request, groups=groups, received_at=received_at, within=within)
+    quarantined = {result.index: result for result in results if result.status == "quarantined"}
+    if quarantined:
+        Quarantined.unrestricted.bulk_create(
+            _quarantined(element, quarantined[element.index].verdict, batch_id=answer.batch_id, by=by)
+            for element in elements
+            if isinstance(element, Draft) and element.index in quarantined
+        )
+    target, counts = f"batch:{answer.batch_id}", answer.counts
+    audit.record(audit.Verb.BATCH_PUBLISHED, by=by, target=target, within=within, counts=counts, **told)
+    return answer
+
+
+def write_batch(
+    results: Sequence[Result],
+    *,
+    by: Viewer,
+    request: Request,
+    groups: list[UUID],
+    received_at: datetime,
+    within: Message,
+) -> Answer:
+    """A batch with its answer, written when the message is sent; `groups` are those that it may have gone to."""
     tally = Counter(result.status for result in results)
     counts: dict[str, int] = {status: tally[status] for status in STATUSES}
     body = orjson.dumps([result.to_json() for result in results])
@@ -697,14 +735,6 @@ def _write_down(
         ],
         called="batch",
     )
-    quarantined = {result.index: result for result in results if result.status == "quarantined"}
-    if quarantined:
-        Quarantined.unrestricted.bulk_create(
-            _quarantined(element, quarantined[element.index].verdict, batch_id=batch_id, by=by)
-            for element in elements
-            if isinstance(element, Draft) and element.index in quarantined
-        )
-    audit.record(audit.Verb.BATCH_PUBLISHED, by=by, target=f"batch:{batch_id}", within=within, counts=counts, **told)
     refusals = Counter(one.verdict.code for one in results if one.status == "refused" and one.verdict is not None)
     return Answer(batch_id, received_at, counts, body, refusals=refusals)
 

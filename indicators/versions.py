@@ -3,7 +3,7 @@
 Within one publisher's holding of an id the newest `modified` wins, and all versions are kept. A revoked version ends
 the holding, whenever it comes: of several the newest stands, and what is not revoked but dated after one is seen by
 nobody. So what is seen does not depend on the order in which versions come. What was withdrawn is asleep: it counts for
-nothing but its bytes and its revocation, until the same bytes come again.
+nothing but its bytes and its revocation, until somebody asks for it.
 """
 
 from __future__ import annotations
@@ -98,8 +98,10 @@ class Line:
         outlived = held is not None and held.revoked and self._lead is not None and not self._lead[0]
         return held if held is not None and (held.withdrawn or outlived) else None
 
-    def judge(self, draft: Draft, sha256: bytes) -> Refusal | Literal["unchanged"] | None:
-        """None if the draft is a new version; else why it is not."""
+    def judge(
+        self, draft: Draft, sha256: bytes, *, wake: bool = False
+    ) -> Refusal | Literal["unchanged", "withdrawn"] | None:
+        """None if the draft is a new version; else why it is not. With `wake`, what is withdrawn may come back."""
         field = "/modified" if "modified" in draft.data else "/id"
         if draft.modified in self._digests:
             if self._digests[draft.modified] != sha256:
@@ -118,6 +120,9 @@ class Line:
             return Refusal(VERSION_CONFLICT, field, "This id is held both with and without a version.")
         if not draft.revoked and self._ends_at is not None and (self._lead is None or self.is_over(draft.modified)):
             return Refusal("revoked-is-final", "/id", "You have revoked this object; a revoked object stays revoked.")
+        held = self.asleep(draft)
+        if not wake and (self.sleeps or (held is not None and held.withdrawn)):
+            return "withdrawn"
         return None
 
     def add(self, new: Entering) -> None:

@@ -1,19 +1,22 @@
 """A publisher takes a holding back: whoever held it is told to drop it, and nobody sees it any more.
 
 Nothing is deleted, for the log and the audit record stand. The rows go to an audience that the rule shows to nobody;
-the same bytes, pushed again, wake them (`versions`).
+the same bytes, pushed again by somebody who asks for that, wake them (`versions`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from django.db import transaction
 
+from exchange import clock
 from exchange.errors import NotFound
-from indicators import changes, notifying, storing
-from indicators.barring import require_within
+from exchange.prepared import Message
+from indicators import answering, changes, notifying, publishing, storing
+from indicators.addressing import Reach
+from indicators.barring import beyond_the_key, require_within
 from indicators.models import Change
 from indicators.stix import identifiers
 from partners import audit
@@ -30,6 +33,52 @@ def withdraw(viewer: Viewer, stix_ids: Sequence[str]) -> None:
     """
     viewer.require(Scope.PUBLISH)
     _take_back(viewer, stix_ids, only=None)
+
+
+def withdraw_each(viewer: Viewer, stix_ids: Sequence[str], *, request: publishing.Request) -> publishing.Answer:
+    """Take back what is held of these ids, and answer each as a push is answered: a retry is given the first answer.
+
+    `accepted` is what was taken back, `unchanged` what had been before, `refused` what is not held or beyond the key.
+    Raises Forbidden without the scope to publish, Conflict where the idempotency key was used for another request.
+    """
+    viewer.require(Scope.PUBLISH)
+    received_at = clock.now()
+    with transaction.atomic():
+        first = Message()
+        storing.locking_publisher(viewer.partner_id, first)
+        earlier = publishing.answering_before(viewer, request, first)
+        holdings = storing.holdings_within(first, viewer.partner_id, set(stix_ids))
+        first.send()
+        if (answered := earlier()) is not None:
+            return answered
+        found = holdings()
+        results = _answers(viewer, stix_ids, found)
+        taken = [result.stix_id for result in results if result.status == "accepted" and result.stix_id]
+        last = Message()
+        groups = answering.groups_of(Reach(), by=viewer)
+        answer = publishing.write_batch(
+            results, by=viewer, request=request, groups=groups, received_at=received_at, within=last
+        )
+        if taken:
+            told = _let_go(viewer, [_part(found[stix_id], only=None) for stix_id in taken])
+            target = f"batch:{answer.batch_id}"
+            audit.record(audit.Verb.OBJECTS_WITHDRAWN, by=viewer, target=target, within=last, ids=taken)
+            changes.append(told, within=last)
+            transaction.on_commit(notifying.hint, robust=True)
+        last.send(commits=True)
+    return answer
+
+
+def _answers(viewer: Viewer, stix_ids: Sequence[str], found: Mapping[str, storing.Holding]) -> list[publishing.Result]:
+    barred = beyond_the_key(found, by=viewer)
+    awake = {stix_id for stix_id, holding in found.items() if any(not one.withdrawn for one in holding.values())}
+    results = []
+    for index, stix_id in enumerate(stix_ids):
+        why = publishing.NOT_HELD if stix_id not in found else publishing.OF_OTHER_GROUPS if stix_id in barred else None
+        status: publishing.Status = "refused" if why is not None else "accepted" if stix_id in awake else "unchanged"
+        results.append(publishing.Result(index, stix_id, None, status, why))
+        awake -= {stix_id} if why is None else set()
+    return results
 
 
 def withdraw_on_behalf(viewer: Viewer, stix_ids: Sequence[str]) -> None:
@@ -52,7 +101,14 @@ def _take_back(viewer: Viewer, stix_ids: Sequence[str], *, only: frozenset[int] 
     storing.lock_publisher(viewer.partner_id)
     found = storing.holdings(viewer.partner_id, wanted)
     require_within(found, by=viewer, ids=wanted)
-    parts = [_part(found.get(stix_id, {}), only=only) for stix_id in wanted]
+    told = _let_go(viewer, [_part(found.get(stix_id, {}), only=only) for stix_id in wanted])
+    audit.record(audit.Verb.OBJECTS_WITHDRAWN, by=viewer, target=f"objects:{len(wanted)}", ids=wanted)
+    changes.append(told)
+    transaction.on_commit(notifying.hint, robust=True)
+
+
+def _let_go(viewer: Viewer, parts: Sequence[tuple[list[storing.Held], storing.Held | None]]) -> list[changes.NewChange]:
+    """Hide what is taken back of each holding, make the heirs the newest, and return what is to be told."""
     gone = [held for taken, _ in parts for held in taken]
     heirs = [heir for _, heir in parts if heir is not None]
     kinds = {held.attribution for held in gone}
@@ -63,18 +119,14 @@ def _take_back(viewer: Viewer, stix_ids: Sequence[str], *, only: frozenset[int] 
             *((heir.object_id, heir.audience_id, True) for heir in heirs),
         ]
     )
-    audit.record(audit.Verb.OBJECTS_WITHDRAWN, by=viewer, target=f"objects:{len(wanted)}", ids=wanted)
-    changes.append(
-        [
-            *(
-                _change(viewer, held, Change.Op.REMOVE, Change.Reason.WITHDRAWN)
-                for held in gone
-                if held.latest and not held.revoked
-            ),
-            *(_change(viewer, heir, Change.Op.UPSERT, Change.Reason.REVISED) for heir in heirs),
-        ]
-    )
-    transaction.on_commit(notifying.hint, robust=True)
+    return [
+        *(
+            _change(viewer, held, Change.Op.REMOVE, Change.Reason.WITHDRAWN)
+            for held in gone
+            if held.latest and not held.revoked
+        ),
+        *(_change(viewer, heir, Change.Op.UPSERT, Change.Reason.REVISED) for heir in heirs),
+    ]
 
 
 def _part(holding: storing.Holding, *, only: frozenset[int] | None) -> tuple[list[storing.Held], storing.Held | None]:

@@ -83,6 +83,7 @@ def publish(
     everyone: bool = False,
     tlp: Tlp | None = None,
     key: str | None = None,
+    wake: bool = False,
 ) -> publishing.Answer:
     """Publish through the one way in; bytes go as they are."""
     reach = addressing.Reach(
@@ -92,17 +93,17 @@ def publish(
         groups=tuple(groups_named(viewer, groups)) if groups else (),
         partners=tuple(partners_named(partners)) if partners else (),
     )
-    return publish_as(viewer, *objects, reach=reach, key=key)
+    return publish_as(viewer, *objects, reach=reach, key=key, wake=wake)
 
 
 def publish_as(
-    viewer: Viewer, *objects: dict | bytes, reach: addressing.Reach, key: str | None = None
+    viewer: Viewer, *objects: dict | bytes, reach: addressing.Reach, key: str | None = None, wake: bool = False
 ) -> publishing.Answer:
     """The same, to an audience that is made already."""
     raw = [obj if isinstance(obj, bytes) else json.dumps(obj).encode() for obj in objects]
     body = b'{"objects":[' + b",".join(raw) + b"]}"
     request = publishing.Request(hashlib.sha256(body + repr(reach).encode()).digest(), key)
-    return publishing.publish(parsing.read_batch(body), by=viewer, reach=reach, request=request)
+    return publishing.publish(parsing.read_batch(body), by=viewer, reach=reach, request=request, wake=wake)
 
 
 def results(answer: publishing.Answer) -> list[dict]:

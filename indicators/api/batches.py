@@ -26,23 +26,25 @@ _JSON = {"application/json", "application/stix+json", "application/taxii+json"}
 _VERSION = re.compile(r';\s*version\s*=\s*"?([^";\s]*)', re.IGNORECASE)
 _NDJSON = {"application/x-ndjson", "application/ndjson", "application/jsonl"}
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "pattern": "^[!-~]{1,128}$"},
+    location="header",
+    description="Visible ASCII characters. The same key with the same request is given the first answer again.",
+)
 _PARAMETERS = [
     OpenApiParameter("groups", description="Slugs of groups of yours, separated by commas."),
     OpenApiParameter("partners", description="Slugs of single partners, separated by commas."),
     OpenApiParameter("everyone", bool, description="Share with every partner."),
     OpenApiParameter("tlp", enum=[tlp.word for tlp in Tlp], description="Least strict marking of all."),
+    OpenApiParameter("wake", bool, description="Bring back what you have withdrawn."),
     OpenApiParameter("report", enum=["loss"], description="With a report on what was lost on the way in."),
     OpenApiParameter(
         "attribution",
         enum=[one.word for one in Attribution],
         description="How other partners see the source; the more reserved of this and what an object says.",
     ),
-    OpenApiParameter(
-        "Idempotency-Key",
-        {"type": "string", "pattern": "^[!-~]{1,128}$"},
-        location="header",
-        description="Visible ASCII characters. The same key with the same request is given the first answer again.",
-    ),
+    IDEMPOTENCY_KEY,
 ]
 _DESCRIBED = ("application/json", "application/stix+json;version=2.1", "application/taxii+json;version=2.1")
 _BATCH = {
@@ -58,7 +60,7 @@ class BatchesView(Face):
     """Push."""
 
     scope = Scope.PUBLISH
-    known = ("groups", "partners", "everyone", "tlp", "attribution", "report")
+    known = ("groups", "partners", "everyone", "tlp", "attribution", "report", "wake")
     along = True
 
     @extend_schema(
@@ -71,14 +73,16 @@ class BatchesView(Face):
         """Publish a STIX bundle, a TAXII envelope, a single object, or NDJSON; gzip is welcome."""
         viewer = viewer_of(request)
         reach = _reach(viewer, self.asked)
-        ndjson = _is_ndjson(request)
-        key = _idempotency_key(request)
+        ndjson = is_ndjson(request)
+        key, wake = idempotency_key(request), self.asked.flag("wake")
         with bodies.taken_in(request, of=viewer.partner_id) as body:
             with_report = bool(self.asked.choice("report", "", of=("", "loss")))
-            digest = hashlib.sha256(repr(reach).encode() + b"\0" + body).digest()
+            asked = repr(reach) + ("wake" if wake else "")
+            digest = hashlib.sha256(asked.encode() + b"\0" + body).digest()
             elements = parsing.read_batch(body, ndjson=ndjson)
-            done = publishing.publish(elements, by=viewer, reach=reach, request=publishing.Request(digest, key))
-            return _answer(done, report=losses.report(elements, done, by=viewer) if with_report else None)
+            sent = publishing.Request(digest, key)
+            done = publishing.publish(elements, by=viewer, reach=reach, request=sent, wake=wake)
+            return batch_answer(done, report=losses.report(elements, done, by=viewer) if with_report else None)
 
 
 class BatchView(Face):
@@ -89,10 +93,11 @@ class BatchView(Face):
     @extend_schema(operation_id="batch", responses=BatchAnswer)
     def get(self, request: Request, batch_id: UUID) -> HttpResponse:
         """The answer that a batch was given."""
-        return _answer(publishing.answer_of(answering.batch(viewer_of(request), batch_id)))
+        return batch_answer(publishing.answer_of(answering.batch(viewer_of(request), batch_id)))
 
 
-def _answer(done: publishing.Answer, *, report: dict[str, Any] | None = None) -> HttpResponse:
+def batch_answer(done: publishing.Answer, *, report: dict[str, Any] | None = None) -> HttpResponse:
+    """The answer to a batch, the first time or again."""
     document = {
         "id": done.batch_id,
         "received": clock.rfc3339(done.received_at),
@@ -130,7 +135,8 @@ def _attribution(word: str) -> Attribution | None:
         raise Refused("named, pseudonym or exchange.", code="unknown-attribution", at="/attribution") from None
 
 
-def _is_ndjson(request: Request) -> bool:
+def is_ndjson(request: Request) -> bool:
+    """Whether objects come one a line. Raises UnsupportedMedia for what is read in no way."""
     media = bodies.media_type(request)
     version = _VERSION.search(request.headers.get("Content-Type", ""))
     if version is None or version[1] == "2.1":
@@ -141,7 +147,8 @@ def _is_ndjson(request: Request) -> bool:
     raise UnsupportedMedia("Send application/stix+json;version=2.1, application/json or application/x-ndjson.")
 
 
-def _idempotency_key(request: Request) -> str | None:
+def idempotency_key(request: Request) -> str | None:
+    """The key that makes a request repeatable, if it has one. Raises Malformed."""
     key = request.headers.get("Idempotency-Key")
     if key is not None and not _KEY.fullmatch(key):
         raise Malformed("1 to 128 visible ASCII characters.", code="bad-idempotency-key", at="/Idempotency-Key")

@@ -34,7 +34,7 @@ class ResultDocument(serializers.Serializer[object]):
     index = serializers.IntegerField()
     id = serializers.CharField(allow_null=True)
     version = serializers.CharField(allow_null=True)
-    status = serializers.ChoiceField(["accepted", "unchanged", "held", "quarantined", "refused"])
+    status = serializers.ChoiceField(["accepted", "unchanged", "withdrawn", "held", "quarantined", "refused"])
     code = serializers.CharField(required=False)
     field = serializers.CharField(required=False, help_text="JSON pointer inside the object.")
     message = serializers.CharField(required=False)
@@ -46,6 +46,7 @@ class CountsDocument(serializers.Serializer[object]):
 
     accepted = serializers.IntegerField()
     unchanged = serializers.IntegerField()
+    withdrawn = serializers.IntegerField()
     held = serializers.IntegerField()
     quarantined = serializers.IntegerField()
     refused = serializers.IntegerField()
@@ -85,6 +86,12 @@ class ClaimedDocument(serializers.Serializer[object]):
 
     id = serializers.CharField(max_length=300)
     according_to = PublisherDocument()
+
+
+class IdsDocument(serializers.Serializer[object]):
+    """Ids of objects of one's own."""
+
+    ids = serializers.ListField(child=serializers.CharField(max_length=300), min_length=1, max_length=1_000)
 
 
 class StatementDocument(serializers.Serializer[object]):

@@ -90,7 +90,7 @@ class WithdrawView(Face):
     def post(self, request: Request, stix_id: str) -> HttpResponse:
         """Take an object back, in all its versions: whoever holds it is told to drop it, and nobody sees it any more.
 
-        The same bytes, published again, bring it back.
+        It comes back if it is published again with `wake=true`.
         """
         withdrawing.withdraw(viewer_of(request), [_id(stix_id)])
         return HttpResponse(status=204)

@@ -2,13 +2,27 @@
 
 from django.urls import path
 
-from indicators.api import batches, changes, description, events, held, index, moving, objects, reports, subscriptions
+from indicators.api import (
+    batches,
+    changes,
+    description,
+    ending,
+    events,
+    held,
+    index,
+    moving,
+    objects,
+    reports,
+    subscriptions,
+)
 
 # First those that are asked for most; the others by name.
 urlpatterns = [
     path("changes", changes.ChangesView.as_view(), name="changes"),
     path("batches", batches.BatchesView.as_view(), name="batches"),
     path("objects/lookup", objects.LookupView.as_view(), name="lookup"),
+    path("objects/revoke", ending.RevokeView.as_view(), name="objects-revoke"),
+    path("objects/withdraw", ending.WithdrawManyView.as_view(), name="objects-withdraw"),
     path("objects/<str:stix_id>", objects.ObjectView.as_view(), name="object"),
     path("", index.index, name="api-index"),
     path("audience", moving.PreviewView.as_view(), name="audience-preview"),

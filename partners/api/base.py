@@ -89,11 +89,11 @@ def fragment(stored: str | bytes) -> orjson.Fragment:
     return orjson.Fragment(stored)
 
 
-def form(request: Request, *, known: Mapping[str, type]) -> dict[str, Any]:
+def form(request: Request, *, known: Mapping[str, type], max_bytes: int = _MAX_FORM_BYTES) -> dict[str, Any]:
     """A small JSON object from the body, with known properties of known types; absent ones are absent."""
     if bodies.media_type(request) != "application/json":
         raise UnsupportedMedia("Send application/json.")
-    raw = bodies.read(request, max_bytes=_MAX_FORM_BYTES)
+    raw = bodies.read(request, max_bytes=max_bytes)
     try:
         document = jiter.from_json(raw, catch_duplicate_keys=True, allow_inf_nan=False)
     except ValueError:

@@ -42,8 +42,8 @@ def one(answer):
     return result
 
 
-def publish(cast, stix, *groups, who="aster"):
-    return one(build.publish(cast.viewer(who), stix, groups=groups or ("ring",)))
+def publish(cast, stix, *groups, who="aster", wake=False):
+    return one(build.publish(cast.viewer(who), stix, groups=groups or ("ring",), wake=wake))
 
 
 def statement(cast, who, stix):
@@ -241,4 +241,4 @@ def test_what_was_withdrawn_comes_back_under_no_second_pseudonym(cast, later):
     publish(cast, stix, "ring")
     withdrawing.withdraw(cast.viewer("aster"), [stix["id"]])
     again = stix | ({"modified": build.later()} if later == "revised" else {})
-    assert publish(cast, again, "second").get("code") == "pseudonym-stays-in-its-group"
+    assert publish(cast, again, "second", wake=True).get("code") == "pseudonym-stays-in-its-group"

@@ -254,7 +254,14 @@ def test_what_goes_beyond_the_limit_waits_and_is_published_by_another(cast):
     assert held.places == [1, 2]
     assert holding.waiting(cast.viewer("borealis")) == []
     done = confirming.confirm(admin(cast.aster), held.pk)
-    assert dict(done.counts) == {"accepted": 2, "unchanged": 0, "held": 0, "quarantined": 0, "refused": 1}
+    assert dict(done.counts) == {
+        "accepted": 2,
+        "unchanged": 0,
+        "withdrawn": 0,
+        "held": 0,
+        "quarantined": 0,
+        "refused": 1,
+    }
     assert statuses(answer.batch_id) == ["refused", "accepted", "accepted"]
     assert (sees(cast, "borealis"), sees(cast, "cygnus")) == (2, 1)
     again = build.publish(cast.viewer("aster"), b'{"type":"x"}', one, two, key="k")

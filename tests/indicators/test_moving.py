@@ -72,12 +72,27 @@ def test_what_is_withdrawn_is_removed_for_its_readers_and_seen_by_nobody(cast):
     assert AuditRecord.objects.get(verb="objects.withdrawn").details == {"ids": [note["id"]]}
 
 
+@pytest.mark.parametrize("later", [{}, {"modified": "2026-07-01T00:00:00Z"}], ids=["as it was", "revised"])
+def test_what_was_withdrawn_comes_back_only_when_that_is_asked_for(cast, later):
+    aster, note = cast.viewer("aster"), a_note()
+    build.publish(aster, note)
+    withdrawing.withdraw(aster, [note["id"]])
+    place = changes.head()
+    answer = build.publish(aster, note | later, groups=("ring",))
+    assert answer.counts["withdrawn"] == 1
+    (said_it,) = build.results(answer)
+    assert (said_it["status"], said_it["code"], said_it["field"]) == ("withdrawn", "withdrawn", "/id")
+    assert page_of(aster) == told(aster, after=place) == []
+    assert build.publish(aster, note | later, groups=("ring",), wake=True).counts["accepted"] == 1
+    assert page_of(aster) == page_of(cast.viewer("borealis")) == [note["id"]]
+
+
 def test_the_same_bytes_bring_it_back_also_for_others(cast):
     aster, borealis, cygnus, note = cast.viewer("aster"), cast.viewer("borealis"), cast.viewer("cygnus"), a_note()
     build.publish(aster, note)
     withdrawing.withdraw(aster, [note["id"]])
     place = changes.head()
-    answer = build.publish(aster, note, partners=("cygnus",))
+    answer = build.publish(aster, note, partners=("cygnus",), wake=True)
     assert build.results(answer)[0]["status"] == "accepted"
     assert told(cygnus, after=place) == [("upsert", "published", note["id"])]
     assert told(borealis, after=place) == []
@@ -92,7 +107,7 @@ def test_what_was_withdrawn_does_not_come_back_as_something_else(cast):
     withdrawing.withdraw(aster, [note["id"]])
     other = build.publish(aster, note | {"content": "other"})
     assert build.results(other)[0]["code"] == "version-conflict"
-    newer = build.publish(aster, note | {"content": "other", "modified": "2026-07-01T00:00:00Z"})
+    newer = build.publish(aster, note | {"content": "other", "modified": "2026-07-01T00:00:00Z"}, wake=True)
     assert build.results(newer)[0]["status"] == "accepted"
     assert len(said(cast.viewer("borealis"), note["id"], versions="all")) == 1
 
@@ -103,8 +118,9 @@ def test_a_revocation_stays_final_when_it_is_withdrawn(cast):
     build.publish(aster, note, revoked)
     withdrawing.withdraw(aster, [note["id"]])
     for again in (note, note | {"modified": "2026-07-01T00:00:00Z"}):
-        assert build.results(build.publish(aster, again))[0]["code"] == "revoked-is-final"
-    assert build.results(build.publish(aster, revoked))[0]["status"] == "accepted"
+        assert build.results(build.publish(aster, again, wake=True))[0]["code"] == "revoked-is-final"
+    assert build.results(build.publish(aster, revoked))[0]["status"] == "withdrawn"
+    assert build.results(build.publish(aster, revoked, wake=True))[0]["status"] == "accepted"
     assert reading.statements(cast.viewer("borealis"), note["id"])[0].revoked
 
 
@@ -290,7 +306,7 @@ def test_who_joins_late_is_not_told_what_went_before(cast):
     withdrawing.withdraw(aster, [note["id"]])
     join(cast.cygnus, cast.ring)
     assert told(cast.viewer("cygnus")) == []
-    build.publish(aster, note)
+    build.publish(aster, note, wake=True)
     assert told(cygnus) == [("upsert", "published", note["id"])]  # a viewer from before it joined is seen to be stale
     withdrawing.withdraw(aster, [note["id"]])
     assert told(cast.viewer("cygnus")) == [("remove", "withdrawn", note["id"])]

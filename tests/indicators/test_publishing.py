@@ -78,7 +78,14 @@ def test_every_element_is_answered_in_order_and_the_valid_rest_is_kept(cast):
         (4, "quarantined", "card-number"),
         (5, "refused", "not-an-object"),
     ]
-    assert dict(answer.counts) == {"accepted": 1, "unchanged": 1, "held": 0, "quarantined": 1, "refused": 3}
+    assert dict(answer.counts) == {
+        "accepted": 1,
+        "unchanged": 1,
+        "withdrawn": 0,
+        "held": 0,
+        "quarantined": 1,
+        "refused": 3,
+    }
     assert Quarantined.objects.of(cast.viewer("aster")).get().code == "card-number"
     assert not Quarantined.objects.of(cast.viewer("borealis")).exists()
 

@@ -139,6 +139,9 @@ MATRIX: dict[str, Row] = {
         method="post",
         absent=API + f"objects/indicator--{ABSENT}/withdraw",
     ),
+    # Whose ids are answered how: tests/indicators/api/test_ending.py.
+    "objects-revoke": Row(API + "objects/revoke", "publish", method="post"),
+    "objects-withdraw": Row(API + "objects/withdraw", "publish", method="post"),
     "quarantine": Row(API + "quarantine", "publish"),
     "subscriptions": Row(API + "subscriptions", "key"),
     "subscription": Row(

@@ -173,7 +173,7 @@ class World:
         }
 
     def push(self, name, body, reach):
-        answer = build.publish_as(self.viewer(name), body, reach=reach)
+        answer = build.publish_as(self.viewer(name), body, reach=reach, wake=True)
         return build.results(answer)[0]["status"]
 
     def publish(self):

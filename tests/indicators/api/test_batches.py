@@ -38,7 +38,14 @@ def test_each_object_of_a_batch_is_answered_by_its_place(aster):
         "refused",
         "refused",
     ]
-    assert answer["counts"] == {"accepted": 1, "unchanged": 1, "held": 0, "quarantined": 0, "refused": 3}
+    assert answer["counts"] == {
+        "accepted": 1,
+        "unchanged": 1,
+        "withdrawn": 0,
+        "held": 0,
+        "quarantined": 0,
+        "refused": 3,
+    }
     assert answer["results"][0]["id"] == good["id"]
     assert answer["results"][1]["field"] == "/pattern"
     assert answer["results"][3]["code"] == "duplicate-key"

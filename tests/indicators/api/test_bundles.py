@@ -47,7 +47,14 @@ def test_export_and_import_into_another_publisher_is_byte_identical(aster, cygnu
     aster.push(*raw, json.dumps(a_campaign(spec_version=...)).encode())
     exported = content(aster.get("bundle"))
     answer = read(cygnus.ask("POST", "batches?tlp=red", exported, media="application/stix+json;version=2.1"))
-    assert answer["counts"] == {"accepted": 7, "unchanged": 0, "held": 0, "quarantined": 0, "refused": 0}
+    assert answer["counts"] == {
+        "accepted": 7,
+        "unchanged": 0,
+        "withdrawn": 0,
+        "held": 0,
+        "quarantined": 0,
+        "refused": 0,
+    }
     again = content(cygnus.get("bundle?mine=true"))
     assert [one.raw for one in parsing.read_batch(again)] == [one.raw for one in parsing.read_batch(exported)]
     assert [one.raw for one in parsing.read_batch(again)][:6] == raw
@@ -139,7 +146,15 @@ def test_no_connection_is_held_while_a_slow_reader_reads(monkeypatch):
 def test_the_report_sums_up_what_entered_and_why_the_rest_did_not(aster):
     answer = read(aster.push(build.an_indicator(), a_campaign(spec_version=...), an_app(), b"{}", query="?report=loss"))
     report = answer["report"]
-    assert report["counts"] == {"accepted": 3, "unchanged": 0, "held": 0, "quarantined": 0, "refused": 1, "marked": 2}
+    assert report["counts"] == {
+        "accepted": 3,
+        "unchanged": 0,
+        "withdrawn": 0,
+        "held": 0,
+        "quarantined": 0,
+        "refused": 1,
+        "marked": 2,
+    }
     assert report["marks"] == {"missing-spec-version": 1, "unknown-pattern-object": 1}
     assert report["reasons"] == {"bad-type": 1}
     assert "report" not in read(aster.push(build.an_indicator()))
