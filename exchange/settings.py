@@ -366,6 +366,10 @@ MAILERS = {
 DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "Exchange <exchange@localhost>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
+# Addresses, AS numbers and names that are for documentation (RFC 5737, 3849, 2544, 5398, 6761) name nobody: in a demo
+# and in tests they may be published, elsewhere they are as benign as other special-purpose ranges.
+ALLOW_EXAMPLE_VALUES = env.flag("ALLOW_EXAMPLE_VALUES", default=not PRODUCTION)
+
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 
 LOGGING_CONFIG = "exchange.logs.configure"

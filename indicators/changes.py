@@ -399,7 +399,7 @@ CROSS JOIN LATERAL (
     SELECT o.stix_id, o.stix_type, o.kind, a.tlp, o.audience_id, a.attribution, o.confidence, o.valid_until, o.body,
            (SELECT array_agg(ARRAY[coalesce(o.kind, o.stix_type), t.domain, t.scheme, t.key_epoch, t.value]
                              ORDER BY t.id)
-            FROM indicators_token t WHERE t.object_id = o.id) AS entries
+            FROM indicators_token t WHERE t.object_id = o.id AND t.suppressed_by = '') AS entries
     FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id
     WHERE o.id = c.object_id
       AND CASE WHEN c.op = 'upsert'

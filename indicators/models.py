@@ -126,6 +126,12 @@ class Token(models.Model):
     scheme = models.CharField(max_length=40)
     key_epoch = models.CharField(max_length=40, default="")
     value = models.CharField(max_length=2048)
+    suppressed_by = models.CharField(
+        max_length=20,
+        default="",
+        db_default="",
+        help_text="What keeps it out of lists (`door.entries`); empty: nothing.",
+    )
 
     objects = SharedManager["Token"]("object__audience")
     unrestricted = models.Manager["Token"]()

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 import orjson
+from django.conf import settings
 from django.db import transaction
 from psycopg.types.json import Jsonb
 
@@ -40,7 +41,7 @@ from indicators import (
 from indicators.addressing import Reach, Room
 from indicators.attributing import Voice
 from indicators.barring import beyond_the_key
-from indicators.door import gates
+from indicators.door import benign, entries, gates
 from indicators.models import Batch, Change, Quarantined
 from indicators.stix.drafts import Draft, Quarantine, Refusal, Revocation, Unreadable
 from indicators.versions import Entering, Line
@@ -79,6 +80,7 @@ class Result:
     status: Status
     verdict: Refusal | Quarantine | None = None
     marks: tuple[Refusal, ...] = ()
+    suppressed_by: tuple[str, ...] = ()  # what keeps values of it out of lists
 
     def to_json(self) -> dict[str, Any]:
         """As the API answers it; a verdict names the rule and the field, never the value."""
@@ -92,6 +94,8 @@ class Result:
             answer |= _told(self.verdict)
         if self.marks:
             answer["marks"] = [_told(mark) for mark in self.marks]
+        if self.suppressed_by:
+            answer["suppressed_by"] = self.suppressed_by
         return answer
 
 
@@ -159,6 +163,7 @@ class _Doors:
     def __init__(self, now: datetime, identities: frozenset[str], *, by: Viewer, tlp: Tlp | None) -> None:
         self._now, self._identities, self._by = now, identities, by
         self._tlp = None if tlp is None else tlp.word
+        self.benign = benign.Known(examples=settings.ALLOW_EXAMPLE_VALUES)
         self._doors: dict[tuple[str, bool], gates.Door] = {}
         self._verdicts: dict[tuple[int, str], gates.Verdict] = {}
 
@@ -177,6 +182,7 @@ class _Doors:
                 publisher_identity=self._by.identity_id,
                 partner_identities=self._identities,
                 policy=policy,
+                known=self.benign,
                 tlp=self._tlp,
                 names_of_others=naming.taken_by_others(self._by.identity_id) if named else frozenset(),
             )
@@ -340,7 +346,14 @@ def _specs(entering: Sequence[Entering], moves: Sequence[moving.Moving], *, room
 
 def _answered(drafts: Iterable[Draft | None], status: Status) -> list[Result]:
     return [
-        Result(draft.index, draft.stix_id, draft.version, status, marks=draft.marks + markings.note(draft))
+        Result(
+            draft.index,
+            draft.stix_id,
+            draft.version,
+            status,
+            marks=draft.marks + markings.note(draft),
+            suppressed_by=entries.told(draft),
+        )
         for draft in drafts
         if draft is not None
     ]
@@ -362,6 +375,7 @@ def _examine(
             continue
         if isinstance(element, Draft):
             doors.of_batch(element, room.policy(element))
+            element = entries.judged(element, doors.benign)  # noqa: PLW2901 - the same draft, its values judged
         asked.append(element)
     return asked, results
 
@@ -462,7 +476,7 @@ def _reworded(results: list[Result], asked: Sequence[Element], held: dict[str, s
 
 
 def _unchanged(draft: Draft) -> Result:
-    return Result(draft.index, draft.stix_id, draft.version, "unchanged", marks=draft.marks + markings.note(draft))
+    return _answered([draft], "unchanged")[0]
 
 
 def _refused(element: Element, why: Attribution | Refusal | Quarantine) -> Result:

@@ -123,7 +123,7 @@ def store(
             cursor.execute("UPDATE indicators_stixobject SET latest = false WHERE id = ANY(%s)", [list(superseded)])
     rows = [_object_row(key, publisher_id, new) for key, new in zip(keys, objects, strict=True)]
     tokens = [
-        (key, publisher_id, token.domain, token.scheme, token.key_epoch, token.value)
+        (key, publisher_id, token.domain, token.scheme, token.key_epoch, token.value, token.suppressed_by)
         for key, new in zip(keys, objects, strict=True)
         for token in new.draft.tokens
     ]
@@ -244,7 +244,7 @@ _OBJECT_COLUMNS = (
     " title, created_by_ref, pattern_type, kind, subkind, severity, confidence, valid_from, valid_until, spec_version,"
     " marks"
 )
-_TOKEN_COLUMNS = "object_id, publisher_id, domain, scheme, key_epoch, value"  # noqa: S105 - column names
+_TOKEN_COLUMNS = "object_id, publisher_id, domain, scheme, key_epoch, value, suppressed_by"  # noqa: S105 - column names
 
 
 def _object_row(key: int, publisher_id: UUID, new: NewObject) -> tuple[object, ...]:

@@ -39,6 +39,11 @@ class ResultDocument(serializers.Serializer[object]):
     field = serializers.CharField(required=False, help_text="JSON pointer inside the object.")
     message = serializers.CharField(required=False)
     marks = MarkDocument(many=True, required=False)
+    suppressed_by = serializers.ListField(
+        child=serializers.ChoiceField(["benign-listed", "benign-type", "too-broad"]),
+        required=False,
+        help_text="What keeps values of the object out of every list.",
+    )
 
 
 class CountsDocument(serializers.Serializer[object]):

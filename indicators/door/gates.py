@@ -1,7 +1,7 @@
 """The gates, in order: each a small pure function that lets a draft through or says why not.
 
 A gate knows the draft and the `Door`, a few plain values that publishing gives; it reads no database and no clock.
-Later rules (benign lists, breadth, ceilings) become further gates in `GATES`.
+Later rules become further gates in `GATES`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 import re2
 
 from exchange.lookalikes import fold
+from indicators.door import entries
+from indicators.door.benign import Known
 from indicators.stix import normalising, tlp, vocabulary
 from indicators.stix.drafts import Draft, Quarantine, Refusal
 
@@ -27,6 +29,7 @@ class Door:
     publisher_identity: str
     partner_identities: frozenset[str]
     policy: str  # "closed-facts" or "open-cti"
+    known: Known
     tlp: str | None = None  # the marking that the batch gives all its objects
     names_of_others: frozenset[str] = frozenset()  # folded (`partners.naming`); asked of identities only
 
@@ -115,6 +118,11 @@ def kinds(draft: Draft, door: Door) -> Verdict:
 def words(draft: Draft, door: Door) -> Verdict:
     """The vocabulary's schema, for objects that carry our extension."""
     return vocabulary.check(draft.data)
+
+
+def harmless(draft: Draft, door: Door) -> Verdict:
+    """An indicator of ours names nothing that nobody may block, and no network that is too broad."""
+    return entries.refusal(draft, door.known)
 
 
 _DAY = timedelta(days=1)
@@ -252,4 +260,4 @@ def _is_card_number(run: str) -> bool:
 _GROUPED = re.compile(r"\d+|\d{3,}(?: \d{3,})+|\d{3,}(?:-\d{3,})+")
 
 
-GATES: tuple[Gate, ...] = (creator, says_red, dated, kinds, words, lifetime, conforms, free_texts)
+GATES: tuple[Gate, ...] = (creator, says_red, dated, kinds, words, harmless, lifetime, conforms, free_texts)

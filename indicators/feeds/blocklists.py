@@ -79,7 +79,7 @@ SELECT t.value, t.domain AS subkind, t.scheme, t.key_epoch, coalesce(o.kind, o.s
        CASE WHEN bool_or(o.valid_until IS NULL) THEN NULL ELSE max(o.valid_until) END,
        array_agg(DISTINCT o.stix_id)
 FROM indicators_stixobject o
-JOIN indicators_token t ON t.object_id = o.id
+JOIN indicators_token t ON t.object_id = o.id AND t.suppressed_by = ''
 JOIN partners_partner p ON p.id = o.publisher_id
 JOIN partners_audience a ON a.id = o.audience_id
 LEFT JOIN unnest(%(veiled)s::bigint[], %(as)s::text[]) s (audience_id, name) ON s.audience_id = o.audience_id

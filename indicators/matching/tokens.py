@@ -9,6 +9,7 @@ from exchange.celery import app
 from exchange.lists.lines import COMPARED
 from indicators import following
 from indicators.models import Match
+from indicators.stix.drafts import MATCH_ONLY
 
 _PAGE = 1_000
 
@@ -47,7 +48,7 @@ WITH page AS (
     SELECT seq, object_id, op FROM indicators_change WHERE seq > %(after)s ORDER BY seq LIMIT %(limit)s
 ), mine AS MATERIALIZED (
     SELECT DISTINCT t.id, t.object_id, {_compared("t.domain")} AS domain, t.scheme, t.key_epoch, t.value,
-           {_SOURCE.format(a="a", t="t")} AS source
+           {_SOURCE.format(a="a", t="t")} AS source, t.suppressed_by = '{MATCH_ONLY}' AS aside
     FROM page
     JOIN indicators_stixobject o ON o.id = page.object_id AND o.latest AND NOT o.revoked
     JOIN partners_audience a ON a.id = o.audience_id
@@ -56,19 +57,19 @@ WITH page AS (
 ), asked AS MATERIALIZED (
     SELECT DISTINCT domain, scheme, key_epoch, value FROM mine
 ), newest AS MATERIALIZED (
-    SELECT DISTINCT ON (asked.domain, asked.scheme, asked.key_epoch, asked.value, {_SOURCE.format(a="q", t="t")})
-           asked.*, {_SOURCE.format(a="q", t="t")} AS source, t.object_id
+    SELECT DISTINCT ON (asked.domain, asked.scheme, asked.key_epoch, asked.value, source, aside)
+           asked.*, {_SOURCE.format(a="q", t="t")} AS source, t.suppressed_by = '{MATCH_ONLY}' AS aside, t.object_id
     FROM asked
     JOIN indicators_token t
       ON hashtextextended(t.value, 0) = hashtextextended(asked.value, 0) AND t.value = asked.value
      AND {_compared("t.domain")} = asked.domain AND t.scheme = asked.scheme AND t.key_epoch = asked.key_epoch
     JOIN indicators_stixobject p ON p.id = t.object_id AND p.latest AND NOT p.revoked
     JOIN partners_audience q ON q.id = p.audience_id
-    ORDER BY asked.domain, asked.scheme, asked.key_epoch, asked.value, {_SOURCE.format(a="q", t="t")}, t.object_id DESC
+    ORDER BY asked.domain, asked.scheme, asked.key_epoch, asked.value, source, aside, t.object_id DESC
 ), pairs AS (
     SELECT mine.object_id AS one, newest.object_id AS other, mine.domain
     FROM mine JOIN newest USING (domain, scheme, key_epoch, value)
-    WHERE newest.source <> mine.source AND newest.object_id <> mine.object_id
+    WHERE newest.source <> mine.source AND newest.object_id <> mine.object_id AND NOT (newest.aside AND mine.aside)
 ), linked AS (
     INSERT INTO indicators_match (left_id, right_id, basis, domain)
     SELECT DISTINCT least(one, other), greatest(one, other), 'token', domain FROM pairs

@@ -5,19 +5,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+#: `suppressed_by` of a value that is there to be matched only: another of the same object is listed.
+MATCH_ONLY = "match-only"
+
 
 @dataclass(frozen=True, slots=True)
 class TokenValue:
     """One normalised value that an indicator matches on.
 
     `domain` names what is compared ("email", "net", "domain-name:value" …); values match only when
-    domain, scheme, key_epoch and value are equal. `scheme` is "clear" for what may travel in clear.
+    domain (as `exchange.lists` compares it), scheme, key_epoch and value are equal. `scheme` is "clear" for what may
+    travel in clear. `suppressed_by` is what keeps it out of lists, "" for what is listed.
     """
 
     domain: str
     scheme: str
     key_epoch: str
     value: str
+    suppressed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from stix2patterns.v21.pattern import ParseException, Pattern
 
 from exchange.lists.lines import is_plain
 from indicators.stix import budget, normalising
-from indicators.stix.drafts import Refusal, TokenValue
+from indicators.stix.drafts import MATCH_ONLY, Refusal, TokenValue
 
 MAX_CHARS = 8_192
 MAX_CHARS_OF_OTHERS = 65_536  # whole rules in languages that are not parsed here, such as YARA
@@ -132,8 +132,21 @@ def clear_values(pattern: str) -> tuple[TokenValue, ...]:
         for literal in _VALUE.findall(literals):
             text = _ESCAPED.sub(r"\1", literal[1:-1]) if literal.startswith("'") else literal
             if len(text) <= _MAX_VALUE_CHARS and (value := written(text, normalise)) is not None:
-                found[TokenValue(domain, "clear", "", value)] = None
+                found |= dict.fromkeys(_tokens(domain, value))
     return tuple(found)
+
+
+def _tokens(domain: str, value: str) -> tuple[TokenValue, ...]:
+    """A value; a URL that says no more than its host is matched as the host, too, and listed as a URL alone."""
+    token = TokenValue(domain, "clear", "", value)
+    if domain != "url:value" or not normalising.is_bare(value):
+        return (token,)
+    host = normalising.url_host(value)
+    if ":" in host:
+        return token, TokenValue("ipv6-addr:value", "clear", "", normalising.ip_network(host), MATCH_ONLY)
+    if host.rpartition(".")[2].isdigit():
+        return token, TokenValue("ipv4-addr:value", "clear", "", normalising.ip_network(host), MATCH_ONLY)
+    return token, TokenValue("domain-name:value", "clear", "", host, MATCH_ONLY)
 
 
 def written(text: str, normalise: Callable[[str], str]) -> str | None:

@@ -100,3 +100,71 @@ def test_the_agents_file_is_the_servers_list(tmp_path_factory, said):
                 assert theirs == server(caller, form), (reader, form)
                 assert not any(word in theirs for word in (b"0.0.0.0/0", b"gmail.com", b"not an", b"=cmd"))
         transaction.set_rollback(True)
+
+
+REFUSED = {
+    "0.0.0.0/0": "too-broad",
+    "8.0.0.0/15": "too-broad",
+    "2a00::/31": "too-broad",
+    "10.0.0.0/16": "benign-listed",
+    "8.8.8.8/32": "benign-listed",
+    "as16509": "benign-listed",
+    "gmail.com": "benign-listed",
+    "co.uk": "benign-listed",
+    "api.openai.com": "benign-listed",
+}
+
+
+@pytest.mark.parametrize(("value", "code"), REFUSED.items())
+def test_what_nobody_may_block_is_refused_in_our_kinds_and_gives_no_entry_from_classical_stix(value, code, tmp_path):
+    cast = build.the_cast()
+    aster, borealis = Caller(cast.keys["aster"]), Caller(cast.keys["borealis"])
+    subkinds = ["net"] if value[:1].isdigit() or value.startswith("as") else ["email_domain", "gateway_host"]
+    for subkind in subkinds:
+        (answer,) = read(aster.push(making.account_pattern(subkind, carrier={"value": value})))["results"]
+        assert (answer["status"], answer["code"]) == ("refused", code)
+        assert answer["field"].endswith("/value")
+        assert value not in answer["message"]
+    path = {"n": "ipv6-addr:value" if ":" in value else "ipv4-addr:value", "e": "domain-name:value"}[subkinds[0][0]]
+    said = f"'{value}'"
+    if value.startswith("as"):
+        path, said = "autonomous-system:number", value[2:]
+    stix = classical(f"[{path} = {said}]")
+    (answer,) = read(aster.push(stix))["results"]
+    assert (answer["status"], answer["suppressed_by"]) == ("accepted", [code])
+    (change,) = read(borealis.get("changes"))["changes"]
+    assert (change["id"], change["entries"]) == (stix["id"], [])
+    for form in formats.FORMS:
+        assert value.encode() not in server(borealis, form) + agent(borealis, form, tmp_path)
+    assert len(read(borealis.get(f"objects?q={value}"))["objects"]) == 1, "it is found all the same"
+
+
+def test_what_its_publisher_calls_benign_gives_no_entry():
+    cast = build.the_cast()
+    aster, borealis = Caller(cast.keys["aster"]), Caller(cast.keys["borealis"])
+    both = (
+        classical("[domain-name:value = 'relay.example']") | {"indicator_types": ["malicious-activity", "benign"]},
+        making.account_pattern("net") | {"indicator_types": ["benign"]},
+        build.an_indicator(indicator_types=["benign"]),
+    )
+    results = read(aster.push(*both))["results"]
+    assert [answer["suppressed_by"] for answer in results] == [["benign-type"]] * 3
+    assert [change["entries"] for change in read(borealis.get("changes"))["changes"]] == [[]] * 3
+    assert server(borealis, "text") == b""
+
+
+def test_an_as_number_is_taken_and_matched_and_gives_no_entry():
+    cast = build.the_cast()
+    aster, borealis = Caller(cast.keys["aster"]), Caller(cast.keys["borealis"])
+    (answer,) = read(aster.push(making.account_pattern("net", carrier={"value": "as64496"})))["results"]
+    assert answer["status"] == "accepted"
+    assert "suppressed_by" not in answer
+    (change,) = read(borealis.get("changes"))["changes"]
+    assert change["entries"] == []
+    assert server(borealis, "text") == b""
+
+
+def test_an_ipv6_network_of_ours_is_no_narrower_than_an_address_is_written():
+    aster = Caller(build.the_cast().keys["aster"])
+    (answer,) = read(aster.push(making.account_pattern("net", carrier={"value": "2001:db8::/96"})))["results"]
+    assert (answer["status"], answer["code"]) == ("refused", "vocabulary")

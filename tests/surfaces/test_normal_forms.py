@@ -108,7 +108,9 @@ def test_however_it_is_said_it_meets(data):
         found = read(aster.ask("GET", f"objects?q={quoted(asked)}"))["objects"]
         assert {held["object"]["id"] for held in found} == {one["id"], other["id"]}
         listed = b"".join(aster.get("blocklists/all?format=jsonl").streaming_content).splitlines()
-        if value not in NO_LIST_ENTRY:
+        if value in NO_LIST_ENTRY:
+            assert listed == []
+        else:
             subkinds = {
                 stix["extensions"][extension]["subkind"]
                 for stix in (one, other)
@@ -118,6 +120,25 @@ def test_however_it_is_said_it_meets(data):
             assert [json.loads(line)["value"] for line in listed] == [value] * max(1, len(subkinds))
             assert {json.loads(line)["publishers"] for line in listed} == {2}
         transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize(
+    ("url", "value", "subkind"),
+    [
+        ("HTTPS://Relay.Example", "relay.example", "gateway_host"),
+        ("http://198.51.100.7/", "198.51.100.7/32", "net"),
+        ("http://[2001:db8::7]/", "2001:db8::/64", "net"),
+    ],
+)
+def test_a_url_that_is_no_more_than_a_host_meets_the_host_and_is_listed_as_a_url_alone(url, value, subkind):
+    cast = build.the_cast()
+    aster, borealis = Caller(cast.keys["aster"]), Caller(cast.keys["borealis"])
+    aster.push(classical(f"[url:value = '{url}']"))
+    assert b"".join(aster.get("blocklists/all").streaming_content).startswith(b"http")
+    borealis.push(ours(subkind, value)())
+    tokens.find(after=0)
+    assert len(read(aster.get("matches"))["matches"]) == 1
+    assert len(b"".join(aster.get("blocklists/all").streaming_content).splitlines()) == 2
 
 
 @pytest.mark.parametrize("form", ["NFD", "NFC", "NFKC", "NFKD"])

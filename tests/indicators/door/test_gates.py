@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indicators.door import gates
+from indicators.door.benign import Known
 from indicators.stix import making, normalising, parsing, vocabulary
 from indicators.stix.drafts import Draft, Quarantine, Refusal
 from tests.indicators.stix import shared
@@ -18,7 +19,13 @@ DAY = timedelta(days=1)
 MINE = "identity--aaaaaaaa-0000-4000-8000-000000000001"
 THEIRS = "identity--bbbbbbbb-0000-4000-8000-000000000002"
 OUTSIDE = "identity--cccccccc-0000-4000-8000-000000000003"
-OPEN = gates.Door(now=NOW, publisher_identity=MINE, partner_identities=frozenset({MINE, THEIRS}), policy="open-cti")
+OPEN = gates.Door(
+    now=NOW,
+    publisher_identity=MINE,
+    partner_identities=frozenset({MINE, THEIRS}),
+    policy="open-cti",
+    known=Known(examples=True),
+)
 CLOSED = replace(OPEN, policy="closed-facts")
 
 

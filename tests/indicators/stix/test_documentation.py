@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from indicators.door import gates
+from indicators.door.benign import Known
 from indicators.stix import parsing, tlp, vocabulary
 from indicators.stix.drafts import Draft
 
@@ -21,6 +22,7 @@ DOOR = gates.Door(
     publisher_identity=vocabulary.EXCHANGE_IDENTITY_ID,
     partner_identities=frozenset(),
     policy="closed-facts",
+    known=Known(examples=True),
 )
 
 

@@ -1,0 +1,74 @@
+"""Which values of an object give an entry of a list, and what keeps the others out (`suppressed_by`).
+
+An object of our kinds whose value is benign or too broad is refused; a classical one is taken as it is, and its value
+is found and matched, but stands in no list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from exchange.lists.lines import compared
+from indicators.door import benign
+from indicators.door.benign import Known
+from indicators.stix import vocabulary
+from indicators.stix.drafts import MATCH_ONLY, Draft, Refusal, TokenValue
+
+#: An AS number is thousands of networks: it is matched, and listed nowhere.
+AS_NUMBER = "as-number"
+#: The publisher itself says that it is benign (STIX 2.1 §10.9, `indicator_types`).
+BENIGN_TYPE = "benign-type"
+#: What the answer to a push tells, because the publisher may not expect it.
+TOLD = (benign.BENIGN, BENIGN_TYPE, benign.TOO_BROAD)
+
+_WORDS = {
+    benign.BENIGN: (
+        "The value is benign: a special-purpose range, a freemail provider, a public suffix, a public resolver, a"
+        " cloud, or a host or range that a member has made known as its own."
+    ),
+    benign.TOO_BROAD: "The network is too broad: IPv4 from /16, IPv6 from /32.",
+}
+_LONGEST_PREFIX = 64
+
+
+def judged(draft: Draft, known: Known) -> Draft:
+    """The same, each value with what keeps it out of lists. A draft with nothing to keep out is given back itself."""
+    if not draft.tokens:
+        return draft
+    types = draft.data.get("indicator_types")
+    says_benign = isinstance(types, list) and "benign" in types
+    tokens = tuple(
+        one if not (why := BENIGN_TYPE if says_benign else why_not(one, known)) else replace(one, suppressed_by=why)
+        for one in draft.tokens
+    )
+    return draft if tokens == draft.tokens else replace(draft, tokens=tokens)
+
+
+def told(draft: Draft) -> tuple[str, ...]:
+    """What keeps values of a draft out of lists, as its publisher is told."""
+    return tuple(sorted({one.suppressed_by for one in draft.tokens if one.suppressed_by in TOLD}))
+
+
+def why_not(token: TokenValue, known: Known) -> str:
+    """What keeps a value out of lists; "" for one that may be listed."""
+    if token.scheme != "clear" or token.suppressed_by == MATCH_ONLY:
+        return token.suppressed_by
+    verdict = benign.judge(token.domain, token.value, known)
+    return verdict or (AS_NUMBER if compared(token.domain) == "net" and token.value.startswith("as") else "")
+
+
+def refusal(draft: Draft, known: Known) -> Refusal | None:
+    """Why an object of our kinds may not enter: its value is benign, or too broad or narrow a network."""
+    extension: Any = vocabulary.extension_of(draft.data)
+    if extension is None or draft.revoked:
+        return None
+    at = f"/extensions/{vocabulary.EXTENSION_ID}/value"
+    for token in draft.tokens:
+        if token.scheme != "clear":
+            continue
+        if verdict := benign.judge(token.domain, token.value, known):
+            return Refusal(verdict, at, _WORDS[verdict])
+        if ":" in token.value and token.domain == "net" and int(token.value.partition("/")[2]) > _LONGEST_PREFIX:
+            return Refusal("vocabulary", at, "An IPv6 network has /32 to /64; one address is its /64.")
+    return None
