@@ -33,6 +33,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 
 #: Days for which the answer to a push is kept, for a retry and as a TAXII status. TAXII 2.1 §4.3 wants a day.
+#: How often the log seals what was written, and signs a head: a finer grain would tell how busy the others are.
+LOG_SECONDS = env.number("LOG_SECONDS", 60, least=1, most=3600)
 BATCH_DAYS = env.number("BATCH_DAYS", 30, least=2, most=3650)
 
 INSTALLED_APPS = [

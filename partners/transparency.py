@@ -1,17 +1,20 @@
 """The log that cannot be rewritten: records get a place in a Merkle tree (RFC 9162), and its roots are signed.
 
-Whoever writes a record waits for nobody: it has no place yet. One sequencer at a time gives the committed ones their
-places, keeps the hashes of perfect subtrees so that proofs read a few rows, and signs a head at most once a minute.
-The only writer of AuditLeaf, AuditNode, AuditKey and TreeHead.
+Whoever writes a record waits for nobody: it has no place yet. At the turn of each interval one sealer gives all that
+waits its places, in an order that is drawn, keeps the hashes of perfect subtrees so that proofs read a few rows, and
+signs the head: all of it in one transaction. So no place tells who else did what in between, and the size moves with
+the clock alone. The only writer of AuditLeaf, AuditNode, AuditKey and TreeHead.
 """
 
 from __future__ import annotations
 
 import base64
+import random
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from exchange import clock
@@ -21,49 +24,69 @@ from exchange.errors import NotFound, Refused
 from partners import audit, logkeys
 from partners.models import AuditKey, AuditLeaf, AuditNode, AuditRecord, AuditWaiting, TreeHead
 
-#: How often a head is published at most: a finer grain would tell how busy the others are.
-HEAD_EVERY = timedelta(minutes=1)
-
 #: Key of the advisory lock under which records get their places: "leav".
 _SEQUENCE_LOCK = 0x6C656176
 _PAGE = 2_000
+#: So many records are sealed under one head at most; what is left waits for the next.
+_MOST_SEALED = 200_000
+_DRAW = random.SystemRandom()
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _Peak = tuple[int, int, bytes]
 
 
-def sequence(*, limit: int = _PAGE) -> int:
-    """Give at most `limit` committed records their places; yields how many. Another one at work is left alone."""
-    with transaction.atomic():
-        if not _alone():
-            return 0
-        waiting = list(AuditWaiting.objects.order_by("record_id").values_list("record_id", "record__leaf_hash")[:limit])
-        if not waiting:
-            return 0
-        size = tree_size()
-        peaks = _peaks(size)
-        nodes: list[AuditNode] = []
-        leaves = []
-        for index, (record_id, leaf_hash) in enumerate(waiting, start=size):
-            leaves.append(AuditLeaf(index=index, record_id=record_id, leaf_hash=bytes(leaf_hash)))
-            nodes += _grow(peaks, (0, index, bytes(leaf_hash)))
-        AuditLeaf.objects.bulk_create(leaves)
-        AuditNode.objects.bulk_create(nodes)
-        AuditWaiting.objects.filter(record_id__in=[record_id for record_id, _ in waiting]).delete()
-    return len(waiting)
+def seal(*, every: timedelta | None = None, limit: int = _MOST_SEALED) -> TreeHead | None:
+    """Give what was written before the last turn of the interval its places, in a drawn order, and sign the tree.
 
-
-def publish_head(*, every: timedelta = HEAD_EVERY) -> TreeHead | None:
-    """Sign the tree as it is, if it has grown since the last head and that is `every` old. The new head, or None."""
+    The new head, or None where nothing is to be sealed, this interval has its head, or another sealer is at work.
+    `every` is the interval, LOG_SECONDS by default; without one (0), all that waits is sealed now.
+    """
+    every = timedelta(seconds=settings.LOG_SECONDS) if every is None else every
+    moment = _turn(clock.now(), every)
     with transaction.atomic():
         if not _alone():
             return None
-        size, last, moment = tree_size(), head(), clock.now()
-        if size == 0 or (last is not None and (last.size == size or moment - last.at < every)):
+        size, last = tree_size(), head()
+        if last is not None and every and last.at >= moment:
+            return None
+        size += _place(_waiting(moment if every else None, limit=limit), after=size)
+        if size == 0 or (last is not None and last.size == size):
             return None
         root = merkle.fold([peak for _, _, peak in _peaks(size)])
         key = _present_key()
         text = statements.head_text(size=size, root=root.hex(), at=clock.rfc3339(moment))
         return TreeHead.objects.create(size=size, root=root, at=moment, key=key, signature=logkeys.sign(text))
+
+
+def _turn(moment: datetime, every: timedelta) -> datetime:
+    """The last turn of the interval: when a head is signed says nothing about when somebody did something."""
+    return moment - (moment - _EPOCH) % every if every else moment
+
+
+def _waiting(before: datetime | None, *, limit: int) -> list[tuple[int, bytes]]:
+    """Records without a place and the hashes of their leaves, the oldest of them in a drawn order."""
+    found = AuditWaiting.objects.order_by("record_id").values_list("record_id", "record__leaf_hash")
+    within = found if before is None else found.filter(record__at__lt=before)
+    rows = [(record_id, bytes(leaf_hash)) for record_id, leaf_hash in within[:limit]]
+    _DRAW.shuffle(rows)
+    return rows
+
+
+def _place(rows: Sequence[tuple[int, bytes]], *, after: int) -> int:
+    """Append leaves; how many."""
+    peaks = _peaks(after)
+    for start in range(0, len(rows), _PAGE):
+        page = rows[start : start + _PAGE]
+        nodes: list[AuditNode] = []
+        leaves = []
+        for index, (record_id, leaf_hash) in enumerate(page, start=after + start):
+            leaves.append(AuditLeaf(index=index, record_id=record_id, leaf_hash=leaf_hash))
+            nodes += _grow(peaks, (0, index, leaf_hash))
+        AuditLeaf.objects.bulk_create(leaves)
+        AuditNode.objects.bulk_create(nodes)
+        AuditWaiting.objects.filter(record_id__in=[record_id for record_id, _ in page]).delete()
+    return len(rows)
 
 
 def head() -> TreeHead | None:
@@ -297,7 +320,5 @@ def _pages(rows: Iterator[Any]) -> Iterator[list[Any]]:
 
 @app.task(name="partners.transparency.catch_up")
 def catch_up() -> None:
-    """Give every committed record its place, and publish a head when one is due."""
-    while sequence() == _PAGE:
-        pass
-    publish_head()
+    """Seal what waits, once the interval has turned."""
+    seal()

@@ -48,9 +48,7 @@ def link(source: dict, target: dict, *, word: str = "green") -> dict:
 
 
 def grow() -> None:
-    while transparency.sequence():
-        pass
-    transparency.publish_head(every=timedelta(0))
+    transparency.seal(every=timedelta(0))
 
 
 class Scene:

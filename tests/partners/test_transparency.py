@@ -14,7 +14,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from exchange.client import merkle, statements
 from exchange.errors import NotFound, Refused
-from partners import audit, logkeys, transparency
+from partners import audit, logbook, logkeys, transparency
 from partners.models import AuditKey, AuditLeaf, AuditNode, AuditRecord, AuditWaiting, TreeHead
 from tests import build
 
@@ -40,17 +40,81 @@ def root_of(leaves: list[bytes]) -> bytes:
 
 
 @pytest.mark.django_db
-def test_a_record_is_written_without_a_place_and_gets_the_next_one():
+def test_a_record_is_written_without_a_place_and_gets_one_with_the_next_head():
     records = written(3, note="für alle", n=1)
     assert AuditWaiting.objects.count() == 3
-    assert transparency.sequence() == 3
-    assert transparency.sequence() == 0, "nothing is placed twice"
-    assert list(AuditLeaf.objects.order_by("index").values_list("index", "record_id")) == list(
-        enumerate(record.pk for record in records)
-    )
+    assert not AuditLeaf.objects.exists()
+    assert transparency.seal(every=ALWAYS).size == 3
+    placed = dict(AuditLeaf.objects.values_list("record_id", "index"))
+    assert set(placed) == {record.pk for record in records}
+    assert sorted(placed.values()) == [0, 1, 2]
     stored = AuditRecord.objects.get(pk=records[0].pk)
-    assert merkle.leaf_hash(audit.canonical(stored)) == bytes(stored.leaf_hash) == hashes()[0]
-    assert len({bytes(one.nonce) for one in AuditRecord.objects.all()}) == 3
+    assert merkle.leaf_hash(audit.canonical(stored)) == bytes(stored.leaf_hash) == hashes()[placed[stored.pk]]
+    assert len({bytes(one.nonce) for one in AuditRecord.objects.filter(pk__in=placed)}) == 3
+    assert AuditWaiting.objects.count() == 1, "the use of the key, which is a record, too"
+
+
+@pytest.mark.django_db
+def test_the_order_under_a_head_is_drawn():
+    """The place of a record says nothing about what was written before it: each place is as likely as any other."""
+    seen = set()
+    for _ in range(30):
+        with transaction.atomic():
+            records = written(8)
+            transparency.seal(every=ALWAYS)
+            seen.add(AuditLeaf.objects.get(record=records[7]).index)
+            transaction.set_rollback(True)
+    assert len(seen) >= 4
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("hidden", [0, 1, 3, 7])
+def test_until_the_interval_turns_nothing_that_a_key_can_read_moves(hidden):
+    with time_machine.travel("2026-11-20T10:00:30Z", tick=False) as clock:
+        written(3)
+        clock.shift(timedelta(seconds=30))
+        assert transparency.seal().size == 3
+        clock.shift(timedelta(seconds=5))
+        own = written(1)[0]
+        written(hidden)
+        for _ in range(10):  # as beat does
+            clock.shift(timedelta(seconds=5))
+            assert transparency.seal() is None
+            assert transparency.head().size == transparency.tree_size() == 3
+            assert logbook.index_of(own, under=transparency.head()) is None
+        clock.shift(timedelta(seconds=6))
+        written(1)  # in the new interval: not under this head
+        assert transparency.seal().size == 3 + 1 + 1 + hidden
+        assert transparency.head().at.isoformat() == "2026-11-20T10:02:00+00:00", "not the moment of anybody's act"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_dies_while_it_seals_has_sealed_nothing(monkeypatch):
+    written(5)
+
+    def die(_text):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(logkeys, "sign", die)
+        with pytest.raises(KeyboardInterrupt):
+            transparency.seal(every=ALWAYS)
+    assert (AuditLeaf.objects.count(), AuditWaiting.objects.count()) == (0, 5)
+    assert transparency.seal(every=ALWAYS).size == 5
+    assert list(transparency.verify()) == []
+
+
+@pytest.mark.django_db
+def test_leaves_of_an_older_version_that_no_head_covers_yet_are_sealed_as_they_stand():
+    records = written(3)
+    transparency._place([(one.pk, bytes(one.leaf_hash)) for one in records], after=0)
+    later = written(2)
+    assert transparency.seal(every=ALWAYS).size == 5
+    assert list(AuditLeaf.objects.filter(index__lt=3).order_by("index").values_list("record_id", flat=True)) == [
+        one.pk for one in records
+    ]
+    assert {leaf.record_id for leaf in AuditLeaf.objects.filter(index__gte=3)} == {one.pk for one in later}
+    assert list(transparency.verify()) == []
 
 
 @pytest.mark.django_db
@@ -59,8 +123,7 @@ def test_proofs_hold_for_every_leaf_and_every_pair_of_heads(pages):
     heads = []
     for count in pages:
         written(count)
-        transparency.sequence()
-        heads.append(transparency.publish_head(every=ALWAYS))
+        heads.append(transparency.seal(every=ALWAYS))
     leaves = hashes()
     key = [0] + [1] * len(pages)  # the first use of the key is a record under the next head
     assert [head.size for head in heads] == [sum(pages[: n + 1]) + key[n] for n in range(len(pages))]
@@ -83,7 +146,7 @@ def test_proofs_hold_for_every_leaf_and_every_pair_of_heads(pages):
 @pytest.mark.django_db
 def test_a_proof_reads_one_query(django_assert_num_queries):
     written(100)
-    transparency.sequence()
+    transparency.seal(every=ALWAYS)
     with django_assert_num_queries(1):
         transparency.inclusion_proofs(range(100), size=100)
     with django_assert_num_queries(1):
@@ -92,21 +155,20 @@ def test_a_proof_reads_one_query(django_assert_num_queries):
 
 @pytest.mark.django_db
 def test_a_head_is_signed_and_at_most_one_a_minute_is_published():
-    with time_machine.travel("2026-11-20T10:00:00Z", tick=False) as clock:
-        assert transparency.publish_head() is None, "an empty log has no head"
+    with time_machine.travel("2026-11-20T10:00:10Z", tick=False) as clock:
+        assert transparency.seal() is None, "an empty log has no head"
         written(1)
-        assert transparency.publish_head() is None, "what has no place is under no head"
-        transparency.sequence()
-        first = transparency.publish_head()
+        assert transparency.seal() is None, "the minute has not turned"
+        clock.shift(timedelta(seconds=50))
+        first = transparency.seal()
         assert first.size == 1
         written(1)
-        transparency.sequence()  # the use of the key was a record, too
         clock.shift(timedelta(seconds=59))
-        assert transparency.publish_head() is None
+        assert transparency.seal() is None
         clock.shift(timedelta(seconds=1))
-        assert transparency.publish_head().size == 3
+        assert transparency.seal().size == 3, "the use of the key was a record, too"
         clock.shift(timedelta(hours=1))
-        assert transparency.publish_head() is None, "nothing new, no head"
+        assert transparency.seal() is None, "nothing new, no head"
     document = transparency.head_document(first)
     text = statements.head_text(size=1, root=document["root"], at=document["at"])
     assert statements.is_signed(text, signature=document["signature"], public_key=logkeys.public_key())
@@ -116,11 +178,9 @@ def test_a_head_is_signed_and_at_most_one_a_minute_is_published():
 @pytest.mark.django_db
 def test_a_new_key_signs_from_then_on_and_the_old_one_stays_published(settings):
     written(1)
-    transparency.sequence()
-    old = transparency.publish_head(every=ALWAYS)
+    old = transparency.seal(every=ALWAYS)
     settings.AUDIT_SIGNING_KEY = bytes(range(32))
-    transparency.sequence()
-    new = transparency.publish_head(every=ALWAYS)
+    new = transparency.seal(every=ALWAYS)
     assert old.key_id != new.key_id == logkeys.key_id()
     assert [key["id"] for key in transparency.key_documents()] == [old.key_id, new.key_id]
     assert list(transparency.verify()) == []
@@ -130,9 +190,9 @@ def test_a_new_key_signs_from_then_on_and_the_old_one_stays_published(settings):
 @pytest.mark.django_db
 def test_proofs_refer_to_what_exists():
     written(4)
-    transparency.sequence()
+    transparency.seal(every=ALWAYS)
     with pytest.raises(NotFound):
-        transparency.head_of(4)
+        transparency.head_of(3)
     with pytest.raises(Refused):
         transparency.consistency_proof(0, 4)
     with pytest.raises(Refused):
@@ -152,8 +212,7 @@ def test_production_needs_a_key_of_its_own(settings):
 @pytest.mark.parametrize("model", [AuditRecord, AuditLeaf, AuditNode, TreeHead, AuditKey])
 def test_the_database_refuses_to_change_or_delete_what_was_written(model):
     written(2)
-    transparency.sequence()
-    transparency.publish_head(every=ALWAYS)
+    transparency.seal(every=ALWAYS)
     assert model.objects.exists()
     field = {"AuditRecord": "verb", "AuditKey": "since"}.get(model.__name__)
     table = model._meta.db_table
@@ -171,11 +230,9 @@ def log(db):
     """Forty records under two heads."""
     build.the_cast()
     written(20, counts={"accepted": 7})
-    transparency.sequence()
-    transparency.publish_head(every=ALWAYS)
+    transparency.seal(every=ALWAYS)
     written(7, counts={"accepted": 7})
-    transparency.sequence()
-    transparency.publish_head(every=ALWAYS)
+    transparency.seal(every=ALWAYS)
     assert list(transparency.verify()) == []
     return list(AuditLeaf.objects.order_by("index").select_related("record"))
 
@@ -320,14 +377,13 @@ def test_writers_do_not_wait_for_each_other_and_sequencers_take_turns():
     slow.start()
     assert holds.wait(20)
     written(5)
-    assert transparency.sequence() == 5
+    assert transparency.seal(every=ALWAYS).size == 5
 
     def worker():
         try:
             for _ in range(20):
                 written(2)
-                transparency.sequence(limit=7)
-                transparency.publish_head(every=ALWAYS)
+                transparency.seal(every=ALWAYS, limit=7)
         except BaseException as error:
             errors.append(error)
         finally:
@@ -340,8 +396,8 @@ def test_writers_do_not_wait_for_each_other_and_sequencers_take_turns():
         one.join()
     may_end.set()
     slow.join()
-    while transparency.sequence():
-        pass
+    while AuditWaiting.objects.exists():
+        transparency.seal(every=ALWAYS)
     assert errors == []
     assert AuditWaiting.objects.count() == 0
     assert list(AuditLeaf.objects.order_by("index").values_list("index", flat=True)) == list(range(5 + 1 + 160 + 1)), (

@@ -26,9 +26,7 @@ ALWAYS = timedelta(0)
 
 def grow() -> None:
     """What the task does, without waiting for the next minute."""
-    while transparency.sequence():
-        pass
-    transparency.publish_head(every=ALWAYS)
+    transparency.seal(every=ALWAYS)
 
 
 @pytest.fixture
@@ -124,7 +122,7 @@ def test_records_are_paged_and_filtered(counsel, history):
 def test_a_place_is_told_only_under_a_published_head(cast, counsel, history):
     build.publish(cast.viewer("aster"), build.an_indicator(), groups=("ring",))
     newest = read(counsel.get("log/records?limit=1"))["records"][0]
-    transparency.sequence()
+    transparency.seal(every=timedelta(hours=1))
     assert read(counsel.get("log/records?limit=1"))["records"][0]["index"] is None
     assert code(counsel.get(f"log/proof/inclusion?leaf={newest['leaf']}"), 404) == "not-found"
     grow()
@@ -350,10 +348,8 @@ def test_a_log_that_was_made_anew_and_signed_anew_is_found_out_by_a_kept_export(
 def test_a_deleted_record_is_missed_by_a_kept_export(cast, counsel, history, keep):
     kept = keep(exported(counsel))
     leaf = AuditLeaf.objects.filter(record__partner=cast.aster, record__verb="batch.published").order_by("-index")[0]
-    by_hand(
-        ("DELETE FROM partners_auditleaf WHERE index = %s", [leaf.index]),
-        ("DELETE FROM partners_auditrecord WHERE id = %s", [leaf.record_id]),
-    )
+    # Its leaf may be in the proofs of others, so that it is not deleted but is nobody's any more.
+    by_hand(("UPDATE partners_auditrecord SET partner_id = NULL WHERE id = %s", [leaf.record_id]))
     assert list(transparency.verify())
     report = offline.verify(keep(exported(counsel)), kept=kept)
     assert any(f"records {leaf.index} of the earlier export are gone" in line for line in report.problems)
@@ -371,7 +367,8 @@ def command(cast, counsel, monkeypatch, tmp_path):
     def answer(request: httpx.Request) -> httpx.Response:
         found = Django().get(request.url.raw_path.decode(), headers=dict(request.headers))
         body = b"".join(found.streaming_content) if found.streaming else found.content
-        return httpx.Response(found.status_code, content=body, headers={"Content-Type": found["Content-Type"]})
+        kept = {name: found[name] for name in ("Content-Type", "Content-Encoding") if name in found}
+        return httpx.Response(found.status_code, content=body, headers=kept)
 
     def connected(url: str, key: str) -> Client:
         client = Client(url, key)

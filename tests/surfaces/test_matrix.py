@@ -399,8 +399,7 @@ def scene() -> Scene:
     received = a_package(cast.borealis, recipient="aster")
     reporting.release(a_person(cast.borealis, Role.COUNSEL), received.pk)
     prepared = a_package(cast.aster, recipient="borealis")
-    transparency.sequence()
-    head = transparency.publish_head(every=timedelta(0))
+    head = transparency.seal(every=timedelta(0))
     return Scene(
         cast,
         objects,
