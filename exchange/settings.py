@@ -310,6 +310,7 @@ CELERY_IMPORTS = (
     "indicators.matching",
     "indicators.notifying",
     "indicators.retiring",
+    "partners.asking",
     "partners.mailing",
     "partners.resetting",
     "partners.warning",
@@ -320,6 +321,7 @@ CELERY_IMPORTS = (
 # Whatever waits for somebody else's server, so that it delays nothing else.
 CELERY_TASK_ROUTES = {
     "indicators.notifying.deliver": {"queue": "webhooks"},
+    "partners.asking.work": {"queue": "webhooks"},
     "partners.mailing.post": {"queue": "webhooks"},
 }
 # Declaring a pgmq queue drops and makes its trigger under an exclusive lock: senders that do so at the same time
@@ -350,6 +352,8 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },
+    "ask issuers": {"task": "partners.asking.work", "schedule": 5.0, "options": {"expires": 5}},
+    "refresh issuers": {"task": "partners.asking.refresh", "schedule": 3600.0, "options": {"expires": 3600}},
     "mail": {"task": "partners.mailing.post", "schedule": 10.0, "options": {"expires": 10}},
     "warn": {"task": "partners.warning.warn", "schedule": crontab(hour="6", minute="30")},
     "log": {"task": "partners.transparency.catch_up", "schedule": 5.0, "options": {"expires": 10}},

@@ -310,6 +310,28 @@ class SignOn(models.Model):
     client_id = models.CharField(max_length=200)
     client_secret = models.BinaryField(help_text="Sealed, bound to this row.")
     changed_at = models.DateTimeField(default=clock.now)
+    authorization_endpoint = models.CharField(
+        max_length=1000, default="", help_text="Where its people sign in, as it says; empty until it was asked."
+    )
+    trouble = models.CharField(max_length=300, default="", help_text="Why it could not be asked the last time.")
+
+
+class Question(models.Model):
+    """What an issuer is to be asked by a worker, and its answer; gone once that is read, or of no use any more."""
+
+    class Kind(models.TextChoices):
+        DISCOVER = "discover", "Where its pages are"
+        IDENTIFY = "identify", "Who came back"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    sign_on = models.ForeignKey(SignOn, on_delete=models.CASCADE, related_name="+")
+    partner = models.ForeignKey(Partner, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=8, choices=Kind)
+    content = models.BinaryField(help_text="Sealed, bound to this row.")
+    answer = models.BinaryField(null=True, help_text="Sealed, bound to this row.")
+    created_at = models.DateTimeField(default=clock.now)
+    until = models.DateTimeField()
+    claimed_until = models.DateTimeField(null=True)
 
 
 class Identity(models.Model):

@@ -104,9 +104,8 @@ def _endpoint(said: Mapping[str, Any], name: str) -> str:
     return endpoint
 
 
-def authorization_url(client: Client, attempt: Attempt, *, again: bool) -> str:
-    """Where the browser goes; `again` has the person say anew who he is."""
-    there = discover(client.issuer).authorization_endpoint
+def authorization_url(client: Client, attempt: Attempt, *, there: str, again: bool) -> str:
+    """Where the browser goes, at the issuer's page `there`; `again` has the person say anew who they are."""
     challenge = base64.urlsafe_b64encode(hashlib.sha256(attempt.verifier.encode()).digest()).decode().rstrip("=")
     asked = {
         "response_type": "code",
@@ -123,10 +122,15 @@ def authorization_url(client: Client, attempt: Attempt, *, again: bool) -> str:
     return f"{there}{'&' if urlsplit(there).query else '?'}{urlencode(asked)}"
 
 
-def subject(client: Client, attempt: Attempt, answer: Mapping[str, str], *, again: bool, now_s: float) -> str:
-    """Who came back: the subject at the issuer. Raises Refused for everything that is not exactly right."""
+def require_ours(attempt: Attempt, answer: Mapping[str, str]) -> None:
+    """Raise Refused unless the answer is to this very request."""
     if not hmac.compare_digest(answer.get("state", "").encode(), attempt.state.encode()):
         raise _refused("The answer belongs to another request.")
+
+
+def subject(client: Client, attempt: Attempt, answer: Mapping[str, str], *, again: bool, now_s: float) -> str:
+    """Who came back: the subject at the issuer. Raises Refused for everything that is not exactly right."""
+    require_ours(attempt, answer)
     metadata = discover(client.issuer)
     named = answer.get("iss")
     if (named is None and metadata.names_itself) or (named is not None and named.rstrip("/") != client.issuer):

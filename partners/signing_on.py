@@ -22,6 +22,7 @@ from partners.scopes import Scope
 from partners.sharing import Viewer
 
 _SEALED_FOR = "sign-on"
+NO_ANSWER = "The sign-on of your organisation failed. It does not answer."
 
 
 def of(viewer: Viewer) -> SignOn | None:
@@ -41,8 +42,8 @@ def find(sign_on_id: UUID) -> SignOn:
 def configure(viewer: Viewer, *, issuer: str, client_id: str, client_secret: str) -> SignOn:
     """Name the issuer of the viewer's people; an empty secret keeps the old one while the issuer stays.
 
-    The issuer is asked whether it is one. Identities that were linked at another issuer sign nobody in any more.
-    Raises Refused.
+    Whether it is one, it is asked afterwards (`asking`). Identities that were linked at another issuer sign nobody in
+    any more. Raises Refused.
     """
     viewer.require(Scope.ADMIN)
     issuer, client_id, client_secret = oidc.normal_issuer(issuer), client_id.strip(), client_secret.strip()
@@ -50,7 +51,6 @@ def configure(viewer: Viewer, *, issuer: str, client_id: str, client_secret: str
         raise Refused("The client id has 1 to 200 characters.", code="bad-client-id", at="/client_id")
     if len(client_secret) > 500 or not client_secret.isprintable():
         raise Refused("The secret has at most 500 characters.", code="bad-client-secret", at="/client_secret")
-    oidc.discover(issuer)
     with transaction.atomic():
         Partner.objects.select_for_update(no_key=True).get(pk=viewer.partner_id)
         old = of(viewer)
@@ -59,7 +59,9 @@ def configure(viewer: Viewer, *, issuer: str, client_id: str, client_secret: str
             row.client_secret = sealing.seal(client_secret.encode(), purpose=_SEALED_FOR, bound=[row.pk.bytes])
         elif old is None or old.issuer != issuer:
             raise Refused("The client secret is missing.", code="bad-client-secret", at="/client_secret")
-        row.issuer, row.client_id, row.changed_at = issuer, client_id, clock.now()
+        if row.issuer != issuer:
+            row.authorization_endpoint = ""
+        row.issuer, row.client_id, row.changed_at, row.trouble = issuer, client_id, clock.now(), ""
         row.save()
         audit.record(audit.Verb.SIGN_ON_CHANGED, by=viewer, target=f"partner:{viewer.partner_slug}", issuer=issuer)
     return row

@@ -12,7 +12,6 @@ import json
 import time
 from dataclasses import dataclass
 from datetime import date, timedelta
-from unittest import mock
 
 from exchange import clock
 from indicators import addressing, publishing
@@ -67,8 +66,10 @@ def sign_in(client, user, *, confirmed: bool = True) -> None:
 
 def a_sign_on(admin: Viewer, issuer: str = "https://id.example") -> SignOn:
     """A sign-on whose issuer is not asked whether it is one."""
-    with mock.patch("partners.oidc.discover"):
-        return signing_on.configure(admin, issuer=issuer, client_id="exchange", client_secret="s3cret")
+    made = signing_on.configure(admin, issuer=issuer, client_id="exchange", client_secret="s3cret")
+    made.authorization_endpoint = f"{issuer}/authorize"
+    made.save(update_fields=["authorization_endpoint"])
+    return made
 
 
 def viewer_of(partner: Partner, *scopes: Scope) -> Viewer:

@@ -33,7 +33,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
 def hints(monkeypatch):
     """No broker in tests unless asked for: what is hinted is counted, and followers are called by hand."""
     from indicators import matching, notifying
-    from partners import mailing
+    from partners import asking, mailing
 
     told = {"matching": 0, "notifying": 0}
 
@@ -42,6 +42,7 @@ def hints(monkeypatch):
 
     monkeypatch.setattr(matching, "hint", lambda: count("matching"))
     monkeypatch.setattr(notifying, "hint", lambda: count("notifying"))
+    monkeypatch.setattr(asking, "hint", lambda: None)
     monkeypatch.setattr(mailing, "hint", mailing.post)  # whatever is told by e-mail is sent at once
     return told
 

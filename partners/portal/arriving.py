@@ -19,12 +19,14 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
-from partners import factors, inviting, oidc, signing_on
+from partners import asking, factors, inviting, oidc, signing_on
 from partners.models import Invitation, SignOn, User
 from partners.portal.confirming import limit, require
 
 _KEPT = "_sign_on"
 _KEPT_FOR_S = 600
+_ASKED = "_sign_on_asked"
+_WAITS_S = 25
 
 
 @sensitive_post_parameters("token", "password", "again")
@@ -71,13 +73,30 @@ def callback(request: HttpRequest, sign_on_id: UUID) -> HttpResponseBase:
     kept = request.session.pop(_KEPT, None)
     if not kept or kept["sign_on"] != str(found.pk) or time.time() - kept["at"] > _KEPT_FOR_S:
         raise Refused("The sign-on was not begun here, or too long ago. Begin again.", code="sign-on-failed")
-    subject = oidc.subject(
-        signing_on.client_of(found),
-        oidc.Attempt(**kept["attempt"]),
-        request.GET.dict(),
-        again=kept["intent"] == "confirm",
-        now_s=time.time(),
-    )
+    attempt, answer = oidc.Attempt(**kept["attempt"]), request.GET.dict()
+    oidc.require_ours(attempt, answer)
+    question = asking.identify(found, attempt, answer, again=kept["intent"] == "confirm")
+    request.session[_ASKED] = kept | {"question": str(question), "at": time.time()}
+    return redirect("sign-on-waiting", found.pk)
+
+
+@require_safe
+def waiting(request: HttpRequest, sign_on_id: UUID) -> HttpResponseBase:
+    """The issuer is asked by a worker who it is; once it has answered, the browser goes on to where it wanted to."""
+    found = signing_on.find(sign_on_id)
+    kept = request.session.get(_ASKED)
+    if not kept or kept["sign_on"] != str(found.pk):
+        raise Refused("The sign-on was not begun here, or too long ago. Begin again.", code="sign-on-failed")
+    answer = asking.answer_to(UUID(kept["question"]))
+    if answer is None and time.time() - kept["at"] < _WAITS_S:
+        return render(request, "partners/waiting.html", {"sign_on": found})
+    del request.session[_ASKED]
+    if answer is None or answer.trouble:
+        raise Refused(answer.trouble if answer else signing_on.NO_ANSWER, code="sign-on-failed")
+    return _arrived(request, found, answer.subject, kept)
+
+
+def _arrived(request: HttpRequest, found: SignOn, subject: str, kept: dict[str, Any]) -> HttpResponse:
     if kept["intent"] == "accept":
         return _accept_as(request, found, subject, kept)
     if kept["intent"] == "sign-in":
@@ -88,7 +107,11 @@ def callback(request: HttpRequest, sign_on_id: UUID) -> HttpResponseBase:
 def depart(request: HttpRequest, to: SignOn, *, intent: str, back: str = "", **more: Any) -> HttpResponse:
     """Send the browser to the issuer; by a page of its own, for a form may only be sent to ourselves (CSP)."""
     attempt = oidc.Attempt.new()
-    url = oidc.authorization_url(signing_on.client_of(to), attempt, again=intent == "confirm")
+    if not to.authorization_endpoint:
+        asking.discover(to)
+        raise Refused("Where your organisation signs you in is not known yet. Try again.", code="sign-on-failed")
+    client, there = signing_on.client_of(to), to.authorization_endpoint
+    url = oidc.authorization_url(client, attempt, there=there, again=intent == "confirm")
     request.session[_KEPT] = {
         "sign_on": str(to.pk),
         "intent": intent,

@@ -14,7 +14,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST
 
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
-from partners import inviting, life, people, signing_on
+from partners import asking, inviting, life, people, signing_on
 from partners.models import Partner, User
 from partners.portal.access import page, show
 from partners.portal.confirming import confirmed, limit, person
@@ -66,7 +66,7 @@ def sign_on(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         messages.success(request, "The sign-on is removed.")
         return redirect("people-sign-on")
     try:
-        signing_on.configure(
+        changed = signing_on.configure(
             viewer,
             issuer=request.POST.get("issuer", ""),
             client_id=request.POST.get("client_id", ""),
@@ -74,6 +74,7 @@ def sign_on(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         )
     except Refused as refused:
         return _sign_on(request, viewer, problem=refused.detail)
+    asking.discover(changed)
     messages.success(request, "The sign-on is saved.")
     return redirect("people-sign-on")
 

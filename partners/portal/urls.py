@@ -21,6 +21,7 @@ urlpatterns = [
     path("invitation/", arriving.invitation, name="invitation"),
     path("sign-on/<uuid:sign_on_id>/", arriving.sign_on, name="sign-on"),
     path("sign-on/<uuid:sign_on_id>/callback/", arriving.callback, name="sign-on-callback"),
+    path("sign-on/<uuid:sign_on_id>/waiting/", arriving.waiting, name="sign-on-waiting"),
     path("factors/", own.second_factors, name="factors"),
     path("factors/passkey-options/", own.passkey_options, name="passkey-options"),
     path("password/", own.password, name="password"),

@@ -236,7 +236,7 @@ def portal_routes():
     open_ones = {
         "password-reset", "password-reset-link",  # for whoever is signed in nowhere
         "account_login", "account_logout", "account_inactive", "account_reauthenticate", "mfa_login_webauthn",
-        "mfa_authenticate", "mfa_reauthenticate", "mfa_reauthenticate_webauthn", "invitation", "sign-on-callback",
+        "mfa_authenticate", "mfa_reauthenticate", "mfa_reauthenticate_webauthn", "invitation", "sign-on-callback", "sign-on-waiting",
         "theme", "factors", "passkey-options", "livez", "readyz", "metrics",
     }  # fmt: skip
 

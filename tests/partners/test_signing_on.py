@@ -14,8 +14,8 @@ import time_machine
 from django.test import Client
 
 from exchange.errors import Refused
-from partners import auth, inviting, signing_on
-from partners.models import AuditRecord, Identity, Partner, SignOn, User
+from partners import asking, auth, inviting, signing_on
+from partners.models import AuditRecord, Identity, Partner, Question, SignOn, User
 from partners.scopes import Role
 from tests import build
 from tests.partners import issuer as issuers
@@ -42,7 +42,12 @@ def admin(cast):
 
 def configured(admin, issuer) -> SignOn:
     viewer = auth.viewer_of_user(admin)
-    return signing_on.configure(viewer, issuer=issuer.url, client_id="exchange", client_secret=issuer.client_secret)
+    secret = issuer.client_secret
+    made = signing_on.configure(viewer, issuer=issuer.url, client_id="exchange", client_secret=secret)
+    asking.discover(made)
+    asking.work()
+    made.refresh_from_db()
+    return made
 
 
 @pytest.fixture
@@ -60,7 +65,13 @@ def location_in(answer):
 
 
 def come_back(client, there, parameters):
-    return client.get(f"/account/sign-on/{there.pk}/callback/", parameters)
+    """To the page that waits, and on from it once a worker has asked the issuer."""
+    answer = client.get(f"/account/sign-on/{there.pk}/callback/", parameters)
+    if not answer.headers.get("Location", "").endswith("/waiting/"):
+        return answer
+    assert "goes on by itself" in text(client.get(answer.headers["Location"]))
+    asking.work()
+    return client.get(answer.headers["Location"])
 
 
 def walk(client, there, issuer, *, subject="sub-1", change=None, **form):
@@ -292,3 +303,61 @@ def test_an_identity_says_nothing_of_who_is_linked(issuer, there):
     answer = walk(Client(), there, issuer, subject="nobody")
     assert answer.status_code == 403
     assert "nobody" not in text(answer).lower().replace("nobody here is linked", "")
+
+
+def test_no_request_of_a_browser_asks_the_issuer(admin, issuer, there):
+    linked(admin, there)
+    issuer.asked.clear()
+    client = Client()
+    parameters = issuer.authorize(depart(client, there), subject="sub-1")
+    client.get(f"/account/sign-on/{there.pk}/callback/", parameters)
+    form = {"issuer": issuer.url, "client_id": "exchange", "client_secret": issuer.client_secret}
+    signed_in(admin).post("/organisation/people/sign-on/", form)
+    assert issuer.asked == []
+    assert b"sub-1" not in bytes(Question.objects.get(kind="identify").content)
+    asking.work()
+    assert "/token" in issuer.asked
+    assert client.get(f"/account/sign-on/{there.pk}/waiting/").status_code == 302
+    assert is_signed_in(client)
+    assert not Question.objects.exists()
+
+
+def test_an_issuer_that_does_not_answer_is_waited_for_for_a_while(admin, issuer, there):
+    linked(admin, there)
+    client = Client()
+    parameters = issuer.authorize(depart(client, there), subject="sub-1")
+    waiting = client.get(f"/account/sign-on/{there.pk}/callback/", parameters).headers["Location"]
+    assert client.get(waiting).status_code == 200
+    assert Client().get(waiting).status_code == 422, "another browser waits for nothing"
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=30)):
+        answer = client.get(waiting)
+    assert (answer.status_code, "does not answer" in text(answer)) == (422, True)
+    assert client.get(waiting).status_code == 422
+    assert not is_signed_in(client)
+
+
+def test_the_admin_sees_whether_the_issuer_answers(admin, issuer, there):
+    client = signed_in(admin)
+    assert "your people can sign in" in text(client.get("/organisation/people/sign-on/"))
+    issuer.metadata = {"issuer": "https://id.elsewhere.example"}
+    asking.refresh()
+    asking.work()
+    assert "does not name itself" in text(client.get("/organisation/people/sign-on/"))
+    there.refresh_from_db()
+    assert there.authorization_endpoint == f"{issuer.url}/authorize", "what it said before stays"
+    form = {"issuer": "https://other.example", "client_id": "exchange", "client_secret": "x"}
+    assert "is being asked" in text(client.post("/organisation/people/sign-on/", form, follow=True))
+    assert Client().post(f"/account/sign-on/{there.pk}/").status_code == 422
+
+
+def test_questions_to_one_partners_issuer_are_asked_two_at_a_time_and_others_first(cast, admin, issuer, there):
+    other = configured(build.a_user(cast.borealis), issuer)
+    for each in [there] * 4 + [other]:
+        asking.discover(each)
+    claimed = [asking._claim() for _ in range(4)]
+    assert [one.sign_on_id if one else None for one in claimed] == [there.pk, other.pk, there.pk, None]
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=31)):
+        assert asking._claim(), "what a worker died with"
+    with time_machine.travel(datetime.now(UTC) + timedelta(minutes=3)):
+        assert asking._claim() is None
+    assert not Question.objects.exists()

@@ -256,6 +256,7 @@ MATRIX: dict[str, Row] = {
     "mfa_reauthenticate_webauthn": Row("/account/reauthenticate/passkey/", "person"),
     "invitation": Row("/account/invitation/?token={token}", "all", absent="/account/invitation/?token=x"),
     "sign-on": Row("/account/sign-on/{sign_on}/", "all", absent=f"/account/sign-on/{ABSENT}/"),
+    "sign-on-waiting": Row("/account/sign-on/{sign_on}/waiting/", "all"),
     "sign-on-callback": Row("/account/sign-on/{sign_on}/callback/", "all"),
     "factors": Row("/account/factors/", "person"),
     "passkey-options": Row("/account/factors/passkey-options/", "person", method="post"),
