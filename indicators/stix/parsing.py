@@ -11,6 +11,7 @@ import math
 import re
 import sys
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import jiter
@@ -61,15 +62,15 @@ def read_batch(body: bytes, *, ndjson: bool = False, limits: Limits = LIMITS) ->
 
 def _read(index: int, raw: bytes, *, limits: Limits, has_huge: bool) -> Draft | Unreadable:
     if len(raw) > limits.object_bytes:
-        return _unreadable(index, "object-too-large", f"An object has at most {limits.object_bytes} bytes.")
+        return _unreadable(index, raw, "object-too-large", f"An object has at most {limits.object_bytes} bytes.")
     if raw.count(b"{") + raw.count(b"[") > limits.depth and _depth(raw) > limits.depth:
-        return _unreadable(index, "too-deep", f"An object is nested at most {limits.depth} levels deep.")
+        return _unreadable(index, raw, "too-deep", f"An object is nested at most {limits.depth} levels deep.")
     try:
         data = jiter.from_json(raw, catch_duplicate_keys=True, allow_inf_nan=False)
     except ValueError as error:
-        return _unreadable(index, *_what_is_wrong(raw, str(error)))
+        return _unreadable(index, raw, *_what_is_wrong(raw, str(error)))
     if not isinstance(data, dict):
-        return _unreadable(index, "not-an-object", "An element of a batch is a JSON object.")
+        return _unreadable(index, raw, "not-an-object", "An element of a batch is a JSON object.")
     if b"\\u0000" in raw and _holds(data, _is_nul):
         return Unreadable(index, _id_in(data), Refusal("nul-character", "", _NUL), revoked=_says_revoked(data))
     if has_huge and _HUGE.search(raw) and _holds(data, _is_out_of_range):
@@ -161,5 +162,35 @@ def _says_revoked(data: dict[str, Any]) -> bool:
     return objects.revoked(data) is True
 
 
-def _unreadable(index: int, code: str, message: str) -> Unreadable:
-    return Unreadable(index, None, Refusal(code, "", message))
+#: Of an object that is no JSON, so many pieces are looked at for its id.
+_MOST_PIECES = 100
+_PIECE = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}:,]|[^"\[\]{}:,]++', re.DOTALL)
+
+
+def _id_written(raw: bytes) -> str | None:
+    """The id near the beginning of an object that cannot be parsed: its own, not one of what is inside it.
+
+    None where it says two, or none that is an identifier, so that nothing else is echoed.
+    """
+    found: set[bytes] = set()
+    depth, key, last = 0, b"", b""
+    for piece in islice(_PIECE.finditer(raw), _MOST_PIECES):
+        text = piece[0]
+        if text in b"[{":
+            depth += 1
+        elif text in b"]}":
+            depth -= 1
+        elif text == b":":
+            key = last
+        elif text == b",":
+            key = b""
+        elif text.startswith(b'"'):
+            if depth == 1 and key == b'"id"':
+                found.add(text[1:-1])
+            last = text
+    written = found.pop().decode(errors="replace") if len(found) == 1 else ""
+    return written.lower() if objects.ID.fullmatch(written) else None
+
+
+def _unreadable(index: int, raw: bytes, code: str, message: str) -> Unreadable:
+    return Unreadable(index, _id_written(raw), Refusal(code, "", message))

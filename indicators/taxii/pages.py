@@ -9,6 +9,7 @@ from indicators import reading
 from indicators.feeds.filters import EVERYTHING
 from indicators.reading import Statement
 from indicators.selecting import Selection
+from indicators.taxii import collections
 from indicators.taxii.collections import Collection
 from indicators.taxii.filters import Query
 from partners.sharing import Viewer
@@ -76,9 +77,28 @@ class _Asked:
     def __init__(self, viewer: Viewer, collection: Collection, query: Query) -> None:
         collection.require_read()
         self._viewer, self._query = viewer, query
-        self._scope = f"taxii:{collection.id}:{query.scope}"
+        self._scope = _scope(collection, query)
         self.selection = query.narrow(collection.selection)
-        self.place = _unseal(query.next, viewer=viewer, scope=self._scope)
+        self.place = self._begins(collection)
+
+    def _begins(self, collection: Collection) -> _Place:
+        """Where `next` says; a cursor of another collection of the viewer's is as if there were none.
+
+        OpenCTI's connector takes the cursor of one collection along to the next, and after a 400 reads none of them.
+        """
+        try:
+            return _unseal(self._query.next, viewer=self._viewer, scope=self._scope)
+        except Malformed:
+            if any(self._is_of(other) for other in collections.of(self._viewer) if other.id != collection.id):
+                return _Place()
+            raise
+
+    def _is_of(self, collection: Collection) -> bool:
+        try:
+            _unseal(self._query.next, viewer=self._viewer, scope=_scope(collection, self._query))
+        except Malformed:
+            return False
+        return True
 
     def page[Item](
         self,
@@ -153,6 +173,10 @@ def version_of(statement: Statement) -> str:
 
 def _position(place: _Place) -> paging.Position:
     return [place.seq, (place.told - _EPOCH) // timedelta(microseconds=1)]
+
+
+def _scope(collection: Collection, query: Query) -> str:
+    return f"taxii:{collection.id}:{query.scope}"
 
 
 def _unseal(cursor: str | None, *, viewer: Viewer, scope: str) -> _Place:

@@ -94,12 +94,9 @@ def status(answer: Answer, *, unversioned: Mapping[str, Any]) -> bytes:
             "version": result["version"] or _date(unversioned.get(result["id"]), answer),
         }
         match result["status"]:
-            case "accepted" | "unchanged" if "code" in result:
-                successes.append(details | {"message": f"{result['message']} ({result['code']})"})
-            case "accepted":
-                successes.append(details)
-            case "unchanged":
-                successes.append(details | {"message": "Held already, with the same bytes; its audience stays."})
+            case "accepted" | "unchanged":
+                said = _said(result)
+                successes.append(details | {"message": said} if said else details)
             case "held":
                 pendings.append(details | {"message": "Waits for a second person of your organisation."})
             case held_back:
@@ -121,6 +118,24 @@ def status(answer: Answer, *, unversioned: Mapping[str, Any]) -> bytes:
     if pendings:
         document["pendings"] = pendings
     return orjson.dumps(document)
+
+
+def _said(result: Mapping[str, Any]) -> str:
+    """What there is to say of an object that entered: what was not kept, that it was held, and its marks."""
+    parts = []
+    if "code" in result:
+        parts.append(f"{result['message']} ({result['code']})")
+    elif result["status"] == "unchanged":
+        parts.append("Held already, with the same bytes; its audience stays.")
+    marks = result.get("marks", ())
+    if marks:
+        named = "; ".join(f"{mark['code']} at {mark['field'] or '/'}" for mark in marks[:_MARKS_TOLD])
+        more = f"; and {len(marks) - _MARKS_TOLD} more" if len(marks) > _MARKS_TOLD else ""
+        parts.append(f"Marked: {named}{more}.")
+    return " ".join(parts)
+
+
+_MARKS_TOLD = 5
 
 
 def unversioned_ids(answer: Answer) -> list[str]:

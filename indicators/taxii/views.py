@@ -16,7 +16,7 @@ from django.urls import resolve
 from django.views.decorators.csrf import csrf_exempt
 
 from exchange import bodies
-from exchange.errors import Forbidden, MethodNotAllowed, NotFound, Refused, TooLarge
+from exchange.errors import Forbidden, Malformed, MethodNotAllowed, NotFound, Refused, TooLarge
 from indicators import answering, publishing, reading, withdrawing
 from indicators.stix import parsing
 from indicators.stix.drafts import Draft, Unreadable
@@ -176,11 +176,18 @@ def _note(viewer: Viewer, page: pages.TaxiiPage[Any], *, surface: str, feed: str
 
 
 def _elements(body: bytes) -> list[Draft | Unreadable]:
-    """The objects of the envelope. Too many of them is a 422: a 413 speaks of bytes alone (§4.2.1)."""
+    """The objects of the envelope. Too many of them is a 422: a 413 speaks of bytes alone (§4.2.1).
+
+    What is not UTF-8 is not JSON (RFC 8259 §8.1), hence no envelope: a 400, wherever the bad bytes stand.
+    """
     try:
-        return parsing.read_batch(body)
+        elements = parsing.read_batch(body)
     except TooLarge as error:
         raise Refused(error.detail, code=error.code, at="/objects") from error
+    for each in elements:
+        if isinstance(each, Unreadable) and each.refusal.code == "not-utf8":
+            raise Malformed(each.refusal.message, code="not-utf8", at=f"/objects/{each.index}")
+    return elements
 
 
 def _status_resource(viewer: Viewer, answer: publishing.Answer) -> bytes:

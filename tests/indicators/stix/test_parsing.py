@@ -90,7 +90,7 @@ def test_all_bad_objects_of_one_batch_are_told_apart():
 def test_a_bad_object_is_named_by_its_id_where_that_can_be_read():
     known, unknown = parsing.read_batch(a_bundle(an_object(7, name="1e999"), an_object(8, name=r'"\ud800"')))
     assert known.stix_id == "identity--00000000-0000-4000-8000-000000000007"
-    assert unknown.stix_id is None
+    assert unknown.stix_id == "identity--00000000-0000-4000-8000-000000000008"
 
 
 FINE = {

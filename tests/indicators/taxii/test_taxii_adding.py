@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from django.http import HttpResponse
 
+    from tests.build import Cast
+
 pytestmark = pytest.mark.django_db
 
 
@@ -124,6 +126,48 @@ def test_3_1_the_content_type_of_taxii_is_never_a_415(aster: Caller, media_type:
 def test_5_5_any_other_content_type_is_a_415(aster: Caller, media_type: str) -> None:
     answer = aster.post(f"{aster.own}objects/", {"objects": [an_indicator()]}, content_type=media_type)
     assert (answer.status_code, read(answer)["error_code"]) == (415, "unsupported-media-type")
+
+
+def test_5_5_what_is_not_utf_8_is_a_400_and_adds_nothing(aster: Caller) -> None:
+    fine = orjson.dumps(an_indicator())
+    for body in (
+        b'{"objects":[%b,{"type":"note","abstract":"caf\xe9"}]}' % fine,
+        b'{"objects":[%b]}\xff' % fine,
+        '{"objects":[]}'.encode("utf-16"),
+    ):
+        answer = aster.post(f"{aster.own}objects/", body)
+        assert (answer.status_code, answer["Content-Type"]) == (400, TAXII), body
+    assert aster.objects(f"{aster.own}objects/") == []
+
+
+BROKEN = {
+    b'{"type":"note","id":"%b","a":1,"a":2}': True,
+    b'{"type":"note","id":"%b","abstract":"\\ud800"}': True,
+    b'{"labels":["x"],"id":"%b","x":{"id":"note--00000000-0000-4000-8000-000000000009"},"a":nul}': True,
+    b'{"id":"%b","n":' + b"[" * 200 + b"]" * 200 + b"}": True,
+    b'{"id":"%b","id":"note--00000000-0000-4000-8000-000000000009"}': False,
+    b'{"type":"note","x":{"id":"%b"},"a":1,"a":2}': False,
+    b'{"type":"note","id":"4539148803436467","x":"%b","a":1,"a":2}': False,
+    b'{"type":"note","name":"id","x":"%b","a":1,"a":2}': False,
+}
+
+
+@pytest.mark.parametrize("body", BROKEN)
+def test_4_3_1_a_failure_has_the_objects_own_id_where_that_can_be_told(aster: Caller, body: bytes) -> None:
+    own = f"note--{uuid.uuid4()}"
+    status = orjson.loads(aster.post(f"{aster.own}objects/", b'{"objects":[%b]}' % (body % own.encode())).content)
+    (failure,) = status["failures"]
+    assert failure["id"] == (own if BROKEN[body] else "objects/0")
+
+
+def test_4_3_1_a_success_names_its_marks(aster: Caller, cast: Cast) -> None:
+    sloppy = {"type": "campaign", "id": f"campaign--{uuid.uuid4()}", "created": "2026-01-01T00:00:00Z", "labels": []}
+    ring = f"{ROOT}collections/{cast.ring.collection_id}/objects/"
+    for held in ("Marked", "Held already"):
+        (success,) = orjson.loads(aster.post(ring, {"objects": [sloppy]}).content)["successes"]
+        assert success["message"].startswith(held)
+        assert "missing-property at /name" in success["message"]
+        assert "empty at /labels" in success["message"]
 
 
 @pytest.mark.parametrize(

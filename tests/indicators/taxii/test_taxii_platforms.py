@@ -20,6 +20,7 @@ import taxii2client
 from cytaxii2 import cytaxii2
 from requests.auth import HTTPBasicAuth
 from taxii2client.common import TokenAuth
+from taxii2client.exceptions import ValidationError
 from taxii2client.v21 import ApiRoot, Collection, Server, as_pages
 
 from partners.models import Group
@@ -203,6 +204,54 @@ def test_opencti_s_taxii2_connector_finds_a_collection_by_its_title_and_takes_al
         response = collection.get_objects(**filters)
         found += response["objects"]
     assert found == held
+
+
+class OpenCtiConnector:
+    """OpenCTI's connector `taxii2` (`client_taxii.py`): one dictionary of filters for all collections and runs."""
+
+    def __init__(self, url: str, key: str, collections: str = "*.*") -> None:
+        self.server = Server(url, auth=TokenAuth(key))
+        self.root_path, self.title = collections.split(".")
+        self.filters: dict[str, Any] = {"limit": 3}
+
+    def run(self) -> list[dict[str, Any]]:
+        self.filters["added_after"] = datetime(2020, 1, 1)
+        roots = [root for root in self.server.api_roots if self.root_path in ("*", root.url.split("/")[-2])]
+        found = [one for root in roots for one in root.collections if self.title in ("*", one.title)]
+        return [each for collection in found for each in self.poll(collection)]
+
+    def poll(self, collection: Collection) -> list[dict[str, Any]]:
+        objects: list[dict[str, Any]] = []
+        response = collection.get_objects(**self.filters)
+        while response.get("objects"):
+            objects += response["objects"]
+            if response.get("more") is not True:
+                break
+            self.filters.pop("added_after", None)
+            self.filters["next"] = response["next"]
+            response = collection.get_objects(**self.filters)
+        return objects
+
+
+@pytest.mark.parametrize("collections", ["*.*", "exchange.*", "exchange.Group Outer"])
+def test_opencti_s_taxii2_connector_gets_everything_by_its_defaults_run_after_run(
+    live_server: Any, aster: Caller, borealis: Caller, collections: str
+) -> None:
+    held, own = some(8), some(5)
+    aster.add(*held)
+    borealis.add(*own)
+    connector = OpenCtiConnector(f"{live_server.url}/taxii2/", borealis.key, collections)
+    assert {one["id"] for one in connector.run()} == {one["id"] for one in held + own}
+    later = some(2)
+    aster.add(*later)
+    assert {one["id"] for one in later} <= {one["id"] for one in connector.run()}
+
+
+def test_taxii2_client_takes_ids_in_urls_and_no_aliases(root: str, aster: Caller, group: str) -> None:
+    by_id = Collection(f"{root}/collections/{group}/", user="x", password=aster.key)
+    assert by_id.alias == "group-outer"
+    with pytest.raises(ValidationError, match="does not match"):
+        Collection(f"{root}/collections/group-outer/", user="x", password=aster.key).get_objects()
 
 
 # MISP
