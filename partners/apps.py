@@ -10,5 +10,9 @@ class PartnersConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Have the check of the log's key run with the others."""
-        from partners import logkeys  # noqa: F401, PLC0415 - registers itself
+        """Have the check of the log's key run with the others; add this application's numbers to the metrics."""
+        from exchange import health  # noqa: PLC0415 - models are there only now
+        from partners import logkeys, mailing  # noqa: F401, PLC0415 - the first registers itself
+
+        if mailing.gauges not in health.GAUGES:
+            health.GAUGES.append(mailing.gauges)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from smtplib import SMTPException
 from uuid import UUID
 
 from django.core.mail import send_mail
 from django.db import connection, transaction
+from prometheus_client.core import GaugeMetricFamily
 from structlog import get_logger
 
 from exchange import clock, counting, hints, sealing
@@ -133,6 +134,16 @@ WITH at_work AS (
 )
 UPDATE partners_mail m SET claimed_until = %(until)s FROM next WHERE m.id = next.id RETURNING m.id
 """
+
+
+def gauges() -> Iterator[GaugeMetricFamily]:
+    """How many messages wait, and for how long the oldest has: a mail server that fails shows here first."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*), min(created_at) FROM partners_mail")
+        waiting, oldest = cursor.fetchone()
+    age_s = (clock.now() - oldest).total_seconds() if oldest else 0
+    yield GaugeMetricFamily("exchange_mails_waiting", "Messages that wait to be sent.", value=waiting)
+    yield GaugeMetricFamily("exchange_mail_oldest_seconds", "Since the oldest of them was queued.", value=age_s)
 
 
 def hint() -> None:

@@ -114,3 +114,12 @@ def test_no_connection_is_held_while_the_mail_server_takes_its_time(monkeypatch)
     worker.join(10)
     assert held == [None]
     assert not Mail.objects.exists()
+
+
+def test_the_operator_sees_how_long_messages_wait(client, time):
+    tell()
+    time.shift(timedelta(minutes=9))
+    text = client.get("/metrics").content.decode()
+    assert "exchange_mails_waiting 1.0" in text
+    waits = float(text.partition("\nexchange_mail_oldest_seconds ")[2].split()[0])
+    assert waits == 540
