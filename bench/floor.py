@@ -1,6 +1,6 @@
 """The floor: the least that a durable exchange over HTTP can be. No rules, no audiences, no tokens.
 
-A bare WSGI app under the same granian settings, on the same PostgreSQL server in a database of its own: authenticate by
+A bare WSGI app on the same web server, on the same PostgreSQL server in a database of its own: authenticate by
 one look-up, orjson, one multi-row INSERT of text into a table with a unique index, commit; reads by keyset, text
 joined. `FLOOR_URL` names its database.
 """

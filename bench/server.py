@@ -1,4 +1,4 @@
-"""What is measured, as running processes: the exchange, and bare applications under the same granian settings.
+"""What is measured, as running processes: the exchange, and bare applications on the same web server.
 
 The exchange is the demo's processes on an embedded PostgreSQL of their own, with fsync on; the floor uses another
 database of the same server.
@@ -81,12 +81,10 @@ class Server:
         raise RuntimeError("the workers do not come to rest")
 
     def web_processes(self) -> list[int]:
-        """The processes that answer requests: the children of granian's."""
+        """The processes that answer requests: the children of the server's."""
         parents = {pid: parent for pid, parent, _ in _processes()}
-        granians = [pid for pid, _, command in _processes() if "granian" in command and self._descends(pid, parents)]
-        return [pid for pid, parent in parents.items() if parent in granians and pid not in granians] or [
-            pid for pid in granians if parents[pid] in granians
-        ]
+        web = [pid for pid, _, command in _processes() if "exchange.web" in command and self._descends(pid, parents)]
+        return [pid for pid in web if parents[pid] in web]
 
     def _descends(self, pid: int, parents: Mapping[int, int]) -> bool:
         while pid in parents:
@@ -107,11 +105,17 @@ FROM indicators_change
 
 @contextlib.contextmanager
 def served(target: str, *, python: Path | str = sys.executable, workers: int = 2, **variables: str) -> Iterator[str]:
-    """A WSGI application under granian; yields its address."""
+    """A WSGI application on the web server, or, with an interpreter of its own, under granian; yields its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = serving.command(target, python=str(python), port=port, workers=workers)
+    if python == sys.executable:
+        command = serving.command(target, python=python, port=port, workers=workers)
+    else:  # an environment without the exchange
+        command = [
+            *(str(python), "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)),
+            *("--no-ws", "--workers", str(workers), "--blocking-threads", "24", "--no-access-log", target),
+        ]
     process = subprocess.Popen(
         command, env=os.environ | variables, cwd=_ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

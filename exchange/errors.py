@@ -77,6 +77,14 @@ class NotAcceptable(ExchangeError):
     default_code = "not-acceptable"
 
 
+class TooSlow(ExchangeError):
+    """The request was not there in time."""
+
+    status = 408
+    title = "Request timeout"
+    default_code = "too-slow"
+
+
 class Conflict(ExchangeError):
     """The request contradicts what is already stored."""
 
@@ -107,6 +115,14 @@ class Refused(ExchangeError):
     status = 422
     title = "Refused"
     default_code = "refused"
+
+
+class HeadTooLarge(ExchangeError):
+    """More bytes of headers than a request may have."""
+
+    status = 431
+    title = "Request header fields too large"
+    default_code = "head-too-large"
 
 
 class Unavailable(ExchangeError):

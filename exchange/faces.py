@@ -12,7 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import get_resolver
 
-from exchange import problems
+from exchange import problems, waiting
 from exchange.errors import Forbidden
 
 _BELOW = (*problems.MACHINE_PATHS, f"{problems.TAXII_PATH}/")
@@ -56,11 +56,22 @@ def _in_clear(request: HttpRequest) -> HttpResponse | None:
 
 
 def _answered(request: HttpRequest) -> HttpResponse:
+    while True:
+        try:
+            return _asked(request)
+        except waiting.NotYet as not_yet:
+            if later := waiting.later(request, not_yet):
+                return later
+
+
+def _asked(request: HttpRequest) -> HttpResponse:
     try:
         found = request.resolver_match = get_resolver().resolve(request.path_info)
         response: HttpResponse = found.func(request, *found.args, **found.kwargs)
         if callable(render := getattr(response, "render", None)):
             response = render()
+    except waiting.NotYet:
+        raise
     except Exception as raised:  # noqa: BLE001 - each becomes an answer; what is no caller's fault is logged
         return problems.answered(request, raised)
     return response

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections.abc import Callable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 
 import psycopg
@@ -16,11 +18,16 @@ from django.views.decorators.http import require_safe
 from kombu.exceptions import KombuError
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+from psycopg_pool import PoolTimeout
 
 from exchange import assets, clock, counting
 from exchange.celery import app
 from exchange.errors import NotFound
 from exchange.models import Heartbeat
+
+#: `/readyz` answers within so many seconds, and asks again when what it knows is so old.
+WITHIN_S = 1.5
+FRESH_S = 0.5
 
 _BEAT = "beat"
 _BEAT_MAX_AGE = timedelta(seconds=45)
@@ -39,15 +46,47 @@ def livez(request: HttpRequest) -> HttpResponse:
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """Database, migrations, broker, beat's last sign of life, the portal's files; 503 unless all are well."""
-    checks = {
-        "database": _answer(_database),
-        "migrations": _answer(_migrations),
-        "broker": _answer(_broker),
-        "beat": _answer(_beat),
-        "assets": _answer(_assets),
-    }
+    checks = LOOK.answer()
     ready = all(answer == "ok" for answer in checks.values())
     return JsonResponse({"status": "ok" if ready else "not ready", "checks": checks}, status=200 if ready else 503)
+
+
+class Look:
+    """What the checks say, within WITHIN_S whatever is down: a thread of its own looks, for all who ask meanwhile."""
+
+    def __init__(self, checks: Mapping[str, Callable[[], str]]) -> None:
+        self._checks = checks
+        self._condition = threading.Condition()
+        self._said: dict[str, str] = {}
+        self._began = self._ended = -FRESH_S
+
+    def answer(self) -> dict[str, str]:
+        """Each check's word: `ok`, or what is wrong. What is not answered in time is `no answer`."""
+        with self._condition:
+            now = time.monotonic()
+            if self._ended < self._began:
+                left = self._began + WITHIN_S - now  # one that hangs is waited for once, not by each who asks
+            elif now - self._ended < FRESH_S:
+                return dict(self._said)
+            else:
+                self._began, self._said, left = now, {}, WITHIN_S
+                self._start()
+            self._condition.wait_for(lambda: self._ended >= self._began, timeout=max(0.0, left))
+            return {name: self._said.get(name, "no answer") for name in self._checks}
+
+    def _start(self) -> None:
+        threading.Thread(target=self._look, name="exchange-ready", daemon=True).start()
+
+    def _look(self) -> None:
+        try:
+            for name, check in self._checks.items():
+                self._said[name] = _answer(check)
+        finally:
+            if not connection.in_atomic_block:
+                connection.close()
+            with self._condition:
+                self._ended = time.monotonic()
+                self._condition.notify_all()
 
 
 @require_safe
@@ -92,7 +131,7 @@ def _answer(check: Callable[[], str]) -> str:
     """What a check says; its failure is a word, never a detail of the installation."""
     try:
         return check()
-    except (DatabaseError, OSError, KombuError, psycopg.Error):
+    except (DatabaseError, OSError, KombuError, PoolTimeout, psycopg.Error):
         return "failed"
 
 
@@ -123,6 +162,9 @@ def _beat() -> str:
     if age is None:
         return "never seen"
     return "ok" if age < _BEAT_MAX_AGE else "late"
+
+
+LOOK = Look({"database": _database, "migrations": _migrations, "broker": _broker, "beat": _beat, "assets": _assets})
 
 
 @app.task(name="exchange.health.beat_seen")

@@ -67,7 +67,7 @@ _SHARED: list[Any] = [
 
 
 def formatter() -> logging.Formatter:
-    """What makes a line of a record; named by `granian.json`, too, the logging of the web server itself."""
+    """What makes a line of a record."""
     last: list[Any] = [structlog.processors.format_exc_info, hide_secrets, structlog.processors.JSONRenderer(as_json)]
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_SHARED, structlog.stdlib.add_logger_name],

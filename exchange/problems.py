@@ -87,7 +87,8 @@ def taxii_error(error: errors.ExchangeError) -> dict[str, Any]:
     return message
 
 
-def _answer_in_taxii(error: errors.ExchangeError) -> HttpResponse:
+def answer_in_taxii(error: errors.ExchangeError) -> HttpResponse:
+    """An error as TAXII has it."""
     return HttpResponse(
         orjson.dumps(taxii_error(error)),
         status=error.status,
@@ -162,7 +163,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def _render(request: HttpRequest, error: errors.ExchangeError) -> HttpResponse:
     if request.path.startswith(f"{TAXII_PATH}/") or request.path == TAXII_PATH:
-        return _answer_in_taxii(error)
+        return answer_in_taxii(error)
     if request.path.startswith(MACHINE_PATHS):
         return answer(error)
     context = {"problem": problem(error)}

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from exchange import access, counting
+from exchange.waiting import Later
 
 #: RFC 9110 §8.6: these say nothing of a length that they do not have.
 _WITHOUT_LENGTH = frozenset({204, 304})
@@ -33,6 +34,8 @@ class RequestMiddleware:
         response.setdefault("Cache-Control", "no-store")
         if not response.streaming and response.status_code not in _WITHOUT_LENGTH:
             response.setdefault("Content-Length", str(len(response.content)))
+        if isinstance(response, Later):
+            return response
         seconds = time.monotonic() - started
         counting.note_request(request, status=response.status_code, seconds=seconds)
         access.note(

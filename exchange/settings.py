@@ -76,6 +76,7 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "exchange.urls"
 WSGI_APPLICATION = "exchange.wsgi.application"
+PEERS = "partners.peers"  # whose share of a web process a request is of (`exchange.front`)
 APPEND_SLASH = False
 
 TEMPLATES = [
@@ -233,8 +234,8 @@ MTLS_SUBJECT_HEADER = env.text("MTLS_SUBJECT_HEADER")
 MTLS_CERTIFICATE_HEADER = env.text("MTLS_CERTIFICATE_HEADER")
 if bool(MTLS_PROXIES) != bool(MTLS_SUBJECT_HEADER or MTLS_CERTIFICATE_HEADER):
     raise env.BadEnvironment("MTLS_PROXIES", "goes with MTLS_SUBJECT_HEADER or MTLS_CERTIFICATE_HEADER")
-# Open streams hold a thread each (ADR 0012): more of them need more --blocking-threads.
-STREAMS_PER_PROCESS = env.number("STREAMS_PER_PROCESS", 8, least=0, most=2_000)
+# Open streams: each asks the store about once a second whose it is.
+STREAMS_PER_PROCESS = env.number("STREAMS_PER_PROCESS", 64, least=0, most=2_000)
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 
 # Static files.

@@ -1,4 +1,4 @@
-"""WSGI entry point."""
+"""WSGI entry point, and what the web server asks beside it."""
 
 import gc
 import os
@@ -13,6 +13,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exchange.settings")
 application = get_wsgi_application()
 starting.look_at_store()
 get_resolver().url_patterns  # noqa: B018 - loads the views now, not with the first request
+
+from exchange.front import Front  # noqa: E402 - settings and models are there only now
+
+hooks = Front()
 
 # What is loaded now stays: the collector need not look at it again with each full round. And a batch of objects, which
 # are all let go together, is no reason for one.

@@ -9,9 +9,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import psycopg
 from django.db import connection
@@ -20,9 +19,7 @@ from structlog import get_logger
 
 log = get_logger()
 
-#: More waiters than this per process answer at once instead: waiting holds a thread.
-MAX_WAITERS = 12
-#: How long at most who waits is taken at his word; then he is asked again who he is.
+#: How long at most somebody waits before they are asked again who they are.
 RECHECK_S = 0.7
 _RECONNECT_S = 2.0
 
@@ -33,8 +30,8 @@ class Listener:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._heard = 0
-        self._waiting = 0
-        self._streams: Counter[object] = Counter()
+        self._waiting = 0  # threads
+        self._listening: set[Callable[[], None]] = set()
         self._pid = 0
 
     @property
@@ -42,37 +39,29 @@ class Listener:
         """A number that grows with every wake-up; take it before asking the log."""
         return self._heard
 
-    @contextmanager
-    def place(self) -> Iterator[bool]:
-        """A place among those who wait, for as long as the block lasts; False where there is none left."""
+    def listen(self, woken: Callable[[], None], *, heard: int) -> bool:
+        """Have `woken` called, once, when something is heard after `heard`; False where it already was."""
+        self._start()
         with self._condition:
-            free = self._waiting < MAX_WAITERS
-            self._waiting += free
-        try:
-            yield free
-        finally:
-            with self._condition:
-                self._waiting -= free
-
-    def take_stream(self, whose: object, *, most: int) -> bool:
-        """A place for an open stream, at most `most` in the process and half of them for one; give it back."""
-        with self._condition:
-            if self._streams.total() >= most or self._streams[whose] >= max(1, most // 2):
+            if self._heard > heard:
                 return False
-            self._streams[whose] += 1
+            self._listening.add(woken)
             return True
 
-    def give_stream(self, whose: object) -> None:
-        """Give a place back."""
+    def forget(self, woken: Callable[[], None]) -> None:
+        """Have it called no more."""
         with self._condition:
-            self._streams[whose] -= 1
-            self._streams += Counter()  # forget who holds none
+            self._listening.discard(woken)
 
     def wait(self, *, heard: int, timeout_s: float) -> bool:
         """Wait until something was heard after `heard`; False when the time ran out."""
         self._start()
         with self._condition:
-            return self._condition.wait_for(lambda: self._heard > heard, timeout=timeout_s)
+            self._waiting += 1
+            try:
+                return self._condition.wait_for(lambda: self._heard > heard, timeout=timeout_s)
+            finally:
+                self._waiting -= 1
 
     def _start(self) -> None:
         """Start the thread, also again after a fork, which copies no threads."""
@@ -97,6 +86,9 @@ class Listener:
         with self._condition:
             self._heard += 1
             self._condition.notify_all()
+            woken, self._listening = self._listening, set()
+        for call in woken:
+            call()
 
 
 def conninfo() -> str:
@@ -107,3 +99,58 @@ def conninfo() -> str:
 
 
 LISTENER = Listener()
+
+
+@dataclass(slots=True)
+class Wait:
+    """A wait for something that is heard after `heard`, or for RECHECK_S; `deadline` is when there is no more waiting.
+
+    `after` is how far the log was read already.
+    """
+
+    heard: int
+    deadline: float
+    after: int = 0
+
+    @property
+    def timeout_s(self) -> float:
+        """How long at most, this time."""
+        return max(0.0, min(self.deadline - time.monotonic(), RECHECK_S))
+
+    def listen(self, woken: Callable[[], None]) -> bool:
+        """See `Listener.listen`."""
+        return LISTENER.listen(woken, heard=self.heard)
+
+    def forget(self, woken: Callable[[], None]) -> None:
+        """See `Listener.forget`."""
+        LISTENER.forget(woken)
+
+    def block(self) -> None:
+        """Wait in this thread."""
+        LISTENER.wait(heard=self.heard, timeout_s=self.timeout_s)
+
+    def is_woken(self) -> bool:
+        """Whether something was heard."""
+        return LISTENER.heard > self.heard
+
+    def again(self) -> Wait:
+        """The same wait, continued."""
+        return Wait(self.heard, deadline=self.deadline, after=self.after)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A short wait for nothing but time: however much is heard."""
+
+    timeout_s: float
+
+    def listen(self, woken: Callable[[], None]) -> bool:
+        """There is nothing to hear."""
+        return True
+
+    def forget(self, woken: Callable[[], None]) -> None:
+        """There was nothing to hear."""
+
+    def block(self) -> None:
+        """Wait in this thread."""
+        time.sleep(self.timeout_s)

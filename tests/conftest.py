@@ -57,6 +57,15 @@ def short_streams(monkeypatch):
     monkeypatch.setattr(waking.LISTENER, "_start", lambda: None)
 
 
+@pytest.fixture(autouse=True)
+def looked_at_here(monkeypatch):
+    """What `/readyz` looks at, it looks at in the test's own transaction, and anew each time."""
+    from exchange import health
+
+    monkeypatch.setattr(health, "FRESH_S", 0.0)
+    monkeypatch.setattr(health.LOOK, "_start", health.LOOK._look)
+
+
 @pytest.fixture
 def data_dir():
     """Where a PostgreSQL may live. Not `tmp_path`: pytest closes it to other users, and as root PostgreSQL is one."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
 from dataclasses import replace
 from uuid import UUID
 
-from django.db import connection
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.utils.http import parse_etags
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 
-from exchange import paging
+from exchange import paging, waiting
 from exchange.errors import NotFound
 from exchange.parameters import Parameters
 from indicators import changes, subscribing, waking
@@ -21,7 +19,7 @@ from indicators.api.documents import ChangesPage
 from indicators.feeds import blocklists
 from indicators.feeds.filters import EVERYTHING, Filter
 from partners import reads
-from partners.api.base import Face, Request, again, answer, viewer_of
+from partners.api.base import Face, Request, answer, viewer_of
 from partners.sharing import Viewer
 
 _LIMIT = 5_000
@@ -59,8 +57,7 @@ class ChangesView(Face):
         after, fresh = position(asked.text("cursor"), viewer=viewer, scope=scope)
         limit = asked.number("limit", 1_000, least=1, most=_LIMIT)
         wait_s = asked.number("wait", 0, least=0, most=_MAX_WAIT_S)
-        with waking.LISTENER.place() if wait_s else nullcontext(False) as placed:
-            span = _wait(request, wanted, after=after, limit=limit, fresh=fresh, wait_s=wait_s if placed else 0)
+        span = _next(request, wanted, after=after, limit=limit, fresh=fresh, wait_s=wait_s)
         cursor = paging.seal([span.reached, fresh], viewer=viewer.partner_id, scope=scope)
         told = [rendering.change(change) for change in span.changes]
         if told:
@@ -131,26 +128,23 @@ def position(cursor: str, *, viewer: Viewer, scope: str) -> tuple[int, int]:
     return int(after), int(fresh)
 
 
-def _wait(request: Request, wanted: Filter, *, after: int, limit: int, fresh: int, wait_s: int) -> changes.Span:
-    """The next stretch; where it is empty, wait for a wake-up without holding a database connection.
+def _next(request: Request, wanted: Filter, *, after: int, limit: int, fresh: int, wait_s: int) -> changes.Span:
+    """The next stretch; where it is empty, raises NotYet, so that the view is called again with what is new.
 
-    Who waits is asked again who he is, at every wake-up and about once a second: a key that is revoked meanwhile is
-    told nothing more, and what its groups are now decides what it sees.
+    Who waits is asked again who they are, at every wake-up and about once a second, since the whole view is called
+    again: a key that is revoked meanwhile is told nothing more, and what its groups are now decides what it sees.
     """
-    viewer = viewer_of(request)
-    deadline = time.monotonic() + wait_s
-    while True:
-        heard = waking.LISTENER.heard
-        span = changes.since(
-            viewer, wanted, after=after, limit=limit, fresh_until=fresh, max_bytes=rendering.MAX_PAGE_BYTES
-        )
-        if span.changes or time.monotonic() >= deadline:
-            return span
-        after = span.reached
-        woken = False
-        while not woken and (left := deadline - time.monotonic()) > 0:
-            connection.close()
-            woken = waking.LISTENER.wait(heard=heard, timeout_s=min(left, waking.RECHECK_S))
-            viewer = again(request)
-        if not woken:
-            return span
+    waited: waking.Wait | None = waiting.waited(request)
+    now = time.monotonic()
+    deadline = waited.deadline if waited else now + wait_s
+    over = now >= deadline or waiting.has_waited_enough(request)
+    if waited and not over and not waited.is_woken():
+        raise waiting.NotYet(waited.again())
+    heard = waking.LISTENER.heard
+    start = waited.after if waited else after
+    span = changes.since(
+        viewer_of(request), wanted, after=start, limit=limit, fresh_until=fresh, max_bytes=rendering.MAX_PAGE_BYTES
+    )
+    if span.changes or over:
+        return span
+    raise waiting.NotYet(waking.Wait(heard=heard, deadline=deadline, after=span.reached))

@@ -1,6 +1,6 @@
 """Follow, as server-sent events: hints that something changed, as it happens. Content is fetched from `/changes`.
 
-An open stream holds a thread and, while nothing happens, no database connection (ADR 0012). Whose it is is asked
+An open stream holds neither a thread nor a database connection while nothing happens (ADR 0026). Whose it is is asked
 again at every wake-up and about once a second, so that a key which is revoked meanwhile is told nothing more.
 """
 
@@ -19,6 +19,7 @@ from psycopg_pool import PoolTimeout
 
 from exchange import paging
 from exchange.errors import ExchangeError, TooMany
+from exchange.web.shares import Share
 from indicators import changes, waking
 from indicators.api.changes import position, wanted_of
 from indicators.api.documents import EventDocument
@@ -36,6 +37,10 @@ _PAUSE_S = 0.05
 _RETRY_MS = 1_000
 _MAX_CHANGES = 100
 _MAX_BYTES = 1_048_576  # of bodies that are read and not told
+
+
+#: Open streams of this process, by partner.
+STREAMS = Share(settings.STREAMS_PER_PROCESS)
 
 
 class EventsView(Face):
@@ -64,10 +69,12 @@ class EventsView(Face):
         headers = {"X-Accel-Buffering": "no"}
         if request.method == "HEAD":
             return HttpResponse(content_type=_MEDIA_TYPE, headers=headers)
-        if not waking.LISTENER.take_stream(viewer.partner_id, most=settings.STREAMS_PER_PROCESS):
+        if not STREAMS.take(viewer.partner_id):
             raise TooMany("Too many streams are open. Follow by /changes.", code="too-many-streams", retry_after_s=5)
         stream = _Stream(request, wanted, viewer=viewer, after=after, fresh=fresh)
-        return StreamingHttpResponse(stream, content_type=_MEDIA_TYPE, headers=headers)
+        response = StreamingHttpResponse(stream, content_type=_MEDIA_TYPE, headers=headers)
+        response.steps = stream  # type: ignore[attr-defined]
+        return response
 
 
 class _Stream:
@@ -82,11 +89,22 @@ class _Stream:
         return self
 
     def __next__(self) -> bytes:
+        """The next bytes, waited for in this thread."""
+        while (step := self.step()) is not None:
+            if isinstance(step, bytes):
+                return step
+            step.block()
+        raise StopIteration
+
+    def step(self) -> bytes | waking.Wait | waking.Pause | None:
+        """The next bytes, or for what to wait before the next step; None at the end. Never waits."""
         try:
-            return next(self._events)
+            return next(self._events, None)
         except BaseException:
             self.close()
             raise
+        finally:
+            _let_go()
 
     def close(self) -> None:
         """Called by the server when the reader is gone."""
@@ -94,12 +112,12 @@ class _Stream:
             self._open = False
             self._events.close()
             _let_go()
-            waking.LISTENER.give_stream(self._whose)
+            STREAMS.give(self._whose)
 
 
 def _events(
     request: Request, wanted: Filter, *, viewer: Viewer, after: int, fresh: int
-) -> Generator[bytes, None, None]:
+) -> Generator[bytes | waking.Wait | waking.Pause, None, None]:
     """Until the time is up or the key no longer holds; then, too, the reader is told, and comes back to be refused."""
     scope = f"changes;{wanted.scope}"
 
@@ -110,7 +128,7 @@ def _events(
     said = time.monotonic()
     deadline, heard, look = said + LONGEST_S, 0, True
     try:
-        while (left := deadline - time.monotonic()) > 0:
+        while time.monotonic() < deadline:
             if look:
                 heard = waking.LISTENER.heard
                 span = changes.since(
@@ -118,15 +136,14 @@ def _events(
                 )
                 after, look = span.reached, span.more
                 if span.changes:
-                    _let_go()
                     yield _event("change", _told(span), cursor=cursor())
                     said = time.monotonic()
-                time.sleep(_PAUSE_S)
-            _let_go()
-            look = look or waking.LISTENER.wait(heard=heard, timeout_s=min(left, waking.RECHECK_S))
+                yield waking.Pause(_PAUSE_S)
+            if not look:
+                yield waking.Wait(heard, deadline=deadline)
+                look = waking.LISTENER.heard > heard
             viewer = again(request)
             if time.monotonic() - said >= _HEARTBEAT_S:
-                _let_go()
                 yield b": still here\n\n"
                 said = time.monotonic()
         yield _event("end", {"code": "time-is-up"}, cursor=cursor())

@@ -93,7 +93,7 @@ def test_kills_in_the_middle_lose_nothing_that_was_acknowledged(demo):
         for one in pushing:
             one.result()
     first.process.wait()
-    eventually(lambda: not any("granian" in command or "celery" in command for command in first.processes()))
+    eventually(lambda: not any("exchange.web" in command or "celery" in command for command in first.processes()))
 
     second = demo()
     assert [second.key(number) for number in range(4)] == [first.key(number) for number in range(4)]

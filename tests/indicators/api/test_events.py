@@ -12,6 +12,7 @@ from django.db import connection, connections
 from django.test import Client
 
 from exchange import clock
+from exchange.web.shares import Share
 from indicators import waking
 from indicators.api import events
 from partners import keys, sight
@@ -198,18 +199,20 @@ def test_a_quiet_stream_shows_life_and_ends_in_time(cast, monkeypatch):
         assert reading.comments >= 1
 
 
-def test_streams_are_bounded_and_nobody_has_more_than_half(cast, settings, monkeypatch):
-    settings.STREAMS_PER_PROCESS = 4
+def test_streams_are_bounded_and_whoever_comes_new_finds_a_place(cast, monkeypatch):
+    monkeypatch.setattr(events, "STREAMS", Share(8))
     monkeypatch.setattr(events, "LONGEST_S", 6.0)
     borealis, cygnus, aster = (cast.keys[name] for name in ("borealis", "cygnus", "aster"))
-    opened = [Reading(borealis), Reading(borealis)]
+    opened = [Reading(borealis) for _ in range(4)]
     assert code(Caller(borealis).get("events"), 429) == "too-many-streams"
     assert Caller(borealis).get("events").headers["Retry-After"] == "5"
     opened += [Reading(cygnus), Reading(cygnus)]
-    assert code(Caller(aster).get("events"), 429) == "too-many-streams"
+    assert code(Caller(cygnus).get("events"), 429) == "too-many-streams"
+    opened.append(Reading(aster))
+    assert {one.status for one in opened} == {200}
     for one in opened:
         one.end()
-    last = Reading(aster)
+    last = Reading(borealis)
     assert last.status == 200, "places are given back"
     last.end()
 
@@ -217,9 +220,9 @@ def test_streams_are_bounded_and_nobody_has_more_than_half(cast, settings, monke
 def test_a_reader_that_leaves_gives_its_place_back(cast):
     answer = Client().get(API + "events", headers=build.bearer(cast.keys["borealis"]))
     next(iter(answer.streaming_content))
-    assert waking.LISTENER._streams.total() == 1
+    assert events.STREAMS.held() == 1
     answer.close()
-    assert waking.LISTENER._streams.total() == 0
+    assert events.STREAMS.held() == 0
 
 
 def test_an_open_stream_holds_no_connection(cast):
@@ -236,7 +239,7 @@ def test_an_open_stream_holds_no_connection(cast):
 def test_the_head_of_a_stream_opens_none(cast):
     answer = Client().head(API + "events", headers=build.bearer(cast.keys["borealis"]))
     assert answer.headers["Content-Type"].startswith("text/event-stream")
-    assert waking.LISTENER._streams.total() == 0
+    assert events.STREAMS.held() == 0
 
 
 # The long poll is asked again, too

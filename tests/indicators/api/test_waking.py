@@ -149,14 +149,6 @@ def test_waiting_holds_no_connection_of_the_pool(pair, listener):
         one.result()
 
 
-def test_beyond_the_bound_one_is_answered_at_once(pair, monkeypatch):
-    _, borealis = pair
-    monkeypatch.setattr(waking, "MAX_WAITERS", 0)
-    asking = Asking(borealis, "changes?wait=20")
-    assert asking.result()["changes"] == []
-    assert asking.took_s < 5
-
-
 def test_a_listener_that_lost_its_connection_listens_again(pair, listener):
     aster, borealis = pair
     asking = Asking(borealis, "changes?wait=20")

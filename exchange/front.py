@@ -1,0 +1,94 @@
+"""What the web server asks before a request reaches Django (`exchange.web`): whose share it is of, and how much it may.
+
+Who asks is a matter of the partners, which this ground does not know: `settings.PEERS` names their module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from http import HTTPStatus
+from importlib import import_module
+from typing import Any, Protocol, cast
+from uuid import UUID
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.http import HttpRequest
+from psycopg_pool import PoolTimeout
+
+from exchange import bodies, errors, problems
+from exchange.origins import origin_of
+from exchange.web.hooks import Hooks
+
+
+class Peers(Protocol):
+    """Partners by their keys."""
+
+    def known(self, authorization: str) -> UUID | None:
+        """Whose key it is, where that was asked lately."""
+
+    def ask(self, request: HttpRequest) -> UUID | None:
+        """Whose key a request came with, if it is good; one query."""
+
+
+class Front(Hooks):
+    """The exchange's."""
+
+    at_once = frozenset({"/livez"})
+    aside = frozenset({"/readyz"})
+
+    def __init__(self) -> None:
+        self._peers = cast("Peers", import_module(settings.PEERS))
+
+    def known(self, environ: Mapping[str, Any]) -> Hashable | None:
+        """The partner of a key; the network where there is none. None for a key that has to be asked about."""
+        authorization = environ.get("HTTP_AUTHORIZATION")
+        return self._peers.known(authorization) if authorization else self.network(environ)
+
+    def ask(self, environ: Mapping[str, Any]) -> Hashable | None:
+        """The partner of a good key."""
+        try:
+            return self._peers.ask(_request(environ))
+        except (DatabaseError, PoolTimeout):
+            return None  # whatever asks the store next says so
+        finally:
+            self.step_done()
+
+    def network(self, environ: Mapping[str, Any]) -> Hashable:
+        """Where a stranger comes from: behind proxies, what the nearest trusted one says."""
+        return origin_of(_request(environ)).network(bits4=24, bits6=64)
+
+    def most_bytes(self, environ: Mapping[str, Any], *, stranger: bool) -> int:
+        """A batch's for a partner, a form's for anybody else."""
+        return settings.DATA_UPLOAD_MAX_MEMORY_SIZE if stranger else bodies.MAX_BATCH_BYTES
+
+    def refusal(
+        self, environ: Mapping[str, Any], status: HTTPStatus, *, code: str, detail: str
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        """As the path's readers expect it."""
+        error = _ERRORS.get(status, errors.Malformed)(detail, code=code)
+        taxii = str(environ.get("PATH_INFO", "")).startswith(problems.TAXII_PATH)
+        response = problems.answer_in_taxii(error) if taxii else problems.answer(error)
+        response["Content-Length"] = str(len(response.content))
+        return response.status_code, list(response.items()), response.content
+
+    def step_done(self) -> None:
+        """Gives the connection of the database back: who reads slowly holds none."""
+        if not connection.in_atomic_block:
+            connection.close()
+
+
+_ERRORS: dict[HTTPStatus, type[errors.ExchangeError]] = {
+    HTTPStatus.REQUEST_TIMEOUT: errors.TooSlow,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: errors.TooLarge,
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: errors.HeadTooLarge,
+    HTTPStatus.TOO_MANY_REQUESTS: errors.TooMany,
+}
+
+
+def _request(environ: Mapping[str, Any]) -> HttpRequest:
+    """The head alone, as Django has it."""
+    request = HttpRequest()
+    request.META = cast("dict[str, Any]", environ)
+    return request

@@ -1,0 +1,123 @@
+"""`python -m exchange.web`: web processes that share one port; one that dies is started again.
+
+    --host 127.0.0.1  --port 8000  --workers 2  [module:application, by default exchange.wsgi:application]
+
+SIGTERM and SIGINT end it once what is under way is answered, within ten seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import importlib
+import os
+import signal
+import socket
+import sys
+import time
+from types import FrameType
+
+_PR_SET_PDEATHSIG = 1
+_AGAIN_S = 1.0
+_STOP_S = 15.0
+_BACKLOG = 1_024
+
+
+def main() -> int:
+    """Keep the processes running until asked to stop."""
+    parser = argparse.ArgumentParser(prog="python -m exchange.web", description=__doc__)
+    parser.add_argument("target", nargs="?", default="exchange.wsgi:application")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8_000)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    try:
+        listeners = _listeners(options.host, options.port, options.workers)
+    except OSError as error:
+        print(f"{options.host}:{options.port}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        return 1
+    children = {_start(number, listeners, options.target): number for number in range(options.workers)}
+    ended: list[int] = []
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda number, frame: ended.append(number))
+    status = 0
+    while not ended and not status:
+        gone = _reaped(children)
+        if gone is None:
+            time.sleep(0.1)
+            continue
+        number, status = gone
+        if not status:
+            time.sleep(_AGAIN_S)
+            children[_start(number, listeners, options.target)] = number
+    _stop(children)
+    return status
+
+
+def _listeners(host: str, port: int, count: int) -> list[socket.socket]:
+    """One socket a process on the same port: the kernel spreads callers over them."""
+    (family, _, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    with socket.socket(family, socket.SOCK_STREAM) as alone:
+        alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        alone.bind(address)  # else we would share the port with whoever listens there
+    return [socket.create_server(address[:2], family=family, backlog=_BACKLOG, reuse_port=True) for _ in range(count)]
+
+
+def _start(number: int, listeners: list[socket.socket], target: str) -> int:
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    for other in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(other, signal.SIG_DFL)
+    for index, listener in enumerate(listeners):
+        if index != number:
+            listener.close()
+    _serve(listeners[number], target)
+    sys.exit(0)
+
+
+def _serve(listener: socket.socket, target: str) -> None:
+    """In a process of its own: nothing of the application was loaded before."""
+    from exchange.web.hooks import Hooks  # noqa: PLC0415 - see above
+    from exchange.web.limits import Limits  # noqa: PLC0415
+    from exchange.web.server import Server  # noqa: PLC0415
+
+    module_name, _, name = target.partition(":")
+    module = importlib.import_module(module_name)
+    server = Server(getattr(module, name), getattr(module, "hooks", None) or Hooks(), listener, Limits())
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        server.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # from a terminal it reaches all; the parent tells us
+    server.serve()
+
+
+def _reaped(children: dict[int, int]) -> tuple[int, int] | None:
+    """The number of a process that has ended, and its status: not 0 where it said why and would do so again."""
+    with contextlib.suppress(ChildProcessError):
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid:
+            return children.pop(pid), os.WEXITSTATUS(status) if os.WIFEXITED(status) else 0
+    return None
+
+
+def _stop(children: dict[int, int]) -> None:
+    for pid in children:
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_S
+    while children and time.monotonic() < deadline:
+        if _reaped(children) is None:
+            time.sleep(0.02)
+    for pid in children:
+        os.kill(pid, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""One connection: its socket, the requests that came over it, and what is still to be sent. Nothing here waits."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from email.utils import formatdate
+from enum import Enum, auto
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any
+
+from exchange.web.reading import Reader, Request
+
+RECEIVED_BYTES = 65_536
+_BODILESS = frozenset({204, 304})
+
+
+class State(Enum):
+    """What a connection is about; only one thread at a time deals with it."""
+
+    READING = auto()
+    HELD = auto()  # more of a body is there, but its sender holds much already
+    QUEUED = auto()
+    RUNNING = auto()
+    SENDING = auto()
+    WAITING = auto()  # for something to happen, or for time to pass
+    LEAVING = auto()  # answered; what still comes is thrown away for a moment, so that the answer is read
+    CLOSED = auto()
+
+
+class Connection:
+    """A client. `until` is when something must have happened (monotonic)."""
+
+    __slots__ = (
+        "_out", "address", "after_sending", "chunked", "lock", "moved", "number", "owed", "reader", "results", "sock",
+        "source", "state", "until", "wait", "woken",
+    )  # fmt: skip
+
+    def __init__(self, sock: socket.socket, address: tuple[str, int], *, until: float) -> None:
+        self.sock, self.address, self.number = sock, address, sock.fileno()
+        self.lock = threading.Lock()
+        self.reader = Reader()
+        self.state, self.until = State.READING, until
+        self.moved = 0  # bytes since `until` was set
+        self._out: deque[memoryview] = deque()
+        self.chunked = False
+        self.results: Any = None  # what the application returned, to be closed
+        self.source: Iterator[bytes] | None = None  # the rest of an answer that is made in pieces
+        self.after_sending: Callable[[], int] | None = None
+        self.woken: Callable[[], None] | None = None
+        self.wait: Any = None
+        self.owed = 0  # bytes that are accounted for as not read
+
+    @property
+    def request(self) -> Request | None:
+        """The one that is dealt with."""
+        return self.reader.requests[0] if self.reader.requests else None
+
+    def receive(self) -> bytes | None:
+        """What came; None where nothing did, and b"" at the end."""
+        try:
+            data = self.sock.recv(RECEIVED_BYTES)
+        except BlockingIOError:
+            return None
+        self.moved += len(data)
+        return data
+
+    def put(self, data: bytes) -> None:
+        """Have it sent."""
+        if data:
+            self._out.append(memoryview(data))
+
+    def flush(self) -> bool:
+        """Send what the network takes; whether that was all. Raises OSError once the client is gone."""
+        while self._out:
+            view = self._out[0]
+            try:
+                sent = self.sock.send(view)
+            except BlockingIOError:
+                return False
+            self.moved += sent
+            if sent == len(view):
+                self._out.popleft()
+            else:
+                self._out[0] = view[sent:]
+        return True
+
+    def stop_waiting(self) -> None:
+        """Nobody is to wake it any more."""
+        woken, self.woken = self.woken, None
+        wait, self.wait = self.wait, None
+        if woken is not None:
+            wait.forget(woken)
+
+    def has_left(self) -> bool:
+        """Whether the client has closed its end."""
+        try:
+            return self.sock.recv(1, socket.MSG_PEEK) == b""
+        except BlockingIOError:
+            return False
+
+    def unread(self) -> int:
+        """Bytes that wait to be sent."""
+        return sum(map(len, self._out))
+
+    def close(self) -> None:
+        """At once; what the client did not take is dropped."""
+        self.state = State.CLOSED
+        self._out.clear()
+        self.reader.forget()
+        with suppress(OSError):
+            self.sock.close()
+
+
+def head(status: int, headers: list[tuple[str, str]], *, keep: bool) -> bytes:
+    """The head of an answer. Raises ValueError for a header that would not stay one."""
+    lines = [_status_line(status), f"date: {_date(int(time.time()))}"]
+    for name, value in headers:
+        line = f"{name}: {value}"
+        if "\r" in line or "\n" in line:
+            raise ValueError("a line break in a header")
+        lines.append(line)
+    if not keep:
+        lines.append("connection: close")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def framing(request: Request, status: int, headers: list[tuple[str, str]]) -> tuple[bool, bool]:
+    """Whether the answer has a body, and whether that has to be chunked, for want of a length (RFC 9112 §6)."""
+    has_body = request.method != "HEAD" and status not in _BODILESS
+    has_length = any(name.lower() == "content-length" for name, _ in headers)
+    return has_body, has_body and not has_length and request.version == "1.1"
+
+
+def chunk(data: bytes) -> bytes:
+    """A chunk of a chunked body; an empty one is its end."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
+
+
+@lru_cache(maxsize=64)
+def _status_line(status: int) -> str:
+    try:
+        return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"HTTP/1.1 {status} "

@@ -1,0 +1,576 @@
+"""The way of a request: its head is read, it is let in or not, its body is read, it works, its answer is sent.
+
+All threads are alike. Each asks the kernel for a connection on which something happened (epoll, one shot: one thread
+gets it), does what is possible without waiting, and hands the connection back. A request that is whole is put in line
+and worked on by whichever thread finds it, mostly the same one: nothing is handed over between threads. Fewer requests
+work at once than there are threads, so there is always one to read, to send and to say that the process lives.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from structlog import get_logger
+from structlog.contextvars import clear_contextvars
+
+from exchange import access
+from exchange.web import connection as wire
+from exchange.web.connection import Connection, State
+from exchange.web.hooks import Hooks, Pause, Wait
+from exchange.web.limits import Limits
+from exchange.web.reading import Bad, Request
+from exchange.web.shares import HEAVY_BYTES, Job, Share, Turns
+
+log = get_logger()
+
+_READ = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
+_WRITE = select.EPOLLOUT | select.EPOLLONESHOT
+_LEFT = select.EPOLLRDHUP | select.EPOLLONESHOT
+_NOTHING = 0
+_TICK_S = 0.1
+_PAUSE_S = 0.2
+#: What an answer that is made in pieces gathers before it is sent.
+_PIECE_BYTES = 128 * 1024
+_GZIP_RATIO = 8
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Server:
+    """One process. `serve` returns once `stop` was called and what was under way is done."""
+
+    def __init__(self, application: Application, hooks: Hooks, listener: socket.socket, limits: Limits) -> None:
+        self._application, self._hooks, self._listener, self._limits = application, hooks, listener, limits
+        self._name: tuple[str, int] = listener.getsockname()[:2]
+        self._epoll = select.epoll()
+        self._kick = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_SEMAPHORE)
+        self._connections: dict[int, Connection] = {}
+        self._held: dict[Connection, None] = {}
+        self._due: deque[Connection] = deque()  # their time is up
+        self._in_hand, self._waits = Share(limits.in_hand), Share(limits.waits)
+        self._body_bytes, self._unread = Share(limits.body_bytes), Share(limits.unread_bytes)
+        self._turns = Turns(slots=limits.slots, heaviest=limits.heavy_bytes)
+        self._aside: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._stopping, self._ended = threading.Event(), False
+
+    def stop(self) -> None:
+        """Take no more connections, and end."""
+        self._stopping.set()
+
+    def serve(self) -> None:
+        """In the caller's thread: the clock, and the threads' beginning and end."""
+        self._listener.setblocking(False)
+        self._epoll.register(self._listener, select.EPOLLIN | select.EPOLLONESHOT)
+        self._epoll.register(self._kick, select.EPOLLIN)
+        count = self._limits.slots + self._limits.spare
+        threads = [threading.Thread(target=self._work, name=f"web-{number}", daemon=True) for number in range(count)]
+        threads.append(threading.Thread(target=self._work_aside, name="web-aside", daemon=True))
+        for thread in threads:
+            thread.start()
+        while not self._stopping.wait(_TICK_S):
+            self._look_at_the_clock()
+        with suppress(OSError):
+            self._epoll.unregister(self._listener)
+        self._listener.close()
+        deadline = time.monotonic() + self._limits.stopping_s
+        while time.monotonic() < deadline and self._is_busy():
+            time.sleep(_TICK_S / 4)
+        self._ended = True
+        os.eventfd_write(self._kick, count)
+        self._aside.put(lambda: None)
+        for thread in threads:
+            thread.join(timeout=1.0)
+        for connection in list(self._connections.values()):
+            self._deal(connection, self._leave, wait=False)
+
+    def _is_busy(self) -> bool:
+        states = {connection.state for connection in list(self._connections.values())}
+        return not self._turns.idle() or State.SENDING in states
+
+    # The threads.
+
+    def _work(self) -> None:
+        while not self._ended:
+            for number, _ in self._epoll.poll(None, 1):
+                try:
+                    self._happened(number)
+                except Exception:
+                    log.exception("web.failed")
+            self._work_in_turn()
+
+    def _work_in_turn(self) -> None:
+        while (job := self._turns.take()) is not None:
+            if self._turns.is_waiting():
+                self._kick_one()  # there may be room for another, too
+            try:
+                job.work()
+            except Exception:
+                log.exception("web.failed")
+            finally:
+                self._turns.done(job)
+
+    def _work_aside(self) -> None:
+        while not self._ended:
+            try:
+                self._aside.get()()
+            except Exception:
+                log.exception("web.failed")
+            self._kick_one()
+
+    def _kick_one(self) -> None:
+        """Have one more thread look for work."""
+        os.eventfd_write(self._kick, 1)
+
+    def _line_up(self, connection: Connection, step: Callable[[Connection], int], *, weight: int = 0) -> int:
+        """Have `step` done in turn. To be followed by `_work_in_turn`, or by a kick where the thread is not ours."""
+        connection.state = State.QUEUED
+        request = connection.request
+        peer = request.peer if request else None
+        if peer is None and request:
+            peer = self._hooks.network(request.environ)
+        self._turns.put(Job(peer, weight, partial(self._deal, connection, step)))
+        return _NOTHING
+
+    def _happened(self, number: int) -> None:
+        if number == self._listener.fileno():
+            self._accept()
+        elif number == self._kick:
+            with suppress(BlockingIOError):
+                os.eventfd_read(self._kick)
+            with suppress(IndexError):
+                self._deal(self._due.popleft(), self._next, wait=False)
+        elif connection := self._connections.get(number):
+            self._deal(connection, self._next, wait=False)
+
+    def _deal(self, connection: Connection, step: Callable[[Connection], int], *, wait: bool = True) -> None:
+        """Do a step with a connection that nobody else deals with, then hand it back to the kernel."""
+        if not connection.lock.acquire(blocking=wait):
+            return
+        try:
+            events = step(connection) if connection.state is not State.CLOSED else _NOTHING
+        except OSError:
+            events = self._leave(connection)
+        except Exception:
+            self._leave(connection)
+            raise
+        finally:
+            connection.lock.release()
+        if events:
+            self._arm(connection, events)
+
+    def _arm(self, connection: Connection, events: int) -> None:
+        with suppress(OSError, ValueError):
+            self._epoll.modify(connection.number, events)
+
+    def _accept(self) -> None:
+        try:
+            for _ in range(64):
+                sock, address = self._listener.accept()
+                self._take_on(sock, address[:2])
+        except BlockingIOError:
+            pass
+        except OSError:
+            if not self._stopping.is_set():
+                self._make_room()
+        if not self._stopping.is_set():
+            self._epoll.modify(self._listener, select.EPOLLIN | select.EPOLLONESHOT)
+
+    def _take_on(self, sock: socket.socket, address: tuple[str, int]) -> None:
+        if len(self._connections) >= self._limits.connections:
+            self._make_room()
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = Connection(sock, address, until=time.monotonic() + self._limits.head_s)
+        self._connections[connection.number] = connection
+        self._epoll.register(connection.number, _READ)
+
+    def _make_room(self) -> None:
+        """Close those that have waited longest without a request that was let in."""
+        idle = [each for each in list(self._connections.values()) if each.state is State.READING and not _let_in(each)]
+        for connection in sorted(idle, key=lambda each: each.until)[: max(1, len(idle) // 16)]:
+            self._deal(connection, self._leave_if_idle, wait=False)
+
+    # The clock.
+
+    def _look_at_the_clock(self) -> None:
+        now = time.monotonic()
+        for connection in list(self._connections.values()):
+            if connection.until < now and connection.state not in {State.QUEUED, State.RUNNING, State.HELD}:
+                if connection.state is State.WAITING and connection.woken:
+                    connection.woken()
+                else:
+                    self._due.append(connection)
+                    self._kick_one()
+        for connection in list(self._held):
+            self._arm(connection, _READ)
+
+    def _next(self, connection: Connection) -> int:
+        """What is to be done with a connection on which something happened, or whose time is up."""
+        state = connection.state
+        if connection.until < time.monotonic() and state not in {State.WAITING, State.HELD, State.QUEUED}:
+            return self._expired(connection)
+        if state is State.READING or state is State.HELD:
+            return self._read(connection)
+        if state is State.SENDING:
+            return self._send(connection)
+        if state is State.LEAVING:
+            return self._leave(connection) if connection.receive() == b"" else _READ
+        if state is State.WAITING:
+            return self._leave(connection) if connection.has_left() else _LEFT
+        return _NOTHING
+
+    def _expired(self, connection: Connection) -> int:
+        request = connection.request
+        if connection.state is State.LEAVING or request is None:
+            return self._leave(connection)
+        if connection.moved >= self._limits.moved_bytes and (connection.state is State.SENDING or _let_in(connection)):
+            self._window(connection)
+            return _WRITE if connection.state is State.SENDING else _READ
+        if connection.state is State.SENDING:
+            log.info("web.not_read", bytes=connection.unread())
+            return self._leave(connection)
+        return self._refuse(connection, HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive in time.")
+
+    def _window(self, connection: Connection) -> None:
+        """So much time for the next bytes."""
+        connection.until, connection.moved = time.monotonic() + self._limits.moved_s, 0
+
+    # Reading.
+
+    def _read(self, connection: Connection) -> int:
+        if connection.state is State.HELD:
+            self._held.pop(connection, None)
+            connection.state = State.READING
+            self._window(connection)
+        data = connection.receive()
+        if data is None:
+            return _READ
+        if not data:
+            return self._leave(connection)
+        if connection.request is None:
+            connection.until, connection.moved = time.monotonic() + self._limits.head_s, len(data)
+        try:
+            connection.reader.feed(data)
+            return self._advance(connection)
+        except Bad as bad:
+            return self._refuse(connection, bad.status, "This is no request that can be read in one way only.")
+
+    def _advance(self, connection: Connection) -> int:
+        """As far as what was read allows. Raises Bad."""
+        request = connection.request
+        if request is None:
+            return _READ
+        if not request.head_complete:
+            if connection.moved > self._limits.head_bytes:
+                raise Bad(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            return _READ
+        if not request.environ:
+            request.started = time.monotonic()
+            request.make_environ(connection.address, self._name)
+            if request.environ["PATH_INFO"] in self._hooks.at_once and request.method in {"GET", "HEAD"}:
+                request.keep_alive = request.keep_alive and request.complete
+                return self._run(connection)
+        if request.peer is None:
+            return self._admit(connection, request)
+        return self._receive_body(connection, request)
+
+    def _admit(self, connection: Connection, request: Request) -> int:
+        """Let it in under the share of whom it is from, or not. Raises Bad."""
+        peer = self._hooks.known(request.environ)
+        if peer is None and not request.asked:
+            request.asked = True
+            return self._line_up(connection, self._ask)
+        return self._let_in(connection, request, peer)
+
+    def _ask(self, connection: Connection) -> int:
+        request = connection.request
+        assert request is not None
+        try:
+            return self._let_in(connection, request, self._hooks.ask(request.environ))
+        except Bad as bad:
+            return self._refuse(connection, bad.status, "This is no request that can be read in one way only.")
+
+    def _let_in(self, connection: Connection, request: Request, peer: Hashable | None) -> int:
+        whose = self._hooks.network(request.environ) if peer is None else peer
+        if not self._in_hand.take(whose):
+            return self._refuse(
+                connection,
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "Too many requests of yours are under way.",
+            )
+        request.peer = whose
+        connection.state = State.READING
+        self._window(connection)
+        most = self._hooks.most_bytes(request.environ, stranger=peer is None)
+        if not request.complete and (request.announced() or 0) <= most and request.wants_100():
+            connection.put(b"HTTP/1.1 100 Continue\r\n\r\n")
+            connection.flush()
+        return self._receive_body(connection, request)
+
+    def _receive_body(self, connection: Connection, request: Request) -> int:
+        stranger = isinstance(request.peer, str)
+        most = self._hooks.most_bytes(request.environ, stranger=stranger)
+        if max(request.announced() or 0, request.size) > most:
+            return self._too_large(connection, request, most=most)
+        more = request.size - request.accounted
+        if more:
+            over = not self._body_bytes.may(request.peer)
+            self._body_bytes.add(request.peer, more)
+            request.accounted = request.size
+            if over and not request.complete and next(iter(self._held), connection) is not connection:
+                connection.state = State.HELD
+                self._held[connection] = None
+                return _NOTHING
+        if not request.complete:
+            return _READ
+        packed = "gzip" in request.environ.get("HTTP_CONTENT_ENCODING", "")
+        weight = request.size * (_GZIP_RATIO if packed else 1)
+        if request.environ["PATH_INFO"] in self._hooks.aside:
+            connection.state = State.QUEUED
+            self._aside.put(partial(self._deal, connection, self._run))
+            return _NOTHING
+        heavy = min(weight, self._limits.heavy_bytes) if weight >= HEAVY_BYTES else 0
+        return self._line_up(connection, self._run, weight=heavy)
+
+    def _too_large(self, connection: Connection, request: Request, *, most: int) -> int:
+        if request.environ.get("HTTP_AUTHORIZATION") and isinstance(request.peer, str):
+            request.environ.pop("CONTENT_LENGTH", None)
+            request.parts, request.size, request.keep_alive = [], 0, False
+            return self._line_up(connection, self._run)  # the application says what is wrong with the key
+        detail = f"A request has at most {most} bytes, unpacked."
+        return self._refuse(connection, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+
+    # Working.
+
+    def _run(self, connection: Connection) -> int:
+        """Have the application answer."""
+        request = connection.request
+        assert request is not None
+        if request.peer is not None and not self._unread.may(request.peer):
+            return self._wait(connection, Pause(_PAUSE_S), self._run)
+        connection.state = State.RUNNING
+        began: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
+            began[:] = [(status, headers)]
+
+        environ = request.with_body()
+        environ["exchange.can_wait"] = True
+        result: Any = self._application(environ, start_response)
+        if (later := getattr(result, "later", None)) is not None:
+            result.close()
+            return self._wait_if_may(connection, request, later)
+        status, headers = began[0]
+        connection.results = result
+        return self._begin_answer(connection, request, int(status[:3]), headers)
+
+    def _wait_if_may(self, connection: Connection, request: Request, wait: Wait) -> int:
+        """Whoever has too many waits already is answered at once instead."""
+        if not request.waits:
+            if not self._waits.take(request.peer):
+                request.environ["exchange.waited_enough"] = True
+                return self._line_up(connection, self._run)
+            request.waits = True
+        return self._wait(connection, wait, self._run)
+
+    def _wait(self, connection: Connection, wait: Wait, step: Callable[[Connection], int]) -> int:
+        """Do `step` in turn once something is heard, or the time is up; until then no thread is held."""
+
+        def woken() -> None:
+            if connection.woken is not woken:
+                return
+            with connection.lock:
+                if connection.woken is not woken:
+                    return
+                connection.stop_waiting()
+                self._line_up(connection, step)
+            self._kick_one()
+
+        connection.state = State.WAITING
+        connection.until = time.monotonic() + wait.timeout_s
+        connection.woken, connection.wait = woken, wait
+        if not wait.listen(woken):
+            connection.stop_waiting()
+            return self._line_up(connection, step)
+        return _LEFT
+
+    # Answering.
+
+    def _begin_answer(
+        self, connection: Connection, request: Request, status: int, headers: list[tuple[str, str]]
+    ) -> int:
+        result = connection.results
+        if self._stopping.is_set():
+            request.keep_alive = False
+        has_body, connection.chunked = wire.framing(request, status, headers)
+        pieces = (
+            None
+            if not has_body
+            else getattr(result, "steps", None) or (iter(result) if getattr(result, "streaming", False) else None)
+        )
+        if pieces is not None:
+            if connection.chunked:
+                headers = [*headers, ("transfer-encoding", "chunked")]
+            elif not any(name.lower() == "content-length" for name, _ in headers):
+                request.keep_alive = False  # its end is the connection's
+            connection.source = pieces
+            connection.put(wire.head(status, headers, keep=request.keep_alive))
+            return self._piece(connection)
+        body = b"".join(result) if has_body else b""
+        if connection.chunked:
+            headers = [*headers, ("content-length", str(len(body)))]
+        start = wire.head(status, headers, keep=request.keep_alive)
+        if len(body) < wire.RECEIVED_BYTES:
+            connection.put(start + body)
+        else:
+            connection.put(start)
+            connection.put(body)
+        connection.after_sending = partial(self._answered, connection)
+        return self._send_first(connection)
+
+    def _framed(self, connection: Connection, data: bytes) -> bytes:
+        return wire.chunk(data) if connection.chunked and data else data
+
+    def _piece(self, connection: Connection) -> int:
+        """The next piece of an answer; a reader who is slow holds it, and no thread while it lies there."""
+        source, request = connection.source, connection.request
+        assert source is not None
+        assert request is not None
+        if not self._unread.may(request.peer):
+            return self._wait(connection, Pause(_PAUSE_S), self._piece)
+        connection.state = State.RUNNING
+        piece: bytes | Wait | None
+        piece = source.step() if hasattr(source, "step") else _gathered(source)
+        self._hooks.step_done()
+        if piece is None:
+            connection.put(wire.chunk(b"") if connection.chunked else b"")
+            connection.after_sending = partial(self._answered, connection)
+        elif isinstance(piece, bytes):
+            connection.put(self._framed(connection, piece))
+            connection.after_sending = partial(self._line_up, connection, self._piece)
+        else:
+            return self._wait(connection, piece, self._piece)
+        return self._send_first(connection)
+
+    def _send_first(self, connection: Connection) -> int:
+        connection.state = State.SENDING
+        self._window(connection)
+        events = self._send(connection)
+        if connection.state is State.SENDING and events == _WRITE and connection.request:
+            connection.owed = connection.unread()
+            self._unread.add(connection.request.peer, connection.owed)
+        return events
+
+    def _send(self, connection: Connection) -> int:
+        if not connection.flush():
+            return _WRITE
+        self._settle(connection)
+        after, connection.after_sending = connection.after_sending, None
+        return after() if after else self._leave(connection)
+
+    def _settle(self, connection: Connection) -> None:
+        if connection.owed and connection.request:
+            self._unread.give(connection.request.peer, connection.owed)
+            connection.owed = 0
+
+    def _answered(self, connection: Connection) -> int:
+        """The answer is sent: go on with the next request, or part."""
+        request = connection.request
+        assert request is not None
+        self._let_go(connection)
+        if not request.keep_alive or self._stopping.is_set():
+            return self._part(connection, whole=request.complete)
+        connection.state = State.READING
+        within_s = self._limits.head_s if connection.request else self._limits.idle_s
+        connection.until, connection.moved = time.monotonic() + within_s, 0
+        try:
+            return self._advance(connection)
+        except Bad as bad:
+            return self._refuse(connection, bad.status, "This is no request that can be read in one way only.")
+
+    def _refuse(self, connection: Connection, status: HTTPStatus, detail: str) -> int:
+        """Answer a request that the application is never to see, and part."""
+        request = connection.request
+        environ = request.environ if request else {}
+        code, headers, body = self._hooks.refusal(environ, status, code=_CODES.get(status, "malformed"), detail=detail)
+        path, method = str(environ.get("PATH_INFO", "")), request.method if request else ""
+        clear_contextvars()
+        access.note(method=method, path=path[:200], status=code, ms=0.0)
+        whole = request.complete if request else True
+        self._let_go(connection)
+        connection.reader.requests.clear()
+        connection.put(wire.head(code, headers, keep=False) + (b"" if method == "HEAD" else body))
+        connection.after_sending = partial(self._part, connection, whole=whole)
+        return self._send_first(connection)
+
+    def _part(self, connection: Connection, *, whole: bool) -> int:
+        """Close; where the client still sends, only after it had time to read what it was told."""
+        if whole:
+            return self._leave(connection)
+        connection.state = State.LEAVING
+        connection.until = time.monotonic() + self._limits.leaving_s
+        connection.sock.shutdown(socket.SHUT_WR)
+        return _READ
+
+    def _leave_if_idle(self, connection: Connection) -> int:
+        return _READ if connection.state is not State.READING or _let_in(connection) else self._leave(connection)
+
+    def _leave(self, connection: Connection) -> int:
+        self._let_go(connection)
+        self._held.pop(connection, None)
+        if self._connections.get(connection.number) is connection:
+            del self._connections[connection.number]
+        connection.close()
+        return _NOTHING
+
+    def _let_go(self, connection: Connection) -> None:
+        """Give back what the request in hand held; its answer is closed, whether it was sent or not."""
+        results, connection.results = connection.results, None
+        connection.source = None
+        connection.stop_waiting()
+        self._settle(connection)
+        if connection.reader.requests:
+            request = connection.reader.requests.popleft()
+            if request.peer is not None:
+                self._in_hand.give(request.peer)
+                if request.waits:
+                    self._waits.give(request.peer)
+                self._body_bytes.give(request.peer, request.accounted)
+        if callable(close := getattr(results, "close", None)):
+            close()
+            self._hooks.step_done()
+
+
+_CODES = {
+    HTTPStatus.REQUEST_TIMEOUT: "too-slow",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "body-too-large",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "head-too-large",
+    HTTPStatus.TOO_MANY_REQUESTS: "busy",
+}
+
+
+def _let_in(connection: Connection) -> bool:
+    return connection.request is not None and connection.request.peer is not None
+
+
+def _gathered(source: Iterator[bytes]) -> bytes | None:
+    """So many bytes of an iterator that sending them is worth while; None at its end."""
+    parts: list[bytes] = []
+    size = 0
+    for part in source:
+        parts.append(part)
+        size += len(part)
+        if size >= _PIECE_BYTES:
+            break
+    return b"".join(parts) if size else None
