@@ -32,9 +32,11 @@ DATA_DIR = Path(env.text("DATA_DIR", ".data")).absolute()
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 
-#: Days for which the answer to a push is kept, for a retry and as a TAXII status. TAXII 2.1 §4.3 wants a day.
 #: How often the log seals what was written, and signs a head: a finer grain would tell how busy the others are.
 LOG_SECONDS = env.number("LOG_SECONDS", 60, least=1, most=3600)
+#: What everyone, and named partners, are sent keeps to this policy; between the members of a group, to the group's.
+OPEN_POLICY = env.choice("OPEN_POLICY", "closed-facts", of=("closed-facts", "open-cti"))
+#: Days for which the answer to a push is kept, for a retry and as a TAXII status. TAXII 2.1 §4.3 wants a day.
 BATCH_DAYS = env.number("BATCH_DAYS", 30, least=2, most=3650)
 
 INSTALLED_APPS = [

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
+
 from exchange.errors import Refused
 from indicators.attributing import moves_pseudonym
 from indicators.stix import vocabulary
@@ -14,6 +16,7 @@ from indicators.stix.drafts import Draft, Refusal
 from indicators.storing import Held
 from partners import sources
 from partners.attribution import Attribution
+from partners.defaults import DefaultAudience
 from partners.models import Audience, Group
 from partners.sharing import (
     AudienceSpec,
@@ -37,6 +40,7 @@ class Reach:
     groups: tuple[UUID, ...] = ()
     partners: tuple[UUID, ...] = ()
     attribution: Attribution | None = None  # as the objects themselves say, where the batch does not
+    default: bool = False  # it is the default audience as it was then, where `everyone` is for CLEAR and GREEN
 
     def to_json(self) -> dict[str, Any]:
         """To be kept with a batch that waits."""
@@ -47,6 +51,7 @@ class Reach:
             "groups": [str(group) for group in self.groups],
             "partners": [str(partner) for partner in self.partners],
             "attribution": self.attribution,
+            "default": self.default,
         }
 
     @classmethod
@@ -59,6 +64,7 @@ class Reach:
             groups=tuple(UUID(group) for group in kept["groups"]),
             partners=tuple(UUID(partner) for partner in kept["partners"]),
             attribution=None if kept["attribution"] is None else Attribution(kept["attribution"]),
+            default=kept.get("default", False),
         )
 
 
@@ -109,6 +115,20 @@ class Room:
         if own is None:
             return self._reach.tlp if self._reach.tlp is not None else self._by.default_tlp
         return own if self._reach.tlp is None else max(own, self._reach.tlp)
+
+    @property
+    def lasting(self) -> Reach:
+        """What the batch asks for, to be kept: the default audience of now in place of none."""
+        default = self._by.default_audience
+        if self._reach.named or self._reach.default or default is None:
+            return self._reach
+        return replace(
+            self._reach,
+            default=True,
+            everyone=default.open_to_everyone,
+            groups=tuple(group for group in default.groups if group in self._by.group_ids),
+            partners=default.partners,
+        )
 
     @property
     def names(self) -> bool:
@@ -185,10 +205,16 @@ class Room:
         return max(policies, key=lambda policy: policy == Group.Policy.CLOSED_FACTS)
 
     def policy_of(self, spec: AudienceSpec | Refused) -> str:
-        """The strictest policy among the groups of an audience; of one that may not be, among all of one's groups."""
+        """The strictest policy among the groups of an audience; for everyone and named partners the operator's.
+
+        Of an audience that may not be it is the strictest among all of one's groups.
+        """
         groups = self._by.group_ids if isinstance(spec, Refused) else spec.groups
         closed = Group.Policy.CLOSED_FACTS
-        return closed if any(self._policy_of_group(group) == closed for group in groups) else Group.Policy.OPEN_CTI
+        policies = {self._policy_of_group(group) for group in groups}
+        if isinstance(spec, AudienceSpec) and (spec.everyone or spec.partners):
+            policies.add(settings.OPEN_POLICY)
+        return closed if closed in policies else Group.Policy.OPEN_CTI
 
     def _policy_of_group(self, group_id: UUID) -> str:
         """Also of a group that the publisher has left, where something of its still is."""
@@ -227,7 +253,7 @@ class Room:
         if held is not None and not held.withdrawn and not self.names:
             had = self._as_held(held.audience_id)
             return Reach(named=True, tlp=had.tlp, everyone=had.everyone, groups=had.groups, partners=had.partners)
-        return replace(self._reach, groups=tuple(sorted(self._by.group_ids)))
+        return self.lasting
 
     def _other(self, reach: Reach) -> Room | Refused:
         """The room of another push of the same publisher."""
@@ -291,12 +317,13 @@ class Room:
         """The audience under a marking; `waiting`: that of what is RED only until its definition is known."""
         reach = self._reach
         if waiting:
-            return may_share(self._by, tlp=tlp, everyone=False, groups=(), partners=reach.partners, stands=self._stands)
+            if not reach.named and not reach.default and self._by.default_audience is None:
+                return default_reach(self._by, tlp)  # refuses
+            partners = self.lasting.partners
+            return may_share(self._by, tlp=tlp, everyone=False, groups=(), partners=partners, stands=self._stands)
         if not reach.named:
-            spec = default_reach(self._by, tlp, stands=self._stands)
-            return (
-                replace(spec, groups=tuple(one for one in spec.groups if one in reach.groups)) if reach.groups else spec
-            )
+            default = DefaultAudience(reach.everyone, reach.groups, reach.partners) if reach.default else None
+            return default_reach(self._by, tlp, stands=self._stands, default=default)
         return may_share(
             self._by,
             tlp=tlp,

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Sum
 
+from exchange import clock
 from exchange.errors import NotFound
 from exchange.prepared import Message
 from indicators import answering
 from indicators.addressing import Reach
-from indicators.models import HeldBatch
+from indicators.models import Batch, HeldBatch
 from indicators.stix import parsing, slicing
 from indicators.stix.drafts import Draft
 from partners import audit
@@ -26,18 +28,30 @@ from partners.scopes import Scope
 from partners.sharing import AudienceSpec, Viewer
 
 _LISTED = 100
+#: The time over which objects are counted that go out without a second person.
+_WINDOW = timedelta(hours=1)
 
 
 def beyond(by: Viewer, specs: Sequence[AudienceSpec]) -> str:
-    """Why a batch for these audiences needs a second person, in words; empty if it does not."""
-    if by.alone_objects is not None and len(specs) > by.alone_objects:
-        return f"More than {by.alone_objects} objects at once."
+    """Why a batch for these audiences needs a second person, in words; empty if it does not.
+
+    Objects are counted over an hour, whoever of the partner sent them: many small batches, or many keys, are no way
+    around the limit. To be asked behind the publisher's lock; one query, where the partner has such a limit.
+    """
+    if by.alone_objects is not None and specs and len(specs) + _alone_lately(by) > by.alone_objects:
+        return f"More than {by.alone_objects} objects within an hour."
     for spec in specs:
         if spec.tlp < by.alone.tlp:
             return f"More open than {by.alone.tlp.label}."
         if spec.width < by.alone.width:
             return "For every partner." if spec.everyone else "For a group."
     return ""
+
+
+def _alone_lately(by: Viewer) -> int:
+    """How many objects went out without a second person in the last hour."""
+    batches = Batch.objects.of(by).filter(received_at__gt=clock.now() - _WINDOW)
+    return batches.aggregate(count=Sum("alone"))["count"] or 0
 
 
 def keep(

@@ -222,6 +222,7 @@ class Batch(models.Model):
     request_digest = models.BinaryField(max_length=32)
     received_at = models.DateTimeField(default=clock.now)
     counts = models.JSONField()
+    alone = models.IntegerField(default=0, help_text="How many objects went out without a second person.")
     results = models.TextField(help_text="The JSON array of per-object results, as it was answered.")
     groups = ArrayField(models.UUIDField(), null=True, help_text="Where it may have gone; none: not known any more.")
 

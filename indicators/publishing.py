@@ -36,9 +36,10 @@ from indicators import (
     moving,
     notifying,
     rejudging,
+    relaying,
     storing,
 )
-from indicators.addressing import Reach, Room
+from indicators.addressing import Place, Reach, Room
 from indicators.attributing import Voice
 from indicators.barring import beyond_the_key
 from indicators.door import benign, entries, gates
@@ -213,10 +214,11 @@ def _publish(
             return begun.earlier
         waits = rejudging.waiting(_red(begun.held))
         entering, moved, closed, settled = _compare_with_held(
-            asked, begun.held, voice, room=room, doors=doors, by=by, waits=waits, wake=wake
+            asked, begun, voice, room=room, doors=doors, by=by, waits=waits, wake=wake
         )
         anew = _judge_anew(drafts, entering, moved, settled, begun.held, waits, room=room, by=by, doors=doors)
-        why = "" if confirmed else holding.beyond(by, _specs(entering, [*moved, *anew.wider], room=room))
+        specs = _specs(entering, [*moved, *anew.wider], room=room)
+        why = "" if confirmed else holding.beyond(by, specs)
         if why:
             entering = _without_ends(entering, closed, settled)
         held = [
@@ -236,11 +238,20 @@ def _publish(
         told = accounting.shared(entering, moves, closed=closed, specs=room.specs, groups=room.groups)
         last = Message()
         groups = answering.groups_of(reach, by=by)
+        alone = 0 if confirmed or why else len(specs)
         answer = _write_down(
-            results, elements, told, by=by, request=request, groups=groups, received_at=received_at, within=last
+            results,
+            elements,
+            told,
+            by=by,
+            request=request,
+            groups=groups,
+            received_at=received_at,
+            alone=alone,
+            within=last,
         )
         if held:
-            holding.keep(held, by=by, batch_id=answer.batch_id, reach=reach, why=why, wake=wake, within=last)
+            holding.keep(held, by=by, batch_id=answer.batch_id, reach=room.lasting, why=why, wake=wake, within=last)
         if moves:
             ids = [move.stix_id for move in moves]
             audit.record(audit.Verb.OBJECTS_READDRESSED, by=by, target=f"batch:{answer.batch_id}", within=last, ids=ids)
@@ -260,6 +271,7 @@ class _Begun:
 
     earlier: Answer | None
     held: dict[str, storing.Holding]
+    others: relaying.Others
     keys: list[int]
 
 
@@ -277,11 +289,12 @@ def _begin(
     held = storing.holdings_within(message, by.partner_id, ids | voice.references(drafts))
     keys = storing.keys_within(message, len(drafts))
     still_defined = known.still(message)
+    others = relaying.others_within(message, by, {draft.stix_id for draft in drafts})
     message.send()
     settle()
     if not still_stands() or not still_defined():
         raise _Overtaken
-    return _Begun(earlier(), held(), [key for (key,) in keys.rows])
+    return _Begun(earlier(), held(), others(), [key for (key,) in keys.rows])
 
 
 def _red(held: Mapping[str, storing.Holding]) -> list[int]:
@@ -395,7 +408,7 @@ _IDENTITIES = "SELECT identity_id FROM partners_partner WHERE identity_id = ANY(
 
 def _compare_with_held(
     asked: Sequence[Element],
-    held: dict[str, storing.Holding],
+    begun: _Begun,
     voice: Voice,
     *,
     room: Room,
@@ -409,6 +422,7 @@ def _compare_with_held(
     Bytes that are held already and come with another audience move there; those that come without one stay. The lines
     are those that a revocation ends whose own bytes may not enter.
     """
+    held = begun.held
     barred = beyond_the_key(held, by=by)
     seen: dict[str, Line] = {}
     entering: list[Entering] = []
@@ -430,7 +444,7 @@ def _compare_with_held(
         at_the_door = doors.of_batch(draft, room.policy(draft, held=line.stored_latest, waited=waited))
         verdict = line.judge(draft, sha256, wake=wake) if at_the_door is None else at_the_door
         if verdict == "unchanged":
-            move = _move(draft, room=room, line=line, waits=waited is not None or bool(draft.unresolved))
+            move = _move(draft, begun, room=room, line=line, waits=waited is not None or bool(draft.unresolved))
             if move is None:
                 results.append(_unchanged(draft))
                 continue
@@ -448,7 +462,7 @@ def _compare_with_held(
             results.append(_turned_away(draft, line, verdict))
         elif isinstance(source := voice.judge(draft, line, held), Refusal):
             results.append(_turned_away(draft, line, source))
-        elif isinstance(place := room.place(draft, held=line.stored_latest, source=source, waited=waited), Refusal):
+        elif isinstance(place := _place(draft, begun, room=room, line=line, source=source, waited=waited), Refusal):
             results.append(_turned_away(draft, line, place))
         else:
             new = Entering(
@@ -473,6 +487,24 @@ def _reworded(results: list[Result], asked: Sequence[Element], held: dict[str, s
     refused = {result.index: result.verdict for result in results if isinstance(result.verdict, Refusal)}
     better = conflicting.respelt(refused, [each for each in asked if isinstance(each, Draft)], held) if refused else {}
     return [replace(each, verdict=better.get(each.index, each.verdict)) for each in results] if better else results
+
+
+def _place(
+    draft: Draft, begun: _Begun, *, room: Room, line: Line, source: Attribution, waited: Reach | None
+) -> Place | Refusal:
+    """Where a draft goes, or why it may not: for its audience, or for what others say who mark it more strictly."""
+    place = room.place(draft, held=line.stored_latest, source=source, waited=waited)
+    if isinstance(place, Refusal):
+        return place
+    return _below_source(draft, place.spec.tlp, begun) or place
+
+
+def _below_source(draft: Draft, tlp: Tlp, begun: _Begun) -> Refusal | None:
+    """Why a draft may not be shown under this marking, for what others say; what ends a holding is never in the way."""
+    if draft.revoked or draft.stix_id.lower() not in begun.others:
+        return None
+    held, sha256 = begun.held.get(draft.stix_id, {}), hashlib.sha256(draft.raw).digest()
+    return relaying.below_source(draft, sha256, tlp, held=held, others=begun.others)
 
 
 def _unchanged(draft: Draft) -> Result:
@@ -541,7 +573,7 @@ def _without_ends(entering: list[Entering], closed: list[Line], results: list[Re
     return stay
 
 
-def _move(draft: Draft, *, room: Room, line: Line, waits: bool) -> moving.Moving | Refusal | None:
+def _move(draft: Draft, begun: _Begun, *, room: Room, line: Line, waits: bool) -> moving.Moving | Refusal | None:
     """The way of the newest version that is held to the audience that its batch names, if it names another.
 
     What waits for a definition is asked for anew even where it stays.
@@ -550,7 +582,7 @@ def _move(draft: Draft, *, room: Room, line: Line, waits: bool) -> moving.Moving
     settled = line.moves or line.entering_latest is not None or line.newest != (draft.modified or "unversioned")
     if held is None or settled or not room.names:
         return None
-    place = room.place(draft, held=held, source=Attribution(held.attribution))
+    place = _place(draft, begun, room=room, line=line, source=Attribution(held.attribution), waited=None)
     if isinstance(place, Refusal):
         return place
     if place.audience_id == held.audience_id and not waits:
@@ -711,10 +743,13 @@ def _write_down(
     request: Request,
     groups: list[UUID],
     received_at: datetime,
+    alone: int,
     within: Message,
 ) -> Answer:
     """The batch with its answer, what it left in quarantine, and the audit record."""
-    answer = write_batch(results, by=by, request=request, groups=groups, received_at=received_at, within=within)
+    answer = write_batch(
+        results, by=by, request=request, groups=groups, received_at=received_at, alone=alone, within=within
+    )
     quarantined = {result.index: result for result in results if result.status == "quarantined"}
     if quarantined:
         Quarantined.unrestricted.bulk_create(
@@ -734,9 +769,13 @@ def write_batch(
     request: Request,
     groups: list[UUID],
     received_at: datetime,
+    alone: int = 0,
     within: Message,
 ) -> Answer:
-    """A batch with its answer, written when the message is sent; `groups` are those that it may have gone to."""
+    """A batch with its answer, written when the message is sent; `groups` are those that it may have gone to.
+
+    `alone` is how many of its objects went out without a second person.
+    """
     tally = Counter(result.status for result in results)
     counts: dict[str, int] = {status: tally[status] for status in STATUSES}
     body = orjson.dumps([result.to_json() for result in results])
@@ -745,7 +784,7 @@ def write_batch(
         _BATCH,
         [
             *(batch_id, by.partner_id, by.actor, answering.idempotency_key_of(by, request.idempotency_key)),
-            *(request.digest, received_at, Jsonb(counts), body.decode(), groups),
+            *(request.digest, received_at, Jsonb(counts), body.decode(), groups, alone),
         ],
         called="batch",
     )
@@ -755,8 +794,8 @@ def write_batch(
 
 _BATCH = """
 INSERT INTO indicators_batch (id, partner_id, actor, idempotency_key, request_digest, received_at, counts, results,
-                             groups)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+                              groups, alone)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 

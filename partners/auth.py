@@ -20,6 +20,7 @@ from exchange.origins import Origin, origin_of
 from partners import keys, lockout
 from partners.ceilings import UNBOUND, Ceiling, strictest
 from partners.claims import GROUPS, WRITTEN, Claim, Doubtful, digest_of
+from partners.defaults import DefaultAudience
 from partners.models import ApiKey, Membership, Partner, RoleCeiling, User
 from partners.scopes import RECIPIENT_SCOPES, ROLE_SCOPES, Role, Scope
 from partners.sharing import Viewer
@@ -266,6 +267,7 @@ def _viewer(
         kind=partner.kind,
         clearance=Tlp(partner.clearance),
         default_tlp=Tlp(partner.default_tlp),
+        default_audience=DefaultAudience.of(partner.default_audience),
         unnamed=partner.unnamed,
         group_ids=frozenset(group_ids),
         scopes=scopes,

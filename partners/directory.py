@@ -53,5 +53,5 @@ def alone_words(viewer: Viewer) -> list[str]:
     if viewer.alone.width > Width.EVERYONE:
         words.append("to groups or named partners" if viewer.alone.width is Width.GROUPS else "to named partners")
     if viewer.alone_objects is not None:
-        words.append(f"at most {viewer.alone_objects} objects at once")
+        words.append(f"at most {viewer.alone_objects} objects within an hour")
     return words

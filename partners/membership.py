@@ -27,7 +27,7 @@ from django.utils.text import slugify
 
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
-from partners import audit, sight
+from partners import audit, sight, steering
 from partners.models import Agreement, Group, Membership, Partner, Proposal
 from partners.scopes import Scope
 from partners.sharing import Viewer, why_closed
@@ -370,7 +370,10 @@ def _close(group: Group, *, by: Viewer) -> None:
     members = Membership.objects.filter(group=group, until=None)
     slugs = list(members.order_by("partner__slug").values_list("partner__slug", flat=True))
     _tell(audit.Verb.GROUP_DISSOLVED, by=by, group=group, partners=slugs)
+    left = list(members.order_by("partner_id").values_list("partner_id", flat=True))
     members.update(until=moment)
+    for partner_id in left:
+        steering.leave_out(partner_id, group.pk, by=None)
     Group.objects.filter(pk=group.pk).update(closed_at=moment)
     Proposal.objects.filter(group=group, state=Proposal.State.OPEN).update(
         state=Proposal.State.OVERTAKEN, decided_at=moment
@@ -385,8 +388,11 @@ def _tell(verb: audit.Verb, *, by: Viewer, group: Group, also: UUID | None = Non
 
 
 def _part(group: Group, partner_id: UUID) -> bool:
-    """End a membership; whether there was one."""
-    return bool(Membership.objects.filter(group=group, partner=partner_id, until=None).update(until=clock.now()))
+    """End a membership; whether there was one. The group leaves the partner's default audience, too."""
+    ended = bool(Membership.objects.filter(group=group, partner=partner_id, until=None).update(until=clock.now()))
+    if ended:
+        steering.leave_out(partner_id, group.pk, by=None)
+    return ended
 
 
 def _go_on_without(group: Group, partner_id: UUID) -> None:

@@ -25,6 +25,7 @@ from exchange.errors import Forbidden, Refused
 from partners.attribution import Attribution
 from partners.ceilings import UNBOUND, Ceiling, Width
 from partners.claims import Claim
+from partners.defaults import DefaultAudience
 from partners.models import Audience, Group, Partner
 from partners.scopes import Scope
 from partners.tlp import Tlp
@@ -45,6 +46,7 @@ class Viewer:
     kind: str
     clearance: Tlp
     default_tlp: Tlp
+    default_audience: DefaultAudience | None = None  # of what is pushed without one; None where none is set
     unnamed: bool = False  # whether it has published anything without its name
     group_ids: frozenset[UUID] = frozenset()
     scopes: frozenset[Scope] = frozenset()
@@ -298,28 +300,47 @@ def why_closed(group: Group, *, on: date) -> tuple[str, str] | None:
     return None
 
 
-def default_reach(by: Viewer, tlp: Tlp, *, stands: Standing | None = None) -> AudienceSpec:
-    """The audience of an object whose batch names none.
+def default_reach(
+    by: Viewer, tlp: Tlp, *, stands: Standing | None = None, default: DefaultAudience | None = None
+) -> AudienceSpec:
+    """The audience of an object whose batch names none: the partner's `default`, by default as it is set now.
 
-    CLEAR and GREEN go to every partner, AMBER and AMBER+STRICT to the publisher's groups, RED to nobody else. Within
-    the ceiling: who may not share with everyone shares with its groups. Groups that take nothing new are left out.
-    Raises what `may_share` raises, and Refused where no group is left.
+    RED goes to its partners only. Within the ceiling: who may not share with everyone shares with its groups. Groups
+    that the viewer is not in, or that take nothing new, are left out. Raises what `may_share` raises, and Refused
+    (`no-default-audience`) where nothing is set, or no group is left of those that are.
     """
-    everyone = tlp <= Tlp.GREEN and by.ceiling.width is Width.EVERYONE
-    groups = () if everyone or tlp is Tlp.RED else _open_to_new(by, stands)
-    return may_share(by, tlp=tlp, everyone=everyone, groups=groups, partners=(), stands=stands)
+    by.require(Scope.PUBLISH)
+    chosen = default or by.default_audience
+    if chosen is None:
+        raise Refused(_NO_DEFAULT, code="no-default-audience", at="/audience")
+    everyone = chosen.open_to_everyone and tlp <= Tlp.GREEN and by.ceiling.width is Width.EVERYONE
+    groups = () if everyone or tlp is Tlp.RED else _open_to_new(by, chosen, stands)
+    return may_share(
+        by, tlp=tlp, everyone=everyone, groups=groups, partners=() if everyone else chosen.partners, stands=stands
+    )
 
 
-def _open_to_new(by: Viewer, stands: Standing | None) -> list[UUID]:
-    """The viewer's groups that take something new. Raises Refused where it has groups, but none of these."""
+_HOW = "name groups, partners or everyone, or have an admin set one (portal: Organisation; PATCH /api/v1/partner)."
+_NO_DEFAULT = f"The push names no audience, and your organisation has set none by default: {_HOW}"
+_NONE_LEFT = f"The push names no audience, and of your default audience no group is left that you publish into: {_HOW}"
+
+
+def _open_to_new(by: Viewer, default: DefaultAudience, stands: Standing | None) -> list[UUID]:
+    """The groups of the default audience that take something new. Raises Refused where none of them does."""
+    if not default.groups:
+        return []
     if by.ceiling.width is Width.PARTNERS:
+        if default.partners:
+            return []
         raise Refused("You may share with named partners only: name them.", code="over-ceiling", at="/groups")
     today = clock.now().date()
-    mine = _groups(by.group_ids, stands)
-    shut = [why for group in mine if (why := why_closed(group, on=today)) is not None]
-    if shut and len(shut) == len(mine):
-        raise Refused(shut[0][1], code=shut[0][0], at="/groups")
-    return [group.pk for group in mine if why_closed(group, on=today) is None]
+    mine = _groups([group for group in default.groups if group in by.group_ids], stands)
+    taking = [group.pk for group in mine if why_closed(group, on=today) is None]
+    if not taking and not default.partners:
+        why = next((why for group in mine if (why := why_closed(group, on=today)) is not None), None)
+        code, words = why or ("no-default-audience", _NONE_LEFT)
+        raise Refused(words, code=code, at="/groups")
+    return taking
 
 
 def intern_audience(by: Viewer, spec: AudienceSpec) -> int:

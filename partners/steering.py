@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
 from exchange.errors import Forbidden, NotFound, Refused
 from partners import audit
 from partners.ceilings import UNBOUND, Ceiling, strictest
-from partners.models import Partner, RoleCeiling
+from partners.defaults import DefaultAudience
+from partners.models import Group, Partner, RoleCeiling
 from partners.scopes import ROLE_SCOPES, Role, Scope
 from partners.sharing import Viewer
 from partners.tlp import Tlp
@@ -29,6 +31,7 @@ class Settings:
     """What a partner's admin sets."""
 
     default_tlp: Tlp
+    default_audience: DefaultAudience | None = None
     ceiling: Ceiling = UNBOUND
     alone: Ceiling = UNBOUND
     alone_objects: int | None = None
@@ -40,6 +43,7 @@ def settings_of(partner: Partner) -> Settings:
     roles = {Role(row.role): Ceiling.of(row.tlp, row.width) for row in RoleCeiling.objects.filter(partner=partner)}
     return Settings(
         default_tlp=Tlp(partner.default_tlp),
+        default_audience=DefaultAudience.of(partner.default_audience),
         ceiling=Ceiling.of(partner.ceiling_tlp, partner.ceiling_width),
         alone=Ceiling.of(partner.alone_tlp, partner.alone_width),
         alone_objects=partner.alone_objects,
@@ -62,12 +66,15 @@ def change(by: Viewer, wanted: Settings) -> None:
     with transaction.atomic():
         partner = Partner.objects.select_for_update(no_key=True).get(pk=by.partner_id)
         before = settings_of(partner)
+        if wanted.default_audience != before.default_audience:
+            _require_known(wanted.default_audience, by=by)
         if not by.is_person and _loosens(wanted, before):
             raise Forbidden("A key may tighten these settings; a person loosens them.", code="needs-a-person")
         if wanted.default_tlp < strictest(wanted.ceiling, operator_ceiling_of(partner)).tlp:
             raise Refused("More open than your ceiling.", code="over-ceiling", at="/default_tlp")
         Partner.objects.filter(pk=partner.pk).update(
             default_tlp=wanted.default_tlp,
+            default_audience=None if wanted.default_audience is None else wanted.default_audience.to_json(),
             ceiling_tlp=wanted.ceiling.tlp,
             ceiling_width=wanted.ceiling.width,
             alone_tlp=wanted.alone.tlp,
@@ -82,6 +89,54 @@ def change(by: Viewer, wanted: Settings) -> None:
         changed = {name: [was, after[name]] for name, was in _words(before).items() if after.get(name, was) != was}
         if changed:
             audit.record(audit.Verb.SETTINGS_CHANGED, by=by, target=f"partner:{partner.slug}", changed=changed)
+
+
+def set_default_audience(
+    partner: Partner, default: DefaultAudience | None, *, by: Viewer | None, why: str = ""
+) -> None:
+    """Write a default audience down, in a transaction: as the partner is registered, or without a group it has left."""
+    before = DefaultAudience.of(Partner.objects.get(pk=partner.pk).default_audience)
+    if before == default:
+        return
+    Partner.objects.filter(pk=partner.pk).update(default_audience=None if default is None else default.to_json())
+    changed = {"default_audience": [_named(before), _named(default)]}
+    target = f"partner:{partner.slug}"
+    audit.record(audit.Verb.SETTINGS_CHANGED, by=by, target=target, about=partner.pk, changed=changed, why=why)
+
+
+def leave_out(partner_id: UUID, group_id: UUID, *, by: Viewer | None) -> None:
+    """Take a group that was left out of the default audience: whoever joins it again does not publish there by that."""
+    partner = Partner.objects.select_for_update(no_key=True).get(pk=partner_id)
+    default = DefaultAudience.of(partner.default_audience)
+    if default is not None:
+        set_default_audience(partner, default.without(group_id), by=by, why="left the group")
+
+
+def words_of(default: DefaultAudience | None) -> dict[str, Any] | None:
+    """A default audience by short names; None where none is set."""
+    if default is None:
+        return None
+    groups = Group.objects.filter(pk__in=default.groups).order_by("slug").values_list("slug", flat=True)
+    partners = Partner.objects.filter(pk__in=default.partners).order_by("slug").values_list("slug", flat=True)
+    return {"open_to_everyone": default.open_to_everyone, "groups": list(groups), "partners": list(partners)}
+
+
+def _require_known(default: DefaultAudience | None, *, by: Viewer) -> None:
+    """Refuse a default audience with groups that the partner is not in, or with itself among the partners."""
+    if default is None:
+        return
+    if not set(default.groups) <= by.group_ids:
+        raise Refused("A group that you are not in.", code="unknown-group", at="/default_audience/groups")
+    if by.partner_id in default.partners:
+        raise Refused("You see what you publish anyway.", code="own-partner", at="/default_audience/partners")
+
+
+def _named(default: DefaultAudience | None) -> str:
+    said = words_of(default)
+    if said is None:
+        return "none"
+    named = [*(["everyone (CLEAR, GREEN)"] if said["open_to_everyone"] else []), *said["groups"], *said["partners"]]
+    return ", ".join(named) or "nobody else"
 
 
 def set_operator_ceiling(partner: Partner, ceiling: Ceiling, *, by: Viewer) -> None:
@@ -105,6 +160,7 @@ def _loosens(wanted: Settings, before: Settings) -> bool:
     return (
         more
         or wanted.default_tlp < before.default_tlp
+        or (wanted.default_audience is not None and not wanted.default_audience.within(before.default_audience))
         or wanted.ceiling.loosens(before.ceiling)
         or wanted.alone.loosens(before.alone)
         or any(ceiling.loosens(before.roles.get(role, UNBOUND)) for role, ceiling in wanted.roles.items())
@@ -114,6 +170,7 @@ def _loosens(wanted: Settings, before: Settings) -> bool:
 def _words(settings: Settings) -> dict[str, str | int | None]:
     said: dict[str, str | int | None] = {
         "default_tlp": settings.default_tlp.word,
+        "default_audience": _named(settings.default_audience),
         "ceiling_tlp": settings.ceiling.tlp.word,
         "ceiling_width": settings.ceiling.width.word,
         "alone_tlp": settings.alone.tlp.word,

@@ -10,13 +10,14 @@ import hashlib
 import itertools
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from exchange import clock
 from indicators import addressing, publishing
 from indicators.stix import making, parsing, tlp
-from partners import auth, keys, signing_on
+from partners import auth, keys, signing_on, steering
+from partners.defaults import DefaultAudience
 from partners.models import Group, Partner, SignOn
 from partners.registering import register_group, register_partner, register_user
 from partners.scopes import KEY_SCOPES, Role, Scope
@@ -28,11 +29,16 @@ LAB_SCOPES = frozenset({Scope.READ, Scope.PUBLISH, Scope.REACT, Scope.SUBSCRIBE}
 
 
 def a_partner(name: str, kind: str = "lab") -> Partner:
-    return register_partner(name=name, slug=name.lower(), kind=kind)
+    """A partner whose default audience is everyone for what is CLEAR or GREEN, and the rings that it is put in."""
+    partner = register_partner(name=name, slug=name.lower(), kind=kind)
+    if kind != "recipient":
+        steering.set_default_audience(partner, DefaultAudience(open_to_everyone=True), by=None)
+        partner.refresh_from_db()
+    return partner
 
 
 def a_ring(*partners: Partner, slug: str = "ring", policy: str = Group.Policy.OPEN_CTI) -> Group:
-    return register_group(
+    ring = register_group(
         name=slug.title(),
         slug=slug,
         purpose="To share.",
@@ -41,6 +47,18 @@ def a_ring(*partners: Partner, slug: str = "ring", policy: str = Group.Policy.OP
         policy=policy,
         partners=partners,
     )
+    for partner in partners:
+        add_to_default(partner, ring)
+    return ring
+
+
+def add_to_default(partner: Partner, group: Group) -> None:
+    """What the partner pushes without an audience goes to this group, too."""
+    default = steering.settings_of(Partner.objects.get(pk=partner.pk)).default_audience
+    if default is not None:
+        groups = tuple(sorted({*default.groups, group.pk}))
+        steering.set_default_audience(partner, replace(default, groups=groups), by=None)
+        partner.refresh_from_db()
 
 
 def a_key(partner: Partner, *scopes: Scope) -> str:

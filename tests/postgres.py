@@ -24,6 +24,8 @@ def environment() -> dict[str, str]:
         "DATABASE_URL": url,
         "DATA_DIR": str(DATA_DIR),
         "LOG_LEVEL": "ERROR",
+        # Most tests share classical STIX with everyone; those of the policy say otherwise.
+        "OPEN_POLICY": "open-cti",
     }
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+_OF_GROUP = ("slug", "policy", "collection_id", "members")
 _SHOWN = ("name", "id", "identity_id", "api_key", "collection_id", "username", "password")
 
 
@@ -19,6 +20,7 @@ def as_json(base_url: str, *, data_dir: Path, cast: dict[str, Any]) -> str:
             "data_dir": str(data_dir),
             "partners": [_shown(partner) for partner in cast["partners"]],
             "operator": _shown(cast["operator"]),
+            "groups": [{name: group[name] for name in _OF_GROUP} for group in cast.get("groups", ())],
         }
     )
 
@@ -28,6 +30,9 @@ def as_text(base_url: str, *, data_dir: Path, cast: dict[str, Any]) -> str:
     everyone = [*cast["partners"], cast["operator"]]
     aster, borealis = cast["partners"][0], cast["partners"][1]
     people = "\n".join(f"  {p['name']:<18} {p['username']:<10} {p['password']:<22} {p['api_key']}" for p in everyone)
+    groups = "\n".join(
+        f"  {group['slug']:<18} {group['policy']:<13} {', '.join(group['members'])}" for group in cast.get("groups", ())
+    )
     return f"""
 The Exchange is up.
 
@@ -38,6 +43,9 @@ The Exchange is up.
 
   {"Partner":<18} {"User":<10} {"Password":<22} API key
 {people}
+
+  {"Group":<18} {"Policy":<13} Members
+{groups}
 
 Five lines to try, in another terminal:
 

@@ -1,4 +1,4 @@
-"""`exchange simulate`: three labs, one campaign, and what they find together that none finds alone."""
+"""`exchange simulate`: three labs of a group, one campaign, and what they find together that none finds alone."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from exchange.simulate import stix
 from exchange.simulate.world import LABS, Step, World
 
 _STEP_S = 1.0
+#: The demo's group of all labs, to which everything that is found is shown.
+_GROUP = "ring"
 
 
 def simulate(
@@ -41,8 +43,9 @@ def simulate(
     stage = _Stage(labs, address)
     console = Console()
     console.print(
-        f"Seed {played}. {clusters} clusters spread fake accounts over {len(labs)} labs; each account stays under every"
-        f" limit.\nWatch {address}/ (sign in as aster, borealis or cygnus; the passwords are in {data_dir}/demo.json)."
+        f"Seed {played}. {clusters} clusters spread fake accounts over {len(labs)} labs, which publish into the group"
+        f" '{_GROUP}'; each account stays under every limit."
+        f"\nWatch {address}/ (sign in as aster, borealis or cygnus; the passwords are in {data_dir}/demo.json)."
     )
     world = World(seed=played, clusters=clusters, pace=pace)
     started = time.monotonic()
@@ -83,7 +86,7 @@ class _Stage:
             if found:
                 identity = self._labs[lab]["identity_id"]
                 made = [stix.indicator(one, identity_id=identity, epoch_key=self._epoch_key) for one in found]
-                result = self._clients[lab].publish(made)
+                result = self._clients[lab].publish(made, groups=[_GROUP])
                 self._published[lab] += result.counts["accepted"]
         if step.number % 2 == 0:
             self.look()

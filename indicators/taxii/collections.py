@@ -102,7 +102,7 @@ def _own(viewer: Viewer) -> Collection:
         id=viewer.collection_id,
         alias=f"partner-{viewer.partner_slug}".lower(),
         title=f"Published by {viewer.partner_name}",
-        description="What you published yourself. What you add here goes to the audience its marking says.",
+        description="What you published yourself. What you add here goes to your default audience.",
         can_read=Scope.READ in viewer.scopes,
         can_write=Scope.PUBLISH in viewer.scopes,
         own=True,

@@ -185,10 +185,23 @@ class RoleCeilings(serializers.Serializer[object]):
     publisher = CeilingDocument(required=False)
 
 
+class DefaultAudienceDocument(serializers.Serializer[object]):
+    """Who sees what is pushed without an audience."""
+
+    open_to_everyone = serializers.BooleanField(
+        required=False, help_text="Whether what is CLEAR or GREEN goes to every partner instead."
+    )
+    groups = serializers.ListField(child=serializers.CharField(), required=False, help_text="Slugs of groups of yours.")
+    partners = serializers.ListField(child=serializers.CharField(), required=False, help_text="Slugs of partners.")
+
+
 class SettingsDocument(serializers.Serializer[object]):
     """What an admin sets; what is left out stays as it is."""
 
     default_tlp = serializers.ChoiceField(_TLP, required=False)
+    default_audience = DefaultAudienceDocument(
+        required=False, allow_null=True, help_text="Null: a push that names no audience is refused."
+    )
     ceiling = CeilingDocument(required=False)
     role_ceilings = RoleCeilings(required=False)
     four_eyes = FourEyesDocument(required=False)
@@ -208,6 +221,9 @@ class OwnSettingsDocument(OwnPartnerDocument):
     state = serializers.ChoiceField(["active"])
     clearance = serializers.ChoiceField(_TLP)
     default_tlp = serializers.ChoiceField(_TLP)
+    default_audience = DefaultAudienceDocument(
+        allow_null=True, help_text="Null: a push that names no audience is refused."
+    )
     ceiling = CeilingDocument()
     operator_ceiling = CeilingDocument()
     role_ceilings = RoleCeilings()

@@ -13,12 +13,13 @@ from partners import steering, warning
 from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.api.documents import OwnSettingsDocument, SettingsDocument
 from partners.ceilings import Ceiling, Width
+from partners.defaults import DefaultAudience
 from partners.models import Partner
 from partners.scopes import Role, Scope
-from partners.sharing import Viewer
+from partners.sharing import Viewer, groups_named, partners_named
 from partners.tlp import Tlp
 
-_KNOWN = {"default_tlp": str, "ceiling": dict, "role_ceilings": dict, "four_eyes": dict}
+_KNOWN = {"default_audience": dict, "default_tlp": str, "ceiling": dict, "role_ceilings": dict, "four_eyes": dict}
 
 
 class OwnView(Face):
@@ -43,6 +44,9 @@ class OwnView(Face):
         }
         wanted = steering.Settings(
             default_tlp=_tlp(sent["default_tlp"], at="/default_tlp") if sent.get("default_tlp") else before.default_tlp,
+            default_audience=_default_audience(viewer, sent["default_audience"])
+            if "default_audience" in sent
+            else before.default_audience,
             ceiling=_ceiling(sent["ceiling"], at="/ceiling") if sent.get("ceiling") else before.ceiling,
             alone=_ceiling(four_eyes, at="/four_eyes", more=("objects",)) if four_eyes else before.alone,
             alone_objects=_number(four_eyes) if four_eyes else before.alone_objects,
@@ -65,6 +69,7 @@ def _own(viewer: Viewer) -> dict[str, Any]:
         "state": partner.state,
         "clearance": Tlp(partner.clearance).word,
         "default_tlp": settings.default_tlp.word,
+        "default_audience": steering.words_of(settings.default_audience),
         "ceiling": _words(settings.ceiling),
         "operator_ceiling": _words(steering.operator_ceiling_of(partner)),
         "role_ceilings": {role.value: _words(ceiling) for role, ceiling in settings.roles.items()},
@@ -74,6 +79,25 @@ def _own(viewer: Viewer) -> dict[str, Any]:
             for notice in warning.notices_of(viewer)
         ],
     }
+
+
+def _default_audience(viewer: Viewer, given: Any) -> DefaultAudience | None:
+    """The audience of pushes that name none; null has them refused."""
+    if given is None:
+        return None
+    at = "/default_audience"
+    kinds = {"open_to_everyone": bool, "groups": list, "partners": list}
+    if not isinstance(given, Mapping) or not set(given) <= set(kinds):
+        raise Refused("An object with open_to_everyone, groups and partners.", code="wrong-type", at=at)
+    for name, kind in kinds.items():
+        value = given.get(name, kind())
+        if not isinstance(value, kind) or (isinstance(value, list) and not all(isinstance(one, str) for one in value)):
+            raise Refused("True or false, and lists of slugs.", code="wrong-type", at=f"{at}/{name}")
+    try:
+        groups, partners = groups_named(viewer, given.get("groups", [])), partners_named(given.get("partners", []))
+    except Refused as refused:
+        raise Refused(refused.detail, code=refused.code, at=f"{at}{refused.at}") from None
+    return DefaultAudience(bool(given.get("open_to_everyone")), tuple(groups), tuple(partners))
 
 
 def _words(ceiling: Ceiling) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -16,10 +17,11 @@ from exchange import clock
 from exchange.errors import ExchangeError, NotFound, Refused
 from partners import directory, life, membership, steering, warning
 from partners.ceilings import Ceiling, Width
+from partners.defaults import DefaultAudience
 from partners.models import Group, Partner, Proposal
 from partners.portal.access import page, show
 from partners.scopes import Role, Scope
-from partners.sharing import Viewer, why_closed
+from partners.sharing import Viewer, groups_named, partners_named, why_closed
 from partners.tlp import Tlp
 
 
@@ -44,6 +46,9 @@ def organisation(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         admin=admin,
         tlps=list(Tlp),
         widths=list(Width),
+        default=steering.words_of(settings.default_audience),
+        groups=directory.groups(viewer),
+        others=[one for one in directory.partners() if one.pk != viewer.partner_id],
         heirs=_heirs(viewer) if admin else [],
         offer=life.open_offer(viewer) if admin else None,
         offers=life.offers_to(viewer) if admin else [],
@@ -53,21 +58,44 @@ def organisation(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 @require_POST
 @page
 def settings(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
-    """Change the settings of one's own partner."""
+    """Change the settings of one's own partner, or its default audience."""
     sent = request.POST
+    if sent.get("do") == "default-audience":
+        return _set_default_audience(request, viewer)
     number = sent.get("alone_objects", "").strip()
     if number and not (number.isascii() and number.isdigit() and len(number) < 10):
         raise Refused("A whole number, or none.", code="bad-number", at="/alone_objects")
     roles = {Role(role): _ceiling(sent, role) for role in ("admin", "publisher")}
-    wanted = steering.Settings(
+    wanted = replace(
+        steering.settings_of(Partner.objects.get(pk=viewer.partner_id)),
         default_tlp=_tlp(sent, "default_tlp"),
         ceiling=_ceiling(sent, "ceiling"),
         alone=_ceiling(sent, "alone"),
         alone_objects=int(number) if number else None,
         roles=roles,
     )
+    return _save(request, viewer, lambda: wanted)
+
+
+def _set_default_audience(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    sent = request.POST
+
+    def wanted() -> steering.Settings:
+        chosen = None
+        if sent.get("default") != "refuse":
+            chosen = DefaultAudience(
+                "open_to_everyone" in sent,
+                tuple(groups_named(viewer, sent.getlist("groups"))),
+                tuple(partners_named(sent.getlist("partners"))),
+            )
+        return replace(steering.settings_of(Partner.objects.get(pk=viewer.partner_id)), default_audience=chosen)
+
+    return _save(request, viewer, wanted)
+
+
+def _save(request: HttpRequest, viewer: Viewer, wanted: Callable[[], steering.Settings]) -> HttpResponseBase:
     try:
-        steering.change(viewer, wanted)
+        steering.change(viewer, wanted())
     except Refused as refused:
         messages.error(request, refused.detail)
     else:
@@ -113,7 +141,10 @@ def groups(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         except Refused as refused:
             problem = refused.detail
         else:
-            messages.success(request, f"The group {made.name} is made. Now invite partners.")
+            messages.success(
+                request,
+                f"The group {made.name} is made. Invite partners; what you push goes there when you name it.",
+            )
             return redirect("group-page", made.slug)
     today = clock.now().date()
     return show(
@@ -287,9 +318,26 @@ def _shown(viewer: Viewer, found: list[Proposal]) -> list[dict[str, Any]]:
                 "waits_for": list(names),
                 "agreed": list(agreed),
                 "asks": viewer.partner_id in waiting and Scope.ADMIN in viewer.scopes,
+                "changes": _changes(viewer, proposal) if _is_for(viewer, proposal) else None,
             }
         )
     return shown
+
+
+def _is_for(viewer: Viewer, proposal: Proposal) -> bool:
+    return proposal.kind == Proposal.Kind.INVITATION and proposal.partner_id == viewer.partner_id
+
+
+def _changes(viewer: Viewer, proposal: Proposal) -> dict[str, Any]:
+    """What accepting an invitation changes: who shares there; and what stays, the default audience."""
+    settings = steering.settings_of(Partner.objects.get(pk=viewer.partner_id))
+    group = proposal.group
+    members = Partner.objects.filter(memberships__group=group, memberships__until=None).order_by("name")
+    return {
+        "members": list(members.values_list("name", flat=True)),
+        "policy": group.get_policy_display(),
+        "default": steering.words_of(settings.default_audience),
+    }
 
 
 def _heirs(viewer: Viewer) -> list[Partner]:

@@ -377,3 +377,32 @@ def test_a_key_tightens_the_settings_and_a_person_loosens_them(cast):
     with pytest.raises(ExchangeError):
         steering.set_operator_ceiling(cast.aster, Ceiling(), by=admin(cast.aster))
     assert life.open_offer(key) is None
+
+
+def test_what_one_may_publish_alone_is_counted_over_an_hour_and_over_all_keys(cast, monkeypatch):
+    limit(cast, objects=3)
+    aster, other = cast.viewer("aster"), auth.viewer_of_key(build.a_key(cast.aster))
+
+    def push(viewer, count):
+        return build.publish(viewer, *(build.an_indicator() for _ in range(count))).counts["accepted"]
+
+    assert [push(aster, 1), push(other, 2), push(aster, 1), push(other, 1)] == [1, 2, 0, 0]
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(minutes=59))
+    assert push(aster, 1) == 0
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(minutes=61))
+    assert push(aster, 3) == 3
+
+
+def test_what_a_second_person_confirmed_and_what_only_withdraws_is_not_counted(cast):
+    from indicators import confirming, holding
+
+    limit(cast, objects=2)
+    aster, indicators = cast.viewer("aster"), [build.an_indicator() for _ in range(3)]
+    assert build.publish(aster, *indicators).counts["held"] == 3
+    (held,) = holding.waiting(aster)
+    confirming.confirm(admin(cast.aster), held.pk)
+    revoked = [{**one, "revoked": True, "modified": one["modified"][:-4] + "999Z"} for one in indicators]
+    assert build.publish(aster, *revoked).counts["accepted"] == 3
+    assert build.publish(aster, build.an_indicator(), build.an_indicator()).counts["accepted"] == 2
+    assert build.publish(aster, build.an_indicator()).counts["held"] == 1

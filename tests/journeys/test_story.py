@@ -59,7 +59,7 @@ def test_the_story_from_push_to_blocklist(data_dir, receiver):
     demo = Demo(data_dir)
     try:
         aster, borealis, cygnus = (Client(demo.url, demo.key(number)) for number in range(3))
-        recipient = Client(demo.url, demo.key(3))
+        recipient = Client(demo.url, demo.key(5))
         subscription = borealis.subscribe(receiver.url)
         token = "ab" * 32
         first = making.account_pattern(carrier={"token": making.token(token)}, name="Seen by Aster")

@@ -24,7 +24,8 @@ from indicators.selecting import Selection
 from indicators.stix import tlp as tlps
 from indicators.taxii import collections, pages
 from indicators.taxii.filters import Query
-from partners import auth, sight
+from partners import auth, sight, steering
+from partners.defaults import DefaultAudience
 from partners.models import Membership, Partner
 from partners.tlp import Tlp
 from tests import build
@@ -288,6 +289,13 @@ class World:
             with sight.changing([self.partners[name].pk]):
                 Membership.objects.create(partner=self.partners[name], group=self.groups[group])
             self.members[name].groups.add(group)
+            self.share_by_default(name)
+
+    def share_by_default(self, name):
+        """Its admin says that what names no audience goes to the groups that it is in now."""
+        groups = tuple(sorted(self.groups[group].pk for group in self.members[name].groups))
+        default = DefaultAudience(open_to_everyone=True, groups=groups)
+        steering.set_default_audience(self.partners[name], default, by=None)
 
     def leave(self):
         name = self.random.choice(sorted(self.partners))
@@ -298,6 +306,7 @@ class World:
                     until=clock.now()
                 )
             self.members[name].groups.remove(group)
+            self.share_by_default(name)
 
     def clear(self):
         name, clearance = self.random.choice(sorted(self.partners)), self.random.choice(list(Tlp))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
-from partners import keys
+from partners import keys, steering
+from partners.defaults import DefaultAudience
 from partners.models import Group, Partner
 from partners.registering import register_group, register_partner, register_user
 from partners.scopes import KEY_SCOPES, RECIPIENT_SCOPES, Role, Scope
@@ -22,7 +24,9 @@ _CAST = (
     ("Aster", "aster", Partner.Kind.LAB),
     ("Borealis", "borealis", Partner.Kind.LAB),
     ("Cygnus", "cygnus", Partner.Kind.LAB),
-    ("Dorado Agency", "dorado", Partner.Kind.RECIPIENT),
+    ("Dorado", "dorado", Partner.Kind.LAB),
+    ("Eridanus", "eridanus", Partner.Kind.LAB),
+    ("Fornax Agency", "fornax", Partner.Kind.RECIPIENT),
     ("Exchange Operator", "operator", Partner.Kind.OPERATOR),
 )
 _LAB_SCOPES = frozenset({Scope.READ, Scope.PUBLISH, Scope.REACT, Scope.SUBSCRIBE})
@@ -48,18 +52,31 @@ class Command(BaseCommand):
             return
         with transaction.atomic():
             cast = [_register(*entry) for entry in _CAST]
-            labs = Partner.objects.filter(kind=Partner.Kind.LAB)
-            register_group(
+            labs = list(Partner.objects.filter(kind=Partner.Kind.LAB).order_by("name"))
+            ring = register_group(
                 name="Distillation Ring",
                 slug="ring",
                 purpose="Facts about accounts, instruments and prompts of distillation campaigns.",
-                legal_basis="Mutual sharing agreement of the three labs, reviewed by counsel of each.",
+                legal_basis="Mutual sharing agreement of the five labs, reviewed by counsel of each.",
+                basis_from=date(2026, 1, 1),
+                basis_until=date(2027, 12, 31),
+                policy=Group.Policy.CLOSED_FACTS,
+                partners=labs,
+            )
+            cti = register_group(
+                name="Classical CTI",
+                slug="cti",
+                purpose="Threat intelligence as the field shares it: classical STIX, beside the facts of the ring.",
+                legal_basis="Mutual sharing agreement of Aster and Borealis.",
                 basis_from=date(2026, 1, 1),
                 basis_until=date(2027, 12, 31),
                 policy=Group.Policy.OPEN_CTI,
-                partners=labs,
+                partners=labs[:2],
             )
-            _write(path, {"partners": cast[:-1], "operator": cast[-1]})
+            for lab in labs:
+                steering.set_default_audience(lab, DefaultAudience(groups=(ring.pk,)), by=None)
+            groups = [_group(ring, labs), _group(cti, labs[:2])]
+            _write(path, {"partners": cast[:-1], "operator": cast[-1], "groups": groups})
 
 
 def _register(name: str, slug: str, kind: Partner.Kind) -> dict[str, str]:
@@ -79,6 +96,16 @@ def _register(name: str, slug: str, kind: Partner.Kind) -> dict[str, str]:
         "collection_id": str(partner.collection_id),
         "username": slug,
         "password": password,
+    }
+
+
+def _group(group: Group, members: Sequence[Partner]) -> dict[str, Any]:
+    return {
+        "slug": group.slug,
+        "name": group.name,
+        "policy": group.policy,
+        "collection_id": str(group.collection_id),
+        "members": [partner.slug for partner in members],
     }
 
 
