@@ -348,6 +348,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "match": {"task": "indicators.matching.catch_up", "schedule": 5.0, "options": {"expires": 10}},
     "tell": {"task": "indicators.notifying.sweep", "schedule": 2.0, "options": {"expires": 10}},
+    "suppress": {"task": "indicators.suppressing.catch_up", "schedule": 15.0, "options": {"expires": 15}},
     "retire": {"task": "indicators.retiring.expire_due", "schedule": 5.0, "options": {"expires": 10}},
     "forget": {"task": "indicators.retiring.forget_old_batches", "schedule": 3600.0, "options": {"expires": 3600}},
     "forget deliveries": {

@@ -3,7 +3,8 @@
 One writer a table: `publishing` (with `storing` and `changes`) writes Batch, StixObject, Marked, Token, Quarantined,
 SharedId and Change; `retiring` deletes old Batches; `holding` and `confirming` write HeldBatch; `matching` writes
 Match; `subscribing` writes Feed and Subscription; `notifying` and `delivering` write Delivery; `reporting` writes
-ReportPackage; whoever follows the log writes its own Progress; `resighting` writes Window.
+ReportPackage; whoever follows the log writes its own Progress; `resighting` writes Window;
+`service_hosts` and `suppressing` write ServiceHost.
 """
 
 from __future__ import annotations
@@ -311,6 +312,29 @@ class Match(models.Model):
             models.UniqueConstraint(fields=["left", "right", "basis", "domain"], name="one_match_per_pair_and_basis"),
             models.CheckConstraint(condition=Q(left__lt=F("right")), name="left_is_the_smaller_key"),
         ]
+
+
+class ServiceHost(models.Model):
+    """A host or range that a member makes known as its own: public, and with all below it in no list."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="service_hosts")
+    value = models.CharField(max_length=255, help_text="In normal form: a host name, or a network in CIDR form.")
+    actor = models.CharField(max_length=80)
+    since = models.DateTimeField(default=clock.now)
+    ended_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField(default=clock.now)
+    applied_at = models.DateTimeField(null=True, help_text="When stored values were last judged by it.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["partner", "value"], condition=Q(ended_at=None), name="a_partner_names_a_host_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.value
 
 
 class Feed(models.Model):

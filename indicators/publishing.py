@@ -18,7 +18,6 @@ from typing import Any, Literal
 from uuid import UUID
 
 import orjson
-from django.conf import settings
 from django.db import transaction
 from psycopg.types.json import Jsonb
 
@@ -37,12 +36,13 @@ from indicators import (
     notifying,
     rejudging,
     relaying,
+    service_hosts,
     storing,
 )
 from indicators.addressing import Place, Reach, Room
 from indicators.attributing import Voice
 from indicators.barring import beyond_the_key
-from indicators.door import benign, entries, gates
+from indicators.door import entries, gates
 from indicators.models import Batch, Change, Quarantined
 from indicators.stix.drafts import Draft, Quarantine, Refusal, Revocation, Unreadable
 from indicators.versions import Entering, Line
@@ -164,7 +164,7 @@ class _Doors:
     def __init__(self, now: datetime, identities: frozenset[str], *, by: Viewer, tlp: Tlp | None) -> None:
         self._now, self._identities, self._by = now, identities, by
         self._tlp = None if tlp is None else tlp.word
-        self.benign = benign.Known(examples=settings.ALLOW_EXAMPLE_VALUES)
+        self.benign = service_hosts.known()
         self._doors: dict[tuple[str, bool], gates.Door] = {}
         self._verdicts: dict[tuple[int, str], gates.Verdict] = {}
 

@@ -79,6 +79,8 @@ class Verb(StrEnum):
     REPORT_PREPARED = "report.prepared"
     REPORT_RELEASED = "report.released"
     SECOND_FACTOR_DEMANDED = "second-factor.demanded"
+    SERVICE_HOSTS_ADDED = "service-hosts.added"
+    SERVICE_HOST_ENDED = "service-host.ended"
     SESSIONS_ENDED = "sessions.ended"
     SETTINGS_CHANGED = "settings.changed"
     SIGNED_IN = "user.signed-in"

@@ -32,7 +32,7 @@ def django_db_setup(django_db_setup, django_db_blocker):
 @pytest.fixture(autouse=True)
 def hints(monkeypatch):
     """No broker in tests unless asked for: what is hinted is counted, and followers are called by hand."""
-    from indicators import matching, notifying
+    from indicators import matching, notifying, suppressing
     from partners import asking, mailing
 
     told = {"matching": 0, "notifying": 0}
@@ -43,8 +43,18 @@ def hints(monkeypatch):
     monkeypatch.setattr(matching, "hint", lambda: count("matching"))
     monkeypatch.setattr(notifying, "hint", lambda: count("notifying"))
     monkeypatch.setattr(asking, "hint", lambda: None)
+    monkeypatch.setattr(suppressing, "hint", lambda: None)
     monkeypatch.setattr(mailing, "hint", mailing.post)  # whatever is told by e-mail is sent at once
     return told
+
+
+@pytest.fixture(autouse=True)
+def nobodys_hosts(monkeypatch):
+    """No partner has made hosts known until a test does, so that no push asks for them."""
+    from indicators import service_hosts
+    from indicators.door.benign import Known
+
+    monkeypatch.setattr(service_hosts, "_remembered", service_hosts._Remembered(Known(examples=True), float("inf")))
 
 
 @pytest.fixture(autouse=True)

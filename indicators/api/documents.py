@@ -253,6 +253,34 @@ class FilterDocument(serializers.Serializer[object]):
     with_entries = serializers.BooleanField(required=False, help_text="Only objects with a value to match on.")
 
 
+class HostOwnerDocument(serializers.Serializer[object]):
+    """Whose a host is."""
+
+    slug = serializers.CharField()
+    name = serializers.CharField()
+
+
+class ServiceHostDocument(serializers.Serializer[object]):
+    """A host or range that a partner makes known as its own."""
+
+    id = serializers.UUIDField()
+    value = serializers.CharField()
+    partner = HostOwnerDocument()
+    since = serializers.DateTimeField()
+
+
+class ServiceHostList(serializers.Serializer[object]):
+    """Hosts and ranges of all partners."""
+
+    hosts = ServiceHostDocument(many=True)
+
+
+class AddHostsDocument(serializers.Serializer[object]):
+    """Hosts and ranges to make known as one's own."""
+
+    values = serializers.ListField(child=serializers.CharField(max_length=255), max_length=200)
+
+
 class FeedDocument(serializers.Serializer[object]):
     """A saved filter."""
 

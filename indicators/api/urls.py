@@ -13,6 +13,7 @@ from indicators.api import (
     moving,
     objects,
     reports,
+    service_hosts,
     subscriptions,
 )
 
@@ -45,6 +46,8 @@ urlpatterns = [
     path("reports/<uuid:report_id>", reports.ReportView.as_view(), name="api-report"),
     path("reports/<uuid:report_id>/package", reports.PackageView.as_view(), name="api-report-package"),
     path("schema", description.describe, name="schema"),
+    path("service-hosts", service_hosts.ServiceHostsView.as_view(), name="service-hosts"),
+    path("service-hosts/<uuid:host_id>", service_hosts.ServiceHostView.as_view(), name="service-host"),
     path("subscriptions", subscriptions.SubscriptionsView.as_view(), name="subscriptions"),
     path("subscriptions/<uuid:subscription_id>", subscriptions.SubscriptionView.as_view(), name="subscription"),
     path("subscriptions/<uuid:subscription_id>/deliveries", subscriptions.DeliveriesView.as_view(), name="deliveries"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from indicators.portal import detail, held, listing, sharing, start, subscriptions
+from indicators.portal import detail, held, hosts, listing, sharing, start, subscriptions
 
 urlpatterns = [
     path("", start.start, name="start"),
@@ -15,6 +15,8 @@ urlpatterns = [
     path("organisation/sharing/", sharing.sharing, name="sharing"),
     path("organisation/held/", held.held, name="held"),
     path("organisation/held/<uuid:held_id>/act", held.act, name="held-act"),
+    path("organisation/hosts/", hosts.hosts, name="hosts"),
+    path("organisation/hosts/<uuid:host_id>/end", hosts.end, name="host-end"),
     path("matches", listing.matches, name="portal-matches"),
     path("subscriptions", subscriptions.subscriptions, name="portal-subscriptions"),
     path("subscriptions/deliveries", subscriptions.deliveries, name="portal-deliveries"),

@@ -24,6 +24,7 @@ TABS: tuple[Tab, ...] = (
     Tab("groups-page", "Groups", Scope.READ),
     Tab("held", "Waiting", Scope.PUBLISH),
     Tab("sharing", "Sharing", Scope.READ),
+    Tab("hosts", "Hosts", Scope.READ),
     Tab("log", "Log", Scope.AUDIT),
     Tab("reports", "Reports", Scope.READ),
 )

@@ -25,7 +25,7 @@ from django.test import Client
 from django.urls import get_resolver
 
 from exchange import health
-from indicators import addressing, holding, reporting, subscribing
+from indicators import addressing, holding, reporting, service_hosts, subscribing
 from indicators.matching import tokens
 from indicators.models import Delivery, Subscription
 from indicators.stix import making, parsing, tlp, vocabulary
@@ -112,6 +112,12 @@ MATRIX: dict[str, Row] = {
         for verb in ("agree", "decline")
     },
     "held-batches": Row(API + "held", "publish"),
+    "service-hosts": Row(API + "service-hosts", "key"),
+    "service-host": Row(API + f"service-hosts/{ABSENT}", "nobody", method="delete"),
+    "hosts": Row("/organisation/hosts/", "person"),
+    "host-end": Row(
+        "/organisation/hosts/{host}/end", "owner", method="post", absent=f"/organisation/hosts/{ABSENT}/end"
+    ),
     "batches": Row(API + "batches", "publish", method="post"),
     "batch": Row(API + "batches/{batch}", "owner", absent=API + f"batches/{ABSENT}"),
     "blocklist": Row(API + "blocklists/all?format=jsonl", "key", shows=True),
@@ -416,6 +422,7 @@ def scene() -> Scene:
             "subscription": str(subscription.pk),
             "delivery": str(delivery.pk),
             "held": str(held.pk),
+            "host": str(service_hosts.add(admin, ["api.aster.example"])[0].pk),
             "proposal": str(proposal.pk),
             "own": str(cast.aster.collection_id),
             "group": str(cast.ring.collection_id),

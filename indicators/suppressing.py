@@ -1,0 +1,106 @@
+"""Judge stored values again when members make hosts known as their own, or no more: existing entries end, or return.
+
+The rows of ServiceHost are the queue. Each is applied at once, and once more when every push that was judged by older
+knowledge has ended; a lost hint costs time and nothing else.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import connection, transaction
+from django.db.models import F, Q
+
+from exchange import clock, hints
+from exchange.celery import app
+from indicators import changes, notifying, service_hosts
+from indicators.door import entries
+from indicators.door.benign import Known
+from indicators.models import ServiceHost
+from indicators.stix.drafts import MATCH_ONLY, TokenValue
+
+_PAGE = 5_000
+#: Longer than any push takes, and than any process remembers which hosts are known.
+_SETTLED = timedelta(minutes=5)
+
+
+def apply_pending() -> int:
+    """Judge again by what is known now, if anything changed; returns how many values were judged otherwise."""
+    moment = clock.now()
+    early = Q(applied_at=None) | Q(applied_at__lt=F("changed_at"))
+    late = Q(applied_at__lt=F("changed_at") + _SETTLED, changed_at__lte=moment - _SETTLED)
+    pending = dict(ServiceHost.objects.filter(early | late).values_list("pk", "changed_at"))
+    if not pending:
+        return 0
+    changed = judge_again(service_hosts.read())
+    for pk, changed_at in pending.items():
+        ServiceHost.objects.filter(pk=pk, changed_at=changed_at).update(applied_at=moment)
+    return changed
+
+
+def judge_again(known: Known) -> int:
+    """Judge every stored value in clear; returns how many changed. Each page is a transaction of its own.
+
+    Objects whose entries changed enter the log again, so that whoever keeps a list is told.
+    """
+    after, changed = 0, 0
+    while True:
+        with transaction.atomic():
+            rows = _page(after)
+            if not rows:
+                break
+            after = rows[-1][0]
+            new = [
+                (pk, object_id, why)
+                for pk, object_id, domain, value, held in rows
+                if (why := entries.why_not(TokenValue(domain, "clear", "", value), known)) != held
+            ]
+            if new:
+                _write(new)
+                changed += len(new)
+    if changed:
+        notifying.hint()
+    return changed
+
+
+def _page(after: int) -> list[tuple[int, int, str, str, str]]:
+    """Values in the order of their keys: key, object, domain, value, what keeps it out. Of a kind that can change."""
+    with connection.cursor() as cursor:
+        cursor.execute(_VALUES, [after, [entries.BENIGN_TYPE, MATCH_ONLY], _PAGE])
+        rows: list[tuple[int, int, str, str, str]] = cursor.fetchall()
+    return rows
+
+
+def _write(new: list[tuple[int, int, str]]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_JUDGED, [[pk for pk, _, _ in new], [why for _, _, why in new]])
+    changes.append_found(_CONCERNED, {"objects": sorted({object_id for _, object_id, _ in new})})
+
+
+_VALUES = """
+SELECT id, object_id, domain, value, suppressed_by FROM indicators_token
+WHERE id > %s AND scheme = 'clear' AND suppressed_by <> ALL(%s) ORDER BY id LIMIT %s
+"""
+_JUDGED = """
+UPDATE indicators_token t SET suppressed_by = new.why
+FROM unnest(%s::bigint[], %s::text[]) new (id, why) WHERE t.id = new.id
+"""
+# An upsert for each of the objects that somebody may hold now.
+_CONCERNED = """
+SELECT o.id AS object, o.publisher_id AS publisher, o.audience_id AS audience, 'upsert' AS op, 'revised' AS reason,
+       true AS again, row_number() OVER (ORDER BY o.id) AS place
+FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id AND a.use <> 'withdrawn'
+WHERE o.id = ANY(%(objects)s) AND o.latest AND NOT o.revoked AND o.expired_at IS NULL
+  AND (o.valid_until IS NULL OR o.valid_until > now())
+"""
+
+
+def hint() -> None:
+    """Ask a worker to look; to be called after the commit."""
+    hints.SENDER.send_soon(catch_up)
+
+
+@app.task(name="indicators.suppressing.catch_up")
+def catch_up() -> None:
+    """Apply what members made known since."""
+    apply_pending()
