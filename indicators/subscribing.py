@@ -30,7 +30,7 @@ MAX_OVERLAP = timedelta(days=7)
 def save_feed(viewer: Viewer, *, name: str, filter_json: Mapping[str, Any]) -> Feed:
     """Save a filter under a name. Raises Refused naming the field, Conflict if the name is taken."""
     viewer.require(Scope.SUBSCRIBE)
-    wanted = filters.parse(filter_json)
+    wanted = filters.accepted(filter_json)
     if not name.strip() or len(name) > _MAX_NAME_CHARS or "\0" in name:
         raise Refused(f"A name of 1 to {_MAX_NAME_CHARS} characters.", code="bad-name", at="/name")
     if Feed.objects.of(viewer).count() >= _MAX_FEEDS:

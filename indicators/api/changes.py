@@ -16,7 +16,7 @@ from exchange.parameters import Parameters
 from indicators import changes, subscribing, waking
 from indicators.api import rendering
 from indicators.api.documents import ChangesPage
-from indicators.feeds import blocklists
+from indicators.feeds import blocklists, filters
 from indicators.feeds.filters import EVERYTHING, Filter
 from partners import reads
 from partners.api.base import Face, Request, answer, viewer_of
@@ -38,7 +38,7 @@ class ChangesView(Face):
             OpenApiParameter("cursor", description="From the last answer; without it, from the beginning."),
             OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": _LIMIT, "default": 1_000}),
             OpenApiParameter("feed", OpenApiTypes.UUID, description="A feed of yours; without it, everything."),
-            OpenApiParameter("kind"),
+            OpenApiParameter("kind", description="Kinds of indicators, separated by commas."),
             OpenApiParameter("type"),
             OpenApiParameter(
                 "wait",
@@ -75,7 +75,7 @@ class BlocklistView(Face):
         operation_id="blocklist",
         parameters=[
             OpenApiParameter("format", enum=list(blocklists.MEDIA_TYPES)),
-            OpenApiParameter("kind"),
+            OpenApiParameter("kind", description="Kinds of indicators, separated by commas."),
             OpenApiParameter("type"),
             OpenApiParameter("min_confidence", {"type": "integer", "minimum": 0, "maximum": 100}),
         ],
@@ -86,7 +86,7 @@ class BlocklistView(Face):
         viewer = viewer_of(request)
         asked = self.asked
         form = asked.choice("format", "text", of=blocklists.MEDIA_TYPES)
-        wanted = _feed_filter(viewer, feed).narrowed(kinds=asked.words("kind"), types=asked.words("type"))
+        wanted = _narrowed(_feed_filter(viewer, feed), asked)
         least = asked.number("min_confidence", 0, least=0, most=100)
         wanted = replace(wanted, min_confidence=max(least, wanted.min_confidence))
         spooled = blocklists.spool(viewer, wanted, form=form)
@@ -102,7 +102,13 @@ def wanted_of(viewer: Viewer, asked: Parameters) -> Filter:
     """The filter of a request: a feed of the viewer's, narrowed. Raises NotFound for anybody else's."""
     feed_id = asked.uuid("feed")
     base = subscribing.filter_of(subscribing.own_feed(viewer, feed_id)) if feed_id else EVERYTHING
-    return base.narrowed(kinds=asked.words("kind"), types=asked.words("type"))
+    return _narrowed(base, asked)
+
+
+def _narrowed(base: Filter, asked: Parameters) -> Filter:
+    """Raises Refused for a kind or subkind that there is not: an empty answer would be taken for a true one."""
+    kinds = filters.kinds(asked.words("kind"), at="/kind")
+    return filters.checked(base).narrowed(kinds=kinds, types=asked.words("type"))
 
 
 def _is_held(request: HttpRequest, etag: str) -> bool:

@@ -53,7 +53,7 @@ class EventsView(Face):
         parameters=[
             OpenApiParameter("cursor", description="Begin after this place, of `/changes` or of an event."),
             OpenApiParameter("feed", OpenApiTypes.UUID, description="A feed of yours; without it, everything."),
-            OpenApiParameter("kind"),
+            OpenApiParameter("kind", description="Kinds of indicators, separated by commas."),
             OpenApiParameter("type"),
             OpenApiParameter("Last-Event-ID", location="header", description="Where a stream broke off."),
         ],

@@ -54,9 +54,10 @@ def selection(asked: Parameters) -> Selection:
     found = ids_of(publishers)
     if len(found) < len(publishers):
         raise Refused("There is no partner of this name.", code="unknown-partner", at="/publisher")
+    kinds = filters.kinds(asked.words("kind"), at="/kind")
     wanted = filters.Filter(
-        kinds=asked.words("kind"),
-        subkinds=asked.words("subkind"),
+        kinds=kinds,
+        subkinds=filters.subkinds(asked.words("subkind"), kinds=kinds, at="/subkind"),
         types=asked.words("type"),
         publishers=tuple(sorted(str(partner) for partner in found)),
         min_confidence=asked.number("min_confidence", 0, least=0, most=100),
@@ -117,7 +118,7 @@ class BundleView(Face):
         wanted = selection(asked)
         feed_id = asked.uuid("feed")
         if feed_id is not None:
-            feed = subscribing.filter_of(subscribing.own_feed(viewer, feed_id))
+            feed = filters.checked(subscribing.filter_of(subscribing.own_feed(viewer, feed_id)))
             wanted = replace(wanted, filter=feed.within(wanted.filter))
         versions: Any = asked.choice("versions", "last", of=("last", "all"))
         wanted = replace(wanted, stix_ids=asked.words("id"), versions=versions)

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from exchange.errors import Refused
+from indicators.stix import vocabulary
 
 _MAX_VALUES = 50
 _MAX_CHARS = 250
@@ -104,6 +105,36 @@ def parse(document: Mapping[str, Any]) -> Filter:
     if not isinstance(with_entries, bool):
         raise Refused("True or false.", code="bad-filter", at="/filter/with_entries")
     return Filter(min_confidence=confidence, with_entries=with_entries, **values)
+
+
+def accepted(document: Mapping[str, Any]) -> Filter:
+    """Read a filter that is to be saved: as `parse`, and its kinds and subkinds are those that there are."""
+    return checked(parse(document))
+
+
+def checked(wanted: Filter) -> Filter:
+    """The same, if its kinds and subkinds are those that there are. Raises Refused: it would else select nothing."""
+    kinds(wanted.kinds, at="/filter/kinds")
+    subkinds(wanted.subkinds, kinds=wanted.kinds, at="/filter/subkinds")
+    return wanted
+
+
+def kinds(words: tuple[str, ...], *, at: str) -> tuple[str, ...]:
+    """The same words, if each is a kind. Raises Refused listing the kinds."""
+    return _among(words, sorted(vocabulary.SUBKINDS), code="unknown-kind", at=at)
+
+
+def subkinds(words: tuple[str, ...], *, kinds: tuple[str, ...] = (), at: str) -> tuple[str, ...]:
+    """The same words, if each is a subkind, of one of these kinds if any are named. Raises Refused listing them."""
+    of = kinds or tuple(vocabulary.SUBKINDS)
+    allowed = sorted(name for kind in of for name in vocabulary.SUBKINDS.get(kind, ()))
+    return _among(words, allowed, code="unknown-subkind", at=at)
+
+
+def _among(words: tuple[str, ...], allowed: list[str], *, code: str, at: str) -> tuple[str, ...]:
+    if not set(words) <= set(allowed):
+        raise Refused(f"One or more of: {', '.join(allowed)}.", code=code, at=at)
+    return words
 
 
 #: What can never match: the intersection of two filters that have no kind or type in common.

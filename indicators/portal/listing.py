@@ -12,7 +12,7 @@ from exchange import paging
 from exchange.errors import Malformed, Refused
 from exchange.parameters import Parameters
 from indicators import exporting, reading
-from indicators.feeds.filters import Filter
+from indicators.feeds.filters import Filter, subkinds
 from indicators.overview import KINDS
 from indicators.portal import showing
 from indicators.selecting import Selection
@@ -110,7 +110,7 @@ def _selection(asked: Parameters, partners: dict[str, str]) -> tuple[Selection, 
     types = asked.words("type") or (() if shown == "objects" else ("indicator",))
     wanted = Filter(
         kinds=(shown,) if shown in _OURS else (),
-        subkinds=asked.words("subkind"),
+        subkinds=subkinds(asked.words("subkind"), at="/subkind"),
         types=types,
         publishers=tuple(sorted(partners[slug] for slug in publishers)),
         min_confidence=asked.number("confidence", 0, least=0, most=100),

@@ -15,7 +15,7 @@ from indicators.feeds.filters import Filter
 from indicators.models import Match, StixObject
 from indicators.overview import KINDS
 from indicators.reading import Statement
-from indicators.stix import conformance
+from indicators.stix import conformance, vocabulary
 from partners.tlp import Tlp
 
 
@@ -73,14 +73,7 @@ class Shared:
 
 
 #: What an indicator of each kind may look at (`vocabulary`), for the filter.
-SUBKINDS = {
-    "account-pattern": (
-        *("email", "email_domain", "phone", "device", "net", "client_fp", "gateway_host", "signup_template"),
-        "cluster_rule",
-    ),
-    "payment-fingerprint": ("par", "pan_token", "iban_token", "psp_fp", "crypto_addr", "bin_range", "billing_rule"),
-    "prompt-signature": ("skeleton", "minhash", "regex", "nova_rule", "feature_rule"),
-}
+SUBKINDS = vocabulary.SUBKINDS
 _KIND_NAMES = {kind: name.removesuffix("s") for kind, name in KINDS.items()}
 _BUCKET = re.compile(r"10\^([0-9])")
 _WORDS = {

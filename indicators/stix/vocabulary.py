@@ -30,6 +30,15 @@ TOKEN_TYPE = "x-exchange-token"  # noqa: S105 - a STIX type
 #: What the exchange alone publishes under.
 OWN_IDS = frozenset({EXCHANGE_IDENTITY_ID, EXTENSION_ID, TOKEN_EXTENSION_ID})
 
+#: Every kind with its subkinds, as the schema has them.
+SUBKINDS = {
+    "account-pattern": (
+        *("email", "email_domain", "phone", "device", "net", "client_fp", "gateway_host", "signup_template"),
+        "cluster_rule",
+    ),
+    "payment-fingerprint": ("par", "pan_token", "iban_token", "psp_fp", "crypto_addr", "bin_range", "billing_rule"),
+    "prompt-signature": ("skeleton", "minhash", "regex", "nova_rule", "feature_rule"),
+}
 #: The functions that tokens come from; all take a key.
 SCHEMES = frozenset({"oprf-ristretto255-sha512", "hmac-sha256"})
 _SCHEMAS = Path(__file__).parent / "schemas"
