@@ -14,7 +14,6 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +26,8 @@ from exchange.client.errors import ApiError, Unreachable
 _RETRIED = frozenset({429, 502, 503, 504})
 _GZIP_FROM = 2_048
 _LONGEST_WAIT_S = 30.0
+#: So many ids are revoked or withdrawn in one call.
+_IDS = 500
 _PING_S = 30.0
 _PING_STEP_S = 0.3
 
@@ -68,19 +69,23 @@ class Client:
         everyone: bool = False,
         tlp: str = "",
         batch_size: int = 500,
+        wake: bool = False,
         report: bool = False,
         on_progress: Callable[[int], None] | None = None,
     ) -> publishing.PublishResult:
         """Push a file, bytes or objects. The bytes of a file's objects are sent exactly as they stand in it.
 
         Marking definitions are sent first, wherever they stand, so all objects are read before the first is sent.
+        What was withdrawn comes back only with `wake`. With `report`, the result also tells which references lead
+        nowhere (`publishing.loss_report`). Each batch carries an idempotency key of its own, so a retry after a lost
+        answer changes nothing.
 
-        With `report`, the result also tells which references lead nowhere (`publishing.loss_report`).
-        Each batch carries an idempotency key of its own, so a retry after a lost answer changes nothing.
-        Raises ApiError where a batch as a whole is refused, Unreachable where no answer comes.
+        Raises ApiError where a batch as a whole is refused, Unreachable where no answer comes, TypeError for what is
+        none of these: one object is given as a list of one.
         """
         asked: dict[str, str] = {"groups": ",".join(groups), "partners": ",".join(partners), "tlp": tlp}
         asked["everyone"] = "true" if everyone else ""
+        asked["wake"] = "true" if wake else ""
         asked["report"] = "loss" if report else ""
         wanted = {name: value for name, value in asked.items() if value}
         result = publishing.PublishResult()
@@ -123,20 +128,38 @@ class Client:
         wait = str(wait_s) if wait_s else ""
         return self._get("/api/v1/changes", cursor=cursor, limit=str(limit), wait=wait, feed=feed, kind=kind)
 
-    def revoke(self, stix_id: str) -> publishing.PublishResult:
-        """Revoke an object of the own partner: a new, revoked version of it is published."""
-        found = next((one for one in self.objects(q=stix_id, mine="true") if one["object"]["id"] == stix_id), None)
-        if found is None:
-            raise ApiError(404, {"code": "not-found", "detail": "You hold no such object."})
-        now = datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-        return self.publish([{**found["object"], "revoked": True, "modified": now}])
+    def revoke(self, stix_ids: str | Iterable[str]) -> publishing.PublishResult:
+        """Revoke objects of the own partner: a revoked version of each, dated after what is held, is published.
 
-    def withdraw(self, stix_id: str) -> None:
-        """Take an object of the own partner back, in all versions: whoever holds it is told to drop it.
-
-        Raises ApiError (404) for what is not held. Unlike a revocation it leaves nothing to read.
+        Each is in `ended` of the result; what is not held is among its refusals. Retried as a push is.
         """
-        self._call("POST", f"/api/v1/objects/{stix_id}/withdraw", retried=False)
+        return self._end("revoke", stix_ids)
+
+    def withdraw(self, stix_ids: str | Iterable[str]) -> publishing.PublishResult:
+        """Take objects of the own partner back, in all versions: whoever holds them is told to drop them.
+
+        Unlike a revocation it leaves nothing to read. Answered as `revoke`.
+        """
+        return self._end("withdraw", stix_ids)
+
+    def _end(self, verb: str, stix_ids: str | Iterable[str]) -> publishing.PublishResult:
+        ids = [stix_ids] if isinstance(stix_ids, str) else list(stix_ids)
+        result = publishing.PublishResult()
+        spans = [(first, ids[first : first + _IDS]) for first in range(0, len(ids), _IDS)]
+        while spans:
+            first, some = spans.pop(0)
+            headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())}
+            body = json.dumps({"ids": some}).encode()
+            try:
+                answer = self._call("POST", f"/api/v1/objects/{verb}", body=body, headers=headers)
+            except ApiError as error:
+                if error.code != "batch-too-large" or len(some) == 1:
+                    raise
+                half = len(some) // 2
+                spans[:0] = [(first, some[:half]), (first + half, some[half:])]
+                continue
+            result.add_ended(answer.json(), places=range(first, first + len(some)))
+        return result
 
     def readdress(
         self,
@@ -184,6 +207,24 @@ class Client:
     def unsubscribe(self, subscription_id: str) -> None:
         """Delete a subscription."""
         self._call("DELETE", f"/api/v1/subscriptions/{subscription_id}")
+
+    def pause(self, subscription_id: str) -> dict[str, Any]:
+        """Tell a subscription nothing until it is resumed."""
+        return self._send("PATCH", f"/api/v1/subscriptions/{subscription_id}", {"state": "paused"})
+
+    def resume(self, subscription_id: str) -> dict[str, Any]:
+        """Go on telling a subscription, from where it stopped."""
+        return self._send("PATCH", f"/api/v1/subscriptions/{subscription_id}", {"state": "active"})
+
+    def deliveries(self, subscription_id: str) -> list[dict[str, Any]]:
+        """The newest deliveries of a subscription, newest first."""
+        found: list[dict[str, Any]] = self._get(f"/api/v1/subscriptions/{subscription_id}/deliveries")["deliveries"]
+        return found
+
+    def redeliver(self, delivery_id: str) -> dict[str, Any]:
+        """Have a delivery sent again."""
+        again: dict[str, Any] = self._call("POST", f"/api/v1/deliveries/{delivery_id}/redeliver").json()
+        return again
 
     def test_subscription(self, subscription_id: str) -> dict[str, Any]:
         """Have a signed ping sent; half a minute later at most: `delivered`, `outcome`, `status_code`."""
@@ -237,7 +278,7 @@ class Client:
             with self._http.stream("GET", "/api/v1/bundle", params=_given(**filters)) as answer:
                 if answer.is_error or answer.is_redirect:
                     answer.read()
-                    raise ApiError(answer.status_code, _problem(answer))
+                    raise ApiError(answer.status_code, _problem(answer), asked=_asked("/api/v1/bundle", filters))
                 for piece in answer.iter_bytes():
                     write(piece)
                     size += len(piece)
@@ -294,11 +335,19 @@ class Client:
                 time.sleep(_wait_s(attempt, answer.headers.get("Retry-After")))
                 continue
             if answer.is_error or answer.is_redirect:
-                raise ApiError(answer.status_code, _problem(answer))
+                raise ApiError(answer.status_code, _problem(answer), asked=_asked(path, params or {}))
             return answer
 
 
+def _asked(path: str, params: Mapping[str, str]) -> str:
+    """What a path and the parameters that name a thing ask for, in the words of the API."""
+    named = [f"{name} {params[name]}" for name in ("feed", "id") if params.get(name)]
+    return " ".join([path.removeprefix("/api/v1/"), *named])
+
+
 def _objects(source: Path | bytes | Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    if isinstance(source, Mapping | str):  # whose elements are names, or letters
+        raise TypeError(f"publish takes a Path, bytes or a list of objects, not a {type(source).__name__}")
     if isinstance(source, Path):
         return slicing.objects_in(source)
     if isinstance(source, bytes):

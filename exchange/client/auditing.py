@@ -10,16 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from exchange.client import audit, config
-from exchange.client.api import Client
+from exchange.client import audit
+from exchange.client.terminal import Json, KeyFile, Url, client_of, console, print_json
 
 app = typer.Typer(help="The log that cannot be rewritten: export it, and verify it offline.", no_args_is_help=True)
-console = Console(highlight=False, soft_wrap=True)
-
-Url = Annotated[str, typer.Option("--url", help="The exchange's address; else EXCHANGE_URL.")]
-KeyFile = Annotated[Path | None, typer.Option("--key-file", help="A file with the API key; else EXCHANGE_API_KEY.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write it.")]
 Since = Annotated[
     Path | None, typer.Option("--since", help="A head or export that you keep: prove that the log extends it.")
@@ -33,9 +28,14 @@ def verify(
     public_key: Annotated[
         list[str] | None, typer.Option("--public-key", help="The log's key, base64 or a file; repeat after a change.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Verify signatures, records, proofs, and that the log only grew. Needs no network."""
     report = audit.verify(file, kept=head, public_keys=public_key or ())
+    if as_json:
+        told = {"verified": report.verified, "problems": report.problems, "notes": report.notes}
+        print_json({"ok": report.ok, **told})
+        raise typer.Exit(0 if report.ok else 1)
     for line in report.verified:
         console.print(f"ok       {line}", markup=False)
     for line in report.problems:
@@ -52,24 +52,30 @@ def export(
     since: Since = None,
     first_day: Annotated[str, typer.Option("--from", help="First day, YYYY-MM-DD.")] = "",
     last_day: Annotated[str, typer.Option("--until", help="Last day, YYYY-MM-DD.")] = "",
+    as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
     """Write your partner's records as signed JSON Lines. Needs a key with `admin`."""
     first = str(audit.read_head(since).size) if since else ""
-    found = config.load(url=url, key_file=key_file)
-    with Client(found.url, found.api_key) as client:
+    with client_of(url, key_file) as client:
         content = client.log_export(first=first, since=first_day, until=last_day)
     output.write_bytes(content)
-    console.print(f"{content.count(b'\n') - 2} records written to {output}", markup=False)
+    records = content.count(b"\n") - 2
+    if as_json:
+        print_json({"file": str(output), "records": records})
+    else:
+        console.print(f"{records} records written to {output}", markup=False)
 
 
 @app.command()
-def head(output: Output, since: Since = None, url: Url = "", key_file: KeyFile = None) -> None:
+def head(output: Output, since: Since = None, as_json: Json = False, url: Url = "", key_file: KeyFile = None) -> None:
     """Write the last signed head, to keep."""
     first = str(audit.read_head(since).size) if since else ""
-    found = config.load(url=url, key_file=key_file)
-    with Client(found.url, found.api_key) as client:
+    with client_of(url, key_file) as client:
         document = client.log_head(first=first)
     output.write_text(json.dumps({"type": "head", "format": audit.HEAD_FORMAT} | document) + "\n")
-    console.print(f"head of {document['head']['size']} records written to {output}", markup=False)
+    if as_json:
+        print_json({"file": str(output), "size": document["head"]["size"]})
+    else:
+        console.print(f"head of {document['head']['size']} records written to {output}", markup=False)

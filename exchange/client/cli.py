@@ -13,14 +13,25 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from exchange.client import auditing, config, keys, slicing
+from exchange.client import auditing, ending, keys, slicing, telling
 from exchange.client.api import Client
 from exchange.client.errors import ApiError, ExchangeClientError
-from exchange.client.publishing import PublishResult, loss_report
+from exchange.client.publishing import PublishResult, Refusal, loss_report
+from exchange.client.terminal import (
+    Json,
+    KeyFile,
+    Url,
+    client_of,
+    console,
+    errors,
+    print_facts,
+    print_json,
+    print_table,
+    progress_lines,
+)
 from exchange.client.webhooks import verify
 from exchange.simulate.cli import simulate
 
@@ -30,13 +41,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
-
-Url = Annotated[str, typer.Option("--url", help="The exchange's address; else EXCHANGE_URL.")]
-KeyFile = Annotated[Path | None, typer.Option("--key-file", help="A file with the API key; else EXCHANGE_API_KEY.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-
 _SHOWN_REFUSALS = 10
 
 
@@ -58,6 +62,7 @@ def publish(
     partner: Annotated[list[str] | None, typer.Option("--partner", help="Share with this partner; repeat.")] = None,
     everyone: Annotated[bool, typer.Option("--everyone", help="Share with every partner.")] = False,
     tlp: Annotated[str, typer.Option("--tlp", help="clear, green, amber, amber+strict or red, for all objects.")] = "",
+    wake: Annotated[bool, typer.Option("--wake", help="Bring back what you have withdrawn.")] = False,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, max=5000)] = 500,
     report: Annotated[Path | None, typer.Option("--report", help="Write what was lost on the way in, as JSON.")] = None,
     as_json: Json = False,
@@ -66,9 +71,9 @@ def publish(
 ) -> None:
     """Publish files. Their objects are sent byte for byte as they stand; each one is answered."""
     audience: dict[str, Any] = {"groups": group or (), "partners": partner or (), "everyone": everyone, "tlp": tlp}
-    audience["report"] = report is not None
+    audience |= {"report": report is not None, "wake": wake}
     total = PublishResult()
-    with _client(url, key_file) as client:
+    with client_of(url, key_file) as client:
         for file in files:
             result = _publish_one(client, file, audience=audience, batch_size=batch_size, quiet=as_json)
             _join(total, result)
@@ -80,37 +85,50 @@ def publish(
         if not as_json:
             _show_losses(losses)
     if as_json:
-        print(json.dumps({"counts": total.counts, "batches": total.batches, "refusals": _plain(total)}))
+        refusals, dropped = _plain(total.refusals), _plain(total.dropped)
+        print_json({"counts": total.counts, "batches": total.batches, "refusals": refusals, "dropped": dropped})
     else:
         _show_counts(total)
     raise typer.Exit(0 if total.ok else 1)
 
 
 @app.command()
-def whoami(url: Url = "", key_file: KeyFile = None) -> None:
-    """Whose key this is, its groups and scopes."""
-    with _client(url, key_file) as client:
+def whoami(as_json: Json = False, url: Url = "", key_file: KeyFile = None) -> None:
+    """Whose key this is, its groups and scopes. Before each group stands the slug that `--group` wants."""
+    with client_of(url, key_file) as client:
         me = client.me()
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_row("Partner", f"{me['partner']['name']} ({me['partner']['kind']})")
-    table.add_row("Groups", ", ".join(group["name"] for group in me["groups"]) or "none")
-    table.add_row("Scopes", ", ".join(me["scopes"]))
-    table.add_row("Receives", f"up to TLP:{me['clearance'].upper()}")
-    table.add_row("Identity", me["partner"]["identity_id"])
-    table.add_row("Collection", me["partner"]["collection_id"])
-    console.print(table)
+    if as_json:
+        print_json(me)
+        return
+    partner = me["partner"]
+    print_facts(
+        [
+            ("Partner", f"{partner['slug']}: {partner['name']} ({partner['kind']})"),
+            *[("Group", f"{group['slug']}: {group['name']}") for group in me["groups"] or []],
+            *([] if me["groups"] else [("Group", "none")]),
+            ("Scopes", ", ".join(me["scopes"])),
+            ("Receives", f"up to TLP:{me['clearance'].upper()}"),
+            ("Identity", partner["identity_id"]),
+            ("Collection", partner["collection_id"]),
+        ]
+    )
 
 
 @app.command()
 def get(
     stix_id: Annotated[str, typer.Argument(help="The id of an object.")],
     versions: Annotated[str, typer.Option("--versions", help="last or all.")] = "last",
+    as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
     """What each publisher says under an id, as JSON."""
-    with _client(url, key_file) as client:
-        print(json.dumps(client.object(stix_id, versions=versions), indent=2, ensure_ascii=False))
+    with client_of(url, key_file) as client:
+        found = client.object(stix_id, versions=versions)
+    if as_json:
+        print_json(found)
+    else:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
 
 
 @app.command()
@@ -125,55 +143,24 @@ def search(
 ) -> None:
     """Find objects, newest first."""
     filters = {name: value for name, value in {"q": words, "kind": kind, "publisher": publisher}.items() if value}
-    table = Table("Added", "Publisher", "TLP", "Id", "Title")
-    with _client(url, key_file) as client:
+    rows: list[tuple[str, ...]] = []
+    with client_of(url, key_file) as client:
         for count, found in enumerate(client.objects(limit=min(limit, 1_000), **filters), 1):
             if as_json:
-                print(json.dumps(found, ensure_ascii=False))
+                print_json(found)
             else:
                 stix = found["object"]
-                title = str(stix.get("name", stix["type"]))
-                table.add_row(found["date_added"][:19], found["publisher"]["name"], found["tlp"], stix["id"], title)
+                said = (found["date_added"][:19], found["publisher"]["slug"], found["tlp"], stix["id"])
+                rows.append((*said, str(stix.get("name", stix["type"]))))
             if count >= limit:
                 break
     if not as_json:
-        console.print(table if table.row_count else "Nothing that you may see fits.")
+        names = ("Added", "Publisher", "TLP", "Id", "Title")
+        print_table(names, rows, empty="Nothing that you may see fits.")
 
 
-@app.command()
-def revoke(
-    stix_ids: Annotated[list[str], typer.Argument(help="Ids of objects of your own.")],
-    url: Url = "",
-    key_file: KeyFile = None,
-) -> None:
-    """Publish revoked versions: whoever holds the objects is told to drop them, and can read that you revoked them."""
-    failed = False
-    with _client(url, key_file) as client:
-        for stix_id in stix_ids:
-            result = client.revoke(stix_id)
-            failed |= not result.ok
-            told = "revoked" if result.ok else f"not revoked: {result.refusals[0].message}"
-            console.print(f"{stix_id}  {told}", markup=False)
-    raise typer.Exit(1 if failed else 0)
-
-
-@app.command()
-def withdraw(
-    stix_ids: Annotated[list[str], typer.Argument(help="Ids of objects of your own.")],
-    url: Url = "",
-    key_file: KeyFile = None,
-) -> None:
-    """Take objects back: whoever holds them is told to drop them, and nobody sees them any more."""
-    failed = False
-    with _client(url, key_file) as client:
-        for stix_id in stix_ids:
-            try:
-                client.withdraw(stix_id)
-                told = "withdrawn"
-            except ApiError as error:
-                failed, told = True, f"not withdrawn: {error}"
-            console.print(f"{stix_id}  {told}", markup=False)
-    raise typer.Exit(1 if failed else 0)
+app.command()(ending.revoke)
+app.command()(ending.withdraw)
 
 
 @app.command()
@@ -181,34 +168,45 @@ def changes(
     follow: Annotated[bool, typer.Option("--follow", help="Stay, and print what comes.")] = False,
     cursor: Annotated[str, typer.Option(help="Go on from here.")] = "",
     kind: Annotated[str, typer.Option(help="Only this kind.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="The cursor, too, as a last line of JSON.")] = False,
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
     """The delta feed, one change a line as JSON; the last cursor goes to standard error."""
-    with _client(url, key_file) as client:
+    with client_of(url, key_file) as client:
         while True:
             stretch = client.changes(cursor, wait_s=25 if follow else 0, kind=kind)
             for change in stretch["changes"]:
-                print(json.dumps(change, ensure_ascii=False), flush=True)
+                print_json(change)
             cursor = stretch["cursor"]
             if not follow and not stretch["more"]:
                 break
-    errors.print(f"cursor: {cursor}", style="dim", markup=False)
+    if as_json:
+        print_json({"cursor": cursor})
+    else:
+        errors.print(f"cursor: {cursor}", style="dim", markup=False)
 
 
 @app.command()
 def matches(
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 25, url: Url = "", key_file: KeyFile = None
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 25,
+    as_json: Json = False,
+    url: Url = "",
+    key_file: KeyFile = None,
 ) -> None:
-    """What partners have in common, newest first."""
-    table = Table("Found", "Same", "One side", "The other")
-    with _client(url, key_file) as client:
+    """What partners have in common, newest first: a line for each end, by the slug of its publisher."""
+    rows: list[tuple[str, ...]] = []
+    with client_of(url, key_file) as client:
         for count, match in enumerate(client.matches(limit=min(limit, 1_000)), 1):
-            ends = [f"{end['title']} ({end['publisher']['name']})" for end in match["objects"]]
-            table.add_row(match["found_at"][:19], match["domain"], *ends)
+            if as_json:
+                print_json(match)
+            else:
+                said = (match["found_at"][:19], match["domain"])
+                rows += [(*said, end["publisher"]["slug"], end["id"], end["title"]) for end in match["objects"]]
             if count >= limit:
                 break
-    console.print(table if table.row_count else "No match yet.")
+    if not as_json:
+        print_table(("Found", "Same", "Publisher", "Id", "Title"), rows, empty="No match yet.")
 
 
 @app.command()
@@ -216,47 +214,13 @@ def blocklist(
     feed: Annotated[str, typer.Argument(help="A feed's id, or all.")] = "all",
     form: Annotated[str, typer.Option("--format", help="text, csv or jsonl.")] = "text",
     kind: Annotated[str, typer.Option(help="Only this kind.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="As --format jsonl.")] = False,
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
     """A flat list of every live value. To keep one up to date, use exchange-agent."""
-    with _client(url, key_file) as client:
-        sys.stdout.buffer.write(client.blocklist(feed, form=form, kind=kind))
-
-
-@app.command()
-def subscribe(
-    address: Annotated[str, typer.Argument(help="The https address that is told.")],
-    feed: Annotated[str, typer.Option(help="A feed's id; without it, everything.")] = "",
-    url: Url = "",
-    key_file: KeyFile = None,
-) -> None:
-    """Have an address told of changes by signed webhooks. Prints the signing secret, this once."""
-    with _client(url, key_file) as client:
-        made = client.subscribe(address, feed=feed or None)
-    console.print(f"subscription  {made['id']}\nsecret        {made['secret']}", markup=False)
-
-
-@app.command()
-def subscriptions(
-    test: Annotated[str, typer.Option(help="Send a ping to this subscription.")] = "",
-    delete: Annotated[str, typer.Option(help="Delete this subscription.")] = "",
-    url: Url = "",
-    key_file: KeyFile = None,
-) -> None:
-    """Your webhook subscriptions."""
-    with _client(url, key_file) as client:
-        if test:
-            outcome = client.test_subscription(test)
-            console.print(outcome["outcome"], markup=False)
-            raise typer.Exit(0 if outcome["delivered"] else 1)
-        if delete:
-            client.unsubscribe(delete)
-            return
-        table = Table("Id", "Address", "State")
-        for one in client.subscriptions():
-            table.add_row(one["id"], one["url"], one["state"])
-        console.print(table if table.row_count else "No subscription.")
+    with client_of(url, key_file) as client:
+        sys.stdout.buffer.write(client.blocklist(feed, form="jsonl" if as_json else form, kind=kind))
 
 
 @app.command()
@@ -269,18 +233,22 @@ def export(
     versions: Annotated[str, typer.Option(help="last or all.")] = "last",
     referenced: Annotated[bool, typer.Option("--referenced", help="With the identities and markings named.")] = False,
     mine: Annotated[bool, typer.Option("--mine", help="Only what you published.")] = False,
+    as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
     """Write objects as one STIX bundle, byte for byte as they were published."""
     filters = {"feed": feed, "kind": kind, "type": stix_type, "id": stix_id, "versions": versions}
     filters |= {"referenced": "true" if referenced else "", "mine": "true" if mine else ""}
-    with _client(url, key_file) as client:
+    with client_of(url, key_file) as client:
         if str(output) == "-":
             client.stream_bundle(sys.stdout.buffer.write, **filters)
         else:
             size = client.export(output, **filters)
-            errors.print(f"{output}: {size:,} bytes", markup=False)
+            if as_json:
+                print_json({"file": str(output), "bytes": size})
+            else:
+                errors.print(f"{output}: {size:,} bytes", markup=False)
 
 
 @app.command("verify-webhook")
@@ -289,22 +257,30 @@ def verify_webhook(
     message_id: Annotated[str, typer.Option("--id", help="The webhook-id header.")],
     timestamp: Annotated[str, typer.Option(help="The webhook-timestamp header.")],
     signature: Annotated[str, typer.Option(help="The webhook-signature header.")],
+    as_json: Json = False,
 ) -> None:
     """Check the signature of a message on standard input, as a receiver does."""
     body = sys.stdin.buffer.read()
     good = verify(secret_file.read_text().strip(), message_id, timestamp=timestamp, signature=signature, body=body)
-    console.print("good" if good else "bad")
+    if as_json:
+        print_json({"good": good})
+    else:
+        console.print("good" if good else "bad")
     raise typer.Exit(0 if good else 1)
 
 
+for command in (
+    telling.subscribe,
+    telling.subscriptions,
+    telling.deliveries,
+    telling.redeliver,
+    telling.pause,
+    telling.resume,
+):
+    app.command()(command)
 app.command(name="simulate")(simulate)
 app.add_typer(auditing.app, name="audit")
 app.add_typer(keys.app, name="keys")
-
-
-def _client(url: str, key_file: Path | None) -> Client:
-    found = config.load(url=url, key_file=key_file)
-    return Client(found.url, found.api_key)
 
 
 def _publish_one(
@@ -312,7 +288,8 @@ def _publish_one(
 ) -> PublishResult:
     objects = list(slicing.objects_in(file))
     if quiet or not errors.is_terminal:
-        return client.publish(_as_bytes(objects), batch_size=batch_size, **audience)
+        told = None if quiet else progress_lines(file.name, len(objects))
+        return client.publish(_as_bytes(objects), batch_size=batch_size, on_progress=told, **audience)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors, transient=True) as progress:
         task = progress.add_task(file.name, total=len(objects))
@@ -332,6 +309,7 @@ def _join(total: PublishResult, result: PublishResult) -> None:
     for status, count in result.counts.items():
         total.counts[status] = total.counts.get(status, 0) + count
     total.refusals += result.refusals
+    total.dropped += result.dropped
     total.marks += result.marks
     total.references += result.references
     total.entered |= result.entered
@@ -339,15 +317,16 @@ def _join(total: PublishResult, result: PublishResult) -> None:
 
 
 def _show_refusals(file: Path, result: PublishResult) -> None:
-    for refusal in result.refusals[:_SHOWN_REFUSALS]:
+    listed = [*result.refusals, *result.dropped]
+    for refusal in listed[:_SHOWN_REFUSALS]:
         errors.print(
             f"{file.name}[{refusal.index}] {refusal.stix_id or '-'}: {refusal.status}, {refusal.code}"
             f" at {refusal.field or 'the object'}: {refusal.message}",
             style="yellow",
             markup=False,
         )
-    if len(result.refusals) > _SHOWN_REFUSALS:
-        errors.print(f"… and {len(result.refusals) - _SHOWN_REFUSALS} more; --json lists them all.", style="yellow")
+    if len(listed) > _SHOWN_REFUSALS:
+        errors.print(f"… and {len(listed) - _SHOWN_REFUSALS} more; --json lists them all.", style="yellow")
 
 
 def _show_losses(losses: dict[str, Any]) -> None:
@@ -374,7 +353,7 @@ def _show_counts(total: PublishResult) -> None:
     console.print(table)
 
 
-def _plain(total: PublishResult) -> list[dict[str, Any]]:
+def _plain(refusals: list[Refusal]) -> list[dict[str, Any]]:
     return [
         {
             "index": refusal.index,
@@ -384,7 +363,7 @@ def _plain(total: PublishResult) -> list[dict[str, Any]]:
             "field": refusal.field,
             "message": refusal.message,
         }
-        for refusal in total.refusals
+        for refusal in refusals
     ]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+_NOT_FOUND = 404
+
 
 class ExchangeClientError(Exception):
     """Base of all errors of the client."""
@@ -20,13 +22,16 @@ class Unusable(ExchangeClientError):
 class ApiError(ExchangeClientError):
     """The exchange refused; it says why in a problem document (RFC 9457).
 
-    `code` is stable and for programs, `detail` is for people, `request_id` is what the operator asks for.
+    `code` is stable and for programs, `detail` is for people, `request_id` is what the operator asks for. `asked` is
+    what was asked for, which a 404 names.
     """
 
-    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+    def __init__(self, status: int, problem: dict[str, Any], *, asked: str = "") -> None:
         self.status = status
         self.code = str(problem.get("code", "unknown"))
         self.detail = str(problem.get("detail") or problem.get("title") or f"status {status}")
+        if status == _NOT_FOUND and asked:
+            self.detail = f"{self.detail.rstrip('.')}: {asked}"
         self.request_id = str(problem.get("request_id", ""))
         self.errors: list[dict[str, Any]] = list(problem.get("errors") or [])
         super().__init__(self.detail)

@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from exchange.client import config
-from exchange.client.api import Client
+from exchange.client.terminal import Json, KeyFile, Url, client_of, console, print_facts, print_json, print_table
 
 app = typer.Typer(help="List, issue, rotate and revoke keys of your partner.", no_args_is_help=True)
-console = Console(highlight=False, soft_wrap=True)
-
-Url = Annotated[str, typer.Option("--url", help="The exchange's address; else EXCHANGE_URL.")]
-KeyFile = Annotated[Path | None, typer.Option("--key-file", help="A file with the API key; else EXCHANGE_API_KEY.")]
 KeyId = Annotated[str, typer.Argument(help="The key's id, or the key itself; only its id is sent.")]
 
 _NAMED = re.compile(r"(?:exk_)?([a-z2-7]{8})(?:_\S*)?")
 
 
 @app.command("list")
-def list_keys(url: Url = "", key_file: KeyFile = None) -> None:
+def list_keys(as_json: Json = False, url: Url = "", key_file: KeyFile = None) -> None:
     """The keys of your partner, newest first."""
-    table = Table("Id", "Name", "May", "Groups", "From", "State", "Expires", "Last used")
-    with _client(url, key_file) as client:
-        for one in client.api_keys():
-            groups = "all" if one["groups"] is None else ", ".join(one["groups"])
-            networks = ", ".join(one["networks"]) or "anywhere"
-            used = (one["last_used_at"] or "never")[:16]
-            says = (one["id"], one["name"], ", ".join(one["scopes"]), groups, networks, one["state"])
-            table.add_row(*says, one["expires_at"][:16], used)
-    console.print(table)
+    rows: list[tuple[str, ...]] = []
+    with client_of(url, key_file) as client:
+        found = client.api_keys()
+    if as_json:
+        print_json(found)
+        return
+    for one in found:
+        groups = "all" if one["groups"] is None else ", ".join(one["groups"])
+        networks = ", ".join(one["networks"]) or "anywhere"
+        used = (one["last_used_at"] or "never")[:16]
+        says = (one["id"], ", ".join(one["scopes"]), groups, networks, one["state"])
+        rows.append((*says, one["expires_at"][:16], used, one["name"]))
+    print_table(("Id", "May", "Groups", "From", "State", "Expires", "Last used", "Name"), rows, empty="No key.")
 
 
 @app.command()
@@ -44,6 +40,7 @@ def issue(
     group: Annotated[list[str] | None, typer.Option("--group", help="For this group only (slug); repeat.")] = None,
     network: Annotated[list[str] | None, typer.Option("--network", help="From this network only; repeat.")] = None,
     minutes: Annotated[int, typer.Option("--minutes", min=0, help="It lives so long; 0: 90 days.")] = 0,
+    as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
@@ -51,34 +48,33 @@ def issue(
     limits: dict[str, Any] = {"groups": group or [], "networks": network or []}
     if minutes:
         limits["expires_in_minutes"] = minutes
-    with _client(url, key_file) as client:
-        _show(client.issue_key(name, scopes=scope, **limits))
+    with client_of(url, key_file) as client:
+        _show(client.issue_key(name, scopes=scope, **limits), as_json=as_json)
 
 
 @app.command()
 def rotate(
     key: KeyId,
     overlap: Annotated[int, typer.Option("--overlap-minutes", min=0, help="The old key lives on so long.")] = 1_440,
+    as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
     """Make a successor with the same name and limits. It is printed, this once."""
-    with _client(url, key_file) as client:
-        _show(client.rotate_key(_id(key), overlap_minutes=overlap))
+    with client_of(url, key_file) as client:
+        _show(client.rotate_key(_id(key), overlap_minutes=overlap), as_json=as_json)
 
 
 @app.command()
-def revoke(key: KeyId, url: Url = "", key_file: KeyFile = None) -> None:
+def revoke(key: KeyId, as_json: Json = False, url: Url = "", key_file: KeyFile = None) -> None:
     """End a key and all that descend from it: every plane refuses them within a second."""
     key_id = _id(key)
-    with _client(url, key_file) as client:
+    with client_of(url, key_file) as client:
         client.revoke_key(key_id)
-    console.print(f"exk_{key_id}_… is revoked.", markup=False)
-
-
-def _client(url: str, key_file: Path | None) -> Client:
-    found = config.load(url=url, key_file=key_file)
-    return Client(found.url, found.api_key)
+    if as_json:
+        print_json({"revoked": key_id})
+    else:
+        console.print(f"exk_{key_id}_… is revoked.", markup=False)
 
 
 def _id(key: str) -> str:
@@ -88,5 +84,8 @@ def _id(key: str) -> str:
     return named[1]
 
 
-def _show(made: dict[str, Any]) -> None:
-    console.print(f"id       {made['id']}\nexpires  {made['expires_at']}\nkey      {made['secret']}", markup=False)
+def _show(made: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(made)
+    else:
+        print_facts([("id", made["id"]), ("expires", made["expires_at"]), ("key", made["secret"])])

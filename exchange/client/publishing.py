@@ -43,19 +43,38 @@ class Reference:
     ref: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of an object that was to be revoked or withdrawn.
+
+    Its status is `accepted` where it ended by that, `unchanged` where it had ended before, and else `refused`.
+    """
+
+    index: int
+    stix_id: str
+    status: str
+    code: str
+    message: str
+
+
 @dataclass(slots=True)
 class PublishResult:
     """What became of everything that was sent. `refusals` holds refused and quarantined objects.
 
-    `references` are those that lead nowhere; it is filled where a report was asked for.
+    `references` are those that lead nowhere; it is filled where a report was asked for. `dropped` are revoked versions
+    that ended their objects and were not kept. `ended` has each object, after `revoke` and `withdraw`.
     """
 
     counts: dict[str, int] = field(
-        default_factory=lambda: {"accepted": 0, "unchanged": 0, "held": 0, "quarantined": 0, "refused": 0}
+        default_factory=lambda: dict.fromkeys(
+            ("accepted", "unchanged", "withdrawn", "held", "quarantined", "refused"), 0
+        )
     )
     refusals: list[Refusal] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
+    dropped: list[Refusal] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
     entered: set[str] = field(default_factory=set)
     batches: list[str] = field(default_factory=list)
 
@@ -89,16 +108,21 @@ class PublishResult:
             if result["status"] in ("accepted", "unchanged"):
                 self.entered.add(result["id"])
             if result["status"] in ("refused", "quarantined"):
-                self.refusals.append(
-                    Refusal(
-                        places[result["index"]],
-                        result.get("id"),
-                        result["status"],
-                        result.get("code", ""),
-                        result.get("field", ""),
-                        result.get("message", ""),
-                    )
-                )
+                self.refusals.append(_refusal(result, places))
+            elif result.get("code") == "content-dropped":
+                self.dropped.append(_refusal(result, places))
+
+    def add_ended(self, answer: dict[str, Any], *, places: Sequence[int]) -> None:
+        """Take in the answer to one batch of ids."""
+        self.add(answer, places=places)
+        for result in answer["results"]:
+            said = (result["status"], result.get("code", ""), result.get("message", ""))
+            self.ended.append(Ended(places[result["index"]], result["id"], *said))
+
+
+def _refusal(result: dict[str, Any], places: Sequence[int]) -> Refusal:
+    said = (result.get(name, "") for name in ("code", "field", "message"))
+    return Refusal(places[result["index"]], result.get("id"), result["status"], *said)
 
 
 def loss_report(result: PublishResult) -> dict[str, Any]:

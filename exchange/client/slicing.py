@@ -32,6 +32,29 @@ def objects_in(path: Path) -> Iterator[bytes]:
     yield from slices(raw, ndjson=name.endswith((".ndjson", ".jsonl")))
 
 
+def ids_in(path: Path) -> Iterator[str]:
+    """The ids that a file names: those of its objects, or one a line; blank lines and `# …` are passed over.
+
+    Raises Unusable where an object has none.
+    """
+    raw = sys.stdin.buffer.read() if str(path) == "-" else _read(path)
+    if raw[:2] == b"\x1f\x8b":
+        raw = _gunzip(raw, path)
+    raw = raw.removeprefix(codecs.BOM_UTF8)
+    if not raw.lstrip().startswith((b"{", b"[")):
+        lines = (line.strip() for line in raw.decode(errors="replace").splitlines())
+        yield from (line for line in lines if line and not line.startswith("#"))
+        return
+    for place, one in enumerate(slices(raw, ndjson=str(path).removesuffix(".gz").endswith((".ndjson", ".jsonl")))):
+        try:
+            found = json.loads(one).get("id")
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise Unusable(f"{path}: object {place} is not a STIX object.") from error
+        if not isinstance(found, str):
+            raise Unusable(f"{path}: object {place} has no id.")
+        yield found
+
+
 def slices(raw: bytes, *, ndjson: bool = False) -> Iterator[bytes]:
     """The same for bytes at hand; a bundle without `objects` has none. A byte order mark is passed over.
 

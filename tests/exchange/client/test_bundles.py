@@ -64,7 +64,15 @@ def test_the_report_looks_over_all_batches_of_a_push(run, tmp_path):
     done = run("publish", source, "--batch-size", 2, "--report", report)
     assert done.exit_code == 1
     told = json.loads(report.read_text())
-    assert told["counts"] == {"accepted": 6, "unchanged": 0, "held": 0, "quarantined": 0, "refused": 1, "marked": 1}
+    assert told["counts"] == {
+        "accepted": 6,
+        "unchanged": 0,
+        "withdrawn": 0,
+        "held": 0,
+        "quarantined": 0,
+        "refused": 1,
+        "marked": 1,
+    }
     assert [(one["index"], one["code"]) for one in told["refused"]] == [(5, "bad-timestamp")]
     assert {(one["index"], one["code"]) for one in told["marked"]} == {
         (4, "missing-property"),

@@ -97,9 +97,12 @@ def test_publish_read_follow_revoke_against_the_real_faces(live_server, tmp_path
         assert aster.revoke(indicators[0]["id"]).ok
         rest = borealis.changes(stretch["cursor"])
         assert rest["changes"][-1]["op"] == "remove"
-        with pytest.raises(ApiError) as absent:
-            borealis.revoke(indicators[1]["id"])
-        assert absent.value.code == "not-found"
+        absent = borealis.revoke(indicators[1]["id"])
+        assert [(one.stix_id, one.code) for one in absent.refusals] == [(indicators[1]["id"], "not-found")]
+        with pytest.raises(ApiError, match=f"Not found: objects/indicator--{'0' * 8}"):
+            borealis.object(f"indicator--{'0' * 8}-0000-4000-8000-{'0' * 12}")
+        with pytest.raises(TypeError, match="not a dict"):
+            aster.publish(indicators[0])
         wrong = making.account_pattern() | {"valid_until": "yesterday"}
         result = aster.publish([*[making.account_pattern() for _ in range(4)], wrong], batch_size=2)
         assert [(r.index, r.code, r.field) for r in result.refusals] == [(4, "bad-timestamp", "/valid_until")]
