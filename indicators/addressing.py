@@ -207,12 +207,13 @@ class Room:
     def policy_of(self, spec: AudienceSpec | Refused) -> str:
         """The strictest policy among the groups of an audience; for everyone and named partners the operator's.
 
-        Of an audience that may not be it is the strictest among all of one's groups.
+        Of an audience that may not be it is the laxest: nothing gets there, and why not is what its publisher is told.
         """
-        groups = self._by.group_ids if isinstance(spec, Refused) else spec.groups
+        if isinstance(spec, Refused):
+            return Group.Policy.OPEN_CTI
         closed = Group.Policy.CLOSED_FACTS
-        policies = {self._policy_of_group(group) for group in groups}
-        if isinstance(spec, AudienceSpec) and (spec.everyone or spec.partners):
+        policies = {self._policy_of_group(group) for group in spec.groups}
+        if spec.everyone or spec.partners:
             policies.add(settings.OPEN_POLICY)
         return closed if closed in policies else Group.Policy.OPEN_CTI
 

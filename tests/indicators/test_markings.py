@@ -270,6 +270,22 @@ def test_red_for_a_group_is_refused_with_a_code(aster, borealis):
     assert sees(borealis, red)
 
 
+def test_why_red_may_not_go_to_a_group_is_told_whatever_the_policies_of_others_say(cast, aster):
+    build.a_ring(cast.aster, cast.borealis, slug="closed", policy="closed-facts")
+    classical = {
+        "type": "indicator",
+        "spec_version": "2.1",
+        "id": f"indicator--{uuid.uuid4()}",
+        "created": "2026-01-01T00:00:00.000Z",
+        "modified": "2026-01-01T00:00:00.000Z",
+        "pattern": "[domain-name:value = 'x.example']",
+        "pattern_type": "stix",
+        "valid_from": "2026-01-01T00:00:00Z",
+        "object_marking_refs": [build.red()],
+    }
+    assert status(build.publish(cast.viewer("aster"), classical, groups=("ring",))) == ["red-needs-names"]
+
+
 @pytest.mark.parametrize("words", ["TLP:RED", "tlp: red", " Tlp :Red "])
 @pytest.mark.parametrize(
     ("make", "field"),

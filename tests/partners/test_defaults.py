@@ -163,7 +163,7 @@ def test_an_admin_sets_it_on_the_page_and_sees_what_accepting_an_invitation_chan
     membership.invite(auth.viewer_of_user(build.a_user(cast.cygnus)), other, cast.aster)
     page = client.get("/organisation/groups/").content.decode()
     assert "If you accept" in page
-    assert "Cygnus share in Other" in page.replace("shares", "share")
+    assert "its members (Cygnus) share there" in page
     assert "<code>ring</code>, <code>cygnus</code>" in page
     client.post("/organisation/settings", {"do": "default-audience", "default": "refuse", "groups": ["ring"]})
     assert default_of("aster") is None
