@@ -17,7 +17,7 @@ import orjson
 import psycopg
 from rich.console import Console
 
-from bench import filling, measures, peer, race
+from bench import filling, measures, neighbour, peer, race
 from bench.measures import Sides
 from bench.server import Server, floor_beside, served
 from bench.table import Row, as_markdown, on_terminal
@@ -35,9 +35,12 @@ class Plan:
     raced: int = 20_000
     pushed: int = 100_000
     settles: bool = True
+    hostile_s: float = 8.0
 
 
-QUICK = Plan(sizes=(5_000,), rounds=3, per_round=1_000, lookups=200, raced=1_920, pushed=5_000, settles=False)
+QUICK = Plan(
+    sizes=(5_000,), rounds=3, per_round=1_000, lookups=200, raced=1_920, pushed=5_000, settles=False, hostile_s=3.0
+)
 FULL = Plan(sizes=(10_000, 100_000, 1_000_000), raced=100_000)
 console = Console(stderr=True, width=130)
 
@@ -46,11 +49,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="5,000 objects, few rounds")
     parser.add_argument("--full", action="store_true", help="also 1,000,000 objects, and a race over 100,000")
+    parser.add_argument("--neighbour", action="store_true", help="the hostile neighbour alone")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args()
     plan = QUICK if options.quick else FULL if options.full else Plan()
     rows = []
-    for row in measured(plan):
+    for row in hostile(plan) if options.neighbour else measured(plan):
         console.print("  ".join(cell for cell in row.cells() if cell), style="dim")
         rows.append(row)
     if options.markdown:
@@ -91,7 +95,15 @@ def measured(plan: Plan) -> Iterator[Row]:
         yield from measures.memory(sides, last, pushed=plan.pushed)
         server.rest()
         yield from race.race(server, objects=plan.raced, stored=last)
+        server.rest()
+        yield from neighbour.hostile_neighbour(server, stored=last, seconds=plan.hostile_s)
         sides.close()
+
+
+def hostile(plan: Plan) -> Iterator[Row]:
+    """The hostile neighbour alone, in an exchange that holds next to nothing."""
+    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory, Server(Path(directory) / "data") as server:
+        yield from neighbour.hostile_neighbour(server, stored=server.stored(), seconds=plan.hostile_s)
 
 
 def fill(sides: Sides, size: int) -> None:

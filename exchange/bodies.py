@@ -6,24 +6,17 @@ of gzip can hold gigabytes.
 
 import io
 import zlib
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from typing import IO, Any
-from uuid import UUID
 
 from django.http import HttpRequest, UnreadablePostError
 
-from exchange import pressure
-from exchange.errors import ExchangeError, Malformed, TooLarge, TooMany, UnsupportedMedia
+from exchange.errors import ExchangeError, Malformed, TooLarge, UnsupportedMedia
 
 #: Bytes of one batch, as sent and as unpacked.
 MAX_BATCH_BYTES = 32 * 1024 * 1024
 
-_DRAINED_BYTES = 4 * MAX_BATCH_BYTES
 _HELD = "_exchange_sent"
 _GZIP = 16 + zlib.MAX_WBITS
-#: What JSON of objects typically unpacks to.
-_GZIP_RATIO = 8
 #: What a body may unpack to at most, as a multiple of what was sent; deflate itself reaches 1,032. JSON of objects that
 #: repeat each other reaches 50. Below so many bytes any ratio will do.
 _MAX_GZIP_RATIO = 100
@@ -44,35 +37,6 @@ def read(request: HttpRequest, *, max_bytes: int = MAX_BATCH_BYTES) -> bytes:
         raise UnsupportedMedia("Of content encodings, only gzip is read here.", code="unsupported-encoding")
     sent = _sent(request, max_bytes=max_bytes)
     return _unpacked(sent, max_bytes=max_bytes) if encoding.endswith("gzip") else sent
-
-
-@contextmanager
-def taken_in(request: HttpRequest, *, of: UUID) -> Iterator[bytes]:
-    """A push of the partner `of`: read, with room held for it while the block runs.
-
-    Raises what `read` does, and TooMany where there is no room. What is turned away is read to its end and forgotten,
-    so that its sender comes to look for the answer.
-    """
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(pressure.GATE.taking(_expected(request), of=of))
-        except TooMany as error:
-            if _HELD not in request.__dict__:
-                _drain(_stream(request, _announced(request)), most=_DRAINED_BYTES)
-                request.__dict__[_HELD] = error  # it cannot be read any more
-            raise
-        yield read(request, max_bytes=MAX_BATCH_BYTES)
-
-
-def _expected(request: HttpRequest) -> int:
-    """Bytes that a body may unpack to, as far as it can be told beforehand."""
-    announced = _announced(request)
-    if announced is None:
-        return MAX_BATCH_BYTES
-    if announced > MAX_BATCH_BYTES:
-        return 0  # reading refuses it
-    packed = "gzip" in request.headers.get("Content-Encoding", "").lower()
-    return min(announced * (_GZIP_RATIO if packed else 1), MAX_BATCH_BYTES)
 
 
 def _announced(request: HttpRequest) -> int | None:
@@ -96,7 +60,6 @@ def _sent(request: HttpRequest, *, max_bytes: int) -> bytes:
 def _received(request: HttpRequest, *, max_bytes: int) -> bytes:
     length = _announced(request)
     if length is not None and length > max_bytes:
-        _drain(_stream(request, length), most=_DRAINED_BYTES)
         raise _too_large(max_bytes)
     try:
         body = _stream(request, length).read(max_bytes + 1)
@@ -107,15 +70,6 @@ def _received(request: HttpRequest, *, max_bytes: int) -> bytes:
     if length is not None and len(body) < length:
         raise _cut_off()
     return body
-
-
-def _drain(stream: HttpRequest | IO[bytes], *, most: int) -> None:
-    """Read what nobody wants, up to a bound: most clients look for an answer only once they have sent their body."""
-    try:
-        while most > 0 and (chunk := stream.read(65_536)):
-            most -= len(chunk)
-    except (UnreadablePostError, OSError):
-        return
 
 
 def _stream(request: HttpRequest, length: int | None) -> HttpRequest | IO[bytes]:

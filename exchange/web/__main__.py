@@ -20,6 +20,9 @@ from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
 _AGAIN_S = 1.0
+#: How long a thread that only computes keeps the others from the interpreter; Python's own 5 ms, several times in each
+#: request, is what one large push would cost everybody else.
+_SWITCH_S = 0.0005
 _STOP_S = 15.0
 _BACKLOG = 1_024
 
@@ -94,6 +97,7 @@ def _serve(listener: socket.socket, target: str) -> None:
     def stop(number: int, frame: FrameType | None) -> None:
         server.stop()
 
+    sys.setswitchinterval(_SWITCH_S)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # from a terminal it reaches all; the parent tells us
     server.serve()

@@ -75,14 +75,14 @@ class BatchesView(Face):
         reach = _reach(viewer, self.asked)
         ndjson = is_ndjson(request)
         key, wake = idempotency_key(request), self.asked.flag("wake")
-        with bodies.taken_in(request, of=viewer.partner_id) as body:
-            with_report = bool(self.asked.choice("report", "", of=("", "loss")))
-            asked = repr(reach) + ("wake" if wake else "")
-            digest = hashlib.sha256(asked.encode() + b"\0" + body).digest()
-            elements = parsing.read_batch(body, ndjson=ndjson)
-            sent = publishing.Request(digest, key)
-            done = publishing.publish(elements, by=viewer, reach=reach, request=sent, wake=wake)
-            return batch_answer(done, report=losses.report(elements, done, by=viewer) if with_report else None)
+        body = bodies.read(request)
+        with_report = bool(self.asked.choice("report", "", of=("", "loss")))
+        asked = repr(reach) + ("wake" if wake else "")
+        digest = hashlib.sha256(asked.encode() + b"\0" + body).digest()
+        elements = parsing.read_batch(body, ndjson=ndjson)
+        sent = publishing.Request(digest, key)
+        done = publishing.publish(elements, by=viewer, reach=reach, request=sent, wake=wake)
+        return batch_answer(done, report=losses.report(elements, done, by=viewer) if with_report else None)
 
 
 class BatchView(Face):

@@ -73,8 +73,7 @@ def _ids(request: Request, viewer: Viewer) -> list[str]:
         at = "/ids"
     else:
         ndjson = is_ndjson(request)
-        with bodies.taken_in(request, of=viewer.partner_id) as body:
-            ids = [element.stix_id for element in parsing.read_batch(body, ndjson=ndjson)]
+        ids = [element.stix_id for element in parsing.read_batch(bodies.read(request), ndjson=ndjson)]
         at = "/objects"
     if not 1 <= len(ids) <= _MAX_IDS:
         raise Refused(f"From 1 to {_MAX_IDS:,} objects.", code="bad-ids", at=at)

@@ -108,9 +108,9 @@ def _add_objects(request: HttpRequest, viewer: Viewer, collection_id: str) -> Ht
     collection = collections.find(viewer, collection_id)
     collection.require_write()
     media.require_readable(request)
-    with bodies.taken_in(request, of=viewer.partner_id) as body:
-        sent = publishing.Request(digest=hashlib.sha256(body).digest())
-        answer = publishing.publish(_elements(body), by=viewer, reach=collection.reach, request=sent)
+    body = bodies.read(request)
+    sent = publishing.Request(digest=hashlib.sha256(body).digest())
+    answer = publishing.publish(_elements(body), by=viewer, reach=collection.reach, request=sent)
     return _answer(_status_resource(viewer, answer), status=202)
 
 

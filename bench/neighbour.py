@@ -1,0 +1,308 @@
+"""The hostile neighbour: one caller does what stopped the service before, and another's poll and push are measured.
+
+Each attack runs in a process of its own, on loopback alone, with a bounded number of connections, and ends with its
+row. The measured partner's 99th percentile stands beside the one of the same run when all was quiet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import multiprocessing
+import socket
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.synchronize import Event
+from urllib.parse import urlsplit
+
+import orjson
+
+from bench.measures import BATCHES, must, timed
+from bench.server import Server
+from bench.table import Row
+from bench.wire import Wire
+from indicators.stix import making
+
+MOST_TIMES = 3.0
+LIVE_S = 1.0
+_PATTERNS = 2_000
+_EQUAL = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What an attacker knows: the address, and the keys of two members of their own."""
+
+    url: str
+    keys: tuple[str, str]
+
+    def open(self, request: str | bytes, *, receive_bytes: int = 0) -> socket.socket:
+        """A connection over which `request` was sent, and nothing is read."""
+        address = urlsplit(self.url)
+        sock = socket.socket()
+        if receive_bytes:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        sock.settimeout(5)
+        sock.connect((address.hostname, address.port))
+        sock.sendall(request if isinstance(request, bytes) else request.replace("\n", "\r\n").encode())
+        sock.setblocking(False)
+        return sock
+
+    def head(self, method: str, path: str, *, key: int | None = None, more: str = "") -> str:
+        """The head of a request, without its last line."""
+        whose = "" if key is None else f"Authorization: Bearer {self.keys[key]}\n"
+        return f"{method} {path} HTTP/1.1\nHost: {urlsplit(self.url).netloc}\n{whose}{more}"
+
+    def wire(self, key: int) -> Wire:
+        """A connection that reads what it is answered."""
+        return Wire(self.url, key=self.keys[key])
+
+
+def _held(made: Callable[[], socket.socket], count: int, stop: Event) -> None:
+    """So many connections, opened again where the server ends them."""
+    with contextlib.ExitStack() as stack:
+        opened: list[socket.socket | None] = [None] * count
+        while not stop.is_set():
+            for index, sock in enumerate(opened):
+                if sock is None or _is_ended(sock):
+                    with contextlib.suppress(OSError):
+                        opened[index] = stack.enter_context(made())
+            stop.wait(0.2)
+
+
+def _is_ended(sock: socket.socket) -> bool:
+    try:
+        return sock.recv(1, socket.MSG_PEEK) == b"" or sock.recv(65_536) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def slow_forms(target: Target, stop: Event) -> None:
+    form = target.head("POST", "/account/login/", more="Content-Type: application/x-www-form-urlencoded\n")
+    _held(lambda: target.open(f"{form}Content-Length: 500\n\nlogin="), 60, stop)
+
+
+def slow_heads(target: Target, stop: Event) -> None:
+    threads = [
+        threading.Thread(target=_held, args=(lambda: target.open(target.head("GET", "/")), 200, stop)),
+        threading.Thread(target=_held, args=(lambda: target.open(b""), 800, stop)),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def stalled_pushes(target: Target, stop: Event) -> None:
+    push = target.head("POST", BATCHES, key=0, more="Content-Type: application/json\nContent-Length: 50000\n\n{")
+    _held(lambda: target.open(push), 40, stop)
+
+
+def announced(target: Target, stop: Event) -> None:
+    length = 32 * 1024 * 1024
+    push = target.head("POST", BATCHES, key=0, more=f"Content-Type: application/json\nContent-Length: {length}\n\n{{")
+    _held(lambda: target.open(push), 2, stop)
+
+
+def unread(target: Target, stop: Event) -> None:
+    asked = target.head("GET", "/api/v1/bundle", key=0, more="\n")
+    opened = []
+    while not stop.is_set() and len(opened) < 50:
+        opened.append(target.open(asked, receive_bytes=4_096))
+    stop.wait()
+
+
+def streams(target: Target, stop: Event) -> None:
+    def all_of(key: int) -> None:
+        _held(lambda: target.open(target.head("GET", "/api/v1/events", key=key, more="\n")), 40, stop)
+
+    threads = [threading.Thread(target=all_of, args=(key,)) for key in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def waits(target: Target, stop: Event) -> None:
+    with target.wire(0) as wire:
+        cursor = _end_of(wire)
+    _held(
+        lambda: target.open(target.head("GET", f"/api/v1/changes?cursor={cursor}&wait=25", key=0, more="\n")), 60, stop
+    )
+
+
+def _pushed(target: Target, body: bytes, stop: Event, *, count: int = 2, more: str = "") -> None:
+    """The same push over and over, by so many at once."""
+
+    def push() -> None:
+        address = urlsplit(target.url)
+        head = target.head("POST", BATCHES, key=0, more=f"{more}Content-Type: application/json\n")
+        request = f"{head}Content-Length: {len(body)}\n\n".replace("\n", "\r\n").encode() + body
+        while not stop.is_set():
+            with contextlib.suppress(OSError), socket.create_connection((address.hostname, address.port), 60) as sock:
+                sock.sendall(request)
+                sock.recv(65_536)
+
+    threads = [threading.Thread(target=push, daemon=True) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    stop.wait()
+
+
+def gzip_members(target: Target, stop: Event) -> None:
+    _pushed(target, gzip.compress(b"", mtime=0) * 200_000, stop, more="Content-Encoding: gzip\n")
+
+
+def patterns(target: Target, stop: Event) -> None:
+    pattern = "[" + "(" * 200 + "ipv4-addr:value = '198.51.100.7'" + ")" * 200 + "]"
+    made = [making.account_pattern() | {"pattern": pattern, "pattern_type": "stix"} for _ in range(_PATTERNS)]
+    _pushed(target, orjson.dumps({"objects": made}), stop)
+
+
+def equal_values(target: Target, stop: Event) -> None:
+    for key in (0, 1):
+        made = [
+            making.account_pattern() | {"pattern": "[ipv4-addr:value = '198.51.100.99']", "pattern_type": "stix"}
+            for _ in range(_EQUAL)
+        ]
+        body = orjson.dumps({"objects": made})
+        with contextlib.suppress(OSError, RuntimeError), target.wire(key) as wire:
+            wire.send(wire.request("POST", BATCHES, body))
+            wire.receive()
+    stop.wait()
+
+
+def tested_subscriptions(target: Target, stop: Event) -> None:
+    """A receiver that takes connections and says nothing, asked to be tested again and again."""
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as silent, target.wire(0) as wire:
+        asked = {"url": f"http://127.0.0.1:{silent.getsockname()[1]}/"}
+        wire.send(wire.request("POST", "/api/v1/subscriptions", orjson.dumps(asked)))
+        made = wire.receive()
+        must(made.status == 201, repr(made.body[:200]))
+        path = f"/api/v1/subscriptions/{made.json()['id']}/test"
+
+        def test() -> None:
+            with target.wire(0) as one:
+                while not stop.is_set():
+                    one.send(one.request("POST", path))
+                    one.receive()
+                    time.sleep(0.02)
+
+        threads = [threading.Thread(target=test, daemon=True) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        stop.wait()
+
+
+#: What it is called in the table; every one but the first needs a key.
+ATTACKS: dict[str, Callable[[Target, Event], None]] = {
+    "60 strangers' slow forms": slow_forms,
+    "1,000 slow heads and idle sockets": slow_heads,
+    "40 stalled pushes": stalled_pushes,
+    "2 pushes that announce 32 MiB": announced,
+    "50 unread bundles": unread,
+    "two members' 80 streams": streams,
+    "60 long polls": waits,
+    "200,000 gzip members, twice at once": gzip_members,
+    "2,000 nested patterns, twice at once": patterns,
+    "twice 2,000 equal values": equal_values,
+    "16 who test a silent receiver": tested_subscriptions,
+}
+
+
+def hostile_neighbour(server: Server, *, stored: int, seconds: float) -> Iterator[Row]:
+    """Two rows for each attack, and one for `/livez`. The second partner is measured, the first and third attack."""
+    partners = server.info["partners"]
+    target = Target(server.info["base_url"], (partners[0]["api_key"], partners[2]["api_key"]))
+    with server.wire(1) as wire:
+        _sampled(wire, seconds / 2)  # warm
+        quiet = _sampled(wire, seconds)
+        for name, attack in ATTACKS.items():
+            with _running(attack, target), _alive(target) as lives:
+                time.sleep(1.0)
+                under = _sampled(wire, seconds)
+            server.rest()
+            yield from _rows(name, stored, quiet, under, lives)
+
+
+@contextlib.contextmanager
+def _running(attack: Callable[[Target, Event], None], target: Target) -> Iterator[None]:
+    spawning = multiprocessing.get_context("spawn")
+    stop = spawning.Event()
+    process = spawning.Process(target=attack, args=(target, stop), daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        must(process.is_alive(), "the attack ended by itself")
+        stop.set()
+        process.join(timeout=5)
+        process.kill()
+
+
+@contextlib.contextmanager
+def _alive(target: Target) -> Iterator[list[float]]:
+    """Seconds that `/livez` takes on a connection of its own, asked ten times a second."""
+    took: list[float] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.wait(0.1):
+            took.append(timed(lambda: Wire(target.url).ask("GET", "/livez")))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield took
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _end_of(wire: Wire) -> str:
+    cursor = ""
+    while True:
+        page = wire.ask("GET", f"/api/v1/changes?limit=5000{f'&cursor={cursor}' if cursor else ''}").json()
+        cursor = page["cursor"]
+        if not page["more"]:
+            return str(cursor)
+
+
+def _sampled(wire: Wire, seconds: float) -> dict[str, list[float]]:
+    """Seconds of polls with nothing new, and of pushes of one object."""
+    took: dict[str, list[float]] = {"poll": [], "push": []}
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        cursor = _end_of(wire)
+        for _ in range(8):
+            took["poll"].append(timed(lambda: wire.ask("GET", f"/api/v1/changes?cursor={cursor}")))  # noqa: B023
+        body = orjson.dumps({"objects": [making.account_pattern(tlp_word="green")]})
+        took["push"].append(timed(lambda: wire.ask("POST", BATCHES, body)))  # noqa: B023
+    return took
+
+
+def _rows(
+    name: str, stored: int, quiet: dict[str, list[float]], under: dict[str, list[float]], lives: list[float]
+) -> Iterator[Row]:
+    for what in ("poll", "push"):
+        mine, other = _p99(under[what]), _p99(quiet[what])
+        yield Row(
+            f"{name}: another's {what}, p99",
+            stored,
+            f"{mine * 1_000:.1f} ms",
+            f"quiet: {other * 1_000:.1f}",
+            f"{mine / other:.1f} x",
+            f"≤ {MOST_TIMES:g} x",
+            mine <= MOST_TIMES * other,
+        )
+    slowest = max(lives)
+    yield Row(f"{name}: /livez, slowest", stored, f"{slowest:.3f} s", target=f"< {LIVE_S:g} s", met=slowest < LIVE_S)
+
+
+def _p99(took: list[float]) -> float:
+    return statistics.quantiles(took, n=100, method="inclusive")[98]
