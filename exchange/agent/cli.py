@@ -1,16 +1,17 @@
 """`exchange-agent`: keep a local blocklist equal to a feed.
 
-Exit status: 0 all well, 1 the list would shrink too much, 2 wrong usage or no answer.
+Exit status: 0 all well; 1 the brake keeps entries until a person lets them go; 2 wrong usage or no answer; 3 this
+machine does not let us (a file, a disk, a right); 4 the command of --on-change failed.
 """
 
 from __future__ import annotations
 
-import shlex
+import importlib.metadata
+import json
 import signal
-import subprocess
+import sqlite3
 import sys
 import time
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -19,10 +20,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from exchange.agent import output, sync
+from exchange.agent import following, output, status, sync
+from exchange.agent.hook import HookFailed
 from exchange.client import config
 from exchange.client.api import Client
-from exchange.client.errors import ApiError, ExchangeClientError, Unreachable
+from exchange.client.errors import ExchangeClientError, Unusable
+from exchange.lists import formats
 
 app = typer.Typer(
     help="Keep a local blocklist equal to a feed of the Exchange.",
@@ -32,9 +35,7 @@ app = typer.Typer(
 )
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
-_WAIT_S = 25
-_LEAST_WAIT_S = 1.0
-_LONGEST_PAUSE_S = 60.0
+_BRAKED, _NO_ANSWER, _LOCAL, _HOOK = 1, 2, 3, 4
 
 
 class Form(StrEnum):
@@ -43,6 +44,7 @@ class Form(StrEnum):
     CSV = "csv"
     JSONL = "jsonl"
     TEXT = "text"
+    TXT = "txt"
 
 
 class _Stop(Exception):
@@ -53,36 +55,65 @@ def main() -> None:
     """Entry point: what is expected to go wrong is one line, never a traceback."""
     try:
         app()
-    except sync.Shrunk as shrunk:
-        errors.print(f"exchange-agent: {shrunk}", style="red", markup=False)
-        sys.exit(1)
+    except HookFailed as failed:
+        _end(str(failed), _HOOK)
     except ExchangeClientError as error:
-        errors.print(f"exchange-agent: {error}", style="red", markup=False)
-        sys.exit(2)
+        _end(str(error), _NO_ANSWER)
+    except (OSError, sqlite3.Error) as error:
+        _end(following.local(error, Path("the list")), _LOCAL)
     except (KeyboardInterrupt, _Stop):
         sys.exit(0)
 
 
+def _end(sentence: str, status_code: int) -> None:
+    errors.print(f"exchange-agent: {sentence}", style="red", markup=False)
+    sys.exit(status_code)
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("exchange")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"exchange-agent {_version()}")
+        raise typer.Exit
+
+
 @app.callback()
-def _agent() -> None:
+def _agent(
+    version: Annotated[bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say it.")] = False,
+) -> None:
     """Keep a local blocklist equal to a feed of the Exchange. Set EXCHANGE_URL and EXCHANGE_API_KEY first."""
+
+
+_Output = Annotated[Path, typer.Option("--output", "-o", help="The list to keep.")]
+_State = Annotated[Path | None, typer.Option(help="Where the checkpoint is kept; else beside the list.")]
 
 
 @app.command("sync")
 def sync_command(
-    path: Annotated[Path, typer.Option("--output", "-o", help="The list to keep.")],
+    path: _Output,
     once: Annotated[bool, typer.Option("--once", help="One pass, then end.")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Stay, and apply each change within a second.")] = False,
-    form: Annotated[Form, typer.Option("--format", help="text, csv or jsonl.")] = Form.TEXT,
+    form: Annotated[Form, typer.Option("--format", help="text (or txt), csv or jsonl.")] = Form.TEXT,
     feed: Annotated[str, typer.Option(help="A feed's id; all means everything you may see.")] = "all",
     kind: Annotated[str, typer.Option(help="Only this kind, such as account-pattern.")] = "",
     min_confidence: Annotated[int, typer.Option(min=0, max=100, help="Leave out what is less sure.")] = 0,
-    state: Annotated[Path | None, typer.Option(help="Where the checkpoint is kept; else beside the list.")] = None,
+    state: _State = None,
     rehearse: Annotated[bool, typer.Option("--rehearse", help="Say what the list would hold; write nothing.")] = False,
-    allow_shrink: Annotated[bool, typer.Option("--allow-shrink", help="Let a large loss through, once.")] = False,
-    max_shrink: Annotated[float, typer.Option(min=0.0, max=1.0, help="Largest share a pass may remove.")] = 0.5,
+    allow_shrink: Annotated[bool, typer.Option("--allow-shrink", help="Let go of what the brake keeps.")] = False,
+    max_shrink: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="Largest share of a publisher's entries that a new beginning may lack."),
+    ] = 0.5,
     on_change: Annotated[str, typer.Option(help="A command to run after the list was replaced (no shell).")] = "",
+    on_change_timeout: Annotated[int, typer.Option(min=1, help="Seconds that this command may take.")] = 60,
     health_file: Annotated[Path | None, typer.Option(help="Touched after every good pass.")] = None,
+    metrics_file: Annotated[Path | None, typer.Option(help="Metrics for Prometheus' textfile collector.")] = None,
     url: Annotated[str, typer.Option(help="The exchange's address; else EXCHANGE_URL.")] = "",
     key_file: Annotated[Path | None, typer.Option(help="A file with the API key; else EXCHANGE_API_KEY.")] = None,
 ) -> None:
@@ -92,76 +123,106 @@ def sync_command(
     found = config.load(url=url, key_file=key_file)
     job = sync.Job(
         path=path.resolve(),
-        state_dir=(state or path.resolve().parent / f".{path.name}.state").resolve(),
-        form=form.value,
+        state_dir=sync.state_dir(path.resolve(), state),
+        form=formats.ALIASES.get(form.value, form.value),
         feed="" if feed == "all" else feed,
         kind=kind,
         min_confidence=min_confidence,
         max_shrink=max_shrink,
         allow_shrink=allow_shrink,
+        hook=bool(on_change),
     )
-
-    def after(done: sync.Pass) -> None:
-        _tell(job, done)
-        if done.written and on_change:
-            subprocess.run(shlex.split(on_change), check=False)  # noqa: S603 - the operator's own command, no shell
-        if health_file:
-            health_file.touch()
-
-    with sync.alone(job), Client(found.url, found.api_key, retries=5 if once else 0) as client:
+    means = following.Means(
+        say=lambda done: _tell(job, done),
+        warn=lambda words: errors.print(f"{_now()} {words}", style="yellow", markup=False),
+        command=on_change,
+        command_timeout_s=on_change_timeout,
+        health_file=health_file,
+        metrics_file=metrics_file.resolve() if metrics_file else None,
+        version=_version(),
+    )
+    with sync.alone(job), Client(found.url, found.api_key, retries=0 if follow else 5) as client:
         if rehearse:
             _rehearse(client, job)
         elif once:
-            after(sync.run_once(client, job))
+            if following.once(client, job, means).braked:
+                sys.exit(_BRAKED)
         else:
-            _follow(client, job, after=after)
+            signal.signal(signal.SIGTERM, _stop)
+            following.follow(client, job, means)
 
 
-def _follow(client: Client, job: sync.Job, *, after: Callable[[sync.Pass], None]) -> None:
-    """Pass after pass, each waiting at the exchange for something new, or for an entry's end, whichever is first."""
-    signal.signal(signal.SIGTERM, _stop)
-    pause_s = 1.0
-    wait_s = 0
-    while True:
-        asked_at = time.monotonic()
+@app.command("status")
+def status_command(
+    path: _Output,
+    state: _State = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say how a list stands, also while an agent keeps it. Exit status 0 if it is as it should be, else 1."""
+    job = sync.known_job(path.resolve(), state=state)
+    store = sync.open_store(job)
+    try:
+        found = status.of(job, store)
+    finally:
+        store.close()
+    if as_json:
+        typer.echo(json.dumps(status.document(found)))
+    else:
+        typer.echo("\n".join(status.words(found)))
+    sys.exit(0 if found.good else 1)
+
+
+@app.command("release")
+def release_command(
+    path: _Output,
+    state: _State = None,
+    publisher: Annotated[str, typer.Option(help="Only what came from this publisher, as status names it.")] = "",
+) -> None:
+    """Let go of the entries that the brake keeps. An agent that is at work takes them out within a second."""
+    job = sync.known_job(path.resolve(), state=state)
+    store = sync.open_store(job)
+    try:
+        known = [each.name for each in store.braked()]
+        if publisher and publisher not in known:
+            raise Unusable(f"Nothing of {publisher} is kept. Kept is: {', '.join(known) or 'nothing'}.")
+        count = store.release(publisher)
         try:
-            done = sync.run_once(client, job, wait_s=wait_s)
-            after(done)
-            if wait_s and not done.changes:  # an exchange with no room to wait in answers at once
-                time.sleep(max(0.0, _LEAST_WAIT_S - (time.monotonic() - asked_at)))
-            ends_in = sync.seconds_to_next_end(job)
-            wait_s = _WAIT_S if ends_in is None else max(1, min(_WAIT_S, int(ends_in)))
-            pause_s = 1.0
-        except (Unreachable, sync.Shrunk) as problem:
-            pause_s = _pause(problem, pause_s)
-        except ApiError as error:
-            if error.status in (401, 403, 404, 422):
-                raise
-            pause_s = _pause(error, pause_s)
-
-
-def _pause(problem: Exception, pause_s: float) -> float:
-    """Say it, wait, and wait longer next time."""
-    errors.print(f"{_now()} {problem}; again in {pause_s:.0f} s", style="yellow", markup=False)
-    time.sleep(pause_s)
-    return min(pause_s * 2, _LONGEST_PAUSE_S)
+            with sync.alone(job):
+                sync.put(job, store)
+        except Unusable:  # another agent is at work, and writes the list itself
+            pass
+    finally:
+        store.close()
+    typer.echo(f"{count} entries are let go.")
 
 
 def _rehearse(client: Client, job: sync.Job) -> None:
     before = output.count(job.path, form=job.form)
     done = sync.run_once(client, job, rehearse=True)
     errors.print(f"{job.path} holds {before} entries and would hold {done.entries}; nothing was written.", markup=False)
+    _tell_braked(job, done)
 
 
 def _tell(job: sync.Job, done: sync.Pass) -> None:
-    if not (done.written or done.changes):
-        return
-    what = "replaced" if done.written else "unchanged"
-    again = ", from the beginning" if done.started_over else ""
-    again += f"; {done.refused} values are not plain and were left out" if done.refused else ""
-    errors.print(
-        f"{_now()} {job.path.name} {what}: {done.entries} entries after {done.changes} changes{again}", markup=False
-    )
+    if done.written or done.changes:
+        what = "replaced" if done.written else "unchanged"
+        again = ", from the beginning" if done.started_over else ""
+        again += f"; {done.refused} values are not plain and were left out" if done.refused else ""
+        errors.print(
+            f"{_now()} {job.path.name} {what}: {done.entries} entries after {done.changes} changes{again}", markup=False
+        )
+    if done.written or done.started_over:
+        _tell_braked(job, done)
+
+
+def _tell_braked(job: sync.Job, done: sync.Pass) -> None:
+    for each in done.braked:
+        errors.print(
+            f"{_now()} {each.entries} entries of {each.name} are missing at the exchange, and no removal of them was"
+            f" told: they are kept. If they should go: exchange-agent release --output {job.path}",
+            style="yellow",
+            markup=False,
+        )
 
 
 def _now() -> str:

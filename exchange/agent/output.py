@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from exchange.lists import formats
 from exchange.lists.formats import Tally
@@ -29,18 +34,12 @@ def render(said: Iterable[Said], *, form: str) -> Rendered:
     return Rendered(content, tally.entries, tally.refused)
 
 
-def replace(path: Path, content: bytes) -> bool:
+def replace(path: Path, content: bytes) -> None:
     """Put `content` in the place of `path` so that a reader sees the old or the new file and never a part.
 
-    Yields False, and writes nothing, where the file has this content already. Write, fsync, rename, fsync the
-    directory: after a power cut one of the two is there, whole.
+    Write, fsync, rename, fsync the directory: after a power cut one of the two is there, whole.
     """
-    try:
-        if path.read_bytes() == content:
-            return False
-    except FileNotFoundError:
-        pass
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -57,13 +56,59 @@ def replace(path: Path, content: bytes) -> bool:
         os.fsync(directory)
     finally:
         os.close(directory)
-    return True
+
+
+def holds(path: Path, content: bytes) -> bool:
+    """Whether the file has this content already."""
+    try:
+        return path.read_bytes() == content
+    except FileNotFoundError:
+        return False
+
+
+def _umask() -> int:
+    """The process's file mode mask; it can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def count(path: Path, *, form: str) -> int:
     """How many entries the file holds now; 0 where it is not there."""
+    return sum(1 for _ in read(path, form=form))
+
+
+def read(path: Path, *, form: str) -> Iterator[Said]:
+    """The entries of a file as `replace` wrote it; what is none is left out. Nothing where the file is not there."""
     try:
-        lines = path.read_bytes().count(b"\n")
+        file = path.open(encoding="utf-8", errors="replace", newline="")
     except FileNotFoundError:
-        return 0
-    return max(0, lines - (form == "csv"))
+        return
+    with file:
+        for row in _READERS[form](file):
+            if isinstance(row, dict) and (value := row.get("value")) and isinstance(value, str):
+                yield _said(value, row)
+
+
+def _said(value: str, row: Mapping[str, Any]) -> Said:
+    words = {name: str(row.get(name) or "") for name in ("subkind", "scheme", "key_epoch", "kind")}
+    confidence, until = str(row.get("confidence") or ""), str(row.get("valid_until") or "")
+    try:
+        end = datetime.fromisoformat(until) if until else None
+    except ValueError:
+        end = None
+    level = int(confidence) if confidence.isascii() and confidence.isdigit() else None
+    return Said(value, **words, sources=(), named=(), confidence=level, valid_until=end, ids=())
+
+
+def _objects(file: Iterable[str]) -> Iterator[Any]:
+    for line in file:
+        with suppress(ValueError):
+            yield json.loads(line)
+
+
+_READERS: dict[str, Callable[[Iterable[str]], Iterable[Any]]] = {
+    "csv": csv.DictReader,
+    "jsonl": _objects,
+    "text": lambda file: ({"value": line.rstrip("\n")} for line in file),
+}

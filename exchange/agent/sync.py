@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import fcntl
-import sqlite3
-from collections.abc import Iterator
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from exchange.agent import output
-from exchange.agent.store import Store
+from exchange.agent.store import Braked, Damaged, Limits, Store
 from exchange.client.api import Client
-from exchange.client.errors import ApiError, Unusable
+from exchange.client.errors import ApiError, ExchangeClientError, Unusable
+from exchange.lists.lines import Said
 
 #: Answers that say: this cursor leads nowhere, begin again.
-_LOST_CURSOR = frozenset({"bad-cursor", "cursor-gone"})
-_FEW = 20
+_LOST_CURSOR = frozenset({"bad-cursor", "cursor-gone", "start-over"})
+#: How often one pass begins again before it gives up.
+_MOST_BEGINNINGS = 3
+_WRITING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,7 @@ class Job:
     min_confidence: int = 0
     max_shrink: float = 0.5
     allow_shrink: bool = False
+    hook: bool = False  # whether a command is to be run after the list was replaced
     page: int = 2_000
 
     @property
@@ -41,8 +48,13 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What the store holds, and in which form; another filter or form needs another store."""
-        return f"feed={self.feed};kind={self.kind};store=2"
+        """What the store holds; another filter is filled from the beginning."""
+        return f"feed={self.feed};kind={self.kind}"
+
+    @property
+    def limits(self) -> Limits | None:
+        """How much may be missing after a fill from the beginning; None where a person lets it through."""
+        return None if self.allow_shrink else Limits(self.max_shrink, floor=self.min_confidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +66,7 @@ class Pass:
     written: bool
     started_over: bool = False
     refused: int = 0  # values that are not plain, and so are in no list
-
-
-class Shrunk(Unusable):
-    """The list would lose more than is plausible; the old file is kept."""
+    braked: tuple[Braked, ...] = ()
 
 
 @contextmanager
@@ -73,102 +82,165 @@ def alone(job: Job) -> Iterator[None]:
 
 
 def run_once(client: Client, job: Job, *, wait_s: int = 0, rehearse: bool = False) -> Pass:
-    """Bring the list up to date. Raises Shrunk, ApiError, Unreachable; the file is then as it was.
+    """Bring the list up to date. Raises ApiError, Unreachable; then the list holds what was known, ended by its end.
 
-    A cursor that the exchange does not take (another key, another filter, restored from an old backup) is no
-    reason to have no list: a new store is filled from the beginning beside the old one, and then takes its place.
+    A cursor that the exchange does not take (another key, another filter, a store that was restored) is no reason to
+    have no list: the store is filled from the beginning beside the old entries, and the fill then takes their place.
+    Changes that the log tells are applied whatever their number; what is merely missing after such a fill passes the
+    brake (`Store.switch`).
     """
-    store = _open(job)
+    if rehearse:
+        with _copy(job) as copied:
+            return _pass(client, copied, wait_s=wait_s, rehearse=True)
+    return _pass(client, job, wait_s=wait_s)
+
+
+def _pass(client: Client, job: Job, *, wait_s: int, rehearse: bool = False) -> Pass:
+    store = open_store(job)
     try:
+        if job.allow_shrink:
+            store.release()
         try:
-            changes = _pull(client, job, store, wait_s=wait_s)
-            started_over = False
+            changes, started_over = _follow(client, job, store, wait_s=wait_s)
+        except ExchangeClientError:
+            if not rehearse:
+                put(job, store)
+            raise
+        except Damaged:
+            store.close()
+            _forget(job.store_path)
+            store = open_store(job)
+            changes, started_over = _follow(client, job, store, wait_s=0)
+        return put(job, store, changes=changes, rehearse=rehearse, started_over=started_over)
+    finally:
+        store.close()
+
+
+def put(job: Job, store: Store, *, changes: int = 0, rehearse: bool = False, started_over: bool = False) -> Pass:
+    """Write the list as it is at this moment by what the store knows; the exchange is not asked.
+
+    A store that was never filled has no list: the file then stays as it is.
+    """
+    if not store.get("name"):
+        return Pass(changes, 0, written=False)
+    with _WRITING:  # from reading to writing, so that no thread puts an older list in the place of a newer one
+        rendered = output.render(store.said(now=_now(), min_confidence=job.min_confidence), form=job.form)
+        written = not rehearse and not output.holds(job.path, rendered.content)
+        if written:
+            if job.hook:
+                store.owe_hook()
+            output.replace(job.path, rendered.content)
+    if not rehearse:
+        store.note("entries", str(rendered.entries))
+        store.note("settings", json.dumps([job.form, job.min_confidence, job.hook]))
+    return Pass(
+        changes,
+        rendered.entries,
+        written,
+        started_over=started_over,
+        refused=rendered.refused,
+        braked=tuple(store.braked()),
+    )
+
+
+def known_job(path: Path, *, state: Path | None = None) -> Job:
+    """The job of a list as its agent last did it. Raises Unusable where no agent keeps one there."""
+    job = Job(path=path, state_dir=state_dir(path, state))
+    if not job.store_path.exists():
+        raise Unusable(f"No agent keeps {path}: there is no {job.store_path}.")
+    store = open_store(job)
+    try:
+        settings = store.get("settings")
+    finally:
+        store.close()
+    if not settings:
+        return job
+    form, floor, hook = json.loads(settings)
+    return replace(job, form=form, min_confidence=floor, hook=hook)
+
+
+def state_dir(path: Path, given: Path | None) -> Path:
+    """Where the state of a list is kept, if nothing else was said."""
+    return (given or path.parent / f".{path.name}.state").resolve()
+
+
+def open_store(job: Job) -> Store:
+    """The store of this job; one that is damaged is begun anew. Raises OSError, sqlite3.OperationalError."""
+    job.state_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        return Store(job.store_path)
+    except Damaged:
+        _forget(job.store_path)
+        return Store(job.store_path)
+
+
+def _follow(client: Client, job: Job, store: Store, *, wait_s: int) -> tuple[int, bool]:
+    """How many changes were applied, and whether it was from the beginning."""
+    if store.get("name") == job.name:
+        try:
+            return _pull(client, job, store, wait_s=wait_s), False
         except ApiError as error:
             if error.code not in _LOST_CURSOR:
                 raise
-            store.close()
-            store, changes = _start_over(client, job)
-            started_over = True
-        return _put(job, store, changes=changes, rehearse=rehearse, started_over=started_over)
-    finally:
-        store.close()
+    return _start_over(client, job, store), True
 
 
-def seconds_to_next_end(job: Job) -> float | None:
-    """How long until an entry runs out by itself; None if none does."""
-    store = _open(job)
-    try:
-        end = store.next_end(now=_now())
-    finally:
-        store.close()
-    return None if end is None else max(0.0, (datetime.fromisoformat(end) - _now()).total_seconds())
-
-
-def _pull(client: Client, job: Job, store: Store, *, wait_s: int = 0) -> int:
+def _pull(client: Client, job: Job, store: Store, *, wait_s: int = 0, fresh: bool = False) -> int:
     """Fetch and apply to the end of the feed; only the first request waits for something new."""
     total = 0
     while True:
-        stretch = client.changes(store.get("cursor"), limit=job.page, wait_s=wait_s, feed=job.feed, kind=job.kind)
-        total += store.apply(stretch["changes"], cursor=stretch["cursor"])
+        cursor = store.get("fresh cursor" if fresh else "cursor")
+        stretch = client.changes(cursor, limit=job.page, wait_s=wait_s, feed=job.feed, kind=job.kind)
+        total += store.apply(stretch["changes"], cursor=stretch["cursor"], fresh=fresh)
+        if not fresh and stretch["changes"]:
+            _note_lag(store, stretch["changes"][-1])
         wait_s = 0
         if not stretch["more"]:
             return total
 
 
-def _start_over(client: Client, job: Job) -> tuple[Store, int]:
-    beside = job.store_path.with_suffix(".new")
-    _forget(beside)
-    fresh = _store(beside, job)
-    changes = _pull(client, job, fresh)
-    fresh.close()
-    _forget(job.store_path)
-    beside.replace(job.store_path)
-    return _store(job.store_path, job), changes
+def _note_lag(store: Store, last: Mapping[str, Any]) -> None:
+    """Seconds from the moment when the exchange had a change until it was applied here."""
+    if added := last.get("date_added"):
+        store.put("lag", f"{max(0.0, (_now() - datetime.fromisoformat(added)).total_seconds()):.3f}")
 
 
-def _put(job: Job, store: Store, *, changes: int, rehearse: bool, started_over: bool) -> Pass:
-    rendered = output.render(store.said(now=_now(), min_confidence=job.min_confidence), form=job.form)
-    written = False
-    if not rehearse:
-        _brake(job, rendered.entries)
-        written = output.replace(job.path, rendered.content)
-    return Pass(changes, rendered.entries, written, started_over=started_over, refused=rendered.refused)
+def _start_over(client: Client, job: Job, store: Store) -> int:
+    """Fill from the beginning, or go on with a fill that was interrupted, and switch."""
+    if store.get("fresh name") != job.name:
+        store.forget_fresh()
+        store.put("fresh name", job.name)
+    for beginning in range(1, _MOST_BEGINNINGS + 1):
+        try:
+            changes = _pull(client, job, store, fresh=True)
+            break
+        except ApiError as error:
+            if error.code not in _LOST_CURSOR or beginning == _MOST_BEGINNINGS:
+                raise
+            store.forget_fresh()
+    store.switch(name=job.name, now=_now(), limits=job.limits, from_list=_of_list(job, store))
+    store.put("fills", str(int(store.get("fills") or 0) + 1))
+    return changes
 
 
-def _brake(job: Job, entries: int) -> None:
-    """Stop before a wrong answer (an empty feed by mistake, a key that sees less) unblocks everybody at once.
-
-    Genuine withdrawals are few at a time: a list may always lose up to twenty entries, and larger losses up to the
-    share that the operator set. `--allow-shrink` lets one through after a look.
-    """
-    before = output.count(job.path, form=job.form)
-    lost = before - entries
-    if not job.allow_shrink and lost > _FEW and lost > before * job.max_shrink:
-        raise Shrunk(
-            f"The list would go from {before} to {entries} entries; {job.path} is left as it was."
-            " If that is right, run once with --allow-shrink."
-        )
+def _of_list(job: Job, store: Store) -> Iterable[Said]:
+    """What the list holds, where the store that knew it was lost: it stood there, so it was sure enough."""
+    if store.get("name"):
+        return ()
+    least = job.min_confidence or None
+    return (one._replace(confidence=one.confidence or least) for one in output.read(job.path, form=job.form))
 
 
-def _open(job: Job) -> Store:
-    """The store of this job; one that is damaged or was filled with another filter is begun anew."""
-    job.state_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        store = _store(job.store_path, job)
-        if store.get("name") == job.name:
-            return store
-        store.close()
-    except sqlite3.DatabaseError:
-        pass
-    _forget(job.store_path)
-    return _store(job.store_path, job)
-
-
-def _store(path: Path, job: Job) -> Store:
-    store = Store(path)
-    if not store.get("name"):
-        store.put("name", job.name)
-    return store
+@contextmanager
+def _copy(job: Job) -> Iterator[Job]:
+    """The same job with a copy of its store, which may be altered."""
+    with TemporaryDirectory(prefix="exchange-agent-") as directory:
+        copied = replace(job, state_dir=Path(directory))
+        if job.store_path.exists():
+            store = open_store(job)
+            store.copy_to(copied.store_path)
+            store.close()
+        yield copied
 
 
 def _forget(path: Path) -> None:

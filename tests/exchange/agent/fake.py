@@ -15,6 +15,7 @@ class FakeExchange:
         self.log: list[dict] = []
         self.broken: list[tuple[int, dict]] = []
         self.asked: list[str] = []
+        self.broken_after: int | None = None  # answers until none is good
         self.generation = 0
         fake = self
 
@@ -42,14 +43,26 @@ class FakeExchange:
         self._server.server_close()
 
     def publish(
-        self, publisher: str, stix_id: str, *values: str, confidence: int | None = 80, valid_until: str = ""
+        self,
+        publisher: str,
+        stix_id: str,
+        *values: str,
+        confidence: int | None = 80,
+        valid_from: str = "",
+        valid_until: str = "",
     ) -> None:
         entries = [
             {"kind": "account-pattern", "subkind": "email", "scheme": "hmac-sha256", "key_epoch": "1", "value": value}
             for value in values
         ]
         self._write(
-            "upsert", publisher, stix_id, entries=entries, confidence=confidence, valid_until=valid_until or None
+            "upsert",
+            publisher,
+            stix_id,
+            entries=entries,
+            confidence=confidence,
+            valid_from=valid_from or None,
+            valid_until=valid_until or None,
         )
 
     def remove(self, publisher: str, stix_id: str) -> None:
@@ -59,14 +72,32 @@ class FakeExchange:
         """From now on no cursor given before is taken."""
         self.generation += 1
 
+    def list(self) -> set[str]:
+        """The values that are in force by the log."""
+        held: dict[tuple[str, str], set[str]] = {}
+        for change in self.log:
+            whose = (change["publisher"]["id"], change["id"])
+            held[whose] = {entry["value"] for entry in change["entries"]} if change["op"] == "upsert" else set()
+        return set().union(*held.values())
+
+    def restore(self, place: int) -> None:
+        """Go back to an earlier point of the log, as a restored store does: what came later never was."""
+        del self.log[place:]
+        self.forget_cursors()
+
     def answer(self, path: str) -> tuple[int, dict]:
+        if self.broken_after is not None:
+            self.broken_after -= 1
+            if self.broken_after < 0:
+                self.broken_after = None
+                return 503, {"code": "unavailable", "detail": "Try again in a moment"}
         if self.broken:
             return self.broken.pop(0)
         asked = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
         cursor = asked.get("cursor", f"{self.generation}:0")
         generation, _, place = cursor.partition(":")
         if int(generation) != self.generation:
-            return 400, {"code": "bad-cursor", "detail": "not yours", "request_id": "r"}
+            return 410, {"code": "start-over", "detail": "Begin again.", "request_id": "r"}
         start, limit = int(place), int(asked.get("limit", "1000"))
         changes = self.log[start : start + limit]
         reached = start + len(changes)

@@ -1,0 +1,32 @@
+"""The command that is run after the list was replaced: owed from before the file moves until the command exits 0."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+
+from exchange.agent.store import Store
+
+
+class HookFailed(Exception):
+    """The command did not exit 0; it is owed still."""
+
+
+def settle(store: Store, command: str, *, timeout_s: float) -> bool:
+    """Run the command if it is owed; whether it was. Raises HookFailed with one sentence."""
+    owed = store.get("hook owed")
+    if not owed:
+        return False
+    try:
+        done = subprocess.run(shlex.split(command), check=False, timeout=timeout_s)  # noqa: S603 - the operator's own command, no shell
+    except subprocess.TimeoutExpired:
+        raise HookFailed(
+            f"The command of --on-change did not end within {timeout_s:.0f} s; it will run again."
+        ) from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise HookFailed(f"The command of --on-change cannot be run: {why}.") from error
+    if done.returncode != 0:
+        raise HookFailed(f"The command of --on-change ended with {done.returncode}; it will run again.")
+    store.settle_hook(owed)
+    return True

@@ -1,0 +1,148 @@
+"""How the agent stands: for a person (`exchange-agent status`), a health check, and Prometheus' textfile collector.
+
+All of it is read from the store and the list, so that it can be asked beside an agent that is at work.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from exchange.agent import output
+from exchange.agent.store import Braked, Store
+from exchange.agent.sync import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """`differing` is by how many entries the list differs from the exchange's, as last told.
+
+    These are what the brake keeps, and what the file has more or less than it should. `lag_s` is how long the last
+    change was under way, in seconds; `fills` how often the list was filled from the beginning.
+    """
+
+    filled: bool
+    entries: int
+    differing: int
+    last_success: datetime | None
+    failing: str
+    braked: tuple[Braked, ...]
+    hook_owed: bool
+    lag_s: float | None
+    fills: int
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing waits for a person or for another try."""
+        return self.filled and not (self.failing or self.braked or self.hook_owed or self.differing)
+
+
+def note_success(store: Store) -> None:
+    """The exchange was asked, and all that it told is in the list."""
+    store.put("last success", datetime.now(tz=UTC).isoformat())
+    store.put("failing", "")
+
+
+def note_failure(store: Store, problem: Exception) -> None:
+    """It was not; `problem` says why."""
+    store.put("failing", str(problem)[:500])
+
+
+def of(job: Job, store: Store) -> Status:
+    """The present state; the list is read and compared."""
+    should = output.render(store.said(now=datetime.now(tz=UTC), min_confidence=job.min_confidence), form=job.form)
+    found = after_writing(job, store)
+    differing = found.differing + (_difference(job.path, should.content) if found.filled else 0)
+    return replace(found, entries=output.count(job.path, form=job.form), differing=differing)
+
+
+def after_writing(job: Job, store: Store) -> Status:
+    """The state where the list was just written: it is not read again."""
+    filled, braked = bool(store.get("name")), tuple(store.braked())
+    last, lag = store.get("last success"), store.get("lag")
+    return Status(
+        filled=filled,
+        entries=int(store.get("entries") or 0),
+        differing=sum(each.entries for each in braked),
+        last_success=datetime.fromisoformat(last) if last else None,
+        failing=store.get("failing"),
+        braked=braked,
+        hook_owed=job.hook and bool(store.get("hook owed")),
+        lag_s=float(lag) if lag else None,
+        fills=int(store.get("fills") or 0),
+    )
+
+
+def _difference(path: Path, should: bytes) -> int:
+    """How many lines one has and the other has not."""
+    if output.holds(path, should):
+        return 0
+    there = path.read_bytes() if path.exists() else b""
+    lines, wanted = Counter(there.splitlines()), Counter(should.splitlines())
+    return (lines - wanted).total() + (wanted - lines).total()
+
+
+def document(found: Status) -> dict[str, object]:
+    """For programs."""
+    return {
+        "good": found.good,
+        "filled": found.filled,
+        "entries": found.entries,
+        "differing": found.differing,
+        "last_success": found.last_success.isoformat() if found.last_success else None,
+        "failing": found.failing,
+        "braked": [{"publisher": each.name, "entries": each.entries} for each in found.braked],
+        "hook_owed": found.hook_owed,
+        "lag_seconds": found.lag_s,
+        "fills": found.fills,
+    }
+
+
+def words(found: Status) -> list[str]:
+    """For a person, a line each."""
+    lines = [f"{found.entries} entries; last brought up to date {found.last_success or 'never'}"]
+    if not found.filled:
+        lines.append("not filled yet")
+    if found.failing:
+        lines.append(f"failing: {found.failing}")
+    lines += [f"kept by the brake: {each.entries} entries of {each.name}" for each in found.braked]
+    if found.differing > sum(each.entries for each in found.braked):
+        lines.append(f"the list differs from what it should be by {found.differing} lines, with those that are kept")
+    if found.hook_owed:
+        lines.append("the command of --on-change has still to run")
+    if found.lag_s is not None:
+        lines.append(f"the last change took {found.lag_s:.1f} s")
+    return lines
+
+
+def metrics(found: Status, *, version: str) -> bytes:
+    """Prometheus' text format, for a file that its node exporter reads."""
+    samples: list[tuple[str, str, str, float]] = [
+        ("info", "The agent.", f'{{version="{_label(version)}"}}', 1),
+        ("entries", "Entries in the list.", "", found.entries),
+        ("differing_entries", "By how many entries the list differs from the exchange's.", "", found.differing),
+        ("failing", "1 while the last pass failed.", "", bool(found.failing)),
+        ("hook_owed", "1 while the command of --on-change has to run.", "", found.hook_owed),
+        ("fills", "How often the list was filled from the beginning.", "", found.fills),
+        ("braked", "Entries kept although they are missing.", "", sum(each.entries for each in found.braked)),
+    ]
+    if found.last_success:
+        at = found.last_success.timestamp()
+        samples.append(("last_success_timestamp_seconds", "When a pass last succeeded.", "", at))
+    if found.lag_s is not None:
+        samples.append(("lag_seconds", "How long the last change was under way.", "", found.lag_s))
+    lines: list[str] = []
+    for name, words, labels, value in samples:
+        lines += [f"# HELP exchange_agent_{name} {words}", f"# TYPE exchange_agent_{name} gauge"]
+        lines.append(f"exchange_agent_{name}{labels} {float(value):.15g}")
+    if found.braked:
+        name = "exchange_agent_braked_entries"
+        lines += [f"# HELP {name} The same, by publisher.", f"# TYPE {name} gauge"]
+        lines += [f'{name}{{publisher="{_label(each.name)}"}} {each.entries}' for each in found.braked]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _label(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
