@@ -1,0 +1,120 @@
+"""Every line that the documentation gives to type is typed, by a shell, against a running server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from partners import keys
+from partners.models import Group
+from partners.scopes import KEY_SCOPES, Scope
+from tests import build
+from tests.indicators.api.caller import Caller
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ["README.md", *(f"exchange/docs/{path.name}" for path in sorted((ROOT / "exchange/docs").glob("*.md")))]
+BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+#: Blocks of these commands are for whoever runs the exchange, and are run by the journeys of the demo and of deploy/.
+OPERATORS = ("make ", "python manage.py", "granian ", "celery ")
+#: What does not run here, and why.
+LEFT_OUT = {
+    "exchange simulate": "needs the demo's credentials: test_story.py runs it",
+    "--follow": "goes on until it is stopped; one pass is run above it",
+    "exchange audit export": "waits for heads that beat signs by the minute: test_verifying.py exports and verifies",
+    "exchange audit verify": "verifies what the line above exports",
+    "keys revoke exk_4gx7k2mq": "names a key that nobody has",
+    "revoke_key -": "the operator's command, which reads a key from standard input",
+    "$PROPOSAL": "another partner's answer, whose id only the line above tells a person",
+}
+#: The output of the line before it, from which a person would read the value.
+READ_FROM_BEFORE = {"$GROUP": "slug"}
+
+
+def units(page: str) -> list[str]:
+    """What is typed at once: a line with those that continue it, or a here-document."""
+    found: list[str] = []
+    for block in BLOCK.findall((ROOT / page).read_text()):
+        ends = ""
+        for line in block.splitlines():
+            continues = bool(ends) or (found and found[-1].endswith("\\"))
+            if continues:
+                found[-1] += f"\n{line}"
+            elif line.strip() and not line.startswith("#"):
+                found.append(line)
+            begins = re.search(r"<<-?'?(\w+)'?", line)
+            ends = "" if line == ends else begins[1] if begins else ends
+    return found
+
+
+class Shell:
+    """A newcomer's terminal: what it exports stays, and each line is answered before the next."""
+
+    def __init__(self, folder: Path, url: str, key: str) -> None:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.environment = {"PATH": path, "HOME": str(folder), "LANG": "C.UTF-8"}
+        self.environment |= {"EXCHANGE_URL": url, "EXCHANGE_API_KEY": key}  # most pages take them for set
+        self.folder, self.url, self.key = folder, url, key
+        self.kept: list[str] = []
+        self.said = ""
+
+    def type(self, unit: str) -> subprocess.CompletedProcess[str]:
+        for written in ("https://exchange.example", "http://127.0.0.1:8000", "http://localhost:8000"):
+            unit = unit.replace(written, self.url)
+        unit = unit.replace("exk_…", self.key).replace(".venv/bin/", "").replace("/var/lib/exchange/", "")
+        for name, field in READ_FROM_BEFORE.items():
+            if name in unit:
+                unit = unit.replace(name, json.loads(self.said)[field])
+        if "<id of the answer>" in unit:
+            unit = unit.replace("<id of the answer>", json.loads(self.said)["id"])
+        unit = re.sub(r"^curl ", "curl --fail-with-body --max-time 60 ", unit)
+        if "/events" in unit:
+            unit = unit.replace("--max-time 60", "--max-time 1")
+        script = "\n".join([*self.kept, unit])
+        done = subprocess.run(
+            ["bash", "-euc", script],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        if re.match(r"(export )?[A-Z_]+=", unit):
+            self.kept.append(unit)
+        self.said = done.stdout
+        return done
+
+
+@pytest.fixture
+def key():
+    cast = build.the_cast()
+    Group.objects.filter(pk=cast.ring.pk).update(policy=Group.Policy.OPEN_CTI)
+    key = keys.issue(cast.aster, name="docs", scopes=KEY_SCOPES, expires_in=timedelta(days=90))[1]
+    Caller(cast.keys["borealis"]).push(build.an_indicator(), query="?groups=ring")
+    return key
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if BLOCK.search((ROOT / page).read_text())])
+def test_every_line_of_the_documentation_runs(live_server, tmp_path, key, page):
+    shell = Shell(tmp_path, live_server.url, key)
+    for unit in units(page):
+        if unit.startswith(OPERATORS) or any(words in unit for words in LEFT_OUT):
+            continue
+        done = shell.type(unit)
+        streams = "/events" in unit and done.returncode == 28 and "event: open" in done.stdout
+        assert done.returncode == 0 or streams, f"{unit}\n{done.stdout}\n{done.stderr}"
+
+
+def test_what_is_left_out_is_still_there_and_its_reason_holds():
+    typed = "\n".join(unit for page in PAGES for unit in units(page))
+    assert {words for words in LEFT_OUT if words not in typed} == set()
+    assert Scope.AUDIT not in KEY_SCOPES
