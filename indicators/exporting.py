@@ -15,7 +15,7 @@ from itertools import chain
 
 from django.db import connection
 
-from indicators import reading
+from indicators import reading, referred
 from indicators.selecting import Selection
 from partners.sharing import Viewer
 
@@ -23,18 +23,19 @@ MEDIA_TYPE = "application/stix+json;version=2.1"
 _PAGE = 500
 _PAGE_BYTES = 4 * 1024 * 1024
 _REFERRED = re.compile(
-    r'"((?:identity|marking-definition)--[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})"'
+    r'"((?:extension-definition|identity|marking-definition)--[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})"'
 )
 #: Identities and markings that are added to a bundle, at most, and how many are looked up at once.
 _MAX_REFERRED = 20_000
 _AT_ONCE = 200
+_TYPES = frozenset({"extension-definition", "identity", "marking-definition"})
 
 
 def bundle(viewer: Viewer, wanted: Selection, *, referenced: bool = False) -> Iterator[bytes]:
     """A STIX bundle of the selection, oldest first, one row per id and version. The first page is read at once.
 
-    With `referenced`, the identities and marking definitions that its objects name follow, where the viewer may see
-    them and they are not in it.
+    With `referenced`, what its objects name follows, where it is not in it: identities, marking and extension
+    definitions that the viewer may see, and those that the exchange itself stands for (`referred`).
     """
     pages = _pages(viewer, replace(wanted, once=True))
     first = next(pages)
@@ -48,7 +49,7 @@ def _written(
     opening = f'{head},"objects":['
     names = _Names()
     for page in _all(viewer, first, rest, names if referenced else None):
-        yield f"{opening}{','.join(said.body for said in page)}".encode()
+        yield f"{opening}{','.join(page)}".encode()
         opening = ","
     yield b"]}" if opening == "," else f"{head}}}".encode()  # a list is never empty (§2.12)
 
@@ -61,10 +62,13 @@ class _Names:
         self.there: set[str] = set()
 
     def note(self, page: list[reading.Statement]) -> None:
-        self.there |= {said.stix_id for said in page if said.stix_type in {"identity", "marking-definition"}}
+        self.there |= {said.stix_id for said in page if said.stix_type in _TYPES}
         for said in page:
-            if len(self.named) < _MAX_REFERRED:
-                self.named |= {ref.lower() for ref in _REFERRED.findall(said.body)}
+            self.look(said.body)
+
+    def look(self, body: str) -> None:
+        if len(self.named) < _MAX_REFERRED:
+            self.named |= {ref.lower() for ref in _REFERRED.findall(body)}
 
 
 def _all(
@@ -72,22 +76,26 @@ def _all(
     first: list[reading.Statement],
     rest: Iterator[list[reading.Statement]],
     names: _Names | None,
-) -> Iterator[list[reading.Statement]]:
-    """The pages that hold anything, and then what they name, and what that names."""
+) -> Iterator[list[str]]:
+    """The bytes of the pages that hold anything, and then of what they name, and what that names."""
     for page in chain([first], rest):
         if names is not None:
             names.note(page)
         if page:
-            yield page
+            yield [said.body for said in page]
     asked: set[str] = set()
     while names is not None and (missing := sorted(names.named - names.there - asked)):
+        asked |= set(missing)
         for start in range(0, len(missing), _AT_ONCE):
-            ids = tuple(missing[start : start + _AT_ONCE])
-            asked |= set(ids)
-            for page in _pages(viewer, Selection(stix_ids=ids, once=True)):
+            for page in _pages(viewer, Selection(stix_ids=tuple(missing[start : start + _AT_ONCE]), once=True)):
                 names.note(page)
                 if page:
-                    yield page
+                    yield [said.body for said in page]
+        if not names.named - names.there - asked and (ours := referred.bodies(asked - names.there)):
+            names.there |= ours.keys()
+            for body in ours.values():
+                names.look(body)
+            yield list(ours.values())
 
 
 def _pages(viewer: Viewer, wanted: Selection) -> Iterator[list[reading.Statement]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from indicators import reading
+from indicators import reading, referred
 from indicators.publishing import Answer
 from indicators.stix import conformance, objects, tlp
 from indicators.stix.drafts import Draft, Unreadable
@@ -32,7 +32,7 @@ def report(elements: Sequence[Draft | Unreadable], done: Answer, *, by: Viewer) 
         for element, result in zip(elements, results, strict=True)
         if isinstance(element, Draft) and result["status"] in _ENTERED
         for field, ref in _references(element.data, [])
-        if ref not in entered and ref not in tlp.ALL_IDS
+        if ref not in entered and ref not in tlp.ALL_IDS and not referred.is_fixed(ref)
     ]
     resolved = _resolved({reference["ref"] for reference in named}, by=by)
     unresolved = [reference for reference in named if reference["ref"] not in resolved]

@@ -231,7 +231,9 @@ def export(
     stix_type: Annotated[str, typer.Option("--type", help="Only these STIX types.")] = "",
     stix_id: Annotated[str, typer.Option("--id", help="Only these ids.")] = "",
     versions: Annotated[str, typer.Option(help="last or all.")] = "last",
-    referenced: Annotated[bool, typer.Option("--referenced", help="With the identities and markings named.")] = False,
+    referenced: Annotated[
+        bool, typer.Option("--referenced", help="With what is named: identities, markings, extensions.")
+    ] = False,
     mine: Annotated[bool, typer.Option("--mine", help="Only what you published.")] = False,
     as_json: Json = False,
     url: Url = "",

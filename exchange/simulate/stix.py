@@ -11,6 +11,7 @@ from typing import Any
 from exchange.simulate.world import Finding
 
 EXTENSION_ID = "extension-definition--433655db-7720-5ad0-91a4-c4555836d02f"
+_AMBER = "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421"  # TLP 2.0: for the group that it is published to
 _TTL = {"net": timedelta(days=6)}
 _OWN: dict[str, dict[str, Any]] = {
     "account-pattern": {"entry_program": "api"},
@@ -49,6 +50,7 @@ def indicator(finding: Finding, *, identity_id: str, epoch_key: bytes, now: date
         "valid_from": _stamp(moment),
         "valid_until": _stamp(until),
         "confidence": finding.confidence,
+        "object_marking_refs": [_AMBER],
         "extensions": {
             EXTENSION_ID: {
                 "extension_type": "property-extension",

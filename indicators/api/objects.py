@@ -107,7 +107,9 @@ class BundleView(Face):
             *_PARAMETERS[: -len(_PAGING)],
             OpenApiParameter("feed", OpenApiTypes.UUID, description="A feed of yours, which the others narrow."),
             OpenApiParameter("id", description="Ids of objects, separated by commas."),
-            OpenApiParameter("referenced", bool, description="With the identities and markings that it names."),
+            OpenApiParameter(
+                "referenced", bool, description="With the identities, markings and extensions that it names."
+            ),
             OpenApiParameter("versions", enum=["last", "all"]),
         ],
         responses={(200, exporting.MEDIA_TYPE): OpenApiTypes.OBJECT},

@@ -4,12 +4,14 @@ import json
 import uuid
 
 import pytest
+import stix2validator as stix2_validator
+from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from indicators import exporting
 from indicators.selecting import Selection
-from indicators.stix import making, parsing, tlp
+from indicators.stix import making, parsing, tlp, vocabulary
 from tests import build
 from tests.indicators.api.caller import code, read
 from tests.indicators.api.test_intake import a_campaign, an_app
@@ -22,6 +24,37 @@ def content(answer) -> bytes:
 
 def objects(answer) -> list[dict]:
     return json.loads(content(answer)).get("objects", [])
+
+
+def test_what_nobody_publishes_comes_along_where_it_is_named_and_once(cast, aster, borealis):
+    aster.push(
+        making.account_pattern(tlp_word="amber", created_by_ref=cast.aster.identity_id),
+        making.account_pattern(tlp_word="amber", created_by_ref=cast.aster.identity_id),
+        query="?groups=ring",
+    )
+    found = objects(borealis.get("bundle?referenced=true"))
+    assert len(found) == len({one["id"] for one in found}) == 2 + 4
+    by_id = {one["id"]: one for one in found}
+    assert by_id[tlp.ID_OF["amber"]]["name"] == "TLP:AMBER"
+    assert by_id[cast.aster.identity_id]["name"] == "Aster"
+    definition = by_id[vocabulary.EXTENSION_ID]
+    assert borealis.get(definition["schema"].removeprefix(settings.BASE_URL)).status_code == 200
+    assert by_id[definition["created_by_ref"]]["name"] == "The exchange"
+    assert cast.borealis.identity_id not in by_id
+    for one in found:
+        assert not stix2_validator.validate_string(json.dumps(one)).errors, one["id"]
+        (draft,) = parsing.read_batch(json.dumps(one).encode())
+        assert draft.marks == (), one["id"]
+
+
+def test_who_stays_unnamed_is_not_told_by_the_identities_that_come_along(cast, aster, borealis):
+    for attribution in ("pseudonym", "exchange"):
+        hidden = making.account_pattern(tlp_word="amber", extension={"attribution": attribution})
+        answer = read(aster.push(hidden, query=f"?groups=ring&attribution={attribution}"))
+        assert answer["counts"]["accepted"] == 1, answer
+    body = content(borealis.get("bundle?referenced=true")).decode()
+    assert cast.aster.identity_id not in body
+    assert "Aster" not in body
 
 
 ODD = b'{ "type":"campaign","spec_version":"2.1", "id":"campaign--8a1d1f5e-0d8e-4c6b-9a39-1f6a3c5d7e90",\n\t"created":"2026-01-01T00:00:00.000Z","modified":"2026-01-01T00:00:00.000000Z","name":"\\u0041\xc3\xa4","x_number":1.0e2,"x_z":0,"x_a":[]}'
@@ -114,9 +147,9 @@ def test_what_is_named_follows_where_it_may_be_seen(aster, borealis, cygnus):
     asked = f"bundle?id={held['id']},{also['id']}"
     assert [stix["id"] for stix in objects(cygnus.get(asked))] == [held["id"], also["id"]]
     following = [stix["id"] for stix in objects(cygnus.get(f"{asked}&referenced=true"))]
-    assert following == [held["id"], also["id"], author["id"], marking["id"]]
+    assert following == [held["id"], also["id"], author["id"], marking["id"], tlp.ID_OF["green"]]
     whole = [stix["id"] for stix in objects(aster.get("bundle?referenced=true"))]
-    assert len(whole) == len(set(whole)) == 5
+    assert len(whole) == len(set(whole)) == 7
 
 
 def test_a_bundle_is_written_page_by_page_and_each_page_costs_the_same(aster, monkeypatch):
