@@ -115,7 +115,7 @@ def ids_of(held: HeldBatch) -> list[str]:
 
 
 def audience_of(held: HeldBatch) -> dict[str, Any]:
-    """The audience that the batch named, by short names; `named` is false where the markings decide."""
+    """The audience that the batch named, by short names; `named` is false for the default audience of then."""
     reach = Reach.from_json(held.reach)
     groups = Group.objects.filter(pk__in=reach.groups).order_by("slug").values_list("slug", flat=True)
     partners = Partner.objects.filter(pk__in=reach.partners).order_by("slug").values_list("slug", flat=True)

@@ -379,7 +379,9 @@ class QuarantineList(serializers.Serializer[object]):
 class HeldReach(serializers.Serializer[object]):
     """The audience that a held batch named."""
 
-    named = serializers.BooleanField(help_text="False where the markings decide.")
+    named = serializers.BooleanField(
+        help_text="False for the default audience as it was when it was sent; then `everyone` is for CLEAR and GREEN."
+    )
     everyone = serializers.BooleanField()
     groups = serializers.ListField(child=serializers.CharField())
     partners = serializers.ListField(child=serializers.CharField())
