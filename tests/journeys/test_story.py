@@ -58,6 +58,11 @@ def test_the_story_from_push_to_blocklist(data_dir, receiver):
     """A lab pushes; another lab's equal token matches; a webhook comes; a list is kept; a revocation is dropped."""
     demo = Demo(data_dir)
     try:
+        labs = ["aster", "borealis", "cygnus", "dorado", "eridanus"]
+        assert [(group["slug"], group["policy"], group["members"]) for group in demo.info["groups"]] == [
+            ("ring", "closed-facts", labs),
+            ("cti", "open-cti", labs[:2]),
+        ]
         aster, borealis, cygnus = (Client(demo.url, demo.key(number)) for number in range(3))
         recipient = Client(demo.url, demo.key(5))
         subscription = borealis.subscribe(receiver.url)
