@@ -442,7 +442,7 @@ def _compare_with_held(
         sha256 = hashlib.sha256(draft.raw).digest()
         waited = waits.get(line.stored_latest.object_id) if line.stored_latest is not None else None
         at_the_door = doors.of_batch(draft, room.policy(draft, held=line.stored_latest, waited=waited))
-        verdict = line.judge(draft, sha256, wake=wake) if at_the_door is None else at_the_door
+        verdict = _before_the_door(draft, line.judge(draft, sha256, wake=wake), at_the_door)
         if verdict == "unchanged":
             move = _move(draft, begun, room=room, line=line, waits=waited is not None or bool(draft.unresolved))
             if move is None:
@@ -505,6 +505,14 @@ def _below_source(draft: Draft, tlp: Tlp, begun: _Begun) -> Refusal | None:
         return None
     held, sha256 = begun.held.get(draft.stix_id, {}), hashlib.sha256(draft.raw).digest()
     return relaying.below_source(draft, sha256, tlp, held=held, others=begun.others)
+
+
+def _before_the_door(
+    draft: Draft, judged: Refusal | Literal["unchanged", "withdrawn"] | None, at_the_door: gates.Verdict
+) -> Refusal | Quarantine | Literal["unchanged", "withdrawn"] | None:
+    """The verdict of the door, but for what stays withdrawn, whatever the door says: it is in no place."""
+    stays = judged == "withdrawn" and not draft.revoked
+    return judged if at_the_door is None or stays else at_the_door
 
 
 def _unchanged(draft: Draft) -> Result:

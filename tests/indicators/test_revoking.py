@@ -166,6 +166,14 @@ def test_what_is_withdrawn_can_be_ended_for_good(cast, aster):
     assert published(aster, stix) == [("refused", "revoked-is-final")]
 
 
+def test_what_is_withdrawn_is_answered_so_before_any_door(cast, aster):
+    stix = a_classical()
+    build.publish(aster, stix, groups=("ring",))
+    withdrawing.withdraw(aster, [stix["id"]])
+    assert published(aster, stix) == published(aster, stix | later()) == [("withdrawn", "withdrawn")]
+    assert published(aster, stix, groups=("ring",), wake=True) == [("accepted", None)]
+
+
 def test_our_own_kinds_can_be_revoked_everywhere(cast, aster):
     kinds = [make() for make in (making.account_pattern, making.payment_fingerprint, making.prompt_signature)]
     build.publish(aster, *kinds, groups=("facts",))
