@@ -23,6 +23,14 @@ class LastFirst(ConnectionPool[psycopg.Connection[Any]]):
         return super()._get_ready_connection(timeout)
 
 
+def retire(lent: psycopg.Connection[Any]) -> None:
+    """Have the pool close this connection when it comes back, and open another one.
+
+    libpq's buffers grow to the largest message and stay so: each connection of the pool would keep some megabytes.
+    """
+    lent._expire_at = 0.0  # noqa: SLF001 - the pool's own mark for what has served its time
+
+
 def still_there(lent: psycopg.Connection[Any]) -> None:
     """Raise OperationalError for a connection that its server has left; costs no round trip otherwise.
 

@@ -24,6 +24,8 @@ from psycopg.adapt import AdaptersMap, Transformer
 from psycopg.generators import execute
 from psycopg.types.datetime import TimestamptzLoader
 
+from exchange import pooling, trimming
+
 #: Prepared on one connection at most. Where that is reached, one that was not asked for in so many seconds makes room;
 #: where there is none, a query goes unprepared: to prepare in turns would be dearer than not at all.
 MOST = 128
@@ -179,7 +181,9 @@ def _by_libpq(
 ) -> list[tuple[Any, ...]]:
     """The same with half the work of a cursor: the message is one transaction, and its last result is what we want."""
     transformer = _held().transformer
-    result = own.pgconn.exec_(planner.local + _as_bytes(transformer, pieces, values))
+    message = planner.local + _as_bytes(transformer, pieces, values)
+    result = own.pgconn.exec_(message)
+    _note_size(own, len(message))
     _require_fine(own, result)
     if not result.nfields:
         return []
@@ -277,14 +281,26 @@ def _send_by_libpq(statements: _Statements, replies: Sequence[Reply], *, commits
     parts = [b"BEGIN"] if begins else []
     parts += [_as_bytes(transformer, pieces, values) for pieces, values in statements]
     parts += [b"COMMIT"] if commits else []
-    own.pgconn.send_query(b"; ".join(parts))
+    message = b"; ".join(parts)
+    own.pgconn.send_query(message)
     results = own.wait(execute(own.pgconn))
+    _note_size(own, len(message))
     for result in results:
         _require_fine(own, result)
     for result, reply in zip(results[begins : len(results) - commits], replies, strict=True):
         if result.nfields:
             transformer.set_pgresult(result)
             reply.rows = transformer.load_rows(0, result.ntuples, tuple)
+
+
+#: From this size on, what a message has left behind is given back.
+_LARGE_BYTES = 1_048_576
+
+
+def _note_size(own: psycopg.Connection[Any], sent: int) -> None:
+    if sent >= _LARGE_BYTES:
+        pooling.retire(own)
+        trimming.ask()
 
 
 def _name_of(numbered: str, called: str) -> str | None:

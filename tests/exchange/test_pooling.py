@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from django.db import connection
 
+from exchange import prepared, trimming
 from exchange.pooling import LastFirst
 from indicators import waking
 
@@ -55,3 +56,27 @@ def test_it_is_the_pool_that_django_uses():
     connection.ensure_connection()
     assert isinstance(first, psycopg.Connection)
     assert connection.connection is not first
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_carried_a_large_message_is_closed_when_it_comes_back(monkeypatch):
+    asked = []
+    monkeypatch.setattr(trimming, "ask", lambda: asked.append(1))
+
+    def process_after(size):
+        found = prepared.rows("SELECT pg_backend_pid() WHERE length(%s) > 0", ["x" * size], called="large")[0][0]
+        connection.close()
+        return found
+
+    first = process_after(10)
+    assert process_after(10) == first
+    assert asked == []
+    assert process_after(2_000_000) == first
+    assert asked == [1]
+    assert process_after(10) != first
+
+
+def test_memory_is_given_back_soon_and_where_there_is_no_way_to_nothing_is_done(monkeypatch):
+    trimming._trim()
+    monkeypatch.setattr(trimming.ctypes, "CDLL", lambda _: object())
+    trimming._trim()
