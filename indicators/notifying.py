@@ -13,6 +13,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Window
+from django.db.models.functions import RowNumber
 from structlog import get_logger
 
 from exchange import clock, hints
@@ -143,11 +145,8 @@ def deliver() -> None:
 @app.task(name="indicators.notifying.sweep")
 def sweep() -> None:
     """Find everything that is to be told or due, from the store alone, and wake workers for it."""
-    active = Subscription.unrestricted.filter(
-        state=Subscription.State.ACTIVE, partner__state=Partner.State.ACTIVE, seq__lt=changes.head()
-    )
     woken = 0
-    for subscription_id in active.order_by("seq", "pk").values_list("pk", flat=True):
+    for subscription_id in _to_be_told():
         try:
             made = dispatch(subscription_id)
         except Exception:  # one subscription that cannot be told must not keep others from being told
@@ -157,6 +156,21 @@ def sweep() -> None:
             wake()
             woken += 1
     wake(delivering.due() - woken)
+
+
+def _to_be_told() -> list[UUID]:
+    """The subscriptions that something may be new for, each partner's first one before anybody's second.
+
+    Whose message is under way is left out, unless news may bring that forward: it would be looked at again and again.
+    """
+    moment = clock.now()
+    under_way = Delivery.unrestricted.filter(delivering.UNDER_WAY, subscription=OuterRef("pk"))
+    waits = under_way.exclude(state=Delivery.State.DUE, due_at__gt=moment, rests_until__lte=moment)
+    active = Subscription.unrestricted.filter(
+        ~Exists(waits), state=Subscription.State.ACTIVE, partner__state=Partner.State.ACTIVE, seq__lt=changes.head()
+    )
+    turn = Window(RowNumber(), partition_by="partner", order_by=["seq", "pk"])
+    return list(active.annotate(turn=turn).order_by("turn", "seq", "pk").values_list("pk", flat=True))
 
 
 @app.task(name="indicators.notifying.forget_old_deliveries")

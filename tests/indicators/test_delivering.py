@@ -462,6 +462,25 @@ def test_a_subscription_that_cannot_be_told_keeps_no_other_from_it(cast, reader,
     assert [each.subscription_id for each in Delivery.unrestricted.all()] == [fine.pk]
 
 
+def test_a_sweep_looks_at_each_partners_first_and_not_at_what_is_under_way(cast, reader, time, monkeypatch):
+    many = [subscribe(reader) for _ in range(3)]
+    other = subscribe(cast.viewer("aster"))
+    build.publish(cast.viewer("aster"), build.an_indicator(), groups=("ring",))
+    assert set(notifying._to_be_told()[:2]) >= {other.pk}
+    assert set(notifying._to_be_told()) == {other.pk, *(each.pk for each in many)}
+    for each in many:
+        notifying.dispatch(each.pk)
+    build.publish(cast.viewer("aster"), build.an_indicator(), groups=("ring",))
+    assert notifying._to_be_told() == [other.pk]
+    for _ in many:
+        delivering.conclude(delivering.claim(), BROKEN)
+    assert notifying._to_be_told() == [other.pk]  # they rest
+    time.shift(2)
+    build.publish(cast.viewer("aster"), build.an_indicator(), groups=("ring",))
+    Delivery.unrestricted.update(due_at=START + timedelta(hours=1), rests_until=START)
+    assert set(notifying._to_be_told()) == {other.pk, *(each.pk for each in many)}
+
+
 # with real workers and a real receiver
 
 
