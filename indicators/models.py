@@ -1,6 +1,6 @@
 """What is shared and how it moves: objects, tokens, the change log, matches, feeds, deliveries.
 
-One writer a table: `publishing` (with `storing` and `changes`) writes Batch, StixObject, Marked, Token, Quarantined,
+One writer a table: `publishing` (with `storing` and `changes`) writes Batch, StixObject, Marked, Token,
 SharedId and Change; `retiring` deletes old Batches; `holding` and `confirming` write HeldBatch; `matching` writes
 Match; `subscribing` writes Feed and Subscription; `notifying` and `delivering` write Delivery; `reporting` writes
 ReportPackage; whoever follows the log writes its own Progress; `resighting` writes Window;
@@ -239,12 +239,13 @@ class Batch(models.Model):
 
 
 class Quarantined(models.Model):
-    """An object that tripped a scan and waits for its own partner to mend it; nobody else ever sees it."""
+    """An object that waits for its own partner to mend or delete it; nobody else sees it. `quarantine` writes it."""
 
+    entry = models.UUIDField(unique=True, default=uuid.uuid4, editable=False, help_text="Names it; the key counts.")
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="quarantined")
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="quarantined")
     stix_id = models.CharField(max_length=300)
-    body = models.TextField()
+    sealed = models.BinaryField(help_text="The bytes as sent, sealed (`exchange.sealing`), bound to partner and entry.")
     code = models.CharField(max_length=60)
     field = models.CharField(max_length=300)
     message = models.TextField()
@@ -255,6 +256,10 @@ class Quarantined(models.Model):
 
     class Meta:
         base_manager_name = "unrestricted"
+        constraints = [
+            models.UniqueConstraint(fields=["partner", "stix_id"], name="one_quarantined_object_per_partner_and_id")
+        ]
+        indexes = [models.Index(fields=["partner", "-at", "-entry"], name="quarantined_by_partner_and_at")]
 
 
 class HeldBatch(models.Model):

@@ -34,6 +34,7 @@ from indicators import (
     matching,
     moving,
     notifying,
+    quarantine,
     rejudging,
     relaying,
     service_hosts,
@@ -43,7 +44,7 @@ from indicators.addressing import Place, Reach, Room
 from indicators.attributing import Voice
 from indicators.barring import beyond_the_key
 from indicators.door import entries, gates
-from indicators.models import Batch, Change, Quarantined
+from indicators.models import Batch, Change
 from indicators.stix.drafts import Draft, Quarantine, Refusal, Revocation, Unreadable
 from indicators.versions import Entering, Line
 from partners import audit, naming
@@ -759,12 +760,16 @@ def _write_down(
         results, by=by, request=request, groups=groups, received_at=received_at, alone=alone, within=within
     )
     quarantined = {result.index: result for result in results if result.status == "quarantined"}
-    if quarantined:
-        Quarantined.unrestricted.bulk_create(
-            _quarantined(element, quarantined[element.index].verdict, batch_id=answer.batch_id, by=by)
-            for element in elements
-            if isinstance(element, Draft) and element.index in quarantined
-        )
+    kept = [
+        (element, verdict)
+        for element in elements
+        if isinstance(element, Draft)
+        and (result := quarantined.get(element.index)) is not None
+        and isinstance(verdict := result.verdict, Quarantine)
+    ]
+    quarantine.keep(kept, by=by, batch_id=answer.batch_id)
+    entered = [result.stix_id for result in results if result.status == "accepted" and result.stix_id is not None]
+    quarantine.mended(entered, by=by, within=within)
     target, counts = f"batch:{answer.batch_id}", answer.counts
     audit.record(audit.Verb.BATCH_PUBLISHED, by=by, target=target, within=within, counts=counts, **told)
     return answer
@@ -805,20 +810,6 @@ INSERT INTO indicators_batch (id, partner_id, actor, idempotency_key, request_di
                               groups, alone)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
-
-
-def _quarantined(draft: Draft, verdict: Refusal | Quarantine | None, *, batch_id: UUID, by: Viewer) -> Quarantined:
-    if verdict is None:
-        raise ValueError("what is quarantined has a reason")
-    return Quarantined(
-        partner_id=by.partner_id,
-        batch_id=batch_id,
-        stix_id=draft.stix_id,
-        body=draft.raw.decode(),
-        code=verdict.code,
-        field=verdict.field,
-        message=verdict.message,
-    )
 
 
 def _hint() -> None:

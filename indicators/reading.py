@@ -15,8 +15,8 @@ from uuid import UUID
 from django.db import connection
 
 from exchange.errors import NotFound, TooLarge
-from indicators import answering, selecting
-from indicators.models import Match, Quarantined, StixObject
+from indicators import selecting
+from indicators.models import Match, StixObject
 from indicators.selecting import Selection, Stretch, Versions
 from indicators.stix import identifiers
 from partners import reads
@@ -254,11 +254,6 @@ def matches(viewer: Viewer, *, before: int | None = None, limit: int, object_ids
     for end in held:
         end.source = shown[end.publisher_id, end.audience_id]
     return rows
-
-
-def quarantined(viewer: Viewer, *, limit: int = 100) -> list[Quarantined]:
-    """What waits for the viewer's own partner to mend it, newest first."""
-    return list(answering.within(viewer, Quarantined.objects.of(viewer), path="batch__").order_by("-at", "-pk")[:limit])
 
 
 def object_count_by_kind() -> dict[str, int]:

@@ -73,6 +73,7 @@ class Verb(StrEnum):
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of what was done
     PASSWORD_RESET = "password.reset"  # noqa: S105
     PASSWORD_RESET_ASKED = "password.reset-asked"  # noqa: S105
+    QUARANTINE_DELETED = "quarantine.deleted"
     READ_AGGREGATED = "read.aggregated"
     RECOVERY_CODES_MADE = "recovery-codes.made"
     REPORT_DISCARDED = "report.discarded"

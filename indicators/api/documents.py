@@ -360,8 +360,9 @@ class DeliveryList(serializers.Serializer[object]):
 
 
 class QuarantinedDocument(serializers.Serializer[object]):
-    """One object of the caller's own that tripped a scan."""
+    """One object of the caller's own that waits to be mended."""
 
+    entry = serializers.UUIDField(help_text="Names it at `/quarantine/{entry}`.")
     id = serializers.CharField()
     code = serializers.CharField()
     field = serializers.CharField(allow_blank=True, help_text="JSON pointer inside the object.")
@@ -374,6 +375,7 @@ class QuarantineList(serializers.Serializer[object]):
     """What waits to be mended, newest first."""
 
     quarantined = QuarantinedDocument(many=True)
+    next = serializers.CharField(allow_null=True)
 
 
 class HeldReach(serializers.Serializer[object]):

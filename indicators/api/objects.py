@@ -1,4 +1,4 @@
-"""Read: objects, single ids, matches, and what waits in one's own quarantine."""
+"""Read: objects, single ids, and matches."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 
-from exchange import clock, paging
+from exchange import paging
 from exchange.errors import Refused
 from exchange.parameters import Parameters
 from indicators import exporting, reading, subscribing
 from indicators.api import rendering
-from indicators.api.documents import LookedUp, LookupDocument, MatchesPage, ObjectsPage, QuarantineList, Statements
+from indicators.api.documents import LookedUp, LookupDocument, MatchesPage, ObjectsPage, Statements
 from indicators.feeds import filters
 from indicators.selecting import Selection
 from indicators.stix import conformance
-from partners.api.base import Face, Request, answer, form, fragment, viewer_of
+from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.directory import ids_of
-from partners.scopes import Scope
 from partners.sharing import Viewer
 
 _JSON = "application/json"
@@ -207,32 +206,6 @@ class MatchesView(Face):
         more, found = len(found) > limit, found[:limit]
         following = paging.seal([found[-1].pk], viewer=viewer.partner_id, scope="matches") if more else None
         return answer({"matches": [rendering.match(each) for each in found], "next": following})
-
-
-class QuarantineView(Face):
-    """The caller's own objects that tripped a scan."""
-
-    scope = Scope.PUBLISH
-
-    @extend_schema(operation_id="quarantine", responses=QuarantineList)
-    def get(self, request: Request) -> HttpResponse:
-        """What waits to be mended and pushed again; nobody else sees it."""
-        waiting = reading.quarantined(viewer_of(request))
-        return answer(
-            {
-                "quarantined": [
-                    {
-                        "id": each.stix_id,
-                        "code": each.code,
-                        "field": each.field,
-                        "message": each.message,
-                        "at": clock.rfc3339(each.at),
-                        "object": fragment(each.body),
-                    }
-                    for each in waiting
-                ]
-            }
-        )
 
 
 def _wants_stix(request: HttpRequest) -> bool:

@@ -3,11 +3,12 @@
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from indicators import overview, reading
+from indicators import overview, quarantine, reading
 from indicators.feeds.filters import Filter
 from indicators.portal import showing
 from indicators.selecting import Selection
 from partners.portal.access import page, show
+from partners.scopes import Scope
 from partners.sharing import Viewer
 
 _NEWEST = 12
@@ -43,7 +44,7 @@ def _news(viewer: Viewer, *, seen: str = "") -> dict[str, object]:
     rows = showing.rows(newest.statements, seen=seen)
     counted = overview.arrivals(viewer)
     shared = showing.shared(reading.matches(viewer, limit=_PAIRS))[:_SHARED]
-    figures = overview.figures(viewer)
+    figures, publishes = overview.figures(viewer), Scope.PUBLISH in viewer.scopes
     return {
         "state": state,
         "rows": rows,
@@ -53,6 +54,6 @@ def _news(viewer: Viewer, *, seen: str = "") -> dict[str, object]:
         "hours": [(place * 100 / overview.HOURS, f"{hour:%H}") for place, hour in enumerate(counted) if place % 4 == 0],
         "legend": overview.KINDS,
         "peak": max(sum(kinds.values()) for kinds in counted.values()),
-        "waiting": reading.quarantined(viewer, limit=_WAITING) if figures.waiting else [],
+        "waiting": quarantine.page(viewer, limit=_WAITING) if figures.waiting and publishes else [],
         "shared": shared,
     }

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from indicators.portal import detail, held, hosts, listing, sharing, start, subscriptions
+from indicators.portal import detail, held, hosts, listing, quarantine, sharing, start, subscriptions
 
 urlpatterns = [
     path("", start.start, name="start"),
@@ -17,6 +17,9 @@ urlpatterns = [
     path("organisation/held/<uuid:held_id>/act", held.act, name="held-act"),
     path("organisation/hosts/", hosts.hosts, name="hosts"),
     path("organisation/hosts/<uuid:host_id>/end", hosts.end, name="host-end"),
+    path("organisation/quarantine/", quarantine.listing, name="portal-quarantine"),
+    path("organisation/quarantine/<uuid:entry>/", quarantine.one, name="portal-quarantined"),
+    path("organisation/quarantine/<uuid:entry>/delete", quarantine.delete, name="portal-quarantined-delete"),
     path("matches", listing.matches, name="portal-matches"),
     path("subscriptions", subscriptions.subscriptions, name="portal-subscriptions"),
     path("subscriptions/deliveries", subscriptions.deliveries, name="portal-deliveries"),

@@ -23,6 +23,7 @@ TABS: tuple[Tab, ...] = (
     Tab("keys", "Keys", Scope.ADMIN),
     Tab("groups-page", "Groups", Scope.READ),
     Tab("held", "Waiting", Scope.PUBLISH),
+    Tab("portal-quarantine", "Quarantine", Scope.PUBLISH),
     Tab("sharing", "Sharing", Scope.READ),
     Tab("hosts", "Hosts", Scope.READ),
     Tab("log", "Log", Scope.AUDIT),

@@ -67,7 +67,7 @@ def test_every_element_is_answered_in_order_and_the_valid_rest_is_kept(cast):
         b'{"type":"indicator","type":"x"}',
         b'{"type":"note","id":"note--x"}',
         good,
-        a_note(abstract="card 4111 1111 1111 1111" and "pay with 4556 7375 8689 9855 now"),
+        a_note(labels=["TLP:RED"]),
         b'"text"',
     )
     assert [(r["index"], r["status"], r.get("code")) for r in build.results(answer)] == [
@@ -75,7 +75,7 @@ def test_every_element_is_answered_in_order_and_the_valid_rest_is_kept(cast):
         (1, "refused", "duplicate-key"),
         (2, "refused", "bad-id"),
         (3, "unchanged", None),
-        (4, "quarantined", "card-number"),
+        (4, "quarantined", "says-red"),
         (5, "refused", "not-an-object"),
     ]
     assert dict(answer.counts) == {
@@ -86,7 +86,7 @@ def test_every_element_is_answered_in_order_and_the_valid_rest_is_kept(cast):
         "quarantined": 1,
         "refused": 3,
     }
-    assert Quarantined.objects.of(cast.viewer("aster")).get().code == "card-number"
+    assert Quarantined.objects.of(cast.viewer("aster")).get().code == "says-red"
     assert not Quarantined.objects.of(cast.viewer("borealis")).exists()
 
 

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from indicators.matching import tokens
+from indicators.models import Quarantined
 from indicators.stix import making
 from tests import build
 
@@ -262,7 +263,7 @@ def test_all_text_has_the_contrast_that_it_needs(page, live_server, cast):
     theirs = making.account_pattern(carrier=token, name="Theirs", labels=["a-label"], tlp_word="red")
     build.publish(cast.viewer("borealis"), theirs, partners=("aster",))
     shown = making.account_pattern(carrier=token, name="Ours", description="Why", tlp_word="green")
-    build.publish(cast.viewer("aster"), shown, making.account_pattern(description="paid with 4111 1111 1111 1111"))
+    build.publish(cast.viewer("aster"), shown, making.account_pattern(labels=["TLP:RED"]))
     tokens.catch_up()
     page.goto(f"{live_server.url}/account/login/")
     assert page.evaluate(CONTRAST) == []
@@ -276,6 +277,8 @@ def test_all_text_has_the_contrast_that_it_needs(page, live_server, cast):
         "subscriptions",
         "account/",
         "organisation/keys/",
+        "organisation/quarantine/",
+        f"organisation/quarantine/{Quarantined.unrestricted.get().entry}/",
     )
     for path in paths:
         page.goto(f"{live_server.url}/{path}")

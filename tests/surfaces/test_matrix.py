@@ -25,7 +25,7 @@ from django.test import Client
 from django.urls import get_resolver
 
 from exchange import health
-from indicators import addressing, holding, reporting, service_hosts, subscribing
+from indicators import addressing, holding, quarantine, reporting, service_hosts, subscribing
 from indicators.matching import tokens
 from indicators.models import Delivery, Subscription
 from indicators.stix import making, parsing, tlp, vocabulary
@@ -149,6 +149,19 @@ MATRIX: dict[str, Row] = {
     "objects-revoke": Row(API + "objects/revoke", "publish", method="post"),
     "objects-withdraw": Row(API + "objects/withdraw", "publish", method="post"),
     "quarantine": Row(API + "quarantine", "publish"),
+    "quarantined": Row(
+        API + "quarantine/{quarantined}", "owner", absent=API + f"quarantine/{ABSENT}", also=("delete",)
+    ),
+    "portal-quarantine": Row("/organisation/quarantine/", "publish"),
+    "portal-quarantined": Row(
+        "/organisation/quarantine/{quarantined}/", "owner", absent=f"/organisation/quarantine/{ABSENT}/"
+    ),
+    "portal-quarantined-delete": Row(
+        "/organisation/quarantine/{quarantined}/delete",
+        "owner",
+        method="post",
+        absent=f"/organisation/quarantine/{ABSENT}/delete",
+    ),
     "subscriptions": Row(API + "subscriptions", "key"),
     "subscription": Row(
         API + "subscriptions/{subscription}",
@@ -397,6 +410,9 @@ def scene() -> Scene:
         reach=addressing.Reach(),
         why="x",
     )
+    says_red = making.account_pattern(name=f"red-{uuid.uuid4().hex}", labels=["TLP:RED"])
+    build.publish(aster, says_red, groups=("ring",))
+    (quarantined,) = quarantine.page(aster, limit=2)
     admin = auth.viewer_of_user(build.a_user(cast.aster))
     proposal = membership.dissolve(admin, cast.ring)
     spare = subscribing.save_feed(aster, name="spare feed", filter_json={})
@@ -423,6 +439,7 @@ def scene() -> Scene:
             "delivery": str(delivery.pk),
             "held": str(held.pk),
             "host": str(service_hosts.add(admin, ["api.aster.example"])[0].pk),
+            "quarantined": str(quarantined.entry),
             "proposal": str(proposal.pk),
             "own": str(cast.aster.collection_id),
             "group": str(cast.ring.collection_id),

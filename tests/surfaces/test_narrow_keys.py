@@ -68,6 +68,7 @@ def test_no_route_that_a_key_opens_shows_what_is_in_another_group(cast, scene):
                 "prepared",
                 "proposal",
                 "held",
+                "quarantined",
                 "user",
                 "token",
                 "sign_on",

@@ -165,7 +165,7 @@ def narrow(cast) -> Caller:
 def test_a_key_for_one_group_is_told_nothing_of_what_went_to_another(cast, path):
     build.a_ring(cast.aster, cast.borealis, slug="second")
     caller = narrow(cast)
-    cards = making.account_pattern(description="paid with 4111 1111 1111 1111")
+    cards = making.account_pattern(labels=["TLP:RED"])
 
     def hidden():
         Partner.objects.filter(pk=cast.borealis.pk).update(alone_objects=1)

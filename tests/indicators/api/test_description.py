@@ -103,7 +103,7 @@ def furnished(db, monkeypatch):
     caller, other = Caller(build.a_key(cast.aster, *Scope)), Caller(cast.keys["borealis"])
     shared = {"token": making.token("ab" * 32)}
     mine = making.account_pattern(carrier=shared)
-    batch = read(caller.push(mine, build.an_indicator() | {"description": "4111 1111 1111 1111"}))
+    batch = read(caller.push(mine, build.an_indicator() | {"labels": ["TLP:RED"]}))
     other.push(making.account_pattern(carrier=shared), making.prompt_signature())
     tokens.find(after=0)
     feed = read(caller.send("POST", "feeds", {"name": "f", "filter": {"kinds": ["account-pattern"]}}), 201)
@@ -123,6 +123,7 @@ def furnished(db, monkeypatch):
         "delivery_id": str(delivery),
         "public_id": key["id"],
         "user_id": build.a_user(cast.aster).pk,
+        "entry": read(caller.get("quarantine"))["quarantined"][0]["entry"],
         "invitation_id": read(
             caller.send("POST", "invitations", {"email": "new@aster.example", "role": "analyst"}), 201
         )["id"],

@@ -90,7 +90,7 @@ def test_the_security_of_the_door_binds_where_intake_is_lenient(cast, aster):
     foreign = a_campaign(spec_version=..., created_by_ref=cast.borealis.identity_id)
     results = read(aster.push(card, foreign, b'{"type":"a","type":"b"}', query="?groups=ring"))["results"]
     assert [(result["status"], result["code"]) for result in results] == [
-        ("quarantined", "card-number"),
+        ("refused", "card-number"),
         ("refused", "foreign-creator"),
         ("refused", "duplicate-key"),
     ]

@@ -186,7 +186,7 @@ def test_matches_are_paged(aster, cygnus):
 
 
 def test_quarantine_is_shown_to_its_own_partner_with_the_bytes(aster, borealis):
-    card = build.an_indicator() | {"description": "Paid with 4111 1111 1111 1111"}
+    card = build.an_indicator() | {"labels": ["TLP:RED"]}
     raw = orjson.dumps(card)
     (result,) = read(aster.push(raw))["results"]
     assert result["status"] == "quarantined"

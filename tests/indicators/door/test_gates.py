@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from indicators.door import gates
 from indicators.door.benign import Known
 from indicators.stix import making, normalising, parsing, vocabulary
-from indicators.stix.drafts import Draft, Quarantine, Refusal
+from indicators.stix.drafts import Draft, Refusal
 from tests.indicators.stix import shared
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -179,9 +179,9 @@ CARDS = [
 
 @pytest.mark.parametrize("number", CARDS)
 @pytest.mark.parametrize("text", ["{}", "paid with {}, twice.", "({})", "card\n{}\n", 'number: "{}"', "карта {}!"])
-def test_a_card_number_in_free_text_waits_to_be_mended(number, text):
+def test_a_card_number_in_free_text_is_refused(number, text):
     verdict = examine(a_note(content=text.format(number)))
-    assert isinstance(verdict, Quarantine)
+    assert isinstance(verdict, Refusal)
     assert (verdict.code, verdict.field) == ("card-number", "/content")
     assert number not in verdict.message
 
@@ -243,11 +243,57 @@ SECRETS = [
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_a_secret_in_free_text_waits_to_be_mended(secret):
+def test_a_secret_in_free_text_is_refused(secret):
     verdict = examine(a_note(description=f"they used {secret} for it"))
-    assert isinstance(verdict, Quarantine)
+    assert isinstance(verdict, Refusal)
     assert (verdict.code, verdict.field) == ("secret", "/description")
     assert secret not in verdict.message
+
+
+IBANS = ["DE89370400440532013000", "DE89 3704 0044 0532 0130 00", "GB82 WEST 1234 5698 7654 32", "NO9386011117947"]
+DETAILS = ["CVV 123", "cvc2: 4567", "the card security code is 123", "a Visa card ending in 4242", "card 4*, exp 04/27"]
+MORE_SECRETS = [
+    key("glpat-", "a1B2c3" * 4),
+    key("hf_", "a1B2c3" * 6),
+    "Authorization: Bearer " + "a1B2c3d4" * 4,
+    "session_id=" + "a1B2c3d4" * 4,
+    "sessionKey: '" + "a1B2c3d4" * 4,
+    key("-----BEGIN ", "PGP PRIVATE KEY BLOCK-----"),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (one, code)
+        for code, all_ in (("iban", IBANS), ("card-details", DETAILS), ("secret", MORE_SECRETS))
+        for one in all_
+    ],
+)
+def test_payment_data_and_session_tokens_are_refused(text, code):
+    verdict = examine(a_note(content=f"they used {text}, twice"))
+    assert isinstance(verdict, Refusal)
+    assert (verdict.code, verdict.field) == (code, "/content")
+    assert text not in verdict.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["DE89370400440532013001", "CVE-2026-1234", "a CVV checker", "the session expired", "version 04/27", "card games"],
+)
+def test_what_only_resembles_payment_data_is_left_alone(text):
+    assert examine(a_note(content=f"see {text} there")) is None
+
+
+def test_the_name_of_a_property_is_looked_at_and_never_repeated():
+    for name in (CARDS[0], SECRETS[0]):
+        verdict = examine(a_note(x_map={"deep": {name: {"more": "4111111111111111"}}}))
+        assert isinstance(verdict, Refusal)
+        assert verdict.field == "/x_map/deep"
+
+
+def test_a_secret_in_an_address_is_one():
+    assert examine(a_note(external_references=[{"url": f"https://x.example/?k={SECRETS[2]}"}])).code == "secret"
 
 
 @pytest.mark.parametrize("text", ["sk-learn and task-force-" + "a" * 40, "risk-" + "a" * 40, "a public key", "eyJ"])
@@ -267,9 +313,10 @@ def test_what_is_quarantined_does_hold_digits_that_pass(text):
         )
 
 
-def test_the_first_verdict_wins():
-    both = a_note(created_by_ref=THEIRS, content=CARDS[0])
-    assert examine(both).code == "foreign-creator"
+def test_the_first_verdict_wins_and_what_must_not_be_said_is_first():
+    both = a_note(created_by_ref=THEIRS, content=CARDS[0], labels=["TLP:RED"])
+    assert examine(both).code == "card-number"
+    assert examine(a_note(created_by_ref=THEIRS, labels=["TLP:RED"])).code == "foreign-creator"
 
 
 @shared.needed

@@ -342,11 +342,10 @@ def test_a_newcomer_is_told_why_and_how(cast):
 
 
 def test_ones_own_quarantine_is_said_with_its_reasons_and_to_nobody_else(cast):
-    quarantined = making.account_pattern(description="paid with 4111 1111 1111 1111", name="Says a card")
+    quarantined = making.account_pattern(labels=["TLP:RED"], name="Says RED")
     assert build.results(build.publish(cast.viewer("aster"), quarantined))[0]["status"] == "quarantined"
     told = text(signed_in(cast.aster).get("/"))
     assert quarantined["id"] in told
-    assert "4111" not in told, "the reason does not repeat what it found"
     assert quarantined["id"] not in text(signed_in(cast.borealis).get("/"))
 
 

@@ -82,11 +82,10 @@ def test_4_3_1_every_detail_has_an_id_and_a_version_even_where_none_could_be_rea
 
 
 def test_4_3_1_what_is_quarantined_is_a_failure_because_nothing_will_process_it_further(aster: Caller) -> None:
-    held = an_indicator(description="paid with 4539 1488 0343 6467 twice")
+    held = an_indicator(labels=["TLP:RED"])
     status = add(aster, held)
     assert (status["status"], status["pending_count"], status["failure_count"]) == ("complete", 0, 1)
     assert status["failures"][0]["message"].startswith("quarantined: ")
-    assert "4539" not in status["failures"][0]["message"]
     assert aster.objects(f"{aster.own}objects/") == []
 
 

@@ -1,0 +1,19 @@
+"""Seal what lies in quarantine anew with the present SECRET_KEY, so that an old one can be given up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from indicators import quarantine
+
+
+class Command(BaseCommand):
+    """After SECRET_KEY was changed and the old one was put into SECRET_KEY_FALLBACKS."""
+
+    help = __doc__ or ""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Say how many objects were sealed anew."""
+        self.stdout.write(f"{quarantine.reseal()} objects in quarantine are sealed with the present key.")
