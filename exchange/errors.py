@@ -93,6 +93,14 @@ class Conflict(ExchangeError):
     default_code = "conflict"
 
 
+class Gone(ExchangeError):
+    """What the request refers to was there and does not lead anywhere any more."""
+
+    status = 410
+    title = "Gone"
+    default_code = "gone"
+
+
 class TooLarge(ExchangeError):
     """More bytes, objects or depth than a request may have."""
 

@@ -11,22 +11,28 @@ from uuid import UUID
 
 import orjson
 
-from exchange import sealing
+from exchange import incarnation, sealing
 from exchange.errors import Malformed
 
 _MAX_CURSOR_CHARS = 512
+_BLOCK = 48
 
 Position = list[int | str]
 
 
 def seal(position: Position, *, viewer: UUID, scope: str) -> str:
     """Make the cursor for `position`; `scope` names surface and filter in one string."""
-    sealed = sealing.seal(orjson.dumps(position), purpose="cursor", bound=(viewer.bytes, scope.encode()))
+    document = orjson.dumps([incarnation.current(), *position])
+    padded = document.ljust(-(-len(document) // _BLOCK) * _BLOCK)  # or the length would tell how long the log is
+    sealed = sealing.seal(padded, purpose="cursor", bound=(viewer.bytes, scope.encode()))
     return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
 
 def unseal(cursor: str, *, viewer: UUID, scope: str) -> Position:
-    """Read a cursor back. Raises Malformed (`bad-cursor`) for any other viewer, scope or origin."""
+    """Read a cursor back. Raises Malformed (`bad-cursor`) for any other viewer, scope or origin.
+
+    Raises Gone (`start-over`) where the store was restored since.
+    """
     try:
         if len(cursor) > _MAX_CURSOR_CHARS:
             raise ValueError("too long")
@@ -37,4 +43,6 @@ def unseal(cursor: str, *, viewer: UUID, scope: str) -> Position:
             "This cursor was not made for this caller and these filters.", code="bad-cursor", at="/cursor"
         ) from None
     position: Position = orjson.loads(opened)
+    made_in = position.pop(0) if position and isinstance(position[0], str) else ""
+    incarnation.require(str(made_in))
     return position

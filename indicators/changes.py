@@ -22,7 +22,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from exchange import prepared
+from exchange import incarnation, prepared
 from exchange.memory import Memory
 from exchange.prepared import Message
 from indicators.feeds.filters import Filter
@@ -79,6 +79,7 @@ class Told(NamedTuple):
     publisher_name: str
     tlp: int
     confidence: int | None
+    valid_from: datetime | None
     valid_until: datetime | None
     seen_by: int  # the audience by which it is or was seen, and how that shows its publisher
     attribution: int
@@ -203,7 +204,7 @@ def since(
     and visible. A remove is told as it stands, except those up to `fresh_until`, the end of the log when a
     reader that holds nothing began: what they remove was never told to it; and except a narrowing or withdrawal
     after which the reader sees a living version all the same. `max_bytes` bounds the sum of the bodies: the span
-    ends with the object that reaches it. Two queries.
+    ends with the object that reaches it. Two queries. Raises Gone (`start-over`) where the log ends before `after`.
     """
     conditions, parameters = wanted.sql("o", publisher="c.publisher_id")
     parameters |= {"after": after, "fresh": fresh_until, "limit": limit + 1, "max_bytes": max_bytes}
@@ -218,6 +219,8 @@ def since(
         return sql if max_bytes is None else _WITHIN_BYTES.format(query=sql)
 
     end, rows = look(viewer, query, parameters)
+    if max(after, fresh_until) > end:  # restored to an earlier point, and nobody said so
+        raise incarnation.start_over()
     more = len(rows) > limit or (max_bytes is not None and bool(rows) and rows[-1][-1])
     told = [_told(row[:_TOLD_COLUMNS]) for row in rows[:limit]]
     return Span(_sourced(viewer, told), reached=told[-1].seq if more else max(after, end), more=more)
@@ -265,6 +268,8 @@ def look(
         rows = prepared.rows(sql, asked, called="page", planner=planner) if planner else _asked_once(sql, asked)
         if claim:
             claim.settle(holds=rows[0][0] is not None)
+        if rows[0][0] is not None:
+            incarnation.note(rows[0][0].rpartition(":")[2])
         if rows[0][0] == seen.stamp:
             if not connection.in_atomic_block:  # there, it may see what is never committed
                 _REMEMBERED.put(key, seen)
@@ -340,7 +345,7 @@ WHERE w.partner_id = "partners_partner"."id"
 # standby that lacks the last of them). Windows turn with the sight.
 _STAMP = f"""
 SELECT s.sight || ':' || (SELECT count(*) FROM partners_audience) || ':' || ({_ANY_AGAIN})
-       || ':' || pg_postmaster_start_time()
+       || ':' || pg_postmaster_start_time() || ':' || {incarnation.SQL}
 FROM partners_partner s WHERE s.id = %(viewer)s
 """
 _SIGHT = f"""
@@ -389,14 +394,15 @@ WITH shared AS (
 _SINCE = """
 SELECT c.seq, c.date_added, c.op, c.reason, o.stix_id, o.stix_type, o.kind, c.publisher_id, p.name,
        CASE WHEN c.op = 'upsert' THEN o.tlp ELSE (SELECT l.tlp FROM partners_audience l WHERE l.id = c.audience_id) END,
-       o.confidence, o.valid_until, CASE WHEN c.op = 'upsert' THEN o.audience_id ELSE c.audience_id END,
+       o.confidence, o.valid_from, o.valid_until, CASE WHEN c.op = 'upsert' THEN o.audience_id ELSE c.audience_id END,
        CASE WHEN c.op = 'upsert' THEN o.attribution
             ELSE (SELECT l.attribution FROM partners_audience l WHERE l.id = c.audience_id) END,
        CASE WHEN c.op = 'upsert' THEN o.body END AS body,
        CASE WHEN c.op = 'upsert' THEN o.entries END AS entries
 FROM (SELECT * FROM ({branches}) branches ORDER BY seq) c
 CROSS JOIN LATERAL (
-    SELECT o.stix_id, o.stix_type, o.kind, a.tlp, o.audience_id, a.attribution, o.confidence, o.valid_until, o.body,
+    SELECT o.stix_id, o.stix_type, o.kind, a.tlp, o.audience_id, a.attribution, o.confidence,
+           o.valid_from, o.valid_until, o.body,
            (SELECT array_agg(ARRAY[coalesce(o.kind, o.stix_type), t.domain, t.scheme, t.key_epoch, t.value]
                              ORDER BY t.id)
             FROM indicators_token t WHERE t.object_id = o.id AND t.suppressed_by = '') AS entries

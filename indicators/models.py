@@ -91,8 +91,9 @@ class StixObject(Shared):
     source: Source
 
     def is_live(self, moment: datetime) -> bool:
-        """Whether a blocklist may carry it: the newest version, not revoked, not past its validity."""
-        return self.latest and not self.revoked and (self.valid_until is None or self.valid_until > moment)
+        """Whether a blocklist may carry it: the newest version, not revoked, within its validity."""
+        begun = self.valid_from is None or self.valid_from <= moment
+        return self.latest and not self.revoked and begun and (self.valid_until is None or self.valid_until > moment)
 
 
 class Marked(models.Model):

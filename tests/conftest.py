@@ -30,6 +30,12 @@ def django_db_setup(django_db_setup, django_db_blocker):
 
 
 @pytest.fixture(autouse=True)
+def incarnation_known(monkeypatch):
+    """What a process remembers of the store's incarnation is of this test's store: one that was never restored."""
+    monkeypatch.setattr("exchange.incarnation._known", "")
+
+
+@pytest.fixture(autouse=True)
 def hints(monkeypatch):
     """No broker in tests unless asked for: what is hinted is counted, and followers are called by hand."""
     from indicators import matching, notifying, suppressing

@@ -204,7 +204,8 @@ class ChangeDocument(serializers.Serializer[object]):
     tlp = serializers.CharField()
     date_added = serializers.DateTimeField()
     confidence = serializers.IntegerField(allow_null=True)
-    valid_until = serializers.DateTimeField(allow_null=True)
+    valid_from = serializers.DateTimeField(allow_null=True, help_text="Its entries are in force from then on.")
+    valid_until = serializers.DateTimeField(allow_null=True, help_text="And until then.")
     entries = EntryDocument(many=True)
     object = serializers.DictField(required=False, help_text="Of an upsert: the exact bytes that were published.")
 

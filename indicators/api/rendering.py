@@ -65,6 +65,7 @@ def change(told: Told) -> dict[str, Any]:
         "tlp": Tlp(told.tlp).word,
         "date_added": clock.rfc3339(told.date_added),
         "confidence": told.confidence,
+        "valid_from": told.valid_from,
         "valid_until": told.valid_until,
         "entries": [
             {

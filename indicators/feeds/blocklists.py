@@ -84,7 +84,8 @@ JOIN partners_partner p ON p.id = o.publisher_id
 JOIN partners_audience a ON a.id = o.audience_id
 LEFT JOIN unnest(%(veiled)s::bigint[], %(as)s::text[]) s (audience_id, name) ON s.audience_id = o.audience_id
 WHERE o.audience_id = ANY(%(audiences)s) AND o.latest AND NOT o.revoked
-  AND (o.valid_until IS NULL OR o.valid_until > now()) {conditions}
+  AND (o.valid_from IS NULL OR o.valid_from <= statement_timestamp())
+  AND (o.valid_until IS NULL OR o.valid_until > statement_timestamp()) {conditions}
 GROUP BY 1, 2, 3, 4, 5
 ) entries
 ORDER BY value COLLATE "C"

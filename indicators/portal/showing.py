@@ -152,6 +152,8 @@ def state(said: Statement, moment: datetime) -> str:
         return "revoked"
     if said.valid_until is not None and said.valid_until <= moment:
         return "expired"
+    if said.valid_from is not None and said.valid_from > moment:
+        return "not yet valid"
     return "live"
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from pgmq.install import get_embedded_install_sql
 
-from exchange import assets, starting
+from exchange import assets, incarnation, starting
 
 
 class Command(BaseCommand):
@@ -18,11 +18,22 @@ class Command(BaseCommand):
     help = __doc__ or ""
     requires_system_checks = ()  # they ask the store, which may not be there yet; `migrate` runs them
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        """One option, for the day after a restore."""
+        parser.add_argument(
+            "--restored",
+            action="store_true",
+            help="The database was restored to an earlier point: every cursor of before is answered with start-over.",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Wait for the store, migrate, then what migrations do not cover."""
         starting.wait_for_store()
         call_command("migrate", interactive=False, verbosity=0)
         call_command("createcachetable", verbosity=0)
+        if options["restored"]:
+            incarnation.begin()
+            self.stdout.write("Who follows by a cursor made before this moment is told to start over.")
         if settings.BROKER_IS_POSTGRESQL:
             self._install_broker()
         _collect_static_files()

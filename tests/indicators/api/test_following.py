@@ -76,7 +76,7 @@ def test_a_change_carries_what_a_blocklist_needs(cast, aster, borealis):
     assert change["object"] == one
     assert set(change) == {
         *("op", "reason", "id", "type", "kind", "publisher", "tlp", "date_added"),
-        *("confidence", "valid_until", "entries", "object"),
+        *("confidence", "valid_from", "valid_until", "entries", "object"),
     }
 
 
