@@ -40,6 +40,11 @@ def note_request(request: HttpRequest, *, status: int, seconds: float) -> None:
     SECONDS.labels(route).observe(seconds)
 
 
+def note_turned_away(*, status: int) -> None:
+    """Count a request that reached no route: it did not arrive, or was too large or one too many."""
+    REQUESTS.labels(_UNKNOWN, status).inc()
+
+
 def note_pushed(outcomes: Mapping[str, int], *, refused: Mapping[str, int]) -> None:
     """Count what became of the objects of a push, and the codes of those that were refused."""
     for outcome, count in outcomes.items():

@@ -17,7 +17,7 @@ from django.db import connection
 from django.http import HttpRequest
 from psycopg_pool import PoolTimeout
 
-from exchange import bodies, errors, problems
+from exchange import bodies, counting, errors, problems
 from exchange.origins import origin_of
 from exchange.web.hooks import Hooks
 
@@ -67,6 +67,7 @@ class Front(Hooks):
         self, environ: Mapping[str, Any], status: HTTPStatus, *, code: str, detail: str
     ) -> tuple[int, list[tuple[str, str]], bytes]:
         """As the path's readers expect it."""
+        counting.note_turned_away(status=int(status))
         error = _ERRORS.get(status, errors.Malformed)(detail, code=code)
         taxii = str(environ.get("PATH_INFO", "")).startswith(problems.TAXII_PATH)
         response = problems.answer_in_taxii(error) if taxii else problems.answer(error)

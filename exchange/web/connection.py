@@ -61,6 +61,10 @@ class Connection:
         """The one that is dealt with."""
         return self.reader.requests[0] if self.reader.requests else None
 
+    def is_let_in(self) -> bool:
+        """Whether the request that is dealt with counts as somebody's."""
+        return self.request is not None and self.request.peer is not None
+
     def receive(self) -> bytes | None:
         """What came; None where nothing did, and b"" at the end."""
         try:

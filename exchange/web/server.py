@@ -1,22 +1,10 @@
-"""The way of a request: its head is read, it is let in or not, its body is read, it works, its answer is sent.
-
-All threads are alike. Each asks the kernel for a connection on which something happened (epoll, one shot: one thread
-gets it), does what is possible without waiting, and hands the connection back. A request that is whole is put in line
-and worked on by whichever thread finds it, mostly the same one: nothing is handed over between threads. Fewer requests
-work at once than there are threads, so there is always one to read, to send and to say that the process lives.
-"""
+"""The way of a request: its head is read, it is let in or not, its body is read, it works, its answer is sent."""
 
 from __future__ import annotations
 
-import os
-import queue
-import select
 import socket
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -30,190 +18,29 @@ from exchange.web.connection import Connection, State
 from exchange.web.hooks import Hooks, Pause, Wait
 from exchange.web.limits import Limits
 from exchange.web.reading import Bad, Request
-from exchange.web.shares import HEAVY_BYTES, Job, Share, Turns
+from exchange.web.shares import HEAVY_BYTES, Job, Share
+from exchange.web.threads import LEFT, NOTHING, READ, WRITE, Threads
 
 log = get_logger()
 
-_READ = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
-_WRITE = select.EPOLLOUT | select.EPOLLONESHOT
-_LEFT = select.EPOLLRDHUP | select.EPOLLONESHOT
-_NOTHING = 0
-_TICK_S = 0.1
 _PAUSE_S = 0.2
 #: What an answer that is made in pieces gathers before it is sent.
 _PIECE_BYTES = 128 * 1024
 _GZIP_RATIO = 8
+_AMBIGUOUS = "This is no request that can be read in one way only."
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-class Server:
+class Server(Threads):
     """One process. `serve` returns once `stop` was called and what was under way is done."""
 
     def __init__(self, application: Application, hooks: Hooks, listener: socket.socket, limits: Limits) -> None:
-        self._application, self._hooks, self._listener, self._limits = application, hooks, listener, limits
+        super().__init__(listener, limits)
+        self._application, self._hooks = application, hooks
         self._name: tuple[str, int] = listener.getsockname()[:2]
-        self._epoll = select.epoll()
-        self._kick = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_SEMAPHORE)
-        self._connections: dict[int, Connection] = {}
-        self._held: dict[Connection, None] = {}
-        self._due: deque[Connection] = deque()  # their time is up
         self._in_hand, self._waits = Share(limits.in_hand), Share(limits.waits)
         self._body_bytes, self._unread = Share(limits.body_bytes), Share(limits.unread_bytes)
-        self._turns = Turns(slots=limits.slots, heaviest=limits.heavy_bytes)
-        self._aside: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._stopping, self._ended = threading.Event(), False
-
-    def stop(self) -> None:
-        """Take no more connections, and end."""
-        self._stopping.set()
-
-    def serve(self) -> None:
-        """In the caller's thread: the clock, and the threads' beginning and end."""
-        self._listener.setblocking(False)
-        self._epoll.register(self._listener, select.EPOLLIN | select.EPOLLONESHOT)
-        self._epoll.register(self._kick, select.EPOLLIN)
-        count = self._limits.slots + self._limits.spare
-        threads = [threading.Thread(target=self._work, name=f"web-{number}", daemon=True) for number in range(count)]
-        threads.append(threading.Thread(target=self._work_aside, name="web-aside", daemon=True))
-        for thread in threads:
-            thread.start()
-        while not self._stopping.wait(_TICK_S):
-            self._look_at_the_clock()
-        with suppress(OSError):
-            self._epoll.unregister(self._listener)
-        self._listener.close()
-        deadline = time.monotonic() + self._limits.stopping_s
-        while time.monotonic() < deadline and self._is_busy():
-            time.sleep(_TICK_S / 4)
-        self._ended = True
-        os.eventfd_write(self._kick, count)
-        self._aside.put(lambda: None)
-        for thread in threads:
-            thread.join(timeout=1.0)
-        for connection in list(self._connections.values()):
-            self._deal(connection, self._leave, wait=False)
-
-    def _is_busy(self) -> bool:
-        states = {connection.state for connection in list(self._connections.values())}
-        return not self._turns.idle() or State.SENDING in states
-
-    # The threads.
-
-    def _work(self) -> None:
-        while not self._ended:
-            for number, _ in self._epoll.poll(None, 1):
-                try:
-                    self._happened(number)
-                except Exception:
-                    log.exception("web.failed")
-            self._work_in_turn()
-
-    def _work_in_turn(self) -> None:
-        while (job := self._turns.take()) is not None:
-            if self._turns.is_waiting():
-                self._kick_one()  # there may be room for another, too
-            try:
-                job.work()
-            except Exception:
-                log.exception("web.failed")
-            finally:
-                self._turns.done(job)
-
-    def _work_aside(self) -> None:
-        while not self._ended:
-            try:
-                self._aside.get()()
-            except Exception:
-                log.exception("web.failed")
-            self._kick_one()
-
-    def _kick_one(self) -> None:
-        """Have one more thread look for work."""
-        os.eventfd_write(self._kick, 1)
-
-    def _line_up(self, connection: Connection, step: Callable[[Connection], int], *, weight: int = 0) -> int:
-        """Have `step` done in turn. To be followed by `_work_in_turn`, or by a kick where the thread is not ours."""
-        connection.state = State.QUEUED
-        request = connection.request
-        peer = request.peer if request else None
-        if peer is None and request:
-            peer = self._hooks.network(request.environ)
-        self._turns.put(Job(peer, weight, partial(self._deal, connection, step)))
-        return _NOTHING
-
-    def _happened(self, number: int) -> None:
-        if number == self._listener.fileno():
-            self._accept()
-        elif number == self._kick:
-            with suppress(BlockingIOError):
-                os.eventfd_read(self._kick)
-            with suppress(IndexError):
-                self._deal(self._due.popleft(), self._next, wait=False)
-        elif connection := self._connections.get(number):
-            self._deal(connection, self._next, wait=False)
-
-    def _deal(self, connection: Connection, step: Callable[[Connection], int], *, wait: bool = True) -> None:
-        """Do a step with a connection that nobody else deals with, then hand it back to the kernel."""
-        if not connection.lock.acquire(blocking=wait):
-            return
-        try:
-            events = step(connection) if connection.state is not State.CLOSED else _NOTHING
-        except OSError:
-            events = self._leave(connection)
-        except Exception:
-            self._leave(connection)
-            raise
-        finally:
-            connection.lock.release()
-        if events:
-            self._arm(connection, events)
-
-    def _arm(self, connection: Connection, events: int) -> None:
-        with suppress(OSError, ValueError):
-            self._epoll.modify(connection.number, events)
-
-    def _accept(self) -> None:
-        try:
-            for _ in range(64):
-                sock, address = self._listener.accept()
-                self._take_on(sock, address[:2])
-        except BlockingIOError:
-            pass
-        except OSError:
-            if not self._stopping.is_set():
-                self._make_room()
-        if not self._stopping.is_set():
-            self._epoll.modify(self._listener, select.EPOLLIN | select.EPOLLONESHOT)
-
-    def _take_on(self, sock: socket.socket, address: tuple[str, int]) -> None:
-        if len(self._connections) >= self._limits.connections:
-            self._make_room()
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(sock, address, until=time.monotonic() + self._limits.head_s)
-        self._connections[connection.number] = connection
-        self._epoll.register(connection.number, _READ)
-
-    def _make_room(self) -> None:
-        """Close those that have waited longest without a request that was let in."""
-        idle = [each for each in list(self._connections.values()) if each.state is State.READING and not _let_in(each)]
-        for connection in sorted(idle, key=lambda each: each.until)[: max(1, len(idle) // 16)]:
-            self._deal(connection, self._leave_if_idle, wait=False)
-
-    # The clock.
-
-    def _look_at_the_clock(self) -> None:
-        now = time.monotonic()
-        for connection in list(self._connections.values()):
-            if connection.until < now and connection.state not in {State.QUEUED, State.RUNNING, State.HELD}:
-                if connection.state is State.WAITING and connection.woken:
-                    connection.woken()
-                else:
-                    self._due.append(connection)
-                    self._kick_one()
-        for connection in list(self._held):
-            self._arm(connection, _READ)
 
     def _next(self, connection: Connection) -> int:
         """What is to be done with a connection on which something happened, or whose time is up."""
@@ -225,18 +52,20 @@ class Server:
         if state is State.SENDING:
             return self._send(connection)
         if state is State.LEAVING:
-            return self._leave(connection) if connection.receive() == b"" else _READ
+            return self._leave(connection) if connection.receive() == b"" else READ
         if state is State.WAITING:
-            return self._leave(connection) if connection.has_left() else _LEFT
-        return _NOTHING
+            return self._leave(connection) if connection.has_left() else LEFT
+        return NOTHING
 
     def _expired(self, connection: Connection) -> int:
         request = connection.request
         if connection.state is State.LEAVING or request is None:
             return self._leave(connection)
-        if connection.moved >= self._limits.moved_bytes and (connection.state is State.SENDING or _let_in(connection)):
+        if connection.moved >= self._limits.moved_bytes and (
+            connection.state is State.SENDING or connection.is_let_in()
+        ):
             self._window(connection)
-            return _WRITE if connection.state is State.SENDING else _READ
+            return WRITE if connection.state is State.SENDING else READ
         if connection.state is State.SENDING:
             log.info("web.not_read", bytes=connection.unread())
             return self._leave(connection)
@@ -245,6 +74,16 @@ class Server:
     def _window(self, connection: Connection) -> None:
         """So much time for the next bytes."""
         connection.until, connection.moved = time.monotonic() + self._limits.moved_s, 0
+
+    def _line_up(self, connection: Connection, step: Callable[[Connection], int], *, weight: int = 0) -> int:
+        """Have `step` done in turn. To be followed by `_work_in_turn`, or by a kick where the thread is not ours."""
+        connection.state = State.QUEUED
+        request = connection.request
+        peer = request.peer if request else None
+        if peer is None and request:
+            peer = self._hooks.network(request.environ)
+        self._turns.put(Job(peer, weight, partial(self._deal, connection, step)))
+        return NOTHING
 
     # Reading.
 
@@ -255,7 +94,7 @@ class Server:
             self._window(connection)
         data = connection.receive()
         if data is None:
-            return _READ
+            return READ
         if not data:
             return self._leave(connection)
         if connection.request is None:
@@ -264,17 +103,17 @@ class Server:
             connection.reader.feed(data)
             return self._advance(connection)
         except Bad as bad:
-            return self._refuse(connection, bad.status, "This is no request that can be read in one way only.")
+            return self._refuse(connection, bad.status, _AMBIGUOUS)
 
     def _advance(self, connection: Connection) -> int:
         """As far as what was read allows. Raises Bad."""
         request = connection.request
         if request is None:
-            return _READ
+            return READ
         if not request.head_complete:
             if connection.moved > self._limits.head_bytes:
                 raise Bad(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-            return _READ
+            return READ
         if not request.environ:
             request.started = time.monotonic()
             request.make_environ(connection.address, self._name)
@@ -299,7 +138,7 @@ class Server:
         try:
             return self._let_in(connection, request, self._hooks.ask(request.environ))
         except Bad as bad:
-            return self._refuse(connection, bad.status, "This is no request that can be read in one way only.")
+            return self._refuse(connection, bad.status, _AMBIGUOUS)
 
     def _let_in(self, connection: Connection, request: Request, peer: Hashable | None) -> int:
         whose = self._hooks.network(request.environ) if peer is None else peer
@@ -331,15 +170,15 @@ class Server:
             if over and not request.complete and next(iter(self._held), connection) is not connection:
                 connection.state = State.HELD
                 self._held[connection] = None
-                return _NOTHING
+                return NOTHING
         if not request.complete:
-            return _READ
+            return READ
         packed = "gzip" in request.environ.get("HTTP_CONTENT_ENCODING", "")
         weight = request.size * (_GZIP_RATIO if packed else 1)
         if request.environ["PATH_INFO"] in self._hooks.aside:
             connection.state = State.QUEUED
             self._aside.put(partial(self._deal, connection, self._run))
-            return _NOTHING
+            return NOTHING
         heavy = min(weight, self._limits.heavy_bytes) if weight >= HEAVY_BYTES else 0
         return self._line_up(connection, self._run, weight=heavy)
 
@@ -403,7 +242,7 @@ class Server:
         if not wait.listen(woken):
             connection.stop_waiting()
             return self._line_up(connection, step)
-        return _LEFT
+        return LEFT
 
     # Answering.
 
@@ -467,14 +306,14 @@ class Server:
         connection.state = State.SENDING
         self._window(connection)
         events = self._send(connection)
-        if connection.state is State.SENDING and events == _WRITE and connection.request:
+        if connection.state is State.SENDING and events == WRITE and connection.request:
             connection.owed = connection.unread()
             self._unread.add(connection.request.peer, connection.owed)
         return events
 
     def _send(self, connection: Connection) -> int:
         if not connection.flush():
-            return _WRITE
+            return WRITE
         self._settle(connection)
         after, connection.after_sending = connection.after_sending, None
         return after() if after else self._leave(connection)
@@ -497,7 +336,7 @@ class Server:
         try:
             return self._advance(connection)
         except Bad as bad:
-            return self._refuse(connection, bad.status, "This is no request that can be read in one way only.")
+            return self._refuse(connection, bad.status, _AMBIGUOUS)
 
     def _refuse(self, connection: Connection, status: HTTPStatus, detail: str) -> int:
         """Answer a request that the application is never to see, and part."""
@@ -521,10 +360,7 @@ class Server:
         connection.state = State.LEAVING
         connection.until = time.monotonic() + self._limits.leaving_s
         connection.sock.shutdown(socket.SHUT_WR)
-        return _READ
-
-    def _leave_if_idle(self, connection: Connection) -> int:
-        return _READ if connection.state is not State.READING or _let_in(connection) else self._leave(connection)
+        return READ
 
     def _leave(self, connection: Connection) -> int:
         self._let_go(connection)
@@ -532,7 +368,7 @@ class Server:
         if self._connections.get(connection.number) is connection:
             del self._connections[connection.number]
         connection.close()
-        return _NOTHING
+        return NOTHING
 
     def _let_go(self, connection: Connection) -> None:
         """Give back what the request in hand held; its answer is closed, whether it was sent or not."""
@@ -558,10 +394,6 @@ _CODES = {
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "head-too-large",
     HTTPStatus.TOO_MANY_REQUESTS: "busy",
 }
-
-
-def _let_in(connection: Connection) -> bool:
-    return connection.request is not None and connection.request.peer is not None
 
 
 def _gathered(source: Iterator[bytes]) -> bytes | None:

@@ -1,0 +1,203 @@
+"""The threads of a web process, the connections that they share, and the clock.
+
+All threads are alike. Each asks the kernel for a connection on which something happened (epoll, one shot: one thread
+gets it), does what is possible without waiting, and hands the connection back. Work is put in line and done by
+whichever thread finds it, mostly the same one: nothing is handed over between threads. Less is worked on at once than
+there are threads, so there is always one to read, to send and to say that the process lives.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import select
+import socket
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+from structlog import get_logger
+
+from exchange.web.connection import Connection, State
+from exchange.web.limits import Limits
+from exchange.web.shares import Turns
+
+log = get_logger()
+
+READ = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
+WRITE = select.EPOLLOUT | select.EPOLLONESHOT
+LEFT = select.EPOLLRDHUP | select.EPOLLONESHOT
+NOTHING = 0
+_ACCEPT = select.EPOLLIN | select.EPOLLONESHOT
+_TICK_S = 0.1
+
+
+class Threads(ABC):
+    """Deals out connections; what is done with one, its heir says."""
+
+    def __init__(self, listener: socket.socket, limits: Limits) -> None:
+        self._listener, self._limits = listener, limits
+        self._epoll = select.epoll()
+        self._kick = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_SEMAPHORE)
+        self._connections: dict[int, Connection] = {}
+        self._held: dict[Connection, None] = {}
+        self._due: deque[Connection] = deque()  # their time is up
+        self._turns = Turns(slots=limits.slots, heaviest=limits.heavy_bytes)
+        self._aside: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._stopping, self._ended = threading.Event(), False
+
+    @abstractmethod
+    def _next(self, connection: Connection) -> int:
+        """Do what is to be done with a connection on which something happened, or whose time is up.
+
+        Returns for which events it waits next, like every step.
+        """
+
+    @abstractmethod
+    def _leave(self, connection: Connection) -> int:
+        """Part with a client at once."""
+
+    def stop(self) -> None:
+        """Take no more connections, and end."""
+        self._stopping.set()
+
+    def serve(self) -> None:
+        """In the caller's thread: the clock, and the threads' beginning and end."""
+        self._listener.setblocking(False)
+        self._epoll.register(self._listener, _ACCEPT)
+        self._epoll.register(self._kick, select.EPOLLIN)
+        count = self._limits.slots + self._limits.spare
+        threads = [threading.Thread(target=self._work, name=f"web-{number}", daemon=True) for number in range(count)]
+        threads.append(threading.Thread(target=self._work_aside, name="web-aside", daemon=True))
+        for thread in threads:
+            thread.start()
+        while not self._stopping.wait(_TICK_S):
+            self._look_at_the_clock()
+        with suppress(OSError):
+            self._epoll.unregister(self._listener)
+        self._listener.close()
+        deadline = time.monotonic() + self._limits.stopping_s
+        while time.monotonic() < deadline and self._is_busy():
+            time.sleep(_TICK_S / 4)
+        self._ended = True
+        os.eventfd_write(self._kick, count)
+        self._aside.put(lambda: None)
+        for thread in threads:
+            thread.join(timeout=1.0)
+        for connection in list(self._connections.values()):
+            self._deal(connection, self._leave, wait=False)
+
+    def _is_busy(self) -> bool:
+        states = {connection.state for connection in list(self._connections.values())}
+        return not self._turns.idle() or State.SENDING in states
+
+    def _work(self) -> None:
+        while not self._ended:
+            for number, _ in self._epoll.poll(None, 1):
+                try:
+                    self._happened(number)
+                except Exception:
+                    log.exception("web.failed")
+            self._work_in_turn()
+
+    def _work_in_turn(self) -> None:
+        while (job := self._turns.take()) is not None:
+            if self._turns.is_waiting():
+                self._kick_one()  # there may be room for another, too
+            try:
+                job.work()
+            except Exception:
+                log.exception("web.failed")
+            finally:
+                self._turns.done(job)
+
+    def _work_aside(self) -> None:
+        while not self._ended:
+            try:
+                self._aside.get()()
+            except Exception:
+                log.exception("web.failed")
+            self._kick_one()
+
+    def _kick_one(self) -> None:
+        """Have one more thread look for work."""
+        os.eventfd_write(self._kick, 1)
+
+    def _happened(self, number: int) -> None:
+        if number == self._listener.fileno():
+            self._accept()
+        elif number == self._kick:
+            with suppress(BlockingIOError):
+                os.eventfd_read(self._kick)
+            with suppress(IndexError):
+                self._deal(self._due.popleft(), self._next, wait=False)
+        elif connection := self._connections.get(number):
+            self._deal(connection, self._next, wait=False)
+
+    def _deal(self, connection: Connection, step: Callable[[Connection], int], *, wait: bool = True) -> None:
+        """Do a step with a connection that nobody else deals with, then hand it back to the kernel."""
+        if not connection.lock.acquire(blocking=wait):
+            return
+        try:
+            events = step(connection) if connection.state is not State.CLOSED else NOTHING
+        except OSError:
+            events = self._leave(connection)
+        except Exception:
+            self._leave(connection)
+            raise
+        finally:
+            connection.lock.release()
+        if events:
+            self._arm(connection, events)
+
+    def _arm(self, connection: Connection, events: int) -> None:
+        with suppress(OSError, ValueError):
+            self._epoll.modify(connection.number, events)
+
+    def _accept(self) -> None:
+        try:
+            for _ in range(64):
+                sock, address = self._listener.accept()
+                self._take_on(sock, address[:2])
+        except BlockingIOError:
+            pass
+        except OSError:
+            if not self._stopping.is_set():
+                self._make_room()
+        if not self._stopping.is_set():
+            self._epoll.modify(self._listener, _ACCEPT)
+
+    def _take_on(self, sock: socket.socket, address: tuple[str, int]) -> None:
+        if len(self._connections) >= self._limits.connections:
+            self._make_room()
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = Connection(sock, address, until=time.monotonic() + self._limits.head_s)
+        self._connections[connection.number] = connection
+        self._epoll.register(connection.number, READ)
+
+    def _make_room(self) -> None:
+        """Close those that have waited longest without a request that was let in."""
+        idle = [
+            each for each in list(self._connections.values()) if each.state is State.READING and not each.is_let_in()
+        ]
+        for connection in sorted(idle, key=lambda each: each.until)[: max(1, len(idle) // 16)]:
+            self._deal(connection, self._leave_if_idle, wait=False)
+
+    def _look_at_the_clock(self) -> None:
+        now = time.monotonic()
+        for connection in list(self._connections.values()):
+            if connection.until < now and connection.state not in {State.QUEUED, State.RUNNING, State.HELD}:
+                if connection.state is State.WAITING and connection.woken:
+                    connection.woken()
+                else:
+                    self._due.append(connection)
+                    self._kick_one()
+        for connection in list(self._held):
+            self._arm(connection, READ)
+
+    def _leave_if_idle(self, connection: Connection) -> int:
+        return READ if connection.state is not State.READING or connection.is_let_in() else self._leave(connection)

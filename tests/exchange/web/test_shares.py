@@ -1,0 +1,117 @@
+"""Fair shares: one alone gets half, a newcomer always finds some, and nobody waits behind another's queue."""
+
+from __future__ import annotations
+
+import threading
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exchange.web.shares import Job, Share, Turns
+
+
+def filled(share: Share, peer: str) -> int:
+    count = 0
+    while share.take(peer):
+        count += 1
+    return count
+
+
+def test_alone_one_gets_half_and_those_who_follow_half_of_the_rest():
+    share = Share(64)
+    assert [filled(share, peer) for peer in ("one", "two", "three")] == [32, 16, 8]
+
+
+@given(st.integers(2, 200), st.lists(st.integers(0, 9), max_size=400))
+def test_while_something_is_free_a_newcomer_finds_it(total, takers):
+    share = Share(total)
+    held = sum(share.take(taker) for taker in takers)
+    assert share.held() == held <= total
+    assert share.take("new") is (held < total)
+
+
+def test_what_is_given_back_may_be_taken_again():
+    share = Share(4)
+    assert filled(share, "one") == 2
+    share.give("one")
+    assert share.take("one")
+    for _ in range(2):
+        share.give("one")
+    assert share.held() == 0
+
+
+def job(peer: str, weight: int = 0) -> Job:
+    return Job(peer, weight, lambda: None)
+
+
+def order(turns: Turns, count: int) -> list[str]:
+    taken = []
+    for _ in range(count):
+        next_ = turns.take()
+        assert next_ is not None
+        taken.append(next_.peer)
+        turns.done(next_)
+    return taken
+
+
+def test_peers_work_in_turn_however_many_each_has_waiting():
+    turns = Turns(slots=2, heaviest=100)
+    for peer in ("one", "one", "one", "one", "two", "three"):
+        turns.put(job(peer))
+    assert order(turns, 6) == ["one", "two", "three", "one", "one", "one"]
+    assert turns.take() is None
+    assert turns.idle()
+
+
+def test_one_never_works_on_all_slots():
+    turns = Turns(slots=8, heaviest=100)
+    for _ in range(8):
+        turns.put(job("one"))
+    running = [turns.take() for _ in range(8)]
+    assert sum(one is not None for one in running) == 4
+    turns.put(job("two"))
+    assert turns.take().peer == "two"
+
+
+def test_heavy_work_is_bounded_and_light_work_passes_it():
+    turns = Turns(slots=8, heaviest=100)
+    for peer, weight in (("one", 80), ("two", 60), ("three", 10), ("four", 0)):
+        turns.put(job(peer, weight))
+    first = turns.take()
+    assert first.peer == "one"
+    assert turns.take().peer == "four", "three would overtake two, which waits for room"
+    assert turns.take() is None
+    turns.done(first)
+    assert [turns.take().peer, turns.take().peer] == ["two", "three"]
+
+
+def test_what_is_heavier_than_all_room_works_alone():
+    turns = Turns(slots=8, heaviest=100)
+    turns.put(job("one", 1_000))
+    turns.put(job("two", 1_000))
+    first = turns.take()
+    assert turns.take() is None
+    turns.done(first)
+    assert turns.take().peer == "two"
+
+
+def test_many_threads_leave_nothing_behind():
+    turns, share = Turns(slots=4, heaviest=100), Share(50)
+
+    def work(peer):
+        for number in range(300):
+            turns.put(job(peer, number % 60))
+            if share.take(peer):
+                share.give(peer)
+            while taken := turns.take():
+                turns.done(taken)
+
+    threads = [threading.Thread(target=work, args=(number % 3,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    while taken := turns.take():
+        turns.done(taken)
+    assert turns.idle()
+    assert share.held() == 0
