@@ -178,7 +178,7 @@ def test_the_operator_invites_a_partner_which_takes_part_once_its_admin_is_there
     assert User.objects.get(username="ann").role == Role.ADMIN
     assert is_signed_in(newcomer)
     again = client.post("/operator/invite/", wanted)
-    assert "A partner of this name or short name is there already" in text(again)
+    assert "A partner of this name, or of one that looks like it, is there already" in text(again)
     assert Invitation.objects.count() == 1
 
 
