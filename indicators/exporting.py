@@ -21,7 +21,8 @@ from partners.sharing import Viewer
 
 MEDIA_TYPE = "application/stix+json;version=2.1"
 _PAGE = 500
-_PAGE_BYTES = 4 * 1024 * 1024
+#: A reader who does not read holds one page, several times over.
+_PAGE_BYTES = 512 * 1024
 _REFERRED = re.compile(
     r'"((?:extension-definition|identity|marking-definition)--[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})"'
 )
