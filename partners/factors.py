@@ -15,6 +15,7 @@ from allauth.mfa.totp.internal.auth import TOTP
 from allauth.mfa.webauthn.internal.auth import WebAuthn
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
+from django.utils.crypto import salted_hmac
 
 from exchange.errors import Conflict, NotFound
 from partners import audit, mailing
@@ -26,10 +27,18 @@ _Type = Authenticator.Type
 
 
 @dataclass(frozen=True, slots=True)
+class Passkey:
+    """A passkey, and what a form calls it."""
+
+    row: Authenticator
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
     """What a person has besides a password."""
 
-    passkeys: list[Authenticator]
+    passkeys: list[Passkey]
     app: Authenticator | None
     codes_left: int
 
@@ -44,7 +53,7 @@ def of(user: User) -> Held:
     rows = list(Authenticator.objects.filter(user=user).order_by("created_at", "pk"))
     codes = next((row for row in rows if row.type == _Type.RECOVERY_CODES), None)
     return Held(
-        passkeys=[row for row in rows if row.type == _Type.WEBAUTHN],
+        passkeys=[Passkey(row, handle_of(row)) for row in rows if row.type == _Type.WEBAUTHN],
         app=next((row for row in rows if row.type == _Type.TOTP), None),
         codes_left=len(codes.wrap().get_unused_codes()) if codes else 0,
     )
@@ -95,23 +104,20 @@ def add_app(user: User, *, secret: str, by: Viewer) -> list[str]:
         return _added(user, "an authenticator app", kind=_Type.TOTP, by=by)
 
 
-def rename_passkey(user: User, passkey_id: int, *, name: str, by: Viewer) -> None:
+def rename_passkey(user: User, handle: str, *, name: str, by: Viewer) -> None:
     """Call a passkey something else. Raises NotFound."""
     with transaction.atomic():
-        passkey = _passkeys(user).select_for_update().filter(pk=passkey_id).first()
-        if passkey is None:
-            raise NotFound
+        passkey = _passkey(user, handle)
         passkey.wrap().name = name
         passkey.save(update_fields=["data"])
         audit.record(audit.Verb.FACTOR_RENAMED, by=by, target=f"user:{user.pk}")
 
 
-def remove_passkey(user: User, passkey_id: int, *, by: Viewer) -> None:
+def remove_passkey(user: User, handle: str, *, by: Viewer) -> None:
     """Take a passkey away. Raises NotFound."""
     with transaction.atomic():
         _lock(user)
-        if not _passkeys(user).filter(pk=passkey_id).delete()[0]:
-            raise NotFound
+        _passkey(user, handle).delete()
         _removed(user, "A passkey", kind=_Type.WEBAUTHN, by=by)
 
 
@@ -139,8 +145,17 @@ def name_of(typed: str) -> str:
     return "".join(character for character in " ".join(typed.split())[:60] if character.isprintable()) or "Passkey"
 
 
-def _passkeys(user: User) -> Any:
-    return Authenticator.objects.filter(user=user, type=_Type.WEBAUTHN)
+def handle_of(passkey: Authenticator) -> str:
+    """What a form calls a passkey: its number would tell how many factors everybody has."""
+    return salted_hmac("partners.factors.handle", str(passkey.pk)).hexdigest()[:16]
+
+
+def _passkey(user: User, handle: str) -> Any:
+    passkeys = Authenticator.objects.select_for_update().filter(user=user, type=_Type.WEBAUTHN)
+    found = next((one for one in passkeys if handle_of(one) == handle), None)
+    if found is None:
+        raise NotFound
+    return found
 
 
 def _lock(user: User) -> None:

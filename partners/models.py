@@ -9,6 +9,7 @@ AuditWaiting, `transparency` AuditLeaf, AuditNode, AuditKey and TreeHead, `reads
 
 from __future__ import annotations
 
+import secrets
 import uuid
 
 from django.contrib.auth.models import AbstractUser
@@ -23,6 +24,11 @@ from partners.attribution import Attribution
 from partners.ceilings import Width
 from partners.scopes import KEY_SCOPES, Role
 from partners.tlp import Tlp
+
+
+def _random_id() -> int:
+    """53 random bits: what JSON readers of every language keep as they are."""
+    return secrets.randbelow(2**53 - 1) + 1
 
 
 class Partner(models.Model):
@@ -253,6 +259,7 @@ class Notice(models.Model):
 class User(AbstractUser):
     """A person of a partner."""
 
+    id = models.BigIntegerField(primary_key=True, default=_random_id, help_text="Drawn: a count would tell of others.")
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="users", null=True)
     role = models.CharField(max_length=12, choices=Role, default=Role.ANALYST)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from partners.tlp import Tlp
 class Row:
     """A line of a list."""
 
-    key: int
+    key: str  # tells the row from the others of its page, and nothing of where it lies
     stix_id: str
     title: str
     kind: str
@@ -159,7 +160,7 @@ def state(said: Statement, moment: datetime) -> str:
 
 def _row(said: Statement, *, new: bool, moment: datetime) -> Row:
     return Row(
-        key=said.object_id,
+        key=hashlib.sha256(f"{said.stix_id} {said.publisher_name}".encode()).hexdigest()[:12],
         stix_id=said.stix_id,
         title=said.title,
         kind=said.kind or "",

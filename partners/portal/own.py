@@ -145,12 +145,12 @@ def _add_passkey(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 def _rename_passkey(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     name = factors.name_of(request.POST.get("name", ""))
-    factors.rename_passkey(person(request), _number(request.POST.get("passkey", "")), name=name, by=viewer)
+    factors.rename_passkey(person(request), request.POST.get("passkey", ""), name=name, by=viewer)
     return redirect("factors")
 
 
 def _remove_passkey(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    factors.remove_passkey(person(request), _number(request.POST.get("passkey", "")), by=viewer)
+    factors.remove_passkey(person(request), request.POST.get("passkey", ""), by=viewer)
     return redirect("factors")
 
 
@@ -188,11 +188,6 @@ def _new_codes(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 def _password(request: HttpRequest, viewer: Viewer, *, problem: str = "") -> HttpResponse:
     context = {"problem": problem, "has_one": person(request).has_usable_password()}
     return render(request, "partners/password.html", context)
-
-
-def _number(typed: str) -> int:
-    """A row's number as a form names it; what is none names no row."""
-    return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 19 else 0
 
 
 _CHANGES: dict[str, Callable[[HttpRequest, Viewer], HttpResponse]] = {
