@@ -147,7 +147,7 @@ def name_of(typed: str) -> str:
 
 def handle_of(passkey: Authenticator) -> str:
     """What a form calls a passkey: its number would tell how many factors everybody has."""
-    return salted_hmac("partners.factors.handle", str(passkey.pk)).hexdigest()[:16]
+    return salted_hmac("partners.factors.handle", str(passkey.pk), algorithm="sha256").hexdigest()[:16]
 
 
 def _passkey(user: User, handle: str) -> Any:
