@@ -61,7 +61,7 @@ def judged_anew(
 ) -> Anew:
     """Judge what names the markings that `elements` define, and the objects `again`; those ids `apart` are left out.
 
-    One query where nothing is found, four for each thousand holdings; none where there is nothing to ask.
+    One query where nothing is found, five at most for each thousand holdings; none where there is nothing to ask.
     """
     anew = Anew()
     defined = sorted({one.stix_id.lower() for one in elements if isinstance(one, Draft) and defines(one)})
@@ -72,9 +72,11 @@ def judged_anew(
         named = markings.named(draft for draft in drafts if draft is not None)
         definitions = markings.defined(markings.held(by.partner_id, named), elements)
         others = relaying.others(by, [row.stix_id for row in rows])
+        held = storing.holdings(by.partner_id, others) if others else {}
         for row, draft in zip(rows, drafts, strict=True):
             if draft is not None and row.stix_id not in apart:
-                _judge(row, markings.tighten(draft, definitions), anew, room=room, admits=admits, others=others)
+                known = markings.tighten(draft, definitions)
+                _judge(row, known, anew, room=room, admits=admits, held=held.get(row.stix_id, {}), others=others)
     return anew
 
 
@@ -121,7 +123,16 @@ def defines(draft: Draft) -> bool:
     return draft.stix_type == "marking-definition"
 
 
-def _judge(row: _Row, draft: Draft, anew: Anew, *, room: Room, admits: Admits, others: relaying.Others) -> None:
+def _judge(
+    row: _Row,
+    draft: Draft,
+    anew: Anew,
+    *,
+    room: Room,
+    admits: Admits,
+    held: storing.Holding,
+    others: relaying.Others,
+) -> None:
     if row.asked is None:
         _make_stricter(row, draft, anew, room=room)
         return
@@ -134,7 +145,6 @@ def _judge(row: _Row, draft: Draft, anew: Anew, *, room: Room, admits: Admits, o
         return
     if not admits(draft, room.policy_of(spec)) or moves_pseudonym(row.held, spec) is not None:
         return
-    held = {draft.modified: row.held}
     if relaying.below_source(draft, row.held.sha256, spec.tlp, held=held, others=others) is not None:
         return
     _move(row, draft, spec, anew.wider, anew.settled, room=room)

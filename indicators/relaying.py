@@ -17,12 +17,15 @@ from partners.tlp import Tlp
 
 
 class Seen(NamedTuple):
-    """The newest version of an id that another partner shows to the publisher."""
+    """The newest version of an id that another partner shows to the publisher.
+
+    `first` is the earliest version of that holding, by key, that was ever told to whom the publisher is among.
+    """
 
     stix_id: str
     tlp: int
-    object_id: int
     sha256: bytes
+    first: int
 
 
 #: What is seen of others, by id in lower case.
@@ -35,14 +38,13 @@ def others_within(message: Message, by: Viewer, stix_ids: Iterable[str]) -> Call
     The same statement whatever others hold, so that it takes as long for what is hidden as for what is not there.
     """
     rule, parameters = rule_sql(by)
-    found = message.add_prepared(
-        _OTHERS.format(rule=rule), [_spellings(stix_ids), by.partner_id, *parameters], called="others"
-    )
+    asked = [*parameters, _spellings(stix_ids), by.partner_id]
+    found = message.add_prepared(_OTHERS.format(rule=rule), asked, called="others")
 
     def read() -> Others:
         seen: dict[str, list[Seen]] = {}
-        for stix_id, tlp, object_id, sha256 in found.rows:
-            seen.setdefault(stix_id.lower(), []).append(Seen(stix_id, tlp, object_id, bytes(sha256)))
+        for stix_id, tlp, sha256, first in found.rows:
+            seen.setdefault(stix_id.lower(), []).append(Seen(stix_id, tlp, bytes(sha256), first))
         return seen
 
     return read
@@ -63,7 +65,7 @@ def below_source(draft: Draft, sha256: bytes, tlp: Tlp, *, held: storing.Holding
         seen = [one for one in seen if one.sha256 == sha256]
     awake = [version for version in held.values() if not version.withdrawn]
     first = min((version.object_id for version in held.values()), default=None)
-    stricter = [one for one in seen if one.tlp > tlp and (first is None or one.object_id < first)]
+    stricter = [one for one in seen if one.tlp > tlp and (first is None or one.first < first)]
     if not stricter or any(version.latest and version.tlp <= tlp for version in awake):
         return None
     strictest = Tlp(max(one.tlp for one in stricter))
@@ -84,13 +86,17 @@ def _spellings(stix_ids: Iterable[str]) -> list[str]:
 
 
 # A row for each newest version that others hold under the ids and the rule lets the viewer see; walks the unique index
-# by id first, for few others hold what is pushed.
+# by id first, for few others hold what is pushed. Who came first is read from the log: a revision, or another audience,
+# does not make a holding a later one.
 _OTHERS = """
-WITH found AS MATERIALIZED (
-    SELECT o.stix_id, o.id, o.sha256, o.audience_id FROM indicators_stixobject o
+WITH allowed (audience) AS ({rule}), found AS MATERIALIZED (
+    SELECT o.stix_id, o.id, o.sha256, o.audience_id, o.publisher_id FROM indicators_stixobject o
     WHERE o.stix_id = ANY(%s) AND o.publisher_id <> %s AND o.latest
 )
-SELECT found.stix_id, a.tlp, found.id, found.sha256
+SELECT found.stix_id, a.tlp, found.sha256,
+       least(found.id, (SELECT min(v.id) FROM indicators_stixobject v JOIN indicators_change c ON c.object_id = v.id
+                        WHERE v.stix_id = found.stix_id AND v.publisher_id = found.publisher_id AND c.op = 'upsert'
+                          AND c.audience_id IN (SELECT audience FROM allowed)))
 FROM found JOIN partners_audience a ON a.id = found.audience_id
-WHERE found.audience_id IN ({rule})
+WHERE found.audience_id IN (SELECT audience FROM allowed)
 """

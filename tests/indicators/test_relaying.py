@@ -116,3 +116,33 @@ def test_what_waits_for_a_definition_goes_no_further_than_a_source_by_it(cast):
     build.publish(borealis, note | {"object_marking_refs": [definition["id"]]}, everyone=True)
     build.publish(borealis, definition)
     assert not sees(cast.viewer("cygnus"), note)
+
+
+def test_a_relay_that_came_after_the_source_stays_bound_when_the_source_is_revised(cast):
+    aster, borealis, note = cast.viewer("aster"), cast.viewer("borealis"), a_note()
+    build.publish(aster, marked(note, "red"), partners=("borealis",))
+    assert status(build.publish(borealis, marked(note, "red"), partners=())) == ["accepted"]
+    revised = marked(note, "red") | {"modified": "2026-06-01T00:00:00Z"}
+    build.publish(aster, revised, partners=("borealis",))
+    altered = marked(note, "clear") | {"content": "altered", "modified": "2026-06-02T00:00:00Z"}
+    assert status(build.publish(borealis, altered, everyone=True)) == ["tlp-below-source"]
+    build.publish(aster, revised | {"modified": "2026-06-03T00:00:00Z"}, partners=("borealis", "cygnus"))
+    assert status(build.publish(borealis, altered, everyone=True)) == ["tlp-below-source"]
+
+
+def test_who_held_it_first_is_not_stopped_where_what_it_has_revised_waited_for_a_definition(cast):
+    aster, borealis, note = cast.viewer("aster"), cast.viewer("borealis"), a_note()
+    definition = {
+        "type": "marking-definition",
+        "spec_version": "2.1",
+        "id": f"marking-definition--{uuid.uuid4()}",
+        "created": "2026-01-01T00:00:00.000Z",
+        "definition_type": "tlp",
+        "definition": {"tlp": "green"},
+    }
+    waits = note | {"object_marking_refs": [definition["id"]]}
+    build.publish(borealis, waits, everyone=True)
+    build.publish(aster, marked(note, "red"), partners=("borealis",))
+    build.publish(borealis, waits | {"modified": "2026-06-01T00:00:00Z"}, everyone=True)
+    build.publish(borealis, definition)
+    assert sees(cast.viewer("cygnus"), note)
