@@ -60,6 +60,7 @@ STATUSES: tuple[Status, ...] = ("accepted", "unchanged", "withdrawn", "held", "q
 Element = Draft | Unreadable | Revocation
 NOT_HELD = Refusal("not-found", "", "You hold no such object.")
 _WITHDRAWN = Refusal("withdrawn", "/id", "You have withdrawn it; publish it with wake=true to bring it back.")
+_WAS_WITHDRAWN = Refusal("withdrawn", "/id", "You had withdrawn it before.")
 _NOT_ALONE = Refusal("needs-another-person", "", "It would go where you may not publish alone.")
 OF_OTHER_GROUPS = Refusal("key-limited-to-groups", "/id", "It is shared with groups that this key is not for.")
 
@@ -536,8 +537,10 @@ def _turned_away(element: Draft | Unreadable, line: Line, why: Refusal | Quarant
 
 def _stays_withdrawn(draft: Draft, line: Line) -> Result:
     """The answer to what would bring back a withdrawn holding. A revocation ends it, so that nothing ever does."""
+    if draft.revoked and line.is_closed:
+        return _dropped(draft, "unchanged", _WAS_WITHDRAWN)
     if draft.revoked and line.close(_kind(draft)):
-        return _dropped(draft, "accepted", _WITHDRAWN)
+        return _dropped(draft, "accepted", _WAS_WITHDRAWN)
     return Result(draft.index, draft.stix_id, draft.version, "withdrawn", _WITHDRAWN)
 
 

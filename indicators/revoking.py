@@ -16,7 +16,7 @@ from exchange.errors import TooLarge
 from indicators import publishing
 from indicators.addressing import Reach
 from indicators.models import StixObject
-from indicators.stix import parsing, revising
+from indicators.stix import identifiers, parsing, revising
 from indicators.stix.drafts import Draft, Revocation, Unreadable
 from partners.scopes import Scope
 from partners.sharing import Viewer
@@ -30,8 +30,9 @@ def revoke_each(viewer: Viewer, stix_ids: Sequence[str], *, request: publishing.
     where the idempotency key was used for another request.
     """
     viewer.require(Scope.PUBLISH)
-    revised = _revised(viewer, stix_ids)
-    elements = [_element(index, stix_id, revised.pop(stix_id, None)) for index, stix_id in enumerate(stix_ids)]
+    ids = [identifiers.folded(stix_id) for stix_id in stix_ids]
+    revised = _revised(viewer, ids)
+    elements = [_element(index, stix_id, revised.pop(stix_id, None)) for index, stix_id in enumerate(ids)]
     return publishing.publish(elements, by=viewer, reach=Reach(), request=request)
 
 

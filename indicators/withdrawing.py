@@ -42,17 +42,17 @@ def withdraw_each(viewer: Viewer, stix_ids: Sequence[str], *, request: publishin
     Raises Forbidden without the scope to publish, Conflict where the idempotency key was used for another request.
     """
     viewer.require(Scope.PUBLISH)
-    received_at = clock.now()
+    received_at, ids = clock.now(), [identifiers.folded(stix_id) for stix_id in stix_ids]
     with transaction.atomic():
         first = Message()
         storing.locking_publisher(viewer.partner_id, first)
         earlier = publishing.answering_before(viewer, request, first)
-        holdings = storing.holdings_within(first, viewer.partner_id, set(stix_ids))
+        holdings = storing.holdings_within(first, viewer.partner_id, set(ids))
         first.send()
         if (answered := earlier()) is not None:
             return answered
         found = holdings()
-        results = _answers(viewer, stix_ids, found)
+        results = _answers(viewer, ids, found)
         taken = [result.stix_id for result in results if result.status == "accepted" and result.stix_id]
         last = Message()
         groups = answering.groups_of(Reach(), by=viewer)

@@ -14,9 +14,14 @@ import orjson
 _NAMESPACE = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")
 
 
+def folded(stix_id: str) -> str:
+    """An id as its holdings are found by: a UUID in capitals is the same UUID (RFC 9562 §4)."""
+    return stix_id.lower()
+
+
 def canonical(stix_ids: Iterable[str]) -> list[str]:
-    """Ids as holdings are found by, each once: a UUID in capitals is the same UUID (RFC 9562 §4)."""
-    return list(dict.fromkeys(stix_id.lower() for stix_id in stix_ids))
+    """The same for several, each once."""
+    return list(dict.fromkeys(map(folded, stix_ids)))
 
 
 def deterministic(stix_type: str, contributing: Mapping[str, Any]) -> str:

@@ -163,6 +163,8 @@ def test_what_is_withdrawn_can_be_ended_for_good(cast, aster):
     build.publish(aster, stix, groups=("facts",))
     withdrawing.withdraw(aster, [stix["id"]])
     assert published(aster, revoked(a_classical(), id=stix["id"])) == [("accepted", "content-dropped")]
+    for again in (revoked(a_classical(), id=stix["id"]), revoked(stix)):
+        assert published(aster, again) == [("unchanged", "content-dropped")]
     assert published(aster, stix) == [("refused", "revoked-is-final")]
 
 

@@ -65,6 +65,14 @@ def test_each_is_answered_and_a_repeat_says_so(cast, aster, verb, reason):
 
 
 @pytest.mark.parametrize("verb", VERBS)
+def test_a_uuid_in_capitals_names_the_same_object(aster, verb):
+    one = making.account_pattern()
+    aster.push(one)
+    capitals = f"indicator--{one['id'].removeprefix('indicator--').upper()}"
+    assert said(end(aster, verb, [capitals, one["id"]])) == [("accepted", None), ("unchanged", None)]
+
+
+@pytest.mark.parametrize("verb", VERBS)
 def test_a_retry_is_given_the_first_answer(aster, verb):
     one = making.account_pattern()
     aster.push(one)
