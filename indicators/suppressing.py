@@ -6,6 +6,7 @@ knowledge has ended; a lost hint costs time and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from django.db import connection, transaction
@@ -74,7 +75,15 @@ def _page(after: int) -> list[tuple[int, int, str, str, str]]:
 def _write(new: list[tuple[int, int, str]]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_JUDGED, [[pk for pk, _, _ in new], [why for _, _, why in new]])
-    changes.append_found(_CONCERNED, {"objects": sorted({object_id for _, object_id, _ in new})})
+    enter_again({object_id for _, object_id, _ in new})
+
+
+def enter_again(object_ids: Collection[int]) -> None:
+    """Have objects whose entries changed enter the log again, as far as somebody may hold them now.
+
+    To be called as `changes.append` is: last in the transaction.
+    """
+    changes.append_found(_CONCERNED, {"objects": sorted(object_ids)})
 
 
 _VALUES = """

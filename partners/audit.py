@@ -61,6 +61,7 @@ class Verb(StrEnum):
     KEY_REVOKED = "key.revoked"
     KEY_ROTATED = "key.rotated"
     LOG_KEY_USED = "log-key.used"
+    OBJECTS_ENDED = "objects.ended"
     OBJECTS_HANDED_OVER = "objects.handed-over"
     OBJECTS_READDRESSED = "objects.readdressed"
     OBJECTS_WITHDRAWN = "objects.withdrawn"

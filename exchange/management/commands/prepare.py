@@ -31,6 +31,7 @@ class Command(BaseCommand):
         starting.wait_for_store()
         call_command("migrate", interactive=False, verbosity=0)
         call_command("createcachetable", verbosity=0)
+        call_command("reread", stdout=self.stdout)
         if options["restored"]:
             incarnation.begin()
             self.stdout.write("Who follows by a cursor made before this moment is told to start over.")

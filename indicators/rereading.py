@@ -1,0 +1,244 @@
+"""Read stored objects again by the rules of this release, where an older one read them otherwise.
+
+What was stored under an older normal form does not meet what comes now, and would stand in lists beside it. The bytes
+stay; what was read from them (title, confidence, values and what keeps these out of lists) is written anew where it
+differs. A holding that an older release left alive although its publisher had revoked an earlier version of it ends.
+Called by `manage.py prepare`, page by page, each in a transaction of its own: it may be broken off at any time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from exchange.prepared import Message
+from indicators import changes, notifying, service_hosts, storing, suppressing
+from indicators.door import entries
+from indicators.door.benign import Known
+from indicators.models import Change, Progress
+from indicators.stix import parsing
+from indicators.stix.drafts import Draft, TokenValue
+from partners import audit
+from partners.sharing import intern_withdrawn
+
+#: To be raised by whoever changes how values, titles or confidences are read: everything is read again then.
+FORM = 2
+_DONE = "rereading"
+_PAGE = 1_000
+_PAGE_BYTES = 8_388_608
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """How many objects were read, written anew, and not readable by today's rules; how many holdings were ended."""
+
+    read: int = 0
+    changed: int = 0
+    unreadable: int = 0
+    ended: int = 0
+
+    def __add__(self, other: Reread) -> Reread:
+        return Reread(
+            self.read + other.read,
+            self.changed + other.changed,
+            self.unreadable + other.unreadable,
+            self.ended + other.ended,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What is stored of one object, and was read from its bytes."""
+
+    object_id: int
+    publisher_id: UUID
+    body: str
+    title: str
+    confidence: int | None
+    tokens: Sequence[TokenValue]
+
+
+def reread(*, anyway: bool = False, on_page: Callable[[Reread], None] = lambda _: None) -> Reread:
+    """Read all that was not read in this form yet; one query where nothing is to be done.
+
+    With `anyway`, also what was stored since it was done last: processes of an older release may have gone on.
+    """
+    if not anyway and Progress.objects.filter(name=_DONE, seq=FORM).exists():
+        return Reread()
+    Progress.objects.get_or_create(name=_place())
+    known = service_hosts.read()
+    whole = Reread()
+    while (page := _page(known)) is not None:
+        whole += page
+        on_page(whole)
+    Progress.objects.update_or_create(name=_DONE, defaults={"seq": FORM})
+    if whole.changed or whole.ended:
+        notifying.hint()
+    return whole
+
+
+def _place() -> str:
+    """The name under which it stands how far this form has come."""
+    return f"{_DONE}.{FORM}"
+
+
+@transaction.atomic
+def _page(known: Known) -> Reread | None:
+    """The next objects by key; None where there are none. Those who come at the same time wait for each other."""
+    place = Progress.objects.select_for_update().get(name=_place())
+    stored = _stored(place.seq)
+    if not stored:
+        return None
+    drafts = [(one, _read(one.body, known)) for one in stored]
+    anew = [(one, draft) for one, draft in drafts if draft is not None and _differs(one, draft)]
+    last = stored[-1].object_id
+    outlived = _outlived(place.seq, last)
+    for publisher_id in sorted({*outlived, *(one.publisher_id for one, _ in anew)}):
+        storing.lock_publisher(publisher_id)  # as a push does, before it locks any row
+    told = [change for publisher_id in sorted(outlived) for change in _end_each(publisher_id, outlived[publisher_id])]
+    listed = _write(anew) if anew else []
+    Progress.objects.filter(pk=place.pk).update(seq=last)
+    changes.append(told)
+    if listed:
+        suppressing.enter_again(listed)
+    unreadable = sum(draft is None for _, draft in drafts)
+    ended = sum(map(len, outlived.values()))
+    return Reread(read=len(stored), changed=len(anew), unreadable=unreadable, ended=ended)
+
+
+def _stored(after: int) -> list[_Stored]:
+    with connection.cursor() as cursor:
+        cursor.execute(_OBJECTS, {"after": after, "most": _PAGE, "max_bytes": _PAGE_BYTES})
+        rows = cursor.fetchall()
+    return [
+        _Stored(object_id, publisher_id, body, title, confidence, [TokenValue(*each) for each in tokens or ()])
+        for object_id, publisher_id, body, title, confidence, tokens in rows
+    ]
+
+
+def _read(body: str, known: Known) -> Draft | None:
+    """As it would be read today; None for what entered by other rules: it stays as it was read."""
+    read = parsing.read_batch(body.encode())
+    return entries.judged(read[0], known) if read and isinstance(read[0], Draft) else None
+
+
+def _differs(stored: _Stored, draft: Draft) -> bool:
+    same = (stored.title, stored.confidence) == (draft.title, draft.confidence)
+    return not same or set(stored.tokens) != set(draft.tokens)
+
+
+def _write(anew: Sequence[tuple[_Stored, Draft]]) -> list[int]:
+    """Write what differs; returns the objects whose values do, or their confidence: lists are made of these."""
+    listed = [
+        stored.object_id
+        for stored, draft in anew
+        if set(stored.tokens) != set(draft.tokens) or stored.confidence != draft.confidence
+    ]
+    values = [
+        (stored.object_id, token.domain, token.scheme, token.key_epoch, token.value, token.suppressed_by)
+        for stored, draft in anew
+        if set(stored.tokens) != set(draft.tokens)
+        for token in draft.tokens
+    ]
+    emptied = [stored.object_id for stored, draft in anew if set(stored.tokens) != set(draft.tokens)]
+    message = Message()
+    columns = zip(*((stored.object_id, draft.title, draft.confidence) for stored, draft in anew), strict=True)
+    message.add(_REWRITE, [list(column) for column in columns])
+    message.add("DELETE FROM indicators_token WHERE object_id = ANY(%s)", [emptied])
+    if values:
+        message.add(_TOKENS, [list(column) for column in zip(*values, strict=True)])
+    message.send()
+    return listed
+
+
+def _outlived(after: int, last: int) -> dict[UUID, list[str]]:
+    """By publisher, the ids whose newest version has one of these keys and is dated after a revocation."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OUTLIVED, [after, last])
+        found = cursor.fetchall()
+    held_by: defaultdict[UUID, list[str]] = defaultdict(list)
+    for publisher_id, stix_id in found:
+        held_by[publisher_id].append(stix_id)
+    return held_by
+
+
+def _end_each(publisher_id: UUID, stix_ids: Sequence[str]) -> list[changes.NewChange]:
+    """End these holdings; returns what is told.
+
+    As if the revocation had come by today's rules (`versions`), but that no door is asked: a revoked version goes to
+    nobody who did not see it.
+    """
+    held = storing.holdings(publisher_id, stix_ids)
+    told = [change for holding in held.values() for change in _end(publisher_id, holding)]
+    audit.record(audit.Verb.OBJECTS_ENDED, by=None, target=f"objects:{len(held)}", about=publisher_id, ids=sorted(held))
+    return told
+
+
+def _end(publisher_id: UUID, holding: Mapping[datetime | None, storing.Held]) -> list[changes.NewChange]:
+    """Have the newest revoked version stand for the holding, if its readers see it; else it ends without one."""
+    aged = sorted(((modified or _EARLIEST, held) for modified, held in holding.items()), key=lambda pair: pair[0])
+    newest = next(held for _, held in aged if held.latest)
+    ends_at = next(age for age, held in aged if held.revoked)
+    nobody = {kind: intern_withdrawn(publisher_id, attribution=kind) for kind in {held.attribution for _, held in aged}}
+    heir = next((held for _, held in reversed(aged) if held.revoked and not held.withdrawn), None)
+    if heir is not None and heir.audience_id == newest.audience_id:
+        over = [held for age, held in aged if age >= ends_at and not held.revoked and not held.withdrawn]
+        storing.settle((held.object_id, nobody[held.attribution], False) for held in over)
+        storing.settle([(heir.object_id, heir.audience_id, True)])
+    else:
+        storing.close({held.object_id: nobody[held.attribution] for _, held in aged})
+    return [
+        changes.NewChange(
+            object_id=newest.object_id,
+            publisher_id=publisher_id,
+            audience_id=newest.audience_id,
+            op=Change.Op.REMOVE,
+            reason=Change.Reason.REVOKED,
+        )
+    ]
+
+
+# One row an object: key, publisher, bytes, title, confidence, its values. Walks the primary key, and ends with the
+# object that reaches the bound of bytes (lengths cost nothing to read).
+_OBJECTS = """
+SELECT o.id, o.publisher_id, o.body, o.title, o.confidence,
+       (SELECT array_agg(ARRAY[t.domain, t.scheme, t.key_epoch, t.value, t.suppressed_by] ORDER BY t.id)
+        FROM indicators_token t WHERE t.object_id = o.id)
+FROM (
+    SELECT id, coalesce(sum(octet_length(body))
+                        OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+    FROM (SELECT id, body FROM indicators_stixobject WHERE id > %(after)s ORDER BY id LIMIT %(most)s) page
+) sized
+JOIN indicators_stixobject o ON o.id = sized.id
+WHERE sized.before < %(max_bytes)s
+ORDER BY o.id
+"""
+# A row for each holding of which the newest version has one of these keys and is dated after a revoked one. Walks the
+# primary key, then the versions of each id.
+_OUTLIVED = """
+SELECT o.publisher_id, o.stix_id
+FROM indicators_stixobject o
+WHERE o.id > %s AND o.id <= %s AND o.latest AND NOT o.revoked AND EXISTS (
+    SELECT FROM indicators_stixobject r
+    WHERE r.stix_id = o.stix_id AND r.publisher_id = o.publisher_id AND r.revoked
+      AND coalesce(r.modified, '-infinity') <= coalesce(o.modified, '-infinity'))
+ORDER BY o.id
+"""
+_REWRITE = """
+UPDATE indicators_stixobject o SET title = new.title, confidence = new.confidence
+FROM unnest(%s::bigint[], %s::text[], %s::smallint[]) AS new(id, title, confidence) WHERE o.id = new.id
+"""
+_TOKENS = """
+INSERT INTO indicators_token (object_id, publisher_id, domain, scheme, key_epoch, value, suppressed_by)
+SELECT new.id, o.publisher_id, new.domain, new.scheme, new.key_epoch, new.value, new.why
+FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
+     WITH ORDINALITY AS new(id, domain, scheme, key_epoch, value, why, place)
+JOIN indicators_stixobject o ON o.id = new.id
+ORDER BY new.place
+"""
