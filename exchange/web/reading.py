@@ -14,7 +14,13 @@ import httptools
 
 #: Requests that a client may send ahead of their answers.
 MOST_AHEAD = 16
+#: Headers of one request; proxies and browsers send some thirty.
+MOST_HEADERS = 256
+#: Bytes of one request that are neither its head nor its body: the sizes of chunks with what is said about them, and
+#: trailers. A chunk of one byte takes five, and some pad the size.
+_FRAMING_BYTES, _FRAMING_RATIO = 65_536, 12
 _ONCE = frozenset({"HTTP_HOST", "HTTP_AUTHORIZATION", "CONTENT_TYPE"})
+_VERSIONS = frozenset({"1.0", "1.1"})
 _OF_BODIES = frozenset({b"content-length", b"transfer-encoding"})
 _CONSTANT: dict[str, Any] = {
     "SCRIPT_NAME": "",
@@ -40,19 +46,19 @@ class Request:
     """A request, whole or on its way; `peer` is known once it was let in."""
 
     __slots__ = (
-        "accounted", "asked", "complete", "environ", "head_complete", "headers", "keep_alive", "method", "parts",
-        "peer", "size", "started", "target", "version", "waits",
+        "accounted", "asked", "body", "complete", "environ", "framing", "head_complete", "headers", "keep_alive",
+        "method", "peer", "size", "started", "target", "version", "waits",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.target, self.method, self.version = b"", "", "1.1"
         self.headers: list[tuple[bytes, bytes]] = []
-        self.parts: list[bytes] = []
+        self.body = bytearray()
         self.head_complete = self.complete = self.asked = self.waits = False
         self.keep_alive = True
         self.environ: dict[str, Any] = {}
         self.peer: Hashable = None
-        self.size = self.accounted = 0
+        self.size = self.accounted = self.framing = 0
         self.started = 0.0
 
     def announced(self) -> int | None:
@@ -66,9 +72,11 @@ class Request:
 
     def make_environ(self, address: tuple[str, int], server: tuple[str, int]) -> None:
         """The head as WSGI has it. Raises Bad."""
+        if self.version not in _VERSIONS or b"#" in self.target:
+            raise Bad
         path, _, query = self.target.partition(b"?")
         if not path.startswith(b"/"):
-            path = _path_of(path)
+            path = _path_of(path, self.method)
         environ = _CONSTANT | {
             "REQUEST_METHOD": self.method,
             "PATH_INFO": (unquote_to_bytes(path) if b"%" in path else path).decode("latin-1"),
@@ -90,22 +98,27 @@ class Request:
                     raise Bad
                 value = f"{environ[name]}{'; ' if name == 'HTTP_COOKIE' else ','}{value}"
             environ[name] = value
+        if self.version == "1.1" and not environ.get("HTTP_HOST"):
+            raise Bad
+        coding = environ.get("HTTP_TRANSFER_ENCODING")
+        if coding is not None and (coding.strip().lower() != "chunked" or self.version != "1.1"):
+            raise Bad  # no other is undone here, and in HTTP/1.0 there is none (RFC 9112 §6.1)
         self.headers = []
         self.environ = environ
 
     def with_body(self) -> dict[str, Any]:
         """What the application gets: the body is there and has a length, however it came."""
         environ = self.environ
-        if environ.pop("HTTP_TRANSFER_ENCODING", "") or self.parts:
+        if environ.pop("HTTP_TRANSFER_ENCODING", "") or self.body:
             environ["CONTENT_LENGTH"] = str(self.size)
-        environ["wsgi.input"] = BytesIO(b"".join(self.parts))
-        self.parts = []
+        environ["wsgi.input"] = BytesIO(self.body)
+        self.body = bytearray()
         return environ
 
 
-def _path_of(target: bytes) -> bytes:
-    """The path of a target in absolute form (RFC 9112 §3.2.2), and `*` as it is."""
-    if target == b"*":
+def _path_of(target: bytes, method: str) -> bytes:
+    """The path of a target in absolute form (RFC 9112 §3.2.2), and `*` as it is where it may be (§3.2.4)."""
+    if target == b"*" and method == "OPTIONS":
         return target
     try:
         url = urlsplit(target)
@@ -114,6 +127,11 @@ def _path_of(target: bytes) -> bytes:
     if url.scheme.lower() not in {b"http", b"https"}:
         raise Bad
     return url.path or b"/"
+
+
+def _cause(error: httptools.HttpParserError) -> Bad:
+    """What one of our own calls said, where it was one; else that it is no HTTP."""
+    return error.__context__ if isinstance(error.__context__, Bad) else Bad()
 
 
 class Reader:
@@ -125,14 +143,20 @@ class Reader:
 
     def feed(self, data: bytes) -> None:
         """Raises Bad."""
+        last = self.requests[-1] if self.requests else None
+        size = last.size if last else 0
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._refuse_upgrade()
         except httptools.HttpParserError as error:
-            raise Bad from error
+            raise _cause(error) from error
         if len(self.requests) > MOST_AHEAD:
             raise Bad
+        if last is not None and last.head_complete and not last.complete:
+            last.framing += len(data) - (last.size - size)
+            if last.framing > _FRAMING_BYTES + _FRAMING_RATIO * last.size:
+                raise Bad
 
     def _refuse_upgrade(self) -> None:
         """We speak HTTP/1.1 only, which an offer of another protocol allows (RFC 9110 §7.8); nothing follows then."""
@@ -155,8 +179,13 @@ class Reader:
         self.requests[-1].target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One of its headers."""
-        self.requests[-1].headers.append((name, value or b""))
+        """One of its headers; what follows a body (trailers) is dropped, because nobody vouches for it."""
+        request = self.requests[-1]
+        if request.head_complete:
+            return
+        if len(request.headers) >= MOST_HEADERS:
+            raise Bad(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        request.headers.append((name, value or b""))
 
     def on_headers_complete(self) -> None:
         """Its head is whole."""
@@ -169,7 +198,7 @@ class Reader:
     def on_body(self, body: bytes) -> None:
         """A part of its body."""
         request = self.requests[-1]
-        request.parts.append(body)
+        request.body += body
         request.size += len(body)
 
     def on_message_complete(self) -> None:

@@ -185,7 +185,7 @@ class Server(Threads):
     def _too_large(self, connection: Connection, request: Request, *, most: int) -> int:
         if request.environ.get("HTTP_AUTHORIZATION") and isinstance(request.peer, str):
             request.environ.pop("CONTENT_LENGTH", None)
-            request.parts, request.size, request.keep_alive = [], 0, False
+            request.body, request.size, request.keep_alive = bytearray(), 0, False
             return self._line_up(connection, self._run)  # the application says what is wrong with the key
         detail = f"A request has at most {most} bytes, unpacked."
         return self._refuse(connection, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)

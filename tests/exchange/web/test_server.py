@@ -168,7 +168,16 @@ def test_a_streamed_answer_is_chunked_and_closed(server, app):
         "GET / HTTP/1.1\nHost: a\n X: folded\n\n",
         "GET / HTTP/1.1\nHost : a\n\n",
         "GET / HTTP/1.1\nHost: a\nAuthorization: a\nAuthorization: b\n\n",
+        "POST / HTTP/1.1\nHost: a\nTransfer-Encoding: gzip, chunked\n\n0\n\n",
+        "POST / HTTP/1.1\nHost: a\nTransfer-Encoding: gzip\nTransfer-Encoding: chunked\n\n0\n\n",
+        "POST / HTTP/1.0\nHost: a\nTransfer-Encoding: chunked\n\n0\n\n",
         "GET ftp://a/ HTTP/1.1\nHost: a\n\n",
+        "GET * HTTP/1.1\nHost: a\n\n",
+        "GET /a#b HTTP/1.1\nHost: a\n\n",
+        "GET / HTTP/1.1\n\n",
+        "GET / HTTP/1.1\nHost:\n\n",
+        "GET /\n\n",
+        "GET / HTTP/2.0\nHost: a\n\n",
         "GET / HTTP/9.9\nHost: a\n\n",
         "nonsense\n\n",
     ],
@@ -207,6 +216,45 @@ def test_headers_with_underscores_are_dropped(server, app):
     assert "HTTP_X_CLIENT_SUBJECT" not in app.seen[0]
     assert "CONTENT_LENGTH" not in app.seen[0]
     assert app.seen[0]["HTTP_X_REAL"] == "1"
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_what_follows_a_body_is_never_taken_for_its_head(server, app, in_pieces):
+    head = "POST /p HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n"
+    body = "3\nabc\n0\nX-Client-Subject: CN=forged\nX-Forwarded-For: 192.0.2.1\nAuthorization: Bearer other\n\n"
+    with Client(server) as client:
+        for piece in (head + body).splitlines(keepends=True) if in_pieces else [head + body]:
+            client.send(piece)
+        assert client.answer()[2] == b"POST /p? 3"
+        assert client.get("/after", more="X-One: 1\n")[0] == 200
+    for environ in app.seen:
+        assert not environ.keys() & {"HTTP_X_CLIENT_SUBJECT", "HTTP_X_FORWARDED_FOR", "HTTP_AUTHORIZATION"}
+
+
+@pytest.mark.parametrize("start", ["3\nabc\n0\nX-Trailer: ", "3\nabc\n0\n", "3;said="])
+def test_what_is_neither_head_nor_body_has_an_end(server, app, start):
+    piece = b"X-Trailer: a\r\n" * 500 if start.endswith("0\n") else b"a" * 8_000
+    with Client(server) as client:
+        client.send(f"POST /p HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n{start}")
+        for _ in range(40):
+            client.send(piece)
+        assert client.answer()[0] == 400
+    assert app.seen == []
+
+
+def test_a_body_in_the_smallest_chunks_is_a_body(server):
+    with Client(server) as client:
+        client.send("POST /p HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\n")
+        for _ in range(60):
+            client.send(b"00001\r\na\r\n" * 1_000)
+        assert client.send("0\n\n").answer()[2] == b"POST /p? 60000"
+
+
+def test_more_headers_than_anybody_sends_are_refused(server, app):
+    with Client(server) as client:
+        client.send("GET / HTTP/1.1\nHost: a\n" + "a: b\n" * 300 + "\n")
+        assert client.answer()[0] == 431
+    assert app.seen == []
 
 
 def test_a_head_without_end_is_refused(server):
