@@ -224,7 +224,7 @@ class Batch(models.Model):
     request_digest = models.BinaryField(max_length=32)
     received_at = models.DateTimeField(default=clock.now)
     counts = models.JSONField()
-    alone = models.IntegerField(default=0, help_text="How many objects went out without a second person.")
+    alone = models.IntegerField(default=0, db_default=0, help_text="How many objects went out without a second person.")
     results = models.TextField(help_text="The JSON array of per-object results, as it was answered.")
     groups = ArrayField(models.UUIDField(), null=True, help_text="Where it may have gone; none: not known any more.")
 
@@ -377,7 +377,7 @@ class Subscription(models.Model):
     url = models.URLField(max_length=1000)
     secret = models.CharField(max_length=200, help_text="Signs the webhooks; the receiver holds the same.")
     old_secret = models.CharField(
-        max_length=200, default="", help_text="The one before it, which signs too, for a time."
+        max_length=200, default="", db_default="", help_text="The one before it, which signs too, for a time."
     )
     old_secret_until = models.DateTimeField(null=True)
     state = models.CharField(max_length=8, choices=State, default=State.ACTIVE)
@@ -413,7 +413,7 @@ class Delivery(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="deliveries")
-    kind = models.CharField(max_length=7, choices=Kind, default=Kind.CHANGES)
+    kind = models.CharField(max_length=7, choices=Kind, default=Kind.CHANGES, db_default=Kind.CHANGES)
     again_of = models.ForeignKey("self", on_delete=models.SET_NULL, related_name="+", null=True)
     first_seq = models.BigIntegerField()
     last_seq = models.BigIntegerField()
@@ -424,7 +424,7 @@ class Delivery(models.Model):
     claimed_until = models.DateTimeField(null=True)
     planned_at = models.DateTimeField(null=True, help_text="When it would be due, had it not been brought forward.")
     rests_until = models.DateTimeField(null=True, help_text="Until when news does not bring it forward.")
-    seen_seq = models.BigIntegerField(default=0, help_text="Up to here, news has been considered.")
+    seen_seq = models.BigIntegerField(default=0, db_default=0, help_text="Up to here, news has been considered.")
     created_at = models.DateTimeField(default=clock.now)
     finished_at = models.DateTimeField(null=True)
     status_code = models.SmallIntegerField(null=True)

@@ -319,9 +319,14 @@ class SignOn(models.Model):
     client_secret = models.BinaryField(help_text="Sealed, bound to this row.")
     changed_at = models.DateTimeField(default=clock.now)
     authorization_endpoint = models.CharField(
-        max_length=1000, default="", help_text="Where its people sign in, as it says; empty until it was asked."
+        max_length=1000,
+        default="",
+        db_default="",
+        help_text="Where its people sign in, as it says; empty until it was asked.",
     )
-    trouble = models.CharField(max_length=300, default="", help_text="Why it could not be asked the last time.")
+    trouble = models.CharField(
+        max_length=300, default="", db_default="", help_text="Why it could not be asked the last time."
+    )
 
 
 class Question(models.Model):

@@ -6,6 +6,16 @@ import django.db.models.deletion
 from django.db import migrations, models
 
 
+# One that was given up and sent once more by hand may have been under way beside the next.
+_BY_HAND = """
+UPDATE indicators_delivery d SET kind = 'again'
+WHERE d.state IN ('due', 'sending') AND EXISTS (
+    SELECT FROM indicators_delivery n
+    WHERE n.subscription_id = d.subscription_id AND n.state IN ('due', 'sending')
+      AND (n.created_at, n.id) > (d.created_at, d.id))
+"""
+
+
 class Migration(migrations.Migration):
     dependencies = [
         ("indicators", "0002_append_only"),
@@ -26,6 +36,7 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 choices=[("again", "Sent again"), ("changes", "Changes"), ("ping", "Test")],
                 default="changes",
+                db_default="changes",
                 max_length=7,
             ),
         ),
@@ -42,13 +53,13 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="delivery",
             name="seen_seq",
-            field=models.BigIntegerField(default=0, help_text="Up to here, news has been considered."),
+            field=models.BigIntegerField(default=0, db_default=0, help_text="Up to here, news has been considered."),
         ),
         migrations.AddField(
             model_name="subscription",
             name="old_secret",
             field=models.CharField(
-                default="", help_text="The one before it, which signs too, for a time.", max_length=200
+                default="", db_default="", help_text="The one before it, which signs too, for a time.", max_length=200
             ),
         ),
         migrations.AddField(
@@ -71,6 +82,7 @@ class Migration(migrations.Migration):
                 condition=models.Q(("finished_at__isnull", False)), fields=["finished_at"], name="delivery_by_end"
             ),
         ),
+        migrations.RunSQL(_BY_HAND, migrations.RunSQL.noop),
         migrations.AddConstraint(
             model_name="delivery",
             constraint=models.UniqueConstraint(

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='batch',
             name='alone',
-            field=models.IntegerField(default=0, help_text='How many objects went out without a second person.'),
+            field=models.IntegerField(default=0, db_default=0, help_text='How many objects went out without a second person.'),
         ),
     ]

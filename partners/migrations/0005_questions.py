@@ -18,12 +18,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='signon',
             name='authorization_endpoint',
-            field=models.CharField(default='', help_text='Where its people sign in, as it says; empty until it was asked.', max_length=1000),
+            field=models.CharField(default='', db_default='', help_text='Where its people sign in, as it says; empty until it was asked.', max_length=1000),
         ),
         migrations.AddField(
             model_name='signon',
             name='trouble',
-            field=models.CharField(default='', help_text='Why it could not be asked the last time.', max_length=300),
+            field=models.CharField(default='', db_default='', help_text='Why it could not be asked the last time.', max_length=300),
         ),
         migrations.CreateModel(
             name='Question',
