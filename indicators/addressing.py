@@ -162,7 +162,7 @@ class Room:
         spec, keeps = self._goes_to(draft, held, waited)
         withdraws = draft.revoked and held is not None and not held.revoked
         if held is not None and withdraws and keeps:
-            return Place(held.audience_id, self._as_held(held.audience_id), withdraws=True)
+            return Place(held.audience_id, self.as_held(held.audience_id), withdraws=True)
         if isinstance(spec, Refused):
             return Refusal(spec.code, "/object_marking_refs", spec.detail)
         if held is not None and not keeps and (refusal := moves_pseudonym(held, spec)) is not None:
@@ -232,10 +232,10 @@ class Room:
             return self._wanted(draft, waited), False
         withdraws = draft.revoked and not held.revoked
         if waited is None and self.inherits(draft, held_tlp=held.tlp):
-            return self._as_held(held.audience_id) if withdraws else self._of_held(held.audience_id), True
+            return self.as_held(held.audience_id) if withdraws else self._of_held(held.audience_id), True
         spec = self._wanted(draft, waited)
         if withdraws and self.marking(draft) <= held.tlp and (isinstance(spec, Refused) or not self.names):
-            return self._as_held(held.audience_id), True  # what ends is shown to nobody else by that
+            return self.as_held(held.audience_id), True  # what ends is shown to nobody else by that
         return spec, False
 
     def _wanted(self, draft: Draft, waited: Reach | None) -> AudienceSpec | Refused:
@@ -252,7 +252,7 @@ class Room:
         if waited is not None and not self.names:
             return waited
         if held is not None and not held.withdrawn and not self.names:
-            had = self._as_held(held.audience_id)
+            had = self.as_held(held.audience_id)
             return Reach(named=True, tlp=had.tlp, everyone=had.everyone, groups=had.groups, partners=had.partners)
         return self.lasting
 
@@ -298,7 +298,7 @@ class Room:
     def _of_held(self, audience_id: int) -> AudienceSpec | Refused:
         """The audience that a holding has, asked of the rule as if it were named now: not of how it stood before."""
         if audience_id not in self._kept:
-            kept = self._as_held(audience_id)
+            kept = self.as_held(audience_id)
             self._kept[audience_id] = _attempt(
                 lambda: may_share(
                     self._by, tlp=kept.tlp, everyone=kept.everyone, groups=kept.groups, partners=kept.partners
@@ -306,7 +306,8 @@ class Room:
             )
         return self._kept[audience_id]
 
-    def _as_held(self, audience_id: int) -> AudienceSpec:
+    def as_held(self, audience_id: int) -> AudienceSpec:
+        """The audience that a holding has, whoever may share there now; without its attribution."""
         if audience_id not in self._rows:
             row = Audience.objects.get(pk=audience_id)
             self._rows[audience_id] = AudienceSpec(

@@ -258,6 +258,7 @@ def _publish(
             ids = [move.stix_id for move in moves]
             audit.record(audit.Verb.OBJECTS_READDRESSED, by=by, target=f"batch:{answer.batch_id}", within=last, ids=ids)
         _store(entering, moves, closed, by=by, keys=begun.keys, within=last)
+        rejudging.hide_history(anew.said, by=by)
         rejudging.settle([*anew.settled, *(move.held.object_id for move in anew.wider)])
         asked_anew = [(move.held.object_id, move.draft, move.asked) for move in moved if move.draft is not None]
         storing.mark(by.partner_id, [one for move in asked_anew for one in rejudging.marked(*move)], within=last)

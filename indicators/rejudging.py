@@ -7,7 +7,7 @@ behind the publisher's lock, so that a definition and an object that are pushed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,8 +23,7 @@ from indicators.stix import parsing, tlp
 from indicators.stix.drafts import Draft, Unreadable
 from indicators.storing import Held
 from partners.attribution import Attribution
-from partners.models import Audience
-from partners.sharing import AudienceSpec, Viewer
+from partners.sharing import AudienceSpec, Viewer, intern_audience
 from partners.tlp import Tlp
 
 #: How many holdings are read at once, to bound memory.
@@ -35,11 +34,15 @@ Admits = Callable[[Draft, str], bool]
 
 @dataclass(slots=True)
 class Anew:
-    """Holdings on their way to another audience, and those that stay where they are but wait no longer, by object."""
+    """Holdings on their way to another audience, and those that stay where they are but wait no longer, by object.
+
+    `said` is what the TLP of each marking is now, by marking, for versions that are history.
+    """
 
     wider: list[Moving] = field(default_factory=list)
     stricter: list[Moving] = field(default_factory=list)
     settled: list[int] = field(default_factory=list)
+    said: dict[str, Tlp] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,14 @@ def judged_anew(
 ) -> Anew:
     """Judge what names the markings that `elements` define, and the objects `again`; those ids `apart` are left out.
 
-    One query where nothing is found, five at most for each thousand holdings; none where there is nothing to ask.
+    Two queries where nothing is found, five at most for each thousand holdings; none where there is nothing to ask.
     """
     anew = Anew()
     defined = sorted({one.stix_id.lower() for one in elements if isinstance(one, Draft) and defines(one)})
     if not defined and not again:
         return anew
+    words = markings.defined(markings.held(by.partner_id, defined), elements).words
+    anew.said = {marking: Tlp.from_word(words[marking]) for marking in defined if marking in words}
     for rows in _found(by, defined, again):
         drafts = [_read(row.body) for row in rows]
         named = markings.named(draft for draft in drafts if draft is not None)
@@ -106,6 +111,31 @@ def ask_anew(object_id: int, asked: Reach) -> None:
             "UPDATE indicators_marked SET asked = %s::jsonb WHERE object_id = %s AND asked IS NOT NULL",
             [orjson.dumps(asked.to_json()).decode(), object_id],
         )
+
+
+def hide_history(said: Mapping[str, Tlp], *, by: Viewer) -> None:
+    """Leave to their publisher older versions that are shown more openly than their markings say by now.
+
+    The newest version of their holding may not name these markings any more, and stays where it is.
+    """
+    if not said:
+        return
+    kinds = Attribution if by.unnamed else (Attribution.NAMED,)
+    alone = {kind: intern_audience(by, AudienceSpec(Tlp.RED, attribution=kind)) for kind in kinds}
+    with connection.cursor() as cursor:
+        for kind, audience_id in alone.items():
+            cursor.execute(
+                _HIDE, [audience_id, list(said), list(said.values()), by.partner_id, by.partner_id, kind.value]
+            )
+
+
+_HIDE = """
+UPDATE indicators_stixobject o SET audience_id = %s
+FROM unnest(%s::text[], %s::smallint[]) AS said(marking, tlp)
+JOIN indicators_marked m ON m.partner_id = %s AND m.marking = said.marking
+JOIN partners_audience a ON a.publisher_id = %s AND a.use = 'objects' AND a.attribution = %s AND a.tlp < said.tlp
+WHERE o.id = m.object_id AND o.audience_id = a.id AND NOT o.latest
+"""
 
 
 def settle(object_ids: Sequence[int]) -> None:
@@ -155,13 +185,13 @@ def _make_stricter(row: _Row, draft: Draft, anew: Anew, *, room: Room) -> None:
     said = Tlp.from_word(draft.tlp) if draft.tlp else Tlp.CLEAR
     if said <= row.held.tlp:
         return
-    had, red = Audience.objects.get(pk=row.held.audience_id), said is Tlp.RED
+    had, red = room.as_held(row.held.audience_id), said is Tlp.RED
     veiled = red and row.held.attribution == Attribution.PSEUDONYM  # outside its group a pseudonym is another one
     spec = AudienceSpec(
         said,
         everyone=had.everyone and not red,
-        groups=() if red else tuple(had.groups),
-        partners=() if veiled else tuple(had.partners),
+        groups=() if red else had.groups,
+        partners=() if veiled else had.partners,
     )
     _move(row, draft, spec, anew.stricter, anew.settled, room=room)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connections
+from django.test.utils import CaptureQueriesContext
 
 from exchange.errors import NotFound
 from indicators import changes, confirming, holding, leaving, readdressing, reading, withdrawing
@@ -344,3 +345,26 @@ def test_a_definition_and_its_object_pushed_at_the_same_moment_meet(word):
             list(pool.map(push, [notes, [definition]]))
         assert {sees(borealis, note) for note in notes} == {word != "red"}
     assert not Marked.unrestricted.filter(asked__isnull=False).exists()
+
+
+def test_a_corrected_definition_tightens_older_versions_too(cast, aster, borealis):
+    definition = a_definition("amber")
+    note = marked(definition)
+    newer = a_note(id=note["id"], modified=build.later(), object_marking_refs=[tlp.ID_OF["amber"]])
+    build.publish(aster, definition, note, newer, groups=("ring",))
+    assert len(reading.statements(borealis, note["id"], versions="all")) == 2
+    build.publish(aster, a_definition("red", marking_id=definition["id"], day=2), groups=("ring",))
+    (left,) = reading.statements(borealis, note["id"], versions="all")
+    assert left.version == newer["modified"]
+    assert len(reading.statements(aster, note["id"], versions="all")) == 2
+
+
+def test_a_correction_asks_no_more_for_many_objects_than_for_few(aster):
+    asked = []
+    for count in (2, 40):
+        definition = a_definition("amber")
+        build.publish(aster, definition, *[marked(definition) for _ in range(count)], groups=("ring",))
+        with CaptureQueriesContext(connections["default"]) as captured:
+            build.publish(aster, a_definition("red", marking_id=definition["id"], day=2), groups=("ring",))
+        asked.append(len(captured))
+    assert asked[0] >= asked[1]

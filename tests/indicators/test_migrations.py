@@ -7,13 +7,16 @@ from django.db import connection, migrations
 from django.db.migrations.loader import MigrationLoader
 
 from indicators import reading, subscribing, withdrawing
-from indicators.models import Delivery, StixObject
+from indicators.models import Delivery, Marked, StixObject
+from indicators.stix import tlp
 from tests import build
+from tests.indicators.test_markings import a_definition
 from tests.indicators.test_publishing import a_note
 
 pytestmark = pytest.mark.django_db
 
 _OURS = ("exchange", "partners", "indicators")
+_MARKED = importlib.import_module("indicators.migrations.0004_marked_by_own_definitions")
 _DELIVERIES_BY_HAND = importlib.import_module("indicators.migrations.0003_deliveries_by_hand")
 _IDS_IN_LOWER_CASE = importlib.import_module("indicators.migrations.0006_ids_in_lower_case")
 
@@ -25,9 +28,9 @@ def in_capitals(*object_ids):
         StixObject.unrestricted.filter(pk=row.pk).update(stix_id=f"{kind}--{uuid_.upper()}")
 
 
-def run(sql):
+def run(sql, parameters=None):
     with connection.cursor() as cursor:
-        cursor.execute(sql)
+        cursor.execute(sql, parameters)
 
 
 def test_a_holding_in_capitals_is_found_in_lower_case_with_all_its_versions():
@@ -52,6 +55,20 @@ def test_of_one_id_that_a_publisher_holds_in_both_spellings_each_stays_whole():
     before = set(StixObject.unrestricted.values_list("pk", "stix_id"))
     run(_IDS_IN_LOWER_CASE._FOLD)
     assert set(StixObject.unrestricted.values_list("pk", "stix_id")) == before
+
+
+def test_a_definition_is_followed_to_what_was_stored_before_the_names_of_markings_were_kept():
+    cast = build.the_cast()
+    aster, definition = cast.viewer("aster"), a_definition("amber")
+    note = a_note(object_marking_refs=[definition["id"]])
+    known = a_note(object_marking_refs=list(tlp.KNOWN_IDS - {build.red()}))
+    build.publish(aster, definition, note, known, groups=("ring",))
+    kept = list(Marked.unrestricted.values_list("object", "marking"))
+    Marked.unrestricted.all().delete()
+    run(_MARKED._NAMED, [_MARKED._KNOWN])
+    assert list(Marked.unrestricted.values_list("object", "marking")) == kept
+    build.publish(aster, a_definition("red", marking_id=definition["id"], day=2))
+    assert not reading.holds(cast.viewer("borealis"), note["id"])
 
 
 def test_a_delivery_that_was_sent_once_more_by_hand_is_no_second_one_of_changes():
