@@ -20,20 +20,28 @@ _known: str | None = None
 
 def current() -> str:
     """The present one, as this process last saw it. At most one query in the life of the process."""
-    return _read() if _known is None else _known
+    return read() if _known is None else _known
+
+
+def word(found: str) -> str:
+    """As it is told: opaque, and never empty. Who sees another than before has to start over."""
+    return found or "first"
 
 
 def require(found: str) -> None:
     """Raise Gone unless a cursor of incarnation `found` still leads somewhere. A query only where it seems not to."""
-    if found != current() and found != _read():
+    if found != current() and found != read():
         raise start_over()
 
 
-def note(found: str) -> None:
-    """What a query saw. Raises Gone where it is another than was known: the cursor was read under the old one."""
-    global _known
-    before, _known = _known, found
-    if before is not None and before != found:
+def note(found: str, *, began_with: str) -> None:
+    """What a query saw. Raises Gone where it is another than was known when the read began.
+
+    Its cursor was taken under the old one; that another thread has noted the new one meanwhile does not mend it.
+    """
+    global _known  # noqa: PLW0603 - one value a process
+    _known = found
+    if found != began_with:
         raise start_over()
 
 
@@ -53,7 +61,8 @@ def begin() -> None:
     Incarnation.objects.update_or_create(pk=1, defaults={"value": secrets.token_hex(8), "begun_at": clock.now()})
 
 
-def _read() -> str:
+def read() -> str:
+    """The present one, asked anew. One query."""
     global _known  # noqa: PLW0603 - one value a process
     _known = Incarnation.objects.values_list("value", flat=True).first() or ""
     return _known

@@ -256,7 +256,7 @@ def look(
     One query, or two. Raises Doubtful.
     """
     key = (viewer.partner_id, viewer.group_ids, viewer.clearance, viewer.sight, own, group)
-    seen = _REMEMBERED.get(key)
+    seen, began_with = _REMEMBERED.get(key), incarnation.current()
     while True:
         if seen is None:
             seen = sight(viewer, own=own, group=group)
@@ -269,7 +269,7 @@ def look(
         if claim:
             claim.settle(holds=rows[0][0] is not None)
         if rows[0][0] is not None:
-            incarnation.note(rows[0][0].rpartition(":")[2])
+            incarnation.note(rows[0][0].rpartition(":")[2], began_with=began_with)
         if rows[0][0] == seen.stamp:
             if not connection.in_atomic_block:  # there, it may see what is never committed
                 _REMEMBERED.put(key, seen)

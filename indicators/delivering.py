@@ -5,6 +5,7 @@ SHARE of one partner over all processes, so that receivers that do not answer de
 waited for, no database connection is held. A worker that dies leaves a row that is claimed again when its claim ends.
 
 A row of `changes` is tried until it arrives or is given up. A `ping`, or what a person sends `again`, is tried once.
+After the store was restored, a subscription is sent nothing but pings until it has received `start-over`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from django.db import connection, transaction
 from django.db.models import Count, F, Q
 from structlog import get_logger
 
-from exchange import clock, outbound, paging, signing
+from exchange import clock, incarnation, outbound, paging, signing
 from exchange.errors import Conflict, NotFound, TooMany
 from indicators import changes, subscribing
 from indicators.models import Delivery, Subscription
@@ -60,6 +61,8 @@ _MAX_BY_HAND_PER_HOUR = 120
 #: Key of the advisory lock under which deliveries are claimed: "dlvr".
 _CLAIM_LOCK = 0x646C7672
 
+#: What the exchange sends by itself, and tries until it arrives or is given up.
+_OWN = (Delivery.Kind.CHANGES, Delivery.Kind.START_OVER)
 UNDER_WAY = Q(kind=Delivery.Kind.CHANGES, state__in=[Delivery.State.DUE, Delivery.State.SENDING])
 
 
@@ -120,29 +123,34 @@ def claim() -> Delivery | None:
         claimed = cursor.fetchone()
     if claimed is None:
         return None
-    return Delivery.unrestricted.select_related("subscription__feed").get(pk=claimed[0])
+    delivery = Delivery.unrestricted.select_related("subscription__feed", "again_of").get(pk=claimed[0])
+    delivery.incarnation = claimed[1]
+    return delivery
 
 
-# One row: the id of the delivery that was claimed. Walks the partial indexes of what is due and of what is being sent.
-_CLAIM_NEXT = """
+# One row: the id of the delivery that was claimed, and the store's incarnation. Walks the partial indexes of what is
+# due and of what is being sent.
+_CLAIM_NEXT = f"""
 WITH at_work AS (
     SELECT partner_id, count(*) AS all_of_it, count(*) FILTER (WHERE attempts > 0) AS failed
     FROM indicators_delivery WHERE state = 'sending' AND claimed_until >= %(now)s GROUP BY partner_id
 ), next AS (
-    SELECT d.id
+    SELECT d.id, {incarnation.SQL} AS incarnation
     FROM indicators_delivery d
     JOIN indicators_subscription s ON s.id = d.subscription_id
     JOIN partners_partner p ON p.id = d.partner_id
     LEFT JOIN at_work w ON w.partner_id = d.partner_id
+    LEFT JOIN indicators_delivery o ON o.id = d.again_of_id
     WHERE ((d.state = 'due' AND d.due_at <= %(now)s) OR (d.state = 'sending' AND d.claimed_until < %(now)s))
-      AND p.state = 'active' AND (s.state = 'active' OR d.kind <> 'changes')
+      AND p.state = 'active' AND (s.state = 'active' OR d.kind NOT IN ('changes', 'start-over'))
+      AND (coalesce(o.kind, d.kind) IN ('ping', 'start-over') OR s.incarnation = {incarnation.SQL})
       AND coalesce(w.all_of_it, 0) < %(share)s
       AND (d.attempts = 0 OR coalesce(w.failed, 0) < %(share_of_failed)s)
     ORDER BY coalesce(w.all_of_it, 0), d.attempts > 0, d.due_at, d.id
     LIMIT 1 FOR UPDATE OF d SKIP LOCKED
 )
 UPDATE indicators_delivery d SET state = 'sending', claimed_until = %(until)s FROM next WHERE d.id = next.id
-RETURNING d.id
+RETURNING d.id, next.incarnation
 """
 
 
@@ -150,7 +158,10 @@ def _claimable(moment: datetime) -> Any:
     """What waits to be sent, of partners and subscriptions that are active (a suspended partner's waits for it)."""
     return Delivery.unrestricted.filter(
         Q(state=Delivery.State.DUE, due_at__lte=moment) | Q(state=Delivery.State.SENDING, claimed_until__lt=moment),
-        ~Q(kind=Delivery.Kind.CHANGES) | Q(subscription__state=Subscription.State.ACTIVE),
+        ~Q(kind__in=_OWN) | Q(subscription__state=Subscription.State.ACTIVE),
+        Q(kind__in=[Delivery.Kind.PING, Delivery.Kind.START_OVER])
+        | Q(again_of__kind=Delivery.Kind.START_OVER)
+        | Q(subscription__incarnation=incarnation.read()),
         partner__state=Partner.State.ACTIVE,
     )
 
@@ -158,8 +169,10 @@ def _claimable(moment: datetime) -> Any:
 def attempt(delivery: Delivery) -> Outcome:
     """Write the message, after asking again what the partner may see, and send it."""
     if delivery.kind == Delivery.Kind.PING:
-        data = {"subscription": str(delivery.subscription_id)}
-        return _post(delivery, {"type": "ping", "timestamp": clock.rfc3339(clock.now()), "data": data})
+        return _post(delivery, _message(delivery, "ping", {}))
+    if _starts_over(delivery):
+        feed = f"?feed={delivery.subscription.feed_id}" if delivery.subscription.feed_id else ""
+        return _post(delivery, _message(delivery, "start-over", {"link": f"{settings.BASE_URL}/api/v1/changes{feed}"}))
     viewer = viewer_of_partner(delivery.partner_id)
     if viewer is None:
         return Outcome(delivered=False, words="The partner is not active.")
@@ -170,29 +183,42 @@ def attempt(delivery: Delivery) -> Outcome:
         return Outcome(delivered=True, words="Nothing was left to tell.")
     more = span.more and span.reached < delivery.last_seq
     cursor = paging.seal([delivery.first_seq, 0], viewer=viewer.partner_id, scope=f"changes;{wanted.scope}")
-    return _post(delivery, _message(delivery, told, more=more, cursor=cursor))
+    return _post(delivery, _message(delivery, "objects.changed", _changed(delivery, told, more=more, cursor=cursor)))
 
 
-def _message(delivery: Delivery, told: list[changes.Told], *, more: bool, cursor: str) -> Mapping[str, Any]:
-    feed = f"&feed={delivery.subscription.feed_id}" if delivery.subscription.feed_id else ""
+def _starts_over(delivery: Delivery) -> bool:
+    """Whether it tells to start over, as it does when it is sent again."""
+    return Delivery.Kind.START_OVER in (delivery.kind, delivery.again_of.kind if delivery.again_of else "")
+
+
+def _message(delivery: Delivery, what: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
     return {
-        "type": "objects.changed",
+        "type": what,
         "timestamp": clock.rfc3339(clock.now()),
         "data": {
             "subscription": str(delivery.subscription_id),
-            "changes": [
-                {
-                    "op": change.op,
-                    "reason": change.reason,
-                    "id": change.stix_id,
-                    "type": change.stix_type,
-                    "kind": change.kind,
-                }
-                for change in told
-            ],
-            "more": more,
-            "link": f"{settings.BASE_URL}/api/v1/changes?cursor={cursor}{feed}",
+            "incarnation": incarnation.word(delivery.incarnation),
+            **data,
         },
+    }
+
+
+def _changed(delivery: Delivery, told: list[changes.Told], *, more: bool, cursor: str) -> Mapping[str, Any]:
+    """Which objects changed, and where to read what they say now: no value, and nothing to enforce."""
+    feed = f"&feed={delivery.subscription.feed_id}" if delivery.subscription.feed_id else ""
+    return {
+        "changes": [
+            {
+                "op": change.op,
+                "reason": change.reason,
+                "id": change.stix_id,
+                "type": change.stix_type,
+                "kind": change.kind,
+            }
+            for change in told
+        ],
+        "more": more,
+        "link": f"{settings.BASE_URL}/api/v1/changes?cursor={cursor}{feed}",
     }
 
 
@@ -243,7 +269,7 @@ def conclude(delivery: Delivery, outcome: Outcome) -> None:
     early = delivery.planned_at is not None and delivery.planned_at > moment
     attempts = delivery.attempts + (0 if early else 1)
     due_at = None
-    if delivery.kind == Delivery.Kind.CHANGES and not outcome.gone:
+    if delivery.kind in _OWN and not outcome.gone:
         due_at = delivery.planned_at if early else next_try(attempts, failed_at=moment, asked=outcome.retry_after)
     failed = Delivery.State.DUE if due_at else Delivery.State.DEAD
     state = Delivery.State.DELIVERED if outcome.delivered else failed
@@ -267,6 +293,10 @@ def conclude(delivery: Delivery, outcome: Outcome) -> None:
         Subscription.unrestricted.filter(pk=delivery.subscription_id).update(
             state=Subscription.State.DEAD, seq=delivery.first_seq
         )
+    if state == Delivery.State.DEAD and delivery.kind == Delivery.Kind.START_OVER:
+        Subscription.unrestricted.filter(pk=delivery.subscription_id).update(state=Subscription.State.DEAD)
+    if outcome.delivered and _starts_over(delivery):
+        Subscription.unrestricted.filter(pk=delivery.subscription_id).update(incarnation=delivery.incarnation)
     if outcome.delivered:
         hurry(delivery.subscription_id, at=moment)
     log.info("delivery.attempted", delivery=str(delivery.pk), kind=delivery.kind, state=state.value, attempts=attempts)
@@ -288,7 +318,7 @@ _PLANNED = F("due_at")
 
 def _waiting(subscription_id: UUID, at: datetime) -> Any:
     return Delivery.unrestricted.filter(
-        subscription=subscription_id, kind=Delivery.Kind.CHANGES, state=Delivery.State.DUE, due_at__gt=at
+        subscription=subscription_id, kind__in=_OWN, state=Delivery.State.DUE, due_at__gt=at
     )
 
 
@@ -341,9 +371,7 @@ def own_delivery(viewer: Viewer, delivery_id: UUID) -> Delivery:
 def _by_hand(viewer: Viewer, subscription: Subscription, **row: Any) -> Delivery:
     """A message that a person asked for. Raises TooMany: it must not become a way to flood an address."""
     Partner.objects.select_for_update(no_key=True).get(pk=viewer.partner_id)  # so that they are counted one by one
-    lately = Delivery.objects.of(viewer).filter(
-        ~Q(kind=Delivery.Kind.CHANGES), created_at__gt=clock.now() - timedelta(hours=1)
-    )
+    lately = Delivery.objects.of(viewer).filter(~Q(kind__in=_OWN), created_at__gt=clock.now() - timedelta(hours=1))
     waiting = lately.filter(state__in=[Delivery.State.DUE, Delivery.State.SENDING])
     if waiting.count() >= _MAX_WAITING_BY_HAND or lately.count() >= _MAX_BY_HAND_PER_HOUR:
         raise TooMany("So many messages by hand are enough for now.", code="too-many-messages", retry_after_s=30)

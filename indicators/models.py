@@ -382,6 +382,9 @@ class Subscription(models.Model):
     old_secret_until = models.DateTimeField(null=True)
     state = models.CharField(max_length=8, choices=State, default=State.ACTIVE)
     seq = models.BigIntegerField(default=0)
+    incarnation = models.CharField(
+        max_length=16, default="", db_default="", help_text="Of the store, when it was last told to start over."
+    )
     created_at = models.DateTimeField(default=clock.now)
 
     objects = OwnedManager["Subscription"]()
@@ -396,13 +399,14 @@ class Delivery(models.Model):
 
     It names changes by their place in the log (`first_seq`..`last_seq`); the message is written when it is
     sent, after asking again what the partner may see. What a person sends by hand (`again`, `ping`) is tried once, and
-    changes nothing of the subscription.
+    changes nothing of the subscription. After the store was restored, `start-over` goes before all other changes.
     """
 
     class Kind(models.TextChoices):
         AGAIN = "again", "Sent again"
         CHANGES = "changes", "Changes"
         PING = "ping", "Test"
+        START_OVER = "start-over", "Start over"
 
     class State(models.TextChoices):
         DEAD = "dead", "Given up"
@@ -413,7 +417,7 @@ class Delivery(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
     subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="deliveries")
-    kind = models.CharField(max_length=7, choices=Kind, default=Kind.CHANGES, db_default=Kind.CHANGES)
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.CHANGES, db_default=Kind.CHANGES)
     again_of = models.ForeignKey("self", on_delete=models.SET_NULL, related_name="+", null=True)
     first_seq = models.BigIntegerField()
     last_seq = models.BigIntegerField()
@@ -429,6 +433,9 @@ class Delivery(models.Model):
     finished_at = models.DateTimeField(null=True)
     status_code = models.SmallIntegerField(null=True)
     outcome = models.CharField(max_length=200, default="", help_text="Of the last attempt, in words.")
+
+    #: The store's when it was claimed; set by `delivering.claim`.
+    incarnation: str
 
     objects = OwnedManager["Delivery"]()
     unrestricted = models.Manager["Delivery"]()
@@ -447,6 +454,11 @@ class Delivery(models.Model):
                 fields=["subscription"],
                 condition=Q(kind="changes", state__in=["due", "sending"]),
                 name="one_delivery_of_changes_under_way_per_subscription",
+            ),
+            models.UniqueConstraint(
+                fields=["subscription"],
+                condition=Q(kind="start-over", state__in=["due", "sending"]),
+                name="one_start_over_under_way_per_subscription",
             ),
         ]
 

@@ -13,11 +13,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Window
+from django.db.models import CharField, Exists, F, OuterRef, Q, Window
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import RowNumber
 from structlog import get_logger
 
-from exchange import clock, hints
+from exchange import clock, hints, incarnation
 from exchange.celery import app
 from indicators import changes, delivering, subscribing
 from indicators.models import Delivery, Subscription
@@ -32,6 +33,8 @@ _MOST_WOKEN = 16
 _WOKEN_S = 10
 #: After this long, a worker's thread lets others have their turn.
 _TURN_S = 60.0
+#: The store's incarnation, in a query.
+_PRESENT = RawSQL(incarnation.SQL, (), output_field=CharField())  # noqa: S611 - a constant of ours
 
 
 def dispatch(subscription_id: UUID) -> UUID | None:
@@ -53,11 +56,14 @@ def _take_up(subscription_id: UUID) -> tuple[Delivery | None, int | None]:
         Subscription.unrestricted.select_for_update(skip_locked=True, of=("self",))
         .select_related("feed")
         .filter(pk=subscription_id, state=Subscription.State.ACTIVE)
+        .annotate(present=_PRESENT)
         .first()
     )
     viewer = viewer_of_partner(subscription.partner_id) if subscription else None
     if subscription is None or viewer is None:
         return None, None
+    if subscription.incarnation != subscription.present:
+        return _start_over(subscription), None
     under_way = subscription.deliveries(manager="unrestricted").filter(delivering.UNDER_WAY).first()
     if under_way is not None:
         return _hurried(viewer, subscription, under_way), None
@@ -76,6 +82,21 @@ def _take_up(subscription_id: UUID) -> tuple[Delivery | None, int | None]:
         )
     Subscription.unrestricted.filter(pk=subscription.pk).update(seq=reached)
     return delivery, reached
+
+
+def _start_over(subscription: Subscription) -> Delivery | None:
+    """The message that must go before all others because the store was restored; None where it is under way."""
+    under_way = Q(kind=Delivery.Kind.START_OVER, state__in=[Delivery.State.DUE, Delivery.State.SENDING])
+    if subscription.deliveries(manager="unrestricted").filter(under_way).exists():
+        return None
+    return Delivery.unrestricted.create(
+        partner_id=subscription.partner_id,
+        subscription=subscription,
+        kind=Delivery.Kind.START_OVER,
+        first_seq=subscription.seq,
+        last_seq=subscription.seq,
+        changes=0,
+    )
 
 
 def _hurried(viewer: Viewer, subscription: Subscription, waiting: Delivery) -> Delivery | None:
@@ -166,8 +187,15 @@ def _to_be_told() -> list[UUID]:
     moment = clock.now()
     under_way = Delivery.unrestricted.filter(delivering.UNDER_WAY, subscription=OuterRef("pk"))
     waits = under_way.exclude(state=Delivery.State.DUE, due_at__gt=moment, rests_until__lte=moment)
-    active = Subscription.unrestricted.filter(
-        ~Exists(waits), state=Subscription.State.ACTIVE, partner__state=Partner.State.ACTIVE, seq__lt=changes.head()
+    starts_over = Delivery.unrestricted.filter(
+        subscription=OuterRef("pk"),
+        kind=Delivery.Kind.START_OVER,
+        state__in=[Delivery.State.DUE, Delivery.State.SENDING],
+    )
+    new = ~Exists(waits) & Q(incarnation=F("present"), seq__lt=changes.head())
+    restored = ~Exists(starts_over) & ~Q(incarnation=F("present"))
+    active = Subscription.unrestricted.annotate(present=_PRESENT).filter(
+        new | restored, state=Subscription.State.ACTIVE, partner__state=Partner.State.ACTIVE
     )
     turn = Window(RowNumber(), partition_by="partner", order_by=["seq", "pk"])
     return list(active.annotate(turn=turn).order_by("turn", "seq", "pk").values_list("pk", flat=True))

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
-from exchange import clock, outbound, sealing, signing
+from exchange import clock, incarnation, outbound, sealing, signing
 from exchange.errors import Conflict, NotFound, Refused
 from indicators import changes
 from indicators.feeds import filters
@@ -83,7 +83,12 @@ def subscribe(viewer: Viewer, *, url: str, feed_id: UUID | None) -> tuple[Subscr
     secret = signing.new_secret()
     with transaction.atomic():
         subscription = Subscription.unrestricted.create(
-            partner_id=viewer.partner_id, feed=feed, url=url, secret=_sealed(secret), seq=changes.head()
+            partner_id=viewer.partner_id,
+            feed=feed,
+            url=url,
+            secret=_sealed(secret),
+            seq=changes.head(),
+            incarnation=incarnation.read(),
         )
         audit.record(audit.Verb.SUBSCRIPTION_CREATED, by=viewer, target=f"subscription:{subscription.pk}")
     return subscription, secret

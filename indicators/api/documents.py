@@ -341,7 +341,8 @@ class DeliveryDocument(serializers.Serializer[object]):
     id = serializers.UUIDField()
     subscription = serializers.UUIDField()
     kind = serializers.ChoiceField(
-        ["changes", "ping", "again"], help_text="`ping` and `again` were asked for by hand and are tried once."
+        ["changes", "ping", "again", "start-over"],
+        help_text="`ping` and `again` were asked for by hand and are tried once; `start-over` follows a restore.",
     )
     webhook_id = serializers.CharField(help_text="As the message says it; what is sent again keeps it.")
     state = serializers.ChoiceField(["due", "sending", "delivered", "dead"])

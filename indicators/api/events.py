@@ -17,7 +17,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from psycopg_pool import PoolTimeout
 
-from exchange import paging
+from exchange import incarnation, paging
 from exchange.errors import ExchangeError, TooMany
 from exchange.web.shares import Share
 from indicators import changes, waking
@@ -124,6 +124,7 @@ def _events(
     def cursor() -> str:
         return paging.seal([after, fresh], viewer=viewer.partner_id, scope=scope)
 
+    lives = incarnation.current()
     yield b"retry: %d\n" % _RETRY_MS + _event("open", {}, cursor=cursor())
     said = time.monotonic()
     deadline, heard, look = said + LONGEST_S, 0, True
@@ -134,6 +135,7 @@ def _events(
                 span = changes.since(
                     viewer, wanted, after=after, limit=_MAX_CHANGES, fresh_until=fresh, max_bytes=_MAX_BYTES
                 )
+                incarnation.require(lives)  # another stream of this process may have seen the new one first
                 after, look = span.reached, span.more
                 if span.changes:
                     yield _event("change", _told(span), cursor=cursor())

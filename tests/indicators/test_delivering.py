@@ -12,7 +12,7 @@ import time_machine
 from django.db import connection, connections
 from standardwebhooks.webhooks import Webhook
 
-from exchange import clock, outbound
+from exchange import clock, incarnation, outbound
 from exchange.errors import Conflict, NotFound, TooMany
 from indicators import delivering, notifying, subscribing
 from indicators.delivering import Outcome
@@ -57,6 +57,7 @@ def answers(monkeypatch):
         return reply
 
     monkeypatch.setattr(outbound, "post", post)
+    monkeypatch.setattr(notifying, "wake", lambda count=1: None)  # no broker: messages are sent by hand
     return said, sent
 
 
@@ -587,3 +588,104 @@ def test_silent_receivers_of_one_partner_leave_hands_for_the_others(receiver):
             each.join(30)
         silent.shutdown()
         silent.server_close()
+
+
+# after a restore
+
+
+def sweep():
+    notifying.sweep()
+    outcomes = []
+    while (outcome := delivering.send_next()) is not None:
+        outcomes.append(outcome)
+        notifying.sweep()
+    return outcomes
+
+
+def said(answers):
+    return [(body["type"], body["data"]["incarnation"]) for _, body, _ in answers[1]]
+
+
+def test_every_message_says_the_incarnation_and_a_new_one_is_told_to_start_over_before_anything_else(
+    cast, reader, time, answers
+):
+    subscription = subscribe(reader)
+    waits = told(cast, subscription)  # what was due in the backup is due after the restore
+    incarnation.begin()
+    present = incarnation.read()
+    build.publish(cast.viewer("aster"), build.an_indicator(), groups=("ring",))
+    sweep()
+    assert said(answers) == [("start-over", present), ("objects.changed", present), ("objects.changed", present)]
+    assert answers[1][0][1]["data"]["link"].endswith("/api/v1/changes")
+    assert (now(waits).state, now(subscription).incarnation) == ("delivered", present)
+    assert sweep() == []
+    delivering.ping(reader, subscription.pk)
+    sweep()
+    assert said(answers)[-1] == ("ping", present)
+
+
+def test_before_the_first_restore_the_word_is_there_too_and_nobody_starts_over(cast, reader, time, answers):
+    told(cast, subscribe(reader))
+    sweep()
+    assert said(answers) == [("objects.changed", "first")]
+
+
+def test_who_subscribes_after_a_restore_has_nothing_to_start_over(cast, reader, time, answers):
+    incarnation.begin()
+    told(cast, subscribe(reader))
+    sweep()
+    assert said(answers) == [("objects.changed", incarnation.read())]
+
+
+def test_nothing_is_told_until_start_over_was_received(cast, reader, time, answers):
+    subscription = subscribe(reader)
+    told(cast, subscription)
+    incarnation.begin()
+    answers[0][:] = [outbound.Reply(500, None, b""), outbound.Reply(200, None, b"")]
+    sweep()
+    assert [kind for kind, _ in said(answers)] == ["start-over"]
+    time.shift(delivering.RETRY_AFTER[0])
+    sweep()
+    assert [kind for kind, _ in said(answers)] == ["start-over", "start-over", "objects.changed"]
+
+
+def test_start_over_that_is_given_up_is_told_when_the_subscription_is_resumed(cast, reader, time, answers):
+    subscription = subscribe(reader)
+    incarnation.begin()
+    answers[0][:] = [outbound.Reply(410, None, b""), outbound.Reply(200, None, b"")]
+    sweep()
+    assert now(subscription).state == "dead"
+    notifying.change(reader, subscription.pk, {"state": "active"})
+    sweep()
+    assert [kind for kind, _ in said(answers)] == ["start-over", "start-over"]
+
+
+def test_start_over_can_be_sent_again_under_its_id(cast, reader, time, answers):
+    subscription = subscribe(reader)
+    incarnation.begin()
+    sweep()
+    (first,) = Delivery.unrestricted.filter(subscription=subscription)
+    delivering.send_again(reader, first.pk)
+    sweep()
+    (_, _, before), (_, _, after) = answers[1]
+    assert [kind for kind, _ in said(answers)] == ["start-over", "start-over"]
+    assert before["webhook-id"] == after["webhook-id"]
+
+
+def test_a_second_restore_starts_over_once_more(cast, reader, time, answers):
+    subscribe(reader)
+    for _ in range(2):
+        incarnation.begin()
+        sweep()
+    assert len({word for _, word in said(answers)}) == 2
+
+
+def test_a_message_carries_nothing_to_enforce_before_an_entry_begins(cast, reader, time, answers):
+    begins = clock.rfc3339(clock.now() + timedelta(days=5))
+    subscription = subscribe(reader)
+    build.publish(cast.viewer("aster"), build.an_indicator(valid_from=begins), groups=("ring",))
+    notifying.dispatch(subscription.pk)
+    sweep()
+    ((_, body, _),) = answers[1]
+    assert set(body["data"]) == {"subscription", "incarnation", "changes", "more", "link"}
+    assert [set(change) for change in body["data"]["changes"]] == [{"op", "reason", "id", "type", "kind"}]

@@ -6,12 +6,13 @@ import json
 import threading
 import time
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from django.db import connection, connections
 from django.test import Client
 
-from exchange import clock
+from exchange import clock, incarnation
 from exchange.web.shares import Share
 from indicators import waking
 from indicators.api import events
@@ -158,6 +159,27 @@ def test_revoking_the_key_ends_its_streams(cast):
         assert ends_within_a_second(reading, lambda: keys.revoke(key)) == "invalid-key"
         assert other.is_alive()
     assert Client().get(API + "events", headers=build.bearer(cast.keys["borealis"])).status_code == 401
+
+
+def test_streams_that_are_open_across_a_restore_end_with_start_over(cast):
+    aster, borealis = Caller(cast.keys["aster"]), Caller(cast.keys["borealis"])
+    with an_open_stream(borealis.key) as one, an_open_stream(borealis.key) as other:
+        last = one.events[-1][1]
+        incarnation.begin()
+        aster.push(build.an_indicator())
+        assert (one.end(), other.end()) == ("start-over", "start-over")
+        assert one.told() == other.told() == []
+    assert code(borealis.get("events", Last_Event_ID=last), 410) == "start-over"
+
+
+def test_a_hint_of_what_begins_later_carries_nothing_to_enforce(cast):
+    aster = Caller(cast.keys["aster"])
+    with an_open_stream(cast.keys["borealis"]) as reading:
+        begins = clock.rfc3339(clock.now() + timedelta(days=5))
+        aster.push(build.an_indicator(valid_from=begins))
+        until(reading.told)
+        ((_, _, said),) = reading.named("change")
+    assert [set(change) for change in said["changes"]] == [{"op", "reason", "id", "type", "kind"}]
 
 
 def test_suspending_the_partner_ends_its_streams(cast):
