@@ -217,13 +217,13 @@ def test_nobody_touches_the_passkey_of_another(cast, bea):
     passkey = Authenticator.objects.get(user=bea, type="webauthn")
     stranger = browser(build.a_user(cast.aster))
     for do in ("remove-passkey", "rename-passkey"):
-        assert stranger.post(FACTORS, {"do": do, "passkey": passkey.pk, "name": "Mine"}).status_code == 404
+        assert stranger.post(FACTORS, {"do": do, "passkey": factors.handle_of(passkey), "name": "Mine"}).status_code == 404
     passkey.refresh_from_db()
     assert passkey.wrap().name == "Laptop"
     own = browser(bea)
-    own.post(FACTORS, {"do": "rename-passkey", "passkey": passkey.pk, "name": "<b>Desk</b>"})
+    own.post(FACTORS, {"do": "rename-passkey", "passkey": factors.handle_of(passkey), "name": "<b>Desk</b>"})
     assert "&lt;b&gt;Desk&lt;/b&gt;" in own.get(FACTORS).content.decode()
-    own.post(FACTORS, {"do": "remove-passkey", "passkey": passkey.pk})
+    own.post(FACTORS, {"do": "remove-passkey", "passkey": factors.handle_of(passkey)})
     assert not factors.of(bea).any
 
 
