@@ -93,7 +93,9 @@ def document() -> dict[str, Any]:
         operation["summary"], _, rest = operation["description"].partition("\n\n")
         operation["description"] = rest or operation["summary"]
         operation["security"] = [{"bearer": []}, {"basic": []}]
-        _name_answers(operation, one="{" in path, body="requestBody" in operation, writes=method != "get")
+        # To all but the operator, its routes are not there.
+        one = "{" in path or "/operator/" in path
+        _name_answers(operation, one=one, body="requestBody" in operation, writes=method != "get")
     return described
 
 

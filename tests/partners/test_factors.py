@@ -217,7 +217,9 @@ def test_nobody_touches_the_passkey_of_another(cast, bea):
     passkey = Authenticator.objects.get(user=bea, type="webauthn")
     stranger = browser(build.a_user(cast.aster))
     for do in ("remove-passkey", "rename-passkey"):
-        assert stranger.post(FACTORS, {"do": do, "passkey": factors.handle_of(passkey), "name": "Mine"}).status_code == 404
+        assert (
+            stranger.post(FACTORS, {"do": do, "passkey": factors.handle_of(passkey), "name": "Mine"}).status_code == 404
+        )
     passkey.refresh_from_db()
     assert passkey.wrap().name == "Laptop"
     own = browser(bea)
