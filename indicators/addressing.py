@@ -93,15 +93,14 @@ class Room:
         self._others: dict[Reach, Room | Refused] = {}
         self._left: dict[UUID, str] = {}
         if reach.named:  # a batch that may not go where it says is refused before any object is looked at
-            named = addressed(
-                by,
-                tlp=reach.tlp if reach.tlp is not None else Tlp.AMBER_STRICT,
-                everyone=reach.everyone,
-                groups=reach.groups,
-                partners=reach.partners,
-            )
+            named = self.named(reach.tlp if reach.tlp is not None else Tlp.AMBER_STRICT)
             if not withdrawing:  # without a marking of the batch, each object's own is held against the ceiling
                 check(by, named if reach.tlp is not None else replace(named, tlp=Tlp.RED), stands=self._stands)
+
+    def named(self, tlp: Tlp) -> AudienceSpec:
+        """The audience that the batch names, whether or not it may go there now. Raises as `addressed`."""
+        reach = self._reach
+        return addressed(self._by, tlp=tlp, everyone=reach.everyone, groups=reach.groups, partners=reach.partners)
 
     def marking(self, draft: Draft) -> Tlp:
         """The object's own marking, or the publisher's default; the batch's marking may only narrow it.

@@ -538,7 +538,7 @@ def _turned_away(element: Draft | Unreadable, line: Line, why: Refusal | Quarant
 
 def _stays_withdrawn(draft: Draft, line: Line) -> Result:
     """The answer to what would bring back a withdrawn holding. A revocation ends it, so that nothing ever does."""
-    if draft.revoked and line.is_closed:
+    if draft.revoked and line.is_closed and line.asleep(draft) is None:
         return _dropped(draft, "unchanged", _WAS_WITHDRAWN)
     if draft.revoked and line.close(_kind(draft)):
         return _dropped(draft, "accepted", _WAS_WITHDRAWN)

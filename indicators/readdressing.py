@@ -1,12 +1,14 @@
 """A publisher shows a holding to others than before, without new bytes.
 
-Whoever comes to see less may be left out without any question. Where somebody comes to see it, the object goes
-through the door as if it were pushed again: the gates, the policy of the groups, what its own marking allows.
+Whoever comes to see less is left out without any question: what is no longer allowed may still be narrowed. Where
+somebody comes to see it, the object goes through the door as if it were pushed again: the gates, the policy of the
+groups, what its own marking allows. A marking stays as it is where none is named.
 """
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import orjson
 from django.db import transaction
@@ -20,9 +22,8 @@ from indicators.stix import parsing
 from indicators.stix.drafts import Draft, Unreadable
 from partners import audit
 from partners.attribution import Attribution
-from partners.models import Audience
 from partners.scopes import Scope
-from partners.sharing import AudienceSpec, Viewer
+from partners.sharing import Viewer
 from partners.standing import standing
 from partners.tlp import Tlp
 
@@ -34,8 +35,11 @@ def readdress(viewer: Viewer, stix_id: str, reach: Reach) -> None:
     allowed or the object may not enter there.
     """
     viewer.require(Scope.PUBLISH)
-    draft = _newest(viewer, stix_id)
-    room = Room(viewer, reach, stands=standing(viewer))
+    said = reading.own_object(viewer, stix_id)
+    draft = _read(said)
+    if reach.named and reach.tlp is None and not rejudging.waiting([said.object_id]):
+        reach = replace(reach, tlp=Tlp(said.tlp))
+    room = Room(viewer, reach, stands=standing(viewer), withdrawing=True)
     if not room.names:
         raise Refused("Say who may see it, or how it is marked.", code="no-audience", at="")
     if _narrow(viewer, draft, reach, room):
@@ -47,8 +51,7 @@ def readdress(viewer: Viewer, stix_id: str, reach: Reach) -> None:
         raise Refused(result["message"], code=result["code"], at=result["field"])
 
 
-def _newest(viewer: Viewer, stix_id: str) -> Draft:
-    said = reading.own_object(viewer, stix_id)
+def _read(said: reading.Statement) -> Draft:
     read = parsing.read_batch(said.body.encode())[0]
     if isinstance(read, Unreadable):  # it was let in by other rules than today's
         raise Refused(read.refusal.message, code=read.refusal.code, at=read.refusal.field)
@@ -66,13 +69,12 @@ def _narrow(viewer: Viewer, draft: Draft, reach: Reach, room: Room) -> bool:
     if held is None or held.sha256 != hashlib.sha256(draft.raw).digest():  # it was changed meanwhile
         raise NotFound
     tlp = room.marking(draft)
-    if not room.spec(tlp).within(_spec(held.audience_id)):
+    spec = room.named(tlp) if reach.named else room.spec(tlp)
+    if not spec.within(room.as_held(held.audience_id)):
         return False
-    if (refusal := moves_pseudonym(held, room.spec(tlp))) is not None:
+    if (refusal := moves_pseudonym(held, spec)) is not None:
         raise Refused(refusal.message, code=refusal.code, at="/groups")
-    move = moving.Moving(
-        draft.stix_id, held, room.intern(room.spec(tlp), Attribution(held.attribution)), tlp, None, draft
-    )
+    move = moving.Moving(draft.stix_id, held, room.intern(spec, Attribution(held.attribution)), tlp, None, draft)
     rejudging.ask_anew(held.object_id, reach)
     if move.stays:
         return True
@@ -82,8 +84,3 @@ def _narrow(viewer: Viewer, draft: Draft, reach: Reach, room: Room) -> bool:
     changes.append(moving.told([move], by=viewer))
     transaction.on_commit(notifying.hint, robust=True)
     return True
-
-
-def _spec(audience_id: int) -> AudienceSpec:
-    held = Audience.objects.get(pk=audience_id)
-    return AudienceSpec(Tlp(held.tlp), held.everyone, tuple(held.groups), tuple(held.partners))

@@ -35,7 +35,7 @@ class AudienceView(Face):
         """Show an object to others, without new bytes.
 
         Whoever loses sight of it is told to drop it, whoever gains sight is told of it, and nobody else notices.
-        The object's own marking is never made weaker.
+        The object's own marking is never made weaker, and without a `tlp` its marking stays as it is.
         """
         viewer = viewer_of(request)
         reading.own_object(viewer, _id(stix_id))

@@ -20,7 +20,7 @@ from indicators.models import Change, StixObject
 from indicators.selecting import Selection
 from indicators.stix import making, tlp
 from partners import sight
-from partners.models import AuditRecord, Membership, Partner
+from partners.models import AuditRecord, Group, Membership, Partner
 from partners.scopes import Scope
 from partners.tlp import Tlp
 from tests import build
@@ -244,6 +244,29 @@ def test_an_expired_indicator_can_still_be_narrowed(cast, monkeypatch):
     monkeypatch.setattr(clock, "now", lambda: later)
     readdressing.readdress(aster, indicator["id"], Reach(tlp=Tlp.RED))
     assert page_of(borealis) == []
+
+
+def test_what_is_no_longer_allowed_can_still_be_narrowed(cast):
+    second = build.a_ring(cast.aster, cast.cygnus, slug="second")
+    note = a_note()
+    build.publish(cast.viewer("aster"), note, groups=("ring", "second"))
+    Group.objects.filter(pk=cast.ring.pk).update(suspended_at=clock.now())
+    aster = cast.viewer("aster")
+    readdressing.readdress(aster, note["id"], Reach(named=True, groups=(cast.ring.pk,)))
+    assert (len(page_of(cast.viewer("borealis"))), page_of(cast.viewer("cygnus"))) == (1, [])
+    with pytest.raises(Refused) as refused:
+        readdressing.readdress(aster, note["id"], Reach(named=True, groups=(cast.ring.pk, second.pk)))
+    assert refused.value.code == "group-suspended"
+
+
+def test_a_marking_stays_where_none_is_named(cast):
+    second = build.a_ring(cast.aster, cast.borealis, slug="second")
+    aster, note = cast.viewer("aster"), a_note()
+    build.publish(aster, note, groups=("ring",), tlp=Tlp.AMBER_STRICT)
+    readdressing.readdress(aster, note["id"], Reach(named=True, groups=(second.pk,)))
+    assert reading.own_object(aster, note["id"]).tlp == Tlp.AMBER_STRICT
+    readdressing.readdress(aster, note["id"], Reach(named=True, tlp=Tlp.AMBER, groups=(second.pk,)))
+    assert reading.own_object(aster, note["id"]).tlp == Tlp.AMBER
 
 
 def test_a_readdressing_says_for_whom(cast):
