@@ -41,13 +41,14 @@ class Server(Threads):
         self._name: tuple[str, int] = listener.getsockname()[:2]
         self._in_hand, self._waits = Share(limits.in_hand), Share(limits.waits)
         self._body_bytes, self._unread = Share(limits.body_bytes), Share(limits.unread_bytes)
+        self._beyond: dict[Hashable, Connection] = {}  # the one of a peer whose body is read beyond the peer's share
 
     def _next(self, connection: Connection) -> int:
         """What is to be done with a connection on which something happened, or whose time is up."""
         state = connection.state
         if connection.until < time.monotonic() and state not in {State.WAITING, State.HELD, State.QUEUED}:
             return self._expired(connection)
-        if state is State.READING or state is State.HELD:
+        if state is State.READING:
             return self._read(connection)
         if state is State.SENDING:
             return self._send(connection)
@@ -88,10 +89,9 @@ class Server(Threads):
     # Reading.
 
     def _read(self, connection: Connection) -> int:
-        if connection.state is State.HELD:
-            self._held.pop(connection, None)
-            connection.state = State.READING
-            self._window(connection)
+        request = connection.request
+        if request is not None and request.peer is not None and not self._may_read(connection, request):
+            return self._hold(connection)
         data = connection.receive()
         if data is None:
             return READ
@@ -104,6 +104,29 @@ class Server(Threads):
             return self._advance(connection)
         except Bad as bad:
             return self._refuse(connection, bad.status, _AMBIGUOUS)
+
+    def _may_read(self, connection: Connection, request: Request) -> bool:
+        """Within the share of its peer, and beyond it one at a time, so that all of them end."""
+        if self._body_bytes.may(request.peer):
+            return True
+        return self._beyond.setdefault(request.peer, connection) is connection
+
+    def _hold(self, connection: Connection) -> int:
+        """Read no more of a body for now; time stands still for its sender."""
+        connection.state = State.HELD
+        connection.until -= time.monotonic()
+        self._held[connection] = None
+        return NOTHING
+
+    def _go_on(self, connection: Connection) -> int:
+        """Read on where there is room again."""
+        request = connection.request
+        if connection.state is not State.HELD or request is None or not self._may_read(connection, request):
+            return NOTHING
+        self._held.pop(connection, None)
+        connection.state = State.READING
+        connection.until += time.monotonic()
+        return READ
 
     def _advance(self, connection: Connection) -> int:
         """As far as what was read allows. Raises Bad."""
@@ -162,15 +185,9 @@ class Server(Threads):
         most = self._hooks.most_bytes(request.environ, stranger=stranger)
         if max(request.announced() or 0, request.size) > most:
             return self._too_large(connection, request, most=most)
-        more = request.size - request.accounted
-        if more:
-            over = not self._body_bytes.may(request.peer)
+        if more := request.size - request.accounted:
             self._body_bytes.add(request.peer, more)
             request.accounted = request.size
-            if over and not request.complete and next(iter(self._held), connection) is not connection:
-                connection.state = State.HELD
-                self._held[connection] = None
-                return NOTHING
         if not request.complete:
             return READ
         packed = "gzip" in request.environ.get("HTTP_CONTENT_ENCODING", "")
@@ -383,6 +400,8 @@ class Server(Threads):
                 if request.waits:
                     self._waits.give(request.peer)
                 self._body_bytes.give(request.peer, request.accounted)
+                if self._beyond.get(request.peer) is connection:
+                    del self._beyond[request.peer]
         if callable(close := getattr(results, "close", None)):
             close()
             self._hooks.step_done()

@@ -60,6 +60,10 @@ class Threads(ABC):
     def _leave(self, connection: Connection) -> int:
         """Part with a client at once."""
 
+    @abstractmethod
+    def _go_on(self, connection: Connection) -> int:
+        """Read on where it was held and may be read again."""
+
     def stop(self) -> None:
         """Take no more connections, and end."""
         self._stopping.set()
@@ -197,7 +201,7 @@ class Threads(ABC):
                     self._due.append(connection)
                     self._kick_one()
         for connection in list(self._held):
-            self._arm(connection, READ)
+            self._deal(connection, self._go_on, wait=False)
 
     def _leave_if_idle(self, connection: Connection) -> int:
         return READ if connection.state is not State.READING or connection.is_let_in() else self._leave(connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
@@ -415,6 +416,45 @@ def test_large_bodies_of_one_wait_for_each_other_and_all_arrive(app):
             thread.join(timeout=20)
         assert answers == [f"POST /push? {size}".encode()] * 4
         until(lambda: server._body_bytes.held() == 0)
+
+
+def test_bodies_of_one_are_never_more_in_memory_than_their_share_and_one_more(app):
+    room, size = 1024 * 1024, 800_000
+    with serving(app, body_bytes=room, moved_s=20.0) as server:
+        clients = many(server, 12, PUSH.format(peer="one", length=size))
+        senders = [threading.Thread(target=each.send, args=(bytes(size - 1),), daemon=True) for each in clients]
+        for each in senders:
+            each.start()
+        until(lambda: len(server._held) >= 8)
+        most = room // 2 + size + (server._limits.slots + server._limits.spare) * 65_536
+        for _ in range(20):  # many looks of the clock at those that are held
+            server._look_at_the_clock()
+            assert server._body_bytes.held() <= most
+        with Client(server) as other:
+            other.send(PUSH.format(peer="two", length=100_000)).send(bytes(100_000))
+            assert other.answer()[0] == 200
+        ends = [
+            threading.Thread(target=lambda it=it: (it[1].join(), it[0].send(b"x")), daemon=True)
+            for it in zip(clients, senders, strict=True)
+        ]
+        for each in ends:
+            each.start()
+        assert [client.answer()[2] for client in clients] == [f"POST /push? {size}".encode()] * 12
+        until(lambda: server._body_bytes.held() == 0)
+        assert not server._beyond
+
+
+def test_a_sender_who_is_held_and_goes_silent_is_ended_when_its_turn_comes(app):
+    with serving(app, body_bytes=256 * 1024, moved_s=0.3) as server:
+        clients = many(server, 6, PUSH.format(peer="one", length=800_000))
+        for client in clients:
+            client.socket.settimeout(0.5)
+            with contextlib.suppress(OSError):
+                client.send(bytes(300_000))
+            client.socket.settimeout(10)
+        for client in clients:
+            assert client.answer()[0] == 408
+        until(lambda: not server._held and server._body_bytes.held() == 0)
 
 
 def test_a_key_that_is_not_known_is_asked_about_before_its_body_is_read(app):
