@@ -88,7 +88,10 @@ class Listener:
             self._condition.notify_all()
             woken, self._listening = self._listening, set()
         for call in woken:
-            call()
+            try:
+                call()
+            except Exception:  # one who cannot be woken keeps nobody else asleep
+                log.exception("listener.failed")
 
 
 def conninfo() -> str:

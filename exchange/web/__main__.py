@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from types import FrameType
 
@@ -95,7 +96,8 @@ def _serve(listener: socket.socket, target: str) -> None:
     server = Server(getattr(module, name), getattr(module, "hooks", None) or Hooks(), listener, Limits())
 
     def stop(number: int, frame: FrameType | None) -> None:
-        server.stop()
+        # Not here: what interrupts the main thread must not wait for a lock that this thread may hold.
+        threading.Thread(target=server.stop, daemon=True).start()
 
     sys.setswitchinterval(_SWITCH_S)
     signal.signal(signal.SIGTERM, stop)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import socket
+import struct
 import threading
 import time
 from collections import deque
@@ -18,6 +20,7 @@ from exchange.web.reading import Reader, Request
 
 RECEIVED_BYTES = 65_536
 _BODILESS = frozenset({204, 304})
+_RESET = struct.pack("ii", 1, 0)  # close with RST, and keep nothing of what was not sent
 
 
 class State(Enum):
@@ -37,8 +40,8 @@ class Connection:
     """A client. `until` is when something must have happened (monotonic)."""
 
     __slots__ = (
-        "_out", "address", "after_sending", "chunked", "lock", "moved", "number", "owed", "reader", "results", "sock",
-        "source", "state", "until", "wait", "woken",
+        "_out", "address", "after_sending", "chunked", "events", "lock", "missed", "moved", "number", "owed",
+        "reader", "results", "sock", "source", "state", "until", "wait", "woken",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, address: tuple[str, int], *, until: float) -> None:
@@ -47,6 +50,8 @@ class Connection:
         self.reader = Reader()
         self.state, self.until = State.READING, until
         self.moved = 0  # bytes since `until` was set
+        self.events = 0  # for which the kernel was last asked, once
+        self.missed = False  # something happened while somebody dealt with it
         self._out: deque[memoryview] = deque()
         self.chunked = False
         self.results: Any = None  # what the application returned, to be closed
@@ -102,19 +107,25 @@ class Connection:
             wait.forget(woken)
 
     def has_left(self) -> bool:
-        """Whether the client has closed its end."""
-        try:
-            return self.sock.recv(1, socket.MSG_PEEK) == b""
-        except BlockingIOError:
-            return False
+        """Whether the client has closed its end, also where something that it sent before is still unread."""
+        ends = select.poll()
+        ends.register(self.number, select.POLLRDHUP)
+        return bool(ends.poll(0))
+
+    def is_cut(self) -> bool:
+        """Whether an answer has begun of which not all is with the network."""
+        return bool(self._out) or self.source is not None
 
     def unread(self) -> int:
         """Bytes that wait to be sent."""
         return sum(map(len, self._out))
 
-    def close(self) -> None:
-        """At once; what the client did not take is dropped."""
+    def close(self, *, cut: bool = False) -> None:
+        """At once. `cut`: what the client has is not all, and nothing else may tell it (RFC 9112 §8)."""
         self.state = State.CLOSED
+        if cut:
+            with suppress(OSError):
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._out.clear()
         self.reader.forget()
         with suppress(OSError):

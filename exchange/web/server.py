@@ -227,8 +227,8 @@ class Server(Threads):
         if (later := getattr(result, "later", None)) is not None:
             result.close()
             return self._wait_if_may(connection, request, later)
-        status, headers = began[0]
         connection.results = result
+        status, headers = began[0]
         return self._begin_answer(connection, request, int(status[:3]), headers)
 
     def _wait_if_may(self, connection: Connection, request: Request, wait: Wait) -> int:
@@ -380,11 +380,14 @@ class Server(Threads):
         return READ
 
     def _leave(self, connection: Connection) -> int:
-        self._let_go(connection)
-        self._held.pop(connection, None)
-        if self._connections.get(connection.number) is connection:
-            del self._connections[connection.number]
-        connection.close()
+        cut = connection.is_cut()
+        try:
+            self._let_go(connection)
+        finally:
+            self._held.pop(connection, None)
+            if self._connections.get(connection.number) is connection:
+                del self._connections[connection.number]
+            connection.close(cut=cut)
         return NOTHING
 
     def _let_go(self, connection: Connection) -> None:

@@ -33,6 +33,7 @@ LEFT = select.EPOLLRDHUP | select.EPOLLONESHOT
 NOTHING = 0
 _ACCEPT = select.EPOLLIN | select.EPOLLONESHOT
 _TICK_S = 0.1
+_TIMELESS = frozenset({State.QUEUED, State.RUNNING, State.HELD})
 
 
 class Threads(ABC):
@@ -47,7 +48,7 @@ class Threads(ABC):
         self._due: deque[Connection] = deque()  # their time is up
         self._turns = Turns(slots=limits.slots, heaviest=limits.heavy_bytes)
         self._aside: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._stopping, self._ended = threading.Event(), False
+        self._stopping, self._ended, self._accept_later = threading.Event(), False, False
 
     @abstractmethod
     def _next(self, connection: Connection) -> int:
@@ -79,7 +80,10 @@ class Threads(ABC):
         for thread in threads:
             thread.start()
         while not self._stopping.wait(_TICK_S):
-            self._look_at_the_clock()
+            try:
+                self._look_at_the_clock()
+            except Exception:
+                log.exception("web.failed")
         with suppress(OSError):
             self._epoll.unregister(self._listener)
         self._listener.close()
@@ -103,7 +107,7 @@ class Threads(ABC):
             for number, _ in self._epoll.poll(None, 1):
                 try:
                     self._happened(number)
-                except Exception:
+                except BaseException:  # an application may even raise SystemExit; the thread is everybody's
                     log.exception("web.failed")
             self._work_in_turn()
 
@@ -113,7 +117,7 @@ class Threads(ABC):
                 self._kick_one()  # there may be room for another, too
             try:
                 job.work()
-            except Exception:
+            except BaseException:
                 log.exception("web.failed")
             finally:
                 self._turns.done(job)
@@ -122,7 +126,7 @@ class Threads(ABC):
         while not self._ended:
             try:
                 self._aside.get()()
-            except Exception:
+            except BaseException:
                 log.exception("web.failed")
             self._kick_one()
 
@@ -144,64 +148,100 @@ class Threads(ABC):
     def _deal(self, connection: Connection, step: Callable[[Connection], int], *, wait: bool = True) -> None:
         """Do a step with a connection that nobody else deals with, then hand it back to the kernel."""
         if not connection.lock.acquire(blocking=wait):
-            return
+            connection.missed = True
+            if not connection.lock.acquire(blocking=False):
+                return  # whoever deals with it now will ask for it again
         try:
-            events = step(connection) if connection.state is not State.CLOSED else NOTHING
-        except OSError:
-            events = self._leave(connection)
-        except Exception:
-            self._leave(connection)
-            raise
+            connection.events = self._step(connection, step)
+            if connection.events:
+                self._arm(connection)
         finally:
             connection.lock.release()
-        if events:
-            self._arm(connection, events)
+        if connection.missed:
+            connection.missed = False
+            self._deal(connection, _as_before, wait=False)
 
-    def _arm(self, connection: Connection, events: int) -> None:
+    def _step(self, connection: Connection, step: Callable[[Connection], int]) -> int:
+        if connection.state is State.CLOSED:
+            return NOTHING
+        try:
+            return step(connection)
+        except OSError:
+            return self._leave(connection)
+        except BaseException:
+            self._leave(connection)
+            raise
+
+    def _arm(self, connection: Connection) -> None:
+        """Only by whoever holds its lock: else its number may be another's by now, or its events those of before."""
         with suppress(OSError, ValueError):
-            self._epoll.modify(connection.number, events)
+            self._epoll.modify(connection.number, connection.events)
 
     def _accept(self) -> None:
+        again = True
         try:
             for _ in range(64):
                 sock, address = self._listener.accept()
                 self._take_on(sock, address[:2])
         except BlockingIOError:
             pass
-        except OSError:
+        except OSError as error:
             if not self._stopping.is_set():
+                log.warning("web.not_accepted", error=error.strerror)
                 self._make_room()
+            again, self._accept_later = False, True  # else whoever waits there would keep us busy with failing
+        finally:
+            if again:
+                self._listen()
+
+    def _listen(self) -> None:
         if not self._stopping.is_set():
-            self._epoll.modify(self._listener, _ACCEPT)
+            with suppress(OSError, ValueError):  # it is being closed
+                self._epoll.modify(self._listener, _ACCEPT)
 
     def _take_on(self, sock: socket.socket, address: tuple[str, int]) -> None:
-        if len(self._connections) >= self._limits.connections:
-            self._make_room()
+        if len(self._connections) >= self._limits.connections and not self._make_room():
+            sock.close()
+            return
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(sock, address, until=time.monotonic() + self._limits.head_s)
+        connection.events = READ
         self._connections[connection.number] = connection
         self._epoll.register(connection.number, READ)
 
-    def _make_room(self) -> None:
-        """Close those that have waited longest without a request that was let in."""
-        idle = [
-            each for each in list(self._connections.values()) if each.state is State.READING and not each.is_let_in()
-        ]
-        for connection in sorted(idle, key=lambda each: each.until)[: max(1, len(idle) // 16)]:
+    def _make_room(self) -> int:
+        """Close those that have waited longest without a request that was let in; how many."""
+        idle = sorted(filter(_is_idle, list(self._connections.values())), key=lambda each: each.until)
+        chosen = idle[: max(1, len(idle) // 16)]
+        for connection in chosen:
             self._deal(connection, self._leave_if_idle, wait=False)
+        return len(chosen)
 
     def _look_at_the_clock(self) -> None:
         now = time.monotonic()
         for connection in list(self._connections.values()):
-            if connection.until < now and connection.state not in {State.QUEUED, State.RUNNING, State.HELD}:
-                if connection.state is State.WAITING and connection.woken:
-                    connection.woken()
+            if connection.until < now and connection.state not in _TIMELESS:
+                # By now somebody else may have woken it.
+                if connection.state is State.WAITING and (woken := connection.woken) is not None:
+                    woken()
                 else:
                     self._due.append(connection)
                     self._kick_one()
         for connection in list(self._held):
             self._deal(connection, self._go_on, wait=False)
+        if self._accept_later:
+            self._accept_later = False
+            self._listen()
 
     def _leave_if_idle(self, connection: Connection) -> int:
-        return READ if connection.state is not State.READING or connection.is_let_in() else self._leave(connection)
+        return self._leave(connection) if _is_idle(connection) else connection.events
+
+
+def _is_idle(connection: Connection) -> bool:
+    return connection.state in {State.READING, State.LEAVING} and not connection.is_let_in()
+
+
+def _as_before(connection: Connection) -> int:
+    """Ask for what was asked for: that one time was used up by whoever found it locked."""
+    return connection.events

@@ -1,0 +1,303 @@
+"""The web server under whoever means it harm: whatever they do, nothing is kept of it, and no thread is lost or busy."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import random
+import socket
+import struct
+import threading
+
+import pytest
+
+from exchange.web.connection import State
+from tests.exchange.web.served import ByHeader, Client, serving
+from tests.exchange.web.test_server import PUSH, until
+
+
+class Answer:
+    """What an application returns: `parts` of it, an error after them if `fails`, and how often it was closed."""
+
+    streaming = True
+
+    def __init__(self, parts=(), *, fails=None, close_fails=None, later=None):
+        self._parts, self._fails, self._close_fails = parts, fails, close_fails
+        self.closed = 0
+        if later is not None:
+            self.later = later
+
+    def __iter__(self):
+        yield from self._parts
+        if self._fails:
+            raise self._fails
+
+    def close(self):
+        self.closed += 1
+        if self._close_fails:
+            raise self._close_fails
+
+
+class Long:
+    """A wait that ends when the test says so."""
+
+    timeout_s = 30.0
+
+    def __init__(self):
+        self.woken = []
+
+    def listen(self, woken):
+        self.woken.append(woken)
+        return True
+
+    def forget(self, woken):
+        with contextlib.suppress(ValueError):
+            self.woken.remove(woken)
+
+
+def one(answer, headers=()):
+    def application(environ, start_response):
+        if environ["PATH_INFO"] == "/other":
+            start_response("200 OK", [("Content-Length", "2")])
+            return [b"ok"]
+        start_response("200 OK", list(headers))
+        return answer(environ) if callable(answer) else answer
+
+    return application
+
+
+def nothing_is_left(server):
+    shares = (server._in_hand, server._waits, server._body_bytes, server._unread)
+    return (
+        not server._connections
+        and not server._held
+        and not server._beyond
+        and server._turns.idle()
+        and [share.held() for share in shares] == [0, 0, 0, 0]
+        and not any(share._held for share in shares)
+    )
+
+
+def reset(client):
+    """Vanish with RST."""
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.file.close()
+    client.socket.close()
+
+
+# An answer that ends early is seen to.
+
+
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+def test_an_answer_that_fails_on_its_way_is_never_taken_for_a_whole_one(version):
+    answer = Answer([b"one"], fails=ZeroDivisionError())
+    with serving(one(answer)) as server, Client(server) as client:
+        client.send(f"GET / HTTP/{version}\nHost: a\n\n")
+        with pytest.raises(ConnectionResetError):
+            client.file.read()
+        until(lambda: nothing_is_left(server))
+        assert answer.closed == 1
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), OSError(), SystemExit()])
+@pytest.mark.parametrize("where", ["call", "iteration", "close"])
+def test_an_error_anywhere_takes_its_own_connection_and_nothing_else(error, where):
+    answers = []
+
+    def failing(environ):
+        if where == "call":
+            raise error
+        answers.append(
+            Answer(
+                [b"one"],
+                fails=error if where == "iteration" else None,
+                close_fails=error if where == "close" else None,
+            )
+        )
+        return answers[-1]
+
+    with serving(one(failing)) as server:
+        for _ in range(12):  # more than there are threads
+            with Client(server) as client, contextlib.suppress(OSError):
+                client.send("GET / HTTP/1.1\nHost: a\nConnection: close\n\n").file.read()
+        with Client(server) as client:
+            assert client.get("/other")[0] == 200
+        until(lambda: nothing_is_left(server))
+    assert all(answer.closed == 1 for answer in answers)
+
+
+@pytest.mark.parametrize("name", ["known", "ask", "network", "most_bytes", "refusal", "step_done"])
+def test_an_error_in_a_hook_takes_its_own_connection_and_nothing_else(name):
+    def failing(self, environ=None, *arguments, **named):
+        if environ is None or environ.get("PATH_INFO") != "/other":
+            raise ZeroDivisionError
+        return getattr(ByHeader, name)(self, environ, *arguments, **named)
+
+    hooks = type("Failing", (ByHeader,), {name: failing})()
+    if name in {"ask", "network"}:
+        hooks.known = lambda environ: "one" if environ["PATH_INFO"] == "/other" else None
+    with serving(one(Answer([b"one"])), hooks=hooks) as server:
+        for text in ("GET / HTTP/1.1\nHost: a\n\n", "nonsense\n\n") * 6:
+            with Client(server) as client, contextlib.suppress(OSError):
+                client.send(text)
+                client.socket.shutdown(socket.SHUT_WR)
+                client.file.read()
+        with Client(server) as client:
+            assert client.get("/other")[0] == 200
+        until(lambda: nothing_is_left(server))
+
+
+# Nobody is forgotten, and nothing turns in circles.
+
+
+def test_who_waits_and_leaves_is_let_go_also_where_something_unread_is_left():
+    wait = Long()
+    with serving(one(lambda environ: Answer(later=wait))) as server, Client(server) as client:
+        client.send("GET / HTTP/1.1\nHost: a\n\n")
+        until(lambda: wait.woken)
+        client.send("GET /more HTTP/1.1\nHost: a\n\n")
+        client.socket.shutdown(socket.SHUT_WR)
+        until(lambda: nothing_is_left(server))
+        assert not wait.woken
+
+
+def test_what_happens_while_somebody_deals_with_a_connection_is_seen_afterwards():
+    with serving(one(Answer()), moved_s=20.0, head_s=20.0) as server, Client(server) as client:
+        until(lambda: server._connections)
+        (connection,) = server._connections.values()
+
+        def busy(same):
+            server._arm(same)
+            client.send("GET /other HTTP/1.1\nHost: a\n\n")
+            until(lambda: same.missed)
+            return same.events
+
+        server._deal(connection, busy)
+        assert client.answer()[0] == 200
+
+
+def test_one_who_was_just_woken_does_not_stop_the_clock():
+    class Woken:
+        """By another thread, between two looks."""
+
+        state, until, number = State.WAITING, 0.0, -1
+        looks = 0
+
+        @property
+        def woken(self):
+            self.looks += 1
+            return (lambda: None) if self.looks == 1 else None
+
+    with serving(one(Answer())) as server:
+        server._connections[-1] = Woken()
+        server._look_at_the_clock()
+        del server._connections[-1]
+
+
+def test_a_look_at_the_clock_that_fails_is_not_the_last(monkeypatch):
+    with serving(one(Answer()), head_s=0.2) as server:
+        looks, really = [], server._look_at_the_clock
+
+        def once():
+            looks.append(1)
+            if len(looks) == 1:
+                raise ZeroDivisionError
+            really()
+
+        monkeypatch.setattr(server, "_look_at_the_clock", once)
+        with Client(server) as client:
+            assert client.is_closed(), "the clock still ends who says nothing"
+
+
+def test_connections_that_cannot_be_taken_are_taken_later(monkeypatch):
+    with serving(one(Answer())) as server:
+        failing = FailsOnce(server._listener)
+        monkeypatch.setattr(server, "_listener", failing)
+        with Client(server) as client:
+            assert client.get("/other")[0] == 200
+        assert failing.failed
+
+
+class FailsOnce:
+    """A listening socket of a process that is out of files for a moment."""
+
+    def __init__(self, listener):
+        self._listener, self.failed = listener, False
+
+    def accept(self):
+        if not self.failed:
+            self.failed = True
+            raise OSError(errno.EMFILE, "Too many open files")
+        return self._listener.accept()
+
+    def __getattr__(self, name):
+        return getattr(self._listener, name)
+
+
+# Whatever they do, in whatever order: nothing is kept of it.
+
+
+def harm(server, chance: random.Random) -> None:
+    """One connection that does one thing wrong, or nothing."""
+    peer = chance.choice(["one", "two", "three"])
+    text = chance.choice(
+        [
+            f"GET /streamed HTTP/1.1\nHost: a\nX-Peer: {peer}\n\n" * chance.randint(1, 4),
+            f"GET /later HTTP/1.1\nHost: a\nX-Peer: {peer}\n\n",
+            f"GET /fails HTTP/1.1\nHost: a\nX-Peer: {peer}\n\n",
+            f"GET /other HTTP/1.1\nHost: a\nX-Peer: {peer}\n\nnonsense\n\n",
+            f"GET /livez HTTP/1.1\nHost: a\n\nGET /readyz HTTP/1.1\nHost: a\nX-Peer: {peer}\n\n",
+            PUSH.format(peer=peer, length=300_000) + "a" * chance.choice([0, 10, 200_000, 300_000]),
+            f"POST /other HTTP/1.1\nHost: a\nX-Peer: {peer}\nTransfer-Encoding: chunked\n\n5\nabcde\n0\n\n",
+            f"POST /other HTTP/1.1\nHost: a\nX-Peer: {peer}\nContent-Length: 99999999\n\n",
+        ]
+    )
+    data = text.replace("\n", "\r\n").encode()[: None if chance.random() < 0.7 else chance.randint(0, len(text))]
+    client = Client(server, receive_bytes=chance.choice([0, 4_096]))
+    client.socket.settimeout(5)
+    with contextlib.suppress(OSError):
+        client.send(data)
+        if chance.random() < 0.3:
+            client.socket.shutdown(socket.SHUT_WR)
+        for _ in range(chance.choice([0, 1, 3])):
+            client.socket.recv(10_000)
+    if chance.random() < 0.5:
+        reset(client)
+    else:
+        client.__exit__()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_is_done_to_it_nothing_is_left_of_it(seed):
+    made, closing = [], threading.Lock()
+
+    def answer(environ):
+        path = environ["PATH_INFO"]
+        if path == "/later" and not environ.get("exchange.waited_enough"):
+            wait = Long()
+            wait.timeout_s = 0.05 if environ.setdefault("test.waits", 0) else 0.0
+            environ["test.waits"] += 1
+            if environ["test.waits"] < 4:
+                return Answer(later=wait)
+        done = Answer([bytes(50_000)] * 40, fails=ZeroDivisionError() if path == "/fails" else None)
+        with closing:
+            made.append(done)
+        return done
+
+    limits = {"in_hand": 24, "waits": 4, "body_bytes": 1024 * 1024, "unread_bytes": 2 * 1024 * 1024}
+    with serving(one(answer), moved_s=0.5, head_s=0.5, leaving_s=0.2, idle_s=0.5, **limits) as server:
+
+        def many(number):
+            chance = random.Random(f"{seed} {number}")
+            for _ in range(40):
+                harm(server, chance)
+
+        threads = [threading.Thread(target=many, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        until(lambda: nothing_is_left(server), within_s=20)
+        with Client(server) as client:
+            assert client.get("/other", peer="one")[0] == 200
+        assert [each.closed for each in made] == [1] * len(made)
