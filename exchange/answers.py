@@ -23,6 +23,8 @@ from django.utils.http import parse_etags
 _FACES = ("/api/", "/taxii2/")
 #: Below this a packed answer saves no packet worth the work.
 _LEAST_BYTES = 2_048
+#: Events are told one by one; a zip file is packed already.
+_NEVER_PACKED = ("text/event-stream", "application/zip")
 _GZIP = 16 + zlib.MAX_WBITS
 _CODING = re.compile(r"\s*([a-z0-9*-]+)\s*(?:;\s*q\s*=\s*([01](?:\.[0-9]{0,3})?))?\s*", re.IGNORECASE)
 _local = threading.local()
@@ -92,13 +94,20 @@ def _not_modified(response: HttpResponse) -> HttpResponse:
 
 
 def _pack_streamed(response: Any, coding: str) -> None:
-    """Pack what is streamed piece by piece; events are told one by one, and stay as they are."""
-    if response["Content-Type"].startswith("text/event-stream"):
+    """Pack what is streamed piece by piece; events are told one by one, and stay as they are.
+
+    The length of a file is not that of what is sent: told, it would have the caller wait for bytes that never come.
+    """
+    if response["Content-Type"].startswith(_NEVER_PACKED):
         return
     patch_vary_headers(response, ("Accept-Encoding",))
-    if coding != "identity":
-        response.streaming_content = _packed(response.streaming_content, coding)
-        response["Content-Encoding"] = coding
+    if coding == "identity" or int(response.get("Content-Length", _LEAST_BYTES)) < _LEAST_BYTES:
+        return
+    response.streaming_content = _packed(response.streaming_content, coding)
+    response["Content-Encoding"] = coding
+    del response["Content-Length"]
+    if response.has_header("ETag"):
+        response["ETag"] = f"W/{response['ETag'].removeprefix('W/')}"
 
 
 def _packed(pieces: Iterable[bytes], coding: str) -> Iterator[bytes]:

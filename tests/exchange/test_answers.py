@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import io
 
 import pytest
 import zstandard
 from django.db import connection
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import FileResponse, HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 
 from exchange.answers import AnswerMiddleware, coding_for
@@ -68,6 +69,24 @@ def test_what_is_streamed_is_packed_on_its_way(coding, unpack):
     assert len(body) < len(LARGE) / 2
     assert unpack(body) == LARGE
     assert b"".join(ask(streamed="application/json").streaming_content) == LARGE
+
+
+def a_file(content, **headers):
+    request = RequestFactory().get("/api/v1/blocklists/all", headers=headers)
+    file = FileResponse(io.BytesIO(content), content_type="text/plain", headers={"ETag": '"a"'})
+    return AnswerMiddleware(lambda request: file)(request)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "identity"])
+@pytest.mark.parametrize("content", [b"", b"one.example\n", LARGE])
+def test_a_file_is_never_said_to_be_longer_or_shorter_than_what_is_sent(content, coding):
+    """A blocklist whose packed body was sent under the length of the list kept every caller waiting."""
+    answer = a_file(content, **{"Accept-Encoding": coding})
+    body = b"".join(answer.streaming_content)
+    assert int(answer.get("Content-Length", len(body))) == len(body)
+    packed = content is LARGE and coding != "identity"
+    assert (answer.get("Content-Encoding"), answer["ETag"]) == ((coding, 'W/"a"') if packed else (None, '"a"'))
+    assert packed == ("Content-Length" not in answer)
 
 
 @pytest.mark.parametrize(
