@@ -156,7 +156,7 @@ def test_a_signature_of_the_server_is_good_and_any_change_is_not():
     from exchange import clock, signing
 
     secret, body = signing.new_secret(), b'{"a":1}'
-    headers = signing.headers(secret=secret, message_id="msg_1", at=clock.now(), body=body)
+    headers = signing.headers(secrets=[secret], message_id="msg_1", at=clock.now(), body=body)
     given = {"timestamp": headers["webhook-timestamp"], "signature": headers["webhook-signature"]}
     assert verify(secret, "msg_1", body=body, **given)
     assert not verify(secret, "msg_2", body=body, **given)
