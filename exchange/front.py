@@ -20,6 +20,7 @@ from psycopg_pool import PoolTimeout
 from exchange import bodies, counting, errors, problems
 from exchange.origins import origin_of
 from exchange.web.hooks import Hooks
+from exchange.web.shares import Stranger
 
 
 class Peers(Protocol):
@@ -55,9 +56,9 @@ class Front(Hooks):
         finally:
             self.step_done()
 
-    def network(self, environ: Mapping[str, Any]) -> Hashable:
+    def network(self, environ: Mapping[str, Any]) -> Stranger:
         """Where a stranger comes from: behind proxies, what the nearest trusted one says."""
-        return origin_of(_request(environ)).network(bits4=24, bits6=64)
+        return Stranger(origin_of(_request(environ)).network(bits4=24, bits6=64))
 
     def most_bytes(self, environ: Mapping[str, Any], *, stranger: bool) -> int:
         """A batch's for a partner, a form's for anybody else."""

@@ -10,6 +10,8 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Protocol
 
+from exchange.web.shares import Stranger
+
 
 class Wait(Protocol):
     """For what an answer waits: something that is heard of, or `timeout_s` at most."""
@@ -55,9 +57,9 @@ class Hooks:
         """The same, asked of the store; None for a stranger."""
         return None
 
-    def network(self, environ: Mapping[str, Any]) -> Hashable:
+    def network(self, environ: Mapping[str, Any]) -> Stranger:
         """Whose share a stranger's request is of."""
-        return network_of(environ.get("REMOTE_ADDR", ""))
+        return Stranger(network_of(environ.get("REMOTE_ADDR", "")))
 
     def most_bytes(self, environ: Mapping[str, Any], *, stranger: bool) -> int:
         """Bytes that the body may have."""

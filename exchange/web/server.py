@@ -18,7 +18,7 @@ from exchange.web.connection import Connection, State
 from exchange.web.hooks import Hooks, Pause, Wait
 from exchange.web.limits import Limits
 from exchange.web.reading import Bad, Request
-from exchange.web.shares import HEAVY_BYTES, Job, Share
+from exchange.web.shares import HEAVY_BYTES, Job, Share, Stranger
 from exchange.web.threads import LEFT, NOTHING, READ, WRITE, Threads
 
 log = get_logger()
@@ -174,14 +174,14 @@ class Server(Threads):
         request.peer = whose
         connection.state = State.READING
         self._window(connection)
-        most = self._hooks.most_bytes(request.environ, stranger=peer is None)
+        most = self._hooks.most_bytes(request.environ, stranger=isinstance(whose, Stranger))
         if not request.complete and (request.announced() or 0) <= most and request.wants_100():
             connection.put(b"HTTP/1.1 100 Continue\r\n\r\n")
             connection.flush()
         return self._receive_body(connection, request)
 
     def _receive_body(self, connection: Connection, request: Request) -> int:
-        stranger = isinstance(request.peer, str)
+        stranger = isinstance(request.peer, Stranger)
         most = self._hooks.most_bytes(request.environ, stranger=stranger)
         if max(request.announced() or 0, request.size) > most:
             return self._too_large(connection, request, most=most)
@@ -200,7 +200,7 @@ class Server(Threads):
         return self._line_up(connection, self._run, weight=heavy)
 
     def _too_large(self, connection: Connection, request: Request, *, most: int) -> int:
-        if request.environ.get("HTTP_AUTHORIZATION") and isinstance(request.peer, str):
+        if request.environ.get("HTTP_AUTHORIZATION") and isinstance(request.peer, Stranger):
             request.environ.pop("CONTENT_LENGTH", None)
             request.body, request.size, request.keep_alive = bytearray(), 0, False
             return self._line_up(connection, self._run)  # the application says what is wrong with the key

@@ -7,6 +7,16 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+
+class Stranger(str):
+    """A network that nobody known asks from. Networks cost nothing: all of them together count as one more peer."""
+
+    __slots__ = ()
+
+
+#: In whose name the strangers together hold what they hold.
+_STRANGERS = object()
+
 #: From so many bytes on, work counts by its size.
 HEAVY_BYTES = 256 * 1024
 
@@ -15,42 +25,53 @@ class Share:
     """`total` of something, of which a newcomer always finds some left.
 
     A peer may take more while it holds less than is free (dynamic thresholds: Choudhury and Hahne, 1998). Alone it gets
-    half, beside that one another gets a quarter, and so on.
+    half, beside that one another gets a quarter, and so on. Strangers together get no more than one who is known, and
+    among themselves each the same part of that.
     """
 
     def __init__(self, total: int) -> None:
-        self._free, self._held, self._lock = total, Counter[Hashable](), threading.Lock()
+        self._total = self._free = total
+        self._held: Counter[Hashable] = Counter()
+        self._lock = threading.Lock()
 
     def may(self, peer: Hashable) -> bool:
         """Whether the peer may take more."""
-        return self._held[peer] < self._free
+        free = self._free - self._held[_STRANGERS] if isinstance(peer, Stranger) else self._free
+        return self._held[peer] < free
 
     def add(self, peer: Hashable, amount: int = 1) -> None:
         """Take, whether or not the peer may; it is to be given back."""
         with self._lock:
-            self._free -= amount
-            self._held[peer] += amount
+            self._change(peer, amount)
 
     def take(self, peer: Hashable) -> bool:
         """Take one, if the peer may."""
         with self._lock:
-            if self._held[peer] >= self._free:
+            if not self.may(peer):
                 return False
-            self._free -= 1
-            self._held[peer] += 1
+            self._change(peer, 1)
             return True
 
     def give(self, peer: Hashable, amount: int = 1) -> None:
         """Give back."""
         with self._lock:
-            self._free += amount
-            self._held[peer] -= amount
-            if not self._held[peer]:
-                del self._held[peer]
+            self._change(peer, -amount)
 
     def held(self) -> int:
         """How many all peers hold together."""
-        return self._held.total()
+        return self._total - self._free
+
+    def _change(self, peer: Hashable, amount: int) -> None:
+        self._free -= amount
+        _count(self._held, peer, amount)
+
+
+def _count(held: Counter[Hashable], peer: Hashable, amount: int) -> None:
+    """With whom they are counted together, too; who holds nothing leaves nothing."""
+    for whose in (peer, _STRANGERS) if isinstance(peer, Stranger) else (peer,):
+        held[whose] += amount
+        if not held[whose]:
+            del held[whose]
 
 
 @dataclass(slots=True)
@@ -65,20 +86,22 @@ class Job:
 class Turns:
     """Who works next: peers in turn, each within its share of the `slots`, and heavy work within `heaviest` bytes.
 
-    One heavy job is let in whatever its weight, and none overtakes another that waits for room.
+    One heavy job is let in whatever its weight, and none overtakes another that waits for room. Strangers together take
+    turns, and slots, like one who is known.
     """
 
     def __init__(self, *, slots: int, heaviest: int) -> None:
         self._slots, self._free, self._heaviest = slots, slots, heaviest
         self._lock = threading.Lock()
-        self._queues: OrderedDict[Hashable, deque[Job]] = OrderedDict()
+        self._queues: OrderedDict[Hashable, OrderedDict[Hashable, deque[Job]]] = OrderedDict()
         self._running: Counter[Hashable] = Counter()
         self._weight = 0
 
     def put(self, job: Job) -> None:
         """Line up."""
+        whose = _STRANGERS if isinstance(job.peer, Stranger) else job.peer
         with self._lock:
-            self._queues.setdefault(job.peer, deque()).append(job)
+            self._queues.setdefault(whose, OrderedDict()).setdefault(job.peer, deque()).append(job)
 
     def take(self) -> Job | None:
         """The next to work on, if anyone may; to be followed by `done`."""
@@ -86,36 +109,39 @@ class Turns:
             return None
         with self._lock:
             heavy_may = True
-            for peer, queue in self._queues.items():
-                job = queue[0]
-                fits = not job.weight or not self._weight or self._weight + job.weight <= self._heaviest
-                if self._running[peer] >= self._free or (job.weight and not heavy_may):
+            for whose, peers in self._queues.items():
+                if self._running[whose] >= self._free:
                     continue
-                if not fits:
-                    heavy_may = False
-                    continue
-                self._begin(peer, queue)
-                return job
+                for peer, queue in peers.items():
+                    job = queue[0]
+                    if job.weight and self._weight and self._weight + job.weight > self._heaviest:
+                        heavy_may = False
+                    if (job.weight and not heavy_may) or self._running[peer] >= self._free:
+                        continue
+                    self._begin(whose, peer, queue)
+                    return job
             return None
 
-    def _begin(self, peer: Hashable, queue: deque[Job]) -> None:
-        job = queue.popleft()
+    def _begin(self, whose: Hashable, peer: Hashable, queue: deque[Job]) -> None:
+        job, peers = queue.popleft(), self._queues[whose]
         if queue:
-            self._queues.move_to_end(peer)
+            peers.move_to_end(peer)
         else:
-            del self._queues[peer]
+            del peers[peer]
+        if peers:
+            self._queues.move_to_end(whose)
+        else:
+            del self._queues[whose]
         self._free -= 1
-        self._running[peer] += 1
         self._weight += job.weight
+        _count(self._running, peer, 1)
 
     def done(self, job: Job) -> None:
         """Its thread is free again."""
         with self._lock:
             self._free += 1
             self._weight -= job.weight
-            self._running[job.peer] -= 1
-            if not self._running[job.peer]:
-                del self._running[job.peer]
+            _count(self._running, job.peer, -1)
 
     def is_waiting(self) -> bool:
         """Whether anyone waits for a thread."""

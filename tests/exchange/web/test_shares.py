@@ -7,7 +7,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.web.shares import Job, Share, Turns
+from exchange.web.shares import Job, Share, Stranger, Turns
 
 
 def filled(share: Share, peer: str) -> int:
@@ -38,6 +38,33 @@ def test_what_is_given_back_may_be_taken_again():
     for _ in range(2):
         share.give("one")
     assert share.held() == 0
+
+
+def test_strangers_from_however_many_networks_leave_half_to_those_who_are_known():
+    share = Share(1_024)
+    each = [filled(share, Stranger(number)) for number in range(2_000)]
+    assert sum(each) <= 512
+    assert max(each) - min(each[:5]) < 400
+    assert filled(share, "known") >= 255
+    assert filled(share, "another") >= 127
+
+
+def test_a_stranger_finds_room_beside_one_who_takes_all_that_they_may():
+    share = Share(1_024)
+    filled(share, Stranger("one"))
+    assert filled(share, Stranger("two")) > 50
+    assert share._held[Stranger("one")] + share._held[Stranger("two")] == share.held()
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(1, 9)), max_size=60))
+def test_what_strangers_give_back_is_counted_back_too(amounts):
+    share = Share(100)
+    taken = [(Stranger(number) if stranger else number, amount) for number, stranger, amount in amounts]
+    for peer, amount in taken:
+        share.add(peer, amount)
+    for peer, amount in taken:
+        share.give(peer, amount)
+    assert (share.held(), share._held) == (0, {})
 
 
 def job(peer: str, weight: int = 0) -> Job:
@@ -115,3 +142,15 @@ def test_many_threads_leave_nothing_behind():
         turns.done(taken)
     assert turns.idle()
     assert share.held() == 0
+
+
+def test_strangers_from_however_many_networks_take_turns_as_one():
+    turns = Turns(slots=8, heaviest=100)
+    for number in range(100):
+        turns.put(job(Stranger(number)))
+    for _ in range(3):
+        turns.put(job("known"))
+    assert order(turns, 8) == ["0", "known", "1", "known", "2", "known", "3", "4"]
+    assert sum(turns.take() is not None for _ in range(8)) == 4, "half of the slots"
+    turns.put(job("known"))
+    assert turns.take().peer == "known"
