@@ -5,7 +5,7 @@ Nothing here asks the network. What is checked, in this order:
 - each signature, with a key that the user gave, or else with the one in the file, which is then said;
 - each record: its entry hashes to a leaf that is under the head's root;
 - the whole file: nothing was taken out, put in or reordered since it was signed;
-- with a head that was kept: the log of the file extends it, or is extended by it.
+- with a head that was kept: the log of the file extends it, or is extended by it, and no later head is smaller.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class Report:
     verified: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    #: Whether the log is not what it was: records that were under a signed head are gone, or others.
+    went_back: bool = False
 
     @property
     def ok(self) -> bool:
@@ -86,6 +88,27 @@ def verify(path: Path, *, kept: Path | None = None, public_keys: Sequence[str] =
         _verify_head(report, earlier, trusted=trusted, what="the kept head")
         _verify_growth(report, head, earlier)
         _verify_nothing_is_gone(report, path, kept)
+    return report
+
+
+def compare(now: Path, kept: Path) -> Report:
+    """Whether the log of what was just fetched, with a proof from a kept head, goes on there. Raises Malformed.
+
+    Both are checked with the keys that the kept one names.
+    """
+    report = Report()
+    head, earlier = read_head(now), read_head(kept)
+    trusted = _trusted(report, head, pinned=(), kept=earlier)
+    _verify_head(report, head, trusted=trusted)
+    _verify_head(report, earlier, trusted=trusted, what="the kept head")
+    if head.size < earlier.size:
+        report.problems.append(f"the log went back: it has {head.size} records, and had {earlier.size} on {earlier.at}")
+    elif head.size > earlier.size and head.first != earlier.size:
+        report.problems.append(f"the log has lost its head of {earlier.size} records: it was rewritten or restored")
+    else:
+        _verify_growth(report, head, earlier)
+        return report
+    report.went_back = True
     return report
 
 
@@ -177,12 +200,19 @@ def _record_problem(document: dict[str, Any], head: Head, *, after: int) -> str 
 
 
 def _verify_growth(report: Report, one: Head, other: Head) -> None:
-    """Whichever head is smaller must be the beginning of the other."""
+    """Whichever head is smaller must be the beginning of the other, and was signed before it."""
     earlier, later = sorted((one, other), key=lambda head: head.size)
+    if earlier.size < later.size and earlier.at > later.at:
+        report.went_back = True
+        report.problems.append(
+            f"the log went back: it had {later.size} records on {later.at}, and {earlier.size} on {earlier.at}"
+        )
+        return
     if earlier.size == later.size:
         if earlier.root == later.root:
             report.verified.append("the kept head is of the same size, and the same")
         else:
+            report.went_back = True
             report.problems.append("two heads of the same size differ: the log was rewritten")
         return
     if later.first != earlier.size:
@@ -194,6 +224,7 @@ def _verify_growth(report: Report, one: Head, other: Head) -> None:
     if merkle.extends(earlier.size, later.size, proof=later.proof, first_root=earlier.root, second_root=later.root):
         report.verified.append(f"the log of {later.size} records begins with the one of {earlier.size}")
     else:
+        report.went_back = True
         report.problems.append(
             f"the log of {later.size} records does not begin with the one of {earlier.size}: it was rewritten"
         )

@@ -1,19 +1,24 @@
 """`exchange audit`: fetch heads and exports of the log, and verify them without the exchange.
 
-Exit status: 0 all that was checked holds, 1 something does not, 2 wrong usage, no answer, or an unreadable file.
+Exit status: 0 all that was checked holds, 1 something does not, 2 wrong usage, no answer, or an unreadable file, 3 the
+log is smaller or other than it was under a head that was kept: it was rewritten, or restored to an earlier point.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from exchange.client import audit
-from exchange.client.terminal import Json, KeyFile, Url, client_of, console, print_json
+from exchange.client.errors import ApiError
+from exchange.client.terminal import Json, KeyFile, Url, client_of, console, errors, print_json
 
+_WENT_BACK = 3
+_NOT_FOUND = 404
 app = typer.Typer(help="The log that cannot be rewritten: export it, and verify it offline.", no_args_is_help=True)
 Output = Annotated[Path, typer.Option("--output", "-o", help="Where to write it.")]
 Since = Annotated[
@@ -34,8 +39,8 @@ def verify(
     report = audit.verify(file, kept=head, public_keys=public_key or ())
     if as_json:
         told = {"verified": report.verified, "problems": report.problems, "notes": report.notes}
-        print_json({"ok": report.ok, **told})
-        raise typer.Exit(0 if report.ok else 1)
+        print_json({"ok": report.ok, "went_back": report.went_back, **told})
+        raise typer.Exit(_status(report))
     for line in report.verified:
         console.print(f"ok       {line}", markup=False)
     for line in report.problems:
@@ -43,7 +48,11 @@ def verify(
     for line in report.notes:
         console.print(f"note     {line}", markup=False)
     console.print("All that was checked holds." if report.ok else "Not all is as it should be.")
-    raise typer.Exit(0 if report.ok else 1)
+    raise typer.Exit(_status(report))
+
+
+def _status(report: audit.Report) -> int:
+    return 0 if report.ok else _WENT_BACK if report.went_back else 1
 
 
 @app.command()
@@ -57,25 +66,47 @@ def export(
     key_file: KeyFile = None,
 ) -> None:
     """Write your partner's records as signed JSON Lines. Needs a key with `admin`."""
-    first = str(audit.read_head(since).size) if since else ""
     with client_of(url, key_file) as client:
-        content = client.log_export(first=first, since=first_day, until=last_day)
+        content = _extending(since, lambda first: client.log_export(first=first, since=first_day, until=last_day))
     output.write_bytes(content)
     records = content.count(b"\n") - 2
     if as_json:
         print_json({"file": str(output), "records": records})
     else:
         console.print(f"{records} records written to {output}", markup=False)
+    _compare(output, since)
 
 
 @app.command()
 def head(output: Output, since: Since = None, as_json: Json = False, url: Url = "", key_file: KeyFile = None) -> None:
     """Write the last signed head, to keep."""
-    first = str(audit.read_head(since).size) if since else ""
     with client_of(url, key_file) as client:
-        document = client.log_head(first=first)
+        document = _extending(since, lambda first: client.log_head(first=first))
     output.write_text(json.dumps({"type": "head", "format": audit.HEAD_FORMAT} | document) + "\n")
     if as_json:
         print_json({"file": str(output), "size": document["head"]["size"]})
     else:
         console.print(f"head of {document['head']['size']} records written to {output}", markup=False)
+    _compare(output, since)
+
+
+def _extending[Answer](since: Path | None, fetch: Callable[[str], Answer]) -> Answer:
+    """What `fetch` answers with the proof that it extends the kept head; where the log has no such head, without."""
+    if since is None:
+        return fetch("")
+    try:
+        return fetch(str(audit.read_head(since).size))
+    except ApiError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        return fetch("")
+
+
+def _compare(output: Path, since: Path | None) -> None:
+    """Say so, with an exit status, where what was written is not the log of the kept head, grown."""
+    if since is None or (report := audit.compare(output, since)).ok:
+        return
+    for line in report.problems:
+        errors.print(f"WRONG    {line}", markup=False)
+    errors.print(f"Keep {since}: it proves what the log was.", markup=False)
+    raise typer.Exit(_status(report))

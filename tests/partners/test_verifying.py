@@ -377,7 +377,7 @@ def command(cast, counsel, monkeypatch, tmp_path):
         )
         return client
 
-    monkeypatch.setattr("exchange.client.auditing.Client", connected)
+    monkeypatch.setattr("exchange.client.terminal.Client", connected)
     monkeypatch.setenv("EXCHANGE_URL", "http://testserver")
     monkeypatch.setenv("EXCHANGE_API_KEY", counsel.key)
     monkeypatch.chdir(tmp_path)
@@ -399,3 +399,51 @@ def test_the_command_line_exports_keeps_and_verifies(cast, history, command, tmp
     done = command("audit verify second.jsonl")
     assert done.exit_code == 1
     assert "WRONG" in done.output
+
+
+def gone_back(steps: int) -> None:
+    """As a restore leaves it: the last records, with their leaves and the heads over them, are not there any more."""
+    heads = transparency.TreeHead.objects.order_by("size").values_list("size", flat=True)
+    size = list(heads)[-1 - steps]
+    records = list(AuditLeaf.objects.filter(index__gte=size).values_list("record_id", flat=True))
+    by_hand(
+        ("DELETE FROM partners_treehead WHERE size > %s", [size]),
+        ("DELETE FROM partners_auditleaf WHERE index >= %s", [size]),
+        ("DELETE FROM partners_auditwaiting", []),
+        ("DELETE FROM partners_auditnode WHERE (index + 1) * power(2, level) > %s", [size]),
+        ("DELETE FROM partners_auditrecord WHERE id = ANY(%s)", [records]),
+    )
+
+
+@pytest.mark.parametrize("what", ["head", "export"])
+def test_who_keeps_a_head_is_told_that_the_log_went_back_by_an_exit_status_of_its_own(cast, history, command, what):
+    build.publish(cast.viewer("aster"), build.an_indicator())
+    grow()
+    assert command(f"audit {what} -o kept.json").exit_code == 0
+    assert command(f"audit {what} -o same.json --since kept.json").exit_code == 0
+    gone_back(1)
+    done = command(f"audit {what} -o now.json --since kept.json")
+    assert (done.exit_code, "the log went back" in done.output) == (3, True), done.output
+    for _ in range(5):  # it grows beyond the kept head, and is another log
+        build.publish(cast.viewer("aster"), build.an_indicator())
+    grow()
+    done = command(f"audit {what} -o later.json --since kept.json")
+    assert (done.exit_code, "has lost its head" in done.output) == (3, True), done.output
+
+
+def test_verify_tells_a_later_head_that_is_smaller_from_an_earlier_one(cast, counsel, history, keep, command):
+    first = keep(exported(counsel))
+    for _ in range(2):
+        build.publish(cast.viewer("aster"), build.an_indicator())
+    grow()
+    size = offline.read_head(first).size
+    second = keep(exported(counsel, f"?first={size}"))
+    done = command(f"audit verify {first} --head {second}")
+    assert done.exit_code == 0, "an earlier file under a later head that proves it"
+    gone_back(1)
+    build.publish(cast.viewer("aster"), build.an_indicator())
+    grow()
+    third = keep(exported(counsel))
+    assert size < offline.read_head(third).size < offline.read_head(second).size
+    done = command(f"audit verify {third} --head {second} --json")
+    assert (done.exit_code, json.loads(done.output)["went_back"]) == (3, True)
