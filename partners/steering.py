@@ -13,11 +13,11 @@ from uuid import UUID
 
 from django.db import transaction
 
-from exchange.errors import Forbidden, NotFound, Refused
+from exchange.errors import Conflict, Forbidden, NotFound, Refused
 from partners import audit
 from partners.ceilings import UNBOUND, Ceiling, strictest
 from partners.defaults import DefaultAudience
-from partners.models import Group, Partner, RoleCeiling
+from partners.models import Group, Membership, Partner, RoleCeiling
 from partners.scopes import ROLE_SCOPES, Role, Scope
 from partners.sharing import Viewer
 from partners.tlp import Tlp
@@ -56,8 +56,12 @@ def operator_ceiling_of(partner: Partner) -> Ceiling:
     return Ceiling.of(partner.operator_ceiling_tlp, partner.operator_ceiling_width)
 
 
-def change(by: Viewer, wanted: Settings) -> None:
-    """Set them for the viewer's own partner. Raises Forbidden, Refused naming the field."""
+def change(by: Viewer, wanted: Settings, *, since: Settings | None = None) -> None:
+    """Set them for the viewer's own partner. Raises Forbidden, Refused naming the field.
+
+    `since` is what `wanted` was made of. Raises Conflict where it is not so any more: what somebody else has tightened
+    in between would be loosened unseen.
+    """
     by.require(Scope.ADMIN)
     if wanted.alone_objects is not None and not 1 <= wanted.alone_objects <= _MAX_OBJECTS:
         raise Refused(f"From 1 to {_MAX_OBJECTS}, or none.", code="bad-number", at="/four_eyes/objects")
@@ -66,6 +70,8 @@ def change(by: Viewer, wanted: Settings) -> None:
     with transaction.atomic():
         partner = Partner.objects.select_for_update(no_key=True).get(pk=by.partner_id)
         before = settings_of(partner)
+        if since not in (None, before):
+            raise Conflict("Somebody has changed the settings in this moment: look again.", code="changed-meanwhile")
         if wanted.default_audience != before.default_audience:
             _require_known(wanted.default_audience, by=by)
         if not by.is_person and _loosens(wanted, before):
@@ -125,7 +131,8 @@ def _require_known(default: DefaultAudience | None, *, by: Viewer) -> None:
     """Refuse a default audience with groups that the partner is not in, or with itself among the partners."""
     if default is None:
         return
-    if not set(default.groups) <= by.group_ids:
+    members = Membership.objects.filter(partner=by.partner_id, until=None, group__in=default.groups)
+    if not set(default.groups) <= by.group_ids & set(members.values_list("group_id", flat=True)):
         raise Refused("A group that you are not in.", code="unknown-group", at="/default_audience/groups")
     if by.partner_id in default.partners:
         raise Refused("You see what you publish anyway.", code="own-partner", at="/default_audience/partners")

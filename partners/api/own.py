@@ -52,7 +52,7 @@ class OwnView(Face):
             alone_objects=_number(four_eyes) if four_eyes else before.alone_objects,
             roles={**before.roles, **roles},
         )
-        steering.change(viewer, wanted)
+        steering.change(viewer, wanted, since=before)
         return answer(_own(viewer))
 
 

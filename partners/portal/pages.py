@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from exchange import clock
-from exchange.errors import ExchangeError, NotFound, Refused
+from exchange.errors import Conflict, ExchangeError, NotFound, Refused
 from partners import directory, life, membership, steering, warning
 from partners.ceilings import Ceiling, Width
 from partners.defaults import DefaultAudience
@@ -66,21 +67,21 @@ def settings(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     if number and not (number.isascii() and number.isdigit() and len(number) < 10):
         raise Refused("A whole number, or none.", code="bad-number", at="/alone_objects")
     roles = {Role(role): _ceiling(sent, role) for role in ("admin", "publisher")}
-    wanted = replace(
-        steering.settings_of(Partner.objects.get(pk=viewer.partner_id)),
+    wanted = partial(
+        replace,
         default_tlp=_tlp(sent, "default_tlp"),
         ceiling=_ceiling(sent, "ceiling"),
         alone=_ceiling(sent, "alone"),
         alone_objects=int(number) if number else None,
         roles=roles,
     )
-    return _save(request, viewer, lambda: wanted)
+    return _save(request, viewer, wanted)
 
 
 def _set_default_audience(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     sent = request.POST
 
-    def wanted() -> steering.Settings:
+    def wanted(before: steering.Settings) -> steering.Settings:
         chosen = None
         if sent.get("default") != "refuse":
             chosen = DefaultAudience(
@@ -88,15 +89,18 @@ def _set_default_audience(request: HttpRequest, viewer: Viewer) -> HttpResponseB
                 tuple(groups_named(viewer, sent.getlist("groups"))),
                 tuple(partners_named(sent.getlist("partners"))),
             )
-        return replace(steering.settings_of(Partner.objects.get(pk=viewer.partner_id)), default_audience=chosen)
+        return replace(before, default_audience=chosen)
 
     return _save(request, viewer, wanted)
 
 
-def _save(request: HttpRequest, viewer: Viewer, wanted: Callable[[], steering.Settings]) -> HttpResponseBase:
+def _save(
+    request: HttpRequest, viewer: Viewer, wanted: Callable[[steering.Settings], steering.Settings]
+) -> HttpResponseBase:
+    before = steering.settings_of(Partner.objects.get(pk=viewer.partner_id))
     try:
-        steering.change(viewer, wanted())
-    except Refused as refused:
+        steering.change(viewer, wanted(before), since=before)
+    except (Conflict, Refused) as refused:
         messages.error(request, refused.detail)
     else:
         messages.success(request, "The settings are saved.")

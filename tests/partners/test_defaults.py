@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from exchange.errors import Forbidden, NotFound, Refused
+from exchange.errors import Conflict, Forbidden, NotFound, Refused
 from indicators import reading
 from indicators.stix import making
 from partners import auth, membership, steering
@@ -150,6 +150,25 @@ def test_what_is_no_audience_is_refused_naming_the_field(cast, sent, why, at):
 def test_who_may_not_administer_does_not_set_it(cast):
     with pytest.raises(Forbidden):
         steering.change(cast.viewer("aster"), steering.settings_of(cast.aster))
+
+
+def test_settings_that_somebody_changed_in_between_are_not_written_over(cast):
+    person, seen = admin(cast.aster), steering.settings_of(cast.aster)
+    set_default(cast.aster, None)
+    with pytest.raises(Conflict) as refused:
+        steering.change(person, replace(seen, default_tlp=Tlp.RED), since=seen)
+    assert refused.value.code == "changed-meanwhile"
+    assert default_of("aster") is None
+
+
+def test_a_group_that_was_left_in_between_is_none_of_it(cast):
+    person = admin(cast.aster)
+    membership.leave(person, cast.ring)
+    with pytest.raises(Refused) as refused:
+        steering.change(
+            person, replace(steering.settings_of(cast.aster), default_audience=DefaultAudience(groups=(cast.ring.pk,)))
+        )
+    assert refused.value.code == "unknown-group"
 
 
 def test_an_admin_sets_it_on_the_page_and_sees_what_accepting_an_invitation_changes(cast, client):
