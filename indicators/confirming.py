@@ -18,6 +18,7 @@ from exchange.errors import Conflict, Forbidden
 from indicators import holding, publishing
 from indicators.addressing import Reach
 from indicators.models import Batch, HeldBatch
+from indicators.results import STATUSES
 from indicators.stix import parsing
 from partners import audit, keys
 from partners.scopes import Scope
@@ -97,7 +98,7 @@ def _decide(
     batch = Batch.unrestricted.get(pk=held.batch_id)
     results = holding.results_with(batch.results, answers)
     tally = Counter(result["status"] for result in results)
-    batch.counts = {status: tally[status] for status in publishing.STATUSES}
+    batch.counts = {status: tally[status] for status in STATUSES}
     batch.results = orjson.dumps(results).decode()
     batch.save(update_fields=["counts", "results"])
     HeldBatch.unrestricted.filter(pk=held.pk).update(state=state, body="", decided_by=by.actor, decided_at=clock.now())

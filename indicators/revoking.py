@@ -16,6 +16,7 @@ from exchange.errors import TooLarge
 from indicators import publishing
 from indicators.addressing import Reach
 from indicators.models import StixObject
+from indicators.results import Element
 from indicators.stix import identifiers, parsing, revising
 from indicators.stix.drafts import Draft, Revocation, Unreadable
 from partners.scopes import Scope
@@ -57,7 +58,7 @@ def _revised(viewer: Viewer, stix_ids: Sequence[str]) -> dict[str, Draft | Unrea
     return dict(zip(made, read, strict=True))
 
 
-def _element(index: int, stix_id: str, version: Draft | Unreadable | None) -> publishing.Element:
+def _element(index: int, stix_id: str, version: Draft | Unreadable | None) -> Element:
     if version is None:
         return Revocation(index, stix_id)
     if isinstance(version, Draft):

@@ -18,6 +18,7 @@ from indicators import answering, changes, notifying, publishing, storing
 from indicators.addressing import Reach
 from indicators.barring import beyond_the_key, require_within
 from indicators.models import Change
+from indicators.results import NOT_HELD, OF_OTHER_GROUPS, Result, Status
 from indicators.stix import identifiers
 from partners import audit
 from partners.scopes import Scope
@@ -69,14 +70,14 @@ def withdraw_each(viewer: Viewer, stix_ids: Sequence[str], *, request: publishin
     return answer
 
 
-def _answers(viewer: Viewer, stix_ids: Sequence[str], found: Mapping[str, storing.Holding]) -> list[publishing.Result]:
+def _answers(viewer: Viewer, stix_ids: Sequence[str], found: Mapping[str, storing.Holding]) -> list[Result]:
     barred = beyond_the_key(found, by=viewer)
     awake = {stix_id for stix_id, holding in found.items() if any(not one.withdrawn for one in holding.values())}
     results = []
     for index, stix_id in enumerate(stix_ids):
-        why = publishing.NOT_HELD if stix_id not in found else publishing.OF_OTHER_GROUPS if stix_id in barred else None
-        status: publishing.Status = "refused" if why is not None else "accepted" if stix_id in awake else "unchanged"
-        results.append(publishing.Result(index, stix_id, None, status, why))
+        why = NOT_HELD if stix_id not in found else OF_OTHER_GROUPS if stix_id in barred else None
+        status: Status = "refused" if why is not None else "accepted" if stix_id in awake else "unchanged"
+        results.append(Result(index, stix_id, None, status, why))
         awake -= {stix_id} if why is None else set()
     return results
 

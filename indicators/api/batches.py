@@ -15,6 +15,7 @@ from exchange.errors import Malformed, Refused, UnsupportedMedia
 from exchange.parameters import Parameters
 from indicators import addressing, answering, losses, publishing
 from indicators.api.documents import BatchAnswer
+from indicators.results import STATUSES
 from indicators.stix import making, parsing
 from partners.api.base import Face, Request, answer, fragment, viewer_of
 from partners.attribution import Attribution
@@ -101,7 +102,7 @@ def batch_answer(done: publishing.Answer, *, report: dict[str, Any] | None = Non
     document = {
         "id": done.batch_id,
         "received": clock.rfc3339(done.received_at),
-        "counts": {status: done.counts.get(status, 0) for status in publishing.STATUSES},
+        "counts": {status: done.counts.get(status, 0) for status in STATUSES},
         "results": fragment(done.results),
     }
     if report is not None:

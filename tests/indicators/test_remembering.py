@@ -185,13 +185,13 @@ def test_a_push_into_a_group_that_was_suspended_meanwhile_is_refused(cast):
 def test_a_group_that_is_suspended_while_a_push_is_on_its_way_takes_nothing_of_it(cast, monkeypatch):
     """Between the key, which is looked at first, and the transaction, which comes last."""
     client, key = Client(), build.bearer(cast.keys["aster"])
-    examine = publishing._examine
+    examine = publishing.examine
 
     def suspend_meanwhile(*arguments, **named):
         Group.objects.filter(pk=cast.ring.pk).update(suspended_at="2026-01-01T00:00:00Z")
         return examine(*arguments, **named)
 
-    monkeypatch.setattr(publishing, "_examine", suspend_meanwhile)
+    monkeypatch.setattr(publishing, "examine", suspend_meanwhile)
     body = orjson.dumps({"objects": [build.an_indicator()]})
     for query in ("", "?groups=ring"):
         Group.objects.filter(pk=cast.ring.pk).update(suspended_at=None)
