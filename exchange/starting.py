@@ -74,8 +74,20 @@ def _or_end(wait: Callable[[], None]) -> Callable[[], None]:
     return run
 
 
+def why_away() -> str:
+    """What the store's server says, or its network, when it is asked now; "" where it answers."""
+    try:
+        _version()
+    except psycopg.OperationalError as error:
+        return _first_line(error)
+    return ""
+
+
 def _version() -> int:
-    """Asked on a connection of its own, outside the pool: what is not there must not fill it."""
+    """Asked on a connection of its own, outside the pool: what is not there must not fill it.
+
+    Without our settings of the server: an old one refuses those that it does not know, and would be waited for.
+    """
     store = settings.DATABASES["default"]
     given = {
         "host": store["HOST"],
@@ -84,7 +96,7 @@ def _version() -> int:
         "user": store["USER"],
         "password": store["PASSWORD"],
     }
-    options = {name: value for name, value in store["OPTIONS"].items() if name != "pool"}
+    options = {name: value for name, value in store["OPTIONS"].items() if name not in {"pool", "options"}}
     said: dict[str, Any] = {name: value for name, value in given.items() if value} | options
     with psycopg.connect(**(said | {"connect_timeout": _CONNECT_S})) as connection:
         return connection.info.server_version

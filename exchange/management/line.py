@@ -4,9 +4,18 @@ import os
 import sys
 
 from django.core.management import execute_from_command_line
+from django.db import OperationalError
+
+from exchange import starting
 
 
 def main() -> None:
-    """Run what the arguments say, under our settings."""
+    """Run what the arguments say, under our settings. A store that is away is a sentence, exit status 1."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exchange.settings")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError:
+        why = starting.why_away()
+        if not why:
+            raise
+        sys.exit(f"DATABASE_URL: the store does not answer: {why}")

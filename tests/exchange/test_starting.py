@@ -90,6 +90,23 @@ def test_a_store_that_is_too_old_is_refused_with_a_sentence():
         starting.require_version(150_011)
 
 
+def test_a_store_that_is_too_old_to_know_our_settings_is_asked_its_version(settings, monkeypatch):
+    store = settings.DATABASES["default"]
+    unknown = {"options": "-c setting_of_a_later_version=off"}
+    monkeypatch.setitem(settings.DATABASES, "default", store | {"OPTIONS": store["OPTIONS"] | unknown})
+    monkeypatch.setattr(starting, "LEAST_VERSION", 1_000)
+    with pytest.raises(starting.TooOld, match="PostgreSQL 1000 or newer is needed"):
+        starting.wait_for_store()
+
+
+@pytest.mark.slow
+def test_a_command_says_in_a_sentence_that_its_store_is_away():
+    ended = start([sys.executable, "manage.py", "suspend", "aster", "--why", "night"])
+    assert ended.returncode == 1
+    assert "DATABASE_URL: the store does not answer: connection is bad" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_the_store_of_the_tests_is_there_and_new_enough():
     starting.wait_for_store()
 
