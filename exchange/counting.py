@@ -7,13 +7,16 @@ directory, and any of them tells of all (prometheus_client's multiprocess mode).
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from django.db import connection
 from django.http import HttpRequest
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 REQUESTS = Counter("exchange_requests", "Requests, by the name of their route and the status.", ["route", "status"])
 SECONDS = Histogram(
@@ -30,6 +33,7 @@ POOL_WAITING = Gauge("exchange_pool_waiting", "Requests that wait for one.", mul
 POOL_FAILED = Gauge("exchange_pool_timeouts", "Requests that waited in vain.", multiprocess_mode="livesum")
 
 _UNKNOWN = "none"
+_NOTE_S = 5.0
 
 
 def note_request(request: HttpRequest, *, status: int, seconds: float) -> None:
@@ -64,12 +68,42 @@ def note_pool() -> None:
     POOL_FAILED.set(stats.get("requests_errors", 0))
 
 
+def keep_pool_noted(*, every_s: float = _NOTE_S) -> None:
+    """Have a thread take it down for the other processes of this machine; alone, this one does so when it is asked."""
+    if not _shared():
+        return
+
+    def keep() -> None:
+        while True:
+            note_pool()
+            time.sleep(every_s)
+
+    threading.Thread(target=keep, name="exchange-pool-noted", daemon=True).start()
+
+
 def register(registry: CollectorRegistry) -> None:
     """Add what was counted: by all processes of this machine, or by this one."""
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    if directory := _shared():
+        _forget_the_dead(Path(directory))
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
         registry.register(_OwnCounts())
+
+
+def _shared() -> str:
+    return os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
+
+
+def _forget_the_dead(directory: Path) -> None:
+    """Processes that have ended hold no connections any more, however they ended; what they counted stays."""
+    for file in directory.glob("gauge_live*_*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        except PermissionError:  # it lives, as another user
+            continue
 
 
 class _OwnCounts:

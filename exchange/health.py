@@ -93,6 +93,8 @@ class Look:
 def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus text: what is read from the store now, and what processes have counted (`exchange.counting`).
 
+    Where the store does not answer in WITHIN_S, what was counted alone, and `exchange_store_up` of 0.
+
     For the operator only: with METRICS_TOKEN as Bearer or, where none is set, from the loopback address.
     """
     if not _may_read_metrics(request):
@@ -106,11 +108,23 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 class _StoreCollector:
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        for gauges in GAUGES:
-            yield from gauges()
-        age = beat_age()
-        if age is not None:
-            yield GaugeMetricFamily("exchange_beat_age_seconds", "Since beat was last seen.", value=age.total_seconds())
+        read: list[GaugeMetricFamily] = []
+        up = STORE.answer()["database"] == "ok"
+        if up:
+            try:
+                read = list(_read_from_store())
+            except (DatabaseError, PoolTimeout):
+                up = False
+        yield GaugeMetricFamily("exchange_store_up", "Whether the store answers.", value=float(up))
+        yield from read
+
+
+def _read_from_store() -> Iterator[GaugeMetricFamily]:
+    for gauges in GAUGES:
+        yield from gauges()
+    age = beat_age()
+    if age is not None:
+        yield GaugeMetricFamily("exchange_beat_age_seconds", "Since beat was last seen.", value=age.total_seconds())
 
 
 def beat_age() -> timedelta | None:
@@ -164,6 +178,7 @@ def _beat() -> str:
     return "ok" if age < _BEAT_MAX_AGE else "late"
 
 
+STORE = Look({"database": _database})
 LOOK = Look({"database": _database, "migrations": _migrations, "broker": _broker, "beat": _beat, "assets": _assets})
 
 

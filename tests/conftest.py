@@ -79,7 +79,8 @@ def looked_at_here(monkeypatch):
     from exchange import health
 
     monkeypatch.setattr(health, "FRESH_S", 0.0)
-    monkeypatch.setattr(health.LOOK, "_start", health.LOOK._look)
+    for look in (health.LOOK, health.STORE):
+        monkeypatch.setattr(look, "_start", look._look)
 
 
 @pytest.fixture

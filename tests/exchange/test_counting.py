@@ -7,7 +7,9 @@ import subprocess
 import sys
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from exchange import counting
 from tests import build
 
 pytestmark = pytest.mark.django_db
@@ -84,3 +86,34 @@ def test_the_processes_of_a_machine_count_together(tmp_path):
         for _ in range(2)
     ]
     assert 'exchange_mails_total{outcome="sent"} 6.0' in told[1].stdout
+
+
+_HOLD = """
+import sys
+import django; django.setup()
+from django.db import connection
+from exchange import counting
+counting.keep_pool_noted(every_s=0.01)
+connection.ensure_connection()
+from prometheus_client import CollectorRegistry, generate_latest
+def told():
+    registry = CollectorRegistry()
+    counting.register(registry)
+    return [line for line in generate_latest(registry).decode().splitlines() if "pool_connections " in line]
+while not told() or told()[0].endswith(" 0.0"): pass
+"""
+
+
+def test_the_pool_of_a_process_that_nobody_asks_is_told_until_it_ends(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+
+    def told():
+        registry = CollectorRegistry()
+        counting.register(registry)
+        return registry.get_sample_value("exchange_pool_connections")
+
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "exchange.settings"}
+    ended = subprocess.run([sys.executable, "-c", _HOLD], env=environment, check=True, timeout=60)
+    assert ended.returncode == 0
+    assert list(tmp_path.glob("gauge_live*"))
+    assert told() is None, "it has ended, and holds nothing"

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 from kombu.exceptions import OperationalError
+from psycopg_pool import PoolTimeout
 
 from exchange import clock, health
 from exchange.models import Heartbeat
@@ -86,6 +87,22 @@ def test_with_a_token_metrics_are_read_from_anywhere_and_not_without(client, set
     assert client.get("/metrics", headers={"Authorization": "Bearer correct-horse"}, **from_outside).status_code == 200
     for wrong in ("Bearer correct-hors", "Bearer ", "", "Bearer ü"):
         assert client.get("/metrics", headers={"Authorization": wrong}).status_code == 404
+
+
+@pytest.mark.parametrize("fails", ["at once", "on the way"])
+def test_where_the_store_is_away_metrics_tell_what_was_counted(client, monkeypatch, fails):
+    def gone(*_):
+        raise PoolTimeout("couldn't get a connection")
+
+    assert b"exchange_store_up 1.0" in client.get("/metrics").content
+    if fails == "at once":
+        monkeypatch.setitem(health.STORE._checks, "database", gone)
+    monkeypatch.setattr(health, "GAUGES", [gone])
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert b"exchange_store_up 0.0" in answer.content
+    assert b"exchange_requests_total{" in answer.content
+    assert b"exchange_change_seq" not in answer.content
 
 
 def test_metrics_name_no_partner(client):
