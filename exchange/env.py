@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -43,6 +44,12 @@ def broker(name: str, default: str) -> str:
     if value.partition("://")[0] not in _BROKERS:
         raise BadEnvironment(name, f"must begin with one of {', '.join(f'{scheme}://' for scheme in _BROKERS)}")
     return value
+
+
+def shown_broker(host: str, port: str | int) -> str:
+    """The URL of a broker that is in our database, as the log shows it; the transport has an address of its own."""
+    plain = re.fullmatch(r"[\w.-]+", host)
+    return f"pgmq://{host}:{port or 5432}" if plain else "pgmq://localhost"
 
 
 def origin(name: str, default: str, *, hosts: list[str], secure: bool) -> str:

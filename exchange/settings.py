@@ -278,7 +278,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # Celery. The broker carries hints only; without CELERY_BROKER_URL it is the same PostgreSQL (ADR 0002).
-CELERY_BROKER_URL = env.broker("CELERY_BROKER_URL", "pgmq://localhost")
+CELERY_BROKER_URL = env.broker("CELERY_BROKER_URL", env.shown_broker(_database["HOST"], _database["PORT"]))
 BROKER_IS_POSTGRESQL = CELERY_BROKER_URL.startswith("pgmq:")
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {

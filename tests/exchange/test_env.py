@@ -91,3 +91,18 @@ def test_a_seed_is_32_bytes_or_absent(monkeypatch):
         monkeypatch.setenv("SEED", wrong)
         with pytest.raises(SystemExit, match="SEED: must be"):
             env.seed("SEED")
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "shown"),
+    [
+        ("db.internal", "6432", "pgmq://db.internal:6432"),
+        ("10.0.0.5", "", "pgmq://10.0.0.5:5432"),
+        ("/var/run/postgresql", "", "pgmq://localhost"),
+        ("", "", "pgmq://localhost"),
+        ("one,two", "", "pgmq://localhost"),
+        ("2001:db8::5", "", "pgmq://localhost"),
+    ],
+)
+def test_the_broker_in_the_database_is_shown_where_it_is(host, port, shown):
+    assert env.shown_broker(host, port) == shown
