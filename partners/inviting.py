@@ -91,7 +91,7 @@ def invite_first_admin(viewer: Viewer, partner_id: UUID, *, email: str) -> tuple
         found = Partner.objects.select_for_update(no_key=True).filter(pk=partner_id, state__in=takes_part)
         partner = found.exclude(users__in=User.objects.filter(is_active=True, role=Role.ADMIN)).first()
         if partner is None:
-            raise NotFound
+            raise NotFound("Only into a partner that takes part and has no admin: an admin invites the others.")
         return partner, *_invite_first_admin(viewer, partner, email=email)
 
 

@@ -120,7 +120,7 @@ def test_a_new_lab_is_registered_and_its_first_admin_let_in():
 def test_a_partner_without_an_admin_is_let_in_again_and_one_with_an_admin_is_not():
     cast = build.the_cast()
     admin = build.a_user(cast.aster)
-    with pytest.raises(CommandError):
+    with pytest.raises(CommandError, match="has no admin"):
         run("invite", "aster", "--email", "new@aster.example")
     User.objects.filter(pk=admin.pk).update(is_active=False)
     build.a_user(cast.aster, role=Role.ANALYST)

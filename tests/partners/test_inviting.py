@@ -167,6 +167,7 @@ def test_whoever_loses_the_role_loses_what_he_has_invited(cast, admin):
 
 def test_the_operator_invites_a_partner_which_takes_part_once_its_admin_is_there(cast):
     client = signed_in(build.a_user(cast.operator))
+    assert 'href="/operator/invite/"' in text(client.get("/operator/partners"))
     wanted = {"name": "Eridanus", "slug": "eridanus", "kind": "lab", "email": "ann@eridanus.example"}
     link = link_in(client.post("/operator/invite/", wanted))
     partner = Partner.objects.get(slug="eridanus")
