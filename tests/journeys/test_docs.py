@@ -25,7 +25,18 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", *(f"exchange/docs/{path.name}" for path in sorted((ROOT / "exchange/docs").glob("*.md")))]
 BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 #: Blocks of these commands are for whoever runs the exchange, and are run by the journeys of the demo and of deploy/.
-OPERATORS = ("make ", "python manage.py", "python -m exchange.web", "granian ", "celery ")
+OPERATORS = (
+    "make ",
+    "python manage.py",
+    "exchange-manage ",
+    "sudo ",
+    "python3 -m venv ",
+    "pip install ",
+    "set -a",
+    "python -m exchange.web",
+    "granian ",
+    "celery ",
+)
 #: What does not run here, and why.
 LEFT_OUT = {
     "exchange simulate": "needs the demo's credentials: test_story.py runs it",
