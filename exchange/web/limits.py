@@ -16,6 +16,11 @@ def _files() -> int:
     return max(64, min(8_192, most - 256))
 
 
+def _in_hand() -> int:
+    """Half of the connections at most: the others may be closed to make room for whoever comes."""
+    return min(1_024, _files() // 2)
+
+
 def _slots() -> int:
     return max(2, env.number("DATABASE_POOL_SIZE", 16, least=1, most=500) - 2)
 
@@ -30,7 +35,7 @@ class Limits:
     #: Threads beside those, which always read, send, and answer `/livez`.
     spare: int = 2
     #: Requests from their head until their answer is sent, whether they work or not.
-    in_hand: int = 1_024
+    in_hand: int = field(default_factory=_in_hand)
     #: Bytes of bodies that are being received or worked on.
     body_bytes: int = 64 * 1024 * 1024
     #: Bytes of answers that wait to be read, beyond what the kernel holds.

@@ -27,6 +27,7 @@ _PAUSE_S = 0.2
 #: What an answer that is made in pieces gathers before it is sent.
 _PIECE_BYTES = 128 * 1024
 _GZIP_RATIO = 8
+_ENOUGH = "exchange.waited_enough"
 _AMBIGUOUS = "This is no request that can be read in one way only."
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -97,10 +98,10 @@ class Server(Threads):
             return READ
         if not data:
             return self._leave(connection)
-        if connection.request is None:
-            connection.until, connection.moved = time.monotonic() + self._limits.head_s, len(data)
         try:
             connection.reader.feed(data)
+            if request is None and connection.request is not None:  # empty lines alone begin none (RFC 9112 §2.2)
+                connection.until, connection.moved = time.monotonic() + self._limits.head_s, len(data)
             return self._advance(connection)
         except Bad as bad:
             return self._refuse(connection, bad.status, _AMBIGUOUS)
@@ -232,12 +233,12 @@ class Server(Threads):
         return self._begin_answer(connection, request, int(status[:3]), headers)
 
     def _wait_if_may(self, connection: Connection, request: Request, wait: Wait) -> int:
-        """Whoever has too many waits already is answered at once instead."""
+        """Whoever has too many waits already is answered at once instead, and so is everybody at the end."""
         if not request.waits:
-            if not self._waits.take(request.peer):
-                request.environ["exchange.waited_enough"] = True
-                return self._line_up(connection, self._run)
-            request.waits = True
+            request.waits = self._waits.take(request.peer)
+        if (not request.waits or self._stopping.is_set()) and not request.environ.get(_ENOUGH):
+            request.environ[_ENOUGH] = True
+            return self._line_up(connection, self._run)
         return self._wait(connection, wait, self._run)
 
     def _wait(self, connection: Connection, wait: Wait, step: Callable[[Connection], int]) -> int:

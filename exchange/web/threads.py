@@ -87,6 +87,9 @@ class Threads(ABC):
         with suppress(OSError):
             self._epoll.unregister(self._listener)
         self._listener.close()
+        for connection in list(self._connections.values()):
+            if connection.state is State.WAITING and (woken := connection.woken) is not None:
+                woken()
         deadline = time.monotonic() + self._limits.stopping_s
         while time.monotonic() < deadline and self._is_busy():
             time.sleep(_TICK_S / 4)

@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+from exchange.web import limits
 from exchange.web.connection import State
 from tests.exchange.web.served import ByHeader, Client, serving
 from tests.exchange.web.test_server import PUSH, until
@@ -234,6 +235,36 @@ class FailsOnce:
         return getattr(self._listener, name)
 
 
+def test_empty_lines_keep_nobody_connected():
+    with serving(one(Answer()), head_s=20.0) as server, Client(server) as client:
+        until(lambda: server._connections)
+        (connection,) = server._connections.values()
+        end = connection.until
+        client.send("\n\n")
+        until(lambda: connection.moved == 4)
+        assert connection.until == end
+        assert client.get("/other")[0] == 200
+
+
+def test_fewer_requests_are_let_in_than_there_may_be_connections(monkeypatch):
+    monkeypatch.setattr(limits, "_files", lambda: 144)
+    assert limits.Limits().in_hand == 72
+
+
+def test_who_waits_is_answered_when_the_process_is_to_end():
+    wait = Long()
+
+    def answer(environ):
+        return Answer([b"nothing new"]) if "exchange.waited_enough" in environ else Answer(later=wait)
+
+    with serving(one(answer, [("Content-Length", "11")])) as server, Client(server) as client:
+        client.send("GET / HTTP/1.1\nHost: a\n\n")
+        until(lambda: wait.woken)
+        server.stop()
+        status, headers, body = client.answer()
+        assert (status, headers["connection"], body) == (200, "close", b"nothing new")
+
+
 # Whatever they do, in whatever order: nothing is kept of it.
 
 
@@ -284,8 +315,8 @@ def test_whatever_is_done_to_it_nothing_is_left_of_it(seed):
             made.append(done)
         return done
 
-    limits = {"in_hand": 24, "waits": 4, "body_bytes": 1024 * 1024, "unread_bytes": 2 * 1024 * 1024}
-    with serving(one(answer), moved_s=0.5, head_s=0.5, leaving_s=0.2, idle_s=0.5, **limits) as server:
+    bounds = {"in_hand": 24, "waits": 4, "body_bytes": 1024 * 1024, "unread_bytes": 2 * 1024 * 1024}
+    with serving(one(answer), moved_s=0.5, head_s=0.5, leaving_s=0.2, idle_s=0.5, **bounds) as server:
 
         def many(number):
             chance = random.Random(f"{seed} {number}")
