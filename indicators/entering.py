@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from exchange.prepared import Message
 from indicators import changes, moving, rejudging, storing
@@ -18,12 +18,17 @@ def store(
     moves: Sequence[moving.Moving],
     closed: Sequence[Line],
     *,
+    said: Mapping[str, Tlp],
     by: Viewer,
     keys: Sequence[int],
     within: Message,
 ) -> None:
-    """Objects and tokens, then, last and under the order lock, their places in the log."""
+    """Objects and tokens, then, last and under the order lock, their places in the log; `said`: see `rejudging.Anew`.
+
+    Every row is altered before that lock is taken, for all publishers wait for it.
+    """
     if not entering and not moves and not closed:
+        rejudging.hide_history(said, by=by)
         return
     fresh = [new for new in entering if new.wakes is None]
     woken = [(new, new.wakes) for new in entering if new.wakes is not None]
@@ -61,6 +66,7 @@ def store(
     storing.mark(by.partner_id, marked, within=within)
     storing.hide_history(by.partner_id, [new.draft.stix_id for new in moved], audience_id=alone, keep=stored)
     moving.rewrite(moves, by=by, keep=stored)
+    rejudging.hide_history(said, by=by)
     left = [*_lost_sight(moved, by=by), *_closed(closed, by=by), *moving.told(moves, by=by)]
     changes.append([*left, *_entered(stored, entering, seen_by, by=by)], within=within)
 

@@ -179,9 +179,8 @@ def _publish(
         if moves:
             ids = [move.stix_id for move in moves]
             audit.record(audit.Verb.OBJECTS_READDRESSED, by=by, target=f"batch:{answer.batch_id}", within=last, ids=ids)
-        store(entering, moves, closed, by=by, keys=begun.keys, within=last)
-        rejudging.hide_history(anew.said, by=by)
         rejudging.settle([*anew.settled, *(move.held.object_id for move in anew.wider)])
+        store(entering, moves, closed, said=anew.said, by=by, keys=begun.keys, within=last)
         asked_anew = [(move.held.object_id, move.draft, move.asked) for move in moved if move.draft is not None]
         storing.mark(by.partner_id, [one for move in asked_anew for one in rejudging.marked(*move)], within=last)
         if entering or moves or closed:
@@ -204,7 +203,7 @@ def _begin(
 ) -> _Begun:
     """Hold still whom it concerns, and look at what is there. One query. Raises Doubtful, _Overtaken."""
     message = Message()
-    still_stands = holding_still(by, stands, message)
+    still_stands = holding_still(by, stands, message, alone=voice.first)
     storing.locking_publisher(by.partner_id, message)
     settle = settling(by, message)
     earlier = answering_before(by, request, message)

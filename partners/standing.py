@@ -53,15 +53,19 @@ def remembered(by: Viewer) -> Standing | None:
     return _REMEMBERED.get(by.partner_id)
 
 
-def holding_still(by: Viewer, stands: Standing, message: Message) -> Callable[[], bool]:
+def holding_still(by: Viewer, stands: Standing, message: Message, *, alone: bool = False) -> Callable[[], bool]:
     """Until the transaction ends, let nobody suspend the viewer's partner or change its groups; take it early.
 
     What was read before the transaction is asked for once more, so that a suspension or a leaving that was committed in
     between is not overtaken. What is yielded is to be called once the message is sent: it says whether the publisher
     still stands as it did, and raises Forbidden if the partner is no longer active, Refused if it has left a group.
+
+    `alone` keeps others who hold the partner still waiting, too: for who is about to write to it, since of two who
+    share it neither could.
     """
     # Two statements: the second sees what was committed while the first waited.
-    state = message.add("SELECT state FROM partners_partner WHERE id = %s FOR SHARE", [by.partner_id])
+    strength = "NO KEY UPDATE" if alone else "SHARE"
+    state = message.add(f"SELECT state FROM partners_partner WHERE id = %s FOR {strength}", [by.partner_id])
     stamped = message.add_prepared(_STAMP_NOW, [by.partner_id], called="stamp")
 
     def still_stands() -> bool:

@@ -368,3 +368,14 @@ def test_a_correction_asks_no_more_for_many_objects_than_for_few(aster):
             build.publish(aster, a_definition("red", marking_id=definition["id"], day=2), groups=("ring",))
         asked.append(len(captured))
     assert asked[0] >= asked[1]
+
+
+def test_nothing_is_altered_while_everybody_waits_for_the_log(aster):
+    definition = a_definition("amber")
+    build.publish(aster, definition, marked(definition), groups=("ring",))
+    with CaptureQueriesContext(connections["default"]) as captured:
+        build.publish(aster, a_definition("red", marking_id=definition["id"], day=2), groups=("ring",))
+    asked = [one["sql"] for one in captured]
+    locked = next(place for place, sql in enumerate(asked) if str(changes.ORDER_LOCK) in sql)
+    assert not [sql for sql in asked[locked:] if "UPDATE indicators_" in sql]
+    assert [sql for sql in asked[:locked] if "UPDATE indicators_" in sql]

@@ -49,3 +49,8 @@ def test_equal_bytes_without_a_key_sent_by_many_at_once_are_accepted_once(aster)
 def test_a_feed_s_name_taken_by_many_at_once_is_given_once(aster):
     statuses = at_once(6, lambda number: aster.send("POST", "feeds", {"name": "cards"}).status_code)
     assert sorted(statuses) == [201, *[409] * 5]
+
+
+def test_the_first_pushes_without_a_name_do_not_wait_for_each_other_for_ever(aster):
+    answers = at_once(6, lambda number: aster.push(build.an_indicator(), query="?everyone=true&attribution=exchange"))
+    assert [read(answer)["counts"]["accepted"] for answer in answers] == [1] * 6
