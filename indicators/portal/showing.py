@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -114,8 +113,14 @@ def shared(found: Sequence[Match]) -> list[Shared]:
             joined += known
         for one in joined:
             place[one.domain, one.left.pk] = place[one.domain, one.right.pk] = joined
-    groups = {id(group): group for group in place.values()}.values()
-    return sorted((_shared(group) for group in groups), key=lambda one: one.found_at, reverse=True)
+    groups = list({id(group): group for group in place.values()}.values())
+    groups.sort(key=_newness, reverse=True)
+    return [_shared(group) for group in groups]
+
+
+def _newness(group: Sequence[Match]) -> tuple[datetime, int]:
+    """When the newest match was found; of those that were found in one step, the newest object decides."""
+    return max((each.found_at, max(each.left.pk, each.right.pk)) for each in group)
 
 
 def _shared(group: Sequence[Match]) -> Shared:
@@ -160,7 +165,7 @@ def state(said: Statement, moment: datetime) -> str:
 
 def _row(said: Statement, *, new: bool, moment: datetime) -> Row:
     return Row(
-        key=hashlib.sha256(f"{said.stix_id} {said.publisher_name}".encode()).hexdigest()[:12],
+        key=f"{said.publisher_slug}-{said.stix_id}",
         stix_id=said.stix_id,
         title=said.title,
         kind=said.kind or "",

@@ -21,7 +21,8 @@ def ask(content=LARGE, path="/api/v1/objects", method="get", status=200, streame
 
     def view(request):
         if streamed:
-            return StreamingHttpResponse(iter([content[:9], content[9:]]), content_type=streamed)
+            said = {"Content-Length": str(len(content)), "ETag": '"all"'}  # as Django's FileResponse says
+            return StreamingHttpResponse(iter([content[:9], content[9:]]), content_type=streamed, headers=said)
         return HttpResponse(content, status=status, content_type="application/json")
 
     return AnswerMiddleware(view)(request)
@@ -68,6 +69,8 @@ def test_what_is_streamed_is_packed_on_its_way(coding, unpack):
     assert (packed["Content-Encoding"], packed["Vary"]) == (coding, "Accept-Encoding")
     assert len(body) < len(LARGE) / 2
     assert unpack(body) == LARGE
+    assert "Content-Length" not in packed
+    assert packed["ETag"] == 'W/"all"'
     assert b"".join(ask(streamed="application/json").streaming_content) == LARGE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from datetime import timedelta
 
@@ -188,7 +189,7 @@ def test_a_revoked_key_is_taken_for_one_that_holds_once_at_most(cast, ask):
 
 
 def test_a_body_that_could_not_be_read_is_not_read_on_by_whoever_is_answered_anew(cast, ask, monkeypatch):
-    monkeypatch.setattr(bodies, "MAX_BATCH_BYTES", 3_000)
+    monkeypatch.setitem(bodies.read.__kwdefaults__, "max_bytes", 3_000)
     assert well(ask("push"))
     stored = StixObject.unrestricted.count()
     body = b"\n".join(orjson.dumps(build.an_indicator()) for _ in range(4))
@@ -202,7 +203,8 @@ def test_a_body_that_could_not_be_read_is_not_read_on_by_whoever_is_answered_ane
     monkeypatch.setattr(bodies, "_received", renamed_meanwhile)
     headers = build.bearer(cast.keys["aster"])
     for chunked in (True, False):
-        length = {"CONTENT_LENGTH": "", "wsgi.input_terminated": True} if chunked else {}
+        chunks = {"CONTENT_LENGTH": "", "wsgi.input_terminated": True, "wsgi.input": io.BytesIO(body)}
+        length = chunks if chunked else {}
         answer = Client().post("/api/v1/batches", body, "application/x-ndjson", headers=headers, **length)
         assert answer.status_code == 413, answer.content
     assert StixObject.unrestricted.count() == stored

@@ -107,7 +107,7 @@ def test_a_few_bytes_that_unpack_to_too_many_are_refused(aster):
     bomb = gzip.compress(b" " * (bodies.MAX_BATCH_BYTES + 1))
     assert len(bomb) < 100_000
     answer = aster.ask("POST", "batches", bomb, media=STIX, Content_Encoding="gzip")
-    assert code(answer, 413) == "body-too-large"
+    assert code(answer, 413) == "body-too-dense"
 
 
 def test_what_follows_the_gzip_is_refused(aster):

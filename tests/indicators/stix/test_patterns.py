@@ -156,8 +156,8 @@ def test_the_short_cut_takes_nothing_that_the_grammar_does_not(text, wrap):
         assert patterns.check(pattern, "stix") is None
 
 
-def clear(domain: str, value: str) -> TokenValue:
-    return TokenValue(domain, "clear", "", value)
+def clear(domain: str, value: str, suppressed_by: str = "") -> TokenValue:
+    return TokenValue(domain, "clear", "", value, suppressed_by)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def clear(domain: str, value: str) -> TokenValue:
             clear("file:hashes.md5", "bb" * 16), clear("file:hashes.sha1", "cc" * 20)]),
         ("[ipv4-addr:value IN ('192.0.2.1', '192.0.2.2') OR url:value = 'HTTP://X.example']", [
             clear("ipv4-addr:value", "192.0.2.1/32"), clear("ipv4-addr:value", "192.0.2.2/32"),
-            clear("url:value", "http://x.example/")]),
+            clear("url:value", "http://x.example/"), clear("domain-name:value", "x.example", "match-only")]),
         ("[ipv4-addr:value NOT IN ('192.0.2.1')]", []),
         ("[app:id='Com.Example']", [clear("app:id", "Com.Example")]),
         (r"[url:value = 'https://x.example/it\'s\\']", [clear("url:value", r"https://x.example/it's\ ".strip())]),
@@ -207,7 +207,8 @@ def test_the_values_of_a_plain_pattern_are_read_and_normalised(pattern, values):
 
 
 def test_a_value_that_is_named_twice_counts_once():
-    assert len(patterns.clear_values("[url:value = 'http://a.example/' OR url:value = 'HTTP://a.example']")) == 1
+    found = patterns.clear_values("[url:value = 'http://a.example/' OR url:value = 'HTTP://a.example']")
+    assert [value.domain for value in found] == ["url:value", "domain-name:value"]
 
 
 @pytest.mark.parametrize(

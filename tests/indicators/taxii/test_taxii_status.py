@@ -71,7 +71,7 @@ def test_batches_are_forgotten_page_by_page_of_every_partner_and_that_is_written
 
 
 def test_forgetting_is_a_task_that_beat_sends(aster: Caller) -> None:
-    (entry,) = [found for found in settings.CELERY_BEAT_SCHEDULE.values() if "forget" in found["task"]]
+    (entry,) = [found for found in settings.CELERY_BEAT_SCHEDULE.values() if "forget_old_batches" in found["task"]]
     assert entry["task"] == retiring.forget_old_batches.name
     assert entry["task"] in app.tasks
 
