@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from exchange.management.at_store import StoreCommand
 from indicators import quarantine
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     """After SECRET_KEY was changed and the old one was put into SECRET_KEY_FALLBACKS."""
 
     help = __doc__ or ""

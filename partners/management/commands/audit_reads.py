@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from exchange.management.at_store import StoreCommand
 from partners import reads
 from partners.models import Partner
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     """For the operator, after a key has leaked: which changes has it been handed?"""
 
     help = __doc__ or ""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from exchange.management.at_store import StoreCommand
 from partners import transparency
 from partners.models import AuditWaiting, TreeHead
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     """Exit status 1, and a line for each finding, where anything is not as it was written."""
 
     help = __doc__ or ""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from exchange.errors import ExchangeError
+from exchange.management.at_store import StoreCommand
 from partners import inviting, operating
 from partners.models import Partner
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     """For the operator, at night: a partner whose last admin is gone, or the operator itself, is let in again."""
 
     help = __doc__ or ""

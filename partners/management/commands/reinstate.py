@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from exchange.errors import ExchangeError
+from exchange.management.at_store import StoreCommand
 from partners import life, operating
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     """For the operator; the counterpart of `suspend`."""
 
     help = __doc__ or ""

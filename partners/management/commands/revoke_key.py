@@ -6,8 +6,9 @@ import re
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from exchange.management.at_store import StoreCommand
 from partners import keys
 from partners.models import ApiKey
 
@@ -15,7 +16,7 @@ from partners.models import ApiKey
 _NAMED = re.compile(r"(?:exk_)?([a-z2-7]{8})(?:_\S*)?")
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     """For the operator, when a key turns up where it should not be."""
 
     help = __doc__ or ""

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
+from exchange.management.at_store import StoreCommand
 from partners import keys, steering
 from partners.defaults import DefaultAudience
 from partners.models import Group, Partner
@@ -32,7 +33,7 @@ _CAST = (
 _LAB_SCOPES = frozenset({Scope.READ, Scope.PUBLISH, Scope.REACT, Scope.SUBSCRIBE})
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     """Does nothing where partners are already there and the file is."""
 
     help = __doc__ or ""
