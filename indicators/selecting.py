@@ -37,6 +37,7 @@ class Selection:
     tlps: tuple[int, ...] = ()  # only with one of these markings
     matched: bool = False  # only what the viewer sees a match of
     once: bool = False  # one row per id and version, the first that is asked for, whoever published it
+    besides: tuple[str, ...] = ()  # without these ids, and no version of a partner's identity but newer than ours
     words: str = ""  # full-text search in titles, or a whole id or value
     audiences: tuple[int, ...] | None = None  # only what has one of these
     marks: tuple[str, ...] = ()  # only what has one of these marks (`stix.conformance`)
@@ -102,6 +103,9 @@ def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
     if wanted.stix_ids:
         conditions.append("AND o.stix_id = ANY(%(stix_ids)s)")
         parameters["stix_ids"] = identifiers.canonical(wanted.stix_ids)
+    if wanted.besides:
+        conditions.append(_IS_NOT_OURS)
+        parameters["besides"] = list(wanted.besides)
     if wanted.audiences is not None:
         conditions.append("AND o.audience_id = ANY(%(shown)s)")
         parameters["shown"] = list(wanted.audiences)
@@ -210,6 +214,14 @@ _IS_BETTER = {
     "first": _SAME_AND_EARLIER,
     "last": f"t.latest AND {_SAME_AND_EARLIER}",
 }
+
+# What the exchange itself says of a partner has the moment of its registration as its version.
+_IS_NOT_OURS = """
+AND (o.stix_type NOT IN ('identity', 'marking-definition', 'extension-definition')
+     OR NOT (o.stix_id = ANY(%(besides)s) OR EXISTS (
+         SELECT FROM partners_partner i WHERE i.identity_id = o.stix_id AND i.state <> 'invited'
+            AND o.modified <= i.created_at)))
+"""
 
 _HAS_MARK = """
 AND o.marks IS NOT NULL AND EXISTS (

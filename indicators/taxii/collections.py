@@ -17,6 +17,7 @@ from django.db.models import JSONField, UUIDField, Value
 from django.utils.text import slugify
 
 from exchange.errors import Forbidden, NotFound
+from indicators import referred
 from indicators.addressing import Reach
 from indicators.feeds import filters
 from indicators.models import Feed
@@ -46,9 +47,13 @@ class Collection:
 
     @property
     def selection(self) -> Selection:
-        """What is read from it. An id and version that several publishers hold is in it once (§3.4)."""
+        """What is read from it. An id and version that several publishers hold is in it once (§3.4).
+
+        So is what the exchange itself says: it stands before the log (`standing`), and nobody's copy comes after it.
+        """
         wanted = filters.EVERYTHING if self.filter is None else filters.parse(self.filter)
-        return Selection(filter=wanted, own=self.own, group=self.group, once=not self.own)
+        besides = referred.fixed_ids()
+        return Selection(filter=wanted, own=self.own, group=self.group, once=not self.own, besides=besides)
 
     @property
     def reach(self) -> Reach:

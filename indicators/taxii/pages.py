@@ -1,15 +1,18 @@
 """One page of a collection: what the store yields for a query, and how the client comes to the next one (§3.5)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from exchange import clock, paging
 from exchange.errors import Malformed, NotFound
-from indicators import reading
+from indicators import reading, referred
 from indicators.feeds.filters import EVERYTHING
 from indicators.reading import Statement
+from indicators.referred import Referred
 from indicators.selecting import Selection
-from indicators.taxii import collections
+from indicators.taxii import collections, standing
 from indicators.taxii.collections import Collection
 from indicators.taxii.filters import Query
 from partners.sharing import Viewer
@@ -21,14 +24,25 @@ _VERSIONS = 1_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class Record(NamedTuple):
+    """What is said of one version of one object, without its bytes."""
+
+    stix_id: str
+    date_added: datetime
+    version: str
+    spec_version: str
+
+
 @dataclass(frozen=True, slots=True)
 class TaxiiPage[Item]:
     """Items in the order in which they were added, the cursor to go on with, and where the page lies in time.
 
-    An item is the bytes of an object, or a statement without them. `places` are the first and last in the log.
+    An item is the bytes of an object, or a record without them. `published` counts those that are in the log, the
+    others stand before it; `places` are the first and last in the log.
     """
 
     items: list[Item]
+    published: int
     places: tuple[int, int] | None
     next: str | None
     first: datetime
@@ -54,21 +68,30 @@ class _Place:
 def turn(viewer: Viewer, collection: Collection, query: Query) -> TaxiiPage[str]:
     """The next page of objects, as their bytes.
 
-    One query, or two; it reads about as many rows as it returns, wherever in the collection it lies.
+    One query, or two, and one more at the beginning; it reads about as many rows as it returns, wherever in the
+    collection it lies.
     """
     asked = _Asked(viewer, collection, query)
-    found = reading.bodies(viewer, asked.selection, after=asked.place.seq, limit=query.limit, max_bytes=MAX_PAGE_BYTES)
-    return asked.page(found.bodies, found.places, found.dates, more=found.more)
+    ours = [one.body for one in asked.standing]
+    left = max(1, MAX_PAGE_BYTES - sum(map(len, ours)))
+    found = reading.bodies(viewer, asked.selection, after=asked.place.seq, limit=asked.room or 1, max_bytes=left)
+    return asked.page(ours, found.bodies, found.places, found.dates, more=found.more)
 
 
-def turn_manifest(viewer: Viewer, collection: Collection, query: Query) -> TaxiiPage[Statement]:
+def turn_manifest(viewer: Viewer, collection: Collection, query: Query) -> TaxiiPage[Record]:
     """The next page of what is said of objects, without their bytes."""
     asked = _Asked(viewer, collection, query)
-    found = reading.page(viewer, asked.selection, after=asked.place.seq, limit=query.limit, with_bodies=False)
+    found = reading.page(viewer, asked.selection, after=asked.place.seq, limit=asked.room or 1, with_bodies=False)
     said = found.statements
     places = (said[0].seq, said[-1].seq) if said else None
     dates = (said[0].date_added, said[-1].date_added) if said else None
-    return asked.page(said, places, dates, more=found.more)
+    ours = [Record(one.stix_id, one.date_added, one.version, referred.SPEC_VERSION) for one in asked.standing]
+    return asked.page(ours, [_record(one) for one in said], places, dates, more=found.more)
+
+
+def _record(said: Statement) -> Record:
+    """`modified`, else `created`, as written; what has neither has the date on which it was added (§3.4.1)."""
+    return Record(said.stix_id, said.date_added, said.version or clock.rfc3339(said.date_added), said.spec_version)
 
 
 class _Asked:
@@ -80,6 +103,17 @@ class _Asked:
         self._scope = _scope(collection, query)
         self.selection = query.narrow(collection.selection)
         self.place = self._begins(collection)
+        #: The last moment of which the reader knows all.
+        self._reached = max(self.place.told, query.added_after or _EPOCH)
+        to_come = self._standing()
+        self.standing = to_come[: query.limit]
+        self._more_standing = len(to_come) > query.limit
+        #: How many objects of the log the page has room for.
+        self.room = query.limit - len(self.standing)
+
+    def _standing(self) -> list[Referred]:
+        """What stands before the log and the reader was not given yet: nothing for who has come to the log."""
+        return standing.found(self._query, after=self._reached) if self.place.seq == 0 else []
 
     def _begins(self, collection: Collection) -> _Place:
         """Where `next` says; a cursor of another collection of the viewer's is as if there were none.
@@ -102,22 +136,27 @@ class _Asked:
 
     def page[Item](
         self,
-        items: list[Item],
+        ours: Sequence[Item],
+        published: list[Item],
         places: tuple[int, int] | None,
         dates: tuple[datetime, datetime] | None,
         *,
         more: bool,
     ) -> TaxiiPage[Item]:
-        """The page of what was found."""
+        """The page of what stands before the log and of what was found in it; what it has no room for comes next."""
+        if not self.room:
+            more = self._more_standing or bool(published)
+            published, places, dates = [], None, None
         # An empty page has no date of its own. What the client already had is safe to follow; the present would not
         # be: an object may be on its way in with an earlier date.
-        reached = max(self.place.told, self._query.added_after or _EPOCH)
-        first, last = dates or (reached, reached)
+        first, last = dates or (self._reached, self._reached)
+        if self.standing:
+            first, last = self.standing[0].date_added, dates[1] if dates else self.standing[-1].date_added
         following = None
-        if more and places:
-            position = _position(_Place(places[1], last))
+        if more and (places or ours):
+            position = _position(_Place(places[1] if places else 0, last))
             following = paging.seal(position, viewer=self._viewer.partner_id, scope=self._scope)
-        return TaxiiPage(items, places, following, first, last)
+        return TaxiiPage([*ours, *published], len(published), places, following, first, last)
 
 
 def turn_object(viewer: Viewer, collection: Collection, object_id: str, query: Query) -> TaxiiPage[str]:
@@ -128,7 +167,7 @@ def turn_object(viewer: Viewer, collection: Collection, object_id: str, query: Q
     return _there(page, viewer, collection, object_id, query)
 
 
-def turn_versions(viewer: Viewer, collection: Collection, object_id: str, query: Query) -> TaxiiPage[Statement]:
+def turn_versions(viewer: Viewer, collection: Collection, object_id: str, query: Query) -> TaxiiPage[Record]:
     """The versions of one object, without their bytes. Raises NotFound as `turn_object` does."""
     if not object_id.isprintable():
         raise NotFound
@@ -159,16 +198,13 @@ def versions_of(viewer: Viewer, object_id: str, wanted: Selection) -> list[State
 
 def _holds(viewer: Viewer, collection: Collection, object_id: str) -> bool:
     """Whether the collection holds any version of an object."""
+    if standing.holds(object_id):
+        return True
     wanted = collection.selection
     if wanted.group is None and wanted.filter == EVERYTHING:
         return reading.holds(viewer, object_id, own=wanted.own)
     any_version = replace(wanted, stix_ids=(object_id,), versions="all", once=False)
     return bool(reading.page(viewer, any_version, limit=1, with_bodies=False).statements)
-
-
-def version_of(statement: Statement) -> str:
-    """`modified`, else `created`, as written; what has neither has the date on which it was added (§3.4.1)."""
-    return statement.version or clock.rfc3339(statement.date_added)
 
 
 def _position(place: _Place) -> paging.Position:

@@ -9,10 +9,9 @@ import orjson
 
 from exchange import bodies, clock
 from indicators.publishing import Answer
-from indicators.reading import Statement
 from indicators.taxii import media
 from indicators.taxii.collections import Collection
-from indicators.taxii.pages import TaxiiPage, version_of
+from indicators.taxii.pages import Record, TaxiiPage
 
 API_ROOT_PATH = "/taxii2/exchange/"
 
@@ -59,23 +58,23 @@ def envelope(page: TaxiiPage[str]) -> bytes:
     return f'{{{_more(page)},"objects":[{",".join(page.items)}]}}'.encode()
 
 
-def manifest(page: TaxiiPage[Statement]) -> bytes:
+def manifest(page: TaxiiPage[Record]) -> bytes:
     """The manifest (§5.3.1), with the envelope's `next`: clients turn its pages in the same way."""
     records = [
         {
-            "id": statement.stix_id,
-            "date_added": clock.rfc3339(statement.date_added),
-            "version": version_of(statement),
-            "media_type": media.of_spec_version(statement.spec_version),
+            "id": record.stix_id,
+            "date_added": clock.rfc3339(record.date_added),
+            "version": record.version,
+            "media_type": media.of_spec_version(record.spec_version),
         }
-        for statement in page.items
+        for record in page.items
     ]
     return _listing("objects", records, page)
 
 
-def versions(page: TaxiiPage[Statement]) -> bytes:
+def versions(page: TaxiiPage[Record]) -> bytes:
     """The versions of one object (§5.8.1), in the order in which they were added."""
-    return _listing("versions", [version_of(statement) for statement in page.items], page)
+    return _listing("versions", [record.version for record in page.items], page)
 
 
 def status(answer: Answer, *, unversioned: Mapping[str, Any]) -> bytes:

@@ -130,7 +130,8 @@ def _delete_object(request: HttpRequest, viewer: Viewer, collection_id: str, obj
     collection.require_write()
     query = filters.read(request.GET, matches=_MATCHES_OF_ONE_OBJECT)
     query = query if "match[version]" in request.GET else query.every_version()
-    wanted = replace(query.narrow(collection.selection), stix_ids=(object_id,), added_after=None, own=True, once=False)
+    wanted = query.narrow(collection.selection)
+    wanted = replace(wanted, stix_ids=(object_id,), added_after=None, own=True, once=False, besides=())
     found = pages.versions_of(viewer, object_id, wanted)
     if not found:
         raise NotFound
@@ -172,7 +173,7 @@ def without_slash(request: HttpRequest, rest: str) -> HttpResponse:
 
 
 def _note(viewer: Viewer, page: pages.TaxiiPage[Any], *, surface: str, feed: str) -> None:
-    reads.tally(viewer, surface=surface, objects=len(page.items), feed=feed, places=page.places)
+    reads.tally(viewer, surface=surface, objects=page.published, feed=feed, places=page.places)
 
 
 def _elements(body: bytes) -> list[Draft | Unreadable]:

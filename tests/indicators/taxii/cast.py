@@ -6,15 +6,18 @@ import base64
 import itertools
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from django.test import Client
+from django.utils.http import urlencode
 
+from exchange import clock
+from indicators import referred
 from tests import build
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from django.http import HttpResponse
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 TAXII = "application/taxii+json;version=2.1"
 ROOT = "/taxii2/exchange/"
 EVERYTHING = f"{ROOT}collections/everything/"
+PUBLISHED_AFTER = clock.rfc3339(referred.BEFORE_THE_LOG)
 
 _serial = itertools.count()
 
@@ -44,9 +48,24 @@ class Caller:
         credentials = base64.b64encode(f"anybody:{self.key}".encode()).decode()
         return {"Authorization": f"Basic {credentials}", "Accept": TAXII}
 
-    def get(self, path: str, parameters: dict[str, Any] | None = None, **headers: str) -> HttpResponse:
+    def get(
+        self, path: str, parameters: dict[str, Any] | None = None, *, method: str = "get", **headers: str
+    ) -> HttpResponse:
+        """What is published: the caller says that it has what stands before the log, unless it says `added_after`."""
+        if "added_after" not in path and "/collections/" in path:
+            parameters = {"added_after": PUBLISHED_AFTER} | (parameters or {})
+        if "?" in path and parameters:
+            path, parameters = f"{path}&{urlencode(parameters)}", None
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return Client(headers=self.headers | named).get(path, parameters or {})
+        ask = getattr(Client(headers=self.headers | named), method)
+        return cast("HttpResponse", ask(path, parameters or {}))
+
+    def head(self, path: str) -> HttpResponse:
+        return self.get(path, method="head")
+
+    def from_the_beginning(self, path: str, **parameters: Any) -> HttpResponse:
+        """The same with what stands before the log: the request of a client that comes for the first time."""
+        return Client(headers=self.headers).get(path, parameters)
 
     def post(self, path: str, body: Any, content_type: str = TAXII, **headers: str) -> HttpResponse:
         raw = body if isinstance(body, bytes) else orjson.dumps(body)
@@ -81,6 +100,12 @@ class Caller:
             if not read.get("more"):
                 return
             cursor = {"next": read["next"]}
+
+
+def published(objects: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of what a client read, or of records of it, what is published: without what stands before the log."""
+    ours = {one.stix_id for one in referred.found()}
+    return [one for one in objects if one["id"] not in ours]
 
 
 def a_caller(name: str, *scopes: Scope, kind: str = "lab") -> Caller:

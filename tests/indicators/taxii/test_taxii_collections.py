@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from indicators import subscribing
+from indicators import referred, subscribing
 from indicators.feeds.filters import Filter
 from indicators.selecting import Selection
 from indicators.stix import making
@@ -422,8 +422,9 @@ def test_a_collection_selects_by_audience_so_that_no_row_is_joined_for_it(aster:
     viewer = auth.viewer_of_key(aster.key)
     feed = a_feed(aster, kinds=["account-pattern"])
     of = {found.id: found.selection for found in collections.of(viewer)}
-    assert of[ring.collection_id] == Selection(group=ring.pk, once=True)
-    assert of[feed.pk] == Selection(filter=Filter(kinds=("account-pattern",)), once=True)
+    ours = referred.fixed_ids()
+    assert of[ring.collection_id] == Selection(group=ring.pk, once=True, besides=ours)
+    assert of[feed.pk] == Selection(filter=Filter(kinds=("account-pattern",)), once=True, besides=ours)
 
 
 def test_two_partners_may_name_a_feed_alike(aster: Caller, borealis: Caller) -> None:
