@@ -36,11 +36,15 @@ class Limits:
 
 LIMITS = Limits()
 
+_NO_LINE = "No line holds an object."
+_NEITHER = "Neither a bundle nor an envelope: what has nothing to add says 'type': 'bundle', or 'objects': []."
+
 
 def read_batch(body: bytes, *, ndjson: bool = False, limits: Limits = LIMITS) -> list[Draft | Unreadable]:
     """Read a STIX bundle, a TAXII envelope, a single object, or NDJSON (one object a line).
 
-    A bundle without `objects` is legal (§8): nothing is in it. A byte order mark is passed over (RFC 8259 §8.1).
+    A bundle without `objects` is legal (§8): nothing is in it. So is a list of none, sloppily (§2.12). A byte order
+    mark is passed over (RFC 8259 §8.1).
     Raises Malformed (`malformed-json`, `not-stix`, `duplicate-key`, `empty-batch`) where no objects can be told
     apart, TooLarge for too many. Whatever is wrong with one object makes that object Unreadable, and no other.
     """
@@ -50,7 +54,7 @@ def read_batch(body: bytes, *, ndjson: bool = False, limits: Limits = LIMITS) ->
     if not sliced.objects:
         if sliced.empty:
             return []
-        raise Malformed("The batch holds no object.", code="empty-batch", at="/objects")
+        raise Malformed(_NO_LINE if ndjson else _NEITHER, code="empty-batch", at="/objects")
     budget.begin()
     has_huge = _HUGE.search(body) is not None  # one look at the whole, for hardly any batch has one
     elements = [_read(index, raw, limits=limits, has_huge=has_huge) for index, raw in enumerate(sliced.objects)]

@@ -22,7 +22,7 @@ from exchange.errors import Malformed, TooLarge
 class Sliced:
     """The exact bytes of each object.
 
-    `bare`: the body is itself the one object, without an envelope. `empty`: it is a bundle that has no `objects`.
+    `bare`: the body is itself the one object, without an envelope. `empty`: it is a bundle or an envelope of nothing.
     """
 
     objects: list[bytes]
@@ -82,7 +82,7 @@ def of_document(body: bytes, *, at_most: int) -> Sliced:
     # body, they are cut there instead: the remaining keys are the same.
     start = body.find(listed)
     _judge(body[:start] + b"[]" + body[start + len(listed) :] if start >= 0 else body)
-    return Sliced([bytes(raw) for raw in found])
+    return Sliced([bytes(raw) for raw in found], empty=not found)
 
 
 def _without_objects(body: bytes, envelope: dict[str, msgspec.Raw]) -> Sliced:
@@ -157,7 +157,7 @@ def _joined(body: bytes, containers: list[bytes], outline: bytes, *, at_most: in
     elements = envelope["objects"]
     _count(elements, at_most=at_most)
     cut = iter(containers)
-    return Sliced([next(cut) if element == {} else b"null" for element in elements])
+    return Sliced([next(cut) if element == {} else b"null" for element in elements], empty=not elements)
 
 
 def _is_envelope(stix_type: object, *, has_objects: bool, is_empty: bool) -> bool:

@@ -53,6 +53,18 @@ def test_what_was_exported_is_what_was_published(run, tmp_path):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_file_that_holds_nothing_is_published_with_all_counts_zero(run, tmp_path):
+    source = tmp_path / "none.json"
+    for nothing in ({"objects": []}, {"type": "bundle", "id": f"bundle--{uuid.uuid4()}", "objects": []}):
+        source.write_text(json.dumps(nothing))
+        done = run("publish", source, "--json")
+        assert done.exit_code == 0
+        assert set(json.loads(done.stdout)["counts"].values()) == {0}
+    source.write_text("{}")
+    assert run("publish", source).exit_code == 1
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_report_looks_over_all_batches_of_a_push(run, tmp_path):
     first, last, refused = making.account_pattern(), making.account_pattern(), making.account_pattern()
     refused["valid_until"] = "yesterday"

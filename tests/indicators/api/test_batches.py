@@ -121,7 +121,7 @@ def test_what_follows_the_gzip_is_refused(aster):
         (b" ", "malformed-json"),
         (b"{", "malformed-json"),
         (b"[]", "not-stix"),
-        (b'{"objects":[]}', "empty-batch"),
+        (b"{}", "empty-batch"),
         (b'{"objects":7}', "not-stix"),
         (b"\xff\xfe", "malformed-json"),
     ],

@@ -207,8 +207,15 @@ def test_numbers_that_are_written_otherwise_are_other_content(aster):
     assert "other content" in result["message"]
 
 
-def test_a_bundle_without_objects_is_nothing_to_do(aster):
-    body = b'{"type": "bundle", "id": "bundle--56179490-9cd4-4f8f-a282-0440b492d909"}'
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"type": "bundle", "id": "bundle--56179490-9cd4-4f8f-a282-0440b492d909"}',
+        b'{"type": "bundle", "id": "bundle--56179490-9cd4-4f8f-a282-0440b492d909", "objects": []}',
+        b'{"objects": []}',
+    ],
+)
+def test_a_bundle_without_objects_is_nothing_to_do(aster, body):
     answer = read(aster.ask("POST", "batches", body, media="application/json"))
     assert (set(answer["counts"].values()), answer["results"]) == ({0}, [])
     status = aster.ask(

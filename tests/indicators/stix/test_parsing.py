@@ -163,13 +163,13 @@ NOT_READ = {
     "objects twice": (b'{"objects":[' + an_object() + b'],"objects":[]}', "duplicate-key"),
     "objects twice, escaped": (b'{"objects":[' + an_object() + rb'],"obj\u0065cts":[]}', "duplicate-key"),
     "objects twice and a bad one": (b'{"objects":[' + LONE + b'],"objects":[]}', "duplicate-key"),
-    "an empty bundle": (b'{"type":"bundle","objects":[]}', "empty-batch"),
     "a bundle with its objects elsewhere": (b'{"type":"bundle","Objects":[' + an_object() + b"]}", "not-stix"),
     "a bundle twice": (b'{"type":"bundle"}\n{"type":"bundle"}', "malformed-json"),
     "a type twice": (b'{"type":"bundle","type":"bundle"}', "duplicate-key"),
     "an object twice": (an_object() * 2, "malformed-json"),
     "an object and half": (an_object() + b',"x"', "malformed-json"),
-    "an empty envelope": (b"{}", "empty-batch"),
+    "an empty object": (b"{}", "empty-batch"),
+    "an empty list with a broken string behind": (b'{"objects":[],"id":"\xff"}', "malformed-json"),
 }
 
 
@@ -196,6 +196,9 @@ def test_of_two_documents_the_place_of_the_second_is_told(body):
         b'{"type":"bundle"}',
         b' {"id":"bundle--1","spec_version":"2.0","type":"bundle"}\n',
         b'\xef\xbb\xbf{"type":"bundle"}',
+        b'{"type":"bundle","id":"bundle--1","objects":[]}',
+        b'{"objects":[ ]}',
+        b'{"objects":[],"more":false}',
     ],
 )
 def test_a_bundle_without_objects_is_legal_and_holds_nothing(body):

@@ -178,7 +178,6 @@ def test_4_3_1_a_success_names_its_marks(aster: Caller, cast: Cast) -> None:
         b"7",
         b'"text"',
         b'{"objects":{}}',
-        b'{"objects":[]}',
         b"{}",
         b"\xff\xfe",
         b"\x00",
