@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 _OF_GROUP = ("slug", "policy", "collection_id", "members")
-_SHOWN = ("name", "id", "identity_id", "api_key", "collection_id", "username", "password")
+_SHOWN = ("name", "id", "identity_id", "api_key", "collection_id", "siem_collection_id", "username", "password")
 
 
 def as_json(base_url: str, *, data_dir: Path, cast: dict[str, Any]) -> str:
@@ -38,7 +38,7 @@ The Exchange is up.
 
   Portal   {base_url}/
   REST     {base_url}/api/v1/     (description: {base_url}/api/v1/schema)
-  TAXII    {base_url}/taxii2/     (any user name, an API key as the password)
+  TAXII    {base_url}/taxii2/     (any user name, an API key as the password; for a SIEM: the feed `siem`)
   Data     {data_dir}
 
   {"Partner":<18} {"User":<10} {"Password":<22} API key
@@ -60,4 +60,4 @@ Ctrl-C stops everything; what was stored stays in {data_dir}.
 
 
 def _shown(partner: dict[str, Any]) -> dict[str, Any]:
-    return {name: partner[name] for name in _SHOWN}
+    return {name: partner[name] for name in _SHOWN if name in partner}

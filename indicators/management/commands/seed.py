@@ -15,7 +15,8 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
 from exchange.management.at_store import StoreCommand
-from partners import keys, steering
+from indicators import subscribing
+from partners import auth, keys, steering
 from partners.defaults import DefaultAudience
 from partners.models import Group, Partner
 from partners.registering import register_group, register_partner, register_user
@@ -30,6 +31,8 @@ _CAST = (
     ("Fornax Agency", "fornax", Partner.Kind.RECIPIENT),
     ("Exchange Operator", "operator", Partner.Kind.OPERATOR),
 )
+#: What a SIEM can compare with its logs: addresses and names in clear.
+_SIEM = {"kinds": ["account-pattern"], "subkinds": ["net", "email_domain", "gateway_host"]}
 _LAB_SCOPES = frozenset({Scope.READ, Scope.PUBLISH, Scope.REACT, Scope.SUBSCRIBE})
 
 
@@ -84,9 +87,13 @@ def _register(name: str, slug: str, kind: Partner.Kind) -> dict[str, str]:
     partner = register_partner(name=name, slug=slug, kind=kind)
     password = secrets.token_urlsafe(15)
     role = Role.COUNSEL if kind is Partner.Kind.RECIPIENT else Role.ADMIN
-    register_user(partner, username=slug, email=f"{slug}@{slug}.example", password=password, role=role)
+    user = register_user(partner, username=slug, email=f"{slug}@{slug}.example", password=password, role=role)
     scopes = _LAB_SCOPES if kind is Partner.Kind.LAB else RECIPIENT_SCOPES & KEY_SCOPES - {Scope.ADMIN}
     _, key = keys.issue(partner, name="demo", scopes=scopes, expires_in=timedelta(days=365))
+    feeds = {}
+    if kind is Partner.Kind.LAB:
+        feed = subscribing.save_feed(auth.viewer_of_user(user), name="siem", filter_json=_SIEM)
+        feeds["siem_collection_id"] = str(feed.pk)
     return {
         "name": name,
         "slug": slug,
@@ -95,6 +102,7 @@ def _register(name: str, slug: str, kind: Partner.Kind) -> dict[str, str]:
         "identity_id": partner.identity_id,
         "api_key": key,
         "collection_id": str(partner.collection_id),
+        **feeds,
         "username": slug,
         "password": password,
     }
