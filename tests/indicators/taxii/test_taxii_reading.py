@@ -15,6 +15,7 @@ from tests import build
 from tests.indicators.taxii.cast import (
     EVERYTHING,
     PUBLISHED_AFTER,
+    ROOT,
     TAXII,
     Caller,
     a_caller,
@@ -436,16 +437,19 @@ def test_everything_holds_what_the_viewer_may_see_and_the_own_collection_what_it
 def test_an_id_and_version_of_two_publishers_has_one_place_the_first_that_the_viewer_may_see(
     aster: Caller, borealis: Caller, cygnus: Caller
 ) -> None:
-    shared = an_indicator()
+    shared = an_indicator(object_marking_refs=[GREEN])
     other = shared | {"name": "Borealis says it otherwise"}
-    aster.add(shared)
-    borealis.add(other)
+    for caller, one in ((aster, shared), (borealis, other)):
+        assert read(caller.post(f"{ROOT}collections/group-ring/objects/", {"objects": [one]}))["success_count"] == 1
     outsider = a_caller("Draco")
     build.a_ring(borealis.partner, outsider.partner, slug="outer")
     for caller in (aster, borealis):
         assert caller.objects(f"{EVERYTHING}objects/") == [shared]
     assert outsider.objects(f"{EVERYTHING}objects/") == []
-    assert cygnus.objects(f"{EVERYTHING}objects/") == []
+    build.a_ring(borealis.partner, cygnus.partner, slug="second")
+    newer = {"objects": [revised(other, 2)]}
+    assert read(borealis.post(f"{ROOT}collections/group-second/objects/", newer))["success_count"] == 1
+    assert cygnus.objects(f"{EVERYTHING}objects/") == [revised(other, 2)]
 
 
 @pytest.mark.parametrize(("wanted", "days"), [("last", [2, 3]), ("first", [2, 1]), ("all", [2, 1, 3])])
