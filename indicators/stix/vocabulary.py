@@ -19,7 +19,7 @@ import jsonschema_rs
 import orjson
 
 from exchange.lists.lines import is_plain
-from indicators.stix import identifiers, normalising, patterns
+from indicators.stix import identifiers, normalising, patterns, wording
 from indicators.stix.drafts import Refusal, TokenValue
 
 EXTENSION_ID = "extension-definition--433655db-7720-5ad0-91a4-c4555836d02f"
@@ -42,7 +42,6 @@ SUBKINDS = {
 #: The functions that tokens come from; all take a key.
 SCHEMES = frozenset({"oprf-ristretto255-sha512", "hmac-sha256"})
 _SCHEMAS = Path(__file__).parent / "schemas"
-_HIDDEN = "\u2026"
 
 
 def extension_of(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -150,7 +149,7 @@ def token_object(*, kind: str, subkind: str, token: Mapping[str, str]) -> dict[s
 @cache
 def _validator(extension_id: str) -> Any:
     schema = orjson.loads((_SCHEMAS / f"{extension_id}.json").read_bytes())
-    return jsonschema_rs.validator_for(schema, mask=_HIDDEN)
+    return jsonschema_rs.validator_for(schema, mask=wording.MASK)
 
 
 def _check_token_object(data: Mapping[str, Any]) -> Refusal | None:
@@ -159,8 +158,9 @@ def _check_token_object(data: Mapping[str, Any]) -> Refusal | None:
     if _validator(TOKEN_EXTENSION_ID).is_valid(dict(data)):
         return None
     error = next(iter(_validator(TOKEN_EXTENSION_ID).iter_errors(dict(data))))
-    field = "".join(f"/{part}" for part in error.instance_path)
-    return Refusal("vocabulary", field, str(error.message).replace(_HIDDEN, "The value"))
+    path = [str(part) for part in error.instance_path]
+    field = "".join(f"/{part}" for part in path)
+    return Refusal("vocabulary", field, wording.said(error, path=path, value_of="token/value"))
 
 
 def _is_keyed(token: Mapping[str, Any]) -> bool:
@@ -177,7 +177,7 @@ def _first_fault(extension: Any) -> Refusal:
     error = next((error for error in errors if _FORBIDDEN in str(error.message)), errors[0])
     path = [str(part) for part in error.instance_path]
     keyword = str(error.schema_path[-1]) if error.schema_path else ""
-    message = str(error.message).replace(_HIDDEN, "The value")
+    message = wording.said(error, path=path, value_of=_subkind(extension))
     if keyword == "additionalProperties":
         message = "The vocabulary has no such property here."
         path += _unknown(extension, path)
@@ -187,6 +187,11 @@ def _first_fault(extension: Any) -> Refusal:
     if _FORBIDDEN in message:
         message = "This property does not belong to this kind and subkind."
     return Refusal("vocabulary", _pointer(path), message)
+
+
+def _subkind(extension: Any) -> str:
+    said = extension.get("subkind") if isinstance(extension, dict) else None
+    return said if isinstance(said, str) else ""
 
 
 def _unknown(extension: Any, path: list[str]) -> list[str]:

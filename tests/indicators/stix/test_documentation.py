@@ -37,6 +37,19 @@ def test_every_example_is_accepted(made):
     assert gates.examine(draft, DOOR) is None
 
 
+def test_what_is_shown_and_what_is_in_the_file_are_one_object_or_two():
+    in_file = {made["id"]: made for made in EXAMPLES}
+    assert [made["id"] for made in SHOWN if in_file.get(made["id"], made) != made] == []
+
+
+def test_the_file_of_examples_can_be_made_one_of_today():
+    (line,) = re.findall(r'^sed "(s/.*)" exchange/docs/vocabulary-examples.json', TEXT, re.MULTILINE)
+    dates = [command.split("/")[1] for command in line.split("; ")]
+    for made in EXAMPLES:
+        assert all(made[name].startswith(dates[0]) for name in ("created", "modified", "valid_from"))
+        assert made["valid_until"].startswith(dates[1])
+
+
 def test_the_file_of_examples_is_a_batch_that_can_be_sent():
     body = (DOCS / "vocabulary-examples.json").read_bytes()
     assert all(isinstance(element, Draft) for element in parsing.read_batch(body))
@@ -49,7 +62,7 @@ def test_every_kind_is_shown_and_every_subkind_has_an_example():
 
 
 def test_every_property_and_word_of_the_schema_is_told():
-    told = set(re.findall(r"`([^`]+)`", TEXT))
+    told = set(re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL)))
     for name, rules in SCHEMA["properties"].items():
         assert name in told
         for word in rules.get("enum", []):

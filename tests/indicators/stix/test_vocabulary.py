@@ -11,7 +11,7 @@ import stix2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indicators.stix import identifiers, making, parsing, vocabulary
+from indicators.stix import identifiers, making, parsing, vocabulary, wording
 from indicators.stix.drafts import Draft, TokenValue
 from tests.indicators.stix import shared
 
@@ -270,6 +270,52 @@ def test_a_token_object_is_judged_by_its_schema():
     refusal = vocabulary.check(one | {"value": CANARY})
     assert (refusal.code, refusal.field) == ("vocabulary", "/value")
     assert CANARY not in refusal.message
+
+
+def fault_message(change):
+    made = making.account_pattern()
+    change(made["extensions"][vocabulary.EXTENSION_ID])
+    return vocabulary.check(made).message
+
+
+def test_a_wrong_word_is_answered_with_every_word_that_there_is():
+    said = fault_message(lambda extension: extension.update(severity=CANARY))
+    assert said == "One of: low, medium, high, critical."
+
+
+def test_a_wrong_form_is_answered_with_the_form_and_an_example():
+    assert fault_message(lambda extension: extension.update(first_seen=CANARY)).endswith(
+        "such as 2026-11-24T11:00:00Z."
+    )
+    assert "64 bytes" in fault_message(lambda extension: extension["token"].update(value=CANARY))
+    net = making.account_pattern("net")
+    net["extensions"][vocabulary.EXTENSION_ID]["value"] = "198.51.100.7"
+    assert "such as 198.51.100.7/32" in vocabulary.check(net).message
+
+
+@pytest.mark.parametrize("extension_id", [vocabulary.EXTENSION_ID, vocabulary.TOKEN_EXTENSION_ID])
+def test_every_form_of_the_schemas_is_said_in_words(extension_id):
+    schema = json.loads(vocabulary.schema_text(extension_id))
+    untold = {name for name in forms(schema, "") if name not in {*wording.FORMS, "value"}}
+    assert not untold
+    in_clear = {"email_domain", "gateway_host", "net", "client_fp", "bin_range", "crypto_addr"}
+    assert in_clear | {"token/value"} <= set(wording.FORMS)
+
+
+def forms(node, name):
+    """The properties whose form a schema gives as a regular expression."""
+    if isinstance(node, list):
+        for inner in node:
+            yield from forms(inner, name)
+    elif isinstance(node, dict):
+        if isinstance(node.get("pattern"), str):
+            yield name
+        for key, inner in node.items():
+            if key == "properties":
+                for named, rules in inner.items():
+                    yield from forms(rules, named)
+            else:
+                yield from forms(inner, name)
 
 
 def test_the_extensions_are_defined_by_objects_that_lead_to_their_schemas():
