@@ -83,6 +83,8 @@ class Client:
         Raises ApiError where a batch as a whole is refused, Unreachable where no answer comes, TypeError for what is
         none of these: one object is given as a list of one.
         """
+        if isinstance(groups, str) or isinstance(partners, str):
+            raise TypeError('groups and partners are lists of slugs, such as groups=["ring"]')
         asked: dict[str, str] = {"groups": ",".join(groups), "partners": ",".join(partners), "tlp": tlp}
         asked["everyone"] = "true" if everyone else ""
         asked["wake"] = "true" if wake else ""
@@ -242,6 +244,8 @@ class Client:
 
     def issue_key(self, name: str, *, scopes: Sequence[str], **limits: Any) -> dict[str, Any]:
         """Make a weaker key; the answer holds it as `secret`, this once. Limits as the API names them."""
+        if isinstance(scopes, str):
+            raise TypeError('scopes is a list, such as scopes=["read"]')
         return self._send("POST", "/api/v1/keys", {"name": name, "scopes": list(scopes), **limits})
 
     def rotate_key(self, key_id: str, *, overlap_minutes: int) -> dict[str, Any]:

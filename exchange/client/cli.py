@@ -19,7 +19,7 @@ from rich.table import Table
 from exchange.client import auditing, ending, keys, slicing, telling
 from exchange.client.api import Client
 from exchange.client.errors import ApiError, ExchangeClientError
-from exchange.client.publishing import PublishResult, Refusal, loss_report
+from exchange.client.publishing import Mark, PublishResult, Refusal, loss_report
 from exchange.client.terminal import (
     Json,
     KeyFile,
@@ -31,12 +31,12 @@ from exchange.client.terminal import (
     print_json,
     print_table,
     progress_lines,
+    version,
 )
 from exchange.client.webhooks import verify
 from exchange.simulate.cli import simulate
 
 app = typer.Typer(
-    help="Push, read and follow indicators of the Exchange. Set EXCHANGE_URL and EXCHANGE_API_KEY first.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -53,6 +53,19 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"exchange {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _exchange(
+    said: Annotated[bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say it.")] = False,
+) -> None:
+    """Push, read and follow indicators of the Exchange. Set EXCHANGE_URL and EXCHANGE_API_KEY first."""
 
 
 @app.command()
@@ -85,8 +98,9 @@ def publish(
         if not as_json:
             _show_losses(losses)
     if as_json:
-        refusals, dropped = _plain(total.refusals), _plain(total.dropped)
-        print_json({"counts": total.counts, "batches": total.batches, "refusals": refusals, "dropped": dropped})
+        told = {"refusals": _plain(total.refusals), "dropped": _plain(total.dropped)}
+        told["marks"] = [{"index": mark.index, "id": mark.stix_id, **_said(mark)} for mark in total.marks]
+        print_json({"counts": total.counts, "batches": total.batches} | told)
     else:
         _show_counts(total)
     raise typer.Exit(0 if total.ok else 1)
@@ -319,11 +333,13 @@ def _join(total: PublishResult, result: PublishResult) -> None:
 
 
 def _show_refusals(file: Path, result: PublishResult) -> None:
-    listed = [*result.refusals, *result.dropped]
-    for refusal in listed[:_SHOWN_REFUSALS]:
+    hidden = [mark for mark in result.marks if mark.code == "marking-unresolved"]
+    listed: list[Refusal | Mark] = [*result.refusals, *result.dropped, *hidden]
+    for one in listed[:_SHOWN_REFUSALS]:
+        status = one.status if isinstance(one, Refusal) else "taken, but hidden"
         errors.print(
-            f"{file.name}[{refusal.index}] {refusal.stix_id or '-'}: {refusal.status}, {refusal.code}"
-            f" at {refusal.field or 'the object'}: {refusal.message}",
+            f"{file.name}[{one.index}] {one.stix_id or '-'}: {status}, {one.code}"
+            f" at {one.field or 'the object'}: {one.message}",
             style="yellow",
             markup=False,
         )
@@ -361,12 +377,14 @@ def _plain(refusals: list[Refusal]) -> list[dict[str, Any]]:
             "index": refusal.index,
             "id": refusal.stix_id,
             "status": refusal.status,
-            "code": refusal.code,
-            "field": refusal.field,
-            "message": refusal.message,
+            **_said(refusal),
         }
         for refusal in refusals
     ]
+
+
+def _said(about: Refusal | Mark) -> dict[str, str]:
+    return {"code": about.code, "field": about.field, "message": about.message}
 
 
 __all__ = ["ApiError", "app", "main"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -23,6 +24,14 @@ KeyFile = Annotated[Path | None, typer.Option("--key-file", help="A file with th
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 _EVERY_S = 3.0
+
+
+def version() -> str:
+    """Of the distribution that the commands came in."""
+    try:
+        return importlib.metadata.version("exchange")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def client_of(url: str, key_file: Path | None) -> Client:

@@ -48,6 +48,15 @@ def scripted():
 ANSWER = {"id": "b", "counts": {"accepted": 1}, "results": []}
 
 
+def test_a_slug_alone_is_not_taken_for_a_list_of_letters():
+    with Client("http://127.0.0.1:1", "exk_x") as client:
+        for audience in ({"groups": "ring"}, {"partners": "aster"}):
+            with pytest.raises(TypeError, match="lists of slugs"):
+                client.publish([], **audience)
+        with pytest.raises(TypeError, match="scopes is a list"):
+            client.issue_key("agent", scopes="read")
+
+
 def test_a_push_is_tried_again_with_the_same_key_and_bytes(scripted, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     scripted.answers = [(503, {}, {}), (429, {"Retry-After": "1"}, {}), (200, {}, ANSWER)]

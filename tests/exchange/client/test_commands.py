@@ -2,6 +2,8 @@
 
 import json
 import sys
+import uuid
+from pathlib import Path
 
 import pytest
 import typer
@@ -72,6 +74,25 @@ def test_objects_end_by_id_and_by_file_and_come_back_only_when_asked_for(run, tm
     assert (status, [one["status"] for one in json.loads(out)["results"]]) == (0, ["accepted"] * 4)
     assert run(key, "revoke", ids[3])[1] == f"{ids[3]}  already revoked\n"
     assert run(cast.keys["borealis"], "blocklist")[1] == ""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_nobody_sees_for_want_of_a_definition_is_said(run, tmp_path):
+    cast = build.the_cast()
+    made = making.account_pattern() | {"object_marking_refs": [f"marking-definition--{uuid.uuid4()}"]}
+    file = tmp_path / "one.json"
+    file.write_text(json.dumps({"objects": [made]}))
+    status, _, said = run(cast.keys["aster"], "publish", str(file), "--group", "ring")
+    assert (status, said.count("\n")) == (0, 1)
+    assert said.startswith(f"one.json[0] {made['id']}: taken, but hidden, marking-unresolved at /object_marking_refs: ")
+    (mark,) = json.loads(run(cast.keys["aster"], "publish", str(file), "--json")[1])["marks"]
+    assert (mark["id"], mark["code"]) == (made["id"], "marking-unresolved")
+
+
+def test_every_command_is_in_the_docs_and_the_version_is_said():
+    text = (Path(cli.__file__).parents[1] / "docs" / "client.md").read_text()
+    assert [name for (name, *_), _ in commands(cli.app) if f"exchange {name}" not in text] == []
+    assert CliRunner().invoke(cli.app, ["--version"]).stdout.startswith("exchange ")
 
 
 @pytest.mark.django_db(transaction=True)
