@@ -188,9 +188,9 @@ def key_in(header: str) -> str | None:
     """The key in an Authorization header: Bearer, or Basic with any user name and the key as the password.
 
     `Token` is no registered scheme: it is what clients built on taxii2-client call Bearer. None where there is no
-    header. A scheme or encoding that is not understood is a key that is none: empty.
+    header, or a key without a scheme. A scheme or encoding that is not understood is a key that is none: empty.
     """
-    if not header:
+    if not header or header.startswith("exk_"):
         return None
     scheme, _, credentials = header.partition(" ")
     if scheme.lower() in {"bearer", "token"}:

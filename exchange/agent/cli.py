@@ -6,7 +6,6 @@ machine does not let us (a file, a disk, a right); 4 the command of --on-change 
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import signal
 import sqlite3
@@ -22,7 +21,7 @@ from rich.console import Console
 
 from exchange.agent import following, output, status, sync
 from exchange.agent.hook import HookFailed
-from exchange.client import config
+from exchange.client import config, terminal
 from exchange.client.api import Client
 from exchange.client.errors import ExchangeClientError, Unusable
 from exchange.lists import formats
@@ -70,16 +69,9 @@ def _end(sentence: str, status_code: int) -> None:
     sys.exit(status_code)
 
 
-def _version() -> str:
-    try:
-        return importlib.metadata.version("exchange")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
-
-
 def _say_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"exchange-agent {_version()}")
+        typer.echo(f"exchange-agent {terminal.version()}")
         raise typer.Exit
 
 
@@ -139,7 +131,7 @@ def sync_command(
         command_timeout_s=on_change_timeout,
         health_file=health_file,
         metrics_file=metrics_file.resolve() if metrics_file else None,
-        version=_version(),
+        version=terminal.version(),
     )
     with sync.alone(job), Client(found.url, found.api_key, retries=0 if follow else 5) as client:
         if rehearse:

@@ -31,7 +31,7 @@ def load(*, url: str = "", key_file: Path | None = None) -> Config:
     if not key:
         raise Unusable("With which key? Set EXCHANGE_API_KEY, or give --key-file. A key is never an argument.")
     if not found_url.startswith(("https://", "http://")):
-        raise Unusable("The address must begin with https://.")
+        raise Unusable("The address must begin with https:// or, on a machine of your own, http://.")
     return Config(found_url, key)
 
 

@@ -102,6 +102,12 @@ def test_without_a_key_nothing_is_said(path):
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
+def test_a_key_without_the_word_before_it_is_told_how_it_is_sent(cast):
+    answer = Client().get(f"{API}me", headers={"Authorization": cast.keys["aster"]})
+    assert code(answer, 401) == "unauthenticated"
+    assert "Authorization: Bearer" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("path", READS)
 def test_a_key_without_the_scope_to_read_reads_nothing(cast, path):
     assert code(key_of(cast.aster, Scope.REACT).get(path), 403) == "missing-scope"
