@@ -117,7 +117,7 @@ def test_a_members_stalled_pushes_stop_nobody(cast, served):
     more = bearer(cast.keys["aster"])
     stalled = [Client(served).send(STALLED.format(path="/api/v1/batches", more=more, length=10_000)) for _ in range(40)]
     works_for(served, cast.keys["borealis"])
-    with psycopg.connect(waking.conninfo()) as database:
+    with psycopg.connect(waking.conninfo(), autocommit=True) as database:
         assert busy(database) == 0
     for client in stalled:
         status, headers, body = client.answer()
@@ -163,7 +163,7 @@ def test_unread_bundles_hold_no_connection_and_stop_nobody(cast):
         text = f"GET /api/v1/bundle HTTP/1.1\nHost: 127.0.0.1\n{bearer(cast.keys['borealis'])}\n"
         unread = [Client(served, receive_bytes=4_096).send(text) for _ in range(50)]
         works_for(served, cast.keys["aster"])
-        with psycopg.connect(waking.conninfo()) as database:
+        with psycopg.connect(waking.conninfo(), autocommit=True) as database:
             until(lambda: busy(database) == 0, within_s=60)
         works_for(served, cast.keys["cygnus"])
         for client in unread:
