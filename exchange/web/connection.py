@@ -40,7 +40,7 @@ class Connection:
     """A client. `until` is when something must have happened (monotonic)."""
 
     __slots__ = (
-        "_out", "address", "after_sending", "chunked", "events", "lock", "missed", "moved", "number", "owed",
+        "_out", "address", "after_sending", "chunked", "events", "left", "lock", "missed", "moved", "number", "owed",
         "reader", "results", "sock", "source", "state", "until", "wait", "woken",
     )  # fmt: skip
 
@@ -54,6 +54,7 @@ class Connection:
         self.missed = False  # something happened while somebody dealt with it
         self._out: deque[memoryview] = deque()
         self.chunked = False
+        self.left: int | None = None  # bytes of the body that were announced and are not made yet
         self.results: Any = None  # what the application returned, to be closed
         self.source: Iterator[bytes] | None = None  # the rest of an answer that is made in pieces
         self.after_sending: Callable[[], int] | None = None
@@ -145,11 +146,15 @@ def head(status: int, headers: list[tuple[str, str]], *, keep: bool) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
+def length(headers: list[tuple[str, str]]) -> int | None:
+    """Bytes that the body is said to have. Raises ValueError."""
+    return next((int(value) for name, value in headers if name.lower() == "content-length"), None)
+
+
 def framing(request: Request, status: int, headers: list[tuple[str, str]]) -> tuple[bool, bool]:
     """Whether the answer has a body, and whether that has to be chunked, for want of a length (RFC 9112 §6)."""
     has_body = request.method != "HEAD" and status not in _BODILESS
-    has_length = any(name.lower() == "content-length" for name, _ in headers)
-    return has_body, has_body and not has_length and request.version == "1.1"
+    return has_body, has_body and length(headers) is None and request.version == "1.1"
 
 
 def chunk(data: bytes) -> bytes:

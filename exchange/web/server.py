@@ -28,6 +28,7 @@ _PAUSE_S = 0.2
 _PIECE_BYTES = 128 * 1024
 _GZIP_RATIO = 8
 _ENOUGH = "exchange.waited_enough"
+_MISCOUNTED = "a body of another length than its head says, which the next answer would be taken for"
 _AMBIGUOUS = "This is no request that can be read in one way only."
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -271,6 +272,7 @@ class Server(Threads):
         if self._stopping.is_set():
             request.keep_alive = False
         has_body, connection.chunked = wire.framing(request, status, headers)
+        connection.left = wire.length(headers)
         pieces = (
             None
             if not has_body
@@ -279,12 +281,14 @@ class Server(Threads):
         if pieces is not None:
             if connection.chunked:
                 headers = [*headers, ("transfer-encoding", "chunked")]
-            elif not any(name.lower() == "content-length" for name, _ in headers):
+            elif connection.left is None:
                 request.keep_alive = False  # its end is the connection's
             connection.source = pieces
             connection.put(wire.head(status, headers, keep=request.keep_alive))
             return self._piece(connection)
         body = b"".join(result) if has_body else b""
+        if has_body and connection.left not in {None, len(body)}:
+            raise ValueError(_MISCOUNTED)
         if connection.chunked:
             headers = [*headers, ("content-length", str(len(body)))]
         start = wire.head(status, headers, keep=request.keep_alive)
@@ -310,6 +314,10 @@ class Server(Threads):
         piece: bytes | Wait | None
         piece = source.step() if hasattr(source, "step") else _gathered(source)
         self._hooks.step_done()
+        if connection.left is not None and isinstance(piece, bytes | None):
+            connection.left -= len(piece or b"")
+            if connection.left < 0 or (piece is None and connection.left):
+                raise ValueError(_MISCOUNTED)
         if piece is None:
             connection.put(wire.chunk(b"") if connection.chunked else b"")
             connection.after_sending = partial(self._answered, connection)

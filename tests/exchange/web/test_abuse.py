@@ -100,6 +100,16 @@ def test_an_answer_that_fails_on_its_way_is_never_taken_for_a_whole_one(version)
         assert answer.closed == 1
 
 
+@pytest.mark.parametrize("said", ["2", "4"])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_body_of_another_length_than_was_said_is_cut_and_no_other_answer_follows_it(said, streamed):
+    application = one(lambda environ: Answer([b"one"]) if streamed else [b"one"], [("Content-Length", said)])
+    with serving(application) as server, Client(server) as client, contextlib.suppress(OSError):
+        client.send("GET / HTTP/1.1\nHost: a\n\nGET /other HTTP/1.1\nHost: a\n\n")
+        assert b"ok" not in client.file.read()
+        until(lambda: nothing_is_left(server))
+
+
 @pytest.mark.parametrize("error", [ZeroDivisionError(), OSError(), SystemExit()])
 @pytest.mark.parametrize("where", ["call", "iteration", "close"])
 def test_an_error_anywhere_takes_its_own_connection_and_nothing_else(error, where):
