@@ -262,6 +262,10 @@ class World:
         if self.random.random() < 0.5:
             assert self.push(thing.publisher, thing.body, reach) in ("accepted", "unchanged")
         elif reach.named or reach.tlp is not None:
+            if reach.tlp is None:  # a marking stays as it is where none is named
+                if thing.tlp is Tlp.RED and (model["everyone"] or model["groups"]):
+                    return
+                model |= {"tlp": thing.tlp}
             readdressing.readdress(self.viewer(thing.publisher), thing.body["id"], reach)
         if reach.named or reach.tlp is not None:
             self.things[thing.body["id"]] = replace(thing, **model)
