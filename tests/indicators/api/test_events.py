@@ -26,13 +26,13 @@ from tests.indicators.api.test_waking import listener, until  # noqa: F401 - a f
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
-@pytest.fixture
 @pytest.fixture(autouse=True)
 def own_streams(monkeypatch):
     """What a stream of another test left open counts for nothing here."""
     monkeypatch.setattr(events, "STREAMS", Share(64))
 
 
+@pytest.fixture
 def cast(transactional_db):
     return build.the_cast()
 
