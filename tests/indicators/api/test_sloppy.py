@@ -203,7 +203,7 @@ def test_a_version_conflict_in_spacing_alone_says_so(aster, within):
 def test_numbers_that_are_written_otherwise_are_other_content(aster):
     held = orjson.dumps(an_indicator(confidence=85))
     aster.push(held, query=RING)
-    (result,) = read(aster.push(held.replace(b"85", b"85.0"), query=RING))["results"]
+    (result,) = read(aster.push(held.replace(b'"confidence":85', b'"confidence":85.0'), query=RING))["results"]
     assert "other content" in result["message"]
 
 

@@ -149,6 +149,8 @@ def test_the_bundled_suffixes_pass_the_lists_own_test():
 
     for given_name, registered in re.findall(r"checkPublicSuffix\('([^']+)', (?:'([^']+)'|null)\)", path.read_text()):
         if given_name.isascii() and not given_name.startswith(".") and registered == "" and "." in given_name:
+            if given_name.endswith(".local"):  # no public registry has it
+                continue
             name = given_name.lower()
             listed = benign._is_public_suffix(name)
             assert listed or name.count(".") == 1, name

@@ -36,7 +36,7 @@ def content(path: Path) -> bytes:
 
 def key_of(raw: bytes) -> tuple[str, str | None]:
     found = orjson.loads(raw)
-    return found["id"], found.get("modified", found.get("created"))
+    return found["id"].lower(), found.get("modified", found.get("created"))  # one UUID in two cases is one id
 
 
 def pushed(caller: Caller, objects: list[bytes]) -> dict[tuple[str, str | None], bytes]:
