@@ -11,9 +11,10 @@ from typing import Any, Literal
 from unicodedata import normalize
 from uuid import UUID
 
+from exchange.tokens import normalising
 from indicators import changes
 from indicators.feeds.filters import EVERYTHING, Filter
-from indicators.stix import identifiers, normalising
+from indicators.stix import identifiers
 from partners.sharing import Viewer, audience_ids
 
 Versions = Literal["last", "first", "all"]

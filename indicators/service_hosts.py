@@ -16,10 +16,10 @@ from django.db.models import QuerySet
 
 from exchange import clock
 from exchange.errors import Conflict, NotFound, Refused
+from exchange.tokens import normalising
 from indicators.door import benign
 from indicators.door.benign import Known
 from indicators.models import ServiceHost
-from indicators.stix import normalising
 from partners import audit
 from partners.models import Partner
 from partners.scopes import Scope

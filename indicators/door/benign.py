@@ -18,7 +18,7 @@ from socket import AF_INET, AF_INET6, inet_pton
 from typing import Any, NamedTuple
 
 from exchange.lists.lines import compared
-from indicators.stix import normalising
+from exchange.tokens import normalising
 
 TOO_BROAD = "too-broad"
 BENIGN = "benign-listed"

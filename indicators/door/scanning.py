@@ -13,7 +13,7 @@ from typing import Any
 
 import re2
 
-from indicators.stix import normalising
+from exchange.tokens import normalising
 
 WORDS = {
     "card-details": "The text seems to hold the last digits, expiry or security code of a payment card.",

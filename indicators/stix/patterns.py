@@ -15,7 +15,8 @@ import re2
 from stix2patterns.v21.pattern import ParseException, Pattern
 
 from exchange.lists.lines import is_plain
-from indicators.stix import budget, normalising
+from exchange.tokens import normalising
+from indicators.stix import budget
 from indicators.stix.drafts import MATCH_ONLY, Refusal, TokenValue
 
 MAX_CHARS = 8_192

@@ -19,7 +19,8 @@ import jsonschema_rs
 import orjson
 
 from exchange.lists.lines import is_plain
-from indicators.stix import identifiers, normalising, patterns, wording
+from exchange.tokens import normalising
+from indicators.stix import identifiers, patterns, wording
 from indicators.stix.drafts import Refusal, TokenValue
 
 EXTENSION_ID = "extension-definition--433655db-7720-5ad0-91a4-c4555836d02f"

@@ -16,7 +16,7 @@ BLOCK = """
 import sys
 class No:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"django", "rest_framework", "celery", "psycopg", "stix2", "partners", "indicators"}:
+        if name.partition(".")[0] in {"django", "rest_framework", "celery", "psycopg", "partners", "indicators"}:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, No())
 sys.path.insert(0, sys.argv[1])

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.tokens import normalising
 from indicators.door import gates
 from indicators.door.benign import Known
-from indicators.stix import making, normalising, parsing, vocabulary
+from indicators.stix import making, parsing, vocabulary
 from indicators.stix.drafts import Draft, Refusal
 from tests.indicators.stix import shared
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from indicators.stix import normalising
+from exchange.tokens import normalising
 
 SAME = {
     "email_exact": [
