@@ -14,23 +14,23 @@ from collections.abc import Callable
 from urllib.parse import urlsplit, urlunsplit
 
 import idna
+import phonenumbers
+import stdnum.exceptions
+import stdnum.iban
 
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _GMAIL = frozenset({"gmail.com", "googlemail.com"})
 #: Mail providers for which text after a plus sign is a tag of the same mailbox: in practice nearly all.
 _TAG = "+"
-_TRUNK = "(0)"  # as in +49 (0) 30: dialled inside the country only
 #: Addresses whose case says nothing: hexadecimal (Ethereum and its kin) and bech32 (BIP 173).
 _CASELESS_CRYPTO = re.compile(
     r"0[xX][0-9a-fA-F]{40,64}|(?:bc|tb|ltc|addr|cosmos)1[02-9a-z]+|(?:BC|TB|LTC|ADDR|COSMOS)1[02-9A-Z]+"
 )
 _CRYPTO = re.compile(r"[0-9A-Za-z]{20,128}")
 _CRYPTO_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,30}:(?://)?")
-_PHONE_NOISE = re.compile(r"[\s().\-/\u00a0\u2010-\u2015]+")
-_PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
+_PHONE = re.compile(r"\+[0-9\s().\-/\u2010-\u2015]{7,40}")
 _PAN = re.compile(r"[0-9]{12,19}")
 _PAR = re.compile(r"[A-Z0-9]{29}")
-_IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
 _BIN_RANGE = re.compile(r"([0-9]{6,8})(?:-([0-9]{6,8}))?")
 _AS_NUMBER = re.compile(r"as([1-9][0-9]{0,9})")
 _MAILTO = re.compile(r"mailto:", re.IGNORECASE)
@@ -38,6 +38,7 @@ _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{1,15}")
 _DEFAULT_PORTS = {"ftp": 21, "http": 80, "https": 443, "ws": 80, "wss": 443}
 _APP_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{1,254}")
+_OPAQUE_BYTES = 256
 _HEXADECIMAL = re.compile(r"[0-9a-f]+")
 
 
@@ -62,13 +63,21 @@ def email_folded(text: str) -> str:
 
 
 def phone(text: str) -> str:
-    """A telephone number in E.164 form; it must come with its country code (`+` or `00`)."""
-    digits = _PHONE_NOISE.sub("", unicodedata.normalize("NFKC", text).replace(_TRUNK, ""))
-    if digits.startswith("00"):
-        digits = f"+{digits[2:]}"
-    if not _PHONE.fullmatch(digits):
+    """A telephone number in E.164 form; it must come with its country code (`+` or `00`).
+
+    By libphonenumber, which knows where a zero is dialled inside the country only (+49 (0) 30) and where it belongs to
+    the number (Italy).
+    """
+    written = unicodedata.normalize("NFKC", text).strip()
+    if written.startswith("00"):
+        written = f"+{written[2:]}"
+    try:
+        found = phonenumbers.parse(written if _PHONE.fullmatch(written) else "")
+    except phonenumbers.NumberParseException:
+        raise ValueError("not a telephone number with its country code") from None
+    if not phonenumbers.is_possible_number(found):
         raise ValueError("not a telephone number with its country code")
-    return digits
+    return phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164)
 
 
 def address_net(text: str) -> str:
@@ -201,7 +210,7 @@ def _digest(text: str, *, digits: int) -> str:
 
 def pan(text: str) -> str:
     """A card number as digits. Only for a partner's own card environment: no card number reaches the exchange."""
-    digits = re.sub(r"[ -]", "", text.strip())
+    digits = re.sub(r"[ -]", "", unicodedata.normalize("NFKC", text).strip())
     if not _PAN.fullmatch(digits) or not passes_luhn(digits):
         raise ValueError("not a card number")
     return digits
@@ -209,7 +218,7 @@ def pan(text: str) -> str:
 
 def par(text: str) -> str:
     """A payment account reference (EMVCo): 29 characters, upper case."""
-    folded = text.strip().upper()
+    folded = unicodedata.normalize("NFKC", text).strip().upper()
     if not _PAR.fullmatch(folded):
         raise ValueError("not a payment account reference")
     return folded
@@ -217,12 +226,10 @@ def par(text: str) -> str:
 
 def iban(text: str) -> str:
     """An IBAN (ISO 13616) without spaces, upper case, check digits verified."""
-    folded = re.sub(r"[\s-]", "", text).upper()
-    if not _IBAN.fullmatch(folded):
-        raise ValueError("not an IBAN")
-    if int("".join(str(int(character, 36)) for character in folded[4:] + folded[:4])) % 97 != 1:
-        raise ValueError("the check digits of the IBAN are wrong")
-    return folded
+    try:
+        return str(stdnum.iban.validate(unicodedata.normalize("NFKC", text), check_country=False))
+    except stdnum.exceptions.ValidationError:
+        raise ValueError("not an IBAN") from None
 
 
 def bin_range(text: str) -> str:
@@ -240,6 +247,22 @@ def crypto_addr(text: str) -> str:
     if not _CRYPTO.fullmatch(bare):
         raise ValueError("not a cryptocurrency address")
     return bare.lower() if _CASELESS_CRYPTO.fullmatch(bare) else bare
+
+
+def opaque(text: str) -> str:
+    """What only its issuer can read (a device id, a fingerprint of a payment provider): trimmed, else as given."""
+    found = text.strip()
+    if not 1 <= len(found.encode()) <= _OPAQUE_BYTES:
+        raise ValueError("not of 1 to 256 bytes")
+    return found
+
+
+def signup_template(text: str) -> str:
+    """A template of sign-ups: `key=value` lines, trimmed and sorted by code point, each once."""
+    lines = sorted({line.strip() for line in text.splitlines()} - {""})
+    if not all(line.partition("=")[0] and "=" in line for line in lines):
+        raise ValueError("not lines of key=value")
+    return opaque("\n".join(lines))
 
 
 def any_of(text: str) -> tuple[str, ...]:
