@@ -5,6 +5,7 @@ for that partner, behind everything that it has read; what it lost is removed. T
 lags behind: removes of an audience are told for the stretch in which it was seen (`Window`).
 """
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from django.db import transaction
@@ -12,33 +13,43 @@ from django.db import transaction
 from indicators import changes, notifying
 from indicators.models import Window
 from partners.attribution import Attribution
+from partners.channels import Turn
 from partners.models import Audience
-from partners.sharing import audience_ids, intern_telling
-from partners.sight import Sight
+from partners.sharing import intern_telling
 from partners.tlp import Tlp
 
 
-def tell(sight: Sight) -> None:
-    """Append what `sight` changes for its partner. The statements that find it begin under the order lock."""
+def tell(turn: Turn) -> int:
+    """Append what changes for its partner; returns the place before it. What finds it begins under the order lock."""
     changes.lock()
-    gained, lost = sight.gained(), sight.lost()
+    here = changes.head()
+    sees = turn.kept | turn.gained
+    gained, lost = _only(turn.gained, but=turn.kept), _only(turn.lost, but=sees)
     if not gained and not lost:
-        return
-    _turn_windows(sight, gained=gained, lost=lost)
-    partner_id = sight.viewer.partner_id
-    told = {audience.pk: _telling(partner_id, audience) for audience in Audience.objects.filter(pk__in=gained | lost)}
+        return here
+    _turn_windows(turn.partner_id, here, gained=gained, lost=lost)
+    told = {
+        audience.pk: _telling(turn.partner_id, audience) for audience in Audience.objects.filter(pk__in=gained | lost)
+    }
     changes.append_found(
         _FOUND,
         {
             "gained": sorted(gained),
             "lost": sorted(lost),
-            "sees": audience_ids(sight.viewer),
+            "sees": sorted(_only(sees, but=())),
             "of": list(told),
             "told": list(told.values()),
             "other": next(iter(told.values())),
         },
     )
     transaction.on_commit(notifying.hint, robust=True)
+    return here
+
+
+def _only(channels: Iterable[int], *, but: Iterable[int]) -> frozenset[int]:
+    """The audiences that have one of these channels and none of those."""
+    having = Audience.objects.filter(channels__overlap=list(channels), use=Audience.Use.OBJECTS)
+    return frozenset(having.exclude(channels__overlap=list(but)).values_list("pk", flat=True))
 
 
 def _telling(partner_id: UUID, of: Audience) -> int:
@@ -47,14 +58,13 @@ def _telling(partner_id: UUID, of: Audience) -> int:
     return intern_telling(partner_id, Tlp(of.tlp), [partner_id], veil=veil)
 
 
-def _turn_windows(sight: Sight, *, gained: frozenset[int], lost: frozenset[int]) -> None:
+def _turn_windows(partner_id: UUID, here: int, *, gained: frozenset[int], lost: frozenset[int]) -> None:
     """Open a window on what is gained, and close the one on what is lost."""
-    here = changes.head()
-    of_partner = Window.objects.filter(partner_id=sight.viewer.partner_id)
+    of_partner = Window.objects.filter(partner_id=partner_id)
     known = set(of_partner.filter(audience__in=lost, until=None).values_list("audience_id", flat=True))
     of_partner.filter(audience__in=known, until=None).update(until=here)
-    ended = [Window(partner_id=sight.viewer.partner_id, audience_id=pk, until=here) for pk in sorted(lost - known)]
-    begun = [Window(partner_id=sight.viewer.partner_id, audience_id=pk, after=here) for pk in sorted(gained)]
+    ended = [Window(partner_id=partner_id, audience_id=pk, until=here) for pk in sorted(lost - known)]
+    begun = [Window(partner_id=partner_id, audience_id=pk, after=here) for pk in sorted(gained)]
     Window.objects.bulk_create([*ended, *begun])
 
 

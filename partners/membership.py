@@ -27,7 +27,7 @@ from django.utils.text import slugify
 
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
-from partners import audit, sight, steering
+from partners import audit, channels, sight, steering
 from partners.models import Agreement, Group, Membership, Partner, Proposal
 from partners.scopes import Scope
 from partners.sharing import Viewer, why_closed
@@ -88,6 +88,7 @@ def create(
             policy=policy,
             join_rule=join_rule,
         )
+        channels.make_of_group(group.pk)
         if not by.operates:
             Membership.objects.create(partner_id=by.partner_id, group=group)
         _tell(

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
-from partners import audit
+from partners import audit, channels
 from partners.models import Group, Membership, Partner, User
 from partners.scopes import Role
 from partners.sharing import Viewer
@@ -40,6 +40,7 @@ def register_partner(
         identity_id=f"identity--{uuid.uuid4()}",
         clearance=_CLEARANCE[kind],
     )
+    channels.make_of_partner(partner.pk)
     target = f"partner:{slug}"
     told: dict[str, Any] = {"kind": kind.value, "state": state.value}
     audit.record(audit.Verb.PARTNER_REGISTERED, by=by, target=target, about=partner.pk, **told)
@@ -74,6 +75,7 @@ def register_group(
     )
     members = list(partners)
     Membership.objects.bulk_create(Membership(partner=partner, group=group) for partner in members)
+    channels.make_of_group(group.pk, members=[partner.pk for partner in members])
     audit.record(audit.Verb.GROUP_REGISTERED, by=None, target=f"group:{slug}", partners=[p.slug for p in members])
     return group
 

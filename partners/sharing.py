@@ -6,27 +6,32 @@ nothing else decides. The rule is asked of `Audience`, a small table; content ca
     A viewer sees an object if it published it, or if its clearance reaches the object's marking and the
     audience is everyone, or names the viewer, or names a group of the viewer's and the marking is not RED.
     Nobody sees what its publisher has withdrawn.
+
+An audience is stored with the channels that carry what it says (`channels`), and a partner with those that it has open,
+so the rule is one operator: do they overlap?
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection, models
-from django.db.models import Q, QuerySet, Value
+from django.db.models import Q, QuerySet
 
 from exchange import clock
 from exchange.errors import Forbidden, Refused
+from partners import channels
 from partners.attribution import Attribution
 from partners.ceilings import UNBOUND, Ceiling, Width
 from partners.claims import Claim
 from partners.defaults import DefaultAudience
-from partners.models import Audience, Group, Partner
+from partners.models import Audience, Group, Partner, Sight
 from partners.scopes import Scope
 from partners.tlp import Tlp
 
@@ -111,14 +116,17 @@ class NoViewer(RuntimeError):
     """A shared table was read without saying who is looking."""
 
 
+def mine(viewer: Viewer) -> QuerySet[Sight]:
+    """The channels that the viewer has open; a key for some groups has those of its groups, and what goes to none."""
+    opened = Sight.objects.filter(partner=viewer.partner_id, until=None)
+    if viewer.limited:
+        opened = opened.filter(Q(group=None) | Q(group__in=sorted(viewer.group_ids)))
+    return opened
+
+
 def audiences_visible_to(viewer: Viewer) -> QuerySet[Audience]:
     """The rule: the audiences whose objects `viewer` may see, and those of changes that are told to it by name."""
-    in_reach = Q(everyone=True) | Q(partners__contains=[viewer.partner_id])
-    if viewer.group_ids:
-        in_reach |= Q(groups__overlap=sorted(viewer.group_ids)) & ~Q(tlp=Tlp.RED)
-    seen = Q(publisher=viewer.partner_id) | (Q(tlp__lte=viewer.clearance) & in_reach)
-    told = Q(use=Audience.Use.TELLING, partners__contains=[viewer.partner_id])
-    return Audience.objects.filter(told | (Q(use=Audience.Use.OBJECTS) & seen))
+    return Audience.objects.filter(channels__overlap=ArraySubquery(mine(viewer).values("channel")))
 
 
 def own_audiences(viewer: Viewer) -> QuerySet[Audience]:
@@ -127,18 +135,21 @@ def own_audiences(viewer: Viewer) -> QuerySet[Audience]:
 
 
 def who_sees(audiences: Collection[int], viewers: Iterable[Viewer]) -> dict[int, frozenset[UUID]]:
-    """By audience, which of these viewers' partners see it: the rule, asked for each of them, in one query."""
-    each = [
-        audiences_visible_to(viewer)
-        .filter(pk__in=audiences)
-        .order_by()
-        .values_list("pk", Value(viewer.partner_id, output_field=models.UUIDField()))
-        for viewer in viewers
-    ]
+    """By audience, which of these viewers' partners see it: the rule, asked for all of them in one query."""
     found: dict[int, set[UUID]] = {audience: set() for audience in audiences}
-    for audience, partner in each[0].union(*each[1:], all=True) if each else ():
-        found[audience].add(partner)
+    with connection.cursor() as cursor:
+        cursor.execute(_WHO_SEES, [list(audiences), [viewer.partner_id for viewer in viewers]])
+        for audience, partner in cursor.fetchall():
+            found[audience].add(partner)
     return {audience: frozenset(partners) for audience, partners in found.items()}
+
+
+_WHO_SEES = """
+SELECT DISTINCT a.id, s.partner_id
+FROM partners_audience a CROSS JOIN LATERAL unnest(a.channels) c(id)
+JOIN partners_sight s ON s.channel_id = c.id AND s.until IS NULL
+WHERE a.id = ANY(%s) AND s.partner_id = ANY(%s)
+"""
 
 
 def audience_ids(viewer: Viewer, *, own: bool = False) -> list[int]:
@@ -345,7 +356,7 @@ def _open_to_new(by: Viewer, default: DefaultAudience, stands: Standing | None) 
 
 def intern_audience(by: Viewer, spec: AudienceSpec) -> int:
     """The id of the one row that stands for `spec`; made if it is new."""
-    row, _ = Audience.objects.get_or_create(
+    return _interned(
         publisher_id=by.partner_id,
         tlp=spec.tlp,
         everyone=spec.everyone,
@@ -353,7 +364,14 @@ def intern_audience(by: Viewer, spec: AudienceSpec) -> int:
         partners=list(spec.partners),
         use=Audience.Use.OBJECTS,
         attribution=spec.attribution,
+        channels=lambda: channels.of_spec(spec, publisher_id=by.partner_id),
     )
+
+
+def _interned(*, channels: Callable[[], list[int]], **what: Any) -> int:
+    """The id of the one row that says this; where it is new, its channels are asked for."""
+    defaults: dict[str, Any] = {"channels": channels}
+    row, _ = Audience.objects.get_or_create(**what, defaults=defaults)
     return row.pk
 
 
@@ -376,16 +394,17 @@ def intern_telling(publisher_id: UUID, tlp: Tlp, partners: Iterable[UUID], *, ve
 
     `veil` is the audience of objects without their publisher's name: the change tells of the same source.
     """
-    row, _ = Audience.objects.get_or_create(
+    partners = sorted(partners)
+    return _interned(
         publisher_id=publisher_id,
         tlp=tlp,
         everyone=False,
         groups=[] if veil is None or tlp is Tlp.RED else list(veil.groups),
-        partners=sorted(partners),
+        partners=partners,
         use=Audience.Use.TELLING,
         attribution=Attribution.NAMED if veil is None else veil.attribution,
+        channels=lambda: channels.telling(partners),
     )
-    return row.pk
 
 
 def groups_named(by: Viewer, slugs: Iterable[str]) -> list[UUID]:

@@ -1,49 +1,33 @@
 """What a partner may see changes, by joining, leaving, another clearance: whoever keeps the log is told what of it.
 
-The verbs that change membership or clearance do it inside `changing`. What is gained and lost is asked of the one
-rule, before and after, so that there is no inverse of it. The applications above say at their start, by `follow`,
-what is to be done about it; they are called in the same transaction.
+The verbs that change membership or clearance do it inside `changing`. Which channels are opened and closed is asked of
+memberships and clearances as they are then (`channels.turning`). The applications above say at their start, by
+`follow`, what is to be done about it; they are called in the same transaction, and return the place of the log at which
+it happens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import F
 
+from partners import channels
 from partners.auth import viewer_whatever_state
+from partners.channels import Turn
 from partners.models import Partner
-from partners.sharing import Viewer, audience_ids
+
+_followers: list[Callable[[Turn], int]] = []
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """One partner sees differently from now on: as whom it looked, and as whom it looks.
+def follow(follower: Callable[[Turn], int]) -> None:
+    """Have `follower` called for each partner whose sight changes, in the transaction that changes it.
 
-    What it gained and lost is asked of the rule when the follower asks, once nothing can come in between.
+    It returns the place of the log at which that happens, beyond which nobody gets until the transaction ends.
     """
-
-    viewer: Viewer
-    before: Viewer
-
-    def gained(self) -> frozenset[int]:
-        """Ids of the audiences that it sees now and did not see before."""
-        return frozenset(audience_ids(self.viewer)) - frozenset(audience_ids(self.before))
-
-    def lost(self) -> frozenset[int]:
-        """Ids of the audiences that it saw before and does not see now."""
-        return frozenset(audience_ids(self.before)) - frozenset(audience_ids(self.viewer))
-
-
-_followers: list[Callable[[Sight], None]] = []
-
-
-def follow(follower: Callable[[Sight], None]) -> None:
-    """Have `follower` called for each partner whose sight changed, in the transaction that changed it."""
     if follower not in _followers:
         _followers.append(follower)
 
@@ -58,11 +42,11 @@ def changing(partner_ids: Iterable[UUID]) -> Iterator[None]:
         yield
         for pk in ids:
             now, then = viewer_whatever_state(pk), before[pk]
-            # Not whether the audiences differ: one may be on its way in that only the new sight reaches.
             if (now.group_ids, now.clearance) != (then.group_ids, then.clearance):
                 Partner.objects.filter(pk=pk).update(sight=F("sight") + 1)
-                for follower in _followers:
-                    follower(Sight(viewer_whatever_state(pk), before=then))
+                turn = channels.turning(pk)
+                places = [follower(turn) for follower in _followers]
+                channels.make_turn(turn, place=max(places, default=0))
         wake()
 
 

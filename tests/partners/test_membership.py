@@ -8,7 +8,7 @@ from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
 from partners import auth, life, mailing, membership, sight, warning
 from partners.membership import Basis
-from partners.models import AuditRecord, Group, Mail, Membership, Notice, Partner, Proposal
+from partners.models import AuditRecord, Channel, Group, Mail, Membership, Notice, Partner, Proposal
 from partners.scopes import Role, Scope
 from partners.sharing import audience_ids, audiences_visible_to
 from tests import build
@@ -78,9 +78,13 @@ def test_a_group_needs_its_name_purpose_and_basis(cast, field):
         )
 
 
+def reaches(channels):
+    return set(Channel.objects.filter(pk__in=channels).values_list("reach", flat=True))
+
+
 def test_under_any_admin_a_partner_is_in_when_it_accepts(cast, monkeypatch):
     seen = []
-    monkeypatch.setattr(sight, "_followers", [seen.append])
+    monkeypatch.setattr(sight, "_followers", [lambda turn: seen.append(turn) or 0])
     aster = admin(cast.aster)
     group = a_group(aster)
     build.publish(auth.viewer_of_key(cast.keys["aster"]), build.an_indicator(), groups=(group.slug,))
@@ -91,9 +95,8 @@ def test_under_any_admin_a_partner_is_in_when_it_accepts(cast, monkeypatch):
     membership.agree(admin(cast.cygnus), invited.pk)
     assert members(group) == {"aster", "cygnus"}
     assert len(audience_ids(cast.viewer("cygnus"))) == 1
-    assert [(s.viewer.partner_slug, len(s.gained()), len(s.lost())) for s in seen if s.gained() or s.lost()] == [
-        ("cygnus", 1, 0)
-    ]
+    told = [(turn.partner_id, reaches(turn.gained), reaches(turn.lost)) for turn in seen]
+    assert told == [(pk, {"group", "told"}, set()) for pk in (cast.aster.pk, cast.cygnus.pk)]
 
 
 def test_under_all_partners_every_present_member_agrees_first(cast):
@@ -213,12 +216,10 @@ def test_leaving_is_told_and_invitations_of_who_left_fall(cast, monkeypatch):
     seen = []
     aster = admin(cast.aster)
     build.publish(cast.viewer("borealis"), build.an_indicator())
-    monkeypatch.setattr(sight, "_followers", [seen.append])
+    monkeypatch.setattr(sight, "_followers", [lambda turn: seen.append(turn) or 0])
     invited = membership.invite(aster, cast.ring, cast.cygnus)
     membership.leave(aster, cast.ring)
-    assert [(s.viewer.partner_slug, len(s.gained()), len(s.lost())) for s in seen if s.gained() or s.lost()] == [
-        ("aster", 0, 1)
-    ]
+    assert [(s.partner_id, reaches(s.gained), reaches(s.lost)) for s in seen] == [(cast.aster.pk, set(), {"group"})]
     assert Proposal.objects.get(pk=invited.pk).state == "overtaken"
     with pytest.raises(Conflict):
         membership.agree(admin(cast.cygnus), invited.pk)

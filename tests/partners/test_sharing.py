@@ -10,6 +10,8 @@ from hypothesis.extra.django import TestCase
 
 from exchange.errors import Forbidden, Refused
 from indicators.models import Batch, Change, Feed, Match, StixObject, Subscription, Token
+from partners import channels, sight
+from partners.auth import viewer_of_partner
 from partners.models import Audience, Group, Membership, Partner
 from partners.scopes import Scope
 from partners.sharing import AudienceSpec, NoViewer, audience_ids, default_reach, intern_audience, may_share
@@ -49,6 +51,7 @@ def test_every_viewer_sees_exactly_the_audiences_that_the_oracle_says():
         Who("operator", frozenset(), Tlp.GREEN),
     ]
     partners = {who.name: Partner.objects.get(slug=who.name) for who in whos}
+    viewers = {who.name: cast.viewer(who.name) for who in whos}
     cases = {}
     for publisher in ("aster", "borealis", "cygnus"):
         for tlp in Tlp:
@@ -59,13 +62,13 @@ def test_every_viewer_sees_exactly_the_audiences_that_the_oracle_says():
                             continue
                         if tlp is Tlp.RED and groups:
                             continue
-                        audience = Audience.objects.create(
-                            publisher=partners[publisher],
-                            tlp=tlp,
+                        spec = AudienceSpec(
+                            tlp,
                             everyone=everyone,
-                            groups=sorted(names[group].pk for group in groups),
-                            partners=sorted(partners[name].pk for name in named),
+                            groups=tuple(sorted(names[group].pk for group in groups)),
+                            partners=tuple(sorted(partners[name].pk for name in named)),
                         )
+                        audience = intern_audience(viewers[publisher], spec)
                         facts = {
                             "publisher": publisher,
                             "tlp": tlp,
@@ -73,7 +76,7 @@ def test_every_viewer_sees_exactly_the_audiences_that_the_oracle_says():
                             "groups": frozenset(groups),
                             "partners": frozenset(named),
                         }
-                        cases[audience.pk] = facts
+                        cases[audience] = facts
     assert len(cases) > 800
     for who in whos:
         seen = set(audience_ids(cast.viewer(who.name)))
@@ -200,21 +203,26 @@ class TheRuleAsAProperty(TestCase):
             )[0]
             for n in range(3)
         ]
+        for partner in partners:
+            channels.make_of_partner(partner.pk)
+        for group in groups:
+            channels.make_of_group(group.pk)
         for partner, group in members:
-            Membership.objects.create(partner=partners[partner], group=groups[group])
+            with sight.changing([partners[partner].pk]):
+                Membership.objects.create(partner=partners[partner], group=groups[group])
         expected = {n: set() for n in range(4)}
         for publisher, tlp, everyone, named_groups, named in audiences:
             if everyone and (tlp is Tlp.RED or named_groups or named):
                 continue
             if tlp is Tlp.RED and named_groups:
                 continue
-            audience, _ = Audience.objects.get_or_create(
-                publisher=partners[publisher],
-                tlp=tlp,
+            spec = AudienceSpec(
+                tlp,
                 everyone=everyone,
-                groups=sorted(groups[n].pk for n in named_groups),
-                partners=sorted(partners[n].pk for n in named),
+                groups=tuple(sorted(groups[n].pk for n in named_groups)),
+                partners=tuple(sorted(partners[n].pk for n in named)),
             )
+            audience = intern_audience(viewer_of_partner(partners[publisher].pk), spec)
             for n in range(4):
                 who = Who(str(n), frozenset(str(g) for p, g in members if p == n), Tlp(Tlp.RED - n))
                 facts = {
@@ -225,9 +233,7 @@ class TheRuleAsAProperty(TestCase):
                     "partners": frozenset(map(str, named)),
                 }
                 if may_see(who, **facts):
-                    expected[n].add(audience.pk)
+                    expected[n].add(audience)
         made = set().union(*expected.values())
-        from partners.auth import viewer_of_partner
-
         for n, partner in enumerate(partners):
             assert set(audience_ids(viewer_of_partner(partner.pk))) & made == expected[n]
