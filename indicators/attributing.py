@@ -2,17 +2,19 @@
 
 What is published together is told together, so a batch has one source. A holding keeps the source that it had, and
 under a pseudonym the group: the same object under two sources would join them. So would a reference from one to the
-other, but for ids that the publisher may see others hold, too: what it may not see is never part of the answer.
+other, whichever of them comes first, but for ids that the publisher may see others hold, too: what it may not see is
+never part of the answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from indicators import storing
+from exchange.prepared import Message, Reply
+from indicators import referred, storing
 from indicators.door import anonymity
 from indicators.models import StixObject
-from indicators.stix import tlp
+from indicators.stix import references, tlp
 from indicators.stix.drafts import Draft, Refusal
 from indicators.versions import Line
 from partners.attribution import Attribution
@@ -35,6 +37,7 @@ class Voice:
         self.first = self.veiled and not by.unnamed
         self.attribution: Attribution | None = None
         self._shared: set[str] | None = None
+        self._pointing = Reply()
 
     def judge(self, draft: Draft, line: Line, held: Mapping[str, storing.Holding]) -> Attribution | Refusal:
         """How the source of an object that is to enter is shown, or why it may not be."""
@@ -56,30 +59,55 @@ class Voice:
 
     def references(self, drafts: Iterable[Draft]) -> set[str]:
         """The ids that the objects refer to, where that matters."""
-        return {ref for draft in drafts for _, ref in anonymity.refs(draft.data)} if self.veiled else set()
+        return {ref.target for draft in drafts for ref in draft.references} if self.veiled else set()
+
+    def look_back(self, drafts: Iterable[Draft], message: Message) -> None:
+        """Find, once the message is sent, what the publisher holds that refers to these, where they are new and veiled.
+
+        One statement, and none for who always gives its name. It walks reference_by_target.
+        """
+        if self.veiled:
+            ids = [draft.stix_id for draft in drafts]
+            self._pointing = message.add(_POINTING, {"by": self._by.partner_id, "ids": ids})
 
     def _gives_away(self, draft: Draft, chosen: Attribution, held: Mapping[str, storing.Holding]) -> Refusal | None:
         if chosen != Attribution.NAMED and (refusal := anonymity.check(draft, self._publisher)) is not None:
             return refusal
         if not self.veiled:
             return None
-        for pointer, ref in anonymity.refs(draft.data):
-            other = next(iter(held.get(ref, {}).values()), None)
-            if other is not None and other.attribution != chosen and not self._is_common(ref, held):
-                return Refusal("joins-sources", pointer, "It refers to what you hold with another attribution.")
+        for ref in draft.references:
+            other = next(iter(held.get(ref.target, {}).values()), None)
+            if other is not None and other.attribution != chosen and not self._is_common(ref.target, held):
+                said = "It refers to what you hold with another attribution."
+                return Refusal("joins-sources", references.told(ref.path), said)
+        for target, attribution in self._pointing.rows:
+            if target == draft.stix_id and attribution != chosen and not self._is_common(target, held):
+                return Refusal("joins-sources", "/id", "What you hold with another attribution refers to it.")
         return None
 
     def _is_common(self, ref: str, held: Mapping[str, storing.Holding]) -> bool:
-        """Whether an id says nothing about its holder: a standard marking, or one that others are seen to hold.
+        """Whether an id says nothing about its holder: a standard one, or one that others are seen to hold.
 
         Whether anybody holds an id that is only guessed is nobody's to learn (law 1).
         """
-        if ref in tlp.ALL_IDS:
+        if ref in tlp.ALL_IDS or referred.is_fixed(ref):
             return True
         if self._shared is None:
             seen = StixObject.objects.visible_to(self._by).exclude(publisher=self._by.partner_id)
-            self._shared = set(seen.filter(stix_id__in=list(held)).values_list("stix_id", flat=True))
+            asked = {*held, *(target for target, _ in self._pointing.rows)}
+            self._shared = set(seen.filter(stix_id__in=asked).values_list("stix_id", flat=True))
         return ref in self._shared
+
+
+# A row for each of these ids that the publisher does not hold yet, and each way in which it shows what refers to it.
+_POINTING = """
+SELECT DISTINCT r.target_id, a.attribution
+FROM indicators_reference r
+JOIN indicators_stixobject o ON o.id = r.version_id AND o.publisher_id = %(by)s
+JOIN partners_audience a ON a.id = o.audience_id
+WHERE r.target_id = ANY(%(ids)s) AND NOT EXISTS (
+    SELECT FROM indicators_stixobject held WHERE held.stix_id = r.target_id AND held.publisher_id = %(by)s)
+"""
 
 
 def moves_pseudonym(held: storing.Held, spec: AudienceSpec) -> Refusal | None:

@@ -7,29 +7,27 @@ The publishers' own bytes stand side by side; only the bundle around them, with 
 
 from __future__ import annotations
 
-import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 
+import orjson
 from django.db import connection
 
-from indicators import reading, referred
+from indicators import reading, referred, referring
 from indicators.selecting import Selection
+from indicators.stix import references
 from partners.sharing import Viewer
 
 MEDIA_TYPE = "application/stix+json;version=2.1"
 _PAGE = 500
 #: A reader who does not read holds one page, several times over.
 _PAGE_BYTES = 512 * 1024
-_REFERRED = re.compile(
-    r'"((?:extension-definition|identity|marking-definition)--[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})"'
-)
 #: Identities and markings that are added to a bundle, at most, and how many are looked up at once.
 _MAX_REFERRED = 20_000
 _AT_ONCE = 200
-_TYPES = frozenset({"extension-definition", "identity", "marking-definition"})
+_TYPES = ("extension-definition--", "identity--", "marking-definition--")
 
 
 def bundle(viewer: Viewer, wanted: Selection, *, referenced: bool = False) -> Iterator[bytes]:
@@ -48,7 +46,7 @@ def _written(
 ) -> Iterator[bytes]:
     head = f'{{"type":"bundle","id":"bundle--{uuid.uuid4()}"'
     opening = f'{head},"objects":['
-    names = _Names()
+    names = _Names(viewer)
     for page in _all(viewer, first, rest, names if referenced else None):
         yield f"{opening}{','.join(page)}".encode()
         opening = ","
@@ -58,18 +56,23 @@ def _written(
 class _Names:
     """The identities and markings that were named, and those that are already there."""
 
-    def __init__(self) -> None:
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
         self.named: set[str] = set()
         self.there: set[str] = set()
 
     def note(self, page: list[reading.Statement]) -> None:
-        self.there |= {said.stix_id for said in page if said.stix_type in _TYPES}
-        for said in page:
-            self.look(said.body)
+        """Look at what the objects of a page point to. One query, none for a page without any."""
+        self.there |= {said.stix_id for said in page if said.stix_id.startswith(_TYPES)}
+        self._add(referring.targets(self._viewer, [said.object_id for said in page]))
 
     def look(self, body: str) -> None:
+        """Look at what an object of the exchange's own points to."""
+        self._add(ref.target for ref in references.refs(orjson.loads(body)))
+
+    def _add(self, targets: Iterable[str]) -> None:
         if len(self.named) < _MAX_REFERRED:
-            self.named |= {ref.lower() for ref in _REFERRED.findall(body)}
+            self.named |= {target for target in targets if target.startswith(_TYPES)}
 
 
 def _all(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-import orjson
-
 from exchange import clock
 from exchange.errors import NotFound, Refused
-from indicators.models import LINKING_TYPES, StixObject
-from indicators.stix import objects as stix
+from indicators import referring
+from indicators.models import StixObject
 from partners import bases
 from partners.auth import viewer_of_partner
 from partners.models import Group, Partner
@@ -68,11 +66,11 @@ def gather(viewer: Viewer, recipient: Partner, root: str) -> Gathered:
         room = MAX_OBJECTS - len(found)
         cut = cut or len(kept) > room
         found |= dict(list(kept.items())[:room])
-        edge = (_referred_to(kept.values()) | _linking_to(viewer, set(kept))) - set(found) - refused
+        edge = _connected(viewer, kept) - set(found) - refused
         if not edge or len(found) >= MAX_OBJECTS:
             break
     cut = cut or bool(_visible(viewer, edge))
-    held = list(found.values())
+    held = _with_bodies(viewer, list(found.values()))
     concerned = {
         group for one in held for group in one.audience.groups if group in lawful and group in viewer.group_ids
     }
@@ -86,11 +84,15 @@ def gather(viewer: Viewer, recipient: Partner, root: str) -> Gathered:
 
 
 def _visible(viewer: Viewer, ids: Iterable[str]) -> dict[str, list[StixObject]]:
-    """The newest versions that the viewer may see, by id, its own first, then the earliest; revoked ones are gone."""
+    """The newest versions that the viewer may see, by id, its own first, then the earliest; revoked ones are gone.
+
+    Without their bytes.
+    """
     found = (
         StixObject.objects.visible_to(viewer)
         .filter(stix_id__in=list(ids), latest=True, revoked=False)
         .select_related("audience", "publisher")
+        .defer("body")
         .order_by("stix_id", "pk")
     )
     by_id: dict[str, list[StixObject]] = {}
@@ -102,37 +104,20 @@ def _visible(viewer: Viewer, ids: Iterable[str]) -> dict[str, list[StixObject]]:
     }
 
 
-def _referred_to(held: Iterable[StixObject]) -> set[str]:
-    """The ids that these objects name in their `_ref` and `_refs` properties, markings aside."""
-    found: set[str] = set()
+def _connected(viewer: Viewer, kept: Mapping[str, StixObject]) -> set[str]:
+    """The ids that these objects name, markings and extensions aside, and the links that name one of them."""
+    named = referring.targets(viewer, [held.pk for held in kept.values()])
+    forward = {ref for ref in named if not ref.startswith(referring.COMMON_TYPES)}
+    return forward.union(referring.links(viewer, list(kept), at_most=_MAX_LINKS))
+
+
+def _with_bodies(viewer: Viewer, held: list[StixObject]) -> list[StixObject]:
+    """The same, each with its bytes: of the many that were looked at, few are held. One query."""
+    found = StixObject.objects.visible_to(viewer).filter(pk__in=[one.pk for one in held])
+    bodies = dict(found.values_list("pk", "body"))
     for one in held:
-        for name, value in orjson.loads(one.body).items():
-            if name.endswith("_ref") and isinstance(value, str):
-                found.add(value)
-            elif name.endswith("_refs") and isinstance(value, list):
-                found |= {ref for ref in value if isinstance(ref, str)}
-    return {ref.lower() for ref in found if stix.ID.fullmatch(ref) and not ref.startswith("marking-definition--")}
-
-
-def _linking_to(viewer: Viewer, ids: set[str]) -> set[str]:
-    """The relationships and sightings, among those that the viewer may see, which point to one of these ids."""
-    if not ids:
-        return set()
-    links = (
-        StixObject.objects.visible_to(viewer)
-        .filter(stix_type__in=LINKING_TYPES, latest=True, revoked=False)
-        .order_by("-pk")
-        .values_list("stix_id", "body")[:_MAX_LINKS]
-    )
-    found: set[str] = set()
-    for stix_id, body in links.iterator():
-        folded = body.lower()  # a UUID in capitals is the same UUID
-        if any(ref in folded for ref in ids):
-            data = orjson.loads(body)
-            ends = (data.get("source_ref"), data.get("target_ref"), data.get("sighting_of_ref"))
-            if any(isinstance(end, str) and end.lower() in ids for end in ends):
-                found.add(stix_id)
-    return found
+        one.body = bodies[one.pk]
+    return held
 
 
 def lawful_groups(reader: Viewer) -> dict[UUID, Group]:

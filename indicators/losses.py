@@ -7,14 +7,14 @@ is as unresolved as what is absent, so the report tells nothing of what others h
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
 
 from indicators import reading, referred
 from indicators.publishing import Answer
-from indicators.stix import conformance, objects, tlp
+from indicators.stix import references, tlp
 from indicators.stix.drafts import Draft, Unreadable
 from partners import directory
 from partners.sharing import Viewer
@@ -28,11 +28,11 @@ def report(elements: Sequence[Draft | Unreadable], done: Answer, *, by: Viewer) 
     entered = {result["id"] for result in results if result["status"] in _ENTERED}
     held_back = {result["id"] for result in results if result["status"] not in _ENTERED and result["id"]} - entered
     named: list[dict[str, Any]] = [
-        {"index": element.index, "id": element.stix_id, "field": field, "ref": ref}
+        {"index": element.index, "id": element.stix_id, "field": references.told(ref.path), "ref": ref.target}
         for element, result in zip(elements, results, strict=True)
         if isinstance(element, Draft) and result["status"] in _ENTERED
-        for field, ref in _references(element.data, [])
-        if ref not in entered and ref not in tlp.ALL_IDS and not referred.is_fixed(ref)
+        for ref in element.references
+        if ref.target not in entered and not _is_always_there(ref.target)
     ]
     resolved = _resolved({reference["ref"] for reference in named}, by=by)
     unresolved = [reference for reference in named if reference["ref"] not in resolved]
@@ -57,26 +57,9 @@ def _identities(refs: set[str]) -> list[str]:
     return [ref for ref in refs if ref.startswith("identity--")]
 
 
-def _references(value: Any, path: list[str]) -> Iterator[tuple[str, str]]:
-    """Every identifier in a property that ends in `_ref` or `_refs`, at any depth (the parser bounds it)."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            if name.endswith("_ref") and isinstance(inner, str):
-                yield from _reference(inner, [*path, name])
-            elif name.endswith("_refs") and isinstance(inner, list):
-                for place, ref in enumerate(inner):
-                    yield from _reference(ref, [*path, name, str(place)])
-            else:
-                yield from _references(inner, [*path, name])
-    elif isinstance(value, list):
-        for place, inner in enumerate(value):
-            yield from _references(inner, [*path, str(place)])
-
-
-def _reference(ref: Any, path: list[str]) -> Iterator[tuple[str, str]]:
-    """What is no identifier is a mark, and its text is not repeated."""
-    if isinstance(ref, str) and objects.ID.fullmatch(ref):
-        yield conformance.pointer(path), ref.lower()
+def _is_always_there(target: str) -> bool:
+    """Whether a reference needs no object beside it: a standard marking, what the exchange stands for, an extension."""
+    return target in tlp.ALL_IDS or target.startswith("extension-definition--") or referred.is_fixed(target)
 
 
 def _tally(codes: Iterator[str]) -> dict[str, int]:

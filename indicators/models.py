@@ -1,10 +1,10 @@
 """What is shared and how it moves: objects, tokens, the change log, matches, feeds, deliveries.
 
 One writer a table: `publishing` (with `storing` and `changes`) writes Batch, StixObject, Marked, Token,
-SharedId and Change; `retiring` deletes old Batches; `holding` and `confirming` write HeldBatch; `matching` writes
-Match; `subscribing` writes Feed and Subscription; `notifying` and `delivering` write Delivery; `reporting` writes
-ReportPackage; whoever follows the log writes its own Progress; `resighting` writes Window;
-`service_hosts` and `suppressing` write ServiceHost.
+Reference, SharedId and Change; `retiring` deletes old Batches; `holding` and `confirming` write HeldBatch; `matching`
+writes Match; `subscribing` writes Feed and Subscription; `notifying` and `delivering` write Delivery; `reporting`
+writes ReportPackage; whoever follows the log writes its own Progress; `resighting` writes Window; `service_hosts`
+and `suppressing` write ServiceHost.
 """
 
 from __future__ import annotations
@@ -26,9 +26,6 @@ from partners.sources import Source
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-#: Types that point to objects from outside; reports follow them backwards.
-LINKING_TYPES = ("relationship", "sighting")
 
 
 class StixObject(Shared):
@@ -84,7 +81,6 @@ class StixObject(Shared):
                 fields=["valid_until"], condition=Q(latest=True, expired_at=None), name="object_by_end_of_validity"
             ),
             GinIndex(fields=["search"], name="object_search"),
-            models.Index(fields=["id"], condition=Q(stix_type__in=LINKING_TYPES), name="object_that_links"),
         ]
 
     #: Whom the viewer that it was read for is told it comes from; set by `reading.matches`.
@@ -148,6 +144,30 @@ class Token(models.Model):
                 name="token_by_value",
             )
         ]
+
+
+class Reference(models.Model):
+    """That a version points to an id, with the JSON pointer of the place (`stix.references`).
+
+    Written at publication, by `storing`. No foreign key in the database: a version is never deleted, and to check each
+    of so many rows would cost a push more than to write them.
+    """
+
+    pk = models.CompositePrimaryKey("version", "place")
+    version = models.ForeignKey(
+        StixObject, on_delete=models.CASCADE, related_name="references", db_index=False, db_constraint=False
+    )
+    place = models.SmallIntegerField(help_text="Among the references of its version.")
+    path = models.CharField(max_length=400)
+    target_id = models.CharField(max_length=300, help_text="A STIX id, in lower case; nobody may hold it.")
+
+    objects = SharedManager["Reference"]("version__audience")
+    unrestricted = models.Manager["Reference"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        #: Few pairs of a marking or an author and its place, each of many rows: PostgreSQL stores a pair once.
+        indexes = [models.Index(fields=["target_id", "path"], name="reference_by_target")]
 
 
 class SharedId(models.Model):

@@ -210,6 +210,7 @@ def _begin(
     drafts = [each for each in asked if isinstance(each, Draft)]
     ids = {each.stix_id for each in asked if each.stix_id is not None}
     held = storing.holdings_within(message, by.partner_id, ids | voice.references(drafts))
+    voice.look_back(drafts, message)
     keys = storing.keys_within(message, len(drafts))
     still_defined = known.still(message)
     others = relaying.others_within(message, by, {draft.stix_id for draft in drafts})

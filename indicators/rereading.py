@@ -1,8 +1,9 @@
 """Read stored objects again by the rules of this release, where an older one read them otherwise.
 
 What was stored under an older normal form does not meet what comes now, and would stand in lists beside it. The bytes
-stay; what was read from them (title, confidence, values and what keeps these out of lists) is written anew where it
-differs. A holding that an older release left alive although its publisher had revoked an earlier version of it ends.
+stay; what was read from them (title, confidence, references, values and what keeps these out of lists) is written anew
+where it differs. A holding that an older release left alive although its publisher had revoked an earlier version of it
+ends.
 Called by `manage.py prepare`, page by page, each in a transaction of its own: it may be broken off at any time.
 """
 
@@ -12,8 +13,10 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
+import orjson
 from django.db import connection, transaction
 
 from exchange.prepared import Message
@@ -21,13 +24,13 @@ from indicators import changes, notifying, service_hosts, storing, suppressing
 from indicators.door import entries
 from indicators.door.benign import Known
 from indicators.models import Change, Progress
-from indicators.stix import parsing
-from indicators.stix.drafts import Draft, TokenValue
+from indicators.stix import parsing, references
+from indicators.stix.drafts import Draft, Ref, TokenValue
 from partners import audit
 from partners.sharing import intern_withdrawn
 
 #: To be raised by whoever changes how values, titles or confidences are read: everything is read again then.
-FORM = 2
+FORM = 3
 _DONE = "rereading"
 _PAGE = 1_000
 _PAGE_BYTES = 8_388_608
@@ -62,6 +65,7 @@ class _Stored:
     title: str
     confidence: int | None
     tokens: Sequence[TokenValue]
+    references: tuple[Ref, ...]
 
 
 def reread(*, anyway: bool = False, on_page: Callable[[Reread], None] = lambda _: None) -> Reread:
@@ -103,6 +107,7 @@ def _page(known: Known) -> Reread | None:
         storing.lock_publisher(publisher_id)  # as a push does, before it locks any row
     told = [change for publisher_id in sorted(outlived) for change in _end_each(publisher_id, outlived[publisher_id])]
     listed = _write(anew) if anew else []
+    _refer(drafts)
     Progress.objects.filter(pk=place.pk).update(seq=last)
     changes.append(told)
     if listed:
@@ -117,8 +122,12 @@ def _stored(after: int) -> list[_Stored]:
         cursor.execute(_OBJECTS, {"after": after, "most": _PAGE, "max_bytes": _PAGE_BYTES})
         rows = cursor.fetchall()
     return [
-        _Stored(object_id, publisher_id, body, title, confidence, [TokenValue(*each) for each in tokens or ()])
-        for object_id, publisher_id, body, title, confidence, tokens in rows
+        _Stored(
+            *(object_id, publisher_id, body, title, confidence),
+            [TokenValue(*each) for each in tokens or ()],
+            tuple(Ref(*each) for each in refs or ()),
+        )
+        for object_id, publisher_id, body, title, confidence, tokens, refs in rows
     ]
 
 
@@ -155,6 +164,26 @@ def _write(anew: Sequence[tuple[_Stored, Draft]]) -> list[int]:
         message.add(_TOKENS, [list(column) for column in zip(*values, strict=True)])
     message.send()
     return listed
+
+
+def _refer(drafts: Sequence[tuple[_Stored, Draft | None]]) -> None:
+    """Write what each object points to, where it does not stand there so already; whatever rules it entered by."""
+    found = [(one, draft.references if draft else references.refs(_json(one.body))) for one, draft in drafts]
+    anew = {one.object_id: refs for one, refs in found if refs != one.references}
+    if anew:
+        message = Message()
+        message.add("DELETE FROM indicators_reference WHERE version_id = ANY(%s)", [list(anew)])
+        storing.refer(anew.items(), within=message)
+        message.send()
+
+
+def _json(body: str) -> dict[str, Any]:
+    """A stored object that is no draft by today's rules; nothing where it is not even read as JSON."""
+    try:
+        read = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return read if isinstance(read, dict) else {}
 
 
 def _outlived(after: int, last: int) -> dict[UUID, list[str]]:
@@ -204,12 +233,14 @@ def _end(publisher_id: UUID, holding: Mapping[datetime | None, storing.Held]) ->
     ]
 
 
-# One row an object: key, publisher, bytes, title, confidence, its values. Walks the primary key, and ends with the
-# object that reaches the bound of bytes (lengths cost nothing to read).
+# One row an object: key, publisher, bytes, title, confidence, its values, its references. Walks the primary key, and
+# ends with the object that reaches the bound of bytes (lengths cost nothing to read).
 _OBJECTS = """
 SELECT o.id, o.publisher_id, o.body, o.title, o.confidence,
        (SELECT array_agg(ARRAY[t.domain, t.scheme, t.key_epoch, t.value, t.suppressed_by] ORDER BY t.id)
-        FROM indicators_token t WHERE t.object_id = o.id)
+        FROM indicators_token t WHERE t.object_id = o.id),
+       (SELECT array_agg(ARRAY[r.path, r.target_id] ORDER BY r.place)
+        FROM indicators_reference r WHERE r.version_id = o.id)
 FROM (
     SELECT id, coalesce(sum(octet_length(body))
                         OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before

@@ -11,10 +11,12 @@ from uuid import UUID
 from django.db import connection
 
 from exchange.prepared import Message, Reply
-from indicators.stix.drafts import Draft
+from indicators.stix.drafts import Draft, Ref
 
 #: Up to so many rows go along with the other statements; more are worth the round trips of a COPY.
 _MOST_INSERTED = 5
+#: Up to so many references go along as arrays; more would make the message too large.
+_MOST_ALONG = 20_000
 #: First half of the two-part advisory lock that lets a publisher's batches follow each other: "pubs".
 _PUBLISHER_LOCK = 0x70756273
 
@@ -114,7 +116,7 @@ class NewObject:
 def store(
     publisher_id: UUID, objects: Sequence[NewObject], *, keys: Sequence[int], superseded: Sequence[int], within: Message
 ) -> None:
-    """Write the objects under these keys, and their tokens, and unset `latest` on what they supersede.
+    """Write the objects under these keys, with their tokens and references, and unset `latest` on what they supersede.
 
     Many are copied at once; a few are written when the message is sent.
     """
@@ -137,6 +139,30 @@ def store(
             for row in written:
                 places = ", ".join(["%s"] * len(row))
                 within.add_prepared(f"INSERT INTO {table} ({columns}) VALUES ({places})", row, called="insert")
+    refer(((key, new.draft.references) for key, new in zip(keys, objects, strict=True)), within=within)
+
+
+def refer(found: Iterable[tuple[int, Sequence[Ref]]], *, within: Message) -> None:
+    """Write what objects, by key, point to: along with the message, or copied at once where it is too much for it."""
+    rows = [(key, place, *ref) for key, refs in found for place, ref in enumerate(refs)]
+    if len(rows) > _MOST_ALONG:
+        _copy("indicators_reference", _REFERENCE_COLUMNS, rows)
+    elif rows:
+        keys, places, paths, targets = zip(*rows, strict=True)
+        within.add_prepared(_REFER, [list(keys), list(places), _array(paths), _array(targets)], called="refer")
+
+
+def _array(texts: Iterable[str]) -> str:
+    """Texts as the literal of an array: for a list of them psycopg takes several times as long."""
+    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return f"{{{','.join([f'"{text}"' for text in quoted])}}}"
+
+
+_REFERENCE_COLUMNS = "version_id, place, path, target_id"
+_REFER = f"""
+INSERT INTO indicators_reference ({_REFERENCE_COLUMNS})
+SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[])
+"""
 
 
 def _copy(table: str, columns: str, rows: Sequence[tuple[object, ...]]) -> None:

@@ -40,22 +40,6 @@ def check(draft: Draft, publisher: Publisher) -> Refusal | None:
     return None
 
 
-def refs(value: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
-    """The ids of other objects in an object's reference properties, in lower case, each with its JSON pointer."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            at = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
-            if name.endswith("_ref") and isinstance(inner, str):
-                yield at, inner.lower()
-            elif name.endswith("_refs") and isinstance(inner, list):
-                yield from ((f"{at}/{place}", one.lower()) for place, one in enumerate(inner) if isinstance(one, str))
-            else:
-                yield from refs(inner, at)
-    elif isinstance(value, list):
-        for place, inner in enumerate(value):
-            yield from refs(inner, f"{pointer}/{place}")
-
-
 def _refusal(pointer: str) -> Refusal:
     return Refusal("names-its-publisher", pointer, "It is published without your name, but this field names you.")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -14,9 +15,10 @@ from django.views.decorators.http import require_POST, require_safe
 from exchange import clock
 from exchange.errors import NotFound
 from exchange.parameters import Parameters
-from indicators import reading, withdrawing
+from indicators import reading, referring, withdrawing
 from indicators.portal import showing
 from indicators.stix import objects, vocabulary
+from indicators.stix.drafts import Ref
 from partners.directory import names_of_audience
 from partners.portal.access import page, show
 from partners.scopes import Scope
@@ -38,7 +40,9 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
     versions = reading.statements(viewer, stix_id, versions="all")
     reading.note(viewer, versions, surface="portal:indicator")
     latest = [said for said in versions if said.latest] or versions[-1:]
-    merged = [_statement(viewer, said, same) for said, same in reading.merged(latest)]
+    joined = reading.merged(latest)
+    refs = referring.of(viewer, [said.object_id for said, _ in joined])
+    merged = [_statement(viewer, said, same, refs.get(said.object_id, ())) for said, same in joined]
     found = reading.matches(viewer, limit=_MATCHES, object_ids=[said.object_id for said in latest])
     titles = reading.titles(viewer, {ref for said in merged for ref in said["ref_ids"]})
     for said in merged:
@@ -91,11 +95,13 @@ def withdraw(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse
     return redirect("indicators")
 
 
-def _statement(viewer: Viewer, said: reading.Statement, same: list[reading.Statement]) -> dict[str, Any]:
+def _statement(
+    viewer: Viewer, said: reading.Statement, same: list[reading.Statement], found: Sequence[Ref]
+) -> dict[str, Any]:
     """One statement as the template shows it."""
     data: dict[str, Any] = orjson.loads(said.body)
     extension = vocabulary.extension_of(data)
-    refs = list(_references(data))[:_MAX_REFS]
+    refs = list(islice(_shown(found), _MAX_REFS))
     code = showing.code(dict(extension)) if extension else []
     pattern = data.get("pattern")
     own = next((one for one in same if one.publisher_id == viewer.partner_id), None)
@@ -124,12 +130,10 @@ def _strings(value: Any) -> list[str]:
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
 
 
-def _references(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The properties at the top level that point to other objects (STIX 2.1 §3.2, names ending in _ref or _refs)."""
-    for name, value in data.items():
-        found = (
-            [value] if name.endswith("_ref") else value if name.endswith("_refs") and isinstance(value, list) else []
-        )
-        for ref in found:
-            if isinstance(ref, str) and objects.ID.fullmatch(ref) and not ref.startswith("marking-definition--"):
-                yield name.removesuffix("_refs").removesuffix("_ref").replace("_", " "), ref.lower()
+def _shown(found: Iterable[Ref]) -> Iterator[tuple[str, str]]:
+    """References in words: the name of the property and the id; markings and extensions are told elsewhere."""
+    for ref in found:
+        if not ref.target.startswith(referring.COMMON_TYPES):
+            parts = ref.path.split("/")
+            name = next((part for part in reversed(parts) if part.endswith(("_ref", "_refs"))), parts[-1])
+            yield name.removesuffix("_refs").removesuffix("_ref").replace("_", " "), ref.target

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 #: `suppressed_by` of a value that is there to be matched only: another of the same object is listed.
 MATCH_ONLY = "match-only"
@@ -23,6 +23,13 @@ class TokenValue:
     key_epoch: str
     value: str
     suppressed_by: str = ""
+
+
+class Ref(NamedTuple):
+    """One reference: a JSON pointer (RFC 6901) within the object, and the id pointed to, in lower case."""
+
+    path: str
+    target: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,7 @@ class Draft:
     tokens: tuple[TokenValue, ...] = ()
     markings: tuple[str, ...] = ()  # every marking that it names, TLP or not
     unresolved: tuple[str, ...] = ()  # of these, in lower case, the ones whose definition its publisher has not sent
+    references: tuple[Ref, ...] = ()  # every id that it points to, with its place
     marks: "tuple[Refusal, ...]" = ()  # what STIX 2.1 says is wrong with it
 
 

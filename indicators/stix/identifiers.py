@@ -5,12 +5,18 @@ Two producers of one fact give it one id by that.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
+_UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+#: An id as it may be written: a type, `--` and a UUID (§2.9).
+ID = re.compile(rf"[a-z0-9][a-z0-9_-]{{1,248}}[a-z0-9]--{_UUID}")
+#: The id of a marking definition.
+MARKING = re.compile(rf"marking-definition--{_UUID}")
 _NAMESPACE = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")
 
 

@@ -15,12 +15,10 @@ from functools import lru_cache
 from typing import Any
 from unicodedata import normalize
 
-from indicators.stix import conformance, patterns, tlp, vocabulary
+from indicators.stix import conformance, identifiers, patterns, references, tlp, vocabulary
 from indicators.stix.drafts import Draft, Refusal, TokenValue
 
-_UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
-ID = re.compile(rf"[a-z0-9][a-z0-9_-]{{1,248}}[a-z0-9]--{_UUID}")
-_MARKING = re.compile(rf"marking-definition--{_UUID}")
+ID = identifiers.ID
 _TYPE = re.compile(r"[a-z0-9][a-z0-9_-]{1,248}[a-z0-9]")
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\dT(?!24)\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d{0,21})?Z", re.ASCII)
 #: The last second of a UTC day, when it has one more (RFC 3339 §5.7); it is held as the moment after it.
@@ -79,6 +77,7 @@ def _draft(index: int, raw: bytes, data: Mapping[str, Any]) -> Draft:
         valid_until=_moment(data, "valid_until"),
         tokens=_tokens(data, extension, pattern_type) if pattern_type else (),
         markings=tuple(markings),
+        references=references.refs(data),
         marks=conformance.problems(data),
     )
 
@@ -210,7 +209,7 @@ def _markings(data: Mapping[str, Any]) -> list[str]:
     for at, ref in refs.items():
         if not isinstance(ref, str):
             raise _Wrong("wrong-type", at, "A marking is named by its identifier (§7.2).")
-        if not _MARKING.fullmatch(ref):  # `TLP:RED` in words must not be taken for no marking
+        if not identifiers.MARKING.fullmatch(ref):  # `TLP:RED` in words must not be taken for no marking
             raise _Wrong("unknown-marking", at, "A marking is named by its identifier, marking-definition--… (§7.2).")
     return list(refs.values())
 

@@ -127,6 +127,26 @@ def test_a_reference_between_two_sources_of_a_publisher_is_refused(cast):
     assert (refused["code"], refused["field"]) == ("joins-sources", "/target_ref")
 
 
+@pytest.mark.parametrize("first", ["pseudonym", "named"])
+def test_what_comes_after_the_reference_to_it_is_refused_under_another_source(cast, first):
+    late, second = uuid.uuid4(), "named" if first == "pseudonym" else "pseudonym"
+    pointing = said_by(first)
+    pointing["extensions"]["x"] = {"extension_type": "property-extension", "seen_with_ref": f"indicator--{late}"}
+    assert publish(cast, pointing)["status"] == "accepted"
+    refused = publish(cast, said_by(second) | {"id": f"indicator--{late}"})
+    assert (refused["code"], refused["field"]) == ("joins-sources", "/id")
+    assert publish(cast, said_by(first) | {"id": f"indicator--{late}"})["status"] == "accepted"
+
+
+def test_what_comes_after_the_reference_to_it_may_be_what_others_hold(cast):
+    late = said_by("named")
+    pointing = said_by()
+    pointing["extensions"]["x"] = {"extension_type": "property-extension", "seen_with_ref": late["id"]}
+    publish(cast, pointing)
+    assert publish(cast, late, who="borealis")["status"] == "accepted"
+    assert publish(cast, late)["status"] == "accepted"
+
+
 def test_no_face_of_another_partner_tells_who_it_was(cast):
     value = uuid.uuid4().hex * 2
     carrier = {"token": making.token(value)}

@@ -48,8 +48,3 @@ def test_a_name_is_a_whole_word():
 def test_an_id_that_tells_its_time_is_refused(version):
     told = f"indicator--9299be75-398f-{version}885-b5cf-7b5dc13da87d"
     assert verdict(id=told).code == "id-tells-time"
-
-
-def test_references_are_found_at_any_depth():
-    stix = {"object_refs": ["a--1", 3], "x": [{"source_ref": "b--2"}], "name": "c--3"}
-    assert sorted(anonymity.refs(stix)) == [("/object_refs/0", "a--1"), ("/x/0/source_ref", "b--2")]

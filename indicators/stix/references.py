@@ -1,0 +1,67 @@
+"""What an object points to: every id in it, with its place. One reading for all who follow references.
+
+Gathering and the pages of one id read what was stored of it at publication (`Reference`), intake reads the draft's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from indicators.stix import conformance, identifiers
+from indicators.stix.drafts import Ref
+
+#: Which properties name other objects (STIX 2.1 §2.9, §3.1): at any depth, in extensions and custom properties, too.
+_SUFFIXES = ("_ref", "_refs")
+#: A pointer is told this far at most: what is nested in long names would else take more room than the object.
+_MAX_PATH_CHARS = 400
+
+#: Where relationships and sightings say what they link.
+ENDS = ("/sighting_of_ref", "/source_ref", "/target_ref")
+
+
+def refs(data: Mapping[str, Any]) -> tuple[Ref, ...]:
+    """Every reference of an object, each once.
+
+    That is each id in a property whose name ends in `_ref` or `_refs`, markings of the object and of single properties
+    among them, and each extension definition that `extensions` names. What is no id points to nothing. A pointer that
+    is longer than 400 characters ends before the name that makes it so.
+    """
+    found = list(_within(data, ""))
+    extensions = data.get("extensions")
+    if isinstance(extensions, dict):
+        at = "/extensions"
+        found += (Ref(f"{at}/{name}", name.lower()) for name in extensions if identifiers.ID.fullmatch(name))
+    return tuple(dict.fromkeys(found)) if found else ()
+
+
+def told(path: str) -> str:
+    """A pointer as answers name it: it ends before a name that may itself be a value not to be shown."""
+    return conformance.pointer([part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]])
+
+
+def _within(value: Mapping[str, Any], at: str) -> Iterator[Ref]:
+    for name, inner in value.items():
+        if isinstance(inner, str):
+            if name.endswith(_SUFFIXES) and identifiers.ID.fullmatch(inner):
+                yield Ref(_pointer(at, name), inner.lower())
+        elif isinstance(inner, dict):
+            yield from _within(inner, _pointer(at, name))
+        elif isinstance(inner, list):
+            yield from _listed(inner, _pointer(at, name), named=name.endswith(_SUFFIXES))
+
+
+def _listed(value: list[Any], at: str, *, named: bool = False) -> Iterator[Ref]:
+    for place, inner in enumerate(value):
+        if isinstance(inner, str):
+            if named and identifiers.ID.fullmatch(inner):
+                yield Ref(_pointer(at, str(place)), inner.lower())
+        elif isinstance(inner, dict):
+            yield from _within(inner, _pointer(at, str(place)))
+        elif isinstance(inner, list):
+            yield from _listed(inner, _pointer(at, str(place)))
+
+
+def _pointer(at: str, name: str) -> str:
+    told = f"{at}/{name.replace('~', '~0').replace('/', '~1')}" if "~" in name or "/" in name else f"{at}/{name}"
+    return told if len(told) <= _MAX_PATH_CHARS else at
