@@ -23,7 +23,8 @@ _MAX_GZIP_RATIO = 100
 _ANY_RATIO_BYTES = 1024 * 1024
 #: A block-wise gzip (bgzip) of 32 MiB has 515.
 _MAX_GZIP_MEMBERS = 1_000
-_WINDOW_BYTES = 16 * 1024
+#: A member is read in windows that grow: what zlib copies of a window, once its member has ended, is as short as that.
+_FIRST_WINDOW_BYTES, _WINDOW_BYTES = 512, 64 * 1024
 
 
 def read(request: HttpRequest, *, max_bytes: int = MAX_BATCH_BYTES) -> bytes:
@@ -89,16 +90,16 @@ def _unpacked(sent: bytes, *, max_bytes: int) -> bytes:
     """
     most = min(max_bytes, max(_ANY_RATIO_BYTES, _MAX_GZIP_RATIO * len(sent)))
     unpacked, view, at, members = io.BytesIO(), memoryview(sent), 0, 0
-    padding = len(sent.rstrip(b"\0"))
-    while at < len(sent) and (at < padding or not members):
+    while at < len(sent) and not (members and _is_padding(view[at:])):
         members += 1
         if members > _MAX_GZIP_MEMBERS:
             raise Malformed(f"A body has at most {_MAX_GZIP_MEMBERS} gzip members.", code="too-many-gzip-members")
-        member = zlib.decompressobj(_GZIP)
+        member, size = zlib.decompressobj(_GZIP), _FIRST_WINDOW_BYTES
         while not member.eof:
             if at >= len(sent):
                 raise _cut_off()
-            window = view[at : at + _WINDOW_BYTES]
+            window = view[at : at + size]
+            size = min(2 * size, _WINDOW_BYTES)
             try:
                 unpacked.write(member.decompress(window, most + 1 - unpacked.tell()))
             except zlib.error as error:
@@ -107,6 +108,11 @@ def _unpacked(sent: bytes, *, max_bytes: int) -> bytes:
                 raise _too_large(max_bytes) if most == max_bytes else _too_dense()
             at += len(window) - len(member.unused_data)
     return unpacked.getvalue()
+
+
+def _is_padding(rest: memoryview) -> bool:
+    """Whether nothing but zeros is left. A member begins with another byte, so this looks at all of it once at most."""
+    return rest[0] == 0 and not bytes(rest).strip(b"\0")
 
 
 def _too_large(max_bytes: int) -> TooLarge:

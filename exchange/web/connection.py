@@ -40,8 +40,8 @@ class Connection:
     """A client. `until` is when something must have happened (monotonic)."""
 
     __slots__ = (
-        "_out", "address", "after_sending", "chunked", "events", "left", "lock", "missed", "moved", "number", "owed",
-        "reader", "results", "sock", "source", "state", "until", "wait", "woken",
+        "_arming", "_is_registered", "_out", "address", "after_sending", "chunked", "events", "left", "lock", "moved",
+        "number", "owed", "reader", "results", "sock", "source", "state", "until", "wait", "woken",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, address: tuple[str, int], *, until: float) -> None:
@@ -50,8 +50,8 @@ class Connection:
         self.reader = Reader()
         self.state, self.until = State.READING, until
         self.moved = 0  # bytes since `until` was set
-        self.events = 0  # for which the kernel was last asked, once
-        self.missed = False  # something happened while somebody dealt with it
+        self.events = 0  # what it waits for, as the last step said
+        self._arming, self._is_registered = threading.Lock(), False
         self._out: deque[memoryview] = deque()
         self.chunked = False
         self.left: int | None = None  # bytes of the body that were announced and are not made yet
@@ -100,6 +100,19 @@ class Connection:
                 self._out[0] = view[sent:]
         return True
 
+    def arm(self, epoll: select.epoll) -> None:
+        """Have the kernel say, once, when one of its `events` happens, or happened already. Raises OSError.
+
+        Whoever has dealt with it calls this after they let go of `lock`, and always asks for the newest `events`. It
+        is not closed meanwhile: the kernel would give its number to another, who would be asked for instead.
+        """
+        with self._arming:
+            if self.state is State.CLOSED or not self.events:
+                return
+            ask = epoll.modify if self._is_registered else epoll.register
+            ask(self.number, self.events)
+            self._is_registered = True
+
     def stop_waiting(self) -> None:
         """Nobody is to wake it any more."""
         woken, self.woken = self.woken, None
@@ -123,13 +136,13 @@ class Connection:
 
     def close(self, *, cut: bool = False) -> None:
         """At once. `cut`: what the client has is not all, and nothing else may tell it (RFC 9112 §8)."""
-        self.state = State.CLOSED
         if cut:
             with suppress(OSError):
                 self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._out.clear()
         self.reader.forget()
-        with suppress(OSError):
+        with self._arming, suppress(OSError):
+            self.state = State.CLOSED
             self.sock.close()
 
 

@@ -53,7 +53,7 @@ class Request:
     def __init__(self) -> None:
         self.target, self.method, self.version = b"", "", "1.1"
         self.headers: list[tuple[bytes, bytes]] = []
-        self.body = bytearray()
+        self.body: BytesIO | None = None
         self.head_complete = self.complete = self.asked = self.waits = False
         self.keep_alive = True
         self.environ: dict[str, Any] = {}
@@ -107,12 +107,16 @@ class Request:
         self.environ = environ
 
     def with_body(self) -> dict[str, Any]:
-        """What the application gets: the body is there and has a length, however it came."""
+        """What the application gets: the body is there and has a length, however it came.
+
+        Whoever reads all of it at once gets the very bytes that were gathered: `getvalue` and a `BytesIO` of bytes
+        share them. Each copy of a large body costs its memory's first use, while the interpreter's lock is held.
+        """
         environ = self.environ
-        if environ.pop("HTTP_TRANSFER_ENCODING", "") or self.body:
+        body, self.body = self.body, None
+        if environ.pop("HTTP_TRANSFER_ENCODING", "") or body:
             environ["CONTENT_LENGTH"] = str(self.size)
-        environ["wsgi.input"] = BytesIO(self.body)
-        self.body = bytearray()
+        environ["wsgi.input"] = BytesIO(body.getvalue() if body else b"")
         return environ
 
 
@@ -198,7 +202,9 @@ class Reader:
     def on_body(self, body: bytes) -> None:
         """A part of its body."""
         request = self.requests[-1]
-        request.body += body
+        if request.body is None:
+            request.body = BytesIO()
+        request.body.write(body)
         request.size += len(body)
 
     def on_message_complete(self) -> None:

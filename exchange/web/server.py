@@ -24,6 +24,8 @@ from exchange.web.threads import LEFT, NOTHING, READ, WRITE, Threads
 log = get_logger()
 
 _PAUSE_S = 0.2
+#: Times that one thread reads from a connection before others have their turn.
+_READS = 16
 #: What an answer that is made in pieces gathers before it is sent.
 _PIECE_BYTES = 128 * 1024
 _GZIP_RATIO = 8
@@ -91,14 +93,21 @@ class Server(Threads):
     # Reading.
 
     def _read(self, connection: Connection) -> int:
+        """What came, up to a MiB of it: the kernel is asked, and another thread woken, once for all of that."""
+        for _ in range(_READS):
+            request = connection.request
+            if request is not None and request.peer is not None and not self._may_read(connection, request):
+                return self._hold(connection)
+            data = connection.receive()
+            if not data:
+                return READ if data is None else self._leave(connection)
+            events = self._take_in(connection, data)
+            if events != READ or connection.state is not State.READING or len(data) < wire.RECEIVED_BYTES:
+                return events
+        return READ
+
+    def _take_in(self, connection: Connection, data: bytes) -> int:
         request = connection.request
-        if request is not None and request.peer is not None and not self._may_read(connection, request):
-            return self._hold(connection)
-        data = connection.receive()
-        if data is None:
-            return READ
-        if not data:
-            return self._leave(connection)
         try:
             connection.reader.feed(data)
             if request is None and connection.request is not None:  # empty lines alone begin none (RFC 9112 §2.2)
@@ -204,7 +213,7 @@ class Server(Threads):
     def _too_large(self, connection: Connection, request: Request, *, most: int) -> int:
         if request.environ.get("HTTP_AUTHORIZATION") and isinstance(request.peer, Stranger):
             request.environ.pop("CONTENT_LENGTH", None)
-            request.body, request.size, request.keep_alive = bytearray(), 0, False
+            request.body, request.size, request.keep_alive = None, 0, False
             return self._line_up(connection, self._run)  # the application says what is wrong with the key
         detail = f"A request has at most {most} bytes, unpacked."
         return self._refuse(connection, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)

@@ -1,7 +1,8 @@
 """The threads of a web process, the connections that they share, and the clock.
 
 All threads are alike. Each asks the kernel for a connection on which something happened (epoll, one shot: one thread
-gets it), does what is possible without waiting, and hands the connection back. Work is put in line and done by
+gets it), does what is possible without waiting, and hands the connection back. What the kernel says is a number, which
+may be another connection's by then: it means no more than "look". Work is put in line and done by
 whichever thread finds it, mostly the same one: nothing is handed over between threads. Less is worked on at once than
 there are threads, so there is always one to read, to send and to say that the process lives.
 """
@@ -149,20 +150,18 @@ class Threads(ABC):
             self._deal(connection, self._next, wait=False)
 
     def _deal(self, connection: Connection, step: Callable[[Connection], int], *, wait: bool = True) -> None:
-        """Do a step with a connection that nobody else deals with, then hand it back to the kernel."""
+        """Do a step with a connection that nobody else deals with, then hand it back to the kernel.
+
+        It is handed back after it was let go: who is told of it at once finds nobody dealing with it. Without `wait`
+        nothing is done where somebody does. They hand it back afterwards, and the kernel tells again what is still so.
+        """
         if not connection.lock.acquire(blocking=wait):
-            connection.missed = True
-            if not connection.lock.acquire(blocking=False):
-                return  # whoever deals with it now will ask for it again
+            return
         try:
             connection.events = self._step(connection, step)
-            if connection.events:
-                self._arm(connection)
         finally:
             connection.lock.release()
-        if connection.missed:
-            connection.missed = False
-            self._deal(connection, _as_before, wait=False)
+        self._arm(connection)
 
     def _step(self, connection: Connection, step: Callable[[Connection], int]) -> int:
         if connection.state is State.CLOSED:
@@ -176,9 +175,8 @@ class Threads(ABC):
             raise
 
     def _arm(self, connection: Connection) -> None:
-        """Only by whoever holds its lock: else its number may be another's by now, or its events those of before."""
-        with suppress(OSError, ValueError):
-            self._epoll.modify(connection.number, connection.events)
+        with suppress(OSError, ValueError):  # the clock ends one for which the kernel has no room
+            connection.arm(self._epoll)
 
     def _accept(self) -> None:
         again = True
@@ -211,7 +209,7 @@ class Threads(ABC):
         connection = Connection(sock, address, until=time.monotonic() + self._limits.head_s)
         connection.events = READ
         self._connections[connection.number] = connection
-        self._epoll.register(connection.number, READ)
+        self._arm(connection)
 
     def _make_room(self) -> int:
         """Close those that have waited longest without a request that was let in; how many."""
@@ -243,8 +241,3 @@ class Threads(ABC):
 
 def _is_idle(connection: Connection) -> bool:
     return connection.state in {State.READING, State.LEAVING} and not connection.is_let_in()
-
-
-def _as_before(connection: Connection) -> int:
-    """Ask for what was asked for: that one time was used up by whoever found it locked."""
-    return connection.events

@@ -12,7 +12,8 @@ import threading
 import pytest
 
 from exchange.web import limits
-from exchange.web.connection import State
+from exchange.web.connection import Connection, State
+from exchange.web.threads import READ
 from tests.exchange.web.served import ByHeader, Client, serving
 from tests.exchange.web.test_server import PUSH, until
 
@@ -172,19 +173,81 @@ def test_who_waits_and_leaves_is_let_go_also_where_something_unread_is_left():
         assert not wait.woken
 
 
-def test_what_happens_while_somebody_deals_with_a_connection_is_seen_afterwards():
+def test_what_happens_while_somebody_deals_with_a_connection_is_seen_afterwards(monkeypatch):
     with serving(one(Answer()), moved_s=20.0, head_s=20.0) as server, Client(server) as client:
         until(lambda: server._connections)
         (connection,) = server._connections.values()
+        looked, really = [], server._happened
+        monkeypatch.setattr(server, "_happened", lambda number: (really(number), looked.append(number)))
 
         def busy(same):
             server._arm(same)
             client.send("GET /other HTTP/1.1\nHost: a\n\n")
-            until(lambda: same.missed)
+            until(lambda: same.number in looked)
             return same.events
 
         server._deal(connection, busy)
         assert client.answer()[0] == 200
+
+
+class Asked:
+    """The kernel's list of who waits for what, and what it was asked: by number, in order."""
+
+    def __init__(self, epoll):
+        self._epoll, self.asked = epoll, []
+
+    def modify(self, number, events):
+        self.asked.append(number)
+        self._epoll.modify(number, events)
+
+    def __getattr__(self, name):
+        return getattr(self._epoll, name)
+
+
+def test_a_large_body_asks_the_kernel_no_oftener_than_it_is_read(monkeypatch):
+    """Whoever was told of a connection before it was let go had it told again, and so on in circles."""
+    received, really = [], Connection.receive
+    monkeypatch.setattr(Connection, "receive", lambda self: (received.append(1), really(self))[1])
+    with serving(one(Answer()), moved_s=20.0, body_bytes=64 * 1024 * 1024) as server:
+        server._epoll = asked = Asked(server._epoll)
+        for _ in range(20):
+            with Client(server) as client:
+                until(lambda: len(server._connections) == 1)
+                (connection,) = server._connections.values()
+                asked.asked.clear()
+                received.clear()
+                client.send(PUSH.format(peer="one", length=4_000_000)).send(bytes(4_000_000))
+                assert client.answer()[0] == 200
+                assert asked.asked.count(connection.number) <= len(received) + 1
+            until(lambda: not server._connections)
+
+
+def test_a_number_is_asked_for_only_while_it_is_its_connections_own():
+    """The kernel gives the number of a closed connection to the next one: it is not asked for late, and by nobody."""
+    mine, theirs = socket.socketpair()
+    with theirs:
+        connection = Connection(mine, ("127.0.0.1", 1), until=0.0)
+        connection.events = READ
+        asking, go_on, asked = threading.Event(), threading.Event(), []
+
+        class Slow:
+            def register(self, number, events):
+                asking.set()
+                go_on.wait(10)
+                asked.append(mine.fileno() == number)
+
+        arming = threading.Thread(target=connection.arm, args=(Slow(),))
+        arming.start()
+        asking.wait(10)
+        closing = threading.Thread(target=connection.close)
+        closing.start()
+        closing.join(0.05)
+        go_on.set()
+        arming.join(10)
+        closing.join(10)
+        connection.arm(Slow())
+        assert asked == [True]
+        assert connection.state is State.CLOSED
 
 
 def test_one_who_was_just_woken_does_not_stop_the_clock():

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from exchange.web.hooks import Hooks
+from exchange.web.reading import Reader
 from tests.exchange.web.served import Client, serving
 
 PUSH = "POST /push HTTP/1.1\nHost: a\nX-Peer: {peer}\nContent-Length: {length}\n\n"
@@ -241,6 +242,17 @@ def test_what_is_neither_head_nor_body_has_an_end(server, app, start):
             client.send(piece)
         assert client.answer()[0] == 400
     assert app.seen == []
+
+
+def test_a_body_is_copied_for_nobody_who_reads_all_of_it():
+    reader, body = Reader(), bytes(range(256)) * 4_000
+    reader.feed(f"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+    for start in range(0, len(body), 50_000):
+        reader.feed(body[start : start + 50_000])
+    stream = reader.requests[0].with_body()["wsgi.input"]
+    whole = stream.read(len(body))
+    assert whole == body
+    assert stream.getvalue() is whole
 
 
 def test_a_body_in_the_smallest_chunks_is_a_body(server):
