@@ -79,9 +79,10 @@ class BatchesView(Face):
         body = bodies.read(request)
         with_report = bool(self.asked.choice("report", "", of=("", "loss")))
         asked = repr(reach) + ("wake" if wake else "")
-        digest = hashlib.sha256(asked.encode() + b"\0" + body).digest()
+        digest = hashlib.sha256(asked.encode() + b"\0")
+        digest.update(body)
         elements = parsing.read_batch(body, ndjson=ndjson)
-        sent = publishing.Request(digest, key)
+        sent = publishing.Request(digest.digest(), key)
         done = publishing.publish(elements, by=viewer, reach=reach, request=sent, wake=wake)
         return batch_answer(done, report=losses.report(elements, done, by=viewer) if with_report else None)
 

@@ -64,7 +64,9 @@ _GROUPING = re.compile(rf"{_STRING}|\bIN[ \t\r\n]*+{_LIST}|[()]")
 _ESCAPED = re.compile(r"\\(['\\])")
 _LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'", re.DOTALL)
 _PIECE = re.compile(r"[A-Za-z0-9_-]+|[^\sA-Za-z0-9_-]")
-_JOIN = re.compile(r"\b(?:AND|OR|FOLLOWEDBY)\b")
+_JOINS = ("AND", "OR", "FOLLOWEDBY")
+_JOIN = re.compile(rf"\b(?:{'|'.join(_JOINS)})\b")
+_BRACKETS = re.compile(r"[\[(]+|[\])]+")
 
 #: Object paths whose values blocklists and matching use, and the normal form of each; e-mail addresses travel in
 #: classical feeds only. `hostname` is no STIX object, but a common name for one.
@@ -93,8 +95,7 @@ def check(pattern: str, pattern_type: str) -> Refusal | None:
         return None
     if _SIMPLE.fullmatch(pattern):
         return None
-    bare = _LITERAL.sub("''", pattern)
-    if len(_JOIN.findall(bare)) >= MAX_TERMS or _depth(bare) > MAX_DEPTH or len(_PIECE.findall(bare)) > MAX_PIECES:
+    if _is_too_complex(_LITERAL.sub("''", pattern)):
         return _too_complex()
     try:
         return _parsed(pattern)
@@ -182,14 +183,20 @@ def _is_linear_regex(source: str) -> bool:
     return True
 
 
+def _is_too_complex(bare: str) -> bool:
+    """Whether a pattern, without its literals, is beyond the bounds; what is counted fastest is looked at first."""
+    if sum(map(bare.count, "()[]")) > MAX_PIECES or _depth(bare) > MAX_DEPTH:
+        return True
+    if sum(map(bare.count, _JOINS)) >= MAX_TERMS and len(_JOIN.findall(bare)) >= MAX_TERMS:
+        return True
+    return len(bare) > MAX_PIECES and len(_PIECE.findall(bare)) > MAX_PIECES
+
+
 def _depth(bare: str) -> int:
     deepest = depth = 0
-    for character in bare:
-        if character in "([":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in ")]":
-            depth -= 1
+    for run in _BRACKETS.findall(bare):
+        depth += len(run) if run[0] in "([" else -len(run)
+        deepest = max(deepest, depth)
     return deepest
 
 
