@@ -314,7 +314,9 @@ CELERY_IMPORTS = (
     "indicators.notifying",
     "indicators.retiring",
     "partners.asking",
+    "partners.groupkeys",
     "partners.mailing",
+    "partners.oblivious",
     "partners.resetting",
     "partners.warning",
     "partners.reads",
@@ -359,6 +361,8 @@ CELERY_BEAT_SCHEDULE = {
     "ask issuers": {"task": "partners.asking.work", "schedule": 5.0, "options": {"expires": 5}},
     "refresh issuers": {"task": "partners.asking.refresh", "schedule": 3600.0, "options": {"expires": 3600}},
     "mail": {"task": "partners.mailing.post", "schedule": 10.0, "options": {"expires": 10}},
+    "token keys": {"task": "partners.oblivious.publish_keys", "schedule": 60.0, "options": {"expires": 60}},
+    "group keys": {"task": "partners.groupkeys.forget_ended", "schedule": 3600.0, "options": {"expires": 3600}},
     "warn": {"task": "partners.warning.warn", "schedule": crontab(hour="6", minute="30")},
     "log": {"task": "partners.transparency.catch_up", "schedule": 5.0, "options": {"expires": 10}},
     "reads": {"task": "partners.reads.close_finished", "schedule": 60.0, "options": {"expires": 60}},
@@ -379,6 +383,10 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 # Addresses, AS numbers and names that are for documentation (RFC 5737, 3849, 2544, 5398, 6761) name nobody: in a demo
 # and in tests they may be published, elsewhere they are as benign as other special-purpose ranges.
 ALLOW_EXAMPLE_VALUES = env.flag("ALLOW_EXAMPLE_VALUES", default=not PRODUCTION)
+
+# The key service (`python -m exchange.keyservice`): where it is, and the token by which it knows us.
+KEY_SERVICE_URL = env.text("KEY_SERVICE_URL").rstrip("/")
+KEY_SERVICE_TOKEN = env.secret("KEY_SERVICE_TOKEN", least=32) if KEY_SERVICE_URL else ""
 
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 

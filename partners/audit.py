@@ -41,6 +41,8 @@ class Verb(StrEnum):
     GROUP_DECLINED = "group.declined"
     GROUP_DISSOLVED = "group.dissolved"
     GROUP_JOINED = "group.joined"
+    GROUP_KEYS_HANDED_OUT = "group-keys.handed-out"
+    GROUP_KEY_MADE = "group-key.made"
     GROUP_LEFT = "group.left"
     GROUP_PROPOSED = "group.proposed"
     GROUP_REGISTERED = "group.registered"
@@ -92,6 +94,7 @@ class Verb(StrEnum):
     SUBSCRIPTION_CREATED = "subscription.created"
     SUBSCRIPTION_DELETED = "subscription.deleted"
     SUBSCRIPTION_SECRET_ROTATED = "subscription.secret-rotated"  # noqa: S105 - the name of what was done
+    TOKEN_KEY_PUBLISHED = "token-key.published"  # noqa: S105 - the name of what was done
     USER_CHANGED = "user.changed"
     USER_REGISTERED = "user.registered"
 

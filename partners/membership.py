@@ -27,7 +27,7 @@ from django.utils.text import slugify
 
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
-from partners import audit, channels, sight, steering
+from partners import audit, channels, groupkeys, sight, steering
 from partners.models import Agreement, Group, Membership, Partner, Proposal
 from partners.scopes import Scope
 from partners.sharing import Viewer, why_closed
@@ -399,6 +399,7 @@ def _part(group: Group, partner_id: UUID) -> bool:
 def _go_on_without(group: Group, partner_id: UUID) -> None:
     """What a partner that is gone proposed about others, or was proposed about it, falls; its word is not kept.
 
+    The group's keys are replaced: what those who stay publish from now on is nothing that it can make tokens of.
     Proposals that waited for it alone take effect when anybody who is asked says yes once more.
     """
     gone = Q(partner=partner_id) | Q(proposer=partner_id, by_operator=False)
@@ -406,6 +407,7 @@ def _go_on_without(group: Group, partner_id: UUID) -> None:
         state=Proposal.State.OVERTAKEN, decided_at=clock.now()
     )
     Agreement.objects.filter(proposal__group=group, proposal__state=Proposal.State.OPEN, partner=partner_id).delete()
+    groupkeys.replace(group)
 
 
 def _affected(group: Group, kind: Proposal.Kind, partner: Partner | None) -> list[UUID]:

@@ -10,14 +10,17 @@ class Scope(StrEnum):
 
     `admin` manages people, keys, groups and settings of its own partner; `audit` reads its log and prepares and
     releases reports. Keys are given the others only (`KEY_SCOPES`), and one with `admin` may read the log, too.
+    `tokenise` has values made into tokens without telling them; `group-keys` is handed the keys of its groups.
     """
 
     ADMIN = "admin"
     AUDIT = "audit"
+    GROUP_KEYS = "group-keys"
     PUBLISH = "publish"
     REACT = "react"
     READ = "read"
     SUBSCRIBE = "subscribe"
+    TOKENISE = "tokenise"
 
 
 class Role(models.TextChoices):

@@ -7,6 +7,7 @@ DATABASE_URL and CELERY_BROKER_URL (servers of your own instead of the embedded 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -23,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
@@ -32,6 +34,7 @@ from exchange.demo.children import Children
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _READY_S = 90.0
+_NOT_FOR_THE_KEY_SERVICE = frozenset({"SECRET_KEY", "BASE_URL", "DJANGO_SETTINGS_MODULE", "PROMETHEUS_MULTIPROC_DIR"})
 console = Console(stderr=True, highlight=False)
 
 
@@ -110,12 +113,14 @@ def _prepare(data_dir: Path) -> tuple[Mapping[str, str], int]:
         "MALLOC_MMAP_THRESHOLD_": "262144",
         "EXCHANGE_MODE": "demo",
         "DATABASE_URL": database_url,
-        "SECRET_KEY": _secret_key(data_dir),
+        "SECRET_KEY": _secret(data_dir, "secret_key"),
         "BASE_URL": _address(port),
         "DATA_DIR": str(data_dir),
         "DJANGO_SETTINGS_MODULE": "exchange.settings",
         "PYTHONUNBUFFERED": "1",
         "PROMETHEUS_MULTIPROC_DIR": _counts(data_dir),
+        "KEY_SERVICE_URL": f"http://127.0.0.1:{_port(of=0)}",
+        "KEY_SERVICE_TOKEN": _secret(data_dir, "key_service_token"),
     }
     _step(2, "Schema and static files")
     _manage(environment, "prepare")
@@ -125,9 +130,15 @@ def _prepare(data_dir: Path) -> tuple[Mapping[str, str], int]:
 
 
 def _start(children: Children, *, data_dir: Path, port: int) -> None:
-    _step(4, "Web, workers, beat")
+    _step(4, "Key service, web, workers, beat")
     logs = data_dir / "logs"
     python = [sys.executable, "-m"]
+    children.add(
+        "keys",
+        _key_service(children.environment),
+        log=logs / "keys.log",
+        environment=_key_service_only(children.environment, data_dir),
+    )
     web = serving.command("exchange.wsgi:application", python=sys.executable, port=port)
     children.add("web", web, log=logs / "web.log")
     celery = [*python, "celery", "--quiet", "--app", "exchange.celery"]
@@ -139,6 +150,19 @@ def _start(children: Children, *, data_dir: Path, port: int) -> None:
     children.add("webhooks", [*worker, "-Q", "webhooks", "-c", "16", "-n", "webhooks@%h"], log=logs / "webhooks.log")
     children.add("beat", [*celery, "beat", "--loglevel", "WARNING"], log=logs / "beat.log")
     _wait_until_ready(children, f"http://127.0.0.1:{port}/readyz")
+
+
+def _key_service(environment: Mapping[str, str]) -> list[str]:
+    """The key service, where the web looks for it."""
+    port = urlsplit(environment["KEY_SERVICE_URL"]).port
+    return [sys.executable, "-m", "exchange.keyservice", "--port", str(port)]
+
+
+def _key_service_only(environment: Mapping[str, str], data_dir: Path) -> dict[str, str]:
+    """What the key service has, and no other process: its seal; it gets nothing of the exchange's."""
+    seal = hashlib.sha256(_secret(data_dir, "key_service_secret").encode()).hexdigest()
+    kept = {name: value for name, value in environment.items() if name not in _NOT_FOR_THE_KEY_SERVICE}
+    return kept | {"KEY_SERVICE_SECRET": seal}
 
 
 def _wait_until_ready(children: Children, url: str) -> None:
@@ -180,8 +204,8 @@ def _manage(environment: Mapping[str, str], *arguments: str) -> None:
         console.print(f"[yellow]{done.stderr.strip()}[/]")
 
 
-def _port() -> int:
-    wanted = env.number("PORT", 8000, least=0, most=65_535)
+def _port(*, of: int | None = None) -> int:
+    wanted = env.number("PORT", 8000, least=0, most=65_535) if of is None else of
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -191,9 +215,9 @@ def _port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _secret_key(data_dir: Path) -> str:
+def _secret(data_dir: Path, name: str) -> str:
     """Made once, kept beside the data that it seals."""
-    path = data_dir / "secret_key"
+    path = data_dir / name
     if not path.exists():
         beside = path.with_suffix(".new")
         beside.unlink(missing_ok=True)

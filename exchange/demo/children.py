@@ -25,6 +25,7 @@ class Child:
     name: str
     command: Sequence[str]
     log: Path
+    environment: Mapping[str, str]
     process: subprocess.Popen[bytes] | None = None
     deaths: int = 0
     due_at: float = 0.0
@@ -38,10 +39,12 @@ class Children:
     say: Callable[[str], None]
     all: list[Child] = field(default_factory=list)
 
-    def add(self, name: str, command: Sequence[str], *, log: Path) -> None:
-        """Start a process; what it writes goes to `log`."""
+    def add(
+        self, name: str, command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start a process, with an environment of its own if one is given; what it writes goes to `log`."""
         log.parent.mkdir(parents=True, exist_ok=True)
-        child = Child(name, command, log)
+        child = Child(name, command, log, self.environment if environment is None else environment)
         self.all.append(child)
         self._start(child)
 
@@ -75,7 +78,7 @@ class Children:
         with child.log.open("ab") as log:
             child.process = subprocess.Popen(  # noqa: S603 - our own commands, no shell
                 child.command,
-                env=dict(self.environment),
+                env=dict(child.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
+from exchange.tokens import forms
+
 _KINDS = ["lab", "operator", "recipient"]
 _ROLES = ["admin", "analyst", "counsel", "publisher"]
 _TLP = ["clear", "green", "amber", "amber+strict", "red"]
@@ -413,3 +415,58 @@ class LogRecords(serializers.Serializer[object]):
 
     records = LogRecord(many=True)
     next = serializers.CharField(allow_null=True)
+
+
+class TokenKeyDocument(serializers.Serializer[object]):
+    """The public key of one kind and epoch, and the proof that it is in the log."""
+
+    kind = serializers.ChoiceField(["account-pattern", "payment-fingerprint", "prompt-signature"])
+    epoch = serializers.CharField(help_text="A calendar quarter, UTC: `2026q4`.")
+    public_key = serializers.CharField(help_text="A point of ristretto255, hex.")
+    publish_from = serializers.DateTimeField(help_text="From here on new indicators carry tokens under it.")
+    publish_until = serializers.DateTimeField()
+    answers_until = serializers.DateTimeField(help_text="Until then it answers for look-ups.")
+    entry = serializers.CharField(help_text="The leaf: canonical JSON (RFC 8785), exactly as it is hashed.")
+    index = serializers.IntegerField(allow_null=True, help_text="Null until a published head covers it.")
+    proof = serializers.ListField(child=serializers.CharField(), help_text="Hashes, hex (RFC 9162 §2.1.3).")
+
+
+class TokenKeyList(serializers.Serializer[object]):
+    """The public keys of the key service, under the last head of the log."""
+
+    keys = TokenKeyDocument(many=True)
+    head = HeadDocument(allow_null=True)
+    log_keys = LogKeyDocument(many=True)
+
+
+class EvaluationWish(serializers.Serializer[object]):
+    """Blinded points to be evaluated."""
+
+    subkind = serializers.ChoiceField(sorted(forms.OBLIVIOUS))
+    epoch = serializers.CharField(help_text="A quarter whose key answers now.")
+    points = serializers.ListField(
+        child=serializers.CharField(), help_text="16, 128 or 1,000 points of ristretto255, 32 bytes each, base64."
+    )
+
+
+class Evaluation(serializers.Serializer[object]):
+    """The products, in order, and one proof for all."""
+
+    points = serializers.ListField(child=serializers.CharField())
+    proof = serializers.CharField(help_text="64 bytes, base64.")
+
+
+class GroupKeyDocument(serializers.Serializer[object]):
+    """A key under which members of a group make tokens."""
+
+    epoch = serializers.CharField(help_text="`<group>-2026q4-<n>`.")
+    key = serializers.CharField(help_text="32 bytes, base64.")
+    publishes = serializers.BooleanField(help_text="Whether new indicators carry a token under it now.")
+    publish_until = serializers.DateTimeField()
+    answers_until = serializers.DateTimeField()
+
+
+class GroupKeyList(serializers.Serializer[object]):
+    """The keys of a group, oldest first."""
+
+    keys = GroupKeyDocument(many=True)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from partners.api import groups, keys, operator, own, people, views
+from partners.api import groups, keys, operator, own, people, tokens, views
 
 urlpatterns = [
     path("keys", keys.KeysView.as_view(), name="api-keys"),
@@ -18,9 +18,12 @@ urlpatterns = [
     path("operator/partners/<str:slug>/invite", operator.RegisteredInviteView.as_view(), name="registered-invite"),
     path("operator/partners/<str:slug>/suspend", operator.SuspendView.as_view(), name="registered-suspend"),
     path("operator/partners/<str:slug>/reinstate", operator.ReinstateView.as_view(), name="registered-reinstate"),
+    path("tokens/keys", tokens.TokenKeysView.as_view(), name="token-keys"),
+    path("tokens/evaluate", tokens.EvaluateView.as_view(), name="token-evaluate"),
     path("partner", own.OwnView.as_view(), name="partner"),
     path("groups", groups.GroupsView.as_view(), name="groups"),
     path("groups/<str:slug>", groups.GroupView.as_view(), name="group"),
+    path("groups/<str:slug>/keys", tokens.GroupKeysView.as_view(), name="group-keys"),
     path("groups/<str:slug>/invite", groups.InviteView.as_view(), name="group-invite"),
     path("groups/<str:slug>/remove", groups.RemoveView.as_view(), name="group-remove"),
     path("groups/<str:slug>/renew", groups.RenewView.as_view(), name="group-renew"),

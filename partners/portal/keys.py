@@ -32,6 +32,8 @@ _SAYS = {
     Scope.PUBLISH: "publish, revise and withdraw",
     Scope.REACT: "give opinions and report sightings",
     Scope.SUBSCRIBE: "save feeds and subscriptions",
+    Scope.TOKENISE: "have values made into tokens, without telling them",
+    Scope.GROUP_KEYS: "be handed the keys of its groups",
     Scope.ADMIN: "issue weaker keys and revoke keys",
 }
 

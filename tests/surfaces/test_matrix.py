@@ -32,7 +32,7 @@ from indicators.stix import making, parsing, tlp, vocabulary
 from partners import auth, inviting, keys, membership, transparency
 from partners.models import AuditRecord
 from partners.scopes import Role, Scope
-from tests import build
+from tests import build, keyservice
 
 pytestmark = pytest.mark.django_db
 
@@ -104,6 +104,10 @@ MATRIX: dict[str, Row] = {
         f"group-{verb}": Row(API + f"groups/ring/{verb}", "admin", method="post", absent=API + f"groups/none/{verb}")
         for verb in ("invite", "remove", "renew", "leave", "dissolve")
     },
+    # These need scopes that no key of the cast has; tests/partners/api/test_tokens.py asks with them.
+    "group-keys": Row(API + "groups/ring/keys", "nobody"),
+    "token-evaluate": Row(API + "tokens/evaluate", "nobody", method="post"),
+    "token-keys": Row(API + "tokens/keys", "key"),
     "proposals": Row(API + "proposals", "key"),
     **{
         f"proposal-{verb}": Row(
@@ -347,6 +351,13 @@ def test_every_route_is_in_the_matrix_and_no_other():
     assert sorted(names) == sorted(MATRIX), "a new route needs a row; an old row a route"
 
 
+@pytest.fixture
+def key_service(monkeypatch, settings):
+    store = keyservice.served(monkeypatch, settings)
+    yield
+    store.close()
+
+
 @dataclass
 class Scene:
     """Objects of one id space that different partners may see, and Aster's own things."""
@@ -379,7 +390,7 @@ class Scene:
 
 
 @pytest.fixture
-def scene() -> Scene:
+def scene(key_service) -> Scene:
     cast = build.the_cast()
     health.beat_seen()
     aster = cast.viewer("aster")

@@ -33,7 +33,7 @@ _CAST = (
 )
 #: What a SIEM can compare with its logs: addresses and names in clear.
 _SIEM = {"kinds": ["account-pattern"], "subkinds": ["net", "email_domain", "gateway_host"]}
-_LAB_SCOPES = frozenset({Scope.READ, Scope.PUBLISH, Scope.REACT, Scope.SUBSCRIBE})
+_LAB_SCOPES = frozenset({Scope.READ, Scope.PUBLISH, Scope.REACT, Scope.SUBSCRIBE, Scope.TOKENISE, Scope.GROUP_KEYS})
 
 
 class Command(StoreCommand):
