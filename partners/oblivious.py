@@ -65,10 +65,13 @@ def evaluate(viewer: Viewer, *, subkind: str, epoch: str, points: Sequence[bytes
 
 
 def keys() -> dict[str, Any]:
-    """The public keys that answer now or within a day, each with its proof, under the last head of the log."""
+    """The public keys that answer now or within a day, each with its proof, under the last head of the log.
+
+    None where there is no key service. Raises Unavailable where it does not answer and its keys are not known yet.
+    """
     now = clock.now()
     wanted = epochs.looked_up_under(now)
-    if not _all_known(wanted):
+    if settings.KEY_SERVICE_URL and not _all_known(wanted):
         _publish()
     ahead = dict.fromkeys((*wanted, *epochs.looked_up_under(now + padding.AHEAD)))
     found = TokenKey.objects.filter(epoch__in=list(ahead)).select_related("record__leaf").order_by("epoch", "kind")
