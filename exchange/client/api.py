@@ -8,6 +8,7 @@ with Client("https://exchange.example", api_key) as client:
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import random
@@ -22,8 +23,11 @@ import httpx
 
 from exchange.client import publishing, slicing
 from exchange.client.errors import ApiError, Unreachable
+from exchange.tokens import oprf
 
 _RETRIED = frozenset({429, 502, 503, 504})
+#: Answers of these statuses that no retry within a minute changes.
+_FINAL = frozenset({"no-key-service", "quota"})
 _GZIP_FROM = 2_048
 _LONGEST_WAIT_S = 30.0
 #: So many ids are revoked or withdrawn in one call.
@@ -299,6 +303,29 @@ class Client:
         asked = _given(first=first, since=since, until=until)
         return self._call("GET", "/api/v1/log/export", params=asked).content
 
+    def token_keys(self) -> dict[str, Any]:
+        """The public keys of the key service with their proofs: `exchange.client.pinning` checks them."""
+        return self._get("/api/v1/tokens/keys")
+
+    def evaluate(self, subkind: str, epoch: str, points: Sequence[bytes]) -> oprf.Evaluated:
+        """Have blinded points evaluated: 16, 128 or 1,000 of them. Raises ApiError, `quota` among its codes."""
+        encoded = [base64.b64encode(one).decode() for one in points]
+        body = json.dumps({"subkind": subkind, "epoch": epoch, "points": encoded}).encode()
+        headers = {"Content-Type": "application/json"}
+        answer = self._call("POST", "/api/v1/tokens/evaluate", body=body, headers=headers).json()
+        return oprf.Evaluated(tuple(map(base64.b64decode, answer["points"])), base64.b64decode(answer["proof"]))
+
+    def group_keys(self, group: str) -> list[dict[str, Any]]:
+        """The keys of one of the own groups, oldest first; needs the scope `group-keys`."""
+        found: list[dict[str, Any]] = self._get(f"/api/v1/groups/{group}/keys")["keys"]
+        return found
+
+    def consistency(self, first: int, second: int) -> list[str]:
+        """The proof that one published head of the log extends another, as hashes."""
+        asked = {"first": str(first), "second": str(second)}
+        proof: list[str] = self._get("/api/v1/log/proof/consistency", **asked)["proof"]
+        return proof
+
     def _get(self, path: str, **params: str) -> dict[str, Any]:
         document: dict[str, Any] = self._call("GET", path, params=_given(**params)).json()
         return document
@@ -335,7 +362,7 @@ class Client:
                     raise Unreachable(f"{self._http.base_url} does not answer: {error}") from error
                 time.sleep(_wait_s(attempt, None))
                 continue
-            if answer.status_code in _RETRIED and again:
+            if answer.status_code in _RETRIED and again and _code(answer) not in _FINAL:
                 time.sleep(_wait_s(attempt, answer.headers.get("Retry-After")))
                 continue
             if answer.is_error or answer.is_redirect:
@@ -356,7 +383,14 @@ def _objects(source: Path | bytes | Iterable[Mapping[str, Any]]) -> Iterator[byt
         return slicing.objects_in(source)
     if isinstance(source, bytes):
         return slicing.slices(source)
-    return (json.dumps(one, ensure_ascii=False, separators=(",", ":")).encode() for one in source)
+    return map(_written, source)
+
+
+def _written(one: Mapping[str, Any]) -> bytes:
+    """An object of the `stix2` library writes itself."""
+    serialise = getattr(one, "serialize", None)
+    text: str = serialise() if serialise else json.dumps(one, ensure_ascii=False, separators=(",", ":"))
+    return text.encode()
 
 
 def _given(**params: str) -> dict[str, str]:
@@ -368,6 +402,10 @@ def _wait_s(attempt: int, retry_after: str | None) -> float:
     if retry_after and retry_after.isascii() and retry_after.isdigit():
         return min(float(retry_after), _LONGEST_WAIT_S)
     return min(0.25 * float(2**attempt), _LONGEST_WAIT_S) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+
+
+def _code(answer: httpx.Response) -> str:
+    return str(_problem(answer).get("code", ""))
 
 
 def _problem(answer: httpx.Response) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from exchange.client import auditing, ending, keys, slicing, telling
+from exchange.client import auditing, ending, keys, slicing, telling, tokens
 from exchange.client.api import Client
 from exchange.client.errors import ApiError, ExchangeClientError
 from exchange.client.publishing import Mark, PublishResult, Refusal, loss_report
@@ -173,6 +173,10 @@ def search(
         print_table(names, rows, empty="Nothing that you may see fits.")
 
 
+app.command()(tokens.tokenise)
+app.command()(tokens.blind)
+app.command()(tokens.evaluate)
+app.command()(tokens.finalise)
 app.command()(ending.revoke)
 app.command()(ending.withdraw)
 

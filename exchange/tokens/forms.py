@@ -52,10 +52,10 @@ EVIDENCE_ONLY = frozenset({"email_domain", "email_shape", "net", "signup_burst"}
 
 
 def scheme_of(subkind: str) -> Scheme:
-    """How indicators of this subkind are tokenised. Raises ValueError for one that is not."""
+    """How values of this subkind are tokenised. Raises ValueError for one that is not."""
     if subkind in OBLIVIOUS:
         return Scheme.OBLIVIOUS
-    if subkind in BY_GROUP:
+    if subkind in BY_GROUP or subkind in EVIDENCE_ONLY:
         return Scheme.GROUP
     raise ValueError(f"{subkind}: not a subkind that is tokenised")
 

@@ -16,7 +16,7 @@ import pytest
 from partners import keys, transparency
 from partners.models import Group
 from partners.scopes import KEY_SCOPES, Scope
-from tests import build
+from tests import build, keyservice
 from tests.indicators.api.caller import Caller
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -34,6 +34,7 @@ OPERATORS = (
     "pip install ",
     "set -a",
     "python -m exchange.web",
+    "KEY_SERVICE_SECRET=",
     "granian ",
     "celery ",
 )
@@ -114,14 +115,16 @@ OWN = build.an_indicator()
 
 
 @pytest.fixture
-def key():
+def key(monkeypatch, settings):
+    store = keyservice.served(monkeypatch, settings)
     cast = build.the_cast()
     Group.objects.filter(pk=cast.ring.pk).update(policy=Group.Policy.OPEN_CTI)
     build.a_ring(cast.aster, cast.borealis, slug="cti")
     key = keys.issue(cast.aster, name="docs", scopes=KEY_SCOPES, expires_in=timedelta(days=90))[1]
     Caller(key).push(OWN, query="?groups=ring")
     Caller(cast.keys["borealis"]).push(build.an_indicator(), query="?groups=ring")
-    return key
+    yield key
+    store.close()
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if BLOCK.search((ROOT / page).read_text())])
