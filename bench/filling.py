@@ -27,11 +27,7 @@ def fill(database: psycopg.Connection[Any], templates: Sequence[str], count: int
                 {"templates": list(templates), "count": step, "salt": f"{salt}/{done}", "of": len(templates)},
             )
             database.execute("SELECT pg_advisory_xact_lock(%s)", [0x63686773])
-            for table, own in (
-                ("indicators_stixobject", _OBJECT),
-                ("indicators_token", _TOKEN),
-                ("indicators_change", _CHANGE),
-            ):
+            for table, own in _TABLES.items():
                 database.execute(_insert(database, table, own))
             database.execute("DROP TABLE filling")
         done += step
@@ -42,20 +38,18 @@ def fill(database: psycopg.Connection[Any], templates: Sequence[str], count: int
 def check(database: psycopg.Connection[Any], template: str) -> bytes:
     """The bytes of a filled object, once each of its rows equals its template's but for what is its own."""
     stix_id, body = database.execute(
-        "SELECT o.stix_id, o.body FROM indicators_stixobject o WHERE o.title = (SELECT title FROM indicators_stixobject"
-        " WHERE stix_id = %s LIMIT 1) ORDER BY o.id DESC LIMIT 1",
+        "SELECT h.stix_id, o.body FROM indicators_holding h JOIN indicators_stixobject o ON o.id = h.newest_id"
+        " WHERE o.title = (SELECT t.title FROM indicators_holding th JOIN indicators_stixobject t"
+        " ON t.id = th.newest_id WHERE th.stix_id = %s LIMIT 1) ORDER BY o.id DESC LIMIT 1",
         [template],
     ).fetchone()
-    for table, own in (
-        ("indicators_stixobject", _OBJECT),
-        ("indicators_token", _TOKEN),
-        ("indicators_change", _CHANGE),
-    ):
+    for table, own in _TABLES.items():
         shared = ", ".join(sorted(set(_columns(database, table)) - set(own)))
-        key = "id" if table == "indicators_stixobject" else "object_id"
+        key, of_holding = _KEYS.get(table, ("object_id", "newest_id"))
         rows = [
             database.execute(
-                f"SELECT {shared} FROM {table} WHERE {key} = (SELECT id FROM indicators_stixobject WHERE stix_id = %s)",
+                f"SELECT {shared} FROM {table}"
+                f" WHERE {key} = (SELECT {of_holding} FROM indicators_holding WHERE stix_id = %s)",
                 [one],
             ).fetchall()
             for one in (template, stix_id)
@@ -68,10 +62,11 @@ def check(database: psycopg.Connection[Any], template: str) -> bytes:
 def _insert(database: psycopg.Connection[Any], table: str, own: dict[str, str]) -> str:
     columns = _columns(database, table)
     values = ", ".join(own.get(name, f"t.{name}") for name in columns)
-    key = "id" if table == "indicators_stixobject" else "object_id"
+    key, of_holding = _KEYS.get(table, ("object_id", "newest_id"))
+    template = "template_holding" if of_holding == "id" else "template"
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values}"
-        f" FROM filling f JOIN {table} t ON t.{key} = f.template ORDER BY f.place"
+        f" FROM filling f JOIN {table} t ON t.{key} = f.{template} ORDER BY f.place"
     )
 
 
@@ -87,25 +82,39 @@ def _columns(database: psycopg.Connection[Any], table: str) -> list[str]:
 
 _PREPARE = """
 CREATE TEMPORARY TABLE filling ON COMMIT DROP AS
-SELECT place, t.id AS template, nextval(pg_get_serial_sequence('indicators_stixobject', 'id')) AS key,
+SELECT place, t.id AS template, t.holding_id AS template_holding,
+       nextval(pg_get_serial_sequence('indicators_stixobject', 'id')) AS key,
+       nextval(pg_get_serial_sequence('indicators_holding', 'id')) AS holding,
        t.stix_type || '--' || made.uuid AS stix_id, made.value,
        replace(replace(t.body, t.stix_id, t.stix_type || '--' || made.uuid), k.value, made.value) AS body,
        last.seq + place AS seq, last.moment + place * interval '1 microsecond' AS date_added
 FROM generate_series(1, %(count)s) place
-JOIN (SELECT o.*, row_number() OVER (ORDER BY o.id) - 1 AS turn FROM indicators_stixobject o
-      WHERE o.stix_id = ANY(%(templates)s) AND o.latest) t ON t.turn = place %% %(of)s
+JOIN (SELECT o.*, h.stix_id, h.stix_type, row_number() OVER (ORDER BY o.id) - 1 AS turn
+      FROM indicators_holding h JOIN indicators_stixobject o ON o.id = h.newest_id
+      WHERE h.stix_id = ANY(%(templates)s)) t ON t.turn = place %% %(of)s
 JOIN indicators_token k ON k.object_id = t.id
 CROSS JOIN LATERAL (SELECT md5(%(salt)s || place)::uuid AS uuid,
                            encode(sha256(convert_to(%(salt)s || place, 'UTF8')), 'hex') AS value) made
 CROSS JOIN (SELECT coalesce(max(seq), 0) AS seq, greatest(clock_timestamp(), max(date_added)) AS moment
             FROM indicators_change) last
 """
-_OBJECT = {
-    "id": "f.key",
-    "stix_id": "f.stix_id",
-    "body": "f.body",
-    "sha256": "sha256(convert_to(f.body, 'UTF8'))",
-    "stored_at": "now()",
+#: By table, what is each row's own.
+_TABLES = {
+    "indicators_holding": {"id": "f.holding", "stix_id": "f.stix_id", "newest_id": "f.key"},
+    "indicators_stixobject": {
+        "id": "f.key",
+        "holding_id": "f.holding",
+        "body": "f.body",
+        "sha256": "sha256(convert_to(f.body, 'UTF8'))",
+        "stored_at": "now()",
+    },
+    "indicators_token": {"object_id": "f.key", "value": "f.value"},
+    "indicators_change": {
+        "seq": "f.seq",
+        "date_added": "f.date_added",
+        "holding_id": "f.holding",
+        "object_id": "f.key",
+    },
 }
-_TOKEN = {"object_id": "f.key", "value": "f.value"}
-_CHANGE = {"seq": "f.seq", "date_added": "f.date_added", "object_id": "f.key"}
+#: The column by which a table's rows are found, and which of the holding's it is.
+_KEYS = {"indicators_holding": ("id", "id"), "indicators_stixobject": ("id", "newest_id")}

@@ -182,7 +182,7 @@ def polls(sides: Sides, size: int, *, rounds: int) -> list[Row]:
 def lookups(sides: Sides, size: int, *, rounds: int, requests: int) -> list[Row]:
     """Single ids over several connections against a view that does nothing; 200 ids against `= ANY`."""
     with sides.database.cursor() as cursor:
-        cursor.execute("SELECT stix_id FROM indicators_stixobject TABLESAMPLE SYSTEM (20) LIMIT 5000")
+        cursor.execute("SELECT stix_id FROM indicators_holding TABLESAMPLE SYSTEM (20) LIMIT 5000")
         ids = [row[0] for row in cursor.fetchall()]
     turn = itertools.cycle(ids)
     ours: list[float] = []
@@ -387,7 +387,11 @@ def _found(answer: Any) -> None:
 
 
 def _fetch(database: psycopg.Connection[Any], ids: Sequence[str]) -> None:
-    database.execute("SELECT stix_id, body FROM indicators_stixobject WHERE stix_id = ANY(%s)", [ids]).fetchall()
+    database.execute(
+        "SELECT h.stix_id, o.body FROM indicators_holding h JOIN indicators_stixobject o ON o.id = h.newest_id"
+        " WHERE h.stix_id = ANY(%s)",
+        [ids],
+    ).fetchall()
 
 
 def _peak_mb(pid: int) -> float:

@@ -38,7 +38,7 @@ def shared(
     for new in entering:
         kind = new.draft.kind or new.draft.stix_type
         what = "withdrawn" if new.draft.revoked and new.latest else "shared"
-        _count(counted[what], new.seen_by(_ALONE, nobody=_ALONE), kind)
+        _count(counted[what], new.told_to(_ALONE, nobody=_ALONE), kind)
         held = new.line.stored_latest
         if new.latest and held is not None and new.moves_from is not None:
             _count(counted["narrowed"], held.audience_id, kind)

@@ -13,7 +13,7 @@ from exchange.errors import Refused
 from indicators.attributing import moves_pseudonym
 from indicators.stix import vocabulary
 from indicators.stix.drafts import Draft, Refusal
-from indicators.storing import Held
+from indicators.storing import Version
 from partners import sources
 from partners.attribution import Attribution
 from partners.defaults import DefaultAudience
@@ -149,7 +149,7 @@ class Room:
         return draft.tlp is None or Tlp.from_word(draft.tlp) == held_tlp
 
     def place(
-        self, draft: Draft, *, held: Held | None, source: Attribution, waited: Reach | None = None
+        self, draft: Draft, *, held: Version | None, source: Attribution, waited: Reach | None = None
     ) -> Place | Refusal:
         """Where a draft goes: as its batch says; a revision that says nothing new keeps the audience it had.
 
@@ -192,7 +192,7 @@ class Room:
             return self._of_marking(self.marking(draft))
         return _attempt(lambda: self._decide(Tlp.RED, waiting=True))
 
-    def policy(self, draft: Draft, *, held: Held | None = None, waited: Reach | None = None) -> str:
+    def policy(self, draft: Draft, *, held: Version | None = None, waited: Reach | None = None) -> str:
         """The strictest policy of the place where a draft will be; of what waits, also of where it is to go then.
 
         `held` is the newest version of its holding, and `waited` what the push of that asked for, if it waits.
@@ -225,7 +225,7 @@ class Room:
             self._left[group_id] = Group.objects.values_list("policy", flat=True).get(pk=group_id)
         return self._left[group_id]
 
-    def _goes_to(self, draft: Draft, held: Held | None, waited: Reach | None) -> tuple[AudienceSpec | Refused, bool]:
+    def _goes_to(self, draft: Draft, held: Version | None, waited: Reach | None) -> tuple[AudienceSpec | Refused, bool]:
         """The audience that a draft will have, and whether it is that of the version which is held."""
         if held is None:
             return self._wanted(draft, waited), False
@@ -244,7 +244,7 @@ class Room:
         room = self._other(waited)
         return room if isinstance(room, Refused) else room.of_draft(draft)
 
-    def _asked(self, held: Held | None, waited: Reach | None) -> Reach:
+    def _asked(self, held: Version | None, waited: Reach | None) -> Reach:
         """Where what waits goes once its marking is known: never further than the audience that the holding had."""
         if self._reach.named:
             return self._reach

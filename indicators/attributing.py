@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from exchange.prepared import Message, Reply
 from indicators import referred, storing
 from indicators.door import anonymity
-from indicators.models import StixObject
+from indicators.models import Holding
 from indicators.stix import references, tlp
 from indicators.stix.drafts import Draft, Refusal
 from indicators.versions import Line
@@ -39,7 +39,7 @@ class Voice:
         self._shared: set[str] | None = None
         self._pointing = Reply()
 
-    def judge(self, draft: Draft, line: Line, held: Mapping[str, storing.Holding]) -> Attribution | Refusal:
+    def judge(self, draft: Draft, line: Line, held: Mapping[str, storing.Versions]) -> Attribution | Refusal:
         """How the source of an object that is to enter is shown, or why it may not be."""
         said = self._wanted(draft)
         if line.attribution is not None and said is not None and said != line.attribution:
@@ -70,7 +70,7 @@ class Voice:
             ids = [draft.stix_id for draft in drafts]
             self._pointing = message.add(_POINTING, {"by": self._by.partner_id, "ids": ids})
 
-    def _gives_away(self, draft: Draft, chosen: Attribution, held: Mapping[str, storing.Holding]) -> Refusal | None:
+    def _gives_away(self, draft: Draft, chosen: Attribution, held: Mapping[str, storing.Versions]) -> Refusal | None:
         if chosen != Attribution.NAMED and (refusal := anonymity.check(draft, self._publisher)) is not None:
             return refusal
         if not self.veiled:
@@ -85,7 +85,7 @@ class Voice:
                 return Refusal("joins-sources", "/id", "What you hold with another attribution refers to it.")
         return None
 
-    def _is_common(self, ref: str, held: Mapping[str, storing.Holding]) -> bool:
+    def _is_common(self, ref: str, held: Mapping[str, storing.Versions]) -> bool:
         """Whether an id says nothing about its holder: a standard one, or one that others are seen to hold.
 
         Whether anybody holds an id that is only guessed is nobody's to learn (law 1).
@@ -93,7 +93,7 @@ class Voice:
         if ref in tlp.ALL_IDS or referred.is_fixed(ref):
             return True
         if self._shared is None:
-            seen = StixObject.objects.visible_to(self._by).exclude(publisher=self._by.partner_id)
+            seen = Holding.objects.visible_to(self._by).exclude(publisher=self._by.partner_id)
             asked = {*held, *(target for target, _ in self._pointing.rows)}
             self._shared = set(seen.filter(stix_id__in=asked).values_list("stix_id", flat=True))
         return ref in self._shared
@@ -103,14 +103,15 @@ class Voice:
 _POINTING = """
 SELECT DISTINCT r.target_id, a.attribution
 FROM indicators_reference r
-JOIN indicators_stixobject o ON o.id = r.version_id AND o.publisher_id = %(by)s
-JOIN partners_audience a ON a.id = o.audience_id
+JOIN indicators_stixobject o ON o.id = r.version_id
+JOIN indicators_holding h ON h.id = o.holding_id AND h.publisher_id = %(by)s
+JOIN partners_audience a ON a.id = h.audience_id
 WHERE r.target_id = ANY(%(ids)s) AND NOT EXISTS (
-    SELECT FROM indicators_stixobject held WHERE held.stix_id = r.target_id AND held.publisher_id = %(by)s)
+    SELECT FROM indicators_holding held WHERE held.stix_id = r.target_id AND held.publisher_id = %(by)s)
 """
 
 
-def moves_pseudonym(held: storing.Held, spec: AudienceSpec) -> Refusal | None:
+def moves_pseudonym(held: storing.Version, spec: AudienceSpec) -> Refusal | None:
     """Why a holding under a pseudonym may not go to this audience: it stays in its group."""
     if held.attribution == Attribution.PSEUDONYM and tuple(held.groups or ()) != spec.groups:
         return _STAYS

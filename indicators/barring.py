@@ -10,7 +10,7 @@ from partners.models import Audience
 from partners.sharing import Viewer
 
 
-def beyond_the_key(held: Mapping[str, storing.Holding], *, by: Viewer) -> set[str]:
+def beyond_the_key(held: Mapping[str, storing.Versions], *, by: Viewer) -> set[str]:
     """Ids that such a key may not revise: what its partner shares with other groups is not its to change."""
     if not by.limited:
         return set()
@@ -23,7 +23,7 @@ def beyond_the_key(held: Mapping[str, storing.Holding], *, by: Viewer) -> set[st
     }
 
 
-def require_within(held: Mapping[str, storing.Holding], *, by: Viewer, ids: Iterable[str]) -> None:
+def require_within(held: Mapping[str, storing.Versions], *, by: Viewer, ids: Iterable[str]) -> None:
     """Raise Forbidden unless the key may touch all of these holdings."""
     if beyond_the_key(held, by=by) & set(ids):
         raise Forbidden("This key is for other groups than the object is shared with.", code="key-limited-to-groups")

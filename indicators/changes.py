@@ -25,8 +25,10 @@ from django.db import connection, transaction
 from exchange import incarnation, prepared
 from exchange.memory import Memory
 from exchange.prepared import Message
+from indicators import living
 from indicators.feeds.filters import Filter
 from indicators.models import Change
+from indicators.storing import Version
 from partners import auth
 from partners.claims import HOLDS, NOTHING
 from partners.sharing import Viewer, rule_sql
@@ -47,12 +49,18 @@ BY_IDS = prepared.Planner(enable_seqscan="off", enable_bitmapscan="off")
 class NewChange:
     """A change before it has its place in the log."""
 
+    holding_id: int
     object_id: int
     publisher_id: UUID
     audience_id: int
     op: Change.Op
     reason: Change.Reason
     again: bool = False
+
+
+def remove(held: Version, reason: Change.Reason, *, by: Viewer) -> NewChange:
+    """The change that tells those who saw the newest version of a holding that they do not any more."""
+    return NewChange(held.holding_id, held.object_id, by.partner_id, held.audience_id, Change.Op.REMOVE, reason)
 
 
 class Entry(NamedTuple):
@@ -150,12 +158,12 @@ def append(changes: Sequence[NewChange], *, within: Message | None = None) -> No
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("a change is appended in the transaction that makes it")
     message = within or Message()
-    objects = [change.object_id for change in changes]
     message.add(_LOCK, [ORDER_LOCK])
     message.add_prepared(
         _APPEND_GIVEN,
         {
-            "objects": objects,
+            "holdings": [change.holding_id for change in changes],
+            "objects": [change.object_id for change in changes],
             "publishers": [change.publisher_id for change in changes],
             "audiences": [change.audience_id for change in changes],
             "ops": [change.op.value for change in changes],
@@ -171,7 +179,7 @@ def append(changes: Sequence[NewChange], *, within: Message | None = None) -> No
 def append_found(query: str, parameters: Mapping[str, Any]) -> int:
     """Give each change that `query` finds its place in the log; yields how many. To be called as `append` is.
 
-    The query yields `object, publisher, audience, op, reason, again, place`; it begins after the lock is held.
+    The query yields `holding, object, publisher, audience, op, reason, again, place`; it begins after the lock is held.
     """
     lock()
     with connection.cursor() as cursor:
@@ -200,19 +208,20 @@ def since(
 ) -> Span:
     """The changes that `viewer` should apply, in order, at most `limit`, after place `after`.
 
-    An upsert is told if it is what the holding says now: the newest version, not revoked, within its validity,
-    and visible. A remove is told as it stands, except those up to `fresh_until`, the end of the log when a
-    reader that holds nothing began: what they remove was never told to it; and except a narrowing or withdrawal
-    after which the reader sees a living version all the same. `max_bytes` bounds the sum of the bodies: the span
+    An upsert is told if it is what the holding says now: its newest version, living, and visible. A remove is told as
+    it stands, except those up to `fresh_until`, the end of the log when a reader that holds nothing began: what they
+    remove was never told to it; and except a narrowing or withdrawal after which the reader sees the holding live all
+    the same. `max_bytes` bounds the sum of the bodies: the span
     ends with the object that reaches it. Two queries. Raises Gone (`start-over`) where the log ends before `after`.
     """
-    conditions, parameters = wanted.sql("o", publisher="c.publisher_id")
+    conditions, parameters = wanted.sql()
     parameters |= {"after": after, "fresh": fresh_until, "limit": limit + 1, "max_bytes": max_bytes}
 
     def query(seen: Sight) -> str:
         sql = _SINCE.format(
             branches=seen.branches(after=after),
             conditions=conditions,
+            lives=living.LIVES,
             once=seen.latest_entry("c"),
             most=most(after="%(after)s"),
         )
@@ -322,7 +331,7 @@ def _without_removes_before(place: int, bound: str) -> str:
 
 # Each has an order of its own: only so does PostgreSQL see that the index yields a branch by `seq` (ADR 0022).
 _BRANCH = (
-    "(SELECT seq, date_added, op, reason, object_id, publisher_id, audience_id FROM indicators_change"
+    "(SELECT seq, date_added, op, reason, holding_id, object_id, publisher_id, audience_id FROM indicators_change"
     " WHERE audience_id = {id:d} AND {bound} ORDER BY seq {order})"
 )
 
@@ -363,9 +372,9 @@ LEFT JOIN LATERAL ({{query}}) found ON true
 _LOCK = "SELECT pg_advisory_xact_lock(%s)"
 _NOTIFY = "SELECT pg_notify('exchange_changes', '')"
 _APPEND = """
-INSERT INTO indicators_change (seq, date_added, op, reason, object_id, publisher_id, audience_id, again)
+INSERT INTO indicators_change (seq, date_added, op, reason, holding_id, object_id, publisher_id, audience_id, again)
 SELECT last.seq + new.place, last.moment + new.place * interval '1 microsecond',
-       new.op, new.reason, new.object, new.publisher, new.audience, new.again
+       new.op, new.reason, new.holding, new.object, new.publisher, new.audience, new.again
 FROM {new},
      (SELECT coalesce((SELECT seq FROM indicators_change ORDER BY seq DESC LIMIT 1), 0) AS seq,
              greatest(clock_timestamp(), (SELECT date_added FROM indicators_change ORDER BY seq DESC LIMIT 1)) AS moment
@@ -373,51 +382,46 @@ FROM {new},
 """
 
 _GIVEN = """
-unnest(%(objects)s::bigint[], %(publishers)s::uuid[], %(audiences)s::bigint[], %(ops)s::text[], %(reasons)s::text[],
-       %(agains)s::boolean[]) WITH ORDINALITY AS new(object, publisher, audience, op, reason, again, place)
+unnest(%(holdings)s::bigint[], %(objects)s::bigint[], %(publishers)s::uuid[], %(audiences)s::bigint[], %(ops)s::text[],
+       %(reasons)s::text[], %(agains)s::boolean[])
+       WITH ORDINALITY AS new(holding, object, publisher, audience, op, reason, again, place)
 """
 
-# Under the order lock every earlier holding is committed and every later one will see ours: so it is noted here which
-# ids several publishers hold.
 _APPEND_GIVEN = f"""
-WITH shared AS (
-    INSERT INTO indicators_sharedid (stix_id)
-    SELECT DISTINCT mine.stix_id
-    FROM unnest(%(objects)s::bigint[]) AS new(id)
-    JOIN indicators_stixobject mine ON mine.id = new.id
-    JOIN indicators_stixobject other ON other.stix_id = mine.stix_id AND other.publisher_id <> mine.publisher_id
-    ON CONFLICT DO NOTHING
-), appended AS ({_APPEND.format(new=_GIVEN)})
+WITH appended AS ({_APPEND.format(new=_GIVEN)})
 {_NOTIFY}
 """
 
+# One row a change: the log says where to look, the holding says whether. An upsert is told of what lives in this very
+# version, a remove of what does not, or is out of sight. From the branches to a holding by its key, and only of what is
+# told to its version.
 _SINCE = """
-SELECT c.seq, c.date_added, c.op, c.reason, o.stix_id, o.stix_type, o.kind, c.publisher_id, p.name,
-       CASE WHEN c.op = 'upsert' THEN o.tlp ELSE (SELECT l.tlp FROM partners_audience l WHERE l.id = c.audience_id) END,
-       o.confidence, o.valid_from, o.valid_until, CASE WHEN c.op = 'upsert' THEN o.audience_id ELSE c.audience_id END,
-       CASE WHEN c.op = 'upsert' THEN o.attribution
+SELECT c.seq, c.date_added, c.op, c.reason, h.stix_id, h.stix_type, o.kind, c.publisher_id, p.name,
+       CASE WHEN c.op = 'upsert' THEN h.tlp ELSE (SELECT l.tlp FROM partners_audience l WHERE l.id = c.audience_id) END,
+       o.confidence, o.valid_from, o.valid_until, CASE WHEN c.op = 'upsert' THEN h.audience_id ELSE c.audience_id END,
+       CASE WHEN c.op = 'upsert' THEN h.attribution
             ELSE (SELECT l.attribution FROM partners_audience l WHERE l.id = c.audience_id) END,
        CASE WHEN c.op = 'upsert' THEN o.body END AS body,
        CASE WHEN c.op = 'upsert' THEN o.entries END AS entries
 FROM (SELECT * FROM ({branches}) branches ORDER BY seq) c
 CROSS JOIN LATERAL (
-    SELECT o.stix_id, o.stix_type, o.kind, a.tlp, o.audience_id, a.attribution, o.confidence,
-           o.valid_from, o.valid_until, o.body,
-           (SELECT array_agg(ARRAY[coalesce(o.kind, o.stix_type), t.domain, t.scheme, t.key_epoch, t.value]
+    SELECT h.stix_id, h.stix_type, h.publisher_id, h.audience_id, a.tlp, a.attribution
+    FROM indicators_holding h JOIN partners_audience a ON a.id = h.audience_id
+    WHERE h.id = c.holding_id
+      AND CASE WHEN c.op = 'upsert'
+               THEN h.newest_id = c.object_id AND {lives} AND h.audience_id = ANY(%(audiences)s) {once}
+               ELSE c.seq > %(fresh)s AND (c.reason NOT IN ('narrowed', 'withdrawn')
+                                           OR NOT ({lives} AND h.audience_id = ANY(%(audiences)s)))
+               END
+    LIMIT 1
+) h
+CROSS JOIN LATERAL (
+    SELECT o.kind, o.confidence, o.valid_from, o.valid_until, o.body,
+           (SELECT array_agg(ARRAY[coalesce(o.kind, h.stix_type), t.domain, t.scheme, t.key_epoch, t.value]
                              ORDER BY t.id)
             FROM indicators_token t WHERE t.object_id = o.id AND t.suppressed_by = '') AS entries
-    FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id
-    WHERE o.id = c.object_id
-      AND CASE WHEN c.op = 'upsert'
-               THEN o.latest AND NOT o.revoked AND (o.valid_until IS NULL OR o.valid_until > now())
-                    AND o.expired_at IS NULL AND o.audience_id = ANY(%(audiences)s) {once}
-               ELSE c.seq > %(fresh)s AND (c.reason NOT IN ('narrowed', 'withdrawn') OR NOT EXISTS (
-                    SELECT FROM indicators_stixobject n
-                    WHERE n.stix_id = o.stix_id AND n.publisher_id = c.publisher_id AND n.latest AND NOT n.revoked
-                      AND (n.valid_until IS NULL OR n.valid_until > now()) AND n.expired_at IS NULL
-                      AND n.audience_id = ANY(%(audiences)s)))
-               END
-      {conditions}
+    FROM indicators_stixobject o
+    WHERE o.id = c.object_id {conditions}
     LIMIT 1
 ) o
 JOIN partners_partner p ON p.id = c.publisher_id

@@ -15,7 +15,7 @@ from django.db import transaction
 
 from exchange import clock
 from exchange.errors import Conflict, Forbidden
-from indicators import holding, publishing
+from indicators import awaiting, publishing
 from indicators.addressing import Reach
 from indicators.models import Batch, HeldBatch
 from indicators.results import STATUSES
@@ -43,7 +43,7 @@ def confirm(by: Viewer, held_id: UUID) -> publishing.Answer:
             reach=Reach.from_json(held.reach),
             request=publishing.Request(bytes(held.digest)),
             confirmed=True,
-            wake=holding.wakes(held),
+            wake=awaiting.wakes(held),
         )
         answers = {
             held.places[result["index"]]: result | {"index": held.places[result["index"]]}
@@ -80,7 +80,7 @@ def may_decide(by: Viewer, held: HeldBatch) -> bool:
 
 def _taken_up(by: Viewer, held_id: UUID) -> HeldBatch:
     """The row, locked until it is decided."""
-    holding.find(by, held_id)
+    awaiting.find(by, held_id)
     held = HeldBatch.objects.of(by).select_for_update().get(pk=held_id)
     if not by.is_person:
         raise Forbidden("A person does this, not a key.", code="needs-a-person")
@@ -96,7 +96,7 @@ def _decide(
 ) -> publishing.Answer:
     """Write the final answer of the batch; the body is in the store now, or was declined: it is kept no longer."""
     batch = Batch.unrestricted.get(pk=held.batch_id)
-    results = holding.results_with(batch.results, answers)
+    results = awaiting.results_with(batch.results, answers)
     tally = Counter(result["status"] for result in results)
     batch.counts = {status: tally[status] for status in STATUSES}
     batch.results = orjson.dumps(results).decode()

@@ -22,7 +22,7 @@ _Key = tuple[str, datetime | None]
 
 
 def respelt(
-    refused: Mapping[int, Refusal], drafts: Sequence[Draft], held: Mapping[str, storing.Holding]
+    refused: Mapping[int, Refusal], drafts: Sequence[Draft], held: Mapping[str, storing.Versions]
 ) -> dict[int, Refusal]:
     """Those refusals of a batch, by index, that are for the spelling alone, in better words. One query, or none."""
     conflicts = [draft for draft in drafts if _is_conflict(refused.get(draft.index))][:_MAX_COMPARED]

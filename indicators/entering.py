@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from exchange.prepared import Message
 from indicators import changes, moving, rejudging, storing
-from indicators.models import Change
+from indicators.models import Change, Hidden, Holding
+from indicators.storing import Begun, NewVersion, Turned
 from indicators.versions import Entering, Line
 from partners.attribution import Attribution
 from partners.sharing import AudienceSpec, Viewer, intern_audience, intern_withdrawn
@@ -20,55 +21,86 @@ def store(
     *,
     said: Mapping[str, Tlp],
     by: Viewer,
-    keys: Sequence[int],
+    keys: Sequence[tuple[int, int]],
     within: Message,
 ) -> None:
-    """Objects and tokens, then, last and under the order lock, their places in the log; `said`: see `rejudging.Anew`.
+    """Versions and tokens, their holdings, and last and under the order lock their places in the log.
 
-    Every row is altered before that lock is taken, for all publishers wait for it.
+    `keys` are those of versions and holdings that may be used; `said`: see `rejudging.Anew`. Every row is altered
+    before that lock is taken, for all publishers wait for it.
     """
     if not entering and not moves and not closed:
-        rejudging.hide_history(said, by=by)
+        rejudging.hide_history(said, by=by, within=within)
         return
-    fresh = [new for new in entering if new.wakes is None]
-    woken = [(new, new.wakes) for new in entering if new.wakes is not None]
-    entering = [*fresh, *(new for new, _ in woken)]
+    placed = _Placed(entering, closed, keys)
     moved = [new for new in entering if new.latest and new.moves_from is not None]
-    source = Attribution(max((new.source for new in entering), default=Attribution.NAMED))
-    spec = AudienceSpec(Tlp.RED, attribution=source)
-    alone = intern_audience(by, spec) if any(not new.latest for new in entering) or moved else 0
-    over = [held for line in {new.line for new in entering if new.draft.revoked} for held in line.overtaken]
-    gone = [*over, *(held for line in closed for held in line.closed_rows)]
-    nobody = _nobody({*(held.attribution for held in gone), *(new.source for new in entering if new.overtaken)}, by=by)
-    seen_by = [new.seen_by(alone, nobody=nobody.get(new.source, 0)) for new in entering]
-    stored = list(keys[: len(fresh)])
-    storing.store(
-        by.partner_id,
-        [
-            storing.NewObject(new.draft, audience_id, new.sha256, new.latest, ended=bool(new.line.closed))
-            for new, audience_id in zip(fresh, seen_by[: len(fresh)], strict=True)
-        ],
-        keys=stored,
-        superseded=[new.line.stored_latest.object_id for new in entering if new.latest and new.line.stored_latest],
-        within=within,
+    alone = _alone(entering, by=by) if moved or any(not new.latest for new in entering) else 0
+    nobody = _nobody(
+        {
+            *(line.attribution or Attribution.NAMED for line in closed),
+            *(new.source for new in entering if new.overtaken or new.line.closed),
+        },
+        by=by,
     )
-    waking = zip(woken, seen_by[len(fresh) :], strict=True)
-    storing.settle((key, audience_id, new.latest) for (new, key), audience_id in waking)
-    storing.settle((held.object_id, nobody[held.attribution], False) for held in over)
-    storing.close({held.object_id: nobody[held.attribution] for line in closed for held in line.closed_rows})
-    stored += [key for _, key in woken]
-    marked = [
-        one
-        for new, key in zip(entering, stored, strict=True)
-        if new.draft.markings
-        for one in rejudging.marked(key, new.draft, new.asked)
-    ]
-    storing.mark(by.partner_id, marked, within=within)
-    storing.hide_history(by.partner_id, [new.draft.stix_id for new in moved], audience_id=alone, keep=stored)
-    moving.rewrite(moves, by=by, keep=stored)
-    rejudging.hide_history(said, by=by)
-    left = [*_lost_sight(moved, by=by), *_closed(closed, by=by), *moving.told(moves, by=by)]
-    changes.append([*left, *_entered(stored, entering, seen_by, by=by)], within=within)
+    begun, turned = _turned(placed, nobody)
+    storing.store(by.partner_id, placed.fresh, begun=begun, turned=turned, within=within)
+    storing.mark(by.partner_id, placed.marked, within=within)
+    storing.hide(_hidden(placed))
+    storing.hide_history(
+        [placed.holdings[new.line] for new in moved], Hidden.From.OTHERS, keep=list(placed.versions.values())
+    )
+    woken = [line.holding_id for line in placed.lines if line.slept and line.holding_id is not None]
+    storing.hide_history(woken, Hidden.From.ALL, keep=list(placed.versions.values()))
+    moving.rewrite(moves, keep=list(placed.versions.values()))
+    rejudging.hide_history(said, by=by, within=within)
+    left = [*_left(moved, closed, by=by), *moving.told(moves, by=by)]
+    changes.append([*left, *_entered(placed, alone, nobody, by=by)], within=within)
+
+
+class _Placed:
+    """Which keys the versions of a batch have, and their holdings."""
+
+    def __init__(self, entering: Sequence[Entering], closed: Sequence[Line], keys: Sequence[tuple[int, int]]) -> None:
+        unused = iter(keys)
+        self.versions: dict[Entering, int] = {}
+        self.holdings: dict[Line, int] = {line: line.holding_id for line in closed if line.holding_id is not None}
+        self.fresh: list[NewVersion] = []
+        #: Those that are there already, after those that are new: the order in which they come into the log.
+        self.entering = sorted(entering, key=lambda new: new.wakes is not None)
+        for new in self.entering:
+            if new.wakes is not None:
+                self.versions[new] = new.wakes
+                self._place(new.line, new.line.holding_id)
+                continue
+            version, holding = next(unused)
+            self.versions[new] = version
+            self._place(new.line, holding if new.line.holding_id is None else new.line.holding_id)
+            self.fresh.append(NewVersion(new.draft, version, self.holdings[new.line], new.sha256))
+
+    def _place(self, line: Line, holding_id: int | None) -> None:
+        if holding_id is not None:
+            self.holdings.setdefault(line, holding_id)
+
+    @property
+    def lines(self) -> Iterable[Line]:
+        """The holdings of which something enters or ends."""
+        return self.holdings
+
+    @property
+    def marked(self) -> list[storing.NewMarked]:
+        """Which markings the versions name."""
+        return [
+            one
+            for new, version in self.versions.items()
+            if new.draft.markings
+            for one in rejudging.marked(version, new.draft, new.asked)
+        ]
+
+
+def _alone(entering: Sequence[Entering], *, by: Viewer) -> int:
+    """The audience of what its publisher alone is told of; a batch has one source."""
+    source = Attribution(max((new.source for new in entering), default=Attribution.NAMED))
+    return intern_audience(by, AudienceSpec(Tlp.RED, attribution=source))
 
 
 def _nobody(attributions: Iterable[int], *, by: Viewer) -> dict[int, int]:
@@ -76,49 +108,68 @@ def _nobody(attributions: Iterable[int], *, by: Viewer) -> dict[int, int]:
     return {kind: intern_withdrawn(by.partner_id, attribution=kind) for kind in attributions}
 
 
-def _lost_sight(moved: Sequence[Entering], *, by: Viewer) -> list[changes.NewChange]:
-    """A remove for the audience that each re-addressed holding had; whoever sees the new version is told of it next."""
+def _turned(placed: _Placed, nobody: Mapping[int, int]) -> tuple[list[Begun], list[Turned]]:
+    """The holdings that begin, and what becomes of those that are stored; history alone changes none."""
+    entering = {new.line: new for new in placed.entering}
+    begun: list[Begun] = []
+    turned: list[Turned] = []
+    for line, holding_id in placed.holdings.items():
+        newest = line.entering_latest
+        if newest is None and not line.closed:
+            continue
+        if newest is None:
+            source = entering[line].source if line.attribution is None else line.attribution
+            row = Turned(holding_id, nobody[source], Holding.State.REVOKED, None)
+        else:
+            state = Holding.State.REVOKED if newest.draft.revoked else Holding.State.LIVE
+            row = Turned(holding_id, newest.audience_id, state, placed.versions[newest])
+        if line.holding_id is not None:
+            turned.append(row)
+            continue
+        first = entering[line].draft
+        said = (newest.draft.kind, newest.draft.valid_until) if newest is not None else (None, None)
+        of_holding = row.holding_id, row.audience_id, row.state, row.newest_id
+        begun.append(Begun(*of_holding, first.stix_id, first.stix_type, *said))
+    return begun, turned
+
+
+def _hidden(placed: _Placed) -> dict[int, Hidden.From | None]:
+    """From whom versions are hidden from now on, by key."""
+    hidden = {
+        version: new.hidden_from
+        for new, version in placed.versions.items()
+        if new.wakes is not None or new.hidden_from is not None
+    }
+    for line in {new.line for new in placed.entering if new.draft.revoked}:
+        hidden |= dict.fromkeys(line.overtaken, Hidden.From.ALL)
+    return hidden
+
+
+def _left(moved: Sequence[Entering], closed: Sequence[Line], *, by: Viewer) -> list[changes.NewChange]:
+    """A remove for the readers that each re-addressed holding had, and each that ended without a version.
+
+    Whoever sees the new version of a re-addressed holding is told of it next.
+    """
+    ended = [line.stored_latest for line in closed]
+    readdressed = [new.line.stored_latest for new in moved]
     return [
-        changes.NewChange(
-            object_id=held.object_id,
-            publisher_id=by.partner_id,
-            audience_id=held.audience_id,
-            op=Change.Op.REMOVE,
-            reason=Change.Reason.NARROWED,
-        )
-        for new in moved
-        if (held := new.line.stored_latest) is not None
+        *(changes.remove(held, Change.Reason.NARROWED, by=by) for held in readdressed if held is not None),
+        *(changes.remove(held, Change.Reason.REVOKED, by=by) for held in ended if held and not held.revoked),
     ]
 
 
-def _closed(closed: Sequence[Line], *, by: Viewer) -> list[changes.NewChange]:
-    """A remove for the readers of each holding that has ended without a version that says so."""
+def _entered(placed: _Placed, alone: int, nobody: Mapping[int, int], *, by: Viewer) -> list[changes.NewChange]:
     return [
         changes.NewChange(
-            object_id=held.object_id,
+            holding_id=placed.holdings[new.line],
+            object_id=version,
             publisher_id=by.partner_id,
-            audience_id=held.audience_id,
-            op=Change.Op.REMOVE,
-            reason=Change.Reason.REVOKED,
-        )
-        for line in closed
-        if (held := line.stored_latest) is not None and not held.revoked
-    ]
-
-
-def _entered(
-    keys: Sequence[int], entering: Sequence[Entering], seen_by: Sequence[int], *, by: Viewer
-) -> list[changes.NewChange]:
-    return [
-        changes.NewChange(
-            object_id=key,
-            publisher_id=by.partner_id,
-            audience_id=audience_id,
+            audience_id=new.told_to(alone, nobody=nobody.get(new.source, 0)),
             op=Change.Op.REMOVE if new.draft.revoked and new.latest else Change.Op.UPSERT,
             reason=_reason(new),
             again=new.wakes is not None,
         )
-        for key, new, audience_id in zip(keys, entering, seen_by, strict=True)
+        for new, version in placed.versions.items()
     ]
 
 

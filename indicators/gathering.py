@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.db.models import F
+
 from exchange import clock
 from exchange.errors import NotFound, Refused
 from indicators import referring
@@ -90,10 +92,10 @@ def _visible(viewer: Viewer, ids: Iterable[str]) -> dict[str, list[StixObject]]:
     """
     found = (
         StixObject.objects.visible_to(viewer)
-        .filter(stix_id__in=list(ids), latest=True, revoked=False)
-        .select_related("audience", "publisher")
+        .filter(holding__stix_id__in=list(ids), holding__newest=F("pk"), revoked=False)
+        .select_related("holding__audience", "holding__publisher")
         .defer("body")
-        .order_by("stix_id", "pk")
+        .order_by("holding__stix_id", "pk")
     )
     by_id: dict[str, list[StixObject]] = {}
     for held in found:

@@ -66,7 +66,7 @@ class Doors:
 class Met:
     """What a batch meets: what its publisher holds of its ids, and what others show there."""
 
-    held: dict[str, storing.Holding]
+    held: dict[str, storing.Versions]
     others: relaying.Others
 
 
@@ -180,7 +180,7 @@ def compare_with_held(
     return entering, moves, closed, _reworded(results, asked, held)
 
 
-def _reworded(results: list[Result], asked: Sequence[Element], held: dict[str, storing.Holding]) -> list[Result]:
+def _reworded(results: list[Result], asked: Sequence[Element], held: dict[str, storing.Versions]) -> list[Result]:
     """The results, where a version conflict is one of spelling alone with better words."""
     refused = {result.index: result.verdict for result in results if isinstance(result.verdict, Refusal)}
     better = conflicting.respelt(refused, [each for each in asked if isinstance(each, Draft)], held) if refused else {}

@@ -9,11 +9,11 @@ from django.db import transaction
 
 from indicators import changes, matching, notifying, storing, withdrawing
 from indicators.matching import tokens
-from indicators.models import Change
+from indicators.models import Change, Holding
 from partners import audit
 from partners.auth import viewer_whatever_state
 from partners.models import Audience
-from partners.sharing import AudienceSpec, Viewer, intern_audience
+from partners.sharing import AudienceSpec, Viewer, intern_audience, intern_withdrawn
 from partners.tlp import Tlp
 
 
@@ -22,7 +22,7 @@ def withdraw_everything(partner_id: UUID) -> int:
     """Take back all that a partner holds; yields how many holdings. Whoever held them is told to drop them."""
     partner = viewer_whatever_state(partner_id)
     storing.lock_publisher(partner_id)
-    held = storing.newest_of(partner_id)
+    held = storing.held_by(partner_id)
     if held:
         withdrawing.withdraw_on_behalf(partner, held)
     return len(held)
@@ -40,10 +40,10 @@ def hand_over(partner_id: UUID, heir_id: UUID) -> int:
     partner, heir = viewer_whatever_state(partner_id), viewer_whatever_state(heir_id)
     for publisher in sorted({partner_id, heir_id}):
         storing.lock_publisher(publisher)
-    ids = storing.newest_of(partner_id)
-    of_partner = storing.holdings(partner_id, ids)
+    ids = storing.held_by(partner_id)
+    of_partner = storing.versions(partner_id, ids)
     unnamed = {stix_id for stix_id, holding in of_partner.items() if any(one.attribution for one in holding.values())}
-    staying = set(storing.holdings(heir_id, ids)) | unnamed
+    staying = set(storing.versions(heir_id, ids)) | unnamed
     if kept := [stix_id for stix_id in ids if stix_id in staying]:
         withdrawing.withdraw_on_behalf(partner, kept)
     handed = [stix_id for stix_id in ids if stix_id not in staying]
@@ -54,12 +54,15 @@ def hand_over(partner_id: UUID, heir_id: UUID) -> int:
         if stix_id not in staying and not held.withdrawn
     ]
     audiences = _audiences(heir, partner, {held.audience_id for held in versions})
-    storing.hand_over(heir_id, audiences, [held.object_id for held in versions])
+    audience_of = {held.holding_id: audiences[held.audience_id] for held in versions}
+    nobody = intern_withdrawn(partner_id)
+    became = storing.hand_over(heir_id, audience_of, [held.object_id for held in versions])
+    storing.turn([storing.Turned(holding, nobody, Holding.State.WITHDRAWN, None) for holding in became])
     tokens.forget_own(heir_id)
     audit.record(
         audit.Verb.OBJECTS_HANDED_OVER, by=partner, target=f"partner:{heir.partner_slug}", ids=handed, withdrawn=kept
     )
-    changes.append([*_gone(partner_id, versions), *_taken_over(heir_id, versions, audiences)])
+    changes.append([*_gone(partner, versions), *_taken_over(heir_id, versions, became, audiences)])
     transaction.on_commit(_hint, robust=True)
     return len(handed)
 
@@ -80,19 +83,20 @@ def _audiences(heir: Viewer, partner: Viewer, before: Iterable[int]) -> dict[int
     }
 
 
-def _gone(partner_id: UUID, versions: Iterable[storing.Held]) -> list[changes.NewChange]:
+def _gone(partner: Viewer, versions: Iterable[storing.Version]) -> list[changes.NewChange]:
     return [
-        changes.NewChange(held.object_id, partner_id, held.audience_id, Change.Op.REMOVE, Change.Reason.WITHDRAWN)
+        changes.remove(held, Change.Reason.WITHDRAWN, by=partner)
         for held in versions
         if held.latest and not held.revoked
     ]
 
 
 def _taken_over(
-    heir_id: UUID, versions: Iterable[storing.Held], audiences: Mapping[int, int]
+    heir_id: UUID, versions: Iterable[storing.Version], became: Mapping[int, int], audiences: Mapping[int, int]
 ) -> list[changes.NewChange]:
     return [
         changes.NewChange(
+            became[held.holding_id],
             held.object_id,
             heir_id,
             audiences[held.audience_id],

@@ -72,9 +72,11 @@ class Known:
 
 
 _DEFINED = """
-SELECT o.stix_id, o.body, a.use = 'withdrawn'
-FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id
-WHERE o.publisher_id = %s AND o.stix_id = ANY(%s) AND o.stix_type = 'marking-definition'
+SELECT h.stix_id, o.body, a.use = 'withdrawn' OR coalesce(x.hidden_from = 'all', false)
+FROM indicators_holding h JOIN partners_audience a ON a.id = h.audience_id
+JOIN indicators_stixobject o ON o.holding_id = h.id
+LEFT JOIN indicators_hidden x ON x.version_id = o.id
+WHERE h.publisher_id = %s AND h.stix_id = ANY(%s) AND h.stix_type = 'marking-definition'
 ORDER BY o.id
 """
 

@@ -1,10 +1,10 @@
 """What is shared and how it moves: objects, tokens, the change log, matches, feeds, deliveries.
 
-One writer a table: `publishing` (with `storing` and `changes`) writes Batch, StixObject, Marked, Token,
-Reference, SharedId and Change; `retiring` deletes old Batches; `holding` and `confirming` write HeldBatch; `matching`
+One writer a table: `publishing` (with `storing` and `changes`) writes Batch, Holding, StixObject, Hidden, Marked,
+Token, Reference and Change; `retiring` deletes old Batches; `awaiting` and `confirming` write HeldBatch; `matching`
 writes Match; `subscribing` writes Feed and Subscription; `notifying` and `delivering` write Delivery; `reporting`
-writes ReportPackage; whoever follows the log writes its own Progress; `resighting` writes Window; `service_hosts`
-and `suppressing` write ServiceHost.
+writes ReportPackage; whoever follows the log writes its own Progress; `resighting` writes Window; `service_hosts` and
+`suppressing` write ServiceHost.
 """
 
 from __future__ import annotations
@@ -25,25 +25,87 @@ from partners.sharing import OwnedManager, Shared, SharedManager
 from partners.sources import Source
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from django.db.models import QuerySet
+
+    from partners.sharing import Viewer
 
 
-class StixObject(Shared):
-    """One version of one STIX object as one publisher holds it: the exact bytes and what was read from them.
+class Holding(Shared):
+    """What one partner holds under one STIX id; its versions hang below it.
 
-    Ids are held per publisher: the same id from two partners is two holdings that know nothing of each other.
-    `latest` marks the newest version of a holding.
+    Ids are held per publisher: the same id from two partners is two holdings that know nothing of each other. All that
+    changes is here, in a narrow row: who sees it (`audience`, with how its source is shown), what has become of it
+    (`state`), and its newest version. `newest` is null where there is nothing to show: all of it was withdrawn, or it
+    ended without a version that says so (then its state is `revoked`). `kind` and `valid_until` are the newest
+    version's. `living` says what a state means to readers.
     """
+
+    class State(models.TextChoices):
+        DISARMED = "disarmed", "Disarmed"
+        EXPIRED = "expired", "Expired"
+        LIVE = "live", "Live"
+        REVOKED = "revoked", "Revoked"
+        WITHDRAWN = "withdrawn", "Withdrawn"
 
     id = models.BigAutoField(primary_key=True)
     stix_id = models.CharField(max_length=300)
     stix_type = models.CharField(max_length=250)
+    state = models.CharField(max_length=9, choices=State, default=State.LIVE)
+    newest = models.ForeignKey("StixObject", on_delete=models.PROTECT, related_name="+", null=True, db_index=False)
+    kind = models.CharField(max_length=40, null=True)
+    valid_until = models.DateTimeField(null=True)
+
+    objects = SharedManager["Holding"]()
+    unrestricted = models.Manager["Holding"]()
+
+    class Meta(Shared.Meta):
+        constraints = [
+            # By id first, so that look-ups by id need no index of their own: ids are random, and each index on them
+            # costs a push a page to read and to log.
+            models.UniqueConstraint(fields=["stix_id", "publisher"], name="one_holding_per_id_and_publisher"),
+            models.CheckConstraint(
+                condition=Q(newest__isnull=False) | Q(state__in=["revoked", "withdrawn"]),
+                name="what_has_no_newest_version_has_ended",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="withdrawn") | Q(newest=None), name="nothing_is_shown_of_what_is_withdrawn"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["audience", "-id"], name="holding_by_audience"),
+            models.Index(fields=["valid_until"], condition=Q(state="live"), name="holding_by_end_of_validity"),
+        ]
+
+
+class VersionManager[Below: models.Model](SharedManager[Below]):
+    """Versions, and what hangs below them, are seen by who sees their holding, but for those that are hidden.
+
+    `versions` are the relations that lead to the versions which must all be visible; none for a version itself.
+    """
+
+    def __init__(self, *versions: str) -> None:
+        self._versions = [f"{version}__" for version in versions] or [""]
+        super().__init__(*(f"{version}holding__audience" for version in self._versions))
+
+    def visible_to(self, viewer: Viewer) -> QuerySet[Below]:
+        """The rows that `viewer` may see. The same rule for SQL is `living.shown`."""
+        found = super().visible_to(viewer)
+        for version in self._versions:
+            own = {f"{version}hidden__hidden_from": "others", f"{version}holding__publisher": viewer.partner_id}
+            found = found.filter(Q(**{f"{version}hidden": None}) | Q(**own))
+        return found
+
+
+class StixObject(models.Model):
+    """One version below a holding: the producer's exact bytes and what was read from them. Written once."""
+
+    id = models.BigAutoField(primary_key=True)
+    holding = models.ForeignKey(Holding, on_delete=models.PROTECT, related_name="versions", db_index=False)
     version = models.CharField(max_length=60, null=True, help_text="`modified`, else `created`, as written.")
     created = models.DateTimeField(null=True)
     modified = models.DateTimeField(null=True)
     spec_version = models.CharField(max_length=3, default="2.1", help_text="As written or implied (STIX 2.1 §3.2).")
     revoked = models.BooleanField(default=False)
-    latest = models.BooleanField(default=True)
     body = models.TextField(help_text="The producer's bytes, UTF-8.")
     sha256 = models.BinaryField(max_length=32)
     title = models.CharField(max_length=300)
@@ -55,41 +117,73 @@ class StixObject(Shared):
     confidence = models.SmallIntegerField(null=True)
     valid_from = models.DateTimeField(null=True)
     valid_until = models.DateTimeField(null=True)
-    expired_at = models.DateTimeField(null=True, help_text="When its end of validity was told to its readers.")
     marks = ArrayField(models.CharField(max_length=450), null=True, help_text="What breaks STIX 2.1: code and pointer.")
     stored_at = models.DateTimeField(db_default=Now())
     search = models.GeneratedField(
         expression=SearchVector("title", config="simple"), output_field=SearchVectorField(), db_persist=True
     )
 
-    objects = SharedManager["StixObject"]()
+    objects = VersionManager["StixObject"]()
     unrestricted = models.Manager["StixObject"]()
 
-    class Meta(Shared.Meta):
+    class Meta:
+        base_manager_name = "unrestricted"
         constraints = [
-            # By id first, so that look-ups by id need no index of their own: ids are random, and each index on them
-            # costs a push a page to read and to log.
             models.UniqueConstraint(
-                fields=["stix_id", "publisher", "modified"],
-                nulls_distinct=False,
-                name="one_row_per_version_of_a_holding",
+                fields=["holding", "modified"], nulls_distinct=False, name="one_row_per_version_of_a_holding"
             ),
         ]
-        indexes = [
-            models.Index(fields=["audience", "-id"], name="object_by_audience"),
-            models.Index(
-                fields=["valid_until"], condition=Q(latest=True, expired_at=None), name="object_by_end_of_validity"
-            ),
-            GinIndex(fields=["search"], name="object_search"),
-        ]
+        indexes = [GinIndex(fields=["search"], name="object_search")]
 
     #: Whom the viewer that it was read for is told it comes from; set by `reading.matches`.
     source: Source
 
-    def is_live(self, moment: datetime) -> bool:
-        """Whether a blocklist may carry it: the newest version, not revoked, within its validity."""
-        begun = self.valid_from is None or self.valid_from <= moment
-        return self.latest and not self.revoked and begun and (self.valid_until is None or self.valid_until > moment)
+    # To be asked of versions that were read with their holding.
+
+    @property
+    def stix_id(self) -> str:
+        """The id that it is a version of, in lower case."""
+        return self.holding.stix_id
+
+    @property
+    def stix_type(self) -> str:
+        """Its type."""
+        return self.holding.stix_type
+
+    @property
+    def publisher(self) -> Partner:
+        """Whose holding it is in."""
+        return self.holding.publisher
+
+    @property
+    def publisher_id(self) -> uuid.UUID:
+        """Whose holding it is in, by id."""
+        return self.holding.publisher_id
+
+    @property
+    def audience(self) -> Audience:
+        """Who sees its holding."""
+        return self.holding.audience
+
+    @property
+    def audience_id(self) -> int:
+        """Who sees its holding, by id."""
+        return self.holding.audience_id
+
+
+class Hidden(models.Model):
+    """A version, never the newest, that not all who see its holding see.
+
+    Hidden from others but its publisher: what came before the holding went to another audience. Hidden from all: what
+    was withdrawn by itself or with the holding before that was woken, and what is dated after a revocation.
+    """
+
+    class From(models.TextChoices):
+        ALL = "all", "Everybody"
+        OTHERS = "others", "Everybody but its publisher"
+
+    version = models.OneToOneField(StixObject, on_delete=models.CASCADE, primary_key=True, related_name="hidden")
+    hidden_from = models.CharField(max_length=6, choices=From)
 
 
 class Marked(models.Model):
@@ -131,7 +225,7 @@ class Token(models.Model):
         help_text="What keeps it out of lists (`door.entries`); empty: nothing.",
     )
 
-    objects = SharedManager["Token"]("object__audience")
+    objects = VersionManager["Token"]("object")
     unrestricted = models.Manager["Token"]()
 
     class Meta:
@@ -161,19 +255,13 @@ class Reference(models.Model):
     path = models.CharField(max_length=400)
     target_id = models.CharField(max_length=300, help_text="A STIX id, in lower case; nobody may hold it.")
 
-    objects = SharedManager["Reference"]("version__audience")
+    objects = VersionManager["Reference"]("version")
     unrestricted = models.Manager["Reference"]()
 
     class Meta:
         base_manager_name = "unrestricted"
         #: Few pairs of a marking or an author and its place, each of many rows: PostgreSQL stores a pair once.
         indexes = [models.Index(fields=["target_id", "path"], name="reference_by_target")]
-
-
-class SharedId(models.Model):
-    """A STIX id that more than one publisher holds: the rare ids for which a reader must choose."""
-
-    stix_id = models.CharField(max_length=300, primary_key=True)
 
 
 class Change(Shared):
@@ -200,10 +288,11 @@ class Change(Shared):
     date_added = models.DateTimeField(unique=True)
     op = models.CharField(max_length=6, choices=Op)
     reason = models.CharField(max_length=10, choices=Reason)
+    holding = models.ForeignKey(Holding, on_delete=models.PROTECT, related_name="+", db_index=False)
     object = models.ForeignKey(StixObject, on_delete=models.PROTECT, related_name="changes")
     again = models.BooleanField(default=False)
 
-    objects = SharedManager["Change"]("audience", "object__audience")
+    objects = SharedManager["Change"]("audience", "holding__audience")
     unrestricted = models.Manager["Change"]()
 
     class Meta(Shared.Meta):
@@ -329,7 +418,7 @@ class Match(models.Model):
     domain = models.CharField(max_length=80)
     found_at = models.DateTimeField(db_default=Now())
 
-    objects = SharedManager["Match"]("left__audience", "right__audience")
+    objects = VersionManager["Match"]("left", "right")
     unrestricted = models.Manager["Match"]()
 
     class Meta:

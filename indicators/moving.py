@@ -14,12 +14,11 @@ from uuid import UUID
 
 from indicators import changes, storing
 from indicators.addressing import Reach
-from indicators.models import Change
+from indicators.models import Change, Hidden
 from indicators.stix.drafts import Draft
 from indicators.versions import Line
-from partners.attribution import Attribution
 from partners.auth import every_viewer
-from partners.sharing import AudienceSpec, Viewer, intern_audience, intern_telling, who_sees
+from partners.sharing import AudienceSpec, Viewer, intern_telling, who_sees
 from partners.tlp import Tlp
 
 
@@ -28,7 +27,7 @@ class Moving:
     """The newest version of a holding on its way to another audience."""
 
     stix_id: str
-    held: storing.Held
+    held: storing.Version
     audience_id: int
     tlp: Tlp
     line: Line | None = None
@@ -42,16 +41,11 @@ class Moving:
         return self.audience_id == self.held.audience_id
 
 
-def rewrite(moves: Sequence[Moving], *, by: Viewer, keep: Sequence[int] = ()) -> None:
-    """Give the rows their new audience; older versions are left to their publisher alone, but for `keep`."""
-    if not moves:
-        return
-    storing.settle((move.held.object_id, move.audience_id, True) for move in moves)
+def rewrite(moves: Sequence[Moving], *, keep: Sequence[int] = ()) -> None:
+    """Give the holdings their new audience; older versions are left to their publisher alone, but for `keep`."""
+    storing.readdress({move.held.holding_id: move.audience_id for move in moves})
     kept = [*keep, *(move.held.object_id for move in moves)]
-    for source in sorted({move.held.attribution for move in moves}):
-        alone = intern_audience(by, AudienceSpec(Tlp.RED, attribution=Attribution(source)))
-        ids = [move.stix_id for move in moves if move.held.attribution == source]
-        storing.hide_history(by.partner_id, ids, audience_id=alone, keep=kept)
+    storing.hide_history([move.held.holding_id for move in moves], Hidden.From.OTHERS, keep=kept)
 
 
 def told(moves: Sequence[Moving], *, by: Viewer) -> list[changes.NewChange]:
@@ -75,6 +69,7 @@ def told(moves: Sequence[Moving], *, by: Viewer) -> list[changes.NewChange]:
 
 def _change(move: Moving, by: Viewer, audience_id: int, op: Change.Op, reason: Change.Reason) -> changes.NewChange:
     return changes.NewChange(
+        holding_id=move.held.holding_id,
         object_id=move.held.object_id,
         publisher_id=by.partner_id,
         audience_id=audience_id,

@@ -55,9 +55,9 @@ def arrivals(viewer: Viewer, *, hours: int = HOURS) -> dict[datetime, dict[str, 
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT date_trunc('hour', c.date_added, 'UTC'), coalesce(o.kind, 'other'), count(*)
-            FROM indicators_change c JOIN indicators_stixobject o ON o.id = c.object_id
-            WHERE c.date_added >= %s AND c.op = 'upsert' AND c.audience_id = ANY(%s) AND o.audience_id = c.audience_id
+            SELECT date_trunc('hour', c.date_added, 'UTC'), coalesce(h.kind, 'other'), count(*)
+            FROM indicators_change c JOIN indicators_holding h ON h.id = c.holding_id
+            WHERE c.date_added >= %s AND c.op = 'upsert' AND c.audience_id = ANY(%s) AND h.audience_id = c.audience_id
             GROUP BY 1, 2
             """,
             [first, audience_ids(viewer)],
@@ -109,7 +109,7 @@ def figures(viewer: Viewer) -> Figures:
         publishers=publishers,
         matches=Match.objects.visible_to(viewer)
         .filter(found_at__gte=since)
-        .exclude(left__publisher=viewer.partner_id, right__publisher=viewer.partner_id)
+        .exclude(left__holding__publisher=viewer.partner_id, right__holding__publisher=viewer.partner_id)
         .count(),
         waiting=Quarantined.objects.of(viewer).count(),
         failing=Delivery.objects.of(viewer).filter(state=Delivery.State.DEAD).count(),

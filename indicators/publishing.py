@@ -26,7 +26,7 @@ from exchange.prepared import Message
 from indicators import (
     accounting,
     answering,
-    holding,
+    awaiting,
     markings,
     matching,
     moving,
@@ -142,7 +142,7 @@ def _publish(
         )
         anew = _judge_anew(drafts, entering, moved, settled, begun.met.held, waits, room=room, by=by, doors=doors)
         specs = _specs(entering, [*moved, *anew.wider], room=room)
-        why = "" if confirmed else holding.beyond(by, specs)
+        why = "" if confirmed else awaiting.beyond(by, specs)
         if why:
             entering = without_ends(entering, closed, settled)
         held = [
@@ -175,7 +175,7 @@ def _publish(
             within=last,
         )
         if held:
-            holding.keep(held, by=by, batch_id=answer.batch_id, reach=room.lasting, why=why, wake=wake, within=last)
+            awaiting.keep(held, by=by, batch_id=answer.batch_id, reach=room.lasting, why=why, wake=wake, within=last)
         if moves:
             ids = [move.stix_id for move in moves]
             audit.record(audit.Verb.OBJECTS_READDRESSED, by=by, target=f"batch:{answer.batch_id}", within=last, ids=ids)
@@ -195,7 +195,7 @@ class _Begun:
 
     earlier: Answer | None
     met: Met
-    keys: list[int]
+    keys: list[tuple[int, int]]  # of versions and holdings
 
 
 def _begin(
@@ -209,7 +209,7 @@ def _begin(
     earlier = answering_before(by, request, message)
     drafts = [each for each in asked if isinstance(each, Draft)]
     ids = {each.stix_id for each in asked if each.stix_id is not None}
-    held = storing.holdings_within(message, by.partner_id, ids | voice.references(drafts))
+    held = storing.versions_within(message, by.partner_id, ids | voice.references(drafts))
     voice.look_back(drafts, message)
     keys = storing.keys_within(message, len(drafts))
     still_defined = known.still(message)
@@ -218,10 +218,10 @@ def _begin(
     settle()
     if not still_stands() or not still_defined():
         raise _Overtaken
-    return _Begun(earlier(), Met(held(), others()), [key for (key,) in keys.rows])
+    return _Begun(earlier(), Met(held(), others()), keys.rows)
 
 
-def _red(held: Mapping[str, storing.Holding]) -> list[int]:
+def _red(held: Mapping[str, storing.Versions]) -> list[int]:
     """The holdings that are marked RED: one of them may wait for the definition of a marking."""
     return [
         one.object_id for versions in held.values() for one in versions.values() if one.latest and one.tlp == Tlp.RED
@@ -233,7 +233,7 @@ def _judge_anew(
     entering: Sequence[Entering],
     moves: Sequence[moving.Moving],
     settled: Sequence[Result],
-    held: Mapping[str, storing.Holding],
+    held: Mapping[str, storing.Versions],
     waits: Mapping[int, Reach],
     *,
     room: Room,

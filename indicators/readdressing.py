@@ -62,7 +62,7 @@ def _read(said: reading.Statement) -> Draft:
 def _narrow(viewer: Viewer, draft: Draft, reach: Reach, room: Room) -> bool:
     """Move the holding if nobody comes to see it by that; yields whether it is there now."""
     storing.lock_publisher(viewer.partner_id)
-    found = storing.holdings(viewer.partner_id, [draft.stix_id])
+    found = storing.versions(viewer.partner_id, [draft.stix_id])
     require_within(found, by=viewer, ids=[draft.stix_id])
     holding = found.get(draft.stix_id, {})
     held = next((one for one in holding.values() if one.latest), None)
@@ -78,7 +78,7 @@ def _narrow(viewer: Viewer, draft: Draft, reach: Reach, room: Room) -> bool:
     rejudging.ask_anew(held.object_id, reach)
     if move.stays:
         return True
-    moving.rewrite([move], by=viewer)
+    moving.rewrite([move])
     told = accounting.shared([], [move])
     audit.record(audit.Verb.OBJECTS_READDRESSED, by=viewer, target="objects:1", ids=[draft.stix_id], **told)
     changes.append(moving.told([move], by=viewer))

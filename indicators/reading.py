@@ -13,6 +13,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import F
 
 from exchange.errors import NotFound, TooLarge
 from indicators import selecting
@@ -175,17 +176,18 @@ def note(viewer: Viewer, handed_out: Sequence[Statement | Said], *, surface: str
 
 def holds(viewer: Viewer, stix_id: str, *, own: bool = False) -> bool:
     """Whether the viewer may see any version under an id. One query."""
-    found = StixObject.objects.visible_to(viewer).filter(stix_id=stix_id.lower())
-    return (found.filter(publisher=viewer.partner_id) if own else found).exists()
+    found = StixObject.objects.visible_to(viewer).filter(holding__stix_id=stix_id.lower())
+    return (found.filter(holding__publisher=viewer.partner_id) if own else found).exists()
 
 
 def entered(viewer: Viewer, stix_ids: Sequence[str]) -> dict[str, datetime]:
     """When what the viewer itself published without any version came in, by id. Two queries."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT o.stix_id, c.date_added FROM indicators_stixobject o"
+            "SELECT h.stix_id, c.date_added"
+            " FROM indicators_holding h JOIN indicators_stixobject o ON o.holding_id = h.id"
             f" JOIN indicators_change c ON c.object_id = o.id AND {selecting.ENTERED} AND c.audience_id = ANY(%(own)s)"
-            " WHERE o.stix_id = ANY(%(ids)s) AND o.modified IS NULL AND o.audience_id = ANY(%(own)s) ORDER BY c.seq",
+            " WHERE h.stix_id = ANY(%(ids)s) AND o.modified IS NULL AND h.audience_id = ANY(%(own)s) ORDER BY c.seq",
             {"ids": identifiers.canonical(stix_ids), "own": audience_ids(viewer, own=True)},
         )
         return dict(cursor.fetchall())
@@ -197,10 +199,10 @@ def titles(viewer: Viewer, stix_ids: Collection[str]) -> dict[str, str]:
         return {}
     found = (
         StixObject.objects.visible_to(viewer)
-        .filter(stix_id__in=identifiers.canonical(stix_ids), latest=True)
+        .filter(holding__stix_id__in=identifiers.canonical(stix_ids), holding__newest=F("pk"))
         .order_by("pk")
     )
-    return dict(found.values_list("stix_id", "title"))
+    return dict(found.values_list("holding__stix_id", "title"))
 
 
 def visible(viewer: Viewer, stix_ids: Collection[str]) -> set[str]:
@@ -209,7 +211,7 @@ def visible(viewer: Viewer, stix_ids: Collection[str]) -> set[str]:
         return set()
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT DISTINCT stix_id FROM indicators_stixobject WHERE stix_id = ANY(%s) AND audience_id = ANY(%s)",
+            "SELECT DISTINCT stix_id FROM indicators_holding WHERE stix_id = ANY(%s) AND audience_id = ANY(%s)",
             [identifiers.canonical(stix_ids), audience_ids(viewer)],
         )
         return {row[0] for row in cursor.fetchall()}
@@ -219,8 +221,8 @@ def audience_of(viewer: Viewer, object_id: int) -> Audience:
     """The exact audience of an object of the viewer's own. Raises NotFound for anybody else's."""
     held = (
         StixObject.objects.visible_to(viewer)
-        .filter(pk=object_id, publisher=viewer.partner_id)
-        .select_related("audience")
+        .filter(pk=object_id, holding__publisher=viewer.partner_id)
+        .select_related("holding__audience")
         .first()
     )
     if held is None:
@@ -232,8 +234,9 @@ def counts_by_kind(viewer: Viewer) -> dict[str, int]:
     """How many newest versions of each kind (of indicator) or type the viewer may see."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT coalesce(kind, stix_type), count(*) FROM indicators_stixobject"
-            " WHERE audience_id = ANY(%s) AND latest AND NOT revoked GROUP BY 1 ORDER BY 2 DESC, 1",
+            "SELECT coalesce(kind, stix_type), count(*) FROM indicators_holding"
+            " WHERE audience_id = ANY(%s) AND newest_id IS NOT NULL AND state <> 'revoked'"
+            " GROUP BY 1 ORDER BY 2 DESC, 1",
             [audience_ids(viewer)],
         )
         return dict(cursor.fetchall())
@@ -241,13 +244,13 @@ def counts_by_kind(viewer: Viewer) -> dict[str, int]:
 
 def matches(viewer: Viewer, *, before: int | None = None, limit: int, object_ids: Sequence[int] = ()) -> list[Match]:
     """Newest first: links of which the viewer may see both ends, each end in its newest version."""
-    found = Match.objects.visible_to(viewer).filter(left__latest=True, right__latest=True)
+    found = Match.objects.visible_to(viewer).filter(left__holding__newest=F("left"), right__holding__newest=F("right"))
     if before is not None:
         found = found.filter(pk__lt=before)
     if object_ids:
         found = found.filter(left__in=object_ids) | found.filter(right__in=object_ids)
-    found = found.exclude(left__publisher=viewer.partner_id, right__publisher=viewer.partner_id)
-    ends = ("left__publisher", "right__publisher", "left__audience", "right__audience")
+    found = found.exclude(left__holding__publisher=viewer.partner_id, right__holding__publisher=viewer.partner_id)
+    ends = [f"{end}__holding__{of}" for end in ("left", "right") for of in ("publisher", "audience")]
     rows = list(found.select_related(*ends).defer("left__body", "right__body").order_by("-pk")[:limit])
     held = [end for row in rows for end in (row.left, row.right)]
     shown = sources(viewer, {(end.publisher_id, end.audience_id) for end in held}) if held else {}
@@ -260,7 +263,8 @@ def object_count_by_kind() -> dict[str, int]:
     """For the operator's metrics only: newest versions of each kind, over all publishers, without content."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT coalesce(kind, 'other'), count(*) FROM indicators_stixobject WHERE latest GROUP BY 1 ORDER BY 1"
+            "SELECT coalesce(kind, 'other'), count(*) FROM indicators_holding WHERE newest_id IS NOT NULL"
+            " GROUP BY 1 ORDER BY 1"
         )
         return dict(cursor.fetchall())
 
@@ -284,7 +288,7 @@ def own_object(viewer: Viewer, stix_id: str) -> Statement:
 
 def by_key(viewer: Viewer, object_id: int) -> StixObject:
     """One stored version by its internal key. Raises NotFound."""
-    found = StixObject.objects.visible_to(viewer).filter(pk=object_id).first()
+    found = StixObject.objects.visible_to(viewer).filter(pk=object_id).select_related("holding__audience").first()
     if found is None:
         raise NotFound
     return found
@@ -327,8 +331,10 @@ def _by[Spoken: (Statement, Said)](one: Spoken, source: Source | None) -> Spoken
     )
 
 
-# By field, on the change `c`, the object `o`, its publisher `p` and its audience `a`.
-_EXPRESSIONS = {name: f"o.{name}" for name in Statement._fields} | {
+# By field, on the change `c`, the version `o`, its holding `h`, its publisher `p` and its audience `a`.
+_OF_HOLDING = ("audience_id", "publisher_id", "stix_id", "stix_type")
+_EXPRESSIONS = {name: f"h.{name}" if name in _OF_HOLDING else f"o.{name}" for name in Statement._fields} | {
+    "latest": "o.id = h.newest_id",
     "seq": "c.seq",
     "date_added": "c.date_added",
     "object_id": "o.id",
@@ -339,7 +345,7 @@ _EXPRESSIONS = {name: f"o.{name}" for name in Statement._fields} | {
     "attribution": "a.attribution",
     "claimed": "CASE WHEN lower(o.created_by_ref) <> p.identity_id THEN o.created_by_ref END",
 }
-_JOINS = "JOIN partners_partner p ON p.id = o.publisher_id JOIN partners_audience a ON a.id = o.audience_id"
+_JOINS = "JOIN partners_partner p ON p.id = h.publisher_id JOIN partners_audience a ON a.id = h.audience_id"
 # As text, because only two dates of a page are of use.
 _BARE_COLUMNS = "c.seq, c.date_added::text AS date_added, o.body AS body"
 

@@ -68,9 +68,10 @@ FROM (
     SELECT version_id FROM indicators_reference WHERE target_id = ANY(%(targets)s) AND path = ANY(%(ends)s) OFFSET 0
 ) r
 CROSS JOIN LATERAL (
-    SELECT o.id, o.stix_id FROM indicators_stixobject o
-    WHERE o.id = r.version_id AND o.latest AND NOT o.revoked AND o.stix_type = ANY(%(types)s)
-      AND o.audience_id + 0 = ANY(%(audiences)s)
+    SELECT o.id, h.stix_id
+    FROM indicators_stixobject o JOIN indicators_holding h ON h.id = o.holding_id AND h.newest_id = o.id
+    WHERE o.id = r.version_id AND h.state <> 'revoked' AND h.stix_type = ANY(%(types)s)
+      AND h.audience_id + 0 = ANY(%(audiences)s)
     LIMIT 1
 ) o
 ORDER BY o.id DESC

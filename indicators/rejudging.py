@@ -15,15 +15,16 @@ import orjson
 from django.db import connection
 
 from exchange.errors import Refused
+from exchange.prepared import Message
 from indicators import markings, relaying, storing
 from indicators.addressing import Reach, Room
 from indicators.attributing import moves_pseudonym
 from indicators.moving import Moving
 from indicators.stix import parsing, tlp
 from indicators.stix.drafts import Draft, Unreadable
-from indicators.storing import Held
+from indicators.storing import Version
 from partners.attribution import Attribution
-from partners.sharing import AudienceSpec, Viewer, intern_audience
+from partners.sharing import AudienceSpec, Viewer
 from partners.tlp import Tlp
 
 #: How many holdings are read at once, to bound memory.
@@ -49,7 +50,7 @@ class Anew:
 class _Row:
     stix_id: str
     body: str
-    held: Held
+    held: Version
     asked: Reach | None
 
 
@@ -77,7 +78,7 @@ def judged_anew(
         named = markings.named(draft for draft in drafts if draft is not None)
         definitions = markings.defined(markings.held(by.partner_id, named), elements)
         others = relaying.others(by, [row.stix_id for row in rows])
-        held = storing.holdings(by.partner_id, others) if others else {}
+        held = storing.versions(by.partner_id, others) if others else {}
         for row, draft in zip(rows, drafts, strict=True):
             if draft is not None and row.stix_id not in apart:
                 known = markings.tighten(draft, definitions)
@@ -113,28 +114,25 @@ def ask_anew(object_id: int, asked: Reach) -> None:
         )
 
 
-def hide_history(said: Mapping[str, Tlp], *, by: Viewer) -> None:
+def hide_history(said: Mapping[str, Tlp], *, by: Viewer, within: Message) -> None:
     """Leave to their publisher older versions that are shown more openly than their markings say by now.
 
-    The newest version of their holding may not name these markings any more, and stays where it is.
+    Done once the message is sent. The newest version of their holding may not name these markings any more, and stays
+    where it is.
     """
-    if not said:
-        return
-    kinds = Attribution if by.unnamed else (Attribution.NAMED,)
-    alone = {kind: intern_audience(by, AudienceSpec(Tlp.RED, attribution=kind)) for kind in kinds}
-    with connection.cursor() as cursor:
-        for kind, audience_id in alone.items():
-            cursor.execute(
-                _HIDE, [audience_id, list(said), list(said.values()), by.partner_id, by.partner_id, kind.value]
-            )
+    if said:
+        within.add(_HIDE, [list(said), list(said.values()), by.partner_id])
 
 
 _HIDE = """
-UPDATE indicators_stixobject o SET audience_id = %s
+INSERT INTO indicators_hidden (version_id, hidden_from)
+SELECT DISTINCT o.id, 'others'
 FROM unnest(%s::text[], %s::smallint[]) AS said(marking, tlp)
 JOIN indicators_marked m ON m.partner_id = %s AND m.marking = said.marking
-JOIN partners_audience a ON a.publisher_id = %s AND a.use = 'objects' AND a.attribution = %s AND a.tlp < said.tlp
-WHERE o.id = m.object_id AND o.audience_id = a.id AND NOT o.latest
+JOIN indicators_stixobject o ON o.id = m.object_id
+JOIN indicators_holding h ON h.id = o.holding_id AND h.newest_id <> o.id
+JOIN partners_audience a ON a.id = h.audience_id AND a.use = 'objects' AND a.tlp < said.tlp
+ON CONFLICT DO NOTHING
 """
 
 
@@ -160,7 +158,7 @@ def _judge(
     *,
     room: Room,
     admits: Admits,
-    held: storing.Holding,
+    held: storing.Versions,
     others: relaying.Others,
 ) -> None:
     if row.asked is None:
@@ -223,8 +221,19 @@ def _found(by: Viewer, defined: Sequence[str], again: Collection[int]) -> Iterat
 
 
 def _row(stix_id: str, body: str, asked: str | None, sha256: bytes, *rest: Any) -> _Row:
-    object_id, audience_id, marking, attribution, groups, version = rest
-    held = Held(object_id, bytes(sha256), True, False, audience_id, marking, False, attribution, groups, version)
+    holding_id, object_id, audience_id, marking, attribution, groups, written = rest
+    held = Version(
+        holding_id,
+        object_id,
+        bytes(sha256),
+        latest=True,
+        revoked=False,
+        audience_id=audience_id,
+        tlp=marking,
+        attribution=attribution,
+        groups=groups,
+        written=written,
+    )
     return _Row(stix_id, body, held, None if asked is None else Reach.from_json(orjson.loads(asked)))
 
 
@@ -237,15 +246,18 @@ def _read(body: str) -> Draft | None:
 # A row for each newest version that is not revoked or withdrawn and names one of the markings, or is one of the
 # objects; walks marked_by_marking and the unique index by object.
 _NAMING = """
-SELECT o.stix_id, o.body, (SELECT x.asked::text FROM indicators_marked x WHERE x.object_id = o.id
+SELECT h.stix_id, o.body, (SELECT x.asked::text FROM indicators_marked x WHERE x.object_id = o.id
                            AND x.asked IS NOT NULL LIMIT 1),
-       o.sha256, o.id, o.audience_id, a.tlp, a.attribution, CASE WHEN a.attribution = 1 THEN a.groups END, o.version
-FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id
+       o.sha256, h.id, o.id, h.audience_id, a.tlp, a.attribution, CASE WHEN a.attribution = 1 THEN a.groups END,
+       o.version
+FROM indicators_stixobject o
+JOIN indicators_holding h ON h.id = o.holding_id AND h.newest_id = o.id
+JOIN partners_audience a ON a.id = h.audience_id
 WHERE o.id IN (
     SELECT m.object_id FROM indicators_marked m WHERE m.partner_id = %(by)s AND m.marking = ANY(%(defined)s)
     UNION
     SELECT unnest(%(again)s::bigint[])
-) AND o.publisher_id = %(by)s AND o.latest AND NOT o.revoked AND a.use = 'objects' AND o.id > %(after)s
+) AND h.publisher_id = %(by)s AND h.state <> 'revoked' AND o.id > %(after)s
 ORDER BY o.id
 LIMIT %(most)s
 """

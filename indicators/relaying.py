@@ -58,7 +58,7 @@ def others(by: Viewer, stix_ids: Iterable[str]) -> Others:
     return found()
 
 
-def below_source(draft: Draft, sha256: bytes, tlp: Tlp, *, held: storing.Holding, others: Others) -> Refusal | None:
+def below_source(draft: Draft, sha256: bytes, tlp: Tlp, *, held: storing.Versions, others: Others) -> Refusal | None:
     """Why a draft may not be shown under this marking: somebody else marks it more strictly."""
     seen = others.get(draft.stix_id.lower(), ())
     if draft.modified is None:  # an id that follows from the value: who says the same has not relayed it by that
@@ -90,12 +90,13 @@ def _spellings(stix_ids: Iterable[str]) -> list[str]:
 # does not make a holding a later one.
 _OTHERS = """
 WITH allowed (audience) AS ({rule}), found AS MATERIALIZED (
-    SELECT o.stix_id, o.id, o.sha256, o.audience_id, o.publisher_id FROM indicators_stixobject o
-    WHERE o.stix_id = ANY(%s) AND o.publisher_id <> %s AND o.latest
+    SELECT h.id AS holding, h.stix_id, o.id, o.sha256, h.audience_id
+    FROM indicators_holding h JOIN indicators_stixobject o ON o.id = h.newest_id
+    WHERE h.stix_id = ANY(%s) AND h.publisher_id <> %s
 )
 SELECT found.stix_id, a.tlp, found.sha256,
        least(found.id, (SELECT min(v.id) FROM indicators_stixobject v JOIN indicators_change c ON c.object_id = v.id
-                        WHERE v.stix_id = found.stix_id AND v.publisher_id = found.publisher_id AND c.op = 'upsert'
+                        WHERE v.holding_id = found.holding AND c.op = 'upsert'
                           AND c.audience_id IN (SELECT audience FROM allowed)))
 FROM found JOIN partners_audience a ON a.id = found.audience_id
 WHERE found.audience_id IN (SELECT audience FROM allowed)

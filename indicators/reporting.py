@@ -21,7 +21,7 @@ from django.db.models import QuerySet
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
 from indicators import accounting, gathering, packaging
-from indicators.models import ReportPackage, StixObject
+from indicators.models import Holding, ReportPackage, StixObject
 from indicators.stix import objects as stix
 from partners import audit, bases
 from partners.auth import viewer_of_partner
@@ -207,7 +207,7 @@ def _still_whole(package: ReportPackage) -> list[StixObject] | None:
 
 
 def _whole(packages: Sequence[ReportPackage], *, bodies: bool = False) -> dict[UUID, list[StixObject]]:
-    """The objects of those packages that are still whole. Six queries for each recipient, however many packages."""
+    """The objects of those packages that are still whole. Five queries for each recipient, however many packages."""
     by_recipient: dict[UUID, list[ReportPackage]] = {}
     for package in packages:
         by_recipient.setdefault(package.recipient_id, []).append(package)
@@ -217,17 +217,11 @@ def _whole(packages: Sequence[ReportPackage], *, bodies: bool = False) -> dict[U
         if reader is None:
             continue
         wanted = {pk for package in theirs for pk in package.object_ids}
-        seen = StixObject.objects.visible_to(reader).filter(pk__in=wanted).select_related("audience", "publisher")
+        of_holding = ("holding__audience", "holding__publisher")
+        seen = StixObject.objects.visible_to(reader).filter(pk__in=wanted).select_related(*of_holding)
         by_key = {one.pk: one for one in (seen if bodies else seen.defer("body"))}
-        revoked = set(
-            StixObject.objects.visible_to(reader)
-            .filter(stix_id__in={one.stix_id for one in by_key.values()}, latest=True, revoked=True)
-            .values_list("publisher_id", "stix_id")
-        )
         carried = gathering.carried(reader, by_key.values())
-        fit = {
-            pk: one for pk, one in by_key.items() if pk in carried and (one.publisher_id, one.stix_id) not in revoked
-        }
+        fit = {pk: one for pk, one in by_key.items() if pk in carried and one.holding.state != Holding.State.REVOKED}
         for package in theirs:
             if all(pk in fit for pk in package.object_ids):
                 found[package.pk] = [fit[pk] for pk in package.object_ids]

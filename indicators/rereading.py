@@ -23,7 +23,7 @@ from exchange.prepared import Message
 from indicators import changes, notifying, service_hosts, storing, suppressing
 from indicators.door import entries
 from indicators.door.benign import Known
-from indicators.models import Change, Progress
+from indicators.models import Change, Hidden, Holding, Progress
 from indicators.stix import parsing, references
 from indicators.stix.drafts import Draft, Ref, TokenValue
 from partners import audit
@@ -203,27 +203,29 @@ def _end_each(publisher_id: UUID, stix_ids: Sequence[str]) -> list[changes.NewCh
     As if the revocation had come by today's rules (`versions`), but that no door is asked: a revoked version goes to
     nobody who did not see it.
     """
-    held = storing.holdings(publisher_id, stix_ids)
+    held = storing.versions(publisher_id, stix_ids)
     told = [change for holding in held.values() for change in _end(publisher_id, holding)]
     audit.record(audit.Verb.OBJECTS_ENDED, by=None, target=f"objects:{len(held)}", about=publisher_id, ids=sorted(held))
     return told
 
 
-def _end(publisher_id: UUID, holding: Mapping[datetime | None, storing.Held]) -> list[changes.NewChange]:
+def _end(publisher_id: UUID, holding: Mapping[datetime | None, storing.Version]) -> list[changes.NewChange]:
     """Have the newest revoked version stand for the holding, if its readers see it; else it ends without one."""
     aged = sorted(((modified or _EARLIEST, held) for modified, held in holding.items()), key=lambda pair: pair[0])
     newest = next(held for _, held in aged if held.latest)
     ends_at = next(age for age, held in aged if held.revoked)
-    nobody = {kind: intern_withdrawn(publisher_id, attribution=kind) for kind in {held.attribution for _, held in aged}}
     heir = next((held for _, held in reversed(aged) if held.revoked and not held.withdrawn), None)
-    if heir is not None and heir.audience_id == newest.audience_id:
+    if heir is not None and not heir.alone:
         over = [held for age, held in aged if age >= ends_at and not held.revoked and not held.withdrawn]
-        storing.settle((held.object_id, nobody[held.attribution], False) for held in over)
-        storing.settle([(heir.object_id, heir.audience_id, True)])
+        storing.hide(dict.fromkeys((held.object_id for held in over), Hidden.From.ALL))
+        ended = storing.Turned(heir.holding_id, heir.audience_id, Holding.State.REVOKED, heir.object_id)
     else:
-        storing.close({held.object_id: nobody[held.attribution] for _, held in aged})
+        nobody = intern_withdrawn(publisher_id, attribution=newest.attribution)
+        ended = storing.Turned(newest.holding_id, nobody, Holding.State.REVOKED, None)
+    storing.turn([ended])
     return [
         changes.NewChange(
+            holding_id=newest.holding_id,
             object_id=newest.object_id,
             publisher_id=publisher_id,
             audience_id=newest.audience_id,
@@ -236,7 +238,7 @@ def _end(publisher_id: UUID, holding: Mapping[datetime | None, storing.Held]) ->
 # One row an object: key, publisher, bytes, title, confidence, its values, its references. Walks the primary key, and
 # ends with the object that reaches the bound of bytes (lengths cost nothing to read).
 _OBJECTS = """
-SELECT o.id, o.publisher_id, o.body, o.title, o.confidence,
+SELECT o.id, h.publisher_id, o.body, o.title, o.confidence,
        (SELECT array_agg(ARRAY[t.domain, t.scheme, t.key_epoch, t.value, t.suppressed_by] ORDER BY t.id)
         FROM indicators_token t WHERE t.object_id = o.id),
        (SELECT array_agg(ARRAY[r.path, r.target_id] ORDER BY r.place)
@@ -247,17 +249,18 @@ FROM (
     FROM (SELECT id, body FROM indicators_stixobject WHERE id > %(after)s ORDER BY id LIMIT %(most)s) page
 ) sized
 JOIN indicators_stixobject o ON o.id = sized.id
+JOIN indicators_holding h ON h.id = o.holding_id
 WHERE sized.before < %(max_bytes)s
 ORDER BY o.id
 """
 # A row for each holding of which the newest version has one of these keys and is dated after a revoked one. Walks the
 # primary key, then the versions of each id.
 _OUTLIVED = """
-SELECT o.publisher_id, o.stix_id
-FROM indicators_stixobject o
-WHERE o.id > %s AND o.id <= %s AND o.latest AND NOT o.revoked AND EXISTS (
+SELECT h.publisher_id, h.stix_id
+FROM indicators_stixobject o JOIN indicators_holding h ON h.id = o.holding_id AND h.newest_id = o.id
+WHERE o.id > %s AND o.id <= %s AND NOT o.revoked AND EXISTS (
     SELECT FROM indicators_stixobject r
-    WHERE r.stix_id = o.stix_id AND r.publisher_id = o.publisher_id AND r.revoked
+    WHERE r.holding_id = h.id AND r.revoked
       AND coalesce(r.modified, '-infinity') <= coalesce(o.modified, '-infinity'))
 ORDER BY o.id
 """
@@ -267,9 +270,10 @@ FROM unnest(%s::bigint[], %s::text[], %s::smallint[]) AS new(id, title, confiden
 """
 _TOKENS = """
 INSERT INTO indicators_token (object_id, publisher_id, domain, scheme, key_epoch, value, suppressed_by)
-SELECT new.id, o.publisher_id, new.domain, new.scheme, new.key_epoch, new.value, new.why
+SELECT new.id, h.publisher_id, new.domain, new.scheme, new.key_epoch, new.value, new.why
 FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
      WITH ORDINALITY AS new(id, domain, scheme, key_epoch, value, why, place)
 JOIN indicators_stixobject o ON o.id = new.id
+JOIN indicators_holding h ON h.id = o.holding_id
 ORDER BY new.place
 """

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from indicators import changes, notifying
+from indicators import changes, living, notifying
 from indicators.models import Window
 from partners.attribution import Attribution
 from partners.channels import Turn
@@ -40,6 +40,7 @@ def tell(turn: Turn) -> int:
             "of": list(told),
             "told": list(told.values()),
             "other": next(iter(told.values())),
+            "viewer": turn.partner_id,
         },
     )
     transaction.on_commit(notifying.hint, robust=True)
@@ -71,24 +72,33 @@ def _turn_windows(partner_id: UUID, here: int, *, gained: frozenset[int], lost: 
 # Versions of every age and state enter again, for TAXII serves them all; the delta feed tells of the living ones.
 # What stays in sight though one of its entries is lost (it was re-addressed before) enters again, too: its latest
 # entry that is left could lie before one that the partner has not read yet.
-_FOUND = """
-SELECT found.object, found.publisher, found.audience, found.op, found.reason, found.again,
+_FOUND = (
+    """
+SELECT found.holding, found.object, found.publisher, found.audience, found.op, found.reason, found.again,
        row_number() OVER (ORDER BY found.again, found.object) AS place
 FROM (
-    SELECT o.id AS object, o.publisher_id AS publisher, told.id AS audience, 'remove' AS op, 'narrowed' AS reason,
-           false AS again
-    FROM indicators_stixobject o
-    JOIN unnest(%(of)s::bigint[], %(told)s::bigint[]) AS told(of, id) ON told.of = o.audience_id
-    WHERE o.audience_id = ANY(%(lost)s) AND o.latest AND NOT o.revoked AND o.expired_at IS NULL
+    SELECT h.id AS holding, h.newest_id AS object, h.publisher_id AS publisher, told.id AS audience, 'remove' AS op,
+           'narrowed' AS reason, false AS again
+    FROM indicators_holding h
+    JOIN unnest(%(of)s::bigint[], %(told)s::bigint[]) AS told(of, id) ON told.of = h.audience_id
+    WHERE h.audience_id = ANY(%(lost)s) AND """
+    + living.LIVES
+    + """
     UNION ALL
-    SELECT o.id, o.publisher_id, told.id, 'upsert', 'granted', true
-    FROM indicators_stixobject o
-    JOIN unnest(%(of)s::bigint[], %(told)s::bigint[]) AS told(of, id) ON told.of = o.audience_id
-    WHERE o.audience_id = ANY(%(gained)s)
+    SELECT h.id, o.id, h.publisher_id, told.id, 'upsert', 'granted', true
+    FROM indicators_holding h JOIN indicators_stixobject o ON o.holding_id = h.id
+    JOIN unnest(%(of)s::bigint[], %(told)s::bigint[]) AS told(of, id) ON told.of = h.audience_id
+    WHERE h.audience_id = ANY(%(gained)s) AND """
+    + living.shown()
+    + """
     UNION ALL
-    SELECT DISTINCT o.id, o.publisher_id, %(other)s::bigint, 'upsert', 'granted', true
-    FROM indicators_change c JOIN indicators_stixobject o ON o.id = c.object_id
+    SELECT DISTINCT h.id, o.id, h.publisher_id, %(other)s::bigint, 'upsert', 'granted', true
+    FROM indicators_change c JOIN indicators_holding h ON h.id = c.holding_id
+    JOIN indicators_stixobject o ON o.id = c.object_id
     WHERE c.audience_id = ANY(%(lost)s) AND (c.op = 'upsert' OR c.reason = 'revoked')
-      AND o.audience_id = ANY(%(sees)s) AND NOT o.audience_id = ANY(%(gained)s)
+      AND h.audience_id = ANY(%(sees)s) AND NOT h.audience_id = ANY(%(gained)s) AND """
+    + living.shown()
+    + """
 ) found
 """
+)

@@ -40,7 +40,7 @@ def revoke_each(viewer: Viewer, stix_ids: Sequence[str], *, request: publishing.
 def _revised(viewer: Viewer, stix_ids: Sequence[str]) -> dict[str, Draft | Unreadable]:
     """By id, the revoked version of each holding that is there and not revoked, as if it had been sent. Two queries."""
     held = StixObject.objects.visible_to(viewer).filter(
-        publisher=viewer.partner_id, stix_id__in=set(stix_ids), latest=True, revoked=False
+        holding__publisher=viewer.partner_id, holding__stix_id__in=set(stix_ids), holding__newest=F("pk"), revoked=False
     )
     octets = Func(F("body"), function="octet_length", output_field=BigIntegerField())
     size = held.aggregate(size=Sum(octets))["size"] or 0
@@ -48,7 +48,7 @@ def _revised(viewer: Viewer, stix_ids: Sequence[str]) -> dict[str, Draft | Unrea
         raise TooLarge("These objects are too many bytes together: name fewer.", code="batch-too-large")
     now = clock.now()
     made: dict[str, str] = {}
-    for stix_id, body, modified in held.values_list("stix_id", "body", "modified"):
+    for stix_id, body, modified in held.values_list("holding__stix_id", "body", "modified"):
         version = revising.revoked(body, modified=revising.after(modified, now=now)) if modified else None
         if version is not None:
             made[stix_id] = version

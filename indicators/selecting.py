@@ -12,7 +12,7 @@ from unicodedata import normalize
 from uuid import UUID
 
 from exchange.tokens import normalising
-from indicators import changes
+from indicators import changes, living
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.stix import identifiers
 from partners.sharing import Viewer, audience_ids
@@ -83,7 +83,12 @@ def found(
             source = _FROM_OBJECTS.format(bound=bounded, conditions=which, unindexed=unindexed)
             joined = joins.replace("JOIN", "LEFT JOIN")  # so that nobody goes from all partners to the objects
         else:
-            source = _FROM_LOG.format(branches=seen.branches(bound=bound, order=order), order=order, conditions=which)
+            source = _FROM_LOG.format(
+                branches=seen.branches(bound=bound, order=order),
+                order=order,
+                newest="AND h.newest_id = c.object_id" if set(_versions(wanted)) == {"last"} else "",
+                conditions=which,
+            )
             joined = joins
         source = source.replace(_JOINS, joined)
         sql = f"{past} SELECT {columns} {source} ORDER BY c.seq {order} LIMIT {most}"
@@ -94,24 +99,24 @@ def found(
 
 
 def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
-    """Conditions on the object `o` and the change `c` that brought it in."""
-    sql, parameters = wanted.filter.sql("o")
+    """Conditions on the version `o`, its holding `h` and the change `c` that brought it in."""
+    sql, parameters = wanted.filter.sql()
     conditions = [sql, _version_condition(wanted)]
     parameters["moments"] = [version for version in _versions(wanted) if isinstance(version, datetime)]
     if wanted.spec_versions:
         conditions.append("AND o.spec_version = ANY(%(spec_versions)s)")
         parameters["spec_versions"] = list(wanted.spec_versions)
     if wanted.stix_ids:
-        conditions.append("AND o.stix_id = ANY(%(stix_ids)s)")
+        conditions.append("AND h.stix_id = ANY(%(stix_ids)s)")
         parameters["stix_ids"] = identifiers.canonical(wanted.stix_ids)
     if wanted.besides:
         conditions.append(_IS_NOT_OURS)
         parameters["besides"] = list(wanted.besides)
     if wanted.audiences is not None:
-        conditions.append("AND o.audience_id = ANY(%(shown)s)")
+        conditions.append("AND h.audience_id = ANY(%(shown)s)")
         parameters["shown"] = list(wanted.audiences)
     if wanted.tlps:
-        conditions.append("AND o.audience_id IN (SELECT x.id FROM partners_audience x WHERE x.tlp = ANY(%(tlps)s))")
+        conditions.append("AND h.audience_id IN (SELECT x.id FROM partners_audience x WHERE x.tlp = ANY(%(tlps)s))")
         parameters["tlps"] = list(wanted.tlps)
     if wanted.matched:
         conditions.append(_HAS_MATCH)
@@ -132,15 +137,16 @@ def _versions(wanted: Selection) -> tuple[Wanted, ...]:
 
 
 def _version_condition(wanted: Selection) -> str:
-    """One alternative for each keyword, and one for all timestamps."""
+    """One alternative for each keyword, and one for all timestamps; of the newest nobody asks whether it is shown."""
     words = dict.fromkeys("at" if isinstance(version, datetime) else version for version in _versions(wanted))
+    shown = "" if set(words) == {"last"} else f"AND {living.shown()} "
     alternatives = (_IS_VERSION[word].format(earlier=wanted.filter.sql("f")[0]) + _once(wanted, word) for word in words)
-    return "AND (" + " OR ".join(f"({alternative})" for alternative in alternatives) + ")"
+    return f"{shown}AND (" + " OR ".join(f"({alternative})" for alternative in alternatives) + ")"
 
 
 def _once(wanted: Selection, word: str) -> str:
     """Another publisher's statement takes the place of one only where it is asked for itself."""
-    return _OTHERS.format(better=_IS_BETTER[word], asked=wanted.filter.sql("t")[0]) if wanted.once else ""
+    return _OTHERS.format(better=_IS_BETTER[word], asked=wanted.filter.sql("t", "th")[0]) if wanted.once else ""
 
 
 # Dates and places grow together, so a date is a place: found by one look at an index, it bounds every branch.
@@ -161,10 +167,14 @@ _FROM_LOG = (
     """
 FROM (SELECT * FROM ({branches}) branches ORDER BY seq {order}) c
 CROSS JOIN LATERAL (
-    SELECT o.* FROM indicators_stixobject o
-    WHERE o.id = c.object_id AND o.audience_id = ANY(%(audiences)s) AND """
+    SELECT h.* FROM indicators_holding h
+    WHERE h.id = c.holding_id AND h.audience_id = ANY(%(audiences)s) AND """
     + ENTERED
-    + """ {conditions}
+    + """ {newest}
+    LIMIT 1
+) h
+CROSS JOIN LATERAL (
+    SELECT o.* FROM indicators_stixobject o WHERE o.id = c.object_id {conditions}
     LIMIT 1
 ) o
 /*joins*/
@@ -175,7 +185,8 @@ CROSS JOIN LATERAL (
 # statistics.
 _FROM_OBJECTS = (
     """
-FROM indicators_stixobject o
+FROM indicators_holding h
+JOIN indicators_stixobject o ON o.holding_id = h.id
 CROSS JOIN LATERAL (
     SELECT * FROM indicators_change c
     WHERE c.object_id = o.id AND """
@@ -183,7 +194,7 @@ CROSS JOIN LATERAL (
     + """ AND c.audience_id {unindexed} = ANY(%(audiences)s) AND {bound} OFFSET 0
 ) c
 /*joins*/
-WHERE o.audience_id {unindexed} = ANY(%(audiences)s) {conditions}
+WHERE h.audience_id {unindexed} = ANY(%(audiences)s) {conditions}
 """
 )
 
@@ -192,35 +203,40 @@ _IS_VERSION = {
     "all": "TRUE",
     "at": "(o.modified = ANY(%(moments)s) OR (o.modified IS NULL AND c.date_added = ANY(%(moments)s)))",
     "first": """
-NOT EXISTS (SELECT FROM indicators_stixobject f WHERE f.stix_id = o.stix_id AND f.publisher_id = o.publisher_id
-            AND f.audience_id = ANY(%(audiences)s) AND f.modified < o.modified {earlier})
+NOT EXISTS (SELECT FROM indicators_stixobject f WHERE f.holding_id = h.id AND f.modified < o.modified {earlier}
+            AND """
+    + living.shown("f")
+    + """)
 """,
-    "last": "o.latest",
+    "last": "h.newest_id = o.id",
 }
 
 _OTHERS_LATEST = "/*latest*/"
 
-# Only an id that several publishers hold needs the look at the others' versions.
+# Ids that several publishers hold are few: as a rule, the unique index has one entry.
 _OTHERS = """
-AND NOT (EXISTS (SELECT FROM indicators_sharedid s WHERE s.stix_id = o.stix_id) AND EXISTS (
-    SELECT FROM indicators_stixobject t JOIN indicators_change tc ON tc.object_id = t.id
+AND NOT EXISTS (
+    SELECT FROM indicators_holding th
+    JOIN indicators_stixobject t ON t.holding_id = th.id
+    JOIN indicators_change tc ON tc.object_id = t.id
      AND (tc.op = 'upsert' OR tc.reason = 'revoked') AND tc.audience_id = ANY(%(audiences)s) /*latest*/
-    WHERE t.stix_id = o.stix_id AND t.publisher_id <> o.publisher_id AND t.audience_id = ANY(%(audiences)s)
-      AND {better} {asked}))
+    WHERE th.stix_id = h.stix_id AND th.publisher_id <> h.publisher_id AND th.audience_id = ANY(%(audiences)s)
+      AND {better} {asked})
 """
 _SAME_AND_EARLIER = "t.modified IS NOT DISTINCT FROM o.modified AND tc.seq < c.seq"
+_SHOWN_SAME_AND_EARLIER = f"{_SAME_AND_EARLIER} AND {living.shown('t', 'th')}"
 _IS_BETTER = {
-    "all": _SAME_AND_EARLIER,
-    "at": _SAME_AND_EARLIER,
-    "first": _SAME_AND_EARLIER,
-    "last": f"t.latest AND {_SAME_AND_EARLIER}",
+    "all": _SHOWN_SAME_AND_EARLIER,
+    "at": _SHOWN_SAME_AND_EARLIER,
+    "first": _SHOWN_SAME_AND_EARLIER,
+    "last": f"th.newest_id = t.id AND {_SAME_AND_EARLIER}",
 }
 
 # What the exchange itself says of a partner has the moment of its registration as its version.
 _IS_NOT_OURS = """
-AND (o.stix_type NOT IN ('identity', 'marking-definition', 'extension-definition')
-     OR NOT (o.stix_id = ANY(%(besides)s) OR EXISTS (
-         SELECT FROM partners_partner i WHERE i.identity_id = o.stix_id AND i.state <> 'invited'
+AND (h.stix_type NOT IN ('identity', 'marking-definition', 'extension-definition')
+     OR NOT (h.stix_id = ANY(%(besides)s) OR EXISTS (
+         SELECT FROM partners_partner i WHERE i.identity_id = h.stix_id AND i.state <> 'invited'
             AND o.modified <= i.created_at)))
 """
 
@@ -230,16 +246,17 @@ AND o.marks IS NOT NULL AND EXISTS (
 """
 
 _HAS_WORDS = """
-AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR o.stix_id = lower(%(words)s) OR o.id IN (
+AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR h.stix_id = lower(%(words)s) OR o.id IN (
     SELECT w.object_id FROM unnest(%(values)s::text[]) asked
     JOIN indicators_token w ON hashtextextended(w.value, 0) = hashtextextended(asked, 0) AND w.value = asked))
 """
 
 # Both ends through the rule, and both in their newest version.
 _HAS_MATCH = """
-AND o.latest AND EXISTS (
+AND h.newest_id = o.id AND EXISTS (
     SELECT FROM indicators_match m
     JOIN indicators_stixobject t ON t.id = CASE WHEN m.left_id = o.id THEN m.right_id ELSE m.left_id END
-    WHERE (m.left_id = o.id OR m.right_id = o.id) AND t.latest AND t.audience_id = ANY(%(both)s)
-      AND (t.publisher_id <> o.publisher_id OR o.publisher_id <> %(viewer)s))
+    JOIN indicators_holding th ON th.newest_id = t.id AND th.id = t.holding_id
+    WHERE (m.left_id = o.id OR m.right_id = o.id) AND th.audience_id = ANY(%(both)s)
+      AND (th.publisher_id <> h.publisher_id OR h.publisher_id <> %(viewer)s))
 """

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import connection
 
 from exchange.prepared import Message, Reply
+from indicators.models import Hidden, Holding
 from indicators.stix.drafts import Draft, Ref
 
 #: Up to so many rows go along with the other statements; more are worth the round trips of a COPY.
@@ -22,22 +23,26 @@ _PUBLISHER_LOCK = 0x70756273
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """One version that a publisher already holds."""
+class Version:
+    """One version that a publisher has stored, with what its holding is now."""
 
+    holding_id: int
     object_id: int
     sha256: bytes
     latest: bool
-    revoked: bool
+    revoked: bool  # as its bytes say
     audience_id: int
     tlp: int
-    withdrawn: bool = False
+    withdrawn: bool = False  # nobody sees it
+    alone: bool = False  # its publisher alone sees it
+    ended: bool = False  # the holding has ended without a version that says so
     attribution: int = 0
     groups: list[UUID] | None = None  # of what is held under a pseudonym
-    version: str | None = None  # as written
+    written: str | None = None  # the version as written
 
 
-Holding = dict[datetime | None, Held]
+#: What a publisher has stored under one id, by version.
+Versions = dict[datetime | None, Version]
 
 
 def lock_publisher(publisher_id: UUID) -> None:
@@ -56,32 +61,37 @@ def locking_publisher(publisher_id: UUID, message: Message) -> None:
     message.add("SELECT pg_advisory_xact_lock(%s, %s)", [_PUBLISHER_LOCK, key])
 
 
-def holdings(publisher_id: UUID, stix_ids: Iterable[str]) -> dict[str, Holding]:
-    """What the publisher holds under these ids, by id and version: one query."""
+def versions(publisher_id: UUID, stix_ids: Iterable[str]) -> dict[str, Versions]:
+    """What the publisher has stored under these ids, by id and version: one query."""
     message = Message()
-    found = holdings_within(message, publisher_id, stix_ids)
+    found = versions_within(message, publisher_id, stix_ids)
     message.send()
     return found()
 
 
-def holdings_within(message: Message, publisher_id: UUID, stix_ids: Iterable[str]) -> Callable[[], dict[str, Holding]]:
+def versions_within(message: Message, publisher_id: UUID, stix_ids: Iterable[str]) -> Callable[[], dict[str, Versions]]:
     """The same, to be called once the message is sent."""
-    found = message.add_prepared(_HOLDINGS, [publisher_id, list(stix_ids)], called="holdings")
+    found = message.add_prepared(_VERSIONS, [publisher_id, list(stix_ids)], called="versions")
 
-    def read() -> dict[str, Holding]:
-        held: dict[str, Holding] = {}
-        for stix_id, modified, object_id, sha256, *rest in found.rows:
-            held.setdefault(stix_id, {})[modified] = Held(object_id, bytes(sha256), *rest)
-        return held
+    def read() -> dict[str, Versions]:
+        stored: dict[str, Versions] = {}
+        for stix_id, modified, holding_id, object_id, sha256, *rest in found.rows:
+            stored.setdefault(stix_id, {})[modified] = Version(holding_id, object_id, bytes(sha256), *rest)
+        return stored
 
     return read
 
 
-_HOLDINGS = """
-SELECT o.stix_id, o.modified, o.id, o.sha256, o.latest, o.revoked, o.audience_id, a.tlp, a.use = 'withdrawn',
-       a.attribution, CASE WHEN a.attribution = 1 THEN a.groups END, o.version
-FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id
-WHERE o.publisher_id = %s AND o.stix_id = ANY(%s)
+# A row for each version; walks the unique index by id, then the versions of each holding.
+_VERSIONS = """
+SELECT h.stix_id, o.modified, h.id, o.id, o.sha256, o.id IS NOT DISTINCT FROM h.newest_id, o.revoked, h.audience_id,
+       a.tlp, a.use = 'withdrawn' OR coalesce(x.hidden_from = 'all', false), coalesce(x.hidden_from = 'others', false),
+       h.state = 'revoked' AND h.newest_id IS NULL, a.attribution, CASE WHEN a.attribution = 1 THEN a.groups END,
+       o.version
+FROM indicators_holding h JOIN partners_audience a ON a.id = h.audience_id
+JOIN indicators_stixobject o ON o.holding_id = h.id
+LEFT JOIN indicators_hidden x ON x.version_id = o.id
+WHERE h.publisher_id = %s AND h.stix_id = ANY(%s)
 """
 
 
@@ -98,39 +108,63 @@ def bodies(object_ids: Sequence[int], *, max_bytes: int) -> dict[int, str]:
 
 
 def keys_within(message: Message, count: int) -> Reply:
-    """So many keys of objects, in order, a row each; unused ones are lost."""
-    return message.add("SELECT nextval('indicators_stixobject_id_seq') FROM generate_series(1, %s)", [count])
+    """So many keys of versions and of holdings, in order, a row each; unused ones are lost."""
+    return message.add(
+        "SELECT nextval('indicators_stixobject_id_seq'), nextval('indicators_holding_id_seq')"
+        " FROM generate_series(1, %s)",
+        [count],
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class NewObject:
-    """A draft that enters, with what publishing decided about it."""
+class NewVersion:
+    """A draft that enters below a holding, with what publishing decided about it."""
 
     draft: Draft
-    audience_id: int
+    key: int
+    holding_id: int
     sha256: bytes
-    latest: bool
-    ended: bool = False  # its holding ends with this batch, whatever its bytes say
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """What a holding is from now on; its newest version is stored, or is to be."""
+
+    holding_id: int
+    audience_id: int
+    state: Holding.State
+    newest_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A holding that is new."""
+
+    holding_id: int
+    audience_id: int
+    state: Holding.State
+    newest_id: int | None
+    stix_id: str
+    stix_type: str
+    kind: str | None  # of its newest version, as is its end
+    valid_until: datetime | None
 
 
 def store(
-    publisher_id: UUID, objects: Sequence[NewObject], *, keys: Sequence[int], superseded: Sequence[int], within: Message
+    publisher_id: UUID, new: Sequence[NewVersion], *, begun: Sequence[Begun], turned: Sequence[Turned], within: Message
 ) -> None:
-    """Write the objects under these keys, with their tokens and references, and unset `latest` on what they supersede.
+    """Write versions, their tokens and references, the holdings that begin with them, and what becomes of others.
 
-    Many are copied at once; a few are written when the message is sent.
+    Many are copied at once; a few are written when the message is sent, and so are the holdings.
     """
-    if superseded:
-        with connection.cursor() as cursor:
-            cursor.execute("UPDATE indicators_stixobject SET latest = false WHERE id = ANY(%s)", [list(superseded)])
-    rows = [_object_row(key, publisher_id, new) for key, new in zip(keys, objects, strict=True)]
+    rows = [_version_row(one) for one in new]
     tokens = [
-        (key, publisher_id, token.domain, token.scheme, token.key_epoch, token.value, token.suppressed_by)
-        for key, new in zip(keys, objects, strict=True)
-        for token in new.draft.tokens
+        (one.key, publisher_id, token.domain, token.scheme, token.key_epoch, token.value, token.suppressed_by)
+        for one in new
+        for token in one.draft.tokens
     ]
     for table, columns, written in (
-        ("indicators_stixobject", _OBJECT_COLUMNS, rows),
+        ("indicators_stixobject", _VERSION_COLUMNS, rows),
         ("indicators_token", _TOKEN_COLUMNS, tokens),
     ):
         if len(written) > _MOST_INSERTED:
@@ -139,7 +173,10 @@ def store(
             for row in written:
                 places = ", ".join(["%s"] * len(row))
                 within.add_prepared(f"INSERT INTO {table} ({columns}) VALUES ({places})", row, called="insert")
-    refer(((key, new.draft.references) for key, new in zip(keys, objects, strict=True)), within=within)
+    if begun:
+        within.add_prepared(_BEGIN, [publisher_id, *_columns(begun)], called="begin")
+    turn(turned, within=within)
+    refer(((one.key, one.draft.references) for one in new), within=within)
 
 
 def refer(found: Iterable[tuple[int, Sequence[Ref]]], *, within: Message) -> None:
@@ -162,6 +199,89 @@ _REFERENCE_COLUMNS = "version_id, place, path, target_id"
 _REFER = f"""
 INSERT INTO indicators_reference ({_REFERENCE_COLUMNS})
 SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[])
+"""
+
+
+def turn(turned: Sequence[Turned], *, within: Message | None = None) -> None:
+    """Say what holdings are from now on; at once, or when the message is sent."""
+    if not turned:
+        return
+    message = within or Message()
+    columns = zip(*((one.holding_id, one.audience_id, one.state.value, one.newest_id) for one in turned), strict=True)
+    message.add_prepared(_TURN, [list(column) for column in columns], called="turn")
+    if within is None:
+        message.send()
+
+
+def readdress(audiences: Mapping[int, int]) -> None:
+    """Give holdings, by key, other audiences; whether they live stays as it is."""
+    if not audiences:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE indicators_holding h SET audience_id = new.audience"
+            " FROM unnest(%s::bigint[], %s::bigint[]) AS new(id, audience) WHERE h.id = new.id",
+            [list(audiences), list(audiences.values())],
+        )
+
+
+def _columns(begun: Sequence[Begun]) -> list[object]:
+    """The columns of holdings that begin, as arrays."""
+    return [
+        [one.holding_id for one in begun],
+        [one.audience_id for one in begun],
+        [one.state.value for one in begun],
+        [one.newest_id for one in begun],
+        _array(one.stix_id for one in begun),
+        _array(one.stix_type for one in begun),
+        [one.kind for one in begun],
+        [one.valid_until for one in begun],
+    ]
+
+
+_BEGIN = """
+INSERT INTO indicators_holding (publisher_id, id, audience_id, state, newest_id, stix_id, stix_type, kind, valid_until)
+SELECT %s, * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[],
+                         %s::timestamptz[])
+"""
+_TURN = """
+UPDATE indicators_holding h SET audience_id = new.audience, state = new.state, newest_id = new.newest,
+                                kind = o.kind, valid_until = o.valid_until
+FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::bigint[]) AS new(id, audience, state, newest)
+LEFT JOIN indicators_stixobject o ON o.id = new.newest
+WHERE h.id = new.id
+"""
+
+
+def hide(hidden: Mapping[int, Hidden.From | None]) -> None:
+    """Hide versions, by key, or show those that are hidden to whom their holding is shown. One statement for each."""
+    shown = [key for key, whom in hidden.items() if whom is None]
+    others = {key: whom.value for key, whom in hidden.items() if whom is not None}
+    with connection.cursor() as cursor:
+        if others:
+            cursor.execute(_HIDE, [list(others), list(others.values())])
+        if shown:
+            cursor.execute("DELETE FROM indicators_hidden WHERE version_id = ANY(%s)", [shown])
+
+
+def hide_history(holding_ids: Sequence[int], whom: Hidden.From, *, keep: Sequence[int]) -> None:
+    """Hide the versions of these holdings, but for those with the keys `keep`; what is hidden from all stays so."""
+    if holding_ids:
+        with connection.cursor() as cursor:
+            cursor.execute(_HIDE_HISTORY, [whom.value, list(holding_ids), list(keep)])
+
+
+_HIDING = """
+ON CONFLICT (version_id) DO UPDATE SET hidden_from = excluded.hidden_from
+WHERE indicators_hidden.hidden_from <> excluded.hidden_from
+"""
+_HIDE = f"""
+INSERT INTO indicators_hidden (version_id, hidden_from) SELECT * FROM unnest(%s::bigint[], %s::text[]) {_HIDING}
+"""
+_HIDE_HISTORY = f"""
+INSERT INTO indicators_hidden (version_id, hidden_from)
+SELECT o.id, %s FROM indicators_stixobject o WHERE o.holding_id = ANY(%s) AND o.id <> ALL(%s)
+{_HIDING} AND indicators_hidden.hidden_from <> 'all'
 """
 
 
@@ -198,94 +318,70 @@ ON CONFLICT (object_id, marking) DO UPDATE SET asked = excluded.asked
 """
 
 
-def settle(rows: Iterable[tuple[int, int, bool]]) -> None:
-    """Give objects that are there, by key, another audience, and say whether they are the newest of their holding."""
-    listed = list(rows)
-    if not listed:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE indicators_stixobject o SET audience_id = new.audience, latest = new.latest,"
-            " expired_at = CASE WHEN o.latest THEN o.expired_at END"
-            " FROM unnest(%s::bigint[], %s::bigint[], %s::boolean[]) AS new(id, audience, latest) WHERE o.id = new.id",
-            [list(column) for column in zip(*listed, strict=True)],
-        )
-
-
-def close(rows: Mapping[int, int]) -> None:
-    """Have objects that are there, by key, count as revoked and be seen by these audiences: their holding has ended."""
-    if not rows:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE indicators_stixobject o SET audience_id = new.audience, latest = false, revoked = true"
-            " FROM unnest(%s::bigint[], %s::bigint[]) AS new(id, audience) WHERE o.id = new.id",
-            [list(rows), list(rows.values())],
-        )
-
-
-def newest_of(publisher_id: UUID) -> list[str]:
+def held_by(publisher_id: UUID) -> list[str]:
     """The ids of all that a publisher holds and has not withdrawn."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT stix_id FROM indicators_stixobject WHERE publisher_id = %s AND latest AND audience_id = ANY("
+            "SELECT stix_id FROM indicators_holding WHERE newest_id IS NOT NULL AND audience_id = ANY("
             "ARRAY(SELECT id FROM partners_audience WHERE publisher_id = %s)) ORDER BY stix_id",
-            [publisher_id, publisher_id],
+            [publisher_id],
         )
         return [stix_id for (stix_id,) in cursor.fetchall()]
 
 
-def hand_over(heir_id: UUID, audiences: Mapping[int, int], object_ids: Sequence[int]) -> None:
-    """Make another partner the publisher of these objects and their tokens; `audiences` says which becomes which."""
+def hand_over(heir_id: UUID, audience_of: Mapping[int, int], version_ids: Sequence[int]) -> dict[int, int]:
+    """Begin a holding of another partner for each of these, with these audiences, and give it those versions.
+
+    Returns the keys of the new ones, by those of the old: which have no version left but what is withdrawn.
+    """
+    before, after = list(audience_of), list(audience_of.values())
     with connection.cursor() as cursor:
+        cursor.execute(_HEIRS, [before, after, heir_id])
+        became: dict[int, int] = dict(cursor.fetchall())
+        moved = [list(became), list(became.values()), list(version_ids)]
         cursor.execute(
-            "UPDATE indicators_stixobject o SET publisher_id = %s, audience_id = new.after"
-            " FROM unnest(%s::bigint[], %s::bigint[]) AS new(before, after)"
-            " WHERE o.id = ANY(%s) AND o.audience_id = new.before",
-            [heir_id, list(audiences), list(audiences.values()), list(object_ids)],
+            "UPDATE indicators_stixobject o SET holding_id = new.heirs"
+            " FROM unnest(%s::bigint[], %s::bigint[]) AS new(id, heirs)"
+            " WHERE o.holding_id = new.id AND o.id = ANY(%s)",
+            moved,
         )
-        cursor.execute(
-            "UPDATE indicators_token SET publisher_id = %s WHERE object_id = ANY(%s)", [heir_id, list(object_ids)]
-        )
-        cursor.execute(
-            "UPDATE indicators_marked SET partner_id = %s WHERE object_id = ANY(%s)", [heir_id, list(object_ids)]
-        )
+        for table, column in (("token", "publisher_id"), ("marked", "partner_id")):
+            cursor.execute(
+                f"UPDATE indicators_{table} SET {column} = %s WHERE object_id = ANY(%s)", [heir_id, list(version_ids)]
+            )
+    return became
 
 
-def hide_history(publisher_id: UUID, stix_ids: Sequence[str], *, audience_id: int, keep: Sequence[int]) -> None:
-    """Leave the older versions of re-addressed holdings to their publisher alone."""
-    if not stix_ids:
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE indicators_stixobject SET audience_id = %s"
-            " WHERE publisher_id = %s AND stix_id = ANY(%s) AND id <> ALL(%s)"
-            " AND audience_id NOT IN (SELECT id FROM partners_audience WHERE use = 'withdrawn')",
-            [audience_id, publisher_id, list(stix_ids), list(keep)],
-        )
+# A row for each: the old key and the new one.
+_HEIRS = """
+WITH old AS MATERIALIZED (
+    SELECT h.*, new.audience, nextval('indicators_holding_id_seq') AS heirs
+    FROM unnest(%s::bigint[], %s::bigint[]) AS new(id, audience) JOIN indicators_holding h ON h.id = new.id
+), begun AS (
+    INSERT INTO indicators_holding (id, publisher_id, audience_id, state, newest_id, stix_id, stix_type, kind,
+                                    valid_until)
+    SELECT heirs, %s, audience, state, newest_id, stix_id, stix_type, kind, valid_until FROM old
+)
+SELECT id, heirs FROM old
+"""
 
 
-_OBJECT_COLUMNS = (
-    "id, publisher_id, audience_id, stix_id, stix_type, version, created, modified, revoked, latest, body, sha256,"
-    " title, created_by_ref, pattern_type, kind, subkind, severity, confidence, valid_from, valid_until, spec_version,"
-    " marks"
+_VERSION_COLUMNS = (
+    "id, holding_id, version, created, modified, revoked, body, sha256, title, created_by_ref, pattern_type, kind,"
+    " subkind, severity, confidence, valid_from, valid_until, spec_version, marks"
 )
 _TOKEN_COLUMNS = "object_id, publisher_id, domain, scheme, key_epoch, value, suppressed_by"  # noqa: S105 - column names
 
 
-def _object_row(key: int, publisher_id: UUID, new: NewObject) -> tuple[object, ...]:
+def _version_row(new: NewVersion) -> tuple[object, ...]:
     draft = new.draft
     return (
-        key,
-        publisher_id,
-        new.audience_id,
-        draft.stix_id,
-        draft.stix_type,
+        new.key,
+        new.holding_id,
         draft.version,
         draft.created,
         draft.modified,
-        draft.revoked or new.ended,
-        new.latest,
+        draft.revoked,
         draft.raw.decode(),
         new.sha256,
         draft.title,

@@ -14,7 +14,7 @@ from django.db.models import F, Q
 
 from exchange import clock, hints
 from exchange.celery import app
-from indicators import changes, notifying, service_hosts
+from indicators import changes, living, notifying, service_hosts
 from indicators.door import entries
 from indicators.door.benign import Known
 from indicators.models import ServiceHost
@@ -95,12 +95,11 @@ UPDATE indicators_token t SET suppressed_by = new.why
 FROM unnest(%s::bigint[], %s::text[]) new (id, why) WHERE t.id = new.id
 """
 # An upsert for each of the objects that somebody may hold now.
-_CONCERNED = """
-SELECT o.id AS object, o.publisher_id AS publisher, o.audience_id AS audience, 'upsert' AS op, 'revised' AS reason,
-       true AS again, row_number() OVER (ORDER BY o.id) AS place
-FROM indicators_stixobject o JOIN partners_audience a ON a.id = o.audience_id AND a.use <> 'withdrawn'
-WHERE o.id = ANY(%(objects)s) AND o.latest AND NOT o.revoked AND o.expired_at IS NULL
-  AND (o.valid_until IS NULL OR o.valid_until > now())
+_CONCERNED = f"""
+SELECT h.id AS holding, o.id AS object, h.publisher_id AS publisher, h.audience_id AS audience, 'upsert' AS op,
+       'revised' AS reason, true AS again, row_number() OVER (ORDER BY o.id) AS place
+FROM indicators_stixobject o JOIN indicators_holding h ON h.id = o.holding_id AND h.newest_id = o.id
+WHERE o.id = ANY(%(objects)s) AND {living.LIVES}
 """
 
 

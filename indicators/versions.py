@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from indicators import storing
+from indicators.models import Hidden
 from indicators.stix.drafts import Draft, Refusal
 from partners.sharing import AudienceSpec
 
@@ -26,13 +27,21 @@ VERSION_CONFLICT = "version-conflict"
 class Line:
     """The versions of one id in the publisher's holding: what is stored, and what this batch adds."""
 
-    def __init__(self, held: storing.Holding) -> None:
+    def __init__(self, held: storing.Versions) -> None:
+        one = next(iter(held.values()), None)
+        #: The holding as it is stored; None where it begins with this batch.
+        self.holding_id = None if one is None else one.holding_id
+        self.attribution = None if one is None else one.attribution
         self._digests = {modified: version.sha256 for modified, version in held.items()}
         self._stored = dict(held)
-        self._written = {modified: version.version for modified, version in held.items()}
+        self._written = {modified: version.written for modified, version in held.items()}
         self.stored_latest = next((version for version in held.values() if version.latest), None)
         #: The age of the earliest revoked version, asleep or not: nothing that is not revoked and younger is seen.
         self._ends_at = min((_age(modified) for modified, version in held.items() if version.revoked), default=None)
+        if one is not None and one.ended:
+            self._ends_at = _age(None)
+        #: Whether all that is stored is withdrawn: what enters wakes the holding.
+        self.slept = self.sleeps
         self._lead: tuple[bool, datetime] | None = None
         self.newest: datetime | Literal["unversioned"] | None = None
         for modified, version in held.items():
@@ -43,8 +52,6 @@ class Line:
         self.moves = False
         #: The kind of what a revocation has ended in this batch whose own bytes are not kept; empty if there is none.
         self.closed = ""
-        self.closed_rows: list[storing.Held] = []
-        self.attribution = next((version.attribution for version in held.values()), None)
 
     @property
     def sleeps(self) -> bool:
@@ -52,10 +59,10 @@ class Line:
         return bool(self._stored) and all(version.withdrawn for version in self._stored.values())
 
     @property
-    def overtaken(self) -> list[storing.Held]:
-        """The stored versions, not revoked, that are dated after a revocation: nobody sees them any more."""
+    def overtaken(self) -> list[int]:
+        """The stored versions, not revoked, that are dated after a revocation, by key: nobody sees them any more."""
         return [
-            held
+            held.object_id
             for modified, held in self._stored.items()
             if not held.withdrawn and not held.revoked and self.is_over(modified)
         ]
@@ -83,13 +90,12 @@ class Line:
         if instead_of is None and not lives and (self._ends_at is not None or not self._digests):
             return False
         self.closed = kind
-        self.closed_rows = list(self._stored.values())
         self._stored = {modified: replace(version, withdrawn=True) for modified, version in self._stored.items()}
         self._ends_at = _age(None)
         self._lead = self.newest = self.entering_latest = None
         return True
 
-    def asleep(self, draft: Draft) -> storing.Held | None:
+    def asleep(self, draft: Draft) -> storing.Version | None:
         """The stored version that the draft would take up again.
 
         That is one which is withdrawn, or a revoked one that the holding has outlived.
@@ -161,7 +167,7 @@ class Entering:
     first: bool
     source: int = 0  # how it is shown, an Attribution
     spec: AudienceSpec | None = None  # where it goes; None for what only withdraws
-    wakes: int | None = None  # the key of the row that is there already, withdrawn
+    wakes: int | None = None  # the key of the version that is stored already, withdrawn
     asked: Reach | None = None  # of what waits for the definition of a marking: where it is to go then
 
     @property
@@ -180,10 +186,18 @@ class Entering:
         """Whether it is dated after a revocation that came in the same batch."""
         return not self.draft.revoked and self.line.is_over(self.draft.modified)
 
-    def seen_by(self, alone: int, *, nobody: int) -> int:
-        """Its audience; a version that is already history keeps it only while the newest version has the same."""
+    @property
+    def hidden_from(self) -> Hidden.From | None:
+        """Who of those that see the holding does not see it.
+
+        A version that is already history is shown only while the newest version has the same audience.
+        """
         if self.overtaken:
-            return nobody
+            return Hidden.From.ALL
         newest = self.line.entering_latest or self.line.stored_latest
         same = newest is not None and newest.audience_id == self.audience_id and not self.line.moves
-        return self.audience_id if self.latest or same else alone
+        return None if self.latest or same else Hidden.From.OTHERS
+
+    def told_to(self, alone: int, *, nobody: int) -> int:
+        """The audience of its change in the log: that of who sees it, of its publisher `alone`, or `nobody`."""
+        return {None: self.audience_id, Hidden.From.OTHERS: alone, Hidden.From.ALL: nobody}[self.hidden_from]

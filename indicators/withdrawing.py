@@ -1,12 +1,14 @@
 """A publisher takes a holding back: whoever held it is told to drop it, and nobody sees it any more.
 
-Nothing is deleted, for the log and the audit record stand. The rows go to an audience that the rule shows to nobody;
-the same bytes, pushed again by somebody who asks for that, wake them (`versions`).
+Nothing is deleted, for the log and the audit record stand. The holding goes to an audience that the rule shows to
+nobody, and a version that is taken back alone is hidden; the same bytes, pushed again by somebody who asks for that,
+wake them (`versions`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.db import transaction
@@ -17,12 +19,15 @@ from exchange.prepared import Message
 from indicators import answering, changes, notifying, publishing, storing
 from indicators.addressing import Reach
 from indicators.barring import beyond_the_key, require_within
-from indicators.models import Change
+from indicators.models import Change, Hidden, Holding
 from indicators.results import NOT_HELD, OF_OTHER_GROUPS, Result, Status
 from indicators.stix import identifiers
+from indicators.storing import Turned
 from partners import audit
+from partners.attribution import Attribution
 from partners.scopes import Scope
-from partners.sharing import Viewer, intern_withdrawn
+from partners.sharing import AudienceSpec, Viewer, intern_audience, intern_withdrawn
+from partners.tlp import Tlp
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
@@ -48,7 +53,7 @@ def withdraw_each(viewer: Viewer, stix_ids: Sequence[str], *, request: publishin
         first = Message()
         storing.locking_publisher(viewer.partner_id, first)
         earlier = publishing.answering_before(viewer, request, first)
-        holdings = storing.holdings_within(first, viewer.partner_id, set(ids))
+        holdings = storing.versions_within(first, viewer.partner_id, set(ids))
         first.send()
         if (answered := earlier()) is not None:
             return answered
@@ -70,7 +75,7 @@ def withdraw_each(viewer: Viewer, stix_ids: Sequence[str], *, request: publishin
     return answer
 
 
-def _answers(viewer: Viewer, stix_ids: Sequence[str], found: Mapping[str, storing.Holding]) -> list[Result]:
+def _answers(viewer: Viewer, stix_ids: Sequence[str], found: Mapping[str, storing.Versions]) -> list[Result]:
     barred = beyond_the_key(found, by=viewer)
     awake = {stix_id for stix_id, holding in found.items() if any(not one.withdrawn for one in holding.values())}
     results = []
@@ -100,7 +105,7 @@ def withdraw_versions(viewer: Viewer, stix_id: str, object_ids: Collection[int])
 def _take_back(viewer: Viewer, stix_ids: Sequence[str], *, only: frozenset[int] | None) -> None:
     wanted = identifiers.canonical(stix_ids)
     storing.lock_publisher(viewer.partner_id)
-    found = storing.holdings(viewer.partner_id, wanted)
+    found = storing.versions(viewer.partner_id, wanted)
     require_within(found, by=viewer, ids=wanted)
     told = _let_go(viewer, [_part(found.get(stix_id, {}), only=only) for stix_id in wanted])
     audit.record(audit.Verb.OBJECTS_WITHDRAWN, by=viewer, target=f"objects:{len(wanted)}", ids=wanted)
@@ -108,30 +113,51 @@ def _take_back(viewer: Viewer, stix_ids: Sequence[str], *, only: frozenset[int] 
     transaction.on_commit(notifying.hint, robust=True)
 
 
-def _let_go(viewer: Viewer, parts: Sequence[tuple[list[storing.Held], storing.Held | None]]) -> list[changes.NewChange]:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is taken of a holding, whether that is all of it, and the version that becomes its newest, if one does."""
+
+    taken: list[storing.Version]
+    whole: bool
+    heir: storing.Version | None
+
+
+def _let_go(viewer: Viewer, parts: Sequence[_Part]) -> list[changes.NewChange]:
     """Hide what is taken back of each holding, make the heirs the newest, and return what is to be told."""
-    gone = [held for taken, _ in parts for held in taken]
-    heirs = [heir for _, heir in parts if heir is not None]
-    kinds = {held.attribution for held in gone}
+    gone = [held for part in parts for held in part.taken]
+    heirs = [(part.heir, _seen_by(part.heir, by=viewer)) for part in parts if part.heir is not None]
+    kinds = {part.taken[0].attribution for part in parts if part.whole}
     nobody = {kind: intern_withdrawn(viewer.partner_id, attribution=kind) for kind in kinds}
-    storing.settle(
+    withdrawn = [part.taken[0] for part in parts if part.whole]
+    storing.turn(
         [
-            *((held.object_id, nobody[held.attribution], False) for held in gone),
-            *((heir.object_id, heir.audience_id, True) for heir in heirs),
+            *(Turned(one.holding_id, nobody[one.attribution], Holding.State.WITHDRAWN, None) for one in withdrawn),
+            *(Turned(heir.holding_id, audience, Holding.State.LIVE, heir.object_id) for heir, audience in heirs),
         ]
+    )
+    storing.hide(
+        {held.object_id: Hidden.From.ALL for part in parts if not part.whole for held in part.taken}
+        | {heir.object_id: None for heir, _ in heirs if heir.alone}
     )
     return [
         *(
-            _change(viewer, held, Change.Op.REMOVE, Change.Reason.WITHDRAWN)
+            changes.remove(held, Change.Reason.WITHDRAWN, by=viewer)
             for held in gone
             if held.latest and not held.revoked
         ),
-        *(_change(viewer, heir, Change.Op.UPSERT, Change.Reason.REVISED) for heir in heirs),
+        *(_takes_its_place(viewer, heir, audience) for heir, audience in heirs),
     ]
 
 
-def _part(holding: storing.Holding, *, only: frozenset[int] | None) -> tuple[list[storing.Held], storing.Held | None]:
-    """What is taken of a holding, and the version that becomes its newest, if that changes. Raises NotFound."""
+def _seen_by(heir: storing.Version, *, by: Viewer) -> int:
+    """The audience that a holding has once this version is its newest: whoever saw the version."""
+    if not heir.alone:
+        return heir.audience_id
+    return intern_audience(by, AudienceSpec(Tlp.RED, attribution=Attribution(heir.attribution)))
+
+
+def _part(holding: storing.Versions, *, only: frozenset[int] | None) -> _Part:
+    """What is taken of a holding. Raises NotFound."""
     awake = sorted(
         ((modified or _EARLIEST, held) for modified, held in holding.items() if not held.withdrawn),
         key=lambda version: version[0],
@@ -143,15 +169,17 @@ def _part(holding: storing.Holding, *, only: frozenset[int] | None) -> tuple[lis
         taken = [held for _, held in awake]
     left = [held for _, held in awake if held not in taken]
     loses_newest = any(held.latest for held in taken)
-    return taken, left[-1] if left and loses_newest else None
+    return _Part(taken, whole=not left, heir=left[-1] if left and loses_newest else None)
 
 
-def _change(viewer: Viewer, held: storing.Held, op: Change.Op, reason: Change.Reason) -> changes.NewChange:
+def _takes_its_place(viewer: Viewer, heir: storing.Version, audience_id: int) -> changes.NewChange:
+    """An older version is the newest from now on."""
     return changes.NewChange(
-        object_id=held.object_id,
+        holding_id=heir.holding_id,
+        object_id=heir.object_id,
         publisher_id=viewer.partner_id,
-        audience_id=held.audience_id,
-        op=op,
-        reason=reason,
-        again=op == Change.Op.UPSERT,
+        audience_id=audience_id,
+        op=Change.Op.UPSERT,
+        reason=Change.Reason.REVISED,
+        again=True,
     )

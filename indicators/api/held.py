@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from exchange import clock
-from indicators import holding
+from indicators import awaiting
 from indicators.api.documents import HeldList
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
@@ -31,11 +31,11 @@ class HeldView(Face):
                         "at": clock.rfc3339(held.at),
                         "actor": held.actor,
                         "why": held.why,
-                        "audience": holding.audience_of(held),
+                        "audience": awaiting.audience_of(held),
                         "objects": len(held.places),
-                        "ids": holding.ids_of(held)[:_IDS],
+                        "ids": awaiting.ids_of(held)[:_IDS],
                     }
-                    for held in holding.waiting(viewer_of(request))
+                    for held in awaiting.waiting(viewer_of(request))
                 ]
             }
         )

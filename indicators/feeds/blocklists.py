@@ -17,6 +17,7 @@ from structlog.stdlib import get_logger
 
 from exchange.lists import formats
 from exchange.lists.lines import Said
+from indicators import living
 from indicators.feeds.filters import Filter
 from partners import sources
 from partners.sharing import Viewer, audience_ids
@@ -56,7 +57,7 @@ def spool(viewer: Viewer, wanted: Filter, *, form: str) -> Spooled:
 
 
 def _said(viewer: Viewer, wanted: Filter) -> Iterator[Said]:
-    conditions, parameters = wanted.sql("o")
+    conditions, parameters = wanted.sql()
     audiences = audience_ids(viewer)
     veiled = sources.veiled(viewer, audiences)
     parameters |= {
@@ -65,7 +66,7 @@ def _said(viewer: Viewer, wanted: Filter) -> Iterator[Said]:
         "as": [source.name for source in veiled.values()],
     }
     with transaction.atomic(), connection.chunked_cursor() as cursor:
-        cursor.execute(_LIST.format(conditions=conditions), parameters)
+        cursor.execute(_LIST.format(conditions=conditions, lives=living.LIVES, in_force=living.IN_FORCE), parameters)
         while rows := cursor.fetchmany(_ROWS):
             yield from map(Said._make, rows)
 
@@ -73,19 +74,18 @@ def _said(viewer: Viewer, wanted: Filter) -> Iterator[Said]:
 # A row per value, kind and subkind, by value: its columns are those of `Said`.
 _LIST = """
 SELECT * FROM (
-SELECT t.value, t.domain AS subkind, t.scheme, t.key_epoch, coalesce(o.kind, o.stix_type) AS kind,
+SELECT t.value, t.domain AS subkind, t.scheme, t.key_epoch, coalesce(o.kind, h.stix_type) AS kind,
        array_agg(DISTINCT coalesce(s.name, p.name)),
        coalesce(array_agg(DISTINCT p.slug) FILTER (WHERE a.attribution = 0), '{{}}'), max(o.confidence),
        CASE WHEN bool_or(o.valid_until IS NULL) THEN NULL ELSE max(o.valid_until) END,
-       array_agg(DISTINCT o.stix_id)
-FROM indicators_stixobject o
+       array_agg(DISTINCT h.stix_id)
+FROM indicators_holding h
+JOIN indicators_stixobject o ON o.id = h.newest_id
 JOIN indicators_token t ON t.object_id = o.id AND t.suppressed_by = ''
-JOIN partners_partner p ON p.id = o.publisher_id
-JOIN partners_audience a ON a.id = o.audience_id
-LEFT JOIN unnest(%(veiled)s::bigint[], %(as)s::text[]) s (audience_id, name) ON s.audience_id = o.audience_id
-WHERE o.audience_id = ANY(%(audiences)s) AND o.latest AND NOT o.revoked
-  AND (o.valid_from IS NULL OR o.valid_from <= statement_timestamp())
-  AND (o.valid_until IS NULL OR o.valid_until > statement_timestamp()) {conditions}
+JOIN partners_partner p ON p.id = h.publisher_id
+JOIN partners_audience a ON a.id = h.audience_id
+LEFT JOIN unnest(%(veiled)s::bigint[], %(as)s::text[]) s (audience_id, name) ON s.audience_id = h.audience_id
+WHERE h.audience_id = ANY(%(audiences)s) AND {lives} AND {in_force} {conditions}
 GROUP BY 1, 2, 3, 4, 5
 ) entries
 ORDER BY value COLLATE "C"

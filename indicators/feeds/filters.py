@@ -48,26 +48,28 @@ class Filter:
             with_entries=self.with_entries or other.with_entries,
         )
 
-    def sql(self, alias: str, *, publisher: str = "") -> tuple[str, dict[str, Any]]:
-        """Conditions on a StixObject row named `alias`, each with a leading AND, and their parameters.
-
-        `publisher` is the column that says whose holding it is, where the row does not say it itself.
-        """
+    def sql(self, version: str = "o", holding: str = "h") -> tuple[str, dict[str, Any]]:
+        """Conditions on a version and its holding, each with a leading AND, and their parameters."""
         conditions: list[str] = []
         parameters: dict[str, Any] = {}
-        for column, values in (("kind", self.kinds), ("subkind", self.subkinds), ("stix_type", self.types)):
+        for of, column, values in (
+            (version, "kind", self.kinds),
+            (version, "subkind", self.subkinds),
+            (holding, "stix_type", self.types),
+        ):
             if values:
-                conditions.append(f"AND {alias}.{column} = ANY(%({column}s)s)")
+                conditions.append(f"AND {of}.{column} = ANY(%({column}s)s)")
                 parameters[f"{column}s"] = list(values)
         if self.publishers:
-            column = publisher or f"{alias}.publisher_id"
-            conditions.append(f"AND {column} = ANY(%(publishers)s) AND {alias}.audience_id IN ({_NAMED})")
+            conditions.append(
+                f"AND {holding}.publisher_id = ANY(%(publishers)s) AND {holding}.audience_id IN ({_NAMED})"
+            )
             parameters["publishers"] = [UUID(publisher) for publisher in self.publishers]
         if self.min_confidence:
-            conditions.append(f"AND {alias}.confidence >= %(min_confidence)s")
+            conditions.append(f"AND {version}.confidence >= %(min_confidence)s")
             parameters["min_confidence"] = self.min_confidence
         if self.with_entries:
-            conditions.append(f"AND EXISTS (SELECT FROM indicators_token w WHERE w.object_id = {alias}.id)")
+            conditions.append(f"AND EXISTS (SELECT FROM indicators_token w WHERE w.object_id = {version}.id)")
         return " ".join(conditions), parameters
 
     def to_json(self) -> dict[str, Any]:

@@ -36,8 +36,8 @@ def _compared(domain: str) -> str:
 
 #: Whom a statement is told to come from: what one source says twice is no match, and who hides must not show by it.
 _SOURCE = """
-CASE {a}.attribution WHEN 0 THEN {t}.publisher_id::text
-     WHEN 1 THEN {t}.publisher_id::text || ':' || coalesce({a}.groups[1]::text, '') ELSE '' END
+CASE {a}.attribution WHEN 0 THEN {a}.publisher_id::text
+     WHEN 1 THEN {a}.publisher_id::text || ':' || coalesce({a}.groups[1]::text, '') ELSE '' END
 """
 
 # One row: the place reached. Each value of the page is looked up once (`token_by_value`), and its newest statement of
@@ -45,26 +45,27 @@ CASE {a}.attribution WHEN 0 THEN {t}.publisher_id::text
 # Data-modifying parts of a WITH run to completion whether or not they are read.
 _FIND = f"""
 WITH page AS (
-    SELECT seq, object_id, op FROM indicators_change WHERE seq > %(after)s ORDER BY seq LIMIT %(limit)s
+    SELECT seq, holding_id, object_id, op FROM indicators_change WHERE seq > %(after)s ORDER BY seq LIMIT %(limit)s
 ), mine AS MATERIALIZED (
     SELECT DISTINCT t.id, t.object_id, {_compared("t.domain")} AS domain, t.scheme, t.key_epoch, t.value,
-           {_SOURCE.format(a="a", t="t")} AS source, t.suppressed_by = '{MATCH_ONLY}' AS aside
+           {_SOURCE.format(a="a")} AS source, t.suppressed_by = '{MATCH_ONLY}' AS aside
     FROM page
-    JOIN indicators_stixobject o ON o.id = page.object_id AND o.latest AND NOT o.revoked
-    JOIN partners_audience a ON a.id = o.audience_id
-    JOIN indicators_token t ON t.object_id = o.id
+    JOIN indicators_holding h ON h.id = page.holding_id AND h.newest_id = page.object_id AND h.state <> 'revoked'
+    JOIN partners_audience a ON a.id = h.audience_id
+    JOIN indicators_token t ON t.object_id = page.object_id
     WHERE page.op = 'upsert'
 ), asked AS MATERIALIZED (
     SELECT DISTINCT domain, scheme, key_epoch, value FROM mine
 ), newest AS MATERIALIZED (
     SELECT DISTINCT ON (asked.domain, asked.scheme, asked.key_epoch, asked.value, source, aside)
-           asked.*, {_SOURCE.format(a="q", t="t")} AS source, t.suppressed_by = '{MATCH_ONLY}' AS aside, t.object_id
+           asked.*, {_SOURCE.format(a="q")} AS source, t.suppressed_by = '{MATCH_ONLY}' AS aside, t.object_id
     FROM asked
     JOIN indicators_token t
       ON hashtextextended(t.value, 0) = hashtextextended(asked.value, 0) AND t.value = asked.value
      AND {_compared("t.domain")} = asked.domain AND t.scheme = asked.scheme AND t.key_epoch = asked.key_epoch
-    JOIN indicators_stixobject p ON p.id = t.object_id AND p.latest AND NOT p.revoked
-    JOIN partners_audience q ON q.id = p.audience_id
+    JOIN indicators_stixobject p ON p.id = t.object_id
+    JOIN indicators_holding g ON g.id = p.holding_id AND g.newest_id = p.id AND g.state <> 'revoked'
+    JOIN partners_audience q ON q.id = g.audience_id
     ORDER BY asked.domain, asked.scheme, asked.key_epoch, asked.value, source, aside, t.object_id DESC
 ), pairs AS (
     SELECT mine.object_id AS one, newest.object_id AS other, mine.domain
@@ -81,7 +82,7 @@ SELECT max(seq) FROM page
 
 def forget_own(publisher_id: UUID) -> None:
     """Unlink objects that have come into the same hands."""
-    Match.unrestricted.filter(left__publisher=publisher_id, right__publisher=publisher_id).delete()
+    Match.unrestricted.filter(left__holding__publisher=publisher_id, right__holding__publisher=publisher_id).delete()
 
 
 def hint() -> None:

@@ -10,7 +10,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange.errors import ExchangeError, NotFound, Refused
-from indicators import confirming, holding
+from indicators import awaiting, confirming
 from indicators.portal import showing
 from partners import directory
 from partners.models import User
@@ -35,7 +35,7 @@ def held(request: HttpRequest, viewer: Viewer) -> HttpResponse:
             {
                 "held": one,
                 "by": _name(one.actor),
-                "audience": holding.audience_of(one),
+                "audience": awaiting.audience_of(one),
                 "count": len(one.places),
                 "more": max(0, len(one.places) - _OBJECTS),
                 "objects": [
@@ -46,11 +46,11 @@ def held(request: HttpRequest, viewer: Viewer) -> HttpResponse:
                         "tlp": draft.tlp or viewer.default_tlp.word,
                         "raw": draft.raw.decode(),
                     }
-                    for draft in holding.first_objects(one, at_most=_OBJECTS)
+                    for draft in awaiting.first_objects(one, at_most=_OBJECTS)
                 ],
                 "mine": not confirming.may_decide(viewer, one),
             }
-            for one in holding.waiting(viewer)
+            for one in awaiting.waiting(viewer)
         ],
         limits=directory.alone_words(viewer),
     )
@@ -60,7 +60,7 @@ def held(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 @page
 def act(request: HttpRequest, viewer: Viewer, held_id: UUID) -> HttpResponseBase:
     """Confirm or decline."""
-    holding.find(viewer, held_id)
+    awaiting.find(viewer, held_id)
     wanted = request.POST.get("do", "")
     if wanted not in ("confirm", "decline"):
         raise Refused("There is no such action.", code="unknown-action", at="/do")

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.db.models import F
 
 from exchange import clock
 from exchange.errors import ExchangeError, Refused
@@ -157,7 +158,7 @@ def test_what_is_in_a_lapsed_group_is_readable_and_revocable_but_not_revised(cas
     fresh = build.an_indicator()
     said = build.results(build.publish(aster, revoked[1], fresh, groups=("ring",)))
     assert [each["status"] for each in said] == ["accepted", "refused"]
-    assert all(row.revoked for row in StixObject.objects.visible_to(borealis).filter(latest=True))
+    assert all(row.revoked for row in StixObject.objects.visible_to(borealis).filter(holding__newest=F("pk")))
     (said,) = build.results(build.publish(aster, fresh | {"revoked": True}))
     assert said["status"] == "refused", "what nobody holds is not withdrawn but published"
 
@@ -241,7 +242,7 @@ def statuses(batch_id):
 
 
 def test_what_goes_beyond_the_limit_waits_and_is_published_by_another(cast):
-    from indicators import confirming, holding
+    from indicators import awaiting, confirming
     from indicators.models import HeldBatch
 
     limit(cast, width=Width.GROUPS)
@@ -250,9 +251,9 @@ def test_what_goes_beyond_the_limit_waits_and_is_published_by_another(cast):
     assert [said["status"] for said in build.results(answer)] == ["refused", "held", "held"]
     assert answer.counts["held"] == 2
     assert sees(cast, "borealis") == 0
-    (held,) = holding.waiting(cast.viewer("aster"))
+    (held,) = awaiting.waiting(cast.viewer("aster"))
     assert held.places == [1, 2]
-    assert holding.waiting(cast.viewer("borealis")) == []
+    assert awaiting.waiting(cast.viewer("borealis")) == []
     done = confirming.confirm(admin(cast.aster), held.pk)
     assert dict(done.counts) == {
         "accepted": 2,
@@ -268,17 +269,17 @@ def test_what_goes_beyond_the_limit_waits_and_is_published_by_another(cast):
     assert again.replayed
     assert statuses(again.batch_id) == ["refused", "accepted", "accepted"]
     assert HeldBatch.unrestricted.get().body == ""
-    stored = StixObject.objects.visible_to(cast.viewer("aster")).get(stix_id=one["id"])
+    stored = StixObject.objects.visible_to(cast.viewer("aster")).get(holding__stix_id=one["id"])
     assert stored.body == build.json.dumps(one)
 
 
 def test_what_is_declined_is_never_published(cast):
     from exchange.errors import Conflict
-    from indicators import confirming, holding
+    from indicators import awaiting, confirming
 
     limit(cast, width=Width.GROUPS)
     answer = build.publish(cast.viewer("aster"), build.an_indicator(tlp_word="green"))
-    (held,) = holding.waiting(cast.viewer("aster"))
+    (held,) = awaiting.waiting(cast.viewer("aster"))
     confirming.decline(admin(cast.aster), held.pk)
     assert statuses(answer.batch_id) == ["refused"]
     assert sees(cast, "borealis") == 0
@@ -287,14 +288,14 @@ def test_what_is_declined_is_never_published(cast):
 
 
 def test_who_sent_it_who_made_the_key_a_key_and_outsiders_do_not_decide(cast):
-    from indicators import confirming, holding
+    from indicators import awaiting, confirming
 
     limit(cast, width=Width.GROUPS)
     sender = admin(cast.aster)
     key = build.keys.issue(cast.aster, name="k", scopes=build.LAB_SCOPES, expires_in=DAY, by=sender)[1]
     build.publish(sender, build.an_indicator(tlp_word="green"))
     build.publish(auth.viewer_of_key(key), build.an_indicator(tlp_word="green"))
-    for held in holding.waiting(sender):
+    for held in awaiting.waiting(sender):
         others = {
             "needs-another-person": sender,
             "needs-a-person": build.viewer_of(cast.aster, *Scope),
@@ -339,16 +340,16 @@ def test_a_revocation_is_never_held(cast):
 
 
 def test_what_is_held_is_published_under_the_rules_of_the_day(cast):
-    from indicators import confirming, holding
+    from indicators import awaiting, confirming
 
     limit(cast, objects=0 or 1)
     build.publish(cast.viewer("aster"), build.an_indicator(), build.an_indicator(), groups=("ring",))
     change_ring(cast, basis_until=TODAY - DAY)
-    (held,) = holding.waiting(cast.viewer("aster"))
+    (held,) = awaiting.waiting(cast.viewer("aster"))
     with pytest.raises(Refused) as refused:
         confirming.confirm(admin(cast.aster), held.pk)
     assert refused.value.code == "basis-lapsed"
-    assert len(holding.waiting(cast.viewer("aster"))) == 1
+    assert len(awaiting.waiting(cast.viewer("aster"))) == 1
     change_ring(cast, basis_until=None)
     assert confirming.confirm(admin(cast.aster), held.pk).counts["accepted"] == 2
 
@@ -395,12 +396,12 @@ def test_what_one_may_publish_alone_is_counted_over_an_hour_and_over_all_keys(ca
 
 
 def test_what_a_second_person_confirmed_and_what_only_withdraws_is_not_counted(cast):
-    from indicators import confirming, holding
+    from indicators import awaiting, confirming
 
     limit(cast, objects=2)
     aster, indicators = cast.viewer("aster"), [build.an_indicator() for _ in range(3)]
     assert build.publish(aster, *indicators).counts["held"] == 3
-    (held,) = holding.waiting(aster)
+    (held,) = awaiting.waiting(aster)
     confirming.confirm(admin(cast.aster), held.pk)
     revoked = [{**one, "revoked": True, "modified": one["modified"][:-4] + "999Z"} for one in indicators]
     assert build.publish(aster, *revoked).counts["accepted"] == 3

@@ -11,7 +11,7 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from exchange.errors import NotFound
-from indicators import changes, confirming, holding, leaving, readdressing, reading, withdrawing
+from indicators import awaiting, changes, confirming, leaving, readdressing, reading, withdrawing
 from indicators.addressing import Reach
 from indicators.models import Marked
 from indicators.stix import tlp
@@ -253,12 +253,12 @@ def test_what_needs_a_second_person_waits_for_one_and_so_does_its_definition(cas
     note = marked(definition)
     assert status(build.publish(aster, note, groups=("ring",))) == ["held"]
     second = auth.viewer_of_user(build.a_user(cast.aster))
-    (held,) = holding.waiting(second)
+    (held,) = awaiting.waiting(second)
     confirming.confirm(second, held.pk)
     assert not sees(borealis, note)
     assert status(build.publish(aster, definition, partners=("cygnus",))) == ["held"]
     assert not sees(borealis, note)
-    (held,) = holding.waiting(second)
+    (held,) = awaiting.waiting(second)
     confirming.confirm(second, held.pk)
     assert sees(borealis, note)
 

@@ -31,7 +31,7 @@ def say(cast, who: str, count: int = 1, token=SAME) -> list[str]:
 
 
 def linked() -> set[frozenset[str]]:
-    pairs = Match.unrestricted.values_list("left__stix_id", "right__stix_id")
+    pairs = Match.unrestricted.values_list("left__holding__stix_id", "right__holding__stix_id")
     return {frozenset(pair) for pair in pairs}
 
 

@@ -1,31 +1,36 @@
 """What migrations make of a store that holds something, and of processes of the version before that still serve."""
 
+import hashlib
 import importlib
+import io
+import json
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from django.db import connection, migrations
+from django.core.management import call_command
+from django.db import connection, migrations, transaction
 from django.db.migrations.loader import MigrationLoader
 
-from indicators import reading, subscribing, withdrawing
-from indicators.models import Delivery, Marked, StixObject
-from indicators.stix import tlp
+from exchange import clock
+from indicators import changes, reading, retiring, subscribing
+from indicators.feeds.filters import EVERYTHING
+from indicators.models import Delivery, Holding
+from indicators.selecting import Selection
+from partners import auth
+from partners.models import Partner
 from tests import build
-from tests.indicators.test_markings import a_definition
-from tests.indicators.test_publishing import a_note
 
 pytestmark = pytest.mark.django_db
 
 _OURS = ("exchange", "partners", "indicators")
-_MARKED = importlib.import_module("indicators.migrations.0004_marked_by_own_definitions")
 _DELIVERIES_BY_HAND = importlib.import_module("indicators.migrations.0003_deliveries_by_hand")
-_IDS_IN_LOWER_CASE = importlib.import_module("indicators.migrations.0006_ids_in_lower_case")
-
-
-def in_capitals(*object_ids):
-    """As these rows were stored before ids were folded."""
-    for row in StixObject.unrestricted.filter(pk__in=object_ids):
-        kind, _, uuid_ = row.stix_id.rpartition("--")
-        StixObject.unrestricted.filter(pk=row.pk).update(stix_id=f"{kind}--{uuid_.upper()}")
+_BEFORE_HOLDINGS = {
+    "exchange": "0002_incarnation",
+    "partners": "0007_drawn_ids_of_people",
+    "indicators": "0011_start_over_for_subscriptions",
+}
 
 
 def run(sql, parameters=None):
@@ -33,42 +38,99 @@ def run(sql, parameters=None):
         cursor.execute(sql, parameters)
 
 
-def test_a_holding_in_capitals_is_found_in_lower_case_with_all_its_versions():
-    cast = build.the_cast()
-    aster, note = cast.viewer("aster"), a_note()
-    newer = note | {"modified": "2026-06-01T00:00:00Z"}
-    build.publish(aster, note, newer, groups=("ring",))
-    in_capitals(*StixObject.unrestricted.values_list("pk", flat=True))
-    run(_IDS_IN_LOWER_CASE._FOLD)
-    assert len(reading.statements(cast.viewer("borealis"), note["id"], versions="all")) == 2
-    withdrawing.withdraw(aster, [note["id"]])
-    assert not StixObject.objects.visible_to(cast.viewer("borealis")).exists()
+@contextmanager
+def another_store():
+    """An empty database beside the tests' own, with all that this process says to it."""
+    name = connection.settings_dict["NAME"]
+    with connection.cursor() as cursor:
+        cursor.execute("DROP DATABASE IF EXISTS exchange_before WITH (FORCE)")
+        cursor.execute("CREATE DATABASE exchange_before")
+    _connect_to("exchange_before")
+    try:
+        yield
+    finally:
+        _connect_to(name)
+        with connection.cursor() as cursor:
+            cursor.execute("DROP DATABASE exchange_before WITH (FORCE)")
 
 
-def test_of_one_id_that_a_publisher_holds_in_both_spellings_each_stays_whole():
-    cast = build.the_cast()
-    aster, note = cast.viewer("aster"), a_note()
-    build.publish(aster, note, note | {"modified": "2026-06-01T00:00:00Z"}, groups=("ring",))
-    in_capitals(*StixObject.unrestricted.values_list("pk", flat=True))
-    build.publish(aster, note, groups=("ring",))
-    build.publish(cast.viewer("borealis"), note, groups=("ring",))
-    before = set(StixObject.unrestricted.values_list("pk", "stix_id"))
-    run(_IDS_IN_LOWER_CASE._FOLD)
-    assert set(StixObject.unrestricted.values_list("pk", "stix_id")) == before
+def _connect_to(name):
+    connection.close()
+    connection.close_pool()
+    connection.settings_dict["NAME"] = name
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_database()")
+        assert cursor.fetchone() == (name,)
 
 
-def test_a_definition_is_followed_to_what_was_stored_before_the_names_of_markings_were_kept():
-    cast = build.the_cast()
-    aster, definition = cast.viewer("aster"), a_definition("amber")
-    note = a_note(object_marking_refs=[definition["id"]])
-    known = a_note(object_marking_refs=list(tlp.KNOWN_IDS - {build.red()}))
-    build.publish(aster, definition, note, known, groups=("ring",))
-    kept = list(Marked.unrestricted.values_list("object", "marking"))
-    Marked.unrestricted.all().delete()
-    run(_MARKED._NAMED, [_MARKED._KNOWN])
-    assert list(Marked.unrestricted.values_list("object", "marking")) == kept
-    build.publish(aster, a_definition("red", marking_id=definition["id"], day=2))
-    assert not reading.holds(cast.viewer("borealis"), note["id"])
+def fill(tables):
+    """Rows as another release wrote them, by table."""
+    with connection.cursor() as cursor, transaction.atomic():
+        for table, rows in tables.items():
+            cursor.execute(
+                "SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute WHERE attrelid = %s::regclass"
+                " AND attnum > 0 AND NOT attisdropped AND attgenerated = ''",
+                [table],
+            )
+            (columns,) = cursor.fetchone()
+            cursor.execute(
+                f"INSERT INTO {table} ({columns}) SELECT {columns} FROM jsonb_populate_recordset(null::{table}, %s)",
+                [json.dumps(rows)],
+            )
+            cursor.execute(
+                "SELECT setval(pg_get_serial_sequence(%s, 'id'), (SELECT max((to_jsonb(t) ->> 'id')::bigint)"
+                f" FROM {table} t)) FROM pg_attribute WHERE attrelid = %s::regclass AND attname = 'id'"
+                " AND atttypid = 'bigint'::regtype",
+                [table, table],
+            )
+
+
+def as_seen_by(partner):
+    """What a partner reads of a store: as the release before it wrote it down in `store_before_holdings.json`."""
+    viewer = auth.viewer_of_partner(partner.pk)
+    every, last = Selection(versions="all"), Selection()
+    found = reading.page(viewer, every, limit=1_000).statements
+    return {
+        "versions": [
+            [
+                *(said.stix_id, said.version, said.publisher_name, said.latest, said.revoked),
+                *(hashlib.sha256(said.body.encode()).hexdigest(), said.date_added.isoformat()),
+            ]
+            for said in found
+        ],
+        "changes": [
+            [told.op, told.reason, told.stix_id, told.publisher_name]
+            for told in changes.since(viewer, EVERYTHING, after=0, limit=1_000).changes
+        ],
+        "last": [said.stix_id for said in reading.page(viewer, last, limit=1_000).statements],
+        "once": [
+            [said.stix_id, said.version, said.publisher_name]
+            for said in reading.page(viewer, replace(every, once=True), limit=1_000).statements
+        ],
+    }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_reads_a_filled_store_of_before_holdings_reads_the_same_after_it():
+    kept = json.loads((Path(__file__).parent.parent / "data" / "store_before_holdings.json").read_text())
+    with another_store():
+        for app, migration in _BEFORE_HOLDINGS.items():
+            call_command("migrate", app, migration, verbosity=0)
+        fill(kept["tables"])
+        call_command("migrate", verbosity=0)
+        call_command("prepare", stdout=io.StringIO())
+        over = Holding.unrestricted.get(state="live", valid_until__lt=clock.now()).stix_id
+        assert retiring.expire() == 1
+        for partner in Partner.objects.filter(slug__in=kept["seen"]):
+            now = as_seen_by(partner)
+            now["changes"] = [told for told in now["changes"] if over not in told]
+            assert now == kept["seen"][partner.slug], partner.slug
+        cast = {partner.slug: build.viewer_of(partner) for partner in Partner.objects.filter(kind="lab")}
+        mine = json.loads(reading.page(cast["aster"], Selection(own=True), limit=1).statements[0].body)
+        assert build.results(build.publish(cast["aster"], mine))[0]["status"] == "unchanged"
+        newer = mine | {"modified": build.later()}
+        assert build.results(build.publish(cast["aster"], newer))[0]["status"] == "accepted"
+        assert reading.own_object(cast["aster"], mine["id"]).version == newer["modified"]
 
 
 def test_a_delivery_that_was_sent_once_more_by_hand_is_no_second_one_of_changes():

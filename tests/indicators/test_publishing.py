@@ -12,7 +12,7 @@ from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
 from indicators import changes, reading
 from indicators.feeds.filters import EVERYTHING
-from indicators.models import Batch, Quarantined, SharedId
+from indicators.models import Batch, Quarantined
 from indicators.selecting import Selection
 from indicators.stix import tlp
 from partners.scopes import Scope
@@ -183,7 +183,6 @@ def test_who_sees_both_holdings_sees_equal_bytes_once_and_different_bytes_twice(
     assert len(reading.merged(reading.statements(aster, differs["id"]))) == 2
     once = reading.page(aster, Selection(once=True), limit=10).statements
     assert [(s.stix_id, s.publisher_slug) for s in once] == [(same["id"], "aster"), (differs["id"], "aster")]
-    assert set(SharedId.objects.values_list("stix_id", flat=True)) == {same["id"], differs["id"]}
 
 
 def test_an_id_that_the_reader_may_not_see_elsewhere_still_serves_the_one_it_may(cast):

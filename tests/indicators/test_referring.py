@@ -25,7 +25,7 @@ def cast():
 
 def stored():
     listed = Reference.unrestricted.order_by("version_id", "place")
-    return list(listed.values_list("version__stix_id", "path", "target_id"))
+    return list(listed.values_list("version__holding__stix_id", "path", "target_id"))
 
 
 def expected(*objects):
@@ -131,7 +131,7 @@ def test_an_upgrade_fills_what_was_stored_before_references_were_written(cast):
     campaign = sdo("campaign", "One")
     objects = [campaign, link(sdo("tool", "x"), campaign)]
     build.publish(aster, *objects, everyone=True)
-    StixObject.unrestricted.filter(stix_id=campaign["id"]).update(
+    StixObject.unrestricted.filter(holding__stix_id=campaign["id"]).update(
         body=json.dumps(campaign | {"confidence": "no" * 9, "created": "x"})
     )
     Reference.unrestricted.all().delete()

@@ -8,17 +8,14 @@ import uuid
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
 
 from exchange.errors import NotFound
 from indicators import changes, matching, reading, rereading
 from indicators.feeds import blocklists
 from indicators.feeds.filters import EVERYTHING, Filter
-from indicators.models import Match, Progress, StixObject, Token
+from indicators.models import Hidden, Holding, Match, Progress, StixObject, Token
 from indicators.selecting import Selection
 from partners.models import AuditRecord
-from partners.sharing import AudienceSpec, intern_audience
-from partners.tlp import Tlp
 from tests import build
 
 pytestmark = pytest.mark.django_db
@@ -46,7 +43,7 @@ def listed(viewer):
 
 def stored_in_the_old_form(stix, *, value, title=None, suppressed_by=""):
     """As an older release stored it: the same bytes, and another value read from them."""
-    rows = StixObject.unrestricted.filter(stix_id=stix["id"])
+    rows = StixObject.unrestricted.filter(holding__stix_id=stix["id"])
     Token.unrestricted.filter(object__in=rows).update(value=value, suppressed_by=suppressed_by)
     if title is not None:
         rows.update(title=title)
@@ -158,12 +155,12 @@ def left_alive(cast, *, same_place=True):
     revocation = stix | {"revoked": True, "modified": stix["modified"].replace("Z", "1Z")}
     build.publish(aster, stix, stix | {"modified": build.later()}, groups=("ring",))
     build.publish(aster, revocation)
-    ending = StixObject.unrestricted.get(stix_id=stix["id"], revoked=True)
-    newest = StixObject.unrestricted.filter(stix_id=stix["id"]).order_by("modified").last()
-    first = StixObject.unrestricted.filter(stix_id=stix["id"]).order_by("modified").first()
-    StixObject.unrestricted.filter(pk=newest.pk).update(latest=True, audience_id=first.audience_id)
-    where = first.audience_id if same_place else intern_audience(aster, AudienceSpec(Tlp.RED))
-    StixObject.unrestricted.filter(pk=ending.pk).update(latest=False, audience_id=where)
+    ending = StixObject.unrestricted.get(holding__stix_id=stix["id"], revoked=True)
+    newest = StixObject.unrestricted.filter(holding__stix_id=stix["id"]).order_by("modified").last()
+    Holding.unrestricted.update(newest=newest, state=Holding.State.LIVE)
+    Hidden.objects.all().delete()
+    if not same_place:
+        Hidden.objects.create(version=ending, hidden_from=Hidden.From.OTHERS)
     return stix["id"]
 
 
@@ -202,6 +199,4 @@ def test_prepare_does_it(cast):
     again = io.StringIO()
     call_command("prepare", stdout=again)
     assert "read again" not in again.getvalue()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM indicators_stixobject WHERE latest AND NOT revoked")
-        assert cursor.fetchone() == (0,)
+    assert [holding.state for holding in Holding.unrestricted.all()] == ["revoked"]

@@ -9,7 +9,7 @@ import pytest
 from indicators import changes, reading, withdrawing
 from indicators.feeds import blocklists
 from indicators.feeds.filters import EVERYTHING, Filter
-from indicators.models import Quarantined, StixObject
+from indicators.models import Holding, Quarantined
 from indicators.selecting import Selection
 from indicators.stix import making
 from partners import auth, steering
@@ -127,7 +127,7 @@ def test_in_one_batch_the_version_that_came_with_it_ends_too(cast, aster):
         ("accepted", "content-dropped"),
     ]
     assert sees(aster) == sees(cast.viewer("cygnus")) == []
-    assert StixObject.unrestricted.get().revoked
+    assert (Holding.unrestricted.get().state, Holding.unrestricted.get().newest) == ("revoked", None)
     assert published(aster, stix) == [("refused", "revoked-is-final")]
 
 

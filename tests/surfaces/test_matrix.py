@@ -25,7 +25,7 @@ from django.test import Client
 from django.urls import get_resolver
 
 from exchange import health
-from indicators import addressing, holding, quarantine, reporting, service_hosts, subscribing
+from indicators import addressing, awaiting, quarantine, reporting, service_hosts, subscribing
 from indicators.matching import tokens
 from indicators.models import Delivery, Subscription
 from indicators.stix import making, parsing, tlp, vocabulary
@@ -414,7 +414,7 @@ def scene(key_service) -> Scene:
     delivery = Delivery.unrestricted.create(
         partner_id=aster.partner_id, subscription=subscription, first_seq=0, last_seq=1, changes=1, state="dead"
     )
-    held = holding.keep(
+    held = awaiting.keep(
         parsing.read_batch(json.dumps(objects["alone"]).encode()),
         by=aster,
         batch_id=answer.batch_id,
