@@ -1,7 +1,8 @@
 """The hostile neighbour: one caller does what stopped the service before, and another's poll and push are measured.
 
 Each attack runs in a process of its own, on loopback alone, with a bounded number of connections, and ends with its
-row. The measured partner's 99th percentile stands beside the one of the same run when all was quiet.
+row. The measured partner's 99th percentile stands beside the one of the moment before, when all was quiet. The attacks'
+own process takes a tenth of a core at most: what is measured is the exchange.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from indicators.stix import making
 
 MOST_TIMES = 3.0
 LIVE_S = 1.0
+_MEASURED = ("poll", "push")
 _PATTERNS = 2_000
 _EQUAL = 2_000
 
@@ -215,19 +217,38 @@ ATTACKS: dict[str, Callable[[Target, Event], None]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Under:
+    """Seconds that polls and pushes took, when all was quiet and under an attack, and that `/livez` took at most."""
+
+    name: str
+    quiet: dict[str, list[float]]
+    under: dict[str, list[float]]
+    slowest_s: float
+
+    def times(self, what: str) -> float:
+        """The 99th percentile against the quiet one."""
+        return _p99(self.under[what]) / _p99(self.quiet[what])
+
+
 def hostile_neighbour(server: Server, *, stored: int, seconds: float) -> Iterator[Row]:
-    """Two rows for each attack, and one for `/livez`. The second partner is measured, the first and third attack."""
+    """Two rows for each attack, and one for `/livez`; then what was worst. The second partner is measured, the first
+    and third attack. Quiet is measured anew before each attack: the machine does not stay the same.
+    """
     partners = server.info["partners"]
     target = Target(server.info["base_url"], (partners[0]["api_key"], partners[2]["api_key"]))
     with server.wire(1) as wire:
         _sampled(wire, seconds / 2)  # warm
-        quiet = _sampled(wire, seconds)
+        measured = []
         for name, attack in ATTACKS.items():
+            quiet = _sampled(wire, seconds)
             with _running(attack, target), _alive(target) as lives:
                 time.sleep(1.0)
                 under = _sampled(wire, seconds)
             server.rest()
-            yield from _rows(name, stored, quiet, under, lives)
+            measured.append(Under(name, quiet, under, max(lives)))
+            yield from _rows(measured[-1], stored)
+    yield from _worst(measured, stored)
 
 
 @contextlib.contextmanager
@@ -286,22 +307,47 @@ def _sampled(wire: Wire, seconds: float) -> dict[str, list[float]]:
     return took
 
 
-def _rows(
-    name: str, stored: int, quiet: dict[str, list[float]], under: dict[str, list[float]], lives: list[float]
-) -> Iterator[Row]:
-    for what in ("poll", "push"):
-        mine, other = _p99(under[what]), _p99(quiet[what])
+def _rows(one: Under, stored: int) -> Iterator[Row]:
+    for what in _MEASURED:
         yield Row(
-            f"{name}: another's {what}, p99",
+            f"{one.name}: another's {what}, p99",
             stored,
-            f"{mine * 1_000:.1f} ms",
-            f"quiet: {other * 1_000:.1f}",
-            f"{mine / other:.1f} x",
+            f"{_p99(one.under[what]) * 1_000:.1f} ms",
+            f"quiet: {_p99(one.quiet[what]) * 1_000:.1f}",
+            f"{one.times(what):.1f} x",
             f"≤ {MOST_TIMES:g} x",
-            mine <= MOST_TIMES * other,
+            one.times(what) <= MOST_TIMES,
         )
-    slowest = max(lives)
-    yield Row(f"{name}: /livez, slowest", stored, f"{slowest:.3f} s", target=f"< {LIVE_S:g} s", met=slowest < LIVE_S)
+    yield Row(
+        f"{one.name}: /livez, slowest",
+        stored,
+        f"{one.slowest_s:.3f} s",
+        target=f"< {LIVE_S:g} s",
+        met=one.slowest_s < LIVE_S,
+    )
+
+
+def _worst(measured: list[Under], stored: int) -> Iterator[Row]:
+    """What the README's table says of all of them."""
+    worst = {what: max(measured, key=lambda one, what=what: one.times(what)) for what in _MEASURED}
+    slowest = max(measured, key=lambda one: one.slowest_s)
+    yield Row(
+        f"under the worst of {len(measured)} attacks by a neighbour: another's poll / push, p99 against quiet",
+        stored,
+        " / ".join(f"{_p99(worst[what].under[what]) * 1_000:.1f} ms" for what in _MEASURED),
+        " / ".join(worst[what].name for what in _MEASURED),
+        " / ".join(f"{worst[what].times(what):.1f} x" for what in _MEASURED),
+        f"≤ {MOST_TIMES:g} x",
+        all(worst[what].times(what) <= MOST_TIMES for what in _MEASURED),
+    )
+    yield Row(
+        "  and /livez, slowest",
+        stored,
+        f"{slowest.slowest_s:.3f} s",
+        slowest.name,
+        target=f"< {LIVE_S:g} s",
+        met=slowest.slowest_s < LIVE_S,
+    )
 
 
 def _p99(took: list[float]) -> float:

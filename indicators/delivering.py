@@ -367,17 +367,26 @@ def own_delivery(viewer: Viewer, delivery_id: UUID) -> Delivery:
     return found
 
 
-@transaction.atomic
 def _by_hand(viewer: Viewer, subscription: Subscription, **row: Any) -> Delivery:
-    """A message that a person asked for. Raises TooMany: it must not become a way to flood an address."""
-    Partner.objects.select_for_update(no_key=True).get(pk=viewer.partner_id)  # so that they are counted one by one
+    """A message that a person asked for. Raises TooMany: it must not become a way to flood an address.
+
+    Whoever asks too often learns so by one query. Only where there seems to be room are they counted one by one.
+    """
+    _require_room(viewer)
+    with transaction.atomic():
+        Partner.objects.select_for_update(no_key=True).get(pk=viewer.partner_id)
+        _require_room(viewer)
+        return Delivery.unrestricted.create(
+            partner_id=viewer.partner_id, subscription=subscription, **({"changes": 0} | row)
+        )
+
+
+def _require_room(viewer: Viewer) -> None:
     lately = Delivery.objects.of(viewer).filter(~Q(kind__in=_OWN), created_at__gt=clock.now() - timedelta(hours=1))
-    waiting = lately.filter(state__in=[Delivery.State.DUE, Delivery.State.SENDING])
-    if waiting.count() >= _MAX_WAITING_BY_HAND or lately.count() >= _MAX_BY_HAND_PER_HOUR:
+    waiting = Count("pk", filter=Q(state__in=[Delivery.State.DUE, Delivery.State.SENDING]))
+    counted = lately.aggregate(waiting=waiting, lately=Count("pk"))
+    if counted["waiting"] >= _MAX_WAITING_BY_HAND or counted["lately"] >= _MAX_BY_HAND_PER_HOUR:
         raise TooMany("So many messages by hand are enough for now.", code="too-many-messages", retry_after_s=30)
-    return Delivery.unrestricted.create(
-        partner_id=viewer.partner_id, subscription=subscription, **({"changes": 0} | row)
-    )
 
 
 def forget_old(*, limit: int = 1_000) -> int:

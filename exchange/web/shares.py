@@ -19,6 +19,7 @@ _STRANGERS = object()
 
 #: From so many bytes on, work counts by its size.
 HEAVY_BYTES = 256 * 1024
+_PARTS = 3
 
 
 class Share:
@@ -86,22 +87,27 @@ class Job:
 class Turns:
     """Who works next: peers in turn, each within its share of the `slots`, and heavy work within `heaviest` bytes.
 
-    One heavy job is let in whatever its weight, and none overtakes another that waits for room. Strangers together take
-    turns, and slots, like one who is known.
+    All threads of a process share one interpreter lock, so what a peer has at work delays everybody: a peer may begin
+    more while three times what it has at work is less than what is free (alone it gets a bit more than a quarter), and
+    its heavy jobs follow each other. One heavy job is let in whatever its weight, and none overtakes another that
+    waits for room. Strangers together take turns, and slots, like one who is known.
     """
 
     def __init__(self, *, slots: int, heaviest: int) -> None:
         self._slots, self._free, self._heaviest = slots, slots, heaviest
         self._lock = threading.Lock()
-        self._queues: OrderedDict[Hashable, OrderedDict[Hashable, deque[Job]]] = OrderedDict()
+        # By whose share it counts in, then by peer and whether it is heavy: light work does not wait for heavy work.
+        self._queues: OrderedDict[Hashable, OrderedDict[tuple[Hashable, bool], deque[Job]]] = OrderedDict()
         self._running: Counter[Hashable] = Counter()
+        self._heavy: Counter[Hashable] = Counter()
         self._weight = 0
 
     def put(self, job: Job) -> None:
         """Line up."""
         whose = _STRANGERS if isinstance(job.peer, Stranger) else job.peer
         with self._lock:
-            self._queues.setdefault(whose, OrderedDict()).setdefault(job.peer, deque()).append(job)
+            line = (job.peer, job.weight > 0)
+            self._queues.setdefault(whose, OrderedDict()).setdefault(line, deque()).append(job)
 
     def take(self) -> Job | None:
         """The next to work on, if anyone may; to be followed by `done`."""
@@ -109,32 +115,39 @@ class Turns:
             return None
         with self._lock:
             heavy_may = True
-            for whose, peers in self._queues.items():
-                if self._running[whose] >= self._free:
+            for whose, lines in self._queues.items():
+                if not self._may(whose):
                     continue
-                for peer, queue in peers.items():
+                for line, queue in lines.items():
                     job = queue[0]
+                    if (job.weight and self._heavy[job.peer]) or not self._may(job.peer):
+                        continue
                     if job.weight and self._weight and self._weight + job.weight > self._heaviest:
                         heavy_may = False
-                    if (job.weight and not heavy_may) or self._running[peer] >= self._free:
+                    if job.weight and not heavy_may:
                         continue
-                    self._begin(whose, peer, queue)
+                    self._begin(whose, line, queue)
                     return job
             return None
 
-    def _begin(self, whose: Hashable, peer: Hashable, queue: deque[Job]) -> None:
-        job, peers = queue.popleft(), self._queues[whose]
+    def _may(self, peer: Hashable) -> bool:
+        return _PARTS * self._running[peer] < self._free
+
+    def _begin(self, whose: Hashable, line: tuple[Hashable, bool], queue: deque[Job]) -> None:
+        job, lines = queue.popleft(), self._queues[whose]
         if queue:
-            peers.move_to_end(peer)
+            lines.move_to_end(line)
         else:
-            del peers[peer]
-        if peers:
+            del lines[line]
+        if lines:
             self._queues.move_to_end(whose)
         else:
             del self._queues[whose]
         self._free -= 1
         self._weight += job.weight
-        _count(self._running, peer, 1)
+        _count(self._running, job.peer, 1)
+        if job.weight:
+            _count(self._heavy, job.peer, 1)
 
     def done(self, job: Job) -> None:
         """Its thread is free again."""
@@ -142,6 +155,8 @@ class Turns:
             self._free += 1
             self._weight -= job.weight
             _count(self._running, job.peer, -1)
+            if job.weight:
+                _count(self._heavy, job.peer, -1)
 
     def is_waiting(self) -> bool:
         """Whether anyone waits for a thread."""

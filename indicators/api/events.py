@@ -1,13 +1,16 @@
 """Follow, as server-sent events: hints that something changed, as it happens. Content is fetched from `/changes`.
 
 An open stream holds neither a thread nor a database connection while nothing happens (ADR 0026). Whose it is is asked
-again at every wake-up and about once a second, so that a key which is revoked meanwhile is told nothing more.
+again at every wake-up and about once a second, so that a key which is revoked meanwhile is told nothing more. Streams
+of one key that are at the same place are woken together: what the first of them finds, the others tell, too.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Hashable
+from dataclasses import dataclass
 
 import orjson
 from django.conf import settings
@@ -19,6 +22,8 @@ from psycopg_pool import PoolTimeout
 
 from exchange import incarnation, paging
 from exchange.errors import ExchangeError, TooMany
+from exchange.memory import Memory
+from exchange.origins import origin_of
 from exchange.web.shares import Share
 from indicators import changes, waking
 from indicators.api.changes import position, wanted_of
@@ -38,6 +43,23 @@ _RETRY_MS = 1_000
 _MAX_CHANGES = 100
 _MAX_BYTES = 1_048_576  # of bodies that are read and not told
 
+
+#: How long, while nothing new is heard, streams of one key believe what one of them was told.
+_TOGETHER_S = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a look at the log found: the data of an event, if there is something to tell, and where it ended."""
+
+    told: bytes | None
+    reached: int
+    more: bool
+
+
+#: Who keys stood for, and what their streams found, with when and after which wake-up that was asked.
+_ASKED: Memory[Hashable, tuple[float, int, Viewer]] = Memory(most=512)
+_FOUND: Memory[Hashable, tuple[float, int, _Found]] = Memory(most=512)
 
 #: Open streams of this process, by partner.
 STREAMS = Share(settings.STREAMS_PER_PROCESS)
@@ -119,40 +141,74 @@ def _events(
     request: Request, wanted: Filter, *, viewer: Viewer, after: int, fresh: int
 ) -> Generator[bytes | waking.Wait | waking.Pause, None, None]:
     """Until the time is up or the key no longer holds; then, too, the reader is told, and comes back to be refused."""
-    scope = f"changes;{wanted.scope}"
+    scope, whose = f"changes;{wanted.scope}", viewer.partner_id
 
     def cursor() -> str:
-        return paging.seal([after, fresh], viewer=viewer.partner_id, scope=scope)
+        return paging.seal([after, fresh], viewer=whose, scope=scope)
 
     lives = incarnation.current()
-    yield b"retry: %d\n" % _RETRY_MS + _event("open", {}, cursor=cursor())
+    yield b"retry: %d\n" % _RETRY_MS + _event("open", b"{}", cursor=cursor())
     said = time.monotonic()
     deadline, heard, look = said + LONGEST_S, 0, True
     try:
         while time.monotonic() < deadline:
             if look:
                 heard = waking.LISTENER.heard
-                span = changes.since(
-                    viewer, wanted, after=after, limit=_MAX_CHANGES, fresh_until=fresh, max_bytes=_MAX_BYTES
-                )
+                found = _looked(request, wanted, after=after, fresh=fresh, heard=heard)
                 incarnation.require(lives)  # another stream of this process may have seen the new one first
-                after, look = span.reached, span.more
-                if span.changes:
-                    yield _event("change", _told(span), cursor=cursor())
+                after, look = found.reached, found.more
+                if found.told is not None:
+                    yield _event("change", found.told, cursor=cursor())
                     said = time.monotonic()
                 yield waking.Pause(_PAUSE_S)
             if not look:
                 yield waking.Wait(heard, deadline=deadline)
                 look = waking.LISTENER.heard > heard
-            viewer = again(request)
+                if not look:
+                    _asked(request, heard=heard)
             if time.monotonic() - said >= _HEARTBEAT_S:
                 yield b": still here\n\n"
                 said = time.monotonic()
-        yield _event("end", {"code": "time-is-up"}, cursor=cursor())
+        yield _event("end", b'{"code":"time-is-up"}', cursor=cursor())
     except ExchangeError as error:
-        yield _event("end", {"code": error.code})
+        yield _event("end", orjson.dumps({"code": error.code}))
     except (DatabaseError, PoolTimeout):
-        yield _event("end", {"code": "unavailable"})
+        yield _event("end", b'{"code":"unavailable"}')
+
+
+def _asked(request: Request, *, heard: int) -> None:
+    """Ask again who asks, unless another stream of the same key just did. Raises Unauthenticated."""
+    _shared(_ASKED, _credential(request), heard=heard, ask=lambda: again(request))
+
+
+def _looked(request: Request, wanted: Filter, *, after: int, fresh: int, heard: int) -> _Found:
+    """What is new, or what another stream of the same key and filter just found from the same place on.
+
+    Whoever looks asks first who asks. Raises Unauthenticated.
+    """
+
+    def look() -> _Found:
+        viewer = again(request)
+        span = changes.since(viewer, wanted, after=after, limit=_MAX_CHANGES, fresh_until=fresh, max_bytes=_MAX_BYTES)
+        return _Found(orjson.dumps(_told(span)) if span.changes else None, span.reached, span.more)
+
+    return _shared(_FOUND, (_credential(request), wanted.scope, after, fresh), heard=heard, ask=look)
+
+
+def _credential(request: Request) -> Hashable:
+    return hashlib.sha256(request.headers.get("Authorization", "").encode()).digest(), origin_of(request)
+
+
+def _shared[Answer](
+    known: Memory[Hashable, tuple[float, int, Answer]], key: Hashable, *, heard: int, ask: Callable[[], Answer]
+) -> Answer:
+    """What was answered after the same wake-up a moment ago, or what is answered now."""
+    now = time.monotonic()
+    if (last := known.get(key)) is not None and last[1] == heard and now - last[0] < _TOGETHER_S:
+        return last[2]
+    answer = ask()
+    known.put(key, (now, heard, answer))
+    return answer
 
 
 def _let_go() -> None:
@@ -170,7 +226,7 @@ def _told(span: changes.Span) -> dict[str, object]:
     return {"changes": told, "more": span.more}
 
 
-def _event(name: str, data: dict[str, object], *, cursor: str = "") -> bytes:
+def _event(name: str, data: bytes, *, cursor: str = "") -> bytes:
     """One event (WHATWG HTML §9.2.6); JSON has no line break of its own."""
     place = f"id: {cursor}\n".encode() if cursor else b""
-    return b"event: %s\n%sdata: %s\n\n" % (name.encode(), place, orjson.dumps(data))
+    return b"event: %s\n%sdata: %s\n\n" % (name.encode(), place, data)

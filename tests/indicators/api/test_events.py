@@ -13,6 +13,7 @@ from django.db import connection, connections
 from django.test import Client
 
 from exchange import clock, incarnation
+from exchange.memory import Memory
 from exchange.web.shares import Share
 from indicators import waking
 from indicators.api import events
@@ -243,6 +244,27 @@ def test_streams_are_bounded_and_whoever_comes_new_finds_a_place(cast, monkeypat
     last = Reading(borealis)
     assert last.status == 200, "places are given back"
     last.end()
+
+
+def test_streams_of_one_key_that_are_woken_together_look_once(cast, monkeypatch):
+    looks, really = [], events.changes.since
+    monkeypatch.setattr(events, "_TOGETHER_S", 30.0)
+    monkeypatch.setattr(events.changes, "since", lambda viewer, *a, **k: (looks.append(1), really(viewer, *a, **k))[1])
+    borealis, cygnus = cast.keys["borealis"], cast.keys["cygnus"]
+    pushed = build.an_indicator()
+    with an_open_stream(borealis) as reading:
+        place = {"Last-Event-ID": reading.named("open")[0][1]}
+        Caller(cygnus).push(pushed, query="?everyone=true&tlp=green")
+        until(lambda: reading.told())
+    monkeypatch.setattr(events, "_FOUND", Memory(most=8))
+    looks.clear()
+    other = build.a_key(cast.borealis)
+    for key, looked in ((borealis, 1), (borealis, 1), (other, 2), (other, 2)):
+        answer = Client().get(API + "events", headers=build.bearer(key) | place)
+        assert b"event: open" in answer.steps.step()
+        assert pushed["id"].encode() in answer.steps.step()
+        assert len(looks) == looked
+        answer.close()
 
 
 def test_a_reader_that_leaves_gives_its_place_back(cast):
