@@ -17,7 +17,7 @@ import orjson
 import psycopg
 from rich.console import Console
 
-from bench import filling, measures, neighbour, peer, race
+from bench import filling, measures, neighbour, peer, race, tokens
 from bench.measures import Sides
 from bench.server import Server, floor_beside, served
 from bench.table import Row, as_markdown, on_terminal
@@ -36,10 +36,19 @@ class Plan:
     pushed: int = 100_000
     settles: bool = True
     hostile_s: float = 8.0
+    stock: int = 25_000
 
 
 QUICK = Plan(
-    sizes=(5_000,), rounds=3, per_round=1_000, lookups=200, raced=1_920, pushed=5_000, settles=False, hostile_s=3.0
+    sizes=(5_000,),
+    rounds=3,
+    per_round=1_000,
+    lookups=200,
+    raced=1_920,
+    pushed=5_000,
+    settles=False,
+    hostile_s=3.0,
+    stock=5_000,
 )
 FULL = Plan(sizes=(10_000, 100_000, 1_000_000), raced=100_000)
 console = Console(stderr=True, width=130)
@@ -50,11 +59,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="5,000 objects, few rounds")
     parser.add_argument("--full", action="store_true", help="also 1,000,000 objects, and a race over 100,000")
     parser.add_argument("--neighbour", action="store_true", help="the hostile neighbour alone")
+    parser.add_argument("--tokens", action="store_true", help="oblivious tokens alone")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args()
     plan = QUICK if options.quick else FULL if options.full else Plan()
     rows = []
-    for row in hostile(plan) if options.neighbour else measured(plan):
+    alone = hostile if options.neighbour else tokens_alone if options.tokens else measured
+    for row in alone(plan):
         console.print("  ".join(cell for cell in row.cells() if cell), style="dim")
         rows.append(row)
     if options.markdown:
@@ -96,6 +107,8 @@ def measured(plan: Plan) -> Iterator[Row]:
         server.rest()
         yield from race.race(server, objects=plan.raced, stored=last)
         server.rest()
+        yield from tokens.tokens(server, stock=plan.stock)
+        server.rest()
         yield from neighbour.hostile_neighbour(server, stored=last, seconds=plan.hostile_s)
         sides.close()
 
@@ -104,6 +117,12 @@ def hostile(plan: Plan) -> Iterator[Row]:
     """The hostile neighbour alone, in an exchange that holds next to nothing."""
     with tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory, Server(Path(directory) / "data") as server:
         yield from neighbour.hostile_neighbour(server, stored=server.stored(), seconds=plan.hostile_s)
+
+
+def tokens_alone(plan: Plan) -> Iterator[Row]:
+    """Oblivious tokens alone."""
+    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory, Server(Path(directory) / "data") as server:
+        yield from tokens.tokens(server, stock=plan.stock)
 
 
 def fill(sides: Sides, size: int) -> None:

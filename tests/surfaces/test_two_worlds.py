@@ -5,6 +5,7 @@ Each case is asked twice, in two transactions that are taken back: once as it is
 
 from __future__ import annotations
 
+import base64
 import re
 import uuid
 from contextlib import contextmanager
@@ -17,15 +18,16 @@ from django.db import transaction
 from django.test import Client
 
 from exchange import clock
+from exchange.tokens import epochs, ristretto
 from indicators import publishing
 from indicators.addressing import Reach
 from indicators.stix import making, parsing
 from partners import inviting, keys, membership
 from partners.attribution import Attribution
-from partners.models import Partner
+from partners.models import Group, Partner
 from partners.registering import register_partner
 from partners.scopes import KEY_SCOPES, Role
-from tests import build
+from tests import build, keyservice
 from tests.indicators.api.caller import Caller
 
 pytestmark = pytest.mark.django_db
@@ -246,6 +248,34 @@ def test_names_that_others_have_are_free_to_oneself(cast):
 
     one, other = both(ask, hidden)
     assert one == other
+
+
+@pytest.mark.parametrize("path", ["tokens/keys", "groups/ring/keys", "tokens/evaluate"])
+def test_tokens_and_group_keys_of_others_move_nothing(cast, path, monkeypatch, settings):
+    store = keyservice.served(monkeypatch, settings, quota=16 * 5)
+    caller, others = Caller(build.a_key(cast.aster, *KEY_SCOPES)), Caller(build.a_key(cast.cygnus, *KEY_SCOPES))
+    build.a_ring(cast.cygnus, cast.borealis, slug="second")
+    quarter = epochs.quarter_of(clock.now())
+    points = [base64.b64encode(ristretto.random_point()).decode() for _ in range(16)]
+    wish = {"subkind": "email", "epoch": quarter, "points": points}
+
+    def ask() -> bytes:
+        if path != "tokens/evaluate":
+            return said(caller.get(path))
+        answer = caller.send("POST", path, wish)
+        return orjson.dumps([answer.status_code, orjson.loads(answer.content)["points"]])  # the proof is drawn
+
+    def hidden():
+        for _ in range(5):
+            assert others.send("POST", "tokens/evaluate", wish).status_code == 200
+        assert others.get("groups/second/keys").status_code == 200
+        membership.leave(build.auth.viewer_of_user(build.a_user(cast.borealis)), Group.objects.get(slug="second"))
+
+    ask()  # keys are made when they are first asked for
+    one, other = both(ask, hidden)
+    store.close()
+    assert one == other
+    assert one.startswith(b"[200")
 
 
 def test_a_stranger_learns_from_no_address_who_is_a_partner(cast):
