@@ -14,7 +14,7 @@ finds it once, at its latest entry that the reader may see (ADR 0008).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -58,9 +58,13 @@ class NewChange:
     again: bool = False
 
 
-def remove(held: Version, reason: Change.Reason, *, by: Viewer) -> NewChange:
-    """The change that tells those who saw the newest version of a holding that they do not any more."""
-    return NewChange(held.holding_id, held.object_id, by.partner_id, held.audience_id, Change.Op.REMOVE, reason)
+def removes(holdings: Iterable[Version | None], reason: Change.Reason, *, publisher_id: UUID) -> list[NewChange]:
+    """What tells those who see holdings, by their newest versions, that they do not any more; of those that live."""
+    return [
+        NewChange(held.holding_id, held.object_id, publisher_id, held.audience_id, Change.Op.REMOVE, reason)
+        for held in holdings
+        if held is not None and living.lives(held.state)
+    ]
 
 
 class Entry(NamedTuple):

@@ -150,11 +150,11 @@ def _left(moved: Sequence[Entering], closed: Sequence[Line], *, by: Viewer) -> l
 
     Whoever sees the new version of a re-addressed holding is told of it next.
     """
-    ended = [line.stored_latest for line in closed]
-    readdressed = [new.line.stored_latest for new in moved]
+    readdressed = (new.line.stored_latest for new in moved)
+    ended = (line.stored_latest for line in closed)
     return [
-        *(changes.remove(held, Change.Reason.NARROWED, by=by) for held in readdressed if held is not None),
-        *(changes.remove(held, Change.Reason.REVOKED, by=by) for held in ended if held and not held.revoked),
+        *changes.removes(readdressed, Change.Reason.NARROWED, publisher_id=by.partner_id),
+        *changes.removes(ended, Change.Reason.REVOKED, publisher_id=by.partner_id),
     ]
 
 

@@ -62,7 +62,9 @@ def hand_over(partner_id: UUID, heir_id: UUID) -> int:
     audit.record(
         audit.Verb.OBJECTS_HANDED_OVER, by=partner, target=f"partner:{heir.partner_slug}", ids=handed, withdrawn=kept
     )
-    changes.append([*_gone(partner, versions), *_taken_over(heir_id, versions, became, audiences)])
+    newest = (held for held in versions if held.latest)
+    gone = changes.removes(newest, Change.Reason.WITHDRAWN, publisher_id=partner_id)
+    changes.append([*gone, *_taken_over(heir_id, versions, became, audiences)])
     transaction.on_commit(_hint, robust=True)
     return len(handed)
 
@@ -81,14 +83,6 @@ def _audiences(heir: Viewer, partner: Viewer, before: Iterable[int]) -> dict[int
         )
         for held in Audience.objects.filter(pk__in=list(before)).order_by("pk")
     }
-
-
-def _gone(partner: Viewer, versions: Iterable[storing.Version]) -> list[changes.NewChange]:
-    return [
-        changes.remove(held, Change.Reason.WITHDRAWN, by=partner)
-        for held in versions
-        if held.latest and not held.revoked
-    ]
 
 
 def _taken_over(

@@ -57,23 +57,21 @@ def told(moves: Sequence[Moving], *, by: Viewer) -> list[changes.NewChange]:
     tellings: dict[tuple[int, frozenset[UUID]], int] = {}
     found: list[changes.NewChange] = []
     for move in moves:
-        found.append(_change(move, by, move.held.audience_id, Change.Op.REMOVE, Change.Reason.NARROWED))
+        found += changes.removes([move.held], Change.Reason.NARROWED, publisher_id=by.partner_id)
         gained = sees[move.audience_id] - sees[move.held.audience_id]
         if not gained:
             continue
         if (move.tlp, gained) not in tellings:
             tellings[move.tlp, gained] = intern_telling(by.partner_id, move.tlp, gained)
-        found.append(_change(move, by, tellings[move.tlp, gained], Change.Op.UPSERT, Change.Reason.GRANTED))
+        found.append(
+            changes.NewChange(
+                holding_id=move.held.holding_id,
+                object_id=move.held.object_id,
+                publisher_id=by.partner_id,
+                audience_id=tellings[move.tlp, gained],
+                op=Change.Op.UPSERT,
+                reason=Change.Reason.GRANTED,
+                again=True,
+            )
+        )
     return found
-
-
-def _change(move: Moving, by: Viewer, audience_id: int, op: Change.Op, reason: Change.Reason) -> changes.NewChange:
-    return changes.NewChange(
-        holding_id=move.held.holding_id,
-        object_id=move.held.object_id,
-        publisher_id=by.partner_id,
-        audience_id=audience_id,
-        op=op,
-        reason=reason,
-        again=op == Change.Op.UPSERT,
-    )

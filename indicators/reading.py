@@ -286,14 +286,6 @@ def own_object(viewer: Viewer, stix_id: str) -> Statement:
     return found[0]
 
 
-def by_key(viewer: Viewer, object_id: int) -> StixObject:
-    """One stored version by its internal key. Raises NotFound."""
-    found = StixObject.objects.visible_to(viewer).filter(pk=object_id).select_related("holding__audience").first()
-    if found is None:
-        raise NotFound
-    return found
-
-
 def _page(viewer: Viewer, wanted: Selection, where: Stretch, *, with_bodies: bool = True) -> Page:
     found, more = _found(viewer, wanted, where, Statement, with_bodies=with_bodies)
     return Page(found, reached=found[-1].seq if found else where.after, more=more)

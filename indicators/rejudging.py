@@ -221,11 +221,12 @@ def _found(by: Viewer, defined: Sequence[str], again: Collection[int]) -> Iterat
 
 
 def _row(stix_id: str, body: str, asked: str | None, sha256: bytes, *rest: Any) -> _Row:
-    holding_id, object_id, audience_id, marking, attribution, groups, written = rest
+    holding_id, object_id, state, audience_id, marking, attribution, groups, written = rest
     held = Version(
         holding_id,
         object_id,
         bytes(sha256),
+        state,
         latest=True,
         revoked=False,
         audience_id=audience_id,
@@ -248,8 +249,8 @@ def _read(body: str) -> Draft | None:
 _NAMING = """
 SELECT h.stix_id, o.body, (SELECT x.asked::text FROM indicators_marked x WHERE x.object_id = o.id
                            AND x.asked IS NOT NULL LIMIT 1),
-       o.sha256, h.id, o.id, h.audience_id, a.tlp, a.attribution, CASE WHEN a.attribution = 1 THEN a.groups END,
-       o.version
+       o.sha256, h.id, o.id, h.state, h.audience_id, a.tlp, a.attribution,
+       CASE WHEN a.attribution = 1 THEN a.groups END, o.version
 FROM indicators_stixobject o
 JOIN indicators_holding h ON h.id = o.holding_id AND h.newest_id = o.id
 JOIN partners_audience a ON a.id = h.audience_id

@@ -223,16 +223,7 @@ def _end(publisher_id: UUID, holding: Mapping[datetime | None, storing.Version])
         nobody = intern_withdrawn(publisher_id, attribution=newest.attribution)
         ended = storing.Turned(newest.holding_id, nobody, Holding.State.REVOKED, None)
     storing.turn([ended])
-    return [
-        changes.NewChange(
-            holding_id=newest.holding_id,
-            object_id=newest.object_id,
-            publisher_id=publisher_id,
-            audience_id=newest.audience_id,
-            op=Change.Op.REMOVE,
-            reason=Change.Reason.REVOKED,
-        )
-    ]
+    return changes.removes([newest], Change.Reason.REVOKED, publisher_id=publisher_id)
 
 
 # One row an object: key, publisher, bytes, title, confidence, its values, its references. Walks the primary key, and

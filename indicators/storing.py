@@ -29,13 +29,13 @@ class Version:
     holding_id: int
     object_id: int
     sha256: bytes
+    state: str  # of its holding, a Holding.State
     latest: bool
     revoked: bool  # as its bytes say
     audience_id: int
     tlp: int
     withdrawn: bool = False  # nobody sees it
     alone: bool = False  # its publisher alone sees it
-    ended: bool = False  # the holding has ended without a version that says so
     attribution: int = 0
     groups: list[UUID] | None = None  # of what is held under a pseudonym
     written: str | None = None  # the version as written
@@ -84,9 +84,9 @@ def versions_within(message: Message, publisher_id: UUID, stix_ids: Iterable[str
 
 # A row for each version; walks the unique index by id, then the versions of each holding.
 _VERSIONS = """
-SELECT h.stix_id, o.modified, h.id, o.id, o.sha256, o.id IS NOT DISTINCT FROM h.newest_id, o.revoked, h.audience_id,
-       a.tlp, a.use = 'withdrawn' OR coalesce(x.hidden_from = 'all', false), coalesce(x.hidden_from = 'others', false),
-       h.state = 'revoked' AND h.newest_id IS NULL, a.attribution, CASE WHEN a.attribution = 1 THEN a.groups END,
+SELECT h.stix_id, o.modified, h.id, o.id, o.sha256, h.state, o.id IS NOT DISTINCT FROM h.newest_id, o.revoked,
+       h.audience_id, a.tlp, a.use = 'withdrawn' OR coalesce(x.hidden_from = 'all', false),
+       coalesce(x.hidden_from = 'others', false), a.attribution, CASE WHEN a.attribution = 1 THEN a.groups END,
        o.version
 FROM indicators_holding h JOIN partners_audience a ON a.id = h.audience_id
 JOIN indicators_stixobject o ON o.holding_id = h.id

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from indicators import storing
-from indicators.models import Hidden
+from indicators.models import Hidden, Holding
 from indicators.stix.drafts import Draft, Refusal
 from partners.sharing import AudienceSpec
 
@@ -38,8 +38,8 @@ class Line:
         self.stored_latest = next((version for version in held.values() if version.latest), None)
         #: The age of the earliest revoked version, asleep or not: nothing that is not revoked and younger is seen.
         self._ends_at = min((_age(modified) for modified, version in held.items() if version.revoked), default=None)
-        if one is not None and one.ended:
-            self._ends_at = _age(None)
+        if one is not None and one.state == Holding.State.REVOKED and self.stored_latest is None:
+            self._ends_at = _age(None)  # it ended without a version that says so
         #: Whether all that is stored is withdrawn: what enters wakes the holding.
         self.slept = self.sleeps
         self._lead: tuple[bool, datetime] | None = None

@@ -124,11 +124,11 @@ class _Part:
 
 def _let_go(viewer: Viewer, parts: Sequence[_Part]) -> list[changes.NewChange]:
     """Hide what is taken back of each holding, make the heirs the newest, and return what is to be told."""
-    gone = [held for part in parts for held in part.taken]
     heirs = [(part.heir, _seen_by(part.heir, by=viewer)) for part in parts if part.heir is not None]
     kinds = {part.taken[0].attribution for part in parts if part.whole}
     nobody = {kind: intern_withdrawn(viewer.partner_id, attribution=kind) for kind in kinds}
     withdrawn = [part.taken[0] for part in parts if part.whole]
+    newest = [held for part in parts for held in part.taken if held.latest]
     storing.turn(
         [
             *(Turned(one.holding_id, nobody[one.attribution], Holding.State.WITHDRAWN, None) for one in withdrawn),
@@ -140,11 +140,7 @@ def _let_go(viewer: Viewer, parts: Sequence[_Part]) -> list[changes.NewChange]:
         | {heir.object_id: None for heir, _ in heirs if heir.alone}
     )
     return [
-        *(
-            changes.remove(held, Change.Reason.WITHDRAWN, by=viewer)
-            for held in gone
-            if held.latest and not held.revoked
-        ),
+        *changes.removes(newest, Change.Reason.WITHDRAWN, publisher_id=viewer.partner_id),
         *(_takes_its_place(viewer, heir, audience) for heir, audience in heirs),
     ]
 
