@@ -93,7 +93,8 @@ JOIN (SELECT o.*, h.stix_id, h.stix_type, row_number() OVER (ORDER BY o.id) - 1 
       FROM indicators_holding h JOIN indicators_stixobject o ON o.id = h.newest_id
       WHERE h.stix_id = ANY(%(templates)s)) t ON t.turn = place %% %(of)s
 JOIN indicators_token k ON k.object_id = t.id
-CROSS JOIN LATERAL (SELECT md5(%(salt)s || place)::uuid AS uuid,
+CROSS JOIN LATERAL (SELECT overlay(overlay(md5(%(salt)s || place) placing '4' from 13) placing '8' from 17)::uuid
+                               AS uuid,
                            encode(sha256(convert_to(%(salt)s || place, 'UTF8')), 'hex') AS value) made
 CROSS JOIN (SELECT coalesce(max(seq), 0) AS seq, greatest(clock_timestamp(), max(date_added)) AS moment
             FROM indicators_change) last
