@@ -27,6 +27,8 @@ from partners.models import Group, Partner
 from partners.scopes import Scope
 from partners.sharing import AudienceSpec, Viewer
 
+#: Why an object waits that holds a text, where facts are closed.
+TEXT = "It holds a text that no list can close (a regex or a NOVA rule)."
 _LISTED = 100
 #: The time over which objects are counted that go out without a second person.
 _WINDOW = timedelta(hours=1)

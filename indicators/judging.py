@@ -16,12 +16,13 @@ from indicators import conflicting, markings, moving, relaying, service_hosts, s
 from indicators.addressing import Place, Reach, Room
 from indicators.attributing import Voice
 from indicators.barring import beyond_the_key
-from indicators.door import entries, gates
+from indicators.door import closed, entries, gates
 from indicators.results import NOT_HELD, OF_OTHER_GROUPS, Element, Result, Status, answered
 from indicators.stix.drafts import Draft, Quarantine, Refusal, Revocation, Unreadable
 from indicators.versions import Entering, Line
 from partners import naming
 from partners.attribution import Attribution
+from partners.models import Group
 from partners.sharing import Viewer
 from partners.tlp import Tlp
 
@@ -33,9 +34,10 @@ _NOT_ALONE = Refusal("needs-another-person", "", "It would go where you may not 
 class Doors:
     """The doors that a batch goes through, one for each policy."""
 
-    def __init__(self, now: datetime, identities: frozenset[str], *, by: Viewer, tlp: Tlp | None) -> None:
+    def __init__(self, now: datetime, identities: frozenset[str], *, by: Viewer, room: Room, tlp: Tlp | None) -> None:
         self._now, self._identities, self._by = now, identities, by
         self._tlp = None if tlp is None else tlp.word
+        self._groups = frozenset(group.slug for group in room.groups.values())
         self.benign = service_hosts.known()
         self._doors: dict[tuple[str, bool], gates.Door] = {}
         self._verdicts: dict[tuple[int, str], gates.Verdict] = {}
@@ -57,6 +59,8 @@ class Doors:
                 policy=policy,
                 known=self.benign,
                 tlp=self._tlp,
+                publisher_name=self._by.partner_name,
+                groups=self._groups,
                 names_of_others=naming.taken_by_others(self._by.identity_id) if named else frozenset(),
             )
         return gates.examine(draft, self._doors[policy, named])
@@ -176,8 +180,8 @@ def compare_with_held(
             )
             line.add(new)
             entering.append(new)
-    closed = [line for line in seen.values() if line.closed]
-    return entering, moves, closed, _reworded(results, asked, held)
+    ended = [line for line in seen.values() if line.closed]
+    return entering, moves, ended, _reworded(results, asked, held)
 
 
 def _reworded(results: list[Result], asked: Sequence[Element], held: dict[str, storing.Versions]) -> list[Result]:
@@ -279,6 +283,27 @@ def without_ends(entering: list[Entering], closed: list[Line], results: list[Res
         else:
             stay.append(new)
     return stay
+
+
+def with_texts(
+    entering: Sequence[Entering], moves: Sequence[moving.Moving], *, room: Room, waits: Mapping[int, Reach]
+) -> set[Line]:
+    """The holdings that a second person looks at first: they hold a text that no list closes, where facts are closed.
+
+    What only withdraws shows nothing to anybody.
+    """
+    found = set()
+    for draft, line, shows in (
+        *((new.draft, new.line, new.spec is not None) for new in entering),
+        *((move.draft, move.line, not move.stays) for move in moves),
+    ):
+        if draft is None or line is None or not shows or not closed.holds_text(draft):
+            continue
+        held = line.stored_latest
+        waited = waits.get(held.object_id) if held is not None else None
+        if room.policy(draft, held=held, waited=waited) == Group.Policy.CLOSED_FACTS:
+            found.add(line)
+    return found
 
 
 def _move(draft: Draft, met: Met, *, room: Room, line: Line, waits: bool) -> moving.Moving | Refusal | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -39,11 +39,11 @@ from indicators import (
 from indicators.addressing import Reach, Room
 from indicators.attributing import Voice
 from indicators.entering import store
-from indicators.judging import Doors, Met, compare_with_held, examine, partners_among, without_ends
+from indicators.judging import Doors, Met, compare_with_held, examine, partners_among, with_texts, without_ends
 from indicators.models import Batch
 from indicators.results import STATUSES, Element, Result, answered
 from indicators.stix.drafts import Draft, Quarantine
-from indicators.versions import Entering
+from indicators.versions import Entering, Line
 from partners import audit
 from partners.claims import settling
 from partners.scopes import Scope
@@ -128,7 +128,7 @@ def _publish(
     room = Room(by, reach, stands=stands, withdrawing=any(each.revoked for each in elements))
     received_at = clock.now()
     known = markings.Known(by.partner_id, markings.named(elements))
-    doors = Doors(received_at, identities, by=by, tlp=reach.tlp)
+    doors = Doors(received_at, identities, by=by, room=room, tlp=reach.tlp)
     asked, results = examine(elements, known, room=room, doors=doors)
     drafts = [each for each in asked if isinstance(each, Draft)]
     voice = Voice(by, room.attribution, drafts)
@@ -152,6 +152,10 @@ def _publish(
         if why:
             held += _unchanged_definitions(drafts, settled) if anew.wider else []
             entering, moved, anew.wider = [new for new in entering if new.spec is None], [], []
+        elif not confirmed and (texts := with_texts(entering, moved, room=room, waits=waits)):
+            why = holding.TEXT
+            held, entering, moved = _apart(entering, moved, texts, closed, settled)
+            specs = _specs(entering, [*moved, *anew.wider], room=room)
         moves = [move for move in moved if not move.stays]
         places = {draft.index for draft in held}
         results += [*(result for result in settled if result.index not in places), *answered(held, "held")]
@@ -162,7 +166,7 @@ def _publish(
         told = accounting.shared(entering, moves, closed=closed, specs=room.specs, groups=room.groups)
         last = Message()
         groups = answering.groups_of(reach, by=by)
-        alone = 0 if confirmed or why else len(specs)
+        alone = 0 if confirmed or why not in {"", holding.TEXT} else len(specs)
         answer = _write_down(
             results,
             elements,
@@ -257,6 +261,21 @@ def _judge_anew(
         apart={new.draft.stix_id for new in entering} | {move.stix_id for move in moves},
         admits=lambda draft, policy: doors.examine(draft, policy) is None,
     )
+
+
+def _apart(
+    entering: list[Entering],
+    moved: list[moving.Moving],
+    texts: Collection[Line],
+    closed: list[Line],
+    settled: list[Result],
+) -> tuple[list[Draft], list[Entering], list[moving.Moving]]:
+    """What of a batch waits for a second person for its texts, and what goes on: rows and moves."""
+    stay = without_ends([new for new in entering if new.line in texts], closed, settled)
+    held = [new.draft for new in stay if new.spec]
+    held += [move.draft for move in moved if move.draft is not None and move.line in texts]
+    on = [new for new in entering if new.line not in texts] + [new for new in stay if new.spec is None]
+    return held, on, [move for move in moved if move.line not in texts]
 
 
 def _unchanged_definitions(drafts: Sequence[Draft], settled: Sequence[Result]) -> list[Draft]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -139,7 +139,12 @@ def _read(body: str, known: Known) -> Draft | None:
 
 def _differs(stored: _Stored, draft: Draft) -> bool:
     same = (stored.title, stored.confidence) == (draft.title, draft.confidence)
-    return not same or set(stored.tokens) != set(draft.tokens)
+    return not same or _values(stored) != _values(draft)
+
+
+def _values(read: _Stored | Draft) -> set[TokenValue]:
+    """As they are stored: the scope of a `psp_fp` is read from the bytes."""
+    return {replace(token, psp_scope="") for token in read.tokens}
 
 
 def _write(anew: Sequence[tuple[_Stored, Draft]]) -> list[int]:
@@ -147,15 +152,15 @@ def _write(anew: Sequence[tuple[_Stored, Draft]]) -> list[int]:
     listed = [
         stored.object_id
         for stored, draft in anew
-        if set(stored.tokens) != set(draft.tokens) or stored.confidence != draft.confidence
+        if _values(stored) != _values(draft) or stored.confidence != draft.confidence
     ]
     values = [
         (stored.object_id, token.domain, token.scheme, token.key_epoch, token.value, token.suppressed_by)
         for stored, draft in anew
-        if set(stored.tokens) != set(draft.tokens)
+        if _values(stored) != _values(draft)
         for token in draft.tokens
     ]
-    emptied = [stored.object_id for stored, draft in anew if set(stored.tokens) != set(draft.tokens)]
+    emptied = [stored.object_id for stored, draft in anew if _values(stored) != _values(draft)]
     message = Message()
     columns = zip(*((stored.object_id, draft.title, draft.confidence) for stored, draft in anew), strict=True)
     message.add(_REWRITE, [list(column) for column in columns])

@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from exchange.simulate.world import Finding
+from exchange.stix import words
+from exchange.stix.patterns import pattern_of
+from exchange.stix.words import EXTENSION_ID
 
-EXTENSION_ID = "extension-definition--433655db-7720-5ad0-91a4-c4555836d02f"
 _AMBER = "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421"  # TLP 2.0: for the group that it is published to
 _TTL = {"net": timedelta(days=6)}
 _OWN: dict[str, dict[str, Any]] = {
@@ -29,13 +31,22 @@ def indicator(finding: Finding, *, identity_id: str, epoch_key: bytes, now: date
     moment = (now or datetime.now(tz=UTC)).replace(microsecond=0)
     until = moment + _TTL.get(finding.subkind, timedelta(days=30))
     if finding.subkind == "net":
-        carried: dict[str, Any] = {"value": finding.secret}
-        pattern = f"[ipv4-addr:value ISSUBSET '{finding.secret}']"
+        carried: dict[str, Any] = {"value": finding.secret, "shared_infra": "vpn"}
     else:
         value = token(finding.secret, domain=finding.subkind, epoch_key=epoch_key)
-        carried = {"token": {"scheme": "hmac-sha256", "key_epoch": "demo", "norm_version": "1", "value": value}}
-        pattern = f"[x-exchange-token:value = '{value}']"
+        epoch = f"ring-{moment.year}q{(moment.month + 2) // 3}-1"
+        of_token = {"scheme": words.GROUP_KEY, "key_epoch": epoch, "norm_version": words.NORM_VERSION, "value": value}
+        carried = {"tokens": [of_token]}
     own: dict[str, Any] = _OWN.get(finding.kind) or {"elicitation": finding.elicitation or "other", "languages": ["en"]}
+    extension = {
+        "extension_type": "property-extension",
+        "kind": finding.kind,
+        "subkind": finding.subkind,
+        "schema_version": words.SCHEMA_VERSION,
+        **carried,
+        **own,
+    }
+    pattern, pattern_type = pattern_of(extension)
     hour = moment.replace(minute=0, second=0)
     return {
         "type": "indicator",
@@ -44,21 +55,16 @@ def indicator(finding: Finding, *, identity_id: str, epoch_key: bytes, now: date
         "created_by_ref": identity_id,
         "created": _stamp(moment),
         "modified": _stamp(moment),
-        "name": finding.title,
+        "name": f"{finding.kind}: {finding.subkind}",
         "pattern": pattern,
-        "pattern_type": "stix",
+        "pattern_type": pattern_type,
         "valid_from": _stamp(moment),
         "valid_until": _stamp(until),
         "confidence": finding.confidence,
         "object_marking_refs": [_AMBER],
         "extensions": {
             EXTENSION_ID: {
-                "extension_type": "property-extension",
-                "kind": finding.kind,
-                "subkind": finding.subkind,
-                "schema_version": "1",
-                **carried,
-                **own,
+                **extension,
                 "severity": "high" if finding.kind != "account-pattern" else "medium",
                 "control": "reseller_pool",
                 "first_seen": _stamp(hour),

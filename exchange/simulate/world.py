@@ -13,13 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 LABS = ("aster", "borealis", "cygnus")
-TEMPLATES = (
-    ("cot", "Stepwise reasoning harvest"),
-    ("grading", "Answers graded by the thousand"),
-    ("tool_trace", "Tool calls recorded verbatim"),
-    ("agentic_code", "Repository tasks in a loop"),
-    ("dataset_gen", "Question and answer pairs in bulk"),
-)
+TEMPLATES = ("cot", "grading", "tool_trace", "agentic_code", "dataset_gen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +49,6 @@ class Finding:
     kind: str
     subkind: str
     secret: str
-    title: str
     confidence: int
     elicitation: str = ""
     accounts: int = 1
@@ -129,8 +122,7 @@ class World:
         pick = self._random
         found: list[Finding] = []
         if pick.random() < 0.4 and self._first(account.lab, account.alias):
-            title = "Account of a sign-up burst" if pick.random() < 0.5 else "Account behind a reseller's gateway"
-            found.append(Finding(account.lab, "account-pattern", "email", account.alias, title, pick.randint(55, 85)))
+            found.append(Finding(account.lab, "account-pattern", "email", account.alias, pick.randint(55, 85)))
         if self._often(account.lab, account.card, 4):
             found.append(
                 Finding(
@@ -138,15 +130,13 @@ class World:
                     "payment-fingerprint",
                     "pan_token",
                     account.card,
-                    "Card that pays for many accounts",
                     pick.randint(75, 95),
                     accounts=10,
                 )
             )
         if self._often(account.lab, account.net, 6):
-            title = "Exit of a reseller's proxy pool"
-            found.append(Finding(account.lab, "account-pattern", "net", account.net, title, pick.randint(50, 80)))
-        elicitation, title = TEMPLATES[account.template]
+            found.append(Finding(account.lab, "account-pattern", "net", account.net, pick.randint(50, 80)))
+        elicitation = TEMPLATES[account.template]
         if self._often(account.lab, f"{elicitation}:{account.card}", 5):
             found.append(
                 Finding(
@@ -154,7 +144,6 @@ class World:
                     "prompt-signature",
                     "skeleton",
                     f"template {account.template}",
-                    f"Prompt template: {title.lower()}",
                     pick.randint(60, 90),
                     elicitation=elicitation,
                 )

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from exchange.lookalikes import fold
-from indicators.door import entries, scanning
+from indicators.door import closed, entries, scanning
 from indicators.door.benign import Known
 from indicators.stix import tlp, vocabulary
 from indicators.stix.drafts import Draft, Quarantine, Refusal
@@ -29,6 +29,8 @@ class Door:
     known: Known
     tlp: str | None = None  # the marking that the batch gives all its objects
     names_of_others: frozenset[str] = frozenset()  # folded (`partners.naming`); asked of identities only
+    publisher_name: str = ""
+    groups: frozenset[str] = frozenset()  # the short names of the publisher's groups
 
 
 #: Clocks differ: a version may be dated, and an indicator begin, this much in the future.
@@ -117,6 +119,15 @@ def words(draft: Draft, door: Door) -> Verdict:
     return vocabulary.check(draft.data)
 
 
+def listed(draft: Draft, door: Door) -> Verdict:
+    """Under closed facts nothing is said but what is listed."""
+    if door.policy != "closed-facts":
+        return None
+    return closed.check(
+        draft, publisher_identity=door.publisher_identity, publisher_name=door.publisher_name, groups=door.groups
+    )
+
+
 def harmless(draft: Draft, door: Door) -> Verdict:
     """An indicator of ours names nothing that nobody may block, and no network that is too broad."""
     return entries.refusal(draft, door.known)
@@ -124,7 +135,7 @@ def harmless(draft: Draft, door: Door) -> Verdict:
 
 _DAY = timedelta(days=1)
 #: Maximum time to live by what an indicator carries (vocabulary, "maximum TTL"); a shorter one by subkind.
-_MAX_TTL = {"token": 90 * _DAY, "value": 90 * _DAY, "signature": 90 * _DAY, "rule": 180 * _DAY}
+_MAX_TTL = {"token": 90 * _DAY, "tokens": 90 * _DAY, "value": 90 * _DAY, "signature": 90 * _DAY, "rule": 180 * _DAY}
 _MAX_TTL_OF_SUBKIND = {"net": 7 * _DAY, "bin_range": 30 * _DAY, "billing_rule": 90 * _DAY, "nova_rule": 180 * _DAY}
 
 
@@ -163,4 +174,4 @@ def unspeakable(draft: Draft, door: Door) -> Verdict:
     return Refusal(found.code, found.at, scanning.WORDS[found.code]) if found is not None else None
 
 
-GATES: tuple[Gate, ...] = (unspeakable, creator, says_red, dated, kinds, words, harmless, lifetime, conforms)
+GATES: tuple[Gate, ...] = (unspeakable, creator, says_red, dated, kinds, words, listed, harmless, lifetime, conforms)

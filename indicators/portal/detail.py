@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from exchange import clock
 from exchange.errors import NotFound
 from exchange.parameters import Parameters
+from exchange.stix.patterns import tokens_in
 from indicators import reading, referring, withdrawing
 from indicators.portal import showing
 from indicators.stix import objects, vocabulary
@@ -116,7 +117,7 @@ def _statement(
         "code": code,
         "description": data.get("description") if isinstance(data.get("description"), str) else "",
         "pattern": pattern if isinstance(pattern, str) and not code and data.get("pattern_type") != _NO_PATTERN else "",
-        "token": extension.get("token") if extension else None,
+        "tokens": tokens_in(extension) if extension else [],
         "marks": showing.marks(said),
         "labels": _strings(data.get("labels"))[:20],
         "ref_pairs": refs,

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 #: `suppressed_by` of a value that is there to be matched only: another of the same object is listed.
 MATCH_ONLY = "match-only"
+#: `suppressed_by` of the hash of a rule or text: two that say the same match by it, and no list holds it.
+PATTERN_HASH = "pattern-hash"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +16,9 @@ class TokenValue:
     """One normalised value that an indicator matches on.
 
     `domain` names what is compared ("email", "net", "domain-name:value" …); values match only when
-    domain (as `exchange.lists` compares it), scheme, key_epoch and value are equal. `scheme` is "clear" for what may
-    travel in clear. `suppressed_by` is what keeps it out of lists, "" for what is listed.
+    domain (as `exchange.lists` compares it), scheme, key_epoch, value and psp_scope are equal. `scheme` is "clear" for
+    what may travel in clear, and "sha256" for the pattern of a rule or text. `suppressed_by` is what keeps it out of
+    lists, "" for what is listed. `psp_scope` is that of a `psp_fp`, "" for all others.
     """
 
     domain: str
@@ -23,6 +26,7 @@ class TokenValue:
     key_epoch: str
     value: str
     suppressed_by: str = ""
+    psp_scope: str = ""
 
 
 class Ref(NamedTuple):

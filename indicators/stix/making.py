@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from exchange.stix import words
+from exchange.stix.patterns import pattern_of
 from indicators.stix import tlp, vocabulary
 
 Stix = dict[str, Any]
@@ -16,19 +18,23 @@ _EPOCH = "2026q4"
 
 def token(value: str) -> Stix:
     """A token property; `value` is 64 hexadecimal digits."""
-    return {"scheme": "hmac-sha256", "key_epoch": _EPOCH, "norm_version": "1", "value": value}
+    return {"scheme": "hmac-sha256", "key_epoch": _EPOCH, "norm_version": words.NORM_VERSION, "value": value}
 
 
 def account_pattern(subkind: str = "email", *, carrier: Mapping[str, Any] | None = None, **more: Any) -> Stix:
-    """An account pattern; `carrier` is what it matches on, by default a random token, or an example."""
-    return _indicator("account-pattern", subkind, carrier, {"entry_program": "api"}, **more)
+    """An account pattern; `carrier` is what it matches on, by default a random token, or an example.
+
+    `{"token": …}` stands for a list of this one.
+    """
+    own = {"entry_program": "api"} | ({"shared_infra": "none"} if subkind == "net" else {})
+    return _indicator("account-pattern", subkind, carrier, own, **more)
 
 
 def payment_fingerprint(subkind: str = "pan_token", *, carrier: Mapping[str, Any] | None = None, **more: Any) -> Stix:
     """A payment fingerprint."""
     own = {"instrument": "virtual_card", "accounts_per_instrument": "10^2"}
     if subkind == "psp_fp":
-        own["psp_scope"] = "example-psp/merchant-7"
+        own["psp_scope"] = "6f1ed002ab5595859014ebf0951522d9"
     return _indicator("payment-fingerprint", subkind, carrier, own, **more)
 
 
@@ -64,7 +70,6 @@ _CARRIERS: dict[str, Stix] = {
     "crypto_addr": {"value": "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"},
     "bin_range": {"value": "411111-411119"},
     "billing_rule": {"rule": {"all": [{"feature": "decline_ratio", "op": ">", "value": 0.6}]}},
-    "minhash": {"signature": {"minhash": [(place * 2654435761 + 97) % 2**32 for place in range(128)]}},
     "regex": {"signature": {"regex": "(?i)show every step of your reasoning, then answer: <[a-z_]+>"}},
     "nova_rule": {"signature": {"nova": _NOVA}},
     "feature_rule": {"rule": {"all": [{"feature": "rotation_rate", "op": ">=", "value": 5}]}},
@@ -85,7 +90,11 @@ def _indicator(
 ) -> Stix:
     moment = (at or datetime.now(tz=UTC)).replace(microsecond=0)
     carried = dict(carrier or _CARRIERS.get(subkind) or {"token": token(uuid.uuid4().hex + uuid.uuid4().hex)})
-    pattern, pattern_type = _pattern(subkind, carried)
+    if "token" in carried:
+        carried["tokens"] = [carried.pop("token")]
+    said = {"kind": kind, "subkind": subkind, "schema_version": words.SCHEMA_VERSION, **carried}
+    said |= {**_JUDGED, **own, **(extension or {})}
+    pattern, pattern_type = _pattern(said)
     made: Stix = {
         "type": "indicator",
         "spec_version": "2.1",
@@ -101,17 +110,7 @@ def _indicator(
         "extensions": {
             vocabulary.EXTENSION_ID: {
                 "extension_type": "property-extension",
-                "kind": kind,
-                "subkind": subkind,
-                "schema_version": "1",
-                **carried,
-                "severity": "high",
-                "control": "actor_controlled",
-                "review": "one_analyst",
-                "publisher_action": "suspended",
-                "attribution": "named",
-                **own,
-                **(extension or {}),
+                **said,
             }
         },
     }
@@ -120,21 +119,21 @@ def _indicator(
     return made | properties
 
 
-def _pattern(subkind: str, carried: Mapping[str, Any]) -> tuple[str, str]:
-    """What a STIX indicator must have besides our extension, for readers that know only STIX."""
-    if "token" in carried:
-        return f"[{vocabulary.TOKEN_TYPE}:value = '{carried['token']['value']}']", "stix"
-    value = carried.get("value", "")
-    if subkind in {"email_domain", "gateway_host"}:
-        return f"[domain-name:value = '{value}']", "stix"
-    if subkind == "net" and not value.startswith("as"):
-        return f"[ipv{6 if ':' in value else 4}-addr:value = '{value}']", "stix"
-    signature = carried.get("signature", {})
-    if "regex" in signature:
-        return signature["regex"], "re2"
-    if "nova" in signature:
-        return signature["nova"], "nova"
-    return f"{subkind}: see the extension", "x-exchange"
+_JUDGED = {
+    "severity": "high",
+    "control": "actor_controlled",
+    "review": "one_analyst",
+    "publisher_action": "suspended",
+    "attribution": "named",
+}
+
+
+def _pattern(extension: Stix) -> tuple[str, str]:
+    """What follows from the extension; of a wrong one, as tests make them, something that can be read."""
+    try:
+        return pattern_of(extension)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return f"[{vocabulary.TOKEN_TYPE}:value = 'none']", "stix"
 
 
 def _stamp(moment: datetime) -> str:

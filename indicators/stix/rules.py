@@ -371,8 +371,12 @@ def pattern_objects(data: Stix) -> Iterable[Wrong]:
     return () if all(_is_known(name) for name in named) else (("unknown-pattern-object", "/pattern"),)
 
 
+#: Observables of others that patterns of ours speak of (vocabulary, "Patterns"): OpenCTI's.
+_OF_OTHERS = frozenset({"cryptocurrency-wallet"})
+
+
 def _is_known(stix_type: str) -> bool:
-    return stix_type in oasis.SCOS or _CUSTOM.fullmatch(stix_type) is not None
+    return stix_type in oasis.SCOS or stix_type in _OF_OTHERS or _CUSTOM.fullmatch(stix_type) is not None
 
 
 #: What holds for every object, and what for some types only.

@@ -1,7 +1,7 @@
-"""What an indicator of ours may say: the property extension, its schema, and the values it matches on.
+"""What an indicator of ours may say: the property extension, its schemas, and the values it matches on.
 
 Everything else about a STIX object is the publisher's own; this extension is a closed vocabulary, so that only
-permitted facts can be said in it.
+permitted facts can be said in it. Version 2 is `exchange.stix`'s, shared with the client; version 1 is still read.
 """
 
 from __future__ import annotations
@@ -19,29 +19,24 @@ import jsonschema_rs
 import orjson
 
 from exchange.lists.lines import is_plain
+from exchange.stix import closed, schemas, words
+from exchange.stix.patterns import TOKEN_TYPE, VALUE_TYPE, digest_of, tokens_in
+from exchange.stix.words import EXCHANGE_IDENTITY_ID, EXTENSION_ID, SUBKINDS, TOKEN_EXTENSION_ID
 from exchange.tokens import normalising
-from indicators.stix import identifiers, patterns, wording
-from indicators.stix.drafts import Refusal, TokenValue
+from indicators.stix import envelope, identifiers, patterns, wording
+from indicators.stix.drafts import PATTERN_HASH, Refusal, TokenValue
 
-EXTENSION_ID = "extension-definition--433655db-7720-5ad0-91a4-c4555836d02f"
-TOKEN_EXTENSION_ID = "extension-definition--159394a8-e215-5ed7-b86f-c6ca99451cbe"  # noqa: S105 - a public id
-EXCHANGE_IDENTITY_ID = "identity--1a639da4-fb52-5f78-a845-aafd8cf4ebee"
-TOKEN_TYPE = "x-exchange-token"  # noqa: S105 - a STIX type
+__all__ = ["EXCHANGE_IDENTITY_ID", "EXTENSION_ID", "SUBKINDS", "TOKEN_EXTENSION_ID", "TOKEN_TYPE"]
 
 #: What the exchange alone publishes under.
-OWN_IDS = frozenset({EXCHANGE_IDENTITY_ID, EXTENSION_ID, TOKEN_EXTENSION_ID})
+OWN_IDS = frozenset({EXCHANGE_IDENTITY_ID, *words.EXTENSIONS})
 
-#: Every kind with its subkinds, as the schema has them.
-SUBKINDS = {
-    "account-pattern": (
-        *("email", "email_domain", "phone", "device", "net", "client_fp", "gateway_host", "signup_template"),
-        "cluster_rule",
-    ),
-    "payment-fingerprint": ("par", "pan_token", "iban_token", "psp_fp", "crypto_addr", "bin_range", "billing_rule"),
-    "prompt-signature": ("skeleton", "minhash", "regex", "nova_rule", "feature_rule"),
-}
 #: The functions that tokens come from; all take a key.
-SCHEMES = frozenset({"oprf-ristretto255-sha512", "hmac-sha256"})
+SCHEMES = frozenset({words.OBLIVIOUS, words.GROUP_KEY})
+#: How version 1 of the extension is called in addresses; version 2 has the extension's own.
+VERSION_1 = f"{EXTENSION_ID}-1"
+_VERSIONS_1 = frozenset({"1", "1.0"})
+_VERSIONS = (words.SCHEMA_VERSION, *sorted(_VERSIONS_1))
 _SCHEMAS = Path(__file__).parent / "schemas"
 
 
@@ -59,19 +54,21 @@ def attribution_of(data: Mapping[str, Any]) -> str | None:
     return said if said in ("named", "pseudonym", "exchange") else None
 
 
-def schema_text(extension_id: str) -> bytes | None:
-    """The published JSON Schema of one of our extensions, as served; None for any other id."""
-    if extension_id not in (EXTENSION_ID, TOKEN_EXTENSION_ID):
-        return None
-    return (_SCHEMAS / f"{extension_id}.json").read_bytes()
+@cache
+def schema_text(name: str) -> bytes | None:
+    """A published JSON Schema, as served: of our extensions and of closed facts; None for any other name."""
+    made = closed.published()
+    if name in made:
+        return orjson.dumps(made[name], option=orjson.OPT_INDENT_2)
+    return _version_1() if name == VERSION_1 else None
+
+
+def _version_1() -> bytes:
+    return (_SCHEMAS / f"{VERSION_1}.json").read_bytes()
 
 
 def extension_definitions(*, schemas_url: str) -> tuple[dict[str, Any], ...]:
-    """The two extension-definition objects (STIX 2.1 §7.3); `schemas_url` is where the exchange serves the schemas."""
-    described = (
-        (EXTENSION_ID, "Indicator of a campaign against an AI lab", "property-extension"),
-        (TOKEN_EXTENSION_ID, "Token", "new-sco"),
-    )
+    """Our extension-definition objects (STIX 2.1 §7.3); `schemas_url` is where the exchange serves the schemas."""
     return tuple(
         {
             "type": "extension-definition",
@@ -79,13 +76,13 @@ def extension_definitions(*, schemas_url: str) -> tuple[dict[str, Any], ...]:
             "id": extension_id,
             "created_by_ref": EXCHANGE_IDENTITY_ID,
             "created": "2026-11-01T00:00:00.000Z",
-            "modified": "2026-11-01T00:00:00.000Z",
+            "modified": "2026-11-28T00:00:00.000Z",
             "name": name,
             "schema": f"{schemas_url.rstrip('/')}/{extension_id}.json",
-            "version": "1.0.0",
+            "version": "2.0.0",
             "extension_types": [extension_type],
         }
-        for extension_id, name, extension_type in described
+        for extension_id, (name, extension_type) in words.EXTENSIONS.items()
     )
 
 
@@ -99,43 +96,90 @@ def check(data: Mapping[str, Any]) -> Refusal | None:
     extension = extensions[EXTENSION_ID]
     if data.get("type") != "indicator":
         return Refusal("vocabulary", _pointer([]), "This extension belongs to indicators only.")
-    token = extension.get("token") if isinstance(extension, dict) else None
-    if isinstance(token, dict) and not _is_keyed(token):
+    if isinstance(extension, dict) and (refusal := _unkeyed_in(extension)) is not None:
+        return refusal
+    if isinstance(extension, dict) and extension.get("schema_version", "2") not in _VERSIONS:
+        return Refusal("vocabulary", _pointer(["schema_version"]), "One of: 2; 1 is still read.")
+    validator = _validator_for(extension)
+    if not validator.is_valid(extension):
+        return _first_fault(extension, validator)
+    refusal = _beyond_schema(extension)
+    return refusal if refusal is not None or is_version_1(extension) else envelope.check(data, extension)
+
+
+def is_version_1(extension: Any) -> bool:
+    """Whether an extension says that it is of version 1."""
+    said = extension.get("schema_version") if isinstance(extension, dict) else None
+    return isinstance(said, str) and said in _VERSIONS_1
+
+
+def _unkeyed_in(extension: Mapping[str, Any]) -> Refusal | None:
+    only, several = extension.get("token"), extension.get("tokens")
+    if isinstance(only, dict) and not _is_keyed(only):
         return _unkeyed(_pointer(["token", "scheme"]))
-    if not _validator(EXTENSION_ID).is_valid(extension):
-        return _first_fault(extension)
-    return _beyond_schema(extension)
+    for place, token in enumerate(several if isinstance(several, list) else ()):
+        if isinstance(token, dict) and not _is_keyed(token):
+            return _unkeyed(_pointer(["tokens", str(place), "scheme"]))
+    return None
 
 
 def tokens_of(extension: Mapping[str, Any]) -> tuple[TokenValue, ...]:
-    """What an indicator of ours matches on: its token, or its value where that may travel in clear.
+    """What an indicator of ours matches on: its tokens, its value where that may travel in clear, or a hash.
 
-    A token is compared as lower-case hexadecimal digits, however it was written; a value in its normal form.
+    A token is compared as lower-case hexadecimal digits, however it was written; a value in its normal form; a rule,
+    a regex and a NOVA text by the SHA-256 of the pattern.
     """
-    subkind, token, value = extension.get("subkind"), extension.get("token"), extension.get("value")
+    subkind, value = extension.get("subkind"), extension.get("value")
     if not isinstance(subkind, str):
         return ()
-    if isinstance(token, dict):
-        parts = [token.get(name) for name in ("scheme", "key_epoch", "value")]
-        if all(isinstance(part, str) and len(part) <= 200 for part in parts):
-            scheme, key_epoch, written = map(str, parts)
-            value = _as_hex(written)
-            return (TokenValue(subkind, scheme, key_epoch, value),) if is_plain(value) else ()
-        return ()
+    if found := [one for token in tokens_in(extension) if (one := _token_value(subkind, token, extension)) is not None]:
+        return tuple(dict.fromkeys(found))
     if isinstance(value, str) and len(value) <= 255:
         compared = patterns.written(value, _NORMAL.get(subkind, str))
         return () if compared is None else (TokenValue(subkind, "clear", "", compared),)
-    return ()
+    digest = digest_of(extension)
+    return () if digest is None else (TokenValue(subkind, "sha256", "", digest, PATTERN_HASH),)
 
 
-def token_id(*, scheme: str, key_epoch: str, norm_version: str, subkind: str, value: str) -> str:
+def _token_value(subkind: str, token: Mapping[str, Any], extension: Mapping[str, Any]) -> TokenValue | None:
+    parts = [token.get(name) for name in ("scheme", "key_epoch", "value")]
+    if not all(isinstance(part, str) and len(part) <= 200 for part in parts):
+        return None
+    scheme, key_epoch, written = map(str, parts)
+    value, scope = _as_hex(written), extension.get("psp_scope") if subkind == "psp_fp" else ""
+    if not is_plain(value) or not isinstance(scope, str) or len(scope) > 80:
+        return None
+    return TokenValue(subkind, scheme, key_epoch, value, psp_scope=scope)
+
+
+def token_id(
+    *, scheme: str, key_epoch: str, norm_version: str, subkind: str, value: str, psp_scope: str | None = None
+) -> str:
     """The deterministic id of a token object, from the properties that make it what it is."""
     named = {"key_epoch": key_epoch, "norm_version": norm_version, "scheme": scheme, "subkind": subkind, "value": value}
-    return identifiers.deterministic(TOKEN_TYPE, named)
+    return identifiers.deterministic(TOKEN_TYPE, named if psp_scope is None else {**named, "psp_scope": psp_scope})
+
+
+def value_id(*, subkind: str, value: str) -> str:
+    """The deterministic id of the object of a value in clear."""
+    return identifiers.deterministic(VALUE_TYPE, {"subkind": subkind, "value": value})
+
+
+def value_object(*, subkind: str, value: str) -> dict[str, Any]:
+    """A value in clear that no object of STIX observes, as an object for graphs."""
+    return {
+        "type": VALUE_TYPE,
+        "spec_version": "2.1",
+        "id": value_id(subkind=subkind, value=value),
+        "kind": words.KIND_OF[subkind],
+        "subkind": subkind,
+        "value": value,
+        "extensions": {words.VALUE_EXTENSION_ID: {"extension_type": "new-sco"}},
+    }
 
 
 def token_object(*, kind: str, subkind: str, token: Mapping[str, str]) -> dict[str, Any]:
-    """A token as a cyber-observable object, for graphs; `token` is the property of an indicator."""
+    """A token as a cyber-observable object, for graphs; `token` is one of an indicator's, with `psp_scope` if any."""
     return {
         "type": TOKEN_TYPE,
         "spec_version": "2.1",
@@ -147,9 +191,20 @@ def token_object(*, kind: str, subkind: str, token: Mapping[str, str]) -> dict[s
     }
 
 
+def _validator_for(extension: Any) -> Any:
+    """The validator of the version and subkind that an extension says; of the whole schema where it says none."""
+    if is_version_1(extension):
+        return _validator(VERSION_1)
+    said = extension.get("subkind") if isinstance(extension, dict) else None
+    known = isinstance(said, str) and words.KIND_OF.get(said) == extension.get("kind")
+    return _validator(said if known else EXTENSION_ID)
+
+
 @cache
-def _validator(extension_id: str) -> Any:
-    schema = orjson.loads((_SCHEMAS / f"{extension_id}.json").read_bytes())
+def _validator(name: str) -> Any:
+    """Compiled once: of an extension by its id, of version 1, or of one subkind of version 2, which is quickest."""
+    text = schema_text(name)
+    schema = schemas.of_subkind(name) if text is None else orjson.loads(text)
     return jsonschema_rs.validator_for(schema, mask=wording.MASK)
 
 
@@ -173,20 +228,22 @@ def _unkeyed(field: str) -> Refusal:
     return Refusal("unkeyed-hash", field, "A token comes from a keyed function; an unkeyed hash is refused.")
 
 
-def _first_fault(extension: Any) -> Refusal:
-    errors = list(islice(_validator(EXTENSION_ID).iter_errors(extension), _LOOKED_AT))
+def _first_fault(extension: Any, validator: Any) -> Refusal:
+    errors = list(islice(validator.iter_errors(extension), _LOOKED_AT))
     error = next((error for error in errors if _FORBIDDEN in str(error.message)), errors[0])
     path = [str(part) for part in error.instance_path]
     keyword = str(error.schema_path[-1]) if error.schema_path else ""
     message = wording.said(error, path=path, value_of=_subkind(extension))
     if keyword == "additionalProperties":
         message = "The vocabulary has no such property here."
-        path += _unknown(extension, path)
+        path += _unknown(error, extension, path)
+        if len(path) == 1 and path[0] in _PROPERTIES:
+            message = _MISPLACED
     if missed := _MISSED.match(message):
         path.append(missed[1])
         message = "This kind and subkind require it."
     if _FORBIDDEN in message:
-        message = "This property does not belong to this kind and subkind."
+        message = _MISPLACED
     return Refusal("vocabulary", _pointer(path), message)
 
 
@@ -195,18 +252,17 @@ def _subkind(extension: Any) -> str:
     return said if isinstance(said, str) else ""
 
 
-def _unknown(extension: Any, path: list[str]) -> list[str]:
+def _unknown(error: Any, extension: Any, path: list[str]) -> list[str]:
     """The first property that the schema does not know, if its name is a plain word: other names may be values."""
-    node, found = orjson.loads((_SCHEMAS / f"{EXTENSION_ID}.json").read_bytes()), extension
+    found = extension
     for part in path:
-        node = node.get("properties", {}).get(part, {})
-        found = found.get(part) if isinstance(found, dict) else None
-    known = node.get("properties")
-    if not known or not isinstance(found, dict):
-        return []
-    return next(([name] for name in found if name not in known and _WORD.fullmatch(name)), [])
+        found = found[int(part)] if isinstance(found, list) else found[part]
+    unknown = set(error.kind.unexpected)
+    return next(([name] for name in found if name in unknown and _WORD.fullmatch(name)), [])
 
 
+_MISPLACED = "This property does not belong to this kind and subkind."
+_PROPERTIES = frozenset({*schemas.extension()["properties"], "token"})
 _WORD = re.compile(r"[a-z][a-z_]{0,39}")
 _LOOKED_AT = 50
 #: As the library says that a property has no place beside the others: told before what is wrong inside it.
@@ -221,8 +277,12 @@ def _beyond_schema(extension: Mapping[str, Any]) -> Refusal | None:
     if "regex" in signature and (refused := patterns.check_regex(signature["regex"], _pointer(["signature", "regex"]))):
         return refused
     rule = _MUST_BE_NORMAL.get(extension["subkind"])
+    if extension["subkind"] == "crypto_addr" and not is_version_1(extension):
+        rule = (normalising.crypto_addr, "A public address without a scheme; bech32 and EVM addresses in lower case.")
     if rule is not None and not _is_normal(extension["value"], rule[0]):
         return Refusal("vocabulary", _pointer(["value"]), rule[1])
+    if extension["subkind"] == "bin_range" and not is_version_1(extension) and _bins(extension["value"]) > _MOST_BINS:
+        return Refusal("too-broad", _pointer(["value"]), f"A range of bank identification numbers has {_MOST_BINS}.")
     seen = []
     for name in ("first_seen", "last_seen"):
         if name in extension:
@@ -233,6 +293,14 @@ def _beyond_schema(extension: Mapping[str, Any]) -> Refusal | None:
     if seen != sorted(seen):
         return Refusal("vocabulary", _pointer(["last_seen"]), "The last sight lies before the first.")
     return None
+
+
+_MOST_BINS = 100
+
+
+def _bins(value: str) -> int:
+    first, _, last = value.partition("-")
+    return int(last or first) - int(first) + 1
 
 
 #: How values in clear are compared; those that are not listed here are compared as they are.

@@ -17,9 +17,14 @@ _BYTES = "32 or 64 bytes, as lower-case hexadecimal digits or as base64url witho
 #: The form that a property has, where the schema gives it as a regular expression.
 FORMS = {
     "id": "The type, '--' and a UUID.",
-    "key_epoch": "1 to 40 letters, digits, '.', '_' and '-', such as 2026q4.",
+    "key_epoch": "A quarter, such as 2026q4; under a group's key with its name and a number, such as ring-2026q4-1.",
+    "name": "d- and 8 lower-case hexadecimal digits, such as d-1f2e3d4c.",
     "norm_version": "1 to 20 letters, digits, '.', '_' and '-', such as 1.",
+    "psp_scope": "32 lower-case hexadecimal digits.",
+    "token/key_epoch": "1 to 40 letters, digits, '.', '_' and '-', such as 2026q4.",
     "token/value": _BYTES,
+    "tokens/value": "32 bytes, as 64 lower-case hexadecimal digits.",
+    "version": "A semantic version of three numbers, such as 3.2.0.",
     "first_seen": _HOUR,
     "last_seen": _HOUR,
     "sha256": "64 lower-case hexadecimal digits.",
@@ -47,6 +52,7 @@ def said(error: Any, *, path: Sequence[str], value_of: str) -> str:
 
 def _form(path: Sequence[str], value_of: str) -> str:
     names = [part for part in path if not part.isdigit()]
-    if names[-1:] != ["value"]:
-        return names[-1] if names else ""
-    return "token/value" if names[:1] == ["token"] else value_of
+    within = "/".join(names[:: len(names) - 1]) if len(names) > 1 else ""
+    if within in FORMS:
+        return within
+    return value_of if names[-1:] == ["value"] else (names[-1] if names else "")

@@ -16,6 +16,7 @@ from exchange.lists import formats
 from indicators.stix import making
 from tests import build
 from tests.indicators.api.caller import Caller, read
+from tests.indicators.stix import version1
 
 pytestmark = pytest.mark.django_db
 
@@ -144,8 +145,8 @@ def test_what_its_publisher_calls_benign_gives_no_entry():
     aster, borealis = Caller(cast.keys["aster"]), Caller(cast.keys["borealis"])
     both = (
         classical("[domain-name:value = 'relay.example']") | {"indicator_types": ["malicious-activity", "benign"]},
-        making.account_pattern("net") | {"indicator_types": ["benign"]},
-        build.an_indicator(indicator_types=["benign"]),
+        version1.account_pattern("net") | {"indicator_types": ["benign"]},
+        version1.account_pattern(indicator_types=["benign"]),
     )
     results = read(aster.push(*both))["results"]
     assert [answer["suppressed_by"] for answer in results] == [["benign-type"]] * 3

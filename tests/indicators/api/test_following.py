@@ -31,7 +31,7 @@ def text(answer) -> str:
 
 def value_of(stix: dict) -> str:
     (extension,) = stix["extensions"].values()
-    return extension["token"]["value"]
+    return extension["tokens"][0]["value"]
 
 
 def test_the_feed_begins_with_what_there_is_and_goes_on_with_what_is_new(aster, borealis):

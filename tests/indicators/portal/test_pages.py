@@ -496,7 +496,7 @@ def test_pages_ask_the_store_a_fixed_number_of_times(cast):
     few = {path: queries_of(client, path) for path in paths}
     for number in range(6):
         a_pair(cast, name=f"Pair {number}")
-        carrier = {"token": ours["extensions"][vocabulary.EXTENSION_ID]["token"]}
+        carrier = {"tokens": ours["extensions"][vocabulary.EXTENSION_ID]["tokens"]}
         build.publish(cast.viewer("borealis"), making.account_pattern(carrier=carrier))
     tokens.catch_up()
     assert {path: queries_of(client, path) for path in paths} == few

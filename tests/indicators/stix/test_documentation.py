@@ -23,6 +23,7 @@ DOOR = gates.Door(
     partner_identities=frozenset(),
     policy="closed-facts",
     known=Known(examples=True),
+    groups=frozenset({"ring"}),
 )
 
 

@@ -1,0 +1,1 @@
+"""What an indicator of ours may say, shared by client and server: the closed words, the schemas, the patterns. Pure."""

@@ -1,0 +1,83 @@
+"""The pattern of an indicator as a function of our extension (vocabulary, "Patterns"): client and door ask the same.
+
+Each value has a pattern of its own, so that readers that know an indicator by its pattern never take two for one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import rfc8785
+
+from exchange.stix import words
+
+#: What values in clear are observed as: object and property.
+_OBSERVED = {
+    "crypto_addr": "cryptocurrency-wallet:value",
+    "email_domain": "domain-name:value",
+    "gateway_host": "domain-name:value",
+}
+TOKEN_TYPE = "x-exchange-token"  # noqa: S105 - a STIX type
+VALUE_TYPE = "x-exchange-value"
+_RULE = "x-exchange-rule"
+_SIGNATURE_TYPES = {"regex": "pcre", "nova": "nova"}
+
+
+def pattern_of(extension: Mapping[str, Any]) -> tuple[str, str]:
+    """`pattern` and `pattern_type` for a valid extension of ours. Raises ValueError for one that carries nothing."""
+    subkind = extension["subkind"]
+    if tokens := tokens_in(extension):
+        scope = extension.get("psp_scope") if subkind == "psp_fp" else None
+        ordered = sorted(tokens, key=lambda one: (one["scheme"], one["key_epoch"], one["value"]))
+        return " OR ".join(_of_token(subkind, one, scope) for one in ordered), "stix"
+    if "value" in extension:
+        return f"[{_of_value(subkind, extension['value'])}]", "stix"
+    if "rule" in extension:
+        try:
+            return rfc8785.dumps(extension["rule"]).decode(), _RULE
+        except rfc8785.CanonicalizationError:
+            raise ValueError("a number that canonical JSON cannot hold") from None
+    for name, pattern_type in _SIGNATURE_TYPES.items():
+        if name in extension.get("signature", {}):
+            return extension["signature"][name], pattern_type
+    raise ValueError("an extension that carries nothing")
+
+
+def tokens_in(extension: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The tokens of an extension of either version: version 1 has one, as `token`."""
+    tokens = extension.get("tokens")
+    if isinstance(tokens, list):
+        return [one for one in tokens if isinstance(one, dict)]
+    only = extension.get("token")
+    return [only] if isinstance(only, dict) else []
+
+
+def digest_of(extension: Mapping[str, Any]) -> str | None:
+    """What a rule, regex or NOVA text matches by: SHA-256 of its pattern, in hexadecimal digits; None for others."""
+    if words.CARRIED_BY.get(extension["subkind"]) not in {"rule", "signature"}:
+        return None
+    try:
+        return hashlib.sha256(pattern_of(extension)[0].encode()).hexdigest()
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return None  # an extension that the schema refuses
+
+
+def _of_token(subkind: str, token: Mapping[str, Any], scope: str | None) -> str:
+    said = [("subkind", subkind), ("scheme", token["scheme"]), ("key_epoch", token["key_epoch"])]
+    said += [("psp_scope", scope)] if scope is not None else []
+    said.append(("value", token["value"]))
+    return f"[{' AND '.join(f"{TOKEN_TYPE}:{name} = '{value}'" for name, value in said)}]"
+
+
+def _of_value(subkind: str, value: str) -> str:
+    if subkind in _OBSERVED:
+        return f"{_OBSERVED[subkind]} = '{value}'"
+    if subkind != "net":
+        return f"{VALUE_TYPE}:subkind = '{subkind}' AND {VALUE_TYPE}:value = '{value}'"
+    if value.startswith("as"):
+        return f"autonomous-system:number = {value.removeprefix('as')}"
+    if ":" in value:
+        return f"ipv6-addr:value = '{value}'"
+    return f"ipv4-addr:value = '{value.removesuffix('/32')}'"
