@@ -79,12 +79,12 @@ def test_what_no_list_knows_is_refused_and_nothing_of_it_is_kept(cast):
         "id": "note--6a41cd8a-4a9f-4a0b-9a39-7f7c6c0fd9d5",
         "created": "2026-11-20T08:00:00.000Z",
         "modified": "2026-11-20T08:00:00.000Z",
-        "content": "Let us all raise prices.",
+        "content": "Seen on a rainy Tuesday.",
         "object_refs": ["identity--6a41cd8a-4a9f-4a0b-9a39-7f7c6c0fd9d5"],
     }
-    answer = push(cast, note, build.an_indicator(name="Let us all raise prices."))
+    answer = push(cast, note, build.an_indicator(name="Seen on a rainy Tuesday."))
     assert [(said["code"], said["field"]) for said in build.results(answer)] == [
         ("not-listed", "/type"),
         ("not-listed", "/name"),
     ]
-    assert b"prices" not in answer.results
+    assert b"rainy" not in answer.results

@@ -192,18 +192,14 @@ def test_a_card_number_is_found_at_any_depth_and_behind_escapes():
 NO_CARDS = [
     "4111111111111112",  # wrong check digit
     "1111111111111117",  # no card begins so
-    "https://shop.example/item/4111111111111111",
-    "https://shop.example/?id=4111111111111111&x=1",
     "a4111111111111111f",
     "4111111111111111-4111-8111",
     "2026-01-31 08:00:00 4111",
     "00004111111111111111",
-    "41 11 11 11 11 11 11 11",
     "4,111,111,111,111,111",
     "0.4111111111111111",
     "4111111111111111.5",
-    "build_4111111111111111",
-    "#4111111111111111",
+    "de4111111111111111ad",
 ]
 
 
@@ -213,8 +209,38 @@ def test_other_numbers_are_left_alone(text):
 
 
 @pytest.mark.parametrize("name", ["external_id", "serial_number", "url", "hashes", "object_refs", "x_ref"])
-def test_ids_hashes_and_addresses_are_not_free_text(name):
-    assert examine(a_note(**{name: ["4111111111111111"]})) is None
+def test_ids_hashes_and_addresses_are_looked_at_too(name):
+    assert examine(a_note(**{name: ["4111111111111111"]})).code == "card-number"
+    assert examine(a_note(**{name: ["note--41111111-1111-4111-8111-411111111111"]})) is None
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({"x": 4111111111111111}, "card-number"),
+        ({"x": 4111111111111111.0}, "card-number"),
+        ({"x": ["4111", "1111", "1111", "1111"]}, "card-number"),
+        ({"x_cvv": "123"}, "card-details"),
+        ({"x": "https://shop.example/?id=4111%3111111111111"}, "card-number"),
+        ({"x": "NDExMTExMTExMTExMTExMQ=="}, "card-number"),
+        ({"x": "34313131313131313131313131313131"}, "card-number"),
+        ({"x": "٤١١١ ١١١١ ١١١١ ١١١١"}, "card-number"),
+        ({"x": "4\u200b1\u200b1\u200b1111111111111"}, "card-number"),
+        ({"x": "de89 3704 0044 0532 0130 00"}, "iban"),
+        ({"x_api_key": "a1B2c3d4e5F6g7H8i9J0k1L2m3N4o5P6"}, "secret"),
+        ({"x": "customer Anna Adler opened it"}, "personal-data"),
+        ({"x": "our price rises to $20 per million tokens"}, "competitive-data"),
+    ],
+)
+def test_what_is_written_in_other_ways_is_found(more, code):
+    verdict = examine(a_note(**more))
+    assert isinstance(verdict, Refusal)
+    assert verdict.code == code
+
+
+def test_our_own_extension_is_not_taken_for_text():
+    made = an_indicator(carrier={"token": making.token("4111111111111111" * 4)})
+    assert examine(made) is None
 
 
 def key(prefix: str, rest: str) -> str:

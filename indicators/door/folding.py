@@ -1,0 +1,149 @@
+"""The texts of an object as a detector reads them: every string, name and number, folded and decoded.
+
+Folded is NFKC without what is invisible, and with the digits of every script as 0 to 9. Decoded are percent signs,
+base64 and hexadecimal digits that hold text. Everything is bounded: a text is decoded once, in linear time.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from exchange.stix import words
+from indicators.stix import oasis
+
+#: Names that hold an identifier of STIX, a date or a word of its lists; whatever ends in `_ref` or `_refs` as well.
+_NOT_TEXT = frozenset({"created", "id", "modified", "spec_version", "type", "valid_from", "valid_until"})
+_OWN_TEXTS = ("signature",)
+_MOST_CHARS = 2_000_000
+
+
+def texts(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each text of an object with its JSON pointer; of a name, the pointer of what holds it."""
+    yield from _of(data, "", name="")
+
+
+def _of(value: Any, pointer: str, *, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield from _of_string(value, pointer, name=name)
+    elif isinstance(value, dict):
+        yield from _of_object(value, pointer)
+    elif isinstance(value, list):
+        yield from _of_list(value, pointer, name=name)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        written = str(int(value)) if value == int(value) else str(value)
+        yield from _of_string(written, pointer, name=name)
+
+
+def _of_object(value: Mapping[str, Any], pointer: str) -> Iterator[tuple[str, str]]:
+    for name, inner in value.items():
+        if name not in oasis.names():
+            yield from _of_string(name, pointer, name="")
+        if name in _NOT_TEXT or name.endswith(("_ref", "_refs")):
+            if not _is_short(inner):
+                yield from _of(inner, f"{pointer}/{_written(name)}", name=name)
+            continue
+        if name == words.EXTENSION_ID and isinstance(inner, dict) and inner.get("schema_version") == "2":
+            inner = {own: inner[own] for own in _OWN_TEXTS if own in inner}  # noqa: PLW2901 - all else is closed
+        yield from _of(inner, f"{pointer}/{_written(name)}", name=name)
+
+
+def _is_short(value: Any) -> bool:
+    """Whether it may be an identifier, a date or a word, or a list of these: it says no more than 60 characters."""
+    if isinstance(value, list):
+        return all(isinstance(one, str) and _IDENTIFIER.fullmatch(one) for one in value)
+    return isinstance(value, str) and bool(_IDENTIFIER.fullmatch(value) or _DATE.fullmatch(value) or len(value) <= 12)
+
+
+_IDENTIFIER = re.compile(r"[a-z0-9-]{3,60}--[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,30}Z")
+
+
+def _of_list(value: list[Any], pointer: str, *, name: str) -> Iterator[tuple[str, str]]:
+    """Each element, and those that are short written in a row: a number may be cut into pieces."""
+    pieces = [str(one) for one in value if isinstance(one, str | int) and len(str(one)) <= 8]
+    if 1 < len(pieces) == len(value) <= 40:
+        yield pointer, " ".join(pieces)
+    for place, inner in enumerate(value):
+        yield from _of(inner, f"{pointer}/{place}", name=name)
+
+
+def _of_string(text: str, pointer: str, *, name: str) -> Iterator[tuple[str, str]]:
+    folded = fold(text)
+    yield pointer, folded
+    if name and name not in oasis.names() and len(folded) <= 200:
+        yield pointer, f"{name.replace('_', ' ')}: {folded}"  # `cvv` beside `123`
+    for decoded in _decoded(folded):
+        yield pointer, fold(decoded)
+
+
+def fold(text: str) -> str:
+    """NFKC, without what is invisible, digits of every script as 0 to 9. ASCII is given back as it is."""
+    if text.isascii():
+        return text
+    found = unicodedata.normalize("NFKC", text[:_MOST_CHARS])
+    if found.isascii():
+        return found
+    return "".join(map(_folded, found))
+
+
+def _folded(character: str) -> str:
+    if character < "\x80":
+        return character
+    category = unicodedata.category(character)
+    if category == "Nd":
+        return str(unicodedata.decimal(character))
+    if category in {"Cf", "Mn", "Me"} or character in _BLANK_LETTERS:
+        return ""
+    if category in {"Zs", "Zl", "Zp"}:
+        return " "
+    return "-" if category == "Pd" else character
+
+
+#: Letters and symbols without ink: Hangul fillers and the blank of Braille.
+_BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+
+
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{16,}={0,2}")
+_HEXADECIMAL = re.compile(r"(?<![0-9A-Za-z])(?:[2-7][0-9a-fA-F][ :]?){13,}(?![0-9A-Za-z])")
+
+
+def _decoded(text: str) -> Iterator[str]:
+    """What a text says that is written in percent signs, base64 or hexadecimal digits; nothing if that is no text."""
+    if "%" in text:
+        plain = unquote(text)
+        if plain != text:
+            yield plain
+    for found in _HEXADECIMAL.finditer(text):
+        yield bytes.fromhex(re.sub("[ :]", "", found[0])).decode("latin-1")
+    for found in _BASE64.finditer(text):
+        if (said := _of_base64(found[0])) is not None:
+            yield said
+
+
+def _of_base64(run: str) -> str | None:
+    """The text in a run of base64 or base64url; None for what is no text, as hashes, ids and words are none."""
+    bare = run.rstrip("=")
+    if len(bare) % 4 == 1 or bare.islower() or bare.isdigit():
+        return None
+    try:
+        content = base64.b64decode(
+            bare + "=" * (-len(bare) % 4), altchars=b"-_" if "-" in bare or "_" in bare else None
+        )
+        plain = content.decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return None if _CONTROL.search(plain) else plain
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+def _written(name: str) -> str:
+    """A name as it may stand in a pointer: one that is at fault itself has been found before its value is looked at."""
+    return name.replace("~", "~0").replace("/", "~1")
