@@ -383,6 +383,8 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 # Addresses, AS numbers and names that are for documentation (RFC 5737, 3849, 2544, 5398, 6761) name nobody: in a demo
 # and in tests they may be published, elsewhere they are as benign as other special-purpose ranges.
 ALLOW_EXAMPLE_VALUES = env.flag("ALLOW_EXAMPLE_VALUES", default=not PRODUCTION)
+#: A snapshot of MISP's warninglists in the place of the bundled one (`manage.py benign_lists`).
+BENIGN_LISTS = env.text("BENIGN_LISTS", "")
 
 # The key service (`python -m exchange.keyservice`): where it is, and the token by which it knows us.
 KEY_SERVICE_URL = env.text("KEY_SERVICE_URL").rstrip("/")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
@@ -17,7 +18,7 @@ from django.db.models import QuerySet
 from exchange import clock
 from exchange.errors import Conflict, NotFound, Refused
 from exchange.tokens import normalising
-from indicators.door import benign
+from indicators.door import benign, snapshot
 from indicators.door.benign import Known
 from indicators.models import ServiceHost
 from partners import audit
@@ -52,7 +53,8 @@ def known() -> Known:
 def read() -> Known:
     """The same, as it is now. One query."""
     values = listed().values_list("value", flat=True)
-    return Known.of(values, examples=settings.ALLOW_EXAMPLE_VALUES)
+    lists = Path(settings.BENIGN_LISTS) if settings.BENIGN_LISTS else snapshot.BUNDLED
+    return Known.of(values, examples=settings.ALLOW_EXAMPLE_VALUES, lists=lists)
 
 
 def forget() -> None:

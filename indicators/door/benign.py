@@ -19,12 +19,15 @@ from typing import Any, NamedTuple
 
 from exchange.lists.lines import compared
 from exchange.tokens import normalising
+from indicators.door import snapshot
 
 TOO_BROAD = "too-broad"
 BENIGN = "benign-listed"
 
 _LISTS = Path(__file__).parent / "lists"
 _WIDEST = {4: 16, 6: 32}
+#: What one customer of a cloud may have.
+_WIDEST_IN_CLOUD = {4: 24, 6: 48}
 _BITS = {4: 32, 6: 128}
 _FAMILY = {4: AF_INET, 6: AF_INET6}
 
@@ -87,6 +90,12 @@ class _Ranges:
         place = bisect_right(starts, net.first) - 1
         return place >= 0 and net.last <= ends[place]
 
+    def lie_in(self, net: Network) -> bool:
+        """Whether one of them lies in the network, or is it."""
+        starts, ends = self._starts[net.version], self._ends[net.version]
+        place = bisect_left(starts, net.first)
+        return place < len(starts) and ends[place] <= net.last
+
     def touch(self, net: Network) -> bool:
         """Whether the network and one of them have an address in common."""
         place = bisect_left(self._ends[net.version], net.first)
@@ -105,17 +114,80 @@ class Known:
     examples: bool = False
     hosts: frozenset[str] = frozenset()
     networks: _Ranges = field(default_factory=lambda: _Ranges(()))
+    lists: Path = snapshot.BUNDLED
 
     @classmethod
-    def of(cls, values: Iterable[str], *, examples: bool) -> Known:
-        """Of members' hosts and ranges in normal form."""
+    def of(cls, values: Iterable[str], *, examples: bool, lists: Path = snapshot.BUNDLED) -> Known:
+        """Of members' hosts and ranges in normal form, and a snapshot of warninglists."""
         listed = list(values)
         networks = [Network.read(value) for value in listed if "/" in value]
-        return cls(examples, frozenset(value for value in listed if "/" not in value), _Ranges(networks))
+        return cls(examples, frozenset(value for value in listed if "/" not in value), _Ranges(networks), lists)
 
 
 def judge(domain: str, value: str, known: Known) -> str:
     """`too-broad`, `benign-listed`, or "" for a value that may be listed. `domain` is what the value is compared as."""
+    own = _by_rule(domain, value, known)
+    return own or (BENIGN if listed_in(domain, value, known) else "")
+
+
+def listed_in(domain: str, value: str, known: Known) -> str:
+    """The warninglist, or what else is well known, that a value in clear is in; "" for one that is in none."""
+    meaning = compared(domain)
+    if meaning == "net":
+        return "" if value.startswith("as") else _network_in(Network.read(value), value, known)
+    if meaning == "host":
+        return _host_in(value, known)
+    if domain.startswith("file:hashes"):
+        return snapshot.read(known.lists).hash.get(value, "")
+    if meaning == "crypto_addr":
+        return _wallet(value, known)
+    if domain == "bin_range" and not known.examples:
+        return "numbers for tests" if _holds_test_bin(value) else ""
+    if domain == "url:value" and normalising.is_bare(value):
+        host = normalising.url_host(value)
+        return "" if ":" in host or host.rpartition(".")[2].isdigit() else _host_in(host, known)
+    return ""
+
+
+def _network_in(net: Network, value: str, known: Known) -> str:
+    """Shared networks in both directions; of clouds a listed range or a wider one; of open resolvers the address."""
+    if known.examples and _examples().hold(net):
+        return ""
+    held = snapshot.read(known.lists)
+    if _ranges(known.lists, "shared").touch(net):
+        return held.shared.get(value, "a network that many share")
+    cloud = _ranges(known.lists, "cloud")
+    if cloud.lie_in(net) or (net.prefix < _WIDEST_IN_CLOUD[net.version] and cloud.hold(net)):
+        return held.cloud.get(value, "a cloud")
+    return held.address.get(value, "")
+
+
+def _host_in(value: str, known: Known) -> str:
+    held = snapshot.read(known.lists)
+    if value in held.exact:
+        return held.exact[value]
+    return next(
+        (held.suffix[name] for name in _suffixes(value) if name in held.suffix and not _is_public_suffix(name)), ""
+    )
+
+
+def _wallet(value: str, known: Known) -> str:
+    if value in snapshot.EXAMPLE_WALLETS:
+        return "" if known.examples else "an address of documentation"
+    return next((name for name, values in snapshot.WALLETS.items() if value in values), "")
+
+
+def _holds_test_bin(value: str) -> bool:
+    first, _, last = value.partition("-")
+    return any(first[:6] <= one <= (last or first)[:6] for one in snapshot.TEST_BINS)
+
+
+@cache
+def _ranges(lists: Path, use: str) -> _Ranges:
+    return _Ranges(Network.read(value) for value in getattr(snapshot.read(lists), use))
+
+
+def _by_rule(domain: str, value: str, known: Known) -> str:
     meaning = compared(domain)
     if meaning == "net":
         return _as_number(value, known) if value.startswith("as") else _network(Network.read(value), known)

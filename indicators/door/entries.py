@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from exchange.lists.lines import compared
-from indicators.door import benign
+from indicators.door import benign, corpus
 from indicators.door.benign import Known
-from indicators.stix import vocabulary
+from indicators.stix import budget, patterns, vocabulary
 from indicators.stix.drafts import MATCH_ONLY, Draft, Refusal, TokenValue
 
 #: An AS number is thousands of networks: it is matched, and listed nowhere.
@@ -25,7 +25,7 @@ TOLD = (benign.BENIGN, BENIGN_TYPE, benign.TOO_BROAD)
 _WORDS = {
     benign.BENIGN: (
         "The value is benign: a special-purpose range, a freemail provider, a public suffix, a public resolver, a"
-        " cloud, or a host or range that a member has made known as its own."
+        " cloud's range, a network, host or wallet of everybody, or what a member has made known as its own."
     ),
     benign.TOO_BROAD: "The network is too broad: IPv4 from /16, IPv6 from /32.",
 }
@@ -63,12 +63,31 @@ def refusal(draft: Draft, known: Known) -> Refusal | None:
     extension: Any = vocabulary.extension_of(draft.data)
     if extension is None or draft.revoked:
         return None
+    if isinstance(signature := extension.get("signature"), dict):
+        return _broad_text(signature)
     at = f"/extensions/{vocabulary.EXTENSION_ID}/value"
     for token in draft.tokens:
         if token.scheme != "clear":
             continue
         if verdict := benign.judge(token.domain, token.value, known):
-            return Refusal(verdict, at, _WORDS[verdict])
+            named = benign.listed_in(token.domain, token.value, known) if verdict == benign.BENIGN else ""
+            return Refusal(verdict, at, f"{_WORDS[verdict]} Listed as: {named}." if named else _WORDS[verdict])
         if ":" in token.value and token.domain == "net" and int(token.value.partition("/")[2]) > _LONGEST_PREFIX:
             return Refusal("vocabulary", at, "An IPv6 network has /32 to /64; one address is its /64.")
     return None
+
+
+def _broad_text(signature: dict[str, Any]) -> Refusal | None:
+    """Why a regex or NOVA rule may not enter: it matches prompts that have nothing to do with a campaign."""
+    for name in ("regex", "nova"):
+        if isinstance(text := signature.get(name), str):
+            at = f"/extensions/{vocabulary.EXTENSION_ID}/signature/{name}"
+            try:
+                broad = corpus.is_broad(**{name: text})
+            except budget.Spent:
+                return patterns.too_costly(at)
+            return Refusal(benign.TOO_BROAD, at, _BROAD_TEXT) if broad else None
+    return None
+
+
+_BROAD_TEXT = f"It matches more than {corpus.MOST_HITS} of the ordinary prompts that are bundled with the exchange."

@@ -100,7 +100,7 @@ def check(pattern: str, pattern_type: str) -> Refusal | None:
     try:
         return _parsed(pattern)
     except budget.Spent:
-        return _too_costly("/pattern")
+        return too_costly("/pattern")
     except RecursionError:
         return _too_complex()
 
@@ -165,7 +165,7 @@ def check_regex(source: str, at: str) -> Refusal | None:
     try:
         taken = _is_linear_regex(source)
     except budget.Spent:
-        return _too_costly(at)
+        return too_costly(at)
     return None if taken else Refusal("bad-regex", at, "Not an RE2 expression, or too large for one.")
 
 
@@ -200,7 +200,8 @@ def _depth(bare: str) -> int:
     return deepest
 
 
-def _too_costly(at: str) -> Refusal:
+def too_costly(at: str) -> Refusal:
+    """The answer to what the batch has no time left for (`budget`)."""
     message = f"The patterns of one batch take at most {budget.SECONDS:g} seconds to read: send the rest in another."
     return Refusal("batch-too-costly", at, message)
 

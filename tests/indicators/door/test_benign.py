@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indicators.door import benign
+from indicators.door import benign, snapshot
 from indicators.door.benign import Known
 
 NOBODYS = Known()
@@ -120,6 +120,76 @@ def test_what_a_member_makes_known_as_its_own_is_benign_with_all_below_it(domain
 @pytest.mark.parametrize("value", ["aster.example", "api2.aster.example", "notapi.aster.example"])
 def test_and_nothing_beside_or_above_it(value):
     assert benign.judge("gateway_host", value, MEMBERS) == ""
+
+
+@pytest.mark.parametrize(
+    ("domain", "value", "verdict"),
+    [
+        *(
+            ("net", value, "benign-listed") for value in ("104.16.1.1/32", "104.16.0.0/16", "17.5.0.0/24")
+        ),  # of a network that many share
+        ("net", "13.128.0.0/16", "benign-listed"),  # a cloud's range as it is listed
+        ("net", "100.20.0.0/17", "benign-listed"),  # a wide part of one
+        ("net", "100.20.0.7/32", ""),  # rented there by somebody
+        ("net", "100.20.1.0/24", ""),
+        ("net", "5.188.10.7/32", ""),
+        *((domain, "google.com", "benign-listed") for domain in ("gateway_host", "email_domain", "domain-name:value")),
+        ("gateway_host", "somebodys.vercel.app", ""),
+        ("gateway_host", "bit.ly", "benign-listed"),
+        ("email_domain", "mit.edu", "benign-listed"),
+        ("url:value", "https://google.com/", "benign-listed"),
+        ("url:value", "https://sites.google.com/view/relay", ""),
+        ("file:hashes.md5", "d41d8cd98f00b204e9800998ecf8427e", "benign-listed"),
+        ("file:hashes.md5", "00000000000000000000000000000001", ""),
+        ("crypto_addr", "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", "benign-listed"),
+        ("cryptocurrency-wallet:value", "0x" + "0" * 40, "benign-listed"),
+        ("crypto_addr", "1BoatSLRHtKNngkdXEeobR76b53LETtpyT", ""),
+        ("crypto_addr", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", ""),
+        ("bin_range", "411111-411119", ""),
+        ("email", "ab" * 32, ""),
+    ],
+)
+def test_what_the_bundled_lists_say(domain, value, verdict):
+    assert benign.judge(domain, value, DEMO) == verdict
+
+
+def test_in_production_card_ranges_for_tests_and_wallets_of_documentation_are_benign():
+    assert benign.judge("bin_range", "411111-411119", NOBODYS) == "benign-listed"
+    assert benign.judge("bin_range", "41111100", NOBODYS) == "benign-listed"
+    assert benign.judge("bin_range", "455673", NOBODYS) == ""
+    assert benign.judge("crypto_addr", "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", NOBODYS) == "benign-listed"
+
+
+def test_the_list_is_named():
+    assert benign.listed_in("gateway_host", "bit.ly", DEMO) in {"cisco_top10k", "tranco10k", "url-shortener"}
+    assert benign.listed_in("net", "104.16.1.1/32", DEMO)
+
+
+def test_a_snapshot_is_made_of_warninglists_and_takes_the_place_of_the_bundled_one(tmp_path):
+    def list_of(name):
+        return {
+            "cloudflare": ["203.0.113.0/24", "no network"],
+            "tranco10k": ["Top.Example", "throwaway.example"],
+            "google": [".below.example", "only.example"],
+            "empty-hashes": ["D41D8CD98F00B204E9800998ECF8427E", "3::"],
+            "disposable-email": ["throwaway.example"],
+        }.get(name, [])
+
+    path = tmp_path / "lists.json.gz"
+    path.write_bytes(snapshot.built(list_of))
+    own = Known.of([], examples=True, lists=path)
+    said = {
+        "top.example": "benign-listed",
+        "x.top.example": "",
+        "throwaway.example": "",
+        "x.below.example": "benign-listed",
+        "only.example": "benign-listed",
+        "x.only.example": "",
+        "google.com": "",
+    }
+    assert {value: benign.judge("gateway_host", value, own) for value in said} == said
+    assert benign.judge("net", "203.0.113.7/32", own) == ""  # for documentation, in a demo
+    assert benign.judge("file:hashes.md5", "d41d8cd98f00b204e9800998ecf8427e", own) == "benign-listed"
 
 
 def test_a_page_at_a_provider_of_many_may_be_listed_and_its_front_not():
