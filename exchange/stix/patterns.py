@@ -6,6 +6,7 @@ Each value has a pattern of its own, so that readers that know an indicator by i
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,7 +30,9 @@ def pattern_of(extension: Mapping[str, Any]) -> tuple[str, str]:
     """`pattern` and `pattern_type` for a valid extension of ours. Raises ValueError for one that carries nothing."""
     subkind = extension["subkind"]
     if tokens := tokens_in(extension):
-        scope = extension.get("psp_scope") if subkind == "psp_fp" else None
+        scope = f"{TOKEN_TYPE}:psp_scope = '{extension['psp_scope']}' AND " if subkind == "psp_fp" else ""
+        if len(tokens) == 1:
+            return _of_token(subkind, tokens[0], scope), "stix"
         ordered = sorted(tokens, key=lambda one: (one["scheme"], one["key_epoch"], one["value"]))
         return " OR ".join(_of_token(subkind, one, scope) for one in ordered), "stix"
     if "value" in extension:
@@ -64,11 +67,24 @@ def digest_of(extension: Mapping[str, Any]) -> str | None:
         return None  # an extension that the schema refuses
 
 
-def _of_token(subkind: str, token: Mapping[str, Any], scope: str | None) -> str:
-    said = [("subkind", subkind), ("scheme", token["scheme"]), ("key_epoch", token["key_epoch"])]
-    said += [("psp_scope", scope)] if scope is not None else []
-    said.append(("value", token["value"]))
-    return f"[{' AND '.join(f"{TOKEN_TYPE}:{name} = '{value}'" for name, value in said)}]"
+def _of_token(subkind: str, token: Mapping[str, Any], scope: str) -> str:
+    return (
+        f"[{TOKEN_TYPE}:subkind = '{subkind}' AND {TOKEN_TYPE}:scheme = '{token['scheme']}'"
+        f" AND {TOKEN_TYPE}:key_epoch = '{token['key_epoch']}' AND {scope}{TOKEN_TYPE}:value = '{token['value']}']"
+    )
+
+
+_TOKEN = (
+    rf"\[{TOKEN_TYPE}:subkind = '[a-z_]++' AND {TOKEN_TYPE}:scheme = '[a-z0-9-]++'"
+    rf" AND {TOKEN_TYPE}:key_epoch = '[a-z0-9-]++' AND (?:{TOKEN_TYPE}:psp_scope = '[0-9a-f]++' AND )?"
+    rf"{TOKEN_TYPE}:value = '[0-9a-f]++'\]"
+)
+_TOKENS = re.compile(rf"{_TOKEN}(?: OR {_TOKEN})*")
+
+
+def is_of_tokens(pattern: str) -> bool:
+    """Whether a pattern is one of tokens: it needs no grammar to be read."""
+    return _TOKENS.fullmatch(pattern) is not None
 
 
 def _of_value(subkind: str, value: str) -> str:

@@ -20,6 +20,7 @@ from indicators.stix.drafts import Draft, Refusal
 
 _NOT_LISTED = "not-listed"
 _NO_TYPE = f"Closed facts have these types: {', '.join(closed.TYPES)}."
+_NAMED = "An indicator's name is its kind and subkind, such as 'account-pattern: email', or it has none."
 _NO_PROPERTY = "The list of what may be said has no such property here."
 
 
@@ -159,6 +160,8 @@ def _fault(data: Mapping[str, Any], validator: Any) -> Refusal:
         return Refusal(_NOT_LISTED, _pointer(path), _NO_PROPERTY)
     if error.kind.name == "required":
         return Refusal(_NOT_LISTED, _pointer([*path, error.kind.property]), "It is required here.")
+    if path == ["name"] and data.get("type") == "indicator":
+        return Refusal(_NOT_LISTED, "/name", _NAMED)
     if error.kind.name == "anyOf":
         return Refusal(_NOT_LISTED, _pointer(path), "Not one of those that are listed.")
     return Refusal(_NOT_LISTED, _pointer(path), wording.said(error, path=path, value_of=""))

@@ -25,7 +25,16 @@ _MOST_CHARS = 2_000_000
 
 def texts(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Each text of an object with its JSON pointer; of a name, the pointer of what holds it."""
+    extensions = data.get("extensions")
+    own = extensions.get(words.EXTENSION_ID) if isinstance(extensions, dict) else None
+    is_ours = isinstance(own, dict) and own.get("schema_version") == words.SCHEMA_VERSION
+    if is_ours and "labels" not in data:  # what says RED in one waits, sealed, before all is compared
+        data = {name: value for name, value in data.items() if name not in _FOLLOWING}
     yield from _of(data, "", name="")
+
+
+#: What the door compares with our extension, and refuses where it says anything else.
+_FOLLOWING = frozenset({"pattern", "pattern_type", "indicator_types"})
 
 
 def _of(value: Any, pointer: str, *, name: str) -> Iterator[tuple[str, str]]:
@@ -48,7 +57,11 @@ def _of_object(value: Mapping[str, Any], pointer: str) -> Iterator[tuple[str, st
             if not _is_short(inner):
                 yield from _of(inner, f"{pointer}/{_written(name)}", name=name)
             continue
-        if name == words.EXTENSION_ID and isinstance(inner, dict) and inner.get("schema_version") == "2":
+        if (
+            name == words.EXTENSION_ID
+            and isinstance(inner, dict)
+            and inner.get("schema_version") == words.SCHEMA_VERSION
+        ):
             inner = {own: inner[own] for own in _OWN_TEXTS if own in inner}  # noqa: PLW2901 - all else is closed
         yield from _of(inner, f"{pointer}/{_written(name)}", name=name)
 

@@ -170,8 +170,15 @@ def conforms(draft: Draft, door: Door) -> Verdict:
 
 def unspeakable(draft: Draft, door: Door) -> Verdict:
     """What holds payment data or a secret is refused, and kept nowhere (`scanning`)."""
+    if door.policy == "closed-facts" and _is_judged_by_the_list(draft):
+        return None
     found = scanning.found(draft.data, draft.raw)
     return Refusal(found.code, found.at, scanning.WORDS[found.code]) if found is not None else None
+
+
+def _is_judged_by_the_list(draft: Draft) -> bool:
+    """Whether no text of an object passes `listed`, or waits in quarantine before that."""
+    return draft.stix_type == "indicator" and "labels" not in draft.data and not closed.holds_text(draft)
 
 
 GATES: tuple[Gate, ...] = (unspeakable, creator, says_red, dated, kinds, words, listed, harmless, lifetime, conforms)

@@ -15,6 +15,7 @@ import re2
 from stix2patterns.v21.pattern import ParseException, Pattern
 
 from exchange.lists.lines import is_plain
+from exchange.stix.patterns import is_of_tokens
 from exchange.tokens import normalising
 from indicators.stix import budget
 from indicators.stix.drafts import MATCH_ONLY, Refusal, TokenValue
@@ -93,7 +94,7 @@ def check(pattern: str, pattern_type: str) -> Refusal | None:
         return Refusal("pattern-too-long", "/pattern", f"A pattern of this language has at most {at_most} characters.")
     if pattern_type != "stix":
         return None
-    if _SIMPLE.fullmatch(pattern):
+    if is_of_tokens(pattern) or _SIMPLE.fullmatch(pattern):
         return None
     if _is_too_complex(_LITERAL.sub("''", pattern)):
         return _too_complex()

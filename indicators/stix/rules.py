@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from exchange.stix.patterns import is_of_tokens
 from indicators.stix import oasis, tlp
 
 Wrong = tuple[str, str]
@@ -363,6 +364,8 @@ def pattern_objects(data: Stix) -> Iterable[Wrong]:
     """A pattern speaks of observables that STIX or an extension knows (§9.6); `app`, which feeds use, is none."""
     pattern = data.get("pattern")
     if data.get("pattern_type", "stix") != "stix" or not isinstance(pattern, str):  # in 2.0 it need not be said
+        return ()
+    if is_of_tokens(pattern):
         return ()
     if (one := _ONE_COMPARISON.fullmatch(pattern)) is not None:  # quick, and nearly all
         named = {one[1]}

@@ -132,8 +132,9 @@ def tokens_of(extension: Mapping[str, Any]) -> tuple[TokenValue, ...]:
     subkind, value = extension.get("subkind"), extension.get("value")
     if not isinstance(subkind, str):
         return ()
-    if found := [one for token in tokens_in(extension) if (one := _token_value(subkind, token, extension)) is not None]:
-        return tuple(dict.fromkeys(found))
+    found = [one for token in tokens_in(extension) if (one := _token_value(subkind, token, extension)) is not None]
+    if found:
+        return tuple(dict.fromkeys(found)) if len(found) > 1 else (found[0],)
     if isinstance(value, str) and len(value) <= 255:
         compared = patterns.written(value, _NORMAL.get(subkind, str))
         return () if compared is None else (TokenValue(subkind, "clear", "", compared),)
@@ -142,14 +143,18 @@ def tokens_of(extension: Mapping[str, Any]) -> tuple[TokenValue, ...]:
 
 
 def _token_value(subkind: str, token: Mapping[str, Any], extension: Mapping[str, Any]) -> TokenValue | None:
-    parts = [token.get(name) for name in ("scheme", "key_epoch", "value")]
-    if not all(isinstance(part, str) and len(part) <= 200 for part in parts):
+    scheme, key_epoch, written = token.get("scheme"), token.get("key_epoch"), token.get("value")
+    if not (isinstance(scheme, str) and isinstance(key_epoch, str) and isinstance(written, str)):
         return None
-    scheme, key_epoch, written = map(str, parts)
-    value, scope = _as_hex(written), extension.get("psp_scope") if subkind == "psp_fp" else ""
-    if not is_plain(value) or not isinstance(scope, str) or len(scope) > 80:
+    scope = extension.get("psp_scope") if subkind == "psp_fp" else ""
+    if not isinstance(scope, str) or max(len(scheme), len(key_epoch), len(written), len(scope)) > _MOST_CHARS:
         return None
-    return TokenValue(subkind, scheme, key_epoch, value, psp_scope=scope)
+    value = written if _HEX.fullmatch(written) else _as_hex(written)
+    return TokenValue(subkind, scheme, key_epoch, value, "", scope) if is_plain(value) else None
+
+
+_MOST_CHARS = 200
+_HEX = re.compile("[0-9a-f]{64}")
 
 
 def token_id(
