@@ -153,7 +153,7 @@ def _publish(
             held += _unchanged_definitions(drafts, settled) if anew.wider else []
             entering, moved, anew.wider = [new for new in entering if new.spec is None], [], []
         elif not confirmed and (texts := with_texts(entering, moved, room=room, waits=waits)):
-            why = holding.TEXT
+            why = awaiting.TEXT
             held, entering, moved = _apart(entering, moved, texts, closed, settled)
             specs = _specs(entering, [*moved, *anew.wider], room=room)
         moves = [move for move in moved if not move.stays]
@@ -166,7 +166,7 @@ def _publish(
         told = accounting.shared(entering, moves, closed=closed, specs=room.specs, groups=room.groups)
         last = Message()
         groups = answering.groups_of(reach, by=by)
-        alone = 0 if confirmed or why not in {"", holding.TEXT} else len(specs)
+        alone = 0 if confirmed or why not in {"", awaiting.TEXT} else len(specs)
         answer = _write_down(
             results,
             elements,

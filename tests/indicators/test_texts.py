@@ -2,7 +2,7 @@
 
 import pytest
 
-from indicators import confirming, holding
+from indicators import awaiting, confirming
 from indicators.models import HeldBatch
 from indicators.stix import making
 from partners.scopes import Role
@@ -29,8 +29,8 @@ def test_a_text_waits_and_all_else_goes_on(cast, subkind):
     answer = push(cast, text, token)
     assert [said["status"] for said in build.results(answer)] == ["held", "accepted"]
     assert sees(cast, "borealis") == 1
-    (held,) = holding.waiting(cast.viewer("aster"))
-    assert held.why == holding.TEXT
+    (held,) = awaiting.waiting(cast.viewer("aster"))
+    assert held.why == awaiting.TEXT
     assert held.places == [0]
     confirming.confirm(admin(cast.aster, Role.PUBLISHER), held.pk)
     assert statuses(answer.batch_id) == ["accepted", "accepted"]
@@ -39,7 +39,7 @@ def test_a_text_waits_and_all_else_goes_on(cast, subkind):
 
 def test_a_text_that_is_declined_is_never_seen(cast):
     push(cast, making.prompt_signature("regex"))
-    (held,) = holding.waiting(cast.viewer("aster"))
+    (held,) = awaiting.waiting(cast.viewer("aster"))
     confirming.decline(admin(cast.aster), held.pk)
     assert sees(cast, "borealis") == 0
     assert HeldBatch.unrestricted.get().body == ""
@@ -66,10 +66,10 @@ def test_a_text_that_is_moved_to_where_facts_are_closed_waits(cast):
 def test_the_end_of_a_text_waits_for_nobody(cast):
     text = making.prompt_signature("regex")
     push(cast, text)
-    confirming.confirm(admin(cast.aster), holding.waiting(cast.viewer("aster"))[0].pk)
+    confirming.confirm(admin(cast.aster), awaiting.waiting(cast.viewer("aster"))[0].pk)
     answer = push(cast, text | {"revoked": True, "modified": build.later()}, groups=())
     assert [said["status"] for said in build.results(answer)] == ["accepted"]
-    assert holding.waiting(cast.viewer("aster")) == []
+    assert awaiting.waiting(cast.viewer("aster")) == []
 
 
 def test_what_no_list_knows_is_refused_and_nothing_of_it_is_kept(cast):
