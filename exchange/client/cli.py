@@ -18,7 +18,7 @@ from rich.table import Table
 
 from exchange.client import auditing, ending, keys, slicing, telling, tokens
 from exchange.client.api import Client
-from exchange.client.errors import ApiError, ExchangeClientError
+from exchange.client.errors import ApiError, ExchangeClientError, Unusable
 from exchange.client.publishing import Mark, PublishResult, Refusal, loss_report
 from exchange.client.terminal import (
     Json,
@@ -70,7 +70,11 @@ def _exchange(
 
 @app.command()
 def publish(
-    files: Annotated[list[Path], typer.Argument(help="STIX bundles, envelopes or NDJSON; .gz is fine; - is stdin.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="STIX bundles, envelopes or NDJSON; .gz is fine; - is stdin.")
+    ] = None,
+    table: Annotated[Path | None, typer.Option("--csv", help="A CSV file of raw values: only tokens leave.")] = None,
+    map_file: Annotated[Path | None, typer.Option("--map", help="With --csv: what each column is, as TOML.")] = None,
     group: Annotated[list[str] | None, typer.Option("--group", help="Share with this group (slug); repeat.")] = None,
     partner: Annotated[list[str] | None, typer.Option("--partner", help="Share with this partner; repeat.")] = None,
     everyone: Annotated[bool, typer.Option("--everyone", help="Share with every partner.")] = False,
@@ -82,16 +86,27 @@ def publish(
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
-    """Publish files. Their objects are sent byte for byte as they stand; each one is answered."""
+    """Publish files, whose objects are sent byte for byte as they stand, or a table of raw values as tokens."""
+    if not files and table is None:
+        raise Unusable("Publish what? Name a file, or a table with --csv and --map.")
+    if (table is None) != (map_file is None):
+        raise Unusable("--csv and --map go together.")
     audience: dict[str, Any] = {"groups": group or (), "partners": partner or (), "everyone": everyone, "tlp": tlp}
     audience |= {"report": report is not None, "wake": wake}
     total = PublishResult()
     with client_of(url, key_file) as client:
-        for file in files:
+        for file in files or ():
             result = _publish_one(client, file, audience=audience, batch_size=batch_size, quiet=as_json)
             _join(total, result)
             if not as_json:
                 _show_refusals(file, result)
+        not_built: list[Any] = []
+        if table is not None and map_file is not None:
+            result, not_built = tokens.publish_table(client, table, map_file, batch_size=batch_size, **audience)
+            _join(total, result)
+            tokens.tell_not_built(table, not_built, as_json=as_json)
+            if not as_json:
+                _show_refusals(table, result)
     if report is not None:
         losses = loss_report(total)
         report.write_text(json.dumps(losses, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -103,7 +118,7 @@ def publish(
         print_json({"counts": total.counts, "batches": total.batches} | told)
     else:
         _show_counts(total)
-    raise typer.Exit(0 if total.ok else 1)
+    raise typer.Exit(0 if total.ok and not not_built else 1)
 
 
 @app.command()
@@ -174,6 +189,8 @@ def search(
 
 
 app.command()(tokens.tokenise)
+app.command()(tokens.build)
+app.command()(tokens.renew)
 app.command()(tokens.blind)
 app.command()(tokens.evaluate)
 app.command()(tokens.finalise)

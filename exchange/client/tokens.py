@@ -1,4 +1,4 @@
-"""`exchange tokenise`, and for card environments `blind`, `evaluate`, `finalise`.
+"""`exchange tokenise`, `build`, `renew`, and for card environments `blind`, `evaluate`, `finalise`.
 
 Raw values come in by standard input or from a file and leave in no form but blinded points: neither answers nor
 errors repeat one. What is kept lies under EXCHANGE_STATE_DIR (`~/.local/share/exchange`), sealed.
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,13 +21,18 @@ from exchange.client.api import Client
 from exchange.client.errors import Unusable
 from exchange.client.keeping import Kept, state_dir
 from exchange.client.pinning import Pins
-from exchange.client.terminal import Json, KeyFile, Url, client_of, errors, print_json
+from exchange.client.publishing import PublishResult
+from exchange.client.terminal import Json, KeyFile, Url, client_of, console, errors, print_json
 from exchange.client.tokenising import Tokenised, Tokeniser
+
+if TYPE_CHECKING:
+    from exchange.client import tables
 
 Subkind = Annotated[str, typer.Option("--subkind", help="email, phone, device, par, pan_token, iban_token, … .")]
 TokenGroup = Annotated[str, typer.Option("--group", help="Whose key makes tokens of phrases and templates (slug).")]
 Blinds = Annotated[Path, typer.Option("--blinds", help="The sealed file of blinds; its key lies beside it.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; else standard output.")]
+_MOST_TOLD = 20
 
 
 def tokenise(
@@ -42,6 +47,46 @@ def tokenise(
     with client_of(url, key_file) as client, tokeniser_of(client, group=group) as tokeniser:
         found = tokeniser.tokenise(subkind, _values(), look_up=look_up)
     _print(found, as_json=as_json)
+
+
+def build(
+    table: Annotated[Path, typer.Option("--csv", help="A CSV file with a header, of raw values.")],
+    map_file: Annotated[Path, typer.Option("--map", help="What each column is, as TOML.")],
+    output: Output = None,
+    as_json: Json = False,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """Build complete indicators of raw columns: one STIX object a line, and a line for each value that gave none."""
+    with client_of(url, key_file) as client:
+        built, not_built = built_from(client, table, map_file)
+    lines = "".join(f"{one.indicator.serialize()}\n" for one in built)
+    if output is None:
+        sys.stdout.write(lines)
+    else:
+        output.write_text(lines, encoding="utf-8")
+    tell_not_built(table, not_built, as_json=as_json)
+    raise typer.Exit(1 if not_built else 0)
+
+
+def renew(
+    group: Annotated[list[str] | None, typer.Option("--group", help="A group with tokens of its key; repeat.")] = None,
+    as_json: Json = False,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """Publish a new version of what `publish --csv` published, with tokens of the next key. Once a week is enough."""
+    with client_of(url, key_file) as client:
+        total = PublishResult()
+        for one in group or [""]:
+            with tokeniser_of(client, group=one) as tokeniser:
+                _join(total, renew_all(client, tokeniser))
+    if as_json:
+        print_json({"counts": total.counts, "refusals": [one.code for one in total.refusals]})
+    else:
+        done = sum(total.counts.values())
+        console.print(f"{done} renewed" if done else "Nothing ends.", markup=False)
+    raise typer.Exit(0 if total.ok else 1)
 
 
 def blind(
@@ -73,13 +118,67 @@ def finalise(
     blinds: Blinds,
     as_json: Json = False,
 ) -> None:
-    """Inside again: verify the answer and print tokens. They are kept, so that nothing is asked again."""
+    """Inside again: verify the answer and print tokens. They are kept, so that `exchange build` needs no network."""
     place = pins_path()
     pins = Pins.load(place)
     with Kept() as kept:
         found = cards.finalise(_document(answer), blinds=blinds, pins=pins, kept=kept)
     pins.save(place)
     _print(found, as_json=as_json)
+
+
+def built_from(client: Client, table: Path, map_file: Path) -> tuple[list[tables.Built], list[tables.NotBuilt]]:
+    """What a table gives, and what it does not."""
+    from exchange.client import tables  # noqa: PLC0415 - stix2 takes its time to load
+
+    wanted = tables.read_map(map_file)
+    with tokeniser_of(client, group=wanted.group) as tokeniser:
+        every = list(tables.build_all(table, wanted, tokeniser))
+    return (
+        [one for one in every if isinstance(one, tables.Built)],
+        [one for one in every if isinstance(one, tables.NotBuilt)],
+    )
+
+
+def publish_table(client: Client, table: Path, map_file: Path, **audience: Any) -> tuple[PublishResult, list[Any]]:
+    """Build and publish a table, and keep what was made of what, for `renew`; the answers, and what was not built."""
+    from exchange.client import renewing  # noqa: PLC0415 - stix2 takes its time to load
+
+    built, not_built = built_from(client, table, map_file)
+    result = client.publish([one.indicator for one in built], **audience)
+    with tokeniser_of(client) as tokeniser:
+        assert tokeniser.kept is not None
+        renewing.remember(tokeniser.kept, (one for one in built if one.indicator["id"] in result.entered))
+        waiting = renewing.due(tokeniser.kept, now=tokeniser.now(), under=renewing.epochs_now(tokeniser))
+    if waiting:
+        errors.print(f"{len(waiting)} published before lack a token of the next key: exchange renew", style="yellow")
+    return result, not_built
+
+
+def renew_all(client: Client, tokeniser: Tokeniser) -> PublishResult:
+    """Publish new versions of all that lacks a token of a key that is published under now."""
+    from exchange.client import renewing  # noqa: PLC0415 - stix2 takes its time to load
+
+    assert tokeniser.kept is not None
+    now = tokeniser.now()
+    waiting = renewing.due(tokeniser.kept, now=now, under=renewing.epochs_now(tokeniser))
+    built = list(renewing.renewed(tokeniser, waiting, now=now))
+    if not built:
+        return PublishResult()
+    result = client.publish([one.indicator for one in built])
+    renewing.remember(tokeniser.kept, (one for one in built if one.indicator["id"] in result.entered))
+    return result
+
+
+def tell_not_built(table: Path, not_built: list[tables.NotBuilt], *, as_json: bool) -> None:
+    """A line for each value that gave no indicator, by its line and column."""
+    for one in not_built if as_json else not_built[:_MOST_TOLD]:
+        if as_json:
+            errors.print(json.dumps({"line": one.line, "column": one.column, "problem": one.why}), markup=False)
+        else:
+            errors.print(f"{table.name}:{one.line} {one.column}: {one.why}", style="yellow", markup=False)
+    if not as_json and len(not_built) > _MOST_TOLD:
+        errors.print(f"… and {len(not_built) - _MOST_TOLD} more; --json lists them all.", style="yellow")
 
 
 @contextmanager
@@ -129,3 +228,9 @@ def _write(document: dict[str, Any], output: Path | None) -> None:
         sys.stdout.write(text)
     else:
         output.write_text(text)
+
+
+def _join(total: PublishResult, result: PublishResult) -> None:
+    for status, count in result.counts.items():
+        total.counts[status] = total.counts.get(status, 0) + count
+    total.refusals += result.refusals

@@ -1,0 +1,195 @@
+"""From a table of raw columns to indicators: a CSV file, and a map that says what each column is.
+
+# map.toml
+group = "ring"                      # whose key makes tokens of phrases and sign-up templates
+tlp = "amber"
+days = 30
+
+[says]                              # in every indicator
+review = "one_analyst"
+publisher_action = "suspended"
+control = "actor_controlled"
+
+[says_from]                         # from a column, in every indicator of the row
+confidence = "score"
+
+[[indicator]]
+column = "email"
+subkind = "email"
+says = { entry_program = "api" }
+"""
+
+from __future__ import annotations
+
+import csv
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from exchange.client import build
+from exchange.client.errors import Unusable
+from exchange.client.tokenising import Token, Tokeniser
+from exchange.stix import words
+from exchange.tokens import forms
+
+_NUMBERS = frozenset({"confidence"})
+_LISTS = frozenset({"techniques", "languages"})
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What one column holds, and what its indicators say besides."""
+
+    column: str
+    subkind: str
+    says: Mapping[str, Any] = field(default_factory=dict)
+    says_from: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A whole map."""
+
+    columns: tuple[Column, ...]
+    frame: build.Frame = field(default_factory=build.Frame)
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """One indicator with the line of the file that it came from, and the forms that its tokens were made of."""
+
+    line: int
+    column: str
+    indicator: Any
+    forms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotBuilt:
+    """One value that gave no indicator; the value is not repeated."""
+
+    line: int
+    column: str
+    why: str
+
+
+def read_map(path: Path) -> Map:
+    """Read a map. Raises Unusable."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Unusable(f"{path}: {error}") from error
+    unknown = document.keys() - {"group", "tlp", "days", "says", "says_from", "indicator"}
+    if unknown:
+        raise Unusable(f"{path}: there is no {', '.join(sorted(unknown))} in a map")
+    says, says_from = document.get("says", {}), document.get("says_from", {})
+    try:
+        columns = tuple(
+            Column(one["column"], one["subkind"], says | one.get("says", {}), says_from | one.get("says_from", {}))
+            for one in document.get("indicator", [])
+        )
+        days = document.get("days")
+        frame = build.Frame(document.get("tlp", "amber"), timedelta(days=days) if days is not None else None)
+    except (KeyError, TypeError) as error:
+        raise Unusable(f"{path}: each [[indicator]] has a column and a subkind") from error
+    wrong = [one.subkind for one in columns if one.subkind not in words.KIND_OF]
+    if not columns or wrong:
+        raise Unusable(f"{path}: {wrong[0]} is no subkind" if wrong else f"{path}: has no [[indicator]]")
+    if rules := [one.subkind for one in columns if one.subkind in words.RULES]:
+        raise Unusable(f"{path}: {rules[0]} has no column: rules are built in Python")
+    return Map(columns, frame, str(document.get("group", "")))
+
+
+def build_all(path: Path, wanted: Map, tokeniser: Tokeniser) -> Iterator[Built | NotBuilt]:
+    """Every indicator of a file, column by column, and a report for each value that gave none. Raises Unusable."""
+    rows = _rows(path, [one.column for one in wanted.columns])
+    for column in wanted.columns:
+        filled = [(line, row) for line, row in rows if row[column.column].strip()]
+        frame = _frame_of(column.subkind, wanted.frame)
+        if column.subkind in words.TOKENISED:
+            yield from _tokenised(column, filled, frame, tokeniser)
+        else:
+            yield from _in_clear(column, filled, frame)
+
+
+def _frame_of(subkind: str, frame: build.Frame) -> build.Frame:
+    """The days of a map are for all columns; where a subkind lives less, it is that."""
+    wished = frame.valid_for
+    return frame if wished is None else replace(frame, valid_for=min(wished, build.LONGEST[subkind]))
+
+
+def _tokenised(
+    column: Column, rows: Sequence[tuple[int, dict[str, str]]], frame: build.Frame, tokeniser: Tokeniser
+) -> Iterator[Built | NotBuilt]:
+    found = tokeniser.tokenise(column.subkind, [row[column.column] for _, row in rows])
+    for (line, row), one in zip(rows, found, strict=True):
+        if one.problem:
+            yield NotBuilt(line, column.column, one.problem)
+            continue
+        if not one.tokens:
+            yield NotBuilt(line, column.column, "a prompt without a phrase that is tokenised")
+        sets: list[tuple[tuple[str, ...], tuple[Token, ...]]] = [(one.forms, one.tokens)] if one.tokens else []
+        if column.subkind == "phrase":
+            sets = [((form,), tokens) for form, tokens in zip(one.forms, one.by_form, strict=True)]
+        for made_of, tokens in sets:
+            try:
+                made = build.of_tokens(column.subkind, tokens, frame=frame, **_said(column, row))
+                yield Built(line, column.column, made, made_of)
+            except build.NotBuilt as error:
+                yield NotBuilt(line, column.column, str(error))
+
+
+def _in_clear(
+    column: Column, rows: Sequence[tuple[int, dict[str, str]]], frame: build.Frame
+) -> Iterator[Built | NotBuilt]:
+    for line, row in rows:
+        value = row[column.column].strip()
+        try:
+            if column.subkind in words.SIGNATURES:
+                carried: Mapping[str, Any] = {"signature": {words.SIGNATURES[column.subkind]: value}}
+            else:
+                carried = {"value": build.clear_form(column.subkind, value)}
+            yield Built(
+                line, column.column, build.indicator(column.subkind, carried, frame=frame, **_said(column, row))
+            )
+        except build.NotBuilt as error:
+            yield NotBuilt(line, column.column, str(error))
+
+
+def _said(column: Column, row: Mapping[str, str]) -> dict[str, Any]:
+    said = dict(column.says)
+    for name, source in column.says_from.items():
+        written = (row.get(source) or "").strip()
+        if written:
+            said[name] = _read(name, written)
+    return said
+
+
+def _read(name: str, written: str) -> Any:
+    if name in _LISTS:
+        return [one.strip() for one in written.split(";") if one.strip()]
+    if name in _NUMBERS:
+        try:
+            return int(written)
+        except ValueError:
+            raise build.NotBuilt(f"{name}: a whole number") from None
+    return written
+
+
+def _rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = [one for one in columns if one not in (reader.fieldnames or ())]
+            if missing:
+                raise Unusable(f"{path}: has no column {missing[0]}")
+            return [(reader.line_num, {name: text or "" for name, text in row.items() if name}) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise Unusable(f"{path}: {error}") from error
+
+
+__all__ = ["Built", "Column", "Map", "NotBuilt", "build_all", "forms", "read_map"]

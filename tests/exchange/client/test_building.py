@@ -1,0 +1,343 @@
+"""From a table of raw values to matched indicators: every subkind is taken by the door, and no match is lost in time."""
+
+import base64
+import gzip
+import hashlib
+import json
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from exchange import clock
+from exchange.client import Client, build, cli, renewing, tokens
+from exchange.client.keeping import Kept
+from exchange.client.tokenising import Tokeniser
+from exchange.stix import words
+from exchange.tokens import epochs, forms
+from partners.models import Group
+from partners.scopes import Scope
+from tests import build as house
+from tests import keyservice
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SCOPES = (Scope.READ, Scope.PUBLISH, Scope.TOKENISE, Scope.GROUP_KEYS)
+PROMPT = "Show every step of your reasoning and then answer the question that follows in one single word only"
+SAID = {
+    "account-pattern": {"entry_program": "api"},
+    "payment-fingerprint": {"instrument": "card", "accounts_per_instrument": "10^1"},
+    "prompt-signature": {"elicitation": "cot", "languages": ["en"]},
+}
+COMMON = {
+    "publisher_action": "suspended",
+    "review": "one_analyst",
+    "control": "reseller_pool",
+    "severity": "high",
+    "confidence": 80,
+    "techniques": ["AML.T0024.002"],
+    "first_seen": "2026-11-28T11:42:13+01:00",
+}
+RAW = {
+    "email": "Anna.Example+news@mail.example",
+    "phone": "+49 (0) 30 1234567",
+    "device": "8f14e45f-ceea-467f",
+    "signup_template": "plan=api\ncountry=SG",
+    "par": "V0010013021233195110450032800",
+    "pan_token": "4111 1111 1111 1111",
+    "iban_token": "DE89 3704 0044 0532 0130 00",
+    "psp_fp": "Xt5EWLLDS7FJjR1c",
+    "skeleton": PROMPT,
+    "phrase": PROMPT,
+}
+CLEAR = {
+    "email_domain": "Quick-Signup.example",
+    "net": "198.51.100.7",
+    "client_fp": "t13d1516h2_8daaf6152771_b186095e22b6",
+    "gateway_host": "Relay.Reseller.example.",
+    "crypto_addr": "bitcoin:BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3T4",
+    "bin_range": "411111 - 411119",
+}
+RULES = {
+    "cluster_rule": [("sync_score", ">=", 0.9), ("geo_mismatch", "=", True)],
+    "billing_rule": [("decline_ratio", ">", 0.6)],
+    "feature_rule": [("rotation_rate", ">=", 5)],
+}
+MAP = """
+group = "ring"
+tlp = "amber"
+days = 60
+
+[says]
+review = "one_analyst"
+publisher_action = "suspended"
+control = "reseller_pool"
+
+[says_from]
+confidence = "score"
+
+[[indicator]]
+column = "email"
+subkind = "email"
+says = { entry_program = "api" }
+
+[[indicator]]
+column = "card"
+subkind = "pan_token"
+says = { instrument = "virtual_card", accounts_per_instrument = "10^1" }
+
+[[indicator]]
+column = "prompt"
+subkind = "phrase"
+says = { elicitation = "cot", languages = ["en"] }
+
+[[indicator]]
+column = "address"
+subkind = "net"
+says = { entry_program = "api", shared_infra = "vpn" }
+"""
+
+
+@pytest.fixture
+def cast(monkeypatch, settings):
+    store = keyservice.served(monkeypatch, settings)
+    cast = house.the_cast()
+    Group.objects.filter(pk=cast.ring.pk).update(policy=Group.Policy.CLOSED_FACTS)
+    yield cast
+    store.close()
+
+
+@pytest.fixture
+def client(live_server, cast):
+    with Client(live_server.url, house.a_key(cast.aster, *SCOPES)) as client:
+        yield client
+
+
+def said(subkind: str) -> dict:
+    own = SAID[words.KIND_OF[subkind]] | ({"shared_infra": "vpn"} if subkind == "net" else {})
+    return COMMON | own | ({"psp_scope": "6f1ed002ab5595859014ebf0951522d9"} if subkind == "psp_fp" else {})
+
+
+def test_every_subkind_has_a_builder_and_the_door_takes_what_it_builds(client):
+    tokeniser = Tokeniser(client, group="ring")
+    made = [each for subkind, raw in RAW.items() for each in getattr(build, subkind)(tokeniser, raw, **said(subkind))]
+    made += [each for subkind, raw in CLEAR.items() for each in getattr(build, subkind)(raw, **said(subkind))]
+    made += [each for subkind, rule in RULES.items() for each in getattr(build, subkind)(rule, **said(subkind))]
+    result = client.publish(made, groups=["ring"])
+    assert result.refusals == []
+    assert {one.extensions[words.EXTENSION_ID]["subkind"] for one in made} == words.KIND_OF.keys() - {
+        "regex",
+        "nova_rule",
+    }
+    texts = [*build.regex("(?i)answer: <[a-z]+>", **said("regex"))]
+    texts += build.nova_rule('rule a { keywords: $a = "b" condition: keywords.$a }', **said("nova_rule"))
+    assert {one.code for one in client.publish(texts, groups=["ring"]).refusals} <= {"waits-for-second-person"}
+
+
+def test_an_indicator_is_marked_and_labelled_and_says_the_hour_alone(client):
+    (made,) = build.email(Tokeniser(client), RAW["email"], **said("email"))
+    document = json.loads(made.serialize())
+    assert document["labels"] == ["account-pattern", "email", "reseller_pool", "high"]
+    assert document["indicator_types"] == ["malicious-activity"]
+    assert document["external_references"][0]["external_id"] == "AML.T0024.002"
+    assert document["object_marking_refs"] == [build.MARKINGS["amber"]]
+    assert document["extensions"][words.EXTENSION_ID]["first_seen"] == "2026-11-28T10:00:00Z"
+    assert document["name"] == "account-pattern: email"
+
+
+@pytest.mark.parametrize(
+    ("subkind", "value"),
+    [("email_domain", "co.uk"), ("net", "999.1.1.1"), ("bin_range", "41111"), ("gateway_host", "localhost")],
+)
+def test_what_gives_no_indicator_is_told_without_the_value(subkind, value):
+    with pytest.raises(build.NotBuilt) as told:
+        getattr(build, subkind)(value, **said(subkind))
+    assert value not in str(told.value)
+
+
+def test_a_wrong_word_and_too_long_a_life_are_told_before_anything_is_sent():
+    with pytest.raises(build.NotBuilt, match="control: one of"):
+        build.net("198.51.100.7", **said("net") | {"control": "nobody"})
+    with pytest.raises(build.NotBuilt, match="7 days"):
+        build.net("198.51.100.7", frame=build.Frame(valid_for=timedelta(days=8)), **said("net"))
+
+
+@pytest.fixture
+def run(live_server, monkeypatch, tmp_path):
+    def type_in(partner, *words_: str, stdin: str | None = None):
+        monkeypatch.setenv("EXCHANGE_URL", live_server.url)
+        monkeypatch.setenv("EXCHANGE_API_KEY", house.a_key(partner, *SCOPES))
+        monkeypatch.setenv("EXCHANGE_STATE_DIR", str(tmp_path / partner.slug))
+        done = CliRunner().invoke(cli.app, list(words_), input=stdin, catch_exceptions=False)
+        return done.exit_code, done.stdout, done.stderr
+
+    return type_in
+
+
+def a_table(path, *rows: tuple[str, str, str, str, str]):
+    lines = ["email,card,prompt,address,score", *(",".join(row) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def of(client) -> list[dict]:
+    return [one["object"] for one in client.objects(type="indicator")]
+
+
+def shared(client) -> set[str]:
+    """Token values that indicators of two partners carry."""
+    carried: dict[str, set[str]] = {}
+    for one in client.objects(type="indicator"):
+        for token in one["object"]["extensions"][words.EXTENSION_ID].get("tokens", ()):
+            carried.setdefault(token["value"], set()).add(one["publisher"]["slug"])
+    return {value for value, by in carried.items() if len(by) > 1}
+
+
+def test_a_table_of_raw_values_becomes_indicators_that_match_another_labs(cast, client, run, tmp_path):
+    (tmp_path / "map.toml").write_text(MAP)
+    ours = a_table(
+        tmp_path / "ours.csv",
+        ("Anna.Example+news@gmail.com", "4111 1111 1111 1111", PROMPT, "198.51.100.7", "80"),
+        ("nobody", "4111 1111 1111 1112", "", "198.51.100.8", "x"),
+    )
+    theirs = a_table(tmp_path / "theirs.csv", ("annaexample@googlemail.com", "4111111111111111", PROMPT, "", "50"))
+    map_file = str(tmp_path / "map.toml")
+    status, out, err = run(cast.aster, "build", "--csv", ours, "--map", map_file)
+    built = [json.loads(line) for line in out.splitlines()]
+    assert status == 1
+    assert err.splitlines() == [
+        "ours.csv:3 email: not an e-mail address",
+        "ours.csv:3 card: not a card number",
+        "ours.csv:3 address: confidence: a whole number",
+    ]
+    assert {one["confidence"] for one in built} == {80}
+    status, out, _ = run(cast.aster, "publish", "--csv", ours, "--map", map_file, "--group", "ring", "--json")
+    assert status == 1
+    assert json.loads(out)["counts"]["accepted"] == len(built)
+    assert run(cast.borealis, "publish", "--csv", theirs, "--map", map_file, "--group", "ring")[0] == 0
+    assert len(shared(client)) >= 2 + len(forms.of("phrase", PROMPT))
+
+
+def test_what_is_no_map_is_told_in_a_sentence(cast, run, tmp_path):
+    from exchange.client.errors import Unusable
+
+    table = a_table(tmp_path / "t.csv")
+    for text, told in (
+        ("x = 1", "there is no x"),
+        ("", "has no"),
+        ('[[indicator]]\ncolumn = "email"', "a column and a subkind"),
+        ('[[indicator]]\ncolumn = "email"\nsubkind = "y"', "y is no subkind"),
+        ('[[indicator]]\ncolumn = "gone"\nsubkind = "email"', "has no column gone"),
+        ('[[indicator]]\ncolumn = "email"\nsubkind = "cluster_rule"', "rules are built in Python"),
+    ):
+        (tmp_path / "map.toml").write_text(text)
+        with pytest.raises(Unusable, match=told):
+            run(cast.aster, "build", "--csv", table, "--map", str(tmp_path / "map.toml"))
+    with pytest.raises(Unusable, match="go together"):
+        run(cast.aster, "publish", "--csv", table)
+
+
+def test_nothing_raw_leaves_while_people_are_built_and_published(cast, run, tmp_path, monkeypatch):
+    """Every byte that leaves while a table is published: no raw value, nor an unkeyed hash of one, is in it."""
+    gone = bytearray()
+    real = httpx.HTTPTransport.handle_request
+
+    def tapped(self, request):
+        body = request.read()
+        packed = request.headers.get("Content-Encoding") == "gzip"
+        gone.extend(str(request.url).encode() + repr(request.headers.raw).encode())
+        gone.extend(gzip.decompress(body) if packed else body)
+        return real(self, request)
+
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", tapped)
+    people = [
+        (
+            f"person.{n}+x@mail{n % 5}.example",
+            "",
+            f"Please write item {n} of the long list for me now, in blue",
+            "",
+            "70",
+        )
+        for n in range(60)
+    ]
+    (tmp_path / "map.toml").write_text(MAP)
+    table = a_table(tmp_path / "people.csv", *[(a, b, f'"{c}"', d, e) for a, b, c, d, e in people])
+    assert run(cast.aster, "publish", "--csv", table, "--map", str(tmp_path / "map.toml"), "--group", "ring")[0] == 0
+    sent = bytes(gone)
+    assert b'"tokens"' in sent
+    for address, _, prompt, _, _ in people:
+        for subkind, raw in (("email", address), ("phrase", prompt)):
+            for form in {raw, *forms.of(subkind, raw)}:
+                assert form.encode() not in sent
+                for name in ("md5", "sha1", "sha256", "sha512"):
+                    for text in (form.encode(), forms.input_bytes(subkind, form)):
+                        digest = hashlib.new(name, text).digest()
+                        for written in (digest, digest.hex().encode(), base64.b64encode(digest)):
+                            assert written not in sent
+
+
+@pytest.fixture
+def stack():
+    with ExitStack() as stack:
+        yield stack
+
+
+def test_through_two_quarters_no_match_is_lost(cast, live_server, monkeypatch, tmp_path, stack):
+    """Two labs publish the same values at other times; each renews once a week: what lives at both always meets."""
+    moment = [datetime(2026, 11, 1, 12, tzinfo=UTC)]
+    monkeypatch.setattr(clock, "now", lambda: moment[0])
+    labs = {"aster": cast.aster, "borealis": cast.borealis}
+    kept = {name: stack.enter_context(Kept(tmp_path / f"{name}.db")) for name in labs}
+
+    def tokeniser(name, client):
+        return Tokeniser(client, kept=kept[name], group="ring", now=lambda: moment[0])
+
+    def publish(name, client, number):
+        frame = build.Frame(valid_for=timedelta(days=90), now=moment[0])
+        raw = f"person{number}@mail.example"
+        (made,) = build.email(tokeniser(name, client), raw, frame=frame, **said("email") | {"first_seen": None})
+        result = client.publish([made], groups=["ring"])
+        assert result.refusals == []
+        renewing.remember(kept[name], [renewing.tables.Built(0, "", made, forms.of("email", raw))])
+
+    seen_epochs = set()
+    for week in range(30):
+        keys = {
+            name: stack.enter_context(Client(live_server.url, house.a_key(partner, *SCOPES)))
+            for name, partner in labs.items()
+        }
+        for name, client in keys.items():
+            tokens.renew_all(client, tokeniser(name, client))
+            number = week if name == "aster" else week - 5  # what Aster publishes, Borealis sees five weeks later
+            if number >= 0 and week < 25:
+                publish(name, client, number)
+        live = [
+            (one["publisher"]["slug"], one["object"]["extensions"][words.EXTENSION_ID]["tokens"])
+            for one in keys["aster"].objects(type="indicator")
+            if datetime.fromisoformat(one["object"]["valid_until"]) > moment[0]
+        ]
+        seen_epochs |= {token["key_epoch"] for _, carried in live for token in carried}
+        both = [
+            {slug for slug, carried in live if number_in(carried, number, moment[0], kept)}
+            for number in range(week + 1)
+            if both_live(number, week)
+        ]
+        assert all(one == set(labs) for one in both), (week, both)
+        moment[0] += timedelta(days=7)
+    assert seen_epochs >= {"2026q4", "2027q1", "2027q2"}
+
+
+def both_live(number: int, week: int) -> bool:
+    """Whether both labs' indicators of a person live: Aster's of week `number`, Borealis' of five weeks later."""
+    return number + 5 <= week and (week - number) * 7 < 90 and number + 5 < 25
+
+
+def number_in(carried, number, moment, kept) -> bool:
+    """Whether an indicator carries this person's token under a key that is published under at this moment."""
+    inputs = [forms.input_bytes("email", f"person{number}@mail.example")]
+    now = [epochs.quarter_of(moment)]
+    values = {value.hex() for epoch in now for value in kept["aster"].tokens(epoch, inputs).values()}
+    assert values
+    return bool(values & {token["value"] for token in carried})
