@@ -23,6 +23,7 @@ from partners.registering import register_group, register_partner, register_user
 from partners.scopes import KEY_SCOPES, Role, Scope
 from partners.sharing import Viewer, groups_named, partners_named
 from partners.tlp import Tlp
+from tests import casting
 
 _numbers = itertools.count()
 LAB_SCOPES = frozenset({Scope.READ, Scope.PUBLISH, Scope.REACT, Scope.SUBSCRIBE})
@@ -164,8 +165,24 @@ class Cast:
         return auth.viewer_of_key(self.keys[name])
 
 
+_recorded: casting.Recording | None = None
+
+
+def record_the_cast() -> None:
+    """Have `the_cast` write rows from now on. To be called once per process, on a fresh store."""
+    global _recorded
+    _recorded = casting.record(_make_the_cast)
+
+
 def the_cast() -> Cast:
     """Aster and Borealis share the ring; the others are outside it."""
+    if _recorded is not None and _recorded.fits:
+        made: Cast = casting.replay(_recorded)
+        return made
+    return _make_the_cast()
+
+
+def _make_the_cast() -> Cast:
     aster, borealis, cygnus = a_partner("Aster"), a_partner("Borealis"), a_partner("Cygnus")
     dorado, operator = a_partner("Dorado", kind="recipient"), a_partner("Operator", kind="operator")
     everybody = {"aster": aster, "borealis": borealis, "cygnus": cygnus, "dorado": dorado, "operator": operator}

@@ -1,5 +1,6 @@
 """What all tests share. Run by `make test`, or alone: then the embedded PostgreSQL is started here."""
 
+import gc
 import io
 import os
 import tempfile
@@ -22,11 +23,33 @@ settings.load_profile("house")
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker):
-    """After migrations: the tables that `prepare` makes."""
+    """After migrations: the tables that `prepare` makes, and the rows of the cast, recorded."""
     from django.core.management import call_command
+
+    from tests import build
 
     with django_db_blocker.unblock():
         call_command("prepare", stdout=io.StringIO())
+        build.record_the_cast()
+
+
+@pytest.fixture(scope="session")
+def memories(django_db_setup):
+    """All that a process remembers of what it read."""
+    from django.urls import get_resolver
+
+    from exchange.memory import Memory
+
+    assert get_resolver().url_patterns  # all that answers requests is loaded
+    return [one for one in gc.get_objects() if type(one) is Memory]  # asking a lazy object for its class would make it
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(request):
+    """The same partners and keys are in each test: what was remembered of them is of another."""
+    if "django_db_setup" in request.fixturenames or request.node.get_closest_marker("django_db"):
+        for memory in request.getfixturevalue("memories"):
+            memory._held.clear()
 
 
 @pytest.fixture(autouse=True)

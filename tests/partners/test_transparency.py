@@ -248,6 +248,7 @@ def by_hand(*statements_: tuple[str, list]) -> None:
             cursor.execute(sql, values)
         for table in tables:
             cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
 
 
 REWRITE = 'UPDATE partners_auditrecord SET details = \'{"counts": {"accepted": 6}}\' WHERE id = %s'

@@ -284,6 +284,7 @@ def by_hand(*changes: tuple[str, list]) -> None:
             cursor.execute(sql, values)
         for table in tables:
             cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
 
 
 REWRITE = "UPDATE partners_auditrecord SET details = '{\"counts\": {}}' WHERE id = %s"
