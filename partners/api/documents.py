@@ -5,6 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from exchange.tokens import forms
+from partners.scopes import KEY_SCOPES
 
 _KINDS = ["lab", "operator", "recipient"]
 _ROLES = ["admin", "analyst", "counsel", "publisher"]
@@ -239,7 +240,7 @@ class GroupList(serializers.Serializer[object]):
     groups = GroupDocument(many=True)
 
 
-_SCOPES = ["admin", "publish", "react", "read", "subscribe"]
+_SCOPES = sorted(scope.value for scope in KEY_SCOPES)
 
 
 class KeyWish(serializers.Serializer[object]):
