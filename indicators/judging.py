@@ -96,7 +96,10 @@ def examine(
 
 
 def partners_among(elements: Iterable[Element], *, by: Viewer) -> frozenset[str]:
-    """The identities of other partners that are named or sent. One query, and none where nobody else is named."""
+    """The identities of other partners that are named or sent. One query, and none where nobody else is named.
+
+    Of partners that are only invited nobody knows.
+    """
     drafts = [element for element in elements if isinstance(element, Draft)]
     named = {draft.created_by_ref.lower() for draft in drafts if draft.created_by_ref is not None}
     named |= {draft.stix_id.lower() for draft in drafts if draft.stix_type == "identity"}
@@ -105,7 +108,7 @@ def partners_among(elements: Iterable[Element], *, by: Viewer) -> frozenset[str]
     return frozenset(identity for (identity,) in found)
 
 
-_IDENTITIES = "SELECT identity_id FROM partners_partner WHERE identity_id = ANY(%s)"
+_IDENTITIES = "SELECT identity_id FROM partners_partner WHERE identity_id = ANY(%s) AND state <> 'invited'"
 
 
 def compare_with_held(

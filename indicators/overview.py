@@ -48,7 +48,10 @@ class Figures:
 
 
 def arrivals(viewer: Viewer, *, hours: int = HOURS) -> dict[datetime, dict[str, int]]:
-    """What came in, by hour and kind, of what the viewer may see; every hour is there. Two queries."""
+    """What came in, by hour and kind, of what the viewer may see; every hour is there. Two queries.
+
+    An object may have another audience by now than when it came in: whom it went to beside the viewer moves nothing.
+    """
     moment = clock.now()
     first = moment.replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours - 1)
     counted: dict[datetime, dict[str, int]] = {first + timedelta(hours=hour): {} for hour in range(hours)}
@@ -57,10 +60,11 @@ def arrivals(viewer: Viewer, *, hours: int = HOURS) -> dict[datetime, dict[str, 
             """
             SELECT date_trunc('hour', c.date_added, 'UTC'), coalesce(h.kind, 'other'), count(*)
             FROM indicators_change c JOIN indicators_holding h ON h.id = c.holding_id
-            WHERE c.date_added >= %s AND c.op = 'upsert' AND c.audience_id = ANY(%s) AND h.audience_id = c.audience_id
+            WHERE c.date_added >= %(first)s AND c.op = 'upsert'
+              AND c.audience_id = ANY(%(seen)s) AND h.audience_id = ANY(%(seen)s)
             GROUP BY 1, 2
             """,
-            [first, audience_ids(viewer)],
+            {"first": first, "seen": audience_ids(viewer)},
         )
         for hour, kind, count in cursor.fetchall():
             counted.setdefault(hour, {})[kind if kind in KINDS else "other"] = count

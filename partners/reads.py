@@ -176,7 +176,10 @@ def opened(partner: Partner) -> Iterator[Opened]:
 
 
 def _details(row: ReadTally) -> dict[str, Any]:
-    """Places in the change log would tell how much others publish: their range is sealed, for the operator to open."""
+    """Places in the change log would tell how much others publish: their range is sealed, for the operator to open.
+
+    All digits are written, since the length of what is sealed shows.
+    """
     details: dict[str, Any] = {
         "hour": clock.rfc3339(row.hour),
         "feed": row.feed,
@@ -184,7 +187,7 @@ def _details(row: ReadTally) -> dict[str, Any]:
         "objects": row.objects_read,
     }
     if row.first_seq is not None:
-        places = f"{row.first_seq}-{row.last_seq}".encode()
+        places = f"{row.first_seq:019d}-{row.last_seq:019d}".encode()
         sealed = sealing.seal(places, purpose="read-range", bound=_bound(row.actor, details))
         details["seq"] = base64.b64encode(sealed).decode()
     return details

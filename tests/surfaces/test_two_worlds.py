@@ -9,7 +9,7 @@ import base64
 import re
 import uuid
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from unittest import mock
 
 import orjson
@@ -19,10 +19,10 @@ from django.test import Client
 
 from exchange import clock
 from exchange.tokens import epochs, ristretto
-from indicators import publishing
+from indicators import overview, publishing
 from indicators.addressing import Reach
 from indicators.stix import making, parsing
-from partners import inviting, keys, membership
+from partners import inviting, keys, membership, reads
 from partners.attribution import Attribution
 from partners.models import Group, Partner
 from partners.registering import register_partner
@@ -153,6 +153,52 @@ def test_a_report_of_loss_does_not_tell_who_is_invited(cast):
 
     one, other = both(lambda: said(caller.push(stix, query="?groups=ring&report=loss")), hidden)
     assert one == other
+
+
+def test_the_creator_of_an_object_does_not_tell_who_is_invited(cast):
+    identity_id = f"identity--{uuid.uuid4()}"
+    caller = Caller(cast.keys["aster"])
+    stix, told = build.an_indicator(created_by_ref=identity_id), an_identity("Somebody") | {"id": identity_id}
+
+    def hidden():
+        Partner.objects.filter(pk=a_newcomer().pk).update(identity_id=identity_id)
+
+    one, other = both(lambda: said(caller.push(stix, told, query="?groups=ring")), hidden)
+    assert one == other
+    assert b'"accepted":2' in one
+
+
+def test_the_arrivals_of_the_day_do_not_tell_to_whom_else_an_object_was_shown(cast):
+    build.a_ring(cast.aster, cast.cygnus, slug="second")
+    stix = build.an_indicator()
+    build.publish(cast.viewer("aster"), stix, groups=("ring",))
+
+    def ask() -> bytes:
+        counted = overview.arrivals(cast.viewer("borealis"))
+        return orjson.dumps([kinds for kinds in counted.values() if kinds])
+
+    def hidden():
+        wider = {"groups": ["ring", "second"]}
+        answer = Caller(cast.keys["aster"]).send("PUT", f"objects/{stix['id']}/audience", wider)
+        assert answer.status_code == 204
+
+    one, other = both(ask, hidden)
+    assert one == other == b'[{"account-pattern":1}]'
+
+
+def test_the_length_of_a_sealed_range_does_not_tell_how_long_the_log_is(cast):
+    viewer = cast.viewer("aster")
+
+    def told(last: int) -> int:
+        with taken_back():
+            reads.tally(viewer, surface="rest:changes", objects=1, places=(1, last))
+            with mock.patch.object(clock, "now", return_value=datetime.now(UTC) + timedelta(hours=2)):
+                reads.close()
+            (opened,) = reads.opened(cast.aster)
+            assert (opened.first, opened.last) == (1, last)
+            return len(opened.record.details["seq"])
+
+    assert told(9) == told(10**12)
 
 
 def a_newcomer() -> Partner:
