@@ -1,0 +1,8 @@
+"""Two worlds that differ only in what some do unseen by one reader: how they are made, and how they are read.
+
+stage    who is there, and the history that both worlds share
+hidden   what others do that the reader may not see
+readings everything that the reader can ask, route by route
+seen     an answer without what is sealed or drawn: what is left must be equal
+pinned   time, and all that is drawn, so that nothing but the hidden acts differs
+"""
