@@ -1,17 +1,18 @@
 """A holding is what changes; the versions below it are written once."""
 
 import json
+import uuid
 from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 
 from exchange import clock
-from indicators import leaving, living, readdressing, reading, retiring, withdrawing
+from indicators import leaving, living, readdressing, reading, referring, retiring, withdrawing
 from indicators.addressing import Reach
 from indicators.feeds import blocklists
 from indicators.feeds.filters import EVERYTHING
-from indicators.models import Change, Hidden, Holding, StixObject
+from indicators.models import Change, Hidden, Holding, StixObject, Token
 from indicators.selecting import Selection
 from partners.tlp import Tlp
 from tests import build
@@ -82,6 +83,22 @@ def test_older_versions_of_what_went_to_others_are_their_publishers_alone(cast):
         page = reading.page(viewer, every, limit=10).statements
         assert [json.loads(said.body) for said in page] == seen
         assert StixObject.objects.visible_to(viewer).count() == len(seen)
+
+
+def test_what_hangs_below_a_hidden_version_is_hidden_with_it(cast):
+    aster = cast.viewer("aster")
+    note, stix = a_note(), build.an_indicator()
+    build.publish(aster, note, stix, groups=("ring",))
+    build.publish(aster, note | {"modified": build.later(), "object_refs": [f"tool--{uuid.uuid4()}"]}, everyone=True)
+    build.publish(aster, stix | {"modified": build.later()}, everyone=True)
+    every = StixObject.unrestricted.values_list("pk", flat=True)
+    named = {
+        name: note["object_refs"][0] in referring.targets(cast.viewer(name), list(every))
+        for name in ("aster", "borealis", "cygnus")
+    }
+    assert named == {"aster": True, "borealis": False, "cygnus": False}
+    tokens = {name: Token.objects.visible_to(cast.viewer(name)).count() for name in ("aster", "borealis", "cygnus")}
+    assert tokens == {"aster": 2, "borealis": 1, "cygnus": 1}
 
 
 def test_of_what_is_woken_only_what_was_sent_again_is_seen(cast):

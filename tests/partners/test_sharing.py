@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from exchange.errors import Forbidden, Refused
-from indicators.models import Batch, Change, Feed, Match, StixObject, Subscription, Token
+from indicators.models import Batch, Change, Feed, Holding, Match, StixObject, Subscription, Token
 from partners import channels, sight
 from partners.auth import viewer_of_partner
 from partners.models import Audience, Group, Membership, Partner
@@ -85,7 +85,7 @@ def test_every_viewer_sees_exactly_the_audiences_that_the_oracle_says():
         assert own == {pk for pk, facts in cases.items() if facts["publisher"] == who.name}
 
 
-@pytest.mark.parametrize("model", [StixObject, Token, Change, Match])
+@pytest.mark.parametrize("model", [Holding, StixObject, Token, Change, Match])
 def test_a_shared_table_refuses_a_question_without_a_viewer(model):
     for question in (
         lambda: list(model.objects.all()),
