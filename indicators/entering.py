@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from exchange.prepared import Message
-from indicators import changes, moving, rejudging, storing
+from indicators import changes, lines, moving, rejudging, storing
 from indicators.models import Change, Hidden, Holding
 from indicators.storing import Begun, NewVersion, Turned
 from indicators.versions import Entering, Line
@@ -75,7 +75,7 @@ class _Placed:
             version, holding = next(unused)
             self.versions[new] = version
             self._place(new.line, holding if new.line.holding_id is None else new.line.holding_id)
-            self.fresh.append(NewVersion(new.draft, version, self.holdings[new.line], new.sha256))
+            self.fresh.append(NewVersion(new.draft, version, self.holdings[new.line], new.sha256, new.correction))
 
     def _place(self, line: Line, holding_id: int | None) -> None:
         if holding_id is not None:
@@ -110,7 +110,7 @@ def _nobody(attributions: Iterable[int], *, by: Viewer) -> dict[int, int]:
 
 def _turned(placed: _Placed, nobody: Mapping[int, int]) -> tuple[list[Begun], list[Turned]]:
     """The holdings that begin, and what becomes of those that are stored; history alone changes none."""
-    entering = {new.line: new for new in placed.entering}
+    entering = {new.line: new for new in reversed(placed.entering)}  # the first of each
     begun: list[Begun] = []
     turned: list[Turned] = []
     for line, holding_id in placed.holdings.items():
@@ -129,7 +129,7 @@ def _turned(placed: _Placed, nobody: Mapping[int, int]) -> tuple[list[Begun], li
         first = entering[line].draft
         said = (newest.draft.kind, newest.draft.valid_until) if newest is not None else (None, None)
         of_holding = row.holding_id, row.audience_id, row.state, row.newest_id
-        begun.append(Begun(*of_holding, first.stix_id, first.stix_type, *said))
+        begun.append(Begun(*of_holding, first.stix_id, first.stix_type, lines.creator_of(first), *said))
     return begun, turned
 
 
@@ -140,6 +140,8 @@ def _hidden(placed: _Placed) -> dict[int, Hidden.From | None]:
         for new, version in placed.versions.items()
         if new.wakes is not None or new.hidden_from is not None
     }
+    for line in {new.line for new in placed.entering if new.correction}:
+        hidden |= dict.fromkeys(line.corrected, Hidden.From.OTHERS)
     for line in {new.line for new in placed.entering if new.draft.revoked}:
         hidden |= dict.fromkeys(line.overtaken, Hidden.From.ALL)
     return hidden

@@ -10,7 +10,7 @@ from django.db.models import F
 
 from exchange import clock
 from exchange.errors import NotFound, Refused
-from indicators import referring
+from indicators import lines, referring
 from indicators.models import StixObject
 from partners import bases
 from partners.auth import viewer_of_partner
@@ -41,7 +41,8 @@ def gather(viewer: Viewer, recipient: Partner, root: str) -> Gathered:
     """From a root along references and relationships, at most MAX_STEPS far and MAX_OBJECTS many.
 
     Held is the newest version that preparer and recipient both may see and whose way to the recipient carries: a group
-    counts while its basis is in force. What the recipient sees and the preparer does not is as if it were not there.
+    counts while its basis is in force. Of several publishers' it is the recipient's line (`lines`), if that is among
+    them. What the recipient sees and the preparer does not is as if it were not there.
     """
     root = root.lower()
     reader = viewer_of_partner(recipient.pk)
@@ -57,10 +58,11 @@ def gather(viewer: Viewer, recipient: Partner, root: str) -> Gathered:
         if root in edge and root not in new:
             raise NotFound
         kept = {}
+        of_reader = lines.chosen(reader, new)
         for stix_id, held in new.items():
             fits = [one for one in held if one.audience_id in reachable and _carries(one, reader, lawful)]
             if fits:
-                kept[stix_id] = fits[0]
+                kept[stix_id] = next((one for one in fits if one.holding_id == of_reader.get(stix_id)), fits[0])
             else:
                 refused.add(stix_id)
         if root in refused:

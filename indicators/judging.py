@@ -18,6 +18,7 @@ from indicators.attributing import Voice
 from indicators.barring import beyond_the_key
 from indicators.door import closed, entries, gates
 from indicators.results import NOT_HELD, OF_OTHER_GROUPS, Element, Result, Status, answered
+from indicators.stix import tlp
 from indicators.stix.drafts import Draft, Quarantine, Refusal, Revocation, Unreadable
 from indicators.versions import Entering, Line
 from partners import naming
@@ -147,7 +148,8 @@ def compare_with_held(
         sha256 = hashlib.sha256(draft.raw).digest()
         waited = waits.get(line.stored_latest.object_id) if line.stored_latest is not None else None
         at_the_door = doors.of_batch(draft, room.policy(draft, held=line.stored_latest, waited=waited))
-        verdict = _before_the_door(draft, line.judge(draft, sha256, wake=wake), at_the_door)
+        judged = _loosens(draft, line, by=by) or line.judge(draft, sha256, wake=wake)
+        verdict = _before_the_door(draft, judged, at_the_door)
         if verdict == "unchanged":
             move = _move(draft, met, room=room, line=line, waits=waited is not None or bool(draft.unresolved))
             if move is None:
@@ -176,6 +178,7 @@ def compare_with_held(
                 place.audience_id,
                 line,
                 first=line.newest is None,
+                correction=line.correction(draft),
                 source=source,
                 spec=None if place.withdraws else place.spec,
                 wakes=asleep.object_id if (asleep := line.asleep(draft)) else None,
@@ -185,6 +188,18 @@ def compare_with_held(
             entering.append(new)
     ended = [line for line in seen.values() if line.closed]
     return entering, moves, ended, _reworded(results, asked, held)
+
+
+def _loosens(draft: Draft, line: Line, *, by: Viewer) -> Refusal | None:
+    """Why the correction of a marking's definition may not enter: it would be weaker. One query, for corrections."""
+    if draft.stix_type != "marking-definition" or not line.correction(draft):
+        return None
+    earlier = [new.draft for new in line.entering]
+    held = markings.defined(markings.held(by.partner_id, [draft.stix_id]), earlier).words.get(draft.stix_id)
+    said = tlp.word_in(draft.data)
+    if held is None or (said is not None and Tlp.from_word(said) >= Tlp.from_word(held)):
+        return None
+    return Refusal("marking-loosened", "/id", f"You defined this marking as {held}: a correction may only tighten it.")
 
 
 def _reworded(results: list[Result], asked: Sequence[Element], held: dict[str, storing.Versions]) -> list[Result]:

@@ -54,6 +54,9 @@ class Holding(Shared):
     newest = models.ForeignKey("StixObject", on_delete=models.PROTECT, related_name="+", null=True, db_index=False)
     kind = models.CharField(max_length=40, null=True)
     valid_until = models.DateTimeField(null=True)
+    creator = models.CharField(
+        max_length=300, null=True, help_text="`created_by_ref` of the version it began with, in lower case."
+    )
 
     objects = SharedManager["Holding"]()
     unrestricted = models.Manager["Holding"]()
@@ -104,6 +107,9 @@ class StixObject(models.Model):
     version = models.CharField(max_length=60, null=True, help_text="`modified`, else `created`, as written.")
     created = models.DateTimeField(null=True)
     modified = models.DateTimeField(null=True)
+    correction = models.SmallIntegerField(
+        default=0, db_default=0, help_text="Of what has no `modified`: how many bytes it takes the place of."
+    )
     spec_version = models.CharField(max_length=3, default="2.1", help_text="As written or implied (STIX 2.1 §3.2).")
     revoked = models.BooleanField(default=False)
     body = models.TextField(help_text="The producer's bytes, UTF-8.")
@@ -130,7 +136,9 @@ class StixObject(models.Model):
         base_manager_name = "unrestricted"
         constraints = [
             models.UniqueConstraint(
-                fields=["holding", "modified"], nulls_distinct=False, name="one_row_per_version_of_a_holding"
+                fields=["holding", "modified", "correction"],
+                nulls_distinct=False,
+                name="one_row_per_version_of_a_holding",
             ),
         ]
         indexes = [GinIndex(fields=["search"], name="object_search")]

@@ -12,7 +12,7 @@ from unicodedata import normalize
 from uuid import UUID
 
 from exchange.tokens import normalising
-from indicators import changes, living
+from indicators import changes, lines, living
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.stix import identifiers
 from partners.sharing import Viewer, audience_ids
@@ -37,7 +37,7 @@ class Selection:
     group: UUID | None = None  # only what is addressed to this group
     tlps: tuple[int, ...] = ()  # only with one of these markings
     matched: bool = False  # only what the viewer sees a match of
-    once: bool = False  # one row per id and version, the first that is asked for, whoever published it
+    once: bool = False  # of several publishers' holdings of an id the one that is the reader's line (`lines`)
     besides: tuple[str, ...] = ()  # without these ids, and no version of a partner's identity but newer than ours
     words: str = ""  # full-text search in titles, or a whole id or value
     audiences: tuple[int, ...] | None = None  # only what has one of these
@@ -76,7 +76,7 @@ def found(
     most = changes.most(after=begins)
 
     def query(seen: changes.Sight) -> str:
-        which = f"{seen.latest_entry('c')} {conditions}".replace(_OTHERS_LATEST, seen.latest_entry("tc"))
+        which = f"{seen.latest_entry('c')} {conditions}"
         if wanted.stix_ids or wanted.words:
             unindexed = "+ 0" if wanted.stix_ids else ""
             bounded = bound.replace("seq >", f"seq {unindexed} >").replace("seq <", f"seq {unindexed} <")
@@ -109,6 +109,8 @@ def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
     if wanted.stix_ids:
         conditions.append("AND h.stix_id = ANY(%(stix_ids)s)")
         parameters["stix_ids"] = identifiers.canonical(wanted.stix_ids)
+    if wanted.once:
+        conditions.append(lines.is_chosen(Filter(publishers=wanted.filter.publishers).sql(holding="t")[0]))
     if wanted.besides:
         conditions.append(_IS_NOT_OURS)
         parameters["besides"] = list(wanted.besides)
@@ -140,13 +142,8 @@ def _version_condition(wanted: Selection) -> str:
     """One alternative for each keyword, and one for all timestamps; of the newest nobody asks whether it is shown."""
     words = dict.fromkeys("at" if isinstance(version, datetime) else version for version in _versions(wanted))
     shown = "" if set(words) == {"last"} else f"AND {living.shown()} "
-    alternatives = (_IS_VERSION[word].format(earlier=wanted.filter.sql("f")[0]) + _once(wanted, word) for word in words)
+    alternatives = (_IS_VERSION[word].format(earlier=wanted.filter.sql("f")[0]) for word in words)
     return f"{shown}AND (" + " OR ".join(f"({alternative})" for alternative in alternatives) + ")"
-
-
-def _once(wanted: Selection, word: str) -> str:
-    """Another publisher's statement takes the place of one only where it is asked for itself."""
-    return _OTHERS.format(better=_IS_BETTER[word], asked=wanted.filter.sql("t", "th")[0]) if wanted.once else ""
 
 
 # Dates and places grow together, so a date is a place: found by one look at an index, it bounds every branch.
@@ -209,27 +206,6 @@ NOT EXISTS (SELECT FROM indicators_stixobject f WHERE f.holding_id = h.id AND f.
     + """)
 """,
     "last": "h.newest_id = o.id",
-}
-
-_OTHERS_LATEST = "/*latest*/"
-
-# Ids that several publishers hold are few: as a rule, the unique index has one entry.
-_OTHERS = """
-AND NOT EXISTS (
-    SELECT FROM indicators_holding th
-    JOIN indicators_stixobject t ON t.holding_id = th.id
-    JOIN indicators_change tc ON tc.object_id = t.id
-     AND (tc.op = 'upsert' OR tc.reason = 'revoked') AND tc.audience_id = ANY(%(audiences)s) /*latest*/
-    WHERE th.stix_id = h.stix_id AND th.publisher_id <> h.publisher_id AND th.audience_id = ANY(%(audiences)s)
-      AND {better} {asked})
-"""
-_SAME_AND_EARLIER = "t.modified IS NOT DISTINCT FROM o.modified AND tc.seq < c.seq"
-_SHOWN_SAME_AND_EARLIER = f"{_SAME_AND_EARLIER} AND {living.shown('t', 'th')}"
-_IS_BETTER = {
-    "all": _SHOWN_SAME_AND_EARLIER,
-    "at": _SHOWN_SAME_AND_EARLIER,
-    "first": _SHOWN_SAME_AND_EARLIER,
-    "last": f"th.newest_id = t.id AND {_SAME_AND_EARLIER}",
 }
 
 # What the exchange itself says of a partner has the moment of its registration as its version.

@@ -39,9 +39,10 @@ class Version:
     attribution: int = 0
     groups: list[UUID] | None = None  # of what is held under a pseudonym
     written: str | None = None  # the version as written
+    correction: int = 0  # which one it is of what has no `modified`
 
 
-#: What a publisher has stored under one id, by version.
+#: What a publisher has stored under one id, by version; of what was corrected, the last bytes.
 Versions = dict[datetime | None, Version]
 
 
@@ -87,11 +88,12 @@ _VERSIONS = """
 SELECT h.stix_id, o.modified, h.id, o.id, o.sha256, h.state, o.id IS NOT DISTINCT FROM h.newest_id, o.revoked,
        h.audience_id, a.tlp, a.use = 'withdrawn' OR coalesce(x.hidden_from = 'all', false),
        coalesce(x.hidden_from = 'others', false), a.attribution, CASE WHEN a.attribution = 1 THEN a.groups END,
-       o.version
+       o.version, o.correction
 FROM indicators_holding h JOIN partners_audience a ON a.id = h.audience_id
 JOIN indicators_stixobject o ON o.holding_id = h.id
 LEFT JOIN indicators_hidden x ON x.version_id = o.id
 WHERE h.publisher_id = %s AND h.stix_id = ANY(%s)
+ORDER BY o.correction
 """
 
 
@@ -124,6 +126,7 @@ class NewVersion:
     key: int
     holding_id: int
     sha256: bytes
+    correction: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,7 @@ class Begun:
     newest_id: int | None
     stix_id: str
     stix_type: str
+    creator: str | None
     kind: str | None  # of its newest version, as is its end
     valid_until: datetime | None
 
@@ -234,15 +238,17 @@ def _columns(begun: Sequence[Begun]) -> list[object]:
         [one.newest_id for one in begun],
         _array(one.stix_id for one in begun),
         _array(one.stix_type for one in begun),
+        [one.creator for one in begun],
         [one.kind for one in begun],
         [one.valid_until for one in begun],
     ]
 
 
 _BEGIN = """
-INSERT INTO indicators_holding (publisher_id, id, audience_id, state, newest_id, stix_id, stix_type, kind, valid_until)
+INSERT INTO indicators_holding (publisher_id, id, audience_id, state, newest_id, stix_id, stix_type, creator, kind,
+                                valid_until)
 SELECT %s, * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[],
-                         %s::timestamptz[])
+                         %s::text[], %s::timestamptz[])
 """
 _TURN = """
 UPDATE indicators_holding h SET audience_id = new.audience, state = new.state, newest_id = new.newest,
@@ -358,17 +364,17 @@ WITH old AS MATERIALIZED (
     SELECT h.*, new.audience, nextval('indicators_holding_id_seq') AS heirs
     FROM unnest(%s::bigint[], %s::bigint[]) AS new(id, audience) JOIN indicators_holding h ON h.id = new.id
 ), begun AS (
-    INSERT INTO indicators_holding (id, publisher_id, audience_id, state, newest_id, stix_id, stix_type, kind,
-                                    valid_until)
-    SELECT heirs, %s, audience, state, newest_id, stix_id, stix_type, kind, valid_until FROM old
+    INSERT INTO indicators_holding (id, publisher_id, audience_id, state, newest_id, stix_id, stix_type, creator,
+                                    kind, valid_until)
+    SELECT heirs, %s, audience, state, newest_id, stix_id, stix_type, creator, kind, valid_until FROM old
 )
 SELECT id, heirs FROM old
 """
 
 
 _VERSION_COLUMNS = (
-    "id, holding_id, version, created, modified, revoked, body, sha256, title, created_by_ref, pattern_type, kind,"
-    " subkind, severity, confidence, valid_from, valid_until, spec_version, marks"
+    "id, holding_id, version, created, modified, correction, revoked, body, sha256, title, created_by_ref,"
+    " pattern_type, kind, subkind, severity, confidence, valid_from, valid_until, spec_version, marks"
 )
 _TOKEN_COLUMNS = "object_id, publisher_id, domain, scheme, key_epoch, value, suppressed_by"  # noqa: S105 - column names
 
@@ -381,6 +387,7 @@ def _version_row(new: NewVersion) -> tuple[object, ...]:
         draft.version,
         draft.created,
         draft.modified,
+        new.correction,
         draft.revoked,
         draft.raw.decode(),
         new.sha256,

@@ -8,12 +8,14 @@ nothing but its bytes and its revocation, until somebody asks for it.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from indicators import storing
 from indicators.models import Hidden, Holding
+from indicators.stix import oasis
 from indicators.stix.drafts import Draft, Refusal
 from partners.sharing import AudienceSpec
 
@@ -33,6 +35,11 @@ class Line:
         self.holding_id = None if one is None else one.holding_id
         self.attribution = None if one is None else one.attribution
         self._digests = {modified: version.sha256 for modified, version in held.items()}
+        self._corrections = {modified: version.correction for modified, version in held.items()}
+        self.entering: list[Entering] = []
+        #: What the batch corrects: stored versions by key, and those that enter before what takes their place.
+        self.corrected: list[int] = []
+        self.superseded: set[Entering] = set()
         self._stored = dict(held)
         self._written = {modified: version.written for modified, version in held.items()}
         self.stored_latest = next((version for version in held.values() if version.latest), None)
@@ -100,9 +107,18 @@ class Line:
 
         That is one which is withdrawn, or a revoked one that the holding has outlived.
         """
+        if self.correction(draft):
+            return None
         held = self._stored.get(draft.modified)
         outlived = held is not None and held.revoked and self._lead is not None and not self._lead[0]
         return held if held is not None and (held.withdrawn or outlived) else None
+
+    def correction(self, draft: Draft) -> int:
+        """Which correction the draft is of what has no `modified` to raise, from 1 on; 0 if it is none."""
+        held = self._digests.get(draft.modified)
+        if held is None or not may_be_corrected(draft) or held == hashlib.sha256(draft.raw).digest():
+            return 0
+        return self._corrections[draft.modified] + 1
 
     def judge(
         self, draft: Draft, sha256: bytes, *, wake: bool = False
@@ -110,18 +126,11 @@ class Line:
         """None if the draft is a new version; else why it is not. With `wake`, what is withdrawn may come back."""
         field = "/modified" if "modified" in draft.data else "/id"
         if draft.modified in self._digests:
-            if self._digests[draft.modified] != sha256:
-                if _below_microseconds(draft.version) != _below_microseconds(self._written[draft.modified]):
-                    return Refusal(
-                        "version-too-fine", field, "Versions are told apart by the microsecond: this one is held."
-                    )
-                return Refusal(
-                    VERSION_CONFLICT,
-                    field,
-                    "You gave other content under this id and version before; raise `modified`.",
-                )
-            if self.asleep(draft) is None:
-                return "unchanged"
+            if self._digests[draft.modified] == sha256:
+                if self.asleep(draft) is None:
+                    return "unchanged"
+            elif not may_be_corrected(draft):
+                return self._conflict(draft, field)
         elif (draft.modified is None or self.newest == "unversioned") and self._digests:
             return Refusal(VERSION_CONFLICT, field, "This id is held both with and without a version.")
         if not draft.revoked and self._ends_at is not None and (self._lead is None or self.is_over(draft.modified)):
@@ -131,20 +140,42 @@ class Line:
             return "withdrawn"
         return None
 
+    def _conflict(self, draft: Draft, field: str) -> Refusal:
+        if _below_microseconds(draft.version) != _below_microseconds(self._written[draft.modified]):
+            return Refusal("version-too-fine", field, "Versions are told apart by the microsecond: this one is held.")
+        words = "You gave other content under this id and version before; raise `modified`."
+        return Refusal(VERSION_CONFLICT, field, words)
+
     def add(self, new: Entering) -> None:
         """Take in a draft that was judged to be a new version."""
         draft = new.draft
-        self._digests[draft.modified] = new.sha256
-        self._stored.pop(draft.modified, None)
+        self._take_the_place_of(new)
+        self._digests[draft.modified], self._corrections[draft.modified] = new.sha256, new.correction
+        self.entering.append(new)
         self._written[draft.modified] = draft.version
         if draft.revoked:
             age = _age(draft.modified)
             self._ends_at = age if self._ends_at is None else min(self._ends_at, age)
         lead = (draft.revoked, _age(draft.modified))  # what is revoked comes before what is newer
-        if self._lead is None or lead > self._lead:
+        if self._lead is None or lead > self._lead or (new.correction and lead == self._lead):
             self._lead = lead
             self.newest = draft.modified or "unversioned"
             self.entering_latest = new
+
+    def _take_the_place_of(self, new: Entering) -> None:
+        """Of what a correction takes the place of, its publisher alone keeps the bytes; what is withdrawn stays so."""
+        stored = self._stored.pop(new.draft.modified, None)
+        if new.correction and stored is not None and not stored.withdrawn:
+            self.corrected.append(stored.object_id)
+        if new.correction:
+            self.superseded.update(one for one in self.entering if one.draft.modified == new.draft.modified)
+
+
+def may_be_corrected(draft: Draft) -> bool:
+    """Whether an object has no `modified` that could be raised: observables, marking definitions (STIX 2.1 §3.2)."""
+    if draft.data.get("modified") is not None:
+        return False
+    return draft.modified is None or draft.stix_type == "marking-definition" or draft.stix_type in oasis.SCOS
 
 
 def _age(modified: datetime | None) -> datetime:
@@ -165,6 +196,7 @@ class Entering:
     audience_id: int
     line: Line
     first: bool
+    correction: int = 0  # which one it is of what has no `modified`; 0: none
     source: int = 0  # how it is shown, an Attribution
     spec: AudienceSpec | None = None  # where it goes; None for what only withdraws
     wakes: int | None = None  # the key of the version that is stored already, withdrawn
@@ -194,6 +226,8 @@ class Entering:
         """
         if self.overtaken:
             return Hidden.From.ALL
+        if self in self.line.superseded:
+            return Hidden.From.OTHERS
         newest = self.line.entering_latest or self.line.stored_latest
         same = newest is not None and newest.audience_id == self.audience_id and not self.line.moves
         return None if self.latest or same else Hidden.From.OTHERS

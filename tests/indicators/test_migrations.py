@@ -110,6 +110,14 @@ def as_seen_by(partner):
     }
 
 
+def one_line_each(versions):
+    """Of each id the versions of the publisher that comes first: nobody names a creator there (`lines`)."""
+    first = {}
+    return [
+        [stix_id, *said[:2]] for stix_id, *said, _, _, _, _ in versions if first.setdefault(stix_id, said[1]) == said[1]
+    ]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_who_reads_a_filled_store_of_before_holdings_reads_the_same_after_it():
     kept = json.loads((Path(__file__).parent.parent / "data" / "store_before_holdings.json").read_text())
@@ -124,7 +132,8 @@ def test_who_reads_a_filled_store_of_before_holdings_reads_the_same_after_it():
         for partner in Partner.objects.filter(slug__in=kept["seen"]):
             now = as_seen_by(partner)
             now["changes"] = [told for told in now["changes"] if over not in told]
-            assert now == kept["seen"][partner.slug], partner.slug
+            before = kept["seen"][partner.slug]
+            assert now == before | {"once": one_line_each(before["versions"])}, partner.slug
         cast = {partner.slug: build.viewer_of(partner) for partner in Partner.objects.filter(kind="lab")}
         mine = json.loads(reading.page(cast["aster"], Selection(own=True), limit=1).statements[0].body)
         assert build.results(build.publish(cast["aster"], mine))[0]["status"] == "unchanged"

@@ -15,7 +15,7 @@ from django.test import Client
 
 from exchange.client import audit as offline
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
-from indicators import reporting
+from indicators import gathering, reporting
 from indicators.models import ReportPackage
 from indicators.stix import tlp
 from partners import auth, transparency
@@ -394,3 +394,18 @@ def test_lists_cost_as_many_queries_for_ten_packages_as_for_one(scene, dorado):
     for _ in range(9):
         scene.released()
     assert queries() == few
+
+
+def test_a_package_holds_the_recipients_line_of_what_several_publishers_hold():
+    scene = Scene()
+    fake = scene.open | {"modified": build.later(), "name": "Nothing to see", "confidence": 1}
+    build.publish(scene.cast.viewer("borealis"), fake, everyone=True)
+    reporting.release(scene.counsel, scene.prepare().pk)
+    found = gathering.gather(scene.aster, scene.cast.dorado, scene.campaign["id"])
+    assert {one.title for one in found.held if one.stix_id == scene.open["id"]} == {"Open to all"}
+    late = build.an_indicator(tlp_word="green", name="First by Borealis")
+    build.publish(scene.cast.viewer("borealis"), late, everyone=True)
+    theirs = late | {"name": "By Aster"}
+    build.publish(scene.aster, theirs, link(theirs, scene.campaign), everyone=True)
+    found = gathering.gather(scene.aster, scene.cast.dorado, scene.campaign["id"])
+    assert {one.title for one in found.held if one.stix_id == late["id"]} == {"First by Borealis"}

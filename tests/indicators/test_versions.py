@@ -10,16 +10,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exchange import clock
-from indicators import changes, reading
+from indicators import changes, reading, withdrawing
 from indicators.feeds.filters import EVERYTHING
+from indicators.models import StixObject
+from indicators.selecting import Selection
 from tests import build
+from tests.indicators.test_markings import a_definition
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def aster():
-    return build.the_cast().viewer("aster")
+def cast():
+    return build.the_cast()
+
+
+@pytest.fixture
+def aster(cast):
+    return cast.viewer("aster")
 
 
 def a_note(modified: str, **more) -> dict:
@@ -85,12 +93,82 @@ def test_versions_that_differ_below_a_microsecond_do_not_collide_silently(aster,
     assert published(aster, notes[0]) == [("unchanged", None)]
 
 
-def test_an_observable_has_one_version_whatever_is_said_of_it(aster):
-    address = {"type": "ipv4-addr", "spec_version": "2.1", "value": "198.51.100.7"}
-    address["id"] = f"ipv4-addr--{uuid.uuid4()}"
-    assert published(aster, address, address) == [("accepted", None), ("unchanged", None)]
-    assert published(aster, address | {"defanged": True}) == [("refused", "version-conflict")]
-    assert len(reading.statements(aster, address["id"], versions="all")) == 1
+def an_address(**more):
+    return {"type": "ipv4-addr", "id": f"ipv4-addr--{uuid.uuid4()}", "value": "198.51.100.7"} | more
+
+
+def told_since(viewer, after):
+    return [(c.op, c.reason, c.stix_id) for c in changes.since(viewer, EVERYTHING, after=after, limit=99).changes]
+
+
+@pytest.mark.parametrize("one_batch", [True, False], ids=["one batch", "one by one"])
+def test_an_observable_is_corrected_by_its_publishers_later_bytes(cast, aster, one_batch):
+    """It has no `modified` that could be raised; OpenCTI and MISP send it again with another score or label."""
+    borealis = cast.viewer("borealis")
+    first = an_address(x_score=10)
+    second, third = first | {"x_score": 20}, first | {"x_score": 30, "x_label": "reseller"}
+    if one_batch:
+        assert published(aster, first, first, second, third) == [
+            *(("accepted", None), ("unchanged", None), ("accepted", None), ("accepted", None))
+        ]
+    else:
+        for stix in (first, second, third):
+            assert published(aster, stix) == [("accepted", None)]
+            assert published(aster, stix) == [("unchanged", None)]
+            assert [json.loads(one.body) for one in reading.statements(borealis, first["id"])] == [stix]
+    for versions in ("last", "first", "all"):
+        found = reading.page(borealis, Selection(stix_ids=(first["id"],), versions=versions), limit=9).statements
+        assert [json.loads(one.body) for one in found] == [third]
+    kept = StixObject.unrestricted.filter(holding__stix_id=first["id"]).order_by("correction")
+    assert [(one.correction, json.loads(one.body)) for one in kept] == [(0, first), (1, second), (2, third)]
+    place = changes.head()
+    assert published(aster, first) == [("accepted", None)]  # older bytes again are a correction again
+    assert told_since(borealis, place) == [("upsert", "revised", first["id"])]
+    assert [json.loads(one.body) for one in reading.statements(aster, first["id"])] == [first]
+
+
+def test_a_correction_that_revokes_ends_the_observable_and_no_later_one_brings_it_back(cast, aster):
+    address = an_address()
+    assert published(aster, address, address | {"revoked": True}) == [("accepted", None)] * 2
+    assert published(aster, address | {"x_score": 1}) == [("refused", "revoked-is-final")]
+    assert [one.revoked for one in reading.statements(cast.viewer("borealis"), address["id"])] == [True]
+
+
+def test_what_is_withdrawn_is_corrected_only_by_who_wakes_it(cast, aster):
+    address = an_address()
+    published(aster, address)
+    withdrawing.withdraw(aster, [address["id"]])
+    other = address | {"x_score": 1}
+    assert published(aster, other)[0][0] == "withdrawn"
+    assert [one["status"] for one in build.results(build.publish(aster, other, wake=True))] == ["accepted"]
+    (said,) = reading.statements(cast.viewer("borealis"), address["id"], versions="all")
+    assert json.loads(said.body) == other
+    withdrawing.withdraw(aster, [address["id"]])
+    assert not reading.holds(aster, address["id"])
+
+
+def test_the_definition_of_a_marking_is_corrected_where_that_tightens_it(cast, aster):
+    definition = a_definition("amber")
+    note = a_note(MOMENTS[0], object_marking_refs=[definition["id"]])
+    assert published(aster, definition, note) == [("accepted", None)] * 2
+    assert reading.holds(cast.viewer("borealis"), note["id"])
+    looser = a_definition("green", marking_id=definition["id"])
+    assert published(aster, looser) == [("refused", "marking-loosened")]
+    free = definition | {"definition_type": "statement", "definition": {"statement": "free"}}
+    assert published(aster, free) == [("refused", "marking-loosened")]
+    named = definition | {"name": "Ours"}
+    red = a_definition("red", marking_id=definition["id"])
+    assert published(aster, named, red, definition) == [
+        *(("accepted", None), ("accepted", None), ("refused", "marking-loosened"))
+    ]
+    assert not reading.holds(cast.viewer("borealis"), note["id"])
+
+
+def test_what_can_be_dated_is_not_corrected_without_a_date(aster):
+    note = a_note(MOMENTS[0], created=MOMENTS[0])
+    assert published(aster, note) == [("accepted", None)]
+    undated = {name: value for name, value in note.items() if name != "modified"} | {"content": "other"}
+    assert published(aster, undated) == [("refused", "version-conflict")]
 
 
 def test_an_id_is_not_held_both_with_and_without_a_version(aster):

@@ -16,7 +16,7 @@ from indicators.selecting import Selection
 from indicators.stix import making
 from indicators.stix.tlp import ID_OF
 from indicators.taxii import collections
-from partners import auth
+from partners import auth, membership
 from partners.models import Group
 from partners.scopes import Scope
 from partners.tlp import Tlp
@@ -135,7 +135,7 @@ def test_5_2_who_has_left_a_group_has_its_collection_no_longer(borealis: Caller,
     held = an_indicator()
     add(aster, of_group(ring), held)
     assert borealis.objects(f"{of_group(ring)}objects/") == [held]
-    ring.memberships.filter(partner=borealis.partner).update(until="2026-01-01T00:00:00Z")
+    membership.leave(auth.viewer_of_user(build.a_user(borealis.partner)), ring)
     assert borealis.get(f"{of_group(ring)}objects/").status_code == 404
     assert borealis.objects(f"{EVERYTHING}objects/") == []
 
@@ -322,7 +322,7 @@ def test_3_4_an_id_of_two_publishers_is_in_a_group_once(aster: Caller, borealis:
     for caller in (borealis, aster):
         outside = caller is aster
         add(caller, of_group(ring), revised(held, 2) if outside else held)
-    assert aster.objects(f"{of_group(ring)}objects/", **{"match[version]": "all"}) == [held, revised(held, 2)]
+    assert borealis.objects(f"{of_group(ring)}objects/", **{"match[version]": "all"}) == [held]
 
 
 # Pages

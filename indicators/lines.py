@@ -1,0 +1,82 @@
+"""One id, one line of versions: whose holding of an id a reader finds in collections, versions, manifests and bundles.
+
+Ids are held per publisher, and the formats have no word for whose statement an object is: a store that reads two of one
+id follows the later, so that anybody could revoke or replace what somebody else published. So a reader is shown one
+line: that of the partner that is its creator, where the reader sees that partner's own, else of the first publisher
+that this reader saw. Everybody else's are reached by publisher, and through the REST API, which names them.
+
+Nobody may name another partner as the creator (`door.gates`), but everybody themselves: so a claim counts only if it
+does not contradict the first that was seen, or is the older. What is chosen depends on what the reader sees and on the
+order in which they saw it: not on versions, and not on who held an id before it was shown, for ids of observables can
+be reckoned, and held in advance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from django.db import connection
+
+from indicators.stix import identifiers, oasis
+from indicators.stix.drafts import Draft
+from partners.sharing import Viewer, audience_ids
+
+# One row for each holding `t` of an id that the reader sees: where they first saw it, and whether it is its creator's.
+# Walks the unique index by id, then the versions of each holding and their changes; ids with several are few.
+_RANKED = """
+SELECT s.id, s.stix_id, s.first, s.claims AND (
+           s.id <= first_value(s.id) OVER early
+           OR coalesce(first_value(s.creator) OVER early, s.creator) = s.creator) AS created
+FROM (
+    SELECT t.id, t.stix_id, t.creator, u.attribution = 0 AND coalesce(p.identity_id = t.creator, false) AS claims,
+           (SELECT min(c.seq) FROM indicators_stixobject v JOIN indicators_change c ON c.object_id = v.id
+            WHERE v.holding_id = t.id AND c.audience_id = ANY(%(audiences)s)
+              AND (c.op = 'upsert' OR c.reason = 'revoked')) AS first
+    FROM indicators_holding t
+    JOIN partners_audience u ON u.id = t.audience_id
+    JOIN partners_partner p ON p.id = t.publisher_id
+    WHERE t.stix_id = {stix_id} AND t.newest_id IS NOT NULL AND t.audience_id = ANY(%(audiences)s) {among}
+) s
+WINDOW early AS (PARTITION BY s.stix_id ORDER BY s.first, s.id)
+"""
+_ORDER = "r.created DESC, CASE WHEN r.created THEN r.id END, r.first, r.id"
+
+# Where nobody else's is seen, as with nearly every id, one look at the index says so.
+_IS_LINE = """
+AND (NOT EXISTS (
+    SELECT FROM indicators_holding t WHERE t.stix_id = h.stix_id AND t.id <> h.id AND t.newest_id IS NOT NULL
+       AND t.audience_id = ANY(%(audiences)s) {among}
+) OR h.id = (SELECT r.id FROM ({ranked}) r ORDER BY {order} LIMIT 1))
+"""
+
+
+def creator_of(draft: Draft) -> str | None:
+    """Whom an object names as its creator, in lower case; of an observable nobody is (STIX 2.1 §3.1)."""
+    if draft.created_by_ref is None or draft.stix_type in oasis.SCOS:
+        return None
+    return draft.created_by_ref.lower()
+
+
+def is_chosen(among: str = "") -> str:
+    """The condition, with its leading AND, that the holding `h` is the reader's line of its id.
+
+    `among` narrows what is chosen from, as a condition on the holding `t`.
+    """
+    return _IS_LINE.format(among=among, ranked=_RANKED.format(stix_id="h.stix_id", among=among), order=_ORDER)
+
+
+def chosen(viewer: Viewer, stix_ids: Collection[str]) -> dict[str, int]:
+    """The holdings that are the viewer's lines of these ids, by key; an id of which it sees nothing is left out."""
+    ids = identifiers.canonical(stix_ids)
+    if not ids:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_CHOSEN, {"ids": ids, "audiences": audience_ids(viewer)})
+        return dict(cursor.fetchall())
+
+
+_CHOSEN = f"""
+SELECT DISTINCT ON (r.stix_id) r.stix_id, r.id
+FROM ({_RANKED.format(stix_id="ANY(%(ids)s)", among="")}) r
+ORDER BY r.stix_id, {_ORDER}
+"""
