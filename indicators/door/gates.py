@@ -6,12 +6,16 @@ Later rules become further gates in `GATES`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any
 
 from exchange.lookalikes import fold
+from exchange.stix.words import SCHEMA_VERSION
+from exchange.tokens import epochs
 from indicators.door import closed, entries, scanning
 from indicators.door.benign import Known
 from indicators.stix import tlp, vocabulary
@@ -128,6 +132,31 @@ def listed(draft: Draft, door: Door) -> Verdict:
     )
 
 
+def keyed(draft: Draft, door: Door) -> Verdict:
+    """Of the keys that an indicator's tokens were made with, one is published under now: others ask under no other.
+
+    Tokens of ended keys may stand beside it, so that a new version of what lives from before need not drop them.
+    """
+    extension = vocabulary.extension_of(draft.data)
+    if extension is None or draft.revoked or extension.get("schema_version") != SCHEMA_VERSION:
+        return None
+    carried = [one["key_epoch"] for one in extension.get("tokens", ())]
+    present = _published_under(door.now.astimezone(UTC).date())
+    if not carried or any(_QUARTER.findall(epoch)[-1:] == [quarter] for epoch in carried for quarter in present):
+        return None
+    return Refusal("ended-epoch", f"/extensions/{vocabulary.EXTENSION_ID}/tokens/0/key_epoch", _ENDED)
+
+
+_ENDED = "No token is made with a key that is published under now: tokenise anew (exchange renew)."
+_QUARTER = re.compile("[0-9]{4}q[1-4]")
+
+
+@lru_cache(maxsize=8)
+def _published_under(day: date) -> tuple[str, ...]:
+    """The quarters of a day: they change at midnight UTC alone."""
+    return epochs.published_under(datetime.combine(day, time(12), UTC))
+
+
 def harmless(draft: Draft, door: Door) -> Verdict:
     """An indicator of ours names nothing that nobody may block, and no network that is too broad."""
     return entries.refusal(draft, door.known)
@@ -181,4 +210,7 @@ def _is_judged_by_the_list(draft: Draft) -> bool:
     return draft.stix_type == "indicator" and "labels" not in draft.data and not closed.holds_text(draft)
 
 
-GATES: tuple[Gate, ...] = (unspeakable, creator, says_red, dated, kinds, words, listed, harmless, lifetime, conforms)
+GATES: tuple[Gate, ...] = (
+    *(unspeakable, creator, says_red, dated, kinds, words, listed, harmless, lifetime, keyed),
+    conforms,
+)

@@ -9,16 +9,16 @@ from typing import Any
 
 from exchange.stix import words
 from exchange.stix.patterns import pattern_of
+from exchange.tokens import epochs
 from indicators.stix import tlp, vocabulary
 
 Stix = dict[str, Any]
 
-_EPOCH = "2026q4"
 
-
-def token(value: str) -> Stix:
-    """A token property; `value` is 64 hexadecimal digits."""
-    return {"scheme": "hmac-sha256", "key_epoch": _EPOCH, "norm_version": words.NORM_VERSION, "value": value}
+def token(value: str, *, at: datetime | None = None) -> Stix:
+    """A token property, under the key of a moment, by default of now; `value` is 64 hexadecimal digits."""
+    epoch = epochs.quarter_of(at or datetime.now(UTC))
+    return {"scheme": "hmac-sha256", "key_epoch": epoch, "norm_version": words.NORM_VERSION, "value": value}
 
 
 def account_pattern(subkind: str = "email", *, carrier: Mapping[str, Any] | None = None, **more: Any) -> Stix:
@@ -89,7 +89,8 @@ def _indicator(
     **properties: Any,
 ) -> Stix:
     moment = (at or datetime.now(tz=UTC)).replace(microsecond=0)
-    carried = dict(carrier or _CARRIERS.get(subkind) or {"token": token(uuid.uuid4().hex + uuid.uuid4().hex)})
+    drawn = token(uuid.uuid4().hex + uuid.uuid4().hex, at=moment)
+    carried = dict(carrier or _CARRIERS.get(subkind) or {"token": drawn})
     if "token" in carried:
         carried["tokens"] = [carried.pop("token")]
     said = {"kind": kind, "subkind": subkind, "schema_version": words.SCHEMA_VERSION, **carried}

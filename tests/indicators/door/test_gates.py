@@ -142,6 +142,29 @@ def test_an_indicator_of_ours_ends_after_it_began(until, code):
     assert examine(an_indicator() | {"valid_until": until}).code == code
 
 
+@pytest.mark.parametrize(
+    ("epochs", "moment", "code"),
+    [
+        (["2026q4"], NOW, None),
+        (["2026q3"], NOW, "ended-epoch"),
+        (["2026q3", "2026q4"], NOW, None),  # a new version of what lives from before
+        (["2027q1"], NOW, "ended-epoch"),
+        (["2027q1"], datetime(2026, 12, 18, tzinfo=UTC), None),
+        (["2026q4"], datetime(2026, 12, 31, 23, tzinfo=UTC), None),
+        (["2026q4"], datetime(2027, 1, 1, tzinfo=UTC), "ended-epoch"),
+        (["ring-2026q4-2"], NOW, None),
+        (["ring-2026q3-1"], NOW, "ended-epoch"),
+    ],
+)
+def test_one_token_at_least_is_made_with_a_key_of_now(epochs, moment, code):
+    carrier = {"tokens": [making.token(f"{place:064x}") | {"key_epoch": one} for place, one in enumerate(epochs)]}
+    door = replace(OPEN, now=moment, groups=frozenset({"ring"}))
+    verdict = examine(an_indicator(carrier=carrier, at=moment), door)
+    assert (verdict and verdict.code) == code
+    revoked = an_indicator(carrier=carrier, at=moment, revoked=True)
+    assert examine(revoked, door) is None
+
+
 def test_what_has_ended_is_refused():
     assert examine(an_indicator(at=NOW - 8 * DAY, valid_for=7 * DAY)).code == "expired"
 
