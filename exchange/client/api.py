@@ -222,6 +222,10 @@ class Client:
         """Go on telling a subscription, from where it stopped."""
         return self._send("PATCH", f"/api/v1/subscriptions/{subscription_id}", {"state": "active"})
 
+    def rotate_secret(self, subscription_id: str, *, overlap_hours: int = 24) -> dict[str, Any]:
+        """Make a new signing secret; the answer holds it, this once. Messages are signed with both for the overlap."""
+        return self._send("POST", f"/api/v1/subscriptions/{subscription_id}/secret", {"overlap_hours": overlap_hours})
+
     def deliveries(self, subscription_id: str) -> list[dict[str, Any]]:
         """The newest deliveries of a subscription, newest first."""
         found: list[dict[str, Any]] = self._get(f"/api/v1/subscriptions/{subscription_id}/deliveries")["deliveries"]

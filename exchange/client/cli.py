@@ -313,6 +313,7 @@ for command in (
     telling.redeliver,
     telling.pause,
     telling.resume,
+    telling.rotate_secret,
 ):
     app.command()(command)
 app.command(name="simulate")(simulate)

@@ -1,4 +1,4 @@
-"""`exchange subscribe`, `subscriptions`, `deliveries`, `redeliver`, `pause`, `resume`: signed webhooks of one's own."""
+"""`exchange subscribe`, `subscriptions`, `deliveries`, `rotate-secret` and the like: signed webhooks of one's own."""
 
 from __future__ import annotations
 
@@ -104,3 +104,19 @@ def resume(subscription: SubscriptionId, as_json: Json = False, url: Url = "", k
         print_json(changed)
     else:
         print_facts([("subscription", changed["id"]), ("state", changed["state"])])
+
+
+def rotate_secret(
+    subscription: SubscriptionId,
+    overlap: Annotated[int, typer.Option(help="Hours for which messages are signed with the old secret, too.")] = 24,
+    as_json: Json = False,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """Make a new signing secret. Prints it, this once."""
+    with client_of(url, key_file) as client:
+        changed = client.rotate_secret(subscription, overlap_hours=overlap)
+    if as_json:
+        print_json(changed)
+    else:
+        print_facts([("subscription", changed["id"]), ("secret", changed["secret"])])

@@ -26,6 +26,8 @@ _AGAIN_S = 1.0
 _SWITCH_S = 0.0005
 _STOP_S = 15.0
 _BACKLOG = 1_024
+#: What goes into a pipe at once, and never waits for a reader.
+_SENTENCE_BYTES = 4_096
 
 
 def main() -> int:
@@ -41,7 +43,8 @@ def main() -> int:
     except OSError as error:
         print(f"{options.host}:{options.port}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 1
-    children = {_start(number, listeners, options.target): number for number in range(options.workers)}
+    words = os.pipe()
+    children = {_start(number, listeners, options.target, words[1]): number for number in range(options.workers)}
     ended: list[int] = []
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda number, frame: ended.append(number))
@@ -54,8 +57,11 @@ def main() -> int:
         number, status = gone
         if not status:
             time.sleep(_AGAIN_S)
-            children[_start(number, listeners, options.target)] = number
+            children[_start(number, listeners, options.target, words[1])] = number
     _stop(children)
+    os.close(words[1])
+    for sentence in dict.fromkeys(_sentences(words[0])):
+        print(sentence, file=sys.stderr)  # noqa: T201
     return status
 
 
@@ -68,7 +74,8 @@ def _listeners(host: str, port: int, count: int) -> list[socket.socket]:
     return [socket.create_server(address[:2], family=family, backlog=_BACKLOG, reuse_port=True) for _ in range(count)]
 
 
-def _start(number: int, listeners: list[socket.socket], target: str) -> int:
+def _start(number: int, listeners: list[socket.socket], target: str, words: int) -> int:
+    """Start a process; what it ends with, if that is a sentence, goes to `words`: each would say the same."""
     parent = os.getpid()
     pid = os.fork()
     if pid:
@@ -81,8 +88,20 @@ def _start(number: int, listeners: list[socket.socket], target: str) -> int:
     for index, listener in enumerate(listeners):
         if index != number:
             listener.close()
-    _serve(listeners[number], target)
+    try:
+        _serve(listeners[number], target)
+    except SystemExit as ended:
+        if not isinstance(ended.code, str):
+            raise
+        os.write(words, f"{ended.code}\n".encode()[:_SENTENCE_BYTES])
+        sys.exit(1)
     sys.exit(0)
+
+
+def _sentences(words: int) -> list[str]:
+    """What processes that ended had to say."""
+    with os.fdopen(words, "rb") as file:
+        return file.read().decode(errors="replace").splitlines()
 
 
 def _serve(listener: socket.socket, target: str) -> None:

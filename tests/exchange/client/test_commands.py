@@ -124,6 +124,12 @@ def test_a_subscription_is_paused_resumed_and_looked_at(run):
     ]
     assert json.loads(run(key, "resume", made["id"], "--json")[1])["state"] == "active"
     assert run(key, "deliveries", made["id"])[1] == "No delivery yet.\n"
+    rotated = run(key, "rotate-secret", made["id"], "--overlap", "1")[1].split()
+    assert rotated[:3] == ["subscription", made["id"], "secret"]
+    assert rotated[3].startswith("whsec_")
+    assert rotated[3] != made["secret"]
+    again = json.loads(run(key, "rotate-secret", made["id"], "--json")[1])
+    assert again["secret"] not in (made["secret"], rotated[3])
     assert json.loads(run(key, "deliveries", made["id"], "--json")[1]) == []
 
 
@@ -135,6 +141,7 @@ def test_what_is_not_there_is_named(run, monkeypatch, capsys):
         (("get", f"indicator--{absent}"), f"objects/indicator--{absent}"),
         (("pause", absent), f"subscriptions/{absent}"),
         (("redeliver", absent), f"deliveries/{absent}/redeliver"),
+        (("rotate-secret", absent), f"subscriptions/{absent}/secret"),
         (("blocklist", absent), f"blocklists/{absent}"),
         (("export", "-o", "-", "--feed", absent), f"bundle feed {absent}"),
     ):

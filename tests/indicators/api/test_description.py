@@ -61,6 +61,13 @@ def test_every_route_of_the_api_is_described():
     assert len(set(ids)) == len(ids)
 
 
+def test_the_index_has_every_address_of_the_description(client):
+    index = client.get(API).json()
+    assert index["templates"]["blocklists/{feed}"] == f"{API}blocklists/{{feed}}"
+    listed = {*index["resources"].values(), *index["templates"].values()}
+    assert set(DOCUMENT["paths"]) <= listed
+
+
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_every_operation_is_summed_up_and_names_its_problems(path, method):
     operation = DOCUMENT["paths"][path][method]
