@@ -126,20 +126,38 @@ def find(token: str) -> Invitation:
     return found
 
 
-def check_username(username: str) -> None:
-    """Raise Refused for what cannot be a user name, Conflict for one that somebody has."""
-    if not _USERNAME.fullmatch(username):
-        raise Refused("3 to 60 small letters, digits, dots, hyphens, underscores.", code="bad-username", at="/username")
+def sign_in_name(partner: Partner, typed: str) -> str:
+    """What somebody of `partner` signs in as: `name@slug`, where they typed the name alone, too.
+
+    Names are the partner's own, so that whoever chooses one learns nothing of other partners' people.
+    Raises Refused for what cannot be a name, Conflict for one that somebody of this partner has.
+    """
+    name, _, slug = typed.partition("@")
+    if not _USERNAME.fullmatch(name) or slug not in {"", partner.slug}:
+        message = f"3 to 60 small letters, digits, dots, hyphens, underscores; then @{partner.slug}, or nothing."
+        raise Refused(message, code="bad-username", at="/username")
+    username = f"{name}@{partner.slug}"
     if User.objects.filter(username__iexact=username).exists():
-        raise Conflict("Choose another user name.", code="username-taken", at="/username")
+        raise _taken()
+    return username
+
+
+def suggested_name(invitation: Invitation) -> str:
+    """A name for the invited person, after their e-mail address; "" where that gives none."""
+    name = re.sub(r"[^a-z0-9._-]", "", invitation.email.lower().partition("@")[0]).lstrip("._-")[:60]
+    return f"{name}@{invitation.partner.slug}" if _USERNAME.fullmatch(name) else ""
+
+
+def _taken() -> Conflict:
+    return Conflict("Somebody of your partner has this name: choose another.", code="username-taken", at="/username")
 
 
 def accept(token: str, *, username: str, password: str) -> User:
     """Let the invited person in, with a user name and a password. Raises NoInvitation, Refused, Conflict."""
     invitation = find(token)
-    check_username(username)
+    username = sign_in_name(invitation.partner, username)
     try:
-        validate_password(password, User(username=username, email=invitation.email))
+        validate_password(password, User(username=username.partition("@")[0], email=invitation.email))
     except ValidationError as refused:
         raise Refused(" ".join(refused.messages), code="weak-password", at="/password") from None
     return _let_in(invitation.pk, username=username, password=password)
@@ -147,9 +165,10 @@ def accept(token: str, *, username: str, password: str) -> User:
 
 def accept_by_sign_on(invitation_id: UUID, *, partner_id: UUID, username: str) -> User:
     """Let the invited person in, who has just signed in at the partner's issuer. Raises NoInvitation, Conflict."""
-    if not _usable().filter(pk=invitation_id, partner=partner_id).exists():
+    invitation = _usable().filter(pk=invitation_id, partner=partner_id).select_related("partner").first()
+    if invitation is None:
         raise NoInvitation
-    check_username(username)
+    username = sign_in_name(invitation.partner, username)
     return _let_in(invitation_id, username=username, password=None)
 
 
@@ -175,7 +194,7 @@ def _let_in(invitation_id: UUID, *, username: str, password: str | None) -> User
             )
             return user
     except IntegrityError:  # somebody took the name in this very moment
-        raise Conflict("Choose another user name.", code="username-taken", at="/username") from None
+        raise _taken() from None
 
 
 def _invite(viewer: Viewer, partner: Partner, *, email: str, role: Role) -> tuple[Invitation, str]:

@@ -313,9 +313,9 @@ for command in (
     telling.redeliver,
     telling.pause,
     telling.resume,
-    telling.rotate_secret,
 ):
     app.command()(command)
+app.command(name="rotate-secret")(telling.rotate_secret)
 app.command(name="simulate")(simulate)
 app.add_typer(auditing.app, name="audit")
 app.add_typer(keys.app, name="keys")

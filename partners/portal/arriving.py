@@ -131,7 +131,7 @@ def _invitation(
         "invitation": found,
         "token": token,
         "problem": problem,
-        "username": username,
+        "username": username or inviting.suggested_name(found),
         "sign_on": SignOn.objects.filter(partner=found.partner_id).first(),
     }
     return render(request, "partners/invitation.html", context, status=422 if problem else 200)
@@ -144,7 +144,7 @@ def _accept(request: HttpRequest, found: Invitation, token: str) -> HttpResponse
             to = SignOn.objects.filter(partner=found.partner_id).first()
             if to is None:
                 raise NotFound
-            inviting.check_username(username)
+            username = inviting.sign_in_name(found.partner, username)
             return depart(request, to, intent="accept", invitation=str(found.pk), username=username)
         if password != request.POST.get("again", ""):
             raise Refused("The two passwords differ.", code="passwords-differ", at="/again")

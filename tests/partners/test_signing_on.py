@@ -241,7 +241,7 @@ def test_an_invitation_is_accepted_with_the_identity_and_without_a_password(cast
     client, token = Client(), link.partition("token=")[2]
     answer = client.post("/account/invitation/", {"token": token, "username": "bea", "do": "sign-on"})
     come_back(client, there, issuer.authorize(location_in(answer), subject="sub-9"))
-    bea = User.objects.get(username="bea")
+    bea = User.objects.get(username="bea@aster")
     assert client.session["_auth_user_id"] == str(bea.pk)
     assert not bea.has_usable_password()
     assert Identity.objects.get().subject == "sub-9"
