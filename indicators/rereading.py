@@ -30,7 +30,7 @@ from partners import audit
 from partners.sharing import intern_withdrawn
 
 #: To be raised by whoever changes how values, titles or confidences are read: everything is read again then.
-FORM = 3
+FORM = 4
 _DONE = "rereading"
 _PAGE = 1_000
 _PAGE_BYTES = 8_388_608
