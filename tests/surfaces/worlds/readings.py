@@ -336,6 +336,15 @@ def poll() -> Iterator[Ask]:
     yield Ask(f"{TAXII}collections/{{everything}}/objects/?added_after={{added}}")
 
 
+def idle() -> Iterator[Ask]:
+    """What is asked again and again, where nothing is new for the reader."""
+    yield from poll()
+    for path in ("objects", "matches", "blocklists/all?format=csv", "me", "quarantine", "subscriptions", "proposals"):
+        yield Ask(API + path)
+    yield Ask(f"{TAXII}collections/")
+    yield Ask(f"{TAXII}collections/{{everything}}/manifest/")
+
+
 def look_at_matches() -> Iterator[Ask]:
     for path in (f"{API}matches", "/matches", "/indicators?matched=true", "/", f"/indicators/{an_id('newer')}"):
         yield Ask(path)
@@ -550,6 +559,6 @@ def nothing() -> Iterator[Ask]:
 
 
 FULL = Tour(glance, do, look, look_back)
-BRIEF = Tour(nothing, publish, glance, look_back)
+BRIEF = Tour(idle, publish, glance, look_back)
 POLLING = Tour(poll, nothing, poll, nothing)
 MATCHING = Tour(nothing, push, look_at_matches, nothing)
