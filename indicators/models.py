@@ -48,7 +48,8 @@ class Holding(Shared):
         WITHDRAWN = "withdrawn", "Withdrawn"
 
     id = models.BigAutoField(primary_key=True)
-    stix_id = models.CharField(max_length=300)
+    # Compared byte by byte: by the rules of a language, one look into the index takes ten times as long.
+    stix_id = models.CharField(max_length=300, db_collation="C")
     stix_type = models.CharField(max_length=250)
     state = models.CharField(max_length=9, choices=State, default=State.LIVE)
     newest = models.ForeignKey("StixObject", on_delete=models.PROTECT, related_name="+", null=True, db_index=False)

@@ -212,7 +212,7 @@ NOT EXISTS (SELECT FROM indicators_stixobject f WHERE f.holding_id = h.id AND f.
 _IS_NOT_OURS = """
 AND (h.stix_type NOT IN ('identity', 'marking-definition', 'extension-definition')
      OR NOT (h.stix_id = ANY(%(besides)s) OR EXISTS (
-         SELECT FROM partners_partner i WHERE i.identity_id = h.stix_id AND i.state <> 'invited'
+         SELECT FROM partners_partner i WHERE i.identity_id = h.stix_id COLLATE "default" AND i.state <> 'invited'
             AND o.modified <= i.created_at)))
 """
 
