@@ -79,7 +79,7 @@ def test_it_is_refused_by_a_strict_group(aster, strict):
         "name": "x",
     }
     ((status, why, _),) = told(aster.push(old_campaign, query=RING))
-    assert (status, why) == ("refused", "missing-spec-version")
+    assert (status, why) == ("refused", "not-listed")
 
 
 SLOPPY = {
