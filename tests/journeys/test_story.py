@@ -67,8 +67,8 @@ def test_the_story_from_push_to_blocklist(data_dir, receiver):
         recipient = Client(demo.url, demo.key(5))
         subscription = borealis.subscribe(receiver.url)
         token = "ab" * 32
-        first = making.account_pattern(carrier={"token": making.token(token)}, name="Seen by Aster")
-        second = making.account_pattern(carrier={"token": making.token(token)}, name="Seen by Cygnus")
+        first = making.account_pattern(carrier={"token": making.token(token)})
+        second = making.account_pattern(carrier={"token": making.token(token)})
         assert aster.publish([first]).counts["accepted"] == 1
         pushed_at = time.time()
         heard = eventually(lambda: receiver.heard, within_s=5)
