@@ -17,13 +17,15 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
 from exchange.client import publishing, slicing
 from exchange.client.errors import ApiError, Unreachable
-from exchange.tokens import oprf
+
+if TYPE_CHECKING:
+    from exchange.tokens.oprf import Evaluated
 
 _RETRIED = frozenset({429, 502, 503, 504})
 #: Answers of these statuses that no retry within a minute changes.
@@ -311,8 +313,11 @@ class Client:
         """The public keys of the key service with their proofs: `exchange.client.pinning` checks them."""
         return self._get("/api/v1/tokens/keys")
 
-    def evaluate(self, subkind: str, epoch: str, points: Sequence[bytes]) -> oprf.Evaluated:
+    def evaluate(self, subkind: str, epoch: str, points: Sequence[bytes]) -> Evaluated:
         """Have blinded points evaluated: 16, 128 or 1,000 of them. Raises ApiError, `quota` among its codes."""
+        # Here, so that libsodium is loaded for those who make tokens, and not for the agent.
+        from exchange.tokens import oprf  # noqa: PLC0415
+
         encoded = [base64.b64encode(one).decode() for one in points]
         body = json.dumps({"subkind": subkind, "epoch": epoch, "points": encoded}).encode()
         headers = {"Content-Type": "application/json"}

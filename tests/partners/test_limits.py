@@ -178,12 +178,12 @@ def test_guessing_invitations_is_limited_and_a_good_one_is_not_found_any_sooner(
 
 
 def test_accepting_is_limited(cast):
-    _, link = inviting.invite(
-        auth.viewer_of_user(build.a_user(cast.aster)), email="new@aster.example", role=Role.ANALYST
-    )
-    taken = build.a_user(cast.borealis).username
-    statuses = [accept(link, taken).status_code for _ in range(31)]
-    assert statuses == [422] * 30 + [429], "names are not read off by trying"
+    admin = auth.viewer_of_user(build.a_user(cast.aster))
+    _, first = inviting.invite(admin, email="one@aster.example", role=Role.ANALYST)
+    assert accept(first, "taken").status_code == 302
+    _, link = inviting.invite(admin, email="new@aster.example", role=Role.ANALYST)
+    statuses = [accept(link, "taken").status_code for _ in range(31)]
+    assert statuses == [422] * 29 + [429] * 2, "names are not read off by trying"
 
 
 def test_the_sign_on_is_limited_on_the_way_there_and_back(cast):
