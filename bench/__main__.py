@@ -130,7 +130,7 @@ def fill(sides: Sides, size: int) -> None:
     missing = size - sides.server.stored()
     if missing > 1:
         console.print(f"Filling up to {size:,} objects …", style="dim")
-        template = making.account_pattern(name=f"account-pattern: {size}")
+        template = making.account_pattern()
         measures.push(sides.publisher, orjson.dumps({"objects": [template]}))
         sides.server.rest()
         filling.fill(sides.database, [template["id"]], missing - 1, salt=str(size))
