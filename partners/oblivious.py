@@ -49,8 +49,6 @@ def evaluate(viewer: Viewer, *, subkind: str, epoch: str, points: Sequence[bytes
     _require(all(len(point) == 32 for point in points), "bad-point")
     named = {"X-Subkind": subkind, "X-Epoch": epoch, "X-Partner": str(viewer.partner_id)}
     _require(epoch.isascii() and epoch.isalnum(), "unknown-epoch")
-    if not connection.in_atomic_block:
-        connection.close()  # while we wait, somebody else has it
     answer = _asked("POST", "/evaluate", headers=named, content=b"".join(points))
     if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
         raise TooMany("The day's points of this subkind are used up.", code="quota", retry_after_s=_until_midnight_s())
@@ -153,6 +151,8 @@ def _require(holds: bool, code: str) -> None:  # noqa: FBT001 - reads as a sente
 def _asked(method: str, path: str, **more: Any) -> httpx.Response:
     if not settings.KEY_SERVICE_URL:
         raise Unavailable("This exchange has no key service.", code="no-key-service")
+    if not connection.in_atomic_block:
+        connection.close()  # while we wait, somebody else has it
     try:
         return _http().request(method, path, **more)
     except httpx.HTTPError as error:
