@@ -62,3 +62,6 @@ def _words(one: Ended, word: str) -> str:
     if one.status == "accepted":
         return f"{word}; {one.message}" if one.code else word
     return f"already {word}" if one.status == "unchanged" else f"not {word}: {one.message} ({one.code})"
+
+
+COMMANDS = (revoke, withdraw)

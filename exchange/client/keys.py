@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from exchange.client.terminal import Json, KeyFile, Url, client_of, console, print_facts, print_json, print_table
+from exchange.client.terminal import Json, KeyFile, Url, client_of, console, print_answer, print_json, print_table
 
 app = typer.Typer(help="List, issue, rotate and revoke keys of your partner.", no_args_is_help=True)
 KeyId = Annotated[str, typer.Argument(help="The key's id, or the key itself; only its id is sent.")]
@@ -49,7 +49,8 @@ def issue(
     if minutes:
         limits["expires_in_minutes"] = minutes
     with client_of(url, key_file) as client:
-        _show(client.issue_key(name, scopes=scope, **limits), as_json=as_json)
+        made = client.issue_key(name, scopes=scope, **limits)
+    print_answer(made, id="id", expires="expires_at", key="secret", as_json=as_json)
 
 
 @app.command()
@@ -62,7 +63,8 @@ def rotate(
 ) -> None:
     """Make a successor with the same name and limits. It is printed, this once."""
     with client_of(url, key_file) as client:
-        _show(client.rotate_key(_id(key), overlap_minutes=overlap), as_json=as_json)
+        made = client.rotate_key(_id(key), overlap_minutes=overlap)
+    print_answer(made, id="id", expires="expires_at", key="secret", as_json=as_json)
 
 
 @app.command()
@@ -82,10 +84,3 @@ def _id(key: str) -> str:
     if named is None:
         raise typer.BadParameter("This is neither a key nor the id of one.")
     return named[1]
-
-
-def _show(made: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print_json(made)
-    else:
-        print_facts([("id", made["id"]), ("expires", made["expires_at"]), ("key", made["secret"])])

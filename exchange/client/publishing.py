@@ -112,6 +112,18 @@ class PublishResult:
             elif result.get("code") == "content-dropped":
                 self.dropped.append(_refusal(result, places))
 
+    def join(self, more: PublishResult) -> None:
+        """Take in what became of another file."""
+        for status, count in more.counts.items():
+            self.counts[status] = self.counts.get(status, 0) + count
+        self.refusals += more.refusals
+        self.dropped += more.dropped
+        self.marks += more.marks
+        self.references += more.references
+        self.ended += more.ended
+        self.entered |= more.entered
+        self.batches += more.batches
+
     def add_ended(self, answer: dict[str, Any], *, places: Sequence[int]) -> None:
         """Take in the answer to one batch of ids."""
         self.add(answer, places=places)

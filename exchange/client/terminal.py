@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -62,6 +62,14 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in facts)
     for name, told in facts:
         console.print(f"{name.ljust(width)}  {_plain(told)}", markup=False)
+
+
+def print_answer(document: Mapping[str, Any], *, as_json: bool, **facts: str) -> None:
+    """An answer of the exchange: whole, as JSON, or those of its facts that are named, `label=property`."""
+    if as_json:
+        print_json(document)
+    else:
+        print_facts([(label, str(document[name])) for label, name in facts.items()])
 
 
 def _plain(text: str) -> str:

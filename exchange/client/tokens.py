@@ -80,7 +80,7 @@ def renew(
         total = PublishResult()
         for one in group or [""]:
             with tokeniser_of(client, group=one) as tokeniser:
-                _join(total, renew_all(client, tokeniser))
+                total.join(renew_all(client, tokeniser))
     if as_json:
         print_json({"counts": total.counts, "refusals": [one.code for one in total.refusals]})
     else:
@@ -230,7 +230,4 @@ def _write(document: dict[str, Any], output: Path | None) -> None:
         output.write_text(text)
 
 
-def _join(total: PublishResult, result: PublishResult) -> None:
-    for status, count in result.counts.items():
-        total.counts[status] = total.counts.get(status, 0) + count
-    total.refusals += result.refusals
+COMMANDS = (tokenise, build, renew, blind, evaluate, finalise)

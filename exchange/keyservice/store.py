@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
 
 from psycopg_pool import ConnectionPool
 
@@ -36,12 +35,6 @@ class Store:
     def close(self) -> None:
         """Let go of the connections."""
         self._pool.close()
-
-    def run(self, query: str) -> list[tuple[Any, ...]]:
-        """A query of the administrator's own; the rows, if it has any."""
-        with self._pool.connection() as connection:
-            found = connection.execute(query.encode())
-            return found.fetchall() if found.description else []
 
     def sealed(self, kind: str, epoch: str) -> bytes | None:
         """The sealed seed of a key."""

@@ -11,6 +11,7 @@ from exchange.keyservice.keeping import SealedKeys
 from exchange.keyservice.service import Service
 from exchange.keyservice.store import Store
 from exchange.tokens import epochs, forms, oprf, padding, ristretto
+from tests import keyservice
 
 TOKEN = "the token by which the exchange is known"
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -20,7 +21,7 @@ NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 def store():
     made = Store(os.environ["DATABASE_URL"])
     for table in ("key", "spent"):
-        made.run(f"TRUNCATE keyservice.{table}")
+        keyservice.rows(made, f"TRUNCATE keyservice.{table}")
     yield made
     made.close()
 
@@ -123,7 +124,7 @@ def test_the_points_of_a_day_are_counted_for_each_partner_and_subkind(store):
 def test_nothing_older_than_a_few_days_is_kept_of_what_was_counted(store):
     evaluate(asked(store, now=NOW - timedelta(days=9)), points())
     evaluate(asked(store), points())
-    assert [row[0] for row in store.run("SELECT day FROM keyservice.spent")] == [NOW.date()]
+    assert [row[0] for row in keyservice.rows(store, "SELECT day FROM keyservice.spent")] == [NOW.date()]
 
 
 @pytest.mark.parametrize(

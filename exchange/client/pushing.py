@@ -1,0 +1,153 @@
+"""`exchange publish`: files byte for byte, or a table of raw values as tokens."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from exchange.client import slicing, tokens
+from exchange.client.api import Client
+from exchange.client.errors import Unusable
+from exchange.client.publishing import Mark, PublishResult, Refusal, loss_report
+from exchange.client.terminal import Json, KeyFile, Url, client_of, console, errors, print_json, progress_lines
+
+_SHOWN_REFUSALS = 10
+
+
+def publish(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="STIX bundles, envelopes or NDJSON; .gz is fine; - is stdin.")
+    ] = None,
+    table: Annotated[Path | None, typer.Option("--csv", help="A CSV file of raw values: only tokens leave.")] = None,
+    map_file: Annotated[Path | None, typer.Option("--map", help="With --csv: what each column is, as TOML.")] = None,
+    group: Annotated[list[str] | None, typer.Option("--group", help="Share with this group (slug); repeat.")] = None,
+    partner: Annotated[list[str] | None, typer.Option("--partner", help="Share with this partner; repeat.")] = None,
+    everyone: Annotated[bool, typer.Option("--everyone", help="Share with every partner.")] = False,
+    tlp: Annotated[str, typer.Option("--tlp", help="clear, green, amber, amber+strict or red, for all objects.")] = "",
+    wake: Annotated[bool, typer.Option("--wake", help="Bring back what you have withdrawn.")] = False,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, max=5000)] = 500,
+    report: Annotated[Path | None, typer.Option("--report", help="Write what was lost on the way in, as JSON.")] = None,
+    as_json: Json = False,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """Publish files, whose objects are sent byte for byte as they stand, or a table of raw values as tokens."""
+    if not files and table is None:
+        raise Unusable("Publish what? Name a file, or a table with --csv and --map.")
+    if (table is None) != (map_file is None):
+        raise Unusable("--csv and --map go together.")
+    audience: dict[str, Any] = {"groups": group or (), "partners": partner or (), "everyone": everyone, "tlp": tlp}
+    audience |= {"report": report is not None, "wake": wake}
+    total = PublishResult()
+    with client_of(url, key_file) as client:
+        for file in files or ():
+            result = _publish_one(client, file, audience=audience, batch_size=batch_size, quiet=as_json)
+            total.join(result)
+            if not as_json:
+                _show_refusals(file, result)
+        not_built: list[Any] = []
+        if table is not None and map_file is not None:
+            result, not_built = tokens.publish_table(client, table, map_file, batch_size=batch_size, **audience)
+            total.join(result)
+            tokens.tell_not_built(table, not_built, as_json=as_json)
+            if not as_json:
+                _show_refusals(table, result)
+    if report is not None:
+        losses = loss_report(total)
+        report.write_text(json.dumps(losses, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if not as_json:
+            _show_losses(losses)
+    if as_json:
+        told = {"refusals": _plain(total.refusals), "dropped": _plain(total.dropped)}
+        told["marks"] = [{"index": mark.index, "id": mark.stix_id, **_said(mark)} for mark in total.marks]
+        print_json({"counts": total.counts, "batches": total.batches} | told)
+    else:
+        _show_counts(total)
+    raise typer.Exit(0 if total.ok and not not_built else 1)
+
+
+def _publish_one(
+    client: Client, file: Path, *, audience: dict[str, Any], batch_size: int, quiet: bool
+) -> PublishResult:
+    objects = list(slicing.objects_in(file))
+    if quiet or not errors.is_terminal:
+        told = None if quiet else progress_lines(file.name, len(objects))
+        return client.publish(_as_bytes(objects), batch_size=batch_size, on_progress=told, **audience)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=True) as progress:
+        task = progress.add_task(file.name, total=len(objects))
+        return client.publish(
+            _as_bytes(objects),
+            batch_size=batch_size,
+            on_progress=lambda done: progress.advance(task, done),
+            **audience,
+        )
+
+
+def _as_bytes(objects: list[bytes]) -> bytes:
+    return b'{"objects":[' + b",".join(objects) + b"]}"
+
+
+def _show_refusals(file: Path, result: PublishResult) -> None:
+    hidden = [mark for mark in result.marks if mark.code == "marking-unresolved"]
+    listed: list[Refusal | Mark] = [*result.refusals, *result.dropped, *hidden]
+    for one in listed[:_SHOWN_REFUSALS]:
+        status = one.status if isinstance(one, Refusal) else "taken, but hidden"
+        errors.print(
+            f"{file.name}[{one.index}] {one.stix_id or '-'}: {status}, {one.code}"
+            f" at {one.field or 'the object'}: {one.message}",
+            style="yellow",
+            markup=False,
+        )
+    if len(listed) > _SHOWN_REFUSALS:
+        errors.print(f"… and {len(listed) - _SHOWN_REFUSALS} more; --json lists them all.", style="yellow")
+
+
+def _show_losses(losses: dict[str, Any]) -> None:
+    """How many of what kind; the file lists each."""
+    table = Table("What", "Code or place", "Objects")
+    for what, name, key in (
+        ("not taken", "refused", "code"),
+        ("taken, marked", "marked", "code"),
+        ("reference that leads nowhere", "unresolved", "field"),
+        ("reference to what was not taken", "dangling", "field"),
+    ):
+        for place, count in sorted(Counter(_NUMBER.sub("/*", one[key]) for one in losses[name]).items()):
+            table.add_row(what, place or "-", str(count))
+    console.print(table if table.row_count else "Nothing was lost.")
+
+
+_NUMBER = re.compile(r"/[0-9]+")
+
+
+def _show_counts(total: PublishResult) -> None:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for status, count in total.counts.items():
+        table.add_row(status, str(count))
+    console.print(table)
+
+
+def _plain(refusals: list[Refusal]) -> list[dict[str, Any]]:
+    return [
+        {
+            "index": refusal.index,
+            "id": refusal.stix_id,
+            "status": refusal.status,
+            **_said(refusal),
+        }
+        for refusal in refusals
+    ]
+
+
+def _said(about: Refusal | Mark) -> dict[str, str]:
+    return {"code": about.code, "field": about.field, "message": about.message}
+
+
+COMMANDS = (publish,)

@@ -1,0 +1,165 @@
+"""`exchange whoami`, `get`, `search`, `changes`, `matches`, `blocklist`, `export`: what the exchange shows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exchange.client.terminal import Json, KeyFile, Url, client_of, errors, print_facts, print_json, print_table
+
+
+def whoami(as_json: Json = False, url: Url = "", key_file: KeyFile = None) -> None:
+    """Whose key this is, its groups and scopes. Before each group stands the slug that `--group` wants."""
+    with client_of(url, key_file) as client:
+        me = client.me()
+    if as_json:
+        print_json(me)
+        return
+    partner = me["partner"]
+    print_facts(
+        [
+            ("Partner", f"{partner['slug']}: {partner['name']} ({partner['kind']})"),
+            *[("Group", f"{group['slug']}: {group['name']}") for group in me["groups"] or []],
+            *([] if me["groups"] else [("Group", "none")]),
+            ("Scopes", ", ".join(me["scopes"])),
+            ("Receives", f"up to TLP:{me['clearance'].upper()}"),
+            ("Identity", partner["identity_id"]),
+            ("Collection", partner["collection_id"]),
+        ]
+    )
+
+
+def get(
+    stix_id: Annotated[str, typer.Argument(help="The id of an object.")],
+    versions: Annotated[str, typer.Option("--versions", help="last or all.")] = "last",
+    as_json: Json = False,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """What each publisher says under an id, as JSON."""
+    with client_of(url, key_file) as client:
+        found = client.object(stix_id, versions=versions)
+    if as_json:
+        print_json(found)
+    else:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+
+
+def search(
+    words: Annotated[str, typer.Argument(help="Words of a title, a whole id or a whole value.")] = "",
+    kind: Annotated[str, typer.Option(help="account-pattern, payment-fingerprint or prompt-signature.")] = "",
+    publisher: Annotated[str, typer.Option(help="A partner's slug.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 25,
+    as_json: Json = False,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """Find objects, newest first."""
+    filters = {name: value for name, value in {"q": words, "kind": kind, "publisher": publisher}.items() if value}
+    rows: list[tuple[str, ...]] = []
+    with client_of(url, key_file) as client:
+        for count, found in enumerate(client.objects(limit=min(limit, 1_000), **filters), 1):
+            if as_json:
+                print_json(found)
+            else:
+                stix = found["object"]
+                said = (found["date_added"][:19], found["publisher"]["slug"], found["tlp"], stix["id"])
+                rows.append((*said, str(stix.get("name", stix["type"]))))
+            if count >= limit:
+                break
+    if not as_json:
+        names = ("Added", "Publisher", "TLP", "Id", "Title")
+        print_table(names, rows, empty="Nothing that you may see fits.")
+
+
+def changes(
+    follow: Annotated[bool, typer.Option("--follow", help="Stay, and print what comes.")] = False,
+    cursor: Annotated[str, typer.Option(help="Go on from here.")] = "",
+    kind: Annotated[str, typer.Option(help="Only this kind.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="The cursor, too, as a last line of JSON.")] = False,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """The delta feed, one change a line as JSON; the last cursor goes to standard error."""
+    with client_of(url, key_file) as client:
+        while True:
+            stretch = client.changes(cursor, wait_s=25 if follow else 0, kind=kind)
+            for change in stretch["changes"]:
+                print_json(change)
+            cursor = stretch["cursor"]
+            if not follow and not stretch["more"]:
+                break
+    if as_json:
+        print_json({"cursor": cursor})
+    else:
+        errors.print(f"cursor: {cursor}", style="dim", markup=False)
+
+
+def matches(
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 25,
+    as_json: Json = False,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """What partners have in common, newest first: a line for each end, by the slug of its publisher."""
+    rows: list[tuple[str, ...]] = []
+    with client_of(url, key_file) as client:
+        for count, match in enumerate(client.matches(limit=min(limit, 1_000)), 1):
+            if as_json:
+                print_json(match)
+            else:
+                said = (match["found_at"][:19], match["domain"])
+                rows += [(*said, end["publisher"]["slug"], end["id"], end["title"]) for end in match["objects"]]
+            if count >= limit:
+                break
+    if not as_json:
+        print_table(("Found", "Same", "Publisher", "Id", "Title"), rows, empty="No match yet.")
+
+
+def blocklist(
+    feed: Annotated[str, typer.Argument(help="A feed's id, or all.")] = "all",
+    form: Annotated[str, typer.Option("--format", help="text, csv or jsonl.")] = "text",
+    kind: Annotated[str, typer.Option(help="Only this kind.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="As --format jsonl.")] = False,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """A flat list of every live value. To keep one up to date, use exchange-agent."""
+    with client_of(url, key_file) as client:
+        sys.stdout.buffer.write(client.blocklist(feed, form="jsonl" if as_json else form, kind=kind))
+
+
+def export(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; - is standard output.")],
+    feed: Annotated[str, typer.Option(help="A feed's id; without it, everything that you may see.")] = "",
+    kind: Annotated[str, typer.Option(help="Only these kinds, separated by commas.")] = "",
+    stix_type: Annotated[str, typer.Option("--type", help="Only these STIX types.")] = "",
+    stix_id: Annotated[str, typer.Option("--id", help="Only these ids.")] = "",
+    versions: Annotated[str, typer.Option(help="last or all.")] = "last",
+    referenced: Annotated[
+        bool, typer.Option("--referenced", help="With what is named: identities, markings, extensions.")
+    ] = False,
+    mine: Annotated[bool, typer.Option("--mine", help="Only what you published.")] = False,
+    as_json: Json = False,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """Write objects as one STIX bundle, byte for byte as they were published."""
+    filters = {"feed": feed, "kind": kind, "type": stix_type, "id": stix_id, "versions": versions}
+    filters |= {"referenced": "true" if referenced else "", "mine": "true" if mine else ""}
+    with client_of(url, key_file) as client:
+        if str(output) == "-":
+            client.stream_bundle(sys.stdout.buffer.write, **filters)
+        else:
+            size = client.export(output, **filters)
+            if as_json:
+                print_json({"file": str(output), "bytes": size})
+            else:
+                errors.print(f"{output}: {size:,} bytes", markup=False)
+
+
+COMMANDS = (whoami, get, search, changes, matches, blocklist, export)
