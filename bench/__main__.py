@@ -58,14 +58,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="5,000 objects, few rounds")
     parser.add_argument("--full", action="store_true", help="also 1,000,000 objects, and a race over 100,000")
-    parser.add_argument("--neighbour", action="store_true", help="the hostile neighbour alone")
+    parser.add_argument(
+        "--neighbour", nargs="?", const="", metavar="NAME", help="the hostile neighbour alone, or what is named so"
+    )
     parser.add_argument("--tokens", action="store_true", help="oblivious tokens alone")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args()
     plan = QUICK if options.quick else FULL if options.full else Plan()
     rows = []
-    alone = hostile if options.neighbour else tokens_alone if options.tokens else measured
-    for row in alone(plan):
+    if options.neighbour is not None:
+        found = hostile(plan, options.neighbour)
+    else:
+        found = tokens_alone(plan) if options.tokens else measured(plan)
+    for row in found:
         console.print("  ".join(cell for cell in row.cells() if cell), style="dim")
         rows.append(row)
     if options.markdown:
@@ -113,10 +118,10 @@ def measured(plan: Plan) -> Iterator[Row]:
         sides.close()
 
 
-def hostile(plan: Plan) -> Iterator[Row]:
+def hostile(plan: Plan, named: str) -> Iterator[Row]:
     """The hostile neighbour alone, in an exchange that holds next to nothing."""
     with tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory, Server(Path(directory) / "data") as server:
-        yield from neighbour.hostile_neighbour(server, stored=server.stored(), seconds=plan.hostile_s)
+        yield from neighbour.hostile_neighbour(server, stored=server.stored(), seconds=plan.hostile_s, named=named)
 
 
 def tokens_alone(plan: Plan) -> Iterator[Row]:

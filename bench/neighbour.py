@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -31,6 +32,9 @@ MOST_TIMES = 3.0
 LIVE_S = 1.0
 _MEASURED = ("poll", "push")
 _PATTERNS = 2_000
+_LEVELS, _COMPARISONS = 11, 60
+#: Where classical STIX is taken.
+_TO_CTI = f"{BATCHES}?groups=cti"
 _EQUAL = 2_000
 
 
@@ -138,12 +142,12 @@ def waits(target: Target, stop: Event) -> None:
     )
 
 
-def _pushed(target: Target, body: bytes, stop: Event, *, count: int = 2, more: str = "") -> None:
+def _pushed(target: Target, body: bytes, stop: Event, *, count: int = 2, more: str = "", path: str = BATCHES) -> None:
     """The same push over and over, by so many at once."""
 
     def push() -> None:
         address = urlsplit(target.url)
-        head = target.head("POST", BATCHES, key=0, more=f"{more}Content-Type: application/json\n")
+        head = target.head("POST", path, key=0, more=f"{more}Content-Type: application/json\n")
         request = f"{head}Content-Length: {len(body)}\n\n".replace("\n", "\r\n").encode() + body
         while not stop.is_set():
             with contextlib.suppress(OSError), socket.create_connection((address.hostname, address.port), 60) as sock:
@@ -160,22 +164,41 @@ def gzip_members(target: Target, stop: Event) -> None:
     _pushed(target, gzip.compress(b"", mtime=0) * 200_000, stop, more="Content-Encoding: gzip\n")
 
 
+def _classical(pattern: str) -> dict[str, Any]:
+    """An indicator without our extension, whose pattern is its publisher's own."""
+    made = making.account_pattern()
+    kept = ("type", "spec_version", "id", "created", "modified", "valid_from")
+    return {name: made[name] for name in kept} | {"pattern": pattern, "pattern_type": "stix"}
+
+
 def patterns(target: Target, stop: Event) -> None:
-    pattern = "[" + "(" * 200 + "ipv4-addr:value = '198.51.100.7'" + ")" * 200 + "]"
-    made = [making.account_pattern() | {"pattern": pattern, "pattern_type": "stix"} for _ in range(_PATTERNS)]
-    _pushed(target, orjson.dumps({"objects": made}), stop)
+    body = orjson.dumps({"objects": [_classical(_as_complex_as_admitted(number)) for number in range(_PATTERNS)]})
+    _accepted(target, 0, body, path=_TO_CTI)
+    _pushed(target, body, stop, path=_TO_CTI)
+
+
+def _as_complex_as_admitted(number: int) -> str:
+    """Eleven levels of parentheses in brackets, and sixty comparisons; more is refused before it is read."""
+    each = [f"ipv4-addr:value = '198.51.100.{place}'" for place in range(5)]
+    nested = f"domain-name:value = 'd{number}.example'"
+    for level in range(_LEVELS):
+        nested = f"({nested} {('AND', 'OR')[level % 2]} {each[level % 5]})"
+    joined = [nested, *each * 9]
+    return f"[{' OR '.join(joined[: _COMPARISONS - _LEVELS])}]"
+
+
+def _accepted(target: Target, key: int, body: bytes, *, path: str = BATCHES) -> None:
+    """Push once: an attack whose objects are refused would show nothing."""
+    with target.wire(key) as wire:
+        wire.send(wire.request("POST", path, body))
+        answer = wire.receive().json()
+    must(bool(answer.get("counts", {}).get("accepted")), f"nothing was accepted: {answer!r:.900}")
 
 
 def equal_values(target: Target, stop: Event) -> None:
     for key in (0, 1):
-        made = [
-            making.account_pattern() | {"pattern": "[ipv4-addr:value = '198.51.100.99']", "pattern_type": "stix"}
-            for _ in range(_EQUAL)
-        ]
-        body = orjson.dumps({"objects": made})
-        with contextlib.suppress(OSError, RuntimeError), target.wire(key) as wire:
-            wire.send(wire.request("POST", BATCHES, body))
-            wire.receive()
+        made = [making.account_pattern("net", carrier={"value": "185.220.101.99/32"}) for _ in range(_EQUAL)]
+        _accepted(target, key, orjson.dumps({"objects": made}))
     stop.wait()
 
 
@@ -231,16 +254,17 @@ class Under:
         return _p99(self.under[what]) / _p99(self.quiet[what])
 
 
-def hostile_neighbour(server: Server, *, stored: int, seconds: float) -> Iterator[Row]:
+def hostile_neighbour(server: Server, *, stored: int, seconds: float, named: str = "") -> Iterator[Row]:
     """Two rows for each attack, and one for `/livez`; then what was worst. The second partner is measured, the first
-    and third attack. Quiet is measured anew before each attack: the machine does not stay the same.
+    and third attack. Quiet is measured anew before each attack: the machine does not stay the same. `named`: of the
+    attacks with this in their names alone.
     """
     partners = server.info["partners"]
     target = Target(server.info["base_url"], (partners[0]["api_key"], partners[2]["api_key"]))
     with server.wire(1) as wire:
         _sampled(wire, seconds / 2)  # warm
         measured = []
-        for name, attack in ATTACKS.items():
+        for name, attack in ((name, attack) for name, attack in ATTACKS.items() if named in name):
             quiet = _sampled(wire, seconds)
             with _running(attack, target), _alive(target) as lives:
                 time.sleep(1.0)
