@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 
+import httpx
 import psycopg
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -29,6 +30,8 @@ from exchange.models import Heartbeat
 WITHIN_S = 1.5
 FRESH_S = 0.5
 
+#: How long the key service is waited for; `/livez` of its own says nothing of its keys.
+_KEY_SERVICE_S = 1.0
 _BEAT = "beat"
 _BEAT_MAX_AGE = timedelta(seconds=45)
 
@@ -45,10 +48,16 @@ def livez(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Database, migrations, broker, beat's last sign of life, the portal's files; 503 unless all are well."""
+    """Database, migrations, broker, beat's last sign of life, the portal's files; 503 unless all are well.
+
+    The key service is told beside them and makes nothing unready: without it nothing is tokenised, but all else goes
+    on, and a process that a proxy took away for it would hold back removals, too.
+    """
+    KEYS.begin()
     checks = LOOK.answer()
     ready = all(answer == "ok" for answer in checks.values())
-    return JsonResponse({"status": "ok" if ready else "not ready", "checks": checks}, status=200 if ready else 503)
+    said = {"status": "ok" if ready else "not ready", "checks": checks | KEYS.answer()}
+    return JsonResponse(said, status=200 if ready else 503)
 
 
 class Look:
@@ -63,16 +72,18 @@ class Look:
     def answer(self) -> dict[str, str]:
         """Each check's word: `ok`, or what is wrong. What is not answered in time is `no answer`."""
         with self._condition:
-            now = time.monotonic()
-            if self._ended < self._began:
-                left = self._began + WITHIN_S - now  # one that hangs is waited for once, not by each who asks
-            elif now - self._ended < FRESH_S:
-                return dict(self._said)
-            else:
-                self._began, self._said, left = now, {}, WITHIN_S
-                self._start()
+            self.begin()
+            left = self._began + WITHIN_S - time.monotonic()  # one that hangs is waited for once, not by each who asks
             self._condition.wait_for(lambda: self._ended >= self._began, timeout=max(0.0, left))
             return {name: self._said.get(name, "no answer") for name in self._checks}
+
+    def begin(self) -> None:
+        """Look, unless somebody does or has just done so; nobody waits."""
+        with self._condition:
+            now = time.monotonic()
+            if self._ended >= self._began and now - self._ended >= FRESH_S:
+                self._began, self._said = now, {}
+                self._start()
 
     def _start(self) -> None:
         threading.Thread(target=self._look, name="exchange-ready", daemon=True).start()
@@ -109,6 +120,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 class _StoreCollector:
     def collect(self) -> Iterator[GaugeMetricFamily]:
         read: list[GaugeMetricFamily] = []
+        KEYS.begin()
         up = STORE.answer()["database"] == "ok"
         if up:
             try:
@@ -116,6 +128,9 @@ class _StoreCollector:
             except (DatabaseError, PoolTimeout):
                 up = False
         yield GaugeMetricFamily("exchange_store_up", "Whether the store answers.", value=float(up))
+        if settings.KEY_SERVICE_URL:
+            tokens = KEYS.answer()["key_service"] == "ok"
+            yield GaugeMetricFamily("exchange_key_service_up", "Whether the key service answers.", value=float(tokens))
         yield from read
 
 
@@ -145,7 +160,7 @@ def _answer(check: Callable[[], str]) -> str:
     """What a check says; its failure is a word, never a detail of the installation."""
     try:
         return check()
-    except (DatabaseError, OSError, KombuError, PoolTimeout, psycopg.Error):
+    except (DatabaseError, OSError, KombuError, PoolTimeout, psycopg.Error, httpx.HTTPError):
         return "failed"
 
 
@@ -178,8 +193,21 @@ def _beat() -> str:
     return "ok" if age < _BEAT_MAX_AGE else "late"
 
 
+def _key_service() -> str:
+    """Whether it answers and knows us, with the keys that are to be published; `none` where there is none."""
+    if not settings.KEY_SERVICE_URL:
+        return "none"
+    bearer = {"Authorization": f"Bearer {settings.KEY_SERVICE_TOKEN}"}
+    url = f"{settings.KEY_SERVICE_URL}/keys"
+    answer = httpx.get(url, headers=bearer, timeout=_KEY_SERVICE_S, trust_env=False)
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        return "refused"
+    return "ok" if answer.status_code == httpx.codes.OK else "failed"
+
+
 STORE = Look({"database": _database})
 LOOK = Look({"database": _database, "migrations": _migrations, "broker": _broker, "beat": _beat, "assets": _assets})
+KEYS = Look({"key_service": _key_service})
 
 
 @app.task(name="exchange.health.beat_seen")

@@ -20,6 +20,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from exchange import clock
+from exchange.tokens import epochs
 from partners.models import Audience, AuditRecord, Partner
 from partners.sharing import OwnedManager, Shared, SharedManager
 from partners.sources import Source
@@ -225,7 +226,7 @@ class Token(models.Model):
     publisher = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
     domain = models.CharField(max_length=80)
     scheme = models.CharField(max_length=40)
-    key_epoch = models.CharField(max_length=40, default="")
+    key_epoch = models.CharField(max_length=epochs.LONGEST_EPOCH, default="")
     value = models.CharField(max_length=2048)
     suppressed_by = models.CharField(
         max_length=20,

@@ -22,6 +22,7 @@ from django.db.models import Q, Value
 from django.db.models.functions import Lower
 
 from exchange import clock
+from exchange.tokens import epochs
 from partners.attribution import Attribution
 from partners.ceilings import Width
 from partners.scopes import KEY_SCOPES, Role
@@ -122,6 +123,13 @@ class Group(models.Model):
     suspended_why = models.CharField(max_length=500, default="")
     closed_at = models.DateTimeField(null=True, help_text="Dissolved: it has no members any more, for good.")
     partners = models.ManyToManyField(Partner, through="Membership", related_name="groups")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(slug__regex=f"^{epochs.GROUP}$"), name="a_groups_short_name_begins_the_epochs_of_its_keys"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -102,7 +102,7 @@ def looked_at_here(monkeypatch):
     from exchange import health
 
     monkeypatch.setattr(health, "FRESH_S", 0.0)
-    for look in (health.LOOK, health.STORE):
+    for look in (health.LOOK, health.STORE, health.KEYS):
         monkeypatch.setattr(look, "_start", look._look)
 
 

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from exchange.stix import words
+from exchange.tokens import epochs
 
 Schema = dict[str, Any]
 
@@ -22,7 +23,7 @@ _HOST = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$"
 #: An epoch is a quarter; that of a group's key names the group and counts: `ring-2026q4-1`.
 _QUARTER = "[0-9]{4}q[1-4]"
 _EPOCH = rf"^{_QUARTER}$"
-_GROUP_EPOCH = rf"^([a-z0-9][a-z0-9-]{{0,39}}-{_QUARTER}-[1-9][0-9]{{0,5}}|{_QUARTER})$"
+_GROUP_EPOCH = rf"^({epochs.GROUP}-{_QUARTER}-[1-9][0-9]{{0,5}}|{_QUARTER})$"
 _LANGUAGE = rf"^({'|'.join(words.LANGUAGES)})(-({'|'.join(words.SCRIPTS)}))?(-([A-Z]{{2}}|419))?$"
 
 BUCKET: Schema = {"enum": list(words.BUCKETS)}
@@ -225,7 +226,7 @@ def token() -> Schema:
         "kind": {"enum": list(words.SUBKINDS)},
         "subkind": {"enum": list(words.TOKENISED)},
         "scheme": {"enum": list(_SCHEMES)},
-        "key_epoch": _text(r"^[A-Za-z0-9._-]{1,40}$"),
+        "key_epoch": _text(rf"^[A-Za-z0-9._-]{{1,{epochs.LONGEST_EPOCH}}}$"),
         "norm_version": {"type": ["string", "integer"], "pattern": r"^[A-Za-z0-9._-]{1,20}$", "minimum": 0},
         "value": _text(
             r"^([0-9a-f]{64}|[0-9a-f]{128}|[A-Za-z0-9_-]{43}|[A-Za-z0-9_-]{86})$",

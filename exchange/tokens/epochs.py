@@ -13,8 +13,12 @@ from datetime import UTC, datetime, timedelta
 OVERLAP = timedelta(days=14)
 #: The longest life of an indicator that carries tokens.
 LONGEST_LIFE = timedelta(days=90)
+#: The form of a group's short name, which begins the epochs of its keys: at most 60 characters.
+GROUP = "[a-z0-9][a-z0-9-]{0,59}"
+#: How long the epoch of a group's key can be.
+LONGEST_EPOCH = 60 + len("-2026q4-") + 6
 _QUARTER = re.compile(r"([2-9][0-9]{3})q([1-4])")
-_OF_GROUP = re.compile(r"([a-z0-9][a-z0-9-]{0,62})-([2-9][0-9]{3}q[1-4])-([1-9][0-9]{0,5})")
+_OF_GROUP = re.compile(rf"({GROUP})-([2-9][0-9]{{3}}q[1-4])-([1-9][0-9]{{0,5}})")
 
 
 def quarter_of(moment: datetime) -> str:

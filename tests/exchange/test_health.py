@@ -1,7 +1,9 @@
 """Alive, ready, and measured."""
 
+import threading
 from datetime import timedelta
 
+import httpx
 import pytest
 from django.db import connection
 from kombu.exceptions import OperationalError
@@ -27,7 +29,8 @@ def test_alive_asks_nobody(client, django_assert_num_queries):
 def test_ready_when_all_is_well(client, beating, broker):
     answer = client.get("/readyz")
     assert answer.status_code == 200, answer.json()
-    assert set(answer.json()["checks"]) == {"database", "migrations", "broker", "beat", "assets"}
+    assert set(answer.json()["checks"]) == {"database", "migrations", "broker", "beat", "assets", "key_service"}
+    assert answer.json()["checks"]["key_service"] == "none"
 
 
 def test_not_ready_before_beat_and_a_worker_were_seen(client):
@@ -61,6 +64,45 @@ def test_not_ready_while_migrations_wait(client, beating):
         cursor.execute("DELETE FROM django_migrations WHERE app = 'exchange'")
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()["checks"]["migrations"]) == (503, "pending")
+
+
+@pytest.mark.parametrize(
+    ("answers", "said", "up"),
+    [(200, "ok", b"1.0"), (401, "refused", b"0.0"), (503, "failed", b"0.0"), (None, "failed", b"0.0")],
+)
+def test_without_the_key_service_all_else_is_ready_and_its_absence_is_told(
+    client, beating, broker, settings, monkeypatch, answers, said, up
+):
+    def asked(url, **options):
+        assert url == "http://keys.internal/keys"
+        if answers is None:
+            raise httpx.ConnectTimeout("10.0.0.8 does not answer")
+        return httpx.Response(answers)
+
+    settings.KEY_SERVICE_URL, settings.KEY_SERVICE_TOKEN = "http://keys.internal", "a token"
+    monkeypatch.setattr(health.httpx, "get", asked)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["checks"]["key_service"]) == (200, said)
+    assert b"10.0.0.8" not in answer.content
+    assert b"exchange_key_service_up " + up in client.get("/metrics").content
+
+
+def test_where_there_is_no_key_service_no_metric_speaks_of_it(client):
+    assert b"key_service" not in client.get("/metrics").content
+
+
+def test_a_key_service_that_hangs_is_waited_for_no_longer_than_all_else(client, beating, broker, settings, monkeypatch):
+    released = threading.Event()
+    hanging = health.Look({"key_service": lambda: "ok" if released.wait(60) else "never"})
+    monkeypatch.setattr(health, "KEYS", hanging)
+    monkeypatch.setattr(health, "WITHIN_S", 0.05)
+    settings.KEY_SERVICE_URL = "http://keys.internal"
+    try:
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()["checks"]["key_service"]) == (200, "no answer")
+        assert b"exchange_key_service_up 0.0" in client.get("/metrics").content
+    finally:
+        released.set()
 
 
 def test_metrics_are_read_from_loopback(client):

@@ -2,15 +2,18 @@
 
 import base64
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.db import DatabaseError, transaction
 
 from exchange import clock
 from exchange.client import merkle, statements
 from exchange.tokens import epochs, oprf, ristretto
+from indicators.models import Token
+from indicators.stix import making
 from partners import audit, auth, membership
-from partners.models import AuditRecord, GroupKey, TokenKey
+from partners.models import AuditRecord, Group, GroupKey, TokenKey
 from partners.scopes import Scope
 from tests import build, keyservice
 from tests.indicators.api.caller import Caller
@@ -202,3 +205,29 @@ def test_the_next_quarters_key_is_replaced_as_well_when_a_member_leaves_after_it
     assert [epoch for epoch, one in group_keys(caller(cast.aster)).items() if one["publishes"]] == [
         *("ring-2026q4-1", "ring-2026q4-2", "ring-2027q1-1", "ring-2027q1-2")
     ]
+
+
+def test_under_the_key_of_a_group_with_the_longest_name_tokens_are_published(cast):
+    admin = auth.viewer_of_user(build.a_user(cast.aster))
+    basis = membership.Basis("An agreement.", "", date(2026, 1, 1))
+    made = membership.create(admin, name="Very long " * 10, purpose="To share.", basis=basis)
+    named = Group.objects.create(name="Longest", slug="a" * 60, purpose="", legal_basis="", basis_from=date(2026, 1, 1))
+    epochs_of = [epochs.of_group(slug, "2026q4", number) for slug in (made.slug, named.slug) for number in (1, 999_999)]
+    assert max(map(len, epochs_of)) == epochs.LONGEST_EPOCH
+    publisher = build.viewer_of(cast.aster, Scope.PUBLISH)
+    keys = Caller(build.a_key(cast.aster, Scope.GROUP_KEYS)).get(f"groups/{made.slug}/keys")
+    assert [one["epoch"] for one in json.loads(keys.content)["keys"]] == epochs_of[:1]
+    for epoch in epochs_of:
+        token = making.token("ab" * 32) | {"key_epoch": epoch}
+        phrase = making.prompt_signature("phrase", carrier={"tokens": [token]}, at=NOW)
+        groups = (made.slug,) if epoch.startswith(made.slug) else ("ring",)
+        answer = build.publish(publisher, phrase, groups=groups)
+        assert answer.counts["accepted"] == 1, answer.results
+        assert Token.objects.visible_to(publisher).filter(key_epoch=epoch).exists()
+        assert epochs.parse_of_group(epoch)[1] == "2026q4"
+
+
+@pytest.mark.parametrize("slug", ["Ring", "ring_1", "-ring", "a" * 61, ""])
+def test_a_groups_short_name_can_always_begin_the_epoch_of_its_keys(slug):
+    with pytest.raises(DatabaseError), transaction.atomic():
+        Group.objects.create(name="Odd", slug=slug, purpose="", legal_basis="", basis_from=date(2026, 1, 1))
