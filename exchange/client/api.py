@@ -66,6 +66,15 @@ class Client:
         """Who the key belongs to, its groups and scopes."""
         return self._get("/api/v1/me")
 
+    def partner(self) -> dict[str, Any]:
+        """The own partner's facts and settings, its default audience among them."""
+        return self._get("/api/v1/partner")
+
+    def groups(self) -> list[dict[str, Any]]:
+        """The own groups with their policies."""
+        found: list[dict[str, Any]] = self._get("/api/v1/groups")["groups"]
+        return found
+
     def publish(
         self,
         source: Path | bytes | Iterable[Mapping[str, Any]],
@@ -77,14 +86,16 @@ class Client:
         batch_size: int = 500,
         wake: bool = False,
         report: bool = False,
+        check: Callable[[bytes], tuple[str, str, str] | None] | None = None,
         on_progress: Callable[[int], None] | None = None,
     ) -> publishing.PublishResult:
         """Push a file, bytes or objects. The bytes of a file's objects are sent exactly as they stand in it.
 
         Marking definitions are sent first, wherever they stand, so all objects are read before the first is sent.
         What was withdrawn comes back only with `wake`. With `report`, the result also tells which references lead
-        nowhere (`publishing.loss_report`). Each batch carries an idempotency key of its own, so a retry after a lost
-        answer changes nothing.
+        nowhere (`publishing.loss_report`). What `check` finds wrong (code, field, rule: `validating.check_for`) is
+        refused here and not sent. Each batch carries an idempotency key of its own, so a retry after a lost answer
+        changes nothing.
 
         Raises ApiError where a batch as a whole is refused, Unreachable where no answer comes, TypeError for what is
         none of these: one object is given as a list of one.
@@ -97,7 +108,10 @@ class Client:
         asked["report"] = "loss" if report else ""
         wanted = {name: value for name, value in asked.items() if value}
         result = publishing.PublishResult()
-        for batch in publishing.batches(publishing.in_order(_objects(source)), size=batch_size):
+        placed = publishing.in_order(_objects(source))
+        if check is not None:
+            placed = result.keep_right(placed, check)
+        for batch in publishing.batches(placed, size=batch_size):
             answer = self._call(
                 "POST",
                 "/api/v1/batches",

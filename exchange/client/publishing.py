@@ -112,6 +112,21 @@ class PublishResult:
             elif result.get("code") == "content-dropped":
                 self.dropped.append(_refusal(result, places))
 
+    def keep_right(
+        self, placed: Iterable[Placed], check: Callable[[bytes], tuple[str, str, str] | None]
+    ) -> list[Placed]:
+        """Those objects that `check` finds nothing wrong with; the others are refused, as the exchange would."""
+        kept = []
+        for one in placed:
+            fault = check(one.raw)
+            if fault is None:
+                kept.append(one)
+                continue
+            stix_id = json.loads(one.raw).get("id")
+            self.counts["refused"] += 1
+            self.refusals.append(Refusal(one.place, stix_id if isinstance(stix_id, str) else None, "refused", *fault))
+        return kept
+
     def join(self, more: PublishResult) -> None:
         """Take in what became of another file."""
         for status, count in more.counts.items():

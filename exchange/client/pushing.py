@@ -33,6 +33,7 @@ def publish(
     tlp: Annotated[str, typer.Option("--tlp", help="clear, green, amber, amber+strict or red, for all objects.")] = "",
     wake: Annotated[bool, typer.Option("--wake", help="Bring back what you have withdrawn.")] = False,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, max=5000)] = 500,
+    validate: tokens.Validate = True,
     report: Annotated[Path | None, typer.Option("--report", help="Write what was lost on the way in, as JSON.")] = None,
     as_json: Json = False,
     url: Url = "",
@@ -47,6 +48,12 @@ def publish(
     audience |= {"report": report is not None, "wake": wake}
     total = PublishResult()
     with client_of(url, key_file) as client:
+        if validate and files:
+            from exchange.client import validating  # noqa: PLC0415 - the schemas take their time to load
+
+            audience["check"] = validating.check_for(
+                client, groups=group or (), partners=partner or (), everyone=everyone
+            )
         for file in files or ():
             result = _publish_one(client, file, audience=audience, batch_size=batch_size, quiet=as_json)
             total.join(result)
@@ -54,7 +61,9 @@ def publish(
                 _show_refusals(file, result)
         not_built: list[Any] = []
         if table is not None and map_file is not None:
-            result, not_built = tokens.publish_table(client, table, map_file, batch_size=batch_size, **audience)
+            result, not_built = tokens.publish_table(
+                client, table, map_file, validate=validate, batch_size=batch_size, **audience
+            )
             total.join(result)
             tokens.tell_not_built(table, not_built, as_json=as_json)
             if not as_json:

@@ -23,13 +23,13 @@ from __future__ import annotations
 
 import csv
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from exchange.client import build
+from exchange.client import build, validating
 from exchange.client.errors import Unusable
 from exchange.client.tokenising import Token, Tokeniser
 from exchange.stix import words
@@ -70,11 +70,23 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class NotBuilt:
-    """One value that gave no indicator; the value is not repeated."""
+    """One value that gave no indicator; the value is not repeated. `field` is where a schema refused what was built."""
 
     line: int
     column: str
     why: str
+    code: str = ""
+    field: str = ""
+
+    @property
+    def said(self) -> str:
+        """In one line."""
+        return f"{self.code} at {self.field}: {self.why}" if self.code else self.why
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it."""
+        told: dict[str, Any] = {"line": self.line, "column": self.column, "problem": self.why}
+        return told | ({"code": self.code, "field": self.field} if self.code else {})
 
 
 def read_map(path: Path) -> Map:
@@ -114,6 +126,13 @@ def build_all(path: Path, wanted: Map, tokeniser: Tokeniser) -> Iterator[Built |
             yield from _tokenised(column, filled, frame, tokeniser)
         else:
             yield from _in_clear(column, filled, frame)
+
+
+def checked(every: Iterable[Built | NotBuilt]) -> Iterator[Built | NotBuilt]:
+    """The same, but what the exchange's schemas refuse is not built: told with its place and the rule."""
+    for one in every:
+        fault = validating.fault_of(one.indicator.serialize().encode(), closed=True) if isinstance(one, Built) else None
+        yield one if fault is None else NotBuilt(one.line, one.column, fault.message, fault.code, fault.field)
 
 
 def _frame_of(subkind: str, frame: build.Frame) -> build.Frame:

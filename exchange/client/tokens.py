@@ -32,6 +32,9 @@ Subkind = Annotated[str, typer.Option("--subkind", help="email, phone, device, p
 TokenGroup = Annotated[str, typer.Option("--group", help="Whose key makes tokens of phrases and templates (slug).")]
 Blinds = Annotated[Path, typer.Option("--blinds", help="The sealed file of blinds; its key lies beside it.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; else standard output.")]
+Validate = Annotated[
+    bool, typer.Option("--validate/--no-validate", help="Leave out what the exchange's schemas refuse.")
+]
 _MOST_TOLD = 20
 
 
@@ -53,13 +56,14 @@ def build(
     table: Annotated[Path, typer.Option("--csv", help="A CSV file with a header, of raw values.")],
     map_file: Annotated[Path, typer.Option("--map", help="What each column is, as TOML.")],
     output: Output = None,
+    validate: Validate = True,
     as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
     """Build complete indicators of raw columns: one STIX object a line, and a line for each value that gave none."""
     with client_of(url, key_file) as client:
-        built, not_built = built_from(client, table, map_file)
+        built, not_built = built_from(client, table, map_file, validate=validate)
     lines = "".join(f"{one.indicator.serialize()}\n" for one in built)
     if output is None:
         sys.stdout.write(lines)
@@ -127,24 +131,30 @@ def finalise(
     _print(found, as_json=as_json)
 
 
-def built_from(client: Client, table: Path, map_file: Path) -> tuple[list[tables.Built], list[tables.NotBuilt]]:
+def built_from(
+    client: Client, table: Path, map_file: Path, *, validate: bool = True
+) -> tuple[list[tables.Built], list[tables.NotBuilt]]:
     """What a table gives, and what it does not."""
     from exchange.client import tables  # noqa: PLC0415 - stix2 takes its time to load
 
     wanted = tables.read_map(map_file)
     with tokeniser_of(client, group=wanted.group) as tokeniser:
         every = list(tables.build_all(table, wanted, tokeniser))
+    if validate:
+        every = list(tables.checked(every))
     return (
         [one for one in every if isinstance(one, tables.Built)],
         [one for one in every if isinstance(one, tables.NotBuilt)],
     )
 
 
-def publish_table(client: Client, table: Path, map_file: Path, **audience: Any) -> tuple[PublishResult, list[Any]]:
+def publish_table(
+    client: Client, table: Path, map_file: Path, *, validate: bool = True, **audience: Any
+) -> tuple[PublishResult, list[Any]]:
     """Build and publish a table, and keep what was made of what, for `renew`; the answers, and what was not built."""
     from exchange.client import renewing  # noqa: PLC0415 - stix2 takes its time to load
 
-    built, not_built = built_from(client, table, map_file)
+    built, not_built = built_from(client, table, map_file, validate=validate)
     result = client.publish([one.indicator for one in built], **audience)
     with tokeniser_of(client) as tokeniser:
         assert tokeniser.kept is not None
@@ -174,9 +184,9 @@ def tell_not_built(table: Path, not_built: list[tables.NotBuilt], *, as_json: bo
     """A line for each value that gave no indicator, by its line and column."""
     for one in not_built if as_json else not_built[:_MOST_TOLD]:
         if as_json:
-            errors.print(json.dumps({"line": one.line, "column": one.column, "problem": one.why}), markup=False)
+            errors.print(json.dumps(one.document()), markup=False)
         else:
-            errors.print(f"{table.name}:{one.line} {one.column}: {one.why}", style="yellow", markup=False)
+            errors.print(f"{table.name}:{one.line} {one.column}: {one.said}", style="yellow", markup=False)
     if not as_json and len(not_built) > _MOST_TOLD:
         errors.print(f"… and {len(not_built) - _MOST_TOLD} more; --json lists them all.", style="yellow")
 

@@ -8,36 +8,28 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import cache
-from itertools import islice
 from typing import Any
 
-import jsonschema_rs
-
-from exchange.stix import closed, schemas, words
+from exchange.stix import closed, faults, schemas, words
 from exchange.stix.patterns import TOKEN_TYPE, VALUE_TYPE, pattern_of, tokens_in
-from indicators.stix import vocabulary, wording
+from indicators.stix import vocabulary
 from indicators.stix.drafts import Draft, Refusal
 
-_NOT_LISTED = "not-listed"
-_NO_TYPE = f"Closed facts have these types: {', '.join(closed.TYPES)}."
-_NAMED = "An indicator's name is its kind and subkind, such as 'account-pattern: email', or it has none."
-_NO_PROPERTY = "The list of what may be said has no such property here."
+_NOT_LISTED = faults.NOT_LISTED
 
 
 def check(draft: Draft, *, publisher_identity: str, publisher_name: str, groups: frozenset[str]) -> Refusal | None:
     """Judge an object that goes where facts are closed; `groups` are the short names of its publisher's groups."""
     data = draft.data
-    if draft.stix_type not in closed.TYPES:
-        return Refusal(_NOT_LISTED, "/type", _NO_TYPE)
-    validator = _validator(draft.stix_type)
-    if draft.stix_type == "indicator":
+    if draft.stix_type == "indicator" and vocabulary.is_version_1(data["extensions"][vocabulary.EXTENSION_ID]):
+        old = _old_indicator()
+        fault = None if old.is_valid(data) else faults.first_unlisted(data, old)
         extension = data["extensions"][vocabulary.EXTENSION_ID]
-        old = vocabulary.is_version_1(extension)
-        if not _validator(_OLD if old else "indicator").is_valid(data):
-            return _fault(data, _validator(_OLD if old else "indicator"))
-        return _indicator(data, extension, groups=groups) if not old else _of_version_1(data, extension, groups=groups)
-    if not validator.is_valid(data):
-        return _fault(data, validator)
+        return _of_version_1(data, extension, groups=groups) if fault is None else Refusal(*fault)
+    if (fault := faults.of_closed(data)) is not None:
+        return Refusal(*fault)
+    if draft.stix_type == "indicator":
+        return _indicator(data, data["extensions"][vocabulary.EXTENSION_ID], groups=groups)
     beyond = _BEYOND.get(draft.stix_type)
     if draft.stix_type == "identity":
         return _identity(data, publisher_identity, publisher_name)
@@ -71,7 +63,7 @@ def _of_version_1(data: Mapping[str, Any], extension: Mapping[str, Any], *, grou
         return Refusal(_NOT_LISTED, f"/extensions/{vocabulary.EXTENSION_ID}/subkind", "Version 2 has no such subkind.")
     validator = _reading(said["subkind"])
     if not validator.is_valid(said):
-        fault = _fault(said, validator)
+        fault = faults.first_unlisted(said, validator)
         return Refusal(fault.code, f"/extensions/{vocabulary.EXTENSION_ID}{fault.field}", fault.message)
     if (data.get("pattern"), data.get("pattern_type")) not in _patterns_of_version_1(said):
         return Refusal(
@@ -126,50 +118,18 @@ def _observable(data: Mapping[str, Any]) -> Refusal | None:
 
 
 _BEYOND = {"opinion": _opinion, TOKEN_TYPE: _observable, VALUE_TYPE: _observable}
-_OLD = "indicator of version 1"
 
 
 @cache
-def _validator(name: str) -> Any:
-    """The validator of a type. Our extension itself has been judged by then (`vocabulary`), and is left out here."""
-    schema = closed.schema_of("indicator" if name == _OLD else name)
-    if schema["title"].endswith(": indicator"):
-        own = dict(schema["properties"])
-        held = {"type": "object", "additionalProperties": False, "properties": {vocabulary.EXTENSION_ID: True}}
-        own["extensions"] = held
-        if name == _OLD:
-            own |= {"pattern_type": {"enum": [*own["pattern_type"]["enum"], "re2", "x-exchange"]}}
-        schema = schema | {"properties": own}
-    return jsonschema_rs.validator_for(schema, mask=wording.MASK)
+def _old_indicator() -> Any:
+    """The validator of indicators whose extension is of version 1, which have other types of patterns, too."""
+    schema = faults.without_extension(closed.schema_of("indicator"))
+    types = {"enum": [*schema["properties"]["pattern_type"]["enum"], "re2", "x-exchange"]}
+    return faults.compiled(schema | {"properties": schema["properties"] | {"pattern_type": types}})
 
 
 @cache
 def _reading(subkind: str) -> Any:
     """For what version 1 says: the forms of version 2, and not what that requires besides."""
     schema = schemas.of_subkind(subkind)
-    return jsonschema_rs.validator_for(schema | {"required": ["kind", "subkind"]}, mask=wording.MASK)
-
-
-def _fault(data: Mapping[str, Any], validator: Any) -> Refusal:
-    """The first thing that is not listed: what stands there at all before how it is said, and never the value."""
-    errors = list(islice(validator.iter_errors(data), 50))
-    error = next((one for one in errors if one.kind.name == "additionalProperties"), errors[0])
-    path = [str(part) for part in error.instance_path]
-    if error.kind.name == "additionalProperties":
-        path += next(([name] for name in error.kind.unexpected if _WORD.fullmatch(name)), [])
-        return Refusal(_NOT_LISTED, _pointer(path), _NO_PROPERTY)
-    if error.kind.name == "required":
-        return Refusal(_NOT_LISTED, _pointer([*path, error.kind.property]), "It is required here.")
-    if path == ["name"] and data.get("type") == "indicator":
-        return Refusal(_NOT_LISTED, "/name", _NAMED)
-    if error.kind.name == "anyOf":
-        return Refusal(_NOT_LISTED, _pointer(path), "Not one of those that are listed.")
-    return Refusal(_NOT_LISTED, _pointer(path), wording.said(error, path=path, value_of=""))
-
-
-#: A name that may be repeated: longer ones, and those in other letters, may be values.
-_WORD = re.compile(r"[a-z][a-z_]{0,39}")
-
-
-def _pointer(path: list[str]) -> str:
-    return "".join(f"/{part}" for part in path)
+    return faults.compiled(schema | {"required": ["kind", "subkind"]})

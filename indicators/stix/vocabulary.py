@@ -11,19 +11,17 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
 import orjson
 
 from exchange.lists.lines import is_plain
-from exchange.stix import closed, schemas, words
+from exchange.stix import closed, envelope, faults, wording, words
 from exchange.stix.patterns import TOKEN_TYPE, VALUE_TYPE, digest_of, tokens_in
 from exchange.stix.words import EXCHANGE_IDENTITY_ID, EXTENSION_ID, SUBKINDS, TOKEN_EXTENSION_ID
 from exchange.tokens import normalising
-from indicators.stix import envelope, identifiers, patterns, wording
+from indicators.stix import identifiers, patterns
 from indicators.stix.drafts import PATTERN_HASH, Refusal, TokenValue
 
 __all__ = ["EXCHANGE_IDENTITY_ID", "EXTENSION_ID", "SUBKINDS", "TOKEN_EXTENSION_ID", "TOKEN_TYPE"]
@@ -95,16 +93,23 @@ def check(data: Mapping[str, Any]) -> Refusal | None:
         return None
     extension = extensions[EXTENSION_ID]
     if data.get("type") != "indicator":
-        return Refusal("vocabulary", _pointer([]), "This extension belongs to indicators only.")
+        return Refusal(*faults.of_other_type())
     if isinstance(extension, dict) and (refusal := _unkeyed_in(extension)) is not None:
         return refusal
     if isinstance(extension, dict) and extension.get("schema_version", "2") not in _VERSIONS:
-        return Refusal("vocabulary", _pointer(["schema_version"]), "One of: 2; 1 is still read.")
-    validator = _validator_for(extension)
-    if not validator.is_valid(extension):
-        return _first_fault(extension, validator)
-    refusal = _beyond_schema(extension)
-    return refusal if refusal is not None or is_version_1(extension) else envelope.check(data, extension)
+        return Refusal("vocabulary", faults.extension_pointer(["schema_version"]), "One of: 2; 1 is still read.")
+    old = is_version_1(extension)
+    fault = _fault_of_version_1(extension) if old else faults.of_extension(extension)
+    if fault is None and (refusal := _beyond_schema(extension)) is not None:
+        return refusal
+    if fault is None and not old:
+        fault = envelope.check(data, extension)
+    return None if fault is None else Refusal(*fault)
+
+
+def _fault_of_version_1(extension: Mapping[str, Any]) -> faults.Fault | None:
+    validator = _validator(VERSION_1)
+    return None if validator.is_valid(extension) else faults.first_fault(extension, validator)
 
 
 def is_version_1(extension: Any) -> bool:
@@ -116,10 +121,10 @@ def is_version_1(extension: Any) -> bool:
 def _unkeyed_in(extension: Mapping[str, Any]) -> Refusal | None:
     only, several = extension.get("token"), extension.get("tokens")
     if isinstance(only, dict) and not _is_keyed(only):
-        return _unkeyed(_pointer(["token", "scheme"]))
+        return _unkeyed(faults.extension_pointer(["token", "scheme"]))
     for place, token in enumerate(several if isinstance(several, list) else ()):
         if isinstance(token, dict) and not _is_keyed(token):
-            return _unkeyed(_pointer(["tokens", str(place), "scheme"]))
+            return _unkeyed(faults.extension_pointer(["tokens", str(place), "scheme"]))
     return None
 
 
@@ -196,21 +201,10 @@ def token_object(*, kind: str, subkind: str, token: Mapping[str, str]) -> dict[s
     }
 
 
-def _validator_for(extension: Any) -> Any:
-    """The validator of the version and subkind that an extension says; of the whole schema where it says none."""
-    if is_version_1(extension):
-        return _validator(VERSION_1)
-    said = extension.get("subkind") if isinstance(extension, dict) else None
-    known = isinstance(said, str) and words.KIND_OF.get(said) == extension.get("kind")
-    return _validator(said if known else EXTENSION_ID)
-
-
 @cache
 def _validator(name: str) -> Any:
-    """Compiled once: of an extension by its id, of version 1, or of one subkind of version 2, which is quickest."""
-    text = schema_text(name)
-    schema = schemas.of_subkind(name) if text is None else orjson.loads(text)
-    return jsonschema_rs.validator_for(schema, mask=wording.MASK)
+    """Of a published schema by its name; compiled once."""
+    return faults.compiled(orjson.loads(schema_text(name) or b"{}"))
 
 
 def _check_token_object(data: Mapping[str, Any]) -> Refusal | None:
@@ -233,73 +227,35 @@ def _unkeyed(field: str) -> Refusal:
     return Refusal("unkeyed-hash", field, "A token comes from a keyed function; an unkeyed hash is refused.")
 
 
-def _first_fault(extension: Any, validator: Any) -> Refusal:
-    errors = list(islice(validator.iter_errors(extension), _LOOKED_AT))
-    error = next((error for error in errors if _FORBIDDEN in str(error.message)), errors[0])
-    path = [str(part) for part in error.instance_path]
-    keyword = str(error.schema_path[-1]) if error.schema_path else ""
-    message = wording.said(error, path=path, value_of=_subkind(extension))
-    if keyword == "additionalProperties":
-        message = "The vocabulary has no such property here."
-        path += _unknown(error, extension, path)
-        if len(path) == 1 and path[0] in _PROPERTIES:
-            message = _MISPLACED
-    if missed := _MISSED.match(message):
-        path.append(missed[1])
-        message = "This kind and subkind require it."
-    if _FORBIDDEN in message:
-        message = _MISPLACED
-    return Refusal("vocabulary", _pointer(path), message)
-
-
-def _subkind(extension: Any) -> str:
-    said = extension.get("subkind") if isinstance(extension, dict) else None
-    return said if isinstance(said, str) else ""
-
-
-def _unknown(error: Any, extension: Any, path: list[str]) -> list[str]:
-    """The first property that the schema does not know, if its name is a plain word: other names may be values."""
-    found = extension
-    for part in path:
-        found = found[int(part)] if isinstance(found, list) else found[part]
-    unknown = set(error.kind.unexpected)
-    return next(([name] for name in found if name in unknown and _WORD.fullmatch(name)), [])
-
-
-_MISPLACED = "This property does not belong to this kind and subkind."
-_PROPERTIES = frozenset({*schemas.extension()["properties"], "token"})
-_WORD = re.compile(r"[a-z][a-z_]{0,39}")
-_LOOKED_AT = 50
-#: As the library says that a property has no place beside the others: told before what is wrong inside it.
-_FORBIDDEN = "False schema"
-#: As the library says it; the name is one of the schema's.
-_MISSED = re.compile(r'"([a-z_]+)" is a required property')
-
-
 def _beyond_schema(extension: Mapping[str, Any]) -> Refusal | None:
     """Values that a regular expression cannot judge."""
     signature = extension.get("signature", {})
-    if "regex" in signature and (refused := patterns.check_regex(signature["regex"], _pointer(["signature", "regex"]))):
+    if "regex" in signature and (refused := patterns.check_regex(signature["regex"], _AT_REGEX)):
         return refused
     rule = _MUST_BE_NORMAL.get(extension["subkind"])
     if extension["subkind"] == "crypto_addr" and not is_version_1(extension):
         rule = (normalising.crypto_addr, "A public address without a scheme; bech32 and EVM addresses in lower case.")
     if rule is not None and not _is_normal(extension["value"], rule[0]):
-        return Refusal("vocabulary", _pointer(["value"]), rule[1])
+        return Refusal("vocabulary", faults.extension_pointer(["value"]), rule[1])
     if extension["subkind"] == "bin_range" and not is_version_1(extension) and _bins(extension["value"]) > _MOST_BINS:
-        return Refusal("too-broad", _pointer(["value"]), f"A range of bank identification numbers has {_MOST_BINS}.")
+        return Refusal(
+            "too-broad",
+            faults.extension_pointer(["value"]),
+            f"A range of bank identification numbers has {_MOST_BINS}.",
+        )
     seen = []
     for name in ("first_seen", "last_seen"):
         if name in extension:
             try:
                 seen.append(datetime.fromisoformat(extension[name]))
             except ValueError:
-                return Refusal("vocabulary", _pointer([name]), "There is no such day or hour.")
+                return Refusal("vocabulary", faults.extension_pointer([name]), "There is no such day or hour.")
     if seen != sorted(seen):
-        return Refusal("vocabulary", _pointer(["last_seen"]), "The last sight lies before the first.")
+        return Refusal("vocabulary", faults.extension_pointer(["last_seen"]), "The last sight lies before the first.")
     return None
 
 
+_AT_REGEX = faults.extension_pointer(["signature", "regex"])
 _MOST_BINS = 100
 
 
@@ -343,7 +299,3 @@ def _as_hex(written: str) -> str:
 
 
 _BASE64URL_CHARS = (43, 86)
-
-
-def _pointer(path: list[str]) -> str:
-    return "".join(f"/{part}" for part in ("extensions", EXTENSION_ID, *path))

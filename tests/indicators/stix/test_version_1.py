@@ -11,7 +11,8 @@ import stix2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indicators.stix import identifiers, parsing, vocabulary, wording
+from exchange.stix import wording
+from indicators.stix import identifiers, parsing, vocabulary
 from indicators.stix.drafts import Draft, TokenValue
 from tests.indicators.stix import shared
 from tests.indicators.stix import version1 as making

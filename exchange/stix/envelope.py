@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from exchange.stix import schemas, words
+from exchange.stix.faults import Fault
 from exchange.stix.patterns import pattern_of
-from indicators.stix.drafts import Refusal
 
 _OTHER_PATTERN = (
     'The pattern and its type follow from the extension (vocabulary, "Patterns"): anything else says something else'
@@ -25,10 +25,10 @@ _TYPES = (
 _REFERENCES = "A technique of MITRE ATLAS: source_name mitre-atlas, external_id, and its page as url."
 
 
-def check(data: Mapping[str, Any], extension: Mapping[str, Any]) -> Refusal | None:
+def check(data: Mapping[str, Any], extension: Mapping[str, Any]) -> Fault | None:
     """Judge an indicator whose extension meets its schema."""
     if pattern_of(extension) != (data.get("pattern"), data.get("pattern_type")):
-        return Refusal("other-pattern", "/pattern", _OTHER_PATTERN)
+        return Fault("other-pattern", "/pattern", _OTHER_PATTERN)
     for name, judge, message in (
         ("labels", _is_label, _LABELS),
         ("indicator_types", _is_type, _TYPES),
@@ -37,10 +37,10 @@ def check(data: Mapping[str, Any], extension: Mapping[str, Any]) -> Refusal | No
         if name not in data:
             continue
         if not isinstance(data[name], list):
-            return Refusal("vocabulary", f"/{name}", "A list.")
+            return Fault("vocabulary", f"/{name}", "A list.")
         for place, one in enumerate(data[name]):
             if not judge(one, extension):
-                return Refusal("vocabulary", f"/{name}/{place}", message)
+                return Fault("vocabulary", f"/{name}/{place}", message)
     return None
 
 
