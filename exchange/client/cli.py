@@ -15,6 +15,7 @@ import typer
 from exchange.client import auditing, ending, keys, pushing, reading, telling, tokens
 from exchange.client.errors import ExchangeClientError
 from exchange.client.terminal import errors, version
+from exchange.simulate.accounts.cli import accounts
 from exchange.simulate.cli import simulate
 
 app = typer.Typer(
@@ -51,7 +52,10 @@ def _exchange(
 for module in (pushing, tokens, ending, reading, telling):
     for command in module.COMMANDS:
         app.command(name=command.__name__.strip("_").replace("_", "-"))(command)
-app.command()(simulate)
+_simulating = typer.Typer()
+_simulating.callback(invoke_without_command=True)(simulate)
+_simulating.command()(accounts)
+app.add_typer(_simulating, name="simulate")
 app.add_typer(auditing.app, name="audit")
 app.add_typer(keys.app, name="keys")
 

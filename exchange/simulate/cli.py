@@ -29,6 +29,7 @@ _GROUP = "ring"
 
 
 def simulate(
+    context: typer.Context,
     data_dir: Annotated[Path, typer.Option(help="The data directory of the running demo.")] = Path(".data"),
     url: Annotated[str, typer.Option(help="The demo's address; else what it wrote down when it started.")] = "",
     seconds: Annotated[int, typer.Option(min=1, max=3600, help="How long to play.")] = 60,
@@ -37,6 +38,8 @@ def simulate(
     seed: Annotated[int | None, typer.Option(help="The same seed plays the same campaign.")] = None,
 ) -> None:
     """Play a distillation campaign against the running demo, and watch the portal meanwhile."""
+    if context.invoked_subcommand:
+        return
     labs = _labs(data_dir)
     address = url or os.environ.get("EXCHANGE_URL", "") or _address(data_dir)
     played = seed if seed is not None else secrets.randbelow(1_000_000)

@@ -1,0 +1,160 @@
+"""The story as files: one folder a lab with its accounts and a map, and the truth in a file of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from hashlib import blake2b
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from exchange.simulate.accounts.rows import DAY_S, DAYS, IPV6_FROM, Ints
+from exchange.simulate.accounts.story import Story
+from exchange.simulate.accounts.told import LABS, Format, Payment
+
+_AGENTS = (
+    "python-requests/2.32",
+    "curl/8.9",
+    "okhttp/4.12",
+    "axios/1.7",
+    "Mozilla/5.0 Chrome/131",
+    "Mozilla/5.0 Firefox/133",
+)
+#: A network of documentation cannot be told from a special one, so the story's IPv6 networks lie in 2a00::/12.
+_IPV6_BASE = 0x2A0E_0000_0000_0000
+#: When the story ends.
+END = datetime(2026, 11, 28, tzinfo=UTC)
+_MAP = """\
+# What the columns of {name} are: exchange-lab --map map.toml. See exchange/docs/lab.md.
+[source]
+file = "{name}"
+
+[columns]
+account = "account"
+created = "created"
+email = "email"
+payment = "payment"
+device = "device"
+addresses = "addresses"
+user_agent = "user_agent"
+prompts = "prompts"
+flagged = "flagged"
+
+[payment]
+{payment}
+"""
+
+
+def write(story: Story, place: Path, *, form: Format, end: datetime = END) -> list[Path]:
+    """Write `LAB/accounts.FORMAT`, `LAB/map.toml` and `truth.csv`; the paths of the accounts."""
+    place.mkdir(parents=True, exist_ok=True)
+    written, truths = [], []
+    for number, lab in enumerate(LABS):
+        frame, some = of_lab(story, number, end=end)
+        folder = place / lab
+        folder.mkdir(exist_ok=True)
+        path = folder / f"accounts.{form}"
+        _write(frame, path, form)
+        payment = (
+            'subkind = "par"' if story.told.payment is Payment.GLOBAL else f'subkind = "psp_fp"\nscope = "{scope(lab)}"'
+        )
+        (folder / "map.toml").write_text(_MAP.format(name=path.name, payment=payment), encoding="utf-8")
+        written.append(path)
+        truths.append(
+            pl.DataFrame({"lab": [lab] * len(some), "account": frame["account"], "operator": _names(story, some)})
+        )
+    pl.concat(truths).write_csv(place / "truth.csv")
+    return written
+
+
+def of_lab(story: Story, lab: int, *, end: datetime = END) -> tuple[pl.DataFrame, Ints]:
+    """One lab's accounts as it has them, in the order of sign-up; and their numbers in the story."""
+    some = story.at(lab)
+    some = some[np.argsort(story.accounts.created[some], kind="stable")]
+    known = story.accounts
+    begin = int(end.timestamp()) - DAYS * DAY_S
+    frame = pl.DataFrame(
+        {
+            "account": [_account(story, one) for one in some.tolist()],
+            "created": pl.from_epoch(pl.Series(known.created[some] + begin), time_unit="s").dt.replace_time_zone("UTC"),
+            "email": [known.mail[one] for one in some.tolist()],
+            "payment": _each(known.payment[some], payments(story, LABS[lab])),
+            "device": _each(known.device[some], device),
+            "addresses": [[address(one) for one in row if one >= 0] for row in known.addresses[some].tolist()],
+            "user_agent": [_AGENTS[one % len(_AGENTS)] for one in known.agent[some].tolist()],
+            "prompts": _prompts(story, lab, some),
+            "flagged": known.flagged[some],
+        }
+    )
+    return frame, some
+
+
+def payments(story: Story, lab: str) -> Callable[[int], str]:
+    """How a card looks at a lab: a payment account reference, or a fingerprint of the lab's own provider."""
+    if story.told.payment is Payment.GLOBAL:
+        return lambda card: f"5001{_digest(f'card {card}', 20).upper()[:25]}"
+    return lambda card: f"pf_{_digest(f'card {card} at {lab}', 12)}"
+
+
+def scope(lab: str) -> str:
+    """The scope within which fingerprints of a lab's provider are equal."""
+    return _digest(f"provider of {lab}", 16)
+
+
+def device(number: int) -> str:
+    """A device as a fingerprinting script names it."""
+    return _digest(f"device {number}", 10)
+
+
+def address(number: int) -> str:
+    """An address of the story, as text."""
+    if number < IPV6_FROM:
+        return str(IPv4Address(number))
+    return str(IPv6Address((_IPV6_BASE + (number - IPV6_FROM)) << 64 | 0x1))
+
+
+def _account(story: Story, number: int) -> str:
+    return f"acct_{_digest(f'{story.told.seed} {number}', 8)}"
+
+
+def _digest(text: str, size: int) -> str:
+    return blake2b(text.encode(), digest_size=size).hexdigest()
+
+
+def _each(numbers: Ints, shown: Callable[[int], str]) -> list[str | None]:
+    return [shown(one) if one >= 0 else None for one in numbers.tolist()]
+
+
+def _prompts(story: Story, lab: int, some: Ints) -> list[list[str]]:
+    """The prompts of these accounts, in their order."""
+    at = story.prompts_at(lab)
+    at = at[np.argsort(story.prompts.account[at], kind="stable")]
+    said = list(story.texts_of(at))
+    whose = story.prompts.account[at]
+    begins = np.searchsorted(whose, some, side="left").tolist()
+    ends = np.searchsorted(whose, some, side="right").tolist()
+    return [said[begin:end] for begin, end in zip(begins, ends, strict=True)]
+
+
+def _names(story: Story, some: Ints) -> list[str]:
+    names = {-1: "", -2: "invented"} | {one.number: one.name for one in story.who}
+    return [names[one] for one in story.accounts.operator[some].tolist()]
+
+
+def _write(frame: pl.DataFrame, path: Path, form: Format) -> None:
+    if form is Format.PARQUET:
+        frame.write_parquet(path)
+        return
+    stamped = frame.with_columns(pl.col("created").dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    if form is Format.JSONL:
+        stamped.write_ndjson(path)
+        return
+    lists = {
+        name: [json.dumps(one, ensure_ascii=False) for one in stamped[name].to_list()]
+        for name in ("addresses", "prompts")
+    }
+    stamped.with_columns(**{name: pl.Series(some) for name, some in lists.items()}).write_csv(path)
