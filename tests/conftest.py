@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from exchange import embedded
 from tests import postgres
+from tests.waiting import DEADLINE_S
 
 if os.environ.get("EXCHANGE_MODE") != "test":
     os.environ |= postgres.environment()
@@ -19,6 +20,14 @@ settings.register_profile(
     "house", deadline=None, derandomize=bool(os.environ.get("CI")), suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings):
+    """Threads of a test wait for a connection as long as it takes."""
+    from django.db import connection
+
+    connection.settings_dict["OPTIONS"]["pool"]["timeout"] = DEADLINE_S
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from django.db import connection
 from psycopg.conninfo import make_conninfo
 
 from exchange.celery import app
+from tests.waiting import DEADLINE_S
 
 
 @pytest.fixture
@@ -13,6 +14,7 @@ def broker(db, monkeypatch):
     """The real broker, in the tests' own database, with empty queues; yields a way to count what waits."""
     options = app.conf.broker_transport_options
     monkeypatch.setitem(options, "conn_string", conninfo())
+    monkeypatch.setitem(options, "pool_timeout", DEADLINE_S)
     purge("celery", "webhooks")
     forget_connections()
     yield waiting

@@ -3,13 +3,13 @@
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from exchange import embedded
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ def test_what_was_committed_outlives_a_kill(data_dir):
     with psycopg.connect(url) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
     os.kill(server_pid(data_dir), signal.SIGKILL)
-    wait_until(lambda: not embedded.is_running(data_dir))
+    until(lambda: not embedded.is_running(data_dir))
     assert embedded.start(data_dir) == url
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT one FROM kept").fetchall() == [(1,)]
@@ -63,10 +63,3 @@ def test_a_path_that_cannot_serve_is_said_at_once():
     with pytest.raises(SystemExit, match="space"):
         embedded.start(Path("/tmp/with space"))
     assert not Path("/tmp/with space").exists()
-
-
-def wait_until(condition, timeout_s=10):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)

@@ -15,6 +15,7 @@ from structlog.contextvars import bound_contextvars, clear_contextvars
 
 from exchange import access
 from exchange.soon import Soon
+from tests.waiting import DEADLINE_S
 
 
 def test_many_wishes_are_one_piece_of_work_and_each_is_followed_by_one():
@@ -28,12 +29,12 @@ def test_many_wishes_are_one_piece_of_work_and_each_is_followed_by_one():
     soon = Soon("test", work, within_s=0.05)
     for _ in range(100):
         soon.ask()
-    assert done.wait(5)
+    assert done.wait(DEADLINE_S)
     assert len(times) == 1
     done.clear()
     asked = time.monotonic()
     soon.ask()
-    assert done.wait(5)
+    assert done.wait(DEADLINE_S)
     assert times[-1] >= asked
 
 
@@ -48,7 +49,7 @@ def test_work_that_fails_is_tried_again(monkeypatch):
     soon = Soon("test", work, within_s=0.001)
     soon.ask()
     for _ in range(3):
-        assert tries.acquire(timeout=5)
+        assert tries.acquire(timeout=DEADLINE_S)
 
 
 PROGRAM = """
@@ -67,7 +68,7 @@ if __name__ == "__main__":
 )
 def test_what_is_still_wanted_is_done_when_the_process_ends(run):
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(run=run)], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", PROGRAM.format(run=run)], capture_output=True, text=True, timeout=DEADLINE_S, check=True
     )
     assert ended.stdout == "done\n"
 

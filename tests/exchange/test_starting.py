@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from exchange import starting
 from exchange.demo import serving
+from tests.waiting import DEADLINE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 RIGHT = {
@@ -32,7 +33,7 @@ CELERY = [sys.executable, "-m", "celery", "--app", "exchange.celery"]
 def start(command, **settings):
     kept = {name: value for name, value in os.environ.items() if name not in {*RIGHT, "CELERY_BROKER_URL"}}
     return subprocess.run(
-        command, env=kept | RIGHT | settings, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        command, env=kept | RIGHT | settings, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False
     )
 
 
@@ -154,7 +155,7 @@ def test_a_web_process_answers_meanwhile_and_ends_where_the_store_is_too_old(mon
     monkeypatch.setattr(starting, "_version", version)
     monkeypatch.setattr(starting.os, "kill", lambda *_: ended.set())
     starting.look_at_store()
-    assert ended.wait(10)
+    assert ended.wait(DEADLINE_S)
 
 
 @pytest.mark.slow

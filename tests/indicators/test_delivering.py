@@ -18,6 +18,7 @@ from indicators import delivering, notifying, subscribing
 from indicators.delivering import Outcome
 from indicators.models import Delivery, Subscription
 from tests import build
+from tests.waiting import DEADLINE_S
 
 pytestmark = pytest.mark.django_db
 
@@ -505,7 +506,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.seen.append((self.headers["webhook-id"], body))
-        self.server.may_answer.wait(10)
+        self.server.may_answer.wait(DEADLINE_S)
         self.send_response(204)
         self.end_headers()
 

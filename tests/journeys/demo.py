@@ -7,11 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+from tests.waiting import DEADLINE_S
+
 ROOT = Path(__file__).resolve().parent.parent.parent
-START_S = 120
 #: Settings of the test run, which a demo must not inherit.
 NOT_INHERITED = ("DATABASE_URL", "EXCHANGE_MODE", "SECRET_KEY", "BASE_URL", "DJANGO_SETTINGS_MODULE", "LOG_LEVEL")
 
@@ -43,7 +43,7 @@ class Demo:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=DEADLINE_S)
 
     def processes(self) -> list[str]:
         """What runs on this data directory, by what it says of itself or has in its environment."""
@@ -60,15 +60,3 @@ class Demo:
             if str(self.data_dir) in command or named:
                 found.append(command)
         return found
-
-
-def eventually(check, *, within_s: float = 30.0, every_s: float = 0.1):
-    """The first true answer of `check`."""
-    deadline = time.monotonic() + within_s
-    while True:
-        found = check()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_s} s: {check}")
-        time.sleep(every_s)

@@ -15,7 +15,8 @@ import pytest
 from exchange.client import Client
 from exchange.client.errors import Unreachable
 from indicators.stix import making
-from tests.journeys.demo import NOT_INHERITED, ROOT, Demo, eventually
+from tests.journeys.demo import NOT_INHERITED, ROOT, Demo
+from tests.waiting import DEADLINE_S, until
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +39,7 @@ def demo(data_dir):
 def test_its_files_are_its_users_and_each_line_of_its_logs_is_json(demo):
     one = demo()
     Client(one.url, one.key(0)).me()
-    httpx.get(f"{one.url}/nothing", timeout=30)
+    httpx.get(f"{one.url}/nothing", timeout=DEADLINE_S)
     assert one.stop() == 0
     logs = sorted((one.data_dir / "logs").iterdir())
     assert {path.name for path in logs} >= {"web.log", "worker.log", "webhooks.log", "beat.log"}
@@ -67,7 +68,7 @@ def test_kills_in_the_middle_lose_nothing_that_was_acknowledged(demo):
 
     def keep_pushing(number):
         headers = {"Authorization": f"Bearer {first.key(number)}"}
-        with httpx.Client(base_url=f"{first.url}/api/v1", headers=headers, timeout=30) as client:
+        with httpx.Client(base_url=f"{first.url}/api/v1", headers=headers, timeout=DEADLINE_S) as client:
             while not stop.is_set():
                 made = making.payment_fingerprint(tlp_word="amber")
                 try:
@@ -84,16 +85,16 @@ def test_kills_in_the_middle_lose_nothing_that_was_acknowledged(demo):
 
     with ThreadPoolExecutor(4) as pool:
         pushing = [pool.submit(keep_pushing, number) for number in (0, 1, 2, 0)]
-        eventually(lambda: len(acknowledged) > 20)
+        until(lambda: len(acknowledged) > 20)
         before = kill(int((first.data_dir / "postgres" / "postmaster.pid").read_text().split("\n")[0]))
-        eventually(lambda: len(acknowledged) > before + 20, within_s=60)
+        until(lambda: len(acknowledged) > before + 20)
         kill(first.process.pid)
         time.sleep(1)
         stop.set()
         for one in pushing:
             one.result()
     first.process.wait()
-    eventually(lambda: not any("exchange.web" in command or "celery" in command for command in first.processes()))
+    until(lambda: not any("exchange.web" in command or "celery" in command for command in first.processes()))
 
     second = demo()
     assert [second.key(number) for number in range(4)] == [first.key(number) for number in range(4)]

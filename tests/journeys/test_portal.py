@@ -13,6 +13,7 @@ from indicators.matching import tokens
 from indicators.models import Quarantined
 from indicators.stix import making
 from tests import build
+from tests.waiting import DEADLINE_S
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
@@ -33,6 +34,7 @@ def chromium():
 
     # Playwright's loop runs in this thread; Django would refuse the builders' queries beside it.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    expect.set_options(timeout=DEADLINE_S * 1_000)
     flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*flags, "--disable-sync"])
@@ -50,7 +52,7 @@ def page(request, chromium):
     said = []
     opened.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
     opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.set_default_timeout(10_000)
+    opened.set_default_timeout(DEADLINE_S * 1_000)
     yield opened
     context.close()
     assert said == []
@@ -189,7 +191,7 @@ def test_renewal_keeps_the_readers_place_and_can_be_paused(page, live_server, ca
     assert page.evaluate("document.activeElement.textContent") == "The first"
     page.click("[data-pause]")
     expect(page.locator("[data-pause]")).to_have_attribute("aria-pressed", "true")
-    with page.expect_response("**/recent*", timeout=10_000) as answered:
+    with page.expect_response("**/recent*") as answered:
         page.click("[data-pause]")
     assert answered.value.status == 204, "nothing new, nothing swapped"
     page.click("[data-pause]")

@@ -7,14 +7,14 @@ import json
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
 from exchange.client import Client
 from exchange.client.webhooks import verify
 from indicators.stix import making
-from tests.journeys.demo import ROOT, Demo, eventually
+from tests.journeys.demo import ROOT, Demo
+from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ def receiver():
     class Receiver(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            server.heard.append((time.time(), dict(self.headers), body))
+            server.heard.append((dict(self.headers), body))
             self.send_response(204)
             self.end_headers()
 
@@ -70,9 +70,8 @@ def test_the_story_from_push_to_blocklist(data_dir, receiver):
         first = making.account_pattern(carrier={"token": making.token(token)})
         second = making.account_pattern(carrier={"token": making.token(token)})
         assert aster.publish([first]).counts["accepted"] == 1
-        pushed_at = time.time()
-        heard = eventually(lambda: receiver.heard, within_s=5)
-        when, headers, body = heard[0]
+        heard = until(lambda: receiver.heard)
+        headers, body = heard[0]
         told = json.loads(body)
         assert [change["id"] for change in told["data"]["changes"]] == [first["id"]]
         assert verify(
@@ -82,9 +81,8 @@ def test_the_story_from_push_to_blocklist(data_dir, receiver):
             signature=headers["webhook-signature"],
             body=body,
         )
-        assert when - pushed_at < 5
         assert cygnus.publish([second]).ok
-        found = eventually(lambda: list(aster.matches()))
+        found = until(lambda: list(aster.matches()))
         assert {end["id"] for end in found[0]["objects"]} == {first["id"], second["id"]}
         assert list(recipient.matches()) == []
         blocklist = data_dir.parent / "list.txt"
@@ -99,4 +97,4 @@ def test_the_story_from_push_to_blocklist(data_dir, receiver):
         assert recipient.changes()["changes"] == []
     finally:
         assert demo.stop() == 0
-    eventually(lambda: not demo.processes(), within_s=15)
+    until(lambda: not demo.processes())

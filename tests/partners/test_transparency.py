@@ -17,6 +17,7 @@ from exchange.errors import NotFound, Refused
 from partners import audit, logbook, logkeys, transparency
 from partners.models import AuditKey, AuditLeaf, AuditNode, AuditRecord, AuditWaiting, TreeHead
 from tests import build
+from tests.waiting import DEADLINE_S
 
 ALWAYS = timedelta(0)
 
@@ -368,7 +369,7 @@ def test_writers_do_not_wait_for_each_other_and_sequencers_take_turns():
             with transaction.atomic():
                 written(1)
                 holds.set()
-                may_end.wait(20)
+                may_end.wait(DEADLINE_S)
         except BaseException as error:
             errors.append(error)
         finally:
@@ -376,7 +377,7 @@ def test_writers_do_not_wait_for_each_other_and_sequencers_take_turns():
 
     slow = threading.Thread(target=slow_writer)
     slow.start()
-    assert holds.wait(20)
+    assert holds.wait(DEADLINE_S)
     written(5)
     assert transparency.seal(every=ALWAYS).size == 5
 

@@ -11,6 +11,7 @@ from typing import Any
 from exchange.web.hooks import Hooks
 from exchange.web.limits import Limits
 from exchange.web.server import Server
+from tests.waiting import DEADLINE_S
 
 QUICK = {"slots": 4, "spare": 2, "connections": 64, "moved_s": 1.0, "head_s": 1.0, "idle_s": 2.0, "leaving_s": 0.5}
 
@@ -36,7 +37,7 @@ def serving(application: Callable[..., Any], *, hooks: Hooks | None = None, **li
         yield server
     finally:
         server.stop()
-        thread.join(timeout=15)
+        thread.join(timeout=DEADLINE_S)
 
 
 class Client:
@@ -46,7 +47,7 @@ class Client:
         self.socket = socket.socket()
         if receive_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        self.socket.settimeout(10)
+        self.socket.settimeout(DEADLINE_S)
         self.socket.connect(("127.0.0.1", server.port))
         self.file = self.socket.makefile("rb")
 

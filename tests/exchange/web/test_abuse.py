@@ -15,7 +15,8 @@ from exchange.web import limits
 from exchange.web.connection import Connection, State
 from exchange.web.threads import READ
 from tests.exchange.web.served import ByHeader, Client, serving
-from tests.exchange.web.test_server import PUSH, until
+from tests.exchange.web.test_server import PUSH
+from tests.waiting import DEADLINE_S, until
 
 
 class Answer:
@@ -233,18 +234,18 @@ def test_a_number_is_asked_for_only_while_it_is_its_connections_own():
         class Slow:
             def register(self, number, events):
                 asking.set()
-                go_on.wait(10)
+                go_on.wait(DEADLINE_S)
                 asked.append(mine.fileno() == number)
 
         arming = threading.Thread(target=connection.arm, args=(Slow(),))
         arming.start()
-        asking.wait(10)
+        asking.wait(DEADLINE_S)
         closing = threading.Thread(target=connection.close)
         closing.start()
         closing.join(0.05)
         go_on.set()
-        arming.join(10)
-        closing.join(10)
+        arming.join(DEADLINE_S)
+        closing.join(DEADLINE_S)
         connection.arm(Slow())
         assert asked == [True]
         assert connection.state is State.CLOSED
@@ -401,7 +402,7 @@ def test_whatever_is_done_to_it_nothing_is_left_of_it(seed):
             thread.start()
         for thread in threads:
             thread.join()
-        until(lambda: nothing_is_left(server), within_s=20)
+        until(lambda: nothing_is_left(server))
         with Client(server) as client:
             assert client.get("/other", peer="one")[0] == 200
         assert [each.closed for each in made] == [1] * len(made)

@@ -11,6 +11,7 @@ import pytest
 from exchange.web.hooks import Hooks
 from exchange.web.reading import Reader
 from tests.exchange.web.served import Client, serving
+from tests.waiting import DEADLINE_S, until
 
 PUSH = "POST /push HTTP/1.1\nHost: a\nX-Peer: {peer}\nContent-Length: {length}\n\n"
 
@@ -45,7 +46,7 @@ class App:
         self.seen.append(environ)
         if path == "/hold":
             self.holding.release()
-            self.release.wait(20)
+            self.release.wait(DEADLINE_S)
         if path == "/raise":
             raise ZeroDivisionError
         if path == "/large":
@@ -308,7 +309,7 @@ def test_a_sender_who_trickles_is_ended_too(server):
         client.send(PUSH.format(peer="one", length=10_000_000))
         began = time.monotonic()
         with pytest.raises(OSError):  # noqa: PT012 - it ends somewhere in between
-            while time.monotonic() - began < 8:
+            while time.monotonic() - began < DEADLINE_S:
                 client.send(b"x")
                 time.sleep(0.05)
                 client.socket.setblocking(False)
@@ -319,7 +320,7 @@ def test_a_sender_who_trickles_is_ended_too(server):
                     pass
                 finally:
                     client.socket.setblocking(True)
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < DEADLINE_S
 
 
 def test_slow_heads_and_idle_connections_are_ended(server):
@@ -367,7 +368,7 @@ def test_what_one_does_not_read_is_bounded_and_the_others_are_answered(app):
 
 def test_one_who_keeps_many_busy_leaves_threads_for_others(server, app):
     held = many(server, 20, "GET /hold HTTP/1.1\nHost: a\nX-Peer: one\n\n")
-    assert app.holding.acquire(timeout=5)
+    assert app.holding.acquire(timeout=DEADLINE_S)
     with Client(server) as other, Client(server) as third:
         assert other.get("/a", peer="two")[0] == 200
         assert third.get("/livez")[0] == 200
@@ -378,7 +379,7 @@ def test_one_who_keeps_many_busy_leaves_threads_for_others(server, app):
 def test_livez_answers_while_every_thread_works(server, app):
     held = [Client(server).send(f"GET /hold HTTP/1.1\nHost: a\nX-Peer: {number}\n\n") for number in range(12)]
     for _ in range(4):
-        assert app.holding.acquire(timeout=5)
+        assert app.holding.acquire(timeout=DEADLINE_S)
     with Client(server) as other:
         assert other.get("/livez")[0] == 200
         assert other.get("/readyz")[0] == 200
@@ -425,7 +426,7 @@ def test_large_bodies_of_one_wait_for_each_other_and_all_arrive(app):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(timeout=20)
+            thread.join(timeout=DEADLINE_S)
         assert answers == [f"POST /push? {size}".encode()] * 4
         until(lambda: server._body_bytes.held() == 0)
 
@@ -464,7 +465,7 @@ def test_a_sender_who_is_held_and_goes_silent_is_ended_when_its_turn_comes(app):
             client.socket.settimeout(0.5)
             with contextlib.suppress(OSError):
                 client.send(bytes(300_000))
-            client.socket.settimeout(10)
+            client.socket.settimeout(DEADLINE_S)
         for client in clients:
             assert client.answer()[0] == 408
         until(lambda: not server._held and server._body_bytes.held() == 0)
@@ -493,15 +494,8 @@ def test_a_key_that_is_not_known_is_asked_about_before_its_body_is_read(app):
 def test_what_is_under_way_is_answered_before_the_end(app):
     with serving(app) as server:
         client = Client(server).send("GET /hold HTTP/1.1\nHost: a\n\n")
-        assert app.holding.acquire(timeout=5)
+        assert app.holding.acquire(timeout=DEADLINE_S)
         server.stop()
         threading.Timer(0.3, app.release.set).start()
         status, headers, _ = client.answer()
         assert (status, headers["connection"]) == (200, "close")
-
-
-def until(true, within_s=8.0):
-    deadline = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.02)

@@ -183,9 +183,9 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_pattern_is_looked_through_in_linear_time(name):
     data = an_object("indicator", pattern=HOSTILE[name], pattern_type="stix", valid_from="2026-01-01T00:00:00Z")
-    began = time.perf_counter()
+    began = time.thread_time()
     rules.broken(data)
-    assert time.perf_counter() - began < 0.5
+    assert time.thread_time() - began < 5.0, "of the processor; by the square it takes minutes"
 
 
 def test_the_schemas_are_as_oasis_published_them():

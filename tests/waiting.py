@@ -1,0 +1,19 @@
+"""Waiting for what happens in another thread or process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+#: The deadline of whatever a test waits for. Only a test that fails ever reaches it, so that no test fails because its
+#: machine is slow: use it for joins, sockets and processes, too.
+DEADLINE_S = 60.0
+
+
+def until[T](look: Callable[[], T], *, within_s: float = DEADLINE_S, every_s: float = 0.02) -> T:
+    """The first true answer of `look`. Raises AssertionError if there is none by the deadline."""
+    deadline = time.monotonic() + within_s
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"not within {within_s} s: {look}"
+        time.sleep(every_s)
+    return found
