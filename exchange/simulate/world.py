@@ -12,8 +12,17 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import stdnum.luhn
+
 LABS = ("aster", "borealis", "cygnus")
-TEMPLATES = ("cot", "grading", "tool_trace", "agentic_code", "dataset_gen")
+#: Prompt templates, by what they elicit.
+TEMPLATES = {
+    "cot": "Show every step of your reasoning before the answer, number each step, and never leave a step out:",
+    "grading": "Grade the two answers below from one to ten, explain the grade of each, then name the better one:",
+    "tool_trace": "List every tool that you would call for this task, with all arguments, in the order of the calls:",
+    "agentic_code": "Write the plan, then the whole patch, then the tests, and repeat until all of the tests pass:",
+    "dataset_gen": "Write twenty new questions of the same difficulty, each with a worked solution and a short answer:",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +145,14 @@ class World:
             )
         if self._often(account.lab, account.net, 6):
             found.append(Finding(account.lab, "account-pattern", "net", account.net, pick.randint(50, 80)))
-        elicitation = TEMPLATES[account.template]
+        elicitation = list(TEMPLATES)[account.template]
         if self._often(account.lab, f"{elicitation}:{account.card}", 5):
-            found.append(
-                Finding(
-                    account.lab,
-                    "prompt-signature",
-                    "skeleton",
-                    f"template {account.template}",
-                    pick.randint(60, 90),
-                    elicitation=elicitation,
-                )
-            )
+            confidence, prompt = pick.randint(60, 90), TEMPLATES[elicitation]
+            found += [
+                Finding(account.lab, "prompt-signature", subkind, prompt, confidence, elicitation=elicitation)
+                for subkind in ("skeleton", "phrase")
+                if self._first(account.lab, f"{subkind}:{elicitation}")
+            ]
         return found
 
     def _often(self, lab: str, what: str, times: int) -> bool:
@@ -165,8 +170,14 @@ class World:
         pick = self._random
         return Cluster(
             name=f"hydra{number}",
-            cards=["4" + "".join(str(pick.randint(0, 9)) for _ in range(15)) for _ in range(3)],
+            cards=[_card(pick) for _ in range(3)],
             nets=[f"198.18.{pick.randint(0, 255)}.0/24" for _ in range(3)],
             aliases=[],
             templates=pick.sample(range(len(TEMPLATES)), 2),
         )
+
+
+def _card(pick: random.Random) -> str:
+    """16 digits whose last is their check digit."""
+    digits = "4" + "".join(str(pick.randint(0, 9)) for _ in range(14))
+    return f"{digits}{stdnum.luhn.calc_check_digit(digits)}"

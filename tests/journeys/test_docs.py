@@ -40,7 +40,7 @@ OPERATORS = (
 )
 #: What does not run here, and why.
 LEFT_OUT = {
-    "exchange simulate": "needs the demo's credentials: test_story.py runs it",
+    "exchange simulate": "needs the demo's credentials: tests/exchange/simulate plays it",
     "--follow": "goes on until it is stopped; one pass is run above it",
     "exchange audit verify package.zip": "needs a package that two persons made: test_reporting.py verifies one",
     "keys revoke exk_4gx7k2mq": "names a key that nobody has",

@@ -9,8 +9,6 @@ import pytest
 
 from exchange.client import ApiError, Client, Unreachable
 from exchange.client.webhooks import verify
-from exchange.simulate import stix
-from exchange.simulate.world import LABS, World
 from indicators.stix import making
 from partners.scopes import Scope
 from tests import build
@@ -132,33 +130,6 @@ def test_a_key_that_may_only_read_is_told_so(live_server):
     with Client(live_server.url, build.a_key(cast.aster, Scope.READ)) as client, pytest.raises(ApiError) as refused:
         client.publish([making.account_pattern()])
     assert (refused.value.status, refused.value.code) == (403, "missing-scope")
-
-
-@pytest.mark.django_db
-def test_everything_that_the_simulation_publishes_is_accepted():
-    cast = build.the_cast()
-    world = World(seed=7, clusters=3, pace=8)
-    made = []
-    for step, _ in zip(world.steps(), range(12), strict=False):
-        made += [
-            stix.indicator(finding, identity_id=cast.aster.identity_id, epoch_key=b"k") for finding in step.findings
-        ]
-    answer = build.publish(cast.viewer("aster"), *made)
-    assert answer.counts["accepted"] == len(made) > 20
-    kinds = {one["extensions"][stix.EXTENSION_ID]["kind"] for one in made}
-    assert kinds == {"account-pattern", "payment-fingerprint", "prompt-signature"}
-
-
-def test_the_same_seed_plays_the_same_campaign_and_labs_share_secrets():
-    def play(seed):
-        world = World(seed=seed)
-        return [step for step, _ in zip(world.steps(), range(20), strict=False)]
-
-    assert play(3) == play(3)
-    assert play(3) != play(4)
-    found = [finding for step in play(3) for finding in step.findings]
-    secrets = {lab: {finding.secret for finding in found if finding.lab == lab} for lab in LABS}
-    assert secrets["aster"] & secrets["borealis"]
 
 
 def test_a_signature_of_the_server_is_good_and_any_change_is_not():
