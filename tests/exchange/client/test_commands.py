@@ -37,11 +37,11 @@ def commands(app: typer.Typer, path=()):
         yield from commands(group.typer_instance, (*path, group.name))
 
 
-def test_every_command_speaks_json_but_the_one_that_draws_a_screen():
+def test_every_command_speaks_json_but_those_of_the_simulation():
     without = {
         " ".join(path) for path, command in commands(cli.app) if "as_json" not in command.callback.__annotations__
     }
-    assert without == {"simulate"}
+    assert {one.partition(" ")[0] for one in without} <= {"simulate"}
 
 
 @pytest.mark.django_db(transaction=True)
