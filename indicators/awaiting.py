@@ -1,13 +1,15 @@
 """What one person or key may not publish alone waits, as it was sent, for a second person.
 
-With `confirming` the only writer of HeldBatch.
+With `confirming` the only writer of HeldBatch, and of Outflow the only one.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,35 +21,112 @@ from exchange.errors import NotFound
 from exchange.prepared import Message
 from indicators import answering
 from indicators.addressing import Reach
-from indicators.models import Batch, HeldBatch
+from indicators.door.breadth import broad
+from indicators.models import Batch, HeldBatch, Outflow
 from indicators.stix import parsing, slicing
 from indicators.stix.drafts import Draft
 from partners import audit
 from partners.models import Group, Partner
 from partners.scopes import Scope
-from partners.sharing import AudienceSpec, Viewer
+from partners.sharing import AudienceSpec, Viewer, how_many_see
 
 #: Why an object waits that holds a text, where facts are closed.
 TEXT = "It holds a text that no list can close (a regex or a NOVA rule)."
 _LISTED = 100
 #: The time over which objects are counted that go out without a second person.
 _WINDOW = timedelta(hours=1)
+#: And over which they are held against the caps of a day, hour by hour: the present one and those before it.
+_DAY_HOURS = 24
 
 
-def beyond(by: Viewer, specs: Sequence[AudienceSpec]) -> str:
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """What goes out, as caps count it: objects, the partners that see each of them added up, and broad values."""
+
+    objects: int = 0
+    recipients: int = 0
+    broad: int = 0
+
+    def __add__(self, other: Flow) -> Flow:
+        return Flow(self.objects + other.objects, self.recipients + other.recipients, self.broad + other.broad)
+
+
+NOTHING = Flow()
+
+
+def flow_of(going: Sequence[tuple[AudienceSpec, Draft | None]], *, by: Viewer) -> Flow:
+    """What a batch would send out; nothing where its partner has no cap of a day. Two queries for each audience."""
+    if not by.caps.of_a_day:
+        return NOTHING
+    counted = Counter(spec for spec, _ in going)
+    recipients = sum(
+        count * how_many_see(spec, publisher_id=by.partner_id) for spec, count in counted.items()
+    ) if by.caps.recipients is not None else 0  # fmt: skip
+    return Flow(len(going), recipients, sum(broad(draft) for _, draft in going if draft is not None))
+
+
+def beyond(by: Viewer, specs: Sequence[AudienceSpec], flow: Flow) -> str:
     """Why a batch for these audiences needs a second person, in words; empty if it does not.
 
-    Objects are counted over an hour, whoever of the partner sent them: many small batches, or many keys, are no way
-    around the limit. To be asked behind the publisher's lock; one query, where the partner has such a limit.
+    What goes out is counted over an hour and over a day, whoever of the partner sent it: many small batches, or many
+    keys, are no way around a limit. To be asked behind the publisher's lock; a query for each kind of limit that the
+    partner has.
     """
-    if by.alone_objects is not None and specs and len(specs) + _alone_lately(by) > by.alone_objects:
+    if not specs:
+        return ""
+    if by.alone_objects is not None and len(specs) + _alone_lately(by) > by.alone_objects:
         return f"More than {by.alone_objects} objects within an hour."
+    if why := _beyond_caps(by, flow):
+        return why
     for spec in specs:
         if spec.tlp < by.alone.tlp:
             return f"More open than {by.alone.tlp.label}."
         if spec.width < by.alone.width:
             return "For every partner." if spec.everyone else "For a group."
     return ""
+
+
+def _beyond_caps(by: Viewer, flow: Flow) -> str:
+    """Which cap of a day a batch is beyond, in words; empty if none. A cap that it does not touch holds up nothing."""
+    if not by.caps.of_a_day:
+        return ""
+    would = flow + sent_lately(by)
+    for most, adds, sum_, words in (
+        (by.caps.objects, flow.objects, would.objects, "objects"),
+        (by.caps.recipients, flow.recipients, would.recipients, "recipients of objects"),
+        (by.caps.broad, flow.broad, would.broad, "broad values"),
+    ):
+        if most is not None and adds and sum_ > most:
+            return f"More than {most:,} {words} within a day."
+    return ""
+
+
+def sent_lately(by: Viewer) -> Flow:
+    """What went out without a second person in this hour and the 23 before it. One query."""
+    since = _hour() - timedelta(hours=_DAY_HOURS - 1)
+    sums = Outflow.objects.of(by).filter(hour__gte=since).aggregate(
+        objects=Sum("objects_sent"), recipients=Sum("recipients"), broad=Sum("broad")
+    )  # fmt: skip
+    return Flow(**{name: value or 0 for name, value in sums.items()})
+
+
+def count(by: Viewer, flow: Flow, *, within: Message) -> None:
+    """Write down what goes out without a second person, when the message is sent; nothing of nothing."""
+    if flow != NOTHING:
+        within.add_prepared(
+            _COUNT, [by.partner_id, _hour(), flow.objects, flow.recipients, flow.broad], called="outflow"
+        )
+
+
+def _hour() -> datetime:
+    return clock.now().replace(minute=0, second=0, microsecond=0)
+
+
+_COUNT = """
+INSERT INTO indicators_outflow AS o (partner_id, hour, objects_sent, recipients, broad) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (partner_id, hour) DO UPDATE SET objects_sent = o.objects_sent + excluded.objects_sent,
+    recipients = o.recipients + excluded.recipients, broad = o.broad + excluded.broad
+"""
 
 
 def _alone_lately(by: Viewer) -> int:

@@ -1,10 +1,10 @@
 """What is shared and how it moves: objects, tokens, the change log, matches, feeds, deliveries.
 
 One writer a table: `publishing` (with `storing` and `changes`) writes Batch, Holding, StixObject, Hidden, Marked,
-Token, Reference and Change; `retiring` deletes old Batches; `awaiting` and `confirming` write HeldBatch; `matching`
-writes Match; `subscribing` writes Feed and Subscription; `notifying` and `delivering` write Delivery; `reporting`
-writes ReportPackage; whoever follows the log writes its own Progress; `resighting` writes Window; `service_hosts` and
-`suppressing` write ServiceHost.
+Token, Reference and Change; `retiring` deletes old Batches and Outflows; `awaiting` and `confirming` write HeldBatch,
+`awaiting` Outflow; `matching` writes Match; `subscribing` writes Feed and Subscription; `notifying` and `delivering`
+write Delivery; `reporting` writes ReportPackage; whoever follows the log writes its own Progress; `resighting` writes
+Window; `service_hosts` and `suppressing` write ServiceHost.
 """
 
 from __future__ import annotations
@@ -356,6 +356,23 @@ class Batch(models.Model):
             models.UniqueConstraint(fields=["partner", "idempotency_key"], name="one_batch_per_idempotency_key")
         ]
         indexes = [models.Index(fields=["partner", "-received_at"], name="batch_by_partner_and_time")]
+
+
+class Outflow(models.Model):
+    """What of a partner went out in one hour without a second person; counted while it has a cap (`awaiting`)."""
+
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    hour = models.DateTimeField()
+    objects_sent = models.BigIntegerField()
+    recipients = models.BigIntegerField(help_text="The partners that see each object, added up.")
+    broad = models.BigIntegerField(help_text="Values that stand for many accounts (`door.breadth`).")
+
+    objects = OwnedManager["Outflow"]()
+    unrestricted = models.Manager["Outflow"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [models.UniqueConstraint(fields=["partner", "hour"], name="one_outflow_per_partner_and_hour")]
 
 
 class Quarantined(models.Model):

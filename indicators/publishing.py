@@ -141,21 +141,10 @@ def _publish(
             asked, begun.met, voice, room=room, doors=doors, by=by, waits=waits, wake=wake
         )
         anew = _judge_anew(drafts, entering, moved, settled, begun.met.held, waits, room=room, by=by, doors=doors)
-        specs = _specs(entering, [*moved, *anew.wider], room=room)
-        why = "" if confirmed else awaiting.beyond(by, specs)
-        if why:
-            entering = without_ends(entering, closed, settled)
-        held = [
-            *(new.draft for new in entering if why and new.spec),
-            *(move.draft for move in moved if why and move.draft),
-        ]
-        if why:
-            held += _unchanged_definitions(drafts, settled) if anew.wider else []
-            entering, moved, anew.wider = [new for new in entering if new.spec is None], [], []
-        elif not confirmed and (texts := with_texts(entering, moved, room=room, waits=waits)):
-            why = awaiting.TEXT
-            held, entering, moved = _apart(entering, moved, texts, closed, settled)
-            specs = _specs(entering, [*moved, *anew.wider], room=room)
+        look = _Look([], "", entering, moved)
+        if not confirmed:
+            look = _looked(drafts, entering, moved, closed, settled, anew, room=room, by=by, waits=waits)
+        held, entering, moved = look.held, look.entering, look.moved
         moves = [move for move in moved if not move.stays]
         places = {draft.index for draft in held}
         results += [*(result for result in settled if result.index not in places), *answered(held, "held")]
@@ -166,7 +155,6 @@ def _publish(
         told = accounting.shared(entering, moves, closed=closed, specs=room.specs, groups=room.groups)
         last = Message()
         groups = answering.groups_of(reach, by=by)
-        alone = 0 if confirmed or why not in {"", awaiting.TEXT} else len(specs)
         answer = _write_down(
             results,
             elements,
@@ -175,11 +163,14 @@ def _publish(
             request=request,
             groups=groups,
             received_at=received_at,
-            alone=alone,
+            alone=look.alone,
             within=last,
         )
+        awaiting.count(by, look.flow, within=last)
         if held:
-            awaiting.keep(held, by=by, batch_id=answer.batch_id, reach=room.lasting, why=why, wake=wake, within=last)
+            awaiting.keep(
+                held, by=by, batch_id=answer.batch_id, reach=room.lasting, why=look.why, wake=wake, within=last
+            )
         if moves:
             ids = [move.stix_id for move in moves]
             audit.record(audit.Verb.OBJECTS_READDRESSED, by=by, target=f"batch:{answer.batch_id}", within=last, ids=ids)
@@ -191,6 +182,53 @@ def _publish(
             transaction.on_commit(_hint, robust=True)  # committed is committed, whatever the broker says
         last.send(commits=True)
     return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What of a batch a second person looks at first, and why; and what goes on: rows and moves.
+
+    `alone` is how many objects go out without that, and `flow` the same as caps count it.
+    """
+
+    held: list[Draft]
+    why: str
+    entering: list[Entering]
+    moved: list[moving.Moving]
+    alone: int = 0
+    flow: awaiting.Flow = awaiting.NOTHING
+
+
+def _looked(
+    drafts: Sequence[Draft],
+    entering: list[Entering],
+    moved: list[moving.Moving],
+    closed: list[Line],
+    settled: list[Result],
+    anew: rejudging.Anew,
+    *,
+    room: Room,
+    by: Viewer,
+    waits: Mapping[int, Reach],
+) -> _Look:
+    """What waits for a second person: all that shows anything, beyond a limit; else what holds a text.
+
+    What it ends ends at once: `closed`, `settled` and `anew` are told of it.
+    """
+    going = _going(entering, [*moved, *anew.wider], room=room)
+    flow = awaiting.flow_of(going, by=by)
+    if why := awaiting.beyond(by, [spec for spec, _ in going], flow):
+        entering = without_ends(entering, closed, settled)
+        held = [*(new.draft for new in entering if new.spec), *(move.draft for move in moved if move.draft)]
+        held += _unchanged_definitions(drafts, settled) if anew.wider else []
+        anew.wider = []
+        return _Look(held, why, [new for new in entering if new.spec is None], [])
+    texts = with_texts(entering, moved, room=room, waits=waits)
+    if not texts:
+        return _Look([], "", entering, moved, len(going), flow)
+    held, entering, moved = _apart(entering, moved, texts, closed, settled)
+    going = _going(entering, [*moved, *anew.wider], room=room)
+    return _Look(held, awaiting.TEXT, entering, moved, len(going), awaiting.flow_of(going, by=by))
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,20 +322,22 @@ def _unchanged_definitions(drafts: Sequence[Draft], settled: Sequence[Result]) -
     return [draft for draft in drafts if rejudging.defines(draft) and draft.index in unchanged]
 
 
-def _specs(entering: Sequence[Entering], moves: Sequence[moving.Moving], *, room: Room) -> list[AudienceSpec]:
-    """Where all goes that shows anything to anybody; what only withdraws needs no second person.
+def _going(
+    entering: Sequence[Entering], moves: Sequence[moving.Moving], *, room: Room
+) -> list[tuple[AudienceSpec, Draft | None]]:
+    """Where each draft goes that shows anything to anybody; what only withdraws needs no second person.
 
     Of what waits for a definition it is where it is to go then.
     """
-    specs = []
+    going: list[tuple[AudienceSpec, Draft | None]] = []
     for spec, asked, draft in (
         *((new.spec, new.asked, new.draft) for new in entering),
         *((move.spec, move.asked, move.draft) for move in moves),
     ):
         then = room.once_known(draft, asked) if asked is not None and draft is not None else None
         if spec is not None:
-            specs.append(then if isinstance(then, AudienceSpec) else spec)
-    return specs
+            going.append((then if isinstance(then, AudienceSpec) else spec, draft))
+    return going
 
 
 def answering_before(by: Viewer, request: Request, message: Message) -> Callable[[], Answer | None]:

@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from exchange import clock
 from exchange.celery import app
 from indicators import changes, notifying
-from indicators.models import Batch, Change
+from indicators.models import Batch, Change, Outflow
 from partners import audit
 from partners.models import Partner
 
@@ -57,6 +57,11 @@ def forget_batches(*, limit: int = _PAGE) -> int:
     return sum(_forget(partner_id, oldest, limit=limit) for partner_id in Partner.objects.values_list("pk", flat=True))
 
 
+def forget_outflows() -> None:
+    """Delete what no cap is held against any more."""
+    Outflow.unrestricted.filter(hour__lt=clock.now() - timedelta(days=2)).delete()
+
+
 @transaction.atomic
 def _forget(partner_id: UUID, oldest: datetime, *, limit: int) -> int:
     """Those of one partner, found by its index."""
@@ -79,7 +84,8 @@ def _referring_to_a_batch() -> Iterator[QuerySet[Any]]:
 
 @app.task(name="indicators.retiring.forget_old_batches")
 def forget_old_batches() -> None:
-    """Forget every answer that is kept no longer."""
+    """Forget every answer that is kept no longer, and what was counted long ago."""
+    forget_outflows()
     while forget_batches() > 0:
         pass
 

@@ -28,6 +28,7 @@ class Verb(StrEnum):
     BATCH_DECLINED = "batch.declined"
     BATCH_HELD = "batch.held"
     BATCH_PUBLISHED = "batch.published"
+    CAPS_CHANGED = "caps.changed"
     CEILING_CHANGED = "ceiling.changed"
     CLEARANCE_CHANGED = "clearance.changed"
     FACTORS_RESET = "factors.reset"

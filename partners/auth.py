@@ -17,7 +17,8 @@ from exchange import clock, prepared, rows
 from exchange.errors import Unauthenticated
 from exchange.memory import Memory
 from exchange.origins import Origin, origin_of
-from partners import keys, lockout
+from partners import caps, keys, lockout
+from partners.caps import Caps
 from partners.ceilings import UNBOUND, Ceiling, strictest
 from partners.claims import GROUPS, WRITTEN, Claim, Doubtful, digest_of
 from partners.defaults import DefaultAudience
@@ -280,4 +281,5 @@ def _viewer(
         ),
         alone=Ceiling.of(partner.alone_tlp, partner.alone_width),
         alone_objects=partner.alone_objects,
+        caps=caps.strictest(Caps.of(partner.caps), Caps.of(partner.operator_caps)),
     )

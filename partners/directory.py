@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet
 
+from partners.caps import Caps
 from partners.ceilings import Width
 from partners.models import Audience, Group, Membership, Partner
 from partners.sharing import Viewer
@@ -54,4 +55,17 @@ def alone_words(viewer: Viewer) -> list[str]:
         words.append("to groups or named partners" if viewer.alone.width is Width.GROUPS else "to named partners")
     if viewer.alone_objects is not None:
         words.append(f"at most {viewer.alone_objects} objects within an hour")
-    return words
+    return words + caps_words(viewer.caps)
+
+
+def caps_words(caps: Caps) -> list[str]:
+    """What goes out in a day without a second person, in words; empty without a cap."""
+    return [
+        f"at most {most:,} {counted} within a day"
+        for most, counted in (
+            (caps.objects, "objects"),
+            (caps.recipients, "recipients of objects"),
+            (caps.broad, "broad values"),
+        )
+        if most is not None
+    ]

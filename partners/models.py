@@ -83,6 +83,9 @@ class Partner(models.Model):
     alone_tlp = models.SmallIntegerField(choices=Tlp, null=True)
     alone_width = models.SmallIntegerField(choices=Width, null=True)
     alone_objects = models.IntegerField(null=True)
+    # How much goes out in a day, and ends in an hour, before a second person looks (`caps.Caps`).
+    caps = models.JSONField(default=dict, db_default={})
+    operator_caps = models.JSONField(default=dict, db_default={})
 
     class Meta:
         constraints = [

@@ -28,6 +28,7 @@ from exchange import clock
 from exchange.errors import Forbidden, Refused
 from partners import channels
 from partners.attribution import Attribution
+from partners.caps import NONE, Caps
 from partners.ceilings import UNBOUND, Ceiling, Width
 from partners.claims import Claim
 from partners.defaults import DefaultAudience
@@ -60,7 +61,8 @@ class Viewer:
     limited: bool = False  # a key for some of its partner's groups only
     ceiling: Ceiling = UNBOUND  # the strictest of partner, operator, role and key
     alone: Ceiling = UNBOUND  # what goes beyond it, a second person confirms
-    alone_objects: int | None = None  # and what is more than so many objects at once
+    alone_objects: int | None = None  # and what is more than so many objects within an hour
+    caps: Caps = NONE  # and what is more than this within a day; the strictest of partner and operator
     claim: Claim | None = field(default=None, compare=False, repr=False)  # what is to be asked before it is believed
 
     @property
@@ -142,6 +144,13 @@ def who_sees(audiences: Collection[int], viewers: Iterable[Viewer]) -> dict[int,
         for audience, partner in cursor.fetchall():
             found[audience].add(partner)
     return {audience: frozenset(partners) for audience, partners in found.items()}
+
+
+def how_many_see(spec: AudienceSpec, *, publisher_id: UUID) -> int:
+    """How many partners besides its publisher see what is shared like this: the rule, asked now. Two queries."""
+    carried = channels.of_spec(spec, publisher_id=publisher_id)
+    sees = Sight.objects.filter(channel__in=carried, until=None, partner__state=Partner.State.ACTIVE)
+    return sees.exclude(partner=publisher_id).values("partner").distinct().count()
 
 
 _WHO_SEES = """

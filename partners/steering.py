@@ -15,6 +15,7 @@ from django.db import transaction
 
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
 from partners import audit
+from partners.caps import NONE, Caps
 from partners.ceilings import UNBOUND, Ceiling, strictest
 from partners.defaults import DefaultAudience
 from partners.models import Group, Membership, Partner, RoleCeiling
@@ -35,6 +36,7 @@ class Settings:
     ceiling: Ceiling = UNBOUND
     alone: Ceiling = UNBOUND
     alone_objects: int | None = None
+    caps: Caps = NONE
     roles: Mapping[Role, Ceiling] = field(default_factory=dict)
 
 
@@ -47,6 +49,7 @@ def settings_of(partner: Partner) -> Settings:
         ceiling=Ceiling.of(partner.ceiling_tlp, partner.ceiling_width),
         alone=Ceiling.of(partner.alone_tlp, partner.alone_width),
         alone_objects=partner.alone_objects,
+        caps=Caps.of(partner.caps),
         roles={role: roles.get(role, UNBOUND) for role in _PUBLISHING},
     )
 
@@ -86,6 +89,7 @@ def change(by: Viewer, wanted: Settings, *, since: Settings | None = None) -> No
             alone_tlp=wanted.alone.tlp,
             alone_width=wanted.alone.width,
             alone_objects=wanted.alone_objects,
+            caps=wanted.caps.to_json(),
         )
         for role, ceiling in wanted.roles.items():
             RoleCeiling.objects.update_or_create(
@@ -160,6 +164,22 @@ def set_operator_ceiling(partner: Partner, ceiling: Ceiling, *, by: Viewer) -> N
             audit.record(audit.Verb.CEILING_CHANGED, by=by, target=target, about=about, **told)
 
 
+def operator_caps_of(partner: Partner) -> Caps:
+    """How much the operator lets it send out and end before a second person looks."""
+    return Caps.of(partner.operator_caps)
+
+
+def set_operator_caps(partner: Partner, caps: Caps, *, by: Viewer) -> None:
+    """Say how much the operator lets a partner send out and end before a second person looks. Raises NotFound."""
+    if not by.operates:
+        raise NotFound
+    with transaction.atomic():
+        Partner.objects.filter(pk=partner.pk).update(operator_caps=caps.to_json())
+        told: dict[str, Any] = {**caps.words()}
+        for about in sorted({partner.pk, by.partner_id}):
+            audit.record(audit.Verb.CAPS_CHANGED, by=by, target=f"partner:{partner.slug}", about=about, **told)
+
+
 def _loosens(wanted: Settings, before: Settings) -> bool:
     more = before.alone_objects is not None and (
         wanted.alone_objects is None or wanted.alone_objects > before.alone_objects
@@ -170,6 +190,7 @@ def _loosens(wanted: Settings, before: Settings) -> bool:
         or (wanted.default_audience is not None and not wanted.default_audience.within(before.default_audience))
         or wanted.ceiling.loosens(before.ceiling)
         or wanted.alone.loosens(before.alone)
+        or wanted.caps.loosens(before.caps)
         or any(ceiling.loosens(before.roles.get(role, UNBOUND)) for role, ceiling in wanted.roles.items())
     )
 
@@ -183,6 +204,7 @@ def _words(settings: Settings) -> dict[str, str | int | None]:
         "alone_tlp": settings.alone.tlp.word,
         "alone_width": settings.alone.width.word,
         "alone_objects": settings.alone_objects,
+        **{f"cap_{name}": value for name, value in settings.caps.words().items()},
     }
     for role, ceiling in settings.roles.items():
         said |= {f"{role}_tlp": ceiling.tlp.word, f"{role}_width": ceiling.width.word}

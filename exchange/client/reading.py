@@ -33,6 +33,29 @@ def whoami(as_json: Json = False, url: Url = "", key_file: KeyFile = None) -> No
     )
 
 
+def limits(as_json: Json = False, url: Url = "", key_file: KeyFile = None) -> None:
+    """How far your partner shares, and how much goes out, or ends, before a second person looks."""
+    with client_of(url, key_file) as client:
+        partner = client.partner()
+    ceiling, alone, caps = partner["ceiling"], partner["four_eyes"], partner["caps_in_force"]
+    if as_json:
+        names = ("ceiling", "operator_ceiling", "four_eyes", "caps", "operator_caps", "caps_in_force")
+        print_json({name: partner[name] for name in names})
+        return
+    bound = {name: "any number" if most is None else f"{most:,}" for name, most in caps.items()}
+    hourly = "" if alone["objects"] is None else f", {alone['objects']:,} objects an hour"
+    print_facts(
+        [
+            ("Ceiling", f"TLP:{ceiling['tlp'].upper()} or stricter, to {ceiling['audience']}"),
+            ("Alone", f"TLP:{alone['tlp'].upper()} or stricter, to {alone['audience']}{hourly}"),
+            ("Objects a day", bound["objects"]),
+            ("Recipients a day", bound["recipients"]),
+            ("Broad values a day", bound["broad"]),
+            ("Ended an hour", f"{bound['ends']}; more are disarmed"),
+        ]
+    )
+
+
 def get(
     stix_id: Annotated[str, typer.Argument(help="The id of an object.")],
     versions: Annotated[str, typer.Option("--versions", help="last or all.")] = "last",
@@ -162,4 +185,4 @@ def export(
                 errors.print(f"{output}: {size:,} bytes", markup=False)
 
 
-COMMANDS = (whoami, get, search, changes, matches, blocklist, export)
+COMMANDS = (whoami, limits, get, search, changes, matches, blocklist, export)

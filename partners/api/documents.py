@@ -181,6 +181,27 @@ class FourEyesDocument(CeilingDocument):
     objects = serializers.IntegerField(allow_null=True, min_value=1, max_value=1_000_000)
 
 
+class CapsDocument(serializers.Serializer[object]):
+    """How much goes out in a day, and ends in an hour, before a second person looks; null: no bound."""
+
+    objects = serializers.IntegerField(allow_null=True, required=False, min_value=1, help_text="Objects a day.")
+    recipients = serializers.IntegerField(
+        allow_null=True, required=False, min_value=1, help_text="The partners that see each object, added up, a day."
+    )
+    broad = serializers.IntegerField(
+        allow_null=True,
+        required=False,
+        min_value=1,
+        help_text="Networks, AS numbers, card ranges, rules, regexes and NOVA rules a day.",
+    )
+    ends = serializers.IntegerField(
+        allow_null=True,
+        required=False,
+        min_value=1,
+        help_text="Living objects that are revoked or withdrawn an hour: more are disarmed. Null: 500.",
+    )
+
+
 class RoleCeilings(serializers.Serializer[object]):
     """A ceiling for each role that publishes."""
 
@@ -208,6 +229,7 @@ class SettingsDocument(serializers.Serializer[object]):
     ceiling = CeilingDocument(required=False)
     role_ceilings = RoleCeilings(required=False)
     four_eyes = FourEyesDocument(required=False)
+    caps = CapsDocument(required=False, help_text="All that is not named is without a bound again.")
 
 
 class NoticeDocument(serializers.Serializer[object]):
@@ -231,6 +253,9 @@ class OwnSettingsDocument(OwnPartnerDocument):
     operator_ceiling = CeilingDocument()
     role_ceilings = RoleCeilings()
     four_eyes = FourEyesDocument()
+    caps = CapsDocument(help_text="As your admins set them.")
+    operator_caps = CapsDocument(help_text="As the operator sets them.")
+    caps_in_force = CapsDocument(help_text="The strictest of both.")
     notices = NoticeDocument(many=True)
 
 

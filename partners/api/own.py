@@ -10,8 +10,9 @@ from drf_spectacular.utils import extend_schema
 
 from exchange.errors import Refused
 from partners import steering, warning
-from partners.api.base import Face, Request, answer, form, viewer_of
+from partners.api.base import Face, Request, again, answer, form, viewer_of
 from partners.api.documents import OwnSettingsDocument, SettingsDocument
+from partners.caps import Caps
 from partners.ceilings import Ceiling, Width
 from partners.defaults import DefaultAudience
 from partners.models import Partner
@@ -19,7 +20,14 @@ from partners.scopes import Role, Scope
 from partners.sharing import Viewer, groups_named, partners_named
 from partners.tlp import Tlp
 
-_KNOWN = {"default_audience": dict, "default_tlp": str, "ceiling": dict, "role_ceilings": dict, "four_eyes": dict}
+_KNOWN = {
+    "caps": dict,
+    "ceiling": dict,
+    "default_audience": dict,
+    "default_tlp": str,
+    "four_eyes": dict,
+    "role_ceilings": dict,
+}
 
 
 class OwnView(Face):
@@ -50,10 +58,11 @@ class OwnView(Face):
             ceiling=_ceiling(sent["ceiling"], at="/ceiling") if sent.get("ceiling") else before.ceiling,
             alone=_ceiling(four_eyes, at="/four_eyes", more=("objects",)) if four_eyes else before.alone,
             alone_objects=_number(four_eyes) if four_eyes else before.alone_objects,
+            caps=Caps.read(sent["caps"], at="/caps") if sent.get("caps") is not None else before.caps,
             roles={**before.roles, **roles},
         )
         steering.change(viewer, wanted, since=before)
-        return answer(_own(viewer))
+        return answer(_own(again(request)))
 
 
 def _own(viewer: Viewer) -> dict[str, Any]:
@@ -74,6 +83,9 @@ def _own(viewer: Viewer) -> dict[str, Any]:
         "operator_ceiling": _words(steering.operator_ceiling_of(partner)),
         "role_ceilings": {role.value: _words(ceiling) for role, ceiling in settings.roles.items()},
         "four_eyes": _words(settings.alone) | {"objects": settings.alone_objects},
+        "caps": settings.caps.words(),
+        "operator_caps": steering.operator_caps_of(partner).words(),
+        "caps_in_force": viewer.caps.words() | {"ends": viewer.caps.most_ends},
         "notices": [
             {"group": notice.group.slug, "basis_until": notice.basis_until, "days": notice.days}
             for notice in warning.notices_of(viewer)

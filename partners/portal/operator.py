@@ -13,7 +13,7 @@ from partners import life, membership, steering
 from partners.ceilings import Width
 from partners.models import Group, Partner
 from partners.portal.access import page, show
-from partners.portal.pages import ceiling_of
+from partners.portal.pages import caps_of, ceiling_of
 from partners.sharing import Viewer, why_closed
 from partners.tlp import Tlp
 
@@ -29,7 +29,10 @@ def partners(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         viewer,
         "partners/operator_partners.html",
         here="operator-partners",
-        partners=[(one, Tlp(one.clearance), steering.operator_ceiling_of(one)) for one in found],
+        partners=[
+            (one, Tlp(one.clearance), steering.operator_ceiling_of(one), steering.operator_caps_of(one))
+            for one in found
+        ],
         tlps=list(Tlp),
         widths=list(Width),
     )
@@ -38,7 +41,7 @@ def partners(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 @require_POST
 @page
 def partner_act(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponseBase:
-    """Suspend, reinstate, or set clearance and ceiling."""
+    """Suspend, reinstate, or set clearance, ceiling and caps."""
     life.require_operator(viewer)
     partner = Partner.objects.filter(slug=slug).first()
     if partner is None:
@@ -53,6 +56,8 @@ def partner_act(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse
             life.set_clearance(partner, _tlp(request.POST.get("clearance", "")), by=viewer)
         elif wanted == "ceiling":
             steering.set_operator_ceiling(partner, ceiling_of(request.POST, "ceiling"), by=viewer)
+        elif wanted == "caps":
+            steering.set_operator_caps(partner, caps_of(request.POST), by=viewer)
         else:
             raise Refused("There is no such action.", code="unknown-action", at="/do")
     except ExchangeError as refused:

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from exchange import clock
 from exchange.errors import Conflict, ExchangeError, NotFound, Refused
 from partners import directory, life, membership, steering, warning
+from partners.caps import NAMES, Caps
 from partners.ceilings import Ceiling, Width
 from partners.defaults import DefaultAudience
 from partners.models import Group, Partner, Proposal
@@ -42,6 +43,8 @@ def organisation(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         settings=settings,
         roles=[(role, ceiling) for role, ceiling in settings.roles.items()],
         operator_ceiling=steering.operator_ceiling_of(partner),
+        operator_caps=steering.operator_caps_of(partner),
+        limits=directory.caps_words(viewer.caps),
         clearance=Tlp(partner.clearance),
         notices=warning.notices_of(viewer),
         admin=admin,
@@ -63,16 +66,15 @@ def settings(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     sent = request.POST
     if sent.get("do") == "default-audience":
         return _set_default_audience(request, viewer)
-    number = sent.get("alone_objects", "").strip()
-    if number and not (number.isascii() and number.isdigit() and len(number) < 10):
-        raise Refused("A whole number, or none.", code="bad-number", at="/alone_objects")
+    number = _number(sent, "alone_objects")
     roles = {Role(role): _ceiling(sent, role) for role in ("admin", "publisher")}
     wanted = partial(
         replace,
         default_tlp=_tlp(sent, "default_tlp"),
         ceiling=_ceiling(sent, "ceiling"),
         alone=_ceiling(sent, "alone"),
-        alone_objects=int(number) if number else None,
+        alone_objects=number,
+        caps=caps_of(sent),
         roles=roles,
     )
     return _save(request, viewer, wanted)
@@ -236,6 +238,18 @@ def proposal_act(request: HttpRequest, viewer: Viewer, proposal_id: UUID) -> Htt
     else:
         messages.success(request, words)
     return redirect("groups-page")
+
+
+def caps_of(sent: QueryDict) -> Caps:
+    """The caps of a form: a field `cap_<name>` for each. Raises Refused naming the field."""
+    return Caps.read({name: _number(sent, f"cap_{name}") for name in NAMES}, at="/cap")
+
+
+def _number(sent: QueryDict, name: str) -> int | None:
+    text = sent.get(name, "").strip()
+    if text and not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise Refused("A whole number, or none.", code="bad-number", at=f"/{name}")
+    return int(text) if text else None
 
 
 def ceiling_of(sent: QueryDict, name: str) -> Ceiling:

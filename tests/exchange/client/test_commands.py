@@ -109,6 +109,9 @@ def test_ids_are_whole_and_slugs_shown_however_narrow_the_terminal(run):
     _, out, _ = run(cast.keys["aster"], "whoami")
     assert "Group       ring: Ring" in out.splitlines()
     assert json.loads(run(cast.keys["aster"], "whoami", "--json")[1])["partner"]["slug"] == "aster"
+    _, out, _ = run(cast.keys["aster"], "limits")
+    assert "Ended an hour       500; more are disarmed" in out.splitlines()
+    assert json.loads(run(cast.keys["aster"], "limits", "--json")[1])["caps_in_force"]["ends"] == 500
 
 
 @pytest.mark.django_db(transaction=True)
