@@ -82,7 +82,12 @@ def signup_burst(place: str, moment: datetime) -> str:
 
 def email_shape(text: str) -> str:
     """How the local part of an address is built: runs of letters (a), of digits (d), of others (x), with lengths."""
-    local, _, domain = normalising.email_exact(text).rpartition("@")
+    return shape_of(normalising.email_exact(text))
+
+
+def shape_of(exact: str) -> str:
+    """The same of an address that is in its exact normal form."""
+    local, _, domain = exact.rpartition("@")
     runs = groupby(local, key=lambda one: "a" if one.isalpha() else "d" if one.isdecimal() else "x")
     return "".join(f"{letter}{len(list(run))}" for letter, run in runs) + f"@{domain}"
 

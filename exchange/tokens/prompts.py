@@ -87,7 +87,11 @@ def skeleton(text: str) -> str:
 
 def phrases(text: str) -> list[str]:
     """The phrases of a prompt that are tokenised, each once, in the order in which they stand: about one in three."""
-    found = words(text)
+    return phrases_of(words(text))
+
+
+def phrases_of(found: list[str]) -> list[str]:
+    """The phrases of a prompt whose words were read before."""
     runs = (" ".join(found[at : at + PHRASE_WORDS]) for at in range(len(found) - PHRASE_WORDS + 1))
     return [run for run in dict.fromkeys(runs) if is_kept(run)]
 

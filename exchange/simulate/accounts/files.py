@@ -71,8 +71,11 @@ def write(story: Story, place: Path, *, form: Format, end: datetime = END) -> li
     return written
 
 
-def of_lab(story: Story, lab: int, *, end: datetime = END) -> tuple[pl.DataFrame, Ints]:
-    """One lab's accounts as it has them, in the order of sign-up; and their numbers in the story."""
+def of_lab(story: Story, lab: int, *, end: datetime = END, prompts: bool = True) -> tuple[pl.DataFrame, Ints]:
+    """One lab's accounts as it has them, in the order of sign-up; and their numbers in the story.
+
+    Without `prompts` that column is left out.
+    """
     some = story.at(lab)
     some = some[np.argsort(story.accounts.created[some], kind="stable")]
     known = story.accounts
@@ -86,10 +89,12 @@ def of_lab(story: Story, lab: int, *, end: datetime = END) -> tuple[pl.DataFrame
             "device": _each(known.device[some], device),
             "addresses": [[address(one) for one in row if one >= 0] for row in known.addresses[some].tolist()],
             "user_agent": [_AGENTS[one % len(_AGENTS)] for one in known.agent[some].tolist()],
-            "prompts": _prompts(story, lab, some),
             "flagged": known.flagged[some],
         }
     )
+    if prompts:
+        said = pl.Series("prompts", _prompts(story, lab, some), dtype=pl.List(pl.String))
+        frame = frame.insert_column(len(frame.columns) - 1, said)
     return frame, some
 
 

@@ -1,0 +1,1 @@
+"""What five labs find together, on the story of `exchange simulate`: suspects, pairs, liars, time and memory."""

@@ -1,0 +1,279 @@
+"""The score of an account: how much of what it carries is carried by parts of a campaign. Pure.
+
+A token is pure where most of its holders are suspects. An account is a suspect where tokens of several groups (payment,
+device, mail, net, prompts) say so, and would without the word of any one other lab. `Constants` is the one place of all
+numbers; `exchange-lab fit` finds others on a lab's own labels.
+
+Arrays: `a` accounts and `t` tokens of one lab, as numbers from 0. A *carry* is one account that holds one token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+class Group(IntEnum):
+    """What a token is about. Of each group only the best token counts."""
+
+    PAY = 0
+    DEV = 1
+    MAIL = 2
+    NET = 3
+    PROMPT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """All numbers of the score. Weights are natural logarithms of odds."""
+
+    #: The share of accounts that are parts of campaigns, before anything is known of one.
+    prior: float = 0.02
+    #: What a flag of the lab's own adds.
+    flag: float = 6.3
+    #: A flagged account counts so much as a suspect, in the first round; later, unless it is one.
+    flagged_first: float = 0.94
+    flagged_later: float = 0.3
+    #: purity: (s + alpha) / (h + beta), within these bounds.
+    alpha: float = 0.04
+    beta: float = 2.0
+    lowest: float = 1e-4
+    highest: float = 0.995
+    #: A sum that was told, a power of two, stands for so many times as many.
+    told: float = 1.41
+    #: Where fewer suspects than two flagged accounts hold a token, it weighs at most `few_weight`.
+    few: float = 1.88
+    few_weight: float = 1.0
+    #: Of phrases, the so-many-th best counts.
+    phrase_rank: int = 4
+    #: What a group may add, at least and at most; networks less.
+    least: float = -1.0
+    most: float = 5.0
+    most_net: float = 4.0
+    #: A suspect: this total; two groups of `strong`, or one and the flag; this total without the largest teller.
+    total: float = 5.0
+    strong: float = 2.5
+    without_largest: float = 3.0
+    #: A token that more than this share of accounts hold, and more than `popular_accounts`, never counts.
+    popular: float = 0.02
+    popular_accounts: int = 50
+    #: Evidence: tokens that so many suspects of the lab hold (weighted; a domain more), and of whose holders this share
+    #: are suspects, or so many times the lab's average.
+    sent_suspects: float = 1.87
+    sent_suspects_domain: float = 2.81
+    sent_share: float = 0.10
+    sent_lift: float = 20.0
+    #: Rounds end when less than this share of suspects changes.
+    settled: float = 0.001
+    #: An account with so many tokens that only one other lab published is on one lab's word.
+    one_labs_word: int = 3
+
+    @property
+    def base(self) -> float:
+        """The logarithm of the odds of `prior`."""
+        return float(np.log(self.prior / (1 - self.prior)))
+
+
+@dataclass(frozen=True, slots=True)
+class Carries:
+    """Who holds what at one lab. `account` and `token` are the carries, each pair once, in order of accounts.
+
+    `group` and the two marks are of tokens. `flagged` is of accounts.
+    """
+
+    account: Ints
+    token: Ints
+    group: npt.NDArray[np.int8]
+    is_phrase: Bools
+    is_domain: Bools
+    flagged: Bools
+
+    @property
+    def accounts(self) -> int:
+        """How many accounts the lab has."""
+        return len(self.flagged)
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens its accounts hold."""
+        return len(self.group)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the group says of this lab's tokens (arrays over tokens); sums as told, powers of two or 0.
+
+    `asked`: some lab of the group sends the token in this round. `one_word`: only one other lab published it.
+    """
+
+    asked: Bools
+    holders: Floats
+    suspects: Floats
+    holders_less: Floats
+    suspects_less: Floats
+    one_word: Bools
+
+    @classmethod
+    def nothing(cls, tokens: int) -> Told:
+        """Nobody said anything."""
+        none = np.zeros(tokens)
+        return cls(np.zeros(tokens, np.bool_), none, none, none, none, np.zeros(tokens, np.bool_))
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What the lab counts itself: of each token holders and the weight of suspects among them; of accounts `weight`."""
+
+    holders: Floats
+    suspects: Floats
+    weight: Floats
+
+    @property
+    def total(self) -> float:
+        """The lab's suspects, at least 1."""
+        return max(1.0, float(self.weight.sum()))
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Of each account: `total`, what each group adds (`a` by 5), the total without the largest teller, and the verdict.
+
+    `best` (`a` by 5) is the token that decided each group, -1 where none did.
+    """
+
+    total: Floats
+    groups: Floats
+    without_largest: Floats
+    suspect: Bools
+    best: npt.NDArray[np.int64]
+
+
+def own_counts(carries: Carries, suspect: Bools | None, c: Constants) -> Own:
+    """What the lab counts; `suspect` None is the first round, in which the flagged stand for suspects."""
+    if suspect is None:
+        weight = np.where(carries.flagged, c.flagged_first, 0.0)
+    else:
+        weight = np.where(suspect, 1.0, np.where(carries.flagged, c.flagged_later, 0.0))
+    holders = np.bincount(carries.token, minlength=carries.tokens).astype(np.float64)
+    heavy = weight[carries.account] > 0
+    some = carries.token[heavy]
+    suspects = np.bincount(some, weights=weight[carries.account[heavy]], minlength=carries.tokens)
+    return Own(holders, suspects, weight)
+
+
+def sendable(carries: Carries, own: Own, c: Constants) -> Bools:
+    """Which tokens of suspects become evidence: on two suspects or more (domains three), and pure enough."""
+    enough = own.suspects >= np.where(carries.is_domain, c.sent_suspects_domain, c.sent_suspects)
+    share = own.suspects / np.maximum(own.holders, 1.0)
+    average = own.total / max(carries.accounts, 1)
+    found: Bools = enough & ((share >= c.sent_share) | (share >= c.sent_lift * average))
+    return found
+
+
+def weights(s: Floats, h: Floats, *, accounts: int, suspects: float, c: Constants) -> Floats:
+    """What a token with `s` suspects among `h` holders says, for a lab of so many accounts and suspects."""
+    h = np.maximum(h, s)
+    p = np.clip((s + c.alpha) / (h + c.beta), c.lowest, c.highest)
+    purity = np.log(p / (1 - p)) - c.base
+    rest = max(accounts - suspects, 1.0)
+    lift = np.log((s + 0.5) / (suspects + 1)) - np.log((np.maximum(h - s, 0) + 1) / rest)
+    found = np.maximum(purity, lift)
+    capped: Floats = np.where(s < c.few - 1e-9, np.minimum(found, c.few_weight), found)
+    return capped
+
+
+def popular(carries: Carries, own: Own, told: Told, c: Constants) -> Bools:
+    """Tokens that too many hold to say anything; payment never."""
+    held = own.holders + c.told * told.holders
+    limit = max(c.popular * carries.accounts, float(c.popular_accounts))
+    found: Bools = (held > limit) & (carries.group != Group.PAY)
+    return found
+
+
+def score(carries: Carries, own: Own, told: Told, c: Constants) -> Scores:
+    """All accounts of a lab."""
+    counted = told.asked & ~popular(carries, own, told, c)
+    some = np.flatnonzero(counted[carries.token])
+    account, token = carries.account[some], carries.token[some]
+    with_all, best = _groups(carries, own, account, token, told.holders, told.suspects, c)
+    less, _ = _groups(carries, own, account, token, told.holders_less, told.suspects_less, c)
+    begin = c.base + np.where(carries.flagged, c.flag, 0.0)
+    total, without = begin + with_all.sum(axis=1), begin + less.sum(axis=1)
+    strong = (with_all >= c.strong).sum(axis=1)
+    agreed = (strong >= 2) | ((strong >= 1) & carries.flagged)
+    suspect = (total >= c.total) & agreed & (without >= c.without_largest)
+    return Scores(total, with_all, without, suspect, best)
+
+
+def on_one_labs_word(carries: Carries, told: Told, suspect: Bools, c: Constants) -> Bools:
+    """Accounts that hold three or more tokens that only one other lab published, and are no suspects by the rule."""
+    marked = told.one_word[carries.token]
+    count = np.bincount(carries.account[marked], minlength=carries.accounts)
+    return (count >= c.one_labs_word) & ~suspect
+
+
+def has_settled(before: Bools, after: Bools, c: Constants) -> bool:
+    """Whether a round changed less than one suspect in a thousand."""
+    changed = int((before != after).sum())
+    return changed == 0 or changed < c.settled * max(1, int(after.sum()))
+
+
+class _Grouped(NamedTuple):
+    groups: Floats
+    best: npt.NDArray[np.int64]
+
+
+def _groups(
+    carries: Carries, own: Own, account: Ints, token: Ints, holders: Floats, suspects: Floats, c: Constants
+) -> _Grouped:
+    """What each group adds to each account, and by which token: the best of its tokens; of phrases the fourth best."""
+    mine = own.weight[account]
+    s = own.suspects[token] - mine + c.told * suspects[token]
+    h = own.holders[token] - 1.0 + c.told * holders[token]
+    weight = weights(np.maximum(s, 0.0), h, accounts=carries.accounts, suspects=own.total, c=c)
+    phrase = carries.is_phrase[token]
+    best = np.full((carries.accounts, len(Group)), -np.inf)
+    by = np.full((carries.accounts, len(Group)), -1, dtype=np.int64)
+    for group in Group:
+        of_group = np.flatnonzero((carries.group[token] == group) & ~phrase)
+        _keep_best(best[:, group], by[:, group], account[of_group], token[of_group], weight[of_group])
+    ranked = np.flatnonzero(phrase & (weight > 0))
+    at = _ranked(account[ranked], weight[ranked], rank=c.phrase_rank)
+    chosen = ranked[at]
+    _keep_best(best[:, Group.PROMPT], by[:, Group.PROMPT], account[chosen], token[chosen], weight[chosen])
+    most = np.full(len(Group), c.most)
+    most[Group.NET] = c.most_net
+    return _Grouped(np.where(by >= 0, np.clip(best, c.least, most), 0.0), by)
+
+
+def _keep_best(best: Floats, by: npt.NDArray[np.int64], account: Ints, token: Ints, weight: Floats) -> None:
+    """Into `best` and `by`, the largest weight of each account and its token (the smallest number where equal)."""
+    np.maximum.at(best, account, weight)
+    wins = np.flatnonzero(weight == best[account])[::-1]
+    by[account[wins]] = token[wins]
+
+
+def _ranked(account: Ints, weight: Floats, *, rank: int) -> npt.NDArray[np.int64]:
+    """Where the `rank`-th best of each account stands; accounts with fewer have none."""
+    order = np.lexsort((-weight, account))
+    sorted_account = account[order]
+    last = len(order) - rank + 1
+    if last <= 0:
+        return np.zeros(0, np.int64)
+    begins = (
+        np.flatnonzero(np.r_[True, sorted_account[1:] != sorted_account[:-1]]) if len(order) else np.zeros(0, np.int64)
+    )
+    wanted = begins + rank - 1
+    fits = wanted < len(order)
+    wanted, begins = wanted[fits], begins[fits]
+    same = sorted_account[wanted] == sorted_account[begins]
+    found: npt.NDArray[np.int64] = order[wanted[same]]
+    return found
