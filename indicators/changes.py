@@ -216,9 +216,10 @@ def since(
     it stands, except those up to `fresh_until`, the end of the log when a reader that holds nothing began: what they
     remove was never told to it; and except a narrowing or withdrawal after which the reader sees the holding live all
     the same. `max_bytes` bounds the sum of the bodies: the span
-    ends with the object that reaches it. Two queries. Raises Gone (`start-over`) where the log ends before `after`.
+    ends with the object that reaches it. Two queries. Raises Gone (`start-over`) where the log ends before `after`,
+    Refused where the filter cannot be followed.
     """
-    conditions, parameters = wanted.sql()
+    conditions, parameters = wanted.followable().sql(viewer)
     parameters |= {"after": after, "fresh": fresh_until, "limit": limit + 1, "max_bytes": max_bytes}
 
     def query(seen: Sight) -> str:

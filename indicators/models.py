@@ -126,6 +126,7 @@ class StixObject(models.Model):
     valid_from = models.DateTimeField(null=True)
     valid_until = models.DateTimeField(null=True)
     marks = ArrayField(models.CharField(max_length=450), null=True, help_text="What breaks STIX 2.1: code and pointer.")
+    facets = ArrayField(models.TextField(), null=True, help_text="What filters ask of it (`stix.facets`).")
     stored_at = models.DateTimeField(db_default=Now())
     search = models.GeneratedField(
         expression=SearchVector("title", config="simple"), output_field=SearchVectorField(), db_persist=True
@@ -485,7 +486,7 @@ class Feed(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="feeds")
     name = models.CharField(max_length=120)
-    filter = models.JSONField(default=dict, help_text="A `feeds.filters.Filter`, as JSON.")
+    filter = models.JSONField(default=dict, help_text="A filter, as JSON (`feeds.spelling`).")
     created_at = models.DateTimeField(default=clock.now)
 
     objects = OwnedManager["Feed"]()

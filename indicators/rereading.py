@@ -1,9 +1,9 @@
 """Read stored objects again by the rules of this release, where an older one read them otherwise.
 
 What was stored under an older normal form does not meet what comes now, and would stand in lists beside it. The bytes
-stay; what was read from them (title, confidence, references, values and what keeps these out of lists) is written anew
-where it differs. A holding that an older release left alive although its publisher had revoked an earlier version of it
-ends.
+stay; what was read from them (title, confidence, facets, references, values and what keeps these out of lists) is
+written anew where it differs. A holding that an older release left alive although its publisher had revoked an earlier
+version of it ends.
 Called by `manage.py prepare`, page by page, each in a transaction of its own: it may be broken off at any time.
 """
 
@@ -29,8 +29,8 @@ from indicators.stix.drafts import Draft, Ref, TokenValue
 from partners import audit
 from partners.sharing import intern_withdrawn
 
-#: To be raised by whoever changes how values, titles or confidences are read: everything is read again then.
-FORM = 4
+#: To be raised by whoever changes how values, titles, confidences or facets are read: everything is read again then.
+FORM = 5
 _DONE = "rereading"
 _PAGE = 1_000
 _PAGE_BYTES = 8_388_608
@@ -66,6 +66,7 @@ class _Stored:
     confidence: int | None
     tokens: Sequence[TokenValue]
     references: tuple[Ref, ...]
+    facets: tuple[str, ...]
 
 
 def reread(*, anyway: bool = False, on_page: Callable[[Reread], None] = lambda _: None) -> Reread:
@@ -126,8 +127,9 @@ def _stored(after: int) -> list[_Stored]:
             *(object_id, publisher_id, body, title, confidence),
             [TokenValue(*each) for each in tokens or ()],
             tuple(Ref(*each) for each in refs or ()),
+            tuple(facets or ()),
         )
-        for object_id, publisher_id, body, title, confidence, tokens, refs in rows
+        for object_id, publisher_id, body, title, confidence, tokens, refs, facets in rows
     ]
 
 
@@ -138,7 +140,7 @@ def _read(body: str, known: Known) -> Draft | None:
 
 
 def _differs(stored: _Stored, draft: Draft) -> bool:
-    same = (stored.title, stored.confidence) == (draft.title, draft.confidence)
+    same = (stored.title, stored.confidence, stored.facets) == (draft.title, draft.confidence, draft.facets)
     return not same or _values(stored) != _values(draft)
 
 
@@ -162,7 +164,10 @@ def _write(anew: Sequence[tuple[_Stored, Draft]]) -> list[int]:
     ]
     emptied = [stored.object_id for stored, draft in anew if _values(stored) != _values(draft)]
     message = Message()
-    columns = zip(*((stored.object_id, draft.title, draft.confidence) for stored, draft in anew), strict=True)
+    columns = zip(
+        *((stored.object_id, draft.title, draft.confidence, storing.array(draft.facets)) for stored, draft in anew),
+        strict=True,
+    )
     message.add(_REWRITE, [list(column) for column in columns])
     message.add("DELETE FROM indicators_token WHERE object_id = ANY(%s)", [emptied])
     if values:
@@ -231,14 +236,14 @@ def _end(publisher_id: UUID, holding: Mapping[datetime | None, storing.Version])
     return changes.removes([newest], Change.Reason.REVOKED, publisher_id=publisher_id)
 
 
-# One row an object: key, publisher, bytes, title, confidence, its values, its references. Walks the primary key, and
-# ends with the object that reaches the bound of bytes (lengths cost nothing to read).
+# One row an object: key, publisher, bytes, title, confidence, its values, its references, its facets. Walks the primary
+# key, and ends with the object that reaches the bound of bytes (lengths cost nothing to read).
 _OBJECTS = """
 SELECT o.id, h.publisher_id, o.body, o.title, o.confidence,
        (SELECT array_agg(ARRAY[t.domain, t.scheme, t.key_epoch, t.value, t.suppressed_by] ORDER BY t.id)
         FROM indicators_token t WHERE t.object_id = o.id),
        (SELECT array_agg(ARRAY[r.path, r.target_id] ORDER BY r.place)
-        FROM indicators_reference r WHERE r.version_id = o.id)
+        FROM indicators_reference r WHERE r.version_id = o.id), o.facets
 FROM (
     SELECT id, coalesce(sum(octet_length(body))
                         OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
@@ -261,8 +266,10 @@ WHERE o.id > %s AND o.id <= %s AND NOT o.revoked AND EXISTS (
 ORDER BY o.id
 """
 _REWRITE = """
-UPDATE indicators_stixobject o SET title = new.title, confidence = new.confidence
-FROM unnest(%s::bigint[], %s::text[], %s::smallint[]) AS new(id, title, confidence) WHERE o.id = new.id
+UPDATE indicators_stixobject o
+SET title = new.title, confidence = new.confidence, facets = nullif(new.facets::text[], '{}')
+FROM unnest(%s::bigint[], %s::text[], %s::smallint[], %s::text[]) AS new(id, title, confidence, facets)
+WHERE o.id = new.id
 """
 _TOKENS = """
 INSERT INTO indicators_token (object_id, publisher_id, domain, scheme, key_epoch, value, suppressed_by)

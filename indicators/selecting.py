@@ -64,7 +64,7 @@ def found(
     `columns` are expressions on the change `c`, the object `o` and what `joins` adds, the first of them `c.seq`.
     `within_bytes` is the query around it that keeps to `max_bytes`.
     """
-    conditions, parameters = _conditions(wanted)
+    conditions, parameters = _conditions(viewer, wanted)
     parameters |= {"after": where.after, "limit": where.limit + 1, "max_bytes": where.max_bytes}
     bound, order, past, begins = where.bound, where.order, "", "%(after)s" if where.order == "ASC" else "0"
     if wanted.matched:  # the other end is somebody else's, so `own` does not bind it
@@ -98,10 +98,10 @@ def found(
     return changes.look(viewer, query, parameters, own=wanted.own, group=wanted.group, planner=planner)[1]
 
 
-def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
+def _conditions(viewer: Viewer, wanted: Selection) -> tuple[str, dict[str, Any]]:
     """Conditions on the version `o`, its holding `h` and the change `c` that brought it in."""
-    sql, parameters = wanted.filter.sql()
-    conditions = [sql, _version_condition(wanted)]
+    sql, parameters = wanted.filter.sql(viewer)
+    conditions = [sql, _version_condition(viewer, wanted)]
     parameters["moments"] = [version for version in _versions(wanted) if isinstance(version, datetime)]
     if wanted.spec_versions:
         conditions.append("AND o.spec_version = ANY(%(spec_versions)s)")
@@ -110,7 +110,9 @@ def _conditions(wanted: Selection) -> tuple[str, dict[str, Any]]:
         conditions.append("AND h.stix_id = ANY(%(stix_ids)s)")
         parameters["stix_ids"] = identifiers.canonical(wanted.stix_ids)
     if wanted.once:
-        conditions.append(lines.is_chosen(Filter(publishers=wanted.filter.publishers).sql(holding="t")[0]))
+        among, named = wanted.filter.among.sql(viewer, holding="t", prefix="among")
+        conditions.append(lines.is_chosen(among))
+        parameters |= named
     if wanted.besides:
         conditions.append(_IS_NOT_OURS)
         parameters["besides"] = list(wanted.besides)
@@ -138,11 +140,11 @@ def _versions(wanted: Selection) -> tuple[Wanted, ...]:
     return (wanted.versions, *wanted.or_versions)
 
 
-def _version_condition(wanted: Selection) -> str:
+def _version_condition(viewer: Viewer, wanted: Selection) -> str:
     """One alternative for each keyword, and one for all timestamps; of the newest nobody asks whether it is shown."""
     words = dict.fromkeys("at" if isinstance(version, datetime) else version for version in _versions(wanted))
     shown = "" if set(words) == {"last"} else f"AND {living.shown()} "
-    alternatives = (_IS_VERSION[word].format(earlier=wanted.filter.sql("f")[0]) for word in words)
+    alternatives = (_IS_VERSION[word].format(earlier=wanted.filter.sql(viewer, "f")[0]) for word in words)
     return f"{shown}AND (" + " OR ".join(f"({alternative})" for alternative in alternatives) + ")"
 
 

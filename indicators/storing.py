@@ -190,10 +190,10 @@ def refer(found: Iterable[tuple[int, Sequence[Ref]]], *, within: Message) -> Non
         _copy("indicators_reference", _REFERENCE_COLUMNS, rows)
     elif rows:
         keys, places, paths, targets = zip(*rows, strict=True)
-        within.add_prepared(_REFER, [list(keys), list(places), _array(paths), _array(targets)], called="refer")
+        within.add_prepared(_REFER, [list(keys), list(places), array(paths), array(targets)], called="refer")
 
 
-def _array(texts: Iterable[str]) -> str:
+def array(texts: Iterable[str]) -> str:
     """Texts as the literal of an array: for a list of them psycopg takes several times as long."""
     quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
     return f"{{{','.join([f'"{text}"' for text in quoted])}}}"
@@ -236,8 +236,8 @@ def _columns(begun: Sequence[Begun]) -> list[object]:
         [one.audience_id for one in begun],
         [one.state.value for one in begun],
         [one.newest_id for one in begun],
-        _array(one.stix_id for one in begun),
-        _array(one.stix_type for one in begun),
+        array(one.stix_id for one in begun),
+        array(one.stix_type for one in begun),
         [one.creator for one in begun],
         [one.kind for one in begun],
         [one.valid_until for one in begun],
@@ -374,7 +374,7 @@ SELECT id, heirs FROM old
 
 _VERSION_COLUMNS = (
     "id, holding_id, version, created, modified, correction, revoked, body, sha256, title, created_by_ref,"
-    " pattern_type, kind, subkind, severity, confidence, valid_from, valid_until, spec_version, marks"
+    " pattern_type, kind, subkind, severity, confidence, valid_from, valid_until, spec_version, marks, facets"
 )
 _TOKEN_COLUMNS = "object_id, publisher_id, domain, scheme, key_epoch, value, suppressed_by"  # noqa: S105 - column names
 
@@ -402,4 +402,5 @@ def _version_row(new: NewVersion) -> tuple[object, ...]:
         draft.valid_until,
         draft.spec_version,
         [f"{mark.code} {mark.field}" for mark in draft.marks] or None,
+        list(draft.facets) or None,
     )

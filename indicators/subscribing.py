@@ -30,7 +30,7 @@ MAX_OVERLAP = timedelta(days=7)
 def save_feed(viewer: Viewer, *, name: str, filter_json: Mapping[str, Any]) -> Feed:
     """Save a filter under a name. Raises Refused naming the field, Conflict if the name is taken."""
     viewer.require(Scope.SUBSCRIBE)
-    wanted = filters.accepted(filter_json)
+    wanted = filters.accepted(viewer, filter_json)
     if not name.strip() or len(name) > _MAX_NAME_CHARS or "\0" in name:
         raise Refused(f"A name of 1 to {_MAX_NAME_CHARS} characters.", code="bad-name", at="/name")
     if Feed.objects.of(viewer).count() >= _MAX_FEEDS:
@@ -69,6 +69,12 @@ def filter_of(feed: Feed | None) -> filters.Filter:
     return filters.parse(feed.filter) if feed else filters.Filter()
 
 
+def _followable(feed: Feed) -> Feed:
+    """The same, if it can be followed. Raises Refused naming the field."""
+    filter_of(feed).followable()
+    return feed
+
+
 def subscribe(viewer: Viewer, *, url: str, feed_id: UUID | None) -> tuple[Subscription, str]:
     """Subscribe an address to a feed, from now on. The second value is the signing secret, shown this once.
 
@@ -77,7 +83,7 @@ def subscribe(viewer: Viewer, *, url: str, feed_id: UUID | None) -> tuple[Subscr
     viewer.require(Scope.SUBSCRIBE)
     viewer.require_all_groups()
     _require_allowed(url)
-    feed = own_feed(viewer, feed_id) if feed_id else None
+    feed = _followable(own_feed(viewer, feed_id)) if feed_id else None
     if Subscription.objects.of(viewer).count() >= _MAX_SUBSCRIPTIONS:
         raise Conflict(f"A partner has at most {_MAX_SUBSCRIPTIONS} subscriptions.", code="too-many-subscriptions")
     secret = signing.new_secret()
@@ -120,7 +126,7 @@ def change(viewer: Viewer, subscription_id: UUID, wanted: Mapping[str, Any]) -> 
             _require_allowed(wanted["url"] or "")
             subscription.url = wanted["url"]
         if "feed" in wanted:
-            subscription.feed = own_feed(viewer, wanted["feed"]) if wanted["feed"] else None
+            subscription.feed = _followable(own_feed(viewer, wanted["feed"])) if wanted["feed"] else None
         subscription.save(update_fields=["state", "url", "feed"])
         audit.record(
             audit.Verb.SUBSCRIPTION_CHANGED,

@@ -144,11 +144,13 @@ class Client:
         return statements
 
     def changes(
-        self, cursor: str = "", *, limit: int = 1_000, wait_s: int = 0, feed: str = "", kind: str = ""
+        self, cursor: str = "", *, limit: int = 1_000, wait_s: int = 0, feed: str = "", kind: str = "", line: str = ""
     ) -> dict[str, Any]:
         """One stretch of the delta feed: `{"changes", "cursor", "more"}`. Hand the cursor back to go on."""
         wait = str(wait_s) if wait_s else ""
-        return self._get("/api/v1/changes", cursor=cursor, limit=str(limit), wait=wait, feed=feed, kind=kind)
+        return self._get(
+            "/api/v1/changes", cursor=cursor, limit=str(limit), wait=wait, feed=feed, kind=kind, filter=line
+        )
 
     def revoke(self, stix_ids: str | Iterable[str]) -> publishing.PublishResult:
         """Revoke objects of the own partner: a revoked version of each, dated after what is held, is published.
@@ -213,9 +215,10 @@ class Client:
         feeds: list[dict[str, Any]] = self._get("/api/v1/feeds")["feeds"]
         return feeds
 
-    def save_feed(self, name: str, filters: Mapping[str, Any]) -> dict[str, Any]:
-        """Save a filter under a name."""
-        return self._send("POST", "/api/v1/feeds", {"name": name, "filter": dict(filters)})
+    def save_feed(self, name: str, filters: Mapping[str, Any] | str) -> dict[str, Any]:
+        """Save a filter, as JSON or in one line, under a name."""
+        spelled = {"text": filters} if isinstance(filters, str) else {"filter": dict(filters)}
+        return self._send("POST", "/api/v1/feeds", {"name": name, **spelled})
 
     def subscriptions(self) -> list[dict[str, Any]]:
         """The own partner's webhook subscriptions."""
@@ -280,9 +283,11 @@ class Client:
         """End a key and all that descend from it, at once."""
         self._call("DELETE", f"/api/v1/keys/{key_id}")
 
-    def blocklist(self, feed: str = "all", *, form: str = "text", kind: str = "") -> bytes:
+    def blocklist(self, feed: str = "all", *, form: str = "text", kind: str = "", line: str = "") -> bytes:
         """A flat list: every live value, sorted, each once."""
-        return self._call("GET", f"/api/v1/blocklists/{feed}", params=_given(format=form, kind=kind)).content
+        return self._call(
+            "GET", f"/api/v1/blocklists/{feed}", params=_given(format=form, kind=kind, filter=line)
+        ).content
 
     def export(self, target: Path, **filters: str) -> int:
         """Write everything that fits the filters as one STIX bundle, byte for byte; yields its size in bytes.

@@ -9,7 +9,17 @@ from typing import Annotated
 
 import typer
 
-from exchange.client.terminal import Json, KeyFile, Url, client_of, errors, print_facts, print_json, print_table
+from exchange.client.terminal import (
+    FilterLine,
+    Json,
+    KeyFile,
+    Url,
+    client_of,
+    errors,
+    print_facts,
+    print_json,
+    print_table,
+)
 
 
 def whoami(as_json: Json = False, url: Url = "", key_file: KeyFile = None) -> None:
@@ -76,13 +86,18 @@ def search(
     words: Annotated[str, typer.Argument(help="Words of a title, a whole id or a whole value.")] = "",
     kind: Annotated[str, typer.Option(help="account-pattern, payment-fingerprint or prompt-signature.")] = "",
     publisher: Annotated[str, typer.Option(help="A partner's slug.")] = "",
+    line: FilterLine = "",
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 25,
     as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
     """Find objects, newest first."""
-    filters = {name: value for name, value in {"q": words, "kind": kind, "publisher": publisher}.items() if value}
+    filters = {
+        name: value
+        for name, value in {"q": words, "kind": kind, "publisher": publisher, "filter": line}.items()
+        if value
+    }
     rows: list[tuple[str, ...]] = []
     with client_of(url, key_file) as client:
         for count, found in enumerate(client.objects(limit=min(limit, 1_000), **filters), 1):
@@ -103,6 +118,7 @@ def changes(
     follow: Annotated[bool, typer.Option("--follow", help="Stay, and print what comes.")] = False,
     cursor: Annotated[str, typer.Option(help="Go on from here.")] = "",
     kind: Annotated[str, typer.Option(help="Only this kind.")] = "",
+    line: FilterLine = "",
     as_json: Annotated[bool, typer.Option("--json", help="The cursor, too, as a last line of JSON.")] = False,
     url: Url = "",
     key_file: KeyFile = None,
@@ -110,7 +126,7 @@ def changes(
     """The delta feed, one change a line as JSON; the last cursor goes to standard error."""
     with client_of(url, key_file) as client:
         while True:
-            stretch = client.changes(cursor, wait_s=25 if follow else 0, kind=kind)
+            stretch = client.changes(cursor, wait_s=25 if follow else 0, kind=kind, line=line)
             for change in stretch["changes"]:
                 print_json(change)
             cursor = stretch["cursor"]
@@ -147,13 +163,14 @@ def blocklist(
     feed: Annotated[str, typer.Argument(help="A feed's id, or all.")] = "all",
     form: Annotated[str, typer.Option("--format", help="text, csv or jsonl.")] = "text",
     kind: Annotated[str, typer.Option(help="Only this kind.")] = "",
+    line: FilterLine = "",
     as_json: Annotated[bool, typer.Option("--json", help="As --format jsonl.")] = False,
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
     """A flat list of every live value. To keep one up to date, use exchange-agent."""
     with client_of(url, key_file) as client:
-        sys.stdout.buffer.write(client.blocklist(feed, form="jsonl" if as_json else form, kind=kind))
+        sys.stdout.buffer.write(client.blocklist(feed, form="jsonl" if as_json else form, kind=kind, line=line))
 
 
 def export(
@@ -167,13 +184,14 @@ def export(
         bool, typer.Option("--referenced", help="With what is named: identities, markings, extensions.")
     ] = False,
     mine: Annotated[bool, typer.Option("--mine", help="Only what you published.")] = False,
+    line: FilterLine = "",
     as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
     """Write objects as one STIX bundle, byte for byte as they were published."""
     filters = {"feed": feed, "kind": kind, "type": stix_type, "id": stix_id, "versions": versions}
-    filters |= {"referenced": "true" if referenced else "", "mine": "true" if mine else ""}
+    filters |= {"referenced": "true" if referenced else "", "mine": "true" if mine else "", "filter": line}
     with client_of(url, key_file) as client:
         if str(output) == "-":
             client.stream_bundle(sys.stdout.buffer.write, **filters)

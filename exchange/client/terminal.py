@@ -21,6 +21,9 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Url = Annotated[str, typer.Option("--url", help="The exchange's address; else EXCHANGE_URL.")]
 KeyFile = Annotated[Path | None, typer.Option("--key-file", help="A file with the API key; else EXCHANGE_API_KEY.")]
+FilterLine = Annotated[
+    str, typer.Option("--filter", help="A filter in one line (feeds.md): -control:unknown until:>2d.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 _EVERY_S = 3.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from uuid import UUID
 
 from django.http import FileResponse, HttpRequest, HttpResponse
@@ -29,7 +28,7 @@ _MAX_WAIT_S = 25
 class ChangesView(Face):
     """The delta feed."""
 
-    known = ("cursor", "limit", "feed", "kind", "type", "wait")
+    known = (*rendering.FILTER_NAMES, "cursor", "limit", "feed", "wait")
     along = True
 
     @extend_schema(
@@ -38,8 +37,8 @@ class ChangesView(Face):
             OpenApiParameter("cursor", description="From the last answer; without it, from the beginning."),
             OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": _LIMIT, "default": 1_000}),
             OpenApiParameter("feed", OpenApiTypes.UUID, description="A feed of yours; without it, everything."),
-            OpenApiParameter("kind", description="Kinds of indicators, separated by commas."),
-            OpenApiParameter("type"),
+            *rendering.FILTER_PARAMETERS,
+            OpenApiParameter("min_confidence", {"type": "integer", "minimum": 0, "maximum": 100}),
             OpenApiParameter(
                 "wait",
                 {"type": "integer", "minimum": 0, "maximum": _MAX_WAIT_S, "default": 0},
@@ -69,14 +68,13 @@ class ChangesView(Face):
 class BlocklistView(Face):
     """A flat list."""
 
-    known = ("format", "kind", "type", "min_confidence")
+    known = (*rendering.FILTER_NAMES, "format")
 
     @extend_schema(
         operation_id="blocklist",
         parameters=[
             OpenApiParameter("format", enum=list(blocklists.MEDIA_TYPES)),
-            OpenApiParameter("kind", description="Kinds of indicators, separated by commas."),
-            OpenApiParameter("type"),
+            *rendering.FILTER_PARAMETERS,
             OpenApiParameter("min_confidence", {"type": "integer", "minimum": 0, "maximum": 100}),
         ],
         responses={(200, media.partition(";")[0]): OpenApiTypes.STR for media in blocklists.MEDIA_TYPES.values()},
@@ -86,9 +84,7 @@ class BlocklistView(Face):
         viewer = viewer_of(request)
         asked = self.asked
         form = asked.choice("format", "text", of=blocklists.MEDIA_TYPES)
-        wanted = _narrowed(_feed_filter(viewer, feed), asked)
-        least = asked.number("min_confidence", 0, least=0, most=100)
-        wanted = replace(wanted, min_confidence=max(least, wanted.min_confidence))
+        wanted = _feed_filter(viewer, feed).within(filters.from_address(viewer, asked))
         spooled = blocklists.spool(viewer, wanted, form=form)
         headers = {"ETag": spooled.etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
         if _is_held(request, spooled.etag):
@@ -99,16 +95,13 @@ class BlocklistView(Face):
 
 
 def wanted_of(viewer: Viewer, asked: Parameters) -> Filter:
-    """The filter of a request: a feed of the viewer's, narrowed. Raises NotFound for anybody else's."""
+    """The filter of a request that follows: a feed of the viewer's, narrowed.
+
+    Raises NotFound for anybody else's, Refused for one that cannot be followed.
+    """
     feed_id = asked.uuid("feed")
     base = subscribing.filter_of(subscribing.own_feed(viewer, feed_id)) if feed_id else EVERYTHING
-    return _narrowed(base, asked)
-
-
-def _narrowed(base: Filter, asked: Parameters) -> Filter:
-    """Raises Refused for a kind or subkind that there is not: an empty answer would be taken for a true one."""
-    kinds = filters.kinds(asked.words("kind"), at="/kind")
-    return filters.checked(base).narrowed(kinds=kinds, types=asked.words("type"))
+    return base.within(filters.from_address(viewer, asked)).followable()
 
 
 def _is_held(request: HttpRequest, etag: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 
@@ -243,15 +244,17 @@ class MatchesPage(serializers.Serializer[object]):
     next = serializers.CharField(allow_null=True)
 
 
-class FilterDocument(serializers.Serializer[object]):
-    """What a reader wants of what it may see; what is left out filters nothing."""
-
-    kinds = serializers.ListField(child=_word(), max_length=50, required=False)
-    subkinds = serializers.ListField(child=_word(), max_length=50, required=False)
-    types = serializers.ListField(child=_word(), max_length=50, required=False)
-    publishers = serializers.ListField(child=serializers.UUIDField(), max_length=50, required=False)
-    min_confidence = serializers.IntegerField(min_value=0, max_value=100, required=False)
-    with_entries = serializers.BooleanField(required=False, help_text="Only objects with a value to match on.")
+@extend_schema_field(
+    {
+        "type": "object",
+        "description": "What a reader wants of what it may see (feeds.md). Several members hold together; a term is"
+        ' `{field: [values]}` or `{field: {">=": value}}`; `all`, `any` and `not` join filters. Empty: everything.',
+        "additionalProperties": True,
+        "example": {"all": [{"kind": ["payment-fingerprint"]}, {"not": {"control": ["compromised_victim"]}}]},
+    }
+)
+class FilterField(serializers.DictField):
+    """A filter as JSON."""
 
 
 class HostOwnerDocument(serializers.Serializer[object]):
@@ -287,7 +290,8 @@ class FeedDocument(serializers.Serializer[object]):
 
     id = serializers.UUIDField(read_only=True)
     name = serializers.CharField(max_length=120)
-    filter = FilterDocument(required=False)
+    filter = FilterField(required=False)
+    text = serializers.CharField(required=False, max_length=2000, help_text="The same in one line; send either.")
 
 
 class FeedList(serializers.Serializer[object]):

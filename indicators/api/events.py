@@ -26,6 +26,7 @@ from exchange.memory import Memory
 from exchange.origins import origin_of
 from exchange.web.shares import Share
 from indicators import changes, waking
+from indicators.api import rendering
 from indicators.api.changes import position, wanted_of
 from indicators.api.documents import EventDocument
 from indicators.feeds.filters import Filter
@@ -68,15 +69,14 @@ STREAMS = Share(settings.STREAMS_PER_PROCESS)
 class EventsView(Face):
     """A stream of hints."""
 
-    known = ("cursor", "feed", "kind", "type")
+    known = (*rendering.FILTER_NAMES, "cursor", "feed")
 
     @extend_schema(
         operation_id="events",
         parameters=[
             OpenApiParameter("cursor", description="Begin after this place, of `/changes` or of an event."),
             OpenApiParameter("feed", OpenApiTypes.UUID, description="A feed of yours; without it, everything."),
-            OpenApiParameter("kind", description="Kinds of indicators, separated by commas."),
-            OpenApiParameter("type"),
+            *rendering.FILTER_PARAMETERS,
             OpenApiParameter("Last-Event-ID", location="header", description="Where a stream broke off."),
         ],
         responses={(200, _MEDIA_TYPE): EventDocument},

@@ -18,7 +18,6 @@ from indicators.feeds import filters
 from indicators.selecting import Selection
 from indicators.stix import conformance
 from partners.api.base import Face, Request, answer, form, viewer_of
-from partners.directory import ids_of
 from partners.sharing import Viewer
 
 _JSON = "application/json"
@@ -27,17 +26,14 @@ _VARY = {"Vary": "Accept"}
 _LIMIT = 1_000
 _MAX_IDS = 200
 _MAX_ID_CHARS = 300
-_FILTERS = ("kind", "subkind", "type", "publisher", "min_confidence", "q", "mine", "mark", "unmarked")
+_FILTERS = (*rendering.FILTER_NAMES, "q", "mine", "mark", "unmarked")
 _PAGE = ("cursor", "limit")
 _PAGING = [
     OpenApiParameter("cursor", description="`next` of the last page; without it, the first page."),
     OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": _LIMIT, "default": 100}),
 ]
 _PARAMETERS = [
-    OpenApiParameter("kind", description="Kinds of indicators, separated by commas."),
-    OpenApiParameter("subkind", description="Their subkinds, separated by commas."),
-    OpenApiParameter("type", description="STIX types, separated by commas."),
-    OpenApiParameter("publisher", description="Slugs of publishers."),
+    *rendering.FILTER_PARAMETERS,
     OpenApiParameter("min_confidence", {"type": "integer", "minimum": 0, "maximum": 100}),
     OpenApiParameter("q", description="Words of a title, or a whole id or value."),
     OpenApiParameter("mine", bool, description="Only what your own partner published."),
@@ -47,20 +43,9 @@ _PARAMETERS = [
 ]
 
 
-def selection(asked: Parameters) -> Selection:
+def selection(viewer: Viewer, asked: Parameters) -> Selection:
     """What the query selects. Raises Refused naming the parameter."""
-    publishers = asked.words("publisher")
-    found = ids_of(publishers)
-    if len(found) < len(publishers):
-        raise Refused("There is no partner of this name.", code="unknown-partner", at="/publisher")
-    kinds = filters.kinds(asked.words("kind"), at="/kind")
-    wanted = filters.Filter(
-        kinds=kinds,
-        subkinds=filters.subkinds(asked.words("subkind"), kinds=kinds, at="/subkind"),
-        types=asked.words("type"),
-        publishers=tuple(sorted(str(partner) for partner in found)),
-        min_confidence=asked.number("min_confidence", 0, least=0, most=100),
-    )
+    wanted = filters.from_address(viewer, asked)
     marks = asked.words("mark")
     if not set(marks) <= set(conformance.WORDS):
         raise Refused("There is no such mark.", code="unknown-mark", at="/mark")
@@ -85,7 +70,7 @@ class ObjectsView(Face):
         """A page of the newest versions that the caller may see."""
         viewer = viewer_of(request)
         asked = self.asked
-        wanted = selection(asked)
+        wanted = selection(viewer, asked)
         scope = scope_of("objects", wanted)
         before = _before(asked, viewer=viewer, scope=scope)
         limit = asked.number("limit", 100, least=1, most=_LIMIT)
@@ -116,10 +101,10 @@ class BundleView(Face):
     def get(self, request: Request) -> StreamingHttpResponse:
         """Everything that fits, oldest first, as one streamed STIX bundle: the publishers' exact bytes side by side."""
         viewer, asked = viewer_of(request), self.asked
-        wanted = selection(asked)
+        wanted = selection(viewer, asked)
         feed_id = asked.uuid("feed")
         if feed_id is not None:
-            feed = filters.checked(subscribing.filter_of(subscribing.own_feed(viewer, feed_id)))
+            feed = subscribing.filter_of(subscribing.own_feed(viewer, feed_id))
             wanted = replace(wanted, filter=feed.within(wanted.filter))
         versions: Any = asked.choice("versions", "last", of=("last", "all"))
         wanted = replace(wanted, stix_ids=asked.words("id"), versions=versions)

@@ -6,14 +6,39 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from drf_spectacular.utils import OpenApiParameter
+
 from exchange import clock
 from indicators import reading
 from indicators.changes import Told
+from indicators.feeds import spelling
+from indicators.feeds.fields import FIELDS
 from indicators.models import Match, StixObject
 from indicators.reading import Said, Statement
 from partners.api.base import fragment
 from partners.attribution import Attribution
 from partners.tlp import Tlp
+
+#: The parameters of a filter, on every surface that filters; the last is the former word for a comparison.
+FILTER_NAMES = (*spelling.parameter_names(), "min_confidence")
+_MORE = {
+    "kind": "Kinds of indicators, separated by commas.",
+    "subkind": "Their subkinds, separated by commas.",
+    "type": "STIX types, separated by commas.",
+    "publisher": "Slugs or ids of publishers.",
+}
+FILTER_PARAMETERS = [
+    OpenApiParameter(
+        spelling.REST,
+        description="A filter in one line, such as `kind:payment-fingerprint -control:compromised_victim`"
+        " (see feeds.md). Each field is a parameter, too, and with `-` before its name it is turned round.",
+    ),
+    *(
+        OpenApiParameter(field.name, description=_MORE.get(field.name, f"{field.says[0].upper()}{field.says[1:]}."))
+        for field in FIELDS.values()
+    ),
+    *(OpenApiParameter(f"-{field.name}", description=f"Not: {field.says}.") for field in FIELDS.values()),
+]
 
 
 def statement(said: Said | Statement, *, by: Sequence[Said] = ()) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from indicators.api.documents import (
     SubscriptionDocument,
     SubscriptionList,
 )
+from indicators.feeds import filters
 from indicators.models import Delivery, Feed, Subscription
 from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.scopes import Scope
@@ -47,9 +48,13 @@ class FeedsView(Face):
     @extend_schema(operation_id="save_feed", request=FeedDocument, responses={201: FeedDocument})
     def post(self, request: Request) -> HttpResponse:
         """Save a filter under a name."""
-        sent = form(request, known={"name": str, "filter": dict})
-        name, wanted = sent.get("name") or "", sent.get("filter") or {}
-        feed = subscribing.save_feed(viewer_of(request), name=name, filter_json=wanted)
+        sent = form(request, known={"name": str, "filter": dict, "text": str})
+        if sent.get("filter") and sent.get("text"):
+            raise Refused("The filter as JSON, or as text.", code="bad-filter", at="/text")
+        viewer, wanted = viewer_of(request), sent.get("filter") or {}
+        if sent.get("text"):
+            wanted = filters.accepted(viewer, sent["text"]).to_json()
+        feed = subscribing.save_feed(viewer, name=sent.get("name") or "", filter_json=wanted)
         return answer(_feed(feed), status=201)
 
 
@@ -190,7 +195,8 @@ def _accepted(delivery: Delivery) -> HttpResponse:
 
 
 def _feed(feed: Feed) -> dict[str, Any]:
-    return {"id": feed.pk, "name": feed.name, "filter": feed.filter}
+    wanted = subscribing.filter_of(feed)
+    return {"id": feed.pk, "name": feed.name, "filter": wanted.to_json(), "text": filters.spoken(wanted)}
 
 
 def _subscription(subscription: Subscription) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def spool(viewer: Viewer, wanted: Filter, *, form: str) -> Spooled:
 
 
 def _said(viewer: Viewer, wanted: Filter) -> Iterator[Said]:
-    conditions, parameters = wanted.sql()
+    conditions, parameters = wanted.sql(viewer)
     audiences = audience_ids(viewer)
     veiled = sources.veiled(viewer, audiences)
     parameters |= {

@@ -1,124 +1,167 @@
-"""The filter that a feed saves: a plain value, and the one place that turns it into SQL."""
+"""A filter as a value: a tree of terms (`tree`), in any of its spellings (`spelling`), as SQL (`sql`)."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from uuid import UUID
 
 from exchange.errors import Refused
+from exchange.parameters import Parameters
+from indicators.feeds import former, naming, spelling, tree
+from indicators.feeds.fields import FIELDS
+from indicators.feeds.sql import Condition
+from indicators.feeds.tree import EVERYTHING as ALL
+from indicators.feeds.tree import Node, Term
 from indicators.stix import vocabulary
-
-_MAX_VALUES = 50
-_MAX_CHARS = 250
+from partners.sharing import Viewer
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a reader wants to see of what it may see. Empty means all. Publishers are ids of partners that are named."""
+    """What a reader wants to see of what it may see. Publishers and groups are named by their ids."""
 
-    kinds: tuple[str, ...] = ()
-    subkinds: tuple[str, ...] = ()
-    types: tuple[str, ...] = ()
-    publishers: tuple[str, ...] = ()
-    min_confidence: int = 0
-    with_entries: bool = False  # only objects that carry a value to match on
+    tree: Node = ALL
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        kinds: Iterable[str] = (),
+        subkinds: Iterable[str] = (),
+        types: Iterable[str] = (),
+        publishers: Iterable[str] = (),
+        min_confidence: int = 0,
+        with_entries: bool = False,
+    ) -> Filter:
+        """All of these; what is left out filters nothing."""
+        said = {"kind": kinds, "subkind": subkinds, "type": types, "publisher": publishers}
+        terms = [tree.term(field, values) for field, given in said.items() if (values := tuple(given))]
+        if min_confidence:
+            terms.append(tree.term("confidence", [min_confidence], ">="))
+        if with_entries:
+            terms.append(tree.term("entries", ["true"]))
+        return cls(_merged(terms))
 
     @property
     def scope(self) -> str:
         """One string for the filter, into which cursors are bound; equal filters give equal strings."""
-        return _scope_of(self)
+        return _scope_of(self.tree)
 
-    def narrowed(self, *, kinds: tuple[str, ...] = (), types: tuple[str, ...] = ()) -> "Filter":
+    @property
+    def text(self) -> str:
+        """The filter in one line, with ids for names; `spoken` has names."""
+        return spelling.write_text(self.tree)
+
+    @property
+    def moving(self) -> str:
+        """A field that it asks for and that changes without a change in the log; empty where there is none."""
+        return next((term.field for term in tree.terms(self.tree) if FIELDS[term.field].moves), "")
+
+    @property
+    def among(self) -> Filter:
+        """Of its parts that must all hold, those on publishers: from which holdings of an id the line is chosen."""
+        parts = [part for part in tree.conjuncts(self.tree) if isinstance(part, Term) and part.field == "publisher"]
+        return Filter(tree.every(parts))
+
+    def narrowed(self, *, kinds: tuple[str, ...] = (), types: tuple[str, ...] = ()) -> Filter:
         """This filter, and of it only these kinds and types."""
-        if not kinds and not types:
-            return self
-        return replace(self, kinds=_both(self.kinds, kinds), types=_both(self.types, types))
+        return self.within(Filter.of(kinds=kinds, types=types))
 
-    def within(self, other: "Filter") -> "Filter":
+    def within(self, other: Filter) -> Filter:
         """What this filter and the other both let through."""
-        nobody = (str(UUID(int=0)),)
-        both = _both(self.publishers, other.publishers)
-        return Filter(
-            kinds=_both(self.kinds, other.kinds),
-            subkinds=_both(self.subkinds, other.subkinds),
-            types=_both(self.types, other.types),
-            publishers=nobody if both == _NOTHING else both,
-            min_confidence=max(self.min_confidence, other.min_confidence),
-            with_entries=self.with_entries or other.with_entries,
-        )
+        return Filter(_merged([*tree.conjuncts(self.tree), *tree.conjuncts(other.tree)]))
 
-    def sql(self, version: str = "o", holding: str = "h") -> tuple[str, dict[str, Any]]:
-        """Conditions on a version and its holding, each with a leading AND, and their parameters."""
-        conditions: list[str] = []
-        parameters: dict[str, Any] = {}
-        for of, column, values in (
-            (version, "kind", self.kinds),
-            (version, "subkind", self.subkinds),
-            (holding, "stix_type", self.types),
-        ):
-            if values:
-                conditions.append(f"AND {of}.{column} = ANY(%({column}s)s)")
-                parameters[f"{column}s"] = list(values)
-        if self.publishers:
-            conditions.append(
-                f"AND {holding}.publisher_id = ANY(%(publishers)s) AND {holding}.audience_id IN ({_NAMED})"
+    def followable(self) -> Filter:
+        """The same, if what it lets through changes by changes of the log alone. Raises Refused naming the field."""
+        if self.moving:
+            raise Refused(
+                f"What `{self.moving}` says changes by itself, so this filter cannot be followed: read it as a page or"
+                " as a list.",
+                code="filter-moves",
+                at=f"/filter/{self.moving}",
             )
-            parameters["publishers"] = [UUID(publisher) for publisher in self.publishers]
-        if self.min_confidence:
-            conditions.append(f"AND {version}.confidence >= %(min_confidence)s")
-            parameters["min_confidence"] = self.min_confidence
-        if self.with_entries:
-            conditions.append(f"AND EXISTS (SELECT FROM indicators_token w WHERE w.object_id = {version}.id)")
-        return " ".join(conditions), parameters
+        return self
+
+    def sql(
+        self, viewer: Viewer, version: str = "o", holding: str = "h", *, prefix: str = "filter"
+    ) -> tuple[str, dict[str, Any]]:
+        """A condition on a version and its holding, with a leading AND, and its parameters; nothing for everything."""
+        if self.tree == ALL:
+            return "", {}
+        condition = Condition(viewer, version=version, holding=holding, prefix=prefix)
+        return f"AND {condition.sql(self.tree)}", condition.parameters
 
     def to_json(self) -> dict[str, Any]:
         """The form that is stored and that the API shows."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-
-
-@lru_cache(maxsize=1_024)
-def _scope_of(wanted: Filter) -> str:
-    parts = asdict(wanted)
-    return ";".join(f"{name}={parts[name]}" for name in sorted(parts) if parts[name])
+        return spelling.write_json(self.tree)
 
 
 EVERYTHING = Filter()
 
-#: A filter by publisher finds what names it, and never what it published without its name.
-_NAMED = "SELECT named.id FROM partners_audience named WHERE named.attribution = 0"
+
+@lru_cache(maxsize=1_024)
+def _scope_of(node: Node) -> str:
+    """What could be said before a filter was a tree is spelled as then, so that cursors of that time go on."""
+    said: dict[str, Any] = {}
+    for part in tree.conjuncts(node):
+        name = _FORMER.get((part.field, part.op)) if isinstance(part, Term) else None
+        if not isinstance(part, Term) or name is None or name in said:
+            return spelling.write_text(node)
+        said[name] = part.values[0] if name == "min_confidence" else part.values
+        if name == "with_entries":
+            said[name] = part.values == ("true",)
+    return ";".join(f"{name}={said[name]}" for name in sorted(said) if said[name])
+
+
+_FORMER = {
+    ("confidence", ">="): "min_confidence",
+    ("entries", "is"): "with_entries",
+    ("kind", "is"): "kinds",
+    ("publisher", "is"): "publishers",
+    ("subkind", "is"): "subkinds",
+    ("type", "is"): "types",
+}
 
 
 def parse(document: Mapping[str, Any]) -> Filter:
-    """Read a filter from JSON. Raises Refused naming the field."""
-    known = {field.name: field for field in fields(Filter)}
-    for name in document:
-        if name not in known:
-            raise Refused("A filter has no such field.", code="unknown-filter", at=f"/filter/{name}"[:200])
-    values: dict[str, Any] = {}
-    for name in ("kinds", "subkinds", "types", "publishers"):
-        values[name] = _strings(document.get(name, []), at=f"/filter/{name}")
-    for publisher in values["publishers"]:
-        _uuid(publisher, at="/filter/publishers")
-    confidence = document.get("min_confidence", 0)
-    if not isinstance(confidence, int) or isinstance(confidence, bool) or not 0 <= confidence <= 100:
-        raise Refused("A number from 0 to 100.", code="bad-filter", at="/filter/min_confidence")
-    with_entries = document.get("with_entries", False)
-    if not isinstance(with_entries, bool):
-        raise Refused("True or false.", code="bad-filter", at="/filter/with_entries")
-    return Filter(min_confidence=confidence, with_entries=with_entries, **values)
+    """Read a stored filter, or one as JSON. Raises Refused naming the field."""
+    return Filter.of(**former.read(document)) if former.is_former(document) else Filter(spelling.read_json(document))
 
 
-def accepted(document: Mapping[str, Any]) -> Filter:
-    """Read a filter that is to be saved: as `parse`, and its kinds and subkinds are those that there are."""
-    return checked(parse(document))
+def accepted(viewer: Viewer, given: Mapping[str, Any] | str) -> Filter:
+    """Read a filter that the viewer gives, as JSON or as text. Raises Refused for what it names and there is not."""
+    wanted = Filter(spelling.read_text(given)) if isinstance(given, str) else parse(given)
+    check_subkinds(
+        wanted, at="/filter/subkinds" if isinstance(given, Mapping) and former.is_former(given) else "/filter"
+    )
+    return Filter(naming.with_ids(viewer, wanted.tree))
 
 
-def checked(wanted: Filter) -> Filter:
-    """The same, if its kinds and subkinds are those that there are. Raises Refused: it would else select nothing."""
-    kinds(wanted.kinds, at="/filter/kinds")
-    subkinds(wanted.subkinds, kinds=wanted.kinds, at="/filter/subkinds")
-    return wanted
+def spoken(wanted: Filter) -> str:
+    """The filter in one line, with the slugs of publishers and groups. Two queries at most."""
+    return spelling.write_text(naming.with_slugs(wanted.tree))
+
+
+def from_address(viewer: Viewer, asked: Parameters) -> Filter:
+    """The filter that the parameters of a request spell. Raises Refused naming the parameter.
+
+    `min_confidence` is the former word for a comparison.
+    """
+    given = {name: asked.text(name) for name in spelling.parameter_names() if asked.text(name)}
+    wanted = Filter(spelling.read_parameters(given))
+    least = asked.number("min_confidence", 0, least=0, most=100)
+    wanted = wanted.within(Filter.of(min_confidence=least))
+    check_subkinds(wanted, at="/subkind")
+    return Filter(naming.with_ids(viewer, wanted.tree, at="/publisher"))
+
+
+def check_subkinds(wanted: Filter, *, at: str) -> None:
+    """Raise Refused for a subkind of none of the kinds that are asked for: it would select nothing."""
+    said = {part.field: part.values for part in tree.conjuncts(wanted.tree) if isinstance(part, Term)}
+    if "subkind" in said and "kind" in said:
+        subkinds(tuple(map(str, said["subkind"])), kinds=tuple(map(str, said["kind"])), at=at)
 
 
 def kinds(words: tuple[str, ...], *, at: str) -> tuple[str, ...]:
@@ -139,28 +182,24 @@ def _among(words: tuple[str, ...], allowed: list[str], *, code: str, at: str) ->
     return words
 
 
-#: What can never match: the intersection of two filters that have no kind or type in common.
-_NOTHING = ("",)
+#: Of these an object has one value at most, so that two terms on it are one on what both allow.
+_SINGLE = frozenset({"kind", "publisher", "subkind", "type"})
 
 
-def _both(mine: tuple[str, ...], wanted: tuple[str, ...]) -> tuple[str, ...]:
-    if not mine or not wanted:
-        return tuple(sorted(mine or wanted))
-    return tuple(sorted(set(mine) & set(wanted))) or _NOTHING
+def _merged(parts: Sequence[Node]) -> Node:
+    """All of these, two terms on one field as one where they have values in common."""
+    kept: dict[object, Node] = {}
+    for part in parts:
+        key = (part.field, part.op) if isinstance(part, Term) else part
+        before = kept.get(key)
+        both = _both(before, part) if isinstance(before, Term) and isinstance(part, Term) else None
+        kept[part if before is not None and both is None else key] = both or part
+    return tree.every(kept.values())
 
 
-def _strings(value: Any, *, at: str) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise Refused("A list of strings.", code="bad-filter", at=at)
-    if len(value) > _MAX_VALUES or any(len(item) > _MAX_CHARS or "\0" in item for item in value):
-        raise Refused(
-            f"At most {_MAX_VALUES} values of {_MAX_CHARS} characters, none of them NUL.", code="bad-filter", at=at
-        )
-    return tuple(sorted(set(value)))
-
-
-def _uuid(value: str, *, at: str) -> None:
-    try:
-        UUID(value)
-    except ValueError:
-        raise Refused("A partner's id.", code="bad-filter", at=at) from None
+def _both(one: Term, other: Term) -> Term | None:
+    """One term for two on the same field; None where they do not become one."""
+    if one.field == "confidence" and one.op == ">=":
+        return max(one, other, key=lambda term: int(term.values[0]))
+    values = set(one.values) & set(other.values) if one.field in _SINGLE else ()
+    return tree.term(one.field, values) if values else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -12,6 +13,7 @@ from exchange import paging
 from exchange.errors import Malformed, Refused
 from exchange.parameters import Parameters
 from indicators import exporting, reading
+from indicators.feeds import filters
 from indicators.feeds.filters import Filter, subkinds
 from indicators.overview import KINDS
 from indicators.portal import showing
@@ -25,7 +27,20 @@ from partners.tlp import Tlp
 _PAGE = 50
 _OURS = tuple(kind for kind in KINDS if kind != "other")
 _PAIRS = 200  # of which several make one shared value
-_KNOWN = ("show", "q", "subkind", "publisher", "tlp", "confidence", "own", "matched", "marks", "cursor", "type")
+_KNOWN = (
+    "show",
+    "q",
+    "subkind",
+    "publisher",
+    "tlp",
+    "confidence",
+    "own",
+    "matched",
+    "marks",
+    "cursor",
+    "type",
+    "filter",
+)
 
 
 @require_safe
@@ -34,13 +49,18 @@ def indicators(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """The list; its address holds the whole question, so it can be kept and sent to a colleague."""
     asked = Parameters(request, known=_KNOWN)
     partners = directory.partners()
-    wanted, shown = _selection(asked, {partner.slug: str(partner.pk) for partner in partners})
+    slugs = {partner.slug: str(partner.pk) for partner in partners}
+    wanted, shown = _selection(asked, slugs)
+    line, problem = _line(viewer, asked)
+    wanted = replace(wanted, filter=wanted.filter.within(line))
     scope = (
         f"portal;{shown};{wanted.words};{wanted.own};{wanted.tlps};{wanted.matched};{wanted.marks};{wanted.unmarked}"
         f";{wanted.filter.scope}"
     )
     before = _before(asked.text("cursor"), viewer=viewer, scope=scope)
-    found = reading.newest(viewer, wanted, before=before, limit=_PAGE)
+    found = (
+        reading.newest(viewer, wanted, before=before, limit=_PAGE) if not problem else reading.Page([], 0, more=False)
+    )
     following = paging.seal([found.reached], viewer=viewer.partner_id, scope=scope) if found.more else ""
     part = "#rows" if request.headers.get("HX-Target") == "rows" else ""
     return show(
@@ -51,6 +71,7 @@ def indicators(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         rows=showing.rows(found.statements),
         asked={name: asked.text(name) for name in _KNOWN},
         shown=shown,
+        problem=problem,
         tabs=_tabs(reading.counts_by_kind(viewer)) if not part else [],
         partners=partners,
         tlps=[tlp.word for tlp in Tlp],
@@ -69,6 +90,7 @@ def bundle(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """The same question answered whole, as a STIX bundle; or every version under one id, with what it names."""
     asked = Parameters(request, known=(*_KNOWN, "id"))
     wanted, _ = _selection(asked, {partner.slug: str(partner.pk) for partner in directory.partners()})
+    wanted = replace(wanted, filter=wanted.filter.within(filters.accepted(viewer, asked.text("filter"))))
     ids = asked.words("id")
     if ids:
         wanted = Selection(stix_ids=ids, versions="all")
@@ -99,6 +121,14 @@ def matches(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     )
 
 
+def _line(viewer: Viewer, asked: Parameters) -> tuple[Filter, str]:
+    """The filter that was typed, and what is wrong with it: then nothing is listed, for it is not everything."""
+    try:
+        return filters.accepted(viewer, asked.text("filter")), ""
+    except Refused as refused:
+        return filters.EVERYTHING, refused.detail
+
+
 def _selection(asked: Parameters, partners: dict[str, str]) -> tuple[Selection, str]:
     """What the address asks for, and the tab that it stands on. Raises Refused naming the parameter."""
     shown = asked.choice("show", "indicators", of=("indicators", "objects", *_OURS))
@@ -108,7 +138,7 @@ def _selection(asked: Parameters, partners: dict[str, str]) -> tuple[Selection, 
     marked = asked.choice("tlp", "", of=("", *(tlp.word for tlp in Tlp)))
     mark = asked.choice("marks", "", of=("", "any", "none", *conformance.WORDS))
     types = asked.words("type") or (() if shown == "objects" else ("indicator",))
-    wanted = Filter(
+    wanted = Filter.of(
         kinds=(shown,) if shown in _OURS else (),
         subkinds=subkinds(asked.words("subkind"), at="/subkind"),
         types=types,

@@ -130,7 +130,7 @@ def _row(package: ReportPackage, *, whole: bool) -> dict[str, Any]:
 
 def _roots(viewer: Viewer) -> list[tuple[str, str]]:
     """The newest roots that the viewer may see, for the picker."""
-    found = newest(viewer, Selection(filter=Filter(types=gathering.ROOTS)), limit=_CHOICES)
+    found = newest(viewer, Selection(filter=Filter.of(types=gathering.ROOTS)), limit=_CHOICES)
     return [(said.stix_id, f"{said.title} ({said.stix_type} of {said.publisher_name})") for said in found.statements]
 
 

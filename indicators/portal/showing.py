@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from exchange import clock
+from indicators.feeds import filters
 from indicators.feeds.filters import Filter
 from indicators.models import Match, StixObject
 from indicators.overview import KINDS
@@ -139,17 +140,8 @@ def kind_name(kind: str | None, stix_type: str) -> str:
 
 
 def filter_words(wanted: Filter) -> str:
-    """A saved filter in words."""
-    said = [KINDS.get(kind, kind) for kind in wanted.kinds]
-    said += [_plain(subkind) for subkind in wanted.subkinds]
-    said += list(wanted.types)
-    if wanted.publishers:
-        said.append(f"of {len(wanted.publishers)} publisher{'s' if len(wanted.publishers) > 1 else ''}")
-    if wanted.min_confidence:
-        said.append(f"confidence from {wanted.min_confidence}")
-    if wanted.with_entries:
-        said.append("with a value to match on")
-    return ", ".join(said) or "Everything"
+    """A saved filter in one line."""
+    return filters.spoken(wanted) or "Everything"
 
 
 def state(said: Statement, moment: datetime) -> str:

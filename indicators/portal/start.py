@@ -39,7 +39,7 @@ def recent(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 def _news(viewer: Viewer, *, seen: str = "") -> dict[str, object]:
     state = overview.place(viewer)  # read first: what comes in meanwhile is then news the next time
-    wanted = Selection(filter=Filter(types=("indicator",)))
+    wanted = Selection(filter=Filter.of(types=("indicator",)))
     newest = reading.newest(viewer, wanted, limit=_NEWEST)
     rows = showing.rows(newest.statements, seen=seen)
     counted = overview.arrivals(viewer)

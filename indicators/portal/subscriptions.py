@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from exchange import clock
 from exchange.errors import Conflict, ExchangeError, NotFound, Refused, TooMany
 from indicators import notifying, subscribing
+from indicators.feeds import filters
 from indicators.models import Delivery, Feed, Subscription
 from indicators.overview import KINDS
 from indicators.portal import showing
@@ -172,9 +173,10 @@ def _add_feed(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     confidence = request.POST.get("confidence", "").strip() or "0"
     if not (confidence.isascii() and confidence.isdigit() and len(confidence) <= 3):
         return _list(request, viewer, feed_problem="The confidence is a whole number from 0 to 100.")
-    wanted = {"kinds": request.POST.getlist("kinds"), "min_confidence": int(confidence), "with_entries": False}
+    chosen = {"kinds": request.POST.getlist("kinds"), "min_confidence": int(confidence)}
     try:
-        feed = subscribing.save_feed(viewer, name=request.POST.get("name", ""), filter_json=wanted)
+        wanted = filters.parse(chosen).within(filters.accepted(viewer, request.POST.get("text", "")))
+        feed = subscribing.save_feed(viewer, name=request.POST.get("name", ""), filter_json=wanted.to_json())
     except ExchangeError as refused:
         return _list(request, viewer, feed_problem=refused.detail)
     messages.success(request, f"The feed {feed.name} is saved.")

@@ -64,6 +64,7 @@ class Draft:
     markings: tuple[str, ...] = ()  # every marking that it names, TLP or not
     unresolved: tuple[str, ...] = ()  # of these, in lower case, the ones whose definition its publisher has not sent
     references: tuple[Ref, ...] = ()  # every id that it points to, with its place
+    facets: tuple[str, ...] = ()  # what filters ask of it beside the columns (`stix.facets`)
     marks: "tuple[Refusal, ...]" = ()  # what STIX 2.1 says is wrong with it
 
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 from unicodedata import normalize
 
-from indicators.stix import conformance, identifiers, patterns, references, tlp, vocabulary
+from indicators.stix import conformance, facets, identifiers, patterns, references, tlp, vocabulary
 from indicators.stix.drafts import Draft, Refusal, TokenValue
 
 ID = identifiers.ID
@@ -78,6 +78,7 @@ def _draft(index: int, raw: bytes, data: Mapping[str, Any]) -> Draft:
         tokens=_tokens(data, extension, pattern_type) if pattern_type else (),
         markings=tuple(markings),
         references=references.refs(data),
+        facets=facets.facets(data, extension),
         marks=conformance.problems(data),
     )
 

@@ -134,7 +134,10 @@ def _candidates(viewer: Viewer, wanted: str) -> Iterator[Collection]:
 
 
 def _stored(viewer: Viewer, *, collection_id: UUID | None = None) -> list[Collection]:
-    """The viewer's groups, then its feeds, each by name; of these only the one with the id, if it is given."""
+    """The viewer's groups, then its feeds, each by name; of these only the one with the id, if it is given.
+
+    What a feed holds whose filter moves by itself is no collection: who asks for what was added would miss some of it.
+    """
     groups, feeds = Group.objects.filter(pk__in=viewer.group_ids), Feed.objects.of(viewer)
     if collection_id is not None:
         groups, feeds = groups.filter(collection_id=collection_id), feeds.filter(pk=collection_id)
@@ -146,6 +149,7 @@ def _stored(viewer: Viewer, *, collection_id: UUID | None = None) -> list[Collec
         if row[3]
         else _of_feed(viewer, row[0], name=row[1], wanted=row[4])
         for row in found
+        if row[3] or not filters.parse(row[4]).moving
     ]
     return sorted(made, key=lambda collection: (collection.group is None, collection.title, collection.id))
 

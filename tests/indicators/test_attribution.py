@@ -187,7 +187,7 @@ def test_a_filter_by_publisher_finds_only_what_names_it(cast):
     publish(cast, named)
     publish(cast, unnamed)
     withdrawing.withdraw(cast.viewer("aster"), [unnamed["id"]])
-    wanted = Filter(publishers=(str(cast.aster.pk),))
+    wanted = Filter.of(publishers=(str(cast.aster.pk),))
     told = changes.since(cast.viewer("borealis"), wanted, after=0, limit=10).changes
     assert [change.stix_id for change in told] == [named["id"]]
 

@@ -46,7 +46,7 @@ def test_a_filter_moves_past_what_it_leaves_out():
     cast = build.the_cast()
     aster = cast.viewer("aster")
     build.publish(aster, *[build.an_indicator() for _ in range(5)])
-    nothing = changes.since(aster, Filter(kinds=("prompt-signature",)), after=0, limit=2)
+    nothing = changes.since(aster, Filter.of(kinds=("prompt-signature",)), after=0, limit=2)
     assert (nothing.changes, nothing.reached, nothing.more) == ([], changes.head(), False)
 
 

@@ -155,7 +155,7 @@ def scans() -> int:
 
 def test_nothing_is_looked_for_behind_the_end_of_the_log(cast, ask, monkeypatch):
     viewer, end = auth.viewer_of_key(cast.keys["aster"]), changes.head()
-    nothing = Filter(types=("nothing",))
+    nothing = Filter.of(types=("nothing",))
     asked = changes.since(viewer, nothing, after=end, limit=10)
     assert (asked.changes, asked.reached) == ([], end)
     branch = changes._BRANCH

@@ -161,7 +161,7 @@ def test_the_link_of_a_webhook_can_be_followed(aster, borealis):
     from indicators.feeds.filters import Filter
 
     aster.push(build.an_indicator())
-    wanted = Filter(kinds=("account-pattern",))
+    wanted = Filter.of(kinds=("account-pattern",))
     feed = read(borealis.send("POST", "feeds", {"name": "f", "filter": {"kinds": ["account-pattern"]}}), 201)
     cursor = paging.seal([0, 0], viewer=borealis.viewer.partner_id, scope=f"changes;{wanted.scope}")
     assert len(read(borealis.get(f"changes?cursor={cursor}&feed={feed['id']}"))["changes"]) == 1

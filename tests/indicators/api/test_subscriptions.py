@@ -31,7 +31,7 @@ def subscription(aster, feed):
 def test_a_feed_is_saved_read_listed_and_deleted(aster):
     made = read(aster.send("POST", "feeds", {"name": " cards ", "filter": {"kinds": ["payment-fingerprint"]}}), 201)
     assert made["name"] == "cards"
-    assert made["filter"]["kinds"] == ["payment-fingerprint"]
+    assert (made["filter"], made["text"]) == ({"kind": ["payment-fingerprint"]}, "kind:payment-fingerprint")
     assert read(aster.get(f"feeds/{made['id']}")) == made
     assert read(aster.get("feeds")) == {"feeds": [made]}
     deleted = aster.ask("DELETE", f"feeds/{made['id']}")
@@ -49,7 +49,11 @@ def test_a_feed_is_saved_read_listed_and_deleted(aster):
         ({"name": "n", "filters": {}}, "/filters", "unknown-property"),
         ({"name": "a\0b"}, "/name", "nul-character"),
         ({"name": "n", "filter": []}, "/filter", "wrong-type"),
-        ({"name": "n", "filter": {"kind": ["x"]}}, "/filter/kind", "unknown-filter"),
+        ({"name": "n", "filter": {"knid": ["x"]}}, "/filter/knid", "unknown-filter"),
+        ({"name": "n", "filter": {"kind": ["x"]}}, "/filter/kind", "unknown-kind"),
+        ({"name": "n", "text": "kind:x"}, "/filter", "unknown-kind"),
+        ({"name": "n", "text": "-publisher:nobody"}, "/filter/publisher", "unknown-partner"),
+        ({"name": "n", "text": "group:nowhere"}, "/filter/group", "unknown-group"),
         ({"name": "n", "filter": {"kinds": "x"}}, "/filter/kinds", "bad-filter"),
         ({"name": "n", "filter": {"kinds": ["a\0b"]}}, "/filter/kinds", "bad-filter"),
         ({"name": "n", "filter": {"kinds": ["x"] * 51}}, "/filter/kinds", "bad-filter"),

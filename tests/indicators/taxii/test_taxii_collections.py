@@ -424,7 +424,7 @@ def test_a_collection_selects_by_audience_so_that_no_row_is_joined_for_it(aster:
     of = {found.id: found.selection for found in collections.of(viewer)}
     ours = referred.fixed_ids()
     assert of[ring.collection_id] == Selection(group=ring.pk, once=True, besides=ours)
-    assert of[feed.pk] == Selection(filter=Filter(kinds=("account-pattern",)), once=True, besides=ours)
+    assert of[feed.pk] == Selection(filter=Filter.of(kinds=("account-pattern",)), once=True, besides=ours)
 
 
 def test_two_partners_may_name_a_feed_alike(aster: Caller, borealis: Caller) -> None:

@@ -1,0 +1,171 @@
+"""A filter as one condition on a version and its holding, within what the query around it lets the viewer see.
+
+Each term is true or false, never null, so that a `not` is what the term does not let through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any as Anything
+from typing import ClassVar
+from uuid import UUID
+
+from exchange.stix import words
+from exchange.tokens import normalising
+from indicators.feeds.tree import All, Node, Not, Term
+from indicators.stix.facets import facet
+from partners.sharing import Viewer, audience_ids
+from partners.tlp import Tlp
+
+#: What the fields that have no column of their own are called in `facets`.
+FACETS = {
+    "control": "control",
+    "elicitation": "elicitation",
+    "label": "label",
+    "shared": "shared_infra",
+    "technique": "technique",
+}
+
+
+class Condition:
+    """Writes a tree as SQL; the parameters are named by their order behind a prefix."""
+
+    def __init__(self, viewer: Viewer, *, version: str, holding: str, prefix: str) -> None:
+        self._viewer = viewer
+        self._of, self._held, self._prefix = version, holding, prefix
+        self.parameters: dict[str, Anything] = {}
+
+    def sql(self, node: Node) -> str:
+        """The condition, in parentheses where it needs them."""
+        if isinstance(node, Term):
+            return self._TERMS[node.field](self, node)
+        if isinstance(node, Not):
+            return f"NOT ({self.sql(node.part)})"
+        joint = " AND " if isinstance(node, All) else " OR "
+        return f"({joint.join(self.sql(part) for part in node.parts) or 'TRUE'})"
+
+    def _given(self, value: Anything) -> str:
+        name = f"{self._prefix}{len(self.parameters)}"
+        self.parameters[name] = value
+        return f"%({name})s"
+
+    def _column(self, term: Term) -> str:
+        return f"coalesce({self._of}.{term.field} = ANY({self._given(list(term.values))}), FALSE)"
+
+    def _type(self, term: Term) -> str:
+        return f"{self._held}.stix_type = ANY({self._given(list(term.values))})"
+
+    def _publisher(self, term: Term) -> str:
+        """Finds what names it, and never what it published without its name."""
+        ids = self._given([UUID(str(publisher)) for publisher in term.values])
+        return f"({self._held}.publisher_id = ANY({ids}) AND {self._audience('named', 'named.attribution = 0')})"
+
+    def _group(self, term: Term) -> str:
+        """Of the viewer's own groups alone: that it goes to another one, too, is nobody's to know."""
+        own = [UUID(str(group)) for group in term.values if UUID(str(group)) in self._viewer.group_ids]
+        return self._audience("addressed", f"addressed.groups && {self._given(own)}::uuid[]")
+
+    def _tlp(self, term: Term) -> str:
+        wanted = self._given([tlp.value for tlp in Tlp if _fits(term, [each.word for each in Tlp], tlp.word)])
+        return self._audience("marked", f"marked.tlp = ANY({wanted})")
+
+    def _audience(self, name: str, condition: str) -> str:
+        return f"{self._held}.audience_id IN (SELECT {name}.id FROM partners_audience {name} WHERE {condition})"
+
+    def _from(self, term: Term) -> str:
+        me = self._given(self._viewer.partner_id)
+        ways = [f"{self._held}.publisher_id {'=' if one == 'mine' else '<>'} {me}" for one in term.values]
+        return f"({' OR '.join(ways)})"
+
+    def _severity(self, term: Term) -> str:
+        wanted = [word for word in words.SEVERITIES if _fits(term, words.SEVERITIES, word)]
+        return f"coalesce({self._of}.severity = ANY({self._given(wanted)}), FALSE)"
+
+    def _confidence(self, term: Term) -> str:
+        return self._compared(f"coalesce({self._of}.confidence, -1)", term)
+
+    def _compared(self, expression: str, term: Term) -> str:
+        if term.op == "is":
+            return f"{expression} = ANY({self._given(list(term.values))})"
+        return f"{expression} {term.op} {self._given(term.values[0])}"
+
+    def _facet(self, term: Term) -> str:
+        wanted = [facet(FACETS[term.field], str(value)) for value in term.values]
+        return f"coalesce({self._of}.facets && {self._given(wanted)}::text[], FALSE)"
+
+    def _publishers(self, term: Term) -> str:
+        sees = self._given(audience_ids(self._viewer))
+        return self._compared(_PUBLISHERS.format(version=self._of, sees=sees), term)
+
+    def _words(self, term: Term) -> str:
+        return f"({' OR '.join(self._word(str(value)) for value in term.values)})"
+
+    def _word(self, value: str) -> str:
+        said, values = self._given(value), self._given(list(normalising.any_of(value)))
+        return _WORDS.format(version=self._of, holding=self._held, said=said, values=values)
+
+    def _age(self, term: Term) -> str:
+        made = f"statement_timestamp() - {self._of}.modified"
+        return f"coalesce({made} {term.op} make_interval(hours => {self._given(term.values[0])}), FALSE)"
+
+    def _until(self, term: Term) -> str:
+        """What has no end is valid for longer than any time."""
+        left = f"{self._of}.valid_until - statement_timestamp()"
+        unending = "TRUE" if term.op.startswith(">") else "FALSE"
+        return f"coalesce({left} {term.op} make_interval(hours => {self._given(term.values[0])}), {unending})"
+
+    def _entries(self, term: Term) -> str:
+        carries = f"EXISTS (SELECT FROM indicators_token carried WHERE carried.object_id = {self._of}.id)"
+        return f"({' OR '.join(carries if one == 'true' else f'NOT {carries}' for one in term.values)})"
+
+    _TERMS: ClassVar[dict[str, Callable[[Condition, Term], str]]] = {
+        "age": _age,
+        "confidence": _confidence,
+        "control": _facet,
+        "elicitation": _facet,
+        "entries": _entries,
+        "from": _from,
+        "group": _group,
+        "kind": _column,
+        "label": _facet,
+        "publisher": _publisher,
+        "publishers": _publishers,
+        "severity": _severity,
+        "shared": _facet,
+        "subkind": _column,
+        "technique": _facet,
+        "tlp": _tlp,
+        "type": _type,
+        "until": _until,
+        "words": _words,
+    }
+
+
+def _fits(term: Term, order: list[str] | tuple[str, ...], word: str) -> bool:
+    if term.op == "is":
+        return word in term.values
+    place, with_ = order.index(word), order.index(str(term.values[0]))
+    return {">=": place >= with_, "<=": place <= with_, ">": place > with_, "<": place < with_}[term.op]
+
+
+# How many named partners say, in what the viewer sees, the value of the version that most say; at least 1. From the few
+# values of a version by their index to all that carry them.
+_PUBLISHERS = """
+greatest(1, (
+    SELECT max(said.partners) FROM (
+        SELECT count(DISTINCT sayer.publisher_id) AS partners
+        FROM indicators_token own
+        JOIN indicators_token also ON hashtextextended(also.value, 0) = hashtextextended(own.value, 0)
+             AND also.value = own.value AND also.domain = own.domain AND also.scheme = own.scheme
+             AND also.key_epoch = own.key_epoch
+        JOIN indicators_holding sayer ON sayer.newest_id = also.object_id AND sayer.state = 'live'
+        JOIN partners_audience heard ON heard.id = sayer.audience_id AND heard.attribution = 0
+        WHERE own.object_id = {version}.id AND heard.id = ANY({sees})
+        GROUP BY own.id
+    ) said
+))
+"""
+_WORDS = """
+({version}.search @@ websearch_to_tsquery('simple', {said}) OR {holding}.stix_id = lower({said})
+ OR EXISTS (SELECT FROM indicators_token said WHERE said.object_id = {version}.id AND said.value = ANY({values})))
+"""
