@@ -310,6 +310,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_IMPORTS = (
+    "indicators.campaigns.ending",
     "indicators.matching",
     "indicators.notifying",
     "indicators.retiring",
@@ -351,6 +352,7 @@ CELERY_BEAT_SCHEDULE = {
     "match": {"task": "indicators.matching.catch_up", "schedule": 5.0, "options": {"expires": 10}},
     "tell": {"task": "indicators.notifying.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "suppress": {"task": "indicators.suppressing.catch_up", "schedule": 15.0, "options": {"expires": 15}},
+    "end evidence": {"task": "indicators.campaigns.ending.sweep", "schedule": 3.0, "options": {"expires": 10}},
     "retire": {"task": "indicators.retiring.expire_due", "schedule": 5.0, "options": {"expires": 10}},
     "forget": {"task": "indicators.retiring.forget_old_batches", "schedule": 3600.0, "options": {"expires": 3600}},
     "forget deliveries": {
@@ -383,6 +385,8 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 # Addresses, AS numbers and names that are for documentation (RFC 5737, 3849, 2544, 5398, 6761) name nobody: in a demo
 # and in tests they may be published, elsewhere they are as benign as other special-purpose ranges.
 ALLOW_EXAMPLE_VALUES = env.flag("ALLOW_EXAMPLE_VALUES", default=not PRODUCTION)
+#: A sum that was told changes at most once in so many seconds, where the group says nothing else.
+PREVALENCE_INTERVAL_S = env.number("PREVALENCE_INTERVAL_S", 3_600 if PRODUCTION else 5, least=1, most=86_400)
 #: A snapshot of MISP's warninglists in the place of the bundled one (`manage.py benign_lists`).
 BENIGN_LISTS = env.text("BENIGN_LISTS", "")
 

@@ -21,6 +21,7 @@ from django.db.models.functions import Now
 
 from exchange import clock
 from exchange.tokens import epochs
+from indicators.campaigns.tables import Carried, EvidenceToken, Pool, Prevalence, Submission, Suspect, ToldSum
 from partners.models import Audience, AuditRecord, Partner
 from partners.sharing import OwnedManager, Shared, SharedManager
 from partners.sources import Source
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from partners.sharing import Viewer
+
+#: Tables of the group's evidence stand with what writes them; Django looks for them here.
+CAMPAIGNS = (Carried, EvidenceToken, Pool, Prevalence, Submission, Suspect, ToldSum)
 
 
 class Holding(Shared):

@@ -31,6 +31,9 @@ class Verb(StrEnum):
     CAPS_CHANGED = "caps.changed"
     CEILING_CHANGED = "ceiling.changed"
     CLEARANCE_CHANGED = "clearance.changed"
+    EVIDENCE_ENDED = "evidence.ended"
+    EVIDENCE_FINISHED = "evidence.finished"
+    EVIDENCE_SENT = "evidence.sent"
     FACTORS_RESET = "factors.reset"
     FACTOR_ADDED = "factor.added"
     FACTOR_REMOVED = "factor.removed"
@@ -77,6 +80,7 @@ class Verb(StrEnum):
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of what was done
     PASSWORD_RESET = "password.reset"  # noqa: S105
     PASSWORD_RESET_ASKED = "password.reset-asked"  # noqa: S105
+    PREVALENCE_SENT = "prevalence.sent"
     QUARANTINE_DELETED = "quarantine.deleted"
     READ_AGGREGATED = "read.aggregated"
     RECOVERY_CODES_MADE = "recovery-codes.made"

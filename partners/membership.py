@@ -37,12 +37,16 @@ _Kind = Proposal.Kind
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """A legal basis: what it is, where it is found, and from which day to which."""
+    """A legal basis: what it is, where it is found, and from which day to which.
+
+    `evidence` says whether it allows evidence and prevalence; None: as before, and not in a new group.
+    """
 
     words: str
     reference: str
     begins: date
     ends: date | None = None
+    evidence: bool | None = None
 
     def checked(self) -> Basis:
         """The same, tidied. Raises Refused naming the field."""
@@ -54,7 +58,7 @@ class Basis:
             raise Refused("It ends before it begins.", code="bad-period", at="/basis_until")
         if self.ends is not None and self.ends < clock.now().date():
             raise Refused("It has ended already.", code="bad-period", at="/basis_until")
-        return Basis(words, reference, self.begins, self.ends)
+        return Basis(words, reference, self.begins, self.ends, self.evidence)
 
 
 def create(
@@ -87,6 +91,7 @@ def create(
             basis_until=basis.ends,
             policy=policy,
             join_rule=join_rule,
+            evidence=bool(basis.evidence),
         )
         channels.make_of_group(group.pk)
         if not by.operates:
@@ -99,6 +104,7 @@ def create(
             join_rule=join_rule.value,
             basis_from=str(basis.begins),
             basis_until=str(basis.ends) if basis.ends else None,
+            evidence=group.evidence,
         )
     return group
 
@@ -277,6 +283,7 @@ def _propose(
                     basis_reference=basis.reference if basis else "",
                     basis_from=basis.begins if basis else None,
                     basis_until=basis.ends if basis else None,
+                    evidence=basis.evidence if basis else None,
                 )
         except IntegrityError:
             raise Conflict("This is proposed already.", code="already-proposed") from None
@@ -353,6 +360,7 @@ def _take_basis(group: Group, proposal: Proposal, *, by: Viewer) -> None:
         basis_reference=proposal.basis_reference,
         basis_from=proposal.basis_from,
         basis_until=proposal.basis_until,
+        evidence=group.evidence if proposal.evidence is None else proposal.evidence,
     )
     _tell(
         audit.Verb.GROUP_RENEWED,
@@ -362,6 +370,7 @@ def _take_basis(group: Group, proposal: Proposal, *, by: Viewer) -> None:
         was_until=str(group.basis_until) if group.basis_until else None,
         basis_from=str(proposal.basis_from),
         basis_until=str(proposal.basis_until) if proposal.basis_until else None,
+        evidence=group.evidence if proposal.evidence is None else proposal.evidence,
     )
 
 

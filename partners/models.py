@@ -121,6 +121,13 @@ class Group(models.Model):
     policy = models.CharField(max_length=16, choices=Policy, default=Policy.CLOSED_FACTS)
     collection_id = models.UUIDField(unique=True, default=uuid.uuid4, help_text="Its TAXII collection.")
     join_rule = models.CharField(max_length=12, choices=JoinRule, default=JoinRule.ANY_ADMIN)
+    evidence = models.BooleanField(
+        default=False, db_default=False, help_text="Whether its terms allow evidence and prevalence, and their sums."
+    )
+    interval_s = models.IntegerField(
+        null=True,
+        help_text="A number that is told changes at most once in so many seconds; null: as the exchange is set.",
+    )
     created_at = models.DateTimeField(default=clock.now)
     suspended_at = models.DateTimeField(null=True, help_text="Nothing new goes in; what is there stays.")
     suspended_why = models.CharField(max_length=500, default="")
@@ -181,6 +188,7 @@ class Proposal(models.Model):
     basis_reference = models.CharField(max_length=300, default="")
     basis_from = models.DateField(null=True)
     basis_until = models.DateField(null=True)
+    evidence = models.BooleanField(null=True, help_text="Whether it allows evidence; null: as before.")
     made_at = models.DateTimeField(default=clock.now)
     state = models.CharField(max_length=9, choices=State, default=State.OPEN)
     decided_at = models.DateTimeField(null=True)

@@ -60,6 +60,7 @@ def register_group(
     partners: Iterable[Partner] = (),
     basis_reference: str = "",
     join_rule: Group.JoinRule | str = Group.JoinRule.ANY_ADMIN,
+    evidence: bool = False,
 ) -> Group:
     """Register a group with its dated legal basis and its first members."""
     group = Group.objects.create(
@@ -72,6 +73,7 @@ def register_group(
         policy=Group.Policy(policy),
         basis_reference=basis_reference,
         join_rule=Group.JoinRule(join_rule),
+        evidence=evidence,
     )
     members = list(partners)
     Membership.objects.bulk_create(Membership(partner=partner, group=group) for partner in members)

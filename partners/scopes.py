@@ -10,11 +10,13 @@ class Scope(StrEnum):
 
     `admin` manages people, keys, groups and settings of its own partner; `audit` reads its log and prepares and
     releases reports. Keys are given the others only (`KEY_SCOPES`), and one with `admin` may read the log, too.
-    `tokenise` has values made into tokens without telling them; `group-keys` is handed the keys of its groups.
+    `tokenise` has values made into tokens without telling them; `group-keys` is handed the keys of its groups;
+    `evidence` sends evidence and prevalence into groups whose terms allow it, and reads the sums.
     """
 
     ADMIN = "admin"
     AUDIT = "audit"
+    EVIDENCE = "evidence"
     GROUP_KEYS = "group-keys"
     PUBLISH = "publish"
     REACT = "react"

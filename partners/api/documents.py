@@ -105,6 +105,7 @@ class GroupDocument(GroupNameDocument):
     basis_reference = serializers.CharField(allow_blank=True, help_text="Where the basis is found.")
     basis_from = serializers.DateField()
     basis_until = serializers.DateField(allow_null=True, help_text="The last day on which it holds.")
+    evidence = serializers.BooleanField(help_text="Whether its terms allow evidence, prevalence and their sums.")
     takes_new = serializers.BooleanField(help_text="Whether something can be published into it today.")
     partners = serializers.ListField(child=serializers.CharField(), help_text="Slugs of its present members.")
 
@@ -120,6 +121,7 @@ class NewGroup(serializers.Serializer[object]):
     basis_reference = serializers.CharField(max_length=300, required=False)
     basis_from = serializers.DateField()
     basis_until = serializers.DateField(allow_null=True, required=False)
+    evidence = serializers.BooleanField(required=False, help_text="Whether the basis allows evidence and prevalence.")
 
 
 class NewBasis(serializers.Serializer[object]):
@@ -129,6 +131,9 @@ class NewBasis(serializers.Serializer[object]):
     basis_reference = serializers.CharField(max_length=300, required=False)
     basis_from = serializers.DateField()
     basis_until = serializers.DateField(allow_null=True, required=False)
+    evidence = serializers.BooleanField(
+        required=False, help_text="Whether it allows evidence and prevalence; absent: as before."
+    )
 
 
 class PartnerName(serializers.Serializer[object]):
@@ -158,6 +163,9 @@ class ProposalDocument(serializers.Serializer[object]):
     basis_reference = serializers.CharField(allow_blank=True)
     basis_from = serializers.DateField(allow_null=True)
     basis_until = serializers.DateField(allow_null=True)
+    evidence = serializers.BooleanField(
+        allow_null=True, help_text="Whether the basis would allow evidence and prevalence; null: as before."
+    )
     agreed = WordDocument(many=True)
     asks_you = serializers.BooleanField(help_text="Whether it waits for the caller's partner.")
 

@@ -26,7 +26,7 @@ from partners.models import Group, Partner, Proposal
 from partners.scopes import Scope
 from partners.sharing import Viewer, why_closed
 
-_BASIS = {"legal_basis": str, "basis_reference": str, "basis_from": str, "basis_until": str}
+_BASIS = {"legal_basis": str, "basis_reference": str, "basis_from": str, "basis_until": str, "evidence": bool}
 _GROUP = {"name": str, "purpose": str, "policy": str, "join_rule": str, **_BASIS}
 
 
@@ -176,7 +176,11 @@ def _basis(sent: dict[str, Any]) -> membership.Basis:
     if begins is None:
         raise Refused("A day, as 2026-01-31.", code="bad-date", at="/basis_from")
     return membership.Basis(
-        sent.get("legal_basis") or "", sent.get("basis_reference") or "", begins, _day(sent, "basis_until")
+        sent.get("legal_basis") or "",
+        sent.get("basis_reference") or "",
+        begins,
+        _day(sent, "basis_until"),
+        sent.get("evidence"),
     )
 
 
@@ -208,6 +212,7 @@ def _group(group: Any, *, members: list[str] | None = None) -> dict[str, Any]:
         "basis_reference": group.basis_reference,
         "basis_from": group.basis_from,
         "basis_until": group.basis_until,
+        "evidence": group.evidence,
         "takes_new": why_closed(group, on=clock.now().date()) is None,
         "partners": members if members is not None else [one.partner.slug for one in group.open_memberships],
     }
@@ -227,6 +232,7 @@ def _proposal(viewer: Viewer, made: Proposal) -> dict[str, Any]:
         "basis_reference": made.basis_reference,
         "basis_from": made.basis_from,
         "basis_until": made.basis_until,
+        "evidence": made.evidence,
         "agreed": [{"partner": one.partner.slug, "at": clock.rfc3339(one.at)} for one in said],
         "asks_you": made.state == Proposal.State.OPEN and viewer.partner_id in membership.waits_for(made),
     }

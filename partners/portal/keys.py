@@ -34,6 +34,7 @@ _SAYS = {
     Scope.SUBSCRIBE: "save feeds and subscriptions",
     Scope.TOKENISE: "have values made into tokens, without telling them",
     Scope.GROUP_KEYS: "be handed the keys of its groups",
+    Scope.EVIDENCE: "send evidence and prevalence of accounts, and read the sums",
     Scope.ADMIN: "issue weaker keys and revoke keys",
 }
 

@@ -376,7 +376,8 @@ def _basis(sent: QueryDict) -> membership.Basis:
         ends = date.fromisoformat(last_day) if last_day else None
     except ValueError:
         raise Refused("A day, as 2026-01-31.", code="bad-date", at="/basis_from") from None
-    return membership.Basis(sent.get("legal_basis", ""), sent.get("basis_reference", ""), begins, ends)
+    evidence = {"yes": True, "no": False}.get(sent.get("evidence", ""))
+    return membership.Basis(sent.get("legal_basis", ""), sent.get("basis_reference", ""), begins, ends, evidence)
 
 
 def _ceiling(sent: QueryDict, name: str) -> Ceiling:

@@ -105,6 +105,12 @@ MATRIX: dict[str, Row] = {
         for verb in ("invite", "remove", "renew", "leave", "dissolve")
     },
     # These need scopes that no key of the cast has; tests/partners/api/test_tokens.py asks with them.
+    **{
+        f"evidence{name}": Row(API + f"groups/ring/evidence{path}", "nobody", method=method)
+        for name, path, method in (("", "", "get"), ("-asked", "/asked", "get"), ("-finish", "/finish?round=1", "post"))
+    },
+    "prevalence": Row(API + "groups/ring/prevalence", "nobody", method="post"),
+    "sums": Row(API + "groups/ring/sums", "nobody"),
     "group-keys": Row(API + "groups/ring/keys", "nobody"),
     "token-evaluate": Row(API + "tokens/evaluate", "nobody", method="post"),
     "token-keys": Row(API + "tokens/keys", "key"),

@@ -33,7 +33,9 @@ _CAST = (
 )
 #: What a SIEM can compare with its logs: addresses and names in clear.
 _SIEM = {"kinds": ["account-pattern"], "subkinds": ["net", "email_domain", "gateway_host"]}
-_LAB_SCOPES = frozenset({Scope.READ, Scope.PUBLISH, Scope.REACT, Scope.SUBSCRIBE, Scope.TOKENISE, Scope.GROUP_KEYS})
+_LAB_SCOPES = frozenset({
+    *(Scope.READ, Scope.PUBLISH, Scope.REACT, Scope.SUBSCRIBE, Scope.TOKENISE, Scope.GROUP_KEYS, Scope.EVIDENCE),
+})  # fmt: skip
 
 
 class Command(StoreCommand):
@@ -66,6 +68,7 @@ class Command(StoreCommand):
                 basis_until=date(2027, 12, 31),
                 policy=Group.Policy.CLOSED_FACTS,
                 partners=labs,
+                evidence=True,
             )
             cti = register_group(
                 name="Classical CTI",

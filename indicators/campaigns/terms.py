@@ -1,0 +1,114 @@
+"""Whether a group's terms allow evidence, and how far a lab is with it. The only writer of Pool and Submission."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+from exchange import clock
+from exchange.errors import Conflict, NotFound, Refused, TooMany
+from indicators.campaigns.tables import EvidenceToken, Pool, Submission
+from partners.models import Group, Membership, Partner
+from partners.scopes import Scope
+from partners.sharing import Viewer, why_closed
+
+#: What a lab may send into one group in a day, and hold there: law 11.
+LINES_A_DAY = 5_000_000
+ANSWERS_A_DAY = 50_000_000
+MOST_SUSPECTS = 250_000
+_SECONDS_OF_DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A group whose terms allow evidence, as one of its members is in it."""
+
+    group: Group
+    partner_id: UUID
+
+    @property
+    def interval(self) -> timedelta:
+        """A number that was told changes at most once in this time."""
+        return interval_of(self.group)
+
+
+def room(viewer: Viewer, slug: str) -> Room:
+    """The viewer's place in a group. Raises Forbidden, NotFound, and Conflict where its terms do not allow evidence."""
+    viewer.require(Scope.EVIDENCE)
+    group = Group.objects.filter(pk__in=viewer.group_ids, slug=slug).first()
+    if group is None:
+        raise NotFound
+    if not group.evidence:
+        raise Conflict("The terms of this group do not allow evidence.", code="no-evidence-here")
+    return Room(group, viewer.partner_id)
+
+
+def require_open(room: Room) -> None:
+    """Raise Refused where the group takes nothing new."""
+    if (why := why_closed(room.group, on=clock.now().date())) is not None:
+        raise Refused(why[1], code=why[0])
+
+
+def interval_of(group: Group) -> timedelta:
+    """A number that was told changes at most once in this time."""
+    seconds = settings.PREVALENCE_INTERVAL_S if group.interval_s is None else group.interval_s
+    return timedelta(seconds=seconds)
+
+
+def submission(room: Room, *, locked: bool = False) -> Submission:
+    """How far the lab is; with `locked`, its other calls wait. Who is new is told what is there.
+
+    Raises NotFound for who left the group in this moment.
+    """
+    now = clock.now()
+    made, new = Submission.objects.get_or_create(
+        group=room.group, partner_id=room.partner_id, defaults={"day": now.date()}
+    )
+    if new:
+        Pool.objects.get_or_create(group=room.group)
+        lock(room.group.pk)
+        EvidenceToken.objects.filter(group=room.group, asked=True).update(due=now)
+    if locked:
+        made = Submission.objects.select_for_update().get(pk=made.pk)
+        here = Membership.objects.select_for_update(of=("self",), no_key=True)
+        if not here.filter(group=room.group, partner=room.partner_id, until=None).exists():
+            raise NotFound
+        if made.day != now.date():
+            made.day, made.lines, made.answers = now.date(), 0, 0
+    return made
+
+
+def spend(made: Submission, *, lines: int = 0, answers: int = 0) -> None:
+    """Count what was sent against the day's quota. Raises TooMany."""
+    made.lines, made.answers = made.lines + lines, made.answers + answers
+    if made.lines > LINES_A_DAY or made.answers > ANSWERS_A_DAY:
+        now = clock.now()
+        left = _SECONDS_OF_DAY - (now.hour * 3_600 + now.minute * 60 + now.second)
+        raise TooMany("The day's lines for this group are used up.", code="quota", retry_after_s=left)
+
+
+def members(group_id: UUID) -> list[UUID]:
+    """The labs that take part: present members that are active."""
+    present = Membership.objects.filter(group=group_id, until=None, partner__state=Partner.State.ACTIVE)
+    return list(
+        present.exclude(partner__kind=Partner.Kind.RECIPIENT).order_by("partner").values_list("partner", flat=True)
+    )
+
+
+def lock(group_id: UUID) -> None:
+    """Until the transaction ends, nobody else is told anything new in this group."""
+    next_places(group_id, 0)
+
+
+def next_places(group_id: UUID, count: int) -> int:
+    """The first of `count` new places; until the transaction ends, nobody else gets any in this group."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE indicators_pool SET place = place + %s WHERE group_id = %s RETURNING place", [count, group_id]
+        )
+        (last,) = cursor.fetchone()
+    return int(last) - count + 1
