@@ -1,0 +1,319 @@
+"""Which accounts belong together: pure rules over plain values, from scratch. `placing` does the same step by step.
+
+    cores     accounts of one lab that a pure payment, device or mailbox token joins
+    clusters  cores that three distinct tokens join, each on two accounts of both, again and again until none do
+    classes   parts of a cluster that stay together whichever single lab is not believed: these are corroborated
+    votes     accounts that are in none: their rare tokens elect one campaign, or none
+
+A token is pure where enough of its holders are suspects, over the labs that answered; one that nobody answered for is
+not. Joining only ever adds reasons to join, so the order in which clusters join changes nothing. Accounts, tokens and
+labs are any hashable values that can be sorted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+#: Two clusters join on so many distinct tokens, each on so many accounts of both.
+TOKENS_TO_JOIN = 3
+ACCOUNTS_TO_JOIN = 2
+#: A campaign has so many accounts, of so many labs.
+LEAST_ACCOUNTS = 10
+LEAST_LABS = 2
+#: A vote is won with such a share, of so many tokens; tokens on more accounts of evidence do not vote.
+SHARE_TO_WIN = 0.6
+TOKENS_TO_WIN = 2
+RARE = 200
+
+
+class Role(StrEnum):
+    """What a token may do: make a core and join (`core`), join (`join`), or vote alone (`vote`)."""
+
+    CORE = "core"
+    JOIN = "join"
+    VOTE = "vote"
+
+
+class Grade(StrEnum):
+    """How well an account's place is founded."""
+
+    CORROBORATED = "corroborated"
+    WORD = "on_one_labs_word"
+
+
+_CORE = frozenset({"par", "pan_token", "iban_token", "psp_fp", "device", "email", "phone"})
+#: From which purity on tokens count, by what they are.
+_PURE = 0.5
+_PURE_NETWORK = 0.8
+
+
+def role_of(subkind: str, *, wide: bool = False) -> Role:
+    """What tokens of a subkind may do; `wide` is a network of `net`."""
+    if subkind in _CORE:
+        return Role.CORE
+    return Role.JOIN if subkind == "email_domain" or (subkind == "net" and wide) else Role.VOTE
+
+
+def is_pure(subkind: str, *, holders: int, suspects: int) -> bool:
+    """Whether enough of a token's holders are suspects for it to count."""
+    return holders > 0 and suspects / holders >= (_PURE_NETWORK if subkind == "net" else _PURE)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account of a lab, with the pure tokens that it carries, by what they may do."""
+
+    lab: Any
+    core: tuple[Any, ...] = ()
+    join: tuple[Any, ...] = ()
+    vote: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an account belongs: its cluster; its campaign, or None; and how well that is founded."""
+
+    cluster: Any
+    campaign: Any
+    grade: Grade
+
+
+class Sets[Item: Hashable]:
+    """Disjoint sets: items that were united have the same `find`."""
+
+    def __init__(self) -> None:
+        self._over: dict[Item, Item] = {}
+
+    def find(self, item: Item) -> Item:
+        """The item that stands for the set."""
+        over = self._over
+        root = item
+        while (above := over.get(root, root)) != root:
+            root = above
+        while item != root:
+            over[item], item = root, over.get(item, item)
+        return root
+
+    def unite(self, kept: Item, other: Item) -> None:
+        """The set of `other` goes into that of `kept`."""
+        self._over[self.find(other)] = self.find(kept)
+
+
+def cores(accounts: Mapping[Any, Account]) -> dict[Any, Any]:
+    """By account, the core that it is in: named by its least account."""
+    sets: Sets[Any] = Sets()
+    first: dict[tuple[Any, Any], Any] = {}
+    for name in sorted(accounts):
+        account = accounts[name]
+        for token in account.core:
+            there = first.setdefault((account.lab, token), name)
+            one, other = sorted((sets.find(there), sets.find(name)))
+            sets.unite(one, other)
+    return {name: sets.find(name) for name in accounts}
+
+
+def counted(accounts: Mapping[Any, Account], core_of: Mapping[Any, Any]) -> dict[Any, Counter[Any]]:
+    """By core, on how many of its accounts each token is that may join."""
+    found: dict[Any, Counter[Any]] = defaultdict(Counter)
+    for name, account in accounts.items():
+        found[core_of[name]].update((*account.core, *account.join))
+    return found
+
+
+@dataclass(slots=True)
+class Closing:
+    """Clusters on their way to where none join any more. `held`: by token, who has it on two accounts or more."""
+
+    counts: dict[Any, Counter[Any]]
+    held: dict[Any, set[Any]] = field(default_factory=lambda: defaultdict(set))
+    shared: dict[Any, Counter[Any]] = field(default_factory=lambda: defaultdict(Counter))
+    ready: list[tuple[Any, Any]] = field(default_factory=list)
+    sets: Sets[Any] = field(default_factory=Sets)
+
+    def close(self) -> dict[Any, Any]:
+        """By node, the cluster that it ends in."""
+        for node in sorted(self.counts):
+            for token, count in self.counts[node].items():
+                if count >= ACCOUNTS_TO_JOIN:
+                    self._hold(node, token)
+        nodes = list(self.counts)
+        while self.ready:
+            one, other = (self.sets.find(node) for node in self.ready.pop())
+            if one != other:
+                self._join(one, other)
+        return {node: self.sets.find(node) for node in nodes}
+
+    def _hold(self, node: Any, token: Any) -> None:
+        """A token counts for a node from now on: with each other one that has it, it shares one more."""
+        for other in self.held[token]:
+            self.shared[node][other] += 1
+            self.shared[other][node] += 1
+            if self.shared[node][other] == TOKENS_TO_JOIN:
+                self.ready.append((node, other))
+        self.held[token].add(node)
+
+    def _join(self, one: Any, other: Any) -> None:
+        """The smaller goes into the larger."""
+        small, large = sorted((one, other), key=lambda node: (len(self.counts[node]), node))
+        for partner in self.shared.pop(small, {}):
+            self.shared[partner].pop(small, None)
+        small_counts, counts = self.counts.pop(small), self.counts[large]
+        for token, count in small_counts.items():
+            self.held[token].discard(small)
+            before = counts[token]
+            counts[token] = before + count
+            if before < ACCOUNTS_TO_JOIN <= before + count:
+                self._hold(large, token)
+        self.sets.unite(large, small)
+
+
+def close(counts: Mapping[Any, Mapping[Any, int]]) -> dict[Any, Any]:
+    """By node, the cluster that it ends in, where nodes join on three tokens each on two accounts of both."""
+    return Closing({node: Counter(held) for node, held in counts.items()}).close()
+
+
+def shares(one: Mapping[Any, int], other: Mapping[Any, int]) -> int:
+    """How many tokens join two clusters."""
+    small, large = sorted((one, other), key=len)
+    return sum(
+        1 for token, count in small.items() if count >= ACCOUNTS_TO_JOIN and large.get(token, 0) >= ACCOUNTS_TO_JOIN
+    )
+
+
+def refine(labs: Mapping[Any, Any], counts: Mapping[Any, Mapping[Any, int]]) -> dict[Any, Any]:
+    """By core of one cluster, its class: what stays together whichever single lab is not believed.
+
+    A lab that is not believed joins nothing: its cores come to the one cluster of the others with which they share
+    most, or to none. `labs`: by core, whose it is.
+    """
+    keys: dict[Any, list[Any]] = {core: [] for core in labs}
+    for left_out in sorted(set(labs.values())):
+        closed = close({core: counts[core] for core, lab in labs.items() if lab != left_out})
+        sums = _summed(closed, counts)
+        for core, lab in labs.items():
+            keys[core].append(_attached(core, counts[core], sums) if lab == left_out else closed[core])
+    first: dict[tuple[Any, ...], Any] = {}
+    return {core: first.setdefault(tuple(keys[core]), core) for core in sorted(labs)}
+
+
+def _summed(place: Mapping[Any, Any], counts: Mapping[Any, Mapping[Any, int]]) -> dict[Any, Counter[Any]]:
+    found: dict[Any, Counter[Any]] = defaultdict(Counter)
+    for core, cluster in place.items():
+        found[cluster].update(counts[core])
+    return found
+
+
+def _attached(core: Any, counts: Mapping[Any, int], sums: Mapping[Any, Mapping[Any, int]]) -> Any:
+    """The cluster of others that a core shares most with; itself where it shares too little."""
+    most, best = TOKENS_TO_JOIN - 1, core
+    for cluster in sorted(sums):
+        if (shared := shares(counts, sums[cluster])) > most:
+            most, best = shared, cluster
+    return best
+
+
+def campaigns(
+    classes: Mapping[Any, Any],
+    labs: Mapping[Any, Any],
+    counts: Mapping[Any, Mapping[Any, int]],
+    sizes: Mapping[Any, int],
+) -> dict[Any, tuple[Any, Grade]]:
+    """By core of one cluster, the campaign that it is in, if any, and how well founded.
+
+    A class of ten accounts and two labs is a corroborated campaign. Cores that are in none belong, on one lab's word,
+    to the one with which they share most. Where there is none, the whole cluster is a campaign on one lab's word, if it
+    has ten accounts of two labs.
+    """
+    members: dict[Any, list[Any]] = defaultdict(list)
+    for core, its in classes.items():
+        members[its].append(core)
+    kept = {its: held for its, held in members.items() if _is_campaign(held, labs, sizes)}
+    if not kept:
+        whole = list(classes)
+        if not whole or not _is_campaign(whole, labs, sizes):
+            return {}
+        return dict.fromkeys(whole, (min(whole), Grade.WORD))
+    placed = {core: (its, Grade.CORROBORATED) for its, held in kept.items() for core in held}
+    sums = _summed({core: its for core, (its, _) in placed.items()}, counts)
+    for core in classes:
+        if core not in placed and (near := _attached(core, counts[core], sums)) != core:
+            placed[core] = (near, Grade.WORD)
+    return placed
+
+
+def _is_campaign(held: Sequence[Any], labs: Mapping[Any, Any], sizes: Mapping[Any, int]) -> bool:
+    return len({labs[core] for core in held}) >= LEAST_LABS and sum(sizes[core] for core in held) >= LEAST_ACCOUNTS
+
+
+#: Of one token: on how many accounts it is, and how many members each campaign has among them, by lab.
+Ballot = tuple[int, Mapping[tuple[Any, Any], int]]
+
+
+def elect(lab: Any, ballots: Sequence[Ballot]) -> tuple[Any, Grade] | None:
+    """The campaign that an account's rare tokens elect, and whether they do without any one other lab. None: none."""
+    elected = _winner(ballots, without=None)
+    if elected is None:
+        return None
+    others = {of for _, members in ballots for _, of in members} - {lab}
+    stands = bool(others) and all(_winner(ballots, without=each) == elected for each in others)
+    return elected, Grade.CORROBORATED if stands else Grade.WORD
+
+
+def _winner(ballots: Sequence[Ballot], *, without: Any) -> Any:
+    votes: dict[Any, float] = defaultdict(float)
+    tokens: Counter[Any] = Counter()
+    for carried, members in ballots:
+        counted: Counter[Any] = Counter()
+        for (campaign, of), count in members.items():
+            if of != without:
+                counted[campaign] += count
+        whole = sum(counted.values())
+        for campaign, count in counted.items():
+            votes[campaign] += count / whole / math.log2(1 + carried)
+            tokens[campaign] += 1
+    best = max(sorted(votes), key=votes.__getitem__, default=None)
+    if best is None or tokens[best] < TOKENS_TO_WIN or votes[best] < SHARE_TO_WIN * sum(votes.values()):
+        return None
+    return best
+
+
+def propose(accounts: Mapping[Any, Account]) -> dict[Any, Place]:
+    """By account, where it belongs: everything above, from scratch."""
+    core_of = cores(accounts)
+    counts = counted(accounts, core_of)
+    cluster_of = close(counts)
+    sizes = Counter(core_of.values())
+    labs = {core: accounts[core].lab for core in sizes}
+    together: dict[Any, list[Any]] = defaultdict(list)
+    for core, cluster in cluster_of.items():
+        together[cluster].append(core)
+    placed: dict[Any, tuple[Any, Grade]] = {}
+    for held in together.values():
+        if _is_campaign(held, labs, sizes):
+            its = {core: labs[core] for core in held}
+            placed |= campaigns(refine(its, counts), its, counts, sizes)
+    found = {name: Place(cluster_of[core], *placed.get(core, (None, Grade.WORD))) for name, core in core_of.items()}
+    return found | dict(_elected(accounts, found))
+
+
+def _elected(accounts: Mapping[Any, Account], found: Mapping[Any, Place]) -> Iterable[tuple[Any, Place]]:
+    carried: Counter[Any] = Counter()
+    members: dict[Any, Counter[tuple[Any, Any]]] = defaultdict(Counter)
+    clusters = {place.campaign: place.cluster for place in found.values()}
+    for name, account in accounts.items():
+        tokens = (*account.core, *account.join, *account.vote)
+        carried.update(tokens)
+        if (campaign := found[name].campaign) is not None:
+            for token in tokens:
+                members[token][campaign, account.lab] += 1
+    for name, account in accounts.items():
+        if found[name].campaign is None:
+            tokens = (*account.core, *account.join, *account.vote)
+            ballots = [(carried[one], members[one]) for one in tokens if carried[one] <= RARE and members[one]]
+            if (elected := elect(account.lab, ballots)) is not None:
+                yield name, Place(clusters[elected[0]], *elected)

@@ -1,0 +1,144 @@
+"""Which accounts belong together: the pure rules."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indicators.campaigns import joining
+from indicators.campaigns.joining import Account, Grade
+
+
+def together(place_of):
+    return {frozenset(name for name, its in place_of.items() if its == one) for one in place_of.values()}
+
+
+counts = st.dictionaries(
+    st.integers(0, 12), st.dictionaries(st.integers(0, 9), st.integers(1, 3), max_size=9), max_size=12
+)
+
+
+def by_hand(held):
+    """The same as `close`, without a thought for speed."""
+    clusters = [({node}, Counter(tokens)) for node, tokens in held.items()]
+    while True:
+        pair = next(
+            (
+                (one, other)
+                for one in clusters
+                for other in clusters
+                if one is not other and sum(min(one[1][t], other[1][t]) >= 2 for t in one[1]) >= 3
+            ),
+            None,
+        )
+        if pair is None:
+            return {frozenset(nodes) for nodes, _ in clusters}
+        one, other = pair
+        clusters = [each for each in clusters if each is not one and each is not other]
+        clusters.append((one[0] | other[0], one[1] + other[1]))
+
+
+@given(counts)
+def test_clusters_join_on_three_tokens_each_on_two_accounts_of_both_until_none_do(held):
+    assert together(joining.close(held)) == by_hand(held)
+
+
+@given(counts, st.randoms())
+def test_the_order_in_which_clusters_come_changes_nothing(held, random):
+    nodes = list(held)
+    random.shuffle(nodes)
+    names = dict(zip(held, nodes, strict=True))
+    renamed = joining.close({names[node]: tokens for node, tokens in held.items()})
+    assert together({node: renamed[names[node]] for node in held}) == together(joining.close(held))
+
+
+@given(counts, st.integers(0, 12).flatmap(lambda n: st.lists(st.sampled_from("abc"), min_size=13, max_size=13)))
+def test_a_class_is_within_its_cluster_and_no_lab_alone_joins_two_labs_that_it_is_not(held, labs):
+    cluster = joining.close(held)
+    for one in set(cluster.values()):
+        cores = {core for core, its in cluster.items() if its == one}
+        classes = joining.refine({core: labs[core] for core in cores}, {core: held[core] for core in cores})
+        assert set(classes) == cores
+        for left_out in "abc":
+            rest = joining.close({core: held[core] for core in cores if labs[core] != left_out})
+            for core in rest:
+                for other in rest:
+                    if classes[core] == classes[other]:
+                        assert rest[core] == rest[other]
+
+
+def operator(name, lab, count, cards=4, devices=4):
+    """Accounts of an operator at a lab: pools of cards, devices and domains that it uses everywhere."""
+    return {
+        f"{name} {lab} {number}": Account(
+            lab,
+            core=(f"{name} card {number % cards}", f"{name} device {number // 2 % devices}"),
+            join=(f"{name} domain {number % 3}",),
+            vote=(f"{name} phrase {number % 5}", f"{name} phrase {number % 7}"),
+        )
+        for number in range(count)
+    }
+
+
+def test_two_operators_at_three_labs_are_two_corroborated_campaigns():
+    accounts = {}
+    for lab in "abc":
+        accounts |= operator("x", lab, 24) | operator("y", lab, 24)
+    found = joining.propose(accounts)
+    assert {place.grade for place in found.values()} == {Grade.CORROBORATED}
+    assert together({name: place.campaign for name, place in found.items()}) == {
+        frozenset(name for name in accounts if name.startswith(each)) for each in "xy"
+    }
+
+
+def test_fifty_accounts_of_one_lab_join_two_campaigns_on_its_word_alone():
+    accounts = {}
+    for lab in "abc":
+        accounts |= operator("x", lab, 24) | operator("y", lab, 24)
+    honest = set(accounts)
+    for number in range(50):
+        accounts[f"glue {number}"] = Account(
+            "d",
+            core=tuple(f"{each} {kind} {number % 4}" for each in "xy" for kind in ("card", "device")),
+            join=("x domain 1", "y domain 1"),
+        )
+    found = joining.propose(accounts)
+    assert len({found[name].cluster for name in honest}) == 1
+    assert together({name: found[name].campaign for name in honest}) == {
+        frozenset(name for name in honest if name.startswith(each)) for each in "xy"
+    }
+
+
+def test_a_shared_network_alone_joins_nothing():
+    accounts = {}
+    for lab in "ab":
+        for each in "xy":
+            for name, account in operator(each, lab, 24).items():
+                accounts[name] = Account(lab, account.core, (*account.join, "net"))
+    found = joining.propose(accounts)
+    assert len({place.campaign for place in found.values()}) == 2
+
+
+def test_what_only_two_labs_say_of_each_other_is_corroborated_and_one_labs_own_is_no_campaign():
+    both = operator("x", "a", 24) | operator("x", "b", 24)
+    found = joining.propose(both)
+    assert {place.grade for place in found.values()} == {Grade.CORROBORATED}
+    alone = joining.propose(operator("x", "a", 24))
+    assert {place.campaign for place in alone.values()} == {None}
+
+
+def test_an_account_without_a_card_is_elected_by_its_phrases():
+    accounts = operator("x", "a", 24) | operator("x", "b", 24)
+    accounts["lost"] = Account("a", vote=("x phrase 1", "x phrase 2", "x phrase 3"))
+    accounts["alone"] = Account("a", vote=("x phrase 1",))
+    found = joining.propose(accounts)
+    assert found["lost"].campaign == found["x a 0"].campaign is not None
+    assert found["alone"].campaign is None
+
+
+def test_purity_is_suspects_among_holders_over_the_labs_that_answered():
+    assert joining.is_pure("device", holders=4, suspects=2)
+    assert not joining.is_pure("device", holders=8, suspects=2)
+    assert not joining.is_pure("device", holders=0, suspects=0)
+    assert joining.is_pure("net", holders=8, suspects=8)
+    assert not joining.is_pure("net", holders=8, suspects=4)
