@@ -102,12 +102,12 @@ class AskedView(Face):
         """Tokens that evidence of the group carries, yours included, and those that none carries any more."""
         viewer = viewer_of(request)
 
-        def read(after: int, limit: int) -> list[tuple[int, str, Any, Any]]:
+        def read(after: int, limit: int) -> list[_Row]:
             found = prevalence.asked_page(viewer, slug, after=after, limit=limit)
             rows = [
                 (each, (each.subkind, each.scheme, each.epoch, each.psp_scope, each.value, each.wide)) for each in found
             ]
-            return [(each.place, "asked" if each.asked else "ended", row, None) for each, row in rows]
+            return [(each.place, ("asked",) if each.asked else ("ended",), row, None) for each, row in rows]
 
         return _page(self.asked, viewer, f"asked;{slug}", read, of=("asked", "ended"))
 
@@ -135,7 +135,7 @@ class SumsView(Face):
         """Sums over the other labs where two or more answered; and what one other lab alone published, unnumbered."""
         viewer = viewer_of(request)
 
-        def read(after: int, limit: int) -> list[tuple[int, str, Any, Any]]:
+        def read(after: int, limit: int) -> list[_Row]:
             found = prevalence.told_page(viewer, slug, after=after, limit=limit)
             return [(place, _told(numbers, word=word), token, numbers)
                     for place, *numbers, word, token in ((*row[:6], row[6:]) for row in found)]  # fmt: skip
@@ -143,12 +143,13 @@ class SumsView(Face):
         return _page(self.asked, viewer, f"sums;{slug}", read, of=("sums", "one_labs_word", "ended"))
 
 
-def _told(numbers: Sequence[int | None], *, word: bool) -> str:
-    if numbers[0] is not None:
-        return "sums"
-    return "one_labs_word" if word else "ended"
+def _told(numbers: Sequence[int | None], *, word: bool) -> tuple[str, ...]:
+    found = [name for name, holds in (("sums", numbers[0] is not None), ("one_labs_word", word)) if holds]
+    return tuple(found) or ("ended",)
 
 
+#: The place, the lists that it is in, the token, its numbers.
+_Row = tuple[int, tuple[str, ...], Any, Any]
 _NUMBERS = ("holders", "suspects", "holders_less", "suspects_less")
 
 
@@ -156,19 +157,21 @@ def _page(
     asked: Parameters,
     viewer: Viewer,
     scope: str,
-    read: Callable[[int, int], list[tuple[int, str, Any, Any]]],
+    read: Callable[[int, int], list[_Row]],
     *,
     of: Sequence[str],
 ) -> HttpResponse:
-    """A page by cursor: (place, list, token, numbers) each; within a list they stand by their values."""
+    """A page by cursor; within a list, tokens stand by their values."""
     cursor = asked.text("cursor")
     after = int(paging.unseal(cursor, viewer=viewer.partner_id, scope=scope)[0]) if cursor else 0
     limit = asked.number("limit", _LIMIT, least=1, most=_LIMIT)
     rows = read(after, limit + 1)
     page: dict[str, Any] = {name: [] for name in of}
-    for _, name, token, numbers in sorted(rows[:limit], key=lambda row: bytes(row[2][4])):
+    for _, names, token, numbers in sorted(rows[:limit], key=lambda row: bytes(row[2][4])):
         shown = _token(*token)
-        page[name].append({"token": shown, **dict(zip(_NUMBERS, numbers, strict=True))} if name == "sums" else shown)
+        for name in names:
+            numbered = {"token": shown, **dict(zip(_NUMBERS, numbers, strict=True))} if name == "sums" else shown
+            page[name].append(numbered)
     reached = rows[:limit][-1][0] if rows else after
     page["cursor"] = paging.seal([reached], viewer=viewer.partner_id, scope=scope)
     page["more"] = len(rows) > limit

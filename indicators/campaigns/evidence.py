@@ -251,9 +251,9 @@ def _state(room: Room, made: Submission) -> State:
     return State(made, _of(room).count(), tokens)
 
 
-def _record(viewer: Viewer, room: Room, verb: audit.Verb, number: int, **counts: int) -> None:
+def _record(viewer: Viewer, room: Room, verb: audit.Verb, number: int, **counts: Any) -> None:
     """In the log stand counts in buckets, and nothing of what was sent."""
-    said = {name: bucket(count) for name, count in counts.items()}
+    said: dict[str, Any] = {name: bucket(count) for name, count in counts.items()}
     audit.record(verb, by=viewer, target=f"group:{room.group.slug}", round=number, **said)
 
 

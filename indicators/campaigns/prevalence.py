@@ -53,8 +53,13 @@ def take(viewer: Viewer, slug: str, body: bytes) -> Answered:
         found = _asked(room.group.pk, list(sent))
         changed = _answer(room, {found[key]: said for key, said in sent.items() if key in found})
         settle(room.group, changed)
-        counts = {"answers": _bucket(len(sent)), "changed": _bucket(len(changed))}
-        audit.record(audit.Verb.PREVALENCE_SENT, by=viewer, target=f"group:{room.group.slug}", **counts)
+        audit.record(
+            audit.Verb.PREVALENCE_SENT,
+            by=viewer,
+            target=f"group:{room.group.slug}",
+            answers=_bucket(len(sent)),
+            changed=_bucket(len(changed)),
+        )
     return Answered(len(sent), len(changed), len(sent) - len(found))
 
 
@@ -180,25 +185,19 @@ def _tell_one(
     """Note what a member is told of a token, if anything; when to look again where it is only too early."""
     others = [row for row in rows if row.partner != member]
     sums = None if ends else rules.sums(row.answer for row in others)
-    word = not ends and sums is None and sum(1 for row in others if row.carried) == 1
-    if told is None or told.nothing:
+    word = not ends and sum(1 for row in others if row.carried) == 1
+    if told is None or told.nothing or (told.sums is None and sums is not None):
         if sums is not None or word:
             out.told.append((member, token, sums, word))
         return None
-    if (sums, word) == (told.sums, told.word):
-        return None
     changed = sum(1 for row in others if row.changed_at > told.at)
-    since_s = (now - told.at).total_seconds()
-    if told.sums is None:
-        may = sums is not None or since_s >= interval.total_seconds()
-        counts = True
-    else:
-        counts = ends or changed >= rules.LEAST_CHANGED
-        may = counts and since_s >= interval.total_seconds()
-    if may:
-        out.told.append((member, token, sums, word))
+    target = sums if ends or changed >= rules.LEAST_CHANGED else told.sums
+    if (target, word) == (told.sums, told.word):
         return None
-    return told.at + interval if counts else None
+    if now - told.at < interval:
+        return told.at + interval
+    out.told.append((member, token, target, word))
+    return None
 
 
 def _end(out: _Outcome, token: int, ends_at: datetime | None, now: datetime, interval: timedelta) -> datetime:
@@ -391,7 +390,8 @@ def told_page(viewer: Viewer, slug: str, *, after: int, limit: int) -> list[tupl
         terms.submission(room)
     with connection.cursor() as cursor:
         cursor.execute(_TOLD, {"group": room.group.pk, "partner": room.partner_id, "after": after, "limit": limit})
-        return cursor.fetchall()
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
 
 
 # A row for each told sum after a place, by `told_by_place`.

@@ -133,7 +133,7 @@ class Prevalence(models.Model):
 
 
 class ToldSum(models.Model):
-    """What a lab was told of a token last: sums over the others, or that one other lab's word is all there is.
+    """What a lab was told of a token last: sums over the others, and whether one other lab alone published it.
 
     With neither, it was told that what it was told before has ended.
     """

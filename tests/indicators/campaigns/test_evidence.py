@@ -189,6 +189,20 @@ def test_what_one_other_lab_published_is_a_mark_without_numbers(pool):
     send(pool.aster, "prevalence", answer_of(token, 8, 8))
     assert page(pool.borealis, "sums")[0] == {"sums": [], "one_labs_word": [token], "ended": []}
     assert page(pool.aster, "sums")[0]["one_labs_word"] == []
+    send(pool.cygnus, "prevalence", answer_of(token, 8, 8))
+    told, _ = page(pool.borealis, "sums")
+    assert [row["token"] for row in told["sums"]] == told["one_labs_word"] == [token]
+
+
+def test_the_mark_ends_after_the_interval_once_a_second_lab_publishes_it(pool, later):
+    token = pool.token("w")
+    send(pool.aster, "evidence?round=1", pool.account(token))
+    _, cursor = page(pool.borealis, "sums")
+    send(pool.cygnus, "evidence?round=1", pool.account(token))
+    assert page(pool.borealis, "sums", cursor)[0]["ended"] == []
+    later(seconds=3601)
+    prevalence.tell_due()
+    assert page(pool.borealis, "sums", cursor)[0]["ended"] == [token]
 
 
 def test_a_told_sum_changes_once_an_interval_and_only_by_two_labs(pool, later):
