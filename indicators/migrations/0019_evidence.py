@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('indicators', '0017_caps'),
+        ('indicators', '0018_filters'),
         ('partners', '0012_evidence'),
     ]
 
