@@ -3,6 +3,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint fmt bench shell clean lock
 
+# An environment that forbids Python to keep what it compiled would compile Django for every process of every test.
+export PYTHONDONTWRITEBYTECODE :=
+
 BIN := .venv/bin
 # Tests and checks run against an embedded PostgreSQL of their own; see tests/postgres.py.
 TEST := $(BIN)/python -m tests.postgres --

@@ -42,6 +42,30 @@ def django_db_setup(django_db_setup, django_db_blocker):
         build.record_the_cast()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def static_files_listed_once():
+    """Each new client of a test makes the middleware anew, which would look at every static file again."""
+    from whitenoise.middleware import WhiteNoiseMiddleware
+
+    def once(really):
+        found = {}
+
+        def add(self, *where):
+            key = (*where, self.static_prefix, self.max_age)
+            if key not in found:
+                others, self.files = self.files, {}
+                really(self, *where)
+                found[key], self.files = self.files, others
+            self.files |= found[key]
+
+        return add
+
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("update_files_dictionary", "add_files_from_finders"):
+            patched.setattr(WhiteNoiseMiddleware, name, once(getattr(WhiteNoiseMiddleware, name)))
+        yield
+
+
 @pytest.fixture(scope="session")
 def memories(django_db_setup):
     """All that a process remembers of what it read."""

@@ -26,6 +26,8 @@ def environment() -> dict[str, str]:
         "LOG_LEVEL": "ERROR",
         # Most tests share classical STIX with everyone; those of the policy say otherwise.
         "OPEN_POLICY": "open-cti",
+        # Each test that starts a process would have it compile Django again where the environment forbids to keep that.
+        "PYTHONDONTWRITEBYTECODE": "",
     }
 
 
