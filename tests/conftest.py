@@ -23,11 +23,15 @@ settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings):
-    """Threads of a test wait for a connection as long as it takes."""
+def django_db_modify_db_settings(django_db_modify_db_settings, django_db_blocker):
+    """The test's store begins as a copy; and threads of a test wait for a connection as long as it takes."""
     from django.db import connection
 
+    from tests import templates
+
     connection.settings_dict["OPTIONS"]["pool"]["timeout"] = DEADLINE_S
+    with django_db_blocker.unblock():
+        connection.settings_dict["TEST"]["TEMPLATE"] = templates.name()
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +67,18 @@ def static_files_listed_once():
     with pytest.MonkeyPatch.context() as patched:
         for name in ("update_files_dictionary", "add_files_from_finders"):
             patched.setattr(WhiteNoiseMiddleware, name, once(getattr(WhiteNoiseMiddleware, name)))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def emptied_quickly():
+    """After each test that committed."""
+    from django.test import TransactionTestCase
+
+    from tests import emptying
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TransactionTestCase, "_fixture_teardown", emptying.empty)
         yield
 
 
