@@ -354,6 +354,20 @@ class Client:
         proof: list[str] = self._get("/api/v1/log/proof/consistency", **asked)["proof"]
         return proof
 
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        content_type: str = "application/json",
+    ) -> dict[str, Any]:
+        """Any call of the API that is safe to repeat, with the retries of all others; its JSON answer."""
+        headers = {"Content-Type": content_type} if body else {}
+        answer: dict[str, Any] = self._call(method, path, params=params, body=body, headers=headers).json()
+        return answer
+
     def _get(self, path: str, **params: str) -> dict[str, Any]:
         document: dict[str, Any] = self._call("GET", path, params=_given(**params)).json()
         return document

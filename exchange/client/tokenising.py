@@ -114,6 +114,10 @@ class Tokeniser:
         """The epochs of the group's keys that are published under now."""
         return [epoch for epoch, _ in self._group_keys(look_up=False)]
 
+    def group_keys(self) -> list[tuple[str, bytes]]:
+        """The group's keys that are published under now, with their epochs. Raises Unusable where no group is named."""
+        return self._group_keys(look_up=False)
+
     def _made(self, subkind: str, wanted: Sequence[str], *, look_up: bool) -> dict[str, tuple[Token, ...]]:
         if forms.scheme_of(subkind) is Scheme.GROUP:
             keys = self._group_keys(look_up=look_up)

@@ -138,11 +138,14 @@ def _domain(text: str) -> str:
 
 
 def _address(value: str) -> Iterator[tuple[str, str]]:
-    """An address and its /24; of IPv6 the /64, which is both."""
+    """An address and its /24; of IPv6 the /64, which is both and goes as a network."""
     found = normalising.ip_network(value)
-    yield "address", found
     host, _, length = found.partition("/")
-    yield "network", f"{host.rpartition('.')[0]}.0/24" if "." in host and int(length) > 24 else found
+    if ":" in host:
+        yield "network", found
+        return
+    yield "address", found
+    yield "network", f"{host.rpartition('.')[0]}.0/24" if int(length) > 24 else found
 
 
 def _prompt(value: str) -> Iterator[tuple[str, str]]:

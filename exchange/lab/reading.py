@@ -1,0 +1,210 @@
+"""A lab's accounts, from its files or a SQL query, under the names that a TOML map gives its columns.
+
+```toml
+group = "ring"                       # in which group evidence is sent
+[source]
+file = "accounts.parquet"            # or *.jsonl, *.csv; a pattern such as "accounts/*.parquet" is several files
+[columns]                            # ours = yours; leave out what you do not have
+account = "id"
+created = "signed_up_at"
+flagged = "is_fraud"
+[payment]
+subkind = "psp_fp"                   # par, psp_fp, pan_token or iban_token
+scope = "<32 hex digits>"            # of psp_fp: within which fingerprints are equal
+```
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from exchange.client.errors import Unusable
+from exchange.lab import features
+
+_READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
+    ".parquet": pl.read_parquet,
+    ".jsonl": pl.read_ndjson,
+    ".ndjson": pl.read_ndjson,
+    ".csv": lambda path: pl.read_csv(path, infer_schema=False),
+}
+_PAYMENTS = ("par", "psp_fp", "pan_token", "iban_token")
+_SCOPE = re.compile(r"[0-9a-f]{32}")
+_TRUE = ("true", "t", "1", "yes", "y")
+_KEYS = {"group", "source", "columns", "payment", "derive", "evidence"}
+_ACTIONS = ("observed", "limited", "challenged", "suspended")
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """What a map says. `columns`: our names to the lab's. `scope` is of `psp_fp` alone."""
+
+    place: Path
+    columns: dict[str, str]
+    file: str = ""
+    sql: str = ""
+    database: str = ""
+    group: str = ""
+    payment: str = "par"
+    scope: str = ""
+    skip: tuple[str, ...] = ()
+    publisher_action: str = "observed"
+    days: int = 30
+
+
+def read_map(path: Path) -> Map:
+    """Read a map. Raises Unusable, naming what is wrong in it."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Unusable(f"{path}: {error}") from error
+    if unknown := sorted(set(document) - _KEYS):
+        raise Unusable(f"{path}: no such table or key: {', '.join(unknown)}")
+    source, columns = _table(document, "source", path), _table(document, "columns", path)
+    payment, derive, evidence = (_table(document, name, path) for name in ("payment", "derive", "evidence"))
+    found = Map(
+        place=path.parent,
+        columns={name: str(theirs) for name, theirs in columns.items()},
+        file=str(source.get("file", "")),
+        sql=str(source.get("sql", "")),
+        database=str(source.get("database", "")),
+        group=str(document.get("group", "")),
+        payment=str(payment.get("subkind", "par")),
+        scope=str(payment.get("scope", "")),
+        skip=tuple(map(str, derive.get("skip", ()))),
+        publisher_action=str(evidence.get("publisher_action", "observed")),
+        days=int(evidence.get("days", 30)),
+    )
+    if problem := _problem(found):
+        raise Unusable(f"{path}: {problem}")
+    return found
+
+
+def _table(document: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
+    found = document.get(name, {})
+    if not isinstance(found, dict):
+        raise Unusable(f"{path}: [{name}] is a table")
+    return found
+
+
+def _problem(found: Map) -> str:
+    if unknown := sorted(set(found.columns) - set(features.COLUMNS)):
+        return f"[columns]: {unknown[0]} is none of {', '.join(features.COLUMNS)}"
+    if "account" not in found.columns:
+        return "[columns]: account is needed"
+    if bool(found.file) == bool(found.sql):
+        return "[source] names a file, or sql and database"
+    if found.sql and not found.database.startswith(("sqlite:///", "postgresql://")):
+        return "[source] database is sqlite:///… or postgresql://…"
+    if found.payment not in _PAYMENTS:
+        return f"[payment] subkind is one of {', '.join(_PAYMENTS)}"
+    if found.payment == "psp_fp" and not _SCOPE.fullmatch(found.scope):
+        return "[payment] scope: psp_fp needs 32 hexadecimal digits, within which fingerprints are equal"
+    if unknown := sorted(set(found.skip) - set(features.SORTS)):
+        return f"[derive] skip: {unknown[0]} is none of {', '.join(features.SORTS)}"
+    if found.publisher_action not in _ACTIONS:
+        return f"[evidence] publisher_action is one of {', '.join(_ACTIONS)}"
+    if not 1 <= found.days <= 90:
+        return "[evidence] days is 1 to 90"
+    return ""
+
+
+def portions(wanted: Map, *, rows: int = 50_000) -> Iterator[pl.DataFrame]:
+    """The accounts under our names, some at a time. Raises Unusable for what cannot be read."""
+    try:
+        for frame in _read(wanted, rows):
+            yield _renamed(frame, wanted)
+    except (OSError, sqlite3.Error, pl.exceptions.PolarsError) as error:
+        raise Unusable(f"{wanted.file or wanted.database}: {_first_line(error)}") from error
+
+
+def _read(wanted: Map, rows: int) -> Iterator[pl.DataFrame]:
+    if wanted.sql:
+        with _connection(wanted) as connection:
+            yield from pl.read_database(wanted.sql, connection, iter_batches=True, batch_size=rows)
+        return
+    paths = sorted(wanted.place.glob(wanted.file)) if not Path(wanted.file).is_absolute() else [Path(wanted.file)]
+    if not paths:
+        raise Unusable(f"{wanted.place / wanted.file}: no such file")
+    for path in paths:
+        if path.suffix not in _READERS:
+            raise Unusable(f"{path}: is none of {', '.join(_READERS)}")
+        yield from _READERS[path.suffix](path).iter_slices(rows)
+
+
+@contextmanager
+def _connection(wanted: Map) -> Iterator[Any]:
+    if wanted.database.startswith("sqlite:///"):
+        path = wanted.place / wanted.database.removeprefix("sqlite:///")
+        if not path.exists():
+            raise Unusable(f"{path}: no such database")
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as found:
+            yield found
+        return
+    try:
+        import psycopg  # noqa: PLC0415 - only who reads PostgreSQL needs it
+    except ModuleNotFoundError as error:
+        raise Unusable("To read PostgreSQL: pip install 'psycopg[binary]'") from error
+    try:
+        with psycopg.connect(wanted.database) as found:
+            yield found
+    except psycopg.Error as error:
+        raise Unusable(f"The database: {_first_line(error)}") from error
+
+
+def _renamed(frame: pl.DataFrame, wanted: Map) -> pl.DataFrame:
+    if missing := sorted(set(wanted.columns.values()) - set(frame.columns)):
+        raise Unusable(f"no column {', '.join(missing)}; there are: {', '.join(frame.columns)}")
+    found = frame.select(_as(frame.schema[theirs], ours, theirs) for ours, theirs in wanted.columns.items())
+    if found["account"].null_count() or found["account"].is_duplicated().any():
+        raise Unusable("an account without a name, or named twice")
+    return found
+
+
+def _as(given: pl.DataType, ours: str, theirs: str) -> pl.Expr:
+    """A column of the lab's as one of ours."""
+    column = pl.col(theirs)
+    if ours == "flagged":
+        as_text = column.cast(pl.String).str.to_lowercase().is_in(_TRUE)
+        found = column if given == pl.Boolean else as_text
+        return found.fill_null(value=False).alias(ours)
+    if ours == "created":
+        return _moment(given, column).alias(ours)
+    if features.COLUMNS[ours] == pl.List(pl.String):
+        if isinstance(given, pl.List):
+            return column.cast(pl.List(pl.String)).alias(ours)
+        return column.cast(pl.String).map_elements(_several, return_dtype=pl.List(pl.String)).alias(ours)
+    return column.cast(pl.String).alias(ours)
+
+
+def _moment(given: pl.DataType, column: pl.Expr) -> pl.Expr:
+    if isinstance(given, pl.Datetime):
+        zoned = column if given.time_zone else column.dt.replace_time_zone("UTC")
+        return zoned.dt.convert_time_zone("UTC").cast(pl.Datetime("us", "UTC"))
+    if given.is_numeric():
+        return pl.from_epoch(column, time_unit="s").dt.replace_time_zone("UTC").cast(pl.Datetime("us", "UTC"))
+    return column.cast(pl.String).str.to_datetime(time_zone="UTC", time_unit="us", strict=False)
+
+
+def _several(text: str) -> list[str]:
+    """A list in a cell: as JSON, else one value."""
+    if text.lstrip().startswith("["):
+        try:
+            found = json.loads(text)
+        except ValueError:
+            return [text]
+        return [str(one) for one in found if one is not None]
+    return [text] if text else []
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200]

@@ -1,0 +1,135 @@
+"""Why an account is a suspect, in one sentence, and as a table for who looks closer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from exchange.lab import features, scoring
+from exchange.lab.scoring import Bools, Carries, Constants, Group, Told
+from exchange.lab.state import State
+
+_SORTS = list(features.SORTS.values())
+_PAIR = {
+    "payment": "pays with a card that {count} accounts{labs} use",
+    "device": "signed up on a device that {count} accounts{labs} use",
+    "mailbox": "has a mailbox that {count} accounts{labs} use under other spellings",
+    "domain": "has mail at a domain that {count} accounts{labs} use",
+    "shape": "has a mail address built like those of {count} accounts{labs}",
+    "burst_domain": "signed up within hours of {count} others at the same mail domain{labs}",
+    "address": "comes from an address that {count} accounts{labs} use",
+    "network": "comes from a network that {count} accounts{labs} use",
+    "burst_network": "signed up within hours of {count} others from the same network{labs}",
+    "skeleton": "sent a prompt that {count} accounts{labs} sent",
+}
+_NAMES = list(features.SORTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One group's part of a score. `holders` and `suspects`: own and, read from sums, others'; without the account."""
+
+    group: str
+    sort: str
+    weight: float
+    holders: int
+    suspects: int
+    elsewhere: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """All of one account."""
+
+    account: str
+    suspect: bool
+    one_labs_word: bool
+    flagged: bool
+    total: float
+    without_largest: float
+    reasons: tuple[Reason, ...]
+    sentence: str
+
+
+class Explainer:
+    """Explains accounts of one state; what all have in common is computed once."""
+
+    def __init__(self, state: State, constants: Constants) -> None:
+        self._state, self._constants = state, constants
+        scores = state.scores()
+        self.scores: pl.DataFrame = scores if scores is not None else pl.DataFrame()
+        self.carries: Carries = state.carries()
+        self.told: Told = state.told(state.heard())
+        suspects: Bools | None = state.suspects()
+        self._own = scoring.own_counts(self.carries, suspects, constants)
+        self._sort = state.tokens["sort"].to_numpy()
+        ordered = self.carries.account
+        self._begin = np.searchsorted(ordered, np.arange(self.carries.accounts + 1))
+
+    def explain(self, number: int) -> Explained:
+        """The account with this number."""
+        row = self.scores.row(number, named=True)
+        reasons = sorted(
+            (self._reason(number, group, row) for group in Group if row[f"best_{group.name}"] >= 0),
+            key=lambda one: -one.weight,
+        )
+        flagged = bool(self.carries.flagged[number])
+        return Explained(
+            account=self._state.accounts["account"][number],
+            suspect=row["suspect"],
+            one_labs_word=row["one_word"],
+            flagged=flagged,
+            total=round(row["total"], 2),
+            without_largest=round(row["without_largest"], 2),
+            reasons=tuple(reasons),
+            sentence=self._sentence(number, reasons, flagged=flagged, one_word=row["one_word"]),
+        )
+
+    def _reason(self, number: int, group: Group, row: dict[str, float]) -> Reason:
+        token = int(row[f"best_{group.name}"])
+        others = self._constants.told * self.told.holders[token]
+        weight = self._own.weight[number]
+        suspects = self._own.suspects[token] - weight + self._constants.told * self.told.suspects[token]
+        return Reason(
+            group=group.name,
+            sort=_NAMES[self._sort[token]],
+            weight=round(float(row[f"group_{group.name}"]), 2),
+            holders=round(float(self._own.holders[token] - 1 + others)),
+            suspects=round(float(suspects)),
+            elsewhere=bool(self.told.holders[token] > 0),
+        )
+
+    def _sentence(self, number: int, reasons: list[Reason], *, flagged: bool, one_word: bool) -> str:
+        strong = [one for one in reasons if one.weight >= self._constants.strong] or [
+            one for one in reasons if one.weight > 0
+        ]
+        parts = [self._part(number, one) for one in strong]
+        if flagged:
+            parts.insert(0, "was flagged here")
+        if one_word and not parts:
+            parts = [f"holds {self._words(number)} tokens that only one other lab published"]
+        return "; ".join(parts) if parts else "holds nothing that suspects hold"
+
+    def _part(self, number: int, one: Reason) -> str:
+        labs = " of at least three labs" if one.elsewhere else ""
+        if one.sort == "phrase":
+            count = self._phrases(number)
+            share = "only" if one.suspects >= 0.9 * one.holders else "mostly"
+            return f"{count} phrases seen {share} in this campaign{labs}"
+        return _PAIR[one.sort].format(count=one.holders + 1, labs=labs)
+
+    def _phrases(self, number: int) -> int:
+        """How many of the account's phrases that count are held by suspects for the most part."""
+        tokens = self._tokens(number)
+        tokens = tokens[self.carries.is_phrase[tokens] & self.told.asked[tokens]]
+        held = self._own.holders[tokens] + self._constants.told * self.told.holders[tokens]
+        suspects = self._own.suspects[tokens] + self._constants.told * self.told.suspects[tokens]
+        return int((suspects >= held / 2).sum())
+
+    def _words(self, number: int) -> int:
+        return int(self.told.one_word[self._tokens(number)].sum())
+
+    def _tokens(self, number: int) -> scoring.Ints:
+        return self.carries.token[self._begin[number] : self._begin[number + 1]]
