@@ -237,7 +237,7 @@ def fit(
     precision: Annotated[float, typer.Option(min=0.5, max=1.0, help="The precision that is wanted.")] = 0.99,
     as_json: Json = False,
 ) -> None:
-    """Find constants of the score on your own labels, with the sums of the last round; a half of the labels checks them."""
+    """Find constants of the score on your own labels, with the last round's sums; half of the labels checks them."""
     with _existing(state_file) as state:
         labels, known = _labels(state, labels_file)
         carries = state.carries()
@@ -375,6 +375,7 @@ def _tell(done: Done, *, as_json: bool) -> None:
     end = "; nothing changes any more" if done.settled else ""
     console.print(
         f"Round {done.number}: {done.suspects:,} suspects, {done.new:,} new; {done.one_word:,} on one lab's word;"
-        f" sent {done.sent:,} accounts, took back {done.gone:,}, answered {done.answers:,} of {done.asked:,} tokens{end}",
+        f" sent {done.sent:,} accounts, took back {done.gone:,}, gave {done.answers:,} answers on {done.asked:,} tokens"
+        f"{end}",
         markup=False,
     )

@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +76,8 @@ def fit(
     best, best_worth = start, _worth(quality(found(start), labels, look), precision)
     for _ in range(2):
         for name, value in _steps():
-            tried = replace(best, **{name: value})
+            changed: dict[str, Any] = {name: value}
+            tried = replace(best, **changed)
             worth = _worth(quality(found(tried), labels, look), precision)
             if worth > best_worth:
                 best, best_worth = tried, worth

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -131,8 +132,8 @@ def _carried(carries: Carries, own: Own, sources: Bools, constants: Constants) -
     purity = own.suspects[token] / np.maximum(own.holders[token], 1.0)
     order = np.lexsort((token, -own.suspects[token], -purity, account))
     account, token = account[order], token[order]
-    begins = np.flatnonzero(np.r_[True, account[1:] != account[:-1]]) if len(account) else np.zeros(0, np.int64)
-    for begin, end in zip(begins, [*begins[1:], len(account)], strict=True):
+    begins = np.flatnonzero(np.diff(account, prepend=-1))
+    for begin, end in pairwise([*begins.tolist(), len(account)]):
         yield int(account[begin]), token[begin:end].tolist()
 
 

@@ -166,7 +166,7 @@ def own_counts(carries: Carries, suspect: Bools | None, c: Constants) -> Own:
     heavy = weight[carries.account] > 0
     some = carries.token[heavy]
     suspects = np.bincount(some, weights=weight[carries.account[heavy]], minlength=carries.tokens)
-    return Own(holders, suspects, weight)
+    return Own(holders, suspects.astype(np.float64), weight)
 
 
 def sendable(carries: Carries, own: Own, c: Constants) -> Bools:
