@@ -29,10 +29,14 @@ def fill(database: psycopg.Connection[Any], templates: Sequence[str], count: int
             database.execute("SELECT pg_advisory_xact_lock(%s)", [0x63686773])
             for table, own in _TABLES.items():
                 database.execute(_insert(database, table, own))
+            database.execute(
+                "INSERT INTO indicators_commit (last_seq, date_added)"
+                " SELECT seq, date_added FROM filling ORDER BY seq DESC LIMIT 1"
+            )
             database.execute("DROP TABLE filling")
         done += step
-    database.execute("UPDATE indicators_progress SET seq = (SELECT max(seq) FROM indicators_change)")
-    database.execute("UPDATE indicators_subscription SET seq = (SELECT max(seq) FROM indicators_change)")
+    database.execute("UPDATE indicators_progress SET seq = (SELECT max(last_seq) FROM indicators_commit)")
+    database.execute("UPDATE indicators_subscription SET seq = (SELECT max(last_seq) FROM indicators_commit)")
 
 
 def check(database: psycopg.Connection[Any], template: str) -> bytes:
@@ -96,8 +100,8 @@ JOIN indicators_token k ON k.object_id = t.id
 CROSS JOIN LATERAL (SELECT overlay(overlay(md5(%(salt)s || place) placing '4' from 13) placing '8' from 17)::uuid
                                AS uuid,
                            encode(sha256(convert_to(%(salt)s || place, 'UTF8')), 'hex') AS value) made
-CROSS JOIN (SELECT coalesce(max(seq), 0) AS seq, greatest(clock_timestamp(), max(date_added)) AS moment
-            FROM indicators_change) last
+CROSS JOIN (SELECT coalesce(max(last_seq), 0) AS seq, greatest(clock_timestamp(), max(date_added)) AS moment
+            FROM indicators_commit) last
 """
 #: By table, what is each row's own.
 _TABLES = {
@@ -114,8 +118,12 @@ _TABLES = {
         "seq": "f.seq",
         "date_added": "f.date_added",
         "holding_id": "f.holding",
-        "object_id": "f.key",
+        "version_id": "f.key",
     },
 }
 #: The column by which a table's rows are found, and which of the holding's it is.
-_KEYS = {"indicators_holding": ("id", "id"), "indicators_stixobject": ("id", "newest_id")}
+_KEYS = {
+    "indicators_holding": ("id", "id"),
+    "indicators_stixobject": ("id", "newest_id"),
+    "indicators_change": ("version_id", "newest_id"),
+}

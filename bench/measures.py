@@ -373,7 +373,7 @@ def _end_of_taxii(sides: Sides) -> str:
 def last_date(wire: Wire, server: Server) -> str:
     """The date of the newest object, as a client would have it: found from the database to spare a pull of all."""
     with server.database() as database:
-        found = database.execute("SELECT max(date_added) FROM indicators_change").fetchone()[0]
+        found = database.execute("SELECT max(date_added) FROM indicators_commit").fetchone()[0]
     return str(found.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
 
 

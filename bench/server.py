@@ -96,10 +96,10 @@ class Server:
 
 # Changes that nobody matched yet, or tasks that are waiting or under way.
 _BUSY = """
-SELECT coalesce(max(seq), 0)
+SELECT coalesce(max(last_seq), 0)
        > coalesce((SELECT min(seq) FROM indicators_progress WHERE name LIKE 'matching.%'), 0)
        OR EXISTS (SELECT FROM pgmq.q_celery) OR EXISTS (SELECT FROM pgmq.q_webhooks)
-FROM indicators_change
+FROM indicators_commit
 """
 
 

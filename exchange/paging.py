@@ -15,7 +15,8 @@ from exchange import incarnation, sealing
 from exchange.errors import Malformed
 
 _MAX_CURSOR_CHARS = 512
-_BLOCK = 48
+#: Two places of any size and the store's incarnation take less: such a cursor always has the same length.
+_BLOCK = 64
 
 Position = list[int | str]
 

@@ -38,6 +38,12 @@ LOG_SECONDS = env.number("LOG_SECONDS", 60, least=1, most=3600)
 OPEN_POLICY = env.choice("OPEN_POLICY", "closed-facts", of=("closed-facts", "open-cti"))
 #: Days for which the answer to a push is kept, for a retry and as a TAXII status. TAXII 2.1 §4.3 wants a day.
 BATCH_DAYS = env.number("BATCH_DAYS", 30, least=2, most=3650)
+#: Days for which a removal can be read in the log by who was away; whoever was away longer starts over.
+CHANGE_DAYS = env.number("CHANGE_DAYS", 400, least=30, most=3650)
+
+#: How many rows of the log one member's publishing makes at most (`indicators.rationing`).
+LOG_ROWS_PER_BATCH = env.number("LOG_ROWS_PER_BATCH", 100_000, least=1_000, most=10_000_000)
+LOG_ROWS_PER_HOUR = env.number("LOG_ROWS_PER_HOUR", 10_000_000, least=10_000, most=1_000_000_000)
 
 INSTALLED_APPS = [
     "exchange",
@@ -313,6 +319,8 @@ CELERY_IMPORTS = (
     "indicators.campaigns.ending",
     "indicators.matching",
     "indicators.notifying",
+    "indicators.pruning",
+    "indicators.resighting",
     "indicators.retiring",
     "partners.asking",
     "partners.groupkeys",
@@ -351,6 +359,9 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "match": {"task": "indicators.matching.catch_up", "schedule": 5.0, "options": {"expires": 10}},
     "tell": {"task": "indicators.notifying.sweep", "schedule": 2.0, "options": {"expires": 10}},
+    "lines": {"task": "indicators.relining.catch_up", "schedule": 5.0, "options": {"expires": 10}},
+    "sights": {"task": "indicators.resighting.catch_up", "schedule": 5.0, "options": {"expires": 10}},
+    "prune": {"task": "indicators.pruning.prune_old", "schedule": 3600.0, "options": {"expires": 3600}},
     "suppress": {"task": "indicators.suppressing.catch_up", "schedule": 15.0, "options": {"expires": 15}},
     "end evidence": {"task": "indicators.campaigns.ending.sweep", "schedule": 3.0, "options": {"expires": 10}},
     "retire": {"task": "indicators.retiring.expire_due", "schedule": 5.0, "options": {"expires": 10}},

@@ -15,7 +15,7 @@ class IndicatorsConfig(AppConfig):
         from indicators import leaving, measuring, resighting  # noqa: PLC0415
         from partners import life, sight  # noqa: PLC0415
 
-        sight.follow(resighting.tell)
+        sight.turn_by(resighting.turn)
         life.when_leaving(leaving.settle)
 
         if measuring.gauges not in health.GAUGES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from exchange.prepared import Message
-from indicators import changes, lines, moving, rejudging, storing
+from indicators import changes, lines, moving, rationing, rejudging, storing
 from indicators.models import Change, Hidden, Holding
 from indicators.storing import Begun, NewVersion, Turned
 from indicators.versions import Entering, Line
@@ -53,8 +53,10 @@ def store(
     storing.hide_history(woken, Hidden.From.ALL, keep=list(placed.versions.values()))
     moving.rewrite(moves, keep=list(placed.versions.values()))
     rejudging.hide_history(said, by=by, within=within)
-    left = [*_left(moved, closed, by=by), *moving.told(moves, by=by)]
-    changes.append([*left, *_entered(placed, alone, nobody, by=by)], within=within)
+    left = [*_left(moved, closed), *moving.told(moves)]
+    told = [*left, *_entered(placed, alone, nobody)]
+    rationing.count(by.partner_id, [change.audience_id for change in told], within=within)
+    changes.append(told, within=within)
 
 
 class _Placed:
@@ -147,25 +149,28 @@ def _hidden(placed: _Placed) -> dict[int, Hidden.From | None]:
     return hidden
 
 
-def _left(moved: Sequence[Entering], closed: Sequence[Line], *, by: Viewer) -> list[changes.NewChange]:
+def _left(moved: Sequence[Entering], closed: Sequence[Line]) -> list[changes.NewChange]:
     """A remove for the readers that each re-addressed holding had, and each that ended without a version.
 
     Whoever sees the new version of a re-addressed holding is told of it next.
     """
-    readdressed = (new.line.stored_latest for new in moved)
-    ended = (line.stored_latest for line in closed)
+    readdressed = [(new.line.stored_latest, new.audience_id) for new in moved]
     return [
-        *changes.removes(readdressed, Change.Reason.NARROWED, publisher_id=by.partner_id),
-        *changes.removes(ended, Change.Reason.REVOKED, publisher_id=by.partner_id),
+        *(
+            change
+            for held, to in readdressed
+            if held
+            for change in changes.remove(held, Change.Reason.NARROWED, but=to)
+        ),
+        *changes.removes((line.stored_latest for line in closed), Change.Reason.REVOKED),
     ]
 
 
-def _entered(placed: _Placed, alone: int, nobody: Mapping[int, int], *, by: Viewer) -> list[changes.NewChange]:
+def _entered(placed: _Placed, alone: int, nobody: Mapping[int, int]) -> list[changes.NewChange]:
     return [
         changes.NewChange(
             holding_id=placed.holdings[new.line],
-            object_id=version,
-            publisher_id=by.partner_id,
+            version_id=version,
             audience_id=new.told_to(alone, nobody=nobody.get(new.source, 0)),
             op=Change.Op.REMOVE if new.draft.revoked and new.latest else Change.Op.UPSERT,
             reason=_reason(new),

@@ -63,8 +63,8 @@ def hand_over(partner_id: UUID, heir_id: UUID) -> int:
         audit.Verb.OBJECTS_HANDED_OVER, by=partner, target=f"partner:{heir.partner_slug}", ids=handed, withdrawn=kept
     )
     newest = (held for held in versions if held.latest)
-    gone = changes.removes(newest, Change.Reason.WITHDRAWN, publisher_id=partner_id)
-    changes.append([*gone, *_taken_over(heir_id, versions, became, audiences)])
+    gone = changes.removes(newest, Change.Reason.WITHDRAWN)
+    changes.append([*gone, *_taken_over(versions, became, audiences)])
     transaction.on_commit(_hint, robust=True)
     return len(handed)
 
@@ -86,13 +86,12 @@ def _audiences(heir: Viewer, partner: Viewer, before: Iterable[int]) -> dict[int
 
 
 def _taken_over(
-    heir_id: UUID, versions: Iterable[storing.Version], became: Mapping[int, int], audiences: Mapping[int, int]
+    versions: Iterable[storing.Version], became: Mapping[int, int], audiences: Mapping[int, int]
 ) -> list[changes.NewChange]:
     return [
         changes.NewChange(
             became[held.holding_id],
             held.object_id,
-            heir_id,
             audiences[held.audience_id],
             Change.Op.UPSERT,
             Change.Reason.REVISED,

@@ -3,8 +3,8 @@
 One writer a table: `publishing` (with `storing` and `changes`) writes Batch, Holding, StixObject, Hidden, Marked,
 Token, Reference and Change; `retiring` deletes old Batches and Outflows; `awaiting` and `confirming` write HeldBatch,
 `awaiting` Outflow; `matching` writes Match; `subscribing` writes Feed and Subscription; `notifying` and `delivering`
-write Delivery; `reporting` writes ReportPackage; whoever follows the log writes its own Progress; `resighting` writes
-Window; `service_hosts` and `suppressing` write ServiceHost.
+write Delivery; `reporting` writes ReportPackage; whoever follows the log writes its own Progress; `changes` writes
+Commit, `rationing` LogShare, `resighting` Telling; `service_hosts` and `suppressing` write ServiceHost.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from django.db.models.functions import Now
 from exchange import clock
 from exchange.tokens import epochs
 from indicators.campaigns.tables import Carried, EvidenceToken, Pool, Prevalence, Submission, Suspect, ToldSum
-from partners.models import Audience, AuditRecord, Partner
-from partners.sharing import OwnedManager, Shared, SharedManager
+from partners.models import Audience, AuditRecord, Channel, Partner
+from partners.sharing import NoViewer, OwnedManager, Shared, SharedManager
 from partners.sources import Source
+from partners.tlp import Tlp
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -279,11 +280,24 @@ class Reference(models.Model):
         indexes = [models.Index(fields=["target_id", "path"], name="reference_by_target")]
 
 
-class Change(Shared):
-    """One row of the append-only log. `seq` and `date_added` grow in commit order, without gaps or ties.
+class LogManager(models.Manager["Change"]):
+    """A manager that refuses every query: the log is read through `changes` and `selecting`, for a viewer."""
 
-    `audience` is who is told; for a `remove` that follows a narrowing it is the audience that was lost. `publisher`
-    is whose holding changes. An object that enters `again` has entered before: for others, or before it was withdrawn.
+    def get_queryset(self) -> QuerySet[Change]:
+        """Refuse."""
+        raise NoViewer("Change is shared: read it with changes.since(viewer)")
+
+
+class Change(models.Model):
+    """One row of the append-only log: a change, as it is told in one channel (ADR 0031).
+
+    A change has one place, `seq`, in all channels that it is told in: those of the audience that it concerns, which for
+    a `remove` that follows a narrowing is what was lost. `seq` and `date_added` grow in commit order; no two changes
+    have the same. It says where to look; whether a reader is told, its holding says. A version that enters `again` has
+    entered before: for others, or before it was withdrawn. `tlp` is the marking of what is told.
+
+    Channel, holding and version are ids without foreign keys, and nothing is unique but by place, so that the table may
+    be divided by place one day.
     """
 
     class Op(models.TextChoices):
@@ -299,43 +313,69 @@ class Change(Shared):
         REVOKED = "revoked", "Revoked"
         WITHDRAWN = "withdrawn", "Withdrawn"
 
-    seq = models.BigIntegerField(primary_key=True)
-    date_added = models.DateTimeField(unique=True)
+    pk = models.CompositePrimaryKey("channel", "seq")
+    channel = models.BigIntegerField()
+    seq = models.BigIntegerField()
+    date_added = models.DateTimeField()
+    holding_id = models.BigIntegerField()
+    version_id = models.BigIntegerField()
     op = models.CharField(max_length=6, choices=Op)
     reason = models.CharField(max_length=10, choices=Reason)
-    holding = models.ForeignKey(Holding, on_delete=models.PROTECT, related_name="+", db_index=False)
-    object = models.ForeignKey(StixObject, on_delete=models.PROTECT, related_name="changes")
+    tlp = models.SmallIntegerField(choices=Tlp)
     again = models.BooleanField(default=False)
 
-    objects = SharedManager["Change"]("audience", "holding__audience")
+    objects = LogManager()
     unrestricted = models.Manager["Change"]()
 
-    class Meta(Shared.Meta):
+    class Meta:
+        base_manager_name = "unrestricted"
         indexes = [
-            models.Index(fields=["audience", "seq"], name="change_by_audience"),
-            models.Index(fields=["object", "seq"], condition=Q(again=True), name="change_that_enters_again"),
+            models.Index(fields=["version_id", "seq"], name="change_by_version"),
+            models.Index(fields=["channel"], condition=Q(again=True), name="change_that_enters_again"),
+            models.Index(fields=["channel", "seq"], condition=Q(op="remove"), name="change_that_removes"),
         ]
 
 
-class Window(models.Model):
-    """The stretch of the log in which a partner saw an audience, where it did not always or does not any more.
+class Commit(models.Model):
+    """The changes of one transaction: the last place that they have, and its date.
 
-    Of removes told to that audience, it is told those within: what came before, it never held; what came while it
-    saw, it must still be told of after it lost sight. `resighting` is the only writer.
+    The changes of a commit lie a microsecond apart, so a date leads to a place; the last row is the end of the log.
     """
 
-    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
-    audience = models.ForeignKey(Audience, on_delete=models.PROTECT, related_name="+", db_index=False)
-    after = models.BigIntegerField(default=0)
-    until = models.BigIntegerField(null=True)
+    last_seq = models.BigIntegerField(primary_key=True)
+    date_added = models.DateTimeField(unique=True)
+
+
+class LogShare(models.Model):
+    """How many rows of the log one partner's publishing made in one hour. `rationing` writes it."""
+
+    id = models.BigAutoField(primary_key=True)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    hour = models.DateTimeField()
+    rows = models.BigIntegerField()
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["partner", "audience"], condition=Q(until=None), name="one_open_window_per_audience"
-            )
-        ]
-        indexes = [models.Index(fields=["partner", "until"], name="window_by_partner_and_end")]
+        constraints = [models.UniqueConstraint(fields=["partner", "hour"], name="one_share_per_partner_and_hour")]
+
+
+class Telling(models.Model):
+    """Holdings that a partner is still to be told of, because a channel was opened to it or closed.
+
+    The row is the queue: `resighting` writes it in the transaction that turns the partner's sight, and deletes it in
+    the one that tells. What is told of each holding is decided then.
+    """
+
+    class Kind(models.TextChoices):
+        CLOSED = "closed", "Was in a channel that was closed"
+        OPENED = "opened", "Is in a channel that was opened"
+        PASSED = "passed", "Entered again in a channel that was closed, and went elsewhere"
+
+    id = models.BigAutoField(primary_key=True)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    channel = models.ForeignKey(Channel, on_delete=models.PROTECT, related_name="+", db_index=False)
+    told_in = models.ForeignKey(Channel, on_delete=models.PROTECT, related_name="+", db_index=False)
+    kind = models.CharField(max_length=6, choices=Kind)
+    holdings = ArrayField(models.BigIntegerField())
 
 
 class Batch(models.Model):

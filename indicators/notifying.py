@@ -70,7 +70,7 @@ def _take_up(subscription_id: UUID) -> tuple[Delivery | None, int | None]:
     end = changes.head()
     wanted = subscribing.filter_of(subscription.feed)
     span = changes.since(viewer, wanted, after=subscription.seq, limit=delivering.MAX_CHANGES)
-    reached = max(end, span.reached)
+    reached = span.reached if span.more and not span.changes else max(end, span.reached)
     delivery = None
     if span.changes:
         delivery = Delivery.unrestricted.create(

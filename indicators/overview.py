@@ -10,9 +10,10 @@ from django.db.models import Count, Max
 from django.utils.crypto import salted_hmac
 
 from exchange import clock
+from indicators import changes, walking
 from indicators.models import Delivery, Match, Quarantined
 from partners import sources
-from partners.sharing import Viewer, audience_ids
+from partners.sharing import Viewer
 
 #: The kinds as the chart stacks them, and their names; classical STIX is "other".
 KINDS = {
@@ -57,14 +58,9 @@ def arrivals(viewer: Viewer, *, hours: int = HOURS) -> dict[datetime, dict[str, 
     counted: dict[datetime, dict[str, int]] = {first + timedelta(hours=hour): {} for hour in range(hours)}
     with connection.cursor() as cursor:
         cursor.execute(
-            """
-            SELECT date_trunc('hour', c.date_added, 'UTC'), coalesce(h.kind, 'other'), count(*)
-            FROM indicators_change c JOIN indicators_holding h ON h.id = c.holding_id
-            WHERE c.date_added >= %(first)s AND c.op = 'upsert'
-              AND c.audience_id = ANY(%(seen)s) AND h.audience_id = ANY(%(seen)s)
-            GROUP BY 1, 2
-            """,
-            {"first": first, "seen": audience_ids(viewer)},
+            f"WITH {_ARRIVED} SELECT date_trunc('hour', date_added, 'UTC'), coalesce(kind, 'other'), count(*)"
+            " FROM arrived GROUP BY 1, 2",
+            walking.of(viewer) | {"since": first},
         )
         for hour, kind, count in cursor.fetchall():
             counted.setdefault(hour, {})[kind if kind in KINDS else "other"] = count
@@ -76,38 +72,41 @@ def place(viewer: Viewer) -> str:
 
     It is asked every few seconds for each open page, and keyed, since places in the log are not for readers.
     """
-    audiences = audience_ids(viewer)
-    with connection.cursor() as cursor:
-        cursor.execute(_NEWEST_SEQ, [audiences])
-        (seq,) = cursor.fetchone()
+    seq = changes.own_end(viewer)
     match = Match.objects.visible_to(viewer).order_by("-pk").values_list("pk", flat=True).first()
     waiting = Quarantined.objects.of(viewer).aggregate(count=Count("pk"), last=Max("pk"))
     failing = Delivery.objects.of(viewer).filter(state=Delivery.State.DEAD).count()
-    told = repr((audiences, seq, match, waiting, failing, f"{clock.now():%d%H}"))
+    told = repr((viewer.sight, seq, match, waiting, failing, f"{clock.now():%d%H}"))
     return salted_hmac("indicators.overview.place", told, algorithm="sha256").hexdigest()[:16]
 
 
-_NEWEST_SEQ = """
-SELECT max(newest.seq) FROM unnest(%s::bigint[]) seen(audience_id), LATERAL (
-    SELECT c.seq FROM indicators_change c WHERE c.audience_id = seen.audience_id ORDER BY c.seq DESC LIMIT 1
-) newest
+# What came in since a date and the viewer sees now, each once: not what came into its sight. Walks its channels from
+# that date on.
+_ARRIVED = f"""
+{walking.OPEN}, {walking.past("%(since)s::timestamptz")}, arrived AS (
+    SELECT DISTINCT c.seq, c.date_added, h.kind, h.publisher_id, h.audience_id
+    FROM mine CROSS JOIN LATERAL (
+        SELECT c.seq, c.date_added, c.holding_id FROM indicators_change c
+        WHERE c.channel = mine.channel AND c.seq > greatest(mine.since, (SELECT past.seq FROM past))
+          AND c.op = 'upsert' AND c.reason <> 'granted'
+    ) c JOIN indicators_holding h ON h.id = c.holding_id
+    WHERE {walking.SEES.format(audience="h.audience_id")}
+)
 """
 
 
 def figures(viewer: Viewer) -> Figures:
     """Totals for the tiles. Queries: publishers, matches, quarantine, deliveries; sources as the viewer knows them."""
     since = clock.now() - timedelta(hours=HOURS)
-    audiences = audience_ids(viewer)
-    veiled = sources.veiled(viewer, audiences)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT coalesce(sum(arrived), 0)::bigint, count(DISTINCT coalesce(s.source, c.publisher_id)) FROM ("
-            " SELECT audience_id, publisher_id, count(*) AS arrived FROM indicators_change"
-            " WHERE date_added >= %s AND op = 'upsert' AND audience_id = ANY(%s) GROUP BY 1, 2) c"
-            " LEFT JOIN unnest(%s::bigint[], %s::uuid[]) s (audience_id, source) USING (audience_id)",
-            [since, audiences, list(veiled), [source.id for source in veiled.values()]],
+            f"WITH {_ARRIVED} SELECT audience_id, publisher_id, count(*) FROM arrived GROUP BY 1, 2",
+            walking.of(viewer) | {"since": since},
         )
-        arrived, publishers = cursor.fetchone()
+        rows = cursor.fetchall()
+    veiled = sources.veiled(viewer, {audience for audience, _, _ in rows})
+    arrived = sum(count for _, _, count in rows)
+    publishers = len({veiled[audience].id if audience in veiled else publisher for audience, publisher, _ in rows})
     return Figures(
         arrivals=arrived,
         publishers=publishers,

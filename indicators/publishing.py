@@ -32,6 +32,7 @@ from indicators import (
     moving,
     notifying,
     quarantine,
+    rationing,
     rejudging,
     relaying,
     storing,
@@ -93,6 +94,7 @@ def publish(
     said per object.
     """
     by.require(Scope.PUBLISH)
+    rationing.require_room(len(elements), reach, by=by)
     known = remembered(by)
     while True:
         try:
@@ -248,6 +250,7 @@ def _begin(
     still_stands = holding_still(by, stands, message, alone=voice.first)
     storing.locking_publisher(by.partner_id, message)
     settle = settling(by, message)
+    require_share = rationing.left_within(message, by)
     earlier = answering_before(by, request, message)
     drafts = [each for each in asked if isinstance(each, Draft)]
     ids = {each.stix_id for each in asked if each.stix_id is not None}
@@ -260,7 +263,10 @@ def _begin(
     settle()
     if not still_stands() or not still_defined():
         raise _Overtaken
-    return _Begun(earlier(), Met(held(), others()), keys.rows)
+    answered_before = earlier()
+    if answered_before is None:
+        require_share()
+    return _Begun(answered_before, Met(held(), others()), keys.rows)
 
 
 def _red(held: Mapping[str, storing.Versions]) -> list[int]:

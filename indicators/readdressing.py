@@ -81,6 +81,6 @@ def _narrow(viewer: Viewer, draft: Draft, reach: Reach, room: Room) -> bool:
     moving.rewrite([move])
     told = accounting.shared([], [move])
     audit.record(audit.Verb.OBJECTS_READDRESSED, by=viewer, target="objects:1", ids=[draft.stix_id], **told)
-    changes.append(moving.told([move], by=viewer))
+    changes.append(moving.told([move]))
     transaction.on_commit(notifying.hint, robust=True)
     return True

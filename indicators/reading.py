@@ -16,7 +16,7 @@ from django.db import connection
 from django.db.models import F
 
 from exchange.errors import NotFound, TooLarge
-from indicators import selecting
+from indicators import selecting, walking
 from indicators.models import Match, StixObject
 from indicators.selecting import Selection, Stretch, Versions
 from indicators.stix import identifiers
@@ -118,21 +118,19 @@ def page(
 def bodies(viewer: Viewer, wanted: Selection, *, after: int = 0, limit: int, max_bytes: int) -> Bodies:
     """The same page where only the publishers' bytes are wanted: nothing else is read, and nothing is built."""
     where = Stretch(limit, after, max_bytes=max_bytes)
-    rows = selecting.found(viewer, wanted, where, columns=_BARE_COLUMNS, joins="", within_bytes=_BODIES_WITHIN_BYTES)
-    fit = sum(row[2] is not None for row in rows[:limit])
-    if not fit:
+    walked = selecting.found(viewer, wanted, where, columns=_BARE_COLUMNS, joins="")
+    if not walked.page:
         return Bodies([], None, None, reached=after, more=False)
-    first, last = rows[0], rows[fit - 1]
+    first, last = walked.page[0], walked.page[-1]
     dates = datetime.fromisoformat(first[1]), datetime.fromisoformat(last[1])
-    return Bodies([row[2] for row in rows[:fit]], (first[0], last[0]), dates, reached=last[0], more=len(rows) > fit)
+    return Bodies([row[2] for row in walked.page], (first[0], last[0]), dates, reached=last[0], more=walked.more)
 
 
 def newest(
     viewer: Viewer, wanted: Selection, *, before: int | None = None, limit: int, max_bytes: int | None = None
 ) -> Page:
     """Newest first, from before place `before`: a page of at most `limit`, within `max_bytes` too. Two queries."""
-    bound = "seq < %(after)s" if before is not None else "TRUE"
-    return _page(viewer, wanted, Stretch(limit, before or 0, bound, "DESC", max_bytes))
+    return _page(viewer, wanted, Stretch(limit, before, backwards=True, max_bytes=max_bytes))
 
 
 def statements(viewer: Viewer, stix_id: str, *, versions: Versions = "last") -> list[Statement]:
@@ -186,9 +184,11 @@ def entered(viewer: Viewer, stix_ids: Sequence[str]) -> dict[str, datetime]:
         cursor.execute(
             "SELECT h.stix_id, c.date_added"
             " FROM indicators_holding h JOIN indicators_stixobject o ON o.holding_id = h.id"
-            f" JOIN indicators_change c ON c.object_id = o.id AND {selecting.ENTERED} AND c.audience_id = ANY(%(own)s)"
-            " WHERE h.stix_id = ANY(%(ids)s) AND o.modified IS NULL AND h.audience_id = ANY(%(own)s) ORDER BY c.seq",
-            {"ids": identifiers.canonical(stix_ids), "own": audience_ids(viewer, own=True)},
+            f" JOIN indicators_change c ON c.version_id = o.id AND {walking.ENTERED}"
+            " JOIN partners_channel k ON k.id = c.channel AND k.reach = 'own' AND k.partner_id = %(viewer)s"
+            " WHERE h.stix_id = ANY(%(ids)s) AND o.modified IS NULL AND h.publisher_id = %(viewer)s"
+            " AND h.newest_id IS NOT NULL ORDER BY c.seq",
+            {"ids": identifiers.canonical(stix_ids), "viewer": viewer.partner_id},
         )
         return dict(cursor.fetchall())
 
@@ -288,7 +288,7 @@ def own_object(viewer: Viewer, stix_id: str) -> Statement:
 
 def _page(viewer: Viewer, wanted: Selection, where: Stretch, *, with_bodies: bool = True) -> Page:
     found, more = _found(viewer, wanted, where, Statement, with_bodies=with_bodies)
-    return Page(found, reached=found[-1].seq if found else where.after, more=more)
+    return Page(found, reached=found[-1].seq if found else where.after or 0, more=more)
 
 
 def _found[Spoken: (Statement, Said)](
@@ -297,10 +297,8 @@ def _found[Spoken: (Statement, Said)](
     """What is said, in this form, and whether there is more of it."""
     expressions = _EXPRESSIONS if with_bodies else _EXPRESSIONS | {"body": "''"}
     columns = ", ".join(f"{expressions[name]} AS {name}" for name in form._fields)
-    rows = selecting.found(viewer, wanted, where, columns=columns, joins=_JOINS, within_bytes=_WITHIN_BYTES)
-    more = len(rows) > where.limit or (where.max_bytes is not None and bool(rows) and rows[-1][-1])
-    width = len(form._fields)
-    return _sourced(viewer, [form._make(row[:width]) for row in rows[: where.limit]]), more
+    walked = selecting.found(viewer, wanted, where, columns=columns, joins=_JOINS)
+    return _sourced(viewer, [form._make(row) for row in walked.page]), walked.more
 
 
 def _sourced[Spoken: (Statement, Said)](viewer: Viewer, found: list[Spoken]) -> list[Spoken]:
@@ -337,26 +335,9 @@ _EXPRESSIONS = {name: f"h.{name}" if name in _OF_HOLDING else f"o.{name}" for na
     "attribution": "a.attribution",
     "claimed": "CASE WHEN lower(o.created_by_ref) <> p.identity_id THEN o.created_by_ref END",
 }
-_JOINS = "JOIN partners_partner p ON p.id = h.publisher_id JOIN partners_audience a ON a.id = h.audience_id"
+_JOINS = """
+CROSS JOIN LATERAL (SELECT p.* FROM partners_partner p WHERE p.id = h.publisher_id LIMIT 1) p
+CROSS JOIN LATERAL (SELECT a.* FROM partners_audience a WHERE a.id = h.audience_id LIMIT 1) a
+"""
 # As text, because only two dates of a page are of use.
-_BARE_COLUMNS = "c.seq, c.date_added::text AS date_added, o.body AS body"
-
-# The inner query is bounded by rows; of these only as many bodies are read as fit (their lengths cost nothing).
-_WITHIN_BYTES = """
-SELECT * FROM (
-    SELECT page.*,
-           sum(octet_length(body)) OVER (ORDER BY seq {order} ROWS UNBOUNDED PRECEDING) - octet_length(body) AS before,
-           lead(seq) OVER (ORDER BY seq {order}) IS NOT NULL AS followed
-    FROM ({query}) page) page
-WHERE before < %(max_bytes)s ORDER BY seq {order}
-"""
-
-# Of what does not fit, the row without its body tells that there is more.
-_BODIES_WITHIN_BYTES = """
-SELECT seq, date_added, CASE WHEN before < %(max_bytes)s THEN body END
-FROM (
-    SELECT page.*, sum(octet_length(body)) OVER (ORDER BY seq {order} ROWS UNBOUNDED PRECEDING) - octet_length(body)
-               AS before
-    FROM ({query}) page) page
-ORDER BY seq {order}
-"""
+_BARE_COLUMNS = "c.seq AS seq, c.date_added::text AS date_added, o.body AS body"

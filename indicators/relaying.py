@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from exchange.prepared import Message
-from indicators import storing
+from indicators import storing, walking
 from indicators.stix.drafts import Draft, Refusal
-from partners.sharing import Viewer, rule_sql
+from partners.sharing import Viewer
 from partners.tlp import Tlp
 
 
@@ -37,9 +37,8 @@ def others_within(message: Message, by: Viewer, stix_ids: Iterable[str]) -> Call
 
     The same statement whatever others hold, so that it takes as long for what is hidden as for what is not there.
     """
-    rule, parameters = rule_sql(by)
-    asked = [*parameters, _spellings(stix_ids), by.partner_id]
-    found = message.add_prepared(_OTHERS.format(rule=rule), asked, called="others")
+    asked = walking.of(by) | {"ids": _spellings(stix_ids)}
+    found = message.add_prepared(_OTHERS, asked, called="others")
 
     def read() -> Others:
         seen: dict[str, list[Seen]] = {}
@@ -88,16 +87,16 @@ def _spellings(stix_ids: Iterable[str]) -> list[str]:
 # A row for each newest version that others hold under the ids and the rule lets the viewer see; walks the unique index
 # by id first, for few others hold what is pushed. Who came first is read from the log: a revision, or another audience,
 # does not make a holding a later one.
-_OTHERS = """
-WITH allowed (audience) AS ({rule}), found AS MATERIALIZED (
+_OTHERS = f"""
+WITH {walking.OPEN}, found AS MATERIALIZED (
     SELECT h.id AS holding, h.stix_id, o.id, o.sha256, h.audience_id
     FROM indicators_holding h JOIN indicators_stixobject o ON o.id = h.newest_id
-    WHERE h.stix_id = ANY(%s) AND h.publisher_id <> %s
+    WHERE h.stix_id = ANY(%(ids)s) AND h.publisher_id <> %(viewer)s
 )
 SELECT found.stix_id, a.tlp, found.sha256,
-       least(found.id, (SELECT min(v.id) FROM indicators_stixobject v JOIN indicators_change c ON c.object_id = v.id
-                        WHERE v.holding_id = found.holding AND c.op = 'upsert'
-                          AND c.audience_id IN (SELECT audience FROM allowed)))
+       least(found.id, (SELECT min(v.id) FROM indicators_stixobject v
+                        JOIN indicators_change c ON c.version_id = v.id AND c.op = 'upsert'
+                        JOIN mine ON mine.channel = c.channel WHERE v.holding_id = found.holding))
 FROM found JOIN partners_audience a ON a.id = found.audience_id
-WHERE found.audience_id IN (SELECT audience FROM allowed)
+WHERE {walking.SEES.format(audience="found.audience_id")}
 """

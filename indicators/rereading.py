@@ -233,7 +233,7 @@ def _end(publisher_id: UUID, holding: Mapping[datetime | None, storing.Version])
         nobody = intern_withdrawn(publisher_id, attribution=newest.attribution)
         ended = storing.Turned(newest.holding_id, nobody, Holding.State.REVOKED, None)
     storing.turn([ended])
-    return changes.removes([newest], Change.Reason.REVOKED, publisher_id=publisher_id)
+    return changes.removes([newest], Change.Reason.REVOKED)
 
 
 # One row an object: key, publisher, bytes, title, confidence, its values, its references, its facets. Walks the primary

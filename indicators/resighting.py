@@ -1,104 +1,206 @@
-"""A partner comes to see more, or less: told to it alone, and to nobody else, where in the log it happened.
+"""A partner comes to see more, or less: told to it alone, and to nobody else.
 
-Called by `partners.sight` in the transaction that changes a membership or a clearance. What it gained enters again
-for that partner, behind everything that it has read; what it lost is removed. The log alone is not enough for who
-lags behind: removes of an audience are told for the stretch in which it was seen (`Window`).
+Channels are opened and closed to it in the transaction that changes a membership or a clearance (`partners.sight`), and
+with them what it sees, at once, at one place of the log. What lies before that place it is told in a channel of its
+own: each holding that it gained enters again for it, behind all that it has read, and each that it lost is removed.
+
+Those are noted in the same transaction (`Telling`) and told in portions, each under the order lock for a few
+milliseconds; what is told of each is asked of the rule at its turn. The rows are the queue: what a process left undone
+is found by the next sweep. A few are told at once.
 """
 
-from collections.abc import Iterable
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import batched
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
-from indicators import changes, living, notifying
-from indicators.models import Window
-from partners.attribution import Attribution
+from exchange import hints
+from exchange.celery import app
+from indicators import changes, living, notifying, walking
+from indicators.models import Telling
+from partners import channels
 from partners.channels import Turn
-from partners.models import Audience
-from partners.sharing import intern_telling
-from partners.tlp import Tlp
+from partners.models import Channel
+
+Kind = Telling.Kind
+
+#: Holdings of one portion; and so many are told in the transaction that turns the sight.
+PORTION = 1_000
 
 
-def tell(turn: Turn) -> int:
-    """Append what changes for its partner; returns the place before it. What finds it begins under the order lock."""
+def turn(what: Turn) -> None:
+    """Turn a partner's sight, and note what it is to be told. Called in the transaction that changes it, last."""
+    turned = sorted(what.gained | what.lost)
+    before = changes.head()
+    found, passed = _shared(turned), _again(what.lost)
     changes.lock()
     here = changes.head()
-    sees = turn.kept | turn.gained
-    gained, lost = _only(turn.gained, but=turn.kept), _only(turn.lost, but=sees)
-    if not gained and not lost:
-        return here
-    _turn_windows(turn.partner_id, here, gained=gained, lost=lost)
-    told = {
-        audience.pk: _telling(turn.partner_id, audience) for audience in Audience.objects.filter(pk__in=gained | lost)
-    }
+    for channel, holdings in _entered(turned, after=before).items():  # while those were looked for
+        found.setdefault(channel, set()).update(holdings)
+    channels.make_turn(what, place=here)
+    rows = [*_portions(what, found), *_portions(what, _but(passed, found), kind=Kind.PASSED)]
+    if sum(len(row.holdings) for row in rows) <= PORTION:
+        for row in rows:
+            _tell(row)
+        transaction.on_commit(notifying.hint, robust=True)
+    else:
+        Telling.objects.bulk_create(rows)
+        transaction.on_commit(hint, robust=True)
+
+
+def _but(some: Mapping[int, set[int]], others: Mapping[int, set[int]]) -> dict[int, set[int]]:
+    return {channel: holdings - others.get(channel, set()) for channel, holdings in some.items()}
+
+
+def _shared(turned: Iterable[int]) -> dict[int, set[int]]:
+    """What is in these channels now, of whatever state, by channel. Walks `holding_by_audience`."""
+    return _by_channel(
+        "SELECT t.channel, h.id FROM unnest(%s::bigint[]) t(channel)"
+        " JOIN partners_audience a ON a.channels @> ARRAY[t.channel] JOIN indicators_holding h ON h.audience_id = a.id",
+        [list(turned)],
+    )
+
+
+def _entered(turned: Iterable[int], *, after: int) -> dict[int, set[int]]:
+    """What was told in these channels after a place."""
+    return _by_channel(
+        "SELECT channel, holding_id FROM indicators_change WHERE channel = ANY(%s) AND seq > %s", [list(turned), after]
+    )
+
+
+def _again(closed: Iterable[int]) -> dict[int, set[int]]:
+    """What entered again in these channels, and may be elsewhere now. Walks `change_that_enters_again`."""
+    return _by_channel(
+        "SELECT channel, holding_id FROM indicators_change WHERE channel = ANY(%s) AND again", [list(closed)]
+    )
+
+
+def _by_channel(sql: str, parameters: Sequence[int | list[int]]) -> dict[int, set[int]]:
+    found: dict[int, set[int]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        for channel, holding in cursor.fetchall():
+            found.setdefault(channel, set()).add(holding)
+    return found
+
+
+def _portions(what: Turn, found: Mapping[int, set[int]], *, kind: Kind | None = None) -> list[Telling]:
+    """What is to be told, in portions; each of what a group's channel brings is told in the one of that group."""
+    groups = dict(Channel.objects.filter(pk__in=list(found)).values_list("pk", "group_id"))
+    told = Channel.objects.filter(reach=Channel.Reach.TOLD, partner=what.partner_id)
+    told_in = dict(told.values_list("group_id", "pk"))
+    return [
+        Telling(
+            partner_id=what.partner_id,
+            channel_id=channel,
+            told_in_id=told_in[groups[channel]],
+            kind=kind or (Kind.OPENED if channel in what.gained else Kind.CLOSED),
+            holdings=list(portion),
+        )
+        for channel, holdings in sorted(found.items())
+        for portion in batched(sorted(holdings), PORTION)
+    ]
+
+
+def _tell(row: Telling) -> None:
     changes.append_found(
-        _FOUND,
+        _OPENED if row.kind == Kind.OPENED else _CLOSED,
         {
-            "gained": sorted(gained),
-            "lost": sorted(lost),
-            "sees": sorted(_only(sees, but=())),
-            "of": list(told),
-            "told": list(told.values()),
-            "other": next(iter(told.values())),
-            "viewer": turn.partner_id,
+            "holdings": row.holdings,
+            "channel": row.channel_id,
+            "told_in": row.told_in_id,
+            "viewer": row.partner_id,
+            "removes": row.kind == Kind.CLOSED,
         },
     )
-    transaction.on_commit(notifying.hint, robust=True)
-    return here
 
 
-def _only(channels: Iterable[int], *, but: Iterable[int]) -> frozenset[int]:
-    """The audiences that have one of these channels and none of those."""
-    having = Audience.objects.filter(channels__overlap=list(channels), use=Audience.Use.OBJECTS)
-    return frozenset(having.exclude(channels__overlap=list(but)).values_list("pk", flat=True))
+def owe(partner_id: UUID, told_in: int, holdings: Iterable[int]) -> None:
+    """Have all that a partner sees of these holdings told to it anew, in a channel of its own; call `hint` then."""
+    Telling.objects.bulk_create(
+        Telling(partner_id=partner_id, channel_id=told_in, told_in_id=told_in, kind=Kind.OPENED, holdings=list(portion))
+        for portion in batched(sorted(holdings), PORTION)
+    )
 
 
-def _telling(partner_id: UUID, of: Audience) -> int:
-    """Who is told of objects with the audience `of`: the partner alone, of the same source."""
-    veil = None if of.attribution == Attribution.NAMED else of
-    return intern_telling(partner_id, Tlp(of.tlp), [partner_id], veil=veil)
+def tell_next() -> bool:
+    """Tell one portion; whether there was one. May run in several places at once."""
+    with transaction.atomic():
+        row = Telling.objects.select_for_update(skip_locked=True).order_by("pk").first()
+        if row is None:
+            return False
+        _tell(row)
+        row.delete()
+    return True
 
 
-def _turn_windows(partner_id: UUID, here: int, *, gained: frozenset[int], lost: frozenset[int]) -> None:
-    """Open a window on what is gained, and close the one on what is lost."""
-    of_partner = Window.objects.filter(partner_id=partner_id)
-    known = set(of_partner.filter(audience__in=lost, until=None).values_list("audience_id", flat=True))
-    of_partner.filter(audience__in=known, until=None).update(until=here)
-    ended = [Window(partner_id=partner_id, audience_id=pk, until=here) for pk in sorted(lost - known)]
-    begun = [Window(partner_id=partner_id, audience_id=pk, after=here) for pk in sorted(gained)]
-    Window.objects.bulk_create([*ended, *begun])
+def tell_all() -> int:
+    """Tell all that waits for it; returns how many portions."""
+    count = 0
+    while tell_next():
+        count += 1
+    return count
 
 
-# Versions of every age and state enter again, for TAXII serves them all; the delta feed tells of the living ones.
-# What stays in sight though one of its entries is lost (it was re-addressed before) enters again, too: its latest
-# entry that is left could lie before one that the partner has not read yet.
-_FOUND = (
-    """
-SELECT found.holding, found.object, found.publisher, found.audience, found.op, found.reason, found.again,
-       row_number() OVER (ORDER BY found.again, found.object) AS place
-FROM (
-    SELECT h.id AS holding, h.newest_id AS object, h.publisher_id AS publisher, told.id AS audience, 'remove' AS op,
-           'narrowed' AS reason, false AS again
-    FROM indicators_holding h
-    JOIN unnest(%(of)s::bigint[], %(told)s::bigint[]) AS told(of, id) ON told.of = h.audience_id
-    WHERE h.audience_id = ANY(%(lost)s) AND """
-    + living.LIVES
-    + """
-    UNION ALL
-    SELECT h.id, o.id, h.publisher_id, told.id, 'upsert', 'granted', true
-    FROM indicators_holding h JOIN indicators_stixobject o ON o.holding_id = h.id
-    JOIN unnest(%(of)s::bigint[], %(told)s::bigint[]) AS told(of, id) ON told.of = h.audience_id
-    WHERE h.audience_id = ANY(%(gained)s) AND """
-    + living.shown()
-    + """
-    UNION ALL
-    SELECT DISTINCT h.id, o.id, h.publisher_id, %(other)s::bigint, 'upsert', 'granted', true
-    FROM indicators_change c JOIN indicators_holding h ON h.id = c.holding_id
-    JOIN indicators_stixobject o ON o.id = c.object_id
-    WHERE c.audience_id = ANY(%(lost)s) AND (c.op = 'upsert' OR c.reason = 'revoked')
-      AND h.audience_id = ANY(%(sees)s) AND NOT h.audience_id = ANY(%(gained)s) AND """
-    + living.shown()
-    + """
-) found
-"""
+def hint() -> None:
+    """Ask a worker to tell; to be called after the commit."""
+    hints.SENDER.send_soon(catch_up)
+
+
+@app.task(name="indicators.resighting.catch_up")
+def catch_up() -> None:
+    """Tell all that waits for it."""
+    if tell_all():
+        notifying.hint()
+
+
+_SEEN = f"h.newest_id IS NOT NULL AND {walking.SEES.format(audience='h.audience_id')}"
+_MINE = """
+WITH mine AS MATERIALIZED (
+    SELECT s.channel_id AS channel, s.until FROM partners_sight s WHERE s.partner_id = %(viewer)s AND s.until IS NULL
 )
+"""
+
+# Of what was opened: each version that the partner sees now, the newest of each holding last. The order of the log is
+# that of holdings, then of versions. TAXII serves versions of every age and state; the delta feed tells of those that
+# live. Also what it sees by another channel, too: that one may be closed before it has read so far.
+_OPENED = f"""
+{_MINE}
+SELECT h.id AS holding, o.id AS version, ARRAY[%(told_in)s::bigint] AS channels, a.tlp, 'upsert' AS op,
+       'granted' AS reason, true AS again,
+       row_number() OVER (ORDER BY h.id, o.id = h.newest_id, o.modified NULLS FIRST, o.id) AS place
+FROM unnest(%(holdings)s::bigint[]) given(id) JOIN indicators_holding h ON h.id = given.id
+JOIN indicators_stixobject o ON o.holding_id = h.id
+JOIN partners_audience a ON a.id = h.audience_id
+WHERE {_SEEN} AND {living.shown()}
+"""
+# Of what was closed: a remove of each holding that the partner does not see now, unless the last that it was told there
+# is one. What it sees all the same enters again if one of its versions did so in this channel: whoever passed over an
+# earlier entry for that one (`walking.LAST`) and has not read so far would never find it.
+_CLOSED = f"""
+{_MINE}, asked AS MATERIALIZED (
+    SELECT h.*, a.tlp, {_SEEN} AS seen, (SELECT c.need FROM partners_channel c WHERE c.id = %(channel)s) AS need
+    FROM unnest(%(holdings)s::bigint[]) given(id) JOIN indicators_holding h ON h.id = given.id
+    JOIN partners_audience a ON a.id = h.audience_id
+), told AS (
+    SELECT h.id AS holding, v.id AS version, h.need AS tlp, 'remove' AS op, 'narrowed' AS reason, false AS again
+    FROM asked h CROSS JOIN LATERAL (
+        SELECT o.id FROM indicators_stixobject o WHERE o.holding_id = h.id ORDER BY o.id = h.newest_id DESC, o.id DESC
+        LIMIT 1) v
+    WHERE %(removes)s AND NOT h.seen AND 'remove' IS DISTINCT FROM (
+        SELECT c.op FROM indicators_stixobject o JOIN indicators_change c ON c.version_id = o.id
+        WHERE o.holding_id = h.id AND c.channel = %(channel)s AND c.seq <= (
+            SELECT max(s.until) FROM partners_sight s WHERE s.partner_id = %(viewer)s AND s.channel_id = %(channel)s)
+        ORDER BY c.seq DESC LIMIT 1)
+    UNION ALL
+    SELECT h.id, o.id, h.tlp, 'upsert', 'granted', true
+    FROM asked h JOIN indicators_stixobject o ON o.holding_id = h.id
+    WHERE h.seen AND {living.shown()} AND EXISTS (
+        SELECT FROM indicators_change c WHERE c.version_id = o.id AND c.channel = %(channel)s AND c.again)
+)
+SELECT told.*, ARRAY[%(told_in)s::bigint] AS channels, row_number() OVER (ORDER BY op, holding, version) AS place
+FROM told
+"""

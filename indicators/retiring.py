@@ -29,14 +29,14 @@ def expire(*, limit: int = _PAGE) -> int:
         cursor.execute(_EXPIRE, {"moment": clock.now(), "limit": limit})
         due = cursor.fetchall()
     removes = [
-        changes.NewChange(holding, newest, publisher, audience, Change.Op.REMOVE, Change.Reason.EXPIRED)
-        for holding, newest, publisher, audience in due
+        changes.NewChange(holding, newest, audience, Change.Op.REMOVE, Change.Reason.EXPIRED)
+        for holding, newest, audience in due
     ]
     changes.append(removes)
     return len(due)
 
 
-# A row for each holding whose end has come: its key, its newest version, its publisher and its audience. Walks
+# A row for each holding whose end has come: its key, its newest version and its audience. Walks
 # `holding_by_end_of_validity`; what somebody else changes right now is left for the next time.
 _EXPIRE = """
 WITH due AS (
@@ -44,7 +44,7 @@ WITH due AS (
     ORDER BY valid_until, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE indicators_holding h SET state = 'expired' FROM due WHERE h.id = due.id
-RETURNING h.id, h.newest_id, h.publisher_id, h.audience_id
+RETURNING h.id, h.newest_id, h.audience_id
 """
 
 

@@ -1,6 +1,6 @@
 """What a reader selects, as a value and as SQL: conditions on objects, and the two ways to them.
 
-By the log, whose branches are merged lazily in their order, or from ids by indexes. Rows come in the order of the log.
+By the log, as the reader walks it, or from ids by indexes. Rows come in the order of the log.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from unicodedata import normalize
 from uuid import UUID
 
 from exchange.tokens import normalising
-from indicators import changes, lines, living
+from indicators import lines, living, walking
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.stix import identifiers
+from indicators.walking import Walked
 from partners.sharing import Viewer, audience_ids
 
 Versions = Literal["last", "first", "all"]
@@ -47,55 +48,58 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Where to read in the log, in which order, and how much at most."""
+    """Where to read in the log, in which order, and how much at most; backwards from its end where `after` is None."""
 
     limit: int
-    after: int = 0
-    bound: str = "seq > %(after)s"
-    order: str = "ASC"
+    after: int | None = 0
+    backwards: bool = False
     max_bytes: int | None = None
 
 
-def found(
-    viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, joins: str, within_bytes: str
-) -> list[tuple[Any, ...]]:
-    """The rows of a page, and one more where there are more than its limit. One query, or two.
+def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, joins: str) -> Walked:
+    """The rows of a page. One query, and more where few of many rows are wanted.
 
-    `columns` are expressions on the change `c`, the object `o` and what `joins` adds, the first of them `c.seq`.
-    `within_bytes` is the query around it that keeps to `max_bytes`.
+    `columns` are expressions on the change `c`, the version `o`, its holding `h` and what `joins` adds: the first of
+    them is `c.seq AS seq`, the last is `body`.
     """
     conditions, parameters = _conditions(viewer, wanted)
-    parameters |= {"after": where.after, "limit": where.limit + 1, "max_bytes": where.max_bytes}
-    bound, order, past, begins = where.bound, where.order, "", "%(after)s" if where.order == "ASC" else "0"
     if wanted.matched:  # the other end is somebody else's, so `own` does not bind it
         parameters["both"] = audience_ids(viewer)
-    if wanted.added_after is not None:
-        bound, past = f"{bound} AND {_ADDED_AFTER}", _PAST
-        begins = f"greatest({begins}, (SELECT past.seq FROM past))"
-        parameters["added_after"] = wanted.added_after
-    most = changes.most(after=begins)
-
-    def query(seen: changes.Sight) -> str:
-        which = f"{seen.latest_entry('c')} {conditions}"
-        if wanted.stix_ids or wanted.words:
-            unindexed = "+ 0" if wanted.stix_ids else ""
-            bounded = bound.replace("seq >", f"seq {unindexed} >").replace("seq <", f"seq {unindexed} <")
-            source = _FROM_OBJECTS.format(bound=bounded, conditions=which, unindexed=unindexed)
-            joined = joins.replace("JOIN", "LEFT JOIN")  # so that nobody goes from all partners to the objects
-        else:
-            source = _FROM_LOG.format(
-                branches=seen.branches(bound=bound, order=order),
-                order=order,
-                newest="AND h.newest_id = c.object_id" if set(_versions(wanted)) == {"last"} else "",
-                conditions=which,
-            )
-            joined = joins
-        source = source.replace(_JOINS, joined)
-        sql = f"{past} SELECT {columns} {source} ORDER BY c.seq {order} LIMIT {most}"
-        return sql if where.max_bytes is None else within_bytes.format(query=sql, order=order)
-
-    planner = changes.BY_IDS if wanted.stix_ids else None if wanted.words else changes.IN_ORDER
-    return changes.look(viewer, query, parameters, own=wanted.own, group=wanted.group, planner=planner)[1]
+    first = walking.channels(own=wanted.own, group=wanted.group)
+    parameters |= {"group": wanted.group, "added_after": wanted.added_after}
+    later = None if wanted.added_after is None else _PAST_SEQ
+    if later is not None:
+        first = f"{first}, {_PAST}"
+    order = "DESC" if where.backwards else "ASC"
+    after = (walking.NOWHERE if where.backwards else 0) if where.after is None else where.after
+    if wanted.stix_ids or wanted.words:
+        bound = f"c.seq {'<' if where.backwards else '>'} %(after)s" + (f" AND c.seq > {later}" if later else "")
+        page = _FROM_OBJECTS.format(columns=columns, joins=joins, bound=bound, conditions=conditions, order=order)
+        return walking.at_once(
+            viewer,
+            walking.statement(first, None, page, order=order),
+            parameters | {"after": after},
+            limit=where.limit,
+            max_bytes=where.max_bytes,
+            planned_for_values=bool(wanted.words),
+        )
+    page = _FROM_LOG.format(
+        columns=columns,
+        joins=joins,
+        newest="AND h.newest_id = c.version_id" if set(_versions(wanted)) == {"last"} else "",
+        conditions=conditions,
+        order=order,
+    )
+    stretch = walking.stretch(which=walking.ENTERED, order=order, later=later or "")
+    return walking.walk(
+        viewer,
+        walking.statement(first, stretch, page, order=order),
+        parameters,
+        after=after,
+        limit=where.limit,
+        max_bytes=where.max_bytes,
+        backwards=where.backwards,
+    )
 
 
 def _conditions(viewer: Viewer, wanted: Selection) -> tuple[str, dict[str, Any]]:
@@ -111,11 +115,13 @@ def _conditions(viewer: Viewer, wanted: Selection) -> tuple[str, dict[str, Any]]
         parameters["stix_ids"] = identifiers.canonical(wanted.stix_ids)
     if wanted.once:
         among, named = wanted.filter.among.sql(viewer, holding="t", prefix="among")
-        conditions.append(lines.is_chosen(among))
+        conditions.append(lines.is_chosen(among, group=wanted.group is not None))
         parameters |= named
     if wanted.besides:
         conditions.append(_IS_NOT_OURS)
         parameters["besides"] = list(wanted.besides)
+    if wanted.group is not None:
+        conditions.append(_IS_IN_GROUP)
     if wanted.audiences is not None:
         conditions.append("AND h.audience_id = ANY(%(shown)s)")
         parameters["shown"] = list(wanted.audiences)
@@ -148,54 +154,38 @@ def _version_condition(viewer: Viewer, wanted: Selection) -> str:
     return f"{shown}AND (" + " OR ".join(f"({alternative})" for alternative in alternatives) + ")"
 
 
-# Dates and places grow together, so a date is a place: found by one look at an index, it bounds every branch.
-_PAST = """
-WITH past AS MATERIALIZED (
-    SELECT coalesce((SELECT seq FROM indicators_change WHERE date_added <= %(added_after)s
-                     ORDER BY date_added DESC LIMIT 1), 0) AS seq
-)
-"""
-_ADDED_AFTER = "seq > (SELECT past.seq FROM past)"
+_PAST = walking.past("%(added_after)s::timestamptz")
+_PAST_SEQ = "(SELECT past.seq FROM past)"
 
-_JOINS = "/*joins*/"
-
-# A version enters the log by its upsert or, if it is a revocation, by its remove.
-ENTERED = "(c.op = 'upsert' OR c.reason = 'revoked')"
-
-_FROM_LOG = (
-    """
-FROM (SELECT * FROM ({branches}) branches ORDER BY seq {order}) c
+# From a stretch of the log to the versions that its rows name, each at the last of its entries.
+_FROM_LOG = f"""
+SELECT {{columns}}
+FROM raw c
 CROSS JOIN LATERAL (
     SELECT h.* FROM indicators_holding h
-    WHERE h.id = c.holding_id AND h.audience_id = ANY(%(audiences)s) AND """
-    + ENTERED
-    + """ {newest}
-    LIMIT 1
+    WHERE h.id = c.holding_id AND {walking.SEES.format(audience="h.audience_id")} {{newest}} LIMIT 1
 ) h
 CROSS JOIN LATERAL (
-    SELECT o.* FROM indicators_stixobject o WHERE o.id = c.object_id {conditions}
-    LIMIT 1
+    SELECT o.* FROM indicators_stixobject o WHERE o.id = c.version_id AND {walking.LAST} {{conditions}} LIMIT 1
 ) o
-/*joins*/
+{{joins}}
+ORDER BY c.seq {{order}} LIMIT %(limit)s
 """
-)
 
-# Ids lead to few rows; neither audience nor place is then a way to them, whatever PostgreSQL believes where it has no
-# statistics.
-_FROM_OBJECTS = (
-    """
+# From ids, or words, to versions, and to the last entry of each.
+_FROM_OBJECTS = f"""
+SELECT {{columns}}
 FROM indicators_holding h
 JOIN indicators_stixobject o ON o.holding_id = h.id
 CROSS JOIN LATERAL (
-    SELECT * FROM indicators_change c
-    WHERE c.object_id = o.id AND """
-    + ENTERED
-    + """ AND c.audience_id {unindexed} = ANY(%(audiences)s) AND {bound} OFFSET 0
+    SELECT c.* FROM indicators_change c JOIN mine ON mine.channel = c.channel AND c.seq > mine.since
+    WHERE c.version_id = o.id AND {walking.ENTERED} AND {walking.COUNTS.format(change="c")}
+    ORDER BY c.seq DESC LIMIT 1
 ) c
-/*joins*/
-WHERE h.audience_id {unindexed} = ANY(%(audiences)s) {conditions}
+{{joins}}
+WHERE {walking.SEES.format(audience="h.audience_id")} AND {{bound}} {{conditions}}
+ORDER BY c.seq {{order}} LIMIT %(limit)s
 """
-)
 
 # What has no timestamp of its own has one version, named by the moment it came in.
 _IS_VERSION = {
@@ -216,6 +206,10 @@ AND (h.stix_type NOT IN ('identity', 'marking-definition', 'extension-definition
      OR NOT (h.stix_id = ANY(%(besides)s) OR EXISTS (
          SELECT FROM partners_partner i WHERE i.identity_id = h.stix_id COLLATE "default" AND i.state <> 'invited'
             AND o.modified <= i.created_at)))
+"""
+
+_IS_IN_GROUP = """
+AND EXISTS (SELECT FROM partners_audience g WHERE g.id = h.audience_id AND %(group)s = ANY(g.groups))
 """
 
 _HAS_MARK = """

@@ -96,9 +96,10 @@ FROM unnest(%s::bigint[], %s::text[]) new (id, why) WHERE t.id = new.id
 """
 # An upsert for each of the objects that somebody may hold now.
 _CONCERNED = f"""
-SELECT h.id AS holding, o.id AS object, h.publisher_id AS publisher, h.audience_id AS audience, 'upsert' AS op,
-       'revised' AS reason, true AS again, row_number() OVER (ORDER BY o.id) AS place
+SELECT h.id AS holding, o.id AS version, a.channels, a.tlp, 'upsert' AS op, 'revised' AS reason, true AS again,
+       row_number() OVER (ORDER BY o.id) AS place
 FROM indicators_stixobject o JOIN indicators_holding h ON h.id = o.holding_id AND h.newest_id = o.id
+JOIN partners_audience a ON a.id = h.audience_id
 WHERE o.id = ANY(%(objects)s) AND {living.LIVES}
 """
 

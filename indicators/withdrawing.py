@@ -140,7 +140,7 @@ def _let_go(viewer: Viewer, parts: Sequence[_Part]) -> list[changes.NewChange]:
         | {heir.object_id: None for heir, _ in heirs if heir.alone}
     )
     return [
-        *changes.removes(newest, Change.Reason.WITHDRAWN, publisher_id=viewer.partner_id),
+        *changes.removes(newest, Change.Reason.WITHDRAWN),
         *(_takes_its_place(viewer, heir, audience) for heir, audience in heirs),
     ]
 
@@ -172,8 +172,7 @@ def _takes_its_place(viewer: Viewer, heir: storing.Version, audience_id: int) ->
     """An older version is the newest from now on."""
     return changes.NewChange(
         holding_id=heir.holding_id,
-        object_id=heir.object_id,
-        publisher_id=viewer.partner_id,
+        version_id=heir.object_id,
         audience_id=audience_id,
         op=Change.Op.UPSERT,
         reason=Change.Reason.REVISED,

@@ -104,7 +104,8 @@ def _read(row: tuple[Any, ...]) -> tuple[ApiKey, Viewer]:
     group_ids = held_groups if key.groups is None else set(held_groups) & set(key.groups)
     ceiling = Ceiling.of(key.ceiling_tlp, key.ceiling_width)
     viewer = _viewer(key.partner, group_ids=group_ids, scopes=scopes, actor=f"key:{key.public_id}", ceiling=ceiling)
-    return key, replace(viewer, limited=key.groups is not None)
+    named = None if key.groups is None else frozenset(key.groups)
+    return key, replace(viewer, limited=named is not None, key_groups=named)
 
 
 #: By what was `WRITTEN` of them.

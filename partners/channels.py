@@ -1,4 +1,4 @@
-"""Channels, and who has them open: the ways from the log to its readers (ADR 0027). Writes Channel and Sight.
+"""Channels, and who has them open: the ways from the log to its readers (ADR 0031). Writes Channel and Sight.
 
 A channel is a reach and a marking: everyone, a group, a partner that is named, a publisher's own, each once for every
 marking that it may carry. So the rule is one question, whether an audience has a channel that the viewer has open, and

@@ -451,13 +451,11 @@ class Audience(models.Model):
     asked of this small table, and content is found by `audience_id` alone (ADR 0006).
     `groups` and `partners` are sorted arrays of their ids; neither is ever deleted. `channels` are the ways by which
     the log tells of its objects, and the rule: who has one of them open sees them. Nothing that is withdrawn is
-    seen by anybody, and what is told to some partners only (that they gained or lost sight) is not seen by its
-    publisher (ADR 0008).
+    seen by anybody (ADR 0009).
     """
 
     class Use(models.TextChoices):
         OBJECTS = "objects", "Of objects"
-        TELLING = "telling", "Of changes alone"
         WITHDRAWN = "withdrawn", "Of what its publisher took back"
 
     use = models.CharField(max_length=9, choices=Use, default=Use.OBJECTS)

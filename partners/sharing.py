@@ -59,6 +59,7 @@ class Viewer:
     actor: str = field(default="system")  # "user:<pk>", "key:<public id>", "command"; for the audit log
     sight: int = 0  # `Partner.sight` when it was read
     limited: bool = False  # a key for some of its partner's groups only
+    key_groups: frozenset[UUID] | None = None  # of such a key: those that it names, its partner may have left some
     ceiling: Ceiling = UNBOUND  # the strictest of partner, operator, role and key
     alone: Ceiling = UNBOUND  # what goes beyond it, a second person confirms
     alone_objects: int | None = None  # and what is more than so many objects within an hour
@@ -127,7 +128,7 @@ def mine(viewer: Viewer) -> QuerySet[Sight]:
 
 
 def audiences_visible_to(viewer: Viewer) -> QuerySet[Audience]:
-    """The rule: the audiences whose objects `viewer` may see, and those of changes that are told to it by name."""
+    """The rule: the audiences whose objects `viewer` may see."""
     return Audience.objects.filter(channels__overlap=ArraySubquery(mine(viewer).values("channel")))
 
 
@@ -170,14 +171,12 @@ def audience_ids(viewer: Viewer, *, own: bool = False) -> list[int]:
 
 
 @lru_cache(maxsize=1_024)
-def rule_sql(viewer: Viewer, *, own: bool = False, group: UUID | None = None) -> tuple[str, tuple[Any, ...]]:
+def rule_sql(viewer: Viewer, *, own: bool = False) -> tuple[str, tuple[Any, ...]]:
     """The rule as SQL that yields ids in order: written once per viewer, for writing it takes longer than asking it.
 
     It depends on nothing but the viewer, whose groups and clearance are read, or confirmed, with every request.
     """
     allowed = own_audiences(viewer) if own else audiences_visible_to(viewer)
-    if group is not None:  # what is told to the viewer alone tells of objects in the group, too
-        allowed = allowed.filter(Q(groups__contains=[group]) | Q(use=Audience.Use.TELLING))
     return allowed.order_by("pk").values_list("pk", flat=True).query.sql_with_params()
 
 
@@ -396,24 +395,6 @@ def intern_withdrawn(publisher_id: UUID, *, attribution: int = Attribution.NAMED
         attribution=attribution,
     )
     return row.pk
-
-
-def intern_telling(publisher_id: UUID, tlp: Tlp, partners: Iterable[UUID], *, veil: Audience | None = None) -> int:
-    """The audience of changes that are told to these partners alone, of objects with this marking.
-
-    `veil` is the audience of objects without their publisher's name: the change tells of the same source.
-    """
-    partners = sorted(partners)
-    return _interned(
-        publisher_id=publisher_id,
-        tlp=tlp,
-        everyone=False,
-        groups=[] if veil is None or tlp is Tlp.RED else list(veil.groups),
-        partners=partners,
-        use=Audience.Use.TELLING,
-        attribution=Attribution.NAMED if veil is None else veil.attribution,
-        channels=lambda: channels.telling(partners),
-    )
 
 
 def groups_named(by: Viewer, slugs: Iterable[str]) -> list[UUID]:

@@ -1,15 +1,15 @@
 """What a partner may see changes, by joining, leaving, another clearance: whoever keeps the log is told what of it.
 
 The verbs that change membership or clearance do it inside `changing`. Which channels are opened and closed is asked of
-memberships and clearances as they are then (`channels.turning`). The applications above say at their start, by
-`follow`, what is to be done about it; they are called in the same transaction, and return the place of the log at which
-it happens.
+memberships and clearances as they are then (`channels.turning`). Who keeps the log says at its start, by `turn_by`, how
+it is done: in the same transaction, and at one place of the log.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -20,16 +20,13 @@ from partners.auth import viewer_whatever_state
 from partners.channels import Turn
 from partners.models import Partner
 
-_followers: list[Callable[[Turn], int]] = []
+_turner: Callable[[Turn], None] = partial(channels.make_turn, place=0)
 
 
-def follow(follower: Callable[[Turn], int]) -> None:
-    """Have `follower` called for each partner whose sight changes, in the transaction that changes it.
-
-    It returns the place of the log at which that happens, beyond which nobody gets until the transaction ends.
-    """
-    if follower not in _followers:
-        _followers.append(follower)
+def turn_by(turner: Callable[[Turn], None]) -> None:
+    """Have `turner` called for each partner whose sight changes, in the transaction that changes it."""
+    global _turner  # noqa: PLW0603 - said once, at the start
+    _turner = turner
 
 
 @contextmanager
@@ -44,9 +41,7 @@ def changing(partner_ids: Iterable[UUID]) -> Iterator[None]:
             now, then = viewer_whatever_state(pk), before[pk]
             if (now.group_ids, now.clearance) != (then.group_ids, then.clearance):
                 Partner.objects.filter(pk=pk).update(sight=F("sight") + 1)
-                turn = channels.turning(pk)
-                places = [follower(turn) for follower in _followers]
-                channels.make_turn(turn, place=max(places, default=0))
+                _turner(channels.turning(pk))
         wake()
 
 

@@ -75,6 +75,23 @@ def sources(viewer: Viewer, said: Iterable[Said]) -> Mapping[Said, Source]:
     return named | {one: codes.get(one, _EXCHANGE) for one in veils}
 
 
+def known_as(said: Iterable[tuple[UUID, int, UUID | None]]) -> Mapping[tuple[UUID, int, UUID | None], Source]:
+    """What publishers who do not give their name are called: by publisher, attribution, and group or none. One query.
+
+    Who has no pseudonym there is the exchange's.
+    """
+    wanted = set(said)
+    asked = [(publisher, group) for publisher, attribution, group in wanted if attribution == Attribution.PSEUDONYM]
+    of_groups = Q(pk__in=[])
+    for publisher, group in asked:
+        of_groups |= Q(partner=publisher, group=group)
+    drawn = {(one.partner_id, one.group_id): one for one in Pseudonym.objects.filter(of_groups)} if asked else {}
+    known = {key: _pseudonym(one) for key, one in drawn.items()}
+    return {
+        one: known.get((one[0], one[2]), _EXCHANGE) if one[1] == Attribution.PSEUDONYM else _EXCHANGE for one in wanted
+    }
+
+
 def veiled(viewer: Viewer, audience_ids: Iterable[int]) -> dict[int, Source]:
     """The same by audience, of those alone whose publisher the viewer is not told. One query where there are none."""
     rows = Audience.objects.filter(pk__in=list(audience_ids), use=Audience.Use.OBJECTS)

@@ -87,7 +87,7 @@ class EventsView(Face):
         wanted = wanted_of(viewer, self.asked)
         scope = f"changes;{wanted.scope}"
         given = request.headers.get("Last-Event-ID", "").strip() or self.asked.text("cursor")
-        after, fresh = position(given, viewer=viewer, scope=scope) if given else (changes.head(), 0)
+        after, fresh = position(given, viewer=viewer, scope=scope) if given else (changes.own_end(viewer), 0)
         headers = {"X-Accel-Buffering": "no"}
         if request.method == "HEAD":
             return HttpResponse(content_type=_MEDIA_TYPE, headers=headers)

@@ -45,7 +45,9 @@ CASE {a}.attribution WHEN 0 THEN {a}.publisher_id::text
 # Data-modifying parts of a WITH run to completion whether or not they are read.
 _FIND = f"""
 WITH page AS (
-    SELECT seq, holding_id, object_id, op FROM indicators_change WHERE seq > %(after)s ORDER BY seq LIMIT %(limit)s
+    SELECT c.seq, c.holding_id, c.version_id AS object_id, c.op FROM partners_channel own CROSS JOIN LATERAL (
+        SELECT * FROM indicators_change c WHERE c.channel = own.id AND c.seq > %(after)s ORDER BY c.seq LIMIT %(limit)s
+    ) c WHERE own.reach = 'own' ORDER BY c.seq LIMIT %(limit)s
 ), mine AS MATERIALIZED (
     SELECT DISTINCT t.id, t.object_id, {_compared("t.domain")} AS domain, t.scheme, t.key_epoch, t.value,
            {_SOURCE.format(a="a")} AS source, t.suppressed_by = '{MATCH_ONLY}' AS aside

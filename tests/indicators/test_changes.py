@@ -88,7 +88,7 @@ def test_a_beginner_is_not_told_of_removals_of_what_it_never_held():
 
 
 @pytest.mark.django_db
-def test_a_page_costs_two_queries_however_long_it_is():
+def test_a_page_costs_one_query_however_long_it_is():
     cast = build.the_cast()
     aster = cast.viewer("aster")
     build.publish(aster, *[build.an_indicator() for _ in range(50)])
@@ -96,7 +96,7 @@ def test_a_page_costs_two_queries_however_long_it_is():
         changes.since(aster, EVERYTHING, after=0, limit=50)
     with CaptureQueriesContext(connection) as page:
         reading.page(aster, Selection(once=True), limit=50)
-    assert (len(delta), len(page)) == (2, 2)
+    assert (len(delta), len(page)) == (1, 1)
 
 
 WRITERS, READERS, BATCHES, SIZE = 8, 4, 4, 5
@@ -146,7 +146,7 @@ def test_cursor_readers_lose_nothing_under_concurrent_writers(run):
             seen, dates = reader.result()
             assert sorted(seen) == sorted(written)
             assert all(earlier < later for earlier, later in itertools.pairwise(dates))
-    seqs = list(Change.unrestricted.order_by("seq").values_list("seq", flat=True))
+    seqs = list(Change.unrestricted.order_by("seq").values_list("seq", flat=True).distinct())
     assert seqs == list(range(1, WRITERS * BATCHES * SIZE + 1))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
-from partners import auth, life, mailing, membership, sight, warning
+from partners import auth, channels, life, mailing, membership, sight, warning
 from partners.membership import Basis
 from partners.models import AuditRecord, Channel, Group, Mail, Membership, Notice, Partner, Proposal
 from partners.scopes import Role, Scope
@@ -84,7 +84,7 @@ def reaches(channels):
 
 def test_under_any_admin_a_partner_is_in_when_it_accepts(cast, monkeypatch):
     seen = []
-    monkeypatch.setattr(sight, "_followers", [lambda turn: seen.append(turn) or 0])
+    monkeypatch.setattr(sight, "_turner", lambda turn: seen.append(turn) or channels.make_turn(turn, place=0))
     aster = admin(cast.aster)
     group = a_group(aster)
     build.publish(auth.viewer_of_key(cast.keys["aster"]), build.an_indicator(), groups=(group.slug,))
@@ -216,7 +216,7 @@ def test_leaving_is_told_and_invitations_of_who_left_fall(cast, monkeypatch):
     seen = []
     aster = admin(cast.aster)
     build.publish(cast.viewer("borealis"), build.an_indicator())
-    monkeypatch.setattr(sight, "_followers", [lambda turn: seen.append(turn) or 0])
+    monkeypatch.setattr(sight, "_turner", lambda turn: seen.append(turn) or channels.make_turn(turn, place=0))
     invited = membership.invite(aster, cast.ring, cast.cygnus)
     membership.leave(aster, cast.ring)
     assert [(s.partner_id, reaches(s.gained), reaches(s.lost)) for s in seen] == [(cast.aster.pk, set(), {"group"})]

@@ -27,7 +27,6 @@ EXAMPLES = 200 if DEEP else 5
 #: What others can still be seen by, and waits to be mended. Whoever mends it deletes its line here: then all worlds
 #: are compared in this, too, and its case below is one that must hold.
 KNOWN = {
-    "cursor": "the end of the whole log is in each cursor, tag and state of those who follow it",
     "matches": "a value is linked with the newest holder of each publisher, whoever sees that holder",
     "narrowing": "who still sees an object is told of narrowings for others once it is gone",
 }

@@ -13,12 +13,13 @@ from uuid import UUID
 import orjson
 import pytest
 import stix2
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from indicators import lines, readdressing, reading, subscribing
+from indicators import changes, lines, readdressing, reading, relining, subscribing, withdrawing
 from indicators.addressing import Reach
-from partners import auth
+from indicators.feeds.filters import EVERYTHING as FEED
+from partners import auth, membership
 from partners.models import Group
 from tests import build
 from tests.indicators.taxii.cast import (
@@ -235,9 +236,11 @@ def the_line(held: dict[str, Held], identities: dict[str, str]) -> str | None:
 
 _PUSHES = st.lists(
     st.tuples(
-        st.sampled_from(["aster", "borealis", "eridanus"]), st.sampled_from(["wide", "inner", "alone"]), st.booleans()
+        st.sampled_from(["aster", "borealis", "eridanus"]),
+        st.sampled_from(["wide", "alone"]),
+        st.sampled_from([False, False, False, True]),
     ),
-    min_size=2,
+    min_size=3,
     max_size=8,
 )
 _CREATORS = st.fixed_dictionaries(
@@ -246,7 +249,11 @@ _CREATORS = st.fixed_dictionaries(
 
 
 @given(pushes=_PUSHES, creators=_CREATORS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(
+    pushes=[("aster", "alone", False), ("borealis", "wide", False), ("aster", "wide", False)],
+    creators=dict.fromkeys(["aster", "borealis", "eridanus"], "nobody"),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_line_depends_on_nothing_but_what_its_reader_saw_first(
     lines_cast: dict[str, Any], pushes: list[tuple[str, str, bool]], creators: dict[str, str]
 ) -> None:
@@ -280,7 +287,115 @@ def test_the_line_depends_on_nothing_but_what_its_reader_saw_first(
 def lines_cast(aster: Caller, borealis: Caller, cygnus: Caller) -> dict[str, Any]:
     eridanus = a_caller("Eridanus")
     labs = {"aster": aster, "borealis": borealis, "eridanus": eridanus}
-    build.a_ring(*(lab.partner for lab in labs.values()), slug="inner")
     build.a_ring(*(lab.partner for lab in labs.values()), cygnus.partner, slug="wide")
-    build.add_to_default(eridanus.partner, Group.objects.get(slug="inner"))
     return {"labs": labs, "reader": cygnus, "feeds": {name: of_publisher(cygnus, lab) for name, lab in labs.items()}}
+
+
+# Where a line ends
+
+
+def withdraw(aster: Caller, cygnus: Caller, stix_id: str) -> None:
+    withdrawing.withdraw(viewer(aster), [stix_id])
+
+
+def narrow(aster: Caller, cygnus: Caller, stix_id: str) -> None:
+    readdressing.readdress(viewer(aster), stix_id, Reach(named=True, tlp=build.Tlp.RED))
+
+
+def end_without_a_version(aster: Caller, cygnus: Caller, stix_id: str) -> None:
+    answer = build.publish(viewer(aster), {"id": stix_id, "type": "indicator", "revoked": True})
+    assert build.results(answer)[0]["code"] == "content-dropped"
+
+
+def leave(aster: Caller, cygnus: Caller, stix_id: str) -> None:
+    membership.leave(auth.viewer_of_user(build.a_user(cygnus.partner)), Group.objects.get(slug="wide"))
+
+
+@pytest.mark.parametrize("act", [withdraw, narrow, end_without_a_version, leave])
+def test_5_4_where_a_line_ends_the_next_is_added_anew_for_who_read_it_and_for_nobody_else(
+    aster: Caller, borealis: Caller, cygnus: Caller, dorado: Caller, act: Any
+) -> None:
+    build.a_ring(aster.partner, borealis.partner, cygnus.partner, slug="wide")
+    build.a_ring(borealis.partner, cygnus.partner, dorado.partner, slug="other")
+    held = green(created_by_ref=viewer(aster).identity_id)
+    relayed = [{**revised(held, day, name="Relayed"), "created_by_ref": STRANGER} for day in (4, 5)]
+    build.publish(viewer(aster), held, groups=("wide",))
+    build.publish(viewer(borealis), *relayed, groups=("wide", "other"))
+    last = green()
+    build.publish(viewer(borealis), last, groups=("wide",))
+    hidden = told_so_far(dorado)
+    everything, group = cygnus.get(f"{EVERYTHING}objects/"), cygnus.get(f"{of_group('wide')}objects/")
+    for answer in (everything, group):
+        assert orjson.loads(answer.content)["objects"] == [held, last]
+    delta = changes.since(viewer(cygnus), FEED, after=0, limit=99).reached
+    act(aster, cygnus, held["id"])
+    relining.catch_up()
+    lines_of = {"match[version]": "all", "added_after": everything[LAST]}
+    assert cygnus.objects(f"{EVERYTHING}objects/", **lines_of) == relayed
+    assert cygnus.objects(f"{EVERYTHING}objects/", added_after=everything[LAST]) == relayed[1:]
+    if act is not leave:
+        assert cygnus.objects(f"{of_group('wide')}objects/", added_after=group[LAST]) == relayed[1:]
+    told = [(one.op, one.stix_id) for one in changes.since(viewer(cygnus), FEED, after=delta, limit=99).changes]
+    assert ("upsert", held["id"]) in told
+    assert told_so_far(dorado) == hidden
+    assert dorado.objects(f"{EVERYTHING}objects/") == relayed[1:]
+    relining.catch_up()
+    assert cygnus.objects(f"{EVERYTHING}objects/", added_after=cygnus.get(f"{EVERYTHING}objects/")[LAST]) == []
+
+
+def told_so_far(reader: Caller) -> tuple[Any, ...]:
+    """All by which a reader could notice that something happened."""
+    seen = changes.since(viewer(reader), FEED, after=0, limit=99)
+    page = reader.get(f"{EVERYTHING}objects/")
+    return seen.reached, [(one.seq, one.op) for one in seen.changes], page.content, page[LAST]
+
+
+def test_5_4_what_was_not_the_line_ends_without_a_word(aster: Caller, borealis: Caller, cygnus: Caller) -> None:
+    build.a_ring(aster.partner, borealis.partner, cygnus.partner, slug="wide")
+    held = green()
+    build.publish(viewer(aster), held, groups=("wide",))
+    build.publish(viewer(borealis), revised(held, 5), groups=("wide",))
+    before = cygnus.get(f"{EVERYTHING}objects/")
+    withdrawing.withdraw(viewer(borealis), [held["id"]])
+    relining.catch_up()
+    after = cygnus.get(f"{EVERYTHING}objects/")
+    assert (before.content, before[LAST]) == (after.content, after[LAST])
+
+
+def test_hidden_publishers_of_an_id_change_nothing_for_who_cannot_see_them(
+    aster: Caller, borealis: Caller, cygnus: Caller, dorado: Caller
+) -> None:
+    build.a_ring(aster.partner, dorado.partner, slug="wide")
+    held = green()
+    build.publish(viewer(borealis), revised(held, 1), tlp=build.Tlp.RED)
+    build.publish(viewer(aster), held, revised(held, 2), groups=("wide",))
+    before = told_everywhere(dorado, held["id"], "wide"), told_so_far(dorado)
+    theirs = revised(held, 9, revoked=True, created_by_ref=viewer(cygnus).identity_id)
+    build.publish(viewer(cygnus), {**theirs, "revoked": False}, tlp=build.Tlp.RED)
+    assert (told_everywhere(dorado, held["id"], "wide"), told_so_far(dorado)) == before
+    build.publish(viewer(cygnus), revised(theirs, 10), tlp=build.Tlp.RED)
+    withdrawing.withdraw(viewer(borealis), [held["id"]])
+    relining.catch_up()
+    assert (told_everywhere(dorado, held["id"], "wide"), told_so_far(dorado)) == before
+    (result,) = build.results(build.publish(viewer(aster), revised(held, 3), groups=("wide",)))
+    assert result["status"] == "accepted"
+    assert [one["modified"][8:10] for one in listed(dorado, EVERYTHING, **{"match[version]": "all"})] == [
+        "01",
+        "02",
+        "03",
+    ]
+
+
+def test_who_saw_a_line_first_by_a_group_that_they_left_keeps_it_where_they_see_it_still(
+    aster: Caller, borealis: Caller, cygnus: Caller
+) -> None:
+    """Else the line would change without a word: nothing left their sight."""
+    build.a_ring(aster.partner, borealis.partner, cygnus.partner, slug="wide")
+    held = green()
+    build.publish(viewer(aster), held, groups=("wide",))
+    build.publish(viewer(borealis), revised(held, 5), everyone=True)
+    build.publish(viewer(aster), revised(held, 2), everyone=True)
+    assert listed(cygnus, EVERYTHING) == [revised(held, 2)]
+    leave(aster, cygnus, held["id"])
+    relining.catch_up()
+    assert listed(cygnus, EVERYTHING) == [revised(held, 2)]
