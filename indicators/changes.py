@@ -154,9 +154,12 @@ def head() -> int:
         return int(cursor.fetchone()[0])
 
 
-def own_end(viewer: Viewer) -> int:
-    """The last place of the log as the viewer sees it; 0 where there is nothing. A beginner holds nothing up to it."""
-    found = walking.at_once(viewer, _OWN_END, {}, limit=1).page
+def own_end(viewer: Viewer, *, up_to: int = walking.NOWHERE) -> int:
+    """The last place of the log as the viewer sees it, up to a place of the whole log; 0 where there is nothing.
+
+    A beginner holds nothing up to it.
+    """
+    found = walking.at_once(viewer, _OWN_END, {"up_to": up_to}, limit=1).page
     return int(found[0][0])
 
 
@@ -246,10 +249,10 @@ _OWN_END = walking.statement(
     _CHANNELS,
     None,
     f"""
-SELECT coalesce(greatest(max(last.seq), max(mine.lost)), 0) AS seq, ''::text AS body
+SELECT coalesce(greatest(max(last.seq), least(max(mine.lost), %(up_to)s)), 0) AS seq, ''::text AS body
 FROM mine LEFT JOIN LATERAL (
     SELECT c.seq FROM indicators_change c
-    WHERE c.channel = mine.channel AND c.seq > mine.since AND c.seq <= coalesce(mine.until, 9223372036854775807)
+    WHERE c.channel = mine.channel AND c.seq > mine.since AND c.seq <= least(mine.until, %(up_to)s)
       AND {walking.ALL_OF_IT}
     ORDER BY c.seq DESC LIMIT 1
 ) last ON true

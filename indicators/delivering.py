@@ -182,7 +182,8 @@ def attempt(delivery: Delivery) -> Outcome:
     if not told:
         return Outcome(delivered=True, words="Nothing was left to tell.")
     more = span.more and span.reached < delivery.last_seq
-    cursor = paging.seal([delivery.first_seq, 0], viewer=viewer.partner_id, scope=f"changes;{wanted.scope}")
+    begins = changes.own_end(viewer, up_to=delivery.first_seq)  # the subscription's place tells of others
+    cursor = paging.seal([begins, 0], viewer=viewer.partner_id, scope=f"changes;{wanted.scope}")
     return _post(delivery, _message(delivery, "objects.changed", _changed(delivery, told, more=more, cursor=cursor)))
 
 
