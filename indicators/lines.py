@@ -36,7 +36,8 @@ def creator_of(draft: Draft) -> str | None:
 #: Where a reader first saw anything of the holding `t`, also if by a channel that is closed by now; of what counts in a
 #: collection, `{scope}` says by which. Needs the parameters `walking.of`.
 FIRST = """
-(SELECT min(c.seq) FROM indicators_stixobject v JOIN indicators_change c ON c.version_id = v.id
+(SELECT min(c.seq) FROM indicators_stixobject v CROSS JOIN LATERAL (
+                SELECT * FROM indicators_change told WHERE told.version_id = v.id OFFSET 0) c
  JOIN partners_sight s ON s.channel_id = c.channel AND c.seq > s.since AND c.seq <= coalesce(s.until, c.seq)
  WHERE v.holding_id = t.id AND (c.op = 'upsert' OR c.reason = 'revoked') AND s.partner_id = %(viewer)s AND {scope}
    AND (%(groups)s::uuid[] IS NULL OR s.group_id IS NULL OR s.group_id = ANY(%(groups)s)))
@@ -53,19 +54,21 @@ SELECT s.id, s.stix_id, s.first, s.claims AND (
 FROM (
     SELECT t.id, t.stix_id, t.creator, u.attribution = 0 AND coalesce(p.identity_id = t.creator, false) AS claims,
            {{first}} AS first
-    FROM indicators_holding t
+    FROM (SELECT * FROM indicators_holding held WHERE held.stix_id = {{stix_id}} OFFSET 0) t
     JOIN partners_audience u ON u.id = t.audience_id
     JOIN partners_partner p ON p.id = t.publisher_id
-    WHERE t.stix_id = {{stix_id}} AND {SEEN} {{among}}
+    WHERE {SEEN} {{among}}
 ) s
 WINDOW early AS (PARTITION BY s.stix_id ORDER BY s.first, s.id)
 """
 _ORDER = "r.created DESC, CASE WHEN r.created THEN r.id END, r.first, r.id"
 
-# Where nobody else's is seen, as with nearly every id, one look at the index says so.
+# Where nobody else's is seen, as with nearly every id, one look at the index by id says so: OFFSET 0 keeps PostgreSQL
+# from going by audience, which it takes for narrow where it has no statistics.
 _IS_LINE = f"""
 AND (NOT EXISTS (
-    SELECT FROM indicators_holding t WHERE t.stix_id = h.stix_id AND t.id <> h.id AND {SEEN} {{among}}
+    SELECT FROM (SELECT * FROM indicators_holding held WHERE held.stix_id = h.stix_id OFFSET 0) t
+    WHERE t.id <> h.id AND {SEEN} {{among}}
 ) OR h.id = (SELECT r.id FROM ({{ranked}}) r ORDER BY {_ORDER} LIMIT 1))
 """
 
