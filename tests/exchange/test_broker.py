@@ -1,5 +1,8 @@
 """The broker in PostgreSQL, as many send to it at once and as a worker waits on it."""
 
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -44,3 +47,12 @@ def test_a_worker_hears_of_a_task_within_moments_and_drains_what_waits(broker, m
             beat_seen.delay()
         until(lambda: len(heard) == 111)
         until(lambda: broker() == 0)
+
+
+def test_a_worker_knows_each_task_of_the_schedule():
+    asked = (
+        "from exchange.celery import app; app.loader.import_default_modules();"
+        "print({entry['task'] for entry in app.conf.beat_schedule.values()} - set(app.tasks))"
+    )
+    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, env=os.environ)
+    assert told.stdout.strip() == "set()"
