@@ -4,13 +4,12 @@ import hashlib
 import importlib
 import io
 import json
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
-from django.db import connection, migrations, transaction
+from django.db import connection, migrations
 from django.db.migrations.loader import MigrationLoader
 
 from exchange import clock
@@ -21,6 +20,7 @@ from indicators.selecting import Selection
 from partners import auth
 from partners.models import Partner
 from tests import build
+from tests.stores import another_store, fill
 
 pytestmark = pytest.mark.django_db
 
@@ -36,53 +36,6 @@ _BEFORE_HOLDINGS = {
 def run(sql, parameters=None):
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
-
-
-@contextmanager
-def another_store():
-    """An empty database beside the tests' own, with all that this process says to it."""
-    name = connection.settings_dict["NAME"]
-    with connection.cursor() as cursor:
-        cursor.execute("DROP DATABASE IF EXISTS exchange_before WITH (FORCE)")
-        cursor.execute("CREATE DATABASE exchange_before")
-    _connect_to("exchange_before")
-    try:
-        yield
-    finally:
-        _connect_to(name)
-        with connection.cursor() as cursor:
-            cursor.execute("DROP DATABASE exchange_before WITH (FORCE)")
-
-
-def _connect_to(name):
-    connection.close()
-    connection.close_pool()
-    connection.settings_dict["NAME"] = name
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT current_database()")
-        assert cursor.fetchone() == (name,)
-
-
-def fill(tables):
-    """Rows as another release wrote them, by table."""
-    with connection.cursor() as cursor, transaction.atomic():
-        for table, rows in tables.items():
-            cursor.execute(
-                "SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute WHERE attrelid = %s::regclass"
-                " AND attnum > 0 AND NOT attisdropped AND attgenerated = ''",
-                [table],
-            )
-            (columns,) = cursor.fetchone()
-            cursor.execute(
-                f"INSERT INTO {table} ({columns}) SELECT {columns} FROM jsonb_populate_recordset(null::{table}, %s)",
-                [json.dumps(rows)],
-            )
-            cursor.execute(
-                "SELECT setval(pg_get_serial_sequence(%s, 'id'), (SELECT max((to_jsonb(t) ->> 'id')::bigint)"
-                f" FROM {table} t)) FROM pg_attribute WHERE attrelid = %s::regclass AND attname = 'id'"
-                " AND atttypid = 'bigint'::regtype",
-                [table, table],
-            )
 
 
 def as_seen_by(partner):

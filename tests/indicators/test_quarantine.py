@@ -18,8 +18,10 @@ from indicators.models import Batch, HeldBatch, Quarantined, StixObject
 from indicators.stix import tlp
 from partners.models import AuditRecord
 from partners.scopes import Role
+from partners.tlp import Tlp
 from tests import build
 from tests.indicators.api.caller import Caller, read
+from tests.stores import another_store
 
 pytestmark = pytest.mark.django_db
 
@@ -154,24 +156,23 @@ def test_payment_data_is_refused_and_stored_nowhere(cast, aster, query, caplog, 
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-def test_an_upgrade_deletes_what_would_be_refused_now_and_seals_the_rest(cast):
-    def migrated(*, to: str):
-        MigrationExecutor(connection).migrate([("indicators", to)])
-        return MigrationExecutor(connection).loader.project_state([("indicators", to)]).apps
-
-    batch = Batch.unrestricted.create(partner=cast.aster, actor="x", request_digest=b"", counts={}, results="[]")
-    old = migrated(to="0009_service_hosts").get_model("indicators", "Quarantined")._base_manager
-    try:
+def test_an_upgrade_deletes_what_would_be_refused_now_and_seals_the_rest():
+    with another_store():
+        call_command("migrate", "indicators", "0009_service_hosts", verbosity=0)
+        store = MigrationExecutor(connection).loader.project_state([("indicators", "0009_service_hosts")]).apps
+        partner = store.get_model("partners", "Partner").objects.create(name="Aster", slug="aster", clearance=Tlp.RED)
+        batch = store.get_model("indicators", "Batch")._base_manager.create(
+            partner=partner, actor="x", request_digest=b"", counts={}, results="[]"
+        )
         for code, stix_id, body in (
             ("card-number", "tool--1", CARD),
             ("secret", "tool--2", "a secret"),
             ("says-red", "tool--3", "before"),
             ("says-red", "tool--3", "after"),
         ):
-            old.create(
-                partner_id=cast.aster.pk, batch_id=batch.pk, stix_id=stix_id, body=body, code=code, field="", message=""
+            store.get_model("indicators", "Quarantined")._base_manager.create(
+                partner=partner, batch=batch, stix_id=stix_id, body=body, code=code, field="", message=""
             )
-    finally:
-        MigrationExecutor(connection).migrate(MigrationExecutor(connection).loader.graph.leaf_nodes())
-    (row,) = Quarantined.unrestricted.all()
-    assert quarantine.body(row) == b"after"
+        call_command("migrate", verbosity=0)
+        (row,) = Quarantined.unrestricted.all()
+        assert quarantine.body(row) == b"after"

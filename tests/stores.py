@@ -1,0 +1,55 @@
+"""Databases of their own, for tests that migrate: what migrates backwards does not leave the tests' own as it was."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connection, transaction
+
+
+@contextmanager
+def another_store() -> Iterator[None]:
+    """An empty database beside the tests' own, with all that this process says to it."""
+    name = connection.settings_dict["NAME"]
+    with connection.cursor() as cursor:
+        cursor.execute("DROP DATABASE IF EXISTS exchange_before WITH (FORCE)")
+        cursor.execute("CREATE DATABASE exchange_before")
+    _connect_to("exchange_before")
+    try:
+        yield
+    finally:
+        _connect_to(name)
+        with connection.cursor() as cursor:
+            cursor.execute("DROP DATABASE exchange_before WITH (FORCE)")
+
+
+def _connect_to(name: str) -> None:
+    connection.close()
+    connection.close_pool()
+    connection.settings_dict["NAME"] = name
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_database()")
+        assert cursor.fetchone() == (name,)
+
+
+def fill(tables: dict[str, list[dict[str, Any]]]) -> None:
+    """Rows as another release wrote them, by table."""
+    with connection.cursor() as cursor, transaction.atomic():
+        for table, rows in tables.items():
+            cursor.execute(
+                "SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute WHERE attrelid = %s::regclass"
+                " AND attnum > 0 AND NOT attisdropped AND attgenerated = ''",
+                [table],
+            )
+            (columns,) = cursor.fetchone()
+            cursor.execute(
+                f"INSERT INTO {table} ({columns}) SELECT {columns} FROM jsonb_populate_recordset(null::{table}, %s)",
+                [json.dumps(rows)],
+            )
+            cursor.execute(
+                "SELECT setval(pg_get_serial_sequence(%s, 'id'), (SELECT max((to_jsonb(t) ->> 'id')::bigint)"
+                f" FROM {table} t)) FROM pg_attribute WHERE attrelid = %s::regclass AND attname = 'id'"
+                " AND atttypid = 'bigint'::regtype",
+                [table, table],
+            )
