@@ -7,7 +7,7 @@ from django.db import connection
 from exchange import hints
 from exchange.celery import app
 from exchange.lists.lines import COMPARED
-from indicators import following
+from indicators import changes, following
 from indicators.models import Match
 from indicators.stix.drafts import MATCH_ONLY
 
@@ -22,10 +22,11 @@ def find(*, after: int, limit: int = _PAGE) -> int:
     says without its name is linked with what it says under its name, and what two say as the exchange is not linked.
     Were it otherwise, a link, or a missing one, would tell who it is.
     """
+    end = changes.head()  # which may be the place of a change that nobody is told of
     with connection.cursor() as cursor:
-        cursor.execute(_FIND, {"after": after, "limit": limit})
-        (reached,) = cursor.fetchone()
-    return after if reached is None else int(reached)
+        cursor.execute(_FIND, {"after": after, "end": end, "limit": limit})
+        count, reached = cursor.fetchone()
+    return int(reached) if count == limit else end
 
 
 def _compared(domain: str) -> str:
@@ -40,13 +41,15 @@ CASE {a}.attribution WHEN 0 THEN {a}.publisher_id::text
      WHEN 1 THEN {a}.publisher_id::text || ':' || coalesce({a}.groups[1]::text, '') ELSE '' END
 """
 
-# One row: the place reached. Each value of the page is looked up once (`token_by_value`), and its newest statement of
-# each source kept, before anything is paired: pairing first costs the square of a value's repetitions.
+# One row: how many changes there were, and the place of the last. Each value of the page is looked up once
+# (`token_by_value`), and its newest statement of each source kept, before anything is paired: pairing first costs the
+# square of a value's repetitions.
 # Data-modifying parts of a WITH run to completion whether or not they are read.
 _FIND = f"""
 WITH page AS (
     SELECT c.seq, c.holding_id, c.version_id AS object_id, c.op FROM partners_channel own CROSS JOIN LATERAL (
-        SELECT * FROM indicators_change c WHERE c.channel = own.id AND c.seq > %(after)s ORDER BY c.seq LIMIT %(limit)s
+        SELECT * FROM indicators_change c
+        WHERE c.channel = own.id AND c.seq > %(after)s AND c.seq <= %(end)s ORDER BY c.seq LIMIT %(limit)s
     ) c WHERE own.reach = 'own' ORDER BY c.seq LIMIT %(limit)s
 ), mine AS MATERIALIZED (
     SELECT DISTINCT t.id, t.object_id, {_compared("t.domain")} AS domain, t.scheme, t.key_epoch, t.value,
@@ -78,7 +81,7 @@ WITH page AS (
     SELECT DISTINCT least(one, other), greatest(one, other), 'token', domain FROM pairs
     ON CONFLICT DO NOTHING
 )
-SELECT max(seq) FROM page
+SELECT count(*), max(seq) FROM page
 """
 
 

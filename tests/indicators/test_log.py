@@ -25,9 +25,9 @@ from django.db import connection, transaction
 from exchange import clock
 from exchange.errors import Gone
 from exchange.prepared import Message
-from indicators import changes, pruning, reading, resighting, storing, walking
+from indicators import changes, matching, pruning, reading, relining, resighting, storing, walking
 from indicators.feeds.filters import EVERYTHING
-from indicators.models import Change, Hidden, Holding, Telling
+from indicators.models import Change, Hidden, Holding, Progress, Telling
 from indicators.selecting import Selection
 from indicators.stix.drafts import Draft
 from partners import auth, sight
@@ -431,3 +431,15 @@ def test_a_date_leads_to_its_place_within_a_commit():
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM indicators_commit")
         assert cursor.fetchone() == (2,)
+
+
+def test_a_change_that_nobody_is_told_of_keeps_nobody_who_follows_the_log():
+    cast = build.the_cast()
+    build.publish(cast.viewer("aster"), build.an_indicator())
+    held = Holding.unrestricted.get()
+    own = held.audience_id
+    changes.append([changes.NewChange(held.pk, held.newest_id, own, Change.Op.REMOVE, Change.Reason.NARROWED, but=own)])
+    matching.catch_up()
+    relining.catch_up()
+    reached = Progress.objects.filter(name__in=["matching.tokens", "lines"]).values_list("seq", flat=True)
+    assert set(reached) == {changes.head()}
