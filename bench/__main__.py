@@ -17,7 +17,7 @@ import orjson
 import psycopg
 from rich.console import Console
 
-from bench import filling, measures, neighbour, peer, race, tokens
+from bench import filling, groups, measures, neighbour, peer, race, tokens
 from bench.measures import Sides
 from bench.server import Server, floor_beside, served
 from bench.table import Row, as_markdown, on_terminal
@@ -37,6 +37,7 @@ class Plan:
     settles: bool = True
     hostile_s: float = 8.0
     stock: int = 25_000
+    sets: int = 10_000
 
 
 QUICK = Plan(
@@ -49,6 +50,7 @@ QUICK = Plan(
     settles=False,
     hostile_s=3.0,
     stock=5_000,
+    sets=500,
 )
 FULL = Plan(sizes=(10_000, 100_000, 1_000_000), raced=100_000)
 console = Console(stderr=True, width=130)
@@ -61,6 +63,7 @@ def main() -> None:
     parser.add_argument(
         "--neighbour", nargs="?", const="", metavar="NAME", help="the hostile neighbour alone, or what is named so"
     )
+    parser.add_argument("--groups", action="store_true", help="readers of many groups alone")
     parser.add_argument("--tokens", action="store_true", help="oblivious tokens alone")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args()
@@ -68,6 +71,8 @@ def main() -> None:
     rows = []
     if options.neighbour is not None:
         found = hostile(plan, options.neighbour)
+    elif options.groups:
+        found = groups_alone(plan)
     else:
         found = tokens_alone(plan) if options.tokens else measured(plan)
     for row in found:
@@ -112,6 +117,8 @@ def measured(plan: Plan) -> Iterator[Row]:
         server.rest()
         yield from race.race(server, objects=plan.raced, stored=last)
         server.rest()
+        yield from groups.groups(sides, stored=last, sets=plan.sets, rounds=plan.rounds * 4)
+        server.rest()
         yield from tokens.tokens(server, stock=plan.stock)
         server.rest()
         yield from neighbour.hostile_neighbour(server, stored=last, seconds=plan.hostile_s)
@@ -122,6 +129,19 @@ def hostile(plan: Plan, named: str) -> Iterator[Row]:
     """The hostile neighbour alone, in an exchange that holds next to nothing."""
     with tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory, Server(Path(directory) / "data") as server:
         yield from neighbour.hostile_neighbour(server, stored=server.stored(), seconds=plan.hostile_s, named=named)
+
+
+def groups_alone(plan: Plan) -> Iterator[Row]:
+    """Readers of many groups alone."""
+    with (
+        tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory,
+        Server(Path(directory) / "data") as server,
+        floor_beside(server) as (floor_url, floor_database),
+        served("bench.minimal:application") as minimal_url,
+    ):
+        sides = Sides(server, floor_url, floor_database, minimal_url)
+        yield from groups.groups(sides, stored=plan.sizes[-1], sets=plan.sets, rounds=plan.rounds * 4)
+        sides.close()
 
 
 def tokens_alone(plan: Plan) -> Iterator[Row]:

@@ -66,6 +66,17 @@ class Server:
     def database(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self.database_url, autocommit=True)
 
+    def environment(self) -> dict[str, str]:
+        """What a command that works on this exchange needs to be told."""
+        return {
+            "EXCHANGE_MODE": "demo",
+            "DATABASE_URL": self.database_url,
+            "DATA_DIR": str(self._data_dir),
+            "SECRET_KEY": (self._data_dir / "secret_key").read_text().strip(),
+            "BASE_URL": self.info["base_url"],
+            "DJANGO_SETTINGS_MODULE": "exchange.settings",
+        }
+
     def stored(self) -> int:
         with self.database() as database:
             return int(database.execute("SELECT count(*) FROM indicators_stixobject").fetchone()[0])
