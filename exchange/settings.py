@@ -319,6 +319,7 @@ CELERY_IMPORTS = (
     "indicators.campaigns.ending",
     "indicators.matching",
     "indicators.notifying",
+    "indicators.deciding",
     "indicators.pruning",
     "indicators.relining",
     "indicators.resighting",
@@ -366,6 +367,7 @@ CELERY_BEAT_SCHEDULE = {
     "prune": {"task": "indicators.pruning.prune_old", "schedule": 3600.0, "options": {"expires": 3600}},
     "suppress": {"task": "indicators.suppressing.catch_up", "schedule": 15.0, "options": {"expires": 15}},
     "end evidence": {"task": "indicators.campaigns.ending.sweep", "schedule": 3.0, "options": {"expires": 10}},
+    "make final": {"task": "indicators.deciding.catch_up", "schedule": 10.0, "options": {"expires": 10}},
     "retire": {"task": "indicators.retiring.expire_due", "schedule": 5.0, "options": {"expires": 10}},
     "forget": {"task": "indicators.retiring.forget_old_batches", "schedule": 3600.0, "options": {"expires": 3600}},
     "forget deliveries": {

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Literal
 
 from exchange import prepared
-from indicators import conflicting, markings, moving, relaying, service_hosts, storing
+from indicators import conflicting, disarming, markings, moving, relaying, service_hosts, storing
 from indicators.addressing import Place, Reach, Room
 from indicators.attributing import Voice
 from indicators.barring import beyond_the_key
@@ -138,12 +138,9 @@ def compare_with_held(
         stix_id = draft.stix_id or ""
         line = seen.get(stix_id)
         if line is None:
-            line = seen[stix_id] = Line(held.get(stix_id, {}))
-        if stix_id in barred:
-            results.append(_refused(draft, OF_OTHER_GROUPS))
-            continue
-        if not isinstance(draft, Draft):
-            results.append(_ended(draft, line))
+            line = seen[stix_id] = Line(stix_id, held.get(stix_id, {}))
+        if (said := _of_no_bytes(draft, line, barred)) is not None or not isinstance(draft, Draft):
+            results += [said] if said is not None else []
             continue
         sha256 = hashlib.sha256(draft.raw).digest()
         waited = waits.get(line.stored_latest.object_id) if line.stored_latest is not None else None
@@ -188,6 +185,16 @@ def compare_with_held(
             entering.append(new)
     ended = [line for line in seen.values() if line.closed]
     return entering, moves, ended, _reworded(results, asked, held)
+
+
+def _of_no_bytes(element: Element, line: Line, barred: set[str]) -> Result | None:
+    """The answer to an element whose bytes are not looked at; None for a draft that is judged."""
+    if element.stix_id in barred:
+        return _refused(element, OF_OTHER_GROUPS)
+    if element.revoked and line.is_disarmed:
+        version = element.version if isinstance(element, Draft) else None
+        return Result(element.index, element.stix_id, version, "unchanged", disarming.ALREADY)
+    return None if isinstance(element, Draft) else _ended(element, line)
 
 
 def _loosens(draft: Draft, line: Line, *, by: Viewer) -> Refusal | None:

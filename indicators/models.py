@@ -2,9 +2,10 @@
 
 One writer a table: `publishing` (with `storing` and `changes`) writes Batch, Holding, StixObject, Hidden, Marked,
 Token, Reference and Change; `retiring` deletes old Batches and Outflows; `awaiting` and `confirming` write HeldBatch,
-`awaiting` Outflow; `matching` writes Match; `subscribing` writes Feed and Subscription; `notifying` and `delivering`
-write Delivery; `reporting` writes ReportPackage; whoever follows the log writes its own Progress; `changes` writes
-Commit, `rationing` LogShare, `resighting` Telling; `service_hosts` and `suppressing` write ServiceHost.
+`awaiting` Outflow; `disarming` and `deciding` Ending and Disarmed; `matching` writes Match; `subscribing` writes Feed
+and Subscription; `notifying` and `delivering` write Delivery; `reporting` writes ReportPackage; whoever follows the log
+writes its own Progress; `changes` writes Commit, `rationing` LogShare, `resighting` Telling; `service_hosts` and
+`suppressing` write ServiceHost.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ class Holding(Shared):
 
     Ids are held per publisher: the same id from two partners is two holdings that know nothing of each other. All that
     changes is here, in a narrow row: who sees it (`audience`, with how its source is shown), what has become of it
-    (`state`), and its newest version. `newest` is null where there is nothing to show: all of it was withdrawn, or it
-    ended without a version that says so (then its state is `revoked`). `kind` and `valid_until` are the newest
-    version's. `living` says what a state means to readers.
+    (`state`), and its newest version. `newest` is null where there is nothing to show: all of it was withdrawn or
+    disarmed, or it ended without a version that says so (then its state is `revoked`). `kind` and `valid_until` are the
+    newest version's. `living` says what a state means to readers.
     """
 
     class State(models.TextChoices):
@@ -74,11 +75,12 @@ class Holding(Shared):
             # costs a push a page to read and to log.
             models.UniqueConstraint(fields=["stix_id", "publisher"], name="one_holding_per_id_and_publisher"),
             models.CheckConstraint(
-                condition=Q(newest__isnull=False) | Q(state__in=["revoked", "withdrawn"]),
+                condition=Q(newest__isnull=False) | Q(state__in=["disarmed", "revoked", "withdrawn"]),
                 name="what_has_no_newest_version_has_ended",
             ),
             models.CheckConstraint(
-                condition=~Q(state="withdrawn") | Q(newest=None), name="nothing_is_shown_of_what_is_withdrawn"
+                condition=~Q(state__in=["disarmed", "withdrawn"]) | Q(newest=None),
+                name="nothing_is_shown_of_what_is_withdrawn_or_disarmed",
             ),
         ]
         indexes = [
@@ -305,6 +307,7 @@ class Change(models.Model):
         UPSERT = "upsert", "Upsert"
 
     class Reason(models.TextChoices):
+        DISARMED = "disarmed", "Disarmed"
         EXPIRED = "expired", "Expired"
         GRANTED = "granted", "Came into sight"
         NARROWED = "narrowed", "Audience narrowed"
@@ -418,6 +421,66 @@ class Outflow(models.Model):
     class Meta:
         base_manager_name = "unrestricted"
         constraints = [models.UniqueConstraint(fields=["partner", "hour"], name="one_outflow_per_partner_and_hour")]
+
+
+class Ending(models.Model):
+    """That a partner ended living holdings by one act: for good at once, or, beyond its cap, to be decided.
+
+    What is disarmed can be undone `until` then, and is final after that.
+    """
+
+    class State(models.TextChoices):
+        DISARMED = "disarmed", "Disarmed"
+        FINAL = "final", "Final"
+        UNDONE = "undone", "Undone"
+
+    class Verb(models.TextChoices):
+        REVOKE = "revoke", "Revoked"
+        WITHDRAW = "withdraw", "Withdrawn"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    actor = models.CharField(max_length=80)
+    verb = models.CharField(max_length=8, choices=Verb)
+    objects_ended = models.IntegerField()
+    at = models.DateTimeField(default=clock.now)
+    state = models.CharField(max_length=8, choices=State)
+    until = models.DateTimeField(null=True, help_text="Of what was disarmed: when it is final.")
+    reach = models.JSONField(null=True, help_text="The audience that the batch of a revocation named.")
+    decided_by = models.CharField(max_length=80, default="")
+    decided_at = models.DateTimeField(null=True)
+    brought_back = models.IntegerField(default=0)
+
+    objects = OwnedManager["Ending"]()
+    unrestricted = models.Manager["Ending"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [
+            models.CheckConstraint(condition=~Q(state="disarmed") | ~Q(until=None), name="what_is_disarmed_has_an_end")
+        ]
+        indexes = [
+            models.Index(fields=["partner", "at"], name="ending_by_partner_and_time"),
+            models.Index(fields=["until"], condition=Q(state="disarmed"), name="ending_due"),
+        ]
+
+
+class Disarmed(models.Model):
+    """A holding that is disarmed: the audience and version that it had, and the bytes that are to end it for good."""
+
+    id = models.BigAutoField(primary_key=True)
+    ending = models.ForeignKey(Ending, on_delete=models.CASCADE, related_name="+")
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    holding = models.OneToOneField(Holding, on_delete=models.PROTECT, related_name="+")
+    audience = models.ForeignKey(Audience, on_delete=models.PROTECT, related_name="+", db_index=False)
+    newest = models.ForeignKey(StixObject, on_delete=models.PROTECT, related_name="+", db_index=False)
+    body = models.TextField(help_text="The versions that came with its end, byte for byte; empty without any.")
+
+    objects = OwnedManager["Disarmed"]()
+    unrestricted = models.Manager["Disarmed"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
 
 
 class Quarantined(models.Model):

@@ -27,6 +27,8 @@ from indicators import (
     accounting,
     answering,
     awaiting,
+    changes,
+    disarming,
     markings,
     matching,
     moving,
@@ -81,10 +83,12 @@ def publish(
     request: Request,
     confirmed: bool = False,
     wake: bool = False,
+    for_good: bool = False,
 ) -> Answer:
     """Publish a batch on behalf of `by`; what one may not publish alone is held, unless it is `confirmed`.
 
-    What is withdrawn comes back only with `wake`.
+    What is withdrawn comes back only with `wake`. More ends than the partner's cap are disarmed (`disarming`), unless
+    that is decided: `for_good`.
 
     How the publisher stands is remembered, and asked for in the transaction: a group that was suspended since, or
     while the batch was still on its way, takes nothing of it. Then all is judged anew.
@@ -99,7 +103,8 @@ def publish(
     while True:
         try:
             stands = known or standing(by)
-            done = _publish(elements, stands, by=by, reach=reach, request=request, confirmed=confirmed, wake=wake)
+            how = _How(confirmed=confirmed, wake=wake, for_good=for_good)
+            done = _publish(elements, stands, how, by=by, reach=reach, request=request)
         except _Overtaken:
             known = None
         except ExchangeError:
@@ -112,6 +117,15 @@ def publish(
             return done
 
 
+@dataclass(frozen=True, slots=True)
+class _How:
+    """What was decided before, and what is asked for: see `publish`."""
+
+    confirmed: bool
+    wake: bool
+    for_good: bool
+
+
 class _Overtaken(Exception):
     """The publisher's groups, or its definitions of markings, are not as they were when the batch was judged."""
 
@@ -119,12 +133,11 @@ class _Overtaken(Exception):
 def _publish(
     elements: Sequence[Element],
     stands: Standing,
+    how: _How,
     *,
     by: Viewer,
     reach: Reach,
     request: Request,
-    confirmed: bool,
-    wake: bool,
 ) -> Answer:
     identities = partners_among(elements, by=by)
     room = Room(by, reach, stands=stands, withdrawing=any(each.revoked for each in elements))
@@ -140,13 +153,15 @@ def _publish(
             return begun.earlier
         waits = rejudging.waiting(_red(begun.met.held))
         entering, moved, closed, settled = compare_with_held(
-            asked, begun.met, voice, room=room, doors=doors, by=by, waits=waits, wake=wake
+            asked, begun.met, voice, room=room, doors=doors, by=by, waits=waits, wake=how.wake
         )
         anew = _judge_anew(drafts, entering, moved, settled, begun.met.held, waits, room=room, by=by, doors=doors)
         look = _Look([], "", entering, moved)
-        if not confirmed:
+        if not how.confirmed:
             look = _looked(drafts, entering, moved, closed, settled, anew, room=room, by=by, waits=waits)
-        held, entering, moved = look.held, look.entering, look.moved
+        held, moved = look.held, look.moved
+        ends = disarming.Ends.of(look.entering, closed, settled, by=by, for_good=how.for_good)
+        entering, closed, settled = ends.entering, ends.closed, ends.settled
         moves = [move for move in moved if not move.stays]
         places = {draft.index for draft in held}
         results += [*(result for result in settled if result.index not in places), *answered(held, "held")]
@@ -171,16 +186,18 @@ def _publish(
         awaiting.count(by, look.flow, within=last)
         if held:
             awaiting.keep(
-                held, by=by, batch_id=answer.batch_id, reach=room.lasting, why=look.why, wake=wake, within=last
+                held, by=by, batch_id=answer.batch_id, reach=room.lasting, why=look.why, wake=how.wake, within=last
             )
         if moves:
             ids = [move.stix_id for move in moves]
             audit.record(audit.Verb.OBJECTS_READDRESSED, by=by, target=f"batch:{answer.batch_id}", within=last, ids=ids)
+        disarmed = ends.disarm(by=by, reach=reach, within=last)
         rejudging.settle([*anew.settled, *(move.held.object_id for move in anew.wider)])
         store(entering, moves, closed, said=anew.said, by=by, keys=begun.keys, within=last)
         asked_anew = [(move.held.object_id, move.draft, move.asked) for move in moved if move.draft is not None]
         storing.mark(by.partner_id, [one for move in asked_anew for one in rejudging.marked(*move)], within=last)
-        if entering or moves or closed:
+        changes.append(disarmed, within=last)
+        if entering or moves or closed or disarmed:
             transaction.on_commit(_hint, robust=True)  # committed is committed, whatever the broker says
         last.send(commits=True)
     return answer

@@ -29,7 +29,8 @@ VERSION_CONFLICT = "version-conflict"
 class Line:
     """The versions of one id in the publisher's holding: what is stored, and what this batch adds."""
 
-    def __init__(self, held: storing.Versions) -> None:
+    def __init__(self, stix_id: str, held: storing.Versions) -> None:
+        self.stix_id = stix_id
         one = next(iter(held.values()), None)
         #: The holding as it is stored; None where it begins with this batch.
         self.holding_id = None if one is None else one.holding_id
@@ -47,6 +48,7 @@ class Line:
         self._ends_at = min((_age(modified) for modified, version in held.items() if version.revoked), default=None)
         if one is not None and one.state == Holding.State.REVOKED and self.stored_latest is None:
             self._ends_at = _age(None)  # it ended without a version that says so
+        self._disarmed = one is not None and one.state == Holding.State.DISARMED
         #: Whether all that is stored is withdrawn: what enters wakes the holding.
         self.slept = self.sleeps
         self._lead: tuple[bool, datetime] | None = None
@@ -64,6 +66,11 @@ class Line:
     def sleeps(self) -> bool:
         """Whether all that is held is withdrawn."""
         return bool(self._stored) and all(version.withdrawn for version in self._stored.values())
+
+    @property
+    def is_disarmed(self) -> bool:
+        """Whether it has ended with many others, which somebody is to decide on, and nothing wakes it."""
+        return self._disarmed and not self.entering
 
     @property
     def overtaken(self) -> list[int]:

@@ -1,6 +1,7 @@
 """A publisher takes a holding back: whoever held it is told to drop it, and nobody sees it any more.
 
-Nothing is deleted, for the log and the audit record stand. The holding goes to an audience that the rule shows to
+Nothing is deleted, for the log and the audit record stand. More than a partner's cap within an hour is disarmed first
+(`disarming`). The holding goes to an audience that the rule shows to
 nobody, and a version that is taken back alone is hidden; the same bytes, pushed again by somebody who asks for that,
 wake them (`versions`).
 """
@@ -16,29 +17,29 @@ from django.db import transaction
 from exchange import clock
 from exchange.errors import NotFound
 from exchange.prepared import Message
-from indicators import answering, changes, notifying, publishing, storing
+from indicators import answering, changes, disarming, living, notifying, publishing, storing
 from indicators.addressing import Reach
 from indicators.barring import beyond_the_key, require_within
-from indicators.models import Change, Hidden, Holding
+from indicators.models import Change, Ending, Hidden, Holding
 from indicators.results import NOT_HELD, OF_OTHER_GROUPS, Result, Status
 from indicators.stix import identifiers
 from indicators.storing import Turned
 from partners import audit
 from partners.attribution import Attribution
 from partners.scopes import Scope
-from partners.sharing import AudienceSpec, Viewer, intern_audience, intern_withdrawn
+from partners.sharing import AudienceSpec, Viewer, intern_audience
 from partners.tlp import Tlp
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
-def withdraw(viewer: Viewer, stix_ids: Sequence[str]) -> None:
-    """Take back all versions of the viewer's own holdings of these ids.
+def withdraw(viewer: Viewer, stix_ids: Sequence[str]) -> bool:
+    """Take back all versions of the viewer's own holdings of these ids; returns whether that disarmed them.
 
     Raises Forbidden without the scope to publish, NotFound if one of the ids is not held: then none is taken back.
     """
     viewer.require(Scope.PUBLISH)
-    _take_back(viewer, stix_ids, only=None)
+    return _take_back(viewer, stix_ids, only=None)
 
 
 def withdraw_each(viewer: Viewer, stix_ids: Sequence[str], *, request: publishing.Request) -> publishing.Answer:
@@ -60,13 +61,17 @@ def withdraw_each(viewer: Viewer, stix_ids: Sequence[str], *, request: publishin
         found = holdings()
         results = _answers(viewer, ids, found)
         taken = [result.stix_id for result in results if result.status == "accepted" and result.stix_id]
+        parts = {stix_id: _part(found[stix_id], only=None) for stix_id in taken}
+        mass = _is_mass(viewer, parts)
+        if mass:
+            results = disarming.reworded(results, _living(parts))
         last = Message()
         groups = answering.groups_of(Reach(), by=viewer)
         answer = publishing.write_batch(
             results, by=viewer, request=request, groups=groups, received_at=received_at, within=last
         )
         if taken:
-            told = _let_go(viewer, [_part(found[stix_id], only=None) for stix_id in taken])
+            told = _let_go(viewer, parts, mass=mass, within=last)
             target = f"batch:{answer.batch_id}"
             audit.record(audit.Verb.OBJECTS_WITHDRAWN, by=viewer, target=target, within=last, ids=taken)
             changes.append(told, within=last)
@@ -88,8 +93,8 @@ def _answers(viewer: Viewer, stix_ids: Sequence[str], found: Mapping[str, storin
 
 
 def withdraw_on_behalf(viewer: Viewer, stix_ids: Sequence[str]) -> None:
-    """The same where it is not the publisher who decides: for a partner that leaves."""
-    _take_back(viewer, stix_ids, only=None)
+    """The same where it is not the publisher who decides: for a partner that leaves. It is final, however many."""
+    _take_back(viewer, stix_ids, only=None, for_good=True)
 
 
 def withdraw_versions(viewer: Viewer, stix_id: str, object_ids: Collection[int]) -> None:
@@ -102,15 +107,40 @@ def withdraw_versions(viewer: Viewer, stix_id: str, object_ids: Collection[int])
 
 
 @transaction.atomic
-def _take_back(viewer: Viewer, stix_ids: Sequence[str], *, only: frozenset[int] | None) -> None:
+def _take_back(viewer: Viewer, stix_ids: Sequence[str], *, only: frozenset[int] | None, for_good: bool = False) -> bool:
+    """Take back; returns whether that disarmed them, for they were more than the partner's cap."""
     wanted = identifiers.canonical(stix_ids)
     storing.lock_publisher(viewer.partner_id)
     found = storing.versions(viewer.partner_id, wanted)
     require_within(found, by=viewer, ids=wanted)
-    told = _let_go(viewer, [_part(found.get(stix_id, {}), only=only) for stix_id in wanted])
-    audit.record(audit.Verb.OBJECTS_WITHDRAWN, by=viewer, target=f"objects:{len(wanted)}", ids=wanted)
-    changes.append(told)
+    parts = {stix_id: _part(found.get(stix_id, {}), only=only) for stix_id in wanted}
+    mass = not for_good and _is_mass(viewer, parts)
+    last = Message()
+    told = _let_go(viewer, parts, mass=mass, within=last)
+    audit.record(audit.Verb.OBJECTS_WITHDRAWN, by=viewer, target=f"objects:{len(wanted)}", within=last, ids=wanted)
+    changes.append(told, within=last)
+    last.send()
     transaction.on_commit(notifying.hint, robust=True)
+    return mass
+
+
+def _living(parts: Mapping[str, _Part]) -> dict[str, disarming.Ended]:
+    """The living holdings of which all is taken, by id, with their newest versions."""
+    return {
+        stix_id: disarming.Ended(held)
+        for stix_id, part in parts.items()
+        for held in part.taken
+        if part.whole and held.latest and living.lives(held.state)
+    }
+
+
+def _is_mass(viewer: Viewer, parts: Mapping[str, _Part]) -> bool:
+    """Whether this ends more than the partner's cap; what ends for good is counted."""
+    ended = len(_living(parts))
+    if disarming.is_mass(viewer, ended):
+        return True
+    disarming.note(viewer, ended, Ending.Verb.WITHDRAW)
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,24 +152,26 @@ class _Part:
     heir: storing.Version | None
 
 
-def _let_go(viewer: Viewer, parts: Sequence[_Part]) -> list[changes.NewChange]:
+def _let_go(viewer: Viewer, parts: Mapping[str, _Part], *, mass: bool, within: Message) -> list[changes.NewChange]:
     """Hide what is taken back of each holding, make the heirs the newest, and return what is to be told."""
-    heirs = [(part.heir, _seen_by(part.heir, by=viewer)) for part in parts if part.heir is not None]
-    kinds = {part.taken[0].attribution for part in parts if part.whole}
-    nobody = {kind: intern_withdrawn(viewer.partner_id, attribution=kind) for kind in kinds}
-    withdrawn = [part.taken[0] for part in parts if part.whole]
-    newest = [held for part in parts for held in part.taken if held.latest]
+    disarmed = _living(parts) if mass else {}
+    others = [part for stix_id, part in parts.items() if stix_id not in disarmed]
+    heirs = [(part.heir, _seen_by(part.heir, by=viewer)) for part in others if part.heir is not None]
+    withdrawn = [part.taken[0] for part in others if part.whole]
+    newest = [held for part in others for held in part.taken if held.latest]
     storing.turn(
         [
-            *(Turned(one.holding_id, nobody[one.attribution], Holding.State.WITHDRAWN, None) for one in withdrawn),
+            *disarming.asleep(withdrawn, publisher_id=viewer.partner_id, state=Holding.State.WITHDRAWN),
             *(Turned(heir.holding_id, audience, Holding.State.LIVE, heir.object_id) for heir, audience in heirs),
         ]
     )
     storing.hide(
-        {held.object_id: Hidden.From.ALL for part in parts if not part.whole for held in part.taken}
+        {held.object_id: Hidden.From.ALL for part in others if not part.whole for held in part.taken}
         | {heir.object_id: None for heir, _ in heirs if heir.alone}
     )
+    told = disarming.disarm(disarmed, by=viewer, verb=Ending.Verb.WITHDRAW, within=within) if disarmed else []
     return [
+        *told,
         *changes.removes(newest, Change.Reason.WITHDRAWN),
         *(_takes_its_place(viewer, heir, audience) for heir, audience in heirs),
     ]

@@ -166,6 +166,17 @@ class Client:
         """
         return self._end("withdraw", stix_ids)
 
+    def disarmed(self) -> list[dict[str, Any]]:
+        """What the own partner revoked or withdrew in bulk within the last hour, and can bring back; oldest first."""
+        found: list[dict[str, Any]] = self._get("/api/v1/disarmed")["disarmed"]
+        return found
+
+    def undo(self, ending_ids: Iterable[str] | None = None) -> list[dict[str, Any]]:
+        """Bring back what was disarmed, by these acts or by all; how many objects of each came back."""
+        wish = {} if ending_ids is None else {"ids": list(ending_ids)}
+        undone: list[dict[str, Any]] = self._send("POST", "/api/v1/disarmed/undo", wish)["undone"]
+        return undone
+
     def _end(self, verb: str, stix_ids: str | Iterable[str]) -> publishing.PublishResult:
         ids = [stix_ids] if isinstance(stix_ids, str) else list(stix_ids)
         result = publishing.PublishResult()

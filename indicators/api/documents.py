@@ -415,6 +415,46 @@ class HeldList(serializers.Serializer[object]):
     held = HeldDocument(many=True)
 
 
+class DisarmedDocument(serializers.Serializer[object]):
+    """What one call revoked or withdrew in bulk, while it can come back."""
+
+    id = serializers.UUIDField()
+    ended_by = serializers.ChoiceField(["revoke", "withdraw"])
+    at = serializers.DateTimeField()
+    until = serializers.DateTimeField(help_text="From then on it is final, if nobody has decided before.")
+    actor = serializers.CharField()
+    objects = serializers.IntegerField(help_text="How many.")
+    ids = serializers.ListField(child=serializers.CharField(), help_text="Of the first thousand.")
+
+
+class DisarmedList(serializers.Serializer[object]):
+    """What can come back, oldest first."""
+
+    disarmed = DisarmedDocument(many=True)
+
+
+class UndoDocument(serializers.Serializer[object]):
+    """Which acts are undone; all, where none is named."""
+
+    ids = serializers.ListField(child=serializers.UUIDField(), required=False)
+
+
+class UndoneDocument(serializers.Serializer[object]):
+    """One act that is undone."""
+
+    id = serializers.UUIDField()
+    brought_back = serializers.IntegerField()
+    ended = serializers.IntegerField(
+        help_text="Stay ended: they may not go any more where they were, or were ended since."
+    )
+
+
+class UndoneList(serializers.Serializer[object]):
+    """What was undone."""
+
+    undone = UndoneDocument(many=True)
+
+
 class EventDocument(serializers.Serializer[object]):
     """One event of the stream, by its fields; lines that begin with a colon only show that it lives."""
 

@@ -1,14 +1,22 @@
-"""What waits for a second person of the caller's partner. A person decides, in the portal; a key may look."""
+"""What waits for a second person of the caller's partner: a person decides, in the portal; a key may look.
+
+What is disarmed waits beside it: anybody who publishes brings it back, by one call.
+"""
 
 from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
 
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from exchange import clock
-from indicators import awaiting
-from indicators.api.documents import HeldList
-from partners.api.base import Face, Request, answer, viewer_of
+from exchange.errors import Refused
+from indicators import awaiting, deciding
+from indicators.api.documents import DisarmedList, HeldList, UndoDocument, UndoneList
+from indicators.models import Ending
+from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.scopes import Scope
 
 _IDS = 1_000
@@ -39,3 +47,59 @@ class HeldView(Face):
                 ]
             }
         )
+
+
+class DisarmedView(Face):
+    """Ends beyond the partner's cap, which can be undone."""
+
+    scope = Scope.PUBLISH
+
+    @extend_schema(operation_id="disarmed", responses=DisarmedList)
+    def get(self, request: Request) -> HttpResponse:
+        """What was revoked or withdrawn in bulk and can come back, oldest first; nobody else sees it."""
+        viewer = viewer_of(request)
+        viewer.require_all_groups()
+        return answer({"disarmed": [_disarmed(one) for one in deciding.waiting(viewer)]})
+
+
+class UndoView(Face):
+    """The way back of what is disarmed."""
+
+    scope = Scope.PUBLISH
+
+    @extend_schema(operation_id="undo_disarmed", request=UndoDocument, responses=UndoneList)
+    def post(self, request: Request) -> HttpResponse:
+        """Bring back what was disarmed: by these acts or, without `ids`, by all that can be undone.
+
+        Each object comes back in the version and to the audience that it had, and its readers are told of it as new.
+        409 `already-decided` where a second person, the hour or somebody else was first.
+        """
+        sent = form(request, known={"ids": list})
+        undone = deciding.undo(viewer_of(request), None if sent.get("ids") is None else _ids(sent["ids"]))
+        return answer(
+            {
+                "undone": [
+                    {"id": one.pk, "brought_back": one.brought_back, "ended": one.objects_ended - one.brought_back}
+                    for one in undone
+                ]
+            }
+        )
+
+
+def _disarmed(ending: Ending) -> dict[str, Any]:
+    return {
+        "id": ending.pk,
+        "ended_by": ending.verb,
+        "at": clock.rfc3339(ending.at),
+        "until": clock.rfc3339(ending.until or ending.at),
+        "actor": ending.actor,
+        "objects": ending.objects_ended,
+        "ids": deciding.ids_of(ending, at_most=_IDS),
+    }
+
+
+def _ids(given: list[Any]) -> list[UUID]:
+    try:
+        return [UUID(one) for one in given]
+    except (ValueError, AttributeError, TypeError):
+        raise Refused("The ids that GET /disarmed lists.", code="bad-id", at="/ids") from None

@@ -91,8 +91,10 @@ def withdraw(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse
     """Take back what the viewer itself published under this id."""
     if not objects.ID.fullmatch(stix_id):
         raise NotFound
-    withdrawing.withdraw(viewer, [stix_id])
-    messages.success(request, "Withdrawn. Whoever held it is told to drop it.")
+    said = "Withdrawn. Whoever held it is told to drop it."
+    if withdrawing.withdraw(viewer, [stix_id]):
+        said += " It can come back for an hour: see Waiting."
+    messages.success(request, said)
     return redirect("indicators")
 
 

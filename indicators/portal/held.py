@@ -1,4 +1,7 @@
-"""What waits for a second person: shown to those who publish, confirmed or declined by another than who sent it."""
+"""What waits for a second person: shown to those who publish, confirmed or declined by another than who sent it.
+
+And what is disarmed, which each of them brings back.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange.errors import ExchangeError, NotFound, Refused
-from indicators import awaiting, confirming
+from indicators import awaiting, confirming, deciding
 from indicators.portal import showing
 from partners import directory
 from partners.models import User
@@ -24,7 +27,7 @@ _OBJECTS = 20
 @require_safe
 @page
 def held(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """What waits, oldest first, with its audience and its first objects."""
+    """What is disarmed, and what waits, oldest first, with its audience and its first objects."""
     viewer.require(Scope.PUBLISH)
     return show(
         request,
@@ -53,7 +56,54 @@ def held(request: HttpRequest, viewer: Viewer) -> HttpResponse:
             for one in awaiting.waiting(viewer)
         ],
         limits=directory.alone_words(viewer),
+        disarmed=[
+            {
+                "ending": one,
+                "by": _name(one.actor),
+                "ids": deciding.ids_of(one, at_most=_OBJECTS),
+                "more": max(0, one.objects_ended - _OBJECTS),
+                "mine": not deciding.may_confirm(viewer, one),
+            }
+            for one in deciding.waiting(viewer)
+        ],
     )
+
+
+@require_POST
+@page
+def undo(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """Bring back all that is disarmed."""
+    try:
+        undone = deciding.undo(viewer)
+    except ExchangeError as refused:
+        viewer.require(Scope.PUBLISH)
+        messages.error(request, refused.detail)
+    else:
+        back = sum(one.brought_back for one in undone)
+        messages.success(request, f"{back:,} object{'' if back == 1 else 's'} came back." if undone else "It is final.")
+    return redirect("held")
+
+
+@require_POST
+@page
+def decide(request: HttpRequest, viewer: Viewer, ending_id: UUID) -> HttpResponseBase:
+    """Bring back what one act has disarmed, or make it final."""
+    wanted = request.POST.get("do", "")
+    if wanted not in ("undo", "confirm"):
+        raise Refused("There is no such action.", code="unknown-action", at="/do")
+    try:
+        if wanted == "undo":
+            (ending,) = deciding.undo(viewer, [ending_id])
+            messages.success(request, f"{ending.brought_back:,} of {ending.objects_ended:,} objects came back.")
+        else:
+            deciding.confirm(viewer, ending_id)
+            messages.success(request, "It is final.")
+    except NotFound:
+        raise
+    except ExchangeError as refused:
+        viewer.require(Scope.PUBLISH)
+        messages.error(request, refused.detail)
+    return redirect("held")
 
 
 @require_POST

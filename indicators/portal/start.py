@@ -3,7 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from indicators import overview, quarantine, reading
+from indicators import deciding, overview, quarantine, reading
 from indicators.feeds.filters import Filter
 from indicators.portal import showing
 from indicators.selecting import Selection
@@ -56,4 +56,5 @@ def _news(viewer: Viewer, *, seen: str = "") -> dict[str, object]:
         "peak": max(sum(kinds.values()) for kinds in counted.values()),
         "waiting": quarantine.page(viewer, limit=_WAITING) if figures.waiting and publishes else [],
         "shared": shared,
+        "disarmed": deciding.waiting(viewer) if publishes else [],
     }

@@ -24,10 +24,10 @@ import pytest
 from django.test import Client
 from django.urls import get_resolver
 
-from exchange import health
+from exchange import clock, health
 from indicators import addressing, awaiting, quarantine, reporting, service_hosts, subscribing
 from indicators.matching import tokens
-from indicators.models import Delivery, Subscription
+from indicators.models import Delivery, Ending, Subscription
 from indicators.stix import making, parsing, tlp, vocabulary
 from partners import auth, inviting, keys, membership, transparency
 from partners.models import AuditRecord
@@ -122,6 +122,13 @@ MATRIX: dict[str, Row] = {
         for verb in ("agree", "decline")
     },
     "held-batches": Row(API + "held", "publish"),
+    "disarmed": Row(API + "disarmed", "publish"),
+    # Whose ends come back: tests/indicators/test_disarming.py.
+    "disarmed-undo": Row(API + "disarmed/undo", "publish", method="post"),
+    "portal-disarmed-undo": Row("/organisation/disarmed/undo", "publish", method="post"),
+    "portal-disarmed-act": Row(
+        "/organisation/disarmed/{ending}/act", "owner", method="post", absent=f"/organisation/disarmed/{ABSENT}/act"
+    ),
     "service-hosts": Row(API + "service-hosts", "key"),
     "service-host": Row(API + f"service-hosts/{ABSENT}", "nobody", method="delete"),
     "hosts": Row("/organisation/hosts/", "person"),
@@ -455,6 +462,7 @@ def scene(key_service) -> Scene:
             "subscription": str(subscription.pk),
             "delivery": str(delivery.pk),
             "held": str(held.pk),
+            "ending": str(an_ending(cast.aster).pk),
             "host": str(service_hosts.add(admin, ["api.aster.example"])[0].pk),
             "quarantined": str(quarantined.entry),
             "proposal": str(proposal.pk),
@@ -473,6 +481,17 @@ def scene(key_service) -> Scene:
         },
         people,
         {name: build.a_key(getattr(cast, name), Scope.ADMIN, Scope.READ) for name in PARTNERS},
+    )
+
+
+def an_ending(partner) -> Ending:
+    return Ending.unrestricted.create(
+        partner=partner,
+        actor="key:x",
+        verb=Ending.Verb.WITHDRAW,
+        objects_ended=1,
+        state=Ending.State.DISARMED,
+        until=clock.now() + timedelta(hours=1),
     )
 
 
