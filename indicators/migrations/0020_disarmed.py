@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('indicators', '0017_caps'),
+        ('indicators', '0019_evidence'),
         ('partners', '0011_caps'),
     ]
 
