@@ -12,13 +12,13 @@ from datetime import datetime
 from typing import Literal
 
 from exchange import prepared
-from indicators import conflicting, disarming, markings, moving, relaying, service_hosts, storing
+from indicators import conflicting, detectors, disarming, markings, moving, relaying, service_hosts, storing
 from indicators.addressing import Place, Reach, Room
 from indicators.attributing import Voice
 from indicators.barring import beyond_the_key
 from indicators.door import closed, entries, gates
 from indicators.results import NOT_HELD, OF_OTHER_GROUPS, Element, Result, Status, answered
-from indicators.stix import tlp
+from indicators.stix import tlp, vocabulary
 from indicators.stix.drafts import Draft, Quarantine, Refusal, Revocation, Unreadable
 from indicators.versions import Entering, Line
 from partners import naming
@@ -40,6 +40,8 @@ class Doors:
         self._tlp = None if tlp is None else tlp.word
         self._groups = frozenset(group.slug for group in room.groups.values())
         self.benign = service_hosts.known()
+        self._asked: set[str] = set()  # detectors that the batch names
+        self._registered: frozenset[str] = frozenset()  # of those, and more, the publisher's own
         self._doors: dict[tuple[str, bool], gates.Door] = {}
         self._verdicts: dict[tuple[int, str], gates.Verdict] = {}
 
@@ -52,6 +54,11 @@ class Doors:
     def examine(self, draft: Draft, policy: str) -> gates.Verdict:
         """What the gates of a place with this policy say. One query for the first identity: whose names are taken."""
         named = draft.stix_type == "identity"
+        detector = vocabulary.detector_of(draft.data)
+        if detector is not None and detector not in self._asked:
+            self._asked.add(detector)
+            self._registered = detectors.registered(self._by.partner_id, self._asked)
+            self._doors.clear()
         if (policy, named) not in self._doors:
             self._doors[policy, named] = gates.Door(
                 now=self._now,
@@ -62,6 +69,7 @@ class Doors:
                 tlp=self._tlp,
                 publisher_name=self._by.partner_name,
                 groups=self._groups,
+                detectors=self._registered,
                 names_of_others=naming.taken_by_others(self._by.identity_id) if named else frozenset(),
             )
         return gates.examine(draft, self._doors[policy, named])

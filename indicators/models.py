@@ -2,9 +2,10 @@
 
 One writer a table: `publishing` (with `storing` and `changes`) writes Batch, Holding, StixObject, Hidden, Marked,
 Token, Reference and Change; `retiring` deletes old Batches and Outflows; `awaiting` and `confirming` write HeldBatch,
-`awaiting` Outflow; `disarming` and `deciding` Ending and Disarmed; `matching` writes Match; `subscribing` writes Feed
-and Subscription; `notifying` and `delivering` write Delivery; `reporting` writes ReportPackage; whoever follows the log
-writes its own Progress; `changes` writes Commit, `rationing` LogShare, `resighting` Telling; `service_hosts` and
+`awaiting` Outflow; `disarming` and `deciding` Ending and Disarmed; `detectors` Detector; `matching` writes Match;
+`subscribing` writes Feed and Subscription; `notifying` and `delivering` write Delivery; `reporting` writes
+ReportPackage; whoever follows the log writes its own Progress; `changes` writes Commit, `rationing` LogShare,
+`resighting` Telling; `service_hosts` and `suppressing` write ServiceHost.
 `suppressing` write ServiceHost.
 """
 
@@ -21,6 +22,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from exchange import clock
+from exchange.stix.schemas import DETECTOR
 from exchange.tokens import epochs
 from indicators.campaigns.tables import Carried, EvidenceToken, Pool, Prevalence, Submission, Suspect, ToldSum
 from partners.models import Audience, AuditRecord, Channel, Partner
@@ -421,6 +423,33 @@ class Outflow(models.Model):
     class Meta:
         base_manager_name = "unrestricted"
         constraints = [models.UniqueConstraint(fields=["partner", "hour"], name="one_outflow_per_partner_and_hour")]
+
+
+class Detector(models.Model):
+    """A detector of a partner's, by the id that its indicators name; what it is called, its partner alone reads."""
+
+    id = models.BigAutoField(primary_key=True)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    code = models.CharField(max_length=10, help_text="d- and 8 hexadecimal digits; unique for its partner only.")
+    name = models.CharField(max_length=80)
+    version = models.CharField(max_length=20, default="")
+    sha256 = models.CharField(max_length=64, default="")
+    actor = models.CharField(max_length=80)
+    registered_at = models.DateTimeField(default=clock.now)
+    retired_at = models.DateTimeField(null=True)
+
+    objects = OwnedManager["Detector"]()
+    unrestricted = models.Manager["Detector"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [
+            models.UniqueConstraint(fields=["partner", "code"], name="a_partner_registers_a_detector_once"),
+            models.CheckConstraint(condition=Q(code__regex=DETECTOR), name="a_detector_has_an_id_of_its_form"),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
 
 
 class Ending(models.Model):

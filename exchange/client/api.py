@@ -166,6 +166,26 @@ class Client:
         """
         return self._end("withdraw", stix_ids)
 
+    def detectors(self) -> list[dict[str, Any]]:
+        """The own partner's detectors, by name, retired ones last."""
+        found: list[dict[str, Any]] = self._get("/api/v1/detectors")["detectors"]
+        return found
+
+    def register_detector(
+        self, name: str, *, version: str = "", sha256: str = "", detector_id: str = ""
+    ) -> dict[str, Any]:
+        """Register a detector, under a new id or one that objects name already; its `id` goes into `detector.name`."""
+        wish = _given(name=name, version=version, sha256=sha256, id=detector_id)
+        return self._send("POST", "/api/v1/detectors", wish)
+
+    def change_detector(self, detector_id: str, **wanted: str) -> dict[str, Any]:
+        """Give a detector another `name`, `version` or `sha256`."""
+        return self._send("PATCH", f"/api/v1/detectors/{detector_id}", wanted)
+
+    def retire_detector(self, detector_id: str) -> None:
+        """Let no new version name it; what names it stays."""
+        self._call("DELETE", f"/api/v1/detectors/{detector_id}")
+
     def disarmed(self) -> list[dict[str, Any]]:
         """What the own partner revoked or withdrew in bulk within the last hour, and can bring back; oldest first."""
         found: list[dict[str, Any]] = self._get("/api/v1/disarmed")["disarmed"]

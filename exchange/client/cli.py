@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from exchange.client import auditing, disarming, ending, keys, pushing, reading, telling, tokens
+from exchange.client import auditing, detectors, disarming, ending, keys, pushing, reading, telling, tokens
 from exchange.client.errors import ExchangeClientError
 from exchange.client.terminal import errors, version
 from exchange.simulate.accounts.cli import accounts
@@ -57,6 +57,7 @@ _simulating.callback(invoke_without_command=True)(simulate)
 _simulating.command()(accounts)
 app.add_typer(_simulating, name="simulate")
 app.add_typer(auditing.app, name="audit")
+app.add_typer(detectors.app, name="detectors")
 app.add_typer(disarming.app, name="disarmed")
 app.add_typer(keys.app, name="keys")
 

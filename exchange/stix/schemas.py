@@ -17,6 +17,8 @@ Schema = dict[str, Any]
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 HEX_64 = r"^[0-9a-f]{64}$"
+DETECTOR = r"^d-[0-9a-f]{8}$"
+SEMANTIC_VERSION = r"^(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})$"
 HOUR = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:00:00(\.0{1,6})?Z$"
 TECHNIQUE = r"^AML\.T[0-9]{4}(\.[0-9]{3})?$"
 _HOST = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$"
@@ -116,8 +118,8 @@ _DETECTOR: Schema = {
     "additionalProperties": False,
     "required": ["name"],
     "properties": {
-        "name": _text(r"^d-[0-9a-f]{8}$", description="The name that your partner gave it stays with you."),
-        "version": _text(r"^(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})$"),
+        "name": _text(DETECTOR, description="One that you have registered: what you call it stays with you."),
+        "version": _text(SEMANTIC_VERSION),
         "sha256": _text(HEX_64),
     },
 }

@@ -415,6 +415,38 @@ class HeldList(serializers.Serializer[object]):
     held = HeldDocument(many=True)
 
 
+class DetectorWish(serializers.Serializer[object]):
+    """What is said of a detector; what is left out stays."""
+
+    name = serializers.CharField(max_length=80, required=False, help_text="No other partner reads it.")
+    version = serializers.CharField(required=False, allow_blank=True, help_text="A semantic version: 3.2.0.")
+    sha256 = serializers.CharField(required=False, allow_blank=True, help_text="64 lower-case hexadecimal digits.")
+
+
+class NewDetector(DetectorWish):
+    """A detector to be registered."""
+
+    name = serializers.CharField(max_length=80, help_text="No other partner reads it.")
+    id = serializers.CharField(required=False, help_text="One that your objects name already; else a new one.")
+
+
+class DetectorDocument(serializers.Serializer[object]):
+    """A detector of the caller's partner."""
+
+    id = serializers.CharField(help_text="What `detector.name` of an indicator says.")
+    name = serializers.CharField()
+    version = serializers.CharField(allow_null=True)
+    sha256 = serializers.CharField(allow_null=True)
+    registered_at = serializers.DateTimeField()
+    retired_at = serializers.DateTimeField(allow_null=True)
+
+
+class DetectorList(serializers.Serializer[object]):
+    """By name, retired ones last."""
+
+    detectors = DetectorDocument(many=True)
+
+
 class DisarmedDocument(serializers.Serializer[object]):
     """What one call revoked or withdrew in bulk, while it can come back."""
 

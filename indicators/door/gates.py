@@ -35,6 +35,7 @@ class Door:
     names_of_others: frozenset[str] = frozenset()  # folded (`partners.naming`); asked of identities only
     publisher_name: str = ""
     groups: frozenset[str] = frozenset()  # the short names of the publisher's groups
+    detectors: frozenset[str] = frozenset()  # of the publisher's; asked of indicators that name one only
 
 
 #: Clocks differ: a version may be dated, and an indicator begin, this much in the future.
@@ -132,6 +133,15 @@ def listed(draft: Draft, door: Door) -> Verdict:
     )
 
 
+def registered(draft: Draft, door: Door) -> Verdict:
+    """A detector that an indicator names is one of its publisher's; version 1 may call it by any other name."""
+    name = vocabulary.detector_of(draft.data)
+    if name is None or draft.revoked or name in door.detectors:
+        return None
+    at = f"/extensions/{vocabulary.EXTENSION_ID}/detector/name"
+    return Refusal("unregistered-detector", at, "Register the detector first, or name one that is not retired.")
+
+
 def keyed(draft: Draft, door: Door) -> Verdict:
     """Of the keys that an indicator's tokens were made with, one is published under now: others ask under no other.
 
@@ -211,6 +221,6 @@ def _is_judged_by_the_list(draft: Draft) -> bool:
 
 
 GATES: tuple[Gate, ...] = (
-    *(unspeakable, creator, says_red, dated, kinds, words, listed, harmless, lifetime, keyed),
+    *(unspeakable, creator, says_red, dated, kinds, words, listed, registered, harmless, lifetime, keyed),
     conforms,
 )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from exchange.errors import Refused
 from exchange.stix import words
+from exchange.stix.schemas import DETECTOR
 from indicators.feeds.tree import Op, Term, Value, term
 from indicators.stix import facets
 from partners.tlp import Tlp
@@ -138,6 +139,11 @@ FIELDS: dict[str, Field] = {
         _words("elicitation", "what the prompts are after", tuple(sorted(words.ELICITATIONS))),
         _words("control", "who controls the account", words.CONTROLS),
         _words("shared", "what shares the network (`shared_infra`)", words.SHARED_INFRA),
+        Field(
+            "detector",
+            "a detector of yours, by its id; of your own objects alone",
+            _matching("detector", DETECTOR, "d- and 8 lower-case hexadecimal digits."),
+        ),
         Field("label", "a label", _free("label")),
         Field("words", "words of its title, or a whole id or value", _free("words")),
         Field(

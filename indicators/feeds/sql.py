@@ -20,6 +20,7 @@ from partners.tlp import Tlp
 #: What the fields that have no column of their own are called in `facets`.
 FACETS = {
     "control": "control",
+    "detector": "detector",
     "elicitation": "elicitation",
     "label": "label",
     "shared": "shared_infra",
@@ -93,6 +94,10 @@ class Condition:
         wanted = [facet(FACETS[term.field], str(value)) for value in term.values]
         return f"coalesce({self._of}.facets && {self._given(wanted)}::text[], FALSE)"
 
+    def _detector(self, term: Term) -> str:
+        """Of one's own objects alone: an id says nothing of another's detectors."""
+        return f"({self._facet(term)} AND {self._held}.publisher_id = {self._given(self._viewer.partner_id)})"
+
     def _publishers(self, term: Term) -> str:
         sees = self._given(audience_ids(self._viewer))
         return self._compared(_PUBLISHERS.format(version=self._of, sees=sees), term)
@@ -122,6 +127,7 @@ class Condition:
         "age": _age,
         "confidence": _confidence,
         "control": _facet,
+        "detector": _detector,
         "elicitation": _facet,
         "entries": _entries,
         "from": _from,

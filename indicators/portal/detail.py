@@ -16,7 +16,7 @@ from exchange import clock
 from exchange.errors import NotFound
 from exchange.parameters import Parameters
 from exchange.stix.patterns import tokens_in
-from indicators import reading, referring, withdrawing
+from indicators import detectors, reading, referring, withdrawing
 from indicators.portal import showing
 from indicators.stix import objects, vocabulary
 from indicators.stix.drafts import Ref
@@ -116,6 +116,7 @@ def _statement(
         "tlp": Tlp(said.tlp).word,
         "state": showing.state(said, clock.now()),
         "facts": showing.facts(dict(extension)) if extension else [],
+        "detector": detectors.names(viewer).get(vocabulary.detector_of(data) or "") if own else None,
         "code": code,
         "description": data.get("description") if isinstance(data.get("description"), str) else "",
         "pattern": pattern if isinstance(pattern, str) and not code and data.get("pattern_type") != _NO_PATTERN else "",

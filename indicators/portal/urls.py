@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from indicators.portal import detail, held, hosts, listing, quarantine, sharing, start, subscriptions
+from indicators.portal import detail, detectors, held, hosts, listing, quarantine, sharing, start, subscriptions
 
 urlpatterns = [
     path("", start.start, name="start"),
@@ -15,6 +15,8 @@ urlpatterns = [
     path("organisation/sharing/", sharing.sharing, name="sharing"),
     path("organisation/held/", held.held, name="held"),
     path("organisation/held/<uuid:held_id>/act", held.act, name="held-act"),
+    path("organisation/detectors/", detectors.listing, name="portal-detectors"),
+    path("organisation/detectors/<str:code>/act", detectors.act, name="portal-detector-act"),
     path("organisation/disarmed/undo", held.undo, name="portal-disarmed-undo"),
     path("organisation/disarmed/<uuid:ending_id>/act", held.decide, name="portal-disarmed-act"),
     path("organisation/hosts/", hosts.hosts, name="hosts"),

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from unicodedata import normalize
 
+from indicators.stix.vocabulary import detector_in
+
 #: Of our extension.
 _WORDS = ("control", "elicitation", "shared_infra")
 _MAX_CHARS = 250
@@ -35,6 +37,8 @@ def _found(data: Mapping[str, Any], extension: Mapping[str, Any] | None) -> Iter
         for name in _WORDS:
             for said in _strings([extension.get(name)]):
                 yield facet(name, said[:_MAX_CHARS].replace("\0", ""))
+        if (detector := detector_in(extension)) is not None:
+            yield facet("detector", detector)
         for said in _strings(extension.get("techniques")):
             yield facet("technique", said[:_MAX_CHARS].replace("\0", ""))
 

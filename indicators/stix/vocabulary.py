@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from exchange.lists.lines import is_plain
-from exchange.stix import closed, envelope, faults, wording, words
+from exchange.stix import closed, envelope, faults, schemas, wording, words
 from exchange.stix.patterns import TOKEN_TYPE, VALUE_TYPE, digest_of, tokens_in
 from exchange.stix.words import EXCHANGE_IDENTITY_ID, EXTENSION_ID, SUBKINDS, TOKEN_EXTENSION_ID
 from exchange.tokens import normalising
@@ -36,6 +36,22 @@ VERSION_1 = f"{EXTENSION_ID}-1"
 _VERSIONS_1 = frozenset({"1", "1.0"})
 _VERSIONS = (words.SCHEMA_VERSION, *sorted(_VERSIONS_1))
 _SCHEMAS = Path(__file__).parent / "schemas"
+
+
+def detector_of(data: Mapping[str, Any]) -> str | None:
+    """The id of the detector that an object names; None where it names none, or by another name (version 1)."""
+    extension = extension_of(data)
+    return None if extension is None else detector_in(extension)
+
+
+def detector_in(extension: Mapping[str, Any]) -> str | None:
+    """The same of an extension."""
+    detector = extension.get("detector")
+    name = detector.get("name") if isinstance(detector, dict) else None
+    return name if isinstance(name, str) and _DETECTOR.fullmatch(name) else None
+
+
+_DETECTOR = re.compile(schemas.DETECTOR)
 
 
 def extension_of(data: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -25,6 +25,7 @@ TABS: tuple[Tab, ...] = (
     Tab("held", "Waiting", Scope.PUBLISH),
     Tab("portal-quarantine", "Quarantine", Scope.PUBLISH),
     Tab("sharing", "Sharing", Scope.READ),
+    Tab("portal-detectors", "Detectors", Scope.READ),
     Tab("hosts", "Hosts", Scope.READ),
     Tab("log", "Log", Scope.AUDIT),
     Tab("reports", "Reports", Scope.READ),

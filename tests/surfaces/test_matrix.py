@@ -25,7 +25,7 @@ from django.test import Client
 from django.urls import get_resolver
 
 from exchange import clock, health
-from indicators import addressing, awaiting, quarantine, reporting, service_hosts, subscribing
+from indicators import addressing, awaiting, detectors, quarantine, reporting, service_hosts, subscribing
 from indicators.matching import tokens
 from indicators.models import Delivery, Ending, Subscription
 from indicators.stix import making, parsing, tlp, vocabulary
@@ -122,6 +122,17 @@ MATRIX: dict[str, Row] = {
         for verb in ("agree", "decline")
     },
     "held-batches": Row(API + "held", "publish"),
+    "detectors": Row(API + "detectors", "key"),
+    "detector": Row(
+        API + "detectors/{detector}", "owner", method="patch", absent=API + "detectors/d-00000000", also=("delete",)
+    ),
+    "portal-detectors": Row("/organisation/detectors/", "person"),
+    "portal-detector-act": Row(
+        "/organisation/detectors/{detector}/act",
+        "owner",
+        method="post",
+        absent="/organisation/detectors/d-00000000/act",
+    ),
     "disarmed": Row(API + "disarmed", "publish"),
     # Whose ends come back: tests/indicators/test_disarming.py.
     "disarmed-undo": Row(API + "disarmed/undo", "publish", method="post"),
@@ -462,6 +473,7 @@ def scene(key_service) -> Scene:
             "subscription": str(subscription.pk),
             "delivery": str(delivery.pk),
             "held": str(held.pk),
+            "detector": detectors.register(aster, name="secret detector").code,
             "ending": str(an_ending(cast.aster).pk),
             "host": str(service_hosts.add(admin, ["api.aster.example"])[0].pk),
             "quarantined": str(quarantined.entry),
