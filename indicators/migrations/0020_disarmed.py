@@ -16,23 +16,10 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Disarmed',
-            fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('body', models.TextField(help_text='The versions that came with its end, byte for byte; empty without any.')),
-            ],
-            options={
-                'base_manager_name': 'unrestricted',
-            },
-            managers=[
-                ('objects', django.db.models.manager.Manager()),
-                ('unrestricted', django.db.models.manager.Manager()),
-            ],
-        ),
-        migrations.CreateModel(
             name='Ending',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ('partner', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='partners.partner')),
                 ('actor', models.CharField(max_length=80)),
                 ('verb', models.CharField(choices=[('revoke', 'Revoked'), ('withdraw', 'Withdrawn')], max_length=8)),
                 ('objects_ended', models.IntegerField()),
@@ -43,6 +30,25 @@ class Migration(migrations.Migration):
                 ('decided_by', models.CharField(default='', max_length=80)),
                 ('decided_at', models.DateTimeField(null=True)),
                 ('brought_back', models.IntegerField(default=0)),
+            ],
+            options={
+                'base_manager_name': 'unrestricted',
+            },
+            managers=[
+                ('objects', django.db.models.manager.Manager()),
+                ('unrestricted', django.db.models.manager.Manager()),
+            ],
+        ),
+        migrations.CreateModel(
+            name='Disarmed',
+            fields=[
+                ('id', models.BigAutoField(primary_key=True, serialize=False)),
+                ('ending', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='indicators.ending')),
+                ('partner', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='partners.partner')),
+                ('holding', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='indicators.holding')),
+                ('audience', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='partners.audience')),
+                ('newest', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='indicators.stixobject')),
+                ('body', models.TextField(help_text='The versions that came with its end, byte for byte; empty without any.')),
             ],
             options={
                 'base_manager_name': 'unrestricted',
@@ -72,36 +78,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='holding',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', ['disarmed', 'withdrawn']), _negated=True), ('newest', None), _connector='OR'), name='nothing_is_shown_of_what_is_withdrawn_or_disarmed'),
-        ),
-        migrations.AddField(
-            model_name='disarmed',
-            name='audience',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='partners.audience'),
-        ),
-        migrations.AddField(
-            model_name='disarmed',
-            name='holding',
-            field=models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='indicators.holding'),
-        ),
-        migrations.AddField(
-            model_name='disarmed',
-            name='newest',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='indicators.stixobject'),
-        ),
-        migrations.AddField(
-            model_name='disarmed',
-            name='partner',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='partners.partner'),
-        ),
-        migrations.AddField(
-            model_name='ending',
-            name='partner',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='partners.partner'),
-        ),
-        migrations.AddField(
-            model_name='disarmed',
-            name='ending',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='indicators.ending'),
         ),
         migrations.AddIndex(
             model_name='ending',
