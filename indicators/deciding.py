@@ -163,8 +163,7 @@ def _brought_back(by: Viewer, rows: Sequence[Disarmed]) -> list[changes.NewChang
     return [
         changes.NewChange(
             holding_id=row.holding_id,
-            object_id=row.newest_id,
-            publisher_id=by.partner_id,
+            version_id=row.newest_id,
             audience_id=audiences[row.holding_id],
             op=Change.Op.UPSERT,
             reason=Change.Reason.PUBLISHED,

@@ -6,7 +6,6 @@ Token, Reference and Change; `retiring` deletes old Batches and Outflows; `await
 `subscribing` writes Feed and Subscription; `notifying` and `delivering` write Delivery; `reporting` writes
 ReportPackage; whoever follows the log writes its own Progress; `changes` writes Commit, `rationing` LogShare,
 `resighting` Telling; `service_hosts` and `suppressing` write ServiceHost.
-`suppressing` write ServiceHost.
 """
 
 from __future__ import annotations

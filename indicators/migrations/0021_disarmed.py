@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('indicators', '0019_evidence'),
+        ('indicators', '0020_log_by_channels'),
         ('partners', '0011_caps'),
     ]
 

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('indicators', '0020_disarmed'),
+        ('indicators', '0021_disarmed'),
         ('partners', '0012_evidence'),
     ]
 
