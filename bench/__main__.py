@@ -18,6 +18,7 @@ import psycopg
 from rich.console import Console
 
 from bench import filling, groups, measures, neighbour, peer, race, tokens
+from bench.campaign import measure as campaign
 from bench.measures import Sides
 from bench.server import Server, floor_beside, served
 from bench.table import Row, as_markdown, on_terminal
@@ -65,6 +66,7 @@ def main() -> None:
     )
     parser.add_argument("--groups", action="store_true", help="readers of many groups alone")
     parser.add_argument("--tokens", action="store_true", help="oblivious tokens alone")
+    parser.add_argument("--campaign", action="store_true", help="what five labs find together, alone")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args()
     plan = QUICK if options.quick else FULL if options.full else Plan()
@@ -73,6 +75,8 @@ def main() -> None:
         found = hostile(plan, options.neighbour)
     elif options.groups:
         found = groups_alone(plan)
+    elif options.campaign:
+        found = campaign.rows(quick=options.quick, full=options.full)
     else:
         found = tokens_alone(plan) if options.tokens else measured(plan)
     for row in found:

@@ -22,7 +22,7 @@ _OF_PROMPTS = (_PHRASE, _SKELETON)
 def labs_of(story: Story) -> tuple[list[Lab], list[np.ndarray], int]:
     """The labs, the numbers of their accounts in the story, and how many different tokens there are."""
     word_hashes = _words(story)
-    keys, found, numbers = [], [], []
+    keys, found, numbers, sorts = [], [], [], []
     for lab in range(len(LABS)):
         frame, some = files.of_lab(story, lab, prompts=False)
         carried = features.derive(frame).carried
@@ -35,11 +35,12 @@ def labs_of(story: Story) -> tuple[list[Lab], list[np.ndarray], int]:
         keys.append(unique)
         pairs = np.unique(account.astype(np.int64) << 32 | token)
         sort = (unique & np.uint64(15)).astype(np.int64)
+        sorts.append(sort)
         found.append(_carries(pairs, sort, story.accounts.flagged[some]))
         numbers.append(some)
     everything, inverse = np.unique(np.concatenate(keys), return_inverse=True)
     bounds = np.cumsum([0, *map(len, keys)])
-    labs = [Lab(one, inverse[bounds[at] : bounds[at + 1]].astype(np.int64)) for at, one in enumerate(found)]
+    labs = [Lab(one, inverse[bounds[at] : bounds[at + 1]].astype(np.int64), sorts[at]) for at, one in enumerate(found)]
     return labs, numbers, len(everything)
 
 
@@ -49,8 +50,20 @@ def without_prompts(labs: list[Lab]) -> list[Lab]:
     for lab in labs:
         known = lab.carries
         kept = known.group[known.token] != Group.PROMPT
-        made.append(Lab(_replaced(known, kept), lab.everywhere))
+        made.append(Lab(_replaced(known, kept), lab.everywhere, lab.sorts))
     return made
+
+
+def with_payment_per_lab(labs: list[Lab], tokens: int) -> tuple[list[Lab], int]:
+    """The same labs, each of which knows cards by fingerprints of its own provider; and how many tokens there are."""
+    made = []
+    for lab in labs:
+        everywhere = lab.everywhere.copy()
+        cards = np.flatnonzero(lab.carries.group == Group.PAY)
+        everywhere[cards] = tokens + np.arange(len(cards))
+        tokens += len(cards)
+        made.append(Lab(lab.carries, everywhere, lab.sorts))
+    return made, tokens
 
 
 def with_flags(labs: list[Lab], flagged: list[np.ndarray]) -> list[Lab]:
@@ -66,6 +79,7 @@ def with_flags(labs: list[Lab], flagged: list[np.ndarray]) -> list[Lab]:
                 some,
             ),
             one.everywhere,
+            one.sorts,
         )
         for one, some in zip(labs, flagged, strict=True)
     ]

@@ -23,10 +23,11 @@ Lie = Callable[[Table, Table, Table], tuple[Table, Table]]
 
 @dataclass(slots=True)
 class Lab:
-    """One lab: what its accounts carry, and `everywhere`: the number of each of its tokens among all labs' tokens."""
+    """One lab: what its accounts carry; of each token its number among all labs' tokens, and its sort."""
 
     carries: Carries
     everywhere: Table
+    sorts: Table = field(default_factory=lambda: np.zeros(0, np.int64))
     suspect: Bools | None = None
     scores: Scores | None = None
     told: Told | None = None

@@ -59,16 +59,24 @@ def write(story: Story, place: Path, *, form: Format, end: datetime = END) -> li
         folder.mkdir(exist_ok=True)
         path = folder / f"accounts.{form}"
         _write(frame, path, form)
-        payment = (
-            'subkind = "par"' if story.told.payment is Payment.GLOBAL else f'subkind = "psp_fp"\nscope = "{scope(lab)}"'
-        )
-        (folder / "map.toml").write_text(_MAP.format(name=path.name, payment=payment), encoding="utf-8")
+        write_map(folder, path.name, payment=_payment(story, lab))
         written.append(path)
         truths.append(
             pl.DataFrame({"lab": [lab] * len(some), "account": frame["account"], "operator": _names(story, some)})
         )
     pl.concat(truths).write_csv(place / "truth.csv")
     return written
+
+
+def write_map(folder: Path, name: str, *, payment: str) -> None:
+    """The map of a lab's accounts."""
+    (folder / "map.toml").write_text(_MAP.format(name=name, payment=payment), encoding="utf-8")
+
+
+def _payment(story: Story, lab: str) -> str:
+    if story.told.payment is Payment.GLOBAL:
+        return 'subkind = "par"'
+    return f'subkind = "psp_fp"\nscope = "{scope(lab)}"'
 
 
 def of_lab(story: Story, lab: int, *, end: datetime = END, prompts: bool = True) -> tuple[pl.DataFrame, Ints]:

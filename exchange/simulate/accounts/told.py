@@ -7,7 +7,13 @@ from enum import StrEnum
 
 LABS = ("aster", "borealis", "cygnus", "dorado", "eridanus")
 #: Accounts in all, and how many of these are operators', as the reports have it at full size.
-SIZES = {"tiny": (2_100, 120), "21k": (21_000, 500), "205k": (205_000, 5_000), "1025k": (1_025_000, 25_000)}
+SIZES = {
+    "tiny": (2_100, 120),
+    "21k": (21_000, 500),
+    "65k": (65_000, 1_600),
+    "205k": (205_000, 5_000),
+    "1025k": (1_025_000, 25_000),
+}
 
 
 class Format(StrEnum):

@@ -4,8 +4,11 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exchange.lab import features
+from exchange.tokens import forms, normalising
 
 ANNA = {
     "account": "a1",
@@ -88,3 +91,31 @@ def test_a_lab_may_make_its_phrases_itself():
     found = features.derive(frame)
     assert forms_of(found, "phrase") == ["one two three four five"]
     assert found.wrong == {"phrases": 1}
+
+
+_LETTERS = st.text("abz09._-+AÄ", min_size=1, max_size=9)
+
+
+@given(
+    _LETTERS, st.sampled_from(["b.example", "gmail.com", "GoogleMail.com", "x..y", "b.example.", "1.2", "ä.example"])
+)
+def test_plain_mail_addresses_are_read_as_all_others(local, domain):
+    try:
+        exact = normalising.email_exact(f"{local}@{domain}")
+    except ValueError:
+        with pytest.raises(ValueError, match="not"):
+            list(features._email(f"{local}@{domain}"))
+        return
+    expected = [normalising.email_folded(exact), exact.rpartition("@")[2], forms.email_shape(exact)]
+    assert [form for _, form in features._email(f"{local}@{domain}")] == expected
+
+
+@given(st.lists(st.integers(0, 300), min_size=4, max_size=4).map(lambda some: ".".join(map(str, some))))
+def test_plain_addresses_are_read_as_all_others(text):
+    try:
+        expected = normalising.address_net(text)
+    except ValueError:
+        with pytest.raises(ValueError, match=r"not|does"):
+            list(features._address(text))
+        return
+    assert next(form for sort, form in features._address(text) if sort == "address") == expected
