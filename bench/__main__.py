@@ -17,7 +17,7 @@ import orjson
 import psycopg
 from rich.console import Console
 
-from bench import filling, groups, measures, neighbour, peer, race, tokens
+from bench import filling, groups, matching, measures, neighbour, peer, race, tokens
 from bench.campaign import measure as campaign
 from bench.measures import Sides
 from bench.server import Server, floor_beside, served
@@ -116,6 +116,7 @@ def measured(plan: Plan) -> Iterator[Row]:
         last = plan.sizes[-1]
         if len(own) > 1:
             yield from measures.growth(own[0], own[-1], size=last, least=0.9 if last >= 1_000_000 else None)
+        yield from matching.matches(sides, last, rounds=plan.rounds * 2)
         yield from measures.telling(sides, last, pushes=30)
         yield from measures.memory(sides, last, pushed=plan.pushed)
         server.rest()

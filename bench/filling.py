@@ -16,15 +16,26 @@ import psycopg
 _STEP = 100_000
 
 
-def fill(database: psycopg.Connection[Any], templates: Sequence[str], count: int, *, salt: str = "0") -> None:
-    """Add `count` objects made from the templates (ids of published objects of which each has one token), in turn."""
+def fill(
+    database: psycopg.Connection[Any], templates: Sequence[str], count: int, *, salt: str = "0", values: str = ""
+) -> None:
+    """Add `count` objects made from the templates (ids of published objects of which each has one token), in turn.
+
+    What is filled with the same `values` carries the same ones: there is a match wherever two publishers do so.
+    """
     done = 0
     while done < count:
         step = min(_STEP, count - done)
         with database.transaction():
             database.execute(
                 _PREPARE,
-                {"templates": list(templates), "count": step, "salt": f"{salt}/{done}", "of": len(templates)},
+                {
+                    "templates": list(templates),
+                    "count": step,
+                    "salt": f"{salt}/{done}",
+                    "values": f"{values or salt}/{done}",
+                    "of": len(templates),
+                },
             )
             database.execute("SELECT pg_advisory_xact_lock(%s)", [0x63686773])
             for table, own in _TABLES.items():
@@ -35,7 +46,6 @@ def fill(database: psycopg.Connection[Any], templates: Sequence[str], count: int
             )
             database.execute("DROP TABLE filling")
         done += step
-    database.execute("UPDATE indicators_progress SET seq = (SELECT max(last_seq) FROM indicators_commit)")
     database.execute("UPDATE indicators_subscription SET seq = (SELECT max(last_seq) FROM indicators_commit)")
 
 
@@ -49,13 +59,16 @@ def check(database: psycopg.Connection[Any], template: str) -> bytes:
     ).fetchone()
     for table, own in _TABLES.items():
         shared = ", ".join(sorted(set(_columns(database, table)) - set(own)))
-        key, of_holding = _KEYS.get(table, ("object_id", "newest_id"))
+        key, of_holding, _ = _KEYS[table]
         rows = [
-            database.execute(
-                f"SELECT {shared} FROM {table}"
-                f" WHERE {key} = (SELECT {of_holding} FROM indicators_holding WHERE stix_id = %s)",
-                [one],
-            ).fetchall()
+            sorted(
+                database.execute(
+                    f"SELECT {shared} FROM {table}"
+                    f" WHERE {key} = (SELECT {of_holding} FROM indicators_holding h WHERE h.stix_id = %s)",
+                    [one],
+                ).fetchall(),
+                key=repr,
+            )
             for one in (template, stix_id)
         ]
         if rows[0] != rows[1] or not rows[0]:
@@ -66,40 +79,47 @@ def check(database: psycopg.Connection[Any], template: str) -> bytes:
 def _insert(database: psycopg.Connection[Any], table: str, own: dict[str, str]) -> str:
     columns = _columns(database, table)
     values = ", ".join(own.get(name, f"t.{name}") for name in columns)
-    key, of_holding = _KEYS.get(table, ("object_id", "newest_id"))
-    template = "template_holding" if of_holding == "id" else "template"
+    key, _, template = _KEYS[table]
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values}"
-        f" FROM filling f JOIN {table} t ON t.{key} = f.{template} ORDER BY f.place"
+        f" FROM filling f JOIN {table} t ON t.{key} = f.{template} ORDER BY f.place {_CONFLICTS.get(table, '')}"
     )
 
 
 def _columns(database: psycopg.Connection[Any], table: str) -> list[str]:
-    """All but those that the database makes itself: generated ones, and the keys of tokens."""
+    """All but those that the database makes itself: generated ones."""
     found = database.execute(
         "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
-        " AND attgenerated = '' AND NOT (attname = 'id' AND %s = 'indicators_token') ORDER BY attnum",
-        [table, table],
+        " AND attgenerated = '' ORDER BY attnum",
+        [table],
     ).fetchall()
     return [name for (name,) in found]
 
 
 _PREPARE = """
+-- A row a new object; the key of its value is made as `carrying.key_of` makes it.
 CREATE TEMPORARY TABLE filling ON COMMIT DROP AS
-SELECT place, t.id AS template, t.holding_id AS template_holding,
+SELECT g.place, t.id AS template, t.holding_id AS template_holding,
        nextval(pg_get_serial_sequence('indicators_stixobject', 'id')) AS key,
        nextval(pg_get_serial_sequence('indicators_holding', 'id')) AS holding,
-       t.stix_type || '--' || made.uuid AS stix_id, made.value,
-       replace(replace(t.body, t.stix_id, t.stix_type || '--' || made.uuid), k.value, made.value) AS body,
-       last.seq + place AS seq, last.moment + place * interval '1 microsecond' AS date_added
-FROM generate_series(1, %(count)s) place
+       t.stix_type || '--' || made.uuid AS stix_id, v.id AS template_value, made.value, keyed.key AS value_key,
+       EXISTS (SELECT FROM indicators_tokenvalue x WHERE x.id = keyed.key) AS shared,
+       replace(replace(t.body, t.stix_id, t.stix_type || '--' || made.uuid), v.value, made.value) AS body,
+       last.seq + g.place AS seq, last.moment + g.place * interval '1 microsecond' AS date_added
+FROM generate_series(1, %(count)s) g(place)
 JOIN (SELECT o.*, h.stix_id, h.stix_type, row_number() OVER (ORDER BY o.id) - 1 AS turn
       FROM indicators_holding h JOIN indicators_stixobject o ON o.id = h.newest_id
-      WHERE h.stix_id = ANY(%(templates)s)) t ON t.turn = place %% %(of)s
-JOIN indicators_token k ON k.object_id = t.id
-CROSS JOIN LATERAL (SELECT overlay(overlay(md5(%(salt)s || place) placing '4' from 13) placing '8' from 17)::uuid
+      WHERE h.stix_id = ANY(%(templates)s)) t ON t.turn = g.place %% %(of)s
+JOIN indicators_carries k ON k.holding_id = t.holding_id
+JOIN indicators_tokenvalue v ON v.id = k.token_value_id LEFT JOIN indicators_epoch e ON e.id = v.epoch_id
+CROSS JOIN LATERAL (SELECT overlay(overlay(md5(%(salt)s || g.place) placing '4' from 13) placing '8' from 17)::uuid
                                AS uuid,
-                           encode(sha256(convert_to(%(salt)s || place, 'UTF8')), 'hex') AS value) made
+                           encode(sha256(convert_to(%(values)s || g.place, 'UTF8')), 'hex') AS value) made
+CROSS JOIN LATERAL (
+    SELECT encode(substring(sha256(convert_to(made.value, 'UTF8')) FOR 4) || substring(sha256(convert_to(concat_ws(
+        E'\n', v.subkind, v.scheme, coalesce(e.name, ''), v.psp_scope, made.value), 'UTF8')) FOR 12), 'hex')::uuid
+        AS key
+) keyed
 CROSS JOIN (SELECT coalesce(max(last_seq), 0) AS seq, greatest(clock_timestamp(), max(date_added)) AS moment
             FROM indicators_commit) last
 """
@@ -113,17 +133,23 @@ _TABLES = {
         "sha256": "sha256(convert_to(f.body, 'UTF8'))",
         "stored_at": "now()",
     },
-    "indicators_token": {"object_id": "f.key", "value": "f.value"},
+    "indicators_tokenvalue": {"id": "f.value_key", "value": "f.value", "shared": "false"},
+    "indicators_carries": {"holding_id": "f.holding", "token_value_id": "f.value_key"},
     "indicators_change": {
         "seq": "f.seq",
         "date_added": "f.date_added",
         "holding_id": "f.holding",
         "version_id": "f.key",
+        "linked": "f.shared",
     },
 }
-#: The column by which a table's rows are found, and which of the holding's it is.
+_CONFLICTS = {"indicators_tokenvalue": "ON CONFLICT (id) DO UPDATE SET shared = true"}
+_OF_VALUE = "(SELECT k.token_value_id FROM indicators_carries k WHERE k.holding_id = h.id)"
+#: The column by which a table's rows are found, what it is for a holding `h`, and where `filling` has the template's.
 _KEYS = {
-    "indicators_holding": ("id", "id"),
-    "indicators_stixobject": ("id", "newest_id"),
-    "indicators_change": ("version_id", "newest_id"),
+    "indicators_holding": ("id", "h.id", "template_holding"),
+    "indicators_stixobject": ("id", "h.newest_id", "template"),
+    "indicators_tokenvalue": ("id", _OF_VALUE, "template_value"),
+    "indicators_carries": ("holding_id", "h.id", "template_holding"),
+    "indicators_change": ("version_id", "h.newest_id", "template"),
 }

@@ -105,13 +105,8 @@ class Server:
         return False
 
 
-# Changes that nobody matched yet, or tasks that are waiting or under way.
-_BUSY = """
-SELECT coalesce(max(last_seq), 0)
-       > coalesce((SELECT min(seq) FROM indicators_progress WHERE name LIKE 'matching.%'), 0)
-       OR EXISTS (SELECT FROM pgmq.q_celery) OR EXISTS (SELECT FROM pgmq.q_webhooks)
-FROM indicators_commit
-"""
+# Tasks that are waiting or under way.
+_BUSY = "SELECT EXISTS (SELECT FROM pgmq.q_celery) OR EXISTS (SELECT FROM pgmq.q_webhooks)"
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import itertools
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -85,6 +85,12 @@ class Planner:
 
 
 _AS_IT_IS = Planner()
+
+
+def array_of(texts: Iterable[str]) -> str:
+    """Texts as the literal of an array: for a list of them psycopg takes several times as long."""
+    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return f"{{{','.join([f'"{text}"' for text in quoted])}}}"
 
 
 def rows(sql: str, parameters: _Parameters, *, called: str, planner: Planner = _AS_IT_IS) -> list[tuple[Any, ...]]:

@@ -317,7 +317,6 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_IMPORTS = (
     "indicators.campaigns.ending",
-    "indicators.matching",
     "indicators.notifying",
     "indicators.deciding",
     "indicators.pruning",
@@ -360,7 +359,6 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_TASK_ALWAYS_EAGER = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
-    "match": {"task": "indicators.matching.catch_up", "schedule": 5.0, "options": {"expires": 10}},
     "tell": {"task": "indicators.notifying.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "lines": {"task": "indicators.relining.catch_up", "schedule": 5.0, "options": {"expires": 10}},
     "sights": {"task": "indicators.resighting.catch_up", "schedule": 5.0, "options": {"expires": 10}},

@@ -22,8 +22,9 @@ from django.db import connection, transaction
 from exchange import incarnation
 from exchange.errors import Gone
 from exchange.prepared import Message
-from indicators import living, walking
+from indicators import carrying, living, matching, walking
 from indicators.feeds.filters import Filter
+from indicators.matching import Match
 from indicators.models import Change
 from indicators.storing import Version
 from partners.sharing import Viewer
@@ -88,8 +89,11 @@ class Told(NamedTuple):
     valid_until: datetime | None
     group_id: UUID | None  # through which it is or was seen, and how its publisher is shown there
     attribution: int
+    version_id: int
+    linked: bool  # whether it may be the later object of a match
     entries: tuple[Entry, ...]
     body: str | None
+    matches: tuple[Match, ...] = ()  # of which it is the later object
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,7 @@ def append(changes: Sequence[NewChange], *, within: Message | None = None) -> No
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("a change is appended in the transaction that makes it")
     message = within or Message()
+    carrying.note_sources([one.holding_id for one in changes if one.op == Change.Op.UPSERT], within=message)
     message.add(_LOCK, [ORDER_LOCK])
     message.add_prepared(
         _APPEND_GIVEN,
@@ -137,7 +142,7 @@ def append_found(query: str, parameters: Mapping[str, Any]) -> int:
     """
     lock()
     with connection.cursor() as cursor:
-        cursor.execute(_APPEND.format(new=query), parameters)
+        cursor.execute(_APPEND.format(new=query, linked=carrying.IS_SHARED), parameters)
         return int(cursor.fetchone()[0])
 
 
@@ -193,11 +198,34 @@ def since(
     if found.lost > max(after, fresh_until):
         raise Gone("You were away too long. Start over without a cursor.", code="start-over")
     reached = after if found.reached is None else found.reached
-    return Span(_sourced(viewer, [_told(row) for row in found.page]), reached=reached, more=found.more)
+    told = _matched(viewer, _sourced(viewer, [_told(row) for row in found.page]))
+    return Span(told, reached=reached, more=found.more)
+
+
+def hint_of(told: Told) -> dict[str, Any]:
+    """What webhooks and events say of a change: what happened to which id, and with what it has something in common."""
+    hint: dict[str, Any] = {
+        "op": told.op,
+        "reason": told.reason,
+        "id": told.stix_id,
+        "type": told.stix_type,
+        "kind": told.kind,
+    }
+    if told.matches:
+        hint["matches"] = [
+            {"domain": found.domain, "ids": sorted({end.stix_id for end in found.ends})} for found in told.matches
+        ]
+    return hint
 
 
 def _told(row: tuple[Any, ...]) -> Told:
-    return Told._make((*row[:-2], tuple(map(Entry._make, row[-2] or ())), row[-1]))
+    return Told._make((*row[:-2], tuple(map(Entry._make, row[-2] or ())), row[-1], ()))
+
+
+def _matched(viewer: Viewer, told: list[Told]) -> list[Told]:
+    """The same, each with the matches of which it is the later object. No query where none may be."""
+    found = matching.beside(viewer, [(one.seq, one.date_added, one.version_id) for one in told if one.linked])
+    return [one._replace(matches=tuple(found[one.seq])) if one.seq in found else one for one in told]
 
 
 def _sourced(viewer: Viewer, told: list[Told]) -> list[Told]:
@@ -220,7 +248,7 @@ _STRETCH = walking.stretch(which=walking.ALL_OF_IT)
 _TOLD = f"""
 SELECT c.seq, c.date_added, c.op, c.reason, h.stix_id, h.stix_type, o.kind, h.publisher_id, p.name,
        CASE WHEN c.op = 'upsert' THEN h.tlp ELSE c.tlp END, o.confidence, o.valid_from, o.valid_until,
-       CASE WHEN c.op = 'upsert' THEN h.groups[1] ELSE c.via END, h.attribution,
+       CASE WHEN c.op = 'upsert' THEN h.groups[1] ELSE c.via END, h.attribution, c.version_id, c.linked,
        CASE WHEN c.op = 'upsert' THEN o.entries END AS entries,
        CASE WHEN c.op = 'upsert' THEN o.body END AS body
 FROM raw c
@@ -232,9 +260,11 @@ CROSS JOIN LATERAL (
 ) h
 CROSS JOIN LATERAL (
     SELECT o.kind, o.confidence, o.valid_from, o.valid_until, o.body,
-           (SELECT array_agg(ARRAY[coalesce(o.kind, h.stix_type), t.domain, t.scheme, t.key_epoch, t.value]
-                             ORDER BY t.id)
-            FROM indicators_token t WHERE t.object_id = o.id AND t.suppressed_by = '') AS entries
+           (SELECT array_agg(ARRAY[coalesce(o.kind, h.stix_type), k.subkind, v.scheme, coalesce(e.name, ''), v.value]
+                             ORDER BY k.place)
+            FROM indicators_carries k JOIN indicators_tokenvalue v ON v.id = k.token_value_id
+            LEFT JOIN indicators_epoch e ON e.id = v.epoch_id
+            WHERE k.holding_id = c.holding_id AND k.suppressed_by = '') AS entries
     FROM indicators_stixobject o
     WHERE o.id = c.version_id
       AND CASE WHEN c.op = 'upsert' THEN h.seen AND h.newest_id = o.id AND {walking.LAST}
@@ -264,7 +294,9 @@ _LOCK = "SELECT pg_advisory_xact_lock(%s)"
 # One row: how many changes there were; who waits is woken at the commit. The end of the log is the last commit; under
 # the order lock nobody makes another.
 _APPEND = """
-WITH new AS MATERIALIZED ({new}), last AS MATERIALIZED (
+WITH found AS MATERIALIZED ({new}), new AS MATERIALIZED (
+    SELECT found.*, found.op = 'upsert' AND {linked} AS linked FROM found
+), last AS MATERIALIZED (
     SELECT coalesce(end_.last_seq, 0) AS seq, greatest(clock_timestamp(), end_.date_added) AS moment
     FROM (SELECT) one LEFT JOIN LATERAL (
         SELECT last_seq, date_added FROM indicators_commit ORDER BY last_seq DESC LIMIT 1) end_ ON true
@@ -273,9 +305,9 @@ WITH new AS MATERIALIZED ({new}), last AS MATERIALIZED (
     SELECT last.seq + max(new.place), last.moment + max(new.place) * interval '1 microsecond'
     FROM new CROSS JOIN last GROUP BY last.seq, last.moment
 ), told AS (
-    INSERT INTO indicators_change (channel, seq, date_added, holding_id, version_id, op, reason, tlp, again)
+    INSERT INTO indicators_change (channel, seq, date_added, holding_id, version_id, op, reason, tlp, again, linked)
     SELECT told_in.channel, last.seq + new.place, last.moment + new.place * interval '1 microsecond',
-           new.holding, new.version, new.op, new.reason, new.tlp, new.again
+           new.holding, new.version, new.op, new.reason, new.tlp, new.again, new.linked
     FROM new CROSS JOIN last CROSS JOIN LATERAL unnest(new.channels) told_in(channel)
 )
 SELECT count(*), CASE WHEN count(*) > 0 THEN pg_notify('exchange_changes', '')::text END FROM new
@@ -292,4 +324,4 @@ FROM unnest(%(holdings)s::bigint[], %(versions)s::bigint[], %(audiences)s::bigin
      WITH ORDINALITY AS given(holding, version, audience, but, op, reason, again, place)
 CROSS JOIN LATERAL (SELECT a.tlp, a.channels FROM partners_audience a WHERE a.id = given.audience LIMIT 1) a
 """
-_APPEND_GIVEN = _APPEND.format(new=_GIVEN)
+_APPEND_GIVEN = _APPEND.format(new=_GIVEN, linked=carrying.IS_SHARED)

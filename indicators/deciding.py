@@ -19,7 +19,7 @@ from django.db.models import QuerySet
 from exchange import clock
 from exchange.celery import app
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound
-from indicators import changes, matching, moving, notifying, publishing, rejudging, storing
+from indicators import changes, moving, notifying, publishing, rejudging, storing
 from indicators.addressing import Reach, Room
 from indicators.models import Change, Disarmed, Ending, Holding, Marked
 from indicators.results import Element
@@ -69,7 +69,7 @@ def undo(by: Viewer, ending_ids: Collection[UUID] | None = None) -> list[Ending]
             _decide(ending, Ending.State.UNDONE, by=by, back=len(back))
         if told:
             changes.append(told)
-            transaction.on_commit(_hint, robust=True)
+            transaction.on_commit(notifying.hint, robust=True)
     return endings
 
 
@@ -232,11 +232,6 @@ def _decide(ending: Ending, state: Ending.State, *, by: Viewer | None, back: int
         brought_back=back,
         sent_by=ending.actor,
     )
-
-
-def _hint() -> None:
-    matching.hint()
-    notifying.hint()
 
 
 @app.task(name="indicators.deciding.catch_up")

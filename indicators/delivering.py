@@ -208,16 +208,7 @@ def _changed(delivery: Delivery, told: list[changes.Told], *, more: bool, cursor
     """Which objects changed, and where to read what they say now: no value, and nothing to enforce."""
     feed = f"&feed={delivery.subscription.feed_id}" if delivery.subscription.feed_id else ""
     return {
-        "changes": [
-            {
-                "op": change.op,
-                "reason": change.reason,
-                "id": change.stix_id,
-                "type": change.stix_type,
-                "kind": change.kind,
-            }
-            for change in told
-        ],
+        "changes": [changes.hint_of(change) for change in told],
         "more": more,
         "link": f"{settings.BASE_URL}/api/v1/changes?cursor={cursor}{feed}",
     }

@@ -24,7 +24,7 @@ def store(
     keys: Sequence[tuple[int, int]],
     within: Message,
 ) -> None:
-    """Versions and tokens, their holdings, and last and under the order lock their places in the log.
+    """Versions, their holdings and values, and last and under the order lock their places in the log.
 
     `keys` are those of versions and holdings that may be used; `said`: see `rejudging.Anew`. Every row is altered
     before that lock is taken, for all publishers wait for it.
@@ -43,14 +43,15 @@ def store(
         by=by,
     )
     begun, turned = _turned(placed, nobody)
-    storing.store(by.partner_id, placed.fresh, begun=begun, turned=turned, within=within)
+    woken = {new.wakes: new.draft for new in placed.entering if new.wakes is not None}
+    storing.store(by.partner_id, placed.fresh, woken=woken, begun=begun, turned=turned, within=within)
     storing.mark(by.partner_id, placed.marked, within=within)
     storing.hide(_hidden(placed))
     storing.hide_history(
         [placed.holdings[new.line] for new in moved], Hidden.From.OTHERS, keep=list(placed.versions.values())
     )
-    woken = [line.holding_id for line in placed.lines if line.slept and line.holding_id is not None]
-    storing.hide_history(woken, Hidden.From.ALL, keep=list(placed.versions.values()))
+    slept = [line.holding_id for line in placed.lines if line.slept and line.holding_id is not None]
+    storing.hide_history(slept, Hidden.From.ALL, keep=list(placed.versions.values()))
     moving.rewrite(moves, keep=list(placed.versions.values()))
     rejudging.hide_history(said, by=by, within=within)
     left = [*_left(moved, closed), *moving.told(moves)]

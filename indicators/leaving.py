@@ -7,8 +7,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from indicators import changes, matching, notifying, storing, withdrawing
-from indicators.matching import tokens
+from indicators import changes, notifying, storing, withdrawing
 from indicators.models import Change, Holding
 from partners import audit
 from partners.auth import viewer_whatever_state
@@ -58,14 +57,13 @@ def hand_over(partner_id: UUID, heir_id: UUID) -> int:
     nobody = intern_withdrawn(partner_id)
     became = storing.hand_over(heir_id, audience_of, [held.object_id for held in versions])
     storing.turn([storing.Turned(holding, nobody, Holding.State.WITHDRAWN, None) for holding in became])
-    tokens.forget_own(heir_id)
     audit.record(
         audit.Verb.OBJECTS_HANDED_OVER, by=partner, target=f"partner:{heir.partner_slug}", ids=handed, withdrawn=kept
     )
     newest = (held for held in versions if held.latest)
     gone = changes.removes(newest, Change.Reason.WITHDRAWN)
     changes.append([*gone, *_taken_over(versions, became, audiences)])
-    transaction.on_commit(_hint, robust=True)
+    transaction.on_commit(notifying.hint, robust=True)
     return len(handed)
 
 
@@ -99,11 +97,6 @@ def _taken_over(
         )
         for held in versions
     ]
-
-
-def _hint() -> None:
-    matching.hint()
-    notifying.hint()
 
 
 def settle(partner_id: UUID, heir_id: UUID | None) -> None:

@@ -9,7 +9,7 @@ from indicators import changes, reading
 
 
 def gauges() -> Iterator[GaugeMetricFamily]:
-    """Objects by kind, the log's length, matches, and how telling is doing."""
+    """Objects by kind, the log's length, and how telling is doing."""
     objects = GaugeMetricFamily("exchange_objects", "Newest versions of objects.", labels=["kind"])
     for kind, count in reading.object_count_by_kind().items():
         objects.add_metric([kind], count)
@@ -21,8 +21,6 @@ def gauges() -> Iterator[GaugeMetricFamily]:
         for state, count in cursor.fetchall():
             deliveries.add_metric([state], count)
         yield deliveries
-        cursor.execute("SELECT count(*) FROM indicators_match")
-        yield GaugeMetricFamily("exchange_matches", "Matches found.", value=cursor.fetchone()[0])
         cursor.execute(
             "SELECT greatest(0, extract(epoch FROM now() - min(due_at))) FROM indicators_delivery WHERE state = 'due'"
         )

@@ -1,11 +1,11 @@
-"""What is shared and how it moves: objects, tokens, the change log, matches, feeds, deliveries.
+"""What is shared and how it moves: objects, values, the change log, feeds, deliveries.
 
 One writer a table: `publishing` (with `storing` and `changes`) writes Batch, Holding, StixObject, Hidden, Marked,
-Token, Reference and Change; `retiring` deletes old Batches and Outflows; `awaiting` and `confirming` write HeldBatch,
-`awaiting` Outflow; `disarming` and `deciding` Ending and Disarmed; `detectors` Detector; `matching` writes Match;
-`subscribing` writes Feed and Subscription; `notifying` and `delivering` write Delivery; `reporting` writes
-ReportPackage; whoever follows the log writes its own Progress; `changes` writes Commit, `rationing` LogShare,
-`resighting` Telling; `service_hosts` and `suppressing` write ServiceHost.
+Reference and Change, and `carrying` for it Epoch, TokenValue and Carries; `retiring` deletes old Batches and Outflows;
+`awaiting` and `confirming` write HeldBatch, `awaiting` Outflow; `disarming` and `deciding` Ending and Disarmed;
+`detectors` Detector; `subscribing` writes Feed and Subscription; `notifying` and `delivering` write Delivery;
+`reporting` writes ReportPackage; `rereading`, and whoever follows the log, write Progress; `changes` writes Commit,
+`rationing` LogShare, `resighting` Telling; `service_hosts` and `suppressing` write ServiceHost.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from exchange.tokens import epochs
 from indicators.campaigns.tables import Carried, EvidenceToken, Pool, Prevalence, Submission, Suspect, ToldSum
 from partners.models import Audience, AuditRecord, Channel, Partner
 from partners.sharing import NoViewer, OwnedManager, Shared, SharedManager
-from partners.sources import Source
 from partners.tlp import Tlp
 
 if TYPE_CHECKING:
@@ -154,9 +153,6 @@ class StixObject(models.Model):
         ]
         indexes = [GinIndex(fields=["search"], name="object_search")]
 
-    #: Whom the viewer that it was read for is told it comes from; set by `reading.matches`.
-    source: Source
-
     # To be asked of versions that were read with their holding.
 
     @property
@@ -227,16 +223,64 @@ class Marked(models.Model):
         indexes = [models.Index(fields=["partner", "marking"], name="marked_by_marking")]
 
 
-class Token(models.Model):
-    """A value that an indicator matches on: keyed, or clear where the vocabulary lets it travel in clear."""
+class Epoch(models.Model):
+    """The time of a key, by the scheme that uses it and the key's name. `carrying` writes it, at the first use.
 
-    id = models.BigAutoField(primary_key=True)
-    object = models.ForeignKey(StixObject, on_delete=models.CASCADE, related_name="tokens")
-    publisher = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
-    domain = models.CharField(max_length=80)
+    Of keys whose names say no time (a group's, and those of version 1 of our extension) it is not known.
+    """
+
     scheme = models.CharField(max_length=40)
-    key_epoch = models.CharField(max_length=epochs.LONGEST_EPOCH, default="")
+    name = models.CharField(max_length=epochs.LONGEST_EPOCH)
+    begins = models.DateTimeField(null=True)
+    ends = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["scheme", "name"], name="one_row_per_epoch_of_a_scheme"),
+            models.CheckConstraint(condition=Q(begins__lt=F("ends")), name="an_epoch_ends_after_it_begins"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TokenValue(models.Model):
+    """A value that indicators match on, once, whoever carries it: keyed, or clear where it may travel in clear.
+
+    Its key is made from all that makes it this value (`carrying.key_of`), and is unique for that. `subkind` is what it
+    is compared as (`exchange.lists`). It is `shared` once a second source carries it, for good; `first_source` is whose
+    it was first, as a number (`carrying.SOURCE`). Both only say where matching has to look.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    subkind = models.CharField(max_length=80)
+    scheme = models.CharField(max_length=40)
+    # Not checked by the database: every push would lock the one row of the present epoch.
+    epoch = models.ForeignKey(
+        Epoch, on_delete=models.PROTECT, related_name="+", null=True, db_index=False, db_constraint=False
+    )
+    psp_scope = models.CharField(max_length=80, default="", db_default="")
     value = models.CharField(max_length=2048)
+    first_source = models.BigIntegerField()
+    shared = models.BooleanField(default=False, db_default=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(epoch=None) | ~Q(scheme__in=["clear", "sha256"]),
+                name="what_needs_no_key_has_no_epoch",
+            )
+        ]
+
+
+class Carries(models.Model):
+    """That the newest version of a holding says a value, as which subkind, and in which place."""
+
+    pk = models.CompositePrimaryKey("holding", "place")
+    holding = models.ForeignKey(Holding, on_delete=models.CASCADE, related_name="carries", db_index=False)
+    place = models.SmallIntegerField()
+    token_value = models.ForeignKey(TokenValue, on_delete=models.PROTECT, related_name="carried", db_index=False)
+    subkind = models.CharField(max_length=80)
     suppressed_by = models.CharField(
         max_length=20,
         default="",
@@ -244,19 +288,12 @@ class Token(models.Model):
         help_text="What keeps it out of lists (`door.entries`); empty: nothing.",
     )
 
-    objects = VersionManager["Token"]("object")
-    unrestricted = models.Manager["Token"]()
+    objects = SharedManager["Carries"]("holding__audience")
+    unrestricted = models.Manager["Carries"]()
 
     class Meta:
         base_manager_name = "unrestricted"
-        indexes = [
-            # Values may be longer than a B-tree entry: the index holds their hash, the query compares both.
-            models.Index(
-                models.Func(F("value"), function="hashtextextended", template="hashtextextended(%(expressions)s, 0)"),
-                "domain",
-                name="token_by_value",
-            )
-        ]
+        indexes = [models.Index(fields=["token_value", "holding"], name="carried_by_holding")]
 
 
 class Reference(models.Model):
@@ -327,6 +364,7 @@ class Change(models.Model):
     reason = models.CharField(max_length=10, choices=Reason)
     tlp = models.SmallIntegerField(choices=Tlp)
     again = models.BooleanField(default=False)
+    linked = models.BooleanField(default=False, db_default=False, help_text="Whether a value of it was shared then.")
 
     objects = LogManager()
     unrestricted = models.Manager["Change"]()
@@ -337,6 +375,7 @@ class Change(models.Model):
             models.Index(fields=["version_id", "seq"], name="change_by_version"),
             models.Index(fields=["channel"], condition=Q(again=True), name="change_that_enters_again"),
             models.Index(fields=["channel", "seq"], condition=Q(op="remove"), name="change_that_removes"),
+            models.Index(fields=["channel", "seq"], condition=Q(linked=True), name="change_that_is_linked"),
         ]
 
 
@@ -565,33 +604,6 @@ class HeldBatch(models.Model):
         indexes = [models.Index(fields=["partner", "-at"], name="held_by_partner_and_time")]
 
 
-class Match(models.Model):
-    """That indicators of two partners carry the same token. Seen only by those who may see both.
-
-    `left` is the object with the smaller key, so a pair is one row.
-    """
-
-    class Basis(models.TextChoices):
-        TOKEN = "token", "Same token"
-
-    id = models.BigAutoField(primary_key=True)
-    left = models.ForeignKey(StixObject, on_delete=models.CASCADE, related_name="matches_as_left")
-    right = models.ForeignKey(StixObject, on_delete=models.CASCADE, related_name="matches_as_right")
-    basis = models.CharField(max_length=12, choices=Basis, default=Basis.TOKEN)
-    domain = models.CharField(max_length=80)
-    found_at = models.DateTimeField(db_default=Now())
-
-    objects = VersionManager["Match"]("left", "right")
-    unrestricted = models.Manager["Match"]()
-
-    class Meta:
-        base_manager_name = "unrestricted"
-        constraints = [
-            models.UniqueConstraint(fields=["left", "right", "basis", "domain"], name="one_match_per_pair_and_basis"),
-            models.CheckConstraint(condition=Q(left__lt=F("right")), name="left_is_the_smaller_key"),
-        ]
-
-
 class ServiceHost(models.Model):
     """A host or range that a member makes known as its own: public, and with all below it in no list."""
 
@@ -736,7 +748,7 @@ class Delivery(models.Model):
 
 
 class Progress(models.Model):
-    """How far a follower of the log has come, so that work whose hint was lost is found again."""
+    """How far work has come that goes through a whole table, so that it goes on where it was broken off."""
 
     name = models.CharField(max_length=60, primary_key=True)
     seq = models.BigIntegerField(default=0)

@@ -11,7 +11,7 @@ from django.utils.crypto import salted_hmac
 
 from exchange import clock
 from indicators import changes, walking
-from indicators.models import Delivery, Match, Quarantined
+from indicators.models import Delivery, Quarantined
 from partners import sources
 from partners.sharing import Viewer
 
@@ -23,6 +23,8 @@ KINDS = {
     "other": "Other STIX",
 }
 HOURS = 24
+#: Matches are counted up to here; more are so many "and more".
+MOST_COUNTED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,6 @@ class Figures:
 
     arrivals: int
     publishers: int
-    matches: int
     waiting: int
     failing: int
 
@@ -70,13 +71,13 @@ def arrivals(viewer: Viewer, *, hours: int = HOURS) -> dict[datetime, dict[str, 
 def place(viewer: Viewer) -> str:
     """A word that changes whenever what the start page shows may have changed. Four queries, each a look at an index.
 
-    It is asked every few seconds for each open page, and keyed, since places in the log are not for readers.
+    It is asked every few seconds for each open page, and keyed, since places in the log are not for readers. Matches
+    are found where objects arrive.
     """
     seq = changes.own_end(viewer)
-    match = Match.objects.visible_to(viewer).order_by("-pk").values_list("pk", flat=True).first()
     waiting = Quarantined.objects.of(viewer).aggregate(count=Count("pk"), last=Max("pk"))
     failing = Delivery.objects.of(viewer).filter(state=Delivery.State.DEAD).count()
-    told = repr((viewer.sight, seq, match, waiting, failing, f"{clock.now():%d%H}"))
+    told = repr((viewer.sight, seq, waiting, failing, f"{clock.now():%d%H}"))
     return salted_hmac("indicators.overview.place", told, algorithm="sha256").hexdigest()[:16]
 
 
@@ -96,7 +97,7 @@ _ARRIVED = f"""
 
 
 def figures(viewer: Viewer) -> Figures:
-    """Totals for the tiles. Queries: publishers, matches, quarantine, deliveries; sources as the viewer knows them."""
+    """Totals for the tiles. Queries: publishers, quarantine, deliveries; sources as the viewer knows them."""
     since = clock.now() - timedelta(hours=HOURS)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -110,10 +111,6 @@ def figures(viewer: Viewer) -> Figures:
     return Figures(
         arrivals=arrived,
         publishers=publishers,
-        matches=Match.objects.visible_to(viewer)
-        .filter(found_at__gte=since)
-        .exclude(left__holding__publisher=viewer.partner_id, right__holding__publisher=viewer.partner_id)
-        .count(),
         waiting=Quarantined.objects.of(viewer).count(),
         failing=Delivery.objects.of(viewer).filter(state=Delivery.State.DEAD).count(),
     )

@@ -2,8 +2,8 @@
 
     read -> gates -> audience -> what is new -> rows -> audit -> the log (order lock, last) -> hints
 
-Every element of a batch gets an answer. What was acknowledged is committed; hints to matching and telling are
-sent after the commit and may be lost, because both follow the log by themselves.
+Every element of a batch gets an answer. What was acknowledged is committed; a hint to whoever tells of it is sent after
+the commit and may be lost, because telling follows the log by itself.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ from indicators import (
     changes,
     disarming,
     markings,
-    matching,
     moving,
     notifying,
     quarantine,
@@ -468,5 +467,4 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 
 def _hint() -> None:
     """Wake who follows the log; a hint that is lost is made good by their own sweep."""
-    matching.hint()
     notifying.hint()

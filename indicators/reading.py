@@ -1,4 +1,4 @@
-"""The one way out for objects: pages, look-ups, search, counts and matches, each starting at the visibility rule.
+"""The one way out for objects: pages, look-ups, search and counts, each starting at the visibility rule.
 
 What is served are the publisher's bytes as they came (`body`); nothing is rebuilt. Places in the log are given to
 callers as integers and leave the house only inside sealed cursors.
@@ -17,7 +17,7 @@ from django.db.models import F
 
 from exchange.errors import NotFound, TooLarge
 from indicators import selecting, walking
-from indicators.models import Match, StixObject
+from indicators.models import StixObject
 from indicators.selecting import Selection, Stretch, Versions
 from indicators.stix import identifiers
 from partners import reads
@@ -240,23 +240,6 @@ def counts_by_kind(viewer: Viewer) -> dict[str, int]:
             [audience_ids(viewer)],
         )
         return dict(cursor.fetchall())
-
-
-def matches(viewer: Viewer, *, before: int | None = None, limit: int, object_ids: Sequence[int] = ()) -> list[Match]:
-    """Newest first: links of which the viewer may see both ends, each end in its newest version."""
-    found = Match.objects.visible_to(viewer).filter(left__holding__newest=F("left"), right__holding__newest=F("right"))
-    if before is not None:
-        found = found.filter(pk__lt=before)
-    if object_ids:
-        found = found.filter(left__in=object_ids) | found.filter(right__in=object_ids)
-    found = found.exclude(left__holding__publisher=viewer.partner_id, right__holding__publisher=viewer.partner_id)
-    ends = [f"{end}__holding__{of}" for end in ("left", "right") for of in ("publisher", "audience")]
-    rows = list(found.select_related(*ends).defer("left__body", "right__body").order_by("-pk")[:limit])
-    held = [end for row in rows for end in (row.left, row.right)]
-    shown = sources(viewer, {(end.publisher_id, end.audience_id) for end in held}) if held else {}
-    for end in held:
-        end.source = shown[end.publisher_id, end.audience_id]
-    return rows
 
 
 def object_count_by_kind() -> dict[str, int]:

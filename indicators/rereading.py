@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -19,8 +19,8 @@ from uuid import UUID
 import orjson
 from django.db import connection, transaction
 
-from exchange.prepared import Message
-from indicators import changes, notifying, service_hosts, storing, suppressing
+from exchange.prepared import Message, array_of
+from indicators import carrying, changes, notifying, service_hosts, storing, suppressing
 from indicators.door import entries
 from indicators.door.benign import Known
 from indicators.models import Change, Hidden, Holding, Progress
@@ -60,13 +60,20 @@ class _Stored:
     """What is stored of one object, and was read from its bytes."""
 
     object_id: int
+    holding_id: int
+    audience_id: int
     publisher_id: UUID
     body: str
     title: str
     confidence: int | None
-    tokens: Sequence[TokenValue]
+    is_newest: bool
+    tokens: frozenset[TokenValue]  # of the newest version; no other one's are stored
     references: tuple[Ref, ...]
     facets: tuple[str, ...]
+
+    def says_other(self, draft: Draft) -> bool:
+        """Whether other values are read from it than are stored."""
+        return self.is_newest and self.tokens != frozenset(draft.tokens)
 
 
 def reread(*, anyway: bool = False, on_page: Callable[[Reread], None] = lambda _: None) -> Reread:
@@ -122,15 +129,13 @@ def _stored(after: int) -> list[_Stored]:
     with connection.cursor() as cursor:
         cursor.execute(_OBJECTS, {"after": after, "most": _PAGE, "max_bytes": _PAGE_BYTES})
         rows = cursor.fetchall()
-    return [
-        _Stored(
-            *(object_id, publisher_id, body, title, confidence),
-            [TokenValue(*each) for each in tokens or ()],
-            tuple(Ref(*each) for each in refs or ()),
-            tuple(facets or ()),
-        )
-        for object_id, publisher_id, body, title, confidence, tokens, refs, facets in rows
-    ]
+    stored = []
+    for *read, tokens, refs, facets in rows:
+        object_id, holding_id, audience_id, publisher_id, body, title, confidence, is_newest = read
+        of_holding = object_id, holding_id, audience_id, publisher_id
+        of_version = frozenset(TokenValue(*each) for each in tokens or ()), tuple(Ref(*each) for each in refs or ())
+        stored.append(_Stored(*of_holding, body, title, confidence, is_newest, *of_version, tuple(facets or ())))
+    return stored
 
 
 def _read(body: str, known: Known) -> Draft | None:
@@ -141,39 +146,26 @@ def _read(body: str, known: Known) -> Draft | None:
 
 def _differs(stored: _Stored, draft: Draft) -> bool:
     same = (stored.title, stored.confidence, stored.facets) == (draft.title, draft.confidence, draft.facets)
-    return not same or _values(stored) != _values(draft)
-
-
-def _values(read: _Stored | Draft) -> set[TokenValue]:
-    """As they are stored: the scope of a `psp_fp` is read from the bytes."""
-    return {replace(token, psp_scope="") for token in read.tokens}
+    return not same or stored.says_other(draft)
 
 
 def _write(anew: Sequence[tuple[_Stored, Draft]]) -> list[int]:
-    """Write what differs; returns the objects whose values do, or their confidence: lists are made of these."""
-    listed = [
-        stored.object_id
-        for stored, draft in anew
-        if _values(stored) != _values(draft) or stored.confidence != draft.confidence
-    ]
-    values = [
-        (stored.object_id, token.domain, token.scheme, token.key_epoch, token.value, token.suppressed_by)
-        for stored, draft in anew
-        if _values(stored) != _values(draft)
-        for token in draft.tokens
-    ]
-    emptied = [stored.object_id for stored, draft in anew if _values(stored) != _values(draft)]
+    """Write what differs; returns the holdings whose values do, or their confidence: lists are made of these."""
+    said = [(stored, draft) for stored, draft in anew if stored.says_other(draft)]
+    confident = [stored for stored, draft in anew if stored.is_newest and stored.confidence != draft.confidence]
     message = Message()
     columns = zip(
-        *((stored.object_id, draft.title, draft.confidence, storing.array(draft.facets)) for stored, draft in anew),
+        *((stored.object_id, draft.title, draft.confidence, array_of(draft.facets)) for stored, draft in anew),
         strict=True,
     )
     message.add(_REWRITE, [list(column) for column in columns])
-    message.add("DELETE FROM indicators_token WHERE object_id = ANY(%s)", [emptied])
-    if values:
-        message.add(_TOKENS, [list(column) for column in zip(*values, strict=True)])
+    carrying.write(
+        [carrying.Carrying(stored.holding_id, stored.audience_id, draft.tokens, anew=True) for stored, draft in said],
+        within=message,
+    )
+    carrying.note_sources([stored.holding_id for stored, _ in said], within=message)
     message.send()
-    return listed
+    return sorted({stored.holding_id for stored in (*confident, *(stored for stored, _ in said))})
 
 
 def _refer(drafts: Sequence[tuple[_Stored, Draft | None]]) -> None:
@@ -236,12 +228,14 @@ def _end(publisher_id: UUID, holding: Mapping[datetime | None, storing.Version])
     return changes.removes([newest], Change.Reason.REVOKED)
 
 
-# One row an object: key, publisher, bytes, title, confidence, its values, its references, its facets. Walks the primary
-# key, and ends with the object that reaches the bound of bytes (lengths cost nothing to read).
+# One row a version, as `_Stored` has it. Walks the primary key, and ends with the version that reaches the bound of
+# bytes (lengths cost nothing to read).
 _OBJECTS = """
-SELECT o.id, h.publisher_id, o.body, o.title, o.confidence,
-       (SELECT array_agg(ARRAY[t.domain, t.scheme, t.key_epoch, t.value, t.suppressed_by] ORDER BY t.id)
-        FROM indicators_token t WHERE t.object_id = o.id),
+SELECT o.id, h.id, h.audience_id, h.publisher_id, o.body, o.title, o.confidence, h.newest_id IS NOT DISTINCT FROM o.id,
+       (SELECT array_agg(ARRAY[k.subkind, v.scheme, coalesce(e.name, ''), v.value, k.suppressed_by, v.psp_scope])
+        FROM indicators_carries k JOIN indicators_tokenvalue v ON v.id = k.token_value_id
+        LEFT JOIN indicators_epoch e ON e.id = v.epoch_id
+        WHERE k.holding_id = h.id AND h.newest_id = o.id),
        (SELECT array_agg(ARRAY[r.path, r.target_id] ORDER BY r.place)
         FROM indicators_reference r WHERE r.version_id = o.id), o.facets
 FROM (
@@ -270,13 +264,4 @@ UPDATE indicators_stixobject o
 SET title = new.title, confidence = new.confidence, facets = nullif(new.facets::text[], '{}')
 FROM unnest(%s::bigint[], %s::text[], %s::smallint[], %s::text[]) AS new(id, title, confidence, facets)
 WHERE o.id = new.id
-"""
-_TOKENS = """
-INSERT INTO indicators_token (object_id, publisher_id, domain, scheme, key_epoch, value, suppressed_by)
-SELECT new.id, h.publisher_id, new.domain, new.scheme, new.key_epoch, new.value, new.why
-FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
-     WITH ORDINALITY AS new(id, domain, scheme, key_epoch, value, why, place)
-JOIN indicators_stixobject o ON o.id = new.id
-JOIN indicators_holding h ON h.id = o.holding_id
-ORDER BY new.place
 """

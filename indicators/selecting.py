@@ -12,11 +12,11 @@ from unicodedata import normalize
 from uuid import UUID
 
 from exchange.tokens import normalising
-from indicators import lines, living, walking
+from indicators import carrying, lines, living, matching, walking
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.stix import identifiers
 from indicators.walking import Walked
-from partners.sharing import Viewer, audience_ids
+from partners.sharing import Viewer, mine
 
 Versions = Literal["last", "first", "all"]
 
@@ -64,7 +64,7 @@ def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, jo
     """
     conditions, parameters = _conditions(viewer, wanted)
     if wanted.matched:  # the other end is somebody else's, so `own` does not bind it
-        parameters["both"] = audience_ids(viewer)
+        parameters["both"] = list(mine(viewer).values_list("channel", flat=True))
     first = walking.channels(own=wanted.own, group=wanted.group)
     parameters |= {"group": wanted.group, "added_after": wanted.added_after}
     later = None if wanted.added_after is None else _PAST_SEQ
@@ -138,7 +138,13 @@ def _conditions(viewer: Viewer, wanted: Selection) -> tuple[str, dict[str, Any]]
     if wanted.words:
         conditions.append(_HAS_WORDS)
         parameters["words"] = normalize("NFKC", wanted.words)
-        parameters["values"] = list(normalising.any_of(wanted.words))
+        values = list(normalising.any_of(wanted.words))
+        within = [carrying.keys_within(value) for value in values]
+        parameters |= {
+            "values": values,
+            "first_keys": [first for first, _ in within],
+            "last_keys": [last for _, last in within],
+        }
     return " ".join(conditions), parameters
 
 
@@ -218,17 +224,11 @@ AND o.marks IS NOT NULL AND EXISTS (
 """
 
 _HAS_WORDS = """
-AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR h.stix_id = lower(%(words)s) OR o.id IN (
-    SELECT w.object_id FROM unnest(%(values)s::text[]) asked
-    JOIN indicators_token w ON hashtextextended(w.value, 0) = hashtextextended(asked, 0) AND w.value = asked))
+AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR h.stix_id = lower(%(words)s) OR h.id IN (
+    SELECT k.holding_id
+    FROM unnest(%(values)s::text[], %(first_keys)s::uuid[], %(last_keys)s::uuid[]) asked(value, first_key, last_key)
+    JOIN indicators_tokenvalue v ON v.id >= asked.first_key AND v.id <= asked.last_key AND v.value = asked.value
+    JOIN indicators_carries k ON k.token_value_id = v.id))
 """
 
-# Both ends through the rule, and both in their newest version.
-_HAS_MATCH = """
-AND h.newest_id = o.id AND EXISTS (
-    SELECT FROM indicators_match m
-    JOIN indicators_stixobject t ON t.id = CASE WHEN m.left_id = o.id THEN m.right_id ELSE m.left_id END
-    JOIN indicators_holding th ON th.newest_id = t.id AND th.id = t.holding_id
-    WHERE (m.left_id = o.id OR m.right_id = o.id) AND th.audience_id = ANY(%(both)s)
-      AND (th.publisher_id <> h.publisher_id OR h.publisher_id <> %(viewer)s))
-"""
+_HAS_MATCH = f"AND h.newest_id = o.id AND {matching.IS_MATCHED}"

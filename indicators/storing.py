@@ -10,7 +10,8 @@ from uuid import UUID
 
 from django.db import connection
 
-from exchange.prepared import Message, Reply
+from exchange.prepared import Message, Reply, array_of
+from indicators import carrying
 from indicators.models import Hidden, Holding
 from indicators.stix.drafts import Draft, Ref
 
@@ -155,32 +156,37 @@ class Begun:
 
 
 def store(
-    publisher_id: UUID, new: Sequence[NewVersion], *, begun: Sequence[Begun], turned: Sequence[Turned], within: Message
+    publisher_id: UUID,
+    new: Sequence[NewVersion],
+    *,
+    woken: Mapping[int, Draft],
+    begun: Sequence[Begun],
+    turned: Sequence[Turned],
+    within: Message,
 ) -> None:
-    """Write versions, their tokens and references, the holdings that begin with them, and what becomes of others.
+    """Write versions, their references, the holdings that begin with them, what becomes of others, and their values.
 
-    Many are copied at once; a few are written when the message is sent, and so are the holdings.
+    `woken` are drafts of versions that are stored already, by their keys. Many versions are copied at once; a few are
+    written when the message is sent, and so is all else.
     """
     rows = [_version_row(one) for one in new]
-    tokens = [
-        (one.key, publisher_id, token.domain, token.scheme, token.key_epoch, token.value, token.suppressed_by)
-        for one in new
-        for token in one.draft.tokens
-    ]
-    for table, columns, written in (
-        ("indicators_stixobject", _VERSION_COLUMNS, rows),
-        ("indicators_token", _TOKEN_COLUMNS, tokens),
-    ):
-        if len(written) > _MOST_INSERTED:
-            _copy(table, columns, written)
-        else:
-            for row in written:
-                places = ", ".join(["%s"] * len(row))
-                within.add_prepared(f"INSERT INTO {table} ({columns}) VALUES ({places})", row, called="insert")
+    if len(rows) > _MOST_INSERTED:
+        _copy("indicators_stixobject", _VERSION_COLUMNS, rows)
+    else:
+        for row in rows:
+            within.add_prepared(_VERSION, row, called="insert")
     if begun:
         within.add_prepared(_BEGIN, [publisher_id, *_columns(begun)], called="begin")
-    turn(turned, within=within)
+    _turn(turned, within)
     refer(((one.key, one.draft.references) for one in new), within=within)
+    drafts = {one.key: one.draft for one in new} | dict(woken)
+    holdings: list[Begun | Turned] = [*begun, *turned]
+    said = [
+        carrying.Carrying(one.holding_id, one.audience_id, drafts[key].tokens, anew=isinstance(one, Turned))
+        for one in holdings
+        if (key := one.newest_id) is not None
+    ]
+    carrying.write(said, within=within)
 
 
 def refer(found: Iterable[tuple[int, Sequence[Ref]]], *, within: Message) -> None:
@@ -190,13 +196,7 @@ def refer(found: Iterable[tuple[int, Sequence[Ref]]], *, within: Message) -> Non
         _copy("indicators_reference", _REFERENCE_COLUMNS, rows)
     elif rows:
         keys, places, paths, targets = zip(*rows, strict=True)
-        within.add_prepared(_REFER, [list(keys), list(places), array(paths), array(targets)], called="refer")
-
-
-def array(texts: Iterable[str]) -> str:
-    """Texts as the literal of an array: for a list of them psycopg takes several times as long."""
-    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
-    return f"{{{','.join([f'"{text}"' for text in quoted])}}}"
+        within.add_prepared(_REFER, [list(keys), list(places), array_of(paths), array_of(targets)], called="refer")
 
 
 _REFERENCE_COLUMNS = "version_id, place, path, target_id"
@@ -207,14 +207,22 @@ SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[])
 
 
 def turn(turned: Sequence[Turned], *, within: Message | None = None) -> None:
-    """Say what holdings are from now on; at once, or when the message is sent."""
-    if not turned:
-        return
+    """Say what holdings are from now on, at once or when the message is sent.
+
+    The newest versions, where there are any, are stored: what these carry is written at once.
+    """
+    if newest := {one.holding_id: one.newest_id for one in turned if one.newest_id is not None}:
+        carrying.read_again(newest)
     message = within or Message()
-    columns = zip(*((one.holding_id, one.audience_id, one.state.value, one.newest_id) for one in turned), strict=True)
-    message.add_prepared(_TURN, [list(column) for column in columns], called="turn")
+    _turn(turned, message)
     if within is None:
         message.send()
+
+
+def _turn(turned: Sequence[Turned], within: Message) -> None:
+    if turned:
+        rows = [(one.holding_id, one.audience_id, one.state.value, one.newest_id) for one in turned]
+        within.add_prepared(_TURN, [list(column) for column in zip(*rows, strict=True)], called="turn")
 
 
 def readdress(audiences: Mapping[int, int]) -> None:
@@ -236,8 +244,8 @@ def _columns(begun: Sequence[Begun]) -> list[object]:
         [one.audience_id for one in begun],
         [one.state.value for one in begun],
         [one.newest_id for one in begun],
-        array(one.stix_id for one in begun),
-        array(one.stix_type for one in begun),
+        array_of(one.stix_id for one in begun),
+        array_of(one.stix_type for one in begun),
         [one.creator for one in begun],
         [one.kind for one in begun],
         [one.valid_until for one in begun],
@@ -351,10 +359,10 @@ def hand_over(heir_id: UUID, audience_of: Mapping[int, int], version_ids: Sequen
             " WHERE o.holding_id = new.id AND o.id = ANY(%s)",
             moved,
         )
-        for table, column in (("token", "publisher_id"), ("marked", "partner_id")):
-            cursor.execute(
-                f"UPDATE indicators_{table} SET {column} = %s WHERE object_id = ANY(%s)", [heir_id, list(version_ids)]
-            )
+        cursor.execute(
+            "UPDATE indicators_marked SET partner_id = %s WHERE object_id = ANY(%s)", [heir_id, list(version_ids)]
+        )
+    carrying.hand_over(became)
     return became
 
 
@@ -376,7 +384,8 @@ _VERSION_COLUMNS = (
     "id, holding_id, version, created, modified, correction, revoked, body, sha256, title, created_by_ref,"
     " pattern_type, kind, subkind, severity, confidence, valid_from, valid_until, spec_version, marks, facets"
 )
-_TOKEN_COLUMNS = "object_id, publisher_id, domain, scheme, key_epoch, value, suppressed_by"  # noqa: S105 - column names
+_PLACES = ", ".join(["%s"] * len(_VERSION_COLUMNS.split(",")))
+_VERSION = f"INSERT INTO indicators_stixobject ({_VERSION_COLUMNS}) VALUES ({_PLACES})"
 
 
 def _version_row(new: NewVersion) -> tuple[object, ...]:

@@ -44,16 +44,16 @@ def judge_again(known: Known) -> int:
 
     Objects whose entries changed enter the log again, so that whoever keeps a list is told.
     """
-    after, changed = 0, 0
+    after, changed = (0, 0), 0
     while True:
         with transaction.atomic():
             rows = _page(after)
             if not rows:
                 break
-            after = rows[-1][0]
+            after = rows[-1][:2]
             new = [
-                (pk, object_id, why)
-                for pk, object_id, domain, value, held in rows
+                (holding_id, place, why)
+                for holding_id, place, domain, value, held in rows
                 if (why := entries.why_not(TokenValue(domain, "clear", "", value), known)) != held
             ]
             if new:
@@ -64,43 +64,47 @@ def judge_again(known: Known) -> int:
     return changed
 
 
-def _page(after: int) -> list[tuple[int, int, str, str, str]]:
-    """Values in the order of their keys: key, object, domain, value, what keeps it out. Of a kind that can change."""
+def _page(after: tuple[int, int]) -> list[tuple[int, int, str, str, str]]:
+    """Holding, place in it, as what it is said, value, what keeps it out; in their order. Of a kind that can change."""
     with connection.cursor() as cursor:
-        cursor.execute(_VALUES, [after, [entries.BENIGN_TYPE, MATCH_ONLY], _PAGE])
+        cursor.execute(_VALUES, [*after, [entries.BENIGN_TYPE, MATCH_ONLY], _PAGE])
         rows: list[tuple[int, int, str, str, str]] = cursor.fetchall()
     return rows
 
 
 def _write(new: list[tuple[int, int, str]]) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(_JUDGED, [[pk for pk, _, _ in new], [why for _, _, why in new]])
-    enter_again({object_id for _, object_id, _ in new})
+        cursor.execute(_JUDGED, [list(column) for column in zip(*new, strict=True)])
+    enter_again({holding_id for holding_id, _, _ in new})
 
 
-def enter_again(object_ids: Collection[int]) -> None:
-    """Have objects whose entries changed enter the log again, as far as somebody may hold them now.
+def enter_again(holding_ids: Collection[int]) -> None:
+    """Have holdings whose entries changed enter the log again, as far as somebody may hold them now.
 
     To be called as `changes.append` is: last in the transaction.
     """
-    changes.append_found(_CONCERNED, {"objects": sorted(object_ids)})
+    changes.append_found(_CONCERNED, {"holdings": sorted(holding_ids)})
 
 
 _VALUES = """
-SELECT id, object_id, domain, value, suppressed_by FROM indicators_token
-WHERE id > %s AND scheme = 'clear' AND suppressed_by <> ALL(%s) ORDER BY id LIMIT %s
+SELECT k.holding_id, k.place, k.subkind, v.value, k.suppressed_by
+FROM indicators_carries k JOIN indicators_tokenvalue v ON v.id = k.token_value_id
+WHERE (k.holding_id, k.place) > (%s, %s) AND v.scheme = 'clear' AND k.suppressed_by <> ALL(%s)
+ORDER BY k.holding_id, k.place LIMIT %s
 """
 _JUDGED = """
-UPDATE indicators_token t SET suppressed_by = new.why
-FROM unnest(%s::bigint[], %s::text[]) new (id, why) WHERE t.id = new.id
+UPDATE indicators_carries k SET suppressed_by = new.why
+FROM unnest(%s::bigint[], %s::smallint[], %s::text[]) new (holding, place, why)
+WHERE k.holding_id = new.holding AND k.place = new.place
 """
-# An upsert for each of the objects that somebody may hold now.
+# An upsert for the newest version of each of the holdings that somebody may hold now.
 _CONCERNED = f"""
 SELECT h.id AS holding, o.id AS version, a.channels, a.tlp, 'upsert' AS op, 'revised' AS reason, true AS again,
        row_number() OVER (ORDER BY o.id) AS place
-FROM indicators_stixobject o JOIN indicators_holding h ON h.id = o.holding_id AND h.newest_id = o.id
+FROM indicators_holding h
+JOIN indicators_stixobject o ON o.id = h.newest_id
 JOIN partners_audience a ON a.id = h.audience_id
-WHERE o.id = ANY(%(objects)s) AND {living.LIVES}
+WHERE h.id = ANY(%(holdings)s) AND {living.LIVES}
 """
 
 

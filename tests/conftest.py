@@ -110,15 +110,14 @@ def incarnation_known(monkeypatch):
 @pytest.fixture(autouse=True)
 def hints(monkeypatch):
     """No broker in tests unless asked for: what is hinted is counted, and followers are called by hand."""
-    from indicators import matching, notifying, suppressing
+    from indicators import notifying, suppressing
     from partners import asking, mailing
 
-    told = {"matching": 0, "notifying": 0}
+    told = {"notifying": 0}
 
     def count(name):
         told[name] += 1
 
-    monkeypatch.setattr(matching, "hint", lambda: count("matching"))
     monkeypatch.setattr(notifying, "hint", lambda: count("notifying"))
     monkeypatch.setattr(asking, "hint", lambda: None)
     monkeypatch.setattr(suppressing, "hint", lambda: None)

@@ -231,8 +231,16 @@ class Client:
         headers = {"Content-Type": "application/json"}
         self._call("PUT", f"/api/v1/objects/{stix_id}/audience", body=body, headers=headers)
 
+    def matches_since(self, since: str, *, limit: int = 200) -> dict[str, Any]:
+        """What was found since an earlier answer, oldest first: `matches`, `more`, and `since` for the next time.
+
+        Without `since` nothing but that place, from which on matches are told.
+        """
+        page = self._get("/api/v1/matches", limit=str(limit), since=since) if since else None
+        return page or self._get("/api/v1/matches", limit="1") | {"matches": [], "more": False}
+
     def matches(self, *, limit: int = 200) -> Iterator[dict[str, Any]]:
-        """All matches of which both ends may be seen, newest first."""
+        """All matches of what the caller may see, each value once, newest first."""
         cursor = ""
         while True:
             page = self._get("/api/v1/matches", limit=str(limit), cursor=cursor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -139,24 +140,37 @@ def changes(
 
 
 def matches(
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 25,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many; with --since, on one page.")] = 25,
+    since: Annotated[str, typer.Option(help="What was found after this place, oldest first; `now` for a place.")] = "",
     as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
-    """What partners have in common, newest first: a line for each end, by the slug of its publisher."""
-    rows: list[tuple[str, ...]] = []
+    """What partners have in common, newest first: a line for each object, by the slug of its publisher.
+
+    With --since, prints the place to ask from next time, as `exchange changes` does.
+    """
+    place = ""
     with client_of(url, key_file) as client:
-        for count, match in enumerate(client.matches(limit=min(limit, 1_000)), 1):
-            if as_json:
-                print_json(match)
-            else:
-                said = (match["found_at"][:19], match["domain"])
-                rows += [(*said, end["publisher"]["slug"], end["id"], end["title"]) for end in match["objects"]]
-            if count >= limit:
-                break
-    if not as_json:
-        print_table(("Found", "Same", "Publisher", "Id", "Title"), rows, empty="No match yet.")
+        if since:
+            page = client.matches_since("" if since == "now" else since, limit=min(limit, 1_000))
+            found, place = page["matches"], page["since"]
+        else:
+            found = list(islice(client.matches(limit=min(limit, 1_000)), limit))
+    if as_json:
+        for match in found:
+            print_json(match)
+        if place:
+            print_json({"since": place})
+        return
+    rows = [
+        (match["found_at"][:19], match["domain"], end["publisher"]["slug"], end["id"], end["title"])
+        for match in found
+        for end in match["objects"]
+    ]
+    print_table(("Found", "Same", "Publisher", "Id", "Title"), rows, empty="No match yet.")
+    if place:
+        errors.print(f"since: {place}", style="dim", markup=False)
 
 
 def blocklist(

@@ -144,7 +144,7 @@ def _start(children: Children, *, data_dir: Path, port: int) -> None:
     celery = [*python, "celery", "--quiet", "--app", "exchange.celery"]
     quiet = ["--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     # Threads: the work waits on PostgreSQL and on receivers. Webhooks have a worker of their own, so that
-    # a receiver that hangs delays other webhooks at most, never matching.
+    # a receiver that hangs delays other webhooks at most, never what is retired or told.
     worker = [*celery, "worker", "--pool", "threads", *quiet]
     children.add("worker", [*worker, "-Q", "celery", "-c", "4", "-n", "worker@%h"], log=logs / "worker.log")
     children.add("webhooks", [*worker, "-Q", "webhooks", "-c", "16", "-n", "webhooks@%h"], log=logs / "webhooks.log")

@@ -57,7 +57,7 @@ class Stage:
                 if match["id"] in self._matched[lab]:
                     continue
                 self._matched[lab].add(match["id"])
-                names = sorted(end["publisher"]["name"] for end in match["objects"])
+                names = sorted({end["publisher"]["name"] for end in match["objects"]})
                 line = f"{' and '.join(names)} carry the same {match['domain'].replace('_', ' ')}"
                 if not self._story or self._story[-1] != line:
                     self._story.append(line)

@@ -220,7 +220,7 @@ class ChangesPage(serializers.Serializer[object]):
 
 
 class MatchEndDocument(serializers.Serializer[object]):
-    """One end of a match."""
+    """An object that carries a matched value."""
 
     id = serializers.CharField()
     title = serializers.CharField(allow_blank=True)
@@ -228,20 +228,27 @@ class MatchEndDocument(serializers.Serializer[object]):
 
 
 class MatchDocument(serializers.Serializer[object]):
-    """What two partners have in common."""
+    """A value that objects of two or more sources carry, as the caller sees them."""
 
-    id = serializers.UUIDField()
+    id = serializers.UUIDField(help_text="The value's own: the same whenever it is matched.")
     basis = serializers.ChoiceField(["token"])
-    domain = serializers.CharField()
-    found_at = serializers.DateTimeField()
-    objects = MatchEndDocument(many=True)
+    domain = serializers.CharField(help_text="What it is compared as.")
+    scheme = serializers.CharField()
+    key_epoch = serializers.CharField(allow_blank=True)
+    value = serializers.CharField()
+    found_at = serializers.DateTimeField(help_text="When the last of its objects came to the caller.")
+    objects = MatchEndDocument(many=True, help_text="Of each source some, the newest first.")
 
 
 class MatchesPage(serializers.Serializer[object]):
-    """A page of matches, newest first."""
+    """A page of matches: the newest first or, with `since`, what was found after it, oldest first."""
 
     matches = MatchDocument(many=True)
-    next = serializers.CharField(allow_null=True)
+    next = serializers.CharField(allow_null=True, help_text="The next page; null at the end. A page may be short.")
+    more = serializers.BooleanField(help_text="Whether there is more to be read now.")
+    since = serializers.CharField(
+        allow_null=True, help_text="To be sent as `since`: for what is found from here on. Not on later pages."
+    )
 
 
 @extend_schema_field(

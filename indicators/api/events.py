@@ -219,11 +219,7 @@ def _let_go() -> None:
 
 def _told(span: changes.Span) -> dict[str, object]:
     """The same as a webhook says: what happened to which ids."""
-    told = [
-        {"op": change.op, "reason": change.reason, "id": change.stix_id, "type": change.stix_type, "kind": change.kind}
-        for change in span.changes
-    ]
-    return {"changes": told, "more": span.more}
+    return {"changes": [changes.hint_of(change) for change in span.changes], "more": span.more}
 
 
 def _event(name: str, data: bytes, *, cursor: str = "") -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
@@ -11,7 +12,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from exchange import paging
 from exchange.errors import Refused
 from exchange.parameters import Parameters
-from indicators import exporting, reading, subscribing
+from indicators import exporting, matching, reading, subscribing
 from indicators.api import rendering
 from indicators.api.documents import LookedUp, LookupDocument, MatchesPage, ObjectsPage, Statements
 from indicators.feeds import filters
@@ -174,23 +175,49 @@ def _ids(sent: dict[str, Any]) -> list[str]:
 class MatchesView(Face):
     """What partners have in common."""
 
-    known = _PAGE
+    known = (*_PAGE, "since")
 
     @extend_schema(
         operation_id="matches",
-        parameters=_PAGING,
+        parameters=[
+            *_PAGING,
+            OpenApiParameter("since", description="From an earlier answer: what was found after it, oldest first."),
+        ],
         responses=MatchesPage,
     )
     def get(self, request: Request) -> HttpResponse:
-        """Matches of which the caller may see both ends, newest first."""
-        viewer = viewer_of(request)
-        asked = self.asked
-        limit = asked.number("limit", 100, least=1, most=_LIMIT)
-        before = _before(asked, viewer=viewer, scope="matches")
-        found = reading.matches(viewer, before=before, limit=limit + 1)
-        more, found = len(found) > limit, found[:limit]
-        following = paging.seal([found[-1].pk], viewer=viewer.partner_id, scope="matches") if more else None
-        return answer({"matches": [rendering.match(each) for each in found], "next": following})
+        """Values that objects of two or more sources carry which the caller may see; each once, newest first.
+
+        With `since`, each time that an object comes to such a value: follow it as you follow `/changes`.
+        """
+        viewer, limit = viewer_of(request), self.asked.number("limit", 100, least=1, most=_LIMIT)
+        if self.asked.text("since"):
+            return answer(_matches_since(viewer, self.asked.text("since"), limit=limit))
+        cursor = self.asked.text("cursor")
+        before = _unseal_before(viewer, cursor) if cursor else None
+        found = matching.newest(viewer, before=before, limit=limit)
+        following = _seal(viewer, "matches", found.before[0], str(found.before[1])) if found.before else None
+        since = None if cursor else _seal(viewer, "matches-since", found.end)
+        matches = [rendering.match(each) for each in found.matches]
+        return answer({"matches": matches, "next": following, "more": following is not None, "since": since})
+
+
+def _matches_since(viewer: Viewer, cursor: str, *, limit: int) -> dict[str, Any]:
+    """A page forwards; `next` is where it goes on now, `since` where once there is something new."""
+    (after,) = paging.unseal(cursor, viewer=viewer.partner_id, scope="matches-since")
+    found = matching.since(viewer, after=int(after), limit=limit)
+    here = _seal(viewer, "matches-since", found.reached) if found.reached != int(after) else cursor
+    matches = [rendering.match(each) for each in found.matches]
+    return {"matches": matches, "next": None, "more": found.more, "since": here}
+
+
+def _seal(viewer: Viewer, scope: str, *place: int | str) -> str:
+    return paging.seal(list(place), viewer=viewer.partner_id, scope=scope)
+
+
+def _unseal_before(viewer: Viewer, cursor: str) -> matching.Before:
+    seq, value_id = paging.unseal(cursor, viewer=viewer.partner_id, scope="matches")
+    return int(seq), UUID(str(value_id))
 
 
 def _wants_stix(request: HttpRequest) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from indicators import reading
 from indicators.changes import Told
 from indicators.feeds import spelling
 from indicators.feeds.fields import FIELDS
-from indicators.models import Match, StixObject
+from indicators.matching import End, Match
 from indicators.reading import Said, Statement
 from partners.api.base import fragment
 from partners.attribution import Attribution
@@ -105,33 +104,34 @@ def change(told: Told) -> dict[str, Any]:
     }
     if told.body is not None:
         document["object"] = fragment(told.body)
+    if told.matches:
+        document["matches"] = [match(found) for found in told.matches]
     return document
 
 
 #: Bytes of the objects of one page: it ends with the object that reaches this, whatever number was asked for.
 MAX_PAGE_BYTES = 8 * 1024 * 1024
 
-#: Namespace of the ids of matches.
-_MATCHES = uuid.UUID("5f0c5d1a-6a0e-4b0f-9a53-0f5a3c1f7e21")
-
 
 def match(found: Match) -> dict[str, Any]:
-    """One match with both its ends. Its id says what is linked; a number would tell how many others there are."""
-    ends = sorted(f"{end.source.id}/{end.stix_id}" for end in (found.left, found.right))
+    """One match with objects of each source. Its id is the value's own, for as long as it is matched."""
     return {
-        "id": uuid.uuid5(_MATCHES, "|".join((found.basis, found.domain, *ends))),
-        "basis": found.basis,
+        "id": found.value_id,
+        "basis": "token",
         "domain": found.domain,
+        "scheme": found.scheme,
+        "key_epoch": found.key_epoch,
+        "value": found.value,
         "found_at": clock.rfc3339(found.found_at),
-        "objects": [_end(found.left), _end(found.right)],
+        "objects": [_end(end) for end in found.ends],
     }
 
 
-def _end(held: StixObject) -> dict[str, Any]:
+def _end(end: End) -> dict[str, Any]:
     return {
-        "id": held.stix_id,
-        "title": held.title,
-        "publisher": {"id": held.source.id, "name": held.source.name, "slug": held.source.slug},
+        "id": end.stix_id,
+        "title": end.title,
+        "publisher": {"id": end.source.id, "name": end.source.name, "slug": end.source.slug},
     }
 
 

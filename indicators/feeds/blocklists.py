@@ -74,14 +74,16 @@ def _said(viewer: Viewer, wanted: Filter) -> Iterator[Said]:
 # A row per value, kind and subkind, by value: its columns are those of `Said`.
 _LIST = """
 SELECT * FROM (
-SELECT t.value, t.domain AS subkind, t.scheme, t.key_epoch, coalesce(o.kind, h.stix_type) AS kind,
+SELECT v.value, k.subkind, v.scheme, coalesce(e.name, ''), coalesce(o.kind, h.stix_type) AS kind,
        array_agg(DISTINCT coalesce(s.name, p.name)),
        coalesce(array_agg(DISTINCT p.slug) FILTER (WHERE a.attribution = 0), '{{}}'), max(o.confidence),
        CASE WHEN bool_or(o.valid_until IS NULL) THEN NULL ELSE max(o.valid_until) END,
        array_agg(DISTINCT h.stix_id)
 FROM indicators_holding h
 JOIN indicators_stixobject o ON o.id = h.newest_id
-JOIN indicators_token t ON t.object_id = o.id AND t.suppressed_by = ''
+JOIN indicators_carries k ON k.holding_id = h.id AND k.suppressed_by = ''
+JOIN indicators_tokenvalue v ON v.id = k.token_value_id
+LEFT JOIN indicators_epoch e ON e.id = v.epoch_id
 JOIN partners_partner p ON p.id = h.publisher_id
 JOIN partners_audience a ON a.id = h.audience_id
 LEFT JOIN unnest(%(veiled)s::bigint[], %(as)s::text[]) s (audience_id, name) ON s.audience_id = h.audience_id

@@ -13,8 +13,9 @@ from uuid import UUID
 from exchange.stix import words
 from exchange.tokens import normalising
 from indicators.feeds.tree import All, Node, Not, Term
+from indicators.stix.drafts import PATTERN_HASH
 from indicators.stix.facets import facet
-from partners.sharing import Viewer, audience_ids
+from partners.sharing import Viewer, mine
 from partners.tlp import Tlp
 
 #: What the fields that have no column of their own are called in `facets`.
@@ -99,7 +100,7 @@ class Condition:
         return f"({self._facet(term)} AND {self._held}.publisher_id = {self._given(self._viewer.partner_id)})"
 
     def _publishers(self, term: Term) -> str:
-        sees = self._given(audience_ids(self._viewer))
+        sees = self._given(list(mine(self._viewer).values_list("channel", flat=True)))
         return self._compared(_PUBLISHERS.format(version=self._of, sees=sees), term)
 
     def _words(self, term: Term) -> str:
@@ -120,7 +121,7 @@ class Condition:
         return f"coalesce({left} {term.op} make_interval(hours => {self._given(term.values[0])}), {unending})"
 
     def _entries(self, term: Term) -> str:
-        carries = f"EXISTS (SELECT FROM indicators_token carried WHERE carried.object_id = {self._of}.id)"
+        carries = _CARRIES.format(version=self._of)
         return f"({' OR '.join(carries if one == 'true' else f'NOT {carries}' for one in term.values)})"
 
     _TERMS: ClassVar[dict[str, Callable[[Condition, Term], str]]] = {
@@ -154,24 +155,28 @@ def _fits(term: Term, order: list[str] | tuple[str, ...], word: str) -> bool:
     return {">=": place >= with_, "<=": place <= with_, ">": place > with_, "<": place < with_}[term.op]
 
 
-# How many named partners say, in what the viewer sees, the value of the version that most say; at least 1. From the few
-# values of a version by their index to all that carry them.
+# The hash of a rule or text is there to be matched, and no value of a list.
+_CARRIES = f"""
+EXISTS (SELECT FROM indicators_carries carried
+        WHERE carried.holding_id = {{version}}.holding_id AND carried.suppressed_by <> '{PATTERN_HASH}')
+"""
+# How many named partners say, in what the viewer sees, the value of the holding that most say; at least 1. From the few
+# values of a holding to all that carry them, by their index.
 _PUBLISHERS = """
 greatest(1, (
     SELECT max(said.partners) FROM (
         SELECT count(DISTINCT sayer.publisher_id) AS partners
-        FROM indicators_token own
-        JOIN indicators_token also ON hashtextextended(also.value, 0) = hashtextextended(own.value, 0)
-             AND also.value = own.value AND also.domain = own.domain AND also.scheme = own.scheme
-             AND also.key_epoch = own.key_epoch
-        JOIN indicators_holding sayer ON sayer.newest_id = also.object_id AND sayer.state = 'live'
+        FROM indicators_carries own
+        JOIN indicators_carries also ON also.token_value_id = own.token_value_id
+        JOIN indicators_holding sayer ON sayer.id = also.holding_id AND sayer.state = 'live'
         JOIN partners_audience heard ON heard.id = sayer.audience_id AND heard.attribution = 0
-        WHERE own.object_id = {version}.id AND heard.id = ANY({sees})
-        GROUP BY own.id
+        WHERE own.holding_id = {version}.holding_id AND heard.channels && {sees}::bigint[]
+        GROUP BY own.token_value_id
     ) said
 ))
 """
 _WORDS = """
 ({version}.search @@ websearch_to_tsquery('simple', {said}) OR {holding}.stix_id = lower({said})
- OR EXISTS (SELECT FROM indicators_token said WHERE said.object_id = {version}.id AND said.value = ANY({values})))
+ OR EXISTS (SELECT FROM indicators_carries said JOIN indicators_tokenvalue worded ON worded.id = said.token_value_id
+            WHERE said.holding_id = {version}.holding_id AND worded.value = ANY({values})))
 """

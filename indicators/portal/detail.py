@@ -16,7 +16,7 @@ from exchange import clock
 from exchange.errors import NotFound
 from exchange.parameters import Parameters
 from exchange.stix.patterns import tokens_in
-from indicators import detectors, reading, referring, withdrawing
+from indicators import detectors, matching, reading, referring, withdrawing
 from indicators.portal import showing
 from indicators.stix import objects, vocabulary
 from indicators.stix.drafts import Ref
@@ -44,7 +44,7 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
     joined = reading.merged(latest)
     refs = referring.of(viewer, [said.object_id for said, _ in joined])
     merged = [_statement(viewer, said, same, refs.get(said.object_id, ())) for said, same in joined]
-    found = reading.matches(viewer, limit=_MATCHES, object_ids=[said.object_id for said in latest])
+    found = matching.among(viewer, [said.object_id for said in latest], limit=_MATCHES)
     titles = reading.titles(viewer, {ref for said in merged for ref in said["ref_ids"]})
     for said in merged:
         said["refs"] = [
@@ -59,7 +59,7 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
         stix_id=stix_id,
         first=merged[0],
         statements=merged,
-        matches=[showing.match(each) for each in found],
+        matches=[(each, [end for end in each.ends if end.stix_id != stix_id]) for each in found],
         older=[said for said in versions if not said.latest],
         may_withdraw=Scope.PUBLISH in viewer.scopes
         and any(said.publisher_id == viewer.partner_id for said in versions),

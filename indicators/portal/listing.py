@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.urls import reverse
@@ -12,7 +13,7 @@ from django.views.decorators.http import require_safe
 from exchange import paging
 from exchange.errors import Malformed, Refused
 from exchange.parameters import Parameters
-from indicators import exporting, reading
+from indicators import exporting, matching, reading
 from indicators.feeds import filters
 from indicators.feeds.filters import Filter, subkinds
 from indicators.overview import KINDS
@@ -26,7 +27,8 @@ from partners.tlp import Tlp
 
 _PAGE = 50
 _OURS = tuple(kind for kind in KINDS if kind != "other")
-_PAIRS = 200  # of which several make one shared value
+_VALUES = 50
+_MATCHES = "portal-matches"
 _KNOWN = (
     "show",
     "q",
@@ -104,18 +106,19 @@ def bundle(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 @require_safe
 @page
 def matches(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """Matches of which the viewer may see both ends."""
+    """Values that objects of two or more sources carry which the viewer may see."""
     asked = Parameters(request, known=("cursor",))
-    before = _before(asked.text("cursor"), viewer=viewer, scope="portal-matches")
-    found = reading.matches(viewer, before=before, limit=_PAIRS + 1)
-    more, found = len(found) > _PAIRS, found[:_PAIRS]
-    cursor = paging.seal([found[-1].pk], viewer=viewer.partner_id, scope="portal-matches") if more else ""
+    found = matching.newest(viewer, before=_before_match(asked.text("cursor"), viewer=viewer), limit=_VALUES)
+    cursor = ""
+    if found.before:
+        place: list[int | str] = [found.before[0], str(found.before[1])]
+        cursor = paging.seal(place, viewer=viewer.partner_id, scope=_MATCHES)
     return show(
         request,
         viewer,
         "indicators/matches.html",
         here="matches",
-        shared=showing.shared(found),
+        shared=found.matches,
         following=_address(request, cursor=cursor) if cursor else "",
         first=not asked.text("cursor"),
     )
@@ -162,6 +165,17 @@ def _before(cursor: str, *, viewer: Viewer, scope: str) -> int | None:
         return None
     try:
         return int(paging.unseal(cursor, viewer=viewer.partner_id, scope=scope)[0])
+    except Malformed:
+        return None
+
+
+def _before_match(cursor: str, *, viewer: Viewer) -> matching.Before | None:
+    """The same among matches."""
+    if not cursor:
+        return None
+    try:
+        seq, value_id = paging.unseal(cursor, viewer=viewer.partner_id, scope=_MATCHES)
+        return int(seq), UUID(str(value_id))
     except Malformed:
         return None
 

@@ -13,7 +13,6 @@ import orjson
 from exchange import clock
 from indicators.feeds import filters
 from indicators.feeds.filters import Filter
-from indicators.models import Match, StixObject
 from indicators.overview import KINDS
 from indicators.reading import Statement
 from indicators.stix import conformance, vocabulary
@@ -40,39 +39,6 @@ class Row:
     marked: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MatchRow:
-    """A match with both its ends."""
-
-    left: StixObject
-    right: StixObject
-    domain: str
-    found_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """What one partner has of a shared value."""
-
-    publisher: str
-    held: list[StixObject]
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """One value that several partners' objects carry: the matches that hang together."""
-
-    domain: str
-    kind: str
-    found_at: datetime
-    sides: list[Side]
-
-    @property
-    def count(self) -> int:
-        """How many objects carry it."""
-        return sum(len(side.held) for side in self.sides)
-
-
 #: What an indicator of each kind may look at (`vocabulary`), for the filter.
 SUBKINDS = vocabulary.SUBKINDS
 _KIND_NAMES = {kind: name.removesuffix("s") for kind, name in KINDS.items()}
@@ -97,41 +63,6 @@ def rows(found: Sequence[Statement], *, seen: str = "") -> list[Row]:
 def newest_moment(lines: Sequence[Row]) -> str:
     """The moment to give back next time; empty while there is nothing."""
     return lines[0].added.isoformat() if lines else datetime.min.replace(tzinfo=UTC).isoformat()
-
-
-def match(found: Match) -> MatchRow:
-    """A match."""
-    return MatchRow(found.left, found.right, found.domain, found.found_at)
-
-
-def shared(found: Sequence[Match]) -> list[Shared]:
-    """Matches that hang together as one, in the order of their newest: pairs of one value are its objects, once."""
-    place: dict[tuple[str, int], list[Match]] = {}
-    for each in found:
-        ends = [(each.domain, each.left.pk), (each.domain, each.right.pk)]
-        joined = [each]
-        for known in {id(group): group for end in ends if (group := place.get(end)) is not None}.values():
-            joined += known
-        for one in joined:
-            place[one.domain, one.left.pk] = place[one.domain, one.right.pk] = joined
-    groups = list({id(group): group for group in place.values()}.values())
-    groups.sort(key=_newness, reverse=True)
-    return [_shared(group) for group in groups]
-
-
-def _newness(group: Sequence[Match]) -> tuple[datetime, int]:
-    """When the newest match was found; of those that were found in one step, the newest object decides."""
-    return max((each.found_at, max(each.left.pk, each.right.pk)) for each in group)
-
-
-def _shared(group: Sequence[Match]) -> Shared:
-    held = {end.pk: end for each in group for end in (each.left, each.right)}
-    names = sorted({end.source.name for end in held.values()})
-    sides = [
-        Side(name, [held[pk] for pk in sorted(held, reverse=True) if held[pk].source.name == name]) for name in names
-    ]
-    newest = max(group, key=lambda each: each.found_at)
-    return Shared(newest.domain, newest.left.kind or "", newest.found_at, sides)
 
 
 def kind_name(kind: str | None, stix_type: str) -> str:

@@ -1,9 +1,12 @@
 """The start page: what is new."""
 
+from datetime import timedelta
+
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from indicators import deciding, overview, quarantine, reading
+from exchange import clock
+from indicators import deciding, matching, overview, quarantine, reading
 from indicators.feeds.filters import Filter
 from indicators.portal import showing
 from indicators.selecting import Selection
@@ -12,7 +15,6 @@ from partners.scopes import Scope
 from partners.sharing import Viewer
 
 _NEWEST = 12
-_PAIRS = 60  # of which several make one shared value
 _SHARED = 6
 _WAITING = 5
 
@@ -43,13 +45,16 @@ def _news(viewer: Viewer, *, seen: str = "") -> dict[str, object]:
     newest = reading.newest(viewer, wanted, limit=_NEWEST)
     rows = showing.rows(newest.statements, seen=seen)
     counted = overview.arrivals(viewer)
-    shared = showing.shared(reading.matches(viewer, limit=_PAIRS))[:_SHARED]
+    day = clock.now() - timedelta(hours=overview.HOURS)
+    matches, shared = matching.recent(viewer, since=day, most=overview.MOST_COUNTED, limit=_SHARED)
     figures, publishes = overview.figures(viewer), Scope.PUBLISH in viewer.scopes
     return {
         "state": state,
         "rows": rows,
         "seen": showing.newest_moment(rows),
         "figures": figures,
+        "matches": matches,
+        "most_counted": overview.MOST_COUNTED,
         "bars": overview.bars(counted),
         "hours": [(place * 100 / overview.HOURS, f"{hour:%H}") for place, hour in enumerate(counted) if place % 4 == 0],
         "legend": overview.KINDS,

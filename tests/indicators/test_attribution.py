@@ -8,10 +8,9 @@ import pytest
 from django.test import Client
 
 from exchange.errors import NotFound
-from indicators import changes, leaving, publishing, readdressing, reading, subscribing, withdrawing
+from indicators import changes, leaving, matching, publishing, readdressing, reading, subscribing, withdrawing
 from indicators.addressing import Reach
 from indicators.feeds.filters import EVERYTHING, Filter
-from indicators.matching import tokens
 from indicators.selecting import Selection
 from indicators.stix import making
 from partners.attribution import Attribution
@@ -153,7 +152,6 @@ def test_no_face_of_another_partner_tells_who_it_was(cast):
     stix = said_by(name="Seen at a reseller", carrier=carrier)
     publish(cast, stix)
     publish(cast, said_by("named", carrier=carrier), who="borealis")
-    tokens.find(after=0)
     client = Client()
     headers = build.bearer(cast.keys["borealis"])
     subject = [cast.viewer("aster").identity_id, str(cast.aster.pk), "Aster", "aster", str(cast.aster.collection_id)]
@@ -196,10 +194,9 @@ def test_what_a_publisher_says_in_both_ways_matches_as_that_of_two_would(cast):
     carrier = {"token": making.token(uuid.uuid4().hex * 2)}
     publish(cast, said_by("named", carrier=carrier))
     publish(cast, said_by(carrier=carrier))
-    tokens.find(after=0)
-    (match,) = reading.matches(cast.viewer("borealis"), limit=10)
-    assert {match.left.source.slug[:9], match.right.source.slug[:9]} == {"aster", "pseudonym"}
-    assert reading.matches(cast.viewer("aster"), limit=10) == []
+    (match,) = matching.newest(cast.viewer("borealis"), limit=10).matches
+    assert [side.source.slug[:9] for side in match.sides] == ["aster", "pseudonym"]
+    assert matching.newest(cast.viewer("aster"), limit=10).matches == []
 
 
 def test_a_withdrawal_comes_from_the_source_that_was_told(cast):

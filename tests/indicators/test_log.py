@@ -169,9 +169,8 @@ class World:
         )
         begun = [storing.Begun(holding, audience_id, State.LIVE, version, stix_id, "x-thing", None, None, None)]
         turned = [] if thing is None else [storing.Turned(thing.holding_id, audience_id, state, version)]
-        storing.store(
-            self.partners[name].pk, [new], begun=begun if thing is None else [], turned=turned, within=message
-        )
+        begun = begun if thing is None else []
+        storing.store(self.partners[name].pk, [new], woken={}, begun=begun, turned=turned, within=message)
         lost = [] if but is None else [self.change(thing, Change.Op.REMOVE, Change.Reason.NARROWED, but=audience_id)]
         made = thing or Thing(name, stix_id, holding, [], audience_id, tlp, everyone, groups, named)
         made.versions.append(version)

@@ -11,11 +11,10 @@ from django.test.utils import CaptureQueriesContext
 
 from exchange import clock
 from exchange.errors import Forbidden, NotFound, Refused
-from indicators import changes, leaving, readdressing, reading, withdrawing
+from indicators import changes, leaving, matching, readdressing, reading, withdrawing
 from indicators.addressing import Reach
 from indicators.feeds import blocklists
 from indicators.feeds.filters import EVERYTHING, Filter
-from indicators.matching import tokens
 from indicators.models import Change, StixObject
 from indicators.selecting import Selection
 from indicators.stix import making, tlp
@@ -47,6 +46,10 @@ def leave(partner, group):
 def clear(partner, clearance):
     with sight.changing([partner.pk]):
         Partner.objects.filter(pk=partner.pk).update(clearance=clearance)
+
+
+def matched(viewer):
+    return matching.newest(viewer, limit=10).matches
 
 
 def page_of(viewer, **more):
@@ -140,18 +143,16 @@ def test_withdrawn_values_neither_show_nor_match(cast):
     mine, theirs = (making.account_pattern(carrier={"token": making.token(value)}) for _ in range(2))
     build.publish(aster, mine)
     build.publish(borealis, theirs)
-    tokens.find(after=0)
-    assert len(reading.matches(borealis, limit=10)) == 1
+    assert len(matched(borealis)) == 1
     withdrawing.withdraw(aster, [mine["id"]])
-    assert reading.matches(borealis, limit=10) == reading.matches(aster, limit=10) == []
+    assert matched(borealis) == matched(aster) == []
     assert value in blocklists.spool(borealis, Filter(), form="txt").file.read().decode()
     withdrawing.withdraw(borealis, [theirs["id"]])
     assert blocklists.spool(aster, Filter(), form="txt").file.read() == b""
     assert page_of(aster, words=value) == []
     again = making.account_pattern(carrier={"token": making.token(value)})
     build.publish(cast.viewer("cygnus"), again, everyone=True, tlp=Tlp.GREEN)
-    tokens.find(after=0)
-    assert reading.matches(aster, limit=10) == []
+    assert matched(aster) == []
 
 
 def test_of_a_version_that_is_taken_back_alone_the_one_before_takes_the_place(cast):

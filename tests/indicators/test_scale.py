@@ -27,7 +27,10 @@ from tests import build
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 OBJECTS = int(os.environ.get("EXCHANGE_SCALE", "200000"))
 PARTNERS, GROUPS, PAGE = 50, 200, 1_000
-BIG = {"indicators_holding", "indicators_stixobject", "indicators_token", "indicators_change"}
+BIG = {
+    *("indicators_holding", "indicators_stixobject", "indicators_carries", "indicators_tokenvalue"),
+    "indicators_change",
+}
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import uuid
 import pytest
 from playwright.sync_api import expect
 
-from indicators.matching import tokens
 from indicators.models import Quarantined
 from indicators.stix import making
 from tests import build
@@ -80,7 +79,6 @@ def test_an_analyst_signs_in_finds_an_indicator_and_follows_its_match(page, live
     build.publish(cast.viewer("borealis"), making.account_pattern(carrier=token, name="Seen by Borealis"))
     build.publish(cast.viewer("aster"), making.account_pattern(carrier=token, name="Seen by Aster"))
     build.publish(cast.viewer("aster"), making.payment_fingerprint(name="A card of many"))
-    tokens.catch_up()
     sign_in(page, live_server, build.a_user(cast.aster))
     assert no_sideways_scrolling(page)
     page.click("nav >> text=Indicators")
@@ -160,7 +158,6 @@ def test_filters_work_together_and_leave_a_short_address(page, live_server, cast
     build.publish(cast.viewer("borealis"), making.account_pattern(carrier=token, name="Theirs"))
     build.publish(cast.viewer("aster"), making.account_pattern(carrier=token, name="Ours"))
     build.publish(cast.viewer("aster"), making.payment_fingerprint(name="A card of many", tlp_word="green"))
-    tokens.catch_up()
     sign_in(page, live_server, build.a_user(cast.aster))
     page.goto(f"{live_server.url}/indicators")
     rows = page.locator("tbody tr")
@@ -271,7 +268,6 @@ def test_all_text_has_the_contrast_that_it_needs(page, live_server, cast):
     build.publish(cast.viewer("borealis"), theirs, partners=("aster",))
     shown = making.account_pattern(carrier=token, name="Ours", description="Why", tlp_word="green")
     build.publish(cast.viewer("aster"), shown, making.account_pattern(labels=["TLP:RED"]))
-    tokens.catch_up()
     page.goto(f"{live_server.url}/account/login/")
     assert page.evaluate(CONTRAST) == []
     sign_in(page, live_server, build.a_user(cast.aster))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from exchange.errors import Forbidden, Refused
-from indicators.models import Batch, Change, Feed, Holding, Match, StixObject, Subscription, Token
+from indicators.models import Batch, Carries, Change, Feed, Holding, StixObject, Subscription
 from partners import channels, sight
 from partners.auth import viewer_of_partner
 from partners.models import Audience, Group, Membership, Partner
@@ -85,7 +85,7 @@ def test_every_viewer_sees_exactly_the_audiences_that_the_oracle_says():
         assert own == {pk for pk, facts in cases.items() if facts["publisher"] == who.name}
 
 
-@pytest.mark.parametrize("model", [Holding, StixObject, Token, Change, Match])
+@pytest.mark.parametrize("model", [Holding, StixObject, Carries, Change])
 def test_a_shared_table_refuses_a_question_without_a_viewer(model):
     for question in (
         lambda: list(model.objects.all()),
@@ -106,9 +106,9 @@ def test_a_related_manager_refuses_too():
     cast = build.the_cast()
     aster = cast.viewer("aster")
     build.publish(aster, build.an_indicator())
-    held = StixObject.objects.visible_to(aster).get()
+    held = Holding.objects.visible_to(aster).get()
     with pytest.raises(NoViewer):
-        held.tokens.count()
+        held.carries.count()
 
 
 def test_a_publisher_cannot_name_a_group_that_it_is_not_in_and_learns_nothing_of_it():

@@ -26,7 +26,6 @@ from django.urls import get_resolver
 
 from exchange import clock, health
 from indicators import addressing, awaiting, detectors, quarantine, reporting, service_hosts, subscribing
-from indicators.matching import tokens
 from indicators.models import Delivery, Ending, Subscription
 from indicators.stix import making, parsing, tlp, vocabulary
 from partners import auth, inviting, keys, membership, transparency
@@ -432,7 +431,6 @@ def scene(key_service) -> Scene:
     theirs = making.account_pattern(name=f"title-cygnus-{uuid.uuid4().hex}", carrier={"token": making.token(value)})
     build.publish(cast.viewer("cygnus"), theirs | {"object_marking_refs": [tlp.ID_OF["red"]]}, partners=("aster",))
     objects["cygnus"] = theirs
-    tokens.find(after=0)
     feed = subscribing.save_feed(aster, name="secret feed", filter_json={"kinds": ["account-pattern"]})
     subscription, _ = subscribing.subscribe(aster, url="https://receiver.example/hook", feed_id=feed.pk)
     delivery = Delivery.unrestricted.create(

@@ -8,7 +8,6 @@ import pytest
 from django.test import Client
 
 from indicators import subscribing
-from indicators.matching import tokens
 from indicators.stix import making
 from partners import keys
 from partners.models import Partner
@@ -36,7 +35,6 @@ def scene(cast):
     build.publish(cast.viewer("aster"), inside, groups=("ring",))
     build.publish(cast.viewer("aster"), other, groups=("second",))
     build.publish(cast.viewer("borealis"), mine, groups=("second",))
-    tokens.find(after=0)
     narrow = keys.issue(cast.borealis, name="narrow", scopes=sorted(KEY_SCOPES), groups=[cast.ring.pk])[1]
     return Caller(narrow), {"inside": inside, "other": other, "mine": mine}
 

@@ -10,7 +10,6 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from indicators.matching import tokens
 from indicators.stix import making
 from tests import build
 from tests.indicators.api.caller import Caller, read
@@ -102,7 +101,6 @@ def test_however_it_is_said_it_meets(data):
         aster, borealis = Caller(cast.keys["aster"]), Caller(cast.keys["borealis"])
         for caller, stix in ((aster, one), (borealis, other)):
             assert read(caller.push(stix))["counts"]["accepted"] == 1
-        tokens.find(after=0)
         (match,) = read(aster.get("matches"))["matches"]
         assert {end["id"] for end in match["objects"]} == {one["id"], other["id"]}
         found = read(aster.ask("GET", f"objects?q={quoted(asked)}"))["objects"]
@@ -136,7 +134,6 @@ def test_a_url_that_is_no_more_than_a_host_meets_the_host_and_is_listed_as_a_url
     aster.push(classical(f"[url:value = '{url}']"))
     assert b"".join(aster.get("blocklists/all").streaming_content).startswith(b"http")
     borealis.push(ours(subkind, value)())
-    tokens.find(after=0)
     assert len(read(aster.get("matches"))["matches"]) == 1
     assert len(b"".join(aster.get("blocklists/all").streaming_content).splitlines()) == 2
 

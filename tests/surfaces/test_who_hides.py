@@ -9,7 +9,6 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
-from indicators.matching import tokens
 from indicators.stix import making
 from tests import build
 from tests.indicators.api.caller import Caller, read
@@ -75,7 +74,6 @@ def world(script: list[tuple[str, dict]], hider: str, directory) -> dict[str, st
             who = "aster" if attribution == "named" else hider
             pushed = Caller(cast.keys[who]).push(stix, query=f"?groups=circle&attribution={attribution}")
             assert read(pushed)["counts"]["accepted"] == 1, pushed.content
-            tokens.find(after=0)
         cygnus = Caller(cast.keys["cygnus"])
         for path in (*PATHS, *(f"objects/{stix_id}" for stix_id in labels)):
             answer = cygnus.get(path)

@@ -20,7 +20,6 @@ from schemathesis.config import SchemathesisConfig
 
 from indicators import reporting
 from indicators.api import description
-from indicators.matching import tokens
 from indicators.stix import making
 from partners import auth, membership, transparency
 from partners.scopes import Role, Scope
@@ -112,7 +111,6 @@ def furnished(db, monkeypatch):
     mine = making.account_pattern(carrier=shared)
     batch = read(caller.push(mine, build.an_indicator() | {"labels": ["TLP:RED"]}))
     other.push(making.account_pattern(carrier=shared), making.prompt_signature())
-    tokens.find(after=0)
     feed = read(caller.send("POST", "feeds", {"name": "f", "filter": {"kinds": ["account-pattern"]}}), 201)
     subscription = read(caller.send("POST", "subscriptions", {"url": "http://127.0.0.1:9/"}), 201)
     other.push(build.an_indicator())

@@ -11,7 +11,6 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from indicators.matching import tokens
 from indicators.stix import making
 from tests import build
 from tests.indicators.api.caller import code, read
@@ -158,7 +157,6 @@ def matched(aster, cygnus) -> tuple[dict, dict]:
     )
     aster.push(pair[0])
     cygnus.push(pair[1])
-    tokens.find(after=0)
     return pair
 
 

@@ -10,7 +10,7 @@ from django.db import DatabaseError, transaction
 from exchange import clock
 from exchange.client import merkle, statements
 from exchange.tokens import epochs, oprf, ristretto
-from indicators.models import Token
+from indicators.models import Carries
 from indicators.stix import making
 from partners import audit, auth, membership
 from partners.models import AuditRecord, Group, GroupKey, TokenKey
@@ -223,7 +223,7 @@ def test_under_the_key_of_a_group_with_the_longest_name_tokens_are_published(cas
         groups = (made.slug,) if epoch.startswith(made.slug) else ("ring",)
         answer = build.publish(publisher, phrase, groups=groups)
         assert answer.counts["accepted"] == 1, answer.results
-        assert Token.objects.visible_to(publisher).filter(key_epoch=epoch).exists()
+        assert Carries.objects.visible_to(publisher).filter(token_value__epoch__name=epoch).exists()
         assert epochs.parse_of_group(epoch)[1] == "2026q4"
 
 
