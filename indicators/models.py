@@ -404,6 +404,8 @@ class LogShare(models.Model):
 class Telling(models.Model):
     """Holdings that a partner is still to be told of, because a channel was opened to it or closed.
 
+    Without a partner: that all are to be told of to whom the channel was closed, in the channel itself.
+
     The row is the queue: `resighting` writes it in the transaction that turns the partner's sight, and deletes it in
     the one that tells. What is told of each holding is decided then.
     """
@@ -414,7 +416,7 @@ class Telling(models.Model):
         PASSED = "passed", "Entered again in a channel that was closed, and went elsewhere"
 
     id = models.BigAutoField(primary_key=True)
-    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", null=True)
     channel = models.ForeignKey(Channel, on_delete=models.PROTECT, related_name="+", db_index=False)
     told_in = models.ForeignKey(Channel, on_delete=models.PROTECT, related_name="+", db_index=False)
     kind = models.CharField(max_length=6, choices=Kind)

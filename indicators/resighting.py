@@ -3,6 +3,8 @@
 Channels are opened and closed to it in the transaction that changes a membership or a clearance (`partners.sight`), and
 with them what it sees, at once, at one place of the log. What lies before that place it is told in a channel of its
 own: each holding that it gained enters again for it, behind all that it has read, and each that it lost is removed.
+Where all members lose a group at once, as it is dissolved, its holdings are removed in the group's own channels: once
+each, not once for each member.
 
 Those are noted in the same transaction (`Telling`) and told in portions, each under the order lock for a few
 milliseconds; what is told of each is asked of the rule at its turn. The rows are the queue: what a process left undone
@@ -23,7 +25,7 @@ from indicators import changes, living, notifying, walking
 from indicators.models import Telling
 from partners import channels
 from partners.channels import Turn
-from partners.models import Channel
+from partners.models import Channel, Sight
 
 Kind = Telling.Kind
 
@@ -31,24 +33,41 @@ Kind = Telling.Kind
 PORTION = 1_000
 
 
-def turn(what: Turn) -> None:
-    """Turn a partner's sight, and note what it is to be told. Called in the transaction that changes it, last."""
-    turned = sorted(what.gained | what.lost)
+def turn(turns: Sequence[Turn]) -> None:
+    """Turn the sight of partners, and note what they are to be told. Called last in the transaction that changes it."""
+    turned = sorted({channel for what in turns for channel in what.gained | what.lost})
     before = changes.head()
-    found, passed = _shared(turned), _again(what.lost)
+    found, passed = _shared(turned), _again({channel for what in turns for channel in what.lost})
     changes.lock()
     here = changes.head()
     for channel, holdings in _entered(turned, after=before).items():  # while those were looked for
         found.setdefault(channel, set()).update(holdings)
-    channels.make_turn(what, place=here)
-    rows = [*_portions(what, found), *_portions(what, _but(passed, found), kind=Kind.PASSED)]
+    for what in turns:
+        channels.make_turn(what, place=here)
+    ended = channels.left_by_all(turns)
+    for channel, partners in ended.items():
+        channels.leave_to_removes(channel, partners, place=here)
+    rows = [
+        *(row for channel in sorted(ended) for row in _ending(channel, found.pop(channel, set()))),
+        *(row for what in turns for row in _portions(what, found)),
+        *(row for what in turns for row in _portions(what, _but(passed, found), kind=Kind.PASSED)),
+    ]
     if sum(len(row.holdings) for row in rows) <= PORTION:
         for row in rows:
             _tell(row)
+        channels.end(ended, place=changes.head())
         transaction.on_commit(notifying.hint, robust=True)
     else:
         Telling.objects.bulk_create(rows)
         transaction.on_commit(hint, robust=True)
+
+
+def _ending(channel: int, holdings: set[int]) -> list[Telling]:
+    """What is to be told once for all who lost a channel, in portions."""
+    return [
+        Telling(channel_id=channel, told_in_id=channel, kind=Kind.CLOSED, holdings=list(portion))
+        for portion in batched(sorted(holdings), PORTION)
+    ]
 
 
 def _but(some: Mapping[int, set[int]], others: Mapping[int, set[int]]) -> dict[int, set[int]]:
@@ -88,7 +107,8 @@ def _by_channel(sql: str, parameters: Sequence[int | list[int]]) -> dict[int, se
 
 
 def _portions(what: Turn, found: Mapping[int, set[int]], *, kind: Kind | None = None) -> list[Telling]:
-    """What is to be told, in portions; each of what a group's channel brings is told in the one of that group."""
+    """What a partner is to be told, in portions; what a group's channel brings is told in the one of that group."""
+    found = {channel: holdings for channel, holdings in found.items() if channel in what.gained | what.lost}
     groups = dict(Channel.objects.filter(pk__in=list(found)).values_list("pk", "group_id"))
     told = Channel.objects.filter(reach=Channel.Reach.TOLD, partner=what.partner_id)
     told_in = dict(told.values_list("group_id", "pk"))
@@ -107,7 +127,7 @@ def _portions(what: Turn, found: Mapping[int, set[int]], *, kind: Kind | None = 
 
 def _tell(row: Telling) -> None:
     changes.append_found(
-        _OPENED if row.kind == Kind.OPENED else _CLOSED,
+        _ENDED if row.partner_id is None else _OPENED if row.kind == Kind.OPENED else _CLOSED,
         {
             "holdings": row.holdings,
             "channel": row.channel_id,
@@ -131,10 +151,20 @@ def tell_next() -> bool:
     with transaction.atomic():
         row = Telling.objects.select_for_update(skip_locked=True).order_by("pk").first()
         if row is None:
+            _end_what_is_told()
             return False
         _tell(row)
         row.delete()
     return True
+
+
+def _end_what_is_told() -> None:
+    """End the channels in which all that was noted for all who lost them has been told."""
+    waiting = Sight.objects.filter(until=channels.NOT_YET).values("channel_id").distinct()
+    told = waiting.exclude(channel__in=Telling.objects.filter(partner=None).values("channel_id"))
+    if ended := list(told.values_list("channel_id", flat=True)):
+        changes.lock()
+        channels.end(ended, place=changes.head())
 
 
 def tell_all() -> int:
@@ -176,6 +206,20 @@ FROM unnest(%(holdings)s::bigint[]) given(id) JOIN indicators_holding h ON h.id 
 JOIN indicators_stixobject o ON o.holding_id = h.id
 JOIN partners_audience a ON a.id = h.audience_id
 WHERE {_SEEN} AND {living.shown()}
+"""
+# Of what was closed to all who had it open: a remove of each holding, unless the last that was told there is one. Who
+# sees it by another channel is not told (`changes.since`).
+_ENDED = """
+SELECT h.id AS holding, v.id AS version, ARRAY[%(channel)s::bigint] AS channels, k.need AS tlp, 'remove' AS op,
+       'narrowed' AS reason, false AS again, row_number() OVER (ORDER BY h.id) AS place
+FROM unnest(%(holdings)s::bigint[]) given(id) JOIN indicators_holding h ON h.id = given.id
+JOIN partners_channel k ON k.id = %(channel)s
+CROSS JOIN LATERAL (
+    SELECT o.id FROM indicators_stixobject o WHERE o.holding_id = h.id ORDER BY o.id = h.newest_id DESC, o.id DESC
+    LIMIT 1) v
+WHERE 'remove' IS DISTINCT FROM (
+    SELECT c.op FROM indicators_stixobject o JOIN indicators_change c ON c.version_id = o.id
+    WHERE o.holding_id = h.id AND c.channel = %(channel)s ORDER BY c.seq DESC LIMIT 1)
 """
 # Of what was closed: a remove of each holding that the partner does not see now, unless the last that it was told there
 # is one. What it sees all the same enters again if one of its versions did so in this channel: whoever passed over an

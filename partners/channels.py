@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from partners.sharing import AudienceSpec
 
 _Reach = Channel.Reach
+#: Where a closed channel ends as long as not all removes have been told in it: beyond every place.
+NOT_YET = 2**63 - 1
 #: What may go to more than named partners.
 _BELOW_RED = [tlp for tlp in Tlp if tlp < Tlp.RED]
 
@@ -102,6 +104,27 @@ def make_turn(turn: Turn, *, place: int) -> None:
         )
         for channel, group, reach in gained
     )
+
+
+def left_by_all(turns: Iterable[Turn]) -> dict[int, list[UUID]]:
+    """Channels that several lost by these turns and nobody has open any more, as a dissolved group's; who lost each."""
+    lost: dict[int, list[UUID]] = {}
+    for turn in turns:
+        for channel in turn.lost:
+            lost.setdefault(channel, []).append(turn.partner_id)
+    several = {channel: partners for channel, partners in lost.items() if len(partners) > 1}
+    still = set(Sight.objects.filter(channel__in=several, until=None).values_list("channel_id", flat=True))
+    return {channel: partners for channel, partners in several.items() if channel not in still}
+
+
+def leave_to_removes(channel: int, partners: Iterable[UUID], *, place: int) -> None:
+    """Have these partners, to whom the channel was closed at a place, read the removes that are still to come in it."""
+    Sight.objects.filter(channel=channel, partner__in=list(partners), until=place).update(until=NOT_YET)
+
+
+def end(channel_ids: Iterable[int], *, place: int) -> None:
+    """No more removes come in these channels than up to a place."""
+    Sight.objects.filter(channel__in=list(channel_ids), until=NOT_YET).update(until=place)
 
 
 # A member is told of each group in a channel of its own, so that a reader of one group does not walk the others'.

@@ -7,9 +7,8 @@ it is done: in the same transaction, and at one place of the log.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -19,12 +18,20 @@ from partners import channels
 from partners.auth import viewer_whatever_state
 from partners.channels import Turn
 from partners.models import Partner
+from partners.sharing import Viewer
+from partners.tlp import Tlp
 
-_turner: Callable[[Turn], None] = partial(channels.make_turn, place=0)
+
+def _at_the_beginning(turns: Sequence[Turn]) -> None:
+    for turn in turns:
+        channels.make_turn(turn, place=0)
 
 
-def turn_by(turner: Callable[[Turn], None]) -> None:
-    """Have `turner` called for each partner whose sight changes, in the transaction that changes it."""
+_turner: Callable[[Sequence[Turn]], None] = _at_the_beginning
+
+
+def turn_by(turner: Callable[[Sequence[Turn]], None]) -> None:
+    """Have `turner` called for the partners whose sight changes, in the transaction that changes it."""
     global _turner  # noqa: PLW0603 - said once, at the start
     _turner = turner
 
@@ -37,12 +44,15 @@ def changing(partner_ids: Iterable[UUID]) -> Iterator[None]:
         ids = [partner.pk for partner in locked]
         before = {pk: viewer_whatever_state(pk) for pk in ids}
         yield
-        for pk in ids:
-            now, then = viewer_whatever_state(pk), before[pk]
-            if (now.group_ids, now.clearance) != (then.group_ids, then.clearance):
-                Partner.objects.filter(pk=pk).update(sight=F("sight") + 1)
-                _turner(channels.turning(pk))
+        changed = [pk for pk in ids if _shown(viewer_whatever_state(pk)) != _shown(before[pk])]
+        if changed:
+            Partner.objects.filter(pk__in=changed).update(sight=F("sight") + 1)
+            _turner([channels.turning(pk) for pk in changed])
         wake()
+
+
+def _shown(viewer: Viewer) -> tuple[frozenset[UUID], Tlp]:
+    return viewer.group_ids, viewer.clearance
 
 
 def wake() -> None:

@@ -25,13 +25,13 @@ from django.db import connection, transaction
 from exchange import clock
 from exchange.errors import Gone
 from exchange.prepared import Message
-from indicators import changes, matching, pruning, reading, relining, resighting, storing, walking
+from indicators import changes, pruning, reading, relining, resighting, storing, walking
 from indicators.feeds.filters import EVERYTHING
 from indicators.models import Change, Hidden, Holding, Progress, Telling
 from indicators.selecting import Selection
 from indicators.stix.drafts import Draft
-from partners import auth, sight
-from partners.models import Membership, Partner
+from partners import auth, channels, sight
+from partners.models import Channel, Membership, Partner, Sight
 from partners.sharing import AudienceSpec, intern_audience, intern_withdrawn
 from partners.tlp import Tlp
 from tests import build
@@ -292,6 +292,8 @@ class World:
 
     def tell(self):
         of = set(Telling.objects.values_list("partner", flat=True))
+        ended = Telling.objects.filter(partner=None).values("channel")
+        of |= set(Sight.objects.filter(channel__in=ended).values_list("partner", flat=True))
         self.touched |= {name for name in LABS if self.partners[name].pk in of}
         resighting.tell_next()
 
@@ -438,7 +440,26 @@ def test_a_change_that_nobody_is_told_of_keeps_nobody_who_follows_the_log():
     held = Holding.unrestricted.get()
     own = held.audience_id
     changes.append([changes.NewChange(held.pk, held.newest_id, own, Change.Op.REMOVE, Change.Reason.NARROWED, but=own)])
-    matching.catch_up()
     relining.catch_up()
-    reached = Progress.objects.filter(name__in=["matching.tokens", "lines"]).values_list("seq", flat=True)
+    reached = Progress.objects.filter(name="lines").values_list("seq", flat=True)
     assert set(reached) == {changes.head()}
+
+
+def test_where_a_group_is_dissolved_each_object_is_removed_once_for_all_its_members():
+    cast = build.the_cast()
+    build.publish(cast.viewer("aster"), *[build.an_indicator() for _ in range(3)])
+    members = Membership.objects.filter(group=cast.ring, until=None)
+    readers = [cast.viewer(slug) for slug in ("aster", "borealis")]
+    places = [changes.own_end(reader) for reader in readers]
+    head = changes.head()
+    with sight.changing(list(members.values_list("partner", flat=True))):
+        members.update(until=clock.now())
+    removed = Change.unrestricted.filter(seq__gt=head)
+    of_group = Channel.objects.filter(group=cast.ring, reach=Channel.Reach.GROUP).values_list("pk", flat=True)
+    assert [(row.op, row.channel in set(of_group)) for row in removed] == [("remove", True)] * 3
+    told = [
+        changes.since(cast.viewer(reader), EVERYTHING, after=place, limit=9).changes
+        for reader, place in zip(("aster", "borealis"), places, strict=True)
+    ]
+    assert [[one.op for one in of] for of in told] == [[], ["remove"] * 3]  # who published them sees them still
+    assert not Sight.objects.filter(until=channels.NOT_YET).exists()

@@ -84,7 +84,9 @@ def reaches(channels):
 
 def test_under_any_admin_a_partner_is_in_when_it_accepts(cast, monkeypatch):
     seen = []
-    monkeypatch.setattr(sight, "_turner", lambda turn: seen.append(turn) or channels.make_turn(turn, place=0))
+    monkeypatch.setattr(
+        sight, "_turner", lambda turns: seen.extend(turns) or [channels.make_turn(turn, place=0) for turn in turns]
+    )
     aster = admin(cast.aster)
     group = a_group(aster)
     build.publish(auth.viewer_of_key(cast.keys["aster"]), build.an_indicator(), groups=(group.slug,))
@@ -216,7 +218,9 @@ def test_leaving_is_told_and_invitations_of_who_left_fall(cast, monkeypatch):
     seen = []
     aster = admin(cast.aster)
     build.publish(cast.viewer("borealis"), build.an_indicator())
-    monkeypatch.setattr(sight, "_turner", lambda turn: seen.append(turn) or channels.make_turn(turn, place=0))
+    monkeypatch.setattr(
+        sight, "_turner", lambda turns: seen.extend(turns) or [channels.make_turn(turn, place=0) for turn in turns]
+    )
     invited = membership.invite(aster, cast.ring, cast.cygnus)
     membership.leave(aster, cast.ring)
     assert [(s.partner_id, reaches(s.gained), reaches(s.lost)) for s in seen] == [(cast.aster.pk, set(), {"group"})]
