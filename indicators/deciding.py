@@ -19,7 +19,7 @@ from django.db.models import QuerySet
 from exchange import clock
 from exchange.celery import app
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound
-from indicators import changes, moving, notifying, publishing, rejudging, storing
+from indicators import changes, moving, notifying, publishing, rationing, rejudging, storing
 from indicators.addressing import Reach, Room
 from indicators.models import Change, Disarmed, Ending, Holding, Marked
 from indicators.results import Element
@@ -68,7 +68,7 @@ def undo(by: Viewer, ending_ids: Collection[UUID] | None = None) -> list[Ending]
             _finish(by, ending, gone)
             _decide(ending, Ending.State.UNDONE, by=by, back=len(back))
         if told:
-            changes.append(told)
+            rationing.tell(by, told)
             transaction.on_commit(notifying.hint, robust=True)
     return endings
 

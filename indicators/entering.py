@@ -55,9 +55,7 @@ def store(
     moving.rewrite(moves, keep=list(placed.versions.values()))
     rejudging.hide_history(said, by=by, within=within)
     left = [*_left(moved, closed), *moving.told(moves)]
-    told = [*left, *_entered(placed, alone, nobody)]
-    rationing.count(by.partner_id, [change.audience_id for change in told], within=within)
-    changes.append(told, within=within)
+    rationing.tell(by, [*left, *_entered(placed, alone, nobody)], within=within)
 
 
 class _Placed:

@@ -27,7 +27,6 @@ from indicators import (
     accounting,
     answering,
     awaiting,
-    changes,
     disarming,
     markings,
     moving,
@@ -195,7 +194,7 @@ def _publish(
         store(entering, moves, closed, said=anew.said, by=by, keys=begun.keys, within=last)
         asked_anew = [(move.held.object_id, move.draft, move.asked) for move in moved if move.draft is not None]
         storing.mark(by.partner_id, [one for move in asked_anew for one in rejudging.marked(*move)], within=last)
-        changes.append(disarmed, within=last)
+        rationing.tell(by, disarmed, within=last)
         if entering or moves or closed or disarmed:
             transaction.on_commit(_hint, robust=True)  # committed is committed, whatever the broker says
         last.send(commits=True)

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from uuid import UUID
 
 from django.conf import settings
 
 from exchange import clock
 from exchange.errors import Refused, TooMany
 from exchange.prepared import Message
+from indicators import changes
 from indicators.addressing import Reach
+from indicators.changes import NewChange
 from indicators.models import LogShare
 from partners.sharing import Viewer
 
@@ -59,9 +60,15 @@ def left_within(message: Message, by: Viewer) -> Callable[[], None]:
     return require
 
 
-def count(partner_id: UUID, audience_ids: Sequence[int], *, within: Message) -> None:
-    """Count the rows of changes that are told to these audiences, when the message is sent."""
-    within.add_prepared(_COUNT, [partner_id, list(audience_ids)], called="count")
+def tell(by: Viewer, told: Sequence[NewChange], *, within: Message | None = None) -> None:
+    """Have a member's own changes appended to the log and their rows counted, with `within` when that is sent."""
+    if not told:
+        return
+    message = within or Message()
+    message.add_prepared(_COUNT, [by.partner_id, [change.audience_id for change in told]], called="count")
+    changes.append(told, within=message)
+    if within is None:
+        message.send()
 
 
 def forget_old() -> None:

@@ -14,7 +14,7 @@ import orjson
 from django.db import transaction
 
 from exchange.errors import NotFound, Refused
-from indicators import accounting, changes, moving, notifying, publishing, reading, rejudging, storing
+from indicators import accounting, moving, notifying, publishing, rationing, reading, rejudging, storing
 from indicators.addressing import Reach, Room
 from indicators.attributing import moves_pseudonym
 from indicators.barring import require_within
@@ -81,6 +81,6 @@ def _narrow(viewer: Viewer, draft: Draft, reach: Reach, room: Room) -> bool:
     moving.rewrite([move])
     told = accounting.shared([], [move])
     audit.record(audit.Verb.OBJECTS_READDRESSED, by=viewer, target="objects:1", ids=[draft.stix_id], **told)
-    changes.append(moving.told([move]))
+    rationing.tell(viewer, moving.told([move]))
     transaction.on_commit(notifying.hint, robust=True)
     return True

@@ -17,7 +17,7 @@ from django.db import transaction
 from exchange import clock
 from exchange.errors import NotFound
 from exchange.prepared import Message
-from indicators import answering, changes, disarming, living, notifying, publishing, storing
+from indicators import answering, changes, disarming, living, notifying, publishing, rationing, storing
 from indicators.addressing import Reach
 from indicators.barring import beyond_the_key, require_within
 from indicators.models import Change, Ending, Hidden, Holding
@@ -74,7 +74,7 @@ def withdraw_each(viewer: Viewer, stix_ids: Sequence[str], *, request: publishin
             told = _let_go(viewer, parts, mass=mass, within=last)
             target = f"batch:{answer.batch_id}"
             audit.record(audit.Verb.OBJECTS_WITHDRAWN, by=viewer, target=target, within=last, ids=taken)
-            changes.append(told, within=last)
+            rationing.tell(viewer, told, within=last)
             transaction.on_commit(notifying.hint, robust=True)
         last.send(commits=True)
     return answer
@@ -118,7 +118,7 @@ def _take_back(viewer: Viewer, stix_ids: Sequence[str], *, only: frozenset[int] 
     last = Message()
     told = _let_go(viewer, parts, mass=mass, within=last)
     audit.record(audit.Verb.OBJECTS_WITHDRAWN, by=viewer, target=f"objects:{len(wanted)}", within=last, ids=wanted)
-    changes.append(told, within=last)
+    rationing.tell(viewer, told, within=last)
     last.send()
     transaction.on_commit(notifying.hint, robust=True)
     return mass

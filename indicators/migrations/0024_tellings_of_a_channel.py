@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("indicators", "0021_values")]
+    dependencies = [("indicators", "0023_values")]
     operations = [
         migrations.AlterField(
             "telling",
