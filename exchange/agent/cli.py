@@ -7,10 +7,13 @@ machine does not let us (a file, a disk, a right); 4 the command of --on-change 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import sys
 import time
+from collections.abc import Callable
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -19,12 +22,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from exchange.agent import following, output, status, sync
+from exchange.agent import explaining, following, output, status, sync
+from exchange.agent import policy as policies
 from exchange.agent.hook import HookFailed
 from exchange.client import config, terminal
 from exchange.client.api import Client
 from exchange.client.errors import ExchangeClientError, Unusable
 from exchange.lists import formats
+from exchange.stix import words
 
 app = typer.Typer(
     help="Keep a local blocklist equal to a feed of the Exchange.",
@@ -85,6 +90,9 @@ def _agent(
 _Output = Annotated[Path, typer.Option("--output", "-o", help="The list to keep.")]
 _State = Annotated[Path | None, typer.Option(help="Where the checkpoint is kept; else beside the list.")]
 
+_Url = Annotated[str, typer.Option(help="The exchange's address; else EXCHANGE_URL.")]
+_KeyFile = Annotated[Path | None, typer.Option(help="A file with the API key; else EXCHANGE_API_KEY.")]
+
 
 @app.command("sync")
 def sync_command(
@@ -95,6 +103,8 @@ def sync_command(
     feed: Annotated[str, typer.Option(help="A feed's id; all means everything you may see.")] = "all",
     kind: Annotated[str, typer.Option(help="Only this kind, such as account-pattern.")] = "",
     min_confidence: Annotated[int, typer.Option(min=0, max=100, help="Leave out what is less sure.")] = 0,
+    policy: Annotated[Path | None, typer.Option(help="What to do with which entry, as TOML; else every floor.")] = None,
+    without_floor: Annotated[list[str] | None, typer.Option(help="Switch a floor off, by its name; repeat.")] = None,
     state: _State = None,
     rehearse: Annotated[bool, typer.Option("--rehearse", help="Say what the list would hold; write nothing.")] = False,
     allow_shrink: Annotated[bool, typer.Option("--allow-shrink", help="Let go of what the brake keeps.")] = False,
@@ -106,20 +116,25 @@ def sync_command(
     on_change_timeout: Annotated[int, typer.Option(min=1, help="Seconds that this command may take.")] = 60,
     health_file: Annotated[Path | None, typer.Option(help="Touched after every good pass.")] = None,
     metrics_file: Annotated[Path | None, typer.Option(help="Metrics for Prometheus' textfile collector.")] = None,
-    url: Annotated[str, typer.Option(help="The exchange's address; else EXCHANGE_URL.")] = "",
-    key_file: Annotated[Path | None, typer.Option(help="A file with the API key; else EXCHANGE_API_KEY.")] = None,
+    url: _Url = "",
+    key_file: _KeyFile = None,
 ) -> None:
     """Bring the list up to date, atomically, from where the last pass stood; and with --follow keep it so."""
     if once == follow and not rehearse:
         raise typer.BadParameter("Choose --once or --follow.")
+    if policy and without_floor:
+        raise typer.BadParameter("Floors are switched off in the policy itself: without_floors.")
+    policy_file = str(policy.resolve()) if policy else ""
     found = config.load(url=url, key_file=key_file)
     job = sync.Job(
         path=path.resolve(),
         state_dir=sync.state_dir(path.resolve(), state),
         form=formats.ALIASES.get(form.value, form.value),
         feed="" if feed == "all" else feed,
-        kind=kind,
+        kind=_kind(kind),
         min_confidence=min_confidence,
+        policy=policies.chosen(policy_file, without_floor or ()),
+        policy_file=policy_file,
         max_shrink=max_shrink,
         allow_shrink=allow_shrink,
         hook=bool(on_change),
@@ -186,6 +201,125 @@ def release_command(
     finally:
         store.close()
     typer.echo(f"{count} entries are let go.")
+
+
+@app.command("verify")
+def verify_command(
+    path: _Output,
+    state: _State = None,
+    url: _Url = "",
+    key_file: _KeyFile = None,
+) -> None:
+    """Prove the list: sum what is held anew, ask the exchange for its set hash, and compare. Exit status 0 if equal."""
+    job = sync.known_job(path.resolve(), state=state)
+    found = config.load(url=url, key_file=key_file)
+    with Client(found.url, found.api_key) as client, closing(sync.open_store(job)) as store:
+        if (recounted := store.recount()) != store.proof():
+            raise Unusable(f"The store was altered from outside: its rows give {recounted}, it says {store.proof()}.")
+        told = sync.stated(client, job, store)
+    if told is None:
+        typer.echo("The exchange states no set hash yet: ask again in a moment.")
+        sys.exit(_NO_ANSWER)
+    same = told == recounted
+    count, digest = told
+    typer.echo(f"{count} objects, set hash {digest}: {'the same here' if same else f'here {recounted}'}")
+    sys.exit(0 if same else 1)
+
+
+@app.command("diff")
+def diff_command(
+    path: _Output,
+    state: _State = None,
+    url: _Url = "",
+    key_file: _KeyFile = None,
+) -> None:
+    """Fetch the whole feed anew, and say which objects are held here and not there (-), or there and not here (+)."""
+    job = sync.known_job(path.resolve(), state=state)
+    found = config.load(url=url, key_file=key_file)
+    with Client(found.url, found.api_key) as client, closing(sync.open_store(job)) as store:
+        here, there = set(store.held()), sync.fetched(client, job)
+    for sign, only in (("-", here - there), ("+", there - here)):
+        for publisher, stix_id, sha256, end in sorted(only):
+            typer.echo(f"{sign} {publisher} {stix_id} {sha256[:16]}… {end}")
+    sys.exit(0 if here == there else 1)
+
+
+@app.command("explain")
+def explain_command(
+    path: _Output,
+    value: Annotated[str, typer.Argument(help="A value as it stands in a list, or a STIX id.")],
+    state: _State = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say why a value is or is not blocked: who says it, which rule, floor or allowlist decided."""
+    job = sync.known_job(path.resolve(), state=state)
+    with closing(sync.open_store(job)) as store:
+        found = explaining.of(value, [store], job.policy, now=sync.now(store))
+    typer.echo(json.dumps([explaining.document(one) for one in found]) if as_json else explaining.text(value, found))
+    sys.exit(0 if any(one.verdict.action is policies.Action.BLOCK for one in found) else 1)
+
+
+@app.command("disarm")
+def disarm_command(
+    path: _Output,
+    state: _State = None,
+    publisher: Annotated[str, typer.Option(help="Only what this publisher says, by name or id; else the feed.")] = "",
+) -> None:
+    """The kill switch: enforce nothing of a publisher, or of the whole feed, from now on, until `rearm`."""
+    _switch(path, state, lambda killed: killed | {publisher or "*"})
+
+
+@app.command("rearm")
+def rearm_command(
+    path: _Output,
+    state: _State = None,
+    publisher: Annotated[str, typer.Option(help="What this publisher says; else the feed.")] = "",
+) -> None:
+    """Undo `disarm`."""
+    _switch(path, state, lambda killed: killed - {publisher or "*"})
+
+
+@app.command("conform", hidden=True)
+def conform_command() -> None:
+    """The client that `exchange.agent.conformance` tests: a pass over DELTA_URL; what is held, on standard output."""
+    address, state = os.environ["DELTA_URL"], Path(os.environ["DELTA_STATE"])
+    job = sync.Job(path=state / "list", state_dir=state, allow_shrink=True)
+    problem: Exception | None = None
+    with Client(address.partition("/api/")[0], os.environ["DELTA_KEY"], retries=0) as client:
+        try:
+            sync.run_once(client, job)
+        except ExchangeClientError as raised:
+            problem = raised
+    with closing(sync.open_store(job)) as store:
+        for each in store.held():
+            typer.echo("\t".join(each))
+    if problem is not None:
+        raise problem
+
+
+@app.command("floors")
+def floors_command() -> None:
+    """Name the floors: what is not blocked by default, whatever is published."""
+    for name, meaning in policies.FLOORS.items():
+        typer.echo(f"{name}: {meaning}")
+
+
+def _switch(path: Path, state: Path | None, change: Callable[[frozenset[str]], frozenset[str]]) -> None:
+    job = sync.known_job(path.resolve(), state=state)
+    with closing(sync.open_store(job)) as store:
+        store.kill(change(store.killed()))
+        try:
+            with sync.alone(job):
+                sync.put(job, store)
+        except Unusable:  # another agent is at work, and writes the list itself
+            pass
+        typer.echo(f"Switched off: {', '.join(sorted(store.killed())) or 'nothing'}.")
+
+
+def _kind(word: str) -> str:
+    if word and word not in words.SUBKINDS:
+        raise Unusable(f"{word} is no kind. There are {', '.join(words.SUBKINDS)}.")
+    return word
 
 
 def _rehearse(client: Client, job: sync.Job) -> None:

@@ -6,6 +6,7 @@ when the exchange cannot be reached, and when a person released what the brake k
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import threading
 import time
@@ -115,26 +116,34 @@ def _ask(client: Client, job: sync.Job, means: Means, owed: threading.Event) -> 
         owed.set()
         publish(job, means)
         if wait_s and not done.changes:  # an exchange with no room to wait in answers at once
-            time.sleep(max(0.0, _LEAST_WAIT_S - (time.monotonic() - asked_at)))
+            time.sleep(max(0.0, _least_wait_s(job) - (time.monotonic() - asked_at)))
         pause_s, wait_s = 1.0, _WAIT_S
+
+
+def _least_wait_s(job: sync.Job) -> float:
+    """How long the exchange wants to be left alone, with jitter, so that agents do not march in step."""
+    with _opened(job) as store:
+        asked = float(store.get("min wait") or 0)
+    return max(_LEAST_WAIT_S, asked) * random.uniform(1.0, 1.2)  # noqa: S311 - jitter, not a secret
 
 
 def _clock(job: sync.Job, means: Means, stop: threading.Event, owed: threading.Event) -> None:
     """Write the list at each beginning and end that comes by itself, and after a release."""
     turn: datetime | None = None
-    releases = ""
+    now = datetime.now(tz=UTC)
+    releases = " "
     pause_s = 0.0
     while not stop.wait(pause_s):
         pause_s = _LOOK_S
         try:
             with _opened(job) as store:
-                now = datetime.now(tz=UTC)
-                if (turn is not None and turn <= now) or releases != store.get("releases"):
+                now = sync.now(store)
+                if (turn is not None and turn <= now) or releases != _released(store):
                     done = sync.put(job, store)
                     means.say(done)
                     owed.set()
                     publish(job, means)
-                releases = store.get("releases")
+                releases = _released(store)
                 turn = store.next_turn(now=now)
         except Damaged:  # the main thread fills it anew
             continue
@@ -142,7 +151,12 @@ def _clock(job: sync.Job, means: Means, stop: threading.Event, owed: threading.E
             means.warn(local(error, job.path))
             continue
         if turn is not None:
-            pause_s = min(_LOOK_S, max(0.0, (turn - datetime.now(tz=UTC)).total_seconds()))
+            pause_s = min(_LOOK_S, max(0.0, (turn - now).total_seconds()))
+
+
+def _released(store: Store) -> str:
+    """Changes whenever a person releases something, or switches something off or on."""
+    return f"{store.get('releases')} {store.get('killed')}"
 
 
 def _hook(job: sync.Job, means: Means, stop: threading.Event, owed: threading.Event) -> None:

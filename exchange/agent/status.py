@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from exchange.agent import output
+from exchange.agent import output, sync
 from exchange.agent.store import Braked, Store
 from exchange.agent.sync import Job
 
@@ -20,7 +20,9 @@ class Status:
     """`differing` is by how many entries the list differs from the exchange's, as last told.
 
     These are what the brake keeps, and what the file has more or less than it should. `lag_s` is how long the last
-    change was under way, in seconds; `fills` how often the list was filled from the beginning.
+    change was under way, in seconds; `fills` how often the list was filled from the beginning. `verified` is when the
+    set hash was last found to be the exchange's, over `held` objects; `differed` how often it was not. `clock_s` is by
+    how much the exchange's clock is ahead of this machine's; `killed` what is switched off here.
     """
 
     filled: bool
@@ -32,6 +34,14 @@ class Status:
     hook_owed: bool
     lag_s: float | None
     fills: int
+    verified: datetime | None = None
+    held: int | None = None
+    set_hash: str = ""
+    differed: int = 0
+    skipped: int = 0
+    clock_s: float = 0.0
+    killed: tuple[str, ...] = ()
+    stale: bool = False
 
     @property
     def good(self) -> bool:
@@ -52,7 +62,7 @@ def note_failure(store: Store, problem: Exception) -> None:
 
 def of(job: Job, store: Store) -> Status:
     """The present state; the list is read and compared."""
-    should = output.render(store.said(now=datetime.now(tz=UTC), min_confidence=job.min_confidence), form=job.form)
+    should = output.render(sync.wanted(job, store), form=job.form)
     found = after_writing(job, store)
     differing = found.differing + (_difference(job.path, should.content) if found.filled else 0)
     return replace(found, entries=output.count(job.path, form=job.form), differing=differing)
@@ -62,6 +72,7 @@ def after_writing(job: Job, store: Store) -> Status:
     """The state where the list was just written: it is not read again."""
     filled, braked = bool(store.get("name")), tuple(store.braked())
     last, lag = store.get("last success"), store.get("lag")
+    verified, proof = store.get("verified"), store.proof()
     return Status(
         filled=filled,
         entries=int(store.get("entries") or 0),
@@ -72,7 +83,21 @@ def after_writing(job: Job, store: Store) -> Status:
         hook_owed=job.hook and bool(store.get("hook owed")),
         lag_s=float(lag) if lag else None,
         fills=int(store.get("fills") or 0),
+        verified=datetime.fromisoformat(verified) if verified else None,
+        held=proof[0] if proof else None,
+        set_hash=proof[1] if proof else "",
+        differed=int(store.get("differed") or 0),
+        skipped=int(store.get("skipped") or 0),
+        clock_s=float(store.get("clock") or 0),
+        killed=tuple(sorted(store.killed())),
+        stale=is_stale(store),
     )
+
+
+def is_stale(store: Store) -> bool:
+    """Whether it is longer ago than the exchange says it should be that it told anything."""
+    last, most_s = store.get("last success"), int(store.get("stale after") or 0)
+    return bool(last and most_s) and datetime.now(tz=UTC) - datetime.fromisoformat(last) > timedelta(seconds=most_s)
 
 
 def _difference(path: Path, should: bytes) -> int:
@@ -97,6 +122,14 @@ def document(found: Status) -> dict[str, object]:
         "hook_owed": found.hook_owed,
         "lag_seconds": found.lag_s,
         "fills": found.fills,
+        "verified": found.verified.isoformat() if found.verified else None,
+        "held": found.held,
+        "set_hash": found.set_hash,
+        "differed": found.differed,
+        "skipped": found.skipped,
+        "clock_seconds": found.clock_s,
+        "killed": list(found.killed),
+        "stale": found.stale,
     }
 
 
@@ -110,6 +143,14 @@ def words(found: Status) -> list[str]:
     lines += [f"kept by the brake: {each.entries} entries of {each.name}" for each in found.braked]
     if found.differing > sum(each.entries for each in found.braked):
         lines.append(f"the list differs from what it should be by {found.differing} lines, with those that are kept")
+    if found.verified:
+        lines.append(f"{found.held} objects, verified {found.verified}: set hash {found.set_hash[:16]}…")
+    if found.stale:
+        lines.append("what is held is old: nothing was told for longer than the exchange says it may take")
+    if found.clock_s:
+        lines.append(f"the exchange's clock is {found.clock_s:.0f} s ahead of this machine's: its time is used")
+    if found.killed:
+        lines.append(f"switched off here: {', '.join(found.killed)}")
     if found.hook_owed:
         lines.append("the command of --on-change has still to run")
     if found.lag_s is not None:
@@ -126,11 +167,19 @@ def metrics(found: Status, *, version: str) -> bytes:
         ("failing", "1 while the last pass failed.", "", bool(found.failing)),
         ("hook_owed", "1 while the command of --on-change has to run.", "", found.hook_owed),
         ("fills", "How often the list was filled from the beginning.", "", found.fills),
+        ("differed", "How often the set hash was not the exchange's.", "", found.differed),
+        ("skipped_rows", "Rows that this agent does not know.", "", found.skipped),
+        ("clock_seconds", "By how much the exchange's clock is ahead.", "", found.clock_s),
+        ("stale", "1 while what is held is old.", "", found.stale),
         ("braked", "Entries kept although they are missing.", "", sum(each.entries for each in found.braked)),
     ]
     if found.last_success:
         at = found.last_success.timestamp()
         samples.append(("last_success_timestamp_seconds", "When a pass last succeeded.", "", at))
+    if found.verified:
+        at = found.verified.timestamp()
+        samples.append(("verified_timestamp_seconds", "When the set hash was last the exchange's.", "", at))
+        samples.append(("held_objects", "Objects in the set.", "", found.held or 0))
     if found.lag_s is not None:
         samples.append(("lag_seconds", "How long the last change was under way.", "", found.lag_s))
     lines: list[str] = []

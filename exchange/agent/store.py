@@ -1,4 +1,4 @@
-"""What the agent holds: for each object of each publisher the values that it contributes, and the place in the log.
+"""What the agent holds: each object of each publisher, the values that it contributes, and the place in the log.
 
 SQLite, one transaction per stretch of changes with the new cursor in it: whatever is interrupted, the store stands
 at a place that the exchange can go on from. A value leaves the list when the last object that carries it is gone.
@@ -6,34 +6,53 @@ at a place that the exchange can go on from. A value leaves the list when the la
 `entry` is what the list is made of, and always complete. A fill from the beginning goes to `fresh` beside it and takes
 its place in one transaction (`switch`). Rows of `entry` with `kept` are those that the brake holds: no removal of them
 was told, the new fill just did not have them.
+
+`held` has a row for each object that the delta told of, in force or not: what the set hash is made of
+(`exchange.lists.sets`). Count and sum are kept with the rows, in the same transaction.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from exchange.agent.policy import Statement
+from exchange.lists import sets
 from exchange.lists.lines import Said
+from exchange.stix import words
 
 #: Raised with every change of the tables; a store of another form is filled anew.
-_FORM = 3
+_FORM = 4
 _TABLE = """
 CREATE TABLE IF NOT EXISTS {name} (
     publisher TEXT NOT NULL, stix_id TEXT NOT NULL, kind TEXT NOT NULL, subkind TEXT NOT NULL, scheme TEXT NOT NULL,
     key_epoch TEXT NOT NULL, value TEXT NOT NULL, publisher_name TEXT NOT NULL, named INTEGER NOT NULL,
     confidence INTEGER, valid_from TEXT, valid_until TEXT, kept INTEGER NOT NULL DEFAULT 0,
+    control TEXT NOT NULL DEFAULT '', shared_infra TEXT NOT NULL DEFAULT '', review TEXT NOT NULL DEFAULT '',
+    standing TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (publisher, stix_id, subkind, scheme, key_epoch, value)
+) WITHOUT ROWID;
+"""
+_HELD = """
+CREATE TABLE IF NOT EXISTS {name} (
+    publisher TEXT NOT NULL, stix_id TEXT NOT NULL, sha256 TEXT NOT NULL, ends TEXT NOT NULL,
+    publisher_name TEXT NOT NULL, named INTEGER NOT NULL, signature TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (publisher, stix_id)
 ) WITHOUT ROWID;
 """
 _SCHEMA = f"""
 {_TABLE.format(name="entry")}
 {_TABLE.format(name="fresh")}
+{_HELD.format(name="held")}
+{_HELD.format(name="fresh_held")}
+CREATE INDEX IF NOT EXISTS held_signatures ON held (stix_id) WHERE signature <> '';
 CREATE INDEX IF NOT EXISTS entry_by_beginning ON entry (valid_from) WHERE valid_from IS NOT NULL;
 CREATE INDEX IF NOT EXISTS entry_by_end ON entry (valid_until) WHERE valid_until IS NOT NULL;
 CREATE INDEX IF NOT EXISTS entry_kept ON entry (publisher) WHERE kept;
@@ -116,23 +135,51 @@ class Store:
         if self.get(name) != value:
             self.put(name, value)
 
-    def apply(self, changes: Iterable[Mapping[str, Any]], *, cursor: str, fresh: bool = False) -> int:
+    def apply(
+        self, changes: Iterable[Mapping[str, Any]], *, cursor: str, fresh: bool = False, key: bytes | None = None
+    ) -> int:
         """Apply a stretch in order and stand at `cursor`: all of it or nothing. Returns how many there were.
 
-        With `fresh`, to the fill from the beginning, which has a cursor of its own.
+        With `fresh`, to the fill from the beginning, which has a cursor of its own. `key` is that of the set hash,
+        where the stretch tells it; under another one than before, the set is summed anew.
         """
         applied = list(changes)
+        side = _FRESH if fresh else _HELD_NOW
         with self._transaction():
+            summed = self._sum(side)
             for change in applied:
-                self._apply(change, table="fresh" if fresh else "entry")
-            self.put("fresh cursor" if fresh else "cursor", cursor)
+                self._apply(change, side=side, summed=summed)
+            if key is not None and (summed is None or summed.key != key):
+                summed = self._sum_anew(side, key)
+            if summed is not None:
+                self.put(side.sum, json.dumps([summed.key.hex(), summed.of.count, summed.of.hex]))
+            self.put(side.cursor, cursor)
         return len(applied)
+
+    def proof(self, *, fresh: bool = False) -> tuple[int, str] | None:
+        """How many objects are held, and the set hash over them; None where no key is known yet."""
+        summed = self._sum(_FRESH if fresh else _HELD_NOW)
+        return None if summed is None else (summed.of.count, summed.of.hex)
+
+    def recount(self) -> tuple[int, str] | None:
+        """The same, summed anew over the rows: what `proof` should say."""
+        summed = self._sum(_HELD_NOW)
+        if summed is None:
+            return None
+        again = self._sum_anew(_HELD_NOW, summed.key).of
+        return again.count, again.hex
+
+    def held(self) -> Iterator[tuple[str, str, str, str]]:
+        """What is held: publisher, id, SHA-256 of the bytes, end."""
+        yield from self._db.execute("SELECT publisher, stix_id, sha256, ends FROM held ORDER BY 1, 2")
 
     def forget_fresh(self) -> None:
         """Begin the fill anew."""
         with self._transaction():
             self._db.execute("DELETE FROM fresh")
+            self._db.execute("DELETE FROM fresh_held")
             self.put("fresh cursor", "")
+            self.put("fresh sum", "")
 
     def switch(self, *, name: str, now: datetime, limits: Limits | None, from_list: Iterable[Said] = ()) -> None:
         """Let the fill from the beginning take the place of the entries, and stand where it stands.
@@ -149,9 +196,13 @@ class Store:
             self._db.execute("DELETE FROM entry")
             self._db.execute("INSERT INTO entry SELECT * FROM fresh")
             self._db.execute("DELETE FROM fresh")
+            self._db.execute("DELETE FROM held")
+            self._db.execute("INSERT INTO held SELECT * FROM fresh_held")
+            self._db.execute("DELETE FROM fresh_held")
             self.put("name", name)
-            self.put("cursor", self.get("fresh cursor"))
-            self.put("fresh cursor", "")
+            for part in ("cursor", "sum"):
+                self.put(part, self.get(f"fresh {part}"))
+                self.put(f"fresh {part}", "")
 
     def braked(self) -> list[Braked]:
         """Whose entries the brake keeps, by name."""
@@ -175,29 +226,64 @@ class Store:
         """A run of the hook that began when `owed` stood here was good; what was replaced meanwhile is still owed."""
         self._db.execute("DELETE FROM state WHERE name = 'hook owed' AND value = ?", (owed,))
 
-    def said(self, *, now: datetime, min_confidence: int = 0) -> Iterator[Said]:
-        """What the list is made of at `now`, sorted by value: from its beginning until its end, told or not.
+    def said(self, *, now: datetime, min_confidence: int = 0, kind: str = "") -> Iterator[Said]:
+        """What is said at `now`, without the facts: as `statements`."""
+        return (one.said for one in self.statements(now=now, min_confidence=min_confidence, kind=kind))
+
+    def statements(self, *, now: datetime, min_confidence: int = 0, kind: str = "") -> Iterator[Statement]:
+        """What the list of a kind is made of at `now`, by value: from its beginning until its end, told or not.
 
         An entry without a confidence is below every floor but 0, which is none.
         """
         rows = self._db.execute(
             "SELECT value, subkind, scheme, key_epoch, kind, publisher_name, named, publisher, confidence, valid_until,"
-            f" stix_id FROM entry WHERE {_IN_FORCE} ORDER BY value",
-            {"now": _stamp(now), "floor": min_confidence},
+            f" stix_id, {_FACTS} FROM entry WHERE {_IN_FORCE} AND (:kind = '' OR kind = :kind) ORDER BY value",
+            {"now": _stamp(now), "floor": min_confidence, "kind": kind},
         )
-        for value, subkind, scheme, epoch, kind, name, named, publisher, confidence, until, stix_id in rows:
-            yield Said(
+        for value, subkind, scheme, epoch, kind_, name, named, publisher, confidence, until, stix_id, *facts in rows:
+            said = Said(
                 value,
                 subkind,
                 scheme,
                 epoch,
-                kind,
+                kind_,
                 sources=(name,),
                 named=(publisher,) if named else (),
                 confidence=confidence,
                 valid_until=datetime.fromisoformat(until) if until else None,
                 ids=(stix_id,) if stix_id else (),
             )
+            yield Statement(said, publisher, *facts)
+
+    def signatures(self) -> Iterator[tuple[str, str, int, str, list[Any]]]:
+        """The regexes and rules that are held: publisher, its name, whether named, id, and what `_facts` made of it."""
+        rows = self._db.execute(
+            "SELECT publisher, publisher_name, named, stix_id, signature FROM held WHERE signature <> '' ORDER BY 4, 1"
+        )
+        for publisher, name, named, stix_id, signature in rows:
+            yield publisher, name, named, stix_id, json.loads(signature)
+
+    def about(self, words: Sequence[str]) -> Iterator[Statement]:
+        """What is said of a value or under an id, in force or not."""
+        marks = ",".join("?" * len(words))
+        rows = self._db.execute(
+            "SELECT value, subkind, scheme, key_epoch, kind, publisher_name, named, publisher, confidence, valid_until,"
+            f" stix_id, {_FACTS} FROM entry WHERE value IN ({marks}) OR stix_id IN ({marks}) ORDER BY value",
+            [*words, *words],
+        )
+        for value, subkind, scheme, epoch, kind, name, named, publisher, confidence, until, stix_id, *facts in rows:
+            end = datetime.fromisoformat(until) if until else None
+            of = (publisher,) if named else ()
+            said = Said(value, subkind, scheme, epoch, kind, (name,), of, confidence, end, (stix_id,))
+            yield Statement(said, publisher, *facts)
+
+    def killed(self) -> frozenset[str]:
+        """The publishers, by name or id, that are switched off here; `*` is the whole feed."""
+        return frozenset(json.loads(self.get("killed") or "[]"))
+
+    def kill(self, names: Iterable[str]) -> None:
+        """Switch these off, and no others."""
+        self.put("killed", json.dumps(sorted(set(names))))
 
     def next_turn(self, *, now: datetime) -> datetime | None:
         """When the next entry begins or ends by itself; None if none does."""
@@ -208,13 +294,26 @@ class Store:
         ).fetchone()[0]
         return None if found is None else datetime.fromisoformat(found)
 
-    def _apply(self, change: Mapping[str, Any], *, table: str) -> None:
-        publisher = change["publisher"]
-        self._db.execute(f"DELETE FROM {table} WHERE publisher = ? AND stix_id = ?", (publisher["id"], change["id"]))
+    def _apply(self, change: Mapping[str, Any], *, side: _Side, summed: _Summed | None) -> None:
+        publisher, table = change["publisher"], side.entries
+        named = (publisher["id"], change["id"])
+        self._db.execute(f"DELETE FROM {table} WHERE publisher = ? AND stix_id = ?", named)
+        before = self._db.execute(
+            f"DELETE FROM {side.held} WHERE publisher = ? AND stix_id = ? RETURNING sha256, ends", named
+        ).fetchone()
+        if before and summed is not None:
+            summed.of.drop(summed.element(*named, *before))
         if change["op"] != "upsert":
             return
+        facts = _facts(change)
+        if sha256 := change.get("sha256"):
+            row = (*named, sha256, sets.moment(change.get("valid_until")))
+            more = (publisher["name"], publisher.get("named", True), facts.signature)
+            self._db.execute(f"INSERT INTO {side.held} VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, *more))
+            if summed is not None:
+                summed.of.add(summed.element(*row))
         self._db.executemany(
-            f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+            f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?)",
             [
                 (
                     publisher["id"],
@@ -229,15 +328,32 @@ class Store:
                     change.get("confidence"),
                     _comparable(change.get("valid_from")),
                     _comparable(change.get("valid_until")),
+                    facts.control,
+                    facts.shared_infra,
+                    facts.review,
+                    change.get("standing") or "",
                 )
                 for entry in change.get("entries", ())
             ],
         )
 
+    def _sum(self, side: _Side) -> _Summed | None:
+        stored = self.get(side.sum)
+        if not stored:
+            return None
+        key, count, total = json.loads(stored)
+        return _Summed(bytes.fromhex(key), sets.SetHash.read(count, total))
+
+    def _sum_anew(self, side: _Side, key: bytes) -> _Summed:
+        summed = _Summed(key, sets.SetHash())
+        for row in self._db.execute(f"SELECT publisher, stix_id, sha256, ends FROM {side.held}"):
+            summed.of.add(summed.element(*row))
+        return summed
+
     def _keep_unknown(self, said: Said) -> None:
         """An entry of a list whose store was lost: it counts as there if the fill has its value, whoever says it."""
         self._db.execute(
-            "INSERT OR REPLACE INTO entry VALUES"
+            f"INSERT OR REPLACE INTO entry ({_COLUMNS}, kept) VALUES"
             " (:publisher, '', :kind, :subkind, :scheme, :epoch, :value, :name, 0, :confidence, NULL, :until, 0)",
             {
                 "publisher": UNKNOWN,
@@ -258,8 +374,7 @@ class Store:
         self._db.execute("DELETE FROM braked")
         self._db.executemany("INSERT INTO braked VALUES (?)", [(publisher,) for publisher in publishers])
         self._db.execute(
-            "INSERT INTO fresh SELECT publisher, stix_id, kind, subkind, scheme, key_epoch, value,"
-            f" publisher_name, named, confidence, valid_from, valid_until, 1 {_MISSING}"
+            f"INSERT INTO fresh ({_COLUMNS}, {_FACTS}, kept) SELECT {_COLUMNS}, {_FACTS}, 1 {_MISSING}"
             " AND (kept OR publisher IN (SELECT publisher FROM braked))"
         )
 
@@ -290,6 +405,62 @@ class Store:
                 raise
 
 
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The tables and the state of what is held now, or of a fill from the beginning."""
+
+    entries: str
+    held: str
+    cursor: str
+    sum: str
+
+
+_HELD_NOW = _Side("entry", "held", "cursor", "sum")
+_FRESH = _Side("fresh", "fresh_held", "fresh cursor", "fresh sum")
+
+
+@dataclass(slots=True)
+class _Summed:
+    """A set hash and the key under which it is made."""
+
+    key: bytes
+    of: sets.SetHash
+
+    def element(self, publisher: str, stix_id: str, sha256: str, end: str) -> int:
+        """The number of one held object."""
+        return sets.element(self.key, source=publisher, stix_id=stix_id, sha256=sha256, end=end)
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What an indicator of ours says beside its values, as far as a policy asks for it. `signature` is JSON or ""."""
+
+    control: str = ""
+    shared_infra: str = ""
+    review: str = ""
+    signature: str = ""
+
+
+def _facts(change: Mapping[str, Any]) -> _Facts:
+    """Of what the exchange told; what is of another form than it should be says nothing."""
+    said = change.get("object")
+    extensions = said.get("extensions") if isinstance(said, Mapping) else None
+    ours = extensions.get(words.EXTENSION_ID) if isinstance(extensions, Mapping) else None
+    if not isinstance(said, Mapping) or not isinstance(ours, Mapping):
+        return _Facts()
+    signature = ""
+    subkind, pattern = ours.get("subkind"), said.get("pattern")
+    if subkind in words.SIGNATURES and isinstance(pattern, str):
+        until, begins = _comparable(change.get("valid_until")), _comparable(change.get("valid_from"))
+        signature = json.dumps([subkind, pattern, change.get("confidence"), begins, until])
+    return _Facts(_text(ours, "control"), _text(ours, "shared_infra"), _text(ours, "review"), signature)
+
+
+def _text(said: Mapping[str, Any], name: str) -> str:
+    found = said.get(name)
+    return found if isinstance(found, str) else ""
+
+
 @contextmanager
 def damage() -> Iterator[None]:
     """Raise Damaged where SQLite finds that the file is no whole database; a full disk or a lock is another matter."""
@@ -301,6 +472,11 @@ def damage() -> Iterator[None]:
         raise
 
 
+_COLUMNS = (
+    "publisher, stix_id, kind, subkind, scheme, key_epoch, value, publisher_name, named, confidence, valid_from,"
+    " valid_until"
+)
+_FACTS = "control, shared_infra, review, standing"
 #: At :now, and as sure as :floor.
 _IN_FORCE = (
     "(valid_from IS NULL OR valid_from <= :now) AND (valid_until IS NULL OR valid_until > :now)"

@@ -5,25 +5,38 @@ from __future__ import annotations
 import fcntl
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from exchange.agent import output
+from exchange.agent import policy as policies
+from exchange.agent.policy import Policy
 from exchange.agent.store import Braked, Damaged, Limits, Store
 from exchange.client.api import Client
-from exchange.client.errors import ApiError, ExchangeClientError, Unusable
+from exchange.client.errors import ApiError, ExchangeClientError, Unreachable, Unusable
 from exchange.lists.lines import Said
 
 #: Answers that say: this cursor leads nowhere, begin again.
 _LOST_CURSOR = frozenset({"bad-cursor", "cursor-gone", "start-over"})
 #: How often one pass begins again before it gives up.
 _MOST_BEGINNINGS = 3
+_NOT_FOUND = 404
+#: How long an exchange that has no delta is asked for its log instead.
+_ASK_AGAIN = timedelta(hours=1)
+#: Clocks that differ by less are taken for equal, in seconds.
+_CLOCK_S = 30.0
 _WRITING = threading.Lock()
+
+
+class Differs(Exception):
+    """The set hash is not the exchange's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,8 @@ class Job:
     allow_shrink: bool = False
     hook: bool = False  # whether a command is to be run after the list was replaced
     page: int = 2_000
+    policy: Policy = policies.UNJUDGED
+    policy_file: str = ""
 
     @property
     def store_path(self) -> Path:
@@ -48,8 +63,13 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What the store holds; another filter is filled from the beginning."""
+        """What the store holds, as the log told it; another filter is filled from the beginning."""
         return f"feed={self.feed};kind={self.kind}"
+
+    @property
+    def proved_name(self) -> str:
+        """The same, as the delta told it: of all kinds, of which the list has those that are wanted."""
+        return f"delta;feed={self.feed}"
 
     @property
     def limits(self) -> Limits | None:
@@ -124,7 +144,7 @@ def put(job: Job, store: Store, *, changes: int = 0, rehearse: bool = False, sta
     if not store.get("name"):
         return Pass(changes, 0, written=False)
     with _WRITING:  # from reading to writing, so that no thread puts an older list in the place of a newer one
-        rendered = output.render(store.said(now=_now(), min_confidence=job.min_confidence), form=job.form)
+        rendered = output.render(wanted(job, store), form=job.form)
         written = not rehearse and not output.holds(job.path, rendered.content)
         if written:
             if job.hook:
@@ -132,7 +152,9 @@ def put(job: Job, store: Store, *, changes: int = 0, rehearse: bool = False, sta
             output.replace(job.path, rendered.content)
     if not rehearse:
         store.note("entries", str(rendered.entries))
-        store.note("settings", json.dumps([job.form, job.min_confidence, job.hook]))
+        without = sorted(job.policy.without_floors) if not job.policy_file else []
+        settings = [job.form, job.min_confidence, job.hook, job.kind, job.policy_file, without]
+        store.note("settings", json.dumps(settings))
     return Pass(
         changes,
         rendered.entries,
@@ -141,6 +163,40 @@ def put(job: Job, store: Store, *, changes: int = 0, rehearse: bool = False, sta
         refused=rendered.refused,
         braked=tuple(store.braked()),
     )
+
+
+def wanted(job: Job, store: Store, *, shadow: bool = False) -> Iterator[Said]:
+    """What the list is to hold at this moment; with `shadow`, what it would hold if the policy were enforced."""
+    killed = store.killed()
+    if "*" in killed:
+        return iter(())
+    if job.policy is policies.UNJUDGED and not killed:
+        return store.said(now=now(store), min_confidence=job.min_confidence, kind=job.kind)
+    said = store.statements(now=now(store), min_confidence=job.min_confidence, kind=job.kind)
+    return policies.listed(said, job.policy, killed=killed, shadow=shadow)
+
+
+def stated(client: Client, job: Job, store: Store) -> tuple[int, str] | None:
+    """The exchange's set hash at the store's place, where nothing is new there. Raises Unusable where something is."""
+    if store.get("name") != job.proved_name:
+        raise Unusable("This list follows the log of an older exchange, which states no set hash.")
+    page = client.delta(store.get("cursor"), feed=job.feed or "all", limit=job.page)
+    if page.rows:
+        raise Unusable(f"{len(page.rows)} changes or more are not applied yet: let the agent run, and verify then.")
+    trailer = page.trailer
+    if trailer.set_count is None or trailer.set_hash is None:
+        return None
+    return trailer.set_count, trailer.set_hash
+
+
+def fetched(client: Client, job: Job) -> set[tuple[str, str, str, str]]:
+    """The whole feed as the exchange tells it to a beginner: publisher, id, SHA-256, end of each object."""
+    with TemporaryDirectory(prefix="exchange-agent-") as directory:
+        store = Store(Path(directory) / "fetched.sqlite")
+        _start_over(_pull_proved, job.proved_name, client, replace(job, allow_shrink=True), store)
+        found = set(store.held())
+        store.close()
+    return found
 
 
 def known_job(path: Path, *, state: Path | None = None) -> Job:
@@ -155,8 +211,9 @@ def known_job(path: Path, *, state: Path | None = None) -> Job:
         store.close()
     if not settings:
         return job
-    form, floor, hook = json.loads(settings)
-    return replace(job, form=form, min_confidence=floor, hook=hook)
+    form, floor, hook, kind, file, without = json.loads(settings)
+    policy = policies.chosen(file, without)
+    return replace(job, form=form, min_confidence=floor, hook=hook, kind=kind, policy_file=file, policy=policy)
 
 
 def state_dir(path: Path, given: Path | None) -> Path:
@@ -176,49 +233,111 @@ def open_store(job: Job) -> Store:
 
 def _follow(client: Client, job: Job, store: Store, *, wait_s: int) -> tuple[int, bool]:
     """How many changes were applied, and whether it was from the beginning."""
-    if store.get("name") == job.name:
+    if store.get("no delta until") < _now().isoformat():
         try:
-            return _pull(client, job, store, wait_s=wait_s), False
+            return _follow_by(_pull_proved, job.proved_name, client, job, store, wait_s=wait_s)
+        except ApiError as error:
+            if error.status != _NOT_FOUND or store.get("name") == job.proved_name:
+                raise
+    done = _follow_by(_pull, job.name, client, job, store, wait_s=wait_s)
+    if store.get("no delta until") < _now().isoformat():
+        store.put("no delta until", (_now() + _ASK_AGAIN).isoformat())
+    return done
+
+
+def _follow_by(
+    pull: Callable[..., int], name: str, client: Client, job: Job, store: Store, *, wait_s: int
+) -> tuple[int, bool]:
+    if store.get("name") == name:
+        try:
+            return pull(client, job, store, wait_s=wait_s), False
+        except Differs:
+            pass
         except ApiError as error:
             if error.code not in _LOST_CURSOR:
                 raise
-    return _start_over(client, job, store), True
+    return _start_over(pull, name, client, job, store), True
 
 
 def _pull(client: Client, job: Job, store: Store, *, wait_s: int = 0, fresh: bool = False) -> int:
-    """Fetch and apply to the end of the feed; only the first request waits for something new."""
+    """Fetch and apply to the end of the log; only the first request waits for something new."""
     total = 0
     while True:
         cursor = store.get("fresh cursor" if fresh else "cursor")
         stretch = client.changes(cursor, limit=job.page, wait_s=wait_s, feed=job.feed, kind=job.kind)
         total += store.apply(stretch["changes"], cursor=stretch["cursor"], fresh=fresh)
         if not fresh and stretch["changes"]:
-            _note_lag(store, stretch["changes"][-1])
+            _note_lag(store, stretch["changes"])
         wait_s = 0
         if not stretch["more"]:
             return total
 
 
-def _note_lag(store: Store, last: Mapping[str, Any]) -> None:
-    """Seconds from the moment when the exchange had a change until it was applied here."""
-    if added := last.get("date_added"):
-        store.put("lag", f"{max(0.0, (_now() - datetime.fromisoformat(added)).total_seconds()):.3f}")
+def _pull_proved(client: Client, job: Job, store: Store, *, wait_s: int = 0, fresh: bool = False) -> int:
+    """The same by the delta, and compare the set hash at its end. Raises Differs where it is another."""
+    total = 0
+    while True:
+        cursor = store.get("fresh cursor" if fresh else "cursor")
+        page = client.delta(
+            cursor, feed=job.feed or "all", limit=job.page, wait_s=wait_s, on_headers=partial(_note_clock, store)
+        )
+        trailer = page.trailer
+        total += store.apply(page.rows, cursor=trailer.next_cursor, fresh=fresh, key=trailer.set_key)
+        if page.skipped:
+            store.put("skipped", str(int(store.get("skipped") or 0) + page.skipped))
+        if not fresh and page.rows:
+            _note_lag(store, page.rows)
+        wait_s = 0
+        if trailer.more:
+            continue
+        store.note("min wait", str(trailer.min_wait_s))
+        store.note("stale after", str(trailer.stale_after_s))
+        if trailer.set_hash is not None:
+            if store.proof(fresh=fresh) != (trailer.set_count, trailer.set_hash):
+                store.put("differed", str(int(store.get("differed") or 0) + 1))
+                raise Differs("what is held is not what the exchange says is in force")
+            store.put("verified", _now().isoformat())
+        return total
 
 
-def _start_over(client: Client, job: Job, store: Store) -> int:
+def _note_lag(store: Store, changes: Sequence[Mapping[str, Any]]) -> None:
+    """Seconds from the moment when the exchange had the last change until it was applied here."""
+    if added := max(filter(None, (change.get("date_added") for change in changes)), default=None):
+        store.put("lag", f"{max(0.0, (now(store) - datetime.fromisoformat(added)).total_seconds()):.3f}")
+
+
+def _note_clock(store: Store, headers: Mapping[str, str]) -> None:
+    """By how many seconds the exchange's clock is ahead of this machine's, if by more than an answer may take."""
+    try:
+        ahead = (parsedate_to_datetime(headers["Date"]) - _now()).total_seconds()
+    except (KeyError, ValueError, TypeError):
+        return
+    store.note("clock", f"{ahead:.0f}" if abs(ahead) > _CLOCK_S else "")
+
+
+def now(store: Store) -> datetime:
+    """The time of this machine, put right by the exchange's where the two are far apart."""
+    return _now() + timedelta(seconds=float(store.get("clock") or 0))
+
+
+def _start_over(pull: Callable[..., int], name: str, client: Client, job: Job, store: Store) -> int:
     """Fill from the beginning, or go on with a fill that was interrupted, and switch."""
-    if store.get("fresh name") != job.name:
+    if store.get("fresh name") != name:
         store.forget_fresh()
-        store.put("fresh name", job.name)
+        store.put("fresh name", name)
     for beginning in range(1, _MOST_BEGINNINGS + 1):
         try:
-            changes = _pull(client, job, store, fresh=True)
+            changes = pull(client, job, store, fresh=True)
             break
+        except Differs as error:
+            store.forget_fresh()
+            if beginning == _MOST_BEGINNINGS:
+                raise Unreachable(f"The exchange contradicts itself: {error}.") from error
         except ApiError as error:
             if error.code not in _LOST_CURSOR or beginning == _MOST_BEGINNINGS:
                 raise
             store.forget_fresh()
-    store.switch(name=job.name, now=_now(), limits=job.limits, from_list=_of_list(job, store))
+    store.switch(name=name, now=now(store), limits=job.limits, from_list=_of_list(job, store))
     store.put("fills", str(int(store.get("fills") or 0) + 1))
     return changes
 

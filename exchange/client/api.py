@@ -23,6 +23,7 @@ import httpx
 
 from exchange.client import publishing, slicing
 from exchange.client.errors import ApiError, Unreachable
+from exchange.lists import pages
 
 if TYPE_CHECKING:
     from exchange.tokens.oprf import Evaluated
@@ -151,6 +152,41 @@ class Client:
         return self._get(
             "/api/v1/changes", cursor=cursor, limit=str(limit), wait=wait, feed=feed, kind=kind, filter=line
         )
+
+    def delta(
+        self,
+        cursor: str = "",
+        *,
+        feed: str = "all",
+        limit: int = 1_000,
+        wait_s: int = 0,
+        on_headers: Callable[[Mapping[str, str]], None] | None = None,
+    ) -> pages.Page:
+        """One verified page of a feed's delta (docs/delta.md): apply it whole, with its `next_cursor`.
+
+        Raises ApiError, and Unreachable where no whole page comes.
+        """
+        path = f"/api/v1/feeds/{feed or 'all'}/delta"
+        asked = _given(cursor=cursor, limit=str(limit), wait=str(wait_s) if wait_s else "")
+        for attempt in range(1, self._retries + 2):
+            again = attempt <= self._retries
+            try:
+                with self._http.stream("GET", path, params=asked) as answer:
+                    if answer.is_error or answer.is_redirect:
+                        answer.read()
+                        if answer.status_code not in _RETRIED or not again:
+                            raise ApiError(answer.status_code, _problem(answer), asked=_asked(path, {"feed": feed}))
+                        wait = _wait_s(attempt, answer.headers.get("Retry-After"))
+                    else:
+                        if on_headers:
+                            on_headers(answer.headers)
+                        return pages.read(answer.iter_bytes())
+            except (httpx.TransportError, httpx.DecodingError, pages.Incomplete) as error:
+                if not again:
+                    raise Unreachable(f"{self._http.base_url} gives no whole answer: {error}") from error
+                wait = _wait_s(attempt, None)
+            time.sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
 
     def revoke(self, stix_ids: str | Iterable[str]) -> publishing.PublishResult:
         """Revoke objects of the own partner: a revoked version of each, dated after what is held, is published.

@@ -42,10 +42,14 @@ def receiver():
     server.server_close()
 
 
+#: One publisher is enough for a list here.
+FLOORLESS = ("--without-floor", "two-publishers")
+
+
 def agent(demo, number, *arguments):
     environment = {"EXCHANGE_URL": demo.url, "EXCHANGE_API_KEY": demo.key(number), "PATH": "/usr/bin:/bin"}
     return subprocess.run(
-        [sys.executable, "-c", "from exchange.agent.cli import main; main()", "sync", *arguments],
+        [sys.executable, "-c", "from exchange.agent.cli import main; main()", "sync", *arguments, *FLOORLESS],
         cwd=ROOT,
         env=environment,
         capture_output=True,

@@ -9,9 +9,10 @@ from exchange.client import Client
 from tests.exchange.agent.fake import FakeExchange
 
 
-@pytest.fixture
-def fake():
+@pytest.fixture(params=["delta", "log"])
+def fake(request):
     made = FakeExchange()
+    made.proved = request.param == "delta"
     yield made
     made.close()
 

@@ -1,11 +1,18 @@
-"""A feed that behaves like the exchange's, over HTTP on the loopback address: a log, cursors, and failures on demand."""
+"""A feed that behaves like the exchange's, over HTTP on the loopback address: a log, cursors, and failures on demand.
+
+It tells its log by the delta, with trailer and set hash, or with `proved` False as an exchange does that has no delta.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import json
 import threading
+from email.utils import formatdate
 from urllib.parse import parse_qs, urlsplit
+
+from exchange.lists import pages, sets
 
 
 class FakeExchange:
@@ -17,6 +24,11 @@ class FakeExchange:
         self.asked: list[str] = []
         self.broken_after: int | None = None  # answers until none is good
         self.generation = 0
+        self.proved = True
+        self.cut = 0  # so many bytes of the next page of the delta are not sent, under 200
+        self.clock: float | None = None  # what the Date of each answer says, if not the truth
+        self.altered: list[bytes] = []  # bodies of the delta that are sent as they stand, before good ones
+        self.acks: list[dict] = []
         fake = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -25,11 +37,21 @@ class FakeExchange:
             def do_GET(self):
                 fake.asked.append(self.path)
                 status, document = fake.answer(self.path)
-                body = json.dumps(document).encode()
-                self.send_response(status)
+                body = document if isinstance(document, bytes) else json.dumps(document).encode()
+                if isinstance(document, bytes):
+                    body, fake.cut = body[: len(body) - fake.cut], 0
+                self.send_response_only(status)
+                self.send_header("Date", formatdate(fake.clock, usegmt=True))
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+
+            def do_POST(self):
+                document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                fake.acks.append(document)
+                self.send_response(204 if fake.proved else 404)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
 
             def log_message(self, *args):
                 pass
@@ -85,7 +107,39 @@ class FakeExchange:
         del self.log[place:]
         self.forget_cursors()
 
-    def answer(self, path: str) -> tuple[int, dict]:
+    def held(self, place: int) -> list[tuple[str, str, str, str]]:
+        """What is in force by the log up to a place: publisher, id, SHA-256, end."""
+        held = {}
+        for change in self.log[:place]:
+            whose = (change["publisher"]["id"], change["id"])
+            held.pop(whose, None)
+            if change["op"] == "upsert":
+                held[whose] = (_sha256(change), sets.moment(change.get("valid_until")))
+        return [(*whose, *what) for whose, what in held.items()]
+
+    def page(self, start: int, limit: int) -> bytes:
+        """A page of the delta: the last of each object, removes first."""
+        reached = min(len(self.log), start + limit)
+        last = {(change["publisher"]["id"], change["id"]): change for change in self.log[start:reached]}
+        writer, pieces, key = pages.Writer(), [], b"%032d" % self.generation
+        for change in sorted(last.values(), key=lambda one: one["op"]):
+            row = {**change, "valid_from": change.get("valid_from"), "reason": "", "type": "indicator", "kind": None}
+            if change["op"] == "upsert":
+                row["sha256"] = _sha256(change)
+                row["object"] = row.pop("object", {"id": change["id"]})
+            pieces.append(writer.row(json.dumps(row).replace('"object": ', '"object":').encode()))
+        more = reached < len(self.log)
+        total = sets.SetHash()
+        for publisher, stix_id, sha256, end in self.held(reached):
+            total.add(sets.element(key, source=publisher, stix_id=stix_id, sha256=sha256, end=end))
+        proof = {} if more else {"set_key": key.hex(), "set_count": total.count, "set_hash": total.hex}
+        pieces.append(writer.trailer(f"{self.generation}:{reached}", more=more, **proof, min_wait_s=0))
+        return b"".join(pieces)
+
+    def answer(self, path: str) -> tuple[int, dict | bytes]:
+        delta = urlsplit(path).path.endswith("/delta")
+        if delta and not self.proved:
+            return 404, {"code": "not-found", "detail": "There is nothing here"}
         if self.broken_after is not None:
             self.broken_after -= 1
             if self.broken_after < 0:
@@ -99,9 +153,17 @@ class FakeExchange:
         if int(generation) != self.generation:
             return 410, {"code": "start-over", "detail": "Begin again.", "request_id": "r"}
         start, limit = int(place), int(asked.get("limit", "1000"))
+        if delta and self.altered:
+            return 200, self.altered.pop(0)
+        if delta:
+            return 200, self.page(start, limit)
         changes = self.log[start : start + limit]
         reached = start + len(changes)
         return 200, {"changes": changes, "cursor": f"{self.generation}:{reached}", "more": reached < len(self.log)}
 
     def _write(self, op: str, publisher: str, stix_id: str, **more) -> None:
         self.log.append({"op": op, "id": stix_id, "publisher": {"id": publisher, "name": publisher.title()}, **more})
+
+
+def _sha256(change: dict) -> str:
+    return hashlib.sha256(json.dumps(change.get("object", {"id": change["id"]})).encode()).hexdigest()

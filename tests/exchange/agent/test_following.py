@@ -19,6 +19,8 @@ from tests.journeys.demo import ROOT
 from tests.waiting import DEADLINE_S, until
 
 AGENT = [sys.executable, "-c", "from exchange.agent.cli import main; main()"]
+#: What one publisher says is listed, so that one is enough here.
+FLOORLESS = ("--without-floor", "two-publishers")
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def agent(fake, tmp_path):
     def run(*arguments, **more):
         environment = os.environ | {"EXCHANGE_URL": fake.url, "EXCHANGE_API_KEY": "exk_test"}
         return subprocess.run(
-            [*AGENT, *map(str, arguments)],
+            [*AGENT, *map(str, arguments), *(FLOORLESS if arguments[0] == "sync" else ())],
             cwd=ROOT,
             env=environment,
             capture_output=True,
@@ -48,7 +50,10 @@ def following(fake, tmp_path):
     def start(*arguments):
         environment = os.environ | {"EXCHANGE_URL": fake.url, "EXCHANGE_API_KEY": "exk_test"}
         process = subprocess.Popen(
-            [*AGENT, "sync", "--follow", *map(str, arguments)], cwd=ROOT, env=environment, stderr=subprocess.PIPE
+            [*AGENT, "sync", "--follow", *map(str, arguments), *FLOORLESS],
+            cwd=ROOT,
+            env=environment,
+            stderr=subprocess.PIPE,
         )
         started.append(process)
         return process

@@ -1,0 +1,104 @@
+"""Why a value is or is not blocked: what is said of it, what the policy makes of that, and what takes it away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from exchange.agent import policy as policies
+from exchange.agent.policy import FLOORS, Policy, Statement, Verdict
+from exchange.agent.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What is said of one value in one meaning, and the verdict over it."""
+
+    said: Sequence[Statement]
+    verdict: Verdict
+    ended: Sequence[Statement]  # said, but not in force at this moment
+
+
+def of(value: str, stores: Iterable[Store], policy: Policy, *, now: datetime) -> list[Explained]:
+    """The explanations of a value, or of all values of a STIX id."""
+    killed: frozenset[str] = frozenset()
+    found: list[Statement] = []
+    for store in stores:
+        killed |= store.killed()
+        found += store.about([value, value.lower()])
+        ids = {one.said.value for one in found if value in one.said.ids}
+        found += [one for one in store.about(sorted(ids)) if one not in found] if ids else []
+    explained: list[Explained] = []
+    for same in policies.by_value(sorted(found, key=lambda one: one.said.value)):
+        ended = [one for one in same if one.said.valid_until is not None and one.said.valid_until <= now]
+        said = [one for one in same if one not in ended]
+        if "*" in killed:
+            verdict = Verdict(suppressed_by="kill switch")
+        else:
+            verdict = policy.judge(said, killed=killed) if said else policies.NONE
+        explained.append(Explained(said, verdict, ended))
+    return explained
+
+
+def document(one: Explained) -> dict[str, Any]:
+    """For programs."""
+    first = (*one.said, *one.ended)[0].said
+    return {
+        "value": first.value,
+        "kind": first.kind,
+        "subkind": first.subkind,
+        "action": one.verdict.word,
+        "would": one.verdict.would,
+        "rule": one.verdict.rule,
+        "floor": one.verdict.floor,
+        "suppressed_by": one.verdict.suppressed_by,
+        "independent_publishers": policies.independent(one.said),
+        "said": [_said(each, in_force=True) for each in one.said] + [_said(each, in_force=False) for each in one.ended],
+    }
+
+
+def _said(one: Statement, *, in_force: bool) -> dict[str, Any]:
+    until = one.said.valid_until
+    return {
+        "publisher": one.said.sources[0],
+        "named": bool(one.said.named),
+        "id": one.said.ids[0] if one.said.ids else None,
+        "confidence": one.said.confidence,
+        "valid_until": until.isoformat() if until else None,
+        "in_force": in_force,
+        "control": one.control,
+        "shared_infra": one.shared_infra,
+        "review": one.review,
+        "standing": one.standing,
+    }
+
+
+def text(value: str, found: Sequence[Explained]) -> str:
+    """For a person."""
+    if not found:
+        return f"{value}: nobody says anything of it in this feed."
+    lines: list[str] = []
+    for one in found:
+        told = document(one)
+        lines.append(f"{told['value']} ({told['kind']}, {told['subkind']}): {told['action']}, {_why(one)}")
+        for each in told["said"]:
+            facts = [f"confidence {each['confidence']}", each["control"], each["shared_infra"], each["review"]]
+            facts += [each["standing"], "" if each["in_force"] else "ended"]
+            lines.append(f"  {each['publisher']}: {each['id']} ({', '.join(word for word in facts if word)})")
+    return "\n".join(lines)
+
+
+def _why(one: Explained) -> str:
+    verdict = one.verdict
+    if not one.said:
+        return "because what was said of it has ended"
+    if verdict.suppressed_by:
+        return f"suppressed by {verdict.suppressed_by}"
+    reasons = [f"by rule {verdict.rule}"] if verdict.rule else []
+    if verdict.floor:
+        reasons.append(f"below the floor {verdict.floor} ({FLOORS[policies.Floor(verdict.floor)]})")
+    if verdict.would:
+        reasons.append(f"in shadow: it would be {verdict.would}")
+    return ", ".join(reasons)

@@ -1,0 +1,267 @@
+"""Broken on purpose: whatever happens, the set and its hash are the exchange's afterwards, and the list follows the set."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from exchange.agent import policy as policies
+from exchange.agent import status, sync
+from exchange.client import Client
+from exchange.client.errors import ApiError, Unreachable
+from exchange.lists import pages
+from exchange.stix import words
+from tests.exchange.agent.fake import FakeExchange
+
+AGENT = [sys.executable, "-c", "from exchange.agent.cli import main; main()"]
+
+
+@pytest.fixture
+def fake():
+    made = FakeExchange()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def same(fake, job):
+    """Whether what is held is what the log says, and the hash over it the rows' own."""
+
+    def holds():
+        with closing(sync.open_store(job)) as store:
+            assert store.proof() == store.recount()
+            return sorted(store.held()) == sorted(fake.held(len(fake.log)))
+
+    return holds
+
+
+def filled(fake, client, job, count=5):
+    for number in range(count):
+        fake.publish("aster", f"i{number}", f"v{number}")
+    sync.run_once(client, job)
+
+
+def test_a_body_that_is_cut_under_200_is_discarded_and_asked_for_again(fake, client, job, same, lines):
+    filled(fake, client, job)
+    fake.remove("aster", "i0")
+    for cut in (1, 40, 400):
+        fake.cut = cut
+        with pytest.raises(Unreachable):
+            sync.run_once(client, job)
+        assert "v0" in lines()
+    sync.run_once(client, job)
+    assert same()
+    assert "v0" not in lines()
+
+
+def test_an_object_whose_bytes_are_altered_on_the_way_breaks_the_page(fake, client, job, same):
+    filled(fake, client, job)
+    fake.publish("aster", "i9", "v9")
+    fake.altered = [fake.page(5, 10).replace(b'"object":{"id": "i9"', b'"object":{"id": "i8"')]
+    with pytest.raises(Unreachable):
+        sync.run_once(client, job)
+    sync.run_once(client, job)
+    assert same()
+
+
+def test_a_set_that_differs_is_filled_anew_while_the_old_one_stays(fake, client, job, same, lines):
+    filled(fake, client, job)
+    with closing(sqlite3.connect(job.store_path)) as store, store:
+        store.execute("DELETE FROM held WHERE stix_id = 'i1'")
+        store.execute("DELETE FROM entry WHERE stix_id = 'i1'")
+    fake.publish("aster", "i1", "w1")  # the hash is only wrong once a change meets the row that is missing
+    fake.broken_after = 1
+    with pytest.raises(ApiError):
+        sync.run_once(client, job)
+    assert "v2" in lines()
+    done = sync.run_once(client, job)
+    assert done.started_over
+    assert same()
+    assert lines() == ["v0", "v2", "v3", "v4", "w1"]
+
+
+def test_an_exchange_that_contradicts_itself_empties_no_list(fake, client, job, lines):
+    filled(fake, client, job)
+    wrong = pages.Writer()
+    fake.altered = [wrong.trailer("0:5", more=False, set_key="00" * 32, set_count=9, set_hash="11" * 32)] * 9
+    with pytest.raises(Unreachable):
+        sync.run_once(client, job)
+    assert lines() == ["v0", "v1", "v2", "v3", "v4"]
+
+
+def test_restored_to_an_earlier_point(fake, client, job, same):
+    filled(fake, client, job)
+    fake.restore(3)
+    assert sync.run_once(client, job).started_over
+    assert same()
+
+
+@pytest.mark.parametrize("hour_s", [-3600, 3600])
+def test_a_clock_an_hour_off_changes_neither_the_set_nor_the_list(fake, client, job, same, lines, hour_s):
+    ends = datetime.now(tz=UTC) + timedelta(seconds=hour_s / 2)
+    begins = datetime.now(tz=UTC) + timedelta(seconds=hour_s / 2)
+    fake.publish("aster", "i1", "ends", valid_until=ends.isoformat())
+    fake.publish("aster", "i2", "begins", valid_from=begins.isoformat())
+    fake.clock = time.time() + hour_s  # as the exchange has it, the agent's clock is an hour off
+    sync.run_once(client, job)
+    assert same()
+    assert lines() == (["begins"] if hour_s > 0 else ["ends"])
+    with closing(sync.open_store(job)) as store:
+        assert abs(status.of(job, store).clock_s - hour_s) < 30
+
+
+def test_renewals_travel_alone(fake, client, job, same):
+    filled(fake, client, job, count=50)
+    fake.publish("aster", "i7", "v7", valid_until="2126-01-01T00:00:00Z")
+    assert sync.run_once(client, job).changes == 1
+    assert same()
+
+
+def test_ten_thousand_published_and_revoked(fake, client, job, same, lines):
+    filled(fake, client, job)
+    for number in range(10_000):
+        fake.publish("borealis", f"b{number}", f"w{number}")
+    sync.run_once(client, job)
+    assert len(lines()) == 10_005
+    for number in range(10_000):
+        fake.remove("borealis", f"b{number}")
+    sync.run_once(client, job)
+    assert same()
+    assert len(lines()) == 5
+
+
+def test_two_agents_on_one_key_hold_the_same(fake, client, job, tmp_path, same):
+    other = replace(job, path=tmp_path / "other.txt", state_dir=tmp_path / "other")
+    filled(fake, client, job)
+    sync.run_once(client, other)
+    fake.remove("aster", "i1")
+    sync.run_once(client, other)
+    sync.run_once(client, job)
+    assert same()
+    with closing(sync.open_store(job)) as one, closing(sync.open_store(other)) as two:
+        assert list(one.held()) == list(two.held())
+
+
+def test_a_full_disk_leaves_the_last_good_set_and_the_next_pass_mends_it(fake, client, job, same, monkeypatch):
+    filled(fake, client, job)
+    with closing(sync.open_store(job)) as store:
+        pages_now = store._db.execute("PRAGMA page_count").fetchone()[0]
+    for number in range(2_000):
+        fake.publish("aster", f"n{number}", f"n{number}")
+    opened = sync.Store.__init__
+
+    def small(self, path):
+        opened(self, path)
+        self._db.execute(f"PRAGMA max_page_count = {pages_now + 4}")
+
+    with monkeypatch.context() as context:
+        context.setattr(sync.Store, "__init__", small)
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            sync.run_once(client, job)
+    with closing(sync.open_store(job)) as store:
+        assert len(list(store.held())) == 5
+        assert store.proof() == store.recount()
+    sync.run_once(client, job)
+    assert same()
+
+
+def test_a_poisoned_row_is_held_and_stands_in_no_list(fake, client, job, same, lines):
+    filled(fake, client, job)
+    fake.publish("aster", "bad", "v8\n0.0.0.0/0", "=cmd")
+    done = sync.run_once(client, job)
+    assert same()
+    assert done.refused == 2
+    assert lines() == ["v0", "v1", "v2", "v3", "v4"]
+
+
+def test_what_an_older_exchange_told_by_its_log_is_proved_once_it_has_a_delta(fake, client, job, same):
+    fake.proved = False
+    filled(fake, client, job)
+    fake.proved = True
+    with closing(sync.open_store(job)) as store:
+        store.put("no delta until", "")
+    assert sync.run_once(client, job).started_over
+    assert same()
+
+
+def command(fake, *arguments):
+    environment = {"EXCHANGE_URL": fake.url, "EXCHANGE_API_KEY": "exk_test", "PATH": "/usr/bin:/bin"}
+    return subprocess.run([*AGENT, *map(str, arguments)], env=environment, capture_output=True, text=True, check=False)
+
+
+def test_verify_diff_and_status_prove_the_list(fake, client, job):
+    filled(fake, client, job)
+    of = ("-o", job.path, "--state", job.state_dir)
+    done = command(fake, "verify", *of)
+    assert (done.returncode, done.stdout.split(",")[0]) == (0, "5 objects")
+    assert command(fake, "diff", *of).returncode == 0
+    told = json.loads(command(fake, "status", *of, "--json").stdout)
+    assert (told["held"], told["differed"], told["verified"] is not None) == (5, 0, True)
+    with closing(sqlite3.connect(job.store_path)) as store, store:
+        store.execute("DELETE FROM held WHERE stix_id = 'i1'")
+    assert "altered from outside" in command(fake, "verify", *of).stderr
+    done = command(fake, "diff", *of)
+    assert (done.returncode, done.stdout.split()[:3]) == (1, ["+", "aster", "i1"])
+
+
+def test_explain_says_who_says_it_and_what_decided(fake, client, job):
+    job = replace(job, policy=policies.Policy())
+    ours = {"extensions": {words.EXTENSION_ID: {"subkind": "email", "control": "compromised_victim"}}}
+    fake.publish("aster", "i1", "a")
+    fake.publish("borealis", "i2", "a")
+    fake.log[1]["object"] = {"id": "i2", **ours}
+    fake.publish("aster", "i3", "b")
+    sync.run_once(client, job)
+    of = ("-o", job.path, "--state", job.state_dir)
+    told = command(fake, "explain", "a", *of).stdout
+    assert "below the floor victims" in told
+    assert "Borealis: i2" in told
+    assert "below the floor two-publishers" in command(fake, "explain", "i3", *of).stdout
+    assert "nobody says anything" in command(fake, "explain", "c", *of).stdout
+
+
+def test_the_kill_switch_takes_a_publisher_or_the_feed_out_of_the_list_and_not_out_of_the_set(
+    fake, client, job, same, lines
+):
+    filled(fake, client, job)
+    fake.publish("borealis", "i9", "w")
+    sync.run_once(client, job)
+    of = ("-o", job.path, "--state", job.state_dir)
+    command(fake, "disarm", *of, "--publisher", "Aster")
+    assert lines() == ["w"]
+    command(fake, "disarm", *of)
+    assert lines() == []
+    sync.run_once(client, job)
+    assert lines() == []
+    assert same()
+    command(fake, "rearm", *of)
+    command(fake, "rearm", *of, "--publisher", "Aster")
+    assert len(lines()) == 6
+
+
+def test_by_default_one_publisher_alone_is_not_listed(fake, tmp_path):
+    fake.publish("aster", "i1", "a")
+    fake.publish("borealis", "i2", "b")
+    fake.publish("cygnus", "i3", "b")
+    target = tmp_path / "list.txt"
+    command(fake, "sync", "--once", "-o", target)
+    assert target.read_text() == "b\n"
+    command(fake, "sync", "--once", "-o", target, "--without-floor", "two-publishers")
+    assert target.read_text() == "a\nb\n"
+    done = command(fake, "sync", "--once", "-o", target, "--without-floor", "two")
+    assert "two-publishers, victims" in done.stderr
+
+
+def test_a_client_without_retries_and_one_with_read_the_same(fake):
+    fake.publish("aster", "i1", "a")
+    fake.cut = 3
+    with Client(fake.url, "exk_test", retries=2) as patient:
+        assert len(patient.delta().rows) == 1
