@@ -22,7 +22,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from exchange.agent import explaining, following, output, status, sync
+from exchange.agent import counting, explaining, filtering, following, output, running, status, sync
 from exchange.agent import policy as policies
 from exchange.agent.hook import HookFailed
 from exchange.client import config, terminal
@@ -279,6 +279,59 @@ def rearm_command(
     _switch(path, state, lambda killed: killed - {publisher or "*"})
 
 
+_Config = Annotated[Path, typer.Option("--config", "-c", help="The settings, as TOML (docs/agent.md).")]
+
+
+@app.command("run")
+def run_command(
+    settings: _Config,
+    once: Annotated[bool, typer.Option("--once", help="One pass over all feeds and outputs, then end.")] = False,
+) -> None:
+    """Follow any number of feeds, keep all outputs, and answer look-ups: everything that a file of settings says."""
+    found = running.read(settings)
+    agent = running.Agent(found, say=_say, warn=_warn, version=terminal.version())
+    with running.alone(found):
+        if once:
+            agent.once()
+        else:
+            signal.signal(signal.SIGTERM, _stop)
+            agent.run()
+
+
+@app.command("filter")
+def filter_command(
+    settings: _Config,
+    timeout_ms: Annotated[int, typer.Option(min=0, help="How long a value may wait for the key service.")] = 0,
+) -> None:
+    """Read `KIND TAB VALUE`, or {"kind", "value"} or {"prompt"} as JSON, a line each; write verdicts as JSON lines."""
+    found = running.read(settings)
+    with running.looking_up(found) as blocklist:
+        for line in sys.stdin:
+            typer.echo(json.dumps(filtering.answer(blocklist, line, timeout_s=timeout_ms / 1_000)))
+    counting.save_hits(found.state, blocklist.taken_hits())
+
+
+@app.command("report")
+def report_command(
+    settings: _Config,
+    days: Annotated[int, typer.Option(min=1, max=90, help="Of so many days, with today.")] = 7,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what look-ups met: what was blocked or would have been, by which rule, floor and allowlist."""
+    rows = counting.report(running.read(settings, online=False).state, days=days)
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    for row in rows:
+        what = f"would {row['would']}" if row["would"] else row["action"]
+        why = [f"rule {row['rule']}"] if row["rule"] else []
+        why += [f"floor {row['floor']}"] if row["floor"] else []
+        why += [f"suppressed by {row['suppressed_by']}"] if row["suppressed_by"] else []
+        typer.echo(f"{row['hits']:9} {what:16} {row['subkind']:16} {', '.join(why)} (on {row['days']} days)")
+    if not rows:
+        typer.echo("No look-up met anything.")
+
+
 @app.command("conform", hidden=True)
 def conform_command() -> None:
     """The client that `exchange.agent.conformance` tests: a pass over DELTA_URL; what is held, on standard output."""
@@ -302,6 +355,14 @@ def floors_command() -> None:
     """Name the floors: what is not blocked by default, whatever is published."""
     for name, meaning in policies.FLOORS.items():
         typer.echo(f"{name}: {meaning}")
+
+
+def _say(words: str) -> None:
+    errors.print(f"{_now()} {words}", markup=False)
+
+
+def _warn(words: str) -> None:
+    errors.print(f"{_now()} {words}", style="yellow", markup=False)
 
 
 def _switch(path: Path, state: Path | None, change: Callable[[frozenset[str]], frozenset[str]]) -> None:

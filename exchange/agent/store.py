@@ -54,6 +54,8 @@ _SCHEMA = f"""
 {_HELD.format(name="fresh_held")}
 CREATE INDEX IF NOT EXISTS held_signatures ON held (stix_id) WHERE signature <> '';
 CREATE INDEX IF NOT EXISTS entry_by_beginning ON entry (valid_from) WHERE valid_from IS NOT NULL;
+CREATE INDEX IF NOT EXISTS entry_by_value ON entry (value);
+CREATE INDEX IF NOT EXISTS entry_by_id ON entry (stix_id);
 CREATE INDEX IF NOT EXISTS entry_by_end ON entry (valid_until) WHERE valid_until IS NOT NULL;
 CREATE INDEX IF NOT EXISTS entry_kept ON entry (publisher) WHERE kept;
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -97,6 +99,8 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        #: The values of which something was said, or is not any more, by what was applied through this object.
+        self.touched: set[str] = set()
         self._db = sqlite3.connect(path, isolation_level=None, timeout=30)
         try:
             with damage():
@@ -263,13 +267,14 @@ class Store:
         for publisher, name, named, stix_id, signature in rows:
             yield publisher, name, named, stix_id, json.loads(signature)
 
-    def about(self, words: Sequence[str]) -> Iterator[Statement]:
-        """What is said of a value or under an id, in force or not."""
+    def about(self, words: Sequence[str], *, now: datetime | None = None) -> Iterator[Statement]:
+        """What is said of values or under ids, by value: at `now`, or in force or not."""
         marks = ",".join("?" * len(words))
+        when = "" if now is None else f"AND {_IN_FORCE.replace(':now', '?').replace(':floor', '0')}"
         rows = self._db.execute(
             "SELECT value, subkind, scheme, key_epoch, kind, publisher_name, named, publisher, confidence, valid_until,"
-            f" stix_id, {_FACTS} FROM entry WHERE value IN ({marks}) OR stix_id IN ({marks}) ORDER BY value",
-            [*words, *words],
+            f" stix_id, {_FACTS} FROM entry WHERE (value IN ({marks}) OR stix_id IN ({marks})) {when} ORDER BY value",
+            [*words, *words, *([] if now is None else [_stamp(now)] * 2)],
         )
         for value, subkind, scheme, epoch, kind, name, named, publisher, confidence, until, stix_id, *facts in rows:
             end = datetime.fromisoformat(until) if until else None
@@ -285,6 +290,15 @@ class Store:
         """Switch these off, and no others."""
         self.put("killed", json.dumps(sorted(set(names))))
 
+    def turned(self, *, since: datetime, now: datetime) -> list[str]:
+        """The values of entries that began or ended by themselves after `since` and up to `now`."""
+        rows = self._db.execute(
+            "SELECT value FROM entry WHERE valid_until > :since AND valid_until <= :now"
+            " UNION SELECT value FROM entry WHERE valid_from > :since AND valid_from <= :now",
+            {"since": _stamp(since), "now": _stamp(now)},
+        )
+        return [value for (value,) in rows]
+
     def next_turn(self, *, now: datetime) -> datetime | None:
         """When the next entry begins or ends by itself; None if none does."""
         found = self._db.execute(
@@ -297,7 +311,9 @@ class Store:
     def _apply(self, change: Mapping[str, Any], *, side: _Side, summed: _Summed | None) -> None:
         publisher, table = change["publisher"], side.entries
         named = (publisher["id"], change["id"])
-        self._db.execute(f"DELETE FROM {table} WHERE publisher = ? AND stix_id = ?", named)
+        left = self._db.execute(f"DELETE FROM {table} WHERE publisher = ? AND stix_id = ? RETURNING value", named)
+        self.touched.update(value for (value,) in left)
+        self.touched.update(entry["value"] for entry in change.get("entries", ()))
         before = self._db.execute(
             f"DELETE FROM {side.held} WHERE publisher = ? AND stix_id = ? RETURNING sha256, ends", named
         ).fetchone()

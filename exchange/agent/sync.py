@@ -121,7 +121,7 @@ def _pass(client: Client, job: Job, *, wait_s: int, rehearse: bool = False) -> P
         if job.allow_shrink:
             store.release()
         try:
-            changes, started_over = _follow(client, job, store, wait_s=wait_s)
+            changes, started_over = follow(client, job, store, wait_s=wait_s)
         except ExchangeClientError:
             if not rehearse:
                 put(job, store)
@@ -130,7 +130,7 @@ def _pass(client: Client, job: Job, *, wait_s: int, rehearse: bool = False) -> P
             store.close()
             _forget(job.store_path)
             store = open_store(job)
-            changes, started_over = _follow(client, job, store, wait_s=0)
+            changes, started_over = follow(client, job, store, wait_s=0)
         return put(job, store, changes=changes, rehearse=rehearse, started_over=started_over)
     finally:
         store.close()
@@ -231,7 +231,7 @@ def open_store(job: Job) -> Store:
         return Store(job.store_path)
 
 
-def _follow(client: Client, job: Job, store: Store, *, wait_s: int) -> tuple[int, bool]:
+def follow(client: Client, job: Job, store: Store, *, wait_s: int) -> tuple[int, bool]:
     """How many changes were applied, and whether it was from the beginning."""
     if store.get("no delta until") < _now().isoformat():
         try:
@@ -317,7 +317,12 @@ def _note_clock(store: Store, headers: Mapping[str, str]) -> None:
 
 def now(store: Store) -> datetime:
     """The time of this machine, put right by the exchange's where the two are far apart."""
-    return _now() + timedelta(seconds=float(store.get("clock") or 0))
+    return _now() + ahead(store)
+
+
+def ahead(store: Store) -> timedelta:
+    """By how much the exchange's clock is ahead."""
+    return timedelta(seconds=float(store.get("clock") or 0))
 
 
 def _start_over(pull: Callable[..., int], name: str, client: Client, job: Job, store: Store) -> int:

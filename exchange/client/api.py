@@ -188,6 +188,12 @@ class Client:
             time.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
 
+    def ack(self, feed: str, said: Mapping[str, Any]) -> None:
+        """Tell the exchange what of a feed was applied (docs/delta.md, "Acknowledgement"). Raises ApiError."""
+        body = json.dumps(said).encode()
+        headers = {"Content-Type": "application/json"}
+        self._call("POST", f"/api/v1/feeds/{feed}/acks", body=body, headers=headers, retried=False)
+
     def revoke(self, stix_ids: str | Iterable[str]) -> publishing.PublishResult:
         """Revoke objects of the own partner: a revoked version of each, dated after what is held, is published.
 

@@ -112,7 +112,7 @@ class Tokeniser:
 
     def group_epochs(self) -> list[str]:
         """The epochs of the group's keys that are published under now."""
-        return [epoch for epoch, _ in self._group_keys(look_up=False)]
+        return [epoch for epoch, _ in self.group_keys(look_up=False)]
 
     def group_keys(self) -> list[tuple[str, bytes]]:
         """The group's keys that are published under now, with their epochs. Raises Unusable where no group is named."""
@@ -120,7 +120,7 @@ class Tokeniser:
 
     def _made(self, subkind: str, wanted: Sequence[str], *, look_up: bool) -> dict[str, tuple[Token, ...]]:
         if forms.scheme_of(subkind) is Scheme.GROUP:
-            keys = self._group_keys(look_up=look_up)
+            keys = self.group_keys(look_up=look_up)
             return {form: tuple(_by_group_key(subkind, form, epoch, key) for epoch, key in keys) for form in wanted}
         now = self.now()
         quarters = epochs.looked_up_under(now) if look_up else epochs.published_under(now)
@@ -171,7 +171,8 @@ class Tokeniser:
             raise KeyNotTrusted(f"The exchange has no key for {name} in its log, or none yet: try again in a minute.")
         return self._public[name]
 
-    def _group_keys(self, *, look_up: bool) -> list[tuple[str, bytes]]:
+    def group_keys(self, *, look_up: bool) -> list[tuple[str, bytes]]:
+        """The epochs and keys of the group that are published under; with `look_up`, all that answer still."""
         if not self.group:
             raise Unusable("Tokens of this subkind are made under a group's key: say which group.")
         keys = self.client.group_keys(self.group)

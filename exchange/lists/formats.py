@@ -40,7 +40,7 @@ def write(said: Iterable[Said], *, form: str, tally: Tally) -> Iterator[bytes]:
     writer = _WRITERS[ALIASES.get(form, form)]
     before: bytes | None = None
     for line in lines.of(said):
-        if not _is_plain(line):
+        if not is_plain(line):
             tally.refused += 1
             continue
         piece = writer(line)
@@ -50,7 +50,8 @@ def write(said: Iterable[Said], *, form: str, tally: Tally) -> Iterator[bytes]:
         before = piece
 
 
-def _is_plain(line: Line) -> bool:
+def is_plain(line: Line) -> bool:
+    """Whether a line may stand in a list."""
     words = (line.kind, line.subkind, line.scheme, line.key_epoch, *line.ids)
     return lines.is_plain(line.value) and all(word.isprintable() for word in words)
 

@@ -1,0 +1,442 @@
+"""`exchange-agent run`: any number of feeds, one policy, several outputs, look-ups; by one file of settings.
+
+A thread a feed follows the exchange and applies what changed. One thread judges what changed and brings the outputs and
+the look-up tables up to date; it also does so when an entry begins or ends by itself, and after the kill switch. The
+sidecar answers in a thread of its own. What is killed anywhere goes on where it stood: rows and place are one
+transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import heapq
+import json
+import threading
+import time
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from exchange.agent import output, outputs, policy, status, sync
+from exchange.agent.blocklist import Blocklist
+from exchange.agent.counting import instance, save_hits
+from exchange.agent.policy import Policy, Statement
+from exchange.agent.sidecar import Sidecar
+from exchange.agent.store import Store
+from exchange.agent.tokening import Tokening
+from exchange.client import config
+from exchange.client.api import Client
+from exchange.client.errors import ApiError, Unreachable, Unusable
+from exchange.client.keeping import Kept, state_dir
+from exchange.client.tokenising import Tokeniser
+from exchange.lists.lines import Said
+
+_WAIT_S = 25
+_LONGEST_PAUSE_S = 60.0
+_LOOK_S = 1.0
+_ACK_S = 30.0
+_SLACK = timedelta(seconds=2)
+_KEYS = {"url", "key_file", "state", "group", "feed", "policy", "policy_file", "output", "lookup", "metrics_file"}
+_OUTPUTS = {
+    "file": {"type", "name", "path", "format"},
+    "redis": {"type", "name", "url", "prefix"},
+    "postgres": {"type", "name", "dsn", "dsn_env", "table"},
+    "webhook": {"type", "name", "url", "secret_env", "secret_file"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the file of settings says."""
+
+    found: config.Config
+    state: Path
+    policy: Policy
+    jobs: tuple[sync.Job, ...]
+    outputs: tuple[tuple[str, outputs.File | outputs.Sink], ...] = ()
+    group: str = ""
+    unix: Path | None = None
+    port: int | None = None
+    timeout_ms: int = 20
+    metrics_file: Path | None = None
+
+    @property
+    def stores(self) -> list[Path]:
+        """The stores of the feeds."""
+        return [job.store_path for job in self.jobs]
+
+
+def read(path: Path, *, online: bool = True) -> Settings:
+    """Read a file of settings. Raises Unusable, naming what is not known."""
+    try:
+        said = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Unusable(f"{path}: {error}") from error
+    _only(said, _KEYS, at=str(path))
+    beside = path.resolve().parent
+    state = (beside / str(said.get("state", ".exchange-agent"))).resolve()
+    if "policy" in said and "policy_file" in said:
+        raise Unusable(f"{path}: policy or policy_file, not both.")
+    judged = policy.read(said.get("policy", {}), beside=beside)
+    if file := said.get("policy_file"):
+        judged = policy.load(beside / str(file))
+    lookup = said.get("lookup", {})
+    _only(lookup, {"unix", "port", "timeout_ms"}, at="lookup")
+    key_file = beside / str(said["key_file"]) if "key_file" in said else None
+    return Settings(
+        found=config.load(url=str(said.get("url", "")), key_file=key_file) if online else config.Config("", ""),
+        state=state,
+        policy=judged,
+        jobs=tuple(_job(one, state=state) for one in said.get("feed", [{}])),
+        outputs=tuple(_output(one, number, beside=beside) for number, one in enumerate(said.get("output", []), 1)),
+        group=str(said.get("group", "")),
+        unix=beside / str(lookup["unix"]) if "unix" in lookup else None,
+        port=int(lookup["port"]) if "port" in lookup else None,
+        timeout_ms=int(lookup.get("timeout_ms", 20)),
+        metrics_file=beside / str(said["metrics_file"]) if "metrics_file" in said else None,
+    )
+
+
+def _job(said: Mapping[str, Any], *, state: Path) -> sync.Job:
+    _only(said, {"id", "name", "kind", "min_confidence"}, at="feed")
+    feed = str(said.get("id", "all"))
+    name = str(said.get("name", feed))
+    if not name or "/" in name or name.startswith("."):
+        raise Unusable(f"feed {name}: a name is a file's name.")
+    floor = int(said.get("min_confidence", 0))
+    kind = str(said.get("kind", ""))
+    return sync.Job(state / name, state, feed="" if feed == "all" else feed, kind=kind, min_confidence=floor)
+
+
+def _output(said: Mapping[str, Any], number: int, *, beside: Path) -> tuple[str, outputs.File | outputs.Sink]:
+    kind = said.get("type")
+    if kind not in _OUTPUTS:
+        raise Unusable(f"output {number}: type is one of {', '.join(_OUTPUTS)}.")
+    _only(said, _OUTPUTS[kind], at=f"output {number}")
+    name = str(said.get("name", f"{kind} {number}"))
+    try:
+        if kind == "file":
+            return name, outputs.File((beside / str(said["path"])).resolve(), str(said.get("format", "text")))
+        if kind == "redis":
+            return name, outputs.Redis(str(said["url"]), str(said.get("prefix", "exchange:blocklist")))
+        if kind == "postgres":
+            dsn = outputs.secret({"secret_env": said.get("dsn_env")}, beside=beside) or str(said["dsn"])
+            return name, outputs.Postgres(dsn, str(said.get("table", "exchange_blocklist")))
+        return name, outputs.Webhook(str(said["url"]), outputs.secret(said, beside=beside))
+    except KeyError as error:
+        raise Unusable(f"output {number}: {error.args[0]} is missing.") from error
+
+
+def _only(said: Mapping[str, Any], known: set[str], *, at: str) -> None:
+    if unknown := sorted(set(said) - known):
+        raise Unusable(f"{at}: {unknown[0]} is not known. There are {', '.join(sorted(known))}.")
+
+
+@dataclass(slots=True)
+class Agent:
+    """Everything of one file of settings, while it runs. `warn` tells of trouble, `say` of what was done."""
+
+    settings: Settings
+    say: Callable[[str], None]
+    warn: Callable[[str], None]
+    version: str = ""
+    blocklist: Blocklist | None = None
+    _changed: threading.Event = field(default_factory=threading.Event)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _touched: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _final: Exception | None = None
+    _acked: dict[str, tuple[float, str]] = field(default_factory=dict)
+
+    def once(self) -> None:
+        """One pass over all feeds, and all outputs."""
+        with self._client(retries=5) as client, closing(self._told()) as told:
+            for job in self.settings.jobs:
+                self._pull(client, job, wait_s=0)
+            self._put(told)
+            for job in self.settings.jobs:
+                self._ack(client, job, at_once=True)
+
+    def run(self) -> None:
+        """Until `stop`, or until the exchange refuses the key or a feed."""
+        threads = [
+            threading.Thread(target=self._follow, args=(job,), name=job.path.name, daemon=True)
+            for job in self.settings.jobs
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            with ExitStack() as stack:
+                if self.settings.unix or self.settings.port is not None:
+                    self._serve(stack.enter_context(looking_up(self.settings)))
+                self._keep(stack.enter_context(closing(self._told())))
+        finally:
+            self._stop.set()
+        if self._final is not None:
+            raise self._final
+
+    def stop(self) -> None:
+        """End it."""
+        self._stop.set()
+        self._changed.set()
+
+    @contextmanager
+    def _client(self, *, retries: int) -> Iterator[Client]:
+        found = self.settings.found
+        with Client(found.url, found.api_key, retries=retries) as client:
+            yield client
+
+    def _told(self) -> outputs.Told:
+        self.settings.state.mkdir(parents=True, exist_ok=True)
+        return outputs.Told(self.settings.state / "outputs.sqlite")
+
+    # -- feeds
+
+    def _pull(self, client: Client, job: sync.Job, *, wait_s: int) -> None:
+        with closing(sync.open_store(job)) as store:
+            try:
+                changes, started_over = sync.follow(client, job, store, wait_s=wait_s)
+            except (ApiError, Unreachable) as problem:
+                status.note_failure(store, problem)
+                raise
+            status.note_success(store)
+            with self._lock:
+                self._touched |= {"*"} if started_over else store.touched
+            if changes or started_over:
+                self._changed.set()
+
+    def _follow(self, job: sync.Job) -> None:
+        pause_s, wait_s = 1.0, 0
+        with self._client(retries=0) as client:
+            while not self._stop.is_set():
+                began = time.monotonic()
+                try:
+                    self._pull(client, job, wait_s=wait_s)
+                    self._ack(client, job)
+                except (ApiError, Unreachable) as problem:
+                    if isinstance(problem, ApiError) and problem.status in {401, 403, 404}:
+                        self._final = problem
+                        self.stop()
+                        return
+                    self.warn(f"{job.path.name}: {problem}; again in {pause_s:.0f} s")
+                    self._stop.wait(pause_s)
+                    pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+                    continue
+                except Exception as problem:  # noqa: BLE001 - a thread must not end in silence
+                    self.warn(f"{job.path.name}: {type(problem).__name__}: {problem}")
+                    self._stop.wait(pause_s)
+                    pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+                    continue
+                pause_s, wait_s = 1.0, _WAIT_S
+                self._stop.wait(max(0.0, 0.2 - (time.monotonic() - began)))
+
+    def _ack(self, client: Client, job: sync.Job, *, at_once: bool = False) -> None:
+        """Tell the exchange what was applied: at once where the set is another, else every half minute."""
+        with closing(sync.open_store(job)) as store:
+            proof = store.proof()
+            if store.get("name") != job.proved_name or proof is None:
+                return
+            acked_at, digest = self._acked.get(job.path.name, (0.0, ""))
+            if not at_once and digest == proof[1] and time.monotonic() - acked_at < _ACK_S:
+                return
+            hits = self.counts()
+            lag = store.get("lag")
+            said = {
+                "instance": instance(self.settings.state),
+                "version": self.version,
+                "cursor": store.get("cursor"),
+                "set_count": proof[0],
+                "set_hash": proof[1],
+                "skipped": int(store.get("skipped") or 0),
+                "lag_s": float(lag) if lag else None,
+                **hits,
+            }
+        try:
+            client.ack(job.feed or "all", said)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+        self._acked[job.path.name] = (time.monotonic(), proof[1])
+
+    def counts(self) -> dict[str, int]:
+        """How often look-ups blocked, would have blocked, or were suppressed."""
+        found = {"blocked": 0, "shadow": 0, "suppressed": 0}
+        for verdict, count in self.blocklist.hits().items() if self.blocklist else ():
+            if verdict.suppressed_by:
+                found["suppressed"] += count
+            elif verdict.would:
+                found["shadow"] += count
+            elif verdict.action in (policy.Action.BLOCK, policy.Action.CHALLENGE):
+                found["blocked"] += count
+        return found
+
+    # -- outputs
+
+    def _keep(self, told: outputs.Told) -> None:
+        """Bring everything up to date whenever something changed, began, ended, or was switched."""
+        turn: datetime | None = None
+        switched = self._state()[1]
+        failing = True
+        looked_at = datetime.now(UTC)
+        while not self._stop.is_set():
+            heard = self._changed.wait(0.0 if turn is None and failing else _LOOK_S)
+            if self._stop.is_set():
+                return
+            now_turn, now_switched = self._state()
+            due = turn is not None and turn <= datetime.now(UTC)
+            if heard or due or failing or switched != now_switched:
+                self._changed.clear()
+                with self._lock:
+                    touched, self._touched = self._touched, set()
+                if self.blocklist is not None:
+                    if "*" in touched or switched != now_switched:
+                        self.blocklist.reload()
+                    else:
+                        self.blocklist.update(touched | self._turned(looked_at))
+                    looked_at = datetime.now(UTC)
+                failing = self._put(told)
+                switched = now_switched
+            turn = now_turn
+            self._save_hits()
+
+    def _put(self, told: outputs.Told) -> bool:
+        """Write each output; whether one failed."""
+        failed = False
+        about = self.about()
+        for name, sink in self.settings.outputs:
+            try:
+                if isinstance(sink, outputs.File):
+                    if sink.write(self.said()):
+                        self.say(f"{sink.path} replaced")
+                    continue
+                came, went = told.bring(name, sink, outputs.entries(self.said()), about)
+                if came or went:
+                    self.say(f"{name}: {came} put, {went} removed")
+            except (outputs.Failed, OSError) as error:
+                self.warn(f"{name}: {error}; again in a moment")
+                failed = True
+        if self.settings.metrics_file:
+            output.replace(self.settings.metrics_file, self.metrics())
+        return failed
+
+    def said(self) -> Iterator[Said]:
+        """What is to be blocked at this moment, by value, over all feeds."""
+        with _opened(self.settings) as stores:
+            killed = frozenset(name for store in stores for name in store.killed())
+            merged = heapq.merge(
+                *(_statements(store, job) for store, job in zip(stores, self.settings.jobs, strict=True)),
+                key=lambda one: one.said.value,
+            )
+            yield from policy.listed(merged, self.settings.policy, killed=killed)
+
+    def about(self) -> dict[str, Any]:
+        """Where each feed stands."""
+        with _opened(self.settings) as stores:
+            feeds = {}
+            for store, job in zip(stores, self.settings.jobs, strict=True):
+                found = status.after_writing(job, store)
+                feeds[job.path.name] = {"held": found.held, "set_hash": found.set_hash, "lag_s": found.lag_s}
+                feeds[job.path.name] |= {"failing": found.failing, "stale": found.stale}
+                feeds[job.path.name]["verified"] = found.verified.isoformat() if found.verified else None
+        return {"feeds": feeds, "instance": instance(self.settings.state), **self.counts()}
+
+    def metrics(self) -> bytes:
+        """Of each feed, in Prometheus' text format."""
+        lines: list[str] = []
+        for name, found in self.about()["feeds"].items():
+            labels = f'{{feed="{name}"}}'
+            lines += [f"exchange_agent_held_objects{labels} {found['held'] or 0}"]
+            lines += [f"exchange_agent_stale{labels} {int(found['stale'])}"]
+            lines += [f"exchange_agent_failing{labels} {int(bool(found['failing']))}"]
+            if found["lag_s"] is not None:
+                lines.append(f"exchange_agent_lag_seconds{labels} {found['lag_s']}")
+            if found["verified"]:
+                at = datetime.fromisoformat(found["verified"]).timestamp()
+                lines.append(f"exchange_agent_verified_timestamp_seconds{labels} {at:.3f}")
+        return ("\n".join(lines) + "\n").encode()
+
+    def _turned(self, since: datetime) -> set[str]:
+        """The values that began or ended by themselves since then, as each feed's clock has it."""
+        with _opened(self.settings) as stores:
+            return {
+                value
+                for store in stores
+                for value in store.turned(since=since - _SLACK + sync.ahead(store), now=sync.now(store))
+            }
+
+    def _state(self) -> tuple[datetime | None, str]:
+        with _opened(self.settings) as stores:
+            turns = [turn for store in stores if (turn := store.next_turn(now=sync.now(store)))]
+            return min(turns, default=None), json.dumps([sorted(store.killed()) for store in stores])
+
+    def _save_hits(self) -> None:
+        """Add what was counted to the days' counts, for `report`."""
+        if self.blocklist is None or not self.blocklist.hits():
+            return
+        save_hits(self.settings.state, self.blocklist.taken_hits())
+
+    # -- look-ups
+
+    def _serve(self, blocklist: Blocklist) -> None:
+        """Answer look-ups from now on."""
+        self.blocklist = blocklist
+        sidecar = Sidecar(self.blocklist, self.settings.timeout_ms, told=self.about, more_metrics=self.metrics)
+
+        async def serve() -> None:
+            await sidecar.serve(unix=self.settings.unix, port=self.settings.port)
+            await asyncio.Event().wait()
+
+        threading.Thread(target=lambda: asyncio.run(serve()), name="sidecar", daemon=True).start()
+
+
+@contextmanager
+def looking_up(settings: Settings) -> Iterator[Blocklist]:
+    """The look-ups over all feeds, with the tokens that are kept on this machine."""
+    for job in settings.jobs:
+        sync.open_store(job).close()
+    found = settings.found
+    with Kept() as kept, Client(found.url, found.api_key, retries=0, timeout_s=10) as client:
+        tokening = Tokening(Tokeniser(client, kept=kept, group=settings.group, pins=state_dir() / "pins.json"))
+        try:
+            yield Blocklist(
+                settings.stores,
+                policy=settings.policy,
+                tokening=tokening,
+                kinds=[job.kind for job in settings.jobs] if all(job.kind for job in settings.jobs) else (),
+            )
+        finally:
+            tokening.close()
+
+
+def _statements(store: Store, job: sync.Job) -> Iterator[Statement]:
+    if "*" in store.killed():
+        return
+    for one in store.statements(now=sync.now(store), min_confidence=job.min_confidence, kind=job.kind):
+        yield one._replace(feed=job.path.name)
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[list[Store]]:
+    stores = [sync.open_store(job) for job in settings.jobs]
+    try:
+        yield stores
+    finally:
+        for store in stores:
+            store.close()
+
+
+@contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """One agent per directory of state. Raises Unusable."""
+    settings.state.mkdir(parents=True, exist_ok=True)
+    with (settings.state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Unusable(f"Another agent keeps {settings.state}.") from None
+        yield
