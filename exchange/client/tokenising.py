@@ -114,10 +114,6 @@ class Tokeniser:
         """The epochs of the group's keys that are published under now."""
         return [epoch for epoch, _ in self.group_keys(look_up=False)]
 
-    def group_keys(self) -> list[tuple[str, bytes]]:
-        """The group's keys that are published under now, with their epochs. Raises Unusable where no group is named."""
-        return self._group_keys(look_up=False)
-
     def _made(self, subkind: str, wanted: Sequence[str], *, look_up: bool) -> dict[str, tuple[Token, ...]]:
         if forms.scheme_of(subkind) is Scheme.GROUP:
             keys = self.group_keys(look_up=look_up)
@@ -171,8 +167,11 @@ class Tokeniser:
             raise KeyNotTrusted(f"The exchange has no key for {name} in its log, or none yet: try again in a minute.")
         return self._public[name]
 
-    def group_keys(self, *, look_up: bool) -> list[tuple[str, bytes]]:
-        """The epochs and keys of the group that are published under; with `look_up`, all that answer still."""
+    def group_keys(self, *, look_up: bool = False) -> list[tuple[str, bytes]]:
+        """The group's keys that are published under now, with their epochs; with `look_up`, all that answer still.
+
+        Raises Unusable where no group is named.
+        """
         if not self.group:
             raise Unusable("Tokens of this subkind are made under a group's key: say which group.")
         keys = self.client.group_keys(self.group)
