@@ -14,6 +14,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
+from structlog import get_logger
 
 from exchange import clock
 from exchange.errors import Conflict, NotFound, Refused
@@ -25,6 +26,8 @@ from partners import audit
 from partners.models import Partner
 from partners.scopes import Scope
 from partners.sharing import Viewer
+
+log = get_logger()
 
 MOST = 200
 #: How long a process goes by what it read. Pushes of that time are judged again (`suppressing`).
@@ -45,15 +48,23 @@ def known() -> Known:
     global _remembered  # noqa: PLW0603 - per process, replaced as a whole
     held, moment = _remembered, time.monotonic()
     if held is None or held.until < moment:
-        held = _Remembered(read(), moment + _REMEMBERED_S)
+        try:
+            found = read()
+        except (OSError, ValueError) as error:  # a file of lists that is not there, or is none
+            if held is None:
+                raise
+            log.warning("benign-lists.unreadable", error=type(error).__name__)
+            found = held.known
+        held = _Remembered(found, moment + _REMEMBERED_S)
         _remembered = held
     return held.known
 
 
 def read() -> Known:
-    """The same, as it is now. One query."""
+    """The same, by the lists too, as it is now. One query. Raises OSError, ValueError for lists that cannot be read."""
     values = listed().values_list("value", flat=True)
-    lists = Path(settings.BENIGN_LISTS) if settings.BENIGN_LISTS else snapshot.BUNDLED
+    lists = snapshot.Lists.at(Path(settings.BENIGN_LISTS) if settings.BENIGN_LISTS else snapshot.BUNDLED)
+    snapshot.read(lists)
     return Known.of(values, examples=settings.ALLOW_EXAMPLE_VALUES, lists=lists)
 
 

@@ -1,7 +1,10 @@
-"""Judge stored values again when members make hosts known as their own, or no more: existing entries end, or return.
+"""Judge stored values again when members make hosts known as their own, or the lists of what is benign change.
+
+Existing entries end, or return.
 
 The rows of ServiceHost are the queue. Each is applied at once, and once more when every push that was judged by older
-knowledge has ended; a lost hint costs time and nothing else.
+knowledge has ended; a lost hint costs time and nothing else. Two rows of Progress say by which lists all was judged
+(the digest of the snapshot), and when it is to be judged by them once more.
 """
 
 from __future__ import annotations
@@ -15,9 +18,9 @@ from django.db.models import F, Q
 from exchange import clock, hints
 from exchange.celery import app
 from indicators import changes, living, notifying, service_hosts
-from indicators.door import entries
+from indicators.door import entries, snapshot
 from indicators.door.benign import Known
-from indicators.models import ServiceHost
+from indicators.models import Progress, ServiceHost
 from indicators.stix.drafts import MATCH_ONLY, TokenValue
 
 _PAGE = 5_000
@@ -31,12 +34,32 @@ def apply_pending() -> int:
     early = Q(applied_at=None) | Q(applied_at__lt=F("changed_at"))
     late = Q(applied_at__lt=F("changed_at") + _SETTLED, changed_at__lte=moment - _SETTLED)
     pending = dict(ServiceHost.objects.filter(early | late).values_list("pk", "changed_at"))
-    if not pending:
+    known = service_hosts.read()
+    by_lists = _due_by_lists(known, int(moment.timestamp()))
+    if not pending and not by_lists:
         return 0
-    changed = judge_again(service_hosts.read())
+    changed = judge_again(known)
+    for name, seq in by_lists.items():
+        Progress.objects.update_or_create(name=name, defaults={"seq": seq})
     for pk, changed_at in pending.items():
         ServiceHost.objects.filter(pk=pk, changed_at=changed_at).update(applied_at=moment)
     return changed
+
+
+def _due_by_lists(known: Known, moment_s: int) -> dict[str, int]:
+    """What Progress is to say once all was judged by the lists; nothing where there is nothing to judge by them.
+
+    Other lists than before: now, and again once no process goes by the old ones.
+    """
+    held = dict(Progress.objects.filter(name__in=[_BY, _AGAIN]).values_list("name", "seq"))
+    digest = snapshot.digest(known.lists)
+    if held.get(_BY) != digest:
+        return {_BY: digest, _AGAIN: moment_s + int(_SETTLED.total_seconds())}
+    return {_AGAIN: 0} if 0 < held.get(_AGAIN, 0) <= moment_s else {}
+
+
+#: Names of Progress.
+_BY, _AGAIN = "benign lists", "benign lists, again"
 
 
 def judge_again(known: Known) -> int:
@@ -115,5 +138,5 @@ def hint() -> None:
 
 @app.task(name="indicators.suppressing.catch_up")
 def catch_up() -> None:
-    """Apply what members made known since."""
+    """Apply what members made known since, and other lists."""
     apply_pending()

@@ -20,10 +20,12 @@ from typing import Any, NamedTuple
 from exchange.lists.lines import compared
 from exchange.tokens import normalising
 from indicators.door import snapshot
+from indicators.door.snapshot import Lists
 
 TOO_BROAD = "too-broad"
 BENIGN = "benign-listed"
 
+_BUNDLED = Lists(snapshot.BUNDLED)
 _LISTS = Path(__file__).parent / "lists"
 _WIDEST = {4: 16, 6: 32}
 #: What one customer of a cloud may have.
@@ -114,10 +116,10 @@ class Known:
     examples: bool = False
     hosts: frozenset[str] = frozenset()
     networks: _Ranges = field(default_factory=lambda: _Ranges(()))
-    lists: Path = snapshot.BUNDLED
+    lists: Lists = _BUNDLED
 
     @classmethod
-    def of(cls, values: Iterable[str], *, examples: bool, lists: Path = snapshot.BUNDLED) -> Known:
+    def of(cls, values: Iterable[str], *, examples: bool, lists: Lists = _BUNDLED) -> Known:
         """Of members' hosts and ranges in normal form, and a snapshot of warninglists."""
         listed = list(values)
         networks = [Network.read(value) for value in listed if "/" in value]
@@ -182,8 +184,8 @@ def _holds_test_bin(value: str) -> bool:
     return any(first[:6] <= one <= (last or first)[:6] for one in snapshot.TEST_BINS)
 
 
-@cache
-def _ranges(lists: Path, use: str) -> _Ranges:
+@lru_cache(maxsize=16)
+def _ranges(lists: Lists, use: str) -> _Ranges:
     return _Ranges(Network.read(value) for value in getattr(snapshot.read(lists), use))
 
 

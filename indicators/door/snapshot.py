@@ -1,19 +1,21 @@
 """MISP's warninglists as the door uses them: which networks, hosts, hashes and wallets are everybody's.
 
 A snapshot is one JSON file, made by `manage.py benign_lists` of a checkout of misp-warninglists, or the bundled one.
-Read once per process and file.
+Read once per process and file; a file that is replaced is read again.
 """
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import ipaddress
 import json
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from exchange.tokens import normalising
 
@@ -91,11 +93,34 @@ class Snapshot:
     hash: dict[str, str]
 
 
+class Lists(NamedTuple):
+    """A file that `built` made, as it was at a moment."""
+
+    path: Path
+    changed_ns: int = 0
+    size: int = 0
+
+    @classmethod
+    def at(cls, path: Path) -> Lists:
+        """As it is now. Raises OSError."""
+        found = path.stat()
+        return cls(path, found.st_mtime_ns, found.st_size)
+
+
 @lru_cache(maxsize=4)
-def read(path: Path) -> Snapshot:
-    """Of a file that `built` made. Raises OSError, ValueError."""
-    found: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
-    uses = {use: {value: name for name, values in found[use].items() for value in values} for use in USED}
+def digest(lists: Lists) -> int:
+    """63 bits of what is in the file. Raises OSError."""
+    return int.from_bytes(hashlib.sha256(lists.path.read_bytes()).digest()[:8]) >> 1
+
+
+@lru_cache(maxsize=4)
+def read(lists: Lists) -> Snapshot:
+    """What is in the file. Raises OSError, ValueError."""
+    try:
+        found: dict[str, Any] = json.loads(gzip.decompress(lists.path.read_bytes()))
+        uses = {use: {value: name for name, values in found[use].items() for value in values} for use in USED}
+    except (EOFError, gzip.BadGzipFile, zlib.error, KeyError, TypeError, AttributeError) as broken:
+        raise ValueError("not a snapshot") from broken
     return Snapshot(**uses)
 
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from exchange.management.at_store import StoreCommand
-from indicators import service_hosts, suppressing
+from indicators import suppressing
 from indicators.door import snapshot
 
 
@@ -38,12 +38,10 @@ class Command(StoreCommand):
         beside = output.with_name(f"{output.name}.new")
         beside.write_bytes(made)
         beside.replace(output)
-        self.stdout.write(f"{output}: {len(made):,} bytes. Processes read it when they start.")
+        self.stdout.write(f"{output}: {len(made):,} bytes. Processes whose BENIGN_LISTS it is read it within seconds.")
         if options["no_store"] or not settings.BENIGN_LISTS or output != Path(settings.BENIGN_LISTS):
             return
-        snapshot.read.cache_clear()
-        changed = suppressing.judge_again(service_hosts.read())
-        self.stdout.write(f"{changed} stored values are judged otherwise.")
+        self.stdout.write(f"{suppressing.apply_pending()} stored values are judged otherwise.")
 
 
 def _values(checkout: Path, name: str) -> list[str]:

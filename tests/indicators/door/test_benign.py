@@ -177,7 +177,7 @@ def test_a_snapshot_is_made_of_warninglists_and_takes_the_place_of_the_bundled_o
 
     path = tmp_path / "lists.json.gz"
     path.write_bytes(snapshot.built(list_of))
-    own = Known.of([], examples=True, lists=path)
+    own = Known.of([], examples=True, lists=snapshot.Lists.at(path))
     said = {
         "top.example": "benign-listed",
         "x.top.example": "",
