@@ -20,7 +20,7 @@ from exchange import clock
 from indicators import changes, service_hosts, suppressing
 from indicators.door import snapshot
 from indicators.feeds.filters import Filter
-from indicators.models import Progress, Token
+from indicators.models import Carries, Progress
 from indicators.stix import making
 from tests import build
 from tests.indicators.api.caller import Caller
@@ -146,7 +146,8 @@ def test_what_an_old_process_let_in_meanwhile_is_judged_after_five_minutes(sourc
     monkeypatch.setattr(clock, "now", lambda: then)
     assert suppressing.apply_pending() == 1
     assert suppressing.apply_pending() == 0
-    assert set(Token.unrestricted.filter(value=HOST).values_list("suppressed_by", flat=True)) == {"benign-listed"}
+    held = Carries.unrestricted.filter(token_value__value=HOST)
+    assert set(held.values_list("suppressed_by", flat=True)) == {"benign-listed"}
 
 
 def test_after_an_upgrade_with_other_lists_what_is_stored_is_judged_by_itself(lists):
