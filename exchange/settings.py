@@ -317,6 +317,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_IMPORTS = (
     "indicators.campaigns.ending",
+    "indicators.feeds.proving",
     "indicators.notifying",
     "indicators.deciding",
     "indicators.pruning",
@@ -367,6 +368,11 @@ CELERY_BEAT_SCHEDULE = {
     "end evidence": {"task": "indicators.campaigns.ending.sweep", "schedule": 3.0, "options": {"expires": 10}},
     "make final": {"task": "indicators.deciding.catch_up", "schedule": 10.0, "options": {"expires": 10}},
     "retire": {"task": "indicators.retiring.expire_due", "schedule": 5.0, "options": {"expires": 10}},
+    "forget sets": {
+        "task": "indicators.feeds.proving.forget",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "forget": {"task": "indicators.retiring.forget_old_batches", "schedule": 3600.0, "options": {"expires": 3600}},
     "forget deliveries": {
         "task": "indicators.notifying.forget_old_deliveries",

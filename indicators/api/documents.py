@@ -219,6 +219,27 @@ class ChangesPage(serializers.Serializer[object]):
     more = serializers.BooleanField()
 
 
+class ReceiptDocument(serializers.Serializer[object]):
+    """What an instance of a subscriber applied of a feed."""
+
+    instance = serializers.CharField(max_length=64, help_text="A random name of the instance.")
+    version = serializers.CharField(required=False)
+    cursor = serializers.CharField(help_text="Of the last page that was applied.")
+    set_count = serializers.IntegerField()
+    set_hash = serializers.CharField(help_text="Over what the instance holds (docs/delta.md).")
+    blocked = serializers.IntegerField(required=False)
+    shadow = serializers.IntegerField(required=False)
+    suppressed = serializers.IntegerField(required=False)
+    skipped = serializers.IntegerField(required=False)
+    lag_s = serializers.FloatField(required=False, allow_null=True)
+
+
+class ReceiptAnswer(serializers.Serializer[object]):
+    """Whether the instance's set hash is the exchange's; null where that has moved on since."""
+
+    equal = serializers.BooleanField(allow_null=True)
+
+
 class MatchEndDocument(serializers.Serializer[object]):
     """An object that carries a matched value."""
 

@@ -5,6 +5,7 @@ from django.urls import path
 from indicators.api import (
     batches,
     changes,
+    deltas,
     description,
     detectors,
     ending,
@@ -46,6 +47,8 @@ urlpatterns = [
     path("groups/<str:slug>/sums", evidence.SumsView.as_view(), name="sums"),
     path("events", events.EventsView.as_view(), name="events"),
     path("feeds", subscriptions.FeedsView.as_view(), name="feeds"),
+    path("feeds/<str:feed>/delta", deltas.DeltaView.as_view(), name="delta"),
+    path("feeds/<str:feed>/acks", deltas.AcksView.as_view(), name="acks"),
     path("feeds/<uuid:feed_id>", subscriptions.FeedView.as_view(), name="feed"),
     path("held", held.HeldView.as_view(), name="held-batches"),
     path("matches", objects.MatchesView.as_view(), name="matches"),

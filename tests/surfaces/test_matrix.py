@@ -150,6 +150,8 @@ MATRIX: dict[str, Row] = {
     "blocklist": Row(API + "blocklists/all?format=jsonl", "key", shows=True),
     "bundle": Row(API + "bundle", "key", shows=True),
     "changes": Row(API + "changes", "key", shows=True),
+    "delta": Row(API + "feeds/all/delta", "key", shows=True),
+    "acks": Row(API + f"feeds/{ABSENT}/acks", "nobody", method="post"),
     "events": Row(API + "events", "key"),
     "delivery": Row(API + "deliveries/{delivery}", "owner", absent=API + f"deliveries/{ABSENT}"),
     "redeliver": Row(

@@ -1,0 +1,92 @@
+"""Follow, provably: the delta of a feed, and what its subscribers say they applied (docs/delta.md)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+
+from exchange import waiting
+from exchange.errors import NotFound
+from indicators import waking
+from indicators.api.documents import ReceiptAnswer, ReceiptDocument
+from indicators.feeds import deltas, receipts
+from partners import reads
+from partners.api.base import Face, Request, answer, form, viewer_of
+
+_MEDIA_TYPE = "application/x-ndjson"
+_LIMIT = 5_000
+_MAX_WAIT_S = 25
+_KNOWN: dict[str, Any] = {
+    "instance": str,
+    "version": str,
+    "cursor": str,
+    "set_count": int,
+    "set_hash": str,
+    "lag_s": (int, float),
+    **dict.fromkeys(receipts.COUNTS, int),
+}
+
+
+class DeltaView(Face):
+    """The delta of a feed."""
+
+    known = ("cursor", "limit", "wait")
+
+    @extend_schema(
+        operation_id="delta",
+        parameters=[
+            OpenApiParameter("cursor", description="From the last page whose trailer was verified."),
+            OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": _LIMIT, "default": 1_000}),
+            OpenApiParameter(
+                "wait",
+                {"type": "integer", "minimum": 0, "maximum": _MAX_WAIT_S, "default": 0},
+                description="Seconds to wait for something new.",
+            ),
+        ],
+        responses={(200, _MEDIA_TYPE): OpenApiTypes.STR},
+    )
+    def get(self, request: Request, feed: str) -> HttpResponse:
+        """A page: a row a line, removes first, and a trailer that proves it. Without the trailer, discard it."""
+        viewer, asked = viewer_of(request), self.asked
+        wanted = deltas.feed_of(viewer, _feed(feed))
+        limit = asked.number("limit", 1_000, least=1, most=_LIMIT)
+        wait_s = asked.number("wait", 0, least=0, most=_MAX_WAIT_S)
+        waited: waking.Wait | None = waiting.waited(request)
+        now = time.monotonic()
+        deadline = waited.deadline if waited else now + wait_s
+        over = now >= deadline or waiting.has_waited_enough(request)
+        if waited and not over and not waited.is_woken():
+            raise waiting.NotYet(waited.again())
+        heard = waking.LISTENER.heard
+        found = deltas.page(viewer, wanted, feed=feed, cursor=asked.text("cursor"), limit=limit)
+        if not found.rows and not found.more and not over and asked.text("cursor"):
+            raise waiting.NotYet(waking.Wait(heard=heard, deadline=deadline, after=0))
+        if found.rows:
+            reads.tally(viewer, surface="rest:delta", objects=found.rows, feed="" if feed == "all" else feed)
+        headers = {"Cache-Control": "no-store"}
+        return HttpResponse(found.body, content_type=_MEDIA_TYPE, headers=headers)
+
+
+class AcksView(Face):
+    """What a subscriber's instances say they applied."""
+
+    @extend_schema(operation_id="ack", request=ReceiptDocument, responses=ReceiptAnswer)
+    def post(self, request: Request, feed: str) -> HttpResponse:
+        """Say what an instance has applied; answered with whether its set hash is the exchange's."""
+        viewer = viewer_of(request)
+        wanted = deltas.feed_of(viewer, _feed(feed))
+        said = form(request, known=_KNOWN)
+        return answer({"equal": receipts.take(viewer, wanted, feed=feed, said=said)})
+
+
+def _feed(word: str) -> str:
+    if word != "all":
+        try:
+            UUID(word)
+        except ValueError:
+            raise NotFound from None
+    return word

@@ -1,0 +1,287 @@
+"""What is in force for one subscriber of a feed, kept as rows with a count and a set hash: what the delta proves.
+
+`FeedSet` is the set of one partner (and, for a key of some groups, of these) under one filter; `InForce` its rows. A
+set follows its subscriber's own log: whatever a stretch of it tells, the objects of these ids are asked for anew, under
+the rule and the filter, and what came, changed or went gets the next place of the set. So the set is what the log
+said, at the price of its changes, whoever asks; two agents on one key share it. Cursors are places of the set.
+
+An element is named by shown source and id (docs/delta.md). Where two holdings of one id have one shown source, the
+older holding stands for both.
+
+The only writer of FeedSet and InForce.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from exchange import clock, incarnation
+from exchange.celery import app
+from exchange.errors import Conflict, Gone
+from exchange.lists import sets
+from indicators import changes, living
+from indicators.feeds.filters import EVERYTHING, Filter
+from indicators.models import FeedSet, InForce
+from partners import sources
+from partners.sharing import Viewer, audience_ids
+
+#: So many changes of the log a set takes in at a request; the rest at the next.
+_STRETCH = 2_000
+_STRETCH_BYTES = 8 * 1024 * 1024
+#: Sets of one partner. One that nobody asked for in this time is forgotten: its subscriber starts over.
+_MOST_SETS = 500
+UNUSED = timedelta(days=30)
+#: How long a removal is told, so that who was away shorter need not start over.
+KEPT = timedelta(days=90)
+#: A filter that moves without a change in the log is asked for anew, whole, this often at most.
+_MOVES = timedelta(seconds=10)
+
+
+class _Found(NamedTuple):
+    """One object that is to be in force."""
+
+    holding: int
+    version: int
+    source: UUID
+    source_name: str
+    named: bool
+    stix_id: str
+    sha256: str
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the log said of an object: what, why, and when."""
+
+    op: str
+    reason: str
+    at: datetime
+
+
+#: By shown source and id.
+_Log = Mapping[tuple[UUID, str], Told]
+
+
+def scope_of(viewer: Viewer, wanted: Filter, *, feed: str) -> str:
+    """What a set is kept for besides its partner: the feed, its filter, and which groups the key may see."""
+    groups = sorted(map(str, viewer.key_groups or viewer.group_ids)) if viewer.limited else []
+    return f"{feed};{wanted.scope};{','.join(groups)}"
+
+
+def brought(viewer: Viewer, wanted: Filter, *, feed: str) -> FeedSet:
+    """The set as the log stands now, or nearer to it by a stretch (`complete` says which). Raises Conflict."""
+    scope = scope_of(viewer, wanted, feed=feed)
+    feed_set = FeedSet.objects.of(viewer).filter(scope=scope).first() or _begun(viewer, scope, wanted, feed=feed)
+    if feed_set.incarnation != incarnation.current():
+        feed_set = _begun_anew(viewer, feed_set, wanted, feed=feed)
+    try:
+        span = _span(viewer, feed_set)
+    except Gone:
+        feed_set = _begun_anew(viewer, feed_set, wanted, feed=feed)
+        span = _span(viewer, feed_set)
+    moves = bool(wanted.moving) and (feed_set.looked_at is None or clock.now() - feed_set.looked_at > _MOVES)
+    if not span.changes and span.reached == feed_set.after and feed_set.complete and not moves:
+        if clock.now() - feed_set.asked_at > timedelta(hours=1):
+            FeedSet.unrestricted.filter(pk=feed_set.pk).update(asked_at=clock.now())
+        return feed_set
+    return _advanced(viewer, feed_set.pk, wanted, moves=moves)
+
+
+def _span(viewer: Viewer, feed_set: FeedSet) -> changes.Span:
+    return changes.since(
+        viewer,
+        EVERYTHING,
+        after=feed_set.after,
+        limit=_STRETCH,
+        fresh_until=feed_set.fresh,
+        max_bytes=_STRETCH_BYTES,
+    )
+
+
+def _advanced(viewer: Viewer, pk: int, wanted: Filter, *, moves: bool) -> FeedSet:
+    """Take in the next stretch, alone: what is read under the lock is what is written."""
+    with transaction.atomic():
+        feed_set = FeedSet.unrestricted.select_for_update().get(pk=pk)
+        span = _span(viewer, feed_set)
+        told = {(one.publisher_id, one.stix_id): Told(one.op, one.reason, one.date_added) for one in span.changes}
+        if told:
+            _take(viewer, feed_set, wanted, told)
+        feed_set.after, feed_set.complete = span.reached, not span.more
+        if moves and feed_set.complete:
+            _take_all(viewer, feed_set, wanted)
+            feed_set.looked_at = clock.now()
+        feed_set.asked_at = clock.now()
+        feed_set.save()
+    return feed_set
+
+
+def _begun(viewer: Viewer, scope: str, wanted: Filter, *, feed: str) -> FeedSet:
+    if FeedSet.objects.of(viewer).count() >= _MOST_SETS:
+        raise Conflict(f"A partner follows at most {_MOST_SETS} feeds at a time.", code="too-many-sets")
+    made, _ = FeedSet.unrestricted.get_or_create(
+        partner_id=viewer.partner_id,
+        scope=scope,
+        defaults={
+            "feed_id": None if feed == "all" else UUID(feed),
+            "set_key": secrets.token_bytes(sets.KEY_BYTES),
+            "fresh": changes.own_end(viewer),
+            "incarnation": incarnation.read(),
+        },
+    )
+    return made
+
+
+def _begun_anew(viewer: Viewer, feed_set: FeedSet, wanted: Filter, *, feed: str) -> FeedSet:
+    """Another set in the place of one whose log is another: its cursors lead nowhere."""
+    FeedSet.unrestricted.filter(pk=feed_set.pk).delete()
+    return _begun(viewer, feed_set.scope, wanted, feed=feed)
+
+
+def _take(viewer: Viewer, feed_set: FeedSet, wanted: Filter, told: _Log) -> None:
+    """Bring the elements of these ids to what they are now."""
+    _settle(
+        feed_set,
+        _found(viewer, wanted, ids=sorted({stix_id for _, stix_id in told})),
+        _held(feed_set, ids=sorted({stix_id for _, stix_id in told})),
+        told,
+    )
+
+
+def _take_all(viewer: Viewer, feed_set: FeedSet, wanted: Filter) -> None:
+    """The same of all ids: for a filter that moves by itself."""
+    _settle(feed_set, _found(viewer, wanted, ids=None), _held(feed_set, ids=None), {})
+
+
+def _settle(feed_set: FeedSet, found: Iterable[_Found], held: Sequence[_Found], told: _Log) -> None:
+    """Write what differs, removals first, each at the next place; and count and hash with it."""
+    wanted: dict[tuple[UUID, str], _Found] = {}
+    for one in found:
+        name = (one.source, one.stix_id)
+        if name not in wanted or one.holding < wanted[name].holding:
+            wanted[name] = one
+    total = sets.SetHash(feed_set.count, int.from_bytes(feed_set.total))
+    now = clock.now()
+    key = bytes(feed_set.set_key)
+    rows: list[InForce] = []
+    replaced: list[int] = []
+    before = {(one.source, one.stix_id): one for one in held}
+    gone = [one for name, one in before.items() if name not in wanted]
+    for one in gone:
+        total.drop(_element(key, one))
+        reason = told.get((one.source, one.stix_id))
+        why = reason.reason if reason and reason.op == "remove" else "filtered"
+        feed_set.place += 1
+        rows.append(_row(feed_set, one, reason=why, at=reason.at if reason else now, now=now))
+    for name, one in wanted.items():
+        old = before.get(name)
+        if old is not None and (old.version, old.holding) == (one.version, one.holding):
+            continue
+        if old is not None:
+            total.drop(_element(key, old))
+            if old.holding != one.holding:
+                replaced.append(old.holding)
+        total.add(_element(key, one))
+        reason = told.get((one.source, one.stix_id))
+        feed_set.place += 1
+        rows.append(_row(feed_set, one, reason="", at=reason.at if reason else now, now=now))
+    feed_set.count, feed_set.total = total.count, total.total.to_bytes(32)
+    InForce.unrestricted.filter(feed_set=feed_set, holding_id__in=replaced).delete()
+    InForce.unrestricted.bulk_create(
+        rows,
+        batch_size=2_000,
+        update_conflicts=True,
+        unique_fields=["feed_set", "holding"],
+        update_fields=["version", "source", "source_name", "named", "place", "removed", "date_added", "told_at"],
+    )
+
+
+def _row(feed_set: FeedSet, one: _Found, *, reason: str, at: datetime, now: datetime) -> InForce:
+    return InForce(
+        feed_set=feed_set,
+        holding_id=one.holding,
+        version_id=one.version,
+        source=one.source,
+        source_name=one.source_name,
+        named=one.named,
+        place=feed_set.place,
+        removed=reason,
+        date_added=at,
+        told_at=now,
+    )
+
+
+def _element(key: bytes, one: _Found) -> int:
+    return sets.element(key, source=str(one.source), stix_id=one.stix_id, sha256=one.sha256, end=sets.moment(one.until))
+
+
+def _found(viewer: Viewer, wanted: Filter, *, ids: Sequence[str] | None) -> list[_Found]:
+    """What the viewer sees live and the filter lets through, of these ids or of all."""
+    conditions, parameters = wanted.sql(viewer)
+    audiences = audience_ids(viewer)
+    veiled = sources.veiled(viewer, audiences)
+    asked = {**parameters, "audiences": audiences, "ids": None if ids is None else list(ids)}
+    with connection.cursor() as cursor:
+        cursor.execute(_SEEN.format(conditions=conditions, lives=living.LIVES), asked)
+        rows = cursor.fetchall()
+    found: list[_Found] = []
+    for holding, version, audience, publisher, name, stix_id, sha256, until in rows:
+        source = veiled.get(audience)
+        of = sources.Source(publisher, name, "") if source is None else source
+        shown = _Found(holding, version, of.id, of.name, source is None, stix_id, bytes(sha256).hex(), until)
+        found.append(shown)
+    return found
+
+
+def _held(feed_set: FeedSet, *, ids: Sequence[str] | None) -> list[_Found]:
+    """What the set holds, of these ids or of all."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HELD, {"feed_set": feed_set.pk, "ids": None if ids is None else list(ids)})
+        return [
+            _Found(holding, version, source, name, named, stix_id, bytes(sha256).hex(), until)
+            for holding, version, source, name, named, stix_id, sha256, until in cursor.fetchall()
+        ]
+
+
+# A row for each living holding: found by its id (the unique index over ids and publishers), or all that are seen.
+_SEEN = """
+SELECT h.id, o.id, h.audience_id, h.publisher_id, p.name, h.stix_id, o.sha256, o.valid_until
+FROM indicators_holding h
+JOIN indicators_stixobject o ON o.id = h.newest_id
+JOIN partners_partner p ON p.id = h.publisher_id
+WHERE h.audience_id = ANY(%(audiences)s) AND {lives}
+  AND (%(ids)s::text[] IS NULL OR h.stix_id = ANY(%(ids)s)) {conditions}
+"""
+_HELD = """
+SELECT f.holding_id, f.version_id, f.source, f.source_name, f.named, h.stix_id, o.sha256, o.valid_until
+FROM indicators_inforce f
+JOIN indicators_holding h ON h.id = f.holding_id
+JOIN indicators_stixobject o ON o.id = f.version_id
+WHERE f.feed_set_id = %(feed_set)s AND f.removed = ''
+  AND (%(ids)s::text[] IS NULL OR h.stix_id = ANY(%(ids)s))
+"""
+
+
+@app.task(name="indicators.feeds.proving.forget", ignore_result=True)
+def forget() -> None:
+    """Forget removals that were told long ago, and sets that nobody asks for. Safe to run at any time, and twice."""
+    now = clock.now()
+    FeedSet.unrestricted.filter(asked_at__lt=now - UNUSED).delete()
+    old = InForce.unrestricted.exclude(removed="").filter(told_at__lt=now - KEPT)
+    for row in old.values("feed_set").distinct():
+        with transaction.atomic():
+            feed_set = FeedSet.unrestricted.select_for_update().filter(pk=row["feed_set"]).first()
+            if feed_set is None:
+                continue
+            gone = old.filter(feed_set=feed_set)
+            last = gone.order_by("-place").values_list("place", flat=True).first()
+            if last is not None:
+                FeedSet.unrestricted.filter(pk=feed_set.pk, pruned__lt=last).update(pruned=last)
+                gone.delete()

@@ -1,0 +1,54 @@
+"""What an instance of a subscriber says it has applied of a feed: the only writer of Receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from exchange import clock
+from exchange.errors import Refused
+from indicators.feeds import deltas
+from indicators.feeds.filters import Filter
+from indicators.models import FeedSet, Receipt
+from partners.sharing import Viewer
+
+COUNTS = ("blocked", "shadow", "suppressed", "skipped")
+#: Instances of one subscriber that are remembered; the one that was longest silent is forgotten.
+_MOST_INSTANCES = 100
+
+
+def take(viewer: Viewer, wanted: Filter, *, feed: str, said: Mapping[str, Any]) -> bool | None:
+    """Remember what an instance applied; whether its set hash is the exchange's, None where that moved on since.
+
+    Raises Malformed and Gone for a cursor that leads nowhere, Refused for what is not said as it should be.
+    """
+    instance = said.get("instance") or ""
+    if not 1 <= len(instance) <= 64 or not instance.isprintable():
+        raise Refused("A name of 1 to 64 characters.", code="bad-receipt", at="/instance")
+    counts = {name: said.get(name) or 0 for name in COUNTS}
+    for name, count in counts.items():
+        if not 0 <= count < 2**53:
+            raise Refused("A number from 0 on.", code="bad-receipt", at=f"/{name}")
+    pk, place = deltas.place_of(viewer, wanted, feed=feed, cursor=said.get("cursor") or "")
+    feed_set = FeedSet.objects.of(viewer).filter(pk=pk).first()
+    if feed_set is None or place > feed_set.place:
+        return None
+    equal = None
+    if place == feed_set.place:
+        equal = (said.get("set_count"), said.get("set_hash")) == (feed_set.count, bytes(feed_set.total).hex())
+    Receipt.unrestricted.update_or_create(
+        feed_set=feed_set,
+        instance=instance,
+        defaults={
+            "version": (said.get("version") or "")[:40],
+            "place": place,
+            "equal": equal,
+            "counts": counts,
+            "lag_s": said.get("lag_s"),
+            "at": clock.now(),
+        },
+    )
+    held = Receipt.unrestricted.filter(feed_set=feed_set).order_by("-at")
+    for old in held[_MOST_INSTANCES:]:
+        old.delete()
+    return equal
