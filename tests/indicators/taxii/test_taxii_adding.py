@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from exchange import bodies
-from indicators import matching
+from indicators import notifying
 from indicators.stix import parsing
 from partners.scopes import Scope
 from tests.indicators.taxii.cast import EVERYTHING, ROOT, TAXII, Caller, a_domain, an_indicator, another_key, revised
@@ -248,7 +248,7 @@ def test_what_was_committed_is_acknowledged_though_the_broker_is_gone(
     def gone() -> None:
         raise ConnectionError
 
-    monkeypatch.setattr(matching, "hint", gone)
+    monkeypatch.setattr(notifying, "hint", gone)
     held = an_indicator()
     aster.add(held)
     assert aster.objects(f"{aster.own}objects/") == [held]
