@@ -49,6 +49,8 @@ OBLIVIOUS: dict[str, Kind] = {
 BY_GROUP: dict[str, Kind] = {"phrase": Kind.PROMPT, "signup_template": Kind.ACCOUNT}
 #: What evidence carries as tokens of the group besides; never an indicator.
 EVIDENCE_ONLY = frozenset({"email_domain", "email_shape", "net", "signup_burst"})
+#: All that evidence may carry. A burst has no raw value of its own: `signup_burst` makes its form.
+IN_EVIDENCE = frozenset(OBLIVIOUS) | frozenset(BY_GROUP) | EVIDENCE_ONLY
 
 
 def scheme_of(subkind: str) -> Scheme:

@@ -178,7 +178,7 @@ def _account(sent: _Account, terms: Terms, number: int) -> Account:
 
 
 def _key(sent: _Token, at: str) -> TokenKey:
-    if sent.subkind not in forms.SUBKINDS:
+    if sent.subkind not in forms.IN_EVIDENCE:
         raise Refused("A subkind that is tokenised.", code="unknown-subkind", at=f"{at}/subkind")
     if sent.scheme != forms.scheme_of(sent.subkind):
         raise Refused("Each subkind has one scheme.", code="bad-token", at=f"{at}/scheme")
