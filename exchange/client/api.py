@@ -387,12 +387,25 @@ class Client:
 
     def stream_bundle(self, write: Callable[[bytes], Any], **filters: str) -> int:
         """The same, handed to `write` piece by piece."""
+        return self._stream("/api/v1/bundle", write, filters)
+
+    def stream_export(self, form: str, write: Callable[[bytes], Any], **filters: str) -> int:
+        """The same as `misp`, `nova` or `csv`."""
+        return self._stream("/api/v1/export", write, {"format": form, **filters})
+
+    def export_losses(self, form: str, **filters: str) -> list[dict[str, Any]]:
+        """What such an export loses or changes: path, code, `lost` or `changed`, and the reason in words."""
+        lines = bytearray()
+        self._stream("/api/v1/export", lines.extend, {"format": form, "losses": "true", **filters})
+        return [json.loads(line) for line in bytes(lines).splitlines()]
+
+    def _stream(self, path: str, write: Callable[[bytes], Any], filters: Mapping[str, str]) -> int:
         size = 0
         try:
-            with self._http.stream("GET", "/api/v1/bundle", params=_given(**filters)) as answer:
+            with self._http.stream("GET", path, params=_given(**filters)) as answer:
                 if answer.is_error or answer.is_redirect:
                     answer.read()
-                    raise ApiError(answer.status_code, _problem(answer), asked=_asked("/api/v1/bundle", filters))
+                    raise ApiError(answer.status_code, _problem(answer), asked=_asked(path, filters))
                 for piece in answer.iter_bytes():
                     write(piece)
                     size += len(piece)

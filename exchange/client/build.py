@@ -25,7 +25,7 @@ import tldextract
 from exchange.client.errors import Unusable
 from exchange.client.tokenising import Token, Tokenised, Tokeniser, documents
 from exchange.stix import words
-from exchange.stix.patterns import pattern_of
+from exchange.stix.patterns import extension_pointer, pattern_of
 from exchange.tokens import forms, normalising
 
 #: TLP 2.0 (the `stix2` library knows TLP 1.0 alone).
@@ -46,7 +46,7 @@ LONGEST = {
 _USUAL = timedelta(days=30)
 _DEFAULTS: dict[str, Any] = {"attribution": "named", "review": "machine", "publisher_action": "observed"}
 #: What is a property of STIX's own; everything else is said in the extension.
-_OUTSIDE = frozenset({"confidence", "created_by_ref"})
+_OUTSIDE = frozenset({"confidence", "created_by_ref", "id"})
 _HOURS = ("first_seen", "last_seen")
 _TYPE_OF = {
     "actor_controlled": "malicious-activity",
@@ -58,7 +58,14 @@ _SUFFIXES = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
 
 
 class NotBuilt(Unusable):
-    """A value that gives no indicator, or a word that the vocabulary does not know; the message never has the value."""
+    """A value that gives no indicator, or a word that the vocabulary does not know; the message never has the value.
+
+    `at` is the place in the indicator, for a word.
+    """
+
+    def __init__(self, said: str, *, at: str = "") -> None:
+        super().__init__(said)
+        self.at = at
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +231,7 @@ def _extension(kind: str, subkind: str, carried: Mapping[str, Any], said: Mappin
             extension[name] = _hour(extension[name])
     for name, known in _LISTED.items():
         if name in extension and extension[name] not in known:
-            raise NotBuilt(f"{name}: one of {', '.join(known)}")
+            raise NotBuilt(f"{name}: one of {', '.join(known)}", at=extension_pointer([name]))
     return extension
 
 

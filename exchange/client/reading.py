@@ -1,11 +1,10 @@
-"""`exchange whoami`, `get`, `search`, `changes`, `matches`, `blocklist`, `export`: what the exchange shows."""
+"""`exchange whoami`, `get`, `search`, `changes`, `matches`, `blocklist`: what the exchange shows."""
 
 from __future__ import annotations
 
 import json
 import sys
 from itertools import islice
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -187,34 +186,4 @@ def blocklist(
         sys.stdout.buffer.write(client.blocklist(feed, form="jsonl" if as_json else form, kind=kind, line=line))
 
 
-def export(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; - is standard output.")],
-    feed: Annotated[str, typer.Option(help="A feed's id; without it, everything that you may see.")] = "",
-    kind: Annotated[str, typer.Option(help="Only these kinds, separated by commas.")] = "",
-    stix_type: Annotated[str, typer.Option("--type", help="Only these STIX types.")] = "",
-    stix_id: Annotated[str, typer.Option("--id", help="Only these ids.")] = "",
-    versions: Annotated[str, typer.Option(help="last or all.")] = "last",
-    referenced: Annotated[
-        bool, typer.Option("--referenced", help="With what is named: identities, markings, extensions.")
-    ] = False,
-    mine: Annotated[bool, typer.Option("--mine", help="Only what you published.")] = False,
-    line: FilterLine = "",
-    as_json: Json = False,
-    url: Url = "",
-    key_file: KeyFile = None,
-) -> None:
-    """Write objects as one STIX bundle, byte for byte as they were published."""
-    filters = {"feed": feed, "kind": kind, "type": stix_type, "id": stix_id, "versions": versions}
-    filters |= {"referenced": "true" if referenced else "", "mine": "true" if mine else "", "filter": line}
-    with client_of(url, key_file) as client:
-        if str(output) == "-":
-            client.stream_bundle(sys.stdout.buffer.write, **filters)
-        else:
-            size = client.export(output, **filters)
-            if as_json:
-                print_json({"file": str(output), "bytes": size})
-            else:
-                errors.print(f"{output}: {size:,} bytes", markup=False)
-
-
-COMMANDS = (whoami, limits, get, search, changes, matches, blocklist, export)
+COMMANDS = (whoami, limits, get, search, changes, matches, blocklist)

@@ -22,6 +22,8 @@ says = { entry_program = "api" }
 from __future__ import annotations
 
 import csv
+import io
+import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -56,6 +58,8 @@ class Map:
     columns: tuple[Column, ...]
     frame: build.Frame = field(default_factory=build.Frame)
     group: str = ""
+    says: Mapping[str, Any] = field(default_factory=dict)
+    says_from: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +93,8 @@ class NotBuilt:
         return told | ({"code": self.code, "field": self.field} if self.code else {})
 
 
-def read_map(path: Path) -> Map:
-    """Read a map. Raises Unusable."""
+def read_map(path: Path, *, with_columns: bool = True) -> Map:
+    """Read a map; without columns, its entries say what is said of a subkind. Raises Unusable."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -101,7 +105,12 @@ def read_map(path: Path) -> Map:
     says, says_from = document.get("says", {}), document.get("says_from", {})
     try:
         columns = tuple(
-            Column(one["column"], one["subkind"], says | one.get("says", {}), says_from | one.get("says_from", {}))
+            Column(
+                one["column"] if with_columns else "",
+                one["subkind"],
+                says | one.get("says", {}),
+                says_from | one.get("says_from", {}),
+            )
             for one in document.get("indicator", [])
         )
         days = document.get("days")
@@ -109,11 +118,13 @@ def read_map(path: Path) -> Map:
     except (KeyError, TypeError) as error:
         raise Unusable(f"{path}: each [[indicator]] has a column and a subkind") from error
     wrong = [one.subkind for one in columns if one.subkind not in words.KIND_OF]
-    if not columns or wrong:
+    if wrong or (with_columns and not columns):
         raise Unusable(f"{path}: {wrong[0]} is no subkind" if wrong else f"{path}: has no [[indicator]]")
+    if not with_columns:
+        return Map(columns, frame, str(document.get("group", "")), says)
     if rules := [one.subkind for one in columns if one.subkind in words.RULES]:
         raise Unusable(f"{path}: {rules[0]} has no column: rules are built in Python")
-    return Map(columns, frame, str(document.get("group", "")))
+    return Map(columns, frame, str(document.get("group", "")), says, says_from)
 
 
 def build_all(path: Path, wanted: Map, tokeniser: Tokeniser) -> Iterator[Built | NotBuilt]:
@@ -197,6 +208,25 @@ def _read(name: str, written: str) -> Any:
         except ValueError:
             raise build.NotBuilt(f"{name}: a whole number") from None
     return written
+
+
+def unmapped(path: Path, wanted: Map) -> list[int]:
+    """The columns that a map does not name, counted from 1: a header may be somebody's values."""
+    header = next(csv.reader(io.StringIO(text_of(path), newline="")), [])
+    sources = {source for one in wanted.columns for source in one.says_from.values()}
+    named = {one.column for one in wanted.columns} | sources
+    return [place for place, name in enumerate(header, 1) if name not in named]
+
+
+def text_of(path: Path) -> str:
+    """A file as text; `-` is standard input. Raises Unusable."""
+    try:
+        raw = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        return raw.decode("utf-8-sig")
+    except OSError as error:
+        raise Unusable(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Unusable(f"{path}: is not UTF-8") from error
 
 
 def _rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:

@@ -151,10 +151,15 @@ def built_from(
 def publish_table(
     client: Client, table: Path, map_file: Path, *, validate: bool = True, **audience: Any
 ) -> tuple[PublishResult, list[Any]]:
-    """Build and publish a table, and keep what was made of what, for `renew`; the answers, and what was not built."""
+    """Build and publish a table; the answers, and what was not built."""
+    built, not_built = built_from(client, table, map_file, validate=validate)
+    return publish_built(client, built, **audience), not_built
+
+
+def publish_built(client: Client, built: list[tables.Built], **audience: Any) -> PublishResult:
+    """Publish what was built, and keep what was made of what, for `renew`."""
     from exchange.client import renewing  # noqa: PLC0415 - stix2 takes its time to load
 
-    built, not_built = built_from(client, table, map_file, validate=validate)
     result = client.publish([one.indicator for one in built], **audience)
     with tokeniser_of(client) as tokeniser:
         assert tokeniser.kept is not None
@@ -162,7 +167,7 @@ def publish_table(
         waiting = renewing.due(tokeniser.kept, now=tokeniser.now(), under=renewing.epochs_now(tokeniser))
     if waiting:
         errors.print(f"{len(waiting)} published before lack a token of the next key: exchange renew", style="yellow")
-    return result, not_built
+    return result
 
 
 def renew_all(client: Client, tokeniser: Tokeniser) -> PublishResult:

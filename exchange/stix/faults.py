@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 
 from exchange.stix import closed, schemas, wording, words
+from exchange.stix.patterns import extension_pointer
 
 
 class Fault(NamedTuple):
@@ -139,8 +140,3 @@ def _unknown(error: Any, extension: Any, path: list[str]) -> list[str]:
 def pointer(path: list[str]) -> str:
     """A JSON pointer inside an object."""
     return "".join(f"/{part}" for part in path)
-
-
-def extension_pointer(path: list[str]) -> str:
-    """The same for a place inside our extension."""
-    return pointer(["extensions", words.EXTENSION_ID, *path])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import rfc8785
@@ -48,6 +48,11 @@ def pattern_of(extension: Mapping[str, Any]) -> tuple[str, str]:
     raise ValueError("an extension that carries nothing")
 
 
+def extension_pointer(path: Sequence[str]) -> str:
+    """The JSON pointer of a place inside our extension."""
+    return "".join(f"/{part}" for part in ("extensions", words.EXTENSION_ID, *path))
+
+
 def tokens_in(extension: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The tokens of an extension of either version: version 1 has one, as `token`."""
     tokens = extension.get("tokens")
@@ -80,6 +85,31 @@ _TOKEN = (
     rf"{TOKEN_TYPE}:value = '[0-9a-f]++'\]"
 )
 _TOKENS = re.compile(rf"{_TOKEN}(?: OR {_TOKEN})*")
+
+
+_TOKEN_PARTS = re.compile(
+    rf"\[{TOKEN_TYPE}:subkind = '([a-z_]++)' AND {TOKEN_TYPE}:scheme = '([a-z0-9-]++)'"
+    rf" AND {TOKEN_TYPE}:key_epoch = '([a-z0-9-]++)' AND (?:{TOKEN_TYPE}:psp_scope = '([0-9a-f]++)' AND )?"
+    rf"{TOKEN_TYPE}:value = '([0-9a-f]++)'\]"
+)
+_VALUE_PARTS = re.compile(rf"\[{VALUE_TYPE}:subkind = '([a-z_]++)' AND {VALUE_TYPE}:value = '([A-Za-z0-9_-]++)'\]")
+
+
+def carried_by(pattern: str) -> dict[str, Any] | None:
+    """The subkind, and what the extension carries, of a pattern of tokens or of `x-exchange-value`; else None."""
+    if is_of_tokens(pattern):
+        parts = [found.groups() for found in _TOKEN_PARTS.finditer(pattern)]
+        subkinds, scopes = {one[0] for one in parts}, {one[3] for one in parts}
+        if len(subkinds) > 1 or len(scopes) > 1:
+            return None
+        tokens = [
+            {"scheme": scheme, "key_epoch": epoch, "norm_version": words.NORM_VERSION, "value": value}
+            for _, scheme, epoch, _, value in parts
+        ]
+        scope = scopes.pop()
+        return {"subkind": subkinds.pop(), "tokens": tokens} | ({"psp_scope": scope} if scope else {})
+    found = _VALUE_PARTS.fullmatch(pattern)
+    return None if found is None else {"subkind": found[1], "value": found[2]}
 
 
 def is_of_tokens(pattern: str) -> bool:

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 
-from exchange import paging
+from exchange import formats, paging
 from exchange.errors import Refused
 from exchange.parameters import Parameters
 from indicators import exporting, matching, reading, subscribing
@@ -81,39 +81,86 @@ class ObjectsView(Face):
         return answer({"objects": [rendering.statement(said) for said in page.statements], "next": following})
 
 
+_EXPORTED = (*_FILTERS, "feed", "id", "versions")
+_EXPORT_PARAMETERS = [
+    *_PARAMETERS[: -len(_PAGING)],
+    OpenApiParameter("feed", OpenApiTypes.UUID, description="A feed of yours, which the others narrow."),
+    OpenApiParameter("id", description="Ids of objects, separated by commas."),
+    OpenApiParameter("versions", enum=["last", "all"]),
+]
+
+
+def _exported(viewer: Viewer, asked: Parameters) -> Selection:
+    """What a bundle or another export holds. Raises Refused naming the parameter."""
+    wanted = selection(viewer, asked)
+    feed_id = asked.uuid("feed")
+    if feed_id is not None:
+        feed = subscribing.filter_of(subscribing.own_feed(viewer, feed_id))
+        wanted = replace(wanted, filter=feed.within(wanted.filter))
+    versions: Any = asked.choice("versions", "last", of=("last", "all"))
+    return replace(wanted, stix_ids=asked.words("id"), versions=versions)
+
+
 class BundleView(Face):
     """A selection as a STIX bundle."""
 
-    known = (*_FILTERS, "feed", "id", "referenced", "versions")
+    known = (*_EXPORTED, "referenced")
 
     @extend_schema(
         operation_id="bundle",
         parameters=[
-            *_PARAMETERS[: -len(_PAGING)],
-            OpenApiParameter("feed", OpenApiTypes.UUID, description="A feed of yours, which the others narrow."),
-            OpenApiParameter("id", description="Ids of objects, separated by commas."),
+            *_EXPORT_PARAMETERS,
             OpenApiParameter(
                 "referenced", bool, description="With the identities, markings and extensions that it names."
             ),
-            OpenApiParameter("versions", enum=["last", "all"]),
         ],
         responses={(200, exporting.MEDIA_TYPE): OpenApiTypes.OBJECT},
     )
     def get(self, request: Request) -> StreamingHttpResponse:
         """Everything that fits, oldest first, as one streamed STIX bundle: the publishers' exact bytes side by side."""
         viewer, asked = viewer_of(request), self.asked
-        wanted = selection(viewer, asked)
-        feed_id = asked.uuid("feed")
-        if feed_id is not None:
-            feed = subscribing.filter_of(subscribing.own_feed(viewer, feed_id))
-            wanted = replace(wanted, filter=feed.within(wanted.filter))
-        versions: Any = asked.choice("versions", "last", of=("last", "all"))
-        wanted = replace(wanted, stix_ids=asked.words("id"), versions=versions)
         return StreamingHttpResponse(
-            exporting.bundle(viewer, wanted, referenced=asked.flag("referenced")),
+            exporting.bundle(viewer, _exported(viewer, asked), referenced=asked.flag("referenced")),
             content_type=exporting.MEDIA_TYPE,
             headers={"Content-Disposition": 'attachment; filename="bundle.json"'},
         )
+
+
+class ExportView(Face):
+    """A selection in another format."""
+
+    known = (*_EXPORTED, "format", "losses")
+
+    @extend_schema(
+        operation_id="export",
+        parameters=[
+            OpenApiParameter("format", enum=sorted(formats.FORMS), required=True),
+            OpenApiParameter(
+                "losses", bool, description="In its place what it loses or changes, a line of JSON each."
+            ),
+            *_EXPORT_PARAMETERS,
+        ],
+        responses={(200, media): OpenApiTypes.STR for media in ("application/json", "application/x-ndjson",
+                                                                 "text/csv", "text/plain")},
+    )  # fmt: skip
+    def get(self, request: Request) -> StreamingHttpResponse:
+        """The indicators of ours that fit, oldest first, as a MISP collection, NOVA rules or a CSV table, streamed.
+
+        Other objects have no place there. With `losses`, each is told by its id and a stable code, never with a value.
+        """
+        viewer, asked = viewer_of(request), self.asked
+        form = asked.choice("format", "", of=sorted(formats.FORMS))
+        wanted = _exported(viewer, asked)
+        if asked.flag("losses"):
+            return StreamingHttpResponse(exporting.losses(viewer, wanted, form), content_type="application/x-ndjson")
+        return StreamingHttpResponse(
+            exporting.converted(viewer, wanted, form),
+            content_type=formats.FORMS[form][1],
+            headers={"Content-Disposition": f'attachment; filename="{_FILES[form]}"'},
+        )
+
+
+_FILES = {"csv": "indicators.csv", "misp": "misp.json", "nova": "rules.nov"}
 
 
 class ObjectView(Face):

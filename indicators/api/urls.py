@@ -46,6 +46,7 @@ urlpatterns = [
     path("groups/<str:slug>/prevalence", evidence.PrevalenceView.as_view(), name="prevalence"),
     path("groups/<str:slug>/sums", evidence.SumsView.as_view(), name="sums"),
     path("events", events.EventsView.as_view(), name="events"),
+    path("export", objects.ExportView.as_view(), name="export"),
     path("feeds", subscriptions.FeedsView.as_view(), name="feeds"),
     path("feeds/<str:feed>/delta", deltas.DeltaView.as_view(), name="delta"),
     path("feeds/<str:feed>/acks", deltas.AcksView.as_view(), name="acks"),

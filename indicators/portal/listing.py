@@ -97,7 +97,7 @@ def bundle(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     if ids:
         wanted = Selection(stix_ids=ids, versions="all")
     return StreamingHttpResponse(
-        exporting.bundle(viewer, wanted, referenced=bool(ids)),
+        exporting.bundle(viewer, wanted, referenced=bool(ids), surface="portal:bundle"),
         content_type=exporting.MEDIA_TYPE,
         headers={"Content-Disposition": 'attachment; filename="bundle.json"'},
     )

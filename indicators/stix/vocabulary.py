@@ -18,7 +18,7 @@ import orjson
 
 from exchange.lists.lines import is_plain
 from exchange.stix import closed, envelope, faults, schemas, wording, words
-from exchange.stix.patterns import TOKEN_TYPE, VALUE_TYPE, digest_of, tokens_in
+from exchange.stix.patterns import TOKEN_TYPE, VALUE_TYPE, digest_of, extension_pointer, tokens_in
 from exchange.stix.words import EXCHANGE_IDENTITY_ID, EXTENSION_ID, SUBKINDS, TOKEN_EXTENSION_ID
 from exchange.tokens import normalising
 from indicators.stix import identifiers, patterns
@@ -113,7 +113,7 @@ def check(data: Mapping[str, Any]) -> Refusal | None:
     if isinstance(extension, dict) and (refusal := _unkeyed_in(extension)) is not None:
         return refusal
     if isinstance(extension, dict) and extension.get("schema_version", "2") not in _VERSIONS:
-        return Refusal("vocabulary", faults.extension_pointer(["schema_version"]), "One of: 2; 1 is still read.")
+        return Refusal("vocabulary", extension_pointer(["schema_version"]), "One of: 2; 1 is still read.")
     old = is_version_1(extension)
     fault = _fault_of_version_1(extension) if old else faults.of_extension(extension)
     if fault is None and (refusal := _beyond_schema(extension)) is not None:
@@ -137,10 +137,10 @@ def is_version_1(extension: Any) -> bool:
 def _unkeyed_in(extension: Mapping[str, Any]) -> Refusal | None:
     only, several = extension.get("token"), extension.get("tokens")
     if isinstance(only, dict) and not _is_keyed(only):
-        return _unkeyed(faults.extension_pointer(["token", "scheme"]))
+        return _unkeyed(extension_pointer(["token", "scheme"]))
     for place, token in enumerate(several if isinstance(several, list) else ()):
         if isinstance(token, dict) and not _is_keyed(token):
-            return _unkeyed(faults.extension_pointer(["tokens", str(place), "scheme"]))
+            return _unkeyed(extension_pointer(["tokens", str(place), "scheme"]))
     return None
 
 
@@ -252,11 +252,11 @@ def _beyond_schema(extension: Mapping[str, Any]) -> Refusal | None:
     if extension["subkind"] == "crypto_addr" and not is_version_1(extension):
         rule = (normalising.crypto_addr, "A public address without a scheme; bech32 and EVM addresses in lower case.")
     if rule is not None and not _is_normal(extension["value"], rule[0]):
-        return Refusal("vocabulary", faults.extension_pointer(["value"]), rule[1])
+        return Refusal("vocabulary", extension_pointer(["value"]), rule[1])
     if extension["subkind"] == "bin_range" and not is_version_1(extension) and _bins(extension["value"]) > _MOST_BINS:
         return Refusal(
             "too-broad",
-            faults.extension_pointer(["value"]),
+            extension_pointer(["value"]),
             f"A range of bank identification numbers has {_MOST_BINS}.",
         )
     seen = []
@@ -265,13 +265,13 @@ def _beyond_schema(extension: Mapping[str, Any]) -> Refusal | None:
             try:
                 seen.append(datetime.fromisoformat(extension[name]))
             except ValueError:
-                return Refusal("vocabulary", faults.extension_pointer([name]), "There is no such day or hour.")
+                return Refusal("vocabulary", extension_pointer([name]), "There is no such day or hour.")
     if seen != sorted(seen):
-        return Refusal("vocabulary", faults.extension_pointer(["last_seen"]), "The last sight lies before the first.")
+        return Refusal("vocabulary", extension_pointer(["last_seen"]), "The last sight lies before the first.")
     return None
 
 
-_AT_REGEX = faults.extension_pointer(["signature", "regex"])
+_AT_REGEX = extension_pointer(["signature", "regex"])
 _MOST_BINS = 100
 
 

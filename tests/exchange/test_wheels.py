@@ -52,7 +52,7 @@ def test_the_clients_wheel_works_alone(wheels, tmp_path):
 
 def test_it_holds_no_package_of_the_server(wheels):
     rooms = {name.split("/")[1] for name in names(wheels["exchange"])}
-    assert rooms <= {"__init__.py", "client", "agent", "lab", "simulate", "stix", "tokens", "lists"}
+    assert rooms <= {"__init__.py", "client", "agent", "lab", "simulate", "stix", "tokens", "lists", "formats"}
 
 
 def test_together_they_hold_every_file_once(wheels):

@@ -149,6 +149,7 @@ MATRIX: dict[str, Row] = {
     "batch": Row(API + "batches/{batch}", "owner", absent=API + f"batches/{ABSENT}"),
     "blocklist": Row(API + "blocklists/all?format=jsonl", "key", shows=True),
     "bundle": Row(API + "bundle", "key", shows=True),
+    "export": Row(API + "export?format=csv", "key", shows=True),
     "changes": Row(API + "changes", "key", shows=True),
     "delta": Row(API + "feeds/all/delta", "key", shows=True),
     "acks": Row(API + f"feeds/{ABSENT}/acks", "nobody", method="post"),

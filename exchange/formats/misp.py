@@ -1,0 +1,453 @@
+"""MISP events (draft-dulaunoy-misp-core-format) to and from indicators: the JSON that MISP exports and imports.
+
+What MISP has a type or an object for is said in it, so that MISP correlates it with what others have; tokens, which it
+has none for, are STIX patterns (`stix2-pattern`). What indicators say besides are tags of our namespace, `exchange:`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from exchange.formats import flat, reading
+from exchange.formats.found import Found
+from exchange.formats.losses import Loss
+from exchange.formats.reading import Ours, Tell
+from exchange.stix import words
+from exchange.stix.patterns import carried_by, pattern_of
+
+MEDIA_TYPE = "application/json"
+NAMESPACE = "exchange"
+#: So many indicators are one event: MISP shows and stores events as a whole.
+PER_EVENT = 500
+_EVENTS = uuid.UUID("b4b1b3a8-6a6f-5d0c-9c35-4e0b6a3d7f10")
+_TAG = re.compile(rf'{NAMESPACE}:([a-z_.]+)="([^"]*)"')
+
+# The way in.
+
+_EMAIL = ("email", "email-src", "email-dst", "email-reply-to", "whois-registrant-email", "dns-soa-email")
+#: What a MISP type is for us.
+_SUBKINDS = {
+    **dict.fromkeys(_EMAIL, "email"),
+    **dict.fromkeys(("phone-number", "whois-registrant-phone"), "phone"),
+    **dict.fromkeys(("ip-src", "ip-dst", "ip-src|port", "ip-dst|port", "AS"), "net"),
+    **dict.fromkeys(("domain", "hostname", "hostname|port"), "gateway_host"),
+    **dict.fromkeys(("btc", "dash", "xmr"), "crypto_addr"),
+    "bin": "bin_range",
+    "cc-number": "pan_token",
+    "iban": "iban_token",
+}
+#: Types whose attributes are for detection unless they say otherwise (describeTypes of MISP 2.5).
+_DETECTED = frozenset(_SUBKINDS) - {"AS", "phone-number", "whois-registrant-phone"}
+_PERSONAL_TYPES = """
+bank-account-nr country-of-residence date-of-birth email-dst-display-name email-src-display-name first-name
+frequent-flyer-number full-name gender identity-card-number issue-date-of-the-visa last-name middle-name nationality
+passenger-name-record-locator-number passport-country passport-expiration passport-number payment-details
+place-of-birth place-port-of-clearance place-port-of-onward-foreign-destination place-port-of-original-embarkation
+primary-residence prtn redress-number special-service-request target-email target-external target-location
+target-machine target-org target-user travel-details visa-number whois-registrant-name whois-registrant-org
+"""
+_PERSONAL = frozenset(_PERSONAL_TYPES.split())
+#: Objects about a person or a card: whatever in them is not of a type above.
+_PERSONAL_OBJECTS = frozenset({"bank-account", "credit-card", "person"})
+_TEXTS = frozenset({"comment", "email-body", "email-header", "email-subject", "other", "text"})
+#: What a relation of an object is for us, whatever its type; a prompt gives a skeleton and phrases.
+_RELATIONS = {
+    ("ai-chat-prompt", "prompt"): ("skeleton", "phrase"),
+    ("coin-address", "address"): ("crypto_addr",),
+    ("coin-address", "address-crypto"): ("crypto_addr",),
+    ("coin-address", "address-xmr"): ("crypto_addr",),
+    ("email", "from-domain"): ("email_domain",),
+    ("ja4-plus", "ja4-fingerprint"): ("client_fp",),
+    ("nova-rule", "raw-rule"): ("nova_rule",),
+    ("regexp", "regexp"): ("regex",),
+}
+#: Objects about the one value above: what else they say is about it.
+_ABOUT_ONE = frozenset({"ai-chat-prompt", "coin-address", "ja4-plus", "nova-rule", "regexp"})
+#: Of whom a mail was sent to, nothing is shared.
+_VICTIMS = frozenset({("email", "bcc"), ("email", "cc"), ("email", "to")})
+_AROUND = ("EventReport", "Galaxy", "ObjectReference", "RelatedEvent", "Sighting", "SightingSummary")
+_TLP_WORDS = {"white": "clear", **{word: word for word in flat.TLPS}}
+_CONTEXT_TAG = re.compile(r"tlp:([a-z+]+)", re.IGNORECASE)
+Item = Found | Loss
+
+
+class NoEvent(ValueError):
+    """JSON that is no event of MISP, nor a list of them."""
+
+
+def read(document: Any) -> Iterator[Item]:
+    """What an event, a list of events, or the answer of a search holds. Raises NoEvent."""
+    for event, path in _events(document, ""):
+        yield from _event(event, path)
+
+
+def _events(document: Any, path: str) -> Iterator[tuple[Mapping[str, Any], str]]:
+    if isinstance(document, list):
+        for place, one in enumerate(document):
+            yield from _events(one, f"{path}/{place}")
+    elif isinstance(document, dict) and "response" in document:
+        yield from _events(document["response"], f"{path}/response")
+    elif isinstance(document, dict) and isinstance(document.get("Event"), dict):
+        yield document["Event"], f"{path}/Event"
+    elif isinstance(document, dict) and ({"Attribute", "Object"} & document.keys() or "info" in document):
+        yield document, path
+    else:
+        raise NoEvent("no event of MISP")
+
+
+def _event(event: Mapping[str, Any], path: str) -> Iterator[Item]:
+    if event.get("info"):
+        yield Loss(f"{path}/info", "title-dropped")
+    for name in ("distribution", "sharing_group_id"):
+        if str(event.get(name, "0")) != "0":
+            yield Loss(f"{path}/{name}", "audience-dropped")
+    yield from _around(event, path)
+    tlp, says = yield from _tags(event, path)
+    says = {name: text for name, text in says.items() if name in flat.NAMES}
+    for place, attribute in enumerate(_listed(event, "Attribute")):
+        yield from _attribute(attribute, f"{path}/Attribute/{place}", of=("", ""), tlp=tlp, says=says)
+    for place, held in enumerate(_listed(event, "Object")):
+        yield from _object(held, f"{path}/Object/{place}", tlp=tlp, says=says)
+
+
+def _object(held: Any, path: str, *, tlp: str, says: Mapping[str, str]) -> Iterator[Item]:
+    if not isinstance(held, dict):
+        yield Loss(path, "unreadable")
+        return
+    if _is_true(held.get("deleted")):
+        yield Loss(path, "deleted")
+        return
+    if held.get("comment"):
+        yield Loss(f"{path}/comment", "comment-dropped")
+    yield from _around(held, path)
+    name = str(held.get("name", ""))
+    only_ja4 = name == "ja4-plus" and "JA4" not in {
+        one.get("value")
+        for one in _listed(held, "Attribute")
+        if isinstance(one, dict) and one.get("object_relation") == "ja4-type"
+    }
+    for place, attribute in enumerate(_listed(held, "Attribute")):
+        at = f"{path}/Attribute/{place}"
+        if only_ja4:
+            yield Loss(at, "no-subkind")
+            continue
+        relation = str(attribute.get("object_relation", "")) if isinstance(attribute, dict) else ""
+        yield from _attribute(attribute, at, of=(name, relation), tlp=tlp, says=says)
+
+
+def _attribute(attribute: Any, path: str, *, of: tuple[str, str], tlp: str, says: Mapping[str, str]) -> Iterator[Item]:
+    if not isinstance(attribute, dict) or not isinstance(attribute.get("value"), str):
+        yield Loss(path, "unreadable")
+        return
+    if _is_true(attribute.get("deleted")):
+        yield Loss(path, "deleted")
+        return
+    kind, value = str(attribute.get("type", "")), attribute["value"]
+    if kind in _DETECTED and "to_ids" in attribute and not _is_true(attribute["to_ids"]):
+        yield Loss(path, "not-for-detection")
+        return
+    yield from _around(attribute, path)
+    if attribute.get("comment"):
+        yield Loss(f"{path}/comment", "comment-dropped")
+    own_tlp, own = yield from _tags(attribute, path)
+    said = dict(own)
+    for name in ("first_seen", "last_seen"):
+        if isinstance(attribute.get(name), str):
+            said[name], cut = _hour(attribute[name])
+            if cut:
+                yield Loss(f"{path}/{name}", "cut-to-hour")
+    common = {"tlp": max(tlp, own_tlp, key=("", *flat.TLPS).index), "source_id": str(attribute.get("uuid") or "")}
+    for found in _found(kind, value, path, of=of, named=said.pop("subkind", "")):
+        if isinstance(found, Loss):
+            yield found
+        else:
+            takes = flat.takes(found.subkind)
+            around = {name: text for name, text in says.items() if name.partition(".")[0] in takes}
+            yield _with(found, {**around, **said}, **common)
+
+
+def _with(found: Found, said: Mapping[str, str], *, tlp: str, source_id: str) -> Found:
+    says = flat.unsaid({name: text for name, text in said.items() if name in flat.NAMES})
+    confidence = said.get("confidence", "")
+    return Found(
+        found.path,
+        found.subkind,
+        raw=found.raw,
+        carried=found.carried,
+        says={**found.says, **says}
+        | ({"confidence": int(confidence)} if confidence.isdecimal() and len(confidence) < 4 else {}),
+        tlp=tlp,
+        valid_until=said.get("valid_until", ""),
+        source_id=source_id,
+    )
+
+
+def _found(kind: str, value: str, path: str, *, of: tuple[str, str], named: str) -> Iterator[Item]:
+    """What an attribute is for us; `of` is the object that it stands in, and as what; `named` our own tag's subkind."""
+    if of in _VICTIMS:
+        yield Loss(path, "personal")
+    elif of in _RELATIONS:
+        for subkind in _RELATIONS[of]:
+            yield from _texts(subkind, value, path)
+    elif kind == "stix2-pattern":
+        yield _of_pattern(value, path)
+    elif kind == "domain|ip":
+        host, _, address = value.partition("|")
+        yield Found(path, "gateway_host", raw=host)
+        yield Found(path, "net", raw=address)
+    elif kind in _SUBKINDS:
+        if kind.endswith("|port"):
+            yield Loss(path, "port-dropped")
+            value = value.partition("|")[0]
+        subkind = _SUBKINDS[kind]
+        if subkind == "gateway_host" and named == "email_domain":
+            subkind = named
+        yield Found(path, subkind, raw=f"as{value.upper().removeprefix('AS')}" if kind == "AS" else value)
+    elif kind == "text" and named in words.RULES:
+        try:
+            yield Found(path, named, carried={"rule": json.loads(value)})
+        except ValueError:
+            yield Loss(path, "unreadable")
+    elif of[0] in _ABOUT_ONE:
+        yield Loss(path, "context-dropped")
+    elif kind in _PERSONAL or of[0] in _PERSONAL_OBJECTS:
+        yield Loss(path, "personal")
+    else:
+        yield Loss(path, "free-text" if kind in _TEXTS else "no-subkind")
+
+
+def _texts(subkind: str, value: str, path: str) -> Iterator[Item]:
+    if subkind in words.SIGNATURES:
+        yield Found(path, subkind, carried={"signature": {words.SIGNATURES[subkind]: value}})
+    else:
+        yield Found(path, subkind, raw=value)
+
+
+def _of_pattern(value: str, path: str) -> Item:
+    """An indicator of ours by its pattern: it says what the indicator carries, and the tags say the rest."""
+    carried = carried_by(value)
+    if carried is None or carried["subkind"] not in words.KIND_OF:
+        return Loss(path, "foreign-pattern")
+    says = {name: carried[name] for name in ("psp_scope",) if name in carried}
+    name = words.CARRIED_BY[carried["subkind"]]
+    return Found(path, carried["subkind"], carried={name: carried.get(name)}, says=says)
+
+
+def _tags(held: Mapping[str, Any], path: str) -> Generator[Loss, None, tuple[str, dict[str, str]]]:
+    """Of the tags: returns the TLP, and what ours say; the others are told."""
+    tlp, says = "", dict[str, str]()
+    for place, tag in enumerate(_listed(held, "Tag")):
+        name = str(tag.get("name", "")) if isinstance(tag, dict) else ""
+        marking, own = _CONTEXT_TAG.fullmatch(name), _TAG.fullmatch(name)
+        word = _TLP_WORDS.get(marking[1].lower(), "") if marking else ""
+        if word:
+            tlp = max(tlp, word, key=("", *flat.TLPS).index)
+        elif own and (own[1] in flat.NAMES or own[1] in _OWN_TAGS):
+            says[own[1]] = own[2]
+        else:
+            yield Loss(f"{path}/Tag/{place}", "tag-dropped")
+    return tlp, says
+
+
+#: Our tags that are no property of the extension.
+_OWN_TAGS = ("confidence", "kind", "subkind", "valid_until")
+
+
+def _around(held: Mapping[str, Any], path: str) -> Iterator[Loss]:
+    for name in _AROUND:
+        if held.get(name):
+            yield Loss(f"{path}/{name}", "context-dropped")
+    for place, _ in enumerate(_listed(held, "ShadowAttribute")):
+        yield Loss(f"{path}/ShadowAttribute/{place}", "proposal")
+
+
+def _listed(held: Mapping[str, Any], name: str) -> list[Any]:
+    found = held.get(name)
+    return found if isinstance(found, list) else []
+
+
+def _is_true(said: Any) -> bool:
+    return said is True or str(said).lower() in {"1", "true"}
+
+
+def _hour(written: str) -> tuple[str, bool]:
+    """The hour of a moment, and whether something was cut off; what is no moment stays as it is."""
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        return written, False
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    return hour.isoformat(), hour != moment
+
+
+# The way out.
+
+
+def write(objects: Iterable[Mapping[str, Any]], tell: Tell) -> Iterator[bytes]:
+    """Events of at most `PER_EVENT` indicators, as MISP's own exports have them (`response`), in pieces."""
+    opening = b'{"response":['
+    for some in _together(one for document in objects if (one := reading.of_ours(document, tell)) is not None):
+        yield opening + json.dumps({"Event": _event_of(some, tell)}, ensure_ascii=False).encode()
+        opening = b","
+    yield b"]}" if opening == b"," else opening + b"]}"
+
+
+def _together(ours: Iterable[Ours]) -> Iterator[list[Ours]]:
+    """Those of one event: of one TLP, for MISP's readers may take an event's for that of all in it."""
+    waiting: dict[str, list[Ours]] = {}
+    for one in ours:
+        some = waiting.setdefault(_tlp(one), [])
+        some.append(one)
+        if len(some) == PER_EVENT:
+            yield waiting.pop(_tlp(one))
+    yield from waiting.values()
+
+
+def _tlp(one: Ours) -> str:
+    return flat.tlp_of(one.document) or "amber"
+
+
+def _event_of(some: list[Ours], tell: Tell) -> dict[str, Any]:
+    """One event. Its id follows from its first indicator, so that the same export is the same event."""
+    attributes, objects = [], []
+    for one in some:
+        reading.tell_common(one, tell)
+        said = _said(one, tell)
+        if (template := _TEMPLATES.get(one.subkind)) is not None and (made := template(one)) is not None:
+            objects.append(_object_of(one, made, said))
+        else:
+            attributes.append(said | _typed(one))
+    created = min(str(one.document.get("created", "")) for one in some)
+    return {
+        "uuid": str(uuid.uuid5(_EVENTS, some[0].id)),
+        "info": "Indicators of the Exchange",
+        "date": created[:10],
+        "analysis": "2",
+        "threat_level_id": "4",
+        "distribution": "0",
+        "published": False,
+        "Tag": [{"name": f"tlp:{_tlp(some[0])}"}],
+        "Attribute": attributes,
+        "Object": objects,
+    }
+
+
+def _said(one: Ours, tell: Tell) -> dict[str, Any]:
+    """What every attribute has: its id, times and tags."""
+    document, extension = one.document, flat.said(one.extension)
+    modified = str(document.get("modified", ""))
+    seen: dict[str, Any] = {name: extension.pop(name) for name in ("first_seen", "last_seen") if name in extension}
+    tags = {"kind": words.KIND_OF[one.subkind], "subkind": one.subkind, **extension}
+    tags |= {name: str(document[name]) for name in ("confidence", "valid_until") if name in document}
+    try:
+        moment = datetime.fromisoformat(modified)
+    except ValueError:
+        moment = None
+    if moment is not None and moment.microsecond:
+        tell(Loss(f"{one.id}/modified", "cut-to-second"))
+    return {
+        "uuid": one.uuid,
+        **({"timestamp": str(int(moment.timestamp()))} if moment else {}),
+        **seen,
+        "to_ids": True,
+        "distribution": "5",
+        "Tag": [
+            {"name": f"tlp:{_tlp(one)}"},
+            *({"name": f'{NAMESPACE}:{name}="{text}"'} for name, text in tags.items()),
+        ],
+    }
+
+
+def _typed(one: Ours) -> dict[str, str]:
+    """Type, category and value of an attribute."""
+    value = str(one.extension.get("value", ""))
+    if one.subkind in _ATTRIBUTES:
+        kind, category, written = _ATTRIBUTES[one.subkind](value)
+        if kind:
+            return {"type": kind, "category": category, "value": written}
+    if one.subkind in words.RULES:
+        return {"type": "text", "category": "Other", "value": pattern_of(one.extension)[0]}
+    return {"type": "stix2-pattern", "category": "Network activity", "value": pattern_of(one.extension)[0]}
+
+
+_Typed = tuple[str, str, str]
+
+
+def _net(value: str) -> _Typed:
+    if value.startswith("as"):
+        return "AS", "Network activity", value.removeprefix("as")
+    return "ip-src", "Network activity", value.removesuffix("/32")
+
+
+def _wallet(value: str) -> _Typed:
+    return ("btc", "Financial fraud", value) if _BITCOIN.fullmatch(value) else ("", "", "")
+
+
+def _bin(value: str) -> _Typed:
+    return ("bin", "Financial fraud", value) if value.isdigit() else ("", "", "")
+
+
+_BITCOIN = re.compile(r"[13][1-9A-HJ-NP-Za-km-z]{25,34}|bc1[02-9a-z]{11,71}")
+_ATTRIBUTES: dict[str, Callable[[str], _Typed]] = {
+    "bin_range": _bin,
+    "crypto_addr": _wallet,
+    "email_domain": lambda value: ("domain", "Network activity", value),
+    "gateway_host": lambda value: ("hostname", "Network activity", value),
+    "net": _net,
+}
+#: An object of MISP: name, its template's id and version, meta-category, and its attributes by relation.
+_Made = tuple[str, str, str, str, dict[str, str]]
+
+
+def _nova(one: Ours) -> _Made:
+    text = {"raw-rule": str(one.extension["signature"]["nova"])}
+    return "nova-rule", "3c4669ee-c659-40c7-93ea-d4149bded584", "1", "detection", text
+
+
+def _regex(one: Ours) -> _Made:
+    text = {"regexp": str(one.extension["signature"]["regex"]), "regexp-type": "PCRE2"}
+    return "regexp", "ceffad66-71e5-4e20-9370-1b3fb694c648", "5", "misc", text
+
+
+def _ja4(one: Ours) -> _Made:
+    held = {"ja4-fingerprint": str(one.extension["value"]), "ja4-type": "JA4"}
+    return "ja4-plus", "2c15c75e-e7db-4b62-8d17-633e7571818f", "2", "network", held
+
+
+def _coin(one: Ours) -> _Made | None:
+    value = str(one.extension["value"])
+    if _BITCOIN.fullmatch(value):
+        return None  # an attribute of its own
+    return "coin-address", "d0e6997e-78da-4815-a6a1-cfc1c1cb8a46", "7", "financial", {"address-crypto": value}
+
+
+_TEMPLATES: dict[str, Callable[[Ours], _Made | None]] = {
+    "client_fp": _ja4,
+    "crypto_addr": _coin,
+    "nova_rule": _nova,
+    "regex": _regex,
+}
+
+
+def _object_of(one: Ours, made: _Made, said: Mapping[str, Any]) -> dict[str, Any]:
+    """An object around its attributes; the first carries the indicator's id, times and tags."""
+    name, template, version, category, relations = made
+    attributes = [
+        {**(said if not place else {"distribution": "5", "to_ids": False}), "type": "text", "category": "Other"}
+        | {"object_relation": relation, "value": text}
+        for place, (relation, text) in enumerate(relations.items())
+    ]
+    return {
+        "uuid": str(uuid.uuid5(_EVENTS, f"{one.id} object")),
+        "name": name,
+        "template_uuid": template,
+        "template_version": version,
+        "meta-category": category,
+        "distribution": "5",
+        "Attribute": attributes,
+    }
