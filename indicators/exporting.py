@@ -23,6 +23,7 @@ from exchange.formats.losses import Loss
 from indicators import reading, referred, referring
 from indicators.selecting import Selection
 from indicators.stix import references, tlp
+from partners import reads
 from partners.sharing import Viewer
 from partners.tlp import Tlp
 
@@ -161,13 +162,20 @@ def _all(
 
 
 def _pages(viewer: Viewer, wanted: Selection, *, surface: str) -> Iterator[list[reading.Statement]]:
-    after = 0
-    while True:
-        page = reading.page(viewer, wanted, after=after, limit=_PAGE, max_bytes=_PAGE_BYTES)
-        reading.note(viewer, page.statements, surface=surface)
-        if not connection.in_atomic_block:
-            connection.close()  # back to the pool, while the reader takes its time
-        yield page.statements
-        if not page.more:
-            return
-        after = page.reached
+    """Page by page; what was handed out is counted as one reading, when it ends or breaks off."""
+    after, seqs, read = 0, (0, 0), 0
+    try:
+        while True:
+            page = reading.page(viewer, wanted, after=after, limit=_PAGE, max_bytes=_PAGE_BYTES)
+            if page.statements:
+                read += len(page.statements)
+                first, last = page.statements[0].seq, page.statements[-1].seq
+                seqs = (seqs[0] or first, last)
+            if not connection.in_atomic_block:
+                connection.close()  # back to the pool, while the reader takes its time
+            yield page.statements
+            if not page.more:
+                return
+            after = page.reached
+    finally:
+        reads.tally(viewer, surface=surface, objects=read, places=seqs)

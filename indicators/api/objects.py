@@ -135,14 +135,14 @@ class ExportView(Face):
         operation_id="export",
         parameters=[
             OpenApiParameter("format", enum=sorted(formats.FORMS), required=True),
-            OpenApiParameter(
-                "losses", bool, description="In its place what it loses or changes, a line of JSON each."
-            ),
+            OpenApiParameter("losses", bool, description="In its place what it loses or changes, a line of JSON each."),
             *_EXPORT_PARAMETERS,
         ],
-        responses={(200, media): OpenApiTypes.STR for media in ("application/json", "application/x-ndjson",
-                                                                 "text/csv", "text/plain")},
-    )  # fmt: skip
+        responses={
+            (200, _JSON): OpenApiTypes.OBJECT,
+            **{(200, media): OpenApiTypes.STR for media in ("application/x-ndjson", "text/csv", "text/plain")},
+        },
+    )
     def get(self, request: Request) -> StreamingHttpResponse:
         """The indicators of ours that fit, oldest first, as a MISP collection, NOVA rules or a CSV table, streamed.
 
