@@ -80,8 +80,12 @@ def built(items: Iterable[Found | Loss], wishes: Wishes, tokeniser: Tokeniser) -
     for item in items:
         if isinstance(item, Loss):
             yield item
-        else:
-            by_subkind.setdefault(item.subkind if item.carried is None else "", []).append(item)
+            continue
+        found = item
+        if "detector" in found.says:  # the name of another's is nobody else's to use
+            yield Loss(found.path, "detector-dropped")
+            found = replace(found, says={name: said for name, said in found.says.items() if name != "detector"})
+        by_subkind.setdefault(found.subkind if found.carried is None else "", []).append(found)
     for subkind, some in by_subkind.items():
         made = _tokenised(subkind, some, tokeniser) if subkind in words.TOKENISED else _carried(some)
         for found, carried, forms in made:

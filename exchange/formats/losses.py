@@ -36,6 +36,7 @@ CHANGED = {
     "creator-dropped": "Who is named as its creator is not carried.",
     "cut-to-hour": "The hour is kept, the minutes are not.",
     "cut-to-second": "The second is kept, its fractions are not.",
+    "detector-dropped": "A detector is its own lab's: say one of yours, with --say detector.name=….",
     "line-ends": "Each line ends with LF.",
     "marking-dropped": "A marking beside the TLP is not carried.",
     "port-dropped": "The address is kept, the port is not.",

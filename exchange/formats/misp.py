@@ -67,7 +67,7 @@ _RELATIONS = {
     ("regexp", "regexp"): ("regex",),
 }
 #: Objects about the one value above: what else they say is about it.
-_ABOUT_ONE = frozenset({"ai-chat-prompt", "coin-address", "ja4-plus", "nova-rule", "regexp"})
+_ABOUT_ONE = frozenset({"ai-chat-prompt", "coin-address", "ja4-plus", "nova-rule", "regexp", "stix2-pattern"})
 #: Of whom a mail was sent to, nothing is shared.
 _VICTIMS = frozenset({("email", "bcc"), ("email", "cc"), ("email", "to")})
 _AROUND = ("EventReport", "Galaxy", "ObjectReference", "RelatedEvent", "Sighting", "SightingSummary")

@@ -154,6 +154,18 @@ def test_a_map_says_what_each_subkind_says(run, event, tmp_path, cast, live_serv
     assert {one["review"] for one in said.values()} == {"two_analysts"}
 
 
+def test_anothers_detector_is_not_taken_over(run, tmp_path):
+    tag = {"name": 'exchange:detector.name="d-1f2e3d4c"'}
+    held = {"type": "ip-src", "value": "203.0.113.5", "Tag": [tag, {"name": 'exchange:shared_infra="vpn"'}]}
+    (tmp_path / "e.json").write_text(json.dumps({"Event": {"Attribute": [held]}}))
+    asked = ("import", "e.json", "--format", "misp", "--say", "entry_program=api", "-o", "made.ndjson")
+    status, out, err = run("aster", *asked)
+    assert (status, out, err) == (0, "1 indicators\n", "e.json: 1 times detector-dropped\n")
+    assert "detector" not in (tmp_path / "made.ndjson").read_text()
+    run("aster", *asked, "--say", "detector.name=d-0a0b0c0d")
+    assert "d-0a0b0c0d" in (tmp_path / "made.ndjson").read_text()
+
+
 @pytest.mark.parametrize("form", ["misp", "csv"])
 def test_what_one_lab_exports_another_imports(cast, run, event, form, live_server, tmp_path):
     run("aster", "import", event, "--format", "misp", "--group", "ring", *SAYING)
