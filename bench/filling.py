@@ -120,7 +120,7 @@ CROSS JOIN LATERAL (
         E'\n', v.subkind, v.scheme, coalesce(e.name, ''), v.psp_scope, made.value), 'UTF8')) FOR 12), 'hex')::uuid
         AS key
 ) keyed
-CROSS JOIN (SELECT coalesce(max(last_seq), 0) AS seq, greatest(clock_timestamp(), max(date_added)) AS moment
+CROSS JOIN (SELECT coalesce(max(last_seq), 0) AS seq, greatest(statement_timestamp(), max(date_added)) AS moment
             FROM indicators_commit) last
 """
 #: By table, what is each row's own.

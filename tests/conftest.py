@@ -16,9 +16,9 @@ from tests.waiting import DEADLINE_S
 if os.environ.get("EXCHANGE_MODE") != "test":
     os.environ |= postgres.environment()
 
-settings.register_profile(
-    "house", deadline=None, derandomize=bool(os.environ.get("CI")), suppress_health_check=[HealthCheck.too_slow]
-)
+# The same examples each time, so that what fails was broken by what changed. `--hypothesis-profile=deep` looks for more.
+settings.register_profile("house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("deep", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
+from hypothesis import settings
 from hypothesis import strategies as st
+
+
+def examples(few: int) -> int:
+    """How many examples a test tries that needs long for each: `few`, and many where `deep` was asked for."""
+    return few * 20 if settings.get_current_profile_name() == "deep" else few
+
 
 _NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=30)
 _UUID4 = st.uuids(version=4).map(str)

@@ -495,7 +495,7 @@ class Receiver(ThreadingHTTPServer):
         self.seen, self.may_answer = [], threading.Event()
         self.may_answer.set()
         super().__init__(("127.0.0.1", 0), _Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
     def url(self):
@@ -549,7 +549,7 @@ def test_two_workers_send_each_message_once_and_hold_no_connection_meanwhile(rec
     for each in workers:
         each.start()
     for each in workers:
-        each.join(30)
+        each.join(DEADLINE_S)
     assert set(Delivery.unrestricted.values_list("state", flat=True)) == {"delivered"}
     ids = [name for name, _ in receiver.seen]
     assert len(ids) == len(set(ids)) == len(subscriptions)
@@ -579,14 +579,14 @@ def test_silent_receivers_of_one_partner_leave_hands_for_the_others(receiver):
         other = told(cast, subscribe(cast.viewer("borealis"), receiver.url))
         fifth = threading.Thread(target=work)
         fifth.start()
-        fifth.join(5)
+        fifth.join(DEADLINE_S)
         assert now(other).state == "delivered"
         assert len(silent.seen) == delivering.SHARE
     finally:
         Subscription.unrestricted.update(state="paused")
         silent.may_answer.set()
         for each in workers:
-            each.join(30)
+            each.join(DEADLINE_S)
         silent.shutdown()
         silent.server_close()
 

@@ -40,6 +40,7 @@ from partners.attribution import Attribution
 from partners.models import Membership
 from tests import build
 from tests.indicators.api.caller import Caller, read
+from tests.waiting import DEADLINE_S
 
 pytestmark = pytest.mark.django_db
 
@@ -434,7 +435,7 @@ def test_pushes_of_the_same_new_values_neither_block_for_good_nor_lose_a_match()
             for number in range(rounds):
                 tokens = [making.token(f"{number:02x}{place:02x}" * 16) for place in range(size)]
                 chance.shuffle(tokens)
-                ready.wait(20)
+                ready.wait(DEADLINE_S)
                 made = [making.account_pattern(carrier={"token": token}) for token in tokens]
                 build.publish(cast.viewer(who), *made, everyone=True)
         finally:
@@ -442,7 +443,7 @@ def test_pushes_of_the_same_new_values_neither_block_for_good_nor_lose_a_match()
 
     with ThreadPoolExecutor(3) as pool:
         for done in [pool.submit(push, who, place) for place, who in enumerate(("aster", "borealis", "cygnus"))]:
-            done.result(60)
+            done.result(DEADLINE_S)
     matches = matching.newest(cast.viewer("dorado"), limit=1_000).matches
     assert len(matches) == rounds * size
     assert {len(match.sides) for match in matches} == {3}
@@ -462,7 +463,7 @@ def test_whoever_writes_the_same_new_values_waits_in_one_order():
                 said = [TokenSaid("device", "clear", "", f"{number}-{place}") for place in range(2_000)][::step]
                 message = Message()
                 carrying.write([carrying.Carrying(holding.pk, holding.audience_id, said, anew=True)], within=message)
-                ready.wait(20)
+                ready.wait(DEADLINE_S)
                 with transaction.atomic():
                     message.send()
         finally:
@@ -471,7 +472,7 @@ def test_whoever_writes_the_same_new_values_waits_in_one_order():
 
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(write, first, 1), pool.submit(write, second, -1)]:
-            done.result(60)
+            done.result(DEADLINE_S)
     assert TokenValue.objects.filter(subkind="device").count() == 20_000
 
 

@@ -16,6 +16,7 @@ from indicators.models import StixObject
 from indicators.selecting import Selection
 from tests import build
 from tests.indicators.test_markings import a_definition
+from tests.strategies import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -190,7 +191,7 @@ def test_revoked_is_final_and_what_came_before_it_may_come_after(aster, order):
 VERSIONS = st.lists(st.booleans(), min_size=2, max_size=5)  # by age, whether it is revoked
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(revoked=VERSIONS, order=st.randoms(use_true_random=False), one_batch=st.booleans())
 def test_what_is_seen_does_not_depend_on_the_order_in_which_versions_and_revocations_come(
     aster, revoked, order, one_batch

@@ -36,7 +36,7 @@ def receiver():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     server.heard = []
     server.url = f"http://127.0.0.1:{server.server_port}/hook"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()

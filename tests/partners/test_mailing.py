@@ -13,6 +13,7 @@ from exchange import clock
 from partners import mailing
 from partners.models import Mail
 from tests import build
+from tests.waiting import DEADLINE_S
 
 pytestmark = pytest.mark.django_db
 
@@ -111,7 +112,7 @@ def test_no_connection_is_held_while_the_mail_server_takes_its_time(monkeypatch)
 
     worker = threading.Thread(target=work)
     worker.start()
-    worker.join(10)
+    worker.join(DEADLINE_S)
     assert held == [None]
     assert not Mail.objects.exists()
 

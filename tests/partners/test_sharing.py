@@ -17,6 +17,7 @@ from partners.scopes import Scope
 from partners.sharing import AudienceSpec, NoViewer, audience_ids, default_reach, intern_audience, may_share
 from partners.tlp import Tlp
 from tests import build
+from tests.strategies import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -172,7 +173,7 @@ def test_a_partner_that_is_not_active_has_no_viewer(state):
 class TheRuleAsAProperty(TestCase):
     """Random memberships and audiences; the visible set is compared with the oracle."""
 
-    @settings(max_examples=40)
+    @settings(max_examples=examples(25))
     @given(
         st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=8, unique=True),
         st.lists(

@@ -17,6 +17,7 @@ from indicators.stix import making
 from tests import build
 from tests.indicators.api.caller import Caller, read
 from tests.indicators.stix import version1
+from tests.strategies import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -68,7 +69,7 @@ def classical(pattern: str) -> dict:
     }
 
 
-@settings(max_examples=12, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(8), suppress_health_check=list(HealthCheck))
 @given(
     said=st.lists(
         st.tuples(

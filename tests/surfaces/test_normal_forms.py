@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from indicators.stix import making
 from tests import build
 from tests.indicators.api.caller import Caller, read
+from tests.strategies import examples
 from tests.surfaces.test_lists import classical
 
 pytestmark = pytest.mark.django_db
@@ -89,7 +90,7 @@ SAME = {
 NO_LIST_ENTRY = {"as64496"}
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_however_it_is_said_it_meets(data):
     value = data.draw(st.sampled_from(sorted(SAME)))

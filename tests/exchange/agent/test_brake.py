@@ -12,6 +12,7 @@ from exchange.agent import sync
 from exchange.client import Client
 from exchange.client.errors import ApiError
 from tests.exchange.agent.fake import FakeExchange
+from tests.strategies import examples
 
 
 def many(fake, publisher, count, *, begin=0):
@@ -164,7 +165,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(steps=steps, page=st.integers(3, 50))
 def test_after_any_history_the_file_is_the_servers_list_but_for_what_braked_publishers_keep(
     tmp_path_factory, steps, page

@@ -23,6 +23,7 @@ from exchange.client.errors import ApiError, Unreachable, Unusable
 from exchange.lists import formats
 from tests.exchange.agent.fake import FakeExchange
 from tests.journeys.demo import ROOT
+from tests.strategies import examples
 
 
 def lines(job):
@@ -185,7 +186,7 @@ actions = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(25))
 @given(steps=actions, page=st.integers(1, 4))
 def test_after_any_sequence_the_file_equals_the_model(tmp_path_factory, steps, page):
     directory = tmp_path_factory.mktemp("agent")

@@ -107,7 +107,7 @@ def test_a_bundle_that_breaks_off_leaves_no_file(tmp_path):
             pass
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         with Client(f"http://127.0.0.1:{server.server_port}", "exk_x") as client, pytest.raises(Unreachable):
             client.export(tmp_path / "out.json")

@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exchange.tokens import normalising
+from tests.strategies import examples
 
 SAME = {
     "email_exact": [
@@ -112,7 +113,7 @@ def test_what_is_not_of_its_kind_is_refused_without_being_repeated(rule, text):
 
 
 @pytest.mark.parametrize("rule", SAME)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(text=st.data())
 def test_normalising_twice_is_normalising_once(rule, text):
     normalise = getattr(normalising, rule)

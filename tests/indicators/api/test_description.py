@@ -13,7 +13,7 @@ from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
 from django.test import Client
 from django.urls import get_resolver
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode, checks
 from schemathesis.config import SchemathesisConfig
@@ -25,6 +25,7 @@ from partners import auth, membership, transparency
 from partners.scopes import Role, Scope
 from tests import build
 from tests.indicators.api.caller import API, Caller, read
+from tests.strategies import examples
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
@@ -146,7 +147,7 @@ def furnished(db, monkeypatch):
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 @given(data=st.data())
-@settings(max_examples=15, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=examples(6), suppress_health_check=list(HealthCheck), database=None)
 def test_an_operation_answers_as_described_whatever_it_is_asked(furnished, path, method, data):
     operation = SCHEMA[path][method.upper()]
     mode = data.draw(st.sampled_from(GenerationMode), label="mode")
@@ -156,6 +157,7 @@ def test_an_operation_answers_as_described_whatever_it_is_asked(furnished, path,
     caller, own = furnished
     if case.path_parameters and data.draw(st.booleans(), label="of its own"):
         case.path_parameters = {name: own[name] for name in case.path_parameters}
+    assume(case.formatted_path == path or case.formatted_path not in DOCUMENT["paths"])  # `withdraw` is no object's id
     case.call_and_validate(
         headers={"Authorization": f"Bearer {caller.key}", "Accept-Encoding": "identity"}, checks=list(CONFORM)
     )

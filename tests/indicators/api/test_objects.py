@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from indicators.stix import making
 from tests import build
 from tests.indicators.api.caller import code, read
+from tests.strategies import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -104,7 +105,7 @@ def walk(caller, path: str, name: str, limit: int) -> list[dict]:
 
 
 @given(limit=st.integers(1, 8))
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(8), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_page_by_page_is_the_whole_list_newest_first(aster, borealis, limit):
     ids = [build.an_indicator() for _ in range(7)]
     for one in ids:

@@ -21,6 +21,7 @@ from partners.sharing import Viewer, audience_ids
 from partners.tlp import Tlp
 from tests import build
 from tests.indicators.feeds.trees import trees
+from tests.strategies import examples
 
 _HOUR = timedelta(hours=1)
 #: Of the objects of the world, those that carry the same value.
@@ -202,7 +203,7 @@ def test_what_is_selected_is_what_a_slow_reading_of_each_object_lets_through(nam
     seen = [held for held in world if not held.groups or cast.ring.pk in viewer.group_ids]
     ids = {"publisher": [str(getattr(cast, name).pk) for name in ("aster", "borealis")], "group": [str(cast.ring.pk)]}
 
-    @settings(max_examples=200, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(100), deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(trees(words=("phishing", "nothing"), labels=(*_LABELS, "other"), **ids))
     def holds(node: tree.Node) -> None:
         expected = {held.said["id"] for held in seen if _holds(node, held, seen, cast, viewer)}

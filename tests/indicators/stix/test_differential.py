@@ -16,11 +16,12 @@ from indicators.stix import conformance
 from tests import strategies
 from tests.indicators.stix import oracles, shared
 from tests.indicators.stix.test_conformance import FINE, WRONG
+from tests.strategies import examples
 
 EXAMPLES = [
     json.loads(line) for line in (Path(__file__).parents[2] / "data" / "disagreements.jsonl").read_text().splitlines()
 ]
-_FEW = settings(max_examples=40, suppress_health_check=list(HealthCheck))
+_FEW = settings(max_examples=examples(40), suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from stix2patterns.v21.pattern import ParseException, Pattern
 from indicators.stix import budget, making, parsing, patterns
 from indicators.stix.drafts import TokenValue, Unreadable
 from tests.indicators.stix import shared
+from tests.strategies import examples
 
 #: Refused by that tool for what a hash or a qualifier says, not by the grammar: sloppy and kept.
 GRAMMATICAL = ("FAIL: 'f00' is not a valid SHA-256 hash", "FAIL: Duplicate qualifier type encountered: WITHIN")
@@ -144,7 +145,7 @@ pieces = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(200))
 @given(st.lists(pieces, min_size=1, max_size=7).map("".join), st.booleans())
 def test_the_short_cut_takes_nothing_that_the_grammar_does_not(text, wrap):
     pattern = f"[a:b{text}]" if wrap else text
