@@ -17,7 +17,7 @@ import orjson
 import psycopg
 from rich.console import Console
 
-from bench import filling, groups, matching, measures, neighbour, peer, race, tokens
+from bench import filling, groups, lookups, matching, measures, neighbour, peer, race, tokens
 from bench.campaign import measure as campaign
 from bench.measures import Sides
 from bench.server import Server, floor_beside, served
@@ -39,6 +39,9 @@ class Plan:
     hostile_s: float = 8.0
     stock: int = 25_000
     sets: int = 10_000
+    entries: int = 1_000_000
+    followed: int = 15_000
+    changes: int = 100
 
 
 QUICK = Plan(
@@ -52,6 +55,9 @@ QUICK = Plan(
     hostile_s=3.0,
     stock=5_000,
     sets=500,
+    entries=50_000,
+    followed=1_500,
+    changes=20,
 )
 FULL = Plan(sizes=(10_000, 100_000, 1_000_000), raced=100_000)
 console = Console(stderr=True, width=130)
@@ -66,6 +72,7 @@ def main() -> None:
     )
     parser.add_argument("--groups", action="store_true", help="readers of many groups alone")
     parser.add_argument("--tokens", action="store_true", help="oblivious tokens alone")
+    parser.add_argument("--agent", action="store_true", help="the agent's look-ups and deltas alone")
     parser.add_argument("--campaign", action="store_true", help="what five labs find together, alone")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args()
@@ -75,6 +82,8 @@ def main() -> None:
         found = hostile(plan, options.neighbour)
     elif options.groups:
         found = groups_alone(plan)
+    elif options.agent:
+        found = agent_alone(plan)
     elif options.campaign:
         found = campaign.rows(quick=options.quick, full=options.full)
     else:
@@ -126,6 +135,8 @@ def measured(plan: Plan) -> Iterator[Row]:
         server.rest()
         yield from tokens.tokens(server, stock=plan.stock)
         server.rest()
+        yield from lookups.agent(server, entries=plan.entries, published=plan.followed, rounds=plan.changes)
+        server.rest()
         yield from neighbour.hostile_neighbour(server, stored=last, seconds=plan.hostile_s)
         sides.close()
 
@@ -153,6 +164,12 @@ def tokens_alone(plan: Plan) -> Iterator[Row]:
     """Oblivious tokens alone."""
     with tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory, Server(Path(directory) / "data") as server:
         yield from tokens.tokens(server, stock=plan.stock)
+
+
+def agent_alone(plan: Plan) -> Iterator[Row]:
+    """The agent alone."""
+    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory, Server(Path(directory) / "data") as server:
+        yield from lookups.agent(server, entries=plan.entries, published=plan.followed, rounds=plan.changes)
 
 
 def fill(sides: Sides, size: int) -> None:
