@@ -157,6 +157,7 @@ class Blocklist:
         self._together = replace(self._policy, without_floors=self._policy.without_floors | {Floor.PROMPTS_ALONE})
         self._allows = bool(self._policy.allowed.values or self._policy.allowed.nets)
         self._hits: Counter[int] = Counter()
+        self._taken: Counter[int] = Counter()
         self._same: dict[Verdict, Verdict] = {NONE: NONE}
         self._tables = _Tables(tokening)
         self._checks = self._tables.checks
@@ -213,16 +214,16 @@ class Blocklist:
         return self._tables.entries
 
     def hits(self) -> dict[Verdict, int]:
-        """How often each verdict was met, since `taken_hits`."""
+        """How often each verdict was met."""
         met = self._hits.copy()
         return {verdict: count for verdict in list(self._same) if (count := met[id(verdict)])}
 
     def taken_hits(self) -> dict[Verdict, int]:
-        """The same, and begin to count anew."""
-        found = self.hits()
+        """How often since this was last called."""
+        found = {verdict: count - self._taken[id(verdict)] for verdict, count in self.hits().items()}
         for verdict, count in found.items():
-            self._hits[id(verdict)] -= count
-        return found
+            self._taken[id(verdict)] += count
+        return {verdict: count for verdict, count in found.items() if count}
 
     # -- keeping
 

@@ -22,7 +22,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from exchange.agent import counting, explaining, filtering, following, output, running, status, sync
+from exchange.agent import counting, explaining, following, output, status, sync
 from exchange.agent import policy as policies
 from exchange.agent.hook import HookFailed
 from exchange.client import config, terminal
@@ -288,6 +288,8 @@ def run_command(
     once: Annotated[bool, typer.Option("--once", help="One pass over all feeds and outputs, then end.")] = False,
 ) -> None:
     """Follow any number of feeds, keep all outputs, and answer look-ups: everything that a file of settings says."""
+    from exchange.agent import running  # noqa: PLC0415 - libsodium is for who looks values up
+
     found = running.read(settings)
     agent = running.Agent(found, say=_say, warn=_warn, version=terminal.version())
     with running.alone(found):
@@ -304,6 +306,8 @@ def filter_command(
     timeout_ms: Annotated[int, typer.Option(min=0, help="How long a value may wait for the key service.")] = 0,
 ) -> None:
     """Read `KIND TAB VALUE`, or {"kind", "value"} or {"prompt"} as JSON, a line each; write verdicts as JSON lines."""
+    from exchange.agent import filtering, running  # noqa: PLC0415 - as above
+
     found = running.read(settings)
     with running.looking_up(found) as blocklist:
         for line in sys.stdin:
@@ -318,6 +322,8 @@ def report_command(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say what look-ups met: what was blocked or would have been, by which rule, floor and allowlist."""
+    from exchange.agent import running  # noqa: PLC0415 - as above
+
     rows = counting.report(running.read(settings, online=False).state, days=days)
     if as_json:
         typer.echo(json.dumps(rows))

@@ -177,6 +177,7 @@ class Agent:
                 self._keep(stack.enter_context(closing(self._told())))
         finally:
             self._stop.set()
+            self._save_hits()
         if self._final is not None:
             raise self._final
 
@@ -376,9 +377,8 @@ class Agent:
 
     def _save_hits(self) -> None:
         """Add what was counted to the days' counts, for `report`."""
-        if self.blocklist is None or not self.blocklist.hits():
-            return
-        save_hits(self.settings.state, self.blocklist.taken_hits())
+        if self.blocklist is not None and (hits := self.blocklist.taken_hits()):
+            save_hits(self.settings.state, hits)
 
     # -- look-ups
 

@@ -153,6 +153,17 @@ def test_what_changes_is_taken_in_value_by_value_and_equals_a_fresh_reading(lab)
     assert len(block) == len(Blocklist([lab.path])) == 1
 
 
+def test_hits_grow_for_ever_and_are_handed_over_once(lab):
+    lab.say("net", "198.51.100.7")
+    block = Blocklist([lab.path])
+    for taken in (2, 3):
+        for _ in range(taken):
+            block.check("net", "198.51.100.7")
+        assert sum(block.taken_hits().values()) == taken
+    assert sum(block.hits().values()) == 5
+    assert block.taken_hits() == {}
+
+
 def test_several_feeds_count_together_and_the_kill_switch_takes_one_out(lab, tmp_path):
     other = Lab(tmp_path / "other.sqlite")
     lab.say("net", "198.51.100.7", publishers=["aster"])
@@ -437,6 +448,8 @@ def test_run_follows_answers_on_its_socket_and_lets_go_within_seconds(fake, tmp_
         assert fake.acks
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
+        rows = json.loads(command("report", "--config", path, "--json").stdout)
+        assert {row["action"] for row in rows} == {"block", "log"}, "what was counted last is kept, too"
     finally:
         process.kill()
         process.wait()
