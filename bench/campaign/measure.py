@@ -86,12 +86,17 @@ def rows(*, quick: bool, full: bool) -> Iterator[Row]:
         accounts, fraudulent = SIZES[smaller]
         yield cpu(Scene.of(replace(told, accounts=accounts, fraudulent=fraudulent)), spent)
     if full:
-        accounts, fraudulent = SIZES["1025k"]
-        scene = Scene.of(replace(told, accounts=accounts, fraudulent=fraudulent))
-        yield cpu(scene, spent)
-        yield from suspects_of(scene)
-        yield from blind(scene)
-        yield from pairs_of(scene)
+        yield from at_full_size(told, spent)
+
+
+def at_full_size(told: Told, spent: list[tuple[int, float]]) -> Iterator[Row]:
+    """25,000 accounts of operators in 1,025,000."""
+    accounts, fraudulent = SIZES["1025k"]
+    scene = Scene.of(replace(told, accounts=accounts, fraudulent=fraudulent))
+    yield cpu(scene, spent)
+    yield from suspects_of(scene)
+    yield from blind(scene)
+    yield from pairs_of(scene)
 
 
 def suspects_of(scene: Scene) -> Iterator[Row]:
@@ -124,13 +129,13 @@ def few_flags(scene: Scene) -> Iterator[Row]:
         scene.labs, [one.carries.flagged & (rng.random(one.carries.accounts) < 0.02) for one in scene.labs]
     )
     group = Together(labs, scene.tokens)
-    group.rounds()
+    done = group.rounds()
     together = _all(scene, labs)
     alone = [group.alone(at) for at in range(len(LABS))]
     single = _quality(np.concatenate(alone), np.concatenate([scene.truth(at) >= 0 for at in range(len(LABS))]))
     least = scene.size >= 200_000
     yield Row(
-        f"2 % of the flags, seed {scene.story.told.seed}",
+        f"2 % of the flags, seed {scene.story.told.seed}, {len(done)} rounds",
         scene.size,
         str(together),
         f"alone: {single}",
@@ -162,7 +167,7 @@ def lied(told: Told, lie: Lie) -> Iterator[Row]:
     liar = LABS.index(told.liar)
     invented = scene.truth(liar) == -2
     honest_labs = with_flags(
-        scene.labs, [one.carries.flagged & ~(invented if at == liar else False) for at, one in enumerate(scene.labs)]
+        scene.labs, [one.carries.flagged & (scene.truth(at) != -2) for at, one in enumerate(scene.labs)]
     )
     _played(scene, honest_labs)
     before = _benign(scene, honest_labs, liar)

@@ -64,7 +64,7 @@ class Together:
         self.publishers = np.zeros((0, len(labs)), np.bool_)
         self.asked = np.zeros(0, dtype=np.int64)
 
-    def rounds(self, *, at_most: int = 10) -> list[Round]:
+    def rounds(self, *, at_most: int = 30) -> list[Round]:
         """Rounds until next to nothing changes."""
         done: list[Round] = []
         while len(done) < at_most and not (done and done[-1].settled):

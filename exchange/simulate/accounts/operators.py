@@ -35,10 +35,17 @@ class Surroundings:
 
 @dataclass(slots=True)
 class Reseller:
-    """Rents out exits (/24 networks) to several operators, and sells a few ready-made mail domains."""
+    """Rents out exits (/24 networks): each to one operator, and one in ten to a second one as well."""
 
-    nets: Ints
-    domains: list[str]
+    nets: list[int]
+    let: list[int]
+
+    def rent(self, pick: random.Random, count: int) -> list[int]:
+        """So many networks, most of them for this operator alone."""
+        again = [net for net in self.let if pick.random() < 0.1]
+        fresh, self.nets = self.nets[:count], self.nets[count:]
+        self.let += fresh
+        return fresh + again
 
 
 @dataclass(slots=True)
@@ -52,7 +59,6 @@ class Operator:
     domains: list[str]
     mailboxes: list[str]
     nets: Ints
-    resold: list[str]
     wrappers: list[int]
     agents: Ints
     shape: int
@@ -60,16 +66,11 @@ class Operator:
     labs: Ints = field(default_factory=lambda: np.arange(len(LABS)))
 
 
-def resellers(
-    rng: np.random.Generator, pick: random.Random, *, operators: int, accounts: int, ids: Ids
-) -> list[Reseller]:
+def resellers(rng: np.random.Generator, *, operators: int, accounts: int, ids: Ids) -> list[Reseller]:
     """Two to five resellers, whose exits are enough for all."""
     count = min(5, 2 + operators // 4)
-    each = max(6, accounts // (110 * count))
-    return [
-        Reseller(ids.ipv4_nets(rng, each), [f"{texts.name(pick, syllables=3)}.shop" for _ in range(2)])
-        for _ in range(count)
-    ]
+    each = accounts // 80 + 4 * operators
+    return [Reseller(ids.ipv4_nets(rng, each).tolist(), []) for _ in range(count)]
 
 
 def recruit(
@@ -84,12 +85,7 @@ def recruit(
 ) -> Operator:
     """An operator for so many accounts."""
     bought = pick.sample(sellers, min(len(sellers), pick.choice((1, 1, 2))))
-    rented = np.concatenate(
-        [
-            rng.choice(one.nets, size=min(len(one.nets), max(2, accounts // (160 * len(bought)))), replace=False)
-            for one in bought
-        ]
-    )
+    rented = [net for one in bought for net in one.rent(pick, max(2, accounts // (160 * len(bought))))]
     languages = pick.sample(_LANGUAGES, 2)
     label = texts.name(pick, syllables=3)
     return Operator(
@@ -106,8 +102,7 @@ def recruit(
             f"{texts.name(pick, syllables=3)}{texts.name(pick, syllables=2)}{pick.randint(10, 999)}"
             for _ in range(max(3, accounts // 15))
         ],
-        nets=rented,
-        resold=[domain for one in bought for domain in one.domains],
+        nets=np.array(rented),
         wrappers=[
             texts.wrapper(around.words, pick, pick.choice(languages)) for _ in range(max(3, min(12, accounts // 120)))
         ],
@@ -212,8 +207,6 @@ def _mail(pick: random.Random, who: Operator, domain: int) -> str:
         return f"{dotted}+{texts.name(pick, syllables=2)}@gmail.com" if pick.random() < 0.5 else f"{dotted}@gmail.com"
     if kind < 0.45:  # a fresh mailbox of a provider that everybody uses
         return f"{given}{family}{pick.randint(100, 99_999)}@{pick.choice(texts.sentences()['freemail'])}"
-    if kind < 0.48:
-        return f"{given}.{family}{pick.randint(1, 99)}@{pick.choice(who.resold)}"
     local = (
         f"{given}{family}{pick.randint(1000, 9999)}",
         f"{texts.name(pick, syllables=3)}{pick.randint(10, 99)}",

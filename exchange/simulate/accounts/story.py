@@ -102,7 +102,7 @@ def _operators(
 ) -> tuple[list[Block], list[Prompts], list[Operator]]:
     count = told.campaigns
     sizes = _sizes(rng, told.fraudulent, count)
-    sellers = operators.resellers(rng, pick, operators=count, accounts=told.fraudulent, ids=around.ids)
+    sellers = operators.resellers(rng, operators=count, accounts=told.fraudulent, ids=around.ids)
     blocks, prompts, who = [], [], []
     first = 0
     for number, size in enumerate(sizes):

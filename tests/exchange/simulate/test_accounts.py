@@ -137,3 +137,12 @@ def test_a_wrong_option_is_said_in_a_line(wrong, tmp_path):
     result = CliRunner().invoke(app, ["simulate", "accounts", str(tmp_path), *wrong])
     assert result.exit_code == 2
     assert "one of" in result.output or "none of" in result.output
+
+
+def test_two_operators_have_few_networks_and_no_domain_of_their_own_in_common():
+    story = tell(Told(accounts=8_000, fraudulent=2_000, seed=6, operators=3))
+    nets = [{int(net) for net in one.nets} for one in story.who]
+    shared = sum(len(one & other) for at, one in enumerate(nets) for other in nets[:at])
+    assert shared <= 0.2 * sum(map(len, nets))
+    domains = [set(one.domains) for one in story.who]
+    assert not any(one & other for at, one in enumerate(domains) for other in domains[:at])
