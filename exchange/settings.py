@@ -316,8 +316,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_IMPORTS = (
+    "indicators.campaigns.announcing",
     "indicators.campaigns.ending",
     "indicators.feeds.proving",
+    "indicators.campaigns.proposing",
     "indicators.notifying",
     "indicators.deciding",
     "indicators.pruning",
@@ -365,6 +367,12 @@ CELERY_BEAT_SCHEDULE = {
     "sights": {"task": "indicators.resighting.catch_up", "schedule": 5.0, "options": {"expires": 10}},
     "prune": {"task": "indicators.pruning.prune_old", "schedule": 3600.0, "options": {"expires": 3600}},
     "suppress": {"task": "indicators.suppressing.catch_up", "schedule": 15.0, "options": {"expires": 15}},
+    "campaigns": {"task": "indicators.campaigns.proposing.catch_up", "schedule": 2.0, "options": {"expires": 5}},
+    "tell campaigns": {
+        "task": "indicators.campaigns.announcing.catch_up",
+        "schedule": 2.0,
+        "options": {"expires": 5},
+    },
     "end evidence": {"task": "indicators.campaigns.ending.sweep", "schedule": 3.0, "options": {"expires": 10}},
     "make final": {"task": "indicators.deciding.catch_up", "schedule": 10.0, "options": {"expires": 10}},
     "retire": {"task": "indicators.retiring.expire_due", "schedule": 5.0, "options": {"expires": 10}},

@@ -23,7 +23,7 @@ from django.db.models.functions import Now
 from exchange import clock
 from exchange.stix.schemas import DETECTOR
 from exchange.tokens import epochs
-from indicators.campaigns.tables import Carried, EvidenceToken, Pool, Prevalence, Submission, Suspect, ToldSum
+from indicators.campaigns import tables as campaigns
 from partners.models import Audience, AuditRecord, Channel, Partner
 from partners.sharing import NoViewer, OwnedManager, Shared, SharedManager
 from partners.tlp import Tlp
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from partners.sharing import Viewer
 
 #: Tables of the group's evidence stand with what writes them; Django looks for them here.
-CAMPAIGNS = (Carried, EvidenceToken, Pool, Prevalence, Submission, Suspect, ToldSum)
+CAMPAIGNS = campaigns
 
 
 class Holding(Shared):

@@ -29,6 +29,7 @@ class Verb(StrEnum):
     BATCH_HELD = "batch.held"
     BATCH_PUBLISHED = "batch.published"
     CAPS_CHANGED = "caps.changed"
+    CAMPAIGN_STATED = "campaign.stated"
     CEILING_CHANGED = "ceiling.changed"
     CLEARANCE_CHANGED = "clearance.changed"
     DETECTOR_CHANGED = "detector.changed"

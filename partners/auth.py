@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import OuterRef, Subquery
@@ -164,6 +165,11 @@ def viewers_of_partners() -> list[Viewer]:
 def viewer_of_command(operator: Partner) -> Viewer:
     """The viewer that a command on the operator's machine acts as; the log names it `command`."""
     return _viewer(operator, group_ids=(), scopes=frozenset({Scope.ADMIN}), actor="command")
+
+
+def viewer_of_exchange(partner: Partner, group_id: UUID) -> Viewer:
+    """The exchange itself, as it publishes into one group."""
+    return _viewer(partner, group_ids=[group_id], scopes=frozenset({Scope.PUBLISH, Scope.READ}), actor="system")
 
 
 def viewer_whatever_state(partner_id: Any) -> Viewer:

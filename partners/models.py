@@ -34,10 +34,23 @@ def _random_id() -> int:
     return secrets.randbelow(2**53 - 1) + 1
 
 
+class Partners(models.Manager["Partner"]):
+    """Everybody but the exchange itself, which is no member and is on no list."""
+
+    def get_queryset(self) -> models.QuerySet[Partner]:
+        """All others."""
+        return super().get_queryset().exclude(kind="exchange")
+
+
 class Partner(models.Model):
-    """A member organisation: a lab, the operator, or a recipient that only reads."""
+    """A member organisation: a lab, the operator, or a recipient that only reads.
+
+    And the exchange itself, as the publisher of what it finds in evidence (`registering.the_exchange`): a member of
+    nothing, with neither people nor keys, and in no list of partners.
+    """
 
     class Kind(models.TextChoices):
+        EXCHANGE = "exchange", "The exchange itself"
         LAB = "lab", "Lab"
         OPERATOR = "operator", "Operator"
         RECIPIENT = "recipient", "Recipient"
@@ -87,9 +100,14 @@ class Partner(models.Model):
     caps = models.JSONField(default=dict, db_default={})
     operator_caps = models.JSONField(default=dict, db_default={})
 
+    objects = Partners()
+    everybody = models.Manager["Partner"]()
+
     class Meta:
+        base_manager_name = "everybody"
         constraints = [
-            models.UniqueConstraint("kind", condition=models.Q(kind="operator"), name="there_is_one_operator")
+            models.UniqueConstraint("kind", condition=models.Q(kind="operator"), name="there_is_one_operator"),
+            models.UniqueConstraint("kind", condition=models.Q(kind="exchange"), name="there_is_one_exchange"),
         ]
 
     def __str__(self) -> str:

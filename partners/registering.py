@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
+from exchange.stix import words
 from partners import audit, channels
 from partners.models import Group, Membership, Partner, User
 from partners.scopes import Role
@@ -45,6 +46,26 @@ def register_partner(
     told: dict[str, Any] = {"kind": kind.value, "state": state.value}
     audit.record(audit.Verb.PARTNER_REGISTERED, by=by, target=target, about=partner.pk, **told)
     return partner
+
+
+def the_exchange() -> Partner:
+    """The exchange itself, as the publisher of what it finds; made the first time."""
+    found = Partner.everybody.filter(kind=Partner.Kind.EXCHANGE).first()
+    if found is not None:
+        return found
+    with transaction.atomic():
+        made, new = Partner.everybody.get_or_create(
+            kind=Partner.Kind.EXCHANGE,
+            defaults={
+                "name": "The exchange",
+                "slug": "the-exchange",
+                "identity_id": words.EXCHANGE_IDENTITY_ID,
+                "clearance": Tlp.RED,
+            },
+        )
+        if new:
+            channels.make_of_partner(made.pk)
+    return made
 
 
 @transaction.atomic

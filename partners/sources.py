@@ -68,7 +68,7 @@ def sources(viewer: Viewer, said: Iterable[Said]) -> Mapping[Said, Source]:
     """
     wanted = set(said)
     audiences = Audience.objects.in_bulk({audience for _, audience in wanted})
-    partners = Partner.objects.in_bulk({publisher for publisher, _ in wanted})
+    partners = Partner.everybody.in_bulk({publisher for publisher, _ in wanted})
     veils = {one: audiences[one[1]] for one in wanted if _is_veiled(viewer, one[0], audiences[one[1]].attribution)}
     codes = _codes({one: audience for one, audience in veils.items() if audience.attribution == Attribution.PSEUDONYM})
     named = {(pk, audience): _named(partners[pk]) for pk, audience in wanted - set(veils)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from django.db import connection
@@ -43,6 +43,8 @@ def standing(by: Viewer) -> Standing:
             for pk, tlp, everyone, groups, partners, attribution in audiences.rows
         },
     )
+    if by.kind == Partner.Kind.EXCHANGE:  # a member of nothing: it goes where it is sent, and is not remembered there
+        return replace(stands, groups=Group.objects.in_bulk(by.group_ids))
     if count == len(stands.audiences) and not connection.in_atomic_block:  # there, it may see what is never committed
         _REMEMBERED.put(by.partner_id, stands)
     return stands

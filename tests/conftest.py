@@ -111,6 +111,7 @@ def incarnation_known(monkeypatch):
 def hints(monkeypatch):
     """No broker in tests unless asked for: what is hinted is counted, and followers are called by hand."""
     from indicators import notifying, suppressing
+    from indicators.campaigns import proposing
     from partners import asking, mailing
 
     told = {"notifying": 0}
@@ -120,6 +121,7 @@ def hints(monkeypatch):
 
     monkeypatch.setattr(notifying, "hint", lambda: count("notifying"))
     monkeypatch.setattr(asking, "hint", lambda: None)
+    monkeypatch.setattr(proposing, "hint", lambda: None)
     monkeypatch.setattr(suppressing, "hint", lambda: None)
     monkeypatch.setattr(mailing, "hint", mailing.post)  # whatever is told by e-mail is sent at once
     return told

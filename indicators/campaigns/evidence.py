@@ -20,9 +20,9 @@ from django.db import connection, transaction
 from exchange import clock
 from exchange.errors import Conflict, Refused
 from exchange.tokens import epochs
-from indicators.campaigns import prevalence, terms
+from indicators.campaigns import placing, prevalence, proposing, terms
 from indicators.campaigns.lines import Account, Terms, TokenKey, accounts
-from indicators.campaigns.tables import Submission, Suspect
+from indicators.campaigns.tables import Stir, Submission, Suspect
 from indicators.campaigns.terms import Room
 from partners import audit, groupkeys
 from partners.models import GroupKey
@@ -63,6 +63,7 @@ def take(viewer: Viewer, slug: str, *, number: int, body: bytes) -> Taken:
         made.round, made.sent_at = number, clock.now()
         made.save()
         _record(viewer, room, audit.Verb.EVIDENCE_SENT, number, accounts=len(sent), changed=changed)
+        transaction.on_commit(proposing.hint, robust=True)
     return Taken(number, len(sent), changed)
 
 
@@ -97,6 +98,7 @@ def forget(group_id: UUID, partner_id: UUID, suspects: Sequence[int]) -> None:
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM indicators_carried WHERE suspect = ANY(%s)", [list(some)])
             cursor.execute("DELETE FROM indicators_suspect WHERE id = ANY(%s)", [list(some)])
+        placing.stir(group_id, Stir.Kind.LEFT, some)
         prevalence.carry(group_id, partner_id, {token: -count for token, count in before.items()})
 
 
@@ -136,6 +138,8 @@ def _take(room: Room, sent: Sequence[Account], number: int) -> int:
         before = [held[each.account].pk for each in differs if each.account in held]
         rows = _upsert(room, differs, digests, number)
         pairs = [(rows[each.account], tokens[key]) for each in differs for key in each.tokens]
+        placing.stir(room.group.pk, Stir.Kind.LEFT, before)
+        placing.stir(room.group.pk, Stir.Kind.PLACE, rows.values())
         _carry(room, pairs, before=before)
     return len(gone) + len(differs)
 

@@ -21,9 +21,9 @@ from exchange import clock
 from exchange.celery import app
 from exchange.tokens import prevalence as rules
 from exchange.tokens.prevalence import Answer, Sums
-from indicators.campaigns import terms
+from indicators.campaigns import joining, placing, terms
 from indicators.campaigns.lines import TokenKey, answers
-from indicators.campaigns.tables import EvidenceToken
+from indicators.campaigns.tables import EvidenceToken, Stir
 from partners import audit
 from partners.models import Group
 from partners.sharing import Viewer
@@ -153,8 +153,10 @@ def settle(group: Group, tokens: Collection[int]) -> None:
 def _settle(group_id: UUID, tokens: list[int], members: Sequence[UUID], interval: timedelta) -> None:
     now, out = clock.now(), _Outcome()
     rows, told = _rows(tokens, members), _told_before(tokens)
-    totals = {}
-    for token, asked, ends_at in _states(tokens):
+    totals: dict[int, tuple[int, int]] = {}
+    crossed = []
+    for state in EvidenceToken.objects.filter(pk__in=tokens).order_by("pk"):
+        token, asked, ends_at = state.pk, state.asked, state.ended_at
         held = rows.get(token, [])
         is_carried = any(row.carried for row in held)
         if is_carried and not asked:
@@ -167,7 +169,12 @@ def _settle(group_id: UUID, tokens: list[int], members: Sequence[UUID], interval
         if asked and not is_carried:
             waits.append(_end(out, token, ends_at, now, interval))
         out.due[token] = min((at for at in waits if at > now), default=None)
-        totals[token] = (sum(row.answer.holders for row in held), sum(row.answer.suspects for row in held))
+        holders, suspects = sum(row.answer.holders for row in held), sum(row.answer.suspects for row in held)
+        totals[token] = (holders, suspects)
+        was = joining.is_pure(state.subkind, holders=state.holders, suspects=state.suspects)
+        if was != joining.is_pure(state.subkind, holders=holders, suspects=suspects):
+            crossed.append(token)
+    placing.stir(group_id, Stir.Kind.TOKEN, crossed)
     _write(group_id, out, totals, now)
 
 
@@ -270,10 +277,6 @@ def _columns_told(told: Sequence[tuple[UUID, int, Sums | None, bool]]) -> dict[s
         "words": [word for _, _, _, word in told],
         **{name: [one[place] for one in said] for place, name in enumerate(Sums._fields)},
     }
-
-
-def _states(tokens: list[int]) -> list[tuple[int, bool, datetime | None]]:
-    return list(EvidenceToken.objects.filter(pk__in=tokens).order_by("pk").values_list("pk", "asked", "ended_at"))
 
 
 def _rows(tokens: list[int], members: Sequence[UUID]) -> dict[int, list[_Row]]:

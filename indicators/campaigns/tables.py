@@ -152,3 +152,201 @@ class ToldSum(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["token", "partner"], name="one_row_told_per_token_and_partner")]
         indexes = [models.Index(fields=["group", "partner", "place"], name="told_by_place")]
+
+
+class Stir(models.Model):
+    """Something that clustering is to look at: the queue. Only ever added to, and deleted by who has looked at it."""
+
+    class Kind(models.TextChoices):
+        LEFT = "left", "An account that is gone, or carries something else"
+        PLACE = "place", "An account that has no place yet"
+        TOKEN = "token", "A token that became pure, or is no longer"
+
+    id = models.BigAutoField(primary_key=True)
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="+", db_index=False)
+    kind = models.CharField(max_length=5, choices=Kind)
+    key = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["group", "kind", "id"], name="stir_by_group")]
+
+
+class PureToken(models.Model):
+    """A token that counts for clustering now; written with what follows from it."""
+
+    token = models.BigIntegerField(primary_key=True)
+
+
+class Cluster(models.Model):
+    """What is joined, on whosoever's word. `dirty`: to be built anew, for something that held it is gone."""
+
+    id = models.BigAutoField(primary_key=True)
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="+", db_index=False)
+    accounts = models.IntegerField(default=0)
+    dirty = models.BooleanField(default=False)
+    built_at = models.DateTimeField(null=True)
+    looked_at = models.DateTimeField(null=True)
+    due = models.DateTimeField(null=True, help_text="Since when its campaigns are to be looked at.")
+    causes = models.JSONField(default=list, help_text="Subkinds of the tokens that changed it since they were.")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due"], condition=Q(due__isnull=False), name="cluster_due"),
+            models.Index(fields=["group"], condition=Q(dirty=True), name="cluster_to_be_built_anew"),
+        ]
+
+
+class Core(models.Model):
+    """Accounts of one lab that payment, device or mailbox joins."""
+
+    id = models.BigAutoField(primary_key=True)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    cluster = models.BigIntegerField()
+    accounts = models.IntegerField(default=0)
+
+    class Meta:
+        indexes = [models.Index(fields=["cluster"], name="core_by_cluster")]
+
+
+class CoreToken(models.Model):
+    """The core of a lab whose accounts carry a token that makes cores."""
+
+    token = models.BigIntegerField()
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    core = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["token", "partner"], name="one_core_per_token_and_lab")]
+        indexes = [models.Index(fields=["core"], name="token_by_core")]
+
+
+class ClusterToken(models.Model):
+    """On how many accounts of a cluster a token is that may join."""
+
+    cluster = models.BigIntegerField()
+    token = models.BigIntegerField()
+    accounts = models.IntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["cluster", "token"], name="one_count_per_cluster_and_token")]
+        indexes = [models.Index(fields=["token"], condition=Q(accounts__gte=2), name="cluster_by_token")]
+
+
+class Placed(models.Model):
+    """Where an account is: its core, and its campaign with how well that is founded."""
+
+    suspect = models.BigIntegerField(primary_key=True)
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="+", db_index=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    core = models.BigIntegerField()
+    campaign = models.UUIDField(null=True)
+    grade = models.CharField(max_length=16, default="")
+    elected = models.BooleanField(default=False, help_text="By its rare tokens.")
+    looked_at = models.DateTimeField(null=True, help_text="When its rare tokens were asked last.")
+    since = models.DateTimeField(default=clock.now, help_text="In this campaign.")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["core"], name="placed_by_core"),
+            models.Index(fields=["campaign", "partner"], name="placed_by_campaign"),
+            models.Index(
+                fields=["group", "looked_at"], condition=Q(campaign=None) | Q(elected=True), name="placed_to_be_elected"
+            ),
+        ]
+
+
+class Campaign(models.Model):
+    """A campaign of one group, as the exchange proposes it. Written by `proposing`; what was told, by `announcing`."""
+
+    class State(models.TextChoices):
+        ENDED = "ended", "Ended"
+        LIVE = "live", "Live"
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="+", db_index=False)
+    name = models.CharField(max_length=60)
+    cluster = models.BigIntegerField()
+    state = models.CharField(max_length=5, choices=State, default=State.LIVE)
+    grade = models.CharField(max_length=16)
+    accounts = models.IntegerField(default=0)
+    labs = models.JSONField(default=dict, help_text="By partner's id, how many accounts.")
+    kinds = models.JSONField(default=list, help_text="Kinds of the tokens that hold it together.")
+    first_seen = models.DateTimeField()
+    last_seen = models.DateTimeField()
+    created_at = models.DateTimeField(default=clock.now)
+    ended_at = models.DateTimeField(null=True)
+    into = models.UUIDField(null=True, help_text="Which it became a part of.")
+    changed_at = models.DateTimeField(default=clock.now)
+    told = models.JSONField(default=dict, help_text="What was published of it last.")
+    told_at = models.DateTimeField(null=True)
+    picture = models.JSONField(default=dict, help_text="Nodes and edges, as of then.")
+    dismissed = models.BooleanField(default=False, help_text="Most of the labs in it say that it is none.")
+    due = models.DateTimeField(null=True, help_text="When it is to be published again.")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["group", "state", "-changed_at"], name="campaign_by_group"),
+            models.Index(fields=["cluster"], name="campaign_by_cluster"),
+            models.Index(fields=["due"], condition=Q(due__isnull=False), name="campaign_due"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["group", "name"], name="one_campaign_per_group_and_name"),
+        ]
+
+
+class CampaignEvent(models.Model):
+    """What became of a campaign: made, grew tenfold, joined, split, ended, and by which kinds of tokens."""
+
+    class Kind(models.TextChoices):
+        CREATED = "created", "Created"
+        DISMISSED = "dismissed", "Dismissed"
+        ENDED = "ended", "Ended"
+        GREW = "grew", "Grew tenfold"
+        JOINED = "joined", "Another became a part of it"
+        SPLIT = "split", "A part became another"
+        TAKEN_UP = "taken-up", "No longer dismissed"
+
+    campaign = models.UUIDField()
+    at = models.DateTimeField(default=clock.now)
+    kind = models.CharField(max_length=9, choices=Kind)
+    other = models.UUIDField(null=True)
+    causes = models.JSONField(default=list)
+
+    class Meta:
+        indexes = [models.Index(fields=["campaign", "at"], name="event_by_campaign")]
+
+
+class CampaignStatement(models.Model):
+    """One partner's word of a campaign; the newest takes the place of the one before. Written by `statements`."""
+
+    class Says(models.TextChoices):
+        CONFIRM = "confirm", "It is one"
+        DISMISS = "dismiss", "It is none"
+        ONE = "one", "It and another are one"
+        TWO = "two", "It is two"
+
+    campaign = models.UUIDField()
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    says = models.CharField(max_length=7, choices=Says)
+    reason = models.CharField(max_length=20)
+    other = models.UUIDField(null=True)
+    at = models.DateTimeField()
+    of = models.JSONField(default=dict, help_text="What was told of the campaign when it was said.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "partner"], name="one_word_per_campaign_and_partner")
+        ]
+
+
+class CampaignAlias(models.Model):
+    """What a partner calls a campaign; nobody else sees it. Written by `statements`."""
+
+    campaign = models.UUIDField()
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    alias = models.CharField(max_length=120)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "partner"], name="one_alias_per_campaign_and_partner")
+        ]

@@ -56,7 +56,7 @@ def examine(draft: Draft, door: Door) -> Verdict:
 
 def creator(draft: Draft, door: Door) -> Verdict:
     """Nobody speaks in another partner's name, nor the exchange's; content of creators outside of it is welcome."""
-    if (refusal := _of_the_exchange(draft)) is not None:
+    if (refusal := _of_the_exchange(draft, door)) is not None:
         return refusal
     others = door.partner_identities - {door.publisher_identity}
     if draft.created_by_ref is not None and _canonical(draft.created_by_ref) in others:
@@ -68,8 +68,10 @@ def creator(draft: Draft, door: Door) -> Verdict:
     return None
 
 
-def _of_the_exchange(draft: Draft) -> Verdict:
+def _of_the_exchange(draft: Draft, door: Door) -> Verdict:
     """Its identity and its extension definitions are its own; it says nothing through others."""
+    if _canonical(door.publisher_identity) == vocabulary.EXCHANGE_IDENTITY_ID:
+        return None
     if _canonical(draft.stix_id) in vocabulary.OWN_IDS:
         return Refusal("exchange-own", "/id", "The exchange alone publishes under this id.")
     if draft.created_by_ref is not None and _canonical(draft.created_by_ref) == vocabulary.EXCHANGE_IDENTITY_ID:

@@ -1,0 +1,213 @@
+"""Tell a group of its campaigns: as STIX of the exchange's own, published to the group like anything else.
+
+So it is read, followed, and told of in all the ways there are, and ends like other objects. Only what shows is told: a
+campaign whose facts are as they were told last is not published again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db import transaction
+from structlog import get_logger
+
+from exchange import clock
+from exchange.celery import app
+from exchange.stix import words
+from indicators import publishing
+from indicators.addressing import Reach
+from indicators.campaigns import objects, placing, terms
+from indicators.campaigns.joining import Grade
+from indicators.campaigns.objects import Facts
+from indicators.campaigns.proposing import bucket
+from indicators.campaigns.tables import Campaign
+from indicators.carrying import key_of
+from indicators.stix import parsing
+from indicators.stix.drafts import TokenValue
+from partners import auth
+from partners.attribution import Attribution
+from partners.models import Group
+from partners.registering import the_exchange
+from partners.sharing import why_closed
+from partners.tlp import Tlp
+
+log = get_logger()
+
+_AT_ONCE = 50
+#: Labs of a picture.
+_MOST_LABS = 60
+#: Where a group takes nothing new, or was left by all, it is asked again after this time.
+_LATER = timedelta(minutes=5)
+
+
+def facts_of(one: Campaign) -> Facts:
+    """What is told of a campaign now."""
+    ended = one.state == Campaign.State.ENDED
+    return Facts(
+        name=one.name,
+        grade=one.grade,
+        accounts=bucket(one.accounts),
+        labs=tuple(sorted(bucket(count) for count in one.labs.values())),
+        kinds=objects.kinds_of(one.kinds),
+        first_seen=objects.hour(one.first_seen),
+        last_seen=objects.hour(one.last_seen),
+        indicators=() if ended else tuple(_indicators(one)),
+        linked=() if ended else tuple(_linked(one)),
+        into=f"campaign--{one.into}" if one.into else "",
+        ended=ended,
+    )
+
+
+def _indicators(one: Campaign) -> list[str]:
+    """Ids of live indicators for the group, marked AMBER at most, whose tokens hold the campaign together."""
+    held = placing.rows(_HOLDING, campaign=one.pk)
+    keys = [
+        key_of(TokenValue(subkind, scheme, epoch, bytes(value).hex(), psp_scope=psp_scope))
+        for subkind, scheme, epoch, value, psp_scope in held
+        if subkind in words.KIND_OF
+    ]
+    found = placing.rows(
+        _INDICATORS, keys=keys, group=[one.group_id], tlp=int(Tlp.AMBER), limit=objects.MOST_REFERENCES
+    )
+    return [stix_id for (stix_id,) in found]
+
+
+# Tokens that at least two accounts of the campaign carry, by `carried_by_token`.
+_HOLDING = """
+SELECT t.subkind, t.scheme, t.epoch, t.value, t.psp_scope
+FROM indicators_evidencetoken t JOIN (
+    SELECT c.token FROM indicators_placed p JOIN indicators_carried c ON c.suspect = p.suspect
+    JOIN indicators_puretoken u ON u.token = c.token
+    WHERE p.campaign = %(campaign)s GROUP BY c.token HAVING count(*) >= 2
+) few ON few.token = t.id
+"""
+# A row for each indicator that carries one of these values.
+_INDICATORS = """
+SELECT DISTINCT h.stix_id
+FROM indicators_carries k JOIN indicators_holding h ON h.id = k.holding_id
+JOIN partners_audience a ON a.id = h.audience_id
+WHERE k.token_value_id = ANY(%(keys)s) AND h.state = 'live' AND h.stix_type = 'indicator'
+  AND (a.everyone OR a.groups && %(group)s::uuid[]) AND a.tlp <= %(tlp)s AND a.use = 'objects'
+ORDER BY h.stix_id LIMIT %(limit)s
+"""
+
+
+def _linked(one: Campaign) -> list[str]:
+    """The other campaigns of its cluster: what joins them is one lab's word."""
+    others = Campaign.objects.filter(group=one.group_id, cluster=one.cluster, state=Campaign.State.LIVE)
+    return [f"campaign--{pk}" for pk in others.exclude(pk=one.pk).order_by("pk").values_list("pk", flat=True)[:20]]
+
+
+def tell(one: Campaign) -> None:
+    """Publish a campaign if anything that shows has changed. In a transaction that holds its row."""
+    group = Group.objects.get(pk=one.group_id)
+    now = clock.now()
+    if group.closed_at is not None:
+        _told(one, one.told)
+        return
+    if why_closed(group, on=now.date()) is not None:
+        Campaign.objects.filter(pk=one.pk).update(due=now + _LATER)
+        return
+    facts = facts_of(one)
+    if facts.ended and not one.told:
+        _told(one, {})
+        return
+    if facts.to_json() == one.told:
+        _told(one, one.told)
+        return
+    if one.told_at is not None and not facts.ended and now < one.told_at + terms.interval_of(group):
+        Campaign.objects.filter(pk=one.pk).update(due=one.told_at + terms.interval_of(group))
+        return
+    documents = _changed(one, facts, now)
+    _publish(documents, group)
+    _told(one, facts.to_json())
+    log.info("campaign.told", objects=len(documents))
+
+
+def _told(one: Campaign, facts: dict[str, Any]) -> None:
+    if facts == one.told:
+        Campaign.objects.filter(pk=one.pk).update(due=None)
+    else:
+        Campaign.objects.filter(pk=one.pk).update(
+            told=facts, told_at=clock.now(), picture=picture(one, facts), due=None
+        )
+
+
+def picture(one: Campaign, facts: dict[str, Any]) -> dict[str, Any]:
+    """Nodes and edges: the campaign, its labs without names, kinds of tokens, each in buckets, and linked campaigns."""
+    labs: dict[UUID, dict[str, str]] = defaultdict(dict)
+    for partner, subkind, accounts in placing.rows(_EDGES, campaign=one.pk):
+        labs[partner][subkind] = bucket(accounts)
+    held = sorted(labs.values(), key=lambda kinds: sorted(kinds.items()))[:_MOST_LABS]
+    kinds = sorted({subkind for each in held for subkind in each})
+    nodes = [{"id": "campaign", "type": "campaign", "accounts": facts.get("accounts", "0")}]
+    nodes += [{"id": f"lab-{place}", "type": "lab"} for place in range(len(held))]
+    nodes += [{"id": subkind, "type": "kind"} for subkind in kinds]
+    nodes += [{"id": linked, "type": "campaign"} for linked in facts.get("linked", ())]
+    edges = [
+        {"from": f"lab-{place}", "to": subkind, "accounts": count}
+        for place, each in enumerate(held)
+        for subkind, count in sorted(each.items())
+    ]
+    edges += [{"from": subkind, "to": "campaign"} for subkind in kinds]
+    edges += [{"from": "campaign", "to": linked, "grade": Grade.WORD} for linked in facts.get("linked", ())]
+    return {"nodes": nodes, "edges": edges}
+
+
+# A row for each lab and kind of pure token: how many of its accounts in the campaign carry one.
+_EDGES = """
+SELECT p.partner_id, t.subkind, count(DISTINCT p.suspect)
+FROM indicators_placed p JOIN indicators_carried c ON c.suspect = p.suspect
+JOIN indicators_puretoken u ON u.token = c.token JOIN indicators_evidencetoken t ON t.id = c.token
+WHERE p.campaign = %(campaign)s GROUP BY p.partner_id, t.subkind
+"""
+
+
+def _changed(one: Campaign, facts: Facts, now: datetime) -> list[dict[str, Any]]:
+    """The objects that say something else than before, and the ends of those that are no longer part of it."""
+    new = {document["id"]: document for document in objects.made(one.pk, facts, created=one.created_at, modified=now)}
+    if not one.told:
+        return list(new.values())
+    told = {**one.told, **{name: tuple(value) for name, value in one.told.items() if isinstance(value, list)}}
+    old = {
+        document["id"]: document
+        for document in objects.made(one.pk, Facts(**told), created=one.created_at, modified=now)
+    }
+    changed = [document for stix_id, document in new.items() if document != old.get(stix_id)]
+    return changed + [document | {"revoked": True} for stix_id, document in old.items() if stix_id not in new]
+
+
+def _publish(documents: list[dict[str, Any]], group: Group) -> None:
+    by = auth.viewer_of_exchange(the_exchange(), group.pk)
+    body = orjson.dumps({"type": "bundle", "id": f"bundle--{group.pk}", "objects": documents})
+    reach = Reach(named=True, tlp=Tlp.AMBER, groups=(group.pk,), attribution=Attribution.NAMED)
+    request = publishing.Request(hashlib.sha256(body).digest())
+    done = publishing.publish(parsing.read_batch(body), by=by, reach=reach, request=request, confirmed=True)
+    if done.counts.get("refused") or done.counts.get("quarantined"):
+        log.error("campaign.not_taken", refusals=dict(done.refusals))
+
+
+def tell_due() -> int:
+    """Tell what is due, a campaign a transaction; how many were looked at."""
+    count = 0
+    due = Campaign.objects.filter(due__lte=clock.now()).order_by("due", "pk")
+    for pk in due.values_list("pk", flat=True)[:_AT_ONCE]:
+        with transaction.atomic():
+            free = Campaign.objects.select_for_update(skip_locked=True, no_key=True)
+            one = free.filter(pk=pk, due__isnull=False).first()
+            if one is not None:
+                tell(one)
+                count += 1
+    return count
+
+
+@app.task(name="indicators.campaigns.announcing.catch_up")
+def catch_up() -> None:
+    """Tell all that is due."""
+    while tell_due() >= _AT_ONCE:
+        pass

@@ -1,0 +1,343 @@
+"""What clusters amount to: campaigns, with their grade and history. The only writer of Campaign and CampaignEvent.
+
+A cluster that something happened to is looked at: which of its cores stay together whichever lab is not believed
+(`joining`), which campaigns these are already, what became of the others. An id stays with the larger part.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Max, Q
+
+from exchange import clock, hints
+from exchange.celery import app
+from exchange.stix import words
+from indicators.campaigns import joining, placing
+from indicators.campaigns.joining import Grade
+from indicators.campaigns.placing import rows
+from indicators.campaigns.tables import Campaign, CampaignEvent, Cluster, Core, Placed
+
+_ELECTED_AT_ONCE = 200
+_MOST_NUMBER = 9_999
+_Event = CampaignEvent.Kind
+
+
+def look_at_one(group_id: UUID) -> bool:
+    """Look at a cluster that is due, if one is; whether there was any. In a transaction, alone."""
+    now = clock.now()
+    for cluster in Cluster.objects.filter(group=group_id, due__lte=now, dirty=False).order_by("accounts", "due", "pk"):
+        if cluster.looked_at is None or now - cluster.looked_at >= cluster.accounts * placing.PAUSE:
+            _look_at(cluster)
+            return True
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The campaigns of a cluster by what names them, by core, and how many accounts of each were in which before."""
+
+    by_core: Mapping[int, tuple[int, Grade]]
+    before: Mapping[int, Counter[UUID]]
+    sizes: Mapping[int, int]
+
+
+def _look_at(cluster: Cluster) -> None:
+    cores = list(Core.objects.filter(cluster=cluster.pk).order_by("pk"))
+    labs = {core.pk: core.partner_id for core in cores}
+    sizes = {core.pk: core.accounts for core in cores}
+    by_core: dict[int, tuple[int, Grade]] = {}
+    if cluster.accounts >= joining.LEAST_ACCOUNTS and len(set(labs.values())) >= joining.LEAST_LABS:
+        counts = _counts(cluster.pk, labs)
+        by_core = joining.campaigns(joining.refine(labs, counts), labs, counts, sizes)
+    found = _Found(by_core, _before(cluster.pk, by_core), sizes)
+    known = {campaign for counted in found.before.values() for campaign in counted}
+    there = Campaign.objects.filter(Q(cluster=cluster.pk) | Q(pk__in=known), state=Campaign.State.LIVE)
+    live = {one.pk: one for one in there}
+    names = _named(cluster, found, live)
+    _write_places(cluster.pk, found, names)
+    for named in set(names.values()):
+        renew(named, causes=cluster.causes)
+    if cluster.accounts:
+        Cluster.objects.filter(pk=cluster.pk).update(due=None, causes=[], looked_at=clock.now())
+    else:
+        Cluster.objects.filter(pk=cluster.pk).delete()
+
+
+def _counts(cluster: int, cores: Iterable[int]) -> dict[int, Counter[int]]:
+    """By core, on how many of its accounts each pure token is that may join."""
+    found: dict[int, Counter[int]] = {core: Counter() for core in cores}
+    for core, token, count in rows(_COUNTS, cluster=cluster):
+        found[core][token] = count
+    return found
+
+
+_COUNTS = """
+SELECT p.core, c.token, count(*)
+FROM indicators_core k JOIN indicators_placed p ON p.core = k.id
+JOIN indicators_carried c ON c.suspect = p.suspect
+JOIN indicators_puretoken u ON u.token = c.token
+JOIN indicators_clustertoken m ON m.cluster = k.cluster AND m.token = c.token
+WHERE k.cluster = %(cluster)s GROUP BY p.core, c.token
+"""
+
+
+def _before(cluster: int, by_core: Mapping[int, tuple[int, Grade]]) -> dict[int, Counter[UUID]]:
+    found: dict[int, Counter[UUID]] = defaultdict(Counter)
+    for core, campaign, count in rows(_BEFORE, cluster=cluster):
+        if core in by_core:
+            found[by_core[core][0]][campaign] += count
+    return found
+
+
+_BEFORE = """
+SELECT p.core, p.campaign, count(*) FROM indicators_core k JOIN indicators_placed p ON p.core = k.id
+WHERE k.cluster = %(cluster)s AND p.campaign IS NOT NULL AND NOT p.elected GROUP BY p.core, p.campaign
+"""
+
+
+def _named(cluster: Cluster, found: _Found, live: Mapping[UUID, Campaign]) -> dict[int, UUID]:
+    """The campaign of each part: the one that most of it was in, where that has most of its own there; else a new one.
+
+    Campaigns that are left over are now a part of the one that has most of them, or have ended.
+    """
+    moment = clock.now()
+    sizes: Counter[int] = Counter()
+    for core, (part, _) in found.by_core.items():
+        sizes[part] += found.sizes[core]
+    pairs = sorted(
+        (
+            (-count, live[campaign].created_at, str(campaign), part)
+            for part, counted in found.before.items()
+            for campaign, count in counted.items()
+            if campaign in live and (live[campaign].cluster == cluster.pk or 2 * count > live[campaign].accounts)
+        ),
+    )
+    names: dict[int, UUID] = {}
+    for _, _, campaign, part in pairs:
+        if part not in names and UUID(campaign) not in names.values():
+            names[part] = UUID(campaign)
+    for part in sorted(sizes):
+        if part not in names:
+            names[part] = _create(cluster, found.before.get(part), live, moment)
+    for left, one in live.items():
+        if left not in names.values() and one.cluster == cluster.pk:
+            heirs = [(counted[left], names[part]) for part, counted in found.before.items() if counted[left]]
+            _end(one, into=max(heirs, key=lambda heir: (heir[0], str(heir[1])))[1] if heirs else None, cluster=cluster)
+    return names
+
+
+def _create(
+    cluster: Cluster, before: Mapping[UUID, int] | None, live: Mapping[UUID, Campaign], moment: datetime
+) -> UUID:
+    made = Campaign.objects.create(
+        pk=uuid.uuid4(),
+        group_id=cluster.group_id,
+        name=_name(cluster.group_id),
+        cluster=cluster.pk,
+        grade=Grade.WORD,
+        first_seen=moment,
+        last_seen=moment,
+    )
+    source = max(((count, str(one)) for one, count in (before or {}).items() if one in live), default=None)
+    origin = UUID(source[1]) if source else None
+    event(made.pk, _Event.CREATED, other=origin, causes=cluster.causes)
+    if origin is not None:
+        event(origin, _Event.SPLIT, other=made.pk, causes=cluster.causes)
+    return made.pk
+
+
+def _end(one: Campaign, *, into: UUID | None, cluster: Cluster) -> None:
+    moment = clock.now()
+    Campaign.objects.filter(pk=one.pk).update(
+        state=Campaign.State.ENDED, ended_at=moment, into=into, changed_at=moment, due=moment
+    )
+    event(one.pk, _Event.ENDED, other=into, causes=cluster.causes)
+    if into is not None:
+        event(into, _Event.JOINED, other=one.pk, causes=cluster.causes)
+    Placed.objects.filter(campaign=one.pk, elected=True).update(campaign=None, grade="", elected=False, looked_at=None)
+
+
+def event(campaign: UUID, kind: CampaignEvent.Kind, *, other: UUID | None = None, causes: Sequence[str] = ()) -> None:
+    """Write down what became of a campaign."""
+    CampaignEvent.objects.create(campaign=campaign, kind=kind, other=other, causes=list(causes))
+
+
+def _name(group_id: UUID) -> str:
+    """Two words and a number of the published list, drawn, that no campaign of the group has."""
+    while True:
+        adjective, noun = secrets.choice(words.CAMPAIGN_ADJECTIVES), secrets.choice(words.CAMPAIGN_NOUNS)
+        name = f"{adjective} {noun} {secrets.randbelow(_MOST_NUMBER) + 1}"
+        if not Campaign.objects.filter(group=group_id, name=name).exists():
+            return name
+
+
+def _write_places(cluster: int, found: _Found, names: Mapping[int, UUID]) -> None:
+    cores = list(found.sizes)
+    placed = [found.by_core.get(core) for core in cores]
+    rows(
+        _PLACE,
+        now=clock.now(),
+        cores=cores,
+        campaigns=[names[one[0]] if one else None for one in placed],
+        grades=[str(one[1]) if one else "" for one in placed],
+    )
+
+
+# Accounts of cores that are in no campaign keep the one that their rare tokens elected.
+_PLACE = """
+UPDATE indicators_placed p
+SET campaign = m.campaign, grade = m.grade, elected = false,
+    since = CASE WHEN p.campaign IS DISTINCT FROM m.campaign THEN %(now)s ELSE p.since END
+FROM unnest(%(cores)s::bigint[], %(campaigns)s::uuid[], %(grades)s::text[]) AS m (core, campaign, grade)
+WHERE p.core = m.core AND (p.campaign, p.grade, p.elected) IS DISTINCT FROM (m.campaign, m.grade, false)
+  AND NOT (m.campaign IS NULL AND p.elected)
+"""
+
+
+def renew(campaign: UUID, *, causes: Sequence[str] = ()) -> None:
+    """Count a campaign anew: its accounts by lab, what holds it together, since when; and have it told."""
+    one = Campaign.objects.get(pk=campaign)
+    before = one.accounts
+    labs = {str(partner): count for partner, count in rows(_LABS, campaign=campaign)}
+    ((corroborated, first, last, cluster),) = rows(_SPAN, campaign=campaign)
+    one.labs, one.accounts = labs, sum(labs.values())
+    one.grade = Grade.CORROBORATED if corroborated else Grade.WORD
+    one.kinds = [kind for (kind,) in rows(_KINDS, campaign=campaign)]
+    one.first_seen, one.last_seen, one.cluster = first or one.first_seen, last or one.last_seen, cluster or one.cluster
+    one.changed_at = one.due = clock.now()
+    one.save()
+    if before and len(str(one.accounts)) > len(str(before)):
+        event(campaign, _Event.GREW, causes=causes)
+
+
+_LABS = (
+    "SELECT partner_id, count(*) FROM indicators_placed WHERE campaign = %(campaign)s GROUP BY partner_id ORDER BY 1"
+)
+_SPAN = """
+SELECT bool_or(p.grade = 'corroborated' AND NOT p.elected), min(s.since), max(s.since), min(k.cluster)
+FROM indicators_placed p JOIN indicators_suspect s ON s.id = p.suspect LEFT JOIN indicators_core k ON k.id = p.core
+    AND NOT p.elected
+WHERE p.campaign = %(campaign)s
+"""
+# Kinds of the pure tokens that at least two of its accounts carry.
+_KINDS = """
+SELECT DISTINCT t.subkind FROM indicators_evidencetoken t
+WHERE t.id IN (
+    SELECT c.token FROM indicators_placed p JOIN indicators_carried c ON c.suspect = p.suspect
+    JOIN indicators_puretoken u ON u.token = c.token
+    WHERE p.campaign = %(campaign)s GROUP BY c.token HAVING count(*) >= 2
+) ORDER BY 1
+"""
+
+
+def bucket(count: int) -> str:
+    """A count as it is told: `0`, or the power of ten at or below."""
+    return f"10^{min(len(str(count)) - 1, 7)}" if count else "0"
+
+
+def elect_some(group_id: UUID) -> bool:
+    """Ask the rare tokens of accounts that are in no campaign; whether there were any to ask. As `look_at_one`."""
+    newest = Campaign.objects.filter(group=group_id).aggregate(newest=Max("changed_at"))["newest"]
+    if newest is None:
+        return False
+    due = rows(_TO_BE_ASKED, group=group_id, newest=newest, limit=_ELECTED_AT_ONCE)
+    if not due:
+        return False
+    suspects = {suspect: partner for suspect, partner, _ in due}
+    was = {suspect: campaign for suspect, _, campaign in due}
+    ballots = _ballots(list(suspects))
+    elected = {each: joining.elect(lab, ballots.get(each, [])) for each, lab in suspects.items()}
+    rows(
+        _ELECT,
+        now=clock.now(),
+        suspects=list(elected),
+        campaigns=[one[0] if one else None for one in elected.values()],
+        grades=[str(one[1]) if one else "" for one in elected.values()],
+    )
+    changed = {one[0] if one else None for each, one in elected.items() if (one[0] if one else None) != was[each]}
+    changed |= {was[each] for each, one in elected.items() if (one[0] if one else None) != was[each]}
+    for campaign in sorted(filter(None, changed), key=str):
+        renew_quietly(campaign)
+    return True
+
+
+def renew_quietly(campaign: UUID) -> None:
+    """Count a campaign anew without asking everybody's rare tokens once more because of it."""
+    changed_at = Campaign.objects.get(pk=campaign).changed_at
+    renew(campaign)
+    Campaign.objects.filter(pk=campaign).update(changed_at=changed_at)
+
+
+_TO_BE_ASKED = """
+SELECT suspect, partner_id, CASE WHEN elected THEN campaign END FROM indicators_placed
+WHERE group_id = %(group)s AND (campaign IS NULL OR elected) AND (looked_at IS NULL OR looked_at < %(newest)s)
+ORDER BY looked_at NULLS FIRST, suspect LIMIT %(limit)s
+"""
+_ELECT = """
+UPDATE indicators_placed p
+SET looked_at = %(now)s, campaign = m.campaign, grade = m.grade, elected = m.campaign IS NOT NULL,
+    since = CASE WHEN p.campaign IS DISTINCT FROM m.campaign THEN %(now)s ELSE p.since END
+FROM unnest(%(suspects)s::bigint[], %(campaigns)s::uuid[], %(grades)s::text[]) AS m (suspect, campaign, grade)
+WHERE p.suspect = m.suspect
+"""
+
+
+def _ballots(suspects: Sequence[int]) -> dict[int, list[joining.Ballot]]:
+    """By account, what its rare pure tokens say."""
+    tokens_of: dict[int, list[int]] = defaultdict(list)
+    carried: dict[int, int] = {}
+    for suspect, token, count in rows(_RARE, suspects=list(suspects), rare=joining.RARE):
+        tokens_of[suspect].append(token)
+        carried[token] = count
+    members: dict[int, dict[tuple[UUID, UUID], int]] = defaultdict(dict)
+    for token, campaign, partner, count in rows(_MEMBERS, tokens=list(carried)):
+        members[token][campaign, partner] = count
+    return {
+        suspect: [(carried[token], members[token]) for token in tokens if token in members]
+        for suspect, tokens in tokens_of.items()
+    }
+
+
+_RARE = """
+SELECT c.suspect, c.token, n.count FROM indicators_carried c JOIN indicators_puretoken u ON u.token = c.token
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM (SELECT 1 FROM indicators_carried o WHERE o.token = c.token LIMIT %(rare)s + 1) few
+) n
+WHERE c.suspect = ANY(%(suspects)s) AND n.count <= %(rare)s
+"""
+_MEMBERS = """
+SELECT c.token, p.campaign, p.partner_id, count(*)
+FROM indicators_carried c JOIN indicators_placed p ON p.suspect = c.suspect
+WHERE c.token = ANY(%(tokens)s) AND p.campaign IS NOT NULL AND NOT p.elected
+GROUP BY c.token, p.campaign, p.partner_id
+"""
+
+
+def work(group_id: UUID) -> bool:
+    """Do all that there is to do for a group, a piece a transaction; False where somebody else is at it."""
+    while True:
+        with transaction.atomic():
+            if not placing.alone(group_id):
+                return False
+            if not (placing.step(group_id) or look_at_one(group_id) or elect_some(group_id)):
+                return True
+
+
+def hint() -> None:
+    """Ask a worker to look; to be called after the commit."""
+    hints.SENDER.send_soon(catch_up)
+
+
+@app.task(name="indicators.campaigns.proposing.catch_up")
+def catch_up() -> None:
+    """Place what came, and look at what it amounts to, in every group that nobody else is at."""
+    for group_id in placing.groups():
+        work(group_id)

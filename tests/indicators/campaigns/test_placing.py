@@ -1,0 +1,292 @@
+"""Clustering step by step in the store gives what the pure rules give from scratch; history, ids, and several workers."""
+
+import random
+import threading
+import uuid
+from collections import defaultdict
+from datetime import timedelta
+
+import pytest
+from django.db import connection, connections
+
+from indicators.campaigns import ending, joining, placing, proposing
+from indicators.campaigns.joining import Account, Grade, Role
+from indicators.campaigns.tables import (
+    Campaign,
+    CampaignEvent,
+    Carried,
+    Cluster,
+    Core,
+    EvidenceToken,
+    Placed,
+    Stir,
+    Suspect,
+)
+from tests.indicators.campaigns.sending import Pooling, answer_of, send
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr(placing, "PAUSE", timedelta(0))
+
+
+@pytest.fixture
+def pool():
+    return Pooling()
+
+
+def work(pool):
+    assert proposing.work(pool.group.pk)
+    assert not Stir.objects.exists()
+    assert not Cluster.objects.filter(dirty=True).exists()
+
+
+def accounts():
+    """What is stored, as the pure rules take it."""
+    tokens = {}
+    for token in EvidenceToken.objects.all():
+        if joining.is_pure(token.subkind, holders=token.holders, suspects=token.suspects):
+            tokens[token.pk] = joining.role_of(token.subkind, wide=token.wide)
+    held = defaultdict(lambda: {role: [] for role in Role})
+    for suspect, token in Carried.objects.order_by("pk").values_list("suspect", "token"):
+        if token in tokens:
+            held[suspect][tokens[token]].append(token)
+    return {
+        pk: Account(partner, *(tuple(held[pk][role]) for role in (Role.CORE, Role.JOIN, Role.VOTE)))
+        for pk, partner in Suspect.objects.values_list("pk", "partner")
+    }
+
+
+def together(of):
+    found = defaultdict(set)
+    for name, its in of.items():
+        found[its].add(name)
+    return {frozenset(names) for its, names in found.items() if its is not None}
+
+
+def stored():
+    clusters = dict(Core.objects.values_list("pk", "cluster"))
+    return {placed.suspect: (clusters[placed.core], placed) for placed in Placed.objects.all()}
+
+
+def assert_as_from_scratch():
+    held = accounts()
+    right, found, core_of = joining.propose(held), stored(), joining.cores(held)
+    cluster_of = joining.close(joining.counted(held, core_of))
+    assert together({name: cluster for name, (cluster, _) in found.items()}) == together(
+        {n: cluster_of[c] for n, c in core_of.items()}
+    )
+    assert together({n: p.campaign for n, p in right.items()}) == together(
+        {n: p.campaign for n, (_, p) in found.items()}
+    )
+    graded = {n: str(p.grade) for n, p in right.items() if p.campaign is not None}
+    assert graded == {n: p.grade for n, (_, p) in found.items() if p.campaign is not None}
+
+
+def world(pool, seed, count=40):
+    """Lines of some labs: operators with pools, and accounts that share a little with two of them."""
+    chance = random.Random(seed)
+    lines = {}
+    for name in pool.labs:
+        lines[name] = []
+        for _ in range(count):
+            operator = chance.choice("xyz")
+            other = chance.choice("xyz") if chance.random() < 0.06 else operator
+            tokens = [
+                pool.token(f"{operator} card {chance.randrange(5)}", "pan_token"),
+                pool.token(f"{other} device {chance.randrange(6)}"),
+                pool.token(f"{operator} domain {chance.randrange(4)}", "email_domain"),
+                pool.token(f"{other} net {chance.randrange(4)}", "net", wide=True),
+                *(pool.token(f"{operator} phrase {chance.randrange(12)}", "phrase") for _ in range(4)),
+            ]
+            some = [token for token in tokens if chance.random() < 0.7] or tokens[:1]
+            unique = {(token["subkind"], token["value"]): token for token in some}
+            lines[name].append(
+                pool.account(*unique.values(), account=uuid.UUID(int=chance.getrandbits(128), version=4))
+            )
+    return lines
+
+
+def answers(pool, lines, chance=None):
+    """Each lab answers for what its lines carry: pure, or now and then not."""
+    for name, held in lines.items():
+        tokens = {(token["subkind"], token["value"]): token for line in held for token in line.get("tokens", ())}
+        said = []
+        for token in tokens.values():
+            pure = chance is None or chance.random() < 0.8
+            plain = {key: value for key, value in token.items() if key != "wide"}
+            said.append(answer_of(plain, 8, 8 if pure else 2))
+        assert send(pool.labs[name], "prevalence", *said).status_code == 200
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_step_by_step_is_as_from_scratch_whatever_comes_goes_and_changes(pool, seed, monkeypatch):
+    monkeypatch.setattr(placing, "ACCOUNTS", 7)
+    chance = random.Random(seed)
+    lines = world(pool, seed)
+    for name, held in lines.items():
+        for start in range(0, len(held), 15):
+            assert send(pool.labs[name], "evidence?round=1", *held[start : start + 15]).status_code == 200
+            if chance.random() < 0.5:
+                work(pool)
+        if chance.random() < 0.5:
+            answers(pool, {name: held})
+    answers(pool, lines)
+    work(pool)
+    assert_as_from_scratch()
+    for name, held in lines.items():
+        gone = [{"account": line["account"], "gone": True} for line in held if chance.random() < 0.3]
+        changed = [line | {"tokens": line["tokens"][:2]} for line in held if chance.random() < 0.2]
+        there = {line["account"] for line in gone}
+        send(pool.labs[name], "evidence?round=1", *gone, *(line for line in changed if line["account"] not in there))
+        work(pool)
+    assert_as_from_scratch()
+    answers(pool, lines, chance)
+    work(pool)
+    assert_as_from_scratch()
+
+
+def campaign_of(pool, letter, names=("aster", "borealis", "cygnus"), count=12):
+    """An operator's accounts at some labs, sent and answered for."""
+    lines = {
+        name: [
+            pool.account(
+                pool.token(f"{letter} card {number % 4}", "pan_token"),
+                pool.token(f"{letter} device {number % 3}"),
+                pool.token(f"{letter} domain", "email_domain"),
+            )
+            for number in range(count)
+        ]
+        for name in names
+    }
+    for name, held in lines.items():
+        assert send(pool.labs[name], "evidence?round=1", *held).status_code == 200
+    answers(pool, lines)
+    return lines
+
+
+def test_an_operator_at_three_labs_is_one_corroborated_campaign(pool):
+    campaign_of(pool, "x")
+    work(pool)
+    (one,) = Campaign.objects.all()
+    assert (one.grade, one.accounts, len(one.labs)) == (Grade.CORROBORATED, 36, 3)
+    assert one.kinds == ["device", "email_domain", "pan_token"]
+    assert [event.kind for event in CampaignEvent.objects.all()] == ["created"]
+
+
+def test_a_liar_does_not_join_two_campaigns_but_on_its_word(pool):
+    campaign_of(pool, "x")
+    campaign_of(pool, "y")
+    work(pool)
+    before = set(Campaign.objects.values_list("pk", flat=True))
+    glue = [
+        pool.account(
+            *(pool.token(f"{letter} card {number % 4}", "pan_token") for letter in "xy"),
+            *(pool.token(f"{letter} device {number % 3}") for letter in "xy"),
+        )
+        for number in range(50)
+    ]
+    send(pool.eridanus, "evidence?round=1", *glue)
+    answers(pool, {"eridanus": glue})
+    work(pool)
+    assert set(Campaign.objects.filter(state="live").values_list("pk", flat=True)) == before
+    assert Campaign.objects.values("cluster").distinct().count() == 1
+    assert_as_from_scratch()
+
+
+def test_the_id_stays_with_the_larger_part_and_the_history_says_which_tokens_did_it(pool):
+    big, small = campaign_of(pool, "x", count=16), campaign_of(pool, "y")
+    work(pool)
+    ids = {one.accounts: one.pk for one in Campaign.objects.all()}
+    bridges = {
+        name: [
+            pool.account(
+                *(pool.token(f"{letter} card {number % 4}", "pan_token") for letter in "xy"),
+                *(pool.token(f"{letter} device {number % 3}") for letter in "xy"),
+            )
+            for number in range(8)
+        ]
+        for name in ("aster", "borealis", "cygnus")
+    }
+    for name, held in bridges.items():
+        send(pool.labs[name], "evidence?round=1", *held)
+    work(pool)
+    (live,) = Campaign.objects.filter(state="live")
+    assert live.pk == ids[48]
+    ended = Campaign.objects.get(pk=ids[36])
+    assert (ended.state, ended.into) == ("ended", live.pk)
+    joined = CampaignEvent.objects.get(campaign=live.pk, kind="joined")
+    assert joined.other == ended.pk
+    for name, held in bridges.items():
+        send(pool.labs[name], "evidence?round=1", *({"account": line["account"], "gone": True} for line in held))
+    work(pool)
+    sizes = {one.accounts: one for one in Campaign.objects.filter(state="live")}
+    assert set(sizes) == {48, 36}
+    assert sizes[48].pk == ids[48]
+    split = CampaignEvent.objects.get(campaign=ids[48], kind="split")
+    assert (split.other, split.causes) == (sizes[36].pk, ["evidence"])
+    assert big
+    assert small
+
+
+def test_growth_by_ten_is_in_the_history(pool):
+    campaign_of(pool, "x", count=12)
+    work(pool)
+    campaign_of(pool, "x", count=40)
+    work(pool)
+    assert [event.kind for event in CampaignEvent.objects.order_by("pk")] == ["created", "grew"]
+
+
+def test_a_campaign_ends_with_its_evidence(pool, monkeypatch):
+    from exchange import clock
+
+    campaign_of(pool, "x")
+    work(pool)
+    later = clock.now() + timedelta(days=31)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    ending.sweep()
+    work(pool)
+    assert [one.state for one in Campaign.objects.all()] == ["ended"]
+    assert not Placed.objects.exists()
+    assert not Cluster.objects.exists()
+
+
+def test_an_account_is_elected_by_its_phrases_and_again_when_they_say_otherwise(pool):
+    lines = campaign_of(pool, "x")
+    phrases = [pool.token(f"phrase {number}", "phrase") for number in range(3)]
+    spoken = [pool.account(*lines["aster"][0]["tokens"], *phrases) for _ in range(3)]
+    lost = pool.account(*phrases)
+    send(pool.aster, "evidence?round=1", *spoken)
+    send(pool.eridanus, "evidence?round=1", lost)
+    answers(pool, {"aster": spoken, "eridanus": [lost]})
+    work(pool)
+    placed = Placed.objects.get(partner=pool.partners["eridanus"])
+    assert (placed.campaign, placed.elected) == (Campaign.objects.get().pk, True)
+    assert placed.grade == Grade.WORD
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_at_once_do_all_once():
+    pool = Pooling()
+    campaign_of(pool, "x")
+    campaign_of(pool, "y")
+    done = []
+
+    def run():
+        try:
+            while Stir.objects.exists() or Cluster.objects.filter(due__isnull=False).exists():
+                done.append(proposing.work(pool.group.pk))
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert True in done
+    assert Placed.objects.count() == Suspect.objects.count()
+    assert_as_from_scratch()
+    assert connection.alias
