@@ -661,6 +661,37 @@ def test_start_over_that_is_given_up_is_told_when_the_subscription_is_resumed(ca
     assert [kind for kind, _ in said(answers)] == ["start-over", "start-over"]
 
 
+@pytest.mark.parametrize("restored", [True, False])
+def test_of_a_partners_subscriptions_that_one_dies_whose_receiver_is_gone(cast, reader, time, answers, restored):
+    dies, lives = subscribe(reader), subscribe(reader, URL + "/other")
+    other = subscribe(cast.viewer("aster"), URL + "/third")
+    if restored:
+        incarnation.begin()
+        notifying.dispatch(dies.pk)
+    else:
+        told(cast, dies)
+    answers[0][:] = [outbound.Reply(410, None, b"")]
+    notifying.deliver()
+    assert [now(one).state for one in (dies, lives, other)] == ["dead", "active", "active"]
+
+
+def test_receiving_start_over_is_one_subscriptions_own(cast, reader, time, answers):
+    first, second = subscribe(reader), subscribe(reader, URL + "/other")
+    incarnation.begin()
+    notifying.dispatch(first.pk)
+    notifying.deliver()
+    assert now(first).incarnation != now(second).incarnation
+
+
+def test_a_message_says_more_only_where_its_own_stretch_holds_more(cast, reader, time, answers, monkeypatch):
+    subscription = subscribe(reader)
+    told(cast, subscription)
+    monkeypatch.setattr(delivering, "MAX_CHANGES", 1)
+    build.publish(cast.viewer("aster"), build.an_indicator(), groups=("ring",))  # beyond what the message is about
+    notifying.deliver()
+    assert [message["data"]["more"] for _, message, _ in answers[1]] == [False]
+
+
 def test_start_over_can_be_sent_again_under_its_id(cast, reader, time, answers):
     subscription = subscribe(reader)
     incarnation.begin()
