@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import orjson
@@ -16,6 +17,8 @@ from exchange.lists import pages, sets
 from indicators import retiring
 from indicators.feeds import proving
 from indicators.models import FeedSet, InForce, Receipt
+from partners import membership
+from partners.scopes import Scope
 from tests import build
 from tests.indicators.api.caller import Caller, code, read
 
@@ -77,6 +80,10 @@ def visible(caller: Caller, kind: str = "") -> set[str]:
 
 def revoked(stix: dict) -> dict:
     return stix | {"revoked": True, "modified": build.later()}
+
+
+def withdraw(caller: Caller, stix: dict) -> None:
+    assert read(caller.send("POST", "objects/withdraw", {"ids": [stix["id"]]}))["counts"]["accepted"] == 1
 
 
 def test_a_feed_is_told_page_by_page_with_the_publishers_bytes_and_proved_at_its_end(aster, borealis):
@@ -146,7 +153,7 @@ def test_whatever_happens_the_set_is_what_is_seen(aster, borealis, cygnus, cast)
     check()
     borealis.push(revoked(mine))
     check()
-    aster.ask("DELETE", f"objects/{other['id']}")
+    withdraw(aster, other)
     check()
     ends = build.an_indicator(valid_until=clock.rfc3339(clock.now() + timedelta(hours=1)))
     aster.push(ends)
@@ -240,6 +247,41 @@ def test_whoever_is_told_a_page_sees_all_of_it_at_that_moment(aster, borealis, c
     page = fresh.page()
     assert len(page.rows) == 1
     assert page.trailer.set_hash is None
+
+
+def test_a_reader_that_leaves_a_group_is_told_so_and_again_when_it_comes_back(aster, borealis, cast):
+    aster.push(*[build.an_indicator() for _ in range(5)])
+    reader = Subscriber(borealis, limit=2)
+    reader.page()  # in the midst of the first fill
+    admin = replace(cast.viewer("borealis"), scopes=frozenset(Scope))
+    membership.leave(admin, cast.ring)
+    reader.catch_up()
+    assert reader.ids() == visible(borealis) == set()
+    build.a_ring(cast.aster, cast.borealis, slug="later")
+    aster.push(build.an_indicator(), query="?groups=later")
+    reader.catch_up()
+    assert reader.ids() == visible(borealis)
+    assert len(reader.ids()) == 1
+
+
+def test_two_holdings_of_one_id_under_one_shown_source_are_one_object(aster, borealis, cygnus, cast):
+    """What is attributed to the exchange alone has one source for its readers, whoever published it."""
+    build.a_ring(cast.aster, cast.borealis, cast.cygnus, slug="second")
+    stix = build.an_indicator()
+    for extension in stix["extensions"].values():
+        extension["attribution"] = "exchange"
+    other = stix | {"confidence": 33, "modified": build.later()}
+    reader = Subscriber(cygnus)
+    assert read(aster.push(stix, query="?groups=second"))["counts"]["accepted"] == 1
+    reader.catch_up()
+    assert read(borealis.push(other, query="?groups=second"))["counts"]["accepted"] == 1
+    reader.catch_up()
+    assert len(reader.held) == reader.trailer.set_count == 1
+    withdraw(aster, stix)
+    assert [row["op"] for row in reader.catch_up()] == ["upsert"]
+    withdraw(borealis, stix)
+    assert [row["op"] for row in reader.catch_up()] == ["remove"]
+    assert reader.held == {}
 
 
 def test_an_idle_poll_writes_nothing_and_asks_little(aster, borealis):
