@@ -155,6 +155,9 @@ class Verdict:
         return (self.action or "none") if self.known else "unknown"
 
 
+#: Whoever an entry came from that the brake keeps, where the store that knew it was lost (`store.UNKNOWN`).
+UNKNOWN_PUBLISHER = ""
+KEPT = "kept by the brake"
 NONE = Verdict()
 UNKNOWN = Verdict(known=False)
 _DEFAULT = Rule("default", Action.BLOCK)
@@ -177,6 +180,8 @@ class Policy:
         armed = [one for one in said if not ({one.publisher, one.feed, *one.said.sources} & killed)]
         if not armed:
             return Verdict(suppressed_by="kill switch", kind=first.kind, subkind=first.subkind)
+        if any(one.publisher == UNKNOWN_PUBLISHER for one in armed):  # it stood in the list, so it was sure enough
+            return Verdict(Action.BLOCK, rule=KEPT, kind=first.kind, subkind=first.subkind)
         standing = [one for one in armed if one.standing not in _DISARMED or Floor.DISPUTED in self.without_floors]
         if not standing:
             return Verdict(floor=Floor.DISPUTED, kind=first.kind, subkind=first.subkind)

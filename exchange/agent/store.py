@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from exchange.agent.policy import Statement
+from exchange.agent.policy import UNKNOWN_PUBLISHER, Statement
 from exchange.lists import sets
 from exchange.lists.lines import Said
 from exchange.stix import words
@@ -64,7 +64,7 @@ PRAGMA user_version = {_FORM};
 #: SQLite's result codes for a file that is no whole database (sqlite.org/rescode.html).
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 #: Whoever an entry came from whose publisher is not known: read from a list whose store was lost.
-UNKNOWN = ""
+UNKNOWN = UNKNOWN_PUBLISHER
 UNKNOWN_NAME = "unknown"
 
 

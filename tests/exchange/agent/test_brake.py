@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exchange.agent import policy as policies
 from exchange.agent import sync
 from exchange.client import Client
 from exchange.client.errors import ApiError
@@ -194,3 +196,22 @@ def test_after_any_history_the_file_is_the_servers_list_but_for_what_braked_publ
                     assert len(kept) == sum(each.entries for each in done.braked)
     finally:
         fake.close()
+
+
+def test_what_the_brake_keeps_of_a_lost_store_stays_listed_under_the_default_policy(fake, client, job, lines):
+    """It is not known any more who said it; it stood in the list, so it was above the floors."""
+    judged = replace(job, policy=policies.Policy())
+    for number in range(30):
+        for publisher in ("aster", "borealis"):
+            fake.publish(publisher, f"i{number}", f"v{number:02}")
+    sync.run_once(client, judged)
+    assert len(lines()) == 30
+    for path in job.state_dir.iterdir():
+        path.unlink()
+    fake.restore(0)
+    assert sync.run_once(client, judged).braked
+    assert len(lines()) == 30
+    with closing(sync.open_store(judged)) as store:
+        store.release()
+        sync.put(judged, store)
+    assert lines() == []

@@ -258,12 +258,14 @@ def test_metrics_are_prometheus_text(fake, agent, tmp_path):
 
 
 UNIT = ROOT / "deploy" / "exchange-agent.service"
+UNITS = [UNIT, UNIT.with_name("exchange-agent-run.service")]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
-def test_the_unit_is_one_to_systemd(tmp_path):
-    there = tmp_path / "exchange-agent.service"
-    there.write_text(UNIT.read_text().replace("/opt/exchange/bin/exchange-agent", "/bin/true"))
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_the_unit_is_one_to_systemd(tmp_path, unit):
+    there = tmp_path / unit.name
+    there.write_text(unit.read_text().replace("/opt/exchange/bin/exchange-agent", "/bin/true"))
     done = subprocess.run(["systemd-analyze", "verify", there], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
