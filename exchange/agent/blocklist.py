@@ -233,6 +233,7 @@ class Blocklist:
         stores = [Store(path) for path in self._paths]
         try:
             self._killed = frozenset(name for store in stores for name in store.killed())
+            self._age(stores)
             merged = heapq.merge(*(self._statements(store) for store in stores), key=lambda one: one.said.value)
             for same in policies.by_value(merged):
                 self._put(tables, same)
@@ -241,6 +242,11 @@ class Blocklist:
         finally:
             for store in stores:
                 store.close()
+
+    def _age(self, stores: Sequence[Store]) -> None:
+        """Judge from now on as the policy says of what is old, if every feed is."""
+        old = all(sync.is_stale(store) for store in stores)
+        self._policy, self._together = self._policy.when(old=old), self._together.when(old=old)
 
     def update(self, values: Iterable[str], *, signatures: bool = True) -> None:
         """Read anew what is said of these values, and the signatures; costs what changed."""

@@ -131,7 +131,7 @@ def _clock(job: sync.Job, means: Means, stop: threading.Event, owed: threading.E
     """Write the list at each beginning and end that comes by itself, and after a release."""
     turn: datetime | None = None
     now = datetime.now(tz=UTC)
-    releases = " "
+    releases = "  False"
     pause_s = 0.0
     while not stop.wait(pause_s):
         pause_s = _LOOK_S
@@ -155,8 +155,8 @@ def _clock(job: sync.Job, means: Means, stop: threading.Event, owed: threading.E
 
 
 def _released(store: Store) -> str:
-    """Changes whenever a person releases something, or switches something off or on."""
-    return f"{store.get('releases')} {store.get('killed')}"
+    """Changes whenever a person releases something or switches something off or on, and when what is held is old."""
+    return f"{store.get('releases')} {store.get('killed')} {sync.is_stale(store)}"
 
 
 def _hook(job: sync.Job, means: Means, stop: threading.Event, owed: threading.Event) -> None:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from itertools import groupby
 from operator import attrgetter
@@ -172,7 +172,12 @@ class Policy:
     below_floor: Action = Action.LOG
     mode: Mode = Mode.ENFORCE
     allowed: Allowed = field(default_factory=Allowed)
-    stale: Mapping[str, str] = field(default_factory=dict)
+    stale: Mapping[str, str] = field(default_factory=dict)  # by action: keep or drop, where what is held is old
+    aged: bool = False  # whether what is held is old
+
+    def when(self, *, old: bool) -> Policy:
+        """This policy over what is held, which is old or is not."""
+        return replace(self, aged=old) if old != self.aged and self.stale else self
 
     def judge(self, said: Sequence[Statement], *, killed: frozenset[str] = frozenset()) -> Verdict:
         """The verdict over all that is said of one value. `killed` are publishers and feeds that are switched off."""
@@ -192,6 +197,8 @@ class Policy:
         ids = [stix_id for one in standing for stix_id in one.said.ids]
         if by := self.allowed.by(first.subkind, first.value, ids):
             return Verdict(would=None, rule=rule.name, suppressed_by=by, kind=first.kind, subkind=first.subkind)
+        if self.aged and self.stale.get(action) == "drop":
+            return Verdict(rule=rule.name, suppressed_by="stale", kind=first.kind, subkind=first.subkind)
         shadow = (rule.mode or self.mode) is Mode.SHADOW
         done = None if shadow or action is Action.IGNORE else action
         return Verdict(done, action if shadow else None, rule.name, floor, kind=first.kind, subkind=first.subkind)

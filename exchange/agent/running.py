@@ -333,7 +333,8 @@ class Agent:
                 *(_statements(store, job) for store, job in zip(stores, self.settings.jobs, strict=True)),
                 key=lambda one: one.said.value,
             )
-            yield from policy.listed(merged, self.settings.policy, killed=killed)
+            old = all(sync.is_stale(store) for store in stores)
+            yield from policy.listed(merged, self.settings.policy.when(old=old), killed=killed)
 
     def about(self) -> dict[str, Any]:
         """Where each feed stands."""
@@ -373,7 +374,8 @@ class Agent:
     def _state(self) -> tuple[datetime | None, str]:
         with _opened(self.settings) as stores:
             turns = [turn for store in stores if (turn := store.next_turn(now=sync.now(store)))]
-            return min(turns, default=None), json.dumps([sorted(store.killed()) for store in stores])
+            switches = [[sorted(store.killed()), sync.is_stale(store)] for store in stores]
+            return min(turns, default=None), json.dumps(switches)
 
     def _save_hits(self) -> None:
         """Add what was counted to the days' counts, for `report`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from exchange.agent import output, sync
@@ -90,14 +90,8 @@ def after_writing(job: Job, store: Store) -> Status:
         skipped=int(store.get("skipped") or 0),
         clock_s=float(store.get("clock") or 0),
         killed=tuple(sorted(store.killed())),
-        stale=is_stale(store),
+        stale=sync.is_stale(store),
     )
-
-
-def is_stale(store: Store) -> bool:
-    """Whether it is longer ago than the exchange says it should be that it told anything."""
-    last, most_s = store.get("last success"), int(store.get("stale after") or 0)
-    return bool(last and most_s) and datetime.now(tz=UTC) - datetime.fromisoformat(last) > timedelta(seconds=most_s)
 
 
 def _difference(path: Path, should: bytes) -> int:

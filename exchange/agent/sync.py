@@ -173,7 +173,7 @@ def wanted(job: Job, store: Store, *, shadow: bool = False) -> Iterator[Said]:
     if job.policy is policies.UNJUDGED and not killed:
         return store.said(now=now(store), min_confidence=job.min_confidence, kind=job.kind)
     said = store.statements(now=now(store), min_confidence=job.min_confidence, kind=job.kind)
-    return policies.listed(said, job.policy, killed=killed, shadow=shadow)
+    return policies.listed(said, job.policy.when(old=is_stale(store)), killed=killed, shadow=shadow)
 
 
 def stated(client: Client, job: Job, store: Store) -> tuple[int, str] | None:
@@ -318,6 +318,12 @@ def _note_clock(store: Store, headers: Mapping[str, str]) -> None:
 def now(store: Store) -> datetime:
     """The time of this machine, put right by the exchange's where the two are far apart."""
     return _now() + ahead(store)
+
+
+def is_stale(store: Store) -> bool:
+    """Whether it is longer ago than the exchange says it should be that it told anything."""
+    last, most_s = store.get("last success"), int(store.get("stale after") or 0)
+    return bool(last and most_s) and _now() - datetime.fromisoformat(last) > timedelta(seconds=most_s)
 
 
 def ahead(store: Store) -> timedelta:

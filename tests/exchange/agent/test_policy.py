@@ -144,3 +144,12 @@ def test_a_publisher_that_is_switched_off_neither_blocks_nor_counts():
     verdict = Policy().judge(TWO, killed=frozenset({"Borealis"}))
     assert verdict.floor == Floor.TWO_PUBLISHERS
     assert Policy().judge(TWO, killed=frozenset({"aster", "borealis"})).suppressed_by == "kill switch"
+
+
+def test_what_is_old_keeps_or_drops_each_action_as_the_policy_says(tmp_path):
+    policy = write(tmp_path, 'stale = {block = "drop", log = "keep"}')
+    assert policy.judge(TWO).action is Action.BLOCK
+    old = policy.when(old=True)
+    assert (old.judge(TWO).action, old.judge(TWO).suppressed_by) == (None, "stale")
+    assert old.judge([says()]).action is Action.LOG
+    assert old.when(old=False).judge(TWO).action is Action.BLOCK

@@ -265,3 +265,18 @@ def test_a_client_without_retries_and_one_with_read_the_same(fake):
     fake.cut = 3
     with Client(fake.url, "exk_test", retries=2) as patient:
         assert len(patient.delta().rows) == 1
+
+
+def test_a_list_that_nobody_refreshed_for_too_long_is_old_and_drops_what_the_policy_says(fake, client, job, lines):
+    said = {"stale": {"block": "drop"}, "without_floors": list(policies.Floor)}
+    job = replace(job, policy=policies.read(said, beside=job.path))
+    filled(fake, client, job)
+    with closing(sync.open_store(job)) as store:
+        store.put("stale after", "3600")
+        store.put("last success", (datetime.now(tz=UTC) - timedelta(hours=2)).isoformat())
+        assert status.of(job, store).stale
+        sync.put(job, store)
+        assert lines() == []
+        status.note_success(store)
+        sync.put(job, store)
+    assert len(lines()) == 5
