@@ -230,6 +230,34 @@ def rehearse(
 
 
 @app.command()
+def indicators(
+    target: Annotated[Path, typer.Option("--output", "-o", help="The file to write, for `exchange publish`.")],
+    map_file: MapFile = _MAP,
+    state_file: StateFile = _STATE,
+    constants_file: ConstantsFile = None,
+    purity: Annotated[float, typer.Option(min=0.5, max=1.0, help="The share of suspects among holders.")] = 0.9,
+    least: Annotated[int, typer.Option("--suspects", min=2, help="So many suspects of yours hold it.")] = 3,
+) -> None:
+    """Write indicators of what nearly only suspects hold. Sends nothing: look at them, then `exchange publish` them."""
+    from exchange.lab import publishing  # noqa: PLC0415 - stix2 takes its time to load
+
+    constants = fitting.read(constants_file) if constants_file else Constants()
+    wanted = reading.read_map(map_file)
+    with _existing(state_file) as state:
+        made = publishing.indicators(
+            state,
+            constants,
+            purity=purity,
+            least=least,
+            says=wanted.indicators,
+            publisher_action=wanted.publisher_action,
+        )
+        text = [f"{one.serialize()}\n" for one in made]
+    target.write_text("".join(text), encoding="utf-8")
+    errors.print(f"{len(text):,} indicators in {target}", markup=False)
+
+
+@app.command()
 def fit(
     labels_file: Annotated[Path, typer.Option("--labels", help="A CSV file: account, label (true or false).")],
     target: Annotated[Path, typer.Option("--output", "-o", help="The file of constants to write.")],

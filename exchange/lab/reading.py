@@ -20,9 +20,9 @@ import json
 import re
 import sqlite3
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ _READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
 _PAYMENTS = ("par", "psp_fp", "pan_token", "iban_token")
 _SCOPE = re.compile(r"[0-9a-f]{32}")
 _TRUE = ("true", "t", "1", "yes", "y")
-_KEYS = {"group", "source", "columns", "payment", "derive", "evidence"}
+_KEYS = {"group", "source", "columns", "payment", "derive", "evidence", "indicators"}
 _ACTIONS = ("observed", "limited", "challenged", "suspended")
 
 
@@ -59,6 +59,7 @@ class Map:
     skip: tuple[str, ...] = ()
     publisher_action: str = "observed"
     days: int = 30
+    indicators: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_map(path: Path) -> Map:
@@ -83,6 +84,7 @@ def read_map(path: Path) -> Map:
         skip=tuple(map(str, derive.get("skip", ()))),
         publisher_action=str(evidence.get("publisher_action", "observed")),
         days=int(evidence.get("days", 30)),
+        indicators=_table(document, "indicators", path),
     )
     if problem := _problem(found):
         raise Unusable(f"{path}: {problem}")

@@ -6,6 +6,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from exchange.client.api import Client
 from exchange.client.errors import ExchangeClientError
 from exchange.lab.cli import app
 from exchange.simulate.accounts import files
@@ -36,7 +37,7 @@ class Lab:
 
     def __call__(self, command, *arguments, fails=False):
         state = [] if command == "--help" else ["--state", str(self.folder / "lab.db")]
-        maps = ["--map", str(self.folder / "map.toml")] if command in {"load", "run", "rehearse"} else []
+        maps = ["--map", str(self.folder / "map.toml")] if command in {"load", "run", "rehearse", "indicators"} else []
         result = CliRunner().invoke(app, [command, *arguments, *state, *maps], env=self.environment)
         if fails:
             assert isinstance(result.exception, ExchangeClientError), result.output
@@ -72,7 +73,18 @@ def test_five_labs_with_a_map_each_find_the_campaign_and_say_why(story, live_ser
     assert {account for lab, account in found & true if lab == "cygnus"}
     looked_at(blind, next(account for lab, account in sorted(found & true) if lab == "cygnus"))
     fitted(labs["aster"], story)
+    published(labs["aster"], live_server.url, pool)
     store.close()
+
+
+def published(lab, url, pool):
+    target = lab.folder / "indicators.jsonl"
+    lab("indicators", "--output", str(target))
+    lines = [json.loads(line) for line in target.read_text().splitlines()]
+    assert {one["name"] for one in lines} >= {"account-pattern: device", "prompt-signature: phrase"}
+    with Client(url, build.a_key(pool.partners["aster"], Scope.PUBLISH, Scope.READ)) as client:
+        result = client.publish(target, groups=["pool"])
+    assert result.counts["accepted"] == len(lines), result.refusals[:3]
 
 
 def looked_at(lab, account):
@@ -119,5 +131,5 @@ def test_what_is_missing_is_said_in_a_line(tmp_path):
 def test_help_names_every_command():
     result = CliRunner().invoke(app, ["--help"])
     assert result.exit_code == 0
-    for command in ("load", "run", "suspects", "explain", "rehearse", "fit", "status"):
+    for command in ("load", "run", "suspects", "explain", "rehearse", "fit", "indicators", "status"):
         assert command in result.output
