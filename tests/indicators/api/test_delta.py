@@ -17,8 +17,8 @@ from exchange.lists import pages, sets
 from indicators import retiring
 from indicators.feeds import proving
 from indicators.models import FeedSet, InForce, Receipt
-from partners import membership
-from partners.scopes import Scope
+from partners import keys, membership
+from partners.scopes import KEY_SCOPES, Scope
 from tests import build
 from tests.indicators.api.caller import Caller, code, read
 
@@ -262,6 +262,22 @@ def test_a_reader_that_leaves_a_group_is_told_so_and_again_when_it_comes_back(as
     reader.catch_up()
     assert reader.ids() == visible(borealis)
     assert len(reader.ids()) == 1
+
+
+def test_a_key_for_one_group_has_a_set_of_its_own_that_other_groups_do_not_move(aster, borealis, cast):
+    build.a_ring(cast.aster, cast.borealis, slug="second")
+    key = keys.issue(cast.borealis, name="narrow", scopes=sorted(KEY_SCOPES), groups=[cast.ring.pk])[1]
+    narrow, whole = Subscriber(Caller(key)), Subscriber(borealis)
+    aster.push(build.an_indicator(), query="?groups=ring")
+    narrow.catch_up()
+    before = (narrow.cursor, narrow.trailer.set_hash)
+    aster.push(build.an_indicator(), query="?groups=second")
+    assert narrow.catch_up() == []
+    assert (narrow.cursor, narrow.trailer.set_hash) == before
+    whole.catch_up()
+    assert (len(narrow.held), len(whole.held)) == (1, 2)
+    assert whole.trailer.set_key != narrow.trailer.set_key
+    assert code(borealis.get(f"feeds/all/delta?cursor={narrow.cursor}"), 400) == "bad-cursor"
 
 
 def test_two_holdings_of_one_id_under_one_shown_source_are_one_object(aster, borealis, cygnus, cast):
