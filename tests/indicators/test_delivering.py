@@ -13,10 +13,11 @@ from django.db import connection, connections
 from standardwebhooks.webhooks import Webhook
 
 from exchange import clock, incarnation, outbound
-from exchange.errors import Conflict, NotFound, TooMany
+from exchange.errors import Conflict, Forbidden, NotFound, TooMany
 from indicators import delivering, notifying, subscribing
 from indicators.delivering import Outcome
 from indicators.models import Delivery, Subscription
+from partners.scopes import Scope
 from tests import build
 from tests.waiting import DEADLINE_S
 
@@ -370,6 +371,29 @@ def test_messages_by_hand_are_bounded(cast, reader, time, django_assert_num_quer
         notifying.ping(reader, subscription.pk)
     Delivery.unrestricted.update(state="dead")
     notifying.ping(reader, subscription.pk)
+
+
+def test_messages_by_hand_are_bounded_by_the_hour_too(cast, reader, time, monkeypatch):
+    monkeypatch.setattr(delivering, "_MAX_BY_HAND_PER_HOUR", 3)
+    subscription = subscribe(reader)
+    for _ in range(3):
+        notifying.ping(reader, subscription.pk)
+        Delivery.unrestricted.update(state="delivered")
+    with pytest.raises(TooMany):
+        notifying.ping(reader, subscription.pk)
+    other = cast.viewer("aster")
+    notifying.ping(other, subscribe(other).pk)
+    time.shift(timedelta(hours=1, seconds=1))
+    notifying.ping(reader, subscription.pk)
+
+
+def test_who_only_reads_sends_nothing_by_hand(cast, reader, time):
+    delivery = told(cast, subscription := subscribe(reader))
+    only_reads = build.viewer_of(cast.borealis, Scope.READ)
+    with pytest.raises(Forbidden):
+        notifying.send_again(only_reads, delivery.pk)
+    with pytest.raises(Forbidden):
+        notifying.ping(only_reads, subscription.pk)
 
 
 def test_messages_by_hand_stand_beside_the_changes(cast, reader, time, answers):

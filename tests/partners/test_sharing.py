@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -120,6 +121,51 @@ def test_a_publisher_cannot_name_a_group_that_it_is_not_in_and_learns_nothing_of
     with pytest.raises(Refused) as absent:
         may_share(cast.viewer("aster"), tlp=Tlp.AMBER, everyone=False, groups=[cast.aster.pk], partners=[])
     assert (foreign.value.code, foreign.value.detail) == (absent.value.code, absent.value.detail)
+
+
+def reaches_of(*, tlps) -> list[AudienceSpec]:
+    """Each audience that may be, of two groups and two partners."""
+    one, two = UUID(int=1), UUID(int=2)
+    some = [(), (one,), (two,), (one, two)]
+    named = [
+        AudienceSpec(tlp, groups=groups, partners=partners) for tlp in tlps for groups in some for partners in some
+    ]
+    return [AudienceSpec(tlp, everyone=True) for tlp in tlps if tlp < Tlp.RED] + [
+        spec for spec in named if spec.tlp < Tlp.RED or not spec.groups
+    ]
+
+
+def sees(spec: AudienceSpec, *, clearance: Tlp, groups: tuple, partner: UUID) -> bool:
+    grouped = bool(set(groups) & set(spec.groups))
+    return spec.tlp <= clearance and (spec.everyone or grouped or partner in spec.partners)
+
+
+def test_an_audience_is_within_another_where_whoever_sees_it_sees_the_other_whatever_groups_they_are_in():
+    tlps = (Tlp.GREEN, Tlp.AMBER, Tlp.RED)
+    one, two = UUID(int=1), UUID(int=2)
+    viewers = [
+        {"clearance": clearance, "groups": groups, "partner": partner}
+        for clearance in tlps
+        for groups in ((), (one,), (two,), (one, two))
+        for partner in (one, two, UUID(int=3))
+    ]
+    for spec, wider in itertools.product(reaches_of(tlps=tlps), repeat=2):
+        if spec.everyone or spec.groups or spec.partners:
+            always = all(sees(wider, **viewer) for viewer in viewers if sees(spec, **viewer))
+            assert spec.within(wider) == always, (spec, wider)
+
+
+@pytest.mark.parametrize("reach", ["everyone", "group", "both"])
+def test_red_goes_to_named_partners_only(reach):
+    cast = build.the_cast()
+    groups = [] if reach == "everyone" else [cast.ring.pk]
+    with pytest.raises(Refused) as refused:
+        may_share(
+            cast.viewer("aster"), tlp=Tlp.RED, everyone=reach != "group", groups=groups, partners=[cast.borealis.pk]
+        )
+    assert refused.value.code == "red-needs-names"
+    named = may_share(cast.viewer("aster"), tlp=Tlp.RED, everyone=False, groups=[], partners=[cast.borealis.pk])
+    assert (named.everyone, named.groups, named.partners) == (False, (), (cast.borealis.pk,))
 
 
 @pytest.mark.parametrize("name", ["dorado"])
