@@ -20,10 +20,10 @@ class No:
             raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, No())
 sys.path.insert(0, sys.argv[1])
-import exchange.agent.cli, exchange.client.cli
+import exchange.agent.cli, exchange.client.cli, exchange.lab.cli
 assert exchange.client.__file__.startswith(sys.argv[1]), exchange.client.__file__
 from typer.testing import CliRunner
-for app in (exchange.client.cli.app, exchange.agent.cli.app):
+for app in (exchange.client.cli.app, exchange.agent.cli.app, exchange.lab.cli.app):
     assert CliRunner().invoke(app, ["--help"]).exit_code == 0
 """
 
