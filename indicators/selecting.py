@@ -74,14 +74,17 @@ def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, jo
     after = (walking.NOWHERE if where.backwards else 0) if where.after is None else where.after
     if wanted.stix_ids or wanted.words:
         bound = f"c.seq {'<' if where.backwards else '>'} %(after)s" + (f" AND c.seq > {later}" if later else "")
-        page = _FROM_OBJECTS.format(columns=columns, joins=joins, bound=bound, conditions=conditions, order=order)
+        holdings = _BY_IDS if wanted.stix_ids else "indicators_holding h"
+        page = _FROM_OBJECTS.format(
+            columns=columns, holdings=holdings, joins=joins, bound=bound, conditions=conditions, order=order
+        )
         return walking.at_once(
             viewer,
             walking.statement(first, None, page, order=order),
             parameters | {"after": after},
             limit=where.limit,
             max_bytes=where.max_bytes,
-            planned_for_values=bool(wanted.words),
+            planner=None if wanted.words else walking.IN_ORDER,
         )
     page = _FROM_LOG.format(
         columns=columns,
@@ -178,14 +181,16 @@ CROSS JOIN LATERAL (
 ORDER BY c.seq {{order}} LIMIT %(limit)s
 """
 
-# From ids, or words, to versions, and to the last entry of each.
+# From ids, or words, to versions, and to the last entry of each. OFFSET 0 leads by ids, and from versions to their few
+# entries, whatever PostgreSQL believes: it takes audiences, and channels, for narrow where it has no statistics.
+_BY_IDS = "(SELECT * FROM indicators_holding held WHERE held.stix_id = ANY(%(stix_ids)s) OFFSET 0) h"
 _FROM_OBJECTS = f"""
 SELECT {{columns}}
-FROM indicators_holding h
+FROM {{holdings}}
 JOIN indicators_stixobject o ON o.holding_id = h.id
 CROSS JOIN LATERAL (
-    SELECT c.* FROM indicators_change c JOIN mine ON mine.channel = c.channel AND c.seq > mine.since
-    WHERE c.version_id = o.id AND {walking.ENTERED} AND {walking.COUNTS.format(change="c")}
+    SELECT c.* FROM (SELECT * FROM indicators_change entry WHERE entry.version_id = o.id OFFSET 0) c
+    WHERE {walking.ENTERED} AND {walking.COUNTS.format(change="c")} AND {walking.REACHES.format(change="c")}
     ORDER BY c.seq DESC LIMIT 1
 ) c
 {{joins}}

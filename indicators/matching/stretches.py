@@ -66,7 +66,7 @@ def marked(viewer: Viewer, bounds: Bounds, *, most: int) -> Stretch:
     width, left = _WIDE * most, bounds
     while True:
         asked = walking.of(viewer) | {"after": left.after, "before": left.before, "most": most, "width": width}
-        found = prepared.rows(_MARKED.format(**bounds.words), asked, called="walk")
+        found = prepared.rows(_MARKED.format(**bounds.words), asked, called="walk", planner=walking.IN_ORDER)
         first, there = found[0][0], [row[1:] for row in found if row[1] is not None]
         rows += there
         places = {row[0] for row in there}
@@ -107,7 +107,9 @@ def reach(viewer: Viewer, bounds: Bounds, *, rows: int) -> Reach:
     begins, width, last, wanted = 0, 2 * rows, 0, rows + 1
     while left is not None:
         asked = walking.of(viewer) | {"after": left.after, "before": left.before, "most": wanted, "width": width}
-        first, count, at, before_it = prepared.rows(_OWN.format(**bounds.words), asked, called="own")[0]
+        first, count, at, before_it = prepared.rows(
+            _OWN.format(**bounds.words), asked, called="own", planner=walking.IN_ORDER
+        )[0]
         if first is None:
             break
         begins = begins or first

@@ -25,7 +25,7 @@ from django.db import connection, transaction
 from exchange import clock
 from exchange.errors import Gone
 from exchange.prepared import Message
-from indicators import changes, pruning, reading, relining, resighting, storing, walking
+from indicators import changes, pruning, reading, relining, resighting, storing, walking, withdrawing
 from indicators.feeds.filters import EVERYTHING
 from indicators.models import Change, Hidden, Holding, Progress, Telling
 from indicators.selecting import Selection
@@ -463,3 +463,16 @@ def test_where_a_group_is_dissolved_each_object_is_removed_once_for_all_its_memb
     ]
     assert [[one.op for one in of] for of in told] == [[], ["remove"] * 3]  # who published them sees them still
     assert not Sight.objects.filter(until=channels.NOT_YET).exists()
+
+
+def test_who_leaves_before_they_have_read_so_far_are_told_what_ended_before():
+    """It ended before the group was left, so nothing of it is told anew: they find it in what they had open."""
+    cast = build.the_cast()
+    held = build.an_indicator()
+    build.publish(cast.viewer("aster"), held)
+    place = changes.own_end(cast.viewer("borealis"))
+    withdrawing.withdraw(cast.viewer("aster"), [held["id"]])
+    with sight.changing([cast.borealis.pk]):
+        Membership.objects.filter(partner=cast.borealis, group=cast.ring, until=None).update(until=clock.now())
+    told = changes.since(cast.viewer("borealis"), EVERYTHING, after=place, limit=9).changes
+    assert [(one.op, one.reason, one.stix_id) for one in told] == [("remove", "withdrawn", held["id"])]
