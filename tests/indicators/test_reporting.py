@@ -409,3 +409,34 @@ def test_a_package_holds_the_recipients_line_of_what_several_publishers_hold():
     build.publish(scene.aster, theirs, link(theirs, scene.campaign), everyone=True)
     found = gathering.gather(scene.aster, scene.cast.dorado, scene.campaign["id"])
     assert {one.title for one in found.held if one.stix_id == late["id"]} == {"First by Borealis"}
+
+
+def test_a_package_names_groups_and_ways_of_preparer_and_recipient_alone():
+    """Dorado is in a group that Aster is not in, and Aster in one that Dorado is not in: neither is named."""
+    cast = build.the_cast()
+    both = build.a_ring(cast.aster, cast.dorado, slug="both")
+    build.a_ring(cast.borealis, cast.dorado, slug="theirs")
+    campaign = sdo("campaign", "One", word="amber")
+    build.publish(cast.viewer("aster"), campaign, groups=("ring", "both"))
+    found = gathering.gather(cast.viewer("aster"), cast.dorado, campaign["id"])
+    assert ([group.slug for group in found.groups], found.ways) == ([both.slug], ["group"])
+
+
+def test_what_the_recipient_published_itself_needs_no_other_way():
+    cast = build.the_cast()
+    campaign = sdo("campaign", "One", word="amber")
+    build.publish(cast.viewer("borealis"), campaign, groups=("ring",))
+    Group.objects.filter(pk=cast.ring.pk).update(basis_until=date(2026, 1, 2))
+    found = gathering.gather(cast.viewer("aster"), cast.borealis, campaign["id"])
+    assert found.ways == ["named"]
+
+
+@pytest.mark.parametrize(("most", "cut"), [(2, True), (3, False), (4, False)])
+def test_a_package_is_cut_where_more_belongs_to_it_than_it_may_hold(monkeypatch, most, cut):
+    cast = build.the_cast()
+    tools = [sdo("tool", name) for name in ("a", "b")]
+    campaign = sdo("report", "One", object_refs=[one["id"] for one in tools], published="2026-11-01T00:00:00Z")
+    build.publish(cast.viewer("aster"), campaign, *tools, everyone=True)
+    monkeypatch.setattr(gathering, "MAX_OBJECTS", most)
+    found = gathering.gather(cast.viewer("aster"), cast.borealis, campaign["id"])
+    assert (len(found.held), found.cut) == (min(most, 3), cut)

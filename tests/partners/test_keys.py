@@ -469,3 +469,42 @@ def test_while_locked_nothing_is_written(cast):
     with CaptureQueriesContext(connection) as captured:
         refusal("nonsense", here)
     assert not [one for one in captured if not one["sql"].startswith("SELECT")]
+
+
+# Bounds, to the moment and to the last one
+
+
+def test_a_key_is_over_at_the_moment_at_which_it_ends(cast):
+    key, _ = a_key(cast.aster)
+    just_before = key.expires_at - timedelta(microseconds=1)
+    assert (keys.state(key, at=just_before), keys.state(key, at=key.expires_at)) == ("active", "expired")
+    assert (keys.is_active(key, at=just_before), keys.is_active(key, at=key.expires_at)) == (True, False)
+
+
+def test_the_name_of_keys_that_have_ended_is_free_again(cast):
+    for _ in range(2):
+        a_key(cast.aster, name="pipeline")
+    with pytest.raises(Conflict):
+        a_key(cast.aster, name="pipeline")
+    a_key(cast.borealis, name="pipeline")
+    with time_machine.travel(clock.now() + timedelta(days=2)):
+        a_key(cast.aster, name="pipeline")
+
+
+def test_a_key_has_so_many_networks_and_no_more(cast):
+    networks = [f"203.0.113.{number}/32" for number in range(keys._MAX_NETWORKS + 1)]
+    assert len(a_key(cast.aster, networks=networks[:-1])[0].networks) == keys._MAX_NETWORKS
+    with pytest.raises(Refused) as refused:
+        a_key(cast.aster, networks=networks)
+    assert refused.value.code == "bad-network"
+
+
+def test_behind_a_key_that_a_key_made_stands_the_person_who_made_the_first(cast):
+    person = auth.viewer_of_user(build.a_user(cast.aster))
+    first, secret = a_key(cast.aster, Scope.ADMIN, Scope.READ, by=person, life=timedelta(days=3))
+    second, _ = a_key(cast.aster, by=auth.viewer_of_key(secret))
+    assert (first.created_by, second.created_by) == (person.actor, f"key:{first.public_id}")
+    assert keys.maker_of(f"key:{second.public_id}") == person.actor
+    assert keys.maker_of(person.actor) == person.actor
+    nobodys, _ = a_key(cast.aster)
+    assert nobodys.created_by == "system"
