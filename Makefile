@@ -24,10 +24,11 @@ lint: ## Style, types, import contracts, migrations, deployment checks
 	@deploy/bootstrap dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
-	@EXCHANGE_MODE=test SECRET_KEY=unused DATABASE_URL=postgresql:///unused $(BIN)/mypy
-	@$(BIN)/lint-imports --no-logo --no-cache
-	@$(TEST) $(BIN)/python manage.py makemigrations --check --dry-run
-	@$(TEST) $(BIN)/python -m tests.production_check
+	@EXCHANGE_MODE=test SECRET_KEY=unused DATABASE_URL=postgresql:///unused $(BIN)/mypy & types=$$!; \
+	$(BIN)/lint-imports --no-logo --no-cache && $(TEST) sh -ec '\
+		$(BIN)/python manage.py makemigrations --check --dry-run; \
+		$(BIN)/python -m tests.production_check'; others=$$?; \
+	wait $$types && exit $$others
 
 fmt: ## Format the code
 	@deploy/bootstrap dev
