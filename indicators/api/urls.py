@@ -4,6 +4,7 @@ from django.urls import path
 
 from indicators.api import (
     batches,
+    campaigns,
     changes,
     deltas,
     description,
@@ -34,6 +35,12 @@ urlpatterns = [
     path("batches/<uuid:batch_id>", batches.BatchView.as_view(), name="batch"),
     path("blocklists/<str:feed>", changes.BlocklistView.as_view(), name="blocklist"),
     path("bundle", objects.BundleView.as_view(), name="bundle"),
+    path("campaigns", campaigns.CampaignsView.as_view(), name="campaigns"),
+    path("campaigns/<uuid:campaign_id>", campaigns.CampaignView.as_view(), name="campaign"),
+    path("campaigns/<uuid:campaign_id>/graph", campaigns.GraphView.as_view(), name="campaign-graph"),
+    path("campaigns/<uuid:campaign_id>/history", campaigns.HistoryView.as_view(), name="campaign-history"),
+    path("campaigns/<uuid:campaign_id>/members", campaigns.MembersView.as_view(), name="campaign-members"),
+    path("campaigns/<uuid:campaign_id>/statement", campaigns.StatementView.as_view(), name="campaign-statement"),
     path("deliveries/<uuid:delivery_id>", subscriptions.DeliveryView.as_view(), name="delivery"),
     path("deliveries/<uuid:delivery_id>/redeliver", subscriptions.RedeliverView.as_view(), name="redeliver"),
     path("detectors", detectors.DetectorsView.as_view(), name="detectors"),

@@ -60,6 +60,7 @@ def facts_of(one: Campaign) -> Facts:
         linked=() if ended else tuple(_linked(one)),
         into=f"campaign--{one.into}" if one.into else "",
         ended=ended,
+        dismissed=one.dismissed,
     )
 
 

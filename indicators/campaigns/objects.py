@@ -43,6 +43,7 @@ class Facts:
     linked: tuple[str, ...] = ()  # campaigns that one lab's word joins with it
     into: str = ""
     ended: bool = False
+    dismissed: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """To be kept, and compared with what is told next."""
@@ -109,7 +110,7 @@ def _campaign(itself: str, facts: Facts, frame: dict[str, Any]) -> Any:
         last_seen=facts.last_seen if facts.last_seen > facts.first_seen else None,
         extensions={words.CAMPAIGN_EXTENSION_ID: extension},
         **frame,
-        **({"revoked": True} if facts.ended else {}),
+        **({"revoked": True} if facts.ended else {"confidence": 0} if facts.dismissed else {}),
     )
 
 

@@ -108,6 +108,17 @@ MATRIX: dict[str, Row] = {
         f"evidence{name}": Row(API + f"groups/ring/evidence{path}", "nobody", method=method)
         for name, path, method in (("", "", "get"), ("-asked", "/asked", "get"), ("-finish", "/finish?round=1", "post"))
     },
+    "campaigns": Row(API + "campaigns", "key"),
+    **{
+        f"campaign{name}": Row(API + f"campaigns/{ABSENT}{path}", "nobody", method=method)
+        for name, path, method in (
+            ("", "", "get"),
+            ("-graph", "/graph", "get"),
+            ("-history", "/history", "get"),
+            ("-members", "/members", "get"),
+            ("-statement", "/statement", "put"),
+        )
+    },
     "prevalence": Row(API + "groups/ring/prevalence", "nobody", method="post"),
     "sums": Row(API + "groups/ring/sums", "nobody"),
     "group-keys": Row(API + "groups/ring/keys", "nobody"),

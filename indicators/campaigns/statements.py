@@ -1,0 +1,121 @@
+"""What partners say of a campaign: each its own word, beside the others', changing nobody else's view.
+
+The only writer of CampaignStatement and CampaignAlias. A majority of the labs in a campaign moves the exchange's
+proposal: it is dismissed when most of them say that it is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from exchange import clock
+from exchange.errors import Conflict, NotFound, Refused
+from indicators.campaigns import proposing
+from indicators.campaigns.tables import Campaign, CampaignAlias, CampaignEvent, CampaignStatement
+from partners import audit
+from partners.scopes import Scope
+from partners.sharing import Viewer
+
+_Says = CampaignStatement.Says
+#: Why, of each word that can be said.
+REASONS: Mapping[str, tuple[str, ...]] = {
+    _Says.CONFIRM: ("confirmed_here", "same_campaign"),
+    _Says.DISMISS: ("not_a_campaign", "false_positive", "benign_shared", "victim", "stale", "wrong_attribution"),
+    _Says.TWO: ("two_campaigns",),
+    _Says.ONE: ("same_campaign",),
+}
+_MOST_ALIAS = 120
+
+
+def visible(viewer: Viewer, campaign_id: UUID) -> Campaign:
+    """A campaign of a group of the viewer's that was told. Raises NotFound."""
+    found = Campaign.objects.filter(pk=campaign_id, group__in=viewer.group_ids).exclude(told={}).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+@transaction.atomic
+def say(viewer: Viewer, campaign_id: UUID, *, says: str, reason: str, other: UUID | None) -> CampaignStatement:
+    """Say one's partner's word of a campaign, in the place of its word before. Raises Forbidden, NotFound, Refused."""
+    viewer.require(Scope.REACT)
+    one = visible(viewer, campaign_id)
+    if says not in REASONS:
+        raise Refused(f"One of: {', '.join(REASONS)}.", code="bad-choice", at="/says")
+    if reason not in REASONS[says]:
+        raise Refused(f"One of: {', '.join(REASONS[says])}.", code="bad-choice", at="/reason")
+    if (says == _Says.ONE) != (other is not None):
+        raise Refused("The other campaign, with `one` and only then.", code="bad-other", at="/other")
+    if other is not None and (other == one.pk or visible(viewer, other).group_id != one.group_id):
+        raise Refused("Another campaign of the same group.", code="bad-other", at="/other")
+    if one.state == Campaign.State.ENDED and not one.dismissed:
+        raise Conflict("This campaign has ended.", code="campaign-ended")
+    said, _ = CampaignStatement.objects.update_or_create(
+        campaign=one.pk,
+        partner_id=viewer.partner_id,
+        defaults={"says": says, "reason": reason, "other": other, "at": clock.now(), "of": one.told},
+    )
+    _record(viewer, one, says=says, reason=reason)
+    move(one.pk)
+    return said
+
+
+@transaction.atomic
+def unsay(viewer: Viewer, campaign_id: UUID) -> None:
+    """Take one's partner's word back. Raises Forbidden, NotFound."""
+    viewer.require(Scope.REACT)
+    one = visible(viewer, campaign_id)
+    if not CampaignStatement.objects.filter(campaign=one.pk, partner=viewer.partner_id).delete()[0]:
+        raise NotFound
+    _record(viewer, one, says="nothing", reason="")
+    move(one.pk)
+
+
+def move(campaign_id: UUID) -> None:
+    """Dismiss a campaign that most of the labs in it say is none, and take it up again when they no longer do."""
+    one = Campaign.objects.select_for_update(no_key=True).get(pk=campaign_id)
+    said = CampaignStatement.objects.filter(campaign=one.pk, says=_Says.DISMISS, partner__in=list(one.labs))
+    dismissed = 2 * said.count() > len(one.labs) > 0
+    if dismissed == one.dismissed:
+        return
+    one.dismissed, one.changed_at, one.due = dismissed, clock.now(), clock.now()
+    one.save(update_fields=["dismissed", "changed_at", "due"])
+    proposing.event(one.pk, CampaignEvent.Kind.DISMISSED if dismissed else CampaignEvent.Kind.TAKEN_UP)
+
+
+@transaction.atomic
+def call(viewer: Viewer, campaign_id: UUID, alias: str) -> None:
+    """Give a campaign a name that one's own partner alone sees; an empty one takes it away. Raises as `say`."""
+    viewer.require(Scope.REACT)
+    one = visible(viewer, campaign_id)
+    alias = " ".join(alias.split())
+    if len(alias) > _MOST_ALIAS or not alias.isprintable():
+        raise Refused(f"At most {_MOST_ALIAS} characters.", code="too-long", at="/alias")
+    if alias:
+        CampaignAlias.objects.update_or_create(campaign=one.pk, partner_id=viewer.partner_id, defaults={"alias": alias})
+    else:
+        CampaignAlias.objects.filter(campaign=one.pk, partner=viewer.partner_id).delete()
+
+
+def of(viewer: Viewer, one: Campaign) -> list[dict[str, Any]]:
+    """What partners say of a campaign that the viewer sees, by name; and whether it has changed since."""
+    said = CampaignStatement.objects.filter(campaign=one.pk).select_related("partner").order_by("partner__name")
+    return [
+        {
+            "partner": {"slug": each.partner.slug, "name": each.partner.name},
+            "says": each.says,
+            "reason": each.reason,
+            "other": each.other,
+            "at": clock.rfc3339(each.at),
+            "changed_since": each.of != one.told,
+        }
+        for each in said
+    ]
+
+
+def _record(viewer: Viewer, one: Campaign, *, says: str, reason: str) -> None:
+    audit.record(audit.Verb.CAMPAIGN_STATED, by=viewer, target=f"campaign:{one.pk}", says=says, reason=reason)

@@ -1,0 +1,201 @@
+"""Campaigns over REST: who sees them, one's own accounts in them, history, picture, and what partners say."""
+
+from datetime import timedelta
+
+import pytest
+
+from exchange.stix import words
+from indicators.campaigns import announcing, placing, proposing
+from indicators.campaigns.tables import Campaign, CampaignStatement
+from partners.scopes import Scope
+from tests import build
+from tests.indicators.api.caller import Caller, code, read
+from tests.indicators.campaigns.sending import Pooling
+from tests.indicators.campaigns.test_announcing import of_exchange
+from tests.indicators.campaigns.test_placing import campaign_of
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr(placing, "PAUSE", timedelta(0))
+
+
+@pytest.fixture
+def pool():
+    made = Pooling(interval_s=0)
+    made.lines = campaign_of(made, "x")
+    tell(made)
+    return made
+
+
+def tell(pool):
+    assert proposing.work(pool.group.pk)
+    announcing.catch_up()
+
+
+def only(lab):
+    (one,) = read(lab.get("campaigns"))["campaigns"]
+    return one
+
+
+def test_members_of_the_group_see_the_same_campaign_and_others_none(pool):
+    one = only(pool.aster)
+    assert (one["grade"], one["accounts"], one["labs"]) == ("corroborated", "10^1", ["10^1"] * 3)
+    assert {lab: only(caller) for lab, caller in pool.labs.items()} == dict.fromkeys(pool.labs, one)
+    outside = Caller(build.a_key(build.a_partner("Gemini"), Scope.READ, Scope.EVIDENCE, Scope.REACT))
+    assert read(outside.get("campaigns"))["campaigns"] == []
+    for path in ("", "/members", "/history", "/graph"):
+        gone = outside.get(f"campaigns/00000000-0000-4000-8000-000000000000{path}")
+        hidden = outside.get(f"campaigns/{one['id']}{path}")
+        assert (code(hidden, 404), code(gone, 404)) == ("not-found", "not-found")
+    said = {"says": "dismiss", "reason": "not_a_campaign"}
+    assert code(outside.send("PUT", f"campaigns/{one['id']}/statement", said), 404) == "not-found"
+
+
+def test_a_key_without_this_group_sees_none(pool):
+    other = build.a_ring(pool.partners["aster"], slug="other")
+    from partners import keys
+
+    key = keys.issue(
+        pool.partners["aster"],
+        name="narrow",
+        scopes=frozenset({Scope.READ}),
+        groups=[other.pk],
+        expires_in=timedelta(days=1),
+    )[1]
+    assert read(Caller(key).get("campaigns"))["campaigns"] == []
+
+
+def test_pages_hold_each_campaign_once(pool):
+    campaign_of(pool, "y")
+    campaign_of(pool, "z")
+    tell(pool)
+    seen, cursor = [], ""
+    while cursor is not None:
+        document = read(pool.aster.get(f"campaigns?limit=1&cursor={cursor}"))
+        seen += [one["id"] for one in document["campaigns"]]
+        cursor = document["next"]
+    assert len(seen) == len(set(seen)) == 3
+
+
+def test_a_lab_sees_its_own_accounts_and_no_others(pool):
+    one = only(pool.aster)
+    seen, cursor = [], ""
+    while cursor is not None:
+        document = read(pool.aster.get(f"campaigns/{one['id']}/members?limit=5&cursor={cursor}"))
+        seen += document["members"]
+        cursor = document["next"]
+    assert {each["account"] for each in seen} == {line["account"] for line in pool.lines["aster"]}
+    assert {each["grade"] for each in seen} == {"corroborated"}
+    assert all(each["tokens"] for each in seen)
+    assert read(pool.eridanus.get(f"campaigns/{one['id']}/members"))["members"] == []
+    reader = Caller(build.a_key(pool.partners["aster"], Scope.READ))
+    assert code(reader.get(f"campaigns/{one['id']}/members"), 403) == "missing-scope"
+
+
+def test_history_and_picture_hold_buckets_and_hours_and_no_names(pool):
+    one = only(pool.aster)
+    (event,) = read(pool.aster.get(f"campaigns/{one['id']}/history"))["events"]
+    assert (event["kind"], event["at"][13:]) == ("created", ":00:00Z")
+    picture = read(pool.aster.get(f"campaigns/{one['id']}/graph"))
+    assert [node["id"] for node in picture["nodes"] if node["type"] == "lab"] == ["lab-0", "lab-1", "lab-2"]
+    assert {edge.get("accounts") for edge in picture["edges"]} == {"10^1", None}
+    text = pool.aster.get(f"campaigns/{one['id']}/graph").content.decode().lower()
+    assert not [name for name in pool.labs if name in text]
+
+
+def say(lab, one, says, reason, **more):
+    return lab.send("PUT", f"campaigns/{one['id']}/statement", {"says": says, "reason": reason, **more})
+
+
+def test_each_partner_has_one_word_beside_the_others_and_moves_nothing_alone(pool):
+    one = only(pool.aster)
+    say(pool.aster, one, "confirm", "confirmed_here")
+    said = read(say(pool.borealis, one, "dismiss", "benign_shared"))["statements"]
+    assert [(each["partner"]["slug"], each["says"], each["changed_since"]) for each in said] == [
+        ("aster", "confirm", False),
+        ("borealis", "dismiss", False),
+    ]
+    assert only(pool.cygnus)["state"] == "live"
+    assert read(say(pool.borealis, one, "two", "two_campaigns"))["statements"][1]["says"] == "two"
+    assert CampaignStatement.objects.count() == 2
+    assert pool.aster.ask("DELETE", f"campaigns/{one['id']}/statement").status_code == 204
+    assert code(pool.aster.ask("DELETE", f"campaigns/{one['id']}/statement"), 404) == "not-found"
+
+
+def test_most_of_the_labs_in_it_dismiss_it_and_take_it_up_again(pool):
+    one = only(pool.aster)
+    say(pool.eridanus, one, "dismiss", "not_a_campaign")  # is in the group, not in the campaign
+    say(pool.aster, one, "dismiss", "not_a_campaign")
+    assert only(pool.cygnus)["state"] == "live"
+    say(pool.borealis, one, "dismiss", "not_a_campaign")
+    tell(pool)
+    assert read(pool.cygnus.get("campaigns"))["campaigns"] == []
+    assert read(pool.cygnus.get("campaigns?ended=true"))["campaigns"][0]["state"] == "dismissed"
+    assert of_exchange(pool.cygnus)[one["stix_id"]]["confidence"] == 0
+    say(pool.borealis, one, "confirm", "confirmed_here")
+    tell(pool)
+    assert only(pool.cygnus)["state"] == "live"
+    assert "confidence" not in of_exchange(pool.cygnus)[one["stix_id"]]
+    kinds = [event["kind"] for event in read(pool.aster.get(f"campaigns/{one['id']}/history"))["events"]]
+    assert kinds == ["created", "dismissed", "taken-up"]
+
+
+def test_who_confirmed_is_shown_that_it_changed_since(pool):
+    one = only(pool.aster)
+    say(pool.aster, one, "confirm", "confirmed_here")
+    campaign_of(pool, "x", count=40)
+    tell(pool)
+    (said,) = read(pool.aster.get(f"campaigns/{one['id']}"))["statements"]
+    assert said["changed_since"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "where"),
+    [
+        ({"says": "maybe", "reason": "stale"}, "/says"),
+        ({"says": "confirm", "reason": "stale"}, "/reason"),
+        ({"says": "one", "reason": "same_campaign"}, "/other"),
+        ({"says": "two", "reason": "two_campaigns", "other": "00000000-0000-4000-8000-000000000000"}, "/other"),
+        ({"says": "one", "reason": "same_campaign", "other": "x"}, "/other"),
+    ],
+)
+def test_what_cannot_be_said_is_refused(pool, sent, where):
+    answer = pool.aster.send("PUT", f"campaigns/{only(pool.aster)['id']}/statement", sent)
+    assert read(answer, 422)["errors"][0]["field"] == where
+
+
+def test_an_alias_is_seen_by_its_partner_alone(pool):
+    one = only(pool.aster)
+    assert read(pool.aster.send("PATCH", f"campaigns/{one['id']}", {"alias": "The card shop"}))["alias"]
+    assert only(pool.aster)["alias"] == "The card shop"
+    assert only(pool.borealis)["alias"] is None
+    read(pool.aster.send("PATCH", f"campaigns/{one['id']}", {"alias": ""}))
+    assert only(pool.aster)["alias"] is None
+
+
+def test_reading_campaigns_takes_as_many_queries_however_many_there_are(pool, django_assert_num_queries):
+    from indicators.campaigns import viewing
+
+    viewer = pool.aster.viewer
+
+    def queries():
+        with django_assert_num_queries(3):
+            return viewing.documents(viewer, viewing.page(viewer, after=None, limit=100, ended=False))
+
+    assert len(queries()) == 1
+    campaign_of(pool, "y")
+    tell(pool)
+    assert len(queries()) == 2
+
+
+def test_every_reason_is_a_word_of_the_vocabulary():
+    from indicators.campaigns.statements import REASONS
+
+    assert {reason for reasons in REASONS.values() for reason in reasons} <= {
+        *words.REASONS,
+        *words.REASONS_OF_CAMPAIGNS,
+    }
+    assert Campaign.State.LIVE == "live"
