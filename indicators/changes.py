@@ -26,6 +26,7 @@ from indicators import carrying, living, matching, walking
 from indicators.feeds.filters import Filter
 from indicators.matching import Match
 from indicators.models import Change
+from indicators.opinions import standing
 from indicators.storing import Version
 from partners.sharing import Viewer
 from partners.sources import hides, known_as
@@ -176,14 +177,17 @@ def since(
     An upsert is told if it is what the holding says now: its newest version, living, and visible. A remove is told if
     the viewer does not see the holding live now; but for those up to `fresh_until`, the end of its log when a reader
     that holds nothing began: what they remove was never told to it. `max_bytes` bounds the sum of the bodies: the
-    span ends with the object that reaches it. One query, and more where a filter leaves out many.
+    span ends with the object that reaches it. What was revised or judged and no longer fits, or is disarmed for the
+    viewer, is told as a remove. One query, and more where a filter leaves out many.
 
     `reached` is a place of the viewer's own, whatever others publish: where there was nothing, it is `after`. Raises
     Gone (`start-over`) where the log ends before `after`, or a remove that was to be told was pruned, Refused where the
     filter cannot be followed.
     """
     conditions, parameters = wanted.followable().sql(viewer)
-    sql = walking.statement(_CHANNELS, _STRETCH, _TOLD.format(conditions=conditions))
+    hears = walking.SEES.format(audience="s.audience_id")
+    disarmed = standing.is_disarmed(by_standing=not wanted.says_standing, hears=hears)
+    sql = walking.statement(_CHANNELS, _STRETCH, _TOLD.format(conditions=conditions, disarmed=disarmed))
     found = walking.walk(
         viewer,
         sql,
@@ -245,12 +249,15 @@ _CHANNELS = walking.channels(closed=True)
 _STRETCH = walking.stretch(which=walking.ALL_OF_IT)
 
 # A row for each change of the stretch that is told, as `Told` has it. Both holding and version are found by their keys.
+# What was revised or judged and does not fit any more is removed: an earlier version may have fitted.
 _TOLD = f"""
-SELECT c.seq, c.date_added, c.op, c.reason, h.stix_id, h.stix_type, o.kind, h.publisher_id, p.name,
+SELECT c.seq, c.date_added, CASE WHEN o.fits THEN c.op ELSE 'remove' END,
+       CASE WHEN o.fits THEN c.reason WHEN o.disarmed THEN 'disputed' ELSE 'filtered' END,
+       h.stix_id, h.stix_type, o.kind, h.publisher_id, p.name,
        CASE WHEN c.op = 'upsert' THEN h.tlp ELSE c.tlp END, o.confidence, o.valid_from, o.valid_until,
        CASE WHEN c.op = 'upsert' THEN h.groups[1] ELSE c.via END, h.attribution, c.version_id, c.linked,
-       CASE WHEN c.op = 'upsert' THEN o.entries END AS entries,
-       CASE WHEN c.op = 'upsert' THEN o.body END AS body
+       CASE WHEN c.op = 'upsert' AND o.fits THEN o.entries END AS entries,
+       CASE WHEN c.op = 'upsert' AND o.fits THEN o.body END AS body
 FROM raw c
 CROSS JOIN LATERAL (
     SELECT h.*, a.tlp, a.groups, a.attribution,
@@ -259,17 +266,21 @@ CROSS JOIN LATERAL (
     WHERE h.id = c.holding_id LIMIT 1
 ) h
 CROSS JOIN LATERAL (
-    SELECT o.kind, o.confidence, o.valid_from, o.valid_until, o.body,
+    SELECT o.kind, o.confidence, o.valid_from, o.valid_until, o.body, judged.disarmed,
+           filtered.fits AND NOT judged.disarmed AS fits,
            (SELECT array_agg(ARRAY[coalesce(o.kind, h.stix_type), k.subkind, v.scheme, coalesce(e.name, ''), v.value]
                              ORDER BY k.place)
             FROM indicators_carries k JOIN indicators_tokenvalue v ON v.id = k.token_value_id
             LEFT JOIN indicators_epoch e ON e.id = v.epoch_id
             WHERE k.holding_id = c.holding_id AND k.suppressed_by = '') AS entries
     FROM indicators_stixobject o
+    CROSS JOIN LATERAL (SELECT TRUE {{conditions}} AS fits OFFSET 0) filtered
+    CROSS JOIN LATERAL (SELECT c.op = 'upsert' AND {{disarmed}} AS disarmed OFFSET 0) judged
     WHERE o.id = c.version_id
       AND CASE WHEN c.op = 'upsert' THEN h.seen AND h.newest_id = o.id AND {walking.LAST}
                ELSE c.seq > %(fresh)s AND NOT h.seen END
-      {{conditions}}
+      AND (filtered.fits AND NOT judged.disarmed
+           OR c.op = 'upsert' AND c.reason IN ('revised', 'judged') AND c.seq > %(fresh)s)
     LIMIT 1
 ) o
 JOIN partners_partner p ON p.id = h.publisher_id

@@ -42,6 +42,7 @@ from indicators.attributing import Voice
 from indicators.entering import store
 from indicators.judging import Doors, Met, compare_with_held, examine, partners_among, with_texts, without_ends
 from indicators.models import Batch
+from indicators.opinions import recording
 from indicators.results import STATUSES, Element, Result, answered
 from indicators.stix.drafts import Draft, Quarantine
 from indicators.versions import Entering, Line
@@ -466,4 +467,5 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 
 def _hint() -> None:
     """Wake who follows the log; a hint that is lost is made good by their own sweep."""
+    recording.hint()
     notifying.hint()

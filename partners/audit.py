@@ -44,6 +44,7 @@ class Verb(StrEnum):
     FACTOR_ADDED = "factor.added"
     FACTOR_REMOVED = "factor.removed"
     FACTOR_RENAMED = "factor.renamed"
+    OPINION_CONFIRMED = "opinion.confirmed"
     FEED_DELETED = "feed.deleted"
     FEED_SAVED = "feed.saved"
     GROUP_AGREED = "group.agreed"

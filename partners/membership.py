@@ -83,7 +83,7 @@ def create(
     with sight.changing([by.partner_id]):
         group = Group.objects.create(
             name=name,
-            slug=f"{slugify(name)[:48].strip('-') or 'group'}-{_random()}",
+            slug=f"{slugify(name.replace('_', '-'))[:48].strip('-') or 'group'}-{_random()}",
             purpose=purpose,
             legal_basis=basis.words,
             basis_reference=basis.reference,

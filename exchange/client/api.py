@@ -291,10 +291,33 @@ class Client:
             if not cursor:
                 return
 
+    def opinions(self, stix_id: str) -> list[dict[str, Any]]:
+        """How each publisher's object under an id stands, with the opinions on it."""
+        judged: list[dict[str, Any]] = self._get(f"/api/v1/objects/{stix_id}/opinions")["judged"]
+        return judged
+
+    def give_opinion(self, stix_id: str, opinion: str, *, reason: str) -> dict[str, Any]:
+        """Give or revise the own partner's opinion on somebody else's object; `{"status", "judged"}`."""
+        return self._send("POST", f"/api/v1/objects/{stix_id}/opinions", {"opinion": opinion, "reason": reason})
+
+    def sightings(self, stix_id: str) -> list[dict[str, Any]]:
+        """The newest sightings of an object, in buckets."""
+        found: list[dict[str, Any]] = self._get(f"/api/v1/objects/{stix_id}/sightings")["sightings"]
+        return found
+
+    def sight(self, stix_id: str, *, count: int = 1, first_seen: str = "", last_seen: str = "") -> dict[str, Any]:
+        """Say that the own partner saw somebody else's object; the exchange keeps a power of ten and full hours."""
+        said = {"count": count, **_given(first_seen=first_seen, last_seen=last_seen)}
+        return self._send("POST", f"/api/v1/objects/{stix_id}/sightings", said)
+
     def feeds(self) -> list[dict[str, Any]]:
         """The own partner's feeds."""
         feeds: list[dict[str, Any]] = self._get("/api/v1/feeds")["feeds"]
         return feeds
+
+    def preview_feed(self, line: str = "", *, feed: str = "") -> dict[str, Any]:
+        """How many objects a filter lets through now, and how many of them are new, in other feeds, disputed."""
+        return self._get("/api/v1/feeds/preview", filter=line, feed=feed)
 
     def save_feed(self, name: str, filters: Mapping[str, Any] | str) -> dict[str, Any]:
         """Save a filter, as JSON or in one line, under a name."""

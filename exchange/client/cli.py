@@ -12,7 +12,19 @@ from typing import Annotated
 
 import typer
 
-from exchange.client import auditing, detectors, disarming, ending, exchanging, keys, pushing, reading, telling, tokens
+from exchange.client import (
+    auditing,
+    detectors,
+    disarming,
+    ending,
+    exchanging,
+    judging,
+    keys,
+    pushing,
+    reading,
+    telling,
+    tokens,
+)
 from exchange.client.errors import ExchangeClientError
 from exchange.client.terminal import errors, version
 from exchange.simulate.accounts.cli import accounts
@@ -49,7 +61,7 @@ def _exchange(
     """Push, read and follow indicators of the Exchange. Set EXCHANGE_URL and EXCHANGE_API_KEY first."""
 
 
-for module in (pushing, tokens, exchanging, ending, reading, telling):
+for module in (pushing, tokens, exchanging, ending, reading, judging, telling):
     for command in module.COMMANDS:
         app.command(name=command.__name__.strip("_").replace("_", "-"))(command)
 _simulating = typer.Typer()

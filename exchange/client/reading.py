@@ -186,4 +186,22 @@ def blocklist(
         sys.stdout.buffer.write(client.blocklist(feed, form="jsonl" if as_json else form, kind=kind, line=line))
 
 
-COMMANDS = (whoami, limits, get, search, changes, matches, blocklist)
+def preview(
+    line: Annotated[str, typer.Argument(help="A filter in one line.")] = "",
+    feed: Annotated[str, typer.Option(help="A feed's id, which the line narrows.")] = "",
+    as_json: Json = False,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """What a filter lets through before it is saved as a feed: how much, and how much is new, covered, disputed."""
+    with client_of(url, key_file) as client:
+        found = client.preview_feed(line, feed=feed)
+    if as_json:
+        print_json(found)
+        return
+    more = " and more" if found["cut"] else ""
+    names = {"changed_7d": "made within 7 days", "covered": "in your other feeds", "disputed": "disputed"}
+    print_facts([("holds", f"{found['holds']}{more}"), *((said, str(found[name])) for name, said in names.items())])
+
+
+COMMANDS = (preview, whoami, limits, get, search, changes, matches, blocklist)

@@ -7,6 +7,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from exchange.stix import words
+
 
 def _word() -> serializers.CharField:
     return serializers.CharField(max_length=250)
@@ -313,6 +315,76 @@ class AddHostsDocument(serializers.Serializer[object]):
     values = serializers.ListField(child=serializers.CharField(max_length=255), max_length=200)
 
 
+class OpinionDocument(serializers.Serializer[object]):
+    """An opinion on an object."""
+
+    opinion = serializers.ChoiceField(["strongly-agree", "agree", "neutral", "disagree", "strongly-disagree"])
+    reason = serializers.ChoiceField(
+        [*words.REASONS, *words.REASONS_OF_CAMPAIGNS], help_text="Of a campaign one of the last three."
+    )
+
+
+class HeardDocument(serializers.Serializer[object]):
+    """An opinion as it is read."""
+
+    partner = PublisherDocument()
+    opinion = serializers.CharField()
+    reason = serializers.CharField(allow_blank=True)
+    id = serializers.CharField(help_text="Of the STIX opinion.")
+    modified = serializers.DateTimeField()
+    waits = serializers.BooleanField(help_text="Your own, beyond the day's cap: a second person confirms it.")
+
+
+class JudgedDocument(serializers.Serializer[object]):
+    """A publisher's object and how it stands."""
+
+    publisher = PublisherDocument()
+    standing = serializers.ChoiceField(["unreviewed", "supported", "disputed", "refuted"])
+    opinions = HeardDocument(many=True)
+
+
+class JudgedList(serializers.Serializer[object]):
+    """The objects under an id."""
+
+    judged = JudgedDocument(many=True)
+
+
+class GivenDocument(JudgedList):
+    """The same after an opinion was given, and what became of that."""
+
+    status = serializers.ChoiceField(["accepted", "unchanged", "held", "merged"])
+
+
+class SightDocument(serializers.Serializer[object]):
+    """That the caller saw an object."""
+
+    count = serializers.IntegerField(required=False, min_value=1, help_text="Kept as the power of ten below.")
+    first_seen = serializers.DateTimeField(required=False, help_text="Kept as a full hour.")
+    last_seen = serializers.DateTimeField(required=False)
+
+
+class SightedDocument(serializers.Serializer[object]):
+    """What became of a sighting."""
+
+    status = serializers.ChoiceField(["accepted", "unchanged", "held"])
+
+
+class SeenDocument(serializers.Serializer[object]):
+    """A sighting."""
+
+    partner = PublisherDocument()
+    id = serializers.CharField(help_text="Of the STIX sighting.")
+    count = serializers.IntegerField(allow_null=True)
+    first_seen = serializers.CharField(allow_null=True)
+    last_seen = serializers.CharField(allow_null=True)
+
+
+class SightingList(serializers.Serializer[object]):
+    """Sightings, newest first."""
+
+    sightings = SeenDocument(many=True)
+
+
 class FeedDocument(serializers.Serializer[object]):
     """A saved filter."""
 
@@ -320,6 +392,17 @@ class FeedDocument(serializers.Serializer[object]):
     name = serializers.CharField(max_length=120)
     filter = FilterField(required=False)
     text = serializers.CharField(required=False, max_length=2000, help_text="The same in one line; send either.")
+
+
+class PreviewDocument(serializers.Serializer[object]):
+    """Counts of living objects."""
+
+    text = serializers.CharField(allow_blank=True, help_text="The filter in one line.")
+    holds = serializers.IntegerField(help_text="At most 10,000.")
+    changed_7d = serializers.IntegerField(help_text="Whose version was made within seven days.")
+    covered = serializers.IntegerField(help_text="That another of your feeds holds.")
+    disputed = serializers.IntegerField(help_text="That lists leave out: disputed, refuted, or dissented from by you.")
+    cut = serializers.BooleanField(help_text="Whether there are more than were looked at.")
 
 
 class FeedList(serializers.Serializer[object]):

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 
 from exchange import clock
 from exchange.errors import Refused
 from indicators import delivering, notifying, subscribing
+from indicators.api import rendering
 from indicators.api.documents import (
     ChangeSubscriptionDocument,
     DeliveryDocument,
     DeliveryList,
     FeedDocument,
     FeedList,
+    PreviewDocument,
     RotateSecretDocument,
     SubscribedDocument,
     SubscriptionDocument,
     SubscriptionList,
 )
-from indicators.feeds import filters
+from indicators.feeds import filters, preview
 from indicators.models import Delivery, Feed, Subscription
 from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.scopes import Scope
@@ -56,6 +59,29 @@ class FeedsView(Face):
             wanted = filters.accepted(viewer, sent["text"]).to_json()
         feed = subscribing.save_feed(viewer, name=sent.get("name") or "", filter_json=wanted)
         return answer(_feed(feed), status=201)
+
+
+class FeedPreviewView(Face):
+    """A filter before it is saved."""
+
+    known = (*rendering.FILTER_NAMES, "feed")
+
+    @extend_schema(
+        operation_id="preview_feed",
+        parameters=[
+            *rendering.FILTER_PARAMETERS,
+            OpenApiParameter("feed", OpenApiTypes.UUID, description="A feed of yours, which the others narrow."),
+        ],
+        responses=PreviewDocument,
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """How many objects that you see a filter lets through now, and how many of them are new, covered, disputed."""
+        viewer, feed_id = viewer_of(request), self.asked.uuid("feed")
+        wanted = filters.from_address(viewer, self.asked)
+        if feed_id is not None:
+            wanted = subscribing.filter_of(subscribing.own_feed(viewer, feed_id)).within(wanted)
+        found = preview.preview(viewer, wanted, but=str(feed_id or ""))
+        return answer(asdict(found) | {"text": filters.spoken(wanted)})
 
 
 class FeedView(Face):

@@ -19,6 +19,7 @@ from exchange.lists import formats
 from exchange.lists.lines import Said
 from indicators import living
 from indicators.feeds.filters import Filter
+from indicators.opinions import standing
 from partners import sources
 from partners.sharing import Viewer, audience_ids
 
@@ -62,11 +63,18 @@ def _said(viewer: Viewer, wanted: Filter) -> Iterator[Said]:
     veiled = sources.veiled(viewer, audiences)
     parameters |= {
         "audiences": audiences,
+        "viewer": viewer.partner_id,
         "veiled": list(veiled),
         "as": [source.name for source in veiled.values()],
     }
     with transaction.atomic(), connection.chunked_cursor() as cursor:
-        cursor.execute(_LIST.format(conditions=conditions, lives=living.LIVES, in_force=living.IN_FORCE), parameters)
+        sql = _LIST.format(
+            conditions=conditions,
+            disarmed=standing.is_disarmed(by_standing=not wanted.says_standing),
+            in_force=living.IN_FORCE,
+            lives=living.LIVES,
+        )
+        cursor.execute(sql, parameters)
         while rows := cursor.fetchmany(_ROWS):
             yield from map(Said._make, rows)
 
@@ -87,7 +95,7 @@ LEFT JOIN indicators_epoch e ON e.id = v.epoch_id
 JOIN partners_partner p ON p.id = h.publisher_id
 JOIN partners_audience a ON a.id = h.audience_id
 LEFT JOIN unnest(%(veiled)s::bigint[], %(as)s::text[]) s (audience_id, name) ON s.audience_id = h.audience_id
-WHERE h.audience_id = ANY(%(audiences)s) AND {lives} AND {in_force} {conditions}
+WHERE h.audience_id = ANY(%(audiences)s) AND {lives} AND {in_force} AND NOT {disarmed} {conditions}
 GROUP BY 1, 2, 3, 4, 5
 ) entries
 ORDER BY value COLLATE "C"

@@ -25,6 +25,8 @@ _HOURS = {"h": 1, "d": 24, "w": 168}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([hdw])", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,4}", re.ASCII)
 _KIND_WORDS = tuple(sorted(words.SUBKINDS))
+#: As `opinions.standing.Standing`, from the best.
+STANDINGS = ("supported", "unreviewed", "disputed", "refuted")
 _TLPS = tuple(tlp.word for tlp in Tlp)
 
 
@@ -116,6 +118,7 @@ FIELDS: dict[str, Field] = {
         Field("type", "the STIX type", _matching("type", r"[a-z0-9][a-z0-9_-]{1,248}[a-z0-9]", "A type of STIX.")),
         Field("publisher", "who says it, by slug or id", _matching("publisher", _SLUG, "A partner's slug or id.")),
         Field("group", "a group of yours that it is addressed to", _matching("group", _SLUG, "A group's slug.")),
+        _words("standing", "how it stands, by the opinions that you see", STANDINGS),
         Field(
             "publishers",
             "how many named partners say one of its values, as you see it; at least 1",

@@ -60,6 +60,11 @@ class Filter:
         return next((term.field for term in tree.terms(self.tree) if FIELDS[term.field].moves), "")
 
     @property
+    def says_standing(self) -> bool:
+        """Whether it says itself which standings it wants: else lists leave out what is disputed or refuted."""
+        return any(term.field == "standing" for term in tree.terms(self.tree))
+
+    @property
     def among(self) -> Filter:
         """Of its parts that must all hold, those on publishers: from which holdings of an id the line is chosen."""
         parts = [part for part in tree.conjuncts(self.tree) if isinstance(part, Term) and part.field == "publisher"]

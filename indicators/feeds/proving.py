@@ -29,6 +29,7 @@ from exchange.lists import sets
 from indicators import changes, living
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.models import FeedSet, InForce
+from indicators.opinions import standing
 from partners import sources
 from partners.sharing import Viewer, audience_ids
 
@@ -223,13 +224,15 @@ def _element(key: bytes, one: _Found) -> int:
 
 
 def _found(viewer: Viewer, wanted: Filter, *, ids: Sequence[str] | None) -> list[_Found]:
-    """What the viewer sees live and the filter lets through, of these ids or of all."""
+    """What the viewer sees live, is not disarmed for it, and the filter lets through, of these ids or of all."""
     conditions, parameters = wanted.sql(viewer)
     audiences = audience_ids(viewer)
     veiled = sources.veiled(viewer, audiences)
     asked = {**parameters, "audiences": audiences, "ids": None if ids is None else list(ids)}
+    asked["viewer"] = viewer.partner_id
+    disarmed = standing.is_disarmed(by_standing=not wanted.says_standing)
     with connection.cursor() as cursor:
-        cursor.execute(_SEEN.format(conditions=conditions, lives=living.LIVES), asked)
+        cursor.execute(_SEEN.format(conditions=conditions, disarmed=disarmed, lives=living.LIVES), asked)
         rows = cursor.fetchall()
     found: list[_Found] = []
     for holding, version, audience, publisher, name, stix_id, sha256, until in rows:
@@ -257,7 +260,7 @@ FROM indicators_holding h
 JOIN indicators_stixobject o ON o.id = h.newest_id
 JOIN partners_partner p ON p.id = h.publisher_id
 WHERE h.audience_id = ANY(%(audiences)s) AND {lives}
-  AND (%(ids)s::text[] IS NULL OR h.stix_id = ANY(%(ids)s)) {conditions}
+  AND (%(ids)s::text[] IS NULL OR h.stix_id = ANY(%(ids)s)) AND NOT {disarmed} {conditions}
 """
 _HELD = """
 SELECT f.holding_id, f.version_id, f.source, f.source_name, f.named, h.stix_id, o.sha256, o.valid_until

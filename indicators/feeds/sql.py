@@ -13,6 +13,7 @@ from uuid import UUID
 from exchange.stix import words
 from exchange.tokens import normalising
 from indicators.feeds.tree import All, Node, Not, Term
+from indicators.opinions import standing
 from indicators.stix.drafts import PATTERN_HASH
 from indicators.stix.facets import facet
 from partners.sharing import Viewer, mine
@@ -103,6 +104,11 @@ class Condition:
         sees = self._given(list(mine(self._viewer).values_list("channel", flat=True)))
         return self._compared(_PUBLISHERS.format(version=self._of, sees=sees), term)
 
+    def _standing(self, term: Term) -> str:
+        sees = self._given(list(mine(self._viewer).values_list("channel", flat=True)))
+        said = standing.sql(self._held, hears=f"x.channels && {sees}::bigint[]")
+        return f"{said} = ANY({self._given(list(term.values))})"
+
     def _words(self, term: Term) -> str:
         return f"({' OR '.join(self._word(str(value)) for value in term.values)})"
 
@@ -139,6 +145,7 @@ class Condition:
         "publishers": _publishers,
         "severity": _severity,
         "shared": _facet,
+        "standing": _standing,
         "subkind": _column,
         "technique": _facet,
         "tlp": _tlp,

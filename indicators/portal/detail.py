@@ -13,10 +13,12 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange import clock
-from exchange.errors import NotFound
+from exchange.errors import Conflict, NotFound, Refused
 from exchange.parameters import Parameters
+from exchange.stix import words
 from exchange.stix.patterns import tokens_in
 from indicators import detectors, matching, reading, referring, withdrawing
+from indicators.opinions import giving
 from indicators.portal import showing
 from indicators.stix import objects, vocabulary
 from indicators.stix.drafts import Ref
@@ -58,6 +60,9 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
         here="indicators",
         stix_id=stix_id,
         first=merged[0],
+        judged=giving.read(viewer, stix_id),
+        may_judge=Scope.REACT in viewer.scopes,
+        reasons=words.REASONS_OF_CAMPAIGNS if stix_id.startswith("campaign--") else words.REASONS,
         statements=merged,
         matches=[(each, [end for end in each.ends if end.stix_id != stix_id]) for each in found],
         older=[said for said in versions if not said.latest],
@@ -83,6 +88,25 @@ def raw(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse:
         content_type="application/stix+json;version=2.1",
         headers={"Content-Disposition": f'attachment; filename="{stix_id}.json"'},
     )
+
+
+@require_POST
+@page
+def judge(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponseBase:
+    """Give the partner's opinion on what somebody else published, or have a second person confirm one."""
+    if not objects.ID.fullmatch(stix_id):
+        raise NotFound
+    try:
+        if request.POST.get("do") == "confirm":
+            giving.confirm(viewer, stix_id)
+        else:
+            chosen, reason = request.POST.get("opinion", ""), request.POST.get("reason", "")
+            giving.give(viewer, stix_id, opinion=chosen, reason=reason)
+    except (Conflict, Refused) as refused:
+        messages.error(request, refused.detail)
+    else:
+        messages.success(request, "Your opinion is given. Whoever sees the object through the same groups reads it.")
+    return redirect("indicator", stix_id)
 
 
 @require_POST

@@ -11,6 +11,7 @@ urlpatterns = [
     path("indicators/bundle", listing.bundle, name="indicators-bundle"),
     path("indicators/<str:stix_id>", detail.indicator, name="indicator"),
     path("indicators/<str:stix_id>/raw", detail.raw, name="indicator-raw"),
+    path("indicators/<str:stix_id>/judge", detail.judge, name="indicator-judge"),
     path("indicators/<str:stix_id>/withdraw", detail.withdraw, name="indicator-withdraw"),
     path("organisation/sharing/", sharing.sharing, name="sharing"),
     path("organisation/held/", held.held, name="held"),

@@ -55,6 +55,10 @@ def test_others_make_no_groups(cast, who):
         a_group(by)
 
 
+def test_a_groups_short_name_is_one_of_an_epoch_whatever_its_name(cast):
+    assert a_group(admin(cast.aster), name="_record__id").slug.startswith("record-id-")
+
+
 def test_the_name_of_a_group_is_no_oracle(cast):
     first, second = a_group(admin(cast.aster)), a_group(admin(cast.cygnus))
     assert first.name == second.name

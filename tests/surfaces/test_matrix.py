@@ -169,11 +169,16 @@ MATRIX: dict[str, Row] = {
     "redeliver": Row(
         API + "deliveries/{delivery}/redeliver", "owner", method="post", absent=API + f"deliveries/{ABSENT}/redeliver"
     ),
+    "feed-preview": Row(API + "feeds/preview", "key"),
     "feeds": Row(API + "feeds", "key"),
     "feed": Row(API + "feeds/{feed}", "owner", absent=API + f"feeds/{ABSENT}", also=("delete",)),
     "matches": Row(API + "matches", "key"),
     "objects": Row(API + "objects", "key", shows=True),
     "object": Row(API + "objects/{object}", "sees", shows=True, absent=API + f"objects/indicator--{ABSENT}"),
+    "opinions": Row(API + "objects/{object}/opinions", "sees", absent=API + f"objects/indicator--{ABSENT}/opinions"),
+    "sightings": Row(API + "objects/{object}/sightings", "sees", absent=API + f"objects/indicator--{ABSENT}/sightings"),
+    # Nobody's dissent waits: tests/indicators/opinions/test_judging.py has one that does.
+    "opinion-confirm": Row(API + "objects/{object}/opinions/confirm", "nobody", method="post"),
     "object-audience": Row(
         API + "objects/{object}/audience",
         "owner",
@@ -288,6 +293,9 @@ MATRIX: dict[str, Row] = {
     "indicators-bundle": Row("/indicators/bundle?show=objects", "person", shows=True),
     "indicator": Row("/indicators/{object}", "sees", shows=True, absent=f"/indicators/indicator--{ABSENT}"),
     "indicator-raw": Row("/indicators/{object}/raw", "sees", shows=True, absent=f"/indicators/indicator--{ABSENT}/raw"),
+    "indicator-judge": Row(
+        "/indicators/{object}/judge", "sees", method="post", absent=f"/indicators/indicator--{ABSENT}/judge"
+    ),
     "indicator-withdraw": Row(
         "/indicators/{object}/withdraw",
         "owner",

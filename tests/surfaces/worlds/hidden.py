@@ -16,6 +16,7 @@ from exchange import clock
 from exchange.errors import ExchangeError
 from indicators import reporting, retiring
 from indicators.models import Delivery
+from indicators.opinions import recording
 from partners import auth, inviting, life, membership, steering
 from partners.ceilings import Ceiling, Width
 from partners.models import AuditRecord, Group, Partner, User
@@ -110,6 +111,16 @@ def a_newer_holder_of_a_shared_value_hides(stage: Stage) -> None:
 def many_holders_of_a_shared_value_hide(stage: Stage) -> None:
     many = [an_indicator(f"many {number}", value="common") for number in range(12)]
     stage.push("cygnus", *many, groups="circle")
+
+
+@act
+def others_judge_unseen_what_the_reader_sees(stage: Stage) -> None:
+    """A dissent and a confirmation among others, of what the reader holds, lists and follows."""
+    for who, word in (("cygnus", "disagree"), ("aster", "strongly-disagree")):
+        for name in ("open", "named", "mine"):
+            said = acts.an_object("opinion", f"{who} on {name}", opinion=word, object_refs=[an_id(name)])
+            stage.push(who, said, groups="circle")
+    recording.catch_up()
 
 
 @act

@@ -182,6 +182,9 @@ def _rest() -> Iterator[Ask]:
     yield Ask(f"{API}changes?feed={{x_feed}}")
     yield Ask(f"{API}events?cursor={{cursor}}")
     yield Ask(f"{API}events")
+    for query in ("", "?filter=kind:account-pattern", "?publishers=%3E%3D2", "?feed={feed}", "?feed={x_feed}"):
+        yield Ask(f"{API}feeds/preview{query}")
+    yield Ask(f"{API}blocklists/all?standing=disputed,refuted")
     yield Ask(f"{API}matches")
     yield Ask(f"{API}matches?limit=1", walk=True)
     yield Ask(f"{API}objects")
@@ -197,6 +200,8 @@ def _rest() -> Iterator[Ask]:
     for stix_id in (an_id("mine"), an_id("theirs"), an_id("hidden")):
         yield Ask(f"{API}objects/{stix_id}?versions=all")
         yield Ask(f"{API}objects/{stix_id}/readers")
+        yield Ask(f"{API}objects/{stix_id}/opinions")
+        yield Ask(f"{API}objects/{stix_id}/sightings")
         yield Ask(f"{API}objects/{stix_id}", headers=(("Accept", STIX),), note="as STIX")
     yield Ask(f"{API}objects/lookup", method="POST", document={"ids": [*ids[:4], *GUESSED]})
     for mine, thing in (

@@ -1,0 +1,74 @@
+"""What a partner says about an object of somebody else's: of which, to whom, and through the one way in.
+
+It goes where the object is, as far as its author may send there: to everyone, or to those groups of the object that are
+the author's, else to its publisher alone, where that is named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from exchange.errors import NotFound, Refused
+from indicators import lines, living, publishing
+from indicators.addressing import Reach
+from indicators.models import Holding
+from indicators.stix import identifiers, parsing, tlp
+from partners.attribution import Attribution
+from partners.scopes import Scope
+from partners.sharing import Viewer
+from partners.tlp import Tlp
+
+
+def others(viewer: Viewer, stix_id: str) -> Holding:
+    """The holding of an id that the viewer reads and somebody else publishes, living.
+
+    Raises NotFound for what the viewer does not see, Refused for its own and for what has ended.
+    """
+    wanted = identifiers.folded(stix_id)
+    seen = Holding.objects.visible_to(viewer).filter(stix_id=wanted, newest__isnull=False).select_related("audience")
+    others = list(seen.exclude(publisher=viewer.partner_id).order_by("pk"))
+    if not others:
+        if seen.exists():
+            raise Refused("It is your own: revise it, revoke it or withdraw it.", code="own-object")
+        raise NotFound
+    line = lines.chosen(viewer, [wanted]).get(wanted)
+    judged = next((holding for holding in others if holding.pk == line), others[0])
+    if not living.lives(judged.state):
+        raise Refused("It has ended: there is nothing left to say of it.", code="has-ended")
+    return judged
+
+
+def markings(holding: Holding) -> list[str]:
+    """The marking that what is said about a holding has: as the viewer is shown the holding."""
+    return [tlp.ID_OF[Tlp(holding.audience.tlp).word]]
+
+
+def publish(viewer: Viewer, document: Mapping[str, Any], holding: Holding) -> str:
+    """Publish what is said about a holding; returns what became of it, as a push is answered. Raises Refused."""
+    body = orjson.dumps({"objects": [document]})
+    answer = publishing.publish(
+        parsing.read_batch(body),
+        by=replace(viewer, scopes=viewer.scopes | {Scope.PUBLISH}),
+        reach=_reach(viewer, holding),
+        request=publishing.Request(hashlib.sha256(body).digest()),
+    )
+    (result,) = orjson.loads(answer.results)
+    if result["status"] in ("refused", "quarantined"):
+        raise Refused(result["message"], code=result["code"], at=result.get("field") or None)
+    return str(result["status"])
+
+
+def _reach(viewer: Viewer, holding: Holding) -> Reach:
+    """Where the object is, as far as the viewer may know and send; never to whom its publisher did not show it."""
+    audience = holding.audience
+    if audience.everyone:
+        return Reach(named=True, everyone=True, attribution=Attribution.NAMED)
+    groups = tuple(group for group in audience.groups if group in viewer.group_ids)
+    named = audience.attribution == Attribution.NAMED and not groups
+    publisher = (holding.publisher_id,) if named else ()
+    return Reach(named=True, groups=groups, partners=publisher, attribution=Attribution.NAMED)

@@ -1,0 +1,155 @@
+"""A partner gives its opinion of what somebody else published: a STIX `opinion`, published through the one way in.
+
+Another opinion on the same object revises the first.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+from django.db import transaction
+
+from exchange import clock
+from exchange.errors import Conflict, NotFound, Refused
+from exchange.stix import words
+from indicators import living
+from indicators.models import Holding, Opinion, StixObject
+from indicators.opinions import about, recording, standing
+from indicators.opinions.standing import Standing
+from indicators.stix import identifiers, revising
+from partners import audit
+from partners.scopes import Scope
+from partners.sharing import Viewer
+from partners.sources import Source, sources
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One opinion as a viewer reads it."""
+
+    partner: Source
+    opinion: str
+    reason: str
+    modified: datetime
+    stix_id: str
+    counts_alone: bool  # told to its own partner only: others find it in the standing
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A holding of an id, how it stands for the viewer, and the opinions that the viewer sees, newest first."""
+
+    publisher: Source
+    standing: Standing
+    opinions: tuple[Given, ...]
+    own: bool  # whether it is the viewer's own, which it does not judge
+
+
+def give(viewer: Viewer, stix_id: str, *, opinion: str, reason: str) -> str:
+    """Judge what the viewer reads under an id. Returns what became of the opinion, as a push is answered.
+
+    Raises NotFound for what the viewer does not see, Refused for its own, for what has ended, for words that are not
+    of the vocabulary, and for whatever the door refuses.
+    """
+    viewer.require(Scope.REACT)
+    judged = about.others(viewer, stix_id)
+    if opinion not in recording.SAYS:
+        raise Refused(f"One of: {', '.join(recording.SAYS)}.", code="bad-opinion", at="/opinion")
+    allowed = words.REASONS_OF_CAMPAIGNS if judged.stix_type == "campaign" else words.REASONS
+    if reason not in allowed:
+        raise Refused(f"Of this object, one of: {', '.join(allowed)}.", code="bad-reason", at="/reason")
+    before = Opinion.unrestricted.filter(holding=judged, partner=viewer.partner_id).select_related("said_by__newest")
+    document = _document(viewer, judged, before.first(), opinion=opinion, reason=reason)
+    status = about.publish(viewer, document, judged)
+    if status == "accepted":
+        said_by = Holding.unrestricted.get(publisher=viewer.partner_id, stix_id=document["id"])
+        recording.recorded(said_by.pk, actor=viewer.actor)
+    return status
+
+
+def _document(
+    viewer: Viewer, judged: Holding, before: Opinion | None, *, opinion: str, reason: str
+) -> dict[str, object]:
+    """A new opinion, or the next version of the one that the partner gave before, as long as that is in force."""
+    now = clock.now()
+    former: StixObject | None = before.said_by.newest if before and living.lives(before.said_by.state) else None
+    modified = revising.after(former.modified, now=now) if former and former.modified else clock.rfc3339(now)
+    made = former.created if former and former.created else None
+    return {
+        "type": "opinion",
+        "spec_version": "2.1",
+        "id": former.stix_id if former else f"opinion--{uuid.uuid4()}",
+        "created_by_ref": viewer.identity_id,
+        "created": clock.rfc3339(made) if made else modified,
+        "modified": modified,
+        "object_marking_refs": about.markings(judged),
+        "opinion": opinion,
+        "object_refs": [judged.stix_id],
+        "extensions": {words.OPINION_EXTENSION_ID: {"extension_type": "property-extension", "reason": reason}},
+    }
+
+
+def read(viewer: Viewer, stix_id: str) -> list[Judged]:
+    """The holdings of an id that the viewer sees, as they stand. Raises NotFound where there is none."""
+    wanted = identifiers.folded(stix_id)
+    seen = Holding.objects.visible_to(viewer).filter(stix_id=wanted, newest__isnull=False)
+    holdings = list(seen.order_by("pk"))
+    if not holdings:
+        raise NotFound
+    stands = standing.of(viewer, [holding.pk for holding in holdings])
+    heard = (
+        Opinion.objects.visible_to(viewer)
+        .filter(holding__in=holdings, said_by__state=Holding.State.LIVE)
+        .select_related("said_by__newest", "said_by__audience", "partner")
+        .order_by("-place")
+    )
+    shown = sources(viewer, {(holding.publisher_id, holding.audience_id) for holding in holdings})
+    given: dict[int, list[Given]] = {}
+    for row in heard:
+        newest = row.said_by.newest
+        if newest is not None and row.partner_id != _publisher(holdings, row.holding_id):
+            given.setdefault(row.holding_id, []).append(_given(viewer, row, newest))
+    return [
+        Judged(
+            shown[holding.publisher_id, holding.audience_id],
+            stands[holding.pk],
+            tuple(given.get(holding.pk, ())),
+            own=holding.publisher_id == viewer.partner_id,
+        )
+        for holding in holdings
+    ]
+
+
+def _publisher(holdings: list[Holding], holding_id: int) -> uuid.UUID:
+    return next(holding.publisher_id for holding in holdings if holding.pk == holding_id)
+
+
+def _given(viewer: Viewer, row: Opinion, newest: StixObject) -> Given:
+    own = row.partner_id == viewer.partner_id
+    source = Source(row.partner_id, row.partner.name, row.partner.slug)
+    word = str(orjson.loads(newest.body)["opinion"])
+    made = newest.modified or newest.stored_at
+    return Given(source, word, row.reason, made, row.said_by.stix_id, counts_alone=row.alone if own else True)
+
+
+def confirm(viewer: Viewer, stix_id: str) -> None:
+    """Have a dissent beyond the day's cap count by itself: said by a second person of the partner that gave it.
+
+    Raises NotFound where there is none, Conflict for whoever gave it.
+    """
+    viewer.require(Scope.REACT)
+    seen = Holding.objects.visible_to(viewer).filter(stix_id=identifiers.folded(stix_id))
+    with transaction.atomic():
+        waiting = Opinion.unrestricted.select_for_update(no_key=True).filter(
+            holding__in=list(seen.values_list("pk", flat=True)), partner=viewer.partner_id, says__lt=0, alone=False
+        )
+        row = waiting.first()
+        if row is None:
+            raise NotFound
+        if not viewer.is_person or row.actor == viewer.actor:
+            raise Conflict("A second person of your partner confirms it.", code="second-person-needed")
+        recording.count_alone(row)
+        audit.record(audit.Verb.OPINION_CONFIRMED, by=viewer, target=f"object:{identifiers.folded(stix_id)}")

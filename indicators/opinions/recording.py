@@ -1,0 +1,230 @@
+"""Follow the log for opinions: keep one of each partner on each holding, and tell those who hear it that it was judged.
+
+An opinion is published, revised, readdressed and withdrawn like every object; what it does follows from what it is now.
+Only this module writes Opinion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db import connection, transaction
+
+from exchange import clock, hints
+from exchange.celery import app
+from exchange.stix import words
+from indicators import changes, following, lines, notifying
+from indicators.models import Change, Holding, Opinion, Reference
+from partners import auth
+
+_PAGE = 1_000
+#: Lone dissents of a partner on holdings of one publisher that count within a day.
+MOST_ALONE = 20
+_DAY = timedelta(days=1)
+SAYS = {"strongly-agree": 1, "agree": 1, "neutral": 0, "disagree": -1, "strongly-disagree": -1}
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What an opinion says now, of which holdings; of nothing where it has ended."""
+
+    says: int
+    reason: str
+    place: int
+    judged: tuple[Holding, ...]
+
+
+def record(said_by: int, *, actor: str = "") -> None:
+    """Bring what is kept of an opinion, by the key of its holding, to what it says now. In a transaction."""
+    opinion = Holding.unrestricted.select_for_update(no_key=True).select_related("audience").get(pk=said_by)
+    before = {row.holding_id: row for row in Opinion.unrestricted.filter(said_by=said_by)}
+    said = _said(opinion)
+    judged = {holding.pk: holding for holding in said.judged}
+    told: set[tuple[int, int]] = set()
+    gone = set(before) - set(judged)
+    for holding_id in gone:
+        told.add((holding_id, before[holding_id].audience_id))
+    Opinion.unrestricted.filter(said_by=said_by, holding__in=gone).delete()
+    for holding in judged.values():
+        row = before.get(holding.pk)
+        if row is not None and _is_same(row, said, opinion):
+            continue
+        told |= {(holding.pk, opinion.audience_id)} | ({(holding.pk, row.audience_id)} if row else set())
+        _keep(holding, opinion, said, actor=actor)
+    _tell(told)
+
+
+def _keep(holding: Holding, opinion: Holding, said: _Said, *, actor: str) -> None:
+    """One of each partner on each holding: what it said before gives way."""
+    alone = said.says >= 0 or _lone_today(opinion.publisher_id, holding) < MOST_ALONE
+    Opinion.unrestricted.update_or_create(
+        holding=holding,
+        partner_id=opinion.publisher_id,
+        defaults={
+            "said_by": opinion,
+            "audience_id": opinion.audience_id,
+            "says": said.says,
+            "reason": said.reason,
+            "place": said.place,
+            "alone": alone,
+            "actor": actor,
+            "at": clock.now(),
+        },
+    )
+
+
+def _lone_today(partner_id: UUID, holding: Holding) -> int:
+    """How many of the publisher's other holdings the partner dissents from since a day, by itself where need be."""
+    return (
+        Opinion.unrestricted.filter(
+            partner=partner_id,
+            says__lt=0,
+            alone=True,
+            holding__publisher=holding.publisher_id,
+            at__gt=clock.now() - _DAY,
+        )
+        .exclude(holding=holding)
+        .count()
+    )
+
+
+def _is_same(row: Opinion, said: _Said, opinion: Holding) -> bool:
+    return (row.says, row.reason, row.place, row.audience_id) == (
+        said.says,
+        said.reason,
+        said.place,
+        opinion.audience_id,
+    )
+
+
+def _said(opinion: Holding) -> _Said:
+    """Of one that has ended, or is given without a name, nothing."""
+    nothing = _Said(0, "", 0, ())
+    newest = opinion.newest
+    if newest is None or opinion.state != Holding.State.LIVE or opinion.audience.attribution:
+        return nothing
+    said: Mapping[str, Any] = orjson.loads(newest.body)
+    word = said.get("opinion")
+    if not isinstance(word, str) or word not in SAYS:
+        return nothing
+    return _Said(SAYS[word], _reason(said), newest.pk, _judged(opinion))
+
+
+def _reason(said: Mapping[str, Any]) -> str:
+    extensions = said.get("extensions")
+    extension = extensions.get(words.OPINION_EXTENSION_ID) if isinstance(extensions, dict) else None
+    reason = extension.get("reason") if isinstance(extension, dict) else None
+    known = (*words.REASONS, *words.REASONS_OF_CAMPAIGNS)
+    return reason if isinstance(reason, str) and reason in known else ""
+
+
+def _judged(opinion: Holding) -> tuple[Holding, ...]:
+    """The holdings that it names, as its giver sees them: of each id the line that the giver reads, never its own."""
+    giver = auth.viewer_of_partner(opinion.publisher_id)
+    if giver is None:
+        return ()
+    refs = Reference.unrestricted.filter(version=opinion.newest_id, path__startswith="/object_refs/")
+    ids = sorted(set(refs.values_list("target_id", flat=True)))
+    chosen = lines.chosen(giver, ids)
+    seen = Holding.objects.visible_to(giver).filter(stix_id__in=ids).exclude(publisher=giver.partner_id)
+    found: dict[str, Holding] = {}
+    for holding in seen.order_by("pk"):
+        if holding.stix_id not in found or chosen.get(holding.stix_id) == holding.pk:
+            found[holding.stix_id] = holding
+    return tuple(found.values())
+
+
+def _tell(judged: set[tuple[int, int]]) -> None:
+    """Tell those who hear an opinion, and see what it judges, to look at it anew. Last in the transaction."""
+    holdings = Holding.unrestricted.in_bulk({holding for holding, _ in judged})
+    changes.append(
+        [
+            changes.NewChange(
+                holding_id,
+                newest,
+                audience_id,
+                Change.Op.UPSERT,
+                Change.Reason.JUDGED,
+                again=True,
+            )
+            for holding_id, audience_id in sorted(judged)
+            if (newest := holdings[holding_id].newest_id) is not None
+            and holdings[holding_id].state == Holding.State.LIVE
+        ]
+    )
+
+
+def count_alone(row: Opinion) -> None:
+    """Have a dissent count by itself, and tell of it. Last in the transaction."""
+    Opinion.unrestricted.filter(pk=row.pk).update(alone=True)
+    _tell({(row.holding_id, row.audience_id)})
+
+
+def find(*, after: int, limit: int = _PAGE) -> int:
+    """Record the opinions among the next `limit` changes after place `after`; returns the place reached.
+
+    Whoever comes to hear an opinion, or hears it no more, is told to look at what it judges.
+    """
+    end = changes.head()  # which may be the place of a change that nobody is told of
+    with connection.cursor() as cursor:
+        cursor.execute(_FIND, {"after": after, "end": end, "limit": limit})
+        count, last, found = cursor.fetchone()
+    reached = int(last) if count == limit else end
+    for holding_id in found or ():
+        record(holding_id)
+    changes.append_found(_HEARD_ANEW, {"after": after, "end": reached})
+    return reached
+
+
+# One row: how many changes there were, the place of the last, and the holdings of opinions among them. Each change of a
+# holding is in its publisher's own channel.
+_FIND = """
+SELECT count(*), max(c.seq), array_agg(DISTINCT h.id) FILTER (WHERE h.stix_type = 'opinion')
+FROM (
+    SELECT c.seq, c.holding_id FROM partners_channel own CROSS JOIN LATERAL (
+        SELECT * FROM indicators_change c
+        WHERE c.channel = own.id AND c.seq > %(after)s AND c.seq <= %(end)s ORDER BY c.seq LIMIT %(limit)s
+    ) c WHERE own.reach = 'own' ORDER BY c.seq LIMIT %(limit)s
+) c JOIN indicators_holding h ON h.id = c.holding_id
+"""
+# A new change for each holding that is judged by an opinion of which one partner's sight changed, in the channel where
+# that partner was told so.
+_HEARD_ANEW = """
+SELECT found.*, row_number() OVER (ORDER BY found.holding) AS place
+FROM (
+    SELECT DISTINCT j.holding_id AS holding, h.newest_id AS version, ARRAY[told.id] AS channels, a.tlp,
+           'upsert' AS op, 'judged' AS reason, TRUE AS again
+    FROM partners_channel told CROSS JOIN LATERAL (
+        SELECT c.holding_id FROM indicators_change c
+        WHERE c.channel = told.id AND c.seq > %(after)s AND c.seq <= %(end)s
+    ) c
+    JOIN indicators_opinion j ON j.said_by_id = c.holding_id
+    JOIN indicators_holding h ON h.id = j.holding_id AND h.state = 'live'
+    JOIN partners_audience a ON a.id = h.audience_id
+    WHERE told.reach = 'told'
+) found
+"""
+
+
+def hint() -> None:
+    """Ask a worker to look at the log; to be called after the commit."""
+    hints.SENDER.send_soon(catch_up)
+
+
+@app.task(name="indicators.opinions.catch_up")
+def catch_up() -> None:
+    """Record every opinion that has not been recorded yet."""
+    following.follow("opinions", lambda after: find(after=after))
+    notifying.hint()
+
+
+def recorded(said_by: int, *, actor: str) -> None:
+    """The same for one opinion, at once, so that whoever gave it finds it done."""
+    with transaction.atomic():
+        record(said_by, actor=actor)
+    notifying.hint()

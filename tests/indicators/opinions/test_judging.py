@@ -1,0 +1,256 @@
+"""Opinions from outside: who may give one, who hears it, what it does to lists and followers, and how that ends."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from exchange import clock
+from indicators import changes, subscribing, withdrawing
+from indicators.feeds import blocklists, preview
+from indicators.feeds.filters import EVERYTHING, Filter, accepted
+from indicators.models import Opinion
+from indicators.opinions import giving, recording
+from indicators.stix import making
+from partners import auth, membership
+from partners.scopes import Scope
+from tests import build
+from tests.build import bearer
+
+pytestmark = pytest.mark.django_db
+_VALUE = "198.51.100.0/24"
+
+
+@pytest.fixture
+def world() -> Any:
+    """Aster shows an indicator to everyone; Borealis, Cygnus and Eve may judge it."""
+    cast = build.the_cast()
+    eve = build.viewer_of(build.a_partner("Eve"))
+    said = making.account_pattern("net", carrier={"value": _VALUE}, tlp_word="green")
+    build.publish(cast.viewer("aster"), said, everyone=True)
+    return cast, eve, said["id"]
+
+
+def _listed(viewer: Any, wanted: Filter = EVERYTHING) -> bool:
+    return _VALUE in blocklists.spool(viewer, wanted, form="txt").file.read().decode()
+
+
+def _told(viewer: Any, after: int, wanted: Filter = EVERYTHING) -> list[tuple[str, str]]:
+    found = changes.since(viewer, wanted, after=after, limit=100).changes
+    return [(one.op, one.reason) for one in found if one.stix_type == "indicator"]
+
+
+def test_a_dissent_disarms_for_who_hears_it_and_a_confirmation_brings_back(world: Any) -> None:
+    cast, eve, stix_id = world
+    head = changes.head()
+    giving.give(cast.viewer("borealis"), stix_id, opinion="disagree", reason="false_positive")
+    for viewer in (cast.viewer("aster"), cast.viewer("borealis"), cast.viewer("cygnus"), eve):
+        assert not _listed(viewer)
+        assert _told(viewer, head) == [("remove", "disputed")]
+        (judged,) = giving.read(viewer, stix_id)
+        assert judged.standing == "disputed"
+        assert [(one.partner.slug, one.reason) for one in judged.opinions] == [("borealis", "false_positive")]
+    head = changes.head()
+    giving.give(eve, stix_id, opinion="agree", reason="confirmed_here")
+    assert _listed(cast.viewer("cygnus"))
+    assert _told(cast.viewer("cygnus"), head) == [("upsert", "judged")]
+    assert not _listed(cast.viewer("borealis")), "who dissents is disarmed for itself always"
+    assert _told(cast.viewer("borealis"), head) == [("remove", "disputed")]
+    giving.give(cast.viewer("borealis"), stix_id, opinion="agree", reason="confirmed_here")
+    assert _listed(cast.viewer("borealis"))
+    assert giving.read(eve, stix_id)[0].standing == "supported"
+
+
+def test_the_delta_that_is_proved_drops_what_is_disputed(world: Any) -> None:
+    cast, eve, stix_id = world
+
+    def lines(cursor: str) -> list[dict[str, Any]]:
+        asked = Client().get(f"/api/v1/feeds/all/delta?cursor={cursor}", headers=bearer(cast.keys["cygnus"]))
+        return [json.loads(line) for line in asked.content.splitlines()]
+
+    *rows, trailer = lines("")
+    assert stix_id in {row["id"] for row in rows}
+    giving.give(eve, stix_id, opinion="disagree", reason="false_positive")
+    *rows, trailer = lines(_cursor(trailer))
+    assert [(row["op"], row["reason"]) for row in rows if row["id"] == stix_id] == [("remove", "disputed")]
+    giving.give(cast.viewer("borealis"), stix_id, opinion="agree", reason="confirmed_here")
+    *rows, _ = lines(_cursor(trailer))
+    assert [row["op"] for row in rows if row["id"] == stix_id] == ["upsert"]
+
+
+def _cursor(trailer: dict[str, Any]) -> str:
+    said = trailer.get("trailer", trailer)
+    return str(said["next_cursor"])
+
+
+def test_a_dissent_that_is_taken_back_comes_to_an_end(world: Any) -> None:
+    cast, eve, stix_id = world
+    giving.give(eve, stix_id, opinion="strongly-disagree", reason="victim")
+    assert not _listed(cast.viewer("cygnus"))
+    (given,) = giving.read(eve, stix_id)[0].opinions
+    head = changes.head()
+    withdrawing.withdraw(eve, [given.stix_id])
+    recording.catch_up()
+    assert _listed(cast.viewer("cygnus"))
+    assert _told(cast.viewer("cygnus"), head) == [("upsert", "judged")]
+    assert not Opinion.unrestricted.exists()
+
+
+def test_who_does_not_hear_an_opinion_is_not_moved_by_it() -> None:
+    cast = build.the_cast()
+    said = making.account_pattern("net", carrier={"value": _VALUE}, tlp_word="amber")
+    build.publish(cast.viewer("aster"), said, groups=("ring",), partners=("cygnus",))
+    before, place = blocklists.spool(cast.viewer("cygnus"), EVERYTHING, form="txt").etag, changes.head()
+    giving.give(cast.viewer("borealis"), said["id"], opinion="disagree", reason="false_positive")
+    assert not _listed(cast.viewer("aster"))
+    assert blocklists.spool(cast.viewer("cygnus"), EVERYTHING, form="txt").etag == before
+    assert _told(cast.viewer("cygnus"), place) == []
+    assert giving.read(cast.viewer("cygnus"), said["id"])[0].standing == "unreviewed"
+    giving.give(cast.viewer("cygnus"), said["id"], opinion="disagree", reason="stale")
+    assert giving.read(cast.viewer("aster"), said["id"])[0].standing == "refuted"
+    assert giving.read(cast.viewer("cygnus"), said["id"])[0].standing == "disputed"
+
+
+def test_who_comes_to_hear_an_opinion_is_told_of_what_it_disarms() -> None:
+    cast = build.the_cast()
+    said = making.account_pattern("net", carrier={"value": _VALUE}, tlp_word="green")
+    build.publish(cast.viewer("aster"), said, groups=("ring",), partners=("cygnus",))
+    giving.give(cast.viewer("borealis"), said["id"], opinion="disagree", reason="false_positive")
+    place = changes.head()
+    assert _listed(cast.viewer("cygnus"))
+    aster, cygnus = (auth.viewer_of_user(build.a_user(partner)) for partner in (cast.aster, cast.cygnus))
+    membership.agree(cygnus, membership.invite(aster, cast.ring, cast.cygnus).pk)
+    recording.catch_up()
+    assert not _listed(cast.viewer("cygnus"))
+    assert ("remove", "disputed") in _told(cast.viewer("cygnus"), place)
+
+
+def test_a_sighting_is_kept_in_buckets_and_goes_where_the_object_is(world: Any) -> None:
+    cast, _, stix_id = world
+    path, headers = f"/api/v1/objects/{stix_id}/sightings", bearer(cast.keys["borealis"])
+
+    def send(document: Any, key: str = "borealis") -> tuple[int, Any]:
+        answer = Client().post(
+            path, json.dumps(document), content_type="application/json", headers=bearer(cast.keys[key])
+        )
+        return answer.status_code, json.loads(answer.content)
+
+    assert send({"count": 350, "last_seen": "2026-11-24T11:20:00Z"}) == (201, {"status": "accepted"})
+    (seen,) = json.loads(Client().get(path, headers=bearer(cast.keys["aster"])).content)["sightings"]
+    assert (seen["partner"]["slug"], seen["count"]) == ("borealis", 100)
+    assert seen["first_seen"] == seen["last_seen"] == "2026-11-24T11:00:00.000000Z"
+    stored = Client().get(f"/api/v1/objects/{seen['id']}", headers=headers).content
+    assert b"350" not in stored
+    assert b"11:20" not in stored
+    assert send({}, "aster")[1]["code"] == "own-object"
+    assert send({"last_seen": "2999-01-01T00:00:00Z"})[1]["code"] == "bad-time"
+    assert send({"last_seen": "yesterday"})[1]["code"] == "bad-time"
+
+
+def test_a_preview_counts_what_is_covered_and_disputed(world: Any) -> None:
+    cast, eve, stix_id = world
+    viewer = cast.viewer("cygnus")
+    old = making.account_pattern(tlp_word="green", at=clock.now() - timedelta(days=8), valid_for=timedelta(days=20))
+    build.publish(cast.viewer("aster"), old, build.an_indicator(tlp_word="green", confidence=10), everyone=True)
+    giving.give(eve, stix_id, opinion="disagree", reason="false_positive")
+    feed = subscribing.save_feed(viewer, name="unsure", filter_json={"confidence": {"<": 50}})
+    found = preview.preview(viewer, accepted(viewer, "kind:account-pattern"))
+    assert (found.holds, found.changed_7d, found.covered, found.disputed, found.cut) == (3, 2, 1, 1, False)
+    assert preview.preview(viewer, EVERYTHING, but=str(feed.pk)).covered == 0
+    asked = Client().get(
+        "/api/v1/feeds/preview?filter=kind:account-pattern+confidence:<50", headers=bearer(cast.keys["cygnus"])
+    )
+    assert json.loads(asked.content)["holds"] == 1
+
+
+def test_an_opinion_is_revised_not_repeated(world: Any) -> None:
+    cast, eve, stix_id = world
+    giving.give(eve, stix_id, opinion="disagree", reason="false_positive")
+    first = giving.read(eve, stix_id)[0].opinions[0].stix_id
+    giving.give(eve, stix_id, opinion="neutral", reason="stale")
+    (given,) = giving.read(cast.viewer("aster"), stix_id)[0].opinions
+    assert (given.opinion, given.reason, given.stix_id) == ("neutral", "stale", first)
+    assert Opinion.unrestricted.count() == 1
+
+
+def test_a_filter_may_ask_for_what_is_disputed(world: Any) -> None:
+    cast, eve, stix_id = world
+    viewer = cast.viewer("cygnus")
+    disputed = accepted(viewer, "standing:disputed,refuted")
+    assert not _listed(viewer, disputed)
+    head = changes.head()
+    giving.give(eve, stix_id, opinion="disagree", reason="false_positive")
+    assert _listed(viewer, disputed)
+    assert _told(viewer, head, disputed) == [("upsert", "judged")]
+    assert not _listed(viewer, accepted(viewer, "standing:supported,unreviewed"))
+
+
+def test_what_was_revised_out_of_a_filter_is_removed_from_it(world: Any) -> None:
+    cast, _, _ = world
+    viewer, sure = cast.viewer("cygnus"), accepted(cast.viewer("cygnus"), "confidence:>=50")
+    said = build.an_indicator(tlp_word="green")
+    never = build.an_indicator(tlp_word="green", confidence=10)
+    build.publish(cast.viewer("aster"), said, never, everyone=True)
+    head = changes.head()
+    build.publish(cast.viewer("aster"), said | {"modified": build.later(), "confidence": 10}, everyone=True)
+    assert _told(viewer, head, sure) == [("remove", "filtered")]
+    assert _told(viewer, head) == [("upsert", "revised")]
+
+
+def test_lone_dissent_has_a_cap_a_day_and_a_second_person_lifts_it(world: Any, monkeypatch: Any) -> None:
+    cast, _, _ = world
+    monkeypatch.setattr(recording, "MOST_ALONE", 2)
+    said = [build.an_indicator(tlp_word="green") for _ in range(3)]
+    build.publish(cast.viewer("aster"), *said, everyone=True)
+    borealis, cygnus = cast.viewer("borealis"), cast.viewer("cygnus")
+    for one in said:
+        giving.give(borealis, one["id"], opinion="disagree", reason="false_positive")
+    stands = [giving.read(cygnus, one["id"])[0] for one in said]
+    assert [one.standing for one in stands] == ["disputed", "disputed", "unreviewed"]
+    assert not giving.read(borealis, said[2]["id"])[0].opinions[0].counts_alone
+    assert stands[2].opinions[0].counts_alone, "that it waits is its own partner's to know"
+    client, path = Client(), f"/indicators/{said[2]['id']}/judge"
+    build.sign_in(client, build.a_user(cast.borealis))
+    head = changes.head()
+    assert client.post(path, {"do": "confirm"}).status_code == 302
+    assert giving.read(cygnus, said[2]["id"])[0].standing == "disputed"
+    assert _told(cygnus, head) == [("remove", "disputed")]
+    giving.give(cygnus, said[2]["id"], opinion="disagree", reason="false_positive")
+    assert giving.read(cast.viewer("aster"), said[2]["id"])[0].standing == "refuted"
+
+
+def test_the_right_to_react_is_what_it_takes(world: Any) -> None:
+    cast, _, stix_id = world
+    path, body = f"/api/v1/objects/{stix_id}/opinions", {"opinion": "disagree", "reason": "false_positive"}
+
+    def send(key: str, where: str = path, what: Any = body) -> tuple[int, Any]:
+        answer = Client().post(where, json.dumps(what), content_type="application/json", headers=bearer(key))
+        return answer.status_code, json.loads(answer.content)
+
+    status, told = send(build.a_key(cast.borealis, Scope.READ, Scope.REACT))
+    assert (status, told["status"], told["judged"][0]["standing"]) == (200, "accepted", "disputed")
+    assert send(build.a_key(cast.borealis, Scope.READ, Scope.PUBLISH))[0] == 403
+    assert send(cast.keys["dorado"])[0] == 403
+    assert send(cast.keys["aster"])[1]["code"] == "own-object"
+    absent = "indicator--00000000-0000-4000-8000-000000000000"
+    assert send(cast.keys["borealis"], path.replace(stix_id, absent))[0] == 404
+    assert send(cast.keys["borealis"], what={"opinion": "bad", "reason": "stale"})[1]["code"] == "bad-opinion"
+    assert send(cast.keys["borealis"], what={"opinion": "agree", "reason": "because"})[1]["code"] == "bad-reason"
+
+
+def test_an_opinion_that_was_pushed_counts_like_one_that_was_given(world: Any) -> None:
+    cast, eve, stix_id = world
+    giving.give(eve, stix_id, opinion="disagree", reason="stale")
+    given = giving.read(eve, stix_id)[0].opinions[0].stix_id
+    pushed = json.loads(Client().get(f"/api/v1/objects/{given}", headers=bearer(cast.keys["cygnus"])).content)
+    again = pushed["statements"][0]["object"] | {
+        "id": given.replace(given[-4:], "abcd"),
+        "created_by_ref": cast.viewer("cygnus").identity_id,
+    }
+    build.publish(cast.viewer("cygnus"), again, everyone=True)
+    recording.catch_up()
+    assert giving.read(cast.viewer("aster"), stix_id)[0].standing == "refuted"
