@@ -1,6 +1,6 @@
 """Readers of 5, 20 and 40 groups, and a neighbour with 10,000 sets of partners: what others do must cost them nothing.
 
-What a reader pays for nothing new and for a page of 1,000 changes stands beside the floor's; then one member shares
+What a reader pays for nothing new and for a page of changes stands beside the floor's; then one member shares
 thousands of objects, each with a set of partners of its own, and both are measured once more beside what they were.
 """
 
@@ -21,7 +21,8 @@ from bench.server import Server
 from bench.table import Row, sooner
 from bench.wire import Wire
 
-_PAGE = 1_000
+#: Of a page; of few objects, a reader of 5 of 200 groups sees a fortieth.
+_PAGE, _SEEN = 1_000, 50
 #: By how many groups a reader is in and what was asked, seconds.
 _Times = dict[tuple[int, str], list[float]]
 
@@ -36,18 +37,19 @@ def groups(sides: Sides, *, stored: int, sets: int, rounds: int) -> Iterator[Row
     server.rest()
     wires = [Wire(server.info["base_url"], key=key) for key in made["keys"]]
     before, floor = _Times(), _Times()
-    _measure(sides, wires, before, floor, rounds=rounds)
+    page = min(_PAGE, stored // _SEEN)
+    _measure(sides, wires, before, floor, rounds=rounds, page=page)
     for count in crowd.READERS:
         ours = before[count, "idle"]
         yield sooner(f"nothing new, of {count} groups", stored, ours, floor[count, "idle"], name="floor", most=3)
     for count in crowd.READERS:
         ours = before[count, "page"]
-        yield sooner(f"1,000 changes, of {count} groups", stored, ours, floor[count, "page"], name="floor", most=3)
+        yield sooner(f"{page:,} changes, of {count} groups", stored, ours, floor[count, "page"], name="floor", most=3)
     _crowd(server, "--sets", str(sets))
     server.rest()
     after = _Times()
-    _measure(sides, wires, after, floor, rounds=rounds)
-    for what, said in (("idle", "nothing new"), ("page", "1,000 changes")):
+    _measure(sides, wires, after, floor, rounds=rounds, page=page)
+    for what, said in (("idle", "nothing new"), ("page", f"{page:,} changes")):
         for count in crowd.READERS:
             name = f"{said}, of {count} groups, a neighbour made {sets:,} sets"
             yield sooner(name, stored, after[count, what], before[count, what], name="before", most=1.5)
@@ -55,18 +57,18 @@ def groups(sides: Sides, *, stored: int, sets: int, rounds: int) -> Iterator[Row
         wire.close()
 
 
-def _measure(sides: Sides, wires: Sequence[Wire], ours: _Times, floor: _Times, *, rounds: int) -> None:
+def _measure(sides: Sides, wires: Sequence[Wire], ours: _Times, floor: _Times, *, rounds: int, page: int) -> None:
     """Each reader in turn, and the floor after each."""
     ends = [drain_changes(wire) for wire in wires]
     last = int(sides.floor_database.execute("SELECT max(seq) FROM objects").fetchone()[0])
     for _ in range(rounds):
         for count, wire, end in zip(crowd.READERS, wires, ends, strict=True):
-            answer = _timed(wire, f"/api/v1/changes?limit={_PAGE}&cursor={end}", ours.setdefault((count, "idle"), []))
+            answer = _timed(wire, f"/api/v1/changes?limit={page}&cursor={end}", ours.setdefault((count, "idle"), []))
             must(not answer["changes"] and answer["cursor"] == end, "nothing was to be new, and the cursor to stay")
-            _timed(sides.floor, f"/objects?after={last}&limit={_PAGE}", floor.setdefault((count, "idle"), []))
-            answer = _timed(wire, f"/api/v1/changes?limit={_PAGE}", ours.setdefault((count, "page"), []))
-            must(len(answer["changes"]) == _PAGE, "a whole page was to be read")
-            _timed(sides.floor, f"/objects?after=0&limit={_PAGE}", floor.setdefault((count, "page"), []))
+            _timed(sides.floor, f"/objects?after={last}&limit={page}", floor.setdefault((count, "idle"), []))
+            answer = _timed(wire, f"/api/v1/changes?limit={page}", ours.setdefault((count, "page"), []))
+            must(len(answer["changes"]) == page, "a whole page was to be read")
+            _timed(sides.floor, f"/objects?after=0&limit={page}", floor.setdefault((count, "page"), []))
 
 
 def _timed(wire: Wire, path: str, into: list[float]) -> Any:
