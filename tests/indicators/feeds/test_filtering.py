@@ -119,6 +119,8 @@ def _says(term: tree.Term, held: Held, world: list[Held], cast: build.Cast, view
         "subkind": held.ours.get("subkind"),
         "type": said["type"],
         "from": "mine" if mine else "others",
+        "standing": "unreviewed",
+        "detector": None,
         "control": held.ours.get("control"),
         "elicitation": held.ours.get("elicitation"),
         "shared": held.ours.get("shared_infra"),

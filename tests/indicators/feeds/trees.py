@@ -19,6 +19,7 @@ _VALUES: dict[str, Any] = {
     "group": st.sampled_from(["ring", "not"]),
     "publishers": st.integers(1, 4).map(str),
     "confidence": st.integers(0, 100).map(str),
+    "detector": st.sampled_from(["d-0123abcd", "d-89abcdef"]),
     "technique": st.sampled_from(["AML.T0021", "AML.T0024.002"]),
     "label": _FREE,
     "words": _FREE,
