@@ -216,6 +216,27 @@ def test_what_one_holds_the_standards_markings_and_partners_resolve(cast, aster)
     assert (report["unresolved"], report["dangling"]) == ([], [])
 
 
+def test_the_report_counts_what_is_marked_and_not_the_rest(aster):
+    plain = [build.an_indicator() for _ in range(3)]
+    report = read(aster.push(*plain, a_campaign(spec_version=...), b"{}", query="?report=loss"))["report"]
+    assert report["counts"]["marked"] == sum(report["marks"].values()) == 1
+    assert report["counts"]["refused"] == sum(report["reasons"].values()) == 1
+
+
+def test_what_a_refused_object_names_is_not_missed(aster):
+    absent = f"tool--{uuid.uuid4()}"
+    broken = a_relationship(absent, absent) | {"revoked": "yes"}
+    report = read(aster.push(a_campaign(), broken, query="?report=loss"))["report"]
+    assert (report["counts"]["refused"], report["unresolved"], report["dangling"]) == (1, [], [])
+
+
+def test_a_definition_of_an_extension_needs_not_be_sent_along(aster):
+    foreign = f"extension-definition--{uuid.uuid4()}"
+    named = a_campaign(x_defined_by_ref=foreign, x_used_ref=(absent := f"tool--{uuid.uuid4()}"))
+    report = read(aster.push(named, query="?report=loss"))["report"]
+    assert [one["ref"] for one in report["unresolved"]] == [absent]
+
+
 def test_what_is_invisible_is_as_unresolved_as_what_is_absent(aster, cygnus):
     theirs = a_campaign()
     cygnus.push(theirs)
