@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Literal
 
 from exchange import prepared
+from exchange.tokens import forms, prompts
 from indicators import conflicting, detectors, disarming, markings, moving, relaying, service_hosts, storing
 from indicators.addressing import Place, Reach, Room
 from indicators.attributing import Voice
@@ -21,7 +22,7 @@ from indicators.results import NOT_HELD, OF_OTHER_GROUPS, Element, Result, Statu
 from indicators.stix import tlp, vocabulary
 from indicators.stix.drafts import Draft, Quarantine, Refusal, Revocation, Unreadable
 from indicators.versions import Entering, Line
-from partners import naming
+from partners import groupkeys, naming
 from partners.attribution import Attribution
 from partners.models import Group
 from partners.sharing import Viewer
@@ -42,6 +43,8 @@ class Doors:
         self.benign = service_hosts.known()
         self._asked: set[str] = set()  # detectors that the batch names
         self._registered: frozenset[str] = frozenset()  # of those, and more, the publisher's own
+        self._epochs: frozenset[str] = frozenset()  # of group keys, that phrases of the batch name
+        self._broad: frozenset[str] = frozenset()
         self._doors: dict[tuple[str, bool], gates.Door] = {}
         self._verdicts: dict[tuple[int, str], gates.Verdict] = {}
 
@@ -59,6 +62,11 @@ class Doors:
             self._asked.add(detector)
             self._registered = detectors.registered(self._by.partner_id, self._asked)
             self._doors.clear()
+        if draft.subkind == "phrase" and (new := {token.key_epoch for token in draft.tokens} - self._epochs):
+            self._epochs |= new
+            inputs = [forms.input_bytes("phrase", phrase) for phrase in prompts.broad()]
+            self._broad = groupkeys.tokens_of(self._by, self._epochs, inputs)
+            self._doors.clear()
         if (policy, named) not in self._doors:
             self._doors[policy, named] = gates.Door(
                 now=self._now,
@@ -70,6 +78,7 @@ class Doors:
                 publisher_name=self._by.partner_name,
                 groups=self._groups,
                 detectors=self._registered,
+                broad=self._broad,
                 names_of_others=naming.taken_by_others(self._by.identity_id) if named else frozenset(),
             )
         return gates.examine(draft, self._doors[policy, named])

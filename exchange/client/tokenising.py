@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from exchange.client.errors import Unusable
 from exchange.client.keeping import Kept
 from exchange.client.pinning import KeyNotTrusted, Pins, take_in
-from exchange.tokens import epochs, forms, oprf, padding, ristretto
+from exchange.tokens import epochs, forms, oprf, padding, prompts, ristretto
 from exchange.tokens.forms import Scheme
 
 #: Requests under way at once: while the key service works on one, the next is blinded.
@@ -179,9 +179,13 @@ class Tokeniser:
 
 
 def read(subkind: str, value: str) -> Tokenised:
-    """The normal forms of a value, without tokens yet. Raises Unusable for a subkind that is not tokenised."""
+    """The normal forms of a value, without tokens yet; of phrases, those that ordinary prompts hold are left out.
+
+    Raises Unusable for a subkind that is not tokenised.
+    """
     try:
-        return Tokenised(forms.of(subkind, value))
+        found = forms.of(subkind, value)
+        return Tokenised(tuple(one for one in found if one not in prompts.broad()) if subkind == "phrase" else found)
     except KeyError:
         raise Unusable(f"{subkind}: not a subkind that is tokenised.") from None
     except ValueError as error:

@@ -102,6 +102,12 @@ def is_kept(phrase: str) -> bool:
 
 
 @cache
+def broad() -> frozenset[str]:
+    """Phrases that ordinary prompts hold: no sign of a campaign. They are left out before tokens are made."""
+    return frozenset(json.loads(resources.files(__package__).joinpath("broad-phrases.json").read_text()))
+
+
+@cache
 def _tables() -> _Tables:
     document = json.loads(resources.files(__package__).joinpath("unicode-15.0.json").read_text())
     return _Tables(

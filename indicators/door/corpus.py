@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from collections.abc import Callable
 from functools import cache, lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import re2
 
 from exchange.stix import nova
+from exchange.tokens import prompts as normal
 from indicators.stix import budget
 
 #: So many of the bundled prompts may match.
@@ -32,6 +34,17 @@ def prompts() -> tuple[str, ...]:
 def is_broad(*, regex: str | None = None, nova: str | None = None) -> bool:
     """Whether more than `MOST_HITS` of the bundled prompts match. Raises budget.Spent."""
     return _is_broad(regex, nova)
+
+
+def broad_phrases() -> frozenset[str]:
+    """The phrases, in their normal form, that more than `MOST_HITS` of the bundled prompts hold: 0.5 s of work.
+
+    `exchange.tokens.prompts.broad` carries them, for clients have no prompts; a test compares the two.
+    """
+    counted: Counter[str] = Counter()
+    for prompt in prompts():
+        counted.update(normal.phrases(prompt))
+    return frozenset(phrase for phrase, hits in counted.items() if hits > MOST_HITS)
 
 
 @lru_cache(maxsize=256)

@@ -58,13 +58,15 @@ def why_not(token: TokenValue, known: Known) -> str:
     return verdict or (AS_NUMBER if compared(token.domain) == "net" and token.value.startswith("as") else "")
 
 
-def refusal(draft: Draft, known: Known) -> Refusal | None:
+def refusal(draft: Draft, known: Known, *, broad: frozenset[str] = frozenset()) -> Refusal | None:
     """Why an object of our kinds may not enter: its value is benign, or too broad or narrow a network."""
     extension: Any = vocabulary.extension_of(draft.data)
     if extension is None or draft.revoked:
         return None
     if isinstance(signature := extension.get("signature"), dict):
         return _broad_text(signature)
+    if draft.subkind == "phrase":
+        return _broad_phrase(draft, broad)
     at = f"/extensions/{vocabulary.EXTENSION_ID}/value"
     for token in draft.tokens:
         if token.scheme != "clear":
@@ -74,6 +76,15 @@ def refusal(draft: Draft, known: Known) -> Refusal | None:
             return Refusal(verdict, at, f"{_WORDS[verdict]} Listed as: {named}." if named else _WORDS[verdict])
         if ":" in token.value and token.domain == "net" and int(token.value.partition("/")[2]) > _LONGEST_PREFIX:
             return Refusal("vocabulary", at, "An IPv6 network has /32 to /64; one address is its /64.")
+    return None
+
+
+def _broad_phrase(draft: Draft, broad: frozenset[str]) -> Refusal | None:
+    """Why a phrase may not enter: as for a text. What the group's key makes of such phrases is known beforehand."""
+    for place, token in enumerate(draft.tokens):
+        if token.value in broad:
+            at = f"/extensions/{vocabulary.EXTENSION_ID}/tokens/{place}/value"
+            return Refusal(benign.TOO_BROAD, at, _BROAD_TEXT)
     return None
 
 

@@ -35,6 +35,7 @@ class Door:
     names_of_others: frozenset[str] = frozenset()  # folded (`partners.naming`); asked of identities only
     publisher_name: str = ""
     groups: frozenset[str] = frozenset()  # the short names of the publisher's groups
+    broad: frozenset[str] = frozenset()  # tokens of phrases that ordinary prompts hold; asked of phrases only
     detectors: frozenset[str] = frozenset()  # of the publisher's; asked of indicators that name one only
 
 
@@ -171,7 +172,7 @@ def _published_under(day: date) -> tuple[str, ...]:
 
 def harmless(draft: Draft, door: Door) -> Verdict:
     """An indicator of ours names nothing that nobody may block, and no network that is too broad."""
-    return entries.refusal(draft, door.known)
+    return entries.refusal(draft, door.known, broad=door.broad)
 
 
 _DAY = timedelta(days=1)
