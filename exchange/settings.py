@@ -363,7 +363,7 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_TASK_ALWAYS_EAGER = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
-    "judge": {"task": "indicators.opinions.catch_up", "schedule": 2.0, "options": {"expires": 10}},
+    "judge": {"task": "indicators.opinions.recording.catch_up", "schedule": 2.0, "options": {"expires": 10}},
     "tell": {"task": "indicators.notifying.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "lines": {"task": "indicators.relining.catch_up", "schedule": 5.0, "options": {"expires": 10}},
     "sights": {"task": "indicators.resighting.catch_up", "schedule": 5.0, "options": {"expires": 10}},

@@ -216,7 +216,7 @@ def hint() -> None:
     hints.SENDER.send_soon(catch_up)
 
 
-@app.task(name="indicators.opinions.catch_up")
+@app.task(name="indicators.opinions.recording.catch_up")
 def catch_up() -> None:
     """Record every opinion that has not been recorded yet."""
     following.follow("opinions", lambda after: find(after=after))
