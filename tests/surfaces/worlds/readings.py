@@ -202,6 +202,8 @@ def _rest() -> Iterator[Ask]:
         yield Ask(f"{API}objects/{stix_id}/readers")
         yield Ask(f"{API}objects/{stix_id}/opinions")
         yield Ask(f"{API}objects/{stix_id}/sightings")
+        for verb in ("opinions", "sightings", "opinions/confirm"):
+            yield Ask(f"{API}objects/{stix_id}/{verb}", method="POST", document={})
         yield Ask(f"{API}objects/{stix_id}", headers=(("Accept", STIX),), note="as STIX")
     yield Ask(f"{API}objects/lookup", method="POST", document={"ids": [*ids[:4], *GUESSED]})
     for mine, thing in (
@@ -488,6 +490,9 @@ def _changes_of_own_things() -> Iterator[Ask]:
 
 
 def _forms() -> Iterator[Ask]:
+    for name in ("mine", "hidden"):
+        yield Ask(f"/indicators/{an_id(name)}/judge", form={"do": "confirm"})
+
     def form(path: str, note: str = "", /, **fields: str) -> Ask:
         return Ask(path, form=fields, note=note or fields.get("do", ""))
 
