@@ -3,9 +3,9 @@
 One writer a table: `publishing` (with `storing` and `changes`) writes Batch, Holding, StixObject, Hidden, Marked,
 Reference and Change, and `carrying` for it Epoch, TokenValue and Carries; `retiring` deletes old Batches and Outflows;
 `awaiting` and `confirming` write HeldBatch, `awaiting` Outflow; `disarming` and `deciding` Ending and Disarmed;
-`detectors` Detector; `subscribing` writes Feed and Subscription; `notifying` and `delivering` write Delivery;
-`reporting` writes ReportPackage; `rereading`, and whoever follows the log, write Progress; `changes` writes Commit,
-`rationing` LogShare, `resighting` Telling; `service_hosts` and `suppressing` write ServiceHost;
+`detectors` Detector; `excerpts` Excerpt; `subscribing` writes Feed and Subscription; `notifying` and `delivering`
+write Delivery; `reporting` writes ReportPackage; `rereading`, and whoever follows the log, write Progress; `changes`
+writes Commit, `rationing` LogShare, `resighting` Telling; `service_hosts` and `suppressing` write ServiceHost;
 `opinions.recording` writes Opinion.
 """
 
@@ -465,6 +465,42 @@ class Outflow(models.Model):
     class Meta:
         base_manager_name = "unrestricted"
         constraints = [models.UniqueConstraint(fields=["partner", "hour"], name="one_outflow_per_partner_and_hour")]
+
+
+class Excerpt(models.Model):
+    """An excerpt of an attacker's prompt, beside the indicator that it belongs to; for people alone (`excerpts`)."""
+
+    class State(models.TextChoices):
+        SHOWN = "shown", "Shown"
+        WAITING = "waiting", "Waiting"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    holding = models.ForeignKey(Holding, on_delete=models.PROTECT, related_name="excerpts")
+    excerpt_id = models.CharField(max_length=60)
+    sha256 = models.BinaryField(max_length=32)
+    text = models.CharField(max_length=280)
+    state = models.CharField(max_length=7, choices=State, default=State.WAITING)
+    actor = models.CharField(max_length=80)
+    at = models.DateTimeField(default=clock.now)
+    valid_until = models.DateTimeField()
+    decided_by = models.CharField(max_length=80, default="")
+
+    objects = SharedManager["Excerpt"]("holding__audience")
+    unrestricted = models.Manager["Excerpt"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [
+            models.UniqueConstraint(fields=["partner", "excerpt_id"], name="a_partner_sends_an_excerpt_once"),
+            models.CheckConstraint(
+                condition=~Q(state="shown") | ~Q(decided_by=""), name="what_is_shown_was_seen_by_a_second_person"
+            ),
+        ]
+        indexes = [models.Index(fields=["valid_until"], name="excerpt_by_end")]
+
+    def __str__(self) -> str:
+        return self.excerpt_id
 
 
 class Detector(models.Model):

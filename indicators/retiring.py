@@ -14,7 +14,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from exchange import clock
 from exchange.celery import app
-from indicators import changes, notifying
+from indicators import changes, excerpts, notifying
 from indicators.models import Batch, Change, Outflow
 from partners import audit
 from partners.models import Partner
@@ -86,6 +86,7 @@ def _referring_to_a_batch() -> Iterator[QuerySet[Any]]:
 def forget_old_batches() -> None:
     """Forget every answer that is kept no longer, and what was counted long ago."""
     forget_outflows()
+    excerpts.forget_ended()
     while forget_batches() > 0:
         pass
 

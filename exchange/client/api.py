@@ -208,6 +208,19 @@ class Client:
         """
         return self._end("withdraw", stix_ids)
 
+    def excerpts(self) -> list[dict[str, Any]]:
+        """The own partner's excerpts, without their texts, oldest first."""
+        found: list[dict[str, Any]] = self._get("/api/v1/excerpts")["excerpts"]
+        return found
+
+    def send_excerpt(self, excerpt: Mapping[str, Any]) -> dict[str, Any]:
+        """Send one `x-exchange-excerpt`; it waits for a second person of the own partner."""
+        return self._send("POST", "/api/v1/excerpts", excerpt)
+
+    def end_excerpt(self, excerpt_id: str) -> None:
+        """Delete one before its end."""
+        self._call("DELETE", f"/api/v1/excerpts/{excerpt_id}")
+
     def detectors(self) -> list[dict[str, Any]]:
         """The own partner's detectors, by name, retired ones last."""
         found: list[dict[str, Any]] = self._get("/api/v1/detectors")["detectors"]

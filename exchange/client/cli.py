@@ -17,6 +17,7 @@ from exchange.client import (
     detectors,
     disarming,
     ending,
+    excerpts,
     exchanging,
     judging,
     keys,
@@ -69,6 +70,7 @@ _simulating.callback(invoke_without_command=True)(simulate)
 _simulating.command()(accounts)
 app.add_typer(_simulating, name="simulate")
 app.add_typer(auditing.app, name="audit")
+app.add_typer(excerpts.app, name="excerpts")
 app.add_typer(detectors.app, name="detectors")
 app.add_typer(disarming.app, name="disarmed")
 app.add_typer(keys.app, name="keys")

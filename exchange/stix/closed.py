@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from exchange.stix import schemas, words
+from exchange.stix import excerpts, schemas, words
 from exchange.stix.schemas import HOUR, Schema
 
 _UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
@@ -304,6 +304,9 @@ def published() -> dict[str, Schema]:
         value: _published(value, "Value in clear", _value()),
         opinion: _published(opinion, "Reason of an opinion", opinion_extension()),
         campaign: _published(campaign, "Campaign", campaign_extension()),
+        words.EXCERPT_EXTENSION_ID: _published(
+            words.EXCERPT_EXTENSION_ID, "Excerpt of an attacker's prompt", excerpts.schema()
+        ),
     }
 
 

@@ -7,6 +7,7 @@ TOKEN_EXTENSION_ID = "extension-definition--159394a8-e215-5ed7-b86f-c6ca99451cbe
 VALUE_EXTENSION_ID = "extension-definition--9725c490-ee25-5bcd-990a-92364474a4e0"
 OPINION_EXTENSION_ID = "extension-definition--d311f1f1-be10-57c5-85e3-47f808b1224c"
 CAMPAIGN_EXTENSION_ID = "extension-definition--18b2dcc8-ff42-570e-a3e1-901254edadc5"
+EXCERPT_EXTENSION_ID = "extension-definition--d5864f6b-225c-5863-a39d-10966749daa1"
 EXCHANGE_IDENTITY_ID = "identity--1a639da4-fb52-5f78-a845-aafd8cf4ebee"
 #: Our extensions: name and type of extension (STIX 2.1 §7.3).
 EXTENSIONS = {
@@ -15,6 +16,7 @@ EXTENSIONS = {
     VALUE_EXTENSION_ID: ("Value in clear", "new-sco"),
     OPINION_EXTENSION_ID: ("Reason of an opinion", "property-extension"),
     CAMPAIGN_EXTENSION_ID: ("Campaign", "property-extension"),
+    EXCERPT_EXTENSION_ID: ("Excerpt of an attacker's prompt, for people", "new-sdo"),
 }
 
 #: The version of the extension that is written; version 1 is still read.

@@ -14,7 +14,8 @@ from functools import lru_cache
 from typing import Any
 
 from exchange.lookalikes import fold
-from exchange.stix.words import SCHEMA_VERSION
+from exchange.stix import excerpts
+from exchange.stix.words import EXCERPT_EXTENSION_ID, SCHEMA_VERSION
 from exchange.tokens import epochs
 from indicators.door import closed, entries, scanning
 from indicators.door.benign import Known
@@ -53,6 +54,19 @@ def examine(draft: Draft, door: Door) -> Verdict:
         if verdict is not None:
             return verdict
     return None
+
+
+def for_machines(draft: Draft, door: Door) -> Verdict:
+    """An excerpt of a prompt is for people: it is no object that machines are given."""
+    extensions = draft.data.get("extensions")
+    if draft.stix_type == excerpts.TYPE:
+        return Refusal("for-people", "/type", _FOR_PEOPLE)
+    if isinstance(extensions, dict) and EXCERPT_EXTENSION_ID in extensions:
+        return Refusal("for-people", f"/extensions/{EXCERPT_EXTENSION_ID}", _FOR_PEOPLE)
+    return None
+
+
+_FOR_PEOPLE = "People alone read an excerpt: send it to POST /api/v1/excerpts."
 
 
 def creator(draft: Draft, door: Door) -> Verdict:
@@ -224,6 +238,6 @@ def _is_judged_by_the_list(draft: Draft) -> bool:
 
 
 GATES: tuple[Gate, ...] = (
-    *(unspeakable, creator, says_red, dated, kinds, words, listed, registered, harmless, lifetime, keyed),
+    *(unspeakable, for_machines, creator, says_red, dated, kinds, words, listed, registered, harmless, lifetime, keyed),
     conforms,
 )

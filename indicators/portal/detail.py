@@ -13,11 +13,11 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange import clock
-from exchange.errors import Conflict, NotFound, Refused
+from exchange.errors import Conflict, ExchangeError, NotFound, Refused
 from exchange.parameters import Parameters
 from exchange.stix import words
 from exchange.stix.patterns import tokens_in
-from indicators import detectors, matching, reading, referring, withdrawing
+from indicators import detectors, excerpts, matching, reading, referring, withdrawing
 from indicators.opinions import giving
 from indicators.portal import showing
 from indicators.stix import objects, vocabulary
@@ -47,6 +47,10 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
     refs = referring.of(viewer, [said.object_id for said, _ in joined])
     merged = [_statement(viewer, said, same, refs.get(said.object_id, ())) for said, same in joined]
     found = matching.among(viewer, [said.object_id for said in latest], limit=_MATCHES)
+    shown = excerpts.shown(viewer, stix_id)
+    for (_, same), statement in zip(joined, merged, strict=True):
+        publishers = {one.publisher_id for one in same}
+        statement["excerpts"] = [each for each in shown if each.partner_id in publishers]
     titles = reading.titles(viewer, {ref for said in merged for ref in said["ref_ids"]})
     for said in merged:
         said["refs"] = [
@@ -66,6 +70,8 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
         statements=merged,
         matches=[(each, [end for end in each.ends if end.stix_id != stix_id]) for each in found],
         older=[said for said in versions if not said.latest],
+        may_excerpt=Scope.PUBLISH in viewer.scopes
+        and any(said.publisher_id == viewer.partner_id and said.kind == excerpts.KIND for said in latest),
         may_withdraw=Scope.PUBLISH in viewer.scopes
         and any(said.publisher_id == viewer.partner_id for said in versions),
     )
@@ -106,6 +112,23 @@ def judge(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponseBas
         messages.error(request, refused.detail)
     else:
         messages.success(request, "Your opinion is given. Whoever sees the object through the same groups reads it.")
+    return redirect("indicator", stix_id)
+
+
+@require_POST
+@page
+def excerpt(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponseBase:
+    """Send an excerpt of what the viewer's partner published under this id; it waits for a second person."""
+    if not objects.ID.fullmatch(stix_id):
+        raise NotFound
+    reading.own_object(viewer, stix_id)
+    data = excerpts.made(stix_id, request.POST.get("text", "").strip().replace("\r\n", "\n"))
+    try:
+        excerpts.send(viewer, data, orjson.dumps(data))
+        messages.success(request, "It waits for a second person of yours.")
+    except ExchangeError as refused:
+        viewer.require(Scope.PUBLISH)
+        messages.error(request, refused.detail)
     return redirect("indicator", stix_id)
 
 

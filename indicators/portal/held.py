@@ -13,7 +13,7 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange.errors import ExchangeError, NotFound, Refused
-from indicators import awaiting, confirming, deciding
+from indicators import awaiting, confirming, deciding, excerpts
 from indicators.portal import showing
 from partners import directory
 from partners.models import User
@@ -56,6 +56,10 @@ def held(request: HttpRequest, viewer: Viewer) -> HttpResponse:
             for one in awaiting.waiting(viewer)
         ],
         limits=directory.alone_words(viewer),
+        excerpts=[
+            {"excerpt": one, "by": _name(one.actor), "mine": not excerpts.may_decide(viewer, one)}
+            for one in excerpts.waiting(viewer)
+        ],
         disarmed=[
             {
                 "ending": one,
@@ -67,6 +71,24 @@ def held(request: HttpRequest, viewer: Viewer) -> HttpResponse:
             for one in deciding.waiting(viewer)
         ],
     )
+
+
+@require_POST
+@page
+def act_on_excerpt(request: HttpRequest, viewer: Viewer, excerpt: UUID) -> HttpResponseBase:
+    """Show an excerpt, or decline it."""
+    wanted = request.POST.get("do", "")
+    if wanted not in ("show", "decline"):
+        raise Refused("There is no such action.", code="unknown-action", at="/do")
+    try:
+        excerpts.decide(viewer, excerpt, show=wanted == "show")
+        messages.success(request, "People see it now." if wanted == "show" else "Declined; nothing of it is kept.")
+    except NotFound:
+        raise
+    except ExchangeError as refused:
+        viewer.require(Scope.PUBLISH)
+        messages.error(request, refused.detail)
+    return redirect("held")
 
 
 @require_POST

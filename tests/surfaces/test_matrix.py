@@ -26,7 +26,7 @@ from django.urls import get_resolver
 
 from exchange import clock, health
 from indicators import addressing, awaiting, detectors, quarantine, reporting, service_hosts, subscribing
-from indicators.models import Delivery, Ending, Subscription
+from indicators.models import Delivery, Ending, Excerpt, Holding, Subscription
 from indicators.stix import making, parsing, tlp, vocabulary
 from partners import auth, inviting, keys, membership, transparency
 from partners.models import AuditRecord
@@ -132,6 +132,14 @@ MATRIX: dict[str, Row] = {
         for verb in ("agree", "decline")
     },
     "held-batches": Row(API + "held", "publish"),
+    "excerpts": Row(API + "excerpts", "publish"),
+    "excerpt": Row(API + "excerpts/{excerpt}", "owner", method="delete", absent=API + f"excerpts/{ABSENT}"),
+    "portal-excerpt-act": Row(
+        "/organisation/excerpts/{excerpt}/act", "owner", method="post", absent=f"/organisation/excerpts/{ABSENT}/act"
+    ),
+    "indicator-excerpt": Row(
+        "/indicators/{object}/excerpt", "owner", method="post", absent=f"/indicators/indicator--{ABSENT}/excerpt"
+    ),
     "detectors": Row(API + "detectors", "key"),
     "detector": Row(
         API + "detectors/{detector}", "owner", method="patch", absent=API + "detectors/d-00000000", also=("delete",)
@@ -493,6 +501,7 @@ def scene(key_service) -> Scene:
             "subscription": str(subscription.pk),
             "delivery": str(delivery.pk),
             "held": str(held.pk),
+            "excerpt": str(an_excerpt(cast.aster, objects["ring"]["id"]).pk),
             "detector": detectors.register(aster, name="secret detector").code,
             "ending": str(an_ending(cast.aster).pk),
             "host": str(service_hosts.add(admin, ["api.aster.example"])[0].pk),
@@ -513,6 +522,18 @@ def scene(key_service) -> Scene:
         },
         people,
         {name: build.a_key(getattr(cast, name), Scope.ADMIN, Scope.READ) for name in PARTNERS},
+    )
+
+
+def an_excerpt(partner, stix_id) -> Excerpt:
+    return Excerpt.unrestricted.create(
+        partner=partner,
+        holding=Holding.unrestricted.get(stix_id=stix_id, publisher=partner),
+        excerpt_id="x-exchange-excerpt--1",
+        sha256=b"",
+        text="secret text",
+        actor="key:x",
+        valid_until=clock.now() + timedelta(days=1),
     )
 
 
