@@ -54,3 +54,13 @@ def test_the_word_of_the_start_page_changes_for_who_sees_something_new_and_for_n
         build.publish(cast.viewer("aster"), build.an_indicator(), groups=("ring",))
         changed = {name for name in names if overview.place(cast.viewer(name)) != before[name]}
     assert changed == {"aster", "borealis"}
+
+
+def test_what_was_narrowed_since_it_came_is_counted_for_nobody_who_lost_sight_of_it(cast):
+    aster, one = cast.viewer("aster"), build.an_indicator()
+    build.publish(aster, one, groups=("ring",))
+    assert [came(cast.viewer(name)) for name in ("aster", "borealis", "dorado")] == [1, 1, 0]
+    build.publish(aster, one, partners=("dorado",))
+    assert [came(cast.viewer(name)) for name in ("aster", "borealis", "dorado")] == [1, 0, 0], (
+        "and what came into sight did not come in"
+    )
