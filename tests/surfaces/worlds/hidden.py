@@ -14,7 +14,7 @@ from django.test import Client
 
 from exchange import clock
 from exchange.errors import ExchangeError
-from indicators import reporting, retiring
+from indicators import following, reporting, retiring
 from indicators.models import Delivery
 from indicators.opinions import recording
 from partners import auth, inviting, life, membership, steering
@@ -120,7 +120,7 @@ def others_judge_unseen_what_the_reader_sees(stage: Stage) -> None:
         for name in ("open", "named", "mine"):
             said = acts.an_object("opinion", f"{who} on {name}", opinion=word, object_refs=[an_id(name)])
             stage.push(who, said, groups="circle")
-    recording.catch_up()
+    following.follow("opinions", lambda after: recording.find(after=after))
 
 
 @act
