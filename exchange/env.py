@@ -145,7 +145,7 @@ def database(name: str) -> dict[str, Any]:
         raise BadEnvironment(name, "has a port that is no number") from None
     options = dict(parse_qsl(parts.query))
     return {
-        "ENGINE": "exchange.postgresql",
+        "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")) or "postgres",
         "USER": unquote(parts.username or "postgres"),
         "PASSWORD": unquote(parts.password or ""),

@@ -1,4 +1,4 @@
-"""Connections of the pool: which one is lent, and what is looked at before."""
+"""Connections of the pool: what is looked at before one is lent, and which the pool is to open anew."""
 
 from __future__ import annotations
 
@@ -6,29 +6,23 @@ import select
 from typing import Any
 
 import psycopg
+from django.db import connection, transaction
 from psycopg_pool import ConnectionPool
 
 
-class LastFirst(ConnectionPool[psycopg.Connection[Any]]):
-    """Lends what was given back last.
-
-    A pool lends in turns, so that each of its connections is used as seldom as can be, and what its process of
-    PostgreSQL holds is in no cache of the processor any more when it is asked again (ADR 0025). Here, those that nobody
-    needs stay at the other end, where the pool closes what was idle for long.
-    """
-
-    def _get_ready_connection(self, timeout: float | None) -> psycopg.Connection[Any] | None:
-        """Called under the lock of the pool, which lends its first."""
-        self._pool.rotate(1)
-        return super()._get_ready_connection(timeout)
-
-
-def retire(lent: psycopg.Connection[Any]) -> None:
-    """Have the pool close this connection when it comes back, and open another one.
+def retire() -> None:
+    """Have the pool open another connection in the place of the present one, once its transaction is committed.
 
     libpq's buffers grow to the largest message and stay so: each connection of the pool would keep some megabytes.
     """
-    lent._expire_at = 0.0  # noqa: SLF001 - the pool's own mark for what has served its time
+    own = connection.connection
+
+    def end() -> None:
+        if connection.connection is own:
+            own.close()
+            connection.close()
+
+    transaction.on_commit(end)
 
 
 def still_there(lent: psycopg.Connection[Any]) -> None:

@@ -122,6 +122,7 @@ _database["OPTIONS"] = {
     "tcp_user_timeout": "60000",
 } | _database["OPTIONS"]
 _database["OPTIONS"] |= {
+    "prepare_threshold": 0,  # what `exchange.sql` asks is prepared the first time; the ORM's cursors bind by themselves
     "pool": {
         "min_size": 1,
         "max_size": env.number("DATABASE_POOL_SIZE", 16, least=1, most=500),

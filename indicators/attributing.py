@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from exchange.prepared import Message, Reply
+from exchange.sql import Message, Reply
 from indicators import referred, storing
 from indicators.door import anonymity
 from indicators.models import Holding

@@ -18,7 +18,7 @@ from django.db.models import QuerySet, Sum
 
 from exchange import clock
 from exchange.errors import NotFound
-from exchange.prepared import Message
+from exchange.sql import Message
 from indicators import answering
 from indicators.addressing import Reach
 from indicators.door.breadth import broad
@@ -113,9 +113,7 @@ def sent_lately(by: Viewer) -> Flow:
 def count(by: Viewer, flow: Flow, *, within: Message) -> None:
     """Write down what goes out without a second person, when the message is sent; nothing of nothing."""
     if flow != NOTHING:
-        within.add_prepared(
-            _COUNT, [by.partner_id, _hour(), flow.objects, flow.recipients, flow.broad], called="outflow"
-        )
+        within.add(_COUNT, [by.partner_id, _hour(), flow.objects, flow.recipients, flow.broad])
 
 
 def _hour() -> datetime:

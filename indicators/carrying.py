@@ -18,7 +18,7 @@ from uuid import UUID
 from django.db import connection
 
 from exchange.lists.lines import compared
-from exchange.prepared import Message, array_of
+from exchange.sql import Message, array_of
 from indicators import epochs, service_hosts
 from indicators.door import entries
 from indicators.stix import drafts, parsing
@@ -54,7 +54,7 @@ def write(carrying: Sequence[Carrying], *, within: Message) -> None:
     """Write what holdings carry, in place of what they carried, when the message is sent. Five statements at most."""
     anew = [one.holding_id for one in carrying if one.anew]
     if anew:
-        within.add_prepared(_EMPTY, [anew], called="empty")
+        within.add(_EMPTY, [anew])
     rows = [
         (one.holding_id, place, key_of(token), token, one.audience_id)
         for one in carrying
@@ -65,7 +65,7 @@ def write(carrying: Sequence[Carrying], *, within: Message) -> None:
     values = {key: (token, audience_id) for _, _, key, token, audience_id in rows}
     _write_epochs({(token.scheme, token.key_epoch) for token, _ in values.values() if token.key_epoch}, within)
     ordered = sorted(values.items(), key=lambda value: value[0].bytes)
-    within.add_prepared(
+    within.add(
         _VALUES,
         [
             [key for key, _ in ordered],
@@ -76,9 +76,8 @@ def write(carrying: Sequence[Carrying], *, within: Message) -> None:
             array_of(token.value for _, (token, _) in ordered),
             [audience_id for _, (_, audience_id) in ordered],
         ],
-        called="values",
     )
-    within.add_prepared(
+    within.add(
         _CARRIES,
         [
             [holding_id for holding_id, *_ in rows],
@@ -87,7 +86,6 @@ def write(carrying: Sequence[Carrying], *, within: Message) -> None:
             array_of(token.domain for *_, token, _ in rows),
             array_of(token.suppressed_by for *_, token, _ in rows),
         ],
-        called="carries",
     )
 
 
@@ -126,7 +124,7 @@ def _write_epochs(named: Iterable[tuple[str, str]], within: Message) -> None:
     ordered = sorted(named)
     if ordered:
         times = [epochs.time_of(*each) for each in ordered]
-        within.add_prepared(
+        within.add(
             _EPOCHS,
             [
                 [scheme for scheme, _ in ordered],
@@ -134,7 +132,6 @@ def _write_epochs(named: Iterable[tuple[str, str]], within: Message) -> None:
                 [time.begins for time in times],
                 [time.ends for time in times],
             ],
-            called="epochs",
         )
 
 
@@ -145,7 +142,7 @@ def note_sources(holding_ids: Sequence[int], *, within: Message) -> None:
     audiences were written. Rows are locked in the order of their keys.
     """
     if holding_ids:
-        within.add_prepared(_SHARE, [list(holding_ids)], called="share")
+        within.add(_SHARE, [list(holding_ids)])
 
 
 #: Whom what is said to an audience comes from, as a number: a publisher, one of its pseudonyms, or the exchange, which

@@ -21,7 +21,7 @@ from django.db import connection, transaction
 
 from exchange import incarnation
 from exchange.errors import Gone
-from exchange.prepared import Message
+from exchange.sql import Message
 from indicators import carrying, living, matching, walking
 from indicators.feeds.filters import Filter
 from indicators.matching import Match
@@ -118,7 +118,7 @@ def append(changes: Sequence[NewChange], *, within: Message | None = None) -> No
     message = within or Message()
     carrying.note_sources([one.holding_id for one in changes if one.op == Change.Op.UPSERT], within=message)
     message.add(_LOCK, [ORDER_LOCK])
-    message.add_prepared(
+    message.add(
         _APPEND_GIVEN,
         {
             "holdings": [change.holding_id for change in changes],
@@ -129,7 +129,6 @@ def append(changes: Sequence[NewChange], *, within: Message | None = None) -> No
             "reasons": [change.reason.value for change in changes],
             "agains": [change.again for change in changes],
         },
-        called="append",
     )
     if within is None:
         message.send()

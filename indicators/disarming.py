@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db.models import Sum
 
 from exchange import clock
-from exchange.prepared import Message
+from exchange.sql import Message
 from indicators import changes, living, storing
 from indicators.addressing import Reach
 from indicators.models import Change, Disarmed, Ending, Holding

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from exchange.prepared import Message
+from exchange.sql import Message
 from indicators import changes, lines, moving, rationing, rejudging, storing
 from indicators.models import Change, Hidden, Holding
 from indicators.storing import Begun, NewVersion, Turned

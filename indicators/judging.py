@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from exchange import prepared
+from exchange.sql import ask
 from exchange.tokens import forms, prompts
 from indicators import conflicting, detectors, disarming, markings, moving, relaying, service_hosts, storing
 from indicators.addressing import Place, Reach, Room
@@ -122,7 +122,7 @@ def partners_among(elements: Iterable[Element], *, by: Viewer) -> frozenset[str]
     named = {draft.created_by_ref.lower() for draft in drafts if draft.created_by_ref is not None}
     named |= {draft.stix_id.lower() for draft in drafts if draft.stix_type == "identity"}
     named -= {by.identity_id}
-    found = prepared.rows(_IDENTITIES, [sorted(named)], called="identities") if named else []
+    found = ask(_IDENTITIES, [sorted(named)]) if named else []
     return frozenset(identity for (identity,) in found)
 
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import orjson
 
-from exchange.prepared import Message
+from exchange.sql import Message
 from indicators.stix import tlp
 from indicators.stix.drafts import Draft, Refusal, Revocation, Unreadable
 

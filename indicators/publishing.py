@@ -20,9 +20,9 @@ import orjson
 from django.db import transaction
 from psycopg.types.json import Jsonb
 
-from exchange import clock, counting, rows
+from exchange import clock, counting
 from exchange.errors import Conflict, ExchangeError
-from exchange.prepared import Message
+from exchange.sql import Message, columns, instance
 from indicators import (
     accounting,
     answering,
@@ -47,7 +47,7 @@ from indicators.results import STATUSES, Element, Result, answered
 from indicators.stix.drafts import Draft, Quarantine
 from indicators.versions import Entering, Line
 from partners import audit
-from partners.claims import settling
+from partners.proof import asked_again
 from partners.scopes import Scope
 from partners.sharing import AudienceSpec, Viewer
 from partners.standing import Standing, holding_still, remembered, standing
@@ -93,7 +93,7 @@ def publish(
     while the batch was still on its way, takes nothing of it. Then all is judged anew.
 
     Raises Forbidden or Refused where the batch as a whole may not be published (scope, audience), Conflict
-    where its idempotency key was used for other content, Doubtful where `by` is not who it was taken for. All else is
+    where its idempotency key was used for other content, proof.Changed where `by` is no longer who it was. All else is
     said per object.
     """
     by.require(Scope.PUBLISH)
@@ -198,7 +198,7 @@ def _publish(
         rationing.tell(by, disarmed, within=last)
         if entering or moves or closed or disarmed:
             transaction.on_commit(_hint, robust=True)  # committed is committed, whatever the broker says
-        last.send(commits=True)
+        last.send()
     return answer
 
 
@@ -261,11 +261,11 @@ class _Begun:
 def _begin(
     asked: Sequence[Element], voice: Voice, stands: Standing, known: markings.Known, *, by: Viewer, request: Request
 ) -> _Begun:
-    """Hold still whom it concerns, and look at what is there. One query. Raises Doubtful, _Overtaken."""
+    """Hold still whom it concerns, and look at what is there. One query. Raises proof.Changed, _Overtaken."""
     message = Message()
     still_stands = holding_still(by, stands, message, alone=voice.first)
     storing.locking_publisher(by.partner_id, message)
-    settle = settling(by, message)
+    require_still = asked_again(by, message)
     require_share = rationing.left_within(message, by)
     earlier = answering_before(by, request, message)
     drafts = [each for each in asked if isinstance(each, Draft)]
@@ -276,7 +276,7 @@ def _begin(
     still_defined = known.still(message)
     others = relaying.others_within(message, by, {draft.stix_id for draft in drafts})
     message.send()
-    settle()
+    require_still()
     if not still_stands() or not still_defined():
         raise _Overtaken
     answered_before = earlier()
@@ -374,7 +374,7 @@ def answering_before(by: Viewer, request: Request, message: Message) -> Callable
     def read() -> Answer | None:
         if not found.rows:
             return None
-        batch = rows.instance(Batch, found.rows[0])
+        batch = instance(Batch, found.rows[0])
         if bytes(batch.request_digest) != request.digest:
             raise Conflict(
                 "This Idempotency-Key was used for another request.",
@@ -387,7 +387,7 @@ def answering_before(by: Viewer, request: Request, message: Message) -> Callable
 
 
 _ANSWERED = f"""
-SELECT {rows.columns(Batch, "b")} FROM indicators_batch b WHERE b.partner_id = %s AND b.idempotency_key = %s
+SELECT {columns(Batch, "b")} FROM indicators_batch b WHERE b.partner_id = %s AND b.idempotency_key = %s
 """
 
 
@@ -446,13 +446,12 @@ def write_batch(
     counts: dict[str, int] = {status: tally[status] for status in STATUSES}
     body = orjson.dumps([result.to_json() for result in results])
     batch_id = uuid.uuid4()
-    within.add_prepared(
+    within.add(
         _BATCH,
         [
             *(batch_id, by.partner_id, by.actor, answering.idempotency_key_of(by, request.idempotency_key)),
             *(request.digest, received_at, Jsonb(counts), body.decode(), groups, alone),
         ],
-        called="batch",
     )
     refusals = Counter(one.verdict.code for one in results if one.status == "refused" and one.verdict is not None)
     return Answer(batch_id, received_at, counts, body, refusals=refusals)

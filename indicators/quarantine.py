@@ -16,7 +16,7 @@ from django.db.models import Q, QuerySet
 
 from exchange import sealing
 from exchange.errors import NotFound
-from exchange.prepared import Message
+from exchange.sql import Message
 from indicators import answering
 from indicators.models import Quarantined
 from indicators.stix.drafts import Draft, Quarantine
@@ -42,7 +42,7 @@ def keep(found: Iterable[tuple[Draft, Quarantine]], *, by: Viewer, batch_id: UUI
 def mended(stix_ids: Sequence[str], *, by: Viewer, within: Message) -> None:
     """What enters waits no longer, once the message is sent."""
     if stix_ids:
-        within.add_prepared(_MENDED, [by.partner_id, list(stix_ids)], called="mended")
+        within.add(_MENDED, [by.partner_id, list(stix_ids)])
 
 
 _MENDED = "DELETE FROM indicators_quarantined WHERE partner_id = %s AND stix_id = ANY(%s)"

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from exchange import clock
 from exchange.errors import Refused, TooMany
-from exchange.prepared import Message
+from exchange.sql import Message
 from indicators import changes
 from indicators.addressing import Reach
 from indicators.changes import NewChange
@@ -44,7 +44,7 @@ def left_within(message: Message, by: Viewer) -> Callable[[], None]:
 
     It raises TooMany (`log-share`) where the hour's share is used up.
     """
-    found = message.add_prepared(_MADE, [by.partner_id], called="made")
+    found = message.add(_MADE, [by.partner_id])
 
     def require() -> None:
         made = found.rows[0][0] if found.rows else 0
@@ -65,7 +65,7 @@ def tell(by: Viewer, told: Sequence[NewChange], *, within: Message | None = None
     if not told:
         return
     message = within or Message()
-    message.add_prepared(_COUNT, [by.partner_id, [change.audience_id for change in told]], called="count")
+    message.add(_COUNT, [by.partner_id, [change.audience_id for change in told]])
     changes.append(told, within=message)
     if within is None:
         message.send()

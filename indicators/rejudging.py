@@ -15,7 +15,7 @@ import orjson
 from django.db import connection
 
 from exchange.errors import Refused
-from exchange.prepared import Message
+from exchange.sql import Message
 from indicators import markings, relaying, storing
 from indicators.addressing import Reach, Room
 from indicators.attributing import moves_pseudonym

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from exchange.prepared import Message
+from exchange.sql import Message
 from indicators import storing, walking
 from indicators.stix.drafts import Draft, Refusal
 from partners.sharing import Viewer
@@ -38,7 +38,7 @@ def others_within(message: Message, by: Viewer, stix_ids: Iterable[str]) -> Call
     The same statement whatever others hold, so that it takes as long for what is hidden as for what is not there.
     """
     asked = walking.of(by) | {"ids": _spellings(stix_ids)}
-    found = message.add_prepared(_OTHERS, asked, called="others")
+    found = message.add(_OTHERS, asked)
 
     def read() -> Others:
         seen: dict[str, list[Seen]] = {}

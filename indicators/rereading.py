@@ -19,7 +19,7 @@ from uuid import UUID
 import orjson
 from django.db import connection, transaction
 
-from exchange.prepared import Message, array_of
+from exchange.sql import Message, array_of
 from indicators import carrying, changes, notifying, service_hosts, storing, suppressing
 from indicators.door import entries
 from indicators.door.benign import Known

@@ -84,7 +84,7 @@ def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, jo
             parameters | {"after": after},
             limit=where.limit,
             max_bytes=where.max_bytes,
-            planner=None if wanted.words else walking.IN_ORDER,
+            settings=None if wanted.words else walking.IN_ORDER,
         )
     page = _FROM_LOG.format(
         columns=columns,

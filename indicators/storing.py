@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from exchange.prepared import Message, Reply, array_of
+from exchange.sql import Message, Reply, array_of
 from indicators import carrying
 from indicators.models import Hidden, Holding
 from indicators.stix.drafts import Draft, Ref
@@ -60,7 +60,7 @@ def lock_publisher(publisher_id: UUID) -> None:
 def locking_publisher(publisher_id: UUID, message: Message) -> None:
     """The same once the message is sent."""
     key = int.from_bytes(hashlib.sha256(publisher_id.bytes).digest()[:4], signed=True)
-    message.add("SELECT pg_advisory_xact_lock(%s, %s)", [_PUBLISHER_LOCK, key])
+    message.add("SELECT pg_advisory_xact_lock(%s::int, %s::int)", [_PUBLISHER_LOCK, key])
 
 
 def versions(publisher_id: UUID, stix_ids: Iterable[str]) -> dict[str, Versions]:
@@ -73,7 +73,7 @@ def versions(publisher_id: UUID, stix_ids: Iterable[str]) -> dict[str, Versions]
 
 def versions_within(message: Message, publisher_id: UUID, stix_ids: Iterable[str]) -> Callable[[], dict[str, Versions]]:
     """The same, to be called once the message is sent."""
-    found = message.add_prepared(_VERSIONS, [publisher_id, list(stix_ids)], called="versions")
+    found = message.add(_VERSIONS, [publisher_id, list(stix_ids)])
 
     def read() -> dict[str, Versions]:
         stored: dict[str, Versions] = {}
@@ -174,9 +174,9 @@ def store(
         _copy("indicators_stixobject", _VERSION_COLUMNS, rows)
     else:
         for row in rows:
-            within.add_prepared(_VERSION, row, called="insert")
+            within.add(_VERSION, row)
     if begun:
-        within.add_prepared(_BEGIN, [publisher_id, *_columns(begun)], called="begin")
+        within.add(_BEGIN, [publisher_id, *_columns(begun)])
     _turn(turned, within)
     refer(((one.key, one.draft.references) for one in new), within=within)
     drafts = {one.key: one.draft for one in new} | dict(woken)
@@ -196,7 +196,7 @@ def refer(found: Iterable[tuple[int, Sequence[Ref]]], *, within: Message) -> Non
         _copy("indicators_reference", _REFERENCE_COLUMNS, rows)
     elif rows:
         keys, places, paths, targets = zip(*rows, strict=True)
-        within.add_prepared(_REFER, [list(keys), list(places), array_of(paths), array_of(targets)], called="refer")
+        within.add(_REFER, [list(keys), list(places), array_of(paths), array_of(targets)])
 
 
 _REFERENCE_COLUMNS = "version_id, place, path, target_id"
@@ -222,7 +222,7 @@ def turn(turned: Sequence[Turned], *, within: Message | None = None) -> None:
 def _turn(turned: Sequence[Turned], within: Message) -> None:
     if turned:
         rows = [(one.holding_id, one.audience_id, one.state.value, one.newest_id) for one in turned]
-        within.add_prepared(_TURN, [list(column) for column in zip(*rows, strict=True)], called="turn")
+        within.add(_TURN, [list(column) for column in zip(*rows, strict=True)])
 
 
 def readdress(audiences: Mapping[int, int]) -> None:

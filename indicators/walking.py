@@ -18,8 +18,8 @@ from uuid import UUID
 
 from django.db import connection
 
-from exchange import incarnation, prepared
-from partners.claims import HOLDS, NOTHING
+from exchange import incarnation
+from exchange.sql import ask
 from partners.sharing import Viewer
 
 #: The end of the log.
@@ -31,9 +31,7 @@ ENTERED = "(c.op = 'upsert' OR c.reason = 'revoked')"
 NOWHERE = 2**63 - 1
 #: How to plan what walks the log: row by row, by its keys. Channels differ in size by thousands, and PostgreSQL takes
 #: each for a mean one: it would fetch and sort a whole one for its first row, or all audiences for one.
-IN_ORDER = prepared.Planner(
-    enable_bitmapscan="off", enable_hashjoin="off", enable_mergejoin="off", enable_seqscan="off"
-)
+IN_ORDER = {"enable_bitmapscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "enable_seqscan": "off"}
 #: How many rows of the log a statement reads at least, and at most.
 _LEAST_ROWS, _MOST_ROWS = 64, 32_768
 #: A stretch has so many times as many places as rows, and the next one as many times more.
@@ -41,17 +39,17 @@ _WIDER = 8
 
 
 # One row: whether the caller is who they say, the end of the log, and the store's incarnation.
-_NOW = f"now AS MATERIALIZED (SELECT {HOLDS} AS holds, ({END}) AS head, {incarnation.SQL} AS life)"
+_NOW = f"now AS MATERIALIZED (SELECT ({END}) AS head, {incarnation.SQL} AS life)"
 _MINE = """
 mine AS MATERIALIZED (
     SELECT s.channel_id AS channel, s.group_id, s.since, s.until, s.lost
     FROM partners_sight s
-    WHERE (SELECT now.holds FROM now) AND s.partner_id = %(viewer)s AND {which}
+    WHERE s.partner_id = %(viewer)s AND {which}
       AND (%(groups)s::uuid[] IS NULL OR s.group_id IS NULL OR s.group_id = ANY(%(groups)s))
 )
 """
 #: The same without `now`: for who is known to be who they say.
-_BARE = _MINE.replace("(SELECT now.holds FROM now) AND ", "")
+_BARE = _MINE
 _OPEN = "s.until IS NULL"
 _OWN = "s.channel_id IN (SELECT w.id FROM partners_channel w WHERE w.reach = 'own' AND w.partner_id = %(viewer)s)"
 #: Of a sight `s`: it tells of the group that is read.
@@ -69,9 +67,7 @@ def channels(*, own: bool = False, group: UUID | None = None, closed: bool = Fal
 
 
 #: All channels that the reader has or had open, or those that tell of `group` alone, as the part of a WITH.
-OF_SCOPE = _MINE.replace("(SELECT now.holds FROM now) AND ", "").format(
-    which=f"(%(group)s::uuid IS NULL OR {OF_GROUP})"
-)
+OF_SCOPE = _MINE.format(which=f"(%(group)s::uuid IS NULL OR {OF_GROUP})")
 #: The reader's open channels, as the part of a WITH. Needs the parameters `of`.
 OPEN = _BARE.format(which=_OPEN)
 
@@ -234,14 +230,14 @@ def walk(
     """The first `limit` rows of the pages after a place (with `backwards`, before it), within `max_bytes`.
 
     The row that reaches `max_bytes` is the last. Where `most` rows of the log were looked at, it ends with what was
-    found, for there may be more. One statement, and more where many rows are of no interest. Raises Doubtful, Gone.
+    found, for there may be more. One statement, and more where many rows are of no interest. Raises Gone.
     """
     walked, place, looked_at, left = Walked([]), after, 0, NOWHERE if max_bytes is None else max_bytes
     rows = max(limit + 1, _LEAST_ROWS)
     width = rows * _WIDER
     while True:
         bounds = {"after": place, "rows": rows, "width": width, "limit": limit + 1 - len(walked.page)}
-        answer = _asked(viewer, sql, {**parameters, **bounds, "max_bytes": left}, planner=IN_ORDER)
+        answer = _asked(viewer, sql, {**parameters, **bounds, "max_bytes": left}, settings=IN_ORDER)
         walked.head, begins, count, last, found, walked.lost = answer[0][:6]
         page = [row[6:] for row in answer if row[6] is not None]
         if _take(walked, page, found, limit=limit):
@@ -267,11 +263,11 @@ def at_once(
     *,
     limit: int,
     max_bytes: int | None = None,
-    planner: prepared.Planner | None = IN_ORDER,
+    settings: Mapping[str, str] | None = IN_ORDER,
 ) -> Walked:
-    """The same for a statement without a stretch: one. Without a planner, it is planned for its very values."""
+    """The same for a statement without a stretch: one. Without settings, it is planned for its very values."""
     bounds = {"limit": limit + 1, "max_bytes": NOWHERE if max_bytes is None else max_bytes}
-    answer = _asked(viewer, sql, {**parameters, **bounds}, planner=planner)
+    answer = _asked(viewer, sql, {**parameters, **bounds}, settings=settings)
     walked = Walked([], head=answer[0][0])
     page = [row[6:] for row in answer if row[6] is not None]
     if not _take(walked, page, answer[0][4], limit=limit) and page:
@@ -290,25 +286,18 @@ def _take(walked: Walked, page: list[tuple[Any, ...]], found: int, *, limit: int
 
 
 def _asked(
-    viewer: Viewer, sql: str, parameters: dict[str, Any], *, planner: prepared.Planner | None
+    viewer: Viewer, sql: str, parameters: dict[str, Any], *, settings: Mapping[str, str] | None
 ) -> list[tuple[Any, ...]]:
     """The rows of a query that begins with those of `now`, without these but for the end of the log.
 
-    Whether the viewer is who they claim to be, and which life of the store this is, comes with the answer.
+    Which life of the store this is comes with the answer.
     """
     began_with = incarnation.current()
-    claim = viewer.claim if viewer.claim is not None and not viewer.claim.settled else None
-    everything = parameters | of(viewer) | (claim.parameters if claim else NOTHING)
-    rows = (
-        _unprepared(sql, everything)
-        if planner is None
-        else prepared.rows(sql, everything, called="page", planner=planner)
-    )
-    holds, _, life = rows[0][:3]
-    if claim:
-        claim.settle(holds=holds)
+    everything = parameters | of(viewer)
+    rows = _unprepared(sql, everything) if settings is None else ask(sql, everything, settings=settings)
+    _, life = rows[0][:2]
     incarnation.note(life, began_with=began_with)
-    return [(row[1], *row[3:]) for row in rows]
+    return [(row[0], *row[2:]) for row in rows]
 
 
 def _unprepared(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:

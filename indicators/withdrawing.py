@@ -16,7 +16,7 @@ from django.db import transaction
 
 from exchange import clock
 from exchange.errors import NotFound
-from exchange.prepared import Message
+from exchange.sql import Message
 from indicators import answering, changes, disarming, living, notifying, publishing, rationing, storing
 from indicators.addressing import Reach
 from indicators.barring import beyond_the_key, require_within
@@ -26,6 +26,7 @@ from indicators.stix import identifiers
 from indicators.storing import Turned
 from partners import audit
 from partners.attribution import Attribution
+from partners.proof import asked_again
 from partners.scopes import Scope
 from partners.sharing import AudienceSpec, Viewer, intern_audience
 from partners.tlp import Tlp
@@ -52,10 +53,12 @@ def withdraw_each(viewer: Viewer, stix_ids: Sequence[str], *, request: publishin
     received_at, ids = clock.now(), [identifiers.folded(stix_id) for stix_id in stix_ids]
     with transaction.atomic():
         first = Message()
+        require_still = asked_again(viewer, first)
         storing.locking_publisher(viewer.partner_id, first)
         earlier = publishing.answering_before(viewer, request, first)
         holdings = storing.versions_within(first, viewer.partner_id, set(ids))
         first.send()
+        require_still()
         if (answered := earlier()) is not None:
             return answered
         found = holdings()
@@ -76,7 +79,7 @@ def withdraw_each(viewer: Viewer, stix_ids: Sequence[str], *, request: publishin
             audit.record(audit.Verb.OBJECTS_WITHDRAWN, by=viewer, target=target, within=last, ids=taken)
             rationing.tell(viewer, told, within=last)
             transaction.on_commit(notifying.hint, robust=True)
-        last.send(commits=True)
+        last.send()
     return answer
 
 

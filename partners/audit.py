@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 
 from exchange import clock
 from exchange.client import merkle
-from exchange.prepared import Message
+from exchange.sql import Message
 from partners.models import AuditRecord, Partner
 from partners.sharing import Viewer
 
@@ -171,7 +171,7 @@ def write(
         "leaf_hash": made.leaf_hash,
     }
     if within is not None:
-        within.add_prepared(_WRITE, values, called="audit")
+        within.add(_WRITE, values)
         return made
     message = Message()
     written = message.add(_WRITE, values)

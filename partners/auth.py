@@ -3,27 +3,30 @@
 import base64
 import binascii
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
+from django.db import DatabaseError, transaction
 from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 from structlog.contextvars import bind_contextvars, unbind_contextvars
 
-from exchange import clock, prepared, rows
-from exchange.errors import Unauthenticated
+from exchange import clock
+from exchange.errors import Unauthenticated, Unavailable
 from exchange.memory import Memory
 from exchange.origins import Origin, origin_of
-from partners import caps, keys, lockout
+from exchange.sql import Message, ask, columns, instance
+from partners import caps, keys, lockout, proof
 from partners.caps import Caps
 from partners.ceilings import UNBOUND, Ceiling, strictest
-from partners.claims import GROUPS, WRITTEN, Claim, Doubtful, digest_of
 from partners.defaults import DefaultAudience
 from partners.models import ApiKey, Membership, Partner, RoleCeiling, User
+from partners.proof import GROUPS, WRITTEN, Changed, asked_again
 from partners.scopes import RECIPIENT_SCOPES, ROLE_SCOPES, Role, Scope
 from partners.sharing import Viewer
 from partners.tlp import Tlp
@@ -31,6 +34,7 @@ from partners.tlp import Tlp
 #: How often at most the use of a key from one network is written down.
 _USE_GRAIN = timedelta(minutes=1)
 _NO_DIGEST = bytes(32)
+_TRIES = 3
 
 
 def viewer_of_key(presented: str, *, origin: Origin = Origin()) -> Viewer:  # noqa: B008 - frozen
@@ -44,20 +48,17 @@ def viewer_of_key(presented: str, *, origin: Origin = Origin()) -> Viewer:  # no
     if public_id is None:
         raise lockout.refuse(origin, public_id=None)
     moment, prefix = clock.now(), _prefix(origin)
-    found = prepared.rows(_KEY, [prefix, lockout.network_name(origin), moment, public_id], called="key")
+    found = ask(_KEY, [prefix, lockout.network_name(origin), moment, public_id])
     written, seen_at, locked_until = found[0] if found else (None, None, None)
     key, viewer = (_KNOWN.get(written) or _in_full(public_id) if written else None) or (None, None)
     is_the_key = hmac.compare_digest(bytes(key.digest) if key else _NO_DIGEST, keys.digest(presented))
     if key is None or viewer is None or not is_the_key or not keys.is_usable(key, origin=origin, at=moment):
-        _LAST.drop((public_id, prefix))
         raise lockout.refuse(origin, public_id=public_id)
     if locked_until is not None and seen_at is None:
         raise lockout.locked(locked_until, at=moment)
     if seen_at is None or seen_at < moment - _USE_GRAIN:
         keys.note_use(key, prefix=prefix, at=moment)
-        seen_at = moment
-    _LAST.put((public_id, prefix), (written, seen_at))
-    return viewer
+    return replace(viewer, proof=(public_id, proof.of(written)))
 
 
 def _prefix(origin: Origin) -> str:
@@ -65,28 +66,9 @@ def _prefix(origin: Origin) -> str:
     return origin.network(bits4=24, bits6=48)
 
 
-def _expected(presented: str, *, origin: Origin) -> Viewer | None:
-    """Whom a key stood for when it was last asked for, if it is that key; the claim that it still does goes along.
-
-    None also where its use from this network is to be written down again: then it is asked for anyway.
-    """
-    public_id, prefix, moment = keys.public_id_of(presented), _prefix(origin), clock.now()
-    if public_id is None or (last := _LAST.get((public_id, prefix))) is None:
-        return None
-    written, seen_at = last
-    if seen_at < moment - _USE_GRAIN or (known := _KNOWN.get(written)) is None:
-        return None
-    key, viewer = known
-    is_the_key = hmac.compare_digest(bytes(key.digest), keys.digest(presented))
-    if not is_the_key or not keys.is_usable(key, origin=origin, at=moment):
-        return None
-    claim = Claim(public_id, digest=digest_of(written), prefix=prefix, since=moment - _USE_GRAIN)
-    return replace(viewer, claim=claim)
-
-
 def _in_full(public_id: str) -> tuple[ApiKey, Viewer] | None:
     """The key and whom it stands for, as they are now; None for one that is gone."""
-    found = prepared.rows(_KEY_IN_FULL, [public_id], called="key_in_full")
+    found = ask(_KEY_IN_FULL, [public_id])
     if not found:
         return None
     known = _read(found[0])
@@ -96,8 +78,8 @@ def _in_full(public_id: str) -> tuple[ApiKey, Viewer] | None:
 
 def _read(row: tuple[Any, ...]) -> tuple[ApiKey, Viewer]:
     """A row of `_KEY_IN_FULL` as the key, with its partner, and the viewer that they make."""
-    key = rows.instance(ApiKey, row)
-    key.partner = rows.instance(Partner, row[len(ApiKey._meta.concrete_fields) :])  # noqa: SLF001
+    key = instance(ApiKey, row)
+    key.partner = instance(Partner, row[len(ApiKey._meta.concrete_fields) :])  # noqa: SLF001
     scopes = frozenset(Scope(scope) for scope in key.scopes)
     if Scope.ADMIN in scopes:
         scopes |= {Scope.AUDIT}
@@ -111,8 +93,6 @@ def _read(row: tuple[Any, ...]) -> tuple[ApiKey, Viewer]:
 
 #: By what was `WRITTEN` of them.
 _KNOWN: Memory[str, tuple[ApiKey, Viewer]] = Memory(most=4_096)
-#: That, and when its use was written down, by the public id of the key and the network from which it came.
-_LAST: Memory[tuple[str, str], tuple[str, datetime]] = Memory(most=4_096)
 _KEY = f"""
 SELECT {WRITTEN},
        (SELECT n.last_at FROM partners_keynetwork n WHERE n.key_id = k.id AND n.prefix = %s),
@@ -120,7 +100,7 @@ SELECT {WRITTEN},
 FROM partners_apikey k WHERE k.public_id = %s
 """
 _KEY_IN_FULL = f"""
-SELECT {rows.columns(ApiKey, "k")}, {rows.columns(Partner, "p")}, {GROUPS}, {WRITTEN}
+SELECT {columns(ApiKey, "k")}, {columns(Partner, "p")}, {GROUPS}, {WRITTEN}
 FROM partners_apikey k JOIN partners_partner p ON p.id = k.partner_id WHERE k.public_id = %s
 """
 
@@ -218,34 +198,47 @@ def viewer_of_request(request: HttpRequest) -> Viewer:
     return viewer
 
 
-def answered[Answer](request: HttpRequest, answer: Callable[[Viewer], Answer]) -> Answer:
-    """What `answer` yields for the viewer behind the request's API key. Raises Unauthenticated, TooMany.
+def acted[Answer](request: HttpRequest, act: Callable[[Viewer], Answer]) -> Answer:
+    """What `act` returns for the viewer behind the request's API key. Raises Unauthenticated, TooMany.
 
-    Who is known from before is taken for who he was; `answer` is to ask with a query of its own, and before it does
-    more than read, whether the viewer's claim still holds (`partners.claims`). Whatever comes of it is worth nothing
-    until that is settled: where it was not asked, it is asked here, and where it does not hold, `answer` is called anew
-    with who it is.
+    Where the key or its partner changed before `act` wrote anything (`proof.Changed`), it is called anew with who the
+    caller is now.
     """
-    viewer = _expected(_presented(request), origin=origin_of(request))
-    if viewer is None or viewer.claim is None:
-        return answer(viewer_of_request(request))
-    bind_contextvars(partner=viewer.partner_slug, actor=viewer.actor)
-    try:
-        given = answer(viewer)
-    except Doubtful:
-        unbind_contextvars("partner", "actor")
-    except Exception:
-        if viewer.claim.settled or _is_still(viewer, request):
+    for _ in range(_TRIES):
+        try:
+            return act(viewer_of_request(request))
+        except Changed:
+            unbind_contextvars("partner", "actor")
+    raise Unavailable("The key is being changed. Try again.", code="key-changing")
+
+
+@contextmanager
+def acting(viewer: Viewer) -> Iterator[None]:
+    """A transaction in which `viewer` changes what is its partner's, one after the other; keys and people, too.
+
+    It is asked again who they are, so that nobody writes with what was taken from them. Each verb stands or falls by
+    itself, as everywhere: what is raised afterwards takes nothing back, no count of an attempt either. Raises Changed;
+    Unauthenticated for a person who may no longer sign in.
+    """
+    raised: Exception | None = None
+    with transaction.atomic():
+        proof.alone(viewer.partner_id)
+        message = Message()
+        require = asked_again(viewer, message)
+        message.send()
+        require()
+        if viewer.is_person:
+            user = User.objects.filter(pk=viewer.actor.removeprefix("user:")).first()
+            if user is None or viewer_of_user(user) != viewer:
+                raise Changed
+        try:
+            yield
+        except DatabaseError:
             raise
-    else:
-        if viewer.claim.settled or _is_still(viewer, request):
-            return given
-    return answer(viewer_of_request(request))
-
-
-def _is_still(viewer: Viewer, request: HttpRequest) -> bool:
-    unbind_contextvars("partner", "actor")
-    return viewer_of_request(request) == viewer
+        except Exception as error:  # noqa: BLE001 - raised below, once what was done is committed
+            raised = error
+    if raised is not None:
+        raise raised
 
 
 def _presented(request: HttpRequest) -> str:

@@ -27,7 +27,7 @@ from django.db.models import QuerySet
 from exchange import clock, origins
 from exchange.errors import Conflict, NotFound, Refused, Unauthenticated
 from exchange.origins import Origin
-from partners import audit
+from partners import audit, proof
 from partners.ceilings import UNBOUND, Ceiling, strictest
 from partners.models import ApiKey, KeyNetwork, Partner
 from partners.scopes import KEY_SCOPES, Scope
@@ -48,7 +48,6 @@ _MAX_NETWORKS = 50
 _ACTIVE_OF_ONE_NAME = 2
 _NETWORKS_SEEN = 32
 #: Of the advisory lock under which a partner's keys are issued and revoked: "keys".
-_LOCK = 0x6B657973
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ def issue(
     moment = clock.now()
     name, expires_at = _named(name), moment + _lifetime(DEFAULT_LIFE if expires_in is None else expires_in)
     with transaction.atomic():
-        _one_at_a_time(partner.pk)
+        proof.alone(partner.pk)
         parent = _parent(partner.pk, by, at=moment)
         if expires_in is None and parent is not None:
             expires_at = min(expires_at, parent.expires_at)
@@ -121,7 +120,7 @@ def rotate(key: ApiKey, *, overlap: timedelta, by: Viewer | None = None) -> tupl
         raise Refused(f"An overlap of 0 to {MAX_OVERLAP.days} days.", code="bad-overlap", at="/overlap_minutes")
     moment = clock.now()
     with transaction.atomic():
-        _one_at_a_time(key.partner_id)
+        proof.alone(key.partner_id)
         key = ApiKey.objects.get(pk=key.pk)
         if not is_active(key, at=moment):
             raise Conflict("This key is over; issue a new one.", code="key-is-over")
@@ -152,7 +151,7 @@ def revoke(key: ApiKey, *, by: Viewer | None = None) -> int:
     _require_own(key.partner_id, by)
     moment = clock.now()
     with transaction.atomic():
-        _one_at_a_time(key.partner_id)
+        proof.alone(key.partner_id)
         with connection.cursor() as cursor:
             cursor.execute(_REVOKE, {"key": key.pk, "at": moment})
             revoked = cursor.fetchall()
@@ -355,12 +354,6 @@ def _covers(held: Sequence[str], wanted: Sequence[str]) -> bool:
         any(one.version == narrow.version and narrow.subnet_of(one) for one in wide)  # type: ignore[arg-type]
         for narrow in map(ipaddress.ip_network, wanted)
     )
-
-
-def _one_at_a_time(partner_id: UUID) -> None:
-    """Until the end of the transaction: a key cannot make a child while it is being revoked, nor a third of a name."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, zlib.crc32(partner_id.bytes) - 2**31])
 
 
 def _make(

@@ -30,7 +30,6 @@ from partners import channels
 from partners.attribution import Attribution
 from partners.caps import NONE, Caps
 from partners.ceilings import UNBOUND, Ceiling, Width
-from partners.claims import Claim
 from partners.defaults import DefaultAudience
 from partners.models import Audience, Group, Partner, Sight
 from partners.scopes import Scope
@@ -64,7 +63,7 @@ class Viewer:
     alone: Ceiling = UNBOUND  # what goes beyond it, a second person confirms
     alone_objects: int | None = None  # and what is more than so many objects within an hour
     caps: Caps = NONE  # and what is more than this within a day; the strictest of partner and operator
-    claim: Claim | None = field(default=None, compare=False, repr=False)  # what is to be asked before it is believed
+    proof: tuple[str, bytes] | None = field(default=None, compare=False, repr=False)  # of a key (`partners.proof`)
 
     @property
     def is_person(self) -> bool:

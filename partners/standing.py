@@ -10,8 +10,7 @@ from django.db import connection
 
 from exchange.errors import Forbidden, Refused
 from exchange.memory import Memory
-from exchange.prepared import Message
-from exchange.rows import columns, instance
+from exchange.sql import Message, columns, instance
 from partners.attribution import Attribution
 from partners.models import Group, Partner
 from partners.sharing import AudienceSpec, Viewer
@@ -30,8 +29,8 @@ class Standing:
 def standing(by: Viewer) -> Standing:
     """Where `by` stands now. One query."""
     message = Message()
-    groups = message.add_prepared(_OWN_GROUPS, [by.partner_id], called="groups")
-    audiences = message.add_prepared(_OWN_AUDIENCES, [by.partner_id], called="own_audiences")
+    groups = message.add(_OWN_GROUPS, [by.partner_id])
+    audiences = message.add(_OWN_AUDIENCES, [by.partner_id])
     message.send()
     stamp, count = groups.rows[0][:2]
     found = [instance(Group, row[2:]) for row in groups.rows if row[2] is not None]
@@ -68,7 +67,7 @@ def holding_still(by: Viewer, stands: Standing, message: Message, *, alone: bool
     # Two statements: the second sees what was committed while the first waited.
     strength = "NO KEY UPDATE" if alone else "SHARE"
     state = message.add(f"SELECT state FROM partners_partner WHERE id = %s FOR {strength}", [by.partner_id])
-    stamped = message.add_prepared(_STAMP_NOW, [by.partner_id], called="stamp")
+    stamped = message.add(_STAMP_NOW, [by.partner_id])
 
     def still_stands() -> bool:
         if state.rows != [(Partner.State.ACTIVE,)]:

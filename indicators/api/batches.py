@@ -61,8 +61,8 @@ class BatchesView(Face):
     """Push."""
 
     scope = Scope.PUBLISH
+    asks_again = True
     known = ("groups", "partners", "everyone", "tlp", "attribution", "report", "wake")
-    along = True
 
     @extend_schema(
         operation_id="publish",

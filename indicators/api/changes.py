@@ -29,7 +29,6 @@ class ChangesView(Face):
     """The delta feed."""
 
     known = (*rendering.FILTER_NAMES, "cursor", "limit", "feed", "wait")
-    along = True
 
     @extend_schema(
         operation_id="changes",

@@ -33,6 +33,7 @@ class RevokeView(Face):
     """The end of many objects, said to their readers."""
 
     scope = Scope.PUBLISH
+    asks_again = True
 
     @extend_schema(operation_id="revoke_many", parameters=[IDEMPOTENCY_KEY], request=_SENT, responses=BatchAnswer)
     def post(self, request: Request) -> HttpResponse:
@@ -48,6 +49,7 @@ class WithdrawManyView(Face):
     """The end of many objects, in all their versions."""
 
     scope = Scope.PUBLISH
+    asks_again = True
 
     @extend_schema(operation_id="withdraw_many", parameters=[IDEMPOTENCY_KEY], request=_SENT, responses=BatchAnswer)
     def post(self, request: Request) -> HttpResponse:

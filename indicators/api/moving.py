@@ -48,6 +48,7 @@ class PreviewView(Face):
     """Whom something would be shown to, before it is published."""
 
     scope = Scope.PUBLISH
+    asks_again = True
 
     @extend_schema(operation_id="preview_audience", request={"application/json": AudienceWish}, responses=ReaderList)
     def post(self, request: Request) -> HttpResponse:

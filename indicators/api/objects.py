@@ -167,7 +167,6 @@ class ObjectView(Face):
     """One id."""
 
     known = ("versions",)
-    along = True
 
     @extend_schema(
         operation_id="object",
@@ -193,7 +192,7 @@ class ObjectView(Face):
 class LookupView(Face):
     """Many ids."""
 
-    along = True
+    asks_again = True
 
     @extend_schema(operation_id="lookup", request={_JSON: LookupDocument}, responses=LookedUp)
     def post(self, request: Request) -> HttpResponse:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from exchange import prepared
+from exchange.sql import ask
 from indicators import walking
 from indicators.living import LIVES
 from indicators.matching import finding
@@ -25,7 +25,7 @@ def sides_of(viewer: Viewer, value_ids: Collection[UUID]) -> dict[UUID, list[Sta
     sides: defaultdict[UUID, list[Standing]] = defaultdict(list)
     if value_ids:
         asked = walking.of(viewer) | {"values": sorted(value_ids), "ends": _ENDS}
-        for row in prepared.rows(_SIDES_OF, asked, called="sides"):
+        for row in ask(_SIDES_OF, asked):
             sides[row[0]].append(Standing._make(row))
     return {value_id: sides[value_id] for value_id in value_ids}
 
@@ -62,7 +62,7 @@ def _by_source(ends: Iterable[End]) -> tuple[Side, ...]:
 
 def _ends(viewer: Viewer, holding_ids: Collection[int]) -> dict[int, End]:
     """The newest versions of holdings, by their keys, each with the source that the viewer is told."""
-    rows = prepared.rows(_ENDS_OF, [list(holding_ids)], called="ends")
+    rows = ask(_ENDS_OF, [list(holding_ids)])
     veiled = {
         (publisher, audience)
         for *_, publisher, audience, attribution, _, _ in rows

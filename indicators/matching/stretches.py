@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from exchange import prepared
+from exchange.sql import ask
 from indicators import walking
 from indicators.living import LIVES
 from indicators.matching.finding import Walked
@@ -66,7 +66,7 @@ def marked(viewer: Viewer, bounds: Bounds, *, most: int) -> Stretch:
     width, left = _WIDE * most, bounds
     while True:
         asked = walking.of(viewer) | {"after": left.after, "before": left.before, "most": most, "width": width}
-        found = prepared.rows(_MARKED.format(**bounds.words), asked, called="walk", planner=walking.IN_ORDER)
+        found = ask(_MARKED.format(**bounds.words), asked, settings=walking.IN_ORDER)
         first, there = found[0][0], [row[1:] for row in found if row[1] is not None]
         rows += there
         places = {row[0] for row in there}
@@ -89,7 +89,7 @@ def carried(viewer: Viewer, told: Sequence[tuple[int, datetime | None, int]]) ->
         "dates": [date for _, date, _ in told],
         "versions": [version for _, _, version in told],
     }
-    return [Walked._make(row) for row in prepared.rows(_CARRIED, asked, called="carried")]
+    return [Walked._make(row) for row in ask(_CARRIED, asked)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +107,7 @@ def reach(viewer: Viewer, bounds: Bounds, *, rows: int) -> Reach:
     begins, width, last, wanted = 0, 2 * rows, 0, rows + 1
     while left is not None:
         asked = walking.of(viewer) | {"after": left.after, "before": left.before, "most": wanted, "width": width}
-        first, count, at, before_it = prepared.rows(
-            _OWN.format(**bounds.words), asked, called="own", planner=walking.IN_ORDER
-        )[0]
+        first, count, at, before_it = ask(_OWN.format(**bounds.words), asked, settings=walking.IN_ORDER)[0]
         if first is None:
             break
         begins = begins or first

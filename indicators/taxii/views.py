@@ -33,10 +33,7 @@ _MATCHES_OF_VERSIONS = ("spec_version",)
 
 
 def _endpoint(**handlers: _Handler) -> _Handler:
-    """A view of the given methods. Keys authenticate, never cookies, so no form token is asked for.
-
-    Where the first query of a handler asks along whether the caller is who he was, there is none for that alone.
-    """
+    """A view of the given methods. Keys authenticate, never cookies, so no form token is asked for."""
     allowed = tuple(sorted([*handlers, *(["HEAD"] if "GET" in handlers else [])]))
 
     def view(request: HttpRequest, **path: Any) -> HttpResponse:
@@ -44,11 +41,14 @@ def _endpoint(**handlers: _Handler) -> _Handler:
         if handler is None:
             raise MethodNotAllowed("This resource knows no such method.", allowed=allowed)
 
-        def answer(viewer: Viewer) -> HttpResponse:
+        def act(viewer: Viewer) -> HttpResponse:
             media.require_acceptable(request)
-            return handler(request, viewer, **path)
+            if request.method != "DELETE":  # publishing asks again by itself
+                return handler(request, viewer, **path)
+            with auth.acting(viewer):
+                return handler(request, viewer, **path)
 
-        return auth.answered(request, answer) if handler in _ALONG else answer(auth.viewer_of_request(request))
+        return auth.acted(request, act)
 
     return csrf_exempt(view)
 
@@ -147,9 +147,6 @@ def _versions(request: HttpRequest, viewer: Viewer, collection_id: str, object_i
     _note(viewer, page, surface="taxii:versions", feed=collection_id)
     return _answer(resources.versions(page), headers=page.headers)
 
-
-#: Whose own query asks along who the caller is (`auth.answered`).
-_ALONG = {_get_objects, _add_objects, _get_object, _manifest, _versions}
 
 discovery = _endpoint(GET=_discovery)
 api_root = _endpoint(GET=_api_root)

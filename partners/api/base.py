@@ -31,13 +31,14 @@ class Face(APIView):
     """A view that knows who asks. `scope` is what methods need (None: any key), `write_scope` what changing ones do.
 
     `known` are the parameters that it reads; every other one is refused, for a misspelt filter must not widen a result.
-    `along` says that its own query asks along whether the caller is who he was (`auth.answered`).
+    What changes anything is done in a transaction of its own, in which it is asked again who the caller is
+    (`auth.acting`); `asks_again` says that its verb does that itself, or that it changes nothing.
     """
 
     scope: Scope | None = Scope.READ
     write_scope: Scope | None = None
     known: tuple[str, ...] = ()
-    along = False
+    asks_again = False
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Authenticate, then ask for the scope and read the parameters before anything is looked up.
@@ -46,11 +47,14 @@ class Face(APIView):
         its own rules, and what is raised is answered where all is (`exchange.faces`).
         """
 
-        def answer(viewer: Viewer) -> Any:
+        def act(viewer: Viewer) -> Any:
             request.auth = viewer
-            return self._handled(request, *args, **kwargs)
+            if self.asks_again or request.method in _SAFE:
+                return self._handled(request, *args, **kwargs)
+            with auth.acting(viewer):
+                return self._handled(request, *args, **kwargs)
 
-        return auth.answered(request, answer) if self.along else answer(auth.viewer_of_request(request))
+        return auth.acted(request, act)
 
     def _handled(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         needed = self.scope if request.method in _SAFE or self.write_scope is None else self.write_scope

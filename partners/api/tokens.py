@@ -34,6 +34,7 @@ class EvaluateView(Face):
     """Oblivious evaluation."""
 
     scope = Scope.TOKENISE
+    asks_again = True
 
     @extend_schema(operation_id="evaluate_points", request=EvaluationWish, responses=Evaluation)
     def post(self, request: Request) -> HttpResponse:

@@ -15,10 +15,13 @@ from structlog.contextvars import bind_contextvars
 
 from exchange.errors import Unauthenticated
 from partners import factors, sessions
-from partners.auth import viewer_of_user
+from partners.auth import acting, viewer_of_user
 from partners.models import User
 from partners.portal import tabs
+from partners.proof import Changed
 from partners.sharing import Viewer
+
+_SAFE = ("GET", "HEAD")
 
 View = Callable[Concatenate[HttpRequest, Viewer, ...], HttpResponseBase]
 
@@ -52,7 +55,14 @@ def _guarded(view: View, *, without_factor: bool) -> Callable[..., HttpResponseB
         if not without_factor and factors.lacking(user):
             return _elsewhere(request, lambda back: redirect("factors"))
         sessions.touch(request)
-        return view(request, viewer, *args, **kwargs)
+        if request.method in _SAFE:
+            return view(request, viewer, *args, **kwargs)
+        try:
+            with acting(viewer):
+                return view(request, viewer, *args, **kwargs)
+        except Changed:  # their rights, while they pressed the button
+            request.user = User.objects.get(pk=user.pk)
+            return guarded(request, *args, **kwargs)
 
     return guarded
 

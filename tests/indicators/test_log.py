@@ -24,7 +24,7 @@ from django.db import connection, transaction
 
 from exchange import clock
 from exchange.errors import Gone
-from exchange.prepared import Message
+from exchange.sql import Message
 from indicators import changes, pruning, reading, relining, resighting, storing, walking, withdrawing
 from indicators.feeds.filters import EVERYTHING
 from indicators.models import Change, Hidden, Holding, Progress, Telling

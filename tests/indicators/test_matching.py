@@ -16,7 +16,7 @@ from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from exchange import clock, outbound
-from exchange.prepared import Message
+from exchange.sql import Message
 from indicators import (
     carrying,
     changes,

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import call_command
 
 from exchange.errors import NotFound
-from exchange.prepared import Message
+from exchange.sql import Message
 from indicators import carrying, changes, matching, reading, rereading
 from indicators.feeds import blocklists
 from indicators.feeds.filters import EVERYTHING, Filter

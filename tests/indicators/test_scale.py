@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -15,7 +16,6 @@ import pytest
 from django.db import connection
 
 from bench import filling
-from exchange import prepared
 from indicators import changes, reading
 from indicators.feeds.filters import Filter
 from indicators.models import Change, StixObject
@@ -50,9 +50,6 @@ def crowd():
         build.publish(member, made, **how)
         templates.append(made["id"])
     filling.fill(connection.connection, templates, OBJECTS - len(templates))
-    with connection.cursor() as cursor:
-        cursor.execute("DEALLOCATE ALL")  # what other tests prepared leaves no room
-    connection.connection.__dict__.pop(prepared._ATTRIBUTE, None)
     return viewers
 
 
@@ -71,11 +68,14 @@ def watched():
     explain = "EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON)"
     with connection.cursor() as cursor:
         for sql, parameters in seen:
-            assert sql.count("EXECUTE") == 1, "these queries are prepared"
-            cursor.execute(sql.replace("EXECUTE", f"{explain} EXECUTE"), parameters)
-            while not cursor.description:
-                cursor.nextset()
+            names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", sql)))
+            numbered = sql % {name: f"${place}" for place, name in enumerate(names, start=1)}
+            cursor.execute(f"PREPARE seen AS {numbered}")  # planned for all values, as it was
+            cursor.execute(
+                f"{explain} EXECUTE seen ({', '.join(['%s'] * len(names))})", [parameters[name] for name in names]
+            )
             plans.append(cursor.fetchone()[0][0]["Plan"])
+            cursor.execute("DEALLOCATE seen")
 
 
 def nodes(plan):

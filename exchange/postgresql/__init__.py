@@ -1,1 +1,0 @@
-"""The engine of the database: Django's, with a pool of ours."""

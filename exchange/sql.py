@@ -1,0 +1,194 @@
+"""The one way to PostgreSQL for SQL written by hand: psycopg's own cursors, prepared statements and pipeline.
+
+Values are always bound by the server. Each query is prepared on its connection the first time; psycopg keeps count of
+what is prepared and lets go of what was used longest ago (ADR 0025). What Django's ORM asks goes its own way, over the
+same connection and in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import psycopg
+from django.db import DatabaseError, OperationalError, connection, models
+from psycopg.types.datetime import TimestamptzLoader
+from psycopg.types.numeric import Int8Dumper
+
+from exchange import pooling, trimming
+
+Parameters = Mapping[str, Any] | Sequence[Any]
+
+#: From this size on, what a message leaves behind in a connection is given back.
+_LARGE_BYTES = 1_048_576
+# PostgreSQL forgot the statement (DISCARD ALL), or a table that it reads was altered in between.
+_STALE = (psycopg.errors.InvalidSqlStatementName, psycopg.errors.FeatureNotSupported)
+
+
+class Reply:
+    """What one statement of a message was answered, once it is sent."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[Any, ...]] = []
+
+
+class Message:
+    """Statements that are sent together and answered together: one round trip (libpq's pipeline).
+
+    They are done in this order, in the transaction that is open; each sees what those before it did, and what others
+    committed until it began.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[str, Parameters, Reply]] = []
+
+    def add(self, sql: str, parameters: Parameters = ()) -> Reply:
+        """A statement, its parameters written `%s` or `%(name)s`; its reply is filled by `send`."""
+        reply = Reply()
+        self._waiting.append((sql, parameters, reply))
+        return reply
+
+    def send(self) -> None:
+        """Have all that was added done. Without any, nothing is sent.
+
+        Raises OperationalError where the server forgot what was prepared: it is to be tried again.
+        """
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        own = _connection()
+        try:
+            with connection.wrap_database_errors:
+                with own.pipeline():
+                    cursors = [_executed(own, sql, parameters) for sql, parameters, _ in waiting]
+                for cursor, (*_, reply) in zip(cursors, waiting, strict=True):
+                    reply.rows = _fetched(cursor)
+        except DatabaseError as error:
+            raise _raised(error) from error.__cause__
+        _note("; ".join(sql for sql, *_ in waiting))
+        _tidy(sum(_size(parameters) for _, parameters, _ in waiting))
+
+
+def ask(
+    sql: str, parameters: Parameters = (), *, settings: Mapping[str, str] = MappingProxyType({})
+) -> list[tuple[Any, ...]]:
+    """All rows of one query, in one round trip; of a mapping only the parameters that it names are sent.
+
+    It is planned under these settings of the server, which hold for it alone.
+
+    Raises OperationalError where the server forgot in a transaction what was prepared: it is to be tried again.
+    """
+    try:
+        found = _answered(sql, parameters, settings)
+    except _Stale:
+        if connection.in_atomic_block:
+            raise
+        connection.close()  # what is prepared goes with it
+        found = _answered(sql, parameters, settings)
+    _note(sql)
+    _tidy(_size(parameters))
+    return found
+
+
+def _answered(sql: str, parameters: Parameters, settings: Mapping[str, str]) -> list[tuple[Any, ...]]:
+    own = _connection()
+    try:
+        with connection.wrap_database_errors:
+            if not settings:
+                return _fetched(_executed(own, sql, parameters))
+            with own.pipeline():  # one transaction, if none is open
+                _execute(_SET, [list(settings), list(settings.values())], False, {"cursor": psycopg.Cursor(own)})
+                cursor = _executed(own, sql, parameters)
+                if connection.in_atomic_block:  # which goes on, without them
+                    _execute(_RESET, [list(settings)], False, {"cursor": psycopg.Cursor(own)})
+            return _fetched(cursor)
+    except DatabaseError as error:
+        raise _raised(error) from error.__cause__
+
+
+# To the end of the transaction.
+_SET = "SELECT set_config(name, value, true) FROM unnest(%s::text[], %s::text[]) AS wanted(name, value)"
+_RESET = """
+SELECT set_config(s.name, s.reset_val, true) FROM unnest(%s::text[]) AS wanted(name) JOIN pg_settings s USING (name)
+"""
+
+
+class _Stale(OperationalError):
+    """What was prepared on this connection is worth nothing any more."""
+
+
+def _raised(error: DatabaseError) -> DatabaseError:
+    if not isinstance(error.__cause__, _STALE):
+        return error
+    pooling.retire()
+    return _Stale("a prepared statement is stale")
+
+
+def _connection() -> psycopg.Connection[Any]:
+    """The thread's present connection, as Django keeps it."""
+    connection.ensure_connection()
+    connection.validate_no_broken_transaction()
+    own: psycopg.Connection[Any] = connection.connection
+    return own
+
+
+def _note(sql: str) -> None:
+    """For whoever logs or counts queries, as Django does: a message is one."""
+    if connection.queries_logged:
+        connection.queries_log.append({"sql": sql, "time": ""})
+
+
+def _executed(own: psycopg.Connection[Any], sql: str, parameters: Parameters) -> psycopg.Cursor[Any]:
+    """Through the wrappers that somebody has put around this connection's queries (Django's `execute_wrapper`)."""
+    cursor = psycopg.Cursor(own)
+    cursor.adapters.register_loader("timestamptz", TimestamptzLoader)  # psycopg's, which is compiled
+    cursor.adapters.register_dumper(int, Int8Dumper)  # of one type, whatever the number: one statement, not three
+    execute: Callable[..., Any] = _execute
+    for wrapper in reversed(connection.execute_wrappers):
+        execute = partial(wrapper, execute)
+    execute(sql, parameters, False, {"connection": connection, "cursor": cursor})
+    return cursor
+
+
+def _execute(sql: str, parameters: Parameters, many: bool, context: dict[str, Any]) -> None:  # noqa: FBT001 - Django's
+    context["cursor"].execute(sql, parameters, prepare=True)
+
+
+def _fetched(cursor: psycopg.Cursor[Any]) -> list[tuple[Any, ...]]:
+    return cursor.fetchall() if cursor.description else []
+
+
+def _size(parameters: Parameters) -> int:
+    """Bytes of the large values, roughly."""
+    values = parameters.values() if isinstance(parameters, Mapping) else parameters
+    return sum(len(value) for value in values if isinstance(value, str | bytes))
+
+
+def _tidy(sent: int) -> None:
+    if sent >= _LARGE_BYTES:
+        pooling.retire()
+        trimming.ask()
+
+
+def array_of(texts: Iterable[str]) -> str:
+    """Texts as the literal of an array: for a list of them psycopg takes several times as long."""
+    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return f"{{{','.join([f'"{text}"' for text in quoted])}}}"
+
+
+def instance[Model: models.Model](model: type[Model], row: Sequence[Any]) -> Model:
+    """A row that begins with a model's `columns`, as the ORM would read it."""
+    fields = model._meta.concrete_fields  # noqa: SLF001 - the documented way to a model's fields
+    values = [
+        field.from_db_value(value, None, connection) if hasattr(field, "from_db_value") else value
+        for field, value in zip(fields, row, strict=False)
+    ]
+    return model.from_db(connection.alias, [field.attname for field in fields], values)
+
+
+def columns(model: type[models.Model], alias: str, *, but: Collection[str] = ()) -> str:
+    """The columns that `instance` reads, as SQL; or of these not all."""
+    names = [field.column for field in model._meta.concrete_fields]  # noqa: SLF001
+    return ", ".join(f'{alias}."{name}"' for name in names if name not in but)
