@@ -33,7 +33,7 @@ def _gather() -> dict[str, object]:
     from django.db import transaction
 
     from partners import keys
-    from partners.registering import register_group, register_partner
+    from partners.groups.registering import register_group, register_partner
     from partners.scopes import Scope
 
     chance = random.Random(11)
@@ -82,9 +82,10 @@ def _indicator() -> dict[str, object]:
 def _publish(partner, made, **reach) -> None:  # type: ignore[no-untyped-def]
     from dataclasses import replace
 
-    from indicators import addressing, publishing
+    from indicators import publishing
+    from indicators.publishing import addressing
     from indicators.stix import parsing
-    from partners import auth
+    from partners.keys import auth
     from partners.scopes import Scope
 
     viewer = replace(auth.viewer_whatever_state(partner.pk), scopes=frozenset({Scope.READ, Scope.PUBLISH}))

@@ -46,7 +46,7 @@ def _announced(request: HttpRequest) -> int | None:
 
 
 def _sent(request: HttpRequest, *, max_bytes: int) -> bytes:
-    """As it came. What came of reading it is kept: a request may be done anew (`partners.auth.acted`)."""
+    """As it came. What came of reading it is kept: a request may be done anew (`partners.keys.auth.acted`)."""
     if _HELD not in request.__dict__:
         try:
             request.__dict__[_HELD] = _received(request, max_bytes=max_bytes)

@@ -17,7 +17,7 @@ PRODUCTION = MODE == "production"
 DEBUG = False
 SECRET_KEY = env.secret("SECRET_KEY", least=50 if PRODUCTION else 1)
 SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
-# Signs the heads of the log (Ed25519); production must have one (`partners.logkeys`).
+# Signs the heads of the log (Ed25519); production must have one (`partners.log.logkeys`).
 AUDIT_SIGNING_KEY = env.seed("AUDIT_SIGNING_KEY")
 if PRODUCTION and not AUDIT_SIGNING_KEY:
     raise env.BadEnvironment("AUDIT_SIGNING_KEY", "must be set: 64 random hex digits")
@@ -41,7 +41,7 @@ BATCH_DAYS = env.number("BATCH_DAYS", 30, least=2, most=3650)
 #: Days for which a removal can be read in the log by who was away; whoever was away longer starts over.
 CHANGE_DAYS = env.number("CHANGE_DAYS", 400, least=30, most=3650)
 
-#: How many rows of the log one member's publishing makes at most (`indicators.rationing`).
+#: How many rows of the log one member's publishing makes at most (`indicators.publishing.rationing`).
 LOG_ROWS_PER_BATCH = env.number("LOG_ROWS_PER_BATCH", 100_000, least=1_000, most=10_000_000)
 LOG_ROWS_PER_HOUR = env.number("LOG_ROWS_PER_HOUR", 10_000_000, least=10_000, most=1_000_000_000)
 
@@ -148,14 +148,14 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 if MODE == "test":  # what a strong hash costs is not what tests are about
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-ACCOUNT_ADAPTER = "partners.accounts.AccountAdapter"
+ACCOUNT_ADAPTER = "partners.identity.accounts.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 900
-# Per network (an IPv4 address, an IPv6 /64) and per account in a network or browser (`partners.accounts`);
+# Per network (an IPv4 address, an IPv6 /64) and per account in a network or browser (`partners.identity.accounts`);
 # `login_failed` also counts codes of a second factor, `login_failed_anywhere` an account's over all networks.
 ACCOUNT_RATE_LIMITS = {
     "login": "30/m/ip",
@@ -173,7 +173,7 @@ ACCOUNT_RATE_LIMITS = {
     "sign_on": "30/m/ip",
 }
 PASSWORD_RESET_TIMEOUT = 1800
-MFA_ADAPTER = "partners.accounts.FactorAdapter"
+MFA_ADAPTER = "partners.identity.accounts.FactorAdapter"
 MFA_SUPPORTED_TYPES = ["webauthn", "totp", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_USER_VERIFICATION = "required"
@@ -182,16 +182,16 @@ MFA_TOTP_ISSUER = "Exchange"
 MFA_TOTP_TOLERANCE = 1
 MFA_RATE_LIMITS = {"webauthn_login": "20/m/ip"}
 MFA_FORMS = {
-    "authenticate": "partners.accounts.CodeForm",
-    "authenticate_webauthn": "partners.accounts.PasskeyForm",
-    "login_webauthn": "partners.accounts.PasskeyAloneForm",
-    "reauthenticate": "partners.accounts.ConfirmCodeForm",
-    "reauthenticate_webauthn": "partners.accounts.ConfirmPasskeyForm",
+    "authenticate": "partners.identity.accounts.CodeForm",
+    "authenticate_webauthn": "partners.identity.accounts.PasskeyForm",
+    "login_webauthn": "partners.identity.accounts.PasskeyAloneForm",
+    "reauthenticate": "partners.identity.accounts.ConfirmCodeForm",
+    "reauthenticate_webauthn": "partners.identity.accounts.ConfirmPasskeyForm",
 }
 LOGIN_URL = "/account/login/"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_LOGOUT_REDIRECT_URL = "/account/login/"
-SESSION_ENGINE = "partners.sessions"
+SESSION_ENGINE = "partners.identity.sessions"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_COOKIE_NAME = "exchange_session"
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -321,28 +321,28 @@ CELERY_IMPORTS = (
     "indicators.campaigns.ending",
     "indicators.feeds.proving",
     "indicators.campaigns.proposing",
-    "indicators.notifying",
-    "indicators.deciding",
-    "indicators.pruning",
-    "indicators.relining",
-    "indicators.resighting",
+    "indicators.telling.notifying",
+    "indicators.ending.deciding",
+    "indicators.log.pruning",
+    "indicators.sight.relining",
+    "indicators.sight.resighting",
     "indicators.opinions.recording",
-    "indicators.retiring",
-    "indicators.suppressing",
-    "partners.asking",
-    "partners.groupkeys",
+    "indicators.ending.retiring",
+    "indicators.benign.suppressing",
+    "partners.identity.asking",
+    "partners.tokens.groupkeys",
     "partners.mailing",
-    "partners.oblivious",
-    "partners.resetting",
-    "partners.warning",
-    "partners.reads",
-    "partners.transparency",
+    "partners.tokens.oblivious",
+    "partners.identity.resetting",
+    "partners.groups.warning",
+    "partners.log.reads",
+    "partners.log.transparency",
     "exchange.health",
 )
 # Whatever waits for somebody else's server, so that it delays nothing else.
 CELERY_TASK_ROUTES = {
-    "indicators.notifying.deliver": {"queue": "webhooks"},
-    "partners.asking.work": {"queue": "webhooks"},
+    "indicators.telling.notifying.deliver": {"queue": "webhooks"},
+    "partners.identity.asking.work": {"queue": "webhooks"},
     "partners.mailing.post": {"queue": "webhooks"},
 }
 # Declaring a pgmq queue drops and makes its trigger under an exclusive lock: senders that do so at the same time
@@ -365,11 +365,11 @@ CELERY_TASK_ALWAYS_EAGER = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "judge": {"task": "indicators.opinions.recording.catch_up", "schedule": 2.0, "options": {"expires": 10}},
-    "tell": {"task": "indicators.notifying.sweep", "schedule": 2.0, "options": {"expires": 10}},
-    "lines": {"task": "indicators.relining.catch_up", "schedule": 5.0, "options": {"expires": 10}},
-    "sights": {"task": "indicators.resighting.catch_up", "schedule": 5.0, "options": {"expires": 10}},
-    "prune": {"task": "indicators.pruning.prune_old", "schedule": 3600.0, "options": {"expires": 3600}},
-    "suppress": {"task": "indicators.suppressing.catch_up", "schedule": 15.0, "options": {"expires": 15}},
+    "tell": {"task": "indicators.telling.notifying.sweep", "schedule": 2.0, "options": {"expires": 10}},
+    "lines": {"task": "indicators.sight.relining.catch_up", "schedule": 5.0, "options": {"expires": 10}},
+    "sights": {"task": "indicators.sight.resighting.catch_up", "schedule": 5.0, "options": {"expires": 10}},
+    "prune": {"task": "indicators.log.pruning.prune_old", "schedule": 3600.0, "options": {"expires": 3600}},
+    "suppress": {"task": "indicators.benign.suppressing.catch_up", "schedule": 15.0, "options": {"expires": 15}},
     "campaigns": {"task": "indicators.campaigns.proposing.catch_up", "schedule": 2.0, "options": {"expires": 5}},
     "tell campaigns": {
         "task": "indicators.campaigns.announcing.catch_up",
@@ -377,27 +377,31 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 5},
     },
     "end evidence": {"task": "indicators.campaigns.ending.sweep", "schedule": 3.0, "options": {"expires": 10}},
-    "make final": {"task": "indicators.deciding.catch_up", "schedule": 10.0, "options": {"expires": 10}},
-    "retire": {"task": "indicators.retiring.expire_due", "schedule": 5.0, "options": {"expires": 10}},
+    "make final": {"task": "indicators.ending.deciding.catch_up", "schedule": 10.0, "options": {"expires": 10}},
+    "retire": {"task": "indicators.ending.retiring.expire_due", "schedule": 5.0, "options": {"expires": 10}},
     "forget sets": {
         "task": "indicators.feeds.proving.forget",
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },
-    "forget": {"task": "indicators.retiring.forget_old_batches", "schedule": 3600.0, "options": {"expires": 3600}},
-    "forget deliveries": {
-        "task": "indicators.notifying.forget_old_deliveries",
+    "forget": {
+        "task": "indicators.ending.retiring.forget_old_batches",
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },
-    "ask issuers": {"task": "partners.asking.work", "schedule": 5.0, "options": {"expires": 5}},
-    "refresh issuers": {"task": "partners.asking.refresh", "schedule": 3600.0, "options": {"expires": 3600}},
+    "forget deliveries": {
+        "task": "indicators.telling.notifying.forget_old_deliveries",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
+    "ask issuers": {"task": "partners.identity.asking.work", "schedule": 5.0, "options": {"expires": 5}},
+    "refresh issuers": {"task": "partners.identity.asking.refresh", "schedule": 3600.0, "options": {"expires": 3600}},
     "mail": {"task": "partners.mailing.post", "schedule": 10.0, "options": {"expires": 10}},
-    "token keys": {"task": "partners.oblivious.publish_keys", "schedule": 60.0, "options": {"expires": 60}},
-    "group keys": {"task": "partners.groupkeys.forget_ended", "schedule": 3600.0, "options": {"expires": 3600}},
-    "warn": {"task": "partners.warning.warn", "schedule": crontab(hour="6", minute="30")},
-    "log": {"task": "partners.transparency.catch_up", "schedule": 5.0, "options": {"expires": 10}},
-    "reads": {"task": "partners.reads.close_finished", "schedule": 60.0, "options": {"expires": 60}},
+    "token keys": {"task": "partners.tokens.oblivious.publish_keys", "schedule": 60.0, "options": {"expires": 60}},
+    "group keys": {"task": "partners.tokens.groupkeys.forget_ended", "schedule": 3600.0, "options": {"expires": 3600}},
+    "warn": {"task": "partners.groups.warning.warn", "schedule": crontab(hour="6", minute="30")},
+    "log": {"task": "partners.log.transparency.catch_up", "schedule": 5.0, "options": {"expires": 10}},
+    "reads": {"task": "partners.log.reads.close_finished", "schedule": 60.0, "options": {"expires": 60}},
     "beat": {"task": "exchange.health.beat_seen", "schedule": 3.0, "options": {"expires": 30}},
 }
 

@@ -12,8 +12,11 @@ class IndicatorsConfig(AppConfig):
     def ready(self) -> None:
         """Add this application's numbers to the operator's metrics, and have changes of sight told in the log."""
         from exchange import health  # noqa: PLC0415 - models are there only now
-        from indicators import leaving, measuring, resighting  # noqa: PLC0415
-        from partners import life, sight  # noqa: PLC0415
+        from indicators import measuring  # noqa: PLC0415
+        from indicators.ending import leaving  # noqa: PLC0415
+        from indicators.sight import resighting  # noqa: PLC0415
+        from partners import sight  # noqa: PLC0415
+        from partners.groups import life  # noqa: PLC0415
 
         sight.turn_by(resighting.turn)
         life.when_leaving(leaving.settle)

@@ -20,10 +20,10 @@ from exchange.errors import Conflict, NotFound, Refused
 from exchange.memory import Memory
 from exchange.stix.schemas import DETECTOR, HEX_64, SEMANTIC_VERSION
 from indicators.models import Detector
-from partners import audit
+from partners.log import audit
 from partners.models import Partner
 from partners.scopes import Scope
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 MOST = 1_000
 _NAME_CHARS = 80

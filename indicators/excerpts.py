@@ -27,12 +27,13 @@ from exchange.stix import excerpts as stix
 from exchange.stix import faults, words
 from indicators.door import scanning
 from indicators.models import Excerpt, Holding
-from partners import audit, keys
+from partners import keys
 from partners.attribution import Attribution
+from partners.log import audit
 from partners.models import Partner
 from partners.scopes import Scope
-from partners.sharing import Viewer
 from partners.tlp import Tlp
+from partners.viewer import Viewer
 
 LONGEST = timedelta(days=30)
 #: Of one partner, at the same time.

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from django.db import connection
 from prometheus_client.core import GaugeMetricFamily
 
-from indicators import changes, reading
+from indicators import reading
+from indicators.log import changes
 
 
 def gauges() -> Iterator[GaugeMetricFamily]:

@@ -32,7 +32,7 @@ from partners.tlp import Tlp
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-    from partners.sharing import Viewer
+    from partners.viewer import Viewer
 
 #: Tables of the group's evidence stand with what writes them; Django looks for them here.
 CAMPAIGNS = campaigns

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from exchange.errors import NotFound
-from partners import auth
+from partners.keys import auth
 from partners.models import Partner
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 
 def at_the_command_line() -> Viewer:

@@ -15,7 +15,8 @@ from django.http import HttpRequest
 from exchange import clock
 from exchange.memory import Memory
 from exchange.origins import origin_of
-from partners import auth, keys
+from partners import keys
+from partners.keys import auth
 from partners.models import ApiKey
 
 #: For so long a key counts as its partner's without being asked about again.

@@ -1,7 +1,7 @@
 """Whether a viewer still is who they were when they were authenticated, asked inside the transaction that writes.
 
-Every request authenticates before its view (`partners.auth`). What writes asks again here, under a lock that keys and
-people are changed under, too: from the moment that a revocation is answered, the key writes nothing.
+Every request authenticates before its view (`partners.keys.auth`). What writes asks again here, under a lock that keys
+and people are changed under, too: from the moment that a revocation is answered, the key writes nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from exchange.sql import Message, columns
 from partners.models import ApiKey
 
 if TYPE_CHECKING:
-    from partners.sharing import Viewer
+    from partners.viewer import Viewer
 
 _LOCK = 4_815  # beside the partner's own number
 

@@ -15,11 +15,11 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from partners import channels
-from partners.auth import viewer_whatever_state
 from partners.channels import Turn
+from partners.keys.auth import viewer_whatever_state
 from partners.models import Partner
-from partners.sharing import Viewer
 from partners.tlp import Tlp
+from partners.viewer import Viewer
 
 
 def _at_the_beginning(turns: Sequence[Turn]) -> None:

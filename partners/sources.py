@@ -19,7 +19,8 @@ from django.db.models import Q
 from exchange.errors import Refused
 from partners.attribution import Attribution
 from partners.models import Audience, Partner, Pseudonym
-from partners.sharing import AudienceSpec, Viewer, intern_audience
+from partners.sharing import AudienceSpec, intern_audience
+from partners.viewer import Viewer
 
 #: Who stands as the source of what is attributed to the exchange alone: the same for all of it, and nobody's id.
 EXCHANGE_ID = uuid.uuid5(uuid.NAMESPACE_URL, "urn:exchange:source:exchange")

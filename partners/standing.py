@@ -13,8 +13,9 @@ from exchange.memory import Memory
 from exchange.sql import Message, columns, instance
 from partners.attribution import Attribution
 from partners.models import Group, Partner
-from partners.sharing import AudienceSpec, Viewer
+from partners.sharing import AudienceSpec
 from partners.tlp import Tlp
+from partners.viewer import Viewer
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from django.db import transaction
 
 from exchange.errors import NotFound
-from partners import auth, sources
+from partners import sources
 from partners.attribution import Attribution
+from partners.keys import auth
 from partners.models import Audience, Partner
-from partners.sharing import AudienceSpec, Viewer, audience_ids, who_sees
+from partners.sharing import AudienceSpec, audience_ids, who_sees
 from partners.sources import Source
+from partners.viewer import Viewer
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,20 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from exchange import clock
-from indicators import addressing, publishing
+from indicators import publishing
+from indicators.publishing import addressing
 from indicators.stix import making, parsing, tlp
-from partners import auth, keys, signing_on, steering
+from partners import keys
 from partners.defaults import DefaultAudience
+from partners.groups import steering
+from partners.groups.registering import register_group, register_partner, register_user
+from partners.identity import signing_on
+from partners.keys import auth
 from partners.models import Group, Partner, SignOn
-from partners.registering import register_group, register_partner, register_user
 from partners.scopes import KEY_SCOPES, Role, Scope
-from partners.sharing import Viewer, groups_named, partners_named
+from partners.sharing import groups_named, partners_named
 from partners.tlp import Tlp
+from partners.viewer import Viewer
 from tests import casting
 
 _numbers = itertools.count()

@@ -110,9 +110,11 @@ def incarnation_known(monkeypatch):
 @pytest.fixture(autouse=True)
 def hints(monkeypatch):
     """No broker in tests unless asked for: what is hinted is counted, and followers are called by hand."""
-    from indicators import notifying, suppressing
+    from indicators.benign import suppressing
     from indicators.campaigns import proposing
-    from partners import asking, mailing
+    from indicators.telling import notifying
+    from partners import mailing
+    from partners.identity import asking
 
     told = {"notifying": 0}
 
@@ -130,7 +132,7 @@ def hints(monkeypatch):
 @pytest.fixture(autouse=True)
 def nobodys_hosts(monkeypatch):
     """No partner has made hosts known until a test does, so that no push asks for them."""
-    from indicators import service_hosts
+    from indicators.benign import service_hosts
     from indicators.door.benign import Known
 
     monkeypatch.setattr(service_hosts, "_remembered", service_hosts._Remembered(Known(examples=True), float("inf")))
@@ -139,8 +141,8 @@ def nobodys_hosts(monkeypatch):
 @pytest.fixture(autouse=True)
 def short_streams(monkeypatch):
     """A stream of events that is read to its end ends soon, and leaves no listener on the test's database."""
-    from indicators import waking
     from indicators.api import events
+    from indicators.log import waking
 
     monkeypatch.setattr(events, "LONGEST_S", 0.1)
     monkeypatch.setattr(waking.LISTENER, "_start", lambda: None)

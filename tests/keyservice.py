@@ -11,7 +11,7 @@ from exchange import clock
 from exchange.keyservice.keeping import SealedKeys
 from exchange.keyservice.service import Service
 from exchange.keyservice.store import Store
-from partners import oblivious
+from partners.tokens import oblivious
 
 TOKEN = "the token by which the exchange is known"
 

@@ -13,15 +13,17 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from exchange import bodies, clock
 from exchange.errors import Malformed, Refused, UnsupportedMedia
 from exchange.parameters import Parameters
-from indicators import addressing, answering, losses, publishing
+from indicators import publishing
 from indicators.api.documents import BatchAnswer
-from indicators.results import STATUSES
+from indicators.publishing import addressing, answering, losses
+from indicators.publishing.results import STATUSES
 from indicators.stix import making, parsing
 from partners.api.base import Face, Request, answer, fragment, viewer_of
 from partners.attribution import Attribution
 from partners.scopes import Scope
-from partners.sharing import Viewer, groups_named, partners_named
+from partners.sharing import groups_named, partners_named
 from partners.tlp import Tlp
+from partners.viewer import Viewer
 
 _JSON = {"application/json", "application/stix+json", "application/taxii+json"}
 _VERSION = re.compile(r';\s*version\s*=\s*"?([^";\s]*)', re.IGNORECASE)

@@ -23,7 +23,7 @@ from indicators.campaigns import statements, viewing
 from indicators.campaigns.tables import Campaign
 from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.scopes import Scope
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _MOST = 500
 _LIMIT = OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": _MOST, "default": 100})

@@ -12,14 +12,15 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from exchange import paging, waiting
 from exchange.errors import NotFound
 from exchange.parameters import Parameters
-from indicators import changes, subscribing, waking
 from indicators.api import rendering
 from indicators.api.documents import ChangesPage
 from indicators.feeds import blocklists, filters
 from indicators.feeds.filters import EVERYTHING, Filter
-from partners import reads
+from indicators.log import changes, waking
+from indicators.telling import subscribing
 from partners.api.base import Face, Request, answer, viewer_of
-from partners.sharing import Viewer
+from partners.log import reads
+from partners.viewer import Viewer
 
 _LIMIT = 5_000
 _MAX_WAIT_S = 25

@@ -11,11 +11,11 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 
 from exchange import waiting
 from exchange.errors import NotFound
-from indicators import waking
 from indicators.api.documents import ReceiptAnswer, ReceiptDocument
 from indicators.feeds import deltas, receipts
-from partners import reads
+from indicators.log import waking
 from partners.api.base import Face, Request, answer, form, viewer_of
+from partners.log import reads
 
 _MEDIA_TYPE = "application/x-ndjson"
 _LIMIT = 5_000

@@ -10,13 +10,14 @@ from drf_spectacular.utils import OpenApiTypes, extend_schema
 
 from exchange import bodies
 from exchange.errors import Refused
-from indicators import publishing, revoking, withdrawing
+from indicators import publishing
 from indicators.api.batches import IDEMPOTENCY_KEY, batch_answer, idempotency_key, is_ndjson
 from indicators.api.documents import BatchAnswer, IdsDocument
+from indicators.ending import revoking, withdrawing
 from indicators.stix import parsing
 from partners.api.base import Face, Request, form, viewer_of
 from partners.scopes import Scope
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _MAX_IDS = 1_000
 _MAX_ID_CHARS = 300

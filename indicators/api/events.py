@@ -25,13 +25,13 @@ from exchange.errors import ExchangeError, TooMany
 from exchange.memory import Memory
 from exchange.origins import origin_of
 from exchange.web.shares import Share
-from indicators import changes, waking
 from indicators.api import rendering
 from indicators.api.changes import position, wanted_of
 from indicators.api.documents import EventDocument
 from indicators.feeds.filters import Filter
+from indicators.log import changes, waking
 from partners.api.base import Face, Request, again, viewer_of
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _MEDIA_TYPE = "text/event-stream"
 #: A stream ends then, and its reader comes back.

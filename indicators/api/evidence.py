@@ -22,7 +22,7 @@ from indicators.api.campaign_documents import (
 from indicators.campaigns import evidence, lines, prevalence, terms
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _NDJSON = {"application/x-ndjson", "application/ndjson", "application/jsonl"}
 _LIMIT = 10_000

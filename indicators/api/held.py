@@ -13,9 +13,10 @@ from drf_spectacular.utils import extend_schema
 
 from exchange import clock
 from exchange.errors import Refused
-from indicators import awaiting, deciding
 from indicators.api.documents import DisarmedList, HeldList, UndoDocument, UndoneList
+from indicators.ending import deciding
 from indicators.models import Ending
+from indicators.publishing import awaiting
 from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.scopes import Scope
 

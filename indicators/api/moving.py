@@ -8,14 +8,17 @@ from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from exchange.errors import NotFound, Refused
-from indicators import previewing, readdressing, reading, withdrawing
-from indicators.addressing import Reach
+from indicators import reading
 from indicators.api.documents import AudienceDocument, AudienceWish, ReaderList
+from indicators.ending import withdrawing
+from indicators.publishing import previewing, readdressing
+from indicators.publishing.addressing import Reach
 from partners import viewing
 from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.scopes import Scope
-from partners.sharing import Viewer, groups_named, partners_named
+from partners.sharing import groups_named, partners_named
 from partners.tlp import Tlp
+from partners.viewer import Viewer
 
 _MAX_NAMES = 50
 _MAX_CHARS = 60

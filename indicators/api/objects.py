@@ -12,14 +12,16 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from exchange import formats, paging
 from exchange.errors import Refused
 from exchange.parameters import Parameters
-from indicators import exporting, matching, reading, subscribing
+from indicators import matching, reading
 from indicators.api import rendering
 from indicators.api.documents import LookedUp, LookupDocument, MatchesPage, ObjectsPage, Statements
 from indicators.feeds import filters
-from indicators.selecting import Selection
+from indicators.reading import exporting
+from indicators.reading.selecting import Selection
 from indicators.stix import conformance
+from indicators.telling import subscribing
 from partners.api.base import Face, Request, answer, form, viewer_of
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _JSON = "application/json"
 _STIX = ("application/stix+json;version=2.1", "application/stix+json")

@@ -9,9 +9,9 @@ from drf_spectacular.utils import OpenApiParameter
 
 from exchange import clock
 from indicators import reading
-from indicators.changes import Told
 from indicators.feeds import spelling
 from indicators.feeds.fields import FIELDS
+from indicators.log.changes import Told
 from indicators.matching import End, Match
 from indicators.reading import Said, Statement
 from partners.api.base import fragment

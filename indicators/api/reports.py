@@ -9,11 +9,11 @@ from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiTypes, extend_schema
 
 from exchange import clock
-from indicators import reporting
 from indicators.api.documents import ReportDocument, ReportList
 from indicators.models import ReportPackage
-from partners import reads
+from indicators.reports import reporting
 from partners.api.base import Face, Request, answer, viewer_of
+from partners.log import reads
 from partners.tlp import Tlp
 
 

@@ -11,8 +11,8 @@ from drf_spectacular.utils import extend_schema
 
 from exchange import clock
 from exchange.errors import Refused
-from indicators import service_hosts, suppressing
 from indicators.api.documents import AddHostsDocument, ServiceHostList
+from indicators.benign import service_hosts, suppressing
 from indicators.models import ServiceHost
 from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.scopes import Scope

@@ -13,7 +13,6 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 
 from exchange import clock
 from exchange.errors import Refused
-from indicators import delivering, notifying, subscribing
 from indicators.api import rendering
 from indicators.api.documents import (
     ChangeSubscriptionDocument,
@@ -29,6 +28,7 @@ from indicators.api.documents import (
 )
 from indicators.feeds import filters, preview
 from indicators.models import Delivery, Feed, Subscription
+from indicators.telling import delivering, notifying, subscribing
 from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.scopes import Scope
 

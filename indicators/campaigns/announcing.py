@@ -20,19 +20,19 @@ from exchange import clock
 from exchange.celery import app
 from exchange.stix import words
 from indicators import publishing
-from indicators.addressing import Reach
 from indicators.campaigns import objects, placing, terms
 from indicators.campaigns.joining import Grade
 from indicators.campaigns.objects import Facts
 from indicators.campaigns.proposing import bucket
 from indicators.campaigns.tables import Campaign
-from indicators.carrying import key_of
+from indicators.publishing.addressing import Reach
 from indicators.stix import parsing
 from indicators.stix.drafts import TokenValue
-from partners import auth
+from indicators.values.carrying import key_of
 from partners.attribution import Attribution
+from partners.groups.registering import the_exchange
+from partners.keys import auth
 from partners.models import Group
-from partners.registering import the_exchange
 from partners.sharing import why_closed
 from partners.tlp import Tlp
 

@@ -17,7 +17,7 @@ from exchange import clock
 from exchange.celery import app
 from indicators.campaigns import evidence, prevalence, terms
 from indicators.campaigns.tables import EvidenceToken, Prevalence, Submission, Suspect, ToldSum
-from partners import audit
+from partners.log import audit
 from partners.models import Membership, Partner
 
 _AT_ONCE = 5_000

@@ -24,9 +24,10 @@ from indicators.campaigns import placing, prevalence, proposing, terms
 from indicators.campaigns.lines import Account, Terms, TokenKey, accounts
 from indicators.campaigns.tables import Stir, Submission, Suspect
 from indicators.campaigns.terms import Room
-from partners import audit, groupkeys
+from partners.log import audit
 from partners.models import GroupKey
-from partners.sharing import Viewer
+from partners.tokens import groupkeys
+from partners.viewer import Viewer
 
 _DELETED_AT_ONCE = 20_000
 

@@ -24,9 +24,9 @@ from exchange.tokens.prevalence import Answer, Sums
 from indicators.campaigns import joining, placing, terms
 from indicators.campaigns.lines import TokenKey, answers
 from indicators.campaigns.tables import EvidenceToken, Stir
-from partners import audit
+from partners.log import audit
 from partners.models import Group
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _AT_ONCE = 5_000
 

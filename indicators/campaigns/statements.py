@@ -16,9 +16,9 @@ from exchange import clock
 from exchange.errors import Conflict, NotFound, Refused
 from indicators.campaigns import proposing
 from indicators.campaigns.tables import Campaign, CampaignAlias, CampaignEvent, CampaignStatement
-from partners import audit
+from partners.log import audit
 from partners.scopes import Scope
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _Says = CampaignStatement.Says
 #: Why, of each word that can be said.

@@ -14,7 +14,8 @@ from exchange.errors import Conflict, NotFound, Refused, TooMany
 from indicators.campaigns.tables import EvidenceToken, Pool, Submission
 from partners.models import Group, Membership, Partner
 from partners.scopes import Scope
-from partners.sharing import Viewer, why_closed
+from partners.sharing import why_closed
+from partners.viewer import Viewer
 
 #: What a lab may send into one group in a day, and hold there: law 11.
 LINES_A_DAY = 5_000_000

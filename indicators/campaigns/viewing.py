@@ -16,7 +16,7 @@ from indicators.campaigns.objects import hour
 from indicators.campaigns.placing import rows
 from indicators.campaigns.tables import Campaign, CampaignAlias, CampaignEvent
 from partners.models import Group
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _TOKENS_SHOWN = 8
 MOST_EVENTS = 500

@@ -33,7 +33,7 @@ class Door:
     policy: str  # "closed-facts" or "open-cti"
     known: Known
     tlp: str | None = None  # the marking that the batch gives all its objects
-    names_of_others: frozenset[str] = frozenset()  # folded (`partners.naming`); asked of identities only
+    names_of_others: frozenset[str] = frozenset()  # folded (`partners.groups.naming`); asked of identities only
     publisher_name: str = ""
     groups: frozenset[str] = frozenset()  # the short names of the publisher's groups
     broad: frozenset[str] = frozenset()  # tokens of phrases that ordinary prompts hold; asked of phrases only

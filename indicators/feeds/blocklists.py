@@ -21,7 +21,8 @@ from indicators import living
 from indicators.feeds.filters import Filter
 from indicators.opinions import standing
 from partners import sources
-from partners.sharing import Viewer, audience_ids
+from partners.sharing import audience_ids
+from partners.viewer import Viewer
 
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",

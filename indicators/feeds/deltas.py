@@ -17,12 +17,14 @@ from django.db import connection
 from exchange import clock, paging
 from exchange.errors import Gone
 from exchange.lists import pages
-from indicators import living, subscribing
+from indicators import living
 from indicators.feeds import proving
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.models import FeedSet
-from partners.sharing import Viewer, audience_ids
+from indicators.telling import subscribing
+from partners.sharing import audience_ids
 from partners.tlp import Tlp
+from partners.viewer import Viewer
 
 MAX_BYTES = 8 * 1024 * 1024
 #: How long a subscriber should leave the exchange alone, and after what time without a page its set is old, in seconds.

@@ -15,7 +15,7 @@ from indicators.feeds.sql import Condition
 from indicators.feeds.tree import EVERYTHING as ALL
 from indicators.feeds.tree import Node, Term
 from indicators.stix import vocabulary
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 
 @dataclass(frozen=True, slots=True)

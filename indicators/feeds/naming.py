@@ -13,9 +13,9 @@ from django.db.models import Q
 from exchange.errors import Refused
 from indicators.feeds import tree
 from indicators.feeds.tree import Node, Term
-from partners import directory
+from partners.groups import directory
 from partners.models import Group
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _REFUSED = {
     "publisher": ("There is no partner of this name.", "unknown-partner"),

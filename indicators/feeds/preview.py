@@ -11,7 +11,8 @@ from indicators.feeds import filters
 from indicators.feeds.filters import Filter
 from indicators.models import Feed
 from indicators.opinions import standing
-from partners.sharing import Viewer, audience_ids
+from partners.sharing import audience_ids
+from partners.viewer import Viewer
 
 #: So many objects are looked at, at most; and so many of the other feeds.
 MOST = 10_000

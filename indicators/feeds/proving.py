@@ -26,12 +26,14 @@ from exchange import clock, incarnation
 from exchange.celery import app
 from exchange.errors import Conflict, Gone
 from exchange.lists import sets
-from indicators import changes, living
+from indicators import living
 from indicators.feeds.filters import EVERYTHING, Filter
+from indicators.log import changes
 from indicators.models import FeedSet, InForce
 from indicators.opinions import standing
 from partners import sources
-from partners.sharing import Viewer, audience_ids
+from partners.sharing import audience_ids
+from partners.viewer import Viewer
 
 #: So many changes of the log a set takes in at a request; the rest at the next.
 _STRETCH = 2_000

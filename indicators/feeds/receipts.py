@@ -10,7 +10,7 @@ from exchange.errors import Refused
 from indicators.feeds import deltas
 from indicators.feeds.filters import Filter
 from indicators.models import FeedSet, Receipt
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 COUNTS = ("blocked", "shadow", "suppressed", "skipped")
 #: Instances of one subscriber that are remembered; the one that was longest silent is forgotten.

@@ -16,8 +16,9 @@ from indicators.feeds.tree import All, Node, Not, Term
 from indicators.opinions import standing
 from indicators.stix.drafts import PATTERN_HASH
 from indicators.stix.facets import facet
-from partners.sharing import Viewer, mine
+from partners.sharing import mine
 from partners.tlp import Tlp
+from partners.viewer import Viewer
 
 #: What the fields that have no column of their own are called in `facets`.
 FACETS = {

@@ -18,7 +18,7 @@ from uuid import UUID
 from indicators.matching import finding, standing, stretches
 from indicators.matching.finding import Match, Standing
 from indicators.matching.stretches import TOP, Bounds
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 #: Rows of their own log that one request of a reader covers at most.
 ROWS = 20_000

@@ -8,13 +8,13 @@ from datetime import datetime
 from uuid import UUID
 
 from exchange.sql import ask
-from indicators import walking
 from indicators.living import LIVES
+from indicators.log import walking
 from indicators.matching import finding
 from indicators.matching.finding import End, Match, Side, Standing
 from indicators.matching.stretches import IS_ASIDE, SEEN, SOURCE
-from partners.sharing import Viewer
 from partners.sources import Source, hides, sources
+from partners.viewer import Viewer
 
 #: Objects of one side that are read, and sides of one value.
 _ENDS, _SIDES = 6, 50

@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Any
 
 from exchange.sql import ask
-from indicators import walking
 from indicators.living import LIVES
+from indicators.log import walking
 from indicators.matching.finding import Walked
 from indicators.stix.drafts import MATCH_ONLY
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 #: Before and after every place.
 TOP = 2**63 - 1

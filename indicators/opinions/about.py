@@ -14,14 +14,15 @@ from typing import Any
 import orjson
 
 from exchange.errors import NotFound, Refused
-from indicators import lines, living, publishing
-from indicators.addressing import Reach
+from indicators import living, publishing
 from indicators.models import Holding
+from indicators.publishing.addressing import Reach
+from indicators.reading import lines
 from indicators.stix import identifiers, parsing, tlp
 from partners.attribution import Attribution
 from partners.scopes import Scope
-from partners.sharing import Viewer
 from partners.tlp import Tlp
+from partners.viewer import Viewer
 
 
 def others(viewer: Viewer, stix_id: str) -> Holding:

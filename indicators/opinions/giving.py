@@ -20,10 +20,10 @@ from indicators.models import Holding, Opinion, StixObject
 from indicators.opinions import about, recording, standing
 from indicators.opinions.standing import Standing
 from indicators.stix import identifiers, revising
-from partners import audit
+from partners.log import audit
 from partners.scopes import Scope
-from partners.sharing import Viewer
 from partners.sources import Source, sources
+from partners.viewer import Viewer
 
 
 @dataclass(frozen=True, slots=True)

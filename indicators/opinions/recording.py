@@ -18,9 +18,11 @@ from django.db import connection, transaction
 from exchange import clock, hints
 from exchange.celery import app
 from exchange.stix import words
-from indicators import changes, following, lines, notifying
+from indicators.log import changes, following
 from indicators.models import Change, Holding, Opinion, Reference
-from partners import auth
+from indicators.reading import lines
+from indicators.telling import notifying
+from partners.keys import auth
 
 _PAGE = 1_000
 #: Lone dissents of a partner on holdings of one publisher that count within a day.

@@ -19,8 +19,8 @@ from indicators.models import Holding, StixObject
 from indicators.opinions import about
 from indicators.stix import identifiers
 from partners.scopes import Scope
-from partners.sharing import Viewer
 from partners.sources import Source, sources
+from partners.viewer import Viewer
 
 _MOST = 10**7
 _READ = 200

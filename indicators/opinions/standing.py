@@ -15,7 +15,8 @@ from uuid import UUID
 
 from django.db import connection
 
-from partners.sharing import Viewer, audience_ids
+from partners.sharing import audience_ids
+from partners.viewer import Viewer
 
 
 class Standing(StrEnum):

@@ -17,16 +17,18 @@ from exchange.errors import Conflict, ExchangeError, NotFound, Refused
 from exchange.parameters import Parameters
 from exchange.stix import words
 from exchange.stix.patterns import tokens_in
-from indicators import detectors, excerpts, matching, reading, referring, withdrawing
+from indicators import detectors, excerpts, matching, reading
+from indicators.ending import withdrawing
 from indicators.opinions import giving
 from indicators.portal import showing
+from indicators.reading import referring
 from indicators.stix import objects, vocabulary
 from indicators.stix.drafts import Ref
-from partners.directory import names_of_audience
+from partners.groups.directory import names_of_audience
 from partners.portal.access import page, show
 from partners.scopes import Scope
-from partners.sharing import Viewer
 from partners.tlp import Tlp
+from partners.viewer import Viewer
 
 _MAX_REFS = 200
 _MATCHES = 50

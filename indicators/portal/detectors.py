@@ -11,7 +11,7 @@ from exchange.errors import ExchangeError, NotFound, Refused
 from indicators import detectors
 from partners.portal.access import page, show
 from partners.scopes import Scope
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

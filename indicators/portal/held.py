@@ -13,13 +13,15 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange.errors import ExchangeError, NotFound, Refused
-from indicators import awaiting, confirming, deciding, excerpts
+from indicators import excerpts
+from indicators.ending import deciding
 from indicators.portal import showing
-from partners import directory
+from indicators.publishing import awaiting, confirming
+from partners.groups import directory
 from partners.models import User
 from partners.portal.access import page, show
 from partners.scopes import Scope
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _OBJECTS = 20
 

@@ -10,10 +10,10 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST
 
 from exchange.errors import ExchangeError
-from indicators import service_hosts, suppressing
+from indicators.benign import service_hosts, suppressing
 from partners.portal.access import page, show
 from partners.scopes import Scope
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

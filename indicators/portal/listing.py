@@ -13,17 +13,18 @@ from django.views.decorators.http import require_safe
 from exchange import paging
 from exchange.errors import Malformed, Refused
 from exchange.parameters import Parameters
-from indicators import exporting, matching, reading
+from indicators import matching, reading
 from indicators.feeds import filters
 from indicators.feeds.filters import Filter, subkinds
-from indicators.overview import KINDS
 from indicators.portal import showing
-from indicators.selecting import Selection
+from indicators.reading import exporting
+from indicators.reading.overview import KINDS
+from indicators.reading.selecting import Selection
 from indicators.stix import conformance
-from partners import directory
+from partners.groups import directory
 from partners.portal.access import page, show
-from partners.sharing import Viewer
 from partners.tlp import Tlp
+from partners.viewer import Viewer
 
 _PAGE = 50
 _OURS = tuple(kind for kind in KINDS if kind != "other")

@@ -13,11 +13,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from exchange import paging
 from exchange.parameters import Parameters
-from indicators import quarantine
 from indicators.portal import showing
+from indicators.publishing import quarantine
 from indicators.stix import vocabulary
 from partners.portal.access import page, show
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _ROWS = 50
 _PLACE = "portal:quarantine"

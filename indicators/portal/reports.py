@@ -12,16 +12,17 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_safe
 
 from exchange.errors import Conflict, ExchangeError, NotFound, Refused
-from indicators import gathering, packaging, reporting
 from indicators.feeds.filters import Filter
 from indicators.models import ReportPackage
-from indicators.reading import newest
-from indicators.selecting import Selection
-from partners import directory, reads
+from indicators.reading import gathering, newest
+from indicators.reading.selecting import Selection
+from indicators.reports import packaging, reporting
+from partners.groups import directory
+from partners.log import reads
 from partners.portal.access import page, show
 from partners.scopes import Scope
-from partners.sharing import Viewer
 from partners.tlp import Tlp
+from partners.viewer import Viewer
 
 _CHOICES = 100
 

@@ -10,16 +10,18 @@ from django.views.decorators.http import require_safe
 from exchange import clock, paging
 from exchange.errors import ExchangeError, Malformed, NotFound
 from exchange.parameters import Parameters
-from indicators import previewing, reading
+from indicators import reading
 from indicators.portal import showing
-from indicators.selecting import Selection
+from indicators.publishing import previewing
+from indicators.reading.selecting import Selection
 from indicators.stix import objects
-from partners import directory, viewing
+from partners import viewing
 from partners.attribution import Attribution
+from partners.groups import directory
 from partners.portal.access import page, show
 from partners.scopes import Scope
-from partners.sharing import Viewer
 from partners.tlp import Tlp
+from partners.viewer import Viewer
 
 _KNOWN = ("everyone", "groups", "partners", "tlp", "attribution", "as", "cursor", "object", "ask")
 _ROWS = 50

@@ -13,8 +13,8 @@ import orjson
 from exchange import clock
 from indicators.feeds import filters
 from indicators.feeds.filters import Filter
-from indicators.overview import KINDS
 from indicators.reading import Statement
+from indicators.reading.overview import KINDS
 from indicators.stix import conformance, vocabulary
 from partners.tlp import Tlp
 

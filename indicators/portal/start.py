@@ -6,13 +6,16 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from exchange import clock
-from indicators import deciding, matching, overview, quarantine, reading
+from indicators import matching, reading
+from indicators.ending import deciding
 from indicators.feeds.filters import Filter
 from indicators.portal import showing
-from indicators.selecting import Selection
+from indicators.publishing import quarantine
+from indicators.reading import overview
+from indicators.reading.selecting import Selection
 from partners.portal.access import page, show
 from partners.scopes import Scope
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _NEWEST = 12
 _SHARED = 6

@@ -14,14 +14,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from exchange import clock
 from exchange.errors import Conflict, ExchangeError, NotFound, Refused, TooMany
-from indicators import notifying, subscribing
 from indicators.feeds import filters
 from indicators.models import Delivery, Feed, Subscription
-from indicators.overview import KINDS
 from indicators.portal import showing
+from indicators.reading.overview import KINDS
+from indicators.telling import notifying, subscribing
 from partners.portal.access import page, show
 from partners.scopes import Scope
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _DELIVERIES = 25
 #: What is due within this time is waited for by the page.

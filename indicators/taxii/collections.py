@@ -17,15 +17,15 @@ from django.db.models import JSONField, UUIDField, Value
 from django.utils.text import slugify
 
 from exchange.errors import Forbidden, NotFound
-from indicators import referred
-from indicators.addressing import Reach
 from indicators.feeds import filters
 from indicators.models import Feed
-from indicators.selecting import Selection
+from indicators.publishing.addressing import Reach
+from indicators.reading import referred
+from indicators.reading.selecting import Selection
 from indicators.taxii import media
 from partners.models import Group
 from partners.scopes import Scope
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 #: The same for every partner, and different for each: all that the one who asks may see. A random UUID, as §2 wants.
 EVERYTHING = UUID("8f7d31e0-4c0a-4f65-9b0e-2f3c6f1f9a54")

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from django.http import QueryDict
 
 from exchange.errors import Malformed
-from indicators.selecting import Selection, Wanted
+from indicators.reading.selecting import Selection, Wanted
 
 MAX_LIMIT = 1_000
 _MAX_VALUES = 1_000

@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 from exchange import clock, paging
 from exchange.errors import Malformed, NotFound
-from indicators import reading, referred
+from indicators import reading
 from indicators.feeds.filters import EVERYTHING
-from indicators.reading import Statement
-from indicators.referred import Referred
-from indicators.selecting import Selection
+from indicators.reading import Statement, referred
+from indicators.reading.referred import Referred
+from indicators.reading.selecting import Selection
 from indicators.taxii import collections, standing
 from indicators.taxii.collections import Collection
 from indicators.taxii.filters import Query
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 #: A page ends with the object that brings its bodies to this many bytes: the server may return fewer than asked.
 MAX_PAGE_BYTES = 8 * 1024 * 1024

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from indicators import referred
-from indicators.referred import Referred
+from indicators.reading import referred
+from indicators.reading.referred import Referred
 from indicators.stix import identifiers
 from indicators.taxii.filters import Query
 

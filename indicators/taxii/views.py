@@ -17,13 +17,16 @@ from django.views.decorators.csrf import csrf_exempt
 
 from exchange import bodies
 from exchange.errors import Forbidden, Malformed, MethodNotAllowed, NotFound, Refused, TooLarge
-from indicators import answering, publishing, reading, withdrawing
+from indicators import publishing, reading
+from indicators.ending import withdrawing
+from indicators.publishing import answering
 from indicators.stix import parsing
 from indicators.stix.drafts import Draft, Unreadable
 from indicators.taxii import collections, filters, media, pages, resources
-from partners import auth, reads
+from partners.keys import auth
+from partners.log import reads
 from partners.scopes import Scope
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _Handler = Callable[..., HttpResponse]
 

@@ -13,9 +13,9 @@ from rest_framework.views import APIView
 from exchange import bodies
 from exchange.errors import Malformed, MethodNotAllowed, Refused, UnsupportedMedia
 from exchange.parameters import Parameters
-from partners import auth
+from partners.keys import auth
 from partners.scopes import Scope
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _MAX_FORM_BYTES = 65_536
 _SAFE = ("GET", "HEAD", "OPTIONS")

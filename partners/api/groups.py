@@ -11,7 +11,6 @@ from drf_spectacular.utils import extend_schema
 
 from exchange import clock
 from exchange.errors import Refused
-from partners import directory, membership
 from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.api.documents import (
     GroupDocument,
@@ -22,9 +21,11 @@ from partners.api.documents import (
     ProposalDocument,
     ProposalList,
 )
+from partners.groups import directory, membership
 from partners.models import Group, Partner, Proposal
 from partners.scopes import Scope
-from partners.sharing import Viewer, why_closed
+from partners.sharing import why_closed
+from partners.viewer import Viewer
 
 _BASIS = {"legal_basis": str, "basis_reference": str, "basis_from": str, "basis_until": str, "evidence": bool}
 _GROUP = {"name": str, "purpose": str, "policy": str, "join_rule": str, **_BASIS}

@@ -11,7 +11,6 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from exchange import clock, paging
 from exchange.errors import NotFound, Refused
 from exchange.parameters import Parameters
-from partners import logbook, transparency
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.api.documents import (
     ConsistencyProof,
@@ -20,6 +19,7 @@ from partners.api.documents import (
     LogKeys,
     LogRecords,
 )
+from partners.log import logbook, transparency
 from partners.models import AuditRecord, TreeHead
 from partners.scopes import Scope
 

@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema
 
 from exchange import clock
 from exchange.errors import Refused
-from partners import inviting, life, operating
+from partners import operating
 from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.api.documents import (
     InvitedPartnerDocument,
@@ -19,6 +19,8 @@ from partners.api.documents import (
     SuspensionDocument,
     WhomDocument,
 )
+from partners.groups import life
+from partners.identity import inviting
 from partners.models import Invitation, Partner
 from partners.scopes import Scope
 

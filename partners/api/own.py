@@ -9,16 +9,17 @@ from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from exchange.errors import Refused
-from partners import steering, warning
 from partners.api.base import Face, Request, again, answer, form, viewer_of
 from partners.api.documents import OwnSettingsDocument, SettingsDocument
 from partners.caps import Caps
 from partners.ceilings import Ceiling, Width
 from partners.defaults import DefaultAudience
+from partners.groups import steering, warning
 from partners.models import Partner
 from partners.scopes import Role, Scope
-from partners.sharing import Viewer, groups_named, partners_named
+from partners.sharing import groups_named, partners_named
 from partners.tlp import Tlp
+from partners.viewer import Viewer
 
 _KNOWN = {
     "caps": dict,

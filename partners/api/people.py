@@ -10,7 +10,6 @@ from drf_spectacular.utils import extend_schema
 
 from exchange import clock
 from exchange.errors import Refused
-from partners import inviting, people
 from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.api.documents import (
     InvitationDocument,
@@ -20,6 +19,7 @@ from partners.api.documents import (
     PersonDocument,
     PersonList,
 )
+from partners.identity import inviting, people
 from partners.models import Invitation
 from partners.scopes import Role, Scope
 

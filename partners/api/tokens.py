@@ -11,10 +11,10 @@ from drf_spectacular.utils import extend_schema
 
 from exchange import clock
 from exchange.errors import Refused
-from partners import groupkeys, oblivious
 from partners.api.base import Face, Request, answer, form, viewer_of
 from partners.api.documents import Evaluation, EvaluationWish, GroupKeyList, TokenKeyList
 from partners.scopes import Scope
+from partners.tokens import groupkeys, oblivious
 
 _NO_STORE = {"Cache-Control": "no-store"}
 

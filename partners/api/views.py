@@ -5,10 +5,10 @@ from typing import Any
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 
-from partners import directory
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.api.documents import Me, PartnerList
-from partners.sharing import Viewer
+from partners.groups import directory
+from partners.viewer import Viewer
 
 
 class MeView(Face):

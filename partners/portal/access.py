@@ -14,12 +14,12 @@ from django.shortcuts import redirect, render
 from structlog.contextvars import bind_contextvars
 
 from exchange.errors import Unauthenticated
-from partners import factors, sessions
-from partners.auth import acting, viewer_of_user
+from partners.identity import factors, sessions
+from partners.keys.auth import acting, viewer_of_user
 from partners.models import User
 from partners.portal import tabs
 from partners.proof import Changed
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _SAFE = ("GET", "HEAD")
 

@@ -19,7 +19,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
-from partners import asking, factors, inviting, oidc, signing_on
+from partners.identity import asking, factors, inviting, oidc, signing_on
 from partners.models import Invitation, SignOn, User
 from partners.portal.confirming import limit, require
 

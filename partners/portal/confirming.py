@@ -18,7 +18,7 @@ from django.urls import reverse
 
 from exchange.errors import Forbidden, TooMany
 from partners.models import SignOn, User
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 View = Callable[Concatenate[HttpRequest, Viewer, ...], HttpResponseBase]
 

@@ -8,7 +8,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from exchange.errors import Refused
-from partners import resetting
+from partners.identity import resetting
 from partners.portal.confirming import limit, within
 
 

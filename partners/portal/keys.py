@@ -13,11 +13,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from exchange import clock
 from exchange.errors import Conflict, Refused
-from partners import directory, keys
+from partners import keys
+from partners.groups import directory
 from partners.models import ApiKey, Group, KeyNetwork, Partner
 from partners.portal.access import page, show
 from partners.scopes import KEY_SCOPES, RECIPIENT_SCOPES, Scope
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _LIVES = {
     "60": "An hour",

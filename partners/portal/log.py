@@ -14,11 +14,13 @@ from django.views.decorators.http import require_safe
 from exchange import clock, paging
 from exchange.errors import NotFound
 from exchange.parameters import Parameters
-from partners import directory, logbook, logkeys, paper, transparency
+from partners import paper
+from partners.groups import directory
+from partners.log import logbook, logkeys, transparency
 from partners.models import ApiKey, AuditRecord, TreeHead, User
 from partners.portal.access import page, show
 from partners.scopes import Scope
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _PAGE = 50
 _ON_PAPER = 5_000

@@ -9,13 +9,14 @@ from django.views.decorators.http import require_POST, require_safe
 
 from exchange import clock
 from exchange.errors import ExchangeError, NotFound, Refused
-from partners import life, membership, steering
 from partners.ceilings import Width
+from partners.groups import life, membership, steering
 from partners.models import Group, Partner
 from partners.portal.access import page, show
 from partners.portal.pages import caps_of, ceiling_of
-from partners.sharing import Viewer, why_closed
+from partners.sharing import why_closed
 from partners.tlp import Tlp
+from partners.viewer import Viewer
 
 
 @require_safe

@@ -22,10 +22,12 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
 from exchange.errors import Conflict, Refused
-from partners import audit, factors, mailing, sessions, signing_on
+from partners import mailing
+from partners.identity import factors, sessions, signing_on
+from partners.log import audit
 from partners.portal.access import enrolment, page
 from partners.portal.confirming import confirmed, limit, person, recently, where
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _NOT_UNDERSTOOD = "The passkey was not understood. Try again."
 

@@ -16,15 +16,16 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from exchange import clock
 from exchange.errors import Conflict, ExchangeError, NotFound, Refused
-from partners import directory, life, membership, steering, warning
 from partners.caps import NAMES, Caps
 from partners.ceilings import Ceiling, Width
 from partners.defaults import DefaultAudience
+from partners.groups import directory, life, membership, steering, warning
 from partners.models import Group, Partner, Proposal
 from partners.portal.access import page, show
 from partners.scopes import Role, Scope
-from partners.sharing import Viewer, groups_named, partners_named, why_closed
+from partners.sharing import groups_named, partners_named, why_closed
 from partners.tlp import Tlp
+from partners.viewer import Viewer
 
 
 @require_safe

@@ -14,12 +14,13 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST
 
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
-from partners import asking, inviting, life, people, signing_on
+from partners.groups import life
+from partners.identity import asking, inviting, people, signing_on
 from partners.models import Partner, User
 from partners.portal.access import page, show
 from partners.portal.confirming import confirmed, limit, person
 from partners.scopes import ROLE_SCOPES, Role, Scope
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

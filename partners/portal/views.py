@@ -5,11 +5,12 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange import themes
-from partners import directory, factors, sessions, signing_on
+from partners.groups import directory
+from partners.identity import factors, sessions, signing_on
 from partners.portal.access import page, show
 from partners.portal.confirming import person
 from partners.scopes import ROLE_SCOPES, Role
-from partners.sharing import Viewer
+from partners.viewer import Viewer
 
 _YEAR_S = 365 * 24 * 3600
 

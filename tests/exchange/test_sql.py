@@ -12,7 +12,7 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from exchange.sql import Message, ask
-from indicators import waking
+from indicators.log import waking
 
 committed = pytest.mark.django_db(transaction=True)
 

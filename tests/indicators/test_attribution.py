@@ -8,11 +8,15 @@ import pytest
 from django.test import Client
 
 from exchange.errors import NotFound
-from indicators import changes, leaving, matching, publishing, readdressing, reading, subscribing, withdrawing
-from indicators.addressing import Reach
+from indicators import matching, publishing, reading
+from indicators.ending import leaving, withdrawing
 from indicators.feeds.filters import EVERYTHING, Filter
-from indicators.selecting import Selection
+from indicators.log import changes
+from indicators.publishing import readdressing
+from indicators.publishing.addressing import Reach
+from indicators.reading.selecting import Selection
 from indicators.stix import making
+from indicators.telling import subscribing
 from partners.attribution import Attribution
 from partners.models import Membership
 from partners.sight import changing
@@ -222,7 +226,7 @@ def test_whoever_leaves_is_told_the_removal_by_the_source_that_it_knew(cast):
 
 
 def test_two_sources_of_one_publisher_count_as_two(cast):
-    from indicators import overview
+    from indicators.reading import overview
 
     publish(cast, said_by("named"))
     publish(cast, said_by())

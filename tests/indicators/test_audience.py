@@ -11,9 +11,10 @@ from exchange import clock
 from exchange.errors import ExchangeError, Refused
 from indicators import reading
 from indicators.models import StixObject
-from indicators.selecting import Selection
-from partners import auth, life, membership, steering
+from indicators.reading.selecting import Selection
 from partners.ceilings import Ceiling, Width, strictest
+from partners.groups import life, membership, steering
+from partners.keys import auth
 from partners.models import Group, Partner
 from partners.scopes import Role, Scope
 from partners.sharing import default_reach, groups_named, may_share, partners_named
@@ -242,8 +243,8 @@ def statuses(batch_id):
 
 
 def test_what_goes_beyond_the_limit_waits_and_is_published_by_another(cast):
-    from indicators import awaiting, confirming
     from indicators.models import HeldBatch
+    from indicators.publishing import awaiting, confirming
 
     limit(cast, width=Width.GROUPS)
     one, two = build.an_indicator(tlp_word="green"), build.an_indicator(tlp_word="amber")
@@ -275,7 +276,7 @@ def test_what_goes_beyond_the_limit_waits_and_is_published_by_another(cast):
 
 def test_what_is_declined_is_never_published(cast):
     from exchange.errors import Conflict
-    from indicators import awaiting, confirming
+    from indicators.publishing import awaiting, confirming
 
     limit(cast, width=Width.GROUPS)
     answer = build.publish(cast.viewer("aster"), build.an_indicator(tlp_word="green"))
@@ -288,7 +289,7 @@ def test_what_is_declined_is_never_published(cast):
 
 
 def test_who_sent_it_who_made_the_key_a_key_and_outsiders_do_not_decide(cast):
-    from indicators import awaiting, confirming
+    from indicators.publishing import awaiting, confirming
 
     limit(cast, width=Width.GROUPS)
     sender = admin(cast.aster)
@@ -340,7 +341,7 @@ def test_a_revocation_is_never_held(cast):
 
 
 def test_what_is_held_is_published_under_the_rules_of_the_day(cast):
-    from indicators import awaiting, confirming
+    from indicators.publishing import awaiting, confirming
 
     limit(cast, objects=0 or 1)
     build.publish(cast.viewer("aster"), build.an_indicator(), build.an_indicator(), groups=("ring",))
@@ -396,7 +397,7 @@ def test_what_one_may_publish_alone_is_counted_over_an_hour_and_over_all_keys(ca
 
 
 def test_what_a_second_person_confirmed_and_what_only_withdraws_is_not_counted(cast):
-    from indicators import awaiting, confirming
+    from indicators.publishing import awaiting, confirming
 
     limit(cast, objects=2)
     aster, indicators = cast.viewer("aster"), [build.an_indicator() for _ in range(3)]

@@ -10,12 +10,15 @@ import pytest
 
 from exchange import clock
 from exchange.errors import ExchangeError
-from indicators import awaiting, confirming, retiring
 from indicators.door.breadth import broad
+from indicators.ending import retiring
 from indicators.models import Outflow
+from indicators.publishing import awaiting, confirming
 from indicators.stix import making, parsing
-from partners import auth, caps, steering
+from partners import caps
 from partners.caps import Caps
+from partners.groups import steering
+from partners.keys import auth
 from partners.models import AuditRecord
 from partners.scopes import Scope
 from tests import build

@@ -12,10 +12,11 @@ from django.test import Client
 from exchange import clock
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound
 from exchange.stix import words
-from indicators import excerpts, withdrawing
+from indicators import excerpts
+from indicators.ending import withdrawing
 from indicators.models import Excerpt
 from indicators.stix import making
-from partners import auth
+from partners.keys import auth
 from partners.models import AuditRecord
 from partners.scopes import Role
 from partners.tlp import Tlp

@@ -8,12 +8,15 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from exchange import clock
-from indicators import leaving, living, readdressing, reading, referring, retiring, withdrawing
-from indicators.addressing import Reach
+from indicators import living, reading
+from indicators.ending import leaving, retiring, withdrawing
 from indicators.feeds import blocklists
 from indicators.feeds.filters import EVERYTHING
 from indicators.models import Carries, Change, Hidden, Holding, StixObject
-from indicators.selecting import Selection
+from indicators.publishing import readdressing
+from indicators.publishing.addressing import Reach
+from indicators.reading import referring
+from indicators.reading.selecting import Selection
 from partners.tlp import Tlp
 from tests import build
 from tests.indicators.test_publishing import a_note

@@ -25,12 +25,17 @@ from django.db import connection, transaction
 from exchange import clock
 from exchange.errors import Gone
 from exchange.sql import Message
-from indicators import changes, pruning, reading, relining, resighting, storing, walking, withdrawing
+from indicators import reading
+from indicators.ending import withdrawing
 from indicators.feeds.filters import EVERYTHING
+from indicators.log import changes, pruning, walking
 from indicators.models import Change, Hidden, Holding, Progress, Telling
-from indicators.selecting import Selection
+from indicators.publishing import storing
+from indicators.reading.selecting import Selection
+from indicators.sight import relining, resighting
 from indicators.stix.drafts import Draft
-from partners import auth, channels, sight
+from partners import channels, sight
+from partners.keys import auth
 from partners.models import Channel, Membership, Partner, Sight
 from partners.sharing import AudienceSpec, intern_audience, intern_withdrawn
 from partners.tlp import Tlp

@@ -17,24 +17,18 @@ from django.test.utils import CaptureQueriesContext
 
 from exchange import clock, outbound
 from exchange.sql import Message
-from indicators import (
-    carrying,
-    changes,
-    delivering,
-    matching,
-    notifying,
-    publishing,
-    retiring,
-    subscribing,
-    withdrawing,
-)
-from indicators.addressing import Reach
+from indicators import matching, publishing
 from indicators.api import events
+from indicators.ending import retiring, withdrawing
 from indicators.feeds.filters import EVERYTHING, Filter
+from indicators.log import changes
 from indicators.matching import standing
 from indicators.models import Carries, Epoch, Holding, TokenValue
+from indicators.publishing.addressing import Reach
 from indicators.stix import making, parsing
 from indicators.stix.drafts import TokenValue as TokenSaid
+from indicators.telling import delivering, notifying, subscribing
+from indicators.values import carrying
 from partners import sight
 from partners.attribution import Attribution
 from partners.models import Membership

@@ -13,11 +13,14 @@ from django.db import connection, migrations
 from django.db.migrations.loader import MigrationLoader
 
 from exchange import clock
-from indicators import changes, reading, retiring, subscribing
+from indicators import reading
+from indicators.ending import retiring
 from indicators.feeds.filters import EVERYTHING
+from indicators.log import changes
 from indicators.models import Delivery, Holding
-from indicators.selecting import Selection
-from partners import auth
+from indicators.reading.selecting import Selection
+from indicators.telling import subscribing
+from partners.keys import auth
 from partners.models import Partner
 from tests import build
 from tests.stores import another_store, fill

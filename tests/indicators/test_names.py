@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from indicators.stix import making, vocabulary
-from partners import life
+from partners.groups import life
 from partners.models import Partner
 from tests import build
 from tests.indicators.api.caller import Caller, read
@@ -88,7 +88,7 @@ def test_under_a_pseudonym_a_claim_is_according_to_the_pseudonym(cast):
 
 
 def test_the_cover_of_a_report_says_according_to_whom(cast):
-    from indicators import packaging, reporting
+    from indicators.reports import packaging, reporting
 
     relayed = f"identity--{uuid.uuid4()}"
     root = {

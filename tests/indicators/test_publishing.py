@@ -10,10 +10,11 @@ from django.test.utils import CaptureQueriesContext
 
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
-from indicators import changes, reading
+from indicators import reading
 from indicators.feeds.filters import EVERYTHING
+from indicators.log import changes
 from indicators.models import Batch, Quarantined
-from indicators.selecting import Selection
+from indicators.reading.selecting import Selection
 from indicators.stix import tlp
 from partners.scopes import Scope
 from partners.tlp import Tlp

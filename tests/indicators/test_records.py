@@ -15,7 +15,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from indicators.stix import making
-from partners import keys, reads
+from partners import keys
+from partners.log import reads
 from partners.models import AuditRecord, ReadTally
 from tests import build
 from tests.indicators.api.caller import Caller, read

@@ -8,11 +8,13 @@ from django.db import OperationalError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from indicators import changes, publishing, reading
+from indicators import publishing, reading
 from indicators.feeds.filters import Filter
-from indicators.selecting import Selection
-from partners import reads, standing
-from partners.auth import viewer_of_partner
+from indicators.log import changes
+from indicators.reading.selecting import Selection
+from partners import standing
+from partners.keys.auth import viewer_of_partner
+from partners.log import reads
 from partners.models import Audience, Group, Membership, ReadTally
 from partners.sight import changing
 from tests import build

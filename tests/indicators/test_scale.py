@@ -16,10 +16,11 @@ import pytest
 from django.db import connection
 
 from bench import filling
-from indicators import changes, reading
+from indicators import reading
 from indicators.feeds.filters import Filter
+from indicators.log import changes
 from indicators.models import Change, StixObject
-from indicators.selecting import Selection
+from indicators.reading.selecting import Selection
 from partners import sharing
 from partners.scopes import Scope
 from tests import build

@@ -2,8 +2,8 @@
 
 import pytest
 
-from indicators import awaiting, confirming
 from indicators.models import HeldBatch
+from indicators.publishing import awaiting, confirming
 from indicators.stix import making
 from partners.scopes import Role
 from tests import build

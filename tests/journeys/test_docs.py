@@ -13,7 +13,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from partners import keys, transparency
+from partners import keys
+from partners.log import transparency
 from partners.models import Group
 from partners.scopes import KEY_SCOPES, Scope
 from tests import build, keyservice

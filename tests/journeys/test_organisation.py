@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from exchange import clock
-from partners import auth, membership, steering, warning
 from partners.ceilings import Ceiling, Width
+from partners.groups import membership, steering, warning
+from partners.keys import auth
 from partners.models import Group, Membership, Partner
 from partners.tlp import Tlp
 from tests import build

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from exchange.errors import Conflict, NotFound
-from partners import life, membership, steering
+from partners.groups import life, membership, steering
 from partners.models import Agreement, AuditRecord, Group, Membership, Partner
 from partners.scopes import Scope
 from tests import build
-from tests.partners.test_membership import YEAR, a_group, admin, members
+from tests.partners.groups.test_membership import YEAR, a_group, admin, members
 
 pytestmark = pytest.mark.django_db
 

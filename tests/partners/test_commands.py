@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from exchange.errors import Unauthenticated
-from partners import auth
+from partners.keys import auth
 from partners.models import AuditRecord, Partner, User
 from partners.scopes import Role
 from tests import build

@@ -8,11 +8,12 @@ import pytest
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
 from indicators import reading
 from indicators.stix import making
-from partners import auth, membership, steering
 from partners.ceilings import Ceiling, Width
 from partners.defaults import DefaultAudience
+from partners.groups import membership, steering
+from partners.groups.registering import register_partner
+from partners.keys import auth
 from partners.models import AuditRecord, Partner
-from partners.registering import register_partner
 from partners.scopes import Scope
 from partners.sharing import default_reach
 from partners.tlp import Tlp

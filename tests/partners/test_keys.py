@@ -13,7 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from exchange import clock, origins
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound, Refused, Unauthenticated
 from exchange.origins import Origin
-from partners import auth, keys, lockout
+from partners import keys
+from partners.keys import auth, lockout
 from partners.models import ApiKey, AuditRecord, KeyNetwork, Partner, RefusedCredentials
 from partners.scopes import KEY_SCOPES, Role, Scope
 from tests import build

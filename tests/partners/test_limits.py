@@ -10,12 +10,13 @@ import pytest
 from django.core.cache import cache
 from django.test import Client, RequestFactory
 
-from partners import auth, inviting, trusting
+from partners.identity import inviting, trusting
+from partners.keys import auth
 from partners.models import User
 from partners.scopes import Role
 from tests import build
 from tests.partners.browser import accept, by_password, is_signed_in, signed_in, text
-from tests.partners.test_factors import FACTORS, add_app, browser
+from tests.partners.identity.test_factors import FACTORS, add_app, browser
 
 pytestmark = pytest.mark.django_db
 

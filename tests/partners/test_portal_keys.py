@@ -7,7 +7,8 @@ import re
 import pytest
 from django.test import Client
 
-from partners import auth, keys
+from partners import keys
+from partners.keys import auth
 from partners.models import ApiKey
 from partners.scopes import Role
 from tests import build

@@ -15,11 +15,13 @@ from django.urls import get_resolver, reverse
 from structlog.contextvars import get_contextvars
 
 from exchange import bodies, clock
-from indicators import changes, publishing
+from indicators import publishing
 from indicators.feeds.filters import Filter
+from indicators.log import changes
 from indicators.models import StixObject
-from partners import auth, keys
+from partners import keys
 from partners.api.base import Face
+from partners.keys import auth
 from partners.models import ApiKey, Group, KeyNetwork, Membership, Partner, User
 from partners.portal import access
 from partners.scopes import KEY_SCOPES

@@ -3,8 +3,9 @@
 import pytest
 
 from exchange.errors import Refused
-from partners import auth, sources, viewing
+from partners import sources, viewing
 from partners.attribution import Attribution
+from partners.keys import auth
 from partners.models import Audience, Group
 from partners.sharing import AudienceSpec
 from partners.tlp import Tlp

@@ -14,7 +14,7 @@ from exchange.client import audit as offline
 from exchange.client import merkle, statements
 from exchange.client.api import Client
 from exchange.client.cli import app
-from partners import audit, logkeys, transparency
+from partners.log import audit, logkeys, transparency
 from partners.models import AuditLeaf, AuditRecord
 from partners.scopes import Scope
 from tests import build

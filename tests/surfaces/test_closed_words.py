@@ -11,9 +11,9 @@ import orjson
 import pytest
 from django.test import Client
 
-from indicators import subscribing
 from indicators.models import Feed
 from indicators.stix import vocabulary
+from indicators.telling import subscribing
 from tests import build
 from tests.indicators.api.caller import Caller, at, code, read
 

@@ -25,10 +25,18 @@ from django.test import Client
 from django.urls import get_resolver
 
 from exchange import clock, health
-from indicators import addressing, awaiting, detectors, quarantine, reporting, service_hosts, subscribing
+from indicators import detectors
+from indicators.benign import service_hosts
 from indicators.models import Delivery, Ending, Excerpt, Holding, Subscription
+from indicators.publishing import addressing, awaiting, quarantine
+from indicators.reports import reporting
 from indicators.stix import making, parsing, tlp, vocabulary
-from partners import auth, inviting, keys, membership, transparency
+from indicators.telling import subscribing
+from partners import keys
+from partners.groups import membership
+from partners.identity import inviting
+from partners.keys import auth
+from partners.log import transparency
 from partners.models import AuditRecord
 from partners.scopes import Role, Scope
 from tests import build, keyservice
@@ -152,7 +160,7 @@ MATRIX: dict[str, Row] = {
         absent="/organisation/detectors/d-00000000/act",
     ),
     "disarmed": Row(API + "disarmed", "publish"),
-    # Whose ends come back: tests/indicators/test_disarming.py.
+    # Whose ends come back: tests/indicators/ending/test_disarming.py.
     "disarmed-undo": Row(API + "disarmed/undo", "publish", method="post"),
     "portal-disarmed-undo": Row("/organisation/disarmed/undo", "publish", method="post"),
     "portal-disarmed-act": Row(

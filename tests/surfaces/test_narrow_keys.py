@@ -7,8 +7,8 @@ import uuid
 import pytest
 from django.test import Client
 
-from indicators import subscribing
 from indicators.stix import making
+from indicators.telling import subscribing
 from partners import keys
 from partners.models import Partner
 from partners.scopes import KEY_SCOPES, Scope

@@ -17,7 +17,7 @@ from django.db import connection
 
 from exchange import health
 from exchange.demo import serving
-from indicators import waking
+from indicators.log import waking
 from partners import keys
 from partners.models import ApiKey
 from partners.scopes import Scope

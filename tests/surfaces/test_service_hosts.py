@@ -9,7 +9,7 @@ import time_machine
 from django.test import Client
 
 from exchange import clock
-from indicators import service_hosts, suppressing
+from indicators.benign import service_hosts, suppressing
 from indicators.stix import making
 from partners.scopes import Role, Scope
 from tests import build

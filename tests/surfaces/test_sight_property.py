@@ -17,15 +17,20 @@ import orjson
 import pytest
 
 from exchange import clock
-from indicators import changes, readdressing, reading, retiring, withdrawing
-from indicators.addressing import Reach
+from indicators import reading
+from indicators.ending import retiring, withdrawing
 from indicators.feeds.filters import EVERYTHING
-from indicators.selecting import Selection
+from indicators.log import changes
+from indicators.publishing import readdressing
+from indicators.publishing.addressing import Reach
+from indicators.reading.selecting import Selection
 from indicators.stix import tlp as tlps
 from indicators.taxii import collections, pages
 from indicators.taxii.filters import Query
-from partners import auth, sight, steering
+from partners import sight
 from partners.defaults import DefaultAudience
+from partners.groups import steering
+from partners.keys import auth
 from partners.models import Membership, Partner
 from partners.tlp import Tlp
 from tests import build

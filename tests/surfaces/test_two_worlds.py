@@ -19,13 +19,17 @@ from django.test import Client
 
 from exchange import clock
 from exchange.tokens import epochs, ristretto
-from indicators import overview, publishing
-from indicators.addressing import Reach
+from indicators import publishing
+from indicators.publishing.addressing import Reach
+from indicators.reading import overview
 from indicators.stix import making, parsing
-from partners import inviting, keys, membership, reads
+from partners import keys
 from partners.attribution import Attribution
+from partners.groups import membership
+from partners.groups.registering import register_partner
+from partners.identity import inviting
+from partners.log import reads
 from partners.models import Group, Partner
-from partners.registering import register_partner
 from partners.scopes import KEY_SCOPES, Role
 from tests import build, keyservice
 from tests.indicators.api.caller import Caller

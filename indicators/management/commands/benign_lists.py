@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
 from exchange.management.at_store import StoreCommand
-from indicators import suppressing
+from indicators.benign import suppressing
 from indicators.door import snapshot
 
 

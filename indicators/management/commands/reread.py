@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from indicators import rereading
+from indicators.publishing import rereading
 
 _SAID_EVERY = 50_000
 

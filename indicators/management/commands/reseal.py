@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from exchange.management.at_store import StoreCommand
-from indicators import quarantine
+from indicators.publishing import quarantine
 
 
 class Command(StoreCommand):

@@ -15,11 +15,13 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
 from exchange.management.at_store import StoreCommand
-from indicators import subscribing
-from partners import auth, keys, steering
+from indicators.telling import subscribing
+from partners import keys
 from partners.defaults import DefaultAudience
+from partners.groups import steering
+from partners.groups.registering import register_group, register_partner, register_user
+from partners.keys import auth
 from partners.models import Group, Partner
-from partners.registering import register_group, register_partner, register_user
 from partners.scopes import KEY_SCOPES, RECIPIENT_SCOPES, Role, Scope
 
 _CAST = (

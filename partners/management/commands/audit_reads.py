@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from exchange.management.at_store import StoreCommand
-from partners import reads
+from partners.log import reads
 from partners.models import Partner
 
 

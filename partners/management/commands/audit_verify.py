@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from exchange.management.at_store import StoreCommand
-from partners import transparency
+from partners.log import transparency
 from partners.models import AuditWaiting, TreeHead
 
 

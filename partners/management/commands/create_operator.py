@@ -8,7 +8,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from exchange.errors import ExchangeError
 from exchange.management.at_store import StoreCommand
-from partners import inviting
+from partners.identity import inviting
 
 
 class Command(StoreCommand):

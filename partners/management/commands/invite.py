@@ -8,7 +8,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from exchange.errors import ExchangeError
 from exchange.management.at_store import StoreCommand
-from partners import inviting, operating
+from partners import operating
+from partners.identity import inviting
 from partners.models import Partner
 
 

@@ -8,7 +8,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from exchange.errors import ExchangeError
 from exchange.management.at_store import StoreCommand
-from partners import life, operating
+from partners import operating
+from partners.groups import life
 
 
 class Command(StoreCommand):

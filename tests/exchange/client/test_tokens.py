@@ -141,7 +141,7 @@ def test_a_list_of_keys_is_believed_only_as_leaves_of_the_signed_log(cast, conne
 def test_a_log_that_went_back_or_was_rewritten_is_seen(cast, connect):
     from datetime import timedelta
 
-    from partners import transparency
+    from partners.log import transparency
 
     client, pins = connect(cast.aster), Pins()
     take_in(client.token_keys(), pins, consistency=client.consistency)

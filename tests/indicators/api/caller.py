@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from django.test import Client
 
-from partners import auth
+from partners.keys import auth
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
 
     from partners.scopes import Scope
-    from partners.sharing import Viewer
+    from partners.viewer import Viewer
 
 API = "/api/v1/"
 STIX = "application/stix+json;version=2.1"

@@ -9,8 +9,8 @@ from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from indicators import exporting
-from indicators.selecting import Selection
+from indicators.reading import exporting
+from indicators.reading.selecting import Selection
 from indicators.stix import making, parsing, tlp, vocabulary
 from tests import build
 from tests.indicators.api.caller import code, read

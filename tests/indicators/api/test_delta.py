@@ -14,10 +14,11 @@ from django.test.utils import CaptureQueriesContext
 
 from exchange import clock, incarnation
 from exchange.lists import pages, sets
-from indicators import retiring
+from indicators.ending import retiring
 from indicators.feeds import proving
 from indicators.models import FeedSet, InForce, Receipt
-from partners import keys, membership
+from partners import keys
+from partners.groups import membership
 from partners.scopes import KEY_SCOPES, Scope
 from tests import build
 from tests.indicators.api.caller import Caller, code, read

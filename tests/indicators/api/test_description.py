@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode, checks
 from schemathesis.config import SchemathesisConfig
 
-from indicators import reporting
 from indicators.api import description
+from indicators.reports import reporting
 from indicators.stix import making
-from partners import auth, membership, transparency
+from partners.groups import membership
+from partners.keys import auth
+from partners.log import transparency
 from partners.scopes import Role, Scope
 from tests import build
 from tests.indicators.api.caller import API, Caller, read
@@ -104,7 +106,7 @@ def a_report(cast):
 @pytest.fixture
 def furnished(db, monkeypatch):
     """A partner that has one of everything, so that answers have something in them, and what its paths are."""
-    from indicators import notifying
+    from indicators.telling import notifying
 
     cast = build.the_cast()
     caller, other = Caller(build.a_key(cast.aster, *Scope)), Caller(cast.keys["borealis"])

@@ -6,8 +6,9 @@ import uuid
 import pytest
 from django.db.models import F
 
-from indicators import changes, reading
+from indicators import reading
 from indicators.feeds.filters import EVERYTHING
+from indicators.log import changes
 from indicators.models import Batch, StixObject
 from indicators.stix import making, tlp
 from partners import keys

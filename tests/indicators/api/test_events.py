@@ -15,8 +15,8 @@ from django.test import Client
 from exchange import clock, incarnation
 from exchange.memory import Memory
 from exchange.web.shares import Share
-from indicators import waking
 from indicators.api import events
+from indicators.log import waking
 from partners import keys, sight
 from partners.models import ApiKey, Membership, Partner
 from partners.scopes import Scope

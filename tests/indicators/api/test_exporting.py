@@ -8,7 +8,7 @@ import pytest
 
 from exchange.formats.losses import REASONS
 from exchange.stix import words
-from indicators import exporting
+from indicators.reading import exporting
 from indicators.stix import making
 from partners.models import ReadTally
 from partners.tlp import Tlp

@@ -11,8 +11,8 @@ import pytest
 import time_machine
 
 from exchange import clock
-from indicators import retiring
 from indicators.api import rendering
+from indicators.ending import retiring
 from indicators.stix import making
 from tests import build
 from tests.indicators.api.caller import Caller, code, read

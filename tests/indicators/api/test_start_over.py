@@ -12,7 +12,7 @@ from django.core.management import call_command
 from exchange import clock, incarnation, paging
 from exchange.agent import sync
 from exchange.client.errors import ApiError
-from indicators import changes
+from indicators.log import changes
 from tests import build
 from tests.indicators.api.caller import code, read
 

@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
-from indicators import delivering, notifying
 from indicators.models import Delivery
+from indicators.telling import delivering, notifying
 from partners.scopes import Scope
 from tests import build
 from tests.indicators.api.caller import another as key_of

@@ -11,9 +11,11 @@ import psycopg
 import pytest
 from django.db import connection, connections
 
-from indicators import waking
 from indicators.api import changes
-from partners import auth, keys, life, membership
+from indicators.log import waking
+from partners import keys
+from partners.groups import life, membership
+from partners.keys import auth
 from partners.models import ApiKey, Group, Partner
 from tests import build
 from tests.indicators.api.caller import Caller, read

@@ -9,9 +9,9 @@ from datetime import timedelta
 
 from exchange import clock
 from exchange.tokens import epochs, forms
-from partners import groupkeys
 from partners.models import Group
 from partners.scopes import Scope
+from partners.tokens import groupkeys
 from tests import build
 from tests.indicators.api.caller import Caller
 

@@ -12,7 +12,7 @@ from exchange.stix import closed, words
 from indicators.campaigns import announcing, placing, proposing
 from indicators.campaigns.tables import Campaign
 from indicators.stix import making
-from partners import directory
+from partners.groups import directory
 from partners.models import Partner
 from partners.scopes import Scope
 from tests import build

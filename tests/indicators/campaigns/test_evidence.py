@@ -10,7 +10,7 @@ import pytest
 from exchange import clock
 from indicators.campaigns import ending, prevalence
 from indicators.campaigns.tables import Carried, EvidenceToken, Prevalence, Suspect, ToldSum
-from partners import life, membership
+from partners.groups import life, membership
 from partners.models import AuditRecord, Group, GroupKey, Partner
 from partners.scopes import Scope
 from tests import build

@@ -9,8 +9,8 @@ from exchange.stix import words
 from exchange.tokens import forms, prompts
 from indicators.door import corpus
 from indicators.stix import making
-from partners import groupkeys
 from partners.scopes import Scope
+from partners.tokens import groupkeys
 from tests import build
 
 COMMON = "your task is to create"

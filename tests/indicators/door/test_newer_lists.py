@@ -17,9 +17,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from exchange import clock
-from indicators import changes, service_hosts, suppressing
+from indicators.benign import service_hosts, suppressing
 from indicators.door import snapshot
 from indicators.feeds.filters import Filter
+from indicators.log import changes
 from indicators.models import Carries, Progress
 from indicators.stix import making
 from tests import build

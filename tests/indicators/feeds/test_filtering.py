@@ -17,8 +17,9 @@ from indicators.feeds import naming, tree
 from indicators.feeds.filters import Filter
 from indicators.stix import making
 from indicators.stix.vocabulary import EXTENSION_ID
-from partners.sharing import Viewer, audience_ids
+from partners.sharing import audience_ids
 from partners.tlp import Tlp
+from partners.viewer import Viewer
 from tests import build
 from tests.indicators.feeds.trees import trees
 from tests.strategies import examples

@@ -10,13 +10,16 @@ import pytest
 from django.test import Client
 
 from exchange import clock
-from indicators import changes, subscribing, withdrawing
+from indicators.ending import withdrawing
 from indicators.feeds import blocklists, preview
 from indicators.feeds.filters import EVERYTHING, Filter, accepted
+from indicators.log import changes
 from indicators.models import Opinion
 from indicators.opinions import giving, recording
 from indicators.stix import making
-from partners import auth, membership
+from indicators.telling import subscribing
+from partners.groups import membership
+from partners.keys import auth
 from partners.scopes import Scope
 from tests import build
 from tests.build import bearer

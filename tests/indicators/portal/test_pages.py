@@ -11,10 +11,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from indicators import delivering
 from indicators.models import Delivery, Feed, Subscription
 from indicators.portal import showing
 from indicators.stix import making, tlp, vocabulary
+from indicators.telling import delivering
 from partners.models import ApiKey, Partner
 from partners.scopes import Role
 from tests import build

@@ -13,8 +13,8 @@ import stix2
 from stix2validator import ValidationOptions, validate_instance
 
 from exchange.stix import classes, words
-from indicators import exporting
-from indicators.selecting import Selection
+from indicators.reading import exporting
+from indicators.reading.selecting import Selection
 from indicators.stix import making
 from tests import build, others
 from tests.indicators.door.test_closed import EXAMPLES

@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils.http import urlencode
 
 from exchange import clock
-from indicators import referred
+from indicators.reading import referred
 from tests import build
 
 if TYPE_CHECKING:

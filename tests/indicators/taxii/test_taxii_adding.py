@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from exchange import bodies
-from indicators import notifying
 from indicators.stix import parsing
+from indicators.telling import notifying
 from partners.scopes import Scope
 from tests.indicators.taxii.cast import EVERYTHING, ROOT, TAXII, Caller, a_domain, an_indicator, another_key, revised
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from taxii2client.v21 import ApiRoot, Collection, Server, as_pages
 
-from indicators import referred
+from indicators.reading import referred
 from tests import build
 from tests.indicators.taxii.cast import Caller, a_caller, a_domain, an_indicator, published, revised
 

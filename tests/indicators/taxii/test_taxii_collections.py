@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from indicators import referred, subscribing
 from indicators.feeds.filters import Filter
-from indicators.selecting import Selection
+from indicators.reading import referred
+from indicators.reading.selecting import Selection
 from indicators.stix import making
 from indicators.stix.tlp import ID_OF
 from indicators.taxii import collections
-from partners import auth, membership
+from indicators.telling import subscribing
+from partners.groups import membership
+from partners.keys import auth
 from partners.models import Group
 from partners.scopes import Scope
 from partners.tlp import Tlp

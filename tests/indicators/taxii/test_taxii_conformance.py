@@ -13,8 +13,8 @@ import orjson
 import pytest
 from django.test import Client, override_settings
 
-from indicators import subscribing
-from partners import auth
+from indicators.telling import subscribing
+from partners.keys import auth
 from tests.indicators.taxii.cast import EVERYTHING, ROOT, TAXII, Caller, a_domain, an_indicator, revised
 
 if TYPE_CHECKING:

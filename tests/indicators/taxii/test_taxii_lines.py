@@ -16,10 +16,17 @@ import stix2
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from indicators import changes, lines, readdressing, reading, relining, subscribing, withdrawing
-from indicators.addressing import Reach
+from indicators import reading
+from indicators.ending import withdrawing
 from indicators.feeds.filters import EVERYTHING as FEED
-from partners import auth, membership
+from indicators.log import changes
+from indicators.publishing import readdressing
+from indicators.publishing.addressing import Reach
+from indicators.reading import lines
+from indicators.sight import relining
+from indicators.telling import subscribing
+from partners.groups import membership
+from partners.keys import auth
 from partners.models import Group
 from tests import build
 from tests.indicators.taxii.cast import (

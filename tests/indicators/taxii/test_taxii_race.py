@@ -17,8 +17,8 @@ import orjson
 import pytest
 from django.db import connection
 
-from indicators import subscribing
-from partners import auth
+from indicators.telling import subscribing
+from partners.keys import auth
 from tests import build
 from tests.indicators.taxii.cast import EVERYTHING, ROOT, Caller, a_caller, an_indicator
 

@@ -9,10 +9,11 @@ import pytest
 import stix2
 
 from exchange import clock
-from indicators import referred, subscribing
+from indicators.reading import referred
 from indicators.stix import vocabulary
 from indicators.stix.tlp import TLP2_IDS
-from partners import auth
+from indicators.telling import subscribing
+from partners.keys import auth
 from partners.models import Partner
 from partners.scopes import Scope
 from tests import build

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from exchange import clock
 from exchange.celery import app
-from indicators import retiring
+from indicators.ending import retiring
 from indicators.models import Batch, Quarantined
 from partners.models import AuditRecord
 from tests.indicators.taxii.cast import ROOT, Caller, an_indicator

@@ -12,7 +12,9 @@ from exchange.client import merkle, statements
 from exchange.tokens import epochs, oprf, ristretto
 from indicators.models import Carries
 from indicators.stix import making
-from partners import audit, auth, membership
+from partners.groups import membership
+from partners.keys import auth
+from partners.log import audit
 from partners.models import AuditRecord, Group, GroupKey, TokenKey
 from partners.scopes import Scope
 from tests import build, keyservice
@@ -86,7 +88,7 @@ def test_two_partners_are_shown_the_same_keys_and_the_store_keeps_them(cast):
 def test_another_key_under_the_same_name_is_not_believed(cast, monkeypatch, settings):
     before = public_keys(caller(cast.aster))["keys"]
     store = keyservice.served(monkeypatch, settings, secret=b"\3" * 32)
-    from partners import oblivious
+    from partners.tokens import oblivious
 
     oblivious.publish_keys()
     assert public_keys(caller(cast.aster))["keys"] == before
@@ -147,7 +149,7 @@ def test_an_exchange_without_a_key_service_says_so(cast, settings):
 def test_a_key_service_that_is_away_costs_nobody_more_than_this_answer(cast, monkeypatch):
     import httpx
 
-    from partners import oblivious
+    from partners.tokens import oblivious
 
     monkeypatch.setattr(oblivious, "_http", lambda: httpx.Client(base_url="http://127.0.0.1:1", trust_env=False))
     who = caller(cast.aster)

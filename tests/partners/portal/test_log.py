@@ -9,7 +9,8 @@ import pytest
 import time_machine
 
 from exchange.client import audit as offline
-from partners import paper, reads, transparency
+from partners import paper
+from partners.log import reads, transparency
 from partners.scopes import Role
 from tests import build
 from tests.indicators.api.caller import Caller

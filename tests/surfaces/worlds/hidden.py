@@ -14,13 +14,17 @@ from django.test import Client
 
 from exchange import clock
 from exchange.errors import ExchangeError
-from indicators import following, reporting, retiring
+from indicators.ending import retiring
+from indicators.log import following
 from indicators.models import Delivery
 from indicators.opinions import recording
-from partners import auth, inviting, life, membership, steering
+from indicators.reports import reporting
 from partners.ceilings import Ceiling, Width
+from partners.groups import life, membership, steering
+from partners.groups.registering import register_user
+from partners.identity import inviting
+from partners.keys import auth
 from partners.models import AuditRecord, Group, Partner, User
-from partners.registering import register_user
 from partners.scopes import Role
 from partners.tlp import Tlp
 from tests import build

@@ -24,7 +24,7 @@ from django.urls import get_resolver
 
 from exchange import clock
 from exchange.memory import Memory
-from indicators import service_hosts
+from indicators.benign import service_hosts
 
 _ID_BYTES = 16
 START = datetime(2026, 11, 10, 12, 0, 0, tzinfo=UTC)

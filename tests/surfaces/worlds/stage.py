@@ -21,11 +21,15 @@ from django.test import Client
 from django.utils.module_loading import import_string
 
 from exchange import outbound
-from indicators import delivering, notifying, reporting
 from indicators.models import Delivery
+from indicators.reports import reporting
 from indicators.stix import making, tlp, vocabulary
 from indicators.taxii import collections
-from partners import auth, inviting, keys, membership, steering
+from indicators.telling import delivering, notifying
+from partners import keys
+from partners.groups import membership, steering
+from partners.identity import inviting
+from partners.keys import auth
 from partners.models import AuditRecord, Group, Partner
 from partners.scopes import KEY_SCOPES, Role
 from partners.tlp import Tlp

@@ -1,0 +1,1 @@
+"""What must never be blocked: hosts that members make known, and what their lists suppress."""

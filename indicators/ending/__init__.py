@@ -1,0 +1,1 @@
+"""The end of what a partner holds: taken back, revoked, run out, or given up by one that leaves."""

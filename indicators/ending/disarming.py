@@ -1,0 +1,202 @@
+"""A mass revocation takes effect at once, and can be undone for an hour: its holdings are disarmed.
+
+Where a partner ends more living holdings within an hour than its cap (`caps.Caps.ends`), readers are told to drop them
+(`remove`, `disarmed`) and nobody sees them any more, as if they were withdrawn. What they were, and what is to become
+of them, is kept until somebody decides (`deciding`). Called by `publishing` and `withdrawing`, behind the publisher's
+lock, so that nobody counts at the same moment. With `deciding` the only writer of Ending and Disarmed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Sum
+
+from exchange import clock
+from exchange.sql import Message
+from indicators import living
+from indicators.log import changes
+from indicators.models import Change, Disarmed, Ending, Holding
+from indicators.publishing import storing
+from indicators.publishing.addressing import Reach
+from indicators.publishing.results import Result, answered
+from indicators.publishing.storing import Turned, Version
+from indicators.publishing.versions import Entering, Line
+from indicators.stix.drafts import Draft, Refusal
+from partners import mailing
+from partners.log import audit
+from partners.models import User
+from partners.scopes import ROLE_SCOPES, Role, Scope
+from partners.sharing import intern_withdrawn
+from partners.viewer import Viewer
+
+#: The time over which ends are counted, and in which what is disarmed can be brought back.
+WINDOW = timedelta(hours=1)
+DISARMED = Refusal(
+    "disarmed",
+    "/id",
+    "It has ended for all who hold it, with many others: they can be brought back for an hour, then it is final.",
+)
+ALREADY = Refusal("disarmed", "/id", "It has ended already, with many others, and is final in an hour at the latest.")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A living holding that ends, by its newest version, and the drafts of it that came with its end."""
+
+    held: Version
+    drafts: tuple[Draft, ...] = ()
+
+
+def is_mass(by: Viewer, count: int) -> bool:
+    """Whether so many ends are more than the partner's cap, with those of the last hour. One query; none for none."""
+    if not count:
+        return False
+    return count > by.caps.most_ends or count + _lately(by) > by.caps.most_ends
+
+
+def _lately(by: Viewer) -> int:
+    """How many ended within the last hour and did not come back."""
+    ends = Ending.objects.of(by).filter(at__gt=clock.now() - WINDOW).exclude(state=Ending.State.UNDONE)
+    return ends.aggregate(count=Sum("objects_ended"))["count"] or 0
+
+
+def by_line(entering: Iterable[Entering], closed: Iterable[Line]) -> dict[Line, Ended]:
+    """The living holdings that a batch ends, by their lines."""
+    lines = [*(new.line for new in entering if new.draft.revoked and new.latest), *closed]
+    drafts: dict[Line, list[Draft]] = {line: [] for line in lines}
+    for new in entering:
+        if new.line in drafts:
+            drafts[new.line].append(new.draft)
+    return {
+        line: Ended(line.stored_latest, tuple(drafts[line]))
+        for line in lines
+        if line.stored_latest is not None and living.lives(line.stored_latest.state)
+    }
+
+
+def reworded(results: Iterable[Result], ids: Collection[str]) -> list[Result]:
+    """The results, where an end that was accepted of these ids is told to be one that can be undone."""
+    return [
+        replace(one, verdict=DISARMED) if one.status == "accepted" and one.stix_id in ids else one for one in results
+    ]
+
+
+def note(by: Viewer, count: int, verb: Ending.Verb) -> None:
+    """Count ends that are final at once; nothing of none."""
+    if count:
+        state, at = Ending.State.FINAL, clock.now()
+        Ending.unrestricted.create(
+            partner_id=by.partner_id, actor=by.actor, verb=verb, objects_ended=count, state=state, at=at
+        )
+
+
+def disarm(
+    ended: Mapping[str, Ended], *, by: Viewer, verb: Ending.Verb, within: Message, reach: Reach | None = None
+) -> list[changes.NewChange]:
+    """Disarm holdings, by their ids, when the message is sent; returns what is to be told, appended by the caller.
+
+    `reach` is the audience that the batch of a revocation named.
+    """
+    at = clock.now()
+    ending = Ending(
+        partner_id=by.partner_id,
+        actor=by.actor,
+        verb=verb,
+        objects_ended=len(ended),
+        state=Ending.State.DISARMED,
+        at=at,
+        until=at + WINDOW,
+        reach=None if reach is None else reach.to_json(),
+    )
+    _tell(by, ending)
+    ending.save(force_insert=True)
+    held = [one.held for one in ended.values()]
+    Disarmed.unrestricted.filter(holding__in=[one.holding_id for one in held]).delete()  # of what was woken since
+    Disarmed.unrestricted.bulk_create(
+        Disarmed(
+            ending=ending,
+            partner_id=by.partner_id,
+            holding_id=one.held.holding_id,
+            audience_id=one.held.audience_id,
+            newest_id=one.held.object_id,
+            body=b",".join(draft.raw for draft in one.drafts).decode(),
+        )
+        for one in ended.values()
+    )
+    storing.turn(asleep(held, publisher_id=by.partner_id, state=Holding.State.DISARMED), within=within)
+    audit.record(
+        audit.Verb.OBJECTS_DISARMED,
+        by=by,
+        target=f"ending:{ending.pk}",
+        within=within,
+        ended_by=verb.value,
+        ids=sorted(ended),
+    )
+    return changes.removes(held, Change.Reason.DISARMED)
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Of what a batch ends, the holdings that are disarmed, by id; and what else enters and ends, with the answers."""
+
+    mass: Mapping[str, Ended]
+    entering: list[Entering]
+    closed: list[Line]
+    settled: list[Result]
+
+    @classmethod
+    def of(
+        cls, entering: list[Entering], closed: list[Line], settled: list[Result], *, by: Viewer, for_good: bool
+    ) -> Ends:
+        """Count what ends; beyond the partner's cap all of it is disarmed. What is `for_good` was counted before."""
+        ended = {} if for_good else by_line(entering, closed)
+        if not is_mass(by, len(ended)):
+            note(by, len(ended), Ending.Verb.REVOKE)
+            return cls({}, entering, closed, settled)
+        said = answered([new.draft for new in entering if new.line in ended], "accepted")
+        mass = {line.stix_id: one for line, one in ended.items()}
+        return cls(
+            mass,
+            [new for new in entering if new.line not in ended],
+            [line for line in closed if line not in ended],
+            reworded([*settled, *said], mass),
+        )
+
+    def disarm(self, *, by: Viewer, reach: Reach, within: Message) -> list[changes.NewChange]:
+        """Disarm them when the message is sent; returns what is to be told, to be appended last."""
+        if not self.mass:
+            return []
+        return disarm(self.mass, by=by, verb=Ending.Verb.REVOKE, reach=reach, within=within)
+
+
+def asleep(held: Sequence[Version], *, publisher_id: UUID, state: Holding.State) -> list[Turned]:
+    """What holdings are that nobody sees: in this state, and with nothing that is shown."""
+    nobody = {kind: intern_withdrawn(publisher_id, attribution=kind) for kind in {one.attribution for one in held}}
+    return [Turned(one.holding_id, nobody[one.attribution], state, None) for one in held]
+
+
+def _tell(by: Viewer, ending: Ending) -> None:
+    """Mail the people who may undo it; once while anything is disarmed, however many calls there are."""
+    open_ones = Ending.objects.of(by).filter(state=Ending.State.DISARMED, until__gt=ending.at)
+    if open_ones.exists():
+        return
+    verb = "revoked" if ending.verb == Ending.Verb.REVOKE else "withdrawn"
+    body = (
+        f"{ending.objects_ended:,} objects of {by.partner_name} were {verb} at once by {ending.actor}: with these, more"
+        f" within an hour than your organisation's cap of {by.caps.most_ends:,}.\n\n"
+        "All who hold them are told to drop them. Until "
+        f"{ending.until:%Y-%m-%d %H:%M} UTC anybody of yours who publishes can bring them back, in one step; a second"
+        " person can make it final. If nobody decides, it is final then.\n"
+        f"{settings.BASE_URL}/organisation/held/\n\n"
+        "If this was not meant, look at the key or the person first, and revoke the key.\n"
+    )
+    publishing = [role for role in Role if Scope.PUBLISH in ROLE_SCOPES[role]]
+    people = User.objects.filter(partner=by.partner_id, role__in=publishing, is_active=True).exclude(email="")
+    for email in people.order_by("pk").values_list("email", flat=True):
+        subject = f"{ending.objects_ended:,} objects were {verb} at once"
+        mailing.tell(email, subject=subject, text=body, partner_id=by.partner_id)

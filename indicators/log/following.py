@@ -1,0 +1,41 @@
+"""Follow the change log from a remembered place, so that a lost hint costs time and never work."""
+
+import time
+from collections.abc import Callable
+
+from django.db import transaction
+from structlog import get_logger
+
+from indicators.log import changes
+from indicators.models import Progress
+
+log = get_logger()
+
+#: What takes longer than this is said in the log: everybody else who follows under this name waits for it.
+SLOW_S = 5.0
+
+
+def follow(name: str, step: Callable[[int], int]) -> None:
+    """Call `step(after)` until it has nothing left; it yields the place reached, in the transaction that did the work.
+
+    One follower works at a time; another that finds it at work leaves. That loses nothing: the one at work
+    looks at the log once more after it has let go, and whoever left had committed its change before.
+    """
+    Progress.objects.get_or_create(name=name)
+    while _advance(name, step):
+        pass
+
+
+def _advance(name: str, step: Callable[[int], int]) -> bool:
+    """One step. Whether there may be more to do for this follower."""
+    with transaction.atomic():
+        place = Progress.objects.select_for_update(skip_locked=True).filter(name=name).first()
+        if place is None:
+            return False
+        started = time.monotonic()
+        reached = step(place.seq)
+        if (took_s := time.monotonic() - started) > SLOW_S:
+            log.warning("follower.slow", name=name, after=place.seq, reached=reached, seconds=round(took_s, 1))
+        if reached > place.seq:
+            Progress.objects.filter(name=name).update(seq=reached)
+    return reached < changes.head()

@@ -1,0 +1,308 @@
+"""The log as one reader walks it: the channels that it has open, in one statement whose text is the same for all.
+
+A row of the log says where to look, the holding whether it is so: so a reader never waits for what is told of its sight
+(ADR 0031). Each statement looks at a stretch of the log: it leaps to the first row in the reader's channels, reads each
+channel's rows from there on by the index over `(channel, seq)`, and stops at so many rows or so many places on. Whoever
+wants more asks again from where it stopped (`walk`). What others do that the reader does not see costs nothing, and
+neither does the number of ways in which things are shared.
+
+Names in these texts: the change `c`, its holding `h`, its version `o`, the reader's channels `mine`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from exchange import incarnation
+from exchange.sql import ask
+from partners.viewer import Viewer
+
+#: The end of the log.
+END = "SELECT coalesce((SELECT last_seq FROM indicators_commit ORDER BY last_seq DESC LIMIT 1), 0)"
+#: A version enters by its upsert or, if it is a revocation, by its remove.
+ENTERED = "(c.op = 'upsert' OR c.reason = 'revoked')"
+
+#: Beyond every place.
+NOWHERE = 2**63 - 1
+#: How to plan what walks the log: row by row, by its keys. Channels differ in size by thousands, and PostgreSQL takes
+#: each for a mean one: it would fetch and sort a whole one for its first row, or all audiences for one.
+IN_ORDER = {"enable_bitmapscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "enable_seqscan": "off"}
+#: How many rows of the log a statement reads at least, and at most.
+_LEAST_ROWS, _MOST_ROWS = 64, 32_768
+#: A stretch has so many times as many places as rows, and the next one as many times more.
+_WIDER = 8
+
+
+# One row: whether the caller is who they say, the end of the log, and the store's incarnation.
+_NOW = f"now AS MATERIALIZED (SELECT ({END}) AS head, {incarnation.SQL} AS life)"
+_MINE = """
+mine AS MATERIALIZED (
+    SELECT s.channel_id AS channel, s.group_id, s.since, s.until, s.lost
+    FROM partners_sight s
+    WHERE s.partner_id = %(viewer)s AND {which}
+      AND (%(groups)s::uuid[] IS NULL OR s.group_id IS NULL OR s.group_id = ANY(%(groups)s))
+)
+"""
+#: The same without `now`: for who is known to be who they say.
+_BARE = _MINE
+_OPEN = "s.until IS NULL"
+_OWN = "s.channel_id IN (SELECT w.id FROM partners_channel w WHERE w.reach = 'own' AND w.partner_id = %(viewer)s)"
+#: Of a sight `s`: it tells of the group that is read.
+OF_GROUP = f"(s.group_id = %(group)s OR {_OWN})"
+
+
+def channels(*, own: bool = False, group: UUID | None = None, closed: bool = False) -> str:
+    """The first parts of a WITH: who is asking and when, and the reader's channels.
+
+    Of these only its own with `own`, and what tells of a group with `group`; with `closed`, also those that it had open
+    once. Needs the parameters `of`, and `group`.
+    """
+    which = [*([] if closed else [_OPEN]), *([_OWN] if own else []), *([OF_GROUP] if group is not None else [])]
+    return f"{_NOW}, {_MINE.format(which=' AND '.join(which) or 'TRUE')}"
+
+
+#: All channels that the reader has or had open, or those that tell of `group` alone, as the part of a WITH.
+OF_SCOPE = _MINE.format(which=f"(%(group)s::uuid IS NULL OR {OF_GROUP})")
+#: The reader's open channels, as the part of a WITH. Needs the parameters `of`.
+OPEN = _BARE.format(which=_OPEN)
+
+
+def past(date: str) -> str:
+    """The part of a WITH that is the last place up to a date, an SQL expression: one row `past`.
+
+    Dates and places grow together, and the changes of a commit lie a microsecond apart, so a date is a place: found by
+    two looks at an index.
+    """
+    return _PAST.replace("%(date)s", date)
+
+
+_PAST = """
+past AS MATERIALIZED (
+    SELECT greatest(
+        coalesce((SELECT k.last_seq FROM indicators_commit k WHERE k.date_added <= %(date)s
+                  ORDER BY k.date_added DESC LIMIT 1), 0),
+        coalesce((SELECT k.last_seq - (extract(epoch FROM k.date_added - %(date)s) * 1000000)::bigint
+                  FROM indicators_commit k WHERE k.date_added > %(date)s ORDER BY k.date_added LIMIT 1), 0)
+    ) AS seq
+)
+"""
+
+
+#: Whether the reader sees the holding with the audience named so: the rule.
+SEES = """
+EXISTS (SELECT FROM partners_audience seen WHERE seen.id = {audience}
+          AND seen.channels && (SELECT array_agg(mine.channel) FROM mine WHERE mine.until IS NULL))
+"""
+#: Whether an entry counts for this reader: what comes into others' sight is nothing new to its publisher.
+COUNTS = "({change}.reason <> 'granted' OR h.publisher_id <> %(viewer)s)"
+#: Whether a change was told in a channel that is open, since it is. Arrays, for a join would begin with channels and
+#: look for the few rows of a version once for each.
+REACHES = """
+{change}.seq > (SELECT array_agg(mine.since ORDER BY mine.channel) FROM mine WHERE mine.until IS NULL)[array_position(
+    (SELECT array_agg(mine.channel ORDER BY mine.channel) FROM mine WHERE mine.until IS NULL), {change}.channel)]
+"""
+#: Whether the change `c` brings its version for the last time, as the reader sees the log: it is told there alone.
+#: Each row that hides another lies in a channel that is open; where that is closed, the version is told anew.
+#: OFFSET 0 leads by the version, for PostgreSQL takes what enters again for as good as nothing.
+LAST = f"""
+{COUNTS.format(change="c")}
+AND NOT EXISTS (SELECT FROM (SELECT * FROM indicators_change later
+                             WHERE later.version_id = c.version_id AND later.seq > c.seq OFFSET 0) n
+                WHERE n.again AND {COUNTS.format(change="n")} AND {REACHES.format(change="n")})
+"""
+
+# `at`, one row: the place before the first row of interest, null where there is none. `raw`: the rows of a stretch, by
+# place, each change once. Each channel is one walk of the log's primary key. Of a channel that was closed, only the
+# removes are told, up to where it was.
+_FORWARDS = """
+at AS MATERIALIZED (
+    SELECT min(found.seq) - 1 AS place FROM mine CROSS JOIN LATERAL (
+        SELECT c.seq FROM indicators_change c
+        WHERE c.channel = mine.channel AND c.seq > greatest(mine.since, %(after)s{later})
+          AND c.seq <= coalesce(mine.until, 9223372036854775807) AND {which}
+        ORDER BY c.seq LIMIT 1) found
+), raw AS MATERIALIZED (
+    SELECT DISTINCT ON (found.seq) found.*, mine.group_id AS via
+    FROM at CROSS JOIN mine CROSS JOIN LATERAL (
+        SELECT c.* FROM indicators_change c
+        WHERE c.channel = mine.channel AND c.seq > greatest(mine.since, at.place)
+          AND c.seq <= least(mine.until, at.place + %(width)s) AND {which}
+        ORDER BY c.seq LIMIT %(rows)s) found
+    WHERE at.place IS NOT NULL ORDER BY found.seq LIMIT %(rows)s
+)
+"""
+_BACKWARDS = """
+at AS MATERIALIZED (
+    SELECT max(found.seq) + 1 AS place FROM mine CROSS JOIN LATERAL (
+        SELECT c.seq FROM indicators_change c
+        WHERE c.channel = mine.channel AND c.seq > greatest(mine.since{later}) AND c.seq < %(after)s AND {which}
+        ORDER BY c.seq DESC LIMIT 1) found
+), raw AS MATERIALIZED (
+    SELECT DISTINCT ON (found.seq) found.*, mine.group_id AS via
+    FROM at CROSS JOIN mine CROSS JOIN LATERAL (
+        SELECT c.* FROM indicators_change c
+        WHERE c.channel = mine.channel AND c.seq > greatest(mine.since{later}) AND c.seq < at.place
+          AND c.seq >= at.place - %(width)s AND {which}
+        ORDER BY c.seq DESC LIMIT %(rows)s) found
+    WHERE at.place IS NOT NULL ORDER BY found.seq DESC LIMIT %(rows)s
+)
+"""
+#: Of open channels all, of those that were closed the removes.
+ALL_OF_IT = "(mine.until IS NULL OR c.op = 'remove')"
+
+
+def stretch(*, which: str, order: str = "ASC", later: str = "") -> str:
+    """The parts of a WITH that read a stretch, of rows for which `which` holds, and after the place `later` as well."""
+    text = _FORWARDS if order == "ASC" else _BACKWARDS
+    return text.format(which=which, later=f", {later}" if later else "")
+
+
+# A row for each row of `page`, and one where there is none; first what `Walked` says.
+_FROM_STRETCH = """
+SELECT now.*, at.place, walked.rows, walked.last, counted.rows, pruned.last, page.*
+FROM now CROSS JOIN at CROSS JOIN (SELECT coalesce(max(mine.lost), 0) AS last FROM mine) pruned
+CROSS JOIN (SELECT count(*) AS rows, {last}(seq) AS last FROM raw) walked
+CROSS JOIN (SELECT count(*) AS rows FROM page) counted
+LEFT JOIN page ON page.upto - coalesce(octet_length(page.body), 0) < %(max_bytes)s
+ORDER BY page.seq {order}
+"""
+_FROM_IDS = """
+SELECT now.*, NULL::bigint, 0, NULL::bigint, counted.rows, 0, page.*
+FROM now CROSS JOIN (SELECT count(*) AS rows FROM page) counted
+LEFT JOIN page ON page.upto - coalesce(octet_length(page.body), 0) < %(max_bytes)s
+ORDER BY page.seq {order}
+"""
+_WITHIN = """
+page AS MATERIALIZED (
+    SELECT found.*, sum(coalesce(octet_length(body), 0)) OVER (ORDER BY seq {order} ROWS UNBOUNDED PRECEDING) AS upto
+    FROM ({page}) found
+)
+"""
+
+
+def statement(first: str, stretch: str | None, page: str, *, order: str = "ASC") -> str:
+    """The whole text. `page` selects at most `%(limit)s` rows with `seq` and `body`; their bytes are bounded here.
+
+    Without a stretch, `page` finds its rows by other ways than the log's.
+    """
+    parts = [first, *([] if stretch is None else [stretch]), _WITHIN.format(page=page, order=order)]
+    last = "max" if order == "ASC" else "min"
+    read = _FROM_IDS if stretch is None else _FROM_STRETCH
+    return f"WITH {', '.join(parts)} {read.format(order=order, last=last)}"
+
+
+@dataclass(slots=True)
+class Walked:
+    """What was found: rows, each beginning with its place, and whether there are more.
+
+    `reached` is the last row of the reader's that was looked at, told or not; None where there was none.
+    """
+
+    page: list[tuple[Any, ...]]
+    reached: int | None = None
+    more: bool = False
+    head: int = 0  # the end of the log
+    lost: int = 0  # the last row that was pruned from what this reader is told
+
+
+def of(viewer: Viewer) -> dict[str, Any]:
+    """The parameters that say who is reading."""
+    groups = viewer.key_groups if viewer.key_groups is not None else viewer.group_ids if viewer.limited else None
+    return {"viewer": viewer.partner_id, "groups": None if groups is None else sorted(groups)}
+
+
+def walk(
+    viewer: Viewer,
+    sql: str,
+    parameters: Mapping[str, Any],
+    *,
+    after: int,
+    limit: int,
+    max_bytes: int | None = None,
+    most: int | None = None,
+    backwards: bool = False,
+) -> Walked:
+    """The first `limit` rows of the pages after a place (with `backwards`, before it), within `max_bytes`.
+
+    The row that reaches `max_bytes` is the last. Where `most` rows of the log were looked at, it ends with what was
+    found, for there may be more. One statement, and more where many rows are of no interest. Raises Gone.
+    """
+    walked, place, looked_at, left = Walked([]), after, 0, NOWHERE if max_bytes is None else max_bytes
+    rows = max(limit + 1, _LEAST_ROWS)
+    width = rows * _WIDER
+    while True:
+        bounds = {"after": place, "rows": rows, "width": width, "limit": limit + 1 - len(walked.page)}
+        answer = _asked(viewer, sql, {**parameters, **bounds, "max_bytes": left}, settings=IN_ORDER)
+        walked.head, begins, count, last, found, walked.lost = answer[0][:6]
+        page = [row[6:] for row in answer if row[6] is not None]
+        if _take(walked, page, found, limit=limit):
+            return walked
+        left -= int(page[-1][-1]) if page else 0
+        if last is None or begins is None:
+            return walked
+        walked.reached, looked_at = last, looked_at + count
+        # After a full stretch the next begins at its last row, not where it might have ended.
+        place = last if count == rows else begins - width if backwards else begins + width
+        if count < rows and (place <= 1 if backwards else place >= walked.head):
+            return walked
+        if most is not None and looked_at >= most:
+            walked.more = True
+            return walked
+        rows, width = min(rows * _WIDER, _MOST_ROWS), width * _WIDER
+
+
+def at_once(
+    viewer: Viewer,
+    sql: str,
+    parameters: Mapping[str, Any],
+    *,
+    limit: int,
+    max_bytes: int | None = None,
+    settings: Mapping[str, str] | None = IN_ORDER,
+) -> Walked:
+    """The same for a statement without a stretch: one. Without settings, it is planned for its very values."""
+    bounds = {"limit": limit + 1, "max_bytes": NOWHERE if max_bytes is None else max_bytes}
+    answer = _asked(viewer, sql, {**parameters, **bounds}, settings=settings)
+    walked = Walked([], head=answer[0][0])
+    page = [row[6:] for row in answer if row[6] is not None]
+    if not _take(walked, page, answer[0][4], limit=limit) and page:
+        walked.reached = page[-1][0]
+    return walked
+
+
+def _take(walked: Walked, page: list[tuple[Any, ...]], found: int, *, limit: int) -> bool:
+    """Add a page of which as many rows were read as fit; whether there are more than that."""
+    fits = page[: limit - len(walked.page)]
+    walked.page += [row[:-1] for row in fits]
+    walked.more = found > len(fits)
+    if walked.more and walked.page:
+        walked.reached = walked.page[-1][0]
+    return walked.more
+
+
+def _asked(
+    viewer: Viewer, sql: str, parameters: dict[str, Any], *, settings: Mapping[str, str] | None
+) -> list[tuple[Any, ...]]:
+    """The rows of a query that begins with those of `now`, without these but for the end of the log.
+
+    Which life of the store this is comes with the answer.
+    """
+    began_with = incarnation.current()
+    everything = parameters | of(viewer)
+    rows = _unprepared(sql, everything) if settings is None else ask(sql, everything, settings=settings)
+    _, life = rows[0][:2]
+    incarnation.note(life, began_with=began_with)
+    return [(row[0], *row[2:]) for row in rows]
+
+
+def _unprepared(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Planned for these very values: where a plan for any would be a poor one."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows

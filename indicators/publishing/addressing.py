@@ -1,0 +1,343 @@
+"""The audiences of one batch: what it names, what each object's marking makes of it, found once per marking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from exchange.errors import Refused
+from indicators.publishing.attributing import moves_pseudonym
+from indicators.publishing.storing import Version
+from indicators.stix import vocabulary
+from indicators.stix.drafts import Draft, Refusal
+from partners import sources
+from partners.attribution import Attribution
+from partners.defaults import DefaultAudience
+from partners.models import Audience, Group
+from partners.sharing import AudienceSpec, addressed, check, default_reach, may_share
+from partners.standing import Standing
+from partners.tlp import Tlp
+from partners.viewer import Viewer
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The audience that a batch names for all its objects; `named` is false where it leaves that to the default."""
+
+    named: bool = False
+    tlp: Tlp | None = None
+    everyone: bool = False
+    groups: tuple[UUID, ...] = ()
+    partners: tuple[UUID, ...] = ()
+    attribution: Attribution | None = None  # as the objects themselves say, where the batch does not
+    default: bool = False  # it is the default audience as it was then, where `everyone` is for CLEAR and GREEN
+
+    def to_json(self) -> dict[str, Any]:
+        """To be kept with a batch that waits."""
+        return {
+            "named": self.named,
+            "tlp": self.tlp,
+            "everyone": self.everyone,
+            "groups": [str(group) for group in self.groups],
+            "partners": [str(partner) for partner in self.partners],
+            "attribution": self.attribution,
+            "default": self.default,
+        }
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Reach:
+        """As it was kept."""
+        return cls(
+            named=kept["named"],
+            tlp=None if kept["tlp"] is None else Tlp(kept["tlp"]),
+            everyone=kept["everyone"],
+            groups=tuple(UUID(group) for group in kept["groups"]),
+            partners=tuple(UUID(partner) for partner in kept["partners"]),
+            attribution=None if kept["attribution"] is None else Attribution(kept["attribution"]),
+            default=kept.get("default", False),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a draft goes. What only withdraws, from where it is, needs no leave and no second person."""
+
+    audience_id: int
+    spec: AudienceSpec
+    withdraws: bool = False
+    asked: Reach | None = None  # of what waits for a definition: where it goes once its marking is known
+
+
+class Room:
+    """The audiences and policies of one batch, found once per marking."""
+
+    def __init__(self, by: Viewer, reach: Reach, *, stands: Standing, withdrawing: bool = False) -> None:
+        """With `withdrawing`, what the rule says against the named audience is said per object, not at once."""
+        self._by = by
+        self._reach = reach
+        self._stands = stands
+        self._specs: dict[Tlp, AudienceSpec | Refused] = {}
+        self._kept: dict[int, AudienceSpec | Refused] = {}
+        self._rows: dict[int, AudienceSpec] = {}
+        self._ids: dict[AudienceSpec, int] = {}
+        self._others: dict[Reach, Room | Refused] = {}
+        self._left: dict[UUID, str] = {}
+        if reach.named:  # a batch that may not go where it says is refused before any object is looked at
+            named = self.named(reach.tlp if reach.tlp is not None else Tlp.AMBER_STRICT)
+            if not withdrawing:  # without a marking of the batch, each object's own is held against the ceiling
+                check(by, named if reach.tlp is not None else replace(named, tlp=Tlp.RED), stands=self._stands)
+
+    def named(self, tlp: Tlp) -> AudienceSpec:
+        """The audience that the batch names, whether or not it may go there now. Raises as `addressed`."""
+        reach = self._reach
+        return addressed(self._by, tlp=tlp, everyone=reach.everyone, groups=reach.groups, partners=reach.partners)
+
+    def marking(self, draft: Draft) -> Tlp:
+        """The object's own marking, or the publisher's default; the batch's marking may only narrow it.
+
+        RED while one of its markings leads nowhere.
+        """
+        return Tlp.RED if draft.unresolved else self._known_marking(draft)
+
+    def _known_marking(self, draft: Draft) -> Tlp:
+        own = Tlp.from_word(draft.tlp) if draft.tlp else None
+        if own is None:
+            return self._reach.tlp if self._reach.tlp is not None else self._by.default_tlp
+        return own if self._reach.tlp is None else max(own, self._reach.tlp)
+
+    @property
+    def lasting(self) -> Reach:
+        """What the batch asks for, to be kept: the default audience of now in place of none."""
+        default = self._by.default_audience
+        if self._reach.named or self._reach.default or default is None:
+            return self._reach
+        return replace(
+            self._reach,
+            default=True,
+            everyone=default.open_to_everyone,
+            groups=tuple(group for group in default.groups if group in self._by.group_ids),
+            partners=default.partners,
+        )
+
+    @property
+    def names(self) -> bool:
+        """Whether the batch says who may see it, or how it is marked."""
+        return self._reach.named or self._reach.tlp is not None
+
+    def attribution(self, draft: Draft) -> Attribution | None:
+        """How the batch and the object want its source to be shown: as the more reserved says; None if neither does."""
+        word = vocabulary.attribution_of(draft.data)
+        own = Attribution.from_word(word) if word else None
+        return max((one for one in (self._reach.attribution, own) if one is not None), default=None)
+
+    def inherits(self, draft: Draft, *, held_tlp: int) -> bool:
+        """Whether a revision names neither another audience nor another marking than the version that is held."""
+        if self.names:
+            return False
+        if draft.unresolved:
+            return held_tlp == Tlp.RED
+        return draft.tlp is None or Tlp.from_word(draft.tlp) == held_tlp
+
+    def place(
+        self, draft: Draft, *, held: Version | None, source: Attribution, waited: Reach | None = None
+    ) -> Place | Refusal:
+        """Where a draft goes: as its batch says; a revision that says nothing new keeps the audience it had.
+
+        What is held and waits for a definition goes where its own push asked (`waited`), if this one asks for nothing.
+        A withdrawal reaches those who hold the object even where nothing new may go any more.
+        """
+        if draft.unresolved and source == Attribution.PSEUDONYM:
+            return _PSEUDONYM_WAITS
+        spec, keeps = self._goes_to(draft, held, waited)
+        withdraws = draft.revoked and held is not None and not held.revoked
+        if held is not None and withdraws and keeps:
+            return Place(held.audience_id, self.as_held(held.audience_id), withdraws=True)
+        if isinstance(spec, Refused):
+            return Refusal(spec.code, "/object_marking_refs", spec.detail)
+        if held is not None and not keeps and (refusal := moves_pseudonym(held, spec)) is not None:
+            return refusal
+        try:
+            audience_id = held.audience_id if held is not None and keeps else self.intern(spec, source)
+        except Refused as refused:
+            return Refusal(refused.code, "", refused.detail)
+        return Place(
+            audience_id,
+            spec,
+            withdraws=withdraws and held is not None and audience_id == held.audience_id,
+            asked=None if keeps or not draft.unresolved else self._asked(held, waited),
+        )
+
+    def once_known(self, draft: Draft, asked: Reach) -> AudienceSpec | Refused:
+        """The audience that what waits may come to have: as its push asked, with the marking that is known so far."""
+        room = self._other(asked)
+        return room if isinstance(room, Refused) else room.under_known_marking(draft)
+
+    def under_known_marking(self, draft: Draft) -> AudienceSpec | Refused:
+        """The audience of a draft as if each of its markings were known."""
+        return self._of_marking(self._known_marking(draft))
+
+    def of_draft(self, draft: Draft) -> AudienceSpec | Refused:
+        """The audience of a draft that enters now; what waits goes to the named partners alone."""
+        if not draft.unresolved:
+            return self._of_marking(self.marking(draft))
+        return _attempt(lambda: self._decide(Tlp.RED, waiting=True))
+
+    def policy(self, draft: Draft, *, held: Version | None = None, waited: Reach | None = None) -> str:
+        """The strictest policy of the place where a draft will be; of what waits, also of where it is to go then.
+
+        `held` is the newest version of its holding, and `waited` what the push of that asked for, if it waits.
+        """
+        specs = [self._goes_to(draft, held, waited)[0]]
+        if draft.unresolved:
+            specs.append(self.under_known_marking(draft))
+        policies = {self.policy_of(spec) for spec in specs}
+        return max(policies, key=lambda policy: policy == Group.Policy.CLOSED_FACTS)
+
+    def policy_of(self, spec: AudienceSpec | Refused) -> str:
+        """The strictest policy among the groups of an audience; for everyone and named partners the operator's.
+
+        Of an audience that may not be it is the laxest: nothing gets there, and why not is what its publisher is told.
+        """
+        if isinstance(spec, Refused):
+            return Group.Policy.OPEN_CTI
+        closed = Group.Policy.CLOSED_FACTS
+        policies = {self._policy_of_group(group) for group in spec.groups}
+        if spec.everyone or spec.partners:
+            policies.add(settings.OPEN_POLICY)
+        return closed if closed in policies else Group.Policy.OPEN_CTI
+
+    def _policy_of_group(self, group_id: UUID) -> str:
+        """Also of a group that the publisher has left, where something of its still is."""
+        known = self._stands.groups.get(group_id)
+        if known is not None:
+            return known.policy
+        if group_id not in self._left:
+            self._left[group_id] = Group.objects.values_list("policy", flat=True).get(pk=group_id)
+        return self._left[group_id]
+
+    def _goes_to(self, draft: Draft, held: Version | None, waited: Reach | None) -> tuple[AudienceSpec | Refused, bool]:
+        """The audience that a draft will have, and whether it is that of the version which is held."""
+        if held is None:
+            return self._wanted(draft, waited), False
+        withdraws = draft.revoked and not held.revoked
+        if waited is None and self.inherits(draft, held_tlp=held.tlp):
+            return self.as_held(held.audience_id) if withdraws else self._of_held(held.audience_id), True
+        spec = self._wanted(draft, waited)
+        if withdraws and self.marking(draft) <= held.tlp and (isinstance(spec, Refused) or not self.names):
+            return self.as_held(held.audience_id), True  # what ends is shown to nobody else by that
+        return spec, False
+
+    def _wanted(self, draft: Draft, waited: Reach | None) -> AudienceSpec | Refused:
+        """The audience that the batch names, or that the push asked for of which the object still waits."""
+        if waited is None or self.names:
+            return self.of_draft(draft)
+        room = self._other(waited)
+        return room if isinstance(room, Refused) else room.of_draft(draft)
+
+    def _asked(self, held: Version | None, waited: Reach | None) -> Reach:
+        """Where what waits goes once its marking is known: never further than the audience that the holding had."""
+        if self._reach.named:
+            return self._reach
+        if waited is not None and not self.names:
+            return waited
+        if held is not None and not held.withdrawn and not self.names:
+            had = self.as_held(held.audience_id)
+            return Reach(named=True, tlp=had.tlp, everyone=had.everyone, groups=had.groups, partners=had.partners)
+        return self.lasting
+
+    def _other(self, reach: Reach) -> Room | Refused:
+        """The room of another push of the same publisher."""
+        if reach not in self._others:
+            try:
+                self._others[reach] = Room(self._by, reach, stands=self._stands, withdrawing=True)
+            except Refused as refused:
+                self._others[reach] = refused
+        return self._others[reach]
+
+    def spec(self, tlp: Tlp) -> AudienceSpec:
+        """The audience of objects with this marking, not yet stored. Raises Refused where it may not be."""
+        found = self._of_marking(tlp)
+        if isinstance(found, Refused):
+            raise found
+        return found
+
+    def intern(self, spec: AudienceSpec, source: Attribution) -> int:
+        """The id of an audience whose source is shown like this. Raises Refused where it cannot be."""
+        spec = replace(spec, attribution=source)
+        if spec not in self._ids:
+            known = self._stands.audiences.get(spec) if source is Attribution.NAMED else None
+            self._ids[spec] = sources.intern(self._by, spec) if known is None else known
+        return self._ids[spec]
+
+    @property
+    def groups(self) -> Mapping[UUID, Group]:
+        """The publisher's groups."""
+        return self._stands.groups
+
+    @property
+    def specs(self) -> Mapping[int, AudienceSpec]:
+        """The audiences that it has used, by id."""
+        return {pk: spec for spec, pk in {**self._stands.audiences, **self._ids}.items()}
+
+    def _of_marking(self, tlp: Tlp) -> AudienceSpec | Refused:
+        if tlp not in self._specs:
+            self._specs[tlp] = _attempt(lambda: self._decide(tlp))
+        return self._specs[tlp]
+
+    def _of_held(self, audience_id: int) -> AudienceSpec | Refused:
+        """The audience that a holding has, asked of the rule as if it were named now: not of how it stood before."""
+        if audience_id not in self._kept:
+            kept = self.as_held(audience_id)
+            self._kept[audience_id] = _attempt(
+                lambda: may_share(
+                    self._by, tlp=kept.tlp, everyone=kept.everyone, groups=kept.groups, partners=kept.partners
+                )
+            )
+        return self._kept[audience_id]
+
+    def as_held(self, audience_id: int) -> AudienceSpec:
+        """The audience that a holding has, whoever may share there now; without its attribution."""
+        if audience_id not in self._rows:
+            row = Audience.objects.get(pk=audience_id)
+            self._rows[audience_id] = AudienceSpec(
+                Tlp(row.tlp), everyone=row.everyone, groups=tuple(row.groups), partners=tuple(row.partners)
+            )
+        return self._rows[audience_id]
+
+    def _decide(self, tlp: Tlp, *, waiting: bool = False) -> AudienceSpec:
+        """The audience under a marking; `waiting`: that of what is RED only until its definition is known."""
+        reach = self._reach
+        if waiting:
+            if not reach.named and not reach.default and self._by.default_audience is None:
+                return default_reach(self._by, tlp)  # refuses
+            partners = self.lasting.partners
+            return may_share(self._by, tlp=tlp, everyone=False, groups=(), partners=partners, stands=self._stands)
+        if not reach.named:
+            default = DefaultAudience(reach.everyone, reach.groups, reach.partners) if reach.default else None
+            return default_reach(self._by, tlp, stands=self._stands, default=default)
+        return may_share(
+            self._by,
+            tlp=tlp,
+            everyone=reach.everyone,
+            groups=reach.groups,
+            partners=reach.partners,
+            stands=self._stands,
+        )
+
+
+_PSEUDONYM_WAITS = Refusal(
+    "marking-unresolved",
+    "/object_marking_refs",
+    "Under a pseudonym, send the definition of each marking first: a pseudonym stays in its group.",
+)
+
+
+def _attempt(decide: Callable[[], AudienceSpec]) -> AudienceSpec | Refused:
+    try:
+        return decide()
+    except Refused as refused:
+        return refused

@@ -1,0 +1,370 @@
+"""What may enter of a batch, and why the rest may not: the door, what is held already, and where each object goes.
+
+Nothing is written here. Called by `publishing`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from exchange.sql import ask
+from exchange.tokens import forms, prompts
+from indicators import detectors
+from indicators.benign import service_hosts
+from indicators.door import closed, entries, gates
+from indicators.ending import disarming
+from indicators.publishing import conflicting, markings, moving, relaying, storing
+from indicators.publishing.addressing import Place, Reach, Room
+from indicators.publishing.attributing import Voice
+from indicators.publishing.barring import beyond_the_key
+from indicators.publishing.results import NOT_HELD, OF_OTHER_GROUPS, Element, Result, Status, answered
+from indicators.publishing.versions import Entering, Line
+from indicators.stix import tlp, vocabulary
+from indicators.stix.drafts import Draft, Quarantine, Refusal, Revocation, Unreadable
+from partners.attribution import Attribution
+from partners.groups import naming
+from partners.models import Group
+from partners.tlp import Tlp
+from partners.tokens import groupkeys
+from partners.viewer import Viewer
+
+_WITHDRAWN = Refusal("withdrawn", "/id", "You have withdrawn it; publish it with wake=true to bring it back.")
+_WAS_WITHDRAWN = Refusal("withdrawn", "/id", "You had withdrawn it before.")
+_NOT_ALONE = Refusal("needs-another-person", "", "It would go where you may not publish alone.")
+
+
+class Doors:
+    """The doors that a batch goes through, one for each policy."""
+
+    def __init__(self, now: datetime, identities: frozenset[str], *, by: Viewer, room: Room, tlp: Tlp | None) -> None:
+        self._now, self._identities, self._by = now, identities, by
+        self._tlp = None if tlp is None else tlp.word
+        self._groups = frozenset(group.slug for group in room.groups.values())
+        self.benign = service_hosts.known()
+        self._asked: set[str] = set()  # detectors that the batch names
+        self._registered: frozenset[str] = frozenset()  # of those, and more, the publisher's own
+        self._epochs: frozenset[str] = frozenset()  # of group keys, that phrases of the batch name
+        self._broad: frozenset[str] = frozenset()
+        self._doors: dict[tuple[str, bool], gates.Door] = {}
+        self._verdicts: dict[tuple[int, str], gates.Verdict] = {}
+
+    def of_batch(self, draft: Draft, policy: str) -> gates.Verdict:
+        """The same of a draft of the batch; it is examined once at each door."""
+        if (draft.index, policy) not in self._verdicts:
+            self._verdicts[draft.index, policy] = self.examine(draft, policy)
+        return self._verdicts[draft.index, policy]
+
+    def examine(self, draft: Draft, policy: str) -> gates.Verdict:
+        """What the gates of a place with this policy say. One query for the first identity: whose names are taken."""
+        named = draft.stix_type == "identity"
+        detector = vocabulary.detector_of(draft.data)
+        if detector is not None and detector not in self._asked:
+            self._asked.add(detector)
+            self._registered = detectors.registered(self._by.partner_id, self._asked)
+            self._doors.clear()
+        if draft.subkind == "phrase" and (new := {token.key_epoch for token in draft.tokens} - self._epochs):
+            self._epochs |= new
+            inputs = [forms.input_bytes("phrase", phrase) for phrase in prompts.broad()]
+            self._broad = groupkeys.tokens_of(self._by, self._epochs, inputs)
+            self._doors.clear()
+        if (policy, named) not in self._doors:
+            self._doors[policy, named] = gates.Door(
+                now=self._now,
+                publisher_identity=self._by.identity_id,
+                partner_identities=self._identities,
+                policy=policy,
+                known=self.benign,
+                tlp=self._tlp,
+                publisher_name=self._by.partner_name,
+                groups=self._groups,
+                detectors=self._registered,
+                broad=self._broad,
+                names_of_others=naming.taken_by_others(self._by.identity_id) if named else frozenset(),
+            )
+        return gates.examine(draft, self._doors[policy, named])
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """What a batch meets: what its publisher holds of its ids, and what others show there."""
+
+    held: dict[str, storing.Versions]
+    others: relaying.Others
+
+
+def examine(
+    elements: Sequence[Element], known: markings.Known, *, room: Room, doors: Doors
+) -> tuple[list[Element], list[Result]]:
+    """What is to be compared with what is held, and an answer for each element that cannot be.
+
+    The gates look at each draft where it most likely goes, before anybody waits for it. Where it really goes is known
+    once its holding is (`compare_with_held`).
+    """
+    asked: list[Element] = []
+    results: list[Result] = []
+    for element in markings.tightened(elements, markings.defined(known.rows, elements)):
+        if isinstance(element, Unreadable) and not (element.revoked and element.stix_id):
+            results.append(Result(element.index, element.stix_id, None, "refused", element.refusal))
+            continue
+        if isinstance(element, Draft):
+            doors.of_batch(element, room.policy(element))
+            element = entries.judged(element, doors.benign)  # noqa: PLW2901 - the same draft, its values judged
+        asked.append(element)
+    return asked, results
+
+
+def partners_among(elements: Iterable[Element], *, by: Viewer) -> frozenset[str]:
+    """The identities of other partners that are named or sent. One query, and none where nobody else is named.
+
+    Of partners that are only invited nobody knows.
+    """
+    drafts = [element for element in elements if isinstance(element, Draft)]
+    named = {draft.created_by_ref.lower() for draft in drafts if draft.created_by_ref is not None}
+    named |= {draft.stix_id.lower() for draft in drafts if draft.stix_type == "identity"}
+    named -= {by.identity_id}
+    found = ask(_IDENTITIES, [sorted(named)]) if named else []
+    return frozenset(identity for (identity,) in found)
+
+
+_IDENTITIES = "SELECT identity_id FROM partners_partner WHERE identity_id = ANY(%s) AND state <> 'invited'"
+
+
+def compare_with_held(
+    asked: Sequence[Element],
+    met: Met,
+    voice: Voice,
+    *,
+    room: Room,
+    doors: Doors,
+    by: Viewer,
+    waits: Mapping[int, Reach],
+    wake: bool,
+) -> tuple[list[Entering], list[moving.Moving], list[Line], list[Result]]:
+    """Which drafts are new versions, given what the publisher holds and what came earlier in the batch.
+
+    Bytes that are held already and come with another audience move there; those that come without one stay. The lines
+    are those that a revocation ends whose own bytes may not enter.
+    """
+    held = met.held
+    barred = beyond_the_key(held, by=by)
+    seen: dict[str, Line] = {}
+    entering: list[Entering] = []
+    moves: list[moving.Moving] = []
+    results: list[Result] = []
+    for draft in asked:
+        stix_id = draft.stix_id or ""
+        line = seen.get(stix_id)
+        if line is None:
+            line = seen[stix_id] = Line(stix_id, held.get(stix_id, {}))
+        if (said := _of_no_bytes(draft, line, barred)) is not None or not isinstance(draft, Draft):
+            results += [said] if said is not None else []
+            continue
+        sha256 = hashlib.sha256(draft.raw).digest()
+        waited = waits.get(line.stored_latest.object_id) if line.stored_latest is not None else None
+        at_the_door = doors.of_batch(draft, room.policy(draft, held=line.stored_latest, waited=waited))
+        judged = _loosens(draft, line, by=by) or line.judge(draft, sha256, wake=wake)
+        verdict = _before_the_door(draft, judged, at_the_door)
+        if verdict == "unchanged":
+            move = _move(draft, met, room=room, line=line, waits=waited is not None or bool(draft.unresolved))
+            if move is None:
+                results.append(_unchanged(draft))
+                continue
+            source = voice.judge(draft, line, held) if isinstance(move, moving.Moving) else move
+            if isinstance(move, Refusal) or isinstance(source, Refusal):
+                results.append(_refused(draft, source))
+                continue
+            moves.append(move)
+            if move.stays:
+                results.append(_unchanged(draft))
+            line.moves = not move.stays
+        elif verdict == "withdrawn":
+            results.append(_stays_withdrawn(draft, line))
+        elif isinstance(verdict, Refusal | Quarantine):
+            results.append(_turned_away(draft, line, verdict))
+        elif isinstance(source := voice.judge(draft, line, held), Refusal):
+            results.append(_turned_away(draft, line, source))
+        elif isinstance(place := _place(draft, met, room=room, line=line, source=source, waited=waited), Refusal):
+            results.append(_turned_away(draft, line, place))
+        else:
+            new = Entering(
+                draft,
+                sha256,
+                place.audience_id,
+                line,
+                first=line.newest is None,
+                correction=line.correction(draft),
+                source=source,
+                spec=None if place.withdraws else place.spec,
+                wakes=asleep.object_id if (asleep := line.asleep(draft)) else None,
+                asked=place.asked,
+            )
+            line.add(new)
+            entering.append(new)
+    ended = [line for line in seen.values() if line.closed]
+    return entering, moves, ended, _reworded(results, asked, held)
+
+
+def _of_no_bytes(element: Element, line: Line, barred: set[str]) -> Result | None:
+    """The answer to an element whose bytes are not looked at; None for a draft that is judged."""
+    if element.stix_id in barred:
+        return _refused(element, OF_OTHER_GROUPS)
+    if element.revoked and line.is_disarmed:
+        version = element.version if isinstance(element, Draft) else None
+        return Result(element.index, element.stix_id, version, "unchanged", disarming.ALREADY)
+    return None if isinstance(element, Draft) else _ended(element, line)
+
+
+def _loosens(draft: Draft, line: Line, *, by: Viewer) -> Refusal | None:
+    """Why the correction of a marking's definition may not enter: it would be weaker. One query, for corrections."""
+    if draft.stix_type != "marking-definition" or not line.correction(draft):
+        return None
+    earlier = [new.draft for new in line.entering]
+    held = markings.defined(markings.held(by.partner_id, [draft.stix_id]), earlier).words.get(draft.stix_id)
+    said = tlp.word_in(draft.data)
+    if held is None or (said is not None and Tlp.from_word(said) >= Tlp.from_word(held)):
+        return None
+    return Refusal("marking-loosened", "/id", f"You defined this marking as {held}: a correction may only tighten it.")
+
+
+def _reworded(results: list[Result], asked: Sequence[Element], held: dict[str, storing.Versions]) -> list[Result]:
+    """The results, where a version conflict is one of spelling alone with better words."""
+    refused = {result.index: result.verdict for result in results if isinstance(result.verdict, Refusal)}
+    better = conflicting.respelt(refused, [each for each in asked if isinstance(each, Draft)], held) if refused else {}
+    return [replace(each, verdict=better.get(each.index, each.verdict)) for each in results] if better else results
+
+
+def _place(
+    draft: Draft, met: Met, *, room: Room, line: Line, source: Attribution, waited: Reach | None
+) -> Place | Refusal:
+    """Where a draft goes, or why it may not: for its audience, or for what others say who mark it more strictly."""
+    place = room.place(draft, held=line.stored_latest, source=source, waited=waited)
+    if isinstance(place, Refusal):
+        return place
+    return _below_source(draft, place.spec.tlp, met) or place
+
+
+def _below_source(draft: Draft, tlp: Tlp, met: Met) -> Refusal | None:
+    """Why a draft may not be shown under this marking, for what others say; what ends a holding is never in the way."""
+    if draft.revoked or draft.stix_id.lower() not in met.others:
+        return None
+    held, sha256 = met.held.get(draft.stix_id, {}), hashlib.sha256(draft.raw).digest()
+    return relaying.below_source(draft, sha256, tlp, held=held, others=met.others)
+
+
+def _before_the_door(
+    draft: Draft, judged: Refusal | Literal["unchanged", "withdrawn"] | None, at_the_door: gates.Verdict
+) -> Refusal | Quarantine | Literal["unchanged", "withdrawn"] | None:
+    """The verdict of the door, but for what stays withdrawn, whatever the door says: it is in no place."""
+    stays = judged == "withdrawn" and not draft.revoked
+    return judged if at_the_door is None or stays else at_the_door
+
+
+def _unchanged(draft: Draft) -> Result:
+    return answered([draft], "unchanged")[0]
+
+
+def _refused(element: Element, why: Attribution | Refusal | Quarantine) -> Result:
+    version = element.version if isinstance(element, Draft) else None
+    status: Status = "quarantined" if isinstance(why, Quarantine) else "refused"
+    return Result(element.index, element.stix_id, version, status, None if isinstance(why, Attribution) else why)
+
+
+def _turned_away(element: Draft | Unreadable, line: Line, why: Refusal | Quarantine) -> Result:
+    """The answer to what may not enter. A revocation ends its holding all the same; only its bytes are not kept."""
+    if element.revoked and line.is_closed:
+        return _dropped(element, "unchanged", why)
+    ends = element.revoked and line.close(_kind(element))
+    return _dropped(element, "accepted", why) if ends else _refused(element, why)
+
+
+def _stays_withdrawn(draft: Draft, line: Line) -> Result:
+    """The answer to what would bring back a withdrawn holding. A revocation ends it, so that nothing ever does."""
+    if draft.revoked and line.is_closed and line.asleep(draft) is None:
+        return _dropped(draft, "unchanged", _WAS_WITHDRAWN)
+    if draft.revoked and line.close(_kind(draft)):
+        return _dropped(draft, "accepted", _WAS_WITHDRAWN)
+    return Result(draft.index, draft.stix_id, draft.version, "withdrawn", _WITHDRAWN)
+
+
+def _dropped(element: Draft | Unreadable, status: Status, why: Refusal | Quarantine) -> Result:
+    words = f"The object has ended; this revoked version of it is not kept: {why.message} ({why.code})"
+    version = element.version if isinstance(element, Draft) else None
+    return Result(
+        element.index, element.stix_id, version, status, Refusal("content-dropped", why.field, words.rstrip())
+    )
+
+
+def _ended(element: Unreadable | Revocation, line: Line) -> Result:
+    """The answer to a revocation that brings no bytes which could be kept."""
+    if isinstance(element, Unreadable):
+        return _turned_away(element, line, element.refusal)
+    if not line.holds:
+        return _refused(element, NOT_HELD)
+    status: Status = "accepted" if line.close(_kind(element)) else "unchanged"
+    return Result(element.index, element.stix_id, None, status)
+
+
+def _kind(element: Element) -> str:
+    kind = (element.kind or element.stix_type) if isinstance(element, Draft) else None
+    return kind or (element.stix_id or "").partition("--")[0]
+
+
+def without_ends(entering: list[Entering], closed: list[Line], results: list[Result]) -> list[Entering]:
+    """Of a batch that waits for a second person, what does: the holdings that it revokes end at once.
+
+    Where a revoked version is to go to others than those who hold the object, it is not kept.
+    """
+    stay: list[Entering] = []
+    for new in entering:
+        held = new.line.stored_latest
+        if new.draft.revoked and new.spec is not None and held is not None and not held.revoked:
+            if not new.line.closed:
+                new.line.close(_kind(new.draft), instead_of=new)
+                closed.append(new.line)
+            results.append(_dropped(new.draft, "accepted", _NOT_ALONE))
+        else:
+            stay.append(new)
+    return stay
+
+
+def with_texts(
+    entering: Sequence[Entering], moves: Sequence[moving.Moving], *, room: Room, waits: Mapping[int, Reach]
+) -> set[Line]:
+    """The holdings that a second person looks at first: they hold a text that no list closes, where facts are closed.
+
+    What only withdraws shows nothing to anybody.
+    """
+    found = set()
+    for draft, line, shows in (
+        *((new.draft, new.line, new.spec is not None) for new in entering),
+        *((move.draft, move.line, not move.stays) for move in moves),
+    ):
+        if draft is None or line is None or not shows or not closed.holds_text(draft):
+            continue
+        held = line.stored_latest
+        waited = waits.get(held.object_id) if held is not None else None
+        if room.policy(draft, held=held, waited=waited) == Group.Policy.CLOSED_FACTS:
+            found.add(line)
+    return found
+
+
+def _move(draft: Draft, met: Met, *, room: Room, line: Line, waits: bool) -> moving.Moving | Refusal | None:
+    """The way of the newest version that is held to the audience that its batch names, if it names another.
+
+    What waits for a definition is asked for anew even where it stays.
+    """
+    held = line.stored_latest
+    settled = line.moves or line.entering_latest is not None or line.newest != (draft.modified or "unversioned")
+    if held is None or settled or not room.names:
+        return None
+    place = _place(draft, met, room=room, line=line, source=Attribution(held.attribution), waited=None)
+    if isinstance(place, Refusal):
+        return place
+    if place.audience_id == held.audience_id and not waits:
+        return None
+    marking = room.marking(draft)
+    return moving.Moving(draft.stix_id, held, place.audience_id, marking, line, draft, place.spec, place.asked)

@@ -1,0 +1,88 @@
+"""A publisher shows a holding to others than before, without new bytes.
+
+Whoever comes to see less is left out without any question: what is no longer allowed may still be narrowed. Where
+somebody comes to see it, the object goes through the door as if it were pushed again: the gates, the policy of the
+groups, what its own marking allows. A marking stays as it is where none is named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import orjson
+from django.db import transaction
+
+from exchange.errors import NotFound, Refused
+from indicators import publishing, reading
+from indicators.publishing import accounting, moving, rationing, rejudging, storing
+from indicators.publishing.addressing import Reach, Room
+from indicators.publishing.attributing import moves_pseudonym
+from indicators.publishing.barring import require_within
+from indicators.stix import parsing
+from indicators.stix.drafts import Draft, Unreadable
+from indicators.telling import notifying
+from partners.attribution import Attribution
+from partners.log import audit
+from partners.scopes import Scope
+from partners.standing import standing
+from partners.tlp import Tlp
+from partners.viewer import Viewer
+
+
+def readdress(viewer: Viewer, stix_id: str, reach: Reach) -> None:
+    """Give the newest version of the viewer's own holding the audience that `reach` names.
+
+    Raises Forbidden without the scope to publish, NotFound for what is not held, Refused where the audience is not
+    allowed or the object may not enter there.
+    """
+    viewer.require(Scope.PUBLISH)
+    said = reading.own_object(viewer, stix_id)
+    draft = _read(said)
+    if reach.named and reach.tlp is None and not rejudging.waiting([said.object_id]):
+        reach = replace(reach, tlp=Tlp(said.tlp))
+    room = Room(viewer, reach, stands=standing(viewer), withdrawing=True)
+    if not room.names:
+        raise Refused("Say who may see it, or how it is marked.", code="no-audience", at="")
+    if _narrow(viewer, draft, reach, room):
+        return
+    request = publishing.Request(hashlib.sha256(repr(reach).encode() + draft.raw).digest())
+    answer = publishing.publish([draft], by=viewer, reach=reach, request=request)
+    result = orjson.loads(answer.results)[0]
+    if result["status"] not in ("accepted", "unchanged", "held"):
+        raise Refused(result["message"], code=result["code"], at=result["field"])
+
+
+def _read(said: reading.Statement) -> Draft:
+    read = parsing.read_batch(said.body.encode())[0]
+    if isinstance(read, Unreadable):  # it was let in by other rules than today's
+        raise Refused(read.refusal.message, code=read.refusal.code, at=read.refusal.field)
+    return read
+
+
+@transaction.atomic
+def _narrow(viewer: Viewer, draft: Draft, reach: Reach, room: Room) -> bool:
+    """Move the holding if nobody comes to see it by that; yields whether it is there now."""
+    storing.lock_publisher(viewer.partner_id)
+    found = storing.versions(viewer.partner_id, [draft.stix_id])
+    require_within(found, by=viewer, ids=[draft.stix_id])
+    holding = found.get(draft.stix_id, {})
+    held = next((one for one in holding.values() if one.latest), None)
+    if held is None or held.sha256 != hashlib.sha256(draft.raw).digest():  # it was changed meanwhile
+        raise NotFound
+    tlp = room.marking(draft)
+    spec = room.named(tlp) if reach.named else room.spec(tlp)
+    if not spec.within(room.as_held(held.audience_id)):
+        return False
+    if (refusal := moves_pseudonym(held, spec)) is not None:
+        raise Refused(refusal.message, code=refusal.code, at="/groups")
+    move = moving.Moving(draft.stix_id, held, room.intern(spec, Attribution(held.attribution)), tlp, None, draft)
+    rejudging.ask_anew(held.object_id, reach)
+    if move.stays:
+        return True
+    moving.rewrite([move])
+    told = accounting.shared([], [move])
+    audit.record(audit.Verb.OBJECTS_READDRESSED, by=viewer, target="objects:1", ids=[draft.stix_id], **told)
+    rationing.tell(viewer, moving.told([move]))
+    transaction.on_commit(notifying.hint, robust=True)
+    return True

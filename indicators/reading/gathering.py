@@ -1,0 +1,153 @@
+"""What belongs to a campaign, for one recipient: from a root along references and links, within the rule of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import F
+
+from exchange import clock
+from exchange.errors import NotFound, Refused
+from indicators.models import StixObject
+from indicators.reading import lines, referring
+from partners.groups import bases
+from partners.keys.auth import viewer_of_partner
+from partners.models import Group, Partner
+from partners.sharing import audience_ids
+from partners.tlp import Tlp
+from partners.viewer import Viewer
+
+ROOTS = ("campaign", "grouping", "report")
+#: How far references and relationships are followed, and how many objects a package may hold.
+MAX_STEPS = 4
+MAX_OBJECTS = 500
+
+_MAX_LINKS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What was found from a root, for one recipient."""
+
+    held: list[StixObject]
+    groups: list[Group]
+    ways: list[str]
+    left_out: int
+    cut: bool
+
+
+def gather(viewer: Viewer, recipient: Partner, root: str) -> Gathered:
+    """From a root along references and relationships, at most MAX_STEPS far and MAX_OBJECTS many.
+
+    Held is the newest version that preparer and recipient both may see and whose way to the recipient carries: a group
+    counts while its basis is in force. Of several publishers' it is the recipient's line (`lines`), if that is among
+    them. What the recipient sees and the preparer does not is as if it were not there.
+    """
+    root = root.lower()
+    reader = viewer_of_partner(recipient.pk)
+    if reader is None:
+        raise Refused("Choose an active partner other than your own.", code="unknown-partner", at="/recipient")
+    lawful = lawful_groups(reader)
+    reachable = set(audience_ids(reader))
+    found: dict[str, StixObject] = {}
+    refused: set[str] = set()
+    edge, cut = {root}, False
+    for _ in range(MAX_STEPS + 1):
+        new = _visible(viewer, edge)
+        if root in edge and root not in new:
+            raise NotFound
+        kept = {}
+        of_reader = lines.chosen(reader, new)
+        for stix_id, held in new.items():
+            fits = [one for one in held if one.audience_id in reachable and _carries(one, reader, lawful)]
+            if fits:
+                kept[stix_id] = next((one for one in fits if one.holding_id == of_reader.get(stix_id)), fits[0])
+            else:
+                refused.add(stix_id)
+        if root in refused:
+            raise Refused("The recipient may not see this object itself.", code="root-out-of-sight", at="/root")
+        room = MAX_OBJECTS - len(found)
+        cut = cut or len(kept) > room
+        found |= dict(list(kept.items())[:room])
+        edge = _connected(viewer, kept) - set(found) - refused
+        if not edge or len(found) >= MAX_OBJECTS:
+            break
+    cut = cut or bool(_visible(viewer, edge))
+    held = _with_bodies(viewer, list(found.values()))
+    concerned = {
+        group for one in held for group in one.audience.groups if group in lawful and group in viewer.group_ids
+    }
+    return Gathered(
+        held,
+        [lawful[group] for group in sorted(concerned, key=lambda pk: lawful[pk].name)],
+        sorted({way for one in held for way in _ways(one, reader, lawful)}),
+        left_out=len(refused),
+        cut=cut,
+    )
+
+
+def _visible(viewer: Viewer, ids: Iterable[str]) -> dict[str, list[StixObject]]:
+    """The newest versions that the viewer may see, by id, its own first, then the earliest; revoked ones are gone.
+
+    Without their bytes.
+    """
+    found = (
+        StixObject.objects.visible_to(viewer)
+        .filter(holding__stix_id__in=list(ids), holding__newest=F("pk"), revoked=False)
+        .select_related("holding__audience", "holding__publisher")
+        .defer("body")
+        .order_by("holding__stix_id", "pk")
+    )
+    by_id: dict[str, list[StixObject]] = {}
+    for held in found:
+        by_id.setdefault(held.stix_id, []).append(held)
+    return {
+        stix_id: sorted(held, key=lambda one: (one.publisher_id != viewer.partner_id, one.pk))
+        for stix_id, held in by_id.items()
+    }
+
+
+def _connected(viewer: Viewer, kept: Mapping[str, StixObject]) -> set[str]:
+    """The ids that these objects name, markings and extensions aside, and the links that name one of them."""
+    named = referring.targets(viewer, [held.pk for held in kept.values()])
+    forward = {ref for ref in named if not ref.startswith(referring.COMMON_TYPES)}
+    return forward.union(referring.links(viewer, list(kept), at_most=_MAX_LINKS))
+
+
+def _with_bodies(viewer: Viewer, held: list[StixObject]) -> list[StixObject]:
+    """The same, each with its bytes: of the many that were looked at, few are held. One query."""
+    found = StixObject.objects.visible_to(viewer).filter(pk__in=[one.pk for one in held])
+    bodies = dict(found.values_list("pk", "body"))
+    for one in held:
+        one.body = bodies[one.pk]
+    return held
+
+
+def lawful_groups(reader: Viewer) -> dict[UUID, Group]:
+    """The recipient's groups whose basis carries today."""
+    today = clock.now().date()
+    groups = Group.objects.filter(pk__in=reader.group_ids)
+    return {group.pk: group for group in groups if bases.in_force(group, on=today)}
+
+
+def _ways(held: StixObject, reader: Viewer, lawful: dict[UUID, Group]) -> list[str]:
+    """How the recipient comes to see an object."""
+    audience = held.audience
+    ways = ["everyone"] if audience.everyone else []
+    if reader.partner_id in audience.partners or held.publisher_id == reader.partner_id:
+        ways.append("named")
+    if any(group in lawful for group in audience.groups) and audience.tlp != Tlp.RED:
+        ways.append("group")
+    return ways
+
+
+def _carries(held: StixObject, reader: Viewer, lawful: dict[UUID, Group]) -> bool:
+    return bool(_ways(held, reader, lawful))
+
+
+def carried(reader: Viewer, held: Iterable[StixObject]) -> set[int]:
+    """The keys of those objects that still have a way to the recipient that carries. One query."""
+    lawful = lawful_groups(reader)
+    return {one.pk for one in held if _carries(one, reader, lawful)}

@@ -1,0 +1,133 @@
+"""What is new, in numbers, for the start page: each asked through the rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection
+from django.db.models import Count, Max
+from django.utils.crypto import salted_hmac
+
+from exchange import clock
+from indicators.log import changes, walking
+from indicators.models import Delivery, Quarantined
+from partners import sources
+from partners.viewer import Viewer
+
+#: The kinds as the chart stacks them, and their names; classical STIX is "other".
+KINDS = {
+    "account-pattern": "Account patterns",
+    "payment-fingerprint": "Payment fingerprints",
+    "prompt-signature": "Prompt signatures",
+    "other": "Other STIX",
+}
+HOURS = 24
+#: Matches are counted up to here; more are so many "and more".
+MOST_COUNTED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One piece of the chart, in its own units of 1/1000 of the chart's width and height."""
+
+    kind: str
+    x: float
+    y: float
+    width: float
+    height: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Totals of the last 24 hours."""
+
+    arrivals: int
+    publishers: int
+    waiting: int
+    failing: int
+
+
+def arrivals(viewer: Viewer, *, hours: int = HOURS) -> dict[datetime, dict[str, int]]:
+    """What came in, by hour and kind, of what the viewer may see; every hour is there. Two queries.
+
+    An object may have another audience by now than when it came in: whom it went to beside the viewer moves nothing.
+    """
+    moment = clock.now()
+    first = moment.replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours - 1)
+    counted: dict[datetime, dict[str, int]] = {first + timedelta(hours=hour): {} for hour in range(hours)}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH {_ARRIVED} SELECT date_trunc('hour', date_added, 'UTC'), coalesce(kind, 'other'), count(*)"
+            " FROM arrived GROUP BY 1, 2",
+            walking.of(viewer) | {"since": first},
+        )
+        for hour, kind, count in cursor.fetchall():
+            counted.setdefault(hour, {})[kind if kind in KINDS else "other"] = count
+    return counted
+
+
+def place(viewer: Viewer) -> str:
+    """A word that changes whenever what the start page shows may have changed. Four queries, each a look at an index.
+
+    It is asked every few seconds for each open page, and keyed, since places in the log are not for readers. Matches
+    are found where objects arrive.
+    """
+    seq = changes.own_end(viewer)
+    waiting = Quarantined.objects.of(viewer).aggregate(count=Count("pk"), last=Max("pk"))
+    failing = Delivery.objects.of(viewer).filter(state=Delivery.State.DEAD).count()
+    told = repr((viewer.sight, seq, waiting, failing, f"{clock.now():%d%H}"))
+    return salted_hmac("indicators.reading.overview.place", told, algorithm="sha256").hexdigest()[:16]
+
+
+# What came in since a date and the viewer sees now, each once: not what came into its sight. Walks its channels from
+# that date on.
+_ARRIVED = f"""
+{walking.OPEN}, {walking.past("%(since)s::timestamptz")}, arrived AS (
+    SELECT DISTINCT c.seq, c.date_added, h.kind, h.publisher_id, h.audience_id
+    FROM mine CROSS JOIN LATERAL (
+        SELECT c.seq, c.date_added, c.holding_id FROM indicators_change c
+        WHERE c.channel = mine.channel AND c.seq > greatest(mine.since, (SELECT past.seq FROM past))
+          AND c.op = 'upsert' AND c.reason <> 'granted'
+    ) c JOIN indicators_holding h ON h.id = c.holding_id
+    WHERE {walking.SEES.format(audience="h.audience_id")}
+)
+"""
+
+
+def figures(viewer: Viewer) -> Figures:
+    """Totals for the tiles. Queries: publishers, quarantine, deliveries; sources as the viewer knows them."""
+    since = clock.now() - timedelta(hours=HOURS)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH {_ARRIVED} SELECT audience_id, publisher_id, count(*) FROM arrived GROUP BY 1, 2",
+            walking.of(viewer) | {"since": since},
+        )
+        rows = cursor.fetchall()
+    veiled = sources.veiled(viewer, {audience for audience, _, _ in rows})
+    arrived = sum(count for _, _, count in rows)
+    publishers = len({veiled[audience].id if audience in veiled else publisher for audience, publisher, _ in rows})
+    return Figures(
+        arrivals=arrived,
+        publishers=publishers,
+        waiting=Quarantined.objects.of(viewer).count(),
+        failing=Delivery.objects.of(viewer).filter(state=Delivery.State.DEAD).count(),
+    )
+
+
+def bars(counted: dict[datetime, dict[str, int]]) -> list[Bar]:
+    """Stacked bars, oldest hour first; the highest hour fills the height."""
+    most = max((sum(kinds.values()) for kinds in counted.values()), default=0) or 1
+    width = 1000 / max(len(counted), 1)
+    made = []
+    for place, (hour, kinds) in enumerate(sorted(counted.items())):
+        top = 1000.0
+        for kind, name in KINDS.items():
+            count = kinds.get(kind, 0)
+            height = 1000 * count / most
+            top -= height
+            if count:
+                label = f"{hour:%H}:00, {name}: {count}"
+                made.append(Bar(kind, place * width + width * 0.12, top, width * 0.76, height, label))
+    return made

@@ -1,0 +1,243 @@
+"""What a reader selects, as a value and as SQL: conditions on objects, and the two ways to them.
+
+By the log, as the reader walks it, or from ids by indexes. Rows come in the order of the log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from unicodedata import normalize
+from uuid import UUID
+
+from exchange.tokens import normalising
+from indicators import living, matching
+from indicators.feeds.filters import EVERYTHING, Filter
+from indicators.log import walking
+from indicators.log.walking import Walked
+from indicators.reading import lines
+from indicators.stix import identifiers
+from indicators.values import carrying
+from partners.sharing import mine
+from partners.viewer import Viewer
+
+Versions = Literal["last", "first", "all"]
+
+#: A version that is asked for: by its place in the history, or by its own timestamp.
+Wanted = Versions | datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a reader asks for: a filter and what a single request adds to it."""
+
+    filter: Filter = EVERYTHING
+    stix_ids: tuple[str, ...] = ()
+    versions: Wanted = "last"
+    or_versions: tuple[Wanted, ...] = ()  # and these versions too
+    spec_versions: tuple[str, ...] = ()
+    added_after: datetime | None = None
+    own: bool = False  # only what the viewer itself published
+    group: UUID | None = None  # only what is addressed to this group
+    tlps: tuple[int, ...] = ()  # only with one of these markings
+    matched: bool = False  # only what the viewer sees a match of
+    once: bool = False  # of several publishers' holdings of an id the one that is the reader's line (`lines`)
+    besides: tuple[str, ...] = ()  # without these ids, and no version of a partner's identity but newer than ours
+    words: str = ""  # full-text search in titles, or a whole id or value
+    audiences: tuple[int, ...] | None = None  # only what has one of these
+    marks: tuple[str, ...] = ()  # only what has one of these marks (`stix.conformance`)
+    unmarked: bool = False  # only what has no mark
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Where to read in the log, in which order, and how much at most; backwards from its end where `after` is None."""
+
+    limit: int
+    after: int | None = 0
+    backwards: bool = False
+    max_bytes: int | None = None
+
+
+def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, joins: str) -> Walked:
+    """The rows of a page. One query, and more where few of many rows are wanted.
+
+    `columns` are expressions on the change `c`, the version `o`, its holding `h` and what `joins` adds: the first of
+    them is `c.seq AS seq`, the last is `body`.
+    """
+    conditions, parameters = _conditions(viewer, wanted)
+    if wanted.matched:  # the other end is somebody else's, so `own` does not bind it
+        parameters["both"] = list(mine(viewer).values_list("channel", flat=True))
+    first = walking.channels(own=wanted.own, group=wanted.group)
+    parameters |= {"group": wanted.group, "added_after": wanted.added_after}
+    later = None if wanted.added_after is None else _PAST_SEQ
+    if later is not None:
+        first = f"{first}, {_PAST}"
+    order = "DESC" if where.backwards else "ASC"
+    after = (walking.NOWHERE if where.backwards else 0) if where.after is None else where.after
+    if wanted.stix_ids or wanted.words:
+        bound = f"c.seq {'<' if where.backwards else '>'} %(after)s" + (f" AND c.seq > {later}" if later else "")
+        holdings = _BY_IDS if wanted.stix_ids else "indicators_holding h"
+        page = _FROM_OBJECTS.format(
+            columns=columns, holdings=holdings, joins=joins, bound=bound, conditions=conditions, order=order
+        )
+        return walking.at_once(
+            viewer,
+            walking.statement(first, None, page, order=order),
+            parameters | {"after": after},
+            limit=where.limit,
+            max_bytes=where.max_bytes,
+            settings=None if wanted.words else walking.IN_ORDER,
+        )
+    page = _FROM_LOG.format(
+        columns=columns,
+        joins=joins,
+        newest="AND h.newest_id = c.version_id" if set(_versions(wanted)) == {"last"} else "",
+        conditions=conditions,
+        order=order,
+    )
+    stretch = walking.stretch(which=walking.ENTERED, order=order, later=later or "")
+    return walking.walk(
+        viewer,
+        walking.statement(first, stretch, page, order=order),
+        parameters,
+        after=after,
+        limit=where.limit,
+        max_bytes=where.max_bytes,
+        backwards=where.backwards,
+    )
+
+
+def _conditions(viewer: Viewer, wanted: Selection) -> tuple[str, dict[str, Any]]:
+    """Conditions on the version `o`, its holding `h` and the change `c` that brought it in."""
+    sql, parameters = wanted.filter.sql(viewer)
+    conditions = [sql, _version_condition(viewer, wanted)]
+    parameters["moments"] = [version for version in _versions(wanted) if isinstance(version, datetime)]
+    if wanted.spec_versions:
+        conditions.append("AND o.spec_version = ANY(%(spec_versions)s)")
+        parameters["spec_versions"] = list(wanted.spec_versions)
+    if wanted.stix_ids:
+        conditions.append("AND h.stix_id = ANY(%(stix_ids)s)")
+        parameters["stix_ids"] = identifiers.canonical(wanted.stix_ids)
+    if wanted.once:
+        among, named = wanted.filter.among.sql(viewer, holding="t", prefix="among")
+        conditions.append(lines.is_chosen(among, group=wanted.group is not None))
+        parameters |= named
+    if wanted.besides:
+        conditions.append(_IS_NOT_OURS)
+        parameters["besides"] = list(wanted.besides)
+    if wanted.group is not None:
+        conditions.append(_IS_IN_GROUP)
+    if wanted.audiences is not None:
+        conditions.append("AND h.audience_id = ANY(%(shown)s)")
+        parameters["shown"] = list(wanted.audiences)
+    if wanted.tlps:
+        conditions.append("AND h.audience_id IN (SELECT x.id FROM partners_audience x WHERE x.tlp = ANY(%(tlps)s))")
+        parameters["tlps"] = list(wanted.tlps)
+    if wanted.matched:
+        conditions.append(_HAS_MATCH)
+    if wanted.marks:
+        conditions.append(_HAS_MARK)
+        parameters["marks"] = list(wanted.marks)
+    if wanted.unmarked:
+        conditions.append("AND o.marks IS NULL")
+    if wanted.words:
+        conditions.append(_HAS_WORDS)
+        parameters["words"] = normalize("NFKC", wanted.words)
+        values = list(normalising.any_of(wanted.words))
+        within = [carrying.keys_within(value) for value in values]
+        parameters |= {
+            "values": values,
+            "first_keys": [first for first, _ in within],
+            "last_keys": [last for _, last in within],
+        }
+    return " ".join(conditions), parameters
+
+
+def _versions(wanted: Selection) -> tuple[Wanted, ...]:
+    return (wanted.versions, *wanted.or_versions)
+
+
+def _version_condition(viewer: Viewer, wanted: Selection) -> str:
+    """One alternative for each keyword, and one for all timestamps; of the newest nobody asks whether it is shown."""
+    words = dict.fromkeys("at" if isinstance(version, datetime) else version for version in _versions(wanted))
+    shown = "" if set(words) == {"last"} else f"AND {living.shown()} "
+    alternatives = (_IS_VERSION[word].format(earlier=wanted.filter.sql(viewer, "f")[0]) for word in words)
+    return f"{shown}AND (" + " OR ".join(f"({alternative})" for alternative in alternatives) + ")"
+
+
+_PAST = walking.past("%(added_after)s::timestamptz")
+_PAST_SEQ = "(SELECT past.seq FROM past)"
+
+# From a stretch of the log to the versions that its rows name, each at the last of its entries.
+_FROM_LOG = f"""
+SELECT {{columns}}
+FROM raw c
+CROSS JOIN LATERAL (
+    SELECT h.* FROM indicators_holding h
+    WHERE h.id = c.holding_id AND {walking.SEES.format(audience="h.audience_id")} {{newest}} LIMIT 1
+) h
+CROSS JOIN LATERAL (
+    SELECT o.* FROM indicators_stixobject o WHERE o.id = c.version_id AND {walking.LAST} {{conditions}} LIMIT 1
+) o
+{{joins}}
+ORDER BY c.seq {{order}} LIMIT %(limit)s
+"""
+
+# From ids, or words, to versions, and to the last entry of each. OFFSET 0 leads by ids, and from versions to their few
+# entries, whatever PostgreSQL believes: it takes audiences, and channels, for narrow where it has no statistics.
+_BY_IDS = "(SELECT * FROM indicators_holding held WHERE held.stix_id = ANY(%(stix_ids)s) OFFSET 0) h"
+_FROM_OBJECTS = f"""
+SELECT {{columns}}
+FROM {{holdings}}
+JOIN indicators_stixobject o ON o.holding_id = h.id
+CROSS JOIN LATERAL (
+    SELECT c.* FROM (SELECT * FROM indicators_change entry WHERE entry.version_id = o.id OFFSET 0) c
+    WHERE {walking.ENTERED} AND {walking.COUNTS.format(change="c")} AND {walking.REACHES.format(change="c")}
+    ORDER BY c.seq DESC LIMIT 1
+) c
+{{joins}}
+WHERE {walking.SEES.format(audience="h.audience_id")} AND {{bound}} {{conditions}}
+ORDER BY c.seq {{order}} LIMIT %(limit)s
+"""
+
+# What has no timestamp of its own has one version, named by the moment it came in.
+_IS_VERSION = {
+    "all": "TRUE",
+    "at": "(o.modified = ANY(%(moments)s) OR (o.modified IS NULL AND c.date_added = ANY(%(moments)s)))",
+    "first": """
+NOT EXISTS (SELECT FROM indicators_stixobject f WHERE f.holding_id = h.id AND f.modified < o.modified {earlier}
+            AND """
+    + living.shown("f")
+    + """)
+""",
+    "last": "h.newest_id = o.id",
+}
+
+# What the exchange itself says of a partner has the moment of its registration as its version.
+_IS_NOT_OURS = """
+AND (h.stix_type NOT IN ('identity', 'marking-definition', 'extension-definition')
+     OR NOT (h.stix_id = ANY(%(besides)s) OR EXISTS (
+         SELECT FROM partners_partner i WHERE i.identity_id = h.stix_id COLLATE "default" AND i.state <> 'invited'
+            AND o.modified <= i.created_at)))
+"""
+
+_IS_IN_GROUP = """
+AND EXISTS (SELECT FROM partners_audience g WHERE g.id = h.audience_id AND %(group)s = ANY(g.groups))
+"""
+
+_HAS_MARK = """
+AND o.marks IS NOT NULL AND EXISTS (
+    SELECT FROM unnest(o.marks) mark WHERE split_part(mark, ' ', 1) = ANY(%(marks)s))
+"""
+
+_HAS_WORDS = """
+AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR h.stix_id = lower(%(words)s) OR h.id IN (
+    SELECT k.holding_id
+    FROM unnest(%(values)s::text[], %(first_keys)s::uuid[], %(last_keys)s::uuid[]) asked(value, first_key, last_key)
+    JOIN indicators_tokenvalue v ON v.id >= asked.first_key AND v.id <= asked.last_key AND v.value = asked.value
+    JOIN indicators_carries k ON k.token_value_id = v.id))
+"""
+
+_HAS_MATCH = f"AND h.newest_id = o.id AND {matching.IS_MATCHED}"

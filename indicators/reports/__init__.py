@@ -1,0 +1,1 @@
+"""Report packages for one recipient: prepared by one person, released by another."""

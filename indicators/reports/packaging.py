@@ -1,0 +1,157 @@
+"""The files of a report package: the bundle, the cover sheet on paper and for machines, and the proofs."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from exchange import clock
+from exchange.client import statements
+from exchange.client.audit import PACKAGE_FORMAT
+from exchange.errors import Conflict
+from indicators.models import ReportPackage, StixObject
+from partners import paper
+from partners.keys.auth import viewer_whatever_state
+from partners.log import logbook, logkeys, transparency
+from partners.sources import sources
+from partners.tlp import Tlp
+
+_WAYS = {"everyone": "shared with every partner", "named": "shared with the recipient by name", "group": "in a group"}
+
+
+def bundle(package_id: UUID, held: Sequence[StixObject]) -> bytes:
+    """A STIX bundle around the producers' bytes, which are not touched."""
+    objects = b",".join(one.body.encode() for one in held)
+    return b'{"type":"bundle","id":"bundle--%s","objects":[%s]}' % (str(package_id).encode(), objects)
+
+
+def archive(package: ReportPackage, held: Sequence[StixObject]) -> bytes:
+    """All files as a zip, signed. Raises Conflict until a published head covers the release."""
+    head = transparency.head()
+    if package.release is None or head is None or logbook.index_of(package.release, under=head) is None:
+        raise Conflict("Its release is being entered into the log; try again in a minute.", code="not-sealed-yet")
+    release_proof = logbook.proof_of(package.release, under=head)
+    cover = cover_document(package, held) | {"head": transparency.head_document(head), "release": release_proof}
+    files = {
+        "bundle.json": bundle(package.pk, held),
+        "cover.json": orjson.dumps(cover, option=orjson.OPT_INDENT_2),
+        "cover.pdf": _cover_paper(cover),
+    }
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    proofs = {
+        "format": PACKAGE_FORMAT,
+        "package": package.pk,
+        "files": digests,
+        "key": logkeys.key_id(),
+        "signature": logkeys.sign_text(statements.package_text(digests)),
+        "release": release_proof,
+        **logbook.head_with_keys(head),
+    }
+    files["proofs.json"] = orjson.dumps(proofs, option=orjson.OPT_INDENT_2)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in files.items():
+            packed.writestr(name, content)
+    return out.getvalue()
+
+
+def cover_document(package: ReportPackage, held: Sequence[StixObject]) -> dict[str, Any]:
+    """What the recipient is told of a package, sources as it knows them. Nothing of what was left out."""
+    reader = viewer_whatever_state(package.recipient_id)
+    said_by = sources(reader, {(one.publisher_id, one.audience_id) for one in held})
+    return {
+        "package": str(package.pk),
+        "title": package.title,
+        "root": package.root,
+        "tlp": Tlp(package.tlp).word,
+        "from": package.partner.name,
+        "to": package.recipient.name,
+        "prepared": {"by": package.prepared_name, "at": clock.rfc3339(package.prepared_at)},
+        "released": {
+            "by": package.released_name,
+            "at": clock.rfc3339(package.released_at) if package.released_at else None,
+        },
+        "bases": package.bases,
+        "ways": [_WAYS[way] for way in package.ways],
+        "bundle_sha256": bytes(package.bundle_sha256).hex(),
+        "objects": [
+            {
+                "id": one.stix_id,
+                "type": one.stix_type,
+                "title": one.title,
+                "publisher": said_by[one.publisher_id, one.audience_id].name,
+                "creator": _claimed(one, according_to=said_by[one.publisher_id, one.audience_id].name),
+                "tlp": Tlp(one.audience.tlp).word,
+                "version": one.version,
+            }
+            for one in held
+        ],
+    }
+
+
+def _claimed(one: StixObject, *, according_to: str) -> dict[str, str] | None:
+    """The creator that a publisher names, where that is not the publisher as it is registered here."""
+    if one.created_by_ref is None or one.created_by_ref.lower() == one.publisher.identity_id:
+        return None
+    return {"id": one.created_by_ref, "according_to": according_to}
+
+
+def _source(listed: dict[str, Any]) -> str:
+    """The publisher, and whom it names as creator."""
+    claimed = listed["creator"]
+    return f"{listed['publisher']}; according to it by {claimed['id']}" if claimed else listed["publisher"]
+
+
+def _cover_paper(cover: dict[str, Any]) -> bytes:
+    marking = f"TLP:{cover['tlp'].upper()}"
+    made = paper.Paper(cover["title"], subtitle=f"Report package of {cover['from']} for {cover['to']}", marking=marking)
+    made.facts(
+        [
+            ("Marking", f"{marking}: the strictest of its objects"),
+            ("Prepared", f"{cover['prepared']['by']} of {cover['from']}, {_minute(cover['prepared']['at'])}"),
+            ("Released", f"{cover['released']['by']} of {cover['from']}, {_minute(cover['released']['at'])}"),
+            ("Holds", f"{len(cover['objects'])} STIX objects, {'; '.join(cover['ways'])}"),
+            ("Package", cover["package"]),
+            ("SHA-256 of bundle.json", cover["bundle_sha256"]),
+        ],
+        mono=("Package", "SHA-256 of bundle.json"),
+    )
+    made.text(
+        "It holds what the recipient itself may see by the rules of the Exchange, as its publishers wrote it, byte for"
+        " byte. It says what they observed and did; it recommends nothing."
+    )
+    made.heading("Legal bases of the groups concerned")
+    rows = [(one["name"], one["reference"], one["from"], one["until"] or "further notice") for one in cover["bases"]]
+    none = "No group is concerned: the objects are shared with every partner or with the recipient by name."
+    made.table(("Group", "Basis", "From", "Until"), rows, widths=(3, 6, 2, 2), empty=none)
+    made.heading("Objects")
+    listed = [(one["type"], one["title"], _source(one), one["tlp"].upper(), one["id"]) for one in cover["objects"]]
+    made.table(("Type", "Title", "Publisher", "TLP", "Id"), listed, widths=(2.2, 4, 2, 1.6, 4.4), empty="None.")
+    head, proof = cover["head"], cover["release"]
+    made.heading("Proof of release")
+    made.text(
+        "The release is a record in the log of the Exchange, a Merkle tree (RFC 9162) with signed heads. proofs.json"
+        " holds the record, its proof and the signatures; the package is verified without the Exchange:"
+    )
+    made.code(["exchange audit verify package.zip --public-key <the log's key>"])
+    made.facts(
+        [
+            ("Place in the log", f"{proof['index']} of {head['size']} records"),
+            ("Root", head["root"]),
+            ("Signed", f"{head['at']} with key {head['key']}"),
+            ("Signature", head["signature"]),
+            ("Inclusion proof", " ".join(proof["proof"]) or "none is needed: the log has one record"),
+        ],
+        mono=("Root", "Signature", "Inclusion proof"),
+    )
+    return made.render()
+
+
+def _minute(moment: str) -> str:
+    return f"{moment[:10]} {moment[11:16]} UTC"

@@ -1,0 +1,1 @@
+"""What is told to a reader alone, because it came to see more, or less."""

@@ -1,0 +1,192 @@
+"""Who wants to be told of what, and where: the only writer of Feed and Subscription."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
+
+from exchange import clock, incarnation, outbound, sealing, signing
+from exchange.errors import Conflict, NotFound, Refused
+from indicators.feeds import filters
+from indicators.log import changes
+from indicators.models import Feed, Subscription
+from partners.log import audit
+from partners.scopes import Scope
+from partners.viewer import Viewer
+
+_MAX_FEEDS = 200
+_MAX_SUBSCRIPTIONS = 50
+_MAX_NAME_CHARS = 120
+#: How long a former signing secret may go on signing.
+MAX_OVERLAP = timedelta(days=7)
+
+
+def save_feed(viewer: Viewer, *, name: str, filter_json: Mapping[str, Any]) -> Feed:
+    """Save a filter under a name. Raises Refused naming the field, Conflict if the name is taken."""
+    viewer.require(Scope.SUBSCRIBE)
+    wanted = filters.accepted(viewer, filter_json)
+    if not name.strip() or len(name) > _MAX_NAME_CHARS or "\0" in name:
+        raise Refused(f"A name of 1 to {_MAX_NAME_CHARS} characters.", code="bad-name", at="/name")
+    if Feed.objects.of(viewer).count() >= _MAX_FEEDS:
+        raise Conflict(f"A partner has at most {_MAX_FEEDS} feeds.", code="too-many-feeds")
+    try:
+        with transaction.atomic():
+            feed = Feed.unrestricted.create(partner_id=viewer.partner_id, name=name.strip(), filter=wanted.to_json())
+            audit.record(audit.Verb.FEED_SAVED, by=viewer, target=f"feed:{feed.pk}")
+    except IntegrityError:
+        raise Conflict("You have a feed of this name.", code="name-taken", at="/name") from None
+    return feed
+
+
+def delete_feed(viewer: Viewer, feed_id: UUID) -> None:
+    """Delete a feed that no subscription uses. Raises NotFound or Conflict."""
+    viewer.require(Scope.SUBSCRIBE)
+    feed = own_feed(viewer, feed_id)
+    try:
+        with transaction.atomic():
+            feed.delete()
+            audit.record(audit.Verb.FEED_DELETED, by=viewer, target=f"feed:{feed_id}")
+    except ProtectedError:
+        raise Conflict("A subscription still uses this feed.", code="feed-in-use") from None
+
+
+def own_feed(viewer: Viewer, feed_id: UUID) -> Feed:
+    """A feed of the viewer's own partner. Raises NotFound."""
+    feed = Feed.objects.of(viewer).filter(pk=feed_id).first()
+    if feed is None:
+        raise NotFound
+    return feed
+
+
+def filter_of(feed: Feed | None) -> filters.Filter:
+    """The filter that a feed saves; without a feed, everything."""
+    return filters.parse(feed.filter) if feed else filters.Filter()
+
+
+def _followable(feed: Feed) -> Feed:
+    """The same, if it can be followed. Raises Refused naming the field."""
+    filter_of(feed).followable()
+    return feed
+
+
+def subscribe(viewer: Viewer, *, url: str, feed_id: UUID | None) -> tuple[Subscription, str]:
+    """Subscribe an address to a feed, from now on. The second value is the signing secret, shown this once.
+
+    Raises Refused for an address that can't be asked, NotFound for a feed that is not the viewer's.
+    """
+    viewer.require(Scope.SUBSCRIBE)
+    viewer.require_all_groups()
+    _require_allowed(url)
+    feed = _followable(own_feed(viewer, feed_id)) if feed_id else None
+    if Subscription.objects.of(viewer).count() >= _MAX_SUBSCRIPTIONS:
+        raise Conflict(f"A partner has at most {_MAX_SUBSCRIPTIONS} subscriptions.", code="too-many-subscriptions")
+    secret = signing.new_secret()
+    with transaction.atomic():
+        subscription = Subscription.unrestricted.create(
+            partner_id=viewer.partner_id,
+            feed=feed,
+            url=url,
+            secret=_sealed(secret),
+            seq=changes.head(),
+            incarnation=incarnation.read(),
+        )
+        audit.record(audit.Verb.SUBSCRIPTION_CREATED, by=viewer, target=f"subscription:{subscription.pk}")
+    return subscription, secret
+
+
+def own_subscription(viewer: Viewer, subscription_id: UUID) -> Subscription:
+    """A subscription of the viewer's own partner. Raises NotFound; Forbidden for a key that sees less than it tells."""
+    viewer.require_all_groups()
+    subscription = Subscription.objects.of(viewer).select_related("feed").filter(pk=subscription_id).first()
+    if subscription is None:
+        raise NotFound
+    return subscription
+
+
+def change(viewer: Viewer, subscription_id: UUID, wanted: Mapping[str, Any]) -> Subscription:
+    """Change what `wanted` names of `state` (active or paused), `url` and `feed` (an id, or None for everything).
+
+    It goes on where it stopped. Raises NotFound, also for a feed that is not the viewer's; Refused.
+    """
+    viewer.require(Scope.SUBSCRIBE)
+    with transaction.atomic():
+        own_subscription(viewer, subscription_id)
+        subscription = Subscription.unrestricted.select_for_update(no_key=True).get(pk=subscription_id)
+        if "state" in wanted:
+            if wanted["state"] not in (Subscription.State.ACTIVE, Subscription.State.PAUSED):
+                raise Refused("Only active and paused can be chosen.", code="bad-state", at="/state")
+            subscription.state = Subscription.State(wanted["state"])
+        if "url" in wanted:
+            _require_allowed(wanted["url"] or "")
+            subscription.url = wanted["url"]
+        if "feed" in wanted:
+            subscription.feed = _followable(own_feed(viewer, wanted["feed"])) if wanted["feed"] else None
+        subscription.save(update_fields=["state", "url", "feed"])
+        audit.record(
+            audit.Verb.SUBSCRIPTION_CHANGED,
+            by=viewer,
+            target=f"subscription:{subscription_id}",
+            changed=sorted(wanted),
+            state=subscription.state,
+        )
+    return subscription
+
+
+def rotate_secret(viewer: Viewer, subscription_id: UUID, *, overlap: timedelta) -> tuple[Subscription, str]:
+    """A new signing secret, shown this once. For `overlap` every message is signed with the one before it, too.
+
+    Standard Webhooks, "Signature scheme": several signatures in one header, so that nothing is refused meanwhile.
+    Raises NotFound, Refused.
+    """
+    viewer.require(Scope.SUBSCRIBE)
+    if not timedelta(0) <= overlap <= MAX_OVERLAP:
+        hours = MAX_OVERLAP // timedelta(hours=1)
+        raise Refused(f"A whole number of hours from 0 to {hours}.", code="bad-overlap", at="/overlap_hours")
+    secret = signing.new_secret()
+    with transaction.atomic():
+        own_subscription(viewer, subscription_id)
+        subscription = Subscription.unrestricted.select_for_update(no_key=True).get(pk=subscription_id)
+        subscription.old_secret = subscription.secret if overlap else ""
+        subscription.old_secret_until = clock.now() + overlap if overlap else None
+        subscription.secret = _sealed(secret)
+        subscription.save(update_fields=["secret", "old_secret", "old_secret_until"])
+        audit.record(
+            audit.Verb.SUBSCRIPTION_SECRET_ROTATED,
+            by=viewer,
+            target=f"subscription:{subscription_id}",
+            overlap_hours=overlap // timedelta(hours=1),
+        )
+    return subscription, secret
+
+
+def unsubscribe(viewer: Viewer, subscription_id: UUID) -> None:
+    """Delete a subscription and the record of its deliveries. Raises NotFound."""
+    viewer.require(Scope.SUBSCRIBE)
+    with transaction.atomic():
+        own_subscription(viewer, subscription_id).delete()
+        audit.record(audit.Verb.SUBSCRIPTION_DELETED, by=viewer, target=f"subscription:{subscription_id}")
+
+
+def secrets_of(subscription: Subscription, *, at: datetime) -> list[str]:
+    """The signing secrets in clear, for the one who signs: the present one first, then the old one while it holds."""
+    sealed = [subscription.secret]
+    if subscription.old_secret and subscription.old_secret_until and subscription.old_secret_until > at:
+        sealed.append(subscription.old_secret)
+    return [sealing.unseal(base64.b64decode(each), purpose="webhook-secret").decode() for each in sealed]
+
+
+def _require_allowed(url: str) -> None:
+    try:
+        outbound.check(url)
+    except outbound.Blocked as blocked:
+        raise Refused(str(blocked), code="address-not-allowed", at="/url") from None
+
+
+def _sealed(secret: str) -> str:
+    return base64.b64encode(sealing.seal(secret.encode(), purpose="webhook-secret")).decode()

@@ -1,0 +1,1 @@
+"""The values that holdings carry, and the epochs of their keys."""

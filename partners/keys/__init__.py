@@ -1,0 +1,415 @@
+"""Issue, rotate, read and revoke API keys. The only writer of ApiKey and KeyNetwork.
+
+A key reads `exk_<id>_<secret><checksum>`: a prefix that secret scanners can find, a public id of 8 base-32
+characters, 160 random bits in base 32, and the CRC-32 of all before it in 7 base-32 characters, so that a
+mistyped or truncated key is told from an unknown one without asking the database.
+
+Nobody issues beyond his own rights, and a key makes weaker keys only: each is its maker's child, and revoking a key
+revokes all that descend from it.
+"""
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import re
+import secrets
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from exchange import clock, origins
+from exchange.errors import Conflict, NotFound, Refused, Unauthenticated
+from exchange.origins import Origin
+from partners import proof
+from partners.ceilings import UNBOUND, Ceiling, strictest
+from partners.log import audit
+from partners.models import ApiKey, KeyNetwork, Partner
+from partners.scopes import KEY_SCOPES, Scope
+from partners.viewer import Viewer
+
+_SHAPE = re.compile(r"exk_([a-z2-7]{8})_([a-z2-7]{32})([a-z2-7]{7})")
+_PUBLIC_ID = re.compile(r"[a-z2-7]{8}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MIN_LIFE = timedelta(minutes=1)
+_MAX_LIFE = timedelta(days=366)
+_MAX_ANCESTORS = 32
+DEFAULT_LIFE = timedelta(days=90)
+#: How long a rotated key may live on beside its successor.
+MAX_OVERLAP = timedelta(days=30)
+_MAX_NAME_CHARS = 80
+_MAX_SUBJECT_CHARS = 400
+_MAX_NETWORKS = 50
+_ACTIVE_OF_ONE_NAME = 2
+_NETWORKS_SEEN = 32
+#: Of the advisory lock under which a partner's keys are issued and revoked: "keys".
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a key may do, from where, and with which certificate. Empty groups or networks limit nothing."""
+
+    scopes: frozenset[Scope]
+    groups: frozenset[UUID] = frozenset()
+    networks: tuple[str, ...] = ()
+    certificate_subject: str = ""
+    certificate_sha256: str = ""
+    ceiling: Ceiling = UNBOUND
+
+
+def issue(
+    partner: Partner,
+    *,
+    name: str,
+    scopes: Iterable[Scope],
+    expires_in: timedelta | None = None,
+    by: Viewer | None = None,
+    groups: Iterable[UUID] = (),
+    networks: Iterable[str] = (),
+    certificate_subject: str = "",
+    certificate_sha256: str = "",
+    ceiling: Ceiling = UNBOUND,
+) -> tuple[ApiKey, str]:
+    """Make a key. The second value is the key itself: shown once, stored nowhere.
+
+    Without `expires_in` it lives for DEFAULT_LIFE, or as long as the key that makes it. What a key does not say of
+    its child, the child has from it, and nobody makes a key with a higher ceiling than his own. Raises Refused naming
+    the field for what cannot be or would go beyond the rights of `by`, Conflict where two of this name are active.
+    """
+    limits = _checked(
+        scopes=scopes,
+        groups=groups,
+        networks=networks,
+        certificate_subject=certificate_subject,
+        certificate_sha256=certificate_sha256,
+    )
+    _require_own(partner.pk, by)
+    moment = clock.now()
+    name, expires_at = _named(name), moment + _lifetime(DEFAULT_LIFE if expires_in is None else expires_in)
+    with transaction.atomic():
+        proof.alone(partner.pk)
+        parent = _parent(partner.pk, by, at=moment)
+        if expires_in is None and parent is not None:
+            expires_at = min(expires_at, parent.expires_at)
+        limits = _within(replace(limits, ceiling=ceiling), by=by, parent=parent, expires_at=expires_at)
+        key, presented = _make(partner.pk, name, limits, expires_at=expires_at, parent=parent, by=by)
+        audit.record(
+            audit.Verb.KEY_ISSUED,
+            by=by,
+            target=f"key:{key.public_id}",
+            about=partner.pk,
+            scopes=key.scopes,
+            **_facts(key),
+        )
+    return key, presented
+
+
+def rotate(key: ApiKey, *, overlap: timedelta, by: Viewer | None = None) -> tuple[ApiKey, str]:
+    """Make a successor with the same name and limits, and end `key` after `overlap`. Yields as `issue` does.
+
+    The successor lives as long as `key` was given, but no longer than the key that asks for it. Raises as `issue`
+    does; Conflict also for a key that is over or is being rotated already.
+    """
+    _require_own(key.partner_id, by)
+    if not timedelta(0) <= overlap <= MAX_OVERLAP:
+        raise Refused(f"An overlap of 0 to {MAX_OVERLAP.days} days.", code="bad-overlap", at="/overlap_minutes")
+    moment = clock.now()
+    with transaction.atomic():
+        proof.alone(key.partner_id)
+        key = ApiKey.objects.get(pk=key.pk)
+        if not is_active(key, at=moment):
+            raise Conflict("This key is over; issue a new one.", code="key-is-over")
+        parent = _parent(key.partner_id, by, at=moment)
+        expires_at = moment + (key.expires_at - key.created_at)
+        if parent is not None:
+            expires_at = min(expires_at, parent.expires_at)
+        limits = _within(limits_of(key), by=by, parent=parent, expires_at=expires_at)
+        made, presented = _make(
+            key.partner_id, key.name, limits, expires_at=expires_at, parent=parent or key.parent, by=by
+        )
+        ends_at = min(key.expires_at, moment + overlap)
+        ApiKey.objects.filter(pk=key.pk).update(expires_at=ends_at)
+        audit.record(
+            audit.Verb.KEY_ROTATED,
+            by=by,
+            target=f"key:{key.public_id}",
+            successor=made.public_id,
+            about=key.partner_id,
+            ends_at=clock.rfc3339(ends_at),
+            **_facts(made),
+        )
+    return made, presented
+
+
+def revoke(key: ApiKey, *, by: Viewer | None = None) -> int:
+    """Make a key and all that descend from it worthless from the next request on; yields how many were active."""
+    _require_own(key.partner_id, by)
+    moment = clock.now()
+    with transaction.atomic():
+        proof.alone(key.partner_id)
+        with connection.cursor() as cursor:
+            cursor.execute(_REVOKE, {"key": key.pk, "at": moment})
+            revoked = cursor.fetchall()
+        for public_id, parent in revoked:
+            told = {"with_parent": parent} if public_id != key.public_id else {}
+            audit.record(audit.Verb.KEY_REVOKED, by=by, target=f"key:{public_id}", about=key.partner_id, **told)
+    return len(revoked)
+
+
+def of(viewer: Viewer) -> QuerySet[ApiKey]:
+    """The keys of the viewer's own partner, newest first. Raises Forbidden without the scope `admin`."""
+    viewer.require(Scope.ADMIN)
+    return ApiKey.objects.filter(partner=viewer.partner_id).select_related("parent").order_by("-created_at", "-pk")
+
+
+def find(viewer: Viewer, public_id: str) -> ApiKey:
+    """A key of the viewer's own partner. Raises NotFound for any other, Forbidden without the scope `admin`."""
+    found = of(viewer).filter(public_id=public_id).first() if _PUBLIC_ID.fullmatch(public_id) else None
+    if found is None:
+        raise NotFound
+    return found
+
+
+def seen(key: ApiKey) -> list[KeyNetwork]:
+    """The networks that a key was used from, the last first; prefetch `networks_seen` for many."""
+    return sorted(key.networks_seen.all(), key=lambda one: (one.last_at, one.pk), reverse=True)
+
+
+def state(key: ApiKey, *, at: datetime) -> str:
+    """`active`, `expired` or `revoked`."""
+    if key.revoked_at is not None:
+        return "revoked"
+    return "active" if key.expires_at > at else "expired"
+
+
+def is_active(key: ApiKey, *, at: datetime) -> bool:
+    """Whether a key is neither revoked nor expired."""
+    return key.revoked_at is None and key.expires_at > at
+
+
+def is_usable(key: ApiKey, *, origin: Origin, at: datetime) -> bool:
+    """Whether a key may be used now, from there: every condition is looked at, whichever fails."""
+    held = (
+        is_active(key, at=at),
+        key.partner.state == Partner.State.ACTIVE,
+        not key.networks or (origin.address is not None and origins.inside(origin.address, key.networks)),
+        key.certificate_subject in ("", origin.subject),
+        key.certificate_sha256 in ("", origin.fingerprint),
+    )
+    return all(held)
+
+
+def limits_of(key: ApiKey) -> Limits:
+    """What a key is limited to."""
+    return Limits(
+        scopes=frozenset(Scope(scope) for scope in key.scopes),
+        groups=frozenset(key.groups or ()),
+        networks=tuple(key.networks),
+        certificate_subject=key.certificate_subject,
+        certificate_sha256=key.certificate_sha256,
+        ceiling=Ceiling.of(key.ceiling_tlp, key.ceiling_width),
+    )
+
+
+def note_use(key: ApiKey, *, prefix: str, at: datetime) -> None:
+    """Write down that a key was used, and from which network; the oldest networks beyond the bound are forgotten."""
+    ApiKey.objects.filter(pk=key.pk).update(last_used_at=at)
+    seen = KeyNetwork(key=key, prefix=prefix, first_at=at, last_at=at)
+    KeyNetwork.objects.bulk_create(
+        [seen], update_conflicts=True, unique_fields=["key", "prefix"], update_fields=["last_at"]
+    )
+    newest = KeyNetwork.objects.filter(key=key).order_by("-last_at", "-pk").values("pk")[:_NETWORKS_SEEN]
+    KeyNetwork.objects.filter(key=key).exclude(pk__in=newest).delete()
+
+
+def maker_of(actor: str) -> str:
+    """Which person stands behind an actor: the one who issued the key, or the key that issued it, and so on."""
+    for _ in range(_MAX_ANCESTORS):
+        if not actor.startswith("key:"):
+            break
+        issued = audit.by_whom(audit.Verb.KEY_ISSUED, target=actor)
+        if issued is None:
+            break
+        actor = issued
+    return actor
+
+
+def public_id_of(presented: str) -> str | None:
+    """The public id in a well-formed key, or None if it cannot be one of ours."""
+    shape = _SHAPE.fullmatch(presented)
+    if shape is None or not hmac.compare_digest(_checksum(presented[: -len(shape[3])]), shape[3]):
+        return None
+    return shape[1]
+
+
+def digest(presented: str) -> bytes:
+    """SHA-256: the key holds 160 random bits, so a slow hash would only slow the exchange."""
+    return hashlib.sha256(presented.encode()).digest()
+
+
+def _require_own(partner_id: UUID, by: Viewer | None) -> None:
+    """Only the exchange itself touches keys of a partner that is not its own."""
+    if by is None:
+        return
+    if by.partner_id != partner_id:
+        raise NotFound
+    by.require(Scope.ADMIN)
+
+
+def _named(name: str) -> str:
+    name = name.strip()
+    if not name or len(name) > _MAX_NAME_CHARS or not name.isprintable():
+        raise Refused(f"A name of 1 to {_MAX_NAME_CHARS} characters.", code="bad-name", at="/name")
+    return name
+
+
+def _lifetime(expires_in: timedelta) -> timedelta:
+    if not _MIN_LIFE <= expires_in <= _MAX_LIFE:
+        raise Refused("A key lives from a minute to a year.", code="bad-expiry", at="/expires_in_minutes")
+    return expires_in
+
+
+def _checked(
+    *,
+    scopes: Iterable[Scope],
+    groups: Iterable[UUID],
+    networks: Iterable[str],
+    certificate_subject: str,
+    certificate_sha256: str,
+) -> Limits:
+    """What can be, in its canonical form. Raises Refused naming the field."""
+    wanted = frozenset(scopes)
+    if not wanted or not wanted <= KEY_SCOPES:
+        raise Refused(f"At least one of {', '.join(sorted(KEY_SCOPES))}.", code="bad-scopes", at="/scopes")
+    subject, sha256 = certificate_subject.strip(), certificate_sha256.replace(":", "").strip().lower()
+    if len(subject) > _MAX_SUBJECT_CHARS or not subject.isprintable():
+        raise Refused("A distinguished name.", code="bad-certificate", at="/certificate_subject")
+    if sha256 and not _SHA256.fullmatch(sha256):
+        raise Refused("64 hexadecimal digits.", code="bad-certificate", at="/certificate_sha256")
+    return Limits(wanted, frozenset(groups), _networks(networks), subject, sha256)
+
+
+def _networks(texts: Iterable[str]) -> tuple[str, ...]:
+    try:
+        found = {ipaddress.ip_network(text.strip()) for text in texts if text.strip()}
+    except ValueError:
+        raise Refused("Networks such as 203.0.113.0/24 or 2001:db8::/32.", code="bad-network", at="/networks") from None
+    if len(found) > _MAX_NETWORKS:
+        raise Refused(f"At most {_MAX_NETWORKS} networks.", code="bad-network", at="/networks")
+    return tuple(str(network) for network in sorted(found, key=lambda one: (one.version, int(one.network_address))))
+
+
+def _parent(partner_id: UUID, by: Viewer | None, *, at: datetime) -> ApiKey | None:
+    """The key that acts, read again under the lock: one that was revoked meanwhile makes nothing."""
+    if by is None or not by.actor.startswith("key:"):
+        return None
+    found = ApiKey.objects.filter(public_id=by.actor.removeprefix("key:"), partner=partner_id).first()
+    if found is None or not is_active(found, at=at):
+        raise Unauthenticated("This API key is not valid.", code="invalid-key")
+    return found
+
+
+def _within(wanted: Limits, *, by: Viewer | None, parent: ApiKey | None, expires_at: datetime) -> Limits:
+    """What `by` may give away of what is wanted; the rest of the limits of a key that acts is handed down."""
+    if by is None:
+        return wanted
+    if not wanted.scopes <= by.scopes:
+        raise Refused("You cannot give a scope that you do not have.", code="beyond-own-rights", at="/scopes")
+    if not wanted.groups <= by.group_ids:
+        raise Refused("This names a group that you are not in.", code="unknown-group", at="/groups")
+    wanted = replace(wanted, ceiling=strictest(wanted.ceiling, by.ceiling))
+    if parent is None:
+        return wanted
+    held = limits_of(parent)
+    if not wanted.scopes <= held.scopes:
+        raise Refused("You cannot give a scope that you do not have.", code="beyond-own-rights", at="/scopes")
+    if held.groups and not wanted.groups <= held.groups:
+        raise Refused("This names a group that you are not in.", code="unknown-group", at="/groups")
+    if held.networks and not _covers(held.networks, wanted.networks):
+        raise Refused("Networks within your own only.", code="beyond-own-rights", at="/networks")
+    for field in ("certificate_subject", "certificate_sha256"):
+        own, asked = getattr(held, field), getattr(wanted, field)
+        if own and asked and asked != own:
+            raise Refused("Your own certificate only.", code="beyond-own-rights", at=f"/{field}")
+    if expires_at > parent.expires_at:
+        raise Refused("No later than your own key.", code="beyond-own-rights", at="/expires_in_minutes")
+    return replace(
+        wanted,
+        groups=wanted.groups or held.groups,
+        networks=wanted.networks or held.networks,
+        certificate_subject=wanted.certificate_subject or held.certificate_subject,
+        certificate_sha256=wanted.certificate_sha256 or held.certificate_sha256,
+    )
+
+
+def _covers(held: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether each wanted network lies within a held one; none wanted are the held ones."""
+    wide = [ipaddress.ip_network(text) for text in held]
+    return all(
+        any(one.version == narrow.version and narrow.subnet_of(one) for one in wide)  # type: ignore[arg-type]
+        for narrow in map(ipaddress.ip_network, wanted)
+    )
+
+
+def _make(
+    partner_id: UUID, name: str, limits: Limits, *, expires_at: datetime, parent: ApiKey | None, by: Viewer | None
+) -> tuple[ApiKey, str]:
+    active = ApiKey.objects.filter(partner=partner_id, name=name, revoked_at=None, expires_at__gt=clock.now())
+    if active.count() >= _ACTIVE_OF_ONE_NAME:
+        raise Conflict("Two keys of this name are active; revoke one first.", code="two-keys-of-this-name", at="/name")
+    public_id = _base32(secrets.token_bytes(5))
+    body = f"exk_{public_id}_{_base32(secrets.token_bytes(20))}"
+    presented = body + _checksum(body)
+    key = ApiKey.objects.create(
+        partner_id=partner_id,
+        name=name,
+        public_id=public_id,
+        digest=digest(presented),
+        scopes=sorted(limits.scopes),
+        groups=sorted(limits.groups) or None,
+        networks=list(limits.networks),
+        certificate_subject=limits.certificate_subject,
+        certificate_sha256=limits.certificate_sha256,
+        ceiling_tlp=limits.ceiling.tlp,
+        ceiling_width=limits.ceiling.width,
+        parent=parent,
+        created_by=by.actor if by else "system",
+        expires_at=expires_at,
+    )
+    return key, presented
+
+
+def _facts(key: ApiKey) -> dict[str, Any]:
+    """What the log says of a new key beside its scopes."""
+    return {
+        "groups": [str(group) for group in key.groups or ()],
+        "networks": key.networks,
+        "expires_at": clock.rfc3339(key.expires_at),
+        "parent": key.parent.public_id if key.parent else None,
+    }
+
+
+def _checksum(body: str) -> str:
+    return _base32(zlib.crc32(body.encode()).to_bytes(4))
+
+
+def _base32(raw: bytes) -> str:
+    return base64.b32encode(raw).decode().rstrip("=").lower()
+
+
+_REVOKE = """
+WITH RECURSIVE line AS (
+    SELECT id, NULL::text AS parent FROM partners_apikey WHERE id = %(key)s
+    UNION ALL
+    SELECT child.id, parent.public_id FROM partners_apikey child JOIN line ON child.parent_id = line.id
+    JOIN partners_apikey parent ON parent.id = line.id
+)
+UPDATE partners_apikey key SET revoked_at = %(at)s FROM line WHERE key.id = line.id AND key.revoked_at IS NULL
+RETURNING key.public_id, line.parent
+"""

@@ -1,0 +1,1 @@
+"""The log that cannot be rewritten: `audit.record` writes, `logbook` reads, `transparency` proves."""
