@@ -21,6 +21,7 @@ from exchange import pooling, trimming
 
 Parameters = Mapping[str, Any] | Sequence[Any]
 
+_AS_IT_IS: Mapping[str, str] = MappingProxyType({})
 #: From this size on, what a message leaves behind in a connection is given back.
 _LARGE_BYTES = 1_048_576
 # PostgreSQL forgot the statement (DISCARD ALL), or a table that it reads was altered in between.
@@ -71,9 +72,7 @@ class Message:
         _tidy(sum(_size(parameters) for _, parameters, _ in waiting))
 
 
-def ask(
-    sql: str, parameters: Parameters = (), *, settings: Mapping[str, str] = MappingProxyType({})
-) -> list[tuple[Any, ...]]:
+def ask(sql: str, parameters: Parameters = (), *, settings: Mapping[str, str] = _AS_IT_IS) -> list[tuple[Any, ...]]:
     """All rows of one query, in one round trip; of a mapping only the parameters that it names are sent.
 
     It is planned under these settings of the server, which hold for it alone.
@@ -100,7 +99,7 @@ def _answered(sql: str, parameters: Parameters, settings: Mapping[str, str]) -> 
                 return _fetched(_executed(own, sql, parameters))
             with own.pipeline():  # one transaction, if none is open
                 _execute(_SET, [list(settings), list(settings.values())], False, {"cursor": psycopg.Cursor(own)})
-                cursor = _executed(own, sql, parameters)
+                cursor = _executed(own, sql, parameters, settings)
                 if connection.in_atomic_block:  # which goes on, without them
                     _execute(_RESET, [list(settings)], False, {"cursor": psycopg.Cursor(own)})
             return _fetched(cursor)
@@ -140,15 +139,20 @@ def _note(sql: str) -> None:
         connection.queries_log.append({"sql": sql, "time": ""})
 
 
-def _executed(own: psycopg.Connection[Any], sql: str, parameters: Parameters) -> psycopg.Cursor[Any]:
-    """Through the wrappers that somebody has put around this connection's queries (Django's `execute_wrapper`)."""
+def _executed(
+    own: psycopg.Connection[Any], sql: str, parameters: Parameters, settings: Mapping[str, str] = _AS_IT_IS
+) -> psycopg.Cursor[Any]:
+    """Through the wrappers that somebody has put around this connection's queries (Django's `execute_wrapper`).
+
+    Their context says under which `settings` the query is planned.
+    """
     cursor = psycopg.Cursor(own)
     cursor.adapters.register_loader("timestamptz", TimestamptzLoader)  # psycopg's, which is compiled
     cursor.adapters.register_dumper(int, Int8Dumper)  # of one type, whatever the number: one statement, not three
     execute: Callable[..., Any] = _execute
     for wrapper in reversed(connection.execute_wrappers):
         execute = partial(wrapper, execute)
-    execute(sql, parameters, False, {"connection": connection, "cursor": cursor})
+    execute(sql, parameters, False, {"connection": connection, "cursor": cursor, "settings": settings})
     return cursor
 
 

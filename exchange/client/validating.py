@@ -57,13 +57,14 @@ def check_for(client: Client, *, groups: Sequence[str], partners: Sequence[str],
 
 def _is_closed(client: Client, *, groups: Sequence[str], partners: Sequence[str], everyone: bool) -> bool:
     """Whether closed facts bind there: of several places, the strictest does. Unknown counts as not."""
-    if everyone or partners:
-        return True
     try:
+        if everyone or partners:
+            return bool(client.partner().get("open_policy", _CLOSED) == _CLOSED)
         if not groups:
-            default = client.partner().get("default_audience") or {}
+            own = client.partner()
+            default = own.get("default_audience") or {}
             if default.get("open_to_everyone") or default.get("partners"):
-                return True
+                return bool(own.get("open_policy", _CLOSED) == _CLOSED)
             groups = default.get("groups") or ()
         return any(one["policy"] == _CLOSED for one in client.groups() if one["slug"] in groups) if groups else False
     except ApiError as error:

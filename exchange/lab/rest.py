@@ -72,7 +72,9 @@ class Rest:
         """As `Transport`. Empty where the exchange knows no campaigns yet."""
         found: dict[str, InCampaign] = {}
         try:
-            for one in self._pages("/api/v1/campaigns", "campaigns", group=self._group):
+            for one in self._pages("/api/v1/campaigns", "campaigns"):
+                if one["group"] != self._group:
+                    continue
                 for member in self._pages(f"/api/v1/campaigns/{one['id']}/members", "members"):
                     found[member["account"]] = InCampaign(one["id"], one.get("name") or one["id"], member["grade"])
         except ApiError as error:

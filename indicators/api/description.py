@@ -61,6 +61,8 @@ _EVERYWHERE = {
 }
 _OF_ONE_THING = {"404": "Absent, or not the caller's to see: one answer for both."}
 _NAMES = frozenset({"feed", "first", "leaf"})  # parameters that name one thing
+#: What reads where the terms of the group may not allow it.
+_OF_TERMS = frozenset({"evidence", "asked_tokens", "sums"})
 _OF_WRITING = {"409": "It contradicts what is stored."}
 _OF_BODIES = {"413": "More bytes or objects than a request may have.", "415": "A media type that is not read here."}
 _SUCCESS = {"200": "Done.", "201": "Made.", "202": "Will be done.", "204": "Done; there is nothing to say."}
@@ -95,7 +97,12 @@ def document() -> dict[str, Any]:
         operation["security"] = [{"bearer": []}, {"basic": []}]
         # To all but the operator, its routes are not there.
         one = "{" in path or "/operator/" in path
-        _name_answers(operation, one=one, body="requestBody" in operation, writes=method != "get")
+        _name_answers(
+            operation,
+            one=one,
+            body="requestBody" in operation,
+            writes=method != "get" or operation["operationId"] in _OF_TERMS,
+        )
     return described
 
 

@@ -257,6 +257,9 @@ class OwnSettingsDocument(OwnPartnerDocument):
     default_audience = DefaultAudienceDocument(
         allow_null=True, help_text="Null: a push that names no audience is refused."
     )
+    open_policy = serializers.ChoiceField(
+        ["closed-facts", "open-cti"], help_text="What everyone, and named partners, may be sent."
+    )
     ceiling = CeilingDocument()
     operator_ceiling = CeilingDocument()
     role_ceilings = RoleCeilings()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django import conf
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 
@@ -80,6 +81,7 @@ def _own(viewer: Viewer) -> dict[str, Any]:
         "clearance": Tlp(partner.clearance).word,
         "default_tlp": settings.default_tlp.word,
         "default_audience": steering.words_of(settings.default_audience),
+        "open_policy": conf.settings.OPEN_POLICY,
         "ceiling": _words(settings.ceiling),
         "operator_ceiling": _words(steering.operator_ceiling_of(partner)),
         "role_ceilings": {role.value: _words(ceiling) for role, ceiling in settings.roles.items()},

@@ -57,10 +57,10 @@ def crowd():
 @contextmanager
 def watched():
     """The queries of the block, each run again under EXPLAIN ANALYZE."""
-    seen: list[tuple[str, object]] = []
+    seen: list[tuple[str, object, dict[str, str]]] = []
 
     def note(execute, sql, parameters, many, context):
-        seen.append((sql, parameters))
+        seen.append((sql, parameters, context["settings"]))
         return execute(sql, parameters, many, context)
 
     plans: list[dict] = []
@@ -68,15 +68,19 @@ def watched():
         yield plans
     explain = "EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON)"
     with connection.cursor() as cursor:
-        for sql, parameters in seen:
+        for sql, parameters, settings in seen:
             names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", sql)))
             numbered = sql % {name: f"${place}" for place, name in enumerate(names, start=1)}
+            for name, value in settings.items():
+                cursor.execute(f"SET {name} = {value}")
             cursor.execute(f"PREPARE seen AS {numbered}")  # planned for all values, as it was
             cursor.execute(
                 f"{explain} EXECUTE seen ({', '.join(['%s'] * len(names))})", [parameters[name] for name in names]
             )
             plans.append(cursor.fetchone()[0][0]["Plan"])
             cursor.execute("DEALLOCATE seen")
+            for name in settings:
+                cursor.execute(f"RESET {name}")
 
 
 def nodes(plan):

@@ -95,7 +95,7 @@ def push(live_server, monkeypatch, tmp_path):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_push_leaves_out_what_is_wrong_and_says_so_where_facts_are_closed(push):
+def test_a_push_leaves_out_what_is_wrong_and_says_so_where_facts_are_closed(push, settings):
     Group.objects.update(policy=Group.Policy.CLOSED_FACTS)
     wrong = making.account_pattern() | {"description": "call me"}
     objects = [making.account_pattern(), wrong, making.account_pattern()]
@@ -103,6 +103,7 @@ def test_a_push_leaves_out_what_is_wrong_and_says_so_where_facts_are_closed(push
     assert push(objects, "--group", "ring") == (1, 2, at, 1)
     assert push([wrong], "--group", "ring") == (1, 0, at_first := [(0, *at[0][1:])], 0)
     assert push([wrong], "--group", "ring", "--no-validate") == (1, 0, at_first, 1)
+    settings.OPEN_POLICY = "closed-facts"
     assert push([wrong], "--everyone") == (1, 0, at_first, 0)
     Group.objects.update(policy=Group.Policy.OPEN_CTI)
     assert push([wrong], "--group", "ring") == (0, 1, [], 1)

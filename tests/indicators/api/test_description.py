@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 import schemathesis
@@ -30,6 +30,8 @@ from tests.indicators.api.caller import API, Caller, read
 from tests.strategies import examples
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
+
+schemathesis.serializer.alias("application/x-ndjson", "text/plain")
 
 DOCUMENT = json.loads(description.text())
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT, config=SchemathesisConfig.from_dict({}))
@@ -137,6 +139,9 @@ def furnished(db, monkeypatch):
         )["id"],
         "host_id": read(caller.send("POST", "service-hosts", {"values": ["api.aster.example"]}), 201)["hosts"][0]["id"],
         "slug": "ring",
+        "campaign_id": str(uuid4()),  # who has one is asked in `campaigns/test_campaigns.py`
+        "code": read(caller.send("POST", "detectors", {"name": "mine"}), 201)["id"],
+        "excerpt": str(uuid4()),
         "proposal_id": str(proposal.pk),
         "report_id": str(a_report(cast)),
     }

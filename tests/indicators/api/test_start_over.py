@@ -12,6 +12,7 @@ from django.core.management import call_command
 from exchange import clock, incarnation, paging
 from exchange.agent import sync
 from exchange.client.errors import ApiError
+from exchange.lists import pages
 from indicators.log import changes
 from tests import build
 from tests.indicators.api.caller import code, read
@@ -30,6 +31,14 @@ class Direct:
         if answer.status_code != 200:
             raise ApiError(answer.status_code, read(answer, answer.status_code))
         return read(answer)
+
+    def delta(self, cursor="", *, feed="all", limit=1_000, wait_s=0, on_headers=None):
+        answer = self._caller.get(
+            f"feeds/{feed or 'all'}/delta?limit={limit}" + (f"&cursor={cursor}" if cursor else "")
+        )
+        if answer.status_code != 200:
+            raise ApiError(answer.status_code, read(answer, answer.status_code))
+        return pages.read([answer.getvalue()])
 
 
 def blocklist(caller):

@@ -24,6 +24,7 @@ DOOR = gates.Door(
     policy="closed-facts",
     known=Known(examples=True),
     groups=frozenset({"ring"}),
+    detectors=frozenset(re.findall(r'"(d-[0-9a-f]{8})"', TEXT)),
 )
 
 

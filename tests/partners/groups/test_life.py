@@ -1,5 +1,7 @@
 """The life of a partner: who may change it, and what a suspension stops, on every plane."""
 
+from dataclasses import replace
+
 import pytest
 from django.test import Client
 
@@ -10,6 +12,7 @@ from indicators.telling import delivering, notifying, subscribing
 from partners.groups import life, membership
 from partners.keys import auth
 from partners.models import AuditRecord, HandOver, Membership, Partner
+from partners.proof import Changed
 from partners.scopes import KEY_SCOPES, Role, Scope
 from partners.sharing import audience_ids, audiences_visible_to
 from partners.tlp import Tlp
@@ -171,16 +174,20 @@ def test_what_a_suspended_partner_shared_stays_and_is_marked(cast, operator):
 def test_a_batch_that_was_under_way_does_not_overtake_a_suspension(cast, operator):
     early = cast.viewer("aster")
     life.suspend(cast.aster, by=operator, why="A leak.")
-    with pytest.raises(Forbidden) as refused:
+    with pytest.raises(Changed):  # it is found out anew who they are
         build.publish(early, build.an_indicator())
+    with pytest.raises(Forbidden) as refused:  # a batch of a person's, which nothing proves
+        build.publish(replace(early, proof=None), build.an_indicator())
     assert refused.value.code == "partner-not-active"
 
 
 def test_a_batch_that_was_under_way_does_not_reach_a_group_that_was_left(cast):
     early = cast.viewer("aster")
     membership.leave(a_person(cast.aster), cast.ring)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Changed):
         build.publish(early, build.an_indicator())
+    with pytest.raises(Refused) as refused:
+        build.publish(replace(early, proof=None), build.an_indicator())
     assert refused.value.code == "unknown-group"
 
 

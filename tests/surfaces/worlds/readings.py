@@ -202,8 +202,6 @@ def _rest() -> Iterator[Ask]:
         yield Ask(f"{API}objects/{stix_id}/readers")
         yield Ask(f"{API}objects/{stix_id}/opinions")
         yield Ask(f"{API}objects/{stix_id}/sightings")
-        for verb in ("opinions", "sightings", "opinions/confirm"):
-            yield Ask(f"{API}objects/{stix_id}/{verb}", method="POST", document={})
         yield Ask(f"{API}objects/{stix_id}", headers=(("Accept", STIX),), note="as STIX")
     yield Ask(f"{API}objects/lookup", method="POST", document={"ids": [*ids[:4], *GUESSED]})
     for mine, thing in (
@@ -367,11 +365,47 @@ def look_back() -> Iterator[Ask]:
 
 def do() -> Iterator[Ask]:
     """What the reader does, of what is theirs and of what they guess; the answers tell them as much as any page."""
+    yield from _guessing()
     yield from push()
     yield from end()
     yield from _changes_of_own_things()
     yield from _forms()
     yield from _forms_of_people()
+
+
+def _guessing() -> Iterator[Ask]:
+    """What is said of things that are not there, or not the reader's."""
+    for stix_id in (an_id("mine"), an_id("theirs"), an_id("hidden")):
+        for verb in ("opinions", "sightings", "opinions/confirm"):
+            yield Ask(f"{API}objects/{stix_id}/{verb}", method="POST", document={})
+        yield Ask(f"/indicators/{stix_id}/excerpt", form={"text": ""})
+    nobody = "00000000-0000-4000-8000-000000000000"
+    for verb in ("", "/graph", "/history", "/members"):
+        yield Ask(f"{API}campaigns/{nobody}{verb}")
+    yield Ask(f"{API}campaigns/{nobody}", method="PATCH", document={})
+    yield Ask(f"{API}campaigns/{nobody}/statement", method="PUT", document={})
+    yield Ask(f"{API}campaigns/{nobody}/statement", method="DELETE")
+    for path in ("campaigns", "detectors", "disarmed", "excerpts", "export?format=csv"):
+        yield Ask(API + path)
+    yield Ask(f"{API}detectors", method="POST", document={})
+    for method in ("PATCH", "DELETE"):
+        yield Ask(f"{API}detectors/d-00000000", method=method, document={})
+    yield Ask(f"{API}disarmed/undo", method="POST", document={})
+    yield Ask(f"{API}excerpts", method="POST", document={})
+    yield Ask(f"{API}excerpts/{nobody}", method="DELETE")
+    for group in ("ring", "{x_group}"):
+        there = f"{API}groups/{group}/"
+        for path in ("evidence", "evidence/asked", "sums"):
+            yield Ask(there + path)
+        for path in ("evidence?round=1", "evidence/finish?round=1", "prevalence"):
+            yield Ask(there + path, method="POST", document=b"", media="application/x-ndjson")
+    yield Ask(f"{API}feeds/{{x_feed}}/delta")  # its own has a key of its own in each world (`docs/delta.md`)
+    yield Ask(f"{API}feeds/{{x_feed}}/acks", method="POST", document={})
+    yield Ask("/organisation/detectors/")
+    yield Ask("/organisation/detectors/d-00000000/act", form={"do": "retire"})
+    yield Ask(f"/organisation/excerpts/{nobody}/act", form={"do": "end"})
+    yield Ask("/organisation/disarmed/undo", form={})
+    yield Ask(f"/organisation/disarmed/{nobody}/act", form={"do": "confirm"})
 
 
 def _push(*objects: Any, query: str = "?groups=ring", note: str, **headers: str) -> Ask:
