@@ -163,20 +163,21 @@ def _all(
 
 
 def _pages(viewer: Viewer, wanted: Selection, *, surface: str) -> Iterator[list[reading.Statement]]:
-    """Page by page; what was handed out is counted as one reading, when it ends or breaks off."""
-    after, seqs, read = 0, (0, 0), 0
-    try:
-        while True:
-            page = reading.page(viewer, wanted, after=after, limit=_PAGE, max_bytes=_PAGE_BYTES)
-            if page.statements:
-                read += len(page.statements)
-                first, last = page.statements[0].seq, page.statements[-1].seq
-                seqs = (seqs[0] or first, last)
-            if not connection.in_atomic_block:
-                connection.close()  # back to the pool, while the reader takes its time
-            yield page.statements
-            if not page.more:
-                return
-            after = page.reached
-    finally:
-        reads.tally(viewer, surface=surface, objects=read, places=seqs)
+    """Page by page, each counted before it is handed out, all together as one reading.
+
+    Not at the end: who breaks off leaves that to the garbage collector, which comes when it likes, and a query of its
+    own must not meet another on the same connection.
+    """
+    after, times = 0, 1
+    while True:
+        page = reading.page(viewer, wanted, after=after, limit=_PAGE, max_bytes=_PAGE_BYTES)
+        if page.statements:
+            places = page.statements[0].seq, page.statements[-1].seq
+            reads.tally(viewer, surface=surface, objects=len(page.statements), places=places, times=times)
+            times = 0
+        if not connection.in_atomic_block:
+            connection.close()  # back to the pool, while the reader takes its time
+        yield page.statements
+        if not page.more:
+            return
+        after = page.reached

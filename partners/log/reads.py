@@ -87,8 +87,18 @@ class _Gathered:
         return taken
 
 
-def tally(viewer: Viewer, *, surface: str, objects: int, feed: str = "", places: tuple[int, int] | None = None) -> None:
+def tally(
+    viewer: Viewer,
+    *,
+    surface: str,
+    objects: int,
+    feed: str = "",
+    places: tuple[int, int] | None = None,
+    times: int = 1,
+) -> None:
     """Count one page of `objects` that were handed out; `places` are the first and last of them in the change log.
+
+    A page that belongs to a reading which was counted is none of its own: `times` is 0.
 
     Where nothing was handed out, nothing is done: asking is not reading. In a transaction, which may see what others do
     not see yet, it is one statement at once.
@@ -97,7 +107,7 @@ def tally(viewer: Viewer, *, surface: str, objects: int, feed: str = "", places:
         return
     hour = clock.now().replace(minute=0, second=0, microsecond=0)
     first, last = places or (None, None)
-    counts = {_Reader(viewer.partner_id, viewer.actor, surface, feed, hour): _Count(1, objects, first, last)}
+    counts = {_Reader(viewer.partner_id, viewer.actor, surface, feed, hour): _Count(times, objects, first, last)}
     if connection.in_atomic_block or not _GATHERED.add(counts, most=MOST_READERS):
         _write(counts)
     else:
