@@ -63,7 +63,7 @@ def change(viewer: Viewer, code: str, **wanted: str) -> Detector:
     """Give it another `name`, `version` or `sha256`; what is left out stays. Raises Forbidden, NotFound, Refused."""
     viewer.require(Scope.PUBLISH)
     with transaction.atomic():
-        found = _own(viewer, code)
+        found = find(viewer, code)
         said = _checked(**({"name": found.name, "version": found.version, "sha256": found.sha256} | wanted))
         changed = sorted(name for name, value in said.items() if getattr(found, name) != value)
         for name, value in said.items():
@@ -78,7 +78,7 @@ def retire(viewer: Viewer, code: str) -> None:
     """Let no new version name it; what names it stays, and it keeps its name. Raises Forbidden, NotFound."""
     viewer.require(Scope.PUBLISH)
     with transaction.atomic():
-        found = _own(viewer, code)
+        found = find(viewer, code)
         if found.retired_at is None:
             Detector.unrestricted.filter(pk=found.pk).update(retired_at=clock.now())
             audit.record(audit.Verb.DETECTOR_RETIRED, by=viewer, target=f"detector:{code}")
@@ -105,7 +105,8 @@ def names(viewer: Viewer) -> dict[str, str]:
     return dict(Detector.objects.of(viewer).values_list("code", "name"))
 
 
-def _own(viewer: Viewer, code: str) -> Detector:
+def find(viewer: Viewer, code: str) -> Detector:
+    """One of the viewer's partner's own, locked where a transaction is open. Raises NotFound."""
     found = Detector.objects.of(viewer).select_for_update().filter(code=code).first()
     if found is None:
         raise NotFound

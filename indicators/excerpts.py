@@ -163,6 +163,14 @@ def forget_ended() -> int:
     return len(gone)
 
 
+def find(viewer: Viewer, excerpt_id: UUID) -> Excerpt:
+    """One of the viewer's partner's own. Raises NotFound."""
+    found = Excerpt.unrestricted.filter(partner=viewer.partner_id, pk=excerpt_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
 def _locked(by: Viewer, excerpt_id: UUID) -> Excerpt:
     mine = Excerpt.unrestricted.filter(partner=by.partner_id, pk=excerpt_id)
     held = mine.select_for_update(of=["self"]).select_related("holding").first()

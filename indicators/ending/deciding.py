@@ -113,6 +113,14 @@ def forget() -> None:
     Ending.unrestricted.exclude(state=Ending.State.DISARMED).filter(at__lt=clock.now() - _KEPT).delete()
 
 
+def find(viewer: Viewer, ending_id: UUID) -> Ending:
+    """One of the viewer's partner's own, decided or not. Raises NotFound."""
+    found = Ending.objects.of(viewer).filter(pk=ending_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
 def _open(viewer: Viewer) -> QuerySet[Ending]:
     return Ending.objects.of(viewer).filter(state=Ending.State.DISARMED, until__gt=clock.now())
 

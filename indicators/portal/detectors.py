@@ -34,6 +34,7 @@ def listing(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 @page
 def act(request: HttpRequest, viewer: Viewer, code: str) -> HttpResponseBase:
     """Rename or retire one."""
+    detectors.find(viewer, code)
     wanted = request.POST.get("do", "")
     if wanted not in ("rename", "retire"):
         raise Refused("There is no such action.", code="unknown-action", at="/do")

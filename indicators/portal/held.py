@@ -79,6 +79,7 @@ def held(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 @page
 def act_on_excerpt(request: HttpRequest, viewer: Viewer, excerpt: UUID) -> HttpResponseBase:
     """Show an excerpt, or decline it."""
+    excerpts.find(viewer, excerpt)
     wanted = request.POST.get("do", "")
     if wanted not in ("show", "decline"):
         raise Refused("There is no such action.", code="unknown-action", at="/do")
@@ -112,6 +113,7 @@ def undo(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 @page
 def decide(request: HttpRequest, viewer: Viewer, ending_id: UUID) -> HttpResponseBase:
     """Bring back what one act has disarmed, or make it final."""
+    deciding.find(viewer, ending_id)
     wanted = request.POST.get("do", "")
     if wanted not in ("undo", "confirm"):
         raise Refused("There is no such action.", code="unknown-action", at="/do")
