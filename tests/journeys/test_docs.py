@@ -43,6 +43,9 @@ OPERATORS = (
 LEFT_OUT = {
     "exchange-lab ": "needs accounts and a group whose terms allow evidence: tests/exchange/lab/test_cli.py plays all of it",
     "exchange simulate": "needs the demo's credentials: tests/exchange/simulate plays it",
+    "exchange-agent run ": "wants a file that the page writes out: tests/exchange/agent/test_lookup.py runs one",
+    "--config … ": "the same",
+    "exchange.agent.conformance": "wants another's client: tests/exchange/agent/test_conformance.py tries three",
     "--follow": "goes on until it is stopped; one pass is run above it",
     "exchange audit verify package.zip": "needs a package that two persons made: test_reporting.py verifies one",
     "keys revoke exk_4gx7k2mq": "names a key that nobody has",
@@ -79,6 +82,7 @@ class Shell:
             "EXCHANGE_URL": url,
             "EXCHANGE_API_KEY": key,
             "ADMIN_KEY": key,
+            "STIX_ID": THEIRS["id"],
         }  # most pages take them for set
         self.folder, self.url, self.key = folder, url, key
         self.kept: list[str] = []
@@ -112,8 +116,8 @@ class Shell:
         return done
 
 
-#: What the pages take for published, under the name that they give it.
-OWN = build.an_indicator()
+#: What the pages take for published, by the reader's own partner and by another.
+OWN, THEIRS = build.an_indicator(), build.an_indicator()
 
 
 @pytest.fixture
@@ -124,7 +128,7 @@ def key(monkeypatch, settings):
     build.a_ring(cast.aster, cast.borealis, slug="cti")
     key = keys.issue(cast.aster, name="docs", scopes=KEY_SCOPES, expires_in=timedelta(days=90))[1]
     Caller(key).push(OWN, query="?groups=ring")
-    Caller(cast.keys["borealis"]).push(build.an_indicator(), query="?groups=ring")
+    Caller(cast.keys["borealis"]).push(THEIRS, query="?groups=ring")
     yield key
     store.close()
 
