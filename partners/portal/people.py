@@ -187,7 +187,7 @@ def _sign_on(request: HttpRequest, viewer: Viewer, *, problem: str = "") -> Http
 
 
 def _invite_partner(request: HttpRequest, viewer: Viewer, **more: object) -> HttpResponse:
-    kinds = [choice for choice in Partner.Kind.choices if choice[0] != Partner.Kind.OPERATOR]
+    kinds = [(kind, kind.label) for kind in (Partner.Kind.LAB, Partner.Kind.RECIPIENT)]
     context = {
         "kinds": kinds,
         "waiting": Partner.objects.filter(state=Partner.State.INVITED).order_by("name"),
