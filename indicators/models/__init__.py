@@ -1,0 +1,54 @@
+"""What is shared and how it moves: objects, values, the change log, feeds, deliveries.
+
+One file for each subject, named as the room that writes its tables; each says the one writer of each table.
+"""
+
+from indicators.campaigns import tables as campaigns
+from indicators.models.ending import Disarmed, Ending
+from indicators.models.feeds import Feed, FeedSet, InForce, Receipt
+from indicators.models.log import Change, Commit, LogManager, LogShare, Progress, Telling
+from indicators.models.objects import Hidden, Holding, Marked, Reference, StixObject, VersionManager
+from indicators.models.opinions import Opinion
+from indicators.models.publishing import Batch, Detector, Excerpt, HeldBatch, Outflow, Quarantined
+from indicators.models.reports import ReportPackage
+from indicators.models.telling import Delivery, Subscription
+from indicators.models.values import Carries, Epoch, ServiceHost, TokenValue
+
+#: The tables of evidence and campaigns are in the room that writes them; Django looks for them here.
+CAMPAIGNS = campaigns
+
+__all__ = [
+    "CAMPAIGNS",
+    "Batch",
+    "Carries",
+    "Change",
+    "Commit",
+    "Delivery",
+    "Detector",
+    "Disarmed",
+    "Ending",
+    "Epoch",
+    "Excerpt",
+    "Feed",
+    "FeedSet",
+    "HeldBatch",
+    "Hidden",
+    "Holding",
+    "InForce",
+    "LogManager",
+    "LogShare",
+    "Marked",
+    "Opinion",
+    "Outflow",
+    "Progress",
+    "Quarantined",
+    "Receipt",
+    "Reference",
+    "ReportPackage",
+    "ServiceHost",
+    "StixObject",
+    "Subscription",
+    "Telling",
+    "TokenValue",
+    "VersionManager",
+]

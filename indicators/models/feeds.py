@@ -1,0 +1,126 @@
+"""Saved filters, and what is in force for whom.
+
+`telling.subscribing` writes Feed, `feeds.proving` FeedSet and InForce, `feeds.receipts` Receipt.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+
+from exchange import clock
+from indicators.models.objects import Holding, StixObject
+from partners.models import Partner
+from partners.sharing import OwnedManager, SharedManager
+
+
+class Feed(models.Model):
+    """A saved filter over what its owner may see."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="feeds")
+    name = models.CharField(max_length=120)
+    filter = models.JSONField(default=dict, help_text="A filter, as JSON (`feeds.spelling`).")
+    created_at = models.DateTimeField(default=clock.now)
+
+    objects = OwnedManager["Feed"]()
+    unrestricted = models.Manager["Feed"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [models.UniqueConstraint(fields=["partner", "name"], name="one_feed_per_name_and_partner")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class FeedSet(models.Model):
+    """What is in force for one subscriber of a feed, by its own log: count and keyed hash over the rows of `InForce`.
+
+    `after` and `fresh` are its place in the log; `place` is its own, which grows with each row that comes, changes or
+    goes: cursors of the delta are places of it. Removals up to `pruned` are forgotten. `feeds.proving` is the only
+    writer.
+    """
+
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    feed = models.ForeignKey(Feed, on_delete=models.CASCADE, related_name="+", null=True)
+    scope = models.TextField(help_text="The feed, its filter, and the groups that the key may see.")
+    incarnation = models.CharField(max_length=40)
+    set_key = models.BinaryField(max_length=32)
+    after = models.BigIntegerField(default=0)
+    fresh = models.BigIntegerField(default=0)
+    complete = models.BooleanField(default=False, help_text="Whether it has followed the log to its end.")
+    place = models.BigIntegerField(default=0)
+    pruned = models.BigIntegerField(default=0)
+    count = models.BigIntegerField(default=0)
+    total = models.BinaryField(max_length=32, default=bytes(32))
+    looked_at = models.DateTimeField(null=True, help_text="When a filter that moves by itself was last asked whole.")
+    asked_at = models.DateTimeField(default=clock.now)
+
+    objects = OwnedManager["FeedSet"]()
+    unrestricted = models.Manager["FeedSet"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [models.UniqueConstraint(fields=["partner", "scope"], name="one_set_per_subscriber_and_filter")]
+
+    def __str__(self) -> str:
+        return f"set {self.pk}"
+
+
+class InForce(models.Model):
+    """One object of a `FeedSet`, or what is told of its removal; `feeds.proving` is the only writer."""
+
+    feed_set = models.ForeignKey(FeedSet, on_delete=models.CASCADE, related_name="rows", db_index=False)
+    holding = models.ForeignKey(Holding, on_delete=models.PROTECT, related_name="+", db_index=False)
+    version = models.ForeignKey(StixObject, on_delete=models.PROTECT, related_name="+", db_index=False)
+    source = models.UUIDField(help_text="The shown source.")
+    source_name = models.CharField(max_length=200)
+    named = models.BooleanField()
+    place = models.BigIntegerField()
+    removed = models.CharField(max_length=10, blank=True, help_text="Why it went; empty while it is in force.")
+    date_added = models.DateTimeField(help_text="Of the change in the log.")
+    told_at = models.DateTimeField()
+
+    objects = SharedManager["InForce"]("version__holding__audience")
+    unrestricted = models.Manager["InForce"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [models.UniqueConstraint(fields=["feed_set", "holding"], name="one_row_per_set_and_holding")]
+        indexes = [
+            models.Index(fields=["feed_set", "place"], name="in_force_by_place"),
+            models.Index(fields=["told_at"], condition=~Q(removed=""), name="in_force_that_went"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.holding_id} at {self.place}"
+
+
+class Receipt(models.Model):
+    """What one instance of a subscriber said it has applied of a feed; `feeds.receipts` is the only writer."""
+
+    feed_set = models.ForeignKey(FeedSet, on_delete=models.CASCADE, related_name="receipts", db_index=False)
+    instance = models.CharField(max_length=64)
+    version = models.CharField(max_length=40, blank=True)
+    place = models.BigIntegerField(help_text="Of the set: what was told up to it is applied.")
+    equal = models.BooleanField(
+        null=True, help_text="Whether its set hash was the exchange's; null where it was ahead."
+    )
+    counts = models.JSONField(default=dict)
+    lag_s = models.FloatField(null=True)
+    at = models.DateTimeField()
+
+    objects = OwnedManager["Receipt"]()
+    unrestricted = models.Manager["Receipt"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [
+            models.UniqueConstraint(fields=["feed_set", "instance"], name="one_receipt_per_instance_and_set")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instance} at {self.place}"

@@ -1,0 +1,42 @@
+"""What partners think of each other's objects. `opinions.recording` writes."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from exchange import clock
+from indicators.models.objects import Holding
+from partners.models import Audience, Partner
+from partners.sharing import SharedManager
+
+
+class Opinion(models.Model):
+    """What one partner thinks of one holding: of the opinions that it published, the last. `opinions.recording` writes.
+
+    `said_by` is the holding of the opinion, which decides who hears it and whether it is in force; `audience` is the
+    one that was told of it last. `place` orders opinions. A dissent that does not count `alone` is beyond the cap of a
+    day, until a second person of the partner confirms it.
+    """
+
+    holding = models.ForeignKey(Holding, on_delete=models.PROTECT, related_name="opinions", db_index=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    said_by = models.ForeignKey(Holding, on_delete=models.PROTECT, related_name="says")
+    audience = models.ForeignKey(Audience, on_delete=models.PROTECT, related_name="+", db_index=False)
+    says = models.SmallIntegerField(help_text="1: confirms, -1: dissents, 0: neither.")
+    reason = models.CharField(max_length=24)
+    place = models.BigIntegerField()
+    alone = models.BooleanField(default=True)
+    actor = models.CharField(max_length=80, default="")
+    at = models.DateTimeField(default=clock.now)
+
+    objects = SharedManager["Opinion"]("said_by__audience", "holding__audience")
+    unrestricted = models.Manager["Opinion"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [
+            models.UniqueConstraint(fields=["holding", "partner"], name="one_opinion_per_partner_and_holding"),
+            models.CheckConstraint(condition=Q(says__in=[-1, 0, 1]), name="it_confirms_dissents_or_neither"),
+        ]
+        indexes = [models.Index(fields=["partner", "-at"], name="opinion_by_partner_and_time")]

@@ -1,0 +1,116 @@
+"""Who is told of changes, and each message.
+
+`telling.subscribing` writes Subscription; `telling.notifying` and `telling.delivering` write Delivery.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+
+from exchange import clock
+from indicators.models.feeds import Feed
+from partners.models import Partner
+from partners.sharing import OwnedManager
+
+
+class Subscription(models.Model):
+    """A feed and the address that is told of its changes. `seq` is its place in the log."""
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "Active"
+        DEAD = "dead", "Given up"
+        PAUSED = "paused", "Paused"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="subscriptions")
+    feed = models.ForeignKey(Feed, on_delete=models.PROTECT, related_name="subscriptions", null=True)
+    url = models.URLField(max_length=1000)
+    secret = models.CharField(max_length=200, help_text="Signs the webhooks; the receiver holds the same.")
+    old_secret = models.CharField(
+        max_length=200, default="", db_default="", help_text="The one before it, which signs too, for a time."
+    )
+    old_secret_until = models.DateTimeField(null=True)
+    state = models.CharField(max_length=8, choices=State, default=State.ACTIVE)
+    seq = models.BigIntegerField(default=0)
+    incarnation = models.CharField(
+        max_length=16, default="", db_default="", help_text="Of the store, when it was last told to start over."
+    )
+    created_at = models.DateTimeField(default=clock.now)
+
+    objects = OwnedManager["Subscription"]()
+    unrestricted = models.Manager["Subscription"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+
+
+class Delivery(models.Model):
+    """One message to one subscription, with its attempts. The row is the queue: `delivering` claims it.
+
+    It names changes by their place in the log (`first_seq`..`last_seq`); the message is written when it is
+    sent, after asking again what the partner may see. What a person sends by hand (`again`, `ping`) is tried once, and
+    changes nothing of the subscription. After the store was restored, `start-over` goes before all other changes.
+    """
+
+    class Kind(models.TextChoices):
+        AGAIN = "again", "Sent again"
+        CHANGES = "changes", "Changes"
+        PING = "ping", "Test"
+        START_OVER = "start-over", "Start over"
+
+    class State(models.TextChoices):
+        DEAD = "dead", "Given up"
+        DELIVERED = "delivered", "Delivered"
+        DUE = "due", "Due"
+        SENDING = "sending", "Sending"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    subscription = models.ForeignKey(Subscription, on_delete=models.CASCADE, related_name="deliveries")
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.CHANGES, db_default=Kind.CHANGES)
+    again_of = models.ForeignKey("self", on_delete=models.SET_NULL, related_name="+", null=True)
+    first_seq = models.BigIntegerField()
+    last_seq = models.BigIntegerField()
+    changes = models.IntegerField(help_text="How many changes the message told of.")
+    state = models.CharField(max_length=10, choices=State, default=State.DUE)
+    attempts = models.SmallIntegerField(default=0)
+    due_at = models.DateTimeField(default=clock.now)
+    claimed_until = models.DateTimeField(null=True)
+    planned_at = models.DateTimeField(null=True, help_text="When it would be due, had it not been brought forward.")
+    rests_until = models.DateTimeField(null=True, help_text="Until when news does not bring it forward.")
+    seen_seq = models.BigIntegerField(default=0, db_default=0, help_text="Up to here, news has been considered.")
+    created_at = models.DateTimeField(default=clock.now)
+    finished_at = models.DateTimeField(null=True)
+    status_code = models.SmallIntegerField(null=True)
+    outcome = models.CharField(max_length=200, default="", help_text="Of the last attempt, in words.")
+
+    #: The store's when it was claimed; set by `delivering.claim`.
+    incarnation: str
+
+    objects = OwnedManager["Delivery"]()
+    unrestricted = models.Manager["Delivery"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(state="due"), name="delivery_due"),
+            models.Index(fields=["claimed_until"], condition=Q(state="sending"), name="delivery_claimed"),
+            models.Index(fields=["subscription", "-created_at"], name="delivery_by_subscription"),
+            models.Index(fields=["partner", "-created_at"], name="delivery_by_partner"),
+            models.Index(fields=["finished_at"], condition=Q(finished_at__isnull=False), name="delivery_by_end"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription"],
+                condition=Q(kind="changes", state__in=["due", "sending"]),
+                name="one_delivery_of_changes_under_way_per_subscription",
+            ),
+            models.UniqueConstraint(
+                fields=["subscription"],
+                condition=Q(kind="start-over", state__in=["due", "sending"]),
+                name="one_start_over_under_way_per_subscription",
+            ),
+        ]

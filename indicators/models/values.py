@@ -1,0 +1,114 @@
+"""What indicators match on, and whose hosts are known.
+
+`values.carrying` writes Epoch, TokenValue and Carries; `benign.service_hosts` and `benign.suppressing` write
+ServiceHost.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+
+from exchange import clock
+from exchange.tokens import epochs
+from indicators.models.objects import Holding
+from partners.models import Partner
+from partners.sharing import SharedManager
+
+
+class Epoch(models.Model):
+    """The time of a key, by the scheme that uses it and the key's name. `carrying` writes it, at the first use.
+
+    Of keys whose names say no time (a group's, and those of version 1 of our extension) it is not known.
+    """
+
+    scheme = models.CharField(max_length=40)
+    name = models.CharField(max_length=epochs.LONGEST_EPOCH)
+    begins = models.DateTimeField(null=True)
+    ends = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["scheme", "name"], name="one_row_per_epoch_of_a_scheme"),
+            models.CheckConstraint(condition=Q(begins__lt=F("ends")), name="an_epoch_ends_after_it_begins"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TokenValue(models.Model):
+    """A value that indicators match on, once, whoever carries it: keyed, or clear where it may travel in clear.
+
+    Its key is made from all that makes it this value (`carrying.key_of`), and is unique for that. `subkind` is what it
+    is compared as (`exchange.lists`). It is `shared` once a second source carries it, for good; `first_source` is whose
+    it was first, as a number (`carrying.SOURCE`). Both only say where matching has to look.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    subkind = models.CharField(max_length=80)
+    scheme = models.CharField(max_length=40)
+    # Not checked by the database: every push would lock the one row of the present epoch.
+    epoch = models.ForeignKey(
+        Epoch, on_delete=models.PROTECT, related_name="+", null=True, db_index=False, db_constraint=False
+    )
+    psp_scope = models.CharField(max_length=80, default="", db_default="")
+    value = models.CharField(max_length=2048)
+    first_source = models.BigIntegerField()
+    shared = models.BooleanField(default=False, db_default=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(epoch=None) | ~Q(scheme__in=["clear", "sha256"]),
+                name="what_needs_no_key_has_no_epoch",
+            )
+        ]
+
+
+class Carries(models.Model):
+    """That the newest version of a holding says a value, as which subkind, and in which place."""
+
+    pk = models.CompositePrimaryKey("holding", "place")
+    holding = models.ForeignKey(Holding, on_delete=models.CASCADE, related_name="carries", db_index=False)
+    place = models.SmallIntegerField()
+    token_value = models.ForeignKey(TokenValue, on_delete=models.PROTECT, related_name="carried", db_index=False)
+    subkind = models.CharField(max_length=80)
+    suppressed_by = models.CharField(
+        max_length=20,
+        default="",
+        db_default="",
+        help_text="What keeps it out of lists (`door.entries`); empty: nothing.",
+    )
+
+    objects = SharedManager["Carries"]("holding__audience")
+    unrestricted = models.Manager["Carries"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        indexes = [models.Index(fields=["token_value", "holding"], name="carried_by_holding")]
+
+
+class ServiceHost(models.Model):
+    """A host or range that a member makes known as its own: public, and with all below it in no list."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="service_hosts")
+    value = models.CharField(max_length=255, help_text="In normal form: a host name, or a network in CIDR form.")
+    actor = models.CharField(max_length=80)
+    since = models.DateTimeField(default=clock.now)
+    ended_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField(default=clock.now)
+    applied_at = models.DateTimeField(null=True, help_text="When stored values were last judged by it.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["partner", "value"], condition=Q(ended_at=None), name="a_partner_names_a_host_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.value
