@@ -493,9 +493,10 @@ class Client:
         body: bytes = b"",
         content_type: str = "application/json",
     ) -> dict[str, Any]:
-        """Any call of the API that is safe to repeat, with the retries of all others; its JSON answer."""
+        """Any call of the API that is safe to repeat, with the retries of all others; its JSON answer, {} if none."""
         headers = {"Content-Type": content_type} if body else {}
-        answer: dict[str, Any] = self._call(method, path, params=params, body=body, headers=headers).json()
+        came = self._call(method, path, params=params, body=body, headers=headers)
+        answer: dict[str, Any] = came.json() if came.content else {}
         return answer
 
     def _get(self, path: str, **params: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import typer
 
 from exchange.client import (
     auditing,
+    campaigns,
     detectors,
     disarming,
     ending,
@@ -62,7 +63,7 @@ def _exchange(
     """Push, read and follow indicators of the Exchange. Set EXCHANGE_URL and EXCHANGE_API_KEY first."""
 
 
-for module in (pushing, tokens, exchanging, ending, reading, judging, telling):
+for module in (pushing, tokens, exchanging, ending, reading, judging, campaigns, telling):
     for command in module.COMMANDS:
         app.command(name=command.__name__.strip("_").replace("_", "-"))(command)
 _simulating = typer.Typer()

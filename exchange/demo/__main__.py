@@ -1,7 +1,8 @@
 """`python -m exchange.demo`: start everything, say when it is ready, watch over it, stop it in order.
 
 Environment: PORT (8000; 0 takes any free one), DATA_DIR (.data), DEMO_JSON=1 (one JSON line instead of a screen),
-DATABASE_URL and CELERY_BROKER_URL (servers of your own instead of the embedded one).
+DEMO_LABS=0 (no lab runs `exchange-lab`), DATABASE_URL and CELERY_BROKER_URL (servers of your own instead of the
+embedded one).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from rich.console import Console
 from exchange import embedded, env
 from exchange.demo import banner, serving
 from exchange.demo.children import Children
+from exchange.demo.labs import Labs
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _READY_S = 90.0
@@ -56,6 +58,7 @@ def main() -> int:
         try:
             environment, port = _prepare(data_dir)
             children = Children(environment, say=lambda line: console.print(f"[yellow]{line}[/]"))
+            labs = _labs(children, data_dir, port=port)
             _start(children, data_dir=data_dir, port=port)
             _announce(data_dir, port=port)
             while True:
@@ -63,6 +66,8 @@ def main() -> int:
                     console.print("[yellow]PostgreSQL ended; again now[/]")
                     embedded.start(data_dir)
                 children.tend()
+                if labs is not None:
+                    labs.tend()
                 time.sleep(0.5)
         except Stop:
             console.print("Stopping …")
@@ -178,10 +183,21 @@ def _wait_until_ready(children: Children, url: str) -> None:
 
 
 def _announce(data_dir: Path, *, port: int) -> None:
-    cast: dict[str, Any] = json.loads((data_dir / "demo.json").read_text())
+    cast = _cast(data_dir)
     (data_dir / "url").write_text(f"{_address(port)}\n")
     write = banner.as_json if env.flag("DEMO_JSON", default=False) else banner.as_text
     print(write(_address(port), data_dir=data_dir, cast=cast), flush=True)  # noqa: T201
+
+
+def _cast(data_dir: Path) -> dict[str, Any]:
+    cast: dict[str, Any] = json.loads((data_dir / "demo.json").read_text())
+    return cast
+
+
+def _labs(children: Children, data_dir: Path, *, port: int) -> Labs | None:
+    if not env.flag("DEMO_LABS", default=True):
+        return None
+    return Labs(children, data_dir=data_dir, url=_address(port), partners=_cast(data_dir)["partners"])
 
 
 def _address(port: int) -> str:

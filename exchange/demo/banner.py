@@ -26,7 +26,7 @@ def as_json(base_url: str, *, data_dir: Path, cast: dict[str, Any]) -> str:
 
 
 def as_text(base_url: str, *, data_dir: Path, cast: dict[str, Any]) -> str:
-    """A screen: addresses, sign-ins, keys, and five lines to try."""
+    """A screen: addresses, sign-ins, keys, and six lines to try."""
     everyone = [*cast["partners"], cast["operator"]]
     aster, borealis = cast["partners"][0], cast["partners"][1]
     people = "\n".join(f"  {p['name']:<18} {p['username']:<10} {p['password']:<22} {p['api_key']}" for p in everyone)
@@ -47,10 +47,12 @@ The Exchange is up.
   {"Group":<18} {"Policy":<13} Members
 {groups}
 
-Five lines to try, in another terminal:
+Each of the five labs runs `exchange-lab` on accounts of its own ({data_dir}/labs); within a minute there are campaigns.
+Six lines to try, in another terminal:
 
   export EXCHANGE_URL={base_url} EXCHANGE_API_KEY={aster["api_key"]}
   .venv/bin/exchange whoami
+  .venv/bin/exchange campaigns
   .venv/bin/exchange simulate --data-dir {data_dir}
   curl -s -H "Authorization: Bearer {borealis["api_key"]}" "{base_url}/api/v1/matches?limit=3"
   .venv/bin/exchange-agent sync --once --output blocklist.txt

@@ -26,6 +26,7 @@ class Child:
     command: Sequence[str]
     log: Path
     environment: Mapping[str, str]
+    once: bool = False
     process: subprocess.Popen[bytes] | None = None
     deaths: int = 0
     due_at: float = 0.0
@@ -40,16 +41,26 @@ class Children:
     all: list[Child] = field(default_factory=list)
 
     def add(
-        self, name: str, command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        once: bool = False,
     ) -> None:
-        """Start a process, with an environment of its own if one is given; what it writes goes to `log`."""
+        """Start a process, with an environment of its own if one is given; what it writes goes to `log`.
+
+        One that runs `once` may end with 0, and is not started again then.
+        """
         log.parent.mkdir(parents=True, exist_ok=True)
-        child = Child(name, command, log, self.environment if environment is None else environment)
+        child = Child(name, command, log, self.environment if environment is None else environment, once)
         self.all.append(child)
         self._start(child)
 
     def tend(self) -> None:
         """Start again what has died, after a wait that grows with each death."""
+        self.all = [child for child in self.all if not _is_done(child)]
         for child in self.all:
             if child.process is not None and child.process.poll() is not None:
                 wait_s = _BACKOFF_S[min(child.deaths, len(_BACKOFF_S) - 1)]
@@ -85,6 +96,10 @@ class Children:
                 start_new_session=True,  # Ctrl-C reaches this process only, which then stops its children in order
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509
             )
+
+
+def _is_done(child: Child) -> bool:
+    return child.once and child.process is not None and child.process.poll() == 0
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

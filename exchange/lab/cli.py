@@ -5,6 +5,7 @@ Exit status: 0 all well, 2 wrong usage, no answer, or a file that cannot be used
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 import sys
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from exchange.client import terminal
-from exchange.client.errors import ExchangeClientError, Unusable
+from exchange.client.errors import ApiError, ExchangeClientError, Unreachable, Unusable
 from exchange.client.terminal import Json, KeyFile, Url, client_of, console, errors, print_facts, print_json
 from exchange.client.tokens import tokeniser_of
 
@@ -54,6 +55,7 @@ GroupOf = Annotated[str, typer.Option("--group", help="The group (slug); else wh
 ConstantsFile = Annotated[Path | None, typer.Option("--constants", help="What `fit` wrote; else the published ones.")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; else standard output.")]
 Shape = Annotated[Form, typer.Option("--format", help="jsonl, csv, or text: an account a line.")]
+_PASSING, _SERVERS_TROUBLE = (408, 429), 500
 _MAP, _STATE = Path("map.toml"), Path("lab.db")
 
 
@@ -126,18 +128,26 @@ def run(
     """Load accounts and play rounds with the group until next to nothing changes; with --follow, for good."""
     constants = fitting.read(constants_file) if constants_file else Constants()
     with _Bench(map_file, state_file, group, url, key_file).open() as bench:
-        bench.load()
-        played = 0
-        while True:
-            done = bench.round(constants)
-            played += 1
-            _tell(done, as_json=as_json)
-            bench.put_out(constants, target=target, form=form, webhook=webhook)
-            if not follow and (done.settled or played >= most):
+        for played in itertools.count(1):
+            try:
+                bench.load()
+                done = bench.round(constants)
+                _tell(done, as_json=as_json)
+                bench.put_out(constants, target=target, form=form, webhook=webhook)
+                ready = not follow and (done.settled or played >= most)
+            except (ApiError, Unreachable) as error:
+                if not follow or not _passes(error):
+                    raise
+                errors.print(f"exchange-lab: {error}; again in {every:g} s", style="yellow", markup=False)
+                ready = False
+            if ready:
                 return
             time.sleep(every)
-            if follow:
-                bench.load()
+
+
+def _passes(error: ApiError | Unreachable) -> bool:
+    """Whether the same may well succeed later: no answer, too much asked, or the exchange's own trouble."""
+    return isinstance(error, Unreachable) or error.status in _PASSING or error.status >= _SERVERS_TROUBLE
 
 
 @app.command()

@@ -26,8 +26,8 @@ def demo(data_dir):
     """Starts a demo on the same data each time it is called."""
     running = []
 
-    def start():
-        running.append(Demo(data_dir))
+    def start(**how):
+        running.append(Demo(data_dir, **how))
         return running[-1]
 
     yield start
@@ -117,3 +117,31 @@ def test_a_second_demo_on_the_same_data_is_told_so(demo):
     assert second.returncode == 1
     assert "Another demo" in second.stderr
     assert Client(one.url, one.key(0)).me()
+
+
+def test_five_labs_run_exchange_lab_and_find_campaigns_that_grow(demo):
+    one = demo(labs=True)
+    aster, borealis = Client(one.url, one.key(0)), Client(one.url, one.key(1))
+
+    def campaigns(client):
+        return client.request("GET", "/api/v1/campaigns")["campaigns"]
+
+    def members(client):
+        return [
+            member["account"]
+            for each in campaigns(client)
+            for member in client.request("GET", f"/api/v1/campaigns/{each['id']}/members", params={"limit": "500"})[
+                "members"
+            ]
+        ]
+
+    until(lambda: len(campaigns(aster)) >= 2, within_s=4 * DEADLINE_S)
+    assert {each["group"] for each in campaigns(borealis)} == {"ring"}
+    first = len(members(aster))
+    until(lambda: len(members(aster)) > first, within_s=4 * DEADLINE_S)
+    assert not set(members(aster)) & set(members(borealis))
+    labs = sorted(path.parent.name for path in (one.data_dir / "labs").glob("*/suspects.jsonl"))
+    assert labs == ["aster", "borealis", "cygnus", "dorado", "eridanus"]
+    assert "flagged here" in (one.data_dir / "labs" / "aster" / "suspects.jsonl").read_text()
+    assert one.stop() == 0
+    assert one.processes() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -25,14 +26,22 @@ def accounts(
     blind: Annotated[list[str] | None, typer.Option(help="A lab that flagged nothing; repeat.")] = None,
     careful: Annotated[bool, typer.Option("--careful", help="One card an account, and VPN exits only.")] = False,
     lie: Annotated[Lie, typer.Option(help="What the lab eridanus invents.")] = Lie.NONE,
+    over: Annotated[
+        float, typer.Option(min=0.0, help="Half of the accounts at once, the others during so many seconds.")
+    ] = 0.0,
+    end: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The last day of the story; else 2026-11-27.")
+    ] = None,
 ) -> None:
     """Write what five labs know of their accounts during a distillation campaign, and who is behind it (truth.csv)."""
     if size not in SIZES:
         raise typer.BadParameter(f"one of {', '.join(SIZES)}", param_hint="--size")
     if unknown := sorted(set(blind or ()) - set(LABS)):
         raise typer.BadParameter(f"{unknown[0]} is none of {', '.join(LABS)}", param_hint="--blind")
+    if over and form is not Format.JSONL:
+        raise typer.BadParameter("jsonl alone can grow", param_hint="--format")
     try:
-        from exchange.simulate.accounts.files import write  # noqa: PLC0415 - of the extra `lab`
+        from exchange.simulate.accounts import arriving, files  # noqa: PLC0415 - of the extra `lab`
         from exchange.simulate.accounts.story import tell  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise Unusable(f"This needs {error.name}: pip install 'exchange[lab]'") from error
@@ -49,8 +58,12 @@ def accounts(
         lie=lie,
     )
     story = tell(told)
-    paths = write(story, place, form=form)
+    until = end.replace(tzinfo=UTC) + timedelta(days=1) if end else files.END
     console = Console()
+    if over:
+        arriving.arrive(story, place, over_s=over, end=until)
+        return
+    paths = files.write(story, place, form=form, end=until)
     for path in paths:
         console.print(f"{path}", markup=False, highlight=False)
     seen = story.accounts.flagged & (story.accounts.operator >= 0)

@@ -51,21 +51,26 @@ flagged = "flagged"
 
 def write(story: Story, place: Path, *, form: Format, end: datetime = END) -> list[Path]:
     """Write `LAB/accounts.FORMAT`, `LAB/map.toml` and `truth.csv`; the paths of the accounts."""
-    place.mkdir(parents=True, exist_ok=True)
-    written, truths = [], []
+    written = []
     for number, lab in enumerate(LABS):
-        frame, some = of_lab(story, number, end=end)
-        folder = place / lab
-        folder.mkdir(exist_ok=True)
-        path = folder / f"accounts.{form}"
+        frame, _ = of_lab(story, number, end=end)
+        path = place / lab / f"accounts.{form}"
+        path.parent.mkdir(parents=True, exist_ok=True)
         _write(frame, path, form)
-        write_map(folder, path.name, payment=_payment(story, lab))
         written.append(path)
-        truths.append(
-            pl.DataFrame({"lab": [lab] * len(some), "account": frame["account"], "operator": _names(story, some)})
-        )
-    pl.concat(truths).write_csv(place / "truth.csv")
+    write_around(story, place, form=form)
     return written
+
+
+def write_around(story: Story, place: Path, *, form: Format) -> None:
+    """Write what goes with the accounts: a map for each lab, and last the truth."""
+    truths = []
+    for number, lab in enumerate(LABS):
+        write_map(place / lab, f"accounts.{form}", payment=_payment(story, lab))
+        some = _in_order(story, number)
+        names = [_account(story, one) for one in some.tolist()]
+        truths.append(pl.DataFrame({"lab": [lab] * len(some), "account": names, "operator": _names(story, some)}))
+    pl.concat(truths).write_csv(place / "truth.csv")
 
 
 def write_map(folder: Path, name: str, *, payment: str) -> None:
@@ -84,8 +89,7 @@ def of_lab(story: Story, lab: int, *, end: datetime = END, prompts: bool = True)
 
     Without `prompts` that column is left out.
     """
-    some = story.at(lab)
-    some = some[np.argsort(story.accounts.created[some], kind="stable")]
+    some = _in_order(story, lab)
     known = story.accounts
     begin = int(end.timestamp()) - DAYS * DAY_S
     frame = pl.DataFrame(
@@ -104,6 +108,12 @@ def of_lab(story: Story, lab: int, *, end: datetime = END, prompts: bool = True)
         said = pl.Series("prompts", _prompts(story, lab, some), dtype=pl.List(pl.String))
         frame = frame.insert_column(len(frame.columns) - 1, said)
     return frame, some
+
+
+def _in_order(story: Story, lab: int) -> Ints:
+    """The numbers of a lab's accounts, in the order of sign-up."""
+    some = story.at(lab)
+    return some[np.argsort(story.accounts.created[some], kind="stable")]
 
 
 def payments(story: Story, lab: str) -> Callable[[int], str]:
@@ -158,16 +168,21 @@ def _names(story: Story, some: Ints) -> list[str]:
     return [names[one] for one in story.accounts.operator[some].tolist()]
 
 
+def stamped(frame: pl.DataFrame) -> pl.DataFrame:
+    """With the moment of sign-up as text."""
+    return frame.with_columns(pl.col("created").dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+
 def _write(frame: pl.DataFrame, path: Path, form: Format) -> None:
     if form is Format.PARQUET:
         frame.write_parquet(path)
         return
-    stamped = frame.with_columns(pl.col("created").dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    written = stamped(frame)
     if form is Format.JSONL:
-        stamped.write_ndjson(path)
+        written.write_ndjson(path)
         return
     lists = {
-        name: [json.dumps(one, ensure_ascii=False) for one in stamped[name].to_list()]
+        name: [json.dumps(one, ensure_ascii=False) for one in written[name].to_list()]
         for name in ("addresses", "prompts")
     }
-    stamped.with_columns(**{name: pl.Series(some) for name, some in lists.items()}).write_csv(path)
+    written.with_columns(**{name: pl.Series(some) for name, some in lists.items()}).write_csv(path)

@@ -9,6 +9,7 @@ LABS = ("aster", "borealis", "cygnus", "dorado", "eridanus")
 #: Accounts in all, and how many of these are operators', as the reports have it at full size.
 SIZES = {
     "tiny": (2_100, 120),
+    "demo": (3_000, 300),
     "21k": (21_000, 500),
     "65k": (65_000, 1_600),
     "205k": (205_000, 5_000),

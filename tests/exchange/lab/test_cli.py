@@ -2,12 +2,14 @@
 
 import csv
 import json
+from functools import partialmethod
 
 import pytest
 from typer.testing import CliRunner
 
 from exchange.client.api import Client
-from exchange.client.errors import ExchangeClientError
+from exchange.client.errors import ExchangeClientError, Unusable
+from exchange.lab import cli
 from exchange.lab.cli import app
 from exchange.simulate.accounts import files
 from exchange.simulate.accounts.story import tell
@@ -133,3 +135,23 @@ def test_help_names_every_command():
     assert result.exit_code == 0
     for command in ("load", "run", "suspects", "explain", "rehearse", "fit", "indicators", "status"):
         assert command in result.output
+
+
+def test_who_follows_stays_when_the_exchange_does_not_answer_and_others_are_told(tmp_path, monkeypatch):
+    (tmp_path / "accounts.csv").write_text("account\na\n")
+    (tmp_path / "map.toml").write_text(
+        'group = "ring"\n[source]\nfile = "accounts.csv"\n[columns]\naccount = "account"\n'
+    )
+    one = Lab(tmp_path, "exk_test", "http://127.0.0.1:1")
+    monkeypatch.setattr(Client, "__init__", partialmethod(Client.__init__, retries=0))
+    assert "does not answer" in one("run", fails=True)
+    waited = []
+
+    def wait(seconds):
+        waited.append(seconds)
+        if len(waited) == 3:
+            raise Unusable("enough")
+
+    monkeypatch.setattr(cli.time, "sleep", wait)
+    assert one("run", "--follow", "--every", "7", fails=True) == "enough"
+    assert waited == [7, 7, 7]

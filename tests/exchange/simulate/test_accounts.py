@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from exchange.client.cli import app
-from exchange.simulate.accounts import files
+from exchange.simulate.accounts import arriving, files
 from exchange.simulate.accounts.story import tell
 from exchange.simulate.accounts.told import LABS, Format, Lie, Payment, Told
 from exchange.tokens import forms
@@ -146,3 +146,29 @@ def test_two_operators_have_few_networks_and_no_domain_of_their_own_in_common():
     assert shared <= 0.2 * sum(map(len, nets))
     domains = [set(one.domains) for one in story.who]
     assert not any(one & other for at, one in enumerate(domains) for other in domains[:at])
+
+
+def test_a_story_that_happens_is_half_there_at_once_and_in_the_end_the_same_as_at_once(tmp_path):
+    story, seen = tell(TOLD), []
+    written = files.write(story, tmp_path / "whole", form=Format.JSONL)
+
+    def counted(_seconds):
+        seen.append(sum(len(path.read_text().splitlines()) for path in tmp_path.glob("grown/*/accounts.jsonl")))
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        arriving.arrive(story, tmp_path / "grown", over_s=20, sleep=counted)
+    assert seen[0] == 3_000
+    assert seen == sorted(set(seen))
+    assert (tmp_path / "grown" / "truth.csv").read_bytes() == (tmp_path / "whole" / "truth.csv").read_bytes()
+    arriving.arrive(story, tmp_path / "grown", over_s=20, sleep=lambda _seconds: None)
+    for path in written:
+        lab = path.parent.name
+        assert (tmp_path / "grown" / lab / "accounts.jsonl").read_bytes() == path.read_bytes()
+        assert (tmp_path / "grown" / lab / "map.toml").read_bytes() == (path.parent / "map.toml").read_bytes()
+
+
+def test_only_lines_grow(tmp_path):
+    result = CliRunner().invoke(app, ["simulate", "accounts", str(tmp_path), "--over", "5", "--format", "csv"])
+    assert result.exit_code == 2

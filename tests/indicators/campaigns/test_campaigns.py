@@ -1,9 +1,12 @@
 """Campaigns over REST: who sees them, one's own accounts in them, history, picture, and what partners say."""
 
+import json
 from datetime import timedelta
 
 import pytest
+from typer.testing import CliRunner
 
+from exchange.client.cli import app
 from exchange.stix import words
 from indicators.campaigns import announcing, placing, proposing
 from indicators.campaigns.tables import Campaign, CampaignStatement
@@ -199,3 +202,29 @@ def test_every_reason_is_a_word_of_the_vocabulary():
         *words.REASONS_OF_CAMPAIGNS,
     }
     assert Campaign.State.LIVE == "live"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_line_lists_them_shows_one_and_says_ones_word(pool, live_server):
+    key = build.a_key(pool.partners["aster"], Scope.READ, Scope.REACT)
+    environment = {"EXCHANGE_URL": live_server.url, "EXCHANGE_API_KEY": key}
+
+    def typed(*words_of_it):
+        result = CliRunner().invoke(app, list(words_of_it), env=environment)
+        assert result.exit_code == 0, f"{result.output}\n{result.exception!r}"
+        return result.stdout
+
+    one = only(pool.aster)
+    listed = typed("campaigns")
+    assert one["id"] in listed
+    assert "about 10" in listed
+    shown = typed("campaign", one["name"])
+    assert "created" in shown
+    assert "corroborated" in shown
+    assert "confirm, confirmed_here" in typed("campaign", one["id"], "--say", "confirm", "--reason", "confirmed_here")
+    assert "confirm" not in typed("campaign", one["id"], "--unsay")
+    assert "our fox" in typed("campaign", one["id"], "--alias", "our fox")
+    assert json.loads(typed("campaigns", "--json"))[0]["alias"] == "our fox"
+    assert json.loads(typed("campaign", "our fox", "--json"))["id"] == one["id"]
+    missing = CliRunner().invoke(app, ["campaign", "no such one"], env=environment)
+    assert "no campaign of this name" in str(missing.exception)
