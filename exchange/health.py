@@ -7,6 +7,7 @@ import ipaddress
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 import httpx
@@ -22,6 +23,7 @@ from prometheus_client.core import GaugeMetricFamily
 from psycopg_pool import PoolTimeout
 
 from exchange import assets, clock, counting
+from exchange.backup import keeping
 from exchange.celery import app
 from exchange.errors import NotFound
 from exchange.models import Heartbeat
@@ -137,14 +139,42 @@ class _StoreCollector:
 def _read_from_store() -> Iterator[GaugeMetricFamily]:
     for gauges in GAUGES:
         yield from gauges()
-    age = beat_age()
-    if age is not None:
-        yield GaugeMetricFamily("exchange_beat_age_seconds", "Since beat was last seen.", value=age.total_seconds())
+    for name, seen in _SEEN.items():
+        age = _age(name)
+        if age is not None:
+            yield GaugeMetricFamily(seen.metric, seen.says, value=age.total_seconds())
+    with connection.cursor() as cursor:
+        cursor.execute(_BEHIND)
+        for (count,) in cursor.fetchall():
+            yield GaugeMetricFamily("exchange_archive_behind_bytes", "Of the log, not yet in the archive.", value=count)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    metric: str
+    says: str
+
+
+#: Rows of Heartbeat that are told by their age.
+_SEEN = {
+    _BEAT: _Seen("exchange_beat_age_seconds", "Since beat was last seen."),
+    "backup": _Seen("exchange_backup_age_seconds", "Since the last base backup."),
+    "restore drill": _Seen("exchange_restore_drill_age_seconds", "Since the last restore drill that went well."),
+}
+#: A row where a slot for the archive was made (`exchange.backup`): the log that PostgreSQL keeps for it.
+_BEHIND = f"""
+SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) FROM pg_replication_slots
+WHERE slot_name = '{keeping.SLOT}' AND restart_lsn IS NOT NULL AND NOT pg_is_in_recovery()
+"""
 
 
 def beat_age() -> timedelta | None:
     """How long ago beat and a worker were last seen; None if never."""
-    seen = Heartbeat.objects.filter(name=_BEAT).values_list("at", flat=True).first()
+    return _age(_BEAT)
+
+
+def _age(name: str) -> timedelta | None:
+    seen = Heartbeat.objects.filter(name=name).values_list("at", flat=True).first()
     return None if seen is None else clock.now() - seen
 
 

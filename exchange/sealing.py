@@ -33,6 +33,12 @@ def unseal(sealed: bytes, *, purpose: str, bound: Sequence[bytes] = ()) -> bytes
     raise Broken("not sealed here")
 
 
+def fingerprint(secret: str) -> str:
+    """Eight hex digits by which a person tells one secret from another; they say nothing else of it."""
+    derived = HKDF(algorithm=SHA256(), length=4, salt=None, info=b"exchange:fingerprint").derive(secret.encode())
+    return derived.hex()
+
+
 def _secrets() -> Iterator[str]:
     yield settings.SECRET_KEY
     yield from settings.SECRET_KEY_FALLBACKS

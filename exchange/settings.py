@@ -430,6 +430,11 @@ KEY_SERVICE_TOKEN = env.secret("KEY_SERVICE_TOKEN", least=32) if KEY_SERVICE_URL
 
 METRICS_TOKEN = env.text("METRICS_TOKEN")
 
+# Backups (`manage.py backup`, `archive`, `restore`): where they lie, and as whom PostgreSQL is asked for a copy.
+BACKUP_DIR = Path(env.text("BACKUP_DIR", str(DATA_DIR / "backup"))).absolute()
+BACKUP_DATABASE_URL = env.text("BACKUP_DATABASE_URL") or env.text("DATABASE_URL")
+BACKUP_KEEP = env.number("BACKUP_KEEP", 7, least=1, most=1_000)
+
 LOGGING_CONFIG = "exchange.logs.configure"
 LOGGING = {"level": env.choice("LOG_LEVEL", "INFO", of=("DEBUG", "INFO", "WARNING", "ERROR"))}
 SILENCED_SYSTEM_CHECKS: list[str] = []

@@ -11,10 +11,13 @@ class IndicatorsConfig(AppConfig):
 
     def ready(self) -> None:
         """Add this application's numbers to the operator's metrics, and have changes of sight told in the log."""
-        from exchange import health  # noqa: PLC0415 - models are there only now
+        from exchange import health, proving  # noqa: PLC0415 - models are there only now
         from indicators import measuring  # noqa: PLC0415
         from indicators.ending import leaving  # noqa: PLC0415
+        from indicators.log import changes  # noqa: PLC0415
+        from indicators.publishing import quarantine  # noqa: PLC0415
         from indicators.sight import resighting  # noqa: PLC0415
+        from indicators.telling import subscribing  # noqa: PLC0415
         from partners import sight  # noqa: PLC0415
         from partners.groups import life  # noqa: PLC0415
 
@@ -23,3 +26,5 @@ class IndicatorsConfig(AppConfig):
 
         if measuring.gauges not in health.GAUGES:
             health.GAUGES.append(measuring.gauges)
+        proving.GROWING["changes"] = changes.head
+        proving.SEALED |= {"quarantined objects": quarantine.openers, "webhook secrets": subscribing.openers}

@@ -11,9 +11,19 @@ class PartnersConfig(AppConfig):
 
     def ready(self) -> None:
         """Have the check of the log's key run with the others; add this application's numbers to the metrics."""
-        from exchange import health  # noqa: PLC0415 - models are there only now
-        from partners import mailing  # noqa: PLC0415 - the first registers itself
-        from partners.log import logkeys  # noqa: F401, PLC0415 - the first registers itself
+        from exchange import health, proving  # noqa: PLC0415 - models are there only now
+        from partners import mailing  # noqa: PLC0415
+        from partners.identity import accounts, signing_on  # noqa: PLC0415
+        from partners.log import logkeys, transparency  # noqa: F401, PLC0415 - the first registers itself
+        from partners.tokens import groupkeys  # noqa: PLC0415
 
         if mailing.gauges not in health.GAUGES:
             health.GAUGES.append(mailing.gauges)
+            proving.PROOFS.append(transparency.verify)
+        proving.GROWING["records of the log"] = transparency.last_record
+        proving.SEALED |= {
+            "group keys": groupkeys.openers,
+            "mails": mailing.openers,
+            "second factors": accounts.openers,
+            "sign-on secrets": signing_on.openers,
+        }

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from smtplib import SMTPException
 from uuid import UUID
 
@@ -99,8 +100,17 @@ def next_try(attempts: int, *, failed_at: datetime) -> datetime | None:
     return failed_at + RETRY_AFTER[attempts - 1] if attempts <= len(RETRY_AFTER) else None
 
 
+def openers() -> Iterator[Callable[[], str]]:
+    """For `exchange.proving`."""
+    return (partial(_content, mail) for mail in Mail.objects.order_by("pk").iterator())
+
+
+def _content(mail: Mail) -> str:
+    return sealing.unseal(bytes(mail.content), purpose=_SEALED_FOR, bound=[mail.pk.bytes]).decode()
+
+
 def _send(mail: Mail) -> None:
-    content = sealing.unseal(bytes(mail.content), purpose=_SEALED_FOR, bound=[mail.pk.bytes]).decode()
+    content = _content(mail)
     if mail.purpose in _WRITES:
         _WRITES[mail.purpose](content)
         return

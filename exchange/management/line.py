@@ -19,3 +19,7 @@ def main() -> None:
         if not why:
             raise
         sys.exit(f"DATABASE_URL: the store does not answer: {why}")
+
+
+if __name__ == "__main__":
+    main()

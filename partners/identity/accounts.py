@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -98,6 +99,15 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
         methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
         factors = [method for method in methods if method["id"] != "reauthenticate"]
         return factors[::-1] or methods
+
+
+def openers() -> Iterator[Callable[[], str]]:
+    """Secrets of second factors, for `exchange.proving`; a passkey has none."""
+    adapter = FactorAdapter()
+    for factor in Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).order_by("pk"):
+        sealed = [factor.data[name] for name in ("secret", "seed") if name in factor.data]
+        for one in (*sealed, *factor.data.get("migrated_codes", ())):
+            yield partial(adapter.decrypt, one)
 
 
 class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth is untyped

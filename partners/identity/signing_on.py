@@ -7,6 +7,8 @@ invitation with it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
@@ -81,6 +83,11 @@ def client_of(sign_on: SignOn) -> oidc.Client:
     """How we are known at the issuer."""
     secret = sealing.unseal(bytes(sign_on.client_secret), purpose=_SEALED_FOR, bound=[sign_on.pk.bytes])
     return oidc.Client(sign_on.issuer, sign_on.client_id, secret.decode(), redirect_uri_of(sign_on.pk))
+
+
+def openers() -> Iterator[Callable[[], oidc.Client]]:
+    """For `exchange.proving`."""
+    return (partial(client_of, sign_on) for sign_on in SignOn.objects.order_by("pk"))
 
 
 def redirect_uri_of(sign_on_id: UUID) -> str:

@@ -124,6 +124,11 @@ def consistency_proof(first: int, second: int) -> list[str]:
     return [found[span] for span in spans]
 
 
+def last_record() -> int:
+    """The highest id of a record, placed or waiting: it only grows."""
+    return AuditRecord.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+
+
 def head_document(found: TreeHead) -> dict[str, Any]:
     """A signed head, as every surface shows it."""
     return {

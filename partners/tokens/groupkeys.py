@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import hmac
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from django.db import transaction
 
@@ -99,6 +100,13 @@ def tokens_of(viewer: Viewer, epochs_named: frozenset[str], inputs: Iterable[byt
     ]
     every = list(inputs)
     return frozenset(hmac.digest(key, one, "sha256").hex() for key in opened for one in every)
+
+
+def openers() -> Iterator[Callable[[], bytes]]:
+    """For `exchange.proving`."""
+    for key in GroupKey.objects.select_related("group").order_by("pk").iterator():
+        bound = _bound(key.group, key.quarter, key.number)
+        yield partial(sealing.unseal, bytes(key.sealed), purpose=_PURPOSE, bound=bound)
 
 
 def publish_until(key: GroupKey) -> datetime:

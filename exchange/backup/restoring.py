@@ -1,0 +1,188 @@
+"""Make a server of a base backup and the log: to its end, or to a moment. Until it is handed over, only we reach it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import psycopg
+
+from exchange.backup import keeping, programs
+
+_ANSWER_S = 0.2
+_STOP_S = "120"
+_OUR_FILES = ("postgres.conf", "pg_hba.conf", "pg_ident.conf")
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A running server that only this process and its children find."""
+
+    url: str
+    base: keeping.Base
+    seconds: float
+
+
+def chosen(directory: Path, *, at: datetime | None) -> keeping.Base:
+    """The newest base backup that ended before the moment. Raises Failed."""
+    found = [base for base in keeping.bases(directory) if at is None or base.ended_at <= at]
+    if not found:
+        raise programs.Failed(f"{directory} has no base backup{f' that ended before {at.isoformat()}' if at else ''}.")
+    return found[-1]
+
+
+@contextlib.contextmanager
+def restored(
+    url: str, directory: Path, *, to: Path, at: datetime | None = None, user: str = "", ready_s: float = 86_400
+) -> Iterator[Restored]:
+    """Restore into `to`, which is absent or empty, and keep the server running inside the block. Raises Failed.
+
+    `url` says which database and role are asked; its host is replaced. After the block the server is stopped with a
+    checkpoint, and `to` is a data directory that the same version of PostgreSQL starts from.
+    """
+    began = time.monotonic()
+    base = chosen(directory, at=at)
+    owner = programs.user_to_be(user)
+    if to.exists() and any(to.iterdir()):
+        raise programs.Failed(f"{to} is not empty: a restore overwrites nothing.")
+    made, handed = not to.exists(), False
+    _fill(base, to)
+    with tempfile.TemporaryDirectory(prefix="exchange-restore-") as scratch:
+        beside = Path(scratch)
+        archive = _archive(keeping.archive_of(directory), base, beside=beside, copy=owner is not None)
+        for path in _OUR_FILES:
+            (beside / path).write_text("local all all trust\n" if path == "pg_hba.conf" else "")
+        _give([to, beside], owner)
+        command = [programs.found("postgres", version=base.version), "-D", str(to), *_options(beside, archive, at)]
+        log = beside / "log"
+        with log.open("wb") as said:
+            server = subprocess.Popen(  # noqa: S603 - PostgreSQL's own program
+                command,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                user=owner,
+                group=programs.group_of(owner),
+                extra_groups=[] if owner else None,
+                start_new_session=True,
+            )
+        try:
+            local = _through(url, socket=beside)
+            _wait(server, local, log=log, ready_s=ready_s)
+            handed = True
+            yield Restored(local, base, time.monotonic() - began)
+        finally:
+            if server.poll() is None:
+                pg_ctl = programs.found("pg_ctl", version=base.version)
+                asked = ("-D", str(to), "-m", "fast", "-t", _STOP_S)
+                programs.run([pg_ctl, "stop", *asked], environment=os.environ, user=owner)
+            server.wait()
+            if made and not handed:
+                shutil.rmtree(to)
+
+
+def _fill(base: keeping.Base, to: Path) -> None:
+    if any((base.data / "pg_tblspc").iterdir()):
+        raise programs.Failed("The backup has tablespaces, which this command does not place: restore it by hand.")
+    existed = to.exists()
+    shutil.copytree(base.data, to, symlinks=True, dirs_exist_ok=existed)
+    to.chmod(0o700)
+    (to / "recovery.signal").touch(mode=0o600)
+    for left in ("postmaster.pid", "standby.signal"):
+        (to / left).unlink(missing_ok=True)
+
+
+def _archive(archive: Path, base: keeping.Base, *, beside: Path, copy: bool) -> Path:
+    """Where the server reads the log. Root hands it a copy of what it needs: the archive is not its to read."""
+    if not copy or not archive.is_dir():
+        return archive
+    to = beside / "wal"
+    to.mkdir()
+    for path in archive.iterdir():
+        if path.suffix == ".history" or path.name[8:24] >= base.first_segment[8:24]:
+            shutil.copy2(path, to)
+    return to
+
+
+def _options(beside: Path, archive: Path, at: datetime | None) -> list[str]:
+    """Said on the line, where they count for more than `postgresql.auto.conf` of the backup."""
+    one, other = shlex.quote(f"{archive}/"), ".partial"
+    settings = {
+        "config_file": str(beside / "postgres.conf"),
+        "hba_file": str(beside / "pg_hba.conf"),
+        "ident_file": str(beside / "pg_ident.conf"),
+        "listen_addresses": "",
+        "unix_socket_directories": str(beside),
+        "unix_socket_permissions": "0700",
+        "ssl": "off",
+        "archive_mode": "off",
+        "logging_collector": "off",
+        "shared_preload_libraries": "",
+        "synchronous_standby_names": "",
+        "primary_conninfo": "",
+        # Nobody is answered before the end of recovery; else its settings must be those of the old server.
+        "hot_standby": "off",
+        "fsync": "on",
+        "full_page_writes": "on",
+        # The last segment is still being received: what is in it counts.
+        "restore_command": f'cp {one}"%f" "%p" 2>/dev/null || cp {one}"%f{other}" "%p" 2>/dev/null',
+        "recovery_target_action": "promote",
+        "recovery_target_timeline": "latest",
+        **({"recovery_target_time": at.isoformat()} if at else {}),
+    }
+    return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+
+
+def _give(places: list[Path], owner: str | None) -> None:
+    if owner is None:
+        return
+    for place in places:
+        for path in (place, *place.rglob("*")):
+            shutil.chown(path, owner, programs.group_of(owner), follow_symlinks=False)  # type: ignore[call-overload]
+
+
+def through(url: str, *, like: str) -> str:
+    """Another role's URL, asked at the same private server."""
+    return urlunsplit(urlsplit(_through(url, socket=Path("/")))._replace(query=urlsplit(like).query))
+
+
+def _through(url: str, *, socket: Path) -> str:
+    """The same role and database, asked by the private socket."""
+    parts = urlsplit(url)
+    role = parts.netloc.rpartition("@")[0].partition(":")[0] or "postgres"
+    return urlunsplit((parts.scheme, f"{role}@", parts.path, f"host={quote(str(socket), safe='')}", ""))
+
+
+def _wait(server: subprocess.Popen[bytes], url: str, *, log: Path, ready_s: float) -> None:
+    deadline = time.monotonic() + ready_s
+    while True:
+        try:
+            with psycopg.connect(url, connect_timeout=5) as connection:
+                row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
+                if row == (False,):
+                    return
+        except psycopg.OperationalError:
+            pass
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise programs.Failed(_why(log.read_text(errors="replace")))
+        time.sleep(_ANSWER_S)
+
+
+def _why(said: str) -> str:
+    if "recovery ended before configured recovery target was reached" in said:
+        last = next((line for line in reversed(said.splitlines()) if "last completed transaction" in line), "")
+        moment = last.rpartition("log time ")[2]
+        return f"The log ends before that moment{f': its last transaction is of {moment}' if moment else ''}."
+    fatal = [line for line in said.splitlines() if "FATAL" in line or "PANIC" in line]
+    return "PostgreSQL did not come up: " + (fatal[-1] if fatal else said[-500:])

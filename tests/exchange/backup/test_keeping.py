@@ -1,0 +1,81 @@
+"""Which backups are kept, and which one a restore begins with."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from exchange.backup import keeping, programs, restoring
+
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
+
+
+def a_base(directory, *, hours):
+    began = NOON + timedelta(hours=hours)
+    place = directory / "base" / began.strftime("%Y%m%dT%H%M%SZ")
+    (place / "data" / "pg_tblspc").mkdir(parents=True)
+    told = {
+        "version": 18,
+        "began_at": began.isoformat(),
+        "ended_at": (began + timedelta(minutes=10)).isoformat(),
+        "first_segment": "000000010000000000000002",
+        "bytes": 1,
+        "keys": {},
+    }
+    (place / "backup.json").write_text(json.dumps(told))
+    return place
+
+
+def test_a_restore_begins_with_the_newest_base_backup_that_ended_before_the_moment(tmp_path):
+    first, second = a_base(tmp_path, hours=0), a_base(tmp_path, hours=24)
+    assert restoring.chosen(tmp_path, at=None).place == second
+    assert restoring.chosen(tmp_path, at=NOON + timedelta(hours=24, minutes=5)).place == first
+    with pytest.raises(programs.Failed, match="no base backup that ended before"):
+        restoring.chosen(tmp_path, at=NOON + timedelta(minutes=5))
+
+
+def test_what_was_broken_off_is_no_backup(tmp_path):
+    (a_base(tmp_path, hours=1) / "backup.json").unlink()
+    assert keeping.bases(tmp_path) == []
+
+
+def test_old_base_backups_go_and_with_them_the_log_that_only_they_needed(tmp_path):
+    old, kept = a_base(tmp_path, hours=0), a_base(tmp_path, hours=24)
+    segments = [f"00000001000000000000000{number}" for number in (1, 2, 3)]
+    (tmp_path / "wal").mkdir()
+    for name in (*segments, "00000002.history", "000000010000000000000004.partial"):
+        (tmp_path / "wal" / name).touch()
+    assert [base.place for base in keeping.forget(tmp_path, keep=1)] == [old]
+    assert [base.place for base in keeping.bases(tmp_path)] == [kept]
+    assert min(path.name for path in (tmp_path / "wal").iterdir()) == segments[1]
+    assert len(list((tmp_path / "wal").iterdir())) == 4
+
+
+def test_a_restore_overwrites_nothing(tmp_path):
+    a_base(tmp_path, hours=0)
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to" / "PG_VERSION").write_text("18")
+    with (
+        pytest.raises(programs.Failed, match="overwrites nothing"),
+        restoring.restored("postgresql:///exchange", tmp_path, to=tmp_path / "to"),
+    ):
+        raise AssertionError
+
+
+def test_no_password_is_on_a_programs_line():
+    asked = programs.server("postgresql://backup:s3cret@db.example:5432/exchange?sslmode=require")
+    assert "s3cret" not in asked.words
+    assert asked.environment["PGPASSWORD"] == "s3cret"
+    assert "sslmode=require" in asked.words
+
+
+def test_a_program_that_is_older_than_the_server_is_not_used(monkeypatch, tmp_path):
+    old = tmp_path / "pg_basebackup"
+    old.write_text("#!/bin/sh\necho 'pg_basebackup (PostgreSQL) 15.9 (Debian 15.9-0+deb12u1)'\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("POSTGRES_BIN", str(tmp_path))
+    with pytest.raises(programs.Failed, match="postgresql-17"):
+        programs.found("pg_basebackup", version=17)
+    assert programs.found("pg_basebackup", version=15) == str(old)
