@@ -252,6 +252,24 @@ class Client:
         undone: list[dict[str, Any]] = self._send("POST", "/api/v1/disarmed/undo", wish)["undone"]
         return undone
 
+    def prepare_recall(self, **wanted: Any) -> dict[str, Any]:
+        """Find own objects to recall (`ids`, `detector`, `version`, `since`, `until`, `campaign`); nothing ends yet."""
+        said = {name: value for name, value in wanted.items() if value}
+        return self._send("POST", "/api/v1/recalls", said)
+
+    def recalls(self) -> list[dict[str, Any]]:
+        """The own recalls, newest first."""
+        found: list[dict[str, Any]] = self._get("/api/v1/recalls")["recalls"]
+        return found
+
+    def recall(self, recall_id: str) -> dict[str, Any]:
+        """One recall, with its ids and receipts."""
+        return self._get(f"/api/v1/recalls/{recall_id}")
+
+    def decide_recall(self, recall_id: str, verb: str) -> dict[str, Any]:
+        """`carry-out`, `undo` or `finish` it."""
+        return self._send("POST", f"/api/v1/recalls/{recall_id}/{verb}", {})
+
     def _end(self, verb: str, stix_ids: str | Iterable[str]) -> publishing.PublishResult:
         ids = [stix_ids] if isinstance(stix_ids, str) else list(stix_ids)
         result = publishing.PublishResult()

@@ -24,6 +24,7 @@ from exchange.client import (
     keys,
     pushing,
     reading,
+    recalling,
     telling,
     tokens,
 )
@@ -63,7 +64,7 @@ def _exchange(
     """Push, read and follow indicators of the Exchange. Set EXCHANGE_URL and EXCHANGE_API_KEY first."""
 
 
-for module in (pushing, tokens, exchanging, ending, reading, judging, campaigns, telling):
+for module in (pushing, tokens, exchanging, ending, recalling, reading, judging, campaigns, telling):
     for command in module.COMMANDS:
         app.command(name=command.__name__.strip("_").replace("_", "-"))(command)
 _simulating = typer.Typer()

@@ -576,10 +576,10 @@ class ExcerptList(serializers.Serializer[object]):
 
 
 class DisarmedDocument(serializers.Serializer[object]):
-    """What one call revoked or withdrew in bulk, while it can come back."""
+    """What one call recalled, or revoked or withdrew in bulk, while it can come back."""
 
     id = serializers.UUIDField()
-    ended_by = serializers.ChoiceField(["revoke", "withdraw"])
+    ended_by = serializers.ChoiceField(["recall", "revoke", "withdraw"])
     at = serializers.DateTimeField()
     until = serializers.DateTimeField(help_text="From then on it is final, if nobody has decided before.")
     actor = serializers.CharField()

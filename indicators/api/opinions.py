@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from exchange import clock
-from exchange.errors import NotFound, Refused
+from exchange.errors import NotFound
+from exchange.parameters import moment
 from indicators.api.documents import (
     GivenDocument,
     JudgedList,
@@ -74,28 +74,15 @@ class SightingsView(Face):
         The count is kept as the power of ten below, the times as full hours.
         """
         sent = form(request, known={"count": int, "first_seen": str, "last_seen": str})
-        last = _moment(sent.get("last_seen"), at="/last_seen") or clock.now()
+        last = moment(sent.get("last_seen"), at="/last_seen") or clock.now()
         status = sighting.sight(
             viewer_of(request),
             _id(stix_id),
             count=sent.get("count") or 1,
-            first_seen=_moment(sent.get("first_seen"), at="/first_seen") or last,
+            first_seen=moment(sent.get("first_seen"), at="/first_seen") or last,
             last_seen=last,
         )
         return answer({"status": status}, status=201)
-
-
-def _moment(said: str | None, *, at: str) -> datetime | None:
-    """Raises Refused for what is no time with its zone."""
-    if said is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(said)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Refused("A time in UTC, such as 2026-11-24T11:00:00Z.", code="bad-time", at=at)
-    return moment.astimezone(UTC)
 
 
 def _sighted(one: sighting.Sighted) -> dict[str, Any]:

@@ -21,12 +21,12 @@ from exchange.celery import app
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound
 from indicators import publishing
 from indicators.log import changes
-from indicators.models import Change, Disarmed, Ending, Holding, Marked
+from indicators.models import Change, Disarmed, Ending, Holding, Marked, StixObject
 from indicators.publishing import moving, rationing, rejudging, storing
 from indicators.publishing.addressing import Reach, Room
 from indicators.publishing.results import Element
 from indicators.publishing.storing import Turned
-from indicators.stix import parsing
+from indicators.stix import parsing, revising
 from indicators.stix.drafts import Revocation
 from indicators.telling import notifying
 from partners import keys
@@ -39,6 +39,8 @@ from partners.viewer import Viewer
 
 _PAGE = 100
 _KEPT = timedelta(days=2)
+#: So many revoked versions are published at a time.
+_REVOKED_AT_ONCE = 500
 
 
 def waiting(viewer: Viewer) -> list[Ending]:
@@ -53,7 +55,9 @@ def ids_of(ending: Ending, *, at_most: int) -> list[str]:
 
 
 def may_confirm(by: Viewer, ending: Ending) -> bool:
-    """Whether the viewer is a second person."""
+    """Whether the viewer is a second person, or none is needed."""
+    if ending.alone:
+        return Scope.PUBLISH in by.scopes
     return by.is_person and Scope.PUBLISH in by.scopes and by.actor != keys.maker_of(ending.actor)
 
 
@@ -80,11 +84,12 @@ def undo(by: Viewer, ending_ids: Collection[UUID] | None = None) -> list[Ending]
 
 
 def confirm(by: Viewer, ending_id: UUID) -> Ending:
-    """Make it final, as a second person. Raises Forbidden, NotFound, Conflict."""
+    """Make it final, as a second person where one is needed. Raises Forbidden, NotFound, Conflict."""
     by.require(Scope.PUBLISH)
+    by.require_all_groups()
     with transaction.atomic():
         (ending,) = _taken_up(by, [ending_id])
-        if not by.is_person:
+        if not ending.alone and not by.is_person:
             raise Forbidden("A person does this, not a key.", code="needs-a-person")
         if not may_confirm(by, ending):
             raise Forbidden("Another person than the one who ended them makes it final.", code="needs-another-person")
@@ -110,7 +115,8 @@ def finish_due() -> int:
 
 def forget() -> None:
     """Delete what was counted, and decided, long ago: the log tells of it."""
-    Ending.unrestricted.exclude(state=Ending.State.DISARMED).filter(at__lt=clock.now() - _KEPT).delete()
+    old = Ending.unrestricted.exclude(state=Ending.State.DISARMED).filter(at__lt=clock.now() - _KEPT)
+    old.filter(recall=None).delete()
 
 
 def find(viewer: Viewer, ending_id: UUID) -> Ending:
@@ -198,11 +204,12 @@ def _finish(by: Viewer | None, ending: Ending, rows: Sequence[Disarmed]) -> None
     storing.turn([Turned(row.holding_id, row.audience_id, Holding.State.LIVE, row.newest_id) for row in rows])
     publisher = by or _of_the_clock(ending.partner_id)
     if publisher is not None:
-        try:
-            with transaction.atomic():
-                _revoke(publisher, ending, rows)
-        except ExchangeError:  # its end stands; of its bytes nothing is kept
-            pass
+        for start in range(0, len(rows), _REVOKED_AT_ONCE):
+            try:
+                with transaction.atomic():
+                    _revoke(publisher, ending, rows[start : start + _REVOKED_AT_ONCE])
+            except ExchangeError:  # its end stands; of its bytes nothing is kept
+                pass
     unsaid = Holding.unrestricted.filter(pk__in=[row.holding_id for row in rows], state=Holding.State.LIVE)
     asleep = {row.holding_id: row.holding.audience_id for row in rows}
     revoked = Holding.State.REVOKED
@@ -211,7 +218,8 @@ def _finish(by: Viewer | None, ending: Ending, rows: Sequence[Disarmed]) -> None
 
 def _revoke(by: Viewer, ending: Ending, rows: Sequence[Disarmed]) -> None:
     """Publish the revoked versions: they go where the objects are, and readers of TAXII find them."""
-    raw = [row.body.encode() for row in rows if row.body]
+    bodies = [row.body for row in rows if row.body] if ending.verb == Ending.Verb.REVOKE else _revoked_versions(rows)
+    raw = [body.encode() for body in bodies]
     body = b'{"objects":[' + b",".join(raw) + b"]}"
     elements: list[Element] = list(parsing.read_batch(body)) if raw else []
     elements += [Revocation(len(elements) + place, row.holding.stix_id) for place, row in enumerate(rows)]
@@ -223,6 +231,18 @@ def _revoke(by: Viewer, ending: Ending, rows: Sequence[Disarmed]) -> None:
         confirmed=True,
         for_good=True,
     )
+
+
+def _revoked_versions(rows: Sequence[Disarmed]) -> list[str]:
+    """Of what was recalled, which came without its end: the versions that end it, made of what was published."""
+    now = clock.now()
+    held = StixObject.unrestricted.filter(pk__in=[row.newest_id for row in rows], modified__isnull=False, revoked=False)
+    made = [
+        revising.revoked(body, modified=revising.after(modified, now=now))
+        for body, modified in held.order_by("pk").values_list("body", "modified")
+        if modified is not None
+    ]
+    return [one for one in made if one is not None]
 
 
 def _of_the_clock(partner_id: UUID) -> Viewer | None:

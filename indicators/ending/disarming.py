@@ -8,9 +8,11 @@ lock, so that nobody counts at the same moment. With `deciding` the only writer 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -36,6 +38,9 @@ from partners.viewer import Viewer
 
 #: The time over which ends are counted, and in which what is disarmed can be brought back.
 WINDOW = timedelta(hours=1)
+#: Why readers are told that they lose what is disarmed, where it is not for a mass of ends.
+REASONS = {Ending.Verb.RECALL: Change.Reason.RECALLED}
+_MOST_IN_THE_LOG = 1_000
 DISARMED = Refusal(
     "disarmed",
     "/id",
@@ -102,17 +107,28 @@ def disarm(
 
     `reach` is the audience that the batch of a revocation named.
     """
+    ending = an_ending(by, len(ended), verb, reach=reach)
+    return disarm_as(ending, ended, by=by, within=within)
+
+
+def an_ending(by: Viewer, count: int, verb: Ending.Verb, *, reach: Reach | None = None, alone: bool = False) -> Ending:
+    """The act that disarms so many holdings, before it is kept; `alone`: no second person is needed for it."""
     at = clock.now()
-    ending = Ending(
+    return Ending(
         partner_id=by.partner_id,
         actor=by.actor,
         verb=verb,
-        objects_ended=len(ended),
+        objects_ended=count,
         state=Ending.State.DISARMED,
         at=at,
         until=at + WINDOW,
         reach=None if reach is None else reach.to_json(),
+        alone=alone,
     )
+
+
+def disarm_as(ending: Ending, ended: Mapping[str, Ended], *, by: Viewer, within: Message) -> list[changes.NewChange]:
+    """Disarm holdings by this act, as `disarm` does."""
     _tell(by, ending)
     ending.save(force_insert=True)
     held = [one.held for one in ended.values()]
@@ -134,10 +150,18 @@ def disarm(
         by=by,
         target=f"ending:{ending.pk}",
         within=within,
-        ended_by=verb.value,
-        ids=sorted(ended),
+        ended_by=str(ending.verb),
+        **named(sorted(ended)),
     )
-    return changes.removes(held, Change.Reason.DISARMED)
+    return changes.removes(held, REASONS.get(Ending.Verb(ending.verb), Change.Reason.DISARMED))
+
+
+def named(stix_ids: Sequence[str]) -> dict[str, Any]:
+    """How the log names objects: by their ids; very many by their number and a digest of the ids, a line each."""
+    if len(stix_ids) <= _MOST_IN_THE_LOG:
+        return {"ids": list(stix_ids)}
+    digest = hashlib.sha256("\n".join(stix_ids).encode()).hexdigest()
+    return {"objects": len(stix_ids), "ids_sha256": digest}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,18 +209,28 @@ def _tell(by: Viewer, ending: Ending) -> None:
     open_ones = Ending.objects.of(by).filter(state=Ending.State.DISARMED, until__gt=ending.at)
     if open_ones.exists():
         return
-    verb = "revoked" if ending.verb == Ending.Verb.REVOKE else "withdrawn"
-    body = (
-        f"{ending.objects_ended:,} objects of {by.partner_name} were {verb} at once by {ending.actor}: with these, more"
-        f" within an hour than your organisation's cap of {by.caps.most_ends:,}.\n\n"
-        "All who hold them are told to drop them. Until "
-        f"{ending.until:%Y-%m-%d %H:%M} UTC anybody of yours who publishes can bring them back, in one step; a second"
-        " person can make it final. If nobody decides, it is final then.\n"
-        f"{settings.BASE_URL}/organisation/held/\n\n"
-        "If this was not meant, look at the key or the person first, and revoke the key.\n"
-    )
+    subject, body = _words(by, ending)
     publishing = [role for role in Role if Scope.PUBLISH in ROLE_SCOPES[role]]
     people = User.objects.filter(partner=by.partner_id, role__in=publishing, is_active=True).exclude(email="")
     for email in people.order_by("pk").values_list("email", flat=True):
-        subject = f"{ending.objects_ended:,} objects were {verb} at once"
         mailing.tell(email, subject=subject, text=body, partner_id=by.partner_id)
+
+
+def _words(by: Viewer, ending: Ending) -> tuple[str, str]:
+    """Subject and text of the mail."""
+    count, verb = f"{ending.objects_ended:,} objects", Ending.Verb(ending.verb).label.lower()
+    why = (
+        f"{count} of {by.partner_name} were {verb} at once by {ending.actor}"
+        if ending.verb == Ending.Verb.RECALL
+        else f"{count} of {by.partner_name} were {verb} at once by {ending.actor}: with these, more within an hour than"
+        f" your organisation's cap of {by.caps.most_ends:,}"
+    )
+    who = "anybody of yours who publishes" if ending.alone else "a second person"
+    body = (
+        f"{why}.\n\nAll who hold them are told to drop them. Until {ending.until:%Y-%m-%d %H:%M} UTC anybody of"
+        f" yours who publishes can bring them back, in one step; {who} can make it final. If nobody decides, it is"
+        " final then.\n"
+        f"{settings.BASE_URL}/organisation/held/\n\n"
+        "If this was not meant, look at the key or the person first, and revoke the key.\n"
+    )
+    return f"{count} were {verb} at once", body

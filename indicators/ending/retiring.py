@@ -15,6 +15,8 @@ from django.db.models import Exists, OuterRef, QuerySet
 from exchange import clock
 from exchange.celery import app
 from indicators import excerpts
+from indicators.ending import recalling
+from indicators.feeds import receipts
 from indicators.log import changes
 from indicators.models import Batch, Change, Outflow
 from indicators.telling import notifying
@@ -89,6 +91,8 @@ def forget_old_batches() -> None:
     """Forget every answer that is kept no longer, and what was counted long ago."""
     forget_outflows()
     excerpts.forget_ended()
+    recalling.forget()
+    receipts.forget()
     while forget_batches() > 0:
         pass
 

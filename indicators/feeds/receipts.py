@@ -1,20 +1,24 @@
-"""What an instance of a subscriber says it has applied of a feed: the only writer of Receipt."""
+"""What an instance of a subscriber says it has applied of a feed: the only writer of Receipt and Release."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
+
+from django.db.models import QuerySet
 
 from exchange import clock
 from exchange.errors import Refused
 from indicators.feeds import deltas
 from indicators.feeds.filters import Filter
-from indicators.models import FeedSet, Receipt
+from indicators.models import Change, FeedSet, InForce, Receipt, Release
 from partners.viewer import Viewer
 
 COUNTS = ("blocked", "shadow", "suppressed", "skipped")
 #: Instances of one subscriber that are remembered; the one that was longest silent is forgotten.
 _MOST_INSTANCES = 100
+_KEPT = timedelta(days=90)
 
 
 def take(viewer: Viewer, wanted: Filter, *, feed: str, said: Mapping[str, Any]) -> bool | None:
@@ -36,6 +40,7 @@ def take(viewer: Viewer, wanted: Filter, *, feed: str, said: Mapping[str, Any]) 
     equal = None
     if place == feed_set.place:
         equal = (said.get("set_count"), said.get("set_hash")) == (feed_set.count, bytes(feed_set.total).hex())
+    _note_release(feed_set, instance, place)
     Receipt.unrestricted.update_or_create(
         feed_set=feed_set,
         instance=instance,
@@ -52,3 +57,20 @@ def take(viewer: Viewer, wanted: Filter, *, feed: str, said: Mapping[str, Any]) 
     for old in held[_MOST_INSTANCES:]:
         old.delete()
     return equal
+
+
+def _note_release(feed_set: FeedSet, instance: str, place: int) -> None:
+    """Remember the moment at which an instance has let go of what was recalled."""
+    before = Receipt.unrestricted.filter(feed_set=feed_set, instance=instance).values_list("place", flat=True).first()
+    since = 0 if before is None else before
+    if since < place and _recalled(feed_set).filter(place__gt=since, place__lte=place).exists():
+        Release.unrestricted.create(feed_set=feed_set, instance=instance, place=place, at=clock.now())
+
+
+def _recalled(feed_set: FeedSet) -> QuerySet[InForce]:
+    return InForce.unrestricted.filter(feed_set=feed_set, removed=Change.Reason.RECALLED)
+
+
+def forget() -> None:
+    """Delete moments that no recall asks for any more."""
+    Release.unrestricted.filter(at__lt=clock.now() - _KEPT).delete()

@@ -4,8 +4,8 @@ One file for each subject, named as the room that writes its tables; each says t
 """
 
 from indicators.campaigns import tables as campaigns
-from indicators.models.ending import Disarmed, Ending
-from indicators.models.feeds import Feed, FeedSet, InForce, Receipt
+from indicators.models.ending import Disarmed, Ending, Recall
+from indicators.models.feeds import Feed, FeedSet, InForce, Receipt, Release
 from indicators.models.log import Change, Commit, LogManager, LogShare, Progress, Telling
 from indicators.models.objects import Hidden, Holding, Marked, Reference, StixObject, VersionManager
 from indicators.models.opinions import Opinion
@@ -42,8 +42,10 @@ __all__ = [
     "Outflow",
     "Progress",
     "Quarantined",
+    "Recall",
     "Receipt",
     "Reference",
+    "Release",
     "ReportPackage",
     "ServiceHost",
     "StixObject",

@@ -1,9 +1,13 @@
-"""What ends holdings, and what can still be undone. `ending.disarming` and `ending.deciding` write both."""
+"""What ends holdings, and what can still be undone.
+
+`ending.disarming` and `ending.deciding` write Ending and Disarmed, `ending.recalling` Recall.
+"""
 
 from __future__ import annotations
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -25,6 +29,7 @@ class Ending(models.Model):
         UNDONE = "undone", "Undone"
 
     class Verb(models.TextChoices):
+        RECALL = "recall", "Recalled"
         REVOKE = "revoke", "Revoked"
         WITHDRAW = "withdraw", "Withdrawn"
 
@@ -37,6 +42,9 @@ class Ending(models.Model):
     state = models.CharField(max_length=8, choices=State)
     until = models.DateTimeField(null=True, help_text="Of what was disarmed: when it is final.")
     reach = models.JSONField(null=True, help_text="The audience that the batch of a revocation named.")
+    alone = models.BooleanField(
+        default=False, db_default=False, help_text="Whether who ended them may make it final alone."
+    )
     decided_by = models.CharField(max_length=80, default="")
     decided_at = models.DateTimeField(null=True)
     brought_back = models.IntegerField(default=0)
@@ -71,3 +79,28 @@ class Disarmed(models.Model):
 
     class Meta:
         base_manager_name = "unrestricted"
+
+
+class Recall(models.Model):
+    """What a partner recalls: the holdings that its question found, frozen, until it is carried out as an Ending.
+
+    `ending.recalling` is the only writer. Without an ending it is only prepared: nobody was told of anything.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    actor = models.CharField(max_length=80)
+    at = models.DateTimeField(default=clock.now)
+    asked = models.JSONField(help_text="What was asked for, as it was sent.")
+    holdings = ArrayField(models.BigIntegerField())
+    ending = models.OneToOneField(Ending, on_delete=models.PROTECT, related_name="recall", null=True)
+
+    objects = OwnedManager["Recall"]()
+    unrestricted = models.Manager["Recall"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        indexes = [models.Index(fields=["at"], name="recall_by_time")]
+
+    def __str__(self) -> str:
+        return f"recall {self.pk}"

@@ -1,6 +1,6 @@
 """Saved filters, and what is in force for whom.
 
-`telling.subscribing` writes Feed, `feeds.proving` FeedSet and InForce, `feeds.receipts` Receipt.
+`telling.subscribing` writes Feed, `feeds.proving` FeedSet and InForce, `feeds.receipts` Receipt and Release.
 """
 
 from __future__ import annotations
@@ -112,6 +112,7 @@ class Receipt(models.Model):
     counts = models.JSONField(default=dict)
     lag_s = models.FloatField(null=True)
     at = models.DateTimeField()
+    since = models.DateTimeField(default=clock.now, help_text="When it said so for the first time.")
 
     objects = OwnedManager["Receipt"]()
     unrestricted = models.Manager["Receipt"]()
@@ -120,6 +121,28 @@ class Receipt(models.Model):
         base_manager_name = "unrestricted"
         constraints = [
             models.UniqueConstraint(fields=["feed_set", "instance"], name="one_receipt_per_instance_and_set")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instance} at {self.place}"
+
+
+class Release(models.Model):
+    """When an instance had applied a stretch of its set that holds a recall; `feeds.receipts` writes it."""
+
+    id = models.BigAutoField(primary_key=True)
+    feed_set = models.ForeignKey(FeedSet, on_delete=models.CASCADE, related_name="+", db_index=False)
+    instance = models.CharField(max_length=64)
+    place = models.BigIntegerField(help_text="Of the set: what was told up to it is applied.")
+    at = models.DateTimeField(default=clock.now)
+
+    unrestricted = models.Manager["Release"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        indexes = [
+            models.Index(fields=["feed_set", "instance", "place"], name="release_by_place"),
+            models.Index(fields=["at"], name="release_by_time"),
         ]
 
     def __str__(self) -> str:

@@ -51,6 +51,7 @@ class Change(models.Model):
         JUDGED = "judged", "Judged"
         NARROWED = "narrowed", "Audience narrowed"
         PUBLISHED = "published", "Published"
+        RECALLED = "recalled", "Recalled"
         REVISED = "revised", "Revised"
         REVOKED = "revoked", "Revoked"
         WITHDRAWN = "withdrawn", "Withdrawn"

@@ -95,6 +95,7 @@ class Verb(StrEnum):
     PREVALENCE_SENT = "prevalence.sent"
     QUARANTINE_DELETED = "quarantine.deleted"
     READ_AGGREGATED = "read.aggregated"
+    RECALL_PREPARED = "recall.prepared"
     RECOVERY_CODES_MADE = "recovery-codes.made"
     REPORT_DISCARDED = "report.discarded"
     REPORT_PREPARED = "report.prepared"

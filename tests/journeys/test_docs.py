@@ -83,6 +83,7 @@ class Shell:
             "EXCHANGE_API_KEY": key,
             "ADMIN_KEY": key,
             "STIX_ID": THEIRS["id"],
+            "OWN_ID": OWN["id"],
         }  # most pages take them for set
         self.folder, self.url, self.key = folder, url, key
         self.kept: list[str] = []

@@ -27,6 +27,7 @@ from django.urls import get_resolver
 from exchange import clock, health
 from indicators import detectors
 from indicators.benign import service_hosts
+from indicators.ending import recalling
 from indicators.models import Delivery, Ending, Excerpt, Holding, Subscription
 from indicators.publishing import addressing, awaiting, quarantine
 from indicators.reports import reporting
@@ -165,6 +166,14 @@ MATRIX: dict[str, Row] = {
         body={"do": "retire"},
     ),
     "disarmed": Row(API + "disarmed", "publish"),
+    "recalls": Row(API + "recalls", "publish"),
+    "recall": Row(API + "recalls/{recall}", "owner", absent=API + f"recalls/{ABSENT}"),
+    **{
+        f"{verb}-recall": Row(
+            API + f"recalls/{{recall}}/{verb}", "owner", method="post", absent=API + f"recalls/{ABSENT}/{verb}"
+        )
+        for verb in ("carry-out", "undo", "finish")
+    },
     # Whose ends come back: tests/indicators/ending/test_disarming.py.
     "disarmed-undo": Row(API + "disarmed/undo", "publish", method="post"),
     "portal-disarmed-undo": Row("/organisation/disarmed/undo", "publish", method="post"),
@@ -521,6 +530,7 @@ def scene(key_service) -> Scene:
             "excerpt": str(an_excerpt(cast.aster, objects["ring"]["id"]).pk),
             "detector": detectors.register(aster, name="secret detector").code,
             "ending": str(an_ending(cast.aster).pk),
+            "recall": str(recalling.prepare(aster, recalling.Wanted(detector="d-00000000")).pk),
             "host": str(service_hosts.add(admin, ["api.aster.example"])[0].pk),
             "quarantined": str(quarantined.entry),
             "proposal": str(proposal.pk),

@@ -143,6 +143,7 @@ def furnished(db, monkeypatch):
         "code": read(caller.send("POST", "detectors", {"name": "mine"}), 201)["id"],
         "excerpt": str(uuid4()),
         "proposal_id": str(proposal.pk),
+        "recall_id": read(caller.send("POST", "recalls", {"ids": [mine["id"]]}), 201)["id"],
         "report_id": str(a_report(cast)),
     }
     for signal in (request_started, request_finished):  # as Django's own test client does

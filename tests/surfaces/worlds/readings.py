@@ -393,8 +393,17 @@ def _guessing() -> Iterator[Ask]:
     yield Ask(f"{API}campaigns/{nobody}", method="PATCH", document={})
     yield Ask(f"{API}campaigns/{nobody}/statement", method="PUT", document={})
     yield Ask(f"{API}campaigns/{nobody}/statement", method="DELETE")
-    for path in ("campaigns", "detectors", "disarmed", "excerpts", "export?format=csv"):
+    for path in ("campaigns", "detectors", "disarmed", "excerpts", "export?format=csv", "recalls"):
         yield Ask(API + path)
+    for wanted in (
+        {"ids": [an_id("hidden")]},
+        {"campaign": an_id("hidden-campaign", "campaign")},
+        {"since": acts.FIRST},
+    ):
+        yield Ask(f"{API}recalls", method="POST", document=wanted, note=json.dumps(wanted))
+    yield Ask(f"{API}recalls/{nobody}")
+    for verb in ("carry-out", "undo", "finish"):
+        yield Ask(f"{API}recalls/{nobody}/{verb}", method="POST", document={})
     yield Ask(f"{API}detectors", method="POST", document={})
     for method in ("PATCH", "DELETE"):
         yield Ask(f"{API}detectors/d-00000000", method=method, document={})

@@ -1,0 +1,93 @@
+"""Receipts of a recall: how many of the instances that held it have let go, and how fast. Never who.
+
+An instance is one that acknowledges deltas (docs/delta.md). Law 10 lets the publisher read this at once, where two or
+more partners hold it: shares in tenths and times, no counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median
+from typing import NamedTuple
+
+from django.db import connection
+
+from indicators.models import Recall
+from partners.viewer import Viewer
+
+#: Partners that must hold it before anything is told.
+FEWEST = 2
+#: An instance that was silent for so long before the recall is not waited for.
+_ALIVE = timedelta(days=7)
+#: Of very many holdings so many are looked for, evenly over all: they went at places next to each other.
+_MOST_LOOKED_FOR = 2_000
+_TENTHS = 10
+
+
+class Instance(NamedTuple):
+    """One instance that held what was recalled: whose, and when it had let go; None while it has not."""
+
+    partner: object
+    released_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """`holding`: the share of instances that hold it still, in tenths, rounded up: 0 only where none does.
+
+    Times are seconds from the recall to the acknowledgement, of those that have let go; None where none has.
+    """
+
+    holding: float
+    median_s: float | None
+    slowest_s: float | None
+    last_at: datetime | None
+
+
+def of(viewer: Viewer, recall: Recall) -> Receipts | None:
+    """The receipts of a recall of the viewer's partner; None where too few hold it, and while it is not carried out."""
+    if recall.ending is None:
+        return None
+    return told(_instances(viewer, recall, at=recall.ending.at), at=recall.ending.at)
+
+
+def told(instances: Sequence[Instance], *, at: datetime) -> Receipts | None:
+    """What is told of these. Pure."""
+    if len({one.partner for one in instances}) < FEWEST:
+        return None
+    moments = sorted(one.released_at for one in instances if one.released_at is not None)
+    took = [round(max(0.0, (moment - at).total_seconds()), 1) for moment in moments]
+    share = math.ceil(_TENTHS * (len(instances) - len(moments)) / len(instances)) / _TENTHS
+    if not moments:
+        return Receipts(share, None, None, None)
+    return Receipts(share, round(median(took), 1), took[-1], moments[-1])
+
+
+def _instances(viewer: Viewer, recall: Recall, *, at: datetime) -> list[Instance]:
+    step = max(1, len(recall.holdings) // _MOST_LOOKED_FOR)
+    looked_for = sorted({*recall.holdings[::step], *recall.holdings[-1:]})
+    with connection.cursor() as cursor:
+        cursor.execute(_INSTANCES, {"me": viewer.partner_id, "holdings": looked_for, "at": at, "alive": at - _ALIVE})
+        return [Instance(*row) for row in cursor.fetchall()]
+
+
+# A row for each instance of another's that was alive and held any of it: whose, and when it acknowledged the place up
+# to which all of it had gone from its set. Walks, for each set, the unique index over sets and holdings.
+_INSTANCES = """
+SELECT s.partner_id,
+       CASE WHEN NOT held.still AND r.place >= held.place THEN coalesce(
+            (SELECT min(n.at) FROM indicators_release n
+             WHERE n.feed_set_id = s.id AND n.instance = r.instance AND n.place >= held.place), r.at) END
+FROM indicators_feedset s
+CROSS JOIN LATERAL (
+    SELECT bool_or(f.removed = '') AS still, max(f.place) AS place
+    FROM indicators_inforce f
+    WHERE f.feed_set_id = s.id AND f.holding_id = ANY(%(holdings)s)
+      AND (f.removed = '' OR f.date_added >= %(at)s)
+) held
+JOIN indicators_receipt r ON r.feed_set_id = s.id AND r.since <= %(at)s AND r.at >= %(alive)s
+WHERE s.partner_id <> %(me)s AND held.place IS NOT NULL
+"""
