@@ -8,8 +8,11 @@ from django.contrib.staticfiles.storage import ManifestStaticFilesStorage, stati
 #: As templates name them; a test compares.
 NAMED = (
     "django_htmx/htmx-2.min.js",
+    "exchange/colours.css",
+    "exchange/frame.css",
     "exchange/icon.svg",
-    "exchange/site.css",
+    "exchange/icons.svg",
+    "exchange/parts.css",
     "exchange/site.js",
     "partners/passkeys.js",
 )

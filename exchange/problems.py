@@ -9,10 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.module_loading import import_string
 from psycopg_pool import PoolTimeout
 from structlog import get_logger
 from structlog.contextvars import get_contextvars
@@ -161,12 +163,23 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return _render(request, errors.Forbidden("The form has expired; load the page again.", code="csrf"))
 
 
+def _frame(request: HttpRequest, error: errors.ExchangeError) -> dict[str, Any]:
+    """What the side bar holds, so that whoever is signed in finds the way on; nothing where the store may be away."""
+    if error.status >= 500 or not hasattr(request, "user"):
+        return {}
+    try:
+        framed: dict[str, Any] = import_string(settings.PORTAL_FRAME)(request)
+    except (OperationalError, InterfaceError, PoolTimeout):
+        return {}
+    return framed
+
+
 def _render(request: HttpRequest, error: errors.ExchangeError) -> HttpResponse:
     if request.path.startswith(f"{TAXII_PATH}/") or request.path == TAXII_PATH:
         return answer_in_taxii(error)
     if request.path.startswith(MACHINE_PATHS):
         return answer(error)
-    context = {"problem": problem(error)}
+    context = {"problem": problem(error), **_frame(request, error)}
     response = render(request, "exchange/problem.html", context, status=error.status)
     if isinstance(error, errors.TooMany):
         response["Retry-After"] = str(error.retry_after_s)

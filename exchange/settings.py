@@ -261,6 +261,9 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = MODE == "test"
 WHITENOISE_AUTOREFRESH = False
 
+#: What gives the pages of errors the portal's side bar (`exchange.problems`).
+PORTAL_FRAME = "partners.portal.access.framed"
+
 # The API.
 REST_FRAMEWORK = {
     # The views of the API authenticate themselves (`partners.api.base`); any other is closed.

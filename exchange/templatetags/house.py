@@ -1,11 +1,15 @@
 """The few words that templates need and Django lacks."""
 
 import json as json_
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
 from django.core.serializers.json import DjangoJSONEncoder
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from exchange import clock
@@ -34,3 +38,151 @@ def plain(word: str) -> str:
 def json(value: Any) -> str:
     """A value as JSON, for a data attribute; the template escapes it."""
     return json_.dumps(value, cls=DjangoJSONEncoder)
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """A picture of the sprite, 16 px in the colour of the text; beside words, so it says nothing itself."""
+    return format_html(
+        '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"/></svg>',
+        static("exchange/icons.svg"),
+        name,
+    )
+
+
+@register.filter
+def initials(name: str) -> str:
+    """Two letters for a person: of their first two words, else the first two of the name."""
+    words = str(name).replace(".", " ").replace("-", " ").replace("_", " ").split() or ["?"]
+    return (words[0][0] + words[1][0] if len(words) > 1 else words[0][:2]).upper()
+
+
+@register.filter
+def grouped(number: int | str | None) -> str:
+    """A whole number in groups of three: `52,170`; other text as it is."""
+    return f"{number:,}" if isinstance(number, int) else str(number if number is not None else "")
+
+
+@register.filter
+def day(moment: datetime | None) -> str:
+    """A day as lists write it: `12 Dec`, and the year where it is another one."""
+    if moment is None:
+        return ""
+    told = f"{moment.day} {moment:%b}"
+    return told if moment.year == clock.now().year else f"{told} {moment.year}"
+
+
+@register.simple_tag
+def when(moment: datetime | None) -> SafeString:
+    """The one form of a moment: how long ago, the exact time with its zone on hover."""
+    if moment is None:
+        return format_html("none")
+    return format_html(
+        '<time class="nowrap" data-ago datetime="{}" title="{} UTC">{}</time>',
+        moment.isoformat(),
+        f"{moment:%Y-%m-%d %H:%M:%S}",
+        brief(moment),
+    )
+
+
+def brief(moment: datetime) -> str:
+    """How long ago in a list: `12 s`, `3 min`, `5 h`, then the day."""
+    seconds = max(0, int((clock.now() - moment).total_seconds()))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3_600:
+        return f"{seconds // 60} min"
+    if seconds < 86_400:
+        return f"{seconds // 3_600} h"
+    return day(moment)
+
+
+_BARS = {"low": 1, "medium": 2, "high": 3, "critical": 4}
+
+
+@register.simple_tag
+def severity(word: str | None) -> SafeString:
+    """Four rising bars and the word; nothing known is said as `none`."""
+    count = _BARS.get(str(word or "").lower(), 0)
+    if not count:
+        return format_html('<span class="none">none</span>')
+    bars = SafeString("").join(
+        format_html(
+            '<rect{} x="{}" y="{}" width="3" height="{}" rx="0.5"/>',
+            SafeString("") if place < count else SafeString(' class="off"'),
+            place * 4,
+            9 - place * 3,
+            3 + place * 3,
+        )
+        for place in range(4)
+    )
+    name = str(word).lower()
+    return format_html(
+        '<span class="severity {}"><svg viewBox="0 0 15 12" aria-hidden="true">{}</svg>{}</span>',
+        name,
+        bars,
+        name.capitalize(),
+    )
+
+
+_STANDING = {"supported": "check", "disputed": "flag", "refuted": "cross"}
+
+
+@register.simple_tag
+def standing(word: str | None) -> SafeString:
+    """Picture and word of where an object stands by its opinions."""
+    said = str(word or "unreviewed")
+    return format_html(
+        '<span class="standing {}">{}{}</span>', said, icon(_STANDING.get(said, "minus")), said.capitalize()
+    )
+
+
+_KIND_ICONS = {"account-pattern": "person", "payment-fingerprint": "card", "prompt-signature": "speech"}
+_ON_NETWORKS = ("net", "gateway_host", "email_domain", "client_fp")
+
+
+@register.simple_tag
+def kind(name: str | None, subkind: str | None = "", size: str = "") -> SafeString:
+    """The square of a kind: its icon in its colour; the kind is its label. Networks and hosts have a globe."""
+    drawn = "globe" if subkind in _ON_NETWORKS else _KIND_ICONS.get(name or "", "box")
+    return format_html(
+        '<span class="kind {} {}" role="img" aria-label="{}">{}</span>',
+        name if name in _KIND_ICONS else "other",
+        size,
+        (name or "STIX object").replace("-", " "),
+        icon(drawn),
+    )
+
+
+@register.simple_tag
+def left(valid_until: datetime | None, most_days: float | None = None) -> SafeString:
+    """How long something is still in force, as a bar against the longest that its kind may be, and in days."""
+    if valid_until is None:
+        return format_html('<span class="left-bar none">no end</span>')
+    hours = (valid_until - clock.now()).total_seconds() / 3_600
+    if hours <= 0:
+        return format_html(
+            '<span class="left-bar over"><span title="{} UTC">ended</span></span>', f"{valid_until:%Y-%m-%d %H:%M}"
+        )
+    share = min(1.0, hours / 24 / most_days) if most_days else 1.0
+    return format_html(
+        '<span class="left-bar{}" title="until {} UTC"><svg viewBox="0 0 34 4" aria-hidden="true">'
+        '<rect width="{}" height="4" rx="2"/></svg><span>{}</span></span>',
+        " soon" if hours <= 7 * 24 else "",
+        f"{valid_until:%Y-%m-%d %H:%M}",
+        f"{max(1.0, share * 34):.1f}",
+        f"{int(hours // 24)} d" if hours >= 24 else f"{max(1, int(hours))} h",
+    )
+
+
+@register.filter
+def shortened(value: str, most: int = 28) -> str:
+    """A value in one line, cut in the middle: its beginning and its end tell it from others."""
+    text = " ".join(str(value).split())
+    if len(text) <= most:
+        return text
+    tail = 4
+    return f"{text[: min(most - tail - 1, 8 if _HEX.fullmatch(text) else most - tail - 1)]}…{text[-tail:]}"
+
+
+_HEX = re.compile(r"[0-9a-f]{24,}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any, Concatenate
 from urllib.parse import urlsplit, urlunsplit
@@ -17,7 +18,7 @@ from exchange.errors import Unauthenticated
 from partners.identity import factors, sessions
 from partners.keys.auth import acting, viewer_of_user
 from partners.models import User
-from partners.portal import tabs
+from partners.portal import places
 from partners.proof import Changed
 from partners.viewer import Viewer
 
@@ -55,6 +56,7 @@ def _guarded(view: View, *, without_factor: bool) -> Callable[..., HttpResponseB
         if not without_factor and factors.lacking(user):
             return _elsewhere(request, lambda back: redirect("factors"))
         sessions.touch(request)
+        request.viewer = viewer  # type: ignore[attr-defined]
         if request.method in _SAFE:
             return view(request, viewer, *args, **kwargs)
         try:
@@ -77,9 +79,14 @@ def _elsewhere(request: HttpRequest, to: Callable[[str], HttpResponseRedirect]) 
 
 
 def show(request: HttpRequest, viewer: Viewer, template: str, *, here: str, **context: Any) -> HttpResponse:
-    """A page of the portal; `here` is its place in the menu, or among the tabs of one's own organisation."""
-    shown = tabs.shown_to(viewer)
-    inside = any(tab.route == here for tab in shown)
-    return render(
-        request, template, {"viewer": viewer, "here": here, "organisation": shown, "inside": inside, **context}
-    )
+    """A page of the portal; `here` is its place in the side bar (`places`)."""
+    return render(request, template, {"viewer": viewer, "here": here, "frame": places.frame(viewer, here), **context})
+
+
+def framed(request: HttpRequest) -> dict[str, Any]:
+    """The frame for a page that no view made, such as an error's; nothing for whoever is not signed in."""
+    viewer = getattr(request, "viewer", None)
+    if viewer is None and isinstance(request.user, User) and request.user.is_authenticated:
+        with suppress(Unauthenticated):
+            viewer = viewer_of_user(request.user)
+    return {"viewer": viewer, "frame": places.frame(viewer, "")} if viewer is not None else {}

@@ -16,10 +16,12 @@ from tests import build
 from tests.journeys.test_portal import (  # noqa: F401 - fixtures
     cast,
     chromium,
+    go_to,
     no_sideways_scrolling,
     page,
     pytestmark,
     sign_in,
+    sign_out,
 )
 
 
@@ -40,7 +42,7 @@ def test_an_admin_makes_a_group_another_joins_and_a_second_person_publishes(page
     sender = auth.viewer_of_key(cast.keys["aster"])
     build.publish(sender, build.an_indicator(tlp_word="green", name="Waits for two"), everyone=True)
     sign_in(page, live_server, build.a_user(cast.aster))
-    page.click("nav >> text=Organisation")
+    go_to(page, "Partners and groups")
     page.wait_for_selector("text=ends on")
     look(page, "overview")
     page.select_option("#ceiling_tlp", "green")
@@ -53,18 +55,18 @@ def test_an_admin_makes_a_group_another_joins_and_a_second_person_publishes(page
     page.fill("#purpose", "Cards that campaigns share.")
     page.fill("#legal_basis", "Sharing agreement")
     page.click("text=Make the group")
-    page.wait_for_selector("h2:has-text('Card Ring')")
+    page.wait_for_selector("h1:has-text('Card Ring')")
     page.select_option("#partner", "cygnus")
     page.click("button:has-text('Invite')")
     page.wait_for_selector("text=Waits for Cygnus")
     look(page, "group")
-    page.click(".subnav >> text=Waiting")
+    go_to(page, "Waiting")
     page.wait_for_selector("text=Waits for two")
     look(page, "held")
     page.click("text=Publish it")
     page.wait_for_selector("text=1 accepted")
     page.wait_for_selector("text=Nothing waits")
-    page.click("text=Sign out")
+    sign_out(page)
     sign_in(page, live_server, build.a_user(cast.cygnus))
     page.goto(f"{live_server.url}/organisation/groups/")
     page.wait_for_selector("text=You are invited to Card Ring")
@@ -83,7 +85,7 @@ def test_the_operator_suspends_a_partner_and_lets_it_back(page, live_server, cas
         basis=membership.Basis("x", "", clock.now().date(), None),
     )
     sign_in(page, live_server, build.a_user(cast.operator))
-    page.click("nav >> text=Operator")
+    go_to(page, "Operator")
     page.wait_for_selector("h2:has-text('Aster')")
     card = page.locator("section", has_text="aster").first
     card.locator("summary").click()

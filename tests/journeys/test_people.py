@@ -9,7 +9,16 @@ from exchange.client.api import Client
 from indicators.stix import making
 from partners.models import Partner
 from tests import build
-from tests.journeys.test_portal import CONTRAST, PASSWORD, chromium, no_sideways_scrolling, page, pytestmark  # noqa: F401
+from tests.journeys.test_portal import (  # noqa: F401 - fixtures
+    CONTRAST,
+    HOME,
+    PASSWORD,
+    chromium,
+    no_sideways_scrolling,
+    page,
+    pytestmark,
+    sign_out,
+)
 
 AUTHENTICATOR = {
     "protocol": "ctap2",
@@ -42,9 +51,9 @@ def by_password(page, live_server, username):  # noqa: F811
 
 def test_a_new_lab_is_invited_and_its_admin_signs_in_with_a_passkey(page, live_server, operator):  # noqa: F811
     by_password(page, live_server, operator.username)
-    page.wait_for_selector("h1:has-text('What is new')")
+    page.wait_for_selector(HOME)
     page.goto(f"{live_server.url}/organisation/people/")
-    page.click("text=Invite a partner")
+    page.click("main >> text=Invite a partner")
     page.fill("#name", "Eridanus")
     page.fill("#slug", "eridanus")
     page.fill("#email", "ann@eridanus.example")
@@ -52,7 +61,7 @@ def test_a_new_lab_is_invited_and_its_admin_signs_in_with_a_passkey(page, live_s
     link = page.inner_text("#link")
     assert no_sideways_scrolling(page)
     assert page.evaluate(CONTRAST) == []
-    page.click("text=Sign out")
+    sign_out(page)
 
     with_a_passkey_device(page)
     page.goto(link)
@@ -73,9 +82,9 @@ def test_a_new_lab_is_invited_and_its_admin_signs_in_with_a_passkey(page, live_s
 
     page.click("text=Account")
     page.wait_for_selector("text=Signing in")
-    page.click("header.top >> text=Sign out")
+    sign_out(page)
     page.click("text=Use a passkey")
-    page.wait_for_selector("h1:has-text('What is new')")
+    page.wait_for_selector(HOME)
     for path in (
         "account/",
         "account/factors/",
@@ -92,7 +101,7 @@ def test_a_new_lab_is_invited_and_its_admin_signs_in_with_a_passkey(page, live_s
     page.click("button[value=demand]")
     expect(page.get_by_role("status")).to_contain_text("Saved")
     page.goto(f"{live_server.url}/")
-    page.wait_for_selector("h1:has-text('What is new')")
+    page.wait_for_selector(HOME)
     publishes_for_the_first_time(page, live_server)
 
 
@@ -124,7 +133,7 @@ def publishes_for_the_first_time(page, live_server):  # noqa: F811
 def test_a_password_leads_to_the_second_factor_and_a_passkey_confirms(page, live_server, operator):  # noqa: F811
     with_a_passkey_device(page)
     by_password(page, live_server, operator.username)
-    page.wait_for_selector("h1:has-text('What is new')")
+    page.wait_for_selector(HOME)
     page.goto(f"{live_server.url}/account/factors/")
     page.click("button:has-text('Add a passkey')")
     page.wait_for_selector("#codes")
@@ -133,7 +142,7 @@ def test_a_password_leads_to_the_second_factor_and_a_passkey_confirms(page, live
     page.wait_for_selector("h1:has-text('Second factor')")
     assert page.evaluate(CONTRAST) == []
     page.click("text=Use a passkey")
-    page.wait_for_selector("h1:has-text('What is new')")
+    page.wait_for_selector(HOME)
     page.goto(f"{live_server.url}/account/reauthenticate/?next=/account/")
     page.click("text=Use a passkey")
     page.wait_for_url("**/account/")

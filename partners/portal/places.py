@@ -1,0 +1,108 @@
+"""Where one can go in the portal: the places of the side bar, and the pages beside each other at one place.
+
+A new page joins here: a `Place` by the name of its route. Whoever lacks its scope is not shown it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from partners.scopes import Scope
+from partners.viewer import Viewer
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One page: its name in the URLconf, what it is called, and who is shown it.
+
+    `here` is what the page calls itself (`access.show`), where that is not its route; `key` goes there after G.
+    """
+
+    route: str
+    label: str
+    icon: str = ""
+    key: str = ""
+    scope: Scope = Scope.READ
+    here: str = ""
+    at_bottom: bool = False  # in the bar of phones, which has room for four
+
+    @property
+    def name(self) -> str:
+        """What `show` is told."""
+        return self.here or self.route
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """One line of the side bar that leads to several pages beside each other."""
+
+    label: str
+    icon: str
+    pages: tuple[Place, ...]
+    operator: bool = False  # for the operator's admins alone
+
+
+WORK: tuple[Place, ...] = (
+    Place("start", "Home", "inbox", "H", at_bottom=True),
+    Place("indicators", "Indicators", "list", "I", at_bottom=True),
+    Place("portal-matches", "Matches", "link", "M", here="matches", at_bottom=True),
+    Place("portal-subscriptions", "Feeds", "feed", "F", here="subscriptions", at_bottom=True),
+)
+
+AREAS: tuple[Area, ...] = (
+    Area(
+        "Partners and groups",
+        "people",
+        (
+            Place("organisation", "Overview"),
+            Place("groups-page", "Groups"),
+            Place("sharing", "Sharing"),
+            Place("hosts", "Hosts"),
+            Place("portal-detectors", "Detectors"),
+        ),
+    ),
+    Area(
+        "People and keys",
+        "key",
+        (Place("people", "People", scope=Scope.ADMIN), Place("keys", "Keys", scope=Scope.ADMIN)),
+    ),
+    Area(
+        "Waiting",
+        "eye",
+        (Place("held", "Waiting", scope=Scope.PUBLISH), Place("portal-quarantine", "Quarantine", scope=Scope.PUBLISH)),
+    ),
+    Area("Reports", "report", (Place("reports", "Reports"),)),
+    Area("Log", "log", (Place("log", "Log", scope=Scope.AUDIT),)),
+    Area(
+        "Operator",
+        "gear",
+        (
+            Place("operator-partners", "Partners", scope=Scope.ADMIN),
+            Place("operator-groups", "Groups", scope=Scope.ADMIN),
+            Place("invite-partner", "Invite a partner", scope=Scope.ADMIN),
+        ),
+        operator=True,
+    ),
+)
+
+
+def frame(viewer: Viewer, here: str) -> dict[str, Any]:
+    """What the side bar and the head of a page show: the places, and the pages beside this one."""
+    work = [place for place in WORK if place.scope in viewer.scopes]
+    areas = []
+    beside: list[Place] = []
+    for area in AREAS:
+        pages = [place for place in area.pages if place.scope in viewer.scopes]
+        if not pages or (area.operator and not viewer.operates):
+            continue
+        inside = any(place.name == here for place in pages)
+        areas.append({"area": area, "to": pages[0].route, "inside": inside})
+        beside = pages if inside else beside
+    return {
+        "work": work,
+        "areas": areas,
+        "beside": beside,
+        "bottom": [place for place in work if place.at_bottom][:4],
+        "label": next((place.label for place in [*beside, *work] if place.name == here), ""),
+    }
