@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_each_file_that_a_template_names_is_looked_for():
     templates = [path for room in ("exchange", "partners", "indicators") for path in (ROOT / room).rglob("*.html")]
     named = {name for path in templates for name in re.findall(r"{% static '([^']+)'", path.read_text())}
+    tags = (ROOT / "exchange" / "templatetags").glob("*.py")
+    named |= {name for path in tags for name in re.findall(r'static\("([^"]+)"\)', path.read_text())}
     assert named == set(assets.NAMED)
 
 
