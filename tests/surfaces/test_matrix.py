@@ -21,7 +21,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
-from django.test import Client
+from django.conf import settings
+from django.test import Client, override_settings
 from django.urls import get_resolver
 
 from exchange import clock, health
@@ -40,7 +41,7 @@ from partners.keys import auth
 from partners.log import transparency
 from partners.models import AuditRecord
 from partners.scopes import Role, Scope
-from tests import build, keyservice
+from tests import build, casting, keyservice
 
 pytestmark = pytest.mark.django_db
 
@@ -430,11 +431,12 @@ def test_every_route_is_in_the_matrix_and_no_other():
     assert sorted(names) == sorted(MATRIX), "a new route needs a row; an old row a route"
 
 
-@pytest.fixture
-def key_service(monkeypatch, settings):
-    store = keyservice.served(monkeypatch, settings)
-    yield
-    store.close()
+@pytest.fixture(scope="module")
+def key_service(django_db_setup):
+    with pytest.MonkeyPatch.context() as patched, override_settings():
+        store = keyservice.served(patched, settings)
+        yield
+        store.close()
 
 
 @dataclass
@@ -470,6 +472,11 @@ class Scene:
 
 @pytest.fixture
 def scene(key_service) -> Scene:
+    return _scene()
+
+
+@casting.once
+def _scene() -> Scene:
     cast = build.the_cast()
     health.beat_seen()
     aster = cast.viewer("aster")
