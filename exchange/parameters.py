@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, date, datetime
+from datetime import date
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -83,19 +83,6 @@ class Parameters:
             return UUID(value)
         except ValueError:
             raise Refused("A UUID.", code="bad-parameter", at=_at(name)) from None
-
-
-def moment(said: str | None, *, at: str) -> datetime | None:
-    """A property's time, in UTC; None of None. Raises Refused for what is no time with its zone."""
-    if said is None:
-        return None
-    try:
-        found = datetime.fromisoformat(said)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise Refused("A time in UTC, such as 2026-11-24T11:00:00Z.", code="bad-time", at=at)
-    return found.astimezone(UTC)
 
 
 def _at(name: str) -> str:

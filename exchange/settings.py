@@ -284,6 +284,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_PATCH": False,  # each body says itself what may be left out
     "POSTPROCESSING_HOOKS": [],  # enums stay where they are used
 }
 

@@ -10,7 +10,7 @@ from exchange.errors import Refused
 
 #: How many living objects a partner ends within an hour before more are disarmed, where nobody has set it.
 ENDS = 500
-_MOST = 100_000_000
+MOST = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class Caps:
                 raise Refused(f"One of: {', '.join(NAMES)}.", code="unknown-property", at=f"{at}/{name[:60]}")
             if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
                 raise Refused("A whole number, or null.", code="wrong-type", at=f"{at}/{name}")
-            if value is not None and not 1 <= value <= _MOST:
-                raise Refused(f"From 1 to {_MOST:,}, or null.", code="bad-number", at=f"{at}/{name}")
+            if value is not None and not 1 <= value <= MOST:
+                raise Refused(f"From 1 to {MOST:,}, or null.", code="bad-number", at=f"{at}/{name}")
         return cls(**given)
 
     def to_json(self) -> dict[str, int]:

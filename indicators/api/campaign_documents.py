@@ -141,20 +141,6 @@ class CampaignPage(serializers.Serializer[object]):
     next = serializers.CharField(allow_null=True)
 
 
-class AliasDocument(serializers.Serializer[object]):
-    """A name of one's own."""
-
-    alias = serializers.CharField(max_length=120, allow_blank=True)
-
-
-class SayDocument(serializers.Serializer[object]):
-    """What one's partner says of a campaign."""
-
-    says = serializers.ChoiceField(_SAYS)
-    reason = serializers.CharField()
-    other = serializers.UUIDField(required=False)
-
-
 class MemberDocument(serializers.Serializer[object]):
     """An account of one's own."""
 

@@ -9,19 +9,17 @@ from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 
 from exchange import paging
-from exchange.errors import Refused
+from indicators.api import requests
 from indicators.api.campaign_documents import (
-    AliasDocument,
     CampaignDocument,
     CampaignGraph,
     CampaignHistory,
     CampaignMembers,
     CampaignPage,
-    SayDocument,
 )
 from indicators.campaigns import statements, viewing
 from indicators.campaigns.tables import Campaign
-from partners.api.base import Face, Request, answer, form, viewer_of
+from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
@@ -67,11 +65,11 @@ class CampaignView(Face):
         viewer = viewer_of(request)
         return answer(_whole(viewer, statements.visible(viewer, campaign_id)))
 
-    @extend_schema(operation_id="name_campaign", request=AliasDocument, responses=CampaignDocument)
+    @extend_schema(operation_id="name_campaign", request=requests.CampaignAlias, responses=CampaignDocument)
     def patch(self, request: Request, campaign_id: UUID) -> HttpResponse:
         """Give it a name that your partner alone sees; an empty one takes it away."""
         viewer = viewer_of(request)
-        statements.call(viewer, campaign_id, form(request, known={"alias": str}).get("alias") or "")
+        statements.call(viewer, campaign_id, requests.CampaignAlias.read(request).get("alias") or "")
         return answer(_whole(viewer, statements.visible(viewer, campaign_id)))
 
 
@@ -80,13 +78,12 @@ class StatementView(Face):
 
     scope = Scope.REACT
 
-    @extend_schema(operation_id="say_of_campaign", request=SayDocument, responses=CampaignDocument)
+    @extend_schema(operation_id="say_of_campaign", request=requests.CampaignWord, responses=CampaignDocument)
     def put(self, request: Request, campaign_id: UUID) -> HttpResponse:
         """Say that it is one (`confirm`), none (`dismiss`), two (`two`), or one with another (`one`), and why."""
         viewer = viewer_of(request)
-        sent = form(request, known={"says": str, "reason": str, "other": str})
-        said = {name: sent.get(name) or "" for name in ("says", "reason")}
-        statements.say(viewer, campaign_id, **said, other=_other(sent.get("other")))
+        sent = requests.CampaignWord.read(request)
+        statements.say(viewer, campaign_id, says=sent["says"], reason=sent["reason"], other=sent.get("other"))
         return answer(_whole(viewer, statements.visible(viewer, campaign_id)))
 
     @extend_schema(operation_id="unsay_of_campaign", responses={204: None})
@@ -137,12 +134,3 @@ class GraphView(Face):
 def _whole(viewer: Viewer, one: Campaign) -> dict[str, Any]:
     (document,) = viewing.documents(viewer, [one])
     return document | {"statements": statements.of(viewer, one)}
-
-
-def _other(text: str | None) -> UUID | None:
-    if not text:
-        return None
-    try:
-        return UUID(text)
-    except ValueError:
-        raise Refused("The id of a campaign.", code="bad-other", at="/other") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -11,24 +10,16 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 
 from exchange import waiting
 from exchange.errors import NotFound
-from indicators.api.documents import ReceiptAnswer, ReceiptDocument
+from indicators.api import requests
+from indicators.api.documents import ReceiptAnswer
 from indicators.feeds import deltas, receipts
 from indicators.log import waking
-from partners.api.base import Face, Request, answer, form, viewer_of
+from partners.api.base import Face, Request, answer, viewer_of
 from partners.log import reads
 
 _MEDIA_TYPE = "application/x-ndjson"
 _LIMIT = 5_000
 _MAX_WAIT_S = 25
-_KNOWN: dict[str, Any] = {
-    "instance": str,
-    "version": str,
-    "cursor": str,
-    "set_count": int,
-    "set_hash": str,
-    "lag_s": (int, float),
-    **dict.fromkeys(receipts.COUNTS, int),
-}
 
 
 class DeltaView(Face):
@@ -74,12 +65,12 @@ class DeltaView(Face):
 class AcksView(Face):
     """What a subscriber's instances say they applied."""
 
-    @extend_schema(operation_id="ack", request=ReceiptDocument, responses=ReceiptAnswer)
+    @extend_schema(operation_id="ack", request=requests.ReceiptWish, responses=ReceiptAnswer)
     def post(self, request: Request, feed: str) -> HttpResponse:
         """Say what an instance has applied; answered with whether its set hash is the exchange's."""
         viewer = viewer_of(request)
         wanted = deltas.feed_of(viewer, _feed(feed))
-        said = form(request, known=_KNOWN)
+        said = requests.ReceiptWish.read(request)
         return answer({"equal": receipts.take(viewer, wanted, feed=feed, said=said)})
 
 

@@ -95,6 +95,8 @@ def document() -> dict[str, Any]:
         operation["summary"], _, rest = operation["description"].partition("\n\n")
         operation["description"] = rest or operation["summary"]
         operation["security"] = [{"bearer": []}, {"basic": []}]
+        if "requestBody" in operation:
+            operation["requestBody"]["required"] = True  # an empty object, where all may be left out
         # To all but the operator, its routes are not there.
         one = "{" in path or "/operator/" in path
         _name_answers(

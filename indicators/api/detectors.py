@@ -9,12 +9,11 @@ from drf_spectacular.utils import extend_schema
 
 from exchange import clock
 from indicators import detectors
-from indicators.api.documents import DetectorDocument, DetectorList, DetectorWish, NewDetector
+from indicators.api import requests
+from indicators.api.documents import DetectorDocument, DetectorList
 from indicators.models import Detector
-from partners.api.base import Face, Request, answer, form, viewer_of
+from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
-
-_KNOWN = {"name": str, "sha256": str, "version": str}
 
 
 class DetectorsView(Face):
@@ -27,11 +26,11 @@ class DetectorsView(Face):
         """By name, retired ones last."""
         return answer({"detectors": [_document(one) for one in detectors.listed(viewer_of(request))]})
 
-    @extend_schema(operation_id="register_detector", request=NewDetector, responses={201: DetectorDocument})
+    @extend_schema(operation_id="register_detector", request=requests.NewDetector, responses={201: DetectorDocument})
     def post(self, request: Request) -> HttpResponse:
         """Register one, under a new id or, where your objects name one already, under that."""
-        sent = form(request, known=_KNOWN | {"id": str})
-        said = {name: sent.get(name) or "" for name in _KNOWN}
+        sent = requests.NewDetector.read(request)
+        said = {name: sent.get(name) or "" for name in ("name", "sha256", "version")}
         made = detectors.register(viewer_of(request), **said, code=sent.get("id") or "")
         return answer(_document(made), status=201)
 
@@ -41,10 +40,10 @@ class DetectorView(Face):
 
     scope = Scope.PUBLISH
 
-    @extend_schema(operation_id="change_detector", request=DetectorWish, responses=DetectorDocument)
+    @extend_schema(operation_id="change_detector", request=requests.DetectorChange, responses=DetectorDocument)
     def patch(self, request: Request, code: str) -> HttpResponse:
         """Give it another name, version or digest; what is left out stays."""
-        sent = form(request, known=_KNOWN)
+        sent = requests.DetectorChange.read(request)
         return answer(_document(detectors.change(viewer_of(request), code, **{n: v or "" for n, v in sent.items()})))
 
     @extend_schema(operation_id="retire_detector", responses={204: None})

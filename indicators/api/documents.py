@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from exchange.stix import words
+from indicators.api.requests import FilterField
 
 
 def _word() -> serializers.CharField:
@@ -96,12 +95,6 @@ class ClaimedDocument(serializers.Serializer[object]):
     according_to = PublisherDocument()
 
 
-class IdsDocument(serializers.Serializer[object]):
-    """Ids of objects of one's own."""
-
-    ids = serializers.ListField(child=serializers.CharField(max_length=300), min_length=1, max_length=1_000)
-
-
 class StatementDocument(serializers.Serializer[object]):
     """An object as its publishers say it; `object` holds the exact bytes that were published."""
 
@@ -122,21 +115,6 @@ class ObjectsPage(serializers.Serializer[object]):
     next = serializers.CharField(allow_null=True)
 
 
-class AudienceDocument(serializers.Serializer[object]):
-    """Who may see an object: every partner, or groups and partners by their slugs; and the least strict marking."""
-
-    everyone = serializers.BooleanField(required=False)
-    groups = serializers.ListField(child=serializers.CharField(max_length=60), max_length=50, required=False)
-    partners = serializers.ListField(child=serializers.CharField(max_length=60), max_length=50, required=False)
-    tlp = serializers.ChoiceField(["clear", "green", "amber", "amber+strict", "red"], required=False)
-
-
-class AudienceWish(AudienceDocument):
-    """An audience that is only being thought of."""
-
-    attribution = serializers.ChoiceField(["named", "pseudonym", "exchange"], required=False)
-
-
 class ReaderDocument(serializers.Serializer[object]):
     """A partner that sees something, and whom it is told that it comes from."""
 
@@ -155,12 +133,6 @@ class Statements(serializers.Serializer[object]):
     """What is said under one id."""
 
     statements = StatementDocument(many=True)
-
-
-class LookupDocument(serializers.Serializer[object]):
-    """Ids to be looked up."""
-
-    ids = serializers.ListField(child=serializers.CharField(max_length=300), min_length=1, max_length=200)
 
 
 class FoundDocument(Statements):
@@ -221,21 +193,6 @@ class ChangesPage(serializers.Serializer[object]):
     more = serializers.BooleanField()
 
 
-class ReceiptDocument(serializers.Serializer[object]):
-    """What an instance of a subscriber applied of a feed."""
-
-    instance = serializers.CharField(max_length=64, help_text="A random name of the instance.")
-    version = serializers.CharField(required=False)
-    cursor = serializers.CharField(help_text="Of the last page that was applied.")
-    set_count = serializers.IntegerField()
-    set_hash = serializers.CharField(help_text="Over what the instance holds (docs/delta.md).")
-    blocked = serializers.IntegerField(required=False)
-    shadow = serializers.IntegerField(required=False)
-    suppressed = serializers.IntegerField(required=False)
-    skipped = serializers.IntegerField(required=False)
-    lag_s = serializers.FloatField(required=False, allow_null=True)
-
-
 class ReceiptAnswer(serializers.Serializer[object]):
     """Whether the instance's set hash is the exchange's; null where that has moved on since."""
 
@@ -274,19 +231,6 @@ class MatchesPage(serializers.Serializer[object]):
     )
 
 
-@extend_schema_field(
-    {
-        "type": "object",
-        "description": "What a reader wants of what it may see (feeds.md). Several members hold together; a term is"
-        ' `{field: [values]}` or `{field: {">=": value}}`; `all`, `any` and `not` join filters. Empty: everything.',
-        "additionalProperties": True,
-        "example": {"all": [{"kind": ["payment-fingerprint"]}, {"not": {"control": ["compromised_victim"]}}]},
-    }
-)
-class FilterField(serializers.DictField):
-    """A filter as JSON."""
-
-
 class HostOwnerDocument(serializers.Serializer[object]):
     """Whose a host is."""
 
@@ -307,21 +251,6 @@ class ServiceHostList(serializers.Serializer[object]):
     """Hosts and ranges of all partners."""
 
     hosts = ServiceHostDocument(many=True)
-
-
-class AddHostsDocument(serializers.Serializer[object]):
-    """Hosts and ranges to make known as one's own."""
-
-    values = serializers.ListField(child=serializers.CharField(max_length=255), max_length=200)
-
-
-class OpinionDocument(serializers.Serializer[object]):
-    """An opinion on an object."""
-
-    opinion = serializers.ChoiceField(["strongly-agree", "agree", "neutral", "disagree", "strongly-disagree"])
-    reason = serializers.ChoiceField(
-        [*words.REASONS, *words.REASONS_OF_CAMPAIGNS], help_text="Of a campaign one of the last three."
-    )
 
 
 class HeardDocument(serializers.Serializer[object]):
@@ -355,14 +284,6 @@ class GivenDocument(JudgedList):
     status = serializers.ChoiceField(["accepted", "unchanged", "held", "merged"])
 
 
-class SightDocument(serializers.Serializer[object]):
-    """That the caller saw an object."""
-
-    count = serializers.IntegerField(required=False, min_value=1, help_text="Kept as the power of ten below.")
-    first_seen = serializers.DateTimeField(required=False, help_text="Kept as a full hour.")
-    last_seen = serializers.DateTimeField(required=False)
-
-
 class SightedDocument(serializers.Serializer[object]):
     """What became of a sighting."""
 
@@ -388,10 +309,10 @@ class SightingList(serializers.Serializer[object]):
 class FeedDocument(serializers.Serializer[object]):
     """A saved filter."""
 
-    id = serializers.UUIDField(read_only=True)
-    name = serializers.CharField(max_length=120)
-    filter = FilterField(required=False)
-    text = serializers.CharField(required=False, max_length=2000, help_text="The same in one line; send either.")
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    filter = FilterField()
+    text = serializers.CharField(allow_blank=True, help_text="The same in one line.")
 
 
 class PreviewDocument(serializers.Serializer[object]):
@@ -414,34 +335,20 @@ class FeedList(serializers.Serializer[object]):
 class SubscriptionDocument(serializers.Serializer[object]):
     """An address that is told of a feed's changes."""
 
-    id = serializers.UUIDField(read_only=True)
+    id = serializers.UUIDField()
     url = serializers.URLField(max_length=1000)
     feed = serializers.UUIDField(allow_null=True, required=False)
-    state = serializers.ChoiceField(["active", "paused", "dead"], read_only=True)
+    state = serializers.ChoiceField(["active", "paused", "dead"])
     old_secret_until = serializers.DateTimeField(
-        read_only=True, allow_null=True, help_text="Until then the secret before this one signs, too."
+        allow_null=True, help_text="Until then the secret before this one signs, too."
     )
-    created_at = serializers.DateTimeField(read_only=True)
+    created_at = serializers.DateTimeField()
 
 
 class SubscribedDocument(SubscriptionDocument):
     """The answer to a subscription's creation: the only one that holds its secret."""
 
-    secret = serializers.CharField(read_only=True, help_text="Signs every message (Standard Webhooks).")
-
-
-class ChangeSubscriptionDocument(serializers.Serializer[object]):
-    """What can be changed of a subscription; what is left out stays. A feed of null is everything."""
-
-    state = serializers.ChoiceField(["active", "paused"], required=False)
-    url = serializers.URLField(max_length=1000, required=False)
-    feed = serializers.UUIDField(allow_null=True, required=False)
-
-
-class RotateSecretDocument(serializers.Serializer[object]):
-    """For how long the old secret goes on signing beside the new one."""
-
-    overlap_hours = serializers.IntegerField(min_value=0, max_value=168, required=False, default=24)
+    secret = serializers.CharField(help_text="Signs every message (Standard Webhooks).")
 
 
 class SubscriptionList(serializers.Serializer[object]):
@@ -526,21 +433,6 @@ class HeldList(serializers.Serializer[object]):
     held = HeldDocument(many=True)
 
 
-class DetectorWish(serializers.Serializer[object]):
-    """What is said of a detector; what is left out stays."""
-
-    name = serializers.CharField(max_length=80, required=False, help_text="No other partner reads it.")
-    version = serializers.CharField(required=False, allow_blank=True, help_text="A semantic version: 3.2.0.")
-    sha256 = serializers.CharField(required=False, allow_blank=True, help_text="64 lower-case hexadecimal digits.")
-
-
-class NewDetector(DetectorWish):
-    """A detector to be registered."""
-
-    name = serializers.CharField(max_length=80, help_text="No other partner reads it.")
-    id = serializers.CharField(required=False, help_text="One that your objects name already; else a new one.")
-
-
 class DetectorDocument(serializers.Serializer[object]):
     """A detector of the caller's partner."""
 
@@ -591,12 +483,6 @@ class DisarmedList(serializers.Serializer[object]):
     """What can come back, oldest first."""
 
     disarmed = DisarmedDocument(many=True)
-
-
-class UndoDocument(serializers.Serializer[object]):
-    """Which acts are undone; all, where none is named."""
-
-    ids = serializers.ListField(child=serializers.UUIDField(), required=False)
 
 
 class UndoneDocument(serializers.Serializer[object]):

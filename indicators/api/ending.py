@@ -11,19 +11,19 @@ from drf_spectacular.utils import OpenApiTypes, extend_schema
 from exchange import bodies
 from exchange.errors import Refused
 from indicators import publishing
+from indicators.api import requests
 from indicators.api.batches import IDEMPOTENCY_KEY, batch_answer, idempotency_key, is_ndjson
-from indicators.api.documents import BatchAnswer, IdsDocument
+from indicators.api.documents import BatchAnswer
 from indicators.ending import revoking, withdrawing
 from indicators.stix import parsing
-from partners.api.base import Face, Request, form, viewer_of
+from partners.api.base import Face, Request, viewer_of
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
 _MAX_IDS = 1_000
 _MAX_ID_CHARS = 300
-_MAX_FORM_BYTES = 524_288
 _SENT = {
-    "application/json": IdsDocument,
+    "application/json": requests.EndedIds,
     "application/stix+json;version=2.1": OpenApiTypes.OBJECT,
     "application/x-ndjson": OpenApiTypes.STR,
 }
@@ -72,15 +72,13 @@ def _ended(request: Request, name: str, verb: _Verb) -> HttpResponse:
 def _ids(request: Request, viewer: Viewer) -> list[str]:
     """The ids that the body names, in order. Raises Refused naming the element."""
     if bodies.media_type(request) == "application/json":
-        ids = form(request, known={"ids": list}, max_bytes=_MAX_FORM_BYTES).get("ids") or []
-        at = "/ids"
-    else:
-        ndjson = is_ndjson(request)
-        ids = [element.stix_id for element in parsing.read_batch(bodies.read(request), ndjson=ndjson)]
-        at = "/objects"
+        named: list[str] = requests.EndedIds.read(request)["ids"]
+        return named
+    ndjson = is_ndjson(request)
+    ids = [element.stix_id for element in parsing.read_batch(bodies.read(request), ndjson=ndjson)]
     if not 1 <= len(ids) <= _MAX_IDS:
-        raise Refused(f"From 1 to {_MAX_IDS:,} objects.", code="bad-ids", at=at)
+        raise Refused(f"From 1 to {_MAX_IDS:,} objects.", code="bad-ids", at="/objects")
     for place, stix_id in enumerate(ids):
-        if not isinstance(stix_id, str) or len(stix_id) > _MAX_ID_CHARS or not stix_id.isprintable():
-            raise Refused("Not an identifier.", code="bad-id", at=f"{at}/{place}")
-    return ids
+        if stix_id is None or len(stix_id) > _MAX_ID_CHARS or not stix_id.isprintable():
+            raise Refused("Not an identifier.", code="bad-id", at=f"/objects/{place}")
+    return [stix_id for stix_id in ids if stix_id is not None]

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-import jiter
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiTypes, extend_schema
 
-from exchange import bodies, clock
-from exchange.errors import Malformed
+from exchange import bodies, clock, shapes
 from indicators import excerpts
 from indicators.api.documents import ExcerptDocument, ExcerptList
 from indicators.models import Excerpt
@@ -38,13 +36,7 @@ class ExcerptsView(Face):
     def post(self, request: Request) -> HttpResponse:
         """Send one `x-exchange-excerpt`. It waits for a second person of your partner, who decides in the portal."""
         raw = bodies.read(request, max_bytes=_MAX_BYTES)
-        try:
-            data = jiter.from_json(raw, catch_duplicate_keys=True, allow_inf_nan=False)
-        except ValueError:
-            raise Malformed("The body is not JSON.", code="malformed-json", at="") from None
-        if not isinstance(data, dict):
-            raise Malformed("The body must be a JSON object.", code="malformed-json", at="")
-        return answer(_document(excerpts.send(viewer_of(request), data, raw)), status=202)
+        return answer(_document(excerpts.send(viewer_of(request), shapes.object_in(raw), raw)), status=202)
 
 
 class ExcerptView(Face):

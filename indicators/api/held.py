@@ -6,18 +6,17 @@ What is disarmed waits beside it: anybody who publishes brings it back, by one c
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from exchange import clock
-from exchange.errors import Refused
-from indicators.api.documents import DisarmedList, HeldList, UndoDocument, UndoneList
+from indicators.api import requests
+from indicators.api.documents import DisarmedList, HeldList, UndoneList
 from indicators.ending import deciding
 from indicators.models import Ending
 from indicators.publishing import awaiting
-from partners.api.base import Face, Request, answer, form, viewer_of
+from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
 
 _IDS = 1_000
@@ -68,15 +67,14 @@ class UndoView(Face):
 
     scope = Scope.PUBLISH
 
-    @extend_schema(operation_id="undo_disarmed", request=UndoDocument, responses=UndoneList)
+    @extend_schema(operation_id="undo_disarmed", request=requests.Undo, responses=UndoneList)
     def post(self, request: Request) -> HttpResponse:
         """Bring back what was disarmed: by these acts or, without `ids`, by all that can be undone.
 
         Each object comes back in the version and to the audience that it had, and its readers are told of it as new.
         409 `already-decided` where a second person, the hour or somebody else was first.
         """
-        sent = form(request, known={"ids": list})
-        undone = deciding.undo(viewer_of(request), None if sent.get("ids") is None else _ids(sent["ids"]))
+        undone = deciding.undo(viewer_of(request), requests.Undo.read(request).get("ids"))
         return answer(
             {
                 "undone": [
@@ -97,10 +95,3 @@ def _disarmed(ending: Ending) -> dict[str, Any]:
         "objects": ending.objects_ended,
         "ids": deciding.ids_of(ending, at_most=_IDS),
     }
-
-
-def _ids(given: list[Any]) -> list[UUID]:
-    try:
-        return [UUID(one) for one in given]
-    except (ValueError, AttributeError, TypeError):
-        raise Refused("The ids that GET /disarmed lists.", code="bad-id", at="/ids") from None

@@ -9,19 +9,17 @@ from drf_spectacular.utils import extend_schema
 
 from exchange.errors import NotFound, Refused
 from indicators import reading
-from indicators.api.documents import AudienceDocument, AudienceWish, ReaderList
+from indicators.api import requests
+from indicators.api.documents import ReaderList
 from indicators.ending import withdrawing
 from indicators.publishing import previewing, readdressing
 from indicators.publishing.addressing import Reach
 from partners import viewing
-from partners.api.base import Face, Request, answer, form, viewer_of
+from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
 from partners.sharing import groups_named, partners_named
 from partners.tlp import Tlp
 from partners.viewer import Viewer
-
-_MAX_NAMES = 50
-_MAX_CHARS = 60
 
 
 class AudienceView(Face):
@@ -31,7 +29,7 @@ class AudienceView(Face):
 
     @extend_schema(
         operation_id="readdress",
-        request={"application/json": AudienceDocument},
+        request=requests.AudienceWish,
         responses={204: None},
     )
     def put(self, request: Request, stix_id: str) -> HttpResponse:
@@ -42,7 +40,7 @@ class AudienceView(Face):
         """
         viewer = viewer_of(request)
         reading.own_object(viewer, _id(stix_id))
-        sent = form(request, known={"everyone": bool, "groups": list, "partners": list, "tlp": str})
+        sent = requests.AudienceWish.read(request)
         readdressing.readdress(viewer, stix_id, _reach(viewer, sent))
         return HttpResponse(status=204)
 
@@ -53,15 +51,14 @@ class PreviewView(Face):
     scope = Scope.PUBLISH
     asks_again = True
 
-    @extend_schema(operation_id="preview_audience", request={"application/json": AudienceWish}, responses=ReaderList)
+    @extend_schema(operation_id="preview_audience", request=requests.PreviewWish, responses=ReaderList)
     def post(self, request: Request) -> HttpResponse:
         """Which partners would see what is published to this audience. Nothing is published by asking."""
-        known = {"everyone": bool, "groups": list, "partners": list, "tlp": str, "attribution": str}
-        sent = form(request, known=known)
+        sent = requests.PreviewWish.read(request)
         wish = previewing.Wish(
             everyone=bool(sent.get("everyone")),
-            groups=_slugs(sent, "groups"),
-            partners=_slugs(sent, "partners"),
+            groups=sent.get("groups") or (),
+            partners=sent.get("partners") or (),
             tlp=sent.get("tlp") or "",
             attribution=sent.get("attribution") or "",
         )
@@ -108,27 +105,14 @@ def _id(stix_id: str) -> str:
 
 def _reach(viewer: Viewer, sent: dict[str, Any]) -> Reach:
     """The audience that the body names. Raises Refused naming the property."""
-    groups, partners = _slugs(sent, "groups"), _slugs(sent, "partners")
+    groups, partners = sent.get("groups") or (), sent.get("partners") or ()
     everyone = bool(sent.get("everyone"))
     if everyone and (groups or partners):
         raise Refused("Everyone, or names: not both.", code="bad-audience", at="/everyone")
-    try:
-        tlp = Tlp.from_word(sent["tlp"]) if sent.get("tlp") else None
-    except ValueError:
-        raise Refused("clear, green, amber, amber+strict or red.", code="unknown-marking", at="/tlp") from None
     return Reach(
         named=bool(groups or partners or everyone),
-        tlp=tlp,
+        tlp=Tlp.from_word(sent["tlp"]) if sent.get("tlp") else None,
         everyone=everyone,
         groups=tuple(groups_named(viewer, groups)) if groups else (),
         partners=tuple(partners_named(partners)) if partners else (),
     )
-
-
-def _slugs(sent: dict[str, Any], name: str) -> list[str]:
-    found = sent.get(name) or []
-    if len(found) > _MAX_NAMES or not all(
-        isinstance(slug, str) and len(slug) <= _MAX_CHARS and slug.isprintable() for slug in found
-    ):
-        raise Refused(f"At most {_MAX_NAMES} slugs.", code="bad-audience", at=f"/{name}")
-    return found

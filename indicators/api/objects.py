@@ -13,22 +13,20 @@ from exchange import formats, paging
 from exchange.errors import Refused
 from exchange.parameters import Parameters
 from indicators import matching, reading
-from indicators.api import rendering
-from indicators.api.documents import LookedUp, LookupDocument, MatchesPage, ObjectsPage, Statements
+from indicators.api import rendering, requests
+from indicators.api.documents import LookedUp, MatchesPage, ObjectsPage, Statements
 from indicators.feeds import filters
 from indicators.reading import exporting
 from indicators.reading.selecting import Selection
 from indicators.stix import conformance
 from indicators.telling import subscribing
-from partners.api.base import Face, Request, answer, form, viewer_of
+from partners.api.base import Face, Request, answer, viewer_of
 from partners.viewer import Viewer
 
 _JSON = "application/json"
 _STIX = ("application/stix+json;version=2.1", "application/stix+json")
 _VARY = {"Vary": "Accept"}
 _LIMIT = 1_000
-_MAX_IDS = 200
-_MAX_ID_CHARS = 300
 _FILTERS = (*rendering.FILTER_NAMES, "q", "mine", "mark", "unmarked")
 _PAGE = ("cursor", "limit")
 _PAGING = [
@@ -196,10 +194,10 @@ class LookupView(Face):
 
     asks_again = True
 
-    @extend_schema(operation_id="lookup", request={_JSON: LookupDocument}, responses=LookedUp)
+    @extend_schema(operation_id="lookup", request=requests.Lookup, responses=LookedUp)
     def post(self, request: Request) -> HttpResponse:
         """What each publisher says under each of these ids; an id that is not answered is absent, or not to be seen."""
-        ids = _ids(form(request, known={"ids": list}))
+        ids = list(dict.fromkeys(requests.Lookup.read(request)["ids"]))
         viewer = viewer_of(request)
         found = reading.looked_up(viewer, ids, max_bytes=rendering.MAX_PAGE_BYTES)
         handed_out = [said for statements in found.values() for said in statements]
@@ -207,17 +205,6 @@ class LookupView(Face):
         return answer(
             {"objects": [rendering.found(stix_id, held) for stix_id in ids if (held := found.get(stix_id.lower()))]}
         )
-
-
-def _ids(sent: dict[str, Any]) -> list[str]:
-    """Each once, in order. Raises Refused naming the element."""
-    ids = sent.get("ids") or []
-    if not 1 <= len(ids) <= _MAX_IDS:
-        raise Refused(f"From 1 to {_MAX_IDS} ids.", code="bad-ids", at="/ids")
-    for place, stix_id in enumerate(ids):
-        if not isinstance(stix_id, str) or "\0" in stix_id or len(stix_id) > _MAX_ID_CHARS:
-            raise Refused("Not an identifier.", code="bad-id", at=f"/ids/{place}")
-    return list(dict.fromkeys(ids))
 
 
 class MatchesView(Face):

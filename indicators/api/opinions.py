@@ -9,18 +9,16 @@ from drf_spectacular.utils import extend_schema
 
 from exchange import clock
 from exchange.errors import NotFound
-from exchange.parameters import moment
+from indicators.api import requests
 from indicators.api.documents import (
     GivenDocument,
     JudgedList,
-    OpinionDocument,
-    SightDocument,
     SightedDocument,
     SightingList,
 )
 from indicators.opinions import giving, sighting
 from indicators.stix import identifiers
-from partners.api.base import Face, Request, answer, form, viewer_of
+from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
 from partners.sources import Source
 
@@ -39,7 +37,7 @@ class OpinionsView(Face):
 
     @extend_schema(
         operation_id="give_opinion",
-        request={"application/json": OpinionDocument},
+        request=requests.OpinionWish,
         responses={200: GivenDocument},
     )
     def post(self, request: Request, stix_id: str) -> HttpResponse:
@@ -49,9 +47,8 @@ class OpinionsView(Face):
         object out of the caller's own lists at once, and out of others' as soon as it is disputed.
         """
         viewer = viewer_of(request)
-        sent = form(request, known={"opinion": str, "reason": str})
-        wanted, reason = sent.get("opinion") or "", sent.get("reason") or ""
-        status = giving.give(viewer, _id(stix_id), opinion=wanted, reason=reason)
+        sent = requests.OpinionWish.read(request)
+        status = giving.give(viewer, _id(stix_id), opinion=sent["opinion"], reason=sent["reason"])
         judged = giving.read(viewer, stix_id)
         return answer({"status": status, "judged": [_judged(one) for one in judged]})
 
@@ -67,19 +64,19 @@ class SightingsView(Face):
         """The newest sightings of an object that the caller may see, in buckets."""
         return answer({"sightings": [_sighted(one) for one in sighting.read(viewer_of(request), _id(stix_id))]})
 
-    @extend_schema(operation_id="sight", request={"application/json": SightDocument}, responses={201: SightedDocument})
+    @extend_schema(operation_id="sight", request=requests.SightingWish, responses={201: SightedDocument})
     def post(self, request: Request, stix_id: str) -> HttpResponse:
         """Say that the caller's partner saw it, too; it goes where the object is.
 
         The count is kept as the power of ten below, the times as full hours.
         """
-        sent = form(request, known={"count": int, "first_seen": str, "last_seen": str})
-        last = moment(sent.get("last_seen"), at="/last_seen") or clock.now()
+        sent = requests.SightingWish.read(request)
+        last = sent.get("last_seen") or clock.now()
         status = sighting.sight(
             viewer_of(request),
             _id(stix_id),
             count=sent.get("count") or 1,
-            first_seen=moment(sent.get("first_seen"), at="/first_seen") or last,
+            first_seen=sent.get("first_seen") or last,
             last_seen=last,
         )
         return answer({"status": status}, status=201)

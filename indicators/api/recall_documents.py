@@ -5,17 +5,6 @@ from __future__ import annotations
 from rest_framework import serializers
 
 
-class WantedDocument(serializers.Serializer[object]):
-    """What is to be recalled; all that is named must be true of an object."""
-
-    ids = serializers.ListField(child=serializers.CharField(), required=False)
-    detector = serializers.CharField(required=False, help_text="The id of a detector of yours.")
-    version = serializers.CharField(required=False, help_text="Of that detector, as the objects name it.")
-    since = serializers.DateTimeField(required=False, help_text="A version of it was pushed from then on,")
-    until = serializers.DateTimeField(required=False, help_text="and before then.")
-    campaign = serializers.CharField(required=False, help_text="The id of a campaign.")
-
-
 class ReceiptsDocument(serializers.Serializer[object]):
     """How far the subscribers are whose instances acknowledge deltas."""
 

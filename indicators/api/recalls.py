@@ -9,23 +9,14 @@ from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from exchange import clock
-from exchange.errors import Refused
-from exchange.parameters import moment
-from indicators.api.recall_documents import RecallDocument, RecallList, WantedDocument
+from indicators.api import requests
+from indicators.api.recall_documents import RecallDocument, RecallList
 from indicators.ending import recalling, released
 from indicators.models import Recall
-from partners.api.base import Face, Request, answer, form, viewer_of
+from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
 
-_IDS, _MOST_IDS, _MAX_FORM_BYTES = 1_000, 10_000, 1_048_576
-_KNOWN: dict[str, type] = {
-    "ids": list,
-    "detector": str,
-    "version": str,
-    "since": str,
-    "until": str,
-    "campaign": str,
-}
+_IDS = 1_000
 
 
 class RecallsView(Face):
@@ -38,9 +29,7 @@ class RecallsView(Face):
         """The newest recalls, with what became of them; nobody else sees them."""
         return answer({"recalls": [_document(one) for one in recalling.listed(viewer_of(request))]})
 
-    @extend_schema(
-        operation_id="prepare_recall", request={"application/json": WantedDocument}, responses={201: RecallDocument}
-    )
+    @extend_schema(operation_id="prepare_recall", request=requests.RecallWish, responses={201: RecallDocument})
     def post(self, request: Request) -> HttpResponse:
         """Find living objects of your own and keep exactly these: how many they are, and their ids.
 
@@ -48,13 +37,13 @@ class RecallsView(Face):
         detector's version, that a version of it was pushed from `since` and before `until`, a campaign that it is
         joined with by a relationship or grouping. Carry it out within an hour.
         """
-        sent = form(request, known=_KNOWN, max_bytes=_MAX_FORM_BYTES)
+        sent = requests.RecallWish.read(request)
         wanted = recalling.Wanted(
-            ids=_ids(sent.get("ids") or []),
+            ids=tuple(dict.fromkeys(sent.get("ids") or ())),
             detector=sent.get("detector") or "",
             version=sent.get("version") or "",
-            since=moment(sent.get("since"), at="/since"),
-            until=moment(sent.get("until"), at="/until"),
+            since=sent.get("since"),
+            until=sent.get("until"),
             campaign=sent.get("campaign") or "",
         )
         made = recalling.prepare(viewer_of(request), wanted)
@@ -140,9 +129,3 @@ def _receipts(found: released.Receipts | None) -> dict[str, Any] | None:
         "slowest_s": found.slowest_s,
         "last_at": found.last_at and clock.rfc3339(found.last_at),
     }
-
-
-def _ids(given: list[Any]) -> tuple[str, ...]:
-    if len(given) > _MOST_IDS or not all(isinstance(one, str) and len(one) <= 300 for one in given):
-        raise Refused(f"Up to {_MOST_IDS:,} ids.", code="bad-ids", at="/ids")
-    return tuple(dict.fromkeys(given))

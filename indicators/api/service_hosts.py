@@ -10,14 +10,12 @@ from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from exchange import clock
-from exchange.errors import Refused
-from indicators.api.documents import AddHostsDocument, ServiceHostList
+from indicators.api import requests
+from indicators.api.documents import ServiceHostList
 from indicators.benign import service_hosts, suppressing
 from indicators.models import ServiceHost
-from partners.api.base import Face, Request, answer, form, viewer_of
+from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
-
-_MAX_CHARS = 255
 
 
 class ServiceHostsView(Face):
@@ -30,15 +28,10 @@ class ServiceHostsView(Face):
         """The hosts and ranges of all partners. They are public among them."""
         return answer(_document(service_hosts.listed()))
 
-    @extend_schema(operation_id="add_service_hosts", request=AddHostsDocument, responses={201: ServiceHostList})
+    @extend_schema(operation_id="add_service_hosts", request=requests.HostsWish, responses={201: ServiceHostList})
     def post(self, request: Request) -> HttpResponse:
         """Make hosts and ranges known as one's own, with all names below a host: they give no entry in any list."""
-        values = form(request, known={"values": list}).get("values") or []
-        if not all(isinstance(value, str) and len(value) <= _MAX_CHARS and "\0" not in value for value in values):
-            raise Refused(f"A list of strings of at most {_MAX_CHARS} characters.", code="wrong-type", at="/values")
-        if len(values) > service_hosts.MOST:
-            raise Refused(f"At most {service_hosts.MOST} at once.", code="too-many-hosts", at="/values")
-        added = service_hosts.add(viewer_of(request), values)
+        added = service_hosts.add(viewer_of(request), requests.HostsWish.read(request)["values"])
         suppressing.hint()
         return answer(_document(added), status=201)
 

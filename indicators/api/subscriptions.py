@@ -13,15 +13,13 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 
 from exchange import clock
 from exchange.errors import Refused
-from indicators.api import rendering
+from indicators.api import rendering, requests
 from indicators.api.documents import (
-    ChangeSubscriptionDocument,
     DeliveryDocument,
     DeliveryList,
     FeedDocument,
     FeedList,
     PreviewDocument,
-    RotateSecretDocument,
     SubscribedDocument,
     SubscriptionDocument,
     SubscriptionList,
@@ -29,12 +27,11 @@ from indicators.api.documents import (
 from indicators.feeds import filters, preview
 from indicators.models import Delivery, Feed, Subscription
 from indicators.telling import delivering, notifying, subscribing
-from partners.api.base import Face, Request, answer, form, viewer_of
+from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
 
 _DELIVERIES = 100
 _OVERLAP_HOURS = 24
-_MAX_OVERLAP_HOURS = subscribing.MAX_OVERLAP // timedelta(hours=1)
 
 
 class FeedsView(Face):
@@ -48,16 +45,16 @@ class FeedsView(Face):
         feeds = Feed.objects.of(viewer_of(request)).order_by("name")
         return answer({"feeds": [_feed(feed) for feed in feeds]})
 
-    @extend_schema(operation_id="save_feed", request=FeedDocument, responses={201: FeedDocument})
+    @extend_schema(operation_id="save_feed", request=requests.NewFeed, responses={201: FeedDocument})
     def post(self, request: Request) -> HttpResponse:
         """Save a filter under a name."""
-        sent = form(request, known={"name": str, "filter": dict, "text": str})
+        sent = requests.NewFeed.read(request)
         if sent.get("filter") and sent.get("text"):
             raise Refused("The filter as JSON, or as text.", code="bad-filter", at="/text")
         viewer, wanted = viewer_of(request), sent.get("filter") or {}
         if sent.get("text"):
             wanted = filters.accepted(viewer, sent["text"]).to_json()
-        feed = subscribing.save_feed(viewer, name=sent.get("name") or "", filter_json=wanted)
+        feed = subscribing.save_feed(viewer, name=sent["name"], filter_json=wanted)
         return answer(_feed(feed), status=201)
 
 
@@ -112,11 +109,11 @@ class SubscriptionsView(Face):
         found = Subscription.objects.of(viewer_of(request)).order_by("created_at", "pk")
         return answer({"subscriptions": [_subscription(each) for each in found]})
 
-    @extend_schema(operation_id="subscribe", request=SubscriptionDocument, responses={201: SubscribedDocument})
+    @extend_schema(operation_id="subscribe", request=requests.NewSubscription, responses={201: SubscribedDocument})
     def post(self, request: Request) -> HttpResponse:
         """Subscribe an address, from now on. The answer holds the signing secret, this once."""
-        sent = form(request, known={"url": str, "feed": str})
-        made, secret = subscribing.subscribe(viewer_of(request), url=sent.get("url") or "", feed_id=_uuid(sent, "feed"))
+        sent = requests.NewSubscription.read(request)
+        made, secret = subscribing.subscribe(viewer_of(request), url=sent["url"], feed_id=sent.get("feed"))
         return answer(_subscription(made) | {"secret": secret}, status=201)
 
 
@@ -132,16 +129,14 @@ class SubscriptionView(Face):
 
     @extend_schema(
         operation_id="change_subscription",
-        request={"application/json": ChangeSubscriptionDocument},
+        request=requests.SubscriptionChange,
         responses=SubscriptionDocument,
     )
     def patch(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """Pause it or make it active again, name another address or feed: it goes on where it stopped."""
-        sent = form(request, known={"state": str, "url": str, "feed": str})
+        sent = requests.SubscriptionChange.read(request)
         if not sent:
             raise Refused("Name what is to change: state, url or feed.", code="bad-state", at="/state")
-        if "feed" in sent:
-            sent["feed"] = _uuid(sent, "feed")
         return answer(_subscription(notifying.change(viewer_of(request), subscription_id, sent)))
 
     @extend_schema(operation_id="unsubscribe", responses={204: None})
@@ -170,14 +165,11 @@ class SecretView(Face):
 
     scope = Scope.SUBSCRIBE
 
-    @extend_schema(operation_id="rotate_secret", request=RotateSecretDocument, responses=SubscribedDocument)
+    @extend_schema(operation_id="rotate_secret", request=requests.SecretRotation, responses=SubscribedDocument)
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """Make a new secret, shown this once. Messages are signed with the old one, too, until its time is over."""
-        hours = form(request, known={"overlap_hours": int}).get("overlap_hours")
-        hours = _OVERLAP_HOURS if hours is None else hours
-        if isinstance(hours, bool) or not 0 <= hours <= _MAX_OVERLAP_HOURS:
-            raise Refused(f"A whole number from 0 to {_MAX_OVERLAP_HOURS}.", code="bad-overlap", at="/overlap_hours")
-        viewer, overlap = viewer_of(request), timedelta(hours=hours)
+        hours = requests.SecretRotation.read(request).get("overlap_hours")
+        viewer, overlap = viewer_of(request), timedelta(hours=_OVERLAP_HOURS if hours is None else hours)
         changed, secret = subscribing.rotate_secret(viewer, subscription_id, overlap=overlap)
         return answer(_subscription(changed) | {"secret": secret})
 
@@ -251,13 +243,3 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         "status_code": delivery.status_code,
         "outcome": delivery.outcome,
     }
-
-
-def _uuid(sent: dict[str, Any], name: str) -> UUID | None:
-    value = sent.get(name)
-    if value is None:
-        return None
-    try:
-        return UUID(value)
-    except ValueError:
-        raise Refused("A UUID.", code="wrong-type", at=f"/{name}") from None

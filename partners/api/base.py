@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import jiter
 import orjson
 from django.http import HttpRequest, HttpResponse
 from rest_framework.views import APIView
 
-from exchange import bodies
-from exchange.errors import Malformed, MethodNotAllowed, Refused, UnsupportedMedia
+from exchange.errors import MethodNotAllowed
 from exchange.parameters import Parameters
 from partners.keys import auth
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
-_MAX_FORM_BYTES = 65_536
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -91,24 +88,3 @@ def answer(document: Any, *, status: int = 200, headers: Mapping[str, str] | Non
 def fragment(stored: str | bytes) -> orjson.Fragment:
     """Stored JSON that goes out as it is."""
     return orjson.Fragment(stored)
-
-
-def form(request: Request, *, known: Mapping[str, type], max_bytes: int = _MAX_FORM_BYTES) -> dict[str, Any]:
-    """A small JSON object from the body, with known properties of known types; absent ones are absent."""
-    if bodies.media_type(request) != "application/json":
-        raise UnsupportedMedia("Send application/json.")
-    raw = bodies.read(request, max_bytes=max_bytes)
-    try:
-        document = jiter.from_json(raw, catch_duplicate_keys=True, allow_inf_nan=False)
-    except ValueError:
-        raise Malformed("The body is not JSON.", code="malformed-json", at="") from None
-    if not isinstance(document, dict):
-        raise Malformed("The body must be a JSON object.", code="malformed-json", at="")
-    for name, value in document.items():
-        if name not in known:
-            raise Refused("There is no such property here.", code="unknown-property", at=f"/{name[:60]}")
-        if value is not None and not isinstance(value, known[name]):
-            raise Refused(f"Must be of type {known[name].__name__}.", code="wrong-type", at=f"/{name}")
-        if isinstance(value, str) and "\0" in value:
-            raise Refused("Must not hold the character NUL.", code="nul-character", at=f"/{name}")
-    return document

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from exchange.tokens import forms
 from partners.scopes import KEY_SCOPES
 
 _KINDS = ["lab", "operator", "recipient"]
@@ -42,20 +41,6 @@ class RegisteredPartnerList(serializers.Serializer[object]):
     partners = RegisteredPartnerDocument(many=True)
 
 
-class WhomDocument(serializers.Serializer[object]):
-    """Who becomes admin."""
-
-    email = serializers.EmailField()
-
-
-class NewPartnerDocument(WhomDocument):
-    """A partner to be registered, and its first admin."""
-
-    name = serializers.CharField(min_length=2, max_length=120)
-    slug = serializers.CharField(min_length=2, max_length=60, help_text="Small letters, digits and hyphens.")
-    kind = serializers.ChoiceField(["lab", "recipient"], required=False)
-
-
 class InvitedPartnerDocument(serializers.Serializer[object]):
     """A partner whose admin is invited."""
 
@@ -63,12 +48,6 @@ class InvitedPartnerDocument(serializers.Serializer[object]):
     email = serializers.EmailField()
     expires_at = serializers.DateTimeField()
     link = serializers.CharField(help_text="Good once; shown nowhere else.")
-
-
-class SuspensionDocument(serializers.Serializer[object]):
-    """Why a partner is suspended."""
-
-    why = serializers.CharField(max_length=500, help_text="Read by the partner and the operator.")
 
 
 class OwnPartnerDocument(PartnerDocument):
@@ -108,38 +87,6 @@ class GroupDocument(GroupNameDocument):
     evidence = serializers.BooleanField(help_text="Whether its terms allow evidence, prevalence and their sums.")
     takes_new = serializers.BooleanField(help_text="Whether something can be published into it today.")
     partners = serializers.ListField(child=serializers.CharField(), help_text="Slugs of its present members.")
-
-
-class NewGroup(serializers.Serializer[object]):
-    """A group to be made; its short name is chosen by the exchange."""
-
-    name = serializers.CharField(max_length=120)
-    purpose = serializers.CharField(max_length=2000)
-    policy = serializers.ChoiceField(["closed-facts", "open-cti"], required=False)
-    join_rule = serializers.ChoiceField(["any-admin", "all-partners"], required=False)
-    legal_basis = serializers.CharField(max_length=2000)
-    basis_reference = serializers.CharField(max_length=300, required=False)
-    basis_from = serializers.DateField()
-    basis_until = serializers.DateField(allow_null=True, required=False)
-    evidence = serializers.BooleanField(required=False, help_text="Whether the basis allows evidence and prevalence.")
-
-
-class NewBasis(serializers.Serializer[object]):
-    """A basis to be agreed on."""
-
-    legal_basis = serializers.CharField(max_length=2000)
-    basis_reference = serializers.CharField(max_length=300, required=False)
-    basis_from = serializers.DateField()
-    basis_until = serializers.DateField(allow_null=True, required=False)
-    evidence = serializers.BooleanField(
-        required=False, help_text="Whether it allows evidence and prevalence; absent: as before."
-    )
-
-
-class PartnerName(serializers.Serializer[object]):
-    """A partner by its slug."""
-
-    partner = serializers.CharField(max_length=60)
 
 
 class WordDocument(serializers.Serializer[object]):
@@ -227,19 +174,6 @@ class DefaultAudienceDocument(serializers.Serializer[object]):
     partners = serializers.ListField(child=serializers.CharField(), required=False, help_text="Slugs of partners.")
 
 
-class SettingsDocument(serializers.Serializer[object]):
-    """What an admin sets; what is left out stays as it is."""
-
-    default_tlp = serializers.ChoiceField(_TLP, required=False)
-    default_audience = DefaultAudienceDocument(
-        required=False, allow_null=True, help_text="Null: a push that names no audience is refused."
-    )
-    ceiling = CeilingDocument(required=False)
-    role_ceilings = RoleCeilings(required=False)
-    four_eyes = FourEyesDocument(required=False)
-    caps = CapsDocument(required=False, help_text="All that is not named is without a bound again.")
-
-
 class NoticeDocument(serializers.Serializer[object]):
     """A warning of the end of a group's basis."""
 
@@ -277,24 +211,6 @@ class GroupList(serializers.Serializer[object]):
 
 
 _SCOPES = sorted(scope.value for scope in KEY_SCOPES)
-
-
-class KeyWish(serializers.Serializer[object]):
-    """A key to be made. What it leaves out, it has from the key that makes it."""
-
-    name = serializers.CharField(max_length=80)
-    scopes = serializers.ListField(child=serializers.ChoiceField(_SCOPES))
-    expires_in_minutes = serializers.IntegerField(required=False, min_value=1, max_value=527_040)
-    groups = serializers.ListField(child=serializers.CharField(), required=False, help_text="Slugs; none: all groups.")
-    networks = serializers.ListField(child=serializers.CharField(), required=False, help_text="CIDR; none: anywhere.")
-    certificate_subject = serializers.CharField(required=False, allow_blank=True, max_length=400)
-    certificate_sha256 = serializers.CharField(required=False, allow_blank=True, max_length=95)
-
-
-class RotationWish(serializers.Serializer[object]):
-    """How long the old key lives on."""
-
-    overlap_minutes = serializers.IntegerField(required=False, min_value=0, max_value=43_200)
 
 
 class NetworkSeen(serializers.Serializer[object]):
@@ -356,27 +272,20 @@ class PersonList(serializers.Serializer[object]):
     people = PersonDocument(many=True)
 
 
-class PersonChange(serializers.Serializer[object]):
-    """What can be changed of a person."""
-
-    role = serializers.ChoiceField(_ROLES, required=False)
-    active = serializers.BooleanField(required=False)
-
-
 class InvitationDocument(serializers.Serializer[object]):
     """An open invitation."""
 
-    id = serializers.UUIDField(read_only=True)
+    id = serializers.UUIDField()
     email = serializers.EmailField()
     role = serializers.ChoiceField(_ROLES, help_text="It may do nothing that the caller may not.")
-    created_at = serializers.DateTimeField(read_only=True)
-    expires_at = serializers.DateTimeField(read_only=True)
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
 
 
 class InvitedDocument(InvitationDocument):
     """The answer to an invitation: the only one that holds its link."""
 
-    link = serializers.CharField(read_only=True)
+    link = serializers.CharField()
 
 
 class InvitationList(serializers.Serializer[object]):
@@ -474,16 +383,6 @@ class TokenKeyList(serializers.Serializer[object]):
     keys = TokenKeyDocument(many=True)
     head = HeadDocument(allow_null=True)
     log_keys = LogKeyDocument(many=True)
-
-
-class EvaluationWish(serializers.Serializer[object]):
-    """Blinded points to be evaluated."""
-
-    subkind = serializers.ChoiceField(sorted(forms.OBLIVIOUS))
-    epoch = serializers.CharField(help_text="A quarter whose key answers now.")
-    points = serializers.ListField(
-        child=serializers.CharField(), help_text="16, 128 or 1,000 points of ristretto255, 32 bytes each, base64."
-    )
 
 
 class Evaluation(serializers.Serializer[object]):

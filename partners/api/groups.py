@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -11,13 +10,11 @@ from drf_spectacular.utils import extend_schema
 
 from exchange import clock
 from exchange.errors import Refused
-from partners.api.base import Face, Request, answer, form, viewer_of
+from partners.api import requests
+from partners.api.base import Face, Request, answer, viewer_of
 from partners.api.documents import (
     GroupDocument,
     GroupList,
-    NewBasis,
-    NewGroup,
-    PartnerName,
     ProposalDocument,
     ProposalList,
 )
@@ -26,9 +23,6 @@ from partners.models import Group, Partner, Proposal
 from partners.scopes import Scope
 from partners.sharing import why_closed
 from partners.viewer import Viewer
-
-_BASIS = {"legal_basis": str, "basis_reference": str, "basis_from": str, "basis_until": str, "evidence": bool}
-_GROUP = {"name": str, "purpose": str, "policy": str, "join_rule": str, **_BASIS}
 
 
 class GroupsView(Face):
@@ -41,17 +35,17 @@ class GroupsView(Face):
         """Groups that the caller is in, with their legal basis and members."""
         return answer({"groups": [_group(group) for group in directory.groups(viewer_of(request))]})
 
-    @extend_schema(operation_id="create_group", request=NewGroup, responses={201: GroupDocument})
+    @extend_schema(operation_id="create_group", request=requests.NewGroup, responses={201: GroupDocument})
     def post(self, request: Request) -> HttpResponse:
         """Make a group; a lab becomes its first member."""
-        viewer, sent = viewer_of(request), form(request, known=_GROUP)
+        viewer, sent = viewer_of(request), requests.NewGroup.read(request)
         group = membership.create(
             viewer,
-            name=sent.get("name") or "",
-            purpose=sent.get("purpose") or "",
+            name=sent["name"],
+            purpose=sent["purpose"],
             basis=_basis(sent),
-            policy=_choice(sent, "policy", Group.Policy, Group.Policy.CLOSED_FACTS),
-            join_rule=_choice(sent, "join_rule", Group.JoinRule, Group.JoinRule.ANY_ADMIN),
+            policy=Group.Policy(sent.get("policy") or Group.Policy.CLOSED_FACTS),
+            join_rule=Group.JoinRule(sent.get("join_rule") or Group.JoinRule.ANY_ADMIN),
         )
         return answer(_group(group, members=[viewer.partner_slug]), status=201)
 
@@ -70,7 +64,7 @@ class InviteView(Face):
 
     scope = Scope.ADMIN
 
-    @extend_schema(operation_id="invite_to_group", request=PartnerName, responses={201: ProposalDocument})
+    @extend_schema(operation_id="invite_to_group", request=requests.PartnerName, responses={201: ProposalDocument})
     def post(self, request: Request, slug: str) -> HttpResponse:
         """Invite a partner; it joins when it and, by the group's rule, all members have agreed."""
         viewer, group = viewer_of(request), membership.find(viewer_of(request), slug)
@@ -82,7 +76,7 @@ class RemoveView(Face):
 
     scope = Scope.ADMIN
 
-    @extend_schema(operation_id="remove_from_group", request=PartnerName, responses={201: ProposalDocument})
+    @extend_schema(operation_id="remove_from_group", request=requests.PartnerName, responses={201: ProposalDocument})
     def post(self, request: Request, slug: str) -> HttpResponse:
         """Propose that a member goes; it does when all others have agreed."""
         viewer, group = viewer_of(request), membership.find(viewer_of(request), slug)
@@ -94,11 +88,11 @@ class RenewView(Face):
 
     scope = Scope.ADMIN
 
-    @extend_schema(operation_id="renew_group", request=NewBasis, responses={201: ProposalDocument})
+    @extend_schema(operation_id="renew_group", request=requests.NewBasis, responses={201: ProposalDocument})
     def post(self, request: Request, slug: str) -> HttpResponse:
         """Propose a basis; it holds when all members have agreed."""
         viewer, group = viewer_of(request), membership.find(viewer_of(request), slug)
-        return _proposed(viewer, membership.renew(viewer, group, _basis(form(request, known=_BASIS))))
+        return _proposed(viewer, membership.renew(viewer, group, _basis(requests.NewBasis.read(request))))
 
 
 class LeaveView(Face):
@@ -165,40 +159,21 @@ def _proposed(viewer: Viewer, made: Proposal) -> HttpResponse:
 
 
 def _partner(request: Request) -> Partner:
-    sent = form(request, known={"partner": str})
-    found = Partner.objects.filter(slug=sent.get("partner") or "", state=Partner.State.ACTIVE).first()
+    slug = requests.PartnerName.read(request)["partner"]
+    found = Partner.objects.filter(slug=slug, state=Partner.State.ACTIVE).first()
     if found is None:
         raise Refused("There is no partner of this name.", code="unknown-partner", at="/partner")
     return found
 
 
 def _basis(sent: dict[str, Any]) -> membership.Basis:
-    begins = _day(sent, "basis_from")
-    if begins is None:
-        raise Refused("A day, as 2026-01-31.", code="bad-date", at="/basis_from")
     return membership.Basis(
-        sent.get("legal_basis") or "",
+        sent["legal_basis"],
         sent.get("basis_reference") or "",
-        begins,
-        _day(sent, "basis_until"),
+        sent["basis_from"],
+        sent.get("basis_until"),
         sent.get("evidence"),
     )
-
-
-def _day(sent: dict[str, Any], name: str) -> date | None:
-    value = sent.get(name)
-    try:
-        return None if value is None else date.fromisoformat(value)
-    except ValueError:
-        raise Refused("A day, as 2026-01-31.", code="bad-date", at=f"/{name}") from None
-
-
-def _choice[T: (Group.Policy, Group.JoinRule)](sent: dict[str, Any], name: str, of: type[T], default: T) -> T:
-    value = sent.get(name)
-    try:
-        return default if value is None else of(value)
-    except ValueError:
-        raise Refused(f"One of: {', '.join(of.values)}.", code="bad-choice", at=f"/{name}") from None
 
 
 def _group(group: Any, *, members: list[str] | None = None) -> dict[str, Any]:

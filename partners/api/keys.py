@@ -11,18 +11,16 @@ from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from exchange import clock
-from exchange.errors import Refused
 from partners import keys
-from partners.api.base import Face, Request, answer, form, viewer_of
-from partners.api.documents import KeyDocument, KeyList, KeyWish, NewKeyDocument, RotationWish
+from partners.api import requests
+from partners.api.base import Face, Request, answer, viewer_of
+from partners.api.documents import KeyDocument, KeyList, NewKeyDocument
 from partners.models import ApiKey, Group, Partner
 from partners.scopes import Scope
 from partners.sharing import groups_named
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _DEFAULT_OVERLAP = timedelta(days=1)
-#: Beyond any bound that `keys` sets, and within what a timedelta holds.
-_MOST_MINUTES = 10_000_000
 
 
 class KeysView(Face):
@@ -36,31 +34,20 @@ class KeysView(Face):
         found = list(keys.of(viewer_of(request)).prefetch_related("networks_seen"))
         return answer({"keys": _documents(found)})
 
-    @extend_schema(operation_id="issue_key", request=KeyWish, responses={201: NewKeyDocument})
+    @extend_schema(operation_id="issue_key", request=requests.NewKey, responses={201: NewKeyDocument})
     def post(self, request: Request) -> HttpResponse:
         """Make a key, no stronger than the one that asks, which becomes its parent. The answer holds it, this once."""
         viewer = viewer_of(request)
-        sent = form(
-            request,
-            known={
-                "name": str,
-                "scopes": list,
-                "expires_in_minutes": int,
-                "groups": list,
-                "networks": list,
-                "certificate_subject": str,
-                "certificate_sha256": str,
-            },
-        )
-        groups = _words(sent, "groups")
+        sent = requests.NewKey.read(request)
+        groups = sent.get("groups") or ()
         made, secret = keys.issue(
             Partner.objects.get(pk=viewer.partner_id),
             by=viewer,
-            name=sent.get("name") or "",
-            scopes=_scopes(_words(sent, "scopes")),
+            name=sent["name"],
+            scopes=[Scope(word) for word in sent["scopes"]],
             expires_in=_minutes(sent, "expires_in_minutes"),
             groups=groups_named(viewer, groups) if groups else (),
-            networks=_words(sent, "networks"),
+            networks=sent.get("networks") or (),
             certificate_subject=sent.get("certificate_subject") or "",
             certificate_sha256=sent.get("certificate_sha256") or "",
         )
@@ -90,12 +77,12 @@ class RotateView(Face):
 
     scope = Scope.ADMIN
 
-    @extend_schema(operation_id="rotate_key", request=RotationWish, responses={201: NewKeyDocument})
+    @extend_schema(operation_id="rotate_key", request=requests.Rotation, responses={201: NewKeyDocument})
     def post(self, request: Request, public_id: str) -> HttpResponse:
         """A new secret with the same name and limits; the old key ends after the overlap (a day unless said)."""
         viewer = viewer_of(request)
         key = keys.find(viewer, public_id)
-        overlap = _minutes(form(request, known={"overlap_minutes": int}), "overlap_minutes")
+        overlap = _minutes(requests.Rotation.read(request), "overlap_minutes")
         made, secret = keys.rotate(key, overlap=_DEFAULT_OVERLAP if overlap is None else overlap, by=viewer)
         return answer(_document(made) | {"secret": secret}, status=201, headers=_NO_STORE)
 
@@ -143,25 +130,6 @@ def _slugs(groups: Iterable[UUID] | None, slugs: dict[UUID, str]) -> list[str] |
     return None if groups is None else sorted(slugs[group] for group in groups if group in slugs)
 
 
-def _words(sent: dict[str, Any], name: str) -> list[str]:
-    words = sent.get(name) or []
-    for place, word in enumerate(words):
-        if not isinstance(word, str) or "\0" in word:
-            raise Refused("Must be a string without NUL.", code="wrong-type", at=f"/{name}/{place}")
-    return list(words)
-
-
-def _scopes(words: Iterable[str]) -> list[Scope]:
-    try:
-        return [Scope(word) for word in words]
-    except ValueError:
-        raise Refused("There is no such scope.", code="bad-scopes", at="/scopes") from None
-
-
 def _minutes(sent: dict[str, Any], name: str) -> timedelta | None:
     minutes = sent.get(name)
-    if minutes is None:
-        return None
-    if isinstance(minutes, bool):
-        raise Refused("Must be of type int.", code="wrong-type", at=f"/{name}")
-    return timedelta(minutes=max(-1, min(minutes, _MOST_MINUTES)))
+    return None if minutes is None else timedelta(minutes=minutes)

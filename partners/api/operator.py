@@ -8,16 +8,13 @@ from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from exchange import clock
-from exchange.errors import Refused
 from partners import operating
-from partners.api.base import Face, Request, answer, form, viewer_of
+from partners.api import requests
+from partners.api.base import Face, Request, answer, viewer_of
 from partners.api.documents import (
     InvitedPartnerDocument,
-    NewPartnerDocument,
     RegisteredPartnerDocument,
     RegisteredPartnerList,
-    SuspensionDocument,
-    WhomDocument,
 )
 from partners.groups import life
 from partners.identity import inviting
@@ -40,46 +37,41 @@ class RegisteredView(OperatorFace):
         life.require_operator_or_key(viewer_of(request))
         return answer({"partners": [_partner(one) for one in Partner.objects.order_by("name")]})
 
-    @extend_schema(operation_id="invite_partner", request=NewPartnerDocument, responses={201: InvitedPartnerDocument})
+    @extend_schema(operation_id="invite_partner", request=requests.NewPartner, responses={201: InvitedPartnerDocument})
     def post(self, request: Request) -> HttpResponse:
         """Register a partner and invite its first admin. The link is mailed, and in this answer, this once."""
         viewer = viewer_of(request)
         life.require_operator_or_key(viewer)
-        sent = form(request, known={"name": str, "slug": str, "kind": str, "email": str})
-        invited = inviting.invite_partner(
-            viewer,
-            name=sent.get("name") or "",
-            slug=sent.get("slug") or "",
-            kind=_kind(sent.get("kind") or Partner.Kind.LAB),
-            email=sent.get("email") or "",
-        )
+        sent = requests.NewPartner.read(request)
+        kind = Partner.Kind(sent.get("kind") or Partner.Kind.LAB)
+        invited = inviting.invite_partner(viewer, name=sent["name"], slug=sent["slug"], kind=kind, email=sent["email"])
         return answer(_invited(*invited), status=201)
 
 
 class RegisteredInviteView(OperatorFace):
     """The way back into a partner that has no admin."""
 
-    @extend_schema(operation_id="invite_admin", request=WhomDocument, responses={201: InvitedPartnerDocument})
+    @extend_schema(operation_id="invite_admin", request=requests.FirstAdmin, responses={201: InvitedPartnerDocument})
     def post(self, request: Request, slug: str) -> HttpResponse:
         """Invite an admin into a partner that has none yet, or none any more; 404 for one that has."""
         viewer = viewer_of(request)
         life.require_operator_or_key(viewer)
-        sent = form(request, known={"email": str})
+        sent = requests.FirstAdmin.read(request)
         partner = operating.partner_named(slug)
-        invited = inviting.invite_first_admin(viewer, partner.pk, email=sent.get("email") or "")
+        invited = inviting.invite_first_admin(viewer, partner.pk, email=sent["email"])
         return answer(_invited(*invited), status=201)
 
 
 class SuspendView(OperatorFace):
     """Nothing new in or out for a partner."""
 
-    @extend_schema(operation_id="suspend_partner", request=SuspensionDocument, responses=RegisteredPartnerDocument)
+    @extend_schema(operation_id="suspend_partner", request=requests.Suspension, responses=RegisteredPartnerDocument)
     def post(self, request: Request, slug: str) -> HttpResponse:
         """Suspend it, from this answer on; the partner reads why."""
         viewer = viewer_of(request)
         life.require_operator_or_key(viewer)
-        sent = form(request, known={"why": str})
-        life.suspend(operating.partner_named(slug), by=viewer, why=sent.get("why") or "")
+        sent = requests.Suspension.read(request)
+        life.suspend(operating.partner_named(slug), by=viewer, why=sent["why"])
         return answer(_partner(operating.partner_named(slug)))
 
 
@@ -115,9 +107,3 @@ def _invited(partner: Partner, invitation: Invitation, link: str) -> dict[str, A
         "expires_at": clock.rfc3339(invitation.expires_at),
         "link": link,
     }
-
-
-def _kind(word: str) -> Partner.Kind:
-    if word not in Partner.Kind:
-        raise Refused("A lab or a recipient.", code="bad-kind", at="/kind")
-    return Partner.Kind(word)

@@ -9,13 +9,11 @@ from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from exchange import clock
-from exchange.errors import Refused
-from partners.api.base import Face, Request, answer, form, viewer_of
+from partners.api import requests
+from partners.api.base import Face, Request, answer, viewer_of
 from partners.api.documents import (
-    InvitationDocument,
     InvitationList,
     InvitedDocument,
-    PersonChange,
     PersonDocument,
     PersonList,
 )
@@ -45,11 +43,11 @@ class PersonView(Face):
         """A person."""
         return answer(_found(request, user_id))
 
-    @extend_schema(operation_id="change_person", request={"application/json": PersonChange}, responses=PersonDocument)
+    @extend_schema(operation_id="change_person", request=requests.PersonChange, responses=PersonDocument)
     def patch(self, request: Request, user_id: int) -> HttpResponse:
         """Give another role, or end or renew access. Whoever is deactivated is signed out at once."""
-        sent = form(request, known={"role": str, "active": bool})
-        role = None if sent.get("role") is None else _role(sent["role"])
+        sent = requests.PersonChange.read(request)
+        role = None if sent.get("role") is None else Role(sent["role"])
         people.change(viewer_of(request), user_id, role=role, active=sent.get("active"))
         return answer(_found(request, user_id))
 
@@ -64,13 +62,11 @@ class InvitationsView(Face):
         """The open invitations into the caller's partner; their links are not shown again."""
         return answer({"invitations": [_invitation(each) for each in inviting.pending(viewer_of(request))]})
 
-    @extend_schema(operation_id="invite", request=InvitationDocument, responses={201: InvitedDocument})
+    @extend_schema(operation_id="invite", request=requests.NewInvitation, responses={201: InvitedDocument})
     def post(self, request: Request) -> HttpResponse:
         """Invite somebody. The link is mailed, and in this answer, this once; it is good once, for seven days."""
-        sent = form(request, known={"email": str, "role": str})
-        made, link = inviting.invite(
-            viewer_of(request), email=sent.get("email") or "", role=_role(sent.get("role") or "")
-        )
+        sent = requests.NewInvitation.read(request)
+        made, link = inviting.invite(viewer_of(request), email=sent["email"], role=Role(sent["role"]))
         return answer(_invitation(made) | {"link": link}, status=201)
 
 
@@ -111,9 +107,3 @@ def _invitation(invitation: Invitation) -> dict[str, Any]:
         "created_at": clock.rfc3339(invitation.created_at),
         "expires_at": clock.rfc3339(invitation.expires_at),
     }
-
-
-def _role(word: str) -> Role:
-    if word not in Role:
-        raise Refused("There is no such role.", code="unknown-role", at="/role")
-    return Role(word)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import base64
-import binascii
-from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from exchange import clock
-from exchange.errors import Refused
-from partners.api.base import Face, Request, answer, form, viewer_of
-from partners.api.documents import Evaluation, EvaluationWish, GroupKeyList, TokenKeyList
+from partners.api import requests
+from partners.api.base import Face, Request, answer, viewer_of
+from partners.api.documents import Evaluation, GroupKeyList, TokenKeyList
 from partners.scopes import Scope
 from partners.tokens import groupkeys, oblivious
 
@@ -36,14 +34,11 @@ class EvaluateView(Face):
     scope = Scope.TOKENISE
     asks_again = True
 
-    @extend_schema(operation_id="evaluate_points", request=EvaluationWish, responses=Evaluation)
+    @extend_schema(operation_id="evaluate_points", request=requests.EvaluationWish, responses=Evaluation)
     def post(self, request: Request) -> HttpResponse:
         """Apply a key to blinded points (RFC 9497, VOPRF), with one proof for all. Nothing is kept but a count."""
-        sent = form(request, known={"subkind": str, "epoch": str, "points": list})
-        points = [_point(one, number) for number, one in enumerate(sent.get("points") or [])]
-        found = oblivious.evaluate(
-            viewer_of(request), subkind=sent.get("subkind") or "", epoch=sent.get("epoch") or "", points=points
-        )
+        sent = requests.EvaluationWish.read(request)
+        found = oblivious.evaluate(viewer_of(request), **sent)
         document = {"points": [_base64(one) for one in found.points], "proof": _base64(found.proof)}
         return answer(document, headers=_NO_STORE)
 
@@ -60,7 +55,7 @@ class GroupKeysView(Face):
         return answer({"keys": [_handed(one) for one in found]}, headers=_NO_STORE)
 
 
-def _handed(one: groupkeys.Handed) -> dict[str, Any]:
+def _handed(one: groupkeys.Handed) -> dict[str, object]:
     return {
         "epoch": one.epoch,
         "key": _base64(one.key),
@@ -68,13 +63,6 @@ def _handed(one: groupkeys.Handed) -> dict[str, Any]:
         "publish_until": clock.rfc3339(one.publish_until),
         "answers_until": clock.rfc3339(one.answers_until),
     }
-
-
-def _point(written: Any, number: int) -> bytes:
-    try:
-        return base64.b64decode(written, validate=True)
-    except (binascii.Error, ValueError, TypeError):
-        raise Refused("32 bytes as base64.", code="bad-point", at=f"/points/{number}") from None
 
 
 def _base64(raw: bytes) -> str:

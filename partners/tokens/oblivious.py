@@ -32,7 +32,7 @@ _TIMEOUT_S = 20.0
 #: Key of the advisory lock under which public keys are written: "tkey".
 _LOCK = 0x746B6579
 _PROOF_BYTES = 64
-_REFUSALS = {
+REFUSALS = {
     "bad-count": f"{', '.join(map(str, padding.SIZES[:-1]))} or {padding.SIZES[-1]} points: fill up with random ones.",
     "bad-point": "Not all are points of ristretto255, or one is the identity.",
     "unknown-epoch": "A quarter whose key answers now, as /tokens/keys lists them.",
@@ -54,7 +54,7 @@ def evaluate(viewer: Viewer, *, subkind: str, epoch: str, points: Sequence[bytes
         raise TooMany("The day's points of this subkind are used up.", code="quota", retry_after_s=_until_midnight_s())
     if answer.status_code != httpx.codes.OK:
         code = _code(answer)
-        _require(code not in _REFUSALS, code)
+        _require(code not in REFUSALS, code)
         log.error("keyservice.answered", status=answer.status_code)
         raise Unavailable("The key service does not answer at the moment.", code="key-service-unavailable")
     raw = answer.content
@@ -145,7 +145,7 @@ def _document(key: TokenKey, *, index: int | None, proofs: dict[int, list[str]])
 
 def _require(holds: bool, code: str) -> None:  # noqa: FBT001 - reads as a sentence
     if not holds:
-        raise Refused(_REFUSALS[code], code=code, at=_FIELDS[code])
+        raise Refused(REFUSALS[code], code=code, at=_FIELDS[code])
 
 
 def _asked(method: str, path: str, **more: Any) -> httpx.Response:
