@@ -98,6 +98,9 @@ def _print(one: dict[str, Any]) -> None:
     facts += [("Accounts", f"{_about(one['accounts'])}, of {len(one['labs'])} labs")]
     facts += [("Carried by", ", ".join(one["kinds"]))]
     facts += [("Seen", f"{one['first_seen']} to {one['last_seen']}")]
+    did = ", ".join(f"{count:,} {action}" for action, count in one["yours"]["did"].items())
+    facts += [("Yours", f"{one['yours']['accounts']:,}{f': {did}' if did else ''}")]
+    facts += [("Why" if not place else "", why["sentence"]) for place, why in enumerate(one["reasons"])]
     for said in one["statements"]:
         changed = "; told otherwise since" if said["changed_since"] else ""
         facts += [(said["partner"]["name"], f"{said['says']}, {said['reason']}{changed}")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers
 
 
@@ -108,6 +110,14 @@ class StatedDocument(serializers.Serializer[object]):
     changed_since = serializers.BooleanField(help_text="Whether the campaign is told otherwise since.")
 
 
+class OwnDocument(serializers.Serializer[object]):
+    """Your own accounts in it: exact."""
+
+    accounts = serializers.IntegerField()
+    on_one_labs_word = serializers.IntegerField()
+    did = serializers.DictField(child=serializers.IntegerField(), help_text="How many by what you did.")
+
+
 class CampaignSummary(serializers.Serializer[object]):
     """A campaign as its group was told of it."""
 
@@ -126,12 +136,7 @@ class CampaignSummary(serializers.Serializer[object]):
     indicators = serializers.ListField(child=serializers.CharField(), max_length=300)
     linked = serializers.ListField(child=serializers.CharField(), help_text="Joined with it on one lab's word.")
     into = serializers.CharField(allow_null=True, help_text="What it became a part of.")
-
-
-class CampaignDocument(CampaignSummary):
-    """A campaign with what partners say of it."""
-
-    statements = StatedDocument(many=True)
+    yours = OwnDocument()
 
 
 class CampaignPage(serializers.Serializer[object]):
@@ -141,13 +146,20 @@ class CampaignPage(serializers.Serializer[object]):
     next = serializers.CharField(allow_null=True)
 
 
+class HoldingTokenDocument(EvidenceTokenDocument):
+    """A token that accounts of other labs in the campaign carry, too."""
+
+    node = serializers.CharField(help_text="Its id in the picture.")
+
+
 class MemberDocument(serializers.Serializer[object]):
     """An account of one's own."""
 
     account = serializers.UUIDField()
     grade = serializers.ChoiceField(["corroborated", "one_labs_word"])
     since = serializers.DateTimeField()
-    tokens = EvidenceTokenDocument(many=True)
+    publisher_action = serializers.ChoiceField(["observed", "limited", "challenged", "suspended"])
+    tokens = HoldingTokenDocument(many=True)
 
 
 class CampaignMembers(serializers.Serializer[object]):
@@ -174,16 +186,99 @@ class CampaignHistory(serializers.Serializer[object]):
     events = CampaignEventDocument(many=True)
 
 
-class NodeDocument(serializers.Serializer[object]):
-    """A node of the picture."""
+_GRADES = ["corroborated", "on_one_labs_word"]
 
-    id = serializers.CharField()
-    type = serializers.ChoiceField(["campaign", "lab", "kind"])
-    accounts = serializers.CharField(required=False)
+
+class NodeDocument(serializers.Serializer[object]):
+    """A node of the picture. Which properties it has depends on its type; `own` is always there."""
+
+    id = serializers.CharField(help_text="Of labs and tokens: drawn for this campaign, and the same tomorrow.")
+    type = serializers.ChoiceField(["campaign", "lab", "token", "tokens", "account"])
+    own = serializers.BooleanField(help_text="Your lane; a token that your accounts carry; your account.")
+    name = serializers.CharField(required=False, help_text="Of the campaign itself.")
+    grade = serializers.ChoiceField(_GRADES, required=False)
+    kind = serializers.CharField(required=False, help_text="Of tokens: account-pattern, …")
+    subkind = serializers.CharField(required=False, help_text="Of tokens.")
+    labs = serializers.IntegerField(required=False, help_text="How many labs' accounts in the campaign carry it.")
+    accounts = serializers.CharField(required=False, help_text=_BUCKET)
+    tokens = serializers.CharField(required=False, help_text=f"Of `tokens`, not shown one by one: how many. {_BUCKET}")
+    purity = serializers.FloatField(
+        required=False, allow_null=True, help_text="Suspects among holders, in tenths, where three labs answered."
+    )
+    token = EvidenceTokenDocument(required=False, help_text="Of a token that your own accounts carry.")
+    did = serializers.JSONField(required=False, help_text="Of a lab: accounts by what it did. Of an account: which.")
+    on_one_labs_word = serializers.CharField(required=False, help_text=f"Of a lab, so many of its accounts. {_BUCKET}")
+    first_seen = serializers.DateTimeField(required=False, help_text="Of a lab, to the hour.")
+    marks = serializers.IntegerField(required=False, help_text="Of a lab: how many dots stand for its accounts.")
+    own_accounts = serializers.IntegerField(required=False, help_text="Of your lane: exact.")
+    own_did = serializers.DictField(child=serializers.IntegerField(), required=False)
+    account = serializers.UUIDField(required=False, help_text="Your pseudonym.")
+    lab = serializers.CharField(required=False, help_text="Of an account: its lane.")
+
+
+class EdgeDocument(serializers.Serializer[object]):
+    """From a lab or an account to a token, or from the campaign to one that one lab's word joins with it."""
+
+    to = serializers.CharField()
+    accounts = serializers.CharField(required=False, help_text=_BUCKET)
+    grade = serializers.ChoiceField(_GRADES)
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """With `from`, which Python does not take for a name."""
+        return {"from": serializers.CharField(), **super().get_fields()}
+
+
+class ReasonDocument(serializers.Serializer[object]):
+    """Why accounts are together, by subkind of what they share; corroborated first."""
+
+    subkind = serializers.CharField()
+    kind = serializers.CharField()
+    grade = serializers.ChoiceField(_GRADES)
+    tokens = serializers.CharField(help_text=_BUCKET)
+    accounts = serializers.CharField(help_text=f"On how many the most shared is. {_BUCKET}")
+    labs = serializers.IntegerField()
+    lanes = serializers.ListField(child=serializers.CharField())
+    purity = serializers.FloatField(allow_null=True)
+    sentence = serializers.CharField()
+
+
+class LaneDocument(serializers.Serializer[object]):
+    """Of one lab, the accounts first seen in each step."""
+
+    lab = serializers.CharField()
+    seen = serializers.ListField(child=serializers.CharField())
+
+
+class TimelineDocument(serializers.Serializer[object]):
+    """Accounts first seen: by the hour for two days, then by the day."""
+
+    grain = serializers.ChoiceField(["hour", "day"])
+    steps = serializers.ListField(child=serializers.DateTimeField())
+    lanes = LaneDocument(many=True)
+    growth = serializers.ListField(child=serializers.CharField(), help_text="How many there were at each step's end.")
+
+
+class LeftOutDocument(serializers.Serializer[object]):
+    """What the picture does not show one by one."""
+
+    tokens = serializers.CharField(help_text=_BUCKET)
+    labs = serializers.IntegerField()
+    own_accounts = serializers.IntegerField(required=False, help_text="Of yours: exact.")
 
 
 class CampaignGraph(serializers.Serializer[object]):
-    """A picture: edges are `from`, `to`, and `accounts` in buckets or a `grade`."""
+    """A picture, at most 300 nodes and marks."""
 
+    as_of = serializers.DateTimeField(help_text="To the hour.")
     nodes = NodeDocument(many=True)
-    edges = serializers.ListField(child=serializers.DictField())
+    edges = EdgeDocument(many=True)
+    reasons = ReasonDocument(many=True)
+    timeline = TimelineDocument()
+    left_out = LeftOutDocument()
+
+
+class CampaignDocument(CampaignSummary):
+    """A campaign with its reasons, and with what partners say of it."""
+
+    reasons = ReasonDocument(many=True)
+    statements = StatedDocument(many=True)

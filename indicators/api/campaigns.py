@@ -127,10 +127,10 @@ class GraphView(Face):
 
     @extend_schema(operation_id="campaign_graph", responses=CampaignGraph)
     def get(self, request: Request, campaign_id: UUID) -> HttpResponse:
-        """Nodes and edges: the campaign, its labs without names, kinds of tokens, each in buckets, and linked ones."""
-        return answer(statements.visible(viewer_of(request), campaign_id).picture)
+        """Its labs without names, the tokens that several carry, your own accounts; reasons in words; a timeline."""
+        return answer(viewing.graph(viewer_of(request), campaign_id))
 
 
 def _whole(viewer: Viewer, one: Campaign) -> dict[str, Any]:
     (document,) = viewing.documents(viewer, [one])
-    return document | {"statements": statements.of(viewer, one)}
+    return document | {"reasons": one.picture.get("reasons", []), "statements": statements.of(viewer, one)}

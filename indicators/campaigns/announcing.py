@@ -7,10 +7,8 @@ campaign whose facts are as they were told last is not published again.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import orjson
 from django.db import transaction
@@ -20,8 +18,7 @@ from exchange import clock
 from exchange.celery import app
 from exchange.stix import words
 from indicators import publishing
-from indicators.campaigns import objects, placing, terms
-from indicators.campaigns.joining import Grade
+from indicators.campaigns import objects, picturing, placing, terms
 from indicators.campaigns.objects import Facts
 from indicators.campaigns.proposing import bucket
 from indicators.campaigns.tables import Campaign
@@ -39,8 +36,6 @@ from partners.tlp import Tlp
 log = get_logger()
 
 _AT_ONCE = 50
-#: Labs of a picture.
-_MOST_LABS = 60
 #: Where a group takes nothing new, or was left by all, it is asked again after this time.
 _LATER = timedelta(minutes=5)
 
@@ -114,59 +109,29 @@ def tell(one: Campaign) -> None:
     if why_closed(group, on=now.date()) is not None:
         Campaign.objects.filter(pk=one.pk).update(due=now + _LATER)
         return
+    ends = one.state == Campaign.State.ENDED
+    if one.told_at is not None and not ends and now < one.told_at + terms.interval_of(group):
+        Campaign.objects.filter(pk=one.pk).update(due=one.told_at + terms.interval_of(group))
+        return
     facts = facts_of(one)
     if facts.ended and not one.told:
         _told(one, {})
         return
-    if facts.to_json() == one.told:
-        _told(one, one.told)
-        return
-    if one.told_at is not None and not facts.ended and now < one.told_at + terms.interval_of(group):
-        Campaign.objects.filter(pk=one.pk).update(due=one.told_at + terms.interval_of(group))
-        return
-    documents = _changed(one, facts, now)
-    _publish(documents, group)
-    _told(one, facts.to_json())
-    log.info("campaign.told", objects=len(documents))
+    shown = one.picture if ends else picturing.picture(one, linked=facts.linked)
+    if facts.to_json() != one.told:
+        documents = _changed(one, facts, now)
+        _publish(documents, group)
+        log.info("campaign.told", objects=len(documents))
+    _told(one, facts.to_json(), shown)
 
 
-def _told(one: Campaign, facts: dict[str, Any]) -> None:
-    if facts == one.told:
+def _told(one: Campaign, facts: dict[str, Any], shown: dict[str, Any] | None = None) -> None:
+    """Keep what was told and is shown from now on; the interval begins anew where anything of it is new."""
+    kept = one.picture if shown is None else shown
+    if facts == one.told and picturing.same(kept, one.picture):
         Campaign.objects.filter(pk=one.pk).update(due=None)
     else:
-        Campaign.objects.filter(pk=one.pk).update(
-            told=facts, told_at=clock.now(), picture=picture(one, facts), due=None
-        )
-
-
-def picture(one: Campaign, facts: dict[str, Any]) -> dict[str, Any]:
-    """Nodes and edges: the campaign, its labs without names, kinds of tokens, each in buckets, and linked campaigns."""
-    labs: dict[UUID, dict[str, str]] = defaultdict(dict)
-    for partner, subkind, accounts in placing.rows(_EDGES, campaign=one.pk):
-        labs[partner][subkind] = bucket(accounts)
-    held = sorted(labs.values(), key=lambda kinds: sorted(kinds.items()))[:_MOST_LABS]
-    kinds = sorted({subkind for each in held for subkind in each})
-    nodes = [{"id": "campaign", "type": "campaign", "accounts": facts.get("accounts", "0")}]
-    nodes += [{"id": f"lab-{place}", "type": "lab"} for place in range(len(held))]
-    nodes += [{"id": subkind, "type": "kind"} for subkind in kinds]
-    nodes += [{"id": linked, "type": "campaign"} for linked in facts.get("linked", ())]
-    edges = [
-        {"from": f"lab-{place}", "to": subkind, "accounts": count}
-        for place, each in enumerate(held)
-        for subkind, count in sorted(each.items())
-    ]
-    edges += [{"from": subkind, "to": "campaign"} for subkind in kinds]
-    edges += [{"from": "campaign", "to": linked, "grade": Grade.WORD} for linked in facts.get("linked", ())]
-    return {"nodes": nodes, "edges": edges}
-
-
-# A row for each lab and kind of pure token: how many of its accounts in the campaign carry one.
-_EDGES = """
-SELECT p.partner_id, t.subkind, count(DISTINCT p.suspect)
-FROM indicators_placed p JOIN indicators_carried c ON c.suspect = p.suspect
-JOIN indicators_puretoken u ON u.token = c.token JOIN indicators_evidencetoken t ON t.id = c.token
-WHERE p.campaign = %(campaign)s GROUP BY p.partner_id, t.subkind
-"""
+        Campaign.objects.filter(pk=one.pk).update(told=facts, told_at=clock.now(), picture=kept, due=None)
 
 
 def _changed(one: Campaign, facts: Facts, now: datetime) -> list[dict[str, Any]]:

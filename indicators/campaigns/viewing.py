@@ -5,13 +5,17 @@ What is shown of a campaign is what was told to its group (`Campaign.told`), nev
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from indicators.campaigns import statements
+from django.db.models import Q
+
+from indicators.campaigns import picturing, statements
+from indicators.campaigns.joining import Grade
 from indicators.campaigns.objects import hour
 from indicators.campaigns.placing import rows
 from indicators.campaigns.tables import Campaign, CampaignAlias, CampaignEvent
@@ -20,6 +24,8 @@ from partners.viewer import Viewer
 
 _TOKENS_SHOWN = 8
 MOST_EVENTS = 500
+#: Follow from what partners say by name; everything else shows when the group is told.
+_SAID_BY_PEOPLE = (CampaignEvent.Kind.DISMISSED, CampaignEvent.Kind.TAKEN_UP)
 
 
 def page(viewer: Viewer, *, after: tuple[str, str] | None, limit: int, ended: bool) -> list[Campaign]:
@@ -34,16 +40,38 @@ def page(viewer: Viewer, *, after: tuple[str, str] | None, limit: int, ended: bo
 
 
 def documents(viewer: Viewer, found: Sequence[Campaign]) -> list[dict[str, Any]]:
-    """Campaigns as they are shown. Two queries."""
+    """Campaigns as they are shown. Three queries."""
     ids = [one.pk for one in found]
     aliases = dict(
         CampaignAlias.objects.filter(campaign__in=ids, partner=viewer.partner_id).values_list("campaign", "alias")
     )
     slugs = dict(Group.objects.filter(pk__in={one.group_id for one in found}).values_list("pk", "slug"))
-    return [_document(one, slugs[one.group_id], aliases.get(one.pk)) for one in found]
+    own = _own_counts(viewer, ids)
+    return [_document(one, slugs[one.group_id], aliases.get(one.pk), own[one.pk]) for one in found]
 
 
-def _document(one: Campaign, group: str, alias: str | None) -> dict[str, Any]:
+def _own_counts(viewer: Viewer, campaigns: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+    """By campaign, the viewer's own accounts in it: exact, for they are its own."""
+    found: dict[UUID, dict[str, Any]] = {one: {"accounts": 0, "on_one_labs_word": 0, "did": {}} for one in campaigns}
+    counted = rows(_OWN, campaigns=list(campaigns), partner=viewer.partner_id)
+    for campaign, action, count, on_word in counted:
+        own = found[campaign]
+        own["accounts"] += count
+        own["on_one_labs_word"] += on_word
+        own["did"][action] = count
+    return found
+
+
+# A row for each campaign and thing that the partner did to accounts of its own there, by `placed_by_campaign`.
+_OWN = """
+SELECT p.campaign, s.publisher_action, count(*), count(*) FILTER (WHERE p.grade <> 'corroborated')
+FROM indicators_placed p JOIN indicators_suspect s ON s.id = p.suspect
+WHERE p.campaign = ANY(%(campaigns)s) AND p.partner_id = %(partner)s
+GROUP BY p.campaign, s.publisher_action ORDER BY 1, 2
+"""
+
+
+def _document(one: Campaign, group: str, alias: str | None, own: dict[str, Any]) -> dict[str, Any]:
     told = one.told
     return {
         "id": one.pk,
@@ -61,6 +89,7 @@ def _document(one: Campaign, group: str, alias: str | None) -> dict[str, Any]:
         "indicators": told["indicators"],
         "linked": told["linked"],
         "into": told["into"] or None,
+        "yours": own,
     }
 
 
@@ -79,32 +108,38 @@ def members(viewer: Viewer, campaign_id: UUID, *, after: UUID | None, limit: int
         limit=limit,
         first=after is None,
     )
-    tokens: dict[int, list[dict[str, str]]] = defaultdict(list)
-    for suspect, subkind, scheme, epoch, value in rows(_HOLDING, campaign=one.pk, suspects=[row[0] for row in found]):
+    tokens: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for suspect, pk, *said in rows(_HOLDING, campaign=one.pk, suspects=[row[0] for row in found]):
         if len(tokens[suspect]) < _TOKENS_SHOWN:
-            said = {"subkind": subkind, "scheme": scheme, "key_epoch": epoch, "value": bytes(value).hex()}
-            tokens[suspect].append(said)
+            tokens[suspect].append(_token(*said) | {"node": picturing.node_of(one.pk, pk)})
     return [
         {
             "account": account,
             "grade": "corroborated" if grade == "corroborated" else "one_labs_word",
             "since": hour(since),
+            "publisher_action": action,
             "tokens": tokens[suspect],
         }
-        for suspect, account, grade, since in found
+        for suspect, account, grade, since, action in found
     ]
+
+
+def _token(subkind: str, scheme: str, epoch: str, value: bytes, psp_scope: str, wide: bool) -> dict[str, Any]:  # noqa: FBT001 - a column
+    """A token as its lab sent it."""
+    said: dict[str, Any] = {"subkind": subkind, "scheme": scheme, "key_epoch": epoch, "value": bytes(value).hex()}
+    return said | ({"psp_scope": psp_scope} if psp_scope else {}) | ({"wide": True} if wide else {})
 
 
 # A row for each of the partner's accounts in the campaign, by account.
 _MEMBERS = """
-SELECT p.suspect, s.account, p.grade, p.since
+SELECT p.suspect, s.account, p.grade, p.since, s.publisher_action
 FROM indicators_placed p JOIN indicators_suspect s ON s.id = p.suspect
 WHERE p.campaign = %(campaign)s AND p.partner_id = %(partner)s AND (%(first)s OR s.account > %(after)s)
 ORDER BY s.account LIMIT %(limit)s
 """
 # The pure tokens of accounts that another account of the campaign, and another lab's evidence, carries.
 _HOLDING = """
-SELECT c.suspect, t.subkind, t.scheme, t.epoch, t.value
+SELECT c.suspect, t.id, t.subkind, t.scheme, t.epoch, t.value, t.psp_scope, t.wide
 FROM indicators_carried c JOIN indicators_puretoken u ON u.token = c.token
 JOIN indicators_evidencetoken t ON t.id = c.token
 JOIN indicators_suspect own ON own.id = c.suspect
@@ -119,7 +154,8 @@ ORDER BY c.suspect, t.subkind, t.id
 def history(viewer: Viewer, campaign_id: UUID) -> list[dict[str, Any]]:
     """What became of a campaign, the oldest first, to the hour, with the kinds of tokens that did it."""
     one = statements.visible(viewer, campaign_id)
-    events = list(CampaignEvent.objects.filter(campaign=one.pk).order_by("at", "pk")[:MOST_EVENTS])
+    told = Q(at__lte=one.told_at) | Q(kind__in=_SAID_BY_PEOPLE)
+    events = list(CampaignEvent.objects.filter(told, campaign=one.pk).order_by("at", "pk")[:MOST_EVENTS])
     others = [event.other for event in events if event.other is not None]
     shown = set(
         Campaign.objects.filter(pk__in=others, group=one.group_id).exclude(told={}).values_list("pk", flat=True)
@@ -133,3 +169,77 @@ def history(viewer: Viewer, campaign_id: UUID) -> list[dict[str, Any]]:
         }
         for event in events
     ]
+
+
+def graph(viewer: Viewer, campaign_id: UUID) -> dict[str, Any]:
+    """The picture of a campaign as its group was told of it, with one's own lane, accounts and tokens. Four queries."""
+    one = statements.visible(viewer, campaign_id)
+    shown: dict[str, Any] = copy.deepcopy(one.picture)
+    if not shown:
+        return {"as_of": hour(one.told_at or one.changed_at), **_NOTHING}
+    lane = picturing.lane_of(one.pk, viewer.partner_id)
+    nodes = {node["id"]: node for node in shown["nodes"]}
+    for node in nodes.values():
+        node["own"] = node["id"] == lane
+    if lane in nodes:
+        _show_own(viewer, one, shown, nodes, lane=lane)
+    return shown
+
+
+_NOTHING: dict[str, Any] = {
+    "nodes": [],
+    "edges": [],
+    "reasons": [],
+    "timeline": {"grain": "hour", "steps": [], "lanes": [], "growth": []},
+    "left_out": {"tokens": "0", "labs": 0, "own_accounts": 0},
+}
+
+
+def _show_own(
+    viewer: Viewer, one: Campaign, shown: dict[str, Any], nodes: dict[str, dict[str, Any]], *, lane: str
+) -> None:
+    """One's own accounts, as many as there is room for, each with its edges; and what one's own tokens are."""
+    own = _own_counts(viewer, [one.pk])[one.pk]
+    some = rows(_OWN_ACCOUNTS, campaign=one.pk, partner=viewer.partner_id, limit=nodes[lane].get("marks", 0))
+    edges: dict[int, list[str]] = defaultdict(list)
+    for suspect, pk, *said in rows(_OWN_TOKENS, suspects=[row[0] for row in some]):
+        node = picturing.node_of(one.pk, pk)
+        if node in nodes:
+            nodes[node] |= {"own": True, "token": _token(*said)}
+            if len(edges[suspect]) < _EDGES_SHOWN:
+                edges[suspect].append(node)
+    nodes[lane] |= {"own_accounts": own["accounts"], "own_did": own["did"]}
+    shown["nodes"] += [
+        {
+            "id": f"account-{account}",
+            "type": "account",
+            "account": account,
+            "lab": lane,
+            "did": action,
+            "grade": grade or Grade.WORD,
+            "own": True,
+        }
+        for _, account, action, grade in some
+    ]
+    shown["edges"] += [
+        {"from": f"account-{account}", "to": node, "grade": nodes[node]["grade"]}
+        for suspect, account, _, _ in some
+        for node in edges[suspect]
+    ]
+    shown["left_out"]["own_accounts"] = own["accounts"] - len(some)
+
+
+_EDGES_SHOWN = 8
+# The partner's accounts in the campaign, by their pseudonyms.
+_OWN_ACCOUNTS = """
+SELECT p.suspect, s.account, s.publisher_action, p.grade
+FROM indicators_placed p JOIN indicators_suspect s ON s.id = p.suspect
+WHERE p.campaign = %(campaign)s AND p.partner_id = %(partner)s ORDER BY s.account LIMIT %(limit)s
+"""
+# Their pure tokens, those first that most suspects of all labs hold.
+_OWN_TOKENS = """
+SELECT c.suspect, t.id, t.subkind, t.scheme, t.epoch, t.value, t.psp_scope, t.wide
+FROM indicators_carried c JOIN indicators_puretoken u ON u.token = c.token
+JOIN indicators_evidencetoken t ON t.id = c.token
+WHERE c.suspect = ANY(%(suspects)s) ORDER BY c.suspect, t.suspects DESC, t.id
+"""

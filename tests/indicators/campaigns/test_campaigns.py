@@ -6,16 +6,18 @@ from datetime import timedelta
 import pytest
 from typer.testing import CliRunner
 
+from exchange import clock
 from exchange.client.cli import app
 from exchange.stix import words
-from indicators.campaigns import announcing, placing, proposing
+from indicators.campaigns import announcing, picturing, placing, proposing
 from indicators.campaigns.tables import Campaign, CampaignStatement
+from partners.models import Group
 from partners.scopes import Scope
 from tests import build
 from tests.indicators.api.caller import Caller, code, read
-from tests.indicators.campaigns.sending import Pooling
+from tests.indicators.campaigns.sending import Pooling, send
 from tests.indicators.campaigns.test_announcing import of_exchange
-from tests.indicators.campaigns.test_placing import campaign_of
+from tests.indicators.campaigns.test_placing import answers, campaign_of
 
 pytestmark = pytest.mark.django_db
 
@@ -46,7 +48,11 @@ def only(lab):
 def test_members_of_the_group_see_the_same_campaign_and_others_none(pool):
     one = only(pool.aster)
     assert (one["grade"], one["accounts"], one["labs"]) == ("corroborated", "10^1", ["10^1"] * 3)
-    assert {lab: only(caller) for lab, caller in pool.labs.items()} == dict.fromkeys(pool.labs, one)
+    assert one.pop("yours") == {"accounts": 12, "on_one_labs_word": 0, "did": {"suspended": 12}}
+    shown = {lab: only(caller) for lab, caller in pool.labs.items()}
+    counts = {lab: document.pop("yours")["accounts"] for lab, document in shown.items()}
+    assert counts == {"aster": 12, "borealis": 12, "cygnus": 12, "eridanus": 0}
+    assert shown == dict.fromkeys(pool.labs, one)
     outside = Caller(build.a_key(build.a_partner("Gemini"), Scope.READ, Scope.EVIDENCE, Scope.REACT))
     assert read(outside.get("campaigns"))["campaigns"] == []
     for path in ("", "/members", "/history", "/graph"):
@@ -103,10 +109,100 @@ def test_history_and_picture_hold_buckets_and_hours_and_no_names(pool):
     (event,) = read(pool.aster.get(f"campaigns/{one['id']}/history"))["events"]
     assert (event["kind"], event["at"][13:]) == ("created", ":00:00Z")
     picture = read(pool.aster.get(f"campaigns/{one['id']}/graph"))
-    assert [node["id"] for node in picture["nodes"] if node["type"] == "lab"] == ["lab-0", "lab-1", "lab-2"]
-    assert {edge.get("accounts") for edge in picture["edges"]} == {"10^1", None}
+    lanes = [node for node in picture["nodes"] if node["type"] == "lab"]
+    assert [lane["accounts"] for lane in lanes] == ["10^1"] * 3
+    assert [lane["did"] for lane in lanes] == [{"suspended": "10^1"}] * 3
+    assert {edge.get("accounts") for edge in picture["edges"]} == {"10^0", "10^1", None}
     text = pool.aster.get(f"campaigns/{one['id']}/graph").content.decode().lower()
     assert not [name for name in pool.labs if name in text]
+
+
+def graph(lab, one):
+    return read(lab.get(f"campaigns/{one['id']}/graph"))
+
+
+def of_type(picture, sort):
+    return [node for node in picture["nodes"] if node["type"] == sort]
+
+
+def test_the_picture_shows_ones_own_lane_accounts_and_tokens_and_of_others_the_same_to_all(pool):
+    one = only(pool.aster)
+    mine, theirs, outside = (graph(lab, one) for lab in (pool.aster, pool.borealis, pool.eridanus))
+    (lane,) = [node for node in of_type(mine, "lab") if node["own"]]
+    assert (lane["own_accounts"], lane["own_did"]) == (12, {"suspended": 12})
+    assert {node["account"] for node in of_type(mine, "account")} == {line["account"] for line in pool.lines["aster"]}
+    assert not {node["id"] for node in of_type(mine, "account")} & {node["id"] for node in of_type(theirs, "account")}
+    assert [node["id"] for node in of_type(mine, "token")] == [node["id"] for node in of_type(theirs, "token")]
+    tokens = {node["token"]["value"] for node in of_type(mine, "token")}
+    assert tokens == {token["value"] for line in pool.lines["aster"] for token in line["tokens"]}
+    assert {node["labs"] for node in of_type(mine, "token")} == {3}
+    # Who has no account in it sees neither what a token is nor a lane of its own, and all else the same.
+    assert not [node for node in outside["nodes"] if node["own"] or "token" in node or node["type"] == "account"]
+    for part in ("reasons", "timeline", "as_of"):
+        assert mine[part] == theirs[part] == outside[part]
+    shown = [{name: node[name] for name in ("id", "accounts")} for node in of_type(mine, "lab")]
+    assert shown == [{name: node[name] for name in ("id", "accounts")} for node in of_type(outside, "lab")]
+
+
+def test_reasons_are_sentences_and_each_edge_ends_in_a_node(pool):
+    one = only(pool.aster)
+    whole = read(pool.aster.get(f"campaigns/{one['id']}"))
+    said = {reason["subkind"]: reason for reason in whole["reasons"]}
+    assert said["pan_token"]["sentence"] == (
+        "A few cards pay for accounts at three labs: the most shared is on a few accounts,"
+        " and nearly all who hold them are suspects."
+    )
+    assert (said["email_domain"]["accounts"], said["email_domain"]["labs"]) == ("10^1", 3)
+    picture = graph(pool.aster, one)
+    assert picture["reasons"] == whole["reasons"]
+    nodes = {node["id"] for node in picture["nodes"]}
+    assert {edge[end] for edge in picture["edges"] for end in ("from", "to")} <= nodes
+    timeline = picture["timeline"]
+    assert (timeline["grain"], len(timeline["steps"]), timeline["growth"]) == ("hour", 1, ["10^1"])
+    assert [lane["seen"] for lane in timeline["lanes"]] == [["10^1"]] * 3
+
+
+def test_the_picture_is_bounded_and_says_what_it_leaves_out(pool):
+    for name, lab in pool.labs.items():
+        lines = [
+            pool.account(
+                pool.token(f"big card {number % 9}", "pan_token"),
+                pool.token("big device"),
+                pool.token("big domain", "email_domain"),
+                *(pool.token(f"big phrase {(number + more) % 70}", "phrase") for more in range(20)),
+                pool.token(f"{name} net {number // 2}", "net"),
+            )
+            for number in range(140)
+        ]
+        assert send(lab, "evidence?round=1", *lines).status_code == 200
+        pool.lines[name] = lines
+    answers(pool, pool.lines)
+    tell(pool)
+    (big,) = [one for one in read(pool.aster.get("campaigns"))["campaigns"] if one["accounts"] == "10^2"]
+    assert big["yours"] == {"accounts": 140, "on_one_labs_word": 0, "did": {"suspended": 140}}
+    picture = graph(pool.aster, big)
+    own = of_type(picture, "account")
+    dots = sum(lane["marks"] for lane in of_type(picture, "lab") if not lane["own"])
+    assert 100 < len(picture["nodes"]) + dots <= picturing.MOST_MARKS
+    assert picture["left_out"]["own_accounts"] == 140 - len(own)
+    assert len([node for node in of_type(picture, "token") if node["subkind"] == "phrase"]) == 12
+    (more,) = [node for node in of_type(picture, "tokens") if node["subkind"] == "phrase"]
+    assert (more["id"], more["tokens"], more["grade"]) == ("phrase-more", "10^1", "corroborated")
+    (alone,) = [node for node in of_type(picture, "tokens") if node["subkind"] == "net"]
+    assert (alone["id"], alone["grade"]) == ("net-of-one-lab", "on_one_labs_word")
+
+
+def test_the_picture_moves_at_most_once_an_interval(pool):
+    Group.objects.filter(pk=pool.group.pk).update(interval_s=3600)
+    one = only(pool.aster)
+    before = graph(pool.cygnus, one)
+    gone = [{"account": line["account"], "gone": True} for line in pool.lines["aster"][:6]]
+    send(pool.aster, "evidence?round=1", *gone)
+    tell(pool)
+    assert graph(pool.cygnus, one) == before
+    Campaign.objects.update(told_at=clock.now() - timedelta(hours=2), due=clock.now())
+    announcing.catch_up()
+    assert graph(pool.cygnus, one) != before
 
 
 def say(lab, one, says, reason, **more):
@@ -185,7 +281,7 @@ def test_reading_campaigns_takes_as_many_queries_however_many_there_are(pool, dj
     viewer = pool.aster.viewer
 
     def queries():
-        with django_assert_num_queries(3):
+        with django_assert_num_queries(4):
             return viewing.documents(viewer, viewing.page(viewer, after=None, limit=100, ended=False))
 
     assert len(queries()) == 1
@@ -220,6 +316,8 @@ def test_the_command_line_lists_them_shows_one_and_says_ones_word(pool, live_ser
     assert "about 10" in listed
     shown = typed("campaign", one["name"])
     assert "created" in shown
+    assert "Yours       12: 12 suspended" in shown
+    assert "A few cards pay for accounts at three labs" in shown
     assert "corroborated" in shown
     assert "confirm, confirmed_here" in typed("campaign", one["id"], "--say", "confirm", "--reason", "confirmed_here")
     assert "confirm" not in typed("campaign", one["id"], "--unsay")

@@ -1,0 +1,59 @@
+"""Why accounts belong together, as a sentence for people: from counts in buckets. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from indicators.campaigns.joining import Grade
+
+#: By subkind: what is shared, and how accounts have to do with it.
+_SHARED: Mapping[str, tuple[str, str]] = {
+    "par": ("cards", "pay for"),
+    "pan_token": ("cards", "pay for"),
+    "psp_fp": ("payment instruments", "pay for"),
+    "iban_token": ("bank accounts", "pay for"),
+    "device": ("devices", "are used by"),
+    "phone": ("phone numbers", "belong to"),
+    "email": ("mailboxes", "belong, in several spellings, to"),
+    "email_domain": ("mail domains", "serve"),
+    "email_shape": ("forms of mail addresses", "recur in"),
+    "net": ("addresses or networks", "are used by"),
+    "signup_burst": ("bursts of sign-ups", "brought"),
+    "signup_template": ("sign-up forms", "recur in"),
+    "skeleton": ("prompts", "were sent by"),
+    "phrase": ("phrases", "are sent by"),
+}
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_NEARLY_ALL = 0.9
+
+
+def sentence(reason: Mapping[str, Any]) -> str:
+    """A reason in words; `tokens` and `accounts` are buckets, `labs` is a number, `purity` tenths or None."""
+    shared, does = _SHARED[reason["subkind"]]
+    said = f"{_some(reason['tokens'])} {shared} {does} accounts"
+    most = f"the most shared is on {_some(reason['accounts'])} accounts"
+    if reason["grade"] == Grade.WORD:
+        labs = "one lab" if reason["labs"] == 1 else f"{number(reason['labs'])} labs, each at one of them alone"
+        return f"{said} at {labs}: {most}, on one lab's word.".capitalize()
+    return f"{said} at {number(reason['labs'])} labs: {most}{_tail(reason['purity'])}.".capitalize()
+
+
+def about(bucket: str) -> str:
+    """A bucket in words: 10^2 is "about 100"."""
+    return f"about {10 ** int(bucket.removeprefix('10^')):,}" if bucket.startswith("10^") else "no"
+
+
+def number(count: int) -> str:
+    """A small number in words."""
+    return _NUMBERS[count] if count < len(_NUMBERS) else str(count)
+
+
+def _some(bucket: str) -> str:
+    return "a few" if bucket == "10^0" else about(bucket)
+
+
+def _tail(purity: float | None) -> str:
+    if purity is None:
+        return ""
+    return f", and {'nearly all' if purity >= _NEARLY_ALL else 'most'} who hold them are suspects"
