@@ -21,7 +21,7 @@ def list_disarmed(as_json: Json = False, url: Url = "", key_file: KeyFile = None
         print_json(found)
         return
     rows = [
-        (one["id"], one["ended_by"], str(one["objects"]), one["at"][:19], one["until"][:19], one["actor"])
+        (one["id"], one["ended_by"], str(one["objects"]), one["at"][:19], (one["until"] or "")[:19], one["actor"])
         for one in found
     ]
     print_table(("Id", "By", "Objects", "At", "Until", "Actor"), rows, empty="Nothing is disarmed.")

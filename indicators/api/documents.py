@@ -471,9 +471,11 @@ class DisarmedDocument(serializers.Serializer[object]):
     """What one call recalled, or revoked or withdrew in bulk, while it can come back."""
 
     id = serializers.UUIDField()
-    ended_by = serializers.ChoiceField(["recall", "revoke", "withdraw"])
+    ended_by = serializers.ChoiceField(["flood", "recall", "revoke", "withdraw"])
     at = serializers.DateTimeField()
-    until = serializers.DateTimeField(help_text="From then on it is final, if nobody has decided before.")
+    until = serializers.DateTimeField(
+        allow_null=True, help_text="From then on it is final, if nobody has decided before; null: never by itself."
+    )
     actor = serializers.CharField()
     objects = serializers.IntegerField(help_text="How many.")
     ids = serializers.ListField(child=serializers.CharField(), help_text="Of the first thousand.")

@@ -90,7 +90,7 @@ def _disarmed(ending: Ending) -> dict[str, Any]:
         "id": ending.pk,
         "ended_by": ending.verb,
         "at": clock.rfc3339(ending.at),
-        "until": clock.rfc3339(ending.until or ending.at),
+        "until": ending.until and clock.rfc3339(ending.until),
         "actor": ending.actor,
         "objects": ending.objects_ended,
         "ids": deciding.ids_of(ending, at_most=_IDS),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
+from rest_framework.serializers import ListField
 
-from exchange.shapes import Address, Body, Choice, Flag, Id, Json, Measure, Moment, Number, Text, Words
+from exchange.shapes import Address, Body, Choice, Flag, Id, Json, Measure, Moment, Number, Strict, Text, Words
 from exchange.stix import words
 from indicators.benign import service_hosts
 from indicators.campaigns import statements
@@ -243,8 +245,30 @@ class NewDetector(DetectorChange):
     )
 
 
+class MetWish(Body):
+    """What an instance's look-ups met of one object in one hour; kept as powers of ten, and told to nobody."""
+
+    id = Text()
+    hour = Moment(help_text="Its beginning, UTC; of the last two days.")
+    matched = Number(required=False)
+    blocked = Number(required=False)
+
+
+@extend_schema_field(MetWish(many=True))
+class _Met(Strict, ListField):
+    """A list that `opinions.tallying` reads."""
+
+    json_type = list
+
+    def converted(self, data: Any) -> Any:
+        """As it was sent."""
+        return data
+
+
 class ReceiptWish(Body):
     """What an instance of a subscriber applied of a feed."""
+
+    max_bytes = 262_144
 
     instance = Text(
         code="bad-receipt",
@@ -261,6 +285,7 @@ class ReceiptWish(Body):
     suppressed = _count()
     skipped = _count()
     lag_s = Measure(required=False)
+    met = _Met(required=False, help_text="At most 500.")
 
 
 class CampaignAlias(Body):

@@ -14,7 +14,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from exchange import clock
 from exchange.celery import app
@@ -128,19 +128,25 @@ def find(viewer: Viewer, ending_id: UUID) -> Ending:
 
 
 def _open(viewer: Viewer) -> QuerySet[Ending]:
-    return Ending.objects.of(viewer).filter(state=Ending.State.DISARMED, until__gt=clock.now())
+    return Ending.objects.of(viewer).filter(_undecided())
+
+
+def _undecided() -> Q:
+    """What can still be decided: what the flood breaker did at any time, all else until its hour is over."""
+    return Q(state=Ending.State.DISARMED) & (Q(verb=Ending.Verb.FLOOD) | Q(until__gt=clock.now()))
 
 
 def _taken_up(by: Viewer, ending_ids: Collection[UUID] | None) -> list[Ending]:
     """The rows, locked until they are decided, with the publisher; what is due is decided, whoever has not said so."""
     _hold_still(by.partner_id)
-    endings = Ending.objects.of(by).exclude(until=None).select_for_update().order_by("at", "pk")
+    acts = Ending.objects.of(by).filter(Q(verb=Ending.Verb.FLOOD) | Q(until__isnull=False))
+    endings = acts.select_for_update().order_by("at", "pk")
     if ending_ids is None:
-        return list(endings.filter(state=Ending.State.DISARMED, until__gt=clock.now()))
+        return list(endings.filter(_undecided()))
     found = list(endings.filter(pk__in=list(ending_ids)))
     if len(found) != len(set(ending_ids)):
         raise NotFound
-    if any(one.state != Ending.State.DISARMED or (one.until or one.at) <= clock.now() for one in found):
+    if any(one.state != Ending.State.DISARMED or (one.until and one.until <= clock.now()) for one in found):
         raise Conflict("This is decided already.", code="already-decided")
     return found
 

@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Sum
 
 from exchange import clock
@@ -33,13 +34,13 @@ from partners import mailing
 from partners.log import audit
 from partners.models import User
 from partners.scopes import ROLE_SCOPES, Role, Scope
-from partners.sharing import intern_withdrawn
+from partners.sharing import audience_ids, intern_withdrawn
 from partners.viewer import Viewer
 
 #: The time over which ends are counted, and in which what is disarmed can be brought back.
 WINDOW = timedelta(hours=1)
 #: Why readers are told that they lose what is disarmed, where it is not for a mass of ends.
-REASONS = {Ending.Verb.RECALL: Change.Reason.RECALLED}
+REASONS = {Ending.Verb.FLOOD: Change.Reason.FLOOD, Ending.Verb.RECALL: Change.Reason.RECALLED}
 _MOST_IN_THE_LOG = 1_000
 DISARMED = Refusal(
     "disarmed",
@@ -67,6 +68,7 @@ def is_mass(by: Viewer, count: int) -> bool:
 def _lately(by: Viewer) -> int:
     """How many ended within the last hour and did not come back."""
     ends = Ending.objects.of(by).filter(at__gt=clock.now() - WINDOW).exclude(state=Ending.State.UNDONE)
+    ends = ends.exclude(verb=Ending.Verb.FLOOD)
     return ends.aggregate(count=Sum("objects_ended"))["count"] or 0
 
 
@@ -121,7 +123,7 @@ def an_ending(by: Viewer, count: int, verb: Ending.Verb, *, reach: Reach | None 
         objects_ended=count,
         state=Ending.State.DISARMED,
         at=at,
-        until=at + WINDOW,
+        until=None if verb == Ending.Verb.FLOOD else at + WINDOW,
         reach=None if reach is None else reach.to_json(),
         alone=alone,
     )
@@ -154,6 +156,26 @@ def disarm_as(ending: Ending, ended: Mapping[str, Ended], *, by: Viewer, within:
         **named(sorted(ended)),
     )
     return changes.removes(held, REASONS.get(Ending.Verb(ending.verb), Change.Reason.DISARMED))
+
+
+def living_of(by: Viewer, holdings: Sequence[int]) -> dict[str, Ended]:
+    """What of these lives now, by id, as it is to be disarmed. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LIVING, {"holdings": list(holdings), "audiences": audience_ids(by, own=True)})
+        return {
+            stix_id: Ended(Version(holding, version, bytes(sha256), state, True, False, *rest))
+            for stix_id, holding, version, sha256, state, *rest in cursor.fetchall()
+        }
+
+
+# A row for each holding of these that lives, by its key, as `storing.Version` has its newest version.
+_LIVING = f"""
+SELECT h.stix_id, h.id, o.id, o.sha256, h.state, h.audience_id, a.tlp, FALSE, FALSE, a.attribution
+FROM indicators_holding h JOIN partners_audience a ON a.id = h.audience_id
+JOIN indicators_stixobject o ON o.id = h.newest_id
+WHERE h.id = ANY(%(holdings)s) AND h.audience_id = ANY(%(audiences)s) AND {living.LIVES} AND NOT o.revoked
+ORDER BY h.id
+"""
 
 
 def named(stix_ids: Sequence[str]) -> dict[str, Any]:
@@ -207,7 +229,7 @@ def asleep(held: Sequence[Version], *, publisher_id: UUID, state: Holding.State)
 def _tell(by: Viewer, ending: Ending) -> None:
     """Mail the people who may undo it; once while anything is disarmed, however many calls there are."""
     open_ones = Ending.objects.of(by).filter(state=Ending.State.DISARMED, until__gt=ending.at)
-    if open_ones.exists():
+    if ending.verb != Ending.Verb.FLOOD and open_ones.exists():
         return
     subject, body = _words(by, ending)
     publishing = [role for role in Role if Scope.PUBLISH in ROLE_SCOPES[role]]
@@ -218,6 +240,8 @@ def _tell(by: Viewer, ending: Ending) -> None:
 
 def _words(by: Viewer, ending: Ending) -> tuple[str, str]:
     """Subject and text of the mail."""
+    if ending.verb == Ending.Verb.FLOOD:
+        return _FLOOD, f"{_FLOOD_TEXT}\n{settings.BASE_URL}/organisation/held/\n"
     count, verb = f"{ending.objects_ended:,} objects", Ending.Verb(ending.verb).label.lower()
     why = (
         f"{count} of {by.partner_name} were {verb} at once by {ending.actor}"
@@ -234,3 +258,11 @@ def _words(by: Viewer, ending: Ending) -> tuple[str, str]:
         "If this was not meant, look at the key or the person first, and revoke the key.\n"
     )
     return f"{count} were {verb} at once", body
+
+
+_FLOOD = "An indicator of yours was stopped: it met far more than ever"
+_FLOOD_TEXT = (
+    "Three or more subscribers met it, within two hours, far more often than each of them did before. So it was"
+    " disarmed: everybody is told to drop it.\n\nIt comes back only when somebody of yours who publishes says so, and"
+    " stays then, however often it is met up to this level; or you make its end final."
+)

@@ -8,21 +8,20 @@ and says how many they are; `carry_out` disarms these and no others (`disarming`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 
 from exchange import clock
 from exchange.errors import Conflict, NotFound, Refused
 from exchange.sql import Message
 from exchange.stix import words
-from indicators import living
 from indicators.ending import deciding, disarming
 from indicators.models import Ending, Holding, Recall, Reference, StixObject
 from indicators.publishing import rationing, storing
@@ -31,7 +30,6 @@ from indicators.stix.facets import facet
 from indicators.telling import notifying
 from partners.log import audit
 from partners.scopes import Scope
-from partners.sharing import audience_ids
 from partners.viewer import Viewer
 
 #: Objects of one recall: more are recalled in several.
@@ -114,7 +112,7 @@ def carry_out(by: Viewer, recall_id: UUID) -> Recall:
             raise Conflict("This recall was carried out already.", code="already-decided")
         if recall.at < clock.now() - PREPARED:
             raise Conflict("This was prepared too long ago: prepare it anew.", code="too-old")
-        ended = _living(by, recall.holdings)
+        ended = disarming.living_of(by, recall.holdings)
         alone = not disarming.is_mass(by, len(ended))
         ending = disarming.an_ending(by, len(ended), Ending.Verb.RECALL, alone=alone)
         if ended:
@@ -228,23 +226,3 @@ def _of_campaign(by: Viewer, campaign: str) -> list[str]:
     versions = list(joined.values_list("version", flat=True))
     ends = Reference.objects.visible_to(by).filter(version__in=versions).exclude(target_id=wanted)
     return list(ends.values_list("target_id", flat=True).distinct())
-
-
-def _living(by: Viewer, holdings: Sequence[int]) -> dict[str, disarming.Ended]:
-    """What of these lives now, by id, as it is to be disarmed. One query."""
-    with connection.cursor() as cursor:
-        cursor.execute(_LIVING, {"holdings": list(holdings), "audiences": audience_ids(by, own=True)})
-        return {
-            stix_id: disarming.Ended(storing.Version(holding, version, bytes(sha256), state, True, False, *rest))
-            for stix_id, holding, version, sha256, state, *rest in cursor.fetchall()
-        }
-
-
-# A row for each holding of these that lives, by its key, as `storing.Version` has its newest version.
-_LIVING = f"""
-SELECT h.stix_id, h.id, o.id, o.sha256, h.state, h.audience_id, a.tlp, FALSE, FALSE, a.attribution
-FROM indicators_holding h JOIN partners_audience a ON a.id = h.audience_id
-JOIN indicators_stixobject o ON o.id = h.newest_id
-WHERE h.id = ANY(%(holdings)s) AND h.audience_id = ANY(%(audiences)s) AND {living.LIVES} AND NOT o.revoked
-ORDER BY h.id
-"""

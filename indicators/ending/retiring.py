@@ -19,6 +19,7 @@ from indicators.ending import recalling
 from indicators.feeds import receipts
 from indicators.log import changes
 from indicators.models import Batch, Change, Outflow
+from indicators.opinions import tallying
 from indicators.telling import notifying
 from partners.log import audit
 from partners.models import Partner
@@ -93,6 +94,7 @@ def forget_old_batches() -> None:
     excerpts.forget_ended()
     recalling.forget()
     receipts.forget()
+    tallying.forget()
     while forget_batches() > 0:
         pass
 

@@ -13,6 +13,7 @@ from exchange.errors import Refused
 from indicators.feeds import deltas
 from indicators.feeds.filters import Filter
 from indicators.models import Change, FeedSet, InForce, Receipt, Release
+from indicators.opinions import tallying
 from partners.viewer import Viewer
 
 COUNTS = ("blocked", "shadow", "suppressed", "skipped")
@@ -33,7 +34,9 @@ def take(viewer: Viewer, wanted: Filter, *, feed: str, said: Mapping[str, Any]) 
     for name, count in counts.items():
         if not 0 <= count < 2**53:
             raise Refused("A number from 0 on.", code="bad-receipt", at=f"/{name}")
+    met = tallying.read(said.get("met") or (), now=clock.now())
     pk, place = deltas.place_of(viewer, wanted, feed=feed, cursor=said.get("cursor") or "")
+    tallying.take(viewer, met, by=instance)
     feed_set = FeedSet.objects.of(viewer).filter(pk=pk).first()
     if feed_set is None or place > feed_set.place:
         return None

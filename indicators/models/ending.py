@@ -20,7 +20,8 @@ from partners.sharing import OwnedManager
 class Ending(models.Model):
     """That a partner ended living holdings by one act: for good at once, or, beyond its cap, to be decided.
 
-    What is disarmed can be undone `until` then, and is final after that.
+    What is disarmed can be undone `until` then, and is final after that. What the flood breaker disarmed stays so until
+    its publisher decides.
     """
 
     class State(models.TextChoices):
@@ -29,6 +30,7 @@ class Ending(models.Model):
         UNDONE = "undone", "Undone"
 
     class Verb(models.TextChoices):
+        FLOOD = "flood", "Stopped"
         RECALL = "recall", "Recalled"
         REVOKE = "revoke", "Revoked"
         WITHDRAW = "withdraw", "Withdrawn"
@@ -55,7 +57,9 @@ class Ending(models.Model):
     class Meta:
         base_manager_name = "unrestricted"
         constraints = [
-            models.CheckConstraint(condition=~Q(state="disarmed") | ~Q(until=None), name="what_is_disarmed_has_an_end")
+            models.CheckConstraint(
+                condition=~Q(state="disarmed") | ~Q(until=None) | Q(verb="flood"), name="what_is_disarmed_has_an_end"
+            )
         ]
         indexes = [
             models.Index(fields=["partner", "at"], name="ending_by_partner_and_time"),

@@ -47,6 +47,7 @@ class Change(models.Model):
     class Reason(models.TextChoices):
         DISARMED = "disarmed", "Disarmed"
         EXPIRED = "expired", "Expired"
+        FLOOD = "flood", "Met far more than ever"
         GRANTED = "granted", "Came into sight"
         JUDGED = "judged", "Judged"
         NARROWED = "narrowed", "Audience narrowed"

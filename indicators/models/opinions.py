@@ -1,4 +1,7 @@
-"""What partners think of each other's objects. `opinions.recording` writes."""
+"""What partners think of each other's objects, and what they met of them.
+
+`opinions.recording` writes Opinion, `opinions.tallying` Tally, `opinions.flooding` Flood.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from django.db.models import Q
 from exchange import clock
 from indicators.models.objects import Holding
 from partners.models import Audience, Partner
-from partners.sharing import SharedManager
+from partners.sharing import OwnedManager, SharedManager
 
 
 class Opinion(models.Model):
@@ -40,3 +43,56 @@ class Opinion(models.Model):
             models.CheckConstraint(condition=Q(says__in=[-1, 0, 1]), name="it_confirms_dissents_or_neither"),
         ]
         indexes = [models.Index(fields=["partner", "-at"], name="opinion_by_partner_and_time")]
+
+
+class Tally(models.Model):
+    """What one partner met of one holding in one hour, by one agent or sighting: powers of ten, or 0.
+
+    Read by the exchange alone. `opinions.tallying` writes.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    holding = models.ForeignKey(Holding, on_delete=models.PROTECT, related_name="+", db_index=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    said_by = models.CharField(max_length=80)
+    hour = models.DateTimeField()
+    matched = models.BigIntegerField()
+    blocked = models.BigIntegerField()
+    at = models.DateTimeField(default=clock.now)
+
+    objects = OwnedManager["Tally"]()
+    unrestricted = models.Manager["Tally"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["holding", "partner", "said_by", "hour"], name="one_tally_per_holding_partner_speaker_and_hour"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["hour"], name="met_by_hour"),
+            models.Index(fields=["partner", "hour"], name="met_by_partner_and_hour"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.holding_id} at {self.hour}"
+
+
+class Flood(models.Model):
+    """That a holding was disarmed as a flood: the level that was met, which its publisher may let stand.
+
+    `opinions.flooding` writes.
+    """
+
+    holding = models.OneToOneField(Holding, on_delete=models.PROTECT, related_name="+", primary_key=True)
+    level = models.BigIntegerField(help_text="The most that a subscriber met in an hour; told to nobody.")
+    at = models.DateTimeField()
+
+    unrestricted = models.Manager["Flood"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+
+    def __str__(self) -> str:
+        return f"flood of {self.holding_id}"

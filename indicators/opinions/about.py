@@ -7,7 +7,7 @@ the author's, else to its publisher alone, where that is named.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +42,17 @@ def others(viewer: Viewer, stix_id: str) -> Holding:
     if not living.lives(judged.state):
         raise Refused("It has ended: there is nothing left to say of it.", code="has-ended")
     return judged
+
+
+def meant(giver: Viewer, ids: Sequence[str]) -> tuple[Holding, ...]:
+    """The holdings that somebody names by their ids: of each id the line that they read, never their own."""
+    chosen = lines.chosen(giver, ids)
+    seen = Holding.objects.visible_to(giver).filter(stix_id__in=ids).exclude(publisher=giver.partner_id)
+    found: dict[str, Holding] = {}
+    for holding in seen.order_by("pk"):
+        if holding.stix_id not in found or chosen.get(holding.stix_id) == holding.pk:
+            found[holding.stix_id] = holding
+    return tuple(found.values())
 
 
 def markings(holding: Holding) -> list[str]:

@@ -20,7 +20,7 @@ from exchange.celery import app
 from exchange.stix import words
 from indicators.log import changes, following
 from indicators.models import Change, Holding, Opinion, Reference
-from indicators.reading import lines
+from indicators.opinions import about
 from indicators.telling import notifying
 from partners.keys import auth
 
@@ -126,19 +126,12 @@ def _reason(said: Mapping[str, Any]) -> str:
 
 
 def _judged(opinion: Holding) -> tuple[Holding, ...]:
-    """The holdings that it names, as its giver sees them: of each id the line that the giver reads, never its own."""
+    """The holdings that it names, as its giver sees them."""
     giver = auth.viewer_of_partner(opinion.publisher_id)
     if giver is None:
         return ()
     refs = Reference.unrestricted.filter(version=opinion.newest_id, path__startswith="/object_refs/")
-    ids = sorted(set(refs.values_list("target_id", flat=True)))
-    chosen = lines.chosen(giver, ids)
-    seen = Holding.objects.visible_to(giver).filter(stix_id__in=ids).exclude(publisher=giver.partner_id)
-    found: dict[str, Holding] = {}
-    for holding in seen.order_by("pk"):
-        if holding.stix_id not in found or chosen.get(holding.stix_id) == holding.pk:
-            found[holding.stix_id] = holding
-    return tuple(found.values())
+    return about.meant(giver, sorted(set(refs.values_list("target_id", flat=True))))
 
 
 def _tell(judged: set[tuple[int, int]]) -> None:
