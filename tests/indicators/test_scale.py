@@ -26,7 +26,7 @@ from partners.scopes import Scope
 from tests import build
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
-OBJECTS = int(os.environ.get("EXCHANGE_SCALE", "200000"))
+OBJECTS = int(os.environ.get("EXCHANGE_SCALE", "60000"))
 PARTNERS, GROUPS, PAGE = 50, 200, 1_000
 BIG = {
     *("indicators_holding", "indicators_stixobject", "indicators_carries", "indicators_tokenvalue"),
@@ -99,12 +99,14 @@ def read_by(plans) -> int:
     return round(read)
 
 
-@pytest.mark.parametrize("known", [False, True], ids=["without statistics", "with statistics"])
-def test_pages_and_look_ups_read_what_they_return(crowd, known):
-    if known:
-        with connection.cursor() as cursor:
-            cursor.execute("ANALYZE")
-    reader = crowd[3]
+def test_pages_and_look_ups_read_what_they_return(crowd):
+    _read_what_they_return(crowd[3])  # without statistics
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    _read_what_they_return(crowd[3])
+
+
+def _read_what_they_return(reader) -> None:
     end = changes.head()
     middle, late = (Change.unrestricted.filter(seq=seq).first().date_added for seq in (end // 2, end - 20))
     seen = reading.page(reader, Selection(once=True), limit=PAGE)

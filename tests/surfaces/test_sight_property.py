@@ -1,7 +1,7 @@
 """Whatever partners do, and in whatever order: each sees what a model of a few lines says, on every surface.
 
 A seeded random walk through the real verbs. Followers lag behind by chance; whenever one has caught up, what it
-holds is what the model says. `SIGHT_OPERATIONS` says how many operations; 300 of them share one world.
+holds is what the model says. `SIGHT_OPERATIONS` says how many operations; 150 of them share one world.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from tests import build
 
 pytestmark = pytest.mark.django_db
 
-OPERATIONS = int(os.environ.get("SIGHT_OPERATIONS", "600"))
-PER_WORLD = 300
+OPERATIONS = int(os.environ.get("SIGHT_OPERATIONS", "300"))
+PER_WORLD = 150
 GROUPS = ("north", "south", "west")
 
 
