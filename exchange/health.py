@@ -22,7 +22,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import GaugeMetricFamily
 from psycopg_pool import PoolTimeout
 
-from exchange import assets, clock, counting
+from exchange import assets, brokers, clock, counting
 from exchange.backup import keeping
 from exchange.celery import app
 from exchange.errors import NotFound
@@ -123,6 +123,7 @@ class _StoreCollector:
     def collect(self) -> Iterator[GaugeMetricFamily]:
         read: list[GaugeMetricFamily] = []
         KEYS.begin()
+        BROKER.begin()
         up = STORE.answer()["database"] == "ok"
         if up:
             try:
@@ -130,6 +131,8 @@ class _StoreCollector:
             except (DatabaseError, PoolTimeout):
                 up = False
         yield GaugeMetricFamily("exchange_store_up", "Whether the store answers.", value=float(up))
+        taken = BROKER.answer()["broker"] == "ok"
+        yield GaugeMetricFamily("exchange_broker_up", "Whether the broker takes messages.", value=float(taken))
         if settings.KEY_SERVICE_URL:
             tokens = KEYS.answer()["key_service"] == "ok"
             yield GaugeMetricFamily("exchange_key_service_up", "Whether the key service answers.", value=float(tokens))
@@ -209,7 +212,7 @@ def _migrations() -> str:
 def _broker() -> str:
     with app.connection_for_write(connect_timeout=3) as broker:
         broker.ensure_connection(max_retries=1, timeout=3)
-    return "ok"
+        return brokers.takes(broker)
 
 
 def _assets() -> str:
@@ -236,6 +239,7 @@ def _key_service() -> str:
 
 
 STORE = Look({"database": _database})
+BROKER = Look({"broker": _broker})
 LOOK = Look({"database": _database, "migrations": _migrations, "broker": _broker, "beat": _beat, "assets": _assets})
 KEYS = Look({"key_service": _key_service})
 

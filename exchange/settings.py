@@ -6,7 +6,7 @@ from celery.schedules import crontab
 from django.utils.csp import CSP
 from kombu import Queue
 
-from exchange import env, pooling
+from exchange import brokers, env, pooling
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -317,7 +317,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
         "pool_timeout": 3,
     }
     if BROKER_IS_POSTGRESQL
-    else {}
+    else brokers.options(CELERY_BROKER_URL)
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_IMPORTS = (

@@ -154,7 +154,7 @@ def looked_at_here(monkeypatch):
     from exchange import health
 
     monkeypatch.setattr(health, "FRESH_S", 0.0)
-    for look in (health.LOOK, health.STORE, health.KEYS):
+    for look in (health.LOOK, health.STORE, health.KEYS, health.BROKER):
         monkeypatch.setattr(look, "_start", look._look)
 
 

@@ -10,6 +10,7 @@ import pytest
 from celery.contrib.testing.worker import start_worker
 from kombu.transport.pgmq import _NotifyWaiter
 
+from exchange import brokers
 from exchange.celery import app
 from exchange.health import beat_seen
 from tests.waiting import DEADLINE_S, until
@@ -56,3 +57,11 @@ def test_a_worker_knows_each_task_of_the_schedule():
     )
     told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, env=os.environ)
     assert told.stdout.strip() == "set()"
+
+
+def test_another_broker_that_vanished_keeps_nobody_for_long():
+    assert brokers.options("amqps://user:password@mq.example//")["write_timeout"] <= 10
+    for scheme in ("redis", "rediss", "sentinel"):
+        given = brokers.options(f"{scheme}://redis.example:6379/0")
+        assert given["socket_timeout"] <= 10
+        assert given["visibility_timeout"] > app.conf.task_time_limit

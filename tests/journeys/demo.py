@@ -19,10 +19,10 @@ NOT_INHERITED = ("DATABASE_URL", "EXCHANGE_MODE", "SECRET_KEY", "BASE_URL", "DJA
 class Demo:
     """A running demo; `info` is the JSON line that it printed."""
 
-    def __init__(self, data_dir: Path, *, labs: bool = False) -> None:
+    def __init__(self, data_dir: Path, *, labs: bool = False, **more: str) -> None:
         inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
         environment = inherited | {"PORT": "0", "DATA_DIR": str(data_dir), "DEMO_JSON": "1"}
-        environment |= {"DEMO_LABS": "1" if labs else "0"}
+        environment |= {"DEMO_LABS": "1" if labs else "0"} | more
         self.data_dir = data_dir
         self.process = subprocess.Popen(
             [sys.executable, "-m", "exchange.demo"],

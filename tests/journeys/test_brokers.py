@@ -1,0 +1,92 @@
+"""The same product on RabbitMQ and on Redis: matches and webhooks arrive, and a broker that fails loses nothing."""
+
+from __future__ import annotations
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from exchange.client import Client
+from indicators.stix import making
+from tests import brokers
+from tests.journeys import test_story
+from tests.journeys.demo import Demo
+from tests.waiting import DEADLINE_S, until
+
+pytestmark = pytest.mark.slow
+receiver = test_story.receiver
+
+
+class Stage:
+    """A demo on a broker, with a webhook of Borealis'."""
+
+    def __init__(self, demo, hook) -> None:
+        self.demo, self.hook = demo, hook
+        self.aster, self.borealis, self.cygnus = (Client(demo.url, demo.key(number)) for number in range(3))
+        self.borealis.subscribe(hook.url)
+
+    def push(self) -> str:
+        """An indicator of Aster's; a push never waits for the broker, and is acknowledged whatever becomes of it."""
+        made = making.account_pattern()
+        assert self.aster.publish([made]).counts["accepted"] == 1
+        return made["id"]
+
+    def is_told(self, stix_id: str) -> bool:
+        return any(stix_id.encode() in body for _, body in list(self.hook.heard))
+
+    def says(self, broker: str) -> bool:
+        """Whether /readyz says this of the broker."""
+        return httpx.get(f"{self.demo.url}/readyz", timeout=DEADLINE_S).json()["checks"]["broker"] == broker
+
+    def metric(self, name: str) -> float:
+        lines = httpx.get(f"{self.demo.url}/metrics", timeout=DEADLINE_S).text.splitlines()
+        return float(next(line for line in lines if line.startswith(name)).rpartition(" ")[2])
+
+
+@pytest.fixture(params=[brokers.RabbitMQ, brokers.Redis], ids=lambda make: make.__name__)
+def broker(request, data_dir):
+    one = brokers.started(request.param, data_dir.parent / "broker")
+    yield one
+    one.end()
+
+
+def test_matches_and_webhooks_arrive_and_a_broker_that_fails_loses_nothing(broker, data_dir, receiver):
+    demo = Demo(data_dir, CELERY_BROKER_URL=broker.url)
+    try:
+        stage = Stage(demo, receiver)
+        token = making.token("cd" * 32)
+        first, second = (making.account_pattern(carrier={"token": token}) for _ in range(2))
+        assert stage.aster.publish([first]).ok
+        assert stage.cygnus.publish([second]).ok
+        until(lambda: stage.is_told(first["id"]))
+        until(lambda: stage.is_told(second["id"]))
+        found = until(lambda: list(stage.aster.matches()))
+        assert {end["id"] for end in found[0]["objects"]} == {first["id"], second["id"]}
+        assert stage.says("ok")
+
+        broker.fill()
+        until(lambda: stage.says("full"))
+        assert stage.metric("exchange_broker_up") == 0
+        full = stage.push()
+        broker.empty()
+        until(lambda: stage.is_told(full))
+
+        broker.signal(signal.SIGSTOP)
+        until(lambda: stage.says("no answer") or stage.says("failed"))
+        with ThreadPoolExecutor(4) as pool:
+            slow = list(pool.map(lambda _: stage.push(), range(4)))
+        broker.signal(signal.SIGCONT)
+        until(lambda: all(stage.is_told(each) for each in slow))
+
+        broker.kill()
+        until(lambda: stage.says("failed"))
+        killed = [stage.push() for _ in range(4)]
+        until(lambda: "hint.lost" in (demo.data_dir / "logs" / "web.log").read_text())
+        broker.start()
+        until(lambda: stage.says("ok"))
+        until(lambda: all(stage.is_told(each) for each in killed))
+        assert stage.metric("exchange_broker_up") == 1
+    finally:
+        assert demo.stop() == 0
