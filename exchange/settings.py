@@ -330,6 +330,7 @@ CELERY_IMPORTS = (
     "indicators.log.pruning",
     "indicators.sight.relining",
     "indicators.sight.resighting",
+    "indicators.opinions.flooding",
     "indicators.opinions.recording",
     "indicators.ending.retiring",
     "indicators.benign.suppressing",
