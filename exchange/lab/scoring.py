@@ -57,7 +57,9 @@ class Constants:
     #: What a group may add, at least and at most; networks less.
     least: float = -1.0
     most: float = 5.0
-    most_net: float = 4.0
+    most_net: float = 4.5
+    #: While fewer of a lab's accounts than this share are suspects, its own counts alone suffice for a token.
+    few_suspects: float = 0.0005
     #: A suspect: this total; two groups of `strong`, or one and the flag; this total without the largest teller.
     total: float = 5.0
     strong: float = 2.5
@@ -236,9 +238,19 @@ def _groups(
 ) -> _Grouped:
     """What each group adds to each account, and by which token: the best of its tokens; of phrases the fourth best."""
     mine = own.weight[account]
-    s = own.suspects[token] - mine + c.told * suspects[token]
-    h = own.holders[token] - 1.0 + c.told * holders[token]
-    weight = weights(np.maximum(s, 0.0), h, accounts=carries.accounts, suspects=own.total, c=c)
+    s = np.maximum(own.suspects[token] - mine, 0.0)
+    h = own.holders[token] - 1.0
+    weight = weights(
+        s + c.told * suspects[token],
+        h + c.told * holders[token],
+        accounts=carries.accounts,
+        suspects=own.total,
+        c=c,
+    )
+    if own.total < c.few_suspects * carries.accounts:
+        # Others' holders whom nobody has looked at yet do not speak for a token that two suspects here hold.
+        alone = weights(s, h, accounts=carries.accounts, suspects=own.total, c=c)
+        weight = np.where(s >= c.few - 1e-9, np.maximum(weight, alone), weight)
     phrase = carries.is_phrase[token]
     best = np.full((carries.accounts, len(Group)), -np.inf)
     by = np.full((carries.accounts, len(Group)), -1, dtype=np.int64)

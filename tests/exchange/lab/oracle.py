@@ -53,7 +53,7 @@ def verdicts(holds, kinds, flagged, suspects, sums, asked):
             if len(positive) >= 4:
                 candidates.append(positive[3])
             if candidates:
-                found[group] = min(max(max(candidates), -1.0), 4.0 if group == "NET" else 5.0)
+                found[group] = min(max(max(candidates), -1.0), 4.5 if group == "NET" else 5.0)
             else:
                 found[group] = 0.0
         return found

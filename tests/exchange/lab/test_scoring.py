@@ -128,8 +128,25 @@ def test_what_nobody_sends_in_this_round_is_as_if_absent():
     assert scored([{0}] * 9, [("DEV", False)], flagged=set(range(9)), asked=()).groups.sum() == 0
 
 
-@pytest.mark.parametrize(("name", "most"), [("PAY", 5.0), ("DEV", 5.0), ("MAIL", 5.0), ("NET", 4.0), ("PROMPT", 5.0)])
-def test_a_group_adds_at_most_five_and_networks_four(name, most):
+@pytest.mark.parametrize(("suspects", "trusts_itself"), [({0, 1}, True), (set(range(6)), False)])
+def test_a_lab_of_few_suspects_believes_its_own_counts_while_others_have_not_looked(suspects, trusts_itself):
+    holds = [{0}] * 8 + [set()] * 9_992
+    elsewhere = {0: (4_096, 0, 2_048, 0)}
+    alone = scored(holds, [("PAY", False)], suspects=suspects).groups[7, Group.PAY]
+    together = scored(holds, [("PAY", False)], suspects=suspects, sums=elsewhere).groups[7, Group.PAY]
+    assert bool(together == alone) is trusts_itself
+    assert together <= alone
+
+
+def test_own_counts_alone_do_not_suffice_where_fewer_than_two_suspects_hold_a_token():
+    holds = [{0}] * 8 + [set()] * 9_992
+    assert scored(holds, [("PAY", False)], suspects={0}).groups[7, Group.PAY] == 1.0
+    found = scored(holds, [("PAY", False)], suspects={0}, sums={0: (4_096, 0, 2_048, 0)})
+    assert found.groups[7, Group.PAY] < 0.5
+
+
+@pytest.mark.parametrize(("name", "most"), [("PAY", 5.0), ("DEV", 5.0), ("MAIL", 5.0), ("NET", 4.5), ("PROMPT", 5.0)])
+def test_a_group_adds_at_most_five_and_networks_less(name, most):
     found = scored([{0}] * 30 + [set()] * 9_000, [(name, False)], flagged=set(range(29)))
     assert found.groups[29, Group[name]] == most
 
