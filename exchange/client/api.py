@@ -270,6 +270,10 @@ class Client:
         """`carry-out`, `undo` or `finish` it."""
         return self._send("POST", f"/api/v1/recalls/{recall_id}/{verb}", {})
 
+    def usefulness(self, stix_id: str = "") -> dict[str, Any]:
+        """What own indicators, or one of them, were good for to others; and what the own partner gives and uses."""
+        return self._get(f"/api/v1/objects/{stix_id}/usefulness" if stix_id else "/api/v1/usefulness")
+
     def _end(self, verb: str, stix_ids: str | Iterable[str]) -> publishing.PublishResult:
         ids = [stix_ids] if isinstance(stix_ids, str) else list(stix_ids)
         result = publishing.PublishResult()

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from exchange.client.terminal import Json, KeyFile, Url, client_of, print_answer, print_json, print_table
+from exchange.client.terminal import Json, KeyFile, Url, client_of, print_answer, print_facts, print_json, print_table
 
 StixId = Annotated[str, typer.Argument(help="The id of an object.")]
 
@@ -57,4 +57,31 @@ def sight(
     print_answer(told, status="status", as_json=as_json)
 
 
-COMMANDS = (opinions, opine, sight)
+def usefulness(
+    stix_id: Annotated[str, typer.Argument(help="One of your indicators; without, all of them.")] = "",
+    as_json: Json = False,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """What your indicators were good for to others, in buckets; without an id also what you give and use yourself."""
+    with client_of(url, key_file) as client:
+        found = client.usefulness(stix_id)
+    if as_json:
+        print_json(found)
+        return
+    facts = [("Counted", found["as_of"][:19])]
+    facts += [(word.title(), _partners(found[word])) for word in ("hold", "matched", "blocked", "disagreed")]
+    if not stix_id:
+        own = found["own"]
+        facts += [("Precision", "-" if found["precision"] is None else f"{found['precision']:.0%} of what was judged")]
+        facts += [("Hours to share", str(own["median_hours_to_share"] or "-"))]
+        facts += [("You give", ", ".join(f"{count:,} {name}" for name, count in own["gives"].items()))]
+        facts += [("You use", ", ".join(f"{count:,} {name}" for name, count in own["uses"].items()))]
+    print_facts(facts)
+
+
+def _partners(bucket: int | None) -> str:
+    return "fewer than 3 partners" if bucket is None else f"{bucket} partners or more"
+
+
+COMMANDS = (opinions, opine, sight, usefulness)

@@ -23,6 +23,7 @@ from indicators.api import (
     reports,
     service_hosts,
     subscriptions,
+    weighing,
 )
 
 # First those that are asked for most; the others by name.
@@ -72,6 +73,7 @@ urlpatterns = [
     path("objects/<str:stix_id>/sightings", opinions.SightingsView.as_view(), name="sightings"),
     path("objects/<str:stix_id>/readers", moving.ReadersView.as_view(), name="object-readers"),
     path("objects/<str:stix_id>/audience", moving.AudienceView.as_view(), name="object-audience"),
+    path("objects/<str:stix_id>/usefulness", weighing.ObjectUsefulnessView.as_view(), name="object-usefulness"),
     path("objects/<str:stix_id>/withdraw", moving.WithdrawView.as_view(), name="object-withdraw"),
     path("quarantine", quarantine.QuarantineView.as_view(), name="quarantine"),
     path("quarantine/<uuid:entry>", quarantine.QuarantinedView.as_view(), name="quarantined"),
@@ -91,4 +93,5 @@ urlpatterns = [
     path("subscriptions/<uuid:subscription_id>/deliveries", subscriptions.DeliveriesView.as_view(), name="deliveries"),
     path("subscriptions/<uuid:subscription_id>/secret", subscriptions.SecretView.as_view(), name="rotate-secret"),
     path("subscriptions/<uuid:subscription_id>/test", subscriptions.TestView.as_view(), name="test-subscription"),
+    path("usefulness", weighing.UsefulnessView.as_view(), name="usefulness"),
 ]

@@ -19,7 +19,7 @@ from indicators.ending import recalling
 from indicators.feeds import receipts
 from indicators.log import changes
 from indicators.models import Batch, Change, Outflow
-from indicators.opinions import tallying
+from indicators.opinions import tallying, weighing
 from indicators.telling import notifying
 from partners.log import audit
 from partners.models import Partner
@@ -95,6 +95,7 @@ def forget_old_batches() -> None:
     recalling.forget()
     receipts.forget()
     tallying.forget()
+    weighing.forget()
     while forget_batches() > 0:
         pass
 

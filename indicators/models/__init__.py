@@ -8,7 +8,7 @@ from indicators.models.ending import Disarmed, Ending, Recall
 from indicators.models.feeds import Feed, FeedSet, InForce, Receipt, Release
 from indicators.models.log import Change, Commit, LogManager, LogShare, Progress, Telling
 from indicators.models.objects import Hidden, Holding, Marked, Reference, StixObject, VersionManager
-from indicators.models.opinions import Flood, Opinion, Tally
+from indicators.models.opinions import Flood, Opinion, Tally, Told
 from indicators.models.publishing import Batch, Detector, Excerpt, HeldBatch, Outflow, Quarantined
 from indicators.models.reports import ReportPackage
 from indicators.models.telling import Delivery, Subscription
@@ -54,5 +54,6 @@ __all__ = [
     "Tally",
     "Telling",
     "TokenValue",
+    "Told",
     "VersionManager",
 ]

@@ -1,6 +1,6 @@
 """What partners think of each other's objects, and what they met of them.
 
-`opinions.recording` writes Opinion, `opinions.tallying` Tally, `opinions.flooding` Flood.
+`opinions.recording` writes Opinion, `opinions.tallying` Tally, `opinions.flooding` Flood, `opinions.weighing` Told.
 """
 
 from __future__ import annotations
@@ -96,3 +96,27 @@ class Flood(models.Model):
 
     def __str__(self) -> str:
         return f"flood of {self.holding_id}"
+
+
+class Told(models.Model):
+    """What a publisher was last told of the usefulness of its objects. `opinions.weighing` writes.
+
+    `subject` is `all`, or `holding:` and a key.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    subject = models.CharField(max_length=40)
+    at = models.DateTimeField()
+    said = models.JSONField()
+
+    objects = OwnedManager["Told"]()
+    unrestricted = models.Manager["Told"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [models.UniqueConstraint(fields=["partner", "subject"], name="one_number_told_per_subject")]
+        indexes = [models.Index(fields=["at"], name="told_by_time")]
+
+    def __str__(self) -> str:
+        return self.subject

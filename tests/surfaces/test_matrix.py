@@ -167,6 +167,10 @@ MATRIX: dict[str, Row] = {
         body={"do": "retire"},
     ),
     "disarmed": Row(API + "disarmed", "publish"),
+    "usefulness": Row(API + "usefulness", "publish"),
+    "object-usefulness": Row(
+        API + "objects/{object}/usefulness", "owner", absent=API + f"objects/indicator--{ABSENT}/usefulness"
+    ),
     "recalls": Row(API + "recalls", "publish"),
     "recall": Row(API + "recalls/{recall}", "owner", absent=API + f"recalls/{ABSENT}"),
     **{

@@ -209,6 +209,7 @@ def _rest() -> Iterator[Ask]:
         yield Ask(f"{API}objects/{stix_id}?versions=all")
         yield Ask(f"{API}objects/{stix_id}/readers")
         yield Ask(f"{API}objects/{stix_id}/opinions")
+        yield Ask(f"{API}objects/{stix_id}/usefulness")
         yield Ask(f"{API}objects/{stix_id}/sightings")
         yield Ask(f"{API}objects/{stix_id}", headers=(("Accept", STIX),), note="as STIX")
     yield Ask(f"{API}objects/lookup", method="POST", document={"ids": [*ids[:4], *GUESSED]})
@@ -393,7 +394,7 @@ def _guessing() -> Iterator[Ask]:
     yield Ask(f"{API}campaigns/{nobody}", method="PATCH", document={})
     yield Ask(f"{API}campaigns/{nobody}/statement", method="PUT", document={})
     yield Ask(f"{API}campaigns/{nobody}/statement", method="DELETE")
-    for path in ("campaigns", "detectors", "disarmed", "excerpts", "export?format=csv", "recalls"):
+    for path in ("campaigns", "detectors", "disarmed", "excerpts", "export?format=csv", "recalls", "usefulness"):
         yield Ask(API + path)
     for wanted in (
         {"ids": [an_id("hidden")]},
