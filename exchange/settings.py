@@ -382,6 +382,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 5},
     },
     "end evidence": {"task": "indicators.campaigns.ending.sweep", "schedule": 3.0, "options": {"expires": 10}},
+    "appeals": {"task": "indicators.opinions.appealing.catch_up", "schedule": 60.0, "options": {"expires": 60}},
     "floods": {"task": "indicators.opinions.flooding.catch_up", "schedule": 10.0, "options": {"expires": 10}},
     "make final": {"task": "indicators.ending.deciding.catch_up", "schedule": 10.0, "options": {"expires": 10}},
     "retire": {"task": "indicators.ending.retiring.expire_due", "schedule": 5.0, "options": {"expires": 10}},

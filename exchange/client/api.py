@@ -274,6 +274,28 @@ class Client:
         """What own indicators, or one of them, were good for to others; and what the own partner gives and uses."""
         return self._get(f"/api/v1/objects/{stix_id}/usefulness" if stix_id else "/api/v1/usefulness")
 
+    def file_appeal(self, tokens: Sequence[Mapping[str, str]], *, reason: str, dissent: bool = False) -> dict[str, Any]:
+        """Ask by tokens that what blocks somebody wrongly is looked at; the tickets on what the caller sees."""
+        return self._send("POST", "/api/v1/appeals", {"tokens": list(tokens), "reason": reason, "dissent": dissent})
+
+    def appeals(self) -> list[dict[str, Any]]:
+        """The own appeals, newest first."""
+        found: list[dict[str, Any]] = self._get("/api/v1/appeals")["appeals"]
+        return found
+
+    def tickets(self) -> list[dict[str, Any]]:
+        """Appeals on own indicators that wait for an answer, the next due first."""
+        found: list[dict[str, Any]] = self._get("/api/v1/appeals/tickets")["tickets"]
+        return found
+
+    def decide_ticket(self, ticket_id: str, outcome: str) -> dict[str, Any]:
+        """`keep` or `revoke`."""
+        return self._send("POST", f"/api/v1/appeals/tickets/{ticket_id}", {"outcome": outcome})
+
+    def appeal_statistics(self) -> dict[str, Any]:
+        """How the own partner answered in 90 days."""
+        return self._get("/api/v1/appeals/statistics")
+
     def _end(self, verb: str, stix_ids: str | Iterable[str]) -> publishing.PublishResult:
         ids = [stix_ids] if isinstance(stix_ids, str) else list(stix_ids)
         result = publishing.PublishResult()

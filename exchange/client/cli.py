@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from exchange.client import (
+    appealing,
     auditing,
     campaigns,
     detectors,
@@ -64,7 +65,7 @@ def _exchange(
     """Push, read and follow indicators of the Exchange. Set EXCHANGE_URL and EXCHANGE_API_KEY first."""
 
 
-for module in (pushing, tokens, exchanging, ending, recalling, reading, judging, campaigns, telling):
+for module in (pushing, tokens, exchanging, ending, recalling, reading, judging, appealing, campaigns, telling):
     for command in module.COMMANDS:
         app.command(name=command.__name__.strip("_").replace("_", "-"))(command)
 _simulating = typer.Typer()

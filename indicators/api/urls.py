@@ -3,6 +3,7 @@
 from django.urls import path
 
 from indicators.api import (
+    appeals,
     batches,
     campaigns,
     changes,
@@ -35,6 +36,11 @@ urlpatterns = [
     path("objects/withdraw", ending.WithdrawManyView.as_view(), name="objects-withdraw"),
     path("objects/<str:stix_id>", objects.ObjectView.as_view(), name="object"),
     path("", index.index, name="api-index"),
+    path("appeals", appeals.AppealsView.as_view(), name="appeals"),
+    path("appeals/<uuid:appeal_id>", appeals.AppealView.as_view(), name="appeal"),
+    path("appeals/statistics", appeals.StatisticsView.as_view(), name="appeal-statistics"),
+    path("appeals/tickets", appeals.TicketsView.as_view(), name="tickets"),
+    path("appeals/tickets/<uuid:ticket_id>", appeals.TicketView.as_view(), name="ticket"),
     path("audience", moving.PreviewView.as_view(), name="audience-preview"),
     path("batches/<uuid:batch_id>", batches.BatchView.as_view(), name="batch"),
     path("blocklists/<str:feed>", changes.BlocklistView.as_view(), name="blocklist"),

@@ -8,7 +8,7 @@ from indicators.models.ending import Disarmed, Ending, Recall
 from indicators.models.feeds import Feed, FeedSet, InForce, Receipt, Release
 from indicators.models.log import Change, Commit, LogManager, LogShare, Progress, Telling
 from indicators.models.objects import Hidden, Holding, Marked, Reference, StixObject, VersionManager
-from indicators.models.opinions import Flood, Opinion, Tally, Told
+from indicators.models.opinions import Appeal, Flood, Opinion, Tally, Ticket, Told
 from indicators.models.publishing import Batch, Detector, Excerpt, HeldBatch, Outflow, Quarantined
 from indicators.models.reports import ReportPackage
 from indicators.models.telling import Delivery, Subscription
@@ -19,6 +19,7 @@ CAMPAIGNS = campaigns
 
 __all__ = [
     "CAMPAIGNS",
+    "Appeal",
     "Batch",
     "Carries",
     "Change",
@@ -53,6 +54,7 @@ __all__ = [
     "Subscription",
     "Tally",
     "Telling",
+    "Ticket",
     "TokenValue",
     "Told",
     "VersionManager",

@@ -1,9 +1,12 @@
 """What partners think of each other's objects, and what they met of them.
 
-`opinions.recording` writes Opinion, `opinions.tallying` Tally, `opinions.flooding` Flood, `opinions.weighing` Told.
+`opinions.recording` writes Opinion, `opinions.tallying` Tally, `opinions.flooding` Flood, `opinions.weighing` Told,
+`opinions.appealing` Appeal and Ticket.
 """
 
 from __future__ import annotations
+
+import uuid
 
 from django.db import models
 from django.db.models import Q
@@ -120,3 +123,68 @@ class Told(models.Model):
 
     def __str__(self) -> str:
         return self.subject
+
+
+class Appeal(models.Model):
+    """That a partner's support asked, by tokens that are not kept, to look again. `opinions.appealing` writes."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    actor = models.CharField(max_length=80)
+    at = models.DateTimeField()
+    reason = models.CharField(max_length=24)
+    tokens = models.SmallIntegerField(help_text="How many.")
+
+    objects = OwnedManager["Appeal"]()
+    unrestricted = models.Manager["Appeal"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        indexes = [
+            models.Index(fields=["partner", "-at"], name="appeal_by_partner_and_time"),
+            models.Index(fields=["at"], name="appeal_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"appeal {self.pk}"
+
+
+class Ticket(models.Model):
+    """An appeal on one holding, for its publisher to answer; who filed it is not told. `opinions.appealing` writes.
+
+    `seen`: the filer saw the holding then; of any other it is told nothing.
+    """
+
+    class Outcome(models.TextChoices):
+        KEPT = "kept", "Kept"
+        REVOKED = "revoked", "Revoked"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    appeal = models.ForeignKey(Appeal, on_delete=models.CASCADE, related_name="tickets")
+    publisher = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    holding = models.ForeignKey(Holding, on_delete=models.PROTECT, related_name="+")
+    seen = models.BooleanField()
+    due_at = models.DateTimeField()
+    outcome = models.CharField(max_length=8, choices=Outcome, blank=True, default="")
+    decided_at = models.DateTimeField(null=True)
+    decided_by = models.CharField(max_length=80, default="")
+    told = models.BooleanField(default=False, help_text="That it is overdue.")
+
+    unrestricted = models.Manager["Ticket"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [
+            models.UniqueConstraint(fields=["appeal", "holding"], name="one_ticket_per_appeal_and_holding"),
+            models.CheckConstraint(
+                condition=Q(outcome="", decided_at=None) | ~Q(outcome="") & Q(decided_at__isnull=False),
+                name="what_is_answered_was_answered_at_some_time",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["publisher", "due_at"], name="ticket_by_publisher"),
+            models.Index(fields=["due_at"], condition=Q(outcome="", told=False), name="ticket_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"ticket {self.pk}"

@@ -38,6 +38,7 @@ class ReportPackage(models.Model):
     left_out = models.IntegerField(
         help_text="What the preparer sees and the recipient does not; for the preparer only."
     )
+    appeals = models.JSONField(default=dict, help_text="How its partner answered appeals, as it stood.")
     cut = models.BooleanField(default=False, help_text="Whether more was connected than a package may hold.")
     prepared_by = models.CharField(max_length=80)
     prepared_name = models.CharField(max_length=150)

@@ -78,6 +78,7 @@ def cover_document(package: ReportPackage, held: Sequence[StixObject]) -> dict[s
             "at": clock.rfc3339(package.released_at) if package.released_at else None,
         },
         "bases": package.bases,
+        "appeals": package.appeals,
         "ways": [_WAYS[way] for way in package.ways],
         "bundle_sha256": bytes(package.bundle_sha256).hex(),
         "objects": [
@@ -130,6 +131,9 @@ def _cover_paper(cover: dict[str, Any]) -> bytes:
     rows = [(one["name"], one["reference"], one["from"], one["until"] or "further notice") for one in cover["bases"]]
     none = "No group is concerned: the objects are shared with every partner or with the recipient by name."
     made.table(("Group", "Basis", "From", "Until"), rows, widths=(3, 6, 2, 2), empty=none)
+    if cover["appeals"]:
+        made.heading("Appeals on what its partner publishes")
+        made.facts(_appeals(cover["appeals"]))
     made.heading("Objects")
     listed = [(one["type"], one["title"], _source(one), one["tlp"].upper(), one["id"]) for one in cover["objects"]]
     made.table(("Type", "Title", "Publisher", "TLP", "Id"), listed, widths=(2.2, 4, 2, 1.6, 4.4), empty="None.")
@@ -151,6 +155,16 @@ def _cover_paper(cover: dict[str, Any]) -> bytes:
         mono=("Root", "Signature", "Inclusion proof"),
     )
     return made.render()
+
+
+def _appeals(told: dict[str, Any]) -> list[tuple[str, str]]:
+    hours = "-" if told["median_hours"] is None else f"{told['median_hours']} hours"
+    answered = f"{told['kept']} kept, {told['ended']} ended, {told['open']} open"
+    return [
+        (f"In {told['days']} days", f"{told['received']} received: {answered}"),
+        ("Median time to an answer", hours),
+        ("Late", str(told["late"])),
+    ]
 
 
 def _minute(moment: str) -> str:

@@ -21,6 +21,7 @@ from django.db.models import QuerySet
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
 from indicators.models import Holding, ReportPackage, StixObject
+from indicators.opinions import appealing
 from indicators.publishing import accounting
 from indicators.reading import gathering
 from indicators.reports import packaging
@@ -71,6 +72,7 @@ def prepare(viewer: Viewer, *, recipient: str, root: str) -> ReportPackage:
             ways=found.ways,
             left_out=found.left_out,
             cut=found.cut,
+            appeals=appealing.statistics(viewer.partner_id),
             prepared_by=viewer.actor,
             prepared_name=_name(viewer),
         )

@@ -23,6 +23,8 @@ _NONCE_BYTES = 16
 class Verb(StrEnum):
     """What can be done, as the log names it."""
 
+    APPEAL_DECIDED = "appeal.decided"
+    APPEAL_FILED = "appeal.filed"
     BATCHES_FORGOTTEN = "batches.forgotten"
     BATCH_CONFIRMED = "batch.confirmed"
     BATCH_DECLINED = "batch.declined"

@@ -167,6 +167,12 @@ MATRIX: dict[str, Row] = {
         body={"do": "retire"},
     ),
     "disarmed": Row(API + "disarmed", "publish"),
+    "appeals": Row(API + "appeals", "publish"),
+    # Whose appeals and tickets are told how: tests/indicators/opinions/test_appealing.py.
+    "appeal": Row(API + f"appeals/{ABSENT}", "nobody"),
+    "appeal-statistics": Row(API + "appeals/statistics", "publish"),
+    "tickets": Row(API + "appeals/tickets", "publish"),
+    "ticket": Row(API + f"appeals/tickets/{ABSENT}", "nobody", method="post"),
     "usefulness": Row(API + "usefulness", "publish"),
     "object-usefulness": Row(
         API + "objects/{object}/usefulness", "owner", absent=API + f"objects/indicator--{ABSENT}/usefulness"

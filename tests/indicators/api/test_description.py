@@ -143,6 +143,27 @@ def furnished(db, monkeypatch):
         "code": read(caller.send("POST", "detectors", {"name": "mine"}), 201)["id"],
         "excerpt": str(uuid4()),
         "proposal_id": str(proposal.pk),
+        "appeal_id": read(
+            caller.send(
+                "POST",
+                "appeals",
+                {
+                    "reason": "victim",
+                    "tokens": [
+                        {
+                            "subkind": "email",
+                            **{
+                                k: v
+                                for k, v in making.token("ab" * 32).items()
+                                if k in ("scheme", "key_epoch", "value")
+                            },
+                        }
+                    ],
+                },
+            ),
+            201,
+        )["id"],
+        "ticket_id": str(uuid4()),
         "recall_id": read(caller.send("POST", "recalls", {"ids": [mine["id"]]}), 201)["id"],
         "report_id": str(a_report(cast)),
     }

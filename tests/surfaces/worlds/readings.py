@@ -403,6 +403,18 @@ def _guessing() -> Iterator[Ask]:
     ):
         yield Ask(f"{API}recalls", method="POST", document=wanted, note=json.dumps(wanted))
     yield Ask(f"{API}recalls/{nobody}")
+    for name in ("hidden", "within", "shadowed"):
+        carried = {
+            "subkind": "email",
+            "scheme": "oprf-ristretto255-sha512",
+            "key_epoch": "2026q4",
+            "value": a_value(name),
+        }
+        wish = {"tokens": [carried], "reason": "victim"}
+        yield Ask(f"{API}appeals", method="POST", document=wish, note=name)
+    for path in ("appeals", f"appeals/{nobody}", "appeals/statistics", "appeals/tickets"):
+        yield Ask(API + path)
+    yield Ask(f"{API}appeals/tickets/{nobody}", method="POST", document={"outcome": "keep"})
     for verb in ("carry-out", "undo", "finish"):
         yield Ask(f"{API}recalls/{nobody}/{verb}", method="POST", document={})
     yield Ask(f"{API}detectors", method="POST", document={})

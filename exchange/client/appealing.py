@@ -1,0 +1,80 @@
+"""`exchange appeal` and `exchange appeals`: what support files by token, and what others file on one's own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from exchange.client.errors import Unusable
+from exchange.client.terminal import Json, KeyFile, Url, client_of, console, print_json, print_table
+from exchange.client.tokens import tokeniser_of
+
+_NO_TOKENS = "No token can be made of this value: {}."
+
+
+def appeal(
+    subkind: Annotated[str, typer.Argument(help="email, phone, device, par, pan_token, iban_token, … .")],
+    reason: Annotated[str, typer.Option(help="false_positive, benign_shared, victim, stale or wrong_attribution.")],
+    dissent: Annotated[bool, typer.Option("--dissent", help="Also give your opinion on what you see.")] = False,
+    group: Annotated[str, typer.Option("--group", help="Whose key makes tokens of templates (slug).")] = "",
+    as_json: Json = False,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """Say that somebody is blocked who should not be. The value is asked for, or one line of standard input."""
+    value = typer.prompt("The value (it stays on this machine)", hide_input=True, err=True)
+    with client_of(url, key_file) as client, tokeniser_of(client, group=group) as tokeniser:
+        (made,) = tokeniser.tokenise(subkind, [value], look_up=True)
+        if made.problem or not made.tokens:
+            raise Unusable(_NO_TOKENS.format(made.problem or "it has none"))
+        tokens = [
+            {"subkind": subkind, "scheme": one.scheme, "key_epoch": one.key_epoch, "value": one.value}
+            for one in made.tokens
+        ]
+        filed = client.file_appeal(tokens, reason=reason, dissent=dissent)
+    if as_json:
+        print_json(filed)
+    else:
+        console.print(f"Filed: {filed['id']}. Each publisher gets a ticket, never your name.", markup=False)
+        _print(filed["tickets"], empty="You see no indicator that names it.")
+
+
+def appeals(
+    received: Annotated[bool, typer.Option("--received", help="What waits for your own answer.")] = False,
+    keep: Annotated[str, typer.Option("--keep", help="A ticket: the indicator stays.")] = "",
+    revoke: Annotated[str, typer.Option("--revoke", help="A ticket: revoke its indicator.")] = "",
+    statistics: Annotated[bool, typer.Option("--statistics", help="How you answered in 90 days.")] = False,
+    as_json: Json = False,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """Your appeals and what became of them; with `--received`, those on your own indicators, which you answer."""
+    with client_of(url, key_file) as client:
+        if keep or revoke:
+            found: Any = client.decide_ticket(keep or revoke, "keep" if keep else "revoke")
+            tickets = [found]
+        elif statistics:
+            found, tickets = client.appeal_statistics(), []
+        elif received:
+            found = tickets = client.tickets()
+        else:
+            found = client.appeals()
+            tickets = [ticket for one in found for ticket in one["tickets"]]
+    if as_json:
+        print_json(found)
+    elif statistics:
+        print_table(("Fact", "Value"), [(name, str(value)) for name, value in found.items()])
+    else:
+        _print(tickets, empty="Nothing waits." if received else "No appeal on what you see.")
+
+
+def _print(tickets: list[dict[str, Any]], *, empty: str) -> None:
+    rows = [
+        (one["id"], one["object"], one["reason"], "overdue" if one["overdue"] else one["state"], one["due_at"][:16])
+        for one in tickets
+    ]
+    print_table(("Ticket", "Indicator", "Reason", "State", "Due"), rows, empty=empty)
+
+
+COMMANDS = (appeal, appeals)

@@ -1,0 +1,295 @@
+"""Appeals: a lab's support asks, by tokens, that what blocks somebody wrongly is looked at; publishers answer in time.
+
+Each living indicator that carries one of the tokens gives its publisher a ticket with a clock, also one that the filer
+does not see: then through the exchange, and the filer learns nothing of it. No ticket says who filed. A publisher keeps
+the indicator or revokes it, which reaches every list; the filer may give its own opinion at once. Tokens are not kept.
+The only writer of Appeal and Ticket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Count
+
+from exchange import clock
+from exchange.celery import app
+from exchange.errors import Conflict, ExchangeError, NotFound, Refused, TooMany
+from exchange.stix import words
+from indicators import living, publishing
+from indicators.ending import revoking
+from indicators.models import Appeal, Holding, Ticket
+from indicators.opinions import giving
+from indicators.stix import drafts
+from indicators.values import carrying
+from partners import mailing, sharing
+from partners.log import audit
+from partners.models import Partner, User
+from partners.scopes import ROLE_SCOPES, Role, Scope
+from partners.sources import Source, sources
+from partners.viewer import Viewer
+
+#: How long a publisher has.
+CLOCK = timedelta(hours=72)
+REASONS = tuple(reason for reason in words.REASONS if reason != "confirmed_here")
+#: Tokens of one appeal; appeals of one partner within a day; its tickets of one appeal, and open, at one publisher.
+MOST_TOKENS, MOST_A_DAY, MOST_TICKETS, MOST_OPEN = 16, 50, 20, 100
+_DAY, _STATISTICS, _KEPT = timedelta(days=1), timedelta(days=90), timedelta(days=365)
+_LISTED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A ticket as one side reads it. `publisher` is who the filer is shown; None to the publisher itself."""
+
+    id: UUID
+    stix_id: str
+    reason: str
+    state: str
+    due_at: datetime
+    decided_at: datetime | None
+    overdue: bool
+    publisher: Source | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """An appeal as its filer reads it: the tickets on what it sees."""
+
+    appeal: Appeal
+    tickets: tuple[Shown, ...]
+
+
+def file(viewer: Viewer, tokens: Sequence[drafts.TokenValue], *, reason: str, dissent: bool = False) -> Filed:
+    """Ask those who say one of these tokens to look again; with `dissent`, give the own opinion on what is seen, too.
+
+    Raises Forbidden, Refused for a reason that there is not or no tokens, TooMany beyond the day's share.
+    """
+    viewer.require(Scope.REACT)
+    viewer.require_all_groups()
+    if reason not in REASONS:
+        raise Refused(f"One of: {', '.join(REASONS)}.", code="bad-reason", at="/reason")
+    if not 1 <= len(tokens) <= MOST_TOKENS:
+        raise Refused(f"From 1 to {MOST_TOKENS} tokens.", code="bad-tokens", at="/tokens")
+    now = clock.now()
+    with transaction.atomic():
+        Partner.objects.select_for_update(no_key=True).get(pk=viewer.partner_id)
+        today = Appeal.objects.of(viewer).filter(at__gt=now - _DAY)
+        if today.count() >= MOST_A_DAY:
+            raise TooMany("The day's appeals are used up.", code="too-many-appeals", retry_after_s=3_600)
+        appeal = Appeal.unrestricted.create(
+            partner_id=viewer.partner_id, actor=viewer.actor, reason=reason, tokens=len(tokens), at=now
+        )
+        _give(viewer, appeal, _carriers(viewer, tokens))
+        audit.record(audit.Verb.APPEAL_FILED, by=viewer, target=f"appeal:{appeal.pk}", tokens=len(tokens))
+    filed = _filed(viewer, [appeal])[0]
+    if dissent:
+        for ticket in filed.tickets:
+            try:
+                giving.give(viewer, ticket.stix_id, opinion="disagree", reason=reason)
+            except ExchangeError:  # it has ended since, or may not be judged: the ticket stands
+                continue
+    return filed
+
+
+def _carriers(viewer: Viewer, tokens: Sequence[drafts.TokenValue]) -> list[tuple[int, UUID, int]]:
+    """The living indicators of others that carry one of the values: holding, publisher, audience."""
+    keys = sorted({carrying.key_of(token) for token in tokens})
+    with connection.cursor() as cursor:
+        cursor.execute(_CARRIERS, {"keys": keys, "me": viewer.partner_id})
+        return [(holding, publisher, audience) for holding, publisher, audience in cursor.fetchall()]
+
+
+# A row for each holding; walks the index of what carries a value.
+_CARRIERS = f"""
+SELECT DISTINCT h.id, h.publisher_id, h.audience_id
+FROM indicators_carries k JOIN indicators_holding h ON h.id = k.holding_id
+WHERE k.token_value_id = ANY(%(keys)s) AND {living.LIVES} AND h.publisher_id <> %(me)s
+ORDER BY h.id
+"""
+
+
+def _give(viewer: Viewer, appeal: Appeal, carriers: Iterable[tuple[int, UUID, int]]) -> None:
+    """Give each publisher its tickets.
+
+    What the filer sees and what it does not are counted apart, so that neither moves the other.
+    """
+    found = list(carriers)
+    sees = sharing.who_sees({audience for _, _, audience in found}, [viewer]) if found else {}
+    open_ones = Ticket.unrestricted.filter(appeal__partner=viewer.partner_id, outcome="")
+    counted = {
+        (row["publisher"], row["seen"]): row["count"]
+        for row in open_ones.values("publisher", "seen").annotate(count=Count("pk"))
+    }
+    waiting = set(open_ones.filter(holding__in=[holding for holding, _, _ in found]).values_list("holding", flat=True))
+    given: dict[tuple[UUID, bool], int] = {}
+    tickets = []
+    for holding, publisher, audience in found:
+        side = (publisher, viewer.partner_id in sees[audience])
+        room = min(MOST_TICKETS, MOST_OPEN - counted.get(side, 0))
+        if holding in waiting or given.get(side, 0) >= room:
+            continue
+        given[side] = given.get(side, 0) + 1
+        due = appeal.at + CLOCK
+        tickets.append(Ticket(appeal=appeal, publisher_id=publisher, holding_id=holding, seen=side[1], due_at=due))
+    Ticket.unrestricted.bulk_create(tickets)
+    for publisher in {one.publisher_id for one in tickets}:
+        _tell(publisher, "An appeal waits for your answer", _NEW)
+
+
+def filed(viewer: Viewer) -> list[Filed]:
+    """The newest appeals of the viewer's partner, with the tickets on what it sees."""
+    viewer.require(Scope.REACT)
+    viewer.require_all_groups()
+    return _filed(viewer, list(Appeal.objects.of(viewer).order_by("-at", "-pk")[:_LISTED]))
+
+
+def find(viewer: Viewer, appeal_id: UUID) -> Filed:
+    """One of the viewer's partner's own. Raises NotFound."""
+    appeal = Appeal.objects.of(viewer).filter(pk=appeal_id).first()
+    if appeal is None:
+        raise NotFound
+    return _filed(viewer, [appeal])[0]
+
+
+def _filed(viewer: Viewer, appeals: Sequence[Appeal]) -> list[Filed]:
+    tickets = list(
+        Ticket.unrestricted.filter(appeal__in=appeals, seen=True).select_related("holding").order_by("due_at", "pk")
+    )
+    asked = [one.holding_id for one in tickets]
+    seen = {one.pk: one for one in Holding.objects.visible_to(viewer).filter(pk__in=asked)}
+    shown = sources(viewer, {(one.publisher_id, one.audience_id) for one in seen.values()}) if seen else {}
+    by_appeal: dict[UUID, list[Shown]] = {}
+    for one in tickets:
+        held = seen.get(one.holding_id)
+        # What the filer sees no more it was told to remove: of what became of it since, it learns nothing.
+        source = shown[held.publisher_id, held.audience_id] if held else None
+        state = state_of(one, held) if held else "gone"
+        by_appeal.setdefault(one.appeal_id, []).append(_shown(one, state, publisher=source))
+    return [Filed(one, tuple(by_appeal.get(one.pk, ()))) for one in appeals]
+
+
+def received(viewer: Viewer, *, everything: bool = False) -> list[Shown]:
+    """The tickets on what the viewer's partner publishes: open ones, the next due first; or all."""
+    viewer.require(Scope.PUBLISH)
+    viewer.require_all_groups()
+    own = Ticket.unrestricted.filter(publisher=viewer.partner_id).select_related("holding", "appeal")
+    if not everything:
+        own = own.filter(outcome="", holding__state=Holding.State.LIVE)
+    return [_shown(one, state_of(one, one.holding)) for one in own.order_by("due_at", "pk")[:_LISTED]]
+
+
+def decide(by: Viewer, ticket_id: UUID, *, outcome: str) -> Shown:
+    """Answer a ticket: `keep` the indicator, or `revoke` it. Raises NotFound, Conflict, Refused, as `revoke_each`."""
+    by.require(Scope.PUBLISH)
+    by.require_all_groups()
+    if outcome not in ("keep", "revoke"):
+        raise Refused("keep or revoke.", code="bad-outcome", at="/outcome")
+    with transaction.atomic():
+        ticket = _own(by, ticket_id)
+        if ticket.outcome or not living.lives(ticket.holding.state):
+            raise Conflict("This ticket is answered, or its indicator has ended.", code="already-decided")
+        same = Ticket.unrestricted.filter(publisher=by.partner_id, holding=ticket.holding_id, outcome="")
+        word = Ticket.Outcome.KEPT if outcome == "keep" else Ticket.Outcome.REVOKED
+        decided = {"outcome": word, "decided_at": clock.now(), "decided_by": by.actor}
+        (same if outcome == "revoke" else same.filter(pk=ticket.pk)).update(**decided)
+        audit.record(audit.Verb.APPEAL_DECIDED, by=by, target=f"object:{ticket.holding.stix_id}", outcome=word.value)
+    if outcome == "revoke":
+        revoking.revoke_each(by, [ticket.holding.stix_id], request=publishing.Request(ticket.pk.bytes * 2))
+    ticket = Ticket.unrestricted.select_related("holding", "appeal").get(pk=ticket.pk)
+    return _shown(ticket, state_of(ticket, ticket.holding))
+
+
+def _own(viewer: Viewer, ticket_id: UUID) -> Ticket:
+    found = Ticket.unrestricted.select_for_update(of=("self",)).select_related("holding", "appeal")
+    ticket = found.filter(pk=ticket_id, publisher=viewer.partner_id).first()
+    if ticket is None:
+        raise NotFound
+    return ticket
+
+
+def state_of(ticket: Ticket, holding: Holding) -> str:
+    """`open`, `kept`, or `ended`, whatever ended the indicator."""
+    if not living.lives(holding.state):
+        return "ended"
+    return "kept" if ticket.outcome == Ticket.Outcome.KEPT else "open"
+
+
+def _shown(one: Ticket, state: str, *, publisher: Source | None = None) -> Shown:
+    overdue = state == "open" and one.due_at < clock.now()
+    decided = one.decided_at if state == "kept" else None
+    return Shown(one.pk, one.holding.stix_id, one.appeal.reason, state, one.due_at, decided, overdue, publisher)
+
+
+def statistics(partner_id: UUID) -> dict[str, Any]:
+    """Of the tickets on what a partner published, over 90 days: shares and times. What it filed itself is not in it."""
+    since = clock.now() - _STATISTICS
+    tickets = list(
+        Ticket.unrestricted.filter(publisher=partner_id, appeal__at__gt=since).select_related("holding", "appeal")
+    )
+    states = [state_of(one, one.holding) for one in tickets]
+    hours = [(one.decided_at - one.appeal.at).total_seconds() / 3_600 for one in tickets if one.decided_at]
+    late = sum(
+        one.decided_at > one.due_at if one.decided_at else state == "open" and one.due_at < clock.now()
+        for one, state in zip(tickets, states, strict=True)
+    )
+    return {
+        "days": _STATISTICS.days,
+        "received": len(tickets),
+        "open": states.count("open"),
+        "kept": states.count("kept"),
+        "ended": states.count("ended"),
+        "late": late,
+        "median_hours": round(median(hours), 1) if hours else None,
+    }
+
+
+def tell_overdue() -> int:
+    """Tell the publishers of tickets whose time is over, each once; returns of how many tickets."""
+    with transaction.atomic():
+        due = Ticket.unrestricted.select_for_update(skip_locked=True, of=("self",)).filter(
+            outcome="", told=False, due_at__lt=clock.now(), holding__state=Holding.State.LIVE
+        )
+        found = list(due.order_by("due_at", "pk")[:_LISTED])
+        Ticket.unrestricted.filter(pk__in=[one.pk for one in found]).update(told=True)
+        for publisher in {one.publisher_id for one in found}:
+            _tell(publisher, "An appeal is overdue", _OVERDUE)
+    return len(found)
+
+
+def forget() -> None:
+    """Delete what was filed long ago."""
+    old = Appeal.unrestricted.filter(at__lt=clock.now() - _KEPT)
+    Ticket.unrestricted.filter(appeal__in=old).delete()
+    old.delete()
+
+
+_NEW = (
+    "Somebody's support says that an indicator of yours blocks one who should not be blocked. Look at it, and keep it"
+    f" or revoke it within {CLOCK.total_seconds() / 3_600:.0f} hours."
+)
+_OVERDUE = "The time for an answer to an appeal on an indicator of yours is over, and there is none yet."
+
+
+def _tell(publisher: UUID, subject: str, text: str) -> None:
+    """Mail those who may answer; of many new ones in a day, once."""
+    publishes = [role for role in Role if Scope.PUBLISH in ROLE_SCOPES[role]]
+    people = User.objects.filter(partner=publisher, role__in=publishes, is_active=True).exclude(email="")
+    body = f"{text}\n\n{settings.BASE_URL}/appeals\nexchange appeals --received\n"
+    for email in people.order_by("pk").values_list("email", flat=True):
+        mailing.tell(email, subject=subject, text=body, partner_id=publisher)
+
+
+@app.task(name="indicators.opinions.appealing.catch_up")
+def catch_up() -> None:
+    """Tell of what is overdue, and forget what is old."""
+    while tell_overdue() > 0:
+        pass
+    forget()

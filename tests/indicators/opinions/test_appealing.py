@@ -1,0 +1,198 @@
+"""Appeals by token: tickets with a clock for whoever says it, no names, nothing of what the filer does not see."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+
+from exchange import clock
+from indicators.models import Appeal, Holding, Ticket
+from indicators.opinions import appealing
+from indicators.reports import reporting
+from indicators.stix import making
+from partners.keys import auth
+from partners.mailing import send_next
+from partners.scopes import Role, Scope
+from tests import build
+from tests.indicators.api.caller import Caller, at, code, read
+
+pytestmark = pytest.mark.django_db
+TOKEN = making.token("ab" * 32)
+
+
+@pytest.fixture
+def cast():
+    made = build.the_cast()
+    build.a_ring(made.aster, made.cygnus, slug="circle")
+    return made
+
+
+def published(cast, who="aster", **audience):
+    made = making.account_pattern(carrier={"token": TOKEN})
+    assert build.publish(cast.viewer(who), made, **(audience or {"groups": ("ring",)})).counts["accepted"] == 1
+    return made["id"]
+
+
+def token(**more):
+    return {
+        "subkind": "email",
+        "scheme": TOKEN["scheme"],
+        "key_epoch": TOKEN["key_epoch"],
+        "value": TOKEN["value"],
+        **more,
+    }
+
+
+def filed(cast, who="borealis", status=201, **more):
+    sent = {"tokens": [token()], "reason": "victim", **more}
+    return read(Caller(cast.keys[who]).send("POST", "appeals", sent), status)
+
+
+def tickets(cast, who, query=""):
+    return read(Caller(cast.keys[who]).get(f"appeals/tickets{query}"))["tickets"]
+
+
+def answered(cast, who, ticket, outcome):
+    return Caller(cast.keys[who]).send("POST", f"appeals/tickets/{ticket['id']}", {"outcome": outcome})
+
+
+def test_who_says_it_gets_a_ticket_without_a_name_and_a_revocation_reaches_every_list(cast):
+    theirs = published(cast)
+    appeal = filed(cast)
+    (mine,) = appeal["tickets"]
+    assert (mine["object"], mine["state"], mine["publisher"]["slug"]) == (theirs, "open", "aster")
+    answer = Caller(cast.keys["aster"]).get("appeals/tickets")
+    assert b"orealis" not in answer.content
+    (ticket,) = read(answer)["tickets"]
+    assert (ticket["object"], ticket["reason"], ticket["overdue"]) == (theirs, "victim", False)
+    assert "publisher" not in ticket
+    assert read(answered(cast, "aster", ticket, "revoke"))["state"] == "ended"
+    assert Holding.unrestricted.get(stix_id=theirs).state == "revoked"
+    blocklist = b"".join(Caller(cast.keys["borealis"]).get("blocklists/all?format=jsonl").streaming_content)
+    assert theirs.encode() not in blocklist
+    (after,) = read(Caller(cast.keys["borealis"]).get(f"appeals/{appeal['id']}"))["tickets"]
+    assert after["state"] == "ended"
+    assert tickets(cast, "aster") == []
+    assert code(answered(cast, "aster", ticket, "keep"), 409) == "already-decided"
+
+
+def test_of_what_the_filer_does_not_see_it_learns_nothing_and_its_publisher_is_asked_all_the_same(cast):
+    bare = filed(cast)
+    hidden = published(cast, "cygnus", groups=("circle",))
+    beside = filed(cast)
+    assert {**beside, "id": "", "at": ""} == {**bare, "id": "", "at": ""}
+    (ticket,) = tickets(cast, "cygnus")
+    assert ticket["object"] == hidden
+    answered(cast, "cygnus", ticket, "keep")
+    assert read(Caller(cast.keys["borealis"]).get(f"appeals/{beside['id']}"))["tickets"] == []
+
+
+def test_what_is_kept_is_told_and_what_was_narrowed_since_is_gone(cast):
+    kept, narrowed = published(cast), published(cast)
+    appeal = filed(cast)
+    for ticket in tickets(cast, "aster"):
+        answered(cast, "aster", ticket, "keep")
+    moved = Caller(cast.keys["aster"]).send("PUT", f"objects/{narrowed}/audience", {"partners": ["cygnus"]})
+    assert moved.status_code in (200, 204)
+    found = read(Caller(cast.keys["borealis"]).get(f"appeals/{appeal['id']}"))["tickets"]
+    assert {one["object"]: one["state"] for one in found} == {kept: "kept", narrowed: "gone"}
+    assert all(one["decided_at"] is None for one in found if one["state"] == "gone")
+
+
+def test_with_dissent_it_is_out_of_the_filers_lists_at_once(cast):
+    theirs = published(cast)
+    filed(cast, dissent=True, reason="false_positive")
+    (judged,) = read(Caller(cast.keys["aster"]).get(f"objects/{theirs}/opinions"))["judged"]
+    assert (judged["standing"], judged["opinions"][0]["reason"]) == ("disputed", "false_positive")
+
+
+def test_what_is_overdue_is_told_once(cast, monkeypatch):
+    admin = build.a_user(cast.aster)
+    theirs = published(cast)
+    appeal = filed(cast)
+    while send_next():
+        pass
+    moment = clock.now() + appealing.CLOCK + timedelta(minutes=1)
+    monkeypatch.setattr(clock, "now", lambda: moment)
+    assert (appealing.tell_overdue(), appealing.tell_overdue()) == (1, 0)
+    while send_next():
+        pass
+    assert [message.subject for message in mail.outbox if admin.email in message.to] == [
+        "An appeal waits for your answer",
+        "An appeal is overdue",
+    ]
+    assert not any("orealis" in message.body + message.subject for message in mail.outbox)
+    viewer = auth.viewer_of_user(build.a_user(cast.borealis))
+    assert appealing.find(viewer, appeal["id"]).tickets[0].overdue
+    assert appealing.statistics(cast.aster.pk)["late"] == 1
+    moment += timedelta(days=366)
+    appealing.forget()
+    assert not Appeal.unrestricted.exists()
+    assert theirs
+
+
+def test_no_member_floods_another_with_appeals(cast, monkeypatch):
+    for _ in range(4):
+        published(cast)
+    monkeypatch.setattr(appealing, "MOST_TICKETS", 3)
+    filed(cast)
+    assert len(tickets(cast, "aster")) == 3
+    filed(cast)
+    assert len(tickets(cast, "aster")) == 4, "one that waits already is not asked again"
+    monkeypatch.setattr(appealing, "MOST_OPEN", 4)
+    published(cast)
+    filed(cast)
+    assert len(tickets(cast, "aster")) == 4
+    monkeypatch.setattr(appealing, "MOST_A_DAY", 3)
+    answer = Caller(cast.keys["borealis"]).send("POST", "appeals", {"tokens": [token()], "reason": "stale"})
+    assert code(answer, 429) == "too-many-appeals"
+    filed(cast, "cygnus")
+    assert Ticket.unrestricted.filter(appeal__partner=cast.cygnus).count() == 3, "another's share is another's"
+
+
+def test_unseen_tickets_take_no_room_from_seen_ones(cast, monkeypatch):
+    monkeypatch.setattr(appealing, "MOST_TICKETS", 1)
+    published(cast, groups=("circle",))
+    theirs = published(cast)
+    (ticket,) = filed(cast)["tickets"]
+    assert ticket["object"] == theirs
+
+
+@pytest.mark.parametrize(
+    ("sent", "why", "field"),
+    [
+        ({"tokens": []}, "bad-tokens", "/tokens"),
+        ({"tokens": [{"value": "anna@example.org"}]}, "bad-tokens", "/tokens/0"),
+        ({"tokens": [token(value="anna@example.org")]}, "bad-tokens", "/tokens/0/value"),
+        ({"tokens": [token(subkind="net")]}, "bad-tokens", "/tokens/0"),
+        ({"tokens": [token()] * 17}, "bad-tokens", "/tokens"),
+        ({"reason": "confirmed_here"}, "bad-reason", "/reason"),
+    ],
+)
+def test_a_raw_value_is_refused_and_never_repeated(cast, sent, why, field):
+    answer = Caller(cast.keys["borealis"]).send("POST", "appeals", {"tokens": [token()], "reason": "victim", **sent})
+    assert (code(answer, 422), at(answer)) == (why, field)
+    assert b"anna" not in answer.content
+    assert not Appeal.unrestricted.exists()
+
+
+def test_a_report_says_how_appeals_were_answered(cast):
+    root = {
+        "type": "campaign", "spec_version": "2.1", "id": "campaign--5b0ff6f3-5ed3-4c4f-8d0a-8b9a3b9e6d10",
+        "created": "2026-11-01T00:00:00.000Z", "modified": "2026-11-01T00:00:00.000Z", "name": "A campaign",
+    }  # fmt: skip
+    build.publish(cast.viewer("aster"), root, everyone=True)
+    published(cast)
+    filed(cast)
+    answered(cast, "aster", tickets(cast, "aster")[0], "keep")
+    person = auth.viewer_of_user(build.a_user(cast.aster, role=Role.COUNSEL))
+    package = reporting.prepare(person, recipient="dorado", root=root["id"])
+    assert (package.appeals["received"], package.appeals["kept"], package.appeals["late"]) == (1, 1, 0)
+
+
+def test_who_may_not_judge_files_none_and_who_may_not_publish_answers_none(cast):
+    reader = Caller(build.a_key(cast.borealis, Scope.READ))
+    assert code(reader.send("POST", "appeals", {"tokens": [token()], "reason": "victim"}), 403) == "missing-scope"
+    assert code(reader.get("appeals/tickets"), 403) == "missing-scope"
