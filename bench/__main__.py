@@ -17,7 +17,7 @@ import orjson
 import psycopg
 from rich.console import Console
 
-from bench import filling, groups, lookups, matching, measures, neighbour, peer, race, tokens
+from bench import filling, filters, groups, lookups, matching, measures, neighbour, peer, race, tokens
 from bench.campaign import measure as campaign
 from bench.measures import Sides
 from bench.server import Server, floor_beside, served
@@ -71,6 +71,7 @@ def main() -> None:
         "--neighbour", nargs="?", const="", metavar="NAME", help="the hostile neighbour alone, or what is named so"
     )
     parser.add_argument("--groups", action="store_true", help="readers of many groups alone")
+    parser.add_argument("--filters", action="store_true", help="pages of filters alone, at the last size")
     parser.add_argument("--tokens", action="store_true", help="oblivious tokens alone")
     parser.add_argument("--agent", action="store_true", help="the agent's look-ups and deltas alone")
     parser.add_argument("--campaign", action="store_true", help="what five labs find together, alone")
@@ -82,6 +83,8 @@ def main() -> None:
         found = hostile(plan, options.neighbour)
     elif options.groups:
         found = groups_alone(plan)
+    elif options.filters:
+        found = filters_alone(plan)
     elif options.agent:
         found = agent_alone(plan)
     elif options.campaign:
@@ -157,6 +160,21 @@ def groups_alone(plan: Plan) -> Iterator[Row]:
     ):
         sides = Sides(server, floor_url, floor_database, minimal_url)
         yield from groups.groups(sides, stored=plan.sizes[-1], sets=plan.sets, rounds=plan.rounds * 4)
+        sides.close()
+
+
+def filters_alone(plan: Plan) -> Iterator[Row]:
+    """Pages of filters alone, and what publishing costs beside them."""
+    with (
+        tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory,
+        Server(Path(directory) / "data") as server,
+        floor_beside(server) as (floor_url, floor_database),
+        served("bench.minimal:application") as minimal_url,
+    ):
+        sides = Sides(server, floor_url, floor_database, minimal_url)
+        yield from filters.filters(sides, stored=plan.sizes[-1], rounds=plan.rounds * 2)
+        sides.fill_floor(plan.sizes[-1])
+        yield from measures.ingest(sides, plan.sizes[-1], rounds=plan.rounds, per_round=plan.per_round)[0]
         sides.close()
 
 

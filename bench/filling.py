@@ -12,6 +12,8 @@ from typing import Any
 
 import psycopg
 
+from indicators.log import traits
+
 #: Rows of one statement; more would hold too much in memory.
 _STEP = 100_000
 
@@ -44,6 +46,7 @@ def fill(
                 "INSERT INTO indicators_commit (last_seq, date_added)"
                 " SELECT seq, date_added FROM filling ORDER BY seq DESC LIMIT 1"
             )
+            database.execute(_TRAITS)
             database.execute("DROP TABLE filling")
         done += step
     database.execute("UPDATE indicators_subscription SET seq = (SELECT max(last_seq) FROM indicators_commit)")
@@ -60,6 +63,8 @@ def check(database: psycopg.Connection[Any], template: str) -> bytes:
     for table, own in _TABLES.items():
         shared = ", ".join(sorted(set(_columns(database, table)) - set(own)))
         key, of_holding, _ = _KEYS[table]
+        if table == "indicators_change":  # which `_TRAITS` wrote
+            shared = shared.replace(", traits", "").replace("traits, ", "")
         rows = [
             sorted(
                 database.execute(
@@ -123,6 +128,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN (SELECT coalesce(max(last_seq), 0) AS seq, greatest(statement_timestamp(), max(date_added)) AS moment
             FROM indicators_commit) last
 """
+_TRAITS = traits.REWRITE.replace("= ANY(%s)", "IN (SELECT key FROM filling)")
 #: By table, what is each row's own.
 _TABLES = {
     "indicators_holding": {"id": "f.holding", "stix_id": "f.stix_id", "newest_id": "f.key"},
@@ -141,6 +147,7 @@ _TABLES = {
         "holding_id": "f.holding",
         "version_id": "f.key",
         "linked": "f.shared",
+        "traits": "NULL::int[]",
     },
 }
 _CONFLICTS = {"indicators_tokenvalue": "ON CONFLICT (id) DO UPDATE SET shared = true"}

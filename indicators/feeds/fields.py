@@ -106,6 +106,16 @@ def _words(
     return Field(name, says, _one_of(name, allowed, code=code), compares=compares, closed=allowed)
 
 
+_CAMPAIGN = re.compile(r"(?:campaign--)?([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})", re.IGNORECASE)
+
+
+def _campaign(text: str) -> str:
+    found = _CAMPAIGN.fullmatch(text)
+    if found is None:
+        raise Refused("The id of a campaign: campaign--<UUID>.", code="bad-filter", at="/filter/campaign")
+    return f"campaign--{found[1].lower()}"
+
+
 _SUBKIND_WORDS = tuple(sorted(words.KIND_OF))
 _SLUG = r"[A-Za-z0-9_-]{1,60}"
 
@@ -168,6 +178,19 @@ FIELDS: dict[str, Field] = {
             moves=True,
         ),
         _words("from", "whose it is, as you see it", ("mine", "others")),
+        Field(
+            "matched",
+            "whether another source says one of its values, too, as you see it",
+            _one_of("matched", ("true", "false")),
+            closed=("true", "false"),
+            moves=True,
+        ),
+        Field(
+            "campaign",
+            "what a campaign that you see is said to consist of, by the id of the campaign",
+            _campaign,
+            moves=True,
+        ),
         _words("entries", "whether it carries a value to match on", ("true", "false")),
     )
 }

@@ -98,6 +98,11 @@ class Filter:
         condition = Condition(viewer, version=version, holding=holding, prefix=prefix)
         return f"AND {condition.sql(self.tree)}", condition.parameters
 
+    def starts(self, viewer: Viewer, *, prefix: str = "start") -> tuple[str, dict[str, Any]]:
+        """A query for the keys of holdings among which all is that it lets through; empty where it knows none."""
+        condition = Condition(viewer, version="o", holding="h", prefix=prefix)
+        return condition.starts(self.tree), condition.parameters
+
     def to_json(self) -> dict[str, Any]:
         """The form that is stored and that the API shows."""
         return spelling.write_json(self.tree)

@@ -13,9 +13,11 @@ from uuid import UUID
 from exchange.stix import words
 from exchange.tokens import normalising
 from indicators.feeds.tree import All, Node, Not, Term
+from indicators.matching import IS_MATCHED
 from indicators.opinions import standing
 from indicators.stix.drafts import PATTERN_HASH
 from indicators.stix.facets import facet
+from indicators.values import carrying
 from partners.sharing import mine
 from partners.tlp import Tlp
 from partners.viewer import Viewer
@@ -70,7 +72,7 @@ class Condition:
         return self._audience("addressed", f"addressed.groups && {self._given(own)}::uuid[]")
 
     def _tlp(self, term: Term) -> str:
-        wanted = self._given([tlp.value for tlp in Tlp if _fits(term, [each.word for each in Tlp], tlp.word)])
+        wanted = self._given([tlp.value for tlp in Tlp if fits(term, [each.word for each in Tlp], tlp.word)])
         return self._audience("marked", f"marked.tlp = ANY({wanted})")
 
     def _audience(self, name: str, condition: str) -> str:
@@ -82,7 +84,7 @@ class Condition:
         return f"({' OR '.join(ways)})"
 
     def _severity(self, term: Term) -> str:
-        wanted = [word for word in words.SEVERITIES if _fits(term, words.SEVERITIES, word)]
+        wanted = [word for word in words.SEVERITIES if fits(term, words.SEVERITIES, word)]
         return f"coalesce({self._of}.severity = ANY({self._given(wanted)}), FALSE)"
 
     def _confidence(self, term: Term) -> str:
@@ -119,13 +121,47 @@ class Condition:
 
     def _age(self, term: Term) -> str:
         made = f"statement_timestamp() - {self._of}.modified"
-        return f"coalesce({made} {term.op} make_interval(hours => {self._given(term.values[0])}), FALSE)"
+        return f"coalesce({made} {term.op} make_interval(hours => {self._given(term.values[0])}::int), FALSE)"
 
     def _until(self, term: Term) -> str:
         """What has no end is valid for longer than any time."""
         left = f"{self._of}.valid_until - statement_timestamp()"
         unending = "TRUE" if term.op.startswith(">") else "FALSE"
-        return f"coalesce({left} {term.op} make_interval(hours => {self._given(term.values[0])}), {unending})"
+        return f"coalesce({left} {term.op} make_interval(hours => {self._given(term.values[0])}::int), {unending})"
+
+    def _matched(self, term: Term) -> str:
+        self.parameters |= {"both": list(mine(self._viewer).values_list("channel", flat=True))}
+        me = self._given(self._viewer.partner_id)
+        is_matched = f"({IS_MATCHED.format(holding=self._held, viewer=me)})"
+        return f"({' OR '.join(is_matched if one == 'true' else f'NOT {is_matched}' for one in term.values)})"
+
+    def _campaign(self, term: Term) -> str:
+        ids = self._given([str(value) for value in term.values])
+        return f"({self._held}.stix_id IN ({self._parts_of(ids)}))"
+
+    def _parts_of(self, ids: str) -> str:
+        return _PARTS.format(ids=ids, sees=self._given(list(mine(self._viewer).values_list("channel", flat=True))))
+
+    def starts(self, node: Node) -> str:
+        """Where to look for what the tree lets through, where that is not the log: keys of holdings; empty: the log."""
+        for part in node.parts if isinstance(node, All) else (node,):
+            if isinstance(part, Term) and part.field == "campaign":
+                ids = self._given([str(value) for value in part.values])
+                return f"SELECT x.id FROM indicators_holding x WHERE x.stix_id IN ({self._parts_of(ids)})"
+            if isinstance(part, Term) and part.field == "words":
+                return " UNION ".join(self.worded(str(value)) for value in part.values)
+        return ""
+
+    def worded(self, value: str) -> str:
+        """The keys of holdings that `words` may find: each way by its own index."""
+        values = list(normalising.any_of(value))
+        within = [carrying.keys_within(one) for one in values]
+        return _WORDED.format(
+            said=self._given(value),
+            values=self._given(values),
+            first=self._given([first for first, _ in within]),
+            last=self._given([last for _, last in within]),
+        )
 
     def _entries(self, term: Term) -> str:
         carries = _CARRIES.format(version=self._of)
@@ -133,6 +169,7 @@ class Condition:
 
     _TERMS: ClassVar[dict[str, Callable[[Condition, Term], str]]] = {
         "age": _age,
+        "campaign": _campaign,
         "confidence": _confidence,
         "control": _facet,
         "detector": _detector,
@@ -142,6 +179,7 @@ class Condition:
         "group": _group,
         "kind": _column,
         "label": _facet,
+        "matched": _matched,
         "publisher": _publisher,
         "publishers": _publishers,
         "severity": _severity,
@@ -156,7 +194,8 @@ class Condition:
     }
 
 
-def _fits(term: Term, order: list[str] | tuple[str, ...], word: str) -> bool:
+def fits(term: Term, order: list[str] | tuple[str, ...], word: str) -> bool:
+    """Whether a word of an order is what a term says."""
     if term.op == "is":
         return word in term.values
     place, with_ = order.index(word), order.index(str(term.values[0]))
@@ -182,6 +221,27 @@ greatest(1, (
         GROUP BY own.token_value_id
     ) said
 ))
+"""
+# The ids that living groupings and relationships which the viewer sees put together with one of these, and these.
+_PARTS = """
+SELECT part.target_id FROM indicators_reference named
+JOIN indicators_stixobject telling ON telling.id = named.version_id
+JOIN indicators_holding teller ON teller.id = telling.holding_id AND teller.newest_id = telling.id
+     AND teller.state = 'live' AND teller.stix_type IN ('grouping', 'relationship')
+JOIN partners_audience heard ON heard.id = teller.audience_id AND heard.channels && {sees}::bigint[]
+JOIN indicators_reference part ON part.version_id = named.version_id
+WHERE named.target_id = ANY({ids}::text[])
+  AND (starts_with(named.path, '/object_refs/') OR named.path IN ('/source_ref', '/target_ref'))
+  AND (starts_with(part.path, '/object_refs/') OR part.path IN ('/source_ref', '/target_ref'))
+UNION ALL SELECT unnest({ids}::text[])
+"""
+_WORDED = """
+SELECT s.holding_id FROM indicators_stixobject s WHERE s.search @@ websearch_to_tsquery('simple', {said})
+UNION ALL SELECT s.id FROM indicators_holding s WHERE s.stix_id = lower({said})
+UNION ALL SELECT k.holding_id
+FROM unnest({values}::text[], {first}::uuid[], {last}::uuid[]) asked(value, first_key, last_key)
+JOIN indicators_tokenvalue v ON v.id >= asked.first_key AND v.id <= asked.last_key AND v.value = asked.value
+JOIN indicators_carries k ON k.token_value_id = v.id
 """
 _WORDS = """
 ({version}.search @@ websearch_to_tsquery('simple', {said}) OR {holding}.stix_id = lower({said})

@@ -24,7 +24,7 @@ from exchange.errors import Gone
 from exchange.sql import Message
 from indicators import living, matching
 from indicators.feeds.filters import Filter
-from indicators.log import walking
+from indicators.log import traits, walking
 from indicators.matching import Match
 from indicators.models import Change
 from indicators.opinions import standing
@@ -146,7 +146,7 @@ def append_found(query: str, parameters: Mapping[str, Any]) -> int:
     """
     lock()
     with connection.cursor() as cursor:
-        cursor.execute(_APPEND.format(new=query, linked=carrying.IS_SHARED), parameters)
+        cursor.execute(_append(query), parameters)
         return int(cursor.fetchone()[0])
 
 
@@ -308,8 +308,13 @@ _LOCK = "SELECT pg_advisory_xact_lock(%s)"
 # One row: how many changes there were; who waits is woken at the commit. The end of the log is the last commit; under
 # the order lock nobody makes another.
 _APPEND = """
-WITH found AS MATERIALIZED ({new}), new AS MATERIALIZED (
+WITH found AS MATERIALIZED ({new}), shared AS MATERIALIZED (
     SELECT found.*, found.op = 'upsert' AND {linked} AS linked FROM found
+), new AS MATERIALIZED (
+    SELECT shared.*, CASE WHEN shared.op = 'upsert' OR shared.reason = 'revoked' THEN (
+        SELECT {words} FROM indicators_stixobject o JOIN indicators_holding h ON h.id = o.holding_id
+        JOIN partners_audience a ON a.id = h.audience_id WHERE o.id = shared.version) END AS words
+    FROM shared
 ), last AS MATERIALIZED (
     SELECT coalesce(end_.last_seq, 0) AS seq, greatest(clock_timestamp(), end_.date_added) AS moment
     FROM (SELECT) one LEFT JOIN LATERAL (
@@ -319,9 +324,11 @@ WITH found AS MATERIALIZED ({new}), new AS MATERIALIZED (
     SELECT last.seq + max(new.place), last.moment + max(new.place) * interval '1 microsecond'
     FROM new CROSS JOIN last GROUP BY last.seq, last.moment
 ), told AS (
-    INSERT INTO indicators_change (channel, seq, date_added, holding_id, version_id, op, reason, tlp, again, linked)
+    INSERT INTO indicators_change (channel, seq, date_added, holding_id, version_id, op, reason, tlp, again, linked,
+                                   traits)
     SELECT told_in.channel, last.seq + new.place, last.moment + new.place * interval '1 microsecond',
-           new.holding, new.version, new.op, new.reason, new.tlp, new.again, new.linked
+           new.holding, new.version, new.op, new.reason, new.tlp, new.again, new.linked,
+           CASE WHEN new.words IS NOT NULL THEN {numbers} END
     FROM new CROSS JOIN last CROSS JOIN LATERAL unnest(new.channels) told_in(channel)
 )
 SELECT count(*), CASE WHEN count(*) > 0 THEN pg_notify('exchange_changes', '')::text END FROM new
@@ -338,4 +345,15 @@ FROM unnest(%(holdings)s::bigint[], %(versions)s::bigint[], %(audiences)s::bigin
      WITH ORDINALITY AS given(holding, version, audience, but, op, reason, again, place)
 CROSS JOIN LATERAL (SELECT a.tlp, a.channels FROM partners_audience a WHERE a.id = given.audience LIMIT 1) a
 """
-_APPEND_GIVEN = _APPEND.format(new=_GIVEN, linked=carrying.IS_SHARED)
+
+
+def _append(new: str) -> str:
+    return _APPEND.format(
+        new=new,
+        linked=carrying.IS_SHARED,
+        words=traits.words_of(matched="shared.linked"),
+        numbers=traits.of_row("new.words", "told_in.channel", "(last.seq + new.place)"),
+    )
+
+
+_APPEND_GIVEN = _append(_GIVEN)

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 from exchange import incarnation
 from exchange.sql import ask
+from indicators.log.traits import BLOCK_BITS, Sieve
 from partners.viewer import Viewer
+
+NO_SIEVE = Sieve(())
 
 #: The end of the log.
 END = "SELECT coalesce((SELECT last_seq FROM indicators_commit ORDER BY last_seq DESC LIMIT 1), 0)"
@@ -36,6 +37,10 @@ IN_ORDER = {"enable_bitmapscan": "off", "enable_hashjoin": "off", "enable_mergej
 _LEAST_ROWS, _MOST_ROWS = 64, 32_768
 #: A stretch has so many times as many places as rows, and the next one as many times more.
 _WIDER = 8
+#: By the index of traits: not before so many places were walked, then a block, and at most so many places at a time.
+_WALKED_FIRST, _BLOCK, _MOST_PLACES = 4_096, 1 << BLOCK_BITS, 64 << BLOCK_BITS
+#: The same for what finds rows by an index that knows no order.
+BY_INDEX = IN_ORDER | {"enable_bitmapscan": "on"}
 
 
 # One row: whether the caller is who they say, the end of the log, and the store's incarnation.
@@ -126,12 +131,12 @@ at AS MATERIALIZED (
         WHERE c.channel = mine.channel AND c.seq > greatest(mine.since, %(after)s{later})
           AND c.seq <= coalesce(mine.until, 9223372036854775807) AND {which}
         ORDER BY c.seq LIMIT 1) found
-), raw AS MATERIALIZED (
+){numbers}, raw AS MATERIALIZED (
     SELECT DISTINCT ON (found.seq) found.*, mine.group_id AS via
     FROM at CROSS JOIN mine CROSS JOIN LATERAL (
         SELECT c.* FROM indicators_change c
         WHERE c.channel = mine.channel AND c.seq > greatest(mine.since, at.place)
-          AND c.seq <= least(mine.until, at.place + %(width)s) AND {which}
+          AND c.seq <= least(mine.until, at.place + %(width)s) AND {which} {sifted}
         ORDER BY c.seq LIMIT %(rows)s) found
     WHERE at.place IS NOT NULL ORDER BY found.seq LIMIT %(rows)s
 )
@@ -142,24 +147,61 @@ at AS MATERIALIZED (
         SELECT c.seq FROM indicators_change c
         WHERE c.channel = mine.channel AND c.seq > greatest(mine.since{later}) AND c.seq < %(after)s AND {which}
         ORDER BY c.seq DESC LIMIT 1) found
-), raw AS MATERIALIZED (
+){numbers}, raw AS MATERIALIZED (
     SELECT DISTINCT ON (found.seq) found.*, mine.group_id AS via
     FROM at CROSS JOIN mine CROSS JOIN LATERAL (
         SELECT c.* FROM indicators_change c
         WHERE c.channel = mine.channel AND c.seq > greatest(mine.since{later}) AND c.seq < at.place
-          AND c.seq >= at.place - %(width)s AND {which}
+          AND c.seq >= at.place - %(width)s AND {which} {sifted}
         ORDER BY c.seq DESC LIMIT %(rows)s) found
     WHERE at.place IS NOT NULL ORDER BY found.seq DESC LIMIT %(rows)s
+)
+"""
+# The same from the place that was reached, by `change_by_trait`; `+ 0` keeps PostgreSQL from any other way.
+_SIFTED_FORWARDS = """
+at AS MATERIALIZED (SELECT greatest(%(after)s{later}) AS place){numbers}, raw AS MATERIALIZED (
+    SELECT DISTINCT ON (found.seq) found.*, mine.group_id AS via
+    FROM (
+        SELECT c.* FROM indicators_change c
+        WHERE c.seq + 0 > (SELECT at.place FROM at) AND c.seq + 0 <= (SELECT at.place + %(width)s FROM at)
+          AND {which} {sifted} OFFSET 0
+    ) found JOIN mine ON mine.channel = found.channel AND found.seq > mine.since
+    ORDER BY found.seq LIMIT %(rows)s
+)
+"""
+_SIFTED_BACKWARDS = """
+at AS MATERIALIZED (SELECT %(after)s::bigint AS place){numbers}, raw AS MATERIALIZED (
+    SELECT DISTINCT ON (found.seq) found.*, mine.group_id AS via
+    FROM (
+        SELECT c.* FROM indicators_change c
+        WHERE c.seq + 0 < (SELECT at.place FROM at) AND c.seq + 0 >= (SELECT at.place - %(width)s FROM at)
+          AND {which} {sifted} OFFSET 0
+    ) found JOIN mine ON mine.channel = found.channel AND found.seq > greatest(mine.since{later})
+    ORDER BY found.seq DESC LIMIT %(rows)s
 )
 """
 #: Of open channels all, of those that were closed the removes.
 ALL_OF_IT = "(mine.until IS NULL OR c.op = 'remove')"
 
 
-def stretch(*, which: str, order: str = "ASC", later: str = "") -> str:
-    """The parts of a WITH that read a stretch, of rows for which `which` holds, and after the place `later` as well."""
-    text = _FORWARDS if order == "ASC" else _BACKWARDS
-    return text.format(which=which, later=f", {later}" if later else "")
+def stretch(*, which: str, order: str = "ASC", later: str = "", sieve: Sieve = NO_SIEVE, leaps: bool = False) -> str:
+    """The parts of a WITH that read a stretch, of rows for which `which` holds, and after the place `later` as well.
+
+    Of these only what passes the sieve; with `leaps`, found by the index that it is for.
+    """
+    if leaps:
+        text = _SIFTED_FORWARDS if order == "ASC" else _SIFTED_BACKWARDS
+    else:
+        text = _FORWARDS if order == "ASC" else _BACKWARDS
+    first, last = "greatest(at.place, 0)", f"least(at.place + %(width)s, ({END}))"
+    if order != "ASC":
+        first, last = "greatest(at.place - %(width)s, 0)", f"least(at.place, ({END}))"
+    return text.format(
+        which=which,
+        later=f", {later}" if later else "",
+        sifted=sieve.condition,
+        numbers=sieve.numbers(f"SELECT {first} FROM at", f"SELECT {last} FROM at") if sieve else "",
+    )
 
 
 # A row for each row of `page`, and one where there is none; first what `Walked` says.
@@ -226,26 +268,29 @@ def walk(
     max_bytes: int | None = None,
     most: int | None = None,
     backwards: bool = False,
+    leaping: str = "",
 ) -> Walked:
     """The first `limit` rows of the pages after a place (with `backwards`, before it), within `max_bytes`.
 
     The row that reaches `max_bytes` is the last. Where `most` rows of the log were looked at, it ends with what was
-    found, for there may be more. One statement, and more where many rows are of no interest. Raises Gone.
+    found, for there may be more. One statement, and more where many rows are of no interest: of these, `leaping` finds
+    the others by an index (`stretch`), where there is one for them. Raises Gone.
     """
     walked, place, looked_at, left = Walked([]), after, 0, NOWHERE if max_bytes is None else max_bytes
     rows = max(limit + 1, _LEAST_ROWS)
-    width = rows * _WIDER
+    width, leaps = rows * _WIDER, False
     while True:
         bounds = {"after": place, "rows": rows, "width": width, "limit": limit + 1 - len(walked.page)}
-        answer = _asked(viewer, sql, {**parameters, **bounds, "max_bytes": left}, settings=IN_ORDER)
+        asked, settings = (leaping, BY_INDEX) if leaps else (sql, IN_ORDER)
+        answer = _asked(viewer, asked, {**parameters, **bounds, "max_bytes": left}, settings=settings)
         walked.head, begins, count, last, found, walked.lost = answer[0][:6]
         page = [row[6:] for row in answer if row[6] is not None]
         if _take(walked, page, found, limit=limit):
             return walked
         left -= int(page[-1][-1]) if page else 0
-        if last is None or begins is None:
+        if begins is None or (last is None and not leaping):
             return walked
-        walked.reached, looked_at = last, looked_at + count
+        walked.reached, looked_at = last or walked.reached, looked_at + count
         # After a full stretch the next begins at its last row, not where it might have ended.
         place = last if count == rows else begins - width if backwards else begins + width
         if count < rows and (place <= 1 if backwards else place >= walked.head):
@@ -253,7 +298,11 @@ def walk(
         if most is not None and looked_at >= most:
             walked.more = True
             return walked
-        rows, width = min(rows * _WIDER, _MOST_ROWS), width * _WIDER
+        rows = min(rows * _WIDER, _MOST_ROWS)
+        if leaping and (leaps or width >= _WALKED_FIRST):
+            width, leaps = min(width * _WIDER, _MOST_PLACES) if leaps else _BLOCK, True
+        else:
+            width *= _WIDER
 
 
 def at_once(
@@ -263,9 +312,9 @@ def at_once(
     *,
     limit: int,
     max_bytes: int | None = None,
-    settings: Mapping[str, str] | None = IN_ORDER,
+    settings: Mapping[str, str] = IN_ORDER,
 ) -> Walked:
-    """The same for a statement without a stretch: one. Without settings, it is planned for its very values."""
+    """The same for a statement without a stretch: one."""
     bounds = {"limit": limit + 1, "max_bytes": NOWHERE if max_bytes is None else max_bytes}
     answer = _asked(viewer, sql, {**parameters, **bounds}, settings=settings)
     walked = Walked([], head=answer[0][0])
@@ -286,7 +335,7 @@ def _take(walked: Walked, page: list[tuple[Any, ...]], found: int, *, limit: int
 
 
 def _asked(
-    viewer: Viewer, sql: str, parameters: dict[str, Any], *, settings: Mapping[str, str] | None
+    viewer: Viewer, sql: str, parameters: dict[str, Any], *, settings: Mapping[str, str]
 ) -> list[tuple[Any, ...]]:
     """The rows of a query that begins with those of `now`, without these but for the end of the log.
 
@@ -294,15 +343,7 @@ def _asked(
     """
     began_with = incarnation.current()
     everything = parameters | of(viewer)
-    rows = _unprepared(sql, everything) if settings is None else ask(sql, everything, settings=settings)
+    rows = ask(sql, everything, settings=settings)
     _, life = rows[0][:2]
     incarnation.note(life, began_with=began_with)
     return [(row[0], *row[2:]) for row in rows]
-
-
-def _unprepared(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """Planned for these very values: where a plan for any would be a poor one."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows

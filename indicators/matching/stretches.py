@@ -119,13 +119,13 @@ def reach(viewer: Viewer, bounds: Bounds, *, rows: int) -> Reach:
 
 
 _SOURCE = """
-CASE WHEN {a}.publisher_id = %(viewer)s OR {a}.attribution = 0 THEN hashtextextended({a}.publisher_id::text, 0)
+CASE WHEN {a}.publisher_id = {viewer} OR {a}.attribution = 0 THEN hashtextextended({a}.publisher_id::text, 0)
      WHEN {a}.attribution = 1 THEN hashtextextended(concat_ws(':', {a}.publisher_id, {a}.groups[1]), 0)
      ELSE 0 END
 """
 #: Whom what is said to the audience `a` comes from, as the viewer is told it, as a number: what two say as the exchange
 #: alone is one source, and what the viewer says is one.
-SOURCE = _SOURCE.format(a="a")
+SOURCE = _SOURCE.format(a="a", viewer="%(viewer)s")
 #: Whether the viewer sees what is said to the audience `a`: the rule, asked of the channels `mine`.
 SEEN = "a.channels && (SELECT array_agg(mine.channel) FROM mine)"
 IS_ASIDE = f"bool_and(k.suppressed_by = '{MATCH_ONLY}')"
@@ -192,15 +192,17 @@ FROM first LEFT JOIN LATERAL (
     ) n
 ) near ON first.seq IS NOT NULL
 """
-#: Of a holding `h` that the viewer sees whether it is matched with another that they see (by the channels `both`).
+_SOURCE_OF_MINE = _SOURCE.format(a="ma", viewer="{viewer}")
+_SOURCE_OF_THEIRS = _SOURCE.format(a="ta", viewer="{viewer}")
+#: Of a holding that the viewer sees whether it is matched with another that they see (by the channels `both`).
 IS_MATCHED = f"""
-{LIVES} AND EXISTS (
+{{holding}}.state = 'live' AND EXISTS (
     SELECT FROM indicators_carries mk
     JOIN indicators_tokenvalue mv ON mv.id = mk.token_value_id AND mv.shared
-    JOIN partners_audience ma ON ma.id = h.audience_id
+    JOIN partners_audience ma ON ma.id = {{holding}}.audience_id
     JOIN indicators_carries tk ON tk.token_value_id = mv.id
      AND NOT (tk.suppressed_by = '{MATCH_ONLY}' AND mk.suppressed_by = '{MATCH_ONLY}')
     JOIN indicators_holding th ON th.id = tk.holding_id AND {LIVES.replace("h.", "th.")}
     JOIN partners_audience ta ON ta.id = th.audience_id AND ta.channels && %(both)s::bigint[]
-    WHERE mk.holding_id = h.id AND {_SOURCE.format(a="ma")} <> {_SOURCE.format(a="ta")})
+    WHERE mk.holding_id = {{holding}}.id AND {_SOURCE_OF_MINE} <> {_SOURCE_OF_THEIRS})
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 
@@ -69,12 +70,19 @@ class Change(models.Model):
     again = models.BooleanField(default=False)
     linked = models.BooleanField(default=False, db_default=False, help_text="Whether a value of it was shared then.")
 
+    traits = ArrayField(
+        models.IntegerField(),
+        null=True,
+        help_text="What filters look for, as numbers (`log.traits`); of entries alone.",
+    )
+
     objects = LogManager()
     unrestricted = models.Manager["Change"]()
 
     class Meta:
         base_manager_name = "unrestricted"
         indexes = [
+            GinIndex(fields=["traits"], name="change_by_trait"),
             models.Index(fields=["version_id", "seq"], name="change_by_version"),
             models.Index(fields=["channel"], condition=Q(again=True), name="change_that_enters_again"),
             models.Index(fields=["channel", "seq"], condition=Q(op="remove"), name="change_that_removes"),

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from indicators.log import changes
+from django.db import connection
+
+from indicators.log import changes, traits
 from indicators.models import Change, Hidden
 from indicators.publishing import storing
 from indicators.publishing.addressing import Reach
@@ -42,6 +44,9 @@ def rewrite(moves: Sequence[Moving], *, keep: Sequence[int] = ()) -> None:
     """Give the holdings their new audience; older versions are left to their publisher alone, but for `keep`."""
     storing.readdress({move.held.holding_id: move.audience_id for move in moves})
     kept = [*keep, *(move.held.object_id for move in moves)]
+    if moves:
+        with connection.cursor() as cursor:
+            cursor.execute(traits.REWRITE, [[move.held.object_id for move in moves]])
     storing.hide_history([move.held.holding_id for move in moves], Hidden.From.OTHERS, keep=kept)
 
 

@@ -23,7 +23,7 @@ from exchange.sql import Message, array_of
 from indicators.benign import service_hosts, suppressing
 from indicators.door import entries
 from indicators.door.benign import Known
-from indicators.log import changes
+from indicators.log import changes, traits
 from indicators.models import Change, Hidden, Holding, Progress
 from indicators.publishing import storing
 from indicators.stix import parsing, references
@@ -168,6 +168,7 @@ def _write(anew: Sequence[tuple[_Stored, Draft]]) -> list[int]:
         within=message,
     )
     carrying.note_sources([stored.holding_id for stored, _ in said], within=message)
+    message.add(traits.REWRITE, [[stored.object_id for stored, _ in anew]])
     message.send()
     return sorted({stored.holding_id for stored in (*confident, *(stored for stored, _ in said))})
 

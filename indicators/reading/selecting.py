@@ -11,16 +11,27 @@ from typing import Any, Literal
 from unicodedata import normalize
 from uuid import UUID
 
+from exchange.sql import ask
 from exchange.tokens import normalising
 from indicators import living, matching
+from indicators.feeds import needing, tree
 from indicators.feeds.filters import EVERYTHING, Filter
-from indicators.log import walking
+from indicators.log import traits, walking
+from indicators.log.traits import Sieve
 from indicators.log.walking import Walked
 from indicators.reading import lines
 from indicators.stix import identifiers
 from indicators.values import carrying
 from partners.sharing import mine
 from partners.viewer import Viewer
+
+_COUNT = "SELECT count(*) <= {few} FROM (SELECT FROM ({starts}) found LIMIT {few} + 1) few"
+# Up to so many holdings a page is found sooner by their keys than by the log: of n among N, by their keys n are looked
+# at, by the log limit * N / n. N as PostgreSQL knows it.
+_FEW = """
+(SELECT sqrt(%(limit)s * greatest(reltuples, 10000))::bigint FROM pg_class
+ WHERE oid = 'indicators_holding'::regclass)
+"""
 
 Versions = Literal["last", "first", "all"]
 
@@ -76,9 +87,11 @@ def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, jo
         first = f"{first}, {_PAST}"
     order = "DESC" if where.backwards else "ASC"
     after = (walking.NOWHERE if where.backwards else 0) if where.after is None else where.after
-    if wanted.stix_ids or wanted.words:
+    starts, named = ("", {}) if wanted.stix_ids else _starts(viewer, wanted, limit=where.limit)
+    if wanted.stix_ids or starts:
+        parameters |= named
         bound = f"c.seq {'<' if where.backwards else '>'} %(after)s" + (f" AND c.seq > {later}" if later else "")
-        holdings = _BY_IDS if wanted.stix_ids else "indicators_holding h"
+        holdings = _BY_IDS if wanted.stix_ids else _BY_KEYS.format(keys=starts)
         page = _FROM_OBJECTS.format(
             columns=columns, holdings=holdings, joins=joins, bound=bound, conditions=conditions, order=order
         )
@@ -88,7 +101,7 @@ def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, jo
             parameters | {"after": after},
             limit=where.limit,
             max_bytes=where.max_bytes,
-            settings=None if wanted.words else walking.IN_ORDER,
+            settings=walking.BY_INDEX if starts else walking.IN_ORDER,
         )
     page = _FROM_LOG.format(
         columns=columns,
@@ -97,16 +110,48 @@ def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, jo
         conditions=conditions,
         order=order,
     )
-    stretch = walking.stretch(which=walking.ENTERED, order=order, later=later or "")
+    sieve = _sieve(viewer, wanted)
+    ways = [
+        walking.statement(
+            first,
+            walking.stretch(which=walking.ENTERED, order=order, later=later or "", sieve=sieve, leaps=leaps),
+            page,
+            order=order,
+        )
+        for leaps in ((False, True) if sieve else (False,))
+    ]
     return walking.walk(
         viewer,
-        walking.statement(first, stretch, page, order=order),
-        parameters,
+        ways[0],
+        parameters | sieve.parameters,
         after=after,
         limit=where.limit,
         max_bytes=where.max_bytes,
         backwards=where.backwards,
+        leaping=ways[-1] if sieve else "",
     )
+
+
+def _starts(viewer: Viewer, wanted: Selection, *, limit: int) -> tuple[str, dict[str, Any]]:
+    """Where to begin but with the log: the keys of few holdings. Empty where there are many; one query to know."""
+    asked = wanted.filter
+    if wanted.words:
+        asked = asked.within(Filter(tree.term("words", [normalize("NFKC", wanted.words)])))
+    starts, parameters = asked.starts(viewer)
+    if not starts:
+        return "", {}
+    few = ask(_COUNT.format(starts=starts, few=_FEW), parameters | {"limit": limit}, settings=walking.BY_INDEX)[0][0]
+    return (starts, parameters) if few else ("", {})
+
+
+def _sieve(viewer: Viewer, wanted: Selection) -> Sieve:
+    """What every row of this selection has. Of older versions nobody asks how their holdings are now."""
+    needs = needing.needs(viewer, wanted.filter.tree)
+    if wanted.matched:
+        needs.append(frozenset({traits.MATCHED}))
+    if wanted.tlps:
+        needs.append(frozenset(f"tlp={tlp}" for tlp in wanted.tlps))
+    return Sieve(needs) if set(_versions(wanted)) == {"last"} else walking.NO_SIEVE
 
 
 def _conditions(viewer: Viewer, wanted: Selection) -> tuple[str, dict[str, Any]]:
@@ -187,6 +232,7 @@ ORDER BY c.seq {{order}} LIMIT %(limit)s
 
 # From ids, or words, to versions, and to the last entry of each. OFFSET 0 leads by ids, and from versions to their few
 # entries, whatever PostgreSQL believes: it takes audiences, and channels, for narrow where it has no statistics.
+_BY_KEYS = "(SELECT * FROM indicators_holding held WHERE held.id IN ({keys}) OFFSET 0) h"
 _BY_IDS = "(SELECT * FROM indicators_holding held WHERE held.stix_id = ANY(%(stix_ids)s) OFFSET 0) h"
 _FROM_OBJECTS = f"""
 SELECT {{columns}}
@@ -240,4 +286,4 @@ AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR h.stix_id = lower(
     JOIN indicators_carries k ON k.token_value_id = v.id))
 """
 
-_HAS_MATCH = f"AND h.newest_id = o.id AND {matching.IS_MATCHED}"
+_HAS_MATCH = f"AND h.newest_id = o.id AND {matching.IS_MATCHED.format(holding='h', viewer='%(viewer)s')}"

@@ -21,6 +21,7 @@ from exchange.lists.lines import compared
 from exchange.sql import Message, array_of
 from indicators.benign import service_hosts
 from indicators.door import entries
+from indicators.log.traits import MARK_MATCHED
 from indicators.stix import drafts, parsing
 from indicators.values import epochs
 
@@ -140,7 +141,8 @@ def note_sources(holding_ids: Sequence[int], *, within: Message) -> None:
     """Have values that another source than the first carries count as shared, when the message is sent.
 
     To be added before the order lock is taken, of all holdings of which an upsert is to be told: after their values and
-    audiences were written. Rows are locked in the order of their keys.
+    audiences were written. Rows are locked in the order of their keys. What is in the log of who carries them says so,
+    too (`log.traits`).
     """
     if holding_ids:
         within.add(_SHARE, [list(holding_ids)])
@@ -203,6 +205,6 @@ WITH theirs AS MATERIALIZED (
 ), locked AS MATERIALIZED (
     SELECT v.id FROM indicators_tokenvalue v
     WHERE v.id = ANY(ARRAY(SELECT id FROM theirs)) AND NOT v.shared ORDER BY v.id FOR NO KEY UPDATE
-)
-UPDATE indicators_tokenvalue v SET shared = true FROM locked WHERE v.id = locked.id
-"""
+), made AS (
+    UPDATE indicators_tokenvalue v SET shared = true FROM locked WHERE v.id = locked.id RETURNING v.id
+), {MARK_MATCHED}"""

@@ -13,8 +13,11 @@ from hypothesis import HealthCheck, given, settings
 
 from exchange import clock
 from exchange.stix import words
+from indicators import reading
 from indicators.feeds import naming, tree
 from indicators.feeds.filters import Filter
+from indicators.log import walking
+from indicators.reading.selecting import Selection
 from indicators.stix import making
 from indicators.stix.vocabulary import EXTENSION_ID
 from partners.sharing import audience_ids
@@ -95,6 +98,14 @@ def _world(cast: build.Cast) -> list[Held]:
             "object_marking_refs": [making.tlp.ID_OF["green"]],
         }
         made.append(Held(campaign | ({"labels": labels} if labels else {}), name))
+    grouping = {
+        **{name: made[-3].said[name] for name in ("spec_version", "created", "modified", "object_marking_refs")},
+        "type": "grouping",
+        "id": f"grouping--{making.uuid.uuid4()}",
+        "context": "suspicious-activity",
+        "object_refs": [made[-3].said["id"], made[0].said["id"], made[7].said["id"]],
+    }
+    made.append(Held(grouping, "cygnus"))
     for held in made:
         where: dict[str, Any] = {"groups": held.groups} if held.groups else {"everyone": True}
         (told,) = build.results(build.publish(cast.viewer(held.publisher), held.said, **where))
@@ -127,6 +138,7 @@ def _says(term: tree.Term, held: Held, world: list[Held], cast: build.Cast, view
         "shared": held.ours.get("shared_infra"),
         "publisher": held.ids["publisher"] if held.attribution == "named" else None,
         "entries": "true" if held.values else "false",
+        "matched": "true" if _publishers(held, world) > 1 else "false",
     }
     if term.field in plain:
         return plain[term.field] in term.values
@@ -137,6 +149,10 @@ def _says(term: tree.Term, held: Held, world: list[Held], cast: build.Cast, view
     }
     if term.field in several:
         return bool(set(several[term.field]) & set(term.values))
+    if term.field == "campaign":
+        (grouping,) = (one.said for one in world if one.said["type"] == "grouping")
+        ids = set(grouping["object_refs"]) if set(grouping["object_refs"]) & set(term.values) else set()
+        return said["id"] in ids | set(term.values)
     if term.field == "words":
         return any(_found(str(word), held) for word in term.values)
     return _compares(term, held, world)
@@ -198,19 +214,51 @@ def _selected(viewer: Viewer, wanted: Filter) -> set[str]:
         return {stix_id for (stix_id,) in cursor.fetchall()}
 
 
+def _paged(viewer: Viewer, wanted: Filter, *, limit: int = 4) -> set[str]:
+    """The same, page by page from both ends of the log."""
+    found: list[set[str]] = []
+    for page_of in (
+        lambda place: reading.page(viewer, Selection(filter=wanted), after=place or 0, limit=limit),
+        lambda place: reading.newest(viewer, Selection(filter=wanted), before=place, limit=limit),
+    ):
+        ids, page = list[str](), page_of(None)
+        while True:
+            ids += [said.stix_id for said in page.statements]
+            if not page.more:
+                break
+            page = page_of(page.reached)
+        assert len(ids) == len(set(ids))
+        found.append(set(ids))
+    assert found[0] == found[1]
+    return found[0]
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", ["borealis", "cygnus"])
-def test_what_is_selected_is_what_a_slow_reading_of_each_object_lets_through(name: str) -> None:
+@pytest.mark.parametrize("leaps", [False, True], ids=["along the log", "by the index of traits"])
+def test_what_is_selected_is_what_a_slow_reading_of_each_object_lets_through(
+    name: str,
+    leaps: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if leaps:  # after a stretch of a few places
+        for constant, value in {"_LEAST_ROWS": 1, "_WIDER": 1, "_WALKED_FIRST": 0, "_BLOCK": 8}.items():
+            monkeypatch.setattr(walking, constant, value)
     cast = build.the_cast()
     world, viewer = _world(cast), cast.viewer(name)
     seen = [held for held in world if not held.groups or cast.ring.pk in viewer.group_ids]
-    ids = {"publisher": [str(getattr(cast, name).pk) for name in ("aster", "borealis")], "group": [str(cast.ring.pk)]}
+    ids = {
+        "publisher": [str(getattr(cast, name).pk) for name in ("aster", "borealis")],
+        "group": [str(cast.ring.pk)],
+        "campaign": [held.said["id"] for held in world if held.said["type"] == "campaign"],
+    }
 
     @settings(max_examples=examples(100), deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(trees(words=("phishing", "nothing"), labels=(*_LABELS, "other"), **ids))
     def holds(node: tree.Node) -> None:
         expected = {held.said["id"] for held in seen if _holds(node, held, seen, cast, viewer)}
         assert _selected(viewer, Filter(node)) == expected
+        assert _paged(viewer, Filter(node)) == expected
 
     holds()
 

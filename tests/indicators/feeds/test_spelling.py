@@ -65,7 +65,7 @@ def test_any_line_is_a_filter_or_an_error_that_points_into_it(line: str) -> None
         ("kind:account-pattern)", 21, "bad-filter"),
         ("severity:>=high,low", 16, "bad-filter"),
         ("http://x.example", 1, "unknown-filter"),
-        ("campaign:1", 1, "unknown-filter"),
+        ("colour:1", 1, "unknown-filter"),
         ("(" * 11 + "a" + ")" * 11, 11, "bad-filter"),
     ],
 )

@@ -17,6 +17,7 @@ _VALUES: dict[str, Any] = {
     "type": st.sampled_from(["indicator", "campaign", "x-some-type"]),
     "publisher": st.one_of(st.sampled_from(["aster", "borealis", "or"]), st.uuids().map(str)),
     "group": st.sampled_from(["ring", "not"]),
+    "campaign": st.uuids().map(lambda one: f"campaign--{one}"),
     "publishers": st.integers(1, 4).map(str),
     "confidence": st.integers(0, 100).map(str),
     "detector": st.sampled_from(["d-0123abcd", "d-89abcdef"]),
