@@ -106,6 +106,7 @@ def _span(viewer: Viewer, feed_set: FeedSet) -> changes.Span:
         limit=_STRETCH,
         fresh_until=feed_set.fresh,
         max_bytes=_STRETCH_BYTES,
+        matched=False,
     )
 
 

@@ -208,16 +208,15 @@ EXISTS (SELECT FROM indicators_carries carried
         WHERE carried.holding_id = {{version}}.holding_id AND carried.suppressed_by <> '{PATTERN_HASH}')
 """
 # How many named partners say, in what the viewer sees, the value of the holding that most say; at least 1. From the few
-# values of a holding to all that carry them, by their index.
-_PUBLISHERS = """
+# values of a holding to the audiences that each is said to, by their index.
+_PUBLISHERS = f"""
 greatest(1, (
     SELECT max(said.partners) FROM (
-        SELECT count(DISTINCT sayer.publisher_id) AS partners
+        SELECT count(DISTINCT heard.publisher_id) AS partners
         FROM indicators_carries own
-        JOIN indicators_carries also ON also.token_value_id = own.token_value_id
-        JOIN indicators_holding sayer ON sayer.id = also.holding_id AND sayer.state = 'live'
-        JOIN partners_audience heard ON heard.id = sayer.audience_id AND heard.attribution = 0
-        WHERE own.holding_id = {version}.holding_id AND heard.channels && {sees}::bigint[]
+        CROSS JOIN {carrying.AUDIENCES.format(value="own.token_value_id")} told
+        JOIN partners_audience heard ON heard.id = told.audience_id AND heard.attribution = 0
+        WHERE own.holding_id = {{version}}.holding_id AND heard.channels && {{sees}}::bigint[]
         GROUP BY own.token_value_id
     ) said
 ))

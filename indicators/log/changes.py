@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 ORDER_LOCK = 0x63686773
 #: So many rows of its own log a reader's request looks at, at most, for what a filter picks.
 _MOST_LOOKED_AT = 50_000
+#: So many objects the matches of one page name, at most; a change with more has a page of its own.
+_MOST_ENDS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,14 @@ def own_end(viewer: Viewer, *, up_to: int = walking.NOWHERE) -> int:
 
 
 def since(
-    viewer: Viewer, wanted: Filter, *, after: int, limit: int, fresh_until: int = 0, max_bytes: int | None = None
+    viewer: Viewer,
+    wanted: Filter,
+    *,
+    after: int,
+    limit: int,
+    fresh_until: int = 0,
+    max_bytes: int | None = None,
+    matched: bool = True,
 ) -> Span:
     """The changes that `viewer` should apply, in order, at most `limit`, after place `after`.
 
@@ -181,7 +191,8 @@ def since(
     the viewer does not see the holding live now; but for those up to `fresh_until`, the end of its log when a reader
     that holds nothing began: what they remove was never told to it. `max_bytes` bounds the sum of the bodies: the
     span ends with the object that reaches it. What was revised or judged and no longer fits, or is disarmed for the
-    viewer, is told as a remove. One query, and more where a filter leaves out many.
+    viewer, is told as a remove. One query, and more where a filter leaves out many; up to four more for the matches of
+    the upserts (`matched`), whose objects bound the span, too.
 
     `reached` is a place of the viewer's own, whatever others publish: where there was nothing, it is `after`. Raises
     Gone (`start-over`) where the log ends before `after`, or a remove that was to be told was pruned, Refused where the
@@ -205,8 +216,18 @@ def since(
     if found.lost > max(after, fresh_until):
         raise Gone("You were away too long. Start over without a cursor.", code="start-over")
     reached = after if found.reached is None else found.reached
-    told = _matched(viewer, _sourced(viewer, [_told(row) for row in found.page]))
+    told = _sourced(viewer, [_told(row) for row in found.page])
+    told = _matched(viewer, told) if matched else told
+    fits = _fitting(told)
+    if fits < len(told):
+        return Span(told[:fits], reached=told[fits - 1].seq, more=True)
     return Span(told, reached=reached, more=found.more)
+
+
+def _fitting(told: Sequence[Told]) -> int:
+    """How many of these fit on one page by what their matches name; the first does in any case."""
+    named = accumulate(sum(len(match.ends) for match in one.matches) for one in told)
+    return max(1, sum(so_far <= _MOST_ENDS for so_far in named)) if told else 0
 
 
 def hint_of(told: Told) -> dict[str, Any]:

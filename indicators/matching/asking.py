@@ -102,16 +102,11 @@ def beside(viewer: Viewer, told: Sequence[tuple[int, datetime, int]]) -> dict[in
         return {}
     rows = stretches.carried(viewer, told)
     sides = standing.sides_of(viewer, {row.value_id for row in rows})
-    matches: dict[int, list[Match]] = {}
-    for seq, there in groupby(rows, key=attrgetter("seq")):
-        found: dict[UUID, standing.Asked] = {
-            row.value_id: (seq, row.date_added, sides[row.value_id])
-            for row in there
-            if finding.is_later(row, sides[row.value_id])
-        }
-        if shown := standing.shown(viewer, found):
-            matches[seq] = shown
-    return matches
+    later: dict[int, dict[UUID, standing.Asked]] = {}
+    for row in rows:
+        if finding.is_later(row, sides[row.value_id]):
+            later.setdefault(row.seq, {})[row.value_id] = (row.seq, row.date_added, sides[row.value_id])
+    return standing.shown_each(viewer, later)
 
 
 def among(viewer: Viewer, object_ids: Sequence[int], *, limit: int) -> list[Match]:
@@ -141,7 +136,11 @@ def _newest(
         stretch = stretches.marked(viewer, left, most=most)
         sides = standing.sides_of(viewer, {row.value_id for row in stretch.rows} - seen)
         seen |= sides.keys()
-        placed += _placed(sides, before=before)
+        found = _placed(sides, before=before)
+        # Of many that carry a value some are looked at; where its place lies further on, it is found there.
+        ahead = {value_id for (place, value_id), _ in found if stretch.rows and place < stretch.rows[-1].seq}
+        placed += [one for one in found if one[0][1] not in ahead]
+        seen -= ahead
         left, most = stretch.left, min(4 * most, _MOST)
         if len(placed) > limit or (stretch.oldest is not None and enough(len(placed), stretch.oldest)):
             break

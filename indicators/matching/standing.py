@@ -12,20 +12,23 @@ from indicators.living import LIVES
 from indicators.log import walking
 from indicators.matching import finding
 from indicators.matching.finding import End, Match, Side, Standing
-from indicators.matching.stretches import IS_ASIDE, SEEN, SOURCE
+from indicators.matching.stretches import HOLDING, IS_ASIDE, SEEN, SOURCE
+from indicators.values import carrying
 from partners.sources import Source, hides, sources
 from partners.viewer import Viewer
 
 #: Objects of one side that are read, and sides of one value.
 _ENDS, _SIDES = 6, 50
+#: Where at most so many carry a value, all are looked at.
+_FEW = 32
 
 
 def sides_of(viewer: Viewer, value_ids: Collection[UUID]) -> dict[UUID, list[Standing]]:
     """The sides of each value. One query, and none for none."""
     sides: defaultdict[UUID, list[Standing]] = defaultdict(list)
     if value_ids:
-        asked = walking.of(viewer) | {"values": sorted(value_ids), "ends": _ENDS}
-        for row in ask(_SIDES_OF, asked):
+        asked = walking.of(viewer) | {"values": sorted(value_ids), "ends": _ENDS, "few": _FEW}
+        for row in ask(_SIDES_OF, asked, settings=walking.IN_ORDER):
             sides[row[0]].append(Standing._make(row))
     return {value_id: sides[value_id] for value_id in value_ids}
 
@@ -39,17 +42,28 @@ def shown(viewer: Viewer, asked: Mapping[UUID, Asked]) -> list[Match]:
 
     Queries: objects, and where one does not name its publisher their sources; none for none.
     """
-    if not asked:
-        return []
-    meeting = {value_id: finding.meeting(sides)[:_SIDES] for value_id, (_, _, sides) in asked.items()}
-    ends = _ends(viewer, {key for sides in meeting.values() for side in sides for key in side.holdings})
-    matches = []
-    for value_id, (seq, at, _) in asked.items():
-        last = max((side.last_at for side in meeting[value_id] if side.last_at is not None), default=None)
-        sides = _by_source(end for side in meeting[value_id] for key in side.holdings if (end := ends.get(key)))
-        if len(sides) > 1 and (found_at := at or last) is not None:
-            matches.append(Match(*meeting[value_id][0][:5], seq=seq, found_at=found_at, sides=sides))
-    return matches
+    return shown_each(viewer, {0: asked}).get(0, [])
+
+
+def shown_each[Place](viewer: Viewer, asked: Mapping[Place, Mapping[UUID, Asked]]) -> dict[Place, list[Match]]:
+    """The same of values at each of several places; places without a match are left out. As many queries as of one."""
+    sides_of_all = {value_id: sides for there in asked.values() for value_id, (_, _, sides) in there.items()}
+    met = {value_id: finding.meeting(sides)[:_SIDES] for value_id, sides in sides_of_all.items()}
+    ends = _ends(viewer, {key for sides in met.values() for side in sides for key in side.holdings})
+    told = {
+        value_id: _by_source(end for side in sides for key in side.holdings if (end := ends.get(key)))
+        for value_id, sides in met.items()
+    }
+    dates = {value_id: [side.last_at for side in sides if side.last_at is not None] for value_id, sides in met.items()}
+    found = {
+        place: [
+            Match(*met[value_id][0][:5], seq=seq, found_at=found_at, sides=told[value_id])
+            for value_id, (seq, at, _) in there.items()
+            if len(told[value_id]) > 1 and (found_at := at or max(dates[value_id], default=None)) is not None
+        ]
+        for place, there in asked.items()
+    }
+    return {place: matches for place, matches in found.items() if matches}
 
 
 def _by_source(ends: Iterable[End]) -> tuple[Side, ...]:
@@ -62,7 +76,7 @@ def _by_source(ends: Iterable[End]) -> tuple[Side, ...]:
 
 def _ends(viewer: Viewer, holding_ids: Collection[int]) -> dict[int, End]:
     """The newest versions of holdings, by their keys, each with the source that the viewer is told."""
-    rows = ask(_ENDS_OF, [list(holding_ids)])
+    rows = ask(_ENDS_OF, {"holdings": list(holding_ids)}, settings=walking.IN_ORDER) if holding_ids else []
     veiled = {
         (publisher, audience)
         for *_, publisher, audience, attribution, _, _ in rows
@@ -75,15 +89,36 @@ def _ends(viewer: Viewer, holding_ids: Collection[int]) -> dict[int, End]:
     }
 
 
-# A row for each side of a value. Walks who carries the value, and the rows of the log that told of each.
+# A row for each side of a value. Walks who carries the value, and the rows of the log that told of each. Where more
+# than a few do, of each audience that it is said to only the newest and the first holdings are looked at.
 _SIDES_OF = f"""
-WITH {walking.OPEN}, carrying AS MATERIALIZED (
+WITH {walking.OPEN}, few AS MATERIALIZED (
+    SELECT asked.id AS value, k.holding_id AS holding
+    FROM unnest(%(values)s::uuid[]) asked(id) CROSS JOIN LATERAL (
+        SELECT k.holding_id FROM indicators_carries k
+        WHERE k.token_value_id = asked.id AND k.audience_id IS NOT NULL LIMIT %(few)s + 1) k
+), many AS MATERIALIZED (
+    SELECT value FROM few GROUP BY value HAVING count(*) > %(few)s
+), said AS MATERIALIZED (
+    SELECT value, holding FROM few WHERE value <> ALL(ARRAY(SELECT value FROM many))
+    UNION
+    SELECT many.value, one.holding
+    FROM many CROSS JOIN {carrying.AUDIENCES.format(value="many.value")} told
+    JOIN partners_audience a ON a.id = told.audience_id AND {SEEN}
+    CROSS JOIN LATERAL (
+        (SELECT k.holding_id AS holding FROM indicators_carries k
+         WHERE k.token_value_id = many.value AND k.audience_id = a.id ORDER BY k.holding_id DESC LIMIT %(ends)s)
+        UNION ALL
+        (SELECT k.holding_id FROM indicators_carries k
+         WHERE k.token_value_id = many.value AND k.audience_id = a.id ORDER BY k.holding_id LIMIT 1)) one
+), carrying AS MATERIALIZED (
     SELECT k.token_value_id AS value, h.id AS holding, h.newest_id AS newest, {SOURCE} AS source, {IS_ASIDE} AS aside
-    FROM unnest(%(values)s::uuid[]) asked(id)
-    JOIN indicators_carries k ON k.token_value_id = asked.id
-    JOIN indicators_holding h ON h.id = k.holding_id AND {LIVES}
+    FROM said
+    CROSS JOIN {HOLDING.format(key="said.holding")} h
+    JOIN indicators_carries k ON k.holding_id = h.id AND k.token_value_id = said.value
     JOIN partners_audience a ON a.id = h.audience_id AND {SEEN}
-    GROUP BY k.token_value_id, h.id, a.id
+    WHERE {LIVES}
+    GROUP BY k.token_value_id, h.id, h.newest_id, a.id
 )
 SELECT v.id, v.subkind, v.scheme, coalesce(e.name, ''), v.value,
        n.source, n.aside, min(place.seq), max(place.seq), max(place.at),
@@ -96,11 +131,10 @@ FROM carrying n CROSS JOIN LATERAL (
 JOIN indicators_tokenvalue v ON v.id = n.value LEFT JOIN indicators_epoch e ON e.id = v.epoch_id
 GROUP BY v.id, e.id, n.source, n.aside
 """
-_ENDS_OF = """
+_ENDS_OF = f"""
 SELECT h.id, o.id, h.stix_id, o.title, o.kind, h.publisher_id, h.audience_id, a.attribution, p.name, p.slug
-FROM indicators_holding h
+FROM unnest(%(holdings)s::bigint[]) asked(id) CROSS JOIN {HOLDING.format(key="asked.id")} h
 JOIN indicators_stixobject o ON o.id = h.newest_id
 JOIN partners_audience a ON a.id = h.audience_id
 JOIN partners_partner p ON p.id = h.publisher_id
-WHERE h.id = ANY(%s)
 """

@@ -16,6 +16,7 @@ from indicators.living import LIVES
 from indicators.log import walking
 from indicators.matching.finding import Walked
 from indicators.stix.drafts import MATCH_ONLY
+from indicators.values import carrying
 from partners.viewer import Viewer
 
 #: Before and after every place.
@@ -89,7 +90,7 @@ def carried(viewer: Viewer, told: Sequence[tuple[int, datetime | None, int]]) ->
         "dates": [date for _, date, _ in told],
         "versions": [version for _, _, version in told],
     }
-    return [Walked._make(row) for row in ask(_CARRIED, asked)]
+    return [Walked._make(row) for row in ask(_CARRIED, asked, settings=walking.IN_ORDER)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,9 @@ CASE WHEN {a}.publisher_id = {viewer} OR {a}.attribution = 0 THEN hashtextextend
 SOURCE = _SOURCE.format(a="a", viewer="%(viewer)s")
 #: Whether the viewer sees what is said to the audience `a`: the rule, asked of the channels `mine`.
 SEEN = "a.channels && (SELECT array_agg(mine.channel) FROM mine)"
+#: The holding of a key, as a part of FROM, found by its key and nothing else: where PostgreSQL knows little of the
+#: table, it would rather read all that live.
+HOLDING = "LATERAL (SELECT * FROM indicators_holding h WHERE h.id = {key} LIMIT 1)"
 IS_ASIDE = f"bool_and(k.suppressed_by = '{MATCH_ONLY}')"
 
 _NEAR = """
@@ -155,11 +159,11 @@ WITH {walking.OPEN}, {_FIRST.format(which="c.linked AND")}, walked AS MATERIALIZ
 SELECT first.seq, w.seq, w.date_added, w.holding_id, found.*
 FROM first LEFT JOIN walked w ON true LEFT JOIN LATERAL (
     SELECT k.token_value_id, {SOURCE}, {IS_ASIDE}
-    FROM indicators_holding h
+    FROM {HOLDING.format(key="w.holding_id")} h
     JOIN partners_audience a ON a.id = h.audience_id
     JOIN indicators_carries k ON k.holding_id = h.id
     JOIN indicators_tokenvalue v ON v.id = k.token_value_id AND v.shared
-    WHERE h.id = w.holding_id AND h.newest_id = w.version_id AND {LIVES} AND {SEEN}
+    WHERE h.newest_id = w.version_id AND {LIVES} AND {SEEN}
     GROUP BY k.token_value_id, a.id
 ) found ON true
 ORDER BY w.seq {{order}}
@@ -170,10 +174,11 @@ WITH {walking.OPEN}
 SELECT w.seq, w.date_added, h.id, k.token_value_id, {SOURCE}, {IS_ASIDE}
 FROM unnest(%(seqs)s::bigint[], %(dates)s::timestamptz[], %(versions)s::bigint[]) AS w(seq, date_added, version_id)
 JOIN indicators_stixobject o ON o.id = w.version_id
-JOIN indicators_holding h ON h.id = o.holding_id AND h.newest_id = o.id AND {LIVES}
+CROSS JOIN {HOLDING.format(key="o.holding_id")} h
 JOIN partners_audience a ON a.id = h.audience_id AND {SEEN}
 JOIN indicators_carries k ON k.holding_id = h.id
 JOIN indicators_tokenvalue v ON v.id = k.token_value_id AND v.shared
+WHERE h.newest_id = o.id AND {LIVES}
 GROUP BY w.seq, w.date_added, h.id, k.token_value_id, a.id
 ORDER BY w.seq
 """
@@ -200,9 +205,10 @@ IS_MATCHED = f"""
     SELECT FROM indicators_carries mk
     JOIN indicators_tokenvalue mv ON mv.id = mk.token_value_id AND mv.shared
     JOIN partners_audience ma ON ma.id = {{holding}}.audience_id
-    JOIN indicators_carries tk ON tk.token_value_id = mv.id
-     AND NOT (tk.suppressed_by = '{MATCH_ONLY}' AND mk.suppressed_by = '{MATCH_ONLY}')
-    JOIN indicators_holding th ON th.id = tk.holding_id AND {LIVES.replace("h.", "th.")}
-    JOIN partners_audience ta ON ta.id = th.audience_id AND ta.channels && %(both)s::bigint[]
-    WHERE mk.holding_id = {{holding}}.id AND {_SOURCE_OF_MINE} <> {_SOURCE_OF_THEIRS})
+    CROSS JOIN {carrying.AUDIENCES.format(value="mv.id")} told
+    JOIN partners_audience ta ON ta.id = told.audience_id AND ta.channels && %(both)s::bigint[]
+     AND {_SOURCE_OF_MINE} <> {_SOURCE_OF_THEIRS}
+    WHERE mk.holding_id = {{holding}}.id AND EXISTS (
+        SELECT FROM indicators_carries tk WHERE tk.token_value_id = mv.id AND tk.audience_id = ta.id
+        AND NOT (tk.suppressed_by = '{MATCH_ONLY}' AND mk.suppressed_by = '{MATCH_ONLY}')))
 """

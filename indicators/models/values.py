@@ -14,7 +14,7 @@ from django.db.models import F, Q
 from exchange import clock
 from exchange.tokens import epochs
 from indicators.models.objects import Holding
-from partners.models import Partner
+from partners.models import Audience, Partner
 from partners.sharing import SharedManager
 
 
@@ -69,7 +69,11 @@ class TokenValue(models.Model):
 
 
 class Carries(models.Model):
-    """That the newest version of a holding says a value, as which subkind, and in which place."""
+    """That the newest version of a holding says a value, as which subkind, and in which place.
+
+    `audience` is its holding's while that lives, else nothing: so who asks for those that carry a value finds those
+    that are said to an audience, and no others. The database keeps it so where a holding changes (migration 0034).
+    """
 
     pk = models.CompositePrimaryKey("holding", "place")
     holding = models.ForeignKey(Holding, on_delete=models.CASCADE, related_name="carries", db_index=False)
@@ -82,13 +86,17 @@ class Carries(models.Model):
         db_default="",
         help_text="What keeps it out of lists (`door.entries`); empty: nothing.",
     )
+    # Not checked by the database: every push would lock the rows of the audiences that it names.
+    audience = models.ForeignKey(
+        Audience, on_delete=models.PROTECT, related_name="+", null=True, db_index=False, db_constraint=False
+    )
 
     objects = SharedManager["Carries"]("holding__audience")
     unrestricted = models.Manager["Carries"]()
 
     class Meta:
         base_manager_name = "unrestricted"
-        indexes = [models.Index(fields=["token_value", "holding"], name="carried_by_holding")]
+        indexes = [models.Index(fields=["token_value", "audience", "holding"], name="carried_by_audience")]
 
 
 class ServiceHost(models.Model):

@@ -70,7 +70,7 @@ def _take_up(subscription_id: UUID) -> tuple[Delivery | None, int | None]:
         return _hurried(viewer, subscription, under_way), None
     end = changes.head()
     wanted = subscribing.filter_of(subscription.feed)
-    span = changes.since(viewer, wanted, after=subscription.seq, limit=delivering.MAX_CHANGES)
+    span = changes.since(viewer, wanted, after=subscription.seq, limit=delivering.MAX_CHANGES, matched=False)
     reached = span.reached if span.more and not span.changes else max(end, span.reached)
     delivery = None
     if span.changes:
@@ -110,7 +110,7 @@ def _hurried(viewer: Viewer, subscription: Subscription, waiting: Delivery) -> D
     if waiting.state != Delivery.State.DUE or waiting.due_at <= moment or rests:
         return None
     after = max(subscription.seq, waiting.seen_seq)
-    news = changes.since(viewer, subscribing.filter_of(subscription.feed), after=after, limit=1)
+    news = changes.since(viewer, subscribing.filter_of(subscription.feed), after=after, limit=1, matched=False)
     if not news.changes:
         Delivery.unrestricted.filter(pk=waiting.pk).update(seen_seq=max(after, news.reached))
         return None

@@ -159,8 +159,25 @@ IS_SHARED = """
 EXISTS (SELECT FROM indicators_carries k JOIN indicators_tokenvalue v ON v.id = k.token_value_id AND v.shared
         WHERE k.holding_id = found.holding)
 """
+#: The audiences that a value is said to by what lives, as a part of FROM: each is one look at an index, however many
+#: say it to one. `{value}` is the value's key.
+AUDIENCES = """
+LATERAL (
+    WITH RECURSIVE reached AS (
+        (SELECT k.audience_id FROM indicators_carries k
+         WHERE k.token_value_id = {value} AND k.audience_id IS NOT NULL ORDER BY k.audience_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT k.audience_id FROM indicators_carries k
+                WHERE k.token_value_id = {value} AND k.audience_id > reached.audience_id
+                ORDER BY k.audience_id LIMIT 1)
+        FROM reached WHERE reached.audience_id IS NOT NULL)
+    SELECT audience_id FROM reached WHERE audience_id IS NOT NULL)
+"""
 #: Of a value `v` whether it can be equal for two sources at all: a fingerprint without its scope says too little.
 _COMPARABLE = "(v.subkind <> 'psp_fp' OR v.psp_scope <> '')"
+
+# To whom a holding is said, while it lives.
+_SAID_TO = "(SELECT h.audience_id FROM indicators_holding h WHERE h.id = {holding} AND h.state = 'live')"
 
 # A row for each holding whose newest version is another one: its key, its audience, the bytes of the one that is given.
 _OTHERS = """
@@ -169,8 +186,8 @@ FROM unnest(%s::bigint[], %s::bigint[]) AS new(id, newest)
 JOIN indicators_holding h ON h.id = new.id AND h.newest_id IS DISTINCT FROM new.newest
 JOIN indicators_stixobject o ON o.id = new.newest
 """
-_HAND_OVER = """
-UPDATE indicators_carries k SET holding_id = new.heirs
+_HAND_OVER = f"""
+UPDATE indicators_carries k SET holding_id = new.heirs, audience_id = {_SAID_TO.format(holding="new.heirs")}
 FROM unnest(%s::bigint[], %s::bigint[]) AS new(id, heirs) WHERE k.holding_id = new.id
 """
 _EMPTY = "DELETE FROM indicators_carries WHERE holding_id = ANY(%s)"
@@ -189,9 +206,11 @@ LEFT JOIN indicators_epoch e ON e.scheme = new.scheme AND e.name = new.epoch
 ORDER BY new.id
 ON CONFLICT (id) DO NOTHING
 """
-_CARRIES = """
-INSERT INTO indicators_carries (holding_id, place, token_value_id, subkind, suppressed_by)
-SELECT * FROM unnest(%s::bigint[], %s::smallint[], %s::uuid[], %s::text[], %s::text[])
+_CARRIES = f"""
+INSERT INTO indicators_carries (holding_id, place, token_value_id, subkind, suppressed_by, audience_id)
+SELECT new.*, {_SAID_TO.format(holding="new.holding")}
+FROM unnest(%s::bigint[], %s::smallint[], %s::uuid[], %s::text[], %s::text[])
+     AS new(holding, place, value, subkind, suppressed_by)
 """
 # Walks the values of each holding. What others made shared meanwhile is looked at again once its row is locked.
 _SHARE = f"""

@@ -17,14 +17,16 @@ from django.test.utils import CaptureQueriesContext
 
 from exchange import clock, outbound
 from exchange.sql import Message
-from indicators import matching, publishing
+from indicators import matching, publishing, reading
 from indicators.api import events
 from indicators.ending import retiring, withdrawing
+from indicators.feeds import spelling
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes
 from indicators.matching import standing
 from indicators.models import Carries, Epoch, Holding, TokenValue
 from indicators.publishing.addressing import Reach
+from indicators.reading.selecting import Selection
 from indicators.stix import making, parsing
 from indicators.stix.drafts import TokenValue as TokenSaid
 from indicators.telling import delivering, notifying, subscribing
@@ -34,6 +36,7 @@ from partners.attribution import Attribution
 from partners.models import Membership
 from tests import build
 from tests.indicators.api.caller import Caller, read
+from tests.indicators.test_scale import read_by, watched
 from tests.waiting import DEADLINE_S
 
 pytestmark = pytest.mark.django_db
@@ -123,6 +126,97 @@ def test_many_equal_values_are_one_match_of_a_few_objects_and_cost_others_nothin
     newest, older = matching.newest(cast.viewer("aster"), limit=5).matches
     assert [len(side.ends) for side in newest.sides] == [6, 6]
     assert ends(older) == {quiet, other}
+
+
+def test_a_page_of_matches_asks_as_often_as_one(cast):
+    for number in range(40):
+        for who in ("aster", "borealis"):
+            say(cast, who, token=making.token(f"{number:02x}" * 32))
+    viewer = cast.viewer("cygnus")
+    end, asked = changes.own_end(viewer), []
+    for back in (1, 80):
+        with CaptureQueriesContext(connection) as queries:
+            told = changes.since(viewer, EVERYTHING, after=end - back, limit=100).changes
+        assert sum(bool(change.matches) for change in told) == (back + 1) // 2
+        asked.append(len(queries))
+    assert asked[0] == asked[1] <= 4
+
+
+def test_what_stands_behind_a_value_costs_its_readers_nothing(cast):
+    """Rows that are read for a page of matches, however many carry its value, seen and unseen by the reader."""
+
+    def read(work, last) -> int:
+        with watched() as plans:
+            work(last)
+        return read_by(plans)
+
+    viewer = cast.viewer("cygnus")
+    wanted = Filter(spelling.read_text("publishers:>=2"))
+    reads = (
+        lambda last: changes.since(viewer, EVERYTHING, after=last - 1, limit=10),
+        lambda last: matching.since(viewer, after=last - 1, limit=5),
+        lambda last: reading.page(viewer, Selection(once=True, matched=True), after=last - 1, limit=1),
+        lambda last: reading.page(viewer, Selection(wanted), after=last - 1, limit=1),
+    )
+    rows = []
+    for more in (60, 1_500):
+        for who in ("aster", "borealis"):
+            say(cast, who, more)
+            say(cast, who, more, partners=("dorado",))
+        say(cast, "aster")
+        last = changes.head()
+        rows.append([read(work, last) for work in reads])
+    assert all(many <= few + 20 for few, many in zip(*rows, strict=True)), rows
+    (match,) = matching.newest(viewer, limit=5).matches
+    assert [len(side.ends) for side in match.sides] == [6, 6]
+
+
+def test_the_objects_that_matches_name_bound_a_page_and_the_cursor_goes_on(cast, monkeypatch):
+    for who in ("aster", "borealis"):
+        say(cast, who, 20)
+    viewer = cast.viewer("cygnus")
+    whole = changes.since(viewer, EVERYTHING, after=0, limit=100)
+    assert (len(whole.changes), whole.more) == (40, False)
+    monkeypatch.setattr(changes, "_MOST_ENDS", 30)
+    told, place, pages = [], 0, 0
+    while True:
+        span = changes.since(viewer, EVERYTHING, after=place, limit=100)
+        assert sum(len(match.ends) for change in span.changes for match in change.matches) <= 30
+        told, place, pages = [*told, *span.changes], span.reached, pages + 1
+        if not span.more:
+            break
+    assert (told, place) == (whole.changes, whole.reached)
+    assert pages >= 8
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_many_that_carry_a_value_some_stand_for_all(cast, seed, monkeypatch):
+    """With any number counted as many: each value is found once by pages of any size, as if all were looked at."""
+    chance = random.Random(seed)
+    held = defaultdict(list)
+    for _ in range(30):
+        who, value = chance.choice(["aster", "borealis"]), chance.choice(["aa", "bb", "cc"])
+        if held[who] and chance.random() < 0.4:
+            stix = chance.choice(held[who]) | {"modified": build.later()}
+            build.publish(cast.viewer(who), stix, everyone=True)
+            continue
+        stix = making.account_pattern(carrier={"token": making.token(value * 32)})
+        build.publish(cast.viewer(who), stix, **chance.choice([{"everyone": True}, {"groups": ("ring",)}]))
+        held[who].append(stix)
+    viewer = cast.viewer("cygnus")
+    whole = {match.value_id for match in matching.newest(viewer, limit=100).matches}
+    monkeypatch.setattr(standing, "_FEW", 1)
+    monkeypatch.setattr(standing, "_ENDS", 1)
+    for rows in (2, 5, 1_000):
+        found, before = [], None
+        while True:
+            page = matching.newest(viewer, before=before, limit=1, rows=rows)
+            found += [match.value_id for match in page.matches]
+            if (before := page.before) is None:
+                break
+        assert (set(found), len(found)) == (whole, len(whole))
+    told = {match.value_id for match in matching.since(viewer, after=0, limit=100).matches}
+    assert told == whole
 
 
 # --- What is no match

@@ -59,7 +59,7 @@ def crowd():
 
 @contextmanager
 def watched():
-    """The queries of the block, each run again under EXPLAIN ANALYZE."""
+    """The hand-written queries of the block, each run again under EXPLAIN ANALYZE."""
     seen: list[tuple[str, object, dict[str, str]]] = []
 
     def note(execute, sql, parameters, many, context):
