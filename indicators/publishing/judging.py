@@ -20,8 +20,8 @@ from indicators.ending import disarming
 from indicators.publishing import conflicting, markings, moving, relaying, storing
 from indicators.publishing.addressing import Place, Reach, Room
 from indicators.publishing.attributing import Voice
-from indicators.publishing.barring import beyond_the_key
-from indicators.publishing.results import NOT_HELD, OF_OTHER_GROUPS, Element, Result, Status, answered
+from indicators.publishing.barring import barred
+from indicators.publishing.results import NOT_HELD, Element, Result, Status, answered
 from indicators.publishing.versions import Entering, Line
 from indicators.stix import tlp, vocabulary
 from indicators.stix.drafts import Draft, Quarantine, Refusal, Revocation, Unreadable
@@ -150,7 +150,7 @@ def compare_with_held(
     are those that a revocation ends whose own bytes may not enter.
     """
     held = met.held
-    barred = beyond_the_key(held, by=by)
+    beyond = barred(asked, held, by=by)
     seen: dict[str, Line] = {}
     entering: list[Entering] = []
     moves: list[moving.Moving] = []
@@ -160,7 +160,7 @@ def compare_with_held(
         line = seen.get(stix_id)
         if line is None:
             line = seen[stix_id] = Line(stix_id, held.get(stix_id, {}))
-        if (said := _of_no_bytes(draft, line, barred)) is not None or not isinstance(draft, Draft):
+        if (said := _of_no_bytes(draft, line, beyond)) is not None or not isinstance(draft, Draft):
             results += [said] if said is not None else []
             continue
         sha256 = hashlib.sha256(draft.raw).digest()
@@ -208,10 +208,10 @@ def compare_with_held(
     return entering, moves, ended, _reworded(results, asked, held)
 
 
-def _of_no_bytes(element: Element, line: Line, barred: set[str]) -> Result | None:
+def _of_no_bytes(element: Element, line: Line, beyond: Mapping[str, Refusal]) -> Result | None:
     """The answer to an element whose bytes are not looked at; None for a draft that is judged."""
-    if element.stix_id in barred:
-        return _refused(element, OF_OTHER_GROUPS)
+    if (why := beyond.get(element.stix_id or "")) is not None:
+        return _refused(element, why)
     if element.revoked and line.is_disarmed:
         version = element.version if isinstance(element, Draft) else None
         return Result(element.index, element.stix_id, version, "unchanged", disarming.ALREADY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 
 import pytest
 from django.test import Client
@@ -52,35 +53,13 @@ def test_no_route_that_a_key_opens_shows_what_is_in_another_group(cast, scene):
     for name, row in MATRIX.items():
         if not row.path.startswith(("/api/", "/taxii2")) or row.method != "get" or row.who == "all":
             continue
-        things = dict.fromkeys(
-            (
-                "batch",
-                "delivery",
-                "feed",
-                "subscription",
-                "match",
-                "key",
-                "head",
-                "leaf",
-                "received",
-                "prepared",
-                "proposal",
-                "held",
-                "quarantined",
-                "user",
-                "token",
-                "sign_on",
-                "own-feed",
-                "group",
-            ),
-            str(uuid.uuid4()),
-        )
-        path = row.path.format(
+        things = defaultdict(
+            lambda: str(uuid.uuid4()),
             object=objects["other"]["id"],
             everything=collections.EVERYTHING,
             own=cast.borealis.collection_id,
-            **things,
         )
+        path = row.path.format_map(things)
         shown = content(narrow.get(path))
         assert not [mark for mark in marks(objects["other"])["{object}" in row.path :] if mark in shown], name
         if row.shows and "{object}" not in row.path:
@@ -131,6 +110,48 @@ def test_a_narrow_key_alters_nothing_that_its_partner_shares_with_another_group(
     answer = read(narrow.push(later))
     assert (answer["counts"]["refused"], answer["results"][0]["code"]) == (1, "key-limited-to-groups")
     assert read(Caller(cast.keys["borealis"]).push(later))["counts"]["accepted"] == 1
+
+
+def test_a_narrow_key_moves_nothing_in_another_group_by_the_definition_of_a_marking(cast, scene):
+    narrow, _ = scene
+    wide, aster = Caller(cast.keys["borealis"]), Caller(cast.keys["aster"])
+    held, waited = (a_definition("amber", "ring") for _ in range(2))
+    notes = {group: making.account_pattern(object_marking_refs=[held["id"]]) for group in ("ring", "second")}
+    waits = making.account_pattern(object_marking_refs=[waited["id"]])
+    assert read(wide.push(held, query="?groups=ring"))["counts"]["accepted"] == 1
+    for group, note in notes.items():
+        assert read(wide.push(note, query=f"?groups={group}"))["counts"]["accepted"] == 1
+    assert read(wide.push(waits, query="?groups=second"))["counts"]["accepted"] == 1
+
+    stricter = held | {"definition": {"tlp": "red"}}
+    for definition in (stricter, waited):
+        answer = read(narrow.push(definition, query="?groups=ring"))
+        assert [result.get("code") for result in answer["results"]] == ["key-limited-to-groups"]
+    seen = {group: aster.get(f"objects/{note['id']}").status_code for group, note in notes.items()}
+    assert (seen, aster.get(f"objects/{waits['id']}").status_code) == ({"ring": 200, "second": 200}, 404)
+
+    only = a_definition("amber", "ring")
+    inside = making.account_pattern(object_marking_refs=[only["id"]])
+    for pushed in (only, inside, only | {"definition": {"tlp": "red"}}):
+        assert read(narrow.push(pushed, query="?groups=ring"))["counts"]["accepted"] == 1, "all of it is in its group"
+    assert aster.get(f"objects/{inside['id']}").status_code == 404
+
+    for definition in (stricter, waited):
+        assert read(wide.push(definition, query="?groups=ring"))["counts"]["accepted"] == 1
+    seen = {group: aster.get(f"objects/{note['id']}").status_code for group, note in notes.items()}
+    assert (seen, aster.get(f"objects/{waits['id']}").status_code) == ({"ring": 404, "second": 404}, 200)
+
+
+def a_definition(word: str, name: str) -> dict:
+    return {
+        "type": "marking-definition",
+        "spec_version": "2.1",
+        "id": f"marking-definition--{uuid.uuid4()}",
+        "created": "2026-01-01T00:00:00.000Z",
+        "name": name,
+        "definition_type": "tlp",
+        "definition": {"tlp": word},
+    }
 
 
 def test_a_narrow_key_has_no_webhooks_for_they_tell_of_all_groups(cast, scene, monkeypatch):
