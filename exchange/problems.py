@@ -26,6 +26,8 @@ log = get_logger()
 #: Paths that machines read; every other path is the portal's and gets a page.
 MACHINE_PATHS = ("/api/", "/livez", "/readyz", "/metrics", "/schemas/")
 TAXII_PATH = "/taxii2"
+#: These, and what the portal's scripts ask in a session.
+_READ_BY_MACHINES = (*MACHINE_PATHS, "/ask/")
 _TAXII_MEDIA_TYPE = "application/taxii+json;version=2.1"
 
 _DJANGO: tuple[tuple[type[Exception], type[errors.ExchangeError]], ...] = (
@@ -177,7 +179,7 @@ def _frame(request: HttpRequest, error: errors.ExchangeError) -> dict[str, Any]:
 def _render(request: HttpRequest, error: errors.ExchangeError) -> HttpResponse:
     if request.path.startswith(f"{TAXII_PATH}/") or request.path == TAXII_PATH:
         return answer_in_taxii(error)
-    if request.path.startswith(MACHINE_PATHS):
+    if request.path.startswith(_READ_BY_MACHINES):
         return answer(error)
     context = {"problem": problem(error), **_frame(request, error)}
     response = render(request, "exchange/problem.html", context, status=error.status)

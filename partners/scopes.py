@@ -36,9 +36,9 @@ class Role(models.TextChoices):
 
 ROLE_SCOPES: dict[Role, frozenset[Scope]] = {
     Role.ADMIN: frozenset(Scope),
-    Role.ANALYST: frozenset({Scope.READ, Scope.REACT}),
+    Role.ANALYST: frozenset({Scope.READ, Scope.REACT, Scope.TOKENISE}),
     Role.COUNSEL: frozenset({Scope.READ, Scope.AUDIT}),
-    Role.PUBLISHER: frozenset({Scope.READ, Scope.REACT, Scope.PUBLISH, Scope.SUBSCRIBE}),
+    Role.PUBLISHER: frozenset({Scope.READ, Scope.REACT, Scope.PUBLISH, Scope.SUBSCRIBE, Scope.TOKENISE}),
 }
 
 #: What a key may be given.

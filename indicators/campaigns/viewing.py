@@ -24,6 +24,7 @@ from partners.viewer import Viewer
 
 _TOKENS_SHOWN = 8
 MOST_EVENTS = 500
+_MOST_NAMES = 200
 #: Follow from what partners say by name; everything else shows when the group is told.
 _SAID_BY_PEOPLE = (CampaignEvent.Kind.DISMISSED, CampaignEvent.Kind.TAKEN_UP)
 
@@ -95,6 +96,12 @@ def _document(one: Campaign, group: str, alias: str | None, own: dict[str, Any])
 
 def _state(one: Campaign) -> str:
     return "dismissed" if one.dismissed else "ended" if one.told["ended"] else "live"
+
+
+def names(viewer: Viewer, group_id: UUID) -> dict[UUID, str]:
+    """The names of the campaigns of one of the viewer's groups that can be spoken of, the newest first: so many."""
+    found = Campaign.objects.filter(group=group_id, group__in=viewer.group_ids).exclude(told={})
+    return dict(found.order_by("-created_at", "-pk").values_list("pk", "told__name")[:_MOST_NAMES])
 
 
 def members(viewer: Viewer, campaign_id: UUID, *, after: UUID | None, limit: int) -> list[dict[str, Any]]:
@@ -200,7 +207,9 @@ def _show_own(
 ) -> None:
     """One's own accounts, as many as there is room for, each with its edges; and what one's own tokens are."""
     own = _own_counts(viewer, [one.pk])[one.pk]
-    some = rows(_OWN_ACCOUNTS, campaign=one.pk, partner=viewer.partner_id, limit=nodes[lane].get("marks", 0))
+    theirs = sum(node.get("marks", 0) for key, node in nodes.items() if key != lane)
+    room = max(nodes[lane].get("marks", 0), min(_OWN_SHOWN, picturing.MOST_MARKS - len(nodes) - theirs))
+    some = rows(_OWN_ACCOUNTS, campaign=one.pk, partner=viewer.partner_id, limit=room)
     edges: dict[int, list[str]] = defaultdict(list)
     for suspect, pk, *said in rows(_OWN_TOKENS, suspects=[row[0] for row in some]):
         node = picturing.node_of(one.pk, pk)
@@ -230,6 +239,8 @@ def _show_own(
 
 
 _EDGES_SHOWN = 8
+#: One's own accounts, where there is room.
+_OWN_SHOWN = 120
 # The partner's accounts in the campaign, by their pseudonyms.
 _OWN_ACCOUNTS = """
 SELECT p.suspect, s.account, s.publisher_action, p.grade

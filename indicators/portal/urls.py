@@ -3,8 +3,18 @@
 from django.urls import path
 
 from indicators.portal import detail, detectors, held, hosts, listing, quarantine, sharing, start, subscriptions
+from indicators.portal.campaigns import acts, pages
+from indicators.portal.paste import pages as paste
 
 urlpatterns = [
+    path("paste", paste.paste, name="portal-paste"),
+    path("ask/values", paste.ask, name="portal-ask-values"),
+    path("campaigns", pages.campaigns, name="portal-campaigns"),
+    path("campaigns/<uuid:campaign_id>", pages.campaign, name="portal-campaign"),
+    path("campaigns/<uuid:campaign_id>/picture.json", pages.document, name="portal-campaign-json"),
+    path("campaigns/<uuid:campaign_id>/picture.svg", pages.svg, name="portal-campaign-svg"),
+    path("campaigns/<uuid:campaign_id>/say", acts.say, name="portal-campaign-say"),
+    path("campaigns/<uuid:campaign_id>/alias", acts.alias, name="portal-campaign-alias"),
     path("", start.start, name="start"),
     path("recent", start.recent, name="recent"),
     path("indicators", listing.indicators, name="indicators"),

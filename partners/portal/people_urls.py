@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from partners.portal import people
+from partners.portal import people, tokens
 
 urlpatterns = [
     path("organisation/people/", people.everybody, name="people"),
     path("organisation/people/<int:user_id>/", people.one, name="person"),
     path("organisation/people/sign-on/", people.sign_on, name="people-sign-on"),
+    path("ask/tokens/keys", tokens.keys, name="portal-token-keys"),
+    path("ask/tokens/evaluate", tokens.evaluate, name="portal-token-evaluate"),
     path("operator/invite/", people.invite_partner, name="invite-partner"),
 ]

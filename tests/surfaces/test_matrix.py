@@ -348,6 +348,22 @@ MATRIX: dict[str, Row] = {
         absent=f"/indicators/indicator--{ABSENT}/withdraw",
     ),
     "portal-matches": Row("/matches", "person"),
+    "portal-paste": Row("/paste", "person"),
+    "portal-ask-values": Row("/ask/values", "person", method="post"),
+    "portal-token-keys": Row("/ask/tokens/keys", "person"),
+    "portal-token-evaluate": Row("/ask/tokens/evaluate", "person", method="post"),
+    # Of whose group there is one: tests/indicators/portal/test_campaigns.py.
+    "portal-campaigns": Row("/campaigns", "person"),
+    **{
+        f"portal-campaign{name}": Row(f"/campaigns/{ABSENT}{path}", "nobody", method=method)
+        for name, path, method in (
+            ("", "", "get"),
+            ("-json", "/picture.json", "get"),
+            ("-svg", "/picture.svg", "get"),
+            ("-say", "/say", "post"),
+            ("-alias", "/alias", "post"),
+        )
+    },
     "portal-subscriptions": Row("/subscriptions", "person"),
     "portal-deliveries": Row("/subscriptions/deliveries", "person"),
     "portal-send-again": Row(

@@ -375,6 +375,7 @@ def look_back() -> Iterator[Ask]:
 def do() -> Iterator[Ask]:
     """What the reader does, of what is theirs and of what they guess; the answers tell them as much as any page."""
     yield from _guessing()
+    yield from _of_the_portal()
     yield from push()
     yield from end()
     yield from _changes_of_own_things()
@@ -436,6 +437,22 @@ def _guessing() -> Iterator[Ask]:
     yield Ask(f"/organisation/excerpts/{nobody}/act", form={"do": "end"})
     yield Ask("/organisation/disarmed/undo", form={})
     yield Ask(f"/organisation/disarmed/{nobody}/act", form={"do": "confirm"})
+
+
+def _of_the_portal() -> Iterator[Ask]:
+    """Campaigns, and what its scripts ask."""
+    nobody = "00000000-0000-4000-8000-000000000000"
+    for verb in ("", "/picture.json", "/picture.svg"):
+        yield Ask(f"/campaigns/{nobody}{verb}")
+    yield Ask(f"/campaigns/{nobody}/say", form={"says": "confirm", "reason": "confirmed_here"})
+    yield Ask(f"/campaigns/{nobody}/alias", form={"alias": "ours"})
+    yield Ask("/campaigns?ended=true")
+    yield Ask("/paste")
+    asked = [{"n": 1, "subkind": "id", "clear": stix_id} for stix_id in (an_id("mine"), an_id("hidden"))]
+    asked += [{"n": 2, "subkind": "token", "tokens": ["ab" * 32]}, {"n": 3, "subkind": "net", "clear": "198.51.100.7"}]
+    yield Ask("/ask/values", method="POST", document={"lines": asked})
+    yield Ask("/ask/tokens/keys")
+    yield Ask("/ask/tokens/evaluate", method="POST", document={})
 
 
 def _push(*objects: Any, query: str = "?groups=ring", note: str, **headers: str) -> Ask:

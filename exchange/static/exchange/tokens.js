@@ -1,0 +1,119 @@
+// Tokens in the browser: from raw values to the tokens that may leave it. Used by pages that have
+// <script id="tokens" data-worker=… data-scripts=… data-tables=… data-keys=… data-evaluate=…>.
+// A raw value goes to a worker of this page and nowhere else.
+
+"use strict";
+
+self.tokens = (() => {
+  const SIZES = [16, 128, 1000];
+  const place = document.getElementById("tokens");
+  const pool = [];
+  let number = 0;
+  let keys = null;
+
+  const started = () => {
+    if (pool.length) return Promise.all(pool.map((one) => one.ready));
+    const count = Math.min(4, Math.max(1, navigator.hardwareConcurrency || 2));
+    for (let at = 0; at < count; at += 1) {
+      const worker = new Worker(place.dataset.worker);
+      const asked = new Map();
+      const ready = new Promise((resolve, reject) => {
+        worker.addEventListener("message", ({ data }) => {
+          if (data.loaded) resolve();
+          else if (data.error) asked.get(data.id)[1](new Error(data.error));
+          else asked.get(data.id)[0](data);
+        });
+        worker.addEventListener("error", () => reject(new Error("The browser could not start what makes tokens.")));
+      });
+      worker.postMessage({ load: { scripts: place.dataset.scripts.split(" "), tables: place.dataset.tables } });
+      pool.push({ worker, asked, ready });
+    }
+    return Promise.all(pool.map((one) => one.ready));
+  };
+
+  const ask = (one, id, what) => new Promise((resolve, reject) => {
+    one.asked.set(id, [resolve, reject]);
+    one.worker.postMessage({ id, ...what });
+  });
+
+  const crumb = () => document.querySelector("[name=csrfmiddlewaretoken]").value;
+  const post = async (url, body) => {
+    const answer = await fetch(url, {
+      method: "POST", credentials: "same-origin",
+      headers: { "Content-Type": "application/json", "X-CSRFToken": crumb(), Accept: "application/json" },
+      body: JSON.stringify(body),
+    });
+    const document_ = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw Object.assign(new Error(document_.detail || `The exchange answered ${answer.status}.`), { code: document_.code });
+    return document_;
+  };
+
+  // The public keys, each the first time that this browser sees it; another one under the same name is refused.
+  const known = async () => {
+    if (keys) return keys;
+    const answer = await fetch(place.dataset.keys, { credentials: "same-origin", headers: { Accept: "application/json" } });
+    if (!answer.ok) throw new Error("The keys that make tokens cannot be read now.");
+    const found = (await answer.json()).keys;
+    const pinned = JSON.parse(localStorage.getItem("exchange-token-keys") || "{}");
+    for (const key of found) {
+      const name = `${key.kind} ${key.epoch}`;
+      if (pinned[name] && pinned[name] !== key.public_key) throw new Error(`The key ${name} is another one than this browser has seen. Nothing is tokenised; tell your operator.`);
+      pinned[name] = key.public_key;
+    }
+    localStorage.setItem("exchange-token-keys", JSON.stringify(pinned));
+    keys = found;
+    return keys;
+  };
+
+  const sizes = (count) => {
+    const small = SIZES.find((size) => count <= size);
+    if (small) return [small];
+    let many = Math.ceil(count / 1000);
+    const step = 1 << Math.max(0, many.toString(2).length - 3);
+    many = Math.ceil(many / step) * step;
+    return Array(many).fill(1000);
+  };
+
+  // The normal forms of [subkind, raw] pairs; null where one is not of its kind.
+  const forms = async (lines) => {
+    await started();
+    number += 1;
+    return (await ask(pool[0], number, { read: lines })).forms;
+  };
+
+  // Tokens of forms of one subkind, by form: [{subkind, scheme, key_epoch, value}], a token for each key.
+  // `look`: with every key that answers; else with those under which one publishes now.
+  const made = async (subkind, kind, wanted, { look, progress }) => {
+    await started();
+    const now = new Date().toISOString();
+    const asked = (await known()).filter((key) => key.kind === kind && (look || (key.publish_from <= now && now < key.publish_until)));
+    const unique = [...new Set(wanted)];
+    const found = new Map(unique.map((form) => [form, []]));
+    const jobs = [];
+    for (const key of asked) {
+      let at = 0;
+      for (const size of sizes(unique.length)) {
+        const part = unique.slice(at, at + size);
+        at += size;
+        if (part.length) jobs.push({ key, size, part });
+      }
+    }
+    let done = 0;
+    const run = async (one) => {
+      for (let job = jobs.shift(); job; job = jobs.shift()) {
+        number += 1;
+        const id = number;
+        const { points } = await ask(one, id, { blind: { subkind, forms: job.part, size: job.size } });
+        const answer = await post(place.dataset.evaluate, { subkind, epoch: job.key.epoch, points });
+        const { values } = await ask(one, id, { finalise: { answer, key: job.key.public_key } });
+        job.part.forEach((form, at) => found.get(form).push({ subkind, scheme: "oprf-ristretto255-sha512", key_epoch: job.key.epoch, value: values[at] }));
+        done += job.part.length;
+        progress?.(done);
+      }
+    };
+    await Promise.all(pool.map(run));
+    return found;
+  };
+
+  return { forms, made, post };
+})();

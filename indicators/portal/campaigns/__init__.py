@@ -1,0 +1,1 @@
+"""Pages of campaigns: `pages` reads and shows, `acts` says; `marks`, `picture`, `lanes` and `wording` are pure."""

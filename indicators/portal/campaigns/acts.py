@@ -1,0 +1,69 @@
+"""What one's partner says of a campaign: its own word with a reason, a name that nobody else sees, and taking back."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from exchange.errors import Conflict, NotFound, Refused
+from indicators.campaigns import statements
+from partners.portal.access import page
+from partners.viewer import Viewer
+
+_TOLD = {
+    "confirm": "You say that it is one. The labs of its group read that under your name.",
+    "dismiss": "You say that it is none. It stays for others until most labs in it say so.",
+    "two": "You say that it is two campaigns. What is clustered follows evidence, not words.",
+    "one": "You say that both are one. What is clustered follows evidence, not words.",
+}
+
+
+@require_POST
+@page
+def say(request: HttpRequest, viewer: Viewer, campaign_id: UUID) -> HttpResponseBase:
+    """Say one's partner's word of a campaign, or take it back."""
+    says = request.POST.get("says", "")
+    try:
+        if says == "nothing":
+            _unsay(request, viewer, campaign_id)
+        else:
+            other = _other(request.POST.get("other", "")) if says == "one" else None
+            statements.say(viewer, campaign_id, says=says, reason=request.POST.get("reason", ""), other=other)
+            messages.success(request, f"{_TOLD[says]} You can take it back here.")
+    except (Conflict, Refused) as refused:
+        messages.error(request, refused.detail)
+    return redirect("portal-campaign", campaign_id)
+
+
+@require_POST
+@page
+def alias(request: HttpRequest, viewer: Viewer, campaign_id: UUID) -> HttpResponseBase:
+    """Give it a name that one's own partner alone sees."""
+    try:
+        statements.call(viewer, campaign_id, request.POST.get("alias", ""))
+    except Refused as refused:
+        messages.error(request, refused.detail)
+    else:
+        messages.success(request, "Your partner sees it under this name; nobody else does.")
+    return redirect("portal-campaign", campaign_id)
+
+
+def _unsay(request: HttpRequest, viewer: Viewer, campaign_id: UUID) -> None:
+    statements.visible(viewer, campaign_id)
+    try:
+        statements.unsay(viewer, campaign_id)
+    except NotFound:
+        messages.error(request, "You had said nothing of it.")
+    else:
+        messages.success(request, "Taken back: you say nothing of it.")
+
+
+def _other(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Refused("Choose the other campaign.", code="bad-other", at="/other") from None
