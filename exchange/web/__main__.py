@@ -58,6 +58,8 @@ def main() -> int:
         if not status:
             time.sleep(_AGAIN_S)
             children[_start(number, listeners, options.target, words[1])] = number
+    for listener in listeners:
+        listener.close()  # else the kernel goes on connecting callers to it, whom nobody accepts
     _stop(children)
     os.close(words[1])
     for sentence in dict.fromkeys(_sentences(words[0])):

@@ -56,3 +56,5 @@ class Limits:
     leaving_s: float = 5.0
     #: Seconds for what is under way when the process is to end.
     stopping_s: float = 10.0
+    #: Of these, for a client's last request on a connection that it keeps: closed at once, the request would be lost.
+    parting_s: float = 1.5

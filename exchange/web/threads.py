@@ -87,12 +87,15 @@ class Threads(ABC):
                 log.exception("web.failed")
         with suppress(OSError):
             self._epoll.unregister(self._listener)
+        self._accept_the_last()
         self._listener.close()
         for connection in list(self._connections.values()):
             if connection.state is State.WAITING and (woken := connection.woken) is not None:
                 woken()
-        deadline = time.monotonic() + self._limits.stopping_s
-        while time.monotonic() < deadline and self._is_busy():
+        began = time.monotonic()
+        while (passed := time.monotonic() - began) < self._limits.stopping_s:
+            if not (self._is_busy() or (self._connections and passed < self._limits.parting_s)):
+                break
             time.sleep(_TICK_S / 4)
         self._ended = True
         os.eventfd_write(self._kick, count)
@@ -103,8 +106,16 @@ class Threads(ABC):
             self._deal(connection, self._leave, wait=False)
 
     def _is_busy(self) -> bool:
-        states = {connection.state for connection in list(self._connections.values())}
-        return not self._turns.idle() or State.SENDING in states
+        held = list(self._connections.values())
+        arriving = any(each.state is State.READING and each.request is not None for each in held)
+        return arriving or not self._turns.idle() or any(each.state is State.SENDING for each in held)
+
+    def _accept_the_last(self) -> None:
+        """Whoever connected before the end: the kernel would cut them off with the listener."""
+        with suppress(OSError):  # nobody waits any more, or another thread's turn took them
+            while True:
+                sock, address = self._listener.accept()
+                self._take_on(sock, address[:2])
 
     def _work(self) -> None:
         while not self._ended:

@@ -31,6 +31,7 @@ OPERATORS = (
     "python manage.py",
     "exchange-manage ",
     "sudo ",
+    "/opt/exchange/bin/pip ",
     "python3 -m venv ",
     "pip install ",
     "set -a",

@@ -13,7 +13,16 @@ from exchange.web.limits import Limits
 from exchange.web.server import Server
 from tests.waiting import DEADLINE_S
 
-QUICK = {"slots": 4, "spare": 2, "connections": 64, "moved_s": 1.0, "head_s": 1.0, "idle_s": 2.0, "leaving_s": 0.5}
+QUICK = {
+    "slots": 4,
+    "spare": 2,
+    "connections": 64,
+    "moved_s": 1.0,
+    "head_s": 1.0,
+    "idle_s": 2.0,
+    "leaving_s": 0.5,
+    "parting_s": 0.2,
+}
 
 
 class ByHeader(Hooks):

@@ -1,0 +1,154 @@
+"""deploy/nginx.conf in a real nginx: TLS, client certificates, and web processes that are restarted under load."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.waiting import DEADLINE_S, until
+
+ROOT = Path(__file__).resolve().parents[2]
+NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed"),
+    pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed"),
+]
+RESTARTS = 2
+
+
+def a_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Web:
+    """`python -m exchange.web` on one port, as `exchange-web@PORT` runs it."""
+
+    def __init__(self, port):
+        self.port = port
+        self.start()
+
+    def start(self):
+        line = ["exchange.web", "tests.deploy.echo:application", "--port", str(self.port), "--workers", "2"]
+        self.process = subprocess.Popen([sys.executable, "-m", *line], cwd=ROOT, env=os.environ)
+        until(lambda: listens(self.port))
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(timeout=DEADLINE_S) == 0
+
+
+def a_certificate(home, name, *, by=None):
+    key, pem = home / f"{name}.key", home / f"{name}.pem"
+    alike = ["-x509"] if by is None else ["-x509", "-CA", str(home / f"{by}.pem"), "-CAkey", str(home / f"{by}.key")]
+    subject = ["-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
+    made = ["openssl", "req", *alike, "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(pem), *subject]
+    subprocess.run(made, check=True, capture_output=True)
+    return pem, key
+
+
+@pytest.fixture
+def proxy(tmp_path):
+    """The file as it is written, with ports and places of the test's; returns its port and the web behind it."""
+    web = [Web(a_port()), Web(a_port())]
+    port = a_port()
+    for name in ("exchange.example", "partners-ca"):
+        a_certificate(tmp_path, name)
+    conf = (ROOT / "deploy" / "nginx.conf").read_text()
+    for written, here in (
+        ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),
+        ("    listen [::]:443 ssl;\n", ""),
+        ("/etc/nginx/tls", str(tmp_path)),
+        ("127.0.0.1:8000", f"127.0.0.1:{web[0].port}"),
+        ("127.0.0.1:8001", f"127.0.0.1:{web[1].port}"),
+    ):
+        assert written in conf
+        conf = conf.replace(written, here)
+    places = "".join(
+        f"{kind}_temp_path {tmp_path}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    user = "user root;\n" if os.geteuid() == 0 else ""
+    head = f"{user}daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log; worker_processes 1;\n"
+    (tmp_path / "nginx.conf").write_text(
+        f"{head}events {{ worker_connections 512; }}\nhttp {{ access_log off;\n{places}{conf}\n}}\n"
+    )
+    command = [NGINX, "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "error.log")]
+    tried = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
+    assert tried.returncode == 0, tried.stderr
+    running = subprocess.Popen(command)
+    until(lambda: listens(port))
+    yield port, web
+    running.terminate()
+    running.wait()
+    for one in web:
+        one.end()
+
+
+def trusting(tmp_path, *certificate):
+    context = ssl.create_default_context(cafile=str(tmp_path / "exchange.example.pem"))
+    if certificate:
+        context.load_cert_chain(*certificate)
+    return context
+
+
+def test_it_ends_tls_and_passes_on_a_client_certificate_that_it_checked(proxy, tmp_path):
+    url, borealis = f"https://localhost:{proxy[0]}/", a_certificate(tmp_path, "borealis", by="partners-ca")
+    with httpx.Client(verify=trusting(tmp_path, *borealis), timeout=DEADLINE_S) as client:
+        said = client.get(url, headers={"X-Client-Subject": "CN=somebody else", "X-Forwarded-Proto": "http"}).json()
+        assert (said["subject"], said["proto"]) == ("CN=borealis", "https")
+    with httpx.Client(verify=trusting(tmp_path), timeout=DEADLINE_S) as client:
+        assert client.get(url, headers={"X-Client-Subject": "CN=borealis"}).json()["subject"] == ""
+        assert client.get(f"{url}metrics").status_code == 404
+        assert client.get(f"{url}readyz").status_code == 404
+
+
+def test_web_processes_that_are_restarted_one_after_the_other_under_load_lose_no_request(proxy, tmp_path):
+    port, web = proxy
+    over, pids, answered = threading.Event(), set(), []
+
+    def load(number):
+        with httpx.Client(
+            verify=trusting(tmp_path), base_url=f"https://localhost:{port}", timeout=DEADLINE_S
+        ) as client:
+            while not over.is_set():
+                body = b"x" * (number * 5_000)
+                answer = client.post("/batches", content=body) if number % 2 else client.get("/changes")
+                answered.append(answer.status_code)
+                assert answer.status_code == 200, (number, answer.text, (tmp_path / "error.log").read_text()[-2000:])
+                pids.add(answer.json()["pid"])
+
+    with ThreadPoolExecutor(8) as pool:
+        loads = [pool.submit(load, number) for number in range(8)]
+        try:
+            for _ in range(RESTARTS):
+                for one in web:
+                    before = len(answered)
+                    one.end()
+                    until(lambda before=before: len(answered) > before + 50 or any(each.done() for each in loads))
+                    one.start()
+                    before = set(pids)
+                    until(lambda before=before: pids - before or any(each.done() for each in loads))
+        finally:
+            over.set()
+        for each in loads:
+            each.result()
+    assert set(answered) == {200}
+    assert len(pids) > 2 * RESTARTS
