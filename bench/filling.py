@@ -29,6 +29,7 @@ def fill(
     while done < count:
         step = min(_STEP, count - done)
         with database.transaction():
+            database.execute("SELECT pg_advisory_xact_lock(%s)", [0x63686773])
             database.execute(
                 _PREPARE,
                 {
@@ -39,7 +40,6 @@ def fill(
                     "of": len(templates),
                 },
             )
-            database.execute("SELECT pg_advisory_xact_lock(%s)", [0x63686773])
             for table, own in _TABLES.items():
                 database.execute(_insert(database, table, own))
             database.execute(

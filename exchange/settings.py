@@ -324,6 +324,7 @@ CELERY_IMPORTS = (
     "indicators.campaigns.announcing",
     "indicators.campaigns.ending",
     "indicators.feeds.proving",
+    "indicators.feeds.snapshots",
     "indicators.campaigns.proposing",
     "indicators.telling.notifying",
     "indicators.ending.deciding",
@@ -391,6 +392,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },
+    "forget snapshots": {
+        "task": "indicators.feeds.snapshots.forget",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "forget": {
         "task": "indicators.ending.retiring.forget_old_batches",
         "schedule": 3600.0,
@@ -441,6 +447,11 @@ METRICS_TOKEN = env.text("METRICS_TOKEN")
 BACKUP_DIR = Path(env.text("BACKUP_DIR", str(DATA_DIR / "backup"))).absolute()
 BACKUP_DATABASE_URL = env.text("BACKUP_DATABASE_URL") or env.text("DATABASE_URL")
 BACKUP_KEEP = env.number("BACKUP_KEEP", 7, least=1, most=1_000)
+
+# Snapshots of feeds: web processes and workers share this directory. Behind nginx, the address of an `internal`
+# location that is an alias of it: then nginx sends the files.
+SNAPSHOT_DIR = Path(env.text("SNAPSHOT_DIR", str(DATA_DIR / "snapshots"))).absolute()
+SNAPSHOT_ACCEL = env.text("SNAPSHOT_ACCEL")
 
 LOGGING_CONFIG = "exchange.logs.configure"
 LOGGING = {"level": env.choice("LOG_LEVEL", "INFO", of=("DEBUG", "INFO", "WARNING", "ERROR"))}

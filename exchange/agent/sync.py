@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from exchange.agent import output
 from exchange.agent import policy as policies
 from exchange.agent.policy import Policy
 from exchange.agent.store import Braked, Damaged, Limits, Store
-from exchange.client.api import Client
+from exchange.client.api import Client, Making
 from exchange.client.errors import ApiError, ExchangeClientError, Unreachable, Unusable
 from exchange.lists.lines import Said
 
@@ -28,6 +29,8 @@ _LOST_CURSOR = frozenset({"bad-cursor", "cursor-gone", "start-over"})
 #: How often one pass begins again before it gives up.
 _MOST_BEGINNINGS = 3
 _NOT_FOUND = 404
+#: How long a beginner waits for a snapshot that is being made; then it reads the delta from the beginning.
+_MAKING_S = 60.0
 #: How long an exchange that has no delta is asked for its log instead.
 _ASK_AGAIN = timedelta(hours=1)
 #: Clocks that differ by less are taken for equal, in seconds.
@@ -336,6 +339,8 @@ def _start_over(pull: Callable[..., int], name: str, client: Client, job: Job, s
     if store.get("fresh name") != name:
         store.forget_fresh()
         store.put("fresh name", name)
+    if pull is _pull_proved and not store.get("fresh cursor"):
+        _from_snapshot(client, job, store)
     for beginning in range(1, _MOST_BEGINNINGS + 1):
         try:
             changes = pull(client, job, store, fresh=True)
@@ -351,6 +356,41 @@ def _start_over(pull: Callable[..., int], name: str, client: Client, job: Job, s
     store.switch(name=name, now=now(store), limits=job.limits, from_list=_of_list(job, store))
     store.put("fills", str(int(store.get("fills") or 0) + 1))
     return changes
+
+
+def _from_snapshot(client: Client, job: Job, store: Store) -> None:
+    """Begin with the feed's file, if there is one soon and it is whole; the delta goes on from there, or begins."""
+    until = time.monotonic() + _MAKING_S
+    rows: list[Mapping[str, Any]] = []
+
+    def take(row: Mapping[str, Any]) -> None:
+        rows.append(row)
+        if len(rows) >= job.page:
+            store.apply(rows, cursor="", fresh=True)
+            rows.clear()
+
+    def tell(done: int, whole: int) -> None:
+        store.note("filling", f"{100 * done // whole if whole else 0}")
+
+    while True:
+        try:
+            page = client.snapshot(job.feed or "all", on_row=take, on_bytes=tell)
+        except Making as making:
+            if time.monotonic() + making.wait_s > until:
+                return
+            time.sleep(making.wait_s)
+            continue
+        except (ApiError, Unreachable):
+            store.forget_fresh()
+            store.note("filling", "")
+            return
+        break
+    if page is not None:
+        trailer = page.trailer
+        store.apply(rows, cursor=trailer.next_cursor, fresh=True, key=trailer.set_key)
+        if trailer.set_hash is not None and store.proof(fresh=True) != (trailer.set_count, trailer.set_hash):
+            store.forget_fresh()
+    store.note("filling", "")
 
 
 def _of_list(job: Job, store: Store) -> Iterable[Said]:

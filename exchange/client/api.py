@@ -39,6 +39,24 @@ _PING_S = 30.0
 _PING_STEP_S = 0.3
 
 
+class Making(Exception):
+    """A snapshot is being made: ask again after `wait_s` seconds."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__("the snapshot is being made")
+        self.wait_s = wait_s
+
+
+def _counted(answer: httpx.Response, on_bytes: Callable[[int, int], None]) -> Iterator[bytes]:
+    whole = int(answer.headers.get("Content-Length") or 0)
+    for piece in answer.iter_bytes():
+        on_bytes(answer.num_bytes_downloaded, whole)
+        yield piece
+
+
+_NOT_FOUND, _ACCEPTED = 404, 202
+
+
 class Client:
     """A connection of one key to one exchange. Safe to use from several threads."""
 
@@ -187,6 +205,32 @@ class Client:
                 wait = _wait_s(attempt, None)
             time.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
+
+    def snapshot(
+        self,
+        feed: str,
+        *,
+        on_row: Callable[[dict[str, Any]], None],
+        on_bytes: Callable[[int, int], None] = lambda done, whole: None,
+    ) -> pages.Page | None:
+        """A feed's whole set from its file (docs/delta.md, "Snapshot"): rows one by one, then the verified trailer.
+
+        None from an exchange that has none; Making where it is being made. `on_bytes` is told how many
+        bytes of how many came. Raises Making, ApiError, and Unreachable where it is not whole: forget its rows then.
+        """
+        path = f"/api/v1/feeds/{feed or 'all'}/snapshot"
+        try:
+            with self._http.stream("GET", path, headers={"Accept-Encoding": "gzip"}) as answer:
+                if answer.status_code == _NOT_FOUND:
+                    return None
+                if answer.status_code == _ACCEPTED:
+                    raise Making(_wait_s(1, answer.headers.get("Retry-After")))
+                if answer.is_error or answer.is_redirect:
+                    answer.read()
+                    raise ApiError(answer.status_code, _problem(answer), asked=_asked(path, {"feed": feed}))
+                return pages.read(_counted(answer, on_bytes), on_row=on_row)
+        except (httpx.TransportError, httpx.DecodingError, pages.Incomplete) as error:
+            raise Unreachable(f"{self._http.base_url} gives no whole snapshot: {error}") from error
 
     def ack(self, feed: str, said: Mapping[str, Any]) -> None:
         """Tell the exchange what of a feed was applied (docs/delta.md, "Acknowledgement"). Raises ApiError."""

@@ -43,7 +43,7 @@ class DeltaView(Face):
     def get(self, request: Request, feed: str) -> HttpResponse:
         """A page: a row a line, removes first, and a trailer that proves it. Without the trailer, discard it."""
         viewer, asked = viewer_of(request), self.asked
-        wanted = deltas.feed_of(viewer, _feed(feed))
+        wanted = deltas.feed_of(viewer, feed_word(feed))
         limit = asked.number("limit", 1_000, least=1, most=_LIMIT)
         wait_s = asked.number("wait", 0, least=0, most=_MAX_WAIT_S)
         waited: waking.Wait | None = waiting.waited(request)
@@ -69,12 +69,13 @@ class AcksView(Face):
     def post(self, request: Request, feed: str) -> HttpResponse:
         """Say what an instance has applied; answered with whether its set hash is the exchange's."""
         viewer = viewer_of(request)
-        wanted = deltas.feed_of(viewer, _feed(feed))
+        wanted = deltas.feed_of(viewer, feed_word(feed))
         said = requests.ReceiptWish.read(request)
         return answer({"equal": receipts.take(viewer, wanted, feed=feed, said=said)})
 
 
-def _feed(word: str) -> str:
+def feed_word(word: str) -> str:
+    """The id of a feed, or `all`. Raises NotFound."""
     if word != "all":
         try:
             UUID(word)

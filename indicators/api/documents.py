@@ -199,6 +199,12 @@ class ReceiptAnswer(serializers.Serializer[object]):
     equal = serializers.BooleanField(allow_null=True)
 
 
+class SnapshotWait(serializers.Serializer[object]):
+    """That a file is being made: ask again after `Retry-After`."""
+
+    state = serializers.ChoiceField(choices=["making"])
+
+
 class MatchEndDocument(serializers.Serializer[object]):
     """An object that carries a matched value."""
 

@@ -23,6 +23,7 @@ from indicators.api import (
     recalls,
     reports,
     service_hosts,
+    snapshots,
     subscriptions,
     weighing,
 )
@@ -69,6 +70,7 @@ urlpatterns = [
     path("feeds", subscriptions.FeedsView.as_view(), name="feeds"),
     path("feeds/<str:feed>/delta", deltas.DeltaView.as_view(), name="delta"),
     path("feeds/<str:feed>/acks", deltas.AcksView.as_view(), name="acks"),
+    path("feeds/<str:feed>/snapshot", snapshots.SnapshotView.as_view(), name="snapshot"),
     path("feeds/preview", subscriptions.FeedPreviewView.as_view(), name="feed-preview"),
     path("feeds/<uuid:feed_id>", subscriptions.FeedView.as_view(), name="feed"),
     path("held", held.HeldView.as_view(), name="held-batches"),

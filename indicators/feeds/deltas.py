@@ -84,6 +84,42 @@ def page(viewer: Viewer, wanted: Filter, *, feed: str, cursor: str, limit: int) 
     return Delta(b"".join([*lines, trailer]), writer.rows, more, to)
 
 
+class Whole:
+    """All that a set holds at one moment: of the transaction that it is read in, which sees one moment only."""
+
+    def __init__(self, viewer: Viewer, feed_set_id: int, scope: str) -> None:
+        self._viewer, self._scope = viewer, scope
+        self._set = FeedSet.unrestricted.get(pk=feed_set_id)
+        self.place = self._set.place
+        self._seen = True
+
+    def lines(self, limit: int) -> Iterator[bytes]:
+        """The rows in force, without their ends, so many read at a time."""
+        after = 0
+        while True:
+            _, rows = _rows(self._viewer, self._set, after=after, fresh=self.place, limit=limit)
+            whole = [row for row in rows[:limit] if not row.cut]
+            self._seen = self._seen and all(row.seen for row in whole)
+            yield from _lines([row for row in whole if row.seen], fresh=self.place)
+            if len(whole) == len(rows):
+                return
+            after = whole[-1].place
+
+    def trailer(self, writer: pages.Writer) -> bytes:
+        """The last line; without a hash where something was on its way out."""
+        return writer.trailer(
+            paging.seal(
+                [self._set.pk, self.place, self.place], viewer=self._viewer.partner_id, scope=f"delta;{self._scope}"
+            ),
+            more=False,
+            set_key=bytes(self._set.set_key).hex() if self._seen else None,
+            set_count=self._set.count if self._seen else None,
+            set_hash=bytes(self._set.total).hex() if self._seen else None,
+            min_wait_s=MIN_WAIT_S,
+            stale_after_s=STALE_AFTER_S,
+        )
+
+
 def place_of(viewer: Viewer, wanted: Filter, *, feed: str, cursor: str) -> tuple[int, int]:
     """The set and the place in it that a cursor of this subscriber says. Raises Malformed, Gone."""
     scope = f"delta;{proving.scope_of(viewer, wanted, feed=feed)}"

@@ -147,3 +147,24 @@ class Release(models.Model):
 
     def __str__(self) -> str:
         return f"{self.instance} at {self.place}"
+
+
+class Snapshot(models.Model):
+    """The file of a `FeedSet` at one place; without a name, it is still to be made. `feeds.snapshots` writes."""
+
+    feed_set = models.OneToOneField(FeedSet, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=32, blank=True, help_text="Of its files, without how they end.")
+    place = models.BigIntegerField(default=0)
+    rows = models.BigIntegerField(default=0)
+    made_at = models.DateTimeField(null=True)
+    asked_at = models.DateTimeField(default=clock.now)
+    claimed_until = models.DateTimeField(null=True, help_text="Until when nobody but one worker makes it.")
+
+    objects = OwnedManager["Snapshot"]()
+    unrestricted = models.Manager["Snapshot"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+
+    def __str__(self) -> str:
+        return f"snapshot of set {self.feed_set_id}"

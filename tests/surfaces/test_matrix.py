@@ -208,6 +208,7 @@ MATRIX: dict[str, Row] = {
     "export": Row(API + "export?format=csv", "key", shows=True),
     "changes": Row(API + "changes", "key", shows=True),
     "delta": Row(API + "feeds/all/delta", "key", shows=True),
+    "snapshot": Row(API + "feeds/all/snapshot", "key"),
     "acks": Row(API + f"feeds/{ABSENT}/acks", "nobody", method="post"),
     "events": Row(API + "events", "key"),
     "delivery": Row(API + "deliveries/{delivery}", "owner", absent=API + f"deliveries/{ABSENT}"),

@@ -29,14 +29,18 @@ class FakeExchange:
         self.clock: float | None = None  # what the Date of each answer says, if not the truth
         self.altered: list[bytes] = []  # bodies of the delta that are sent as they stand, before good ones
         self.acks: list[dict] = []
+        self.snapshots: list[tuple[int, dict | bytes]] = []  # answers to who asks for one, then there is none
         fake = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
-                fake.asked.append(self.path)
-                status, document = fake.answer(self.path)
+                if self.path.endswith("/snapshot"):
+                    status, document = fake.snapshots.pop(0) if fake.snapshots else (404, {})
+                else:
+                    fake.asked.append(self.path)
+                    status, document = fake.answer(self.path)
                 body = document if isinstance(document, bytes) else json.dumps(document).encode()
                 if isinstance(document, bytes):
                     body, fake.cut = body[: len(body) - fake.cut], 0

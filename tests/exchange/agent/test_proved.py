@@ -280,3 +280,42 @@ def test_a_list_that_nobody_refreshed_for_too_long_is_old_and_drops_what_the_pol
         status.note_success(store)
         sync.put(job, store)
     assert len(lines()) == 5
+
+
+def test_a_beginner_starts_from_the_snapshot_and_goes_on_by_the_delta(fake, client, job, same, lines):
+    for number in range(8):
+        fake.publish("aster", f"i{number}", f"v{number}")
+    fake.snapshots = [(202, {"state": "making"}), (200, fake.page(0, 100))]
+    fake.remove("aster", "i0")
+    done = sync.run_once(client, replace(job, page=3))
+    assert same()
+    assert lines() == [f"v{number}" for number in range(1, 8)]
+    assert (done.entries, fake.snapshots) == (7, [])
+    assert len([path for path in fake.asked if "/delta" in path]) == 1
+    assert "cursor=" in fake.asked[0]
+
+
+@pytest.mark.parametrize("broken", ["cut", "wrong", "500"])
+def test_a_snapshot_that_is_not_whole_is_forgotten_and_the_delta_read_from_the_beginning(
+    fake, client, job, same, broken
+):
+    for number in range(8):
+        fake.publish("aster", f"i{number}", f"v{number}")
+    whole = fake.page(0, 100)
+    answers = {
+        "cut": (200, whole[:-40]),
+        "wrong": (200, whole.replace(b'"set_count": 8', b'"set_count":9', 1)),
+        "500": (500, {}),
+    }
+    fake.snapshots = [answers[broken]]
+    sync.run_once(client, replace(job, page=3))
+    assert same()
+
+
+def test_after_a_reset_the_snapshot_is_asked_for_again(fake, client, job, same):
+    filled(fake, client, job)
+    fake.forget_cursors()
+    fake.snapshots = [(200, fake.page(0, 100))]
+    assert sync.run_once(client, job).started_over
+    assert same()
+    assert fake.snapshots == []

@@ -1,0 +1,98 @@
+"""A snapshot is the reader's set as one file: whole, tagged, in ranges, and not served once something in it was lost."""
+
+from __future__ import annotations
+
+import gzip
+from datetime import timedelta
+
+import pytest
+import time_machine
+import zstandard
+
+from exchange import clock
+from exchange.lists import pages
+from indicators.feeds import proving, snapshots
+from indicators.models import FeedSet, Snapshot
+from tests import build
+from tests.indicators.api.test_delta import Subscriber, revoked, withdraw
+
+pytestmark = pytest.mark.django_db
+PATH = "feeds/all/snapshot"
+
+
+@pytest.fixture(autouse=True)
+def kept(settings, tmp_path):
+    settings.SNAPSHOT_DIR = tmp_path / "snapshots"
+    return settings.SNAPSHOT_DIR
+
+
+def made(caller):
+    """The file, once the worker has made it."""
+    assert caller.get(PATH).status_code == 202
+    for pk in FeedSet.unrestricted.values_list("pk", flat=True):
+        snapshots.make(pk)
+    return caller.get(PATH)
+
+
+def whole(answer) -> bytes:
+    return b"".join(answer.streaming_content)
+
+
+def test_it_is_the_set_and_its_cursor_goes_on_by_the_delta(aster, borealis):
+    sent = [build.an_indicator() for _ in range(7)]
+    aster.push(*sent)
+    withdraw(aster, sent[6])
+    answer = made(borealis)
+    assert (answer.status_code, answer.headers["Content-Encoding"]) == (200, "gzip")
+    page = pages.read([gzip.decompress(whole(answer))])
+    assert {row["id"] for row in page.rows} == {stix["id"] for stix in sent[:6]}
+    reader = Subscriber(borealis)
+    reader.catch_up()
+    assert (page.trailer.set_count, page.trailer.set_hash) == (reader.trailer.set_count, reader.trailer.set_hash)
+    aster.push(revoked(sent[0]))
+    reader.cursor = page.trailer.next_cursor
+    assert [row["op"] for row in reader.catch_up()] == ["remove"]
+
+
+def test_coding_tag_and_ranges(aster, borealis):
+    aster.push(*(build.an_indicator() for _ in range(5)))
+    plain = gzip.decompress(whole(made(borealis)))
+    packed = borealis.get(PATH, Accept_Encoding="gzip;q=0.5, zstd")
+    coded = whole(packed)
+    assert packed.headers["Content-Encoding"] == "zstd"
+    assert zstandard.ZstdDecompressor().decompressobj().decompress(coded) == plain
+    tag = packed.headers["ETag"]
+    assert borealis.get(PATH, Accept_Encoding="zstd", If_None_Match=tag).status_code == 304
+    part = {"Accept_Encoding": "zstd", "If_Range": tag}
+    for said, wanted in (("0-9", coded[:10]), ("10-", coded[10:]), ("-7", coded[-7:])):
+        answer = borealis.get(PATH, Range=f"bytes={said}", **part)
+        assert (answer.status_code, whole(answer)) == (206, wanted)
+        assert answer.headers["Content-Range"].endswith(f"/{len(coded)}")
+    assert borealis.get(PATH, Range="bytes=999999-", **part).status_code == 416
+    other = borealis.get(PATH, Range="bytes=0-9", Accept_Encoding="zstd", If_Range='"other"')
+    assert (other.status_code, whole(other)) == (200, coded)
+    assert borealis.get(PATH, Accept_Encoding="br").status_code == 406
+
+
+def test_who_lost_something_is_given_no_old_file(aster, borealis):
+    first, second = build.an_indicator(), build.an_indicator()
+    aster.push(first, second)
+    assert made(borealis).status_code == 200
+    withdraw(aster, first)
+    assert first["id"] not in gzip.decompress(whole(made(borealis))).decode()
+
+
+def test_each_reader_has_a_file_of_their_own(aster, borealis):
+    aster.push(build.an_indicator())
+    a, b = made(borealis), made(aster)
+    assert a.headers["ETag"] != b.headers["ETag"]
+
+
+def test_what_nobody_asks_for_goes(aster, borealis, kept):
+    aster.push(build.an_indicator())
+    made(borealis)
+    assert len(list(kept.iterdir())) == 2
+    with time_machine.travel(clock.now() + snapshots.UNUSED + timedelta(hours=1)):
+        snapshots.forget()
+    assert (list(kept.iterdir()), Snapshot.unrestricted.count()) == ([], 0)
+    proving.forget()
