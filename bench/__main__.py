@@ -17,7 +17,7 @@ import orjson
 import psycopg
 from rich.console import Console
 
-from bench import filling, filters, groups, lookups, matching, measures, neighbour, peer, race, tokens
+from bench import filling, filters, groups, lookups, matching, measures, neighbour, peer, prompts, race, tokens
 from bench.campaign import measure as campaign
 from bench.measures import Sides
 from bench.server import Server, floor_beside, served
@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--tokens", action="store_true", help="oblivious tokens alone")
     parser.add_argument("--agent", action="store_true", help="the agent's look-ups and deltas alone")
     parser.add_argument("--campaign", action="store_true", help="what five labs find together, alone")
+    parser.add_argument("--prompts", action="store_true", help="10,000 signatures over prompts, alone")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args()
     plan = QUICK if options.quick else FULL if options.full else Plan()
@@ -87,6 +88,8 @@ def main() -> None:
         found = filters_alone(plan)
     elif options.agent:
         found = agent_alone(plan)
+    elif options.prompts:
+        found = prompts.rows(quick=options.quick)
     elif options.campaign:
         found = campaign.rows(quick=options.quick, full=options.full)
     else:

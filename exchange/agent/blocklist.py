@@ -161,6 +161,8 @@ class Blocklist:
         self._same: dict[Verdict, Verdict] = {NONE: NONE}
         self._tables = _Tables(tokening)
         self._checks = self._tables.checks
+        #: Signatures that are not tried, by subkind and id: too large, or no expression or rule that is understood.
+        self.unusable: tuple[tuple[str, str], ...] = ()
         self.reload()
 
     # -- asking
@@ -315,7 +317,9 @@ class Blocklist:
             verdicts = (self._policy.judge(same, killed=self._killed), self._together.judge(same, killed=self._killed))
             signed[key] = (subkind, same[0].said.ids[0], (self._shared(verdicts[0]), self._shared(verdicts[1])))
             wanted.append(Signature(key, subkind, pattern))
-        self._compiled = Signatures.compiled(wanted), signed
+        compiled = Signatures.compiled(wanted)
+        self.unusable = tuple(sorted(signed[key][:2] for key in compiled.unusable))
+        self._compiled = compiled, signed
 
     def _shared(self, verdict: Verdict) -> Verdict:
         return self._same.setdefault(verdict, verdict)

@@ -115,7 +115,8 @@ class Sidecar:
                 case "POST", "/prompt":
                     return _json(await self._prompt(_document(body)))
                 case "GET", "/status":
-                    return _json({"entries": len(self.blocklist), **self.told()})
+                    unusable = [{"subkind": subkind, "id": name} for subkind, name in self.blocklist.unusable]
+                    return _json({"entries": len(self.blocklist), "unusable_signatures": unusable, **self.told()})
                 case "GET", "/metrics":
                     return 200, "text/plain; version=0.0.4", self.metrics() + self.more_metrics()
                 case "GET", "/healthz":
@@ -163,6 +164,8 @@ class Sidecar:
         lines = [
             "# TYPE exchange_agent_lookup_entries gauge",
             f"exchange_agent_lookup_entries {len(self.blocklist)}",
+            "# TYPE exchange_agent_unusable_signatures gauge",
+            f"exchange_agent_unusable_signatures {len(self.blocklist.unusable)}",
             "# TYPE exchange_agent_lookup_hits_total counter",
         ]
         hits: dict[tuple[str, str, str], int] = {}
