@@ -209,9 +209,10 @@ def known_job(path: Path, *, state: Path | None = None) -> Job:
         raise Unusable(f"No agent keeps {path}: there is no {job.store_path}.")
     store = open_store(job)
     try:
-        settings = store.get("settings")
+        settings, name = store.get("settings"), store.get("name")
     finally:
         store.close()
+    job = replace(job, feed=name.partition("feed=")[2].partition(";")[0])
     if not settings:
         return job
     form, floor, hook, kind, file, without = json.loads(settings)

@@ -282,7 +282,7 @@ def _tell(publisher: UUID, subject: str, text: str) -> None:
     """Mail those who may answer; of many new ones in a day, once."""
     publishes = [role for role in Role if Scope.PUBLISH in ROLE_SCOPES[role]]
     people = User.objects.filter(partner=publisher, role__in=publishes, is_active=True).exclude(email="")
-    body = f"{text}\n\n{settings.BASE_URL}/appeals\nexchange appeals --received\n"
+    body = f"{text}\n\n{settings.BASE_URL}/organisation/appeals/\nexchange appeals --received\n"
     for email in people.order_by("pk").values_list("email", flat=True):
         mailing.tell(email, subject=subject, text=body, partner_id=publisher)
 

@@ -42,7 +42,12 @@ class _Said:
 
 
 def record(said_by: int, *, actor: str = "") -> None:
-    """Bring what is kept of an opinion, by the key of its holding, to what it says now. In a transaction."""
+    """Bring what is kept of an opinion, by the key of its holding, to what it says now. Last in a transaction."""
+    _tell(_brought(said_by, actor=actor))
+
+
+def _brought(said_by: int, *, actor: str = "") -> set[tuple[int, int]]:
+    """The same, before anybody is told; returns what is to be told, to whom: holdings and audiences."""
     opinion = Holding.unrestricted.select_for_update(no_key=True).select_related("audience").get(pk=said_by)
     before = {row.holding_id: row for row in Opinion.unrestricted.filter(said_by=said_by)}
     said = _said(opinion)
@@ -58,7 +63,7 @@ def record(said_by: int, *, actor: str = "") -> None:
             continue
         told |= {(holding.pk, opinion.audience_id)} | ({(holding.pk, row.audience_id)} if row else set())
         _keep(holding, opinion, said, actor=actor)
-    _tell(told)
+    return told
 
 
 def _keep(holding: Holding, opinion: Holding, said: _Said, *, actor: str) -> None:
@@ -170,8 +175,9 @@ def find(*, after: int, limit: int = _PAGE) -> int:
         cursor.execute(_FIND, {"after": after, "end": end, "limit": limit})
         count, last, found = cursor.fetchone()
     reached = int(last) if count == limit else end
-    for holding_id in found or ():
-        record(holding_id)
+    # Rows first, in order, and the log's lock last: whoever gives an opinion takes them in the same order.
+    list(Holding.unrestricted.select_for_update(no_key=True).filter(pk__in=found or ()).order_by("pk"))
+    _tell({told for holding_id in sorted(found or ()) for told in _brought(holding_id)})
     changes.append_found(_HEARD_ANEW, {"after": after, "end": reached})
     return reached
 

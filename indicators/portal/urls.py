@@ -2,7 +2,19 @@
 
 from django.urls import path
 
-from indicators.portal import detail, detectors, held, hosts, listing, quarantine, sharing, start, subscriptions
+from indicators.portal import (
+    appeals,
+    detail,
+    detectors,
+    held,
+    hosts,
+    listing,
+    quarantine,
+    recalls,
+    sharing,
+    start,
+    subscriptions,
+)
 from indicators.portal.campaigns import acts, pages
 from indicators.portal.paste import pages as paste
 
@@ -27,6 +39,11 @@ urlpatterns = [
     path("organisation/sharing/", sharing.sharing, name="sharing"),
     path("organisation/held/", held.held, name="held"),
     path("organisation/held/<uuid:held_id>/act", held.act, name="held-act"),
+    path("organisation/appeals/", appeals.appeals, name="portal-appeals"),
+    path("organisation/appeals/<uuid:ticket_id>/act", appeals.decide, name="portal-appeal-act"),
+    path("organisation/recalls/", recalls.recalls, name="portal-recalls"),
+    path("organisation/recalls/<uuid:recall_id>/", recalls.recall, name="portal-recall"),
+    path("organisation/recalls/<uuid:recall_id>/act", recalls.act, name="portal-recall-act"),
     path("organisation/detectors/", detectors.listing, name="portal-detectors"),
     path("organisation/detectors/<str:code>/act", detectors.act, name="portal-detector-act"),
     path("organisation/excerpts/<uuid:excerpt>/act", held.act_on_excerpt, name="portal-excerpt-act"),

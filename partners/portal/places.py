@@ -72,7 +72,12 @@ AREAS: tuple[Area, ...] = (
     Area(
         "Waiting",
         "eye",
-        (Place("held", "Waiting", scope=Scope.PUBLISH), Place("portal-quarantine", "Quarantine", scope=Scope.PUBLISH)),
+        (
+            Place("held", "Waiting", scope=Scope.PUBLISH),
+            Place("portal-quarantine", "Quarantine", scope=Scope.PUBLISH),
+            Place("portal-recalls", "Recalls", scope=Scope.PUBLISH),
+            Place("portal-appeals", "Appeals", scope=Scope.REACT),
+        ),
     ),
     Area("Reports", "report", (Place("reports", "Reports"),)),
     Area("Log", "log", (Place("log", "Log", scope=Scope.AUDIT),)),

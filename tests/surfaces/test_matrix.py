@@ -173,6 +173,17 @@ MATRIX: dict[str, Row] = {
     "appeal-statistics": Row(API + "appeals/statistics", "publish"),
     "tickets": Row(API + "appeals/tickets", "publish"),
     "ticket": Row(API + f"appeals/tickets/{ABSENT}", "nobody", method="post"),
+    "portal-appeals": Row("/organisation/appeals/", "person"),
+    "portal-appeal-act": Row(f"/organisation/appeals/{ABSENT}/act", "nobody", method="post"),
+    "portal-recalls": Row("/organisation/recalls/", "publish"),
+    "portal-recall": Row("/organisation/recalls/{recall}/", "owner", absent=f"/organisation/recalls/{ABSENT}/"),
+    "portal-recall-act": Row(
+        "/organisation/recalls/{recall}/act",
+        "owner",
+        method="post",
+        absent=f"/organisation/recalls/{ABSENT}/act",
+        body={"do": "undo"},
+    ),
     "usefulness": Row(API + "usefulness", "publish"),
     "object-usefulness": Row(
         API + "objects/{object}/usefulness", "owner", absent=API + f"objects/indicator--{ABSENT}/usefulness"

@@ -319,3 +319,11 @@ def test_after_a_reset_the_snapshot_is_asked_for_again(fake, client, job, same):
     assert sync.run_once(client, job).started_over
     assert same()
     assert fake.snapshots == []
+
+
+def test_a_list_of_one_feed_is_verified_against_that_feed(fake, client, job):
+    filled(fake, client, replace(job, feed="3f0c"))
+    assert sync.known_job(job.path, state=job.state_dir).feed == "3f0c"
+    done = command(fake, "verify", "-o", job.path, "--state", job.state_dir)
+    assert (done.returncode, done.stdout.split(",")[0]) == (0, "5 objects")
+    assert command(fake, "diff", "-o", job.path, "--state", job.state_dir).returncode == 0

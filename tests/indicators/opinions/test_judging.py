@@ -7,14 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from exchange import clock
 from indicators.ending import withdrawing
 from indicators.feeds import blocklists, preview
 from indicators.feeds.filters import EVERYTHING, Filter, accepted
 from indicators.log import changes
-from indicators.models import Opinion
+from indicators.models import Holding, Opinion
 from indicators.opinions import giving, recording
 from indicators.stix import making
 from indicators.telling import subscribing
@@ -257,3 +259,23 @@ def test_an_opinion_that_was_pushed_counts_like_one_that_was_given(world: Any) -
     build.publish(cast.viewer("cygnus"), again, everyone=True)
     recording.catch_up()
     assert giving.read(cast.viewer("aster"), stix_id)[0].standing == "refuted"
+
+
+def test_many_opinions_are_recorded_before_the_log_is_locked_so_that_no_two_wait_for_each_other(world: Any) -> None:
+    """Who gives an opinion locks it, then the log; the follower once took the log between two opinions."""
+    cast, _, _ = world
+    aster, borealis = cast.viewer("aster"), cast.viewer("borealis")
+    place = changes.head()
+    for _ in range(2):
+        made = build.an_indicator()
+        build.publish(aster, made, groups=("ring",))
+        opinion = giving._document(
+            borealis, Holding.unrestricted.get(stix_id=made["id"]), None, opinion="disagree", reason="stale"
+        )
+        assert build.publish(borealis, opinion, groups=("ring",)).counts["accepted"] == 1
+    with CaptureQueriesContext(connection) as queries:
+        recording.find(after=place)
+    said = [query["sql"] for query in queries]
+    locks = [number for number, sql in enumerate(said) if "pg_advisory_xact_lock" in sql]
+    rows = [number for number, sql in enumerate(said) if '"indicators_opinion"' in sql]
+    assert max(rows) < min(locks)

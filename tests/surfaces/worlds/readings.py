@@ -436,6 +436,11 @@ def _guessing() -> Iterator[Ask]:
     yield Ask("/organisation/detectors/d-00000000/act", form={"do": "retire"})
     yield Ask(f"/organisation/excerpts/{nobody}/act", form={"do": "end"})
     yield Ask("/organisation/disarmed/undo", form={})
+    for path in ("appeals/", "recalls/", f"recalls/{nobody}/"):
+        yield Ask(f"/organisation/{path}")
+    yield Ask(f"/organisation/appeals/{nobody}/act", form={"do": "keep"})
+    yield Ask("/organisation/recalls/", form={"ids": an_id("hidden")})
+    yield Ask(f"/organisation/recalls/{nobody}/act", form={"do": "undo"})
     yield Ask(f"/organisation/disarmed/{nobody}/act", form={"do": "confirm"})
 
 

@@ -1,0 +1,109 @@
+"""The page of recalls: prepare one by time, detector or ids, see exactly how many, carry it out, and see it go."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from exchange.errors import ExchangeError, NotFound, Refused
+from indicators.ending import deciding, recalling, released
+from partners.portal.access import page, show
+from partners.scopes import Scope
+from partners.viewer import Viewer
+
+_IDS = 20
+_FIELDS = ("detector", "version", "since", "until", "campaign", "ids")
+_VERBS = {"carry-out": recalling.carry_out, "undo": recalling.undo, "finish": recalling.finish}
+_DONE = {
+    "carry-out": "Recalled: everybody is told to drop them. They can come back for an hour.",
+    "undo": "They are back.",
+    "finish": "It is final.",
+}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+def recalls(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """All of them; POST prepares one."""
+    viewer.require(Scope.PUBLISH)
+    typed = {name: request.POST.get(name, "").strip()[:100_000] for name in _FIELDS}
+    problem = ""
+    if request.method == "POST":
+        try:
+            return redirect("portal-recall", recalling.prepare(viewer, _wanted(typed)).pk)
+        except ExchangeError as refused:
+            problem = refused.detail
+    return show(
+        request,
+        viewer,
+        "indicators/recalls.html",
+        here="portal-recalls",
+        recalls=recalling.listed(viewer),
+        problem=problem,
+        typed=typed,
+    )
+
+
+@require_safe
+@page
+def recall(request: HttpRequest, viewer: Viewer, recall_id: UUID) -> HttpResponse:
+    """One: what it names, and how far it has gone."""
+    viewer.require(Scope.PUBLISH)
+    found = recalling.find(viewer, recall_id)
+    told = released.of(viewer, found)
+    return show(
+        request,
+        viewer,
+        "indicators/recall.html",
+        here="portal-recalls",
+        recall=found,
+        count=len(found.holdings),
+        ids=recalling.ids_of(found, at_most=_IDS),
+        more=max(0, len(found.holdings) - _IDS),
+        receipts=told,
+        holding=None if told is None else round(100 * told.holding),
+        may_finish=found.ending is not None and deciding.may_confirm(viewer, found.ending),
+    )
+
+
+@require_POST
+@page
+def act(request: HttpRequest, viewer: Viewer, recall_id: UUID) -> HttpResponseBase:
+    """Carry it out, undo it, or make it final."""
+    recalling.find(viewer, recall_id)
+    wanted = request.POST.get("do", "")
+    if wanted not in _VERBS:
+        raise Refused("There is no such action.", code="unknown-action", at="/do")
+    try:
+        _VERBS[wanted](viewer, recall_id)
+        messages.success(request, _DONE[wanted])
+    except NotFound:
+        raise
+    except ExchangeError as refused:
+        viewer.require(Scope.PUBLISH)
+        messages.error(request, refused.detail)
+    return redirect("portal-recall", recall_id)
+
+
+def _wanted(typed: dict[str, str]) -> recalling.Wanted:
+    """Times are UTC, as the browser's field gives them: 2026-11-28T10:00. Raises Refused."""
+    return recalling.Wanted(
+        ids=tuple(typed["ids"].split()),
+        detector=typed["detector"],
+        version=typed["version"],
+        since=_moment(typed["since"]),
+        until=_moment(typed["until"]),
+        campaign=typed["campaign"],
+    )
+
+
+def _moment(said: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(said).replace(tzinfo=UTC) if said else None
+    except ValueError:
+        raise Refused("A time, such as 2026-11-24T11:00.", code="bad-time") from None
