@@ -72,6 +72,7 @@ def main() -> None:
     )
     parser.add_argument("--groups", action="store_true", help="readers of many groups alone")
     parser.add_argument("--filters", action="store_true", help="pages of filters alone, at the last size")
+    parser.add_argument("--matches", action="store_true", help="matches alone, at the last size")
     parser.add_argument("--tokens", action="store_true", help="oblivious tokens alone")
     parser.add_argument("--agent", action="store_true", help="the agent's look-ups and deltas alone")
     parser.add_argument("--campaign", action="store_true", help="what five labs find together, alone")
@@ -86,6 +87,8 @@ def main() -> None:
         found = groups_alone(plan)
     elif options.filters:
         found = filters_alone(plan)
+    elif options.matches:
+        found = matches_alone(plan)
     elif options.agent:
         found = agent_alone(plan)
     elif options.prompts:
@@ -181,6 +184,20 @@ def filters_alone(plan: Plan) -> Iterator[Row]:
         sides.close()
 
 
+def matches_alone(plan: Plan) -> Iterator[Row]:
+    """Matches alone, among as many values as are stored last."""
+    with (
+        tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory,
+        Server(Path(directory) / "data") as server,
+        floor_beside(server) as (floor_url, floor_database),
+        served("bench.minimal:application") as minimal_url,
+    ):
+        sides = Sides(server, floor_url, floor_database, minimal_url)
+        fill(sides, plan.sizes[-1], floor=False)
+        yield from matching.matches(sides, plan.sizes[-1], rounds=plan.rounds * 2)
+        sides.close()
+
+
 def tokens_alone(plan: Plan) -> Iterator[Row]:
     """Oblivious tokens alone."""
     with tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory, Server(Path(directory) / "data") as server:
@@ -193,8 +210,8 @@ def agent_alone(plan: Plan) -> Iterator[Row]:
         yield from lookups.agent(server, entries=plan.entries, published=plan.followed, rounds=plan.changes)
 
 
-def fill(sides: Sides, size: int) -> None:
-    """Up to `size` objects on both sides."""
+def fill(sides: Sides, size: int, *, floor: bool = True) -> None:
+    """Up to `size` objects on both sides, or on ours alone."""
     missing = size - sides.server.stored()
     if missing > 1:
         console.print(f"Filling up to {size:,} objects …", style="dim")
@@ -206,7 +223,8 @@ def fill(sides: Sides, size: int) -> None:
         answer = sides.publisher.ask("POST", measures.BATCHES, b'{"objects":[' + body + b"]}").json()
         if answer["counts"]["unchanged"] != 1:
             raise RuntimeError(f"the exchange does not know what was filled: {answer}")
-    sides.fill_floor(size)
+    if floor:
+        sides.fill_floor(size)
 
 
 def peer_here() -> Path | None:
