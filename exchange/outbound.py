@@ -21,11 +21,16 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
+import dns.exception
+import dns.name
+import dns.nameserver
+import dns.resolver
 import httpcore
 import httpx
 from django.conf import settings
 
 _MAX_URL_CHARS = 1_000
+_MOST_TEXTS = 64
 _WORDS = (
     "The address must be an https URL of a public host, at most 1,000 characters long, without user name, password "
     "or fragment."
@@ -107,6 +112,30 @@ def _ask(
         raise Failed(f"No answer within {timeout_s:g} seconds.") from error
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:
         raise Failed("The connection failed, or what came was not HTTP.") from error
+
+
+def txt(name: str, *, timeout_s: float) -> list[str]:
+    """The texts that the DNS shows under a name, a few of many; none where there is no such name. Raises Failed.
+
+    The resolvers of the system are asked, or those of OUTBOUND_RESOLVERS. What they say is compared, and never shown.
+    """
+    resolver = dns.resolver.Resolver(configure=not settings.OUTBOUND_RESOLVERS)
+    if settings.OUTBOUND_RESOLVERS:
+        resolver.nameservers = [_name_server(word) for word in settings.OUTBOUND_RESOLVERS]
+    try:
+        whole = dns.name.from_text(name)
+        answer = resolver.resolve(whole, "TXT", lifetime=timeout_s, search=False)
+    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        return []
+    except (dns.exception.DNSException, OSError) as error:
+        raise Failed("The name servers did not answer.") from error
+    return [b"".join(row.strings).decode(errors="replace") for row in list(answer)[:_MOST_TEXTS]]
+
+
+def _name_server(word: str) -> dns.nameserver.Nameserver:
+    """Of `192.0.2.53`, `192.0.2.53:5353` or `[2001:db8::53]:53`."""
+    parts = urlsplit(f"//{word}" if word.count(":") < 2 or word.startswith("[") else f"//[{word}]")
+    return dns.nameserver.Do53Nameserver(str(ipaddress.ip_address(parts.hostname or "")), parts.port or 53)
 
 
 def check(url: str) -> None:

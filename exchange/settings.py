@@ -334,6 +334,7 @@ CELERY_IMPORTS = (
     "indicators.opinions.flooding",
     "indicators.opinions.recording",
     "indicators.ending.retiring",
+    "indicators.benign.proofs",
     "indicators.benign.suppressing",
     "partners.identity.asking",
     "partners.tokens.groupkeys",
@@ -350,6 +351,7 @@ CELERY_TASK_ROUTES = {
     "indicators.telling.notifying.deliver": {"queue": "webhooks"},
     "partners.identity.asking.work": {"queue": "webhooks"},
     "partners.mailing.post": {"queue": "webhooks"},
+    "indicators.benign.proofs.catch_up": {"queue": "webhooks"},
 }
 # Declaring a pgmq queue drops and makes its trigger under an exclusive lock: senders that do so at the same time
 # deadlock (ADR 0002). There, `manage.py prepare` makes the queues, once.
@@ -376,6 +378,7 @@ CELERY_BEAT_SCHEDULE = {
     "sights": {"task": "indicators.sight.resighting.catch_up", "schedule": 5.0, "options": {"expires": 10}},
     "prune": {"task": "indicators.log.pruning.prune_old", "schedule": 3600.0, "options": {"expires": 3600}},
     "suppress": {"task": "indicators.benign.suppressing.catch_up", "schedule": 15.0, "options": {"expires": 15}},
+    "prove hosts": {"task": "indicators.benign.proofs.catch_up", "schedule": 15.0, "options": {"expires": 15}},
     "campaigns": {"task": "indicators.campaigns.proposing.catch_up", "schedule": 2.0, "options": {"expires": 5}},
     "tell campaigns": {
         "task": "indicators.campaigns.announcing.catch_up",
@@ -421,6 +424,7 @@ CELERY_BEAT_SCHEDULE = {
 # The only door out (`exchange.outbound`).
 OUTBOUND_ALLOW_HTTP = env.flag("OUTBOUND_ALLOW_HTTP", default=not PRODUCTION)
 OUTBOUND_ALLOW_NETWORKS = env.words("OUTBOUND_ALLOW_NETWORKS") or ([] if PRODUCTION else ["127.0.0.0/8", "::1/128"])
+OUTBOUND_RESOLVERS = env.words("OUTBOUND_RESOLVERS")
 
 # E-mail: to a server of the operator's; a demo writes each message to a file.
 MAILERS = {

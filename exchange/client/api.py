@@ -265,6 +265,28 @@ class Client:
         """Delete one before its end."""
         self._call("DELETE", f"/api/v1/excerpts/{excerpt_id}")
 
+    def service_hosts(self) -> list[dict[str, Any]]:
+        """The hosts and ranges that partners name as their own, and whether they are proven."""
+        found: list[dict[str, Any]] = self._get("/api/v1/service-hosts")["hosts"]
+        return found
+
+    def add_service_hosts(self, values: Iterable[str]) -> list[dict[str, Any]]:
+        """Name hosts and ranges as the own partner's; each with the DNS record that proves it."""
+        found: list[dict[str, Any]] = self._send("POST", "/api/v1/service-hosts", {"values": list(values)})["hosts"]
+        return found
+
+    def check_service_host(self, host_id: str) -> dict[str, Any]:
+        """Have the DNS of a host of one's own asked now."""
+        return self._send("POST", f"/api/v1/service-hosts/{host_id}/check", {})
+
+    def confirm_service_host(self, host_id: str) -> dict[str, Any]:
+        """Say that a range which another partner names is that partner's."""
+        return self._send("POST", f"/api/v1/service-hosts/{host_id}/confirm", {})
+
+    def end_service_host(self, host_id: str) -> None:
+        """Say that it is the own partner's no more."""
+        self._call("DELETE", f"/api/v1/service-hosts/{host_id}")
+
     def detectors(self) -> list[dict[str, Any]]:
         """The own partner's detectors, by name, retired ones last."""
         found: list[dict[str, Any]] = self._get("/api/v1/detectors")["detectors"]

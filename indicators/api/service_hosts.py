@@ -1,4 +1,4 @@
-"""Hosts and ranges that partners make known as their own: read by all, changed by an admin of each."""
+"""Hosts and ranges that partners name as their own: read by all, changed by an admin of each, proven by others."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from drf_spectacular.utils import extend_schema
 
 from exchange import clock
 from indicators.api import requests
-from indicators.api.documents import ServiceHostList
-from indicators.benign import service_hosts, suppressing
+from indicators.api.documents import ServiceHostDocument, ServiceHostList
+from indicators.benign import proofs, service_hosts, suppressing
 from indicators.models import ServiceHost
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
+from partners.viewer import Viewer
 
 
 class ServiceHostsView(Face):
@@ -25,15 +26,21 @@ class ServiceHostsView(Face):
 
     @extend_schema(operation_id="service_hosts", responses=ServiceHostList)
     def get(self, request: Request) -> HttpResponse:
-        """The hosts and ranges of all partners. They are public among them."""
-        return answer(_document(service_hosts.listed()))
+        """The hosts and ranges of all partners. They are public among them, and so is whether they are proven."""
+        return answer(_document(viewer_of(request), service_hosts.listed()))
 
     @extend_schema(operation_id="add_service_hosts", request=requests.HostsWish, responses={201: ServiceHostList})
     def post(self, request: Request) -> HttpResponse:
-        """Make hosts and ranges known as one's own, with all names below a host: they give no entry in any list."""
-        added = service_hosts.add(viewer_of(request), requests.HostsWish.read(request)["values"])
+        """Name hosts and ranges as one's own, with all names below a host: one's own lists leave them out at once.
+
+        Those of others do once they are proven: a host by the `challenge` in its DNS, or by the operator; a range by
+        another partner, or the operator.
+        """
+        viewer = viewer_of(request)
+        added = service_hosts.add(viewer, requests.HostsWish.read(request)["values"])
         suppressing.hint()
-        return answer(_document(added), status=201)
+        proofs.hint()
+        return answer(_document(viewer, added), status=201)
 
 
 class ServiceHostView(Face):
@@ -49,15 +56,52 @@ class ServiceHostView(Face):
         return HttpResponse(status=204)
 
 
-def _document(hosts: Iterable[ServiceHost]) -> dict[str, Any]:
-    return {
-        "hosts": [
-            {
-                "id": host.pk,
-                "value": host.value,
-                "partner": {"slug": host.partner.slug, "name": host.partner.name},
-                "since": clock.rfc3339(host.since),
-            }
-            for host in hosts
-        ]
+class CheckView(Face):
+    """The proof of one of one's own."""
+
+    write_scope = Scope.ADMIN
+
+    @extend_schema(operation_id="check_service_host", request=None, responses=ServiceHostDocument)
+    def post(self, request: Request, host_id: UUID) -> HttpResponse:
+        """Have the DNS of a host asked for its challenge now; a worker does so within seconds."""
+        viewer = viewer_of(request)
+        host = service_hosts.ask_now(viewer, host_id)
+        proofs.hint()
+        return answer(_one(viewer, host))
+
+
+class ConfirmView(Face):
+    """The proof of another's."""
+
+    write_scope = Scope.ADMIN
+
+    @extend_schema(operation_id="confirm_service_host", request=None, responses=ServiceHostDocument)
+    def post(self, request: Request, host_id: UUID) -> HttpResponse:
+        """Say that what another partner names is that partner's: a range, or, as the operator, a host, too."""
+        viewer = viewer_of(request)
+        host = service_hosts.confirm(viewer, host_id)
+        suppressing.hint()
+        return answer(_one(viewer, host))
+
+
+def _document(viewer: Viewer, hosts: Iterable[ServiceHost]) -> dict[str, Any]:
+    return {"hosts": [_one(viewer, host) for host in hosts]}
+
+
+def _one(viewer: Viewer, host: ServiceHost) -> dict[str, Any]:
+    """A host or range; how it is proven, its own partner reads."""
+    document = {
+        "id": host.pk,
+        "value": host.value,
+        "partner": {"slug": host.partner.slug, "name": host.partner.name},
+        "since": clock.rfc3339(host.since),
+        "proven": host.proven_at is not None,
+    }
+    if host.partner_id != viewer.partner_id:
+        return document
+    asks = host.proven_at is None and not service_hosts.is_range(host.value)
+    return document | {
+        "proven_by": host.proven_by or None,
+        "challenge": {"name": proofs.record_of(host.value), "value": host.challenge} if asks else None,
+        "asked_at": clock.rfc3339(host.asked_at) if asks and host.asked_at else None,
     }

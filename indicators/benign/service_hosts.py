@@ -1,13 +1,20 @@
-"""Hosts and ranges that members make known as their own: public, and never in a list. The only writer of ServiceHost.
+"""Hosts and ranges that members name as their own. With `proofs` and `suppressing` the writer of ServiceHost.
+
+What is named is public. At once the lists of its own member leave it out; those of others once it is proven: a host by
+a challenge in its DNS (`proofs`), or by the operator; a range by the operator, or by another partner. What lies below a
+host that its member has proven needs no proof of its own. So nobody takes another's host, or an attacker's, out of
+everybody's lists by its word alone.
 
 Every push judges its values by what is known here. What was stored before is judged again by `suppressing`.
 """
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -38,34 +45,54 @@ _REMEMBERED_S = 5.0
 class _Remembered:
     known: Known
     until: float
+    unproven: dict[UUID, Known] = field(default_factory=dict)
 
 
 _remembered: _Remembered | None = None
 
 
 def known() -> Known:
-    """What is benign because members say that it is theirs. One query in five seconds for each process."""
+    """What is benign because it is proven to be a member's. Two queries in five seconds for each process."""
+    return _known().known
+
+
+def unproven() -> Mapping[UUID, Known]:
+    """By partner what it names as its own and has not proven; remembered as `known` is."""
+    return _known().unproven
+
+
+def _known() -> _Remembered:
     global _remembered  # noqa: PLW0603 - per process, replaced as a whole
     held, moment = _remembered, time.monotonic()
     if held is None or held.until < moment:
         try:
-            found = read()
+            found, pending = read(), unproven_of()
         except (OSError, ValueError) as error:  # a file of lists that is not there, or is none
             if held is None:
                 raise
             log.warning("benign-lists.unreadable", error=type(error).__name__)
-            found = held.known
-        held = _Remembered(found, moment + _REMEMBERED_S)
+            found, pending = held.known, held.unproven
+        held = _Remembered(found, moment + _REMEMBERED_S, pending)
         _remembered = held
-    return held.known
+    return held
 
 
 def read() -> Known:
     """The same, by the lists too, as it is now. One query. Raises OSError, ValueError for lists that cannot be read."""
-    values = listed().values_list("value", flat=True)
+    values = listed().exclude(proven_at=None).values_list("value", flat=True)
     lists = snapshot.Lists.at(Path(settings.BENIGN_LISTS) if settings.BENIGN_LISTS else snapshot.BUNDLED)
     snapshot.read(lists)
     return Known.of(values, examples=settings.ALLOW_EXAMPLE_VALUES, lists=lists)
+
+
+def unproven_of(*partner_ids: UUID) -> dict[UUID, Known]:
+    """By partner what it names as its own and has not proven, as it is now: of these, or of all. One query."""
+    rows = listed().filter(proven_at=None)
+    rows = rows.filter(partner__in=partner_ids) if partner_ids else rows
+    named: dict[UUID, list[str]] = {}
+    for partner_id, value in rows.values_list("partner_id", "value"):
+        named.setdefault(partner_id, []).append(value)
+    return {partner_id: Known.of(values, examples=True) for partner_id, values in named.items()}
 
 
 def forget() -> None:
@@ -85,7 +112,10 @@ def listed() -> QuerySet[ServiceHost]:
 
 
 def add(viewer: Viewer, values: Sequence[str]) -> list[ServiceHost]:
-    """Make hosts and ranges known as the viewer's partner's own; those that are, stay. Raises Refused, Conflict."""
+    """Name hosts and ranges as the viewer's partner's own; those that are, stay. Raises Refused, Conflict.
+
+    What the operator names is proven, and so is what lies below a host that the partner has proven.
+    """
     viewer.require(Scope.ADMIN)
     wanted = dict.fromkeys(normal(value, at=f"/values/{place}") for place, value in enumerate(values))
     if not wanted:
@@ -96,13 +126,87 @@ def add(viewer: Viewer, values: Sequence[str]) -> list[ServiceHost]:
         new = [value for value in wanted if value not in set(own.values_list("value", flat=True))]
         if own.count() + len(new) > MOST:
             raise Conflict(f"A partner makes at most {MOST} hosts and ranges known.", code="too-many-hosts")
-        ServiceHost.objects.bulk_create(
-            ServiceHost(partner_id=viewer.partner_id, value=value, actor=viewer.actor) for value in new
-        )
+        proven = set(own.exclude(proven_at=None).values_list("value", flat=True))
+        ServiceHost.objects.bulk_create(_named(viewer, value, proven) for value in new)
         if new:
             audit.record(audit.Verb.SERVICE_HOSTS_ADDED, by=viewer, target=f"partner:{viewer.partner_id}", values=new)
     forget()
     return list(listed().filter(partner=viewer.partner_id, value__in=list(wanted)))
+
+
+def _named(viewer: Viewer, value: str, proven: Collection[str]) -> ServiceHost:
+    moment = clock.now()
+    host = ServiceHost(partner_id=viewer.partner_id, value=value, actor=viewer.actor, since=moment)
+    host.challenge = secrets.token_hex(16)
+    above = not is_range(value) and any(value.endswith(f".{name}") for name in proven)
+    if above or viewer.is_operator:
+        host.proven_at, host.proven_by = moment, "dns" if above else OPERATOR
+    elif not is_range(value):
+        host.ask_at = moment
+    return host
+
+
+def is_range(value: str) -> bool:
+    """Whether it is a network and no host."""
+    return "/" in value
+
+
+@transaction.atomic
+def confirm(viewer: Viewer, host_id: UUID) -> ServiceHost:
+    """Say that what another partner names is that partner's: a range by any partner, a host by the operator.
+
+    Raises NotFound for what is not named, Refused for one's own and for a host.
+    """
+    viewer.require(Scope.ADMIN)
+    host = ServiceHost.objects.select_for_update(no_key=True).filter(pk=host_id, ended_at=None).first()
+    if host is None:
+        raise NotFound
+    if host.partner_id == viewer.partner_id:
+        raise Refused("Somebody else confirms what is yours.", code="own-host")
+    if not (viewer.is_operator or is_range(host.value)):
+        raise Refused("A host is proven by its DNS, or confirmed by the operator.", code="not-a-range")
+    if host.proven_at is None:
+        prove(host, by=OPERATOR if viewer.is_operator else viewer.partner_slug, viewer=viewer)
+    return host
+
+
+def prove(host: ServiceHost, *, by: str, viewer: Viewer | None = None) -> None:
+    """Take a host or range, whose row is locked, for its partner's own from now on; `by` says on whose word."""
+    host.proven_at = host.changed_at = clock.now()
+    host.proven_by, host.ask_at, host.applied_at = by, None, None
+    host.save(update_fields=["proven_at", "proven_by", "changed_at", "ask_at", "applied_at"])
+    audit.record(
+        audit.Verb.SERVICE_HOST_PROVEN,
+        by=viewer,
+        target=f"partner:{host.partner_id}",
+        about=host.partner_id,
+        values=[host.value],
+        proven_by=by,
+    )
+    forget()
+
+
+def ask_now(viewer: Viewer, host_id: UUID) -> ServiceHost:
+    """Have the DNS of a host of one's own asked now, or a little after it was asked last. Raises NotFound, Refused."""
+    viewer.require(Scope.ADMIN)
+    with transaction.atomic():
+        own = ServiceHost.objects.select_for_update(no_key=True).filter(partner=viewer.partner_id, ended_at=None)
+        host = own.filter(pk=host_id).first()
+        if host is None:
+            raise NotFound
+        if is_range(host.value):
+            raise Refused("Another partner or the operator confirms a range.", code="not-a-host")
+        if host.proven_at is None:
+            moment = clock.now()
+            host.ask_at = moment if host.asked_at is None else max(moment, host.asked_at + _REST)
+            host.save(update_fields=["ask_at"])
+    return host
+
+
+#: So long the DNS of a host is left alone after it was asked.
+_REST = timedelta(seconds=10)
+#: Whose word proves everything.
+OPERATOR = "operator"
 
 
 @transaction.atomic
@@ -113,7 +217,7 @@ def end(viewer: Viewer, host_id: UUID) -> None:
     own = ServiceHost.objects.filter(pk=host_id, partner=viewer.partner_id, ended_at=None).first()
     if own is None:
         raise NotFound
-    ServiceHost.objects.filter(pk=own.pk).update(ended_at=moment, changed_at=moment, applied_at=None)
+    ServiceHost.objects.filter(pk=own.pk).update(ended_at=moment, changed_at=moment, applied_at=None, ask_at=None)
     audit.record(audit.Verb.SERVICE_HOST_ENDED, by=viewer, target=f"partner:{viewer.partner_id}", values=[own.value])
     forget()
 

@@ -1,6 +1,6 @@
-"""Judge stored values again when members make hosts known as their own, or the lists of what is benign change.
+"""Judge stored values again when members name hosts as their own or prove them, or the lists of what is benign change.
 
-Existing entries end, or return.
+Existing entries end, or return: for everybody by what is proven, for a member alone by what it names.
 
 The rows of ServiceHost are the queue. Each is applied at once, and once more when every push that was judged by older
 knowledge has ended; a lost hint costs time and nothing else. Two rows of Progress say by which lists all was judged
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import timedelta
+from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import F, Q
@@ -19,12 +20,15 @@ from exchange import clock, hints
 from exchange.celery import app
 from indicators import living
 from indicators.benign import service_hosts
-from indicators.door import entries, snapshot
+from indicators.door import benign, entries, snapshot
 from indicators.door.benign import Known
 from indicators.log import changes
-from indicators.models import Progress, ServiceHost
+from indicators.models import Progress, ServiceHost, Unlisted
+from indicators.sight import resighting
 from indicators.stix.drafts import MATCH_ONLY, TokenValue
 from indicators.telling import notifying
+from indicators.values import carrying
+from partners.models import Channel
 
 _PAGE = 5_000
 #: Longer than any push takes, and than any process remembers which hosts are known.
@@ -36,16 +40,19 @@ def apply_pending() -> int:
     moment = clock.now()
     early = Q(applied_at=None) | Q(applied_at__lt=F("changed_at"))
     late = Q(applied_at__lt=F("changed_at") + _SETTLED, changed_at__lte=moment - _SETTLED)
-    pending = dict(ServiceHost.objects.filter(early | late).values_list("pk", "changed_at"))
+    pending = list(ServiceHost.objects.filter(early | late))
     known = service_hosts.read()
     by_lists = _due_by_lists(known, int(moment.timestamp()))
     if not pending and not by_lists:
         return 0
-    changed = judge_again(known)
+    proven = any(host.proven_at is not None for host in pending)
+    changed = judge_again(known) if proven or by_lists else 0
+    for partner_id in sorted({host.partner_id for host in pending}):
+        changed += leave_out_own(partner_id)
     for name, seq in by_lists.items():
         Progress.objects.update_or_create(name=name, defaults={"seq": seq})
-    for pk, changed_at in pending.items():
-        ServiceHost.objects.filter(pk=pk, changed_at=changed_at).update(applied_at=moment)
+    for host in pending:
+        ServiceHost.objects.filter(pk=host.pk, changed_at=host.changed_at).update(applied_at=moment)
     return changed
 
 
@@ -79,7 +86,7 @@ def judge_again(known: Known) -> int:
             after = rows[-1][:2]
             new = [
                 (holding_id, place, why)
-                for holding_id, place, domain, value, held in rows
+                for holding_id, place, domain, value, held, _ in rows
                 if (why := entries.why_not(TokenValue(domain, "clear", "", value), known)) != held
             ]
             if new:
@@ -90,11 +97,43 @@ def judge_again(known: Known) -> int:
     return changed
 
 
-def _page(after: tuple[int, int]) -> list[tuple[int, int, str, str, str]]:
-    """Holding, place in it, as what it is said, value, what keeps it out; in their order. Of a kind that can change."""
+def leave_out_own(partner_id: UUID) -> int:
+    """Leave out of a partner's own lists what it names as its own and has not proven; returns how many values changed.
+
+    It alone is told: what it sees of them enters again for it.
+    """
+    own = service_hosts.unproven_of(partner_id).get(partner_id)
+    found = set() if own is None else _named_by(own)
+    with transaction.atomic():
+        held = set(Unlisted.objects.filter(partner=partner_id).values_list("token_value_id", flat=True))
+        gone, new = held - found, found - held
+        if not gone | new:
+            return 0
+        Unlisted.objects.filter(partner=partner_id, token_value__in=gone).delete()
+        with connection.cursor() as cursor:
+            cursor.execute(carrying.UNLIST, {"partners": [partner_id] * len(new), "values": sorted(new)})
+            cursor.execute(_CARRYING, [sorted(gone | new)])
+            holdings = {holding_id for (holding_id,) in cursor.fetchall()}
+        told_in = Channel.objects.get(reach=Channel.Reach.TOLD, partner=partner_id, group=None)
+        resighting.owe(partner_id, told_in.pk, holdings)
+        transaction.on_commit(resighting.hint, robust=True)
+    return len(gone | new)
+
+
+def _named_by(own: Known) -> set[UUID]:
+    """The values in clear, of all that are stored, that these hosts and ranges hold."""
+    found, after = set(), (0, 0)
+    while rows := _page(after):
+        after = rows[-1][:2]
+        found |= {key for *_, domain, value, _, key in rows if benign.names(own, domain, value)}
+    return found
+
+
+def _page(after: tuple[int, int]) -> list[tuple[int, int, str, str, str, UUID]]:
+    """Holding, place in it, as what it is said, value, what keeps it out, its key. Of a kind that can change."""
     with connection.cursor() as cursor:
         cursor.execute(_VALUES, [*after, [entries.BENIGN_TYPE, MATCH_ONLY], _PAGE])
-        rows: list[tuple[int, int, str, str, str]] = cursor.fetchall()
+        rows: list[tuple[int, int, str, str, str, UUID]] = cursor.fetchall()
     return rows
 
 
@@ -113,10 +152,13 @@ def enter_again(holding_ids: Collection[int]) -> None:
 
 
 _VALUES = """
-SELECT k.holding_id, k.place, k.subkind, v.value, k.suppressed_by
+SELECT k.holding_id, k.place, k.subkind, v.value, k.suppressed_by, v.id
 FROM indicators_carries k JOIN indicators_tokenvalue v ON v.id = k.token_value_id
 WHERE (k.holding_id, k.place) > (%s, %s) AND v.scheme = 'clear' AND k.suppressed_by <> ALL(%s)
 ORDER BY k.holding_id, k.place LIMIT %s
+"""
+_CARRYING = """
+SELECT DISTINCT holding_id FROM indicators_carries WHERE token_value_id = ANY(%s) AND audience_id IS NOT NULL
 """
 _JUDGED = """
 UPDATE indicators_carries k SET suppressed_by = new.why

@@ -202,6 +202,20 @@ def _by_rule(domain: str, value: str, known: Known) -> str:
     return ""
 
 
+def names(known: Known, domain: str, value: str) -> bool:
+    """Whether the hosts and ranges of `known` hold a value in clear, whatever else is known of it."""
+    meaning = compared(domain)
+    if meaning == "net":
+        return not value.startswith("as") and known.networks.touch(Network.read(value))
+    if domain == "url:value":
+        host = normalising.url_host(value)
+        if ":" in host or host.rpartition(".")[2].isdigit():
+            return known.networks.touch(Network.read(host))
+    else:
+        host = value.rpartition("@")[2] if domain == "email-addr:value" else value if meaning == "host" else ""
+    return any(name in known.hosts for name in _suffixes(host))
+
+
 def is_declarable(value: str) -> bool:
     """Whether a member may make a host or range in normal form known as its own: not what many share."""
     if "/" in value:

@@ -20,6 +20,7 @@ from exchange.lists.lines import Said
 from indicators import living
 from indicators.feeds.filters import Filter
 from indicators.opinions import standing
+from indicators.values import carrying
 from partners import sources
 from partners.sharing import audience_ids
 from partners.viewer import Viewer
@@ -74,6 +75,7 @@ def _said(viewer: Viewer, wanted: Filter) -> Iterator[Said]:
             disarmed=standing.is_disarmed(by_standing=not wanted.says_standing),
             in_force=living.IN_FORCE,
             lives=living.LIVES,
+            listed=carrying.IS_LISTED,
         )
         cursor.execute(sql, parameters)
         while rows := cursor.fetchmany(_ROWS):
@@ -90,7 +92,7 @@ SELECT v.value, k.subkind, v.scheme, coalesce(e.name, ''), coalesce(o.kind, h.st
        array_agg(DISTINCT h.stix_id)
 FROM indicators_holding h
 JOIN indicators_stixobject o ON o.id = h.newest_id
-JOIN indicators_carries k ON k.holding_id = h.id AND k.suppressed_by = ''
+JOIN indicators_carries k ON k.holding_id = h.id AND {listed}
 JOIN indicators_tokenvalue v ON v.id = k.token_value_id
 LEFT JOIN indicators_epoch e ON e.id = v.epoch_id
 JOIN partners_partner p ON p.id = h.publisher_id

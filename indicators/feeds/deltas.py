@@ -22,6 +22,7 @@ from indicators.feeds import proving
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.models import FeedSet
 from indicators.telling import subscribing
+from indicators.values import carrying
 from partners.sharing import audience_ids
 from partners.tlp import Tlp
 from partners.viewer import Viewer
@@ -171,6 +172,7 @@ def _rows(
         "limit": limit + 1,
         "max_bytes": MAX_BYTES,
         "audiences": audience_ids(viewer),
+        "viewer": viewer.partner_id,
     }
     with connection.cursor() as cursor:
         cursor.execute(_PAGE, parameters)
@@ -195,7 +197,7 @@ FROM indicators_feedset s LEFT JOIN LATERAL (
                             ORDER BY k.place)
                  FROM indicators_carries k JOIN indicators_tokenvalue v ON v.id = k.token_value_id
                  LEFT JOIN indicators_epoch e ON e.id = v.epoch_id
-                 WHERE k.holding_id = h.id AND k.suppressed_by = '') END,
+                 WHERE k.holding_id = h.id AND {carrying.IS_LISTED}) END,
            CASE WHEN f.removed = '' AND NOT f.cut THEN o.body END,
            {living.LIVES} AND h.newest_id = o.id AND h.audience_id = ANY(%(audiences)s),
            f.cut

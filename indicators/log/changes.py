@@ -296,7 +296,7 @@ CROSS JOIN LATERAL (
                              ORDER BY k.place)
             FROM indicators_carries k JOIN indicators_tokenvalue v ON v.id = k.token_value_id
             LEFT JOIN indicators_epoch e ON e.id = v.epoch_id
-            WHERE k.holding_id = c.holding_id AND k.suppressed_by = '') AS entries
+            WHERE k.holding_id = c.holding_id AND {carrying.IS_LISTED}) AS entries
     FROM indicators_stixobject o
     CROSS JOIN LATERAL (SELECT TRUE {{conditions}} AS fits OFFSET 0) filtered
     CROSS JOIN LATERAL (SELECT c.op = 'upsert' AND {{disarmed}} AS disarmed OFFSET 0) judged

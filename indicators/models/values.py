@@ -1,7 +1,7 @@
 """What indicators match on, and whose hosts are known.
 
-`values.carrying` writes Epoch, TokenValue and Carries; `benign.service_hosts` and `benign.suppressing` write
-ServiceHost.
+`values.carrying` writes Epoch, TokenValue and Carries; `benign.service_hosts`, `benign.proofs` and `benign.suppressing`
+write ServiceHost, the last and `values.carrying` Unlisted.
 """
 
 from __future__ import annotations
@@ -100,7 +100,11 @@ class Carries(models.Model):
 
 
 class ServiceHost(models.Model):
-    """A host or range that a member makes known as its own: public, and with all below it in no list."""
+    """A host or range that a member names as its own, with all below it.
+
+    Until it is proven, only the member's own lists leave it out (`Unlisted`); from then on nobody's hold it.
+    `challenge` is what the member shows in the DNS of a host, and `ask_at` when that is looked for next.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="service_hosts")
@@ -110,13 +114,30 @@ class ServiceHost(models.Model):
     ended_at = models.DateTimeField(null=True)
     changed_at = models.DateTimeField(default=clock.now)
     applied_at = models.DateTimeField(null=True, help_text="When stored values were last judged by it.")
+    challenge = models.CharField(max_length=64, default="", db_default="")
+    proven_at = models.DateTimeField(null=True)
+    proven_by = models.CharField(max_length=120, default="", db_default="", help_text="`dns`, or a partner's slug.")
+    ask_at = models.DateTimeField(null=True, help_text="When its DNS is to be asked next; null: not by itself.")
+    asked_at = models.DateTimeField(null=True, help_text="When its DNS was asked last, without finding the challenge.")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
                 fields=["partner", "value"], condition=Q(ended_at=None), name="a_partner_names_a_host_once"
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(proven_at=None) | Q(ask_at=None), name="what_is_proven_is_asked_for_no_more"
+            ),
         ]
+        indexes = [models.Index(fields=["ask_at"], condition=~Q(ask_at=None), name="host_to_be_asked_for")]
 
     def __str__(self) -> str:
         return self.value
+
+
+class Unlisted(models.Model):
+    """A value that one partner's own lists leave out, because it names it as its own and has not proven that yet."""
+
+    pk = models.CompositePrimaryKey("partner", "token_value")
+    partner = models.ForeignKey(Partner, on_delete=models.CASCADE, related_name="+", db_index=False)
+    token_value = models.ForeignKey(TokenValue, on_delete=models.CASCADE, related_name="+", db_constraint=False)

@@ -1,7 +1,8 @@
-"""The page of hosts and ranges that partners make known as their own; an admin changes those of their partner."""
+"""The page of hosts and ranges that partners name as their own; an admin changes those of their partner."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 from django.contrib import messages
@@ -9,8 +10,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST
 
-from exchange.errors import ExchangeError
-from indicators.benign import service_hosts, suppressing
+from exchange.errors import ExchangeError, Refused
+from indicators.benign import proofs, service_hosts, suppressing
+from indicators.models import ServiceHost
 from partners.portal.access import page, show
 from partners.scopes import Scope
 from partners.viewer import Viewer
@@ -28,7 +30,33 @@ def hosts(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     except ExchangeError as refused:
         return _hosts(request, viewer, problem=refused.detail, typed=typed)
     suppressing.hint()
-    messages.success(request, f"{len(added)} made known. Lists let go of them within seconds.")
+    proofs.hint()
+    messages.success(request, f"{len(added)} named. Your own lists let go of them within seconds.")
+    return redirect("hosts")
+
+
+@require_POST
+@page
+def check(request: HttpRequest, viewer: Viewer, host_id: UUID) -> HttpResponseBase:
+    """Have the DNS of one of one's own asked now."""
+    return _done(request, viewer, lambda: service_hosts.ask_now(viewer, host_id), "Its DNS is asked within seconds.")
+
+
+@require_POST
+@page
+def confirm(request: HttpRequest, viewer: Viewer, host_id: UUID) -> HttpResponseBase:
+    """Say that what another partner names is that partner's."""
+    return _done(request, viewer, lambda: service_hosts.confirm(viewer, host_id), "Confirmed: it leaves every list.")
+
+
+def _done(request: HttpRequest, viewer: Viewer, act: Callable[[], object], words: str) -> HttpResponseBase:
+    try:
+        act()
+    except Refused as refused:
+        return _hosts(request, viewer, problem=refused.detail)
+    suppressing.hint()
+    proofs.hint()
+    messages.success(request, words)
     return redirect("hosts")
 
 
@@ -42,6 +70,17 @@ def end(request: HttpRequest, viewer: Viewer, host_id: UUID) -> HttpResponseBase
     return redirect("hosts")
 
 
+def _row(host: ServiceHost, viewer: Viewer) -> dict[str, object]:
+    """A host or range, and what is to be done with it."""
+    is_range = service_hosts.is_range(host.value)
+    return {
+        "host": host,
+        "is_range": is_range,
+        "record": "" if is_range else proofs.record_of(host.value),
+        "may_confirm": host.proven_at is None and (is_range or viewer.is_operator),
+    }
+
+
 def _hosts(request: HttpRequest, viewer: Viewer, *, problem: str = "", typed: str = "") -> HttpResponse:
     listed = list(service_hosts.listed())
     return show(
@@ -49,8 +88,8 @@ def _hosts(request: HttpRequest, viewer: Viewer, *, problem: str = "", typed: st
         viewer,
         "indicators/hosts.html",
         here="hosts",
-        own=[host for host in listed if host.partner_id == viewer.partner_id],
-        others=[host for host in listed if host.partner_id != viewer.partner_id],
+        own=[_row(host, viewer) for host in listed if host.partner_id == viewer.partner_id],
+        others=[_row(host, viewer) for host in listed if host.partner_id != viewer.partner_id],
         may_change=Scope.ADMIN in viewer.scopes,
         problem=problem,
         typed=typed,

@@ -20,7 +20,7 @@ from django.db import connection
 from exchange.lists.lines import compared
 from exchange.sql import Message, array_of
 from indicators.benign import service_hosts
-from indicators.door import entries
+from indicators.door import benign, entries
 from indicators.log.traits import MARK_MATCHED
 from indicators.stix import drafts, parsing
 from indicators.values import epochs
@@ -66,6 +66,7 @@ def write(carrying: Sequence[Carrying], *, within: Message) -> None:
         return
     values = {key: (token, audience_id) for _, _, key, token, audience_id in rows}
     _write_epochs({(token.scheme, token.key_epoch) for token, _ in values.values() if token.key_epoch}, within)
+    _leave_out(values, within)
     ordered = sorted(values.items(), key=lambda value: value[0].bytes)
     within.add(
         _VALUES,
@@ -89,6 +90,18 @@ def write(carrying: Sequence[Carrying], *, within: Message) -> None:
             array_of(token.suppressed_by for *_, token, _ in rows),
         ],
     )
+
+
+def _leave_out(values: Mapping[UUID, tuple[drafts.TokenValue, int]], within: Message) -> None:
+    """Leave values out of the lists of those who name them as their own and have not proven it. Hardly anybody has."""
+    found = [
+        (partner_id, key)
+        for partner_id, own in service_hosts.unproven().items()
+        for key, (token, _) in values.items()
+        if token.scheme == "clear" and benign.names(own, token.domain, token.value)
+    ]
+    if found:
+        within.add(UNLIST, {"partners": [one for one, _ in found], "values": [key for _, key in found]})
 
 
 def read_again(newest: Mapping[int, int]) -> None:
@@ -189,6 +202,16 @@ JOIN indicators_stixobject o ON o.id = new.newest
 _HAND_OVER = f"""
 UPDATE indicators_carries k SET holding_id = new.heirs, audience_id = {_SAID_TO.format(holding="new.heirs")}
 FROM unnest(%s::bigint[], %s::bigint[]) AS new(id, heirs) WHERE k.holding_id = new.id
+"""
+UNLIST = """
+INSERT INTO indicators_unlisted (partner_id, token_value_id)
+SELECT * FROM unnest(%(partners)s::uuid[], %(values)s::uuid[])
+ON CONFLICT DO NOTHING
+"""
+#: Of what a holding carries, `k`, whether it is an entry of the viewer's lists.
+IS_LISTED = """
+(k.suppressed_by = '' AND NOT EXISTS (
+    SELECT FROM indicators_unlisted u WHERE u.partner_id = %(viewer)s AND u.token_value_id = k.token_value_id))
 """
 _EMPTY = "DELETE FROM indicators_carries WHERE holding_id = ANY(%s)"
 _EPOCHS = """

@@ -105,6 +105,7 @@ class Verb(StrEnum):
     SECOND_FACTOR_DEMANDED = "second-factor.demanded"
     SERVICE_HOSTS_ADDED = "service-hosts.added"
     SERVICE_HOST_ENDED = "service-host.ended"
+    SERVICE_HOST_PROVEN = "service-host.proven"
     SESSIONS_ENDED = "sessions.ended"
     SETTINGS_CHANGED = "settings.changed"
     SIGNED_IN = "user.signed-in"

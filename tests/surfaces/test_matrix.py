@@ -208,7 +208,13 @@ MATRIX: dict[str, Row] = {
     ),
     "service-hosts": Row(API + "service-hosts", "key"),
     "service-host": Row(API + f"service-hosts/{ABSENT}", "nobody", method="delete"),
+    "service-host-check": Row(API + f"service-hosts/{ABSENT}/check", "nobody", method="post"),
+    "service-host-confirm": Row(API + f"service-hosts/{ABSENT}/confirm", "nobody", method="post"),
     "hosts": Row("/organisation/hosts/", "person"),
+    "host-check": Row(
+        "/organisation/hosts/{host}/check", "owner", method="post", absent=f"/organisation/hosts/{ABSENT}/check"
+    ),
+    "host-confirm": Row(f"/organisation/hosts/{ABSENT}/confirm", "nobody", method="post"),
     "host-end": Row(
         "/organisation/hosts/{host}/end", "owner", method="post", absent=f"/organisation/hosts/{ABSENT}/end"
     ),

@@ -10,6 +10,7 @@ from django.test import Client
 
 from exchange import clock
 from indicators.benign import service_hosts, suppressing
+from indicators.models import ServiceHost
 from indicators.stix import making
 from partners.scopes import Role, Scope
 from tests import build
@@ -35,6 +36,14 @@ def admin(cast):
     return Caller(build.a_key(cast.borealis, Scope.ADMIN, Scope.READ))
 
 
+def prove(admin) -> list[dict]:
+    """Name them, and have them proven."""
+    named = read(admin.send("POST", "service-hosts", {"values": OWN}), 201)["hosts"]
+    for host in ServiceHost.objects.filter(ended_at=None, proven_at=None):
+        service_hosts.prove(host, by="dns")
+    return named
+
+
 def said():
     return [
         making.account_pattern("gateway_host", carrier={"value": "eu.api.borealis.example"}),
@@ -45,7 +54,7 @@ def said():
 
 
 def test_what_is_known_is_refused_in_our_kinds_and_gives_no_entry_of_others(aster, admin):
-    read(admin.send("POST", "service-hosts", {"values": OWN}), 201)
+    prove(admin)
     answers = read(aster.push(*said(), making.account_pattern("gateway_host")))["results"]
     assert [(one["status"], one.get("code"), one.get("suppressed_by")) for one in answers] == [
         ("refused", "benign-listed", None),
@@ -63,7 +72,7 @@ def test_what_was_there_before_leaves_every_list_and_comes_back_when_it_is_over(
     borealis = Caller(cast.keys["borealis"])
     before = read(borealis.get("changes"))
     assert len(server(borealis, "text").splitlines()) == 5
-    hosts = read(admin.send("POST", "service-hosts", {"values": OWN}), 201)["hosts"]
+    hosts = prove(admin)
     assert suppressing.apply_pending() == 4
     assert server(borealis, "text") == b"relay.reseller.example\n"
     news = read(borealis.get(f"changes?cursor={before['cursor']}"))["changes"]
@@ -81,7 +90,7 @@ def test_what_was_there_before_leaves_every_list_and_comes_back_when_it_is_over(
 def test_what_was_judged_by_older_knowledge_is_judged_once_more(aster, admin):
     """A push that began before reads of the hosts what it remembered, and may commit after they were applied."""
     older = service_hosts.known()
-    read(admin.send("POST", "service-hosts", {"values": OWN}), 201)
+    prove(admin)
     suppressing.apply_pending()
     service_hosts._remembered = service_hosts._Remembered(older, float("inf"))
     read(aster.push(*said()))

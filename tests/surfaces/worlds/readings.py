@@ -545,6 +545,8 @@ def _changes_of_own_things() -> Iterator[Ask]:
     yield post("deliveries/{x_delivery}/redeliver")
     yield post("quarantine/{x_quarantined}", method="DELETE")
     yield post("service-hosts", {"values": ["new.borealis-own.test"]})
+    yield post("service-hosts/{spare_host}/check", {})
+    yield post("service-hosts/{host}/confirm", {})
     yield post("service-hosts/{spare_host}", method="DELETE")
     yield post("keys", {"name": "hidden", "scopes": ["read"], "expires_in_minutes": 60})
     yield post("keys/{key}/rotate", {"overlap_minutes": 5})
@@ -596,6 +598,8 @@ def _forms() -> Iterator[Ask]:
     for held in ("{held}", "{x_held}"):
         yield form(f"/organisation/held/{held}/act", do="confirm")
     for host in ("{host}", "{x_feed}"):
+        yield form(f"/organisation/hosts/{host}/check")
+        yield form(f"/organisation/hosts/{host}/confirm")
         yield form(f"/organisation/hosts/{host}/end")
     yield form("/organisation/hosts/", values="newer.borealis-own.test")
     for entry in ("{quarantined}", "{x_quarantined}"):
