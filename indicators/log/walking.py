@@ -298,7 +298,9 @@ def walk(
         if most is not None and looked_at >= most:
             walked.more = True
             return walked
-        rows = min(rows * _WIDER, _MOST_ROWS)
+        # Where what was looked at was of interest, few rows lie in many places: no more of them than are still wanted.
+        sparse = count < rows and 2 * len(page) >= count > 0
+        rows = max(limit + 1 - len(walked.page), _LEAST_ROWS) if sparse else min(rows * _WIDER, _MOST_ROWS)
         if leaping and (leaps or width >= _WALKED_FIRST):
             width, leaps = min(width * _WIDER, _MOST_PLACES) if leaps else _BLOCK, True
         else:

@@ -60,7 +60,9 @@ class _Answering(socketserver.BaseRequestHandler):
         if texts is None:
             answer.set_rcode(dns.rcode.NXDOMAIN)
         else:
-            answer.answer.append(dns.rrset.from_text(asked.question[0].name, 60, "IN", "TXT", *(f'"{text}"' for text in texts)))
+            answer.answer.append(
+                dns.rrset.from_text(asked.question[0].name, 60, "IN", "TXT", *(f'"{text}"' for text in texts))
+            )
         self.server.asked.append(name)
         sock.sendto(answer.to_wire(), self.client_address)
 

@@ -658,6 +658,7 @@ def marks(stix: dict) -> list[str]:
 
 
 def without_ids(text: str) -> str:
+    text = re.sub(r'(?<=name="csrfmiddlewaretoken" value=")[^"]+', "token", text)
     return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=keys/)[a-z2-7]{8}(?=/)|(?<=people/)[0-9]+", "id", text)
 
 

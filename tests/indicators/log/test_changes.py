@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from indicators import reading
 from indicators.ending import retiring
 from indicators.feeds.filters import EVERYTHING, Filter
-from indicators.log import changes
+from indicators.log import changes, walking
 from indicators.models import Change
 from indicators.reading.selecting import Selection
 from indicators.stix import making
@@ -99,6 +99,28 @@ def test_a_page_costs_one_query_however_long_it_is():
     with CaptureQueriesContext(connection) as page:
         reading.page(aster, Selection(once=True), limit=50)
     assert (len(delta), len(page)) == (1, 1)
+
+
+@pytest.mark.django_db
+def test_who_sees_little_of_the_log_reads_no_more_rows_than_a_page_wants(monkeypatch):
+    """A stretch that is not full tells that rows lie far apart, not that many are to be passed over."""
+    cast = build.the_cast()
+    for _ in range(8):
+        build.publish(cast.viewer("aster"), *[build.an_indicator() for _ in range(12)], partners=("dorado",))
+        build.publish(cast.viewer("aster"), build.an_indicator(), everyone=True)
+    asked = []
+
+    def noted(viewer, sql, parameters, *, settings, original=walking._asked):
+        asked.append((parameters["rows"], parameters["width"]))
+        return original(viewer, sql, parameters, settings=settings)
+
+    monkeypatch.setattr(walking, "_asked", noted)
+    monkeypatch.setattr(walking, "_LEAST_ROWS", 4)
+    span = changes.since(cast.viewer("cygnus"), EVERYTHING, after=0, limit=6)
+    assert (len(span.changes), span.more) == (6, True)
+    assert len(asked) > 1
+    assert all(rows <= 7 for rows, _ in asked)
+    assert [width for _, width in asked] == sorted({width for _, width in asked})
 
 
 WRITERS, READERS, BATCHES, SIZE = 8, 4, 4, 5
