@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 
 from exchange import paging
@@ -17,7 +18,7 @@ from indicators.api.campaign_documents import (
     CampaignMembers,
     CampaignPage,
 )
-from indicators.campaigns import statements, viewing
+from indicators.campaigns import opining, statements, viewing
 from indicators.campaigns.tables import Campaign
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
@@ -73,6 +74,15 @@ class CampaignView(Face):
         return answer(_whole(viewer, statements.visible(viewer, campaign_id)))
 
 
+class OpinionsView(Face):
+    """What partners say, as STIX."""
+
+    @extend_schema(operation_id="campaign_opinions", responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request, campaign_id: UUID) -> HttpResponse:
+        """What each partner says of it, as a STIX bundle of opinions under the partners' identities."""
+        return answer(opining.bundle(statements.visible(viewer_of(request), campaign_id)))
+
+
 class StatementView(Face):
     """The caller's partner's own word."""
 
@@ -82,6 +92,7 @@ class StatementView(Face):
     def put(self, request: Request, campaign_id: UUID) -> HttpResponse:
         """Say that it is one (`confirm`), none (`dismiss`), two (`two`), or one with another (`one`), and why."""
         viewer = viewer_of(request)
+        statements.visible(viewer, campaign_id)  # what is not there is no question of what was sent
         sent = requests.CampaignWord.read(request)
         statements.say(viewer, campaign_id, says=sent["says"], reason=sent["reason"], other=sent.get("other"))
         return answer(_whole(viewer, statements.visible(viewer, campaign_id)))

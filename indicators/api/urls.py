@@ -51,6 +51,7 @@ urlpatterns = [
     path("campaigns/<uuid:campaign_id>/graph", campaigns.GraphView.as_view(), name="campaign-graph"),
     path("campaigns/<uuid:campaign_id>/history", campaigns.HistoryView.as_view(), name="campaign-history"),
     path("campaigns/<uuid:campaign_id>/members", campaigns.MembersView.as_view(), name="campaign-members"),
+    path("campaigns/<uuid:campaign_id>/opinions", campaigns.OpinionsView.as_view(), name="campaign-opinions"),
     path("campaigns/<uuid:campaign_id>/statement", campaigns.StatementView.as_view(), name="campaign-statement"),
     path("deliveries/<uuid:delivery_id>", subscriptions.DeliveryView.as_view(), name="delivery"),
     path("deliveries/<uuid:delivery_id>/redeliver", subscriptions.RedeliverView.as_view(), name="redeliver"),

@@ -130,6 +130,7 @@ class Closing:
     """Clusters on their way to where none join any more. `held`: by token, who has it on two accounts or more."""
 
     counts: dict[Any, Counter[Any]]
+    least: int = TOKENS_TO_JOIN
     held: dict[Any, set[Any]] = field(default_factory=lambda: defaultdict(set))
     shared: dict[Any, Counter[Any]] = field(default_factory=lambda: defaultdict(Counter))
     ready: list[tuple[Any, Any]] = field(default_factory=list)
@@ -153,7 +154,7 @@ class Closing:
         for other in self.held[token]:
             self.shared[node][other] += 1
             self.shared[other][node] += 1
-            if self.shared[node][other] == TOKENS_TO_JOIN:
+            if self.shared[node][other] == self.least:
                 self.ready.append((node, other))
         self.held[token].add(node)
 
@@ -172,9 +173,9 @@ class Closing:
         self.sets.unite(large, small)
 
 
-def close(counts: Mapping[Any, Mapping[Any, int]]) -> dict[Any, Any]:
-    """By node, the cluster that it ends in, where nodes join on three tokens each on two accounts of both."""
-    return Closing({node: Counter(held) for node, held in counts.items()}).close()
+def close(counts: Mapping[Any, Mapping[Any, int]], *, least: int = TOKENS_TO_JOIN) -> dict[Any, Any]:
+    """By node, the cluster that it ends in, where nodes join on three tokens (`least`) each on two accounts of both."""
+    return Closing({node: Counter(held) for node, held in counts.items()}, least).close()
 
 
 def shares(one: Mapping[Any, int], other: Mapping[Any, int]) -> int:
@@ -243,6 +244,30 @@ def campaigns(
     for core in classes:
         if core not in placed and (near := _attached(core, counts[core], sums)) != core:
             placed[core] = (near, Grade.WORD)
+    return placed
+
+
+def part(
+    labs: Mapping[Any, Any], counts: Mapping[Any, Mapping[Any, int]], sizes: Mapping[Any, int], *, least: int
+) -> dict[Any, Any] | None:
+    """By core of one campaign, its part where cores join on so many tokens; None where that makes no two campaigns.
+
+    Cores that are in neither come to the one with which they share most, or to the largest.
+    """
+    closed = close({core: counts[core] for core in labs}, least=least)
+    members: dict[Any, list[Any]] = defaultdict(list)
+    for core, its in closed.items():
+        members[its].append(core)
+    kept = {its: held for its, held in members.items() if _is_campaign(held, labs, sizes)}
+    if len(kept) < 2:
+        return None
+    placed = {core: its for its, held in kept.items() for core in held}
+    sums = _summed(placed, counts)
+    largest = max(sorted(kept), key=lambda its: sum(sizes[core] for core in kept[its]))
+    for core in labs:
+        if core not in placed:
+            near = _attached(core, counts[core], sums)
+            placed[core] = largest if near == core else near
     return placed
 
 

@@ -26,6 +26,10 @@ from indicators.campaigns.placing import rows
 from indicators.campaigns.tables import Campaign, CampaignEvent, Cluster, Core, Placed
 
 _ELECTED_AT_ONCE = 200
+#: Parts of a campaign that labs call two join on at most so many tokens.
+_MOST_TO_JOIN = 24
+#: A cause in the history: what most of the labs say.
+BY_STATEMENT = "statements"
 _MOST_NUMBER = 9_999
 _Event = CampaignEvent.Kind
 
@@ -57,6 +61,7 @@ def _look_at(cluster: Cluster) -> None:
     if cluster.accounts >= joining.LEAST_ACCOUNTS and len(set(labs.values())) >= joining.LEAST_LABS:
         counts = _counts(cluster.pk, labs)
         by_core = joining.campaigns(joining.refine(labs, counts), labs, counts, sizes)
+        by_core = _parted(by_core, _before(cluster.pk, by_core), labs=labs, counts=counts, sizes=sizes)
     found = _Found(by_core, _before(cluster.pk, by_core), sizes)
     known = {campaign for counted in found.before.values() for campaign in counted}
     there = Campaign.objects.filter(Q(cluster=cluster.pk) | Q(pk__in=known), state=Campaign.State.LIVE)
@@ -69,6 +74,96 @@ def _look_at(cluster: Cluster) -> None:
         Cluster.objects.filter(pk=cluster.pk).update(due=None, causes=[], looked_at=clock.now())
     else:
         Cluster.objects.filter(pk=cluster.pk).delete()
+
+
+def _parted(
+    by_core: dict[int, tuple[int, Grade]],
+    before: Mapping[int, Counter[UUID]],
+    *,
+    labs: Mapping[int, UUID],
+    counts: Mapping[int, Counter[int]],
+    sizes: Mapping[int, int],
+) -> dict[int, tuple[int, Grade]]:
+    """The parts of a cluster, those parted that most of their labs call two: by as few more tokens as part them."""
+    known = {campaign for counted in before.values() for campaign in counted}
+    wanted = dict(Campaign.objects.filter(pk__in=known, parted__gt=0).values_list("pk", "parted"))
+    if not wanted:
+        return by_core
+    found = dict(by_core)
+    for its, counted in before.items():
+        said = [(wanted[campaign], campaign) for campaign in counted if campaign in wanted]
+        if not said:
+            continue
+        cores = {core: labs[core] for core, (part, _) in by_core.items() if part == its}
+        from_on = max(joining.TOKENS_TO_JOIN + 1, *(strength for strength, _ in said))
+        for least in range(from_on, _MOST_TO_JOIN + 1):
+            parts = joining.part(cores, counts, sizes, least=least)
+            if parts is not None:
+                found |= {core: (part, by_core[core][1]) for core, part in parts.items()}
+                Campaign.objects.filter(pk__in=[campaign for _, campaign in said]).update(parted=least)
+                break
+    return found
+
+
+def join_said(group_id: UUID) -> bool:
+    """Join two campaigns of which most labs say that they are one, or part such again; whether there were any.
+
+    In a transaction, alone.
+    """
+    one = Campaign.objects.filter(group=group_id, state=Campaign.State.LIVE, one_with__isnull=False).first()
+    if one is None or one.one_with is None:
+        return False
+    other = Campaign.objects.filter(pk=one.one_with, group=group_id, state=Campaign.State.LIVE).first()
+    Campaign.objects.filter(pk=one.pk).update(one_with=None)
+    if other is None:
+        return True
+    if other.pk == one.pk:
+        _unspan(one)
+        return True
+    left, kept = sorted((one, other), key=lambda each: (each.accounts, str(each.pk)))
+    moment = clock.now()
+    Placed.objects.filter(campaign=left.pk).update(campaign=kept.pk, since=moment)
+    Campaign.objects.filter(pk=kept.pk).update(spans=True, parted=0)
+    Campaign.objects.filter(pk=left.pk).update(
+        state=Campaign.State.ENDED, ended_at=moment, into=kept.pk, changed_at=moment, due=moment, one_with=None
+    )
+    event(left.pk, _Event.ENDED, other=kept.pk, causes=[BY_STATEMENT])
+    event(kept.pk, _Event.JOINED, other=left.pk, causes=[BY_STATEMENT])
+    renew(kept.pk)
+    return True
+
+
+def _unspan(one: Campaign) -> None:
+    """What was joined because labs said so is looked at anew: all but the largest cluster of it has no campaign now."""
+    held = rows(_BY_CLUSTER, campaign=one.pk)
+    Campaign.objects.filter(pk=one.pk).update(spans=False, cluster=held[0][0] if held else one.cluster)
+    look_again(one.pk)
+    rows(_LET_GO, campaign=one.pk, clusters=[cluster for cluster, _ in held[1:]])
+    renew(one.pk, causes=[BY_STATEMENT])
+
+
+_BY_CLUSTER = """
+SELECT k.cluster, count(*) FROM indicators_placed p JOIN indicators_core k ON k.id = p.core
+WHERE p.campaign = %(campaign)s AND NOT p.elected GROUP BY k.cluster ORDER BY 2 DESC, 1
+"""
+_LET_GO = """
+UPDATE indicators_placed p SET campaign = NULL, grade = '' FROM indicators_core k
+WHERE k.id = p.core AND p.campaign = %(campaign)s AND NOT p.elected AND k.cluster = ANY(%(clusters)s)
+"""
+
+
+def look_again(campaign: UUID) -> None:
+    """Have the clusters of a campaign looked at; in the transaction that has a reason. Hint after its commit."""
+    rows(
+        """
+        UPDATE indicators_cluster SET due = coalesce(due, %(now)s) WHERE id IN (
+            SELECT k.cluster FROM indicators_placed p JOIN indicators_core k ON k.id = p.core
+            WHERE p.campaign = %(campaign)s AND NOT p.elected
+        )
+        """,
+        now=clock.now(),
+        campaign=campaign,
+    )
 
 
 def _counts(cluster: int, cores: Iterable[int]) -> dict[int, Counter[int]]:
@@ -117,21 +212,31 @@ def _named(cluster: Cluster, found: _Found, live: Mapping[UUID, Campaign]) -> di
             (-count, live[campaign].created_at, str(campaign), part)
             for part, counted in found.before.items()
             for campaign, count in counted.items()
-            if campaign in live and (live[campaign].cluster == cluster.pk or 2 * count > live[campaign].accounts)
+            if campaign in live
+            and (live[campaign].cluster == cluster.pk or live[campaign].spans or 2 * count > live[campaign].accounts)
         ),
     )
     names: dict[int, UUID] = {}
     for _, _, campaign, part in pairs:
-        if part not in names and UUID(campaign) not in names.values():
+        if part not in names and (live[UUID(campaign)].spans or UUID(campaign) not in names.values()):
             names[part] = UUID(campaign)
     for part in sorted(sizes):
         if part not in names:
             names[part] = _create(cluster, found.before.get(part), live, moment)
     for left, one in live.items():
-        if left not in names.values() and one.cluster == cluster.pk:
+        if left not in names.values() and one.cluster == cluster.pk and not (one.spans and _is_elsewhere(one, cluster)):
             heirs = [(counted[left], names[part]) for part, counted in found.before.items() if counted[left]]
             _end(one, into=max(heirs, key=lambda heir: (heir[0], str(heir[1])))[1] if heirs else None, cluster=cluster)
     return names
+
+
+def _is_elsewhere(one: Campaign, cluster: Cluster) -> bool:
+    """Whether accounts of other clusters are in it."""
+    sql = """
+        SELECT 1 FROM indicators_placed p JOIN indicators_core k ON k.id = p.core
+        WHERE p.campaign = %(campaign)s AND NOT p.elected AND k.cluster <> %(cluster)s LIMIT 1
+    """
+    return bool(rows(sql, campaign=one.pk, cluster=cluster.pk))
 
 
 def _create(
@@ -148,9 +253,14 @@ def _create(
     )
     source = max(((count, str(one)) for one, count in (before or {}).items() if one in live), default=None)
     origin = UUID(source[1]) if source else None
-    event(made.pk, _Event.CREATED, other=origin, causes=cluster.causes)
+    causes = cluster.causes
+    if origin is not None:  # what keeps the two apart keeps them apart from both sides
+        parted = Campaign.objects.filter(pk=origin).values_list("parted", flat=True)[0]
+        Campaign.objects.filter(pk=made.pk).update(parted=parted)
+        causes = [BY_STATEMENT] if parted else causes
+    event(made.pk, _Event.CREATED, other=origin, causes=causes)
     if origin is not None:
-        event(origin, _Event.SPLIT, other=made.pk, causes=cluster.causes)
+        event(origin, _Event.SPLIT, other=made.pk, causes=causes)
     return made.pk
 
 
@@ -213,11 +323,12 @@ def renew(campaign: UUID, *, causes: Sequence[str] = ()) -> None:
     one.kinds = [kind for (kind,) in rows(_KINDS, campaign=campaign)]
     one.first_seen, one.last_seen, one.cluster = first or one.first_seen, last or one.last_seen, cluster or one.cluster
     one.changed_at = one.due = clock.now()
-    one.save()
+    one.save(update_fields=_COUNTED)  # what partners say of it is written meanwhile
     if before and len(str(one.accounts)) > len(str(before)):
         event(campaign, _Event.GREW, causes=causes)
 
 
+_COUNTED = ("labs", "accounts", "grade", "kinds", "first_seen", "last_seen", "cluster", "changed_at", "due")
 _LABS = (
     "SELECT partner_id, count(*) FROM indicators_placed WHERE campaign = %(campaign)s GROUP BY partner_id ORDER BY 1"
 )
@@ -327,7 +438,7 @@ def work(group_id: UUID) -> bool:
         with transaction.atomic():
             if not placing.alone(group_id):
                 return False
-            if not (placing.step(group_id) or look_at_one(group_id) or elect_some(group_id)):
+            if not (placing.step(group_id) or join_said(group_id) or look_at_one(group_id) or elect_some(group_id)):
                 return True
 
 

@@ -1,7 +1,7 @@
 """What partners say of a campaign: each its own word, beside the others', changing nobody else's view.
 
 The only writer of CampaignStatement and CampaignAlias. A majority of the labs in a campaign moves the exchange's
-proposal: it is dismissed when most of them say that it is none.
+proposal: it is dismissed, parted, or joined with another when most of them say so.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from exchange import clock
 from exchange.errors import Conflict, NotFound, Refused
@@ -29,6 +30,8 @@ REASONS: Mapping[str, tuple[str, ...]] = {
     _Says.ONE: ("same_campaign",),
 }
 _MOST_ALIAS = 120
+#: `Campaign.parted` where the worker has not found yet by how many tokens.
+_TO_BE_FOUND = 1
 
 
 def visible(viewer: Viewer, campaign_id: UUID) -> Campaign:
@@ -76,15 +79,65 @@ def unsay(viewer: Viewer, campaign_id: UUID) -> None:
 
 
 def move(campaign_id: UUID) -> None:
-    """Dismiss a campaign that most of the labs in it say is none, and take it up again when they no longer do."""
+    """Move the exchange's proposal to what most of the labs in it say, and back when they no longer do.
+
+    None: it is dismissed. Two: it is parted. One with another: they are joined, if most of the labs in either say so.
+    """
     one = Campaign.objects.select_for_update(no_key=True).get(pk=campaign_id)
-    said = CampaignStatement.objects.filter(campaign=one.pk, says=_Says.DISMISS, partner__in=list(one.labs))
-    dismissed = 2 * said.count() > len(one.labs) > 0
+    _dismiss(one)
+    _part(one)
+    _join(one)
+
+
+def _most(one: Campaign, says: str) -> bool:
+    said = CampaignStatement.objects.filter(campaign=one.pk, says=says, partner__in=list(one.labs))
+    return 2 * said.count() > len(one.labs) > 0
+
+
+def _dismiss(one: Campaign) -> None:
+    dismissed = _most(one, _Says.DISMISS)
     if dismissed == one.dismissed:
         return
     one.dismissed, one.changed_at, one.due = dismissed, clock.now(), clock.now()
     one.save(update_fields=["dismissed", "changed_at", "due"])
     proposing.event(one.pk, CampaignEvent.Kind.DISMISSED if dismissed else CampaignEvent.Kind.TAKEN_UP)
+
+
+def _part(one: Campaign) -> None:
+    """Those that were parted are two until most of the labs of one of them no longer say so of either."""
+    wanted = _most(one, _Says.TWO)
+    if wanted and one.spans:  # what was joined because labs said so is parted by saying otherwise
+        Campaign.objects.filter(pk=one.pk).update(one_with=one.pk)
+    elif wanted and not one.parted:
+        Campaign.objects.filter(pk=one.pk).update(parted=_TO_BE_FOUND)
+    elif one.parted and not wanted and (one.parted == _TO_BE_FOUND or _parts_of(one)):
+        Campaign.objects.filter(pk__in=[one.pk, *_parts_of(one)]).update(parted=0)
+    else:
+        return
+    _look_again(one)
+
+
+def _parts_of(one: Campaign) -> list[UUID]:
+    split = CampaignEvent.objects.filter(campaign=one.pk, kind=CampaignEvent.Kind.SPLIT, other__isnull=False)
+    return [other for other in split.values_list("other", flat=True) if other is not None]
+
+
+def _join(one: Campaign) -> None:
+    """With the other campaign that most of the labs in either call one with it."""
+    pairs = CampaignStatement.objects.filter(says=_Says.ONE).filter(Q(campaign=one.pk) | Q(other=one.pk))
+    others = [each for said in pairs for each in (said.other, said.campaign) if each is not None and each != one.pk]
+    for other in Campaign.objects.filter(pk__in=others, group=one.group_id, state=Campaign.State.LIVE).order_by("pk"):
+        labs = {*one.labs, *other.labs}
+        saying = {str(said.partner_id) for said in pairs if {said.campaign, said.other} == {one.pk, other.pk}}
+        if 2 * len(saying & labs) > len(labs):
+            Campaign.objects.filter(pk=one.pk).update(one_with=other.pk)
+            _look_again(one)
+            return
+
+
+def _look_again(one: Campaign) -> None:
+    proposing.look_again(one.pk)
+    transaction.on_commit(proposing.hint)
 
 
 @transaction.atomic

@@ -281,6 +281,15 @@ class Campaign(models.Model):
     told_at = models.DateTimeField(null=True)
     picture = models.JSONField(default=dict, help_text="Nodes and edges, as of then.")
     dismissed = models.BooleanField(default=False, help_text="Most of the labs in it say that it is none.")
+    parted = models.IntegerField(
+        default=0,
+        db_default=0,
+        help_text="Most of the labs in it say that it is two: parts join on so many tokens; 1: to be found.",
+    )
+    spans = models.BooleanField(
+        default=False, db_default=False, help_text="Most labs say of what it joined that it is one with it."
+    )
+    one_with = models.UUIDField(null=True, help_text="Most labs say that it is one with this: to be joined.")
     due = models.DateTimeField(null=True, help_text="When it is to be published again.")
 
     class Meta:

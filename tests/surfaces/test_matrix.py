@@ -126,9 +126,10 @@ MATRIX: dict[str, Row] = {
             ("-graph", "/graph", "get"),
             ("-history", "/history", "get"),
             ("-members", "/members", "get"),
-            ("-statement", "/statement", "put"),
+            ("-opinions", "/opinions", "get"),
         )
     },
+    "campaign-statement": Row(API + f"campaigns/{ABSENT}/statement", "nobody", method="put"),
     "prevalence": Row(API + "groups/ring/prevalence", "nobody", method="post"),
     "sums": Row(API + "groups/ring/sums", "nobody"),
     "group-keys": Row(API + "groups/ring/keys", "nobody"),
