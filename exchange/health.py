@@ -66,7 +66,7 @@ class Look:
     """What the checks say, within WITHIN_S whatever is down: a thread of its own looks, for all who ask meanwhile."""
 
     def __init__(self, checks: Mapping[str, Callable[[], str]]) -> None:
-        self._checks = checks
+        self.checks = checks
         self._condition = threading.Condition()
         self._said: dict[str, str] = {}
         self._began = self._ended = -FRESH_S
@@ -77,7 +77,7 @@ class Look:
             self.begin()
             left = self._began + WITHIN_S - time.monotonic()  # one that hangs is waited for once, not by each who asks
             self._condition.wait_for(lambda: self._ended >= self._began, timeout=max(0.0, left))
-            return {name: self._said.get(name, "no answer") for name in self._checks}
+            return {name: self._said.get(name, "no answer") for name in self.checks}
 
     def begin(self) -> None:
         """Look, unless somebody does or has just done so; nobody waits."""
@@ -92,7 +92,7 @@ class Look:
 
     def _look(self) -> None:
         try:
-            for name, check in self._checks.items():
+            for name, check in self.checks.items():
                 self._said[name] = _answer(check)
         finally:
             if not connection.in_atomic_block:
@@ -169,6 +169,25 @@ _BEHIND = f"""
 SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) FROM pg_replication_slots
 WHERE slot_name = '{keeping.SLOT}' AND restart_lsn IS NOT NULL AND NOT pg_is_in_recovery()
 """
+
+
+def checks() -> dict[str, str]:
+    """What `/readyz` looks at, each asked now and waited for."""
+    return {name: _answer(check) for name, check in LOOK.checks.items()}
+
+
+def key_service() -> dict[str, str]:
+    """The same of the key service."""
+    return {name: _answer(check) for name, check in KEYS.checks.items()}
+
+
+def measured() -> dict[str, float]:
+    """The numbers that are read from the store, by name; of several under one name, the highest."""
+    found: dict[str, float] = {}
+    for family in _read_from_store():
+        for sample in family.samples:
+            found[sample.name] = max(found.get(sample.name, sample.value), sample.value)
+    return found
 
 
 def beat_age() -> timedelta | None:

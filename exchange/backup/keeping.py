@@ -129,7 +129,8 @@ def _version_of(url: str) -> int:
 def _private(directory: Path) -> None:
     """Make it, for its owner alone. Root's is passed through, for a drill's server is another user's."""
     if not directory.exists():
-        directory.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True)
+        directory.mkdir(parents=True)
+        directory.chmod(0o711 if os.geteuid() == 0 else 0o700)  # whatever the umask
     for each in (directory / "base", directory / "wal"):
         each.mkdir(mode=0o700, exist_ok=True)
 

@@ -139,7 +139,7 @@ def test_where_the_store_is_away_metrics_tell_what_was_counted(client, monkeypat
 
     assert b"exchange_store_up 1.0" in client.get("/metrics").content
     if fails == "at once":
-        monkeypatch.setitem(health.STORE._checks, "database", gone)
+        monkeypatch.setitem(health.STORE.checks, "database", gone)
     monkeypatch.setattr(health, "GAUGES", [gone])
     answer = client.get("/metrics")
     assert answer.status_code == 200
