@@ -19,6 +19,7 @@ from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import traits, walking
 from indicators.log.traits import Sieve
 from indicators.log.walking import Walked
+from indicators.opinions import standing
 from indicators.reading import lines
 from indicators.stix import identifiers
 from indicators.values import carrying
@@ -50,6 +51,7 @@ class Selection:
     spec_versions: tuple[str, ...] = ()
     added_after: datetime | None = None
     own: bool = False  # only what the viewer itself published
+    in_force: bool = False  # only newest versions that live and are not disarmed for the viewer
     group: UUID | None = None  # only what is addressed to this group
     tlps: tuple[int, ...] = ()  # only with one of these markings
     matched: bool = False  # only what the viewer sees a match of
@@ -180,6 +182,9 @@ def _conditions(viewer: Viewer, wanted: Selection) -> tuple[str, dict[str, Any]]
     if wanted.tlps:
         conditions.append("AND h.audience_id IN (SELECT x.id FROM partners_audience x WHERE x.tlp = ANY(%(tlps)s))")
         parameters["tlps"] = list(wanted.tlps)
+    if wanted.in_force:
+        disarmed = standing.is_disarmed(hears=walking.SEES.format(audience="s.audience_id"))
+        conditions.append(f"AND h.newest_id = o.id AND {living.LIVES} AND NOT {disarmed}")
     if wanted.matched:
         conditions.append(_HAS_MATCH)
     if wanted.marks:

@@ -31,9 +31,13 @@ from partners.viewer import Viewer
 EVERYTHING = UUID("8f7d31e0-4c0a-4f65-9b0e-2f3c6f1f9a54")
 
 
+#: Of that, what lives and is not disputed.
+IN_FORCE = UUID("4b0f5c0e-6a55-4a3c-9d0e-2c7a1be05f6d")
+
+
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """One collection as one viewer has it (§5.2.1). What it holds is told by at most one of the last three."""
+    """One collection as one viewer has it (§5.2.1). What it holds is told by at most one of the last four."""
 
     id: UUID
     alias: str
@@ -42,6 +46,7 @@ class Collection:
     can_read: bool
     can_write: bool = False
     own: bool = False
+    in_force: bool = False
     group: UUID | None = None
     filter: Mapping[str, Any] | None = None
 
@@ -53,7 +58,14 @@ class Collection:
         """
         wanted = filters.EVERYTHING if self.filter is None else filters.parse(self.filter)
         besides = referred.fixed_ids()
-        return Selection(filter=wanted, own=self.own, group=self.group, once=not self.own, besides=besides)
+        return Selection(
+            filter=wanted,
+            own=self.own,
+            in_force=self.in_force,
+            group=self.group,
+            once=not self.own,
+            besides=besides,
+        )
 
     @property
     def reach(self) -> Reach:
@@ -85,14 +97,14 @@ class Collection:
 
 def of(viewer: Viewer) -> list[Collection]:
     """The collections that the viewer may read or write, always in the same order (§3.3): one query."""
-    found = [_own(viewer), _everything(viewer), *_stored(viewer)]
+    found = [*_fixed(viewer), *_stored(viewer)]
     return [collection for collection in found if _is_there(collection)]
 
 
 def find(viewer: Viewer, id_or_alias: str) -> Collection:
     """The viewer's collection under an id or an alias: one query at most. Raises NotFound."""
     wanted = id_or_alias.lower()
-    for collection in chain((_own(viewer), _everything(viewer)), _candidates(viewer, wanted)):
+    for collection in chain(_fixed(viewer), _candidates(viewer, wanted)):
         if wanted in (str(collection.id), collection.alias) and _is_there(collection):
             return collection
     raise NotFound("There is no such collection.")
@@ -122,6 +134,21 @@ def _everything(viewer: Viewer) -> Collection:
         description="Every object that you may see, whoever published it, your own included.",
         can_read=Scope.READ in viewer.scopes,
     )
+
+
+def _in_force(viewer: Viewer) -> Collection:
+    return Collection(
+        id=IN_FORCE,
+        alias="in-force",
+        title="In force for you",
+        description="The newest versions that live and that nobody whom you hear disputes, your own included.",
+        can_read=Scope.READ in viewer.scopes,
+        in_force=True,
+    )
+
+
+def _fixed(viewer: Viewer) -> tuple[Collection, ...]:
+    return _own(viewer), _everything(viewer), _in_force(viewer)
 
 
 def _candidates(viewer: Viewer, wanted: str) -> Iterator[Collection]:

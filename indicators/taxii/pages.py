@@ -201,7 +201,7 @@ def _holds(viewer: Viewer, collection: Collection, object_id: str) -> bool:
     if standing.holds(object_id):
         return True
     wanted = collection.selection
-    if wanted.group is None and wanted.filter == EVERYTHING:
+    if wanted.group is None and wanted.filter == EVERYTHING and not wanted.in_force:
         return reading.holds(viewer, object_id, own=wanted.own)
     any_version = replace(wanted, stix_ids=(object_id,), versions="all")
     return bool(reading.page(viewer, any_version, limit=1, with_bodies=False).statements)

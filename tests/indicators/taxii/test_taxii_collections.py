@@ -89,6 +89,7 @@ def test_5_1_collections_are_own_everything_groups_and_feeds_in_a_fixed_order(as
     assert [(one["title"], one["alias"], one["can_read"], one["can_write"]) for one in listed] == [
         ("Published by Aster", "partner-aster", True, True),
         ("Everything you may see", "everything", True, False),
+        ("In force for you", "in-force", True, False),
         ("Group Outer", "group-outer", True, True),
         ("Group Ring", "group-ring", True, True),
         ("Feed A card's feed", f"feed-a-cards-feed-{first.pk.hex[:8]}", True, False),
