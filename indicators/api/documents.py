@@ -531,7 +531,7 @@ class EventDocument(serializers.Serializer[object]):
     id = serializers.CharField(required=False, help_text="The cursor after the event; send it as Last-Event-ID.")
     retry = serializers.IntegerField(required=False, help_text="Milliseconds to wait before opening it again.")
     data = serializers.CharField(  # type: ignore[assignment]  # DRF takes fields out of the class
-        help_text="JSON: for `change`, `changes` and `more` as a webhook tells them."
+        help_text="JSON: for `change`, `feed`, `urgent`, `changes` and `more` as a webhook tells them."
     )
 
 

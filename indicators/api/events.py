@@ -186,13 +186,14 @@ def _looked(request: Request, wanted: Filter, *, after: int, fresh: int, heard: 
 
     Whoever looks asks first who asks. Raises Unauthenticated.
     """
+    feed = str(request.GET.get("feed") or "all")
 
     def look() -> _Found:
         viewer = again(request)
         span = changes.since(viewer, wanted, after=after, limit=_MAX_CHANGES, fresh_until=fresh, max_bytes=_MAX_BYTES)
-        return _Found(orjson.dumps(_told(span)) if span.changes else None, span.reached, span.more)
+        return _Found(orjson.dumps(_told(span, feed=feed)) if span.changes else None, span.reached, span.more)
 
-    return _shared(_FOUND, (_credential(request), wanted.scope, after, fresh), heard=heard, ask=look)
+    return _shared(_FOUND, (_credential(request), wanted.scope, feed, after, fresh), heard=heard, ask=look)
 
 
 def _credential(request: Request) -> Hashable:
@@ -217,9 +218,14 @@ def _let_go() -> None:
         connection.close()
 
 
-def _told(span: changes.Span) -> dict[str, object]:
-    """The same as a webhook says: what happened to which ids."""
-    return {"changes": [changes.hint_of(change) for change in span.changes], "more": span.more}
+def _told(span: changes.Span, *, feed: str) -> dict[str, object]:
+    """The same as a webhook says: what happened to which ids. The place is the event's id."""
+    return {
+        "feed": feed,
+        "urgent": changes.is_urgent(span.changes),
+        "changes": [changes.hint_of(change) for change in span.changes],
+        "more": span.more,
+    }
 
 
 def _event(name: str, data: bytes, *, cursor: str = "") -> bytes:

@@ -230,6 +230,11 @@ def _fitting(told: Sequence[Told]) -> int:
     return max(1, sum(so_far <= _MOST_ENDS for so_far in named)) if told else 0
 
 
+def is_urgent(told: Iterable[Told]) -> bool:
+    """Whether a subscriber should look at once: something that it may enforce is not to be enforced any more."""
+    return any(change.op == Change.Op.REMOVE for change in told)
+
+
 def hint_of(told: Told) -> dict[str, Any]:
     """What webhooks and events say of a change: what happened to which id, and with what it has something in common."""
     hint: dict[str, Any] = {

@@ -75,6 +75,7 @@ class Delivery(models.Model):
     first_seq = models.BigIntegerField()
     last_seq = models.BigIntegerField()
     changes = models.IntegerField(help_text="How many changes the message told of.")
+    urgent = models.BooleanField(default=False, db_default=False, help_text="Whether it tells of a removal.")
     state = models.CharField(max_length=10, choices=State, default=State.DUE)
     attempts = models.SmallIntegerField(default=0)
     due_at = models.DateTimeField(default=clock.now)

@@ -147,7 +147,7 @@ WITH at_work AS (
       AND (coalesce(o.kind, d.kind) IN ('ping', 'start-over') OR s.incarnation = {incarnation.SQL})
       AND coalesce(w.all_of_it, 0) < %(share)s
       AND (d.attempts = 0 OR coalesce(w.failed, 0) < %(share_of_failed)s)
-    ORDER BY coalesce(w.all_of_it, 0), d.attempts > 0, d.due_at, d.id
+    ORDER BY coalesce(w.all_of_it, 0), d.attempts > 0, NOT d.urgent, d.due_at, d.id
     LIMIT 1 FOR UPDATE OF d SKIP LOCKED
 )
 UPDATE indicators_delivery d SET state = 'sending', claimed_until = %(until)s FROM next WHERE d.id = next.id
@@ -209,6 +209,9 @@ def _changed(delivery: Delivery, told: list[changes.Told], *, more: bool, cursor
     """Which objects changed, and where to read what they say now: no value, and nothing to enforce."""
     feed = f"&feed={delivery.subscription.feed_id}" if delivery.subscription.feed_id else ""
     return {
+        "feed": str(delivery.subscription.feed_id or "all"),
+        "place": cursor,
+        "urgent": changes.is_urgent(told),
         "changes": [changes.hint_of(change) for change in told],
         "more": more,
         "link": f"{settings.BASE_URL}/api/v1/changes?cursor={cursor}{feed}",

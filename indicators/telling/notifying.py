@@ -80,6 +80,7 @@ def _take_up(subscription_id: UUID) -> tuple[Delivery | None, int | None]:
             first_seq=subscription.seq,
             last_seq=reached,
             changes=len(span.changes),
+            urgent=changes.is_urgent(span.changes),
         )
     Subscription.unrestricted.filter(pk=subscription.pk).update(seq=reached)
     return delivery, reached

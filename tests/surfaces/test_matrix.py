@@ -236,6 +236,7 @@ MATRIX: dict[str, Row] = {
     "feed-preview": Row(API + "feeds/preview", "key"),
     "feeds": Row(API + "feeds", "key"),
     "feed": Row(API + "feeds/{feed}", "owner", absent=API + f"feeds/{ABSENT}", also=("delete",)),
+    "inbox": Row(API + "inbox", "key"),
     "matches": Row(API + "matches", "key"),
     "objects": Row(API + "objects", "key", shows=True),
     "object": Row(API + "objects/{object}", "sees", shows=True, absent=API + f"objects/indicator--{ABSENT}"),

@@ -122,7 +122,7 @@ def test_a_stream_tells_what_changes_from_now_on_to_whom_may_see_it(cast):
             "type": "indicator",
             "kind": "account-pattern",
         }
-        assert set(inside.named("change")[0][2]) == {"changes", "more"}
+        assert set(inside.named("change")[0][2]) == {"feed", "urgent", "changes", "more"}
 
 
 def test_a_stream_that_broke_off_goes_on_where_it_was(cast):

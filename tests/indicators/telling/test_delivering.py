@@ -743,5 +743,18 @@ def test_a_message_carries_nothing_to_enforce_before_an_entry_begins(cast, reade
     notifying.dispatch(subscription.pk)
     sweep()
     ((_, body, _),) = answers[1]
-    assert set(body["data"]) == {"subscription", "incarnation", "changes", "more", "link"}
+    assert set(body["data"]) == {"subscription", "incarnation", "feed", "place", "urgent", "changes", "more", "link"}
     assert [set(change) for change in body["data"]["changes"]] == [{"op", "reason", "id", "type", "kind"}]
+
+
+def test_what_tells_of_a_removal_is_urgent_and_goes_first(cast, reader, time, answers):
+    first, second = subscribe(reader), subscribe(reader)
+    made = build.an_indicator()
+    build.publish(cast.viewer("aster"), made, groups=("ring",))
+    notifying.dispatch(first.pk)
+    time.shift(1)
+    build.publish(cast.viewer("aster"), made | {"revoked": True, "modified": build.later()}, groups=("ring",))
+    notifying.dispatch(second.pk)
+    claimed = delivering.claim()
+    assert (claimed.subscription_id, claimed.urgent) == (second.pk, True)
+    assert (delivering.claim().subscription_id, Delivery.unrestricted.filter(urgent=True).count()) == (first.pk, 1)

@@ -194,6 +194,7 @@ def _rest() -> Iterator[Ask]:
         yield Ask(f"{API}feeds/preview{query}")
     yield Ask(f"{API}blocklists/all?standing=disputed,refuted")
     yield Ask(f"{API}matches")
+    yield Ask(f"{API}inbox?limit=100")
     yield Ask(f"{API}matches?limit=1", walk=True)
     yield Ask(f"{API}objects")
     yield Ask(f"{API}objects?limit=5", walk=True)

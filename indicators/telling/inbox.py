@@ -1,0 +1,108 @@
+"""What concerns a partner, newest first: opinions on its own, matches with them, campaigns that it is in, recalls.
+
+Nothing is stored: each kind is read from where it stands, under the rule of who is looking, so what they may not see
+any more is gone from here, too. Counts, ids and words of the vocabulary alone; content is behind the ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from exchange.sql import ask
+from indicators import matching
+from indicators.campaigns.tables import Campaign
+from indicators.log import walking
+from indicators.models import Opinion
+from partners.viewer import Viewer
+
+KINDS = ("campaign", "match", "opinion", "recall")
+MOST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that happened, as plain values.
+
+    `kind` is one of KINDS, `about` the STIX id that it is about (of an opinion and a match, the partner's own object;
+    of a campaign, the campaign; of a recall, what is not to be used any more). `says`: of an opinion its reason or
+    `confirms` or `dissents`, of a match what is equal (a subkind), of a campaign its name, of a recall nothing. `by` is
+    the name of the other partner as the viewer is shown it, empty where none is.
+    """
+
+    kind: str
+    at: datetime
+    about: str
+    says: str = ""
+    by: str = ""
+
+
+def inbox(viewer: Viewer, *, since: datetime, limit: int = 20) -> list[Item]:
+    """What happened after a moment, newest first, at most `limit` (of each kind as many are read). Six queries at most.
+
+    `limit` is at most MOST. What a person has seen is theirs to keep: they ask from there on.
+    """
+    found = [
+        *_opinions(viewer, since, limit),
+        *_matches(viewer, since, limit),
+        *_campaigns(viewer, since, limit),
+        *_recalls(viewer, since, limit),
+    ]
+    return sorted(found, key=lambda item: (item.at, item.kind, item.about), reverse=True)[:limit]
+
+
+def _opinions(viewer: Viewer, since: datetime, limit: int) -> Iterator[Item]:
+    heard = (
+        Opinion.objects.visible_to(viewer)
+        .filter(holding__publisher=viewer.partner_id, at__gt=since)
+        .exclude(partner=viewer.partner_id)
+        .select_related("holding", "partner")
+        .order_by("-at", "-pk")[:limit]
+    )
+    for one in heard:
+        said = one.reason or ("confirms" if one.says > 0 else "dissents" if one.says < 0 else "")
+        yield Item("opinion", one.at, one.holding.stix_id, said, one.partner.name)
+
+
+def _matches(viewer: Viewer, since: datetime, limit: int) -> Iterator[Item]:
+    """Those of the newest that one's own object is in: a match with it stands where its last object does."""
+    for match in matching.newest(viewer, limit=limit).matches:
+        own = [side for side in match.sides if side.source.id == viewer.partner_id]
+        others = [side.source.name for side in match.sides if side.source.id != viewer.partner_id]
+        if own and others and match.found_at > since:
+            yield Item("match", match.found_at, own[0].ends[0].stix_id, match.domain, others[0])
+
+
+def _campaigns(viewer: Viewer, since: datetime, limit: int) -> Iterator[Item]:
+    """Those that one's accounts are in, when they were told last."""
+    found = (
+        Campaign.objects.filter(group__in=viewer.group_ids, told_at__gt=since, labs__has_key=str(viewer.partner_id))
+        .exclude(told={})
+        .order_by("-told_at", "-pk")[:limit]
+    )
+    for one in found:
+        if one.told_at is not None:
+            yield Item("campaign", one.told_at, f"campaign--{one.pk}", one.told["name"])
+
+
+def _recalls(viewer: Viewer, since: datetime, limit: int) -> Iterator[Item]:
+    asked = walking.of(viewer) | {"after": since, "limit": limit}
+    for at, stix_id in ask(_RECALLED, asked, settings=walking.IN_ORDER):
+        yield Item("recall", at, stix_id)
+
+
+# A row for each recall that the viewer's open channels told of after a moment, newest first; others' alone. Walks
+# `change_that_removes`.
+_RECALLED = f"""
+WITH {walking.OPEN}, {walking.past("%(after)s::timestamptz")}
+SELECT max(told.date_added) AS at, h.stix_id
+FROM mine CROSS JOIN past CROSS JOIN LATERAL (
+    SELECT c.date_added, c.holding_id FROM indicators_change c
+    WHERE c.channel = mine.channel AND c.op = 'remove' AND c.reason = 'recalled'
+      AND c.seq > greatest(mine.since, past.seq)
+    ORDER BY c.seq DESC LIMIT %(limit)s
+) told
+JOIN indicators_holding h ON h.id = told.holding_id AND h.publisher_id <> %(viewer)s
+GROUP BY h.stix_id ORDER BY at DESC LIMIT %(limit)s
+"""
