@@ -27,12 +27,13 @@ from exchange.errors import Gone
 from exchange.sql import Message
 from indicators import reading
 from indicators.ending import withdrawing
-from indicators.feeds.filters import EVERYTHING
+from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes, pruning, walking
 from indicators.models import Change, Hidden, Holding, Progress, Telling
 from indicators.publishing import storing
 from indicators.reading.selecting import Selection
 from indicators.sight import relining, resighting
+from indicators.stix import making
 from indicators.stix.drafts import Draft
 from partners import channels, sight
 from partners.keys import auth
@@ -40,6 +41,7 @@ from partners.models import Channel, Membership, Partner, Sight
 from partners.sharing import AudienceSpec, intern_audience, intern_withdrawn
 from partners.tlp import Tlp
 from tests import build
+from tests.indicators.api.caller import Caller
 
 pytestmark = pytest.mark.django_db
 
@@ -481,3 +483,54 @@ def test_who_leaves_before_they_have_read_so_far_are_told_what_ended_before():
         Membership.objects.filter(partner=cast.borealis, group=cast.ring, until=None).update(until=clock.now())
     told = changes.since(cast.viewer("borealis"), EVERYTHING, after=place, limit=9).changes
     assert [(one.op, one.reason, one.stix_id) for one in told] == [("remove", "withdrawn", held["id"])]
+
+
+def test_who_joins_is_told_of_no_removal_from_before():
+    """It read nothing yet, and what lies before the place where it joined was never told to it."""
+    cast = build.the_cast()
+    shared, gone = build.an_indicator(tlp_word="green"), build.an_indicator()
+    build.publish(cast.viewer("aster"), shared, everyone=True)
+    build.publish(cast.viewer("aster"), gone, groups=("ring",))
+    withdrawing.withdraw(cast.viewer("aster"), [gone["id"]])
+    assert not Membership.objects.filter(partner=cast.dorado, group=cast.ring).exists()
+    with sight.changing([cast.dorado.pk]):
+        Membership.objects.create(partner=cast.dorado, group=cast.ring)
+    told = changes.since(cast.viewer("dorado"), EVERYTHING, after=0, limit=9).changes
+    assert [(one.op, one.stix_id) for one in told] == [("upsert", shared["id"])]
+
+
+def test_who_begins_is_told_of_the_newest_version_alone():
+    cast = build.the_cast()
+    first = build.an_indicator()
+    build.publish(cast.viewer("aster"), first)
+    build.publish(cast.viewer("aster"), first | {"modified": build.later(), "name": "the newest"})
+    (told,) = changes.since(cast.viewer("borealis"), EVERYTHING, after=0, limit=9).changes
+    assert (told.reason, "the newest" in (told.body or "")) == ("revised", True)
+
+
+@pytest.mark.parametrize("at", range(9))
+def test_what_a_filter_passes_over_fills_a_stretch_and_hides_nothing_behind_it(at, monkeypatch):
+    monkeypatch.setattr(walking, "_LEAST_ROWS", 2)
+    cast = build.the_cast()
+    wanted = making.prompt_signature()
+    for place in range(9):
+        build.publish(cast.viewer("aster"), wanted if place == at else build.an_indicator())
+    found = changes.since(cast.viewer("borealis"), Filter.of(kinds=("prompt-signature",)), after=0, limit=1)
+    assert [one.stix_id for one in found.changes] == [wanted["id"]]
+
+
+def test_what_was_passed_over_for_an_entry_in_a_group_is_told_anew_where_that_group_is_left():
+    """It entered again in a second group and went from there: whoever leaves that group finds neither entry."""
+    cast = build.the_cast()
+    build.a_ring(cast.aster, cast.borealis, slug="second")
+    aster, held, other = Caller(build.a_key(cast.aster)), build.an_indicator(), build.an_indicator()
+    for stix in (held, other):
+        build.publish(cast.viewer("aster"), stix, groups=("ring",))
+    for groups in (["ring", "second"], ["ring"]):
+        assert aster.send("PUT", f"objects/{held['id']}/audience", {"groups": groups}).status_code == 204
+    first = changes.since(cast.viewer("borealis"), EVERYTHING, after=0, limit=1)
+    assert [one.stix_id for one in first.changes] == [other["id"]], "the first entry is passed over for the second"
+    with sight.changing([cast.borealis.pk]):
+        Membership.objects.filter(partner=cast.borealis, group__slug="second", until=None).update(until=clock.now())
+    told = changes.since(cast.viewer("borealis"), EVERYTHING, after=first.reached, limit=9).changes
+    assert ("upsert", held["id"]) in [(one.op, one.stix_id) for one in told]
