@@ -1,15 +1,22 @@
 """Bring the store up to date (migrations, cache, the broker's tables), and collect what the portal serves."""
 
 import os
+import time
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
+from django.db import OperationalError, connection
 from pgmq.install import get_embedded_install_sql
+from psycopg.errors import LockNotAvailable
 
 from exchange import assets, incarnation, starting
+
+#: For so long a migration waits for a lock, and everyone who needs the table behind it.
+LOCK_MS = 2_000
+_PAUSE_S = 1.0
+_TRIES = 60
 
 
 class Command(BaseCommand):
@@ -29,7 +36,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Wait for the store, migrate, then what migrations do not cover."""
         starting.wait_for_store()
-        call_command("migrate", interactive=False, verbosity=0)
+        self._migrate()
         call_command("createcachetable", verbosity=0)
         call_command("reread", stdout=self.stdout)
         if options["restored"]:
@@ -39,6 +46,31 @@ class Command(BaseCommand):
             self._install_broker()
         _collect_static_files()
         self.stdout.write(f"The store is up to date (process {os.getpid()}).")
+
+    def _migrate(self) -> None:
+        """A migration that waits for a lock keeps all who come after it waiting: it gives up soon, and comes back."""
+        for left in reversed(range(_TRIES)):
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{LOCK_MS}ms"])
+                call_command("migrate", interactive=False, verbosity=0)
+                return
+            except OperationalError as error:
+                if not isinstance(error.__cause__, LockNotAvailable) or not left:
+                    raise
+                self.stdout.write("A table is in use: once more in a moment.")
+                time.sleep(_PAUSE_S)
+                self._drop_half_made()
+            finally:
+                with connection.cursor() as cursor:
+                    cursor.execute("RESET lock_timeout")
+
+    def _drop_half_made(self) -> None:
+        """An index that is made without a lock, and broken off, stays behind, of no use and in the way."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid")
+            for (name,) in cursor.fetchall():
+                cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
 
     def _install_broker(self) -> None:
         """The SQL-only install of pgmq: no extension is needed, so any PostgreSQL will do."""

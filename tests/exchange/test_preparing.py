@@ -1,0 +1,38 @@
+"""`prepare` migrates while the exchange serves: it keeps nobody waiting for a lock, and comes back for it."""
+
+from __future__ import annotations
+
+import io
+
+import psycopg
+import pytest
+from django.db import connection, transaction
+
+from exchange.management.commands import prepare
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+
+def test_a_migration_that_meets_a_lock_gives_up_soon_and_comes_back(monkeypatch):
+    parameters = connection.get_connection_params()
+    known = {name: parameters[name] for name in ("host", "port", "dbname", "user") if name in parameters}
+    tries, said = [], io.StringIO()
+
+    def migrate(name, **options):
+        tries.append(name)
+        if len(tries) == 2:
+            reader.rollback()
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE exchange_heartbeat IN ACCESS EXCLUSIVE MODE")
+
+    monkeypatch.setattr(prepare, "call_command", migrate)
+    monkeypatch.setattr(prepare, "LOCK_MS", 50)
+    monkeypatch.setattr(prepare, "_PAUSE_S", 0.0)
+    with psycopg.connect(**known) as reader:
+        reader.execute("SELECT count(*) FROM exchange_heartbeat")  # and its transaction stays open
+        prepare.Command(stdout=said)._migrate()
+    assert tries == ["migrate", "migrate"]
+    assert "once more" in said.getvalue()
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == ("0",)

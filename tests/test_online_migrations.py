@@ -1,0 +1,150 @@
+"""Migrations run while an exchange serves: what locks or rewrites a large table, or breaks the code of before, says why."""
+
+from __future__ import annotations
+
+import importlib
+import re
+
+import pytest
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+from django.db.migrations.loader import MigrationLoader
+
+#: The last ones of the release for which everything is stopped (exchange/docs/operating.md, Upgrading); later ones are online.
+STOPPED = {"exchange": 2, "partners": 16, "indicators": 40}
+#: Tables that grow with what is published, read or told; on any other, a lock is short.
+LARGE = {
+    "auditleaf",
+    "auditnode",
+    "auditrecord",
+    "auditwaiting",
+    "carries",
+    "change",
+    "delivery",
+    "evidence",
+    "holding",
+    "opinion",
+    "reference",
+    "sighting",
+    "stixobject",
+    "tokenvalue",
+}
+_SQL = (
+    (
+        r"create\s+(unique\s+)?index\s+(?!concurrently)",
+        "makes an index under a lock: CONCURRENTLY, in a migration that is not atomic",
+    ),
+    (
+        r"add\s+constraint(?!.*(not\s+valid|using\s+index))",
+        "reads the whole table under a lock: NOT VALID, then VALIDATE CONSTRAINT",
+    ),
+    (r"alter\s+(column\s+)?\w+\s+(set\s+data\s+)?type\b", "rewrites the table"),
+    (r"\b(drop|rename)\s+(column|to)\b", "the code of before still asks for it"),
+    (r"\b(cluster|vacuum\s+full)\b", "rewrites the table"),
+)
+
+
+def faults(migration: migrations.Migration) -> list[str]:
+    """What this migration does that an exchange would notice while it serves."""
+    found: list[str] = []
+    new = {each.name.lower() for each in migration.operations if isinstance(each, migrations.CreateModel)}
+    for operation in _flat(migration.operations):
+        name = getattr(operation, "model_name", "").lower()
+        if isinstance(operation, migrations.RunSQL):
+            found += _of_sql(operation.sql)
+        elif isinstance(operation, migrations.DeleteModel | migrations.RenameModel):
+            found.append(f"{operation.describe()}: the code of before still asks for it")
+        elif isinstance(operation, migrations.RemoveField | migrations.RenameField) and name not in new:
+            found.append(f"{operation.describe()}: the code of before still asks for it")
+        elif name in LARGE - new:
+            found += _of_large(operation)
+    return found
+
+
+def _flat(operations):
+    for each in operations:
+        if isinstance(each, migrations.SeparateDatabaseAndState):
+            yield from _flat(each.database_operations)
+        else:
+            yield each
+
+
+def _of_large(operation) -> list[str]:
+    told = operation.describe()
+    if isinstance(operation, migrations.AddIndex) and not isinstance(operation, AddIndexConcurrently):
+        return [f"{told}: makes an index under a lock: AddIndexConcurrently, in a migration that is not atomic"]
+    if isinstance(operation, migrations.AddConstraint):
+        return [f"{told}: reads the whole table under a lock: NOT VALID by RunSQL, then VALIDATE CONSTRAINT"]
+    if isinstance(operation, migrations.AlterField):
+        return [f"{told}: may rewrite the table, or read it under a lock"]
+    if isinstance(operation, migrations.AddField):
+        field = operation.field
+        if isinstance(field, models.GeneratedField):
+            return [f"{told}: rewrites the table"]
+        if field.db_index or field.unique or field.is_relation:
+            return [f"{told}: makes an index or a constraint under a lock"]
+        if not field.null and not field.has_db_default():
+            return [f"{told}: the code of before writes rows without it: null=True or a constant db_default"]
+    return []
+
+
+def _of_sql(sql) -> list[str]:
+    text = " ".join(str(each) for each in sql) if isinstance(sql, list | tuple) else str(sql)
+    lines = [re.sub(r"--.*", "", statement).strip().lower() for statement in text.split(";")]
+    touched = [line for line in lines if any(re.search(rf"_{name}\b", line) for name in LARGE)]
+    return [f"{line[:60]}: {why}" for line in touched for wanted, why in _SQL if re.search(wanted, line, re.DOTALL)]
+
+
+def ours():
+    loader = MigrationLoader(None)
+    for (app, name), migration in sorted(loader.disk_migrations.items()):
+        if app in STOPPED and int(name[:4]) > STOPPED[app]:
+            yield migration
+
+
+def test_what_an_exchange_would_notice_while_it_serves_says_why():
+    for migration in ours():
+        module = importlib.import_module(f"{migration.app_label}.migrations.{migration.name}")
+        found = faults(migration)
+        assert not found or getattr(module, "WHY", ""), (
+            f"{migration.app_label}.{migration.name}: do it online, or say in WHY = '…' why it may be noticed",
+            found,
+        )
+
+
+@pytest.mark.parametrize(
+    ("operation", "why"),
+    [
+        (migrations.AddIndex("holding", models.Index(fields=["id"], name="i")), "under a lock"),
+        (migrations.AddConstraint("Holding", models.CheckConstraint(condition=models.Q(id=1), name="c")), "NOT VALID"),
+        (migrations.AlterField("change", "seq", models.IntegerField()), "may rewrite"),
+        (migrations.AddField("change", "x", models.IntegerField(default=0)), "code of before"),
+        (migrations.AddField("change", "x", models.IntegerField(null=True, db_index=True)), "index"),
+        (migrations.RemoveField("partner", "name"), "code of before"),
+        (migrations.RunSQL("CREATE INDEX i ON indicators_change (seq)"), "CONCURRENTLY"),
+        (migrations.RunSQL("ALTER TABLE indicators_holding ALTER COLUMN state TYPE text"), "rewrites"),
+        (migrations.RunSQL("ALTER TABLE indicators_holding ADD CONSTRAINT c CHECK (true)"), "NOT VALID"),
+    ],
+)
+def test_it_finds(operation, why):
+    migration = migrations.Migration("x", "indicators")
+    migration.operations = [operation]
+    assert why in " ".join(faults(migration))
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        AddIndexConcurrently("holding", models.Index(fields=["id"], name="i")),
+        migrations.AddField("change", "x", models.IntegerField(null=True)),
+        migrations.AddField("change", "x", models.BooleanField(db_default=False)),
+        migrations.AddField("partner", "x", models.IntegerField(default=0)),
+        migrations.RunSQL("CREATE INDEX CONCURRENTLY i ON indicators_change (seq)"),
+        migrations.RunSQL("ALTER TABLE indicators_holding ADD CONSTRAINT c CHECK (true) NOT VALID"),
+        migrations.CreateModel("y", [("id", models.BigAutoField(primary_key=True))]),
+    ],
+)
+def test_it_lets_pass(operation):
+    migration = migrations.Migration("x", "indicators")
+    migration.operations = [operation]
+    assert faults(migration) == []
