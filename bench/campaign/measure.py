@@ -303,13 +303,16 @@ def _evidence(scene: Scene, group: Together) -> dict[tuple[int, int], Account]:
         role = [_role(sort) for sort in lab.sorts.tolist()] if lab.sorts is not None else []
         sent = sendable(carries, lab.own, group.constants)
         some = np.flatnonzero(lab.suspect[carries.account] & sent[carries.token])
-        held: dict[int, dict[Role, list[int]]] = {}
+        held: dict[int, dict[Role, list[object]]] = {}
         for account, token in zip(carries.account[some].tolist(), carries.token[some].tolist(), strict=True):
             everywhere = int(lab.everywhere[token])
             its = row[everywhere]
             subkind = _SORTS[int(lab.sorts[token])].subkind
             if its >= 0 and joining.is_pure(subkind, holders=int(holders[its]), suspects=int(suspects[its])):
-                held.setdefault(account, {}).setdefault(role[token], []).append(everywhere)
+                its_role = role[token]
+                held.setdefault(account, {}).setdefault(Role.JOIN if its_role is Role.NET else its_role, []).append(
+                    joining.Net(everywhere) if its_role is Role.NET else everywhere
+                )
         for account, tokens in held.items():
             accounts[at, account] = Account(
                 at,

@@ -1,7 +1,8 @@
 """Which accounts belong together: pure rules over plain values, from scratch. `placing` does the same step by step.
 
     cores     accounts of one lab that a pure payment, device or mailbox token joins
-    clusters  cores that three distinct tokens join, each on two accounts of both, again and again until none do
+    clusters  cores that three distinct tokens join, each on two accounts of both, again and again until none do;
+              of the three at most one is a network, for these are rented out to several
     classes   parts of a cluster that stay together whichever single lab is not believed: these are corroborated
     votes     accounts that are in none: their rare tokens elect one campaign, or none
 
@@ -22,6 +23,8 @@ from typing import Any
 #: Two clusters join on so many distinct tokens, each on so many accounts of both.
 TOKENS_TO_JOIN = 3
 ACCOUNTS_TO_JOIN = 2
+#: Of these tokens so many may be networks.
+NETWORKS_TO_JOIN = 1
 #: A campaign has so many accounts, of so many labs.
 LEAST_ACCOUNTS = 10
 LEAST_LABS = 2
@@ -32,10 +35,11 @@ RARE = 200
 
 
 class Role(StrEnum):
-    """What a token may do: make a core and join (`core`), join (`join`), or vote alone (`vote`)."""
+    """What a token may do: make a core and join (`core`), join (`join`, `net`), or vote alone (`vote`)."""
 
     CORE = "core"
     JOIN = "join"
+    NET = "net"
     VOTE = "vote"
 
 
@@ -56,7 +60,16 @@ def role_of(subkind: str, *, wide: bool = False) -> Role:
     """What tokens of a subkind may do; `wide` is a network of `net`."""
     if subkind in _CORE:
         return Role.CORE
-    return Role.JOIN if subkind == "email_domain" or (subkind == "net" and wide) else Role.VOTE
+    if subkind == "net" and wide:
+        return Role.NET
+    return Role.JOIN if subkind == "email_domain" else Role.VOTE
+
+
+@dataclass(frozen=True, slots=True)
+class Net:
+    """A token that is a network: one of the `join` of an account, of which one alone counts."""
+
+    token: Any
 
 
 def is_pure(subkind: str, *, holders: int, suspects: int) -> bool:
@@ -133,6 +146,7 @@ class Closing:
     least: int = TOKENS_TO_JOIN
     held: dict[Any, set[Any]] = field(default_factory=lambda: defaultdict(set))
     shared: dict[Any, Counter[Any]] = field(default_factory=lambda: defaultdict(Counter))
+    networks: dict[Any, Counter[Any]] = field(default_factory=lambda: defaultdict(Counter))
     ready: list[tuple[Any, Any]] = field(default_factory=list)
     sets: Sets[Any] = field(default_factory=Sets)
 
@@ -151,18 +165,20 @@ class Closing:
 
     def _hold(self, node: Any, token: Any) -> None:
         """A token counts for a node from now on: with each other one that has it, it shares one more."""
+        counted = self.networks if isinstance(token, Net) else self.shared
         for other in self.held[token]:
-            self.shared[node][other] += 1
-            self.shared[other][node] += 1
-            if self.shared[node][other] == self.least:
+            counted[node][other] += 1
+            counted[other][node] += 1
+            if _weigh(self.shared[node][other], self.networks[node][other]) >= self.least:
                 self.ready.append((node, other))
         self.held[token].add(node)
 
     def _join(self, one: Any, other: Any) -> None:
         """The smaller goes into the larger."""
         small, large = sorted((one, other), key=lambda node: (len(self.counts[node]), node))
-        for partner in self.shared.pop(small, {}):
-            self.shared[partner].pop(small, None)
+        for counted in (self.shared, self.networks):
+            for partner in counted.pop(small, {}):
+                counted[partner].pop(small, None)
         small_counts, counts = self.counts.pop(small), self.counts[large]
         for token, count in small_counts.items():
             self.held[token].discard(small)
@@ -179,11 +195,18 @@ def close(counts: Mapping[Any, Mapping[Any, int]], *, least: int = TOKENS_TO_JOI
 
 
 def shares(one: Mapping[Any, int], other: Mapping[Any, int]) -> int:
-    """How many tokens join two clusters."""
+    """How many tokens join two clusters, of networks one at most."""
     small, large = sorted((one, other), key=len)
-    return sum(
-        1 for token, count in small.items() if count >= ACCOUNTS_TO_JOIN and large.get(token, 0) >= ACCOUNTS_TO_JOIN
-    )
+    both = [
+        isinstance(token, Net)
+        for token, count in small.items()
+        if count >= ACCOUNTS_TO_JOIN and large.get(token, 0) >= ACCOUNTS_TO_JOIN
+    ]
+    return _weigh(both.count(False), both.count(True))
+
+
+def _weigh(others: int, networks: int) -> int:
+    return others + min(networks, NETWORKS_TO_JOIN)
 
 
 def refine(labs: Mapping[Any, Any], counts: Mapping[Any, Mapping[Any, int]]) -> dict[Any, Any]:

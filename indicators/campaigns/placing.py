@@ -199,11 +199,15 @@ WHERE s.id = ANY(%(suspects)s)
 
 def _carried(suspects: Sequence[int]) -> dict[int, tuple[Account, int | None]]:
     """Accounts with their pure tokens, and the core that they are in already."""
-    found: dict[int, tuple[UUID, int | None, dict[Role, list[int]]]] = {}
+    found: dict[int, tuple[UUID, int | None, dict[Role, list[Any]]]] = {}
     for suspect, partner, core, token, subkind, wide, pure in rows(_CARRIED, suspects=list(suspects)):
         held = found.setdefault(suspect, (partner, core, {role: [] for role in Role}))
         if pure:
-            held[2][joining.role_of(subkind, wide=wide)].append(token)
+            role = joining.role_of(subkind, wide=wide)
+            if role is Role.NET:
+                held[2][Role.JOIN].append(joining.Net(token))
+            else:
+                held[2][role].append(token)
     return {
         suspect: (Account(partner, *(tuple(roles[role]) for role in (Role.CORE, Role.JOIN, Role.VOTE))), core)
         for suspect, (partner, core, roles) in found.items()
@@ -352,7 +356,13 @@ def join(group_id: UUID, newly: Mapping[int, Collection[int]]) -> None:
     waiting = {cluster: set(tokens) for cluster, tokens in newly.items() if tokens}
     while waiting:
         cluster, tokens = waiting.popitem()
-        others = rows(_NEAR, cluster=cluster, tokens=list(tokens), least=joining.TOKENS_TO_JOIN)
+        others = rows(
+            _NEAR,
+            cluster=cluster,
+            tokens=list(tokens),
+            least=joining.TOKENS_TO_JOIN,
+            networks=joining.NETWORKS_TO_JOIN,
+        )
         if not others:
             continue
         _caused([cluster], {subkind for _, subkinds in others for subkind in subkinds})
@@ -375,7 +385,9 @@ FROM near JOIN indicators_clustertoken b ON b.cluster = near.cluster AND b.accou
 JOIN indicators_clustertoken a ON a.cluster = %(cluster)s AND a.token = b.token AND a.accounts >= 2
 JOIN indicators_puretoken u ON u.token = a.token
 JOIN indicators_evidencetoken t ON t.id = a.token
-GROUP BY near.cluster HAVING count(*) >= %(least)s
+GROUP BY near.cluster
+HAVING count(*) FILTER (WHERE t.subkind <> 'net') + least(count(*) FILTER (WHERE t.subkind = 'net'), %(networks)s)
+    >= %(least)s
 """
 
 

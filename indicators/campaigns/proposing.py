@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -81,7 +82,7 @@ def _parted(
     before: Mapping[int, Counter[UUID]],
     *,
     labs: Mapping[int, UUID],
-    counts: Mapping[int, Counter[int]],
+    counts: Mapping[int, Counter[Any]],
     sizes: Mapping[int, int],
 ) -> dict[int, tuple[int, Grade]]:
     """The parts of a cluster, those parted that most of their labs call two: by as few more tokens as part them."""
@@ -166,21 +167,22 @@ def look_again(campaign: UUID) -> None:
     )
 
 
-def _counts(cluster: int, cores: Iterable[int]) -> dict[int, Counter[int]]:
+def _counts(cluster: int, cores: Iterable[int]) -> dict[int, Counter[Any]]:
     """By core, on how many of its accounts each pure token is that may join."""
-    found: dict[int, Counter[int]] = {core: Counter() for core in cores}
-    for core, token, count in rows(_COUNTS, cluster=cluster):
-        found[core][token] = count
+    found: dict[int, Counter[Any]] = {core: Counter() for core in cores}
+    for core, token, is_network, count in rows(_COUNTS, cluster=cluster):
+        found[core][joining.Net(token) if is_network else token] = count
     return found
 
 
 _COUNTS = """
-SELECT p.core, c.token, count(*)
+SELECT p.core, c.token, t.subkind = 'net', count(*)
 FROM indicators_core k JOIN indicators_placed p ON p.core = k.id
 JOIN indicators_carried c ON c.suspect = p.suspect
 JOIN indicators_puretoken u ON u.token = c.token
 JOIN indicators_clustertoken m ON m.cluster = k.cluster AND m.token = c.token
-WHERE k.cluster = %(cluster)s GROUP BY p.core, c.token
+JOIN indicators_evidencetoken t ON t.id = c.token
+WHERE k.cluster = %(cluster)s GROUP BY p.core, c.token, t.subkind
 """
 
 

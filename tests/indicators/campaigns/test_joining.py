@@ -2,20 +2,27 @@
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from indicators.campaigns import joining
-from indicators.campaigns.joining import Account, Grade
+from indicators.campaigns.joining import Account, Grade, Net
 
 
 def together(place_of):
     return {frozenset(name for name, its in place_of.items() if its == one) for one in place_of.values()}
 
 
+tokens_of_all = st.integers(0, 9) | st.integers(0, 4).map(Net)
 counts = st.dictionaries(
-    st.integers(0, 12), st.dictionaries(st.integers(0, 9), st.integers(1, 3), max_size=9), max_size=12
+    st.integers(0, 12), st.dictionaries(tokens_of_all, st.integers(1, 3), max_size=12), max_size=12
 )
+
+
+def joins(tokens):
+    networks = sum(isinstance(token, Net) for token in tokens)
+    return len(tokens) - networks + min(networks, 1) >= 3
 
 
 def by_hand(held):
@@ -27,7 +34,7 @@ def by_hand(held):
                 (one, other)
                 for one in clusters
                 for other in clusters
-                if one is not other and sum(min(one[1][t], other[1][t]) >= 2 for t in one[1]) >= 3
+                if one is not other and joins([t for t in one[1] if min(one[1][t], other[1][t]) >= 2])
             ),
             None,
         )
@@ -107,6 +114,18 @@ def test_fifty_accounts_of_one_lab_join_two_campaigns_on_its_word_alone():
     assert together({name: found[name].campaign for name in honest}) == {
         frozenset(name for name in honest if name.startswith(each)) for each in "xy"
     }
+
+
+@pytest.mark.parametrize(("networks", "domains", "joined"), [(9, 0, False), (9, 1, False), (0, 2, False), (1, 2, True)])
+def test_of_the_tokens_that_join_at_most_one_is_a_network(networks, domains, joined):
+    shared = [Net(f"net {each}") for each in range(networks)] + [f"domain {each}" for each in range(domains)]
+    accounts = {}
+    for lab in "ab":
+        for each in "xy":
+            for name, account in operator(each, lab, 24).items():
+                accounts[name] = Account(lab, account.core, (*account.join, *shared))
+    found = joining.propose(accounts)
+    assert len({place.campaign for place in found.values()}) == (1 if joined else 2)
 
 
 def test_a_shared_network_alone_joins_nothing():

@@ -52,7 +52,8 @@ def accounts():
     held = defaultdict(lambda: {role: [] for role in Role})
     for suspect, token in Carried.objects.order_by("pk").values_list("suspect", "token"):
         if token in tokens:
-            held[suspect][tokens[token]].append(token)
+            network = tokens[token] is Role.NET
+            held[suspect][Role.JOIN if network else tokens[token]].append(joining.Net(token) if network else token)
     return {
         pk: Account(partner, *(tuple(held[pk][role]) for role in (Role.CORE, Role.JOIN, Role.VOTE)))
         for pk, partner in Suspect.objects.values_list("pk", "partner")
