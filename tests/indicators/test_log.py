@@ -534,3 +534,65 @@ def test_what_was_passed_over_for_an_entry_in_a_group_is_told_anew_where_that_gr
         Membership.objects.filter(partner=cast.borealis, group__slug="second", until=None).update(until=clock.now())
     told = changes.since(cast.viewer("borealis"), EVERYTHING, after=first.reached, limit=9).changes
     assert ("upsert", held["id"]) in [(one.op, one.stix_id) for one in told]
+
+
+def joins(partner: Partner, group) -> None:
+    with sight.changing([partner.pk]):
+        Membership.objects.create(partner=partner, group=group)
+
+
+def leaves(partner: Partner, slug: str) -> None:
+    with sight.changing([partner.pk]):
+        Membership.objects.filter(partner=partner, group__slug=slug, until=None).update(until=clock.now())
+
+
+def test_who_joins_a_second_group_and_leaves_the_first_is_told_of_what_is_in_both():
+    """It lags behind: the entry in the first group is closed to it, that in the second lies before it joined."""
+    cast = build.the_cast()
+    second, held = build.a_ring(cast.aster, cast.cygnus, slug="second"), build.an_indicator()
+    build.publish(cast.viewer("aster"), held, groups=("ring", "second"))
+    joins(cast.borealis, second)
+    leaves(cast.borealis, "ring")
+    told = changes.since(cast.viewer("borealis"), EVERYTHING, after=0, limit=9).changes
+    assert [(one.op, one.stix_id) for one in told] == [("upsert", held["id"])]
+
+
+def test_what_enters_while_a_partner_joins_is_told_to_it(monkeypatch):
+    cast = build.the_cast()
+    held, entered = build.an_indicator(), build.an_indicator()
+    build.publish(cast.viewer("aster"), held, groups=("ring",))
+
+    def looked_for(closed, original=resighting._again):
+        build.publish(cast.viewer("aster"), entered, groups=("ring",))
+        return original(closed)
+
+    monkeypatch.setattr(resighting, "_again", looked_for)
+    joins(cast.dorado, cast.ring)
+    told = changes.since(cast.viewer("dorado"), EVERYTHING, after=0, limit=9).changes
+    assert {(one.op, one.stix_id) for one in told} == {("upsert", held["id"]), ("upsert", entered["id"])}
+
+
+def test_what_ended_before_a_group_was_left_is_removed_once():
+    cast = build.the_cast()
+    held = build.an_indicator()
+    build.publish(cast.viewer("aster"), held, groups=("ring",))
+    place = changes.own_end(cast.viewer("borealis"))
+    build.publish(cast.viewer("aster"), held | {"revoked": True, "modified": build.later()}, groups=("ring",))
+    leaves(cast.borealis, "ring")
+    told = changes.since(cast.viewer("borealis"), EVERYTHING, after=place, limit=9).changes
+    assert [(one.op, one.reason) for one in told] == [("remove", "revoked")]
+
+
+def test_who_was_told_of_no_remove_before_it_was_pruned_starts_over_and_nobody_else(settings):
+    settings.CHANGE_DAYS = 0
+    cast = build.the_cast()
+    held = build.an_indicator()
+    build.publish(cast.viewer("aster"), held, groups=("ring",))
+    place = changes.own_end(cast.viewer("borealis"))
+    withdrawing.withdraw(cast.viewer("aster"), [held["id"]])
+    beyond = changes.own_end(cast.viewer("borealis"))
+    assert pruning.prune() > 0
+    with pytest.raises(Gone):
+        changes.since(cast.viewer("borealis"), EVERYTHING, after=place, limit=9)
+    assert changes.since(cast.viewer("borealis"), EVERYTHING, after=beyond, limit=9).changes == []
+    assert changes.since(cast.viewer("dorado"), EVERYTHING, after=0, limit=9).changes == []
