@@ -8,7 +8,7 @@ from typing import Any
 from django import template
 from django.core.serializers.json import DjangoJSONEncoder
 from django.templatetags.static import static
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
@@ -76,7 +76,7 @@ def day(moment: datetime | None) -> str:
 def when(moment: datetime | None) -> SafeString:
     """The one form of a moment: how long ago, the exact time with its zone on hover."""
     if moment is None:
-        return format_html("none")
+        return SafeString("none")
     return format_html(
         '<time class="nowrap" data-ago datetime="{}" title="{} UTC">{}</time>',
         moment.isoformat(),
@@ -105,16 +105,14 @@ def severity(word: str | None) -> SafeString:
     """Four rising bars and the word; nothing known is said as `none`."""
     count = _BARS.get(str(word or "").lower(), 0)
     if not count:
-        return format_html('<span class="none">none</span>')
-    bars = SafeString("").join(
-        format_html(
-            '<rect{} x="{}" y="{}" width="3" height="{}" rx="0.5"/>',
-            SafeString("") if place < count else SafeString(' class="off"'),
-            place * 4,
-            9 - place * 3,
-            3 + place * 3,
-        )
-        for place in range(4)
+        return SafeString('<span class="none">none</span>')
+    bars = format_html_join(
+        "",
+        '<rect{} x="{}" y="{}" width="3" height="{}" rx="0.5"/>',
+        (
+            (SafeString("") if place < count else SafeString(' class="off"'), place * 4, 9 - place * 3, 3 + place * 3)
+            for place in range(4)
+        ),
     )
     name = str(word).lower()
     return format_html(
@@ -158,7 +156,7 @@ def kind(name: str | None, subkind: str | None = "", size: str = "") -> SafeStri
 def left(valid_until: datetime | None, most_days: float | None = None) -> SafeString:
     """How long something is still in force, as a bar against the longest that its kind may be, and in days."""
     if valid_until is None:
-        return format_html('<span class="left-bar none">no end</span>')
+        return SafeString('<span class="left-bar none">no end</span>')
     hours = (valid_until - clock.now()).total_seconds() / 3_600
     if hours <= 0:
         return format_html(

@@ -9,7 +9,7 @@ from indicators.models.feeds import Feed, FeedSet, InForce, Receipt, Release, Sn
 from indicators.models.log import Change, Commit, LogManager, LogShare, Progress, Telling
 from indicators.models.objects import Hidden, Holding, Marked, Reference, StixObject, VersionManager
 from indicators.models.opinions import Appeal, Flood, Opinion, Tally, Ticket, Told
-from indicators.models.publishing import Batch, Detector, Excerpt, HeldBatch, Outflow, Quarantined
+from indicators.models.publishing import Batch, Detector, Excerpt, HeldBatch, Outflow, Preparation, Quarantined
 from indicators.models.reports import ReportPackage
 from indicators.models.telling import Delivery, Subscription
 from indicators.models.values import Carries, Epoch, ServiceHost, TokenValue, Unlisted
@@ -42,6 +42,7 @@ __all__ = [
     "Marked",
     "Opinion",
     "Outflow",
+    "Preparation",
     "Progress",
     "Quarantined",
     "Recall",

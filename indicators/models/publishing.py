@@ -1,7 +1,8 @@
 """What a push leaves beside its objects.
 
-`publishing` writes Batch, `quarantine` Quarantined; `awaiting` and `confirming` write HeldBatch, `awaiting` Outflow;
-`detectors` writes Detector, `excerpts` Excerpt. `retiring` deletes old Batches and Outflows.
+`publishing` writes Batch, `preparing` Preparation, `quarantine` Quarantined; `awaiting` and `confirming` write
+HeldBatch, `awaiting` Outflow; `detectors` writes Detector, `excerpts` Excerpt. `retiring` deletes old Batches and
+Outflows.
 """
 
 from __future__ import annotations
@@ -176,3 +177,26 @@ class Excerpt(models.Model):
 
     def __str__(self) -> str:
         return self.excerpt_id
+
+
+class Preparation(models.Model):
+    """What somebody is about to publish in the portal: objects that were built, line by line. Written by `preparing`.
+
+    `rows` are {n, shown, subkind, object, fault, sent}: of a line that the door refuses, number and fault alone.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    actor = models.CharField(max_length=120)
+    name = models.CharField(max_length=120)
+    tlp = models.SmallIntegerField()
+    rows = models.JSONField(default=list)
+    created_at = models.DateTimeField(default=clock.now)
+    changed_at = models.DateTimeField(default=clock.now)
+
+    objects = OwnedManager["Preparation"]()
+    unrestricted = models.Manager["Preparation"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        indexes = [models.Index(fields=["partner", "-changed_at"], name="preparation_by_partner")]

@@ -17,8 +17,14 @@ from indicators.portal import (
 )
 from indicators.portal.campaigns import acts, pages
 from indicators.portal.paste import pages as paste
+from indicators.portal.publish import acts as publishing
+from indicators.portal.publish import pages as publish
 
 urlpatterns = [
+    path("publish", publish.publish, name="portal-publish"),
+    path("publish/<uuid:draft_id>", publish.draft, name="portal-draft"),
+    path("publish/<uuid:draft_id>/send", publishing.send, name="portal-draft-send"),
+    path("ask/drafts", publishing.prepare, name="portal-ask-drafts"),
     path("paste", paste.paste, name="portal-paste"),
     path("ask/values", paste.ask, name="portal-ask-values"),
     path("campaigns", pages.campaigns, name="portal-campaigns"),

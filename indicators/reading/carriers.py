@@ -80,7 +80,7 @@ class _Row:
 
 
 # A row for each living holding in sight that carries one of these values, at most so many of a value, the newest
-# first: by `carried_by_holding`.
+# first: by `carried_by_audience`.
 _CARRIERS = f"""
 SELECT asked.id, found.*
 FROM unnest(%(keys)s::uuid[]) asked(id) CROSS JOIN LATERAL (
@@ -90,7 +90,7 @@ FROM unnest(%(keys)s::uuid[]) asked(id) CROSS JOIN LATERAL (
     FROM indicators_carries k JOIN indicators_holding h ON h.id = k.holding_id AND {LIVES}
     JOIN indicators_stixobject o ON o.id = h.newest_id
     JOIN partners_audience a ON a.id = h.audience_id JOIN partners_partner p ON p.id = h.publisher_id
-    WHERE k.token_value_id = asked.id AND h.audience_id = ANY(%(audiences)s)
+    WHERE k.token_value_id = asked.id AND k.audience_id = ANY(%(audiences)s)
     ORDER BY h.id DESC LIMIT %(most)s
 ) found
 """

@@ -47,6 +47,7 @@ WORK: tuple[Place, ...] = (
     Place("start", "Home", "inbox", "H", at_bottom=True),
     Place("indicators", "Indicators", "list", "I", at_bottom=True),
     Place("portal-campaigns", "Campaigns", "graph", "C", at_bottom=True),
+    Place("portal-publish", "Publish", "upload", "P", scope=Scope.PUBLISH),
     Place("portal-paste", "Paste search", "clip", "V", at_bottom=True),
     Place("portal-matches", "Matches", "link", "M", here="matches", at_bottom=True),
     Place("portal-subscriptions", "Feeds", "feed", "F", here="subscriptions", at_bottom=True),

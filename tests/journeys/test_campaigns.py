@@ -203,3 +203,25 @@ refused => refused.map(([subkind, raw]) => {
   try { normalForms.of(subkind, raw); return false; } catch { return true; }
 })
 """
+
+
+def test_a_list_is_published_with_tokens_made_here(page, live_server, cast, key_service):  # noqa: F811
+    sent: list[bytes] = []
+    page.on("request", lambda asked: sent.append((asked.url + "\n").encode() + (asked.post_data_buffer or b"")))
+    sign_in(page, live_server, build.a_user(cast.aster, role=Role.PUBLISHER))
+    page.goto(f"{live_server.url}/publish")
+    assert axe.faults(page) == []
+    assert no_sideways_scrolling(page)
+    page.fill("#lines", f"anna.secret@mail.example\nfast-gate.example\n{CARD}\n10.0.0.0/8")
+    page.click("#go")
+    expect(page.locator("#stayed")).to_contain_text("1 line stayed in your browser")
+    page.check("[name=groups][value=ring]")
+    expect(page.locator("#send")).to_have_text("Publish 2")
+    expect(page.locator(".reader").first).to_contain_text("Borealis")
+    assert axe.faults(page) == []
+    assert no_sideways_scrolling(page)
+    page.click("#send")
+    expect(page.get_by_role("status").filter(has_text="2 published.")).to_be_visible()
+    whole = b"\n".join(sent).lower()
+    assert b"anna.secret" not in whole
+    assert b"4111" not in whole

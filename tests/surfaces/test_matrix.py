@@ -369,6 +369,11 @@ MATRIX: dict[str, Row] = {
     ),
     "portal-matches": Row("/matches", "person"),
     "portal-paste": Row("/paste", "person"),
+    "portal-publish": Row("/publish", "publish"),
+    "portal-ask-drafts": Row("/ask/drafts", "publish", method="post", body={"rows": []}),
+    # Of whose partner there is one: tests/indicators/portal/test_publish.py.
+    "portal-draft": Row(f"/publish/{ABSENT}", "nobody"),
+    "portal-draft-send": Row(f"/publish/{ABSENT}/send", "nobody", method="post"),
     "portal-ask-values": Row("/ask/values", "person", method="post"),
     "portal-token-keys": Row("/ask/tokens/keys", "person"),
     "portal-token-evaluate": Row("/ask/tokens/evaluate", "person", method="post"),

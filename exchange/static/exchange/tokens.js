@@ -106,7 +106,8 @@ self.tokens = (() => {
         const { points } = await ask(one, id, { blind: { subkind, forms: job.part, size: job.size } });
         const answer = await post(place.dataset.evaluate, { subkind, epoch: job.key.epoch, points });
         const { values } = await ask(one, id, { finalise: { answer, key: job.key.public_key } });
-        job.part.forEach((form, at) => found.get(form).push({ subkind, scheme: "oprf-ristretto255-sha512", key_epoch: job.key.epoch, value: values[at] }));
+        const publishes = job.key.publish_from <= now && now < job.key.publish_until;
+        job.part.forEach((form, at) => found.get(form).push({ subkind, scheme: "oprf-ristretto255-sha512", key_epoch: job.key.epoch, value: values[at], publishes }));
         done += job.part.length;
         progress?.(done);
       }

@@ -147,7 +147,7 @@ form.addEventListener("submit", async (event) => {
     document.getElementById("read-card").hidden = false;
     document.getElementById("tokenised").hidden = !count;
     document.getElementById("tokenised-count").textContent = `${grouped(count)} personal value${count === 1 ? "" : "s"} became tokens here.`;
-    const unknown = state.lines.filter((one) => state.answers[one.n].state === "unknown" && one.subkind !== "id");
+    const unknown = state.lines.filter((one) => state.answers[one.n].state === "unknown" && !["id", "token", "hash"].includes(one.subkind));
     const publish = document.getElementById("publish");
     if (publish) {
       publish.hidden = !unknown.length;
@@ -219,9 +219,10 @@ document.getElementById("publish")?.addEventListener("click", async ({ currentTa
   const button = currentTarget;
   button.setAttribute("aria-busy", "true");
   const rows = state.lines.filter((one) => state.answers[one.n].state === "unknown" && one.subkind !== "id")
-    .map((one) => ({ n: one.n, subkind: one.subkind, clear: one.clear, tokens: one.made }));
+    .filter((one) => one.subkind !== "token" && one.subkind !== "hash")
+    .map((one) => ({ n: one.n, subkind: one.subkind === "host" ? "gateway_host" : one.subkind, value: one.clear, tokens: one.made?.filter((each) => each.publishes).slice(0, 4) }));
   try {
-    const { address } = await tokens.post(form.dataset.draft, { name: "From a pasted list", rows });
+    const { address } = await tokens.post(form.dataset.draft, { name: "From a pasted list", rows, says: {} });
     window.location.assign(address);
   } catch (error) {
     button.removeAttribute("aria-busy");

@@ -455,6 +455,10 @@ def _of_the_portal() -> Iterator[Ask]:
     yield Ask(f"/campaigns/{nobody}/alias", form={"alias": "ours"})
     yield Ask("/campaigns?ended=true")
     yield Ask("/paste")
+    yield Ask("/publish")
+    yield Ask(f"/publish/{nobody}")
+    yield Ask(f"/publish/{nobody}/send", form={"line": "1", "groups": "ring"})
+    yield Ask("/ask/drafts", method="POST", document={"rows": []})
     asked = [{"n": 1, "subkind": "id", "clear": stix_id} for stix_id in (an_id("mine"), an_id("hidden"))]
     asked += [{"n": 2, "subkind": "token", "tokens": ["ab" * 32]}, {"n": 3, "subkind": "net", "clear": "198.51.100.7"}]
     yield Ask("/ask/values", method="POST", document={"lines": asked})

@@ -1,0 +1,219 @@
+"""Publish: from a list or a file to a draft; a draft with what the door says of each line, and who will see it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.views.decorators.http import require_safe
+
+from exchange.errors import ExchangeError, NotFound
+from exchange.parameters import Parameters
+from exchange.stix import words
+from indicators.models import Preparation
+from indicators.portal import showing
+from indicators.publishing import preparing, previewing
+from indicators.publishing.addressing import Reach
+from indicators.publishing.preparing import Row
+from indicators.reading import carriers
+from indicators.stix import vocabulary
+from indicators.values.carrying import key_of
+from partners import viewing
+from partners.groups import directory
+from partners.portal import letters
+from partners.portal.access import page, show
+from partners.scopes import Scope
+from partners.sharing import groups_named
+from partners.tlp import Tlp
+from partners.viewer import Viewer
+
+#: Subkinds that one line makes, for the form: rules have a form of their own over REST and the client.
+_SUBKINDS = {
+    kind: [subkind for subkind in subkinds if subkind not in (*words.RULES, *words.OF_GROUP_KEY, "pan_token")]
+    for kind, subkinds in words.SUBKINDS.items()
+}
+
+
+@require_safe
+@page
+def publish(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """The form, and the drafts that are kept."""
+    if Scope.PUBLISH not in viewer.scopes:
+        raise NotFound
+    return show(
+        request,
+        viewer,
+        "indicators/publish.html",
+        here="portal-publish",
+        drafts=[_listed(one) for one in preparing.kept(viewer)],
+        subkinds=_SUBKINDS,
+        severities=words.SEVERITIES,
+        controls=words.CONTROLS,
+        actions=words.ACTIONS,
+        reviews=words.REVIEWS,
+        programs=words.ENTRY_PROGRAMS,
+        instruments=words.INSTRUMENTS,
+        buckets=words.BUCKETS,
+        elicitations=words.ELICITATIONS,
+        shared=words.SHARED_INFRA,
+        markings=[(tlp.word, tlp.label) for tlp in Tlp if tlp is not Tlp.RED],
+        default=viewer.default_tlp.word,
+    )
+
+
+def _listed(one: Preparation) -> dict[str, Any]:
+    open_rows = sum(row["object"] is not None and not row["sent"] for row in one.rows)
+    return {"one": one, "lines": len(one.rows), "open": open_rows, "tlp": Tlp(one.tlp).word}
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom the page is looked at for; without names, the default."""
+
+    groups: tuple[str, ...] = ()
+    everyone: bool = False
+
+    @property
+    def named(self) -> bool:
+        """Whether anybody was chosen."""
+        return bool(self.groups) or self.everyone
+
+    def reach(self, viewer: Viewer) -> Reach:
+        """As a push names it. Raises Refused for groups that are not the viewer's."""
+        groups = tuple(groups_named(viewer, self.groups)) if self.groups else ()
+        return Reach(named=self.named, everyone=self.everyone, groups=groups)
+
+
+@require_safe
+@page
+def draft(request: HttpRequest, viewer: Viewer, draft_id: UUID) -> HttpResponse:
+    """One draft: each line as the door would answer it now, for the audience that is chosen, and who would see it."""
+    if Scope.PUBLISH not in viewer.scopes:
+        raise NotFound
+    asked = Parameters(request, known=("groups", "everyone", "show"))
+    one = preparing.one(viewer, draft_id)
+    chosen = Audience(tuple(request.GET.getlist("groups")), asked.flag("everyone"))
+    tlp, problem = Tlp(one.tlp), ""
+    answers: dict[int, dict[str, Any]] = {}
+    readers: Sequence[viewing.Reader] = ()
+    try:
+        answers = preparing.rehearse(viewer, one.rows, chosen.reach(viewer))
+        wish = previewing.Wish(everyone=chosen.everyone, groups=chosen.groups, tlp=tlp.word)
+        readers = previewing.who_would_see(viewer, wish)
+    except ExchangeError as refused:
+        problem = refused.detail
+    lines = _lines(viewer, one, answers, blocked=bool(problem))
+    counts = Counter(line["state"] for line in lines)
+    shown = asked.choice("show", "", of=("", *_STATES))
+    known = letters.labs(viewer, directory.partners())
+    slugs = {each.slug: each.pk for each in directory.partners()}
+    return show(
+        request,
+        viewer,
+        "indicators/draft.html",
+        here="portal-publish",
+        one=one,
+        tlp=tlp.word,
+        lines=[line for line in lines if not shown or line["state"] == shown],
+        total=len(lines),
+        counts=[(state, label, icon, tone, counts[state]) for state, (label, icon, tone) in _STATES.items()],
+        sendable=sum(line["sendable"] for line in lines),
+        waits=counts["held"],
+        shown=shown,
+        problem=problem,
+        chosen=chosen,
+        groups=[
+            {
+                "group": group,
+                "chosen": group.slug in chosen.groups,
+                "labs": [
+                    known.get(member.partner_id, letters.VEILED)
+                    for member in group.open_memberships  # type: ignore[attr-defined]
+                    if member.partner_id != viewer.partner_id
+                ],
+            }
+            for group in directory.groups(viewer)
+        ],
+        readers=[
+            (reader, known.get(slugs.get(reader.partner_slug, viewer.partner_id), letters.VEILED)) for reader in readers
+        ],
+        limits=directory.alone_words(viewer),
+    )
+
+
+#: What may become of a line: its label, icon and tone.
+_STATES = {
+    "new": ("New", "plus", "blue"),
+    "known": ("Known to us", "check", "good"),
+    "held": ("For a second person", "eye", "warn"),
+    "benign": ("Benign-listed", "shield", "warn"),
+    "refused": ("Refused", "cross", "bad"),
+    "sent": ("Published", "check", "good"),
+}
+_BENIGN = ("benign-listed",)
+#: Behind it stands the list, in a refusal of the door; before it, what may be on lists at all.
+_LISTED = " Listed as: "
+
+
+def _lines(
+    viewer: Viewer, one: Preparation, answers: dict[int, dict[str, Any]], *, blocked: bool
+) -> list[dict[str, Any]]:
+    """Each line in the order of the file, with its state and why."""
+    keys = {row["n"]: _keys(row) for row in one.rows}
+    said = carriers.of(viewer, {key for found in keys.values() for key in found})
+    lines = []
+    for row in one.rows:
+        own = next((each for key in keys[row["n"]] for each in said.get(key, ()) if each.own), None)
+        answer = answers.get(row["n"])
+        state, why = _state(row, answer, own)
+        extension = vocabulary.extension_of(row["object"]) if row["object"] else None
+        lines.append(
+            {
+                "n": row["n"],
+                "shown": row["shown"],
+                "subkind": row["subkind"],
+                "kind": words.KIND_OF.get(row["subkind"], ""),
+                "severity": (extension or {}).get("severity"),
+                "facts": showing.facts(dict(extension)) if extension else [],
+                "state": state,
+                "label": _STATES[state][0],
+                "icon": _STATES[state][1],
+                "tone": _STATES[state][2],
+                "why": why,
+                "sendable": state in ("new", "known", "held") and not blocked,
+                "own": own.stix_id if own else "",
+            }
+        )
+    return lines
+
+
+def _state(row: Row, answer: dict[str, Any] | None, own: carriers.Carrier | None) -> tuple[str, str]:
+    if row["sent"]:
+        return "sent", "waits for a second person" if row["sent"] == "held" else str(row["sent"])
+    fault = row["fault"] or (answer if answer and answer["status"] in ("refused", "quarantined") else None)
+    if fault is not None:
+        state = "benign" if fault.get("code") in _BENIGN else "refused"
+        place = str(fault.get("field", "")).rpartition("/")[2]
+        message = str(fault.get("message", ""))
+        if state == "benign":
+            return state, f"on the list {listed}" if (listed := message.partition(_LISTED)[2]) else message
+        return state, f"{place}: {message}" if place else message
+    if answer is not None and answer["status"] == "held":
+        return "held", "goes beyond what one person publishes alone"
+    if own is not None:
+        return "known", "you publish this value already"
+    return "new", ""
+
+
+def _keys(row: Row) -> list[UUID]:
+    extension = vocabulary.extension_of(row["object"]) if row["object"] else None
+    if extension is None:
+        return []
+    try:
+        return [key_of(token) for token in vocabulary.tokens_of(extension)]
+    except (KeyError, TypeError, ValueError):
+        return []

@@ -1,0 +1,35 @@
+// A draft: choosing lines counts on the button; choosing an audience looks again.
+
+"use strict";
+
+const lines = [...document.querySelectorAll("[name=line]")];
+const all = document.getElementById("all");
+const go = document.getElementById("send");
+
+const count = () => {
+  const chosen = lines.filter((one) => one.checked);
+  const waits = chosen.some((one) => one.dataset.waits);
+  if (go) {
+    go.disabled = !chosen.length;
+    go.querySelector("span").textContent = `${waits ? "Ask a second person for" : "Publish"} ${chosen.length.toLocaleString("en")}`;
+  }
+  if (all) {
+    all.checked = chosen.length === lines.length && lines.length > 0;
+    all.indeterminate = chosen.length > 0 && chosen.length < lines.length;
+  }
+};
+if (all) {
+  all.closest("th").hidden = false;
+  all.addEventListener("change", () => { for (const one of lines) one.checked = all.checked; count(); });
+}
+for (const one of lines) one.addEventListener("change", count);
+for (const one of document.querySelectorAll("#audience input")) one.addEventListener("change", () => one.form.requestSubmit());
+count();
+
+const stayed = sessionStorage.getItem("exchange-refused");
+if (stayed) {
+  const note = document.getElementById("stayed");
+  note.textContent = stayed;
+  note.hidden = false;
+  sessionStorage.removeItem("exchange-refused");
+}

@@ -1,0 +1,146 @@
+"""Publishing in the portal: what the door says of each line, who will see it, what is sent and what is kept."""
+
+import json
+import uuid
+
+import pytest
+from django.test import Client
+
+from indicators.models import Batch, Change, HeldBatch, Holding, Preparation
+from indicators.publishing import preparing
+from indicators.stix import making
+from partners.keys import auth
+from partners.models import Partner
+from partners.scopes import Role
+from tests import build
+
+pytestmark = pytest.mark.django_db
+SAYS = {"control": "unknown", "severity": "high", "entry_program": "api", "shared_infra": "none", "instrument": "card",
+        "accounts_per_instrument": "10^1", "elicitation": "cot", "languages": "en", "review": "one_analyst",
+        "publisher_action": "suspended", "confidence": "70"}  # fmt: skip
+
+
+@pytest.fixture
+def cast():
+    return build.the_cast()
+
+
+def browser(partner, role=Role.PUBLISHER):
+    client = Client()
+    build.sign_in(client, build.a_user(partner, role=role))
+    return client
+
+
+def stored():
+    """What publishing leaves."""
+    return [model._base_manager.count() for model in (Holding, Change, Batch, HeldBatch)]
+
+
+def prepared(client, *rows, **more):
+    document = {"name": "A list", "rows": list(rows), "says": SAYS} | more
+    return client.post("/ask/drafts", json.dumps(document), content_type="application/json")
+
+
+def a_row(number, **more):
+    token = making.token(uuid.uuid4().hex * 2)
+    carried = {name: token[name] for name in ("scheme", "key_epoch", "value")}
+    return {"n": number, "subkind": "email", "tokens": [carried]} | more
+
+
+def test_lines_are_tried_and_nothing_is_published_before_one_says_so(cast):
+    client = browser(cast.aster)
+    rows = [
+        a_row(1),
+        {"n": 2, "subkind": "net", "value": "10.0.0.0/8"},
+        {"n": 3, "subkind": "gateway_host", "value": "gate.example"},
+    ]
+    before = stored()
+    address = prepared(client, *rows).json()["address"]
+    page = client.get(f"{address}?groups=ring").content.decode()
+    assert stored() == before
+    assert "Publish 2" in page
+    assert "too broad" in page.lower() or "benign" in page.lower()
+    assert "Borealis" in page
+    assert page.count('name="line"') == 2
+
+
+def test_chosen_lines_go_to_the_chosen_audience_once(cast):
+    client = browser(cast.aster)
+    address = prepared(client, a_row(1), a_row(2), a_row(3)).json()["address"]
+    said = client.post(f"{address}/send", {"line": ["1", "3"], "groups": "ring"}, follow=True).content.decode()
+    assert "2 published." in said
+    assert Holding.unrestricted.filter(publisher=cast.aster).count() == 2
+    assert "Publish 1" in said
+    again = client.post(f"{address}/send", {"line": ["1", "3"], "groups": "ring"}, follow=True).content.decode()
+    assert "Choose at least one line." in again
+    assert Holding.unrestricted.filter(publisher=cast.aster).count() == 2
+
+
+def test_of_a_refused_line_nothing_is_kept_but_its_number_and_why(cast):
+    client = browser(cast.aster)
+    evil = making.account_pattern(name="Call anna.secret@mail.example", description="x")
+    prepared(client, {"n": 1, "object": evil}, {"n": 2, "subkind": "net", "value": "10.99.0.0/8"}, a_row(3))
+    kept = json.dumps(Preparation.unrestricted.get().rows)
+    assert "10.99" not in kept
+    refused = [row for row in Preparation.unrestricted.get().rows if row["fault"]]
+    assert all(row["object"] is None and row["shown"] == "" for row in refused)
+
+
+def test_what_one_may_not_publish_alone_waits_for_a_second_person(cast):
+    admin = auth.viewer_of_user(build.a_user(cast.aster))
+    Partner.objects.filter(pk=cast.aster.pk).update(alone_objects=1)
+    assert admin
+    client = browser(cast.aster)
+    address = prepared(client, a_row(1), a_row(2), a_row(3)).json()["address"]
+    page = client.get(f"{address}?groups=ring").content.decode()
+    assert "Ask a second person for 3" in page
+    client.post(f"{address}/send", {"line": ["1", "2", "3"], "groups": "ring"})
+    assert HeldBatch.unrestricted.count() == 1
+    assert Holding.unrestricted.count() == 0
+
+
+def test_a_draft_is_its_partners_own(cast):
+    address = prepared(browser(cast.aster), a_row(1)).json()["address"]
+    for other in (browser(cast.borealis), browser(cast.aster, role=Role.ANALYST)):
+        absent = other.get(f"/publish/{uuid.uuid4()}")
+        assert (other.get(address).status_code, absent.status_code) == (404, 404)
+        assert other.post(f"{address}/send", {"do": "delete"}).status_code in (403, 404)
+    assert Preparation.unrestricted.count() == 1
+
+
+def test_a_raw_value_of_what_is_tokenised_makes_no_object(cast):
+    answer = prepared(browser(cast.aster), {"n": 1, "subkind": "email", "value": "anna@mail.example"})
+    assert answer.status_code == 200
+    (row,) = Preparation.unrestricted.get().rows
+    assert row["object"] is None
+    assert "anna" not in json.dumps(row)
+
+
+def test_what_is_known_to_us_is_said_and_how_many_lines_there_may_be(cast):
+    client = browser(cast.aster)
+    row = a_row(1)
+    first = prepared(client, row).json()["address"]
+    client.post(f"{first}/send", {"line": "1", "groups": "ring"})
+    second = prepared(client, row).json()["address"]
+    assert "you publish this value already" in client.get(f"{second}?groups=ring").content.decode()
+    too_many = prepared(client, *[a_row(n) for n in range(preparing.MOST_LINES + 1)])
+    assert too_many.json()["code"] == "too-many-lines"
+    assert client.post(f"{second}/send", {"do": "delete"}, follow=True).status_code == 200
+    assert not Preparation.unrestricted.filter(pk=second.rpartition("/")[2]).exists()
+
+
+def test_what_was_written_is_shown_as_text(cast):
+    evil = "<script>alert(1)</script>"
+    address = prepared(browser(cast.aster), a_row(1), name=evil).json()["address"]
+    page = browser(cast.aster).get(address).content.decode()
+    assert evil not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_severity_is_drawn_as_bars_and_not_as_text():
+    from exchange.templatetags import house
+
+    drawn = house.severity("high")
+    assert drawn.count("<rect") == 4
+    assert "&lt;" not in drawn
+    assert house.severity(None) == '<span class="none">none</span>'
