@@ -65,7 +65,13 @@ _NAMES = frozenset({"feed", "first", "leaf"})  # parameters that name one thing
 _OF_TERMS = frozenset({"evidence", "asked_tokens", "sums"})
 _OF_WRITING = {"409": "It contradicts what is stored."}
 _OF_BODIES = {"413": "More bytes or objects than a request may have.", "415": "A media type that is not read here."}
-_SUCCESS = {"200": "Done.", "201": "Made.", "202": "Will be done.", "204": "Done; there is nothing to say."}
+_SUCCESS = {
+    "200": "Done.",
+    "201": "Made.",
+    "202": "Will be done.",
+    "204": "Done; there is nothing to say.",
+    "206": "A part of it.",
+}
 
 
 def describe(request: HttpRequest) -> HttpResponse:
@@ -114,6 +120,9 @@ def _operations(described: dict[str, Any]) -> Iterator[tuple[str, str, dict[str,
             yield path, method, operation
 
 
+_OF_RANGES = {"406": "In none of the codings that you accept."}
+
+
 def _name_answers(operation: dict[str, Any], *, one: bool, body: bool, writes: bool) -> None:
     """Say what each answer means, and add the problems that an operation of this form can answer."""
     answers = operation["responses"]
@@ -124,6 +133,9 @@ def _name_answers(operation: dict[str, Any], *, one: bool, body: bool, writes: b
     problems |= _OF_ONE_THING if one or body or named_by_query else {}
     problems |= _OF_WRITING if writes else {}
     problems |= _OF_BODIES if body else {}
+    if "206" in answers:
+        problems |= _OF_RANGES
+        answers["416"] = {"description": "There are no such bytes; `Content-Range` says how many there are."}
     for status, meaning in sorted(problems.items()):
         answers[status] = {
             "description": meaning,
