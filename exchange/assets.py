@@ -12,6 +12,8 @@ NAMED = (
     "exchange/frame.css",
     "exchange/icon.svg",
     "exchange/icons.svg",
+    "exchange/keys.js",
+    "exchange/lists.js",
     "exchange/parts.css",
     "exchange/site.js",
     "partners/passkeys.js",

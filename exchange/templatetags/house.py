@@ -17,6 +17,8 @@ from exchange import clock
 register = template.Library()
 
 _MINUTE = timedelta(minutes=1)
+_NOTHING = SafeString('<span class="none">none</span>')
+_ENDLESS = SafeString('<span class="left-bar none">no end</span>')
 
 
 @register.filter
@@ -76,7 +78,7 @@ def day(moment: datetime | None) -> str:
 def when(moment: datetime | None) -> SafeString:
     """The one form of a moment: how long ago, the exact time with its zone on hover."""
     if moment is None:
-        return SafeString("none")
+        return _NOTHING
     return format_html(
         '<time class="nowrap" data-ago datetime="{}" title="{} UTC">{}</time>',
         moment.isoformat(),
@@ -97,6 +99,36 @@ def brief(moment: datetime) -> str:
     return day(moment)
 
 
+_KIND_WORDS = {
+    "account-pattern": "account patterns",
+    "payment-fingerprint": "payment fingerprints",
+    "prompt-signature": "prompt signatures",
+}
+
+
+@register.filter
+def kind_words(name: str) -> str:
+    """A kind as people write it, in the plural."""
+    return _KIND_WORDS.get(name, "other STIX objects")
+
+
+@register.filter
+def until(moment: datetime) -> str:
+    """How long is left until a deadline: `in 3 h 38 min`, `by Thu 3 Dec`."""
+    minutes = int((moment - clock.now()).total_seconds() // 60)
+    if minutes < 0:
+        return "over"
+    if minutes < 24 * 60:
+        return f"in {minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"in {minutes} min"
+    return f"by {moment:%a} {day(moment)}"
+
+
+@register.filter
+def event(verb: str) -> str:
+    """What the log calls an event, as people write it: `batch.published` becomes `Batch published`."""
+    return str(verb).replace(".", " ").replace("-", " ").replace("_", " ").capitalize()
+
+
 _BARS = {"low": 1, "medium": 2, "high": 3, "critical": 4}
 
 
@@ -105,14 +137,11 @@ def severity(word: str | None) -> SafeString:
     """Four rising bars and the word; nothing known is said as `none`."""
     count = _BARS.get(str(word or "").lower(), 0)
     if not count:
-        return SafeString('<span class="none">none</span>')
+        return _NOTHING
     bars = format_html_join(
         "",
-        '<rect{} x="{}" y="{}" width="3" height="{}" rx="0.5"/>',
-        (
-            (SafeString("") if place < count else SafeString(' class="off"'), place * 4, 9 - place * 3, 3 + place * 3)
-            for place in range(4)
-        ),
+        '<rect class="{}" x="{}" y="{}" width="3" height="{}" rx="0.5"/>',
+        (("on" if place < count else "off", place * 4, 9 - place * 3, 3 + place * 3) for place in range(4)),
     )
     name = str(word).lower()
     return format_html(
@@ -156,7 +185,7 @@ def kind(name: str | None, subkind: str | None = "", size: str = "") -> SafeStri
 def left(valid_until: datetime | None, most_days: float | None = None) -> SafeString:
     """How long something is still in force, as a bar against the longest that its kind may be, and in days."""
     if valid_until is None:
-        return SafeString('<span class="left-bar none">no end</span>')
+        return _ENDLESS
     hours = (valid_until - clock.now()).total_seconds() / 3_600
     if hours <= 0:
         return format_html(

@@ -18,6 +18,8 @@ import phonenumbers
 import stdnum.exceptions
 import stdnum.iban
 
+from exchange.tokens import defanging
+
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _GMAIL = frozenset({"gmail.com", "googlemail.com"})
 #: Mail providers for which text after a plus sign is a tag of the same mailbox: in practice nearly all.
@@ -268,15 +270,27 @@ def signup_template(text: str) -> str:
 def any_of(text: str) -> tuple[str, ...]:
     """Every normal form that a text can have, and itself: for a search that does not know what the text is."""
     found = {text, unicodedata.normalize("NFKC", text).strip()}
+    plain = defanging.refanged(text.strip())
+    found |= {plain, defanging.host_of(plain)} - {""}
+    if _HEXADECIMAL.fullmatch(plain.lower()):
+        found.add(plain.lower())
+    for written in tuple(found):
+        found |= _forms(written)
+    for address in tuple(found):
+        if "://" in address:
+            found |= _hosts_in(address)
+    return tuple(sorted(found))
+
+
+def _forms(text: str) -> set[str]:
+    """The normal forms of each kind that a text can be."""
+    found = set()
     for normalise in _SEARCHED:
         try:
             found.add(normalise(text))
         except ValueError:
             continue
-    for address in tuple(found):
-        if "://" in address:
-            found |= _hosts_in(address)
-    return tuple(sorted(found))
+    return found
 
 
 def _hosts_in(address: str) -> set[str]:

@@ -206,13 +206,14 @@ def lifetime(draft: Draft, door: Door) -> Verdict:
         return Refusal("bad-validity", "/valid_until", "The end of validity lies after its beginning (STIX 2.1 §4.7).")
     if draft.valid_until <= door.now:
         return Refusal("expired", "/valid_until", "The end of validity has passed.")
-    longest = _longest(extension)
-    if draft.valid_until - max(draft.valid_from, door.now) > longest + _SKEW or draft.valid_from > door.now + longest:
-        return Refusal("too-long-lived", "/valid_until", f"At most {longest.days} days for this subkind.")
+    most = longest(extension)
+    if draft.valid_until - max(draft.valid_from, door.now) > most + _SKEW or draft.valid_from > door.now + most:
+        return Refusal("too-long-lived", "/valid_until", f"At most {most.days} days for this subkind.")
     return None
 
 
-def _longest(extension: Mapping[str, Any]) -> timedelta:
+def longest(extension: Mapping[str, Any]) -> timedelta:
+    """How long an indicator with this extension may live at most."""
     subkind = extension.get("subkind")
     if isinstance(subkind, str) and subkind in _MAX_TTL_OF_SUBKIND:
         return _MAX_TTL_OF_SUBKIND[subkind]

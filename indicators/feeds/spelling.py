@@ -47,6 +47,11 @@ class BadText(Refused):
         super().__init__(f"Character {character + 1}: {detail}", code=code, at="/filter")
         self.character = character
 
+    @property
+    def place(self) -> int:
+        """The same, counted from 1, as it is told."""
+        return self.character + 1
+
 
 # A word may hold a colon only in quotes, so that a misspelt field is an error and not a word to search for.
 _GRAMMAR = r"""

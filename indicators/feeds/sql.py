@@ -12,6 +12,7 @@ from uuid import UUID
 
 from exchange.stix import words
 from exchange.tokens import normalising
+from indicators.feeds import searching
 from indicators.feeds.tree import All, Node, Not, Term
 from indicators.matching import IS_MATCHED
 from indicators.opinions import standing
@@ -117,7 +118,16 @@ class Condition:
 
     def _word(self, value: str) -> str:
         said, values = self._given(value), self._given(list(normalising.any_of(value)))
-        return _WORDS.format(version=self._of, holding=self._held, said=said, values=values)
+        looked_for = searching.begins(value)
+        return _WORDS.format(
+            version=self._of,
+            holding=self._held,
+            said=said,
+            values=values,
+            begins=self._given(looked_for.words),
+            first_id=self._given(looked_for.first_id),
+            last_id=self._given(looked_for.last_id),
+        )
 
     def _age(self, term: Term) -> str:
         made = f"statement_timestamp() - {self._of}.modified"
@@ -156,7 +166,11 @@ class Condition:
         """The keys of holdings that `words` may find: each way by its own index."""
         values = list(normalising.any_of(value))
         within = [carrying.keys_within(one) for one in values]
+        looked_for = searching.begins(value)
         return _WORDED.format(
+            begins=self._given(looked_for.words),
+            first_id=self._given(looked_for.first_id),
+            last_id=self._given(looked_for.last_id),
             said=self._given(value),
             values=self._given(values),
             first=self._given([first for first, _ in within]),
@@ -236,14 +250,16 @@ UNION ALL SELECT unnest({ids}::text[])
 """
 _WORDED = """
 SELECT s.holding_id FROM indicators_stixobject s WHERE s.search @@ websearch_to_tsquery('simple', {said})
-UNION ALL SELECT s.id FROM indicators_holding s WHERE s.stix_id = lower({said})
+UNION ALL SELECT s.holding_id FROM indicators_stixobject s WHERE s.search @@ to_tsquery('simple', {begins})
+UNION ALL SELECT s.id FROM indicators_holding s WHERE s.stix_id >= {first_id} AND s.stix_id < {last_id}
 UNION ALL SELECT k.holding_id
 FROM unnest({values}::text[], {first}::uuid[], {last}::uuid[]) asked(value, first_key, last_key)
 JOIN indicators_tokenvalue v ON v.id >= asked.first_key AND v.id <= asked.last_key AND v.value = asked.value
 JOIN indicators_carries k ON k.token_value_id = v.id
 """
 _WORDS = """
-({version}.search @@ websearch_to_tsquery('simple', {said}) OR {holding}.stix_id = lower({said})
+({version}.search @@ websearch_to_tsquery('simple', {said}) OR {version}.search @@ to_tsquery('simple', {begins})
+ OR ({holding}.stix_id >= {first_id} AND {holding}.stix_id < {last_id})
  OR EXISTS (SELECT FROM indicators_carries said JOIN indicators_tokenvalue worded ON worded.id = said.token_value_id
             WHERE said.holding_id = {version}.holding_id AND worded.value = ANY({values})))
 """

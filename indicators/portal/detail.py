@@ -1,4 +1,4 @@
-"""One id: what each publisher says under it, in plain words, with its matches, its versions and its exact bytes."""
+"""One id: the verdict, what each lab says, who sees it and why, its relations, its versions and its exact bytes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from exchange.parameters import Parameters
 from exchange.stix import words
 from exchange.stix.patterns import tokens_in
 from indicators import detectors, excerpts, matching, reading
-from indicators.ending import withdrawing
-from indicators.opinions import giving
-from indicators.portal import showing
+from indicators.door import gates
+from indicators.opinions import giving, sighting
+from indicators.portal import comparing, relating, rows, showing, verdict, whose
 from indicators.reading import referring
+from indicators.reading.selecting import Selection
 from indicators.stix import objects, vocabulary
 from indicators.stix.drafts import Ref
-from partners.groups.directory import names_of_audience
+from partners.groups import directory
+from partners.models import Audience
+from partners.portal import letters
 from partners.portal.access import page, show
 from partners.scopes import Scope
 from partners.tlp import Tlp
@@ -32,6 +35,7 @@ from partners.viewer import Viewer
 
 _MAX_REFS = 200
 _MATCHES = 50
+_VERSIONS_COMPARED = 20
 #: The pattern type of indicators that only our extension can say (`stix.making`).
 _NO_PATTERN = "x-exchange"
 
@@ -59,24 +63,96 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
             (name, ref, titles.get(ref), said["said"].claimed == ref and name == "created by")
             for name, ref in said["ref_pairs"]
         ]
+    judged = giving.read(viewer, stix_id)
+    own = next((said for said in latest if said.publisher_id == viewer.partner_id), None)
+    partners = directory.partners()
+    known = letters.labs(viewer, partners)
+    first = merged[0]
+    beside = _beside(viewer, latest, found)
+    audience = reading.audience_of(viewer, own.object_id) if own else _audience(first["said"].audience_id)
+    campaigns = rows.campaigns_of(viewer, [stix_id])
     return show(
         request,
         viewer,
         "indicators/detail.html",
         here="indicators",
         stix_id=stix_id,
-        first=merged[0],
-        judged=giving.read(viewer, stix_id),
-        may_judge=Scope.REACT in viewer.scopes,
+        first=first,
+        verdict=_verdict(viewer, first, beside, judged, own=own is not None) if first["said"].kind else [],
+        beside=comparing.same_value(viewer, known, beside, here=stix_id) if first["said"].kind else [],
+        judged=judged,
+        may_judge=Scope.REACT in viewer.scopes and any(not one.own for one in judged),
+        is_campaign=stix_id.startswith("campaign--"),
         reasons=words.REASONS_OF_CAMPAIGNS if stix_id.startswith("campaign--") else words.REASONS,
+        sighted=sighting.read(viewer, stix_id),
         statements=merged,
         matches=[(each, [end for end in each.ends if end.stix_id != stix_id]) for each in found],
         older=[said for said in versions if not said.latest],
-        may_excerpt=Scope.PUBLISH in viewer.scopes
-        and any(said.publisher_id == viewer.partner_id and said.kind == excerpts.KIND for said in latest),
+        changed=_changes(versions),
+        related=relating.of(viewer, stix_id),
+        ends=relating.ends_of(viewer, first["said"].body),
+        campaign=campaigns.get(stix_id),
+        own=own,
+        readers=whose.readers(viewer, audience, partners, known) if own else None,
+        bases=whose.bases(viewer, audience),
+        labs=known,
+        may_excerpt=Scope.PUBLISH in viewer.scopes and own is not None and own.kind == excerpts.KIND,
         may_withdraw=Scope.PUBLISH in viewer.scopes
         and any(said.publisher_id == viewer.partner_id for said in versions),
     )
+
+
+def _beside(viewer: Viewer, latest: Sequence[reading.Statement], found: Sequence[Any]) -> list[reading.Statement]:
+    """What is said under the id, and the objects of others that carry the same value. One look-up."""
+    ends = {end.object_id: end.stix_id for match in found for end in match.ends}
+    missing = tuple({stix_id for key, stix_id in ends.items() if key not in {said.object_id for said in latest}})
+    others = reading.page(viewer, Selection(stix_ids=missing), limit=_MATCHES).statements if missing else []
+    return [*latest, *(said for said in others if said.object_id in ends)]
+
+
+def _audience(audience_id: int) -> Audience:
+    return Audience.objects.get(pk=audience_id)
+
+
+def _verdict(
+    viewer: Viewer,
+    first: dict[str, Any],
+    beside: Sequence[reading.Statement],
+    judged: Sequence[giving.Judged],
+    *,
+    own: bool,
+) -> list[verdict.Piece]:
+    said: reading.Statement = first["said"]
+    bodies = {one.publisher_id: one for one in beside}
+    named = {one.publisher_id for one in beside if one.attribution == 0 or one.publisher_id == viewer.partner_id}
+    extensions = [dict(vocabulary.extension_of(orjson.loads(one.body)) or {}) for one in bodies.values()]
+    known = verdict.Known(
+        control=str(first["extension"].get("control", "")),
+        subkind=said.subkind or "",
+        kind_name=first["kind_name"],
+        labs=len(named),
+        unnamed=len(bodies) > len(named),
+        standing=judged[0].standing,
+        confidence=said.confidence,
+        until=said.valid_until,
+        state=first["state"],
+        did=tuple(str(one.get("publisher_action", "")) for one in extensions),
+        own=own,
+        judged=any(given.partner.id == viewer.partner_id for one in judged for given in one.opinions),
+    )
+    return verdict.sentence(known, now=clock.now())
+
+
+def _changes(versions: Sequence[reading.Statement]) -> list[tuple[reading.Statement, list[comparing.Changed]]]:
+    """Versions of each publisher with what each changed, the newest first; the first of each is left out."""
+    before: dict[Any, reading.Statement] = {}
+    found = []
+    for said in sorted(versions, key=lambda one: one.seq):
+        former = before.get(said.publisher_id)
+        if former is not None and former.object_id != said.object_id:
+            found.append((said, comparing.changes(former.body, said.body)))
+        before[said.publisher_id] = said
+    return list(reversed(found))[:_VERSIONS_COMPARED]
 
 
 @require_safe
@@ -108,12 +184,15 @@ def judge(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponseBas
         if request.POST.get("do") == "confirm":
             giving.confirm(viewer, stix_id)
         else:
-            chosen, reason = request.POST.get("opinion", ""), request.POST.get("reason", "")
-            giving.give(viewer, stix_id, opinion=chosen, reason=reason)
+            chosen, _, reason = request.POST.get("opinion", "").partition(":")
+            giving.give(viewer, stix_id, opinion=chosen, reason=reason or request.POST.get("reason", ""))
     except (Conflict, Refused) as refused:
         messages.error(request, refused.detail)
     else:
-        messages.success(request, "Your opinion is given. Whoever sees the object through the same groups reads it.")
+        messages.success(
+            request,
+            "Your opinion is given. Whoever sees the object through the same groups reads it. Another one revises it.",
+        )
     return redirect("indicator", stix_id)
 
 
@@ -134,37 +213,27 @@ def excerpt(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponseB
     return redirect("indicator", stix_id)
 
 
-@require_POST
-@page
-def withdraw(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponseBase:
-    """Take back what the viewer itself published under this id."""
-    if not objects.ID.fullmatch(stix_id):
-        raise NotFound
-    said = "Withdrawn. Whoever held it is told to drop it."
-    if withdrawing.withdraw(viewer, [stix_id]):
-        said += " It can come back for an hour: see Waiting."
-    messages.success(request, said)
-    return redirect("indicators")
-
-
 def _statement(
     viewer: Viewer, said: reading.Statement, same: list[reading.Statement], found: Sequence[Ref]
 ) -> dict[str, Any]:
     """One statement as the template shows it."""
     data: dict[str, Any] = orjson.loads(said.body)
-    extension = vocabulary.extension_of(data)
+    extension = dict(vocabulary.extension_of(data) or {})
     refs = list(islice(_shown(found), _MAX_REFS))
-    code = showing.code(dict(extension)) if extension else []
+    code = showing.code(extension) if extension else []
     pattern = data.get("pattern")
     own = next((one for one in same if one.publisher_id == viewer.partner_id), None)
     return {
         "said": said,
+        "extension": extension,
+        "value": rows.value_of(said, extension),
+        "most_days": gates.longest(extension).total_seconds() / 86_400 if extension else None,
         "publishers": [one.publisher_name for one in same],
         "suspended": any(one.publisher_suspended for one in same),
         "kind_name": showing.kind_name(said.kind, said.stix_type),
         "tlp": Tlp(said.tlp).word,
         "state": showing.state(said, clock.now()),
-        "facts": showing.facts(dict(extension)) if extension else [],
+        "facts": showing.facts(extension) if extension else [],
         "detector": detectors.names(viewer).get(vocabulary.detector_of(data) or "") if own else None,
         "code": code,
         "description": data.get("description") if isinstance(data.get("description"), str) else "",
@@ -174,7 +243,8 @@ def _statement(
         "labels": _strings(data.get("labels"))[:20],
         "ref_pairs": refs,
         "ref_ids": {ref for _, ref in refs},
-        "audience": names_of_audience(reading.audience_of(viewer, own.object_id)) if own else None,
+        "tree": comparing.tree(said.body),
+        "audience": directory.names_of_audience(reading.audience_of(viewer, own.object_id)) if own else None,
     }
 
 

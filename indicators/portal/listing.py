@@ -1,102 +1,220 @@
-"""Lists: what the viewer may see, filtered, searched, newest first; and what partners have in common."""
+"""The list of indicators: what the viewer may see, filtered, searched, sorted; and what partners have in common."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django_htmx.http import reswap, retarget
 
 from exchange import paging
-from exchange.errors import Malformed, Refused
+from exchange.errors import ExchangeError, Malformed, Refused
 from exchange.parameters import Parameters
 from indicators import matching, reading
 from indicators.feeds import filters
-from indicators.feeds.filters import Filter, subkinds
-from indicators.portal import showing
-from indicators.reading import exporting
-from indicators.reading.overview import KINDS
+from indicators.log import changes
+from indicators.portal import asking, chips, looks, rows
+from indicators.portal.asking import Asked
+from indicators.reading import exporting, listing
 from indicators.reading.selecting import Selection
-from indicators.stix import conformance
-from partners.groups import directory
+from indicators.telling import subscribing
 from partners.portal.access import page, show
-from partners.tlp import Tlp
+from partners.scopes import Scope
 from partners.viewer import Viewer
 
 _PAGE = 50
-_OURS = tuple(kind for kind in KINDS if kind != "other")
 _VALUES = 50
 _MATCHES = "portal-matches"
-_KNOWN = (
-    "show",
-    "q",
-    "subkind",
-    "publisher",
-    "tlp",
-    "confidence",
-    "own",
-    "matched",
-    "marks",
-    "cursor",
-    "type",
-    "filter",
-)
+#: So many new ones are counted, at most.
+_NEWS = 100
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @page
-def indicators(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """The list; its address holds the whole question, so it can be kept and sent to a colleague."""
-    asked = Parameters(request, known=_KNOWN)
-    partners = directory.partners()
-    slugs = {partner.slug: str(partner.pk) for partner in partners}
-    wanted, shown = _selection(asked, slugs)
-    line, problem = _line(viewer, asked)
-    wanted = replace(wanted, filter=wanted.filter.within(line))
-    scope = (
-        f"portal;{shown};{wanted.words};{wanted.own};{wanted.tlps};{wanted.matched};{wanted.marks};{wanted.unmarked}"
-        f";{wanted.filter.scope}"
-    )
-    before = _before(asked.text("cursor"), viewer=viewer, scope=scope)
-    found = (
-        reading.newest(viewer, wanted, before=before, limit=_PAGE) if not problem else reading.Page([], 0, more=False)
-    )
-    following = paging.seal([found.reached], viewer=viewer.partner_id, scope=scope) if found.more else ""
-    part = "#rows" if request.headers.get("HX-Target") == "rows" else ""
+def indicators(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """The list. Its address holds the whole question but for values that are searched: these come in the form.
+
+    What the form says otherwise than the address is answered at the address that says it, where there is one.
+    """
+    asked = asking.read(request, viewer)
+    address = asked.address()
+    htmx = request.headers.get("HX-Request") == "true"
+    if htmx and asked.problem:  # the list stays as it is
+        response = _page(request, viewer, asked, part="#asking")
+        return retarget(reswap(response, "outerHTML"), "#ask")
+    if request.method == "POST" and address and not htmx:
+        return HttpResponseRedirect(address)
+    response = _page(request, viewer, asked, part="#listed" if htmx else "")
+    if htmx:
+        response["HX-Push-Url"] = address or "false"
+    return response
+
+
+def _page(request: HttpRequest, viewer: Viewer, asked: Asked, *, part: str) -> HttpResponse:
+    state = changes.own_end(viewer)  # read first: what comes in meanwhile is new the next time
+    found, following, cut = _found(viewer, asked)
+    counted = listing.counted(viewer, asked.selection) if not asked.problem else listing.Counted({}, cut=False)
+    nothing = not found and not asked.problem and not asked.cursor
     return show(
         request,
         viewer,
         f"indicators/list.html{part}",
         here="indicators",
-        rows=showing.rows(found.statements),
-        asked={name: asked.text(name) for name in _KNOWN},
-        shown=shown,
-        problem=problem,
-        tabs=_tabs(reading.counts_by_kind(viewer)) if not part else [],
-        partners=partners,
-        tlps=[tlp.word for tlp in Tlp],
-        subkinds=[(KINDS[kind], names) for kind, names in showing.SUBKINDS.items()],
-        marks=conformance.WORDS.items(),
-        first=not asked.text("cursor"),
-        export=_export(request),
-        following=_address(request, cursor=following) if following else "",
-        filtered=any(asked.text(name) for name in _KNOWN if name not in ("show", "cursor")),
+        asked=asked,
+        rows=rows.of(viewer, found),
+        chips=chips.chips(asked.shown.tree),
+        counted=counted,
+        kinds=[(kind, counted.by_kind.get(kind, 0), _kind_address(asked, kind)) for kind in asking.KINDS],
+        cut=cut,
+        following=following,
+        stays=part == "#asking",
+        narrowest=_narrowest(viewer, asked) if nothing else None,
+        views=asking.views(viewer, asked),
+        fields=asking.fields(viewer) if not part else None,
+        look=looks.read(request),
+        columns=looks.COLUMNS,
+        add_fields=sorted(chips.LABELS.items(), key=lambda one: one[1]),
+        sorts=_sorts(asked),
+        export=_export(asked),
+        may_save=Scope.SUBSCRIBE in viewer.scopes,
+        state=paging.seal([state], viewer=viewer.partner_id, scope="portal-new"),
     )
+
+
+def _found(viewer: Viewer, asked: Asked) -> tuple[list[reading.Statement], str, bool]:
+    """The statements of the page, the cursor of the next one, and whether older ones were not looked at."""
+    if asked.problem:
+        return [], "", False
+    before = _place(asked, viewer)
+    if asked.sort in listing.ORDERS:
+        by, down = asked.sort, asked.down
+        sorted_ = listing.ordered(viewer, asked.selection, by=by, down=down, offset=before or 0, limit=_PAGE)  # type: ignore[arg-type]
+        place = (before or 0) + _PAGE
+        following = paging.seal([place], viewer=viewer.partner_id, scope=asked.scope) if sorted_.more else ""
+        return sorted_.statements, following, sorted_.cut
+    found = reading.newest(viewer, asked.selection, before=before, limit=_PAGE)
+    following = paging.seal([found.reached], viewer=viewer.partner_id, scope=asked.scope) if found.more else ""
+    return found.statements, following, False
+
+
+def _place(asked: Asked, viewer: Viewer) -> int | None:
+    """The place to go on from. A cursor of another question, as an old bookmark has, begins at the top."""
+    if not asked.cursor:
+        return None
+    try:
+        return int(paging.unseal(asked.cursor, viewer=viewer.partner_id, scope=asked.scope)[0])
+    except Malformed:
+        return None
+
+
+def _narrowest(viewer: Viewer, asked: Asked) -> tuple[chips.Chip, int, bool] | None:
+    """Of a filter that lets nothing through the part without which most would be there, and how many. A query each."""
+    parts = chips.chips(asked.shown.tree)
+    if not 1 <= len(parts) <= _MOST_PARTS:
+        return None
+    best = None
+    for part in parts:
+        without = replace(asked, shown=filters.Filter(chips.without(asked.shown.tree, part.place)))
+        there = listing.counted(viewer, without.selection)
+        if there.all and (best is None or there.all > best[1]):
+            best = (part, there.all, there.cut)
+    return best
+
+
+_MOST_PARTS = 6
+
+
+def _kind_address(asked: Asked, kind: str) -> str:
+    """Where only this kind is listed, or every kind again."""
+    only = filters.Filter.of(kinds=(kind,)).tree
+    return replace(asked, shown=filters.Filter(chips.toggled(asked.shown.tree, only)), cursor="").address()
+
+
+def _sorts(asked: Asked) -> dict[str, dict[str, str]]:
+    """By column the address that sorts by it, the other way round where it does already."""
+    found = {}
+    for name in ("added", *listing.ORDERS):
+        now = name == (asked.sort or "added")
+        down = not asked.down if now else name not in {"value", "left"}
+        sort = "" if name == "added" and down else f"{'-' if down else ''}{name}"
+        found[name] = {
+            "address": replace(asked, sort=name, down=down, cursor="").address(),
+            "sort": sort,
+            "aria": ("descending" if asked.down else "ascending") if now else "",
+        }
+    return found
+
+
+@require_POST
+@page
+def news(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """How many have come that fit, since the list was made; no content while none has."""
+    asked = asking.read(request, viewer)
+    try:
+        since = int(paging.unseal(request.POST.get("state", ""), viewer=viewer.partner_id, scope="portal-new")[0])
+    except Malformed:
+        return HttpResponse(status=204)
+    if asked.problem:
+        return HttpResponse(status=204)
+    found = reading.page(viewer, asked.selection, after=since, limit=_NEWS, with_bodies=False)
+    if not found.statements:
+        return HttpResponse(status=204)
+    return show(request, viewer, "indicators/new.html", here="indicators", count=len(found.statements), more=found.more)
+
+
+@require_safe
+@page
+def tallies(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """How many each saved view holds, for tabs and side bar; asked for once the page is there. Two queries."""
+    views = asking.views(viewer, None)
+    counts, cut = listing.tallied(viewer, [view.filter for view in views])
+    named = [(view, count) for view, count in zip(views, counts, strict=True)]
+    return show(request, viewer, "indicators/tallies.html", here="indicators", views=named, cut=cut)
+
+
+@require_POST
+@page
+def save_view(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """Save the filter as a feed: the same object is a view here, a list for agents and a collection for TAXII."""
+    asked = asking.read(request, viewer)
+    if asked.problem:
+        messages.error(request, str(asked.problem.detail))
+        return redirect("indicators")
+    try:
+        feed = subscribing.save_feed(viewer, name=request.POST.get("name", ""), filter_json=asked.shown.to_json())
+    except ExchangeError as refused:
+        messages.error(request, refused.detail)
+        return HttpResponseRedirect(asked.address() or reverse("indicators"))
+    messages.success(request, f"“{feed.name}” is saved: a view here, and a feed for your systems.")
+    return HttpResponseRedirect(f"{reverse('indicators')}?{urlencode({'view': feed.pk})}")
+
+
+@require_POST
+@page
+def look(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """Choose columns and density, for this browser."""
+    asked = asking.read(request, viewer)
+    response = HttpResponseRedirect(asked.address() or reverse("indicators"))
+    looks.write(request, response)
+    return response
 
 
 @require_safe
 @page
 def bundle(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """The same question answered whole, as a STIX bundle; or every version under one id, with what it names."""
-    asked = Parameters(request, known=(*_KNOWN, "id"))
-    wanted, _ = _selection(asked, {partner.slug: str(partner.pk) for partner in directory.partners()})
-    wanted = replace(wanted, filter=wanted.filter.within(filters.accepted(viewer, asked.text("filter"))))
-    ids = asked.words("id")
-    if ids:
-        wanted = Selection(stix_ids=ids, versions="all")
+    ids = Parameters(request, known=(*asking.KNOWN, "id")).words("id")
+    asked = asking.read(request, viewer, also=("id",))
+    if asked.problem:
+        raise Refused(asked.problem.detail, code=asked.problem.code, at="/filter")
+    wanted = Selection(stix_ids=ids, versions="all") if ids else asked.selection
     return StreamingHttpResponse(
         exporting.bundle(viewer, wanted, referenced=bool(ids), surface="portal:bundle"),
         content_type=exporting.MEDIA_TYPE,
@@ -120,54 +238,9 @@ def matches(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         "indicators/matches.html",
         here="matches",
         shared=found.matches,
-        following=_address(request, cursor=cursor) if cursor else "",
+        following=f"{request.path}?{urlencode({'cursor': cursor})}" if cursor else "",
         first=not asked.text("cursor"),
     )
-
-
-def _line(viewer: Viewer, asked: Parameters) -> tuple[Filter, str]:
-    """The filter that was typed, and what is wrong with it: then nothing is listed, for it is not everything."""
-    try:
-        return filters.accepted(viewer, asked.text("filter")), ""
-    except Refused as refused:
-        return filters.EVERYTHING, refused.detail
-
-
-def _selection(asked: Parameters, partners: dict[str, str]) -> tuple[Selection, str]:
-    """What the address asks for, and the tab that it stands on. Raises Refused naming the parameter."""
-    shown = asked.choice("show", "indicators", of=("indicators", "objects", *_OURS))
-    publishers = asked.words("publisher")
-    if not set(publishers) <= set(partners):
-        raise Refused("There is no partner of this name.", code="unknown-partner", at="/publisher")
-    marked = asked.choice("tlp", "", of=("", *(tlp.word for tlp in Tlp)))
-    mark = asked.choice("marks", "", of=("", "any", "none", *conformance.WORDS))
-    types = asked.words("type") or (() if shown == "objects" else ("indicator",))
-    wanted = Filter.of(
-        kinds=(shown,) if shown in _OURS else (),
-        subkinds=subkinds(asked.words("subkind"), at="/subkind"),
-        types=types,
-        publishers=tuple(sorted(partners[slug] for slug in publishers)),
-        min_confidence=asked.number("confidence", 0, least=0, most=100),
-    )
-    return Selection(
-        filter=wanted,
-        own=asked.flag("own") if asked.text("own") else False,
-        words=asked.text("q"),
-        tlps=tuple(tlp for tlp in Tlp if tlp.word == marked),
-        matched=asked.flag("matched") if asked.text("matched") else False,
-        marks=tuple(conformance.WORDS) if mark == "any" else (mark,) if mark in conformance.WORDS else (),
-        unmarked=mark == "none",
-    ), shown
-
-
-def _before(cursor: str, *, viewer: Viewer, scope: str) -> int | None:
-    """The place to go on from. A cursor of another question, as an old bookmark has, begins at the top."""
-    if not cursor:
-        return None
-    try:
-        return int(paging.unseal(cursor, viewer=viewer.partner_id, scope=scope)[0])
-    except Malformed:
-        return None
 
 
 def _before_match(cursor: str, *, viewer: Viewer) -> matching.Before | None:
@@ -181,22 +254,7 @@ def _before_match(cursor: str, *, viewer: Viewer) -> matching.Before | None:
         return None
 
 
-def _export(request: HttpRequest) -> str:
-    """Where the same question is answered as a bundle."""
-    asked = {name: value for name, value in request.GET.items() if name in _KNOWN and name != "cursor" and value}
-    return f"{reverse('indicators-bundle')}?{urlencode(asked)}"
-
-
-def _address(request: HttpRequest, *, cursor: str) -> str:
-    asked = {name: value for name, value in request.GET.items() if name != "cursor" and value}
-    return f"{request.path}?{urlencode({**asked, 'cursor': cursor})}"
-
-
-def _tabs(counts: dict[str, int]) -> list[tuple[str, str, int]]:
-    """The tabs: name in the address, label, and how many newest versions the viewer may see."""
-    ours = sum(counts.get(kind, 0) for kind in _OURS)
-    return [
-        ("indicators", "All indicators", ours + counts.get("indicator", 0)),
-        *((kind, KINDS[kind], counts.get(kind, 0)) for kind in _OURS),
-        ("objects", "All STIX objects", sum(counts.values())),
-    ]
+def _export(asked: Asked) -> str:
+    """Where the same question is answered as a bundle; empty where a searched value would stand in the address."""
+    address: Any = asked.address()
+    return f"{reverse('indicators-bundle')}?{address.partition('?')[2]}" if address else ""

@@ -92,7 +92,7 @@ def _list(request: HttpRequest, viewer: Viewer, *, problem: str = "") -> HttpRes
         here="reports",
         prepares=prepares,
         own=[_row(one, whole=whole) for one, whole in reporting.own(viewer)] if prepares else [],
-        received=[(one, Tlp(one.tlp).word) for one in reporting.received(viewer)],
+        received=[(one, Tlp(one.tlp).word, packaging.is_ready(one)) for one in reporting.received(viewer)],
         recipients=[one for one in directory.partners() if one.pk != viewer.partner_id] if prepares else [],
         roots=_roots(viewer) if prepares else [],
         problem=problem,

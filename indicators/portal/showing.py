@@ -93,7 +93,7 @@ def _row(said: Statement, *, new: bool, moment: datetime) -> Row:
         title=said.title,
         kind=said.kind or "",
         kind_name=kind_name(said.kind, said.stix_type),
-        value=said.subkind or _first_value(said),
+        value=said.subkind or first_value(said),
         publisher=said.publisher_name,
         publisher_suspended=said.publisher_suspended,
         tlp=Tlp(said.tlp).word,
@@ -114,7 +114,7 @@ def marks(said: Statement) -> list[tuple[str, str]]:
     return told
 
 
-def _first_value(said: Statement) -> str:
+def first_value(said: Statement) -> str:
     """What a classical indicator looks for, cut from its pattern."""
     found = _QUOTED.search(said.body) if said.stix_type == "indicator" else None
     return found[1] if found else ""
@@ -173,6 +173,11 @@ _LABELS = {
     "attribution": "Attribution",
     "detector": "Detector",
 }
+
+
+def plain_fact(value: Any) -> str:
+    """One value of the vocabulary in plain words; empty where it is not said."""
+    return _plain(value) if value is not None else ""
 
 
 def _plain(value: Any) -> str:

@@ -1,68 +1,116 @@
-"""The start page: what is new."""
+"""Home: what asks for an act, by deadline; four figures that lead somewhere; and what came in within a day."""
 
-from datetime import timedelta
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from exchange import clock
-from indicators import matching, reading
 from indicators.ending import deciding
+from indicators.feeds import spelling
 from indicators.feeds.filters import Filter
-from indicators.portal import showing
+from indicators.portal import inbox
 from indicators.publishing import quarantine
-from indicators.reading import overview
-from indicators.reading.selecting import Selection
+from indicators.reading import listing, overview
+from partners.groups import directory
+from partners.portal import letters
 from partners.portal.access import page, show
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
-_NEWEST = 12
-_SHARED = 6
 _WAITING = 5
+#: Of arrivals of fewer publishers nothing is summed: each could be told from the sum.
+_LEAST_PUBLISHERS = 3
+_FIGURES = (
+    ("In force for us", "", "of all that you may see"),
+    ("Of ours disputed", "from:mine standing:disputed,refuted", "or refuted"),
+    ("Ours, ends soon", "from:mine until:<7d", "within a week"),
+    ("By two labs", "publishers:>=2", "or more, by name"),
+)
+
+
+_SHORT = {"account-pattern": "accounts", "payment-fingerprint": "payments", "prompt-signature": "prompts"}
 
 
 @require_safe
 @page
 def start(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """Totals of the last day, arrivals by the hour, the newest indicators and matches."""
-    return show(request, viewer, "indicators/start.html", here="start", **_news(viewer))
+    """The inbox. Figures and the day's arrivals come after it: they cost more, and nothing waits for them."""
+    state = overview.place(viewer)  # read first: what comes in meanwhile is then news the next time
+    found = inbox.of(viewer, letters.labs(viewer, directory.partners()))
+    group = request.GET.get("show", "")
+    group = group if group in inbox.GROUPS else ""
+    shown = [item for item in found if not group or item.group == group]
+    publishes = Scope.PUBLISH in viewer.scopes
+    return show(
+        request,
+        viewer,
+        "indicators/start.html",
+        here="start",
+        state=state,
+        sections=[
+            (label, there)
+            for key, label in inbox.SECTIONS.items()
+            if (there := [one for one in shown if one.section == key])
+        ],
+        tabs=[
+            ("", "All", len(found)),
+            *((key, label, sum(one.group == key for one in found)) for key, label in inbox.GROUPS.items()),
+        ],
+        group=group,
+        newcomer=not found and not overview.sees_anything(viewer),
+        moment=clock.now(),
+        waiting=quarantine.page(viewer, limit=_WAITING) if publishes else [],
+        disarmed=deciding.waiting(viewer) if publishes else [],
+    )
+
+
+def _sections(items: Sequence[inbox.Item]) -> list[tuple[str, list[inbox.Item]]]:
+    """The lines by their section; a section of none is left out."""
+    found = [(label, [one for one in items if one.section == key]) for key, label in inbox.SECTIONS.items()]
+    return [(label, there) for label, there in found if there]
 
 
 @require_safe
 @page
 def recent(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """The same without the frame, for the page to renew itself; no content while it is as the asker has it.
-
-    What stands still keeps the reader's focus and selection.
-    """
+    """Whether there is anything new; no content while there is not: nothing moves under the reader's pointer."""
     if request.GET.get("state") == overview.place(viewer):
         return HttpResponse(status=204)
-    news = _news(viewer, seen=request.GET.get("seen", ""))
-    return show(request, viewer, "indicators/start.html#news", here="start", **news)
+    return show(request, viewer, "indicators/fresh.html", here="start")
 
 
-def _news(viewer: Viewer, *, seen: str = "") -> dict[str, object]:
-    state = overview.place(viewer)  # read first: what comes in meanwhile is then news the next time
-    wanted = Selection(filter=Filter.of(types=("indicator",)))
-    newest = reading.newest(viewer, wanted, limit=_NEWEST)
-    rows = showing.rows(newest.statements, seen=seen)
-    counted = overview.arrivals(viewer)
-    day = clock.now() - timedelta(hours=overview.HOURS)
-    matches, shared = matching.recent(viewer, since=day, most=overview.MOST_COUNTED, limit=_SHARED)
-    figures, publishes = overview.figures(viewer), Scope.PUBLISH in viewer.scopes
-    return {
-        "state": state,
-        "rows": rows,
-        "seen": showing.newest_moment(rows),
-        "figures": figures,
-        "matches": matches,
-        "most_counted": overview.MOST_COUNTED,
-        "bars": overview.bars(counted),
-        "hours": [(place * 100 / overview.HOURS, f"{hour:%H}") for place, hour in enumerate(counted) if place % 4 == 0],
-        "legend": overview.KINDS,
-        "peak": max(sum(kinds.values()) for kinds in counted.values()),
-        "waiting": quarantine.page(viewer, limit=_WAITING) if figures.waiting and publishes else [],
-        "shared": shared,
-        "disarmed": deciding.waiting(viewer) if publishes else [],
-    }
+@require_safe
+@page
+def pulse(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """The figures, and arrivals by the hour, once for a page."""
+    filters = [Filter(spelling.read_text(text)) for _, text, _ in _FIGURES]
+    counts, cut = listing.tallied(viewer, filters)
+    told: dict[str, Any] = {}
+    day = overview.figures(viewer)
+    if day.publishers >= _LEAST_PUBLISHERS:
+        counted = overview.arrivals(viewer)
+        sums = {kind: sum(hour.get(kind, 0) for hour in counted.values()) for kind in overview.KINDS}
+        told = {
+            "bars": overview.bars(counted),
+            "hours": [
+                (place * 100 / overview.HOURS, f"{hour:%H}")
+                for place, hour in enumerate(counted)
+                if place % 6 == 0 and place < 20
+            ],
+            "peak": max(sum(kinds.values()) for kinds in counted.values()),
+            "sums": [(kind, name, sums[kind]) for kind, name in _SHORT.items()],
+        }
+    return show(
+        request,
+        viewer,
+        "indicators/pulse.html",
+        here="start",
+        figures=[(name, text, says, count) for (name, text, says), count in zip(_FIGURES, counts, strict=True)],
+        cut=cut,
+        least=_LEAST_PUBLISHERS,
+        **told,
+    )

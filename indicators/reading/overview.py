@@ -11,7 +11,7 @@ from django.utils.crypto import salted_hmac
 
 from exchange import clock
 from indicators.log import changes, walking
-from indicators.models import Delivery, Quarantined
+from indicators.models import Delivery, Holding, Quarantined
 from partners import sources
 from partners.viewer import Viewer
 
@@ -66,6 +66,11 @@ def arrivals(viewer: Viewer, *, hours: int = HOURS) -> dict[datetime, dict[str, 
         for hour, kind, count in cursor.fetchall():
             counted.setdefault(hour, {})[kind if kind in KINDS else "other"] = count
     return counted
+
+
+def sees_anything(viewer: Viewer) -> bool:
+    """Whether there is any object that the viewer may see. Two queries."""
+    return Holding.objects.visible_to(viewer).filter(newest__isnull=False).exists()
 
 
 def place(viewer: Viewer) -> str:

@@ -14,7 +14,7 @@ from uuid import UUID
 from exchange.sql import ask
 from exchange.tokens import normalising
 from indicators import living, matching
-from indicators.feeds import needing, tree
+from indicators.feeds import needing, searching, tree
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import traits, walking
 from indicators.log.traits import Sieve
@@ -52,6 +52,7 @@ class Selection:
     added_after: datetime | None = None
     own: bool = False  # only what the viewer itself published
     in_force: bool = False  # only newest versions that live and are not disarmed for the viewer
+    living: bool = False  # without what has ended
     group: UUID | None = None  # only what is addressed to this group
     tlps: tuple[int, ...] = ()  # only with one of these markings
     matched: bool = False  # only what the viewer sees a match of
@@ -79,9 +80,7 @@ def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, jo
     `columns` are expressions on the change `c`, the version `o`, its holding `h` and what `joins` adds: the first of
     them is `c.seq AS seq`, the last is `body`.
     """
-    conditions, parameters = _conditions(viewer, wanted)
-    if wanted.matched:  # the other end is somebody else's, so `own` does not bind it
-        parameters["both"] = list(mine(viewer).values_list("channel", flat=True))
+    condition, parameters = conditions(viewer, wanted)
     first = walking.channels(own=wanted.own, group=wanted.group)
     parameters |= {"group": wanted.group, "added_after": wanted.added_after}
     later = None if wanted.added_after is None else _PAST_SEQ
@@ -95,7 +94,7 @@ def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, jo
         bound = f"c.seq {'<' if where.backwards else '>'} %(after)s" + (f" AND c.seq > {later}" if later else "")
         holdings = _BY_IDS if wanted.stix_ids else _BY_KEYS.format(keys=starts)
         page = _FROM_OBJECTS.format(
-            columns=columns, holdings=holdings, joins=joins, bound=bound, conditions=conditions, order=order
+            columns=columns, holdings=holdings, joins=joins, bound=bound, conditions=condition, order=order
         )
         return walking.at_once(
             viewer,
@@ -109,7 +108,7 @@ def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, jo
         columns=columns,
         joins=joins,
         newest="AND h.newest_id = c.version_id" if set(_versions(wanted)) == {"last"} else "",
-        conditions=conditions,
+        conditions=condition,
         order=order,
     )
     sieve = _sieve(viewer, wanted)
@@ -156,45 +155,54 @@ def _sieve(viewer: Viewer, wanted: Selection) -> Sieve:
     return Sieve(needs) if set(_versions(wanted)) == {"last"} else walking.NO_SIEVE
 
 
-def _conditions(viewer: Viewer, wanted: Selection) -> tuple[str, dict[str, Any]]:
+def conditions(viewer: Viewer, wanted: Selection) -> tuple[str, dict[str, Any]]:
     """Conditions on the version `o`, its holding `h` and the change `c` that brought it in."""
     sql, parameters = wanted.filter.sql(viewer)
-    conditions = [sql, _version_condition(viewer, wanted)]
+    found = [sql, _version_condition(viewer, wanted)]
     parameters["moments"] = [version for version in _versions(wanted) if isinstance(version, datetime)]
     if wanted.spec_versions:
-        conditions.append("AND o.spec_version = ANY(%(spec_versions)s)")
+        found.append("AND o.spec_version = ANY(%(spec_versions)s)")
         parameters["spec_versions"] = list(wanted.spec_versions)
     if wanted.stix_ids:
-        conditions.append("AND h.stix_id = ANY(%(stix_ids)s)")
+        found.append("AND h.stix_id = ANY(%(stix_ids)s)")
         parameters["stix_ids"] = identifiers.canonical(wanted.stix_ids)
     if wanted.once:
         among, named = wanted.filter.among.sql(viewer, holding="t", prefix="among")
-        conditions.append(lines.is_chosen(among, group=wanted.group is not None))
+        found.append(lines.is_chosen(among, group=wanted.group is not None))
         parameters |= named
     if wanted.besides:
-        conditions.append(_IS_NOT_OURS)
+        found.append(_IS_NOT_OURS)
         parameters["besides"] = list(wanted.besides)
     if wanted.group is not None:
-        conditions.append(_IS_IN_GROUP)
+        found.append(_IS_IN_GROUP)
     if wanted.audiences is not None:
-        conditions.append("AND h.audience_id = ANY(%(shown)s)")
+        found.append("AND h.audience_id = ANY(%(shown)s)")
         parameters["shown"] = list(wanted.audiences)
     if wanted.tlps:
-        conditions.append("AND h.audience_id IN (SELECT x.id FROM partners_audience x WHERE x.tlp = ANY(%(tlps)s))")
+        found.append("AND h.audience_id IN (SELECT x.id FROM partners_audience x WHERE x.tlp = ANY(%(tlps)s))")
         parameters["tlps"] = list(wanted.tlps)
     if wanted.in_force:
         disarmed = standing.is_disarmed(hears=walking.SEES.format(audience="s.audience_id"))
-        conditions.append(f"AND h.newest_id = o.id AND {living.LIVES} AND NOT {disarmed}")
-    if wanted.matched:
-        conditions.append(_HAS_MATCH)
+        found.append(f"AND h.newest_id = o.id AND {living.LIVES} AND NOT {disarmed}")
+    if wanted.living:
+        found.append(f"AND {living.LIVES}")
+    if wanted.matched:  # the other end is somebody else's, so `own` does not bind it
+        found.append(_HAS_MATCH)
+        parameters["both"] = list(mine(viewer).values_list("channel", flat=True))
     if wanted.marks:
-        conditions.append(_HAS_MARK)
+        found.append(_HAS_MARK)
         parameters["marks"] = list(wanted.marks)
     if wanted.unmarked:
-        conditions.append("AND o.marks IS NULL")
+        found.append("AND o.marks IS NULL")
     if wanted.words:
-        conditions.append(_HAS_WORDS)
-        parameters["words"] = normalize("NFKC", wanted.words)
+        found.append(_HAS_WORDS)
+        looked_for = searching.begins(wanted.words)
+        parameters |= {
+            "words": normalize("NFKC", wanted.words),
+            "begins": looked_for.words,
+            "first_id": looked_for.first_id,
+            "last_id": looked_for.last_id,
+        }
         values = list(normalising.any_of(wanted.words))
         within = [carrying.keys_within(value) for value in values]
         parameters |= {
@@ -202,7 +210,7 @@ def _conditions(viewer: Viewer, wanted: Selection) -> tuple[str, dict[str, Any]]
             "first_keys": [first for first, _ in within],
             "last_keys": [last for _, last in within],
         }
-    return " ".join(conditions), parameters
+    return " ".join(found), parameters
 
 
 def _versions(wanted: Selection) -> tuple[Wanted, ...]:
@@ -284,7 +292,8 @@ AND o.marks IS NOT NULL AND EXISTS (
 """
 
 _HAS_WORDS = """
-AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR h.stix_id = lower(%(words)s) OR h.id IN (
+AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR o.search @@ to_tsquery('simple', %(begins)s)
+     OR (h.stix_id >= %(first_id)s AND h.stix_id < %(last_id)s) OR h.id IN (
     SELECT k.holding_id
     FROM unnest(%(values)s::text[], %(first_keys)s::uuid[], %(last_keys)s::uuid[]) asked(value, first_key, last_key)
     JOIN indicators_tokenvalue v ON v.id >= asked.first_key AND v.id <= asked.last_key AND v.value = asked.value

@@ -31,6 +31,14 @@ def bundle(package_id: UUID, held: Sequence[StixObject]) -> bytes:
     return b'{"type":"bundle","id":"bundle--%s","objects":[%s]}' % (str(package_id).encode(), objects)
 
 
+def is_ready(package: ReportPackage) -> bool:
+    """Whether a published head covers its release, so that it can be opened."""
+    head = transparency.head()
+    return (
+        package.release is not None and head is not None and logbook.index_of(package.release, under=head) is not None
+    )
+
+
 def archive(package: ReportPackage, held: Sequence[StixObject]) -> bytes:
     """All files as a zip, signed. Raises Conflict until a published head covers the release."""
     head = transparency.head()

@@ -69,6 +69,11 @@ def one(viewer: Viewer, leaf_hash: bytes) -> AuditRecord:
     return found
 
 
+def records_of(viewer: Viewer, target: str) -> list[AuditRecord]:
+    """The records of the viewer's own partner about one thing, the oldest first. One query."""
+    return list(_own(viewer, Asked()).select_related("leaf").filter(target=target).order_by("pk"))
+
+
 def index_of(record: AuditRecord, *, under: TreeHead | None) -> int | None:
     """The place of a record under a published head; None while none covers it, for places tell how busy others are."""
     leaf = getattr(record, "leaf", None)

@@ -56,6 +56,7 @@ def _guarded(view: View, *, without_factor: bool) -> Callable[..., HttpResponseB
         if not without_factor and factors.lacking(user):
             return _elsewhere(request, lambda back: redirect("factors"))
         sessions.touch(request)
+        _without_strangers(request)
         request.viewer = viewer  # type: ignore[attr-defined]
         if request.method in _SAFE:
             return view(request, viewer, *args, **kwargs)
@@ -67,6 +68,19 @@ def _guarded(view: View, *, without_factor: bool) -> Callable[..., HttpResponseB
             return guarded(request, *args, **kwargs)
 
     return guarded
+
+
+#: What mail programs and chats add to links: no page has a parameter of these names.
+_STRANGERS = ("utm_", "mc_", "fbclid", "gclid", "msclkid")
+
+
+def _without_strangers(request: HttpRequest) -> None:
+    """Forget what others added to the address; what else a page does not know is still refused."""
+    if any(name.startswith(_STRANGERS) for name in request.GET):
+        kept = request.GET.copy()
+        for name in [name for name in kept if name.startswith(_STRANGERS)]:
+            del kept[name]
+        request.GET = kept  # type: ignore[assignment]
 
 
 def _elsewhere(request: HttpRequest, to: Callable[[str], HttpResponseRedirect]) -> HttpResponse:

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from exchange import clock, paging
 from exchange.errors import NotFound
 from exchange.parameters import Parameters
+from exchange.templatetags.house import event
 from partners import paper
 from partners.groups import directory
 from partners.log import logbook, logkeys, transparency
@@ -204,7 +205,7 @@ def _paper(viewer: Viewer, wanted: logbook.Asked) -> bytes:
         (
             f"{row['at']:%Y-%m-%d %H:%M:%S}",
             "-" if row["index"] is None else str(row["index"]),
-            row["verb"],
+            event(row["verb"]),
             row["actor"],
             f"{row['target']}: {row['words']}" if row["words"] else row["target"],
         )

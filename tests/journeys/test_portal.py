@@ -19,7 +19,7 @@ CHROMIUM = next(
 )
 PASSWORD = "correct horse battery"
 #: What a signed-in person sees first.
-HOME = "body.framed h1:has-text('What is new')"
+HOME = "body.framed h1:has-text('Inbox')"
 
 pytestmark = [
     pytest.mark.browser,
@@ -97,20 +97,17 @@ def test_an_analyst_signs_in_finds_an_indicator_and_follows_its_match(page, live
     assert no_sideways_scrolling(page)
     go_to(page, "Indicators")
     page.wait_for_selector("h1:has-text('Indicators')")
-    assert page.locator("tbody tr").count() == 3
-    page.fill("#q", "borealis")
+    expect(page.locator("tbody tr")).to_have_count(3)
+    page.fill("#filter", "borealis")
+    page.keyboard.press("Enter")
     expect(page.locator("tbody tr")).to_have_count(1)
-    assert "q=borealis" in page.url, "the address holds the question"
-    page.click("text=Seen by Borealis")
+    assert "borealis" not in page.url, "what is searched stands in no address"
+    page.click("tbody a")
     page.wait_for_selector("text=Exactly as published")
     assert no_sideways_scrolling(page)
     page.click("text=Seen by Aster")
     page.wait_for_selector("h1:has-text('Seen by Aster')")
     page.wait_for_selector("text=You share it with")
-    page.go_back()
-    page.go_back()
-    expect(page.locator("#q")).to_have_value("borealis")
-    expect(page.locator("tbody tr")).to_have_count(1)
     for path, heading in (
         ("matches", "What partners have in common"),
         ("subscriptions", "Addresses"),
@@ -121,14 +118,17 @@ def test_an_analyst_signs_in_finds_an_indicator_and_follows_its_match(page, live
         assert no_sideways_scrolling(page), path
 
 
-def test_what_is_published_appears_on_the_start_page_by_itself(page, live_server, cast):
+def test_what_is_new_is_said_and_put_under_nobodys_pointer(page, live_server, cast):
+    build.publish(cast.viewer("aster"), making.account_pattern(name="The first"))
     sign_in(page, live_server, build.a_user(cast.borealis))
-    page.wait_for_selector("text=Nothing here yet")
+    go_to(page, "Indicators")
+    expect(page.locator("tbody tr")).to_have_count(1)
     build.publish(cast.viewer("aster"), making.prompt_signature(name="Just arrived"))
     build.publish(cast.viewer("cygnus"), making.prompt_signature(name="Of others"))
-    page.wait_for_selector("text=Just arrived")
-    expect(page.get_by_role("status")).to_have_text("1 new indicator")
-    assert page.locator("text=Of others").count() == 0
+    page.wait_for_selector("text=1 new")
+    assert page.locator("tbody tr").count() == 1
+    page.click("text=1 new")
+    expect(page.locator("tbody tr")).to_have_count(2)
 
 
 def test_content_is_shown_as_text_whatever_it_is(page, live_server, cast):
@@ -174,7 +174,7 @@ def test_a_wrong_password_says_nothing_of_the_account(page, live_server, cast):
     assert len(said) == 1
 
 
-def test_filters_work_together_and_leave_a_short_address(page, live_server, cast):
+def test_text_and_chips_are_one_filter_and_leave_a_short_address(page, live_server, cast):
     token = {"token": making.token(uuid.uuid4().hex * 2)}
     build.publish(cast.viewer("borealis"), making.account_pattern(carrier=token, name="Theirs"))
     build.publish(cast.viewer("aster"), making.account_pattern(carrier=token, name="Ours"))
@@ -182,42 +182,42 @@ def test_filters_work_together_and_leave_a_short_address(page, live_server, cast
     sign_in(page, live_server, build.a_user(cast.aster))
     page.goto(f"{live_server.url}/indicators")
     rows = page.locator("tbody tr")
-    page.select_option("#matched", "true")
-    expect(rows).to_have_count(2)
-    page.select_option("#own", "true")
+    page.fill("#filter", "publishers:>=2 from:mine")
+    page.keyboard.press("Enter")
     expect(rows).to_have_count(1)
-    assert page.url.endswith("/indicators?show=indicators&own=true&matched=true")
-    page.get_by_label("Payment fingerprints").check(force=True)
-    page.wait_for_selector("text=Nothing fits")
-    page.select_option("#matched", "")
+    assert page.url.endswith("/indicators?filter=from%3Amine+publishers%3A%3E%3D2")
+    page.get_by_label("Leave out: From mine").click()
+    expect(rows).to_have_count(2)
+    page.fill("#filter", "kindd:payment-fingerprint")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Did you mean")
+    assert rows.count() == 2, "the list stays"
+    page.click(".askwrong button")
     expect(rows).to_have_count(1)
     page.reload()
     expect(rows).to_have_count(1)
-    assert page.locator("#own").input_value() == "true"
-    page.fill("#confidence", "999")
+    page.fill("#filter", "sev")
+    expect(page.locator("#completions li")).to_have_count(1)
+    page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
-    assert page.evaluate("document.querySelector('#confidence').validity.rangeOverflow"), "the browser says so itself"
-    assert "999" not in page.url
+    assert page.locator("#filter").input_value() == "severity:"
 
 
-def test_renewal_keeps_the_readers_place_and_can_be_paused(page, live_server, cast):
-    build.publish(cast.viewer("aster"), making.account_pattern(name="The first"))
-    sign_in(page, live_server, build.a_user(cast.borealis))
-    page.focus("a:has-text('The first')")
-    build.publish(cast.viewer("aster"), making.account_pattern(name="The second"))
-    page.wait_for_selector("text=The second")
-    assert page.evaluate("document.activeElement.textContent") == "The first"
-    page.click("[data-pause]")
-    expect(page.locator("[data-pause]")).to_have_attribute("aria-pressed", "true")
-    with page.expect_response("**/recent*") as answered:
-        page.click("[data-pause]")
-    assert answered.value.status == 204, "nothing new, nothing swapped"
-    page.click("[data-pause]")
-    build.publish(cast.viewer("aster"), making.account_pattern(name="The third"))
-    page.wait_for_timeout(3_000)
-    assert page.locator("text=The third").count() == 0
-    page.click("[data-pause]")
-    page.wait_for_selector("text=The third")
+def test_the_keys_move_choose_and_open(page, live_server, cast):
+    build.publish(cast.viewer("aster"), *(making.account_pattern(name=f"No {place}") for place in range(3)))
+    sign_in(page, live_server, build.a_user(cast.aster))
+    page.keyboard.press("g")
+    page.keyboard.press("i")
+    expect(page.locator("tbody tr")).to_have_count(3)
+    for key in ("j", "j", "x"):
+        page.keyboard.press(key)
+    expect(page.locator("tbody tr.cursor input")).to_be_checked()
+    expect(page.locator("[data-chosen]")).to_have_text("1 chosen")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.name") == "search"
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.wait_for_selector("#keys >> text=next and previous line")
 
 
 def test_who_is_signed_out_elsewhere_is_asked_to_sign_in(page, live_server, cast):
@@ -238,9 +238,9 @@ def test_it_works_without_javascript(chromium, live_server, cast):
     plain.click("button.primary")
     assert plain.url.endswith("/indicators?q=plain"), "back to where one wanted to go"
     assert plain.locator("tbody tr").count() == 1
-    plain.fill("#q", "")
-    plain.get_by_label("Payment fingerprints").check(force=True)
-    plain.get_by_role("button", name="Filter").click()
+    plain.fill("#filter", "kind:payment-fingerprint")
+    plain.press("#filter", "Enter")
+    assert plain.url.endswith("filter=kind%3Apayment-fingerprint")
     assert plain.locator("tbody tr").count() == 1
     assert plain.locator("text=Plain page").count() == 0
     sign_out(plain)
@@ -308,3 +308,35 @@ def test_all_text_has_the_contrast_that_it_needs(page, live_server, cast):
         page.goto(f"{live_server.url}/{path}")
         assert page.evaluate(CONTRAST) == [], path
         assert no_sideways_scrolling(page), path
+
+
+WIDTHS = (320, 390, 641, 700, 701, 775, 899, 900, 1199, 1200, 1440, 2560)
+
+
+def test_no_page_is_wider_than_its_window(page, live_server, cast):
+    token = {"token": making.token(uuid.uuid4().hex * 2)}
+    build.publish(cast.viewer("borealis"), making.account_pattern(carrier=token))
+    ours = making.account_pattern(carrier=token, name="W" * 200)
+    build.publish(cast.viewer("aster"), ours)
+    sign_in(page, live_server, build.a_user(cast.aster))
+    for path in (
+        "",
+        "indicators",
+        f"indicators/{ours['id']}",
+        f"indicators/{ours['id']}/end",
+        "matches",
+        "organisation/log/",
+    ):
+        page.goto(f"{live_server.url}/{path}")
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            assert no_sideways_scrolling(page), (path, width)
+
+
+def test_what_is_not_found_keeps_its_navigation(page, live_server, cast):
+    sign_in(page, live_server, build.a_user(cast.aster))
+    page.goto(f"{live_server.url}/account/")
+    for path in ("nowhere", f"indicators/indicator--{uuid.uuid4()}"):
+        answer = page.request.get(f"{live_server.url}/{path}")
+        assert answer.status == 404
+        assert 'id="side"' in answer.text()

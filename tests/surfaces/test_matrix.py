@@ -352,15 +352,30 @@ MATRIX: dict[str, Row] = {
     "keys": Row("/organisation/keys/", "person"),
     "key-act": Row("/organisation/keys/{key}/act", "owner", method="post", absent="/organisation/keys/aaaaaaaa/act"),
     "theme": Row("/account/theme/", "all", method="post"),
-    "start": Row("/", "person", shows=True),
-    "recent": Row("/recent", "person", shows=True),
+    "start": Row("/", "person"),
+    "recent": Row("/recent", "person"),
+    "pulse": Row("/pulse", "person"),
     "indicators": Row("/indicators", "person", shows=True),
+    "indicators-new": Row("/indicators/new", "person", method="post"),
+    "indicators-tallies": Row("/indicators/tallies", "person"),
+    "indicators-save": Row("/indicators/save", "person", method="post"),
+    "indicators-look": Row("/indicators/look", "person", method="post"),
     "indicators-bundle": Row("/indicators/bundle?show=objects", "person", shows=True),
     "indicator": Row("/indicators/{object}", "sees", shows=True, absent=f"/indicators/indicator--{ABSENT}"),
     "indicator-raw": Row("/indicators/{object}/raw", "sees", shows=True, absent=f"/indicators/indicator--{ABSENT}/raw"),
     "indicator-judge": Row(
         "/indicators/{object}/judge", "sees", method="post", absent=f"/indicators/indicator--{ABSENT}/judge"
     ),
+    "indicator-end": Row("/indicators/{object}/end", "owner", absent=f"/indicators/indicator--{ABSENT}/end"),
+    "indicator-audience": Row(
+        "/indicators/{object}/audience", "owner", absent=f"/indicators/indicator--{ABSENT}/audience"
+    ),
+    # Whose batch is proved how: tests/indicators/portal/test_acts.py.
+    "indicator-proof": Row("/indicators/{object}/proof", "nobody"),
+    "indicators-act": Row("/indicators/act", "person", method="post"),
+    "act": Row("/acts/{recall}/", "owner", absent=f"/acts/{ABSENT}/"),
+    # Kept with the session of whoever began it: tests/indicators/portal/test_acts.py.
+    "judging": Row("/acts/judging/none/", "nobody"),
     "indicator-withdraw": Row(
         "/indicators/{object}/withdraw",
         "owner",

@@ -4,6 +4,7 @@ const said = (form, words) => {
   const place = form.querySelector("[data-trouble]");
   if (!place) return;
   place.textContent = words;
+  place.className = "errorlist";
   place.hidden = !words;
 };
 
@@ -51,5 +52,8 @@ document.addEventListener("DOMContentLoaded", () => {
     if (possible()) continue;
     form.querySelector("button").disabled = true;
     said(form, "Passkeys work over https, or on http://localhost: not at this address, or not in this browser.");
+    const place = form.querySelector("[data-trouble]");
+    place.className = "hint"; // nothing went wrong: this way in is not open here
+    place.removeAttribute("role");
   }
 });

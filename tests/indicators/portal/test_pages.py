@@ -22,7 +22,7 @@ from tests import build
 pytestmark = pytest.mark.django_db
 
 PROBE = "\"><script>alert(1)</script><img src=x onerror=alert(1)>'{{ 7 }}"
-PAGES = ("/", "/recent", "/indicators", "/matches", "/subscriptions", "/account/")
+PAGES = ("/", "/recent", "/pulse", "/indicators", "/indicators/tallies", "/matches", "/subscriptions", "/account/")
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def text(response):
 
 def names(response):
     """The titles of a list's rows, in order."""
-    return re.findall(r'<a class="title"[^>]*>([^<]*)</a>', text(response))
+    return re.findall(r'class="title[^"]*"[^>]*>([^<]*)</', text(response))
 
 
 def a_pair(cast, *, name="Shared", subkind="email"):
@@ -93,9 +93,10 @@ def test_filters_narrow_the_list_and_live_in_the_address(cast):
         assert expected is None or set(found) == expected, query
         assert len(found) == len(set(found)), query
     answer = text(client.get("/indicators?show=prompt-signature&q=find+me&tlp=amber%2Bstrict&matched=true"))
-    assert 'value="find me"' in answer
-    assert re.search(r'value="amber\+strict" selected', answer)
-    assert re.search(r'value="prompt-signature" checked', answer)
+    typed = re.search(r'name="filter" value="([^"]*(?:"[^"]*")?[^"]*)" maxlength', answer)[1]
+    assert 'words:"find me"' in typed
+    assert "tlp:amber+strict" in typed
+    assert "kind:prompt-signature" in typed
 
 
 def test_a_whole_id_and_a_whole_value_are_found(cast):
@@ -119,22 +120,27 @@ def test_a_match_that_one_may_not_see_does_not_show_in_the_filter(cast):
 def test_pages_of_the_list_together_are_the_list(cast):
     client = signed_in(cast.borealis)
     build.publish(cast.viewer("aster"), *(making.account_pattern(name=f"No {number:03}") for number in range(120)))
-    found, path = [], "/indicators?q=no"
-    while path:
-        answer = text(client.get(path))
-        found += re.findall(r"No \d{3}", "".join(re.findall(r'<a class="title"[^>]*>[^<]*</a>', answer)))
-        older = re.search(r'<a class="button" href="([^"]*cursor=[^"]*)">Older', answer)
-        path = older[1] if older else None
-    assert found == [f"No {number:03}" for number in reversed(range(120))]
+    for sort in ("", "-confidence"):
+        found, cursor = [], ""
+        while cursor is not None:
+            answer = client.post("/indicators", {"filter": "no", "sort": sort, "cursor": cursor})
+            found += names(answer)
+            older = re.search(r'name="cursor" value="([^"]+)">(?:Older|More)', text(answer))
+            cursor = older[1] if older else None
+        assert found == [f"No {number:03}" for number in reversed(range(120))], sort
 
 
 def test_a_part_is_answered_with_the_rows_alone(cast):
     client = signed_in(cast.aster)
     build.publish(cast.viewer("aster"), making.account_pattern(name="Only row"))
-    answer = text(client.get("/indicators?q=only", headers={"HX-Request": "true", "HX-Target": "rows"}))
+    response = client.post("/indicators", {"search": "only"}, headers={"HX-Request": "true"})
+    answer = text(response)
     assert "Only row" in answer
     assert "<html" not in answer
-    assert answer.lstrip().startswith('<div id="rows"')
+    assert answer.lstrip().startswith('<div id="listed"')
+    assert response["HX-Push-Url"] == "false", "what is searched stands in no address"
+    narrowed = client.post("/indicators", {"filter": "severity:high"}, headers={"HX-Request": "true"})
+    assert narrowed["HX-Push-Url"] == "/indicators?filter=severity%3Ahigh"
 
 
 def test_a_filter_that_makes_no_sense_is_refused_by_name(cast):
@@ -299,7 +305,7 @@ def test_no_string_of_an_object_becomes_markup(cast):
         content = client.get(path).content.decode()
         assert "<script>alert" not in content, path
         assert "<img" not in content, path
-    assert "alert(1)" in client.get("/").content.decode(), "shown, as text"
+    assert "alert(1)" in client.get("/indicators?view=all").content.decode(), "shown, as text"
 
 
 def test_pages_carry_no_inline_script_or_style(cast):
@@ -316,19 +322,17 @@ def test_pages_carry_no_inline_script_or_style(cast):
 # --- Start and matches
 
 
-def test_the_start_page_stands_still_until_something_is_new(cast):
+def test_home_stands_still_and_says_when_something_is_new(cast):
     client = signed_in(cast.borealis)
     build.publish(cast.viewer("aster"), making.account_pattern(name="First"))
-    again = html.unescape(re.search(r'hx-get="([^"]*)"', client.get("/").content.decode())[1])
+    again = html.unescape(re.search(r'hx-get="(/recent[^"]*)"', client.get("/").content.decode())[1])
     assert client.get(again).status_code == 204
     build.publish(cast.viewer("cygnus"), making.account_pattern(name="Of others"))
     with CaptureQueriesContext(connection) as captured:
         assert client.get(again).status_code == 204, "what one may not see moves nothing"
     assert len(captured) <= 10, "session, person and partner, audiences, and four looks at an index"
     build.publish(cast.viewer("aster"), making.account_pattern(name="Second"))
-    answer = text(client.get(again))
-    assert answer.count('class="new"') == 1
-    assert answer.index("Second") < answer.index("First")
+    assert "Something new" in text(client.get(again)), "nothing is put under the pointer"
 
 
 def test_a_newcomer_is_told_why_and_how(cast):
@@ -496,7 +500,7 @@ def test_pages_ask_the_store_a_fixed_number_of_times(cast):
         carrier = {"tokens": ours["extensions"][vocabulary.EXTENSION_ID]["tokens"]}
         build.publish(cast.viewer("borealis"), making.account_pattern(carrier=carrier))
     assert {path: queries_of(client, path) for path in paths} == few
-    assert few["/"] <= 24
-    assert few["/indicators"] <= 14
-    assert few[f"/indicators/{ours['id']}"] <= 20
+    assert few["/"] <= 44
+    assert few["/indicators"] <= 26
+    assert few[f"/indicators/{ours['id']}"] <= 38
     assert few["/matches"] <= 10

@@ -274,8 +274,8 @@ def _taxii() -> Iterator[Ask]:
 
 def _pages() -> Iterator[Ask]:
     for path in (
-        "/", "/recent", "/indicators", "/indicators?matched=true", "/indicators?publisher=aster", "/indicators?q=seen",
-        "/indicators?kind=account-pattern", "/indicators/bundle?show=objects", "/matches", "/subscriptions",
+        "/", "/recent", "/pulse", "/?show=ours", "/indicators", "/indicators?matched=true", "/indicators?publisher=aster", "/indicators?q=seen",
+        "/indicators?filter=kind:account-pattern", "/indicators?sort=-confidence", "/indicators?filter=publishers:>=2", "/indicators/tallies", "/indicators/bundle?show=objects", "/matches", "/subscriptions",
         "/subscriptions/deliveries", "/account/", "/account/factors/", "/account/password/", "/account/reauthenticate/",
         "/account/login/passkey/", "/account/login/second-factor/", "/account/reauthenticate/code/",
         "/account/reauthenticate/passkey/", "/account/logout/",
@@ -629,6 +629,18 @@ def _forms() -> Iterator[Ask]:
         yield form(f"/subscriptions/deliveries/{delivery}/again")
     for name in ("same", "hidden"):
         yield form(f"/indicators/{an_id(name)}/withdraw")
+    for name in ("mine", "hidden"):
+        yield form(f"/indicators/{an_id(name)}/audience", do="ask", groups="ring", tlp="amber")
+        yield Ask(f"/indicators/{an_id(name)}/end")
+        yield Ask(f"/indicators/{an_id(name)}/proof")
+    yield form("/indicators", search="seen")
+    yield form("/indicators", "filtered", filter="publishers:>=2 or severity:high")
+    yield form("/indicators/new", state="none")
+    yield form("/indicators/save", name="Two worlds", filter="severity:high")
+    yield form("/indicators/look", columns="tlp")
+    yield form("/indicators/act", do="judge", all="yes", filter="kind:prompt-signature tlp:red")
+    yield Ask("/acts/judging/none/")
+    yield Ask("/acts/{x_feed}/")
     for path in ("/operator/partners/aster/act", "/operator/groups/ring/act"):
         yield form(path, do="suspend", why="x")
     yield form("/operator/invite/", name="Newcomer", slug="{x_slug}", kind="lab", email="a@b.example")

@@ -1,0 +1,71 @@
+// Keys: / finds, g and a letter goes, j k move, x chooses, Enter opens, ? shows all. None works while somebody types.
+
+const typing = (target) => target.closest("input:not([type='checkbox'], [type='radio']), textarea, select, [contenteditable]");
+const rows = () => [...document.querySelectorAll("[data-list] [data-open]")].filter((row) => row.offsetParent);
+let going = 0;
+
+const move = (step) => {
+  const all = rows();
+  if (!all.length) return;
+  const at = all.findIndex((row) => row.classList.contains("cursor"));
+  const next = all[Math.min(all.length - 1, Math.max(0, at < 0 ? 0 : at + step))];
+  for (const row of all) row.classList.toggle("cursor", row === next);
+  next.scrollIntoView({ block: "nearest" });
+  next.querySelector("a, button")?.focus({ preventScroll: true });
+};
+
+const chosen = () => document.querySelector("[data-list] .cursor");
+
+const press = {
+  "/": () => document.querySelector("[data-key='/']")?.focus(),
+  "?": () => document.getElementById("keys")?.togglePopover(),
+  j: () => move(1),
+  k: () => move(-1),
+  x: () => chosen()?.querySelector("input[type='checkbox']")?.click(),
+  g: () => { going = Date.now(); },
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  if (typing(event.target)) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  if (Date.now() - going < 1500) {
+    going = 0;
+    const place = document.querySelector(`[data-go="${CSS.escape(event.key.toLowerCase())}"]`);
+    if (place) { event.preventDefault(); place.click(); }
+    return;
+  }
+  const named = document.querySelector(`[data-key="${CSS.escape(event.key)}"]:not([disabled])`);
+  if (press[event.key]) {
+    event.preventDefault();
+    press[event.key]();
+  } else if (event.key === "Enter" && chosen() && event.target.closest("[data-list], body") && !event.target.closest("a, button, summary")) {
+    location.assign(chosen().dataset.open);
+  } else if (named && named.offsetParent) {
+    event.preventDefault();
+    if (named.matches("input")) named.focus();
+    else named.click();
+  }
+});
+
+// A row opens where it is pressed; what lies in it keeps its own act.
+document.addEventListener("click", (event) => {
+  const row = event.target.closest("[data-open]");
+  if (!row || event.target.closest("a, button, input, label, summary") || getSelection().toString()) return;
+  if (event.metaKey || event.ctrlKey) window.open(row.dataset.open);
+  else location.assign(row.dataset.open);
+});
+
+// What hangs from a button closes with Escape, and when something else is pressed.
+document.addEventListener("click", (event) => {
+  for (const open of document.querySelectorAll("details.pop[open]")) if (!open.contains(event.target)) open.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const open of document.querySelectorAll("details.pop[open]")) {
+    open.open = false;
+    open.querySelector("summary").focus();
+  }
+});

@@ -1,0 +1,350 @@
+"""What asks a partner for an act, by deadline: said by whom, what follows, until when, and the one act.
+
+Each line comes from a verb of its own room, through the rule; nothing is stored of it. `feeds` tells people the same by
+mail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from urllib.parse import urlencode
+from uuid import UUID
+
+import orjson
+from django.db.models import Max
+from django.urls import reverse
+
+from exchange import clock
+from exchange.sql import ask
+from indicators import matching
+from indicators.campaigns import viewing
+from indicators.ending import deciding
+from indicators.models import Delivery, Holding, Opinion, Quarantined
+from indicators.publishing import awaiting
+from indicators.stix import vocabulary
+from partners.groups import life, membership, warning
+from partners.models import ApiKey
+from partners.portal.letters import Lab
+from partners.scopes import Scope
+from partners.viewer import Viewer
+
+_LATELY, _SOON = timedelta(days=14), timedelta(days=14)
+_WEEK, _DAY = timedelta(days=7), timedelta(days=1)
+_MOST = 8
+_MOST_MATCHES = 100
+_MOST_ENDING = 1_000
+_SILENT = timedelta(minutes=15)
+
+Section = Literal["tonight", "week", "know"]
+Group = Literal["ours", "campaigns", "sharing", "systems"]
+SECTIONS: dict[Section, str] = {"tonight": "Before tonight", "week": "This week", "know": "To know"}
+GROUPS: dict[Group, str] = {"ours": "On ours", "campaigns": "Campaigns", "sharing": "Sharing", "systems": "Systems"}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line. `value` is told in mono between `title` and `after`; `clock` is its deadline or when it came."""
+
+    section: Section
+    group: Group
+    icon: str
+    tone: str
+    title: str
+    detail: str
+    act: str
+    address: str
+    value: str = ""
+    after: str = ""
+    lab: Lab | None = None
+    at: datetime | None = None
+    due: datetime | None = None
+
+
+def of(viewer: Viewer, labs: Mapping[UUID, Lab]) -> list[Item]:
+    """All that asks, the most urgent first: by section, then by what is due first, then the newest."""
+    found = [item for source in _SOURCES for item in source(viewer, labs)]
+    order = list(SECTIONS)
+    far = clock.now() + timedelta(days=3650)
+    return sorted(
+        found,
+        key=lambda item: (order.index(item.section), item.due or far, -(item.at.timestamp() if item.at else 0)),
+    )
+
+
+def _dissents(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
+    """Who calls one of ours wrong. Two queries."""
+    found = (
+        Opinion.objects.visible_to(viewer)
+        .filter(
+            holding__publisher=viewer.partner_id,
+            holding__state=Holding.State.LIVE,
+            says__lt=0,
+            said_by__state=Holding.State.LIVE,
+            at__gte=clock.now() - _LATELY,
+        )
+        .exclude(partner=viewer.partner_id)
+        .select_related("holding__newest", "partner")
+        .order_by("-at")[:_MOST]
+    )
+    for one in found:
+        newest = one.holding.newest
+        if newest is None:
+            continue
+        extension = dict(vocabulary.extension_of(orjson.loads(newest.body)) or {})
+        said = {"false_positive": "a false positive", "benign_shared": "shared by benign users", "victim": "a victim's"}
+        yield Item(
+            "tonight",
+            "ours",
+            "flag",
+            "warn",
+            f"{one.partner.name} calls our {(newest.subkind or 'object').replace('_', ' ')}",
+            f"{one.reason} · what is disputed is disarmed in every feed that asks for it",
+            "Answer",
+            reverse("indicator", args=[one.holding.stix_id]),
+            value=_short(extension) or newest.title[:60],
+            after=said.get(one.reason, one.reason.replace("_", " ")),
+            lab=labs.get(one.partner_id),
+            at=one.at,
+        )
+
+
+def _short(extension: dict[str, object]) -> str:
+    tokens = extension.get("tokens")
+    if isinstance(tokens, list) and tokens and isinstance(tokens[0], dict):
+        value = str(tokens[0].get("value", ""))
+    else:
+        value = str(extension.get("value", ""))
+    return f"{value[:4]}…{value[-4:]}" if len(value) > 24 else value
+
+
+def _waiting(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
+    """What waits for a second person, and what was ended and can come back."""
+    if Scope.PUBLISH not in viewer.scopes:
+        return
+    for held in awaiting.waiting(viewer)[:_MOST]:
+        count = len(held.places)
+        yield Item(
+            "tonight",
+            "sharing",
+            "eye",
+            "blue",
+            f"{_counted(count, 'object')} wait{'s' if count == 1 else ''} for a second person",
+            f"{held.why} · nothing of it has left",
+            "Review",
+            reverse("held"),
+            at=held.at,
+        )
+    for ending in deciding.waiting(viewer)[:_MOST]:
+        yield Item(
+            "tonight",
+            "ours",
+            "undo",
+            "warn",
+            f"{_counted(ending.objects_ended, 'object')} of ours ended at once and can still come back",
+            "readers have been told to drop them · after that it is final",
+            "Decide",
+            reverse("held"),
+            due=ending.until,
+        )
+    quarantined = Quarantined.objects.of(viewer)
+    count = quarantined.count()
+    if count:
+        yield Item(
+            "week",
+            "sharing",
+            "lock",
+            "plain",
+            f"{_counted(count, 'object')} {'was' if count == 1 else 'were'} held at the door",
+            "seen by nobody until you mend them",
+            f"Mend {count:,}",
+            reverse("portal-quarantine"),
+            at=quarantined.aggregate(last=Max("at"))["last"],
+        )
+
+
+def _campaigns(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
+    """Campaigns of our groups that moved lately. Three queries."""
+    found = viewing.page(viewer, after=None, limit=_MOST, ended=False)
+    for one in viewing.documents(viewer, found)[:4]:
+        grade = "corroborated" if one["grade"] == "corroborated" else "on one lab's word"
+        kinds = ", ".join(kind.replace("-", " ") for kind in one["kinds"])
+        yield Item(
+            "tonight" if one["grade"] == "corroborated" else "know",
+            "campaigns",
+            "graph",
+            "blue",
+            "Campaign",
+            f"{grade} · {_bucket(one['accounts'])} accounts at {_counted(len(one['labs']), 'lab')} · {kinds}",
+            "Open",
+            reverse("indicator", args=[one["stix_id"]]),
+            value=one["alias"] or one["name"],
+            after="touches your group",
+            at=datetime.fromisoformat(one["last_seen"]) if one["last_seen"] else None,
+        )
+
+
+def _sharing(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
+    """Invitations and other proposals, bases that end, objects that are offered."""
+    if Scope.ADMIN in viewer.scopes:
+        for proposal in membership.proposals(viewer)[:_MOST]:
+            if viewer.partner_id in membership.waits_for(proposal):
+                yield Item(
+                    "week",
+                    "sharing",
+                    "people",
+                    "plain",
+                    f"{proposal.get_kind_display()} waits for us in the group {proposal.group.name}",
+                    f"{proposal.group.get_policy_display()} · your default audience stays as it is",
+                    "Read terms",
+                    reverse("groups-page"),
+                    at=proposal.made_at,
+                )
+        for offer in life.offers_to(viewer)[:_MOST]:
+            yield Item(
+                "week",
+                "sharing",
+                "box",
+                "plain",
+                f"{offer.partner.name} offers us its objects",
+                "we would publish them from then on",
+                "Decide",
+                reverse("organisation"),
+                lab=labs.get(offer.partner_id),
+            )
+    for notice in warning.notices_of(viewer):
+        yield Item(
+            "week",
+            "sharing",
+            "report",
+            "plain",
+            f"The legal basis of {notice.group.name} ends",
+            "after it, nothing new can be published there",
+            "Renew basis",
+            reverse("group-page", args=[notice.group.slug]),
+            due=datetime.combine(notice.basis_until, datetime.min.time(), tzinfo=clock.now().tzinfo),
+        )
+
+
+def _keys(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
+    """Keys that end within two weeks. One query."""
+    if Scope.ADMIN not in viewer.scopes:
+        return
+    now = clock.now()
+    ending = ApiKey.objects.filter(partner=viewer.partner_id, revoked_at=None, expires_at__range=(now, now + _SOON))
+    for key in ending.order_by("expires_at")[:_MOST]:
+        yield Item(
+            "week",
+            "systems",
+            "key",
+            "plain",
+            "API key",
+            "whatever uses it stops then",
+            "Rotate",
+            reverse("keys"),
+            value=key.name,
+            after="ends",
+            due=key.expires_at,
+        )
+
+
+def _expiring(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
+    """What of ours ends within a week. One query."""
+    now = clock.now()
+    ours = Holding.objects.visible_to(viewer).filter(publisher=viewer.partner_id, state=Holding.State.LIVE)
+    soon = ours.filter(valid_until__range=(now, now + _WEEK)).order_by("valid_until")
+    ending = list(soon.values_list("valid_until", flat=True)[:_MOST_ENDING])
+    if ending:
+        count = f"{len(ending):,}{'+' if len(ending) == _MOST_ENDING else ''}"
+        asked = urlencode({"filter": "from:mine until:<7d", "sort": "left"})
+        yield Item(
+            "week",
+            "ours",
+            "clock",
+            "plain",
+            f"{count} of ours end{'s' if len(ending) == 1 else ''} this week",
+            "what is seen again can be published anew until a later day",
+            f"See {count}",
+            f"{reverse('indicators')}?{asked}",
+            due=ending[0],
+        )
+
+
+def _matched(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
+    """Values that others and we say, found within a day. A few queries."""
+    count, newest = matching.recent(viewer, since=clock.now() - _DAY, most=_MOST_MATCHES, limit=1)
+    if count:
+        yield Item(
+            "know",
+            "ours",
+            "link",
+            "plain",
+            f"{count}{'+' if count == _MOST_MATCHES else ''} value{'s' if count != 1 else ''} matched between labs",
+            "found within a day; only who may see both sides sees a match",
+            f"See {count}",
+            reverse("portal-matches"),
+            at=newest[0].found_at if newest else None,
+        )
+
+
+def _systems(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
+    """Agents that differ or are silent, and messages that could not be delivered. Two queries."""
+    now = clock.now()
+    for instance, equal, at, name in ask(_RECEIPTS, {"me": viewer.partner_id, "since": now - _LATELY}):
+        feed = name or "everything"
+        if equal is False:
+            yield Item(
+                "tonight", "systems", "server", "bad", "Agent", f"not the set of {feed}; its last good one stays",
+                "Look", reverse("portal-subscriptions"), value=instance, after="differs from the feed it enforces",
+                at=at,
+            )  # fmt: skip
+        elif at < now - _SILENT:
+            yield Item(
+                "week", "systems", "server", "warn", "Agent", f"of the feed {feed} · what it holds may be old",
+                "Look", reverse("portal-subscriptions"), value=instance, after="is silent", at=at,
+            )  # fmt: skip
+    dead = Delivery.objects.of(viewer).filter(state=Delivery.State.DEAD).count()
+    if dead:
+        yield Item(
+            "week",
+            "systems",
+            "feed",
+            "bad",
+            f"{_counted(dead, 'message')} to your systems could not be delivered",
+            "each can be sent again",
+            "Look",
+            reverse("portal-subscriptions"),
+        )
+
+
+# A row for each instance of the partner's own that spoke lately: its name, whether its set was right, when, the feed.
+_RECEIPTS = """
+SELECT r.instance, r.equal, r.at, f.name
+FROM indicators_feedset s
+JOIN indicators_receipt r ON r.feed_set_id = s.id
+LEFT JOIN indicators_feed f ON f.id = s.feed_id
+WHERE s.partner_id = %(me)s AND r.at >= %(since)s ORDER BY r.at LIMIT 50
+"""
+
+_Source = Callable[[Viewer, Mapping[UUID, Lab]], Iterator[Item]]
+_SOURCES: tuple[_Source, ...] = (
+    _dissents,
+    _waiting,
+    _campaigns,
+    _sharing,
+    _keys,
+    _expiring,
+    _matched,
+    _systems,
+)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _bucket(word: object) -> str:
+    text = str(word)
+    return f"about {10 ** int(text[3:]):,}" if text.startswith("10^") and text[3:].isdigit() else text

@@ -1,0 +1,193 @@
+"""Lists for people: how many living objects of each kind fit a question, and the same in another order than the log's.
+
+Both look at the newest holdings that the viewer sees, at most `LOOKED_AT`, found by audience: so they cost the same
+however much there is, and nothing that others do unseen moves them. What lies beyond is said to be there (`cut`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from exchange.sql import ask
+from indicators import living
+from indicators.feeds.filters import Filter
+from indicators.reading import Statement, page, selecting
+from indicators.reading.selecting import Selection
+from partners.sharing import audience_ids
+from partners.viewer import Viewer
+
+#: So many of the viewer's newest holdings are looked at, at most.
+LOOKED_AT = 20_000
+Order = Literal["severity", "confidence", "left", "value"]
+
+# The columns that a list is sorted by; of equal ones the newest first.
+_ORDERS: dict[str, str] = {
+    "severity": "array_position(ARRAY['low', 'medium', 'high', 'critical']::text[], o.severity::text)",
+    "confidence": "o.confidence",
+    "left": "o.valid_until",
+    "value": "o.subkind",
+}
+ORDERS = tuple(_ORDERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many fit, by kind (`other` for what is of none); at least so many where `cut`."""
+
+    by_kind: dict[str, int]
+    cut: bool
+
+    @property
+    def all(self) -> int:
+        """All of them."""
+        return sum(self.by_kind.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """A page in another order than the log's; `cut` where older holdings were not looked at."""
+
+    statements: list[Statement]
+    more: bool
+    cut: bool
+
+
+def counted(viewer: Viewer, wanted: Selection) -> Counted:
+    """How many living objects fit, by kind. Two queries."""
+    conditions, parameters = selecting.conditions(viewer, wanted)
+    rows = ask(_COUNTED.format(conditions=conditions), _looking(viewer, parameters))
+    return Counted({kind: count for kind, count, _ in rows if count}, cut=any(seen > LOOKED_AT for *_, seen in rows))
+
+
+def ordered(viewer: Viewer, wanted: Selection, *, by: Order, down: bool, offset: int, limit: int) -> Sorted:
+    """Living objects that fit, in the order of a column. Five queries at most."""
+    conditions, parameters = selecting.conditions(viewer, wanted)
+    direction = "DESC NULLS LAST" if down else "ASC NULLS LAST"
+    sql = _ORDERED.format(conditions=conditions, order=f"{_ORDERS[by]} {direction}")
+    rows = ask(sql, _looking(viewer, parameters) | {"limit": limit + 1, "offset": offset})
+    places = {key: place for place, (key, *_) in enumerate(rows[:limit])}
+    ids = tuple({stix_id for _, stix_id, _ in rows[:limit]})
+    found = page(viewer, Selection(stix_ids=ids), limit=1_000).statements if ids else []
+    there = sorted((said for said in found if said.object_id in places), key=lambda said: places[said.object_id])
+    return Sorted(there, more=len(rows) > limit, cut=any(seen > LOOKED_AT for *_, seen in rows))
+
+
+def chosen(viewer: Viewer, wanted: Selection, *, own: bool, most: int) -> tuple[list[tuple[int, str]], bool]:
+    """Holdings that fit now, by key, with their ids, the newest first: the frozen scope of an act on many.
+
+    `own` leaves out what somebody else publishes. The second value tells whether there are more than `most`.
+    """
+    conditions, parameters = selecting.conditions(viewer, wanted)
+    whose = "AND h.publisher_id = %(viewer)s" if own else "AND h.publisher_id <> %(viewer)s"
+    sql = _CHOSEN.format(conditions=f"{conditions} {whose}")
+    rows = ask(sql, _looking(viewer, parameters) | {"limit": most + 1})
+    return [(key, stix_id) for key, stix_id in rows[:most]], len(rows) > most
+
+
+def _looking(viewer: Viewer, parameters: dict[str, Any]) -> dict[str, Any]:
+    return parameters | {
+        "audiences": audience_ids(viewer),
+        "looked": LOOKED_AT + 1,
+        "viewer": viewer.partner_id,
+    }
+
+
+# The viewer's newest holdings that live, from the end of the index over (audience, id) of each audience.
+_LOOKED = f"""
+looked AS MATERIALIZED (
+    SELECT h.* FROM unnest(%(audiences)s::bigint[]) a(id) CROSS JOIN LATERAL (
+        SELECT * FROM indicators_holding h
+        WHERE h.audience_id = a.id AND {living.LIVES} AND h.newest_id IS NOT NULL
+        ORDER BY h.id DESC LIMIT %(looked)s
+    ) h ORDER BY h.id DESC LIMIT %(looked)s
+)
+"""
+# A row for each kind, and one for none: how many fit, and how many were looked at.
+_COUNTED = f"""
+WITH {_LOOKED}, fits AS (
+    SELECT coalesce(h.kind, 'other') AS kind, count(*) AS n
+    FROM looked h JOIN indicators_stixobject o ON o.id = h.newest_id
+    WHERE TRUE {{conditions}} GROUP BY 1
+)
+SELECT f.kind, f.n, (SELECT count(*) FROM looked) FROM fits f
+UNION ALL SELECT 'other', 0, (SELECT count(*) FROM looked)
+"""
+_ORDERED = f"""
+WITH {_LOOKED}
+SELECT o.id, h.stix_id, (SELECT count(*) FROM looked)
+FROM looked h JOIN indicators_stixobject o ON o.id = h.newest_id
+WHERE TRUE {{conditions}}
+ORDER BY {{order}}, o.id DESC LIMIT %(limit)s OFFSET %(offset)s
+"""
+_CHOSEN = f"""
+WITH {_LOOKED}
+SELECT h.id, h.stix_id FROM looked h JOIN indicators_stixobject o ON o.id = h.newest_id
+WHERE TRUE {{conditions}} ORDER BY h.id DESC LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sayer:
+    """Somebody who says a value of an object, too, as the viewer may see it; `named` with its name."""
+
+    publisher_id: UUID
+    named: bool
+    holdings: int
+
+
+def sayers(viewer: Viewer, object_ids: Collection[int]) -> dict[int, tuple[int, list[Sayer]]]:
+    """By version: the key of its holding, and who says one of its values, itself among them. Two queries.
+
+    Whoever says it without a name is one sayer, whoever they are: how many hide is not told.
+    """
+    if not object_ids:
+        return {}
+    rows = ask(_SAYERS, {"objects": list(object_ids), "audiences": audience_ids(viewer), "viewer": viewer.partner_id})
+    found: dict[int, tuple[int, list[Sayer]]] = {}
+    for version, holding, publisher, named, count in rows:
+        there = found.setdefault(version, (holding, []))[1]
+        if publisher is not None:
+            there.append(Sayer(publisher, named, count))
+    return found
+
+
+# A row for each version and each partner that says one of its values in what the viewer sees: from the few values of a
+# holding to all that carry them, by their index. A fingerprint without its scope is equal to nothing.
+_SAYERS = """
+SELECT o.id, o.holding_id, said.publisher, coalesce(said.named, FALSE), coalesce(said.holdings, 0)
+FROM indicators_stixobject o LEFT JOIN LATERAL (
+    SELECT CASE WHEN by.attribution = 0 OR sayer.publisher_id = %(viewer)s THEN sayer.publisher_id
+                ELSE '00000000-0000-0000-0000-000000000000'::uuid END AS publisher,
+           by.attribution = 0 OR sayer.publisher_id = %(viewer)s AS named, count(DISTINCT sayer.id) AS holdings
+    FROM (SELECT k.token_value_id FROM indicators_carries k WHERE k.holding_id = o.holding_id) own
+    JOIN indicators_tokenvalue v ON v.id = own.token_value_id AND (v.subkind <> 'psp_fp' OR v.psp_scope <> '')
+    JOIN indicators_carries also ON also.token_value_id = own.token_value_id
+    JOIN indicators_holding sayer ON sayer.id = also.holding_id AND sayer.state = 'live'
+         AND sayer.audience_id = ANY(%(audiences)s)
+    JOIN partners_audience by ON by.id = sayer.audience_id
+    GROUP BY 1, 2
+) said ON TRUE
+WHERE o.id = ANY(%(objects)s)
+"""
+
+
+def tallied(viewer: Viewer, wanted: Sequence[Filter]) -> tuple[list[int], bool]:
+    """How many living indicators fit each of these filters, in one look; and whether older ones were not looked at."""
+    counts: list[str] = []
+    parameters: dict[str, Any] = {}
+    for place, one in enumerate(wanted):
+        condition, more = one.within(_INDICATORS).sql(viewer, prefix=f"view{place}_")
+        counts.append(f"count(*) FILTER (WHERE TRUE {condition})")
+        parameters |= more
+    (row,) = ask(_TALLIED.format(counts=", ".join(counts) or "0"), _looking(viewer, parameters))
+    return list(row[: len(counts)]), row[-1] > LOOKED_AT
+
+
+_INDICATORS = Filter.of(types=("indicator",))
+_TALLIED = f"""
+WITH {_LOOKED}
+SELECT {{counts}}, (SELECT count(*) FROM looked) FROM looked h JOIN indicators_stixobject o ON o.id = h.newest_id
+"""

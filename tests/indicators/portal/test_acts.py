@@ -1,0 +1,166 @@
+"""One's own object changed from its page, acts on many with their frozen scope and undo, and what the verdict says."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import timedelta
+
+import pytest
+
+from exchange import clock
+from indicators.models import Holding, Opinion
+from indicators.portal import comparing, verdict
+from indicators.stix import making
+from partners.scopes import Role
+from tests import build
+from tests.indicators.portal.test_pages import a_pair, signed_in, text
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def cast():
+    return build.the_cast()
+
+
+def living(cast, name):
+    return Holding.unrestricted.filter(publisher__slug=name, state="live", stix_type="indicator").count()
+
+
+def ours(cast, count, name="aster"):
+    made = [making.account_pattern() for _ in range(count)]
+    build.publish(cast.viewer(name), *made)
+    return made
+
+
+def test_an_own_object_is_revoked_after_a_question_and_comes_back(cast):
+    (one,) = ours(cast, 1)
+    client = signed_in(cast.aster)
+    asked = text(client.get(f"/indicators/{one['id']}/end"))
+    assert re.search(r"lists of <b>\d+ partners?</b>", asked)
+    assert living(cast, "aster") == 1, "nothing is done by asking"
+    done = client.post(f"/indicators/{one['id']}/end", follow=True)
+    assert "1 of 1 revoked" in text(done)
+    assert living(cast, "aster") == 0
+    client.post(done.redirect_chain[-1][0], {"do": "undo"})
+    assert living(cast, "aster") == 1
+
+
+def test_only_its_publisher_ends_readdresses_or_proves_it(cast):
+    (one,) = ours(cast, 1)
+    for path in ("end", "audience", "proof"):
+        assert signed_in(cast.borealis).get(f"/indicators/{one['id']}/{path}").status_code == 404, path
+        assert signed_in(cast.aster, role=Role.ANALYST).get(f"/indicators/{one['id']}/{path}").status_code == 403, path
+
+
+def test_an_audience_is_changed_once_it_is_known_who_comes_and_goes(cast):
+    one = making.account_pattern(tlp_word="green")
+    build.publish(cast.viewer("aster"), one)
+    client = signed_in(cast.aster)
+    path, form = f"/indicators/{one['id']}/audience", {"partners": ["cygnus"], "tlp": "green"}
+    told = text(client.post(path, {**form, "do": "ask"}))
+    assert re.search(r"<b>Cygnus</b>\s*<span[^>]*>comes to see it", told)
+    assert re.search(r"<b>Borealis</b>\s*<span[^>]*>is told to drop it", told)
+    assert signed_in(cast.borealis).get(f"/indicators/{one['id']}").status_code == 200, "asking changes nothing"
+    client.post(path, {**form, "do": "change"})
+    assert signed_in(cast.borealis).get(f"/indicators/{one['id']}").status_code == 404
+    assert signed_in(cast.cygnus).get(f"/indicators/{one['id']}").status_code == 200
+
+
+def test_fifty_of_ours_are_revoked_in_one_act_whose_scope_is_frozen(cast):
+    ours(cast, 52)
+    ours(cast, 2, "borealis")
+    client = signed_in(cast.aster)
+    asked = client.post("/indicators/act", {"do": "revoke", "all": "yes"}, follow=True)
+    assert "Revoke 52 of ours?" in text(asked)
+    where = asked.redirect_chain[-1][0]
+    ours(cast, 1)
+    assert living(cast, "aster") == 53
+    assert "Type 52 to go on" in text(client.post(where, {"do": "revoke", "number": "53"}, follow=True))
+    assert living(cast, "aster") == 53
+    assert "52 of 52 revoked" in text(client.post(where, {"do": "revoke", "number": "52"}, follow=True))
+    assert living(cast, "aster") == 1, "what came later was not among them"
+    assert living(cast, "borealis") == 2
+    client.post(where, {"do": "undo"})
+    assert living(cast, "aster") == 53
+    assert signed_in(cast.borealis).get(where).status_code == 404
+
+
+def test_many_are_judged_in_steps_with_what_failed_and_an_undo(cast):
+    theirs = ours(cast, 12, "borealis")
+    ours(cast, 2)
+    client = signed_in(cast.aster)
+    asked = client.post("/indicators/act", {"do": "judge", "all": "yes"}, follow=True)
+    where = asked.redirect_chain[-1][0]
+    assert "One opinion on 12 of others" in text(asked)
+    first = text(client.post(where, {"do": "judge", "opinion": "agree:confirmed_here"}, follow=True))
+    assert "Judging 12" in first
+    build.publish(cast.viewer("borealis"), theirs[11] | {"revoked": True, "modified": build.later()})
+    build.publish(cast.viewer("borealis"), theirs[0] | {"revoked": True, "modified": build.later()})
+    last = text(client.post(where, {"do": "step"}, headers={"HX-Request": "true"}))
+    assert re.search(r"1[01] of 12 judged", last)
+    assert "It has ended" in last
+    assert Opinion.unrestricted.filter(partner=cast.aster).count() >= 10
+    client.post(where, {"do": "undo"})
+    assert Opinion.unrestricted.filter(partner=cast.aster, said_by__state="live").count() == 0
+    assert signed_in(cast.borealis).get(where).status_code == 404
+
+
+def test_the_chosen_lines_and_all_that_match_are_kept_apart(cast):
+    one, *_ = ours(cast, 3)
+    client = signed_in(cast.aster)
+    chosen = client.post("/indicators/act", {"do": "revoke", "chosen": [f"aster/{one['id']}"]}, follow=True)
+    assert "Revoke 1 of ours?" in text(chosen)
+    assert "Nothing of that is yours" in text(
+        client.post("/indicators/act", {"do": "revoke", "all": "yes", "filter": "tlp:red"}, follow=True)
+    )
+
+
+def test_the_page_tells_the_same_value_at_others_and_what_differs(cast):
+    mine, _ = a_pair(cast)
+    answer = text(signed_in(cast.aster).get(f"/indicators/{mine['id']}"))
+    assert "The same value in 2 statements" in answer
+    assert "two labs independently" in answer
+    assert "It is yours." in answer
+    assert "member of" in answer
+
+
+def test_relations_are_told_both_ways_and_a_relationship_tells_its_ends(cast):
+    (one,) = ours(cast, 1)
+    malware = {
+        "type": "malware", "spec_version": "2.1", "id": f"malware--{uuid.uuid4()}", "is_family": False,
+        "created": "2026-05-01T00:00:00Z", "modified": "2026-05-01T00:00:00Z", "name": "Relay kit",
+    }  # fmt: skip
+    link = {
+        "type": "relationship", "spec_version": "2.1", "id": f"relationship--{uuid.uuid4()}",
+        "created": "2026-05-01T00:00:00Z", "modified": "2026-05-01T00:00:00Z", "relationship_type": "indicates",
+        "source_ref": one["id"], "target_ref": malware["id"],
+    }  # fmt: skip
+    build.publish(cast.viewer("aster"), malware, link)
+    client = signed_in(cast.borealis)
+    assert f'href="/indicators/{malware["id"]}"' in text(client.get(f"/indicators/{one['id']}"))
+    assert f'href="/indicators/{one["id"]}"' in text(client.get(f"/indicators/{malware['id']}"))
+    ends = text(client.get(f"/indicators/{link['id']}"))
+    assert f'href="/indicators/{one["id"]}"' in ends
+    assert "<b>indicates</b>" in ends
+
+
+def test_the_verdict_is_one_sentence():
+    now = clock.now()
+    known = verdict.Known(
+        control="reseller_pool", subkind="email", kind_name="Account pattern", labs=3, unnamed=False,
+        standing="supported", confidence=88, until=now + timedelta(days=63, hours=1), state="live",
+        did=("suspended", "suspended", "challenged"), own=False, judged=False,
+    )  # fmt: skip
+    said = "".join(piece.text for piece in verdict.sentence(known, now=now))
+    assert said == (
+        "A reseller pool's mailbox, published by three labs independently. Supported, confidence 88, in force for 63 more"
+        " days. Two labs suspended its accounts, one lab challenged them. You have not judged it."
+    )
+
+
+def test_versions_are_compared_by_path():
+    before, after = '{"a": {"b": 1, "c": [1]}, "modified": "x"}', '{"a": {"b": 2, "c": [1, 3]}, "modified": "y"}'
+    found = [(one.path, one.before, one.after) for one in comparing.changes(before, after)]
+    assert found == [("/a/b", "1", "2"), ("/a/c/1", "", "3")]

@@ -1,0 +1,97 @@
+"""Home: what asks for an act, by deadline, each with one act; figures that lead somewhere; a sum of three labs at least."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from exchange import clock
+from indicators.opinions import giving
+from indicators.portal import inbox
+from indicators.stix import making
+from partners.groups import membership
+from partners.keys import auth
+from partners.models import ApiKey, Group
+from partners.scopes import Role, Scope
+from tests import build
+from tests.indicators.portal.test_pages import signed_in, text
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def cast():
+    return build.the_cast()
+
+
+def lines(client, show=""):
+    """What each line says and its act."""
+    answer = text(client.get(f"/?show={show}"))
+    found = re.findall(r'<li class="ask"[^>]*>(.*?)</li>', answer, re.DOTALL)
+    return [" ".join(re.sub(r"<[^>]+>", " ", one).split()) for one in found]
+
+
+def has(found, *words):
+    return any(all(word in line for word in words) for line in found)
+
+
+def test_a_false_positive_of_ours_stands_first_and_nobody_elses_does(cast):
+    one = making.account_pattern()
+    build.publish(cast.viewer("aster"), one)
+    judge = build.viewer_of(cast.borealis, Scope.READ, Scope.REACT)
+    giving.give(judge, one["id"], opinion="disagree", reason="false_positive")
+    found = lines(signed_in(cast.aster))
+    assert has(found[:1], "Borealis calls our", "a false positive", "Answer")
+    assert not has(lines(signed_in(cast.borealis)), "calls our")
+    assert not has(lines(signed_in(cast.cygnus)), "calls our")
+
+
+def test_what_ends_this_week_leads_to_the_list_of_it(cast):
+    build.publish(cast.viewer("aster"), making.account_pattern("net", carrier={"value": "198.51.100.0/24"}))
+    client = signed_in(cast.aster)
+    assert has(lines(client), "1 of ours ends this week", "See 1")
+    address = re.search(r'data-open="(/indicators\?filter=[^"]+)"', text(client.get("/")))[1]
+    assert "<b>1</b> match" in text(client.get(address))
+    assert not has(lines(signed_in(cast.borealis)), "ends this week")
+
+
+def test_keys_and_bases_that_end_and_invitations_ask_the_admin_alone(cast):
+    ApiKey.objects.filter(partner=cast.aster).update(expires_at=clock.now() + timedelta(days=4))
+    admin, analyst = signed_in(cast.aster), signed_in(cast.aster, role=Role.ANALYST)
+    assert has(lines(admin, "systems"), "API key", "ends", "Rotate")
+    assert not has(lines(analyst, "systems"), "API key")
+    other = signed_in(cast.cygnus)
+    membership.invite(auth.viewer_of_user(build.a_user(cast.aster)), Group.objects.get(slug="ring"), cast.cygnus)
+    assert has(lines(other, "sharing"), "Invitation", "Read terms")
+    assert not has(lines(signed_in(cast.dorado), "sharing"), "Invitation")
+
+
+def test_what_was_held_at_the_door_is_said_to_its_publisher(cast):
+    build.publish(cast.viewer("aster"), making.account_pattern(labels=["TLP:RED"]))
+    assert has(lines(signed_in(cast.aster)), "1 object was held at the door", "Mend 1")
+    assert not has(lines(signed_in(cast.borealis)), "held at the door")
+
+
+def test_nothing_is_summed_of_less_than_three_labs(cast):
+    build.publish(cast.viewer("aster"), making.account_pattern())
+    build.publish(cast.viewer("borealis"), making.account_pattern())
+    client = signed_in(cast.aster)
+    assert "Shown once at least 3 labs took part" in text(client.get("/pulse"))
+    build.publish(cast.viewer("cygnus"), making.account_pattern(tlp_word="green"), everyone=True)
+    assert "Summed only where at least 3 labs took part" in text(client.get("/pulse"))
+
+
+def test_each_figure_leads_to_what_it_counts(cast):
+    build.publish(cast.viewer("aster"), making.account_pattern())
+    client = signed_in(cast.aster)
+    told = re.findall(r'<a class="figure" href="([^"]+)">.*?<b>([^<]+)</b>', text(client.get("/pulse")), re.DOTALL)
+    assert len(told) == 4
+    for address, count in told:
+        assert f"<b>{count}</b> match" in text(client.get(address)), address
+
+
+def test_the_most_urgent_comes_first():
+    order = list(inbox.SECTIONS)
+    assert order == ["tonight", "week", "know"]

@@ -1,0 +1,181 @@
+"""The list of indicators: what a row tells, the filter in its two spellings, values in any spelling, views and counts."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+import pytest
+
+from indicators.models import Feed
+from indicators.portal import chips
+from indicators.publishing.addressing import Reach
+from indicators.stix import making
+from partners.attribution import Attribution
+from tests import build
+from tests.indicators.portal.test_pages import PROBE, a_pair, names, signed_in, text
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def cast():
+    return build.the_cast()
+
+
+def listed(client, **form):
+    return client.post("/indicators", form, follow=True)
+
+
+def cells(answer, column):
+    return [
+        re.sub(r"<[^>]+>", "", cell).strip()
+        for cell in re.findall(rf'<td class="c-{column}[^"]*">(.*?)</td>', text(answer), re.DOTALL)
+    ]
+
+
+def test_a_row_tells_who_else_says_it_how_sure_and_until_when(cast):
+    a_pair(cast)
+    listing = signed_in(cast.aster).get("/indicators")
+    assert cells(listing, "publishers") == ["AB", "AB"]
+    assert cells(listing, "matches") == ["1", "1"]
+    assert cells(listing, "standing") == ["Unreviewed", "Unreviewed"]
+    assert cells(listing, "did") == ["Suspended", "Suspended"]
+    assert all(cell.endswith(" d") for cell in cells(listing, "left"))
+
+
+def test_a_row_tells_nothing_of_what_its_reader_does_not_see(cast):
+    carrier = {"token": making.token(uuid.uuid4().hex * 2)}
+    build.publish(cast.viewer("aster"), making.account_pattern(carrier=carrier, name="Seen"))
+    build.publish(cast.viewer("cygnus"), making.account_pattern(carrier=carrier, tlp_word="red"), partners=("aster",))
+    assert cells(signed_in(cast.aster).get("/indicators?filter=from:mine"), "publishers") == ["AC"]
+    seen = signed_in(cast.borealis).get("/indicators")
+    assert cells(seen, "publishers") == ["A"]
+    assert cells(seen, "matches") == ["0"]
+
+
+def test_whoever_hides_is_one_mark_and_no_letter(cast):
+    carrier = {"token": making.token(uuid.uuid4().hex * 2)}
+    hidden = Reach(named=True, groups=(cast.ring.pk,), attribution=Attribution.EXCHANGE)
+    build.publish_as(cast.viewer("borealis"), making.account_pattern(carrier=carrier), reach=hidden)
+    build.publish(cast.viewer("aster"), making.account_pattern(carrier=carrier))
+    shown = cells(signed_in(cast.aster).get("/indicators?filter=from:mine"), "publishers")
+    assert shown == ["A?"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "pasted"),
+    [
+        ("198.51.100.0/24", "198.51.100[.]0/24"),
+        ("relay.example", "hxxps://relay[.]example/v1/chat?key=1"),
+        ("relay.example", "RELAY.example."),
+        ("2001:db8:41:7::/64", "2001[:]db8:41:7::/64"),
+    ],
+)
+def test_a_value_is_found_in_any_spelling_and_stands_in_no_address(cast, stored, pasted):
+    subkind = "gateway_host" if stored.endswith("example") else "net"
+    build.publish(cast.viewer("aster"), making.account_pattern(subkind, carrier={"value": stored}, name="It"))
+    for form in ({"search": pasted}, {"filter": pasted}):
+        answer = signed_in(cast.borealis).post("/indicators", form)
+        assert names(answer) == ["It"], form
+        assert "example" not in answer.headers.get("Location", "")
+
+
+def test_a_token_in_capitals_the_beginning_of_a_word_and_of_an_id_are_found(cast):
+    token = uuid.uuid4().hex * 2
+    ours = making.account_pattern(carrier={"token": making.token(token)}, name="Mailbox of resellers")
+    build.publish(cast.viewer("aster"), ours, making.account_pattern(name="Another"))
+    client = signed_in(cast.aster)
+    for sought in (token.upper(), "resell", ours["id"][:24], "RESELLERS mail"):
+        assert names(client.post("/indicators", {"search": sought})) == ["Mailbox of resellers"], sought
+    assert names(client.post("/indicators", {"search": "resellers' & !"})) == ["Mailbox of resellers"]
+
+
+def test_chips_and_text_are_one_filter(cast):
+    client = signed_in(cast.aster)
+    text_ = "severity:>=medium -control:compromised_victim"
+    answer = text(client.get("/indicators", {"filter": text_}))
+    assert "medium or higher" in answer
+    assert "not-word" in answer
+    places = {one.says: one.place for one in chips.chips(chips.spelling.read_text(text_))}
+    dropped = listed(client, filter=text_, drop=places["medium or higher"])
+    assert dropped.redirect_chain[-1][0] == "/indicators?filter=-control%3Acompromised_victim"
+    turned = listed(client, filter=text_, turn=places["compromised victim"])
+    assert "filter=control%3Acompromised_victim+severity" in turned.redirect_chain[-1][0]
+    either = listed(client, filter="severity:low", do="add", field="severity", value="critical", how="or")
+    assert "severity%3Alow+or" in either.redirect_chain[-1][0] or "or+severity%3Alow" in either.redirect_chain[-1][0]
+
+
+def test_an_error_stands_at_its_character_and_names_the_nearest_field(cast):
+    answer = text(signed_in(cast.aster).post("/indicators", {"filter": "publishers:>=2 kindd:payment"}))
+    assert "Character 16" in answer
+    assert 'data-character="15"' in answer
+    assert 'name="filter" value="publishers:>=2 kind:payment">kind<' in answer
+    part = signed_in(cast.aster).post("/indicators", {"filter": "kindd:x"}, headers={"HX-Request": "true"})
+    assert part["HX-Retarget"] == "#ask", "the list stays"
+
+
+def test_counts_follow_the_filter_and_no_match_names_the_part_that_empties_it(cast):
+    a_pair(cast)
+    build.publish(cast.viewer("borealis"), making.payment_fingerprint(name="A card"))
+    client = signed_in(cast.aster)
+    assert "<b>3</b> match" in text(client.get("/indicators"))
+    only = text(client.get("/indicators?filter=kind:payment-fingerprint"))
+    assert "<b>1</b> match" in only
+    nothing = text(client.get("/indicators?filter=kind:payment-fingerprint+tlp:red"))
+    assert "Nothing matches all 2" in nothing
+    assert re.search(r"Without <code>tlp:red</code> there\s+is 1", nothing)
+
+
+def test_what_has_ended_is_a_view_of_its_own(cast):
+    ended = making.account_pattern(name="Over")
+    build.publish(cast.viewer("aster"), ended, making.account_pattern(name="Lives"))
+    build.publish(cast.viewer("aster"), ended | {"revoked": True, "modified": build.later()})
+    client = signed_in(cast.aster)
+    assert names(client.get("/indicators")) == ["Lives"]
+    assert names(client.get("/indicators?view=all")) == ["Over", "Lives"]
+
+
+def test_a_view_is_saved_as_a_feed_and_counted(cast):
+    a_pair(cast)
+    client = signed_in(cast.aster)
+    client.post("/indicators/save", {"filter": "publishers:>=2", "name": "Two labs"})
+    feed = Feed.unrestricted.get(name="Two labs")
+    shown = text(client.get(f"/indicators?view={feed.pk}"))
+    assert 'aria-current="page">Two labs' in shown
+    assert "<b>2</b> match" in shown
+    assert "<span hx-swap-oob=\"innerHTML:[data-tally='4']\">2</span>" in text(client.get("/indicators/tallies"))
+    assert client.get(f"/indicators?view={uuid.uuid4()}").status_code == 404
+    assert signed_in(cast.borealis).get(f"/indicators?view={feed.pk}").status_code == 404
+
+
+def test_new_ones_are_told_and_what_one_may_not_see_is_not(cast):
+    client = signed_in(cast.borealis)
+    state = re.search(r'name="state" value="([^"]+)"', text(client.get("/indicators")))[1]
+    build.publish(cast.viewer("cygnus"), making.account_pattern(name="Of others"))
+    assert client.post("/indicators/new", {"state": state}).status_code == 204
+    build.publish(cast.viewer("aster"), making.account_pattern(), making.payment_fingerprint())
+    assert "<b>2 new</b>" in text(client.post("/indicators/new", {"state": state}))
+    assert client.post("/indicators/new", {"state": state, "filter": "tlp:red"}).status_code == 204
+
+
+def test_columns_and_density_are_kept(cast):
+    a_pair(cast)
+    client = signed_in(cast.aster)
+    client.post("/indicators/look", {"columns": ["severity", "tlp"], "density": "comfortable"})
+    shown = text(client.get("/indicators"))
+    assert "c-severity" in shown
+    assert "c-confidence" not in shown
+    assert "grid items comfortable" in shown
+
+
+def test_a_link_that_a_mail_program_marked_is_no_error(cast):
+    assert signed_in(cast.aster).get("/indicators?utm_source=mail&fbclid=x").status_code == 200
+
+
+def test_no_filter_becomes_markup(cast):
+    client = signed_in(cast.aster)
+    for form in ({"filter": PROBE}, {"search": PROBE}, {"do": "add", "field": PROBE, "value": PROBE}, {"sort": PROBE}):
+        content = client.post("/indicators", form).content.decode()
+        assert "<script>alert" not in content
+        assert "<img" not in content
