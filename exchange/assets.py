@@ -16,6 +16,7 @@ NAMED = (
     "exchange/lists.js",
     "exchange/parts.css",
     "exchange/site.js",
+    "exchange/trusted.js",
     "partners/passkeys.js",
 )
 

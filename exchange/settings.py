@@ -69,7 +69,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "exchange.faces.MachineMiddleware",
     # From here on for people alone.
-    "exchange.compressing.PagesMiddleware",
+    "exchange.pages.PagesMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -194,7 +194,10 @@ LOGIN_REDIRECT_URL = "/"
 ACCOUNT_LOGOUT_REDIRECT_URL = "/account/login/"
 SESSION_ENGINE = "partners.identity.sessions"
 SESSION_COOKIE_AGE = 12 * 3600
-SESSION_COOKIE_NAME = "exchange_session"
+#: Under https, cookies are bound to this host alone (`__Host-`): no neighbouring name can plant one.
+COOKIE_PREFIX = "__Host-" if PRODUCTION else ""
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}exchange_session"
+CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "exchange.problems.csrf_failure"
 CSRF_COOKIE_HTTPONLY = True
@@ -219,6 +222,9 @@ SECURE_CSP = {
     "form-action": [CSP.SELF],
     "frame-ancestors": [CSP.NONE],
     "base-uri": [CSP.NONE],
+    # Text becomes markup by one policy alone (`static/exchange/trusted.js`), and never a script.
+    "require-trusted-types-for": ["'script'"],
+    "trusted-types": ["default"],
 }
 X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"

@@ -1,8 +1,9 @@
 """Light or dark: the reader's choice in a cookie, the system's otherwise."""
 
+from django.conf import settings
 from django.http import HttpRequest
 
-COOKIE = "theme"
+COOKIE = f"{settings.COOKIE_PREFIX}theme"
 CHOICES = ("light", "dark")
 
 

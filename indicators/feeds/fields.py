@@ -158,7 +158,11 @@ FIELDS: dict[str, Field] = {
             _matching("detector", DETECTOR, "d- and 8 lower-case hexadecimal digits."),
         ),
         Field("label", "a label", _free("label")),
-        Field("words", "words of its title or their beginnings, an id or its beginning, or a whole value in any spelling", _free("words")),
+        Field(
+            "words",
+            "words of its title or their beginnings, an id or its beginning, or a whole value in any spelling",
+            _free("words"),
+        ),
         Field(
             "age",
             "how long ago this version was made",

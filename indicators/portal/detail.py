@@ -19,11 +19,11 @@ from exchange.stix import words
 from exchange.stix.patterns import tokens_in
 from indicators import detectors, excerpts, matching, reading
 from indicators.door import gates
-from indicators.opinions import giving, sighting
+from indicators.opinions import appealing, giving, sighting
 from indicators.portal import comparing, relating, rows, showing, verdict, whose
 from indicators.reading import referring
 from indicators.reading.selecting import Selection
-from indicators.stix import objects, vocabulary
+from indicators.stix import identifiers, objects, vocabulary
 from indicators.stix.drafts import Ref
 from partners.groups import directory
 from partners.models import Audience
@@ -95,6 +95,7 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
         own=own,
         readers=whose.readers(viewer, audience, partners, known) if own else None,
         bases=whose.bases(viewer, audience),
+        appeals=_appeals(viewer, stix_id) if own else [],
         labs=known,
         may_excerpt=Scope.PUBLISH in viewer.scopes and own is not None and own.kind == excerpts.KIND,
         may_withdraw=Scope.PUBLISH in viewer.scopes
@@ -108,6 +109,13 @@ def _beside(viewer: Viewer, latest: Sequence[reading.Statement], found: Sequence
     missing = tuple({stix_id for key, stix_id in ends.items() if key not in {said.object_id for said in latest}})
     others = reading.page(viewer, Selection(stix_ids=missing), limit=_MATCHES).statements if missing else []
     return [*latest, *(said for said in others if said.object_id in ends)]
+
+
+def _appeals(viewer: Viewer, stix_id: str) -> list[appealing.Shown]:
+    """The open appeals on an object of the viewer's own. One query."""
+    if Scope.PUBLISH not in viewer.scopes:
+        return []
+    return [one for one in appealing.received(viewer) if one.stix_id == identifiers.folded(stix_id)]
 
 
 def _audience(audience_id: int) -> Audience:

@@ -23,6 +23,7 @@ from indicators import matching
 from indicators.campaigns import viewing
 from indicators.ending import deciding
 from indicators.models import Delivery, Holding, Opinion, Quarantined
+from indicators.opinions import appealing
 from indicators.publishing import awaiting
 from indicators.stix import vocabulary
 from partners.groups import life, membership, warning
@@ -108,6 +109,25 @@ def _dissents(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             after=said.get(one.reason, one.reason.replace("_", " ")),
             lab=labs.get(one.partner_id),
             at=one.at,
+        )
+
+
+def _appeals(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
+    """What somebody says of one of ours through the exchange, without a name, each with its clock."""
+    if Scope.PUBLISH not in viewer.scopes:
+        return
+    for ticket in appealing.received(viewer)[:_MOST]:
+        yield Item(
+            "tonight",
+            "ours",
+            "scales",
+            "bad" if ticket.overdue else "warn",
+            "Appeal on one of ours: says it is",
+            "filed through the exchange, the filer is not named",
+            "Decide",
+            reverse("indicator", args=[ticket.stix_id]),
+            after=ticket.reason.replace("_", " "),
+            due=ticket.due_at,
         )
 
 
@@ -330,6 +350,7 @@ WHERE s.partner_id = %(me)s AND r.at >= %(since)s ORDER BY r.at LIMIT 50
 
 _Source = Callable[[Viewer, Mapping[UUID, Lab]], Iterator[Item]]
 _SOURCES: tuple[_Source, ...] = (
+    _appeals,
     _dissents,
     _waiting,
     _campaigns,

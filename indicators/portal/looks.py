@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
-COOKIE = "list"
+COOKIE = f"{settings.COOKIE_PREFIX}list"
 _YEAR_S = 365 * 24 * 3600
 
 #: Columns that may be left out, in the order in which they stand.

@@ -61,7 +61,7 @@ def start(request: HttpRequest, viewer: Viewer) -> HttpResponse:
             *((key, label, sum(one.group == key for one in found)) for key, label in inbox.GROUPS.items()),
         ],
         group=group,
-        newcomer=not found and not overview.sees_anything(viewer),
+        newcomer=not overview.sees_anything(viewer),
         moment=clock.now(),
         waiting=quarantine.page(viewer, limit=_WAITING) if publishes else [],
         disarmed=deciding.waiting(viewer) if publishes else [],

@@ -55,10 +55,10 @@ def test_only_its_publisher_ends_readdresses_or_proves_it(cast):
 
 
 def test_an_audience_is_changed_once_it_is_known_who_comes_and_goes(cast):
-    one = making.account_pattern(tlp_word="green")
+    one = making.account_pattern()
     build.publish(cast.viewer("aster"), one)
     client = signed_in(cast.aster)
-    path, form = f"/indicators/{one['id']}/audience", {"partners": ["cygnus"], "tlp": "green"}
+    path, form = f"/indicators/{one['id']}/audience", {"partners": ["cygnus"], "tlp": "amber"}
     told = text(client.post(path, {**form, "do": "ask"}))
     assert re.search(r"<b>Cygnus</b>\s*<span[^>]*>comes to see it", told)
     assert re.search(r"<b>Borealis</b>\s*<span[^>]*>is told to drop it", told)
