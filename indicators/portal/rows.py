@@ -123,7 +123,7 @@ def campaigns_of(viewer: Viewer, stix_ids: Sequence[str]) -> dict[str, tuple[str
     if not viewer.group_ids or not stix_ids:
         return {}
     asked = {"groups": list(viewer.group_ids), "ids": list(stix_ids), "viewer": viewer.partner_id}
-    return {stix_id: (name, f"campaign--{key}") for stix_id, name, key in ask(_CAMPAIGNS, asked)}
+    return {stix_id: (name, str(key)) for stix_id, name, key in ask(_CAMPAIGNS, asked)}
 
 
 # A row for each of the indicators that a living campaign names as it was told to the viewer's groups.

@@ -5,7 +5,7 @@ A new page joins here: a `Place` by the name of its route. Whoever lacks its sco
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from partners.scopes import Scope
@@ -49,8 +49,8 @@ WORK: tuple[Place, ...] = (
     Place("portal-campaigns", "Campaigns", "graph", "C", at_bottom=True),
     Place("portal-publish", "Publish", "upload", "P", scope=Scope.PUBLISH),
     Place("portal-paste", "Paste search", "clip", "V", at_bottom=True),
-    Place("portal-matches", "Matches", "link", "M", here="matches", at_bottom=True),
-    Place("portal-subscriptions", "Feeds", "feed", "F", here="subscriptions", at_bottom=True),
+    Place("portal-matches", "Matches", "link", "M", here="matches"),
+    Place("portal-subscriptions", "Feeds", "feed", "F", here="subscriptions"),
 )
 
 AREAS: tuple[Area, ...] = (
@@ -93,6 +93,15 @@ AREAS: tuple[Area, ...] = (
         operator=True,
     ),
 )
+
+
+def all_of(viewer: Viewer) -> list[Place]:
+    """Every page that the viewer may go to, each with the picture of its place."""
+    found = [place for place in WORK if place.scope in viewer.scopes]
+    for area in AREAS:
+        if viewer.operates or not area.operator:
+            found += [replace(page, icon=area.icon) for page in area.pages if page.scope in viewer.scopes]
+    return found
 
 
 def frame(viewer: Viewer, here: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 from indicators.models import Quarantined
 from indicators.stix import making
 from tests import build
+from tests.journeys import axe
 from tests.waiting import DEADLINE_S
 
 CHROMIUM = next(
@@ -340,3 +341,38 @@ def test_what_is_not_found_keeps_its_navigation(page, live_server, cast):
         answer = page.request.get(f"{live_server.url}/{path}")
         assert answer.status == 404
         assert 'id="side"' in answer.text()
+
+
+def test_axe_finds_nothing_on_the_pages_of_the_day(page, live_server, cast):
+    token = {"token": making.token(uuid.uuid4().hex * 2)}
+    theirs, ours = making.account_pattern(carrier=token), making.account_pattern(carrier=token)
+    build.publish(cast.viewer("borealis"), theirs)
+    build.publish(cast.viewer("aster"), ours)
+    sign_in(page, live_server, build.a_user(cast.aster))
+    for path in (
+        "",
+        "indicators?filter=severity:>=low+-control:unknown",
+        "indicators?filter=kindd:x",
+        f"indicators/{ours['id']}",
+        f"indicators/{theirs['id']}",
+        f"indicators/{ours['id']}/audience",
+        f"indicators/{ours['id']}/end",
+        "organisation/log/",
+    ):
+        page.goto(f"{live_server.url}/{path}", wait_until="networkidle")
+        assert axe.faults(page) == [], path
+
+
+def test_the_palette_finds_values_and_places_and_leaves_no_trace(page, live_server, cast):
+    build.publish(cast.viewer("aster"), making.account_pattern(name="Mailbox of resellers"))
+    sign_in(page, live_server, build.a_user(cast.aster))
+    page.keyboard.press("/")
+    page.keyboard.type("mailb")
+    page.wait_for_selector("#found a")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h1:has-text('Mailbox of resellers')")
+    page.fill("[name=search]", "quaran")
+    page.click("#found >> text=Quarantine")
+    page.wait_for_selector("h1:has-text('Quarantine')")
+    assert "quaran=" not in page.url

@@ -356,6 +356,7 @@ MATRIX: dict[str, Row] = {
     "recent": Row("/recent", "person"),
     "pulse": Row("/pulse", "person"),
     "indicators": Row("/indicators", "person", shows=True),
+    "portal-find": Row("/find", "person", method="post"),
     "indicators-new": Row("/indicators/new", "person", method="post"),
     "indicators-tallies": Row("/indicators/tallies", "person"),
     "indicators-save": Row("/indicators/save", "person", method="post"),

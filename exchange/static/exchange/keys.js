@@ -69,3 +69,18 @@ document.addEventListener("keydown", (event) => {
     open.querySelector("summary").focus();
   }
 });
+
+// The palette: arrows walk from the field through what was found, Escape leaves it.
+document.addEventListener("keydown", (event) => {
+  const find = event.target.closest(".find");
+  if (!find || !["ArrowDown", "ArrowUp", "Escape"].includes(event.key)) return;
+  const all = [find.querySelector("input"), ...find.querySelectorAll("[data-found] a")];
+  const at = all.indexOf(document.activeElement);
+  if (event.key === "Escape") find.querySelector("[data-found]").replaceChildren();
+  else all[(at + (event.key === "ArrowDown" ? 1 : -1) + all.length) % all.length].focus();
+  event.preventDefault();
+});
+document.addEventListener("focusout", (event) => {
+  const find = event.target.closest(".find");
+  if (find) setTimeout(() => { if (!find.contains(document.activeElement)) find.querySelector("[data-found]").replaceChildren(); }, 200);
+});

@@ -636,6 +636,7 @@ def _forms() -> Iterator[Ask]:
     yield form("/indicators", search="seen")
     yield form("/indicators", "filtered", filter="publishers:>=2 or severity:high")
     yield form("/indicators/new", state="none")
+    yield form("/find", search="seen")
     yield form("/indicators/save", name="Two worlds", filter="severity:high")
     yield form("/indicators/look", columns="tlp")
     yield form("/indicators/act", do="judge", all="yes", filter="kind:prompt-signature tlp:red")
