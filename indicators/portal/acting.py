@@ -59,10 +59,9 @@ def _scope(request: HttpRequest, viewer: Viewer, *, own: bool) -> list[str]:
         asked = asking.read(request, viewer)
         if asked.problem:
             raise asked.problem
-        found, more = listing.chosen(viewer, asked.selection, own=own, most=most)
+        ids, more = listing.chosen(viewer, asked.selection, own=own, most=most)
         if more:
             raise Refused(f"More than {most:,} at once: narrow the filter.", code="too-many-objects", at="/filter")
-        ids = list(dict.fromkeys(stix_id for _, stix_id in found))
     if not ids:
         raise Refused(
             "Nothing of that is yours." if own else "Nothing of that is others'.", code="nothing-chosen", at=""

@@ -160,7 +160,7 @@ def _clicked(viewer: Viewer, asked: Asked, said: Any) -> Asked:
         node = chips.turned(node, int(said["turn"]))
     elif said.get("search", "").strip():
         node = chips.joined(node, tree.term("words", [said["search"].strip()[:250]]), how="and")
-    elif said.get("do") == "add":
+    elif said.get("do") == "add" or (said.get("value", "").strip() and not said.get("do")):
         added = _typed(viewer, Asked(), f"{said.get('field', '')}:{said.get('value', '')}")
         if added.problem:
             return replace(asked, problem=added.problem, text=added.text)

@@ -74,6 +74,7 @@ def _page(request: HttpRequest, viewer: Viewer, asked: Asked, *, part: str) -> H
         kinds=[(kind, counted.by_kind.get(kind, 0), _kind_address(asked, kind)) for kind in asking.KINDS],
         cut=cut,
         following=following,
+        forms=[("save", reverse("indicators-save")), ("look", reverse("indicators-look"))],
         stays=part == "#asking",
         narrowest=_narrowest(viewer, asked) if nothing else None,
         views=asking.views(viewer, asked),

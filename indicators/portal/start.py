@@ -97,9 +97,7 @@ def pulse(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         told = {
             "bars": overview.bars(counted),
             "hours": [
-                (place * 100 / overview.HOURS, f"{hour:%H}")
-                for place, hour in enumerate(counted)
-                if place % 6 == 0 and place < 20
+                (place * 100 / overview.HOURS, f"{hour:%H}") for place, hour in enumerate(counted) if place % 8 == 0
             ],
             "peak": max(sum(kinds.values()) for kinds in counted.values()),
             "sums": [(kind, name, sums[kind]) for kind, name in _SHORT.items()],

@@ -7,14 +7,14 @@ however much there is, and nothing that others do unseen moves them. What lies b
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from uuid import UUID
 
 from exchange.sql import ask
 from indicators import living
 from indicators.feeds.filters import Filter
-from indicators.reading import Statement, page, selecting
+from indicators.reading import Statement, newest, page, selecting
 from indicators.reading.selecting import Selection
 from partners.sharing import audience_ids
 from partners.viewer import Viewer
@@ -75,16 +75,23 @@ def ordered(viewer: Viewer, wanted: Selection, *, by: Order, down: bool, offset:
     return Sorted(there, more=len(rows) > limit, cut=any(seen > LOOKED_AT for *_, seen in rows))
 
 
-def chosen(viewer: Viewer, wanted: Selection, *, own: bool, most: int) -> tuple[list[tuple[int, str]], bool]:
-    """Holdings that fit now, by key, with their ids, the newest first: the frozen scope of an act on many.
+def chosen(viewer: Viewer, wanted: Selection, *, own: bool, most: int) -> tuple[list[str], bool]:
+    """The ids of all that fit now, one's own or others', the newest first: the frozen scope of an act on many.
 
-    `own` leaves out what somebody else publishes. The second value tells whether there are more than `most`.
+    The whole log is walked, not the newest holdings alone. The second value tells whether there are more than `most`.
     """
-    conditions, parameters = selecting.conditions(viewer, wanted)
-    whose = "AND h.publisher_id = %(viewer)s" if own else "AND h.publisher_id <> %(viewer)s"
-    sql = _CHOSEN.format(conditions=f"{conditions} {whose}")
-    rows = ask(sql, _looking(viewer, parameters) | {"limit": most + 1})
-    return [(key, stix_id) for key, stix_id in rows[:most]], len(rows) > most
+    found: dict[str, None] = {}
+    before: int | None = None
+    more = True
+    while more and len(found) <= most:
+        read = newest(viewer, replace(wanted, own=own), before=before, limit=_AT_ONCE)
+        theirs = (one for one in read.statements if own or one.publisher_id != viewer.partner_id)
+        found |= dict.fromkeys(one.stix_id for one in theirs)
+        before, more = read.reached, read.more
+    return list(found)[:most], len(found) > most
+
+
+_AT_ONCE = 1_000
 
 
 def _looking(viewer: Viewer, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -121,11 +128,6 @@ SELECT o.id, h.stix_id, (SELECT count(*) FROM looked)
 FROM looked h JOIN indicators_stixobject o ON o.id = h.newest_id
 WHERE TRUE {{conditions}}
 ORDER BY {{order}}, o.id DESC LIMIT %(limit)s OFFSET %(offset)s
-"""
-_CHOSEN = f"""
-WITH {_LOOKED}
-SELECT h.id, h.stix_id FROM looked h JOIN indicators_stixobject o ON o.id = h.newest_id
-WHERE TRUE {{conditions}} ORDER BY h.id DESC LIMIT %(limit)s
 """
 
 

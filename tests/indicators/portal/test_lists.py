@@ -173,8 +173,15 @@ def test_a_link_that_a_mail_program_marked_is_no_error(cast):
     assert signed_in(cast.aster).get("/indicators?utm_source=mail&fbclid=x").status_code == 200
 
 
-def test_no_filter_becomes_markup(cast):
+def test_no_filter_and_no_name_of_a_view_becomes_markup(cast):
     client = signed_in(cast.aster)
+    client.post("/indicators/save", {"filter": "severity:high", "name": PROBE})
+    for path in ("/indicators", "/indicators/tallies"):
+        content = client.get(path).content.decode()
+        assert "<script>alert" not in content
+        assert "<img" not in content
+    found = client.post("/find", {"search": PROBE}).content.decode()
+    assert "<img" not in found
     for form in ({"filter": PROBE}, {"search": PROBE}, {"do": "add", "field": PROBE, "value": PROBE}, {"sort": PROBE}):
         content = client.post("/indicators", form).content.decode()
         assert "<script>alert" not in content
