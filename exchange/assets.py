@@ -7,6 +7,9 @@ from django.contrib.staticfiles.storage import ManifestStaticFilesStorage, stati
 
 #: As templates name them; a test compares.
 NAMED = (
+    "bundled/oprf.min.js",
+    "bundled/phone.min.js",
+    "bundled/words.min.js",
     "django_htmx/htmx-2.min.js",
     "exchange/colours.css",
     "exchange/frame.css",
@@ -14,9 +17,18 @@ NAMED = (
     "exchange/icons.svg",
     "exchange/keys.js",
     "exchange/lists.js",
+    "exchange/normal-forms.js",
+    "exchange/normal-tables.json",
     "exchange/parts.css",
     "exchange/site.js",
+    "exchange/token-worker.js",
+    "exchange/tokens.js",
     "exchange/trusted.js",
+    "indicators/campaign.css",
+    "indicators/campaign.js",
+    "indicators/paste.css",
+    "indicators/paste.js",
+    "indicators/reading.js",
     "partners/passkeys.js",
 )
 

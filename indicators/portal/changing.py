@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import orjson
 from django.contrib import messages
@@ -12,11 +11,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from exchange.errors import Conflict, ExchangeError, NotFound, Refused
+from exchange.errors import ExchangeError, NotFound
 from indicators import reading
 from indicators.ending import recalling, withdrawing
 from indicators.models import Batch, StixObject
-from indicators.opinions import appealing
 from indicators.publishing import previewing, readdressing
 from indicators.publishing.addressing import Reach
 from indicators.stix import objects
@@ -76,20 +74,6 @@ def withdraw(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse
         said += " It can come back for an hour: see Waiting."
     messages.success(request, said)
     return redirect("indicators")
-
-
-@require_POST
-@page
-def appeal(request: HttpRequest, viewer: Viewer, ticket_id: UUID) -> HttpResponseBase:
-    """Answer an appeal on one of ours: keep the indicator, or revoke it."""
-    viewer.require(Scope.PUBLISH)
-    try:
-        answered = appealing.decide(viewer, ticket_id, outcome=request.POST.get("do", ""))
-    except (Conflict, Refused) as refused:
-        messages.error(request, refused.detail)
-        return redirect("start")
-    messages.success(request, "Answered: it is kept." if answered.state == "kept" else "Answered: it is revoked.")
-    return redirect("start")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -125,7 +125,7 @@ def _appeals(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             "Appeal on one of ours: says it is",
             "filed through the exchange, the filer is not named",
             "Decide",
-            reverse("indicator", args=[ticket.stix_id]),
+            reverse("portal-appeals"),
             after=ticket.reason.replace("_", " "),
             due=ticket.due_at,
         )

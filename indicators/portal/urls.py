@@ -46,7 +46,6 @@ urlpatterns = [
     path("indicators/save", listing.save_view, name="indicators-save"),
     path("indicators/look", listing.look, name="indicators-look"),
     path("indicators/act", acting.begin, name="indicators-act"),
-    path("appeals/<uuid:ticket_id>/act", changing.appeal, name="appeal-act"),
     path("acts/<uuid:recall_id>/", acting.act, name="act"),
     path("acts/judging/<str:job>/", acting.judging, name="judging"),
     path("indicators/bundle", listing.bundle, name="indicators-bundle"),

@@ -375,8 +375,6 @@ MATRIX: dict[str, Row] = {
     "indicator-proof": Row("/indicators/{object}/proof", "nobody"),
     "indicators-act": Row("/indicators/act", "person", method="post"),
     "act": Row("/acts/{recall}/", "owner", absent=f"/acts/{ABSENT}/"),
-    # Whose tickets are answered how: tests/indicators/portal/test_acts.py.
-    "appeal-act": Row(f"/appeals/{ABSENT}/act", "nobody", method="post"),
     # Kept with the session of whoever began it: tests/indicators/portal/test_acts.py.
     "judging": Row("/acts/judging/none/", "nobody"),
     "indicator-withdraw": Row(

@@ -641,7 +641,6 @@ def _forms() -> Iterator[Ask]:
     yield form("/indicators/look", columns="tlp")
     yield form("/indicators/act", do="judge", all="yes", filter="kind:prompt-signature tlp:red")
     yield Ask("/acts/judging/none/")
-    yield form("/appeals/{x_feed}/act", do="keep")
     yield Ask("/acts/{x_feed}/")
     for path in ("/operator/partners/aster/act", "/operator/groups/ring/act"):
         yield form(path, do="suspend", why="x")
