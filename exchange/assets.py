@@ -26,8 +26,11 @@ NAMED = (
     "exchange/trusted.js",
     "indicators/campaign.css",
     "indicators/campaign.js",
+    "indicators/draft.js",
     "indicators/paste.css",
     "indicators/paste.js",
+    "indicators/publish.css",
+    "indicators/publish.js",
     "indicators/reading.js",
     "partners/passkeys.js",
 )
