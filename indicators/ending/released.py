@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from django.db import connection
 
-from indicators.models import Recall
+from indicators.models import Ending, Recall
 from partners.viewer import Viewer
 
 #: Partners that must hold it before anything is told.
@@ -48,8 +48,8 @@ class Receipts:
 
 
 def of(viewer: Viewer, recall: Recall) -> Receipts | None:
-    """The receipts of a recall of the viewer's partner; None where too few hold it, and while it is not carried out."""
-    if recall.ending is None:
+    """The receipts of a recall of the viewer's partner; None where too few held it, and unless it is carried out."""
+    if recall.ending is None or recall.ending.state == Ending.State.UNDONE:
         return None
     return told(_instances(viewer, recall, at=recall.ending.at), at=recall.ending.at)
 

@@ -221,6 +221,8 @@ def test_receipts_say_which_share_holds_it_and_how_fast_it_went_and_never_who(ca
     found = read(aster.get(path))["receipts"]
     assert (found["holding"], round(found["median_s"]), round(found["slowest_s"])) == (0.0, 10, 10)
     assert Release.unrestricted.count() == 3
+    act(cast, recall, "undo")
+    assert read(aster.get(path))["receipts"] is None
     assert not re.search(b"borealis|cygnus", aster.get(path).content.lower())
     monkeypatch.setattr(clock, "now", lambda: begin + timedelta(days=91))
     receipts.forget()
