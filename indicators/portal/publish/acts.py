@@ -36,6 +36,7 @@ _SAID = {
 @page
 def prepare(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """Make a draft; the address of its page."""
+    viewer.require(Scope.PUBLISH)
     try:
         sent = orjson.loads(bodies.read(request, max_bytes=_MOST_BYTES))
     except orjson.JSONDecodeError:
