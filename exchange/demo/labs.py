@@ -57,12 +57,8 @@ class Labs:
         given = {"map": "map.toml", "state": "lab.db", "output": "suspects.jsonl"}
         options = [part for name, path in given.items() for part in (f"--{name}", str(place / path))]
         run = [*_program("exchange-lab"), "run", "--follow", "--group", GROUP, "--every", str(_ROUND_S), *options]
-        self._children.add(
-            place.name,
-            _gently(run),
-            log=place / "log",
-            environment=self._environment | {"EXCHANGE_URL": self._url, "EXCHANGE_API_KEY": api_key},
-        )
+        own = {"EXCHANGE_URL": self._url, "EXCHANGE_API_KEY": api_key, "EXCHANGE_STATE_DIR": str(place / "kept")}
+        self._children.add(place.name, _gently(run), log=place / "log", environment=self._environment | own)
 
 
 def _program(name: str) -> list[str]:
