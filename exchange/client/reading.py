@@ -83,7 +83,7 @@ def get(
 
 
 def search(
-    words: Annotated[str, typer.Argument(help="Words of a title, a whole id or a whole value.")] = "",
+    words: Annotated[str, typer.Argument(help="Words of a title or an id, or how they begin; or a whole value.")] = "",
     kind: Annotated[str, typer.Option(help="account-pattern, payment-fingerprint or prompt-signature.")] = "",
     publisher: Annotated[str, typer.Option(help="A partner's slug.")] = "",
     line: FilterLine = "",

@@ -36,7 +36,7 @@ _PAGING = [
 _PARAMETERS = [
     *rendering.FILTER_PARAMETERS,
     OpenApiParameter("min_confidence", {"type": "integer", "minimum": 0, "maximum": 100}),
-    OpenApiParameter("q", description="Words of a title, or a whole id or value."),
+    OpenApiParameter("q", description="Words of a title or an id, or how they begin; or a whole value."),
     OpenApiParameter("mine", bool, description="Only what your own partner published."),
     OpenApiParameter("mark", description="Codes of marks: only objects that break STIX 2.1 in one of these ways."),
     OpenApiParameter("unmarked", bool, description="Only objects that keep to STIX 2.1."),

@@ -58,7 +58,7 @@ class Selection:
     matched: bool = False  # only what the viewer sees a match of
     once: bool = False  # of several publishers' holdings of an id the one that is the reader's line (`lines`)
     besides: tuple[str, ...] = ()  # without these ids, and no version of a partner's identity but newer than ours
-    words: str = ""  # full-text search in titles, or a whole id or value
+    words: str = ""  # words of titles or their beginnings, an id or its beginning, or a whole value
     audiences: tuple[int, ...] | None = None  # only what has one of these
     marks: tuple[str, ...] = ()  # only what has one of these marks (`stix.conformance`)
     unmarked: bool = False  # only what has no mark
