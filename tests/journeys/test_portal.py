@@ -158,7 +158,7 @@ def test_the_keyboard_reaches_everything_in_order(page, live_server, cast):
         page.keyboard.press("Tab")
         seen.append(page.evaluate("document.activeElement.textContent.trim()"))
     if page.viewport_size["width"] > 700:
-        named = ("Home", "Indicators", "Matches", "Feeds")
+        named = ("Home", "Indicators", "Campaigns")
         assert seen[0] == "Exchange"
         assert all(label.startswith(name) for label, name in zip(seen[1:], named, strict=False))
 
