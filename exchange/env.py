@@ -18,8 +18,19 @@ class BadEnvironment(SystemExit):
 
 
 def text(name: str, default: str = "") -> str:
-    """A string; the default where the variable is unset or empty."""
-    return os.environ.get(name, "").strip() or default
+    """A string; the default where the variable is unset or empty. NAME_FILE names a file that holds it instead."""
+    return os.environ.get(name, "").strip() or _from_file(f"{name}_FILE") or default
+
+
+def _from_file(name: str) -> str:
+    """What stands in the file that a variable names; "" where it names none."""
+    path = os.environ.get(name, "").strip()
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise BadEnvironment(name, "names a file that cannot be read") from None
 
 
 def required(name: str, *, why: str) -> str:

@@ -106,3 +106,17 @@ def test_a_seed_is_32_bytes_or_absent(monkeypatch):
 )
 def test_the_broker_in_the_database_is_shown_where_it_is(host, port, shown):
     assert env.shown_broker(host, port) == shown
+
+
+def test_a_file_may_hold_what_a_variable_says(monkeypatch, tmp_path):
+    monkeypatch.delenv("SEED", raising=False)
+    held = tmp_path / "seed"
+    held.write_text("0f" * 32 + "\n")
+    monkeypatch.setenv("SEED_FILE", str(held))
+    assert env.seed("SEED") == b"\x0f" * 32
+    monkeypatch.setenv("SEED", "1f" * 32)
+    assert env.seed("SEED") == b"\x1f" * 32
+    monkeypatch.delenv("SEED")
+    monkeypatch.setenv("SEED_FILE", str(tmp_path / "none"))
+    with pytest.raises(env.BadEnvironment, match="SEED_FILE: names a file that cannot be read"):
+        env.text("SEED")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from exchange import env
 from exchange.backup import programs, restoring
 
 
@@ -36,7 +36,7 @@ class Command(BaseCommand):
                 settings.BACKUP_DATABASE_URL, settings.BACKUP_DIR, to=to, at=options["at"], user=options["user"]
             ) as server:
                 self.stdout.write(f"{server.base.place.name} and the log since: answers after {server.seconds:.0f} s.")
-                url = restoring.through(os.environ["DATABASE_URL"], like=server.url)
+                url = restoring.through(env.required("DATABASE_URL", why="a postgresql:// URL"), like=server.url)
                 self.stdout.write(manage(url, "prepare", "--restored"))
                 self.stdout.write(manage(url, "prove_restored"))
         except programs.Failed as failed:
@@ -52,11 +52,13 @@ def moment(text: str) -> datetime:
     return found
 
 
-def manage(url: str, *arguments: str, more: Mapping[str, str] | None = None) -> str:
+def manage(url: str, *arguments: str, more: dict[str, str] | None = None) -> str:
     """Run one of our commands against another store; what it said. Raises `programs.Failed`."""
+    others = ("CELERY_BROKER_URL", "BACKUP_DATABASE_URL")  # of the living exchange
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     done = subprocess.run(  # noqa: S603 - our own command, no shell
         [sys.executable, "-m", "exchange.management.line", *arguments],
-        env={**os.environ, "DATABASE_URL": url, "CELERY_BROKER_URL": "", "BACKUP_DATABASE_URL": "", **(more or {})},
+        env=kept | {"DATABASE_URL": url} | (more or {}),
         capture_output=True,
         text=True,
         check=False,

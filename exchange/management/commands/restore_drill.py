@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.db import connection
 
-from exchange import clock, proving
+from exchange import clock, env, proving
 from exchange.backup import keeping, programs, restoring
 from exchange.management.at_store import StoreCommand
 from exchange.management.commands.restore import manage
@@ -77,7 +77,7 @@ class Command(StoreCommand):
         url, directory = settings.BACKUP_DATABASE_URL, settings.BACKUP_DIR
         with restoring.restored(url, directory, to=to, at=at, user=user) as server:
             self.stdout.write(f"{server.base.place.name} to {at.isoformat()}: answers after {server.seconds:.0f} s.")
-            own = restoring.through(os.environ["DATABASE_URL"], like=server.url)
+            own = restoring.through(env.required("DATABASE_URL", why="a postgresql:// URL"), like=server.url)
             self.stdout.write(manage(own, "prepare", "--restored"))
             self.stdout.write(manage(own, "prove_restored", "--witness", json.dumps(seen)))
 
