@@ -17,8 +17,8 @@ from partners.viewer import Viewer
 _TOLD = {
     "confirm": "You say that it is one. The labs of its group read that under your name.",
     "dismiss": "You say that it is none. It stays for others until most labs in it say so.",
-    "two": "You say that it is two campaigns. What is clustered follows evidence, not words.",
-    "one": "You say that both are one. What is clustered follows evidence, not words.",
+    "two": "You say that it is two campaigns. It is parted where most labs in it say so.",
+    "one": "You say that both are one. They are joined where most labs in either say so.",
 }
 
 

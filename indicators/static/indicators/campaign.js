@@ -1,6 +1,7 @@
 // The campaign's picture: its marks, rows and sentences choose each other; keys walk; a PNG is drawn from what is shown.
 // Without it each mark and row is a link that does the same.
 
+(() => {
 const canvas = document.querySelector("[data-walk]");
 const rows = [...document.querySelectorAll(".twin [data-row]")];
 
@@ -104,3 +105,4 @@ save?.addEventListener("click", () => {
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   });
 });
+})();

@@ -2,6 +2,7 @@
 
 "use strict";
 
+(() => {
 const lines = [...document.querySelectorAll("[name=line]")];
 const all = document.getElementById("all");
 const go = document.getElementById("send");
@@ -33,3 +34,4 @@ if (stayed) {
   note.hidden = false;
   sessionStorage.removeItem("exchange-refused");
 }
+})();

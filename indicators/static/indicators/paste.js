@@ -2,6 +2,7 @@
 
 "use strict";
 
+(() => {
 const form = document.getElementById("paste");
 const box = document.getElementById("list");
 const state = { lines: [], answers: [], show: "all", most: 200 };
@@ -229,3 +230,4 @@ document.getElementById("publish")?.addEventListener("click", async ({ currentTa
     fail(error.message);
   }
 });
+})();

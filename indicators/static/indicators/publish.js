@@ -2,6 +2,7 @@
 
 "use strict";
 
+(() => {
 const form = document.getElementById("prepare");
 const box = document.getElementById("lines");
 const pick = document.getElementById("subkind");
@@ -192,3 +193,4 @@ form.addEventListener("drop", (event) => {
   event.preventDefault();
   if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
 });
+})();
