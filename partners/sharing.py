@@ -30,7 +30,7 @@ from partners import channels
 from partners.attribution import Attribution
 from partners.ceilings import Width
 from partners.defaults import DefaultAudience
-from partners.models import Audience, Group, Partner, Sight
+from partners.models import Audience, Channel, Group, Partner, Sight
 from partners.scopes import Scope
 from partners.tlp import Tlp
 from partners.viewer import Viewer
@@ -92,6 +92,11 @@ def who_sees(audiences: Collection[int], viewers: Iterable[Viewer]) -> dict[int,
         for audience, partner in cursor.fetchall():
             found[audience].add(partner)
     return {audience: frozenset(partners) for audience, partners in found.items()}
+
+
+def channels_of(viewer: Viewer) -> dict[int, Channel]:
+    """The channels that the viewer has open, by id: one of them in `audience.channels` is why it sees an object."""
+    return {one.channel_id: one.channel for one in mine(viewer).select_related("channel")}
 
 
 def how_many_see(spec: AudienceSpec, *, publisher_id: UUID) -> int:

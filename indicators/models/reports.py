@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -11,6 +12,20 @@ from django.db.models import F, Q
 from exchange import clock
 from partners.models import AuditRecord, Partner
 from partners.sharing import OwnedManager
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from partners.viewer import Viewer
+
+
+class ReportManager(OwnedManager["ReportPackage"]):
+    """Packages belong to the partner that prepares them; once released, their recipient reads them, too."""
+
+    def released_to(self, viewer: Viewer) -> QuerySet[ReportPackage]:
+        """Those that were released to the viewer's partner."""
+        released = models.Manager.get_queryset(self).filter(recipient=viewer.partner_id, state="released")
+        return released.select_related("partner", "recipient", "release__leaf")
 
 
 class ReportPackage(models.Model):
@@ -48,7 +63,7 @@ class ReportPackage(models.Model):
     released_at = models.DateTimeField(null=True)
     release = models.ForeignKey(AuditRecord, on_delete=models.PROTECT, related_name="+", null=True)
 
-    objects = OwnedManager["ReportPackage"]()
+    objects = ReportManager()
     unrestricted = models.Manager["ReportPackage"]()
 
     class Meta:

@@ -14,9 +14,8 @@ from indicators.models import StixObject
 from indicators.reading import lines, referring
 from partners.groups import bases
 from partners.keys.auth import viewer_of_partner
-from partners.models import Group, Partner
-from partners.sharing import audience_ids
-from partners.tlp import Tlp
+from partners.models import Channel, Group, Partner
+from partners.sharing import audience_ids, channels_of
 from partners.viewer import Viewer
 
 ROOTS = ("campaign", "grouping", "report")
@@ -49,7 +48,7 @@ def gather(viewer: Viewer, recipient: Partner, root: str) -> Gathered:
     reader = viewer_of_partner(recipient.pk)
     if reader is None:
         raise Refused("Choose an active partner other than your own.", code="unknown-partner", at="/recipient")
-    lawful = lawful_groups(reader)
+    lawful, opened = lawful_groups(reader), channels_of(reader)
     reachable = set(audience_ids(reader))
     found: dict[str, StixObject] = {}
     refused: set[str] = set()
@@ -61,7 +60,7 @@ def gather(viewer: Viewer, recipient: Partner, root: str) -> Gathered:
         kept = {}
         of_reader = lines.chosen(reader, new)
         for stix_id, held in new.items():
-            fits = [one for one in held if one.audience_id in reachable and _carries(one, reader, lawful)]
+            fits = [one for one in held if one.audience_id in reachable and _ways(one, opened, lawful)]
             if fits:
                 kept[stix_id] = next((one for one in fits if one.holding_id == of_reader.get(stix_id)), fits[0])
             else:
@@ -82,7 +81,7 @@ def gather(viewer: Viewer, recipient: Partner, root: str) -> Gathered:
     return Gathered(
         held,
         [lawful[group] for group in sorted(concerned, key=lambda pk: lawful[pk].name)],
-        sorted({way for one in held for way in _ways(one, reader, lawful)}),
+        sorted({way for one in held for way in _ways(one, opened, lawful)}),
         left_out=len(refused),
         cut=cut,
     )
@@ -132,22 +131,22 @@ def lawful_groups(reader: Viewer) -> dict[UUID, Group]:
     return {group.pk: group for group in groups if bases.in_force(group, on=today)}
 
 
-def _ways(held: StixObject, reader: Viewer, lawful: dict[UUID, Group]) -> list[str]:
-    """How the recipient comes to see an object."""
-    audience = held.audience
-    ways = ["everyone"] if audience.everyone else []
-    if reader.partner_id in audience.partners or held.publisher_id == reader.partner_id:
-        ways.append("named")
-    if any(group in lawful for group in audience.groups) and audience.tlp != Tlp.RED:
-        ways.append("group")
-    return ways
+def _ways(held: StixObject, opened: Mapping[int, Channel], lawful: Mapping[UUID, Group]) -> set[str]:
+    """By which of the recipient's open channels it sees an object; one of a group counts while its basis carries."""
+    reaches = [opened[channel] for channel in held.audience.channels if channel in opened]
+    return {_WAYS[Channel.Reach(one.reach)] for one in reaches if one.group_id is None or one.group_id in lawful}
 
 
-def _carries(held: StixObject, reader: Viewer, lawful: dict[UUID, Group]) -> bool:
-    return bool(_ways(held, reader, lawful))
+#: What a package says of a channel.
+_WAYS = {
+    Channel.Reach.EVERYONE: "everyone",
+    Channel.Reach.GROUP: "group",
+    Channel.Reach.NAMED: "named",
+    Channel.Reach.OWN: "named",
+}
 
 
 def carried(reader: Viewer, held: Iterable[StixObject]) -> set[int]:
-    """The keys of those objects that still have a way to the recipient that carries. One query."""
-    lawful = lawful_groups(reader)
-    return {one.pk for one in held if _carries(one, reader, lawful)}
+    """The keys of those objects that still have a way to the recipient that carries. Two queries."""
+    lawful, opened = lawful_groups(reader), channels_of(reader)
+    return {one.pk for one in held if _ways(one, opened, lawful)}

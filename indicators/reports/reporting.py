@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
 
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
@@ -170,7 +169,7 @@ def contents(viewer: Viewer, package: ReportPackage) -> list[StixObject] | None:
 def received(viewer: Viewer) -> list[ReportPackage]:
     """What was released to the viewer's partner and can be opened, newest first."""
     viewer.require(Scope.READ)
-    found = list(_released_to(viewer).order_by("-released_at", "-pk")[:_MAX_OPEN])
+    found = list(ReportPackage.objects.released_to(viewer).order_by("-released_at", "-pk")[:_MAX_OPEN])
     whole = _whole(found)
     return [package for package in found if package.pk in whole]
 
@@ -178,7 +177,7 @@ def received(viewer: Viewer) -> list[ReportPackage]:
 def received_one(viewer: Viewer, package_id: UUID) -> ReportPackage:
     """One of them. Raises NotFound: absent, another's, not released, and stale are one answer."""
     viewer.require(Scope.READ)
-    found = _released_to(viewer).filter(pk=package_id).first()
+    found = ReportPackage.objects.released_to(viewer).filter(pk=package_id).first()
     if found is None or _still_whole(found) is None:
         raise NotFound
     return found
@@ -191,12 +190,6 @@ def open_for(viewer: Viewer, package_id: UUID) -> bytes:
     if held is None:
         raise NotFound
     return packaging.archive(package, held)
-
-
-def _released_to(viewer: Viewer) -> QuerySet[ReportPackage]:
-    return ReportPackage.unrestricted.filter(
-        recipient=viewer.partner_id, state=ReportPackage.State.RELEASED
-    ).select_related("partner", "recipient", "release__leaf")
 
 
 def _own_locked(viewer: Viewer, package_id: UUID) -> ReportPackage:
@@ -212,7 +205,7 @@ def _still_whole(package: ReportPackage) -> list[StixObject] | None:
 
 
 def _whole(packages: Sequence[ReportPackage], *, bodies: bool = False) -> dict[UUID, list[StixObject]]:
-    """The objects of those packages that are still whole. Five queries for each recipient, however many packages."""
+    """The objects of those packages that are still whole. Six queries for each recipient, however many packages."""
     by_recipient: dict[UUID, list[ReportPackage]] = {}
     for package in packages:
         by_recipient.setdefault(package.recipient_id, []).append(package)

@@ -1,0 +1,106 @@
+"""Who may read shared tables past their managers, and who may name them in SQL. The rule itself is made in one place."""
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+#: The one writer of each table, and the few that read it for somebody who is shown none of it.
+WRITERS = {
+    "indicators/detectors.py",
+    "indicators/ending/deciding.py",
+    "indicators/ending/disarming.py",
+    "indicators/ending/recalling.py",
+    "indicators/ending/retiring.py",
+    "indicators/excerpts.py",
+    "indicators/feeds/proving.py",
+    "indicators/feeds/receipts.py",
+    "indicators/opinions/giving.py",
+    "indicators/opinions/recording.py",
+    "indicators/publishing/awaiting.py",
+    "indicators/publishing/confirming.py",
+    "indicators/publishing/quarantine.py",
+    "indicators/reports/reporting.py",
+    "indicators/telling/delivering.py",
+    "indicators/telling/notifying.py",
+    "indicators/telling/subscribing.py",
+}
+#: SQL that a reader is answered by. Each takes the rule: as ids of audiences, or as the reader's open channels.
+READERS = {
+    "indicators/feeds/blocklists.py",
+    "indicators/feeds/deltas.py",
+    "indicators/feeds/preview.py",
+    "indicators/feeds/sql.py",
+    "indicators/log/changes.py",
+    "indicators/log/walking.py",
+    "indicators/matching/standing.py",
+    "indicators/matching/stretches.py",
+    "indicators/opinions/standing.py",
+    "indicators/publishing/relaying.py",
+    "indicators/reading/__init__.py",
+    "indicators/reading/lines.py",
+    "indicators/reading/overview.py",
+    "indicators/reading/referring.py",
+    "indicators/reading/selecting.py",
+}
+#: SQL of those who write, follow the log, tidy up or count, and that of one's own holdings alone.
+KEEPERS = {
+    "indicators/benign/suppressing.py",
+    "indicators/campaigns/announcing.py",
+    "indicators/ending/recalling.py",
+    "indicators/ending/released.py",
+    "indicators/ending/retiring.py",
+    "indicators/feeds/proving.py",
+    "indicators/living.py",
+    "indicators/log/pruning.py",
+    "indicators/opinions/recording.py",
+    "indicators/publishing/attributing.py",
+    "indicators/publishing/markings.py",
+    "indicators/publishing/rationing.py",
+    "indicators/publishing/rejudging.py",
+    "indicators/publishing/rereading.py",
+    "indicators/publishing/storing.py",
+    "indicators/sight/relining.py",
+    "indicators/sight/resighting.py",
+    "indicators/values/carrying.py",
+}
+#: Where the rule is made, and kept in channels.
+RULE = {"partners/channels.py", "partners/sharing.py", "partners/standing.py"}
+_SHARED = re.compile(
+    r"\b(indicators_(holding|stixobject|hidden|marked|reference|carries|change|opinion|excerpt|inforce)"
+    r"|partners_(audience|sight|channel))\b"
+)
+_ASKED = re.compile(r"\b(rule_sql|audience_ids|audiences_visible_to|mine|stretches|walking)\b")
+
+
+def modules():
+    for room in ("exchange", "partners", "indicators"):
+        for path in (ROOT / room).rglob("*.py"):
+            if not {"migrations", "models"} & set(path.parts):
+                yield str(path.relative_to(ROOT)), path.read_text()
+
+
+def test_only_the_writers_read_shared_tables_without_saying_who_looks():
+    def names(text):
+        return any(isinstance(one, ast.Attribute) and one.attr == "unrestricted" for one in ast.walk(ast.parse(text)))
+
+    assert {name for name, text in modules() if names(text)} == WRITERS
+
+
+def test_only_these_name_shared_tables_in_sql_and_each_that_answers_a_reader_takes_the_rule():
+    def sql(text):
+        texts = [one.value for one in ast.walk(ast.parse(text)) if isinstance(one, ast.Constant)]
+        return any(isinstance(one, str) and _SHARED.search(one) for one in texts)
+
+    found = {name: text for name, text in modules() if sql(text)}
+    assert set(found) == READERS | KEEPERS | RULE
+    assert [name for name in READERS if not _ASKED.search(found[name])] == []
+
+
+def test_audiences_are_asked_whom_they_show_to_where_the_rule_is_made_alone():
+    deriving = re.compile(
+        r"\.audience\.(everyone|partners|tlp)\b.*\bin\b|\bin \w+(\.\w+)*\.audience\.(groups|partners)\b"
+    )
+    found = {name for name, text in modules() if any(map(deriving.search, text.splitlines()))}
+    # Which groups' bases a package names.
+    assert found - RULE <= {"indicators/reading/gathering.py", "indicators/reports/reporting.py"}
