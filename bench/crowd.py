@@ -83,7 +83,7 @@ def _publish(partner, made, **reach) -> None:  # type: ignore[no-untyped-def]
     from dataclasses import replace
 
     from indicators import publishing
-    from indicators.publishing import addressing
+    from indicators.publishing.reach import Reach
     from indicators.stix import parsing
     from partners.keys import auth
     from partners.scopes import Scope
@@ -91,7 +91,7 @@ def _publish(partner, made, **reach) -> None:  # type: ignore[no-untyped-def]
     viewer = replace(auth.viewer_whatever_state(partner.pk), scopes=frozenset({Scope.READ, Scope.PUBLISH}))
     body = json.dumps({"objects": [made]}).encode()
     request = publishing.Request(hashlib.sha256(body).digest())
-    whom = addressing.Reach(named=True, tlp=None, everyone=False, **{"groups": (), "partners": (), **reach})
+    whom = Reach(named=True, tlp=None, everyone=False, **{"groups": (), "partners": (), **reach})
     publishing.publish(parsing.read_batch(body), by=viewer, reach=whom, request=request)
 
 

@@ -9,17 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import Q
 
+from partners.audiences import AudienceSpec
 from partners.models import Channel, Sight
 from partners.tlp import Tlp
-
-if TYPE_CHECKING:
-    from partners.sharing import AudienceSpec
 
 _Reach = Channel.Reach
 #: Where a closed channel ends as long as not all removes have been told in it: beyond every place.

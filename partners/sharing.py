@@ -14,7 +14,6 @@ so the rule is one operator: do they overlap?
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,38 +27,13 @@ from exchange import clock
 from exchange.errors import Forbidden, Refused
 from partners import channels
 from partners.attribution import Attribution
+from partners.audiences import AudienceSpec, Standing
 from partners.ceilings import Width
 from partners.defaults import DefaultAudience
 from partners.models import Audience, Channel, Group, Partner, Sight
 from partners.scopes import Scope
 from partners.tlp import Tlp
 from partners.viewer import Viewer
-
-if TYPE_CHECKING:
-    from partners.standing import Standing
-
-
-@dataclass(frozen=True, slots=True)
-class AudienceSpec:
-    """An audience before it is stored: plain values, sorted by `may_share`."""
-
-    tlp: Tlp
-    everyone: bool = False
-    groups: tuple[UUID, ...] = ()
-    partners: tuple[UUID, ...] = ()
-    attribution: Attribution = Attribution.NAMED
-
-    def within(self, wider: AudienceSpec) -> bool:
-        """Whether, of one publisher, whoever sees this one sees `wider`, too, whatever becomes of groups."""
-        named = set(self.groups) <= set(wider.groups) and set(self.partners) <= set(wider.partners)
-        return self.tlp >= wider.tlp and (wider.everyone or (named and not self.everyone))
-
-    @property
-    def width(self) -> Width:
-        """How far it reaches; whom nobody else sees is as narrow as named partners."""
-        if self.everyone:
-            return Width.EVERYONE
-        return Width.GROUPS if self.groups else Width.PARTNERS
 
 
 class NoViewer(RuntimeError):

@@ -18,8 +18,9 @@ from django.db.models import Q
 
 from exchange.errors import Refused
 from partners.attribution import Attribution
+from partners.audiences import AudienceSpec
 from partners.models import Audience, Partner, Pseudonym
-from partners.sharing import AudienceSpec, intern_audience
+from partners.sharing import intern_audience
 from partners.viewer import Viewer
 
 #: Who stands as the source of what is attributed to the exchange alone: the same for all of it, and nobody's id.

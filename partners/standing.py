@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from uuid import UUID
 
 from django.db import connection
@@ -12,19 +12,10 @@ from exchange.errors import Forbidden, Refused
 from exchange.memory import Memory
 from exchange.sql import Message, columns, instance
 from partners.attribution import Attribution
+from partners.audiences import AudienceSpec, Standing
 from partners.models import Group, Partner
-from partners.sharing import AudienceSpec
 from partners.tlp import Tlp
 from partners.viewer import Viewer
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """The groups as they were, with the stamp of what they depend on, and the audiences, of which there may be more."""
-
-    stamp: str
-    groups: Mapping[UUID, Group]
-    audiences: Mapping[AudienceSpec, int]
 
 
 def standing(by: Viewer) -> Standing:

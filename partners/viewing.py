@@ -14,9 +14,10 @@ from django.db import transaction
 from exchange.errors import NotFound
 from partners import sources
 from partners.attribution import Attribution
+from partners.audiences import AudienceSpec
 from partners.keys import auth
 from partners.models import Audience, Partner
-from partners.sharing import AudienceSpec, audience_ids, who_sees
+from partners.sharing import audience_ids, who_sees
 from partners.sources import Source
 from partners.viewer import Viewer
 

@@ -15,7 +15,7 @@ from datetime import date, timedelta
 
 from exchange import clock
 from indicators import publishing
-from indicators.publishing import addressing
+from indicators.publishing.reach import Reach
 from indicators.stix import making, parsing, tlp
 from partners import keys
 from partners.defaults import DefaultAudience
@@ -111,7 +111,7 @@ def publish(
     wake: bool = False,
 ) -> publishing.Answer:
     """Publish through the one way in; bytes go as they are."""
-    reach = addressing.Reach(
+    reach = Reach(
         named=bool(groups or partners or everyone),
         tlp=tlp,
         everyone=everyone,
@@ -122,7 +122,7 @@ def publish(
 
 
 def publish_as(
-    viewer: Viewer, *objects: dict | bytes, reach: addressing.Reach, key: str | None = None, wake: bool = False
+    viewer: Viewer, *objects: dict | bytes, reach: Reach, key: str | None = None, wake: bool = False
 ) -> publishing.Answer:
     """The same, to an audience that is made already."""
     raw = [obj if isinstance(obj, bytes) else json.dumps(obj).encode() for obj in objects]

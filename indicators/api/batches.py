@@ -15,7 +15,8 @@ from exchange.errors import Malformed, Refused, UnsupportedMedia
 from exchange.parameters import Parameters
 from indicators import publishing
 from indicators.api.documents import BatchAnswer
-from indicators.publishing import addressing, answering, losses
+from indicators.publishing import answering, losses
+from indicators.publishing.reach import Reach
 from indicators.publishing.results import STATUSES
 from indicators.stix import making, parsing
 from partners.api.base import Face, Request, answer, fragment, viewer_of
@@ -97,7 +98,7 @@ class BatchView(Face):
     @extend_schema(operation_id="batch", responses=BatchAnswer)
     def get(self, request: Request, batch_id: UUID) -> HttpResponse:
         """The answer that a batch was given."""
-        return batch_answer(publishing.answer_of(answering.batch(viewer_of(request), batch_id)))
+        return batch_answer(answering.answer_of(answering.batch(viewer_of(request), batch_id)))
 
 
 def batch_answer(done: publishing.Answer, *, report: dict[str, Any] | None = None) -> HttpResponse:
@@ -113,7 +114,7 @@ def batch_answer(done: publishing.Answer, *, report: dict[str, Any] | None = Non
     return answer(document, headers={"Idempotency-Replayed": "true"} if done.replayed else None)
 
 
-def _reach(viewer: Viewer, asked: Parameters) -> addressing.Reach:
+def _reach(viewer: Viewer, asked: Parameters) -> Reach:
     """The audience that the query names. Raises Refused naming the parameter."""
     groups, partners, everyone = asked.words("groups"), asked.words("partners"), asked.flag("everyone")
     if everyone and (groups or partners):
@@ -122,7 +123,7 @@ def _reach(viewer: Viewer, asked: Parameters) -> addressing.Reach:
         tlp = Tlp.from_word(asked.text("tlp")) if asked.text("tlp") else None
     except ValueError:
         raise Refused("clear, green, amber, amber+strict or red.", code="unknown-marking", at="/tlp") from None
-    return addressing.Reach(
+    return Reach(
         named=bool(groups or partners or everyone),
         tlp=tlp,
         everyone=everyone,

@@ -13,7 +13,7 @@ from indicators.api import requests
 from indicators.api.documents import ReaderList
 from indicators.ending import withdrawing
 from indicators.publishing import previewing, readdressing
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from partners import viewing
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope

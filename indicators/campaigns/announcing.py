@@ -22,7 +22,7 @@ from indicators.campaigns import objects, picturing, placing, terms
 from indicators.campaigns.objects import Facts
 from indicators.campaigns.proposing import bucket
 from indicators.campaigns.tables import Campaign
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from indicators.stix import parsing
 from indicators.stix.drafts import TokenValue
 from indicators.values.carrying import key_of

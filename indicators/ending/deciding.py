@@ -23,7 +23,8 @@ from indicators import publishing
 from indicators.log import changes
 from indicators.models import Change, Disarmed, Ending, Holding, Marked, StixObject
 from indicators.publishing import moving, rationing, rejudging, storing
-from indicators.publishing.addressing import Reach, Room
+from indicators.publishing.addressing import Room
+from indicators.publishing.reach import Reach
 from indicators.publishing.results import Element
 from indicators.publishing.storing import Turned
 from indicators.stix import parsing, revising

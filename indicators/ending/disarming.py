@@ -25,11 +25,12 @@ from indicators import living
 from indicators.log import changes
 from indicators.models import Change, Disarmed, Ending, Holding
 from indicators.publishing import storing
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from indicators.publishing.results import Result, answered
-from indicators.publishing.storing import Turned, Version
+from indicators.publishing.storing import Turned
 from indicators.publishing.versions import Entering, Line
 from indicators.stix.drafts import Draft, Refusal
+from indicators.stored import Version
 from partners import mailing
 from partners.log import audit
 from partners.models import User
@@ -168,7 +169,7 @@ def living_of(by: Viewer, holdings: Sequence[int]) -> dict[str, Ended]:
         }
 
 
-# A row for each holding of these that lives, by its key, as `storing.Version` has its newest version.
+# A row for each holding of these that lives, by its key, as `stored.Version` has its newest version.
 _LIVING = f"""
 SELECT h.stix_id, h.id, o.id, o.sha256, h.state, h.audience_id, a.tlp, FALSE, FALSE, a.attribution
 FROM indicators_holding h JOIN partners_audience a ON a.id = h.audience_id
@@ -188,9 +189,13 @@ def named(stix_ids: Sequence[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Of what a batch ends, the holdings that are disarmed, by id; and what else enters and ends, with the answers."""
+    """Of what a batch ends, the holdings that are disarmed, by id, or how many are final at once.
+
+    And what else enters and ends, with the answers.
+    """
 
     mass: Mapping[str, Ended]
+    final: int
     entering: list[Entering]
     closed: list[Line]
     settled: list[Result]
@@ -199,22 +204,23 @@ class Ends:
     def of(
         cls, entering: list[Entering], closed: list[Line], settled: list[Result], *, by: Viewer, for_good: bool
     ) -> Ends:
-        """Count what ends; beyond the partner's cap all of it is disarmed. What is `for_good` was counted before."""
+        """Beyond the partner's cap all that ends is disarmed. What is `for_good` was counted before."""
         ended = {} if for_good else by_line(entering, closed)
         if not is_mass(by, len(ended)):
-            note(by, len(ended), Ending.Verb.REVOKE)
-            return cls({}, entering, closed, settled)
+            return cls({}, len(ended), entering, closed, settled)
         said = answered([new.draft for new in entering if new.line in ended], "accepted")
         mass = {line.stix_id: one for line, one in ended.items()}
         return cls(
             mass,
+            0,
             [new for new in entering if new.line not in ended],
             [line for line in closed if line not in ended],
             reworded([*settled, *said], mass),
         )
 
-    def disarm(self, *, by: Viewer, reach: Reach, within: Message) -> list[changes.NewChange]:
-        """Disarm them when the message is sent; returns what is to be told, to be appended last."""
+    def write(self, *, by: Viewer, reach: Reach, within: Message) -> list[changes.NewChange]:
+        """Count what is final, and disarm the rest when the message is sent; returns what is to be told of it, last."""
+        note(by, self.final, Ending.Verb.REVOKE)
         if not self.mass:
             return []
         return disarm(self.mass, by=by, verb=Ending.Verb.REVOKE, reach=reach, within=within)

@@ -7,15 +7,17 @@ from uuid import UUID
 
 from django.db import transaction
 
+from indicators import stored
 from indicators.ending import withdrawing
 from indicators.log import changes
 from indicators.models import Change, Holding
 from indicators.publishing import storing
 from indicators.telling import notifying
+from partners.audiences import AudienceSpec
 from partners.keys.auth import viewer_whatever_state
 from partners.log import audit
 from partners.models import Audience
-from partners.sharing import AudienceSpec, intern_audience, intern_withdrawn
+from partners.sharing import intern_audience, intern_withdrawn
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 
@@ -88,7 +90,7 @@ def _audiences(heir: Viewer, partner: Viewer, before: Iterable[int]) -> dict[int
 
 
 def _taken_over(
-    versions: Iterable[storing.Version], became: Mapping[int, int], audiences: Mapping[int, int]
+    versions: Iterable[stored.Version], became: Mapping[int, int], audiences: Mapping[int, int]
 ) -> list[changes.NewChange]:
     return [
         changes.NewChange(

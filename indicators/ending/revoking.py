@@ -15,7 +15,7 @@ from exchange import bodies, clock
 from exchange.errors import TooLarge
 from indicators import publishing
 from indicators.models import StixObject
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from indicators.publishing.results import Element
 from indicators.stix import identifiers, parsing, revising
 from indicators.stix.drafts import Draft, Revocation, Unreadable

@@ -17,22 +17,23 @@ from django.db import transaction
 from exchange import clock
 from exchange.errors import NotFound
 from exchange.sql import Message
-from indicators import living, publishing
+from indicators import living, publishing, stored
 from indicators.ending import disarming
 from indicators.log import changes
 from indicators.models import Change, Ending, Hidden, Holding
 from indicators.publishing import answering, rationing, storing
-from indicators.publishing.addressing import Reach
 from indicators.publishing.barring import beyond_the_key, require_within
+from indicators.publishing.reach import Reach
 from indicators.publishing.results import NOT_HELD, OF_OTHER_GROUPS, Result, Status
 from indicators.publishing.storing import Turned
 from indicators.stix import identifiers
 from indicators.telling import notifying
 from partners.attribution import Attribution
+from partners.audiences import AudienceSpec
 from partners.log import audit
 from partners.proof import asked_again
 from partners.scopes import Scope
-from partners.sharing import AudienceSpec, intern_audience
+from partners.sharing import intern_audience
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 
@@ -60,7 +61,7 @@ def withdraw_each(viewer: Viewer, stix_ids: Sequence[str], *, request: publishin
         first = Message()
         require_still = asked_again(viewer, first)
         storing.locking_publisher(viewer.partner_id, first)
-        earlier = publishing.answering_before(viewer, request, first)
+        earlier = answering.before(viewer, request, first)
         holdings = storing.versions_within(first, viewer.partner_id, set(ids))
         first.send()
         require_still()
@@ -75,7 +76,7 @@ def withdraw_each(viewer: Viewer, stix_ids: Sequence[str], *, request: publishin
             results = disarming.reworded(results, _living(parts))
         last = Message()
         groups = answering.groups_of(Reach(), by=viewer)
-        answer = publishing.write_batch(
+        answer = answering.write(
             results, by=viewer, request=request, groups=groups, received_at=received_at, within=last
         )
         if taken:
@@ -88,7 +89,7 @@ def withdraw_each(viewer: Viewer, stix_ids: Sequence[str], *, request: publishin
     return answer
 
 
-def _answers(viewer: Viewer, stix_ids: Sequence[str], found: Mapping[str, storing.Versions]) -> list[Result]:
+def _answers(viewer: Viewer, stix_ids: Sequence[str], found: Mapping[str, stored.Versions]) -> list[Result]:
     barred = beyond_the_key(found, by=viewer)
     awake = {stix_id for stix_id, holding in found.items() if any(not one.withdrawn for one in holding.values())}
     results = []
@@ -155,9 +156,9 @@ def _is_mass(viewer: Viewer, parts: Mapping[str, _Part]) -> bool:
 class _Part:
     """What is taken of a holding, whether that is all of it, and the version that becomes its newest, if one does."""
 
-    taken: list[storing.Version]
+    taken: list[stored.Version]
     whole: bool
-    heir: storing.Version | None
+    heir: stored.Version | None
 
 
 def _let_go(viewer: Viewer, parts: Mapping[str, _Part], *, mass: bool, within: Message) -> list[changes.NewChange]:
@@ -185,14 +186,14 @@ def _let_go(viewer: Viewer, parts: Mapping[str, _Part], *, mass: bool, within: M
     ]
 
 
-def _seen_by(heir: storing.Version, *, by: Viewer) -> int:
+def _seen_by(heir: stored.Version, *, by: Viewer) -> int:
     """The audience that a holding has once this version is its newest: whoever saw the version."""
     if not heir.alone:
         return heir.audience_id
     return intern_audience(by, AudienceSpec(Tlp.RED, attribution=Attribution(heir.attribution)))
 
 
-def _part(holding: storing.Versions, *, only: frozenset[int] | None) -> _Part:
+def _part(holding: stored.Versions, *, only: frozenset[int] | None) -> _Part:
     """What is taken of a holding. Raises NotFound."""
     awake = sorted(
         ((modified or _EARLIEST, held) for modified, held in holding.items() if not held.withdrawn),
@@ -208,7 +209,7 @@ def _part(holding: storing.Versions, *, only: frozenset[int] | None) -> _Part:
     return _Part(taken, whole=not left, heir=left[-1] if left and loses_newest else None)
 
 
-def _takes_its_place(viewer: Viewer, heir: storing.Version, audience_id: int) -> changes.NewChange:
+def _takes_its_place(viewer: Viewer, heir: stored.Version, audience_id: int) -> changes.NewChange:
     """An older version is the newest from now on."""
     return changes.NewChange(
         holding_id=heir.holding_id,

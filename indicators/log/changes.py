@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -29,12 +29,10 @@ from indicators.log import traits, walking
 from indicators.matching import Match
 from indicators.models import Change
 from indicators.opinions import standing
+from indicators.stored import Version
 from indicators.values import carrying
 from partners.sources import hides, known_as
 from partners.viewer import Viewer
-
-if TYPE_CHECKING:
-    from indicators.publishing.storing import Version
 
 #: Key of the advisory lock that orders the log: "chgs".
 ORDER_LOCK = 0x63686773

@@ -16,7 +16,7 @@ import orjson
 from exchange.errors import NotFound, Refused
 from indicators import living, publishing
 from indicators.models import Holding
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from indicators.reading import lines
 from indicators.stix import identifiers, parsing, tlp
 from partners.attribution import Attribution

@@ -10,9 +10,9 @@ from uuid import UUID
 from indicators.publishing.moving import Moving
 from indicators.publishing.versions import Entering, Line
 from partners.attribution import Attribution
+from partners.audiences import AudienceSpec
 from partners.groups import bases
 from partners.models import Audience, Group
-from partners.sharing import AudienceSpec
 from partners.tlp import Tlp
 
 #: What is already history when it arrives, under another audience than the newest version: its publisher alone.

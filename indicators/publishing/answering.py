@@ -1,19 +1,49 @@
-"""Which answers of its partner a viewer may read again: a key for some groups none that tell of other groups.
+"""The answer to a batch, as it is written, given again, and read again. Writes Batch.
 
-Every face asks here for batches, for what waits for a second person, and for what is in quarantine.
+A key for some groups reads no answer that tells of other groups: every face asks here for batches, for what waits for a
+second person, and for what is in quarantine.
 """
 
 from __future__ import annotations
 
 import hashlib
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
+import orjson
 from django.db.models import Model, Q, QuerySet
+from psycopg.types.json import Jsonb
 
-from exchange.errors import NotFound
+from exchange.errors import Conflict, NotFound
+from exchange.sql import Message, columns, instance
 from indicators.models import Batch
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
+from indicators.publishing.results import STATUSES, Result
 from partners.viewer import Viewer
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What makes a push repeatable: its key, if it has one, and the digest of what was sent."""
+
+    digest: bytes
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a batch; `results` is the JSON array as it was and will be answered."""
+
+    batch_id: UUID
+    received_at: datetime
+    counts: Mapping[str, int]
+    results: bytes
+    replayed: bool = False
+    refusals: Mapping[str, int] = field(default_factory=dict)  # by code; of a batch that was judged just now
 
 
 def batch(viewer: Viewer, batch_id: UUID) -> Batch:
@@ -45,3 +75,73 @@ def idempotency_key_of(by: Viewer, key: str | None) -> str | None:
         return key
     groups = ",".join(str(group) for group in sorted(by.group_ids))
     return f"limited-{hashlib.sha256(f'{groups} {key}'.encode()).hexdigest()}"
+
+
+def before(by: Viewer, request: Request, message: Message) -> Callable[[], Answer | None]:
+    """The first answer to this idempotency key, once the message is sent.
+
+    Raises Conflict if it answered other content.
+    """
+    if request.idempotency_key is None:
+        return lambda: None
+    found = message.add(_ANSWERED, [by.partner_id, idempotency_key_of(by, request.idempotency_key)])
+
+    def read() -> Answer | None:
+        if not found.rows:
+            return None
+        batch = instance(Batch, found.rows[0])
+        if bytes(batch.request_digest) != request.digest:
+            raise Conflict(
+                "This Idempotency-Key was used for another request.",
+                code="idempotency-key-reused",
+                at="/Idempotency-Key",
+            )
+        return answer_of(batch, replayed=True)
+
+    return read
+
+
+_ANSWERED = f"""
+SELECT {columns(Batch, "b")} FROM indicators_batch b WHERE b.partner_id = %s AND b.idempotency_key = %s
+"""
+
+
+def answer_of(batch: Batch, *, replayed: bool = False) -> Answer:
+    """The answer that a stored batch was given."""
+    return Answer(batch.pk, batch.received_at, batch.counts, batch.results.encode(), replayed)
+
+
+def write(
+    results: Sequence[Result],
+    *,
+    by: Viewer,
+    request: Request,
+    groups: list[UUID],
+    received_at: datetime,
+    alone: int = 0,
+    within: Message,
+) -> Answer:
+    """A batch with its answer, written when the message is sent; `groups` are those that it may have gone to.
+
+    `alone` is how many of its objects went out without a second person.
+    """
+    tally = Counter(result.status for result in results)
+    counts: dict[str, int] = {status: tally[status] for status in STATUSES}
+    body = orjson.dumps([result.to_json() for result in results])
+    batch_id = uuid.uuid4()
+    within.add(
+        _BATCH,
+        [
+            *(batch_id, by.partner_id, by.actor, idempotency_key_of(by, request.idempotency_key)),
+            *(request.digest, received_at, Jsonb(counts), body.decode(), groups, alone),
+        ],
+    )
+    refusals = Counter(one.verdict.code for one in results if one.status == "refused" and one.verdict is not None)
+    return Answer(batch_id, received_at, counts, body, refusals=refusals)
+
+
+_BATCH = """
+INSERT INTO indicators_batch (id, partner_id, actor, idempotency_key, request_digest, received_at, counts, results,
+                              groups, alone)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""

@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from exchange.sql import Message, Reply
+from indicators import stored
 from indicators.door import anonymity
 from indicators.models import Holding
-from indicators.publishing import storing
 from indicators.publishing.versions import Line
 from indicators.reading import referred
 from indicators.stix import references, tlp
 from indicators.stix.drafts import Draft, Refusal
 from partners.attribution import Attribution
-from partners.sharing import AudienceSpec
+from partners.audiences import AudienceSpec
 from partners.viewer import Viewer
 
 _STAYS = Refusal("pseudonym-stays-in-its-group", "", "Withdraw it, if it is not yet, and publish it under a new id.")
@@ -41,7 +41,7 @@ class Voice:
         self._shared: set[str] | None = None
         self._pointing = Reply()
 
-    def judge(self, draft: Draft, line: Line, held: Mapping[str, storing.Versions]) -> Attribution | Refusal:
+    def judge(self, draft: Draft, line: Line, held: Mapping[str, stored.Versions]) -> Attribution | Refusal:
         """How the source of an object that is to enter is shown, or why it may not be."""
         said = self._wanted(draft)
         if line.attribution is not None and said is not None and said != line.attribution:
@@ -72,7 +72,7 @@ class Voice:
             ids = [draft.stix_id for draft in drafts]
             self._pointing = message.add(_POINTING, {"by": self._by.partner_id, "ids": ids})
 
-    def _gives_away(self, draft: Draft, chosen: Attribution, held: Mapping[str, storing.Versions]) -> Refusal | None:
+    def _gives_away(self, draft: Draft, chosen: Attribution, held: Mapping[str, stored.Versions]) -> Refusal | None:
         if chosen != Attribution.NAMED and (refusal := anonymity.check(draft, self._publisher)) is not None:
             return refusal
         if not self.veiled:
@@ -87,7 +87,7 @@ class Voice:
                 return Refusal("joins-sources", "/id", "What you hold with another attribution refers to it.")
         return None
 
-    def _is_common(self, ref: str, held: Mapping[str, storing.Versions]) -> bool:
+    def _is_common(self, ref: str, held: Mapping[str, stored.Versions]) -> bool:
         """Whether an id says nothing about its holder: a standard one, or one that others are seen to hold.
 
         Whether anybody holds an id that is only guessed is nobody's to learn (law 1).
@@ -113,7 +113,7 @@ WHERE r.target_id = ANY(%(ids)s) AND NOT EXISTS (
 """
 
 
-def moves_pseudonym(held: storing.Version, spec: AudienceSpec) -> Refusal | None:
+def moves_pseudonym(held: stored.Version, spec: AudienceSpec) -> Refusal | None:
     """Why a holding under a pseudonym may not go to this audience: it stays in its group."""
     if held.attribution == Attribution.PSEUDONYM and tuple(held.groups or ()) != spec.groups:
         return _STAYS

@@ -22,13 +22,14 @@ from exchange.sql import Message
 from indicators.door.breadth import broad
 from indicators.models import Batch, HeldBatch, Outflow
 from indicators.publishing import answering
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from indicators.stix import parsing, slicing
 from indicators.stix.drafts import Draft
+from partners.audiences import AudienceSpec
 from partners.log import audit
 from partners.models import Group, Partner
 from partners.scopes import Scope
-from partners.sharing import AudienceSpec, how_many_see
+from partners.sharing import how_many_see
 from partners.viewer import Viewer
 
 #: Why an object waits that holds a text, where facts are closed.

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 
 from exchange.errors import Forbidden
-from indicators.publishing import storing
+from indicators import stored
 from indicators.publishing.results import OF_OTHER_GROUPS, Element
 from indicators.stix import tlp
 from indicators.stix.drafts import Draft, Refusal
@@ -17,7 +17,7 @@ from partners.tlp import Tlp
 from partners.viewer import Viewer
 
 
-def beyond_the_key(held: Mapping[str, storing.Versions], *, by: Viewer) -> set[str]:
+def beyond_the_key(held: Mapping[str, stored.Versions], *, by: Viewer) -> set[str]:
     """Ids that such a key may not revise: what its partner shares with other groups is not its to change."""
     if not by.limited:
         return set()
@@ -30,7 +30,7 @@ def beyond_the_key(held: Mapping[str, storing.Versions], *, by: Viewer) -> set[s
     }
 
 
-def barred(elements: Iterable[Element], held: Mapping[str, storing.Versions], *, by: Viewer) -> dict[str, Refusal]:
+def barred(elements: Iterable[Element], held: Mapping[str, stored.Versions], *, by: Viewer) -> dict[str, Refusal]:
     """Ids that such a key may not push, with why: also of markings whose definition would move what is beyond it."""
     if not by.limited:
         return {}
@@ -79,7 +79,7 @@ WHERE EXISTS (
 """
 
 
-def require_within(held: Mapping[str, storing.Versions], *, by: Viewer, ids: Iterable[str]) -> None:
+def require_within(held: Mapping[str, stored.Versions], *, by: Viewer, ids: Iterable[str]) -> None:
     """Raise Forbidden unless the key may touch all of these holdings."""
     if beyond_the_key(held, by=by) & set(ids):
         raise Forbidden("This key is for other groups than the object is shared with.", code="key-limited-to-groups")

@@ -17,8 +17,8 @@ from exchange import clock
 from exchange.errors import Conflict, Forbidden
 from indicators import publishing
 from indicators.models import Batch, HeldBatch
-from indicators.publishing import awaiting
-from indicators.publishing.addressing import Reach
+from indicators.publishing import answering, awaiting
+from indicators.publishing.reach import Reach
 from indicators.publishing.results import STATUSES
 from indicators.stix import parsing
 from partners import keys
@@ -104,4 +104,4 @@ def _decide(
     batch.results = orjson.dumps(results).decode()
     batch.save(update_fields=["counts", "results"])
     HeldBatch.unrestricted.filter(pk=held.pk).update(state=state, body="", decided_by=by.actor, decided_at=clock.now())
-    return publishing.answer_of(batch)
+    return answering.answer_of(batch)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from indicators import stored
 from indicators.publishing import storing
 from indicators.publishing.versions import VERSION_CONFLICT
 from indicators.stix.drafts import Draft, Refusal
@@ -22,7 +23,7 @@ _Key = tuple[str, datetime | None]
 
 
 def respelt(
-    refused: Mapping[int, Refusal], drafts: Sequence[Draft], held: Mapping[str, storing.Versions]
+    refused: Mapping[int, Refusal], drafts: Sequence[Draft], held: Mapping[str, stored.Versions]
 ) -> dict[int, Refusal]:
     """Those refusals of a batch, by index, that are for the spelling alone, in better words. One query, or none."""
     conflicts = [draft for draft in drafts if _is_conflict(refused.get(draft.index))][:_MAX_COMPARED]

@@ -12,7 +12,8 @@ from indicators.publishing.storing import Begun, NewVersion, Turned
 from indicators.publishing.versions import Entering, Line
 from indicators.reading import lines
 from partners.attribution import Attribution
-from partners.sharing import AudienceSpec, intern_audience, intern_withdrawn
+from partners.audiences import AudienceSpec
+from partners.sharing import intern_audience, intern_withdrawn
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 

@@ -13,14 +13,15 @@ from typing import Literal
 
 from exchange.sql import ask
 from exchange.tokens import forms, prompts
-from indicators import detectors
+from indicators import detectors, stored
 from indicators.benign import service_hosts
 from indicators.door import closed, entries, gates
 from indicators.ending import disarming
-from indicators.publishing import conflicting, markings, moving, relaying, storing
-from indicators.publishing.addressing import Place, Reach, Room
+from indicators.publishing import conflicting, markings, moving, relaying
+from indicators.publishing.addressing import Place, Room
 from indicators.publishing.attributing import Voice
 from indicators.publishing.barring import barred
+from indicators.publishing.reach import Reach
 from indicators.publishing.results import NOT_HELD, Element, Result, Status, answered
 from indicators.publishing.versions import Entering, Line
 from indicators.stix import tlp, vocabulary
@@ -92,7 +93,7 @@ class Doors:
 class Met:
     """What a batch meets: what its publisher holds of its ids, and what others show there."""
 
-    held: dict[str, storing.Versions]
+    held: dict[str, stored.Versions]
     others: relaying.Others
 
 
@@ -230,7 +231,7 @@ def _loosens(draft: Draft, line: Line, *, by: Viewer) -> Refusal | None:
     return Refusal("marking-loosened", "/id", f"You defined this marking as {held}: a correction may only tighten it.")
 
 
-def _reworded(results: list[Result], asked: Sequence[Element], held: dict[str, storing.Versions]) -> list[Result]:
+def _reworded(results: list[Result], asked: Sequence[Element], held: dict[str, stored.Versions]) -> list[Result]:
     """The results, where a version conflict is one of spelling alone with better words."""
     refused = {result.index: result.verdict for result in results if isinstance(result.verdict, Refusal)}
     better = conflicting.respelt(refused, [each for each in asked if isinstance(each, Draft)], held) if refused else {}

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from indicators import stored
 from indicators.log import changes, traits
 from indicators.models import Change, Hidden
 from indicators.publishing import storing
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from indicators.publishing.versions import Line
 from indicators.stix.drafts import Draft
-from partners.sharing import AudienceSpec
+from partners.audiences import AudienceSpec
 from partners.tlp import Tlp
 
 
@@ -26,7 +27,7 @@ class Moving:
     """The newest version of a holding on its way to another audience."""
 
     stix_id: str
-    held: storing.Version
+    held: stored.Version
     audience_id: int
     tlp: Tlp
     line: Line | None = None

@@ -17,7 +17,7 @@ from exchange.sql import Message
 from indicators.log import changes
 from indicators.log.changes import NewChange
 from indicators.models import LogShare
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from partners.viewer import Viewer
 
 

@@ -16,9 +16,10 @@ from django.db import transaction
 from exchange.errors import NotFound, Refused
 from indicators import publishing, reading
 from indicators.publishing import accounting, moving, rationing, rejudging, storing
-from indicators.publishing.addressing import Reach, Room
+from indicators.publishing.addressing import Room
 from indicators.publishing.attributing import moves_pseudonym
 from indicators.publishing.barring import require_within
+from indicators.publishing.reach import Reach
 from indicators.stix import parsing
 from indicators.stix.drafts import Draft, Unreadable
 from indicators.telling import notifying

@@ -16,15 +16,17 @@ from django.db import connection
 
 from exchange.errors import Refused
 from exchange.sql import Message
+from indicators import stored
 from indicators.publishing import markings, relaying, storing
-from indicators.publishing.addressing import Reach, Room
+from indicators.publishing.addressing import Room
 from indicators.publishing.attributing import moves_pseudonym
 from indicators.publishing.moving import Moving
-from indicators.publishing.storing import Version
+from indicators.publishing.reach import Reach
 from indicators.stix import parsing, tlp
 from indicators.stix.drafts import Draft, Unreadable
+from indicators.stored import Version
 from partners.attribution import Attribution
-from partners.sharing import AudienceSpec
+from partners.audiences import AudienceSpec
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 
@@ -159,7 +161,7 @@ def _judge(
     *,
     room: Room,
     admits: Admits,
-    held: storing.Versions,
+    held: stored.Versions,
     others: relaying.Others,
 ) -> None:
     if row.asked is None:

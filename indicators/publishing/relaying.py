@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from exchange.sql import Message
+from indicators import stored
 from indicators.log import walking
-from indicators.publishing import storing
 from indicators.stix.drafts import Draft, Refusal
 from partners.tlp import Tlp
 from partners.viewer import Viewer
@@ -58,7 +58,7 @@ def others(by: Viewer, stix_ids: Iterable[str]) -> Others:
     return found()
 
 
-def below_source(draft: Draft, sha256: bytes, tlp: Tlp, *, held: storing.Versions, others: Others) -> Refusal | None:
+def below_source(draft: Draft, sha256: bytes, tlp: Tlp, *, held: stored.Versions, others: Others) -> Refusal | None:
     """Why a draft may not be shown under this marking: somebody else marks it more strictly."""
     seen = others.get(draft.stix_id.lower(), ())
     if draft.modified is None:  # an id that follows from the value: who says the same has not relayed it by that

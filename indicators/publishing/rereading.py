@@ -20,6 +20,7 @@ import orjson
 from django.db import connection, transaction
 
 from exchange.sql import Message, array_of
+from indicators import stored
 from indicators.benign import service_hosts, suppressing
 from indicators.door import entries
 from indicators.door.benign import Known
@@ -216,7 +217,7 @@ def _end_each(publisher_id: UUID, stix_ids: Sequence[str]) -> list[changes.NewCh
     return told
 
 
-def _end(publisher_id: UUID, holding: Mapping[datetime | None, storing.Version]) -> list[changes.NewChange]:
+def _end(publisher_id: UUID, holding: Mapping[datetime | None, stored.Version]) -> list[changes.NewChange]:
     """Have the newest revoked version stand for the holding, if its readers see it; else it ends without one."""
     aged = sorted(((modified or _EARLIEST, held) for modified, held in holding.items()), key=lambda pair: pair[0])
     newest = next(held for _, held in aged if held.latest)

@@ -13,6 +13,7 @@ from django.db import connection
 from exchange.sql import Message, Reply, array_of
 from indicators.models import Hidden, Holding
 from indicators.stix.drafts import Draft, Ref
+from indicators.stored import Version, Versions
 from indicators.values import carrying
 
 #: Up to so many rows go along with the other statements; more are worth the round trips of a COPY.
@@ -21,30 +22,6 @@ _MOST_INSERTED = 5
 _MOST_ALONG = 20_000
 #: First half of the two-part advisory lock that lets a publisher's batches follow each other: "pubs".
 _PUBLISHER_LOCK = 0x70756273
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One version that a publisher has stored, with what its holding is now."""
-
-    holding_id: int
-    object_id: int
-    sha256: bytes
-    state: str  # of its holding, a Holding.State
-    latest: bool
-    revoked: bool  # as its bytes say
-    audience_id: int
-    tlp: int
-    withdrawn: bool = False  # nobody sees it
-    alone: bool = False  # its publisher alone sees it
-    attribution: int = 0
-    groups: list[UUID] | None = None  # of what is held under a pseudonym
-    written: str | None = None  # the version as written
-    correction: int = 0  # which one it is of what has no `modified`
-
-
-#: What a publisher has stored under one id, by version; of what was corrected, the last bytes.
-Versions = dict[datetime | None, Version]
 
 
 def lock_publisher(publisher_id: UUID) -> None:

@@ -11,16 +11,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from indicators import stored
 from indicators.models import Hidden, Holding
-from indicators.publishing import storing
+from indicators.publishing.reach import Reach
 from indicators.stix import oasis
 from indicators.stix.drafts import Draft, Refusal
-from partners.sharing import AudienceSpec
-
-if TYPE_CHECKING:
-    from indicators.publishing.addressing import Reach
+from partners.audiences import AudienceSpec
 
 #: Other bytes under an id and version that are held.
 VERSION_CONFLICT = "version-conflict"
@@ -29,7 +27,7 @@ VERSION_CONFLICT = "version-conflict"
 class Line:
     """The versions of one id in the publisher's holding: what is stored, and what this batch adds."""
 
-    def __init__(self, stix_id: str, held: storing.Versions) -> None:
+    def __init__(self, stix_id: str, held: stored.Versions) -> None:
         self.stix_id = stix_id
         one = next(iter(held.values()), None)
         #: The holding as it is stored; None where it begins with this batch.
@@ -109,7 +107,7 @@ class Line:
         self._lead = self.newest = self.entering_latest = None
         return True
 
-    def asleep(self, draft: Draft) -> storing.Version | None:
+    def asleep(self, draft: Draft) -> stored.Version | None:
         """The stored version that the draft would take up again.
 
         That is one which is withdrawn, or a revoked one that the holding has outlived.

@@ -19,7 +19,7 @@ from django.utils.text import slugify
 from exchange.errors import Forbidden, NotFound
 from indicators.feeds import filters
 from indicators.models import Feed
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from indicators.reading import referred
 from indicators.reading.selecting import Selection
 from indicators.taxii import media

@@ -75,7 +75,7 @@ def _status(request: HttpRequest, viewer: Viewer, status_id: str) -> HttpRespons
     """§4.3: the batches of the viewer's own partner; any other is answered like one that does not exist."""
     if not viewer.scopes & {Scope.READ, Scope.PUBLISH}:
         raise Forbidden("This needs the scope 'read' or 'publish'.", code="missing-scope")
-    return _answer(_status_resource(viewer, publishing.answer_of(answering.batch(viewer, _uuid(status_id)))))
+    return _answer(_status_resource(viewer, answering.answer_of(answering.batch(viewer, _uuid(status_id)))))
 
 
 def _collections(request: HttpRequest, viewer: Viewer) -> HttpResponse:

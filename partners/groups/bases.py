@@ -8,8 +8,8 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+from partners.audiences import AudienceSpec
 from partners.models import Audience, Group, Partner
-from partners.sharing import AudienceSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from indicators.ending import leaving, withdrawing
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes
 from indicators.publishing import readdressing
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from indicators.reading.selecting import Selection
 from indicators.stix import making
 from indicators.telling import subscribing

@@ -14,7 +14,7 @@ from indicators.feeds import blocklists
 from indicators.feeds.filters import EVERYTHING
 from indicators.models import Carries, Change, Hidden, Holding, StixObject
 from indicators.publishing import readdressing
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from indicators.reading import referring
 from indicators.reading.selecting import Selection
 from partners.tlp import Tlp

@@ -36,9 +36,10 @@ from indicators.sight import relining, resighting
 from indicators.stix import making
 from indicators.stix.drafts import Draft
 from partners import channels, sight
+from partners.audiences import AudienceSpec
 from partners.keys import auth
 from partners.models import Channel, Membership, Partner, Sight
-from partners.sharing import AudienceSpec, intern_audience, intern_withdrawn
+from partners.sharing import intern_audience, intern_withdrawn
 from partners.tlp import Tlp
 from tests import build
 from tests.indicators.api.caller import Caller

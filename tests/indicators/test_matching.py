@@ -25,7 +25,7 @@ from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes
 from indicators.matching import standing
 from indicators.models import Carries, Epoch, Holding, TokenValue
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from indicators.reading.selecting import Selection
 from indicators.stix import making, parsing
 from indicators.stix.drafts import TokenValue as TokenSaid

@@ -19,6 +19,7 @@ from indicators import publishing
 from indicators.feeds.filters import Filter
 from indicators.log import changes
 from indicators.models import StixObject
+from indicators.publishing import acting
 from partners import keys
 from partners.api.base import Face
 from partners.keys import auth
@@ -295,14 +296,14 @@ KEYS_OWN = (
 def test_a_revocation_waits_for_the_push_that_was_let_in_and_nothing_follows_it(cast, monkeypatch):
     key = key_of(cast)
     begun, go_on = threading.Event(), threading.Event()
-    store = publishing.store
+    store = acting.store
 
     def slowly(*given, **more):
         begun.set()
         assert go_on.wait(60)
         return store(*given, **more)
 
-    monkeypatch.setattr(publishing, "store", slowly)
+    monkeypatch.setattr(acting, "store", slowly)
     order = []
 
     def push():

@@ -12,10 +12,11 @@ from hypothesis.extra.django import TestCase
 from exchange.errors import Forbidden, Refused
 from indicators.models import Batch, Carries, Change, Feed, Holding, StixObject, Subscription
 from partners import channels, sight
+from partners.audiences import AudienceSpec
 from partners.keys.auth import viewer_of_partner
 from partners.models import Audience, Group, Membership, Partner
 from partners.scopes import Scope
-from partners.sharing import AudienceSpec, NoViewer, audience_ids, default_reach, intern_audience, may_share
+from partners.sharing import NoViewer, audience_ids, default_reach, intern_audience, may_share
 from partners.tlp import Tlp
 from tests import build
 from tests.strategies import examples

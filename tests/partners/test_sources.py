@@ -5,9 +5,9 @@ import pytest
 from exchange.errors import Refused
 from partners import sources, viewing
 from partners.attribution import Attribution
+from partners.audiences import AudienceSpec
 from partners.keys import auth
 from partners.models import Audience, Group
-from partners.sharing import AudienceSpec
 from partners.tlp import Tlp
 from tests import build
 

@@ -30,7 +30,8 @@ from indicators import detectors
 from indicators.benign import service_hosts
 from indicators.ending import recalling
 from indicators.models import Delivery, Ending, Excerpt, Holding, Subscription
-from indicators.publishing import addressing, awaiting, quarantine
+from indicators.publishing import awaiting, quarantine
+from indicators.publishing.reach import Reach
 from indicators.reports import reporting
 from indicators.stix import making, parsing, tlp, vocabulary
 from indicators.telling import subscribing
@@ -570,7 +571,7 @@ def _scene() -> Scene:
         parsing.read_batch(json.dumps(objects["alone"]).encode()),
         by=aster,
         batch_id=answer.batch_id,
-        reach=addressing.Reach(),
+        reach=Reach(),
         why="x",
     )
     says_red = making.account_pattern(name=f"red-{uuid.uuid4().hex}", labels=["TLP:RED"])

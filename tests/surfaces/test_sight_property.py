@@ -22,7 +22,7 @@ from indicators.ending import retiring, withdrawing
 from indicators.feeds.filters import EVERYTHING
 from indicators.log import changes
 from indicators.publishing import readdressing
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from indicators.reading.selecting import Selection
 from indicators.stix import tlp as tlps
 from indicators.taxii import collections, pages

@@ -20,7 +20,7 @@ from django.test import Client
 from exchange import clock
 from exchange.tokens import epochs, ristretto
 from indicators import publishing
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from indicators.reading import overview
 from indicators.stix import making, parsing
 from partners import keys

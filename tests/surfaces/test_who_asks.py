@@ -64,6 +64,7 @@ KEEPERS = {
     "indicators/opinions/tallying.py",
     "indicators/opinions/weighing.py",
     "indicators/publishing/attributing.py",
+    "indicators/publishing/barring.py",
     "indicators/publishing/markings.py",
     "indicators/publishing/rationing.py",
     "indicators/publishing/rejudging.py",

@@ -107,6 +107,11 @@ SENT = {
     "change_detector": lambda client: client.change_detector("d-00000000", name="n"),
     "prepare_recall": lambda client: client.prepare_recall(ids=["indicator--x"], since="2026-11-24T11:00:00Z"),
     "decide_recall": lambda client: client.decide_recall(str(uuid4()), "undo"),
+    "file_appeal": lambda client: client.file_appeal(
+        [{"subkind": "email", "scheme": "oprf-ristretto255-sha512", "key_epoch": "2026q4", "value": "ab" * 32}],
+        reason="victim",
+    ),
+    "decide_ticket": lambda client: client.decide_ticket(str(uuid4()), "keep"),
     "undo": lambda client: client.undo([str(uuid4())]),
     "readdress": lambda client: client.readdress("indicator--x", groups=["ring"], tlp="amber"),
     "give_opinion": lambda client: client.give_opinion("indicator--x", "agree", reason="confirmed_here"),

@@ -16,7 +16,7 @@ from indicators.ending import leaving, withdrawing
 from indicators.log import changes
 from indicators.models import Marked
 from indicators.publishing import awaiting, confirming, readdressing
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from indicators.stix import tlp
 from partners.ceilings import Ceiling, Width
 from partners.groups import steering

@@ -18,7 +18,7 @@ from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes
 from indicators.models import Change, StixObject
 from indicators.publishing import readdressing
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from indicators.reading.selecting import Selection
 from indicators.stix import making, tlp
 from partners import sight

@@ -21,7 +21,7 @@ from indicators.ending import withdrawing
 from indicators.feeds.filters import EVERYTHING as FEED
 from indicators.log import changes
 from indicators.publishing import readdressing
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from indicators.reading import lines
 from indicators.sight import relining
 from indicators.telling import subscribing

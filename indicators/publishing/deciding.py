@@ -1,0 +1,243 @@
+"""Decide what becomes of a batch: what enters, moves and ends, what waits, and what each object is answered.
+
+Reads what the publisher holds and writes nothing, but for rows of audiences that are new: an audience is found or made
+by what it says, and never altered. What is decided is a `Plan` of plain values, which `acting` writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from indicators import stored
+from indicators.ending import disarming
+from indicators.publishing import accounting, awaiting, judging, moving, rejudging, storing
+from indicators.publishing.addressing import Room
+from indicators.publishing.attributing import Voice
+from indicators.publishing.judging import Doors, Met
+from indicators.publishing.reach import Reach
+from indicators.publishing.results import Element, Result, answered
+from indicators.publishing.versions import Entering, Line
+from indicators.stix.drafts import Draft
+from partners.audiences import AudienceSpec
+from partners.tlp import Tlp
+from partners.viewer import Viewer
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What was decided before, and what is asked for: see `publishing.publish`."""
+
+    confirmed: bool
+    wake: bool
+    for_good: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be written of a batch: `results` are the answers, in order."""
+
+    results: Sequence[Result]
+    entering: Sequence[Entering]  # versions
+    moves: Sequence[moving.Moving]  # holdings that go to another audience without new bytes
+    closed: Sequence[Line]  # holdings that end without a version
+    ends: disarming.Ends  # of these, what is disarmed instead, beyond the cap of ends
+    waiting: Sequence[Draft]  # for a second person, because of `why`, to be sent to `reach` then
+    why: str
+    reach: Reach
+    alone: int  # how many objects go out without a second person, and the same as caps count it
+    flow: awaiting.Flow
+    settled: Sequence[int]  # versions whose markings are all known now
+    marked: Sequence[storing.NewMarked]
+    said: Mapping[str, Tlp]  # see `rejudging.Anew`
+    told: Mapping[str, Any]  # to the audit log
+
+
+def decide(
+    asked: Sequence[Element],
+    turned_away: Sequence[Result],
+    met: Met,
+    voice: Voice,
+    how: How,
+    *,
+    room: Room,
+    doors: Doors,
+    by: Viewer,
+) -> Plan:
+    """The plan for a batch, given what it meets. `turned_away` are the answers to what is not even compared."""
+    drafts = [each for each in asked if isinstance(each, Draft)]
+    waits = rejudging.waiting(_red(met.held))
+    entering, moved, closed, settled = judging.compare_with_held(
+        asked, met, voice, room=room, doors=doors, by=by, waits=waits, wake=how.wake
+    )
+    anew = _judge_anew(drafts, entering, moved, settled, met.held, waits, room=room, by=by, doors=doors)
+    look = _Look([], "", entering, moved)
+    if not how.confirmed:
+        look = _looked(drafts, entering, moved, closed, settled, anew, room=room, by=by, waits=waits)
+    ends = disarming.Ends.of(look.entering, closed, settled, by=by, for_good=how.for_good)
+    asked_anew = [(move.held.object_id, move.draft, move.asked) for move in look.moved if move.draft is not None]
+    moves = _moves(look.moved, anew)
+    return Plan(
+        results=_results(turned_away, look, ends),
+        entering=ends.entering,
+        moves=moves,
+        closed=ends.closed,
+        ends=ends,
+        waiting=look.held,
+        why=look.why,
+        reach=room.lasting,
+        alone=look.alone,
+        flow=look.flow,
+        settled=[*anew.settled, *(move.held.object_id for move in anew.wider)],
+        marked=[one for move in asked_anew for one in rejudging.marked(*move)],
+        said=anew.said,
+        told=accounting.shared(ends.entering, moves, closed=ends.closed, specs=room.specs, groups=room.groups),
+    )
+
+
+def _results(turned_away: Sequence[Result], look: _Look, ends: disarming.Ends) -> list[Result]:
+    """The answer to each element, in their order."""
+    places = {draft.index for draft in look.held}
+    moving_on = [move.draft for move in look.moved if not move.stays]
+    results = [
+        *turned_away,
+        *(result for result in ends.settled if result.index not in places),
+        *answered(look.held, "held"),
+        *answered([*(new.draft for new in ends.entering), *moving_on], "accepted"),
+    ]
+    return sorted(results, key=lambda result: result.index)
+
+
+def _moves(moved: Sequence[moving.Moving], anew: rejudging.Anew) -> list[moving.Moving]:
+    """Of what moves, what neither stays where it is nor gets a new version or its end in the same batch."""
+    moves = [
+        move
+        for move in moved
+        if not move.stays and (move.line is None or not (move.line.entering_latest or move.line.closed))
+    ]
+    return [*moves, *anew.stricter, *anew.wider]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What of a batch a second person looks at first, and why; and what goes on: rows and moves.
+
+    `alone` is how many objects go out without that, and `flow` the same as caps count it.
+    """
+
+    held: list[Draft]
+    why: str
+    entering: list[Entering]
+    moved: list[moving.Moving]
+    alone: int = 0
+    flow: awaiting.Flow = awaiting.NOTHING
+
+
+def _looked(
+    drafts: Sequence[Draft],
+    entering: list[Entering],
+    moved: list[moving.Moving],
+    closed: list[Line],
+    settled: list[Result],
+    anew: rejudging.Anew,
+    *,
+    room: Room,
+    by: Viewer,
+    waits: Mapping[int, Reach],
+) -> _Look:
+    """What waits for a second person: all that shows anything, beyond a limit; else what holds a text.
+
+    What it ends ends at once: `closed`, `settled` and `anew` are told of it.
+    """
+    going = _going(entering, [*moved, *anew.wider], room=room)
+    flow = awaiting.flow_of(going, by=by)
+    if why := awaiting.beyond(by, [spec for spec, _ in going], flow):
+        entering = judging.without_ends(entering, closed, settled)
+        held = [*(new.draft for new in entering if new.spec), *(move.draft for move in moved if move.draft)]
+        held += _unchanged_definitions(drafts, settled) if anew.wider else []
+        anew.wider = []
+        return _Look(held, why, [new for new in entering if new.spec is None], [])
+    texts = judging.with_texts(entering, moved, room=room, waits=waits)
+    if not texts:
+        return _Look([], "", entering, moved, len(going), flow)
+    held, entering, moved = _apart(entering, moved, texts, closed, settled)
+    going = _going(entering, [*moved, *anew.wider], room=room)
+    return _Look(held, awaiting.TEXT, entering, moved, len(going), awaiting.flow_of(going, by=by))
+
+
+def _red(held: Mapping[str, stored.Versions]) -> list[int]:
+    """The holdings that are marked RED: one of them may wait for the definition of a marking."""
+    return [
+        one.object_id for versions in held.values() for one in versions.values() if one.latest and one.tlp == Tlp.RED
+    ]
+
+
+def _judge_anew(
+    drafts: Sequence[Draft],
+    entering: Sequence[Entering],
+    moves: Sequence[moving.Moving],
+    settled: Sequence[Result],
+    held: Mapping[str, stored.Versions],
+    waits: Mapping[int, Reach],
+    *,
+    room: Room,
+    by: Viewer,
+    doors: Doors,
+) -> rejudging.Anew:
+    """What the definitions of this batch change for what is held, and what waited and is sent again."""
+    unchanged = {result.stix_id for result in settled if result.status == "unchanged"}
+    refused = {result.index for result in settled if result.status != "unchanged"}
+    again = [
+        one.object_id
+        for stix_id, versions in held.items()
+        for one in versions.values()
+        if stix_id in unchanged and one.object_id in waits and not room.names
+    ]
+    return rejudging.judged_anew(
+        [draft for draft in drafts if draft.index not in refused and rejudging.defines(draft)],
+        by=by,
+        room=room,
+        again=again,
+        apart={new.draft.stix_id for new in entering} | {move.stix_id for move in moves},
+        admits=lambda draft, policy: doors.examine(draft, policy) is None,
+    )
+
+
+def _apart(
+    entering: list[Entering],
+    moved: list[moving.Moving],
+    texts: Collection[Line],
+    closed: list[Line],
+    settled: list[Result],
+) -> tuple[list[Draft], list[Entering], list[moving.Moving]]:
+    """What of a batch waits for a second person for its texts, and what goes on: rows and moves."""
+    stay = judging.without_ends([new for new in entering if new.line in texts], closed, settled)
+    held = [new.draft for new in stay if new.spec]
+    held += [move.draft for move in moved if move.draft is not None and move.line in texts]
+    on = [new for new in entering if new.line not in texts] + [new for new in stay if new.spec is None]
+    return held, on, [move for move in moved if move.line not in texts]
+
+
+def _unchanged_definitions(drafts: Sequence[Draft], settled: Sequence[Result]) -> list[Draft]:
+    """Definitions that are held already: what waits for them waits for a second person, and so do they."""
+    unchanged = {result.index for result in settled if result.status == "unchanged"}
+    return [draft for draft in drafts if rejudging.defines(draft) and draft.index in unchanged]
+
+
+def _going(
+    entering: Sequence[Entering], moves: Sequence[moving.Moving], *, room: Room
+) -> list[tuple[AudienceSpec, Draft | None]]:
+    """Where each draft goes that shows anything to anybody; what only withdraws needs no second person.
+
+    Of what waits for a definition it is where it is to go then.
+    """
+    going: list[tuple[AudienceSpec, Draft | None]] = []
+    for spec, asked, draft in (
+        *((new.spec, new.asked, new.draft) for new in entering),
+        *((move.spec, move.asked, move.draft) for move in moves),
+    ):
+        then = room.once_known(draft, asked) if asked is not None and draft is not None else None
+        if spec is not None:
+            going.append((then if isinstance(then, AudienceSpec) else spec, draft))
+    return going
