@@ -42,6 +42,7 @@ READERS = {
     "indicators/opinions/standing.py",
     "indicators/publishing/relaying.py",
     "indicators/reading/__init__.py",
+    "indicators/reading/carriers.py",
     "indicators/reading/lines.py",
     "indicators/reading/overview.py",
     "indicators/reading/referring.py",

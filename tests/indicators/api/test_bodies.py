@@ -86,6 +86,8 @@ def test_nothing_else_reads_the_body_of_a_request():
     }
     found = set()
     for path in [*ROOT.glob("exchange/*.py"), *ROOT.glob("partners/**/*.py"), *ROOT.glob("indicators/**/*.py")]:
+        if "portal" in path.parts:  # pages send forms, and are described by themselves
+            continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 names = (node.value.id, node.attr)
