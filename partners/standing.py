@@ -63,7 +63,7 @@ def holding_still(by: Viewer, stands: Standing, message: Message, *, alone: bool
 
     def still_stands() -> bool:
         if state.rows != [(Partner.State.ACTIVE,)]:
-            raise Forbidden("Your organisation takes no part at the moment.", code="partner-not-active")
+            raise Forbidden("Your partner takes no part at the moment.", code="partner-not-active")
         ((stamp, count),) = stamped.rows
         if stamp != stands.stamp:
             return False

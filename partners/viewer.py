@@ -16,7 +16,7 @@ from partners.tlp import Tlp
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who is looking: what authentication yields and every read takes first."""
+    """Who is looking: what authentication returns and every read takes first."""
 
     partner_id: UUID
     partner_name: str

@@ -23,3 +23,20 @@ def test_the_index_lists_each_decision_by_its_title(path):
     assert titled[1] == path.name[:4]
     index = (FOLDER / "README.md").read_text()
     assert f"| [{titled[1]}]({path.name}) | {titled[2]} |" in index
+
+
+def test_what_is_internal_to_allauth_and_named_here_is_listed_in_its_decision():
+    import ast
+
+    root = Path(__file__).resolve().parents[1]
+    decided = (root / "exchange/docs/adr/0014-passkeys-by-allauth-forms-by-us.md").read_text()
+    trees = [ast.parse(path.read_text()) for room in ("exchange", "partners") for path in (root / room).rglob("*.py")]
+    imports = [one for tree in trees for one in ast.walk(tree) if isinstance(one, ast.ImportFrom) and one.module]
+    internal = {
+        (f"{one.module}.{name.name}" if one.module.endswith(".internal") else one.module).removeprefix("allauth.")
+        for one in imports
+        if one.module.startswith("allauth.") and ".internal" in one.module
+        for name in one.names
+    }
+    assert internal
+    assert {one for one in internal if f"`{one}`" not in decided} == set()

@@ -517,7 +517,7 @@ class Client:
         ).content
 
     def export(self, target: Path, **filters: str) -> int:
-        """Write everything that fits the filters as one STIX bundle, byte for byte; yields its size in bytes.
+        """Write everything that fits the filters as one STIX bundle, byte for byte; returns its size in bytes.
 
         The filters are those of `objects`, and `feed`, `id`, `versions` (`last` or `all`) and `referenced`. The file
         appears whole or not at all. Raises ApiError, and Unreachable where the bundle breaks off.

@@ -256,7 +256,7 @@ def _unseal_before(viewer: Viewer, cursor: str) -> matching.Before:
 
 
 def _wants_stix(request: HttpRequest) -> bool:
-    """Whether the bytes alone are wanted; who does not speak of them is spared the reading of what he accepts."""
+    """Whether the bytes alone are wanted; a client that does not name them is spared the reading of what it accepts."""
     accepted = request.META.get("HTTP_ACCEPT", "")
     return "stix" in accepted.lower() and request.get_preferred_type((_JSON, *_STIX)) in _STIX
 

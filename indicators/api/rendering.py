@@ -1,4 +1,4 @@
-"""How the REST face writes what reading yields: metadata beside the publisher's bytes, which are never rebuilt."""
+"""How the REST face writes what reading returns: metadata beside the publisher's bytes, which are never rebuilt."""
 
 from __future__ import annotations
 

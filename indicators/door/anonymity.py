@@ -1,4 +1,4 @@
-"""Whether the bytes of an object that is not to name its publisher give him away.
+"""Whether the bytes of an object that is not to name its publisher give it away.
 
 The bytes travel as they are, so what they must not say, they must not say: the publisher's identity, its name, and ids
 that tell when and on which machine they were made (RFC 9562: versions 1, 2, 6 and 7).

@@ -253,7 +253,7 @@ def _words(by: Viewer, ending: Ending) -> tuple[str, str]:
         f"{count} of {by.partner_name} were {verb} at once by {ending.actor}"
         if ending.verb == Ending.Verb.RECALL
         else f"{count} of {by.partner_name} were {verb} at once by {ending.actor}: with these, more within an hour than"
-        f" your organisation's cap of {by.caps.most_ends:,}"
+        f" your partner's cap of {by.caps.most_ends:,}"
     )
     who = "anybody of yours who publishes" if ending.alone else "a second person"
     body = (

@@ -24,7 +24,7 @@ from partners.viewer import Viewer
 
 @transaction.atomic
 def withdraw_everything(partner_id: UUID) -> int:
-    """Take back all that a partner holds; yields how many holdings. Whoever held them is told to drop them."""
+    """Take back all that a partner holds; returns how many holdings. Whoever held them is told to drop them."""
     partner = viewer_whatever_state(partner_id)
     storing.lock_publisher(partner_id)
     held = storing.held_by(partner_id)
@@ -35,7 +35,7 @@ def withdraw_everything(partner_id: UUID) -> int:
 
 @transaction.atomic
 def hand_over(partner_id: UUID, heir_id: UUID) -> int:
-    """Make `heir_id` the publisher of all that a partner holds; yields how many holdings it took over.
+    """Make `heir_id` the publisher of all that a partner holds; returns how many holdings it took over.
 
     What the heir holds itself is withdrawn instead, for it has its own word on that, and so is what was published
     without the partner's name, for the heir's would tell whose it was. Audiences stay, but for groups

@@ -29,7 +29,7 @@ _PAGE = 1_000
 
 @transaction.atomic
 def expire(*, limit: int = _PAGE) -> int:
-    """Tell the end of validity of at most `limit` holdings; yields how many. May run in several places at once."""
+    """Tell the end of validity of at most `limit` holdings; returns how many. May run in several places at once."""
     with connection.cursor() as cursor:
         cursor.execute(_EXPIRE, {"moment": clock.now(), "limit": limit})
         due = cursor.fetchall()
@@ -54,7 +54,7 @@ RETURNING h.id, h.newest_id, h.audience_id
 
 
 def forget_batches(*, limit: int = _PAGE) -> int:
-    """Delete answers to pushes that are older than they are kept, at most `limit` of each partner; yields how many.
+    """Delete answers to pushes that are older than they are kept, at most `limit` of each partner; returns how many.
 
     With it goes its Idempotency-Key. What still refers to a batch, such as what waits in quarantine, keeps it.
     """

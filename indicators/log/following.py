@@ -16,7 +16,7 @@ SLOW_S = 5.0
 
 
 def follow(name: str, step: Callable[[int], int]) -> None:
-    """Call `step(after)` until it has nothing left; it yields the place reached, in the transaction that did the work.
+    """Call `step(after)` until it has nothing left; it returns the place reached, in the transaction that did the work.
 
     One follower works at a time; another that finds it at work leaves. That loses nothing: the one at work
     looks at the log once more after it has let go, and whoever left had committed its change before.

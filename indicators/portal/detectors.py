@@ -7,9 +7,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST
 
-from exchange.errors import ExchangeError, NotFound, Refused
+from exchange.errors import ExchangeError
 from indicators import detectors
-from partners.portal.access import page, show
+from partners.portal.access import do, page, show
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
@@ -35,22 +35,17 @@ def listing(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 def act(request: HttpRequest, viewer: Viewer, code: str) -> HttpResponseBase:
     """Rename or retire one."""
     detectors.find(viewer, code)
-    wanted = request.POST.get("do", "")
-    if wanted not in ("rename", "retire"):
-        raise Refused("There is no such action.", code="unknown-action", at="/do")
-    try:
-        if wanted == "rename":
-            detectors.change(viewer, code, name=request.POST.get("name", "")[:200])
-            messages.success(request, "Renamed.")
-        else:
-            detectors.retire(viewer, code)
-            messages.success(request, "Retired: no new version may name it.")
-    except NotFound:
-        raise
-    except ExchangeError as refused:
-        viewer.require(Scope.PUBLISH)
-        messages.error(request, refused.detail)
-    return redirect("portal-detectors")
+
+    def rename() -> str:
+        detectors.change(viewer, code, name=request.POST.get("name", "")[:200])
+        return "Renamed."
+
+    def retire() -> str:
+        detectors.retire(viewer, code)
+        return "Retired: no new version may name it."
+
+    acts = {"rename": rename, "retire": retire}
+    return do(request, viewer, acts, needs=Scope.PUBLISH, back="portal-detectors")
 
 
 def _listing(

@@ -5,6 +5,7 @@ And what is disarmed, which each of them brings back.
 
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
 from django.contrib import messages
@@ -12,14 +13,14 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST, require_safe
 
-from exchange.errors import ExchangeError, NotFound, Refused
+from exchange.errors import ExchangeError
 from indicators import excerpts
 from indicators.ending import deciding
 from indicators.portal import showing
 from indicators.publishing import awaiting, confirming
 from partners.groups import directory
 from partners.models import User
-from partners.portal.access import page, show
+from partners.portal.access import do, page, show
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
@@ -80,18 +81,13 @@ def held(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 def act_on_excerpt(request: HttpRequest, viewer: Viewer, excerpt: UUID) -> HttpResponseBase:
     """Show an excerpt, or decline it."""
     excerpts.find(viewer, excerpt)
-    wanted = request.POST.get("do", "")
-    if wanted not in ("show", "decline"):
-        raise Refused("There is no such action.", code="unknown-action", at="/do")
-    try:
-        excerpts.decide(viewer, excerpt, show=wanted == "show")
-        messages.success(request, "People see it now." if wanted == "show" else "Declined; nothing of it is kept.")
-    except NotFound:
-        raise
-    except ExchangeError as refused:
-        viewer.require(Scope.PUBLISH)
-        messages.error(request, refused.detail)
-    return redirect("held")
+
+    def decided(*, shown: bool) -> str:
+        excerpts.decide(viewer, excerpt, show=shown)
+        return "People see it now." if shown else "Declined; nothing of it is kept."
+
+    acts = {"show": partial(decided, shown=True), "decline": partial(decided, shown=False)}
+    return do(request, viewer, acts, needs=Scope.PUBLISH, back="held")
 
 
 @require_POST
@@ -114,22 +110,16 @@ def undo(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 def decide(request: HttpRequest, viewer: Viewer, ending_id: UUID) -> HttpResponseBase:
     """Bring back what one act has disarmed, or make it final."""
     deciding.find(viewer, ending_id)
-    wanted = request.POST.get("do", "")
-    if wanted not in ("undo", "confirm"):
-        raise Refused("There is no such action.", code="unknown-action", at="/do")
-    try:
-        if wanted == "undo":
-            (ending,) = deciding.undo(viewer, [ending_id])
-            messages.success(request, f"{ending.brought_back:,} of {ending.objects_ended:,} objects came back.")
-        else:
-            deciding.confirm(viewer, ending_id)
-            messages.success(request, "It is final.")
-    except NotFound:
-        raise
-    except ExchangeError as refused:
-        viewer.require(Scope.PUBLISH)
-        messages.error(request, refused.detail)
-    return redirect("held")
+
+    def undo() -> str:
+        (ending,) = deciding.undo(viewer, [ending_id])
+        return f"{ending.brought_back:,} of {ending.objects_ended:,} objects came back."
+
+    def confirm() -> str:
+        deciding.confirm(viewer, ending_id)
+        return "It is final."
+
+    return do(request, viewer, {"undo": undo, "confirm": confirm}, needs=Scope.PUBLISH, back="held")
 
 
 @require_POST
@@ -137,22 +127,17 @@ def decide(request: HttpRequest, viewer: Viewer, ending_id: UUID) -> HttpRespons
 def act(request: HttpRequest, viewer: Viewer, held_id: UUID) -> HttpResponseBase:
     """Confirm or decline."""
     awaiting.find(viewer, held_id)
-    wanted = request.POST.get("do", "")
-    if wanted not in ("confirm", "decline"):
-        raise Refused("There is no such action.", code="unknown-action", at="/do")
-    try:
-        if wanted == "confirm":
-            counts = confirming.confirm(viewer, held_id).counts
-            said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-            messages.success(request, f"Confirmed. The whole batch: {said}.")
-        else:
-            confirming.decline(viewer, held_id)
-            messages.success(request, "Declined; nothing of it is published.")
-    except NotFound:
-        raise
-    except ExchangeError as refused:
-        messages.error(request, refused.detail)
-    return redirect("held")
+
+    def confirm() -> str:
+        counts = confirming.confirm(viewer, held_id).counts
+        said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+        return f"Confirmed. The whole batch: {said}."
+
+    def decline() -> str:
+        confirming.decline(viewer, held_id)
+        return "Declined; nothing of it is published."
+
+    return do(request, viewer, {"confirm": confirm, "decline": decline}, needs=Scope.PUBLISH, back="held")
 
 
 def _name(actor: str) -> str:

@@ -1,4 +1,4 @@
-"""How the portal words what reading yields: plain values for the templates, which escape everything."""
+"""How the portal words what reading returns: plain values for the templates, which escape everything."""
 
 from __future__ import annotations
 

@@ -26,11 +26,11 @@ from partners.log import audit
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
-_DECLINED = {"code": "declined", "field": "", "message": "A second person of your organisation declined it."}
+_DECLINED = {"code": "declined", "field": "", "message": "A second person of your partner declined it."}
 
 
 def confirm(by: Viewer, held_id: UUID) -> publishing.Answer:
-    """Publish what is held, to the audience that was named, under the rules of today; yields the batch's final answer.
+    """Publish what is held, to the audience that was named, under the rules of today; returns the batch's final answer.
 
     Raises Forbidden, NotFound, Conflict, and Refused where the audience is no longer possible: then it waits on.
     """
@@ -62,7 +62,7 @@ def confirm(by: Viewer, held_id: UUID) -> publishing.Answer:
 
 
 def decline(by: Viewer, held_id: UUID) -> publishing.Answer:
-    """Do not publish it; yields the batch's final answer. Raises Forbidden, NotFound, Conflict."""
+    """Do not publish it; returns the batch's final answer. Raises Forbidden, NotFound, Conflict."""
     with transaction.atomic():
         held = _taken_up(by, held_id)
         batch = Batch.unrestricted.get(pk=held.batch_id)

@@ -52,7 +52,7 @@ def left_within(message: Message, by: Viewer) -> Callable[[], None]:
             moment = clock.now()
             next_hour = moment.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
             raise TooMany(
-                "Your organisation's share of the log is used up for this hour.",
+                "Your partner's share of the log is used up for this hour.",
                 code="log-share",
                 retry_after_s=int((next_hour - moment).total_seconds()) + 1,
             )

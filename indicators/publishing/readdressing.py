@@ -63,7 +63,7 @@ def _read(said: reading.Statement) -> Draft:
 
 @transaction.atomic
 def _narrow(viewer: Viewer, draft: Draft, reach: Reach, room: Room) -> bool:
-    """Move the holding if nobody comes to see it by that; yields whether it is there now."""
+    """Move the holding if nobody comes to see it by that; returns whether it is there now."""
     storing.lock_publisher(viewer.partner_id)
     found = storing.versions(viewer.partner_id, [draft.stix_id])
     require_within(found, by=viewer, ids=[draft.stix_id])

@@ -1,6 +1,6 @@
 """What STIX 2.1 demands and a schema cannot say: small pure functions, each over one parsed object.
 
-A rule yields what is wrong as (code, pointer) and never raises, whatever the object holds: the schemas judge types,
+A rule returns what is wrong as (code, pointer) and never raises, whatever the object holds: the schemas judge types,
 a rule judges only what has the type that it needs. Sections are of STIX 2.1 (OASIS standard, 10 June 2021).
 """
 

@@ -1,4 +1,4 @@
-"""One page of a collection: what the store yields for a query, and how the client comes to the next one (§3.5)."""
+"""One page of a collection: what the store returns for a query, and how the client comes to the next one (§3.5)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

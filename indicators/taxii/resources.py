@@ -97,7 +97,7 @@ def status(answer: Answer, *, unversioned: Mapping[str, Any]) -> bytes:
                 said = _said(result)
                 successes.append(details | {"message": said} if said else details)
             case "held":
-                pendings.append(details | {"message": "Waits for a second person of your organisation."})
+                pendings.append(details | {"message": "Waits for a second person of your partner."})
             case held_back:
                 where = f" at {result['field']}" if result.get("field") else ""
                 failures.append(details | {"message": f"{held_back}: {result['message']} ({result['code']}{where})"})

@@ -328,7 +328,7 @@ def ping(viewer: Viewer, subscription_id: UUID) -> Delivery:
 
 
 def send_again(viewer: Viewer, delivery_id: UUID) -> Delivery:
-    """Have a delivery sent again, whatever came of it: yields the row that tells how that went.
+    """Have a delivery sent again, whatever came of it: returns the row that tells how that went.
 
     What waits for its next attempt is due now. What was delivered or given up is sent once more, under the id that it
     had. Raises NotFound, Forbidden, TooMany; Conflict while it is being sent.
@@ -386,6 +386,6 @@ def _require_room(viewer: Viewer) -> None:
 
 
 def forget_old(*, limit: int = 1_000) -> int:
-    """Delete deliveries that ended more than 30 days ago, at most `limit`; yields how many."""
+    """Delete deliveries that ended more than 30 days ago, at most `limit`; returns how many."""
     old = Delivery.unrestricted.filter(finished_at__lt=clock.now() - _KEPT).order_by("finished_at", "pk")
     return int(Delivery.unrestricted.filter(pk__in=list(old.values_list("pk", flat=True)[:limit])).delete()[0])

@@ -39,7 +39,7 @@ _PRESENT = RawSQL(incarnation.SQL, (), output_field=CharField())  # noqa: S611 -
 
 
 def dispatch(subscription_id: UUID) -> UUID | None:
-    """Turn what is new for a subscription into one delivery; yields it, or None where there is nothing to tell.
+    """Turn what is new for a subscription into one delivery; returns it, or None where there is nothing to tell.
 
     While a delivery is under way no second one is made: the log waits, and the next message tells all of it.
     The log is looked at once more after the row was let go, for whoever came meanwhile found it taken and left.

@@ -1,4 +1,4 @@
-"""Keys of the caller's own partner: list, issue, rotate, revoke. Nobody issues beyond his own rights."""
+"""Keys of the caller's own partner: list, issue, rotate, revoke. Nobody issues beyond their own rights."""
 
 from __future__ import annotations
 

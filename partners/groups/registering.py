@@ -32,7 +32,7 @@ def register_partner(
     state: Partner.State = Partner.State.ACTIVE,
     by: Viewer | None = None,
 ) -> Partner:
-    """Register an organisation, with a STIX identity and a TAXII collection of its own."""
+    """Register a partner, with a STIX identity and a TAXII collection of its own."""
     kind = Partner.Kind(kind)
     partner = Partner.objects.create(
         name=name,
@@ -106,7 +106,7 @@ def register_group(
 
 @transaction.atomic
 def register_user(partner: Partner, *, username: str, email: str, password: str | None, role: Role | str) -> User:
-    """Register a person of `partner`; without a password for whoever signs in with the organisation."""
+    """Register a person of `partner`; without a password for whoever signs in through its sign-on."""
     user = User.objects.create_user(username=username, email=email, password=password)
     user.partner = partner
     user.role = Role(role)

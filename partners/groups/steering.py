@@ -1,7 +1,7 @@
 """How a partner's sharing is steered: its default marking, its ceilings, and what one may publish alone.
 
 A partner's admin sets its own; the operator sets a ceiling above them. Of all ceilings the strictest holds, so that
-nobody raises another by setting his own. A key may tighten, but only a person loosens.
+nobody raises another by setting their own. A key may tighten, but only a person loosens.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def due(basis_until: date, *, on: date) -> int | None:
 
 
 def write_notices(*, on: date) -> int:
-    """Make the notices that are due and not yet there; yields how many are new."""
+    """Make the notices that are due and not yet there; returns how many are new."""
     ending = Group.objects.filter(closed_at=None, basis_until__range=(on, on + timedelta(days=max(DAYS))))
     made = 0
     for group in ending.order_by("pk"):
@@ -40,7 +40,7 @@ def write_notices(*, on: date) -> int:
 
 
 def send_mails() -> int:
-    """Queue the mails of notices that were not mailed; yields of how many."""
+    """Queue the mails of notices that were not mailed; returns of how many."""
     sent = 0
     for notice_id in Notice.objects.filter(mailed_at=None).order_by("pk").values_list("pk", flat=True):
         with transaction.atomic():

@@ -33,7 +33,7 @@ _SAYS_WHO = ("password", "mfa")
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is untyped
-    """People are invited by their partner; nobody signs himself up."""
+    """People are invited by their partner; nobody signs up alone."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Never."""

@@ -50,7 +50,7 @@ def discover(sign_on: SignOn) -> None:
 
 
 def identify(sign_on: SignOn, attempt: oidc.Attempt, answer: Mapping[str, str], *, again: bool) -> UUID:
-    """Have an issuer asked who came back from it with this answer; yields the question."""
+    """Have an issuer asked who came back from it with this answer; returns the question."""
     said = {name: str(answer[name])[:4_000] for name in ("code", "iss", "state") if name in answer}
     return _ask(sign_on, Question.Kind.IDENTIFY, {"attempt": asdict(attempt), "answer": said, "again": again})
 

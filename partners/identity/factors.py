@@ -86,7 +86,7 @@ def lacking(user: User) -> Partner.SecondFactor | None:
 
 
 def add_passkey(user: User, *, name: str, credential: dict[str, Any], by: Viewer) -> list[str]:
-    """Keep a passkey that has been verified; yields recovery codes where these are the person's first factor."""
+    """Keep a passkey that has been verified; returns recovery codes where these are the person's first factor."""
     with transaction.atomic():
         _lock(user)
         if Authenticator.objects.filter(user=user, type=_Type.WEBAUTHN).count() >= MAX_PASSKEYS:
@@ -191,6 +191,6 @@ def _tell(user: User, what: str) -> None:
         user.email,
         subject="Your second factors have changed",
         text=f"{what} your account {user.username} at the exchange.\n\n"
-        "If this was not you, tell your organisation's admin now.\n",
+        "If this was not you, tell your partner's admin now.\n",
         partner_id=user.partner_id,
     )

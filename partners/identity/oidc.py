@@ -241,4 +241,4 @@ def _object(reply: outbound.Reply) -> dict[str, Any]:
 
 
 def _refused(why: str) -> Refused:
-    return Refused(f"The sign-on of your organisation failed. {why}", code="sign-on-failed")
+    return Refused(f"The sign-on of your partner failed. {why}", code="sign-on-failed")

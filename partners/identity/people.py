@@ -1,7 +1,7 @@
 """The people of a partner: their roles, whether they are active, their second factors. Changes User.
 
 Whatever is changed here is looked up among the viewer's own people first: a person of another partner, the
-operator's among them, is as if he were not there. Nobody touches what is above himself.
+operator's among them, is as if they were not there. Nobody touches a role above their own.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def find(viewer: Viewer, user_id: int) -> User:
 
 
 def change(viewer: Viewer, user_id: int, *, role: Role | None = None, active: bool | None = None) -> User:
-    """Give one of the viewer's people another role, or end or renew his access.
+    """Give one of the viewer's people another role, or end or renew their access.
 
     Raises NotFound for anybody else, Forbidden for whoever or whatever is above the viewer, Conflict where a
     partner would be left without an active admin. Whoever is deactivated is out at once.
@@ -58,7 +58,7 @@ def change(viewer: Viewer, user_id: int, *, role: Role | None = None, active: bo
         inviting.require_reach(viewer, role)
         stays_admin = role is Role.ADMIN and active
         if _is_admin(user) and not stays_admin and not _other_admins(user).exists():
-            raise Conflict("Your organisation needs an active admin: make somebody else one first.", code="last-admin")
+            raise Conflict("Your partner needs an active admin: make somebody else one first.", code="last-admin")
         before = {"role": user.role, "active": user.is_active}
         user.role, user.is_active = role, active
         user.save(update_fields=["role", "is_active"])
@@ -73,7 +73,7 @@ def change(viewer: Viewer, user_id: int, *, role: Role | None = None, active: bo
 
 
 def reset_factors(viewer: Viewer, user_id: int) -> None:
-    """Take the second factors away from one of the viewer's people who lost them; he is told, and signs in again.
+    """Take the second factors away from one of the viewer's people who lost them; they are told, and sign in again.
 
     Raises NotFound, Forbidden (also for oneself: one's own are changed on one's own page).
     """
@@ -90,7 +90,7 @@ def reset_factors(viewer: Viewer, user_id: int) -> None:
             subject="Your second factors were removed",
             text=f"An admin of {viewer.partner_name} removed the passkeys, authenticator app and recovery codes of "
             f"your account {user.username} at the exchange, and ended its sessions.\n\n"
-            "If you did not ask for it, tell your organisation's security team now.\n",
+            "If you did not ask for it, tell your partner's security team now.\n",
             partner_id=user.partner_id,
         )
 

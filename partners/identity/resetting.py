@@ -57,7 +57,7 @@ def _mail_link(user: User) -> None:
     except Unauthenticated:  # the partner takes no part
         return
     if not user.has_usable_password():
-        ways = "It has no password: you sign in with a passkey, or with your organisation.\n"
+        ways = "It has no password: you sign in with a passkey, or through your partner's sign-on.\n"
     else:
         audit.record(audit.Verb.PASSWORD_RESET_ASKED, by=None, about=viewer.partner_id, target=f"user:{user.pk}")
         token = f"{user.pk}-{default_token_generator.make_token(user)}"
@@ -108,6 +108,6 @@ def reset(token: str, *, password: str) -> None:
             user.email,
             subject="Your password has changed",
             text=f"The password of your account {user.username} at the exchange was changed by a link that was mailed "
-            "to this address.\n\nIf this was not you, tell your organisation's admin now.\n",
+            "to this address.\n\nIf this was not you, tell your partner's admin now.\n",
             partner_id=user.partner_id,
         )

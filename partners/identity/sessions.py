@@ -98,7 +98,7 @@ def of(user: User) -> list[Session]:
 
 
 def end(user: User, *, by: Viewer, handle: str = "", keep: str | None = None) -> int:
-    """End one session of a person, or all but the one with the key `keep`; yields how many there were."""
+    """End one session of a person, or all but the one with the key `keep`; returns how many there were."""
     rows = Session.objects.filter(user=user)
     if handle:
         rows = rows.filter(handle=handle)

@@ -1,7 +1,7 @@
-"""Sign in with one's own organisation. The only writer of SignOn and Identity.
+"""Sign in through the sign-on of one's own partner. The only writer of SignOn and Identity.
 
 A partner's admin names its issuer. Who somebody is there is bound to issuer and subject, within that partner: an
-e-mail address that an issuer asserts is not even read. A person links his identity while signed in, or accepts his
+e-mail address that an issuer asserts is not even read. A person links their identity while signed in, or accepts their
 invitation with it.
 """
 
@@ -25,7 +25,7 @@ from partners.scopes import Scope
 from partners.viewer import Viewer
 
 _SEALED_FOR = "sign-on"
-NO_ANSWER = "The sign-on of your organisation failed. It does not answer."
+NO_ANSWER = "The sign-on of your partner failed. It does not answer."
 
 
 def of(viewer: Viewer) -> SignOn | None:
@@ -71,7 +71,7 @@ def configure(viewer: Viewer, *, issuer: str, client_id: str, client_secret: str
 
 
 def remove(viewer: Viewer) -> None:
-    """Nobody signs in with the viewer's organisation any more. Raises NotFound."""
+    """Nobody signs in through the sign-on of the viewer's partner any more. Raises NotFound."""
     viewer.require(Scope.ADMIN)
     with transaction.atomic():
         if not SignOn.objects.filter(partner=viewer.partner_id).delete()[0]:

@@ -4,7 +4,7 @@ A key reads `exk_<id>_<secret><checksum>`: a prefix that secret scanners can fin
 characters, 160 random bits in base 32, and the CRC-32 of all before it in 7 base-32 characters, so that a
 mistyped or truncated key is told from an unknown one without asking the database.
 
-Nobody issues beyond his own rights, and a key makes weaker keys only: each is its maker's child, and revoking a key
+Nobody issues beyond their own rights, and a key makes weaker keys only: each is its maker's child, and revoking a key
 revokes all that descend from it.
 """
 
@@ -79,7 +79,7 @@ def issue(
     """Make a key. The second value is the key itself: shown once, stored nowhere.
 
     Without `expires_in` it lives for DEFAULT_LIFE, or as long as the key that makes it. What a key does not say of
-    its child, the child has from it, and nobody makes a key with a higher ceiling than his own. Raises Refused naming
+    its child, the child has from it, and nobody makes a key with a higher ceiling than their own. Raises Refused naming
     the field for what cannot be or would go beyond the rights of `by`, Conflict where two of this name are active.
     """
     limits = _checked(
@@ -148,7 +148,7 @@ def rotate(key: ApiKey, *, overlap: timedelta, by: Viewer | None = None) -> tupl
 
 
 def revoke(key: ApiKey, *, by: Viewer | None = None) -> int:
-    """Make a key and all that descend from it worthless from the next request on; yields how many were active."""
+    """Make a key and all that descend from it worthless from the next request on; returns how many were active."""
     _require_own(key.partner_id, by)
     moment = clock.now()
     with transaction.atomic():

@@ -31,7 +31,7 @@ def locked(end: datetime, *, at: datetime) -> TooMany:
 
 
 def refuse(origin: Origin, *, public_id: str | None) -> ExchangeError:
-    """Count one refused key; yields what to raise: the same words whatever was wrong with it, or 429."""
+    """Count one refused key; returns what to raise: the same words whatever was wrong with it, or 429."""
     moment = clock.now()
     names = [network_name(origin)] + ([f"key {public_id}"] if public_id else [])
     ends = list(RefusedCredentials.objects.filter(name__in=names, until__gt=moment).values_list("until", flat=True))

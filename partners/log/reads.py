@@ -142,7 +142,7 @@ _SOON = Soon("exchange-reads", write_gathered, within_s=WITHIN_S)
 
 
 def close(*, limit: int = _PAGE) -> int:
-    """Turn at most `limit` tallies of finished hours into records; yields how many. May run in several places."""
+    """Turn at most `limit` tallies of finished hours into records; returns how many. May run in several places."""
     finished = (clock.now() - _GRACE).replace(minute=0, second=0, microsecond=0)
     with transaction.atomic():
         due = list(

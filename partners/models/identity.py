@@ -60,7 +60,7 @@ class Invitation(models.Model):
 
 
 class SignOn(models.Model):
-    """Where the people of a partner sign in with their own organisation: an OpenID Connect issuer."""
+    """Where the people of a partner sign in with their own identity provider: an OpenID Connect issuer."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     partner = models.OneToOneField(Partner, on_delete=models.PROTECT, related_name="sign_on")

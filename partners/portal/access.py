@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import wraps
 from typing import Any, Concatenate
 from urllib.parse import urlsplit, urlunsplit
 
+from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from structlog.contextvars import bind_contextvars
 
-from exchange.errors import Unauthenticated
+from exchange.errors import ExchangeError, NotFound, Refused, Unauthenticated
 from partners.identity import factors, sessions
 from partners.keys.auth import acting, viewer_of_user
 from partners.models import User
 from partners.portal import places
 from partners.proof import Changed
+from partners.scopes import Scope
 from partners.viewer import Viewer
 
 _SAFE = ("GET", "HEAD")
@@ -30,8 +32,8 @@ View = Callable[Concatenate[HttpRequest, Viewer, ...], HttpResponseBase]
 def page(view: View) -> Callable[..., HttpResponseBase]:
     """Give a view the viewer as its second argument.
 
-    Whoever is not signed in, or no longer may be, signs in first; whoever lacks the second factor that his partner
-    demands adds it first.
+    Whoever is not signed in, or no longer may be, signs in first; whoever lacks the second factor that their
+    partner demands adds it first.
     """
     return _guarded(view, without_factor=False)
 
@@ -64,7 +66,11 @@ def _guarded(view: View, *, without_factor: bool) -> Callable[..., HttpResponseB
             with acting(viewer):
                 return view(request, viewer, *args, **kwargs)
         except Changed:  # their rights, while they pressed the button
-            request.user = User.objects.get(pk=user.pk)
+            now = User.objects.filter(pk=user.pk).first()
+            if now is None:
+                logout(request)
+                return _elsewhere(request, redirect_to_login)
+            request.user = now
             return guarded(request, *args, **kwargs)
 
     return guarded
@@ -81,6 +87,27 @@ def _without_strangers(request: HttpRequest) -> None:
         for name in [name for name in kept if name.startswith(_STRANGERS)]:
             del kept[name]
         request.GET = kept  # type: ignore[assignment]
+
+
+def do(
+    request: HttpRequest, viewer: Viewer, acts: Mapping[str, Callable[[], str]], *, needs: Scope, back: str
+) -> HttpResponse:
+    """Do what the button of a form says (`do`): each act returns the sentence that is shown afterwards.
+
+    What is refused is shown on the page that it leads `back` to, to people who may do it: others, who lack the scope
+    that it `needs`, get the ordinary answer of that. Raises Refused where there is no such act, NotFound.
+    """
+    act = acts.get(request.POST.get("do", ""))
+    if act is None:
+        raise Refused("There is no such action.", code="unknown-action", at="/do")
+    try:
+        messages.success(request, act())
+    except NotFound:
+        raise
+    except ExchangeError as refused:
+        viewer.require(needs)
+        messages.error(request, refused.detail)
+    return redirect(back)
 
 
 def _elsewhere(request: HttpRequest, to: Callable[[str], HttpResponseRedirect]) -> HttpResponse:

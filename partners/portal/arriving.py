@@ -1,4 +1,4 @@
-"""How people come in: by an invitation, or by the sign-on of their own organisation. Open to everybody."""
+"""How people come in: by an invitation, or by the sign-on of their own partner. Open to everybody."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def invitation(request: HttpRequest) -> HttpResponseBase:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_on(request: HttpRequest, sign_on_id: UUID) -> HttpResponseBase:
-    """Where the people of one partner sign in with their organisation; POST goes there."""
+    """Where the people of one partner sign in through its sign-on; POST goes there."""
     found = signing_on.find(sign_on_id)
     back = _safe(request, (request.POST if request.method == "POST" else request.GET).get("next", ""))
     if request.method != "POST":
@@ -109,7 +109,7 @@ def depart(request: HttpRequest, to: SignOn, *, intent: str, back: str = "", **m
     attempt = oidc.Attempt.new()
     if not to.authorization_endpoint:
         asking.discover(to)
-        raise Refused("Where your organisation signs you in is not known yet. Try again.", code="sign-on-failed")
+        raise Refused("Where your partner signs you in is not known yet. Try again.", code="sign-on-failed")
     client, there = signing_on.client_of(to), to.authorization_endpoint
     url = oidc.authorization_url(client, attempt, there=there, again=intent == "confirm")
     request.session[_KEPT] = {

@@ -1,4 +1,4 @@
-"""Before something of weight is changed: has the person said, lately, who he is? And how often may one try?"""
+"""Before something of weight is changed: has the person said, lately, who they are? And how often may one try?"""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ View = Callable[Concatenate[HttpRequest, Viewer, ...], HttpResponseBase]
 
 
 def confirmed(view: View) -> View:
-    """Inside `page`: whoever changes something here has just signed in or confirms who he is first.
+    """Inside `page`: whoever changes something here has just signed in or confirms who they are first.
 
-    The change then goes on by itself; only somebody who can confirm nowhere but at his organisation does it again.
+    The change then goes on by itself; only somebody who confirms at their identity provider alone does it again.
     """
 
     @wraps(view)
@@ -39,7 +39,7 @@ def confirmed(view: View) -> View:
 
 
 def require(request: HttpRequest) -> None:
-    """Have the person confirm who he is, unless he lately has. Raises what allauth's middleware answers."""
+    """Have the person confirm who they are, unless they lately have. Raises what allauth's middleware answers."""
     if recently(request):
         return
     if get_reauthentication_flows(person(request)):
@@ -48,19 +48,19 @@ def require(request: HttpRequest) -> None:
 
 
 def recently(request: HttpRequest) -> bool:
-    """Whether the person has said within the last minutes who he is."""
+    """Whether the person has said within the last minutes who they are."""
     said = [record for record in get_authentication_records(request, person(request)) if record.get("reauthenticated")]
     return bool(said) and time.time() - float(said[-1]["at"]) < settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
 
 
 def where(request: HttpRequest, back: str) -> str:
-    """The page on which this person confirms who he is. Raises Forbidden where there is no way to."""
+    """The page on which this person confirms who they are. Raises Forbidden where there is no way to."""
     user, query = person(request), urlencode({"next": back})
     if get_reauthentication_flows(user):
         return f"{reverse('account_reauthenticate')}?{query}"
     sign_on = SignOn.objects.filter(partner=user.partner_id).first()
     if sign_on is None:
-        raise Forbidden("You have no way to confirm who you are: ask your organisation's admin.", code="unconfirmed")
+        raise Forbidden("You have no way to confirm who you are: ask your partner's admin.", code="unconfirmed")
     return f"{reverse('sign-on', args=[sign_on.pk])}?{query}"
 
 

@@ -1,4 +1,4 @@
-"""The keys of one's own organisation: what each may do, from where it was used, and the means to end it."""
+"""The keys of one's own partner: what each may do, from where it was used, and the means to end it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LIVES = {
 }
 _OVERLAPS = {"0": "at once", "60": "in an hour", "1440": "in a day", "10080": "in a week"}
 _SAYS = {
-    Scope.READ: "read what the organisation may see",
+    Scope.READ: "read what the partner may see",
     Scope.PUBLISH: "publish, revise and withdraw",
     Scope.REACT: "give opinions and report sightings",
     Scope.SUBSCRIBE: "save feeds and subscriptions",

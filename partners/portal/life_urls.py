@@ -1,4 +1,4 @@
-"""Routes about one's own organisation and its groups, and the operator's."""
+"""Routes about one's own partner and its groups, and the operator's."""
 
 from django.urls import path
 

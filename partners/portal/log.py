@@ -186,7 +186,7 @@ def _paper(viewer: Viewer, wanted: logbook.Asked) -> bytes:
     made = paper.Paper(f"What {viewer.partner_name} shared", subtitle=_period(wanted), marking="TLP:AMBER+STRICT")
     made.text(
         f"From the audit log of the Exchange, for {viewer.partner_name}, made on {clock.now():%d %B %Y at %H:%M} UTC."
-        " It names what the organisation itself did; records hold counts and names, no content."
+        " It names what the partner itself did; records hold counts and names, no content."
     )
     made.heading("Shared, by recipient and kind")
     totals = [(total["name"], total["kind"], f"{total['objects']:,}") for total in _totals(viewer, wanted)]

@@ -1,4 +1,4 @@
-"""Routes of the portal: the log of one's own organisation."""
+"""Routes of the portal: the log of one's own partner."""
 
 from django.urls import path
 

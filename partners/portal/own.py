@@ -1,4 +1,4 @@
-"""What a person keeps for himself: second factors, sessions, the password, the link with his organisation."""
+"""What a person keeps to themselves: second factors, sessions, the password, the link with their identity provider."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def password(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
             user.email,
             subject="Your password has changed",
             text=f"The password of your account {user.username} at the exchange was changed.\n\n"
-            "If this was not you, tell your organisation's admin now.\n",
+            "If this was not you, tell your partner's admin now.\n",
             partner_id=user.partner_id,
         )
     record_authentication(request, user, "password", reauthenticated=True)
@@ -108,13 +108,13 @@ def password(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 @page
 @confirmed
 def unlink(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
-    """Sign in with the organisation no more."""
+    """Sign in through the partner's sign-on no more."""
     try:
         signing_on.unlink(person(request), by=viewer)
     except Conflict as refused:
         messages.error(request, refused.detail)
     else:
-        messages.success(request, "The link with your organisation's sign-on is removed.")
+        messages.success(request, "The link with your partner's sign-on is removed.")
     return redirect("account")
 
 

@@ -1,4 +1,4 @@
-"""One's own organisation: its facts and settings, its groups, and what waits for its word; and leaving."""
+"""One's own partner: its facts and settings, its groups, and what waits for its word; and leaving."""
 
 from __future__ import annotations
 

@@ -172,5 +172,5 @@ def test_whoever_has_no_password_is_told_how_they_sign_in(bea, mailoutbox):
     bea.save()
     ask(bea.username)
     mailing.post()
-    assert "with your organisation" in mailoutbox[0].body
+    assert "through your partner's sign-on" in mailoutbox[0].body
     assert LINK not in mailoutbox[0].body

@@ -1,0 +1,29 @@
+"""Who looks at a page, and what becomes of it while they press a button."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from partners.models import User
+from partners.portal import access
+from partners.proof import Changed
+from partners.scopes import Role
+from tests import build
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_person_who_is_deleted_while_they_press_a_button_signs_in_as_anybody_else(monkeypatch):
+    cast = build.the_cast()
+    user = build.a_user(cast.aster, role=Role.ADMIN)
+    browser = Client()
+    browser.force_login(user)
+
+    def deleted_meanwhile(viewer):
+        User.objects.filter(pk=user.pk).delete()
+        raise Changed
+
+    monkeypatch.setattr(access, "acting", deleted_meanwhile)
+    answer = browser.post("/organisation/detectors/", {"name": "a detector"})
+    assert (answer.status_code, answer.headers["Location"].partition("?")[0]) == (302, "/account/login/")

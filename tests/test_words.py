@@ -1,0 +1,52 @@
+"""Words that are never right here (PRODUCT's nouns, plain English): people and keys are "they", partners are partners."""
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+#: Patterns of what the door reads, and names of languages.
+_DATA = {"indicators/door/payments.py", "indicators/door/speech.py", "exchange/stix/words.py"}
+_PERSON = re.compile(r"\b(he|his|him|himself|she|her|herself)\b", re.IGNORECASE)
+#: Addresses and names of templates keep the word; TLP's definition of AMBER speaks of organisations.
+_ORGANISATION = re.compile(r"(?<![/'\"\w-])organisations?(?![\w(-]|\.html|/)", re.IGNORECASE)
+_SAYS_SO = {"exchange/docs/stix.md"}
+
+
+def texts(*endings):
+    for room in ("exchange", "partners", "indicators"):
+        for path in (ROOT / room).rglob("*"):
+            if path.suffix in endings and not {"migrations", "simulate", "adr", "static"} & set(path.parts):
+                yield str(path.relative_to(ROOT)), path.read_text()
+    for path in ROOT.glob("*.md"):
+        if path.suffix in endings and path.name != "CHANGELOG.md":
+            yield path.name, path.read_text()
+
+
+def places(found, pattern):
+    return [
+        f"{name}:{number}: {line.strip()[:100]}"
+        for name, text in found
+        for number, line in enumerate(text.splitlines(), start=1)
+        if pattern.search(line)
+    ]
+
+
+def test_people_and_keys_are_they():
+    assert places(((name, text) for name, text in texts(".py", ".html", ".md") if name not in _DATA), _PERSON) == []
+
+
+def test_a_partner_is_called_a_partner_on_pages_in_answers_and_in_the_documentation():
+    found = places(((name, text) for name, text in texts(".py", ".html", ".md") if name not in _SAYS_SO), _ORGANISATION)
+    assert [one for one in found if not re.search("member organisation|pages.organisation", one)] == []
+
+
+def test_only_generators_yield():
+    found = []
+    for name, text in texts(".py"):
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
+                yields = any(isinstance(one, ast.Yield | ast.YieldFrom) for one in ast.walk(node))
+                if not yields and re.search(r"\byields\b", ast.get_docstring(node) or ""):
+                    found.append(f"{name}: {getattr(node, 'name', 'module')}")
+    assert found == []
