@@ -49,6 +49,7 @@ READERS = {
     "indicators/reading/overview.py",
     "indicators/reading/referring.py",
     "indicators/reading/selecting.py",
+    "indicators/telling/inbox.py",
 }
 #: SQL of those who write, follow the log, tidy up or count, and that of one's own holdings alone.
 KEEPERS = {
