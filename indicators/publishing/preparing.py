@@ -24,7 +24,7 @@ from exchange.errors import NotFound, Refused
 from exchange.stix import schemas, words
 from indicators import publishing
 from indicators.models import Preparation
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from indicators.stix import parsing
 from partners.scopes import Scope
 from partners.tlp import Tlp

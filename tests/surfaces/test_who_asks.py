@@ -25,6 +25,7 @@ WRITERS = {
     "indicators/opinions/weighing.py",
     "indicators/publishing/awaiting.py",
     "indicators/publishing/confirming.py",
+    "indicators/publishing/preparing.py",
     "indicators/publishing/quarantine.py",
     "indicators/reports/reporting.py",
     "indicators/telling/delivering.py",

@@ -17,8 +17,8 @@ from exchange.stix import words
 from indicators.models import Preparation
 from indicators.portal import showing
 from indicators.publishing import preparing, previewing
-from indicators.publishing.addressing import Reach
 from indicators.publishing.preparing import Row
+from indicators.publishing.reach import Reach
 from indicators.reading import carriers
 from indicators.stix import vocabulary
 from indicators.values.carrying import key_of
