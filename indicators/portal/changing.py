@@ -16,7 +16,7 @@ from indicators import reading
 from indicators.ending import recalling, withdrawing
 from indicators.models import Batch, StixObject
 from indicators.publishing import previewing, readdressing
-from indicators.publishing.addressing import Reach
+from indicators.publishing.reach import Reach
 from indicators.stix import objects
 from partners import viewing
 from partners.groups import directory

@@ -47,6 +47,7 @@ READERS = {
     "indicators/reading/__init__.py",
     "indicators/reading/carriers.py",
     "indicators/reading/lines.py",
+    "indicators/reading/listing.py",
     "indicators/reading/overview.py",
     "indicators/reading/referring.py",
     "indicators/reading/selecting.py",
