@@ -121,13 +121,17 @@ class Sieve:
             for place in range(len(self.needs))
         )
 
-    @property
-    def condition(self) -> str:
-        """Whether the change `c` may have all that is needed, with a leading AND."""
+    def condition(self, *, by_index: bool) -> str:
+        """Whether the change `c` may have all that is needed, with a leading AND.
+
+        Not by the index, a row is compared with each word in turn: long sets are left to it.
+        """
         return "".join(
-            f" AND c.traits && (SELECT needed{place}.numbers FROM needed{place})" for place in range(len(self.needs))
+            f" AND c.traits && (SELECT needed{place}.numbers FROM needed{place})"
+            for place, need in enumerate(self.needs)
+            if by_index or len(need) <= _MOST_COMPARED
         )
 
 
 _BITS = str(BLOCK_BITS)
-_MOST_NEEDS = 4
+_MOST_NEEDS, _MOST_COMPARED = 4, 4

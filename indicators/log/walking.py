@@ -37,8 +37,8 @@ IN_ORDER = {"enable_bitmapscan": "off", "enable_hashjoin": "off", "enable_mergej
 _LEAST_ROWS, _MOST_ROWS = 64, 32_768
 #: A stretch has so many times as many places as rows, and the next one as many times more.
 _WIDER = 8
-#: By the index of traits: not before so many places were walked, then a block, and at most so many places at a time.
-_WALKED_FIRST, _BLOCK, _MOST_PLACES = 4_096, 1 << BLOCK_BITS, 64 << BLOCK_BITS
+#: By the index of traits, after the first stretch: a block, and at most so many places at a time.
+_BLOCK, _MOST_PLACES = 1 << BLOCK_BITS, 64 << BLOCK_BITS
 #: The same for what finds rows by an index that knows no order.
 BY_INDEX = IN_ORDER | {"enable_bitmapscan": "on"}
 
@@ -199,7 +199,7 @@ def stretch(*, which: str, order: str = "ASC", later: str = "", sieve: Sieve = N
     return text.format(
         which=which,
         later=f", {later}" if later else "",
-        sifted=sieve.condition,
+        sifted=sieve.condition(by_index=leaps),
         numbers=sieve.numbers(f"SELECT {first} FROM at", f"SELECT {last} FROM at") if sieve else "",
     )
 
@@ -301,7 +301,7 @@ def walk(
         # Where what was looked at was of interest, few rows lie in many places: no more of them than are still wanted.
         sparse = count < rows and 2 * len(page) >= count > 0
         rows = max(limit + 1 - len(walked.page), _LEAST_ROWS) if sparse else min(rows * _WIDER, _MOST_ROWS)
-        if leaping and (leaps or width >= _WALKED_FIRST):
+        if leaping:
             width, leaps = min(width * _WIDER, _MOST_PLACES) if leaps else _BLOCK, True
         else:
             width *= _WIDER
