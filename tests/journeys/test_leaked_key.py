@@ -30,13 +30,6 @@ PLANES = {
 }
 
 
-@pytest.fixture
-def demo(data_dir):
-    running = Demo(data_dir)
-    yield running
-    assert running.stop() == 0
-
-
 class Using(threading.Thread):
     """Asks one plane again and again until it is refused; notes when each request began and ended, and its answer."""
 
@@ -130,7 +123,8 @@ print(keys.issue(Partner.objects.get(slug="aster"), name="admin", scopes=[Scope.
 """
 
 
-def test_a_leaked_key_is_refused_on_every_plane_within_a_second(demo):
+def test_a_leaked_key_is_refused_on_every_plane_within_a_second(shared_demo):
+    demo = shared_demo
     admin = manage(demo, "shell", "--verbosity", "0", "-c", ISSUE).stdout.strip().splitlines()[-1]
     with Client(demo.url, admin) as client:
         leaked = client.issue_key("leaked", scopes=["read"])

@@ -13,7 +13,7 @@ import pytest
 from exchange.client import Client
 from exchange.client.webhooks import verify
 from indicators.stix import making
-from tests.journeys.demo import ROOT, Demo
+from tests.journeys.demo import ROOT
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -58,47 +58,43 @@ def agent(demo, number, *arguments):
     )
 
 
-def test_the_story_from_push_to_blocklist(data_dir, receiver):
+def test_the_story_from_push_to_blocklist(shared_demo, receiver, tmp_path):
     """A lab pushes; another lab's equal token matches; a webhook comes; a list is kept; a revocation is dropped."""
-    demo = Demo(data_dir)
-    try:
-        labs = ["aster", "borealis", "cygnus", "dorado", "eridanus"]
-        assert [(group["slug"], group["policy"], group["members"]) for group in demo.info["groups"]] == [
-            ("ring", "closed-facts", labs),
-            ("cti", "open-cti", labs[:2]),
-        ]
-        aster, borealis, cygnus = (Client(demo.url, demo.key(number)) for number in range(3))
-        recipient = Client(demo.url, demo.key(5))
-        subscription = borealis.subscribe(receiver.url)
-        token = "ab" * 32
-        first = making.account_pattern(carrier={"token": making.token(token)})
-        second = making.account_pattern(carrier={"token": making.token(token)})
-        assert aster.publish([first]).counts["accepted"] == 1
-        heard = until(lambda: receiver.heard)
-        headers, body = heard[0]
-        told = json.loads(body)
-        assert [change["id"] for change in told["data"]["changes"]] == [first["id"]]
-        assert verify(
-            subscription["secret"],
-            headers["webhook-id"],
-            timestamp=headers["webhook-timestamp"],
-            signature=headers["webhook-signature"],
-            body=body,
-        )
-        assert cygnus.publish([second]).ok
-        found = until(lambda: list(aster.matches()))
-        assert {end["id"] for end in found[0]["objects"]} == {first["id"], second["id"]}
-        assert list(recipient.matches()) == []
-        blocklist = data_dir.parent / "list.txt"
-        assert agent(demo, 1, "--once", "--output", str(blocklist)).returncode == 0
-        assert blocklist.read_text() == f"{token}\n"
-        aster.revoke(first["id"])
-        agent(demo, 1, "--once", "--output", str(blocklist))
-        assert blocklist.read_text() == f"{token}\n", "Cygnus still carries it"
-        cygnus.revoke(second["id"])
-        agent(demo, 1, "--once", "--output", str(blocklist))
-        assert blocklist.read_text() == ""
-        assert recipient.changes()["changes"] == []
-    finally:
-        assert demo.stop() == 0
-    until(lambda: not demo.processes())
+    demo = shared_demo
+    labs = ["aster", "borealis", "cygnus", "dorado", "eridanus"]
+    assert [(group["slug"], group["policy"], group["members"]) for group in demo.info["groups"]] == [
+        ("ring", "closed-facts", labs),
+        ("cti", "open-cti", labs[:2]),
+    ]
+    aster, borealis, cygnus = (Client(demo.url, demo.key(number)) for number in range(3))
+    recipient = Client(demo.url, demo.key(5))
+    subscription = borealis.subscribe(receiver.url)
+    token = "ab" * 32
+    first = making.account_pattern(carrier={"token": making.token(token)})
+    second = making.account_pattern(carrier={"token": making.token(token)})
+    assert aster.publish([first]).counts["accepted"] == 1
+    heard = until(lambda: receiver.heard)
+    headers, body = heard[0]
+    told = json.loads(body)
+    assert [change["id"] for change in told["data"]["changes"]] == [first["id"]]
+    assert verify(
+        subscription["secret"],
+        headers["webhook-id"],
+        timestamp=headers["webhook-timestamp"],
+        signature=headers["webhook-signature"],
+        body=body,
+    )
+    assert cygnus.publish([second]).ok
+    found = until(lambda: list(aster.matches()))
+    assert {end["id"] for end in found[0]["objects"]} == {first["id"], second["id"]}
+    assert list(recipient.matches()) == []
+    blocklist = tmp_path / "list.txt"
+    assert agent(demo, 1, "--once", "--output", str(blocklist)).returncode == 0
+    assert blocklist.read_text() == f"{token}\n"
+    aster.revoke(first["id"])
+    agent(demo, 1, "--once", "--output", str(blocklist))
+    assert blocklist.read_text() == f"{token}\n", "Cygnus still carries it"
+    cygnus.revoke(second["id"])
+    agent(demo, 1, "--once", "--output", str(blocklist))
+    assert blocklist.read_text() == ""
+    assert recipient.changes()["changes"] == []
