@@ -2,6 +2,7 @@
 
 import django.contrib.postgres.fields
 import django.db.models.deletion
+import django.db.models.functions.datetime
 import django.db.models.manager
 import exchange.clock
 import uuid
@@ -24,7 +25,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='receipt',
             name='since',
-            field=models.DateTimeField(default=exchange.clock.now, help_text='When it said so for the first time.'),
+            field=models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), default=exchange.clock.now, help_text='When it said so for the first time.'),
         ),
         migrations.AlterField(
             model_name='change',

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='reportpackage',
             name='appeals',
-            field=models.JSONField(default=dict, help_text='How its partner answered appeals, as it stood.'),
+            field=models.JSONField(db_default=models.Value({}, models.JSONField()), default=dict, help_text='How its partner answered appeals, as it stood.'),
         ),
         migrations.CreateModel(
             name='Appeal',

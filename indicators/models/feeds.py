@@ -9,6 +9,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from exchange import clock
 from indicators.models.objects import Holding, StixObject
@@ -112,7 +113,7 @@ class Receipt(models.Model):
     counts = models.JSONField(default=dict)
     lag_s = models.FloatField(null=True)
     at = models.DateTimeField()
-    since = models.DateTimeField(default=clock.now, help_text="When it said so for the first time.")
+    since = models.DateTimeField(default=clock.now, db_default=Now(), help_text="When it said so for the first time.")
 
     objects = OwnedManager["Receipt"]()
     unrestricted = models.Manager["Receipt"]()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 
 from exchange import clock
 from partners.models import AuditRecord, Partner
@@ -53,7 +53,11 @@ class ReportPackage(models.Model):
     left_out = models.IntegerField(
         help_text="What the preparer sees and the recipient does not; for the preparer only."
     )
-    appeals = models.JSONField(default=dict, help_text="How its partner answered appeals, as it stood.")
+    appeals = models.JSONField(
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        help_text="How its partner answered appeals, as it stood.",
+    )
     cut = models.BooleanField(default=False, help_text="Whether more was connected than a package may hold.")
     prepared_by = models.CharField(max_length=80)
     prepared_name = models.CharField(max_length=150)
