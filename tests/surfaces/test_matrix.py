@@ -170,13 +170,13 @@ MATRIX: dict[str, Row] = {
     ),
     "disarmed": Row(API + "disarmed", "publish"),
     "appeals": Row(API + "appeals", "publish"),
-    # Whose appeals and tickets are told how: tests/indicators/opinions/test_appealing.py.
+    # Whose appeals and tickets are told how, and that an absent one is 404 with a right body: opinions/test_appealing.py.
     "appeal": Row(API + f"appeals/{ABSENT}", "nobody"),
     "appeal-statistics": Row(API + "appeals/statistics", "publish"),
     "tickets": Row(API + "appeals/tickets", "publish"),
-    "ticket": Row(API + f"appeals/tickets/{ABSENT}", "nobody", method="post"),
+    "ticket": Row(API + f"appeals/tickets/{ABSENT}", "publish", method="post"),
     "portal-appeals": Row("/organisation/appeals/", "person"),
-    "portal-appeal-act": Row(f"/organisation/appeals/{ABSENT}/act", "nobody", method="post"),
+    "portal-appeal-act": Row(f"/organisation/appeals/{ABSENT}/act", "publish", method="post"),
     "portal-recalls": Row("/organisation/recalls/", "publish"),
     "portal-recall": Row("/organisation/recalls/{recall}/", "owner", absent=f"/organisation/recalls/{ABSENT}/"),
     "portal-recall-act": Row(

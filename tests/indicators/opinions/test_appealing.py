@@ -192,6 +192,17 @@ def test_a_report_says_how_appeals_were_answered(cast):
     assert (package.appeals["received"], package.appeals["kept"], package.appeals["late"]) == (1, 1, 0)
 
 
+def test_anothers_ticket_is_as_absent_as_one_that_is_not_there(cast):
+    published(cast)
+    filed(cast)
+    (ticket,) = tickets(cast, "aster")
+    absent = {"id": "00000000-0000-4000-8000-000000000000"}
+    for outcome in ("keep", "revoke"):
+        first, second = (answered(cast, "cygnus", one, outcome) for one in (ticket, absent))
+        assert (first.status_code, code(first, 404)) == (second.status_code, code(second, 404))
+    assert [one["state"] for one in tickets(cast, "aster")] == ["open"]
+
+
 def test_who_may_not_judge_files_none_and_who_may_not_publish_answers_none(cast):
     reader = Caller(build.a_key(cast.borealis, Scope.READ))
     assert code(reader.send("POST", "appeals", {"tokens": [token()], "reason": "victim"}), 403) == "missing-scope"
