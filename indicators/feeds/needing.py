@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
+from itertools import product
+from math import prod
 
 from exchange import clock
 from exchange.stix import words
@@ -23,6 +25,8 @@ Need = frozenset[str]
 #: A set with more words leads nowhere sooner than the log does.
 _MOST_WORDS, _MOST_DAYS = 80, 45
 _MOST_PARTNERS = 40
+#: Of alternatives that need several words each, so many sets are made at most: one of each joined with one of each.
+_MOST_JOINED = 8
 
 
 def needs(viewer: Viewer, node: Node) -> list[Need]:
@@ -41,7 +45,9 @@ def _needs(viewer: Viewer, node: Node, *, turned: bool) -> list[Need]:
         return [need for part in parts for need in part]
     if not parts or not all(parts):
         return []
-    return [frozenset().union(*(min(part, key=len) for part in parts))]
+    if prod(map(len, parts)) > _MOST_JOINED:
+        parts = [[min(part, key=len)] for part in parts]
+    return [frozenset().union(*joined) for joined in product(*parts)]
 
 
 def _of_term(viewer: Viewer, term: Term, *, turned: bool) -> Need | None:
