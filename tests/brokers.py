@@ -104,6 +104,15 @@ class RabbitMQ(Broker):
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
+    def start(self) -> None:
+        """With a port mapper of its own that ends with it: the one that RabbitMQ starts would outlive all of them."""
+        if not hasattr(self, "_mapper"):
+            environment = os.environ | self.environment()
+            mapper = max(Path("/usr/lib/erlang").glob("erts-*/bin/epmd"))
+            self._mapper = subprocess.Popen([str(mapper)], env=environment, stdin=subprocess.DEVNULL)
+            until(lambda: _answers(self._ports["epmd"]))
+        super().start()
+
     def command(self) -> list[str]:
         return [str(_RABBITMQ / "rabbitmq-server")]
 
@@ -137,7 +146,8 @@ class RabbitMQ(Broker):
 
     def end(self) -> None:
         super().end()
-        subprocess.run(["epmd", "-port", str(self._ports["epmd"]), "-kill"], check=False, capture_output=True)
+        self._mapper.kill()
+        self._mapper.wait()
 
     def _control(self, *words: str) -> None:
         subprocess.run(
