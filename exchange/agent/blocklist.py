@@ -23,6 +23,7 @@ from typing import Any
 from exchange.agent import allowing, sync
 from exchange.agent import policy as policies
 from exchange.agent.policy import NONE, UNKNOWN, Action, Floor, Policy, Statement, Verdict
+from exchange.agent.reporting import Counts
 from exchange.agent.signatures import Signature, Signatures
 from exchange.agent.store import Store
 from exchange.agent.tokening import Tokening
@@ -32,6 +33,8 @@ from exchange.tokens import forms, normalising
 
 _PROMPT = "prompt-signature"
 _TOKEN_DIGITS = 64
+#: So many different values are counted between two looks at them.
+_MOST_MET = 50_000
 _MAPPED = bytes(10) + b"\xff\xff"
 _STRENGTH = {action: place for place, action in enumerate(Action)}
 
@@ -152,11 +155,15 @@ class Blocklist:
         policy: Policy | None = None,
         tokening: Tokening | None = None,
         kinds: Sequence[str] = (),
+        noting: bool = False,
     ) -> None:
         self._paths, self._policy, self._tokening, self._kinds = tuple(stores), policy or Policy(), tokening, kinds
         self._together = replace(self._policy, without_floors=self._policy.without_floors | {Floor.PROMPTS_ALONE})
         self._allows = bool(self._policy.allowed.values or self._policy.allowed.nets)
         self._hits: Counter[int] = Counter()
+        self._noting = noting  # what was met, for a report by object; raw values stay in memory, and for a moment
+        self._met: Counter[tuple[str, str]] = Counter()
+        self._met_ids: Counter[tuple[str, Verdict]] = Counter()
         self._taken: Counter[int] = Counter()
         self._same: dict[Verdict, Verdict] = {NONE: NONE}
         self._tables = _Tables(tokening)
@@ -181,6 +188,8 @@ class Blocklist:
         if self._allows:
             return self._hit(subkind, value, found)
         self._hits[id(found)] += 1
+        if self._noting:
+            self._note(subkind, value)
         return found
 
     def check_prompt(self, text: str, *, also: Iterable[Verdict] = (), timeout_s: float = 0.0) -> Met:
@@ -207,8 +216,12 @@ class Blocklist:
                     if token in table:
                         found[subkind, token.hex()] = table[token][place]
         best = NONE if known else UNKNOWN
-        for verdict in found.values():
+        for (subkind, name), verdict in found.items():
             self._hits[id(verdict)] += 1
+            if self._noting and subkind in self._tables.prompts:
+                self._note(subkind, name)
+            elif self._noting:
+                self._met_ids[name, verdict] += 1
             best = verdict if best in (NONE, UNKNOWN) else _stronger(best, verdict)
         return Met(best, tuple(found))
 
@@ -226,6 +239,67 @@ class Blocklist:
         for verdict, count in found.items():
             self._taken[id(verdict)] += count
         return {verdict: count for verdict, count in found.items() if count}
+
+    def _note(self, subkind: str, value: str) -> None:
+        if len(self._met) < _MOST_MET:
+            self._met[subkind, value] += 1
+
+    def taken_met(self) -> dict[str, Counts]:
+        """How often each object was met since this was last called, by its id. What has ended meanwhile is left out."""
+        met, self._met = self._met, Counter()
+        by_id, self._met_ids = self._met_ids, Counter()
+        found: dict[str, Counts] = {}
+        for (stix_id, verdict), count in by_id.items():
+            found.setdefault(stix_id, Counts()).add(count, blocked=_blocks(verdict), allowed=False)
+        words: dict[tuple[str, str], list[tuple[int, Verdict]]] = {}
+        for (subkind, value), count in met.items():
+            verdict = self._checks[subkind](value) or NONE
+            if self._allows and (by := self._policy.allowed.by(subkind, value)):
+                verdict = replace(verdict, action=None, would=None, suppressed_by=by)
+            for word in self._stored_as(subkind, value):
+                words.setdefault((compared(subkind), word), []).append((count, verdict))
+        for stix_id, counted in self._said_by(words):
+            for count, verdict in counted:
+                allowed = bool(verdict.suppressed_by) and verdict.suppressed_by != policies.KILL_SWITCH
+                found.setdefault(stix_id, Counts()).add(count, blocked=_blocks(verdict), allowed=allowed)
+        return found
+
+    def _stored_as(self, subkind: str, value: str) -> Iterator[str]:
+        """The values of entries that a looked-up value meets."""
+        tables = self._tables
+        if subkind in tables.tokens:
+            known = self._tokening.memory(subkind).get(value, ()) if self._tokening else ()
+            yield from (token.hex() for token in known if token in tables.tokens[subkind])
+            yield value
+        elif compared(subkind) == "net" and (net := allowing.network(value)) is not None:
+            for shift, mark in tables.nets[net.version].shifts:
+                if (int(net.network_address) >> shift | mark) in tables.nets[net.version].ranges:
+                    length = net.max_prefixlen - shift
+                    if length <= net.prefixlen:
+                        wide = net.supernet(new_prefix=length)
+                        yield from (str(wide), str(wide.network_address)) if not shift else (str(wide),)
+        else:
+            yield value
+            if (normal := _NORMAL.get(compared(subkind))) is not None:
+                with suppress(ValueError):
+                    yield normal(value)
+
+    def _said_by[Counted](self, words: Mapping[tuple[str, str], Counted]) -> Iterator[tuple[str, Counted]]:
+        """The ids of what says these values, each with what is counted of it."""
+        values = sorted({word for _, word in words})
+        stores = [Store(path) for path in self._paths] if values else []
+        try:
+            for start in range(0, len(values), 400):
+                told: set[tuple[str, str]] = set()
+                for store in stores:
+                    for one in store.about(values[start : start + 400], now=sync.now(store)):
+                        name = (compared(one.said.subkind), one.said.value)
+                        if name in words and one.said.ids and (one.said.ids[0], one.said.value) not in told:
+                            told.add((one.said.ids[0], one.said.value))
+                            yield one.said.ids[0], words[name]
+        finally:
+            for store in stores:
+                store.close()
 
     # -- keeping
 
@@ -342,7 +416,13 @@ class Blocklist:
         if self._allows and (found.action or found.would) and (by := self._policy.allowed.by(subkind, value)):
             found = self._shared(replace(found, action=None, would=None, suppressed_by=by))
         self._hits[id(found)] += 1
+        if self._noting:
+            self._note(subkind, value)
         return found
+
+
+def _blocks(verdict: Verdict) -> bool:
+    return verdict.action in (Action.BLOCK, Action.CHALLENGE)
 
 
 def _by_word(table: dict[str, Verdict], normal: Callable[[str], str] | None) -> Callable[[str], Verdict | None]:

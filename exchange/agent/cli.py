@@ -14,15 +14,16 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from exchange.agent import counting, explaining, following, output, status, sync
+from exchange.agent import counting, explaining, following, output, reporting, status, sync
 from exchange.agent import policy as policies
 from exchange.agent.hook import HookFailed
 from exchange.client import config, terminal
@@ -30,6 +31,9 @@ from exchange.client.api import Client
 from exchange.client.errors import ExchangeClientError, Unusable
 from exchange.lists import formats
 from exchange.stix import words
+
+if TYPE_CHECKING:
+    from exchange.agent.running import Settings
 
 app = typer.Typer(
     help="Keep a local blocklist equal to a feed of the Exchange.",
@@ -312,18 +316,29 @@ def filter_command(
     with running.looking_up(found) as blocklist:
         for line in sys.stdin:
             typer.echo(json.dumps(filtering.answer(blocklist, line, timeout_s=timeout_ms / 1_000)))
-    counting.save_hits(found.state, blocklist.taken_hits())
+        counting.save_hits(found.state, blocklist.taken_hits())
+        reporting.note(found.state, blocklist.taken_met(), now=datetime.now(UTC))
 
 
 @app.command("report")
 def report_command(
     settings: _Config,
     days: Annotated[int, typer.Option(min=1, max=90, help="Of so many days, with today.")] = 7,
+    send: Annotated[
+        bool, typer.Option("--send", help="Publish sightings of it, and dissent from what your allowlists keep out.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Say what look-ups met: what was blocked or would have been, by which rule, floor and allowlist."""
+    """Say what look-ups met: what was blocked or would have been, by which rule, floor and allowlist.
+
+    With --send, what was met goes back to publishers: a sighting of each object, in powers of ten and full hours, and
+    the opinion false_positive on what an allowlist here keeps from being enforced. Each once.
+    """
     from exchange.agent import running  # noqa: PLC0415 - as above
 
+    if send:
+        _send_report(running.read(settings), as_json=as_json)
+        return
     rows = counting.report(running.read(settings, online=False).state, days=days)
     if as_json:
         typer.echo(json.dumps(rows))
@@ -336,6 +351,19 @@ def report_command(
         typer.echo(f"{row['hits']:9} {what:16} {row['subkind']:16} {', '.join(why)} (on {row['days']} days)")
     if not rows:
         typer.echo("No look-up met anything.")
+
+
+def _send_report(found: Settings, *, as_json: bool) -> None:
+    with Client(found.found.url, found.found.api_key) as client:
+        sent = reporting.send(
+            client, found.state, sightings=True, false_positives=True, now=datetime.now(UTC), all_hours=True
+        )
+    if as_json:
+        typer.echo(json.dumps({"sightings": sent.sightings, "false_positives": sent.opinions, "refused": sent.refused}))
+        return
+    typer.echo(f"{sent.sightings} sightings, {sent.opinions} false positives sent")
+    for code, count in sorted(sent.refused.items()):
+        typer.echo(f"{count} not taken: {code}")
 
 
 @app.command("conform", hidden=True)

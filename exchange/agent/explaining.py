@@ -35,7 +35,7 @@ def of(value: str, stores: Iterable[Store], policy: Policy, *, now: datetime) ->
         ended = [one for one in same if one.said.valid_until is not None and one.said.valid_until <= now]
         said = [one for one in same if one not in ended]
         if "*" in killed:
-            verdict = Verdict(suppressed_by="kill switch")
+            verdict = Verdict(suppressed_by=policies.KILL_SWITCH)
         else:
             verdict = policy.judge(said, killed=killed) if said else policies.NONE
         explained.append(Explained(said, verdict, ended))

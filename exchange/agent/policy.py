@@ -77,6 +77,7 @@ FLOORS = {
     Floor.BIN_RANGES: "never a range of card numbers",
     Floor.PROMPTS_ALONE: "a prompt signature never alone: it needs a match of another kind",
 }
+KILL_SWITCH = "kill switch"
 _DISARMED = frozenset({"disputed", "refuted"})
 _SHARED = frozenset({"cgnat", "campus"})
 _CARDS = frozenset({"par", "pan_token"})
@@ -184,7 +185,7 @@ class Policy:
         first = said[0].said
         armed = [one for one in said if not ({one.publisher, one.feed, *one.said.sources} & killed)]
         if not armed:
-            return Verdict(suppressed_by="kill switch", kind=first.kind, subkind=first.subkind)
+            return Verdict(suppressed_by=KILL_SWITCH, kind=first.kind, subkind=first.subkind)
         if any(one.publisher == UNKNOWN_PUBLISHER for one in armed):  # it stood in the list, so it was sure enough
             return Verdict(Action.BLOCK, rule=KEPT, kind=first.kind, subkind=first.subkind)
         standing = [one for one in armed if one.standing not in _DISARMED or Floor.DISPUTED in self.without_floors]

@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from exchange.agent import output, outputs, policy, status, sync
+from exchange.agent import output, outputs, policy, reporting, status, sync
 from exchange.agent.blocklist import Blocklist
 from exchange.agent.counting import instance, save_hits
 from exchange.agent.policy import Policy, Statement
@@ -42,8 +42,21 @@ _WAIT_S = 25
 _LONGEST_PAUSE_S = 60.0
 _LOOK_S = 1.0
 _ACK_S = 30.0
+_REPORT_S = 300.0
 _SLACK = timedelta(seconds=2)
-_KEYS = {"url", "key_file", "state", "group", "feed", "policy", "policy_file", "output", "lookup", "metrics_file"}
+_KEYS = {
+    "url",
+    "key_file",
+    "state",
+    "group",
+    "feed",
+    "policy",
+    "policy_file",
+    "output",
+    "lookup",
+    "metrics_file",
+    "report",
+}
 _OUTPUTS = {
     "file": {"type", "name", "path", "format"},
     "redis": {"type", "name", "url", "prefix"},
@@ -53,6 +66,15 @@ _OUTPUTS = {
 
 #: With a look-up waiting, another thread runs so long at most; by default it is 50 times that.
 _SWITCH_S = 0.0001
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """What goes back by itself: counts by object, with acknowledgements; sightings; dissent from what is allowed."""
+
+    met: bool = True
+    sightings: bool = False
+    false_positives: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +91,7 @@ class Settings:
     port: int | None = None
     timeout_ms: int = 20
     metrics_file: Path | None = None
+    report: Reports = Reports()
 
     @property
     def stores(self) -> list[Path]:
@@ -104,7 +127,16 @@ def read(path: Path, *, online: bool = True) -> Settings:
         port=int(lookup["port"]) if "port" in lookup else None,
         timeout_ms=int(lookup.get("timeout_ms", 20)),
         metrics_file=beside / str(said["metrics_file"]) if "metrics_file" in said else None,
+        report=_reports(said.get("report", {})),
     )
+
+
+def _reports(said: Mapping[str, Any]) -> Reports:
+    _only(said, {"met", "sightings", "false_positives"}, at="report")
+    for name, value in said.items():
+        if not isinstance(value, bool):
+            raise Unusable(f"report.{name}: true or false.")
+    return Reports(**said)
 
 
 def _job(said: Mapping[str, Any], *, state: Path) -> sync.Job:
@@ -157,6 +189,7 @@ class Agent:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _final: Exception | None = None
     _acked: dict[str, tuple[float, str]] = field(default_factory=dict)
+    _reported_at: float = 0.0
 
     def once(self) -> None:
         """One pass over all feeds, and all outputs."""
@@ -224,6 +257,8 @@ class Agent:
                 try:
                     self._pull(client, job, wait_s=wait_s)
                     self._ack(client, job)
+                    if job is self.settings.jobs[0]:
+                        self._report(client, job)
                 except (ApiError, Unreachable) as problem:
                     if isinstance(problem, ApiError) and problem.status in {401, 403, 404}:
                         self._final = problem
@@ -251,6 +286,7 @@ class Agent:
             if not at_once and digest == proof[1] and time.monotonic() - acked_at < _ACK_S:
                 return
             hits = self.counts()
+            met = reporting.untold(self.settings.state, now=sync.now(store)) if self.settings.report.met else []
             lag = store.get("lag")
             said = {
                 "instance": instance(self.settings.state),
@@ -261,13 +297,39 @@ class Agent:
                 "skipped": int(store.get("skipped") or 0),
                 "lag_s": float(lag) if lag else None,
                 **hits,
+                **({"met": met} if met else {}),
             }
         try:
             client.ack(job.feed or "all", said)
+            reporting.note_told(self.settings.state, met)
         except ApiError as error:
             if error.status != 404:
                 raise
         self._acked[job.path.name] = (time.monotonic(), proof[1])
+
+    def _report(self, client: Client, job: sync.Job) -> None:
+        """Send what the settings say is sent by itself, every few minutes: each hour once it is over."""
+        wanted = self.settings.report
+        if not (wanted.sightings or wanted.false_positives) or time.monotonic() - self._reported_at < _REPORT_S:
+            return
+        self._reported_at = time.monotonic()
+        with closing(sync.open_store(job)) as store:
+            now = sync.now(store)
+        try:
+            sent = reporting.send(
+                client,
+                self.settings.state,
+                sightings=wanted.sightings,
+                false_positives=wanted.false_positives,
+                now=now,
+            )
+        except ApiError as problem:
+            if problem.status != 403:
+                raise
+            self.warn(f"report: {problem}")
+            return
+        if sent.sightings or sent.opinions:
+            self.say(f"reported {sent.sightings} sightings, {sent.opinions} false positives")
 
     def counts(self) -> dict[str, int]:
         """How often look-ups blocked, would have blocked, or were suppressed."""
@@ -386,6 +448,7 @@ class Agent:
         """Add what was counted to the days' counts, for `report`."""
         if self.blocklist is not None and (hits := self.blocklist.taken_hits()):
             save_hits(self.settings.state, hits)
+            reporting.note(self.settings.state, self.blocklist.taken_met(), now=datetime.now(UTC))
 
     # -- look-ups
 
@@ -421,6 +484,7 @@ def looking_up(settings: Settings) -> Iterator[Blocklist]:
                 policy=settings.policy,
                 tokening=tokening,
                 kinds=[job.kind for job in settings.jobs] if all(job.kind for job in settings.jobs) else (),
+                noting=True,
             )
         finally:
             tokening.close()
