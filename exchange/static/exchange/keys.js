@@ -74,7 +74,7 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("keydown", (event) => {
   const find = event.target.closest(".find");
   if (!find || !["ArrowDown", "ArrowUp", "Escape"].includes(event.key)) return;
-  const all = [find.querySelector("input"), ...find.querySelectorAll("[data-found] a")];
+  const all = [find.querySelector("[name=search]"), ...find.querySelectorAll("[data-found] a")];
   const at = all.indexOf(document.activeElement);
   if (event.key === "Escape") find.querySelector("[data-found]").replaceChildren();
   else all[(at + (event.key === "ArrowDown" ? 1 : -1) + all.length) % all.length].focus();
