@@ -51,11 +51,7 @@ def start(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         "indicators/start.html",
         here="start",
         state=state,
-        sections=[
-            (label, there)
-            for key, label in inbox.SECTIONS.items()
-            if (there := [one for one in shown if one.section == key])
-        ],
+        sections=_sections(shown),
         tabs=[
             ("", "All", len(found)),
             *((key, label, sum(one.group == key for one in found)) for key, label in inbox.GROUPS.items()),

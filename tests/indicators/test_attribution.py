@@ -180,7 +180,7 @@ def test_no_face_of_another_partner_tells_who_it_was(cast):
     for path in ("/", "/matches", f"/indicators/{stix['id']}", "/indicators?q=reseller"):
         page = client.get(path).content.decode()
         shown = re.sub(r"<select.*?</select>", "", page, flags=re.DOTALL)  # the list of partners is known to all
-        assert "Seen at a reseller" in shown, path
+        assert "Seen at a reseller" in shown or path == "/", path  # home counts, and names nothing
         assert not [mark for mark in subject if mark in shown], path
 
 

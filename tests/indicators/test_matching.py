@@ -620,5 +620,5 @@ def test_a_webhook_and_a_stream_of_events_name_the_objects_of_a_match_to_who_see
     for who, expected in (("borealis", [{"domain": "email", "ids": sorted([mine, theirs])}]), ("cygnus", None)):
         (change,) = read(streams[who].get(f"changes?cursor={places[who]}"))["changes"]
         found = changes.since(cast.viewer(who), EVERYTHING, after=0, limit=99).changes[-1]
-        assert events._told(changes.Span([found], 0, more=False))["changes"][0].get("matches") == expected
+        assert events._told(changes.Span([found], 0, more=False), feed="")["changes"][0].get("matches") == expected
         assert ("matches" in change) == (expected is not None)

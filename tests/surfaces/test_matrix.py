@@ -373,7 +373,7 @@ MATRIX: dict[str, Row] = {
         "/indicators/{object}/audience", "owner", absent=f"/indicators/indicator--{ABSENT}/audience"
     ),
     # Whose batch is proved how: tests/indicators/portal/test_acts.py.
-    "indicator-proof": Row("/indicators/{object}/proof", "nobody"),
+    "indicator-proof": Row("/indicators/{object}/proof", "owner"),
     "indicators-act": Row("/indicators/act", "person", method="post"),
     "act": Row("/acts/{recall}/", "owner", absent=f"/acts/{ABSENT}/"),
     # Kept with the session of whoever began it: tests/indicators/portal/test_acts.py.

@@ -384,7 +384,7 @@ def test_the_portal_shows_it_and_brings_it_back_or_makes_it_final(cast):
     assert page.count("Bring them back") == 2
     assert made[0]["id"] in page
     assert "Make it final" not in page
-    assert "4 of your objects were revoked at once" in sender.get("/").content.decode()
+    assert "4 objects of ours ended at once" in sender.get("/").content.decode()
     assert second.get("/organisation/held/").content.decode().count("Make it final</button>") == 2
     first, last = deciding.waiting(cast.viewer("aster"))
     assert sender.post(f"/organisation/disarmed/{first.pk}/act", {"do": "confirm"}).status_code == 302

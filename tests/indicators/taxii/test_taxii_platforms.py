@@ -82,7 +82,7 @@ def test_cytaxii2_goes_from_discovery_to_the_last_page(
     assert writer.root_discovery()["response"]["versions"] == [TAXII]
     listed = writer.collection_request()["response"]["collections"]
     assert [one["alias"] for one in listed] == ["partner-aster", "everything", "in-force", "group-outer"]
-    assert writer.collection_data_request(group)["response"] == listed[2]
+    assert writer.collection_data_request(group)["response"] == listed[3]
     held = some(25)
     added = writer.inbox_request(group, json.dumps({"objects": held}))
     assert (added["status_code"], added["response"]["success_count"]) == (202, 25)

@@ -244,9 +244,10 @@ def test_4_2_1_the_api_root_lists_2_1_and_a_positive_max_content_length(aster: C
 
 
 def test_5_1_1_a_lab_has_its_own_collection_one_of_everything_and_one_of_each_group(aster: Caller) -> None:
-    own, everything, ring = read(aster.get(f"{ROOT}collections/"))["collections"]  # type: ignore[misc]
+    own, everything, in_force, ring = read(aster.get(f"{ROOT}collections/"))["collections"]  # type: ignore[misc]
     assert (own["id"], own["can_read"], own["can_write"]) == (str(aster.partner.collection_id), True, True)
     assert (everything["alias"], everything["can_read"], everything["can_write"]) == ("everything", True, False)
+    assert (in_force["alias"], in_force["can_read"], in_force["can_write"]) == ("in-force", True, False)
     assert (ring["alias"], ring["can_read"], ring["can_write"]) == ("group-ring", True, True)
 
 
