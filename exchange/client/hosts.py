@@ -49,10 +49,12 @@ def confirm(value: Value, as_json: Json = False, url: Url = "", key_file: KeyFil
 
 
 @app.command()
-def end(value: Value, url: Url = "", key_file: KeyFile = None) -> None:
+def end(value: Value, as_json: Json = False, url: Url = "", key_file: KeyFile = None) -> None:
     """Say that a host or range is your partner's no more."""
     with client_of(url, key_file) as client:
-        client.end_service_host(_id_of(client, value, own=True))
+        client.end_service_host(host_id := _id_of(client, value, own=True))
+    if as_json:
+        print_json({"id": host_id, "state": "ended"})
 
 
 def _id_of(client: Client, value: str, *, own: bool) -> str:

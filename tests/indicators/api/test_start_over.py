@@ -40,6 +40,9 @@ class Direct:
             raise ApiError(answer.status_code, read(answer, answer.status_code))
         return pages.read([answer.getvalue()])
 
+    def snapshot(self, feed="all", *, on_row, on_bytes):
+        """None is made here: the agent begins with the delta."""
+
 
 def blocklist(caller):
     return b"".join(caller.get("blocklists/all").streaming_content).decode()

@@ -41,7 +41,8 @@ def test_discovery_leads_to_the_api_root_and_its_collections(
     assert isinstance(server.default, ApiRoot)
     assert server.api_roots == [server.default]
     assert server.default.versions == ["application/taxii+json;version=2.1"]
-    own, everything, outer = server.default.collections
+    own, everything, in_force, outer = server.default.collections
+    assert (in_force.can_read, in_force.can_write) == (True, False)
     assert outer.alias == "group-outer"
     assert own.id == str(labs[0].partner.collection_id)
     assert (own.can_read, own.can_write) == (True, True)

@@ -441,7 +441,7 @@ def _guessing() -> Iterator[Ask]:
     for path in ("appeals/", "recalls/", f"recalls/{nobody}/"):
         yield Ask(f"/organisation/{path}")
     yield Ask(f"/organisation/appeals/{nobody}/act", form={"do": "keep"})
-    yield Ask("/organisation/recalls/", form={"ids": an_id("hidden")})
+    yield Ask("/organisation/recalls/", form={"ids": an_id("hidden")}, note="a recall")
     yield Ask(f"/organisation/recalls/{nobody}/act", form={"do": "undo"})
     yield Ask(f"/organisation/disarmed/{nobody}/act", form={"do": "confirm"})
 
