@@ -110,11 +110,9 @@ def incarnation_known(monkeypatch):
 @pytest.fixture(autouse=True)
 def hints(monkeypatch):
     """No broker in tests unless asked for: what is hinted is counted, and followers are called by hand."""
-    from indicators.benign import suppressing
-    from indicators.campaigns import proposing
+    from exchange.hints import SENDER
     from indicators.telling import notifying
     from partners import mailing
-    from partners.identity import asking
 
     told = {"notifying": 0}
 
@@ -122,9 +120,7 @@ def hints(monkeypatch):
         told[name] += 1
 
     monkeypatch.setattr(notifying, "hint", lambda: count("notifying"))
-    monkeypatch.setattr(asking, "hint", lambda: None)
-    monkeypatch.setattr(proposing, "hint", lambda: None)
-    monkeypatch.setattr(suppressing, "hint", lambda: None)
+    monkeypatch.setattr(SENDER, "send_soon", lambda task: None)
     monkeypatch.setattr(mailing, "hint", mailing.post)  # whatever is told by e-mail is sent at once
     return told
 
