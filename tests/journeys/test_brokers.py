@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +16,10 @@ from tests.journeys import test_story
 from tests.journeys.demo import Demo
 from tests.waiting import DEADLINE_S, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("EXCHANGE_BROKERS" not in os.environ, reason="EXCHANGE_BROKERS=1 plays it: minutes"),
+]
 receiver = test_story.receiver
 
 
@@ -81,7 +85,7 @@ def test_matches_and_webhooks_arrive_and_a_broker_that_fails_loses_nothing(broke
         until(lambda: all(stage.is_told(each) for each in slow))
 
         broker.kill()
-        until(lambda: stage.says("failed"))
+        until(lambda: not stage.says("ok"))
         killed = [stage.push() for _ in range(4)]
         until(lambda: "hint.lost" in (demo.data_dir / "logs" / "web.log").read_text())
         broker.start()
