@@ -63,6 +63,6 @@ class Migration(migrations.Migration):
         migrations.RunSQL(_FILL, migrations.RunSQL.noop),
         migrations.AddIndex(
             model_name="change",
-            index=django.contrib.postgres.indexes.GinIndex(fields=["traits"], name="change_by_trait"),
+            index=django.contrib.postgres.indexes.GinIndex(fastupdate=False, fields=["traits"], name="change_by_trait"),
         ),
     ]

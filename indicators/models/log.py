@@ -82,7 +82,7 @@ class Change(models.Model):
     class Meta:
         base_manager_name = "unrestricted"
         indexes = [
-            GinIndex(fields=["traits"], name="change_by_trait"),
+            GinIndex(fields=["traits"], name="change_by_trait", fastupdate=False),
             models.Index(fields=["version_id", "seq"], name="change_by_version"),
             models.Index(fields=["channel"], condition=Q(again=True), name="change_that_enters_again"),
             models.Index(fields=["channel", "seq"], condition=Q(op="remove"), name="change_that_removes"),

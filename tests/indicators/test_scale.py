@@ -205,6 +205,8 @@ def _few_objects_among_many_read_few_rows(reader) -> None:
             page = reading.newest(reader, Selection(filter=Filter(spelling.read_text(text))), limit=100)
         assert len(page.statements) < 10, text
         assert read_by(plans) <= WALKED + 10 * sharing.mine(reader).count() + 200, text
+        # A list of what is not in the index yet would be read once more for each channel and word.
+        assert sum(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] for plan in plans) < 100_000, text
 
 
 #: How many places are walked before the index of traits is asked.
