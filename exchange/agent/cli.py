@@ -300,7 +300,8 @@ def run_command(
         if once:
             agent.once()
         else:
-            signal.signal(signal.SIGTERM, _stop)
+            # No exception: it could fall between counting and keeping what was counted.
+            signal.signal(signal.SIGTERM, lambda *_: agent.stop_soon())
             agent.run()
 
 

@@ -210,9 +210,10 @@ class Agent:
             thread.start()
         try:
             with ExitStack() as stack:
+                switched = self._state()[1]  # before look-ups are loaded: what turns meanwhile is seen to have turned
                 if self.settings.unix or self.settings.port is not None:
                     self._serve(stack.enter_context(looking_up(self.settings)))
-                self._keep(stack.enter_context(closing(self._told())))
+                self._keep(stack.enter_context(closing(self._told())), switched=switched)
         finally:
             self._stop.set()
             self._save_hits()
@@ -223,6 +224,10 @@ class Agent:
         """End it."""
         self._stop.set()
         self._changed.set()
+
+    def stop_soon(self) -> None:
+        """End it within a second. For a handler of signals: it interrupts the thread that waits for changes."""
+        self._stop.set()
 
     @contextmanager
     def _client(self, *, retries: int) -> Iterator[Client]:
@@ -345,10 +350,9 @@ class Agent:
 
     # -- outputs
 
-    def _keep(self, told: outputs.Told) -> None:
-        """Bring everything up to date whenever something changed, began, ended, or was switched."""
+    def _keep(self, told: outputs.Told, *, switched: str) -> None:
+        """Bring everything up to date whenever something changed, began, ended, or was switched since `switched`."""
         turn: datetime | None = None
-        switched = self._state()[1]
         failing = True
         looked_at = datetime.now(UTC)
         while not self._stop.is_set():
