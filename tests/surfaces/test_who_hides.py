@@ -30,7 +30,7 @@ _CODE = re.compile(r"(Partner |pseudonym-)[A-Za-z2-7]{6}\b")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _MOMENT = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
 _STATE = re.compile(r"seen=[^<>]*?&amp;state=[0-9a-f]+")  # keyed, of the part of a page that renews itself
-_SHOWN = re.compile(r'title="20[^"]+ UTC"|\d+ s ago|\d\d:\d\d:\d\d UTC|just now|now<')
+_SHOWN = re.compile(r'title="20[^"]+ UTC"|\d+ s(?: ago|<)|\d\d:\d\d:\d\d UTC|just now|now<')
 _SEALED = re.compile(r"[A-Za-z0-9_-]{27,}={0,2}")
 
 
@@ -86,7 +86,9 @@ def world(script: list[tuple[str, dict]], hider: str, directory) -> dict[str, st
         build.sign_in(client, build.a_user(cast.cygnus))
         for path in (*PAGES, *(f"/indicators/{stix_id}" for stix_id in labels)):
             page = client.get(path).content.decode()
-            shown[told(path, labels)] = told(re.sub(r"cygnus-\d+(@example.org)?", "user", page), labels)
+            shown[told(path, labels)] = told(
+                re.sub(r"cygnus-\d+(@example.org)?|(?<=>)C\d(?=</summary)", "user", page), labels
+            )
         transaction.set_rollback(True)
     return shown
 
