@@ -24,11 +24,6 @@ from tests.surfaces.worlds.playing import Script, Theatre
 DEEP = os.environ.get("TWO_WORLDS") == "deep"
 EXAMPLES = 200 if DEEP else 5
 
-#: What others can still be seen by, and waits to be mended. Whoever mends it deletes its line here: then all worlds
-#: are compared in this, too, and its case below is one that must hold.
-KNOWN: dict[str, str] = {}
-WAITING = frozenset(KNOWN)
-
 NARROWING = ["others come to see what the reader sees", "others lose sight of what the reader sees"]
 ACTS = list(hidden.ACTS)
 EVERYTHING: Script = (ACTS, ACTS)
@@ -60,8 +55,8 @@ def theatre(kept, django_db_setup, django_db_blocker, request) -> Theatre:
     return held
 
 
-def betrayed(theatre: Theatre, script: Script, tour: str, *, known: frozenset[str] = WAITING) -> str:
-    found = theatre.differences(script, tour, known=known)
+def betrayed(theatre: Theatre, script: Script, tour: str) -> str:
+    found = theatre.differences(script, tour, known=frozenset())
     return "\n".join(f"{name}\n{lines}" for name, lines in found.items())
 
 
@@ -124,14 +119,8 @@ def test_nor_does_any_act_alone(theatre, act):
     assert not found, found
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason=KNOWN[name], strict=True) if name in KNOWN else ())
-        for name in CASES
-    ],
-)
+@pytest.mark.parametrize("case", CASES)
 def test_what_once_betrayed_others_betrays_nobody(theatre, case):
     script, tour = CASES[case]
-    found = betrayed(theatre, script, tour, known=WAITING - {case})
+    found = betrayed(theatre, script, tour)
     assert not found, found
