@@ -50,3 +50,18 @@ def test_only_generators_yield():
                 if not yields and re.search(r"\byields\b", ast.get_docstring(node) or ""):
                     found.append(f"{name}: {getattr(node, 'name', 'module')}")
     assert found == []
+
+
+#: Words that once named several things: now each names one class at most, and what PRODUCT calls otherwise none.
+_ONE_THING = {"Contributor", "Destination", "History", "Line", "Said", "Sight"}
+_NO_CLASS = {"Held", "Place", "Room"}
+
+
+def test_one_word_names_one_thing():
+    found = [
+        node.name
+        for _, text in texts(".py")
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ClassDef) and node.name in _ONE_THING | _NO_CLASS
+    ]
+    assert sorted(found) == sorted(_ONE_THING)

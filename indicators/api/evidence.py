@@ -49,12 +49,12 @@ class EvidenceView(Face):
     @extend_schema(operation_id="evidence", responses=EvidenceState)
     def get(self, request: Request, slug: str) -> HttpResponse:
         """How far your lab is with the group, and how often told numbers change."""
-        room, state = evidence.state(viewer_of(request), slug)
+        contributor, state = evidence.state(viewer_of(request), slug)
         sent_at = state.submission.sent_at
         return answer(
             _state(state)
             | {
-                "interval_s": int(room.interval.total_seconds()),
+                "interval_s": int(contributor.interval.total_seconds()),
                 "last_sent_at": clock.rfc3339(sent_at) if sent_at else None,
                 "quotas": {
                     "accounts": terms.MOST_SUSPECTS,

@@ -13,7 +13,7 @@ from indicators.feeds import spelling
 from indicators.feeds.fields import FIELDS
 from indicators.log.changes import Told
 from indicators.matching import End, Match
-from indicators.reading import Said, Statement
+from indicators.reading import BriefStatement, Statement
 from partners.api.base import fragment
 from partners.attribution import Attribution
 from partners.tlp import Tlp
@@ -40,7 +40,7 @@ FILTER_PARAMETERS = [
 ]
 
 
-def statement(said: Said | Statement, *, by: Sequence[Said] = ()) -> dict[str, Any]:
+def statement(said: BriefStatement | Statement, *, by: Sequence[BriefStatement] = ()) -> dict[str, Any]:
     """One statement; with `by`, all who say the same bytes."""
     document: dict[str, Any] = {
         "publisher": _publisher(said),
@@ -63,12 +63,12 @@ def _mark(stored: str) -> dict[str, str]:
     return {"code": code, "field": field}
 
 
-def merged(said: Sequence[Said]) -> list[dict[str, Any]]:
+def merged(said: Sequence[BriefStatement]) -> list[dict[str, Any]]:
     """Statements under one id, equal bytes once with all who say them."""
     return [statement(first, by=same) for first, same in reading.merged(said)]
 
 
-def found(stix_id: str, said: Sequence[Said]) -> dict[str, Any]:
+def found(stix_id: str, said: Sequence[BriefStatement]) -> dict[str, Any]:
     """What was found under one of many ids."""
     return {"id": stix_id, "statements": merged(said)}
 
@@ -135,6 +135,6 @@ def _end(end: End) -> dict[str, Any]:
     }
 
 
-def _publisher(said: Said | Statement) -> dict[str, Any]:
+def _publisher(said: BriefStatement | Statement) -> dict[str, Any]:
     document = {"id": said.publisher_id, "name": said.publisher_name, "slug": said.publisher_slug}
     return document | ({"suspended": True} if said.publisher_suspended else {})

@@ -23,7 +23,7 @@ from exchange.tokens import epochs
 from indicators.campaigns import placing, prevalence, proposing, terms
 from indicators.campaigns.lines import Account, Terms, TokenKey, accounts
 from indicators.campaigns.tables import Stir, Submission, Suspect
-from indicators.campaigns.terms import Room
+from indicators.campaigns.terms import Contributor
 from partners.log import audit
 from partners.models import GroupKey
 from partners.tokens import groupkeys
@@ -52,43 +52,43 @@ class State:
 
 def take(viewer: Viewer, slug: str, *, number: int, body: bytes) -> Taken:
     """Take lines of round `number`. Raises Forbidden, NotFound, Conflict, Malformed, Refused, TooMany."""
-    room = terms.room(viewer, slug)
-    terms.require_open(room)
-    sent = accounts(body, _terms(room))
+    contributor = terms.contributor(viewer, slug)
+    terms.require_open(contributor)
+    sent = accounts(body, _terms(contributor))
     with transaction.atomic():
-        made = terms.submission(room, locked=True)
+        made = terms.submission(contributor, locked=True)
         if number < made.round:
             raise Conflict("A later round has begun.", code="stale-round", at="/round")
         terms.spend(made, lines=len(sent))
-        changed = _take(room, sent, number)
+        changed = _take(contributor, sent, number)
         made.round, made.sent_at = number, clock.now()
         made.save()
-        _record(viewer, room, audit.Verb.EVIDENCE_SENT, number, accounts=len(sent), changed=changed)
+        _record(viewer, contributor, audit.Verb.EVIDENCE_SENT, number, accounts=len(sent), changed=changed)
         transaction.on_commit(proposing.hint, robust=True)
     return Taken(number, len(sent), changed)
 
 
 def finish(viewer: Viewer, slug: str, *, number: int) -> State:
     """End a round: what the lab said before and did not repeat in it is gone. Raises as `take`."""
-    room = terms.room(viewer, slug)
+    contributor = terms.contributor(viewer, slug)
     with transaction.atomic():
-        made = terms.submission(room, locked=True)
+        made = terms.submission(contributor, locked=True)
         if number < made.round:
             raise Conflict("A later round has begun.", code="stale-round", at="/round")
-        old = list(_of(room).filter(round__lt=number).values_list("pk", flat=True))
-        forget(room.group.pk, room.partner_id, old)
+        old = list(_of(contributor).filter(round__lt=number).values_list("pk", flat=True))
+        forget(contributor.group.pk, contributor.partner_id, old)
         made.round = made.finished = number
         made.save()
-        _record(viewer, room, audit.Verb.EVIDENCE_FINISHED, number, gone=len(old))
-    return _state(room, made)
+        _record(viewer, contributor, audit.Verb.EVIDENCE_FINISHED, number, gone=len(old))
+    return _state(contributor, made)
 
 
-def state(viewer: Viewer, slug: str) -> tuple[Room, State]:
+def state(viewer: Viewer, slug: str) -> tuple[Contributor, State]:
     """How far the viewer's lab is with a group. Raises Forbidden, NotFound, Conflict."""
-    room = terms.room(viewer, slug)
+    contributor = terms.contributor(viewer, slug)
     with transaction.atomic():
-        made = terms.submission(room)
-    return room, _state(room, made)
+        made = terms.submission(contributor)
+    return contributor, _state(contributor, made)
 
 
 def forget(group_id: UUID, partner_id: UUID, suspects: Sequence[int]) -> None:
@@ -103,19 +103,23 @@ def forget(group_id: UUID, partner_id: UUID, suspects: Sequence[int]) -> None:
         prevalence.carry(group_id, partner_id, {token: -count for token, count in before.items()})
 
 
-def _terms(room: Room) -> Terms:
+def _terms(contributor: Contributor) -> Terms:
     now = clock.now()
-    of_group = GroupKey.objects.filter(group=room.group).defer("sealed")
-    return Terms(room.group.slug, {_epoch(room, key) for key in of_group if groupkeys.publish_until(key) > now}, now)
+    of_group = GroupKey.objects.filter(group=contributor.group).defer("sealed")
+    return Terms(
+        contributor.group.slug,
+        {_epoch(contributor, key) for key in of_group if groupkeys.publish_until(key) > now},
+        now,
+    )
 
 
-def _epoch(room: Room, key: GroupKey) -> str:
-    return epochs.of_group(room.group.slug, key.quarter, key.number)
+def _epoch(contributor: Contributor, key: GroupKey) -> str:
+    return epochs.of_group(contributor.group.slug, key.quarter, key.number)
 
 
-def _take(room: Room, sent: Sequence[Account], number: int) -> int:
+def _take(contributor: Contributor, sent: Sequence[Account], number: int) -> int:
     """Write what differs from what the lab said before; how many accounts do."""
-    held = {one.account: one for one in _of(room).filter(account__in=[each.account for each in sent])}
+    held = {one.account: one for one in _of(contributor).filter(account__in=[each.account for each in sent])}
     unknown = next((place for place, each in enumerate(sent) if each.same and each.account not in held), None)
     if unknown is not None:
         raise Refused(
@@ -128,24 +132,24 @@ def _take(room: Room, sent: Sequence[Account], number: int) -> int:
         each for each in whole if each.account not in held or bytes(held[each.account].digest) != digests[each.account]
     ]
     # Before anything is told, which takes the group's lock: two labs could else wait for each other.
-    tokens = prevalence.intern(room.group.pk, _wide(differs))
+    tokens = prevalence.intern(contributor.group.pk, _wide(differs))
     stays = [held[each.account].pk for each in sent if each.account in held and not each.gone]
     if stays:
         Suspect.objects.filter(pk__in=stays).update(round=number)
-    forget(room.group.pk, room.partner_id, gone)
-    _prolong(room, [each for each in whole if each.account in held])
+    forget(contributor.group.pk, contributor.partner_id, gone)
+    _prolong(contributor, [each for each in whole if each.account in held])
     if differs:
-        _require_room(room, sum(1 for each in differs if each.account not in held))
+        _require_room(contributor, sum(1 for each in differs if each.account not in held))
         before = [held[each.account].pk for each in differs if each.account in held]
-        rows = _upsert(room, differs, digests, number)
+        rows = _upsert(contributor, differs, digests, number)
         pairs = [(rows[each.account], tokens[key]) for each in differs for key in each.tokens]
-        placing.stir(room.group.pk, Stir.Kind.LEFT, before)
-        placing.stir(room.group.pk, Stir.Kind.PLACE, rows.values())
-        _carry(room, pairs, before=before)
+        placing.stir(contributor.group.pk, Stir.Kind.LEFT, before)
+        placing.stir(contributor.group.pk, Stir.Kind.PLACE, rows.values())
+        _carry(contributor, pairs, before=before)
     return len(gone) + len(differs)
 
 
-def _carry(room: Room, pairs: Sequence[tuple[int, int]], *, before: Sequence[int]) -> None:
+def _carry(contributor: Contributor, pairs: Sequence[tuple[int, int]], *, before: Sequence[int]) -> None:
     """Write which accounts carry which tokens, in the place of what those that were there `before` carried."""
     deltas = Counter({token: -count for token, count in _counted(before).items()})
     deltas.update(token for _, token in pairs)
@@ -155,17 +159,19 @@ def _carry(room: Room, pairs: Sequence[tuple[int, int]], *, before: Sequence[int
             "INSERT INTO indicators_carried (suspect, token) SELECT * FROM unnest(%s::bigint[], %s::bigint[])",
             [[suspect for suspect, _ in pairs], [token for _, token in pairs]],
         )
-    prevalence.carry(room.group.pk, room.partner_id, deltas)
+    prevalence.carry(contributor.group.pk, contributor.partner_id, deltas)
 
 
-def _upsert(room: Room, differs: Sequence[Account], digests: Mapping[UUID, bytes], number: int) -> dict[UUID, int]:
+def _upsert(
+    contributor: Contributor, differs: Sequence[Account], digests: Mapping[UUID, bytes], number: int
+) -> dict[UUID, int]:
     """The rows of accounts, by account."""
     with connection.cursor() as cursor:
         cursor.execute(
             _UPSERT,
             {
-                "group": room.group.pk,
-                "partner": room.partner_id,
+                "group": contributor.group.pk,
+                "partner": contributor.partner_id,
                 "round": number,
                 "now": clock.now(),
                 "accounts": [each.account for each in differs],
@@ -192,15 +198,15 @@ RETURNING id, account
 """
 
 
-def _prolong(room: Room, again: Sequence[Account]) -> None:
+def _prolong(contributor: Contributor, again: Sequence[Account]) -> None:
     """Take the new end of accounts that are said again."""
     if again:
         with connection.cursor() as cursor:
             cursor.execute(
                 _PROLONG,
                 {
-                    "group": room.group.pk,
-                    "partner": room.partner_id,
+                    "group": contributor.group.pk,
+                    "partner": contributor.partner_id,
                     "accounts": [each.account for each in again],
                     "untils": [each.until for each in again],
                 },
@@ -214,8 +220,8 @@ WHERE s.group_id = %(group)s AND s.partner_id = %(partner)s AND s.account = sent
 """
 
 
-def _require_room(room: Room, more: int) -> None:
-    if more and _of(room).count() + more > terms.MOST_SUSPECTS:
+def _require_room(contributor: Contributor, more: int) -> None:
+    if more and _of(contributor).count() + more > terms.MOST_SUSPECTS:
         raise Refused(f"At most {terms.MOST_SUSPECTS:,} accounts in a group.", code="too-many-accounts", at="/lines")
 
 
@@ -242,24 +248,24 @@ def _wide(differs: Iterable[Account]) -> dict[TokenKey, bool]:
     return {key: key in each.wide for each in differs for key in each.tokens}
 
 
-def _of(room: Room) -> Any:
-    return Suspect.objects.filter(group=room.group, partner=room.partner_id)
+def _of(contributor: Contributor) -> Any:
+    return Suspect.objects.filter(group=contributor.group, partner=contributor.partner_id)
 
 
-def _state(room: Room, made: Submission) -> State:
+def _state(contributor: Contributor, made: Submission) -> State:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM indicators_prevalence WHERE group_id = %s AND partner_id = %s AND carried > 0",
-            [room.group.pk, room.partner_id],
+            [contributor.group.pk, contributor.partner_id],
         )
         (tokens,) = cursor.fetchone()
-    return State(made, _of(room).count(), tokens)
+    return State(made, _of(contributor).count(), tokens)
 
 
-def _record(viewer: Viewer, room: Room, verb: audit.Verb, number: int, **counts: Any) -> None:
+def _record(viewer: Viewer, contributor: Contributor, verb: audit.Verb, number: int, **counts: Any) -> None:
     """In the log stand counts in buckets, and nothing of what was sent."""
     said: dict[str, Any] = {name: bucket(count) for name, count in counts.items()}
-    audit.record(verb, by=viewer, target=f"group:{room.group.slug}", round=number, **said)
+    audit.record(verb, by=viewer, target=f"group:{contributor.group.slug}", round=number, **said)
 
 
 def bucket(count: int) -> str:

@@ -88,7 +88,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Assignment:
     """Where an account belongs: its cluster; its campaign, or None; and how well that is founded."""
 
     cluster: Any
@@ -330,7 +330,7 @@ def _winner(ballots: Sequence[Ballot], *, without: Any) -> Any:
     return best
 
 
-def propose(accounts: Mapping[Any, Account]) -> dict[Any, Place]:
+def propose(accounts: Mapping[Any, Account]) -> dict[Any, Assignment]:
     """By account, where it belongs: everything above, from scratch."""
     core_of = cores(accounts)
     counts = counted(accounts, core_of)
@@ -345,11 +345,13 @@ def propose(accounts: Mapping[Any, Account]) -> dict[Any, Place]:
         if _is_campaign(held, labs, sizes):
             its = {core: labs[core] for core in held}
             placed |= campaigns(refine(its, counts), its, counts, sizes)
-    found = {name: Place(cluster_of[core], *placed.get(core, (None, Grade.WORD))) for name, core in core_of.items()}
+    found = {
+        name: Assignment(cluster_of[core], *placed.get(core, (None, Grade.WORD))) for name, core in core_of.items()
+    }
     return found | dict(_elected(accounts, found))
 
 
-def _elected(accounts: Mapping[Any, Account], found: Mapping[Any, Place]) -> Iterable[tuple[Any, Place]]:
+def _elected(accounts: Mapping[Any, Account], found: Mapping[Any, Assignment]) -> Iterable[tuple[Any, Assignment]]:
     carried: Counter[Any] = Counter()
     members: dict[Any, Counter[tuple[Any, Any]]] = defaultdict(Counter)
     clusters = {place.campaign: place.cluster for place in found.values()}
@@ -364,4 +366,4 @@ def _elected(accounts: Mapping[Any, Account], found: Mapping[Any, Place]) -> Ite
             tokens = (*account.core, *account.join, *account.vote)
             ballots = [(carried[one], members[one]) for one in tokens if carried[one] <= RARE and members[one]]
             if (elected := elect(account.lab, ballots)) is not None:
-                yield name, Place(clusters[elected[0]], *elected)
+                yield name, Assignment(clusters[elected[0]], *elected)

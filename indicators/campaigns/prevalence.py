@@ -42,21 +42,21 @@ class Answered:
 
 def take(viewer: Viewer, slug: str, body: bytes) -> Answered:
     """Take a lab's answers. Raises Forbidden, NotFound, Conflict, Malformed, Refused, TooMany."""
-    room = terms.room(viewer, slug)
-    terms.require_open(room)
+    contributor = terms.contributor(viewer, slug)
+    terms.require_open(contributor)
     sent = answers(body)
     with transaction.atomic():
-        made = terms.submission(room, locked=True)
+        made = terms.submission(contributor, locked=True)
         terms.spend(made, answers=len(sent))
         made.save()
-        _lock(room.group.pk)
-        found = _asked(room.group.pk, list(sent))
-        changed = _answer(room, {found[key]: said for key, said in sent.items() if key in found})
-        settle(room.group, changed)
+        _lock(contributor.group.pk)
+        found = _asked(contributor.group.pk, list(sent))
+        changed = _answer(contributor, {found[key]: said for key, said in sent.items() if key in found})
+        settle(contributor.group, changed)
         audit.record(
             audit.Verb.PREVALENCE_SENT,
             by=viewer,
-            target=f"group:{room.group.slug}",
+            target=f"group:{contributor.group.slug}",
             answers=_bucket(len(sent)),
             changed=_bucket(len(changed)),
         )
@@ -307,15 +307,15 @@ def _told_before(tokens: list[int]) -> dict[int, dict[UUID, _Told]]:
     return found
 
 
-def _answer(room: terms.Room, said: Mapping[int, Answer]) -> list[int]:
+def _answer(contributor: terms.Contributor, said: Mapping[int, Answer]) -> list[int]:
     """Write what differs from the lab's answers before; the tokens whose answer changed."""
     tokens = sorted(said)
     with connection.cursor() as cursor:
         cursor.execute(
             _ANSWER,
             {
-                "partner": room.partner_id,
-                "group": room.group.pk,
+                "partner": contributor.partner_id,
+                "group": contributor.group.pk,
                 "now": clock.now(),
                 "tokens": tokens,
                 "holders": [said[token].holders for token in tokens],
@@ -379,8 +379,8 @@ def _bucket(count: int) -> str:
 
 def asked_page(viewer: Viewer, slug: str, *, after: int, limit: int) -> list[EvidenceToken]:
     """The next of what is asked about, and of what is no more, in order. Raises Forbidden, NotFound, Conflict."""
-    room = terms.room(viewer, slug)
-    page = EvidenceToken.objects.filter(group=room.group, place__gt=after)
+    contributor = terms.contributor(viewer, slug)
+    page = EvidenceToken.objects.filter(group=contributor.group, place__gt=after)
     if after == 0:
         page = page.filter(asked=True)
     return list(page.order_by("place")[:limit])
@@ -388,11 +388,13 @@ def asked_page(viewer: Viewer, slug: str, *, after: int, limit: int) -> list[Evi
 
 def told_page(viewer: Viewer, slug: str, *, after: int, limit: int) -> list[tuple[Any, ...]]:
     """The next of what the viewer's lab is told: the place, what is told, and the token. Raises as `asked_page`."""
-    room = terms.room(viewer, slug)
+    contributor = terms.contributor(viewer, slug)
     with transaction.atomic():
-        terms.submission(room)
+        terms.submission(contributor)
     with connection.cursor() as cursor:
-        cursor.execute(_TOLD, {"group": room.group.pk, "partner": room.partner_id, "after": after, "limit": limit})
+        cursor.execute(
+            _TOLD, {"group": contributor.group.pk, "partner": contributor.partner_id, "after": after, "limit": limit}
+        )
         found: list[tuple[Any, ...]] = cursor.fetchall()
         return found
 

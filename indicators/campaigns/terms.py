@@ -25,8 +25,8 @@ _SECONDS_OF_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """A group whose terms allow evidence, as one of its members is in it."""
+class Contributor:
+    """A member of a group whose terms allow evidence, as it sends evidence there."""
 
     group: Group
     partner_id: UUID
@@ -37,7 +37,7 @@ class Room:
         return interval_of(self.group)
 
 
-def room(viewer: Viewer, slug: str) -> Room:
+def contributor(viewer: Viewer, slug: str) -> Contributor:
     """The viewer's place in a group. Raises Forbidden, NotFound, and Conflict where its terms do not allow evidence."""
     viewer.require(Scope.EVIDENCE)
     group = Group.objects.filter(pk__in=viewer.group_ids, slug=slug).first()
@@ -45,12 +45,12 @@ def room(viewer: Viewer, slug: str) -> Room:
         raise NotFound
     if not group.evidence:
         raise Conflict("The terms of this group do not allow evidence.", code="no-evidence-here")
-    return Room(group, viewer.partner_id)
+    return Contributor(group, viewer.partner_id)
 
 
-def require_open(room: Room) -> None:
+def require_open(contributor: Contributor) -> None:
     """Raise Refused where the group takes nothing new."""
-    if (why := why_closed(room.group, on=clock.now().date())) is not None:
+    if (why := why_closed(contributor.group, on=clock.now().date())) is not None:
         raise Refused(why[1], code=why[0])
 
 
@@ -60,23 +60,23 @@ def interval_of(group: Group) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def submission(room: Room, *, locked: bool = False) -> Submission:
+def submission(contributor: Contributor, *, locked: bool = False) -> Submission:
     """How far the lab is; with `locked`, its other calls wait. Who is new is told what is there.
 
     Raises NotFound for who left the group in this moment.
     """
     now = clock.now()
     made, new = Submission.objects.get_or_create(
-        group=room.group, partner_id=room.partner_id, defaults={"day": now.date()}
+        group=contributor.group, partner_id=contributor.partner_id, defaults={"day": now.date()}
     )
     if new:
-        Pool.objects.get_or_create(group=room.group)
-        lock(room.group.pk)
-        EvidenceToken.objects.filter(group=room.group, asked=True).update(due=now)
+        Pool.objects.get_or_create(group=contributor.group)
+        lock(contributor.group.pk)
+        EvidenceToken.objects.filter(group=contributor.group, asked=True).update(due=now)
     if locked:
         made = Submission.objects.select_for_update().get(pk=made.pk)
         here = Membership.objects.select_for_update(of=("self",), no_key=True)
-        if not here.filter(group=room.group, partner=room.partner_id, until=None).exists():
+        if not here.filter(group=contributor.group, partner=contributor.partner_id, until=None).exists():
             raise NotFound
         if made.day != now.date():
             made.day, made.lines, made.answers = now.date(), 0, 0

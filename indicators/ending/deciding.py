@@ -23,7 +23,7 @@ from indicators import publishing
 from indicators.log import changes
 from indicators.models import Change, Disarmed, Ending, Holding, Marked, StixObject
 from indicators.publishing import moving, rationing, rejudging, storing
-from indicators.publishing.addressing import Room
+from indicators.publishing.addressing import BatchAudiences
 from indicators.publishing.reach import Reach
 from indicators.publishing.results import Element
 from indicators.publishing.storing import Turned
@@ -180,18 +180,18 @@ def _brought_back(by: Viewer, rows: Sequence[Disarmed]) -> list[changes.NewChang
     Returns what is to be told.
     """
     storing.turn([Turned(row.holding_id, row.audience_id, Holding.State.LIVE, row.newest_id) for row in rows])
-    audiences = {row.holding_id: row.audience_id for row in rows}
+    goes_to = {row.holding_id: row.audience_id for row in rows}
     newest = [row.newest_id for row in rows]
     if marked := list(Marked.unrestricted.filter(object__in=newest).values_list("object_id", flat=True).distinct()):
-        room = Room(by, Reach(), stands=standing(by), withdrawing=True)
-        anew = rejudging.judged_anew([], by=by, room=room, again=marked, apart=(), admits=lambda *_: False)
+        audiences = BatchAudiences(by, Reach(), stands=standing(by), withdrawing=True)
+        anew = rejudging.judged_anew([], by=by, audiences=audiences, again=marked, apart=(), admits=lambda *_: False)
         moving.rewrite(anew.stricter)
-        audiences |= {move.held.holding_id: move.audience_id for move in anew.stricter}
+        goes_to |= {move.held.holding_id: move.audience_id for move in anew.stricter}
     return [
         changes.NewChange(
             holding_id=row.holding_id,
             version_id=row.newest_id,
-            audience_id=audiences[row.holding_id],
+            audience_id=goes_to[row.holding_id],
             op=Change.Op.UPSERT,
             reason=Change.Reason.PUBLISHED,
             again=True,

@@ -28,7 +28,7 @@ from indicators.publishing import storing
 from indicators.publishing.reach import Reach
 from indicators.publishing.results import Result, answered
 from indicators.publishing.storing import Turned
-from indicators.publishing.versions import Entering, Line
+from indicators.publishing.versions import Entering, History
 from indicators.stix.drafts import Draft, Refusal
 from indicators.stored import Version
 from partners import mailing
@@ -73,17 +73,17 @@ def _lately(by: Viewer) -> int:
     return ends.aggregate(count=Sum("objects_ended"))["count"] or 0
 
 
-def by_line(entering: Iterable[Entering], closed: Iterable[Line]) -> dict[Line, Ended]:
-    """The living holdings that a batch ends, by their lines."""
-    lines = [*(new.line for new in entering if new.draft.revoked and new.latest), *closed]
-    drafts: dict[Line, list[Draft]] = {line: [] for line in lines}
+def by_history(entering: Iterable[Entering], closed: Iterable[History]) -> dict[History, Ended]:
+    """The living holdings that a batch ends, by their histories."""
+    histories = [*(new.history for new in entering if new.draft.revoked and new.latest), *closed]
+    drafts: dict[History, list[Draft]] = {history: [] for history in histories}
     for new in entering:
-        if new.line in drafts:
-            drafts[new.line].append(new.draft)
+        if new.history in drafts:
+            drafts[new.history].append(new.draft)
     return {
-        line: Ended(line.stored_latest, tuple(drafts[line]))
-        for line in lines
-        if line.stored_latest is not None and living.lives(line.stored_latest.state)
+        history: Ended(history.stored_latest, tuple(drafts[history]))
+        for history in histories
+        if history.stored_latest is not None and living.lives(history.stored_latest.state)
     }
 
 
@@ -197,24 +197,24 @@ class Ends:
     mass: Mapping[str, Ended]
     final: int
     entering: list[Entering]
-    closed: list[Line]
+    closed: list[History]
     settled: list[Result]
 
     @classmethod
     def of(
-        cls, entering: list[Entering], closed: list[Line], settled: list[Result], *, by: Viewer, for_good: bool
+        cls, entering: list[Entering], closed: list[History], settled: list[Result], *, by: Viewer, for_good: bool
     ) -> Ends:
         """Beyond the partner's cap all that ends is disarmed. What is `for_good` was counted before."""
-        ended = {} if for_good else by_line(entering, closed)
+        ended = {} if for_good else by_history(entering, closed)
         if not is_mass(by, len(ended)):
             return cls({}, len(ended), entering, closed, settled)
-        said = answered([new.draft for new in entering if new.line in ended], "accepted")
-        mass = {line.stix_id: one for line, one in ended.items()}
+        said = answered([new.draft for new in entering if new.history in ended], "accepted")
+        mass = {history.stix_id: one for history, one in ended.items()}
         return cls(
             mass,
             0,
-            [new for new in entering if new.line not in ended],
-            [line for line in closed if line not in ended],
+            [new for new in entering if new.history not in ended],
+            [history for history in closed if history not in ended],
             reworded([*settled, *said], mass),
         )
 

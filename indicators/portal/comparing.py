@@ -24,7 +24,7 @@ _MOST_DEPTH = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Compared:
     """What one lab says of the value; `differs` names the columns in which most others say something else."""
 
     lab: Lab
@@ -41,14 +41,14 @@ class Said:
     differs: frozenset[str] = frozenset()
 
 
-def same_value(viewer: Viewer, known: dict[Any, Lab], found: Sequence[Statement], *, here: str) -> list[Said]:
+def same_value(viewer: Viewer, known: dict[Any, Lab], found: Sequence[Statement], *, here: str) -> list[Compared]:
     """A row for each statement, ours first, then by the letter of the lab; `here` is the id of the page."""
     rows = [_said(viewer, known, one, here=here) for one in found]
     usual = (
         {name: Counter(getattr(row, name) for row in rows).most_common(1)[0][0] for name in _COMPARED} if rows else {}
     )
     marked = [
-        Said(**{slot: getattr(row, slot) for slot in _SLOTS}, differs=frozenset(_unlike(row, usual)))
+        Compared(**{slot: getattr(row, slot) for slot in _SLOTS}, differs=frozenset(_unlike(row, usual)))
         if len(rows) > 1
         else row
         for row in rows
@@ -59,16 +59,16 @@ def same_value(viewer: Viewer, known: dict[Any, Lab], found: Sequence[Statement]
 _SLOTS = ("lab", "name", "stix_id", "here", "added", "did", "control", "review", "confidence", "until", "volume")
 
 
-def _unlike(row: Said, usual: dict[str, str]) -> Iterator[str]:
+def _unlike(row: Compared, usual: dict[str, str]) -> Iterator[str]:
     return (name for name, value in usual.items() if getattr(row, name) != value)
 
 
-def _said(viewer: Viewer, known: dict[Any, Lab], one: Statement, *, here: str) -> Said:
+def _said(viewer: Viewer, known: dict[Any, Lab], one: Statement, *, here: str) -> Compared:
     extension = dict(vocabulary.extension_of(orjson.loads(one.body)) or {})
     said = {label: showing.plain_fact(extension.get(name)) for name, label in _FACTS.items()}
     lab = known.get(one.publisher_id, letters.VEILED)
     name = f"{one.publisher_name}, you" if one.publisher_id == viewer.partner_id else one.publisher_name
-    return Said(
+    return Compared(
         lab, name, one.stix_id, one.stix_id == here, one.date_added,
         said["did"], said["control"], said["review"], one.confidence, one.valid_until, said["volume"],
     )  # fmt: skip

@@ -18,7 +18,7 @@ from exchange import clock, counting
 from exchange.errors import ExchangeError
 from exchange.sql import Message
 from indicators.publishing import acting, answering, deciding, markings, rationing, relaying, storing
-from indicators.publishing.addressing import Room
+from indicators.publishing.addressing import BatchAudiences
 from indicators.publishing.answering import Answer, Request
 from indicators.publishing.attributing import Voice
 from indicators.publishing.judging import Doors, Met, examine, partners_among
@@ -90,17 +90,17 @@ def _publish(
     request: Request,
 ) -> Answer:
     identities = partners_among(elements, by=by)
-    room = Room(by, reach, stands=stands, withdrawing=any(each.revoked for each in elements))
+    audiences = BatchAudiences(by, reach, stands=stands, withdrawing=any(each.revoked for each in elements))
     received_at = clock.now()
     known = markings.Known(by.partner_id, markings.named(elements))
-    doors = Doors(received_at, identities, by=by, room=room, tlp=reach.tlp)
-    asked, turned_away = examine(elements, known, room=room, doors=doors)
-    voice = Voice(by, room.attribution, [each for each in asked if isinstance(each, Draft)])
+    doors = Doors(received_at, identities, by=by, audiences=audiences, tlp=reach.tlp)
+    asked, turned_away = examine(elements, known, audiences=audiences, doors=doors)
+    voice = Voice(by, audiences.attribution, [each for each in asked if isinstance(each, Draft)])
     with transaction.atomic():
         begun = _begin(asked, voice, stands, known, by=by, request=request)
         if begun.earlier is not None:
             return begun.earlier
-        plan = deciding.decide(asked, turned_away, begun.met, voice, how, room=room, doors=doors, by=by)
+        plan = deciding.decide(asked, turned_away, begun.met, voice, how, audiences=audiences, doors=doors, by=by)
         return acting.act(
             plan, elements, how, by=by, reach=reach, request=request, received_at=received_at, keys=begun.keys
         )

@@ -8,14 +8,14 @@ from typing import Any
 from uuid import UUID
 
 from indicators.publishing.moving import Moving
-from indicators.publishing.versions import Entering, Line
+from indicators.publishing.versions import Entering, History
 from partners.attribution import Attribution
 from partners.audiences import AudienceSpec
 from partners.groups import bases
 from partners.models import Audience, Group
 from partners.tlp import Tlp
 
-#: What is already history when it arrives, under another audience than the newest version: its publisher alone.
+#: What is already old when it arrives, under another audience than the newest version: its publisher alone.
 _ALONE = 0
 
 _Counts = dict[int, Counter[str]]
@@ -25,7 +25,7 @@ def shared(
     entering: Sequence[Entering],
     moves: Sequence[Moving] = (),
     *,
-    closed: Iterable[Line] = (),
+    closed: Iterable[History] = (),
     specs: Mapping[int, AudienceSpec] | None = None,
     groups: Mapping[UUID, Group] | None = None,
 ) -> dict[str, Any]:
@@ -39,12 +39,12 @@ def shared(
         kind = new.draft.kind or new.draft.stix_type
         what = "withdrawn" if new.draft.revoked and new.latest else "shared"
         _count(counted[what], new.told_to(_ALONE, nobody=_ALONE), kind)
-        held = new.line.stored_latest
+        held = new.history.stored_latest
         if new.latest and held is not None and new.moves_from is not None:
             _count(counted["narrowed"], held.audience_id, kind)
-    for line in closed:
-        if line.stored_latest is not None and not line.stored_latest.revoked:
-            _count(counted["withdrawn"], line.stored_latest.audience_id, line.closed)
+    for history in closed:
+        if history.stored_latest is not None and not history.stored_latest.revoked:
+            _count(counted["withdrawn"], history.stored_latest.audience_id, history.closed)
     for move in moves:
         kind = (move.draft.kind or move.draft.stix_type) if move.draft else "other"
         _count(counted["shared"], move.audience_id, kind)

@@ -25,7 +25,7 @@ from partners.viewer import Viewer
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Destination:
     """Where a draft goes. What only withdraws, from where it is, needs no leave and no second person."""
 
     audience_id: int
@@ -34,7 +34,7 @@ class Place:
     asked: Reach | None = None  # of what waits for a definition: where it goes once its marking is known
 
 
-class Room:
+class BatchAudiences:
     """The audiences and policies of one batch, found once per marking."""
 
     def __init__(self, by: Viewer, reach: Reach, *, stands: Standing, withdrawing: bool = False) -> None:
@@ -46,7 +46,7 @@ class Room:
         self._kept: dict[int, AudienceSpec | Refused] = {}
         self._rows: dict[int, AudienceSpec] = {}
         self._ids: dict[AudienceSpec, int] = {}
-        self._others: dict[Reach, Room | Refused] = {}
+        self._others: dict[Reach, BatchAudiences | Refused] = {}
         self._left: dict[UUID, str] = {}
         if reach.named:  # a batch that may not go where it says is refused before any object is looked at
             named = self.named(reach.tlp if reach.tlp is not None else Tlp.AMBER_STRICT)
@@ -104,9 +104,9 @@ class Room:
             return held_tlp == Tlp.RED
         return draft.tlp is None or Tlp.from_word(draft.tlp) == held_tlp
 
-    def place(
+    def destination(
         self, draft: Draft, *, held: Version | None, source: Attribution, waited: Reach | None = None
-    ) -> Place | Refusal:
+    ) -> Destination | Refusal:
         """Where a draft goes: as its batch says; a revision that says nothing new keeps the audience it had.
 
         What is held and waits for a definition goes where its own push asked (`waited`), if this one asks for nothing.
@@ -117,7 +117,7 @@ class Room:
         spec, keeps = self._goes_to(draft, held, waited)
         withdraws = draft.revoked and held is not None and not held.revoked
         if held is not None and withdraws and keeps:
-            return Place(held.audience_id, self.as_held(held.audience_id), withdraws=True)
+            return Destination(held.audience_id, self.as_held(held.audience_id), withdraws=True)
         if isinstance(spec, Refused):
             return Refusal(spec.code, "/object_marking_refs", spec.detail)
         if held is not None and not keeps and (refusal := moves_pseudonym(held, spec)) is not None:
@@ -126,7 +126,7 @@ class Room:
             audience_id = held.audience_id if held is not None and keeps else self.intern(spec, source)
         except Refused as refused:
             return Refusal(refused.code, "", refused.detail)
-        return Place(
+        return Destination(
             audience_id,
             spec,
             withdraws=withdraws and held is not None and audience_id == held.audience_id,
@@ -135,8 +135,8 @@ class Room:
 
     def once_known(self, draft: Draft, asked: Reach) -> AudienceSpec | Refused:
         """The audience that what waits may come to have: as its push asked, with the marking that is known so far."""
-        room = self._other(asked)
-        return room if isinstance(room, Refused) else room.under_known_marking(draft)
+        audiences = self._other(asked)
+        return audiences if isinstance(audiences, Refused) else audiences.under_known_marking(draft)
 
     def under_known_marking(self, draft: Draft) -> AudienceSpec | Refused:
         """The audience of a draft as if each of its markings were known."""
@@ -197,8 +197,8 @@ class Room:
         """The audience that the batch names, or that the push asked for of which the object still waits."""
         if waited is None or self.names:
             return self.of_draft(draft)
-        room = self._other(waited)
-        return room if isinstance(room, Refused) else room.of_draft(draft)
+        audiences = self._other(waited)
+        return audiences if isinstance(audiences, Refused) else audiences.of_draft(draft)
 
     def _asked(self, held: Version | None, waited: Reach | None) -> Reach:
         """Where what waits goes once its marking is known: never further than the audience that the holding had."""
@@ -211,11 +211,11 @@ class Room:
             return Reach(named=True, tlp=had.tlp, everyone=had.everyone, groups=had.groups, partners=had.partners)
         return self.lasting
 
-    def _other(self, reach: Reach) -> Room | Refused:
-        """The room of another push of the same publisher."""
+    def _other(self, reach: Reach) -> BatchAudiences | Refused:
+        """The audiences of another push of the same publisher."""
         if reach not in self._others:
             try:
-                self._others[reach] = Room(self._by, reach, stands=self._stands, withdrawing=True)
+                self._others[reach] = BatchAudiences(self._by, reach, stands=self._stands, withdrawing=True)
             except Refused as refused:
                 self._others[reach] = refused
         return self._others[reach]

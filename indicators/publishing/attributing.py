@@ -14,7 +14,7 @@ from exchange.sql import Message, Reply
 from indicators import stored
 from indicators.door import anonymity
 from indicators.models import Holding
-from indicators.publishing.versions import Line
+from indicators.publishing.versions import History
 from indicators.reading import referred
 from indicators.stix import references, tlp
 from indicators.stix.drafts import Draft, Refusal
@@ -41,17 +41,17 @@ class Voice:
         self._shared: set[str] | None = None
         self._pointing = Reply()
 
-    def judge(self, draft: Draft, line: Line, held: Mapping[str, stored.Versions]) -> Attribution | Refusal:
+    def judge(self, draft: Draft, history: History, held: Mapping[str, stored.Versions]) -> Attribution | Refusal:
         """How the source of an object that is to enter is shown, or why it may not be."""
         said = self._wanted(draft)
-        if line.attribution is not None and said is not None and said != line.attribution:
+        if history.attribution is not None and said is not None and said != history.attribution:
             return Refusal("attribution-is-fixed", "", "This object is held with another attribution; that stays.")
-        chosen = Attribution(line.attribution) if line.attribution is not None else said
+        chosen = Attribution(history.attribution) if history.attribution is not None else said
         if chosen is None:
             chosen = Attribution.NAMED
         if self.attribution not in (None, chosen):
             return Refusal("mixed-attribution", "", "A batch has one attribution; send the others by themselves.")
-        if line.sleeps and chosen == Attribution.PSEUDONYM:  # where it was is not known any more
+        if history.sleeps and chosen == Attribution.PSEUDONYM:  # where it was is not known any more
             return _STAYS
         refusal = self._gives_away(draft, chosen, held)
         if refusal is not None:

@@ -13,12 +13,12 @@ from typing import Any
 from indicators import stored
 from indicators.ending import disarming
 from indicators.publishing import accounting, awaiting, judging, moving, rejudging, storing
-from indicators.publishing.addressing import Room
+from indicators.publishing.addressing import BatchAudiences
 from indicators.publishing.attributing import Voice
 from indicators.publishing.judging import Doors, Met
 from indicators.publishing.reach import Reach
 from indicators.publishing.results import Element, Result, answered
-from indicators.publishing.versions import Entering, Line
+from indicators.publishing.versions import Entering, History
 from indicators.stix.drafts import Draft
 from partners.audiences import AudienceSpec
 from partners.tlp import Tlp
@@ -41,7 +41,7 @@ class Plan:
     results: Sequence[Result]
     entering: Sequence[Entering]  # versions
     moves: Sequence[moving.Moving]  # holdings that go to another audience without new bytes
-    closed: Sequence[Line]  # holdings that end without a version
+    closed: Sequence[History]  # holdings that end without a version
     ends: disarming.Ends  # of these, what is disarmed instead, beyond the cap of ends
     waiting: Sequence[Draft]  # for a second person, because of `why`, to be sent to `reach` then
     why: str
@@ -61,7 +61,7 @@ def decide(
     voice: Voice,
     how: How,
     *,
-    room: Room,
+    audiences: BatchAudiences,
     doors: Doors,
     by: Viewer,
 ) -> Plan:
@@ -69,12 +69,12 @@ def decide(
     drafts = [each for each in asked if isinstance(each, Draft)]
     waits = rejudging.waiting(_red(met.held))
     entering, moved, closed, settled = judging.compare_with_held(
-        asked, met, voice, room=room, doors=doors, by=by, waits=waits, wake=how.wake
+        asked, met, voice, audiences=audiences, doors=doors, by=by, waits=waits, wake=how.wake
     )
-    anew = _judge_anew(drafts, entering, moved, settled, met.held, waits, room=room, by=by, doors=doors)
+    anew = _judge_anew(drafts, entering, moved, settled, met.held, waits, audiences=audiences, by=by, doors=doors)
     look = _Look([], "", entering, moved)
     if not how.confirmed:
-        look = _looked(drafts, entering, moved, closed, settled, anew, room=room, by=by, waits=waits)
+        look = _looked(drafts, entering, moved, closed, settled, anew, audiences=audiences, by=by, waits=waits)
     ends = disarming.Ends.of(look.entering, closed, settled, by=by, for_good=how.for_good)
     asked_anew = [(move.held.object_id, move.draft, move.asked) for move in look.moved if move.draft is not None]
     moves = _moves(look.moved, anew)
@@ -86,13 +86,15 @@ def decide(
         ends=ends,
         waiting=look.held,
         why=look.why,
-        reach=room.lasting,
+        reach=audiences.lasting,
         alone=look.alone,
         flow=look.flow,
         settled=[*anew.settled, *(move.held.object_id for move in anew.wider)],
         marked=[one for move in asked_anew for one in rejudging.marked(*move)],
         said=anew.said,
-        told=accounting.shared(ends.entering, moves, closed=ends.closed, specs=room.specs, groups=room.groups),
+        told=accounting.shared(
+            ends.entering, moves, closed=ends.closed, specs=audiences.specs, groups=audiences.groups
+        ),
     )
 
 
@@ -114,7 +116,7 @@ def _moves(moved: Sequence[moving.Moving], anew: rejudging.Anew) -> list[moving.
     moves = [
         move
         for move in moved
-        if not move.stays and (move.line is None or not (move.line.entering_latest or move.line.closed))
+        if not move.stays and (move.history is None or not (move.history.entering_latest or move.history.closed))
     ]
     return [*moves, *anew.stricter, *anew.wider]
 
@@ -138,11 +140,11 @@ def _looked(
     drafts: Sequence[Draft],
     entering: list[Entering],
     moved: list[moving.Moving],
-    closed: list[Line],
+    closed: list[History],
     settled: list[Result],
     anew: rejudging.Anew,
     *,
-    room: Room,
+    audiences: BatchAudiences,
     by: Viewer,
     waits: Mapping[int, Reach],
 ) -> _Look:
@@ -150,7 +152,7 @@ def _looked(
 
     What it ends ends at once: `closed`, `settled` and `anew` are told of it.
     """
-    going = _going(entering, [*moved, *anew.wider], room=room)
+    going = _going(entering, [*moved, *anew.wider], audiences=audiences)
     flow = awaiting.flow_of(going, by=by)
     if why := awaiting.beyond(by, [spec for spec, _ in going], flow):
         entering = judging.without_ends(entering, closed, settled)
@@ -158,11 +160,11 @@ def _looked(
         held += _unchanged_definitions(drafts, settled) if anew.wider else []
         anew.wider = []
         return _Look(held, why, [new for new in entering if new.spec is None], [])
-    texts = judging.with_texts(entering, moved, room=room, waits=waits)
+    texts = judging.with_texts(entering, moved, audiences=audiences, waits=waits)
     if not texts:
         return _Look([], "", entering, moved, len(going), flow)
     held, entering, moved = _apart(entering, moved, texts, closed, settled)
-    going = _going(entering, [*moved, *anew.wider], room=room)
+    going = _going(entering, [*moved, *anew.wider], audiences=audiences)
     return _Look(held, awaiting.TEXT, entering, moved, len(going), awaiting.flow_of(going, by=by))
 
 
@@ -181,7 +183,7 @@ def _judge_anew(
     held: Mapping[str, stored.Versions],
     waits: Mapping[int, Reach],
     *,
-    room: Room,
+    audiences: BatchAudiences,
     by: Viewer,
     doors: Doors,
 ) -> rejudging.Anew:
@@ -192,12 +194,12 @@ def _judge_anew(
         one.object_id
         for stix_id, versions in held.items()
         for one in versions.values()
-        if stix_id in unchanged and one.object_id in waits and not room.names
+        if stix_id in unchanged and one.object_id in waits and not audiences.names
     ]
     return rejudging.judged_anew(
         [draft for draft in drafts if draft.index not in refused and rejudging.defines(draft)],
         by=by,
-        room=room,
+        audiences=audiences,
         again=again,
         apart={new.draft.stix_id for new in entering} | {move.stix_id for move in moves},
         admits=lambda draft, policy: doors.examine(draft, policy) is None,
@@ -207,16 +209,16 @@ def _judge_anew(
 def _apart(
     entering: list[Entering],
     moved: list[moving.Moving],
-    texts: Collection[Line],
-    closed: list[Line],
+    texts: Collection[History],
+    closed: list[History],
     settled: list[Result],
 ) -> tuple[list[Draft], list[Entering], list[moving.Moving]]:
     """What of a batch waits for a second person for its texts, and what goes on: rows and moves."""
-    stay = judging.without_ends([new for new in entering if new.line in texts], closed, settled)
+    stay = judging.without_ends([new for new in entering if new.history in texts], closed, settled)
     held = [new.draft for new in stay if new.spec]
-    held += [move.draft for move in moved if move.draft is not None and move.line in texts]
-    on = [new for new in entering if new.line not in texts] + [new for new in stay if new.spec is None]
-    return held, on, [move for move in moved if move.line not in texts]
+    held += [move.draft for move in moved if move.draft is not None and move.history in texts]
+    on = [new for new in entering if new.history not in texts] + [new for new in stay if new.spec is None]
+    return held, on, [move for move in moved if move.history not in texts]
 
 
 def _unchanged_definitions(drafts: Sequence[Draft], settled: Sequence[Result]) -> list[Draft]:
@@ -226,7 +228,7 @@ def _unchanged_definitions(drafts: Sequence[Draft], settled: Sequence[Result]) -
 
 
 def _going(
-    entering: Sequence[Entering], moves: Sequence[moving.Moving], *, room: Room
+    entering: Sequence[Entering], moves: Sequence[moving.Moving], *, audiences: BatchAudiences
 ) -> list[tuple[AudienceSpec, Draft | None]]:
     """Where each draft goes that shows anything to anybody; what only withdraws needs no second person.
 
@@ -237,7 +239,7 @@ def _going(
         *((new.spec, new.asked, new.draft) for new in entering),
         *((move.spec, move.asked, move.draft) for move in moves),
     ):
-        then = room.once_known(draft, asked) if asked is not None and draft is not None else None
+        then = audiences.once_known(draft, asked) if asked is not None and draft is not None else None
         if spec is not None:
             going.append((then if isinstance(then, AudienceSpec) else spec, draft))
     return going

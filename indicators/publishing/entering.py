@@ -9,7 +9,7 @@ from indicators.log import changes
 from indicators.models import Change, Hidden, Holding
 from indicators.publishing import moving, rationing, rejudging, storing
 from indicators.publishing.storing import Begun, NewVersion, Turned
-from indicators.publishing.versions import Entering, Line
+from indicators.publishing.versions import Entering, History
 from indicators.reading import lines
 from partners.attribution import Attribution
 from partners.audiences import AudienceSpec
@@ -21,7 +21,7 @@ from partners.viewer import Viewer
 def store(
     entering: Sequence[Entering],
     moves: Sequence[moving.Moving],
-    closed: Sequence[Line],
+    closed: Sequence[History],
     *,
     said: Mapping[str, Tlp],
     by: Viewer,
@@ -41,8 +41,8 @@ def store(
     alone = _alone(entering, by=by) if moved or any(not new.latest for new in entering) else 0
     nobody = _nobody(
         {
-            *(line.attribution or Attribution.NAMED for line in closed),
-            *(new.source for new in entering if new.overtaken or new.line.closed),
+            *(history.attribution or Attribution.NAMED for history in closed),
+            *(new.source for new in entering if new.overtaken or new.history.closed),
         },
         by=by,
     )
@@ -52,9 +52,9 @@ def store(
     storing.mark(by.partner_id, placed.marked, within=within)
     storing.hide(_hidden(placed))
     storing.hide_history(
-        [placed.holdings[new.line] for new in moved], Hidden.From.OTHERS, keep=list(placed.versions.values())
+        [placed.holdings[new.history] for new in moved], Hidden.From.OTHERS, keep=list(placed.versions.values())
     )
-    slept = [line.holding_id for line in placed.lines if line.slept and line.holding_id is not None]
+    slept = [history.holding_id for history in placed.histories if history.slept and history.holding_id is not None]
     storing.hide_history(slept, Hidden.From.ALL, keep=list(placed.versions.values()))
     moving.rewrite(moves, keep=list(placed.versions.values()))
     rejudging.hide_history(said, by=by, within=within)
@@ -65,29 +65,33 @@ def store(
 class _Placed:
     """Which keys the versions of a batch have, and their holdings."""
 
-    def __init__(self, entering: Sequence[Entering], closed: Sequence[Line], keys: Sequence[tuple[int, int]]) -> None:
+    def __init__(
+        self, entering: Sequence[Entering], closed: Sequence[History], keys: Sequence[tuple[int, int]]
+    ) -> None:
         unused = iter(keys)
         self.versions: dict[Entering, int] = {}
-        self.holdings: dict[Line, int] = {line: line.holding_id for line in closed if line.holding_id is not None}
+        self.holdings: dict[History, int] = {
+            history: history.holding_id for history in closed if history.holding_id is not None
+        }
         self.fresh: list[NewVersion] = []
         #: Those that are there already, after those that are new: the order in which they come into the log.
         self.entering = sorted(entering, key=lambda new: new.wakes is not None)
         for new in self.entering:
             if new.wakes is not None:
                 self.versions[new] = new.wakes
-                self._place(new.line, new.line.holding_id)
+                self._place(new.history, new.history.holding_id)
                 continue
             version, holding = next(unused)
             self.versions[new] = version
-            self._place(new.line, holding if new.line.holding_id is None else new.line.holding_id)
-            self.fresh.append(NewVersion(new.draft, version, self.holdings[new.line], new.sha256, new.correction))
+            self._place(new.history, holding if new.history.holding_id is None else new.history.holding_id)
+            self.fresh.append(NewVersion(new.draft, version, self.holdings[new.history], new.sha256, new.correction))
 
-    def _place(self, line: Line, holding_id: int | None) -> None:
+    def _place(self, history: History, holding_id: int | None) -> None:
         if holding_id is not None:
-            self.holdings.setdefault(line, holding_id)
+            self.holdings.setdefault(history, holding_id)
 
     @property
-    def lines(self) -> Iterable[Line]:
+    def histories(self) -> Iterable[History]:
         """The holdings of which something enters or ends."""
         return self.holdings
 
@@ -114,24 +118,24 @@ def _nobody(attributions: Iterable[int], *, by: Viewer) -> dict[int, int]:
 
 
 def _turned(placed: _Placed, nobody: Mapping[int, int]) -> tuple[list[Begun], list[Turned]]:
-    """The holdings that begin, and what becomes of those that are stored; history alone changes none."""
-    entering = {new.line: new for new in reversed(placed.entering)}  # the first of each
+    """The holdings that begin, and what becomes of those that are stored; older versions alone change none."""
+    entering = {new.history: new for new in reversed(placed.entering)}  # the first of each
     begun: list[Begun] = []
     turned: list[Turned] = []
-    for line, holding_id in placed.holdings.items():
-        newest = line.entering_latest
-        if newest is None and not line.closed:
+    for history, holding_id in placed.holdings.items():
+        newest = history.entering_latest
+        if newest is None and not history.closed:
             continue
         if newest is None:
-            source = entering[line].source if line.attribution is None else line.attribution
+            source = entering[history].source if history.attribution is None else history.attribution
             row = Turned(holding_id, nobody[source], Holding.State.REVOKED, None)
         else:
             state = Holding.State.REVOKED if newest.draft.revoked else Holding.State.LIVE
             row = Turned(holding_id, newest.audience_id, state, placed.versions[newest])
-        if line.holding_id is not None:
+        if history.holding_id is not None:
             turned.append(row)
             continue
-        first = entering[line].draft
+        first = entering[history].draft
         said = (newest.draft.kind, newest.draft.valid_until) if newest is not None else (None, None)
         of_holding = row.holding_id, row.audience_id, row.state, row.newest_id
         begun.append(Begun(*of_holding, first.stix_id, first.stix_type, lines.creator_of(first), *said))
@@ -145,19 +149,19 @@ def _hidden(placed: _Placed) -> dict[int, Hidden.From | None]:
         for new, version in placed.versions.items()
         if new.wakes is not None or new.hidden_from is not None
     }
-    for line in {new.line for new in placed.entering if new.correction}:
-        hidden |= dict.fromkeys(line.corrected, Hidden.From.OTHERS)
-    for line in {new.line for new in placed.entering if new.draft.revoked}:
-        hidden |= dict.fromkeys(line.overtaken, Hidden.From.ALL)
+    for history in {new.history for new in placed.entering if new.correction}:
+        hidden |= dict.fromkeys(history.corrected, Hidden.From.OTHERS)
+    for history in {new.history for new in placed.entering if new.draft.revoked}:
+        hidden |= dict.fromkeys(history.overtaken, Hidden.From.ALL)
     return hidden
 
 
-def _left(moved: Sequence[Entering], closed: Sequence[Line]) -> list[changes.NewChange]:
+def _left(moved: Sequence[Entering], closed: Sequence[History]) -> list[changes.NewChange]:
     """A remove for the readers that each re-addressed holding had, and each that ended without a version.
 
     Whoever sees the new version of a re-addressed holding is told of it next.
     """
-    readdressed = [(new.line.stored_latest, new.audience_id) for new in moved]
+    readdressed = [(new.history.stored_latest, new.audience_id) for new in moved]
     return [
         *(
             change
@@ -165,14 +169,14 @@ def _left(moved: Sequence[Entering], closed: Sequence[Line]) -> list[changes.New
             if held
             for change in changes.remove(held, Change.Reason.NARROWED, but=to)
         ),
-        *changes.removes((line.stored_latest for line in closed), Change.Reason.REVOKED),
+        *changes.removes((history.stored_latest for history in closed), Change.Reason.REVOKED),
     ]
 
 
 def _entered(placed: _Placed, alone: int, nobody: Mapping[int, int]) -> list[changes.NewChange]:
     return [
         changes.NewChange(
-            holding_id=placed.holdings[new.line],
+            holding_id=placed.holdings[new.history],
             version_id=version,
             audience_id=new.told_to(alone, nobody=nobody.get(new.source, 0)),
             op=Change.Op.REMOVE if new.draft.revoked and new.latest else Change.Op.UPSERT,

@@ -18,12 +18,12 @@ from indicators.benign import service_hosts
 from indicators.door import closed, entries, gates
 from indicators.ending import disarming
 from indicators.publishing import conflicting, markings, moving, relaying
-from indicators.publishing.addressing import Place, Room
+from indicators.publishing.addressing import BatchAudiences, Destination
 from indicators.publishing.attributing import Voice
 from indicators.publishing.barring import barred
 from indicators.publishing.reach import Reach
 from indicators.publishing.results import NOT_HELD, Element, Result, Status, answered
-from indicators.publishing.versions import Entering, Line
+from indicators.publishing.versions import Entering, History
 from indicators.stix import tlp, vocabulary
 from indicators.stix.drafts import Draft, Quarantine, Refusal, Revocation, Unreadable
 from partners.attribution import Attribution
@@ -41,10 +41,12 @@ _NOT_ALONE = Refusal("needs-another-person", "", "It would go where you may not 
 class Doors:
     """The doors that a batch goes through, one for each policy."""
 
-    def __init__(self, now: datetime, identities: frozenset[str], *, by: Viewer, room: Room, tlp: Tlp | None) -> None:
+    def __init__(
+        self, now: datetime, identities: frozenset[str], *, by: Viewer, audiences: BatchAudiences, tlp: Tlp | None
+    ) -> None:
         self._now, self._identities, self._by = now, identities, by
         self._tlp = None if tlp is None else tlp.word
-        self._groups = frozenset(group.slug for group in room.groups.values())
+        self._groups = frozenset(group.slug for group in audiences.groups.values())
         self.benign = service_hosts.known()
         self._asked: set[str] = set()  # detectors that the batch names
         self._registered: frozenset[str] = frozenset()  # of those, and more, the publisher's own
@@ -98,7 +100,7 @@ class Met:
 
 
 def examine(
-    elements: Sequence[Element], known: markings.Known, *, room: Room, doors: Doors
+    elements: Sequence[Element], known: markings.Known, *, audiences: BatchAudiences, doors: Doors
 ) -> tuple[list[Element], list[Result]]:
     """What is to be compared with what is held, and an answer for each element that cannot be.
 
@@ -112,7 +114,7 @@ def examine(
             results.append(Result(element.index, element.stix_id, None, "refused", element.refusal))
             continue
         if isinstance(element, Draft):
-            doors.of_batch(element, room.policy(element))
+            doors.of_batch(element, audiences.policy(element))
             element = entries.judged(element, doors.benign)  # noqa: PLW2901 - the same draft, its values judged
         asked.append(element)
     return asked, results
@@ -139,91 +141,96 @@ def compare_with_held(
     met: Met,
     voice: Voice,
     *,
-    room: Room,
+    audiences: BatchAudiences,
     doors: Doors,
     by: Viewer,
     waits: Mapping[int, Reach],
     wake: bool,
-) -> tuple[list[Entering], list[moving.Moving], list[Line], list[Result]]:
+) -> tuple[list[Entering], list[moving.Moving], list[History], list[Result]]:
     """Which drafts are new versions, given what the publisher holds and what came earlier in the batch.
 
-    Bytes that are held already and come with another audience move there; those that come without one stay. The lines
-    are those that a revocation ends whose own bytes may not enter.
+    Bytes that are held already and come with another audience move there; those that come without one stay. The
+    histories are those that a revocation ends whose own bytes may not enter.
     """
     held = met.held
     beyond = barred(asked, held, by=by)
-    seen: dict[str, Line] = {}
+    seen: dict[str, History] = {}
     entering: list[Entering] = []
     moves: list[moving.Moving] = []
     results: list[Result] = []
     for draft in asked:
         stix_id = draft.stix_id or ""
-        line = seen.get(stix_id)
-        if line is None:
-            line = seen[stix_id] = Line(stix_id, held.get(stix_id, {}))
-        if (said := _of_no_bytes(draft, line, beyond)) is not None or not isinstance(draft, Draft):
+        history = seen.get(stix_id)
+        if history is None:
+            history = seen[stix_id] = History(stix_id, held.get(stix_id, {}))
+        if (said := _of_no_bytes(draft, history, beyond)) is not None or not isinstance(draft, Draft):
             results += [said] if said is not None else []
             continue
         sha256 = hashlib.sha256(draft.raw).digest()
-        waited = waits.get(line.stored_latest.object_id) if line.stored_latest is not None else None
-        at_the_door = doors.of_batch(draft, room.policy(draft, held=line.stored_latest, waited=waited))
-        judged = _loosens(draft, line, by=by) or line.judge(draft, sha256, wake=wake)
+        waited = waits.get(history.stored_latest.object_id) if history.stored_latest is not None else None
+        at_the_door = doors.of_batch(draft, audiences.policy(draft, held=history.stored_latest, waited=waited))
+        judged = _loosens(draft, history, by=by) or history.judge(draft, sha256, wake=wake)
         verdict = _before_the_door(draft, judged, at_the_door)
         if verdict == "unchanged":
-            move = _move(draft, met, room=room, line=line, waits=waited is not None or bool(draft.unresolved))
+            move = _move(
+                draft, met, audiences=audiences, history=history, waits=waited is not None or bool(draft.unresolved)
+            )
             if move is None:
                 results.append(_unchanged(draft))
                 continue
-            source = voice.judge(draft, line, held) if isinstance(move, moving.Moving) else move
+            source = voice.judge(draft, history, held) if isinstance(move, moving.Moving) else move
             if isinstance(move, Refusal) or isinstance(source, Refusal):
                 results.append(_refused(draft, source))
                 continue
             moves.append(move)
             if move.stays:
                 results.append(_unchanged(draft))
-            line.moves = not move.stays
+            history.moves = not move.stays
         elif verdict == "withdrawn":
-            results.append(_stays_withdrawn(draft, line))
+            results.append(_stays_withdrawn(draft, history))
         elif isinstance(verdict, Refusal | Quarantine):
-            results.append(_turned_away(draft, line, verdict))
-        elif isinstance(source := voice.judge(draft, line, held), Refusal):
-            results.append(_turned_away(draft, line, source))
-        elif isinstance(place := _place(draft, met, room=room, line=line, source=source, waited=waited), Refusal):
-            results.append(_turned_away(draft, line, place))
+            results.append(_turned_away(draft, history, verdict))
+        elif isinstance(source := voice.judge(draft, history, held), Refusal):
+            results.append(_turned_away(draft, history, source))
+        elif isinstance(
+            destination := _destination(draft, met, audiences=audiences, history=history, source=source, waited=waited),
+            Refusal,
+        ):
+            results.append(_turned_away(draft, history, destination))
         else:
             new = Entering(
                 draft,
                 sha256,
-                place.audience_id,
-                line,
-                first=line.newest is None,
-                correction=line.correction(draft),
+                destination.audience_id,
+                history,
+                first=history.newest is None,
+                correction=history.correction(draft),
                 source=source,
-                spec=None if place.withdraws else place.spec,
-                wakes=asleep.object_id if (asleep := line.asleep(draft)) else None,
-                asked=place.asked,
+                spec=None if destination.withdraws else destination.spec,
+                wakes=asleep.object_id if (asleep := history.asleep(draft)) else None,
+                asked=destination.asked,
             )
-            line.add(new)
+            history.add(new)
             entering.append(new)
-    ended = [line for line in seen.values() if line.closed]
+    ended = [history for history in seen.values() if history.closed]
     return entering, moves, ended, _reworded(results, asked, held)
 
 
-def _of_no_bytes(element: Element, line: Line, beyond: Mapping[str, Refusal]) -> Result | None:
+def _of_no_bytes(element: Element, history: History, beyond: Mapping[str, Refusal]) -> Result | None:
     """The answer to an element whose bytes are not looked at; None for a draft that is judged."""
     if (why := beyond.get(element.stix_id or "")) is not None:
         return _refused(element, why)
-    if element.revoked and line.is_disarmed:
+    if element.revoked and history.is_disarmed:
         version = element.version if isinstance(element, Draft) else None
         return Result(element.index, element.stix_id, version, "unchanged", disarming.ALREADY)
-    return None if isinstance(element, Draft) else _ended(element, line)
+    return None if isinstance(element, Draft) else _ended(element, history)
 
 
-def _loosens(draft: Draft, line: Line, *, by: Viewer) -> Refusal | None:
+def _loosens(draft: Draft, history: History, *, by: Viewer) -> Refusal | None:
     """Why the correction of a marking's definition may not enter: it would be weaker. One query, for corrections."""
-    if draft.stix_type != "marking-definition" or not line.correction(draft):
+    if draft.stix_type != "marking-definition" or not history.correction(draft):
         return None
-    earlier = [new.draft for new in line.entering]
+    earlier = [new.draft for new in history.entering]
     held = markings.defined(markings.held(by.partner_id, [draft.stix_id]), earlier).words.get(draft.stix_id)
     said = tlp.word_in(draft.data)
     if held is None or (said is not None and Tlp.from_word(said) >= Tlp.from_word(held)):
@@ -238,14 +245,14 @@ def _reworded(results: list[Result], asked: Sequence[Element], held: dict[str, s
     return [replace(each, verdict=better.get(each.index, each.verdict)) for each in results] if better else results
 
 
-def _place(
-    draft: Draft, met: Met, *, room: Room, line: Line, source: Attribution, waited: Reach | None
-) -> Place | Refusal:
+def _destination(
+    draft: Draft, met: Met, *, audiences: BatchAudiences, history: History, source: Attribution, waited: Reach | None
+) -> Destination | Refusal:
     """Where a draft goes, or why it may not: for its audience, or for what others say who mark it more strictly."""
-    place = room.place(draft, held=line.stored_latest, source=source, waited=waited)
-    if isinstance(place, Refusal):
-        return place
-    return _below_source(draft, place.spec.tlp, met) or place
+    destination = audiences.destination(draft, held=history.stored_latest, source=source, waited=waited)
+    if isinstance(destination, Refusal):
+        return destination
+    return _below_source(draft, destination.spec.tlp, met) or destination
 
 
 def _below_source(draft: Draft, tlp: Tlp, met: Met) -> Refusal | None:
@@ -259,7 +266,7 @@ def _below_source(draft: Draft, tlp: Tlp, met: Met) -> Refusal | None:
 def _before_the_door(
     draft: Draft, judged: Refusal | Literal["unchanged", "withdrawn"] | None, at_the_door: gates.Verdict
 ) -> Refusal | Quarantine | Literal["unchanged", "withdrawn"] | None:
-    """The verdict of the door, but for what stays withdrawn, whatever the door says: it is in no place."""
+    """The verdict of the door, but for what stays withdrawn, whatever the door says: it goes nowhere."""
     stays = judged == "withdrawn" and not draft.revoked
     return judged if at_the_door is None or stays else at_the_door
 
@@ -274,19 +281,19 @@ def _refused(element: Element, why: Attribution | Refusal | Quarantine) -> Resul
     return Result(element.index, element.stix_id, version, status, None if isinstance(why, Attribution) else why)
 
 
-def _turned_away(element: Draft | Unreadable, line: Line, why: Refusal | Quarantine) -> Result:
+def _turned_away(element: Draft | Unreadable, history: History, why: Refusal | Quarantine) -> Result:
     """The answer to what may not enter. A revocation ends its holding all the same; only its bytes are not kept."""
-    if element.revoked and line.is_closed:
+    if element.revoked and history.is_closed:
         return _dropped(element, "unchanged", why)
-    ends = element.revoked and line.close(_kind(element))
+    ends = element.revoked and history.close(_kind(element))
     return _dropped(element, "accepted", why) if ends else _refused(element, why)
 
 
-def _stays_withdrawn(draft: Draft, line: Line) -> Result:
+def _stays_withdrawn(draft: Draft, history: History) -> Result:
     """The answer to what would bring back a withdrawn holding. A revocation ends it, so that nothing ever does."""
-    if draft.revoked and line.is_closed and line.asleep(draft) is None:
+    if draft.revoked and history.is_closed and history.asleep(draft) is None:
         return _dropped(draft, "unchanged", _WAS_WITHDRAWN)
-    if draft.revoked and line.close(_kind(draft)):
+    if draft.revoked and history.close(_kind(draft)):
         return _dropped(draft, "accepted", _WAS_WITHDRAWN)
     return Result(draft.index, draft.stix_id, draft.version, "withdrawn", _WITHDRAWN)
 
@@ -299,13 +306,13 @@ def _dropped(element: Draft | Unreadable, status: Status, why: Refusal | Quarant
     )
 
 
-def _ended(element: Unreadable | Revocation, line: Line) -> Result:
+def _ended(element: Unreadable | Revocation, history: History) -> Result:
     """The answer to a revocation that brings no bytes which could be kept."""
     if isinstance(element, Unreadable):
-        return _turned_away(element, line, element.refusal)
-    if not line.holds:
+        return _turned_away(element, history, element.refusal)
+    if not history.holds:
         return _refused(element, NOT_HELD)
-    status: Status = "accepted" if line.close(_kind(element)) else "unchanged"
+    status: Status = "accepted" if history.close(_kind(element)) else "unchanged"
     return Result(element.index, element.stix_id, None, status)
 
 
@@ -314,18 +321,18 @@ def _kind(element: Element) -> str:
     return kind or (element.stix_id or "").partition("--")[0]
 
 
-def without_ends(entering: list[Entering], closed: list[Line], results: list[Result]) -> list[Entering]:
+def without_ends(entering: list[Entering], closed: list[History], results: list[Result]) -> list[Entering]:
     """Of a batch that waits for a second person, what does: the holdings that it revokes end at once.
 
     Where a revoked version is to go to others than those who hold the object, it is not kept.
     """
     stay: list[Entering] = []
     for new in entering:
-        held = new.line.stored_latest
+        held = new.history.stored_latest
         if new.draft.revoked and new.spec is not None and held is not None and not held.revoked:
-            if not new.line.closed:
-                new.line.close(_kind(new.draft), instead_of=new)
-                closed.append(new.line)
+            if not new.history.closed:
+                new.history.close(_kind(new.draft), instead_of=new)
+                closed.append(new.history)
             results.append(_dropped(new.draft, "accepted", _NOT_ALONE))
         else:
             stay.append(new)
@@ -333,39 +340,51 @@ def without_ends(entering: list[Entering], closed: list[Line], results: list[Res
 
 
 def with_texts(
-    entering: Sequence[Entering], moves: Sequence[moving.Moving], *, room: Room, waits: Mapping[int, Reach]
-) -> set[Line]:
+    entering: Sequence[Entering],
+    moves: Sequence[moving.Moving],
+    *,
+    audiences: BatchAudiences,
+    waits: Mapping[int, Reach],
+) -> set[History]:
     """The holdings that a second person looks at first: they hold a text that no list closes, where facts are closed.
 
     What only withdraws shows nothing to anybody.
     """
     found = set()
-    for draft, line, shows in (
-        *((new.draft, new.line, new.spec is not None) for new in entering),
-        *((move.draft, move.line, not move.stays) for move in moves),
+    for draft, history, shows in (
+        *((new.draft, new.history, new.spec is not None) for new in entering),
+        *((move.draft, move.history, not move.stays) for move in moves),
     ):
-        if draft is None or line is None or not shows or not closed.holds_text(draft):
+        if draft is None or history is None or not shows or not closed.holds_text(draft):
             continue
-        held = line.stored_latest
+        held = history.stored_latest
         waited = waits.get(held.object_id) if held is not None else None
-        if room.policy(draft, held=held, waited=waited) == Group.Policy.CLOSED_FACTS:
-            found.add(line)
+        if audiences.policy(draft, held=held, waited=waited) == Group.Policy.CLOSED_FACTS:
+            found.add(history)
     return found
 
 
-def _move(draft: Draft, met: Met, *, room: Room, line: Line, waits: bool) -> moving.Moving | Refusal | None:
+def _move(
+    draft: Draft, met: Met, *, audiences: BatchAudiences, history: History, waits: bool
+) -> moving.Moving | Refusal | None:
     """The way of the newest version that is held to the audience that its batch names, if it names another.
 
     What waits for a definition is asked for anew even where it stays.
     """
-    held = line.stored_latest
-    settled = line.moves or line.entering_latest is not None or line.newest != (draft.modified or "unversioned")
-    if held is None or settled or not room.names:
+    held = history.stored_latest
+    settled = (
+        history.moves or history.entering_latest is not None or history.newest != (draft.modified or "unversioned")
+    )
+    if held is None or settled or not audiences.names:
         return None
-    place = _place(draft, met, room=room, line=line, source=Attribution(held.attribution), waited=None)
-    if isinstance(place, Refusal):
-        return place
-    if place.audience_id == held.audience_id and not waits:
+    destination = _destination(
+        draft, met, audiences=audiences, history=history, source=Attribution(held.attribution), waited=None
+    )
+    if isinstance(destination, Refusal):
+        return destination
+    if destination.audience_id == held.audience_id and not waits:
         return None
-    marking = room.marking(draft)
-    return moving.Moving(draft.stix_id, held, place.audience_id, marking, line, draft, place.spec, place.asked)
+    marking = audiences.marking(draft)
+    return moving.Moving(
+        draft.stix_id, held, destination.audience_id, marking, history, draft, destination.spec, destination.asked
+    )

@@ -16,7 +16,7 @@ from indicators.log import changes, traits
 from indicators.models import Change, Hidden
 from indicators.publishing import storing
 from indicators.publishing.reach import Reach
-from indicators.publishing.versions import Line
+from indicators.publishing.versions import History
 from indicators.stix.drafts import Draft
 from partners.audiences import AudienceSpec
 from partners.tlp import Tlp
@@ -30,7 +30,7 @@ class Moving:
     held: stored.Version
     audience_id: int
     tlp: Tlp
-    line: Line | None = None
+    history: History | None = None
     draft: Draft | None = None
     spec: AudienceSpec | None = None
     asked: Reach | None = None  # of what waits for the definition of a marking: where it is to go then

@@ -16,7 +16,7 @@ from django.db import transaction
 from exchange.errors import NotFound, Refused
 from indicators import publishing, reading
 from indicators.publishing import accounting, moving, rationing, rejudging, storing
-from indicators.publishing.addressing import Room
+from indicators.publishing.addressing import BatchAudiences
 from indicators.publishing.attributing import moves_pseudonym
 from indicators.publishing.barring import require_within
 from indicators.publishing.reach import Reach
@@ -42,10 +42,10 @@ def readdress(viewer: Viewer, stix_id: str, reach: Reach) -> None:
     draft = _read(said)
     if reach.named and reach.tlp is None and not rejudging.waiting([said.object_id]):
         reach = replace(reach, tlp=Tlp(said.tlp))
-    room = Room(viewer, reach, stands=standing(viewer), withdrawing=True)
-    if not room.names:
+    audiences = BatchAudiences(viewer, reach, stands=standing(viewer), withdrawing=True)
+    if not audiences.names:
         raise Refused("Say who may see it, or how it is marked.", code="no-audience", at="")
-    if _narrow(viewer, draft, reach, room):
+    if _narrow(viewer, draft, reach, audiences):
         return
     request = publishing.Request(hashlib.sha256(repr(reach).encode() + draft.raw).digest())
     answer = publishing.publish([draft], by=viewer, reach=reach, request=request)
@@ -62,7 +62,7 @@ def _read(said: reading.Statement) -> Draft:
 
 
 @transaction.atomic
-def _narrow(viewer: Viewer, draft: Draft, reach: Reach, room: Room) -> bool:
+def _narrow(viewer: Viewer, draft: Draft, reach: Reach, audiences: BatchAudiences) -> bool:
     """Move the holding if nobody comes to see it by that; returns whether it is there now."""
     storing.lock_publisher(viewer.partner_id)
     found = storing.versions(viewer.partner_id, [draft.stix_id])
@@ -71,13 +71,13 @@ def _narrow(viewer: Viewer, draft: Draft, reach: Reach, room: Room) -> bool:
     held = next((one for one in holding.values() if one.latest), None)
     if held is None or held.sha256 != hashlib.sha256(draft.raw).digest():  # it was changed meanwhile
         raise NotFound
-    tlp = room.marking(draft)
-    spec = room.named(tlp) if reach.named else room.spec(tlp)
-    if not spec.within(room.as_held(held.audience_id)):
+    tlp = audiences.marking(draft)
+    spec = audiences.named(tlp) if reach.named else audiences.spec(tlp)
+    if not spec.within(audiences.as_held(held.audience_id)):
         return False
     if (refusal := moves_pseudonym(held, spec)) is not None:
         raise Refused(refusal.message, code=refusal.code, at="/groups")
-    move = moving.Moving(draft.stix_id, held, room.intern(spec, Attribution(held.attribution)), tlp, None, draft)
+    move = moving.Moving(draft.stix_id, held, audiences.intern(spec, Attribution(held.attribution)), tlp, None, draft)
     rejudging.ask_anew(held.object_id, reach)
     if move.stays:
         return True

@@ -18,7 +18,7 @@ from exchange.errors import Refused
 from exchange.sql import Message
 from indicators import stored
 from indicators.publishing import markings, relaying, storing
-from indicators.publishing.addressing import Room
+from indicators.publishing.addressing import BatchAudiences
 from indicators.publishing.attributing import moves_pseudonym
 from indicators.publishing.moving import Moving
 from indicators.publishing.reach import Reach
@@ -40,7 +40,7 @@ Admits = Callable[[Draft, str], bool]
 class Anew:
     """Holdings on their way to another audience, and those that stay where they are but wait no longer, by object.
 
-    `said` is what the TLP of each marking is now, by marking, for versions that are history.
+    `said` is what the TLP of each marking is now, by marking, for older versions.
     """
 
     wider: list[Moving] = field(default_factory=list)
@@ -61,7 +61,7 @@ def judged_anew(
     elements: Sequence[Draft | Unreadable],
     *,
     by: Viewer,
-    room: Room,
+    audiences: BatchAudiences,
     again: Collection[int],
     apart: Collection[str],
     admits: Admits,
@@ -85,7 +85,9 @@ def judged_anew(
         for row, draft in zip(rows, drafts, strict=True):
             if draft is not None and row.stix_id not in apart:
                 known = markings.tighten(draft, definitions)
-                _judge(row, known, anew, room=room, admits=admits, held=held.get(row.stix_id, {}), others=others)
+                _judge(
+                    row, known, anew, audiences=audiences, admits=admits, held=held.get(row.stix_id, {}), others=others
+                )
     return anew
 
 
@@ -159,34 +161,34 @@ def _judge(
     draft: Draft,
     anew: Anew,
     *,
-    room: Room,
+    audiences: BatchAudiences,
     admits: Admits,
     held: stored.Versions,
     others: relaying.Others,
 ) -> None:
     if row.asked is None:
-        _make_stricter(row, draft, anew, room=room)
+        _make_stricter(row, draft, anew, audiences=audiences)
         return
     if draft.unresolved:
         return
-    spec = room.once_known(draft, row.asked)
+    spec = audiences.once_known(draft, row.asked)
     if isinstance(spec, Refused):  # what a second look would allow waits for it
         if spec.code == "red-needs-names":
             anew.settled.append(row.held.object_id)
         return
-    if not admits(draft, room.policy_of(spec)) or moves_pseudonym(row.held, spec) is not None:
+    if not admits(draft, audiences.policy_of(spec)) or moves_pseudonym(row.held, spec) is not None:
         return
     if relaying.below_source(draft, row.held.sha256, spec.tlp, held=held, others=others) is not None:
         return
-    _move(row, draft, spec, anew.wider, anew.settled, room=room)
+    _move(row, draft, spec, anew.wider, anew.settled, audiences=audiences)
 
 
-def _make_stricter(row: _Row, draft: Draft, anew: Anew, *, room: Room) -> None:
+def _make_stricter(row: _Row, draft: Draft, anew: Anew, *, audiences: BatchAudiences) -> None:
     """Raise the marking of a holding to what its definitions say by now, where that is stricter."""
     said = Tlp.from_word(draft.tlp) if draft.tlp else Tlp.CLEAR
     if said <= row.held.tlp:
         return
-    had, red = room.as_held(row.held.audience_id), said is Tlp.RED
+    had, red = audiences.as_held(row.held.audience_id), said is Tlp.RED
     veiled = red and row.held.attribution == Attribution.PSEUDONYM  # outside its group a pseudonym is another one
     spec = AudienceSpec(
         said,
@@ -194,11 +196,13 @@ def _make_stricter(row: _Row, draft: Draft, anew: Anew, *, room: Room) -> None:
         groups=() if red else had.groups,
         partners=() if veiled else had.partners,
     )
-    _move(row, draft, spec, anew.stricter, anew.settled, room=room)
+    _move(row, draft, spec, anew.stricter, anew.settled, audiences=audiences)
 
 
-def _move(row: _Row, draft: Draft, spec: AudienceSpec, moves: list[Moving], settled: list[int], *, room: Room) -> None:
-    audience_id = room.intern(spec, Attribution(row.held.attribution))
+def _move(
+    row: _Row, draft: Draft, spec: AudienceSpec, moves: list[Moving], settled: list[int], *, audiences: BatchAudiences
+) -> None:
+    audience_id = audiences.intern(spec, Attribution(row.held.attribution))
     if audience_id == row.held.audience_id:
         settled.append(row.held.object_id)
     else:

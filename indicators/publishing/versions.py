@@ -24,7 +24,7 @@ from partners.audiences import AudienceSpec
 VERSION_CONFLICT = "version-conflict"
 
 
-class Line:
+class History:
     """The versions of one id in the publisher's holding: what is stored, and what this batch adds."""
 
     def __init__(self, stix_id: str, held: stored.Versions) -> None:
@@ -199,7 +199,7 @@ class Entering:
     draft: Draft
     sha256: bytes
     audience_id: int
-    line: Line
+    history: History
     first: bool
     correction: int = 0  # which one it is of what has no `modified`; 0: none
     source: int = 0  # how it is shown, an Attribution
@@ -210,31 +210,31 @@ class Entering:
     @property
     def latest(self) -> bool:
         """Whether it is the newest version that the holding will have."""
-        return self.line.entering_latest is self
+        return self.history.entering_latest is self
 
     @property
     def moves_from(self) -> int | None:
         """The audience that the holding leaves with this version, if it leaves one."""
-        held = self.line.stored_latest
+        held = self.history.stored_latest
         return None if held is None or held.audience_id == self.audience_id else held.audience_id
 
     @property
     def overtaken(self) -> bool:
         """Whether it is dated after a revocation that came in the same batch."""
-        return not self.draft.revoked and self.line.is_over(self.draft.modified)
+        return not self.draft.revoked and self.history.is_over(self.draft.modified)
 
     @property
     def hidden_from(self) -> Hidden.From | None:
         """Who of those that see the holding does not see it.
 
-        A version that is already history is shown only while the newest version has the same audience.
+        A version that is already old is shown only while the newest version has the same audience.
         """
         if self.overtaken:
             return Hidden.From.ALL
-        if self in self.line.superseded:
+        if self in self.history.superseded:
             return Hidden.From.OTHERS
-        newest = self.line.entering_latest or self.line.stored_latest
-        same = newest is not None and newest.audience_id == self.audience_id and not self.line.moves
+        newest = self.history.entering_latest or self.history.stored_latest
+        same = newest is not None and newest.audience_id == self.audience_id and not self.history.moves
         return None if self.latest or same else Hidden.From.OTHERS
 
     def told_to(self, alone: int, *, nobody: int) -> int:

@@ -62,7 +62,7 @@ class Statement(NamedTuple):
     body: str
 
 
-class Said(NamedTuple):
+class BriefStatement(NamedTuple):
     """Of a statement what a look-up answers: the bytes, and whose they are."""
 
     seq: int
@@ -143,31 +143,31 @@ def statements(viewer: Viewer, stix_id: str, *, versions: Versions = "last") -> 
     return found
 
 
-def said(viewer: Viewer, stix_id: str, *, versions: Versions = "last") -> list[Said]:
+def said(viewer: Viewer, stix_id: str, *, versions: Versions = "last") -> list[BriefStatement]:
     """The same, for who wants no more than the bytes and whose they are."""
     wanted = Selection(stix_ids=(stix_id,), versions=versions)
-    found, _ = _found(viewer, wanted, Stretch(1_000), Said)
+    found, _ = _found(viewer, wanted, Stretch(1_000), BriefStatement)
     if not found:
         raise NotFound
     return found
 
 
-def looked_up(viewer: Viewer, stix_ids: Sequence[str], *, max_bytes: int) -> dict[str, list[Said]]:
+def looked_up(viewer: Viewer, stix_ids: Sequence[str], *, max_bytes: int) -> dict[str, list[BriefStatement]]:
     """What the viewer may see under each of these ids; an id under which there is nothing is left out. Two queries.
 
     Raises TooLarge where the answer would be: then fewer are to be asked at a time.
     """
     where = Stretch(_MOST_LOOKED_UP, max_bytes=max_bytes)
-    found, more = _found(viewer, Selection(stix_ids=tuple(stix_ids)), where, Said)
+    found, more = _found(viewer, Selection(stix_ids=tuple(stix_ids)), where, BriefStatement)
     if more:
         raise TooLarge("Ask for fewer ids at a time.", code="answer-too-large")
-    by_id: dict[str, list[Said]] = {}
+    by_id: dict[str, list[BriefStatement]] = {}
     for one in found:
         by_id.setdefault(one.stix_id, []).append(one)
     return by_id
 
 
-def note(viewer: Viewer, handed_out: Sequence[Statement | Said], *, surface: str, feed: str = "") -> None:
+def note(viewer: Viewer, handed_out: Sequence[Statement | BriefStatement], *, surface: str, feed: str = "") -> None:
     """Tally that these were handed to the viewer; nothing for none. One statement."""
     if handed_out:
         seqs = [one.seq for one in handed_out]
@@ -254,7 +254,7 @@ def object_count_by_kind() -> dict[str, int]:
         return dict(cursor.fetchall())
 
 
-def merged[Spoken: (Statement, Said)](found: Sequence[Spoken]) -> list[tuple[Spoken, list[Spoken]]]:
+def merged[Spoken: (Statement, BriefStatement)](found: Sequence[Spoken]) -> list[tuple[Spoken, list[Spoken]]]:
     """Statements with equal bytes as one, with all who say it; those that differ stay apart."""
     by_bytes: dict[tuple[str, str], list[Spoken]] = {}
     for one in found:
@@ -276,7 +276,7 @@ def _page(viewer: Viewer, wanted: Selection, where: Stretch, *, with_bodies: boo
     return Page(found, reached=found[-1].seq if found else where.after or 0, more=more)
 
 
-def _found[Spoken: (Statement, Said)](
+def _found[Spoken: (Statement, BriefStatement)](
     viewer: Viewer, wanted: Selection, where: Stretch, form: type[Spoken], *, with_bodies: bool = True
 ) -> tuple[list[Spoken], bool]:
     """What is said, in this form, and whether there is more of it."""
@@ -286,7 +286,7 @@ def _found[Spoken: (Statement, Said)](
     return _sourced(viewer, [form._make(row) for row in walked.page]), walked.more
 
 
-def _sourced[Spoken: (Statement, Said)](viewer: Viewer, found: list[Spoken]) -> list[Spoken]:
+def _sourced[Spoken: (Statement, BriefStatement)](viewer: Viewer, found: list[Spoken]) -> list[Spoken]:
     """The same, each with the source that the viewer is told."""
     veiled = [one for one in found if hides(viewer, publisher_id=one.publisher_id, attribution=one.attribution)]
     if not veiled:
@@ -295,7 +295,7 @@ def _sourced[Spoken: (Statement, Said)](viewer: Viewer, found: list[Spoken]) -> 
     return [_by(one, shown.get((one.publisher_id, one.audience_id))) for one in found]
 
 
-def _by[Spoken: (Statement, Said)](one: Spoken, source: Source | None) -> Spoken:
+def _by[Spoken: (Statement, BriefStatement)](one: Spoken, source: Source | None) -> Spoken:
     if source is None:
         return one
     return one._replace(

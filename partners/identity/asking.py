@@ -137,13 +137,13 @@ def _claim() -> Question | None:
 
 _CLAIM_NEXT = """
 WITH at_work AS (
-    SELECT partner_id, count(*) AS held FROM partners_question
+    SELECT partner_id, count(*) AS all_of_it FROM partners_question
     WHERE claimed_until >= %(now)s AND answer IS NULL GROUP BY partner_id
 ), next AS (
     SELECT q.id FROM partners_question q LEFT JOIN at_work w ON w.partner_id = q.partner_id
     WHERE q.answer IS NULL AND (q.claimed_until IS NULL OR q.claimed_until < %(now)s)
-      AND coalesce(w.held, 0) < %(share)s AND (SELECT coalesce(sum(held), 0) FROM at_work) < %(most)s
-    ORDER BY coalesce(w.held, 0), q.created_at, q.id LIMIT 1 FOR UPDATE OF q SKIP LOCKED
+      AND coalesce(w.all_of_it, 0) < %(share)s AND (SELECT coalesce(sum(all_of_it), 0) FROM at_work) < %(most)s
+    ORDER BY coalesce(w.all_of_it, 0), q.created_at, q.id LIMIT 1 FOR UPDATE OF q SKIP LOCKED
 )
 UPDATE partners_question q SET claimed_until = %(until)s FROM next WHERE q.id = next.id RETURNING q.id
 """

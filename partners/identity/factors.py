@@ -36,7 +36,7 @@ class Passkey:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Factors:
     """What a person has besides a password."""
 
     passkeys: list[Passkey]
@@ -49,11 +49,11 @@ class Held:
         return bool(self.passkeys or self.app)
 
 
-def of(user: User) -> Held:
+def of(user: User) -> Factors:
     """A person's second factors, the passkeys in the order in which they were added."""
     rows = list(Authenticator.objects.filter(user=user).order_by("created_at", "pk"))
     codes = next((row for row in rows if row.type == _Type.RECOVERY_CODES), None)
-    return Held(
+    return Factors(
         passkeys=[Passkey(row, handle_of(row)) for row in rows if row.type == _Type.WEBAUTHN],
         app=next((row for row in rows if row.type == _Type.TOTP), None),
         codes_left=len(codes.wrap().get_unused_codes()) if codes else 0,

@@ -195,14 +195,14 @@ def is_active(key: ApiKey, *, at: datetime) -> bool:
 
 def is_usable(key: ApiKey, *, origin: Origin, at: datetime) -> bool:
     """Whether a key may be used now, from there: every condition is looked at, whichever fails."""
-    held = (
+    conditions = (
         is_active(key, at=at),
         key.partner.state == Partner.State.ACTIVE,
         not key.networks or (origin.address is not None and origins.inside(origin.address, key.networks)),
         key.certificate_subject in ("", origin.subject),
         key.certificate_sha256 in ("", origin.fingerprint),
     )
-    return all(held)
+    return all(conditions)
 
 
 def limits_of(key: ApiKey) -> Limits:
@@ -326,31 +326,31 @@ def _within(wanted: Limits, *, by: Viewer | None, parent: ApiKey | None, expires
     wanted = replace(wanted, ceiling=strictest(wanted.ceiling, by.ceiling))
     if parent is None:
         return wanted
-    held = limits_of(parent)
-    if not wanted.scopes <= held.scopes:
+    own = limits_of(parent)
+    if not wanted.scopes <= own.scopes:
         raise Refused("You cannot give a scope that you do not have.", code="beyond-own-rights", at="/scopes")
-    if held.groups and not wanted.groups <= held.groups:
+    if own.groups and not wanted.groups <= own.groups:
         raise Refused("This names a group that you are not in.", code="unknown-group", at="/groups")
-    if held.networks and not _covers(held.networks, wanted.networks):
+    if own.networks and not _covers(own.networks, wanted.networks):
         raise Refused("Networks within your own only.", code="beyond-own-rights", at="/networks")
     for field in ("certificate_subject", "certificate_sha256"):
-        own, asked = getattr(held, field), getattr(wanted, field)
-        if own and asked and asked != own:
+        mine, asked = getattr(own, field), getattr(wanted, field)
+        if mine and asked and asked != mine:
             raise Refused("Your own certificate only.", code="beyond-own-rights", at=f"/{field}")
     if expires_at > parent.expires_at:
         raise Refused("No later than your own key.", code="beyond-own-rights", at="/expires_in_minutes")
     return replace(
         wanted,
-        groups=wanted.groups or held.groups,
-        networks=wanted.networks or held.networks,
-        certificate_subject=wanted.certificate_subject or held.certificate_subject,
-        certificate_sha256=wanted.certificate_sha256 or held.certificate_sha256,
+        groups=wanted.groups or own.groups,
+        networks=wanted.networks or own.networks,
+        certificate_subject=wanted.certificate_subject or own.certificate_subject,
+        certificate_sha256=wanted.certificate_sha256 or own.certificate_sha256,
     )
 
 
-def _covers(held: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Whether each wanted network lies within a held one; none wanted are the held ones."""
-    wide = [ipaddress.ip_network(text) for text in held]
+def _covers(own: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether each wanted network lies within one of its own; none wanted are all of its own."""
+    wide = [ipaddress.ip_network(text) for text in own]
     return all(
         any(one.version == narrow.version and narrow.subnet_of(one) for one in wide)  # type: ignore[arg-type]
         for narrow in map(ipaddress.ip_network, wanted)

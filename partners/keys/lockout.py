@@ -64,11 +64,11 @@ def _count(name: str, *, limit: int, at: datetime) -> None:
 
 
 _COUNT = """
-INSERT INTO partners_refusedcredentials AS held (name, refused, since) VALUES (%(name)s, 1, %(at)s)
+INSERT INTO partners_refusedcredentials AS counted (name, refused, since) VALUES (%(name)s, 1, %(at)s)
 ON CONFLICT (name) DO UPDATE SET
-    refused = CASE WHEN held.since <= %(start)s THEN 1 ELSE held.refused + 1 END,
-    since = CASE WHEN held.since <= %(start)s THEN %(at)s ELSE held.since END,
-    until = CASE WHEN held.since > %(start)s AND held.refused + 1 >= %(limit)s THEN %(end)s END
+    refused = CASE WHEN counted.since <= %(start)s THEN 1 ELSE counted.refused + 1 END,
+    since = CASE WHEN counted.since <= %(start)s THEN %(at)s ELSE counted.since END,
+    until = CASE WHEN counted.since > %(start)s AND counted.refused + 1 >= %(limit)s THEN %(end)s END
 RETURNING refused
 """
 

@@ -1,6 +1,6 @@
 """Where one can go in the portal: the places of the side bar, and the pages beside each other at one place.
 
-A new page joins here: a `Place` by the name of its route. Whoever lacks its scope is not shown it.
+A new page joins here: a `PageLink` by the name of its route. Whoever lacks its scope is not shown it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from partners.viewer import Viewer
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PageLink:
     """One page: its name in the URLconf, what it is called, and who is shown it.
 
     `here` is what the page calls itself (`access.show`), where that is not its route; `key` goes there after G.
@@ -39,18 +39,18 @@ class Area:
 
     label: str
     icon: str
-    pages: tuple[Place, ...]
+    pages: tuple[PageLink, ...]
     operator: bool = False  # for the operator's admins alone
 
 
-WORK: tuple[Place, ...] = (
-    Place("start", "Home", "inbox", "H", at_bottom=True),
-    Place("indicators", "Indicators", "list", "I", at_bottom=True),
-    Place("portal-campaigns", "Campaigns", "graph", "C", at_bottom=True),
-    Place("portal-publish", "Publish", "upload", "P", scope=Scope.PUBLISH),
-    Place("portal-paste", "Paste search", "clip", "V", at_bottom=True),
-    Place("portal-matches", "Matches", "link", "M", here="matches"),
-    Place("portal-subscriptions", "Feeds", "feed", "F", here="subscriptions"),
+WORK: tuple[PageLink, ...] = (
+    PageLink("start", "Home", "inbox", "H", at_bottom=True),
+    PageLink("indicators", "Indicators", "list", "I", at_bottom=True),
+    PageLink("portal-campaigns", "Campaigns", "graph", "C", at_bottom=True),
+    PageLink("portal-publish", "Publish", "upload", "P", scope=Scope.PUBLISH),
+    PageLink("portal-paste", "Paste search", "clip", "V", at_bottom=True),
+    PageLink("portal-matches", "Matches", "link", "M", here="matches"),
+    PageLink("portal-subscriptions", "Feeds", "feed", "F", here="subscriptions"),
 )
 
 AREAS: tuple[Area, ...] = (
@@ -58,44 +58,44 @@ AREAS: tuple[Area, ...] = (
         "Partners and groups",
         "people",
         (
-            Place("organisation", "Overview"),
-            Place("groups-page", "Groups"),
-            Place("sharing", "Sharing"),
-            Place("hosts", "Hosts"),
-            Place("portal-detectors", "Detectors"),
+            PageLink("organisation", "Overview"),
+            PageLink("groups-page", "Groups"),
+            PageLink("sharing", "Sharing"),
+            PageLink("hosts", "Hosts"),
+            PageLink("portal-detectors", "Detectors"),
         ),
     ),
     Area(
         "People and keys",
         "key",
-        (Place("people", "People", scope=Scope.ADMIN), Place("keys", "Keys", scope=Scope.ADMIN)),
+        (PageLink("people", "People", scope=Scope.ADMIN), PageLink("keys", "Keys", scope=Scope.ADMIN)),
     ),
     Area(
         "Waiting",
         "eye",
         (
-            Place("held", "Waiting", scope=Scope.PUBLISH),
-            Place("portal-quarantine", "Quarantine", scope=Scope.PUBLISH),
-            Place("portal-recalls", "Recalls", scope=Scope.PUBLISH),
-            Place("portal-appeals", "Appeals", scope=Scope.REACT),
+            PageLink("held", "Waiting", scope=Scope.PUBLISH),
+            PageLink("portal-quarantine", "Quarantine", scope=Scope.PUBLISH),
+            PageLink("portal-recalls", "Recalls", scope=Scope.PUBLISH),
+            PageLink("portal-appeals", "Appeals", scope=Scope.REACT),
         ),
     ),
-    Area("Reports", "report", (Place("reports", "Reports"),)),
-    Area("Log", "log", (Place("log", "Log", scope=Scope.AUDIT),)),
+    Area("Reports", "report", (PageLink("reports", "Reports"),)),
+    Area("Log", "log", (PageLink("log", "Log", scope=Scope.AUDIT),)),
     Area(
         "Operator",
         "gear",
         (
-            Place("operator-partners", "Partners", scope=Scope.ADMIN),
-            Place("operator-groups", "Groups", scope=Scope.ADMIN),
-            Place("invite-partner", "Invite a partner", scope=Scope.ADMIN),
+            PageLink("operator-partners", "Partners", scope=Scope.ADMIN),
+            PageLink("operator-groups", "Groups", scope=Scope.ADMIN),
+            PageLink("invite-partner", "Invite a partner", scope=Scope.ADMIN),
         ),
         operator=True,
     ),
 )
 
 
-def all_of(viewer: Viewer) -> list[Place]:
+def all_of(viewer: Viewer) -> list[PageLink]:
     """Every page that the viewer may go to, each with the picture of its place."""
     found = [place for place in WORK if place.scope in viewer.scopes]
     for area in AREAS:
@@ -108,7 +108,7 @@ def frame(viewer: Viewer, here: str) -> dict[str, Any]:
     """What the side bar and the head of a page show: the places, and the pages beside this one."""
     work = [place for place in WORK if place.scope in viewer.scopes]
     areas = []
-    beside: list[Place] = []
+    beside: list[PageLink] = []
     for area in AREAS:
         pages = [place for place in area.pages if place.scope in viewer.scopes]
         if not pages or (area.operator and not viewer.operates):

@@ -51,7 +51,7 @@ _NOBODY = "nobody you may see holds it"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PastedLine:
     """One line as the browser read it: `how` in its words; tokens, or a value in clear and what it is."""
 
     number: int
@@ -60,7 +60,7 @@ class Line:
     clear: str = ""
 
 
-def read_lines(document: Any) -> list[Line]:
+def read_lines(document: Any) -> list[PastedLine]:
     """What was sent. Raises Refused, with the field."""
     lines = document.get("lines") if isinstance(document, Mapping) else None
     if not isinstance(lines, list) or not 0 < len(lines) <= MOST_LINES:
@@ -68,7 +68,7 @@ def read_lines(document: Any) -> list[Line]:
     return [_line(one, f"/lines/{place}") for place, one in enumerate(lines)]
 
 
-def _line(sent: Any, at: str) -> Line:
+def _line(sent: Any, at: str) -> PastedLine:
     if not isinstance(sent, Mapping) or not isinstance(number := sent.get("n"), int):
         raise Refused("A line is an object with a number.", code="bad-line", at=at)
     subkind, tokens, clear = sent.get("subkind", ""), sent.get("tokens", []), sent.get("clear", "")
@@ -78,14 +78,14 @@ def _line(sent: Any, at: str) -> Line:
         raise Refused("Tokens are 64 lower-case hexadecimal digits.", code="bad-token", at=f"{at}/tokens")
     if not isinstance(clear, str) or len(clear) > _MOST_CHARS or (clear and subkind not in _CLEAR):
         raise Refused("This may not travel in clear: it is made a token first.", code="not-in-clear", at=f"{at}/clear")
-    return Line(number, subkind, tuple(tokens), clear)
+    return PastedLine(number, subkind, tuple(tokens), clear)
 
 
 def _is_token(written: Any) -> bool:
     return isinstance(written, str) and _HEX.fullmatch(written) is not None
 
 
-def answers(viewer: Viewer, lines: Sequence[Line]) -> list[dict[str, Any]]:
+def answers(viewer: Viewer, lines: Sequence[PastedLine]) -> list[dict[str, Any]]:
     """An answer for each line, in order."""
     forms = {line.number: _forms(line) for line in lines}
     keys = _keys({form for found in forms.values() for form in found})
@@ -96,7 +96,7 @@ def answers(viewer: Viewer, lines: Sequence[Line]) -> list[dict[str, Any]]:
     return [_answer(line, forms[line.number], keys, said, titles, known) for line in lines]
 
 
-def _forms(line: Line) -> tuple[str, ...]:
+def _forms(line: PastedLine) -> tuple[str, ...]:
     """The values that would be this one, the most exact first: itself, and of a network those that hold it."""
     if line.tokens:
         return line.tokens
@@ -137,7 +137,7 @@ JOIN indicators_tokenvalue v ON v.id BETWEEN asked.first AND asked.last AND v.va
 
 
 def _answer(
-    line: Line,
+    line: PastedLine,
     forms: Sequence[str],
     keys: Mapping[str, list[UUID]],
     said: Mapping[UUID, list[Carrier]],
@@ -171,11 +171,11 @@ def _benign(subkind: str, value: str, known: benign.Known) -> tuple[str, str] | 
     return verdict, f"on the list {listed}" if listed else "special-purpose, of everybody, or a member's own"
 
 
-def _other(line: Line, state: str, value: str, why: str) -> dict[str, Any]:
+def _other(line: PastedLine, state: str, value: str, why: str) -> dict[str, Any]:
     return {"n": line.number, "state": state, "value": value, "why": why}
 
 
-def _known(line: Line, form: str, found: Sequence[Carrier], *, exact: bool) -> dict[str, Any]:
+def _known(line: PastedLine, form: str, found: Sequence[Carrier], *, exact: bool) -> dict[str, Any]:
     """What the carriers say, as one answer: the newest of them speaks for what differs."""
     first = found[0]
     ends = [each.valid_until for each in found if each.valid_until is not None]
