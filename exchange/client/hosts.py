@@ -43,7 +43,7 @@ def check(value: Value, as_json: Json = False, url: Url = "", key_file: KeyFile 
 
 @app.command()
 def confirm(value: Value, as_json: Json = False, url: Url = "", key_file: KeyFile = None) -> None:
-    """Say that a range which another partner names is that partner's; as the operator, a host, too."""
+    """Say that a range is the partner's that names it: two say so, or the operator, who may for a host, too."""
     with client_of(url, key_file) as client:
         _show([client.confirm_service_host(_id_of(client, value, own=False))], as_json=as_json)
 
@@ -78,5 +78,7 @@ def _show(hosts: Iterable[Mapping[str, Any]], *, as_json: bool) -> None:
 def _state(host: Mapping[str, Any]) -> str:
     if host["proven"]:
         return f"proven by {host['proven_by']}" if host.get("proven_by") else "proven"
+    if host.get("confirmed_by"):
+        return f"not proven: confirmed by {host['confirmed_by']}, waits for a second partner"
     challenge = host.get("challenge")
     return f"not proven: TXT {challenge['name']} {challenge['value']}" if challenge else "not proven"

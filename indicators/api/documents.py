@@ -260,7 +260,10 @@ class ServiceHostDocument(serializers.Serializer[object]):
     since = serializers.DateTimeField()
     proven = serializers.BooleanField(help_text="Whether everybody's lists leave it out; else its partner's own do.")
     proven_by = serializers.CharField(
-        required=False, allow_null=True, help_text="`dns`, `operator`, the slug of a partner, or `before`."
+        required=False, allow_null=True, help_text="`dns`, `operator`, the slugs of partners, or `before`."
+    )
+    confirmed_by = serializers.CharField(
+        required=False, allow_null=True, help_text="The partner that confirmed a range first; a second one proves it."
     )
     challenge = ChallengeDocument(required=False, allow_null=True)
     asked_at = serializers.DateTimeField(

@@ -34,7 +34,7 @@ class ServiceHostsView(Face):
         """Name hosts and ranges as one's own, with all names below a host: one's own lists leave them out at once.
 
         Those of others do once they are proven: a host by the `challenge` in its DNS, or by the operator; a range by
-        another partner, or the operator.
+        two other partners, or the operator.
         """
         viewer = viewer_of(request)
         added = service_hosts.add(viewer, requests.HostsWish.read(request)["values"])
@@ -50,7 +50,7 @@ class ServiceHostView(Face):
 
     @extend_schema(operation_id="end_service_host", responses={204: None})
     def delete(self, request: Request, host_id: UUID) -> HttpResponse:
-        """Say that it is one's own no more: what others publish of it is listed again."""
+        """Say that it is one's own no more, or as the operator, another's: what is published of it is listed again."""
         service_hosts.end(viewer_of(request), host_id)
         suppressing.hint()
         return HttpResponse(status=204)
@@ -77,7 +77,10 @@ class ConfirmView(Face):
 
     @extend_schema(operation_id="confirm_service_host", request=None, responses=ServiceHostDocument)
     def post(self, request: Request, host_id: UUID) -> HttpResponse:
-        """Say that what another partner names is that partner's: a range, or, as the operator, a host, too."""
+        """Say that what another partner names is that partner's.
+
+        Two partners' words prove a range of at most /20 (/40 of IPv6), the operator's any range and host.
+        """
         viewer = viewer_of(request)
         host = service_hosts.confirm(viewer, host_id)
         suppressing.hint()
@@ -102,6 +105,7 @@ def _one(viewer: Viewer, host: ServiceHost) -> dict[str, Any]:
     asks = host.proven_at is None and not service_hosts.is_range(host.value)
     return document | {
         "proven_by": host.proven_by or None,
+        "confirmed_by": host.confirmed_by.slug if host.confirmed_by else None,
         "challenge": {"name": proofs.record_of(host.value), "value": host.challenge} if asks else None,
         "asked_at": clock.rfc3339(host.asked_at) if asks and host.asked_at else None,
     }

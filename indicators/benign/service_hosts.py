@@ -1,9 +1,9 @@
 """Hosts and ranges that members name as their own. With `proofs` and `suppressing` the writer of ServiceHost.
 
 What is named is public. At once the lists of its own member leave it out; those of others once it is proven: a host by
-a challenge in its DNS (`proofs`), or by the operator; a range by the operator, or by another partner. What lies below a
-host that its member has proven needs no proof of its own. So nobody takes another's host, or an attacker's, out of
-everybody's lists by its word alone.
+a challenge in its DNS (`proofs`), or by the operator; a range by the operator, or, up to /20, by two other partners.
+What lies below a host that its member has proven needs no proof of its own. So no member takes another's host, or an
+attacker's, out of everybody's lists by its word alone, and no two by theirs.
 
 Every push judges its values by what is known here. What was stored before is judged again by `suppressing`.
 """
@@ -15,6 +15,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from uuid import UUID
 
@@ -106,7 +107,7 @@ def listed() -> QuerySet[ServiceHost]:
     return (
         ServiceHost.objects.filter(ended_at=None)
         .exclude(partner__state__in=[Partner.State.LEFT, Partner.State.INVITED])
-        .select_related("partner")
+        .select_related("partner", "confirmed_by")
         .order_by("value", "partner__slug")
     )
 
@@ -153,21 +154,50 @@ def is_range(value: str) -> bool:
 
 @transaction.atomic
 def confirm(viewer: Viewer, host_id: UUID) -> ServiceHost:
-    """Say that what another partner names is that partner's: a range by any partner, a host by the operator.
+    """Say that what another partner names is that partner's. The operator's word proves it, or those of two partners.
 
-    Raises NotFound for what is not named, Refused for one's own and for a host.
+    Raises NotFound for what is not named, Refused for one's own, a host, and a range that the operator alone confirms.
     """
     viewer.require(Scope.ADMIN)
-    host = ServiceHost.objects.select_for_update(no_key=True).filter(pk=host_id, ended_at=None).first()
+    hosts = ServiceHost.objects.select_for_update(no_key=True, of=("self",)).select_related("confirmed_by", "partner")
+    host = hosts.filter(pk=host_id, ended_at=None).first()
     if host is None:
         raise NotFound
     if host.partner_id == viewer.partner_id:
         raise Refused("Somebody else confirms what is yours.", code="own-host")
-    if not (viewer.is_operator or is_range(host.value)):
+    if viewer.is_operator:
+        words = OPERATOR
+    elif not is_range(host.value):
         raise Refused("A host is proven by its DNS, or confirmed by the operator.", code="not-a-range")
-    if host.proven_at is None:
-        prove(host, by=OPERATOR if viewer.is_operator else viewer.partner_slug, viewer=viewer)
+    elif not partners_confirm(host.value):
+        raise Refused("The operator alone confirms a range that is so broad.", code="range-too-broad")
+    elif host.confirmed_by is None or host.confirmed_by_id == viewer.partner_id:
+        words = ""
+    else:
+        words = f"{host.confirmed_by.slug}, {viewer.partner_slug}"
+    if host.proven_at is None and words:
+        prove(host, by=words, viewer=viewer)
+    elif host.proven_at is None and host.confirmed_by is None:
+        _confirm_first(host, viewer)
     return host
+
+
+def partners_confirm(value: str) -> bool:
+    """Whether two partners can prove a network in normal form: it is no broader than /20, or /40 of IPv6."""
+    net = ip_network(value)
+    return net.prefixlen >= (20 if net.version == 4 else 40)
+
+
+def _confirm_first(host: ServiceHost, viewer: Viewer) -> None:
+    host.confirmed_by_id = viewer.partner_id
+    host.save(update_fields=["confirmed_by"])
+    audit.record(
+        audit.Verb.SERVICE_HOST_CONFIRMED,
+        by=viewer,
+        target=f"partner:{host.partner_id}",
+        about=host.partner_id,
+        values=[host.value],
+    )
 
 
 def prove(host: ServiceHost, *, by: str, viewer: Viewer | None = None) -> None:
@@ -195,7 +225,7 @@ def ask_now(viewer: Viewer, host_id: UUID) -> ServiceHost:
         if host is None:
             raise NotFound
         if is_range(host.value):
-            raise Refused("Another partner or the operator confirms a range.", code="not-a-host")
+            raise Refused("Two other partners or the operator confirm a range.", code="not-a-host")
         if host.proven_at is None:
             moment = clock.now()
             host.ask_at = moment if host.asked_at is None else max(moment, host.asked_at + _REST)
@@ -211,14 +241,21 @@ OPERATOR = "operator"
 
 @transaction.atomic
 def end(viewer: Viewer, host_id: UUID) -> None:
-    """Say that a host or range is the viewer's partner's own no more. Raises NotFound for anybody else's."""
+    """Say that a host or range is its partner's own no more: that partner, or the operator. Raises NotFound."""
     viewer.require(Scope.ADMIN)
     moment = clock.now()
-    own = ServiceHost.objects.filter(pk=host_id, partner=viewer.partner_id, ended_at=None).first()
-    if own is None:
+    named = ServiceHost.objects.filter(pk=host_id, ended_at=None)
+    host = (named if viewer.is_operator else named.filter(partner=viewer.partner_id)).first()
+    if host is None:
         raise NotFound
-    ServiceHost.objects.filter(pk=own.pk).update(ended_at=moment, changed_at=moment, applied_at=None, ask_at=None)
-    audit.record(audit.Verb.SERVICE_HOST_ENDED, by=viewer, target=f"partner:{viewer.partner_id}", values=[own.value])
+    ServiceHost.objects.filter(pk=host.pk).update(ended_at=moment, changed_at=moment, applied_at=None, ask_at=None)
+    audit.record(
+        audit.Verb.SERVICE_HOST_ENDED,
+        by=viewer,
+        target=f"partner:{host.partner_id}",
+        about=host.partner_id,
+        values=[host.value],
+    )
     forget()
 
 

@@ -116,7 +116,15 @@ class ServiceHost(models.Model):
     applied_at = models.DateTimeField(null=True, help_text="When stored values were last judged by it.")
     challenge = models.CharField(max_length=64, default="", db_default="")
     proven_at = models.DateTimeField(null=True)
-    proven_by = models.CharField(max_length=120, default="", db_default="", help_text="`dns`, or a partner's slug.")
+    proven_by = models.CharField(max_length=120, default="", db_default="", help_text="`dns`, or on whose word.")
+    confirmed_by = models.ForeignKey(
+        Partner,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        db_index=False,
+        help_text="Who said first that a range is its partner's; a second one's word proves it.",
+    )
     ask_at = models.DateTimeField(null=True, help_text="When its DNS is to be asked next; null: not by itself.")
     asked_at = models.DateTimeField(null=True, help_text="When its DNS was asked last, without finding the challenge.")
 

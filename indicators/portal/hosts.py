@@ -46,7 +46,7 @@ def check(request: HttpRequest, viewer: Viewer, host_id: UUID) -> HttpResponseBa
 @page
 def confirm(request: HttpRequest, viewer: Viewer, host_id: UUID) -> HttpResponseBase:
     """Say that what another partner names is that partner's."""
-    return _done(request, viewer, lambda: service_hosts.confirm(viewer, host_id), "Confirmed: it leaves every list.")
+    return _done(request, viewer, lambda: service_hosts.confirm(viewer, host_id), "Confirmed.")
 
 
 def _done(request: HttpRequest, viewer: Viewer, act: Callable[[], object], words: str) -> HttpResponseBase:
@@ -73,11 +73,14 @@ def end(request: HttpRequest, viewer: Viewer, host_id: UUID) -> HttpResponseBase
 def _row(host: ServiceHost, viewer: Viewer) -> dict[str, object]:
     """A host or range, and what is to be done with it."""
     is_range = service_hosts.is_range(host.value)
+    asks_me = is_range and host.confirmed_by_id != viewer.partner_id and service_hosts.partners_confirm(host.value)
     return {
         "host": host,
         "is_range": is_range,
         "record": "" if is_range else proofs.record_of(host.value),
-        "may_confirm": host.proven_at is None and (is_range or viewer.is_operator),
+        "may_confirm": host.proven_at is None and (asks_me or viewer.is_operator),
+        "confirmed_by_me": is_range and host.proven_at is None and host.confirmed_by_id == viewer.partner_id,
+        "by_operator": is_range and not service_hosts.partners_confirm(host.value),
     }
 
 

@@ -104,6 +104,7 @@ class Verb(StrEnum):
     REPORT_RELEASED = "report.released"
     SECOND_FACTOR_DEMANDED = "second-factor.demanded"
     SERVICE_HOSTS_ADDED = "service-hosts.added"
+    SERVICE_HOST_CONFIRMED = "service-host.confirmed"
     SERVICE_HOST_ENDED = "service-host.ended"
     SERVICE_HOST_PROVEN = "service-host.proven"
     SESSIONS_ENDED = "sessions.ended"

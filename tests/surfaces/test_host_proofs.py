@@ -178,14 +178,27 @@ def test_name_servers_that_do_not_answer_prove_nothing(borealis, settings, monke
         outbound.txt("api.borealis.example", timeout_s=0.2)
 
 
-def test_another_partner_confirms_a_range_and_the_operator_a_host(aster, borealis, operator):
+@pytest.fixture
+def cygnus(cast):
+    return Caller(build.a_key(cast.cygnus, *Scope))
+
+
+def test_two_other_partners_confirm_a_range_and_the_operator_a_host(aster, borealis, cygnus, operator):
     read(aster.push(*said()))
     host, network = sorted(name_all(borealis), key=lambda one: one["value"], reverse=True)
     assert code(borealis.send("POST", f"service-hosts/{network['id']}/confirm", {}), 422) == "own-host"
     assert code(aster.send("POST", f"service-hosts/{host['id']}/confirm", {}), 422) == "not-a-range"
     assert code(borealis.send("POST", f"service-hosts/{network['id']}/check", {}), 422) == "not-a-host"
     assert code(aster.send("POST", f"service-hosts/{host['id']}/check", {}), 404) == "not-found"
-    assert read(aster.send("POST", f"service-hosts/{network['id']}/confirm", {}))["proven"]
+    for _ in range(2):
+        assert read(aster.send("POST", f"service-hosts/{network['id']}/confirm", {}))["proven"] is False, "one's word"
+    suppressing.apply_pending()
+    assert listed(aster) == 4
+    assert (
+        next(one for one in read(borealis.get("service-hosts"))["hosts"] if one["id"] == network["id"])["confirmed_by"]
+        == "aster"
+    )
+    assert read(cygnus.send("POST", f"service-hosts/{network['id']}/confirm", {}))["proven"]
     suppressing.apply_pending()
     assert listed(aster) == 3
     assert read(operator.send("POST", f"service-hosts/{host['id']}/confirm", {}))["proven"]
@@ -195,9 +208,31 @@ def test_another_partner_confirms_a_range_and_the_operator_a_host(aster, boreali
     assert not Unlisted.objects.exists()
     assert {one["value"]: one["proven_by"] for one in read(borealis.get("service-hosts"))["hosts"]} == {
         OWN[0]: "operator",
-        OWN[1]: "aster",
+        OWN[1]: "aster, cygnus",
     }
-    assert not any("proven_by" in one or "challenge" in one for one in read(aster.get("service-hosts"))["hosts"])
+    hidden = {"proven_by", "confirmed_by", "challenge"}
+    assert not any(hidden & set(one) for one in read(aster.get("service-hosts"))["hosts"])
+
+
+def test_the_operator_alone_confirms_a_broad_range_and_ends_what_anybody_named(aster, borealis, cygnus, operator):
+    for value, code_of in (
+        ("203.0.0.0/19", "range-too-broad"),
+        ("203.0.112.0/20", ""),
+        ("2a00:1400::/39", "range-too-broad"),
+    ):
+        (host,) = read(borealis.send("POST", "service-hosts", {"values": [value]}), 201)["hosts"]
+        at = f"service-hosts/{host['id']}"
+        if code_of:
+            assert code(aster.send("POST", f"{at}/confirm", {}), 422) == code_of
+            assert read(operator.send("POST", f"{at}/confirm", {}))["proven"]
+        else:
+            assert [read(caller.send("POST", f"{at}/confirm", {}))["proven"] for caller in (aster, cygnus)] == [
+                False,
+                True,
+            ]
+        assert aster.ask("DELETE", at).status_code == 404
+        assert operator.ask("DELETE", at).status_code == 204
+    assert read(aster.get("service-hosts"))["hosts"] == []
 
 
 def test_what_is_named_no_more_returns_to_the_lists_of_its_member(aster, borealis):
@@ -228,6 +263,9 @@ def test_the_page_shows_the_record_asks_for_it_and_lets_others_confirm(cast, nam
     assert f"/organisation/hosts/{host.pk}/confirm" not in page
     assert other.post(f"/organisation/hosts/{network.pk}/confirm").status_code == 302
     network.refresh_from_db()
-    assert network.proven_by == "aster"
+    assert (network.proven_at, network.confirmed_by.slug) == (None, "aster")
+    page = other.get("/organisation/hosts/").content.decode()
+    assert f"/organisation/hosts/{network.pk}/confirm" not in page
+    assert "confirmed by you" in page
     assert Partner.objects.get(slug="aster").pk == cast.aster.pk
     assert changes.head() == 0, "nothing was stored that is concerned"
