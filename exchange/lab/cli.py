@@ -11,37 +11,26 @@ import sqlite3
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from exchange.client import terminal
 from exchange.client.errors import ApiError, ExchangeClientError, Unreachable, Unusable
-from exchange.client.terminal import Json, KeyFile, Url, client_of, console, errors, print_facts, print_json
-from exchange.client.tokens import tokeniser_of
+from exchange.client.terminal import Json, KeyFile, Url, console, errors, print_facts, print_json
 
 try:
-    import polars as pl
-
     from exchange.lab import fitting, output, reading, rounds
-    from exchange.lab.making import Maker
+    from exchange.lab.bench import Bench, existing, kept_campaigns, labels_of, settings_of
     from exchange.lab.output import Form
     from exchange.lab.reasons import Explainer
-    from exchange.lab.rest import Rest
-    from exchange.lab.rounds import Done, Settings
+    from exchange.lab.rounds import Done
     from exchange.lab.scoring import Constants
-    from exchange.lab.state import State
-    from exchange.lab.transport import InCampaign
 except ModuleNotFoundError as missing:
     sys.exit(f"exchange-lab: this needs {missing.name}: pip install 'exchange[lab]'")
 
-if TYPE_CHECKING:
-    from exchange.client.api import Client
 
 app = typer.Typer(
     help="Find the parts of campaigns among a lab's own accounts, together with the labs of a group.",
@@ -93,7 +82,7 @@ def load(
     key_file: KeyFile = None,
 ) -> None:
     """Read accounts, derive what they carry, and keep tokens of it. What was loaded before is not read again."""
-    with _Bench(map_file, state_file, group, url, key_file).open() as bench:
+    with Bench(map_file, state_file, group, url, key_file).open() as bench:
         told = bench.load()
     if as_json:
         print_json(told)
@@ -127,7 +116,7 @@ def run(
 ) -> None:
     """Load accounts and play rounds with the group until next to nothing changes; with --follow, for good."""
     constants = fitting.read(constants_file) if constants_file else Constants()
-    with _Bench(map_file, state_file, group, url, key_file).open() as bench:
+    with Bench(map_file, state_file, group, url, key_file).open() as bench:
         for played in itertools.count(1):
             try:
                 bench.load()
@@ -162,8 +151,8 @@ def suspects(
 ) -> None:
     """Write the suspects of the last round with score, campaign and reason. Needs no exchange."""
     constants = fitting.read(constants_file) if constants_file else Constants()
-    with _existing(state_file) as state:
-        campaigns = _kept_campaigns(state)
+    with existing(state_file) as state:
+        campaigns = kept_campaigns(state)
         some = list(output.suspects(state, Explainer(state, constants), campaigns, one_labs_word=one_labs_word))
     if target:
         output.write(some, target, form)
@@ -180,7 +169,7 @@ def explain(
 ) -> None:
     """Say why an account is a suspect, or why not: a sentence, and what each group of tokens adds."""
     constants = fitting.read(constants_file) if constants_file else Constants()
-    with _existing(state_file) as state:
+    with existing(state_file) as state:
         name = state.account_of(account) or account
         number = state.accounts["account"].index_of(name)
         known = state.scores()
@@ -189,7 +178,7 @@ def explain(
         if known is None or number >= len(known):
             raise Unusable(f"{account}: no round has scored it yet")
         found = Explainer(state, constants).explain(number)
-        where = _kept_campaigns(state).get(state.known_pseudonyms().get(name, ""))
+        where = kept_campaigns(state).get(state.known_pseudonyms().get(name, ""))
     said = output.entry(found, where, one_labs_word=found.one_labs_word and not found.suspect)
     if as_json:
         print_json(said | {"suspect": found.suspect, "without_largest": found.without_largest})
@@ -219,10 +208,10 @@ def rehearse(
     """Print, line by line, what the next round would send. Sends nothing, asks nobody."""
     constants = fitting.read(constants_file) if constants_file else Constants()
     wanted = reading.read_map(map_file)
-    with _existing(state_file) as state:
+    with existing(state_file) as state:
         carries = state.carries()
         before = state.suspects()
-        settings = _settings(wanted)
+        settings = settings_of(wanted)
         lines: list[dict[str, Any]] = [
             one.document()
             for one in rounds.evidence(state, carries, constants=constants, settings=settings, now=datetime.now(UTC))
@@ -253,7 +242,7 @@ def indicators(
 
     constants = fitting.read(constants_file) if constants_file else Constants()
     wanted = reading.read_map(map_file)
-    with _existing(state_file) as state:
+    with existing(state_file) as state:
         made = publishing.indicators(
             state,
             constants,
@@ -276,8 +265,8 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Find constants of the score on your own labels, with the last round's sums; half of the labels checks them."""
-    with _existing(state_file) as state:
-        labels, known = _labels(state, labels_file)
+    with existing(state_file) as state:
+        labels, known = labels_of(state, labels_file)
         carries = state.carries()
         found = fitting.fit(
             carries, state.told(state.heard()), state.suspects(), labels, known, precision=precision, start=Constants()
@@ -298,7 +287,7 @@ def fit(
 @app.command()
 def status(state_file: StateFile = _STATE, as_json: Json = False) -> None:
     """Say what this lab has, sent and found. Needs no exchange."""
-    with _existing(state_file) as state:
+    with existing(state_file) as state:
         scores = state.scores()
         told = {
             "accounts": len(state.accounts),
@@ -314,96 +303,6 @@ def status(state_file: StateFile = _STATE, as_json: Json = False) -> None:
         print_json(told)
     else:
         print_facts([(name.replace("_", " ").capitalize(), f"{value:,}") for name, value in told.items()])
-
-
-@dataclass(slots=True)
-class _Bench:
-    """A map, a state and a group, as the options say."""
-
-    map_file: Path
-    state_file: Path
-    group: str
-    url: str
-    key_file: Path | None
-
-    @contextmanager
-    def open(self) -> Iterator[_Open]:
-        """With the exchange at hand."""
-        wanted = reading.read_map(self.map_file)
-        group = self.group or wanted.group
-        if not group:
-            raise Unusable('Which group? Give --group, or write group = "…" into the map.')
-        with client_of(self.url, self.key_file) as client, State(self.state_file) as state:
-            yield _Open(wanted, state, client, group)
-
-
-@dataclass(slots=True)
-class _Open:
-    wanted: reading.Map
-    state: State
-    client: Client
-    group: str
-
-    def load(self) -> dict[str, Any]:
-        """Read the source; take in what is new."""
-        wrong: Counter[str] = Counter()
-        before = len(self.state.accounts)
-        with tokeniser_of(self.client, group=self.group) as tokeniser:
-            maker = Maker(tokeniser)
-            self.state.begin(maker.both(), payment=self.wanted.payment, scope=self.wanted.scope)
-            for frame in reading.portions(self.wanted):
-                wrong.update(self.state.add(frame, maker=maker, skip=self.wanted.skip))
-        count = len(self.state.accounts)
-        return {"accounts": count, "new": count - before, "tokens": len(self.state.tokens), "wrong": dict(wrong)}
-
-    def round(self, constants: Constants) -> Done:
-        """One round with the group."""
-        rest = Rest(self.client, self.group)
-        done = rounds.play(self.state, rest, constants=constants, settings=_settings(self.wanted))
-        self.state.put(campaigns={name: list(one) for name, one in rest.campaigns().items()})
-        return done
-
-    def put_out(self, constants: Constants, *, target: Path | None, form: Form, webhook: str) -> None:
-        """Suspects into the file, and new ones to the webhook."""
-        if not target and not webhook:
-            return
-        some = list(output.suspects(self.state, Explainer(self.state, constants), _kept_campaigns(self.state)))
-        if target:
-            output.write(some, target, form)
-        if webhook:
-            told = set(self.state.get("webhook", []))
-            new = [one for one in some if one["account"] not in told]
-            if new:
-                output.post(webhook, output.secret_from(), new)
-                self.state.put(webhook=sorted(told | {one["account"] for one in new}))
-
-
-@contextmanager
-def _existing(path: Path) -> Iterator[State]:
-    if not path.exists():
-        raise Unusable(f"{path}: no such state; `exchange-lab load` makes it")
-    with State(path) as state:
-        if state.get("tokens") is None:
-            raise Unusable(f"{path}: nothing was loaded yet; `exchange-lab load` does")
-        yield state
-
-
-def _settings(wanted: reading.Map) -> Settings:
-    return Settings(publisher_action=wanted.publisher_action, days=wanted.days)
-
-
-def _kept_campaigns(state: State) -> dict[str, InCampaign]:
-    return {name: InCampaign(*one) for name, one in state.get("campaigns", {}).items()}
-
-
-def _labels(state: State, path: Path) -> tuple[Any, Any]:
-    """Labels of all accounts, and which accounts have one."""
-    wanted = reading.Map(path.parent, {"account": "account", "flagged": "label"}, file=path.name)
-    if not path.exists():
-        raise Unusable(f"{path}: no such file")
-    read = pl.concat(list(reading.portions(wanted)))
-    joined = state.accounts.select("account").join(read, on="account", how="left", maintain_order="left")
-    return joined["flagged"].fill_null(value=False).to_numpy(), joined["flagged"].is_not_null().to_numpy()
 
 
 def _tell(done: Done, *, as_json: bool) -> None:

@@ -26,7 +26,7 @@ from indicators.models import Delivery, Holding, Opinion, Quarantined
 from indicators.opinions import appealing
 from indicators.publishing import awaiting
 from indicators.stix import vocabulary
-from partners.groups import life, membership, warning
+from partners.groups import life, proposing, warning
 from partners.models import ApiKey
 from partners.portal.letters import Lab
 from partners.scopes import Scope
@@ -209,8 +209,8 @@ def _campaigns(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
 def _sharing(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
     """Invitations and other proposals, bases that end, objects that are offered."""
     if Scope.ADMIN in viewer.scopes:
-        for proposal in membership.proposals(viewer)[:_MOST]:
-            if viewer.partner_id in membership.waits_for(proposal):
+        for proposal in proposing.proposals(viewer)[:_MOST]:
+            if viewer.partner_id in proposing.waits_for(proposal):
                 yield Item(
                     "week",
                     "sharing",

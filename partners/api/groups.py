@@ -18,7 +18,7 @@ from partners.api.documents import (
     ProposalDocument,
     ProposalList,
 )
-from partners.groups import directory, membership
+from partners.groups import directory, membership, proposing
 from partners.models import Group, Partner, Proposal
 from partners.scopes import Scope
 from partners.sharing import why_closed
@@ -127,7 +127,7 @@ class ProposalsView(Face):
     def get(self, request: Request) -> HttpResponse:
         """Open proposals of the caller's groups, and invitations to its partner."""
         viewer = viewer_of(request)
-        return answer({"proposals": [_proposal(viewer, each) for each in membership.proposals(viewer)]})
+        return answer({"proposals": [_proposal(viewer, each) for each in proposing.proposals(viewer)]})
 
 
 class AgreeView(Face):
@@ -166,8 +166,8 @@ def _partner(request: Request) -> Partner:
     return found
 
 
-def _basis(sent: dict[str, Any]) -> membership.Basis:
-    return membership.Basis(
+def _basis(sent: dict[str, Any]) -> proposing.Basis:
+    return proposing.Basis(
         sent["legal_basis"],
         sent.get("basis_reference") or "",
         sent["basis_from"],
@@ -210,5 +210,5 @@ def _proposal(viewer: Viewer, made: Proposal) -> dict[str, Any]:
         "basis_until": made.basis_until,
         "evidence": made.evidence,
         "agreed": [{"partner": one.partner.slug, "at": clock.rfc3339(one.at)} for one in said],
-        "asks_you": made.state == Proposal.State.OPEN and viewer.partner_id in membership.waits_for(made),
+        "asks_you": made.state == Proposal.State.OPEN and viewer.partner_id in proposing.waits_for(made),
     }

@@ -11,12 +11,11 @@ revokes all that descend from it.
 import base64
 import hashlib
 import hmac
-import ipaddress
 import re
 import secrets
 import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -28,15 +27,15 @@ from exchange import clock, origins
 from exchange.errors import Conflict, NotFound, Refused, Unauthenticated
 from exchange.origins import Origin
 from partners import proof
-from partners.ceilings import UNBOUND, Ceiling, strictest
+from partners.ceilings import UNBOUND, Ceiling
+from partners.keys.limiting import Limits, checked, limits_of, within
 from partners.log import audit
 from partners.models import ApiKey, KeyNetwork, Partner
-from partners.scopes import KEY_SCOPES, Scope
+from partners.scopes import Scope
 from partners.viewer import Viewer
 
 _SHAPE = re.compile(r"exk_([a-z2-7]{8})_([a-z2-7]{32})([a-z2-7]{7})")
 _PUBLIC_ID = re.compile(r"[a-z2-7]{8}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _MIN_LIFE = timedelta(minutes=1)
 _MAX_LIFE = timedelta(days=366)
 _MAX_ANCESTORS = 32
@@ -44,23 +43,9 @@ DEFAULT_LIFE = timedelta(days=90)
 #: How long a rotated key may live on beside its successor.
 MAX_OVERLAP = timedelta(days=30)
 _MAX_NAME_CHARS = 80
-_MAX_SUBJECT_CHARS = 400
-_MAX_NETWORKS = 50
 _ACTIVE_OF_ONE_NAME = 2
 _NETWORKS_SEEN = 32
 #: Of the advisory lock under which a partner's keys are issued and revoked: "keys".
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a key may do, from where, and with which certificate. Empty groups or networks limit nothing."""
-
-    scopes: frozenset[Scope]
-    groups: frozenset[UUID] = frozenset()
-    networks: tuple[str, ...] = ()
-    certificate_subject: str = ""
-    certificate_sha256: str = ""
-    ceiling: Ceiling = UNBOUND
 
 
 def issue(
@@ -82,7 +67,7 @@ def issue(
     its child, the child has from it, and nobody makes a key with a higher ceiling than their own. Raises Refused naming
     the field for what cannot be or would go beyond the rights of `by`, Conflict where two of this name are active.
     """
-    limits = _checked(
+    limits = checked(
         scopes=scopes,
         groups=groups,
         networks=networks,
@@ -97,7 +82,7 @@ def issue(
         parent = _parent(partner.pk, by, at=moment)
         if expires_in is None and parent is not None:
             expires_at = min(expires_at, parent.expires_at)
-        limits = _within(replace(limits, ceiling=ceiling), by=by, parent=parent, expires_at=expires_at)
+        limits = within(replace(limits, ceiling=ceiling), by=by, parent=parent, expires_at=expires_at)
         key, presented = _make(partner.pk, name, limits, expires_at=expires_at, parent=parent, by=by)
         audit.record(
             audit.Verb.KEY_ISSUED,
@@ -129,7 +114,7 @@ def rotate(key: ApiKey, *, overlap: timedelta, by: Viewer | None = None) -> tupl
         expires_at = moment + (key.expires_at - key.created_at)
         if parent is not None:
             expires_at = min(expires_at, parent.expires_at)
-        limits = _within(limits_of(key), by=by, parent=parent, expires_at=expires_at)
+        limits = within(limits_of(key), by=by, parent=parent, expires_at=expires_at)
         made, presented = _make(
             key.partner_id, key.name, limits, expires_at=expires_at, parent=parent or key.parent, by=by
         )
@@ -205,18 +190,6 @@ def is_usable(key: ApiKey, *, origin: Origin, at: datetime) -> bool:
     return all(conditions)
 
 
-def limits_of(key: ApiKey) -> Limits:
-    """What a key is limited to."""
-    return Limits(
-        scopes=frozenset(Scope(scope) for scope in key.scopes),
-        groups=frozenset(key.groups or ()),
-        networks=tuple(key.networks),
-        certificate_subject=key.certificate_subject,
-        certificate_sha256=key.certificate_sha256,
-        ceiling=Ceiling.of(key.ceiling_tlp, key.ceiling_width),
-    )
-
-
 def note_use(key: ApiKey, *, prefix: str, at: datetime) -> None:
     """Write down that a key was used, and from which network; the oldest networks beyond the bound are forgotten."""
     ApiKey.objects.filter(pk=key.pk).update(last_used_at=at)
@@ -275,36 +248,6 @@ def _lifetime(expires_in: timedelta) -> timedelta:
     return expires_in
 
 
-def _checked(
-    *,
-    scopes: Iterable[Scope],
-    groups: Iterable[UUID],
-    networks: Iterable[str],
-    certificate_subject: str,
-    certificate_sha256: str,
-) -> Limits:
-    """What can be, in its canonical form. Raises Refused naming the field."""
-    wanted = frozenset(scopes)
-    if not wanted or not wanted <= KEY_SCOPES:
-        raise Refused(f"At least one of {', '.join(sorted(KEY_SCOPES))}.", code="bad-scopes", at="/scopes")
-    subject, sha256 = certificate_subject.strip(), certificate_sha256.replace(":", "").strip().lower()
-    if len(subject) > _MAX_SUBJECT_CHARS or not subject.isprintable():
-        raise Refused("A distinguished name.", code="bad-certificate", at="/certificate_subject")
-    if sha256 and not _SHA256.fullmatch(sha256):
-        raise Refused("64 hexadecimal digits.", code="bad-certificate", at="/certificate_sha256")
-    return Limits(wanted, frozenset(groups), _networks(networks), subject, sha256)
-
-
-def _networks(texts: Iterable[str]) -> tuple[str, ...]:
-    try:
-        found = {ipaddress.ip_network(text.strip()) for text in texts if text.strip()}
-    except ValueError:
-        raise Refused("Networks such as 203.0.113.0/24 or 2001:db8::/32.", code="bad-network", at="/networks") from None
-    if len(found) > _MAX_NETWORKS:
-        raise Refused(f"At most {_MAX_NETWORKS} networks.", code="bad-network", at="/networks")
-    return tuple(str(network) for network in sorted(found, key=lambda one: (one.version, int(one.network_address))))
-
-
 def _parent(partner_id: UUID, by: Viewer | None, *, at: datetime) -> ApiKey | None:
     """The key that acts, read again under the lock: one that was revoked meanwhile makes nothing."""
     if by is None or not by.actor.startswith("key:"):
@@ -313,48 +256,6 @@ def _parent(partner_id: UUID, by: Viewer | None, *, at: datetime) -> ApiKey | No
     if found is None or not is_active(found, at=at):
         raise Unauthenticated("This API key is not valid.", code="invalid-key")
     return found
-
-
-def _within(wanted: Limits, *, by: Viewer | None, parent: ApiKey | None, expires_at: datetime) -> Limits:
-    """What `by` may give away of what is wanted; the rest of the limits of a key that acts is handed down."""
-    if by is None:
-        return wanted
-    if not wanted.scopes <= by.scopes:
-        raise Refused("You cannot give a scope that you do not have.", code="beyond-own-rights", at="/scopes")
-    if not wanted.groups <= by.group_ids:
-        raise Refused("This names a group that you are not in.", code="unknown-group", at="/groups")
-    wanted = replace(wanted, ceiling=strictest(wanted.ceiling, by.ceiling))
-    if parent is None:
-        return wanted
-    own = limits_of(parent)
-    if not wanted.scopes <= own.scopes:
-        raise Refused("You cannot give a scope that you do not have.", code="beyond-own-rights", at="/scopes")
-    if own.groups and not wanted.groups <= own.groups:
-        raise Refused("This names a group that you are not in.", code="unknown-group", at="/groups")
-    if own.networks and not _covers(own.networks, wanted.networks):
-        raise Refused("Networks within your own only.", code="beyond-own-rights", at="/networks")
-    for field in ("certificate_subject", "certificate_sha256"):
-        mine, asked = getattr(own, field), getattr(wanted, field)
-        if mine and asked and asked != mine:
-            raise Refused("Your own certificate only.", code="beyond-own-rights", at=f"/{field}")
-    if expires_at > parent.expires_at:
-        raise Refused("No later than your own key.", code="beyond-own-rights", at="/expires_in_minutes")
-    return replace(
-        wanted,
-        groups=wanted.groups or own.groups,
-        networks=wanted.networks or own.networks,
-        certificate_subject=wanted.certificate_subject or own.certificate_subject,
-        certificate_sha256=wanted.certificate_sha256 or own.certificate_sha256,
-    )
-
-
-def _covers(own: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Whether each wanted network lies within one of its own; none wanted are all of its own."""
-    wide = [ipaddress.ip_network(text) for text in own]
-    return all(
-        any(one.version == narrow.version and narrow.subnet_of(one) for one in wide)  # type: ignore[arg-type]
-        for narrow in map(ipaddress.ip_network, wanted)
-    )
 
 
 def _make(

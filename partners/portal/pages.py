@@ -19,7 +19,7 @@ from exchange.errors import Conflict, ExchangeError, NotFound, Refused
 from partners.caps import NAMES, Caps
 from partners.ceilings import Ceiling, Width
 from partners.defaults import DefaultAudience
-from partners.groups import directory, life, membership, steering, warning
+from partners.groups import directory, life, membership, proposing, steering, warning
 from partners.models import Group, Partner, Proposal
 from partners.portal.access import page, show
 from partners.scopes import Role, Scope
@@ -160,7 +160,7 @@ def groups(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         "partners/groups.html",
         here="groups-page",
         groups=[(group, why_closed(group, on=today)) for group in directory.groups(viewer)],
-        proposals=_shown(viewer, membership.proposals(viewer)) if not viewer.operates else [],
+        proposals=_shown(viewer, proposing.proposals(viewer)) if not viewer.operates else [],
         may_make=Scope.ADMIN in viewer.scopes and (viewer.kind == Partner.Kind.LAB or viewer.operates),
         admin=Scope.ADMIN in viewer.scopes,
         policies=Group.Policy.choices,
@@ -190,7 +190,7 @@ def group(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse:
         acts=Scope.ADMIN in viewer.scopes and (inside or viewer.operates),
         admin=Scope.ADMIN in viewer.scopes,
         others=[one for one in directory.partners() if one not in members],
-        proposals=_shown(viewer, membership.proposals(viewer, group=found)),
+        proposals=_shown(viewer, proposing.proposals(viewer, group=found)),
     )
 
 
@@ -219,7 +219,7 @@ def group_act(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponseBa
 def proposal_act(request: HttpRequest, viewer: Viewer, proposal_id: UUID) -> HttpResponseBase:
     """Agree to a proposal, or decline it."""
     wanted = request.POST.get("do", "")
-    membership.proposal(viewer, proposal_id)
+    proposing.proposal(viewer, proposal_id)
     if wanted not in ("agree", "decline"):
         raise Refused("There is no such action.", code="unknown-action", at="/do")
     try:
@@ -328,7 +328,7 @@ def _shown(viewer: Viewer, found: list[Proposal]) -> list[dict[str, Any]]:
     """Proposals as the template shows them."""
     shown = []
     for proposal in found:
-        waiting = membership.waits_for(proposal)
+        waiting = proposing.waits_for(proposal)
         names = Partner.objects.filter(pk__in=waiting).order_by("name").values_list("name", flat=True)
         agreed = proposal.agreements.filter(agreed=True).order_by("at", "pk").values_list("partner__name", flat=True)
         shown.append(
@@ -370,7 +370,7 @@ def _partner(slug: str) -> Partner:
     return found
 
 
-def _basis(sent: QueryDict) -> membership.Basis:
+def _basis(sent: QueryDict) -> proposing.Basis:
     try:
         begins = date.fromisoformat(sent.get("basis_from", ""))
         last_day = sent.get("basis_until", "")
@@ -378,7 +378,7 @@ def _basis(sent: QueryDict) -> membership.Basis:
     except ValueError:
         raise Refused("A day, as 2026-01-31.", code="bad-date", at="/basis_from") from None
     evidence = {"yes": True, "no": False}.get(sent.get("evidence", ""))
-    return membership.Basis(sent.get("legal_basis", ""), sent.get("basis_reference", ""), begins, ends, evidence)
+    return proposing.Basis(sent.get("legal_basis", ""), sent.get("basis_reference", ""), begins, ends, evidence)
 
 
 def _ceiling(sent: QueryDict, name: str) -> Ceiling:

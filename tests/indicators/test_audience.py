@@ -13,7 +13,7 @@ from indicators import reading
 from indicators.models import StixObject
 from indicators.reading.selecting import Selection
 from partners.ceilings import Ceiling, Width, strictest
-from partners.groups import life, membership, steering
+from partners.groups import life, membership, proposing, steering
 from partners.keys import auth
 from partners.models import Group, Partner
 from partners.scopes import Role, Scope
@@ -199,9 +199,7 @@ def test_a_partner_that_takes_no_part_is_named_like_none(cast, state):
 
 
 def test_a_group_of_one_is_seen_by_nobody_else_until_somebody_joins(cast):
-    alone = membership.create(
-        admin(cast.aster), name="Alone", purpose="x", basis=membership.Basis("x", "", TODAY, None)
-    )
+    alone = membership.create(admin(cast.aster), name="Alone", purpose="x", basis=proposing.Basis("x", "", TODAY, None))
     build.publish(cast.viewer("aster"), build.an_indicator(), groups=(alone.slug,))
     assert [reading.page(cast.viewer(name), Selection(), limit=9).statements for name in ("borealis", "cygnus")] == [
         [],

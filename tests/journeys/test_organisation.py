@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from exchange import clock
 from partners.ceilings import Ceiling, Width
-from partners.groups import membership, steering, warning
+from partners.groups import membership, proposing, steering, warning
 from partners.keys import auth
 from partners.models import Group, Membership, Partner
 from partners.tlp import Tlp
@@ -82,7 +82,7 @@ def test_the_operator_suspends_a_partner_and_lets_it_back(page, live_server, cas
         auth.viewer_of_user(build.a_user(cast.operator)),
         name="Empty",
         purpose="x",
-        basis=membership.Basis("x", "", clock.now().date(), None),
+        basis=proposing.Basis("x", "", clock.now().date(), None),
     )
     sign_in(page, live_server, build.a_user(cast.operator))
     go_to(page, "Operator")

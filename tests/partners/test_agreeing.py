@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from exchange.errors import Conflict, NotFound
-from partners.groups import life, membership, steering
+from partners.groups import life, membership, proposing, steering
 from partners.models import Agreement, AuditRecord, Group, Membership, Partner
 from partners.scopes import Scope
 from tests import build
@@ -34,8 +34,8 @@ def test_the_operator_alone_neither_invites_nor_renews(cast, group):
     operator = admin(cast.operator)
     invited, renewal = membership.invite(operator, group, cast.cygnus), membership.renew(operator, group, YEAR)
     assert (invited.state, renewal.state) == ("open", "open")
-    assert membership.waits_for(invited) == {cast.aster.pk, cast.borealis.pk, cast.cygnus.pk}
-    assert membership.waits_for(renewal) == {cast.aster.pk, cast.borealis.pk}
+    assert proposing.waits_for(invited) == {cast.aster.pk, cast.borealis.pk, cast.cygnus.pk}
+    assert proposing.waits_for(renewal) == {cast.aster.pk, cast.borealis.pk}
     membership.agree(admin(cast.aster), renewal.pk)
     membership.agree(admin(cast.cygnus), invited.pk)
     assert members(group) == {"aster", "borealis"}
@@ -53,11 +53,11 @@ def test_the_word_of_who_left_counts_for_nothing_when_they_come_back(cast, group
     aster, borealis = admin(cast.aster), admin(cast.borealis)
     invited = membership.invite(aster, group, cast.cygnus)
     membership.agree(borealis, invited.pk)
-    assert membership.waits_for(invited) == {cast.cygnus.pk}
+    assert proposing.waits_for(invited) == {cast.cygnus.pk}
     membership.leave(borealis, group)
     membership.agree(borealis, membership.invite(aster, group, cast.borealis).pk)
     assert members(group) == {"aster", "borealis"}
-    assert membership.waits_for(invited) == {cast.borealis.pk, cast.cygnus.pk}
+    assert proposing.waits_for(invited) == {cast.borealis.pk, cast.cygnus.pk}
     membership.agree(admin(cast.cygnus), invited.pk)
     assert members(group) == {"aster", "borealis"}
 
@@ -73,15 +73,15 @@ def test_what_who_left_said_of_what_is_decided_stays_on_record(cast, group):
 def test_what_who_left_agreed_to_elsewhere_stays(cast, group):
     renewal = membership.renew(admin(cast.aster), cast.ring, YEAR)
     membership.leave(admin(cast.aster), group)
-    assert membership.waits_for(renewal) == {cast.borealis.pk}
+    assert proposing.waits_for(renewal) == {cast.borealis.pk}
 
 
 def test_what_who_left_proposed_elsewhere_stays(cast, group):
     there = membership.invite(admin(cast.borealis), cast.ring, cast.cygnus)
     here = membership.invite(admin(cast.borealis), group, cast.cygnus)
     membership.leave(admin(cast.borealis), group)
-    assert membership.proposal(admin(cast.cygnus), there.pk).state == "open"
-    assert membership.proposal(admin(cast.cygnus), here.pk).state == "overtaken"
+    assert proposing.proposal(admin(cast.cygnus), there.pk).state == "open"
+    assert proposing.proposal(admin(cast.cygnus), here.pk).state == "overtaken"
 
 
 def test_the_operator_alone_suspends_and_reinstates(cast, group):
@@ -101,10 +101,10 @@ def test_the_operator_alone_suspends_and_reinstates(cast, group):
 def test_what_is_decided_is_no_longer_listed(cast, group):
     renewal = membership.renew(admin(cast.aster), group, YEAR)
     invited = membership.invite(admin(cast.aster), group, cast.cygnus)
-    assert {one.pk for one in membership.proposals(admin(cast.aster), group=group)} == {renewal.pk, invited.pk}
+    assert {one.pk for one in proposing.proposals(admin(cast.aster), group=group)} == {renewal.pk, invited.pk}
     membership.decline(admin(cast.cygnus), invited.pk)
-    assert [one.pk for one in membership.proposals(admin(cast.aster), group=group)] == [renewal.pk]
-    assert membership.proposals(admin(cast.cygnus)) == []
+    assert [one.pk for one in proposing.proposals(admin(cast.aster), group=group)] == [renewal.pk]
+    assert proposing.proposals(admin(cast.cygnus)) == []
 
 
 def test_a_group_has_the_basis_that_it_was_made_with(cast, group):
@@ -180,8 +180,8 @@ def test_what_happens_to_one_group_happens_to_no_other(cast, group, what):
 
 def test_proposals_of_one_group_are_not_listed_under_another(cast, group):
     membership.renew(admin(cast.aster), cast.ring, YEAR)
-    assert membership.proposals(admin(cast.aster), group=group) == []
-    assert len(membership.proposals(admin(cast.aster), group=cast.ring)) == 1
+    assert proposing.proposals(admin(cast.aster), group=group) == []
+    assert len(proposing.proposals(admin(cast.aster), group=cast.ring)) == 1
 
 
 def test_who_left_is_no_longer_shown_among_the_members(cast, group):
@@ -228,4 +228,4 @@ def test_what_is_not_suspended_is_not_reinstated_and_why_is_forgotten(cast, grou
 def test_invitations_of_who_leaves_the_exchange_fall(cast, group):
     invited = membership.invite(admin(cast.aster), cast.ring, cast.cygnus)
     life.leave(cast.cygnus, by=admin(cast.cygnus))
-    assert membership.proposal(admin(cast.aster), invited.pk).state == "overtaken"
+    assert proposing.proposal(admin(cast.aster), invited.pk).state == "overtaken"

@@ -10,7 +10,7 @@ from indicators import reading
 from indicators.stix import making
 from partners.ceilings import Ceiling, Width
 from partners.defaults import DefaultAudience
-from partners.groups import membership, steering
+from partners.groups import membership, proposing, steering
 from partners.groups.registering import register_partner
 from partners.keys import auth
 from partners.models import AuditRecord, Partner
@@ -21,7 +21,7 @@ from tests import build
 from tests.indicators.api.caller import Caller, code, read
 
 pytestmark = pytest.mark.django_db
-BASIS = membership.Basis("An agreement.", "", date(2026, 1, 1), None)
+BASIS = proposing.Basis("An agreement.", "", date(2026, 1, 1), None)
 
 
 @pytest.fixture

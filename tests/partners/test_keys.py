@@ -14,7 +14,7 @@ from exchange import clock, origins
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound, Refused, Unauthenticated
 from exchange.origins import Origin
 from partners import keys
-from partners.keys import auth, lockout
+from partners.keys import auth, limiting, lockout
 from partners.models import ApiKey, AuditRecord, KeyNetwork, Partner, RefusedCredentials
 from partners.scopes import KEY_SCOPES, Role, Scope
 from tests import build
@@ -187,7 +187,7 @@ def test_the_number_of_networks_that_are_kept_is_bounded(cast):
 def test_rotation_makes_a_successor_and_lets_the_old_key_live_on_for_a_while(cast):
     old, first = a_key(cast.aster, Scope.READ, Scope.PUBLISH, groups=[cast.ring.pk], networks=["10.0.0.0/8"])
     new, second = keys.rotate(old, overlap=timedelta(hours=1))
-    assert keys.limits_of(new) == keys.limits_of(old)
+    assert limiting.limits_of(new) == limiting.limits_of(old)
     assert (new.name, new.partner_id) == (old.name, old.partner_id)
     assert auth.viewer_of_key(first, origin=at("10.0.0.1"))
     assert auth.viewer_of_key(second, origin=at("10.0.0.1"))
@@ -493,8 +493,8 @@ def test_the_name_of_keys_that_have_ended_is_free_again(cast):
 
 
 def test_a_key_has_so_many_networks_and_no_more(cast):
-    networks = [f"203.0.113.{number}/32" for number in range(keys._MAX_NETWORKS + 1)]
-    assert len(a_key(cast.aster, networks=networks[:-1])[0].networks) == keys._MAX_NETWORKS
+    networks = [f"203.0.113.{number}/32" for number in range(limiting.MOST_NETWORKS + 1)]
+    assert len(a_key(cast.aster, networks=networks[:-1])[0].networks) == limiting.MOST_NETWORKS
     with pytest.raises(Refused) as refused:
         a_key(cast.aster, networks=networks)
     assert refused.value.code == "bad-network"

@@ -25,7 +25,7 @@ from indicators.reading import overview
 from indicators.stix import making, parsing
 from partners import keys
 from partners.attribution import Attribution
-from partners.groups import membership
+from partners.groups import membership, proposing
 from partners.groups.registering import register_partner
 from partners.identity import inviting
 from partners.log import reads
@@ -276,7 +276,7 @@ def test_names_that_others_have_are_free_to_oneself(cast):
     """Groups, feeds, keys and invited addresses of others are in nobody's way."""
     caller = Caller(build.a_key(cast.aster, *KEY_SCOPES))
     admin = build.auth.viewer_of_user(build.a_user(cast.cygnus))
-    basis = membership.Basis("An agreement.", "", build.date(2026, 1, 1), None)
+    basis = proposing.Basis("An agreement.", "", build.date(2026, 1, 1), None)
 
     def hidden():
         membership.create(admin, name="Watch", purpose="To share.", basis=basis)

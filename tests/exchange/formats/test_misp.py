@@ -164,7 +164,7 @@ def test_what_no_event_can_say_is_told():
 
 
 def test_events_are_of_one_tlp_and_of_bounded_size(monkeypatch):
-    monkeypatch.setattr(misp, "PER_EVENT", 2)
+    monkeypatch.setattr(misp.writing, "PER_EVENT", 2)
     made = [ours.one("email") for _ in range(5)]
     green = next(ref for ref, word in flat.TLP_OF.items() if word == "green")
     made[1] |= {"object_marking_refs": [green]}

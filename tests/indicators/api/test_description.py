@@ -21,7 +21,7 @@ from schemathesis.config import SchemathesisConfig
 from indicators.api import description
 from indicators.reports import reporting
 from indicators.stix import making
-from partners.groups import membership
+from partners.groups import membership, proposing
 from partners.keys import auth
 from partners.log import transparency
 from partners.scopes import Role, Scope
@@ -122,7 +122,7 @@ def furnished(db, monkeypatch):
     delivery = notifying.dispatch(UUID(subscription["id"]))
     key = read(caller.send("POST", "keys", {"name": "made", "scopes": ["read"]}), 201)
     proposal = membership.renew(
-        auth.viewer_of_user(build.a_user(cast.borealis)), cast.ring, membership.Basis("x", "", date(2026, 1, 1))
+        auth.viewer_of_user(build.a_user(cast.borealis)), cast.ring, proposing.Basis("x", "", date(2026, 1, 1))
     )
     own = {
         "batch_id": batch["id"],

@@ -12,7 +12,7 @@ from exchange.client import merkle, statements
 from exchange.tokens import epochs, oprf, ristretto
 from indicators.models import Carries
 from indicators.stix import making
-from partners.groups import membership
+from partners.groups import membership, proposing
 from partners.keys import auth
 from partners.log import audit
 from partners.models import AuditRecord, Group, GroupKey, TokenKey
@@ -211,7 +211,7 @@ def test_the_next_quarters_key_is_replaced_as_well_when_a_member_leaves_after_it
 
 def test_under_the_key_of_a_group_with_the_longest_name_tokens_are_published(cast):
     admin = auth.viewer_of_user(build.a_user(cast.aster))
-    basis = membership.Basis("An agreement.", "", date(2026, 1, 1))
+    basis = proposing.Basis("An agreement.", "", date(2026, 1, 1))
     made = membership.create(admin, name="Very long " * 10, purpose="To share.", basis=basis)
     named = Group.objects.create(name="Longest", slug="a" * 60, purpose="", legal_basis="", basis_from=date(2026, 1, 1))
     epochs_of = [epochs.of_group(slug, "2026q4", number) for slug in (made.slug, named.slug) for number in (1, 999_999)]

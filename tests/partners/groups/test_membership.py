@@ -7,8 +7,8 @@ import pytest
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
 from partners import channels, mailing, sight
-from partners.groups import life, membership, warning
-from partners.groups.membership import Basis
+from partners.groups import life, membership, proposing, warning
+from partners.groups.proposing import Basis
 from partners.keys import auth
 from partners.models import AuditRecord, Channel, Group, Mail, Membership, Notice, Partner, Proposal
 from partners.scopes import Role, Scope
@@ -128,7 +128,7 @@ def test_a_member_that_leaves_is_waited_for_no_longer(cast):
     invited = membership.invite(aster, group, cast.cygnus)
     membership.agree(admin(cast.cygnus), invited.pk)
     membership.leave(admin(cast.borealis), group)
-    assert membership.waits_for(invited) == set()
+    assert proposing.waits_for(invited) == set()
     membership.agree(admin(cast.aster), invited.pk)
     assert members(group) == {"aster", "cygnus"}
 
@@ -171,7 +171,7 @@ def test_an_outsider_decides_nothing_of_others_and_sees_nothing_of_it(cast):
     ):
         with pytest.raises(NotFound):
             verb()
-    assert membership.proposals(cygnus) == []
+    assert proposing.proposals(cygnus) == []
     assert members(group) == {"aster", "borealis"}
 
 

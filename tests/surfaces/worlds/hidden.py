@@ -20,7 +20,7 @@ from indicators.models import Delivery
 from indicators.opinions import recording
 from indicators.reports import reporting
 from partners.ceilings import Ceiling, Width
-from partners.groups import life, membership, steering
+from partners.groups import life, membership, proposing, steering
 from partners.groups.registering import register_user
 from partners.identity import inviting
 from partners.keys import auth
@@ -219,7 +219,7 @@ def what_the_reader_sees_is_pushed_again(stage: Stage) -> None:
 @act
 def aster_makes_a_group_without_the_reader(stage: Stage) -> None:
     aster, cygnus = stage.viewer("aster"), stage.viewer("cygnus")
-    basis = membership.Basis("A secret agreement.", "", build.date(2026, 1, 1), None)
+    basis = proposing.Basis("A secret agreement.", "", build.date(2026, 1, 1), None)
     group = membership.create(aster, name="Secret", purpose="To share.", basis=basis)
     proposal = membership.invite(aster, group, stage.cast.cygnus)
     stage.hide(x_group=group.slug, x_proposal=proposal.pk)

@@ -27,7 +27,7 @@ from indicators.stix import making, tlp, vocabulary
 from indicators.taxii import collections
 from indicators.telling import delivering, notifying
 from partners import keys
-from partners.groups import membership, steering
+from partners.groups import membership, proposing, steering
 from partners.identity import inviting
 from partners.keys import auth
 from partners.models import AuditRecord, Group, Partner
@@ -332,7 +332,7 @@ def _between(stage: Stage) -> None:
     proposal = membership.invite(stage.viewer("aster"), cast.ring, cast.dorado)
     things["proposal"] = str(proposal.pk)
     renewal = membership.renew(
-        stage.viewer("borealis"), cast.ring, membership.Basis("Renewed.", "", build.date(2026, 1, 1), None)
+        stage.viewer("borealis"), cast.ring, proposing.Basis("Renewed.", "", build.date(2026, 1, 1), None)
     )
     things["renewal"] = str(renewal.pk)
     received = reporting.prepare(stage.viewer("aster"), recipient="borealis", root=SHARED["campaign"]["id"])
