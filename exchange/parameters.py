@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import date
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -73,6 +73,19 @@ class Parameters:
             return date.fromisoformat(value)
         except ValueError:
             raise Refused("A day, as YYYY-MM-DD.", code="bad-parameter", at=_at(name)) from None
+
+    def moment(self, name: str) -> datetime | None:
+        """A time with its zone, in UTC; None where it is absent."""
+        value = self.text(name)
+        if not value:
+            return None
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            raise Refused("A time in UTC, such as 2026-11-24T11:00:00Z.", code="bad-parameter", at=_at(name))
+        return moment.astimezone(UTC)
 
     def uuid(self, name: str) -> UUID | None:
         """A UUID, or None where it is absent."""

@@ -452,9 +452,10 @@ class Client:
         found: list[dict[str, Any]] = self._get("/api/v1/subscriptions")["subscriptions"]
         return found
 
-    def subscribe(self, url: str, *, feed: str | None = None) -> dict[str, Any]:
+    def subscribe(self, url: str, *, feed: str | None = None, format: str = "standard") -> dict[str, Any]:  # noqa: A002 - the API's name
         """Subscribe an address; the answer holds the signing secret, this once."""
-        return self._send("POST", "/api/v1/subscriptions", {"url": url, "feed": feed} if feed else {"url": url})
+        about = {"url": url, "feed": feed, "format": format if format != "standard" else None}
+        return self._send("POST", "/api/v1/subscriptions", {name: value for name, value in about.items() if value})
 
     def unsubscribe(self, subscription_id: str) -> None:
         """Delete a subscription."""
@@ -476,6 +477,18 @@ class Client:
         """The newest deliveries of a subscription, newest first."""
         found: list[dict[str, Any]] = self._get(f"/api/v1/subscriptions/{subscription_id}/deliveries")["deliveries"]
         return found
+
+    def dead_letters(self, subscription_id: str, *, since: str = "", until: str = "") -> dict[str, Any]:
+        """What could not be told: `deliveries`, the oldest first, and `more`. Times in UTC, as 2026-11-24T11:00:00Z."""
+        return self._get(f"/api/v1/subscriptions/{subscription_id}/dead-letters", since=since, until=until)
+
+    def replay(
+        self, subscription_id: str, *deliveries: str, since: str = "", until: str = "", everything: bool = False
+    ) -> dict[str, Any]:
+        """Have messages sent again in their order: these, or the dead letters of a time; `everything`: of that time."""
+        about = {"deliveries": list(deliveries), "since": since, "until": until, "all": everything}
+        asked = {name: value for name, value in about.items() if value}
+        return self._send("POST", f"/api/v1/subscriptions/{subscription_id}/replay", asked)
 
     def redeliver(self, delivery_id: str) -> dict[str, Any]:
         """Have a delivery sent again."""

@@ -14,18 +14,21 @@ from exchange.client.terminal import Json, KeyFile, Url, client_of, console, pri
 from exchange.client.webhooks import verify
 
 SubscriptionId = Annotated[str, typer.Argument(help="A subscription's id.")]
+Since = Annotated[str, typer.Option(help="Made then or later, in UTC: 2026-11-24T11:00:00Z.")]
+Until = Annotated[str, typer.Option(help="Made before.")]
 
 
 def subscribe(
     address: Annotated[str, typer.Argument(help="The https address that is told.")],
     feed: Annotated[str, typer.Option(help="A feed's id; without it, everything.")] = "",
+    form: Annotated[str, typer.Option("--format", help="Of messages: standard, slack or teams.")] = "standard",
     as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
     """Have an address told of changes by signed webhooks. Prints the signing secret, this once."""
     with client_of(url, key_file) as client:
-        made = client.subscribe(address, feed=feed or None)
+        made = client.subscribe(address, feed=feed or None, format=form)
     print_answer(made, subscription="id", secret="secret", as_json=as_json)  # noqa: S106 - a name
 
 
@@ -62,15 +65,39 @@ def deliveries(subscription: SubscriptionId, as_json: Json = False, url: Url = "
     """How telling a subscription went, newest first."""
     with client_of(url, key_file) as client:
         found = client.deliveries(subscription)
-    if as_json:
-        print_json(found)
-        return
-    names = ("Id", "Made", "Changes", "State", "Tries", "Outcome")
-    rows = [
-        (one["id"], one["created_at"][:19], str(one["changes"]), one["state"], str(one["attempts"]), one["outcome"])
-        for one in found
-    ]
-    print_table(names, rows, empty="No delivery yet.")
+    _print_messages(found, found, empty="No delivery yet.", as_json=as_json)
+
+
+def dead_letters(
+    subscription: SubscriptionId,
+    since: Since = "",
+    until: Until = "",
+    as_json: Json = False,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """What could not be told to a subscription, oldest first."""
+    with client_of(url, key_file) as client:
+        found = client.dead_letters(subscription, since=since, until=until)
+    _print_messages(found, found["deliveries"], empty="No dead letter.", as_json=as_json)
+
+
+def replay(
+    subscription: SubscriptionId,
+    message: Annotated[list[str] | None, typer.Argument(help="Ids of deliveries; without them, by time.")] = None,
+    since: Since = "",
+    until: Until = "",
+    everything: Annotated[bool, typer.Option("--all", help="What arrived in that time, too.")] = False,
+    as_json: Json = False,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """Send messages again in their order: those named, or the dead letters of a time."""
+    with client_of(url, key_file) as client:
+        made = client.replay(subscription, *(message or ()), since=since, until=until, everything=everything)
+    _print_messages(made, made["deliveries"], empty="Nothing to send again.", as_json=as_json)
+    if made["more"] and not as_json:
+        console.print("There are more: once these are sent, replay again.")
 
 
 def redeliver(
@@ -125,6 +152,18 @@ def verify_webhook(
     raise typer.Exit(0 if good else 1)
 
 
+def _print_messages(answer: Any, rows: list[dict[str, Any]], *, empty: str, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
+    names = ("Id", "Made", "Changes", "State", "Tries", "Outcome")
+    told = [
+        (one["id"], one["created_at"][:19], str(one["changes"]), one["state"], str(one["attempts"]), one["outcome"])
+        for one in rows
+    ]
+    print_table(names, told, empty=empty)
+
+
 def _change(act: Callable[[Client], dict[str, Any]], *, as_json: bool, url: str, key_file: Path | None) -> None:
     with client_of(url, key_file) as client:
         changed = act(client)
@@ -132,6 +171,6 @@ def _change(act: Callable[[Client], dict[str, Any]], *, as_json: bool, url: str,
 
 
 COMMANDS = (
-    *(subscribe, subscriptions, deliveries, redeliver, pause, resume, rotate_secret),
+    *(subscribe, subscriptions, deliveries, dead_letters, redeliver, replay, pause, resume, rotate_secret),
     verify_webhook,
 )

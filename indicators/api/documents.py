@@ -367,6 +367,11 @@ class SubscriptionDocument(serializers.Serializer[object]):
         allow_null=True, help_text="Until then the secret before this one signs, too."
     )
     created_at = serializers.DateTimeField()
+    format = serializers.ChoiceField(["standard", "slack", "teams"], help_text="The shape of its messages.")
+    failures = serializers.IntegerField(help_text="Attempts that failed since the last message that arrived.")
+    failing_since = serializers.DateTimeField(
+        allow_null=True, help_text="Since when its breaker is open: it is asked less often, and replays wait."
+    )
 
 
 class SubscribedDocument(SubscriptionDocument):
@@ -387,8 +392,8 @@ class DeliveryDocument(serializers.Serializer[object]):
     id = serializers.UUIDField()
     subscription = serializers.UUIDField()
     kind = serializers.ChoiceField(
-        ["changes", "ping", "again", "start-over"],
-        help_text="`ping` and `again` were asked for by hand and are tried once; `start-over` follows a restore.",
+        ["changes", "ping", "again", "replay", "start-over"],
+        help_text="`ping`, `again` and `replay` were asked for and are tried once; `start-over` follows a restore.",
     )
     webhook_id = serializers.CharField(help_text="As the message says it; what is sent again keeps it.")
     state = serializers.ChoiceField(["due", "sending", "delivered", "dead"])
@@ -405,6 +410,13 @@ class DeliveryList(serializers.Serializer[object]):
     """The newest deliveries of a subscription."""
 
     deliveries = DeliveryDocument(many=True)
+
+
+class LetterList(serializers.Serializer[object]):
+    """Messages of a subscription, the oldest first."""
+
+    deliveries = DeliveryDocument(many=True)
+    more = serializers.BooleanField(help_text="Whether there are others after them.")
 
 
 class QuarantinedDocument(serializers.Serializer[object]):

@@ -17,8 +17,9 @@ from exchange.stix.schemas import HEX_64
 from exchange.tokens import forms
 from indicators.benign import service_hosts
 from indicators.campaigns import statements
+from indicators.models import Subscription
 from indicators.opinions import recording
-from indicators.telling import subscribing
+from indicators.telling import replaying, subscribing
 from partners.attribution import Attribution
 
 _TLP = ["clear", "green", "amber", "amber+strict", "red"]
@@ -48,6 +49,11 @@ class _Ids(Words):
 def _slugs() -> Words:
     says = f"At most {_MOST_NAMES} slugs."
     return _Printable(required=False, code="bad-audience", says=says, max_length=_MOST_NAMES, chars=60)
+
+
+def _format() -> Choice:
+    says = "One of standard, slack and teams."
+    return Choice(Subscription.Format.values, required=False, code="bad-format", says=says)
 
 
 def _count() -> Number:
@@ -186,6 +192,7 @@ class NewSubscription(Body):
 
     url = Address(code="address-not-allowed", says="An address of at most 1,000 characters.", max_length=1_000)
     feed = Id(required=False)
+    format = _format()
 
 
 class SubscriptionChange(Body):
@@ -196,6 +203,18 @@ class SubscriptionChange(Body):
         required=False, code="address-not-allowed", says="An address of at most 1,000 characters.", max_length=1_000
     )
     feed = Id(required=False)
+    format = _format()
+
+
+class Replay(Body):
+    """What is to be sent again: messages by their ids, or the dead letters of a time; `all`: what arrived, too."""
+
+    deliveries = _Ids(
+        required=False, code="bad-id", says="At most 100 identifiers.", max_length=replaying.MOST, chars=36
+    )
+    since = Moment(required=False)
+    until = Moment(required=False)
+    all = Flag(required=False)
 
 
 class SecretRotation(Body):

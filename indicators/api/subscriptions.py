@@ -19,6 +19,7 @@ from indicators.api.documents import (
     DeliveryList,
     FeedDocument,
     FeedList,
+    LetterList,
     PreviewDocument,
     SubscribedDocument,
     SubscriptionDocument,
@@ -26,7 +27,7 @@ from indicators.api.documents import (
 )
 from indicators.feeds import filters, preview
 from indicators.models import Delivery, Feed, Subscription
-from indicators.telling import delivering, notifying, subscribing
+from indicators.telling import delivering, notifying, replaying, subscribing
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
 
@@ -113,7 +114,12 @@ class SubscriptionsView(Face):
     def post(self, request: Request) -> HttpResponse:
         """Subscribe an address, from now on. The answer holds the signing secret, this once."""
         sent = requests.NewSubscription.read(request)
-        made, secret = subscribing.subscribe(viewer_of(request), url=sent["url"], feed_id=sent.get("feed"))
+        made, secret = subscribing.subscribe(
+            viewer_of(request),
+            url=sent["url"],
+            feed_id=sent.get("feed"),
+            form=sent.get("format") or Subscription.Format.STANDARD,
+        )
         return answer(_subscription(made) | {"secret": secret}, status=201)
 
 
@@ -136,7 +142,7 @@ class SubscriptionView(Face):
         """Pause it or make it active again, name another address or feed: it goes on where it stopped."""
         sent = requests.SubscriptionChange.read(request)
         if not sent:
-            raise Refused("Name what is to change: state, url or feed.", code="bad-state", at="/state")
+            raise Refused("Name what is to change: state, url, format or feed.", code="bad-state", at="/state")
         return answer(_subscription(notifying.change(viewer_of(request), subscription_id, sent)))
 
     @extend_schema(operation_id="unsubscribe", responses={204: None})
@@ -158,6 +164,46 @@ class DeliveriesView(Face):
         subscription = subscribing.own_subscription(viewer, subscription_id)
         found = Delivery.objects.of(viewer).filter(subscription=subscription).order_by("-created_at", "-pk")
         return answer({"deliveries": [_delivery(each) for each in found[:_DELIVERIES]]})
+
+
+class DeadLettersView(Face):
+    """What could not be told."""
+
+    scope = Scope.SUBSCRIBE
+    known = ("since", "until")
+
+    @extend_schema(
+        operation_id="dead_letters",
+        parameters=[
+            OpenApiParameter("since", OpenApiTypes.DATETIME, description="Made then or later."),
+            OpenApiParameter("until", OpenApiTypes.DATETIME, description="Made before."),
+        ],
+        responses=LetterList,
+    )
+    def get(self, request: Request, subscription_id: UUID) -> HttpResponse:
+        """Messages that were given up and that nothing told since, the oldest first."""
+        since, until = self.asked.moment("since"), self.asked.moment("until")
+        return answer(_letters(replaying.dead(viewer_of(request), subscription_id, since=since, until=until)))
+
+
+class ReplayView(Face):
+    """Send many messages again."""
+
+    scope = Scope.SUBSCRIBE
+
+    @extend_schema(operation_id="replay", request=requests.Replay, responses={202: LetterList})
+    def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
+        """Send messages again in their order: by id, or the dead letters of a time (`all`: what arrived, too)."""
+        sent = requests.Replay.read(request)
+        made = notifying.replay(
+            viewer_of(request),
+            subscription_id,
+            ids=sent.get("deliveries") or (),
+            since=sent.get("since"),
+            until=sent.get("until"),
+            everything=sent.get("all") or False,
+        )
+        return answer(_letters(made), status=202)
 
 
 class SecretView(Face):
@@ -207,6 +253,10 @@ class RedeliverView(Face):
         return _accepted(notifying.send_again(viewer_of(request), delivery_id))
 
 
+def _letters(found: replaying.Letters) -> dict[str, Any]:
+    return {"deliveries": [_delivery(each) for each in found.letters], "more": found.more}
+
+
 def _accepted(delivery: Delivery) -> HttpResponse:
     where = reverse("delivery", args=[delivery.pk])
     return answer(_delivery(delivery), status=202, headers={"Location": where})
@@ -225,6 +275,9 @@ def _subscription(subscription: Subscription) -> dict[str, Any]:
         "state": subscription.state,
         "old_secret_until": clock.rfc3339(subscription.old_secret_until) if subscription.old_secret_until else None,
         "created_at": clock.rfc3339(subscription.created_at),
+        "format": subscription.format,
+        "failures": subscription.failures,
+        "failing_since": clock.rfc3339(subscription.opened_at) if subscription.opened_at else None,
     }
 
 

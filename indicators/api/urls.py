@@ -103,7 +103,13 @@ urlpatterns = [
     path("service-hosts/<uuid:host_id>/confirm", service_hosts.ConfirmView.as_view(), name="service-host-confirm"),
     path("subscriptions", subscriptions.SubscriptionsView.as_view(), name="subscriptions"),
     path("subscriptions/<uuid:subscription_id>", subscriptions.SubscriptionView.as_view(), name="subscription"),
+    path(
+        "subscriptions/<uuid:subscription_id>/dead-letters",
+        subscriptions.DeadLettersView.as_view(),
+        name="dead-letters",
+    ),
     path("subscriptions/<uuid:subscription_id>/deliveries", subscriptions.DeliveriesView.as_view(), name="deliveries"),
+    path("subscriptions/<uuid:subscription_id>/replay", subscriptions.ReplayView.as_view(), name="replay"),
     path("subscriptions/<uuid:subscription_id>/secret", subscriptions.SecretView.as_view(), name="rotate-secret"),
     path("subscriptions/<uuid:subscription_id>/test", subscriptions.TestView.as_view(), name="test-subscription"),
     path("usefulness", weighing.UsefulnessView.as_view(), name="usefulness"),

@@ -1,6 +1,7 @@
 """Who is told of changes, and each message.
 
-`telling.subscribing` writes Subscription; `telling.notifying` and `telling.delivering` write Delivery.
+`telling.subscribing` writes Subscription, and `telling.breaker` how its endpoint fails. `telling.notifying`,
+`telling.delivering` and `telling.replaying` write Delivery.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ class Subscription(models.Model):
         DEAD = "dead", "Given up"
         PAUSED = "paused", "Paused"
 
+    class Format(models.TextChoices):
+        STANDARD = "standard", "Standard Webhooks"
+        SLACK = "slack", "Slack"
+        TEAMS = "teams", "Microsoft Teams"
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="subscriptions")
     feed = models.ForeignKey(Feed, on_delete=models.PROTECT, related_name="subscriptions", null=True)
@@ -39,6 +45,17 @@ class Subscription(models.Model):
         max_length=16, default="", db_default="", help_text="Of the store, when it was last told to start over."
     )
     created_at = models.DateTimeField(default=clock.now)
+    format = models.CharField(
+        max_length=8,
+        choices=Format,
+        default=Format.STANDARD,
+        db_default=Format.STANDARD,
+        help_text="The shape of its messages.",
+    )
+    failures = models.IntegerField(
+        default=0, db_default=0, help_text="Attempts that failed since the last one that arrived."
+    )
+    opened_at = models.DateTimeField(null=True, help_text="Since when its breaker is open; None while it is closed.")
 
     objects = OwnedManager["Subscription"]()
     unrestricted = models.Manager["Subscription"]()
@@ -51,14 +68,16 @@ class Delivery(models.Model):
     """One message to one subscription, with its attempts. The row is the queue: `delivering` claims it.
 
     It names changes by their place in the log (`first_seq`..`last_seq`); the message is written when it is
-    sent, after asking again what the partner may see. What a person sends by hand (`again`, `ping`) is tried once, and
-    changes nothing of the subscription. After the store was restored, `start-over` goes before all other changes.
+    sent, after asking again what the partner may see. What a person asks for (`again`, `ping`, `replay`) is tried once,
+    and costs the subscription none of its attempts. After the store was restored, `start-over` goes before all other
+    changes.
     """
 
     class Kind(models.TextChoices):
         AGAIN = "again", "Sent again"
         CHANGES = "changes", "Changes"
         PING = "ping", "Test"
+        REPLAY = "replay", "Replayed"
         START_OVER = "start-over", "Start over"
 
     class State(models.TextChoices):

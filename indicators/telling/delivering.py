@@ -4,7 +4,8 @@ Whoever has a hand free claims the next row: of the partner with the fewest mess
 SHARE of one partner over all processes, so that receivers that do not answer delay nobody else's. While a receiver is
 waited for, no database connection is held. A worker that dies leaves a row that is claimed again when its claim ends.
 
-A row of `changes` is tried until it arrives or is given up. A `ping`, or what a person sends `again`, is tried once.
+A row of `changes` is tried until it arrives or is given up. A `ping`, or what a person sends `again` or has replayed,
+is tried once. Replays of one subscription go one after another, and wait while its breaker is open (`breaker`).
 After the store was restored, a subscription is sent nothing but pings until it has received `start-over`.
 """
 
@@ -16,7 +17,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import orjson
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Count, F, Q
@@ -26,7 +26,7 @@ from exchange import clock, incarnation, outbound, paging, signing
 from exchange.errors import Conflict, NotFound, TooMany
 from indicators.log import changes
 from indicators.models import Delivery, Subscription
-from indicators.telling import subscribing
+from indicators.telling import breaker, shaping, subscribing
 from partners.keys.auth import viewer_of_partner
 from partners.models import Partner
 from partners.scopes import Scope
@@ -51,8 +51,6 @@ SHARE_OF_FAILED = 2
 #: Changes that one message names.
 MAX_CHANGES = 100
 _CLAIM = timedelta(seconds=60)
-#: How long a receiver that failed is left alone, whatever news there is.
-_REST = timedelta(minutes=1)
 _KEPT = timedelta(days=30)
 _MAX_REPLY_BYTES = 16_384
 _GONE = 410
@@ -64,18 +62,21 @@ _CLAIM_LOCK = 0x646C7672
 
 #: What the exchange sends by itself, and tries until it arrives or is given up.
 _OWN = (Delivery.Kind.CHANGES, Delivery.Kind.START_OVER)
+#: What a person sends one by one.
+_BY_HAND = (Delivery.Kind.AGAIN, Delivery.Kind.PING)
 UNDER_WAY = Q(kind=Delivery.Kind.CHANGES, state__in=[Delivery.State.DUE, Delivery.State.SENDING])
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one attempt ended. `retry_after` is what the receiver asked for, if it did."""
+    """How one attempt ended. `retry_after` is what the receiver asked for, if it did; `asked`: it was asked at all."""
 
     delivered: bool
     words: str
     status_code: int | None = None
     retry_after: timedelta | None = None
     gone: bool = False
+    asked: bool = True
 
 
 def next_try(attempts: int, *, failed_at: datetime, asked: timedelta | None = None) -> datetime | None:
@@ -130,11 +131,15 @@ def claim() -> Delivery | None:
 
 
 # One row: the id of the delivery that was claimed, and the store's incarnation. Walks the partial indexes of what is
-# due and of what is being sent.
+# due and of what is being sent. Replays of one subscription are claimed in the order in which they are due, each after
+# the one before it has ended.
 _CLAIM_NEXT = f"""
 WITH at_work AS (
     SELECT partner_id, count(*) AS all_of_it, count(*) FILTER (WHERE attempts > 0) AS failed
     FROM indicators_delivery WHERE state = 'sending' AND claimed_until >= %(now)s GROUP BY partner_id
+), replaying AS (
+    SELECT subscription_id FROM indicators_delivery
+    WHERE state = 'sending' AND claimed_until >= %(now)s AND kind = 'replay'
 ), next AS (
     SELECT d.id, {incarnation.SQL} AS incarnation
     FROM indicators_delivery d
@@ -145,6 +150,7 @@ WITH at_work AS (
     WHERE ((d.state = 'due' AND d.due_at <= %(now)s) OR (d.state = 'sending' AND d.claimed_until < %(now)s))
       AND p.state = 'active' AND (s.state = 'active' OR d.kind NOT IN ('changes', 'start-over'))
       AND (coalesce(o.kind, d.kind) IN ('ping', 'start-over') OR s.incarnation = {incarnation.SQL})
+      AND (d.kind <> 'replay' OR s.opened_at IS NULL AND NOT s.id IN (SELECT subscription_id FROM replaying))
       AND coalesce(w.all_of_it, 0) < %(share)s
       AND (d.attempts = 0 OR coalesce(w.failed, 0) < %(share_of_failed)s)
     ORDER BY coalesce(w.all_of_it, 0), d.attempts > 0, NOT d.urgent, d.due_at, d.id
@@ -160,6 +166,7 @@ def _claimable(moment: datetime) -> Any:
     return Delivery.unrestricted.filter(
         Q(state=Delivery.State.DUE, due_at__lte=moment) | Q(state=Delivery.State.SENDING, claimed_until__lt=moment),
         ~Q(kind__in=_OWN) | Q(subscription__state=Subscription.State.ACTIVE),
+        ~Q(kind=Delivery.Kind.REPLAY) | Q(subscription__opened_at=None),
         Q(kind__in=[Delivery.Kind.PING, Delivery.Kind.START_OVER])
         | Q(again_of__kind=Delivery.Kind.START_OVER)
         | Q(subscription__incarnation=incarnation.read()),
@@ -176,12 +183,12 @@ def attempt(delivery: Delivery) -> Outcome:
         return _post(delivery, _message(delivery, "start-over", {"link": f"{settings.BASE_URL}/api/v1/changes{feed}"}))
     viewer = viewer_of_partner(delivery.partner_id)
     if viewer is None:
-        return Outcome(delivered=False, words="The partner is not active.")
+        return Outcome(delivered=False, words="The partner is not active.", asked=False)
     wanted = subscribing.filter_of(delivery.subscription.feed)
     span = changes.since(viewer, wanted, after=delivery.first_seq, limit=MAX_CHANGES)
     told = [change for change in span.changes if change.seq <= delivery.last_seq]
     if not told:
-        return Outcome(delivered=True, words="Nothing was left to tell.")
+        return Outcome(delivered=True, words="Nothing was left to tell.", asked=False)
     more = span.more and span.reached < delivery.last_seq
     begins = changes.own_end(viewer, up_to=delivery.first_seq)  # the subscription's place tells of others
     cursor = paging.seal([begins, 0], viewer=viewer.partner_id, scope=f"changes;{wanted.scope}")
@@ -219,7 +226,7 @@ def _changed(delivery: Delivery, told: list[changes.Told], *, more: bool, cursor
 
 
 def _post(delivery: Delivery, message: Mapping[str, Any]) -> Outcome:
-    body, moment = orjson.dumps(message), clock.now()
+    body, moment = shaping.body(delivery.subscription, message), clock.now()
     secrets = subscribing.secrets_of(delivery.subscription, at=moment)
     signed = signing.headers(secrets=secrets, message_id=message_id(delivery), at=moment, body=body)
     if not connection.in_atomic_block:
@@ -263,7 +270,7 @@ def conclude(delivery: Delivery, outcome: Outcome) -> None:
     """
     moment = clock.now()
     early = delivery.planned_at is not None and delivery.planned_at > moment
-    attempts = delivery.attempts + (0 if early else 1)
+    attempts, rest = delivery.attempts + (0 if early else 1), breaker.rest(delivery.subscription)
     due_at = None
     if delivery.kind in _OWN and not outcome.gone:
         due_at = delivery.planned_at if early else next_try(attempts, failed_at=moment, asked=outcome.retry_after)
@@ -277,7 +284,7 @@ def conclude(delivery: Delivery, outcome: Outcome) -> None:
         attempts=attempts,
         due_at=due_at if due_at and not outcome.delivered else delivery.due_at,
         planned_at=None,
-        rests_until=moment + max(_REST, min(outcome.retry_after or _REST, timedelta(days=1))),
+        rests_until=moment + max(rest, min(outcome.retry_after or rest, timedelta(days=1))),
         claimed_until=None,
         finished_at=None if state == Delivery.State.DUE else moment,
         status_code=outcome.status_code,
@@ -285,17 +292,24 @@ def conclude(delivery: Delivery, outcome: Outcome) -> None:
     )
     if not written:
         return
-    if state == Delivery.State.DEAD and delivery.kind == Delivery.Kind.CHANGES:
-        Subscription.unrestricted.filter(pk=delivery.subscription_id).update(
-            state=Subscription.State.DEAD, seq=delivery.first_seq
-        )
-    if state == Delivery.State.DEAD and delivery.kind == Delivery.Kind.START_OVER:
-        Subscription.unrestricted.filter(pk=delivery.subscription_id).update(state=Subscription.State.DEAD)
+    if outcome.asked:
+        breaker.note(delivery, arrived=outcome.delivered, at=moment)
+    if state == Delivery.State.DEAD and delivery.kind in _OWN:
+        _give_up(delivery)
     if outcome.delivered and _starts_over(delivery):
         Subscription.unrestricted.filter(pk=delivery.subscription_id).update(incarnation=delivery.incarnation)
     if outcome.delivered:
         hurry(delivery.subscription_id, at=moment)
     log.info("delivery.attempted", delivery=str(delivery.pk), kind=delivery.kind, state=state.value, attempts=attempts)
+
+
+def _give_up(delivery: Delivery) -> None:
+    """The subscription ends where this message began, and its owner is told."""
+    own = Subscription.unrestricted.filter(pk=delivery.subscription_id)
+    if delivery.kind == Delivery.Kind.CHANGES:
+        own.update(seq=delivery.first_seq)
+    if own.exclude(state=Subscription.State.DEAD).update(state=Subscription.State.DEAD):
+        breaker.given_up(delivery.subscription)
 
 
 def hurry(subscription_id: UUID, *, at: datetime) -> None:
@@ -378,7 +392,7 @@ def _by_hand(viewer: Viewer, subscription: Subscription, **row: Any) -> Delivery
 
 
 def _require_room(viewer: Viewer) -> None:
-    lately = Delivery.objects.of(viewer).filter(~Q(kind__in=_OWN), created_at__gt=clock.now() - timedelta(hours=1))
+    lately = Delivery.objects.of(viewer).filter(kind__in=_BY_HAND, created_at__gt=clock.now() - timedelta(hours=1))
     waiting = Count("pk", filter=Q(state__in=[Delivery.State.DUE, Delivery.State.SENDING]))
     counted = lately.aggregate(waiting=waiting, lately=Count("pk"))
     if counted["waiting"] >= _MAX_WAITING_BY_HAND or counted["lately"] >= _MAX_BY_HAND_PER_HOUR:

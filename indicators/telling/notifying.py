@@ -8,7 +8,8 @@ content leaves by one door, the delta feed.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from exchange import clock, hints, incarnation
 from exchange.celery import app
 from indicators.log import changes
 from indicators.models import Delivery, Subscription
-from indicators.telling import delivering, subscribing
+from indicators.telling import delivering, replaying, subscribing
 from partners.keys.auth import viewer_of_partner
 from partners.models import Partner
 from partners.viewer import Viewer
@@ -126,6 +127,19 @@ def ping(viewer: Viewer, subscription_id: UUID) -> Delivery:
 def send_again(viewer: Viewer, delivery_id: UUID) -> Delivery:
     """As `delivering.send_again`, and a worker is woken for it."""
     return _soon(delivering.send_again(viewer, delivery_id))
+
+
+def replay(
+    viewer: Viewer,
+    subscription_id: UUID,
+    *,
+    ids: Collection[UUID] = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
+    everything: bool = False,
+) -> replaying.Letters:
+    """As `replaying.replay`, and a worker is woken for it."""
+    return _soon(replaying.replay(viewer, subscription_id, ids=ids, since=since, until=until, everything=everything))
 
 
 def change(viewer: Viewer, subscription_id: UUID, wanted: Mapping[str, Any]) -> Subscription:

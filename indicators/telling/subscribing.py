@@ -76,7 +76,9 @@ def _followable(feed: Feed) -> Feed:
     return feed
 
 
-def subscribe(viewer: Viewer, *, url: str, feed_id: UUID | None) -> tuple[Subscription, str]:
+def subscribe(
+    viewer: Viewer, *, url: str, feed_id: UUID | None, form: str = Subscription.Format.STANDARD
+) -> tuple[Subscription, str]:
     """Subscribe an address to a feed, from now on. The second value is the signing secret, shown this once.
 
     Raises Refused for an address that can't be asked, NotFound for a feed that is not the viewer's.
@@ -92,6 +94,7 @@ def subscribe(viewer: Viewer, *, url: str, feed_id: UUID | None) -> tuple[Subscr
         subscription = Subscription.unrestricted.create(
             partner_id=viewer.partner_id,
             feed=feed,
+            format=_format(form),
             url=url,
             secret=_sealed(secret),
             seq=changes.head(),
@@ -111,9 +114,10 @@ def own_subscription(viewer: Viewer, subscription_id: UUID) -> Subscription:
 
 
 def change(viewer: Viewer, subscription_id: UUID, wanted: Mapping[str, Any]) -> Subscription:
-    """Change what `wanted` names of `state` (active or paused), `url` and `feed` (an id, or None for everything).
+    """Change what `wanted` names of `state` (active or paused), `url`, `format` and `feed` (an id; None: everything).
 
-    It goes on where it stopped. Raises NotFound, also for a feed that is not the viewer's; Refused.
+    It goes on where it stopped; once it is resumed or has another address, with a closed breaker. Raises NotFound, also
+    for a feed that is not the viewer's; Refused.
     """
     viewer.require(Scope.SUBSCRIBE)
     with transaction.atomic():
@@ -128,7 +132,11 @@ def change(viewer: Viewer, subscription_id: UUID, wanted: Mapping[str, Any]) -> 
             subscription.url = wanted["url"]
         if "feed" in wanted:
             subscription.feed = _followable(own_feed(viewer, wanted["feed"])) if wanted["feed"] else None
-        subscription.save(update_fields=["state", "url", "feed"])
+        if wanted.get("format"):
+            subscription.format = _format(wanted["format"])
+        if "url" in wanted or (subscription.state == Subscription.State.ACTIVE and "state" in wanted):
+            subscription.failures, subscription.opened_at = 0, None
+        subscription.save(update_fields=["state", "url", "feed", "format", "failures", "opened_at"])
         audit.record(
             audit.Verb.SUBSCRIPTION_CHANGED,
             by=viewer,
@@ -185,6 +193,13 @@ def secrets_of(subscription: Subscription, *, at: datetime) -> list[str]:
 def openers() -> Iterator[Callable[[], list[str]]]:
     """For `exchange.proving`."""
     return (partial(secrets_of, one, at=clock.now()) for one in Subscription.unrestricted.order_by("pk"))
+
+
+def _format(word: str) -> Subscription.Format:
+    try:
+        return Subscription.Format(word)
+    except ValueError:
+        raise Refused("One of standard, slack and teams.", code="bad-format", at="/format") from None
 
 
 def _require_allowed(url: str) -> None:

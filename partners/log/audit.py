@@ -34,6 +34,7 @@ class Verb(StrEnum):
     CAMPAIGN_STATED = "campaign.stated"
     CEILING_CHANGED = "ceiling.changed"
     CLEARANCE_CHANGED = "clearance.changed"
+    DELIVERIES_REPLAYED = "deliveries.replayed"
     DETECTOR_CHANGED = "detector.changed"
     DETECTOR_REGISTERED = "detector.registered"
     DETECTOR_RETIRED = "detector.retired"

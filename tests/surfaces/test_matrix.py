@@ -282,8 +282,18 @@ MATRIX: dict[str, Row] = {
         also=("patch", "delete"),
         body={"state": "paused"},
     ),
+    "letters": Row(
+        API + "subscriptions/{subscription}/dead-letters", "owner", absent=API + f"subscriptions/{ABSENT}/dead-letters"
+    ),
     "deliveries": Row(
         API + "subscriptions/{subscription}/deliveries", "owner", absent=API + f"subscriptions/{ABSENT}/deliveries"
+    ),
+    "replay": Row(
+        API + "subscriptions/{subscription}/replay",
+        "owner",
+        method="post",
+        body={},
+        absent=API + f"subscriptions/{ABSENT}/replay",
     ),
     "rotate-secret": Row(
         API + "subscriptions/{subscription}/secret",

@@ -198,6 +198,27 @@ def test_any_delivery_can_be_sent_again(aster, borealis):
     assert code(aster.ask("POST", path), 409) == "being-sent"
 
 
+def test_dead_letters_are_replayed_by_id_and_by_time(aster, borealis):
+    mine = read(aster.send("POST", "subscriptions", {"url": URL, "format": "slack"}), 201)
+    assert (mine["format"], mine["failures"], mine["failing_since"]) == ("slack", 0, None)
+    path = f"subscriptions/{mine['id']}"
+    assert read(aster.send("PATCH", path, {"format": "teams"}))["format"] == "teams"
+    assert code(aster.send("PATCH", path, {"format": "irc"}), 422) == "bad-format"
+    row = {"partner_id": aster.viewer.partner_id, "subscription_id": uuid.UUID(mine["id"]), "changes": 1}
+    row |= {"state": "dead"}
+    letters = [str(Delivery.unrestricted.create(first_seq=at, last_seq=at + 1, **row).pk) for at in range(3)]
+    listed = read(aster.get(f"{path}/dead-letters"))
+    assert ([one["id"] for one in listed["deliveries"]], listed["more"]) == (letters, False)
+    assert read(aster.get(f"{path}/dead-letters?until=2026-01-01T00:00:00Z"))["deliveries"] == []
+    assert code(aster.get(f"{path}/dead-letters?since=yesterday"), 422) == "bad-parameter"
+    (first,) = read(aster.send("POST", f"{path}/replay", {"deliveries": letters[:1]}), 202)["deliveries"]
+    assert (first["kind"], first["state"], first["webhook_id"]) == ("replay", "due", f"msg_{letters[0]}")
+    assert len(read(aster.send("POST", f"{path}/replay", {}), 202)["deliveries"]) == 2
+    assert code(borealis.get(f"{path}/dead-letters"), 404) == "not-found"
+    assert code(borealis.send("POST", f"{path}/replay", {}), 404) == "not-found"
+    assert code(aster.send("POST", f"{path}/replay", {"deliveries": letters, "all": True}), 422) == "bad-range"
+
+
 def test_a_test_message_is_queued_and_its_delivery_says_how_it_went(aster, borealis):
     mine = read(aster.send("POST", "subscriptions", {"url": "http://127.0.0.1:9/"}), 201)
     answer = aster.ask("POST", f"subscriptions/{mine['id']}/test")
@@ -236,6 +257,8 @@ def test_a_test_message_asks_nobody_and_no_broker_before_its_answer(aster, monke
         ("DELETE", "subscriptions/{subscription}"),
         ("POST", "subscriptions/{subscription}/test"),
         ("POST", "subscriptions/{subscription}/secret"),
+        ("GET", "subscriptions/{subscription}/dead-letters"),
+        ("POST", "subscriptions/{subscription}/replay"),
         ("GET", "subscriptions/{subscription}/deliveries"),
     ],
 )

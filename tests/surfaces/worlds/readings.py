@@ -222,6 +222,7 @@ def _rest() -> Iterator[Ask]:
         ("reports/{received}", "reports/{x_report}"),
         ("reports/{received}/package", "reports/{x_report}/package"),
         ("subscriptions/{subscription}", "subscriptions/{x_subscription}"),
+        ("subscriptions/{subscription}/dead-letters", "subscriptions/{x_subscription}/dead-letters"),
         ("subscriptions/{subscription}/deliveries", "subscriptions/{x_subscription}/deliveries"),
     ):
         yield Ask(API + mine)
@@ -546,6 +547,7 @@ def _changes_of_own_things() -> Iterator[Ask]:
         yield post(f"subscriptions/{sub}", {"state": "paused"}, method="PATCH")
         yield post(f"subscriptions/{sub}/secret", {"overlap_hours": 1})
         yield post(f"subscriptions/{sub}/test")
+        yield post(f"subscriptions/{sub}/replay", {"all": True})
         yield post(f"subscriptions/{sub}", method="DELETE")
     yield post("deliveries/{delivery}/redeliver")
     yield post("deliveries/{x_delivery}/redeliver")
