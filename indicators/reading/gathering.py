@@ -70,6 +70,8 @@ def gather(viewer: Viewer, recipient: Partner, root: str) -> Gathered:
         room = MAX_OBJECTS - len(found)
         cut = cut or len(kept) > room
         found |= dict(list(kept.items())[:room])
+        if cut:
+            break
         edge = _connected(viewer, kept) - set(found) - refused
         if not edge or len(found) >= MAX_OBJECTS:
             break

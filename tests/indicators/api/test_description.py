@@ -21,11 +21,12 @@ from schemathesis.config import SchemathesisConfig
 from indicators.api import description
 from indicators.reports import reporting
 from indicators.stix import making
+from indicators.telling import notifying
 from partners.groups import membership, proposing
 from partners.keys import auth
 from partners.log import transparency
 from partners.scopes import Role, Scope
-from tests import build
+from tests import build, casting
 from tests.indicators.api.caller import API, Caller, read
 from tests.strategies import examples
 
@@ -105,11 +106,9 @@ def a_report(cast):
     return package.pk
 
 
-@pytest.fixture
-def furnished(db, monkeypatch):
-    """A partner that has one of everything, so that answers have something in them, and what its paths are."""
-    from indicators.telling import notifying
-
+@casting.once
+def one_of_everything():
+    """A partner that has it, so that answers have something in them, and what its paths are."""
     cast = build.the_cast()
     caller, other = Caller(build.a_key(cast.aster, *Scope)), Caller(cast.keys["borealis"])
     shared = {"token": making.token("ab" * 32)}
@@ -167,9 +166,15 @@ def furnished(db, monkeypatch):
         "recall_id": read(caller.send("POST", "recalls", {"ids": [mine["id"]]}), 201)["id"],
         "report_id": str(a_report(cast)),
     }
+    return caller, own
+
+
+@pytest.fixture
+def furnished(db):
+    made = one_of_everything()
     for signal in (request_started, request_finished):  # as Django's own test client does
         signal.disconnect(close_old_connections)
-    yield caller, own
+    yield made
     for signal in (request_started, request_finished):
         signal.connect(close_old_connections)
 
