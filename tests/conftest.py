@@ -13,6 +13,8 @@ from exchange import embedded
 from tests import postgres
 from tests.waiting import DEADLINE_S
 
+pytest_plugins = ["tests.scheduling"]
+
 if os.environ.get("EXCHANGE_MODE") != "test":
     os.environ |= postgres.environment()
 

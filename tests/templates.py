@@ -26,8 +26,7 @@ _LOCK = 2_026_112_801
 
 def name() -> str:
     """The template's, which is made if it is not there. The connection has no database of its own yet."""
-    found = sorted(path for pattern in _MADE_OF for path in ROOT.glob(pattern))
-    wanted = _PREFIX + hashlib.sha256(b"\0".join(path.read_bytes() for path in found)).hexdigest()[:16]
+    wanted = _PREFIX + digest()
     with connection.creation._nodb_cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         cursor.execute("SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [_PREFIX])
@@ -37,6 +36,12 @@ def name() -> str:
                 cursor.execute(f'DROP DATABASE "{old}"')
             _make(cursor, wanted)
     return wanted
+
+
+def digest(*more: str) -> str:
+    """Of all that a store that was made ready is made of, and of more files."""
+    found = sorted(path for pattern in (*_MADE_OF, *more) for path in ROOT.glob(pattern))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in found)).hexdigest()[:16]
 
 
 def _make(cursor, wanted: str) -> None:

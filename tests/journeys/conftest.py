@@ -14,7 +14,7 @@ from tests.waiting import until
 def shared_demo():
     """A running demo that other journeys use, too: publish under ids and values of your own, and stop nothing."""
     with tempfile.TemporaryDirectory(prefix="exchange-") as place:
-        demo = Demo(Path(place) / "data")
+        demo = Demo(Path(place) / "data", from_nothing=True)
         yield demo
         assert demo.stop() == 0
         until(lambda: not demo.processes())

@@ -57,7 +57,7 @@ def broker(request, data_dir):
 
 
 def test_matches_and_webhooks_arrive_and_a_broker_that_fails_loses_nothing(broker, data_dir, receiver):
-    demo = Demo(data_dir, CELERY_BROKER_URL=broker.url)
+    demo = Demo(data_dir, from_nothing=True, CELERY_BROKER_URL=broker.url)
     try:
         stage = Stage(demo, receiver)
         token = making.token("cd" * 32)

@@ -85,6 +85,10 @@ def sign_out(page):
     page.click("text=Sign out")
 
 
+#: After so long a page looks whether there is something new.
+LOOKS_AGAIN_MS = 10_000
+
+
 def no_sideways_scrolling(page):
     return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
@@ -121,11 +125,13 @@ def test_an_analyst_signs_in_finds_an_indicator_and_follows_its_match(page, live
 
 def test_what_is_new_is_said_and_put_under_nobodys_pointer(page, live_server, cast):
     build.publish(cast.viewer("aster"), making.account_pattern(name="The first"))
+    page.clock.install()
     sign_in(page, live_server, build.a_user(cast.borealis))
     go_to(page, "Indicators")
     expect(page.locator("tbody tr")).to_have_count(1)
     build.publish(cast.viewer("aster"), making.prompt_signature(name="Just arrived"))
     build.publish(cast.viewer("cygnus"), making.prompt_signature(name="Of others"))
+    page.clock.fast_forward(LOOKS_AGAIN_MS)
     page.wait_for_selector("text=1 new")
     assert page.locator("tbody tr").count() == 1
     page.click("text=1 new")
@@ -222,8 +228,10 @@ def test_the_keys_move_choose_and_open(page, live_server, cast):
 
 
 def test_who_is_signed_out_elsewhere_is_asked_to_sign_in(page, live_server, cast):
+    page.clock.install()
     sign_in(page, live_server, build.a_user(cast.aster))
     page.context.clear_cookies(name="exchange_session")
+    page.clock.fast_forward(LOOKS_AGAIN_MS)
     page.wait_for_url("**/account/login/?next=/")
     assert page.locator("#news").count() == 0
 

@@ -1,0 +1,72 @@
+"""Which tests run together, and which first: `pytest -n` gives a process one of these at a time.
+
+What takes longest begins first, so that no process ends long after the others; much of it waits (for servers to start,
+for pages to look again), and the other processes have the processor meanwhile.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+#: Files whose tests share what is dear to make, or tests that take a minute and share nothing: one pattern, one unit.
+#: In this order, before all others. `pytest --durations 40` says what has become slow.
+_FIRST = (
+    r"journeys/test_demo\.py::test_five_labs",
+    r"journeys/test_backup\.py",
+    r"journeys/test_demo\.py::(?!test_kills)|journeys/(test_story|test_leaked_key)\.py",  # one demo for them all
+    r"journeys/test_broken\.py",
+    r"journeys/test_demo\.py::test_kills",
+    r"journeys/test_portal\.py",
+    r"journeys/test_docs\.py",
+    r"journeys/",
+    r"indicators/test_scale\.py",
+    r"surfaces/test_neighbours\.py",
+    r"surfaces/test_unseen\.py",
+    r"surfaces/test_two_worlds\.py",
+    r"exchange/agent/test_following\.py",
+    r"exchange/agent/test_brake\.py",
+    r"exchange/lab/test_cli\.py",
+    r"exchange/client/test_client\.py",
+    r"indicators/reading/test_referring\.py",
+    r"surfaces/test_matrix\.py",
+    r"indicators/api/test_description\.py",
+)
+_WITHIN_FILE = re.compile("|".join(_FIRST[place] for place in (0, 2, 4)))
+
+
+def _place(nodeid: str) -> int:
+    return next((place for place, first in enumerate(_FIRST) if re.match(f"tests/(?:{first})", nodeid)), len(_FIRST))
+
+
+def _unit(nodeid: str) -> str:
+    """The name of what runs together with this test: its file, where nothing else is said."""
+    place = _place(nodeid)
+    if place < len(_FIRST) and _WITHIN_FILE.match(nodeid.removeprefix("tests/")):
+        return _FIRST[place]
+    return nodeid.partition("::")[0]
+
+
+class _Scheduling(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return _unit(nodeid)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In each of several processes: the first first, then the largest files; what runs together stays in its order."""
+    if not hasattr(config, "workerinput"):
+        return
+    sizes: dict[str, int] = {}
+    for item in items:
+        unit = _unit(item.nodeid)
+        sizes[unit] = sizes.get(unit, 0) + 1
+    items.sort(key=lambda item: (_place(item.nodeid), -sizes[_unit(item.nodeid)]))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Called where there are several processes."""
+    config.option.loadscopereorder = False
+    return _Scheduling(config, log)
