@@ -1,6 +1,7 @@
 """Settings: environment only, production is the default, and a wrong value stops the start."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from celery.schedules import crontab
 from django.utils.csp import CSP
@@ -437,7 +438,7 @@ OUTBOUND_RESOLVERS = env.words("OUTBOUND_RESOLVERS")
 MAILERS = {
     "default": env.mailer("EMAIL_URL", "smtp://localhost" if PRODUCTION else f"file://{DATA_DIR.resolve()}/mail")
 }
-DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "Exchange <exchange@localhost>")
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", f"Exchange <exchange@{urlsplit(BASE_URL).hostname}>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
 # Addresses, AS numbers and names that are for documentation (RFC 5737, 3849, 2544, 5398, 6761) name nobody: in a demo

@@ -75,9 +75,9 @@ def _or_end(wait: Callable[[], None]) -> Callable[[], None]:
 
 
 def why_away() -> str:
-    """What the store's server says, or its network, when it is asked now; "" where it answers."""
+    """What the store's server says, or its network, when it is asked now; "" where it answers. Raises TooOld."""
     try:
-        _version()
+        require_version(_version())
     except psycopg.OperationalError as error:
         return _first_line(error)
     return ""

@@ -6,7 +6,7 @@ from django.db import connection
 from prometheus_client.core import GaugeMetricFamily
 
 from indicators import reading
-from indicators.log import changes
+from indicators.log import changes, following
 
 
 def gauges() -> Iterator[GaugeMetricFamily]:
@@ -36,7 +36,10 @@ def gauges() -> Iterator[GaugeMetricFamily]:
         for quantile, seconds in zip(("0.5", "0.99"), cursor.fetchone()[0] or (), strict=False):
             told.add_metric([quantile], seconds)
         yield told
-        cursor.execute("SELECT name, %s - seq FROM indicators_progress ORDER BY 1", [changes.head()])
+        cursor.execute(
+            "SELECT name, %s - seq FROM indicators_progress WHERE name = ANY(%s) ORDER BY 1",
+            [changes.head(), list(following.FOLLOWERS)],
+        )
         behind = GaugeMetricFamily("exchange_follower_lag", "Changes a follower has not looked at.", labels=["name"])
         for name, lag in cursor.fetchall():
             behind.add_metric([name], lag)

@@ -35,6 +35,7 @@ from exchange.agent import allowing
 from exchange.agent.allowing import Allowed
 from exchange.client.errors import Unusable
 from exchange.lists.lines import Said, compared
+from exchange.stix import words
 
 
 class Action(StrEnum):
@@ -81,6 +82,13 @@ KILL_SWITCH = "kill switch"
 _DISARMED = frozenset({"disputed", "refuted"})
 _SHARED = frozenset({"cgnat", "campus"})
 _CARDS = frozenset({"par", "pan_token"})
+#: Words that a rule asks for, where there are no others: a misspelt one would be a rule that never fits.
+_CLOSED: Mapping[str, Sequence[str]] = {
+    "control": words.CONTROLS,
+    "shared_infra": words.SHARED_INFRA,
+    "standing": ("supported", "unreviewed", "disputed", "refuted"),
+    "review": words.REVIEWS,
+}
 
 
 class Statement(NamedTuple):
@@ -312,13 +320,16 @@ def _rule(said: Mapping[str, Any], number: int) -> Rule:
     if "mode" in said:
         values["mode"] = _word(Mode, said["mode"], f"{at}: mode")
     if "kind" in said:
-        values["kind"] = str(said["kind"])
-    for name in ("subkind", "publisher", "feed", "control", "shared_infra", "standing", "review"):
+        values["kind"] = _among(said["kind"], tuple(words.SUBKINDS), f"{at}: kind")
+    for name in ("subkind", "publisher", "feed", *_CLOSED):
         if name in said:
-            words = [said[name]] if isinstance(said[name], str) else said[name]
-            if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-                raise Unusable(f"{at}: {name} is a text or a list of texts.")
-            values[name] = tuple(words)
+            values[name] = _texts(said[name], f"{at}: {name}")
+        if name in _CLOSED:
+            for text in values.get(name, ()):
+                _among(text, _CLOSED[name], f"{at}: {name}")
+    for text in values.get("subkind", ()):
+        if ":" not in text:  # with one, it is the object path of a classical pattern
+            _among(text, tuple(words.KIND_OF), f"{at}: subkind")
     for name, most in (("publishers", 1_000), ("confidence", 100)):
         if name in said:
             if isinstance(said[name], bool) or not isinstance(said[name], int) or not 0 <= said[name] <= most:
@@ -327,16 +338,23 @@ def _rule(said: Mapping[str, Any], number: int) -> Rule:
     return Rule(**values)
 
 
+def _texts(said: Any, at: str) -> tuple[str, ...]:
+    texts = [said] if isinstance(said, str) else said
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise Unusable(f"{at} is a text or a list of texts.")
+    return tuple(texts)
+
+
 def _only(said: Mapping[str, Any], known: set[str], *, at: str) -> None:
     if unknown := sorted(set(said) - known):
         raise Unusable(f"{at}: {unknown[0]} is not known. There are {', '.join(sorted(known))}.")
 
 
-def _word[Word: StrEnum](words: type[Word], word: Any, at: str) -> Word:
-    return words(_among(word, tuple(words), at))
+def _word[Word: StrEnum](of: type[Word], word: Any, at: str) -> Word:
+    return of(_among(word, tuple(of), at))
 
 
-def _among(word: Any, words: Sequence[str], at: str) -> str:
-    if word not in words:
-        raise Unusable(f"{at}: one of {', '.join(words)}.")
+def _among(word: Any, known: Sequence[str], at: str) -> str:
+    if word not in known:
+        raise Unusable(f"{at}: one of {', '.join(known)}.")
     return str(word)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import shlex
 import shutil
 import subprocess
@@ -147,9 +148,10 @@ def _options(beside: Path, archive: Path, at: datetime | None) -> list[str]:
 def _give(places: list[Path], owner: str | None) -> None:
     if owner is None:
         return
+    named = pwd.getpwnam(owner)
     for place in places:
         for path in (place, *place.rglob("*")):
-            shutil.chown(path, owner, programs.group_of(owner), follow_symlinks=False)  # type: ignore[call-overload]
+            os.chown(path, named.pw_uid, named.pw_gid, follow_symlinks=False)
 
 
 def through(url: str, *, like: str) -> str:

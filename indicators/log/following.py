@@ -11,6 +11,8 @@ from indicators.models import Progress
 
 log = get_logger()
 
+#: Who follows: names of Progress, whose other rows say how far work on other tables has come.
+FOLLOWERS = ("lines", "opinions", "tallies")
 #: What takes longer than this is said in the log: everybody else who follows under this name waits for it.
 SLOW_S = 5.0
 
@@ -21,6 +23,8 @@ def follow(name: str, step: Callable[[int], int]) -> None:
     One follower works at a time; another that finds it at work leaves. That loses nothing: the one at work
     looks at the log once more after it has let go, and whoever left had committed its change before.
     """
+    if name not in FOLLOWERS:
+        raise ValueError(f"{name} is none of {', '.join(FOLLOWERS)}: nobody would measure how far behind it is")
     Progress.objects.get_or_create(name=name)
     while _advance(name, step):
         pass

@@ -13,6 +13,7 @@ def application(environ, start):
     said = {
         "pid": os.getpid(),
         "bytes": len(body),
+        "host": environ.get("HTTP_HOST", ""),
         "subject": environ.get("HTTP_X_CLIENT_SUBJECT", ""),
         "proto": environ.get("HTTP_X_FORWARDED_PROTO", ""),
     }

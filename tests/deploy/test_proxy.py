@@ -114,6 +114,7 @@ def test_it_ends_tls_and_passes_on_a_client_certificate_that_it_checked(proxy, t
     with httpx.Client(verify=trusting(tmp_path, *borealis), timeout=DEADLINE_S) as client:
         said = client.get(url, headers={"X-Client-Subject": "CN=somebody else", "X-Forwarded-Proto": "http"}).json()
         assert (said["subject"], said["proto"]) == ("CN=borealis", "https")
+        assert said["host"] == f"localhost:{proxy[0]}", "the address of TAXII's root would lead nowhere"
     with httpx.Client(verify=trusting(tmp_path), timeout=DEADLINE_S) as client:
         assert client.get(url, headers={"X-Client-Subject": "CN=borealis"}).json()["subject"] == ""
         assert client.get(f"{url}metrics").status_code == 404

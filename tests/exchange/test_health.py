@@ -11,6 +11,8 @@ from psycopg_pool import PoolTimeout
 
 from exchange import clock, health
 from exchange.models import Heartbeat
+from indicators.log import changes, following
+from indicators.models import Progress
 from tests import build
 
 pytestmark = pytest.mark.django_db
@@ -146,6 +148,15 @@ def test_where_the_store_is_away_metrics_tell_what_was_counted(client, monkeypat
     assert b"exchange_store_up 0.0" in answer.content
     assert b"exchange_requests_total{" in answer.content
     assert b"exchange_change_seq" not in answer.content
+
+
+def test_only_who_follows_the_log_is_said_to_be_behind_it(client):
+    place = changes.head()
+    Progress.objects.update_or_create(name=following.FOLLOWERS[0], defaults={"seq": place - 3})
+    Progress.objects.update_or_create(name="benign lists", defaults={"seq": -(2**62)})  # a hash, and no place
+    said = client.get("/metrics", REMOTE_ADDR="127.0.0.1").content.decode()
+    lags = [line for line in said.splitlines() if line.startswith("exchange_follower_lag")]
+    assert lags == [f'exchange_follower_lag{{name="{following.FOLLOWERS[0]}"}} 3.0']
 
 
 def test_metrics_name_no_partner(client):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from django.core.management import call_command
 from structlog.testing import capture_logs
 
 from exchange import starting
@@ -96,6 +97,13 @@ def test_a_store_that_is_too_old_to_know_our_settings_is_asked_its_version(setti
     unknown = {"options": "-c setting_of_a_later_version=off"}
     monkeypatch.setitem(settings.DATABASES, "default", store | {"OPTIONS": store["OPTIONS"] | unknown})
     assert starting.why_away() == "", "it would be waited for, and never told that it is too old"
+
+
+@pytest.mark.parametrize("command", ["doctor", "reread", "audit_verify"])
+def test_a_command_says_that_the_store_is_too_old_in_the_same_sentence(command, monkeypatch):
+    monkeypatch.setattr(starting, "_version", lambda: 150_011)
+    with pytest.raises(starting.TooOld, match="PostgreSQL 16 or newer is needed; this server is 15"):
+        call_command(command)
 
 
 @pytest.mark.slow

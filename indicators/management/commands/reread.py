@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
+from exchange.management.at_store import StoreCommand
 from indicators.publishing import rereading
 
 _SAID_EVERY = 50_000
 
 
-class Command(BaseCommand):
+class Command(StoreCommand):
     """Run by `prepare`. May be broken off and repeated at any time; one query where nothing is to be done."""
 
     help = __doc__ or ""

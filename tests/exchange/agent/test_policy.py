@@ -110,6 +110,15 @@ def test_the_first_rule_that_fits_gives_the_action_and_a_floor_lowers_it(tmp_pat
         ("[[rule]]\nname = 'a'\naction = 'ban'", "ignore, log, challenge, block"),
         ("[[rule]]\nname = 'a'\naction = 'log'\nconfidnce = 3", "confidnce is not known"),
         ("[[rule]]\nname = 'a'\naction = 'log'\nconfidence = 101", "0 to 100"),
+        (
+            "[[rule]]\nname = 'a'\naction = 'log'\nkind = 'acount-pattern'",
+            "one of account-pattern, payment-fingerprint",
+        ),
+        ("[[rule]]\nname = 'a'\naction = 'log'\nsubkind = ['net', 'emial']", "one of email, email_domain, phone"),
+        ("[[rule]]\nname = 'a'\naction = 'log'\ncontrol = 'actor'", "one of actor_controlled, reseller_pool"),
+        ("[[rule]]\nname = 'a'\naction = 'log'\nshared_infra = 'nat'", "one of none, cgnat"),
+        ("[[rule]]\nname = 'a'\naction = 'log'\nstanding = 'refused'", "one of supported, unreviewed"),
+        ("[[rule]]\nname = 'a'\naction = 'log'\nreview = 'two'", "one of machine, one_analyst"),
         ("[[allow]]\nvalues = ['a']", "name is required"),
         ("mode = ", "policy.toml"),
     ],
@@ -153,3 +162,8 @@ def test_what_is_old_keeps_or_drops_each_action_as_the_policy_says(tmp_path):
     assert (old.judge(TWO).action, old.judge(TWO).suppressed_by) == (None, "stale")
     assert old.judge([says()]).action is Action.LOG
     assert old.when(old=False).judge(TWO).action is Action.BLOCK
+
+
+def test_a_rule_may_ask_for_the_object_path_of_a_classical_pattern(tmp_path):
+    (tmp_path / "policy.toml").write_text("[[rule]]\naction = 'log'\nsubkind = 'domain-name:value'")
+    assert policies.load(tmp_path / "policy.toml").rules[0].subkind == ("domain-name:value",)
