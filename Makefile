@@ -1,7 +1,7 @@
 # Each target sets up what it needs; only Python >= 3.11, make and the package registry have to be there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench shell clean lock
+.PHONY: help demo test lint fmt bench shell clean lock chart sbom
 
 # An environment that forbids Python to keep what it compiled would compile Django for every process of every test.
 export PYTHONDONTWRITEBYTECODE :=
@@ -42,6 +42,15 @@ bench: ## Measure against the floor: parsing, COPY, publishing, polling, telling
 shell: ## A Django shell on the demo's database, while the demo runs
 	@deploy/bootstrap run
 	@$(BIN)/python -m exchange.demo.shell
+
+chart: ## The chart of deploy/helm, rendered, linted and validated
+	@deploy/bootstrap dev
+	@$(BIN)/python deploy/helm/checking
+
+sbom: ## What the server is made of, as CycloneDX (build/sbom.cdx.json)
+	@deploy/bootstrap run
+	@mkdir -p build
+	@$(BIN)/python deploy/sbom.py deploy/requirements.lock > build/sbom.cdx.json
 
 lock: ## Lock the dependencies again, with hashes
 	@deploy/bootstrap dev

@@ -34,6 +34,11 @@ def options(url: str) -> dict[str, Any]:
     }
 
 
+def queue_arguments(url: str, kind: str) -> dict[str, str]:
+    """With which arguments a queue is declared: `kind` is `classic` or `quorum`, which RabbitMQ alone has."""
+    return {"x-queue-type": kind} if kind != "classic" and url.startswith("amqp") else {}
+
+
 def takes(connection: Connection) -> str:
     """Whether the broker takes a message now: `ok`, or `full` where it answers and takes none. Raises OSError."""
     if connection.transport.driver_type == "amqp":

@@ -70,6 +70,12 @@ def inside(address: Address, networks: list[str]) -> bool:
     return any(address in network for network in map(_network, networks))
 
 
+def is_operators(origin: Origin) -> bool:
+    """Whether the operator's people and keys are let in from there (OPERATOR_NETWORKS)."""
+    networks = settings.OPERATOR_NETWORKS
+    return not networks or (origin.address is not None and inside(origin.address, networks))
+
+
 def _forwarded(request: HttpRequest, direct: Address | None) -> Address | None:
     """Each proxy appends whom it heard: behind n of them the caller is the n-th from the right.
 

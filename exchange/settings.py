@@ -247,6 +247,8 @@ if PRODUCTION and env.flag("BEHIND_PROXY", default=True):
     PROXY_COUNT = ALLAUTH_TRUSTED_PROXY_COUNT = env.number("PROXY_COUNT", 1, least=1, most=5)
 # Client certificates are checked by a proxy, which says whose it was; believed from these networks only.
 MTLS_PROXIES = env.networks("MTLS_PROXIES")
+# From where the operator's people and keys are let in; none: from anywhere.
+OPERATOR_NETWORKS = env.networks("OPERATOR_NETWORKS")
 MTLS_SUBJECT_HEADER = env.text("MTLS_SUBJECT_HEADER")
 MTLS_CERTIFICATE_HEADER = env.text("MTLS_CERTIFICATE_HEADER")
 if bool(MTLS_PROXIES) != bool(MTLS_SUBJECT_HEADER or MTLS_CERTIFICATE_HEADER):
@@ -361,9 +363,18 @@ CELERY_TASK_ROUTES = {
     "partners.mailing.post": {"queue": "webhooks"},
     "indicators.benign.proofs.catch_up": {"queue": "webhooks"},
 }
+# RabbitMQ keeps a quorum queue on most nodes of a cluster, and a classic one on one of them.
+_QUEUES = ("classic", "quorum")
 # Declaring a pgmq queue drops and makes its trigger under an exclusive lock: senders that do so at the same time
 # deadlock (ADR 0002). There, `manage.py prepare` makes the queues, once.
-CELERY_TASK_QUEUES = [Queue(name, no_declare=BROKER_IS_POSTGRESQL) for name in ("celery", "webhooks")]
+CELERY_TASK_QUEUES = [
+    Queue(
+        name,
+        no_declare=BROKER_IS_POSTGRESQL,
+        queue_arguments=brokers.queue_arguments(CELERY_BROKER_URL, env.choice("BROKER_QUEUES", "classic", of=_QUEUES)),
+    )
+    for name in ("celery", "webhooks")
+]
 CELERY_TASK_DEFAULT_QUEUE = "celery"
 # A hint that cannot be sent is not worth a caller's time: the sweeps find the work within seconds.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0}

@@ -186,6 +186,7 @@ def is_usable(key: ApiKey, *, origin: Origin, at: datetime) -> bool:
         not key.networks or (origin.address is not None and origins.inside(origin.address, key.networks)),
         key.certificate_subject in ("", origin.subject),
         key.certificate_sha256 in ("", origin.fingerprint),
+        key.partner.kind != Partner.Kind.OPERATOR or origins.is_operators(origin),
     )
     return all(conditions)
 

@@ -16,6 +16,7 @@ from django.shortcuts import redirect, render
 from structlog.contextvars import bind_contextvars
 
 from exchange.errors import ExchangeError, NotFound, Refused, Unauthenticated
+from exchange.origins import is_operators, origin_of
 from partners.identity import factors, sessions
 from partners.keys.auth import acting, viewer_of_user
 from partners.models import User
@@ -54,6 +55,8 @@ def _guarded(view: View, *, without_factor: bool) -> Callable[..., HttpResponseB
         except Unauthenticated:
             logout(request)
             return _elsewhere(request, redirect_to_login)
+        if _is_elsewhere(request, viewer):
+            raise NotFound
         bind_contextvars(partner=viewer.partner_slug, actor=viewer.actor)
         if not without_factor and factors.lacking(user):
             return _elsewhere(request, lambda back: redirect("factors"))
@@ -74,6 +77,11 @@ def _guarded(view: View, *, without_factor: bool) -> Callable[..., HttpResponseB
             return guarded(request, *args, **kwargs)
 
     return guarded
+
+
+def _is_elsewhere(request: HttpRequest, viewer: Viewer) -> bool:
+    """Whether it is one of the operator's people, from where none of them is let in."""
+    return viewer.is_operator and not is_operators(origin_of(request))
 
 
 #: What mail programs and chats add to links: no page has a parameter of these names.
@@ -129,5 +137,6 @@ def framed(request: HttpRequest) -> dict[str, Any]:
     viewer = getattr(request, "viewer", None)
     if viewer is None and isinstance(request.user, User) and request.user.is_authenticated:
         with suppress(Unauthenticated):
-            viewer = viewer_of_user(request.user)
+            found = viewer_of_user(request.user)
+            viewer = None if _is_elsewhere(request, found) else found
     return {"viewer": viewer, "frame": places.frame(viewer, "")} if viewer is not None else {}

@@ -72,7 +72,7 @@ def proxy(tmp_path):
     port = a_port()
     for name in ("exchange.example", "partners-ca"):
         a_certificate(tmp_path, name)
-    conf = (ROOT / "deploy" / "nginx.conf").read_text()
+    conf = "".join((ROOT / "deploy" / name).read_text() for name in ("nginx-upstreams.conf", "nginx.conf"))
     for written, here in (
         ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),
         ("    listen [::]:443 ssl;\n", ""),

@@ -39,6 +39,8 @@ OPERATORS = (
     "KEY_SERVICE_SECRET=",
     "granian ",
     "celery ",
+    "kubectl ",
+    "helm ",
 )
 #: What does not run here, and why.
 LEFT_OUT = {

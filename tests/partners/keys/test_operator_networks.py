@@ -1,0 +1,41 @@
+"""OPERATOR_NETWORKS: the operator's people and keys are let in from there, and everybody else from anywhere."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from partners.models import Partner
+from partners.scopes import Scope
+from tests import build
+from tests.indicators.api.caller import Caller, code
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def cast():
+    return build.the_cast()
+
+
+@pytest.fixture
+def operator(cast):
+    return Partner.objects.get(kind=Partner.Kind.OPERATOR)
+
+
+@pytest.mark.parametrize(("networks", "enters"), [([], True), (["127.0.0.0/8"], True), (["10.0.8.0/24"], False)])
+def test_the_operator_enters_from_their_networks_alone(cast, operator, settings, networks, enters):
+    people = [Client(), Client()]
+    for person, partner in zip(people, (operator, cast.aster), strict=True):
+        build.sign_in(person, build.a_user(partner))
+    keys = [Caller(build.a_key(partner, Scope.ADMIN, Scope.READ)) for partner in (operator, cast.aster)]
+    settings.OPERATOR_NETWORKS = networks
+    opened = [keys[0].get("partners"), people[0].get("/organisation/people/"), people[0].get("/")]
+    if enters:
+        assert [answer.status_code for answer in opened] == [200, 200, 302]
+    else:
+        assert code(opened[0], 401) == "unauthenticated"
+        assert [answer.status_code for answer in opened[1:]] == [404, 404]
+        assert b"side" not in opened[1].content, "the page of an error has no frame"
+    assert keys[1].get("me").status_code == 200
+    assert people[1].get("/", follow=True).status_code == 200
