@@ -61,6 +61,9 @@ SHARED_INFRA = ("none", "cgnat", "corporate_egress", "cloud", "vpn", "campus")
 REVIEWS = ("machine", "one_analyst", "two_analysts")
 ACTIONS = ("observed", "limited", "challenged", "suspended")
 ATTRIBUTIONS = ("named", "pseudonym", "exchange")
+#: How many of the bundled ordinary prompts a signature or phrase matches, as the exchange measured it: none; no more
+#: than may match; more, which is refused today and was not when it was stored.
+BENIGN_HITS = ("none", "few", "many")
 BUCKETS = tuple(f"10^{power}" for power in range(8))
 ENTRY_PROGRAMS = ("api", "consumer", "edu", "startup", "research", "cloud_resale")
 INSTRUMENTS = ("card", "virtual_card", "prepaid", "wallet", "bank", "crypto")

@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from exchange.stix import words
 from indicators.api.requests import FilterField
 
 
@@ -95,6 +96,17 @@ class ClaimedDocument(serializers.Serializer[object]):
     according_to = PublisherDocument()
 
 
+class MeasuredDocument(serializers.Serializer[object]):
+    """What the exchange itself measured of an object's text; the object's bytes never say it."""
+
+    benign_hits = serializers.ChoiceField(
+        words.BENIGN_HITS,
+        help_text="How many of the bundled ordinary prompts it matches: none; few, that is one or two, of a phrase at"
+        " most two; many, which is refused today.",
+    )
+    sample_size = serializers.IntegerField(min_value=1, help_text="How many prompts are bundled.")
+
+
 class StatementDocument(serializers.Serializer[object]):
     """An object as its publishers say it; `object` holds the exact bytes that were published."""
 
@@ -105,6 +117,7 @@ class StatementDocument(serializers.Serializer[object]):
     date_added = serializers.DateTimeField()
     marks = MarkDocument(many=True, required=False)
     creator = ClaimedDocument(required=False)
+    measured = MeasuredDocument(required=False)
     object = serializers.DictField()
 
 

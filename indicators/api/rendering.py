@@ -9,6 +9,7 @@ from drf_spectacular.utils import OpenApiParameter
 
 from exchange import clock
 from indicators import reading
+from indicators.door import corpus
 from indicators.feeds import spelling
 from indicators.feeds.fields import FIELDS
 from indicators.log.changes import Told
@@ -51,6 +52,8 @@ def statement(said: BriefStatement | Statement, *, by: Sequence[BriefStatement] 
     }
     if said.marks:
         document["marks"] = [_mark(mark) for mark in said.marks]
+    if said.benign_hits is not None:
+        document["measured"] = {"benign_hits": said.benign_hits, "sample_size": len(corpus.prompts())}
     if said.claimed is not None:
         document["creator"] = {"id": said.claimed, "according_to": _publisher(said)}
     if by:

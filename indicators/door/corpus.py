@@ -1,4 +1,4 @@
-"""Whether a regex or a NOVA rule matches prompts that have nothing to do with any campaign: then it is too broad.
+"""How many prompts that have nothing to do with any campaign a regex or a NOVA rule matches; too many, it is too broad.
 
 Bundled are prompts as people write them (`lists/README.md`). Regexes run in RE2, keywords as text; what only a model
 can judge (`semantics:`, `llm:`) is not run, and counts as not matching.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from functools import cache, lru_cache
@@ -31,9 +32,20 @@ def prompts() -> tuple[str, ...]:
     return tuple(json.loads(gzip.decompress(_PROMPTS.read_bytes())))
 
 
+def digest() -> int:
+    """Says which prompts are bundled: 32 bits."""
+    return zlib.crc32(_PROMPTS.read_bytes())
+
+
 def is_broad(*, regex: str | None = None, nova: str | None = None) -> bool:
     """Whether more than `MOST_HITS` of the bundled prompts match. Raises budget.Spent."""
-    return _is_broad(regex, nova)
+    return _hits(regex, nova) > MOST_HITS
+
+
+def measured(*, regex: str | None = None, nova: str | None = None) -> str:
+    """How many of the bundled prompts match, as a word of `words.BENIGN_HITS`. Raises budget.Spent."""
+    hits = _hits(regex, nova)
+    return "none" if not hits else "many" if hits > MOST_HITS else "few"
 
 
 def broad_phrases() -> frozenset[str]:
@@ -48,15 +60,21 @@ def broad_phrases() -> frozenset[str]:
 
 
 @lru_cache(maxsize=256)
-def _is_broad(regex: str | None, nova: str | None) -> bool:
+def _hits(regex: str | None, nova: str | None) -> int:
+    """How many prompts match; no more are counted than tell that they are too many."""
     with budget.spending():
         matches = _of_regex(regex, ignore_case=False) if regex is not None else _of_nova(nova or "")
         hits = 0
         for prompt in prompts():
             hits += matches(prompt)
             if hits > MOST_HITS:
-                return True
-    return False
+                break
+    return hits
+
+
+def forget() -> None:
+    """Measure anew: other prompts are bundled, as tests have it."""
+    _hits.cache_clear()
 
 
 def _of_regex(source: str, *, ignore_case: bool) -> _Matches:

@@ -10,10 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from exchange.lists.lines import compared
+from exchange.stix import words
 from indicators.door import benign, corpus
 from indicators.door.benign import Known
 from indicators.stix import budget, patterns, vocabulary
 from indicators.stix.drafts import MATCH_ONLY, Draft, Refusal, TokenValue
+from indicators.stix.facets import BENIGN_HITS, facet
 
 #: An AS number is thousands of networks: it is matched, and listed nowhere.
 AS_NUMBER = "as-number"
@@ -33,7 +35,13 @@ _LONGEST_PREFIX = 64
 
 
 def judged(draft: Draft, known: Known) -> Draft:
-    """The same, each value with what keeps it out of lists. A draft with nothing to keep out is given back itself."""
+    """The same, each value with what keeps it out of lists, and with what was measured of its text.
+
+    A draft with nothing to keep out or to measure is given back itself.
+    """
+    if (hits := benign_hits(draft)) is not None:
+        said = tuple(sorted({*draft.facets, facet(BENIGN_HITS, hits)}))
+        draft = draft if said == draft.facets else replace(draft, facets=said)
     if not draft.tokens:
         return draft
     types = draft.data.get("indicator_types")
@@ -43,6 +51,29 @@ def judged(draft: Draft, known: Known) -> Draft:
         for one in draft.tokens
     )
     return draft if tokens == draft.tokens else replace(draft, tokens=tokens)
+
+
+def benign_hits(draft: Draft) -> str | None:
+    """How many of the bundled ordinary prompts its text matches (`words.BENIGN_HITS`); None where nothing is measured.
+
+    Of a phrase it is known that no more hold it than may: the door refuses the others by their tokens.
+    """
+    if draft.revoked or draft.subkind not in MEASURED:
+        return None
+    if draft.subkind == "phrase":
+        return "few"
+    signature: Any = (vocabulary.extension_of(draft.data) or {}).get("signature")
+    name = words.SIGNATURES[draft.subkind]
+    if not isinstance(signature, dict) or not isinstance(text := signature.get(name), str):
+        return None
+    try:
+        return corpus.measured(**{name: text})
+    except budget.Spent:
+        return None
+
+
+#: Subkinds of which it is measured how many ordinary prompts they match.
+MEASURED = frozenset({*words.SIGNATURES, "phrase"})
 
 
 def told(draft: Draft) -> tuple[str, ...]:

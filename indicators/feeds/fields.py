@@ -150,6 +150,7 @@ FIELDS: dict[str, Field] = {
             _matching("technique", r"AML\.T[0-9]{4}(\.[0-9]{3})?", "Such as AML.T0024.002."),
         ),
         _words("elicitation", "what the prompts are after", tuple(sorted(words.ELICITATIONS))),
+        _words("benign_hits", "how many ordinary prompts it matches, as the exchange measured", words.BENIGN_HITS),
         _words("control", "who controls the account", words.CONTROLS),
         _words("shared", "what shares the network (`shared_infra`)", words.SHARED_INFRA),
         Field(

@@ -197,6 +197,7 @@ def _months(name: str, first: date | None, last: date | None) -> Need:
 
 _PLAIN: dict[str, Callable[[Viewer, Term], Need | None]] = {
     "age": _age,
+    "benign_hits": _facets,
     "confidence": _confidence,
     "control": _facets,
     "detector": _facets,

@@ -17,7 +17,7 @@ from indicators.feeds.tree import All, Node, Not, Term
 from indicators.matching import IS_MATCHED
 from indicators.opinions import standing
 from indicators.stix.drafts import PATTERN_HASH
-from indicators.stix.facets import facet
+from indicators.stix.facets import BENIGN_HITS, facet
 from indicators.values import carrying
 from partners.sharing import mine
 from partners.tlp import Tlp
@@ -25,6 +25,7 @@ from partners.viewer import Viewer
 
 #: What the fields that have no column of their own are called in `facets`.
 FACETS = {
+    "benign_hits": BENIGN_HITS,
     "control": "control",
     "detector": "detector",
     "elicitation": "elicitation",
@@ -187,6 +188,7 @@ class Condition:
         "confidence": _confidence,
         "control": _facet,
         "detector": _detector,
+        "benign_hits": _facet,
         "elicitation": _facet,
         "entries": _entries,
         "from": _from,

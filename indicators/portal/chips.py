@@ -24,6 +24,7 @@ LABELS = {
     "tlp": "TLP",
     "technique": "Technique",
     "elicitation": "Elicits",
+    "benign_hits": "Ordinary prompts hit",
     "control": "Control",
     "shared": "Shared network",
     "detector": "Detector",

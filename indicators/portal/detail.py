@@ -242,6 +242,7 @@ def _statement(
         "tlp": Tlp(said.tlp).word,
         "state": showing.state(said, clock.now()),
         "facts": showing.facts(extension) if extension else [],
+        "measured": showing.measured(said.benign_hits),
         "detector": detectors.names(viewer).get(vocabulary.detector_of(data) or "") if own else None,
         "code": code,
         "description": data.get("description") if isinstance(data.get("description"), str) else "",

@@ -11,8 +11,10 @@ from typing import Any
 import orjson
 
 from exchange import clock
+from indicators.door import corpus
 from indicators.feeds import filters
 from indicators.feeds.filters import Filter
+from indicators.portal import verdict
 from indicators.reading import Statement
 from indicators.reading.overview import KINDS
 from indicators.stix import conformance, vocabulary
@@ -146,6 +148,15 @@ def code(extension: dict[str, Any]) -> list[tuple[str, str]]:
         if "minhash" in signature:
             found.append(("MinHash", f"{len(signature['minhash'])} permutations, in the raw object below"))
     return found
+
+
+def measured(benign_hits: str | None) -> str:
+    """What the exchange measured of a text, in a sentence; empty where nothing was."""
+    if benign_hits is None:
+        return ""
+    prompts, most = f"{len(corpus.prompts()):,}", verdict.number(corpus.MOST_HITS)
+    said = {"none": "none", "few": f"at most {most}"}.get(benign_hits, f"more than {most}, which is refused today")
+    return f"Of {prompts} ordinary prompts it matches {said}."
 
 
 _SIGNATURES = {"regex": "Regular expression", "nova": "NOVA rule"}

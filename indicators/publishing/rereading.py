@@ -22,20 +22,22 @@ from django.db import connection, transaction
 from exchange.sql import Message, array_of
 from indicators import stored
 from indicators.benign import service_hosts, suppressing
-from indicators.door import entries
+from indicators.door import corpus, entries
 from indicators.door.benign import Known
 from indicators.log import changes, traits
 from indicators.models import Change, Hidden, Holding, Progress
 from indicators.publishing import storing
 from indicators.stix import parsing, references
 from indicators.stix.drafts import Draft, Ref, TokenValue
+from indicators.stix.facets import BENIGN_HITS, facet
 from indicators.telling import notifying
 from indicators.values import carrying
 from partners.log import audit
 from partners.sharing import intern_withdrawn
 
-#: To be raised by whoever changes how values, titles, confidences or facets are read: everything is read again then.
-FORM = 5
+#: To be raised by whoever changes how values, titles, confidences or facets are read: everything is read again then,
+#: as it is where other prompts are bundled, by which texts are measured.
+FORM = 6
 _DONE = "rereading"
 _PAGE = 1_000
 _PAGE_BYTES = 8_388_608
@@ -80,13 +82,18 @@ class _Stored:
         """Whether other values are read from it than are stored."""
         return self.is_newest and self.tokens != frozenset(draft.tokens)
 
+    def is_measured_otherwise(self, draft: Draft) -> bool:
+        """Whether ordinary prompts were tried on it before, and it matches more or fewer of them now."""
+        before = _measured(self.facets)
+        return bool(before) and before != _measured(draft.facets)
+
 
 def reread(*, anyway: bool = False, on_page: Callable[[Reread], None] = lambda _: None) -> Reread:
     """Read all that was not read in this form yet; one query where nothing is to be done.
 
     With `anyway`, also what was stored since it was done last: processes of an older release may have gone on.
     """
-    if not anyway and Progress.objects.filter(name=_DONE, seq=FORM).exists():
+    if not anyway and Progress.objects.filter(name=_DONE, seq=_by()).exists():
         return Reread()
     Progress.objects.get_or_create(name=_place())
     known = service_hosts.read()
@@ -94,15 +101,24 @@ def reread(*, anyway: bool = False, on_page: Callable[[Reread], None] = lambda _
     while (page := _page(known)) is not None:
         whole += page
         on_page(whole)
-    Progress.objects.update_or_create(name=_DONE, defaults={"seq": FORM})
+    Progress.objects.update_or_create(name=_DONE, defaults={"seq": _by()})
     if whole.changed or whole.ended:
         notifying.hint()
     return whole
 
 
+def _measured(said: Sequence[str]) -> list[str]:
+    return [one for one in said if one.startswith(facet(BENIGN_HITS, ""))]
+
+
 def _place() -> str:
     """The name under which it stands how far this form has come."""
-    return f"{_DONE}.{FORM}"
+    return f"{_DONE}.{_by()}"
+
+
+def _by() -> int:
+    """By what all is read: the form, and which prompts are bundled."""
+    return FORM << 32 | corpus.digest()
 
 
 @transaction.atomic
@@ -155,9 +171,10 @@ def _differs(stored: _Stored, draft: Draft) -> bool:
 
 
 def _write(anew: Sequence[tuple[_Stored, Draft]]) -> list[int]:
-    """Write what differs; returns the holdings whose values do, or their confidence: lists are made of these."""
+    """Write what differs; returns the holdings whose values do, or confidence, or what is measured: lists show it."""
     said = [(stored, draft) for stored, draft in anew if stored.says_other(draft)]
     confident = [stored for stored, draft in anew if stored.is_newest and stored.confidence != draft.confidence]
+    measured = [stored for stored, draft in anew if stored.is_newest and stored.is_measured_otherwise(draft)]
     message = Message()
     columns = zip(
         *((stored.object_id, draft.title, draft.confidence, array_of(draft.facets)) for stored, draft in anew),
@@ -171,7 +188,7 @@ def _write(anew: Sequence[tuple[_Stored, Draft]]) -> list[int]:
     carrying.note_sources([stored.holding_id for stored, _ in said], within=message)
     message.add(traits.REWRITE, [[stored.object_id for stored, _ in anew]])
     message.send()
-    return sorted({stored.holding_id for stored in (*confident, *(stored for stored, _ in said))})
+    return sorted({stored.holding_id for stored in (*confident, *measured, *(stored for stored, _ in said))})
 
 
 def _refer(drafts: Sequence[tuple[_Stored, Draft | None]]) -> None:

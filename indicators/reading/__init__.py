@@ -16,11 +16,13 @@ from django.db import connection
 from django.db.models import F
 
 from exchange.errors import NotFound, TooLarge
+from indicators.door.entries import MEASURED
 from indicators.log import walking
 from indicators.models import StixObject
 from indicators.reading import selecting
 from indicators.reading.selecting import Selection, Stretch, Versions
 from indicators.stix import identifiers
+from indicators.stix.facets import BENIGN_HITS
 from partners.log import reads
 from partners.models import Audience
 from partners.sharing import audience_ids
@@ -59,6 +61,7 @@ class Statement(NamedTuple):
     attribution: int
     marks: list[str] | None
     claimed: str | None  # its creator, where that is not its publisher as registered here
+    benign_hits: str | None  # measured by the exchange (`words.BENIGN_HITS`): no bytes say it
     body: str
 
 
@@ -77,6 +80,7 @@ class BriefStatement(NamedTuple):
     attribution: int
     marks: list[str] | None
     claimed: str | None
+    benign_hits: str | None
     body: str
 
 
@@ -318,6 +322,8 @@ _EXPRESSIONS = {name: f"h.{name}" if name in _OF_HOLDING else f"o.{name}" for na
     "publisher_suspended": "p.state = 'suspended'",
     "tlp": "a.tlp",
     "attribution": "a.attribution",
+    "benign_hits": f"""CASE WHEN o.subkind IN ({", ".join(f"'{subkind}'" for subkind in sorted(MEASURED))}) THEN
+        (SELECT split_part(said, '=', 2) FROM unnest(o.facets) said WHERE starts_with(said, '{BENIGN_HITS}=')) END""",
     "claimed": "CASE WHEN lower(o.created_by_ref) <> p.identity_id THEN o.created_by_ref END",
 }
 _JOINS = """

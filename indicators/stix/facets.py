@@ -10,6 +10,8 @@ from indicators.stix.vocabulary import detector_in
 
 #: Of our extension.
 _WORDS = ("control", "elicitation", "shared_infra")
+#: What the exchange measured of it, and no bytes of it say (`door.entries`).
+BENIGN_HITS = "benign_hits"
 _MAX_CHARS = 250
 _MAX_VALUES = 50
 

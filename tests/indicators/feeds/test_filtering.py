@@ -133,6 +133,7 @@ def _says(term: tree.Term, held: Held, world: list[Held], cast: build.Cast, view
         "from": "mine" if mine else "others",
         "standing": "unreviewed",
         "detector": None,
+        "benign_hits": {"nova_rule": "none", "phrase": "few", "regex": "none"}.get(held.ours.get("subkind", "")),
         "control": held.ours.get("control"),
         "elicitation": held.ours.get("elicitation"),
         "shared": held.ours.get("shared_infra"),
