@@ -85,7 +85,7 @@ _REFERENCE: Schema = {
     "properties": {
         "source_name": {"const": words.ATLAS},
         "external_id": {"type": "string", "pattern": schemas.TECHNIQUE},
-        "url": {"type": "string", "pattern": r"^https://atlas\.mitre\.org/techniques/AML\.T[0-9]{4}(\.[0-9]{3})?$"},
+        "url": {"type": "string", "pattern": schemas.TECHNIQUE.replace("^", r"^https://atlas\.mitre\.org/techniques/")},
     },
 }
 LABELS = (*words.SUBKINDS, *words.KIND_OF, *words.CONTROLS, *words.SEVERITIES)
@@ -103,7 +103,13 @@ def _indicator() -> Schema:
         "valid_until": _MOMENT,
         "labels": _LABELS,
         "indicator_types": _TYPES,
-        "external_references": {"type": "array", "minItems": 1, "maxItems": 20, "items": _REFERENCE},
+        "external_references": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 20,
+            "uniqueItems": True,
+            "items": _REFERENCE,
+        },
         "extensions": _extended(words.EXTENSION_ID, {"$ref": f"urn:exchange:schema:{words.EXTENSION_ID}"}),
     }
     return _object("indicator", own, "pattern", "pattern_type", "valid_from", "valid_until", "extensions")
@@ -222,6 +228,10 @@ def _marking(word: str, *, is_new: bool) -> Schema:
     own: dict[str, Schema] = {
         "id": {"const": f"marking-definition--{(_TLP2 if is_new else _TLP1)[word]}"},
         "name": {"const": f"TLP:{word.upper()}"},
+        "created": {
+            "type": "string",
+            "pattern": rf"^{'2022-10-01' if is_new else '2017-01-20'}T00:00:00(\.0{{1,6}})?Z$",
+        },
     }
     if is_new:
         stated: dict[str, Any] = {"extension_type": "property-extension", "tlp_2_0": word}

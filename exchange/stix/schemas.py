@@ -20,13 +20,14 @@ HEX_64 = r"^[0-9a-f]{64}$"
 DETECTOR = r"^d-[0-9a-f]{8}$"
 SEMANTIC_VERSION = r"^(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})$"
 HOUR = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:00:00(\.0{1,6})?Z$"
-TECHNIQUE = r"^AML\.T[0-9]{4}(\.[0-9]{3})?$"
+#: As far as MITRE ATLAS may number its techniques: today up to AML.T0120 and .011.
+TECHNIQUE = r"^AML\.T0[0-2][0-9]{2}(\.0[0-3][0-9])?$"
 _HOST = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$"
 #: An epoch is a quarter; that of a group's key names the group and counts: `ring-2026q4-1`.
 _QUARTER = "[0-9]{4}q[1-4]"
 _EPOCH = rf"^{_QUARTER}$"
 _GROUP_EPOCH = rf"^({epochs.GROUP}-{_QUARTER}-[1-9][0-9]{{0,5}}|{_QUARTER})$"
-_LANGUAGE = rf"^({'|'.join(words.LANGUAGES)})(-({'|'.join(words.SCRIPTS)}))?(-([A-Z]{{2}}|419))?$"
+_LANGUAGE = rf"^({'|'.join(words.LANGUAGES)})(-({'|'.join(words.SCRIPTS)}))?(-({'|'.join(words.REGIONS)}))?$"
 
 BUCKET: Schema = {"enum": list(words.BUCKETS)}
 _SCHEMES = (words.OBLIVIOUS, words.GROUP_KEY)
@@ -72,7 +73,9 @@ def _rule(features: tuple[str, ...]) -> Schema:
         "type": "object",
         "additionalProperties": False,
         "required": ["all"],
-        "properties": {"all": {"type": "array", "minItems": 1, "maxItems": 12, "items": condition}},
+        "properties": {
+            "all": {"type": "array", "minItems": 1, "maxItems": 12, "uniqueItems": True, "items": condition}
+        },
     }
 
 

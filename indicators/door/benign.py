@@ -272,6 +272,12 @@ def _suffixes(host: str) -> Iterable[str]:
         place = host.find(".", place + 1)
 
 
+def is_below_a_public_suffix(host: str, known: Known) -> bool:
+    """Whether somebody can have this name; examples' names where these are taken."""
+    above = list(_suffixes(host))[1:]
+    return any(map(_is_public_suffix, above)) or (known.examples and _ends_in(host, _EXAMPLE_NAMES))
+
+
 def _ends_in(host: str, names: frozenset[str]) -> bool:
     return any(name in names for name in _suffixes(host))
 

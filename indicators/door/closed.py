@@ -6,20 +6,70 @@ What is outside is refused with its place and the rule, and kept nowhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from functools import cache
 from typing import Any
 
 from exchange.stix import closed, faults, schemas, words
 from exchange.stix.patterns import TOKEN_TYPE, VALUE_TYPE, pattern_of, tokens_in
+from indicators.door import plain
+from indicators.door.benign import Known
 from indicators.stix import vocabulary
 from indicators.stix.drafts import Draft, Refusal
 
 _NOT_LISTED = faults.NOT_LISTED
 
 
-def check(draft: Draft, *, publisher_identity: str, publisher_name: str, groups: frozenset[str]) -> Refusal | None:
+def check(
+    draft: Draft,
+    *,
+    now: datetime,
+    known: Known,
+    publisher_identity: str,
+    publisher_name: str,
+    groups: frozenset[str],
+) -> Refusal | None:
     """Judge an object that goes where facts are closed; `groups` are the short names of its publisher's groups."""
+    listed = _listed(draft, publisher_identity=publisher_identity, publisher_name=publisher_name, groups=groups)
+    if listed is not None:
+        return listed
+    found = (
+        plain.bytes_of(draft.raw, draft.data)
+        or plain.times_of(draft.data, now=now)
+        or _of_what_it_carries(draft, now=now, known=known)
+    )
+    return None if found is None else Refusal(_NOT_LISTED, *found)
+
+
+def _of_what_it_carries(draft: Draft, *, now: datetime, known: Known) -> plain.Fault | None:
+    """What forms alone let values say: epochs that never were, hosts and wallets that cannot be."""
+    for at, epoch in _epochs(draft):
+        if not plain.is_epoch(epoch, now=now):
+            return at, _NO_EPOCH
+    for token in draft.tokens:
+        if token.domain in ("email_domain", "gateway_host") and (fault := plain.host_of(token.value, known)):
+            return f"{_EXTENSION}{fault[0]}", fault[1]
+        if token.domain == "crypto_addr" and (fault := plain.wallet_of(token.value)):
+            return f"{_EXTENSION}{fault[0]}", fault[1]
+    return None
+
+
+def _epochs(draft: Draft) -> Iterator[tuple[str, str]]:
+    """The epochs that it names, each with its place."""
+    if draft.stix_type == TOKEN_TYPE:
+        yield "/key_epoch", draft.data["key_epoch"]
+    for place, token in enumerate(draft.tokens):
+        if token.key_epoch:
+            yield f"{_TOKENS}/{place}/key_epoch", token.key_epoch
+
+
+_EXTENSION = f"/extensions/{vocabulary.EXTENSION_ID}"
+_TOKENS = f"{_EXTENSION}/tokens"
+_NO_EPOCH = "No token of now or of the year before was made with such a key."
+
+
+def _listed(draft: Draft, *, publisher_identity: str, publisher_name: str, groups: frozenset[str]) -> Refusal | None:
     data = draft.data
     if draft.stix_type == "indicator" and vocabulary.is_version_1(data["extensions"][vocabulary.EXTENSION_ID]):
         old = _old_indicator()
@@ -44,6 +94,14 @@ def holds_text(draft: Draft) -> bool:
 def _indicator(data: Mapping[str, Any], extension: Mapping[str, Any], *, groups: frozenset[str]) -> Refusal | None:
     if data.get("name", own := f"{extension['kind']}: {extension['subkind']}") != own:
         return Refusal(_NOT_LISTED, "/name", f"An indicator's name is '{own}', or it has none.")
+    if "external_references" in data:
+        said = [one["external_id"] for one in data["external_references"]]
+        if said != [one for one in extension.get("techniques", ()) if one in said]:
+            return Refusal(_NOT_LISTED, "/external_references", "Of the extension's techniques, in their order.")
+    conditions = [(one["feature"], one["op"]) for one in extension.get("rule", {}).get("all", ())]
+    if len(set(conditions)) < len(conditions):
+        at = f"/extensions/{vocabulary.EXTENSION_ID}/rule/all"
+        return Refusal(_NOT_LISTED, at, "A feature is compared in one way once.")
     for place, token in enumerate(tokens_in(extension)):
         named = _GROUP.match(token["key_epoch"])
         if named is not None and named[1] not in groups:
@@ -59,6 +117,9 @@ _GROUP = re.compile(r"(.+)-[0-9]{4}q[1-4]-[0-9]+")
 def _of_version_1(data: Mapping[str, Any], extension: Mapping[str, Any], *, groups: frozenset[str]) -> Refusal | None:
     """Version 1 has free texts: what is taken of it is what version 2 could say, under a pattern of its own."""
     said = schemas.as_version_2(extension)
+    if extension.get("token", {}).get("norm_version", "1") not in _NORMS_OF_VERSION_1:
+        at = f"/extensions/{vocabulary.EXTENSION_ID}/token/norm_version"
+        return Refusal(_NOT_LISTED, at, "1 or 2.")
     if said["subkind"] not in words.KIND_OF:
         return Refusal(_NOT_LISTED, f"/extensions/{vocabulary.EXTENSION_ID}/subkind", "Version 2 has no such subkind.")
     validator = _reading(said["subkind"])
@@ -70,6 +131,9 @@ def _of_version_1(data: Mapping[str, Any], extension: Mapping[str, Any], *, grou
             _NOT_LISTED, "/pattern", "The pattern says nothing but what the extension says (write version 2)."
         )
     return _indicator(data, said, groups=groups)
+
+
+_NORMS_OF_VERSION_1 = ("1", "1.0", 1, "2", 2)
 
 
 def _patterns_of_version_1(said: Mapping[str, Any]) -> set[tuple[str, str]]:

@@ -146,7 +146,12 @@ def listed(draft: Draft, door: Door) -> Verdict:
     if door.policy != "closed-facts":
         return None
     return closed.check(
-        draft, publisher_identity=door.publisher_identity, publisher_name=door.publisher_name, groups=door.groups
+        draft,
+        now=door.now,
+        known=door.known,
+        publisher_identity=door.publisher_identity,
+        publisher_name=door.publisher_name,
+        groups=door.groups,
     )
 
 
