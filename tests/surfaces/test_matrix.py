@@ -22,6 +22,7 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings
+from django.db import transaction
 from django.test import Client, override_settings
 from django.urls import get_resolver
 
@@ -218,7 +219,7 @@ MATRIX: dict[str, Row] = {
     ),
     "host-confirm": Row(f"/organisation/hosts/{ABSENT}/confirm", "nobody", method="post"),
     "host-end": Row(
-        "/organisation/hosts/{host}/end", "owner", method="post", absent=f"/organisation/hosts/{ABSENT}/end"
+        "/organisation/hosts/{host}/end", "owner or operator", method="post", absent=f"/organisation/hosts/{ABSENT}/end"
     ),
     "batches": Row(API + "batches", "publish", method="post"),
     "batch": Row(API + "batches/{batch}", "owner", absent=API + f"batches/{ABSENT}"),
@@ -282,7 +283,7 @@ MATRIX: dict[str, Row] = {
         also=("patch", "delete"),
         body={"state": "paused"},
     ),
-    "letters": Row(
+    "dead-letters": Row(
         API + "subscriptions/{subscription}/dead-letters", "owner", absent=API + f"subscriptions/{ABSENT}/dead-letters"
     ),
     "deliveries": Row(
@@ -527,6 +528,7 @@ class Scene:
     things: dict[str, str]
     people: dict[str, object]
     admin_keys: dict[str, str]
+    sessions: dict[str, object] = field(default_factory=dict)
 
     def ask(self, who: str, path: str, *, method: str = "get", body: dict | None = None):
         client = Client(raise_request_exception=False)
@@ -537,7 +539,10 @@ class Scene:
                 held = self.admin_keys if admin else self.cast.keys
                 headers = build.bearer(held[who])
         elif who != "anonymous":
-            build.sign_in(client, self.people[who])
+            client.cookies.load(self.sessions.get(who, {}))
+            if not client.session.get("_auth_user_id"):  # for the first time, or signed out by what was asked
+                build.sign_in(client, self.people[who])
+                self.sessions[who] = {name: cookie.value for name, cookie in client.cookies.items()}
         if method == "get":
             return client.get(path, headers=headers)
         return getattr(client, method)(path, json.dumps(body or {}), content_type="application/json", headers=headers)
@@ -707,6 +712,7 @@ def let_in(row: Row, who: str) -> bool:
         "owner": lambda: who == "aster",
         "sharer": lambda: who == "aster",
         "sees": lambda: who in ("aster", "borealis"),
+        "owner or operator": lambda: who in ("aster", "operator"),
         "ring or operator": lambda: who in ("aster", "borealis", "operator"),
         "operator": lambda: who == "operator",
         "admin": lambda: False,  # nobody here has a key with the scope; tests/partners/api asks with such keys
@@ -718,9 +724,13 @@ def let_in(row: Row, who: str) -> bool:
 def test_a_route_shows_each_object_to_exactly_those_who_may_see_it(scene, route):
     row = ROWS[route]
     for who in EVERYBODY:
+        read = {}  # where the path names no object, reading it once more answers the same
         for name, stix in scene.objects.items():
-            response = scene.ask(who, scene.path(row.path, thing=name), method=row.method)
-            answer = content(response)
+            path = scene.path(row.path, thing=name)
+            if path not in read or row.method != "get":
+                response = scene.ask(who, path, method=row.method)
+                read[path] = response, content(response)
+            response, answer = read[path]
             assert response.status_code < 500 or route == "readyz", (who, name, answer)
             asked_by_id = "{object}" in row.path
             for other, hidden in scene.objects.items():
@@ -751,7 +761,9 @@ def shared_value(scene: Scene, who: str, betrayed: list[str]) -> bool:
 def test_a_route_lets_in_whom_its_row_says(scene, route):
     row = ROWS[route]
     for who in EVERYBODY:
-        response = scene.ask(who, scene.path(row.path), method=row.method, body={})
+        with transaction.atomic():  # what one does is undone before the next asks
+            response = scene.ask(who, scene.path(row.path), method=row.method, body={})
+            transaction.set_rollback(row.method != "get")
         refused = response.status_code in (401, 403, 404) or (
             response.status_code == 302 and "/account/login/" in response.headers["Location"]
         )
