@@ -26,7 +26,6 @@ def lines():
     root.handlers, root.level = before
     structlog.contextvars.clear_contextvars()
     logs.configure(settings.LOGGING)
-    structlog.reset_defaults()
 
 
 @pytest.mark.parametrize(
