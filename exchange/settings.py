@@ -3,11 +3,10 @@
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from celery.schedules import crontab
 from django.utils.csp import CSP
 from kombu import Queue
 
-from exchange import brokers, env, pooling
+from exchange import brokers, env, pooling, schedule
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -330,39 +329,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
     else brokers.options(CELERY_BROKER_URL)
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_IMPORTS = (
-    "indicators.campaigns.announcing",
-    "indicators.campaigns.ending",
-    "indicators.feeds.proving",
-    "indicators.feeds.snapshots",
-    "indicators.campaigns.proposing",
-    "indicators.telling.notifying",
-    "indicators.ending.deciding",
-    "indicators.log.pruning",
-    "indicators.sight.relining",
-    "indicators.sight.resighting",
-    "indicators.opinions.flooding",
-    "indicators.opinions.recording",
-    "indicators.ending.retiring",
-    "indicators.benign.proofs",
-    "indicators.benign.suppressing",
-    "partners.identity.asking",
-    "partners.tokens.groupkeys",
-    "partners.mailing",
-    "partners.tokens.oblivious",
-    "partners.identity.resetting",
-    "partners.groups.warning",
-    "partners.log.reads",
-    "partners.log.transparency",
-    "exchange.health",
-)
-# Whatever waits for somebody else's server, so that it delays nothing else.
-CELERY_TASK_ROUTES = {
-    "indicators.telling.notifying.deliver": {"queue": "webhooks"},
-    "partners.identity.asking.work": {"queue": "webhooks"},
-    "partners.mailing.post": {"queue": "webhooks"},
-    "indicators.benign.proofs.catch_up": {"queue": "webhooks"},
-}
+CELERY_IMPORTS = schedule.IMPORTS
+CELERY_TASK_ROUTES = schedule.ROUTES
 # RabbitMQ keeps a quorum queue on most nodes of a cluster, and a classic one on one of them.
 _QUEUES = ("classic", "quorum")
 # Declaring a pgmq queue drops and makes its trigger under an exclusive lock: senders that do so at the same time
@@ -390,55 +358,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_TASK_ALWAYS_EAGER = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "celerybeat-schedule")
-CELERY_BEAT_SCHEDULE = {
-    "judge": {"task": "indicators.opinions.recording.catch_up", "schedule": 2.0, "options": {"expires": 10}},
-    "tell": {"task": "indicators.telling.notifying.sweep", "schedule": 2.0, "options": {"expires": 10}},
-    "lines": {"task": "indicators.sight.relining.catch_up", "schedule": 5.0, "options": {"expires": 10}},
-    "sights": {"task": "indicators.sight.resighting.catch_up", "schedule": 5.0, "options": {"expires": 10}},
-    "prune": {"task": "indicators.log.pruning.prune_old", "schedule": 3600.0, "options": {"expires": 3600}},
-    "suppress": {"task": "indicators.benign.suppressing.catch_up", "schedule": 15.0, "options": {"expires": 15}},
-    "prove hosts": {"task": "indicators.benign.proofs.catch_up", "schedule": 15.0, "options": {"expires": 15}},
-    "campaigns": {"task": "indicators.campaigns.proposing.catch_up", "schedule": 2.0, "options": {"expires": 5}},
-    "tell campaigns": {
-        "task": "indicators.campaigns.announcing.catch_up",
-        "schedule": 2.0,
-        "options": {"expires": 5},
-    },
-    "end evidence": {"task": "indicators.campaigns.ending.sweep", "schedule": 3.0, "options": {"expires": 10}},
-    "appeals": {"task": "indicators.opinions.appealing.catch_up", "schedule": 60.0, "options": {"expires": 60}},
-    "floods": {"task": "indicators.opinions.flooding.catch_up", "schedule": 10.0, "options": {"expires": 10}},
-    "make final": {"task": "indicators.ending.deciding.catch_up", "schedule": 10.0, "options": {"expires": 10}},
-    "retire": {"task": "indicators.ending.retiring.expire_due", "schedule": 5.0, "options": {"expires": 10}},
-    "forget sets": {
-        "task": "indicators.feeds.proving.forget",
-        "schedule": 3600.0,
-        "options": {"expires": 3600},
-    },
-    "forget snapshots": {
-        "task": "indicators.feeds.snapshots.forget",
-        "schedule": 3600.0,
-        "options": {"expires": 3600},
-    },
-    "forget": {
-        "task": "indicators.ending.retiring.forget_old_batches",
-        "schedule": 3600.0,
-        "options": {"expires": 3600},
-    },
-    "forget deliveries": {
-        "task": "indicators.telling.notifying.forget_old_deliveries",
-        "schedule": 3600.0,
-        "options": {"expires": 3600},
-    },
-    "ask issuers": {"task": "partners.identity.asking.work", "schedule": 5.0, "options": {"expires": 5}},
-    "refresh issuers": {"task": "partners.identity.asking.refresh", "schedule": 3600.0, "options": {"expires": 3600}},
-    "mail": {"task": "partners.mailing.post", "schedule": 10.0, "options": {"expires": 10}},
-    "token keys": {"task": "partners.tokens.oblivious.publish_keys", "schedule": 60.0, "options": {"expires": 60}},
-    "group keys": {"task": "partners.tokens.groupkeys.forget_ended", "schedule": 3600.0, "options": {"expires": 3600}},
-    "warn": {"task": "partners.groups.warning.warn", "schedule": crontab(hour="6", minute="30")},
-    "log": {"task": "partners.log.transparency.catch_up", "schedule": 5.0, "options": {"expires": 10}},
-    "reads": {"task": "partners.log.reads.close_finished", "schedule": 60.0, "options": {"expires": 60}},
-    "beat": {"task": "exchange.health.beat_seen", "schedule": 3.0, "options": {"expires": 30}},
-}
+CELERY_BEAT_SCHEDULE = schedule.SCHEDULE
 
 # The only door out (`exchange.outbound`).
 OUTBOUND_ALLOW_HTTP = env.flag("OUTBOUND_ALLOW_HTTP", default=not PRODUCTION)

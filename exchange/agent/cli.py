@@ -11,29 +11,25 @@ import os
 import signal
 import sqlite3
 import sys
-import time
-from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from exchange.agent import counting, explaining, following, output, reporting, status, sync
+from exchange.agent import counting, explaining, following, jobs, reporting, status, sync
 from exchange.agent import policy as policies
+from exchange.agent.acts import rehearse_pass, send_report, switch
 from exchange.agent.hook import HookFailed
+from exchange.agent.telling import _now, errors, say, tell, warn
 from exchange.client import config, terminal
 from exchange.client.api import Client
 from exchange.client.errors import ExchangeClientError, Unusable
 from exchange.lists import formats
 from exchange.stix import words
-
-if TYPE_CHECKING:
-    from exchange.agent.running import Settings
 
 app = typer.Typer(
     help="Keep a local blocklist equal to a feed of the Exchange.",
@@ -41,7 +37,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
 )
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _BRAKED, _NO_ANSWER, _LOCAL, _HOOK = 1, 2, 3, 4
 
@@ -130,9 +125,9 @@ def sync_command(
         raise typer.BadParameter("Floors are switched off in the policy itself: without_floors.")
     policy_file = str(policy.resolve()) if policy else ""
     found = config.load(url=url, key_file=key_file)
-    job = sync.Job(
+    job = jobs.Job(
         path=path.resolve(),
-        state_dir=sync.state_dir(path.resolve(), state),
+        state_dir=jobs.state_dir(path.resolve(), state),
         form=formats.ALIASES.get(form.value, form.value),
         feed="" if feed == "all" else feed,
         kind=_kind(kind),
@@ -144,7 +139,7 @@ def sync_command(
         hook=bool(on_change),
     )
     means = following.Means(
-        say=lambda done: _tell(job, done),
+        say=lambda done: tell(job, done),
         warn=lambda words: errors.print(f"{_now()} {words}", style="yellow", markup=False),
         command=on_change,
         command_timeout_s=on_change_timeout,
@@ -152,9 +147,9 @@ def sync_command(
         metrics_file=metrics_file.resolve() if metrics_file else None,
         version=terminal.version(),
     )
-    with sync.alone(job), Client(found.url, found.api_key, retries=0 if follow else 5) as client:
+    with jobs.alone(job), Client(found.url, found.api_key, retries=0 if follow else 5) as client:
         if rehearse:
-            _rehearse(client, job)
+            rehearse_pass(client, job)
         elif once:
             if following.once(client, job, means).braked:
                 sys.exit(_BRAKED)
@@ -170,8 +165,8 @@ def status_command(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say how a list stands, also while an agent keeps it. Exit status 0 if it is as it should be, else 1."""
-    job = sync.known_job(path.resolve(), state=state)
-    store = sync.open_store(job)
+    job = jobs.known_job(path.resolve(), state=state)
+    store = jobs.open_store(job)
     try:
         found = status.of(job, store)
     finally:
@@ -190,15 +185,15 @@ def release_command(
     publisher: Annotated[str, typer.Option(help="Only what came from this publisher, as status names it.")] = "",
 ) -> None:
     """Let go of the entries that the brake keeps. An agent that is at work takes them out within a second."""
-    job = sync.known_job(path.resolve(), state=state)
-    store = sync.open_store(job)
+    job = jobs.known_job(path.resolve(), state=state)
+    store = jobs.open_store(job)
     try:
         known = [each.name for each in store.braked()]
         if publisher and publisher not in known:
             raise Unusable(f"Nothing of {publisher} is kept. Kept is: {', '.join(known) or 'nothing'}.")
         count = store.release(publisher)
         try:
-            with sync.alone(job):
+            with jobs.alone(job):
                 sync.put(job, store)
         except Unusable:  # another agent is at work, and writes the list itself
             pass
@@ -215,9 +210,9 @@ def verify_command(
     key_file: _KeyFile = None,
 ) -> None:
     """Prove the list: sum what is held anew, ask the exchange for its set hash, and compare. Exit status 0 if equal."""
-    job = sync.known_job(path.resolve(), state=state)
+    job = jobs.known_job(path.resolve(), state=state)
     found = config.load(url=url, key_file=key_file)
-    with Client(found.url, found.api_key) as client, closing(sync.open_store(job)) as store:
+    with Client(found.url, found.api_key) as client, closing(jobs.open_store(job)) as store:
         if (recounted := store.recount()) != store.proof():
             raise Unusable(f"The store was altered from outside: its rows give {recounted}, it says {store.proof()}.")
         told = sync.stated(client, job, store)
@@ -238,9 +233,9 @@ def diff_command(
     key_file: _KeyFile = None,
 ) -> None:
     """Fetch the whole feed anew, and say which objects are held here and not there (-), or there and not here (+)."""
-    job = sync.known_job(path.resolve(), state=state)
+    job = jobs.known_job(path.resolve(), state=state)
     found = config.load(url=url, key_file=key_file)
-    with Client(found.url, found.api_key) as client, closing(sync.open_store(job)) as store:
+    with Client(found.url, found.api_key) as client, closing(jobs.open_store(job)) as store:
         here, there = set(store.held()), sync.fetched(client, job)
     for sign, only in (("-", here - there), ("+", there - here)):
         for publisher, stix_id, sha256, end in sorted(only):
@@ -256,9 +251,9 @@ def explain_command(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say why a value is or is not blocked: who says it, which rule, floor or allowlist decided."""
-    job = sync.known_job(path.resolve(), state=state)
-    with closing(sync.open_store(job)) as store:
-        found = explaining.of(value, [store], job.policy, now=sync.now(store))
+    job = jobs.known_job(path.resolve(), state=state)
+    with closing(jobs.open_store(job)) as store:
+        found = explaining.of(value, [store], job.policy, now=jobs.now(store))
     typer.echo(json.dumps([explaining.document(one) for one in found]) if as_json else explaining.text(value, found))
     sys.exit(0 if any(one.verdict.action is policies.Action.BLOCK for one in found) else 1)
 
@@ -270,7 +265,7 @@ def disarm_command(
     publisher: Annotated[str, typer.Option(help="Only what this publisher says, by name or id; else the feed.")] = "",
 ) -> None:
     """The kill switch: enforce nothing of a publisher, or of the whole feed, from now on, until `rearm`."""
-    _switch(path, state, lambda killed: killed | {publisher or "*"})
+    switch(path, state, lambda killed: killed | {publisher or "*"})
 
 
 @app.command("rearm")
@@ -280,7 +275,7 @@ def rearm_command(
     publisher: Annotated[str, typer.Option(help="What this publisher says; else the feed.")] = "",
 ) -> None:
     """Undo `disarm`."""
-    _switch(path, state, lambda killed: killed - {publisher or "*"})
+    switch(path, state, lambda killed: killed - {publisher or "*"})
 
 
 _Config = Annotated[Path, typer.Option("--config", "-c", help="The settings, as TOML (docs/agent.md).")]
@@ -292,10 +287,10 @@ def run_command(
     once: Annotated[bool, typer.Option("--once", help="One pass over all feeds and outputs, then end.")] = False,
 ) -> None:
     """Follow any number of feeds, keep all outputs, and answer look-ups: everything that a file of settings says."""
-    from exchange.agent import running  # noqa: PLC0415 - libsodium is for who looks values up
+    from exchange.agent import configuration, running  # noqa: PLC0415 - libsodium is for who looks values up
 
-    found = running.read(settings)
-    agent = running.Agent(found, say=_say, warn=_warn, version=terminal.version())
+    found = configuration.read(settings)
+    agent = running.Agent(found, say=say, warn=warn, version=terminal.version())
     with running.alone(found):
         if once:
             agent.once()
@@ -311,9 +306,9 @@ def filter_command(
     timeout_ms: Annotated[int, typer.Option(min=0, help="How long a value may wait for the key service.")] = 0,
 ) -> None:
     """Read `KIND TAB VALUE`, or {"kind", "value"} or {"prompt"} as JSON, a line each; write verdicts as JSON lines."""
-    from exchange.agent import filtering, running  # noqa: PLC0415 - as above
+    from exchange.agent import configuration, filtering, running  # noqa: PLC0415 - as above
 
-    found = running.read(settings)
+    found = configuration.read(settings)
     with running.looking_up(found) as blocklist:
         for line in sys.stdin:
             typer.echo(json.dumps(filtering.answer(blocklist, line, timeout_s=timeout_ms / 1_000)))
@@ -335,12 +330,12 @@ def report_command(
     With --send, what was met goes back to publishers: a sighting of each object, in powers of ten and full hours, and
     the opinion false_positive on what an allowlist here keeps from being enforced. Each once.
     """
-    from exchange.agent import running  # noqa: PLC0415 - as above
+    from exchange.agent import configuration  # noqa: PLC0415 - as above
 
     if send:
-        _send_report(running.read(settings), as_json=as_json)
+        send_report(configuration.read(settings), as_json=as_json)
         return
-    rows = counting.report(running.read(settings, online=False).state, days=days)
+    rows = counting.report(configuration.read(settings, online=False).state, days=days)
     if as_json:
         typer.echo(json.dumps(rows))
         return
@@ -354,31 +349,18 @@ def report_command(
         typer.echo("No look-up met anything.")
 
 
-def _send_report(found: Settings, *, as_json: bool) -> None:
-    with Client(found.found.url, found.found.api_key) as client:
-        sent = reporting.send(
-            client, found.state, sightings=True, false_positives=True, now=datetime.now(UTC), all_hours=True
-        )
-    if as_json:
-        typer.echo(json.dumps({"sightings": sent.sightings, "false_positives": sent.opinions, "refused": sent.refused}))
-        return
-    typer.echo(f"{sent.sightings} sightings, {sent.opinions} false positives sent")
-    for code, count in sorted(sent.refused.items()):
-        typer.echo(f"{count} not taken: {code}")
-
-
 @app.command("conform", hidden=True)
 def conform_command() -> None:
     """The client that `exchange.agent.conformance` tests: a pass over DELTA_URL; what is held, on standard output."""
     address, state = os.environ["DELTA_URL"], Path(os.environ["DELTA_STATE"])
-    job = sync.Job(path=state / "list", state_dir=state, allow_shrink=True)
+    job = jobs.Job(path=state / "list", state_dir=state, allow_shrink=True)
     problem: Exception | None = None
     with Client(address.partition("/api/")[0], os.environ["DELTA_KEY"], retries=0) as client:
         try:
             sync.run_once(client, job)
         except ExchangeClientError as raised:
             problem = raised
-    with closing(sync.open_store(job)) as store:
+    with closing(jobs.open_store(job)) as store:
         for each in store.held():
             typer.echo("\t".join(each))
     if problem is not None:
@@ -392,63 +374,10 @@ def floors_command() -> None:
         typer.echo(f"{name}: {meaning}")
 
 
-def _say(words: str) -> None:
-    errors.print(f"{_now()} {words}", markup=False)
-
-
-def _warn(words: str) -> None:
-    errors.print(f"{_now()} {words}", style="yellow", markup=False)
-
-
-def _switch(path: Path, state: Path | None, change: Callable[[frozenset[str]], frozenset[str]]) -> None:
-    job = sync.known_job(path.resolve(), state=state)
-    with closing(sync.open_store(job)) as store:
-        store.kill(change(store.killed()))
-        try:
-            with sync.alone(job):
-                sync.put(job, store)
-        except Unusable:  # another agent is at work, and writes the list itself
-            pass
-        typer.echo(f"Switched off: {', '.join(sorted(store.killed())) or 'nothing'}.")
-
-
 def _kind(word: str) -> str:
     if word and word not in words.SUBKINDS:
         raise Unusable(f"{word} is no kind. There are {', '.join(words.SUBKINDS)}.")
     return word
-
-
-def _rehearse(client: Client, job: sync.Job) -> None:
-    before = output.count(job.path, form=job.form)
-    done = sync.run_once(client, job, rehearse=True)
-    errors.print(f"{job.path} holds {before} entries and would hold {done.entries}; nothing was written.", markup=False)
-    _tell_braked(job, done)
-
-
-def _tell(job: sync.Job, done: sync.Pass) -> None:
-    if done.written or done.changes:
-        what = "replaced" if done.written else "unchanged"
-        again = ", from the beginning" if done.started_over else ""
-        again += f"; {done.refused} values are not plain and were left out" if done.refused else ""
-        errors.print(
-            f"{_now()} {job.path.name} {what}: {done.entries} entries after {done.changes} changes{again}", markup=False
-        )
-    if done.written or done.started_over:
-        _tell_braked(job, done)
-
-
-def _tell_braked(job: sync.Job, done: sync.Pass) -> None:
-    for each in done.braked:
-        errors.print(
-            f"{_now()} {each.entries} entries of {each.name} are missing at the exchange, and no removal of them was"
-            f" told: they are kept. If they should go: exchange-agent release --output {job.path}",
-            style="yellow",
-            markup=False,
-        )
-
-
-def _now() -> str:
-    return time.strftime("%H:%M:%S")
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from exchange.agent import hook, output, status, sync
-from exchange.agent.store import Damaged, Store
+from exchange.agent import hook, jobs, output, status, sync
+from exchange.agent.damage import Damaged
+from exchange.agent.store import Store
 from exchange.client.api import Client
 from exchange.client.errors import ApiError, Unreachable
 
@@ -34,7 +35,7 @@ _FINAL = frozenset({401, 403, 404, 422})
 class Means:
     """What is done around a pass. `say` prints a line for the operator; `warn` one that tells of trouble."""
 
-    say: Callable[[sync.Pass], None]
+    say: Callable[[jobs.Pass], None]
     warn: Callable[[str], None]
     command: str = ""
     command_timeout_s: float = 60.0
@@ -43,7 +44,7 @@ class Means:
     version: str = ""
 
 
-def once(client: Client, job: sync.Job, means: Means) -> sync.Pass:
+def once(client: Client, job: jobs.Job, means: Means) -> jobs.Pass:
     """One pass with all that belongs to it. Raises HookFailed after the list was written, and as `sync.run_once`."""
     try:
         done = attempt(client, job)
@@ -56,7 +57,7 @@ def once(client: Client, job: sync.Job, means: Means) -> sync.Pass:
     return done
 
 
-def attempt(client: Client, job: sync.Job, *, wait_s: int = 0) -> sync.Pass:
+def attempt(client: Client, job: jobs.Job, *, wait_s: int = 0) -> jobs.Pass:
     """One pass, and a note of how it went."""
     try:
         done = sync.run_once(client, job, wait_s=wait_s)
@@ -69,7 +70,7 @@ def attempt(client: Client, job: sync.Job, *, wait_s: int = 0) -> sync.Pass:
     return done
 
 
-def publish(job: sync.Job, means: Means) -> None:
+def publish(job: jobs.Job, means: Means) -> None:
     """Write the metrics, and touch the health file if nothing waits for a person or for another try."""
     if means.health_file is None and means.metrics_file is None:
         return
@@ -81,7 +82,7 @@ def publish(job: sync.Job, means: Means) -> None:
         means.health_file.touch()
 
 
-def follow(client: Client, job: sync.Job, means: Means) -> None:
+def follow(client: Client, job: jobs.Job, means: Means) -> None:
     """Pass after pass, each waiting at the exchange for something new. Ends by an exception only."""
     stop, owed = threading.Event(), threading.Event()
     owed.set()  # a former process may have left a run of the hook
@@ -97,7 +98,7 @@ def follow(client: Client, job: sync.Job, means: Means) -> None:
         owed.set()
 
 
-def _ask(client: Client, job: sync.Job, means: Means, owed: threading.Event) -> None:
+def _ask(client: Client, job: jobs.Job, means: Means, owed: threading.Event) -> None:
     pause_s, wait_s = 1.0, 0
     while True:
         asked_at = time.monotonic()
@@ -120,14 +121,14 @@ def _ask(client: Client, job: sync.Job, means: Means, owed: threading.Event) -> 
         pause_s, wait_s = 1.0, _WAIT_S
 
 
-def _least_wait_s(job: sync.Job) -> float:
+def _least_wait_s(job: jobs.Job) -> float:
     """How long the exchange wants to be left alone, with jitter, so that agents do not march in step."""
     with _opened(job) as store:
         asked = float(store.get("min wait") or 0)
     return max(_LEAST_WAIT_S, asked) * random.uniform(1.0, 1.2)  # noqa: S311 - jitter, not a secret
 
 
-def _clock(job: sync.Job, means: Means, stop: threading.Event, owed: threading.Event) -> None:
+def _clock(job: jobs.Job, means: Means, stop: threading.Event, owed: threading.Event) -> None:
     """Write the list at each beginning and end that comes by itself, and after a release."""
     turn: datetime | None = None
     now = datetime.now(tz=UTC)
@@ -137,7 +138,7 @@ def _clock(job: sync.Job, means: Means, stop: threading.Event, owed: threading.E
         pause_s = _LOOK_S
         try:
             with _opened(job) as store:
-                now = sync.now(store)
+                now = jobs.now(store)
                 if (turn is not None and turn <= now) or releases != _released(store):
                     done = sync.put(job, store)
                     means.say(done)
@@ -156,10 +157,10 @@ def _clock(job: sync.Job, means: Means, stop: threading.Event, owed: threading.E
 
 def _released(store: Store) -> str:
     """Changes whenever a person releases something or switches something off or on, and when what is held is old."""
-    return f"{store.get('releases')} {store.get('killed')} {sync.is_stale(store)}"
+    return f"{store.get('releases')} {store.get('killed')} {jobs.is_stale(store)}"
 
 
-def _hook(job: sync.Job, means: Means, stop: threading.Event, owed: threading.Event) -> None:
+def _hook(job: jobs.Job, means: Means, stop: threading.Event, owed: threading.Event) -> None:
     """Run the command whenever it is owed; where it fails, again and again, with longer and longer pauses."""
     pause_s = 1.0
     while owed.wait() and not stop.is_set():
@@ -189,7 +190,7 @@ def local(error: OSError | sqlite3.Error, path: Path) -> str:
 
 
 @contextmanager
-def _opened(job: sync.Job) -> Iterator[Store]:
+def _opened(job: jobs.Job) -> Iterator[Store]:
     """The store of a job, opened for a moment."""
     store = Store(job.store_path)
     try:

@@ -164,7 +164,7 @@ class Verdict:
         return (self.action or "none") if self.known else "unknown"
 
 
-#: Whoever an entry came from that the brake keeps, where the store that knew it was lost (`store.UNKNOWN`).
+#: Whoever an entry came from that the brake keeps, where the store that knew it was lost (`schema.UNKNOWN`).
 UNKNOWN_PUBLISHER = ""
 KEPT = "kept by the brake"
 NONE = Verdict()

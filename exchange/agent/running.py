@@ -16,22 +16,20 @@ import json
 import sys
 import threading
 import time
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from exchange.agent import output, outputs, policy, reporting, status, sync
+from exchange.agent import jobs, output, outputs, policy, reporting, status, sync
 from exchange.agent.blocklist import Blocklist
+from exchange.agent.configuration import REPORT_S, SWITCH_S, Settings
 from exchange.agent.counting import instance, save_hits
-from exchange.agent.policy import Policy, Statement
+from exchange.agent.policy import Statement
 from exchange.agent.sidecar import Sidecar
 from exchange.agent.store import Store
 from exchange.agent.tokening import Tokening
-from exchange.client import config
 from exchange.client.api import Client
 from exchange.client.errors import ApiError, Unreachable, Unusable
 from exchange.client.keeping import Kept, state_dir
@@ -42,136 +40,7 @@ _WAIT_S = 25
 _LONGEST_PAUSE_S = 60.0
 _LOOK_S = 1.0
 _ACK_S = 30.0
-_REPORT_S = 300.0
 _SLACK = timedelta(seconds=2)
-_KEYS = {
-    "url",
-    "key_file",
-    "state",
-    "group",
-    "feed",
-    "policy",
-    "policy_file",
-    "output",
-    "lookup",
-    "metrics_file",
-    "report",
-}
-_OUTPUTS = {
-    "file": {"type", "name", "path", "format"},
-    "redis": {"type", "name", "url", "prefix"},
-    "postgres": {"type", "name", "dsn", "dsn_env", "table"},
-    "webhook": {"type", "name", "url", "secret_env", "secret_file"},
-}
-
-#: With a look-up waiting, another thread runs so long at most; by default it is 50 times that.
-_SWITCH_S = 0.0001
-
-
-@dataclass(frozen=True, slots=True)
-class Reports:
-    """What goes back by itself: counts by object, with acknowledgements; sightings; dissent from what is allowed."""
-
-    met: bool = True
-    sightings: bool = False
-    false_positives: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the file of settings says."""
-
-    found: config.Config
-    state: Path
-    policy: Policy
-    jobs: tuple[sync.Job, ...]
-    outputs: tuple[tuple[str, outputs.File | outputs.Sink], ...] = ()
-    group: str = ""
-    unix: Path | None = None
-    port: int | None = None
-    timeout_ms: int = 20
-    metrics_file: Path | None = None
-    report: Reports = Reports()
-
-    @property
-    def stores(self) -> list[Path]:
-        """The stores of the feeds."""
-        return [job.store_path for job in self.jobs]
-
-
-def read(path: Path, *, online: bool = True) -> Settings:
-    """Read a file of settings. Raises Unusable, naming what is not known."""
-    try:
-        said = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Unusable(f"{path}: {error}") from error
-    _only(said, _KEYS, at=str(path))
-    beside = path.resolve().parent
-    state = (beside / str(said.get("state", ".exchange-agent"))).resolve()
-    if "policy" in said and "policy_file" in said:
-        raise Unusable(f"{path}: policy or policy_file, not both.")
-    judged = policy.read(said.get("policy", {}), beside=beside)
-    if file := said.get("policy_file"):
-        judged = policy.load(beside / str(file))
-    lookup = said.get("lookup", {})
-    _only(lookup, {"unix", "port", "timeout_ms"}, at="lookup")
-    key_file = beside / str(said["key_file"]) if "key_file" in said else None
-    return Settings(
-        found=config.load(url=str(said.get("url", "")), key_file=key_file) if online else config.Config("", ""),
-        state=state,
-        policy=judged,
-        jobs=tuple(_job(one, state=state) for one in said.get("feed", [{}])),
-        outputs=tuple(_output(one, number, beside=beside) for number, one in enumerate(said.get("output", []), 1)),
-        group=str(said.get("group", "")),
-        unix=beside / str(lookup["unix"]) if "unix" in lookup else None,
-        port=int(lookup["port"]) if "port" in lookup else None,
-        timeout_ms=int(lookup.get("timeout_ms", 20)),
-        metrics_file=beside / str(said["metrics_file"]) if "metrics_file" in said else None,
-        report=_reports(said.get("report", {})),
-    )
-
-
-def _reports(said: Mapping[str, Any]) -> Reports:
-    _only(said, {"met", "sightings", "false_positives"}, at="report")
-    for name, value in said.items():
-        if not isinstance(value, bool):
-            raise Unusable(f"report.{name}: true or false.")
-    return Reports(**said)
-
-
-def _job(said: Mapping[str, Any], *, state: Path) -> sync.Job:
-    _only(said, {"id", "name", "kind", "min_confidence"}, at="feed")
-    feed = str(said.get("id", "all"))
-    name = str(said.get("name", feed))
-    if not name or "/" in name or name.startswith("."):
-        raise Unusable(f"feed {name}: a name is a file's name.")
-    floor = int(said.get("min_confidence", 0))
-    kind = str(said.get("kind", ""))
-    return sync.Job(state / name, state, feed="" if feed == "all" else feed, kind=kind, min_confidence=floor)
-
-
-def _output(said: Mapping[str, Any], number: int, *, beside: Path) -> tuple[str, outputs.File | outputs.Sink]:
-    kind = said.get("type")
-    if kind not in _OUTPUTS:
-        raise Unusable(f"output {number}: type is one of {', '.join(_OUTPUTS)}.")
-    _only(said, _OUTPUTS[kind], at=f"output {number}")
-    name = str(said.get("name", f"{kind} {number}"))
-    try:
-        if kind == "file":
-            return name, outputs.File((beside / str(said["path"])).resolve(), str(said.get("format", "text")))
-        if kind == "redis":
-            return name, outputs.Redis(str(said["url"]), str(said.get("prefix", "exchange:blocklist")))
-        if kind == "postgres":
-            dsn = outputs.secret({"secret_env": said.get("dsn_env")}, beside=beside) or str(said["dsn"])
-            return name, outputs.Postgres(dsn, str(said.get("table", "exchange_blocklist")))
-        return name, outputs.Webhook(str(said["url"]), outputs.secret(said, beside=beside))
-    except KeyError as error:
-        raise Unusable(f"output {number}: {error.args[0]} is missing.") from error
-
-
-def _only(said: Mapping[str, Any], known: set[str], *, at: str) -> None:
-    if unknown := sorted(set(said) - known):
-        raise Unusable(f"{at}: {unknown[0]} is not known. There are {', '.join(sorted(known))}.")
 
 
 @dataclass(slots=True)
@@ -241,8 +110,8 @@ class Agent:
 
     # -- feeds
 
-    def _pull(self, client: Client, job: sync.Job, *, wait_s: int) -> None:
-        with closing(sync.open_store(job)) as store:
+    def _pull(self, client: Client, job: jobs.Job, *, wait_s: int) -> None:
+        with closing(jobs.open_store(job)) as store:
             try:
                 changes, started_over = sync.follow(client, job, store, wait_s=wait_s)
             except (ApiError, Unreachable) as problem:
@@ -254,7 +123,7 @@ class Agent:
             if changes or started_over:
                 self._changed.set()
 
-    def _follow(self, job: sync.Job) -> None:
+    def _follow(self, job: jobs.Job) -> None:
         pause_s, wait_s = 1.0, 0
         with self._client(retries=0) as client:
             while not self._stop.is_set():
@@ -281,9 +150,9 @@ class Agent:
                 pause_s, wait_s = 1.0, _WAIT_S
                 self._stop.wait(max(0.0, 0.2 - (time.monotonic() - began)))
 
-    def _ack(self, client: Client, job: sync.Job, *, at_once: bool = False) -> None:
+    def _ack(self, client: Client, job: jobs.Job, *, at_once: bool = False) -> None:
         """Tell the exchange what was applied: at once where the set is another, else every half minute."""
-        with closing(sync.open_store(job)) as store:
+        with closing(jobs.open_store(job)) as store:
             proof = store.proof()
             if store.get("name") != job.proved_name or proof is None:
                 return
@@ -291,7 +160,7 @@ class Agent:
             if not at_once and digest == proof[1] and time.monotonic() - acked_at < _ACK_S:
                 return
             hits = self.counts()
-            met = reporting.untold(self.settings.state, now=sync.now(store)) if self.settings.report.met else []
+            met = reporting.untold(self.settings.state, now=jobs.now(store)) if self.settings.report.met else []
             lag = store.get("lag")
             said = {
                 "instance": instance(self.settings.state),
@@ -312,14 +181,14 @@ class Agent:
                 raise
         self._acked[job.path.name] = (time.monotonic(), proof[1])
 
-    def _report(self, client: Client, job: sync.Job) -> None:
+    def _report(self, client: Client, job: jobs.Job) -> None:
         """Send what the settings say is sent by itself, every few minutes: each hour once it is over."""
         wanted = self.settings.report
-        if not (wanted.sightings or wanted.false_positives) or time.monotonic() - self._reported_at < _REPORT_S:
+        if not (wanted.sightings or wanted.false_positives) or time.monotonic() - self._reported_at < REPORT_S:
             return
         self._reported_at = time.monotonic()
-        with closing(sync.open_store(job)) as store:
-            now = sync.now(store)
+        with closing(jobs.open_store(job)) as store:
+            now = jobs.now(store)
         try:
             sent = reporting.send(
                 client,
@@ -404,7 +273,7 @@ class Agent:
                 *(_statements(store, job) for store, job in zip(stores, self.settings.jobs, strict=True)),
                 key=lambda one: one.said.value,
             )
-            old = all(sync.is_stale(store) for store in stores)
+            old = all(jobs.is_stale(store) for store in stores)
             yield from policy.listed(merged, self.settings.policy.when(old=old), killed=killed)
 
     def about(self) -> dict[str, Any]:
@@ -439,13 +308,13 @@ class Agent:
             return {
                 value
                 for store in stores
-                for value in store.turned(since=since - _SLACK + sync.ahead(store), now=sync.now(store))
+                for value in store.turned(since=since - _SLACK + jobs.ahead(store), now=jobs.now(store))
             }
 
     def _state(self) -> tuple[datetime | None, str]:
         with _opened(self.settings) as stores:
-            turns = [turn for store in stores if (turn := store.next_turn(now=sync.now(store)))]
-            switches = [[sorted(store.killed()), sync.is_stale(store)] for store in stores]
+            turns = [turn for store in stores if (turn := store.next_turn(now=jobs.now(store)))]
+            switches = [[sorted(store.killed()), jobs.is_stale(store)] for store in stores]
             return min(turns, default=None), json.dumps(switches)
 
     def _save_hits(self) -> None:
@@ -462,7 +331,7 @@ class Agent:
         The threads that follow feeds let go of the interpreter at once when a look-up comes, and what was loaded is not
         walked again by the garbage collector.
         """
-        sys.setswitchinterval(_SWITCH_S)
+        sys.setswitchinterval(SWITCH_S)
         gc.freeze()
         self.blocklist = blocklist
         sidecar = Sidecar(self.blocklist, self.settings.timeout_ms, told=self.about, more_metrics=self.metrics)
@@ -478,7 +347,7 @@ class Agent:
 def looking_up(settings: Settings) -> Iterator[Blocklist]:
     """The look-ups over all feeds, with the tokens that are kept on this machine."""
     for job in settings.jobs:
-        sync.open_store(job).close()
+        jobs.open_store(job).close()
     found = settings.found
     with Kept() as kept, Client(found.url, found.api_key, retries=0, timeout_s=10) as client:
         tokening = Tokening(Tokeniser(client, kept=kept, group=settings.group, pins=state_dir() / "pins.json"))
@@ -494,16 +363,16 @@ def looking_up(settings: Settings) -> Iterator[Blocklist]:
             tokening.close()
 
 
-def _statements(store: Store, job: sync.Job) -> Iterator[Statement]:
+def _statements(store: Store, job: jobs.Job) -> Iterator[Statement]:
     if "*" in store.killed():
         return
-    for one in store.statements(now=sync.now(store), min_confidence=job.min_confidence, kind=job.kind):
+    for one in store.statements(now=jobs.now(store), min_confidence=job.min_confidence, kind=job.kind):
         yield one._replace(feed=job.path.name)
 
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[list[Store]]:
-    stores = [sync.open_store(job) for job in settings.jobs]
+    stores = [jobs.open_store(job) for job in settings.jobs]
     try:
         yield stores
     finally:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from exchange.agent import output, sync
+from exchange.agent import jobs, output, sync
+from exchange.agent.jobs import Job
 from exchange.agent.store import Braked, Store
-from exchange.agent.sync import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def after_writing(job: Job, store: Store) -> Status:
         skipped=int(store.get("skipped") or 0),
         clock_s=float(store.get("clock") or 0),
         killed=tuple(sorted(store.killed())),
-        stale=sync.is_stale(store),
+        stale=jobs.is_stale(store),
     )
 
 

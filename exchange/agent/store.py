@@ -19,57 +19,31 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from exchange.agent.policy import UNKNOWN_PUBLISHER, Statement
+from exchange.agent.damage import Damaged, damage
+from exchange.agent.policy import Statement
+from exchange.agent.schema import (
+    COLUMNS,
+    FACTS,
+    FORM,
+    FRESH,
+    HELD_NOW,
+    IN_FORCE,
+    MISSING,
+    SCHEMA,
+    UNKNOWN,
+    UNKNOWN_NAME,
+    Side,
+    Summed,
+    comparable,
+    facts_of,
+    stamp,
+)
 from exchange.lists import sets
 from exchange.lists.lines import Said
-from exchange.stix import words
-
-#: Raised with every change of the tables; a store of another form is filled anew.
-_FORM = 4
-_TABLE = """
-CREATE TABLE IF NOT EXISTS {name} (
-    publisher TEXT NOT NULL, stix_id TEXT NOT NULL, kind TEXT NOT NULL, subkind TEXT NOT NULL, scheme TEXT NOT NULL,
-    key_epoch TEXT NOT NULL, value TEXT NOT NULL, publisher_name TEXT NOT NULL, named INTEGER NOT NULL,
-    confidence INTEGER, valid_from TEXT, valid_until TEXT, kept INTEGER NOT NULL DEFAULT 0,
-    control TEXT NOT NULL DEFAULT '', shared_infra TEXT NOT NULL DEFAULT '', review TEXT NOT NULL DEFAULT '',
-    standing TEXT NOT NULL DEFAULT '',
-    PRIMARY KEY (publisher, stix_id, subkind, scheme, key_epoch, value)
-) WITHOUT ROWID;
-"""
-_HELD = """
-CREATE TABLE IF NOT EXISTS {name} (
-    publisher TEXT NOT NULL, stix_id TEXT NOT NULL, sha256 TEXT NOT NULL, ends TEXT NOT NULL,
-    publisher_name TEXT NOT NULL, named INTEGER NOT NULL, signature TEXT NOT NULL DEFAULT '',
-    PRIMARY KEY (publisher, stix_id)
-) WITHOUT ROWID;
-"""
-_SCHEMA = f"""
-{_TABLE.format(name="entry")}
-{_TABLE.format(name="fresh")}
-{_HELD.format(name="held")}
-{_HELD.format(name="fresh_held")}
-CREATE INDEX IF NOT EXISTS held_signatures ON held (stix_id) WHERE signature <> '';
-CREATE INDEX IF NOT EXISTS entry_by_beginning ON entry (valid_from) WHERE valid_from IS NOT NULL;
-CREATE INDEX IF NOT EXISTS entry_by_value ON entry (value);
-CREATE INDEX IF NOT EXISTS entry_by_id ON entry (stix_id);
-CREATE INDEX IF NOT EXISTS entry_by_end ON entry (valid_until) WHERE valid_until IS NOT NULL;
-CREATE INDEX IF NOT EXISTS entry_kept ON entry (publisher) WHERE kept;
-CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = {_FORM};
-"""
-#: SQLite's result codes for a file that is no whole database (sqlite.org/rescode.html).
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-#: Whoever an entry came from whose publisher is not known: read from a list whose store was lost.
-UNKNOWN = UNKNOWN_PUBLISHER
-UNKNOWN_NAME = "unknown"
-
-
-class Damaged(Exception):
-    """The file is no whole store of this form; it can only be filled anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +79,12 @@ class Store:
         try:
             with damage():
                 form = self._db.execute("PRAGMA user_version").fetchone()[0]
-                if form not in (0, _FORM) or (form == 0 and self._has_tables()):
+                if form not in (0, FORM) or (form == 0 and self._has_tables()):
                     raise Damaged(f"{path} has another form")
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
                 if form == 0:
-                    self._db.executescript(_SCHEMA)
+                    self._db.executescript(SCHEMA)
         except BaseException:
             self.close()
             raise
@@ -148,7 +122,7 @@ class Store:
         where the stretch tells it; under another one than before, the set is summed anew.
         """
         applied = list(changes)
-        side = _FRESH if fresh else _HELD_NOW
+        side = FRESH if fresh else HELD_NOW
         with self._transaction():
             summed = self._sum(side)
             for change in applied:
@@ -162,15 +136,15 @@ class Store:
 
     def proof(self, *, fresh: bool = False) -> tuple[int, str] | None:
         """How many objects are held, and the set hash over them; None where no key is known yet."""
-        summed = self._sum(_FRESH if fresh else _HELD_NOW)
+        summed = self._sum(FRESH if fresh else HELD_NOW)
         return None if summed is None else (summed.of.count, summed.of.hex)
 
     def recount(self) -> tuple[int, str] | None:
         """The same, summed anew over the rows: what `proof` should say."""
-        summed = self._sum(_HELD_NOW)
+        summed = self._sum(HELD_NOW)
         if summed is None:
             return None
-        again = self._sum_anew(_HELD_NOW, summed.key).of
+        again = self._sum_anew(HELD_NOW, summed.key).of
         return again.count, again.hex
 
     def held(self) -> Iterator[tuple[str, str, str, str]]:
@@ -241,8 +215,8 @@ class Store:
         """
         rows = self._db.execute(
             "SELECT value, subkind, scheme, key_epoch, kind, publisher_name, named, publisher, confidence, valid_until,"
-            f" stix_id, {_FACTS} FROM entry WHERE {_IN_FORCE} AND (:kind = '' OR kind = :kind) ORDER BY value",
-            {"now": _stamp(now), "floor": min_confidence, "kind": kind},
+            f" stix_id, {FACTS} FROM entry WHERE {IN_FORCE} AND (:kind = '' OR kind = :kind) ORDER BY value",
+            {"now": stamp(now), "floor": min_confidence, "kind": kind},
         )
         for value, subkind, scheme, epoch, kind_, name, named, publisher, confidence, until, stix_id, *facts in rows:
             said = Said(
@@ -260,7 +234,7 @@ class Store:
             yield Statement(said, publisher, *facts)
 
     def signatures(self) -> Iterator[tuple[str, str, int, str, list[Any]]]:
-        """The regexes and rules that are held: publisher, its name, whether named, id, and what `_facts` made of it."""
+        """The regexes and rules that are held: publisher, its name, whether named, id, and what `facts` made of it."""
         rows = self._db.execute(
             "SELECT publisher, publisher_name, named, stix_id, signature FROM held WHERE signature <> '' ORDER BY 4, 1"
         )
@@ -270,11 +244,11 @@ class Store:
     def about(self, words: Sequence[str], *, now: datetime | None = None) -> Iterator[Statement]:
         """What is said of values or under ids, by value: at `now`, or in force or not."""
         marks = ",".join("?" * len(words))
-        when = "" if now is None else f"AND {_IN_FORCE.replace(':now', '?').replace(':floor', '0')}"
+        when = "" if now is None else f"AND {IN_FORCE.replace(':now', '?').replace(':floor', '0')}"
         rows = self._db.execute(
             "SELECT value, subkind, scheme, key_epoch, kind, publisher_name, named, publisher, confidence, valid_until,"
-            f" stix_id, {_FACTS} FROM entry WHERE (value IN ({marks}) OR stix_id IN ({marks})) {when} ORDER BY value",
-            [*words, *words, *([] if now is None else [_stamp(now)] * 2)],
+            f" stix_id, {FACTS} FROM entry WHERE (value IN ({marks}) OR stix_id IN ({marks})) {when} ORDER BY value",
+            [*words, *words, *([] if now is None else [stamp(now)] * 2)],
         )
         for value, subkind, scheme, epoch, kind, name, named, publisher, confidence, until, stix_id, *facts in rows:
             end = datetime.fromisoformat(until) if until else None
@@ -295,7 +269,7 @@ class Store:
         rows = self._db.execute(
             "SELECT value FROM entry WHERE valid_until > :since AND valid_until <= :now"
             " UNION SELECT value FROM entry WHERE valid_from > :since AND valid_from <= :now",
-            {"since": _stamp(since), "now": _stamp(now)},
+            {"since": stamp(since), "now": stamp(now)},
         )
         return [value for (value,) in rows]
 
@@ -304,11 +278,11 @@ class Store:
         found = self._db.execute(
             "SELECT min(at) FROM (SELECT min(valid_until) AS at FROM entry WHERE valid_until > :now"
             " UNION ALL SELECT min(valid_from) FROM entry WHERE valid_from > :now)",
-            {"now": _stamp(now)},
+            {"now": stamp(now)},
         ).fetchone()[0]
         return None if found is None else datetime.fromisoformat(found)
 
-    def _apply(self, change: Mapping[str, Any], *, side: _Side, summed: _Summed | None) -> None:
+    def _apply(self, change: Mapping[str, Any], *, side: Side, summed: Summed | None) -> None:
         publisher, table = change["publisher"], side.entries
         named = (publisher["id"], change["id"])
         left = self._db.execute(f"DELETE FROM {table} WHERE publisher = ? AND stix_id = ? RETURNING value", named)
@@ -321,7 +295,7 @@ class Store:
             summed.of.drop(summed.element(*named, *before))
         if change["op"] != "upsert":
             return
-        facts = _facts(change)
+        facts = facts_of(change)
         if sha256 := change.get("sha256"):
             row = (*named, sha256, sets.moment(change.get("valid_until")))
             more = (publisher["name"], publisher.get("named", True), facts.signature)
@@ -342,8 +316,8 @@ class Store:
                     publisher["name"],
                     publisher.get("named", True),
                     change.get("confidence"),
-                    _comparable(change.get("valid_from")),
-                    _comparable(change.get("valid_until")),
+                    comparable(change.get("valid_from")),
+                    comparable(change.get("valid_until")),
                     facts.control,
                     facts.shared_infra,
                     facts.review,
@@ -353,15 +327,15 @@ class Store:
             ],
         )
 
-    def _sum(self, side: _Side) -> _Summed | None:
+    def _sum(self, side: Side) -> Summed | None:
         stored = self.get(side.sum)
         if not stored:
             return None
         key, count, total = json.loads(stored)
-        return _Summed(bytes.fromhex(key), sets.SetHash.read(count, total))
+        return Summed(bytes.fromhex(key), sets.SetHash.read(count, total))
 
-    def _sum_anew(self, side: _Side, key: bytes) -> _Summed:
-        summed = _Summed(key, sets.SetHash())
+    def _sum_anew(self, side: Side, key: bytes) -> Summed:
+        summed = Summed(key, sets.SetHash())
         for row in self._db.execute(f"SELECT publisher, stix_id, sha256, ends FROM {side.held}"):
             summed.of.add(summed.element(*row))
         return summed
@@ -369,7 +343,7 @@ class Store:
     def _keep_unknown(self, said: Said) -> None:
         """An entry of a list whose store was lost: it counts as there if the fill has its value, whoever says it."""
         self._db.execute(
-            f"INSERT OR REPLACE INTO entry ({_COLUMNS}, kept) VALUES"
+            f"INSERT OR REPLACE INTO entry ({COLUMNS}, kept) VALUES"
             " (:publisher, '', :kind, :subkind, :scheme, :epoch, :value, :name, 0, :confidence, NULL, :until, 0)",
             {
                 "publisher": UNKNOWN,
@@ -380,7 +354,7 @@ class Store:
                 "scheme": said.scheme,
                 "epoch": said.key_epoch,
                 "value": said.value,
-                "until": _stamp(said.valid_until) if said.valid_until else None,
+                "until": stamp(said.valid_until) if said.valid_until else None,
             },
         )
 
@@ -390,15 +364,15 @@ class Store:
         self._db.execute("DELETE FROM braked")
         self._db.executemany("INSERT INTO braked VALUES (?)", [(publisher,) for publisher in publishers])
         self._db.execute(
-            f"INSERT INTO fresh ({_COLUMNS}, {_FACTS}, kept) SELECT {_COLUMNS}, {_FACTS}, 1 {_MISSING}"
+            f"INSERT INTO fresh ({COLUMNS}, {FACTS}, kept) SELECT {COLUMNS}, {FACTS}, 1 {MISSING}"
             " AND (kept OR publisher IN (SELECT publisher FROM braked))"
         )
 
     def _missing_too_many(self, now: datetime, limits: Limits) -> list[str]:
         """The publishers whose missing entries are to be kept."""
-        asked = {"now": _stamp(now), "floor": limits.floor}
-        held = f"SELECT publisher, count(*) FROM entry WHERE NOT kept AND {_IN_FORCE} GROUP BY 1"
-        missing = f"SELECT publisher, count(*) {_MISSING} AND NOT kept AND {_IN_FORCE} GROUP BY 1"
+        asked = {"now": stamp(now), "floor": limits.floor}
+        held = f"SELECT publisher, count(*) FROM entry WHERE NOT kept AND {IN_FORCE} GROUP BY 1"
+        missing = f"SELECT publisher, count(*) {MISSING} AND NOT kept AND {IN_FORCE} GROUP BY 1"
         before, lost = (Counter(dict(self._db.execute(sql, asked).fetchall())) for sql in (held, missing))
         if limits.exceeded(lost.total(), before.total()):
             return sorted(each for each, count in lost.items() if count > before[each] * limits.share)
@@ -419,96 +393,3 @@ class Store:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """The tables and the state of what is held now, or of a fill from the beginning."""
-
-    entries: str
-    held: str
-    cursor: str
-    sum: str
-
-
-_HELD_NOW = _Side("entry", "held", "cursor", "sum")
-_FRESH = _Side("fresh", "fresh_held", "fresh cursor", "fresh sum")
-
-
-@dataclass(slots=True)
-class _Summed:
-    """A set hash and the key under which it is made."""
-
-    key: bytes
-    of: sets.SetHash
-
-    def element(self, publisher: str, stix_id: str, sha256: str, end: str) -> int:
-        """The number of one held object."""
-        return sets.element(self.key, source=publisher, stix_id=stix_id, sha256=sha256, end=end)
-
-
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What an indicator of ours says beside its values, as far as a policy asks for it. `signature` is JSON or ""."""
-
-    control: str = ""
-    shared_infra: str = ""
-    review: str = ""
-    signature: str = ""
-
-
-def _facts(change: Mapping[str, Any]) -> _Facts:
-    """Of what the exchange told; what is of another form than it should be says nothing."""
-    said = change.get("object")
-    extensions = said.get("extensions") if isinstance(said, Mapping) else None
-    ours = extensions.get(words.EXTENSION_ID) if isinstance(extensions, Mapping) else None
-    if not isinstance(said, Mapping) or not isinstance(ours, Mapping):
-        return _Facts()
-    signature = ""
-    subkind, pattern = ours.get("subkind"), said.get("pattern")
-    if subkind in words.SIGNATURES and isinstance(pattern, str):
-        until, begins = _comparable(change.get("valid_until")), _comparable(change.get("valid_from"))
-        signature = json.dumps([subkind, pattern, change.get("confidence"), begins, until])
-    return _Facts(_text(ours, "control"), _text(ours, "shared_infra"), _text(ours, "review"), signature)
-
-
-def _text(said: Mapping[str, Any], name: str) -> str:
-    found = said.get(name)
-    return found if isinstance(found, str) else ""
-
-
-@contextmanager
-def damage() -> Iterator[None]:
-    """Raise Damaged where SQLite finds that the file is no whole database; a full disk or a lock is another matter."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
-            raise Damaged(str(error)) from error
-        raise
-
-
-_COLUMNS = (
-    "publisher, stix_id, kind, subkind, scheme, key_epoch, value, publisher_name, named, confidence, valid_from,"
-    " valid_until"
-)
-_FACTS = "control, shared_infra, review, standing"
-#: At :now, and as sure as :floor.
-_IN_FORCE = (
-    "(valid_from IS NULL OR valid_from <= :now) AND (valid_until IS NULL OR valid_until > :now)"
-    " AND (:floor = 0 OR confidence >= :floor)"
-)
-#: Entries of objects that the fill from the beginning does not have.
-_MISSING = (
-    "FROM entry WHERE CASE WHEN publisher = '' THEN value NOT IN (SELECT value FROM fresh) ELSE NOT EXISTS"
-    " (SELECT 1 FROM fresh f WHERE f.publisher = entry.publisher AND f.stix_id = entry.stix_id) END"
-)
-
-
-def _comparable(moment: str | None) -> str | None:
-    """RFC 3339 as text that sorts by time."""
-    return _stamp(datetime.fromisoformat(moment)) if moment else None
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,14 +16,25 @@ from typing import Any
 
 from exchange.agent import output
 from exchange.agent import policy as policies
-from exchange.agent.policy import Policy
-from exchange.agent.store import Braked, Damaged, Limits, Store
+from exchange.agent.damage import Damaged
+from exchange.agent.jobs import (
+    _LOST_CURSOR,
+    Differs,
+    Job,
+    Pass,
+    _now,
+    forget,
+    is_stale,
+    note_clock,
+    note_lag,
+    now,
+    open_store,
+)
+from exchange.agent.store import Store
 from exchange.client.api import Client, Making
 from exchange.client.errors import ApiError, ExchangeClientError, Unreachable, Unusable
 from exchange.lists.lines import Said
 
-#: Answers that say: this cursor leads nowhere, begin again.
-_LOST_CURSOR = frozenset({"bad-cursor", "cursor-gone", "start-over"})
 #: How often one pass begins again before it gives up.
 _MOST_BEGINNINGS = 3
 _NOT_FOUND = 404
@@ -33,75 +42,7 @@ _NOT_FOUND = 404
 _MAKING_S = 60.0
 #: How long an exchange that has no delta is asked for its log instead.
 _ASK_AGAIN = timedelta(hours=1)
-#: Clocks that differ by less are taken for equal, in seconds.
-_CLOCK_S = 30.0
 _WRITING = threading.Lock()
-
-
-class Differs(Exception):
-    """The set hash is not the exchange's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What is to be kept equal to what."""
-
-    path: Path
-    state_dir: Path
-    form: str = "text"
-    feed: str = ""
-    kind: str = ""
-    min_confidence: int = 0
-    max_shrink: float = 0.5
-    allow_shrink: bool = False
-    hook: bool = False  # whether a command is to be run after the list was replaced
-    page: int = 2_000
-    policy: Policy = policies.UNJUDGED
-    policy_file: str = ""
-
-    @property
-    def store_path(self) -> Path:
-        """The store of this list."""
-        return self.state_dir / f"{self.path.name}.sqlite"
-
-    @property
-    def name(self) -> str:
-        """What the store holds, as the log told it; another filter is filled from the beginning."""
-        return f"feed={self.feed};kind={self.kind}"
-
-    @property
-    def proved_name(self) -> str:
-        """The same, as the delta told it: of all kinds, of which the list has those that are wanted."""
-        return f"delta;feed={self.feed}"
-
-    @property
-    def limits(self) -> Limits | None:
-        """How much may be missing after a fill from the beginning; None where a person lets it through."""
-        return None if self.allow_shrink else Limits(self.max_shrink, floor=self.min_confidence)
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """What one pass did."""
-
-    changes: int
-    entries: int
-    written: bool
-    started_over: bool = False
-    refused: int = 0  # values that are not plain, and so are in no list
-    braked: tuple[Braked, ...] = ()
-
-
-@contextmanager
-def alone(job: Job) -> Iterator[None]:
-    """One agent per list: a second one would write an older state over a newer one."""
-    job.state_dir.mkdir(parents=True, exist_ok=True)
-    with (job.state_dir / f"{job.path.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Unusable(f"Another agent keeps {job.path}.") from None
-        yield
 
 
 def run_once(client: Client, job: Job, *, wait_s: int = 0, rehearse: bool = False) -> Pass:
@@ -131,7 +72,7 @@ def _pass(client: Client, job: Job, *, wait_s: int, rehearse: bool = False) -> P
             raise
         except Damaged:
             store.close()
-            _forget(job.store_path)
+            forget(job.store_path)
             store = open_store(job)
             changes, started_over = follow(client, job, store, wait_s=0)
         return put(job, store, changes=changes, rehearse=rehearse, started_over=started_over)
@@ -202,39 +143,6 @@ def fetched(client: Client, job: Job) -> set[tuple[str, str, str, str]]:
     return found
 
 
-def known_job(path: Path, *, state: Path | None = None) -> Job:
-    """The job of a list as its agent last did it. Raises Unusable where no agent keeps one there."""
-    job = Job(path=path, state_dir=state_dir(path, state))
-    if not job.store_path.exists():
-        raise Unusable(f"No agent keeps {path}: there is no {job.store_path}.")
-    store = open_store(job)
-    try:
-        settings, name = store.get("settings"), store.get("name")
-    finally:
-        store.close()
-    job = replace(job, feed=name.partition("feed=")[2].partition(";")[0])
-    if not settings:
-        return job
-    form, floor, hook, kind, file, without = json.loads(settings)
-    policy = policies.chosen(file, without)
-    return replace(job, form=form, min_confidence=floor, hook=hook, kind=kind, policy_file=file, policy=policy)
-
-
-def state_dir(path: Path, given: Path | None) -> Path:
-    """Where the state of a list is kept, if nothing else was said."""
-    return (given or path.parent / f".{path.name}.state").resolve()
-
-
-def open_store(job: Job) -> Store:
-    """The store of this job; one that is damaged is begun anew. Raises OSError, sqlite3.OperationalError."""
-    job.state_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        return Store(job.store_path)
-    except Damaged:
-        _forget(job.store_path)
-        return Store(job.store_path)
-
-
 def follow(client: Client, job: Job, store: Store, *, wait_s: int) -> tuple[int, bool]:
     """How many changes were applied, and whether it was from the beginning."""
     if store.get("no delta until") < _now().isoformat():
@@ -271,7 +179,7 @@ def _pull(client: Client, job: Job, store: Store, *, wait_s: int = 0, fresh: boo
         stretch = client.changes(cursor, limit=job.page, wait_s=wait_s, feed=job.feed, kind=job.kind)
         total += store.apply(stretch["changes"], cursor=stretch["cursor"], fresh=fresh)
         if not fresh and stretch["changes"]:
-            _note_lag(store, stretch["changes"])
+            note_lag(store, stretch["changes"])
         wait_s = 0
         if not stretch["more"]:
             return total
@@ -283,14 +191,14 @@ def _pull_proved(client: Client, job: Job, store: Store, *, wait_s: int = 0, fre
     while True:
         cursor = store.get("fresh cursor" if fresh else "cursor")
         page = client.delta(
-            cursor, feed=job.feed or "all", limit=job.page, wait_s=wait_s, on_headers=partial(_note_clock, store)
+            cursor, feed=job.feed or "all", limit=job.page, wait_s=wait_s, on_headers=partial(note_clock, store)
         )
         trailer = page.trailer
         total += store.apply(page.rows, cursor=trailer.next_cursor, fresh=fresh, key=trailer.set_key)
         if page.skipped:
             store.put("skipped", str(int(store.get("skipped") or 0) + page.skipped))
         if not fresh and page.rows:
-            _note_lag(store, page.rows)
+            note_lag(store, page.rows)
         wait_s = 0
         if trailer.more:
             continue
@@ -302,37 +210,6 @@ def _pull_proved(client: Client, job: Job, store: Store, *, wait_s: int = 0, fre
                 raise Differs("what is held is not what the exchange says is in force")
             store.put("verified", _now().isoformat())
         return total
-
-
-def _note_lag(store: Store, changes: Sequence[Mapping[str, Any]]) -> None:
-    """Seconds from the moment when the exchange had the last change until it was applied here."""
-    if added := max(filter(None, (change.get("date_added") for change in changes)), default=None):
-        store.put("lag", f"{max(0.0, (now(store) - datetime.fromisoformat(added)).total_seconds()):.3f}")
-
-
-def _note_clock(store: Store, headers: Mapping[str, str]) -> None:
-    """By how many seconds the exchange's clock is ahead of this machine's, if by more than an answer may take."""
-    try:
-        ahead = (parsedate_to_datetime(headers["Date"]) - _now()).total_seconds()
-    except (KeyError, ValueError, TypeError):
-        return
-    store.note("clock", f"{ahead:.0f}" if abs(ahead) > _CLOCK_S else "")
-
-
-def now(store: Store) -> datetime:
-    """The time of this machine, put right by the exchange's where the two are far apart."""
-    return _now() + ahead(store)
-
-
-def is_stale(store: Store) -> bool:
-    """Whether it is longer ago than the exchange says it should be that it told anything."""
-    last, most_s = store.get("last success"), int(store.get("stale after") or 0)
-    return bool(last and most_s) and _now() - datetime.fromisoformat(last) > timedelta(seconds=most_s)
-
-
-def ahead(store: Store) -> timedelta:
-    """By how much the exchange's clock is ahead."""
-    return timedelta(seconds=float(store.get("clock") or 0))
 
 
 def _start_over(pull: Callable[..., int], name: str, client: Client, job: Job, store: Store) -> int:
@@ -412,12 +289,3 @@ def _copy(job: Job) -> Iterator[Job]:
             store.copy_to(copied.store_path)
             store.close()
         yield copied
-
-
-def _forget(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _now() -> datetime:
-    return datetime.now(tz=UTC)

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from exchange import embedded
-from exchange.agent import sync
+from exchange.agent import jobs, sync
 from exchange.client import Client
 from exchange.client.errors import ApiError, ExchangeClientError, Unreachable
 from indicators.stix import making
@@ -77,9 +77,9 @@ class Agent:
 
     def is_proved(self) -> bool:
         """As `exchange-agent verify` and `diff`: rows, set and hash are the exchange's, asked anew and whole."""
-        job = sync.known_job(self.list)
+        job = jobs.known_job(self.list)
         found = self.environment["EXCHANGE_URL"], self.environment["EXCHANGE_API_KEY"]
-        with Client(*found) as client, closing(sync.open_store(job)) as store:
+        with Client(*found) as client, closing(jobs.open_store(job)) as store:
             try:
                 equal = store.recount() == store.proof() == sync.stated(client, job, store)
                 return equal and set(store.held()) == sync.fetched(client, job)

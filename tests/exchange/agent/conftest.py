@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from exchange.agent import sync
+from exchange.agent import jobs
 from exchange.client import Client
 from tests.exchange.agent.fake import FakeExchange
 
@@ -25,7 +25,7 @@ def client(fake):
 
 @pytest.fixture
 def job(tmp_path):
-    return sync.Job(path=tmp_path / "list.txt", state_dir=tmp_path / "state")
+    return jobs.Job(path=tmp_path / "list.txt", state_dir=tmp_path / "state")
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exchange.agent import jobs, sync
 from exchange.agent import policy as policies
-from exchange.agent import sync
 from exchange.client import Client
 from exchange.client.errors import ApiError
 from tests.exchange.agent.fake import FakeExchange
@@ -173,7 +173,7 @@ def test_after_any_history_the_file_is_the_servers_list_but_for_what_braked_publ
     tmp_path_factory, steps, page
 ):
     directory = tmp_path_factory.mktemp("agent")
-    job = sync.Job(path=directory / "list.txt", state_dir=directory / "state", page=page)
+    job = jobs.Job(path=directory / "list.txt", state_dir=directory / "state", page=page)
     fake = FakeExchange()
     try:
         with Client(fake.url, "exk_test", retries=0) as client:
@@ -211,7 +211,7 @@ def test_what_the_brake_keeps_of_a_lost_store_stays_listed_under_the_default_pol
     fake.restore(0)
     assert sync.run_once(client, judged).braked
     assert len(lines()) == 30
-    with closing(sync.open_store(judged)) as store:
+    with closing(jobs.open_store(judged)) as store:
         store.release()
         sync.put(judged, store)
     assert lines() == []

@@ -18,7 +18,7 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from exchange.agent import counting, outputs, policy, running, sync
+from exchange.agent import configuration, counting, jobs, outputs, policy
 from exchange.agent.blocklist import NONE, UNKNOWN, Blocklist
 from exchange.agent.policy import Action, Policy, Statement
 from exchange.agent.store import Store
@@ -329,7 +329,7 @@ def test_one_pass_fills_every_output_and_a_removal_leaves_them(fake, tmp_path, o
     assert done.returncode == 0, done.stderr
     assert "198.51.100.7" in (tmp_path / "list.csv").read_text()
     assert "198.51.100.8" not in (tmp_path / "list.csv").read_text()
-    table = running.read(path).outputs[1][1].table
+    table = configuration.read(path).outputs[1][1].table
     with psycopg.connect(owned_postgres) as there:
         assert there.execute(f"SELECT subkind, value FROM {table}").fetchall() == [("net", "198.51.100.7")]
         about = there.execute(f"SELECT said FROM {table}_about").fetchone()[0]
@@ -419,7 +419,7 @@ def test_the_filter_answers_a_line_for_a_line_and_the_report_counts_in_shadow(fa
 )
 def test_settings_that_are_not_understood_are_refused(fake, tmp_path, text, words_of_it):
     with pytest.raises(Unusable, match=words_of_it):
-        running.read(settings(tmp_path, fake, text))
+        configuration.read(settings(tmp_path, fake, text))
 
 
 def until(holds, *, within_s=60.0):
@@ -484,4 +484,4 @@ def test_hits_of_days_are_added_up(tmp_path):
     counting.save_hits(tmp_path, {verdict: 3})
     counting.save_hits(tmp_path, {verdict: 2})
     assert [row["hits"] for row in counting.report(tmp_path, days=1)] == [5]
-    assert sync.Job(tmp_path, tmp_path).policy is policy.UNJUDGED
+    assert jobs.Job(tmp_path, tmp_path).policy is policy.UNJUDGED

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from exchange.agent import jobs, status, sync
 from exchange.agent import policy as policies
-from exchange.agent import status, sync
 from exchange.client import Client
 from exchange.client.errors import ApiError, Unreachable
 from exchange.lists import pages
@@ -36,7 +36,7 @@ def same(fake, job):
     """Whether what is held is what the log says, and the hash over it the rows' own."""
 
     def holds():
-        with closing(sync.open_store(job)) as store:
+        with closing(jobs.open_store(job)) as store:
             assert store.proof() == store.recount()
             return sorted(store.held()) == sorted(fake.held(len(fake.log)))
 
@@ -114,7 +114,7 @@ def test_a_clock_an_hour_off_changes_neither_the_set_nor_the_list(fake, client, 
     sync.run_once(client, job)
     assert same()
     assert lines() == (["begins"] if hour_s > 0 else ["ends"])
-    with closing(sync.open_store(job)) as store:
+    with closing(jobs.open_store(job)) as store:
         assert abs(status.of(job, store).clock_s - hour_s) < 30
 
 
@@ -146,13 +146,13 @@ def test_two_agents_on_one_key_hold_the_same(fake, client, job, tmp_path, same):
     sync.run_once(client, other)
     sync.run_once(client, job)
     assert same()
-    with closing(sync.open_store(job)) as one, closing(sync.open_store(other)) as two:
+    with closing(jobs.open_store(job)) as one, closing(jobs.open_store(other)) as two:
         assert list(one.held()) == list(two.held())
 
 
 def test_a_full_disk_leaves_the_last_good_set_and_the_next_pass_mends_it(fake, client, job, same, monkeypatch):
     filled(fake, client, job)
-    with closing(sync.open_store(job)) as store:
+    with closing(jobs.open_store(job)) as store:
         pages_now = store._db.execute("PRAGMA page_count").fetchone()[0]
     for number in range(2_000):
         fake.publish("aster", f"n{number}", f"n{number}")
@@ -166,7 +166,7 @@ def test_a_full_disk_leaves_the_last_good_set_and_the_next_pass_mends_it(fake, c
         context.setattr(sync.Store, "__init__", small)
         with pytest.raises(sqlite3.OperationalError, match="full"):
             sync.run_once(client, job)
-    with closing(sync.open_store(job)) as store:
+    with closing(jobs.open_store(job)) as store:
         assert len(list(store.held())) == 5
         assert store.proof() == store.recount()
     sync.run_once(client, job)
@@ -186,7 +186,7 @@ def test_what_an_older_exchange_told_by_its_log_is_proved_once_it_has_a_delta(fa
     fake.proved = False
     filled(fake, client, job)
     fake.proved = True
-    with closing(sync.open_store(job)) as store:
+    with closing(jobs.open_store(job)) as store:
         store.put("no delta until", "")
     assert sync.run_once(client, job).started_over
     assert same()
@@ -271,7 +271,7 @@ def test_a_list_that_nobody_refreshed_for_too_long_is_old_and_drops_what_the_pol
     said = {"stale": {"block": "drop"}, "without_floors": list(policies.Floor)}
     job = replace(job, policy=policies.read(said, beside=job.path))
     filled(fake, client, job)
-    with closing(sync.open_store(job)) as store:
+    with closing(jobs.open_store(job)) as store:
         store.put("stale after", "3600")
         store.put("last success", (datetime.now(tz=UTC) - timedelta(hours=2)).isoformat())
         assert status.of(job, store).stale
@@ -323,7 +323,7 @@ def test_after_a_reset_the_snapshot_is_asked_for_again(fake, client, job, same):
 
 def test_a_list_of_one_feed_is_verified_against_that_feed(fake, client, job):
     filled(fake, client, replace(job, feed="3f0c"))
-    assert sync.known_job(job.path, state=job.state_dir).feed == "3f0c"
+    assert jobs.known_job(job.path, state=job.state_dir).feed == "3f0c"
     done = command(fake, "verify", "-o", job.path, "--state", job.state_dir)
     assert (done.returncode, done.stdout.split(",")[0]) == (0, "5 objects")
     assert command(fake, "diff", "-o", job.path, "--state", job.state_dir).returncode == 0

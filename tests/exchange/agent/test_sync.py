@@ -17,7 +17,7 @@ import time_machine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchange.agent import sync
+from exchange.agent import jobs, sync
 from exchange.client import Client
 from exchange.client.errors import ApiError, Unreachable, Unusable
 from exchange.lists import formats
@@ -116,14 +116,14 @@ def test_a_damaged_store_is_begun_anew(fake, client, job):
 def test_another_filter_does_not_inherit_the_old_ones_entries(fake, client, job):
     fake.publish("aster", "i1", "a")
     sync.run_once(client, job)
-    narrower = sync.Job(path=job.path, state_dir=job.state_dir, kind="prompt-signature")
+    narrower = jobs.Job(path=job.path, state_dir=job.state_dir, kind="prompt-signature")
     fake.log.clear()
     sync.run_once(client, narrower)
     assert lines(job) == []
 
 
 def test_two_agents_never_keep_one_list(job):
-    with sync.alone(job), pytest.raises(Unusable, match="Another agent"), sync.alone(job):
+    with jobs.alone(job), pytest.raises(Unusable, match="Another agent"), jobs.alone(job):
         pass
 
 
@@ -137,7 +137,7 @@ def test_rehearsing_writes_nothing(fake, client, job):
 def test_each_format_holds_the_same_values(fake, client, tmp_path, form):
     fake.publish("aster", "i1", 'with"quotes",and,commas', confidence=60)
     fake.publish("borealis", "i2", 'with"quotes",and,commas', confidence=90)
-    job = sync.Job(path=tmp_path / f"list.{form}", state_dir=tmp_path / "state", form=form)
+    job = jobs.Job(path=tmp_path / f"list.{form}", state_dir=tmp_path / "state", form=form)
     sync.run_once(client, job)
     text = job.path.read_text()
     if form == "text":
@@ -190,7 +190,7 @@ actions = st.lists(
 @given(steps=actions, page=st.integers(1, 4))
 def test_after_any_sequence_the_file_equals_the_model(tmp_path_factory, steps, page):
     directory = tmp_path_factory.mktemp("agent")
-    job = sync.Job(path=directory / "list.txt", state_dir=directory / "state", page=page)
+    job = jobs.Job(path=directory / "list.txt", state_dir=directory / "state", page=page)
     model: dict[tuple[str, str], frozenset[str]] = {}
     fake = FakeExchange()
     try:

@@ -10,7 +10,7 @@ import time_machine
 from django.core.management import call_command
 
 from exchange import clock, incarnation, paging
-from exchange.agent import sync
+from exchange.agent import jobs, sync
 from exchange.client.errors import ApiError
 from exchange.lists import pages
 from indicators.log import changes
@@ -50,7 +50,7 @@ def blocklist(caller):
 
 @pytest.fixture
 def job(tmp_path):
-    return sync.Job(path=tmp_path / "list.txt", state_dir=tmp_path / "state", page=2)
+    return jobs.Job(path=tmp_path / "list.txt", state_dir=tmp_path / "state", page=2)
 
 
 def classical(value, **more):
@@ -141,7 +141,7 @@ def test_an_entry_is_in_force_from_valid_from_to_valid_until_on_every_surface(as
     assert datetime.fromisoformat(change["valid_from"]) == begins
     sync.run_once(Direct(borealis), job)
     for day, held in ((0, ""), (4, ""), (6, "not-yet.example.net\n"), (10, "")):
-        store = sync.open_store(job)
+        store = jobs.open_store(job)
         with time_machine.travel(moment + timedelta(days=day), tick=True):
             sync.put(job, store)
         store.close()

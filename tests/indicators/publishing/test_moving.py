@@ -499,3 +499,27 @@ def test_a_publisher_at_work_while_a_partner_joins_and_leaves_loses_nothing():
     rows = list(Change.unrestricted.order_by("seq").values_list("seq", "date_added").distinct())
     assert len({seq for seq, _ in rows}) == len(rows)
     assert [date for _, date in rows] == sorted({date for _, date in rows})
+
+
+def test_an_older_version_that_was_withdrawn_stays_so_though_a_newer_one_is_there(cast):
+    aster, note = cast.viewer("aster"), a_note()
+    build.publish(aster, note)
+    withdrawing.withdraw(aster, [note["id"]])
+    newer = note | {"content": "other", "modified": "2026-07-01T00:00:00Z"}
+    assert build.results(build.publish(aster, newer, wake=True))[0]["status"] == "accepted"
+    assert build.results(build.publish(aster, note))[0]["status"] == "withdrawn"
+    assert len(said(cast.viewer("borealis"), note["id"], versions="all")) == 1
+    assert build.results(build.publish(aster, note, wake=True))[0]["status"] == "accepted"
+    assert len(said(cast.viewer("borealis"), note["id"], versions="all")) == 2
+
+
+def test_an_older_version_that_comes_late_with_another_audience_is_its_publishers_alone(cast):
+    aster, note = cast.viewer("aster"), a_note()
+    newest = note | {"content": "for one", "modified": "2026-07-01T00:00:00Z"}
+    build.publish(aster, newest, partners=("borealis",))
+    assert build.results(build.publish(aster, note))[0]["status"] == "accepted"  # to the default audience: wider
+    assert len(said(aster, note["id"], versions="all")) == 2
+    assert [one.body for one in said(cast.viewer("borealis"), note["id"], versions="all")] == [
+        one.body for one in said(aster, note["id"])
+    ]
+    assert told(cast.viewer("cygnus")) == []

@@ -16,8 +16,9 @@ from exchange import sealing
 from indicators.models import Batch, HeldBatch, Quarantined, StixObject
 from indicators.publishing import quarantine
 from indicators.stix import tlp
+from partners import keys
 from partners.models import AuditRecord
-from partners.scopes import Role
+from partners.scopes import KEY_SCOPES, Role
 from partners.tlp import Tlp
 from tests import build
 from tests.indicators.api.caller import Caller, read
@@ -176,3 +177,36 @@ def test_an_upgrade_deletes_what_would_be_refused_now_and_seals_the_rest():
         call_command("migrate", verbosity=0)
         (row,) = Quarantined.unrestricted.all()
         assert quarantine.body(row) == b"after"
+
+
+def test_several_of_one_batch_are_paged_each_once(aster):
+    sent = [says_red() for _ in range(5)]
+    assert read(aster.push(*sent, query="?groups=ring"))["counts"]["quarantined"] == 5
+    Quarantined.unrestricted.update(at=Quarantined.unrestricted.first().at)
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = read(aster.get(f"quarantine?limit=2{cursor and '&cursor=' + cursor}"))
+        seen += [one["id"] for one in page["quarantined"]]
+        cursor = page["next"]
+    assert sorted(seen) == sorted(one["id"] for one in sent)
+
+
+def test_what_is_sealed_for_one_entry_opens_as_no_other(aster):
+    waits(aster, says_red(), says_red())
+    first, second = Quarantined.unrestricted.order_by("pk")
+    first.sealed = second.sealed
+    with pytest.raises(sealing.Broken):
+        quarantine.body(first)
+
+
+def test_a_key_for_some_groups_finds_nothing_that_was_pushed_to_others(cast, aster):
+    build.a_ring(cast.aster, cast.borealis, slug="second")
+    other = says_red()
+    assert read(aster.push(other, query="?groups=second"))["counts"]["quarantined"] == 1
+    (inside,) = [one for one in waits(aster, says_red()) if one["id"] != other["id"]]
+    (entry,) = [one["entry"] for one in read(aster.get("quarantine"))["quarantined"] if one["id"] == other["id"]]
+    made = keys.issue(cast.aster, name="narrow", scopes=sorted(KEY_SCOPES), groups=[cast.ring.pk])[1]
+    narrow = Caller(made)
+    assert [one["entry"] for one in read(narrow.get("quarantine"))["quarantined"]] == [inside["entry"]]
+    for method in ("GET", "DELETE"):
+        assert narrow.ask(method, f"quarantine/{entry}").status_code == 404

@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 from django.db.models import F
 
+from exchange import clock
 from indicators.models import Change, Holding, LogShare
+from indicators.publishing import rationing
 from tests import build
 from tests.indicators.api.caller import Caller, at, code, read
 
@@ -66,3 +68,20 @@ def test_who_used_up_the_hour_waits_for_the_next_and_may_still_take_back(cast, a
     assert Caller(cast.keys["borealis"]).push(build.an_indicator(), query="?groups=ring").status_code == 200
     LogShare.objects.update(hour=F("hour") - timedelta(hours=1))
     read(aster.push(build.an_indicator(), query="?groups=ring"))
+
+
+def test_the_partners_of_a_default_audience_count_as_named_ones_do(cast, aster, settings):
+    settings.LOG_ROWS_PER_BATCH = 8
+    named = {"groups": [], "partners": ["borealis", "cygnus", "dorado"], "open_to_everyone": False}
+    assert aster.send("PATCH", "partner", {"default_audience": named}).status_code == 200
+    three = [build.an_indicator() for _ in range(3)]
+    assert code(aster.push(*three), 422) == "too-many-rows"
+    read(aster.push(*three[:2]))
+
+
+def test_hours_are_forgotten_once_they_are_older_than_yesterday(cast, aster):
+    read(aster.push(build.an_indicator(), query="?groups=ring"))
+    for hours, kept in ((24, 1), (47, 1), (49, 0)):
+        LogShare.objects.update(hour=clock.now() - timedelta(hours=hours))
+        rationing.forget_old()
+        assert LogShare.objects.count() == kept

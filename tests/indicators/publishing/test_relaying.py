@@ -147,3 +147,18 @@ def test_who_held_it_first_is_not_stopped_where_what_it_has_revised_waited_for_a
     build.publish(borealis, waits | {"modified": "2026-06-01T00:00:00Z"}, everyone=True)
     build.publish(borealis, definition)
     assert sees(cast.viewer("cygnus"), note)
+
+
+def test_an_older_version_that_was_more_open_is_no_leave_to_show_a_newer_one_so(cast):
+    """What counts is how openly it is shown now: its publisher narrowed it itself."""
+    aster, borealis, note = cast.viewer("aster"), cast.viewer("borealis"), a_note()
+    build.publish(aster, marked(note, "red"), partners=("borealis",))
+    assert status(build.publish(borealis, marked(note, "red"), partners=())) == ["accepted"]
+    withdrawing.withdraw(aster, [note["id"]])
+    opened = marked(note, "green") | {"modified": "2026-06-01T00:00:00Z"}
+    assert status(build.publish(borealis, opened, everyone=True)) == ["accepted"]  # nobody marks it any more
+    narrowed = marked(note, "red") | {"modified": "2026-06-02T00:00:00Z"}
+    assert status(build.publish(borealis, narrowed, partners=())) == ["accepted"]
+    assert status(build.publish(aster, marked(note, "red"), partners=("borealis",), wake=True)) == ["accepted"]
+    again = marked(note, "green") | {"modified": "2026-06-03T00:00:00Z"}
+    assert status(build.publish(borealis, again, everyone=True)) == ["tlp-below-source"]

@@ -1,0 +1,149 @@
+"""One connection of a key to an exchange: how a call is made, and tried again where that is safe."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from exchange.client.errors import ApiError, Unreachable
+
+RETRIED = frozenset({429, 502, 503, 504})
+#: Answers of these statuses that no retry within a minute changes.
+_FINAL = frozenset({"no-key-service", "quota"})
+_GZIP_FROM = 2_048
+_LONGEST_WAIT_S = 30.0
+
+
+class Connection:
+    """A connection of one key to one exchange. Safe to use from several threads."""
+
+    def __init__(self, base_url: str, api_key: str, *, timeout_s: float = 60.0, retries: int = 5) -> None:
+        self._retries = retries
+        self._http = httpx.Client(
+            base_url=base_url.rstrip("/"),
+            timeout=timeout_s,
+            headers={"Authorization": f"Bearer {api_key}", "User-Agent": "exchange-client/0.1"},
+            follow_redirects=False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        content_type: str = "application/json",
+    ) -> dict[str, Any]:
+        """Any call of the API that is safe to repeat, with the retries of all others; its JSON answer, {} if none."""
+        headers = {"Content-Type": content_type} if body else {}
+        came = self._call(method, path, params=params, body=body, headers=headers)
+        answer: dict[str, Any] = came.json() if came.content else {}
+        return answer
+
+    def _get(self, path: str, **params: str) -> dict[str, Any]:
+        document: dict[str, Any] = self._call("GET", path, params=given(**params)).json()
+        return document
+
+    def _send(self, method: str, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        body = json.dumps(document).encode()
+        answer: dict[str, Any] = self._call(
+            method, path, body=body, headers={"Content-Type": "application/json"}, retried=False
+        ).json()
+        return answer
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        retried: bool = True,
+    ) -> httpx.Response:
+        """One request, tried again where that is safe and may help."""
+        sent = dict(headers or {})
+        if len(body) >= _GZIP_FROM:
+            body, sent["Content-Encoding"] = gzip.compress(body, compresslevel=1), "gzip"
+        attempt = 0
+        while True:
+            attempt += 1
+            again = retried and attempt <= self._retries
+            try:
+                answer = self._http.request(method, path, params=params, content=body or None, headers=sent)
+            except httpx.TransportError as error:
+                if not again:
+                    raise Unreachable(f"{self._http.base_url} does not answer: {error}") from error
+                time.sleep(pause_s(attempt, None))
+                continue
+            if answer.status_code in RETRIED and again and _code(answer) not in _FINAL:
+                time.sleep(pause_s(attempt, answer.headers.get("Retry-After")))
+                continue
+            if answer.is_error or answer.is_redirect:
+                raise ApiError(answer.status_code, problem_of(answer), asked=asked_of(path, params or {}))
+            return answer
+
+    def _stream(self, path: str, write: Callable[[bytes], Any], filters: Mapping[str, str]) -> int:
+        size = 0
+        try:
+            with self._http.stream("GET", path, params=given(**filters)) as answer:
+                if answer.is_error or answer.is_redirect:
+                    answer.read()
+                    raise ApiError(answer.status_code, problem_of(answer), asked=asked_of(path, filters))
+                for piece in answer.iter_bytes():
+                    write(piece)
+                    size += len(piece)
+        except httpx.TransportError as error:
+            raise Unreachable(f"{self._http.base_url} broke off: {error}") from error
+        return size
+
+
+def asked_of(path: str, params: Mapping[str, str]) -> str:
+    """What a path and the parameters that name a thing ask for, in the words of the API."""
+    named = [f"{name} {params[name]}" for name in ("feed", "id") if params.get(name)]
+    return " ".join([path.removeprefix("/api/v1/"), *named])
+
+
+def given(**params: str) -> dict[str, str]:
+    """Of these parameters those that have a value."""
+    return {name: value for name, value in params.items() if value}
+
+
+def pause_s(attempt: int, retry_after: str | None) -> float:
+    """What the server asked for, else twice as long each time, with jitter so that clients do not march in step."""
+    if retry_after and retry_after.isascii() and retry_after.isdigit():
+        return min(float(retry_after), _LONGEST_WAIT_S)
+    return min(0.25 * float(2**attempt), _LONGEST_WAIT_S) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+
+
+def _code(answer: httpx.Response) -> str:
+    return str(problem_of(answer).get("code", ""))
+
+
+def problem_of(answer: httpx.Response) -> dict[str, Any]:
+    """The problem document of an answer, or its status in words."""
+    try:
+        document = answer.json()
+    except ValueError:
+        return {"detail": f"The server answered {answer.status_code}."}
+    return document if isinstance(document, dict) else {}
