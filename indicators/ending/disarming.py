@@ -61,13 +61,16 @@ class Ended:
 
 def is_mass(by: Viewer, count: int) -> bool:
     """Whether so many ends are more than the partner's cap, with those of the last hour. One query; none for none."""
-    if not count:
-        return False
-    return count > by.caps.most_ends or count + _lately(by) > by.caps.most_ends
+    return bool(count) and (count > by.caps.most_ends or beyond_cap(by, count, lately(by)))
 
 
-def _lately(by: Viewer) -> int:
-    """How many ended within the last hour and did not come back."""
+def beyond_cap(by: Viewer, count: int, ended: int) -> bool:
+    """The same, where so many `ended` within the last hour: pure."""
+    return bool(count) and count + ended > by.caps.most_ends
+
+
+def lately(by: Viewer) -> int:
+    """How many ended within the last hour and did not come back. One query."""
     ends = Ending.objects.of(by).filter(at__gt=clock.now() - WINDOW).exclude(state=Ending.State.UNDONE)
     ends = ends.exclude(verb=Ending.Verb.FLOOD)
     return ends.aggregate(count=Sum("objects_ended"))["count"] or 0
@@ -202,11 +205,18 @@ class Ends:
 
     @classmethod
     def of(
-        cls, entering: list[Entering], closed: list[History], settled: list[Result], *, by: Viewer, for_good: bool
+        cls,
+        entering: list[Entering],
+        closed: list[History],
+        settled: list[Result],
+        *,
+        by: Viewer,
+        for_good: bool,
+        lately: int,
     ) -> Ends:
-        """Beyond the partner's cap all that ends is disarmed. What is `for_good` was counted before."""
+        """Beyond the cap all that ends is disarmed; `lately` so many ended. What is `for_good` was counted before."""
         ended = {} if for_good else by_history(entering, closed)
-        if not is_mass(by, len(ended)):
+        if not beyond_cap(by, len(ended), lately):
             return cls({}, len(ended), entering, closed, settled)
         said = answered([new.draft for new in entering if new.history in ended], "accepted")
         mass = {history.stix_id: one for history, one in ended.items()}

@@ -11,10 +11,10 @@ from exchange.sql import Message
 from indicators.opinions import recording
 from indicators.publishing import answering, awaiting, quarantine, rationing, rejudging, storing
 from indicators.publishing.answering import Answer, Request
-from indicators.publishing.deciding import How, Plan
+from indicators.publishing.deciding import Plan
 from indicators.publishing.entering import store
 from indicators.publishing.reach import Reach
-from indicators.publishing.results import Element
+from indicators.publishing.results import Element, How
 from indicators.stix.drafts import Draft, Quarantine
 from indicators.telling import notifying
 from partners.log import audit

@@ -256,13 +256,22 @@ class BatchAudiences:
             kept = self.as_held(audience_id)
             self._kept[audience_id] = _attempt(
                 lambda: may_share(
-                    self._by, tlp=kept.tlp, everyone=kept.everyone, groups=kept.groups, partners=kept.partners
+                    self._by,
+                    tlp=kept.tlp,
+                    everyone=kept.everyone,
+                    groups=kept.groups,
+                    partners=kept.partners,
+                    stands=self._stands,
                 )
             )
         return self._kept[audience_id]
 
     def as_held(self, audience_id: int) -> AudienceSpec:
         """The audience that a holding has, whoever may share there now; without its attribution."""
+        if not self._rows:
+            self._rows = {
+                pk: replace(spec, attribution=Attribution.NAMED) for spec, pk in self._stands.audiences.items()
+            }
         if audience_id not in self._rows:
             row = Audience.objects.get(pk=audience_id)
             self._rows[audience_id] = AudienceSpec(

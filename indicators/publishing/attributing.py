@@ -38,7 +38,8 @@ class Voice:
         #: Whether it may be the first time that the publisher is not named, which is written down with the publisher.
         self.first = self.veiled and not by.unnamed
         self.attribution: Attribution | None = None
-        self._shared: set[str] | None = None
+        #: Of the ids that matter those that others are seen to hold, too.
+        self._shared: frozenset[str] = frozenset()
         self._pointing = Reply()
 
     def judge(self, draft: Draft, history: History, held: Mapping[str, stored.Versions]) -> Attribution | Refusal:
@@ -72,6 +73,13 @@ class Voice:
             ids = [draft.stix_id for draft in drafts]
             self._pointing = message.add(_POINTING, {"by": self._by.partner_id, "ids": ids})
 
+    def look_around(self, drafts: Iterable[Draft], held: Mapping[str, stored.Versions]) -> None:
+        """Find which ids by which sources could be joined others are seen to hold. One query, where it matters."""
+        pointing = {target for target, _ in self._pointing.rows}
+        if self.veiled and (pointing or any(ref.target in held for draft in drafts for ref in draft.references)):
+            seen = Holding.objects.visible_to(self._by).exclude(publisher=self._by.partner_id)
+            self._shared = frozenset(seen.filter(stix_id__in={*held, *pointing}).values_list("stix_id", flat=True))
+
     def _gives_away(self, draft: Draft, chosen: Attribution, held: Mapping[str, stored.Versions]) -> Refusal | None:
         if chosen != Attribution.NAMED and (refusal := anonymity.check(draft, self._publisher)) is not None:
             return refusal
@@ -79,25 +87,21 @@ class Voice:
             return None
         for ref in draft.references:
             other = next(iter(held.get(ref.target, {}).values()), None)
-            if other is not None and other.attribution != chosen and not self._is_common(ref.target, held):
+            if other is not None and other.attribution != chosen and not self._is_common(ref.target):
                 said = "It refers to what you hold with another attribution."
                 return Refusal("joins-sources", references.told(ref.path), said)
         for target, attribution in self._pointing.rows:
-            if target == draft.stix_id and attribution != chosen and not self._is_common(target, held):
+            if target == draft.stix_id and attribution != chosen and not self._is_common(target):
                 return Refusal("joins-sources", "/id", "What you hold with another attribution refers to it.")
         return None
 
-    def _is_common(self, ref: str, held: Mapping[str, stored.Versions]) -> bool:
+    def _is_common(self, ref: str) -> bool:
         """Whether an id says nothing about its holder: a standard one, or one that others are seen to hold.
 
         Whether anybody holds an id that is only guessed is nobody's to learn (law 1).
         """
         if ref in tlp.ALL_IDS or referred.is_fixed(ref):
             return True
-        if self._shared is None:
-            seen = Holding.objects.visible_to(self._by).exclude(publisher=self._by.partner_id)
-            asked = {*held, *(target for target, _ in self._pointing.rows)}
-            self._shared = set(seen.filter(stix_id__in=asked).values_list("stix_id", flat=True))
         return ref in self._shared
 
 

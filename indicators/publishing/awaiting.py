@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,7 +29,6 @@ from partners.audiences import AudienceSpec
 from partners.log import audit
 from partners.models import Group, Partner
 from partners.scopes import Scope
-from partners.sharing import how_many_see
 from partners.viewer import Viewer
 
 #: Why an object waits that holds a text, where facts are closed.
@@ -56,29 +55,46 @@ class Flow:
 NOTHING = Flow()
 
 
-def flow_of(going: Sequence[tuple[AudienceSpec, Draft | None]], *, by: Viewer) -> Flow:
-    """What a batch would send out; nothing where its partner has no cap of a day. Two queries for each audience."""
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """What of the partner counts against its limits already, where it has such limits.
+
+    `alone` is how many objects went out without a second person within an hour, `flow` what did within a day, `ended`
+    how many holdings ended within an hour.
+    """
+
+    alone: int = 0
+    flow: Flow = NOTHING
+    ended: int = 0
+
+
+NOTHING_LATELY = Lately()
+#: How many partners besides its publisher see what is shared like this.
+Sees = Callable[[AudienceSpec], int]
+
+
+def flow_of(going: Sequence[tuple[AudienceSpec, Draft | None]], *, by: Viewer, sees: Sees) -> Flow:
+    """What a batch would send out; nothing where its partner has no cap of a day. `sees` is asked once an audience."""
     if not by.caps.of_a_day:
         return NOTHING
     counted = Counter(spec for spec, _ in going)
     recipients = sum(
-        count * how_many_see(spec, publisher_id=by.partner_id) for spec, count in counted.items()
+        count * sees(spec) for spec, count in counted.items()
     ) if by.caps.recipients is not None else 0  # fmt: skip
     return Flow(len(going), recipients, sum(broad(draft) for _, draft in going if draft is not None))
 
 
-def beyond(by: Viewer, specs: Sequence[AudienceSpec], flow: Flow) -> str:
+def beyond(by: Viewer, specs: Sequence[AudienceSpec], flow: Flow, lately: Lately) -> str:
     """Why a batch for these audiences needs a second person, in words; empty if it does not.
 
     What goes out is counted over an hour and over a day, whoever of the partner sent it: many small batches, or many
-    keys, are no way around a limit. To be asked behind the publisher's lock; a query for each kind of limit that the
-    partner has.
+    keys, are no way around a limit. Pure: what is counted `lately` was read behind the publisher's lock.
     """
     if not specs:
         return ""
-    if by.alone_objects is not None and len(specs) + _alone_lately(by) > by.alone_objects:
+    if by.alone_objects is not None and len(specs) + lately.alone > by.alone_objects:
         return f"More than {by.alone_objects} objects within an hour."
-    if why := _beyond_caps(by, flow):
+    if why := _beyond_caps(by, flow, lately.flow):
         return why
     for spec in specs:
         if spec.tlp < by.alone.tlp:
@@ -88,11 +104,11 @@ def beyond(by: Viewer, specs: Sequence[AudienceSpec], flow: Flow) -> str:
     return ""
 
 
-def _beyond_caps(by: Viewer, flow: Flow) -> str:
+def _beyond_caps(by: Viewer, flow: Flow, sent: Flow) -> str:
     """Which cap of a day a batch is beyond, in words; empty if none. A cap that it does not touch holds up nothing."""
     if not by.caps.of_a_day:
         return ""
-    would = flow + sent_lately(by)
+    would = flow + sent
     for most, adds, sum_, words in (
         (by.caps.objects, flow.objects, would.objects, "objects"),
         (by.caps.recipients, flow.recipients, would.recipients, "recipients of objects"),
@@ -129,8 +145,8 @@ ON CONFLICT (partner_id, hour) DO UPDATE SET objects_sent = o.objects_sent + exc
 """
 
 
-def _alone_lately(by: Viewer) -> int:
-    """How many objects went out without a second person in the last hour."""
+def alone_lately(by: Viewer) -> int:
+    """How many objects went out without a second person in the last hour. One query."""
     batches = Batch.objects.of(by).filter(received_at__gt=clock.now() - _WINDOW)
     return batches.aggregate(count=Sum("alone"))["count"] or 0
 

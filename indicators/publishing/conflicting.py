@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from indicators import stored
 from indicators.publishing import storing
+from indicators.publishing.results import Element, Result
 from indicators.publishing.versions import VERSION_CONFLICT
 from indicators.stix.drafts import Draft, Refusal
 
@@ -22,10 +24,19 @@ _MAX_BYTES = 131_072
 _Key = tuple[str, datetime | None]
 
 
-def respelt(
+def reworded(
+    results: Sequence[Result], asked: Sequence[Element], held: Mapping[str, stored.Versions]
+) -> Sequence[Result]:
+    """The results, where a version conflict is one of spelling alone in better words. One query, or none."""
+    refused = {result.index: result.verdict for result in results if isinstance(result.verdict, Refusal)}
+    better = _respelt(refused, [each for each in asked if isinstance(each, Draft)], held) if refused else {}
+    return [replace(each, verdict=better.get(each.index, each.verdict)) for each in results] if better else results
+
+
+def _respelt(
     refused: Mapping[int, Refusal], drafts: Sequence[Draft], held: Mapping[str, stored.Versions]
 ) -> dict[int, Refusal]:
-    """Those refusals of a batch, by index, that are for the spelling alone, in better words. One query, or none."""
+    """Those refusals of a batch, by index, that are for the spelling alone, in better words."""
     conflicts = [draft for draft in drafts if _is_conflict(refused.get(draft.index))][:_MAX_COMPARED]
     if not conflicts:
         return {}

@@ -1,7 +1,9 @@
 """Decide what becomes of a batch: what enters, moves and ends, what waits, and what each object is answered.
 
-Reads what the publisher holds and writes nothing, but for rows of audiences that are new: an audience is found or made
-by what it says, and never altered. What is decided is a `Plan` of plain values, which `acting` writes.
+Pure where no audience is new and no marking is defined: plain values in (`Met`, which `gathering` reads), and a `Plan`
+of plain values out, which `acting` writes. What stands behind its objects may ask: `BatchAudiences` finds or makes the
+row of an audience, by what it says, and never alters one; `Doors` looks names up; `rejudging` reads what waits for a
+definition that the batch brings.
 """
 
 from __future__ import annotations
@@ -10,28 +12,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from indicators import stored
 from indicators.ending import disarming
 from indicators.publishing import accounting, awaiting, judging, moving, rejudging, storing
 from indicators.publishing.addressing import BatchAudiences
 from indicators.publishing.attributing import Voice
 from indicators.publishing.judging import Doors, Met
 from indicators.publishing.reach import Reach
-from indicators.publishing.results import Element, Result, answered
+from indicators.publishing.results import Element, How, Result, answered
 from indicators.publishing.versions import Entering, History
 from indicators.stix.drafts import Draft
 from partners.audiences import AudienceSpec
 from partners.tlp import Tlp
 from partners.viewer import Viewer
-
-
-@dataclass(frozen=True, slots=True)
-class How:
-    """What was decided before, and what is asked for: see `publishing.publish`."""
-
-    confirmed: bool
-    wake: bool
-    for_good: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +59,14 @@ def decide(
 ) -> Plan:
     """The plan for a batch, given what it meets. `turned_away` are the answers to what is not even compared."""
     drafts = [each for each in asked if isinstance(each, Draft)]
-    waits = rejudging.waiting(_red(met.held))
     entering, moved, closed, settled = judging.compare_with_held(
-        asked, met, voice, audiences=audiences, doors=doors, by=by, waits=waits, wake=how.wake
+        asked, met, voice, audiences=audiences, doors=doors, wake=how.wake
     )
-    anew = _judge_anew(drafts, entering, moved, settled, met.held, waits, audiences=audiences, by=by, doors=doors)
+    anew = _judge_anew(drafts, entering, moved, settled, met, audiences=audiences, by=by, doors=doors)
     look = _Look([], "", entering, moved)
     if not how.confirmed:
-        look = _looked(drafts, entering, moved, closed, settled, anew, audiences=audiences, by=by, waits=waits)
-    ends = disarming.Ends.of(look.entering, closed, settled, by=by, for_good=how.for_good)
+        look = _looked(drafts, entering, moved, closed, settled, anew, met, audiences=audiences, by=by)
+    ends = disarming.Ends.of(look.entering, closed, settled, by=by, for_good=how.for_good, lately=met.lately.ended)
     asked_anew = [(move.held.object_id, move.draft, move.asked) for move in look.moved if move.draft is not None]
     moves = _moves(look.moved, anew)
     return Plan(
@@ -143,36 +134,29 @@ def _looked(
     closed: list[History],
     settled: list[Result],
     anew: rejudging.Anew,
+    met: Met,
     *,
     audiences: BatchAudiences,
     by: Viewer,
-    waits: Mapping[int, Reach],
 ) -> _Look:
     """What waits for a second person: all that shows anything, beyond a limit; else what holds a text.
 
     What it ends ends at once: `closed`, `settled` and `anew` are told of it.
     """
     going = _going(entering, [*moved, *anew.wider], audiences=audiences)
-    flow = awaiting.flow_of(going, by=by)
-    if why := awaiting.beyond(by, [spec for spec, _ in going], flow):
+    flow = awaiting.flow_of(going, by=by, sees=met.sees)
+    if why := awaiting.beyond(by, [spec for spec, _ in going], flow, met.lately):
         entering = judging.without_ends(entering, closed, settled)
         held = [*(new.draft for new in entering if new.spec), *(move.draft for move in moved if move.draft)]
         held += _unchanged_definitions(drafts, settled) if anew.wider else []
         anew.wider = []
         return _Look(held, why, [new for new in entering if new.spec is None], [])
-    texts = judging.with_texts(entering, moved, audiences=audiences, waits=waits)
+    texts = judging.with_texts(entering, moved, audiences=audiences, waits=met.waits)
     if not texts:
         return _Look([], "", entering, moved, len(going), flow)
     held, entering, moved = _apart(entering, moved, texts, closed, settled)
     going = _going(entering, [*moved, *anew.wider], audiences=audiences)
-    return _Look(held, awaiting.TEXT, entering, moved, len(going), awaiting.flow_of(going, by=by))
-
-
-def _red(held: Mapping[str, stored.Versions]) -> list[int]:
-    """The holdings that are marked RED: one of them may wait for the definition of a marking."""
-    return [
-        one.object_id for versions in held.values() for one in versions.values() if one.latest and one.tlp == Tlp.RED
-    ]
+    return _Look(held, awaiting.TEXT, entering, moved, len(going), awaiting.flow_of(going, by=by, sees=met.sees))
 
 
 def _judge_anew(
@@ -180,8 +164,7 @@ def _judge_anew(
     entering: Sequence[Entering],
     moves: Sequence[moving.Moving],
     settled: Sequence[Result],
-    held: Mapping[str, stored.Versions],
-    waits: Mapping[int, Reach],
+    met: Met,
     *,
     audiences: BatchAudiences,
     by: Viewer,
@@ -192,9 +175,9 @@ def _judge_anew(
     refused = {result.index for result in settled if result.status != "unchanged"}
     again = [
         one.object_id
-        for stix_id, versions in held.items()
+        for stix_id, versions in met.held.items()
         for one in versions.values()
-        if stix_id in unchanged and one.object_id in waits and not audiences.names
+        if stix_id in unchanged and one.object_id in met.waits and not audiences.names
     ]
     return rejudging.judged_anew(
         [draft for draft in drafts if draft.index not in refused and rejudging.defines(draft)],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -17,10 +17,9 @@ from indicators import detectors, stored
 from indicators.benign import service_hosts
 from indicators.door import closed, entries, gates
 from indicators.ending import disarming
-from indicators.publishing import conflicting, markings, moving, relaying
+from indicators.publishing import awaiting, markings, moving, relaying
 from indicators.publishing.addressing import BatchAudiences, Destination
 from indicators.publishing.attributing import Voice
-from indicators.publishing.barring import barred
 from indicators.publishing.reach import Reach
 from indicators.publishing.results import NOT_HELD, Element, Result, Status, answered
 from indicators.publishing.versions import Entering, History
@@ -93,10 +92,18 @@ class Doors:
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """What a batch meets: what its publisher holds of its ids, and what others show there."""
+    """What a batch meets, as plain values that `gathering` reads behind the publisher's lock.
 
-    held: dict[str, stored.Versions]
-    others: relaying.Others
+    `sees` alone asks, and only where a cap counts recipients.
+    """
+
+    held: dict[str, stored.Versions]  # what its publisher holds of its ids
+    others: relaying.Others  # what others show there
+    sees: awaiting.Sees
+    waits: Mapping[int, Reach] = field(default_factory=dict)  # where what is held and waits for a definition is to go
+    beyond: Mapping[str, Refusal] = field(default_factory=dict)  # ids that its key may not push, with why
+    defined: Sequence[markings.Row] = ()  # the publisher's definitions of markings that it corrects
+    lately: awaiting.Lately = awaiting.NOTHING_LATELY
 
 
 def examine(
@@ -143,8 +150,6 @@ def compare_with_held(
     *,
     audiences: BatchAudiences,
     doors: Doors,
-    by: Viewer,
-    waits: Mapping[int, Reach],
     wake: bool,
 ) -> tuple[list[Entering], list[moving.Moving], list[History], list[Result]]:
     """Which drafts are new versions, given what the publisher holds and what came earlier in the batch.
@@ -153,7 +158,6 @@ def compare_with_held(
     histories are those that a revocation ends whose own bytes may not enter.
     """
     held = met.held
-    beyond = barred(asked, held, by=by)
     seen: dict[str, History] = {}
     entering: list[Entering] = []
     moves: list[moving.Moving] = []
@@ -163,13 +167,13 @@ def compare_with_held(
         history = seen.get(stix_id)
         if history is None:
             history = seen[stix_id] = History(stix_id, held.get(stix_id, {}))
-        if (said := _of_no_bytes(draft, history, beyond)) is not None or not isinstance(draft, Draft):
+        if (said := _of_no_bytes(draft, history, met.beyond)) is not None or not isinstance(draft, Draft):
             results += [said] if said is not None else []
             continue
         sha256 = hashlib.sha256(draft.raw).digest()
-        waited = waits.get(history.stored_latest.object_id) if history.stored_latest is not None else None
+        waited = met.waits.get(history.stored_latest.object_id) if history.stored_latest is not None else None
         at_the_door = doors.of_batch(draft, audiences.policy(draft, held=history.stored_latest, waited=waited))
-        judged = _loosens(draft, history, by=by) or history.judge(draft, sha256, wake=wake)
+        judged = _loosens(draft, history, met.defined) or history.judge(draft, sha256, wake=wake)
         verdict = _before_the_door(draft, judged, at_the_door)
         if verdict == "unchanged":
             move = _move(
@@ -213,7 +217,7 @@ def compare_with_held(
             history.add(new)
             entering.append(new)
     ended = [history for history in seen.values() if history.closed]
-    return entering, moves, ended, _reworded(results, asked, held)
+    return entering, moves, ended, results
 
 
 def _of_no_bytes(element: Element, history: History, beyond: Mapping[str, Refusal]) -> Result | None:
@@ -226,23 +230,16 @@ def _of_no_bytes(element: Element, history: History, beyond: Mapping[str, Refusa
     return None if isinstance(element, Draft) else _ended(element, history)
 
 
-def _loosens(draft: Draft, history: History, *, by: Viewer) -> Refusal | None:
-    """Why the correction of a marking's definition may not enter: it would be weaker. One query, for corrections."""
+def _loosens(draft: Draft, history: History, defined: Sequence[markings.Row]) -> Refusal | None:
+    """Why the correction of a marking's definition may not enter: it would be weaker than what is `defined`."""
     if draft.stix_type != "marking-definition" or not history.correction(draft):
         return None
     earlier = [new.draft for new in history.entering]
-    held = markings.defined(markings.held(by.partner_id, [draft.stix_id]), earlier).words.get(draft.stix_id)
+    held = markings.defined(defined, earlier).words.get(draft.stix_id)
     said = tlp.word_in(draft.data)
     if held is None or (said is not None and Tlp.from_word(said) >= Tlp.from_word(held)):
         return None
     return Refusal("marking-loosened", "/id", f"You defined this marking as {held}: a correction may only tighten it.")
-
-
-def _reworded(results: list[Result], asked: Sequence[Element], held: dict[str, stored.Versions]) -> list[Result]:
-    """The results, where a version conflict is one of spelling alone with better words."""
-    refused = {result.index: result.verdict for result in results if isinstance(result.verdict, Refusal)}
-    better = conflicting.respelt(refused, [each for each in asked if isinstance(each, Draft)], held) if refused else {}
-    return [replace(each, verdict=better.get(each.index, each.verdict)) for each in results] if better else results
 
 
 def _destination(
@@ -256,8 +253,8 @@ def _destination(
 
 
 def _below_source(draft: Draft, tlp: Tlp, met: Met) -> Refusal | None:
-    """Why a draft may not be shown under this marking, for what others say; what ends a holding is never in the way."""
-    if draft.revoked or draft.stix_id.lower() not in met.others:
+    """Why a draft may not be shown under this marking, for what others say; a revocation ends it all the same."""
+    if draft.stix_id.lower() not in met.others:
         return None
     held, sha256 = met.held.get(draft.stix_id, {}), hashlib.sha256(draft.raw).digest()
     return relaying.below_source(draft, sha256, tlp, held=held, others=met.others)

@@ -64,3 +64,12 @@ def answered(drafts: Iterable[Draft | None], status: Status) -> list[Result]:
         for draft in drafts
         if draft is not None
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What was decided before, and what is asked for: see `publishing.publish`."""
+
+    confirmed: bool
+    wake: bool
+    for_good: bool

@@ -338,6 +338,18 @@ def test_a_revocation_is_never_held(cast):
     assert [said["status"] for said in build.results(answer)] == ["accepted", "held"]
 
 
+def test_a_revocation_that_would_go_to_others_ends_at_once_and_its_bytes_go_nowhere(cast):
+    one = build.an_indicator(tlp_word="green")
+    build.publish(cast.viewer("aster"), one, groups=("ring",))
+    limit(cast, width=Width.GROUPS)
+    revoked = one | {"revoked": True, "modified": build.later()}
+    answer = build.publish(cast.viewer("aster"), revoked, build.an_indicator(tlp_word="green"), everyone=True)
+    said = build.results(answer)
+    assert [(one["status"], one.get("code")) for one in said] == [("accepted", "content-dropped"), ("held", None)]
+    for name in ("borealis", "cygnus"):
+        assert not reading.holds(cast.viewer(name), one["id"])
+
+
 def test_what_is_held_is_published_under_the_rules_of_the_day(cast):
     from indicators.publishing import awaiting, confirming
 

@@ -57,9 +57,9 @@ def test_more_objects_within_a_day_than_its_cap_wait_whoever_of_the_partner_send
     assert [push(cast, 2), push(cast), push(cast)] == [(2, 0), (1, 0), (0, 1)]
     other = auth.viewer_of_key(build.a_key(cast.aster))
     assert build.publish(other, build.an_indicator()).counts["held"] == 1
-    monkeypatch.setattr(clock, "now", lambda: began + timedelta(hours=22))
+    monkeypatch.setattr(clock, "now", lambda: began + timedelta(hours=23))
     assert push(cast, by=person) == (0, 1), "the day goes with the hours, not with midnight"
-    monkeypatch.setattr(clock, "now", lambda: began + timedelta(hours=25))
+    monkeypatch.setattr(clock, "now", lambda: began + timedelta(hours=24))
     assert push(cast, 3, by=person) == (3, 0)
 
 
@@ -78,6 +78,14 @@ def test_recipients_are_counted_by_the_rule_for_each_object(cast):
     assert push(cast, 1, made=lambda: build.an_indicator(tlp_word="green"), everyone=True) == (0, 1)
     assert push(cast, 2, partners=("cygnus",)) == (2, 0)
     assert push(cast, 1, partners=("cygnus",)) == (0, 1)
+
+
+def test_a_cap_that_is_used_up_holds_up_nothing_that_it_does_not_count(cast):
+    cap(cast, broad=2)
+    assert push(cast, 2, made=a_net) == (2, 0)
+    cap(cast, broad=1)
+    assert push(cast, 1) == (1, 0), "no broad value"
+    assert push(cast, 1, made=a_net) == (0, 1)
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,9 @@ def test_no_answer_is_said_after_the_retries(monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_publish_read_follow_revoke_against_the_real_faces(live_server, tmp_path, monkeypatch):
-    monkeypatch.setattr("exchange.client.api._PING_S", 0.1)  # nobody delivers here, so all of it is waited for
+    monkeypatch.setattr(
+        "exchange.client.calls.following._PING_S", 0.1
+    )  # nobody delivers here, so all of it is waited for
     cast = build.the_cast()
     indicators = [making.account_pattern() for _ in range(7)]
     written = json.dumps({"type": "bundle", "id": "bundle--1", "objects": indicators}, indent=3)

@@ -1,24 +1,151 @@
-"""Deciding writes nothing; acting writes what was decided."""
+"""Deciding asks no database and writes nothing; acting writes what was decided."""
 
 from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from indicators import stored
+from indicators.models import Holding
 from indicators.publishing import acting, deciding
-from indicators.stix import making
+from indicators.publishing.addressing import BatchAudiences
+from indicators.publishing.attributing import Voice
+from indicators.publishing.awaiting import NOTHING_LATELY, Flow, Lately
+from indicators.publishing.judging import Doors, Met
+from indicators.publishing.reach import Reach
+from indicators.publishing.relaying import Seen
+from indicators.publishing.results import How
+from indicators.stix import making, parsing
+from indicators.stored import Version
+from partners.audiences import AudienceSpec, Standing
+from partners.caps import Caps
+from partners.ceilings import Ceiling, Width
+from partners.models import Group
+from partners.scopes import Scope
+from partners.tlp import Tlp
+from partners.viewer import Viewer
 from tests import build
+from tests.indicators.test_publishing import a_note
 
-pytestmark = pytest.mark.django_db
+RING, NARROW, WIDE = uuid.UUID(int=1), 11, 12
+BY = Viewer(
+    partner_id=uuid.UUID(int=7),
+    partner_name="Aster",
+    partner_slug="aster",
+    identity_id="identity--00000000-0000-4000-8000-000000000007",
+    collection_id=uuid.UUID(int=8),
+    kind="lab",
+    clearance=Tlp.RED,
+    default_tlp=Tlp.AMBER,
+    group_ids=frozenset({RING}),
+    scopes=frozenset({Scope.PUBLISH}),
+    actor="key:aaaaaaaa",
+)
+STANDS = Standing(
+    "as it was",
+    {
+        RING: Group(
+            pk=RING, slug="ring", policy=Group.Policy.OPEN_CTI, basis_from=datetime(2020, 1, 1, tzinfo=UTC).date()
+        )
+    },
+    {AudienceSpec(Tlp.AMBER, groups=(RING,)): NARROW, AudienceSpec(Tlp.GREEN, everyone=True): WIDE},
+)
+RING_ALONE, EVERYONE = Reach(named=True, groups=(RING,)), Reach(named=True, tlp=Tlp.GREEN, everyone=True)
 
 
-@pytest.fixture
-def cast():
-    return build.the_cast()
+def decided(
+    *objects, by=BY, reach=RING_ALONE, held=None, others=None, lately=NOTHING_LATELY, sees=lambda spec: 1, **how
+):
+    """The plan for a batch, of plain values alone."""
+    drafts = parsing.read_batch(json.dumps({"objects": objects}).encode())
+    audiences = BatchAudiences(by, reach, stands=STANDS, withdrawing=any(each.revoked for each in drafts))
+    doors = Doors(datetime.now(UTC), frozenset(), by=by, audiences=audiences, tlp=reach.tlp)
+    voice = Voice(by, audiences.attribution, drafts)
+    met = Met(held or {}, others or {}, sees=sees, lately=lately)
+    asked = How(**({"confirmed": False, "wake": False, "for_good": False} | how))
+    return deciding.decide(drafts, [], met, voice, asked, audiences=audiences, doors=doors, by=by)
 
 
-def test_deciding_writes_nothing_and_acting_writes_what_was_decided(cast, monkeypatch):
+def holds(stix, *, audience=NARROW, tlp=Tlp.AMBER, state=Holding.State.LIVE) -> dict[str, stored.Versions]:
+    """What a publisher holds after these bytes."""
+    (draft,) = parsing.read_batch(json.dumps({"objects": [stix]}).encode())
+    version = Version(
+        1, 2, hashlib.sha256(draft.raw).digest(), state, latest=True, revoked=False, audience_id=audience, tlp=tlp
+    )
+    return {draft.stix_id: {draft.modified: version}}
+
+
+def answers(plan):
+    return [(one.status, getattr(one.verdict, "code", None)) for one in plan.results]
+
+
+@pytest.fixture(autouse=True)
+def nothing_known_of_hosts(monkeypatch):
+    from indicators.benign import service_hosts
+    from indicators.door import benign
+
+    monkeypatch.setattr(service_hosts, "known", benign.Known)
+
+
+def test_what_is_new_enters_where_the_batch_says():
+    first, second = a_note(), a_note()
+    plan = decided(first, second)
+    assert answers(plan) == [("accepted", None)] * 2
+    assert [(new.audience_id, new.first) for new in plan.entering] == [(NARROW, True)] * 2
+    assert (plan.alone, plan.waiting, plan.moves) == (2, [], [])
+
+
+def test_the_same_bytes_stay_and_another_audience_moves_them():
+    note = a_note()
+    assert answers(decided(note, held=holds(note))) == [("unchanged", None)]
+    plan = decided(note, reach=EVERYONE, held=holds(note | {"content": "other"}))
+    assert answers(plan) == [("refused", "version-conflict")]
+    (move,) = decided(note, reach=EVERYONE, held=holds(note)).moves
+    assert move.audience_id == WIDE
+
+
+def test_beyond_a_limit_all_that_shows_anything_waits():
+    limited = replace(BY, alone_objects=2)
+    assert answers(decided(a_note(), by=limited, lately=Lately(alone=1))) == [("accepted", None)]
+    plan = decided(a_note(), by=limited, lately=Lately(alone=2))
+    assert (answers(plan), plan.why) == ([("held", None)], "More than 2 objects within an hour.")
+    assert answers(decided(a_note(), by=limited, lately=Lately(alone=2), confirmed=True)) == [("accepted", None)]
+    narrow = replace(BY, alone=Ceiling(Tlp.CLEAR, Width.GROUPS))
+    assert answers(decided(a_note(), by=narrow, reach=EVERYONE)) == [("held", None)]
+
+
+def test_a_cap_of_a_day_counts_who_sees_it():
+    capped = replace(BY, caps=Caps(recipients=5))
+    lately = Lately(flow=Flow(objects=1, recipients=3))
+    assert answers(decided(a_note(), by=capped, lately=lately, sees=lambda spec: 2)) == [("accepted", None)]
+    assert answers(decided(a_note(), by=capped, lately=lately, sees=lambda spec: 3)) == [("held", None)]
+
+
+@pytest.mark.parametrize(("ended", "mass"), [(0, False), (1, True)])
+def test_more_ends_than_the_cap_are_disarmed(ended, mass):
+    note = a_note()
+    revoked = note | {"modified": "2026-07-01T00:00:00Z", "revoked": True}
+    plan = decided(revoked, by=replace(BY, caps=Caps(ends=1)), held=holds(note), lately=Lately(ended=ended))
+    assert (answers(plan)[0][0], bool(plan.ends.mass), plan.ends.final) == ("accepted", mass, 0 if mass else 1)
+    assert [new.draft.stix_id for new in plan.entering] == ([] if mass else [note["id"]])
+
+
+def test_what_another_marks_more_strictly_is_not_shown_more_openly():
+    note = a_note()
+    others = {note["id"]: [Seen(note["id"], Tlp.RED, b"", 1)]}
+    assert answers(decided(note, others=others)) == [("refused", "tlp-below-source")]
+
+
+@pytest.mark.django_db
+def test_deciding_writes_nothing_and_acting_writes_what_was_decided(monkeypatch):
+    cast = build.the_cast()
     decide, act, plans, said = deciding.decide, acting.act, [], []
 
     def decided(*given, **more):
@@ -28,7 +155,7 @@ def test_deciding_writes_nothing_and_acting_writes_what_was_decided(cast, monkey
         return plans[-1]
 
     def acted(plan, *given, **more):
-        assert plan is plans[-1]
+        assert plan == plans[-1]
         return act(plan, *given, **more)
 
     monkeypatch.setattr(deciding, "decide", decided)

@@ -210,3 +210,12 @@ def test_a_key_for_some_groups_finds_nothing_that_was_pushed_to_others(cast, ast
     assert [one["entry"] for one in read(narrow.get("quarantine"))["quarantined"]] == [inside["entry"]]
     for method in ("GET", "DELETE"):
         assert narrow.ask(method, f"quarantine/{entry}").status_code == 404
+
+
+def test_what_is_withdrawn_stays_so_whatever_the_door_says_of_its_next_version(aster):
+    stix = says_red(labels=["plain"])
+    assert read(aster.push(stix, query="?groups=ring"))["results"][0]["status"] == "accepted"
+    assert aster.send("POST", f"objects/{stix['id']}/withdraw", None).status_code < 300
+    later = says_red(id=stix["id"], modified="2026-02-01T00:00:00.000Z")
+    assert read(aster.push(later, query="?groups=ring"))["results"][0]["status"] == "withdrawn"
+    assert read(aster.get("quarantine"))["quarantined"] == []

@@ -11,6 +11,8 @@ from django.db.models import F
 from exchange import clock
 from indicators.models import Change, Holding, LogShare
 from indicators.publishing import rationing
+from partners.defaults import DefaultAudience
+from partners.groups import steering
 from tests import build
 from tests.indicators.api.caller import Caller, at, code, read
 
@@ -72,8 +74,10 @@ def test_who_used_up_the_hour_waits_for_the_next_and_may_still_take_back(cast, a
 
 def test_the_partners_of_a_default_audience_count_as_named_ones_do(cast, aster, settings):
     settings.LOG_ROWS_PER_BATCH = 8
-    named = {"groups": [], "partners": ["borealis", "cygnus", "dorado"], "open_to_everyone": False}
-    assert aster.send("PATCH", "partner", {"default_audience": named}).status_code == 200
+    three_partners = DefaultAudience(
+        partners=tuple(sorted(one.pk for one in (cast.borealis, cast.cygnus, cast.dorado)))
+    )
+    steering.set_default_audience(cast.aster, three_partners, by=None)
     three = [build.an_indicator() for _ in range(3)]
     assert code(aster.push(*three), 422) == "too-many-rows"
     read(aster.push(*three[:2]))

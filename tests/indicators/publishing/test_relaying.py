@@ -162,3 +162,19 @@ def test_an_older_version_that_was_more_open_is_no_leave_to_show_a_newer_one_so(
     assert status(build.publish(aster, marked(note, "red"), partners=("borealis",), wake=True)) == ["accepted"]
     again = marked(note, "green") | {"modified": "2026-06-03T00:00:00Z"}
     assert status(build.publish(borealis, again, everyone=True)) == ["tlp-below-source"]
+
+
+@pytest.mark.parametrize("had", [True, False], ids=["held as strictly", "not held"])
+def test_a_revocation_shows_no_more_openly_either_and_ends_the_holding_all_the_same(cast, had):
+    aster, borealis, note = cast.viewer("aster"), cast.viewer("borealis"), a_note()
+    build.publish(aster, marked(note, "red"), partners=("borealis",))
+    if had:
+        assert status(build.publish(borealis, marked(note, "red"), partners=("cygnus",))) == ["accepted"]
+    ends = marked(note, "clear") | {"revoked": True, "modified": "2026-06-01T00:00:00Z"}
+    (answer,) = build.results(build.publish(borealis, ends, everyone=True))
+    assert (answer["status"], answer.get("code")) == (
+        ("accepted", "content-dropped") if had else ("refused", "tlp-below-source")
+    )
+    assert not sees(cast.viewer("cygnus"), note)
+    (again,) = build.results(build.publish(borealis, ends, everyone=True))
+    assert again["status"] == ("unchanged" if had else "refused"), "as the first answer said"
