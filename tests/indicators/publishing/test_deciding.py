@@ -27,14 +27,16 @@ from indicators.stored import Version
 from partners.audiences import AudienceSpec, Standing
 from partners.caps import Caps
 from partners.ceilings import Ceiling, Width
+from partners.defaults import DefaultAudience
 from partners.models import Group
 from partners.scopes import Scope
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 from tests import build
+from tests.indicators.publishing.test_relaying import marked
 from tests.indicators.test_publishing import a_note
 
-RING, NARROW, WIDE = uuid.UUID(int=1), 11, 12
+RING, NARROW, WIDE, NOBODY = uuid.UUID(int=1), 11, 12, 13
 BY = Viewer(
     partner_id=uuid.UUID(int=7),
     partner_name="Aster",
@@ -55,9 +57,15 @@ STANDS = Standing(
             pk=RING, slug="ring", policy=Group.Policy.OPEN_CTI, basis_from=datetime(2020, 1, 1, tzinfo=UTC).date()
         )
     },
-    {AudienceSpec(Tlp.AMBER, groups=(RING,)): NARROW, AudienceSpec(Tlp.GREEN, everyone=True): WIDE},
+    {
+        AudienceSpec(Tlp.AMBER, groups=(RING,)): NARROW,
+        AudienceSpec(Tlp.GREEN, everyone=True): WIDE,
+        AudienceSpec(Tlp.RED): NOBODY,
+    },
 )
 RING_ALONE, EVERYONE = Reach(named=True, groups=(RING,)), Reach(named=True, tlp=Tlp.GREEN, everyone=True)
+
+BY_DEFAULT = Reach(named=False)
 
 
 def decided(
@@ -111,6 +119,17 @@ def test_the_same_bytes_stay_and_another_audience_moves_them():
     assert move.audience_id == WIDE
 
 
+def test_what_moves_and_gets_a_new_version_in_one_batch_moves_with_that():
+    note = a_note()
+    newer = note | {"content": "newer", "modified": "2026-07-01T00:00:00Z"}
+    plan = decided(note, newer, reach=EVERYONE, held=holds(note))
+    assert answers(plan) == [("accepted", None)] * 2
+    assert (plan.moves, [(new.draft.data["content"], new.audience_id) for new in plan.entering]) == (
+        [],
+        [("newer", WIDE)],
+    )
+
+
 def test_beyond_a_limit_all_that_shows_anything_waits():
     limited = replace(BY, alone_objects=2)
     assert answers(decided(a_note(), by=limited, lately=Lately(alone=1))) == [("accepted", None)]
@@ -141,6 +160,28 @@ def test_what_another_marks_more_strictly_is_not_shown_more_openly():
     note = a_note()
     others = {note["id"]: [Seen(note["id"], Tlp.RED, b"", 1)]}
     assert answers(decided(note, others=others)) == [("refused", "tlp-below-source")]
+
+
+def test_a_revocation_goes_where_the_object_is_unless_it_is_marked_more_strictly():
+    note = a_note()
+    ends = note | {"modified": "2026-07-01T00:00:00Z", "revoked": True}
+    by = replace(BY, default_audience=DefaultAudience(groups=(RING,)))
+    held = holds(note)
+    (as_it_was,) = decided(ends, by=by, reach=BY_DEFAULT, held=held).entering
+    (stricter,) = decided(marked(ends, "red"), by=by, reach=BY_DEFAULT, held=held).entering
+    assert (as_it_was.audience_id, as_it_was.spec, stricter.audience_id) == (NARROW, None, NOBODY)
+
+
+def test_the_marking_of_the_batch_narrows_each_object():
+    amber = Reach(named=True, tlp=Tlp.AMBER, groups=(RING,))
+    plan = decided(marked(a_note(), "green"), a_note(), reach=amber)
+    assert [(new.spec.tlp, new.audience_id) for new in plan.entering] == [(Tlp.AMBER, NARROW)] * 2
+
+
+@pytest.mark.parametrize("reach", [EVERYONE, Reach(named=True, tlp=Tlp.AMBER, partners=(uuid.UUID(int=9),))])
+def test_what_goes_to_everyone_or_to_named_partners_keeps_to_the_operators_policy(settings, reach):
+    settings.OPEN_POLICY = "closed-facts"
+    assert [status for status, _ in answers(decided(a_note(), reach=reach))] == ["refused"]
 
 
 @pytest.mark.django_db
