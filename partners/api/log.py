@@ -12,7 +12,7 @@ from exchange import clock, paging
 from exchange.errors import NotFound, Refused
 from exchange.parameters import Parameters
 from partners.api.base import Face, Request, answer, viewer_of
-from partners.api.documents import (
+from partners.api.log_documents import (
     ConsistencyProof,
     HeadAnswer,
     InclusionProof,

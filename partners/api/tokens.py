@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema
 from exchange import clock
 from partners.api import requests
 from partners.api.base import Face, Request, answer, viewer_of
-from partners.api.documents import Evaluation, GroupKeyList, TokenKeyList
+from partners.api.log_documents import Evaluation, GroupKeyList, TokenKeyList
 from partners.scopes import Scope
 from partners.tokens import groupkeys, oblivious
 

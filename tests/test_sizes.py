@@ -1,0 +1,25 @@
+"""A file holds one thought: those that are longer than a reader keeps in mind are few, and say why."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+MOST_LINES = 420
+#: What is longer, and why it stays in one piece. A list that may get shorter.
+LONGER = {
+    "exchange/web/server.py": "one state machine: what a connection may do next",
+    "indicators/api/documents.py": "the shapes of answers, one after another, without a rule among them",
+    "indicators/campaigns/placing.py": "how clusters grow and split, in one transaction",
+    "indicators/campaigns/prevalence.py": "what is told of tokens: one protocol from sum to answer",
+    "indicators/campaigns/proposing.py": "one pass over what changed, from evidence to campaigns",
+}
+
+
+def test_no_file_is_longer_than_a_thought_but_those_that_say_why():
+    lengths = {
+        str(path.relative_to(ROOT)): path.read_text().count("\n")
+        for room in ("exchange", "partners", "indicators")
+        for path in (ROOT / room).rglob("*.py")
+        if "migrations" not in path.parts
+    }
+    long = {name for name, lines in lengths.items() if lines > MOST_LINES}
+    assert sorted(long - LONGER.keys()) == []
