@@ -50,8 +50,8 @@ def holding_still(by: Viewer, stands: Standing, message: Message, *, alone: bool
     """Until the transaction ends, let nobody suspend the viewer's partner or change its groups; take it early.
 
     What was read before the transaction is asked for once more, so that a suspension or a leaving that was committed in
-    between is not overtaken. What is yielded is to be called once the message is sent: it says whether the publisher
-    still stands as it did, and raises Forbidden if the partner is no longer active, Refused if it has left a group.
+    between is not overtaken. Returns a callable; call it after `send`: it says whether the publisher still stands as it
+    did, and raises Forbidden if the partner is no longer active, Refused if it has left a group.
 
     `alone` keeps others who hold the partner still waiting, too: for who is about to write to it, since of two who
     share it neither could.

@@ -106,7 +106,7 @@ def _alone(data_dir: Path) -> Iterator[None]:
 
 
 def _prepare(data_dir: Path) -> tuple[Mapping[str, str], int]:
-    """Database, schema, cast, static files. Yields the children's environment and the port."""
+    """Database, schema, cast, static files. Returns the children's environment and the port."""
     port = _port()
     database_url = env.text("DATABASE_URL")
     if not database_url:

