@@ -219,18 +219,23 @@ class SnapshotWait(serializers.Serializer[object]):
 
 
 class MatchEndDocument(serializers.Serializer[object]):
-    """An object that carries a matched value."""
+    """An object that carries a matched value, or one that overlaps it."""
 
     id = serializers.CharField()
     title = serializers.CharField(allow_blank=True)
     publisher = PublisherDocument()
+    value = serializers.CharField(
+        required=False, help_text="Where it is not the match's own: a network around or within it, another BIN range."
+    )
 
 
 class MatchDocument(serializers.Serializer[object]):
     """A value that objects of two or more sources carry, as the caller sees them."""
 
     id = serializers.UUIDField(help_text="The value's own: the same whenever it is matched.")
-    basis = serializers.ChoiceField(["token"])
+    basis = serializers.ChoiceField(
+        ["token", "overlap"], help_text="`overlap`: no two sources carry the value; `objects` say what overlaps it."
+    )
     domain = serializers.CharField(help_text="What it is compared as.")
     scheme = serializers.CharField()
     key_epoch = serializers.CharField(allow_blank=True)

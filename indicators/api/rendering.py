@@ -120,7 +120,7 @@ def match(found: Match) -> dict[str, Any]:
     """One match with objects of each source. Its id is the value's own, for as long as it is matched."""
     return {
         "id": found.value_id,
-        "basis": "token",
+        "basis": "overlap" if found.overlaps else "token",
         "domain": found.domain,
         "scheme": found.scheme,
         "key_epoch": found.key_epoch,
@@ -135,7 +135,7 @@ def _end(end: End) -> dict[str, Any]:
         "id": end.stix_id,
         "title": end.title,
         "publisher": {"id": end.source.id, "name": end.source.name, "slug": end.source.slug},
-    }
+    } | ({"value": end.overlapping} if end.overlapping else {})
 
 
 def _publisher(said: BriefStatement | Statement) -> dict[str, Any]:

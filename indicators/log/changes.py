@@ -30,7 +30,7 @@ from indicators.matching import Match
 from indicators.models import Change
 from indicators.opinions import standing
 from indicators.stored import Version
-from indicators.values import carrying
+from indicators.values import carrying, overlapping
 from partners.sources import hides, known_as
 from partners.viewer import Viewer
 
@@ -374,8 +374,8 @@ CROSS JOIN LATERAL (SELECT a.tlp, a.channels FROM partners_audience a WHERE a.id
 def _append(new: str) -> str:
     return _APPEND.format(
         new=new,
-        linked=carrying.IS_SHARED,
-        words=traits.words_of(matched="shared.linked"),
+        linked=f"({carrying.IS_SHARED} OR {overlapping.IS_OVERLAPPED})",
+        words=traits.words_of(matched=f"shared.linked OR {traits.MAY_OVERLAP}"),
         numbers=traits.of_row("new.words", "told_in.channel", "(last.seq + new.place)"),
     )
 

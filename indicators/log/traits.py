@@ -3,7 +3,8 @@
 A number stands for a word, a channel and a block of places, so what others do that a reader does not see costs the
 reader nothing, and one look finds a few blocks' rows that have all words that a filter needs (index `change_by_trait`).
 They only say where to look: two words may have one number, and whoever finds a row asks its version and holding anew.
-A row that has a word when it is appended keeps it. `MATCHED` comes later, too, when another source says the same value.
+A row that has a word when it is appended keeps it. `MATCHED` comes later, too, when another source says the same value;
+networks and ranges have it from the first, for whatever overlaps them.
 """
 
 from __future__ import annotations
@@ -56,9 +57,11 @@ ARRAY[concat('type=', h.stix_type), {_one_of("kind", words.SUBKINDS)}, {_one_of(
 _CARRIES = f"""
 EXISTS (SELECT FROM indicators_carries own WHERE own.holding_id = h.id AND own.suppressed_by <> '{PATTERN_HASH}')
 """
-_IS_MATCHED = """
+#: Whether the holding `h` carries a network or range: another that overlaps it may come, and nobody marks it then.
+MAY_OVERLAP = "EXISTS (SELECT FROM indicators_span x WHERE x.holding_id = h.id)"
+_IS_MATCHED = f"""
 EXISTS (SELECT FROM indicators_carries own JOIN indicators_tokenvalue v ON v.id = own.token_value_id AND v.shared
-        WHERE own.holding_id = h.id)
+        WHERE own.holding_id = h.id) OR {MAY_OVERLAP}
 """
 _JUDGED = "EXISTS (SELECT FROM indicators_opinion j WHERE j.holding_id = h.id)"
 

@@ -71,7 +71,7 @@ def recent(viewer: Viewer, *, since: datetime, most: int, limit: int) -> tuple[i
 
 
 def _placed_shown(viewer: Viewer, placed: Sequence[_Placed]) -> list[Match]:
-    return standing.shown(viewer, {value_id: (seq, None, sides) for (seq, value_id), sides in placed})
+    return standing.shown(viewer, {value_id: (seq, _found_at(sides), sides) for (seq, value_id), sides in placed})
 
 
 def since(viewer: Viewer, *, after: int, limit: int, rows: int = ROWS) -> Since:
@@ -85,7 +85,7 @@ def since(viewer: Viewer, *, after: int, limit: int, rows: int = ROWS) -> Since:
     most, place = _size(limit), after
     while left is not None:
         stretch = stretches.marked(viewer, left, most=most)
-        sides = standing.sides_of(viewer, {row.value_id for row in stretch.rows})
+        sides = standing.sides_of(viewer, stretch.rows)
         for seq, there in groupby(stretch.rows, key=attrgetter("seq")):
             later = [row for row in there if finding.is_later(row, sides[row.value_id])]
             if later and len(found) >= limit:
@@ -101,7 +101,7 @@ def beside(viewer: Viewer, told: Sequence[tuple[int, datetime, int]]) -> dict[in
     if not told:
         return {}
     rows = stretches.carried(viewer, told)
-    sides = standing.sides_of(viewer, {row.value_id for row in rows})
+    sides = standing.sides_of(viewer, rows)
     later: dict[int, dict[UUID, standing.Asked]] = {}
     for row in rows:
         if finding.is_later(row, sides[row.value_id]):
@@ -112,7 +112,7 @@ def beside(viewer: Viewer, told: Sequence[tuple[int, datetime, int]]) -> dict[in
 def among(viewer: Viewer, object_ids: Sequence[int], *, limit: int) -> list[Match]:
     """What these versions have in common with others, what came last first."""
     rows = stretches.carried(viewer, [(0, None, key) for key in object_ids])
-    placed = _placed(standing.sides_of(viewer, {row.value_id for row in rows}), before=None)[:limit]
+    placed = _placed(standing.sides_of(viewer, rows), before=None, place=finding.last)[:limit]
     return standing.shown(viewer, {value_id: (seq, None, sides) for (seq, value_id), sides in placed})
 
 
@@ -134,7 +134,7 @@ def _newest(
     placed: list[_Placed] = []
     while left is not None:
         stretch = stretches.marked(viewer, left, most=most)
-        sides = standing.sides_of(viewer, {row.value_id for row in stretch.rows} - seen)
+        sides = standing.sides_of(viewer, [row for row in stretch.rows if row.value_id not in seen])
         seen |= sides.keys()
         found = _placed(sides, before=before)
         # Of many that carry a value some are looked at; where its place lies further on, it is found there.
@@ -156,19 +156,26 @@ def _newest(
     return placed, (covered.last, UUID(int=0)) if covered.more else None, covered.first
 
 
-def _placed(sides: Mapping[UUID, list[Standing]], *, before: Before | None) -> list[_Placed]:
+def _placed(
+    sides: Mapping[UUID, list[Standing]],
+    *,
+    before: Before | None,
+    place: Callable[[list[Standing]], Standing | None] = finding.newest,
+) -> list[_Placed]:
     """The values that are matched and stand before a place, each at the place of its last side, newest first."""
     placed = [
         ((last.last, value_id), of_value)
         for value_id, of_value in sides.items()
-        if (last := finding.newest(of_value)) is not None and (before is None or (last.last, value_id) < before)
+        if (last := place(of_value)) is not None and (before is None or (last.last, value_id) < before)
     ]
     return sorted(placed, key=lambda one: one[0], reverse=True)
 
 
 def _found_at(sides: Sequence[Standing]) -> datetime:
-    moments = [side.last_at for side in finding.meeting(sides) if side.last_at is not None]
-    return max(moments)
+    found = finding.newest(sides)
+    assert found is not None
+    assert found.last_at is not None
+    return found.last_at
 
 
 def _in_order(viewer: Viewer, found: Mapping[UUID, standing.Asked]) -> list[Match]:

@@ -19,7 +19,8 @@ class Standing(NamedTuple):
     """One side of a value: the value, and what of the side came first and last in the viewer's log.
 
     `aside` is what is matched with listed values only (`MATCH_ONLY`). `holdings` are some of those that carry it, the
-    newest first.
+    newest first. Where `overlapping` is not empty, these holdings do not carry the value but one that overlaps it: a
+    network around or within it, another range of card numbers. It has their values, a holding each.
     """
 
     value_id: UUID
@@ -33,6 +34,7 @@ class Standing(NamedTuple):
     last: int
     last_at: datetime | None
     holdings: Sequence[int]
+    overlapping: Sequence[str] = ()
 
 
 class Walked(NamedTuple):
@@ -44,17 +46,19 @@ class Walked(NamedTuple):
     value_id: UUID
     source: int
     aside: bool
+    may_overlap: bool = False  # a network or a range of card numbers
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """One object that carries a matched value."""
+    """One object that carries a matched value or, if `overlapping` is not empty, that other value which overlaps it."""
 
     object_id: int
     stix_id: str
     title: str
     kind: str | None
     source: Source
+    overlapping: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +87,48 @@ class Match:
         """The objects of all sides."""
         return tuple(end for side in self.sides for end in side.ends)
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether it is one only because of values that overlap this one."""
+        return len({end.source.id for end in self.ends if not end.overlapping}) < 2
+
 
 def meeting(sides: Iterable[Standing]) -> list[Standing]:
-    """Of the sides of one value those that meet another: of another source, and not aside like it."""
+    """Of the sides of one value those that meet another: of another source, and not aside like it.
+
+    Two that overlap the value without carrying it do not meet here: if they overlap each other, they do at theirs.
+    """
     known = list(sides)
-    return [one for one in known if any(_meets(one.source, other, aside=one.aside) for other in known)]
+    return [
+        one
+        for one in known
+        if any(
+            _meets(one.source, other, aside=one.aside) and not (one.overlapping and other.overlapping)
+            for other in known
+        )
+    ]
 
 
 def newest(sides: Iterable[Standing]) -> Standing | None:
-    """Of the sides that meet the one that came last: there the value is found, by who reads the newest first."""
+    """Where who reads the newest first finds the value: the last of the sides that carry it and meet another.
+
+    What overlaps the value and came after all of these is found at its own value.
+    """
+    known = list(sides)
+    carrying = [one for one in known if not one.overlapping]
+    before = [
+        one
+        for one in carrying
+        if any(
+            _meets(one.source, other, aside=one.aside) and (not other.overlapping or other.first < one.last)
+            for other in known
+        )
+    ]
+    return max(before, key=lambda one: one.last, default=None)
+
+
+def last(sides: Iterable[Standing]) -> Standing | None:
+    """Of the sides that meet the one that came last, whichever of two values that overlap it carries."""
     return max(meeting(sides), key=lambda one: one.last, default=None)
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
+from itertools import zip_longest
 from uuid import UUID
 
 from exchange.sql import ask
 from indicators.living import LIVES
 from indicators.log import walking
 from indicators.matching import finding
-from indicators.matching.finding import End, Match, Side, Standing
+from indicators.matching.finding import End, Match, Side, Standing, Walked
 from indicators.matching.stretches import HOLDING, IS_ASIDE, SEEN, SOURCE
-from indicators.values import carrying
+from indicators.values import carrying, overlapping
 from partners.sources import Source, hides, sources
 from partners.viewer import Viewer
 
@@ -23,14 +25,18 @@ _ENDS, _SIDES = 6, 50
 _FEW = 32
 
 
-def sides_of(viewer: Viewer, value_ids: Collection[UUID]) -> dict[UUID, list[Standing]]:
-    """The sides of each value. One query, and none for none."""
+def sides_of(viewer: Viewer, rows: Iterable[Walked]) -> dict[UUID, list[Standing]]:
+    """The sides of each value of these rows. One query, a second where values may overlap others; none for none."""
+    overlap = {row.value_id: row.may_overlap for row in rows}
     sides: defaultdict[UUID, list[Standing]] = defaultdict(list)
-    if value_ids:
-        asked = walking.of(viewer) | {"values": sorted(value_ids), "ends": _ENDS, "few": _FEW}
-        for row in ask(_SIDES_OF, asked, settings=walking.IN_ORDER):
-            sides[row[0]].append(Standing._make(row))
-    return {value_id: sides[value_id] for value_id in value_ids}
+    asked = walking.of(viewer) | {"ends": _ENDS, "few": _FEW}
+    if overlap:
+        for row in ask(_SIDES_OF, asked | {"values": sorted(overlap)}, settings=walking.IN_ORDER):
+            sides[row[0]].append(Standing(*row))
+    if some := sorted(value_id for value_id, may in overlap.items() if may):
+        for row in ask(_OVERLAPPING, asked | {"values": some}, settings=walking.IN_ORDER):
+            sides[row[0]].append(Standing(*row))
+    return {value_id: sides[value_id] for value_id in overlap}
 
 
 #: Of a value where it is found and, if a row of the log says it, when; and its sides.
@@ -50,10 +56,7 @@ def shown_each[Place](viewer: Viewer, asked: Mapping[Place, Mapping[UUID, Asked]
     sides_of_all = {value_id: sides for there in asked.values() for value_id, (_, _, sides) in there.items()}
     met = {value_id: finding.meeting(sides)[:_SIDES] for value_id, sides in sides_of_all.items()}
     ends = _ends(viewer, {key for sides in met.values() for side in sides for key in side.holdings})
-    told = {
-        value_id: _by_source(end for side in sides for key in side.holdings if (end := ends.get(key)))
-        for value_id, sides in met.items()
-    }
+    told = {value_id: _by_source(_ends_of(sides, ends)) for value_id, sides in met.items()}
     dates = {value_id: [side.last_at for side in sides if side.last_at is not None] for value_id, sides in met.items()}
     found = {
         place: [
@@ -64,6 +67,16 @@ def shown_each[Place](viewer: Viewer, asked: Mapping[Place, Mapping[UUID, Asked]
         for place, there in asked.items()
     }
     return {place: matches for place, matches in found.items() if matches}
+
+
+def _ends_of(sides: Iterable[Standing], ends: Mapping[int, End]) -> Iterator[End]:
+    """The objects of sides, each once: what carries the value itself comes first."""
+    named: set[int] = set()
+    for side in sorted(sides, key=lambda side: bool(side.overlapping)):
+        for key, value in zip_longest(side.holdings, side.overlapping, fillvalue=""):
+            if isinstance(key, int) and key in ends and key not in named:
+                named.add(key)
+                yield replace(ends[key], overlapping=value) if value else ends[key]
 
 
 def _by_source(ends: Iterable[End]) -> tuple[Side, ...]:
@@ -89,6 +102,13 @@ def _ends(viewer: Viewer, holding_ids: Collection[int]) -> dict[int, End]:
     }
 
 
+# Where the log told the viewer of `n`, a living holding, last.
+_PLACE = """
+LATERAL (
+    SELECT coalesce(max(c.seq), 0) AS seq, max(c.date_added) AS at
+    FROM indicators_change c JOIN mine ON mine.channel = c.channel AND c.seq > mine.since
+    WHERE c.version_id = n.newest AND c.op = 'upsert')
+"""
 # A row for each side of a value. Walks who carries the value, and the rows of the log that told of each. Where more
 # than a few do, of each audience that it is said to only the newest and the first holdings are looked at.
 _SIDES_OF = f"""
@@ -123,13 +143,38 @@ WITH {walking.OPEN}, few AS MATERIALIZED (
 SELECT v.id, v.subkind, v.scheme, coalesce(e.name, ''), v.value,
        n.source, n.aside, min(place.seq), max(place.seq), max(place.at),
        (array_agg(n.holding ORDER BY place.seq DESC, n.holding DESC))[1:%(ends)s]
-FROM carrying n CROSS JOIN LATERAL (
-    SELECT coalesce(max(c.seq), 0) AS seq, max(c.date_added) AS at
-    FROM indicators_change c JOIN mine ON mine.channel = c.channel AND c.seq > mine.since
-    WHERE c.version_id = n.newest AND c.op = 'upsert'
-) place
+FROM carrying n CROSS JOIN {_PLACE} place
 JOIN indicators_tokenvalue v ON v.id = n.value LEFT JOIN indicators_epoch e ON e.id = v.epoch_id
 GROUP BY v.id, e.id, n.source, n.aside
+"""
+# The same of what overlaps a value: of each audience that the viewer sees some of the networks and ranges that do.
+_OVERLAPPING = f"""
+WITH {walking.OPEN}, ours AS MATERIALIZED (
+    SELECT a.id FROM {overlapping.SAID_TO} said JOIN partners_audience a ON a.id = said.audience_id AND {SEEN}
+), asked AS MATERIALIZED (
+    SELECT v.id, v.subkind, v.scheme, v.value, x.net, x.ends, x.low, x.high
+    FROM unnest(%(values)s::uuid[]) given(id)
+    CROSS JOIN LATERAL (SELECT * FROM indicators_tokenvalue v WHERE v.id = given.id LIMIT 1) v
+    CROSS JOIN LATERAL exchange_span(v.subkind, v.value) x
+), carrying AS MATERIALIZED (
+    SELECT x.id AS value, h.id AS holding, h.newest_id AS newest, {SOURCE} AS source, {IS_ASIDE} AS aside,
+           min(tv.value) AS theirs
+    FROM asked x CROSS JOIN ours
+    CROSS JOIN {overlapping.OVERLAPS.format(span="x", audience="ours.id", most=overlapping.MOST)} found
+    CROSS JOIN {HOLDING.format(key="found.holding_id")} h
+    CROSS JOIN {overlapping.CARRIED.format(holding="h.id", place="found.place")} k
+    CROSS JOIN LATERAL (SELECT * FROM indicators_tokenvalue v WHERE v.id = k.token_value_id LIMIT 1) tv
+    JOIN partners_audience a ON a.id = h.audience_id AND {SEEN}
+    WHERE {LIVES}
+    GROUP BY x.id, h.id, h.newest_id, a.id
+)
+SELECT x.id, x.subkind, x.scheme, '', x.value,
+       n.source, n.aside, min(place.seq), max(place.seq), max(place.at),
+       (array_agg(n.holding ORDER BY place.seq DESC, n.holding DESC))[1:%(ends)s],
+       (array_agg(n.theirs ORDER BY place.seq DESC, n.holding DESC))[1:%(ends)s]
+FROM carrying n CROSS JOIN {_PLACE} place
+JOIN asked x ON x.id = n.value
+GROUP BY x.id, x.subkind, x.scheme, x.value, n.source, n.aside
 """
 _ENDS_OF = f"""
 SELECT h.id, o.id, h.stix_id, o.title, o.kind, h.publisher_id, h.audience_id, a.attribution, p.name, p.slug

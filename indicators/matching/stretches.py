@@ -16,9 +16,11 @@ from indicators.living import LIVES
 from indicators.log import walking
 from indicators.matching.finding import Walked
 from indicators.stix.drafts import MATCH_ONLY
-from indicators.values import carrying
+from indicators.values import carrying, overlapping
 from partners.viewer import Viewer
 
+#: What the values `v` are compared as that may overlap others: they are looked at whether or not they are shared.
+MAY_OVERLAP = "v.subkind IN ('net', 'bin_range')"
 #: Before and after every place.
 TOP = 2**63 - 1
 #: How many places of the log the first look covers for each row that is wanted, and how much more the next ones do.
@@ -158,11 +160,11 @@ WITH {walking.OPEN}, {_FIRST.format(which="c.linked AND")}, walked AS MATERIALIZ
 )
 SELECT first.seq, w.seq, w.date_added, w.holding_id, found.*
 FROM first LEFT JOIN walked w ON true LEFT JOIN LATERAL (
-    SELECT k.token_value_id, {SOURCE}, {IS_ASIDE}
+    SELECT k.token_value_id, {SOURCE}, {IS_ASIDE}, bool_or({MAY_OVERLAP})
     FROM {HOLDING.format(key="w.holding_id")} h
     JOIN partners_audience a ON a.id = h.audience_id
     JOIN indicators_carries k ON k.holding_id = h.id
-    JOIN indicators_tokenvalue v ON v.id = k.token_value_id AND v.shared
+    JOIN indicators_tokenvalue v ON v.id = k.token_value_id AND (v.shared OR {MAY_OVERLAP})
     WHERE h.newest_id = w.version_id AND {LIVES} AND {SEEN}
     GROUP BY k.token_value_id, a.id
 ) found ON true
@@ -171,13 +173,13 @@ ORDER BY w.seq {{order}}
 # A row for each shared value of versions that are the newest of living holdings, with the places that are given.
 _CARRIED = f"""
 WITH {walking.OPEN}
-SELECT w.seq, w.date_added, h.id, k.token_value_id, {SOURCE}, {IS_ASIDE}
+SELECT w.seq, w.date_added, h.id, k.token_value_id, {SOURCE}, {IS_ASIDE}, bool_or({MAY_OVERLAP})
 FROM unnest(%(seqs)s::bigint[], %(dates)s::timestamptz[], %(versions)s::bigint[]) AS w(seq, date_added, version_id)
 JOIN indicators_stixobject o ON o.id = w.version_id
 CROSS JOIN {HOLDING.format(key="o.holding_id")} h
 JOIN partners_audience a ON a.id = h.audience_id AND {SEEN}
 JOIN indicators_carries k ON k.holding_id = h.id
-JOIN indicators_tokenvalue v ON v.id = k.token_value_id AND v.shared
+JOIN indicators_tokenvalue v ON v.id = k.token_value_id AND (v.shared OR {MAY_OVERLAP})
 WHERE h.newest_id = o.id AND {LIVES}
 GROUP BY w.seq, w.date_added, h.id, k.token_value_id, a.id
 ORDER BY w.seq
@@ -201,7 +203,7 @@ _SOURCE_OF_MINE = _SOURCE.format(a="ma", viewer="{viewer}")
 _SOURCE_OF_THEIRS = _SOURCE.format(a="ta", viewer="{viewer}")
 #: Of a holding that the viewer sees whether it is matched with another that they see (by the channels `both`).
 IS_MATCHED = f"""
-{{holding}}.state = 'live' AND EXISTS (
+{{holding}}.state = 'live' AND (EXISTS (
     SELECT FROM indicators_carries mk
     JOIN indicators_tokenvalue mv ON mv.id = mk.token_value_id AND mv.shared
     JOIN partners_audience ma ON ma.id = {{holding}}.audience_id
@@ -211,4 +213,15 @@ IS_MATCHED = f"""
     WHERE mk.holding_id = {{holding}}.id AND EXISTS (
         SELECT FROM indicators_carries tk WHERE tk.token_value_id = mv.id AND tk.audience_id = ta.id
         AND NOT (tk.suppressed_by = '{MATCH_ONLY}' AND mk.suppressed_by = '{MATCH_ONLY}')))
+OR EXISTS (
+    SELECT FROM indicators_span x
+    CROSS JOIN {overlapping.CARRIED.format(holding="x.holding_id", place="x.place")} mk
+    JOIN partners_audience ma ON ma.id = x.audience_id
+    CROSS JOIN {overlapping.SAID_TO} said
+    JOIN partners_audience ta ON ta.id = said.audience_id AND ta.channels && %(both)s::bigint[]
+     AND {_SOURCE_OF_MINE} <> {_SOURCE_OF_THEIRS}
+    CROSS JOIN {overlapping.OVERLAPS.format(span="x", audience="ta.id", most=overlapping.MOST)} found
+    CROSS JOIN {overlapping.CARRIED.format(holding="found.holding_id", place="found.place")} tk
+    WHERE x.holding_id = {{holding}}.id
+      AND NOT (tk.suppressed_by = '{MATCH_ONLY}' AND mk.suppressed_by = '{MATCH_ONLY}')))
 """

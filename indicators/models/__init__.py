@@ -12,7 +12,7 @@ from indicators.models.opinions import Appeal, Flood, Opinion, Tally, Ticket, To
 from indicators.models.publishing import Batch, Detector, Excerpt, HeldBatch, Outflow, Preparation, Quarantined
 from indicators.models.reports import ReportPackage
 from indicators.models.telling import Delivery, Subscription
-from indicators.models.values import Carries, Epoch, ServiceHost, TokenValue, Unlisted
+from indicators.models.values import Carries, Epoch, ServiceHost, Span, TokenValue, Unlisted
 
 #: The tables of evidence and campaigns are in the room that writes them; Django looks for them here.
 CAMPAIGNS = campaigns
@@ -52,6 +52,7 @@ __all__ = [
     "ReportPackage",
     "ServiceHost",
     "Snapshot",
+    "Span",
     "StixObject",
     "Subscription",
     "Tally",

@@ -1,7 +1,7 @@
 """What indicators match on, and whose hosts are known.
 
 `values.carrying` writes Epoch, TokenValue and Carries; `benign.service_hosts`, `benign.proofs` and `benign.suppressing`
-write ServiceHost, the last and `values.carrying` Unlisted.
+write ServiceHost, the last and `values.carrying` Unlisted. The database writes Span.
 """
 
 from __future__ import annotations
@@ -97,6 +97,38 @@ class Carries(models.Model):
     class Meta:
         base_manager_name = "unrestricted"
         indexes = [models.Index(fields=["token_value", "audience", "holding"], name="carried_by_audience")]
+
+
+class Span(models.Model):
+    """A network, or a range of card numbers, that a living holding carries, by whom it is said to.
+
+    The database writes it beside `Carries` (migration 0042). Either `net`, of which `ends` is the last address, or
+    `low` and `high`, of 8 digits. Not of networks wider than may be listed.
+    """
+
+    pk = models.CompositePrimaryKey("holding", "place")
+    holding = models.ForeignKey(
+        Holding, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    place = models.SmallIntegerField()
+    audience = models.ForeignKey(
+        Audience, on_delete=models.DO_NOTHING, related_name="+", db_index=False, db_constraint=False
+    )
+    net = models.GenericIPAddressField(null=True)
+    ends = models.GenericIPAddressField(null=True)
+    low = models.IntegerField(null=True)
+    high = models.IntegerField(null=True)
+
+    objects = SharedManager["Span"]("audience")
+    unrestricted = models.Manager["Span"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        indexes = [
+            models.Index(fields=["audience", "net", "low", "holding"], name="span_by_audience"),
+            models.Index(fields=["net"], name="span_by_network", condition=~Q(net=None)),
+            models.Index(fields=["low"], name="span_by_range", condition=~Q(low=None)),
+        ]
 
 
 class ServiceHost(models.Model):

@@ -105,7 +105,7 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
 
 def _beside(viewer: Viewer, latest: Sequence[reading.Statement], found: Sequence[Any]) -> list[reading.Statement]:
     """What is said under the id, and the objects of others that carry the same value. One look-up."""
-    ends = {end.object_id: end.stix_id for match in found for end in match.ends}
+    ends = {end.object_id: end.stix_id for match in found for end in match.ends if not end.overlapping}
     missing = tuple({stix_id for key, stix_id in ends.items() if key not in {said.object_id for said in latest}})
     others = reading.page(viewer, Selection(stix_ids=missing), limit=_MATCHES).statements if missing else []
     return [*latest, *(said for said in others if said.object_id in ends)]

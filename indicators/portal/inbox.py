@@ -254,7 +254,7 @@ def _keys(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
         return
     now = clock.now()
     ending = ApiKey.objects.filter(partner=viewer.partner_id, revoked_at=None, expires_at__range=(now, now + _SOON))
-    for key in ending.order_by("expires_at")[:_MOST]:
+    for key in ending.order_by("expires_at", "name", "pk")[:_MOST]:
         yield Item(
             "week",
             "systems",

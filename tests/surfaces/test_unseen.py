@@ -35,6 +35,7 @@ CASES: dict[str, tuple[Script, str]] = {
         "polling",
     ),
     "matches": ((["a newer holder of a shared value hides"], []), "matching"),
+    "overlaps": ((["networks around and within those that the reader sees hide"], []), "matching"),
     "narrowing": ((NARROWING, []), "polling"),
 }
 

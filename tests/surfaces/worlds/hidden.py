@@ -105,6 +105,17 @@ _SITE = "[domain-name:value = 'site.example']"
 
 
 @act
+def networks_around_and_within_those_that_the_reader_sees_hide(stage: Stage) -> None:
+    """What overlaps the reader's address and Aster's network, for others alone; and networks that overlap nothing."""
+    for audience in ("cygnus", "circle, as a pseudonym"):
+        for number, value in enumerate(
+            ("185.77.0.0/16", "185.77.147.0/25", "185.77.147.7", "185.77.147.9", "185.78.1.0/24")
+        ):
+            stix = acts.classical(f"net {number} to {audience}", f"[ipv4-addr:value = '{value}']")
+            stage.push("aster", stix, **AUDIENCES[audience])
+
+
+@act
 def a_newer_holder_of_a_shared_value_hides(stage: Stage) -> None:
     """What links the reader's object with Aster's older one, which the reader sees, stays."""
     stage.push("aster", an_indicator("shadow", value="shadowed"), partners="cygnus")

@@ -238,6 +238,7 @@ SHARED = {
     "named": an_indicator("named"),
     "both": an_indicator("both"),
     "relay": classical("relay", "[domain-name:value = 'relay.example']"),
+    "network": classical("network", "[ipv4-addr:value = '185.77.147.0/24']"),
     "domain": a_domain("shared"),
     "campaign": a_campaign("hydra"),
     "link": a_link("link", an_id("theirs"), an_id("hydra", "campaign")),
@@ -250,6 +251,7 @@ OWN = {
     "spare": an_indicator("spare"),
     "spoilt": an_indicator("spoilt"),
     "site": a_domain("site"),
+    "address": classical("address", "[ipv4-addr:value = '185.77.147.7']"),
     "clear": classical("clear", "[domain-name:value = 'relay.example' OR domain-name:value = 'site.example']"),
     "own-campaign": a_campaign("own"),
 }
@@ -257,7 +259,7 @@ OWN = {
 
 def _of_others(stage: Stage) -> None:
     """What the reader may see of others."""
-    theirs = ["common", "theirs", "shadowed", "relay", "domain", "campaign", "link"]
+    theirs = ["common", "theirs", "shadowed", "relay", "network", "domain", "campaign", "link"]
     done = [
         stage.push("aster", *(SHARED[name] for name in theirs), groups="ring"),
         stage.push("aster", SHARED["veiled"], groups="ring", attribution="pseudonym"),
