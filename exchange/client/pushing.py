@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,13 +62,13 @@ def publish(
                 _show_refusals(file, result)
         not_built: list[Any] = []
         if table is not None and map_file is not None:
-            result, not_built = tokens.publish_table(
+            result, not_built, places = tokens.publish_table(
                 client, table, map_file, validate=validate, batch_size=batch_size, **audience
             )
             total.join(result)
             tokens.tell_not_built(table, not_built, as_json=as_json)
             if not as_json:
-                _show_refusals(table, result)
+                _show_refusals(table, result, places=places)
     if report is not None:
         losses = loss_report(total)
         report.write_text(json.dumps(losses, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -104,14 +105,15 @@ def _as_bytes(objects: list[bytes]) -> bytes:
     return b'{"objects":[' + b",".join(objects) + b"]}"
 
 
-def _show_refusals(file: Path, result: PublishResult) -> None:
+def _show_refusals(file: Path, result: PublishResult, *, places: Sequence[str] = ()) -> None:
+    """A line for each; `places` are those of the objects in a table, by their number."""
     hidden = [mark for mark in result.marks if mark.code == "marking-unresolved"]
     listed: list[Refusal | Mark] = [*result.refusals, *result.dropped, *hidden]
     for one in listed[:_SHOWN_REFUSALS]:
         status = one.status if isinstance(one, Refusal) else "taken, but hidden"
+        place = places[one.index] if places else f"{file.name}[{one.index}]"
         errors.print(
-            f"{file.name}[{one.index}] {one.stix_id or '-'}: {status}, {one.code}"
-            f" at {one.field or 'the object'}: {one.message}",
+            f"{place} {one.stix_id or '-'}: {status}, {one.code} at {one.field or 'the object'}: {one.message}",
             style="yellow",
             markup=False,
         )

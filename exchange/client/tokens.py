@@ -150,10 +150,11 @@ def built_from(
 
 def publish_table(
     client: Client, table: Path, map_file: Path, *, validate: bool = True, **audience: Any
-) -> tuple[PublishResult, list[Any]]:
-    """Build and publish a table; the answers, and what was not built."""
+) -> tuple[PublishResult, list[tables.NotBuilt], list[str]]:
+    """Build and publish a table; the answers, what was not built, and where in the table each object comes from."""
     built, not_built = built_from(client, table, map_file, validate=validate)
-    return publish_built(client, built, **audience), not_built
+    places = [f"{table.name}:{one.line} {one.column}" for one in built]
+    return publish_built(client, built, **audience), not_built, places
 
 
 def publish_built(client: Client, built: list[tables.Built], **audience: Any) -> PublishResult:

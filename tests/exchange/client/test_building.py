@@ -3,7 +3,9 @@
 import base64
 import gzip
 import hashlib
+import html
 import json
+import re
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
@@ -18,9 +20,10 @@ from exchange.client.tokenising import Tokeniser
 from exchange.stix import words
 from exchange.tokens import epochs, forms
 from partners.models import Group
-from partners.scopes import Scope
+from partners.scopes import Role, Scope
 from tests import build as house
 from tests import keyservice
+from tests.indicators.portal.test_pages import signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -201,6 +204,7 @@ def test_a_table_of_raw_values_becomes_indicators_that_match_another_labs(cast, 
         tmp_path / "ours.csv",
         ("Anna.Example+news@gmail.com", "4111 1111 1111 1111", PROMPT, "198.51.100.7", "80"),
         ("nobody", "4111 1111 1111 1112", "", "198.51.100.8", "x"),
+        ("", "", "", "10.0.0.7", "60"),
     )
     theirs = a_table(tmp_path / "theirs.csv", ("annaexample@googlemail.com", "4111111111111111", PROMPT, "", "50"))
     map_file = str(tmp_path / "map.toml")
@@ -212,12 +216,23 @@ def test_a_table_of_raw_values_becomes_indicators_that_match_another_labs(cast, 
         "ours.csv:3 card: not a card number",
         "ours.csv:3 address: confidence: a whole number",
     ]
-    assert {one["confidence"] for one in built} == {80}
+    assert {one["confidence"] for one in built} == {60, 80}
     status, out, _ = run(cast.aster, "publish", "--csv", ours, "--map", map_file, "--group", "ring", "--json")
     assert status == 1
-    assert json.loads(out)["counts"]["accepted"] == len(built)
+    assert [json.loads(out)["counts"][name] for name in ("accepted", "refused")] == [len(built) - 1, 1]
     assert run(cast.borealis, "publish", "--csv", theirs, "--map", map_file, "--group", "ring")[0] == 0
     assert len(shared(client)) >= 2 + len(forms.of("phrase", PROMPT))
+    page = html.unescape(signed_in(cast.borealis, role=Role.ANALYST).get("/matches").content.decode())
+    assert all(f"same {said}" in page for said in ("email", "pan token", "phrase"))
+
+
+def test_what_the_exchange_refuses_of_a_table_is_told_by_its_line_and_column(cast, run, tmp_path):
+    (tmp_path / "map.toml").write_text(MAP)
+    table = a_table(tmp_path / "ours.csv", ("", "", "", "198.51.100.7", "80"), ("", "", "", "10.0.0.7", "60"))
+    status, _, err = run(cast.aster, "publish", "--csv", table, "--map", str(tmp_path / "map.toml"), "--group", "ring")
+    assert status == 1
+    assert re.search(r"^ours\.csv:3 address indicator--\S+ refused, benign-listed", err, re.MULTILINE)
+    assert "10.0.0.7" not in err
 
 
 def test_what_is_no_map_is_told_in_a_sentence(cast, run, tmp_path):
