@@ -24,6 +24,12 @@ settings.register_profile("deep", deadline=None, max_examples=2_000, suppress_he
 settings.load_profile("house")
 
 
+def pytest_collection_finish():
+    """What was collected stays: Python would look through all of it again and again."""
+    gc.collect()
+    gc.set_threshold(50_000, 20, 50)
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings, django_db_blocker):
     """The test's store begins as a copy; and threads of a test wait for a connection as long as it takes."""

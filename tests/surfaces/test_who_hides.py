@@ -30,7 +30,9 @@ _CODE = re.compile(r"(Partner |pseudonym-)[A-Za-z2-7]{6}\b")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _MOMENT = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
 _STATE = re.compile(r"seen=[^<>]*?&amp;state=[0-9a-f]+")  # keyed, of the part of a page that renews itself
-_SHOWN = re.compile(r'title="20[^"]+ UTC"|\d+ s(?: ago|<)|\d\d:\d\d:\d\d UTC|just now|now<')
+_SHOWN = re.compile(
+    r'title="20[^"]+ UTC"|\d+ (?:s|min|minutes?)(?: ago|<)|in \d+ h \d+ min|\d\d:\d\d:\d\d UTC|just now|now<'
+)
 _SEALED = re.compile(r"[A-Za-z0-9_-]{27,}={0,2}")
 
 
