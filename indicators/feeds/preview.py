@@ -49,6 +49,35 @@ def preview(viewer: Viewer, wanted: Filter, *, but: str = "") -> Preview:
     return Preview(min(holds, MOST), changed, within, disputed, cut=holds > MOST)
 
 
+def overlaps(viewer: Viewer, wanted: Filter, *, but: str = "") -> list[tuple[Feed, int]]:
+    """Of the partner's other feeds those that hold some of it, too, and how many: the most first. Two queries."""
+    feeds = [feed for feed in Feed.objects.of(viewer).order_by("created_at", "pk")[:MOST_FEEDS] if str(feed.pk) != but]
+    if not feeds:
+        return []
+    condition, parameters = wanted.sql(viewer)
+    counts = []
+    for place, feed in enumerate(feeds):
+        each, more = filters.parse(feed.filter).sql(viewer, prefix=f"each{place}_")
+        parameters |= more
+        counts.append(f"count(*) FILTER (WHERE TRUE {each})")
+    sql = _OVERLAPS.format(condition=condition, counts=", ".join(counts), lives=living.LIVES)
+    parameters |= {"audiences": audience_ids(viewer), "viewer": viewer.partner_id, "most": MOST}
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        row = cursor.fetchone()
+    held = [(feed, count) for feed, count in zip(feeds, row, strict=True) if count]
+    return sorted(held, key=lambda one: (-one[1], one[0].name))
+
+
+# One row: of as many of the viewer's living holdings as are looked at, how many each of the other feeds holds.
+_OVERLAPS = """
+SELECT {counts}
+FROM (
+    SELECT h.* FROM indicators_holding h JOIN indicators_stixobject o ON o.id = h.newest_id
+    WHERE h.audience_id = ANY(%(audiences)s) AND {lives} {condition}
+    LIMIT %(most)s
+) h JOIN indicators_stixobject o ON o.id = h.newest_id
+"""
 # One row of counts, over as many of the viewer's living holdings as are looked at, by audience.
 _PREVIEW = """
 SELECT count(*), count(*) FILTER (WHERE held.new), count(*) FILTER (WHERE held.covered),

@@ -18,10 +18,10 @@ from django.db.models import Max
 from django.urls import reverse
 
 from exchange import clock
-from exchange.sql import ask
 from indicators import matching
 from indicators.campaigns import viewing
 from indicators.ending import deciding
+from indicators.feeds import health
 from indicators.models import Delivery, Holding, Opinion, Quarantined
 from indicators.opinions import appealing
 from indicators.publishing import awaiting
@@ -37,7 +37,6 @@ _WEEK, _DAY = timedelta(days=7), timedelta(days=1)
 _MOST = 8
 _MOST_MATCHES = 100
 _MOST_ENDING = 1_000
-_SILENT = timedelta(minutes=15)
 
 Section = Literal["tonight", "week", "know"]
 Group = Literal["ours", "campaigns", "sharing", "systems"]
@@ -311,19 +310,18 @@ def _matched(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
 
 def _systems(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
     """Agents that differ or are silent, and messages that could not be delivered. Two queries."""
-    now = clock.now()
-    for instance, equal, at, name in ask(_RECEIPTS, {"me": viewer.partner_id, "since": now - _LATELY}):
-        feed = name or "everything"
-        if equal is False:
+    for one in health.instances(viewer):
+        instance, at, feed = one.name, one.at, one.feed_name if one.feed_id else "everything"
+        page = reverse("portal-feed", args=[one.feed_id]) if one.feed_id else reverse("portal-feed-all")
+        if one.state == "differs":
             yield Item(
                 "tonight", "systems", "server", "bad", "Agent", f"not the set of {feed}; its last good one stays",
-                "Look", reverse("portal-subscriptions"), value=instance, after="differs from the feed it enforces",
-                at=at,
+                "Look", page, value=instance, after="differs from the feed it enforces", at=at,
             )  # fmt: skip
-        elif at < now - _SILENT:
+        elif one.state == "silent":
             yield Item(
                 "week", "systems", "server", "warn", "Agent", f"of the feed {feed} · what it holds may be old",
-                "Look", reverse("portal-subscriptions"), value=instance, after="is silent", at=at,
+                "Look", page, value=instance, after="is silent", at=at,
             )  # fmt: skip
     dead = Delivery.objects.of(viewer).filter(state=Delivery.State.DEAD).count()
     if dead:
@@ -338,15 +336,6 @@ def _systems(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             reverse("portal-subscriptions"),
         )
 
-
-# A row for each instance of the partner's own that spoke lately: its name, whether its set was right, when, the feed.
-_RECEIPTS = """
-SELECT r.instance, r.equal, r.at, f.name
-FROM indicators_feedset s
-JOIN indicators_receipt r ON r.feed_set_id = s.id
-LEFT JOIN indicators_feed f ON f.id = s.feed_id
-WHERE s.partner_id = %(me)s AND r.at >= %(since)s ORDER BY r.at LIMIT 50
-"""
 
 _Source = Callable[[Viewer, Mapping[UUID, Lab]], Iterator[Item]]
 _SOURCES: tuple[_Source, ...] = (

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from django.contrib import messages
@@ -14,10 +15,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from exchange import clock
 from exchange.errors import Conflict, ExchangeError, NotFound, Refused, TooMany
-from indicators.feeds import filters
+from exchange.parameters import Parameters
+from indicators.feeds import health
+from indicators.feeds.health import Instance
 from indicators.models import Delivery, Feed, Subscription
 from indicators.portal import showing
-from indicators.reading.overview import KINDS
+from indicators.reading import listing
 from indicators.telling import notifying, subscribing
 from partners.portal.access import page, show
 from partners.scopes import Scope
@@ -32,7 +35,7 @@ _OVERLAP = timedelta(hours=24)
 @require_http_methods(["GET", "HEAD", "POST"])
 @page
 def subscriptions(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
-    """The partner's subscriptions, feeds and last deliveries; POST adds one, or takes a feed away."""
+    """The partner's feeds, subscriptions and last deliveries; POST adds a subscription."""
     if request.method != "POST":
         return _list(request, viewer)
     wanted = request.POST.get("do", "subscribe")
@@ -53,7 +56,7 @@ def act(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> HttpResp
     if wanted not in _ACTS:
         raise Refused("There is no such action.", code="unknown-action", at="/do")
     _ACTS[wanted](request, viewer, subscription_id)
-    return redirect("portal-subscriptions")
+    return _back(request)
 
 
 @require_POST
@@ -61,14 +64,19 @@ def act(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> HttpResp
 def send_again(request: HttpRequest, viewer: Viewer, delivery_id: UUID) -> HttpResponseBase:
     """Send one of the partner's own deliveries again."""
     _said(request, lambda: notifying.send_again(viewer, delivery_id), "It is sent again. How that went appears below.")
-    return redirect("portal-subscriptions")
+    return _back(request)
 
 
 @require_safe
 @page
 def deliveries(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
-    """The last deliveries alone, which the page asks for while a message is under way."""
-    about = {"may_change": Scope.SUBSCRIBE in viewer.scopes, **_deliveries(viewer)}
+    """The last deliveries alone, of all or of one feed, which pages ask for while a message is under way."""
+    asked = Parameters(request, known=("feed",))
+    word = asked.text("feed")
+    feed_id = None if word in {"", "all"} else asked.uuid("feed")
+    feed = subscribing.own_feed(viewer, feed_id) if feed_id else None
+    sent = last_deliveries(viewer, feed=feed) if word else last_deliveries(viewer)
+    about = {"may_change": Scope.SUBSCRIBE in viewer.scopes, **sent}
     return show(request, viewer, "indicators/deliveries.html", here="subscriptions", **about)
 
 
@@ -119,12 +127,30 @@ _ACTS: dict[str, Callable[[HttpRequest, Viewer, UUID], None]] = {
 }
 
 
-def _deliveries(viewer: Viewer) -> dict[str, Any]:
+def _back(request: HttpRequest) -> HttpResponseBase:
+    """To the page of the feed whose button it was, else to the list."""
+    try:
+        return redirect("portal-feed", UUID(request.POST.get("of", "")))
+    except ValueError:
+        return redirect("portal-feed-all" if request.POST.get("of") == "all" else "portal-subscriptions")
+
+
+def last_deliveries(viewer: Viewer, *, feed: Feed | Literal["any"] | None = "any") -> dict[str, Any]:
+    """The last messages, to the subscribers of one feed (None: of everything) or to all. One query.
+
+    `waits` is whether one is under way.
+    """
     found = Delivery.objects.of(viewer).select_related("subscription").order_by("-created_at", "-pk")
+    if feed != "any":
+        found = found.filter(subscription__feed=feed)
     rows = list(found[:_DELIVERIES])
     soon = clock.now() + _SOON
     waits = any(row.state == Delivery.State.SENDING or (row.state == "due" and row.due_at < soon) for row in rows)
-    return {"deliveries": rows, "waits": waits}
+    return {
+        "deliveries": rows,
+        "waits": waits,
+        "deliveries_of": feed.pk if isinstance(feed, Feed) else "" if feed else "all",
+    }
 
 
 def _list(
@@ -134,10 +160,12 @@ def _list(
     secret: str = "",
     renewed: bool = False,
     problem: str = "",
-    feed_problem: str = "",
 ) -> HttpResponse:
     """The page; `secret` is shown once, after it was made. What was typed stays where it was refused."""
-    feeds = Feed.objects.of(viewer).order_by("name")
+    feeds = list(Feed.objects.of(viewer).order_by("name", "pk"))
+    wanted = [subscribing.filter_of(feed) for feed in (None, *feeds)]
+    counts, cut = listing.tallied(viewer, wanted[:_COUNTED])
+    instances = health.instances(viewer)
     return show(
         request,
         viewer,
@@ -145,16 +173,40 @@ def _list(
         here="subscriptions",
         may_change=Scope.SUBSCRIBE in viewer.scopes,
         subscriptions=list(Subscription.objects.of(viewer).select_related("feed").order_by("created_at", "pk")),
-        **_deliveries(viewer),
-        feeds=[(feed, showing.filter_words(subscribing.filter_of(feed))) for feed in feeds],
-        kinds=[(kind, name) for kind, name in KINDS.items() if kind != "other"],
+        **last_deliveries(viewer),
+        lines=[
+            {
+                "feed": feed,
+                "name": feed.name if feed else "Everything",
+                "words": showing.filter_words(one),
+                "count": counts[place] if place < len(counts) else None,
+                "agents": _agents([each for each in instances if each.feed_id == (feed.pk if feed else None)]),
+            }
+            for place, (feed, one) in enumerate(zip((None, *feeds), wanted, strict=True))
+        ],
+        cut=cut,
+        feeds=feeds,
         secret=secret,
         renewed=renewed,
         problem=problem,
-        feed_problem=feed_problem,
-        typed=request.POST if problem or feed_problem else {},
-        typed_kinds=request.POST.getlist("kinds") if feed_problem else [],
+        typed=request.POST if problem else {},
     )
+
+
+#: So many feeds are counted on the list.
+_COUNTED = 31
+
+
+def _agents(of: Sequence[Instance]) -> tuple[str, str]:
+    """How the instances of a feed stand, in words, and the tone of it."""
+    if not of:
+        return "", ""
+    counts = Counter(one.state for one in of)
+    if counts["differs"] or counts["silent"]:
+        said = [f"{counts['differs']} differ{'s' if counts['differs'] == 1 else ''}"] if counts["differs"] else []
+        said += [f"{counts['silent']} silent"] if counts["silent"] else []
+        return ", ".join(said), "bad" if counts["differs"] else "warn"
+    return f"{counts['in step']} of {len(of)} in step", "good" if counts["in step"] == len(of) else "warn"
 
 
 def _add(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
@@ -169,34 +221,6 @@ def _add(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     return _list(request, viewer, secret=secret)
 
 
-def _add_feed(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
-    confidence = request.POST.get("confidence", "").strip() or "0"
-    if not (confidence.isascii() and confidence.isdigit() and len(confidence) <= 3):
-        return _list(request, viewer, feed_problem="The confidence is a whole number from 0 to 100.")
-    chosen = {"kinds": request.POST.getlist("kinds"), "min_confidence": int(confidence)}
-    try:
-        wanted = filters.parse(chosen).within(filters.accepted(viewer, request.POST.get("text", "")))
-        feed = subscribing.save_feed(viewer, name=request.POST.get("name", ""), filter_json=wanted.to_json())
-    except ExchangeError as refused:
-        return _list(request, viewer, feed_problem=refused.detail)
-    messages.success(request, f"The feed {feed.name} is saved.")
-    return redirect("portal-subscriptions")
-
-
-def _delete_feed(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
-    try:
-        subscribing.delete_feed(viewer, UUID(request.POST.get("feed", "")))
-    except ValueError:
-        raise NotFound from None
-    except Conflict as refused:
-        messages.error(request, refused.detail)
-    else:
-        messages.success(request, "The feed is deleted.")
-    return redirect("portal-subscriptions")
-
-
 _CHANGES: dict[str, Callable[[HttpRequest, Viewer], HttpResponseBase]] = {
     "subscribe": _add,
-    "save-feed": _add_feed,
-    "delete-feed": _delete_feed,
 }

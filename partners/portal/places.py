@@ -41,6 +41,7 @@ class Area:
     icon: str
     pages: tuple[PageLink, ...]
     operator: bool = False  # for the operator's admins alone
+    key: str = ""  # goes to the first of them after G
 
 
 WORK: tuple[PageLink, ...] = (
@@ -54,6 +55,17 @@ WORK: tuple[PageLink, ...] = (
 )
 
 AREAS: tuple[Area, ...] = (
+    Area(
+        "Judgement",
+        "scales",
+        (
+            PageLink("portal-judgement", "Opinions"),
+            PageLink("portal-appeals", "Appeals", scope=Scope.REACT),
+            PageLink("portal-recalls", "Recalls", scope=Scope.PUBLISH),
+            PageLink("portal-usefulness", "Usefulness", scope=Scope.PUBLISH),
+        ),
+        key="J",
+    ),
     Area(
         "Partners and groups",
         "people",
@@ -76,8 +88,6 @@ AREAS: tuple[Area, ...] = (
         (
             PageLink("held", "Waiting", scope=Scope.PUBLISH),
             PageLink("portal-quarantine", "Quarantine", scope=Scope.PUBLISH),
-            PageLink("portal-recalls", "Recalls", scope=Scope.PUBLISH),
-            PageLink("portal-appeals", "Appeals", scope=Scope.REACT),
         ),
     ),
     Area("Reports", "report", (PageLink("reports", "Reports"),)),

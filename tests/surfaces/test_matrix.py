@@ -176,6 +176,9 @@ MATRIX: dict[str, Row] = {
     "appeal-statistics": Row(API + "appeals/statistics", "publish"),
     "tickets": Row(API + "appeals/tickets", "publish"),
     "ticket": Row(API + f"appeals/tickets/{ABSENT}", "publish", method="post"),
+    # Whose opinions there are: tests/indicators/portal/test_judgement.py.
+    "portal-judgement": Row("/judgement/", "person"),
+    "portal-usefulness": Row("/judgement/usefulness/", "publish"),
     "portal-appeals": Row("/organisation/appeals/", "person"),
     "portal-appeal-act": Row(f"/organisation/appeals/{ABSENT}/act", "publish", method="post"),
     "portal-recalls": Row("/organisation/recalls/", "publish"),
@@ -418,6 +421,9 @@ MATRIX: dict[str, Row] = {
         )
     },
     "portal-subscriptions": Row("/subscriptions", "person"),
+    "portal-feed-new": Row("/subscriptions/new", "person"),
+    "portal-feed-all": Row("/subscriptions/feeds/all", "person"),
+    "portal-feed": Row("/subscriptions/feeds/{feed}", "owner", absent=f"/subscriptions/feeds/{ABSENT}"),
     "portal-deliveries": Row("/subscriptions/deliveries", "person"),
     "portal-send-again": Row(
         "/subscriptions/deliveries/{delivery}/again",

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from indicators.models import Delivery, Feed, Subscription
+from indicators.models import Delivery, Subscription
 from indicators.portal import showing
 from indicators.stix import making, tlp, vocabulary
 from indicators.telling import delivering
@@ -435,30 +435,6 @@ def test_a_subscription_is_tested_changed_and_its_secret_renewed_and_a_delivery_
     assert "whsec_" not in text(client.get("/subscriptions"))
     assert signed_in(cast.borealis).post(again).status_code == 404
     assert signed_in(cast.aster, role=Role.ANALYST).post(again).status_code == 403
-
-
-def test_a_feed_is_saved_used_and_deleted_once_nothing_uses_it(cast):
-    client = signed_in(cast.aster)
-    asked = {"do": "save-feed", "name": "Prompts", "kinds": ["prompt-signature"], "confidence": "70"}
-    shown = text(client.post("/subscriptions", asked, follow=True))
-    assert "confidence:>=70 kind:prompt-signature" in shown
-    feed = Feed.unrestricted.get()
-    assert "prompt-signature" in str(feed.filter)
-    again = text(client.post("/subscriptions", asked))
-    assert "You have a feed of this name." in again
-    assert re.search(r'value="prompt-signature" checked', again), "what was typed stays"
-    client.post("/subscriptions", {"url": "https://receiver.example/hook", "feed": str(feed.pk)})
-    gone = {"do": "delete-feed", "feed": str(feed.pk)}
-    assert "still uses this feed" in text(client.post("/subscriptions", gone, follow=True))
-    assert signed_in(cast.borealis).post("/subscriptions", gone).status_code == 404
-    assert signed_in(cast.aster, role=Role.ANALYST).post("/subscriptions", gone).status_code == 403
-    Subscription.unrestricted.all().delete()
-    assert "The feed is deleted." in text(client.post("/subscriptions", gone, follow=True))
-    for refused in ({"do": "save-feed", "name": ""}, {"do": "save-feed", "name": "x", "confidence": "-1"}):
-        assert 'role="alert"' in text(client.post("/subscriptions", refused))
-    assert client.post("/subscriptions", {"do": "explode"}).status_code == 422
-    assert client.post("/subscriptions", {"do": "delete-feed", "feed": "x"}).status_code == 404
-    assert Feed.unrestricted.count() == 0
 
 
 def test_a_bad_address_is_explained_in_place(cast):

@@ -277,7 +277,9 @@ def _pages() -> Iterator[Ask]:
     for path in (
         "/", "/recent", "/pulse", "/?show=ours", "/indicators", "/indicators?matched=true", "/indicators?publisher=aster", "/indicators?q=seen",
         "/indicators?filter=kind:account-pattern", "/indicators?sort=-confidence", "/indicators?filter=publishers:>=2", "/indicators/tallies", "/indicators/bundle?show=objects", "/matches", "/subscriptions",
-        "/subscriptions/deliveries", "/account/", "/account/factors/", "/account/password/", "/account/reauthenticate/",
+        "/subscriptions/deliveries", "/subscriptions/new", "/subscriptions/feeds/all", "/subscriptions/feeds/{feed}",
+        "/subscriptions/feeds/{x_feed}", "/subscriptions/deliveries?feed={x_feed}", "/judgement/", "/judgement/?show=given", "/judgement/usefulness/",
+        "/account/", "/account/factors/", "/account/password/", "/account/reauthenticate/",
         "/account/login/passkey/", "/account/login/second-factor/", "/account/reauthenticate/code/",
         "/account/reauthenticate/passkey/", "/account/logout/",
         "/organisation/", "/organisation/groups/", "/organisation/groups/ring", "/organisation/groups/circle",
@@ -624,7 +626,8 @@ def _forms() -> Iterator[Ask]:
     yield form("/organisation/people/{x_user}/", do="deactivate")
     yield form("/organisation/people/sign-on/", issuer="https://id.example", client_id="x", client_secret="y")
     yield form("/subscriptions", url="https://hidden.example/page")
-    yield form("/subscriptions", do="save-feed", name="Hidden page")
+    yield form("/subscriptions/new", filter="kind:account-pattern")
+    yield form("/subscriptions/new", "saved", do="save", name="Hidden page", filter="")
     for sub in ("{feed_subscription}", "{x_subscription}"):
         yield form(f"/subscriptions/{sub}/act", do="pause")
     for delivery in ("{delivery}", "{x_delivery}"):

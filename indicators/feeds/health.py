@@ -1,0 +1,108 @@
+"""How the instances that enforce a partner's feeds stand: in step, behind, differing or silent, by their receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+import orjson
+
+from exchange import clock
+from exchange.sql import ask
+from partners.viewer import Viewer
+
+#: An instance without a word for this long is silent: agents speak every minute, changes or none.
+SILENT = timedelta(minutes=15)
+#: How long an instance is remembered here after its last word.
+LATELY = timedelta(days=14)
+_MOST = 100
+
+State = Literal["differs", "silent", "lags", "in step"]
+#: The worst first.
+STATES: tuple[State, ...] = ("differs", "silent", "lags", "in step")
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One agent: what it said last. `behind` is how many changes of its set it lacks; `lag_s` its own measure."""
+
+    name: str
+    feed_id: UUID | None
+    feed_name: str
+    version: str
+    behind: int
+    equal: bool | None
+    lag_s: float | None
+    at: datetime
+    counts: Mapping[str, int]
+    set_count: int
+    set_hash: str
+    narrowed: bool  # its key sees some groups only, so its set is one of its own
+
+    @property
+    def state(self) -> State:
+        """One word for it."""
+        if self.equal is False:
+            return "differs"
+        if self.at < clock.now() - SILENT:
+            return "silent"
+        return "lags" if self.behind else "in step"
+
+    @property
+    def shadow(self) -> bool:
+        """Whether it rehearses: it counts what it would have blocked, and blocks nothing."""
+        return bool(self.counts.get("shadow")) and not self.counts.get("blocked")
+
+
+def instances(viewer: Viewer, *, feed: UUID | Literal["any"] | None = "any") -> list[Instance]:
+    """The instances of the viewer's partner that spoke lately, the worst first; of one feed (None: of everything).
+
+    One query.
+    """
+    rows = ask(
+        _RECEIPTS,
+        {
+            "me": viewer.partner_id,
+            "since": clock.now() - LATELY,
+            "any": feed == "any",
+            "feed": None if feed == "any" else feed,
+            "most": _MOST,
+        },
+    )
+    return sorted(
+        (_instance(row) for row in rows), key=lambda one: (STATES.index(one.state), one.name, str(one.feed_id))
+    )
+
+
+def _instance(row: tuple[Any, ...]) -> Instance:
+    name, feed_id, feed_name, version, behind, equal, lag_s, at, counts, set_count, total, scope = row
+    return Instance(
+        name=name,
+        feed_id=feed_id,
+        feed_name=feed_name or "Everything",
+        version=version,
+        behind=max(0, behind),
+        equal=equal,
+        lag_s=lag_s,
+        at=at,
+        counts=orjson.loads(counts or "{}"),
+        set_count=set_count,
+        set_hash=bytes(total).hex(),
+        narrowed=not scope.endswith(";"),
+    )
+
+
+# A row for each instance of the partner's own that spoke lately, the newest word first: what it said, and its set.
+_RECEIPTS = """
+SELECT r.instance, s.feed_id, f.name, r.version, s.place - r.place, r.equal, r.lag_s, r.at, r.counts::text, s.count,
+       s.total, s.scope
+FROM indicators_feedset s
+JOIN indicators_receipt r ON r.feed_set_id = s.id
+LEFT JOIN indicators_feed f ON f.id = s.feed_id
+WHERE s.partner_id = %(me)s AND r.at >= %(since)s
+  AND (%(any)s OR s.feed_id IS NOT DISTINCT FROM %(feed)s::uuid)
+ORDER BY r.at DESC LIMIT %(most)s
+"""

@@ -1,0 +1,80 @@
+"""What others say of a partner's objects, and what it says of theirs: the newest opinions in force, page by page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from django.db.models import F, QuerySet
+
+from indicators.models import Holding, Opinion
+from partners.viewer import Viewer
+
+Way = Literal["received", "given"]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One opinion in force. `waits` is whether it waits for a second person of its own partner."""
+
+    place: int
+    partner_id: UUID
+    stix_id: str
+    version: int
+    says: int
+    reason: str
+    at: datetime
+    waits: bool
+
+
+def page(viewer: Viewer, way: Way, *, before: int | None, limit: int) -> tuple[list[Said], bool]:
+    """Opinions on living objects as the viewer hears them, the newest first; and whether there are more. One query.
+
+    `received` are others' on the viewer's own objects, `given` the viewer's own.
+    """
+    found = _of(viewer, way)
+    if before is not None:
+        found = found.filter(place__lt=before)
+    rows = list(found.order_by("-place")[: limit + 1])
+    return [_said(row) for row in rows[:limit]], len(rows) > limit
+
+
+def counts(viewer: Viewer) -> dict[str, int]:
+    """How many of each, and how many of those received dissent. Two queries."""
+    received = _of(viewer, "received").values_list("says", flat=True)
+    says = list(received[:_MOST])
+    return {
+        "received": len(says),
+        "dissents": sum(each < 0 for each in says),
+        "given": len(_of(viewer, "given").values_list("pk")[:_MOST]),
+    }
+
+
+#: So many are counted, at most.
+_MOST = 1_000
+
+
+def _of(viewer: Viewer, way: Way) -> QuerySet[Opinion]:
+    found = Opinion.objects.visible_to(viewer).filter(
+        holding__state=Holding.State.LIVE, holding__newest__isnull=False, said_by__state=Holding.State.LIVE
+    )
+    if way == "given":
+        found = found.filter(partner=viewer.partner_id)
+    else:
+        found = found.filter(holding__publisher=viewer.partner_id).exclude(partner=viewer.partner_id)
+    return found.annotate(stix_id=F("holding__stix_id"), version=F("holding__newest_id"))
+
+
+def _said(row: Opinion) -> Said:
+    return Said(
+        place=row.place,
+        partner_id=row.partner_id,
+        stix_id=row.stix_id,  # type: ignore[attr-defined]
+        version=row.version,  # type: ignore[attr-defined]
+        says=row.says,
+        reason=row.reason,
+        at=row.at,
+        waits=not row.alone and row.says < 0,
+    )

@@ -1,0 +1,232 @@
+"""The pages of feeds: from a filter to a tested delivery in four steps, and how each feed stands.
+
+The first two steps (what it holds, its name) are `new`; the other two (where it goes, whether it arrives) are on the
+page of the feed itself, which stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from exchange.errors import Conflict, ExchangeError, Refused
+from indicators import reading
+from indicators.feeds import filters, health, preview, spelling
+from indicators.feeds.filters import EVERYTHING, Filter
+from indicators.feeds.health import Instance
+from indicators.feeds.spelling import BadText
+from indicators.models import Delivery, Feed, Subscription
+from indicators.portal import asking, rows, subscriptions, using
+from indicators.reading import listing
+from indicators.reading.selecting import Selection
+from indicators.telling import subscribing
+from partners.portal.access import page, show
+from partners.scopes import Scope
+from partners.viewer import Viewer
+
+#: Rows that the preview shows.
+_ROWS = 8
+_HERE = "subscriptions"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of the four: `state` is done, now or later."""
+
+    name: str
+    state: Literal["done", "now", "later"]
+
+
+_STEPS = ("What it holds", "Its name", "Where it goes", "Does it arrive?")
+
+
+def steps(done: Sequence[bool]) -> list[Step]:
+    """The four, the first that is not done being the present one."""
+    now = next((place for place, each in enumerate(done) if not each), len(_STEPS))
+    return [
+        Step(name, "done" if done[place] else "now" if place == now else "later") for place, name in enumerate(_STEPS)
+    ]
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+def new(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """Steps one and two. POST looks at what a filter holds (`do=look`), or saves it under a name (`do=save`).
+
+    The filter comes in the form: a value that it searches stands in no address.
+    """
+    if request.method != "POST":
+        return _new(request, viewer)
+    text = request.POST.get("filter", "")[: spelling.MAX_TEXT_CHARS]
+    do = request.POST.get("do", "look")
+    if do not in {"look", "save"}:
+        raise Refused("There is no such action.", code="unknown-action", at="/do")
+    try:
+        wanted = filters.accepted(viewer, text) if text.strip() else EVERYTHING
+    except BadText as wrong:
+        return _new(request, viewer, text=text, problem=wrong.detail)
+    except Refused as refused:
+        return _new(request, viewer, text=text, problem=refused.detail)
+    if do == "look":
+        return _new(request, viewer, text=text, wanted=wanted)
+    try:
+        feed = subscribing.save_feed(viewer, name=request.POST.get("name", ""), filter_json=wanted.to_json())
+    except ExchangeError as refused:
+        viewer.require(Scope.SUBSCRIBE)
+        return _new(request, viewer, text=text, wanted=wanted, name_problem=refused.detail)
+    messages.success(request, f"The feed “{feed.name}” is saved. Now choose where it goes.")
+    return redirect("portal-feed", feed.pk)
+
+
+def _new(
+    request: HttpRequest,
+    viewer: Viewer,
+    *,
+    text: str = "",
+    wanted: Filter | None = None,
+    problem: str = "",
+    name_problem: str = "",
+) -> HttpResponse:
+    return show(
+        request,
+        viewer,
+        "indicators/feed_new.html",
+        here=_HERE,
+        steps=steps([wanted is not None, False, False, False]),
+        text=text,
+        problem=problem,
+        name_problem=name_problem,
+        typed_name=request.POST.get("name", ""),
+        wanted=wanted,
+        moving=wanted.moving if wanted is not None else "",
+        fields=asking.fields(viewer),
+        starts=_STARTS,
+        may_change=Scope.SUBSCRIBE in viewer.scopes,
+        **(_holds(viewer, wanted) if wanted is not None else {}),
+    )
+
+
+#: Filters to begin with: what each is for, and its text.
+_STARTS = (
+    ("For enforcement", "publishers:>=2 -control:compromised_victim -shared:cgnat,campus"),
+    ("Payments and prompts", "kind:payment-fingerprint,prompt-signature publishers:>=2"),
+    ("Networks", "subkind:net from:others"),
+    ("Alerts", "severity:>=high from:others"),
+)
+
+
+def _holds(viewer: Viewer, wanted: Filter, *, but: str = "") -> dict[str, Any]:
+    """What a filter holds now: counts, kinds, the newest rows, and which other feeds hold some of it."""
+    living = Selection(filter=wanted, living=True)
+    counted = listing.counted(viewer, living)
+    looked = preview.preview(viewer, wanted, but=but)
+    return {
+        "preview": looked,
+        "covered_share": round(100 * looked.covered / looked.holds) if looked.holds else 0,
+        "disputed_share": round(100 * looked.disputed / looked.holds, 1) if looked.holds else 0,
+        "overlaps": preview.overlaps(viewer, wanted, but=but),
+        "kinds": [(kind, counted.by_kind.get(kind, 0)) for kind in (*asking.KINDS, "other")],
+        "kinds_cut": counted.cut,
+        "rows": rows.of(viewer, reading.newest(viewer, living, before=None, limit=_ROWS).statements),
+    }
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+def everything(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """The feed that everybody has: all that the partner may see."""
+    return _answered(request, viewer, None)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+def feed(request: HttpRequest, viewer: Viewer, feed_id: UUID) -> HttpResponseBase:
+    """One feed: what it holds, how to use it, and how what enforces it stands."""
+    return _answered(request, viewer, subscribing.own_feed(viewer, feed_id))
+
+
+def _answered(request: HttpRequest, viewer: Viewer, one: Feed | None) -> HttpResponseBase:
+    if request.method != "POST":
+        return _page(request, viewer, one)
+    do = request.POST.get("do", "")
+    if do == "delete" and one is not None:
+        return _delete(request, viewer, one)
+    if do != "subscribe":
+        raise Refused("There is no such action.", code="unknown-action", at="/do")
+    url = request.POST.get("url", "").strip()
+    try:
+        _, secret = subscribing.subscribe(viewer, url=url, feed_id=one.pk if one else None)
+    except ExchangeError as refused:
+        viewer.require(Scope.SUBSCRIBE)
+        return _page(request, viewer, one, problem=refused.detail, url=url)
+    return _page(request, viewer, one, secret=secret)
+
+
+def _delete(request: HttpRequest, viewer: Viewer, one: Feed) -> HttpResponseBase:
+    try:
+        subscribing.delete_feed(viewer, one.pk)
+    except Conflict as refused:
+        messages.error(request, refused.detail)
+        return redirect("portal-feed", one.pk)
+    messages.success(request, f"The feed “{one.name}” is deleted.")
+    return redirect("portal-subscriptions")
+
+
+def _page(
+    request: HttpRequest, viewer: Viewer, one: Feed | None, *, secret: str = "", problem: str = "", url: str = ""
+) -> HttpResponse:
+    """The page of a feed; `secret` is shown once, after it was made."""
+    wanted = subscribing.filter_of(one)
+    told = Subscription.objects.of(viewer).filter(feed=one).order_by("created_at", "pk")
+    addresses = [(each, _went(viewer, each)) for each in told]
+    instances = health.instances(viewer, feed=one.pk if one else None)
+    sent = subscriptions.last_deliveries(viewer, feed=one)
+    arrived = any(each.state == Delivery.State.DELIVERED for each in sent["deliveries"])
+    arrived = arrived or any(each.equal for each in instances)
+    done = [True, True, bool(addresses or instances), arrived]
+    return show(
+        request,
+        viewer,
+        "indicators/feed.html",
+        here=_HERE,
+        one=one,
+        name=one.name if one else "Everything",
+        key=str(one.pk) if one else "all",
+        filter_text=filters.spoken(wanted),
+        list_address=f"{reverse('indicators')}?view={one.pk}" if one else reverse("indicators"),
+        steps=[] if all(done) else steps(done),
+        moving=wanted.moving,
+        addresses=addresses,
+        instances=instances,
+        well=sum(each.state == "in step" for each in instances),
+        set_now=_set(instances),
+        uses=using.uses(one, wanted),
+        secret=secret,
+        problem=problem,
+        url=url,
+        may_change=Scope.SUBSCRIBE in viewer.scopes,
+        **_holds(viewer, wanted, but=str(one.pk) if one else ""),
+        **sent,
+    )
+
+
+def _went(viewer: Viewer, one: Subscription) -> tuple[int, int]:
+    """How many messages arrived at an address, and how many were given up."""
+    states = Delivery.objects.of(viewer).filter(subscription=one)
+    return (
+        states.filter(state=Delivery.State.DELIVERED).count(),
+        states.filter(state=Delivery.State.DEAD).count(),
+    )
+
+
+def _set(instances: Sequence[Instance]) -> Instance | None:
+    """Of the instances whose key sees all: what their set is now."""
+    return next((each for each in instances if not each.narrowed), None)
