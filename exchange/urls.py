@@ -17,6 +17,7 @@ urlpatterns = [
     path("schemas/", include("indicators.api.schemas")),
     path("organisation/log/", include("partners.portal.log_urls")),
     path("organisation/reports/", include("indicators.portal.report_urls")),
+    path("docs", include("partners.portal.doc_urls")),
     path("account/", include("partners.portal.urls")),
     path("organisation/keys/", include("partners.portal.key_urls")),
     path("", include("partners.portal.people_urls")),

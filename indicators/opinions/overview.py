@@ -16,7 +16,7 @@ Way = Literal["received", "given"]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Judged:
     """One opinion in force. `waits` is whether it waits for a second person of its own partner."""
 
     place: int
@@ -29,7 +29,7 @@ class Said:
     waits: bool
 
 
-def page(viewer: Viewer, way: Way, *, before: int | None, limit: int) -> tuple[list[Said], bool]:
+def page(viewer: Viewer, way: Way, *, before: int | None, limit: int) -> tuple[list[Judged], bool]:
     """Opinions on living objects as the viewer hears them, the newest first; and whether there are more. One query.
 
     `received` are others' on the viewer's own objects, `given` the viewer's own.
@@ -67,8 +67,8 @@ def _of(viewer: Viewer, way: Way) -> QuerySet[Opinion]:
     return found.annotate(stix_id=F("holding__stix_id"), version=F("holding__newest_id"))
 
 
-def _said(row: Opinion) -> Said:
-    return Said(
+def _said(row: Opinion) -> Judged:
+    return Judged(
         place=row.place,
         partner_id=row.partner_id,
         stix_id=row.stix_id,  # type: ignore[attr-defined]

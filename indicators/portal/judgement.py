@@ -66,7 +66,7 @@ def _before(cursor: str, viewer: Viewer, scope: str) -> int | None:
         return None
 
 
-def _lines(viewer: Viewer, found: list[overview.Said]) -> list[dict[str, Any]]:
+def _lines(viewer: Viewer, found: list[overview.Judged]) -> list[dict[str, Any]]:
     """Each opinion with the row of its object, as the list of indicators shows it."""
     if not found:
         return []

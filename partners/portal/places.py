@@ -26,6 +26,7 @@ class PageLink:
     scope: Scope = Scope.READ
     here: str = ""
     at_bottom: bool = False  # in the bar of phones, which has room for four
+    docs: str = "portal"  # its chapter of the documentation, and the heading there
 
     @property
     def name(self) -> str:
@@ -46,12 +47,19 @@ class Area:
 
 WORK: tuple[PageLink, ...] = (
     PageLink("start", "Home", "inbox", "H", at_bottom=True),
-    PageLink("indicators", "Indicators", "list", "I", at_bottom=True),
-    PageLink("portal-campaigns", "Campaigns", "graph", "C", at_bottom=True),
-    PageLink("portal-publish", "Publish", "upload", "P", scope=Scope.PUBLISH),
-    PageLink("portal-paste", "Paste search", "clip", "V", at_bottom=True),
-    PageLink("portal-matches", "Matches", "link", "M", here="matches"),
-    PageLink("portal-subscriptions", "Feeds", "feed", "F", here="subscriptions"),
+    PageLink("indicators", "Indicators", "list", "I", at_bottom=True, docs="portal#the-list"),
+    PageLink("portal-campaigns", "Campaigns", "graph", "C", at_bottom=True, docs="campaigns#in-the-portal"),
+    PageLink(
+        "portal-publish",
+        "Publish",
+        "upload",
+        "P",
+        scope=Scope.PUBLISH,
+        docs="tokens#publish-in-the-portal",
+    ),
+    PageLink("portal-paste", "Paste search", "clip", "V", at_bottom=True, docs="tokens#in-the-browser"),
+    PageLink("portal-matches", "Matches", "link", "M", here="matches", docs="attribution"),
+    PageLink("portal-subscriptions", "Feeds", "feed", "F", here="subscriptions", docs="portal#feeds"),
 )
 
 AREAS: tuple[Area, ...] = (
@@ -59,10 +67,15 @@ AREAS: tuple[Area, ...] = (
         "Judgement",
         "scales",
         (
-            PageLink("portal-judgement", "Opinions"),
-            PageLink("portal-appeals", "Appeals", scope=Scope.REACT),
-            PageLink("portal-recalls", "Recalls", scope=Scope.PUBLISH),
-            PageLink("portal-usefulness", "Usefulness", scope=Scope.PUBLISH),
+            PageLink("portal-judgement", "Opinions", docs="judgement"),
+            PageLink("portal-appeals", "Appeals", scope=Scope.REACT, docs="judgement#appeals"),
+            PageLink("portal-recalls", "Recalls", scope=Scope.PUBLISH, docs="judgement#recall-your-own-mistake"),
+            PageLink(
+                "portal-usefulness",
+                "Usefulness",
+                scope=Scope.PUBLISH,
+                docs="judgement#what-your-indicators-are-good-for",
+            ),
         ),
         key="J",
     ),
@@ -70,35 +83,38 @@ AREAS: tuple[Area, ...] = (
         "Partners and groups",
         "people",
         (
-            PageLink("organisation", "Overview"),
-            PageLink("groups-page", "Groups"),
-            PageLink("sharing", "Sharing"),
-            PageLink("hosts", "Hosts"),
-            PageLink("portal-detectors", "Detectors"),
+            PageLink("organisation", "Overview", docs="partners"),
+            PageLink("groups-page", "Groups", docs="partners#groups"),
+            PageLink("sharing", "Sharing", docs="attribution"),
+            PageLink("hosts", "Hosts", docs="vocabulary#what-nobody-may-block"),
+            PageLink("portal-detectors", "Detectors", docs="vocabulary#detectors"),
         ),
     ),
     Area(
         "People and keys",
         "key",
-        (PageLink("people", "People", scope=Scope.ADMIN), PageLink("keys", "Keys", scope=Scope.ADMIN)),
+        (
+            PageLink("people", "People", scope=Scope.ADMIN, docs="people"),
+            PageLink("keys", "Keys", scope=Scope.ADMIN, docs="keys"),
+        ),
     ),
     Area(
         "Waiting",
         "eye",
         (
-            PageLink("held", "Waiting", scope=Scope.PUBLISH),
-            PageLink("portal-quarantine", "Quarantine", scope=Scope.PUBLISH),
+            PageLink("held", "Waiting", scope=Scope.PUBLISH, docs="partners#four-eyes"),
+            PageLink("portal-quarantine", "Quarantine", scope=Scope.PUBLISH, docs="api"),
         ),
     ),
-    Area("Reports", "report", (PageLink("reports", "Reports"),)),
-    Area("Log", "log", (PageLink("log", "Log", scope=Scope.AUDIT),)),
+    Area("Reports", "report", (PageLink("reports", "Reports", docs="log"),)),
+    Area("Log", "log", (PageLink("log", "Log", scope=Scope.AUDIT, docs="log"),)),
     Area(
         "Operator",
         "gear",
         (
-            PageLink("operator-partners", "Partners", scope=Scope.ADMIN),
-            PageLink("operator-groups", "Groups", scope=Scope.ADMIN),
-            PageLink("invite-partner", "Invite a partner", scope=Scope.ADMIN),
+            PageLink("operator-partners", "Partners", scope=Scope.ADMIN, docs="operating"),
+            PageLink("operator-groups", "Groups", scope=Scope.ADMIN, docs="operating"),
+            PageLink("invite-partner", "Invite a partner", scope=Scope.ADMIN, docs="operating"),
         ),
         operator=True,
     ),
@@ -132,4 +148,5 @@ def frame(viewer: Viewer, here: str) -> dict[str, Any]:
         "beside": beside,
         "bottom": [place for place in work if place.at_bottom][:4],
         "label": next((place.label for place in [*beside, *work] if place.name == here), ""),
+        "docs": next((place.docs for place in [*beside, *work] if place.name == here), ""),
     }

@@ -176,6 +176,11 @@ MATRIX: dict[str, Row] = {
     "appeal-statistics": Row(API + "appeals/statistics", "publish"),
     "tickets": Row(API + "appeals/tickets", "publish"),
     "ticket": Row(API + f"appeals/tickets/{ABSENT}", "publish", method="post"),
+    "group-counsel": Row(
+        "/organisation/groups/ring/counsel", "ring or operator", absent="/organisation/groups/none/counsel"
+    ),
+    "docs": Row("/docs", "person"),
+    "chapter": Row("/docs/start", "person"),
     # Whose opinions there are: tests/indicators/portal/test_judgement.py.
     "portal-judgement": Row("/judgement/", "person"),
     "portal-usefulness": Row("/judgement/usefulness/", "publish"),

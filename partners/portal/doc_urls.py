@@ -1,0 +1,10 @@
+"""Routes of the documentation."""
+
+from django.urls import path
+
+from partners.portal import docs
+
+urlpatterns = [
+    path("", docs.contents, name="docs"),
+    path("/<path:name>", docs.chapter, name="chapter"),
+]

@@ -1,0 +1,75 @@
+"""The documentation as pages: each link leads somewhere, nothing of the text is markup, and titles are searched."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from exchange import handbook
+
+CHAPTERS = handbook.known()
+
+
+def anchors(name: str) -> set[str]:
+    chapter = handbook.find(name)
+    assert chapter, name
+    return {*re.findall(r'<h\d id="([^"]+)"', chapter.body)}
+
+
+def test_every_chapter_stands_in_the_list_of_its_part():
+    listed = {chapter.name for _, chapters in handbook.contents() for chapter in chapters}
+    assert listed == {name for name in CHAPTERS if "/" not in name}
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_every_link_of_a_chapter_leads_to_a_page_and_a_heading(name):
+    chapter = handbook.find(name)
+    assert chapter, name
+    assert chapter.title
+    for to in re.findall(r'href="([^"]*)"', chapter.body):
+        if to.startswith("https://"):
+            continue
+        if to.startswith("/docs/"):
+            other, _, anchor = to.removeprefix("/docs/").partition("#")
+            assert not anchor or anchor in anchors(other), to
+        elif to.startswith("#"):
+            assert to[1:] in anchors(name), to
+        else:
+            assert to.startswith("/api/v1/schema"), to
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_holds_no_style_script_or_event(name):
+    chapter = handbook.find(name)
+    assert chapter
+    tags = re.findall(r"<[a-z][^>]*>", chapter.body)
+    assert [tag for tag in tags if re.search(r"\s(style|on\w+)=|<script|<iframe|<img|javascript:", tag)] == []
+
+
+def test_text_that_looks_like_markup_stays_text(tmp_path, monkeypatch):
+    (tmp_path / "evil.md").write_text(
+        "# A <script>alert(1)</script>\n\n<img src=x onerror=alert(1)>\n\n[x](javascript:alert(1)) [y](../../secrets.md)\n\n`a.md`\n"
+    )
+    monkeypatch.setattr(handbook, "PLACE", tmp_path)
+    found = handbook.find("evil")
+    assert found
+    assert "<script" not in found.body
+    assert "<img" not in found.body
+    assert "href" not in found.body
+
+
+@pytest.mark.parametrize(
+    "name", ["../settings", "adr/../api", "nothing", "", "api/", "adr/", "Api", "api.md", "adr/0001/x"]
+)
+def test_no_other_file_is_a_chapter(name):
+    assert handbook.find(name) is None
+
+
+def test_titles_and_headings_are_searched_whatever_their_case():
+    assert [one.chapter.name for one in handbook.search("REST api")] == ["api"]
+    assert "feeds" in [one.chapter.name for one in handbook.search("filters")]
+    (found,) = [one for one in handbook.search("flood breaker") if one.chapter.name == "judgement"]
+    assert [one.anchor for one in found.headings] == ["the-flood-breaker"]
+    assert handbook.search("xyzzy") == []
+    assert handbook.search("  ") == []
