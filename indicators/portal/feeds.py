@@ -162,8 +162,9 @@ def _answered(request: HttpRequest, viewer: Viewer, one: Feed | None) -> HttpRes
     if do != "subscribe":
         raise Refused("There is no such action.", code="unknown-action", at="/do")
     url = request.POST.get("url", "").strip()
+    form = request.POST.get("format") or Subscription.Format.STANDARD
     try:
-        _, secret = subscribing.subscribe(viewer, url=url, feed_id=one.pk if one else None)
+        _, secret = subscribing.subscribe(viewer, url=url, feed_id=one.pk if one else None, form=form)
     except ExchangeError as refused:
         viewer.require(Scope.SUBSCRIBE)
         return _page(request, viewer, one, problem=refused.detail, url=url)
@@ -185,8 +186,7 @@ def _page(
 ) -> HttpResponse:
     """The page of a feed; `secret` is shown once, after it was made."""
     wanted = subscribing.filter_of(one)
-    told = Subscription.objects.of(viewer).filter(feed=one).order_by("created_at", "pk")
-    addresses = [(each, _went(viewer, each)) for each in told]
+    addresses = subscriptions.addresses(viewer, Subscription.objects.of(viewer).filter(feed=one))
     instances = health.instances(viewer, feed=one.pk if one else None)
     sent = subscriptions.last_deliveries(viewer, feed=one)
     arrived = any(each.state == Delivery.State.DELIVERED for each in sent["deliveries"])
@@ -205,6 +205,7 @@ def _page(
         steps=[] if all(done) else steps(done),
         moving=wanted.moving,
         addresses=addresses,
+        formats=Subscription.Format.choices,
         instances=instances,
         well=sum(each.state == "in step" for each in instances),
         set_now=_set(instances),
@@ -215,15 +216,6 @@ def _page(
         may_change=Scope.SUBSCRIBE in viewer.scopes,
         **_holds(viewer, wanted, but=str(one.pk) if one else ""),
         **sent,
-    )
-
-
-def _went(viewer: Viewer, one: Subscription) -> tuple[int, int]:
-    """How many messages arrived at an address, and how many were given up."""
-    states = Delivery.objects.of(viewer).filter(subscription=one)
-    return (
-        states.filter(state=Delivery.State.DELIVERED).count(),
-        states.filter(state=Delivery.State.DEAD).count(),
     )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 from django.contrib import messages
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -21,7 +23,7 @@ from indicators.feeds.health import Instance
 from indicators.models import Delivery, Feed, Subscription
 from indicators.portal import showing
 from indicators.reading import listing
-from indicators.telling import notifying, subscribing
+from indicators.telling import notifying, replaying, subscribing
 from partners.portal.access import page, show
 from partners.scopes import Scope
 from partners.viewer import Viewer
@@ -103,6 +105,18 @@ def _change(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> None
     _said(request, lambda: notifying.change(viewer, subscription_id, wanted), "The subscription is changed.")
 
 
+def _replay(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> None:
+    """Send what was given up again, the oldest first."""
+    try:
+        sent = notifying.replay(viewer, subscription_id)
+    except (Conflict, Refused, TooMany) as refused:
+        messages.error(request, refused.detail)
+    else:
+        count = len(sent.letters)
+        words = f"{count} {'messages are' if count != 1 else 'message is'} sent again, the oldest first."
+        messages.success(request, words + (" There are more: press it once more." if sent.more else ""))
+
+
 def _delete(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> None:
     subscribing.unsubscribe(viewer, subscription_id)
     messages.success(request, "The subscription is deleted.")
@@ -122,9 +136,28 @@ _ACTS: dict[str, Callable[[HttpRequest, Viewer, UUID], None]] = {
     "change": _change,
     "delete": _delete,
     "pause": _pause,
+    "replay": _replay,
     "resume": _resume,
     "test": _test,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One subscription with how its messages went; `dead` are those that nothing after them told."""
+
+    one: Subscription
+    delivered: int
+    dead: int
+
+
+def addresses(viewer: Viewer, of: QuerySet[Subscription]) -> list[Address]:
+    """These subscriptions with how their messages went. Three queries."""
+    arrived = Delivery.objects.of(viewer).filter(state=Delivery.State.DELIVERED)
+    counts = dict(arrived.values_list("subscription").annotate(Count("pk")))
+    dead = replaying.count_dead_each(viewer)
+    found = of.select_related("feed").order_by("created_at", "pk")
+    return [Address(one, counts.get(one.pk, 0), dead.get(one.pk, 0)) for one in found]
 
 
 def _back(request: HttpRequest) -> HttpResponseBase:
@@ -172,7 +205,8 @@ def _list(
         "indicators/subscriptions.html",
         here="subscriptions",
         may_change=Scope.SUBSCRIBE in viewer.scopes,
-        subscriptions=list(Subscription.objects.of(viewer).select_related("feed").order_by("created_at", "pk")),
+        addresses=addresses(viewer, Subscription.objects.of(viewer)),
+        formats=Subscription.Format.choices,
         **last_deliveries(viewer),
         lines=[
             {
@@ -211,9 +245,10 @@ def _agents(of: Sequence[Instance]) -> tuple[str, str]:
 
 def _add(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     url, feed = request.POST.get("url", "").strip(), request.POST.get("feed", "")
+    form = request.POST.get("format") or Subscription.Format.STANDARD
     try:
         feed_id = UUID(feed) if feed else None
-        _, secret = subscribing.subscribe(viewer, url=url, feed_id=feed_id)
+        _, secret = subscribing.subscribe(viewer, url=url, feed_id=feed_id, form=form)
     except ValueError:
         return _list(request, viewer, problem="Choose one of your feeds.")
     except ExchangeError as refused:

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from exchange import clock
 from exchange.errors import NotFound, Refused, TooMany
@@ -54,6 +54,12 @@ def dead(
 def count_dead(viewer: Viewer) -> int:
     """How many dead letters a partner's subscriptions have together. One query."""
     return _dead(_within(viewer, None, None, None)).count()
+
+
+def count_dead_each(viewer: Viewer) -> dict[UUID, int]:
+    """By subscription of the partner, how many dead letters it has; of those that have any. One query."""
+    found = _dead(_within(viewer, None, None, None)).order_by().values_list("subscription")
+    return dict(found.annotate(Count("pk")))
 
 
 def replay(

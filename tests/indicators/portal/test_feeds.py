@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 
 from exchange import clock
-from indicators.models import Feed, FeedSet, Receipt, Subscription
+from indicators.models import Delivery, Feed, FeedSet, Receipt, Subscription
 from indicators.portal import using
 from indicators.stix import making
 from indicators.telling import delivering, subscribing
@@ -141,6 +141,30 @@ def test_instances_stand_by_feed_the_worst_first(cast):
     assert "elsewhere" in text(client.get("/subscriptions/feeds/all"))
     home = text(client.get("/"))
     assert f"/subscriptions/feeds/{feed.pk}" in home, "the inbox leads to the feed that ails"
+
+
+def test_what_was_given_up_is_told_and_replayed(cast):
+    client = signed_in(cast.aster)
+    feed = a_feed(client)
+    page = f"/subscriptions/feeds/{feed.pk}"
+    client.post(page, {"do": "subscribe", "url": "https://receiver.example/hook", "format": "slack"})
+    one = Subscription.unrestricted.get()
+    assert one.format == "slack"
+    for place in range(3):
+        Delivery.unrestricted.create(
+            partner=cast.aster, subscription=one, state="dead", first_seq=place, last_seq=place, changes=1
+        )
+    for path in (page, "/subscriptions"):
+        shown = text(client.get(path))
+        assert "3 not told" in shown, path
+        assert "Replay 3" in shown, path
+    sent = client.post(f"/subscriptions/{one.pk}/act", {"do": "replay", "of": str(feed.pk)}, follow=True)
+    assert "3 messages are sent again" in text(sent)
+    assert "Replay 3" not in text(client.get(page)), "they are under way"
+    analyst = signed_in(cast.aster, role=Role.ANALYST)
+    assert analyst.post(f"/subscriptions/{one.pk}/act", {"do": "replay"}).status_code == 403
+    Subscription.unrestricted.update(opened_at=clock.now())
+    assert "Asked less often" in text(client.get(page))
 
 
 def test_overlap_is_told_feed_by_feed(cast):
