@@ -63,7 +63,7 @@ def send(request: HttpRequest, viewer: Viewer, draft_id: UUID) -> HttpResponseBa
         preparing.delete(viewer, draft_id)
         messages.success(request, "The draft is deleted. Nothing of it was published.")
         return redirect("portal-publish")
-    audience = Audience(tuple(request.POST.getlist("groups")), request.POST.get("everyone") == "true")
+    audience = Audience.of(request.POST)
     numbers = {int(one) for one in request.POST.getlist("line") if one.isdigit()}
     try:
         counts = preparing.send(viewer, draft_id, numbers=numbers, reach=audience.reach(viewer))
@@ -74,9 +74,7 @@ def send(request: HttpRequest, viewer: Viewer, draft_id: UUID) -> HttpResponseBa
     else:
         said = ", ".join(f"{counts[status]:,} {words}" for status, words in _SAID.items() if status in counts)
         (messages.success if set(counts) <= {"accepted", "unchanged"} else messages.warning)(request, f"{said}.")
-    back = urlencode(
-        [("groups", slug) for slug in audience.groups] + ([("everyone", "true")] if audience.everyone else [])
-    )
+    back = urlencode(audience.pairs)
     return redirect(f"{reverse('portal-draft', args=[draft_id])}{'?' if back else ''}{back}")
 
 

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.views.decorators.http import require_safe
 
 from exchange.errors import ExchangeError, NotFound
@@ -27,7 +28,7 @@ from partners.groups import directory
 from partners.portal import letters
 from partners.portal.access import page, show
 from partners.scopes import Scope
-from partners.sharing import groups_named
+from partners.sharing import groups_named, partners_named
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 
@@ -76,16 +77,36 @@ class Audience:
 
     groups: tuple[str, ...] = ()
     everyone: bool = False
+    partners: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, said: QueryDict) -> Audience:
+        """As a form or an address says it."""
+        return cls(
+            tuple(said.getlist("groups")), said.get("everyone", "") in {"true", "1"}, tuple(said.getlist("partners"))
+        )
 
     @property
     def named(self) -> bool:
         """Whether anybody was chosen."""
-        return bool(self.groups) or self.everyone
+        return bool(self.groups or self.partners) or self.everyone
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """As fields of a form."""
+        named = [("groups", slug) for slug in self.groups] + [("partners", slug) for slug in self.partners]
+        return named + ([("everyone", "true")] if self.everyone else [])
+
+    @property
+    def query(self) -> str:
+        """As the beginning of an address' question, to which more is added."""
+        return f"{urlencode(self.pairs)}&" if self.pairs else ""
 
     def reach(self, viewer: Viewer) -> Reach:
-        """As a push names it. Raises Refused for groups that are not the viewer's."""
+        """As a push names it. Raises Refused for groups that are not the viewer's, and for who is no partner."""
         groups = tuple(groups_named(viewer, self.groups)) if self.groups else ()
-        return Reach(named=self.named, everyone=self.everyone, groups=groups)
+        partners = tuple(partners_named(self.partners)) if self.partners else ()
+        return Reach(named=self.named, everyone=self.everyone, groups=groups, partners=partners)
 
 
 @require_safe
@@ -94,15 +115,15 @@ def draft(request: HttpRequest, viewer: Viewer, draft_id: UUID) -> HttpResponse:
     """One draft: each line as the door would answer it now, for the audience that is chosen, and who would see it."""
     if Scope.PUBLISH not in viewer.scopes:
         raise NotFound
-    asked = Parameters(request, known=("groups", "everyone", "show"))
+    asked = Parameters(request, known=("groups", "partners", "everyone", "show"))
     one = preparing.one(viewer, draft_id)
-    chosen = Audience(tuple(request.GET.getlist("groups")), asked.flag("everyone"))
+    chosen = Audience.of(request.GET)
     tlp, problem = Tlp(one.tlp), ""
     answers: dict[int, dict[str, Any]] = {}
     readers: Sequence[viewing.Reader] = ()
     try:
         answers = preparing.rehearse(viewer, one.rows, chosen.reach(viewer))
-        wish = previewing.Wish(everyone=chosen.everyone, groups=chosen.groups, tlp=tlp.word)
+        wish = previewing.Wish(everyone=chosen.everyone, groups=chosen.groups, partners=chosen.partners, tlp=tlp.word)
         readers = previewing.who_would_see(viewer, wish)
     except ExchangeError as refused:
         problem = refused.detail
@@ -137,6 +158,11 @@ def draft(request: HttpRequest, viewer: Viewer, draft_id: UUID) -> HttpResponse:
                 ],
             }
             for group in directory.groups(viewer)
+        ],
+        partners=[
+            {"partner": each, "chosen": each.slug in chosen.partners, "lab": known.get(each.pk, letters.VEILED)}
+            for each in directory.partners()
+            if each.pk != viewer.partner_id
         ],
         readers=[
             (reader, known.get(slugs.get(reader.partner_slug, viewer.partner_id), letters.VEILED)) for reader in readers

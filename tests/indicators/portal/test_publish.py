@@ -144,3 +144,34 @@ def test_a_severity_is_drawn_as_bars_and_not_as_text():
     assert drawn.count("<rect") == 4
     assert "&lt;" not in drawn
     assert house.severity(None) == '<span class="none">none</span>'
+
+
+def test_named_partners_are_an_audience_and_are_listed_before_anything_leaves(cast):
+    client = browser(cast.aster)
+    address = prepared(client, a_row(1)).json()["address"]
+    asked = f"{address}?partners=cygnus"
+    page = client.get(asked).content.decode()
+    assert 'name="partners" value="cygnus" checked' in page
+    assert '<input type="hidden" name="partners" value="cygnus">' in page
+    assert "<b>Cygnus</b>" in page
+    assert "<b>Borealis</b>" not in page
+    assert client.get(f"{address}?partners=nobody").content.decode().count("So nothing of it may go.") == 1
+    sent = client.post(f"{address}/send", {"line": ["1"], "partners": "cygnus"})
+    assert sent["Location"].endswith("?partners=cygnus")
+    one = Holding.unrestricted.get(stix_type="indicator")
+    assert Holding.objects.visible_to(cast.viewer("cygnus")).filter(pk=one.pk).exists()
+    assert not Holding.objects.visible_to(cast.viewer("borealis")).filter(pk=one.pk).exists()
+
+
+def test_the_second_person_sees_what_a_revision_changes(cast):
+    one = making.account_pattern(confidence=40, name="What it was")
+    build.publish(cast.viewer("aster"), one)
+    Partner.objects.filter(pk=cast.aster.pk).update(alone_objects=1)
+    then = {**one, "modified": build.later(), "confidence": 91, "name": "<b>What it is</b>"}
+    build.publish(cast.viewer("aster"), then, making.account_pattern())
+    page = browser(cast.aster).get("/organisation/held/").content.decode()
+    assert "<code>/confidence</code>" in page
+    assert "<del>40</del>" in page
+    assert "<ins>91</ins>" in page
+    assert "<b>What it is</b>" not in page
+    assert page.count("holds nothing under this id") == 1
