@@ -215,3 +215,14 @@ def test_another_partners_feed_is_as_absent_as_none(cast):
     for path in ("/subscriptions/feeds/{}", "/subscriptions/deliveries?feed={}"):
         theirs, none = other.get(path.format(feed.pk)), other.get(path.format(uuid.uuid4()))
         assert (theirs.status_code, none.status_code) == (404, 404)
+
+
+def test_saved_views_stand_in_the_side_bar_of_their_partner_alone(cast):
+    client = signed_in(cast.aster)
+    feed = a_feed(client, name="Payments of ours")
+    for path in ("/", "/organisation/", "/docs"):
+        side = text(client.get(path)).partition("<main")[0]
+        assert f'href="/indicators?view={feed.pk}"' in side, path
+    there = text(client.get(f"/indicators?view={feed.pk}"))
+    assert re.search(rf'href="/indicators\?view={feed.pk}" aria-current="page" title="Payments of ours"', there)
+    assert "Payments of ours" not in text(signed_in(cast.borealis).get("/"))
