@@ -20,7 +20,7 @@ from exchange.stix.patterns import tokens_in
 from indicators import detectors, excerpts, matching, reading
 from indicators.door import gates
 from indicators.opinions import appealing, giving, sighting
-from indicators.portal import comparing, relating, rows, showing, verdict, whose
+from indicators.portal import comparing, life, relating, rows, showing, verdict, whose
 from indicators.reading import referring
 from indicators.reading.selecting import Selection
 from indicators.stix import identifiers, objects, vocabulary
@@ -71,6 +71,7 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
     beside = _beside(viewer, latest, found)
     audience = reading.audience_of(viewer, own.object_id) if own else _audience(first["said"].audience_id)
     campaigns = rows.campaigns_of(viewer, [stix_id])
+    sighted = sighting.read(viewer, stix_id)
     return show(
         request,
         viewer,
@@ -84,7 +85,8 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
         may_judge=Scope.REACT in viewer.scopes and any(not one.own for one in judged),
         is_campaign=stix_id.startswith("campaign--"),
         reasons=words.REASONS_OF_CAMPAIGNS if stix_id.startswith("campaign--") else words.REASONS,
-        sighted=sighting.read(viewer, stix_id),
+        sighted=sighted,
+        life=_life(versions, beside, judged, sighted) if first["said"].kind else None,
         statements=merged,
         matches=[(each, [end for end in each.ends if end.stix_id != stix_id]) for each in found],
         older=[said for said in versions if not said.latest],
@@ -101,6 +103,17 @@ def indicator(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpRespons
         may_withdraw=Scope.PUBLISH in viewer.scopes
         and any(said.publisher_id == viewer.partner_id for said in versions),
     )
+
+
+def _life(
+    versions: Sequence[reading.Statement],
+    beside: Sequence[reading.Statement],
+    judged: Sequence[giving.Judged],
+    sighted: Sequence[sighting.Sighted],
+) -> life.Line | None:
+    latest = next((said for said in versions if said.latest), versions[-1])
+    extension = dict(vocabulary.extension_of(orjson.loads(latest.body)) or {})
+    return life.of(versions, beside, judged, sighted, extension=extension, now=clock.now())
 
 
 def _beside(viewer: Viewer, latest: Sequence[reading.Statement], found: Sequence[Any]) -> list[reading.Statement]:

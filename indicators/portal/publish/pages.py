@@ -115,9 +115,14 @@ def draft(request: HttpRequest, viewer: Viewer, draft_id: UUID) -> HttpResponse:
     """One draft: each line as the door would answer it now, for the audience that is chosen, and who would see it."""
     if Scope.PUBLISH not in viewer.scopes:
         raise NotFound
+    chosen = Audience.of(request.GET)
+    listed = request.GET.copy()
+    for name in ("groups", "partners"):  # a form says each by itself
+        if name in listed:
+            listed[name] = ",".join(listed.getlist(name))
+    request.GET = listed  # type: ignore[assignment]
     asked = Parameters(request, known=("groups", "partners", "everyone", "show"))
     one = preparing.one(viewer, draft_id)
-    chosen = Audience.of(request.GET)
     tlp, problem = Tlp(one.tlp), ""
     answers: dict[int, dict[str, Any]] = {}
     readers: Sequence[viewing.Reader] = ()

@@ -175,3 +175,20 @@ def test_the_second_person_sees_what_a_revision_changes(cast):
     assert "<ins>91</ins>" in page
     assert "<b>What it is</b>" not in page
     assert page.count("holds nothing under this id") == 1
+
+
+def test_two_groups_are_chosen_at_once_and_both_see_it(cast):
+    build.a_ring(cast.aster, cast.cygnus, slug="circle")
+    client = browser(cast.aster)
+    address = prepared(client, a_row(1)).json()["address"]
+    page = client.get(f"{address}?groups=ring&groups=circle")
+    assert page.status_code == 200
+    shown = page.content.decode()
+    assert shown.count('name="groups" value="ring" checked') == 1
+    assert shown.count('name="groups" value="circle" checked') == 1
+    assert "groups=ring&amp;groups=circle&amp;show=new" in shown, "a tab keeps the audience"
+    sent = client.post(f"{address}/send", {"line": ["1"], "groups": ["ring", "circle"]}, follow=True)
+    assert sent.status_code == 200
+    one = Holding.unrestricted.get(stix_type="indicator")
+    for name in ("borealis", "cygnus"):
+        assert Holding.objects.visible_to(cast.viewer(name)).filter(pk=one.pk).exists(), name
