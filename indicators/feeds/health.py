@@ -52,9 +52,11 @@ class Instance:
         return "lags" if self.behind else "in step"
 
     @property
-    def shadow(self) -> bool:
-        """Whether it rehearses: it counts what it would have blocked, and blocks nothing."""
-        return bool(self.counts.get("shadow")) and not self.counts.get("blocked")
+    def mode(self) -> Literal["enforcing", "shadow", ""]:
+        """Whether it blocks or rehearses; empty where nothing of the feed is above its policy's floors."""
+        if self.counts.get("blocked"):
+            return "enforcing"
+        return "shadow" if self.counts.get("shadow") else ""
 
 
 def instances(viewer: Viewer, *, feed: UUID | Literal["any"] | None = "any") -> list[Instance]:
