@@ -107,8 +107,8 @@ def why_campaign(hand: Hand) -> None:
 def to_enforcement(hand: Hand) -> None:
     """A list of prompts and payments of two publishers or more, to our enforcement."""
     hand.press("g f")
-    hand.click("text=New feed")
-    hand.click("text=Payments and prompts")
+    hand.click("header >> text=New feed")
+    hand.click("main >> text=Payments and prompts")
     hand.sees("#name")
     hand.type("#name", f"Payments and prompts {uuid.uuid4().hex[:4]}")
     hand.click("text=Save the feed")

@@ -30,7 +30,8 @@ DATA_DIR = Path(env.text("DATA_DIR", ".data")).absolute()
 
 # What a request may carry. Batches have their own, larger bound (`exchange.bodies`).
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+# A draft of 1,000 lines has a box for each.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1_200
 
 #: How often the log seals what was written, and signs a head: a finer grain would tell how busy the others are.
 LOG_SECONDS = env.number("LOG_SECONDS", 60, least=1, most=3600)

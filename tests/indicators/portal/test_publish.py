@@ -192,3 +192,12 @@ def test_two_groups_are_chosen_at_once_and_both_see_it(cast):
     one = Holding.unrestricted.get(stix_type="indicator")
     for name in ("borealis", "cygnus"):
         assert Holding.objects.visible_to(cast.viewer(name)).filter(pk=one.pk).exists(), name
+
+
+def test_a_draft_of_many_lines_goes_at_once(cast):
+    client = browser(cast.aster)
+    hosts = [{"n": n, "subkind": "gateway_host", "value": f"gate{n}.example"} for n in range(1, 302)]
+    address = prepared(client, *hosts).json()["address"]
+    sent = client.post(f"{address}/send", {"line": [str(n) for n in range(1, 302)], "groups": "ring"}, follow=True)
+    assert sent.status_code == 200
+    assert Holding.unrestricted.filter(stix_type="indicator").count() == 301
