@@ -23,7 +23,7 @@ PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("What is shared", ("vocabulary", "tokens", "partners", "attribution", "door", "stix", "formats")),
     ("What becomes of it", ("judgement", "campaigns", "feeds", "log")),
     ("For machines", ("client", "api", "delta", "agent", "lab", "taxii", "taxii-conformance")),
-    ("For the operator", ("operating",)),
+    ("For the operator", ("operating", "threats")),
 )
 DECISIONS = "adr"
 _NAME = re.compile(r"[a-z0-9-]+")
@@ -66,8 +66,11 @@ def find(name: str) -> Chapter | None:
 
 @cache
 def contents() -> tuple[tuple[str, tuple[Chapter, ...]], ...]:
-    """All chapters, part by part."""
-    return tuple((part, tuple(filter(None, map(find, names)))) for part, names in PARTS)
+    """All chapters, part by part; those that no part names come last."""
+    named = {name for _, names in PARTS for name in names}
+    more = tuple(name for name in known() if "/" not in name and name not in named)
+    parts = (*PARTS, ("More", more)) if more else PARTS
+    return tuple((part, tuple(filter(None, map(find, names)))) for part, names in parts)
 
 
 def search(words: str) -> list[Found]:
