@@ -74,17 +74,17 @@ def _marks(
 ) -> Iterator[Mark]:
     if (seen := _moment(extension.get("first_seen"))) is not None:
         yield Mark(seen, "seen", "First seen by its publisher")
-    told = sorted(versions, key=lambda said: said.date_added)
+    told = sorted(versions, key=_made)
     ids = {said.stix_id for said in versions}
     for place, said in enumerate(told):
         if place == 0:
-            yield Mark(said.date_added, "published", f"Published by {said.publisher_name}")
+            yield Mark(_made(said), "published", f"Published by {said.publisher_name}")
         else:
             what = "Revoked" if said.revoked else "Told again"
-            yield Mark(said.date_added, "revised", f"{what} by {said.publisher_name}")
+            yield Mark(_made(said), "revised", f"{what} by {said.publisher_name}")
     for said in beside:
         if said.stix_id not in ids:
-            yield Mark(said.date_added, "other", f"The same value by {said.publisher_name}")
+            yield Mark(_made(said), "other", f"The same value by {said.publisher_name}")
     for one in judged:
         for given in one.opinions:
             kind: Kind = "confirmed" if "disagree" not in given.opinion else "disputed"
@@ -93,6 +93,11 @@ def _marks(
     for each in sighted:
         if (moment := _moment(each.last_seen or each.first_seen)) is not None:
             yield Mark(moment, "met", f"Met by {each.partner.name}")
+
+
+def _made(said: Statement) -> datetime:
+    """When a version was made; what is judged or re-addressed later is told with a new date."""
+    return min(said.modified or said.date_added, said.date_added)
 
 
 def _moment(said: Any) -> datetime | None:

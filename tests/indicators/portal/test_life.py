@@ -40,6 +40,7 @@ def test_the_page_tells_who_said_what_when(cast):
         "It ends",
     ):
         assert words in line, words
+    assert line.index("Published by Aster") < line.index("False positive"), "a judgement moves no publication"
     outside = text(signed_in(cast.borealis).get(f"/indicators/{ours['id']}"))
     assert "Published by Aster" in outside
 
