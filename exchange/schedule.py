@@ -11,6 +11,7 @@ IMPORTS = (
     "indicators.feeds.proving",
     "indicators.feeds.snapshots",
     "indicators.campaigns.proposing",
+    "indicators.telling.digesting",
     "indicators.telling.notifying",
     "indicators.ending.deciding",
     "indicators.log.pruning",
@@ -41,6 +42,7 @@ ROUTES = {
 #: Seconds between two beginnings, or a time of day (UTC). What is not begun in time expires: the next one finds it.
 SCHEDULE: dict[str, dict[str, Any]] = {
     "judge": {"task": "indicators.opinions.recording.catch_up", "schedule": 2.0, "options": {"expires": 10}},
+    "digests": {"task": "indicators.telling.digesting.catch_up", "schedule": 60.0, "options": {"expires": 60}},
     "tell": {"task": "indicators.telling.notifying.sweep", "schedule": 2.0, "options": {"expires": 10}},
     "lines": {"task": "indicators.sight.relining.catch_up", "schedule": 5.0, "options": {"expires": 10}},
     "sights": {"task": "indicators.sight.resighting.catch_up", "schedule": 5.0, "options": {"expires": 10}},

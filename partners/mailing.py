@@ -53,9 +53,9 @@ def tell(address: str, *, subject: str, text: str, partner_id: UUID | None) -> N
     _queue("message", json.dumps([address, subject, text]), partner_id=partner_id, kept=_KEPT)
 
 
-def ask_later(purpose: str, asked: str, *, kept: timedelta) -> None:
+def ask_later(purpose: str, asked: str, *, kept: timedelta, partner_id: UUID | None = None) -> None:
     """Have a worker decide what to tell whom, by the function that `writes` gave; each question is the same row."""
-    _queue(purpose, asked, partner_id=None, kept=kept)
+    _queue(purpose, asked, partner_id=partner_id, kept=kept)
 
 
 def writes(purpose: str, write: Writes) -> None:

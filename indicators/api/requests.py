@@ -217,6 +217,21 @@ class Replay(Body):
     all = Flag(required=False)
 
 
+def _hour_of_day() -> Number:
+    return Number(required=False, code="bad-hour", says="An hour from 0 to 23.", min_value=0, max_value=23)
+
+
+class DigestWish(Body):
+    """How a person is told by e-mail. Hours are of their own clock; quiet hours have both ends, or none."""
+
+    every = Choice(["off", "hourly", "daily"], code="bad-interval", says="One of off, hourly and daily.")
+    hour = _hour_of_day()
+    time_zone = Text(required=False, code="bad-time-zone", says="The name of a time zone.", max_length=64)
+    quiet_from = _hour_of_day()
+    quiet_until = _hour_of_day()
+    feeds = _Ids(required=False, code="bad-id", says="At most 20 ids.", max_length=20, chars=36)
+
+
 class SecretRotation(Body):
     """For how long the old secret goes on signing beside the new one; a day, where nothing is said."""
 

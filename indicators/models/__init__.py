@@ -11,7 +11,7 @@ from indicators.models.objects import Hidden, Holding, Marked, Reference, StixOb
 from indicators.models.opinions import Appeal, Flood, Opinion, Tally, Ticket, Told
 from indicators.models.publishing import Batch, Detector, Excerpt, HeldBatch, Outflow, Preparation, Quarantined
 from indicators.models.reports import ReportPackage
-from indicators.models.telling import Delivery, Subscription
+from indicators.models.telling import Delivery, Digest, Subscription
 from indicators.models.values import Carries, Epoch, ServiceHost, Span, TokenValue, Unlisted
 
 #: The tables of evidence and campaigns are in the room that writes them; Django looks for them here.
@@ -26,6 +26,7 @@ __all__ = [
     "Commit",
     "Delivery",
     "Detector",
+    "Digest",
     "Disarmed",
     "Ending",
     "Epoch",

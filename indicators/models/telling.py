@@ -1,7 +1,7 @@
 """Who is told of changes, and each message.
 
 `telling.subscribing` writes Subscription, and `telling.breaker` how its endpoint fails. `telling.notifying`,
-`telling.delivering` and `telling.replaying` write Delivery.
+`telling.delivering` and `telling.replaying` write Delivery, `telling.digesting` Digest.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from exchange import clock
 from indicators.models.feeds import Feed
-from partners.models import Partner
+from partners.models import Partner, User
 from partners.sharing import OwnedManager
 
 
@@ -134,3 +134,30 @@ class Delivery(models.Model):
                 name="one_start_over_under_way_per_subscription",
             ),
         ]
+
+
+class Digest(models.Model):
+    """How a person is told by e-mail what concerns their partner, and up to where they were."""
+
+    class Every(models.TextChoices):
+        DAILY = "daily", "Every day"
+        HOURLY = "hourly", "Every hour"
+        OFF = "off", "Never"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="+")
+    every = models.CharField(max_length=6, choices=Every, default=Every.OFF)
+    hour = models.SmallIntegerField(default=8, help_text="Of the daily one, by the person's own clock.")
+    time_zone = models.CharField(max_length=64, default="UTC")
+    quiet_from = models.SmallIntegerField(null=True, help_text="The first hour in which nothing is sent.")
+    quiet_until = models.SmallIntegerField(null=True, help_text="The first hour after it.")
+    feeds = models.JSONField(default=list, help_text="Ids of feeds; of those that are gone nothing is told.")
+    told_at = models.DateTimeField(default=clock.now, help_text="What came later is not told yet.")
+    seq = models.BigIntegerField(default=0, help_text="The same, as a place in the log.")
+    due_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="digest_due")]
+
+    def __str__(self) -> str:
+        return f"digest {self.pk}"

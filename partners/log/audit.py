@@ -38,6 +38,8 @@ class Verb(StrEnum):
     DETECTOR_CHANGED = "detector.changed"
     DETECTOR_REGISTERED = "detector.registered"
     DETECTOR_RETIRED = "detector.retired"
+    DIGEST_CHOSEN = "digest.chosen"
+    DIGEST_ENDED = "digest.ended"
     ENDING_FINAL = "ending.final"
     ENDING_UNDONE = "ending.undone"
     EVIDENCE_ENDED = "evidence.ended"

@@ -369,6 +369,8 @@ MATRIX: dict[str, Row] = {
         "/operator/groups/ring/act", "operator", method="post", absent="/operator/groups/none/act"
     ),
     "account": Row("/account/", "person"),
+    "digest": Row("/account/digest", "person"),
+    "digest-end": Row("/digest/end/x", "nobody"),
     "keys": Row("/organisation/keys/", "person"),
     "key-act": Row("/organisation/keys/{key}/act", "owner", method="post", absent="/organisation/keys/aaaaaaaa/act"),
     "theme": Row("/account/theme/", "all", method="post"),
@@ -465,6 +467,7 @@ MATRIX: dict[str, Row] = {
     # These need the scope `admin`, which no key of the cast has; tests/partners/api/test_people.py asks with one.
     "people-api": Row(API + "people", "nobody"),
     "person-api": Row(API + "people/{user}", "nobody"),
+    "api-digest": Row(API + "people/{user}/digest", "nobody"),
     "invitations-api": Row(API + "invitations", "nobody"),
     "invitation-api": Row(API + f"invitations/{ABSENT}", "nobody", method="delete"),
     # These, too; tests/partners/api/test_operator.py asks with one of each partner's.

@@ -280,7 +280,7 @@ def _pages() -> Iterator[Ask]:
         "/subscriptions/deliveries", "/subscriptions/new", "/subscriptions/feeds/all", "/subscriptions/feeds/{feed}",
         "/subscriptions/feeds/{x_feed}", "/subscriptions/deliveries?feed={x_feed}", "/judgement/", "/judgement/?show=given", "/judgement/usefulness/", "/docs", "/docs/start",
         "/organisation/groups/ring/counsel", "/organisation/groups/{x_group}/counsel",
-        "/account/", "/account/factors/", "/account/password/", "/account/reauthenticate/",
+        "/account/", "/account/digest", "/account/factors/", "/account/password/", "/account/reauthenticate/",
         "/account/login/passkey/", "/account/login/second-factor/", "/account/reauthenticate/code/",
         "/account/reauthenticate/passkey/", "/account/logout/",
         "/organisation/", "/organisation/groups/", "/organisation/groups/ring", "/organisation/groups/circle",

@@ -1,0 +1,306 @@
+"""A person's digest by e-mail: what concerns their partner, and what changed in its feeds, by the hour or by the day.
+
+A row of Digest says when the next one is due. What it tells is read when it is sent, as the person sees it then: who
+lost their rights in between is told nothing. Numbers, words of the vocabulary and links leave the house, no value and
+no name of another partner. Where there is nothing to tell, nothing is sent. What could not be sent is in the next one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.conf import settings
+from django.core import signing
+from django.core.mail import EmailMessage
+from django.db import connection, transaction
+from django.urls import reverse
+
+from exchange import clock
+from exchange.celery import app
+from exchange.errors import Gone, NotFound, Refused, Unauthenticated
+from indicators.log import changes
+from indicators.models import Change, Digest, Feed
+from indicators.telling import inbox, subscribing
+from partners import mailing
+from partners.keys.auth import viewer_of_user
+from partners.log import audit
+from partners.models import User
+from partners.viewer import Viewer
+
+#: Feeds of one digest.
+MOST_FEEDS = 20
+#: Items of the inbox that are told one by one.
+MOST_ITEMS = 30
+#: Changes of a feed that are counted one by one.
+_MOST_CHANGES = 500
+#: Digests that one turn of the task makes.
+_AT_ONCE = 500
+#: How far back the first one looks, and any after a long silence.
+_FARTHEST = timedelta(days=7)
+#: For how long one is tried; the next hourly one comes after it.
+_KEPT = timedelta(minutes=50)
+_HOUR = timedelta(hours=1)
+#: What happened in so short a time may not be committed yet: it is in the next one.
+_SETTLED = timedelta(seconds=10)
+_PURPOSE = "digest"
+_SALT = "indicators.telling.digesting"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a person wants to be told. Hours are whole and of their own clock; without quiet hours both are None."""
+
+    every: Digest.Every = Digest.Every.OFF
+    hour: int = 8
+    time_zone: str = "UTC"
+    quiet_from: int | None = None
+    quiet_until: int | None = None
+    feeds: tuple[UUID, ...] = ()
+
+
+def of(user: User) -> Wish:
+    """What a person has chosen."""
+    digest = Digest.objects.filter(user=user).first()
+    return Wish() if digest is None else _wish(digest)
+
+
+def choose(viewer: Viewer, user: User, wish: Wish) -> Wish:
+    """Write down how a person of the viewer's partner wants to be told. Raises Refused naming the field, NotFound."""
+    if user.partner_id != viewer.partner_id:
+        raise NotFound
+    _require_good(wish)
+    if Feed.objects.of(viewer).filter(pk__in=wish.feeds).count() < len(set(wish.feeds)):
+        raise NotFound("There is no such feed.")
+    if wish.every != Digest.Every.OFF and not user.email:
+        raise Refused("There is no e-mail address to send it to.", code="no-address", at="/every")
+    moment = clock.now()
+    with transaction.atomic():
+        before = Digest.objects.select_for_update().filter(user=user).first()
+        begins = before is None or before.every == Digest.Every.OFF
+        digest = before or Digest(user=user, told_at=moment, seq=changes.head())
+        if begins:
+            digest.told_at, digest.seq = moment, changes.head()
+        digest.every, digest.hour, digest.time_zone = wish.every, wish.hour, wish.time_zone
+        digest.quiet_from, digest.quiet_until = wish.quiet_from, wish.quiet_until
+        digest.due_at = next_due(wish, after=moment)
+        digest.feeds = sorted({str(feed) for feed in wish.feeds})
+        digest.save()
+        audit.record(audit.Verb.DIGEST_CHOSEN, by=viewer, target=f"user:{user.pk}", every=wish.every)
+    return of(user)
+
+
+def next_due(wish: Wish, *, after: datetime) -> datetime | None:
+    """When the next digest after a moment is sent: at a full hour outside the quiet ones; None where there is none."""
+    if wish.every == Digest.Every.OFF:
+        return None
+    zone = ZoneInfo(wish.time_zone)
+    if wish.every == Digest.Every.DAILY:
+        local = after.astimezone(zone).replace(hour=wish.hour, minute=0, second=0, microsecond=0, fold=0)
+        due = next(day for day in (local, _next_day(local)) if day.astimezone(after.tzinfo) > after)
+        due = due.astimezone(after.tzinfo)
+    else:
+        due = after.replace(minute=0, second=0, microsecond=0) + _HOUR
+    for _ in range(24):
+        if not _is_quiet(wish, due.astimezone(zone).hour):
+            break
+        due += _HOUR
+    return due
+
+
+def _next_day(local: datetime) -> datetime:
+    """The same hour by the clock on the wall, whatever the clock did in the night."""
+    return local + timedelta(days=1)
+
+
+def _is_quiet(wish: Wish, hour: int) -> bool:
+    begin, end = wish.quiet_from, wish.quiet_until
+    if begin is None or end is None or begin == end:
+        return False
+    return begin <= hour < end if begin < end else hour >= begin or hour < end
+
+
+def zones() -> Sequence[str]:
+    """The names of time zones that can be chosen, sorted."""
+    return _zones()
+
+
+@lru_cache(maxsize=1)
+def _zones() -> tuple[str, ...]:
+    return tuple(sorted(name for name in available_timezones() if "/" in name or name == "UTC"))
+
+
+def _require_good(wish: Wish) -> None:
+    for name, hour in (("hour", wish.hour), ("quiet_from", wish.quiet_from), ("quiet_until", wish.quiet_until)):
+        if hour is not None and not 0 <= hour <= 23:
+            raise Refused("An hour from 0 to 23.", code="bad-hour", at=f"/{name}")
+    if (wish.quiet_from is None) != (wish.quiet_until is None):
+        raise Refused("Both ends of the quiet hours, or none.", code="bad-hour", at="/quiet_until")
+    if wish.time_zone not in _zones():
+        raise Refused("The name of a time zone, such as Europe/Berlin.", code="bad-time-zone", at="/time_zone")
+    if len(wish.feeds) > MOST_FEEDS:
+        raise Refused(f"At most {MOST_FEEDS} feeds.", code="too-many-feeds", at="/feeds")
+
+
+# unsubscribing, without signing in
+
+
+def token_of(digest: Digest) -> str:
+    """Names a digest in the links of its mails; good for ending it and for nothing else."""
+    return signing.dumps(str(digest.pk), salt=_SALT)
+
+
+def named(token: str) -> Digest:
+    """The digest of a link. Raises NotFound for any token that is not ours."""
+    try:
+        digest_id = UUID(signing.loads(token, salt=_SALT))
+    except (signing.BadSignature, TypeError, ValueError):
+        raise NotFound from None
+    digest = Digest.objects.select_related("user").filter(pk=digest_id).first()
+    if digest is None:
+        raise NotFound
+    return digest
+
+
+def end(token: str) -> None:
+    """Send its person no digest any more. Raises NotFound. Once more is as once."""
+    digest = named(token)
+    with transaction.atomic():
+        ended = Digest.objects.filter(pk=digest.pk).exclude(every=Digest.Every.OFF)
+        if ended.update(every=Digest.Every.OFF, due_at=None):
+            about = digest.user.partner_id
+            audit.record(audit.Verb.DIGEST_ENDED, by=None, about=about, target=f"user:{digest.user_id}")
+
+
+# sending
+
+
+@app.task(name="indicators.telling.digesting.catch_up")
+def catch_up() -> None:
+    """Have those sent that are due."""
+    moment = clock.now()
+    due = Digest.objects.filter(due_at__lte=moment).order_by("due_at", "pk").select_related("user")
+    for digest in due[:_AT_ONCE]:
+        upcoming = next_due(_wish(digest), after=moment)
+        with transaction.atomic():
+            if Digest.objects.filter(pk=digest.pk, due_at=digest.due_at).update(due_at=upcoming):
+                mailing.ask_later(_PURPOSE, str(digest.pk), kept=_KEPT, partner_id=digest.user.partner_id)
+
+
+def _wish(digest: Digest) -> Wish:
+    every = Digest.Every(digest.every)
+    feeds = tuple(map(UUID, digest.feeds))
+    return Wish(every, digest.hour, digest.time_zone, digest.quiet_from, digest.quiet_until, feeds)
+
+
+def send(digest_id: str) -> None:
+    """Read what there is to tell, as its person sees it now, and send it. Raises OSError, SMTPException.
+
+    Nothing is sent to who ended it meanwhile, is not active any more, or lacks an address.
+    """
+    digest = Digest.objects.select_related("user").filter(pk=digest_id).exclude(every=Digest.Every.OFF).first()
+    if digest is None or not digest.user.email:
+        return
+    try:
+        viewer = viewer_of_user(digest.user)
+    except Unauthenticated:
+        return
+    moment, place = clock.now() - _SETTLED, changes.head()
+    told = compose(viewer, digest, until=moment)
+    if told is not None:
+        _mail(digest, told)
+    Digest.objects.filter(pk=digest.pk, told_at=digest.told_at).update(told_at=moment, seq=place)
+
+
+mailing.writes(_PURPOSE, send)
+
+
+def _mail(digest: Digest, told: tuple[str, str]) -> None:
+    subject, text = told
+    leave = f"{settings.BASE_URL}{reverse('digest-end', args=[token_of(digest)])}"
+    text += f"\nHow often you are told: {settings.BASE_URL}{reverse('digest')}\nNo digest any more: {leave}\n"
+    # RFC 8058: the mail program posts to this address, without a page and without signing in
+    headers = {
+        "List-Unsubscribe": f"<{leave}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        "Auto-Submitted": "auto-generated",
+    }
+    if not connection.in_atomic_block:
+        connection.close()  # back to the pool, while the mail server takes its time
+    EmailMessage(subject, text, to=[digest.user.email], headers=headers).send()
+
+
+def compose(viewer: Viewer, digest: Digest, *, until: datetime) -> tuple[str, str] | None:
+    """Subject and text of what is new for a viewer; None where nothing is. The subject holds numbers alone."""
+    since = max(digest.told_at, until - _FARTHEST)
+    items = [one for one in inbox.inbox(viewer, since=since, limit=MOST_ITEMS + 1) if one.at <= until]
+    feeds = [
+        (feed, counted)
+        for feed in Feed.objects.of(viewer).filter(pk__in=digest.feeds).order_by("name", "pk")[:MOST_FEEDS]
+        if (counted := _counted(viewer, feed, after=digest.seq))
+    ]
+    if not items and not feeds:
+        return None
+    count = f"{MOST_ITEMS} or more" if len(items) > MOST_ITEMS else str(len(items))
+    parts = [f"{count} for you"] * bool(items) + [f"changes in {len(feeds)} feed{'s' * (len(feeds) > 1)}"] * bool(feeds)
+    lines = [*_of_items(items), *_of_feeds(feeds)]
+    return f"Exchange: {', '.join(parts)}", "\n".join(lines) + "\n"
+
+
+def _counted(viewer: Viewer, feed: Feed, *, after: int) -> Mapping[str, Any] | None:
+    """How many changes a feed had, by what happened; None where there was none."""
+    try:
+        span = changes.since(viewer, subscribing.filter_of(feed), after=after, limit=_MOST_CHANGES, matched=False)
+    except Gone:  # away for longer than the log is kept, or restored: from now on
+        return None
+    ops = Counter(change.op for change in span.changes)
+    return {"new": ops[Change.Op.UPSERT], "gone": ops[Change.Op.REMOVE], "more": span.more} if ops else None
+
+
+def _of_items(items: Sequence[inbox.Item]) -> Iterable[str]:
+    if not items:
+        return
+    yield "For you"
+    for item in items[:MOST_ITEMS]:
+        what = _WORDS[item.kind]
+        says = f": {item.says.replace('_', ' ')}" if item.kind in _SPEAK and item.says else ""
+        yield f"- {item.at:%Y-%m-%d %H:%M} UTC, {what}{says}\n  {_link(item)}"
+    if len(items) > MOST_ITEMS:
+        yield "- and more"
+    yield ""
+
+
+_WORDS: Mapping[str, str] = {
+    "campaign": "a campaign that your accounts are in",
+    "match": "a match with one of yours",
+    "opinion": "an opinion on one of yours",
+    "recall": "something was recalled; what holds it should drop it",
+}
+#: What these say is a word of the vocabulary.
+_SPEAK = ("match", "opinion")
+
+
+def _link(item: inbox.Item) -> str:
+    if item.kind == "campaign":
+        where = reverse("portal-campaign", args=[UUID(item.about.partition("--")[2])])
+    else:
+        where = reverse("indicator", args=[item.about])
+    return f"{settings.BASE_URL}{where}"
+
+
+def _of_feeds(feeds: Sequence[tuple[Feed, Mapping[str, Any]]]) -> Iterable[str]:
+    if not feeds:
+        return
+    yield "Your feeds"
+    for feed, counted in feeds:
+        more = ", and more" if counted["more"] else ""
+        name = " ".join(feed.name.split())
+        yield f"- {name}: {counted['new']:,} new or changed, {counted['gone']:,} to be dropped{more}"
+        yield f"  {settings.BASE_URL}{reverse('indicators')}?view={feed.pk}"
+    yield ""
