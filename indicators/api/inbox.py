@@ -21,8 +21,8 @@ class InboxItem(serializers.Serializer[object]):
 
     kind = serializers.ChoiceField(choices=inbox.KINDS)
     at = serializers.DateTimeField()
-    about = serializers.CharField(help_text="The STIX id that it is about.")
-    says = serializers.CharField(help_text="A word: of an opinion its reason, of a match what is equal.")
+    about = serializers.CharField(help_text="The STIX id that it is about, an agent's name, or a subscription's id.")
+    says = serializers.CharField(help_text="A word: of an opinion or appeal its reason, of a match what is equal.")
     by = serializers.CharField(help_text="The other partner, as you are shown it; empty where none is.")
 
 
@@ -46,7 +46,7 @@ class InboxView(Face):
         responses=InboxPage,
     )
     def get(self, request: Request) -> HttpResponse:
-        """Opinions on your own, matches with your own, campaigns with your accounts, and recalls."""
+        """Opinions and appeals on your own, matches with it, campaigns with your accounts, recalls, own systems."""
         viewer = viewer_of(request)
         days = self.asked.number("days", _DAYS, least=1, most=_DAYS)
         limit = self.asked.number("limit", 20, least=1, most=inbox.MOST)

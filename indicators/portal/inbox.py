@@ -1,7 +1,7 @@
 """What asks a partner for an act, by deadline: said by whom, what follows, until when, and the one act.
 
-Each line comes from a verb of its own room, through the rule; nothing is stored of it. `feeds` tells people the same by
-mail.
+Each line comes from a verb of its own room, through the rule; nothing is stored of it. What `GET /inbox` and digests
+tell, too, comes from the same reads (`telling.inbox`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 import orjson
@@ -22,10 +22,11 @@ from indicators import matching
 from indicators.campaigns import viewing
 from indicators.ending import deciding
 from indicators.feeds import health
-from indicators.models import Delivery, Holding, Opinion, Quarantined
+from indicators.models import Holding, Quarantined
 from indicators.opinions import appealing
 from indicators.publishing import awaiting
 from indicators.stix import vocabulary
+from indicators.telling import inbox, replaying
 from partners.groups import life, proposing, warning
 from partners.models import ApiKey
 from partners.portal.letters import Lab
@@ -76,19 +77,7 @@ def of(viewer: Viewer, labs: Mapping[UUID, Lab]) -> list[Item]:
 
 def _dissents(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
     """Who calls one of ours wrong. Two queries."""
-    found = (
-        Opinion.objects.visible_to(viewer)
-        .filter(
-            holding__publisher=viewer.partner_id,
-            holding__state=Holding.State.LIVE,
-            says__lt=0,
-            said_by__state=Holding.State.LIVE,
-            at__gte=clock.now() - _LATELY,
-        )
-        .exclude(partner=viewer.partner_id)
-        .select_related("holding__newest", "partner")
-        .order_by("-at")[:_MOST]
-    )
+    found = inbox.dissents(viewer, since=clock.now() - _LATELY).select_related("holding__newest", "partner")[:_MOST]
     for one in found:
         newest = one.holding.newest
         if newest is None:
@@ -309,7 +298,7 @@ def _matched(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
 
 
 def _systems(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
-    """Agents that differ or are silent, and messages that could not be delivered. Two queries."""
+    """Agents that differ or are silent, endpoints that fail, messages that could not be told. Three queries."""
     for one in health.instances(viewer):
         instance, at, feed = one.name, one.at, one.feed_name if one.feed_id else "everything"
         page = reverse("portal-feed", args=[one.feed_id]) if one.feed_id else reverse("portal-feed-all")
@@ -323,7 +312,13 @@ def _systems(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
                 "week", "systems", "server", "warn", "Agent", f"of the feed {feed} · what it holds may be old",
                 "Look", page, value=instance, after="is silent", at=at,
             )  # fmt: skip
-    dead = Delivery.objects.of(viewer).filter(state=Delivery.State.DEAD).count()
+    for failing in inbox.failing(viewer)[:_MOST]:
+        yield Item(
+            "week", "systems", "feed", "bad", "Endpoint", "asked less often until a message arrives; nothing is lost",
+            "Look", reverse("portal-subscriptions"), value=urlsplit(failing.url).hostname or "",
+            after="fails again and again", at=failing.opened_at,
+        )  # fmt: skip
+    dead = replaying.count_dead(viewer)
     if dead:
         yield Item(
             "week",

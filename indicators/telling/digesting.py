@@ -277,17 +277,23 @@ def _of_items(items: Sequence[inbox.Item]) -> Iterable[str]:
 
 
 _WORDS: Mapping[str, str] = {
+    "agent": "an agent of yours",
+    "appeal": "an appeal on one of yours",
     "campaign": "a campaign that your accounts are in",
+    "endpoint": "a system of yours that takes webhooks",
     "match": "a match with one of yours",
     "opinion": "an opinion on one of yours",
     "recall": "something was recalled; what holds it should drop it",
 }
+_OF_SYSTEMS = ("agent", "endpoint")
 #: What these say is a word of the vocabulary.
-_SPEAK = ("match", "opinion")
+_SPEAK = ("agent", "appeal", "endpoint", "match", "opinion")
 
 
 def _link(item: inbox.Item) -> str:
-    if item.kind == "campaign":
+    if item.kind in _OF_SYSTEMS:
+        where = reverse("portal-subscriptions")
+    elif item.kind == "campaign":
         where = reverse("portal-campaign", args=[UUID(item.about.partition("--")[2])])
     else:
         where = reverse("indicator", args=[item.about])

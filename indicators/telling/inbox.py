@@ -1,7 +1,9 @@
-"""What concerns a partner, newest first: opinions on its own, matches with them, campaigns that it is in, recalls.
+"""What concerns a partner, newest first: opinions on its own, matches with them, campaigns, recalls, its own systems.
 
-Nothing is stored: each kind is read from where it stands, under the rule of who is looking, so what they may not see
-any more is gone from here, too. Counts, ids and words of the vocabulary alone; content is behind the ids.
+The one place that knows it: `GET /inbox` and digests tell these items, and the portal's home draws what it says of
+opinions and of systems from the same reads. Nothing is stored: each kind is read from where it stands, under the rule
+of who is looking, so what they may not see any more is gone from here, too. Counts, ids and words of the vocabulary
+alone; content is behind the ids.
 """
 
 from __future__ import annotations
@@ -10,14 +12,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import QuerySet
+
 from exchange.sql import ask
 from indicators import matching
 from indicators.campaigns.tables import Campaign
+from indicators.feeds import health
 from indicators.log import walking
-from indicators.models import Opinion
+from indicators.models import Delivery, Holding, Opinion, Subscription
+from indicators.opinions import appealing
+from partners.scopes import Scope
 from partners.viewer import Viewer
 
-KINDS = ("campaign", "match", "opinion", "recall")
+KINDS = ("agent", "appeal", "campaign", "endpoint", "match", "opinion", "recall")
 MOST = 100
 
 
@@ -25,10 +32,12 @@ MOST = 100
 class Item:
     """One thing that happened, as plain values.
 
-    `kind` is one of KINDS, `about` the STIX id that it is about (of an opinion and a match, the partner's own object;
-    of a campaign, the campaign; of a recall, what is not to be used any more). `says`: of an opinion its reason or
-    `confirms` or `dissents`, of a match what is equal (a subkind), of a campaign its name, of a recall nothing. `by` is
-    the name of the other partner as the viewer is shown it, empty where none is.
+    `kind` is one of KINDS, `about` the STIX id that it is about (of an opinion, an appeal and a match, the partner's
+    own object; of a campaign, the campaign; of a recall, what is not to be used any more), the name of an agent, or the
+    id of a subscription. `says`: of an opinion its reason or `confirms` or `dissents`, of an appeal its reason, of a
+    match what is equal (a subkind), of a campaign its name, of a recall nothing, of an agent `differs` or `silent`, of
+    an endpoint `failing` or `given-up`. `by` is the name of the other partner as the viewer is shown it, empty where
+    none is.
     """
 
     kind: str
@@ -39,7 +48,7 @@ class Item:
 
 
 def inbox(viewer: Viewer, *, since: datetime, limit: int = 20) -> list[Item]:
-    """What happened after a moment, newest first, at most `limit` (of each kind as many are read). Six queries at most.
+    """What happened after a moment, newest first, at most `limit` (of each kind as many are read). Ten queries at most.
 
     `limit` is at most MOST. What a person has seen is theirs to keep: they ask from there on.
     """
@@ -48,19 +57,33 @@ def inbox(viewer: Viewer, *, since: datetime, limit: int = 20) -> list[Item]:
         *_matches(viewer, since, limit),
         *_campaigns(viewer, since, limit),
         *_recalls(viewer, since, limit),
+        *_appeals(viewer, since),
+        *_agents(viewer, since),
+        *_endpoints(viewer, since, limit),
     ]
     return sorted(found, key=lambda item: (item.at, item.kind, item.about), reverse=True)[:limit]
 
 
-def _opinions(viewer: Viewer, since: datetime, limit: int) -> Iterator[Item]:
-    heard = (
+def opinions(viewer: Viewer, *, since: datetime) -> QuerySet[Opinion]:
+    """What others say of the viewer's own objects since a moment, newest first."""
+    return (
         Opinion.objects.visible_to(viewer)
         .filter(holding__publisher=viewer.partner_id, at__gt=since)
         .exclude(partner=viewer.partner_id)
         .select_related("holding", "partner")
-        .order_by("-at", "-pk")[:limit]
+        .order_by("-at", "-pk")
     )
-    for one in heard:
+
+
+def dissents(viewer: Viewer, *, since: datetime) -> QuerySet[Opinion]:
+    """Of these, what counts against one that is in force: the opinions of `Standing`."""
+    return opinions(viewer, since=since).filter(
+        holding__state=Holding.State.LIVE, says__lt=0, said_by__state=Holding.State.LIVE
+    )
+
+
+def _opinions(viewer: Viewer, since: datetime, limit: int) -> Iterator[Item]:
+    for one in opinions(viewer, since=since)[:limit]:
         said = one.reason or ("confirms" if one.says > 0 else "dissents" if one.says < 0 else "")
         yield Item("opinion", one.at, one.holding.stix_id, said, one.partner.name)
 
@@ -106,3 +129,40 @@ FROM mine CROSS JOIN past CROSS JOIN LATERAL (
 JOIN indicators_holding h ON h.id = told.holding_id AND h.publisher_id <> %(viewer)s
 GROUP BY h.stix_id ORDER BY at DESC LIMIT %(limit)s
 """
+
+
+def _appeals(viewer: Viewer, since: datetime) -> Iterator[Item]:
+    """Open ones on one's own, for who may answer them."""
+    if Scope.PUBLISH not in viewer.scopes or viewer.limited:
+        return
+    for ticket in appealing.received(viewer):
+        if (filed_at := ticket.due_at - appealing.CLOCK) > since:
+            yield Item("appeal", filed_at, ticket.stix_id, ticket.reason)
+
+
+def _agents(viewer: Viewer, since: datetime) -> Iterator[Item]:
+    """Those of one's own agents that hold another set than their feed, or say nothing any more."""
+    for one in health.instances(viewer):
+        at = one.at + health.SILENT if one.state == "silent" else one.at
+        if one.state in ("differs", "silent") and at > since:
+            yield Item("agent", at, one.name, one.state)
+
+
+def failing(viewer: Viewer) -> QuerySet[Subscription]:
+    """Subscriptions of one's own whose endpoint fails again and again, the last one first."""
+    active = Subscription.objects.of(viewer).filter(state=Subscription.State.ACTIVE)
+    return active.exclude(opened_at=None).order_by("-opened_at", "pk")
+
+
+def _endpoints(viewer: Viewer, since: datetime, limit: int) -> Iterator[Item]:
+    """For who may read subscriptions: such as fail, and such as were given up."""
+    if Scope.SUBSCRIBE not in viewer.scopes or viewer.limited:
+        return
+    for one in failing(viewer).filter(opened_at__gt=since)[:limit]:
+        if one.opened_at is not None:
+            yield Item("endpoint", one.opened_at, str(one.pk), "failing")
+    dead = Delivery.objects.of(viewer).filter(state=Delivery.State.DEAD, subscription__state=Subscription.State.DEAD)
+    own = dead.filter(kind__in=(Delivery.Kind.CHANGES, Delivery.Kind.START_OVER), finished_at__gt=since)
+    for pk, at in own.order_by("-finished_at", "pk").values_list("subscription", "finished_at")[:limit]:
+        if at is not None:
+            yield Item("endpoint", at, str(pk), "given-up")

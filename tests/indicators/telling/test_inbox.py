@@ -7,9 +7,13 @@ from datetime import timedelta
 import pytest
 
 from exchange import clock
+from indicators.feeds import deltas, proving
+from indicators.models import Delivery, Receipt, Subscription
 from indicators.opinions import giving
 from indicators.stix import making
+from indicators.telling import subscribing
 from indicators.telling.inbox import inbox
+from partners.scopes import Scope
 from tests import build
 
 pytestmark = pytest.mark.django_db
@@ -38,3 +42,31 @@ def test_opinions_on_mine_and_matches_with_mine(cast):
     assert inbox(cygnus, since=since) == []
     assert inbox(aster, since=clock.now() + timedelta(seconds=1)) == []
     assert len(inbox(aster, since=since, limit=1)) == 1
+
+
+def said(viewer, **more):
+    return {(one.kind, one.about, one.says) for one in inbox(viewer, since=clock.now() - timedelta(days=1), **more)}
+
+
+def test_endpoints_that_fail_or_were_given_up_are_told_to_who_may_read_subscriptions(cast):
+    aster, borealis = cast.viewer("aster"), cast.viewer("borealis")
+    one, other = (subscribing.subscribe(aster, url="https://receiver.example/", feed_id=None)[0] for _ in range(2))
+    assert said(aster) == set()
+    Subscription.unrestricted.filter(pk=one.pk).update(opened_at=clock.now(), failures=7)
+    Subscription.unrestricted.filter(pk=other.pk).update(state="dead")
+    about = {"partner_id": aster.partner_id, "subscription": other, "first_seq": 0, "last_seq": 1, "changes": 1}
+    Delivery.unrestricted.create(**about, state="dead", finished_at=clock.now())
+    assert said(aster) == {("endpoint", str(one.pk), "failing"), ("endpoint", str(other.pk), "given-up")}
+    assert said(borealis) == set()
+    assert said(build.viewer_of(cast.aster, Scope.READ)) == set()
+
+
+def test_an_agent_that_differs_or_is_silent_is_told_to_its_own_partner(cast):
+    aster = cast.viewer("aster")
+    feed_set = proving.brought(aster, deltas.feed_of(aster, "all"), feed="all")
+    about = {"feed_set": feed_set, "version": "1", "place": 0}
+    now = clock.now()
+    for name, equal, at in (("good", True, now), ("bad", False, now), ("gone", True, now - timedelta(hours=1))):
+        Receipt.unrestricted.create(**about, instance=name, equal=equal, at=at)
+    assert said(aster) == {("agent", "bad", "differs"), ("agent", "gone", "silent")}
+    assert said(cast.viewer("borealis")) == set()
