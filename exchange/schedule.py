@@ -9,6 +9,7 @@ IMPORTS = (
     "indicators.campaigns.announcing",
     "indicators.campaigns.ending",
     "indicators.feeds.proving",
+    "indicators.feeds.ranging",
     "indicators.feeds.snapshots",
     "indicators.campaigns.proposing",
     "indicators.telling.digesting",
@@ -62,6 +63,11 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "retire": {"task": "indicators.ending.retiring.expire_due", "schedule": 5.0, "options": {"expires": 10}},
     "forget sets": {
         "task": "indicators.feeds.proving.forget",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
+    "forget ranges": {
+        "task": "indicators.feeds.ranging.forget",
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },

@@ -24,6 +24,7 @@ from exchange.agent import counting, explaining, following, jobs, reporting, sta
 from exchange.agent import policy as policies
 from exchange.agent.acts import rehearse_pass, send_report, switch
 from exchange.agent.hook import HookFailed
+from exchange.agent.ranges import Ranges
 from exchange.agent.telling import _now, errors, say, tell, warn
 from exchange.client import config, terminal
 from exchange.client.api import Client
@@ -256,6 +257,27 @@ def explain_command(
         found = explaining.of(value, [store], job.policy, now=jobs.now(store))
     typer.echo(json.dumps([explaining.document(one) for one in found]) if as_json else explaining.text(value, found))
     sys.exit(0 if any(one.verdict.action is policies.Action.BLOCK for one in found) else 1)
+
+
+@app.command("listed")
+def listed_command(
+    subkind: Annotated[str, typer.Argument(help="A subkind of the vocabulary, such as net or email_domain.")],
+    values: Annotated[list[str], typer.Argument(help="Values, or tokens as 64 hexadecimal digits.")],
+    feed: Annotated[str, typer.Option(help="A feed's id; without it, everything.")] = "",
+    url: _Url = "",
+    key_file: _KeyFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say whether a feed lists values, by prefix: the exchange learns some bits of a hash, and no value. 1 if none."""
+    found = config.load(url=url, key_file=key_file)
+    with Client(found.url, found.api_key) as client:
+        told = Ranges(client, feed).listed(subkind, values)
+    if as_json:
+        typer.echo(json.dumps(told))
+    else:
+        for value, listed in told.items():
+            typer.echo(f"{'listed' if listed else 'not listed'}\t{value}")
+    sys.exit(0 if any(told.values()) else 1)
 
 
 @app.command("disarm")

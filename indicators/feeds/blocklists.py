@@ -50,7 +50,7 @@ def spool(viewer: Viewer, wanted: Filter, *, form: str) -> Spooled:
     file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - the response closes it
     digest = hashlib.sha256()
     tally = formats.Tally()
-    for piece in formats.write(_said(viewer, wanted), form=form, tally=tally):
+    for piece in formats.write(said(viewer, wanted), form=form, tally=tally):
         digest.update(piece)
         file.write(piece)
     file.seek(0)
@@ -59,7 +59,8 @@ def spool(viewer: Viewer, wanted: Filter, *, form: str) -> Spooled:
     return Spooled(file, f'"{digest.hexdigest()[:32]}"', tally.entries)
 
 
-def _said(viewer: Viewer, wanted: Filter) -> Iterator[Said]:
+def said(viewer: Viewer, wanted: Filter) -> Iterator[Said]:
+    """What is said of each live value that `viewer` may see, by value in the order of code points."""
     conditions, parameters = wanted.sql(viewer)
     audiences = audience_ids(viewer)
     veiled = sources.veiled(viewer, audiences)

@@ -72,10 +72,14 @@ def served(viewer: Viewer, *, feed: str, coding: str) -> File | None:
 
 def _holds(feed_set: FeedSet, made: Snapshot) -> bool:
     """Whether all that the file holds may still be handed to its reader, and its cursor leads on."""
-    if not feed_set.complete or made.place < feed_set.pruned or made.place > feed_set.place:
-        return False
-    lost = InForce.unrestricted.filter(feed_set=feed_set, place__gt=made.place, removed__in=_LOST)
-    return not lost.exists()
+    return not lost(feed_set, since=made.place)
+
+
+def lost(feed_set: FeedSet, *, since: int) -> bool:
+    """Whether its reader lost anything that the set held at a place of it, or nobody knows any more."""
+    if not feed_set.complete or not feed_set.pruned <= since <= feed_set.place:
+        return True
+    return InForce.unrestricted.filter(feed_set=feed_set, place__gt=since, removed__in=_LOST).exists()
 
 
 def _is_old(feed_set: FeedSet, made: Snapshot) -> bool:
@@ -89,7 +93,7 @@ def make(feed_set_id: int) -> None:
     free = Q(claimed_until=None) | Q(claimed_until__lt=now)
     claimed = Snapshot.unrestricted.filter(free, feed_set=feed_set_id).update(claimed_until=now + _CLAIM)
     feed_set = FeedSet.unrestricted.filter(pk=feed_set_id).first()
-    viewer = _reader(feed_set) if claimed and feed_set else None
+    viewer = reader(feed_set) if claimed and feed_set else None
     if viewer is None or feed_set is None:
         return
     try:
@@ -156,7 +160,7 @@ def _lines(writer: pages.Writer, whole: deltas.Whole) -> Iterator[bytes]:
     yield whole.trailer(writer)
 
 
-def _reader(feed_set: FeedSet) -> Viewer | None:
+def reader(feed_set: FeedSet) -> Viewer | None:
     """Whoever the set is of: its partner, or a key for some of its groups."""
     viewer = viewer_of_partner(feed_set.partner_id)
     groups = feed_set.scope.rpartition(";")[2]

@@ -1,6 +1,7 @@
 """Saved filters, and what is in force for whom.
 
-`telling.subscribing` writes Feed, `feeds.proving` FeedSet and InForce, `feeds.receipts` Receipt and Release.
+`telling.subscribing` writes Feed, `feeds.proving` FeedSet and InForce, `feeds.receipts` Receipt and Release,
+`feeds.snapshots` Snapshot, `feeds.ranging` RangeFile.
 """
 
 from __future__ import annotations
@@ -98,6 +99,30 @@ class InForce(models.Model):
 
     def __str__(self) -> str:
         return f"{self.holding_id} at {self.place}"
+
+
+class RangeFile(models.Model):
+    """The list of a `FeedSet` cut into ranges, at one place; without a name, it is still to be made.
+
+    `feeds.ranging` writes.
+    """
+
+    feed_set = models.OneToOneField(FeedSet, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=32, blank=True, help_text="Of its file, without how it ends.")
+    place = models.BigIntegerField(default=0)
+    entries = models.BigIntegerField(default=0)
+    made_at = models.DateTimeField(null=True)
+    asked_at = models.DateTimeField(default=clock.now)
+    claimed_until = models.DateTimeField(null=True, help_text="Until when nobody but one worker makes it.")
+
+    objects = OwnedManager["RangeFile"]()
+    unrestricted = models.Manager["RangeFile"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+
+    def __str__(self) -> str:
+        return f"ranges of set {self.feed_set_id}"
 
 
 class Receipt(models.Model):

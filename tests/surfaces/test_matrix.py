@@ -237,6 +237,8 @@ MATRIX: dict[str, Row] = {
     "changes": Row(API + "changes", "key", shows=True),
     "delta": Row(API + "feeds/all/delta", "key", shows=True),
     "snapshot": Row(API + "feeds/all/snapshot", "key"),
+    "ranges": Row(API + "feeds/all/ranges", "key"),
+    "range": Row(API + f"feeds/all/ranges/{'a' * 32}/0", "key"),
     "acks": Row(API + f"feeds/{ABSENT}/acks", "nobody", method="post"),
     "events": Row(API + "events", "key"),
     "delivery": Row(API + "deliveries/{delivery}", "owner", absent=API + f"deliveries/{ABSENT}"),

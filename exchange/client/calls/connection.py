@@ -99,7 +99,7 @@ class Connection:
             if answer.status_code in RETRIED and again and _code(answer) not in _FINAL:
                 time.sleep(pause_s(attempt, answer.headers.get("Retry-After")))
                 continue
-            if answer.is_error or answer.is_redirect:
+            if answer.is_error or answer.has_redirect_location:
                 raise ApiError(answer.status_code, problem_of(answer), asked=asked_of(path, params or {}))
             return answer
 

@@ -15,7 +15,7 @@ from exchange.lists import pages
 
 _PING_S = 30.0
 _PING_STEP_S = 0.3
-_NOT_FOUND, _ACCEPTED = 404, 202
+_NOT_FOUND, _ACCEPTED, _NOT_MODIFIED = 404, 202, 304
 
 
 class Making(Exception):
@@ -98,6 +98,25 @@ class Following(Connection):
                 return pages.read(_counted(answer, on_bytes), on_row=on_row)
         except (httpx.TransportError, httpx.DecodingError, pages.Incomplete) as error:
             raise Unreachable(f"{self._http.base_url} gives no whole snapshot: {error}") from error
+
+    def range_head(self, feed: str, *, known: str = "") -> tuple[str, dict[str, Any], float]:
+        """The newest ranges of a feed (docs/delta.md, "Look-up by prefix"): name, head, and how many seconds they last.
+
+        The head is empty where they are still those of the name `known`. Raises Making while they are made, ApiError.
+        """
+        headers = {"If-None-Match": f'"{known}"'} if known else {}
+        answer = self._call("GET", f"/api/v1/feeds/{feed}/ranges", headers=headers)
+        if answer.status_code == _ACCEPTED:
+            raise Making(pause_s(1, answer.headers.get("Retry-After")))
+        lasts_s = float(answer.headers.get("X-Fresh-Seconds") or 0)
+        if answer.status_code == _NOT_MODIFIED:
+            return known, {}, lasts_s
+        head: dict[str, Any] = answer.json()
+        return head["name"], head, lasts_s
+
+    def range_of(self, feed: str, name: str, number: int) -> bytes:
+        """One range, as it stands. Raises ApiError, of status 410 where other ranges took the place of these."""
+        return self._call("GET", f"/api/v1/feeds/{feed}/ranges/{name}/{number}").content
 
     def ack(self, feed: str, said: Mapping[str, Any]) -> None:
         """Tell the exchange what of a feed was applied (docs/delta.md, "Acknowledgement"). Raises ApiError."""

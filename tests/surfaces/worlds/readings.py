@@ -436,6 +436,8 @@ def _guessing() -> Iterator[Ask]:
         for path in ("evidence?round=1", "evidence/finish?round=1", "prevalence"):
             yield Ask(there + path, method="POST", document=b"", media="application/x-ndjson")
     yield Ask(f"{API}feeds/{{x_feed}}/delta")  # its own has a key of its own in each world (`docs/delta.md`)
+    yield Ask(f"{API}feeds/{{x_feed}}/ranges")
+    yield Ask(f"{API}feeds/{{x_feed}}/ranges/{'a' * 32}/0")
     yield Ask(f"{API}feeds/{{x_feed}}/snapshot")  # the same: its own is the delta in a file
     yield Ask(f"{API}feeds/{{x_feed}}/acks", method="POST", document={})
     yield Ask("/organisation/detectors/")

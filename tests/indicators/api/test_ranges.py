@@ -1,0 +1,160 @@
+"""Look-up by prefix over the API: what a reader finds, for how long a range stands, and that nothing lost is served."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+
+from exchange import clock
+from exchange.agent.ranges import Ranges
+from exchange.client.api import Client
+from exchange.client.errors import ApiError
+from indicators.feeds import ranging
+from indicators.models import FeedSet, RangeFile
+from indicators.stix import making
+from partners import keys
+from partners.scopes import KEY_SCOPES
+from tests import build
+from tests.indicators.api.caller import Caller, code, read
+from tests.indicators.api.test_delta import revoked, withdraw
+
+pytestmark = pytest.mark.django_db
+PATH = "feeds/all/ranges"
+
+
+@pytest.fixture(autouse=True)
+def kept(settings, tmp_path):
+    settings.SNAPSHOT_DIR = tmp_path / "snapshots"
+    return settings.SNAPSHOT_DIR
+
+
+class Asking(Client):
+    """The real client, over Django's test client; it counts what it asks for."""
+
+    def __init__(self, caller):
+        super().__init__("http://testserver", caller.key, retries=0)
+        self.caller, self.asked = caller, []
+
+    def _call(self, method, path, *, params=None, body=b"", headers=None, retried=True):
+        self.asked.append(path)
+        sent = {name.replace("-", "_"): each for name, each in (headers or {}).items()}
+        answer = self.caller.ask(method, path, body, **sent)
+        if answer.status_code >= 400:
+            raise ApiError(answer.status_code, answer.json())
+        return answer
+
+
+def a_net(value="198.51.100.0/24"):
+    return making.account_pattern("net", carrier={"value": value})
+
+
+def work():
+    for pk in FeedSet.unrestricted.values_list("pk", flat=True):
+        ranging.make(pk)
+
+
+def made(caller):
+    """The head, once the worker has made the ranges."""
+    assert caller.get(PATH).status_code == 202
+    work()
+    return read(caller.get(PATH))
+
+
+def test_a_reader_finds_what_it_may_see_and_sends_nothing(aster, borealis, cygnus):
+    domain = making.account_pattern("email_domain", carrier={"value": "pool.example"})
+    aster.push(a_net(), domain, query="?groups=ring")
+    head = made(borealis)
+    assert (head["bits"], head["net_lengths"]) == (0, {"4": [24], "6": []})
+    client = Asking(borealis)
+    ranges = Ranges(client)
+    assert ranges.check("net", "198.51.100.77")
+    assert ranges.check("net", "::ffff:198.51.100.77")
+    assert not ranges.check("net", "198.51.101.77")
+    assert ranges.check("email_domain", "POOL.example.")
+    assert not ranges.check("email_domain", "other.example")
+    assert client.asked == [f"/api/v1/{PATH}", f"/api/v1/{PATH}/{head['name']}/0"]  # once, for all of them
+    made(cygnus)
+    assert not Ranges(Asking(cygnus)).check("net", "198.51.100.77")
+
+
+def test_a_range_of_a_name_never_changes_and_may_be_kept_for_ever(aster, borealis):
+    aster.push(a_net())
+    head = made(borealis)
+    path = f"{PATH}/{head['name']}/0"
+    answer = borealis.get(path)
+    assert len(answer.content) == head["slots"] * head["record_bytes"]
+    assert "immutable" in answer.headers["Cache-Control"]
+    assert borealis.get(path).content == answer.content
+    assert borealis.get(path, If_None_Match=answer.headers["ETag"]).status_code == 304
+    assert borealis.get(PATH, If_None_Match=f'"{head["name"]}"').status_code == 304
+    assert code(borealis.get(f"{PATH}/{head['name']}/1"), 404) == "not-found"
+    assert code(borealis.get(f"{PATH}/{'0' * 32}/0"), 410) == "start-over"
+
+
+def test_anothers_ranges_are_as_gone_as_none(aster, borealis):
+    aster.push(a_net())
+    mine = made(borealis)["name"]
+    made(aster)
+    assert code(aster.get(f"{PATH}/{mine}/0"), 410) == code(aster.get(f"{PATH}/{'0' * 32}/0"), 410)
+
+
+def test_what_was_lost_takes_the_ranges_away_at_once(aster, borealis):
+    one = a_net()
+    aster.push(one, a_net("192.0.2.0/24"))
+    head = made(borealis)
+    ranges = Ranges(Asking(borealis))
+    assert ranges.check("net", "198.51.100.1")
+    withdraw(aster, one)
+    assert code(borealis.get(f"{PATH}/{head['name']}/0"), 410) == "start-over"
+    assert borealis.get(PATH).status_code == 202
+    work()
+    ranges._until = 0
+    assert not ranges.check("net", "198.51.100.1")
+    assert ranges.check("net", "192.0.2.9")
+
+
+def test_what_came_or_was_revoked_is_in_the_next_ones(aster, borealis):
+    one = a_net()
+    aster.push(one)
+    before = made(borealis)
+    ranges = Ranges(Asking(borealis))
+    assert ranges.check("net", "198.51.100.1")
+    aster.push(revoked(one), a_net("192.0.2.0/24"))
+    assert read(borealis.get(PATH))["name"] == before["name"]  # they are fresh for so long
+    with time_machine.travel(clock.now() + timedelta(seconds=before["fresh_s"] + 1), tick=False):
+        read(borealis.get(PATH))
+        work()
+        assert read(borealis.get(PATH))["name"] != before["name"]
+        ranges._until = 0
+        assert (ranges.check("net", "198.51.100.1"), ranges.check("net", "192.0.2.1")) == (False, True)
+
+
+def test_ranges_replaced_between_two_look_ups_are_asked_for_anew(aster, borealis, monkeypatch):
+    monkeypatch.setattr("exchange.lists.ranges._ENTRIES", 1)
+    aster.push(*(a_net(f"192.0.{number}.0/24") for number in range(2, 10)))
+    made(borealis)
+    ranges = Ranges(Asking(borealis))
+    assert ranges.check("net", "192.0.2.1")
+    RangeFile.unrestricted.update(place=0, made_at=clock.now())
+    work()
+    assert all(ranges.check("net", f"192.0.{number}.1") for number in range(2, 10))
+
+
+def test_files_that_nobody_asks_for_go(aster, borealis, kept):
+    aster.push(a_net())
+    made(borealis)
+    assert len(list(kept.glob("*.ranges"))) == 1
+    with time_machine.travel(clock.now() + timedelta(days=4), tick=False):
+        ranging.forget()
+    assert list(kept.glob("*.ranges")) == []
+
+
+def test_a_key_of_some_groups_has_ranges_of_its_own(cast, aster, borealis):
+    build.a_ring(cast.aster, cast.borealis, slug="second")
+    aster.push(a_net(), query="?groups=ring")
+    aster.push(a_net("192.0.2.0/25"), query="?groups=second")
+    key = keys.issue(cast.borealis, name="narrow", scopes=sorted(KEY_SCOPES), groups=[cast.ring.pk])[1]
+    assert made(Caller(key))["net_lengths"]["4"] == [24]
+    assert made(borealis)["net_lengths"]["4"] == [24, 25]
