@@ -57,6 +57,7 @@ class Settings:
     outputs: tuple[tuple[str, outputs.File | outputs.Sink], ...] = ()
     group: str = ""
     unix: Path | None = None
+    lines: Path | None = None
     port: int | None = None
     timeout_ms: int = 20
     metrics_file: Path | None = None
@@ -83,7 +84,7 @@ def read(path: Path, *, online: bool = True) -> Settings:
     if file := said.get("policy_file"):
         judged = policy.load(beside / str(file))
     lookup = said.get("lookup", {})
-    _only(lookup, {"unix", "port", "timeout_ms"}, at="lookup")
+    _only(lookup, {"unix", "lines", "port", "timeout_ms"}, at="lookup")
     key_file = beside / str(said["key_file"]) if "key_file" in said else None
     return Settings(
         found=config.load(url=str(said.get("url", "")), key_file=key_file) if online else config.Config("", ""),
@@ -93,6 +94,7 @@ def read(path: Path, *, online: bool = True) -> Settings:
         outputs=tuple(_output(one, number, beside=beside) for number, one in enumerate(said.get("output", []), 1)),
         group=str(said.get("group", "")),
         unix=beside / str(lookup["unix"]) if "unix" in lookup else None,
+        lines=beside / str(lookup["lines"]) if "lines" in lookup else None,
         port=int(lookup["port"]) if "port" in lookup else None,
         timeout_ms=int(lookup.get("timeout_ms", 20)),
         metrics_file=beside / str(said["metrics_file"]) if "metrics_file" in said else None,

@@ -80,7 +80,7 @@ class Agent:
         try:
             with ExitStack() as stack:
                 switched = self._state()[1]  # before look-ups are loaded: what turns meanwhile is seen to have turned
-                if self.settings.unix or self.settings.port is not None:
+                if self.settings.unix or self.settings.lines or self.settings.port is not None:
                     self._serve(stack.enter_context(looking_up(self.settings)))
                 self._keep(stack.enter_context(closing(self._told())), switched=switched)
         finally:
@@ -337,7 +337,7 @@ class Agent:
         sidecar = Sidecar(self.blocklist, self.settings.timeout_ms, told=self.about, more_metrics=self.metrics)
 
         async def serve() -> None:
-            await sidecar.serve(unix=self.settings.unix, port=self.settings.port)
+            await sidecar.serve(unix=self.settings.unix, port=self.settings.port, lines=self.settings.lines)
             await asyncio.Event().wait()
 
         threading.Thread(target=lambda: asyncio.run(serve()), name="sidecar", daemon=True).start()

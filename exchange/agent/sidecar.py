@@ -26,6 +26,7 @@ import h11
 
 from exchange.agent.blocklist import Blocklist
 from exchange.agent.policy import Verdict
+from exchange.agent.speaking import Lines
 
 _MOST_BODY = 4 * 1024 * 1024
 _MOST_CHECKS = 10_000
@@ -50,13 +51,22 @@ class Sidecar:
     _times: list[int] = field(default_factory=lambda: [0] * (len(_BUCKETS) + 1))
     _sum_s: float = 0.0
 
-    async def serve(self, *, unix: Path | None = None, port: int | None = None) -> list[asyncio.Server]:
-        """Begin to answer. A socket that a former process left is replaced; only this user and group may use it."""
+    async def serve(
+        self, *, unix: Path | None = None, port: int | None = None, lines: Path | None = None
+    ) -> list[asyncio.Server]:
+        """Begin to answer. A socket that a former process left is replaced; only this user and group may use it.
+
+        HTTP on `unix` and `port`, a look-up a line (`speaking`) on `lines`.
+        """
         servers: list[asyncio.Server] = []
         if unix is not None:
             servers.append(await asyncio.start_unix_server(self._connected, sock=_bound(unix)))
         if port is not None:
             servers.append(await asyncio.start_server(self._connected, "127.0.0.1", port))
+        if lines is not None:
+            loop = asyncio.get_running_loop()
+            speaking = await loop.create_unix_server(lambda: Lines(self.blocklist, self._note), sock=_bound(lines))
+            servers.append(speaking)
         return servers
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -19,6 +19,7 @@ RETRIED = frozenset({429, 502, 503, 504})
 _FINAL = frozenset({"no-key-service", "quota"})
 _GZIP_FROM = 2_048
 _LONGEST_WAIT_S = 30.0
+_NOT_MODIFIED = 304
 
 
 class Connection:
@@ -99,7 +100,7 @@ class Connection:
             if answer.status_code in RETRIED and again and _code(answer) not in _FINAL:
                 time.sleep(pause_s(attempt, answer.headers.get("Retry-After")))
                 continue
-            if answer.is_error or answer.has_redirect_location:
+            if answer.is_error or (answer.is_redirect and answer.status_code != _NOT_MODIFIED):
                 raise ApiError(answer.status_code, problem_of(answer), asked=asked_of(path, params or {}))
             return answer
 

@@ -21,7 +21,7 @@ def test_a_busy_thread_lets_look_ups_through(tmp_path: Path) -> None:
         from exchange.agent.blocklist import Blocklist
 
         agent = object.__new__(running.Agent)
-        agent.settings = SimpleNamespace(timeout_ms=0, unix=Path(sys.argv[1]), port=None)
+        agent.settings = SimpleNamespace(timeout_ms=0, unix=Path(sys.argv[1]), port=None, lines=None)
         agent._serve(Blocklist([]))
         print(sys.getswitchinterval(), flush=True)
         sys.stdin.read()
