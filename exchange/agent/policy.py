@@ -146,7 +146,7 @@ class Rule:
 class Verdict:
     """What a value means here: `action` is carried out; in shadow mode nothing is, and `would` says what would be.
 
-    `rule` decided, `floor` lowered it, `suppressed_by` is the allowlist or the kill switch that took it away.
+    `rule` decided, `floor` lowered it (or `stale`: what is held is old), `suppressed_by` is the allowlist or the kill switch that took it away.
     """
 
     action: Action | None = None
@@ -167,6 +167,9 @@ class Verdict:
 #: Whoever an entry came from that the brake keeps, where the store that knew it was lost (`schema.UNKNOWN`).
 UNKNOWN_PUBLISHER = ""
 KEPT = "kept by the brake"
+#: What lowered or took away a verdict because what is held is old.
+STALE = "stale"
+_KEEP, _DROP = "keep", "drop"
 NONE = Verdict()
 UNKNOWN = Verdict(known=False)
 _DEFAULT = Rule("default", Action.BLOCK)
@@ -181,7 +184,8 @@ class Policy:
     below_floor: Action = Action.LOG
     mode: Mode = Mode.ENFORCE
     allowed: Allowed = field(default_factory=Allowed)
-    stale: Mapping[str, str] = field(default_factory=dict)  # by action: keep or drop, where what is held is old
+    #: Where what is held is old, by kind (or "" for every other) and action: keep, drop, or a weaker action.
+    stale: Mapping[tuple[str, str], str] = field(default_factory=dict)
     aged: bool = False  # whether what is held is old
 
     def when(self, *, old: bool) -> Policy:
@@ -206,11 +210,17 @@ class Policy:
         ids = [stix_id for one in standing for stix_id in one.said.ids]
         if by := self.allowed.by(first.subkind, first.value, ids):
             return Verdict(would=None, rule=rule.name, suppressed_by=by, kind=first.kind, subkind=first.subkind)
-        if self.aged and self.stale.get(action) == "drop":
-            return Verdict(rule=rule.name, suppressed_by="stale", kind=first.kind, subkind=first.subkind)
+        if self.aged and (turned := self.turned(first.kind, action)) != _KEEP:
+            if turned == _DROP:
+                return Verdict(rule=rule.name, suppressed_by=STALE, kind=first.kind, subkind=first.subkind)
+            action, floor = Action(turned), STALE
         shadow = (rule.mode or self.mode) is Mode.SHADOW
         done = None if shadow or action is Action.IGNORE else action
         return Verdict(done, action if shadow else None, rule.name, floor, kind=first.kind, subkind=first.subkind)
+
+    def turned(self, kind: str, action: Action) -> str:
+        """What becomes of an action over what is old: keep, drop, or a weaker action."""
+        return self.stale.get((kind, action)) or self.stale.get(("", action), _KEEP)
 
     def below(self, said: Sequence[Statement]) -> str:
         """The first floor that keeps a value of which this is said from being blocked; "" if none does."""
@@ -303,11 +313,20 @@ def read(document: Mapping[str, Any], *, beside: Path) -> Policy:
         below_floor=_word(Action, document.get("below_floor", "log"), "below_floor"),
         mode=_word(Mode, document.get("mode", "enforce"), "mode"),
         allowed=allowing.read(document, beside=beside),
-        stale={
-            _word(Action, action, "stale"): _among(what, ("keep", "drop"), f"stale.{action}")
-            for action, what in document.get("stale", {}).items()
-        },
+        stale=dict(_stale(document.get("stale", {}))),
     )
+
+
+def _stale(said: Mapping[str, Any], kind: str = "") -> Iterator[tuple[tuple[str, str], str]]:
+    """By action, and in a table of its own by kind and action."""
+    for name, what in said.items():
+        at = f"stale.{kind}.{name}" if kind else f"stale.{name}"
+        if isinstance(what, Mapping) and not kind:
+            yield from _stale(what, _among(name, tuple(words.SUBKINDS), "stale"))
+            continue
+        action = _word(Action, name, "stale")
+        weaker = [one for one in Action if one is not Action.IGNORE and _STRENGTH[one] < _STRENGTH[action]]
+        yield (kind, action), _among(what, (_KEEP, _DROP, *weaker), at)
 
 
 def _rule(said: Mapping[str, Any], number: int) -> Rule:

@@ -164,6 +164,20 @@ def test_what_is_old_keeps_or_drops_each_action_as_the_policy_says(tmp_path):
     assert old.when(old=False).judge(TWO).action is Action.BLOCK
 
 
+def test_what_is_old_may_turn_an_action_into_a_weaker_one_and_each_kind_has_its_own(tmp_path):
+    old = write(tmp_path, 'stale = {block = "challenge", account-pattern = {block = "log"}}').when(old=True)
+    verdict = old.judge(TWO)
+    assert (verdict.action, verdict.floor, verdict.suppressed_by) == (Action.LOG, "stale", "")
+    cards = old.judge([card("aster"), card("borealis")])
+    assert (cards.action, cards.floor) == (Action.CHALLENGE, "stale")
+
+
+@pytest.mark.parametrize("said", ['{challenge = "block"}', '{block = "ignore"}', '{log = "log"}', '{x = "drop"}', '{account-pattern = {x = "drop"}}'])
+def test_what_is_old_cannot_be_made_stronger(tmp_path, said):
+    with pytest.raises(Unusable):
+        write(tmp_path, f"stale = {said}")
+
+
 def test_a_rule_may_ask_for_the_object_path_of_a_classical_pattern(tmp_path):
     (tmp_path / "policy.toml").write_text("[[rule]]\naction = 'log'\nsubkind = 'domain-name:value'")
     assert policies.load(tmp_path / "policy.toml").rules[0].subkind == ("domain-name:value",)
