@@ -43,10 +43,18 @@ _BRAKED, _NO_ANSWER, _LOCAL, _HOOK = 1, 2, 3, 4
 
 
 class Form(StrEnum):
-    """Formats of the list."""
+    """Formats of the list: those of `formats.FORMS` and `formats.ALIASES`, which a test compares."""
 
     CSV = "csv"
+    EDL_DOMAIN = "edl-domain"
+    EDL_IP = "edl-ip"
+    ENVOY = "envoy"
+    HOSTS = "hosts"
+    IPSET = "ipset"
     JSONL = "jsonl"
+    NFTABLES = "nftables"
+    NGINX_GEO = "nginx-geo"
+    NGINX_MAP = "nginx-map"
     TEXT = "text"
     TXT = "txt"
 
@@ -99,7 +107,7 @@ def sync_command(
     path: _Output,
     once: Annotated[bool, typer.Option("--once", help="One pass, then end.")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Stay, and apply each change within a second.")] = False,
-    form: Annotated[Form, typer.Option("--format", help="text (or txt), csv or jsonl.")] = Form.TEXT,
+    form: Annotated[Form, typer.Option("--format", help="Of the list.")] = Form.TEXT,
     feed: Annotated[str, typer.Option(help="A feed's id; all means everything you may see.")] = "all",
     kind: Annotated[str, typer.Option(help="Only this kind, such as account-pattern.")] = "",
     min_confidence: Annotated[int, typer.Option(min=0, max=100, help="Leave out what is less sure.")] = 0,

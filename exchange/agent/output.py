@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from exchange.lists import formats
+from exchange.lists import devices, formats
 from exchange.lists.formats import Tally
 from exchange.lists.lines import Said
 
@@ -111,4 +112,5 @@ _READERS: dict[str, Callable[[Iterable[str]], Iterable[Any]]] = {
     "csv": csv.DictReader,
     "jsonl": _objects,
     "text": lambda file: ({"value": line.rstrip("\n")} for line in file),
+    **{name: partial(devices.read, device=device) for name, device in devices.DEVICES.items()},
 }

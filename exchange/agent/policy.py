@@ -146,7 +146,8 @@ class Rule:
 class Verdict:
     """What a value means here: `action` is carried out; in shadow mode nothing is, and `would` says what would be.
 
-    `rule` decided, `floor` lowered it (or `stale`: what is held is old), `suppressed_by` is the allowlist or the kill switch that took it away.
+    `rule` decided, `floor` lowered it (or `stale`: what is held is old), `suppressed_by` is the allowlist or the kill
+    switch that took it away.
     """
 
     action: Action | None = None

@@ -1,4 +1,6 @@
-"""The formats of a list: `text` (a value a line), `csv` (with a header), `jsonl` (an object a line). UTF-8, LF.
+"""The formats of a list: `text` (a value a line), `csv` (with a header), `jsonl` (an object a line), and of `devices`.
+
+UTF-8, LF.
 
 The last gate stands here: a value that is not plain is never written, in no format, and is counted.
 """
@@ -12,14 +14,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from exchange.lists import lines
+from exchange.lists import devices, lines
+from exchange.lists.devices import DEVICES
 from exchange.lists.lines import Line, Said
 
 HEADER = (
     *("kind", "subkind", "scheme", "key_epoch", "value", "publishers", "sources", "confidence", "valid_until"),
     "ids",
 )
-FORMS = ("csv", "jsonl", "text")
+FORMS = ("csv", "jsonl", "text", *DEVICES)
 #: Other names of forms.
 ALIASES = {"txt": "text"}
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -35,6 +38,9 @@ class Tally:
 
 def write(said: Iterable[Said], *, form: str, tally: Tally) -> Iterator[bytes]:
     """The list in pieces, a line each; `said` comes sorted by value. The tally is complete when the last piece is."""
+    if form in DEVICES:
+        yield from _for_device(said, DEVICES[form], tally)
+        return
     if form == "csv":
         yield _csv_line(HEADER)
     writer = _WRITERS[ALIASES.get(form, form)]
@@ -48,6 +54,29 @@ def write(said: Iterable[Said], *, form: str, tally: Tally) -> Iterator[bytes]:
             tally.entries += 1
             yield piece
         before = piece
+
+
+def _for_device(said: Iterable[Said], device: devices.Device, tally: Tally) -> Iterator[bytes]:
+    before: str | None = None
+    for line in devices.chosen(_plain(said, tally), device):
+        piece = device.piece(line)
+        if piece is None or piece == before:
+            continue
+        yield (device.between if tally.entries else device.head).encode() + piece.encode()
+        tally.entries += 1
+        before = piece
+    if tally.entries:
+        yield device.tail.encode()
+    else:
+        yield (device.head + device.tail if device.empty is None else device.empty).encode()
+
+
+def _plain(said: Iterable[Said], tally: Tally) -> Iterator[Line]:
+    for line in lines.of(said):
+        if is_plain(line):
+            yield line
+        else:
+            tally.refused += 1
 
 
 def is_plain(line: Line) -> bool:

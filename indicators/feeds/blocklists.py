@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from structlog.stdlib import get_logger
 
 from exchange.lists import formats
+from exchange.lists.devices import DEVICES
 from exchange.lists.lines import Said
 from indicators import living
 from indicators.feeds.filters import Filter
@@ -30,6 +31,7 @@ MEDIA_TYPES = {
     "jsonl": "application/x-ndjson",
     "text": "text/plain; charset=utf-8",
     "txt": "text/plain; charset=utf-8",
+    **{name: "application/json" if name == "envoy" else "text/plain; charset=utf-8" for name in DEVICES},
 }
 log = get_logger()
 _IN_MEMORY = 1_048_576

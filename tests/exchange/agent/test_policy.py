@@ -172,7 +172,16 @@ def test_what_is_old_may_turn_an_action_into_a_weaker_one_and_each_kind_has_its_
     assert (cards.action, cards.floor) == (Action.CHALLENGE, "stale")
 
 
-@pytest.mark.parametrize("said", ['{challenge = "block"}', '{block = "ignore"}', '{log = "log"}', '{x = "drop"}', '{account-pattern = {x = "drop"}}'])
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{challenge = "block"}',
+        '{block = "ignore"}',
+        '{log = "log"}',
+        '{x = "drop"}',
+        '{account-pattern = {x = "drop"}}',
+    ],
+)
 def test_what_is_old_cannot_be_made_stronger(tmp_path, said):
     with pytest.raises(Unusable):
         write(tmp_path, f"stale = {said}")
