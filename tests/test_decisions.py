@@ -40,3 +40,17 @@ def test_what_is_internal_to_allauth_and_named_here_is_listed_in_its_decision():
     }
     assert internal
     assert {one for one in internal if f"`{one}`" not in decided} == set()
+
+
+def test_numbers_that_decisions_name_are_those_in_force():
+    from exchange import settings
+    from indicators.reading import exporting
+
+    broker = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    said = (FOLDER / "0002-broker-in-postgresql.md").read_text()
+    assert f"polling interval is {round(broker['polling_interval'] * 1_000)} ms" in said
+    assert f"prefetch {settings.CELERY_WORKER_PREFETCH_MULTIPLIER}.*" in said
+    assert f"visibility timeout ({broker['visibility_timeout']} s)" in said
+    bundle = " ".join((FOLDER / "0020-bundles-page-by-page.md").read_text().split())
+    assert f"{exporting._PAGE} objects or {exporting._PAGE_BYTES // 1024} KiB" in bundle
+    assert f"at most {exporting._MAX_REFERRED:,} are remembered" in bundle

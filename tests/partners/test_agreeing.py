@@ -89,7 +89,10 @@ def test_the_operator_alone_suspends_and_reinstates(cast, group):
         membership.suspend(admin(cast.aster), group, why="x")
     with pytest.raises(NotFound):
         membership.suspend(build.viewer_of(cast.operator, *Scope), group, why="A key is no person.")
-    membership.suspend(admin(cast.operator), group, why="A leak.")
+    membership.suspend(admin(cast.operator), group, why="  A\nleak. ")
+    group.refresh_from_db()
+    record = AuditRecord.objects.filter(verb="group.suspended").first()
+    assert (group.suspended_why, record.details["why"]) == ("A leak.", "A leak.")
     assert Group.objects.get(pk=cast.ring.pk).suspended_at is None
     with pytest.raises(NotFound):
         membership.reinstate(admin(cast.aster), group)

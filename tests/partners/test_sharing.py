@@ -13,10 +13,11 @@ from exchange.errors import Forbidden, Refused
 from indicators.models import Batch, Carries, Change, Feed, Holding, StixObject, Subscription
 from partners import channels, sight
 from partners.audiences import AudienceSpec
+from partners.groups import membership
 from partners.keys.auth import viewer_of_partner
 from partners.models import Audience, Group, Membership, Partner
 from partners.scopes import Scope
-from partners.sharing import NoViewer, audience_ids, default_reach, intern_audience, may_share
+from partners.sharing import NoViewer, audience_ids, default_reach, intern_audience, may_share, who_sees
 from partners.tlp import Tlp
 from tests import build
 from tests.strategies import examples
@@ -285,3 +286,16 @@ class TheRuleAsAProperty(TestCase):
         made = set().union(*expected.values())
         for n, partner in enumerate(partners):
             assert set(audience_ids(viewer_of_partner(partner.pk))) & made == expected[n]
+
+
+def test_the_rule_asked_for_several_at_once_says_what_it_says_for_each_also_of_who_has_left():
+    cast = build.the_cast()
+    audience = intern_audience(cast.viewer("aster"), AudienceSpec(Tlp.AMBER, groups=(cast.ring.pk,)))
+    names = ("aster", "borealis", "cygnus")
+    for seen in ({"aster", "borealis"}, {"aster"}):
+        viewers = {name: viewer_of_partner(cast.viewer(name).partner_id) for name in names}
+        found = who_sees([audience], viewers.values())[audience]
+        assert {name for name, viewer in viewers.items() if viewer.partner_id in found} == seen
+        assert {name for name, viewer in viewers.items() if audience in audience_ids(viewer)} == seen
+        if "borealis" in seen:
+            membership.leave(build.viewer_of(cast.borealis, *Scope), cast.ring)
