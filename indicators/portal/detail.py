@@ -110,7 +110,7 @@ def _life(
     beside: Sequence[reading.Statement],
     judged: Sequence[giving.Judged],
     sighted: Sequence[sighting.Sighted],
-) -> life.Line | None:
+) -> life.Timeline | None:
     latest = next((said for said in versions if said.latest), versions[-1])
     extension = dict(vocabulary.extension_of(orjson.loads(latest.body)) or {})
     return life.of(versions, beside, judged, sighted, extension=extension, now=clock.now())

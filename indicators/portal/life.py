@@ -27,7 +27,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Timeline:
     """The line: its marks in order, how much of it is over, and how many marks were left out."""
 
     marks: tuple[Mark, ...]
@@ -44,7 +44,7 @@ def of(
     *,
     extension: Mapping[str, Any],
     now: datetime,
-) -> Line | None:
+) -> Timeline | None:
     """The line of an indicator; None where less than two moments are known."""
     found = sorted(_marks(versions, beside, judged, sighted, extension), key=lambda one: one.at)
     until = next((said.valid_until for said in versions if said.latest and said.valid_until), None)
@@ -62,7 +62,7 @@ def of(
         return round(1 + 98 * (moment - begin).total_seconds() / span, 2)
 
     marks = tuple(Mark(one.at, one.kind, one.says, percent(one.at)) for one in kept)
-    return Line(marks, percent(now), over=until is not None and until <= now, left_out=len(found) - len(kept))
+    return Timeline(marks, percent(now), over=until is not None and until <= now, left_out=len(found) - len(kept))
 
 
 def _marks(

@@ -15,6 +15,7 @@ WRITERS = {
     "indicators/excerpts.py",
     "indicators/feeds/deltas.py",
     "indicators/feeds/proving.py",
+    "indicators/feeds/ranging.py",
     "indicators/feeds/receipts.py",
     "indicators/feeds/snapshots.py",
     "indicators/opinions/appealing.py",
@@ -28,8 +29,10 @@ WRITERS = {
     "indicators/publishing/preparing.py",
     "indicators/publishing/quarantine.py",
     "indicators/reports/reporting.py",
+    "indicators/telling/breaker.py",
     "indicators/telling/delivering.py",
     "indicators/telling/notifying.py",
+    "indicators/telling/replaying.py",
     "indicators/telling/subscribing.py",
 }
 #: SQL that a reader is answered by. Each takes the rule: as ids of audiences, or as the reader's open channels.
@@ -43,6 +46,7 @@ READERS = {
     "indicators/matching/standing.py",
     "indicators/matching/stretches.py",
     "indicators/opinions/standing.py",
+    "indicators/portal/counsel.py",
     "indicators/publishing/relaying.py",
     "indicators/reading/__init__.py",
     "indicators/reading/carriers.py",
@@ -79,6 +83,7 @@ KEEPERS = {
     "indicators/sight/relining.py",
     "indicators/sight/resighting.py",
     "indicators/values/carrying.py",
+    "indicators/values/overlapping.py",
 }
 #: Where the rule is made, and kept in channels.
 RULE = {"partners/channels.py", "partners/sharing.py", "partners/standing.py"}
