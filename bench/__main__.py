@@ -18,6 +18,7 @@ import psycopg
 from rich.console import Console
 
 from bench import filling, filters, groups, lookups, matching, measures, neighbour, peer, prompts, race, tokens
+from bench.campaign import latency
 from bench.campaign import measure as campaign
 from bench.measures import Sides
 from bench.server import Server, floor_beside, served
@@ -76,6 +77,7 @@ def main() -> None:
     parser.add_argument("--tokens", action="store_true", help="oblivious tokens alone")
     parser.add_argument("--agent", action="store_true", help="the agent's look-ups and deltas alone")
     parser.add_argument("--campaign", action="store_true", help="what five labs find together, alone")
+    parser.add_argument("--evidence", action="store_true", help="evidence until it is in a campaign, alone")
     parser.add_argument("--prompts", action="store_true", help="10,000 signatures over prompts, alone")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     options = parser.parse_args()
@@ -93,6 +95,8 @@ def main() -> None:
         found = agent_alone(plan)
     elif options.prompts:
         found = prompts.rows(quick=options.quick)
+    elif options.evidence:
+        found = evidence_alone(quick=options.quick)
     elif options.campaign:
         found = campaign.rows(quick=options.quick, full=options.full)
     else:
@@ -202,6 +206,13 @@ def tokens_alone(plan: Plan) -> Iterator[Row]:
     """Oblivious tokens alone."""
     with tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory, Server(Path(directory) / "data") as server:
         yield from tokens.tokens(server, stock=plan.stock)
+
+
+def evidence_alone(*, quick: bool) -> Iterator[Row]:
+    """Evidence until it is in a campaign, alone."""
+    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory:
+        tokens, accounts = (20_000, 20) if quick else (1_000_000, 100)
+        yield from latency.rows(Path(directory) / "data", tokens=tokens, accounts=accounts)
 
 
 def agent_alone(plan: Plan) -> Iterator[Row]:

@@ -4,7 +4,8 @@
     clusters  cores that three distinct tokens join, each on two accounts of both, again and again until none do;
               of the three at most one is a network, for these are rented out to several
     classes   parts of a cluster that stay together whichever single lab is not believed: these are corroborated
-    votes     accounts that are in none: their rare tokens elect one campaign, or none
+    votes     accounts that are in none: their rare tokens elect one campaign, or none; tokens of several campaigns
+              abstain where one that may join says which it is
 
 A token is pure where enough of its holders are suspects, over the labs that answered; one that nobody answered for is
 not. Joining only ever adds reasons to join, so the order in which clusters join changes nothing. Accounts, tokens and
@@ -18,7 +19,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 #: Two clusters join on so many distinct tokens, each on so many accounts of both.
 TOKENS_TO_JOIN = 3
@@ -298,8 +299,15 @@ def _is_campaign(held: Sequence[Any], labs: Mapping[Any, Any], sizes: Mapping[An
     return len({labs[core] for core in held}) >= LEAST_LABS and sum(sizes[core] for core in held) >= LEAST_ACCOUNTS
 
 
-#: Of one token: on how many accounts it is, and how many members each campaign has among them, by lab.
-Ballot = tuple[int, Mapping[tuple[Any, Any], int]]
+class Ballot(NamedTuple):
+    """Of one token: on how many accounts it is, how many members each campaign has among them, by lab; its role.
+
+    `joins`: it is one that may join clusters, and not a prompt, a phrase or a single address.
+    """
+
+    carried: int
+    members: Mapping[tuple[Any, Any], int]
+    joins: bool
 
 
 def elect(lab: Any, ballots: Sequence[Ballot]) -> tuple[Any, Grade] | None:
@@ -307,22 +315,46 @@ def elect(lab: Any, ballots: Sequence[Ballot]) -> tuple[Any, Grade] | None:
     elected = _winner(ballots, without=None)
     if elected is None:
         return None
-    others = {of for _, members in ballots for _, of in members} - {lab}
+    others = {of for ballot in ballots for _, of in ballot.members} - {lab}
     stands = bool(others) and all(_winner(ballots, without=each) == elected for each in others)
     return elected, Grade.CORROBORATED if stands else Grade.WORD
 
 
 def _winner(ballots: Sequence[Ballot], *, without: Any) -> Any:
+    """Who wins by all tokens; if nobody does, by those that are one campaign's, where one of these may join.
+
+    Many prompts are common to operators: their votes go to several campaigns, and take from each its share.
+    """
+    counted = [(ballot, _members(ballot, without=without)) for ballot in ballots]
+    best = _most_voted([(ballot.carried, members) for ballot, members in counted])
+    if best is not None:
+        return best
+    decided = [(ballot, _decided(members)) for ballot, members in counted]
+    kept = [(ballot, members) for ballot, members in decided if members]
+    best = _most_voted([(ballot.carried, members) for ballot, members in kept])
+    may_join = any(ballot.joins and members.most_common(1)[0][0] == best for ballot, members in kept)
+    return best if may_join else None
+
+
+def _members(ballot: Ballot, *, without: Any) -> Counter[Any]:
+    counted: Counter[Any] = Counter()
+    for (campaign, of), count in ballot.members.items():
+        if of != without:
+            counted[campaign] += count
+    return counted
+
+
+def _decided(members: Counter[Any]) -> Counter[Any]:
+    """These members where enough of them are one campaign's; none otherwise."""
+    return members if members and max(members.values()) >= SHARE_TO_WIN * members.total() else Counter()
+
+
+def _most_voted(ballots: Iterable[tuple[int, Counter[Any]]]) -> Any:
     votes: dict[Any, float] = defaultdict(float)
     tokens: Counter[Any] = Counter()
     for carried, members in ballots:
-        counted: Counter[Any] = Counter()
-        for (campaign, of), count in members.items():
-            if of != without:
-                counted[campaign] += count
-        whole = sum(counted.values())
-        for campaign, count in counted.items():
-            votes[campaign] += count / whole / math.log2(1 + carried)
+        for campaign, count in members.items():
+            votes[campaign] += count / members.total() / math.log2(1 + carried)
             tokens[campaign] += 1
     best = max(sorted(votes), key=votes.__getitem__, default=None)
     if best is None or tokens[best] < TOKENS_TO_WIN or votes[best] < SHARE_TO_WIN * sum(votes.values()):
@@ -363,7 +395,9 @@ def _elected(accounts: Mapping[Any, Account], found: Mapping[Any, Assignment]) -
                 members[token][campaign, account.lab] += 1
     for name, account in accounts.items():
         if found[name].campaign is None:
-            tokens = (*account.core, *account.join, *account.vote)
-            ballots = [(carried[one], members[one]) for one in tokens if carried[one] <= RARE and members[one]]
+            own = [(one, True) for one in (*account.core, *account.join)] + [(one, False) for one in account.vote]
+            ballots = [
+                Ballot(carried[one], members[one], joins) for one, joins in own if carried[one] <= RARE and members[one]
+            ]
             if (elected := elect(account.lab, ballots)) is not None:
                 yield name, Assignment(clusters[elected[0]], *elected)

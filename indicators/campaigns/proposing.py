@@ -407,20 +407,24 @@ def _ballots(suspects: Sequence[int]) -> dict[int, list[joining.Ballot]]:
     """By account, what its rare pure tokens say."""
     tokens_of: dict[int, list[int]] = defaultdict(list)
     carried: dict[int, int] = {}
-    for suspect, token, count in rows(_RARE, suspects=list(suspects), rare=joining.RARE):
+    joins: dict[int, bool] = {}
+    for suspect, token, count, subkind, wide in rows(_RARE, suspects=list(suspects), rare=joining.RARE):
         tokens_of[suspect].append(token)
         carried[token] = count
+        joins[token] = joining.role_of(subkind, wide=wide) is not joining.Role.VOTE
     members: dict[int, dict[tuple[UUID, UUID], int]] = defaultdict(dict)
     for token, campaign, partner, count in rows(_MEMBERS, tokens=list(carried)):
         members[token][campaign, partner] = count
     return {
-        suspect: [(carried[token], members[token]) for token in tokens if token in members]
+        suspect: [joining.Ballot(carried[token], members[token], joins[token]) for token in tokens if token in members]
         for suspect, tokens in tokens_of.items()
     }
 
 
 _RARE = """
-SELECT c.suspect, c.token, n.count FROM indicators_carried c JOIN indicators_puretoken u ON u.token = c.token
+SELECT c.suspect, c.token, n.count, t.subkind, t.wide
+FROM indicators_carried c JOIN indicators_puretoken u ON u.token = c.token
+JOIN indicators_evidencetoken t ON t.id = c.token
 CROSS JOIN LATERAL (
     SELECT count(*) FROM (SELECT 1 FROM indicators_carried o WHERE o.token = c.token LIMIT %(rare)s + 1) few
 ) n

@@ -1,6 +1,7 @@
 """Which accounts belong together: the pure rules."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -153,6 +154,30 @@ def test_an_account_without_a_card_is_elected_by_its_phrases():
     found = joining.propose(accounts)
     assert found["lost"].campaign == found["x a 0"].campaign is not None
     assert found["alone"].campaign is None
+
+
+def two_operators() -> dict:
+    """Two campaigns whose accounts all say twenty phrases."""
+    accounts = {}
+    for name, lab in ((name, lab) for name in ("x", "y") for lab in ("a", "b", "c")):
+        for number, account in operator(name, lab, 12).items():
+            accounts[number] = replace(account, vote=(*account.vote, *COMMON))
+    return accounts
+
+
+COMMON = tuple(f"common {number}" for number in range(20))
+
+
+def test_what_is_common_to_campaigns_abstains_where_what_may_join_says_which():
+    accounts = two_operators()
+    accounts["by domain"] = Account("b", join=("x domain 1",), vote=("x phrase 1", *COMMON))
+    accounts["by phrases"] = Account("b", vote=("x phrase 1", "x phrase 2", *COMMON))
+    accounts["between"] = Account("b", vote=COMMON)
+    found = joining.propose(accounts)
+    assert found["x a 0"].campaign != found["y a 0"].campaign
+    assert found["by domain"].campaign == found["x a 0"].campaign
+    assert found["by phrases"].campaign is None, "of what it says less than 60 % is one campaign's"
+    assert found["between"].campaign is None
 
 
 def test_purity_is_suspects_among_holders_over_the_labs_that_answered():
