@@ -19,8 +19,8 @@ from exchange.celery import app
 from exchange.stix import words
 from indicators import publishing
 from indicators.campaigns import objects, picturing, placing, terms
+from indicators.campaigns.counting import bucket
 from indicators.campaigns.objects import Facts
-from indicators.campaigns.proposing import bucket
 from indicators.campaigns.tables import Campaign
 from indicators.publishing.reach import Reach
 from indicators.stix import parsing

@@ -19,9 +19,9 @@ from django.utils.crypto import salted_hmac
 
 from exchange import clock
 from indicators.campaigns import objects
+from indicators.campaigns.counting import bucket
 from indicators.campaigns.joining import Grade
 from indicators.campaigns.placing import rows
-from indicators.campaigns.proposing import bucket
 from indicators.campaigns.saying import sentence
 from indicators.campaigns.tables import Campaign
 

@@ -1,4 +1,4 @@
-"""What clusters amount to: campaigns, with their grade and history. The only writer of Campaign and CampaignEvent.
+"""What clusters amount to: campaigns, with their grade and history. With `counting` the one writer of both tables.
 
 A cluster that something happened to is looked at: which of its cores stay together whichever lab is not believed
 (`joining`), which campaigns these are already, what became of the others. An id stays with the larger part.
@@ -9,24 +9,25 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Q
 
 from exchange import clock, hints
 from exchange.celery import app
 from exchange.stix import words
 from indicators.campaigns import joining, placing
+from indicators.campaigns.counting import event, renew
+from indicators.campaigns.electing import elect_some
 from indicators.campaigns.joining import Grade
 from indicators.campaigns.placing import rows
 from indicators.campaigns.tables import Campaign, CampaignEvent, Cluster, Core, Placed
 
-_ELECTED_AT_ONCE = 200
 #: Parts of a campaign that labs call two join on at most so many tokens.
 _MOST_TO_JOIN = 24
 #: A cause in the history: what most of the labs say.
@@ -277,11 +278,6 @@ def _end(one: Campaign, *, into: UUID | None, cluster: Cluster) -> None:
     Placed.objects.filter(campaign=one.pk, elected=True).update(campaign=None, grade="", elected=False, looked_at=None)
 
 
-def event(campaign: UUID, kind: CampaignEvent.Kind, *, other: UUID | None = None, causes: Sequence[str] = ()) -> None:
-    """Write down what became of a campaign."""
-    CampaignEvent.objects.create(campaign=campaign, kind=kind, other=other, causes=list(causes))
-
-
 def _name(group_id: UUID) -> str:
     """Two words and a number of the published list, drawn, that no campaign of the group has."""
     while True:
@@ -311,130 +307,6 @@ SET campaign = m.campaign, grade = m.grade, elected = false,
 FROM unnest(%(cores)s::bigint[], %(campaigns)s::uuid[], %(grades)s::text[]) AS m (core, campaign, grade)
 WHERE p.core = m.core AND (p.campaign, p.grade, p.elected) IS DISTINCT FROM (m.campaign, m.grade, false)
   AND NOT (m.campaign IS NULL AND p.elected)
-"""
-
-
-def renew(campaign: UUID, *, causes: Sequence[str] = ()) -> None:
-    """Count a campaign anew: its accounts by lab, what holds it together, since when; and have it told."""
-    one = Campaign.objects.get(pk=campaign)
-    before = one.accounts
-    labs = {str(partner): count for partner, count in rows(_LABS, campaign=campaign)}
-    ((corroborated, first, last, cluster),) = rows(_SPAN, campaign=campaign)
-    one.labs, one.accounts = labs, sum(labs.values())
-    one.grade = Grade.CORROBORATED if corroborated else Grade.WORD
-    one.kinds = [kind for (kind,) in rows(_KINDS, campaign=campaign)]
-    one.first_seen, one.last_seen, one.cluster = first or one.first_seen, last or one.last_seen, cluster or one.cluster
-    one.changed_at = one.due = clock.now()
-    one.save(update_fields=_COUNTED)  # what partners say of it is written meanwhile
-    if before and len(str(one.accounts)) > len(str(before)):
-        event(campaign, _Event.GREW, causes=causes)
-
-
-_COUNTED = ("labs", "accounts", "grade", "kinds", "first_seen", "last_seen", "cluster", "changed_at", "due")
-_LABS = (
-    "SELECT partner_id, count(*) FROM indicators_placed WHERE campaign = %(campaign)s GROUP BY partner_id ORDER BY 1"
-)
-_SPAN = """
-SELECT bool_or(p.grade = 'corroborated' AND NOT p.elected), min(s.since), max(s.since), min(k.cluster)
-FROM indicators_placed p JOIN indicators_suspect s ON s.id = p.suspect LEFT JOIN indicators_core k ON k.id = p.core
-    AND NOT p.elected
-WHERE p.campaign = %(campaign)s
-"""
-# Kinds of the pure tokens that at least two of its accounts carry.
-_KINDS = """
-SELECT DISTINCT t.subkind FROM indicators_evidencetoken t
-WHERE t.id IN (
-    SELECT c.token FROM indicators_placed p JOIN indicators_carried c ON c.suspect = p.suspect
-    JOIN indicators_puretoken u ON u.token = c.token
-    WHERE p.campaign = %(campaign)s GROUP BY c.token HAVING count(*) >= 2
-) ORDER BY 1
-"""
-
-
-def bucket(count: int) -> str:
-    """A count as it is told: `0`, or the power of ten at or below."""
-    return f"10^{min(len(str(count)) - 1, 7)}" if count else "0"
-
-
-def elect_some(group_id: UUID) -> bool:
-    """Ask the rare tokens of accounts that are in no campaign; whether there were any to ask. As `look_at_one`."""
-    newest = Campaign.objects.filter(group=group_id).aggregate(newest=Max("changed_at"))["newest"]
-    if newest is None:
-        return False
-    due = rows(_TO_BE_ASKED, group=group_id, newest=newest, limit=_ELECTED_AT_ONCE)
-    if not due:
-        return False
-    suspects = {suspect: partner for suspect, partner, _ in due}
-    was = {suspect: campaign for suspect, _, campaign in due}
-    ballots = _ballots(list(suspects))
-    elected = {each: joining.elect(lab, ballots.get(each, [])) for each, lab in suspects.items()}
-    rows(
-        _ELECT,
-        now=clock.now(),
-        suspects=list(elected),
-        campaigns=[one[0] if one else None for one in elected.values()],
-        grades=[str(one[1]) if one else "" for one in elected.values()],
-    )
-    changed = {one[0] if one else None for each, one in elected.items() if (one[0] if one else None) != was[each]}
-    changed |= {was[each] for each, one in elected.items() if (one[0] if one else None) != was[each]}
-    for campaign in sorted(filter(None, changed), key=str):
-        renew_quietly(campaign)
-    return True
-
-
-def renew_quietly(campaign: UUID) -> None:
-    """Count a campaign anew without asking everybody's rare tokens once more because of it."""
-    changed_at = Campaign.objects.get(pk=campaign).changed_at
-    renew(campaign)
-    Campaign.objects.filter(pk=campaign).update(changed_at=changed_at)
-
-
-_TO_BE_ASKED = """
-SELECT suspect, partner_id, CASE WHEN elected THEN campaign END FROM indicators_placed
-WHERE group_id = %(group)s AND (campaign IS NULL OR elected) AND (looked_at IS NULL OR looked_at < %(newest)s)
-ORDER BY looked_at NULLS FIRST, suspect LIMIT %(limit)s
-"""
-_ELECT = """
-UPDATE indicators_placed p
-SET looked_at = %(now)s, campaign = m.campaign, grade = m.grade, elected = m.campaign IS NOT NULL,
-    since = CASE WHEN p.campaign IS DISTINCT FROM m.campaign THEN %(now)s ELSE p.since END
-FROM unnest(%(suspects)s::bigint[], %(campaigns)s::uuid[], %(grades)s::text[]) AS m (suspect, campaign, grade)
-WHERE p.suspect = m.suspect
-"""
-
-
-def _ballots(suspects: Sequence[int]) -> dict[int, list[joining.Ballot]]:
-    """By account, what its rare pure tokens say."""
-    tokens_of: dict[int, list[int]] = defaultdict(list)
-    carried: dict[int, int] = {}
-    joins: dict[int, bool] = {}
-    for suspect, token, count, subkind, wide in rows(_RARE, suspects=list(suspects), rare=joining.RARE):
-        tokens_of[suspect].append(token)
-        carried[token] = count
-        joins[token] = joining.role_of(subkind, wide=wide) is not joining.Role.VOTE
-    members: dict[int, dict[tuple[UUID, UUID], int]] = defaultdict(dict)
-    for token, campaign, partner, count in rows(_MEMBERS, tokens=list(carried)):
-        members[token][campaign, partner] = count
-    return {
-        suspect: [joining.Ballot(carried[token], members[token], joins[token]) for token in tokens if token in members]
-        for suspect, tokens in tokens_of.items()
-    }
-
-
-_RARE = """
-SELECT c.suspect, c.token, n.count, t.subkind, t.wide
-FROM indicators_carried c JOIN indicators_puretoken u ON u.token = c.token
-JOIN indicators_evidencetoken t ON t.id = c.token
-CROSS JOIN LATERAL (
-    SELECT count(*) FROM (SELECT 1 FROM indicators_carried o WHERE o.token = c.token LIMIT %(rare)s + 1) few
-) n
-WHERE c.suspect = ANY(%(suspects)s) AND n.count <= %(rare)s
-"""
-_MEMBERS = """
-SELECT c.token, p.campaign, p.partner_id, count(*)
-FROM indicators_carried c JOIN indicators_placed p ON p.suspect = c.suspect
-WHERE c.token = ANY(%(tokens)s) AND p.campaign IS NOT NULL AND NOT p.elected
-GROUP BY c.token, p.campaign, p.partner_id
 """
 
 

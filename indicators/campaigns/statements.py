@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from exchange import clock
 from exchange.errors import Conflict, NotFound, Refused
-from indicators.campaigns import proposing
+from indicators.campaigns import counting, proposing
 from indicators.campaigns.tables import Campaign, CampaignAlias, CampaignEvent, CampaignStatement
 from partners.log import audit
 from partners.scopes import Scope
@@ -100,7 +100,7 @@ def _dismiss(one: Campaign) -> None:
         return
     one.dismissed, one.changed_at, one.due = dismissed, clock.now(), clock.now()
     one.save(update_fields=["dismissed", "changed_at", "due"])
-    proposing.event(one.pk, CampaignEvent.Kind.DISMISSED if dismissed else CampaignEvent.Kind.TAKEN_UP)
+    counting.event(one.pk, CampaignEvent.Kind.DISMISSED if dismissed else CampaignEvent.Kind.TAKEN_UP)
 
 
 def _part(one: Campaign) -> None:

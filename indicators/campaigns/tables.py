@@ -256,7 +256,10 @@ class Placed(models.Model):
 
 
 class Campaign(models.Model):
-    """A campaign of one group, as the exchange proposes it. Written by `proposing`; what was told, by `announcing`."""
+    """A campaign of one group, as the exchange proposes it.
+
+    Written by `proposing` and `counting`; what was told, by `announcing`.
+    """
 
     class State(models.TextChoices):
         ENDED = "ended", "Ended"

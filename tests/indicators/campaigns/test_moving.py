@@ -6,7 +6,7 @@ import pytest
 import stix2
 
 from exchange.stix import closed
-from indicators.campaigns import announcing, placing, proposing, statements
+from indicators.campaigns import announcing, counting, placing, proposing, statements
 from indicators.campaigns.tables import Campaign, CampaignEvent
 from indicators.door.closed import faults
 from tests.indicators.api.caller import code, read
@@ -144,15 +144,15 @@ def test_what_partners_say_is_read_as_stix_opinions_of_the_vocabulary(pool):
 def test_counting_anew_keeps_what_partners_said_meanwhile(pool, monkeypatch):
     campaign_of(pool, "x")
     (one,) = live(pool)
-    read_once = proposing.rows
+    read_once = counting.rows
 
     def rows(sql, **values):
-        if sql is proposing._SPAN:  # between reading the campaign and writing it
+        if sql is counting._SPAN:  # between reading the campaign and writing it
             for name in NAMES:
                 say(pool, name, one, "dismiss", "not_a_campaign")
         return read_once(sql, **values)
 
-    monkeypatch.setattr(proposing, "rows", rows)
-    proposing.renew(Campaign.objects.get().pk)
+    monkeypatch.setattr(counting, "rows", rows)
+    counting.renew(Campaign.objects.get().pk)
     assert Campaign.objects.get().dismissed
     assert statements.REASONS

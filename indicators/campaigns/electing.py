@@ -1,0 +1,92 @@
+"""Accounts that are in no cluster's campaign: their rare tokens elect one, by the rules of `joining`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from uuid import UUID
+
+from django.db.models import Max
+
+from exchange import clock
+from indicators.campaigns import joining
+from indicators.campaigns.counting import renew_quietly
+from indicators.campaigns.placing import rows
+from indicators.campaigns.tables import Campaign
+
+_ELECTED_AT_ONCE = 200
+
+
+def elect_some(group_id: UUID) -> bool:
+    """Ask the rare tokens of some accounts that are in no campaign; whether there were any to ask."""
+    newest = Campaign.objects.filter(group=group_id).aggregate(newest=Max("changed_at"))["newest"]
+    if newest is None:
+        return False
+    due = rows(_TO_BE_ASKED, group=group_id, newest=newest, limit=_ELECTED_AT_ONCE)
+    if not due:
+        return False
+    suspects = {suspect: partner for suspect, partner, _ in due}
+    was = {suspect: campaign for suspect, _, campaign in due}
+    ballots = _ballots(list(suspects))
+    elected = {each: joining.elect(lab, ballots.get(each, [])) for each, lab in suspects.items()}
+    rows(
+        _ELECT,
+        now=clock.now(),
+        suspects=list(elected),
+        campaigns=[one[0] if one else None for one in elected.values()],
+        grades=[str(one[1]) if one else "" for one in elected.values()],
+    )
+    changed = {one[0] if one else None for each, one in elected.items() if (one[0] if one else None) != was[each]}
+    changed |= {was[each] for each, one in elected.items() if (one[0] if one else None) != was[each]}
+    for campaign in sorted(filter(None, changed), key=str):
+        renew_quietly(campaign)
+    return True
+
+
+_TO_BE_ASKED = """
+SELECT suspect, partner_id, CASE WHEN elected THEN campaign END FROM indicators_placed
+WHERE group_id = %(group)s AND (campaign IS NULL OR elected) AND (looked_at IS NULL OR looked_at < %(newest)s)
+ORDER BY looked_at NULLS FIRST, suspect LIMIT %(limit)s
+"""
+_ELECT = """
+UPDATE indicators_placed p
+SET looked_at = %(now)s, campaign = m.campaign, grade = m.grade, elected = m.campaign IS NOT NULL,
+    since = CASE WHEN p.campaign IS DISTINCT FROM m.campaign THEN %(now)s ELSE p.since END
+FROM unnest(%(suspects)s::bigint[], %(campaigns)s::uuid[], %(grades)s::text[]) AS m (suspect, campaign, grade)
+WHERE p.suspect = m.suspect
+"""
+
+
+def _ballots(suspects: Sequence[int]) -> dict[int, list[joining.Ballot]]:
+    """By account, what its rare pure tokens say."""
+    tokens_of: dict[int, list[int]] = defaultdict(list)
+    carried: dict[int, int] = {}
+    joins: dict[int, bool] = {}
+    for suspect, token, count, subkind, wide in rows(_RARE, suspects=list(suspects), rare=joining.RARE):
+        tokens_of[suspect].append(token)
+        carried[token] = count
+        joins[token] = joining.role_of(subkind, wide=wide) is not joining.Role.VOTE
+    members: dict[int, dict[tuple[UUID, UUID], int]] = defaultdict(dict)
+    for token, campaign, partner, count in rows(_MEMBERS, tokens=list(carried)):
+        members[token][campaign, partner] = count
+    return {
+        suspect: [joining.Ballot(carried[token], members[token], joins[token]) for token in tokens if token in members]
+        for suspect, tokens in tokens_of.items()
+    }
+
+
+_RARE = """
+SELECT c.suspect, c.token, n.count, t.subkind, t.wide
+FROM indicators_carried c JOIN indicators_puretoken u ON u.token = c.token
+JOIN indicators_evidencetoken t ON t.id = c.token
+CROSS JOIN LATERAL (
+    SELECT count(*) FROM (SELECT 1 FROM indicators_carried o WHERE o.token = c.token LIMIT %(rare)s + 1) few
+) n
+WHERE c.suspect = ANY(%(suspects)s) AND n.count <= %(rare)s
+"""
+_MEMBERS = """
+SELECT c.token, p.campaign, p.partner_id, count(*)
+FROM indicators_carried c JOIN indicators_placed p ON p.suspect = c.suspect
+WHERE c.token = ANY(%(tokens)s) AND p.campaign IS NOT NULL AND NOT p.elected
+GROUP BY c.token, p.campaign, p.partner_id
+"""
