@@ -134,6 +134,16 @@ def hints(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def told_at_once(request, monkeypatch):
+    """A test that commits nothing has no after the commit: a batch is told in one portion, however large."""
+    from indicators.log import appending
+
+    marker = request.node.get_closest_marker("django_db")
+    if not (marker and marker.kwargs.get("transaction")) and "transactional_db" not in request.fixturenames:
+        monkeypatch.setattr(appending, "PORTION", 2**31 - 1)
+
+
+@pytest.fixture(autouse=True)
 def nobodys_hosts(monkeypatch):
     """No partner has made hosts known until a test does, so that no push asks for them."""
     from indicators.benign import service_hosts

@@ -25,10 +25,12 @@ from partners.log import audit
 from partners.models import Partner
 
 _PAGE = 1_000
+#: Removes of one transaction: all who publish wait while they get their places.
+_EXPIRED = 250
 
 
 @transaction.atomic
-def expire(*, limit: int = _PAGE) -> int:
+def expire(*, limit: int = _EXPIRED) -> int:
     """Tell the end of validity of at most `limit` holdings; returns how many. May run in several places at once."""
     with connection.cursor() as cursor:
         cursor.execute(_EXPIRE, {"moment": clock.now(), "limit": limit})

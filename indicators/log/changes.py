@@ -1,9 +1,4 @@
-"""The change log: appended to in commit order, read forward by cursor.
-
-Writing: `append` takes a short advisory lock as the last step before commit. `seq` and `date_added` are
-assigned under it, so no reader that has seen one row can later find a row before it. The lock is released
-after the commit is visible (PostgreSQL releases locks last), hence a later writer always numbers after us.
-A change becomes a row in each channel of the audience that it concerns (ADR 0031).
+"""The change log, read forward by cursor; it is appended to in commit order (`appending`).
 
 Reading: `walking` reads the channels of one reader. The log says where to look; whether a reader is told of a change,
 its holding says.
@@ -11,60 +6,49 @@ its holding says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 
 from exchange import incarnation
 from exchange.errors import Gone
-from exchange.sql import Message
 from indicators import living, matching
 from indicators.feeds.filters import Filter
-from indicators.log import traits, walking
+from indicators.log import walking
+from indicators.log.appending import ORDER_LOCK, NewChange, append, append_found, lock, remove, removes
 from indicators.matching import Match
 from indicators.models import Change
 from indicators.opinions import standing
-from indicators.stored import Version
-from indicators.values import carrying, overlapping
+from indicators.values import carrying
 from partners.sources import hides, known_as
 from partners.viewer import Viewer
 
-#: Key of the advisory lock that orders the log: "chgs".
-ORDER_LOCK = 0x63686773
+__all__ = [
+    "ORDER_LOCK",
+    "Entry",
+    "NewChange",
+    "Span",
+    "Told",
+    "append",
+    "append_found",
+    "head",
+    "hint_of",
+    "is_urgent",
+    "lock",
+    "own_end",
+    "remove",
+    "removes",
+    "since",
+]
 #: So many rows of its own log a reader's request looks at, at most, for what a filter picks.
 _MOST_LOOKED_AT = 50_000
 #: So many objects the matches of one page name, at most; a change with more has a page of its own.
 _MOST_ENDS = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class NewChange:
-    """A change before it has its place in the log: told to an audience, but for those whom another reaches as well."""
-
-    holding_id: int
-    version_id: int
-    audience_id: int
-    op: Change.Op
-    reason: Change.Reason
-    again: bool = False
-    but: int | None = None
-
-
-def remove(held: Version, reason: Change.Reason, *, but: int | None = None) -> list[NewChange]:
-    """What tells those who see a holding, by its newest version, that they do not any more; nothing if it has ended."""
-    if not living.lives(held.state):
-        return []
-    return [NewChange(held.holding_id, held.object_id, held.audience_id, Change.Op.REMOVE, reason, but=but)]
-
-
-def removes(holdings: Iterable[Version | None], reason: Change.Reason) -> list[NewChange]:
-    """The same of several holdings; where there is none, of none."""
-    return [change for held in holdings if held is not None for change in remove(held, reason)]
 
 
 class Entry(NamedTuple):
@@ -109,52 +93,6 @@ class Span:
     changes: list[Told]
     reached: int
     more: bool
-
-
-def append(changes: Sequence[NewChange], *, within: Message | None = None) -> None:
-    """Give each change its place in the log, with `within` when that message is sent.
-
-    Last in the transaction: the lock is held until commit.
-    """
-    if not changes:
-        return
-    if not connection.in_atomic_block:
-        raise transaction.TransactionManagementError("a change is appended in the transaction that makes it")
-    message = within or Message()
-    carrying.note_sources([one.holding_id for one in changes if one.op == Change.Op.UPSERT], within=message)
-    message.add(_LOCK, [ORDER_LOCK])
-    message.add(
-        _APPEND_GIVEN,
-        {
-            "holdings": [change.holding_id for change in changes],
-            "versions": [change.version_id for change in changes],
-            "audiences": [change.audience_id for change in changes],
-            "buts": [change.but or 0 for change in changes],
-            "ops": [change.op.value for change in changes],
-            "reasons": [change.reason.value for change in changes],
-            "agains": [change.again for change in changes],
-        },
-    )
-    if within is None:
-        message.send()
-
-
-def append_found(query: str, parameters: Mapping[str, Any]) -> int:
-    """Give each change that `query` finds its place in the log; returns how many. To be called as `append` is.
-
-    The query selects `holding, version, channels, tlp, op, reason, again, place`, places from 1 on without gaps; it
-    begins after the lock is held.
-    """
-    lock()
-    with connection.cursor() as cursor:
-        cursor.execute(_append(query), parameters)
-        return int(cursor.fetchone()[0])
-
-
-def lock() -> None:
-    """Let nobody append until this transaction ends: what is asked from now on is what the next change will find."""
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCK, [ORDER_LOCK])
 
 
 def head() -> int:
@@ -326,58 +264,3 @@ FROM mine LEFT JOIN LATERAL (
 ) last ON true
 """,
 )
-
-_LOCK = "SELECT pg_advisory_xact_lock(%s)"
-
-# One row: how many changes there were; who waits is woken at the commit. The end of the log is the last commit; under
-# the order lock nobody makes another.
-_APPEND = """
-WITH found AS MATERIALIZED ({new}), shared AS MATERIALIZED (
-    SELECT found.*, found.op = 'upsert' AND {linked} AS linked FROM found
-), new AS MATERIALIZED (
-    SELECT shared.*, CASE WHEN shared.op = 'upsert' OR shared.reason = 'revoked' THEN (
-        SELECT {words} FROM indicators_stixobject o JOIN indicators_holding h ON h.id = o.holding_id
-        JOIN partners_audience a ON a.id = h.audience_id WHERE o.id = shared.version) END AS words
-    FROM shared
-), last AS MATERIALIZED (
-    SELECT coalesce(end_.last_seq, 0) AS seq, greatest(clock_timestamp(), end_.date_added) AS moment
-    FROM (SELECT) one LEFT JOIN LATERAL (
-        SELECT last_seq, date_added FROM indicators_commit ORDER BY last_seq DESC LIMIT 1) end_ ON true
-), ended AS (
-    INSERT INTO indicators_commit (last_seq, date_added)
-    SELECT last.seq + max(new.place), last.moment + max(new.place) * interval '1 microsecond'
-    FROM new CROSS JOIN last GROUP BY last.seq, last.moment
-), told AS (
-    INSERT INTO indicators_change (channel, seq, date_added, holding_id, version_id, op, reason, tlp, again, linked,
-                                   traits)
-    SELECT told_in.channel, last.seq + new.place, last.moment + new.place * interval '1 microsecond',
-           new.holding, new.version, new.op, new.reason, new.tlp, new.again, new.linked,
-           CASE WHEN new.words IS NOT NULL THEN {numbers} END
-    FROM new CROSS JOIN last CROSS JOIN LATERAL unnest(new.channels) told_in(channel)
-)
-SELECT count(*), CASE WHEN count(*) > 0 THEN pg_notify('exchange_changes', '')::text END FROM new
-"""
-
-# Each audience is found by its key: another plan would read all that there are, under the lock.
-_GIVEN = """
-SELECT given.holding, given.version, a.tlp, given.op, given.reason, given.again, given.place,
-       CASE WHEN given.but = 0 THEN a.channels
-            ELSE ARRAY(SELECT unnest(a.channels)
-                       EXCEPT SELECT unnest(b.channels) FROM partners_audience b WHERE b.id = given.but) END AS channels
-FROM unnest(%(holdings)s::bigint[], %(versions)s::bigint[], %(audiences)s::bigint[], %(buts)s::bigint[],
-            %(ops)s::text[], %(reasons)s::text[], %(agains)s::boolean[])
-     WITH ORDINALITY AS given(holding, version, audience, but, op, reason, again, place)
-CROSS JOIN LATERAL (SELECT a.tlp, a.channels FROM partners_audience a WHERE a.id = given.audience LIMIT 1) a
-"""
-
-
-def _append(new: str) -> str:
-    return _APPEND.format(
-        new=new,
-        linked=f"({carrying.IS_SHARED} OR {overlapping.IS_OVERLAPPED})",
-        words=traits.words_of(matched=f"shared.linked OR {traits.MAY_OVERLAP}"),
-        numbers=traits.of_row("new.words", "told_in.channel", "(last.seq + new.place)"),
-    )
-
-
-_APPEND_GIVEN = _append(_GIVEN)

@@ -1,7 +1,7 @@
 """The change log, and what is told beside it.
 
-`log.changes` writes Change and Commit, `log.rationing` LogShare, `sight.resighting` Telling; `publishing.rereading`,
-and whoever follows the log, write Progress.
+`log.appending` writes Change, Commit and Untold, `publishing.rationing` LogShare, `sight.resighting` Telling;
+`publishing.rereading`, and whoever follows the log, write Progress.
 """
 
 from __future__ import annotations
@@ -132,6 +132,25 @@ class Telling(models.Model):
     told_in = models.ForeignKey(Channel, on_delete=models.PROTECT, related_name="+", db_index=False)
     kind = models.CharField(max_length=6, choices=Kind)
     holdings = ArrayField(models.BigIntegerField())
+
+
+class Untold(models.Model):
+    """Changes that are committed and still to be given their places in the log: a portion of a large batch.
+
+    The row is the queue: `appending` writes it in the transaction that makes the changes, and deletes it in the one
+    that gives them their places. Portions of one partner are told in the order of their ids; without a partner, those
+    that no partner made. Ids without foreign keys, as in the log.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", null=True, db_index=False)
+    holdings = ArrayField(models.BigIntegerField())
+    versions = ArrayField(models.BigIntegerField())
+    audiences = ArrayField(models.BigIntegerField())
+    buts = ArrayField(models.BigIntegerField(), help_text="Audiences whose readers are not told; 0 for none.")
+    ops = ArrayField(models.TextField())
+    reasons = ArrayField(models.TextField())
+    agains = ArrayField(models.BooleanField())
 
 
 class Progress(models.Model):

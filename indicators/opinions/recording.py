@@ -178,7 +178,12 @@ def find(*, after: int, limit: int = _PAGE) -> int:
     # Rows first, in order, and the log's lock last: whoever gives an opinion takes them in the same order.
     list(Holding.unrestricted.select_for_update(no_key=True).filter(pk__in=found or ()).order_by("pk"))
     _tell({told for holding_id in sorted(found or ()) for told in _brought(holding_id)})
-    changes.append_found(_HEARD_ANEW, {"after": after, "end": reached})
+    where = {"after": after, "end": reached}
+    with connection.cursor() as cursor:
+        cursor.execute(_ANY_TOLD, where)
+        told_anew = cursor.fetchone()[0]
+    if told_anew:  # as a rule nobody's sight changed, and all who publish would wait for the lock
+        changes.append_found(_HEARD_ANEW, where)
     return reached
 
 
@@ -192,6 +197,14 @@ FROM (
         WHERE c.channel = own.id AND c.seq > %(after)s AND c.seq <= %(end)s ORDER BY c.seq LIMIT %(limit)s
     ) c WHERE own.reach = 'own' ORDER BY c.seq LIMIT %(limit)s
 ) c JOIN indicators_holding h ON h.id = c.holding_id
+"""
+# One row: whether anything was told to one partner alone.
+_ANY_TOLD = """
+SELECT EXISTS (
+    SELECT FROM partners_channel told CROSS JOIN LATERAL (
+        SELECT FROM indicators_change c
+        WHERE c.channel = told.id AND c.seq > %(after)s AND c.seq <= %(end)s LIMIT 1) c
+    WHERE told.reach = 'told')
 """
 # A new change for each holding that is judged by an opinion of which one partner's sight changed, in the channel where
 # that partner was told so.

@@ -66,7 +66,7 @@ def tell(by: Viewer, told: Sequence[NewChange], *, within: Message | None = None
         return
     message = within or Message()
     message.add(_COUNT, [by.partner_id, [change.audience_id for change in told]])
-    changes.append(told, within=message)
+    changes.append(told, by=by.partner_id, within=message)
     if within is None:
         message.send()
 

@@ -32,7 +32,7 @@ from partners.models import Channel, Sight
 Kind = Telling.Kind
 
 #: Holdings of one portion; and so many are told in the transaction that turns the sight.
-PORTION = 1_000
+PORTION = 250
 
 
 def turn(turns: Sequence[Turn]) -> None:
