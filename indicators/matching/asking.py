@@ -22,8 +22,8 @@ from partners.viewer import Viewer
 
 #: Rows of their own log that one request of a reader covers at most.
 ROWS = 20_000
-#: Marked rows that are looked at in one go.
-_LEAST, _MOST = 32, 2_048
+#: Marked rows that are looked at in one go: each costs dozens of blocks, and as a rule each leads to another value.
+_LEAST, _MOST = 16, 2_048
 
 #: Where a reader of the newest first goes on: before this place and, of the values that stand there, this one.
 Before = tuple[int, UUID]
@@ -183,4 +183,4 @@ def _in_order(viewer: Viewer, found: Mapping[UUID, standing.Asked]) -> list[Matc
 
 
 def _size(limit: int) -> int:
-    return min(max(_LEAST, 2 * limit), _MOST)
+    return min(max(_LEAST, limit + limit // 4), _MOST)

@@ -142,6 +142,20 @@ def test_a_page_of_matches_asks_as_often_as_one(cast):
     assert asked[0] == asked[1] <= 4
 
 
+def test_a_page_looks_at_few_more_values_than_it_has_matches(cast, monkeypatch):
+    values = [making.token(f"{number:064x}") for number in range(60)]
+    for who in ("aster", "borealis"):
+        made = [making.account_pattern("email", carrier={"token": value}) for value in values]
+        build.publish(cast.viewer(who), *made, everyone=True)
+    asked = []
+    really = standing.sides_of
+    monkeypatch.setattr(standing, "sides_of", lambda viewer, ids: asked.append(len(ids)) or really(viewer, ids))
+    for limit, most in ((5, 16), (40, 50)):
+        asked.clear()
+        assert len(matching.newest(cast.viewer("aster"), limit=limit).matches) == limit
+        assert sum(asked) <= most, "each value costs dozens of blocks"
+
+
 def test_what_stands_behind_a_value_costs_its_readers_nothing(cast):
     """Rows that are read for a page of matches, however many carry its value, seen and unseen by the reader."""
 
