@@ -8,9 +8,12 @@ something on a noisy machine. Medians of several rounds. By default 10,000 and 1
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import orjson
@@ -22,7 +25,7 @@ from bench.campaign import latency
 from bench.campaign import measure as campaign
 from bench.measures import Sides
 from bench.server import Server, floor_beside, served
-from bench.table import Row, as_markdown, on_terminal
+from bench.table import Row, as_markdown, into_readme, on_terminal
 from indicators.stix import making
 
 
@@ -80,9 +83,10 @@ def main() -> None:
     parser.add_argument("--evidence", action="store_true", help="evidence until it is in a campaign, alone")
     parser.add_argument("--prompts", action="store_true", help="10,000 signatures over prompts, alone")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument("--readme", action="store_true", help="write the figures into README.md: all, or these alone")
     options = parser.parse_args()
     plan = QUICK if options.quick else FULL if options.full else Plan()
-    rows = []
+    rows, began = [], time.monotonic()
     if options.neighbour is not None:
         found = hostile(plan, options.neighbour)
     elif options.groups:
@@ -104,10 +108,33 @@ def main() -> None:
     for row in found:
         console.print("  ".join(cell for cell in row.cells() if cell), style="dim")
         rows.append(row)
+    if options.readme:
+        alone = (
+            any((options.groups, options.filters, options.matches, options.tokens, options.agent, options.prompts))
+            or options.campaign
+            or options.neighbour is not None
+        )
+        _write(rows, "" if alone else _said(options, began))
     if options.markdown:
         print(as_markdown(rows))
     else:
         Console(width=140).print(on_terminal(rows))
+
+
+def _said(options: argparse.Namespace, began: float) -> str:
+    """How the figures of the README were taken."""
+    given = " ".join(f"--{name}" for name in ("quick", "full") if getattr(options, name))
+    minutes = (time.monotonic() - began) / 60
+    return (
+        f'From one run of `make bench BENCH_ARGS="{given} --readme"` on {date.today()} ({minutes:.0f} minutes; client,'  # noqa: DTZ011 - the day here
+        f" web, workers, PostgreSQL and floor on {os.cpu_count()} shared cores, fsync on, everything switched on; a"
+        " ratio differs by a tenth from run to run). What is **bold** misses its target."
+    )
+
+
+def _write(rows: list[Row], whole: str) -> None:
+    readme = Path(__file__).resolve().parent.parent / "README.md"
+    readme.write_text(into_readme(readme.read_text(), rows, whole=whole))
 
 
 def measured(plan: Plan) -> Iterator[Row]:
@@ -152,6 +179,7 @@ def measured(plan: Plan) -> Iterator[Row]:
         server.rest()
         yield from neighbour.hostile_neighbour(server, stored=last, seconds=plan.hostile_s)
         sides.close()
+    yield from filters_alone(plan, pushing=False)
 
 
 def hostile(plan: Plan, named: str) -> Iterator[Row]:
@@ -173,8 +201,8 @@ def groups_alone(plan: Plan) -> Iterator[Row]:
         sides.close()
 
 
-def filters_alone(plan: Plan) -> Iterator[Row]:
-    """Pages of filters alone, and what publishing costs beside them."""
+def filters_alone(plan: Plan, *, pushing: bool = True) -> Iterator[Row]:
+    """Pages of filters alone, in an exchange of their own, and with `pushing` what publishing costs beside them."""
     with (
         tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory,
         Server(Path(directory) / "data") as server,
@@ -183,8 +211,9 @@ def filters_alone(plan: Plan) -> Iterator[Row]:
     ):
         sides = Sides(server, floor_url, floor_database, minimal_url)
         yield from filters.filters(sides, stored=plan.sizes[-1], rounds=plan.rounds * 2)
-        sides.fill_floor(plan.sizes[-1])
-        yield from measures.ingest(sides, plan.sizes[-1], rounds=plan.rounds, per_round=plan.per_round)[0]
+        if pushing:
+            sides.fill_floor(plan.sizes[-1])
+            yield from measures.ingest(sides, plan.sizes[-1], rounds=plan.rounds, per_round=plan.per_round)[0]
         sides.close()
 
 

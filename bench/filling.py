@@ -7,7 +7,8 @@ here. `check` holds a filled object against the exchange: pushed again, its byte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -16,6 +17,8 @@ from indicators.log import traits
 
 #: Rows of one statement; more would hold too much in memory.
 _STEP = 100_000
+#: From so many objects on, indexes are made anew behind them: row by row, that of traits alone takes an hour a million.
+_MANY = 50_000
 
 
 def fill(
@@ -25,6 +28,32 @@ def fill(
 
     What is filled with the same `values` carries the same ones: there is a match wherever two publishers do so.
     """
+    if count >= _MANY:
+        with without_indexes(database):
+            _fill(database, templates, count, salt=salt, values=values)
+    else:
+        _fill(database, templates, count, salt=salt, values=values)
+    database.execute("UPDATE indicators_subscription SET seq = (SELECT max(last_seq) FROM indicators_commit)")
+
+
+@contextlib.contextmanager
+def without_indexes(database: psycopg.Connection[Any]) -> Iterator[None]:
+    """Meanwhile nothing but keys is kept by an index; what is filled in several portions is filled within one."""
+    tables = [*_TABLES, "indicators_commit"]
+    made = database.execute(
+        "SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index i"
+        " WHERE i.indrelid = ANY(%s::regclass[]) AND NOT i.indisunique AND i.indexrelid <> %s::regclass",
+        [tables, "change_by_version"],  # by which the templates' rows are found
+    ).fetchall()
+    for name, _ in made:
+        database.execute(f"DROP INDEX {name}")
+    yield
+    database.execute("SET maintenance_work_mem = '512MB'")
+    for _, definition in made:
+        database.execute(definition)
+
+
+def _fill(database: psycopg.Connection[Any], templates: Sequence[str], count: int, *, salt: str, values: str) -> None:
     done = 0
     while done < count:
         step = min(_STEP, count - done)
@@ -46,10 +75,8 @@ def fill(
                 "INSERT INTO indicators_commit (last_seq, date_added)"
                 " SELECT seq, date_added FROM filling ORDER BY seq DESC LIMIT 1"
             )
-            database.execute(_TRAITS)
             database.execute("DROP TABLE filling")
         done += step
-    database.execute("UPDATE indicators_subscription SET seq = (SELECT max(last_seq) FROM indicators_commit)")
 
 
 def check(database: psycopg.Connection[Any], template: str) -> bytes:
@@ -63,7 +90,7 @@ def check(database: psycopg.Connection[Any], template: str) -> bytes:
     for table, own in _TABLES.items():
         shared = ", ".join(sorted(set(_columns(database, table)) - set(own)))
         key, of_holding, _ = _KEYS[table]
-        if table == "indicators_change":  # which `_TRAITS` wrote
+        if table == "indicators_change":  # whose places are others
             shared = shared.replace(", traits", "").replace("traits, ", "")
         rows = [
             sorted(
@@ -128,7 +155,14 @@ CROSS JOIN LATERAL (
 CROSS JOIN (SELECT coalesce(max(last_seq), 0) AS seq, greatest(statement_timestamp(), max(date_added)) AS moment
             FROM indicators_commit) last
 """
-_TRAITS = traits.REWRITE.replace("= ANY(%s)", "IN (SELECT key FROM filling)")
+# Of the row `t` of a template's change at its own place; as `appending` writes them.
+_TRAITS = f"""
+CASE WHEN t.traits IS NOT NULL THEN (
+    SELECT {traits.of_row("said.words", "t.channel", "f.seq")}
+    FROM (SELECT {traits.words_of(matched=traits.IS_MATCHED)} AS words
+          FROM indicators_stixobject o JOIN indicators_holding h ON h.id = o.holding_id
+          JOIN partners_audience a ON a.id = h.audience_id WHERE o.id = f.key) said) END
+"""
 #: By table, what is each row's own.
 _TABLES = {
     "indicators_holding": {"id": "f.holding", "stix_id": "f.stix_id", "newest_id": "f.key"},
@@ -147,7 +181,7 @@ _TABLES = {
         "holding_id": "f.holding",
         "version_id": "f.key",
         "linked": "f.shared",
-        "traits": "NULL::int[]",
+        "traits": _TRAITS,
     },
 }
 _CONFLICTS = {"indicators_tokenvalue": "ON CONFLICT (id) DO UPDATE SET shared = true"}

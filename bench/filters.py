@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urlencode
 
@@ -15,7 +16,7 @@ import orjson
 
 from bench import filling
 from bench.measures import BATCHES, Sides, must, push
-from bench.table import Row, sooner
+from bench.table import Row, sooner, widest
 from bench.wire import Wire
 from indicators.stix import making
 
@@ -64,12 +65,16 @@ def filters(sides: Sides, *, stored: int, rounds: int) -> Iterator[Row]:
     _fill(sides, stored)
     reader = sides.server.wire(2)
     asked = [f"{field}:{word}" for field, said in FIELDS.items() for word in said]
+    rows = []
     for text in (*asked, *COMBINATIONS):
         plain, ours = list[float](), list[float]()
         for _ in range(rounds):
             _page(reader, "", plain)
             found = _page(reader, text, ours)
-        yield sooner(f"{text} ({found})", stored, ours, plain, name="unfiltered", most=_MOST)
+        row = sooner(f"{text} ({found})", stored, ours, plain, name="unfiltered", most=_MOST)
+        rows.append(replace(row, detail=True))
+        yield rows[-1]
+    yield widest(f"the widest of {len(rows)} filters and combinations: a page against the one without", rows)
     reader.close()
 
 
@@ -111,11 +116,14 @@ def _fill(sides: Sides, stored: int) -> None:
     sides.server.rest()
     few = max(stored // 10_000, 20)
     database = sides.database
-    filling.fill(database, [first[0]["id"]], few, salt="first")
-    for portion in range(_PORTIONS):
-        filling.fill(database, [one["id"] for one in common], (stored - 7 * few) // _PORTIONS, salt=f"c{portion}")
-        filling.fill(database, [one["id"] for one in rare], max(4 * few // _PORTIONS, 4), salt=f"r{portion}")
-        for place, one in enumerate(twice):
-            filling.fill(database, [one["id"]], few // _PORTIONS, salt=f"t{place}{portion}", values=f"t{portion}")
+    with filling.without_indexes(database):
+        filling.fill(database, [first[0]["id"]], few, salt="first")
+        for portion in range(_PORTIONS):
+            each = (stored - 7 * few) // _PORTIONS
+            filling.fill(database, [one["id"] for one in common], each, salt=f"c{portion}")
+            filling.fill(database, [one["id"] for one in rare], max(4 * few // _PORTIONS, 4), salt=f"r{portion}")
+            for place, one in enumerate(twice):
+                salt = f"t{place}{portion}"
+                filling.fill(database, [one["id"]], few // _PORTIONS, salt=salt, values=f"t{portion}")
     database.execute("VACUUM (ANALYZE)")
     sides.server.rest()

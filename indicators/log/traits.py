@@ -59,7 +59,7 @@ EXISTS (SELECT FROM indicators_carries own WHERE own.holding_id = h.id AND own.s
 """
 #: Whether the holding `h` carries a network or range: another that overlaps it may come, and nobody marks it then.
 MAY_OVERLAP = "EXISTS (SELECT FROM indicators_span x WHERE x.holding_id = h.id)"
-_IS_MATCHED = f"""
+IS_MATCHED = f"""
 EXISTS (SELECT FROM indicators_carries own JOIN indicators_tokenvalue v ON v.id = own.token_value_id AND v.shared
         WHERE own.holding_id = h.id) OR {MAY_OVERLAP}
 """
@@ -93,7 +93,7 @@ FROM older WHERE c.channel = older.channel AND c.seq = older.seq
 REWRITE = f"""
 UPDATE indicators_change c SET traits = {of_row("said.words", "c.channel", "c.seq")}
 FROM (
-    SELECT o.id, {words_of(matched=_IS_MATCHED)} AS words
+    SELECT o.id, {words_of(matched=IS_MATCHED)} AS words
     FROM indicators_stixobject o JOIN indicators_holding h ON h.id = o.holding_id
     JOIN partners_audience a ON a.id = h.audience_id WHERE o.id = ANY(%s)
 ) said

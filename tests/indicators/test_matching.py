@@ -149,7 +149,11 @@ def test_a_page_looks_at_few_more_values_than_it_has_matches(cast, monkeypatch):
         build.publish(cast.viewer(who), *made, everyone=True)
     asked = []
     really = standing.sides_of
-    monkeypatch.setattr(standing, "sides_of", lambda viewer, ids: asked.append(len(ids)) or really(viewer, ids))
+    monkeypatch.setattr(
+        standing,
+        "sides_of",
+        lambda viewer, rows: asked.append(len({row.value_id for row in rows})) or really(viewer, rows),
+    )
     for limit, most in ((5, 16), (40, 50)):
         asked.clear()
         assert len(matching.newest(cast.viewer("aster"), limit=limit).matches) == limit
