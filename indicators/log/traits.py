@@ -116,24 +116,42 @@ class Sieve:
         return {f"need{place}": list(need) for place, need in enumerate(self.needs)}
 
     def numbers(self, first: str, last: str) -> str:
-        """Parts of a WITH: the numbers of each set of words, in the reader's channels, from a place to another."""
-        return "".join(
-            f", needed{place} AS MATERIALIZED (SELECT array_agg({number('w', 'mine.channel', '(b << ' + _BITS + ')')})"
-            f" AS numbers FROM mine CROSS JOIN unnest(%(need{place})s::text[]) w"
-            f" CROSS JOIN generate_series(({first}) >> {_BITS}, ({last}) >> {_BITS}) b)"
+        """Parts of a WITH: the numbers of each set of words, from a place to another: `sought`, by channel and block.
+
+        Only of channels that have a row in a block: of most that a reader of many groups has, nothing is told for long.
+        """
+        of_word = number("w", "mine.channel", f"(b << {_BITS})")
+        sets = ", ".join(
+            f"ARRAY(SELECT {of_word} FROM unnest(%(need{place})s::text[]) w) AS need{place}"
             for place in range(len(self.needs))
         )
+        return (
+            f", sought AS MATERIALIZED (SELECT {sets}"
+            f" FROM generate_series(({first}) >> {_BITS}, ({last}) >> {_BITS}) b CROSS JOIN mine"
+            " WHERE (SELECT c.seq FROM indicators_change c"
+            f" WHERE c.channel = mine.channel AND c.seq >= b << {_BITS} AND c.seq < (b + 1) << {_BITS}"
+            " ORDER BY c.seq LIMIT 1) IS NOT NULL)"
+        ) + "".join(
+            f", needed{place} AS MATERIALIZED"
+            f" (SELECT array_agg(n) AS numbers FROM sought CROSS JOIN unnest(sought.need{place}) n)"
+            for place, need in enumerate(self.needs)
+            if len(need) <= _MOST_COMPARED
+        )
 
-    def condition(self, *, by_index: bool) -> str:
+    def condition(self) -> str:
         """Whether the change `c` may have all that is needed, with a leading AND.
 
-        Not by the index, a row is compared with each word in turn: long sets are left to it.
+        A row is compared with each word in turn: long sets are left to the index.
         """
         return "".join(
             f" AND c.traits && (SELECT needed{place}.numbers FROM needed{place})"
             for place, need in enumerate(self.needs)
-            if by_index or len(need) <= _MOST_COMPARED
+            if len(need) <= _MOST_COMPARED
         )
+
+    def sought(self) -> str:
+        """The same of one channel and block, for the index: many sets at once make it compare each row with all."""
+        return "".join(f" AND c.traits && sought.need{place}" for place in range(len(self.needs)))
 
 
 _BITS = str(BLOCK_BITS)

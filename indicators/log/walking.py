@@ -157,14 +157,16 @@ at AS MATERIALIZED (
     WHERE at.place IS NOT NULL ORDER BY found.seq DESC LIMIT %(rows)s
 )
 """
-# The same from the place that was reached, by `change_by_trait`; `+ 0` keeps PostgreSQL from any other way.
+# The same from the place that was reached, by `change_by_trait`, a look for each channel and block: one look for all
+# would compare each row of common words with the words of every block. `+ 0` keeps PostgreSQL from any other way.
 _SIFTED_FORWARDS = """
 at AS MATERIALIZED (SELECT greatest(%(after)s{later}) AS place){numbers}, raw AS MATERIALIZED (
     SELECT DISTINCT ON (found.seq) found.*, mine.group_id AS via
     FROM (
-        SELECT c.* FROM indicators_change c
-        WHERE c.seq + 0 > (SELECT at.place FROM at) AND c.seq + 0 <= (SELECT at.place + %(width)s FROM at)
-          AND {which} {sifted} OFFSET 0
+        SELECT c.* FROM sought CROSS JOIN LATERAL (
+            SELECT c.* FROM indicators_change c
+            WHERE c.seq + 0 > (SELECT at.place FROM at) AND c.seq + 0 <= (SELECT at.place + %(width)s FROM at)
+              AND {which} {sifted} OFFSET 0) c
     ) found JOIN mine ON mine.channel = found.channel AND found.seq > mine.since
     ORDER BY found.seq LIMIT %(rows)s
 )
@@ -173,9 +175,10 @@ _SIFTED_BACKWARDS = """
 at AS MATERIALIZED (SELECT %(after)s::bigint AS place){numbers}, raw AS MATERIALIZED (
     SELECT DISTINCT ON (found.seq) found.*, mine.group_id AS via
     FROM (
-        SELECT c.* FROM indicators_change c
-        WHERE c.seq + 0 < (SELECT at.place FROM at) AND c.seq + 0 >= (SELECT at.place - %(width)s FROM at)
-          AND {which} {sifted} OFFSET 0
+        SELECT c.* FROM sought CROSS JOIN LATERAL (
+            SELECT c.* FROM indicators_change c
+            WHERE c.seq + 0 < (SELECT at.place FROM at) AND c.seq + 0 >= (SELECT at.place - %(width)s FROM at)
+              AND {which} {sifted} OFFSET 0) c
     ) found JOIN mine ON mine.channel = found.channel AND found.seq > greatest(mine.since{later})
     ORDER BY found.seq DESC LIMIT %(rows)s
 )
@@ -199,7 +202,7 @@ def stretch(*, which: str, order: str = "ASC", later: str = "", sieve: Sieve = N
     return text.format(
         which=which,
         later=f", {later}" if later else "",
-        sifted=sieve.condition(by_index=leaps),
+        sifted=sieve.sought() if leaps else sieve.condition(),
         numbers=sieve.numbers(f"SELECT {first} FROM at", f"SELECT {last} FROM at") if sieve else "",
     )
 
