@@ -70,7 +70,9 @@ def _fill(database: psycopg.Connection[Any], templates: Sequence[str], count: in
                 },
             )
             for table, own in _TABLES.items():
+                database.execute(_UNCHECKED, ["origin" if table == "indicators_carries" else "replica"])
                 database.execute(_insert(database, table, own))
+            database.execute(_UNCHECKED, ["origin"])
             database.execute(
                 "INSERT INTO indicators_commit (last_seq, date_added)"
                 " SELECT seq, date_added FROM filling ORDER BY seq DESC LIMIT 1"
@@ -128,6 +130,10 @@ def _columns(database: psycopg.Connection[Any], table: str) -> list[str]:
     return [name for (name,) in found]
 
 
+# What rows refer to was made beside them, so nobody has to look for it; what is carried has triggers of its own.
+_UNCHECKED = """
+SELECT set_config('session_replication_role', %s, true) WHERE current_setting('is_superuser') = 'on'
+"""
 _PREPARE = """
 -- A row a new object; the key of its value is made as `carrying.key_of` makes it.
 CREATE TEMPORARY TABLE filling ON COMMIT DROP AS
