@@ -125,7 +125,8 @@ def _fill(server: Server, tokens: int) -> None:
         database.execute("ANALYZE")
 
 
-# Each account carries twenty tokens of its own and one of ten; a core for each.
+# Each account carries twenty tokens of its own, and is a core and a cluster by itself. What one statement inserts has
+# keys in succession, so that no join is needed.
 _FILL = (
     """
     INSERT INTO indicators_evidencetoken (group_id, subkind, scheme, epoch, psp_scope, value, wide, asked, place,
@@ -135,33 +136,31 @@ _FILL = (
     """,
     """
     INSERT INTO indicators_suspect (group_id, partner_id, account, basis, publisher_action, until, round, digest, since)
-    SELECT g.id, (ARRAY(SELECT DISTINCT s.partner_id FROM indicators_suspect s))[1 + n %% 3], gen_random_uuid(),
-           'own_flag', 'observed', now() + interval '30 days', 1, decode('00', 'hex'), now()
-    FROM partners_group g, generate_series(1, %(accounts)s) n WHERE g.slug = 'ring'
+    SELECT g.id, labs.ids[1 + n %% cardinality(labs.ids)], gen_random_uuid(), 'own_flag', 'observed',
+           now() + interval '30 days', 1, decode('00', 'hex'), now()
+    FROM partners_group g, generate_series(1, %(accounts)s) n,
+         (SELECT array_agg(DISTINCT partner_id) AS ids FROM indicators_suspect) labs
+    WHERE g.slug = 'ring'
     """,
     """
     INSERT INTO indicators_carried (suspect, token)
-    SELECT s.id, t.id
-    FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM indicators_evidencetoken WHERE epoch = 'filled') t
-    JOIN (SELECT id, row_number() OVER (ORDER BY id) AS n FROM indicators_suspect WHERE publisher_action = 'observed') s
-      ON s.n = 1 + t.n %% %(accounts)s
+    SELECT (SELECT min(id) FROM indicators_suspect WHERE publisher_action = 'observed') + t.id %% %(accounts)s, t.id
+    FROM indicators_evidencetoken t WHERE t.epoch = 'filled'
     """,
     """
-    WITH cluster AS (
-        INSERT INTO indicators_cluster (group_id, accounts, dirty, causes, looked_at)
-        SELECT s.group_id, 1, false, '[]', now() FROM indicators_suspect s WHERE s.publisher_action = 'observed'
-        RETURNING id
-    ), numbered AS (SELECT id, row_number() OVER (ORDER BY id) AS n FROM cluster),
-    suspect AS (
-        SELECT s.*, row_number() OVER (ORDER BY s.id) AS n FROM indicators_suspect s
-        WHERE s.publisher_action = 'observed'
-    ), core AS (
-        INSERT INTO indicators_core (partner_id, cluster, accounts)
-        SELECT s.partner_id, c.id, 1 FROM suspect s JOIN numbered c USING (n) RETURNING id, cluster
-    )
+    INSERT INTO indicators_cluster (group_id, accounts, dirty, causes, looked_at)
+    SELECT s.group_id, 1, false, '[]', now() FROM indicators_suspect s WHERE s.publisher_action = 'observed'
+    """,
+    """
+    INSERT INTO indicators_core (partner_id, cluster, accounts)
+    SELECT s.partner_id, (SELECT max(id) FROM indicators_cluster) - (SELECT max(id) FROM indicators_suspect) + s.id, 1
+    FROM indicators_suspect s WHERE s.publisher_action = 'observed' ORDER BY s.id
+    """,
+    """
     INSERT INTO indicators_placed (suspect, group_id, partner_id, core, grade, elected, since)
-    SELECT s.id, s.group_id, s.partner_id, core.id, '', false, now()
-    FROM suspect s JOIN numbered c USING (n) JOIN core ON core.cluster = c.id
+    SELECT s.id, s.group_id, s.partner_id,
+           (SELECT max(id) FROM indicators_core) - (SELECT max(id) FROM indicators_suspect) + s.id, '', false, now()
+    FROM indicators_suspect s WHERE s.publisher_action = 'observed'
     """,
 )
 
