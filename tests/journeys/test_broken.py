@@ -26,6 +26,7 @@ from exchange.client import Client
 from exchange.client.errors import ApiError, ExchangeClientError, Unreachable
 from indicators.stix import making
 from tests.journeys.demo import NOT_INHERITED, ROOT, Demo
+from tests.journeys.lossy import Lossy
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -268,6 +269,48 @@ def test_a_full_disk_keeps_the_last_good_list_and_is_made_up_for(demo, tmp_path)
     assert agent.once().returncode == 0
     assert set(values) <= agent.lines()
     assert agent.is_proved()
+
+
+def test_one_packet_in_fifty_lost_delays_and_loses_nothing(demo, tmp_path):
+    network = Lossy(demo.url)
+    agents = [Agent(demo, tmp_path, number) for number in range(2)]
+    try:
+        for one in agents:
+            one.environment["EXCHANGE_URL"] = network.url
+            one.follow()
+        made, values = indicators(600)
+        with Client(network.url, demo.key(ASTER)) as client:
+            for start in range(0, 600, 50):
+                published(client, made[start : start + 50])
+        ended = [one["id"] for one in made[::3]]
+        lab(demo, ASTER).revoke(ended)
+        settled(agents, there=set(values) - set(values[::3]), gone=set(values[::3]))
+        assert network.lost >= 5
+    finally:
+        for one in agents:
+            one.kill()
+        network.close()
+
+
+def test_a_poisoned_row_is_held_by_the_set_and_stands_in_no_list(demo, agents):
+    client = lab(demo, ASTER)
+    (good,), (value,) = indicators(1)
+    bad = f"evil-{uuid.uuid4().hex[:12]}.example"
+    poisoned = {
+        "type": "indicator",
+        "spec_version": "2.1",
+        "id": f"indicator--{uuid.uuid4()}",
+        "created": "2026-01-01T00:00:00.000Z",
+        "modified": "2026-01-01T00:00:00.000Z",
+        "valid_from": "2026-01-01T00:00:00Z",
+        "pattern_type": "stix",
+        "pattern": f"[domain-name:value = '{bad}\\nother-{bad}']",
+        "x_note": "\u202e\u0007\U0001f600" * 500,
+    }
+    result = client.publish([poisoned, good], groups=["ring"])
+    assert result.counts.get("accepted", 0) >= 1
+    settled(agents, there={value})
+    assert not any(bad in line for one in agents for line in one.lines())
 
 
 def test_two_labs_raise_a_false_positive_and_it_leaves_a_thirds_list_and_its_publisher_knows(demo, agents):
