@@ -269,6 +269,16 @@ def fail_again(delivery, time):
     return fail(delivery)
 
 
+def test_of_two_sweeps_that_found_the_same_news_one_makes_it_due(cast, reader, time):
+    delivery = fail_again(fail(told(cast, subscribe(reader))), time)
+    time.shift(61)
+    seen, at = now(delivery).seen_seq + 1, clock.now()
+    assert delivering.hurry_for_news(delivery, seen=seen, at=at)
+    Delivery.unrestricted.filter(pk=delivery.pk).update(due_at=delivery.due_at)  # it was tried, and failed
+    assert not delivering.hurry_for_news(delivery, seen=seen, at=at)
+    assert delivering.hurry_for_news(delivery, seen=seen + 1, at=at)
+
+
 def test_a_receiver_that_asked_for_time_is_left_alone_whatever_the_news(cast, reader, time):
     subscription = subscribe(reader)
     asked = Outcome(delivered=False, words="", status_code=429, retry_after=timedelta(hours=1))
