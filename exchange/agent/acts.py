@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,17 +34,21 @@ def send_report(found: Settings, *, as_json: bool) -> None:
         typer.echo(f"{count} not taken: {code}")
 
 
-def switch(path: Path, state: Path | None, change: Callable[[frozenset[str]], frozenset[str]]) -> None:
-    """Change what is switched off, and put the list in its place."""
-    job = jobs.known_job(path.resolve(), state=state)
-    with closing(jobs.open_store(job)) as store:
-        store.kill(change(store.killed()))
-        try:
-            with jobs.alone(job):
-                sync.put(job, store)
-        except Unusable:  # another agent is at work, and writes the list itself
-            pass
-        typer.echo(f"Switched off: {', '.join(sorted(store.killed())) or 'nothing'}.")
+def switch(
+    known: Sequence[jobs.Job], settings: Path | None, change: Callable[[frozenset[str]], frozenset[str]]
+) -> None:
+    """Change what is switched off, and put the list in its place; what `run` keeps, it puts there itself."""
+    for job in known:
+        with closing(jobs.open_store(job)) as store:
+            store.kill(change(store.killed()))
+            if settings is None:
+                try:
+                    with jobs.alone(job):
+                        sync.put(job, store)
+                except Unusable:  # another agent is at work, and writes the list itself
+                    pass
+            which = f" in {job.path.name}" if settings else ""
+            typer.echo(f"Switched off{which}: {', '.join(sorted(store.killed())) or 'nothing'}.")
 
 
 def rehearse_pass(client: Client, job: jobs.Job) -> None:

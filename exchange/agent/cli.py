@@ -11,7 +11,7 @@ import os
 import signal
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Annotated
 
 import typer
 
-from exchange.agent import counting, explaining, following, jobs, reporting, status, sync
+from exchange.agent import counting, explaining, following, jobs, named, reporting, status, sync
 from exchange.agent import policy as policies
 from exchange.agent.acts import rehearse_pass, send_report, switch
 from exchange.agent.hook import HookFailed
@@ -96,6 +96,9 @@ def _agent(
 
 
 _Output = Annotated[Path, typer.Option("--output", "-o", help="The list to keep.")]
+_Whose = Annotated[Path | None, typer.Option("--output", "-o", help="A list that `sync` keeps.")]
+_Settings = Annotated[Path | None, typer.Option("--config", "-c", help="In its place: the settings of `run`.")]
+_Feed = Annotated[str, typer.Option("--feed", help="With --config: this feed alone, by its name.")]
 _State = Annotated[Path | None, typer.Option(help="Where the checkpoint is kept; else beside the list.")]
 
 _Url = Annotated[str, typer.Option(help="The exchange's address; else EXCHANGE_URL.")]
@@ -213,56 +216,73 @@ def release_command(
 
 @app.command("verify")
 def verify_command(
-    path: _Output,
+    path: _Whose = None,
+    settings: _Settings = None,
+    feed: _Feed = "",
     state: _State = None,
     url: _Url = "",
     key_file: _KeyFile = None,
 ) -> None:
-    """Prove the list: sum what is held anew, ask the exchange for its set hash, and compare. Exit status 0 if equal."""
-    job = jobs.known_job(path.resolve(), state=state)
-    found = config.load(url=url, key_file=key_file)
-    with Client(found.url, found.api_key) as client, closing(jobs.open_store(job)) as store:
-        if (recounted := store.recount()) != store.proof():
-            raise Unusable(f"The store was altered from outside: its rows give {recounted}, it says {store.proof()}.")
-        told = sync.stated(client, job, store)
-    if told is None:
-        typer.echo("The exchange states no set hash yet: ask again in a moment.")
-        sys.exit(_NO_ANSWER)
-    same = told == recounted
-    count, digest = told
-    typer.echo(f"{count} objects, set hash {digest}: {'the same here' if same else f'here {recounted}'}")
-    sys.exit(0 if same else 1)
+    """Prove a list: sum what is held anew, ask the exchange for its set hash, and compare. Exit status 0 if equal."""
+    known = named.known(path, state=state, settings=settings, feed=feed)
+    found = named.exchange(settings, url=url, key_file=key_file)
+    all_same = True
+    with Client(found.url, found.api_key) as client:
+        for job in known:
+            with closing(jobs.open_store(job)) as store:
+                if (sums := store.recount()) != store.proof():
+                    raise Unusable(
+                        f"The store was altered from outside: its rows give {sums}, it says {store.proof()}."
+                    )
+                told = sync.stated(client, job, store)
+            if told is None:
+                typer.echo("The exchange states no set hash yet: ask again in a moment.")
+                sys.exit(_NO_ANSWER)
+            all_same &= (same := told == sums)
+            which = f"{job.path.name}: " if settings else ""
+            typer.echo(f"{which}{told[0]} objects, set hash {told[1]}: {'the same here' if same else f'here {sums}'}")
+    sys.exit(0 if all_same else 1)
 
 
 @app.command("diff")
 def diff_command(
-    path: _Output,
+    path: _Whose = None,
+    settings: _Settings = None,
+    feed: _Feed = "",
     state: _State = None,
     url: _Url = "",
     key_file: _KeyFile = None,
 ) -> None:
-    """Fetch the whole feed anew, and say which objects are held here and not there (-), or there and not here (+)."""
-    job = jobs.known_job(path.resolve(), state=state)
-    found = config.load(url=url, key_file=key_file)
-    with Client(found.url, found.api_key) as client, closing(jobs.open_store(job)) as store:
-        here, there = set(store.held()), sync.fetched(client, job)
-    for sign, only in (("-", here - there), ("+", there - here)):
-        for publisher, stix_id, sha256, end in sorted(only):
-            typer.echo(f"{sign} {publisher} {stix_id} {sha256[:16]}… {end}")
-    sys.exit(0 if here == there else 1)
+    """Fetch a feed anew, and say which objects are held here and not there (-), or there and not here (+)."""
+    known = named.known(path, state=state, settings=settings, feed=feed)
+    found = named.exchange(settings, url=url, key_file=key_file)
+    equal = True
+    with Client(found.url, found.api_key) as client:
+        for job in known:
+            with closing(jobs.open_store(job)) as store:
+                here, there = set(store.held()), sync.fetched(client, job)
+            equal &= here == there
+            for sign, only in (("-", here - there), ("+", there - here)):
+                for publisher, stix_id, sha256, end in sorted(only):
+                    typer.echo(f"{sign} {publisher} {stix_id} {sha256[:16]}… {end}")
+    sys.exit(0 if equal else 1)
 
 
 @app.command("explain")
 def explain_command(
-    path: _Output,
     value: Annotated[str, typer.Argument(help="A value as it stands in a list, or a STIX id.")],
+    path: _Whose = None,
+    settings: _Settings = None,
     state: _State = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say why a value is or is not blocked: who says it, which rule, floor or allowlist decided."""
-    job = jobs.known_job(path.resolve(), state=state)
-    with closing(jobs.open_store(job)) as store:
-        found = explaining.of(value, [store], job.policy, now=jobs.now(store))
+    known = named.known(path, state=state, settings=settings)
+    with ExitStack() as opened:
+        stores = [opened.enter_context(closing(jobs.open_store(job))) for job in known]
+        feeds = [job.path.name if settings else "" for job in known]
+        by_feed = dict(zip(feeds, stores, strict=True))
+        found = explaining.of(value, by_feed, known[0].policy, now=jobs.now(stores[0]))
     typer.echo(json.dumps([explaining.document(one) for one in found]) if as_json else explaining.text(value, found))
     sys.exit(0 if any(one.verdict.action is policies.Action.BLOCK for one in found) else 1)
 
@@ -290,22 +310,28 @@ def listed_command(
 
 @app.command("disarm")
 def disarm_command(
-    path: _Output,
+    path: _Whose = None,
+    settings: _Settings = None,
+    feed: _Feed = "",
     state: _State = None,
     publisher: Annotated[str, typer.Option(help="Only what this publisher says, by name or id; else the feed.")] = "",
 ) -> None:
     """The kill switch: enforce nothing of a publisher, or of the whole feed, from now on, until `rearm`."""
-    switch(path, state, lambda killed: killed | {publisher or "*"})
+    known = named.known(path, state=state, settings=settings, feed=feed)
+    switch(known, settings, lambda killed: killed | {publisher or "*"})
 
 
 @app.command("rearm")
 def rearm_command(
-    path: _Output,
+    path: _Whose = None,
+    settings: _Settings = None,
+    feed: _Feed = "",
     state: _State = None,
     publisher: Annotated[str, typer.Option(help="What this publisher says; else the feed.")] = "",
 ) -> None:
     """Undo `disarm`."""
-    switch(path, state, lambda killed: killed - {publisher or "*"})
+    known = named.known(path, state=state, settings=settings, feed=feed)
+    switch(known, settings, lambda killed: killed - {publisher or "*"})
 
 
 _Config = Annotated[Path, typer.Option("--config", "-c", help="The settings, as TOML (docs/agent.md).")]

@@ -11,7 +11,7 @@ from typing import Any
 from exchange.agent import jobs, outputs, policy
 from exchange.agent.policy import Policy
 from exchange.client import config
-from exchange.client.errors import Unusable
+from exchange.client.errors import Unusable, why
 
 REPORT_S = 300.0
 _KEYS = {
@@ -74,7 +74,7 @@ def read(path: Path, *, online: bool = True) -> Settings:
     try:
         said = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Unusable(f"{path}: {error}") from error
+        raise Unusable(f"{path}: {why(error)}") from error
     _only(said, _KEYS, at=str(path))
     beside = path.resolve().parent
     state = (beside / str(said.get("state", ".exchange-agent"))).resolve()

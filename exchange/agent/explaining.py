@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,23 +21,27 @@ class Explained:
     ended: Sequence[Statement]  # said, but not in force at this moment
 
 
-def of(value: str, stores: Iterable[Store], policy: Policy, *, now: datetime) -> list[Explained]:
-    """The explanations of a value, or of all values of a STIX id."""
+def of(value: str, stores: Mapping[str, Store], policy: Policy, *, now: datetime) -> list[Explained]:
+    """The explanations of a value, or of all values of a STIX id; `stores` by the names of their feeds."""
     killed: frozenset[str] = frozenset()
+    off: set[str] = set()
     found: list[Statement] = []
-    for store in stores:
-        killed |= store.killed()
-        found += store.about([value, value.lower()])
-        ids = {one.said.value for one in found if value in one.said.ids}
-        found += [one for one in store.about(sorted(ids)) if one not in found] if ids else []
+    for feed, store in stores.items():
+        killed |= store.killed() - {"*"}
+        off |= {feed} if "*" in store.killed() else set()
+        about = list(store.about([value, value.lower()]))
+        ids = {one.said.value for one in about if value in one.said.ids}
+        about += [one for one in store.about(sorted(ids)) if one not in about] if ids else []
+        found += [one._replace(feed=feed) for one in about]
     explained: list[Explained] = []
     for same in policies.by_value(sorted(found, key=lambda one: one.said.value)):
         ended = [one for one in same if one.said.valid_until is not None and one.said.valid_until <= now]
         said = [one for one in same if one not in ended]
-        if "*" in killed:
+        on = [one for one in said if one.feed not in off]
+        if said and not on:
             verdict = Verdict(suppressed_by=policies.KILL_SWITCH)
         else:
-            verdict = policy.judge(said, killed=killed) if said else policies.NONE
+            verdict = policy.judge(on, killed=killed) if on else policies.NONE
         explained.append(Explained(said, verdict, ended))
     return explained
 

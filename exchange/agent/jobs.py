@@ -75,6 +75,7 @@ class Pass:
     written: bool
     started_over: bool = False
     refused: int = 0  # values that are not plain, and so are in no list
+    held: int = 0  # objects, whatever of them is listed
     braked: tuple[Braked, ...] = ()
 
 

@@ -70,7 +70,11 @@ class Agent:
                 self._ack(client, job, at_once=True)
 
     def run(self) -> None:
-        """Until `stop`, or until the exchange refuses the key or a feed."""
+        """Until `stop`, or until the exchange refuses the key or a feed of which nothing was ever held.
+
+        Where something is held, a refusal is a failure like others, tried again: what is held is looked up and ends
+        meanwhile, and a partner that was suspended for an hour goes on by itself.
+        """
         threads = [
             threading.Thread(target=self._follow, args=(job,), name=job.path.name, daemon=True)
             for job in self.settings.jobs
@@ -134,7 +138,8 @@ class Agent:
                     if job is self.settings.jobs[0]:
                         self._report(client, job)
                 except (ApiError, Unreachable) as problem:
-                    if isinstance(problem, ApiError) and problem.status in {401, 403, 404}:
+                    refused = isinstance(problem, ApiError) and problem.status in {401, 403, 404}
+                    if refused and not _is_filled(job):
                         self._final = problem
                         self.stop()
                         return
@@ -368,6 +373,11 @@ def _statements(store: Store, job: jobs.Job) -> Iterator[Statement]:
         return
     for one in store.statements(now=jobs.now(store), min_confidence=job.min_confidence, kind=job.kind):
         yield one._replace(feed=job.path.name)
+
+
+def _is_filled(job: jobs.Job) -> bool:
+    with closing(jobs.open_store(job)) as store:
+        return bool(store.get("name"))
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from exchange.agent import jobs, output, sync
 from exchange.agent.jobs import Job
 from exchange.agent.store import Braked, Store
 
+_WHY = "the floors, the policy or what was asked for: `exchange-agent floors`, `exchange-agent explain VALUE`"
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -132,6 +134,8 @@ def words(found: Status) -> list[str]:
     lines = [f"{found.entries} entries; last brought up to date {found.last_success or 'never'}"]
     if not found.filled:
         lines.append("not filled yet")
+    if found.held and not found.entries:
+        lines.append(f"of the {found.held} objects that are held nothing is to be blocked, by {_WHY}")
     if found.failing:
         lines.append(f"failing: {found.failing}")
     lines += [f"kept by the brake: {each.entries} entries of {each.name}" for each in found.braked]

@@ -105,6 +105,7 @@ def put(job: Job, store: Store, *, changes: int = 0, rehearse: bool = False, sta
         written,
         started_over=started_over,
         refused=rendered.refused,
+        held=(store.proof() or (0, ""))[0],
         braked=tuple(store.braked()),
     )
 

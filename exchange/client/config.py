@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from exchange.client.errors import Unusable
+from exchange.client.errors import Unusable, why
 
 PATH = Path("~/.config/exchange/config.toml")
 
@@ -51,8 +51,8 @@ def _stored(path: Path) -> dict[str, str]:
     _only_ours(path)
     try:
         document = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise Unusable(f"{path}: {error}") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Unusable(f"{path}: {why(error)}") from error
     return {name: str(value) for name, value in document.items()}
 
 

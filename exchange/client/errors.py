@@ -40,3 +40,8 @@ class ApiError(ExchangeClientError):
         where = self.errors[0].get("field", "") if self.errors else ""
         told = f"{self.detail} ({self.code}{' at ' + where if where else ''})"
         return f"{told} [request {self.request_id}]" if self.request_id else told
+
+
+def why(error: Exception) -> str:
+    """What went wrong with a file, in words, for a sentence that names the file itself."""
+    return getattr(error, "strerror", None) or str(error)

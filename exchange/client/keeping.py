@@ -11,6 +11,7 @@ import os
 import sqlite3
 import stat
 import threading
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,6 +86,19 @@ class Kept:
                 "INSERT OR REPLACE INTO published VALUES (?, ?, ?)",
                 [self._name("", stix_id.encode()), sealed, _day(ends)],
             )
+
+    def published_as(self, stix_id: str) -> dict[str, Any] | None:
+        """What was kept of one indicator; None of what is not known, or has ended and was forgotten."""
+        with self._lock:
+            row = self._store.execute(
+                "SELECT sealed FROM published WHERE name = ?", [self._name("", stix_id.encode())]
+            ).fetchone()
+        found: dict[str, Any] | None = json.loads(self._open(row[0])) if row else None
+        return found
+
+    def uuid_of(self, said: str) -> uuid.UUID:
+        """Always the same for the same text and this file's key; a random one to whoever has not the key."""
+        return uuid.UUID(bytes=self._name("uuid", said.encode())[:16], version=4)
 
     def published(self) -> Iterator[dict[str, Any]]:
         """What was kept of indicators that have not ended."""

@@ -139,6 +139,13 @@ class PublishResult:
         self.entered |= more.entered
         self.batches += more.batches
 
+    def leave_ended(self) -> None:
+        """What its publisher has revoked counts as withdrawn: a table says each night what somebody took back."""
+        final = [one for one in self.refusals if one.code == "revoked-is-final"]
+        self.refusals = [one for one in self.refusals if one not in final]
+        self.counts["refused"] -= len(final)
+        self.counts["withdrawn"] += len(final)
+
     def add_ended(self, answer: dict[str, Any], *, places: Sequence[int]) -> None:
         """Take in the answer to one batch of ids."""
         self.add(answer, places=places)

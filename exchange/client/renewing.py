@@ -24,9 +24,9 @@ _MOST_TOKENS = 4
 
 
 def remember(kept: Kept, built: Iterable[tables.Built]) -> None:
-    """Keep what published indicators were made of, until they end."""
+    """Keep what published indicators were made of, and those of a table's column in any case, until they end."""
     for one in built:
-        if one.forms:
+        if one.forms or one.column:
             document = json.loads(one.indicator.serialize())
             kept.publish(
                 document["id"],
@@ -43,7 +43,9 @@ def due(kept: Kept, *, now: datetime, under: Mapping[str, set[str]]) -> list[dic
         if datetime.fromisoformat(document["valid_until"]) <= now:
             kept.forget(document["id"])
             continue
-        tokens = document["extensions"][words.EXTENSION_ID]["tokens"]
+        tokens = document["extensions"][words.EXTENSION_ID].get("tokens", ())
+        if not tokens:  # kept so that its table can be published again
+            continue
         has = {token["key_epoch"] for token in tokens}
         wanted = under[tokens[0]["scheme"]]
         if wanted - has and _group_of(has) == _group_of(wanted):
@@ -67,7 +69,7 @@ def renewed(tokeniser: Tokeniser, waiting: Iterable[Mapping[str, Any]], *, now: 
         made = tokeniser.of_forms(subkind, [form for one in some for form in one["forms"]])
         for one in some:
             tokens = [token for form in one["forms"] for token in made[form]]
-            yield tables.Built(0, "", _Written(_version(one["object"], tokens, now=now)), tuple(one["forms"]))
+            yield tables.Built(0, "", Written(_version(one["object"], tokens, now=now)), tuple(one["forms"]))
 
 
 def _version(document: Mapping[str, Any], tokens: Iterable[Token], *, now: datetime) -> dict[str, Any]:
@@ -84,7 +86,7 @@ def _version(document: Mapping[str, Any], tokens: Iterable[Token], *, now: datet
     }
 
 
-class _Written(dict[str, Any]):
+class Written(dict[str, Any]):
     """A document that says itself as objects of `stix2` do."""
 
     def serialize(self) -> str:

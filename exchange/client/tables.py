@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange.client import build, validating
-from exchange.client.errors import Unusable
+from exchange.client.errors import Unusable, why
 from exchange.client.tokenising import Token, Tokeniser
 from exchange.stix import words
 from exchange.tokens import forms
@@ -98,7 +98,7 @@ def read_map(path: Path, *, with_columns: bool = True) -> Map:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Unusable(f"{path}: {error}") from error
+        raise Unusable(f"{path}: {why(error)}") from error
     unknown = document.keys() - {"group", "tlp", "days", "says", "says_from", "indicator"}
     if unknown:
         raise Unusable(f"{path}: there is no {', '.join(sorted(unknown))} in a map")
@@ -238,7 +238,7 @@ def _rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]
                 raise Unusable(f"{path}: has no column {missing[0]}")
             return [(reader.line_num, {name: text or "" for name, text in row.items() if name}) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise Unusable(f"{path}: {error}") from error
+        raise Unusable(f"{path}: {why(error)}") from error
 
 
 __all__ = ["Built", "Column", "Map", "NotBuilt", "build_all", "forms", "read_map"]

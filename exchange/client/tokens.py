@@ -152,9 +152,17 @@ def publish_table(
     client: Client, table: Path, map_file: Path, *, validate: bool = True, **audience: Any
 ) -> tuple[PublishResult, list[tables.NotBuilt], list[str]]:
     """Build and publish a table; the answers, what was not built, and where in the table each object comes from."""
+    from exchange.client import repeating  # noqa: PLC0415 - stix2 takes its time to load
+
     built, not_built = built_from(client, table, map_file, validate=validate)
-    places = [f"{table.name}:{one.line} {one.column}" for one in built]
-    return publish_built(client, built, **audience), not_built, places
+    to = {name: audience.get(name) for name in ("groups", "partners", "everyone", "tlp")}
+    place = json.dumps([client.url, *(sorted(one) if isinstance(one, list | tuple) else one for one in to.values())])
+    with tokeniser_of(client) as tokeniser:
+        assert tokeniser.kept is not None
+        built = list(repeating.settled(tokeniser.kept, built, place=place, now=tokeniser.now()))
+    result = publish_built(client, built, **audience)
+    result.leave_ended()
+    return result, not_built, [f"{table.name}:{one.line} {one.column}" for one in built]
 
 
 def publish_built(client: Client, built: list[tables.Built], **audience: Any) -> PublishResult:

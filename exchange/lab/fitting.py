@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from exchange.client.errors import Unusable
+from exchange.client.errors import Unusable, why
 from exchange.lab import scoring
 from exchange.lab.scoring import Bools, Carries, Constants, Told
 
@@ -100,8 +100,8 @@ def read(path: Path) -> Constants:
     """Constants of a file; what it does not name is as it was. Raises Unusable."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise Unusable(f"{path}: {error}") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Unusable(f"{path}: {why(error)}") from error
     names = {one.name for one in fields(Constants)}
     if unknown := sorted(set(document) - names):
         raise Unusable(f"{path}: {unknown[0]} is no constant; there are: {', '.join(sorted(names))}")

@@ -28,7 +28,7 @@ from typing import Any
 
 import polars as pl
 
-from exchange.client.errors import Unusable
+from exchange.client.errors import Unusable, why
 from exchange.lab import features
 
 _READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
@@ -67,7 +67,7 @@ def read_map(path: Path) -> Map:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise Unusable(f"{path}: {error}") from error
+        raise Unusable(f"{path}: {why(error)}") from error
     if unknown := sorted(set(document) - _KEYS):
         raise Unusable(f"{path}: no such table or key: {', '.join(unknown)}")
     source, columns = _table(document, "source", path), _table(document, "columns", path)

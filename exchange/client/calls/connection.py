@@ -42,6 +42,11 @@ class Connection:
     ) -> None:
         self.close()
 
+    @property
+    def url(self) -> str:
+        """The exchange's address."""
+        return str(self._http.base_url)
+
     def close(self) -> None:
         """Let go of the connections."""
         self._http.close()

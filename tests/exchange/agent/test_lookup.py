@@ -443,6 +443,19 @@ def test_run_follows_answers_on_its_socket_and_lets_go_within_seconds(fake, tmp_
         answer = ask(tmp_path / "check.sock", "POST", "/check", body)[1]
         assert [one["action"] for one in answer["verdicts"]] == ["block", "none"]
         assert ask(tmp_path / "check.sock", "POST", "/prompt", {"text": "hello"})[1]["action"] == "none"
+        fake.broken = [(401, {"code": "invalid-key", "detail": "This API key is not valid."})]
+        publish(fake, "198.51.100.9")
+        until(lambda: asked(tmp_path / "check.sock", "GET", "/check?kind=net&value=198.51.100.9") == "block")
+        assert command("disarm", "--config", path, "--feed", "all").returncode == 0
+        until(lambda: (tmp_path / "list.txt").read_text() == "")
+        assert "suppressed by kill switch" in command("explain", "--config", path, "198.51.100.9").stdout
+        assert command("rearm", "--config", path).returncode == 0
+        until(lambda: (tmp_path / "list.txt").read_text() == "198.51.100.7\n198.51.100.9\n")
+        assert (
+            "198.51.100.9 (account-pattern, net): block" in command("explain", "--config", path, "198.51.100.9").stdout
+        )
+        assert "the same here" in command("verify", "--config", path).stdout
+        fake.remove("aster", "indicator--198.51.100.9-0")
         fake.remove("aster", "indicator--198.51.100.7-0")
         until(lambda: asked(tmp_path / "check.sock", "GET", "/check?kind=net&value=198.51.100.7") == "log")
         until(lambda: (tmp_path / "list.txt").read_text() == "")

@@ -249,10 +249,13 @@ def test_the_kill_switch_takes_a_publisher_or_the_feed_out_of_the_list_and_not_o
 
 def test_by_default_one_publisher_alone_is_not_listed(fake, tmp_path):
     fake.publish("aster", "i1", "a")
+    target = tmp_path / "list.txt"
+    said = command(fake, "sync", "--once", "-o", target).stderr
+    assert "of the 1 objects that are held nothing is to be blocked" in said
+    assert "nothing is to be blocked" in command(fake, "status", "-o", target).stdout
     fake.publish("borealis", "i2", "b")
     fake.publish("cygnus", "i3", "b")
-    target = tmp_path / "list.txt"
-    command(fake, "sync", "--once", "-o", target)
+    assert "nothing is" not in command(fake, "sync", "--once", "-o", target).stderr
     assert target.read_text() == "b\n"
     command(fake, "sync", "--once", "-o", target, "--without-floor", "two-publishers")
     assert target.read_text() == "a\nb\n"

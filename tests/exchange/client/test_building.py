@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from exchange import clock
-from exchange.client import Client, build, cli, renewing, tokens
+from exchange.client import Client, build, cli, renewing, repeating, tables, tokens
 from exchange.client.keeping import Kept
 from exchange.client.tokenising import Tokeniser
 from exchange.stix import words
@@ -233,6 +233,52 @@ def test_what_the_exchange_refuses_of_a_table_is_told_by_its_line_and_column(cas
     assert status == 1
     assert re.search(r"^ours\.csv:3 address indicator--\S+ refused, benign-listed", err, re.MULTILINE)
     assert "10.0.0.7" not in err
+
+
+def test_a_table_that_is_published_again_doubles_nothing_and_wakes_nothing(cast, client, run, tmp_path):
+    (tmp_path / "map.toml").write_text(MAP)
+    push = ("publish", "--map", str(tmp_path / "map.toml"), "--group", "ring", "--json", "--csv")
+
+    def counts(score, *more):
+        row = ("anna.example@gmail.com", "4111 1111 1111 1111", PROMPT, "198.51.100.7", score)
+        status, out, err = run(cast.aster, *push, a_table(tmp_path / "t.csv", row, row), *more)
+        assert status == 0, err
+        return {name: count for name, count in json.loads(out)["counts"].items() if count}
+
+    all_of_it = counts("80")["accepted"]
+    ids = {one["id"] for one in of(client)}
+    assert len(ids) == all_of_it
+    assert counts("80") == {"unchanged": all_of_it}
+    assert counts("90") == {"accepted": all_of_it}
+    assert {one["id"] for one in of(client)} == ids
+    assert {one["confidence"] for one in of(client)} == {90}
+    assert run(cast.aster, "withdraw", min(ids))[0] == 0
+    assert run(cast.aster, "revoke", max(ids))[0] == 0
+    after = counts("70")
+    assert after["accepted"] == all_of_it - 2, after
+    assert len([one for one in of(client) if not one.get("revoked")]) == all_of_it - 2
+
+
+def test_in_the_second_half_of_its_life_a_value_that_is_said_again_lives_on(tmp_path):
+    made = datetime(2026, 11, 1, tzinfo=UTC)
+
+    def said_at(moment):
+        frame = build.Frame(valid_for=timedelta(days=6), now=moment)
+        (net,) = build.net("198.51.100.7", frame=frame, **said("net") | {"first_seen": None})
+        one = tables.Built(2, "net", net)
+        (again,) = repeating.settled(kept, [one], place="ring", now=moment)
+        renewing.remember(kept, [again])
+        return again.indicator
+
+    with Kept(tmp_path / "kept.db") as kept:
+        first = said_at(made)
+        assert said_at(made + timedelta(days=2)) == first
+        later = said_at(made + timedelta(days=4))
+        assert (later["id"], later["created"]) == (first["id"], first["created"])
+        assert later["modified"] > first["modified"]
+        assert later["valid_until"] > first["valid_until"]
+    with Kept(tmp_path / "other.db") as kept:
+        assert said_at(made)["id"] != first["id"], "anybody could compute who published a value"
 
 
 def test_what_is_no_map_is_told_in_a_sentence(cast, run, tmp_path):
