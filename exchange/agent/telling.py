@@ -32,8 +32,8 @@ def tell(job: jobs.Job, done: jobs.Pass) -> None:
         )
     if (done.written or done.started_over) and done.held and not done.entries:
         say(
-            f"of the {done.held} objects that are held nothing is to be blocked: `exchange-agent floors` names what keeps"
-            " a value from it, `exchange-agent explain VALUE` which"
+            f"of the {done.held} objects that are held nothing is to be blocked: `exchange-agent floors` names what"
+            " keeps a value from it, `exchange-agent explain VALUE` which"
         )
     if done.written or done.started_over:
         tell_braked(job, done)

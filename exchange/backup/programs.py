@@ -18,6 +18,7 @@ from exchange import embedded
 #: Where Debian and Red Hat put the programs of each version.
 _PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
 #: Roles that a PostgreSQL runs as, for a caller who is root: PostgreSQL itself refuses to.
+_OF_THE_SERVER = frozenset({"pg_archivecleanup", "pg_ctl", "postgres"})
 _USERS = ("postgres", "embedded_postgres")
 
 
@@ -47,7 +48,8 @@ def found(name: str, *, version: int) -> str:
         path = directory / name
         if path.is_file() and _version(path) >= version:
             return str(path)
-    raise Failed(f"{name} of PostgreSQL {version} is not here: install it (postgresql-{version}), or set POSTGRES_BIN.")
+    package = f"postgresql-{'' if name in _OF_THE_SERVER else 'client-'}{version}"
+    raise Failed(f"{name} of PostgreSQL {version} is not here: install it (Debian: {package}), or set POSTGRES_BIN.")
 
 
 def _directories() -> list[Path]:

@@ -79,3 +79,11 @@ def test_a_program_that_is_older_than_the_server_is_not_used(monkeypatch, tmp_pa
     with pytest.raises(programs.Failed, match="postgresql-17"):
         programs.found("pg_basebackup", version=17)
     assert programs.found("pg_basebackup", version=15) == str(old)
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("pg_receivewal", "postgresql-client-999"), ("pg_archivecleanup", "postgresql-999")]
+)
+def test_a_program_that_is_not_here_is_named_with_the_package_that_has_it(name, package):
+    with pytest.raises(programs.Failed, match=rf"Debian: {package}\)"):
+        programs.found(name, version=999)
