@@ -23,6 +23,7 @@ from indicators.publishing.reach import Reach
 from indicators.publishing.relaying import Seen
 from indicators.publishing.results import How
 from indicators.stix import making, parsing
+from indicators.stix.drafts import Draft
 from indicators.stored import Version
 from partners.audiences import AudienceSpec, Standing
 from partners.caps import Caps
@@ -75,7 +76,7 @@ def decided(
     drafts = parsing.read_batch(json.dumps({"objects": objects}).encode())
     audiences = BatchAudiences(by, reach, stands=STANDS, withdrawing=any(each.revoked for each in drafts))
     doors = Doors(datetime.now(UTC), frozenset(), by=by, audiences=audiences, tlp=reach.tlp)
-    voice = Voice(by, audiences.attribution, drafts)
+    voice = Voice(by, audiences.attribution, [each for each in drafts if isinstance(each, Draft)])
     met = Met(held or {}, others or {}, sees=sees, lately=lately)
     asked = How(**({"confirmed": False, "wake": False, "for_good": False} | how))
     return deciding.decide(drafts, [], met, voice, asked, audiences=audiences, doors=doors, by=by)
@@ -170,6 +171,14 @@ def test_a_revocation_goes_where_the_object_is_unless_it_is_marked_more_strictly
     (as_it_was,) = decided(ends, by=by, reach=BY_DEFAULT, held=held).entering
     (stricter,) = decided(marked(ends, "red"), by=by, reach=BY_DEFAULT, held=held).entering
     assert (as_it_was.audience_id, as_it_was.spec, stricter.audience_id) == (NARROW, None, NOBODY)
+
+
+def test_a_revocation_that_cannot_be_read_ends_the_object_once():
+    note = a_note()
+    broken = note | {"modified": "yesterday", "revoked": True}
+    plan = decided(broken, broken, held=holds(note))
+    assert answers(plan) == [("accepted", "content-dropped"), ("unchanged", "content-dropped")]
+    assert [one.stix_id for one in plan.closed] == [note["id"]]
 
 
 def test_the_marking_of_the_batch_narrows_each_object():
