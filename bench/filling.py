@@ -28,7 +28,8 @@ def fill(
 
     What is filled with the same `values` carries the same ones: there is a match wherever two publishers do so.
     """
-    if count >= _MANY:
+    alone = database.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    if count >= _MANY and alone:  # within a transaction rows may still wait to be checked, and no index can be made
         with without_indexes(database):
             _fill(database, templates, count, salt=salt, values=values)
     else:

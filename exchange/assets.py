@@ -27,11 +27,13 @@ NAMED = (
     "indicators/campaign.css",
     "indicators/campaign.js",
     "indicators/draft.js",
+    "indicators/feeds.css",
     "indicators/paste.css",
     "indicators/paste.js",
     "indicators/publish.css",
     "indicators/publish.js",
     "indicators/reading.js",
+    "partners/docs.css",
     "partners/passkeys.js",
 )
 

@@ -1,4 +1,4 @@
-"""Databases of their own, for tests that migrate: what migrates backwards does not leave the tests' own as it was."""
+"""Databases of their own, for tests that migrate, and the tests' own without statistics."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,10 @@ from django.db import connection, transaction
 
 @contextmanager
 def another_store() -> Iterator[None]:
-    """An empty database beside the tests' own, with all that this process says to it."""
+    """An empty database beside the tests' own, with all that this process says to it.
+
+    What migrates backwards does not leave a store as it was.
+    """
     name = connection.settings_dict["NAME"]
     with connection.cursor() as cursor:
         cursor.execute("DROP DATABASE IF EXISTS exchange_before WITH (FORCE)")
@@ -53,3 +56,12 @@ def fill(tables: dict[str, list[dict[str, Any]]]) -> None:
                 " AND atttypid = 'bigint'::regtype",
                 [table, table],
             )
+
+
+def forget_statistics() -> None:
+    """Have the tests' store say of no table how large it is: what ANALYZE or an index's making left outlives its test."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_clear_relation_stats('public', relname::text) FROM pg_class"
+            " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+        )

@@ -110,7 +110,8 @@ LATERAL (
     WHERE c.version_id = n.newest AND c.op = 'upsert')
 """
 # A row for each side of a value. Walks who carries the value, and the rows of the log that told of each. Where more
-# than a few do, of each audience that it is said to only the newest and the first holdings are looked at.
+# than a few do, of each audience that it is said to only the newest and the first holdings are looked at. What one
+# carries is found by its key (OFFSET 0 keeps it so): others that carry the value may be many.
 _SIDES_OF = f"""
 WITH {walking.OPEN}, few AS MATERIALIZED (
     SELECT asked.id AS value, k.holding_id AS holding
@@ -135,9 +136,9 @@ WITH {walking.OPEN}, few AS MATERIALIZED (
     SELECT k.token_value_id AS value, h.id AS holding, h.newest_id AS newest, {SOURCE} AS source, {IS_ASIDE} AS aside
     FROM said
     CROSS JOIN {HOLDING.format(key="said.holding")} h
-    JOIN indicators_carries k ON k.holding_id = h.id AND k.token_value_id = said.value
+    CROSS JOIN LATERAL (SELECT * FROM indicators_carries k WHERE k.holding_id = h.id OFFSET 0) k
     JOIN partners_audience a ON a.id = h.audience_id AND {SEEN}
-    WHERE {LIVES}
+    WHERE k.token_value_id = said.value AND {LIVES}
     GROUP BY k.token_value_id, h.id, h.newest_id, a.id
 )
 SELECT v.id, v.subkind, v.scheme, coalesce(e.name, ''), v.value,

@@ -210,9 +210,10 @@ IS_MATCHED = f"""
     CROSS JOIN {carrying.AUDIENCES.format(value="mv.id")} told
     JOIN partners_audience ta ON ta.id = told.audience_id AND ta.channels && %(both)s::bigint[]
      AND {_SOURCE_OF_MINE} <> {_SOURCE_OF_THEIRS}
-    WHERE mk.holding_id = {{holding}}.id AND EXISTS (
+    CROSS JOIN LATERAL (
         SELECT FROM indicators_carries tk WHERE tk.token_value_id = mv.id AND tk.audience_id = ta.id
-        AND NOT (tk.suppressed_by = '{MATCH_ONLY}' AND mk.suppressed_by = '{MATCH_ONLY}')))
+        AND NOT (tk.suppressed_by = '{MATCH_ONLY}' AND mk.suppressed_by = '{MATCH_ONLY}') LIMIT 1) tk
+    WHERE mk.holding_id = {{holding}}.id)
 OR EXISTS (
     SELECT FROM indicators_span x
     CROSS JOIN {overlapping.CARRIED.format(holding="x.holding_id", place="x.place")} mk

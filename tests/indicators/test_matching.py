@@ -34,7 +34,7 @@ from indicators.values import carrying
 from partners import sight
 from partners.attribution import Attribution
 from partners.models import Membership
-from tests import build
+from tests import build, stores
 from tests.indicators.api.caller import Caller, read
 from tests.indicators.test_scale import read_by, watched
 from tests.waiting import DEADLINE_S
@@ -168,6 +168,7 @@ def test_what_stands_behind_a_value_costs_its_readers_nothing(cast):
             work(last)
         return read_by(plans)
 
+    stores.forget_statistics()
     viewer = cast.viewer("cygnus")
     wanted = Filter(spelling.read_text("publishers:>=2"))
     reads = (

@@ -26,7 +26,7 @@ from indicators.stix import making
 from partners import sharing
 from partners.models import Group
 from partners.scopes import Scope
-from tests import build
+from tests import build, stores
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 OBJECTS = int(os.environ.get("EXCHANGE_SCALE", "60000"))
@@ -40,11 +40,7 @@ BIG = {
 @pytest.fixture
 def crowd():
     """Viewers of 50 partners in 200 groups, and what they published: to groups, to everyone, to single partners."""
-    with connection.cursor() as cursor:  # what another test's ANALYZE left outlives its transaction
-        cursor.execute(
-            "SELECT pg_clear_relation_stats('public', relname::text) FROM pg_class"
-            " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
-        )
+    stores.forget_statistics()
     chance = random.Random(7)
     partners = [build.a_partner(f"Partner{number}") for number in range(PARTNERS)]
     groups = [

@@ -66,6 +66,7 @@ KEEPERS = {
     "indicators/ending/retiring.py",
     "indicators/feeds/proving.py",
     "indicators/living.py",
+    "indicators/log/appending.py",
     "indicators/log/pruning.py",
     "indicators/log/traits.py",
     "indicators/opinions/appealing.py",

@@ -76,7 +76,7 @@ def test_a_program_that_is_older_than_the_server_is_not_used(monkeypatch, tmp_pa
     old.write_text("#!/bin/sh\necho 'pg_basebackup (PostgreSQL) 15.9 (Debian 15.9-0+deb12u1)'\n")
     old.chmod(0o755)
     monkeypatch.setenv("POSTGRES_BIN", str(tmp_path))
-    with pytest.raises(programs.Failed, match="postgresql-17"):
+    with pytest.raises(programs.Failed, match="postgresql-client-17"):
         programs.found("pg_basebackup", version=17)
     assert programs.found("pg_basebackup", version=15) == str(old)
 

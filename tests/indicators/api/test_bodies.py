@@ -126,6 +126,7 @@ SENT = {
     "pause": lambda client: client.pause(str(uuid4())),
     "resume": lambda client: client.resume(str(uuid4())),
     "rotate_secret": lambda client: client.rotate_secret(str(uuid4())),
+    "replay": lambda client: client.replay(str(uuid4()), since="2026-11-24T11:00:00Z", everything=True),
     "issue_key": lambda client: client.issue_key("n", scopes=["read"], groups=["ring"], expires_in_minutes=60),
     "rotate_key": lambda client: client.rotate_key("aaaaaaaa", overlap_minutes=10),
     "evaluate": lambda client: client.evaluate("email", "2026q4", [bytes(32)] * 16),

@@ -19,6 +19,8 @@ from schemathesis import GenerationMode, checks
 from schemathesis.config import SchemathesisConfig
 
 from indicators.api import description
+from indicators.feeds import ranging
+from indicators.models import FeedSet
 from indicators.reports import reporting
 from indicators.stix import making
 from indicators.telling import notifying
@@ -106,6 +108,14 @@ def a_report(cast):
     return package.pk
 
 
+def the_ranges(caller):
+    """Those of its first list, which a worker makes."""
+    caller.get("feeds/all/ranges")
+    for pk in FeedSet.unrestricted.values_list("pk", flat=True):
+        ranging.make(pk)
+    return read(caller.get("feeds/all/ranges"))
+
+
 @casting.once
 def one_of_everything():
     """A partner that has it, so that answers have something in them, and what its paths are."""
@@ -165,6 +175,8 @@ def one_of_everything():
         "ticket_id": str(uuid4()),
         "recall_id": read(caller.send("POST", "recalls", {"ids": [mine["id"]]}), 201)["id"],
         "report_id": str(a_report(cast)),
+        "name": the_ranges(caller)["name"],
+        "number": 0,
     }
     return caller, own
 

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from exchange.errors import NotFound
 from indicators import reading
 from indicators.ending import leaving, withdrawing
-from indicators.log import changes
+from indicators.log import appending, changes
 from indicators.models import Marked
 from indicators.publishing import awaiting, confirming, readdressing
 from indicators.publishing.reach import Reach
@@ -379,7 +379,7 @@ def test_nothing_is_altered_while_everybody_waits_for_the_log(aster):
     build.publish(aster, definition, marked(definition), groups=("ring",))
     with CaptureQueriesContext(connections["default"]) as captured:
         build.publish(aster, a_definition("red", marking_id=definition["id"], day=2), groups=("ring",))
-    before, _, after = "; ".join(one["sql"] for one in captured).partition(changes._LOCK)
+    before, _, after = "; ".join(one["sql"] for one in captured).partition(appending._LOCK)
     assert "UPDATE indicators_" in before
     assert after
     assert "UPDATE indicators_" not in after

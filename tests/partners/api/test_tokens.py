@@ -214,8 +214,8 @@ def test_under_the_key_of_a_group_with_the_longest_name_tokens_are_published(cas
     basis = proposing.Basis("An agreement.", "", date(2026, 1, 1))
     made = membership.create(admin, name="Very long " * 10, purpose="To share.", basis=basis)
     named = Group.objects.create(name="Longest", slug="a" * 60, purpose="", legal_basis="", basis_from=date(2026, 1, 1))
-    epochs_of = [epochs.of_group(slug, "2026q4", number) for slug in (made.slug, named.slug) for number in (1, 999_999)]
-    assert max(map(len, epochs_of)) == epochs.LONGEST_EPOCH
+    epochs_of = [epochs.of_group(slug, "2026q4", number) for slug in (made.slug, named.slug) for number in (1, 99)]
+    assert len(epochs.of_group(named.slug, "2026q4", 999_999)) == epochs.LONGEST_EPOCH
     publisher = build.viewer_of(cast.aster, Scope.PUBLISH)
     keys = Caller(build.a_key(cast.aster, Scope.GROUP_KEYS)).get(f"groups/{made.slug}/keys")
     assert [one["epoch"] for one in json.loads(keys.content)["keys"]] == epochs_of[:1]

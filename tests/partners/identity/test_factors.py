@@ -238,7 +238,7 @@ def demand(cast, factor):
 def portal_routes():
     """Every route that is the portal's and not one of those by which one signs in, out, or adds a factor."""
     open_ones = {
-        "password-reset", "password-reset-link",  # for whoever is signed in nowhere
+        "password-reset", "password-reset-link", "digest-end",  # for whoever is signed in nowhere
         "account_login", "account_logout", "account_inactive", "account_reauthenticate", "mfa_login_webauthn",
         "mfa_authenticate", "mfa_reauthenticate", "mfa_reauthenticate_webauthn", "invitation", "sign-on-callback", "sign-on-waiting",
         "theme", "factors", "passkey-options", "livez", "readyz", "metrics",

@@ -239,6 +239,7 @@ def _rest_of_who() -> Iterator[Ask]:
     for path in (
         "me", "partner", "partners", "groups", "groups/ring", "groups/circle", "groups/{x_group}", "proposals", "keys",
         "keys/{key}", "keys/{x_key}", "people", "people/{user}", "people/{x_user}", "invitations",
+        "people/{user}/digest", "people/{x_user}/digest",
         "operator/partners", "log/head", "log/head?first={head}", "log/keys", "log/records", "log/export",
         "log/records?verb=batch.published", "log/records?group=circle", "log/records?partner=cygnus",
         "log/proof/inclusion?leaf={leaf}&size={head}", "log/proof/inclusion?leaf={leaf}",
@@ -568,6 +569,8 @@ def _changes_of_own_things() -> Iterator[Ask]:
     yield post("keys/{x_key}", method="DELETE")
     yield post("people/{user}", {"role": "publisher"}, method="PATCH")
     yield post("people/{x_user}", {"role": "publisher"}, method="PATCH")
+    yield post("people/{user}/digest", {"every": "daily"}, method="PUT")
+    yield post("people/{x_user}/digest", {"every": "daily"}, method="PUT")
     yield post("invitations", {"email": "known@example.org", "role": "analyst"})
     yield post("invitations/{invitation}", method="DELETE")
     yield post("invitations/{x_invitation}", method="DELETE")
@@ -627,6 +630,7 @@ def _forms() -> Iterator[Ask]:
     yield form("/organisation/people/", do="invite", email="page@borealis.example", role="analyst")
     yield form("/organisation/people/{user}/", do="deactivate")
     yield form("/organisation/people/{x_user}/", do="deactivate")
+    yield form("/digest/end/nothing")
     yield form("/organisation/people/sign-on/", issuer="https://id.example", client_id="x", client_secret="y")
     yield form("/subscriptions", url="https://hidden.example/page")
     yield form("/subscriptions/new", filter="kind:account-pattern")
