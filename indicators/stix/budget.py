@@ -2,7 +2,7 @@
 
 One such pattern takes milliseconds, and a batch may hold 20,000. `begin` opens a batch's budget on the thread that
 reads it; whoever does something slow asks for `spending` around it. What the batch has no time for is refused, object
-by object, and can be sent in another batch.
+by object, and can be sent in another batch. A batch of many rests in between (`exchange.pace`).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from exchange.pace import Pace
 
 #: Seconds of a processor's time for one batch.
 SECONDS = 2.0
@@ -24,7 +26,7 @@ class Spent(Exception):
 
 def begin() -> None:
     """A batch begins: whatever the thread did before counts no more."""
-    _local.left = SECONDS
+    _local.left, _local.pace = SECONDS, Pace()
 
 
 @contextmanager
@@ -41,3 +43,4 @@ def spending() -> Iterator[None]:
         yield
     finally:
         _local.left = left - (time.thread_time() - started)
+        _local.pace.step()
