@@ -46,8 +46,15 @@ def set_up() -> None:
         return
     uv = next(path for name in ("venv", "flat") if (path := ROOT / ".tools" / name / "bin" / "uv").exists())
     into = [str(uv), "pip", "install", "--quiet", "--no-config", "--require-hashes", f"--python={sys.executable}"]
+    alike = {
+        "UV_SYSTEM_CERTS": "1",
+        "UV_NATIVE_TLS": "1",
+        "UV_CACHE_DIR": str(ROOT / ".tools" / "uv-cache"),
+    }  # bootstrap's
     for lock, more in (("schemas.lock", []), ("helm.lock", ["--no-deps"])):
-        subprocess.run([*into, f"--target={TOOLS / 'lib'}", *more, "-r", str(HERE / lock)], check=True)
+        subprocess.run(
+            [*into, f"--target={TOOLS / 'lib'}", *more, "-r", str(HERE / lock)], check=True, env=alike | os.environ
+        )
     (layer,) = (TOOLS / "lib").glob("aws_cdk/*/_jsii/*.tgz")
     with tarfile.open(layer) as packed, zipfile.ZipFile(io.BytesIO(_read(packed, "package/lib/layer.zip"))) as binaries:
         HELM.write_bytes(binaries.read("helm/helm"))
