@@ -216,6 +216,7 @@ def test_the_keys_move_choose_and_open(page, live_server, cast):
     page.keyboard.press("g")
     page.keyboard.press("i")
     expect(page.locator("tbody tr")).to_have_count(3)
+    page.wait_for_load_state()  # rows are there before the scripts that listen for keys
     for key in ("j", "j", "x"):
         page.keyboard.press(key)
     expect(page.locator("tbody tr.cursor input")).to_be_checked()

@@ -24,14 +24,14 @@ PROMPT = "Show every step of your reasoning and then answer the question that fo
 MAIL, CARD, PHONE = "Anna.Example+x@mail.example", "4111111111111111", "+49301234567"
 EVENT = {
     "Event": {
-        "info": "Operation Bob",
+        "info": "Operation Bob-Bob",
         "Tag": [{"name": "tlp:amber"}],
         "Attribute": [
             {"type": "email-src", "value": MAIL, "uuid": "5f1c1d1e-5b5c-4c7e-9d0e-0123456789ab"},
             {"type": "ip-dst|port", "value": "203.0.113.0|443", "Tag": [{"name": 'exchange:shared_infra="vpn"'}]},
             {"type": "cc-number", "value": CARD},
             {"type": "phone-number", "value": PHONE},
-            {"type": "full-name", "value": "Bob Example"},
+            {"type": "full-name", "value": "Bob-Bob Example"},
             {"type": "email-src", "value": "nobody"},
         ],
         "Object": [
@@ -110,7 +110,7 @@ def test_an_event_becomes_indicators_and_the_report_names_what_did_not(cast, run
     assert lost == {("/Event/Attribute/4", "personal"), ("/Event/Attribute/5", "not-of-its-form")}
     assert report["by_code"] == {"not-of-its-form": 1, "personal": 1, "port-dropped": 1, "title-dropped": 1}
     assert "event.json/Event/Attribute/4: personal: About a person" in err
-    raw = (MAIL, "anna.example", CARD, PHONE, PHONE[1:], PROMPT, PROMPT[:30], "Bob", "nobody")
+    raw = (MAIL, "anna.example", CARD, PHONE, PHONE[1:], PROMPT, PROMPT[:30], "Bob-Bob", "nobody")
     for value in raw:
         assert value.lower() not in (tmp_path / "r.json").read_text().lower() + out.lower() + err.lower()
         for hidden in (
@@ -193,7 +193,7 @@ def test_a_file_of_rules_waits_for_a_second_person_and_comes_out_again(cast, run
 
 
 def test_a_raw_table_has_a_map_and_its_losses_are_those_of_the_others(run, tmp_path):
-    (tmp_path / "a.csv").write_text(f"email,who\n{MAIL},Bob\nnobody,Bob\n")
+    (tmp_path / "a.csv").write_text(f"email,who\n{MAIL},Bob-Bob\nnobody,Bob-Bob\n")
     (tmp_path / "m.toml").write_text(
         '[[indicator]]\ncolumn = "email"\nsubkind = "email"\nsays = { entry_program = "api" }\n'
     )
@@ -206,7 +206,7 @@ def test_a_raw_table_has_a_map_and_its_losses_are_those_of_the_others(run, tmp_p
         ("/1/2", "column-dropped"),
         ("/3/email", "not-of-its-form"),
     ]
-    assert "Bob" not in out
+    assert "Bob-Bob" not in out
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from tests import build
 from tests.indicators.test_publishing import a_note, told
 
 pytestmark = pytest.mark.django_db
-FIELD = Path(__file__).resolve().parents[3] / "shared" / "data" / "field"
+FIELD = Path(__file__).resolve().parents[4] / "shared" / "data" / "field"
 
 
 @pytest.fixture
