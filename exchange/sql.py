@@ -7,8 +7,9 @@ same connection and in the same transaction.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any
 
@@ -98,10 +99,10 @@ def _answered(sql: str, parameters: Parameters, settings: Mapping[str, str]) -> 
             if not settings:
                 return _fetched(_executed(own, sql, parameters))
             with own.pipeline():  # one transaction, if none is open
-                _execute(_SET, [list(settings), list(settings.values())], False, {"cursor": psycopg.Cursor(own)})
+                _execute(_SET, [list(settings), list(settings.values())], False, {"cursor": psycopg.RawCursor(own)})
                 cursor = _executed(own, sql, parameters, settings)
                 if connection.in_atomic_block:  # which goes on, without them
-                    _execute(_RESET, [list(settings)], False, {"cursor": psycopg.Cursor(own)})
+                    _execute(_RESET, [list(settings)], False, {"cursor": psycopg.RawCursor(own)})
             return _fetched(cursor)
     except DatabaseError as error:
         raise _raised(error) from error.__cause__
@@ -146,7 +147,7 @@ def _executed(
 
     Their context says under which `settings` the query is planned.
     """
-    cursor = psycopg.Cursor(own)
+    cursor = psycopg.RawCursor(own)
     cursor.adapters.register_loader("timestamptz", TimestamptzLoader)  # psycopg's, which is compiled
     cursor.adapters.register_dumper(int, Int8Dumper)  # of one type, whatever the number: one statement, not three
     execute: Callable[..., Any] = _execute
@@ -157,7 +158,28 @@ def _executed(
 
 
 def _execute(sql: str, parameters: Parameters, many: bool, context: dict[str, Any]) -> None:  # noqa: FBT001 - Django's
-    context["cursor"].execute(sql, parameters, prepare=True)
+    numbered, names = _numbered(sql)
+    values = [parameters[name] for name in names] if isinstance(parameters, Mapping) else parameters
+    context["cursor"].execute(numbered, values, prepare=True)
+
+
+_PLACEHOLDER = re.compile(r"%(?:%|s|\((\w+)\)s)")
+
+
+@lru_cache(maxsize=1_024)
+def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
+    """A text with the server's own placeholders ($1), and the names of its parameters in their order.
+
+    psycopg does the same, and keeps it for no text longer than 4,096 characters, as are those that are asked most.
+    """
+    places: dict[str, int] = {}
+
+    def number(found: re.Match[str]) -> str:
+        if found[0] == "%%":
+            return "%"
+        return f"${places.setdefault(found[1] or f' {len(places)}', len(places) + 1)}"
+
+    return _PLACEHOLDER.sub(number, sql), tuple(places)
 
 
 def _fetched(cursor: psycopg.Cursor[Any]) -> list[tuple[Any, ...]]:

@@ -29,10 +29,11 @@ def with_ids(viewer: Viewer, node: Node, *, at: str = "/filter/publisher") -> No
     Two queries at most, and none where neither is named.
     """
     ids: dict[tuple[str, str], str] = {}
-    for field, of in (("publisher", directory.known()), ("group", Group.objects.filter(pk__in=viewer.group_ids))):
+    for field in ("publisher", "group"):
         said = _said(node, field)
         if not said:
             continue
+        of = directory.known() if field == "publisher" else Group.objects.filter(pk__in=viewer.group_ids)
         named = Q(slug__in=said) | Q(pk__in=[one for one in said if _is_uuid(one)])
         for pk, slug in of.filter(named).values_list("pk", "slug"):
             ids |= {(field, str(pk)): str(pk), (field, slug): str(pk)}

@@ -11,6 +11,7 @@ import pytest
 from django.db import DatabaseError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from exchange import sql
 from exchange.sql import Message, ask
 from indicators.log import waking
 
@@ -208,3 +209,23 @@ def _others_wait() -> bool:
     """Whether somebody else would wait for the lock 7."""
     with psycopg.connect(waking.conninfo(), autocommit=True) as other:
         return other.execute("SELECT pg_try_advisory_xact_lock(7)").fetchone() != (True,)
+
+
+@pytest.mark.parametrize(
+    ("written", "numbered", "names"),
+    [
+        ("SELECT 1", "SELECT 1", ()),
+        ("%(a)s + %(b)s + %(a)s %% 2", "$1 + $2 + $1 % 2", ("a", "b")),
+        ("%s::text, %s", "$1::text, $2", (" 0", " 1")),
+        ("'%%s' LIKE 'a%%'", "'%s' LIKE 'a%'", ()),
+    ],
+)
+def test_placeholders_are_numbered_once_for_each_name(written, numbered, names):
+    assert sql._numbered(written) == (numbered, names)
+
+
+def test_a_long_text_is_read_for_placeholders_once(db, monkeypatch):
+    text = f"SELECT %(a)s::int /* {'x' * 10_000} */"
+    sql._numbered.cache_clear()
+    assert [sql.ask(text, {"a": 1, "unasked": 2}) for _ in range(3)] == [[(1,)]] * 3
+    assert sql._numbered.cache_info().hits >= 2
