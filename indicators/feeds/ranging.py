@@ -31,6 +31,8 @@ from partners.viewer import Viewer
 FRESH = timedelta(seconds=30)
 _MORE = timedelta(microseconds=600)
 _ENDS = ".ranges"
+#: While it is written; what a killed worker leaves goes like what no row names.
+_PART = ".part"
 _CLAIM = timedelta(minutes=30)
 
 
@@ -121,7 +123,7 @@ def _make(feed_set_id: int) -> None:
 
 def _write(name: str, cutter: ranges.Cutter) -> None:
     settings.SNAPSHOT_DIR.mkdir(parents=True, exist_ok=True)
-    part = _path(name).with_suffix(".part")
+    part = _path(name).with_suffix(_PART)
     try:
         with part.open("wb") as file:
             file.writelines(cutter.pieces())
@@ -136,11 +138,12 @@ def _path(name: str) -> Path:
 
 @app.task(name="indicators.feeds.ranging.forget", ignore_result=True)
 def forget() -> None:
-    """Remove what nobody asks for, and files that no row names. Safe to run twice."""
-    RangeFile.unrestricted.filter(asked_at__lt=clock.now() - snapshots.UNUSED).delete()
+    """Remove what nobody asks for, what is beyond a partner's share, and files that no row names. Safe to run twice."""
+    snapshots.leave_shares(RangeFile.unrestricted.all())
     named = set(RangeFile.unrestricted.values_list("name", flat=True))
     long_ago = (clock.now() - _CLAIM).timestamp()
-    for path in Path(settings.SNAPSHOT_DIR).glob(f"*{_ENDS}"):
+    written = Path(settings.SNAPSHOT_DIR)
+    for path in (*written.glob(f"*{_ENDS}"), *written.glob(f"*{_PART}")):
         with suppress(FileNotFoundError):
             if path.stem not in named and path.stat().st_mtime < long_ago:
                 path.unlink()

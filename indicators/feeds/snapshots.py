@@ -22,13 +22,13 @@ from uuid import UUID
 import zstandard
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from exchange import clock
 from exchange.celery import app
 from exchange.lists import pages
 from indicators.feeds import deltas, proving
-from indicators.models import FeedSet, InForce, Snapshot
+from indicators.models import FeedSet, InForce, RangeFile, Snapshot
 from partners.keys.auth import viewer_of_partner
 from partners.viewer import Viewer
 
@@ -179,14 +179,19 @@ def _remove(name: str) -> None:
         _path(name, coding).unlink(missing_ok=True)
 
 
+def leave_shares[Row: (Snapshot, RangeFile)](rows: QuerySet[Row]) -> None:
+    """Delete of such rows what nobody asked for lately, and of each partner all but MOST_OF_A_PARTNER."""
+    rows.filter(asked_at__lt=clock.now() - UNUSED).delete()
+    for partner in rows.values_list("feed_set__partner", flat=True).distinct():
+        of = rows.filter(feed_set__partner=partner).order_by("-asked_at", "pk")
+        kept = list(of.values_list("pk", flat=True)[:MOST_OF_A_PARTNER])
+        of.exclude(pk__in=kept).delete()
+
+
 @app.task(name="indicators.feeds.snapshots.forget", ignore_result=True)
 def forget() -> None:
     """Remove what nobody asks for, what is beyond a partner's share, and files that no row names. Safe to run twice."""
-    Snapshot.unrestricted.filter(asked_at__lt=clock.now() - UNUSED).delete()
-    for partner in Snapshot.unrestricted.values_list("feed_set__partner", flat=True).distinct():
-        of = Snapshot.unrestricted.filter(feed_set__partner=partner).order_by("-asked_at", "pk")
-        kept = list(of.values_list("pk", flat=True)[:MOST_OF_A_PARTNER])
-        of.exclude(pk__in=kept).delete()
+    leave_shares(Snapshot.unrestricted.all())
     named = set(Snapshot.unrestricted.values_list("name", flat=True))
     long_ago = (clock.now() - _CLAIM).timestamp()
     for path in Path(settings.SNAPSHOT_DIR).glob("*.ndjson*"):

@@ -11,7 +11,7 @@ from exchange import clock
 from exchange.agent.ranges import Ranges
 from exchange.client.api import Client
 from exchange.client.errors import ApiError
-from indicators.feeds import ranging
+from indicators.feeds import ranging, snapshots
 from indicators.models import FeedSet, RangeFile
 from indicators.stix import making
 from partners import keys
@@ -149,6 +149,22 @@ def test_files_that_nobody_asks_for_go(aster, borealis, kept):
     with time_machine.travel(clock.now() + timedelta(days=4), tick=False):
         ranging.forget()
     assert list(kept.glob("*.ranges")) == []
+
+
+def test_of_one_partner_few_files_stay_and_what_a_killed_worker_left_goes(aster, borealis, kept, monkeypatch):
+    monkeypatch.setattr(snapshots, "MOST_OF_A_PARTNER", 1)
+    aster.push(a_net())
+    for caller in (borealis, aster):
+        for name in ("one", "two"):
+            feed = read(caller.send("POST", "feeds", {"name": name, "filter": {"kinds": ["account-pattern"]}}), 201)
+            assert caller.get(f"feeds/{feed['id']}/ranges").status_code == 202
+    work()
+    (kept / f"{'a' * 32}.part").touch()
+    assert len(list(kept.glob("*.ranges"))) == 4
+    with time_machine.travel(clock.now() + timedelta(hours=1), tick=False):
+        ranging.forget()
+    assert len(list(kept.glob("*.ranges"))) == RangeFile.unrestricted.count() == 2
+    assert list(kept.glob("*.part")) == []
 
 
 def test_a_key_of_some_groups_has_ranges_of_its_own(cast, aster, borealis):
