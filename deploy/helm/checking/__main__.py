@@ -116,7 +116,11 @@ def _look(one: dict[str, Any]) -> None:
         assert may["readOnlyRootFilesystem"], name
         assert may["capabilities"] == {"drop": ["ALL"]}, name
         assert container["resources"]["limits"]["memory"], name
+        places = {mount["mountPath"] for mount in container["volumeMounts"]}
         for variable in container["env"]:
+            assert (
+                not variable["name"].endswith("_DIR") or variable["value"] in places or "snapshots" in variable["value"]
+            ), f"{name}: {variable['name']} is no volume"
             secret = any(word in variable["name"] for word in ("SECRET", "TOKEN", "SIGNING_KEY", "DATABASE_URL"))
             assert not secret or variable["name"].endswith("_FILE"), f"{name}: {variable['name']}"
 

@@ -21,7 +21,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "exchange.env" -}}
 - {name: ALLOWED_HOSTS, value: {{ join "," .Values.hosts | quote }}}
 - {name: BASE_URL, value: {{ printf "https://%s" (first .Values.hosts) | quote }}}
-- {name: PROMETHEUS_MULTIPROC_DIR, value: /tmp/counts}
+- {name: PROMETHEUS_MULTIPROC_DIR, value: /run/counts}
 - {name: SNAPSHOT_DIR, value: /var/lib/exchange-snapshots}
 {{- range $name, $value := .Values.settings }}
 - {name: {{ $name }}, value: {{ $value | quote }}}
@@ -37,6 +37,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "exchange.mounts" -}}
 - {name: tmp, mountPath: /tmp}
 - {name: data, mountPath: /var/lib/exchange}
+- {name: counts, mountPath: /run/counts}
 - {name: secret, mountPath: /run/secrets/exchange, readOnly: true}
 {{- if .Values.database.secret }}
 - {name: database, mountPath: /run/secrets/database, readOnly: true}
@@ -46,6 +47,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "exchange.volumes" -}}
 - {name: tmp, emptyDir: {sizeLimit: 1Gi}}
 - {name: data, emptyDir: {}}
+- {name: counts, emptyDir: {medium: Memory, sizeLimit: 64Mi}}
 - name: secret
   secret:
     secretName: {{ .Values.secret }}
