@@ -21,7 +21,9 @@ class Parameters:
         self._values = request.GET
         for name in self._values:
             if name not in known:
-                raise Refused("There is no such parameter here.", code="unknown-parameter", at=_at(name))
+                raise Refused(
+                    f"There is no such parameter here. {_there_are(known)}", code="unknown-parameter", at=_at(name)
+                )
         for name, given in self._values.lists():
             if any("\0" in value or len(value) > _MAX_CHARS for value in given):
                 raise Refused(f"At most {_MAX_CHARS} characters, none of them NUL.", code="bad-parameter", at=_at(name))
@@ -100,3 +102,8 @@ class Parameters:
 
 def _at(name: str) -> str:
     return f"/{name[:60]}"
+
+
+def _there_are(known: Collection[str]) -> str:
+    """The parameters of an address, in a sentence: they are public, as its description is."""
+    return f"There are: {', '.join(sorted(known))}." if known else "It takes none."

@@ -44,10 +44,16 @@ _PROBLEM: dict[str, Any] = {
             "type": "urn:exchange:problem:unknown-parameter",
             "title": "Refused",
             "status": 422,
-            "detail": "There is no such parameter here.",
+            "detail": "There is no such parameter here. There are: cursor, feed, limit.",
             "code": "unknown-parameter",
             "request_id": "9f5a4f6e-7a0c-4f0e-9c55-0b1f6f0c2a11",
-            "errors": [{"code": "unknown-parameter", "field": "/kinds", "message": "There is no such parameter here."}],
+            "errors": [
+                {
+                    "code": "unknown-parameter",
+                    "field": "/kinds",
+                    "message": "There is no such parameter here. There are: cursor, feed, limit.",
+                }
+            ],
         }
     ],
 }

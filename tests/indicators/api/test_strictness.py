@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 
@@ -22,6 +24,9 @@ READS = [*LISTS, "blocklists/all", f"objects/indicator--{ABSENT}", f"batches/{AB
 def test_a_parameter_that_is_not_known_is_refused(aster, path):
     answer = aster.get(f"{path}?kinds=account-pattern")
     assert (code(answer, 422), at(answer)) == ("unknown-parameter", "/kinds")
+    assert re.search(r"There are: [\w:-]+(, [\w:-]+)*\.$|It takes none\.$", answer.json()["detail"]), (
+        "it says which there are"
+    )
 
 
 @pytest.mark.parametrize("path", READS)
