@@ -11,7 +11,7 @@ from celery import Celery
 from celery.signals import import_modules, setup_logging
 from django.conf import settings
 
-from exchange import counting, logs, starting
+from exchange import counting, logs, starting, tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exchange.settings")
 
@@ -30,6 +30,7 @@ def _wait_for_store(**_: Any) -> None:
     sys.__stdout__ = Path(os.devnull).open("w")  # type: ignore[misc]  # noqa: SIM115 - for as long as the process lives
     starting.wait_for_store()
     counting.keep_pool_noted()
+    tracing.begin()
 
 
 app = Celery("exchange")

@@ -14,6 +14,8 @@ from typing import Protocol
 
 from structlog import get_logger
 
+from exchange import tracing
+
 log = get_logger()
 
 #: How long a hint waits for others: at least, and at most while pushes follow each other.
@@ -36,6 +38,7 @@ class Sender:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._wanted: dict[str, Task] = {}
+        self._traces: dict[str, list[str]] = {}
         self._pid = 0
 
     def send_soon(self, task: Task) -> None:
@@ -45,6 +48,8 @@ class Sender:
                 self._pid = os.getpid()
                 threading.Thread(target=self._run, name="exchange-hints", daemon=True).start()
             self._wanted[task.name] = task
+            if carried := tracing.carried():
+                self._traces.setdefault(task.name, []).append(carried)
             self._condition.notify()
 
     def _run(self) -> None:
@@ -55,9 +60,11 @@ class Sender:
             time.sleep(pause_s)
             with self._condition:
                 due, self._wanted = list(self._wanted.values()), {}
+                traces, self._traces = self._traces, {}
             for task in due:
                 try:
-                    task.delay()
+                    with tracing.about(traces.get(task.name, ())):
+                        task.delay()
                 except Exception as error:  # noqa: BLE001 - whatever the broker says: the sweeps find the work
                     log.warning("hint.lost", task=task.name, error=type(error).__name__)
             pause_s = min(pause_s * 2, MOST_PAUSE_S) if self._wanted else LEAST_PAUSE_S

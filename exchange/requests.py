@@ -8,7 +8,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from exchange import access, counting
+from exchange import access, counting, tracing
 from exchange.waiting import Later
 
 #: RFC 9110 §8.6: these say nothing of a length that they do not have.
@@ -29,7 +29,9 @@ class RequestMiddleware:
         request_id = inbound if _SANE.fullmatch(inbound) else str(uuid.uuid4())
         bind_contextvars(request_id=request_id)
         started = time.monotonic()
-        response = self._get_response(request)
+        with tracing.of_request(request) as step:
+            response = self._get_response(request)
+            tracing.note_answer(step, request, status=response.status_code)
         response["X-Request-ID"] = request_id
         response.setdefault("Cache-Control", "no-store")
         if not response.streaming and response.status_code not in _WITHOUT_LENGTH:

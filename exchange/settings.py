@@ -1,5 +1,6 @@
 """Settings: environment only, production is the default, and a wrong value stops the start."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -387,6 +388,13 @@ KEY_SERVICE_URL = env.text("KEY_SERVICE_URL").rstrip("/")
 KEY_SERVICE_TOKEN = env.secret("KEY_SERVICE_TOKEN", least=32) if KEY_SERVICE_URL else ""
 
 METRICS_TOKEN = env.text("METRICS_TOKEN")
+
+# Traces (`exchange.tracing`): where spans go by OTLP over HTTP, how many of all traces, and whose `traceparent` counts.
+TRACES_ENDPOINT = env.text("TRACES_ENDPOINT")
+TRACES_PERCENT = env.number("TRACES_PERCENT", 100, least=0, most=100)
+TRACES_PROXIES = env.networks("TRACES_PROXIES")
+if TRACES_ENDPOINT and find_spec("opentelemetry") is None:
+    raise env.BadEnvironment("TRACES_ENDPOINT", "needs OpenTelemetry: pip install -r deploy/requirements-traces.lock")
 
 # Backups (`manage.py backup`, `archive`, `restore`): where they lie, and as whom PostgreSQL is asked for a copy.
 BACKUP_DIR = Path(env.text("BACKUP_DIR", str(DATA_DIR / "backup"))).absolute()

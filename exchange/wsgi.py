@@ -6,13 +6,14 @@ import os
 from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 
-from exchange import counting, starting
+from exchange import counting, starting, tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exchange.settings")
 
 application = get_wsgi_application()
 starting.look_at_store()
 counting.keep_pool_noted()
+tracing.begin()
 get_resolver().url_patterns  # noqa: B018 - loads the views now, not with the first request
 
 from exchange.front import Front  # noqa: E402 - settings and models are there only now

@@ -24,7 +24,7 @@ from django.db import connection, transaction
 from exchange.celery import app
 from exchange.sql import Message, Reply
 from indicators import living
-from indicators.log import traits
+from indicators.log import traced, traits
 from indicators.models import Change, Untold
 from indicators.stored import Version
 from indicators.values import carrying, overlapping
@@ -92,6 +92,7 @@ def append(changes: Sequence[NewChange], *, by: UUID | None = None, within: Mess
             message.add(f"SET CONSTRAINTS ALL {when}")
     message.add(_LOCK, [ORDER_LOCK])
     message.add(_APPEND_FIRST if len(changes) > _FEW else _APPEND_GIVEN, given)
+    traced.note(within=message)
     if within is None:
         message.send()
 
@@ -125,6 +126,7 @@ def settle(by: UUID | None) -> None:
         message = Message()
         message.add(_LOCK, [ORDER_LOCK])
         message.add(_APPEND_UNTOLD, {"by": by})
+        traced.note(within=message)
         taken = message.add(_TAKE_AWAY, {"by": by})
         message.send()
         more = bool(taken.rows) and taken.rows[0][0]

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from exchange import clock
 from exchange.celery import app
-from indicators.log import walking
+from indicators.log import traced, walking
 from indicators.publishing import rationing
 
 _PAGE = 5_000
@@ -80,3 +80,4 @@ def prune_old() -> None:
     while prune() == _PAGE:
         pass
     rationing.forget_old()
+    traced.forget_old()

@@ -6,7 +6,7 @@ One file for each subject, named as the room that writes its tables; each says t
 from indicators.campaigns import tables as campaigns
 from indicators.models.ending import Disarmed, Ending, Recall
 from indicators.models.feeds import Feed, FeedSet, InForce, RangeFile, Receipt, Release, Snapshot
-from indicators.models.log import Change, Commit, LogManager, LogShare, Progress, Telling, Untold
+from indicators.models.log import Change, Commit, LogManager, LogShare, Progress, Telling, Traced, Untold
 from indicators.models.objects import Hidden, Holding, Marked, Reference, StixObject, VersionManager
 from indicators.models.opinions import Appeal, Flood, Opinion, Tally, Ticket, Told
 from indicators.models.publishing import Batch, Detector, Excerpt, HeldBatch, Outflow, Preparation, Quarantined
@@ -62,6 +62,7 @@ __all__ = [
     "Ticket",
     "TokenValue",
     "Told",
+    "Traced",
     "Unlisted",
     "Untold",
     "VersionManager",

@@ -1,7 +1,7 @@
 """The change log, and what is told beside it.
 
-`log.appending` writes Change, Commit and Untold, `publishing.rationing` LogShare, `sight.resighting` Telling;
-`publishing.rereading`, and whoever follows the log, write Progress.
+`log.appending` writes Change, Commit and Untold, `log.traced` Traced, `publishing.rationing` LogShare,
+`sight.resighting` Telling; `publishing.rereading`, and whoever follows the log, write Progress.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from partners.models import Channel, Partner
 from partners.sharing import NoViewer
@@ -98,6 +99,20 @@ class Commit(models.Model):
 
     last_seq = models.BigIntegerField(primary_key=True)
     date_added = models.DateTimeField(unique=True)
+
+
+class Traced(models.Model):
+    """Under which trace a commit was made, where traces are on (`exchange.tracing`): who tells of it links there.
+
+    `log.traced` writes it with the commit, and forgets it after some days. It is told to the operator alone.
+    """
+
+    last_seq = models.BigIntegerField(primary_key=True)
+    carried = models.CharField(max_length=55, help_text="The span, as a W3C `traceparent`.")
+    written_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["written_at"], name="traced_by_time")]
 
 
 class LogShare(models.Model):

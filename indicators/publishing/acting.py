@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from exchange import tracing
 from exchange.sql import Message
 from indicators.opinions import recording
 from indicators.publishing import answering, awaiting, quarantine, rationing, rejudging, storing
@@ -56,7 +57,8 @@ def act(
     rationing.tell(by, disarmed, within=last)
     if plan.entering or plan.moves or plan.closed or disarmed:
         transaction.on_commit(_hint, robust=True)  # committed is committed, whatever the broker says
-    last.send()
+    with tracing.span("log.append"):
+        last.send()
     return answer
 
 

