@@ -8,7 +8,6 @@ MOST_LINES = 420
 LONGER = {
     "exchange/agent/cli.py": "the options of each command, which typer reads from signatures",
     "exchange/web/server.py": "one state machine: what a connection may do next",
-    "indicators/api/documents.py": "the shapes of answers, one after another, without a rule among them",
     "indicators/campaigns/placing.py": "how clusters grow and split, in one transaction",
     "indicators/campaigns/prevalence.py": "what is told of tokens: one protocol from sum to answer",
     "indicators/campaigns/proposing.py": "one pass over what changed, from evidence to campaigns",

@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema
 
 from exchange import clock
 from indicators.api import requests
-from indicators.api.appeal_documents import AppealDocument, AppealList, StatisticsDocument, TicketDocument, TicketList
+from indicators.api.documents.appeals import AppealDocument, AppealList, StatisticsDocument, TicketDocument, TicketList
 from indicators.opinions import appealing
 from indicators.stix import drafts
 from partners.api.base import Face, Request, answer, viewer_of

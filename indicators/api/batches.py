@@ -14,7 +14,7 @@ from exchange import bodies, clock
 from exchange.errors import Malformed, Refused, UnsupportedMedia
 from exchange.parameters import Parameters
 from indicators import publishing
-from indicators.api.documents import BatchAnswer
+from indicators.api.documents.batches import BatchAnswer
 from indicators.publishing import answering, losses
 from indicators.publishing.reach import Reach
 from indicators.publishing.results import STATUSES

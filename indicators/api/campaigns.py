@@ -11,7 +11,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 
 from exchange import paging
 from indicators.api import requests
-from indicators.api.campaign_documents import (
+from indicators.api.documents.campaigns import (
     CampaignDocument,
     CampaignGraph,
     CampaignHistory,

@@ -13,7 +13,7 @@ from exchange import paging, waiting
 from exchange.errors import NotFound
 from exchange.parameters import Parameters
 from indicators.api import rendering
-from indicators.api.documents import ChangesPage
+from indicators.api.documents.changes import ChangesPage
 from indicators.feeds import blocklists, filters
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes, waking

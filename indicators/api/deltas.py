@@ -11,7 +11,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from exchange import waiting
 from exchange.errors import NotFound
 from indicators.api import requests
-from indicators.api.documents import ReceiptAnswer
+from indicators.api.documents.changes import ReceiptAnswer
 from indicators.feeds import deltas, receipts
 from indicators.log import waking
 from partners.api.base import Face, Request, answer, viewer_of

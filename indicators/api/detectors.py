@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema
 from exchange import clock
 from indicators import detectors
 from indicators.api import requests
-from indicators.api.documents import DetectorDocument, DetectorList
+from indicators.api.documents.detectors import DetectorDocument, DetectorList
 from indicators.models import Detector
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope

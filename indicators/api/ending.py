@@ -13,7 +13,7 @@ from exchange.errors import Refused
 from indicators import publishing
 from indicators.api import requests
 from indicators.api.batches import IDEMPOTENCY_KEY, batch_answer, idempotency_key, is_ndjson
-from indicators.api.documents import BatchAnswer
+from indicators.api.documents.batches import BatchAnswer
 from indicators.ending import revoking, withdrawing
 from indicators.stix import parsing
 from partners.api.base import Face, Request, viewer_of

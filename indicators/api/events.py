@@ -27,7 +27,7 @@ from exchange.origins import origin_of
 from exchange.web.shares import Share
 from indicators.api import rendering
 from indicators.api.changes import position, wanted_of
-from indicators.api.documents import EventDocument
+from indicators.api.documents.changes import EventDocument
 from indicators.feeds.filters import Filter
 from indicators.log import changes, waking
 from partners.api.base import Face, Request, again, viewer_of

@@ -11,7 +11,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from exchange import bodies, clock, paging
 from exchange.errors import Refused, UnsupportedMedia
 from exchange.parameters import Parameters
-from indicators.api.campaign_documents import (
+from indicators.api.documents.campaigns import (
     AnsweredDocument,
     AskedPage,
     EvidenceState,

@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiTypes, extend_schema
 
 from exchange import bodies, clock, shapes
 from indicators import excerpts
-from indicators.api.documents import ExcerptDocument, ExcerptList
+from indicators.api.documents.excerpts import ExcerptDocument, ExcerptList
 from indicators.models import Excerpt
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope

@@ -12,7 +12,7 @@ from drf_spectacular.utils import extend_schema
 
 from exchange import clock
 from indicators.api import requests
-from indicators.api.documents import DisarmedList, HeldList, UndoneList
+from indicators.api.documents.waiting import DisarmedList, HeldList, UndoneList
 from indicators.ending import deciding
 from indicators.models import Ending
 from indicators.publishing import awaiting

@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema
 from exchange.errors import NotFound, Refused
 from indicators import reading
 from indicators.api import requests
-from indicators.api.documents import ReaderList
+from indicators.api.documents.objects import ReaderList
 from indicators.ending import withdrawing
 from indicators.publishing import previewing, readdressing
 from indicators.publishing.reach import Reach

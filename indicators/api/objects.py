@@ -14,7 +14,8 @@ from exchange.errors import Refused
 from exchange.parameters import Parameters
 from indicators import matching, reading
 from indicators.api import rendering, requests
-from indicators.api.documents import LookedUp, MatchesPage, ObjectsPage, Statements
+from indicators.api.documents.matches import MatchesPage
+from indicators.api.documents.objects import LookedUp, ObjectsPage, Statements
 from indicators.feeds import filters
 from indicators.reading import exporting
 from indicators.reading.selecting import Selection

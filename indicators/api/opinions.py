@@ -10,12 +10,7 @@ from drf_spectacular.utils import extend_schema
 from exchange import clock
 from exchange.errors import NotFound
 from indicators.api import requests
-from indicators.api.documents import (
-    GivenDocument,
-    JudgedList,
-    SightedDocument,
-    SightingList,
-)
+from indicators.api.documents.opinions import GivenDocument, JudgedList, SightedDocument, SightingList
 from indicators.opinions import giving, sighting
 from indicators.stix import identifiers
 from partners.api.base import Face, Request, answer, viewer_of

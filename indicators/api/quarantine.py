@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 
 from exchange import clock, paging
-from indicators.api.documents import QuarantinedDocument, QuarantineList
+from indicators.api.documents.waiting import QuarantinedDocument, QuarantineList
 from indicators.models import Quarantined
 from indicators.publishing import quarantine
 from partners.api.base import Face, Request, answer, fragment, viewer_of

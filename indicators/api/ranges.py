@@ -7,7 +7,7 @@ from drf_spectacular.utils import OpenApiTypes, extend_schema
 from rest_framework import serializers
 
 from indicators.api.deltas import feed_word
-from indicators.api.documents import SnapshotWait
+from indicators.api.documents.changes import SnapshotWait
 from indicators.feeds import ranging
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.log import reads

@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema
 
 from exchange import clock
 from indicators.api import requests
-from indicators.api.recall_documents import RecallDocument, RecallList
+from indicators.api.documents.recalls import RecallDocument, RecallList
 from indicators.ending import recalling, released
 from indicators.models import Recall
 from partners.api.base import Face, Request, answer, viewer_of

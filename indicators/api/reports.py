@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiTypes, extend_schema
 
 from exchange import clock
-from indicators.api.documents import ReportDocument, ReportList
+from indicators.api.documents.reports import ReportDocument, ReportList
 from indicators.models import ReportPackage
 from indicators.reports import reporting
 from partners.api.base import Face, Request, answer, viewer_of

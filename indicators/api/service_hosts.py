@@ -11,7 +11,7 @@ from drf_spectacular.utils import extend_schema
 
 from exchange import clock
 from indicators.api import requests
-from indicators.api.documents import ServiceHostDocument, ServiceHostList
+from indicators.api.documents.service_hosts import ServiceHostDocument, ServiceHostList
 from indicators.benign import proofs, service_hosts, suppressing
 from indicators.models import ServiceHost
 from partners.api.base import Face, Request, answer, viewer_of

@@ -12,7 +12,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 
 from exchange.errors import NotAcceptable
 from indicators.api.deltas import feed_word
-from indicators.api.documents import SnapshotWait
+from indicators.api.documents.changes import SnapshotWait
 from indicators.feeds import snapshots
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.log import reads

@@ -14,7 +14,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from exchange import clock
 from exchange.errors import Refused
 from indicators.api import rendering, requests
-from indicators.api.documents import (
+from indicators.api.documents.subscriptions import (
     DeliveryDocument,
     DeliveryList,
     FeedDocument,

@@ -1,8 +1,8 @@
 """Two worlds that differ only in what others do unseen by Borealis, read by Borealis over every surface: alike.
 
-What is hidden is in `worlds/hidden.py`, what is read in `worlds/readings.py`. A difference in status, header, body,
-cursor, tag, length, order or count fails, unless it is one of these: what is sealed or drawn (`worlds/seen.py`), or the
-tree of the audit log, whose size moves once a minute (exchange/docs/log.md).
+What is hidden is in `worlds/hidden.py`, what is read and done in `worlds/readings.py` and `worlds/doing.py`. A
+difference in status, header, body, cursor, tag, length, order or count fails, unless it is one of these: what is sealed
+or drawn (`worlds/seen.py`), or the tree of the audit log, whose size moves once a minute (exchange/docs/log.md).
 
 TWO_WORLDS=deep plays each act alone, and many more random worlds, over the whole tour.
 """
@@ -18,7 +18,8 @@ from django.urls import get_resolver, resolve
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.surfaces.worlds import hidden, playing, readings
+from tests.surfaces.worlds import doing, hidden, playing, readings
+from tests.surfaces.worlds.asking import filled
 from tests.surfaces.worlds.playing import Script, Theatre
 
 DEEP = os.environ.get("TWO_WORLDS") == "deep"
@@ -73,12 +74,12 @@ def test_what_others_do_unseen_shows_nowhere(theatre):
 def test_every_route_and_method_is_read(theatre):
     """From the URLconf itself: a route that nobody asks for in the whole tour fails."""
     read: dict[str, set[str]] = {}
-    for ask in (*readings.look(), *readings.do()):
-        path = readings.filled(ask.path, theatre.stage.things).partition("?")[0]
+    for ask in (*readings.look(), *doing.do()):
+        path = filled(ask.path, theatre.stage.things).partition("?")[0]
         read.setdefault(resolve(path).url_name, set()).add("POST" if ask.form is not None else ask.method)
-    assert sorted(routes().keys() - read.keys()) == [], "routes that nobody reads: see worlds/readings.py"
+    assert sorted(routes().keys() - read.keys()) == [], "routes that nobody reads: see worlds/readings.py and doing.py"
     unasked = {name: methods - read[name] for name, methods in routes().items() if methods - read[name]}
-    assert not unasked, "methods that nobody asks for: see worlds/readings.py"
+    assert not unasked, "methods that nobody asks for: see worlds/readings.py and doing.py"
 
 
 def routes() -> dict[str, set[str]]:

@@ -11,8 +11,8 @@ from itertools import islice, zip_longest
 from django.db import connection, transaction
 
 from tests.surfaces.worlds import hidden, pinned, readings, stage
+from tests.surfaces.worlds.asking import Reader, Tour
 from tests.surfaces.worlds.pinned import Pins
-from tests.surfaces.worlds.readings import Reader, Tour
 from tests.surfaces.worlds.seen import Eyes
 from tests.surfaces.worlds.stage import Posted, Stage
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from indicators.api.documents import PublisherDocument
+from indicators.api.documents.objects import PublisherDocument
 
 
 class TicketDocument(serializers.Serializer[object]):
