@@ -1,10 +1,13 @@
-"""A file that keeps the agent's state and is damaged."""
+"""A file that keeps the agent's state and is damaged, and that one at a time makes anew."""
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 #: SQLite's result codes for a file that is no whole database (sqlite.org/rescode.html).
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -23,3 +26,17 @@ def damage() -> Iterator[None]:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
             raise Damaged(str(error)) from error
         raise
+
+
+@contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """Of all threads and processes one at a time makes a store in a directory, or deletes a damaged one. Brief.
+
+    Otherwise one finds the tables that another is about to make, takes them for damage, and deletes them under it.
+    """
+    opened = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange.agent import policy as policies
-from exchange.agent.damage import Damaged
+from exchange.agent.damage import Damaged, alone_in
 from exchange.agent.policy import Policy
 from exchange.agent.store import Braked, Limits, Store
 from exchange.client.errors import Unusable
@@ -120,8 +120,12 @@ def open_store(job: Job) -> Store:
     try:
         return Store(job.store_path)
     except Damaged:
-        forget(job.store_path)
-        return Store(job.store_path)
+        with alone_in(job.state_dir):
+            try:
+                return Store(job.store_path, alone=True)  # another thread or process may have made it anew
+            except Damaged:
+                forget(job.store_path)
+                return Store(job.store_path, alone=True)
 
 
 def note_lag(store: Store, changes: Sequence[Mapping[str, Any]]) -> None:

@@ -17,13 +17,13 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from exchange.agent.damage import Damaged, damage
+from exchange.agent.damage import Damaged, alone_in, damage
 from exchange.agent.policy import Statement
 from exchange.agent.schema import (
     COLUMNS,
@@ -69,22 +69,24 @@ class Braked:
 
 
 class Store:
-    """One feed's entries in one file. Raises Damaged, and sqlite3.OperationalError where the file cannot be used."""
+    """One feed's entries in one file, made if new; with `alone` the caller has seen to it that nobody else makes it.
 
-    def __init__(self, path: Path) -> None:
+    Raises Damaged, and sqlite3.OperationalError where the file cannot be used.
+    """
+
+    def __init__(self, path: Path, *, alone: bool = False) -> None:
         self.path = path
         #: The values of which something was said, or is not any more, by what was applied through this object.
         self.touched: set[str] = set()
         self._db = sqlite3.connect(path, isolation_level=None, timeout=30)
         try:
             with damage():
-                form = self._db.execute("PRAGMA user_version").fetchone()[0]
-                if form not in (0, FORM) or (form == 0 and self._has_tables()):
+                if self._form() == 0:
+                    with nullcontext() if alone else alone_in(path.parent):
+                        self._make()
+                if self._form() != FORM:
                     raise Damaged(f"{path} has another form")
-                self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
-                if form == 0:
-                    self._db.executescript(SCHEMA)
         except BaseException:
             self.close()
             raise
@@ -378,8 +380,14 @@ class Store:
             return sorted(each for each, count in lost.items() if count > before[each] * limits.share)
         return sorted(each for each, count in lost.items() if limits.exceeded(count, before[each]))
 
-    def _has_tables(self) -> bool:
-        return bool(self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    def _form(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def _make(self) -> None:
+        """Make the tables, all or none, unless another thread or process did meanwhile. Called by one at a time."""
+        if self._form() == 0 and not self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from exchange.agent import output
 from exchange.agent import policy as policies
-from exchange.agent.damage import Damaged
+from exchange.agent.damage import Damaged, alone_in
 from exchange.agent.jobs import (
     _LOST_CURSOR,
     Differs,
@@ -72,7 +72,8 @@ def _pass(client: Client, job: Job, *, wait_s: int, rehearse: bool = False) -> P
             raise
         except Damaged:
             store.close()
-            forget(job.store_path)
+            with alone_in(job.state_dir):
+                forget(job.store_path)
             store = open_store(job)
             changes, started_over = follow(client, job, store, wait_s=0)
         return put(job, store, changes=changes, rehearse=rehearse, started_over=started_over)

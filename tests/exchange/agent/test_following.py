@@ -44,16 +44,13 @@ def agent(fake, tmp_path):
 
 @pytest.fixture
 def following(fake, tmp_path):
-    """Start the command with --follow; ended when the test is."""
+    """Start the command with --follow; ended when the test is. Pytest shows what it says where that fails."""
     started = []
 
     def start(*arguments):
         environment = os.environ | {"EXCHANGE_URL": fake.url, "EXCHANGE_API_KEY": "exk_test"}
         process = subprocess.Popen(
-            [*AGENT, "sync", "--follow", *map(str, arguments), *FLOORLESS],
-            cwd=ROOT,
-            env=environment,
-            stderr=subprocess.PIPE,
+            [*AGENT, "sync", "--follow", *map(str, arguments), *FLOORLESS], cwd=ROOT, env=environment
         )
         started.append(process)
         return process
@@ -62,7 +59,6 @@ def following(fake, tmp_path):
     for process in started:
         process.kill()
         process.wait()
-        process.stderr.close()
 
 
 def soon(seconds):
@@ -77,8 +73,8 @@ def held(path):
 def test_entries_begin_and_end_at_their_moment_while_the_exchange_is_away(fake, following, tmp_path):
     target = tmp_path / "list.txt"
     fake.publish("aster", "i1", "stays")
-    following("--output", target)
-    until(lambda: held(target) == ["stays"])
+    process = following("--output", target)
+    until(lambda: held(target) == ["stays"], of=process)
     for seconds in (2, 6, 20, 60):  # until they come before their moment does, however slow the machine
         fake.publish("aster", "i3", "begins", valid_from=(turn := soon(seconds)))
         fake.publish("aster", "i2", "ends", valid_until=turn)
@@ -129,10 +125,10 @@ def test_following_runs_the_hook_again_until_it_is_good(fake, following, tmp_pat
     script.write_text(f"#!/bin/sh\necho >> {runs}\n[ $(wc -l < {runs}) -ge 3 ]\n")
     script.chmod(0o755)
     fake.publish("aster", "i1", "a")
-    following("--output", target, "--on-change", script, "--health-file", health)
-    until(runs.exists)
+    process = following("--output", target, "--on-change", script, "--health-file", health)
+    until(runs.exists, of=process)
     assert not health.exists()
-    until(health.exists)
+    until(health.exists, of=process)
     assert len(runs.read_text()) == 3
 
 
@@ -281,7 +277,7 @@ def test_the_units_command_runs_as_it_is_written(fake, following, tmp_path):
     (tmp_path / "etc/exchange-agent/key").chmod(0o600)
     fake.publish("aster", "i1", "a")
     process = following(*arguments)
-    until((tmp_path / "run/exchange-agent/healthy").exists)
+    until((tmp_path / "run/exchange-agent/healthy").exists, of=process)
     assert held(tmp_path / "var/lib/exchange-agent/blocklist.txt") == ["a"]
     assert "exchange_agent_entries 1" in (tmp_path / "var/lib/exchange-agent/agent.prom").read_text()
     process.send_signal(signal.SIGTERM)

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import closing
 
 import psycopg
@@ -31,6 +30,7 @@ from exchange.stix import words
 from exchange.tokens import epochs, forms, prompts
 from tests.exchange.agent.fake import FakeExchange
 from tests.journeys.demo import ROOT
+from tests.waiting import DEADLINE_S, until
 
 EPOCH = "2026q4"
 
@@ -422,20 +422,13 @@ def test_settings_that_are_not_understood_are_refused(fake, tmp_path, text, word
         configuration.read(settings(tmp_path, fake, text))
 
 
-def until(holds, *, within_s=60.0):
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @pytest.mark.slow
 def test_run_follows_answers_on_its_socket_and_lets_go_within_seconds(fake, tmp_path):
     path = settings(tmp_path, fake, '[lookup]\nunix = "check.sock"\n[[output]]\ntype = "file"\npath = "list.txt"\n')
     publish(fake)
     environment = os.environ | {"EXCHANGE_STATE_DIR": str(tmp_path / "kept")}
     program = [sys.executable, "-c", "from exchange.agent.cli import main; main()", "run", "--config", str(path)]
-    process = subprocess.Popen(program, cwd=ROOT, env=environment, stderr=subprocess.PIPE)
+    process = subprocess.Popen(program, cwd=ROOT, env=environment)
     try:
         until(lambda: asked(tmp_path / "check.sock", "GET", "/check?kind=net&value=198.51.100.7") == "block")
         assert asked(tmp_path / "check.sock", "GET", "/check?kind=emial&value=x") == 400
@@ -461,13 +454,12 @@ def test_run_follows_answers_on_its_socket_and_lets_go_within_seconds(fake, tmp_
         until(lambda: (tmp_path / "list.txt").read_text() == "")
         assert fake.acks
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(DEADLINE_S) == 0
         rows = json.loads(command("report", "--config", path, "--json").stdout)
         assert {row["action"] for row in rows} == {"block", "log"}, "what was counted last is kept, too"
     finally:
         process.kill()
         process.wait()
-        process.stderr.close()
 
 
 def ask(address, method, target, document=None):
