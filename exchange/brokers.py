@@ -9,7 +9,6 @@ from typing import Any
 
 import amqp
 from kombu import Connection
-from redis.exceptions import RedisError, ResponseError
 
 #: A broker that vanished without a word keeps nobody for longer; hints are lost and the sweeps find the work.
 _SOCKET_S = 10.0
@@ -62,6 +61,8 @@ def _rabbitmq_takes(connection: Connection) -> str:
 
 
 def _redis_takes(connection: Connection) -> str:
+    from redis.exceptions import RedisError, ResponseError  # noqa: PLC0415 - with it comes half of OpenTelemetry
+
     with connection.channel() as channel:
         try:
             channel.client.set(_NOWHERE, b"", ex=1)

@@ -11,7 +11,7 @@ from celery import Celery
 from celery.signals import import_modules, setup_logging
 from django.conf import settings
 
-from exchange import counting, logs, starting, tracing
+from exchange import counting, loading, logs, starting, tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exchange.settings")
 
@@ -29,6 +29,7 @@ def _wait_for_store(**_: Any) -> None:
     # Celery takes its leave in plain words on standard output, where nothing of ours goes.
     sys.__stdout__ = Path(os.devnull).open("w")  # type: ignore[misc]  # noqa: SIM115 - for as long as the process lives
     starting.wait_for_store()
+    loading.set_up()
     counting.keep_pool_noted()
     tracing.begin()
 

@@ -1,6 +1,7 @@
 """WSGI entry point, and what the web server asks beside it."""
 
 import gc
+import importlib
 import os
 
 from django.core.wsgi import get_wsgi_application
@@ -10,11 +11,13 @@ from exchange import counting, starting, tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exchange.settings")
 
+gc.disable()  # until all is loaded, which stays
 application = get_wsgi_application()
 starting.look_at_store()
 counting.keep_pool_noted()
 tracing.begin()
 get_resolver().url_patterns  # noqa: B018 - loads the views now, not with the first request
+importlib.import_module("stix2")  # likewise
 
 from exchange.front import Front  # noqa: E402 - settings and models are there only now
 
@@ -24,4 +27,5 @@ hooks = Front()
 # are all let go together, is no reason for one.
 gc.collect()
 gc.freeze()
+gc.enable()
 gc.set_threshold(50_000, 20, 20)

@@ -15,6 +15,8 @@ from tests.waiting import DEADLINE_S
 
 pytest_plugins = ["tests.scheduling"]
 
+gc.disable()  # until all is collected, which stays
+
 if os.environ.get("EXCHANGE_MODE") != "test":
     os.environ |= postgres.environment()
 
@@ -26,6 +28,7 @@ settings.load_profile("house")
 
 def pytest_collection_finish():
     """What was collected stays: Python would look through all of it again and again."""
+    gc.enable()
     gc.collect()
     gc.set_threshold(50_000, 20, 50)
 
@@ -75,6 +78,27 @@ def static_files_listed_once():
     with pytest.MonkeyPatch.context() as patched:
         for name in ("update_files_dictionary", "add_files_from_finders"):
             patched.setattr(WhiteNoiseMiddleware, name, once(getattr(WhiteNoiseMiddleware, name)))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def authorities_read_once():
+    """Each client of HTTP would read the certificates of all authorities again: 20 ms, often in a loop that waits."""
+    from httpx._transports import default
+
+    made = {}
+
+    def once(verify=True, cert=None, trust_env=True):
+        asked = (verify, cert, trust_env, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+        if verify is not True or cert is not None:
+            return really(verify=verify, cert=cert, trust_env=trust_env)
+        if asked not in made:
+            made[asked] = really(verify=verify, cert=cert, trust_env=trust_env)
+        return made[asked]
+
+    really = default.create_ssl_context
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(default, "create_ssl_context", once)
         yield
 
 

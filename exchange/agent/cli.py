@@ -24,7 +24,6 @@ from exchange.agent import counting, explaining, following, jobs, named, reporti
 from exchange.agent import policy as policies
 from exchange.agent.acts import rehearse_pass, send_report, switch
 from exchange.agent.hook import HookFailed
-from exchange.agent.ranges import Ranges
 from exchange.agent.telling import _now, errors, say, tell, warn
 from exchange.client import config, terminal
 from exchange.client.api import Client
@@ -297,6 +296,8 @@ def listed_command(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say whether a feed lists values, by prefix: the exchange learns some bits of a hash, and no value. 1 if none."""
+    from exchange.agent.ranges import Ranges  # noqa: PLC0415 - normal forms, of telephone numbers for one, load long
+
     found = config.load(url=url, key_file=key_file)
     with Client(found.url, found.api_key) as client:
         told = Ranges(client, feed).listed(subkind, values)

@@ -6,13 +6,14 @@ import sys
 from django.core.management import execute_from_command_line
 from django.db import OperationalError
 
-from exchange import starting
+from exchange import loading, starting
 
 
 def main() -> None:
     """Run what the arguments say, under our settings. A store that is away is a sentence, exit status 1."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exchange.settings")
     try:
+        loading.set_up()
         execute_from_command_line(sys.argv)
     except OperationalError:
         why = starting.why_away()

@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-import stix2
 
 from exchange.stix import words
 from indicators.stix import tlp
+from indicators.stix.library import stix2
 
 #: A grouping refers to so many objects at most, and so many indicators are said to indicate a campaign.
 MOST_REFERENCES = 300
@@ -81,7 +81,7 @@ def made(campaign: uuid.UUID, facts: Facts, *, created: datetime, modified: date
         found.append(_relationship(campaign, "duplicate-of", itself, facts.into, frame))
     refs = [one["id"] for one in found] + list(facts.indicators)
     found.append(
-        stix2.Grouping(
+        stix2().Grouping(
             id=_id("grouping", campaign),
             context="suspicious-activity",
             object_refs=refs[:MOST_REFERENCES],
@@ -103,7 +103,7 @@ def _campaign(itself: str, facts: Facts, frame: dict[str, Any]) -> Any:
         extension["accounts_bucket"] = facts.accounts
     if facts.kinds:
         extension["kinds"] = list(facts.kinds)
-    return stix2.Campaign(
+    return stix2().Campaign(
         id=itself,
         name=facts.name,
         first_seen=facts.first_seen,
@@ -114,11 +114,9 @@ def _campaign(itself: str, facts: Facts, frame: dict[str, Any]) -> Any:
     )
 
 
-def _sighting(
-    campaign: uuid.UUID, itself: str, place: int, count: str, facts: Facts, frame: dict[str, Any]
-) -> stix2.Sighting:
+def _sighting(campaign: uuid.UUID, itself: str, place: int, count: str, facts: Facts, frame: dict[str, Any]) -> Any:
     """That one lab has so many accounts in it; which lab, nothing says."""
-    return stix2.Sighting(
+    return stix2().Sighting(
         id=_id("sighting", campaign, str(place)),
         sighting_of_ref=itself,
         count=10 ** int(count.removeprefix("10^")),
@@ -129,7 +127,7 @@ def _sighting(
 
 
 def _relationship(campaign: uuid.UUID, kind: str, source: str, target: str, frame: dict[str, Any]) -> Any:
-    return stix2.Relationship(
+    return stix2().Relationship(
         id=_id("relationship", campaign, kind, source, target),
         relationship_type=kind,
         source_ref=source,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-import stix2
 
 from exchange.stix import words
 from indicators.campaigns import objects
 from indicators.campaigns.tables import Campaign, CampaignStatement
 from indicators.stix import tlp
+from indicators.stix.library import stix2
 
 _Says = CampaignStatement.Says
 _OPINION = {_Says.CONFIRM: "agree", _Says.DISMISS: "disagree", _Says.TWO: "disagree", _Says.ONE: "agree"}
@@ -32,7 +32,7 @@ def bundle(one: Campaign) -> dict[str, Any]:
 
 def _opinion(one: Campaign, said: CampaignStatement) -> Any:
     others = [said.other] if said.other is not None else []
-    return stix2.Opinion(
+    return stix2().Opinion(
         id=objects.id_of_part(one.pk, "opinion", str(said.partner_id)),
         created=said.at,
         modified=said.at,

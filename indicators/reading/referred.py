@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
-import stix2
 from django.conf import settings
 
 from indicators.stix import tlp, vocabulary
+from indicators.stix.library import stix2
 from partners.groups import directory
 
 _SINCE = datetime(2026, 11, 1, tzinfo=UTC)
@@ -95,12 +95,12 @@ def _fixed(base_url: str) -> dict[str, Referred]:
     made = [str(identity.serialize())]
     for marking_id, word in tlp.TLP2_IDS.items():
         extension = {"extension_type": "property-extension", "tlp_2_0": word}
-        marking = stix2.MarkingDefinition(
+        marking = stix2().MarkingDefinition(
             id=marking_id, created=_TLP_SINCE, name=f"TLP:{word.upper()}", extensions={tlp.EXTENSION_ID: extension}
         )
         made.append(str(marking.serialize()))
     described = vocabulary.extension_definitions(schemas_url=f"{base_url}/schemas")
-    made += (str(stix2.ExtensionDefinition(**one).serialize()) for one in described)
+    made += (str(stix2().ExtensionDefinition(**one).serialize()) for one in described)
     # A second apart: some clients keep the last date in milliseconds, or in seconds.
     numbered = enumerate(made, start=1)
     referred = (_referred(body, date_added=_BEGINNING + place * _SECOND) for place, body in numbered)
@@ -114,8 +114,8 @@ def _of_partner(identity_id: str, name: str, created: datetime) -> Referred:
     return _referred(body, date_added=_BEGINNING + _MINUTE + max(created - _BEGINNING, timedelta()) / 100)
 
 
-def _identity(identity_id: str, name: str, created: datetime, identity_class: str) -> stix2.Identity:
-    return stix2.Identity(id=identity_id, created=created, modified=created, name=name, identity_class=identity_class)
+def _identity(identity_id: str, name: str, created: datetime, identity_class: str) -> Any:
+    return stix2().Identity(id=identity_id, created=created, modified=created, name=name, identity_class=identity_class)
 
 
 def _referred(body: str, *, date_added: datetime) -> Referred:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -32,6 +33,7 @@ class Connection:
             timeout=timeout_s,
             headers={"Authorization": f"Bearer {api_key}", "User-Agent": "exchange-client/0.1"},
             follow_redirects=False,
+            verify=_trusted(base_url),
         )
 
     def __enter__(self) -> Self:
@@ -122,6 +124,11 @@ class Connection:
         except httpx.TransportError as error:
             raise Unreachable(f"{self._http.base_url} broke off: {error}") from error
         return size
+
+
+def _trusted(base_url: str) -> ssl.SSLContext | bool:
+    """Whose certificates are believed: nobody's where no TLS is spoken, as to read all authorities' takes a while."""
+    return True if base_url.lower().startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def asked_of(path: str, params: Mapping[str, str]) -> str:
