@@ -40,7 +40,7 @@ class Connection:
     """A client. `until` is when something must have happened (monotonic)."""
 
     __slots__ = (
-        "_arming", "_is_registered", "_out", "address", "after_sending", "chunked", "events", "left", "lock", "moved",
+        "_armed", "_arming", "_out", "address", "after_sending", "chunked", "events", "left", "lock", "moved",
         "number", "owed", "reader", "results", "sock", "source", "state", "until", "wait", "woken",
     )  # fmt: skip
 
@@ -51,7 +51,8 @@ class Connection:
         self.state, self.until = State.READING, until
         self.moved = 0  # bytes since `until` was set
         self.events = 0  # what it waits for, as the last step said
-        self._arming, self._is_registered = threading.Lock(), False
+        self._arming = threading.Lock()
+        self._armed: int | None = None  # for what the kernel is asked; None before the first time
         self._out: deque[memoryview] = deque()
         self.chunked = False
         self.left: int | None = None  # bytes of the body that were announced and are not made yet
@@ -103,15 +104,27 @@ class Connection:
     def arm(self, epoll: select.epoll) -> None:
         """Have the kernel say, once, when one of its `events` happens, or happened already. Raises OSError.
 
+        Nothing is asked where the kernel was asked for the same and has not answered yet.
+
         Whoever has dealt with it calls this after they let go of `lock`, and always asks for the newest `events`. It
         is not closed meanwhile: the kernel would give its number to another, who would be asked for instead.
         """
         with self._arming:
-            if self.state is State.CLOSED or not self.events:
+            if self.state is State.CLOSED or self.events in {0, self._armed}:
                 return
-            ask = epoll.modify if self._is_registered else epoll.register
-            ask(self.number, self.events)
-            self._is_registered = True
+            before, self._armed = self._armed, self.events  # the kernel may answer before it returns
+            try:
+                (epoll.register if before is None else epoll.modify)(self.number, self.events)
+            except OSError:
+                self._armed = before
+                raise
+
+    def disarm(self) -> None:
+        """The kernel said that something happened, and says so no more until it is armed again.
+
+        To be called before `lock` is asked for: who holds it meanwhile finds, once they let go, that it is to be armed.
+        """
+        self._armed = 0
 
     def stop_waiting(self) -> None:
         """Nobody is to wake it any more."""

@@ -50,6 +50,7 @@ class Threads(ABC):
         self._turns = Turns(slots=limits.slots, heaviest=limits.heavy_bytes)
         self._aside: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopping, self._ended, self._accept_later = threading.Event(), False, False
+        self._kicked = False
 
     @abstractmethod
     def _next(self, connection: Connection) -> int:
@@ -146,18 +147,23 @@ class Threads(ABC):
             self._kick_one()
 
     def _kick_one(self) -> None:
-        """Have one more thread look for work."""
-        os.eventfd_write(self._kick, 1)
+        """Have one more thread look for work. Who was kicked and did not look yet will find this work, too."""
+        if not self._kicked:
+            self._kicked = True
+            os.eventfd_write(self._kick, 1)
 
     def _happened(self, number: int) -> None:
         if number == self._listener.fileno():
             self._accept()
         elif number == self._kick:
+            self._kicked = False  # before anything is looked at: what is put in line from now on kicks again
             with suppress(BlockingIOError):
                 os.eventfd_read(self._kick)
             with suppress(IndexError):
-                self._deal(self._due.popleft(), self._next, wait=False)
+                while True:
+                    self._deal(self._due.popleft(), self._next, wait=False)
         elif connection := self._connections.get(number):
+            connection.disarm()
             self._deal(connection, self._next, wait=False)
 
     def _deal(self, connection: Connection, step: Callable[[Connection], int], *, wait: bool = True) -> None:

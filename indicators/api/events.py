@@ -1,8 +1,8 @@
 """Follow, as server-sent events: hints that something changed, as it happens. Content is fetched from `/changes`.
 
 An open stream holds neither a thread nor a database connection while nothing happens (ADR 0026). Whose it is is asked
-again at every wake-up and about once a second, so that a key which is revoked meanwhile is told nothing more. Streams
-of one key that are at the same place are woken together: what the first of them finds, the others tell, too.
+again at every wake-up and about once a second, so that a key which is revoked meanwhile is told nothing more. The
+streams of a process are woken together, and what the first of one key at the same place finds, the others tell, too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MEDIA_TYPE = "text/event-stream"
 LONGEST_S = 300.0
 #: A comment this often, so that proxies see life, and a reader that left is noticed.
 _HEARTBEAT_S = 5.0
-#: However many changes come, a stream looks no oftener.
+#: Between two events, where one does not tell all.
 _PAUSE_S = 0.05
 _RETRY_MS = 1_000
 _MAX_CHANGES = 100
@@ -51,9 +51,9 @@ _TOGETHER_S = 0.3
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What a look at the log found: the data of an event, if there is something to tell, and where it ended."""
+    """What a look at the log found: an event, if there is something to tell, and where it ended."""
 
-    told: bytes | None
+    event: bytes | None
     reached: int
     more: bool
 
@@ -141,35 +141,32 @@ def _events(
     request: Request, wanted: Filter, *, viewer: Viewer, after: int, fresh: int
 ) -> Generator[bytes | waking.Wait | waking.Pause, None, None]:
     """Until the time is up or the key no longer holds; then, too, the reader is told, and comes back to be refused."""
-    scope, whose = f"changes;{wanted.scope}", viewer.partner_id
-
-    def cursor() -> str:
-        return paging.seal([after, fresh], viewer=whose, scope=scope)
-
     lives = incarnation.current()
-    yield b"retry: %d\n" % _RETRY_MS + _event("open", b"{}", cursor=cursor())
+    yield b"retry: %d\n" % _RETRY_MS + _event("open", b"{}", cursor=_cursor(viewer, wanted, after, fresh))
     said = time.monotonic()
     deadline, heard, look = said + LONGEST_S, 0, True
     try:
         while time.monotonic() < deadline:
             if look:
-                heard = waking.LISTENER.heard
+                heard = waking.LISTENER.told
                 found = _looked(request, wanted, after=after, fresh=fresh, heard=heard)
                 incarnation.require(lives)  # another stream of this process may have seen the new one first
                 after, look = found.reached, found.more
-                if found.told is not None:
-                    yield _event("change", found.told, cursor=cursor())
+                if found.event is not None:
+                    yield found.event
                     said = time.monotonic()
+            if look:
                 yield waking.Pause(_PAUSE_S)
-            if not look:
-                yield waking.Wait(heard, deadline=deadline)
-                look = waking.LISTENER.heard > heard
+            else:
+                wait = waking.Wait(heard, deadline=deadline, together=True)
+                yield wait
+                look = wait.is_woken()
                 if not look:
                     _asked(request, heard=heard)
             if time.monotonic() - said >= _HEARTBEAT_S:
                 yield b": still here\n\n"
                 said = time.monotonic()
-        yield _event("end", b'{"code":"time-is-up"}', cursor=cursor())
+        yield _event("end", b'{"code":"time-is-up"}', cursor=_cursor(viewer, wanted, after, fresh))
     except ExchangeError as error:
         yield _event("end", orjson.dumps({"code": error.code}))
     except (DatabaseError, PoolTimeout):
@@ -191,9 +188,16 @@ def _looked(request: Request, wanted: Filter, *, after: int, fresh: int, heard: 
     def look() -> _Found:
         viewer = again(request)
         span = changes.since(viewer, wanted, after=after, limit=_MAX_CHANGES, fresh_until=fresh, max_bytes=_MAX_BYTES)
-        return _Found(orjson.dumps(_told(span, feed=feed)) if span.changes else None, span.reached, span.more)
+        if not span.changes:
+            return _Found(None, span.reached, span.more)
+        place = _cursor(viewer, wanted, span.reached, fresh)
+        return _Found(_event("change", orjson.dumps(_told(span, feed=feed)), cursor=place), span.reached, span.more)
 
     return _shared(_FOUND, (_credential(request), wanted.scope, feed, after, fresh), heard=heard, ask=look)
+
+
+def _cursor(viewer: Viewer, wanted: Filter, after: int, fresh: int) -> str:
+    return paging.seal([after, fresh], viewer=viewer.partner_id, scope=f"changes;{wanted.scope}")
 
 
 def _credential(request: Request) -> Hashable:

@@ -21,6 +21,8 @@ log = get_logger()
 
 #: How long at most somebody waits before they are asked again who they are.
 RECHECK_S = 0.7
+#: Those who are woken together are woken no oftener.
+TOGETHER_S = 0.05
 _RECONNECT_S = 2.0
 
 
@@ -29,9 +31,11 @@ class Listener:
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._heard = 0
+        self._heard = self._told = 0
+        self._told_at = 0.0
         self._waiting = 0  # threads
         self._listening: set[Callable[[], None]] = set()
+        self._gathered: set[Callable[[], None]] = set()
         self._pid = 0
 
     @property
@@ -39,27 +43,38 @@ class Listener:
         """A number that grows with every wake-up; take it before asking the log."""
         return self._heard
 
-    def listen(self, woken: Callable[[], None], *, heard: int) -> bool:
-        """Have `woken` called, once, when something is heard after `heard`; False where it already was."""
+    @property
+    def told(self) -> int:
+        """The same for those who are woken together: it grows at most once in TOGETHER_S."""
+        return self._told
+
+    def listen(self, woken: Callable[[], None], *, heard: int, together: bool = False) -> bool:
+        """Have `woken` called, once, when something is heard after `heard`; False where it already was.
+
+        `together`: with all who say so, at most once in TOGETHER_S; `heard` is of `told` then.
+        """
         self._start()
         with self._condition:
-            if self._heard > heard:
+            if (self._told if together else self._heard) > heard:
                 return False
-            self._listening.add(woken)
+            (self._gathered if together else self._listening).add(woken)
             return True
 
     def forget(self, woken: Callable[[], None]) -> None:
         """Have it called no more."""
         with self._condition:
             self._listening.discard(woken)
+            self._gathered.discard(woken)
 
-    def wait(self, *, heard: int, timeout_s: float) -> bool:
-        """Wait until something was heard after `heard`; False when the time ran out."""
+    def wait(self, *, heard: int, timeout_s: float, together: bool = False) -> bool:
+        """Wait until something was heard after `heard`; False when the time ran out. `together`: see `listen`."""
         self._start()
         with self._condition:
             self._waiting += 1
             try:
-                return self._condition.wait_for(lambda: self._heard > heard, timeout=timeout_s)
+                return self._condition.wait_for(
+                    lambda: (self._told if together else self._heard) > heard, timeout=timeout_s
+                )
             finally:
                 self._waiting -= 1
 
@@ -76,22 +91,44 @@ class Listener:
                 with psycopg.connect(conninfo(), autocommit=True) as listening:
                     listening.execute("LISTEN exchange_changes")
                     self._wake()  # what came while nobody listened
-                    for _ in listening.notifies():
-                        self._wake()
+                    while True:
+                        for _ in listening.notifies(timeout=self._rest_s(), stop_after=1):
+                            self._wake()
+                        self._wake_gathered()
             except psycopg.Error as error:
                 log.warning("listener.lost", error=type(error).__name__)
             time.sleep(_RECONNECT_S)
+
+    def _rest_s(self) -> float | None:
+        """How long those who are woken together still wait; None where there is nothing to wake them for."""
+        if self._told == self._heard:
+            return None
+        return max(0.0, self._told_at + TOGETHER_S - time.monotonic())
 
     def _wake(self) -> None:
         with self._condition:
             self._heard += 1
             self._condition.notify_all()
             woken, self._listening = self._listening, set()
-        for call in woken:
-            try:
-                call()
-            except Exception:  # one who cannot be woken keeps nobody else asleep
-                log.exception("listener.failed")
+        _call(woken)
+
+    def _wake_gathered(self) -> None:
+        """Where something was heard and the last time is long enough ago."""
+        with self._condition:
+            if self._rest_s() != 0.0:
+                return
+            self._told, self._told_at = self._heard, time.monotonic()
+            self._condition.notify_all()
+            woken, self._gathered = self._gathered, set()
+        _call(woken)
+
+
+def _call(woken: set[Callable[[], None]]) -> None:
+    for call in woken:
+        try:
+            call()
+        except Exception:  # one who cannot be woken keeps nobody else asleep
+            log.exception("listener.failed")
 
 
 def conninfo() -> str:
@@ -108,12 +145,13 @@ LISTENER = Listener()
 class Wait:
     """A wait for something that is heard after `heard`, or for RECHECK_S; `deadline` is when there is no more waiting.
 
-    `after` is how far the log was read already.
+    `after` is how far the log was read already. `together`: see `Listener.listen`.
     """
 
     heard: int
     deadline: float
     after: int = 0
+    together: bool = False
 
     @property
     def timeout_s(self) -> float:
@@ -122,7 +160,7 @@ class Wait:
 
     def listen(self, woken: Callable[[], None]) -> bool:
         """See `Listener.listen`."""
-        return LISTENER.listen(woken, heard=self.heard)
+        return LISTENER.listen(woken, heard=self.heard, together=self.together)
 
     def forget(self, woken: Callable[[], None]) -> None:
         """See `Listener.forget`."""
@@ -130,15 +168,15 @@ class Wait:
 
     def block(self) -> None:
         """Wait in this thread."""
-        LISTENER.wait(heard=self.heard, timeout_s=self.timeout_s)
+        LISTENER.wait(heard=self.heard, timeout_s=self.timeout_s, together=self.together)
 
     def is_woken(self) -> bool:
         """Whether something was heard."""
-        return LISTENER.heard > self.heard
+        return (LISTENER.told if self.together else LISTENER.heard) > self.heard
 
     def again(self) -> Wait:
         """The same wait, continued."""
-        return Wait(self.heard, deadline=self.deadline, after=self.after)
+        return Wait(self.heard, deadline=self.deadline, after=self.after, together=self.together)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,35 @@ def test_who_waits_is_told_as_soon_as_something_is_committed(pair, listener):
     assert [change["id"] for change in asking.result()["changes"]] == [one["id"]]
 
 
+def test_those_who_are_woken_together_are_woken_once_however_much_is_heard(pair, listener, monkeypatch):
+    """Others are woken by each; who lined up together after the first waits out the rest, and then hears of all."""
+    aster, _ = pair
+    called = {"together": 0, "alone": 0}
+
+    def line_up(who: str) -> None:
+        heard = listener.told if who == "together" else listener.heard
+
+        def woken() -> None:
+            called[who] += 1
+            line_up(who)
+
+        assert listener.listen(woken, heard=heard, together=who == "together")
+
+    line_up("together")
+    line_up("alone")
+    until(lambda: called == {"together": 1, "alone": 1})  # what came while nobody listened
+    monkeypatch.setattr(waking, "TOGETHER_S", 3_600)
+    for told in range(2, 5):
+        aster.push(build.an_indicator())
+        until(lambda: called["alone"] == told)  # noqa: B023
+        assert called["together"] == 1
+    behind = listener.heard
+    monkeypatch.setattr(waking, "TOGETHER_S", 0)
+    aster.push(build.an_indicator())
+    until(lambda: called["together"] == 2 and listener.told > behind)
+    assert not listener.listen(list, heard=behind, together=True), "it was heard already"
+
+
 def test_what_is_there_already_is_not_waited_for(pair):
     aster, borealis = pair
     aster.push(build.an_indicator())
