@@ -20,7 +20,7 @@ import orjson
 import psycopg
 from rich.console import Console
 
-from bench import filling, filters, groups, lookups, matching, measures, neighbour, peer, prompts, race, tokens
+from bench import filling, filters, groups, lookups, loop, matching, measures, neighbour, peer, prompts, race, tokens
 from bench.campaign import latency
 from bench.campaign import measure as campaign
 from bench.measures import Sides
@@ -46,6 +46,10 @@ class Plan:
     entries: int = 1_000_000
     followed: int = 15_000
     changes: int = 100
+    streams: int = 2_000
+    subscribers: int = 500
+    snapshot: int = 1_000_000
+    addresses: int = 10_000
 
 
 QUICK = Plan(
@@ -62,6 +66,10 @@ QUICK = Plan(
     entries=50_000,
     followed=1_500,
     changes=20,
+    streams=100,
+    subscribers=40,
+    snapshot=5_000,
+    addresses=200,
 )
 FULL = Plan(sizes=(10_000, 100_000, 1_000_000), raced=100_000)
 #: Objects that go to many groups, in a run of everything: filling as many again as are stored takes its time.
@@ -81,6 +89,13 @@ def main() -> None:
     parser.add_argument("--matches", action="store_true", help="matches alone, at the last size")
     parser.add_argument("--tokens", action="store_true", help="oblivious tokens alone")
     parser.add_argument("--agent", action="store_true", help="the agent's look-ups and deltas alone")
+    parser.add_argument(
+        "--loop",
+        nargs="?",
+        const="",
+        metavar="SCENE",
+        help="the closed loop alone: streams, applied, snapshot, webhooks",
+    )
     parser.add_argument("--campaign", action="store_true", help="what five labs find together, alone")
     parser.add_argument("--evidence", action="store_true", help="evidence until it is in a campaign, alone")
     parser.add_argument("--prompts", action="store_true", help="10,000 signatures over prompts, alone")
@@ -99,6 +114,8 @@ def main() -> None:
         found = matches_alone(plan)
     elif options.agent:
         found = agent_alone(plan)
+    elif options.loop is not None:
+        found = loop_alone(plan, options.loop)
     elif options.prompts:
         found = prompts.rows(quick=options.quick)
     elif options.evidence:
@@ -115,6 +132,7 @@ def main() -> None:
             any((options.groups, options.filters, options.matches, options.tokens, options.agent, options.prompts))
             or options.campaign
             or options.neighbour is not None
+            or options.loop is not None
         )
         _write(rows, "" if alone else _said(options, began))
     if options.markdown:
@@ -182,6 +200,7 @@ def measured(plan: Plan) -> Iterator[Row]:
         yield from neighbour.hostile_neighbour(server, stored=last, seconds=plan.hostile_s)
         sides.close()
     yield from filters_alone(plan, pushing=False)
+    yield from loop_alone(plan)
 
 
 def hostile(plan: Plan, named: str) -> Iterator[Row]:
@@ -250,6 +269,23 @@ def agent_alone(plan: Plan) -> Iterator[Row]:
     """The agent alone."""
     with tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory, Server(Path(directory) / "data") as server:
         yield from lookups.agent(server, entries=plan.entries, published=plan.followed, rounds=plan.changes)
+
+
+def loop_alone(plan: Plan, scene: str = "") -> Iterator[Row]:
+    """The closed loop, or one scene of it, each in an exchange of its own."""
+    scenes = {
+        "streams": lambda server: loop.streams(server, count=plan.streams),
+        "applied": lambda server: loop.applied(server, subscribers=plan.subscribers, rounds=max(5, plan.changes // 5)),
+        "snapshot": lambda server: loop.snapshot(server, entries=plan.snapshot),
+        "webhooks": lambda server: loop.webhooks(server, addresses=plan.addresses),
+    }
+    for name, measure in scenes.items():
+        if scene in ("", name):
+            with (
+                tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory,
+                Server(Path(directory) / "data") as server,
+            ):
+                yield from measure(server)
 
 
 def fill(sides: Sides, size: int, *, floor: bool = True) -> None:

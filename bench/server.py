@@ -78,6 +78,10 @@ class Server:
             "DJANGO_SETTINGS_MODULE": "exchange.settings",
         }
 
+    def snapshots(self) -> Path:
+        """Where the exchange keeps the files of feeds."""
+        return self._data_dir / "snapshots"
+
     def stored(self) -> int:
         with self.database() as database:
             return int(database.execute("SELECT count(*) FROM indicators_stixobject").fetchone()[0])

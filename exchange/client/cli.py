@@ -21,6 +21,7 @@ from exchange.client import (
     ending,
     excerpts,
     exchanging,
+    feeding,
     hosts,
     judging,
     keys,
@@ -76,6 +77,7 @@ app.add_typer(_simulating, name="simulate")
 app.add_typer(auditing.app, name="audit")
 app.add_typer(excerpts.app, name="excerpts")
 app.add_typer(detectors.app, name="detectors")
+app.add_typer(feeding.app, name="feeds")
 app.add_typer(hosts.app, name="hosts")
 app.add_typer(disarming.app, name="disarmed")
 app.add_typer(keys.app, name="keys")

@@ -12,7 +12,7 @@ from exchange.client.terminal import Json, KeyFile, Url, client_of, console, pri
 app = typer.Typer(help="List, issue, rotate and revoke keys of your partner.", no_args_is_help=True)
 KeyId = Annotated[str, typer.Argument(help="The key's id, or the key itself; only its id is sent.")]
 
-_NAMED = re.compile(r"(?:exk_)?([a-z2-7]{8})(?:_\S*)?")
+_NAMED = re.compile(r"(?:ex[kl]_)?([a-z2-7]{8})(?:_\S*)?")
 
 
 @app.command("list")

@@ -10,7 +10,7 @@ from django.utils.http import parse_etags
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 
 from exchange import paging, waiting
-from exchange.errors import NotFound
+from exchange.errors import Gone, Malformed, NotFound
 from exchange.parameters import Parameters
 from indicators.api import rendering
 from indicators.api.documents.changes import ChangesPage
@@ -53,7 +53,7 @@ class ChangesView(Face):
         asked = self.asked
         wanted = wanted_of(viewer, asked)
         scope = f"changes;{wanted.scope}"
-        after, fresh = position(asked.text("cursor"), viewer=viewer, scope=scope)
+        after, fresh = place_in(viewer, asked, scope=scope, cursor=asked.text("cursor"))
         limit = asked.number("limit", 1_000, least=1, most=_LIMIT)
         wait_s = asked.number("wait", 0, least=0, most=_MAX_WAIT_S)
         span = _next(request, wanted, after=after, limit=limit, fresh=fresh, wait_s=wait_s)
@@ -88,13 +88,20 @@ class BlocklistView(Face):
         asked = self.asked
         form = asked.choice("format", "text", of=blocklists.MEDIA_TYPES)
         wanted = _feed_filter(viewer, feed).within(filters.from_address(viewer, asked))
-        spooled = blocklists.spool(viewer, wanted, form=form)
-        headers = {"ETag": spooled.etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
-        if _is_held(request, spooled.etag):
-            spooled.file.close()
-            return HttpResponse(status=304, headers=headers)
-        reads.tally(viewer, surface="rest:blocklist", objects=spooled.entries, feed="" if feed == "all" else feed)
-        return FileResponse(spooled.file, content_type=blocklists.MEDIA_TYPES[form], headers=headers)
+        return sent_list(request, viewer, wanted, feed=feed, form=form)
+
+
+def sent_list(
+    request: HttpRequest, viewer: Viewer, wanted: Filter, *, feed: str, form: str
+) -> HttpResponse | FileResponse:
+    """The answer that holds a list, or says that its caller holds it already. Who read it is tallied."""
+    spooled = blocklists.spool(viewer, wanted, form=form)
+    headers = {"ETag": spooled.etag, "Cache-Control": "private, no-cache", "Vary": "Authorization, Accept-Encoding"}
+    if _is_held(request, spooled.etag):
+        spooled.file.close()
+        return HttpResponse(status=304, headers=headers)
+    reads.tally(viewer, surface="rest:blocklist", objects=spooled.entries, feed="" if feed == "all" else feed)
+    return FileResponse(spooled.file, content_type=blocklists.MEDIA_TYPES[form], headers=headers)
 
 
 def wanted_of(viewer: Viewer, asked: Parameters) -> Filter:
@@ -120,6 +127,22 @@ def _feed_filter(viewer: Viewer, feed: str) -> Filter:
         return subscribing.filter_of(subscribing.own_feed(viewer, UUID(feed)))
     except ValueError:
         raise NotFound from None
+
+
+def place_in(viewer: Viewer, asked: Parameters, *, scope: str, cursor: str) -> tuple[int, int]:
+    """As `position`. Raises Gone for what cannot be read as a cursor where the feed was changed once."""
+    try:
+        return position(cursor, viewer=viewer, scope=scope)
+    except Malformed:
+        feed_id = asked.uuid("feed")
+        if feed_id and subscribing.own_feed(viewer, feed_id).changed_at:
+            raise selects_otherwise() from None
+        raise
+
+
+def selects_otherwise() -> Gone:
+    """What is raised for who follows a feed whose filter was changed."""
+    return Gone("This feed selects something else by now. Start over without a cursor.", code="start-over")
 
 
 def position(cursor: str, *, viewer: Viewer, scope: str) -> tuple[int, int]:

@@ -24,9 +24,10 @@ from exchange import incarnation, paging
 from exchange.errors import ExchangeError, TooMany
 from exchange.memory import Memory
 from exchange.origins import origin_of
+from exchange.parameters import Parameters
 from exchange.web.shares import Share
 from indicators.api import rendering
-from indicators.api.changes import position, wanted_of
+from indicators.api.changes import place_in, selects_otherwise, wanted_of
 from indicators.api.documents.changes import EventDocument
 from indicators.feeds.filters import Filter
 from indicators.log import changes, waking
@@ -87,7 +88,9 @@ class EventsView(Face):
         wanted = wanted_of(viewer, self.asked)
         scope = f"changes;{wanted.scope}"
         given = request.headers.get("Last-Event-ID", "").strip() or self.asked.text("cursor")
-        after, fresh = position(given, viewer=viewer, scope=scope) if given else (changes.own_end(viewer), 0)
+        after, fresh = (
+            place_in(viewer, self.asked, scope=scope, cursor=given) if given else (changes.own_end(viewer), 0)
+        )
         headers = {"X-Accel-Buffering": "no"}
         if request.method == "HEAD":
             return HttpResponse(content_type=_MEDIA_TYPE, headers=headers)
@@ -187,6 +190,8 @@ def _looked(request: Request, wanted: Filter, *, after: int, fresh: int, heard: 
 
     def look() -> _Found:
         viewer = again(request)
+        if feed != "all" and wanted_of(viewer, Parameters(request, known=EventsView.known)).scope != wanted.scope:
+            raise selects_otherwise()
         span = changes.since(viewer, wanted, after=after, limit=_MAX_CHANGES, fresh_until=fresh, max_bytes=_MAX_BYTES)
         if not span.changes:
             return _Found(None, span.reached, span.more)

@@ -28,7 +28,7 @@ _NO_ID = ("bad-id", "Not an identifier.")
 _OVERLAP_HOURS = subscribing.MAX_OVERLAP // timedelta(hours=1)
 
 
-class _Printable(Words):
+class Printable(Words):
     """Strings without characters that cannot be seen."""
 
     def element(self, sent: str) -> str:
@@ -48,7 +48,7 @@ class _Ids(Words):
 
 def _slugs() -> Words:
     says = f"At most {_MOST_NAMES} slugs."
-    return _Printable(required=False, code="bad-audience", says=says, max_length=_MOST_NAMES, chars=60)
+    return Printable(required=False, code="bad-audience", says=says, max_length=_MOST_NAMES, chars=60)
 
 
 def _format() -> Choice:
@@ -94,7 +94,7 @@ class EndedIds(Body):
 
     max_bytes = 524_288
 
-    ids = _Printable(
+    ids = Printable(
         code="bad-ids", says="From 1 to 1,000 objects.", min_length=1, max_length=1_000, chars=300, of_each=_NO_ID
     )
 
@@ -177,14 +177,6 @@ class SightingWish(Body):
 )
 class FilterField(Json):
     """A filter as JSON; `feeds.filters` reads it."""
-
-
-class NewFeed(Body):
-    """A filter to be saved."""
-
-    name = Text(code="bad-name", says="A name of 1 to 120 characters.", max_length=120)
-    filter = FilterField(required=False)
-    text = Text(required=False, help_text="The same in one line of at most 2,000 characters; send either.")
 
 
 class NewSubscription(Body):

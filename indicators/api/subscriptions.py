@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 
 from exchange import clock
 from exchange.errors import Refused
-from indicators.api import rendering, requests
+from indicators.api import feed_requests, rendering, requests
 from indicators.api.documents.subscriptions import (
     DeliveryDocument,
     DeliveryList,
@@ -30,6 +31,7 @@ from indicators.models import Delivery, Feed, Subscription
 from indicators.telling import delivering, notifying, replaying, subscribing
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
+from partners.viewer import Viewer
 
 _DELIVERIES = 100
 _OVERLAP_HOURS = 24
@@ -46,16 +48,11 @@ class FeedsView(Face):
         feeds = Feed.objects.of(viewer_of(request)).order_by("name")
         return answer({"feeds": [_feed(feed) for feed in feeds]})
 
-    @extend_schema(operation_id="save_feed", request=requests.NewFeed, responses={201: FeedDocument})
+    @extend_schema(operation_id="save_feed", request=feed_requests.NewFeed, responses={201: FeedDocument})
     def post(self, request: Request) -> HttpResponse:
         """Save a filter under a name."""
-        sent = requests.NewFeed.read(request)
-        if sent.get("filter") and sent.get("text"):
-            raise Refused("The filter as JSON, or as text.", code="bad-filter", at="/text")
-        viewer, wanted = viewer_of(request), sent.get("filter") or {}
-        if sent.get("text"):
-            wanted = filters.accepted(viewer, sent["text"]).to_json()
-        feed = subscribing.save_feed(viewer, name=sent["name"], filter_json=wanted)
+        viewer, sent = viewer_of(request), feed_requests.NewFeed.read(request)
+        feed = subscribing.save_feed(viewer, name=sent["name"], filter_json=_wanted(viewer, sent) or {})
         return answer(_feed(feed), status=201)
 
 
@@ -91,6 +88,15 @@ class FeedView(Face):
     def get(self, request: Request, feed_id: UUID) -> HttpResponse:
         """A feed of the caller's."""
         return answer(_feed(subscribing.own_feed(viewer_of(request), feed_id)))
+
+    @extend_schema(operation_id="change_feed", request=feed_requests.FeedChange, responses=FeedDocument)
+    def patch(self, request: Request, feed_id: UUID) -> HttpResponse:
+        """Change its name or its filter. Who follows it is told what comes and what goes by that."""
+        viewer, sent = viewer_of(request), feed_requests.FeedChange.read(request)
+        if not sent:
+            raise Refused("Name what is to change: name, filter or text.", code="bad-filter", at="/filter")
+        name, wanted = sent.get("name"), _wanted(viewer, sent)
+        return answer(_feed(notifying.change_feed(viewer, feed_id, name=name, filter_json=wanted)))
 
     @extend_schema(operation_id="delete_feed", responses={204: None})
     def delete(self, request: Request, feed_id: UUID) -> HttpResponse:
@@ -251,6 +257,15 @@ class RedeliverView(Face):
     def post(self, request: Request, delivery_id: UUID) -> HttpResponse:
         """Send any delivery again now, under its own `webhook-id`; ask for the one in `Location` how that went."""
         return _accepted(notifying.send_again(viewer_of(request), delivery_id))
+
+
+def _wanted(viewer: Viewer, sent: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The filter that a body gives, as JSON; None where it gives none. Raises Refused."""
+    if sent.get("filter") and sent.get("text"):
+        raise Refused("The filter as JSON, or as text.", code="bad-filter", at="/text")
+    if "text" in sent:
+        return filters.accepted(viewer, sent["text"]).to_json() if sent["text"] else {}
+    return sent.get("filter")
 
 
 def _letters(found: replaying.Letters) -> dict[str, Any]:

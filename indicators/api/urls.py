@@ -3,6 +3,7 @@
 from django.urls import path
 
 from indicators.api import (
+    addresses,
     appeals,
     batches,
     campaigns,
@@ -77,10 +78,13 @@ urlpatterns = [
     path("feeds/<str:feed>/snapshot", snapshots.SnapshotView.as_view(), name="snapshot"),
     path("feeds/<str:feed>/ranges", ranges.RangesView.as_view(), name="ranges"),
     path("feeds/<str:feed>/ranges/<slug:name>/<int:number>", ranges.RangeView.as_view(), name="range"),
+    path("feeds/<str:feed>/addresses", addresses.AddressesView.as_view(), name="list-addresses"),
+    path("feeds/<str:feed>/addresses/<str:public_id>", addresses.AddressView.as_view(), name="list-address"),
     path("feeds/preview", subscriptions.FeedPreviewView.as_view(), name="feed-preview"),
     path("feeds/<uuid:feed_id>", subscriptions.FeedView.as_view(), name="feed"),
     path("held", held.HeldView.as_view(), name="held-batches"),
     path("inbox", inbox.InboxView.as_view(), name="inbox"),
+    path("lists/<str:address>", addresses.ListView.as_view(), name="list"),
     path("matches", objects.MatchesView.as_view(), name="matches"),
     path("objects", objects.ObjectsView.as_view(), name="objects"),
     path("objects/<str:stix_id>/opinions", opinions.OpinionsView.as_view(), name="opinions"),

@@ -83,7 +83,7 @@ _SIGNS = (
     ),
     "exp(?:iry|ires|iration| date|[ :.]{1,3}[01])|valid (?:thru|until)|good thru|holder|[*x]{4}[ -]?[*x]",
     (
-        r"exk_|whsec_|\bsk-|sess-|gsk_|xai-|csk-|fw_|tgp_v1|pplx-|r8_|hf_|api_org|akia|asia[a-z0-9]{9}|abia"
+        r"ex[kl]_|whsec_|\bsk-|sess-|gsk_|xai-|csk-|fw_|tgp_v1|pplx-|r8_|hf_|api_org|akia|asia[a-z0-9]{9}|abia"
         r"|acca|a3t|gh[pousr]_|github_pat"
     ),
     (

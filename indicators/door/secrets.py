@@ -14,7 +14,7 @@ import re2
 
 #: Forms that begin with letters of their maker's.
 _PREFIXED = (
-    r"exk_[a-z2-7]{8}_[A-Za-z0-9]{32,}",  # the exchange
+    r"ex[kl]_[a-z2-7]{8}_[A-Za-z0-9]{32,}",  # the exchange
     r"whsec_[A-Za-z0-9+/]{32,}",  # Standard Webhooks, Stripe
     r"sk-(?:ant-|proj-|svcacct-|admin-|or-v1-|None-)?[A-Za-z0-9_\-]{32,}",  # OpenAI, Anthropic, DeepSeek, OpenRouter
     r"sess-[A-Za-z0-9]{40}",

@@ -15,7 +15,7 @@ import orjson
 from django.db import connection
 
 from exchange import clock, paging
-from exchange.errors import Gone
+from exchange.errors import Gone, Malformed
 from exchange.lists import pages
 from indicators import living
 from indicators.feeds import proving
@@ -52,8 +52,8 @@ def feed_of(viewer: Viewer, feed: str) -> Filter:
 
 def page(viewer: Viewer, wanted: Filter, *, feed: str, cursor: str, limit: int) -> Delta:
     """The next rows after a cursor. Raises Malformed (`bad-cursor`), Gone (`start-over`)."""
-    scope = f"delta;{proving.scope_of(viewer, wanted, feed=feed)}"
-    position = paging.unseal(cursor, viewer=viewer.partner_id, scope=scope) if cursor else None
+    scope = f"delta;{proving.scope_of(viewer, feed=feed)}"
+    position = _position(viewer, wanted, feed=feed, cursor=cursor) if cursor else None
     feed_set = proving.brought(viewer, wanted, feed=feed)
     after, fresh = _place(feed_set, position)
     said, rows = _rows(viewer, feed_set, after=after, fresh=fresh, limit=limit)
@@ -123,9 +123,18 @@ class Whole:
 
 def place_of(viewer: Viewer, wanted: Filter, *, feed: str, cursor: str) -> tuple[int, int]:
     """The set and the place in it that a cursor of this subscriber says. Raises Malformed, Gone."""
-    scope = f"delta;{proving.scope_of(viewer, wanted, feed=feed)}"
-    position = paging.unseal(cursor, viewer=viewer.partner_id, scope=scope)
+    position = _position(viewer, wanted, feed=feed, cursor=cursor)
     return int(position[0]), int(position[1])
+
+
+def _position(viewer: Viewer, wanted: Filter, *, feed: str, cursor: str) -> paging.Position:
+    """What a cursor says, also one of the time when it was bound to the filter of its feed. Raises Malformed, Gone."""
+    try:
+        scope = proving.scope_of(viewer, feed=feed)
+        return paging.unseal(cursor, viewer=viewer.partner_id, scope=f"delta;{scope}")
+    except Malformed:
+        former = proving.former_scope_of(viewer, wanted, feed=feed)
+        return paging.unseal(cursor, viewer=viewer.partner_id, scope=f"delta;{former}")
 
 
 def _place(feed_set: FeedSet, position: paging.Position | None) -> tuple[int, int]:

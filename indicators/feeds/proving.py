@@ -8,6 +8,9 @@ said, at the price of its changes, whoever asks; two agents on one key share it.
 An element is named by shown source and id (docs/delta.md). Where two holdings of one id have one shown source, the
 older holding stands for both.
 
+A feed's filter may be changed. Its sets then follow their log once more from the beginning: what the new filter does
+not let through is told as removed (`filtered`), what it lets through comes, and what stays is not told again.
+
 The only writer of FeedSet and InForce.
 """
 
@@ -27,9 +30,10 @@ from exchange.celery import app
 from exchange.errors import Conflict, Gone
 from exchange.lists import sets
 from indicators import living
+from indicators.feeds import filters
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes
-from indicators.models import FeedSet, InForce
+from indicators.models import Feed, FeedSet, InForce
 from indicators.opinions import standing
 from partners import sources
 from partners.sharing import audience_ids
@@ -73,16 +77,29 @@ class Told:
 _Log = Mapping[tuple[UUID, str], Told]
 
 
-def scope_of(viewer: Viewer, wanted: Filter, *, feed: str) -> str:
-    """What a set is kept for besides its partner: the feed, its filter, and which groups the key may see."""
+def scope_of(viewer: Viewer, *, feed: str) -> str:
+    """What a set is kept for besides its partner: the feed, and which groups the key may see."""
+    return _scope(viewer, feed, "")
+
+
+def former_scope_of(viewer: Viewer, wanted: Filter, *, feed: str) -> str:
+    """The same as it was written while a feed's filter could not be changed."""
+    return _scope(viewer, feed, wanted.scope)
+
+
+def _scope(viewer: Viewer, feed: str, selects: str) -> str:
     groups = sorted(map(str, viewer.key_groups or viewer.group_ids)) if viewer.limited else []
-    return f"{feed};{wanted.scope};{','.join(groups)}"
+    return f"{feed};{selects};{','.join(groups)}"
 
 
 def brought(viewer: Viewer, wanted: Filter, *, feed: str) -> FeedSet:
     """The set as the log stands now, or nearer to it by a stretch (`complete` says which). Raises Conflict."""
-    scope = scope_of(viewer, wanted, feed=feed)
-    feed_set = FeedSet.objects.of(viewer).filter(scope=scope).first() or _begun(viewer, scope, wanted, feed=feed)
+    scope = scope_of(viewer, feed=feed)
+    feed_set = (
+        FeedSet.objects.of(viewer).filter(scope=scope).first()
+        or _renamed(viewer, scope, wanted, feed=feed)
+        or _begun(viewer, scope, wanted, feed=feed)
+    )
     if feed_set.incarnation != incarnation.current():
         feed_set = _begun_anew(viewer, feed_set, wanted, feed=feed)
     try:
@@ -90,12 +107,17 @@ def brought(viewer: Viewer, wanted: Filter, *, feed: str) -> FeedSet:
     except Gone:
         feed_set = _begun_anew(viewer, feed_set, wanted, feed=feed)
         span = _span(viewer, feed_set)
-    moves = bool(wanted.moving) and (feed_set.looked_at is None or clock.now() - feed_set.looked_at > _MOVES)
-    if not span.changes and span.reached == feed_set.after and feed_set.complete and not moves:
+    stays = feed_set.filter == wanted.scope and not _moves(feed_set, wanted)
+    if not span.changes and span.reached == feed_set.after and feed_set.complete and stays:
         if clock.now() - feed_set.asked_at > timedelta(hours=1):
             FeedSet.unrestricted.filter(pk=feed_set.pk).update(asked_at=clock.now())
         return feed_set
-    return _advanced(viewer, feed_set.pk, wanted, moves=moves)
+    return _advanced(viewer, feed_set.pk, wanted, feed=feed)
+
+
+def _moves(feed_set: FeedSet, wanted: Filter) -> bool:
+    """Whether a filter that moves by itself is to be asked anew."""
+    return bool(wanted.moving) and (feed_set.looked_at is None or clock.now() - feed_set.looked_at > _MOVES)
 
 
 def _span(viewer: Viewer, feed_set: FeedSet) -> changes.Span:
@@ -110,10 +132,16 @@ def _span(viewer: Viewer, feed_set: FeedSet) -> changes.Span:
     )
 
 
-def _advanced(viewer: Viewer, pk: int, wanted: Filter, *, moves: bool) -> FeedSet:
-    """Take in the next stretch, alone: what is read under the lock is what is written."""
+def _advanced(viewer: Viewer, pk: int, wanted: Filter, *, feed: str) -> FeedSet:
+    """Take in the next stretch, alone: what is read under the lock is what is written, the feed's filter, too."""
     with transaction.atomic():
-        feed_set = FeedSet.unrestricted.select_for_update().get(pk=pk)
+        feed_set = FeedSet.unrestricted.select_for_update().filter(pk=pk).first()
+        if feed_set is None:
+            raise Gone("This feed was begun anew. Start over without a cursor.", code="start-over")
+        wanted = wanted if feed == "all" else filters.parse(Feed.unrestricted.get(pk=feed).filter)
+        if feed_set.filter != wanted.scope:
+            _begin_again(feed_set, wanted)
+        moves = _moves(feed_set, wanted)
         span = _span(viewer, feed_set)
         told = {(one.publisher_id, one.stix_id): Told(one.op, one.reason, one.date_added) for one in span.changes}
         if told:
@@ -127,6 +155,20 @@ def _advanced(viewer: Viewer, pk: int, wanted: Filter, *, moves: bool) -> FeedSe
     return feed_set
 
 
+def _begin_again(feed_set: FeedSet, wanted: Filter) -> None:
+    """Follow the log from the beginning, under another filter. The ends up to where it was are taken in already."""
+    feed_set.filter = wanted.scope
+    feed_set.fresh = max(feed_set.after, feed_set.fresh)
+    feed_set.after, feed_set.complete, feed_set.looked_at = 0, False, None
+
+
+def _renamed(viewer: Viewer, scope: str, wanted: Filter, *, feed: str) -> FeedSet | None:
+    """The set that is kept under its former scope, if there is one, under its scope of now."""
+    former = FeedSet.objects.of(viewer).filter(scope=former_scope_of(viewer, wanted, feed=feed))
+    former.update(scope=scope, filter=wanted.scope)
+    return FeedSet.objects.of(viewer).filter(scope=scope).first()
+
+
 def _begun(viewer: Viewer, scope: str, wanted: Filter, *, feed: str) -> FeedSet:
     if FeedSet.objects.of(viewer).count() >= _MOST_SETS:
         raise Conflict(f"A partner follows at most {_MOST_SETS} feeds at a time.", code="too-many-sets")
@@ -135,6 +177,7 @@ def _begun(viewer: Viewer, scope: str, wanted: Filter, *, feed: str) -> FeedSet:
         scope=scope,
         defaults={
             "feed_id": None if feed == "all" else UUID(feed),
+            "filter": wanted.scope,
             "set_key": secrets.token_bytes(sets.KEY_BYTES),
             "fresh": changes.own_end(viewer),
             "incarnation": incarnation.read(),

@@ -104,7 +104,7 @@ def _make(feed_set_id: int) -> None:
         return
     feed = "all" if feed_set.feed_id is None else str(feed_set.feed_id)
     wanted = deltas.feed_of(viewer, feed)
-    if proving.scope_of(viewer, wanted, feed=feed) != feed_set.scope:  # the feed selects something else by now
+    if proving.scope_of(viewer, feed=feed) != feed_set.scope:  # the key's groups are others by now
         return
     while not (found := proving.brought(viewer, wanted, feed=feed)).complete:
         pass

@@ -105,8 +105,8 @@ def make(feed_set_id: int) -> None:
 def _make(viewer: Viewer, feed_set: FeedSet) -> None:
     feed = "all" if feed_set.feed_id is None else str(feed_set.feed_id)
     wanted = deltas.feed_of(viewer, feed)
-    scope = proving.scope_of(viewer, wanted, feed=feed)
-    if scope != feed_set.scope:  # the feed selects something else by now, or the key's groups are others
+    scope = proving.scope_of(viewer, feed=feed)
+    if scope != feed_set.scope:  # the key's groups are others by now
         return
     while not (found := proving.brought(viewer, wanted, feed=feed)).complete:
         pass

@@ -26,6 +26,7 @@ class Feed(models.Model):
     name = models.CharField(max_length=120)
     filter = models.JSONField(default=dict, help_text="A filter, as JSON (`feeds.spelling`).")
     created_at = models.DateTimeField(default=clock.now)
+    changed_at = models.DateTimeField(null=True, help_text="When its filter was last changed.")
 
     objects = OwnedManager["Feed"]()
     unrestricted = models.Manager["Feed"]()
@@ -48,7 +49,8 @@ class FeedSet(models.Model):
 
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
     feed = models.ForeignKey(Feed, on_delete=models.CASCADE, related_name="+", null=True)
-    scope = models.TextField(help_text="The feed, its filter, and the groups that the key may see.")
+    scope = models.TextField(help_text="The feed, and the groups that the key may see.")
+    filter = models.TextField(default="", db_default="", help_text="The scope of the filter that it was asked under.")
     incarnation = models.CharField(max_length=40)
     set_key = models.BinaryField(max_length=32)
     after = models.BigIntegerField(default=0)

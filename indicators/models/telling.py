@@ -70,12 +70,13 @@ class Delivery(models.Model):
     It names changes by their place in the log (`first_seq`..`last_seq`); the message is written when it is
     sent, after asking again what the partner may see. What a person asks for (`again`, `ping`, `replay`) is tried once,
     and costs the subscription none of its attempts. After the store was restored, `start-over` goes before all other
-    changes.
+    changes. `refiltered` says that the feed selects something else by now.
     """
 
     class Kind(models.TextChoices):
         AGAIN = "again", "Sent again"
         CHANGES = "changes", "Changes"
+        FEED_CHANGED = "refiltered", "Feed changed"
         PING = "ping", "Test"
         REPLAY = "replay", "Replayed"
         START_OVER = "start-over", "Start over"

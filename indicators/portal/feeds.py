@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -17,9 +18,10 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from exchange import clock
 from exchange.errors import Conflict, ExchangeError, Refused
 from indicators import reading
-from indicators.feeds import filters, health, preview, spelling
+from indicators.feeds import addresses, blocklists, filters, health, preview, spelling
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.feeds.health import Instance
 from indicators.feeds.spelling import BadText
@@ -27,7 +29,9 @@ from indicators.models import Delivery, Feed, Subscription
 from indicators.portal import asking, rows, subscriptions, using
 from indicators.reading import listing
 from indicators.reading.selecting import Selection
-from indicators.telling import subscribing
+from indicators.telling import notifying, subscribing
+from partners import keys
+from partners.models import ApiKey
 from partners.portal.access import page, show
 from partners.scopes import Scope
 from partners.viewer import Viewer
@@ -35,6 +39,8 @@ from partners.viewer import Viewer
 #: Rows that the preview shows.
 _ROWS = 8
 _HERE = "subscriptions"
+#: How long an address of a list may be read, as the form offers it.
+_DAYS = ("30", "90", "365")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +69,20 @@ def new(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 
     The filter comes in the form: a value that it searches stands in no address.
     """
+    return _asked(request, viewer, None)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+def change(request: HttpRequest, viewer: Viewer, feed_id: UUID) -> HttpResponseBase:
+    """The same of a feed that is there: POST looks at what another filter would hold, or gives it that and a name."""
+    return _asked(request, viewer, subscribing.own_feed(viewer, feed_id))
+
+
+def _asked(request: HttpRequest, viewer: Viewer, one: Feed | None) -> HttpResponseBase:
     if request.method != "POST":
-        return _new(request, viewer)
+        text = filters.spoken(subscribing.filter_of(one)) if one else ""
+        return _new(request, viewer, one, text=text)
     text = request.POST.get("filter", "")[: spelling.MAX_TEXT_CHARS]
     do = request.POST.get("do", "look")
     if do not in {"look", "save"}:
@@ -72,23 +90,30 @@ def new(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     try:
         wanted = filters.accepted(viewer, text) if text.strip() else EVERYTHING
     except BadText as wrong:
-        return _new(request, viewer, text=text, problem=wrong.detail)
+        return _new(request, viewer, one, text=text, problem=wrong.detail)
     except Refused as refused:
-        return _new(request, viewer, text=text, problem=refused.detail)
+        return _new(request, viewer, one, text=text, problem=refused.detail)
     if do == "look":
-        return _new(request, viewer, text=text, wanted=wanted)
+        return _new(request, viewer, one, text=text, wanted=wanted)
+    name = request.POST.get("name", "")
     try:
-        feed = subscribing.save_feed(viewer, name=request.POST.get("name", ""), filter_json=wanted.to_json())
+        feed = (
+            notifying.change_feed(viewer, one.pk, name=name, filter_json=wanted.to_json())
+            if one
+            else subscribing.save_feed(viewer, name=name, filter_json=wanted.to_json())
+        )
     except ExchangeError as refused:
         viewer.require(Scope.SUBSCRIBE)
-        return _new(request, viewer, text=text, wanted=wanted, name_problem=refused.detail)
-    messages.success(request, f"The feed “{feed.name}” is saved. Now choose where it goes.")
+        return _new(request, viewer, one, text=text, wanted=wanted, name_problem=refused.detail)
+    says = "is changed. Agents are told what comes and what goes" if one else "is saved. Now choose where it goes"
+    messages.success(request, f"The feed “{feed.name}” {says}.")
     return redirect("portal-feed", feed.pk)
 
 
 def _new(
     request: HttpRequest,
     viewer: Viewer,
+    one: Feed | None,
     *,
     text: str = "",
     wanted: Filter | None = None,
@@ -100,17 +125,20 @@ def _new(
         viewer,
         "indicators/feed_new.html",
         here=_HERE,
-        steps=steps([wanted is not None, False, False, False]),
+        steps=[] if one else steps([wanted is not None, False, False, False]),
+        one=one,
+        here_address=reverse("portal-feed-change", args=[one.pk]) if one else reverse("portal-feed-new"),
+        turn=preview.turn(viewer, subscribing.filter_of(one), wanted) if one and wanted is not None else None,
         text=text,
         problem=problem,
         name_problem=name_problem,
-        typed_name=request.POST.get("name", ""),
+        typed_name=request.POST.get("name", one.name if one else ""),
         wanted=wanted,
         moving=wanted.moving if wanted is not None else "",
         fields=asking.fields(viewer),
         starts=_STARTS,
         may_change=Scope.SUBSCRIBE in viewer.scopes,
-        **(_holds(viewer, wanted) if wanted is not None else {}),
+        **(_holds(viewer, wanted, but=str(one.pk) if one else "") if wanted is not None else {}),
     )
 
 
@@ -159,6 +187,12 @@ def _answered(request: HttpRequest, viewer: Viewer, one: Feed | None) -> HttpRes
     do = request.POST.get("do", "")
     if do == "delete" and one is not None:
         return _delete(request, viewer, one)
+    if do == "address":
+        return _make_address(request, viewer, one)
+    if do == "end-address":
+        addresses.end(viewer, str(one.pk) if one else "all", request.POST.get("address", ""))
+        messages.success(request, "The address is revoked.")
+        return redirect("portal-feed", one.pk) if one else redirect("portal-feed-all")
     if do != "subscribe":
         raise Refused("There is no such action.", code="unknown-action", at="/do")
     url = request.POST.get("url", "").strip()
@@ -169,6 +203,25 @@ def _answered(request: HttpRequest, viewer: Viewer, one: Feed | None) -> HttpRes
         viewer.require(Scope.SUBSCRIBE)
         return _page(request, viewer, one, problem=refused.detail, url=url)
     return _page(request, viewer, one, secret=secret)
+
+
+def _make_address(request: HttpRequest, viewer: Viewer, one: Feed | None) -> HttpResponseBase:
+    """An address of the feed's list, shown this once; what was typed stays where it was refused."""
+    days = request.POST.get("days", "")
+    if days not in _DAYS:
+        raise Refused("Choose one of the list.", code="bad-parameter", at="/days")
+    try:
+        _, token = addresses.make(
+            viewer,
+            feed=str(one.pk) if one else "all",
+            form=request.POST.get("form", ""),
+            name=request.POST.get("name", ""),
+            expires_in=timedelta(days=int(days)),
+            networks=request.POST.get("networks", "").replace(",", " ").split(),
+        )
+    except (Conflict, Refused) as refused:
+        return _page(request, viewer, one, address_problem=refused.detail)
+    return _page(request, viewer, one, address=addresses.address(token))
 
 
 def _delete(request: HttpRequest, viewer: Viewer, one: Feed) -> HttpResponseBase:
@@ -182,16 +235,25 @@ def _delete(request: HttpRequest, viewer: Viewer, one: Feed) -> HttpResponseBase
 
 
 def _page(
-    request: HttpRequest, viewer: Viewer, one: Feed | None, *, secret: str = "", problem: str = "", url: str = ""
+    request: HttpRequest,
+    viewer: Viewer,
+    one: Feed | None,
+    *,
+    secret: str = "",
+    problem: str = "",
+    url: str = "",
+    address: str = "",
+    address_problem: str = "",
 ) -> HttpResponse:
-    """The page of a feed; `secret` is shown once, after it was made."""
+    """The page of a feed; `secret` and `address` are shown once, after they were made."""
     wanted = subscribing.filter_of(one)
-    addresses = subscriptions.addresses(viewer, Subscription.objects.of(viewer).filter(feed=one))
+    may_change = Scope.SUBSCRIBE in viewer.scopes
+    told = subscriptions.addresses(viewer, Subscription.objects.of(viewer).filter(feed=one))
     instances = health.instances(viewer, feed=one.pk if one else None)
     sent = subscriptions.last_deliveries(viewer, feed=one)
     arrived = any(each.state == Delivery.State.DELIVERED for each in sent["deliveries"])
     arrived = arrived or any(each.equal for each in instances)
-    done = [True, True, bool(addresses or instances), arrived]
+    done = [True, True, bool(told or instances), arrived]
     return show(
         request,
         viewer,
@@ -204,7 +266,13 @@ def _page(
         list_address=f"{reverse('indicators')}?view={one.pk}" if one else reverse("indicators"),
         steps=[] if all(done) else steps(done),
         moving=wanted.moving,
-        addresses=addresses,
+        addresses=told,
+        lists=_lists(viewer, str(one.pk) if one else "all") if may_change else (),
+        forms=list(blocklists.MEDIA_TYPES),
+        days=_DAYS,
+        address=address,
+        address_problem=address_problem,
+        typed=request.POST if address_problem else {},
         formats=Subscription.Format.choices,
         instances=instances,
         well=sum(each.state == "in step" for each in instances),
@@ -213,10 +281,16 @@ def _page(
         secret=secret,
         problem=problem,
         url=url,
-        may_change=Scope.SUBSCRIBE in viewer.scopes,
+        may_change=may_change,
         **_holds(viewer, wanted, but=str(one.pk) if one else ""),
         **sent,
     )
+
+
+def _lists(viewer: Viewer, feed: str) -> list[tuple[ApiKey, str]]:
+    """The addresses of a feed's list that may be read, each with its format. One query."""
+    moment = clock.now()
+    return [(each, addresses.form_of(each)) for each in addresses.of(viewer, feed) if keys.is_active(each, at=moment)]
 
 
 def _set(instances: Sequence[Instance]) -> Instance | None:

@@ -91,6 +91,7 @@ urlpatterns = [
     path("subscriptions/new", feeds.new, name="portal-feed-new"),
     path("subscriptions/feeds/all", feeds.everything, name="portal-feed-all"),
     path("subscriptions/feeds/<uuid:feed_id>", feeds.feed, name="portal-feed"),
+    path("subscriptions/feeds/<uuid:feed_id>/change", feeds.change, name="portal-feed-change"),
     path("subscriptions/deliveries", subscriptions.deliveries, name="portal-deliveries"),
     path("subscriptions/deliveries/<uuid:delivery_id>/again", subscriptions.send_again, name="portal-send-again"),
     path("subscriptions/<uuid:subscription_id>/act", subscriptions.act, name="portal-subscription-act"),

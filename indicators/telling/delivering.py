@@ -61,7 +61,7 @@ _MAX_BY_HAND_PER_HOUR = 120
 _CLAIM_LOCK = 0x646C7672
 
 #: What the exchange sends by itself, and tries until it arrives or is given up.
-_OWN = (Delivery.Kind.CHANGES, Delivery.Kind.START_OVER)
+_OWN = (Delivery.Kind.CHANGES, Delivery.Kind.FEED_CHANGED, Delivery.Kind.START_OVER)
 #: What a person sends one by one.
 _BY_HAND = (Delivery.Kind.AGAIN, Delivery.Kind.PING)
 UNDER_WAY = Q(kind=Delivery.Kind.CHANGES, state__in=[Delivery.State.DUE, Delivery.State.SENDING])
@@ -148,7 +148,7 @@ WITH at_work AS (
     LEFT JOIN at_work w ON w.partner_id = d.partner_id
     LEFT JOIN indicators_delivery o ON o.id = d.again_of_id
     WHERE ((d.state = 'due' AND d.due_at <= %(now)s) OR (d.state = 'sending' AND d.claimed_until < %(now)s))
-      AND p.state = 'active' AND (s.state = 'active' OR d.kind NOT IN ('changes', 'start-over'))
+      AND p.state = 'active' AND (s.state = 'active' OR d.kind NOT IN ('changes', 'refiltered', 'start-over'))
       AND (coalesce(o.kind, d.kind) IN ('ping', 'start-over') OR s.incarnation = {incarnation.SQL})
       AND (d.kind <> 'replay' OR s.opened_at IS NULL AND NOT s.id IN (SELECT subscription_id FROM replaying))
       AND coalesce(w.all_of_it, 0) < %(share)s
@@ -178,9 +178,12 @@ def attempt(delivery: Delivery) -> Outcome:
     """Write the message, after asking again what the partner may see, and send it."""
     if delivery.kind == Delivery.Kind.PING:
         return _post(delivery, _message(delivery, "ping", {}))
-    if _starts_over(delivery):
-        feed = f"?feed={delivery.subscription.feed_id}" if delivery.subscription.feed_id else ""
-        return _post(delivery, _message(delivery, "start-over", {"link": f"{settings.BASE_URL}/api/v1/changes{feed}"}))
+    if _is_of(delivery, Delivery.Kind.START_OVER):
+        return _post(delivery, _message(delivery, "start-over", {"link": _beginning(delivery.subscription)}))
+    if _is_of(delivery, Delivery.Kind.FEED_CHANGED):
+        feed = str(delivery.subscription.feed_id or "all")
+        about = {"feed": feed, "urgent": True, "link": _beginning(delivery.subscription)}
+        return _post(delivery, _message(delivery, "feed.changed", about))
     viewer = viewer_of_partner(delivery.partner_id)
     if viewer is None:
         return Outcome(delivered=False, words="The partner is not active.", asked=False)
@@ -196,9 +199,14 @@ def attempt(delivery: Delivery) -> Outcome:
     return _post(delivery, message, about=traced.of(change.seq for change in told))
 
 
-def _starts_over(delivery: Delivery) -> bool:
-    """Whether it tells to start over, as it does when it is sent again."""
-    return Delivery.Kind.START_OVER in (delivery.kind, delivery.again_of.kind if delivery.again_of else "")
+def _is_of(delivery: Delivery, kind: Delivery.Kind) -> bool:
+    """Whether it tells what this kind tells, as it does when it is sent again."""
+    return kind in (delivery.kind, delivery.again_of.kind if delivery.again_of else "")
+
+
+def _beginning(subscription: Subscription) -> str:
+    """Where its feed is read from the beginning."""
+    return f"{settings.BASE_URL}/api/v1/changes" + (f"?feed={subscription.feed_id}" if subscription.feed_id else "")
 
 
 def _message(delivery: Delivery, what: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -301,7 +309,7 @@ def conclude(delivery: Delivery, outcome: Outcome) -> None:
         breaker.note(delivery, arrived=outcome.delivered, at=moment)
     if state == Delivery.State.DEAD and delivery.kind in _OWN:
         _give_up(delivery)
-    if outcome.delivered and _starts_over(delivery):
+    if outcome.delivered and _is_of(delivery, Delivery.Kind.START_OVER):
         Subscription.unrestricted.filter(pk=delivery.subscription_id).update(incarnation=delivery.incarnation)
     if outcome.delivered:
         hurry(delivery.subscription_id, at=moment)

@@ -22,7 +22,7 @@ from structlog import get_logger
 from exchange import clock, hints, incarnation
 from exchange.celery import app
 from indicators.log import changes
-from indicators.models import Delivery, Subscription
+from indicators.models import Delivery, Feed, Subscription
 from indicators.telling import delivering, replaying, subscribing
 from partners.keys.auth import viewer_of_partner
 from partners.models import Partner
@@ -117,6 +117,31 @@ def _hurried(viewer: Viewer, subscription: Subscription, waiting: Delivery) -> D
         Delivery.unrestricted.filter(pk=waiting.pk).update(seen_seq=max(after, news.reached))
         return None
     return waiting if delivering.hurry_for_news(waiting, seen=max(news.reached, changes.head()), at=moment) else None
+
+
+def change_feed(
+    viewer: Viewer, feed_id: UUID, *, name: str | None = None, filter_json: Mapping[str, Any] | None = None
+) -> Feed:
+    """As `subscribing.change_feed`; where it selects something else, each address that it is told to is told that."""
+    with transaction.atomic():
+        feed, selects = subscribing.change_feed(viewer, feed_id, name=name, filter_json=filter_json)
+        if not selects:
+            return feed
+        told = Subscription.unrestricted.filter(feed=feed).exclude(state=Subscription.State.DEAD)
+        waits = Delivery.unrestricted.filter(
+            subscription=OuterRef("pk"), kind=Delivery.Kind.FEED_CHANGED, state=Delivery.State.DUE
+        )
+        for subscription in told.exclude(Exists(waits)):
+            Delivery.unrestricted.create(
+                partner_id=subscription.partner_id,
+                subscription=subscription,
+                kind=Delivery.Kind.FEED_CHANGED,
+                first_seq=subscription.seq,
+                last_seq=subscription.seq,
+                changes=0,
+                urgent=True,
+            )
+    return _soon(feed)
 
 
 def ping(viewer: Viewer, subscription_id: UUID) -> Delivery:

@@ -30,7 +30,7 @@ MOST = 100
 #: Replays of one partner that may wait at a time.
 MOST_WAITING = 500
 
-_TOLD = (Delivery.Kind.CHANGES, Delivery.Kind.START_OVER)
+_TOLD = (Delivery.Kind.CHANGES, Delivery.Kind.FEED_CHANGED, Delivery.Kind.START_OVER)
 _REPEATS = (Delivery.Kind.AGAIN, Delivery.Kind.REPLAY)
 _UNDER_WAY = (Delivery.State.DUE, Delivery.State.SENDING)
 

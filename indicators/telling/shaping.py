@@ -35,6 +35,8 @@ def _said(feed: Feed | None, message: Mapping[str, Any]) -> str:
             return _changed(name, message["data"])
         case "start-over":
             return f"The exchange was restored to an earlier point. Systems that follow {name} have to start over."
+        case "feed.changed":
+            return f"The filter of {name} was changed. Systems that follow it have to read it once more."
         case _:
             return "This is a test. Messages to this address arrive."
 

@@ -14,9 +14,10 @@ from django.db.models import ProtectedError
 
 from exchange import clock, incarnation, outbound, sealing, signing
 from exchange.errors import Conflict, NotFound, Refused
-from indicators.feeds import filters
+from indicators.feeds import addresses, filters
 from indicators.log import changes
 from indicators.models import Feed, Subscription
+from partners import sight
 from partners.log import audit
 from partners.scopes import Scope
 from partners.viewer import Viewer
@@ -32,17 +33,48 @@ def save_feed(viewer: Viewer, *, name: str, filter_json: Mapping[str, Any]) -> F
     """Save a filter under a name. Raises Refused naming the field, Conflict if the name is taken."""
     viewer.require(Scope.SUBSCRIBE)
     wanted = filters.accepted(viewer, filter_json)
-    if not name.strip() or len(name) > _MAX_NAME_CHARS or "\0" in name:
-        raise Refused(f"A name of 1 to {_MAX_NAME_CHARS} characters.", code="bad-name", at="/name")
+    name = _named(name)
     if Feed.objects.of(viewer).count() >= _MAX_FEEDS:
         raise Conflict(f"A partner has at most {_MAX_FEEDS} feeds.", code="too-many-feeds")
     try:
         with transaction.atomic():
-            feed = Feed.unrestricted.create(partner_id=viewer.partner_id, name=name.strip(), filter=wanted.to_json())
+            feed = Feed.unrestricted.create(partner_id=viewer.partner_id, name=name, filter=wanted.to_json())
             audit.record(audit.Verb.FEED_SAVED, by=viewer, target=f"feed:{feed.pk}")
     except IntegrityError:
-        raise Conflict("You have a feed of this name.", code="name-taken", at="/name") from None
+        raise _taken() from None
     return feed
+
+
+def change_feed(
+    viewer: Viewer, feed_id: UUID, *, name: str | None = None, filter_json: Mapping[str, Any] | None = None
+) -> tuple[Feed, bool]:
+    """Change the name of a feed, its filter, or both; and whether it selects something else by that.
+
+    Whoever follows it by the delta is told what comes and what goes. Raises NotFound, Refused naming the field, also
+    for a filter that cannot be followed while an address is subscribed; Conflict if the name is taken.
+    """
+    viewer.require(Scope.SUBSCRIBE)
+    wanted = None if filter_json is None else filters.accepted(viewer, filter_json)
+    named = None if name is None else _named(name)
+    own_feed(viewer, feed_id)
+    try:
+        with transaction.atomic():
+            feed = Feed.unrestricted.select_for_update(no_key=True).get(pk=feed_id)
+            selects = wanted is not None and wanted.scope != filter_of(feed).scope
+            changed = ["filter"] * selects + ["name"] * (named not in (None, feed.name))
+            if wanted is not None and selects:
+                if Subscription.objects.of(viewer).filter(feed=feed).exists():
+                    wanted.followable()
+                feed.filter, feed.changed_at = wanted.to_json(), clock.now()
+            feed.name = named or feed.name
+            feed.save(update_fields=["name", "filter", "changed_at"])
+            if changed:
+                audit.record(audit.Verb.FEED_CHANGED, by=viewer, target=f"feed:{feed_id}", changed=changed)
+            if selects:
+                sight.wake()
+    except IntegrityError:
+        raise _taken() from None
+    return feed, selects
 
 
 def delete_feed(viewer: Viewer, feed_id: UUID) -> None:
@@ -52,6 +84,7 @@ def delete_feed(viewer: Viewer, feed_id: UUID) -> None:
     try:
         with transaction.atomic():
             feed.delete()
+            addresses.end_all(viewer, feed_id)
             audit.record(audit.Verb.FEED_DELETED, by=viewer, target=f"feed:{feed_id}")
     except ProtectedError:
         raise Conflict("A subscription still uses this feed.", code="feed-in-use") from None
@@ -68,6 +101,16 @@ def own_feed(viewer: Viewer, feed_id: UUID) -> Feed:
 def filter_of(feed: Feed | None) -> filters.Filter:
     """The filter that a feed saves; without a feed, everything."""
     return filters.parse(feed.filter) if feed else filters.Filter()
+
+
+def _named(name: str) -> str:
+    if not name.strip() or len(name) > _MAX_NAME_CHARS or "\0" in name:
+        raise Refused(f"A name of 1 to {_MAX_NAME_CHARS} characters.", code="bad-name", at="/name")
+    return name.strip()
+
+
+def _taken() -> Conflict:
+    return Conflict("You have a feed of this name.", code="name-taken", at="/name")
 
 
 def _followable(feed: Feed) -> Feed:

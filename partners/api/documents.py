@@ -228,6 +228,10 @@ class KeyDocument(serializers.Serializer[object]):
     name = serializers.CharField()
     scopes = serializers.ListField(child=serializers.CharField())
     groups = serializers.ListField(child=serializers.CharField(), allow_null=True, help_text="Null: all groups.")
+    only = serializers.CharField(
+        allow_blank=True,
+        help_text="The one thing that it opens, such as the list of a feed; empty: what its scopes say.",
+    )
     networks = serializers.ListField(child=serializers.CharField(), help_text="Empty: from anywhere.")
     certificate_subject = serializers.CharField(allow_blank=True)
     certificate_sha256 = serializers.CharField(allow_blank=True)

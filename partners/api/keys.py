@@ -102,6 +102,7 @@ def _documents(found: Sequence[ApiKey]) -> list[dict[str, Any]]:
             "id": key.public_id,
             "name": key.name,
             "scopes": key.scopes,
+            "only": key.only,
             "groups": _slugs(key.groups, slugs),
             "networks": key.networks,
             "certificate_subject": key.certificate_subject,

@@ -4,6 +4,9 @@ A key reads `exk_<id>_<secret><checksum>`: a prefix that secret scanners can fin
 characters, 160 random bits in base 32, and the CRC-32 of all before it in 7 base-32 characters, so that a
 mistyped or truncated key is told from an unknown one without asking the database.
 
+A key with `only` opens one thing and nothing else, and begins with `exl_`. Who may subscribe makes such keys; they are
+refused wherever other keys are asked for, and others where they are.
+
 Nobody issues beyond their own rights, and a key makes weaker keys only: each is its maker's child, and revoking a key
 revokes all that descend from it.
 """
@@ -34,7 +37,7 @@ from partners.models import ApiKey, KeyNetwork, Partner
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
-_SHAPE = re.compile(r"exk_([a-z2-7]{8})_([a-z2-7]{32})([a-z2-7]{7})")
+_SHAPE = re.compile(r"ex[kl]_([a-z2-7]{8})_([a-z2-7]{32})([a-z2-7]{7})")
 _PUBLIC_ID = re.compile(r"[a-z2-7]{8}")
 _MIN_LIFE = timedelta(minutes=1)
 _MAX_LIFE = timedelta(days=366)
@@ -60,8 +63,11 @@ def issue(
     certificate_subject: str = "",
     certificate_sha256: str = "",
     ceiling: Ceiling = UNBOUND,
+    only: str = "",
 ) -> tuple[ApiKey, str]:
-    """Make a key. The second value is the key itself: shown once, stored nowhere.
+    """Make a key; with `only`, one that opens that alone.
+
+    The second value is the key itself: shown once, stored nowhere.
 
     Without `expires_in` it lives for DEFAULT_LIFE, or as long as the key that makes it. What a key does not say of
     its child, the child has from it, and nobody makes a key with a higher ceiling than their own. Raises Refused naming
@@ -74,7 +80,7 @@ def issue(
         certificate_subject=certificate_subject,
         certificate_sha256=certificate_sha256,
     )
-    _require_own(partner.pk, by)
+    _require_own(partner.pk, by, only=only)
     moment = clock.now()
     name, expires_at = _named(name), moment + _lifetime(DEFAULT_LIFE if expires_in is None else expires_in)
     with transaction.atomic():
@@ -82,7 +88,7 @@ def issue(
         parent = _parent(partner.pk, by, at=moment)
         if expires_in is None and parent is not None:
             expires_at = min(expires_at, parent.expires_at)
-        limits = within(replace(limits, ceiling=ceiling), by=by, parent=parent, expires_at=expires_at)
+        limits = within(replace(limits, ceiling=ceiling, only=only), by=by, parent=parent, expires_at=expires_at)
         key, presented = _make(partner.pk, name, limits, expires_at=expires_at, parent=parent, by=by)
         audit.record(
             audit.Verb.KEY_ISSUED,
@@ -101,7 +107,7 @@ def rotate(key: ApiKey, *, overlap: timedelta, by: Viewer | None = None) -> tupl
     The successor lives as long as `key` was given, but no longer than the key that asks for it. Raises as `issue`
     does; Conflict also for a key that is over or is being rotated already.
     """
-    _require_own(key.partner_id, by)
+    _require_own(key.partner_id, by, only=key.only)
     if not timedelta(0) <= overlap <= MAX_OVERLAP:
         raise Refused(f"An overlap of 0 to {MAX_OVERLAP.days} days.", code="bad-overlap", at="/overlap_minutes")
     moment = clock.now()
@@ -134,7 +140,7 @@ def rotate(key: ApiKey, *, overlap: timedelta, by: Viewer | None = None) -> tupl
 
 def revoke(key: ApiKey, *, by: Viewer | None = None) -> int:
     """Make a key and all that descend from it worthless from the next request on; returns how many were active."""
-    _require_own(key.partner_id, by)
+    _require_own(key.partner_id, by, only=key.only)
     moment = clock.now()
     with transaction.atomic():
         proof.alone(key.partner_id)
@@ -159,6 +165,13 @@ def find(viewer: Viewer, public_id: str) -> ApiKey:
     if found is None:
         raise NotFound
     return found
+
+
+def for_only(viewer: Viewer, only: Iterable[str]) -> QuerySet[ApiKey]:
+    """The keys of the viewer's own partner that open one of these things alone, newest first. Raises Forbidden."""
+    viewer.require(Scope.SUBSCRIBE)
+    found = ApiKey.objects.filter(partner=viewer.partner_id, only__in=list(only)).exclude(only="")
+    return found.select_related("partner").order_by("-created_at", "-pk")
 
 
 def seen(key: ApiKey) -> list[KeyNetwork]:
@@ -227,13 +240,13 @@ def digest(presented: str) -> bytes:
     return hashlib.sha256(presented.encode()).digest()
 
 
-def _require_own(partner_id: UUID, by: Viewer | None) -> None:
+def _require_own(partner_id: UUID, by: Viewer | None, *, only: str) -> None:
     """Only the exchange itself touches keys of a partner that is not its own."""
     if by is None:
         return
     if by.partner_id != partner_id:
         raise NotFound
-    by.require(Scope.ADMIN)
+    by.require(Scope.SUBSCRIBE if only else Scope.ADMIN)
 
 
 def _named(name: str) -> str:
@@ -266,7 +279,7 @@ def _make(
     if active.count() >= _ACTIVE_OF_ONE_NAME:
         raise Conflict("Two keys of this name are active; revoke one first.", code="two-keys-of-this-name", at="/name")
     public_id = _base32(secrets.token_bytes(5))
-    body = f"exk_{public_id}_{_base32(secrets.token_bytes(20))}"
+    body = f"ex{'l' if limits.only else 'k'}_{public_id}_{_base32(secrets.token_bytes(20))}"
     presented = body + _checksum(body)
     key = ApiKey.objects.create(
         partner_id=partner_id,
@@ -274,6 +287,7 @@ def _make(
         public_id=public_id,
         digest=digest(presented),
         scopes=sorted(limits.scopes),
+        only=limits.only,
         groups=sorted(limits.groups) or None,
         networks=list(limits.networks),
         certificate_subject=limits.certificate_subject,
@@ -290,6 +304,7 @@ def _make(
 def _facts(key: ApiKey) -> dict[str, Any]:
     """What the log says of a new key beside its scopes."""
     return {
+        **({"only": key.only} if key.only else {}),
         "groups": [str(group) for group in key.groups or ()],
         "networks": key.networks,
         "expires_at": clock.rfc3339(key.expires_at),

@@ -45,6 +45,17 @@ def viewer_of_key(presented: str, *, origin: Origin = Origin()) -> Viewer:  # no
     comes from a network or with a certificate that is not its own, and for one whose partner is not active. Raises
     TooMany where that happened too often (`lockout`).
     """
+    return _opened(presented, origin=origin, only=False)[1]
+
+
+def opened(presented: str, *, origin: Origin) -> tuple[str, Viewer]:
+    """What a presented key opens alone (`ApiKey.only`), and as whom. Raises as `viewer_of_key`, also for other keys."""
+    key, viewer = _opened(presented, origin=origin, only=True)
+    bind_contextvars(partner=viewer.partner_slug, actor=viewer.actor)
+    return key.only, viewer
+
+
+def _opened(presented: str, *, origin: Origin, only: bool) -> tuple[ApiKey, Viewer]:
     public_id = keys.public_id_of(presented)
     if public_id is None:
         raise lockout.refuse(origin, public_id=None)
@@ -53,13 +64,14 @@ def viewer_of_key(presented: str, *, origin: Origin = Origin()) -> Viewer:  # no
     written, seen_at, locked_until = found[0] if found else (None, None, None)
     key, viewer = (_KNOWN.get(written) or _in_full(public_id) if written else None) or (None, None)
     is_the_key = hmac.compare_digest(bytes(key.digest) if key else _NO_DIGEST, keys.digest(presented))
+    is_the_key = is_the_key and key is not None and bool(key.only) == only
     if key is None or viewer is None or not is_the_key or not keys.is_usable(key, origin=origin, at=moment):
         raise lockout.refuse(origin, public_id=public_id)
     if locked_until is not None and seen_at is None:
         raise lockout.locked(locked_until, at=moment)
     if seen_at is None or seen_at < moment - _USE_GRAIN:
         keys.note_use(key, prefix=prefix, at=moment)
-    return replace(viewer, proof=(public_id, proof.of(written)))
+    return key, replace(viewer, proof=(public_id, proof.of(written)))
 
 
 def _prefix(origin: Origin) -> str:
@@ -179,7 +191,7 @@ def key_in(header: str) -> str | None:
     `Token` is no registered scheme: it is what clients built on taxii2-client call Bearer. None where there is no
     header, or a key without a scheme. A scheme or encoding that is not understood is a key that is none: empty.
     """
-    if not header or header.startswith("exk_"):
+    if not header or header.startswith(("exk_", "exl_")):
         return None
     scheme, _, credentials = header.partition(" ")
     if scheme.lower() in {"bearer", "token"}:

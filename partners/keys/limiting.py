@@ -28,6 +28,7 @@ class Limits:
     certificate_subject: str = ""
     certificate_sha256: str = ""
     ceiling: Ceiling = UNBOUND
+    only: str = ""  # see `ApiKey.only`
 
 
 def limits_of(key: ApiKey) -> Limits:
@@ -39,6 +40,7 @@ def limits_of(key: ApiKey) -> Limits:
         certificate_subject=key.certificate_subject,
         certificate_sha256=key.certificate_sha256,
         ceiling=Ceiling.of(key.ceiling_tlp, key.ceiling_width),
+        only=key.only,
     )
 
 

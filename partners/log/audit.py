@@ -54,6 +54,7 @@ class Verb(StrEnum):
     FACTOR_REMOVED = "factor.removed"
     FACTOR_RENAMED = "factor.renamed"
     OPINION_CONFIRMED = "opinion.confirmed"
+    FEED_CHANGED = "feed.changed"
     FEED_DELETED = "feed.deleted"
     FEED_SAVED = "feed.saved"
     GROUP_AGREED = "group.agreed"

@@ -21,6 +21,13 @@ class ApiKey(models.Model):
     public_id = models.CharField(max_length=16, unique=True)
     digest = models.BinaryField(max_length=32, help_text="SHA-256 of the whole key, which holds 160 random bits.")
     scopes = ArrayField(models.CharField(max_length=12, choices=[(s.value, s.value) for s in sorted(KEY_SCOPES)]))
+    only = models.CharField(
+        max_length=80,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The one thing that it opens, in the word of the room that asked for it; empty: what its scopes say.",
+    )
     groups = ArrayField(models.UUIDField(), null=True, blank=True, help_text="Null: all groups of its partner.")
     networks = ArrayField(models.CharField(max_length=43), default=list, help_text="Empty: from anywhere.")
     certificate_subject = models.CharField(max_length=400, blank=True, help_text="Distinguished name, exactly.")

@@ -87,6 +87,11 @@ class Agent:
             except ExchangeClientError:  # it is away, or something is new that is not applied yet
                 return False
 
+    def refills(self) -> int:
+        """How often it filled its set from the beginning."""
+        with closing(jobs.open_store(jobs.known_job(self.list))) as store:
+            return int(store.get("fills") or 0)
+
     def lines(self) -> set[str]:
         return set(self.list.read_text().split()) if self.list.exists() else set()
 
@@ -236,6 +241,29 @@ def test_another_feed_on_the_same_list_takes_its_place_whole(demo, tmp_path):
     assert narrower.once().returncode == 0
     assert set(values) & narrower.lines() == set(values[:2])
     assert narrower.is_proved()
+
+
+def test_a_feed_whose_filter_is_changed_lets_go_and_takes_in_while_agents_follow_it(demo, tmp_path):
+    client, me = lab(demo, ASTER), lab(demo, BOREALIS)
+    made, values = indicators(12)
+    graded = [one | {"confidence": 40 + 5 * place} for place, one in enumerate(made)]
+    published(client, graded)
+    feed = me.save_feed(f"changing {uuid.uuid4()}", "confidence:>=70")["id"]
+    following = [Agent(demo, tmp_path, number, "--feed", feed) for number in range(2)]
+    try:
+        for one in following:
+            one.follow()
+        settled(following, there=set(values[6:]), gone=set(values[:6]))
+        me.change_feed(feed, filters="confidence:>=90")
+        settled(following, there=set(values[10:]), gone=set(values[:10]))
+        me.change_feed(feed, filters="confidence:>=50 confidence:<=80")
+        client.revoke([made[4]["id"]])
+        kept = {value for place, value in enumerate(values) if 2 <= place <= 8 and place != 4}
+        settled(following, there=kept, gone=set(values) - kept)
+        assert sum(one.refills() for one in following) == 2, "nobody read the feed anew"
+    finally:
+        for one in following:
+            one.kill()
 
 
 def test_a_refuted_publisher_and_a_member_that_disputes_all_of_a_rivals(demo, agents):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -137,6 +137,34 @@ class Following(Connection):
         """Save a filter, as JSON or in one line, under a name."""
         spelled = {"text": filters} if isinstance(filters, str) else {"filter": dict(filters)}
         return self._send("POST", "/api/v1/feeds", {"name": name, **spelled})
+
+    def change_feed(
+        self, feed_id: str, *, name: str = "", filters: Mapping[str, Any] | str | None = None
+    ) -> dict[str, Any]:
+        """Change a feed's name, its filter, or both. Who follows it is told what comes and what goes by that."""
+        spelled = {} if filters is None else {"text": filters} if isinstance(filters, str) else {"filter": filters}
+        return self._send("PATCH", f"/api/v1/feeds/{feed_id}", ({"name": name} if name else {}) | spelled)
+
+    def delete_feed(self, feed_id: str) -> None:
+        """Delete a feed that no subscription uses."""
+        self._call("DELETE", f"/api/v1/feeds/{feed_id}")
+
+    def list_addresses(self, feed: str = "all") -> list[dict[str, Any]]:
+        """The addresses of a feed's list, newest first; tokens are not shown again."""
+        found: list[dict[str, Any]] = self._get(f"/api/v1/feeds/{feed}/addresses")["addresses"]
+        return found
+
+    def make_list_address(
+        self, feed: str, name: str, *, form: str = "text", networks: Sequence[str] = (), minutes: int = 0
+    ) -> dict[str, Any]:
+        """Make an address that reads a feed in one format, and nothing else; the answer holds it, this once."""
+        about = {"name": name, "format": form, "networks": list(networks), "expires_in_minutes": minutes}
+        sent = {word: value for word, value in about.items() if value}
+        return self._send("POST", f"/api/v1/feeds/{feed}/addresses", sent)
+
+    def end_list_address(self, feed: str, address_id: str) -> None:
+        """Revoke an address of a feed's list."""
+        self._call("DELETE", f"/api/v1/feeds/{feed}/addresses/{address_id}")
 
     def subscriptions(self) -> list[dict[str, Any]]:
         """The own partner's webhook subscriptions."""

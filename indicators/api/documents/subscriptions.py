@@ -16,6 +16,34 @@ class FeedDocument(serializers.Serializer[object]):
     text = serializers.CharField(allow_blank=True, help_text="The same in one line.")
 
 
+class AddressDocument(serializers.Serializer[object]):
+    """An address of a feed's list, without its token, which is stored nowhere."""
+
+    id = serializers.CharField(help_text="Of its token: what follows `exl_`. The log names it `key:<id>`.")
+    feed = serializers.CharField(help_text="Its id, or `all`.")
+    format = serializers.CharField()
+    name = serializers.CharField()
+    networks = serializers.ListField(child=serializers.CharField(), help_text="Empty: from anywhere.")
+    state = serializers.ChoiceField(["active", "expired", "revoked"])
+    created_by = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    last_used_at = serializers.DateTimeField(allow_null=True, help_text="To the minute.")
+
+
+class AddressList(serializers.Serializer[object]):
+    """The addresses of a feed's list."""
+
+    addresses = AddressDocument(many=True)
+
+
+class NewAddressDocument(AddressDocument):
+    """An address that was made, whole, this once."""
+
+    token = serializers.CharField()
+    address = serializers.CharField()
+
+
 class PreviewDocument(serializers.Serializer[object]):
     """Counts of living objects."""
 
@@ -69,8 +97,9 @@ class DeliveryDocument(serializers.Serializer[object]):
     id = serializers.UUIDField()
     subscription = serializers.UUIDField()
     kind = serializers.ChoiceField(
-        ["changes", "ping", "again", "replay", "start-over"],
-        help_text="`ping`, `again` and `replay` were asked for and are tried once; `start-over` follows a restore.",
+        ["changes", "ping", "again", "replay", "start-over", "refiltered"],
+        help_text="`ping`, `again` and `replay` were asked for and are tried once; `start-over` follows a restore, and"
+        " `refiltered` a change of the feed's filter.",
     )
     webhook_id = serializers.CharField(help_text="As the message says it; what is sent again keeps it.")
     state = serializers.ChoiceField(["due", "sending", "delivered", "dead"])

@@ -13,7 +13,7 @@ from partners import keys
 from partners.models import ApiKey
 
 #: A whole key, one whose end was cut off or mistyped, or the public id alone.
-_NAMED = re.compile(r"(?:exk_)?([a-z2-7]{8})(?:_\S*)?")
+_NAMED = re.compile(r"(?:ex[kl]_)?([a-z2-7]{8})(?:_\S*)?")
 
 
 class Command(StoreCommand):

@@ -122,6 +122,10 @@ SENT = {
     "give_opinion": lambda client: client.give_opinion("indicator--x", "agree", reason="confirmed_here"),
     "sight": lambda client: client.sight("indicator--x", count=3, first_seen="2026-11-24T11:00:00Z"),
     "save_feed": lambda client: client.save_feed("n", {"kind": ["account-pattern"]}),
+    "change_feed": lambda client: client.change_feed(str(uuid4()), name="n", filters="kind:account-pattern"),
+    "make_list_address": lambda client: client.make_list_address(
+        "all", "edge", form="edl-ip", networks=["203.0.113.0/24"], minutes=60
+    ),
     "subscribe": lambda client: client.subscribe("https://aster.example/hook"),
     "pause": lambda client: client.pause(str(uuid4())),
     "resume": lambda client: client.resume(str(uuid4())),

@@ -177,6 +177,7 @@ def one_of_everything():
         "report_id": str(a_report(cast)),
         "name": the_ranges(caller)["name"],
         "number": 0,
+        "address": read(caller.send("POST", "feeds/all/addresses", {"name": "edge"}), 201)["token"],
     }
     return caller, own
 

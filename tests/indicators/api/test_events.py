@@ -192,6 +192,23 @@ def test_a_hint_of_what_begins_later_carries_nothing_to_enforce(cast):
     assert [set(change) for change in said["changes"]] == [{"op", "reason", "id", "type", "kind"}]
 
 
+def test_a_stream_of_a_feed_ends_once_its_filter_is_changed_or_it_is_deleted(cast):
+    caller = Caller(build.a_key(cast.borealis))
+    feed = read(caller.send("POST", "feeds", {"name": "f", "text": "kind:account-pattern"}), 201)["id"]
+    with an_open_stream(caller.key, f"events?feed={feed}") as reading:
+        change = {"text": "kind:prompt-signature"}
+        assert ends_within_a_second(reading, lambda: caller.send("PATCH", f"feeds/{feed}", change)) == "start-over"
+    with an_open_stream(caller.key, f"events?feed={feed}") as reading:
+        place = reading.events[0][1]
+        read(caller.send("PATCH", f"feeds/{feed}", {"name": "another name"}))
+        until(lambda: reading.comments)
+        caller.ask("DELETE", f"feeds/{feed}")
+        build.publish(cast.viewer("aster"), build.an_indicator(), groups=("ring",))
+        until(lambda: reading.named("end"))
+        assert reading.named("end")[0][2] == {"code": "not-found"}
+    assert code(caller.get("events?feed=" + feed, Last_Event_ID=place), 404) == "not-found"
+
+
 def test_suspending_the_partner_ends_its_streams(cast):
     with an_open_stream(cast.keys["borealis"]) as reading:
         suspend = Partner.objects.filter(pk=cast.borealis.pk)

@@ -167,6 +167,46 @@ def test_what_was_given_up_is_told_and_replayed(cast):
     assert "Asked less often" in text(client.get(page))
 
 
+def test_a_filter_is_changed_after_it_was_said_what_comes_and_goes(cast):
+    client = signed_in(cast.aster)
+    build.publish(cast.viewer("aster"), making.prompt_signature(), groups=("ring",))
+    place = f"/subscriptions/feeds/{a_feed(client).pk}"
+    shown = text(client.get(f"{place}/change"))
+    assert "kind:prompt-signature" in shown
+    looked = text(client.post(f"{place}/change", {"do": "look", "filter": "kind:account-pattern"}))
+    assert "<b>1</b> goes and <b>0</b> come; 0 stay." in looked
+    assert "kind:prompt-signature" in text(client.get(place)), "looking changes nothing"
+    changed = client.post(f"{place}/change", {"do": "save", "filter": "kind:account-pattern", "name": "Accounts"})
+    assert changed.headers["Location"] == place
+    shown = text(client.get(place))
+    assert "kind:account-pattern" in shown
+    assert "Accounts" in shown
+    assert "kind:nothing" in text(client.post(f"{place}/change", {"do": "save", "filter": "kind:nothing"}))
+    analyst = signed_in(cast.aster, role=Role.ANALYST)
+    sent = {"do": "save", "filter": "", "name": "Mine"}
+    assert analyst.post(f"{place}/change", sent).status_code == 403
+
+
+def test_an_address_of_the_list_is_made_shown_once_and_revoked(cast):
+    client = signed_in(cast.aster)
+    place = f"/subscriptions/feeds/{a_feed(client).pk}"
+    sent = {"do": "address", "name": "edge", "form": "edl-ip", "days": "30", "networks": "203.0.113.0/24, 10.0.0.0/8"}
+    made = text(client.post(place, sent))
+    (address,) = re.findall(r'<code id="address" class="break">([^<]+)</code>', made)
+    assert "/api/v1/lists/exl_" in address
+    shown = text(client.get(place))
+    assert address.rpartition("_")[2] not in shown
+    assert "203.0.113.0/24" in shown
+    assert "A name of 1 to 80" in text(client.post(place, sent | {"name": ""}))
+    assert client.post(place, sent | {"days": "9999"}).status_code == 422
+    (public_id,) = re.findall(r'name="address" value="([a-z2-7]{8})"', shown)
+    assert client.post(place, {"do": "end-address", "address": public_id}).status_code == 302
+    assert public_id not in text(client.get(place))
+    analyst = signed_in(cast.aster, role=Role.ANALYST)
+    assert analyst.post(place, sent).status_code == 403
+    assert 'id="lists"' not in text(analyst.get(place))
+
+
 def test_overlap_is_told_feed_by_feed(cast):
     build.publish(
         cast.viewer("borealis"), making.prompt_signature(), making.prompt_signature(), making.account_pattern()

@@ -165,6 +165,9 @@ ROWS: dict[str, Row] = {
     "portal-subscriptions": Row("/subscriptions", "person"),
     "portal-feed-new": Row("/subscriptions/new", "person"),
     "portal-feed-all": Row("/subscriptions/feeds/all", "person"),
+    "portal-feed-change": Row(
+        "/subscriptions/feeds/{feed}/change", "owner", absent=f"/subscriptions/feeds/{ABSENT}/change"
+    ),
     "portal-feed": Row("/subscriptions/feeds/{feed}", "owner", absent=f"/subscriptions/feeds/{ABSENT}"),
     "portal-deliveries": Row("/subscriptions/deliveries", "person"),
     "portal-send-again": Row(

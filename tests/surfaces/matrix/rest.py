@@ -114,9 +114,14 @@ ROWS: dict[str, Row] = {
     "redeliver": Row(
         API + "deliveries/{delivery}/redeliver", "owner", method="post", absent=API + f"deliveries/{ABSENT}/redeliver"
     ),
+    "list-addresses": Row(API + "feeds/{feed}/addresses", "owner", absent=API + f"feeds/{ABSENT}/addresses"),
+    "list-address": Row(API + "feeds/{feed}/addresses/aaaaaaaa", "nobody", method="delete"),
+    "list": Row(API + "lists/exl_none", "nobody"),
     "feed-preview": Row(API + "feeds/preview", "key"),
     "feeds": Row(API + "feeds", "key"),
-    "feed": Row(API + "feeds/{feed}", "owner", absent=API + f"feeds/{ABSENT}", also=("delete",)),
+    "feed": Row(
+        API + "feeds/{feed}", "owner", absent=API + f"feeds/{ABSENT}", also=("delete", "patch"), body={"name": "x"}
+    ),
     "inbox": Row(API + "inbox", "key"),
     "matches": Row(API + "matches", "key"),
     "objects": Row(API + "objects", "key", shows=True),

@@ -1,0 +1,234 @@
+"""A feed whose filter is changed: who follows it is told what comes and what goes, and the set hash stays right."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from exchange import outbound
+from indicators.feeds import deltas, proving, snapshots
+from indicators.models import Delivery, FeedSet
+from indicators.telling import delivering, notifying, subscribing
+from partners.models import AuditRecord
+from partners.scopes import Scope
+from tests import build
+from tests.indicators.api.caller import another, at, code, read
+from tests.indicators.api.test_delta import Subscriber, revoked
+
+pytestmark = pytest.mark.django_db
+
+
+def saved(caller, text="confidence:>=70", name="sure"):
+    return read(caller.send("POST", "feeds", {"name": name, "text": text}), 201)["id"]
+
+
+def changed(caller, feed, text):
+    answer = read(caller.send("PATCH", f"feeds/{feed}", {"text": text}))
+    assert answer["text"] == text
+    return answer
+
+
+def graded(*grades):
+    return [build.an_indicator() | {"confidence": grade} for grade in grades]
+
+
+def told(rows):
+    return sorted((row["op"], row["reason"], row["id"]) for row in rows)
+
+
+@pytest.mark.parametrize("stretch", [proving._STRETCH, 2])
+def test_what_a_changed_filter_lets_go_is_removed_what_it_lets_in_comes_and_nothing_else_travels(
+    aster, borealis, monkeypatch, stretch
+):
+    monkeypatch.setattr(proving, "_STRETCH", stretch)
+    low, middle, high = graded(20, 75, 95)
+    aster.push(low, middle, high, *graded(1, 2, 3))
+    feed = saved(borealis)
+    reader = Subscriber(borealis, feed)
+    reader.catch_up()
+    key = reader.trailer.set_key
+    assert reader.ids() == {middle["id"], high["id"]}
+    changed(borealis, feed, "confidence:>=90")
+    assert told(reader.catch_up()) == [("remove", "filtered", middle["id"])]
+    changed(borealis, feed, "confidence:>=20")
+    rows = reader.catch_up()
+    assert sorted((row["op"], row["id"]) for row in rows) == sorted([("upsert", low["id"]), ("upsert", middle["id"])])
+    assert reader.trailer.set_key == key
+    assert reader.catch_up() == []
+
+
+def test_a_page_in_the_midst_of_it_states_no_hash_and_says_that_there_is_more(aster, borealis, monkeypatch):
+    aster.push(*graded(*range(60, 100, 5)))
+    feed = saved(borealis)
+    reader = Subscriber(borealis, feed, limit=100)
+    reader.catch_up()
+    monkeypatch.setattr(proving, "_STRETCH", 2)
+    changed(borealis, feed, "confidence:>=95")
+    page = reader.page()
+    assert page.trailer.more
+    assert page.trailer.set_hash is None
+    reader.catch_up()
+    assert len(reader.held) == 1
+
+
+def test_ends_and_a_second_change_in_the_midst_of_a_first_are_taken_in(aster, borealis, monkeypatch):
+    made = graded(*range(10, 100, 10))
+    aster.push(*made)
+    feed = saved(borealis, "confidence:>=50")
+    reader = Subscriber(borealis, feed)
+    reader.catch_up()
+    monkeypatch.setattr(proving, "_STRETCH", 3)
+    aster.push(revoked(made[8]))  # before the set took it in
+    changed(borealis, feed, "confidence:>=20")
+    reader.page()
+    aster.push(revoked(made[4]), revoked(made[0]))
+    changed(borealis, feed, "confidence:<=60")
+    reader.page()
+    changed(borealis, feed, "confidence:>=30 confidence:<=60")
+    reader.catch_up()
+    assert reader.ids() == {made[place]["id"] for place in (2, 3, 5)}
+    late = Subscriber(borealis, feed)
+    late.catch_up()
+    assert late.held == reader.held
+
+
+def test_whoever_asked_with_the_filter_of_before_takes_nothing_back(aster, borealis):
+    """A request that read the feed before the change, and its set after it."""
+    aster.push(*graded(60, 75, 95))
+    feed = saved(borealis)
+    reader = Subscriber(borealis, feed)
+    reader.catch_up()
+    before = deltas.feed_of(borealis.viewer, feed)
+    changed(borealis, feed, "confidence:>=90")
+    reader.catch_up()
+    place = FeedSet.unrestricted.get().place
+    deltas.page(borealis.viewer, before, feed=feed, cursor=reader.cursor, limit=10)
+    assert reader.catch_up() == []
+    assert len(reader.held) == 1
+    assert FeedSet.unrestricted.get().place == place
+
+
+def test_a_poll_of_a_changed_feed_asks_no_more_than_before(aster, borealis):
+    aster.push(*graded(60, 95))
+    feed = saved(borealis)
+    reader = Subscriber(borealis, feed)
+    reader.catch_up()
+
+    def queries():
+        with CaptureQueriesContext(connection) as asked:
+            reader.catch_up()
+        return len(asked)
+
+    before = queries()
+    changed(borealis, feed, "confidence:>=50")
+    reader.catch_up()
+    assert queries() == before
+
+
+def test_cursors_and_sets_of_the_time_when_a_filter_could_not_be_changed_go_on(aster, borealis):
+    aster.push(*graded(60, 95))
+    feed = saved(borealis)
+    reader = Subscriber(borealis, feed)
+    reader.catch_up()
+    wanted = deltas.feed_of(borealis.viewer, feed)
+    former = proving.former_scope_of(borealis.viewer, wanted, feed=feed)
+    feed_set = FeedSet.unrestricted.get()
+    FeedSet.unrestricted.update(scope=former, filter="")
+    reader.cursor = deltas.paging.seal(
+        [feed_set.pk, feed_set.place, 0], viewer=borealis.viewer.partner_id, scope=f"delta;{former}"
+    )
+    assert reader.catch_up() == []
+    aster.push(*graded(96))
+    assert [row["op"] for row in reader.catch_up()] == ["upsert"]
+    changed(borealis, feed, "confidence:>=96")
+    assert [row["reason"] for row in reader.catch_up()] == ["filtered"]
+
+
+def test_a_snapshot_of_after_the_change_holds_what_it_lets_in(aster, borealis):
+    aster.push(*graded(60, 95))
+    feed = saved(borealis)
+    reader = Subscriber(borealis, feed)
+    reader.catch_up()
+    changed(borealis, feed, "confidence:>=50")
+    assert read(borealis.get(f"feeds/{feed}/snapshot"), 202) == {"state": "making"}
+    snapshots.make(FeedSet.unrestricted.get().pk)
+    assert borealis.get(f"feeds/{feed}/snapshot").status_code == 200
+    assert snapshots.served(borealis.viewer, feed=feed, coding="gzip").rows == 2
+
+
+def test_the_log_of_a_changed_feed_is_read_from_the_beginning(aster, borealis):
+    aster.push(*graded(60, 95))
+    feed = saved(borealis)
+    cursor = read(borealis.get(f"changes?feed={feed}"))["cursor"]
+    assert code(borealis.get(f"changes?feed={feed}&cursor=nothing"), 400) == "bad-cursor"
+    changed(borealis, feed, "confidence:>=50")
+    assert code(borealis.get(f"changes?feed={feed}&cursor={cursor}"), 410) == "start-over"
+    assert len(read(borealis.get(f"changes?feed={feed}"))["changes"]) == 2
+
+
+def test_what_is_no_change_starts_nobody_over(aster, borealis):
+    aster.push(*graded(95))
+    feed = saved(borealis)
+    cursor = read(borealis.get(f"changes?feed={feed}"))["cursor"]
+    renamed = read(borealis.send("PATCH", f"feeds/{feed}", {"name": "other", "text": "confidence:>=70"}))
+    assert renamed["name"] == "other"
+    assert read(borealis.get(f"changes?feed={feed}&cursor={cursor}"))["changes"] == []
+    (record,) = AuditRecord.objects.filter(verb="feed.changed")
+    assert record.details["changed"] == ["name"]
+
+
+def test_who_may_change_what(aster, borealis, cast):
+    feed = saved(borealis)
+    assert code(aster.send("PATCH", f"feeds/{feed}", {"name": "mine"}), 404) == "not-found"
+    reads = another(cast.borealis, Scope.READ)
+    assert code(reads.send("PATCH", f"feeds/{feed}", {"name": "mine"}), 403) == "missing-scope"
+    assert code(borealis.send("PATCH", f"feeds/{feed}", {}), 422) == "bad-filter"
+    both = borealis.send("PATCH", f"feeds/{feed}", {"text": "kind:account-pattern", "filter": {"kind": ["x"]}})
+    assert at(both) == "/text"
+    saved(borealis, name="taken")
+    assert code(borealis.send("PATCH", f"feeds/{feed}", {"name": "taken"}), 409) == "name-taken"
+    assert read(borealis.get(f"feeds/{feed}"))["text"] == "confidence:>=70"
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    sent = []
+
+    def post(url, body, *, headers, timeout_s, max_bytes):
+        sent.append(json.loads(body))
+        return outbound.Reply(200, None, b"")
+
+    monkeypatch.setattr(outbound, "post", post)
+    monkeypatch.setattr(notifying, "wake", lambda count=1: None)
+    return sent
+
+
+def test_addresses_are_told_once_that_the_feed_changed_and_then_what_the_new_filter_lets_through(
+    aster, borealis, answers
+):
+    feed = saved(borealis)
+    subscription, _ = subscribing.subscribe(borealis.viewer, url="https://receiver.example/hook", feed_id=feed)
+    changed(borealis, feed, "confidence:>=80")
+    changed(borealis, feed, "confidence:>=90")
+    notifying.deliver()
+    (said,) = answers
+    assert (said["type"], said["data"]["feed"], said["data"]["urgent"]) == ("feed.changed", feed, True)
+    assert said["data"]["link"].endswith(f"/api/v1/changes?feed={feed}")
+    low, high = graded(85, 95)
+    aster.push(low, high)
+    notifying.dispatch(subscription.pk)
+    notifying.deliver()
+    assert [one["id"] for one in answers[-1]["data"]["changes"]] == [high["id"]]
+    kept = Delivery.unrestricted.get(kind="refiltered")
+    delivering.send_again(borealis.viewer, kept.pk)
+    notifying.deliver()
+    assert answers[-1]["type"] == "feed.changed"
+
+
+def test_a_filter_that_cannot_be_followed_is_refused_while_an_address_is_subscribed(borealis):
+    feed = saved(borealis)
+    subscribing.subscribe(borealis.viewer, url="https://receiver.example/hook", feed_id=feed)
+    assert code(borealis.send("PATCH", f"feeds/{feed}", {"text": "until:<7d"}), 422) == "filter-moves"
