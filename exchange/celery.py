@@ -14,6 +14,8 @@ from django.conf import settings
 from exchange import counting, loading, logs, starting, tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exchange.settings")
+# Django's checks are of the code, the same with each start: `prepare` runs them. They would load all pages and routes.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "true")
 
 
 @setup_logging.connect
@@ -22,7 +24,7 @@ def _log_as_all_do(**_: Any) -> None:
     logs.configure(settings.LOGGING)
 
 
-@import_modules.connect  # sent by workers and beat; connected before the app is made, whose own receiver asks the store
+@import_modules.connect  # sent by workers and beat; connected before the app is made, so that it is the first
 def _wait_for_store(**_: Any) -> None:
     """Before a process loads its tasks; raises TooOld, which ends it."""
     logs.configure(settings.LOGGING)

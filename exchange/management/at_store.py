@@ -10,7 +10,13 @@ from exchange import starting
 
 
 class StoreCommand(BaseCommand):
-    """Says in a sentence, at once, that the store is away, before a pool or a check of Django's waits for it."""
+    """Says in a sentence, at once, that the store is away, before a pool waits for it.
+
+    Django's checks are of the code, the same with each call: `prepare` runs them, and `make lint`. They would load all
+    pages and routes.
+    """
+
+    requires_system_checks = ()
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         """What Django calls once the arguments are read. Raises CommandError."""
