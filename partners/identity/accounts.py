@@ -40,14 +40,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
         return False
 
     def pre_login(self, request: HttpRequest, user: User, **about: Any) -> HttpResponse | None:
-        """Turn away whoever is deactivated, and whose partner takes no part: after the password, before anything."""
+        """Turn away who is deactivated, whose partner takes no part, and the operator's people from elsewhere.
+
+        After the password, before anything, and in the same words.
+        """
         turned_away: HttpResponse | None = super().pre_login(request, user, **about)
-        if turned_away is None:
-            try:
-                viewer_of_user(user)
-            except Unauthenticated:
-                clear_login(request)
-                turned_away = self.respond_user_inactive(request, user)
+        if turned_away is None and not _may_enter(request, user):
+            clear_login(request)
+            turned_away = self.respond_user_inactive(request, user)
         return turned_away
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
@@ -99,6 +99,13 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
         methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
         factors = [method for method in methods if method["id"] != "reauthenticate"]
         return factors[::-1] or methods
+
+
+def _may_enter(request: HttpRequest, user: User) -> bool:
+    try:
+        return not sessions.is_elsewhere(request, viewer_of_user(user))
+    except Unauthenticated:
+        return False
 
 
 def openers() -> Iterator[Callable[[], str]]:

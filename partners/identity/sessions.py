@@ -19,6 +19,7 @@ from django.db.models import Q
 from django.http import HttpRequest
 
 from exchange import clock
+from exchange.origins import is_operators, origin_of
 from partners.log import audit
 from partners.models import Session, User
 from partners.viewer import Viewer
@@ -122,3 +123,8 @@ def network_of(address: str) -> str:
     """The network of an address: enough to know one's own again, too little to find a person."""
     parsed = ipaddress.ip_address(address)
     return str(ipaddress.ip_network((parsed, 24 if parsed.version == 4 else 48), strict=False))
+
+
+def is_elsewhere(request: HttpRequest, viewer: Viewer) -> bool:
+    """Whether it is one of the operator's people, from where none of them is let in (OPERATOR_NETWORKS)."""
+    return viewer.is_operator and not is_operators(origin_of(request))

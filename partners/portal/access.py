@@ -16,7 +16,6 @@ from django.shortcuts import redirect, render
 from structlog.contextvars import bind_contextvars
 
 from exchange.errors import ExchangeError, NotFound, Refused, Unauthenticated
-from exchange.origins import is_operators, origin_of
 from partners.identity import factors, sessions
 from partners.keys.auth import acting, viewer_of_user
 from partners.models import User
@@ -55,7 +54,7 @@ def _guarded(view: View, *, without_factor: bool) -> Callable[..., HttpResponseB
         except Unauthenticated:
             logout(request)
             return _elsewhere(request, redirect_to_login)
-        if _is_elsewhere(request, viewer):
+        if sessions.is_elsewhere(request, viewer):
             raise NotFound
         bind_contextvars(partner=viewer.partner_slug, actor=viewer.actor)
         if not without_factor and factors.lacking(user):
@@ -77,11 +76,6 @@ def _guarded(view: View, *, without_factor: bool) -> Callable[..., HttpResponseB
             return guarded(request, *args, **kwargs)
 
     return guarded
-
-
-def _is_elsewhere(request: HttpRequest, viewer: Viewer) -> bool:
-    """Whether it is one of the operator's people, from where none of them is let in."""
-    return viewer.is_operator and not is_operators(origin_of(request))
 
 
 #: What mail programs and chats add to links: no page has a parameter of these names.
@@ -138,5 +132,5 @@ def framed(request: HttpRequest) -> dict[str, Any]:
     if viewer is None and isinstance(request.user, User) and request.user.is_authenticated:
         with suppress(Unauthenticated):
             found = viewer_of_user(request.user)
-            viewer = None if _is_elsewhere(request, found) else found
+            viewer = None if sessions.is_elsewhere(request, found) else found
     return {"viewer": viewer, "frame": places.frame(viewer, "")} if viewer is not None else {}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 
-from partners.models import Partner
+from partners.models import Partner, User
 from partners.scopes import Scope
 from tests import build
 from tests.indicators.api.caller import Caller, code
+from tests.partners.browser import by_password, is_signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -39,3 +42,20 @@ def test_the_operator_enters_from_their_networks_alone(cast, operator, settings,
         assert b"/organisation/" not in opened[1].content, "the page of an error has no frame"
     assert keys[1].get("me").status_code == 200
     assert people[1].get("/", follow=True).status_code == 200
+
+
+def test_who_signs_in_from_elsewhere_is_told_so_in_the_words_for_all_who_are_not_let_in(cast, operator, settings):
+    settings.OPERATOR_NETWORKS = ["10.0.8.0/24"]
+    theirs, deactivated = build.a_user(operator), build.a_user(cast.aster)
+    User.objects.filter(pk=deactivated.pk).update(is_active=False)
+    shown = []
+    for user in (theirs, deactivated):
+        client, answer = by_password(user.username)
+        assert answer.headers["Location"] == "/account/inactive/"
+        assert not is_signed_in(client)
+        shown.append(client.get("/account/inactive/"))
+    assert [answer.status_code for answer in shown] == [200, 200]
+    assert len({re.sub(rb'(nonce|value)="[^"]+"', b"", answer.content) for answer in shown}) == 1
+    assert is_signed_in(by_password(build.a_user(cast.aster).username)[0])
+    settings.OPERATOR_NETWORKS = ["127.0.0.0/8"]
+    assert is_signed_in(by_password(theirs.username)[0])
