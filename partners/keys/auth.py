@@ -178,13 +178,6 @@ def every_viewer() -> list[Viewer]:
     return [_viewer(partner, group_ids=partner.group_ids, scopes=scopes, actor="system") for partner in partners]
 
 
-def again(viewer: Viewer) -> Viewer:
-    """The same caller with the groups and the clearance that its partner has now."""
-    now = viewer_whatever_state(viewer.partner_id)
-    groups = now.group_ids & viewer.group_ids if viewer.limited else now.group_ids
-    return replace(viewer, group_ids=groups, clearance=now.clearance, sight=now.sight)
-
-
 def key_in(header: str) -> str | None:
     """The key in an Authorization header: Bearer, or Basic with any user name and the key as the password.
 

@@ -5,6 +5,7 @@ from datetime import date
 
 import pytest
 
+from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
 from indicators import reading
 from indicators.stix import making
@@ -13,7 +14,7 @@ from partners.defaults import DefaultAudience
 from partners.groups import membership, proposing, steering
 from partners.groups.registering import register_partner
 from partners.keys import auth
-from partners.models import AuditRecord, Partner
+from partners.models import AuditRecord, Group, Partner
 from partners.scopes import Scope
 from partners.sharing import default_reach
 from partners.tlp import Tlp
@@ -211,3 +212,10 @@ def test_everyone_and_named_partners_get_the_policy_that_the_operator_sets(cast,
     both = {"groups": ("ring",), "partners": ("cygnus",)}
     assert status(build.publish(aster, classical, **both))[0] in {expected, "unchanged"}
     assert status(build.publish(aster, classical, groups=("ring",)))[0] in {"accepted", "unchanged"}
+
+
+def test_where_no_group_of_it_takes_anything_new_its_partners_are_told_all_the_same(cast):
+    set_default(cast.aster, DefaultAudience(groups=(cast.ring.pk,), partners=(cast.cygnus.pk,)))
+    Group.objects.filter(pk=cast.ring.pk).update(suspended_at=clock.now())
+    spec = default_reach(cast.viewer("aster"), Tlp.AMBER)
+    assert (spec.groups, spec.partners) == ((), (cast.cygnus.pk,))

@@ -14,9 +14,11 @@ from exchange import clock, origins
 from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound, Refused, Unauthenticated
 from exchange.origins import Origin
 from partners import keys
+from partners.ceilings import Ceiling, Width
 from partners.keys import auth, limiting, lockout
 from partners.models import ApiKey, AuditRecord, KeyNetwork, Partner, RefusedCredentials
 from partners.scopes import KEY_SCOPES, Role, Scope
+from partners.tlp import Tlp
 from tests import build
 
 pytestmark = pytest.mark.django_db
@@ -509,3 +511,57 @@ def test_behind_a_key_that_a_key_made_stands_the_person_who_made_the_first(cast)
     assert keys.maker_of(person.actor) == person.actor
     nobodys, _ = a_key(cast.aster)
     assert nobodys.created_by == "system"
+
+
+# What is handed down, whoever hands it down
+
+
+@pytest.mark.parametrize("told", ["wider", "nothing"])
+def test_a_key_that_a_key_made_shares_no_wider_than_it(cast, told):
+    narrow = Ceiling(Tlp.AMBER, Width.GROUPS)
+    _, secret = a_key(cast.aster, Scope.ADMIN, Scope.PUBLISH, ceiling=narrow, life=timedelta(days=2))
+    wish = {"ceiling": Ceiling(Tlp.GREEN, Width.EVERYONE)} if told == "wider" else {}
+    child, child_secret = a_key(cast.aster, Scope.PUBLISH, by=auth.viewer_of_key(secret), **wish)
+    assert Ceiling.of(child.ceiling_tlp, child.ceiling_width) == narrow
+    keys.revoke(child)
+    successor, _ = keys.rotate(a_key(cast.aster, Scope.PUBLISH)[0], overlap=timedelta(0), by=auth.viewer_of_key(secret))
+    assert Ceiling.of(successor.ceiling_tlp, successor.ceiling_width) == narrow
+    with pytest.raises(Unauthenticated):
+        auth.viewer_of_key(child_secret)
+
+
+def test_a_key_that_a_key_made_is_bound_to_its_certificate_by_digest_too(cast):
+    digest = "ab" * 32
+    _, secret = a_key(cast.aster, Scope.ADMIN, Scope.READ, certificate_sha256=digest, life=timedelta(days=2))
+    by = auth.viewer_of_key(secret, origin=at("10.0.0.1", fingerprint=digest))
+    child, child_secret = a_key(cast.aster, by=by)
+    assert child.certificate_sha256 == digest
+    with pytest.raises(Unauthenticated):
+        auth.viewer_of_key(child_secret, origin=at("10.0.0.1"))
+    with pytest.raises(Refused) as refused:
+        a_key(cast.aster, by=by, certificate_sha256="cd" * 32)
+    assert refused.value.at == "/certificate_sha256"
+
+
+def test_a_successor_that_a_person_makes_still_descends_from_the_key_that_made_the_first(cast):
+    root, secret = a_key(cast.aster, *ALL, life=timedelta(days=2))
+    child, _ = a_key(cast.aster, by=auth.viewer_of_key(secret))
+    admin = auth.viewer_of_user(build.a_user(cast.aster))
+    successor, successors_secret = keys.rotate(child, overlap=timedelta(0), by=admin)
+    assert successor.parent == root
+    keys.revoke(root)
+    with pytest.raises(Unauthenticated):
+        auth.viewer_of_key(successors_secret)
+
+
+def test_an_overlap_lengthens_no_life(cast):
+    key, _ = a_key(cast.aster, life=timedelta(minutes=30))
+    keys.rotate(key, overlap=timedelta(hours=1))
+    assert ApiKey.objects.get(pk=key.pk).expires_at == key.expires_at
+
+
+def test_who_was_deactivated_is_nobody_whose_session_goes_on(cast):
+    user = build.a_user(cast.aster)
+    user.is_active = False
+    with pytest.raises(Unauthenticated):
+        auth.viewer_of_user(user)

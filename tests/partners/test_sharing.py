@@ -1,7 +1,7 @@
 """The one rule, case by case, against an oracle of five lines."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import pytest
@@ -17,7 +17,15 @@ from partners.groups import membership
 from partners.keys.auth import viewer_of_partner
 from partners.models import Audience, Group, Membership, Partner
 from partners.scopes import Scope
-from partners.sharing import NoViewer, audience_ids, default_reach, intern_audience, may_share, who_sees
+from partners.sharing import (
+    NoViewer,
+    audience_ids,
+    default_reach,
+    how_many_see,
+    intern_audience,
+    may_share,
+    who_sees,
+)
 from partners.tlp import Tlp
 from tests import build
 from tests.strategies import examples
@@ -299,3 +307,28 @@ def test_the_rule_asked_for_several_at_once_says_what_it_says_for_each_also_of_w
         assert {name for name, viewer in viewers.items() if audience in audience_ids(viewer)} == seen
         if "borealis" in seen:
             membership.leave(build.viewer_of(cast.borealis, *Scope), cast.ring)
+
+
+def test_how_many_see_it_leaves_out_its_publisher_and_whoever_takes_no_part():
+    cast = build.the_cast()
+
+    def count(**audience):
+        named = {"everyone": False, "groups": [], "partners": []} | audience
+        spec = may_share(cast.viewer("aster"), tlp=Tlp.GREEN, **named)
+        return how_many_see(spec, publisher_id=cast.aster.pk)
+
+    everyone = count(everyone=True)
+    assert everyone == Partner.objects.filter(state=Partner.State.ACTIVE).count() - 1
+    assert count(groups=[cast.ring.pk]) == 1
+    assert count(partners=[cast.aster.pk, cast.cygnus.pk]) == 1
+    Partner.objects.filter(pk=cast.cygnus.pk).update(state=Partner.State.SUSPENDED)
+    assert (count(everyone=True), count(partners=[cast.cygnus.pk])) == (everyone - 1, 0)
+
+
+def test_who_names_itself_names_nobody():
+    cast = build.the_cast()
+    aster = cast.viewer("aster")
+    spec = may_share(aster, tlp=Tlp.AMBER, everyone=False, groups=[], partners=[cast.aster.pk, cast.cygnus.pk])
+    assert spec.partners == (cast.cygnus.pk,)
+    alone = may_share(aster, tlp=Tlp.AMBER, everyone=False, groups=[], partners=[cast.aster.pk])
+    assert intern_audience(aster, alone) == intern_audience(aster, replace(alone, partners=()))

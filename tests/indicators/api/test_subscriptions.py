@@ -270,3 +270,27 @@ def test_each_of_these_needs_the_scope_to_subscribe(cast, feed, subscription, me
 
 def test_a_recipient_may_subscribe(dorado):
     read(dorado.send("POST", "subscriptions", {"url": URL}), 201)
+
+
+# Whatever grows has a bound for each partner
+
+
+@pytest.mark.parametrize(
+    ("bound", "path", "document", "why"),
+    [
+        ("telling.subscribing._MAX_FEEDS", "feeds", {"name": "another"}, "too-many-feeds"),
+        ("telling.subscribing._MAX_SUBSCRIPTIONS", "subscriptions", {"url": URL}, "too-many-subscriptions"),
+        ("feeds.proving._MOST_SETS", "feeds/{feed}/delta", None, "too-many-sets"),
+    ],
+)
+def test_a_partner_has_so_many_of_each_and_no_more(
+    aster, borealis, feed, subscription, monkeypatch, bound, path, document, why
+):
+    def ask(caller, feed):
+        there = path.format(feed=feed)
+        return caller.get(there) if document is None else caller.send("POST", there, document)
+
+    assert aster.get("feeds/all/delta").status_code == 200
+    monkeypatch.setattr(f"indicators.{bound}", 1)
+    assert code(ask(aster, feed["id"]), 409) == why
+    assert ask(borealis, "all").status_code in (200, 201), "another's bound is another's"

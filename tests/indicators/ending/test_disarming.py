@@ -462,3 +462,23 @@ def finish_as_if_due(ending):
         if row.state == Ending.State.DISARMED:
             deciding._finish(None, row, list(deciding._rows(row)))
             deciding._decide(row, Ending.State.FINAL, by=None)
+
+
+def test_after_the_hour_nothing_comes_back_though_nobody_has_looked_yet(cast, monkeypatch):
+    made = published(cast)
+    end(cast, "withdraw", ids(made))
+    (ending,) = deciding.waiting(cast.viewer("aster"))
+    later(monkeypatch, minutes=61)
+    asks = Caller(cast.keys["aster"])
+    assert code(asks.send("POST", "disarmed/undo", {"ids": [str(ending.pk)]}), 409) == "already-decided"
+    assert read(asks.send("POST", "disarmed/undo", {}))["undone"] == []
+    assert states(made) == {"disarmed"}
+
+
+def test_one_that_is_not_there_undoes_none_of_the_others(cast):
+    made = published(cast)
+    end(cast, "withdraw", ids(made))
+    (ending,) = deciding.waiting(cast.viewer("aster"))
+    answer = Caller(cast.keys["aster"]).send("POST", "disarmed/undo", {"ids": [str(ending.pk), str(uuid.uuid4())]})
+    assert code(answer, 404) == "not-found"
+    assert states(made) == {"disarmed"}

@@ -11,14 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange import clock
+from exchange.errors import Forbidden
 from indicators import detectors, reading
-from indicators.ending import deciding, recalling, released
+from indicators.ending import deciding, recalling, released, withdrawing
 from indicators.ending.released import Instance
 from indicators.feeds import receipts
 from indicators.feeds.filters import Filter
 from indicators.log import changes
-from indicators.models import Holding, InForce, Recall, Receipt, Release
+from indicators.models import Holding, InForce, Recall, Receipt, Release, StixObject
 from indicators.reading.selecting import Selection
+from partners import keys
 from partners.caps import Caps
 from partners.groups import steering
 from partners.keys import auth
@@ -270,3 +272,78 @@ def test_nothing_is_told_of_fewer_than_two_partners_and_zero_only_where_none_hol
 def test_who_may_not_publish_recalls_nothing(cast):
     reader = build.a_key(cast.aster, Scope.READ)
     assert code(Caller(reader).send("POST", "recalls", {"ids": ["x"]}), 403) == "missing-scope"
+
+
+def test_what_others_published_meanwhile_and_what_has_ended_is_not_found(cast):
+    """By whatever it is looked for: only what its own partner holds, and what lives."""
+    code_of = detectors.register(cast.viewer("aster"), name="Bursts").code
+    said = {"extension": {"detector": {"name": code_of, "version": "1.0.0"}}}
+    ids, ended = published(cast, 2, **said), published(cast, 1, **said)
+    withdrawing.withdraw(cast.viewer("aster"), ended)
+    theirs = build.an_indicator()
+    build.publish(cast.viewer("borealis"), theirs, groups=("ring",))
+    since = clock.rfc3339(clock.now() - timedelta(minutes=5))
+    for wanted in ({"since": since}, {"detector": code_of}, {"detector": code_of, "version": "1.0.0"}):
+        assert prepared(cast, **wanted)["ids"] == sorted(ids), wanted
+    assert prepared(cast, ids=ended)["objects"] == 0, "it is held, and has ended"
+
+
+def test_time_is_from_the_first_moment_on_and_before_the_last(cast):
+    (stix_id,) = published(cast, 1)
+    at_ = StixObject.unrestricted.get(stix_id=stix_id).stored_at
+    step, by = timedelta(microseconds=1), cast.viewer("aster")
+    found = [
+        len(recalling.prepare(by, recalling.Wanted(since=since, until=until)).holdings)
+        for since, until in ((at_, None), (at_ + step, None), (None, at_), (None, at_ + step))
+    ]
+    assert found == [1, 0, 0, 1]
+
+
+def test_a_link_that_was_revoked_joins_nothing_with_a_campaign(cast):
+    (first,) = published(cast, 1)
+    campaign = "campaign--6d1d86b6-9c4e-4d0c-8f0c-0f2a6f8f5a11"
+    link = {
+        "type": "relationship", "spec_version": "2.1", "id": "relationship--6d1d86b6-9c4e-4d0c-8f0c-0f2a6f8f5a12",
+        "created": "2026-11-01T00:00:00Z", "modified": "2026-11-01T00:00:00Z", "relationship_type": "indicates",
+        "source_ref": first, "target_ref": campaign,
+    }  # fmt: skip
+    borealis = cast.viewer("borealis")
+    build.publish(borealis, link, groups=("ring",))
+    assert prepared(cast, campaign=campaign)["ids"] == [first]
+    build.publish(borealis, link | {"revoked": True, "modified": build.later()}, groups=("ring",))
+    assert prepared(cast, campaign=campaign)["objects"] == 0
+
+
+def test_what_was_just_prepared_and_what_still_can_come_back_is_not_forgotten(cast):
+    fresh, disarmed = prepared(cast, ids=published(cast)), prepared(cast, ids=published(cast))
+    act(cast, disarmed, "carry-out")
+    Recall.unrestricted.filter(pk=disarmed["id"]).update(at=clock.now() - timedelta(days=365))
+    recalling.forget()
+    assert {str(one.pk) for one in Recall.unrestricted.all()} == {fresh["id"], disarmed["id"]}
+
+
+def test_what_was_prepared_is_in_the_log_by_what_it_was_looked_for(cast):
+    recall = prepared(cast, ids=published(cast))
+    record = AuditRecord.objects.get(verb="recall.prepared", target=f"recall:{recall['id']}")
+    assert (record.details["objects"], record.details["by_what"]) == (3, ["ids"])
+
+
+@pytest.mark.parametrize("verb", ["carry-out", "undo", "finish"])
+def test_who_may_not_publish_everywhere_carries_out_and_brings_back_nothing(cast, verb):
+    """Of its own partner: by REST, and by the verb itself, which every surface calls."""
+    ids = published(cast)
+    recall = prepared(cast, ids=ids)
+    if verb != "carry-out":
+        act(cast, recall, "carry-out")
+    _, narrow = keys.issue(
+        cast.aster, name="n", scopes=build.LAB_SCOPES, expires_in=timedelta(1), groups=[cast.ring.pk]
+    )
+    reads = build.a_key(cast.aster, Scope.READ)
+    verbs = {"carry-out": recalling.carry_out, "undo": recalling.undo, "finish": recalling.finish}
+    for key, why in ((narrow, "key-limited-to-groups"), (reads, "missing-scope")):
+        assert code(Caller(key).send("POST", f"recalls/{recall['id']}/{verb}", {}), 403) == why
+        with pytest.raises(Forbidden) as refused:
+            verbs[verb](auth.viewer_of_key(key), recall["id"])
+        assert refused.value.code == why
+    state = set(Holding.unrestricted.filter(stix_id__in=ids).values_list("state", flat=True))
+    assert state == {"live" if verb == "carry-out" else "disarmed"}

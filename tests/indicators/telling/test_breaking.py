@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
-import time_machine
 from standardwebhooks.webhooks import Webhook
 
-from exchange import outbound
 from exchange.errors import Forbidden, NotFound, Refused, TooMany
 from indicators.models import Delivery, Subscription
 from indicators.telling import breaker, delivering, notifying, replaying, subscribing
@@ -18,29 +15,9 @@ from partners import mailing
 from partners.models import Mail
 from partners.scopes import Scope
 from tests import build
+from tests.indicators.telling.stage import BROKEN, FINE, GONE, START, now, signed_bytes, told
 
 pytestmark = pytest.mark.django_db
-
-START = datetime.now(tz=UTC).replace(microsecond=0)
-FINE = Outcome(delivered=True, words="Answered 200.", status_code=200)
-BROKEN = Outcome(delivered=False, words="Answered 500.", status_code=500)
-GONE = Outcome(delivered=False, words="Answered 410.", status_code=410, gone=True)
-
-
-@pytest.fixture
-def time():
-    with time_machine.travel(START, tick=False) as travelling:
-        yield travelling
-
-
-@pytest.fixture
-def cast(db):
-    return build.the_cast()
-
-
-@pytest.fixture
-def reader(cast):
-    return cast.viewer("borealis")
 
 
 @pytest.fixture
@@ -49,32 +26,8 @@ def person(cast):
 
 
 @pytest.fixture
-def answers(monkeypatch):
-    """What receivers answer, in turn (the last one stays), and what they were sent."""
-    said, sent = [outbound.Reply(200, None, b"")], []
-
-    def post(url, body, *, headers, timeout_s, max_bytes):
-        sent.append((url, body, headers))
-        return said[0] if len(said) == 1 else said.pop(0)
-
-    monkeypatch.setattr(outbound, "post", post)
-    monkeypatch.setattr(notifying, "wake", lambda count=1: None)  # no broker: messages are sent by hand
-    return said, sent
-
-
-@pytest.fixture
 def subscription(reader, time):
     return subscribing.subscribe(reader, url="https://receiver.example/hook/s3cret", feed_id=None)[0]
-
-
-def told(cast, subscription):
-    """A delivery of one fresh change."""
-    build.publish(cast.viewer("aster"), build.an_indicator(), groups=("ring",))
-    return Delivery.unrestricted.get(pk=notifying.dispatch(subscription.pk))
-
-
-def now(row):
-    return type(row).unrestricted.get(pk=row.pk)
 
 
 def end(outcome):
@@ -301,8 +254,9 @@ def sent_as(cast, reader, answers, form, name="Cards <!channel> [a](https://x.ex
     told(cast, one)
     assert delivering.send_next().delivered
     _, body, headers = answers[1][-1]
-    assert Webhook(secret).verify(body, dict(headers))
-    return feed, body.decode(), json.loads(body)
+    text = signed_bytes(body)
+    assert Webhook(secret).verify(text, dict(headers))
+    return feed, text, body
 
 
 def test_slack_is_told_numbers_and_a_link_and_nobody_is_called(cast, reader, time, answers):

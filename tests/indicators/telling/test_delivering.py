@@ -2,80 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-import time_machine
 from django.db import connection, connections
 from standardwebhooks.webhooks import Webhook
 
-from exchange import clock, incarnation, outbound
+from exchange import clock, incarnation, outbound, paging
 from exchange.errors import Conflict, Forbidden, NotFound, TooMany
+from indicators.feeds.filters import EVERYTHING
+from indicators.log import changes, walking
 from indicators.models import Delivery, Subscription
+from indicators.stix import making
 from indicators.telling import delivering, notifying, subscribing
 from indicators.telling.delivering import Outcome
 from partners.scopes import Scope
 from tests import build
+from tests.indicators.telling.stage import BROKEN, FINE, GONE, START, now, signed_bytes, told
 from tests.waiting import DEADLINE_S
 
 pytestmark = pytest.mark.django_db
 
-START = datetime.now(tz=UTC).replace(microsecond=0)
 URL = "https://receiver.example/hook"
-FINE = Outcome(delivered=True, words="Answered 200.", status_code=200)
-BROKEN = Outcome(delivered=False, words="Answered 500.", status_code=500)
-GONE = Outcome(delivered=False, words="Answered 410.", status_code=410, gone=True)
-
-
-@pytest.fixture
-def time():
-    with time_machine.travel(START, tick=False) as travelling:
-        yield travelling
-
-
-@pytest.fixture
-def cast(db):
-    return build.the_cast()
-
-
-@pytest.fixture
-def reader(cast):
-    return cast.viewer("borealis")
-
-
-@pytest.fixture
-def answers(monkeypatch):
-    """What receivers answer, in turn (the last one stays), and what they were sent."""
-    said, sent = [outbound.Reply(200, None, b"")], []
-
-    def post(url, body, *, headers, timeout_s, max_bytes):
-        sent.append((url, json.loads(body), headers))
-        reply = said[0] if len(said) == 1 else said.pop(0)
-        if isinstance(reply, Exception):
-            raise reply
-        return reply
-
-    monkeypatch.setattr(outbound, "post", post)
-    monkeypatch.setattr(notifying, "wake", lambda count=1: None)  # no broker: messages are sent by hand
-    return said, sent
 
 
 def subscribe(viewer, url=URL, feed_id=None):
     return subscribing.subscribe(viewer, url=url, feed_id=feed_id)[0]
-
-
-def told(cast, subscription):
-    """A delivery of one fresh change."""
-    build.publish(cast.viewer("aster"), build.an_indicator(), groups=("ring",))
-    delivery_id = notifying.dispatch(subscription.pk)
-    return Delivery.unrestricted.get(pk=delivery_id)
-
-
-def now(row):
-    return type(row).unrestricted.get(pk=row.pk)
 
 
 def fail(delivery, outcome=BROKEN):
@@ -456,7 +410,7 @@ def test_two_secrets_sign_for_a_time_and_then_the_new_one_alone(cast, reader, ti
         notifying.ping(reader, subscription.pk)
         delivering.send_next()
         _, body, headers = answers[1][-1]
-        raw, held = json.dumps(body, separators=(",", ":")), []
+        raw, held = signed_bytes(body), []
         for name, secret in (("old", old), ("new", new)):
             try:
                 Webhook(secret).verify(raw, dict(headers))
@@ -768,3 +722,28 @@ def test_what_tells_of_a_removal_is_urgent_and_goes_first(cast, reader, time, an
     claimed = delivering.claim()
     assert (claimed.subscription_id, claimed.urgent) == (second.pk, True)
     assert (delivering.claim().subscription_id, Delivery.unrestricted.filter(urgent=True).count()) == (first.pk, 1)
+
+
+def test_the_place_in_a_message_is_the_subscribers_own_however_much_others_publish(cast, reader, time, answers):
+    build.publish(cast.viewer("aster"), build.an_indicator(), groups=("ring",))
+    own = changes.own_end(reader)
+    subscription = subscribe(reader)
+    build.publish(cast.viewer("aster"), build.an_indicator(), partners=("cygnus",))
+    assert notifying.dispatch(subscription.pk) is None
+    assert now(subscription).seq > own, "it has looked further"
+    told(cast, subscription)
+    delivering.send_next()
+    place = answers[1][0][1]["data"]["place"]
+    assert paging.unseal(place, viewer=reader.partner_id, scope=f"changes;{EVERYTHING.scope}") == [own, 0]
+
+
+def test_what_lies_behind_much_that_a_feed_leaves_out_is_told_all_the_same(cast, reader, time, monkeypatch):
+    monkeypatch.setattr(delivering, "MAX_CHANGES", 1)
+    monkeypatch.setattr(changes, "_MOST_LOOKED_AT", 1)
+    monkeypatch.setattr(walking, "_LEAST_ROWS", 2)
+    cards = subscribing.save_feed(reader, name="cards", filter_json={"kinds": ["payment-fingerprint"]})
+    subscription = subscribe(reader, feed_id=cards.pk)
+    build.publish(cast.viewer("aster"), *(build.an_indicator() for _ in range(8)), groups=("ring",))
+    build.publish(cast.viewer("aster"), making.payment_fingerprint(), groups=("ring",))
+    delivery = Delivery.unrestricted.get(pk=notifying.dispatch(subscription.pk))
+    assert delivery.changes == 1
