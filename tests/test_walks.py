@@ -1,4 +1,4 @@
-"""The walks that CONTRIBUTING.md describes: each room is there, is entered from one before it, and they are few."""
+"""What CONTRIBUTING.md names is there; the rooms of a walk are entered from one before them, and few."""
 
 import ast
 import re
@@ -49,3 +49,10 @@ def test_a_walk_passes_few_rooms_and_each_is_entered_from_one_before_it(name):
         assert all(path.exists() for path in files(room)), room
         ways = {way for before in rooms[:place] for way in entered_from(before)}
         assert place == 0 or any(way == room or way.startswith(f"{room}/") for way in ways), f"nobody enters {room}"
+
+
+def test_every_path_that_the_page_names_is_there():
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"`((?:exchange|partners|indicators|tests|deploy)/[\w/.-]+)`", page)
+    assert len(named) > 40
+    assert [name for name in named if not any(path.exists() for path in (ROOT / name, ROOT / f"{name}.py"))] == []

@@ -9,13 +9,14 @@ import typer
 from exchange.client.errors import Unusable
 from exchange.client.terminal import Json, KeyFile, Url, client_of, console, print_json, print_table
 from exchange.client.tokens import tokeniser_of
+from exchange.stix import words
 
 _NO_TOKENS = "No token can be made of this value: {}."
 
 
 def appeal(
     subkind: Annotated[str, typer.Argument(help="email, phone, device, par, pan_token, iban_token, … .")],
-    reason: Annotated[str, typer.Option(help="false_positive, benign_shared, victim, stale or wrong_attribution.")],
+    reason: Annotated[str, typer.Option(help=f"One of {', '.join(words.REASONS_AGAINST)}.")],
     dissent: Annotated[bool, typer.Option("--dissent", help="Also give your opinion on what you see.")] = False,
     group: Annotated[str, typer.Option("--group", help="Whose key makes tokens of templates (slug).")] = "",
     as_json: Json = False,

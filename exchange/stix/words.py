@@ -74,6 +74,8 @@ ELICITATIONS = (
 #: Why an opinion is what it is; of a campaign, the second.
 REASONS = ("confirmed_here", "false_positive", "benign_shared", "victim", "stale", "wrong_attribution")
 REASONS_OF_CAMPAIGNS = ("two_campaigns", "same_campaign", "not_a_campaign")
+#: Those of these that speak against an object: of appeals, and of campaigns that are dismissed.
+REASONS_AGAINST = tuple(reason for reason in REASONS if reason != "confirmed_here")
 #: How well a campaign is founded.
 GRADES = ("corroborated", "on_one_labs_word")
 #: Values in clear that no object of STIX observes: they have one of ours, `x-exchange-value`.

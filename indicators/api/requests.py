@@ -316,11 +316,7 @@ class AppealWish(Body):
     """By which tokens somebody is blocked, and why that is wrong."""
 
     tokens = _Tokens(code="bad-tokens", says="From 1 to 16 tokens.")
-    reason = Choice(
-        [one for one in words.REASONS if one != "confirmed_here"],
-        code="bad-reason",
-        says="false_positive, benign_shared, victim, stale or wrong_attribution.",
-    )
+    reason = Choice(words.REASONS_AGAINST, code="bad-reason", says=f"One of: {', '.join(words.REASONS_AGAINST)}.")
     dissent = Flag(required=False, help_text="Whether to give the own opinion on what is seen, too.")
 
 

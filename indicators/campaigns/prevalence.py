@@ -144,15 +144,15 @@ class _Outcome:
 
 def settle(group: Group, tokens: Collection[int]) -> None:
     """Tell each member what may be told of these tokens now. In a transaction that holds the group's lock."""
-    members = terms.members(group.pk)
+    labs = terms.labs(group.pk)
     interval = terms.interval_of(group)
     for some in batched(sorted(set(tokens)), _AT_ONCE):
-        _settle(group.pk, list(some), members, interval)
+        _settle(group.pk, list(some), labs, interval)
 
 
-def _settle(group_id: UUID, tokens: list[int], members: Sequence[UUID], interval: timedelta) -> None:
+def _settle(group_id: UUID, tokens: list[int], labs: Sequence[UUID], interval: timedelta) -> None:
     now, out = clock.now(), _Outcome()
-    rows, told = _rows(tokens, members), _told_before(tokens)
+    rows, told = _rows(tokens, labs), _told_before(tokens)
     totals: dict[int, tuple[int, int]] = {}
     crossed = []
     for state in EvidenceToken.objects.filter(pk__in=tokens).order_by("pk"):
@@ -163,7 +163,7 @@ def _settle(group_id: UUID, tokens: list[int], members: Sequence[UUID], interval
             out.asked.append(token)
         before = told.get(token, {})
         waits = [at for at in (_tell_one(out, token, held, each, before.get(each), now, interval, ends=not is_carried)
-                               for each in members) if at is not None]  # fmt: skip
+                               for each in labs) if at is not None]  # fmt: skip
         if asked and is_carried and ends_at is not None:
             out.ends[token] = None
         if asked and not is_carried:
@@ -279,14 +279,14 @@ def _columns_told(told: Sequence[tuple[UUID, int, Sums | None, bool]]) -> dict[s
     }
 
 
-def _rows(tokens: list[int], members: Sequence[UUID]) -> dict[int, list[_Row]]:
-    """By token, what present members carry and answer."""
+def _rows(tokens: list[int], labs: Sequence[UUID]) -> dict[int, list[_Row]]:
+    """By token, what the labs that take part carry and answer."""
     found: dict[int, list[_Row]] = defaultdict(list)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT token, partner_id, carried, holders, suspects, changed_at FROM indicators_prevalence"
             " WHERE token = ANY(%s) AND partner_id = ANY(%s)",
-            [tokens, list(members)],
+            [tokens, list(labs)],
         )
         for token, partner, carried, holders, suspects, changed_at in cursor.fetchall():
             found[token].append(_Row(partner, carried, Answer(holders, suspects), changed_at))

@@ -6,23 +6,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from indicators.campaigns.joining import Grade
+from indicators.stix.naming import NAMES
 
-#: By subkind: what is shared, and how accounts have to do with it.
-_SHARED: Mapping[str, tuple[str, str]] = {
-    "par": ("cards", "pay for"),
-    "pan_token": ("cards", "pay for"),
-    "psp_fp": ("payment instruments", "pay for"),
-    "iban_token": ("bank accounts", "pay for"),
-    "device": ("devices", "are used by"),
-    "phone": ("phone numbers", "belong to"),
-    "email": ("mailboxes", "belong, in several spellings, to"),
-    "email_domain": ("mail domains", "serve"),
-    "email_shape": ("forms of mail addresses", "recur in"),
-    "net": ("addresses or networks", "are used by"),
-    "signup_burst": ("bursts of sign-ups", "brought"),
-    "signup_template": ("sign-up forms", "recur in"),
-    "skeleton": ("prompts", "were sent by"),
-    "phrase": ("phrases", "are sent by"),
+#: By subkind: how accounts have to do with what is shared.
+_DOES: Mapping[str, str] = {
+    "par": "pay for",
+    "pan_token": "pay for",
+    "psp_fp": "pay for",
+    "iban_token": "pay for",
+    "device": "are used by",
+    "phone": "belong to",
+    "email": "belong, in several spellings, to",
+    "email_domain": "serve",
+    "email_shape": "recur in",
+    "net": "are used by",
+    "signup_burst": "brought",
+    "signup_template": "recur in",
+    "skeleton": "were sent by",
+    "phrase": "are sent by",
 }
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _NEARLY_ALL = 0.9
@@ -30,8 +31,8 @@ _NEARLY_ALL = 0.9
 
 def sentence(reason: Mapping[str, Any]) -> str:
     """A reason in words; `tokens` and `accounts` are buckets, `labs` is a number, `purity` tenths or None."""
-    shared, does = _SHARED[reason["subkind"]]
-    said = f"{_some(reason['tokens'])} {shared} {does} accounts"
+    _, shared = NAMES[reason["subkind"]]
+    said = f"{_some(reason['tokens'])} {shared} {_DOES[reason['subkind']]} accounts"
     most = f"the most shared is on {_some(reason['accounts'])} accounts"
     if reason["grade"] == Grade.WORD:
         labs = "one lab" if reason["labs"] == 1 else f"{number(reason['labs'])} labs, each at one of them alone"

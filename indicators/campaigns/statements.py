@@ -15,6 +15,7 @@ from django.db.models import Q
 
 from exchange import clock
 from exchange.errors import Conflict, NotFound, Refused
+from exchange.stix import words
 from indicators.campaigns import counting, proposing
 from indicators.campaigns.tables import Campaign, CampaignAlias, CampaignEvent, CampaignStatement
 from partners.log import audit
@@ -25,7 +26,7 @@ _Says = CampaignStatement.Says
 #: Why, of each word that can be said.
 REASONS: Mapping[str, tuple[str, ...]] = {
     _Says.CONFIRM: ("confirmed_here", "same_campaign"),
-    _Says.DISMISS: ("not_a_campaign", "false_positive", "benign_shared", "victim", "stale", "wrong_attribution"),
+    _Says.DISMISS: ("not_a_campaign", *words.REASONS_AGAINST),
     _Says.TWO: ("two_campaigns",),
     _Says.ONE: ("same_campaign",),
 }

@@ -92,7 +92,7 @@ def spend(made: Submission, *, lines: int = 0, answers: int = 0) -> None:
         raise TooMany("The day's lines for this group are used up.", code="quota", retry_after_s=left)
 
 
-def members(group_id: UUID) -> list[UUID]:
+def labs(group_id: UUID) -> list[UUID]:
     """The labs that take part: present members that are active."""
     present = Membership.objects.filter(group=group_id, until=None, partner__state=Partner.State.ACTIVE)
     return list(

@@ -38,7 +38,6 @@ from partners.viewer import Viewer
 
 #: How long a publisher has.
 CLOCK = timedelta(hours=72)
-REASONS = tuple(reason for reason in words.REASONS if reason != "confirmed_here")
 #: Tokens of one appeal; appeals of one partner within a day; its tickets of one appeal, and open, at one publisher.
 MOST_TOKENS, MOST_A_DAY, MOST_TICKETS, MOST_OPEN = 16, 50, 20, 100
 _DAY, _STATISTICS, _KEPT = timedelta(days=1), timedelta(days=90), timedelta(days=365)
@@ -74,8 +73,8 @@ def file(viewer: Viewer, tokens: Sequence[drafts.TokenValue], *, reason: str, di
     """
     viewer.require(Scope.REACT)
     viewer.require_all_groups()
-    if reason not in REASONS:
-        raise Refused(f"One of: {', '.join(REASONS)}.", code="bad-reason", at="/reason")
+    if reason not in words.REASONS_AGAINST:
+        raise Refused(f"One of: {', '.join(words.REASONS_AGAINST)}.", code="bad-reason", at="/reason")
     if not 1 <= len(tokens) <= MOST_TOKENS:
         raise Refused(f"From 1 to {MOST_TOKENS} tokens.", code="bad-tokens", at="/tokens")
     now = clock.now()

@@ -7,35 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from indicators.stix.naming import NAMES
+
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _CONTROL = {
     "reseller_pool": "A reseller pool's",
     "actor_controlled": "The campaign's own",
     "compromised_victim": "A victim's",
     "unknown": "Somebody's",
-}
-_NOUNS = {
-    "email": "mailbox",
-    "email_domain": "mail domain",
-    "phone": "phone number",
-    "device": "device",
-    "net": "network",
-    "client_fp": "client",
-    "gateway_host": "gateway",
-    "signup_template": "sign-up template",
-    "cluster_rule": "account pattern",
-    "par": "payment account",
-    "pan_token": "card",
-    "iban_token": "bank account",
-    "psp_fp": "payment fingerprint",
-    "crypto_addr": "crypto address",
-    "bin_range": "card range",
-    "billing_rule": "billing pattern",
-    "skeleton": "prompt skeleton",
-    "phrase": "phrase",
-    "regex": "prompt pattern",
-    "nova_rule": "prompt rule",
-    "feature_rule": "prompt features",
 }
 _DID = {
     "suspended": "suspended its accounts",
@@ -78,7 +57,7 @@ def number(count: int) -> str:
 
 def sentence(known: Known, *, now: datetime) -> list[Piece]:
     """The verdict."""
-    noun = _NOUNS.get(known.subkind, known.kind_name.lower() or "object")
+    noun, _ = NAMES.get(known.subkind, (known.kind_name.lower() or "object", ""))
     whose = _CONTROL.get(known.control, "A")
     return [
         Piece(f"{whose} {noun}, published by "),

@@ -9,6 +9,7 @@ from exchange.shapes import Body, Choice, Day, Email, Flag, Number, Text, Words
 from exchange.tokens import forms, padding
 from partners import keys
 from partners.caps import MOST
+from partners.groups import naming
 from partners.models import Group
 from partners.scopes import KEY_SCOPES, Role
 from partners.tokens.oblivious import REFUSALS
@@ -29,12 +30,14 @@ class FirstAdmin(Body):
 class NewPartner(FirstAdmin):
     """A partner to be registered, and its first admin."""
 
-    name = Text(code="bad-name", says="A name of 2 to 120 characters.", min_length=2, max_length=120)
+    name = Text(
+        code="bad-name", says=naming.NAME_WORDS, min_length=naming.NAME_CHARS[0], max_length=naming.NAME_CHARS[1]
+    )
     slug = Text(
         code="bad-slug",
-        says="2 to 60 small letters, digits and hyphens; a letter or digit at each end.",
-        min_length=2,
-        max_length=60,
+        says=naming.SLUG_WORDS,
+        min_length=naming.SLUG_CHARS[0],
+        max_length=naming.SLUG_CHARS[1],
         help_text="Small letters, digits and hyphens.",
     )
     kind = Choice(["lab", "recipient"], required=False, allow_blank=True, code="bad-kind", says="A lab or a recipient.")

@@ -8,7 +8,6 @@ What becomes of the objects of a partner that leaves, the application above says
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -28,7 +27,6 @@ from partners.tlp import Tlp
 from partners.viewer import Viewer
 
 _THERE = "partner-exists"
-_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,58}[a-z0-9]")
 _OPEN = (HandOver.State.OFFERED, HandOver.State.ACCEPTED)
 
 #: Called with the leaving partner's id and its heir's, or None where its objects are to be withdrawn.
@@ -75,12 +73,11 @@ def invite_partner(name: str, slug: str, kind: Partner.Kind | str, by: Viewer) -
 
 def _register(name: str, slug: str, kind: Partner.Kind, *, by: Viewer | None) -> Partner:
     name = " ".join(name.split())
-    if not 2 <= len(name) <= 120 or not name.isprintable():
-        raise Refused("A name of 2 to 120 characters.", code="bad-name", at="/name")
-    if not _SLUG.fullmatch(slug):
-        raise Refused(
-            "2 to 60 small letters, digits and hyphens; a letter or digit at each end.", code="bad-slug", at="/slug"
-        )
+    least, most = naming.NAME_CHARS
+    if not least <= len(name) <= most or not name.isprintable():
+        raise Refused(naming.NAME_WORDS, code="bad-name", at="/name")
+    if not naming.SLUG.fullmatch(slug):
+        raise Refused(naming.SLUG_WORDS, code="bad-slug", at="/slug")
     if kind != Partner.Kind.OPERATOR and {fold(name), fold(slug)} & naming.taken():
         raise Conflict("A partner of this name, or of one that looks like it, is there already.", code=_THERE)
     try:

@@ -1,6 +1,8 @@
-"""Which names are taken: those of partners, and what the exchange itself is called, as the eye reads them."""
+"""The form of names, and which are taken: those of partners, and the names of the exchange, as the eye reads them."""
 
 from __future__ import annotations
+
+import re
 
 from django.db.models import QuerySet
 
@@ -8,6 +10,12 @@ from exchange.lookalikes import fold
 from partners.groups.directory import known
 from partners.models import Partner
 
+#: The form of a partner's name and short name, with the words for one that has another.
+NAME_CHARS = (2, 120)
+NAME_WORDS = "A name of 2 to 120 characters."
+SLUG_CHARS = (2, 60)
+SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,58}[a-z0-9]")
+SLUG_WORDS = "2 to 60 small letters, digits and hyphens; a letter or digit at each end."
 #: What the exchange itself is called; nobody else is.
 OWN_NAMES = ("Exchange", "The exchange")
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from indicators.campaigns.joining import Grade
 from indicators.stix.drafts import TokenValue
+from indicators.stix.naming import NAMES
 from indicators.values.carrying import key_of
 
 #: Marks of a picture.
@@ -19,24 +20,13 @@ MOST_MARKS = 300
 #: So many tokens of a subkind are shown without being asked for.
 FEW = 3
 
-#: Subkinds in the order of a picture, each with the family that gives colour and shape, and its words: one, several.
-SUBKINDS: dict[str, tuple[str, str, str]] = {
-    "par": ("payment", "card (PAR)", "cards (PAR)"),
-    "pan_token": ("payment", "card", "cards"),
-    "iban_token": ("payment", "bank account", "bank accounts"),
-    "psp_fp": ("payment", "payment method", "payment methods"),
-    "device": ("account", "device", "devices"),
-    "email": ("account", "mailbox", "mailboxes"),
-    "phone": ("account", "phone", "phones"),
-    "signup_template": ("account", "sign-up template", "sign-up templates"),
-    "email_shape": ("account", "shape of mailboxes", "shapes of mailboxes"),
-    "signup_burst": ("account", "burst of sign-ups", "bursts of sign-ups"),
-    "email_domain": ("infra", "mail domain", "mail domains"),
-    "net": ("infra", "network", "networks"),
-    "phrase": ("prompt", "phrase", "phrases"),
-    "skeleton": ("prompt", "prompt", "prompts"),
+#: Subkinds in the order of a picture; the family of each gives colour and shape.
+_FAMILIES = {
+    **dict.fromkeys(("par", "pan_token", "iban_token", "psp_fp"), "payment"),
+    **dict.fromkeys(("device", "email", "phone", "signup_template", "email_shape", "signup_burst"), "account"),
+    **dict.fromkeys(("email_domain", "net"), "infra"),
+    **dict.fromkeys(("phrase", "skeleton"), "prompt"),
 }
-_OTHER = ("account", "token", "tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +153,13 @@ def _labs(nodes: Sequence[Mapping[str, Any]], own_name: str) -> list[Lab]:
     return found
 
 
+def _drawn(subkind: str) -> tuple[str, str, str]:
+    """The family of a subkind, and its name: one, several."""
+    return (_FAMILIES.get(subkind, "account"), *NAMES.get(subkind, ("token", "tokens")))
+
+
 def _token(node: Mapping[str, Any], labs: dict[str, int], accounts: Sequence[str]) -> Token:
-    family, name, _ = SUBKINDS.get(node["subkind"], _OTHER)
+    family, name, _ = _drawn(node["subkind"])
     said = node.get("token")
     value = said["value"] if said else ""
     key = None
@@ -188,7 +183,7 @@ def _token(node: Mapping[str, Any], labs: dict[str, int], accounts: Sequence[str
 
 
 def _summed(node: Mapping[str, Any], labs: dict[str, int]) -> Token:
-    family, _, several = SUBKINDS.get(node["subkind"], _OTHER)
+    family, _, several = _drawn(node["subkind"])
     word = node["grade"] != Grade.CORROBORATED
     many = size_of(node["tokens"])
     about = f"about {many:,} {several}" if many > 1 else f"some {several}"
@@ -206,7 +201,7 @@ def _gathered(tokens: Sequence[Token], opened: Collection[str]) -> list[Token]:
         if len(some) <= FEW or subkind in opened:
             found += some
             continue
-        family, _, several = SUBKINDS.get(subkind, _OTHER)
+        family, _, several = _drawn(subkind)
         labs: dict[str, int] = {}
         for token in some:
             for lab, count in token.labs.items():
@@ -232,6 +227,5 @@ def _gathered(tokens: Sequence[Token], opened: Collection[str]) -> list[Token]:
 
 def _ordered(tokens: Sequence[Token]) -> list[Token]:
     """By subkind, what more labs carry first."""
-    order = list(SUBKINDS)
-    place = {subkind: number for number, subkind in enumerate(order)}
+    place = {subkind: number for number, subkind in enumerate(_FAMILIES)}
     return sorted(tokens, key=lambda one: (place.get(one.subkind, 99), one.word, -len(one.labs), -one.most, one.code))
