@@ -11,15 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from exchange.demo import ports
 from tests.waiting import DEADLINE_S, until
 
 _RABBITMQ = Path("/usr/lib/rabbitmq/bin")
-
-
-def _a_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _answers(port: int) -> bool:
@@ -31,7 +26,7 @@ class Broker:
     """`home` keeps what outlives a kill."""
 
     def __init__(self, home: Path) -> None:
-        self.home, self.port = home, _a_port()
+        self.home, self.port = home, ports.free()
         home.mkdir()
         self.start()
 
@@ -119,7 +114,7 @@ class RabbitMQ(Broker):
     def environment(self) -> dict[str, str]:
         """A node, a cookie and a port mapper of its own; nothing under /var or /etc."""
         if not hasattr(self, "_ports"):
-            self._ports = {"epmd": _a_port(), "dist": _a_port()}
+            self._ports = {"epmd": ports.free(), "dist": ports.free()}
             (self.home / "rabbitmq.conf").write_text(f"listeners.tcp.1 = 127.0.0.1:{self.port}\n")
             (self.home / "plugins").write_text("[].\n")
         return {

@@ -30,7 +30,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from exchange import embedded, env
-from exchange.demo import banner, serving
+from exchange.demo import banner, ports, serving
 from exchange.demo.children import Children
 from exchange.demo.labs import Labs
 
@@ -124,7 +124,7 @@ def _prepare(data_dir: Path) -> tuple[Mapping[str, str], int]:
         "DJANGO_SETTINGS_MODULE": "exchange.settings",
         "PYTHONUNBUFFERED": "1",
         "PROMETHEUS_MULTIPROC_DIR": _counts(data_dir),
-        "KEY_SERVICE_URL": f"http://127.0.0.1:{_port(of=0)}",
+        "KEY_SERVICE_URL": f"http://127.0.0.1:{ports.free()}",
         "KEY_SERVICE_TOKEN": _secret(data_dir, "key_service_token"),
     }
     _step(2, "Schema and static files")
@@ -220,8 +220,10 @@ def _manage(environment: Mapping[str, str], *arguments: str) -> None:
         console.print(f"[yellow]{done.stderr.strip()}[/]")
 
 
-def _port(*, of: int | None = None) -> int:
-    wanted = env.number("PORT", 8000, least=0, most=65_535) if of is None else of
+def _port() -> int:
+    wanted = env.number("PORT", 8000, least=0, most=65_535)
+    if not wanted:
+        return ports.free()
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from exchange.demo import ports
 from tests.waiting import DEADLINE_S, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,12 +27,6 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed"),
 ]
 RESTARTS = 2
-
-
-def a_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def listens(port):
@@ -68,8 +63,8 @@ def a_certificate(home, name, *, by=None):
 @pytest.fixture
 def proxy(tmp_path):
     """The file as it is written, with ports and places of the test's; returns its port and the web behind it."""
-    web = [Web(a_port()), Web(a_port())]
-    port = a_port()
+    web = [Web(ports.free()), Web(ports.free())]
+    port = ports.free()
     for name in ("exchange.example", "partners-ca"):
         a_certificate(tmp_path, name)
     conf = "".join((ROOT / "deploy" / name).read_text() for name in ("nginx-upstreams.conf", "nginx.conf"))

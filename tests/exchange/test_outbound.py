@@ -27,7 +27,7 @@ def resolves_to(monkeypatch, *addresses):
     monkeypatch.setattr(outbound.socket, "getaddrinfo", lambda *_, **__: found)
 
 
-def post(url, *, timeout_s=2.0, max_bytes=1_000):
+def post(url, *, timeout_s=DEADLINE_S, max_bytes=1_000):
     return outbound.post(
         url, b"{}", headers={"Content-Type": "application/json"}, timeout_s=timeout_s, max_bytes=max_bytes
     )

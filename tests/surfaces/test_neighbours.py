@@ -16,7 +16,7 @@ import pytest
 from django.db import connection
 
 from exchange import health
-from exchange.demo import serving
+from exchange.demo import ports, serving
 from indicators.log import waking
 from partners import keys
 from partners.models import ApiKey
@@ -48,9 +48,7 @@ class Started:
         self._settings = settings
 
     def __enter__(self):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = ports.free()
         environment = os.environ | {"DATABASE_URL": waking_url(), "STALLED_SECONDS": "2"} | self._settings
         command = serving.command("exchange.wsgi:application", python=sys.executable, port=port, workers=1)
         self._process = subprocess.Popen(command, env=environment)

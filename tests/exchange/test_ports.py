@@ -1,0 +1,24 @@
+"""Ports that a demo chooses for its servers before they listen."""
+
+from __future__ import annotations
+
+import socket
+
+from exchange.demo import ports
+
+
+def test_whoever_calls_out_is_never_given_one_that_was_chosen():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        given = set()
+        for _ in range(50):
+            with socket.create_connection(server.getsockname()) as calling:
+                given.add(calling.getsockname()[1])
+    assert max(ports.free() for _ in range(50)) < min(given)
+
+
+def test_one_that_somebody_has_is_not_chosen(monkeypatch):
+    with socket.create_server(("127.0.0.1", ports.free())) as taken:
+        has = taken.getsockname()[1] - ports._LEAST
+        choices = iter([has, has, has + 1])
+        monkeypatch.setattr(ports.secrets, "randbelow", lambda below: next(choices))
+        assert ports.free() == taken.getsockname()[1] + 1
