@@ -19,7 +19,7 @@ from indicators.api.documents.campaigns import (
     SumsPage,
     TakenDocument,
 )
-from indicators.campaigns import evidence, lines, prevalence, terms
+from indicators.campaigns import evidence, lines, prevalence, sums, terms
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
 from partners.viewer import Viewer
@@ -136,7 +136,7 @@ class SumsView(Face):
         viewer = viewer_of(request)
 
         def read(after: int, limit: int) -> list[_Row]:
-            found = prevalence.told_page(viewer, slug, after=after, limit=limit)
+            found = sums.told_page(viewer, slug, after=after, limit=limit)
             return [(place, _told(numbers, word=word), token, numbers)
                     for place, *numbers, word, token in ((*row[:6], row[6:]) for row in found)]  # fmt: skip
 

@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from exchange import clock
 from exchange.celery import app
-from indicators.campaigns import evidence, prevalence, terms
+from indicators.campaigns import evidence, sums, terms
 from indicators.campaigns.tables import EvidenceToken, Prevalence, Submission, Suspect, ToldSum
 from partners.log import audit
 from partners.models import Membership, Partner
@@ -91,4 +91,4 @@ def sweep() -> None:
         pass
     while forget_tokens():
         pass
-    prevalence.tell_due()
+    sums.tell_due()

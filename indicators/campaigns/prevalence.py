@@ -1,34 +1,25 @@
-"""What labs answer about tokens, and what each is told of the others' answers. The only writer of Prevalence, ToldSum.
+"""What labs answer about tokens, and how many accounts of their evidence carry them. The only writer of Prevalence.
 
-The rules stand in `exchange.tokens.prevalence`: sums over two or more other labs, rounded down to powers of two; a new
-one at once, a change at most once per interval and only when two labs' answers changed. Here they are asked for each
-token that something happened to, under the group's lock, so that lists are in the order of commits.
+What each lab is told of the others' answers follows from them in the same transaction (`sums`).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from itertools import batched
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
 
 from exchange import clock
-from exchange.celery import app
-from exchange.tokens import prevalence as rules
-from exchange.tokens.prevalence import Answer, Sums
-from indicators.campaigns import joining, placing, terms
+from exchange.tokens.prevalence import Answer
+from indicators.campaigns import sums, terms
 from indicators.campaigns.lines import TokenKey, answers
-from indicators.campaigns.tables import EvidenceToken, Stir
+from indicators.campaigns.tables import EvidenceToken
 from partners.log import audit
 from partners.models import Group
 from partners.viewer import Viewer
-
-_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +40,10 @@ def take(viewer: Viewer, slug: str, body: bytes) -> Answered:
         made = terms.submission(contributor, locked=True)
         terms.spend(made, answers=len(sent))
         made.save()
-        _lock(contributor.group.pk)
+        terms.lock(contributor.group.pk)
         found = _asked(contributor.group.pk, list(sent))
         changed = _answer(contributor, {found[key]: said for key, said in sent.items() if key in found})
-        settle(contributor.group, changed)
+        sums.settle(contributor.group, changed)
         audit.record(
             audit.Verb.PREVALENCE_SENT,
             by=viewer,
@@ -93,8 +84,8 @@ def carry(group_id: UUID, partner_id: UUID, deltas: Mapping[int, int]) -> None:
         cursor.execute(_CARRY, sent | {"partner": partner_id, "group": group_id})
         crossed = [token for token, carried, delta in cursor.fetchall() if carried in {0, delta}]
     if crossed:
-        _lock(group_id)
-        settle(Group.objects.get(pk=group_id), crossed)
+        terms.lock(group_id)
+        sums.settle(Group.objects.get(pk=group_id), crossed)
 
 
 # A row for each token: how many carry it now, and the change. Locks the lab's own rows alone.
@@ -110,201 +101,6 @@ WITH sent AS (
 )
 SELECT put.token, put.carried, sent.delta FROM put JOIN sent USING (token)
 """
-
-
-@dataclass(slots=True)
-class _Told:
-    sums: Sums | None
-    word: bool
-    at: datetime
-
-    @property
-    def nothing(self) -> bool:
-        return self.sums is None and not self.word
-
-
-@dataclass(slots=True)
-class _Row:
-    partner: UUID
-    carried: int
-    answer: Answer
-    changed_at: datetime
-
-
-@dataclass(slots=True)
-class _Outcome:
-    """What becomes of some tokens: who is told what, which are asked about or no more, and when to look again."""
-
-    told: list[tuple[UUID, int, Sums | None, bool]] = field(default_factory=list)
-    asked: list[int] = field(default_factory=list)
-    ended: list[int] = field(default_factory=list)
-    ends: dict[int, datetime | None] = field(default_factory=dict)
-    due: dict[int, datetime | None] = field(default_factory=dict)
-
-
-def settle(group: Group, tokens: Collection[int]) -> None:
-    """Tell each member what may be told of these tokens now. In a transaction that holds the group's lock."""
-    labs = terms.labs(group.pk)
-    interval = terms.interval_of(group)
-    for some in batched(sorted(set(tokens)), _AT_ONCE):
-        _settle(group.pk, list(some), labs, interval)
-
-
-def _settle(group_id: UUID, tokens: list[int], labs: Sequence[UUID], interval: timedelta) -> None:
-    now, out = clock.now(), _Outcome()
-    rows, told = _rows(tokens, labs), _told_before(tokens)
-    totals: dict[int, tuple[int, int]] = {}
-    crossed = []
-    for state in EvidenceToken.objects.filter(pk__in=tokens).order_by("pk"):
-        token, asked, ends_at = state.pk, state.asked, state.ended_at
-        held = rows.get(token, [])
-        is_carried = any(row.carried for row in held)
-        if is_carried and not asked:
-            out.asked.append(token)
-        before = told.get(token, {})
-        waits = [at for at in (_tell_one(out, token, held, each, before.get(each), now, interval, ends=not is_carried)
-                               for each in labs) if at is not None]  # fmt: skip
-        if asked and is_carried and ends_at is not None:
-            out.ends[token] = None
-        if asked and not is_carried:
-            waits.append(_end(out, token, ends_at, now, interval))
-        out.due[token] = min((at for at in waits if at > now), default=None)
-        holders, suspects = sum(row.answer.holders for row in held), sum(row.answer.suspects for row in held)
-        totals[token] = (holders, suspects)
-        was = joining.is_pure(state.subkind, holders=state.holders, suspects=state.suspects)
-        if was != joining.is_pure(state.subkind, holders=holders, suspects=suspects):
-            crossed.append(token)
-    placing.stir(group_id, Stir.Kind.TOKEN, crossed)
-    _write(group_id, out, totals, now)
-
-
-def _tell_one(
-    out: _Outcome,
-    token: int,
-    rows: Iterable[_Row],
-    member: UUID,
-    told: _Told | None,
-    now: datetime,
-    interval: timedelta,
-    *,
-    ends: bool,
-) -> datetime | None:
-    """Note what a member is told of a token, if anything; when to look again where it is only too early."""
-    others = [row for row in rows if row.partner != member]
-    sums = None if ends else rules.sums(row.answer for row in others)
-    word = not ends and sum(1 for row in others if row.carried) == 1
-    if told is None or told.nothing or (told.sums is None and sums is not None):
-        if sums is not None or word:
-            out.told.append((member, token, sums, word))
-        return None
-    changed = sum(1 for row in others if row.changed_at > told.at)
-    target = sums if ends or changed >= rules.LEAST_CHANGED else told.sums
-    if (target, word) == (told.sums, told.word):
-        return None
-    if now - told.at < interval:
-        return told.at + interval
-    out.told.append((member, token, target, word))
-    return None
-
-
-def _end(out: _Outcome, token: int, ends_at: datetime | None, now: datetime, interval: timedelta) -> datetime:
-    """Nobody's evidence carries a token any more: after an interval it is told that nobody asks."""
-    if ends_at is None:
-        ends_at = out.ends[token] = now + interval
-    if ends_at <= now:
-        out.ended.append(token)
-    return ends_at
-
-
-def _write(group_id: UUID, out: _Outcome, totals: Mapping[int, tuple[int, int]], now: datetime) -> None:
-    """In two lists each change has a place; places of a page are read by value, so their order here tells nothing."""
-    moved = out.asked + out.ended
-    first = terms.next_places(group_id, len(moved) + len(out.told)) if moved or out.told else 0
-    with connection.cursor() as cursor:
-        if moved:
-            cursor.execute(
-                _ASK,
-                [moved, [True] * len(out.asked) + [False] * len(out.ended), list(range(first, first + len(moved)))],
-            )
-        if out.ends:
-            cursor.execute(_END, [list(out.ends), list(out.ends.values())])
-        if out.told:
-            start = first + len(moved)
-            cursor.execute(_TELL, _columns_told(out.told) | {
-                "group": group_id, "now": now, "places": list(range(start, start + len(out.told))),
-            })  # fmt: skip
-        tokens = list(totals)
-        cursor.execute(
-            _TOTAL,
-            [tokens, [totals[token][0] for token in tokens], [totals[token][1] for token in tokens],
-             [out.due.get(token) for token in tokens]],
-        )  # fmt: skip
-
-
-_ASK = """
-UPDATE indicators_evidencetoken t
-SET asked = m.asked, place = m.place, ended_at = CASE WHEN m.asked THEN NULL ELSE t.ended_at END
-FROM unnest(%s::bigint[], %s::bool[], %s::bigint[]) AS m (id, asked, place) WHERE t.id = m.id
-"""
-_END = """
-UPDATE indicators_evidencetoken t SET ended_at = m.ended_at
-FROM unnest(%s::bigint[], %s::timestamptz[]) AS m (id, ended_at) WHERE t.id = m.id
-"""
-_TOTAL = """
-UPDATE indicators_evidencetoken t SET holders = m.holders, suspects = m.suspects, due = m.due
-FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[]) AS m (id, holders, suspects, due)
-WHERE t.id = m.id AND (t.holders, t.suspects, t.due) IS DISTINCT FROM (m.holders, m.suspects, m.due)
-"""
-_TELL = """
-INSERT INTO indicators_toldsum
-    (partner_id, group_id, token, holders, suspects, holders_less, suspects_less, word, told_at, place)
-SELECT partner, %(group)s, token, holders, suspects, holders_less, suspects_less, word, %(now)s, place
-FROM unnest(%(partners)s::uuid[], %(tokens)s::bigint[], %(holders)s::bigint[], %(suspects)s::bigint[],
-            %(holders_less)s::bigint[], %(suspects_less)s::bigint[], %(words)s::bool[], %(places)s::bigint[])
-     AS m (partner, token, holders, suspects, holders_less, suspects_less, word, place)
-ON CONFLICT (token, partner_id) DO UPDATE
-    SET holders = excluded.holders, suspects = excluded.suspects, holders_less = excluded.holders_less,
-        suspects_less = excluded.suspects_less, word = excluded.word, told_at = excluded.told_at,
-        place = excluded.place
-"""
-
-
-def _columns_told(told: Sequence[tuple[UUID, int, Sums | None, bool]]) -> dict[str, Any]:
-    said = [sums or (None,) * 4 for _, _, sums, _ in told]
-    return {
-        "partners": [partner for partner, _, _, _ in told],
-        "tokens": [token for _, token, _, _ in told],
-        "words": [word for _, _, _, word in told],
-        **{name: [one[place] for one in said] for place, name in enumerate(Sums._fields)},
-    }
-
-
-def _rows(tokens: list[int], labs: Sequence[UUID]) -> dict[int, list[_Row]]:
-    """By token, what the labs that take part carry and answer."""
-    found: dict[int, list[_Row]] = defaultdict(list)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT token, partner_id, carried, holders, suspects, changed_at FROM indicators_prevalence"
-            " WHERE token = ANY(%s) AND partner_id = ANY(%s)",
-            [tokens, list(labs)],
-        )
-        for token, partner, carried, holders, suspects, changed_at in cursor.fetchall():
-            found[token].append(_Row(partner, carried, Answer(holders, suspects), changed_at))
-    return found
-
-
-def _told_before(tokens: list[int]) -> dict[int, dict[UUID, _Told]]:
-    found: dict[int, dict[UUID, _Told]] = defaultdict(dict)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT token, partner_id, holders, suspects, holders_less, suspects_less, word, told_at"
-            " FROM indicators_toldsum WHERE token = ANY(%s)",
-            [tokens],
-        )
-        for token, partner, *numbers, word, told_at in cursor.fetchall():
-            sums = None if numbers[0] is None else Sums(*numbers)
-            found[token][partner] = _Told(sums, word, told_at)
-    return found
 
 
 def _answer(contributor: terms.Contributor, said: Mapping[int, Answer]) -> list[int]:
@@ -368,11 +164,6 @@ def _columns(keys: Sequence[TokenKey]) -> dict[str, Any]:
     }
 
 
-def _lock(group_id: UUID) -> None:
-    """Places of a group are given to one transaction at a time."""
-    terms.lock(group_id)
-
-
 def _bucket(count: int) -> str:
     return f"10^{len(str(count)) - 1}" if count else "0"
 
@@ -384,45 +175,3 @@ def asked_page(viewer: Viewer, slug: str, *, after: int, limit: int) -> list[Evi
     if after == 0:
         page = page.filter(asked=True)
     return list(page.order_by("place")[:limit])
-
-
-def told_page(viewer: Viewer, slug: str, *, after: int, limit: int) -> list[tuple[Any, ...]]:
-    """The next of what the viewer's lab is told: the place, what is told, and the token. Raises as `asked_page`."""
-    contributor = terms.contributor(viewer, slug)
-    with transaction.atomic():
-        terms.submission(contributor)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _TOLD, {"group": contributor.group.pk, "partner": contributor.partner_id, "after": after, "limit": limit}
-        )
-        found: list[tuple[Any, ...]] = cursor.fetchall()
-        return found
-
-
-# A row for each told sum after a place, by `told_by_place`.
-_TOLD = """
-SELECT s.place, s.holders, s.suspects, s.holders_less, s.suspects_less, s.word,
-       t.subkind, t.scheme, t.epoch, t.psp_scope, t.value, t.wide
-FROM indicators_toldsum s JOIN indicators_evidencetoken t ON t.id = s.token
-WHERE s.group_id = %(group)s AND s.partner_id = %(partner)s AND s.place > %(after)s
-  AND (%(after)s > 0 OR s.word OR s.holders IS NOT NULL)
-ORDER BY s.place LIMIT %(limit)s
-"""
-
-
-def _due(limit: int = _AT_ONCE) -> dict[UUID, list[int]]:
-    due: dict[UUID, list[int]] = defaultdict(list)
-    found = EvidenceToken.objects.filter(due__lte=clock.now()).order_by("due", "pk").values_list("group", "pk")
-    for group, token in found[:limit]:
-        due[group].append(token)
-    return due
-
-
-@app.task(name="indicators.campaigns.prevalence.tell_due")
-def tell_due() -> None:
-    """Tell what was too early to be told before. What is looked at gets a later time or none, so this ends."""
-    while found := _due():
-        for group_id, tokens in found.items():
-            with transaction.atomic():
-                _lock(group_id)
-                settle(Group.objects.get(pk=group_id), tokens)

@@ -1,7 +1,7 @@
 """Evidence, prevalence and what is told of them, for one group each. Read by the exchange alone.
 
-One writer a table: `terms` writes Pool and Submission, `evidence` Suspect and Carried, `prevalence` EvidenceToken,
-Prevalence and ToldSum. `ending` deletes of all of them.
+One writer a table: `terms` writes Pool and Submission, `evidence` Suspect and Carried, `prevalence` Prevalence and new
+rows of EvidenceToken, `sums` ToldSum and what becomes of EvidenceToken. `ending` deletes of all of them.
 There are millions of rows, so most of their keys have no constraint in the database: `ending` keeps them true.
 """
 

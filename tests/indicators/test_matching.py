@@ -406,6 +406,7 @@ def test_pages_make_the_whole_in_both_directions_however_few_rows_a_request_cove
             stretch = matching.since(viewer, after=place, limit=2, rows=rows)
             told += [match.value_id for match in stretch.matches]
             assert stretch.reached > place or not stretch.more
+            assert len(stretch.matches) <= 2
             place = stretch.reached
             if not stretch.more:
                 break
@@ -413,6 +414,30 @@ def test_pages_make_the_whole_in_both_directions_however_few_rows_a_request_cove
     for moment, count in ((clock.now() - timedelta(hours=1), 9), (clock.now() + timedelta(hours=1), 0)):
         counted, shown = matching.recent(viewer, since=moment, most=500, limit=4)
         assert (counted, [match.value_id for match in shown]) == (count, whole[:4])
+
+
+def test_what_was_found_again_last_stands_first(cast):
+    def values():
+        return [match.value for match in matching.newest(cast.viewer("cygnus"), limit=9).matches]
+
+    first, second = making.token("0a" * 32), making.token("0b" * 32)
+    for token in (first, second):
+        for who in ("aster", "borealis"):
+            say(cast, who, token=token)
+    say(cast, "aster", token=first)
+    assert values() == [first["value"], second["value"]]
+    say(cast, "borealis", token=second)
+    assert values() == [second["value"], first["value"]]
+
+
+def test_what_was_found_since_is_counted_to_its_end_however_few_rows_are_looked_at_in_one_go(cast, monkeypatch):
+    monkeypatch.setattr("indicators.matching.asking._MOST", 2)
+    for number in range(5):
+        for who in ("aster", "borealis"):
+            say(cast, who, token=making.token(f"{number:02x}" * 32))
+    since = clock.now() - timedelta(hours=1)
+    counted, shown = matching.recent(cast.viewer("cygnus"), since=since, most=500, limit=2)
+    assert (counted, len(shown)) == (5, 2)
 
 
 def test_nothing_hidden_moves_what_is_found_or_where(cast):

@@ -290,7 +290,7 @@ def test_two_holdings_of_one_id_under_one_shown_source_are_one_object(aster, bor
     other = stix | {"confidence": 33, "modified": build.later()}
     reader = Subscriber(cygnus)
     assert read(aster.push(stix, query="?groups=second"))["counts"]["accepted"] == 1
-    reader.catch_up()
+    assert [row["publisher"]["named"] for row in reader.catch_up()] == [False]
     assert read(borealis.push(other, query="?groups=second"))["counts"]["accepted"] == 1
     reader.catch_up()
     assert len(reader.held) == reader.trailer.set_count == 1
@@ -299,6 +299,15 @@ def test_two_holdings_of_one_id_under_one_shown_source_are_one_object(aster, bor
     withdraw(borealis, stix)
     assert [row["op"] for row in reader.catch_up()] == ["remove"]
     assert reader.held == {}
+
+
+def test_a_set_takes_in_a_long_log_by_stretches_and_says_so_until_it_is_whole(aster, borealis, monkeypatch):
+    monkeypatch.setattr("indicators.feeds.proving._STRETCH", 2)
+    made = [build.an_indicator() for _ in range(7)]
+    aster.push(*made, query="?groups=ring")
+    reader = Subscriber(borealis)
+    assert {row["publisher"]["named"] for row in reader.catch_up()} == {True}
+    assert reader.ids() == {stix["id"] for stix in made}
 
 
 def test_an_idle_poll_writes_nothing_and_asks_little(aster, borealis):

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from exchange import clock
-from indicators.campaigns import ending, prevalence
+from indicators.campaigns import ending, sums
 from indicators.campaigns.tables import Carried, EvidenceToken, Prevalence, Suspect, ToldSum
 from partners.groups import life, membership
 from partners.models import AuditRecord, Group, GroupKey, Partner
@@ -152,7 +152,7 @@ def test_what_is_asked_ends_after_the_interval_when_nobody_carries_it(pool, late
     send(pool.aster, "evidence?round=1", pool.account(pool.token("a"), account=first["account"]))
     assert page(pool.borealis, "evidence/asked", cursor)[0] == {"asked": [], "ended": []}
     later(seconds=3601)
-    prevalence.tell_due()
+    sums.tell_due()
     changed, cursor = page(pool.borealis, "evidence/asked", cursor)
     assert (values(changed["asked"]), values(changed["ended"])) == ([], [pool.token("b")["value"]])
     fresh, _ = page(pool.borealis, "evidence/asked")
@@ -201,7 +201,7 @@ def test_the_mark_ends_after_the_interval_once_a_second_lab_publishes_it(pool, l
     send(pool.cygnus, "evidence?round=1", pool.account(token))
     assert page(pool.borealis, "sums", cursor)[0]["ended"] == []
     later(seconds=3601)
-    prevalence.tell_due()
+    sums.tell_due()
     assert page(pool.borealis, "sums", cursor)[0]["ended"] == [token]
 
 
@@ -213,7 +213,7 @@ def test_a_told_sum_changes_once_an_interval_and_only_by_two_labs(pool, later):
     assert [row["suspects"] for row in told["sums"]] == [64]
     later(seconds=4000)
     send(pool.aster, "prevalence", answer_of(token, 1024, 1024))
-    prevalence.tell_due()
+    sums.tell_due()
     assert page(pool.eridanus, "sums", cursor)[0]["sums"] == []
     send(pool.borealis, "prevalence", answer_of(token, 1024, 1024))
     told, cursor = page(pool.eridanus, "sums", cursor)
@@ -223,7 +223,7 @@ def test_a_told_sum_changes_once_an_interval_and_only_by_two_labs(pool, later):
     send(pool.borealis, "prevalence", answer_of(token, 1, 1))
     assert page(pool.eridanus, "sums", cursor)[0]["sums"] == []
     later(seconds=4000)
-    prevalence.tell_due()
+    sums.tell_due()
     told, _ = page(pool.eridanus, "sums", cursor)
     assert [row["suspects"] for row in told["sums"]] == [2]
 
