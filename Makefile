@@ -1,7 +1,7 @@
 # Each target sets up what it needs; only Python >= 3.11, make and the package registry have to be there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench pictures shell clean lock chart sbom
+.PHONY: help demo test lint fmt bench fuzz pictures shell clean lock chart sbom
 
 # An environment that forbids Python to keep what it compiled would compile Django for every process of every test.
 export PYTHONDONTWRITEBYTECODE :=
@@ -38,6 +38,10 @@ fmt: ## Format the code
 bench: ## Measure against the floor: parsing, COPY, publishing, polling, telling
 	@deploy/bootstrap dev
 	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+fuzz: ## Look for inputs that break a promise of what reads strangers' bytes (FUZZ="pattern batch", FUZZ_SECONDS=300)
+	@deploy/bootstrap dev
+	@sh deploy/fuzz $(or $(FUZZ_SECONDS),300) $(FUZZ)
 
 pictures: ## Pictures of the portal's pages, of a demo that runs (PICTURES_ARGS="--out pictures")
 	@deploy/bootstrap dev

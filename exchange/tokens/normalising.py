@@ -68,7 +68,7 @@ def phone(text: str) -> str:
     """A telephone number in E.164 form; it must come with its country code (`+` or `00`).
 
     By libphonenumber, which knows where a zero is dialled inside the country only (+49 (0) 30) and where it belongs to
-    the number (Italy).
+    the number (Italy). What it would read as yet another number once it is written so (+53 00 …) is none.
     """
     written = unicodedata.normalize("NFKC", text).strip()
     if written.startswith("00"):
@@ -77,9 +77,18 @@ def phone(text: str) -> str:
         found = phonenumbers.parse(written if _PHONE.fullmatch(written) else "")
     except phonenumbers.NumberParseException:
         raise ValueError("not a telephone number with its country code") from None
-    if not phonenumbers.is_possible_number(found):
+    form = phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164)
+    if not phonenumbers.is_possible_number(found) or _e164(form) != form:
         raise ValueError("not a telephone number with its country code")
-    return phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164)
+    return form
+
+
+def _e164(form: str) -> str:
+    """How libphonenumber writes what it reads; empty where it reads nothing."""
+    try:
+        return phonenumbers.format_number(phonenumbers.parse(form), phonenumbers.PhoneNumberFormat.E164)
+    except phonenumbers.NumberParseException:
+        return ""
 
 
 def address_net(text: str) -> str:

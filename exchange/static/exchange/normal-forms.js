@@ -70,7 +70,9 @@ self.normalForms = (() => {
     if (written.startsWith("00")) written = `+${written.slice(2)}`;
     const found = /^\+[0-9\s().\-/\u2010-\u2015]{7,40}$/u.test(written) && bundled_phone.parsePhoneNumberFromString(written);
     if (!found || !found.isPossible()) refuse("not a telephone number with its country code");
-    return found.format("E.164");
+    const form = found.format("E.164");  // which must not read as yet another number: +53 00 …
+    if (bundled_phone.parsePhoneNumberFromString(form)?.format("E.164") !== form) refuse("not a telephone number with its country code");
+    return form;
   };
 
   const pan = (text) => {

@@ -80,7 +80,7 @@ SAME = {
 NOT = {
     "email_exact": ["", "anna", "@example.org", "a b@example.org", "a@b@example.org", "anna@localhost", "a" * 65 + "@b.example"],
     "email_folded": ["anna"],
-    "phone": ["030 1234567", "+0301234567", "+49", "+4930123456789012345", "+49x"],
+    "phone": ["+530-01515/02", "030 1234567", "+0301234567", "+49", "+4930123456789012345", "+49x"],
     "address_net": ["192.0.2.300", "192.0.2.1/24", "example.org"],
     "network": ["as0", "as4294967296", "192.0.2.0/33", "host"],
     "ip_network": ["example.org", "999.1.1.1", "as64496", "fe80::1%eth0", "192.0.2.1\n0.0.0.0/0"],
