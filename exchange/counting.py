@@ -27,6 +27,9 @@ SECONDS = Histogram(
 )
 PUSHED = Counter("exchange_pushed_objects", "Objects of pushes, by what became of them.", ["outcome"])
 REFUSED = Counter("exchange_refused_objects", "Refused objects of pushes, by code.", ["code"])
+REPLICA_READS = Counter(
+    "exchange_replica_reads", "Reads that a replica could answer: `replica`, or why not.", ["outcome"]
+)
 MAILS = Counter("exchange_mails", "Mails, by what became of them.", ["outcome"])
 POOL_SIZE = Gauge("exchange_pool_connections", "Connections to the store.", multiprocess_mode="livesum")
 POOL_WAITING = Gauge("exchange_pool_waiting", "Requests that wait for one.", multiprocess_mode="livesum")

@@ -3,9 +3,12 @@
 import ipaddress
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from psycopg.conninfo import make_conninfo
 
 _BROKERS = ("pgmq", "amqp", "amqps", "redis", "rediss", "sentinel")
 
@@ -164,6 +167,13 @@ def database(name: str) -> dict[str, Any]:
         "PORT": str(port or options.pop("port", "")),
         "OPTIONS": dict(options),
     }
+
+
+def conninfo(database: Mapping[str, Any]) -> str:
+    """Django's database settings as libpq's words, for a connection of its own."""
+    named = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    given = {word: database[name] for word, name in named.items() if database[name]}
+    return make_conninfo(**given, **database["OPTIONS"])
 
 
 _SMTP_PORTS = {"smtp": 25, "smtp+tls": 587, "smtps": 465}

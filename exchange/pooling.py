@@ -6,23 +6,38 @@ import select
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.db import connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool
 
 
-def retire() -> None:
-    """Have the pool open another connection in the place of the present one, once its transaction is committed.
+def retire(asked: BaseDatabaseWrapper) -> None:
+    """Have the pool open another connection in the place of the one of `asked`, once its transaction is committed.
 
     libpq's buffers grow to the largest message and stay so: each connection of the pool would keep some megabytes.
     """
-    own = connection.connection
+    own = asked.connection
 
     def end() -> None:
-        if connection.connection is own:
+        if asked.connection is own:
             own.close()
-            connection.close()
+            asked.close()
 
-    transaction.on_commit(end)
+    transaction.on_commit(end, using=asked.alias)
+
+
+def direct() -> str:
+    """What libpq needs for a connection of its own to the store, past a pooler in transaction mode: for LISTEN.
+
+    With all that DATABASE_URL says to libpq (TLS, keepalives), but for the settings of the server.
+    """
+    if settings.DATABASE_DIRECT:
+        return str(settings.DATABASE_DIRECT)
+    known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()} - {"options"}
+    given = connection.get_connection_params()
+    return make_conninfo(**{name: str(value) for name, value in given.items() if name in known and value})
 
 
 def still_there(lent: psycopg.Connection[Any]) -> None:

@@ -8,13 +8,16 @@ same connection and in the same transaction.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any
 
 import psycopg
-from django.db import DatabaseError, OperationalError, connection, models
+from django.db import DatabaseError, OperationalError, connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.types.datetime import TimestamptzLoader
 from psycopg.types.numeric import Int8Dumper
 
@@ -62,7 +65,7 @@ class Message:
             return
         own = _connection()
         try:
-            with connection.wrap_database_errors:
+            with _asked().wrap_database_errors:
                 with own.pipeline():
                     cursors = [_executed(own, sql, parameters) for sql, parameters, _ in waiting]
                 for cursor, (*_, reply) in zip(cursors, waiting, strict=True):
@@ -83,9 +86,9 @@ def ask(sql: str, parameters: Parameters = (), *, settings: Mapping[str, str] = 
     try:
         found = _answered(sql, parameters, settings)
     except _Stale:
-        if connection.in_atomic_block:
+        if _asked().in_atomic_block:
             raise
-        connection.close()  # what is prepared goes with it
+        _asked().close()  # what is prepared goes with it
         found = _answered(sql, parameters, settings)
     _note(sql)
     _tidy(_size(parameters))
@@ -95,13 +98,13 @@ def ask(sql: str, parameters: Parameters = (), *, settings: Mapping[str, str] = 
 def _answered(sql: str, parameters: Parameters, settings: Mapping[str, str]) -> list[tuple[Any, ...]]:
     own = _connection()
     try:
-        with connection.wrap_database_errors:
+        with _asked().wrap_database_errors:
             if not settings:
                 return _fetched(_executed(own, sql, parameters))
             with own.pipeline():  # one transaction, if none is open
                 _execute(_SET, [list(settings), list(settings.values())], False, {"cursor": psycopg.RawCursor(own)})
                 cursor = _executed(own, sql, parameters, settings)
-                if connection.in_atomic_block:  # which goes on, without them
+                if _asked().in_atomic_block:  # which goes on, without them
                     _execute(_RESET, [list(settings)], False, {"cursor": psycopg.RawCursor(own)})
             return _fetched(cursor)
     except DatabaseError as error:
@@ -122,22 +125,41 @@ class _Stale(OperationalError):
 def _raised(error: DatabaseError) -> DatabaseError:
     if not isinstance(error.__cause__, _STALE):
         return error
-    pooling.retire()
+    pooling.retire(_asked())
     return _Stale("a prepared statement is stale")
 
 
 def _connection() -> psycopg.Connection[Any]:
     """The thread's present connection, as Django keeps it."""
-    connection.ensure_connection()
-    connection.validate_no_broken_transaction()
-    own: psycopg.Connection[Any] = connection.connection
+    asked = _asked()
+    asked.ensure_connection()
+    asked.validate_no_broken_transaction()
+    own: psycopg.Connection[Any] = asked.connection
     return own
+
+
+_where: ContextVar[str] = ContextVar("exchange-sql-where", default="default")
+
+
+@contextmanager
+def on(alias: str) -> Iterator[None]:
+    """Ask another store of DATABASES meanwhile (`exchange.replicas`)."""
+    before = _where.set(alias)
+    try:
+        yield
+    finally:
+        _where.reset(before)
+
+
+def _asked() -> BaseDatabaseWrapper:
+    return connections[_where.get()]
 
 
 def _note(sql: str) -> None:
     """For whoever logs or counts queries, as Django does: a message is one."""
-    if connection.queries_logged:
-        connection.queries_log.append({"sql": sql, "time": ""})
+    asked = _asked()
+    if asked.queries_logged:
+        asked.queries_log.append({"sql": sql, "time": ""})
 
 
 def _executed(
@@ -151,9 +173,10 @@ def _executed(
     cursor.adapters.register_loader("timestamptz", TimestamptzLoader)  # psycopg's, which is compiled
     cursor.adapters.register_dumper(int, Int8Dumper)  # of one type, whatever the number: one statement, not three
     execute: Callable[..., Any] = _execute
-    for wrapper in reversed(connection.execute_wrappers):
+    asked = _asked()
+    for wrapper in reversed(asked.execute_wrappers):
         execute = partial(wrapper, execute)
-    execute(sql, parameters, False, {"connection": connection, "cursor": cursor, "settings": settings})
+    execute(sql, parameters, False, {"connection": asked, "cursor": cursor, "settings": settings})
     return cursor
 
 
@@ -194,7 +217,7 @@ def _size(parameters: Parameters) -> int:
 
 def _tidy(sent: int) -> None:
     if sent >= _LARGE_BYTES:
-        pooling.retire()
+        pooling.retire(_asked())
         trimming.ask()
 
 
@@ -208,10 +231,10 @@ def instance[Model: models.Model](model: type[Model], row: Sequence[Any]) -> Mod
     """A row that begins with a model's `columns`, as the ORM would read it."""
     fields = model._meta.concrete_fields  # noqa: SLF001 - the documented way to a model's fields
     values = [
-        field.from_db_value(value, None, connection) if hasattr(field, "from_db_value") else value
+        field.from_db_value(value, None, connections["default"]) if hasattr(field, "from_db_value") else value
         for field, value in zip(fields, row, strict=False)
     ]
-    return model.from_db(connection.alias, [field.attname for field in fields], values)
+    return model.from_db("default", [field.attname for field in fields], values)
 
 
 def columns(model: type[models.Model], alias: str, *, but: Collection[str] = ()) -> str:

@@ -12,6 +12,7 @@ from exchange import loading, starting
 def main() -> None:
     """Run what the arguments say, under our settings. A store that is away is a sentence, exit status 1."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "exchange.settings")
+    os.environ.setdefault("EXCHANGE_COMMAND", "1")  # goes past a pooler, for migrations set what holds for a session
     try:
         loading.set_up()
         execute_from_command_line(sys.argv)

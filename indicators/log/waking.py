@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import psycopg
-from django.db import connection
-from psycopg.conninfo import make_conninfo
 from structlog import get_logger
+
+from exchange import pooling
 
 log = get_logger()
 
@@ -88,7 +88,7 @@ class Listener:
     def _listen(self) -> None:
         while True:
             try:
-                with psycopg.connect(conninfo(), autocommit=True) as listening:
+                with psycopg.connect(pooling.direct(), autocommit=True) as listening:
                     listening.execute("LISTEN exchange_changes")
                     self._wake()  # what came while nobody listened
                     while True:
@@ -129,13 +129,6 @@ def _call(woken: set[Callable[[], None]]) -> None:
             call()
         except Exception:  # one who cannot be woken keeps nobody else asleep
             log.exception("listener.failed")
-
-
-def conninfo() -> str:
-    """What psycopg needs to open a connection of its own to the same database."""
-    parameters = connection.get_connection_params()
-    names = ("dbname", "user", "password", "host", "port")
-    return make_conninfo(**{name: str(parameters[name]) for name in names if parameters.get(name)})
 
 
 LISTENER = Listener()

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from exchange import incarnation
+from exchange import incarnation, replicas
 from exchange.sql import ask
 from indicators.log.traits import BLOCK_BITS, Sieve
 from partners.viewer import Viewer
@@ -348,7 +349,7 @@ def _asked(
     """
     began_with = incarnation.current()
     everything = parameters | of(viewer)
-    rows = ask(sql, everything, settings=settings)
+    rows = replicas.read(partial(ask, sql, everything, settings=settings))
     _, life = rows[0][:2]
     incarnation.note(life, began_with=began_with)
     return [(row[0], *row[2:]) for row in rows]

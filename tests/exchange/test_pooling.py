@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 
-from exchange import trimming
+from exchange import pooling, trimming
 from exchange.sql import ask
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,3 +45,12 @@ def test_memory_is_given_back_soon_and_where_there_is_no_way_to_nothing_is_done(
     trimming._trim()
     monkeypatch.setattr(trimming.ctypes, "CDLL", lambda _: object())
     trimming._trim()
+
+
+def test_a_connection_of_its_own_keeps_to_what_the_address_says_of_tls(monkeypatch, settings):
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"sslmode": "verify-full", "options": "-c jit=off"})
+    said = pooling.direct()
+    assert "sslmode=verify-full" in said
+    assert "jit" not in said
+    settings.DATABASE_DIRECT = "host=past.the.pooler"
+    assert pooling.direct() == "host=past.the.pooler"

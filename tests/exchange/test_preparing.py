@@ -6,7 +6,9 @@ import io
 
 import psycopg
 import pytest
-from django.db import connection, transaction
+from django.core.management.commands import migrate
+from django.db import connection, migrations, models, transaction
+from django.db.migrations.state import ProjectState
 
 from exchange.management.commands import prepare
 
@@ -36,3 +38,25 @@ def test_a_migration_that_meets_a_lock_gives_up_soon_and_comes_back(monkeypatch)
     with connection.cursor() as cursor:
         cursor.execute("SHOW lock_timeout")
         assert cursor.fetchone() == ("0",)
+
+
+def test_a_migration_that_ends_before_it_is_recorded_was_not_made(monkeypatch):
+    """One whose index comes last, which Django records in a transaction after it."""
+
+    class Indexed(migrations.Migration):
+        operations = [
+            migrations.CreateModel(
+                "HalfMade",
+                [("id", models.BigAutoField(primary_key=True)), ("at", models.DateTimeField(db_index=True))],
+            )
+        ]
+
+    def die(*what):
+        raise KeyboardInterrupt
+
+    executor = prepare.WholeOrNotAtAll(connection)
+    monkeypatch.setattr(executor, "record_migration", die)
+    with pytest.raises(KeyboardInterrupt):
+        executor.apply_migration(ProjectState(), Indexed("9999_indexed", "exchange"))
+    assert "exchange_halfmade" not in connection.introspection.table_names()
+    assert migrate.MigrationExecutor is prepare.WholeOrNotAtAll

@@ -11,9 +11,8 @@ import pytest
 from django.db import DatabaseError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from exchange import sql
+from exchange import pooling, sql
 from exchange.sql import Message, ask
-from indicators.log import waking
 
 committed = pytest.mark.django_db(transaction=True)
 
@@ -136,7 +135,7 @@ def test_a_connection_that_its_server_has_left_is_not_lent():
 
 def kill(pid: int) -> None:
     """End a backend, and wait until it is gone; over a connection of no pool, which could lend the very one."""
-    with psycopg.connect(waking.conninfo(), autocommit=True) as own:
+    with psycopg.connect(pooling.direct(), autocommit=True) as own:
         assert own.execute("SELECT pg_terminate_backend(%s, 5000)", [pid]).fetchone() == (True,)
 
 
@@ -207,7 +206,7 @@ def test_nothing_is_sent_into_a_broken_transaction():
 
 def _others_wait() -> bool:
     """Whether somebody else would wait for the lock 7."""
-    with psycopg.connect(waking.conninfo(), autocommit=True) as other:
+    with psycopg.connect(pooling.direct(), autocommit=True) as other:
         return other.execute("SELECT pg_try_advisory_xact_lock(7)").fetchone() != (True,)
 
 

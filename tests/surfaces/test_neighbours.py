@@ -15,9 +15,8 @@ import psycopg
 import pytest
 from django.db import connection
 
-from exchange import health
+from exchange import health, pooling
 from exchange.demo import ports, serving
-from indicators.log import waking
 from partners import keys
 from partners.models import ApiKey
 from partners.scopes import Scope
@@ -108,7 +107,7 @@ def test_a_members_stalled_pushes_stop_nobody(cast, served):
     more = bearer(cast.keys["aster"])
     stalled = [Client(served).send(STALLED.format(path="/api/v1/batches", more=more, length=10_000)) for _ in range(40)]
     works_for(served, cast.keys["borealis"])
-    with psycopg.connect(waking.conninfo(), autocommit=True) as database:
+    with psycopg.connect(pooling.direct(), autocommit=True) as database:
         assert min(busy(database) for _ in range(200)) == 0  # a thread of the process may just write what was read
     for client in stalled:
         status, headers, body = client.answer()
@@ -154,7 +153,7 @@ def test_unread_bundles_hold_no_connection_and_stop_nobody(cast):
         text = f"GET /api/v1/bundle HTTP/1.1\nHost: 127.0.0.1\n{bearer(cast.keys['borealis'])}\n"
         unread = [Client(served, receive_bytes=4_096).send(text) for _ in range(50)]
         works_for(served, cast.keys["aster"])
-        with psycopg.connect(waking.conninfo(), autocommit=True) as database:
+        with psycopg.connect(pooling.direct(), autocommit=True) as database:
             until(lambda: busy(database) == 0)
         works_for(served, cast.keys["cygnus"])
         for client in unread:

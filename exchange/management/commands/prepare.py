@@ -2,12 +2,16 @@
 
 import os
 import time
+from contextlib import nullcontext
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError, connection
+from django.core.management.commands import migrate
+from django.db import OperationalError, connection, transaction
+from django.db.migrations import Migration
+from django.db.migrations.executor import MigrationExecutor
 from pgmq.install import get_embedded_install_sql
 from psycopg.errors import LockNotAvailable
 
@@ -17,6 +21,23 @@ from exchange import assets, incarnation, starting
 LOCK_MS = 2_000
 _PAUSE_S = 1.0
 _TRIES = 60
+
+
+class WholeOrNotAtAll(MigrationExecutor):
+    """Records a migration in its own transaction.
+
+    Django does so after it where indexes or foreign keys come last: a process that ends in between, or meets a lock,
+    would leave a migration that was made and is made again, which fails for ever.
+    """
+
+    def apply_migration(self, state: Any, migration: Migration, fake: bool = False, fake_initial: bool = False) -> Any:  # noqa: FBT001, FBT002 - Django's
+        """As Django does, in one transaction; a migration that is not atomic has none."""
+        with transaction.atomic() if migration.atomic else nullcontext():
+            return super().apply_migration(state, migration, fake=fake, fake_initial=fake_initial)
+
+
+# Where the command looks for it.
+migrate.MigrationExecutor = WholeOrNotAtAll  # type: ignore[attr-defined]
 
 
 class Command(BaseCommand):
@@ -42,6 +63,8 @@ class Command(BaseCommand):
         if options["restored"]:
             incarnation.begin()
             self.stdout.write("Who follows by a cursor made before this moment is told to start over.")
+        if settings.DATABASE_POOLER == "transaction":
+            self._plan_for_the_role()
         if settings.BROKER_IS_POSTGRESQL:
             self._install_broker()
         _collect_static_files()
@@ -71,6 +94,14 @@ class Command(BaseCommand):
             cursor.execute("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid")
             for (name,) in cursor.fetchall():
                 cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+
+    def _plan_for_the_role(self) -> None:
+        """A pooler hands no settings on, so they become the role's own, in this database."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT quote_ident(current_user), quote_ident(current_database())")
+            role, database = cursor.fetchone()
+            for name, value in settings.DATABASE_PLANNING.items():
+                cursor.execute(f"ALTER ROLE {role} IN DATABASE {database} SET {name} = '{value}'")
 
     def _install_broker(self) -> None:
         """The SQL-only install of pgmq: no extension is needed, so any PostgreSQL will do."""

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from django.db import connection, connections
 
+from exchange import pooling
 from indicators.api import changes
 from indicators.log import waking
 from partners import keys
@@ -46,7 +47,7 @@ def listener(monkeypatch, transactional_db):
     def end() -> str:
         raise SystemExit  # ends the thread that asks
 
-    monkeypatch.setattr(waking, "conninfo", end)
+    monkeypatch.setattr(pooling, "direct", end)
     until(lambda: not [hang_up(pid) for pid in listeners()] and not any(map(is_listening, threading.enumerate())))
 
 
@@ -210,7 +211,7 @@ def test_a_forked_process_listens_for_itself(pair, listener, monkeypatch):
 
 
 def test_the_address_of_the_database_is_one_that_psycopg_reads(transactional_db):
-    with psycopg.connect(waking.conninfo()) as opened:
+    with psycopg.connect(pooling.direct()) as opened:
         assert opened.execute("SELECT current_database()").fetchone() == (connection.settings_dict["NAME"],)
 
 

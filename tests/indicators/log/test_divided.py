@@ -1,0 +1,63 @@
+"""Nothing forbids that the log is divided by place: PostgreSQL's own partitions, under the same verbs (ADR 0048)."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from indicators.feeds.filters import EVERYTHING
+from indicators.log import changes
+from tests import build
+
+pytestmark = pytest.mark.django_db
+
+# As a migration would: what is there becomes the first part, as it lies, and the next part takes what comes.
+_DIVIDE = """
+ALTER TABLE indicators_change RENAME TO change_to_%(end)s;
+CREATE TABLE indicators_change (LIKE change_to_%(end)s INCLUDING ALL) PARTITION BY RANGE (seq);
+ALTER TABLE indicators_change ATTACH PARTITION change_to_%(end)s FOR VALUES FROM (0) TO (%(end)s);
+CREATE TABLE change_from_%(end)s PARTITION OF indicators_change FOR VALUES FROM (%(end)s) TO (MAXVALUE);
+"""
+
+
+def followed(viewer, *, after=0):
+    span = changes.since(viewer, EVERYTHING, after=after, limit=100)
+    assert not span.more
+    return [(change.op, change.stix_id) for change in span.changes], span.reached
+
+
+def execute(sql):
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall() if cursor.description else []
+
+
+def test_the_log_is_divided_by_place_written_and_read_and_an_old_part_taken_away():
+    cast = build.the_cast()
+    aster, borealis = cast.viewer("aster"), cast.viewer("borealis")
+    old = [build.an_indicator() for _ in range(3)]
+    build.publish(aster, *old, groups=("ring",))
+    told, place = followed(borealis)
+    assert told == [("upsert", one["id"]) for one in old]
+
+    end = changes.head() + 1
+    execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+    execute(_DIVIDE % {"end": end})
+    assert followed(borealis) == (told, place), "the same to a beginner"
+    new = [build.an_indicator() for _ in range(12)]  # more than go at once
+    build.publish(aster, *new, groups=("ring",))
+    assert execute(f"SELECT count(*) > 0 FROM change_from_{end}") == [(True,)]
+    later, _ = followed(borealis, after=place)
+    assert later == [("upsert", one["id"]) for one in new], "a cursor of before leads on into the next part"
+    assert followed(borealis)[0] == told + later
+
+    # Who follows looks at the parts that it needs alone.
+    plan = "\n".join(
+        row[0] for row in execute(f"EXPLAIN SELECT * FROM indicators_change WHERE channel = 1 AND seq > {end}")
+    )
+    assert f"change_from_{end}" in plan
+    assert f"change_to_{end}" not in plan
+
+    execute(f"ALTER TABLE indicators_change DETACH PARTITION change_to_{end}")
+    assert followed(borealis, after=place)[0] == later, "whoever stood after it notices nothing"
+    assert execute(f"SELECT count(DISTINCT seq) FROM change_to_{end}") == [(3,)], "and the archive has it"
