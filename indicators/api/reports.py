@@ -40,7 +40,7 @@ class PackageView(Face):
 
     @extend_schema(operation_id="report_package", responses={(200, "application/zip"): OpenApiTypes.BINARY})
     def get(self, request: Request, report_id: UUID) -> HttpResponse:
-        """The package as a zip: bundle.json, cover.pdf, cover.json, proofs.json.
+        """The package as a zip: bundle.json, objects.csv, cover and form (pdf, json), proofs.json.
 
         For up to a minute after its release it is answered with 409: the log's next head is to cover it first.
         """

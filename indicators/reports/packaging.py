@@ -16,6 +16,7 @@ from exchange.client import statements
 from exchange.client.audit import PACKAGE_FORMAT
 from exchange.errors import Conflict
 from indicators.models import ReportPackage, StixObject
+from indicators.reports import form
 from partners import paper
 from partners.keys.auth import viewer_whatever_state
 from partners.log import logbook, logkeys, transparency
@@ -46,10 +47,14 @@ def archive(package: ReportPackage, held: Sequence[StixObject]) -> bytes:
         raise Conflict("Its release is being entered into the log; try again in a minute.", code="not-sealed-yet")
     release_proof = logbook.proof_of(package.release, under=head)
     cover = cover_document(package, held) | {"head": transparency.head_document(head), "release": release_proof}
+    filed = form.document(held, cover=cover)
     files = {
         "bundle.json": bundle(package.pk, held),
         "cover.json": orjson.dumps(cover, option=orjson.OPT_INDENT_2),
         "cover.pdf": _cover_paper(cover),
+        "form.json": orjson.dumps(filed, option=orjson.OPT_INDENT_2),
+        "form.pdf": _form_paper(filed),
+        "objects.csv": form.table(held, cover=cover),
     }
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     proofs = {
@@ -163,6 +168,55 @@ def _cover_paper(cover: dict[str, Any]) -> bytes:
         mono=("Root", "Signature", "Inclusion proof"),
     )
     return made.render()
+
+
+def _form_paper(filed: dict[str, Any]) -> bytes:
+    marking = f"TLP:{filed['tlp'].upper()}"
+    made = paper.Paper(filed["title"], subtitle=f"Report of {filed['from']} to {filed['to']}", marking=marking)
+    counts, line = filed["counts"], filed["time_line"]
+    made.text("Counts are powers of ten: 10^1 is 10 to 99. Measures are what publishers did; none is recommended.")
+    made.facts(
+        [
+            ("Package", filed["package"]),
+            ("Objects", counts["objects"]),
+            ("Publishers", counts["publishers"]),
+            ("First seen", line["first_seen"] or "not said"),
+            ("Last seen", line["last_seen"] or "not said"),
+        ],
+        mono=("Package",),
+    )
+    for heading, first, rows in (
+        (
+            "Legal bases",
+            "Group and basis",
+            [(f"{one['name']}: {one['reference']}", one["from"]) for one in filed["bases"]],
+        ),
+        ("Counts by kind", "Kind", list(counts["by_kind"].items())),
+        ("Techniques that indicators name", "Technique", list(filed["techniques"]["named"].items())),
+        ("Techniques that are described", "Technique", _known(filed["techniques"]["described"])),
+        ("Time line", "Day", [(one["day"], one["objects"]) for one in line["published"]]),
+        ("Measures taken", "Measure", list(filed["measures"]["taken"].items())),
+        (
+            "Measures that are described",
+            "Measure",
+            [(one["name"], one["id"]) for one in filed["measures"]["described"]],
+        ),
+    ):
+        made.heading(heading)
+        made.table((first, _SECOND.get(heading, "Objects")), rows, widths=(8, 5), empty="None is said.")
+    return made.render()
+
+
+#: What stands beside the first column, where it is not a count.
+_SECOND = {
+    "Legal bases": "In force from",
+    "Techniques that are described": "Known as",
+    "Measures that are described": "Id",
+}
+
+
+def _known(described: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(one["name"], "; ".join(one["known_as"]) or one["id"]) for one in described]
 
 
 def _appeals(told: dict[str, Any]) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import itertools
 import json
@@ -113,7 +114,10 @@ def test_it_holds_what_the_recipient_may_see_byte_for_byte_and_counts_the_rest_f
     assert package.left_out == 1
     content = dorado.get(f"reports/{package.pk}/package").content
     files = files_of(content)
-    assert set(files) == {"bundle.json", "cover.json", "cover.pdf", "proofs.json"}
+    assert set(files) == {
+        *("bundle.json", "cover.json", "cover.pdf", "proofs.json"),
+        *("form.json", "form.pdf", "objects.csv"),
+    }
     assert scene.raw in files["bundle.json"]
     bundle, cover = json.loads(files["bundle.json"]), json.loads(files["cover.json"])
     ids = {one["id"] for one in bundle["objects"]}
@@ -135,7 +139,7 @@ def test_it_holds_what_the_recipient_may_see_byte_for_byte_and_counts_the_rest_f
 def test_a_package_that_was_changed_is_found_out(scene, dorado, tmp_path):
     package = scene.released()
     files = files_of(dorado.get(f"reports/{package.pk}/package").content)
-    for name in ("bundle.json", "cover.json", "cover.pdf"):
+    for name in ("bundle.json", "cover.json", "cover.pdf", "form.json", "form.pdf", "objects.csv"):
         with zipfile.ZipFile(tmp_path / "changed.zip", "w") as changed:
             for each, content in files.items():
                 changed.writestr(each, content + b" " if each == name else content)
@@ -442,3 +446,37 @@ def test_a_package_is_cut_where_more_belongs_to_it_than_it_may_hold(monkeypatch,
     monkeypatch.setattr(gathering, "MAX_OBJECTS", most)
     found = gathering.gather(cast.viewer("aster"), cast.borealis, campaign["id"])
     assert (len(found.held), found.cut) == (min(most, 3), cut)
+
+
+# --- As an authority files it
+
+
+def test_the_form_counts_in_powers_of_ten_and_says_techniques_time_line_and_measures(scene, dorado):
+    attack = sdo(
+        "attack-pattern",
+        "Prompt extraction",
+        external_references=[{"source_name": "mitre-atlas", "external_id": "AML.T0024"}],
+    )
+    done = sdo("course-of-action", "Keys were revoked")
+    many = [build.an_indicator(tlp_word="green", name="=1+1") for _ in range(9)]
+    links = [link(one, scene.campaign) for one in (attack, done, *many)]
+    build.publish(scene.aster, attack, done, *many, *links, everyone=True)
+    package = scene.released()
+    files = files_of(dorado.get(f"reports/{package.pk}/package").content)
+    form = json.loads(files["form.json"])
+    assert form["format"] == "exchange-report-form/1"
+    assert (form["from"], form["to"], form["tlp"]) == ("Aster", "Dorado", "amber")
+    assert form["counts"]["by_kind"]["account-pattern"] == "10^1", "eleven"
+    assert form["counts"]["by_kind"]["campaign"] == "10^0"
+    assert form["counts"]["publishers"] == "10^0"
+    assert form["techniques"]["described"] == [
+        {"name": "Prompt extraction", "known_as": ["mitre-atlas: AML.T0024"], "id": attack["id"]}
+    ]
+    assert form["measures"]["described"] == [{"name": "Keys were revoked", "id": done["id"]}]
+    assert {day["day"] for day in form["time_line"]["published"]} >= {"2026-11-01"}
+    assert files["form.pdf"].startswith(b"%PDF-")
+    rows = list(csv.DictReader(io.StringIO(files["objects.csv"].decode())))
+    bundle = json.loads(files["bundle.json"])["objects"]
+    assert [row["id"] for row in rows] == [one["id"] for one in bundle]
+    assert {row["title"] for row in rows} >= {"'=1+1", "Hydra of November"}, "no cell is a formula"
+    assert scene.hidden["id"] not in files["objects.csv"].decode() + files["form.json"].decode()

@@ -26,7 +26,7 @@ _STATE = re.compile(r"(?<=state=)[0-9a-f]{16,64}")
 _DRAWN = re.compile(
     r"(?<=csrftoken=)\w+|(?<=exchange_session=)\w+|(?<='nonce-)[^']+|(?<=X-Request-ID: )\S+|"
     r'(?<="request_id":")[0-9a-f-]+|(?<=csrfmiddlewaretoken" value=")\w+|(?<=csrf-token" content=")\w+|'
-    r'(?<="nonce":")[0-9a-f]+|(?<=nonce\\":\\")[0-9a-f]+|(?<="cover.json": ")[0-9a-f]+|(?<="cover.pdf": ")[0-9a-f]+|'
+    r'(?<="nonce":")[0-9a-f]+|(?<=nonce\\":\\")[0-9a-f]+|(?<="cover.json": ")[0-9a-f]+|(?<="cover.pdf": ")[0-9a-f]+|(?<="form.pdf": ")[0-9a-f]+|'
     r'(?<="leaf":")[0-9a-f]+|(?<=data-label="place" title=")[0-9a-f]{64}|'
     r'(?<=X-CSRFToken&quot;: &quot;)\w+|(?<=nonce=")[^"]+|(?<=Request )[0-9a-f-]{36}'
 )
