@@ -19,6 +19,8 @@ _FIRST = (
     r"journeys/test_demo\.py::(?!test_kills)|journeys/(test_story|test_leaked_key)\.py",  # one demo for them all
     r"journeys/test_broken\.py",
     r"journeys/test_demo\.py::test_kills",
+    r"journeys/test_upgrade\.py",
+    r"journeys/test_brokers\.py",
     r"journeys/test_portal\.py",
     r"journeys/test_docs\.py",
     r"journeys/",
