@@ -15,6 +15,8 @@ from exchange import sealing
 Openers = Callable[[], Iterator[Callable[[], object]]]
 #: What is sealed, in the operator's words, and its rows.
 SEALED: dict[str, Openers] = {}
+#: The same words: seals the rows anew with the present SECRET_KEY, and returns how many were under another.
+RESEAL: dict[str, Callable[[], int]] = {}
 #: Each returns a sentence for whatever is not as it was written.
 PROOFS: list[Callable[[], Iterator[str]]] = []
 #: Numbers that only grow, and grow with whatever is acknowledged.

@@ -5,6 +5,8 @@ the `bound` strings are authenticated without being carried. SECRET_KEY_FALLBACK
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
@@ -33,6 +35,24 @@ def unseal(sealed: bytes, *, purpose: str, bound: Sequence[bytes] = ()) -> bytes
     raise Broken("not sealed here")
 
 
+def reseal(sealed: bytes, *, purpose: str, bound: Sequence[bytes] = ()) -> bytes:
+    """The same value under the present SECRET_KEY; the same bytes where it is under that. Raises Broken."""
+    return seal(unseal(sealed, purpose=purpose, bound=bound), purpose=purpose, bound=bound)
+
+
+@contextmanager
+def present_alone() -> Iterator[None]:
+    """Open nothing by SECRET_KEY_FALLBACKS meanwhile, as if they were given up."""
+    before = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(before)
+
+
+_alone: ContextVar[bool] = ContextVar("exchange-sealing-alone", default=False)
+
+
 def fingerprint(secret: str) -> str:
     """Eight hex digits by which a person tells one secret from another; they say nothing else of it."""
     derived = HKDF(algorithm=SHA256(), length=4, salt=None, info=b"exchange:fingerprint").derive(secret.encode())
@@ -41,7 +61,8 @@ def fingerprint(secret: str) -> str:
 
 def _secrets() -> Iterator[str]:
     yield settings.SECRET_KEY
-    yield from settings.SECRET_KEY_FALLBACKS
+    if not _alone.get():
+        yield from settings.SECRET_KEY_FALLBACKS
 
 
 @lru_cache(maxsize=32)

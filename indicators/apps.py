@@ -28,3 +28,4 @@ class IndicatorsConfig(AppConfig):
             health.GAUGES.append(measuring.gauges)
         proving.GROWING["changes"] = changes.head
         proving.SEALED |= {"quarantined objects": quarantine.openers, "webhook secrets": subscribing.openers}
+        proving.RESEAL |= {"quarantined objects": quarantine.reseal, "webhook secrets": subscribing.reseal}

@@ -27,3 +27,9 @@ class PartnersConfig(AppConfig):
             "second factors": accounts.openers,
             "sign-on secrets": signing_on.openers,
         }
+        proving.RESEAL |= {
+            "group keys": groupkeys.reseal,
+            "mails": mailing.reseal,
+            "second factors": accounts.reseal,
+            "sign-on secrets": signing_on.reseal,
+        }

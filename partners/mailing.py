@@ -105,6 +105,16 @@ def openers() -> Iterator[Callable[[], str]]:
     return (partial(_content, mail) for mail in Mail.objects.order_by("pk").iterator())
 
 
+def reseal() -> int:
+    """Seal what waits anew with the present SECRET_KEY; how many mails were under another one."""
+    count = 0
+    for mail in Mail.objects.order_by("pk"):
+        fresh = sealing.reseal(bytes(mail.content), purpose=_SEALED_FOR, bound=[mail.pk.bytes])
+        if fresh != bytes(mail.content):
+            count += Mail.objects.filter(pk=mail.pk).update(content=fresh)
+    return count
+
+
 def _content(mail: Mail) -> str:
     return sealing.unseal(bytes(mail.content), purpose=_SEALED_FOR, bound=[mail.pk.bytes]).decode()
 

@@ -88,13 +88,15 @@ def openers() -> Iterator[Callable[[], bytes]]:
 
 
 def reseal() -> int:
-    """Seal everything anew with the present SECRET_KEY, so that an old one can be given up; how many rows."""
+    """Seal everything anew with the present SECRET_KEY; how many rows were under another one."""
     after, count = 0, 0
     while rows := list(Quarantined.unrestricted.filter(pk__gt=after).order_by("pk")[:_AT_ONCE]):
-        for row in rows:
-            row.sealed = _sealed(row, body(row))
-        Quarantined.unrestricted.bulk_update(rows, ["sealed"])
-        after, count = rows[-1].pk, count + len(rows)
+        fresh = [(row, sealing.reseal(bytes(row.sealed), purpose=_PURPOSE, bound=_bound(row))) for row in rows]
+        changed = [(row, sealed) for row, sealed in fresh if sealed != bytes(row.sealed)]
+        for row, sealed in changed:
+            row.sealed = sealed
+        count += Quarantined.unrestricted.bulk_update([row for row, _ in changed], ["sealed"])
+        after = rows[-1].pk
     return count
 
 

@@ -230,12 +230,26 @@ def secrets_of(subscription: Subscription, *, at: datetime) -> list[str]:
     sealed = [subscription.secret]
     if subscription.old_secret and subscription.old_secret_until and subscription.old_secret_until > at:
         sealed.append(subscription.old_secret)
-    return [sealing.unseal(base64.b64decode(each), purpose="webhook-secret").decode() for each in sealed]
+    return [_opened(each) for each in sealed]
 
 
 def openers() -> Iterator[Callable[[], list[str]]]:
     """For `exchange.proving`."""
     return (partial(secrets_of, one, at=clock.now()) for one in Subscription.unrestricted.order_by("pk"))
+
+
+def reseal() -> int:
+    """Seal every secret anew with the present SECRET_KEY; how many rows were under another one.
+
+    One that is rotated meanwhile is left as it is then: it is under the present key.
+    """
+    count = 0
+    for one in Subscription.unrestricted.order_by("pk"):
+        held = {name: sealed for name in ("secret", "old_secret") if (sealed := getattr(one, name))}
+        fresh = {name: _sealed(_opened(sealed)) for name, sealed in held.items()}
+        if fresh != held:
+            count += Subscription.unrestricted.filter(pk=one.pk, **held).update(**fresh)
+    return count
 
 
 def _format(word: str) -> Subscription.Format:
@@ -250,6 +264,10 @@ def _require_allowed(url: str) -> None:
         outbound.check(url)
     except outbound.Blocked as blocked:
         raise Refused(str(blocked), code="address-not-allowed", at="/url") from None
+
+
+def _opened(sealed: str) -> str:
+    return sealing.unseal(base64.b64decode(sealed), purpose="webhook-secret").decode()
 
 
 def _sealed(secret: str) -> str:

@@ -117,6 +117,28 @@ def openers() -> Iterator[Callable[[], str]]:
             yield partial(adapter.decrypt, one)
 
 
+def reseal() -> int:
+    """Seal the secrets of second factors anew with the present SECRET_KEY; how many factors were under another one.
+
+    A factor that is used meanwhile is left as it is then, for the next call.
+    """
+    adapter, count = FactorAdapter(), 0
+    for factor in Authenticator.objects.exclude(type=Authenticator.Type.WEBAUTHN).order_by("pk"):
+        held = {name: factor.data[name] for name in ("secret", "seed", "migrated_codes") if factor.data.get(name)}
+        fresh = {
+            name: [_again(adapter, one) for one in sealed] if isinstance(sealed, list) else _again(adapter, sealed)
+            for name, sealed in held.items()
+        }
+        if fresh != held:
+            same = Authenticator.objects.filter(pk=factor.pk, data=factor.data)
+            count += same.update(data=factor.data | fresh)
+    return count
+
+
+def _again(adapter: FactorAdapter, sealed: str) -> str:
+    return adapter.encrypt(adapter.decrypt(sealed))
+
+
 class FactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]  # allauth is untyped
     """Secrets lie sealed in the store; people are named by their user name."""
 

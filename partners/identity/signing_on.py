@@ -90,6 +90,17 @@ def openers() -> Iterator[Callable[[], oidc.Client]]:
     return (partial(client_of, sign_on) for sign_on in SignOn.objects.order_by("pk"))
 
 
+def reseal() -> int:
+    """Seal every client secret anew with the present SECRET_KEY; how many were under another one."""
+    count = 0
+    for sign_on in SignOn.objects.order_by("pk"):
+        held = bytes(sign_on.client_secret)
+        fresh = sealing.reseal(held, purpose=_SEALED_FOR, bound=[sign_on.pk.bytes])
+        if fresh != held:
+            count += SignOn.objects.filter(pk=sign_on.pk, client_secret=held).update(client_secret=fresh)
+    return count
+
+
 def redirect_uri_of(sign_on_id: UUID) -> str:
     """Where the issuer sends people back to; every partner's is its own."""
     return f"{settings.BASE_URL}{reverse('sign-on-callback', args=[sign_on_id])}"

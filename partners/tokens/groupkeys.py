@@ -109,6 +109,17 @@ def openers() -> Iterator[Callable[[], bytes]]:
         yield partial(sealing.unseal, bytes(key.sealed), purpose=_PURPOSE, bound=bound)
 
 
+def reseal() -> int:
+    """Seal every key anew with the present SECRET_KEY; how many were under another one. No token changes."""
+    count = 0
+    for key in GroupKey.objects.select_related("group").order_by("pk"):
+        bound = _bound(key.group, key.quarter, key.number)
+        fresh = sealing.reseal(bytes(key.sealed), purpose=_PURPOSE, bound=bound)
+        if fresh != bytes(key.sealed):
+            count += GroupKey.objects.filter(pk=key.pk).update(sealed=fresh)
+    return count
+
+
 def publish_until(key: GroupKey) -> datetime:
     """Until when new indicators may carry tokens under it."""
     end = epochs.ends(key.quarter)
