@@ -14,8 +14,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from exchange.demo import ports
 from tests import postgres, templates
-from tests.deploy.test_proxy import a_port, listens
+from tests.deploy.test_proxy import listens
 from tests.journeys.demo import ROOT
 from tests.waiting import DEADLINE_S, until
 
@@ -46,7 +47,7 @@ def database(django_db_setup, django_db_blocker):
 @pytest.fixture
 def pooler(database, tmp_path):
     """Its port on loopback. PgBouncer refuses to be root, and the server's socket is its owner's."""
-    owner, port = Path(database["host"]).stat(), a_port()
+    owner, port = Path(database["host"]).stat(), ports.free()
     (tmp_path / "ini").write_text(
         "[databases]\n"
         f"{database['dbname']} = host={database['host']} user={database['user']}\n"
