@@ -16,17 +16,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from exchange.client import cards
 from exchange.client.api import Client
 from exchange.client.errors import Unusable
 from exchange.client.keeping import Kept, state_dir
 from exchange.client.pinning import Pins
 from exchange.client.publishing import PublishResult
 from exchange.client.terminal import Json, KeyFile, Url, client_of, console, errors, print_json
-from exchange.client.tokenising import Tokenised, Tokeniser
 
 if TYPE_CHECKING:
     from exchange.client import tables
+    from exchange.client.tokenising import Tokenised, Tokeniser
 
 Subkind = Annotated[str, typer.Option("--subkind", help="email, phone, device, par, pan_token, iban_token, … .")]
 TokenGroup = Annotated[str, typer.Option("--group", help="Whose key makes tokens of phrases and templates (slug).")]
@@ -100,6 +99,8 @@ def blind(
     as_json: Json = False,
 ) -> None:
     """Inside a card environment, without network: blind values on standard input; only what is printed may leave."""
+    from exchange.client import cards  # noqa: PLC0415 - the cryptography of tokens loads long
+
     request = cards.blind(subkind, _values(), blinds=blinds, now=datetime.now(UTC))
     _write(request, output)
 
@@ -112,6 +113,8 @@ def evaluate(
     key_file: KeyFile = None,
 ) -> None:
     """Outside: have blinded values evaluated, for `exchange finalise` inside."""
+    from exchange.client import cards  # noqa: PLC0415 - the cryptography of tokens loads long
+
     with client_of(url, key_file) as client:
         answer = cards.evaluate(client, _document(request))
     _write(answer, output)
@@ -123,6 +126,8 @@ def finalise(
     as_json: Json = False,
 ) -> None:
     """Inside again: verify the answer and print tokens. They are kept, so that `exchange build` needs no network."""
+    from exchange.client import cards  # noqa: PLC0415 - the cryptography of tokens loads long
+
     place = pins_path()
     pins = Pins.load(place)
     with Kept() as kept:
@@ -208,6 +213,8 @@ def tell_not_built(table: Path, not_built: list[tables.NotBuilt], *, as_json: bo
 @contextmanager
 def tokeniser_of(client: Client, *, group: str = "") -> Iterator[Tokeniser]:
     """A tokeniser with what is kept and pinned on this machine."""
+    from exchange.client.tokenising import Tokeniser  # noqa: PLC0415 - the cryptography of tokens loads long
+
     with Kept() as kept:
         yield Tokeniser(client, kept=kept, group=group, pins=pins_path())
 
