@@ -1,7 +1,7 @@
 # Each target sets up what it needs; only Python >= 3.11, make and the package registry have to be there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt bench fuzz pictures shell clean lock chart sbom
+.PHONY: help demo test oldest lint fmt bench fuzz pictures shell clean lock chart sbom
 
 # An environment that forbids Python to keep what it compiled would compile Django for every process of every test.
 export PYTHONDONTWRITEBYTECODE :=
@@ -19,6 +19,10 @@ demo: ## The whole product on 127.0.0.1 (PORT=8000, DATA_DIR=.data, DEMO_JSON=1)
 
 test: lint ## All checks and all tests
 	@$(TEST) $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+oldest: ## The same code on the oldest Python that we promise, where it is on this machine: compiled, imported, tried
+	@deploy/bootstrap dev
+	@sh deploy/oldest
 
 lint: ## Style, types, import contracts, migrations, deployment checks
 	@deploy/bootstrap dev
