@@ -120,7 +120,7 @@ def claim() -> Delivery | None:
         "share_of_failed": SHARE_OF_FAILED,
     }
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CLAIM_LOCK])
+        cursor.execute(_ALONE, [_CLAIM_LOCK])
         cursor.execute(_CLAIM_NEXT, asked)
         claimed = cursor.fetchone()
     if claimed is None:
@@ -130,6 +130,8 @@ def claim() -> Delivery | None:
     return delivery
 
 
+# Nobody waits for the disk while all wait for them: a claim that a crash takes back is made again.
+_ALONE = "SELECT pg_advisory_xact_lock(%s), set_config('synchronous_commit', 'off', true)"
 # One row: the id of the delivery that was claimed, and the store's incarnation. Walks the partial indexes of what is
 # due and of what is being sent. Replays of one subscription are claimed in the order in which they are due, each after
 # the one before it has ended.

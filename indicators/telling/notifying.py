@@ -32,6 +32,8 @@ log = get_logger()
 
 #: Workers that are woken at a time; each goes on until there is nothing to claim.
 _MOST_WOKEN = 16
+#: Messages that wait to be claimed while more are made: the log keeps the others until some of these have gone.
+_MOST_DUE, _LOOK = 512, 64
 _WOKEN_S = 10
 #: After this long, a worker's thread lets others have their turn.
 _TURN_S = 60.0
@@ -208,16 +210,19 @@ def deliver() -> None:
 def sweep() -> None:
     """Find everything that is to be told or due, from the store alone, and wake workers for it."""
     woken = 0
-    for subscription_id in _to_be_told():
+    for place, subscription_id in enumerate(_to_be_told()):
+        if place % _LOOK == 0 and place and delivering.due() >= _MOST_DUE:
+            break  # whoever delivers one asks for another sweep
         try:
             made = dispatch(subscription_id)
         except Exception:  # one subscription that cannot be told must not keep others from being told
             log.exception("subscription.not-told", subscription=str(subscription_id))
             continue
         if made is not None:
-            wake()
+            if woken < _MOST_WOKEN:
+                wake()
             woken += 1
-    wake(delivering.due() - woken)
+    wake(delivering.due() - min(woken, _MOST_WOKEN))
 
 
 def _to_be_told() -> list[UUID]:

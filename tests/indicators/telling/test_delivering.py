@@ -452,6 +452,23 @@ def test_a_subscription_that_cannot_be_told_keeps_no_other_from_it(cast, reader,
     assert [each.subscription_id for each in Delivery.unrestricted.all()] == [fine.pk]
 
 
+def test_no_more_is_made_due_than_workers_can_soon_take_and_the_log_keeps_the_rest(
+    cast, reader, time, answers, monkeypatch
+):
+    monkeypatch.setattr(notifying, "_MOST_DUE", 2)
+    monkeypatch.setattr(notifying, "_LOOK", 1)
+    subscriptions = [subscribe(reader, url=f"{URL}/{number}") for number in range(5)]
+    build.publish(cast.viewer("aster"), build.an_indicator(), groups=("ring",))
+    notifying.sweep()
+    assert Delivery.unrestricted.count() == 2
+    while Delivery.unrestricted.count() < len(subscriptions):
+        notifying.deliver()
+        notifying.sweep()
+    notifying.deliver()
+    assert {each.state for each in Delivery.unrestricted.all()} == {"delivered"}
+    assert len({body["data"]["subscription"] for _, body, _ in answers[1]}) == len(subscriptions)
+
+
 def test_a_sweep_looks_at_each_partners_first_and_not_at_what_is_under_way(cast, reader, time, monkeypatch):
     many = [subscribe(reader) for _ in range(3)]
     other = subscribe(cast.viewer("aster"))
