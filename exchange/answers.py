@@ -98,7 +98,7 @@ def _pack_streamed(response: Any, coding: str) -> None:
 
     The length of a file is not that of what is sent: told, it would have the caller wait for bytes that never come.
     """
-    if response["Content-Type"].startswith(_NEVER_PACKED):
+    if response["Content-Type"].startswith(_NEVER_PACKED) or response.has_header("Content-Encoding"):
         return
     patch_vary_headers(response, ("Accept-Encoding",))
     if coding == "identity" or int(response.get("Content-Length", _LEAST_BYTES)) < _LEAST_BYTES:

@@ -209,6 +209,10 @@ def scenarios() -> Iterator[Scenario]:
     unknown = page([put[2]], "c2", holds=[]).replace(b'"set_count":0', b'"set_count":null')
     unknown = unknown.replace(b'"set_hash":"' + b"0" * 64 + b'"', b'"set_hash":null')
     yield Scenario("hash not known", "null is no mismatch", (filled, Step((Answer("c1", unknown),), (one, two, three))))
+    yield Scenario("not yet", "a page without rows and with the same cursor may say that there is more: ask at once", (
+        filled, Step((Answer("c1", page([], "c1", more=True)),
+                      Answer("c1", page([put[2]], "c2", holds=[one, two, three]))), (one, two, three)),
+    ))  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -74,6 +74,21 @@ def test_coding_tag_and_ranges(aster, borealis):
     assert borealis.get(PATH, Accept_Encoding="br").status_code == 406
 
 
+def test_a_large_file_is_coded_once_and_its_tag_stays_strong(aster, borealis):
+    aster.push(*(build.an_indicator() for _ in range(60)))
+    plain = gzip.decompress(whole(made(borealis)))
+    for coding, opened in (
+        ("gzip", gzip.decompress),
+        ("zstd", zstandard.ZstdDecompressor().decompressobj().decompress),
+    ):
+        answer = borealis.get(PATH, Accept_Encoding=coding)
+        coded = whole(answer)
+        assert len(coded) > 2_048
+        assert opened(coded) == plain
+        assert answer.headers["Content-Length"] == str(len(coded))
+        assert not answer.headers["ETag"].startswith("W/")
+
+
 def test_who_lost_something_is_given_no_old_file(aster, borealis):
     first, second = build.an_indicator(), build.an_indicator()
     aster.push(first, second)
