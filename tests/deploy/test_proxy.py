@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -62,8 +63,17 @@ def a_certificate(home, name, *, by=None):
 
 @pytest.fixture
 def proxy(tmp_path):
-    """The file as it is written, with ports and places of the test's; returns its port and the web behind it."""
+    """An nginx's port, and the two of web behind it."""
     web = [Web(ports.free()), Web(ports.free())]
+    with proxying(tmp_path, *(one.port for one in web)) as port:
+        yield port, web
+    for one in web:
+        one.end()
+
+
+@contextmanager
+def proxying(tmp_path, *web):
+    """The file as it is written, with ports and places of the test's, before two ports of web; gives its own."""
     port = ports.free()
     for name in ("exchange.example", "partners-ca"):
         a_certificate(tmp_path, name)
@@ -72,8 +82,8 @@ def proxy(tmp_path):
         ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),
         ("    listen [::]:443 ssl;\n", ""),
         ("/etc/nginx/tls", str(tmp_path)),
-        ("127.0.0.1:8000", f"127.0.0.1:{web[0].port}"),
-        ("127.0.0.1:8001", f"127.0.0.1:{web[1].port}"),
+        ("127.0.0.1:8000", f"127.0.0.1:{web[0]}"),
+        ("127.0.0.1:8001", f"127.0.0.1:{web[1]}"),
     ):
         assert written in conf
         conf = conf.replace(written, here)
@@ -89,12 +99,12 @@ def proxy(tmp_path):
     tried = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
     assert tried.returncode == 0, tried.stderr
     running = subprocess.Popen(command)
-    until(lambda: listens(port))
-    yield port, web
-    running.terminate()
-    running.wait()
-    for one in web:
-        one.end()
+    try:
+        until(lambda: listens(port))
+        yield port
+    finally:
+        running.terminate()
+        running.wait()
 
 
 def trusting(tmp_path, *certificate):
