@@ -48,6 +48,17 @@ KEY_SCOPES: frozenset[Scope] = frozenset(Scope) - {Scope.AUDIT}
 RECIPIENT_SCOPES: frozenset[Scope] = frozenset({Scope.READ, Scope.SUBSCRIBE, Scope.ADMIN, Scope.AUDIT})
 
 
-def rights_of(role: Role, *, recipient: bool) -> frozenset[Scope]:
-    """What a person of this role may do, at a recipient or at any other partner."""
-    return ROLE_SCOPES[role] & RECIPIENT_SCOPES if recipient else ROLE_SCOPES[role]
+#: An ally (an authority, another country's exchange) publishes and reads within its clearance. It is no lab: it has no
+#: accounts, so it sends no evidence and asks no sums, and is handed no keys by which it could try values.
+ALLY_SCOPES: frozenset[Scope] = frozenset(Scope) - {Scope.EVIDENCE, Scope.GROUP_KEYS}
+_OF_KIND = {"ally": ALLY_SCOPES, "recipient": RECIPIENT_SCOPES}
+
+
+def of_kind(kind: str) -> frozenset[Scope]:
+    """What people and keys of a partner of this kind may do at most."""
+    return _OF_KIND.get(kind, frozenset(Scope))
+
+
+def rights_of(role: Role, *, kind: str) -> frozenset[Scope]:
+    """What a person of this role may do at a partner of this kind."""
+    return ROLE_SCOPES[role] & of_kind(kind)

@@ -179,6 +179,9 @@ def may_share(
     """
     spec = addressed(by, tlp=tlp, everyone=everyone, groups=groups, partners=partners)
     check(by, spec, stands=stands)
+    if by.kind == Partner.Kind.ALLY and tlp > by.clearance:
+        words = f"An ally publishes within its clearance: {by.clearance.label} at the strictest."
+        raise Refused(words, code="over-clearance", at="/tlp")
     return spec
 
 

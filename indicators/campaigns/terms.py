@@ -95,9 +95,7 @@ def spend(made: Submission, *, lines: int = 0, answers: int = 0) -> None:
 def labs(group_id: UUID) -> list[UUID]:
     """The labs that take part: present members that are active."""
     present = Membership.objects.filter(group=group_id, until=None, partner__state=Partner.State.ACTIVE)
-    return list(
-        present.exclude(partner__kind=Partner.Kind.RECIPIENT).order_by("partner").values_list("partner", flat=True)
-    )
+    return list(present.filter(partner__kind=Partner.Kind.LAB).order_by("partner").values_list("partner", flat=True))
 
 
 def lock(group_id: UUID) -> None:

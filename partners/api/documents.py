@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from partners.scopes import KEY_SCOPES
 
-_KINDS = ["lab", "operator", "recipient"]
+_KINDS = ["ally", "lab", "operator", "recipient"]
 _ROLES = ["admin", "analyst", "counsel", "publisher"]
 _TLP = ["clear", "green", "amber", "amber+strict", "red"]
 

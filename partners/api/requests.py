@@ -40,7 +40,13 @@ class NewPartner(FirstAdmin):
         max_length=naming.SLUG_CHARS[1],
         help_text="Small letters, digits and hyphens.",
     )
-    kind = Choice(["lab", "recipient"], required=False, allow_blank=True, code="bad-kind", says="A lab or a recipient.")
+    kind = Choice(
+        ["ally", "lab", "recipient"],
+        required=False,
+        allow_blank=True,
+        code="bad-kind",
+        says="A lab, an ally or a recipient.",
+    )
 
 
 class Suspension(Body):

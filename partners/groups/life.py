@@ -52,6 +52,10 @@ def require_operator_or_key(by: Viewer) -> None:
         raise NotFound
 
 
+#: Of which kinds the operator invites partners.
+INVITED = (Partner.Kind.LAB, Partner.Kind.ALLY, Partner.Kind.RECIPIENT)
+
+
 def register_operator(name: str, slug: str) -> Partner:
     """Register the operator of an empty exchange; it takes part once its first admin has accepted.
 
@@ -66,8 +70,8 @@ def register_operator(name: str, slug: str) -> Partner:
 def invite_partner(name: str, slug: str, kind: Partner.Kind | str, by: Viewer) -> Partner:
     """Register a partner that takes part once it is activated. Raises NotFound, Refused, Conflict."""
     require_operator_or_key(by)
-    if kind not in (Partner.Kind.LAB, Partner.Kind.RECIPIENT):
-        raise Refused("A lab or a recipient.", code="bad-kind", at="/kind")
+    if kind not in INVITED:
+        raise Refused("A lab, an ally or a recipient.", code="bad-kind", at="/kind")
     return _register(name, slug, Partner.Kind(kind), by=by)
 
 
@@ -123,7 +127,11 @@ def reinstate(partner: Partner, *, by: Viewer) -> None:
 def offer_hand_over(by: Viewer, heir: Partner) -> HandOver:
     """Offer another partner to take over this one's objects when it leaves. Raises Forbidden, Refused, Conflict."""
     _require_admin_in_person(by)
-    if heir.pk == by.partner_id or heir.kind == Partner.Kind.RECIPIENT or heir.state != Partner.State.ACTIVE:
+    if (
+        heir.pk == by.partner_id
+        or heir.kind in {Partner.Kind.ALLY, Partner.Kind.RECIPIENT}
+        or heir.state != Partner.State.ACTIVE
+    ):
         raise Refused("An active partner that publishes, other than yourselves.", code="bad-heir", at="/heir")
     try:
         with transaction.atomic():

@@ -15,8 +15,9 @@ from partners.scopes import Role
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 
-#: What each kind of partner may receive at most: a recipient gets no AMBER+STRICT and no RED.
+#: What each kind of partner may receive at most: a recipient or an ally gets no AMBER+STRICT and no RED.
 _CLEARANCE = {
+    Partner.Kind.ALLY: Tlp.AMBER,
     Partner.Kind.LAB: Tlp.RED,
     Partner.Kind.OPERATOR: Tlp.GREEN,
     Partner.Kind.RECIPIENT: Tlp.AMBER,

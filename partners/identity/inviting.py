@@ -44,7 +44,7 @@ class NoInvitation(NotFound):
 
 def require_reach(viewer: Viewer, role: Role) -> None:
     """Raise Forbidden for a role that may do what the viewer may not: nobody gives a role above their own."""
-    if not rights_of(role, recipient=viewer.kind == Partner.Kind.RECIPIENT) <= viewer.scopes:
+    if not rights_of(role, kind=viewer.kind) <= viewer.scopes:
         raise Forbidden("This role may do more than you may.", code="above-you")
 
 

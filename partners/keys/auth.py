@@ -28,7 +28,7 @@ from partners.defaults import DefaultAudience
 from partners.keys import lockout
 from partners.models import ApiKey, Membership, Partner, RoleCeiling, User
 from partners.proof import GROUPS, WRITTEN, Changed, asked_again
-from partners.scopes import RECIPIENT_SCOPES, ROLE_SCOPES, Role, Scope
+from partners.scopes import ROLE_SCOPES, Role, Scope, of_kind
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 
@@ -263,8 +263,7 @@ def _open_groups(partner_ref: str) -> ArraySubquery:
 def _viewer(
     partner: Partner, *, group_ids: Any, scopes: frozenset[Scope], actor: str, ceiling: Ceiling = UNBOUND
 ) -> Viewer:
-    if partner.kind == Partner.Kind.RECIPIENT:
-        scopes &= RECIPIENT_SCOPES
+    scopes &= of_kind(partner.kind)
     return Viewer(
         partner_id=partner.pk,
         partner_name=partner.name,

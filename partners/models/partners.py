@@ -32,6 +32,7 @@ class Partner(models.Model):
     """
 
     class Kind(models.TextChoices):
+        ALLY = "ally", "Ally"
         EXCHANGE = "exchange", "The exchange itself"
         LAB = "lab", "Lab"
         OPERATOR = "operator", "Operator"

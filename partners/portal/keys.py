@@ -17,7 +17,7 @@ from partners import keys
 from partners.groups import directory
 from partners.models import ApiKey, Group, KeyNetwork, Partner
 from partners.portal.access import page, show
-from partners.scopes import KEY_SCOPES, RECIPIENT_SCOPES, Scope
+from partners.scopes import KEY_SCOPES, Scope, of_kind
 from partners.viewer import Viewer
 
 _LIVES = {
@@ -138,7 +138,7 @@ def _list(
 
 
 def _of_kind(viewer: Viewer) -> frozenset[Scope]:
-    return RECIPIENT_SCOPES if viewer.kind == Partner.Kind.RECIPIENT else frozenset(Scope)
+    return of_kind(viewer.kind)
 
 
 def _scopes(words: list[str]) -> list[Scope]:

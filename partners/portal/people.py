@@ -187,7 +187,7 @@ def _sign_on(request: HttpRequest, viewer: Viewer, *, problem: str = "") -> Http
 
 
 def _invite_partner(request: HttpRequest, viewer: Viewer, **more: object) -> HttpResponse:
-    kinds = [(kind, kind.label) for kind in (Partner.Kind.LAB, Partner.Kind.RECIPIENT)]
+    kinds = [(kind, kind.label) for kind in life.INVITED]
     context = {
         "kinds": kinds,
         "waiting": Partner.objects.filter(state=Partner.State.INVITED).order_by("name"),

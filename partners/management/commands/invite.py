@@ -9,6 +9,7 @@ from django.core.management.base import CommandError, CommandParser
 from exchange.errors import ExchangeError
 from exchange.management.at_store import StoreCommand
 from partners import operating
+from partners.groups import life
 from partners.identity import inviting
 from partners.models import Partner
 
@@ -25,7 +26,7 @@ class Command(StoreCommand):
         parser.add_argument("--name", help="Register a new partner under this name.")
         parser.add_argument(
             "--kind",
-            choices=[Partner.Kind.LAB.value, Partner.Kind.RECIPIENT.value],
+            choices=[kind.value for kind in life.INVITED],
             help="Of the new one; default lab.",
         )
 
