@@ -83,7 +83,7 @@ def streams(server: Server, *, count: int) -> Iterator[Row]:
             key.fileobj.close()  # type: ignore[union-attr]
     yield at_most(f"{count:,} idle streams in one process: memory of each", 0, grown, unit="KiB", most=32, digits=1)
     yield at_most(
-        f"{count:,} idle streams in one process: processor, all together", 0, idle_ms * count / 10, unit="%", most=10
+        f"{count:,} idle streams in one process: processor, all together", 0, idle_ms * count / 10, unit="%", most=15
     )
     yield Row(
         f"{count:,} streams in one process: one push until the last was told",

@@ -273,7 +273,7 @@ MTLS_CERTIFICATE_HEADER = env.text("MTLS_CERTIFICATE_HEADER")
 if bool(MTLS_PROXIES) != bool(MTLS_SUBJECT_HEADER or MTLS_CERTIFICATE_HEADER):
     raise env.BadEnvironment("MTLS_PROXIES", "goes with MTLS_SUBJECT_HEADER or MTLS_CERTIFICATE_HEADER")
 # Open streams: each asks the store about once a second whose it is.
-STREAMS_PER_PROCESS = env.number("STREAMS_PER_PROCESS", 64, least=0, most=2_000)
+STREAMS_PER_PROCESS = env.number("STREAMS_PER_PROCESS", 64, least=0, most=6_000)
 CSRF_TRUSTED_ORIGINS = [BASE_URL]
 
 # Static files.

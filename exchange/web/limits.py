@@ -17,8 +17,12 @@ def _files() -> int:
 
 
 def _in_hand() -> int:
-    """Half of the connections at most: the others may be closed to make room for whoever comes."""
-    return min(1_024, _files() // 2)
+    """Half of the connections at most: the others may be closed to make room for whoever comes.
+
+    A stream is in hand for as long as it is open, and of what is in hand one caller alone gets half.
+    """
+    streams = env.number("STREAMS_PER_PROCESS", 64, least=0, most=6_000)
+    return min(max(1_024, 512 + 2 * streams), _files() // 2)
 
 
 def _slots() -> int:

@@ -406,3 +406,10 @@ def test_whatever_is_done_to_it_nothing_is_left_of_it(seed):
         with Client(server) as client:
             assert client.get("/other", peer="one")[0] == 200
         assert [each.closed for each in made] == [1] * len(made)
+
+
+def test_as_many_streams_as_the_setting_says_are_in_hand_beside_other_requests(monkeypatch):
+    monkeypatch.setattr(limits, "_files", lambda: 8_192)
+    assert limits.Limits().in_hand == 1_024
+    monkeypatch.setenv("STREAMS_PER_PROCESS", "1700")
+    assert limits.Limits().in_hand >= 2 * 1_700
