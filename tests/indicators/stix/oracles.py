@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import stix2
-from stix2validator import ValidationOptions, validate_parsed_json
 
 import exchange
 from indicators.stix import parsing
@@ -44,6 +43,11 @@ def _stix2(data: dict, *, custom: bool) -> str:
 
 
 def _validator(data: dict) -> str:
+    from stix2validator import (
+        ValidationOptions,
+        validate_parsed_json,
+    )  # the grammars that it makes take each process a second
+
     try:
         result = validate_parsed_json(data, ValidationOptions(version="2.1"))
     except Exception as crashed:
