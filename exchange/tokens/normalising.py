@@ -68,7 +68,7 @@ def phone(text: str) -> str:
     """A telephone number in E.164 form; it must come with its country code (`+` or `00`).
 
     By libphonenumber, which knows where a zero is dialled inside the country only (+49 (0) 30) and where it belongs to
-    the number (Italy). What it would read as yet another number once it is written so (+53 00 …) is none.
+    the number (Italy). What it would read as yet another number once it is written so (+53 00 …), or as none, is none.
     """
     written = unicodedata.normalize("NFKC", text).strip()
     if written.startswith("00"):
@@ -78,7 +78,7 @@ def phone(text: str) -> str:
     except phonenumbers.NumberParseException:
         raise ValueError("not a telephone number with its country code") from None
     form = phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164)
-    if not phonenumbers.is_possible_number(found) or _e164(form) != form:
+    if not phonenumbers.is_possible_number(found) or not _PHONE.fullmatch(form) or _e164(form) != form:
         raise ValueError("not a telephone number with its country code")
     return form
 

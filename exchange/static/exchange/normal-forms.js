@@ -68,10 +68,12 @@ self.normalForms = (() => {
   const phone = (text) => {
     let written = strip(nfkc(text));
     if (written.startsWith("00")) written = `+${written.slice(2)}`;
-    const found = /^\+[0-9\s().\-/\u2010-\u2015]{7,40}$/u.test(written) && bundled_phone.parsePhoneNumberFromString(written);
+    const read = (said) => /^\+[0-9\s().\-/\u2010-\u2015]{7,40}$/u.test(said) && bundled_phone.parsePhoneNumberFromString(said);
+    const found = read(written);
     if (!found || !found.isPossible()) refuse("not a telephone number with its country code");
     const form = found.format("E.164");  // which must not read as yet another number: +53 00 …
-    if (bundled_phone.parsePhoneNumberFromString(form)?.format("E.164") !== form) refuse("not a telephone number with its country code");
+    const again = read(form);
+    if (!again || again.format("E.164") !== form) refuse("not a telephone number with its country code");
     return form;
   };
 
