@@ -1,15 +1,12 @@
 """From a table of raw values to matched indicators: every subkind is taken by the door, and no match is lost in time."""
 
-import base64
-import gzip
-import hashlib
 import html
 import json
+import random
 import re
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 from typer.testing import CliRunner
 
@@ -23,6 +20,7 @@ from partners.models import Group
 from partners.scopes import Role, Scope
 from tests import build as house
 from tests import keyservice
+from tests.exchange.client import captured
 from tests.indicators.portal.test_pages import signed_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -300,43 +298,45 @@ def test_what_is_no_map_is_told_in_a_sentence(cast, run, tmp_path):
         run(cast.aster, "publish", "--csv", table)
 
 
-def test_nothing_raw_leaves_while_people_are_built_and_published(cast, run, tmp_path, monkeypatch):
+#: As many as take four seconds of a processor, which making and publishing objects does; one in eight has a card and a
+#: prompt, too. 1,500, each with all three, took 45 s.
+PEOPLE, EIGHTH = 400, 8
+
+
+def test_nothing_raw_leaves_while_people_are_tokenised_built_and_published(cast, run, tmp_path, monkeypatch):
     """Every byte that leaves while a table is published: no raw value, nor an unkeyed hash of one, is in it."""
-    gone = bytearray()
-    real = httpx.HTTPTransport.handle_request
-
-    def tapped(self, request):
-        body = request.read()
-        packed = request.headers.get("Content-Encoding") == "gzip"
-        gone.extend(str(request.url).encode() + repr(request.headers.raw).encode())
-        gone.extend(gzip.decompress(body) if packed else body)
-        return real(self, request)
-
-    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", tapped)
+    gone = captured.tap(monkeypatch)
+    drawn = random.Random(15)
     people = [
         (
-            f"person.{n}+x@mail{n % 5}.example",
-            "",
-            f"Please write item {n} of the long list for me now, in blue",
+            f"{drawn.choice('abcdef')}{n}.person+x{drawn.randrange(999)}@mail{n % 5}.example",
+            "" if n % EIGHTH else a_card(drawn),
+            "" if n % EIGHTH else f"Please write item {n} of the long list for me now, in blue",
             "",
             "70",
         )
-        for n in range(60)
+        for n in range(PEOPLE)
     ]
     (tmp_path / "map.toml").write_text(MAP)
     table = a_table(tmp_path / "people.csv", *[(a, b, f'"{c}"', d, e) for a, b, c, d, e in people])
     assert run(cast.aster, "publish", "--csv", table, "--map", str(tmp_path / "map.toml"), "--group", "ring")[0] == 0
     sent = bytes(gone)
-    assert b'"tokens"' in sent
-    for address, _, prompt, _, _ in people:
-        for subkind, raw in (("email", address), ("phrase", prompt)):
-            for form in {raw, *forms.of(subkind, raw)}:
-                assert form.encode() not in sent
-                for name in ("md5", "sha1", "sha256", "sha512"):
-                    for text in (form.encode(), forms.input_bytes(subkind, form)):
-                        digest = hashlib.new(name, text).digest()
-                        for written in (digest, digest.hex().encode(), base64.b64encode(digest)):
-                            assert written not in sent
+    assert sent.count(b'"tokens"') > PEOPLE + PEOPLE // EIGHTH
+    columns = {"email": 0, "pan_token": 1, "phrase": 2}
+    sought = [
+        one
+        for subkind, at in columns.items()
+        for one in captured.raw_or_hashed(subkind, [each[at] for each in people if each[at]])
+    ]
+    assert captured.found_in(sent, sought) == []
+    assert captured.found_in(sent + people[-1][0].encode(), sought) == [f"email {people[-1][0]}"]
+
+
+def a_card(drawn: random.Random) -> str:
+    """A number of a card that nobody has, with its check digit (ISO/IEC 7812-1)."""
+    digits = f"41111199{drawn.randrange(10**7):07}"
+    doubled = (int(each) * (2 - place % 2) for place, each in enumerate(reversed(digits)))
+    return f"{digits}{-sum(each - 9 * (each > 9) for each in doubled) % 10}"
 
 
 @pytest.fixture

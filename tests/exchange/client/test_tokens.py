@@ -1,23 +1,29 @@
 """From raw values to tokens through a real exchange and key service: what leaves, what is kept, what is not believed."""
 
 import base64
-import hashlib
 import hmac
 import json
 import random
+from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 from typer.testing import CliRunner
 
 from exchange import clock
 from exchange.client import Client, cards, cli
+from exchange.client import build as client_build
+from exchange.client.errors import ApiError
 from exchange.client.keeping import Kept
 from exchange.client.pinning import KeyNotTrusted, Pins, take_in
 from exchange.client.tokenising import Tokeniser
+from exchange.stix import words
 from exchange.tokens import forms
+from partners.groups import membership
+from partners.keys import auth
+from partners.models import Membership
 from partners.scopes import Scope
 from tests import build, keyservice
+from tests.exchange.client import captured
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -111,6 +117,57 @@ def test_the_key_of_a_group_makes_tokens_of_its_phrases(cast, connect):
             assert token.value == hmac.digest(key, forms.input_bytes("phrase", form), "sha256").hex()
 
 
+#: A prompt of which one phrase is kept, and what is said of it.
+ONE_PHRASE = "Write down each thought number word b now please"
+SAID = {
+    "publisher_action": "suspended",
+    "review": "one_analyst",
+    "elicitation": "cot",
+    "languages": ["en"],
+}
+
+
+def test_when_a_member_leaves_those_who_stay_match_under_both_keys_and_the_leaver_under_neither_new_one(
+    cast, connect, monkeypatch
+):
+    moment = [datetime(2026, 11, 2, 12, tzinfo=UTC)]
+    monkeypatch.setattr(clock, "now", lambda: moment[0])
+    Membership.objects.create(partner=cast.cygnus, group=cast.ring)
+    clients = {one.slug: connect(one) for one in (cast.aster, cast.borealis, cast.cygnus)}
+
+    def published(name: str, *, under: set[str]) -> str:
+        tokeniser = Tokeniser(clients[name], group="ring", now=lambda: moment[0])
+        frame = client_build.Frame(valid_for=timedelta(days=60), now=moment[0])
+        (made,) = client_build.phrase(tokeniser, ONE_PHRASE, frame=frame, **SAID)
+        carried = made.extensions[words.EXTENSION_ID]["tokens"]
+        assert {token["key_epoch"] for token in carried} == under
+        assert clients[name].publish([made], groups=["ring"]).refusals == []
+        return made["id"]
+
+    def matched() -> set[frozenset[str]]:
+        """Which ids meet, as Aster is told."""
+        return {frozenset(each["id"] for each in one["objects"]) for one in clients["aster"].matches()}
+
+    before = published("aster", under={"ring-2026q4-1"})
+    old_keys = clients["cygnus"].group_keys("ring")
+    membership.leave(auth.viewer_of_user(build.a_user(cast.cygnus)), cast.ring)
+    with pytest.raises(ApiError) as refused:
+        clients["cygnus"].group_keys("ring")
+    assert refused.value.status == 404
+    both = published("borealis", under={"ring-2026q4-1", "ring-2026q4-2"})
+    assert matched() == {frozenset({before, both})}, "by the key of before"
+    moment[0] += timedelta(days=14, hours=1)
+    clients = {one.slug: connect(one) for one in (cast.aster, cast.borealis)}
+    after = published("aster", under={"ring-2026q4-2"})
+    assert matched() == {frozenset({before, both}), frozenset({both, after})}
+    handed = {one["epoch"]: one for one in clients["aster"].group_keys("ring")}
+    assert {epoch: one["publishes"] for epoch, one in handed.items()} == {
+        "ring-2026q4-1": False,  # and looked up under as long as a token under it lives
+        "ring-2026q4-2": True,
+    }
+    assert handed["ring-2026q4-2"]["key"] not in {one["key"] for one in old_keys}
+
+
 def test_a_key_that_is_not_the_pinned_one_stops_everything(cast, connect, tmp_path, monkeypatch, settings):
     pins, client = tmp_path / "pins.json", connect(cast.aster)
     Tokeniser(client, pins=pins).tokenise("email", ["anna@mail.example"])
@@ -139,8 +196,6 @@ def test_a_list_of_keys_is_believed_only_as_leaves_of_the_signed_log(cast, conne
 
 
 def test_a_log_that_went_back_or_was_rewritten_is_seen(cast, connect):
-    from datetime import timedelta
-
     from partners.log import transparency
 
     client, pins = connect(cast.aster), Pins()
@@ -206,20 +261,7 @@ def test_the_commands_say_tokens_and_never_values(cast, run, tmp_path):
 
 def test_a_raw_value_leaves_in_no_form_but_blinded(cast, connect, kept, monkeypatch):
     """Every byte that leaves while people's values are tokenised: no value, nor an unkeyed hash of one, is in it."""
-    people, sent = 150, bytearray()
-    real = httpx.HTTPTransport.handle_request
-
-    def tapped(self, request):
-        sent.extend(str(request.url).encode() + repr(request.headers.raw).encode())
-        body = request.read()
-        if request.headers.get("Content-Encoding") == "gzip":
-            import gzip
-
-            body = gzip.decompress(body)
-        sent.extend(body)
-        return real(self, request)
-
-    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", tapped)
+    people, gone = 400, captured.tap(monkeypatch)
     drawn = random.Random(7)
     raw = {
         "email": [
@@ -232,15 +274,6 @@ def test_a_raw_value_leaves_in_no_form_but_blinded(cast, connect, kept, monkeypa
     tokeniser = Tokeniser(connect(cast.aster), kept=kept, group="ring")
     for subkind, values in raw.items():
         assert all(one.tokens for one in tokeniser.tokenise(subkind, values))
-    gone = bytes(sent)
     assert len(gone) > 50_000
-    for subkind, values in raw.items():
-        for value in values:
-            for form in {value, *forms.of(subkind, value)}:
-                assert form.encode() not in gone
-                for name in ("md5", "sha1", "sha256", "sha512"):
-                    for text in (form.encode(), forms.input_bytes(subkind, form)):
-                        digest = hashlib.new(name, text).digest()
-                        assert digest not in gone
-                        assert digest.hex().encode() not in gone
-                        assert base64.b64encode(digest) not in gone
+    sought = [one for subkind, values in raw.items() for one in captured.raw_or_hashed(subkind, values)]
+    assert captured.found_in(bytes(gone), sought) == []
