@@ -21,6 +21,8 @@ log = get_logger()
 #: How long a hint waits for others: at least, and at most while pushes follow each other.
 LEAST_PAUSE_S = 0.02
 MOST_PAUSE_S = 0.25
+#: Pushes follow each other if one comes so soon after the hint of the one before was sent, or within half its pause.
+FOLLOWS_S = 0.03
 
 
 class Task(Protocol):
@@ -35,7 +37,8 @@ class Task(Protocol):
 class Sender:
     """The thread and what it still has to send."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, follows_s: float = FOLLOWS_S) -> None:
+        self._follows_s = follows_s
         self._condition = threading.Condition()
         self._wanted: dict[str, Task] = {}
         self._traces: dict[str, list[str]] = {}
@@ -67,7 +70,9 @@ class Sender:
                         task.delay()
                 except Exception as error:  # noqa: BLE001 - whatever the broker says: the sweeps find the work
                     log.warning("hint.lost", task=task.name, error=type(error).__name__)
-            pause_s = min(pause_s * 2, MOST_PAUSE_S) if self._wanted else LEAST_PAUSE_S
+            with self._condition:
+                follows = self._condition.wait_for(lambda: self._wanted, timeout=max(self._follows_s, pause_s / 2))
+            pause_s = min(pause_s * 2, MOST_PAUSE_S) if follows else LEAST_PAUSE_S
 
 
 SENDER = Sender()

@@ -142,21 +142,21 @@ def _judged(opinion: Holding) -> tuple[Holding, ...]:
 def _tell(judged: set[tuple[int, int]]) -> None:
     """Tell those who hear an opinion, and see what it judges, to look at it anew. Last in the transaction."""
     holdings = Holding.unrestricted.in_bulk({holding for holding, _ in judged})
-    changes.append(
-        [
-            changes.NewChange(
-                holding_id,
-                newest,
-                audience_id,
-                Change.Op.UPSERT,
-                Change.Reason.JUDGED,
-                again=True,
-            )
-            for holding_id, audience_id in sorted(judged)
-            if (newest := holdings[holding_id].newest_id) is not None
-            and holdings[holding_id].state == Holding.State.LIVE
-        ]
-    )
+    news = [
+        changes.NewChange(
+            holding_id,
+            newest,
+            audience_id,
+            Change.Op.UPSERT,
+            Change.Reason.JUDGED,
+            again=True,
+        )
+        for holding_id, audience_id in sorted(judged)
+        if (newest := holdings[holding_id].newest_id) is not None and holdings[holding_id].state == Holding.State.LIVE
+    ]
+    changes.append(news)
+    if news:
+        transaction.on_commit(notifying.hint, robust=True)
 
 
 def count_alone(row: Opinion) -> None:
@@ -184,6 +184,7 @@ def find(*, after: int, limit: int = _PAGE) -> int:
         told_anew = cursor.fetchone()[0]
     if told_anew:  # as a rule nobody's sight changed, and all who publish would wait for the lock
         changes.append_found(_HEARD_ANEW, where)
+        transaction.on_commit(notifying.hint, robust=True)
     return reached
 
 
@@ -234,11 +235,9 @@ def hint() -> None:
 def catch_up() -> None:
     """Record every opinion that has not been recorded yet."""
     following.follow("opinions", lambda after: find(after=after))
-    notifying.hint()
 
 
 def recorded(said_by: int, *, actor: str) -> None:
     """The same for one opinion, at once, so that whoever gave it finds it done."""
     with transaction.atomic():
         record(said_by, actor=actor)
-    notifying.hint()

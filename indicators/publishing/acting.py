@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from django.db import transaction
 
@@ -56,7 +57,9 @@ def act(
     storing.mark(by.partner_id, plan.marked, within=last)
     rationing.tell(by, disarmed, within=last)
     if plan.entering or plan.moves or plan.closed or disarmed:
-        transaction.on_commit(_hint, robust=True)  # committed is committed, whatever the broker says
+        judges = any((each.stix_id or "").startswith("opinion--") for each in (*elements, *plan.moves))
+        # Committed is committed, whatever the broker says.
+        transaction.on_commit(partial(_hint, judges=judges), robust=True)
     with tracing.span("log.append"):
         last.send()
     return answer
@@ -93,7 +96,8 @@ def _answered(
     return answer
 
 
-def _hint() -> None:
-    """Wake who follows the log; a hint that is lost is made good by their own sweep."""
-    recording.hint()
+def _hint(*, judges: bool) -> None:
+    """Wake who follows the log, for opinions only where there is one; what is lost is made good by their own sweep."""
+    if judges:
+        recording.hint()
     notifying.hint()

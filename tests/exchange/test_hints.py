@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 from exchange.hints import Sender
@@ -35,6 +36,17 @@ def test_many_in_a_row_are_few_and_the_last_is_never_left_out():
         sender.send_soon(task)
     until(lambda: task.sent and task.sent[-1] >= last)
     assert len(task.sent) < 2_000
+
+
+def test_of_pushes_that_follow_each_other_few_are_told():
+    """Each comes when nothing is waiting any more: once the hint of the one before was sent."""
+    sender, task = Sender(follows_s=60.0), Counted()
+    for count in range(1, 6):
+        sender.send_soon(task)
+        until(lambda count=count: len(task.sent) == count)
+        time.sleep(0.01)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(task.sent)]
+    assert all(pause >= least for pause, least in zip(pauses, (0.04, 0.08, 0.16, 0.25), strict=True))
 
 
 def test_a_broker_that_fails_disturbs_nobody():
