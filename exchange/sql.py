@@ -221,10 +221,20 @@ def _tidy(sent: int) -> None:
         trimming.ask()
 
 
-def array_of(texts: Iterable[str]) -> str:
+def array_of(texts: Iterable[str | None]) -> str:
     """Texts as the literal of an array: for a list of them psycopg takes several times as long."""
-    quoted = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
-    return f"{{{','.join([f'"{text}"' for text in quoted])}}}"
+    return f"{{{','.join(['NULL' if text is None else _quoted(text) for text in texts])}}}"
+
+
+def _quoted(text: str) -> str:
+    if "\\" in text or '"' in text:
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def array_of_numbers(numbers: Iterable[int | None]) -> str:
+    """The same of whole numbers; booleans are written as 0 and 1, which PostgreSQL reads as booleans, too."""
+    return f"{{{','.join(['NULL' if number is None else f'{number:d}' for number in numbers])}}}"
 
 
 def instance[Model: models.Model](model: type[Model], row: Sequence[Any]) -> Model:

@@ -6,8 +6,9 @@ is found and matched, but stands in no list.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from exchange.lists.lines import compared
 from exchange.stix import words

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -60,7 +61,7 @@ _SKEW = timedelta(hours=1)
 
 def times_of(data: Mapping[str, Any], *, now: datetime) -> Fault | None:
     """What was seen lies in the past, and nothing lies before 2020: a date says when, and no plan. `now` is UTC."""
-    latest = f"{now + _SKEW:%Y-%m-%dT%H:%M:%S}"  # as every date of a closed object is written
+    latest = _latest(now)
     for at, said in _with_extension(data):
         for name in (*_SEEN, *_SAID):
             if name in said and said[name] < _EARLIEST_YEAR:
@@ -68,6 +69,12 @@ def times_of(data: Mapping[str, Any], *, now: datetime) -> Fault | None:
             if name in said and name in _SEEN and said[name][: len(latest)] > latest:
                 return f"{at}/{name}", "What was seen lies in the past."
     return None
+
+
+@lru_cache(maxsize=64)
+def _latest(now: datetime) -> str:
+    """As every date of a closed object is written; remembered, because the objects of a batch are judged at once."""
+    return f"{now + _SKEW:%Y-%m-%dT%H:%M:%S}"
 
 
 def _with_extension(data: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -84,8 +91,9 @@ _QUARTER = re.compile(r"([0-9]{4}q[1-4])(?:-([0-9]+))?$")
 _MOST_KEYS = 99
 
 
+@lru_cache(maxsize=1_024)
 def is_epoch(epoch: str, *, now: datetime) -> bool:
-    """Whether tokens may be made with such a key, or may have been within a year."""
+    """Whether tokens may be made with such a key, or may have been within a year. Remembered, as `_latest`."""
     found = _QUARTER.search(epoch)
     if found is None or int(found[2] or 1) > _MOST_KEYS:
         return False

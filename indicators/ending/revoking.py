@@ -7,9 +7,9 @@ all the same (`publishing`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from django.db.models import BigIntegerField, F, Func, Sum
+from msgspec.structs import replace
 
 from exchange import bodies, clock
 from exchange.errors import TooLarge

@@ -14,15 +14,15 @@ change that is still to be told the holding says already what is so, as it does 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db import connection, transaction
 
 from exchange.celery import app
-from exchange.sql import Message, Reply
+from exchange.sql import Message, Reply, array_of, array_of_numbers
 from indicators import living
 from indicators.log import traced, traits
 from indicators.models import Change, Untold
@@ -37,8 +37,7 @@ PORTION = 256
 _FEW = 8
 
 
-@dataclass(frozen=True, slots=True)
-class NewChange:
+class NewChange(msgspec.Struct, frozen=True):
     """A change before it has its place in the log: told to an audience, but for those whom another reaches as well."""
 
     holding_id: int
@@ -77,13 +76,13 @@ def append(changes: Sequence[NewChange], *, by: UUID | None = None, within: Mess
     given = {
         "by": by,
         "portion": PORTION,
-        "holdings": [change.holding_id for change in changes],
-        "versions": [change.version_id for change in changes],
-        "audiences": [change.audience_id for change in changes],
-        "buts": [change.but or 0 for change in changes],
-        "ops": [change.op.value for change in changes],
-        "reasons": [change.reason.value for change in changes],
-        "agains": [change.again for change in changes],
+        "holdings": array_of_numbers(change.holding_id for change in changes),
+        "versions": array_of_numbers(change.version_id for change in changes),
+        "audiences": array_of_numbers(change.audience_id for change in changes),
+        "buts": array_of_numbers(change.but or 0 for change in changes),
+        "ops": array_of(change.op.value for change in changes),
+        "reasons": array_of(change.reason.value for change in changes),
+        "agains": array_of_numbers(change.again for change in changes),
     }
     if len(changes) > _FEW:
         left = message.add(_LEAVE, given)
@@ -92,6 +91,7 @@ def append(changes: Sequence[NewChange], *, by: UUID | None = None, within: Mess
             message.add(f"SET CONSTRAINTS ALL {when}")
     message.add(_LOCK, [ORDER_LOCK])
     message.add(_APPEND_FIRST if len(changes) > _FEW else _APPEND_GIVEN, given)
+    message.add(traits.INDEX)
     traced.note(within=message)
     if within is None:
         message.send()
@@ -106,7 +106,9 @@ def append_found(query: str, parameters: Mapping[str, Any]) -> int:
     lock()
     with connection.cursor() as cursor:
         cursor.execute(_append(query), parameters)
-        return int(cursor.fetchone()[0])
+        count, _ = cursor.fetchone()
+        cursor.execute(traits.INDEX)
+        return int(count)
 
 
 def lock() -> None:
@@ -126,6 +128,7 @@ def settle(by: UUID | None) -> None:
         message = Message()
         message.add(_LOCK, [ORDER_LOCK])
         message.add(_APPEND_UNTOLD, {"by": by})
+        message.add(traits.INDEX)
         traced.note(within=message)
         taken = message.add(_TAKE_AWAY, {"by": by})
         message.send()

@@ -76,6 +76,10 @@ def of_row(said: str, channel: str, place: str) -> str:
     return f"ARRAY(SELECT {number('w', channel, place)} FROM unnest({said}) w WHERE w IS NOT NULL)"
 
 
+#: Takes what rows say that were written just now into the index, all at once: a word that many rows have is looked up
+#: once. Until then each reader would read the rows' numbers one by one, so whoever writes `traits` says it at the end.
+INDEX = "SELECT gin_clean_pending_list('change_by_trait')"
+
 # Of values that were shared just now (`made`): the rows of older objects that carry them say so, too.
 MARK_MATCHED = f"""
 older AS MATERIALIZED (

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import UUID
 
+import msgspec
 from django.conf import settings
 
 from exchange.errors import Refused
@@ -24,8 +25,7 @@ from partners.tlp import Tlp
 from partners.viewer import Viewer
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(msgspec.Struct, frozen=True):
     """Where a draft goes. What only withdraws, from where it is, needs no leave and no second person."""
 
     audience_id: int
@@ -229,7 +229,7 @@ class BatchAudiences:
 
     def intern(self, spec: AudienceSpec, source: Attribution) -> int:
         """The id of an audience whose source is shown like this. Raises Refused where it cannot be."""
-        spec = replace(spec, attribution=source)
+        spec = spec if spec.attribution is source else replace(spec, attribution=source)
         if spec not in self._ids:
             known = self._stands.audiences.get(spec) if source is Attribution.NAMED else None
             self._ids[spec] = sources.intern(self._by, spec) if known is None else known

@@ -9,11 +9,12 @@ define under the same id counts for nothing: nobody marks, or unmarks, what some
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import orjson
+from msgspec.structs import replace
 
 from exchange.sql import Message
 from indicators.stix import tlp

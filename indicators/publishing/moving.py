@@ -48,6 +48,7 @@ def rewrite(moves: Sequence[Moving], *, keep: Sequence[int] = ()) -> None:
     if moves:
         with connection.cursor() as cursor:
             cursor.execute(traits.REWRITE, [[move.held.object_id for move in moves]])
+            cursor.execute(traits.INDEX)
     storing.hide_history([move.held.holding_id for move in moves], Hidden.From.OTHERS, keep=kept)
 
 

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from exchange import clock
 from exchange.errors import Refused, TooMany
-from exchange.sql import Message
+from exchange.sql import Message, array_of_numbers
 from indicators.log import changes
 from indicators.log.changes import NewChange
 from indicators.models import LogShare
@@ -65,7 +65,7 @@ def tell(by: Viewer, told: Sequence[NewChange], *, within: Message | None = None
     if not told:
         return
     message = within or Message()
-    message.add(_COUNT, [by.partner_id, [change.audience_id for change in told]])
+    message.add(_COUNT, [by.partner_id, array_of_numbers(change.audience_id for change in told)])
     changes.append(told, by=by.partner_id, within=message)
     if within is None:
         message.send()

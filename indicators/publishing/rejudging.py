@@ -8,11 +8,12 @@ behind the publisher's lock, so that a definition and an object that are pushed 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 from django.db import connection
+from msgspec.structs import replace
 
 from exchange.errors import Refused
 from exchange.sql import Message

@@ -187,6 +187,7 @@ def _write(anew: Sequence[tuple[_Stored, Draft]]) -> list[int]:
     )
     carrying.note_sources([stored.holding_id for stored, _ in said], within=message)
     message.add(traits.REWRITE, [[stored.object_id for stored, _ in anew]])
+    message.add(traits.INDEX)
     message.send()
     return sorted({stored.holding_id for stored in (*confident, *measured, *(stored for stored, _ in said))})
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
+
 from indicators.door import entries
 from indicators.publishing import markings
 from indicators.stix.drafts import Draft, Quarantine, Refusal, Revocation, Unreadable
@@ -17,8 +19,7 @@ NOT_HELD = Refusal("not-found", "", "You hold no such object.")
 OF_OTHER_GROUPS = Refusal("key-limited-to-groups", "/id", "It is shared with groups that this key is not for.")
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """The answer to one element of a batch."""
 
     index: int

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
 from django.db import connection
 
-from exchange.sql import Message, Reply, array_of
+from exchange.sql import Message, Reply, array_of, array_of_numbers
 from indicators.models import Hidden, Holding
 from indicators.stix.drafts import Draft, Ref
 from indicators.stored import Version, Versions
@@ -96,8 +97,7 @@ def keys_within(message: Message, count: int) -> Reply:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class NewVersion:
+class NewVersion(msgspec.Struct, frozen=True):
     """A draft that enters below a holding, with what publishing decided about it."""
 
     draft: Draft
@@ -117,8 +117,7 @@ class Turned:
     newest_id: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(msgspec.Struct, frozen=True):
     """A holding that is new."""
 
     holding_id: int
@@ -173,7 +172,7 @@ def refer(found: Iterable[tuple[int, Sequence[Ref]]], *, within: Message) -> Non
         _copy("indicators_reference", _REFERENCE_COLUMNS, rows)
     elif rows:
         keys, places, paths, targets = zip(*rows, strict=True)
-        within.add(_REFER, [list(keys), list(places), array_of(paths), array_of(targets)])
+        within.add(_REFER, [array_of_numbers(keys), array_of_numbers(places), array_of(paths), array_of(targets)])
 
 
 _REFERENCE_COLUMNS = "version_id, place, path, target_id"
@@ -217,15 +216,15 @@ def readdress(audiences: Mapping[int, int]) -> None:
 def _columns(begun: Sequence[Begun]) -> list[object]:
     """The columns of holdings that begin, as arrays."""
     return [
-        [one.holding_id for one in begun],
-        [one.audience_id for one in begun],
-        [one.state.value for one in begun],
-        [one.newest_id for one in begun],
+        array_of_numbers(one.holding_id for one in begun),
+        array_of_numbers(one.audience_id for one in begun),
+        array_of(one.state.value for one in begun),
+        array_of_numbers(one.newest_id for one in begun),
         array_of(one.stix_id for one in begun),
         array_of(one.stix_type for one in begun),
-        [one.creator for one in begun],
-        [one.kind for one in begun],
-        [one.valid_until for one in begun],
+        array_of(one.creator for one in begun),
+        array_of(one.kind for one in begun),
+        array_of(None if one.valid_until is None else one.valid_until.isoformat() for one in begun),
     ]
 
 

@@ -9,9 +9,11 @@ nothing but its bytes and its revocation, until somebody asks for it.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
+
+import msgspec
 
 from indicators import stored
 from indicators.models import Hidden, Holding
@@ -192,8 +194,7 @@ def _below_microseconds(version: str | None) -> str:
     return (version or "").partition(".")[2].rstrip("Zz")[6:].rstrip("0")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Entering:
+class Entering(msgspec.Struct, frozen=True, eq=False):
     """A draft that becomes a row."""
 
     draft: Draft

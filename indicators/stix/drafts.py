@@ -1,9 +1,15 @@
-"""The typed, frozen values that leave the parser: past it nobody reads raw JSON again."""
+"""The typed, frozen values that leave the parser: past it nobody reads raw JSON again.
+
+What is made for each object of a batch is a `msgspec.Struct`, here and in `publishing`: a frozen dataclass of as many
+fields takes thirteen times as long to make.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
+
+import msgspec
 
 #: `suppressed_by` of a value that is there to be matched only: another of the same object is listed.
 MATCH_ONLY = "match-only"
@@ -11,8 +17,7 @@ MATCH_ONLY = "match-only"
 PATTERN_HASH = "pattern-hash"
 
 
-@dataclass(frozen=True, slots=True)
-class TokenValue:
+class TokenValue(msgspec.Struct, frozen=True):
     """One normalised value that an indicator matches on.
 
     `domain` names what is compared ("email", "net", "domain-name:value" …); values match only when
@@ -36,8 +41,7 @@ class Ref(NamedTuple):
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """One STIX object as read from a batch: the producer's exact bytes and what was extracted from them."""
 
     index: int

@@ -5,7 +5,7 @@ Gathering and the pages of one id read what was stored of it at publication (`Re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from indicators.stix import conformance, identifiers
@@ -27,7 +27,8 @@ def refs(data: Mapping[str, Any]) -> tuple[Ref, ...]:
     among them, and each extension definition that `extensions` names. What is no id points to nothing. A pointer that
     is longer than 400 characters ends before the name that makes it so.
     """
-    found = list(_within(data, ""))
+    found: list[Ref] = []
+    _gather(data, "", found)
     extensions = data.get("extensions")
     if isinstance(extensions, dict):
         at = "/extensions"
@@ -40,26 +41,26 @@ def told(path: str) -> str:
     return conformance.pointer([part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]])
 
 
-def _within(value: Mapping[str, Any], at: str) -> Iterator[Ref]:
+def _gather(value: Mapping[str, Any], at: str, found: list[Ref]) -> None:
     for name, inner in value.items():
         if isinstance(inner, str):
             if name.endswith(_SUFFIXES) and identifiers.ID.fullmatch(inner):
-                yield Ref(_pointer(at, name), inner.lower())
+                found.append(Ref(_pointer(at, name), inner.lower()))
         elif isinstance(inner, dict):
-            yield from _within(inner, _pointer(at, name))
+            _gather(inner, _pointer(at, name), found)
         elif isinstance(inner, list):
-            yield from _listed(inner, _pointer(at, name), named=name.endswith(_SUFFIXES))
+            _gather_listed(inner, _pointer(at, name), found, named=name.endswith(_SUFFIXES))
 
 
-def _listed(value: list[Any], at: str, *, named: bool = False) -> Iterator[Ref]:
+def _gather_listed(value: list[Any], at: str, found: list[Ref], *, named: bool = False) -> None:
     for place, inner in enumerate(value):
         if isinstance(inner, str):
             if named and identifiers.ID.fullmatch(inner):
-                yield Ref(_pointer(at, str(place)), inner.lower())
+                found.append(Ref(_pointer(at, str(place)), inner.lower()))
         elif isinstance(inner, dict):
-            yield from _within(inner, _pointer(at, str(place)))
+            _gather(inner, _pointer(at, str(place)), found)
         elif isinstance(inner, list):
-            yield from _listed(inner, _pointer(at, str(place)))
+            _gather_listed(inner, _pointer(at, str(place)), found)
 
 
 def _pointer(at: str, name: str) -> str:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
+import msgspec
 from django.db import connection
 
 from exchange.lists.lines import compared
-from exchange.sql import Message, array_of
+from exchange.sql import Message, array_of, array_of_numbers
 from indicators.benign import service_hosts
 from indicators.door import benign, entries
 from indicators.log.traits import MARK_MATCHED
@@ -26,8 +26,7 @@ from indicators.stix import drafts, parsing
 from indicators.values import epochs
 
 
-@dataclass(frozen=True, slots=True)
-class Carrying:
+class Carrying(msgspec.Struct, frozen=True):
     """What the newest version of a holding says from now on; `anew` where the holding may have said other values."""
 
     holding_id: int
@@ -71,21 +70,21 @@ def write(carrying: Sequence[Carrying], *, within: Message) -> None:
     within.add(
         _VALUES,
         [
-            [key for key, _ in ordered],
+            array_of(key.hex for key, _ in ordered),
             array_of(compared(token.domain) for _, (token, _) in ordered),
             array_of(token.scheme for _, (token, _) in ordered),
             array_of(token.key_epoch for _, (token, _) in ordered),
             array_of(token.psp_scope for _, (token, _) in ordered),
             array_of(token.value for _, (token, _) in ordered),
-            [audience_id for _, (_, audience_id) in ordered],
+            array_of_numbers(audience_id for _, (_, audience_id) in ordered),
         ],
     )
     within.add(
         _CARRIES,
         [
-            [holding_id for holding_id, *_ in rows],
-            [place for _, place, *_ in rows],
-            [key for _, _, key, *_ in rows],
+            array_of_numbers(holding_id for holding_id, *_ in rows),
+            array_of_numbers(place for _, place, *_ in rows),
+            array_of(key.hex for _, _, key, *_ in rows),
             array_of(token.domain for *_, token, _ in rows),
             array_of(token.suppressed_by for *_, token, _ in rows),
         ],
@@ -158,7 +157,7 @@ def note_sources(holding_ids: Sequence[int], *, within: Message) -> None:
     too (`log.traits`).
     """
     if holding_ids:
-        within.add(_SHARE, [list(holding_ids)])
+        within.add(_SHARE, [array_of_numbers(holding_ids)])
 
 
 #: Whom what is said to an audience comes from, as a number: a publisher, one of its pseudonyms, or the exchange, which
@@ -243,7 +242,8 @@ WITH theirs AS MATERIALIZED (
     JOIN indicators_holding h ON h.id = k.holding_id
     JOIN partners_audience a ON a.id = h.audience_id
     JOIN indicators_tokenvalue v ON v.id = k.token_value_id
-    WHERE k.holding_id = ANY(%s) AND NOT v.shared AND v.first_source <> {SOURCE.format(a="a")} AND {_COMPARABLE}
+    WHERE k.holding_id = ANY(%s::bigint[])
+      AND NOT v.shared AND v.first_source <> {SOURCE.format(a="a")} AND {_COMPARABLE}
 ), locked AS MATERIALIZED (
     SELECT v.id FROM indicators_tokenvalue v
     WHERE v.id = ANY(ARRAY(SELECT id FROM theirs)) AND NOT v.shared ORDER BY v.id FOR NO KEY UPDATE

@@ -6,6 +6,8 @@ import pytest
 from django.db import connection
 
 from indicators.log import traits, walking
+from indicators.opinions import giving
+from indicators.stix import vocabulary
 from tests import build
 
 pytestmark = pytest.mark.django_db
@@ -40,3 +42,26 @@ def test_blocks_in_which_nothing_was_told_cost_no_look():
     build.publish(cast.viewer("aster"), build.an_indicator())
     whole = str((5 << traits.BLOCK_BITS) - 1)
     assert looks(cast.viewer("borealis"), ["kind=a"], last=whole) == [(1,)]
+
+
+def pending():
+    """Pages of rows that each look would read one by one, for the index has not taken them in."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT gin_clean_pending_list('change_by_trait')")
+        return cursor.fetchone()[0]
+
+
+def test_whoever_writes_rows_has_the_index_take_them_in_at_once():
+    cast = build.the_cast()
+    made = build.an_indicator()
+    build.publish(cast.viewer("aster"), made, groups=("ring",))
+    assert pending() == 0, "one"
+    build.publish(cast.viewer("aster"), *[build.an_indicator() for _ in range(20)], groups=("ring",))
+    assert pending() == 0, "some"
+    same = build.an_indicator(carrier={"tokens": made["extensions"][vocabulary.EXTENSION_ID]["tokens"]})
+    build.publish(cast.viewer("borealis"), same, groups=("ring",))
+    assert pending() == 0, "the match marks the older object"
+    build.publish(cast.viewer("aster"), made, everyone=True)
+    assert pending() == 0, "moved"
+    giving.give(cast.viewer("borealis"), made["id"], opinion="agree", reason="confirmed_here")
+    assert pending() == 0, "judged"

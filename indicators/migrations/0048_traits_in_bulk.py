@@ -1,0 +1,31 @@
+"""Rows of one portion enter the index of traits together: each word once for all of them, instead of once for each."""
+
+import django.contrib.postgres.indexes
+from django.db import migrations
+
+# Takes a lock that waits for no reader and no writer. What lies in the list by then enters the index when it is set back.
+_ON = "ALTER INDEX change_by_trait SET (fastupdate = on, gin_pending_list_limit = 256)"
+_OFF = """
+ALTER INDEX change_by_trait SET (fastupdate = off);
+ALTER INDEX change_by_trait RESET (gin_pending_list_limit);
+SELECT gin_clean_pending_list('change_by_trait');
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [("indicators", "0047_feeds_change")]
+
+    operations = [
+        migrations.SeparateDatabaseAndState(
+            [migrations.RunSQL(_ON, _OFF)],
+            [
+                migrations.RemoveIndex(model_name="change", name="change_by_trait"),
+                migrations.AddIndex(
+                    model_name="change",
+                    index=django.contrib.postgres.indexes.GinIndex(
+                        fastupdate=True, fields=["traits"], gin_pending_list_limit=256, name="change_by_trait"
+                    ),
+                ),
+            ],
+        ),
+    ]
