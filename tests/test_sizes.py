@@ -8,7 +8,6 @@ MOST_LINES = 420
 LONGER = {
     "exchange/agent/cli.py": "the options of each command, which typer reads from signatures",
     "exchange/web/server.py": "one state machine: what a connection may do next",
-    "indicators/campaigns/placing.py": "how clusters grow and split, in one transaction",
     "indicators/campaigns/proposing.py": "one pass over what changed, from evidence to campaigns",
 }
 

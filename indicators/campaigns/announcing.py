@@ -18,9 +18,10 @@ from exchange import clock
 from exchange.celery import app
 from exchange.stix import words
 from indicators import publishing
-from indicators.campaigns import objects, picturing, placing, terms
+from indicators.campaigns import objects, picturing, terms
 from indicators.campaigns.counting import bucket
 from indicators.campaigns.objects import Facts
+from indicators.campaigns.queueing import rows
 from indicators.campaigns.tables import Campaign
 from indicators.publishing.reach import Reach
 from indicators.stix import parsing
@@ -61,15 +62,13 @@ def facts_of(one: Campaign) -> Facts:
 
 def _indicators(one: Campaign) -> list[str]:
     """Ids of live indicators for the group, marked AMBER at most, whose tokens hold the campaign together."""
-    held = placing.rows(_HOLDING, campaign=one.pk)
+    held = rows(_HOLDING, campaign=one.pk)
     keys = [
         key_of(TokenValue(subkind, scheme, epoch, bytes(value).hex(), psp_scope=psp_scope))
         for subkind, scheme, epoch, value, psp_scope in held
         if subkind in words.KIND_OF
     ]
-    found = placing.rows(
-        _INDICATORS, keys=keys, group=[one.group_id], tlp=int(Tlp.AMBER), limit=objects.MOST_REFERENCES
-    )
+    found = rows(_INDICATORS, keys=keys, group=[one.group_id], tlp=int(Tlp.AMBER), limit=objects.MOST_REFERENCES)
     return [stix_id for (stix_id,) in found]
 
 

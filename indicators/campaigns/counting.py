@@ -7,7 +7,7 @@ from uuid import UUID
 
 from exchange import clock
 from indicators.campaigns.joining import Grade
-from indicators.campaigns.placing import rows
+from indicators.campaigns.queueing import rows
 from indicators.campaigns.tables import Campaign, CampaignEvent
 
 
@@ -51,13 +51,6 @@ WHERE t.id IN (
     WHERE p.campaign = %(campaign)s GROUP BY c.token HAVING count(*) >= 2
 ) ORDER BY 1
 """
-
-
-def renew_quietly(campaign: UUID) -> None:
-    """Count a campaign anew without asking everybody's rare tokens once more because of it."""
-    changed_at = Campaign.objects.get(pk=campaign).changed_at
-    renew(campaign)
-    Campaign.objects.filter(pk=campaign).update(changed_at=changed_at)
 
 
 def bucket(count: int) -> str:

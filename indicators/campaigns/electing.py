@@ -6,12 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
-from django.db.models import Max
-
 from exchange import clock
 from indicators.campaigns import joining
-from indicators.campaigns.counting import renew_quietly
-from indicators.campaigns.placing import rows
+from indicators.campaigns.counting import renew
+from indicators.campaigns.queueing import rows
 from indicators.campaigns.tables import Campaign
 
 _ELECTED_AT_ONCE = 200
@@ -19,10 +17,9 @@ _ELECTED_AT_ONCE = 200
 
 def elect_some(group_id: UUID) -> bool:
     """Ask the rare tokens of some accounts that are in no campaign; whether there were any to ask."""
-    newest = Campaign.objects.filter(group=group_id).aggregate(newest=Max("changed_at"))["newest"]
-    if newest is None:
+    if not Campaign.objects.filter(group=group_id).exists():
         return False
-    due = rows(_TO_BE_ASKED, group=group_id, newest=newest, limit=_ELECTED_AT_ONCE)
+    due = rows(_TO_BE_ASKED, group=group_id, limit=_ELECTED_AT_ONCE)
     if not due:
         return False
     suspects = {suspect: partner for suspect, partner, _ in due}
@@ -39,14 +36,14 @@ def elect_some(group_id: UUID) -> bool:
     changed = {one[0] if one else None for each, one in elected.items() if (one[0] if one else None) != was[each]}
     changed |= {was[each] for each, one in elected.items() if (one[0] if one else None) != was[each]}
     for campaign in sorted(filter(None, changed), key=str):
-        renew_quietly(campaign)
+        renew(campaign)
     return True
 
 
+# Any of those that `asking` noted, by `placed_to_be_elected`.
 _TO_BE_ASKED = """
 SELECT suspect, partner_id, CASE WHEN elected THEN campaign END FROM indicators_placed
-WHERE group_id = %(group)s AND (campaign IS NULL OR elected) AND (looked_at IS NULL OR looked_at < %(newest)s)
-ORDER BY looked_at NULLS FIRST, suspect LIMIT %(limit)s
+WHERE group_id = %(group)s AND (campaign IS NULL OR elected) AND looked_at IS NULL LIMIT %(limit)s
 """
 _ELECT = """
 UPDATE indicators_placed p

@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from exchange import clock
 from exchange.errors import Conflict, Refused
 from exchange.tokens import epochs
-from indicators.campaigns import placing, prevalence, proposing, terms
+from indicators.campaigns import prevalence, proposing, queueing, terms
 from indicators.campaigns.lines import Account, Terms, TokenKey, accounts
 from indicators.campaigns.tables import Stir, Submission, Suspect
 from indicators.campaigns.terms import Contributor
@@ -99,7 +99,8 @@ def forget(group_id: UUID, partner_id: UUID, suspects: Sequence[int]) -> None:
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM indicators_carried WHERE suspect = ANY(%s)", [list(some)])
             cursor.execute("DELETE FROM indicators_suspect WHERE id = ANY(%s)", [list(some)])
-        placing.stir(group_id, Stir.Kind.LEFT, some)
+        queueing.stir(group_id, Stir.Kind.LEFT, some)
+        queueing.stir(group_id, Stir.Kind.LET_GO, before)
         prevalence.carry(group_id, partner_id, {token: -count for token, count in before.items()})
 
 
@@ -143,15 +144,17 @@ def _take(contributor: Contributor, sent: Sequence[Account], number: int) -> int
         before = [held[each.account].pk for each in differs if each.account in held]
         rows = _upsert(contributor, differs, digests, number)
         pairs = [(rows[each.account], tokens[key]) for each in differs for key in each.tokens]
-        placing.stir(contributor.group.pk, Stir.Kind.LEFT, before)
-        placing.stir(contributor.group.pk, Stir.Kind.PLACE, rows.values())
+        queueing.stir(contributor.group.pk, Stir.Kind.LEFT, before)
+        queueing.stir(contributor.group.pk, Stir.Kind.PLACE, rows.values())
         _carry(contributor, pairs, before=before)
     return len(gone) + len(differs)
 
 
 def _carry(contributor: Contributor, pairs: Sequence[tuple[int, int]], *, before: Sequence[int]) -> None:
     """Write which accounts carry which tokens, in the place of what those that were there `before` carried."""
-    deltas = Counter({token: -count for token, count in _counted(before).items()})
+    carried = _counted(before)
+    queueing.stir(contributor.group.pk, Stir.Kind.LET_GO, carried)
+    deltas = Counter({token: -count for token, count in carried.items()})
     deltas.update(token for _, token in pairs)
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM indicators_carried WHERE suspect = ANY(%s)", [list(before)])

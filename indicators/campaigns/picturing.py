@@ -21,7 +21,7 @@ from exchange import clock
 from indicators.campaigns import objects
 from indicators.campaigns.counting import bucket
 from indicators.campaigns.joining import Grade
-from indicators.campaigns.placing import rows
+from indicators.campaigns.queueing import rows
 from indicators.campaigns.saying import sentence
 from indicators.campaigns.tables import Campaign
 

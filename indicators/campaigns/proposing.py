@@ -21,11 +21,11 @@ from django.db.models import Q
 from exchange import clock, hints
 from exchange.celery import app
 from exchange.stix import words
-from indicators.campaigns import joining, placing
+from indicators.campaigns import asking, joining, placing, queueing
 from indicators.campaigns.counting import event, renew
 from indicators.campaigns.electing import elect_some
 from indicators.campaigns.joining import Grade
-from indicators.campaigns.placing import rows
+from indicators.campaigns.queueing import rows
 from indicators.campaigns.tables import Campaign, CampaignEvent, Cluster, Core, Placed
 
 #: Parts of a campaign that labs call two join on at most so many tokens.
@@ -40,7 +40,7 @@ def look_at_one(group_id: UUID) -> bool:
     """Look at a cluster that is due, if one is; whether there was any. In a transaction, alone."""
     now = clock.now()
     for cluster in Cluster.objects.filter(group=group_id, due__lte=now, dirty=False).order_by("accounts", "due", "pk"):
-        if cluster.looked_at is None or now - cluster.looked_at >= cluster.accounts * placing.PAUSE:
+        if cluster.looked_at is None or now - cluster.looked_at >= cluster.accounts * queueing.PAUSE:
             _look_at(cluster)
             return True
     return False
@@ -124,6 +124,9 @@ def join_said(group_id: UUID) -> bool:
         return True
     left, kept = sorted((one, other), key=lambda each: (each.accounts, str(each.pk)))
     moment = clock.now()
+    asking.ask_those_near(
+        list(Placed.objects.filter(campaign=left.pk, elected=False).values_list("suspect", flat=True))
+    )
     Placed.objects.filter(campaign=left.pk).update(campaign=kept.pk, since=moment)
     Campaign.objects.filter(pk=kept.pk).update(spans=True, parted=0)
     Campaign.objects.filter(pk=left.pk).update(
@@ -140,7 +143,8 @@ def _unspan(one: Campaign) -> None:
     held = rows(_BY_CLUSTER, campaign=one.pk)
     Campaign.objects.filter(pk=one.pk).update(spans=False, cluster=held[0][0] if held else one.cluster)
     look_again(one.pk)
-    rows(_LET_GO, campaign=one.pk, clusters=[cluster for cluster, _ in held[1:]])
+    let_go = rows(_LET_GO, campaign=one.pk, clusters=[cluster for cluster, _ in held[1:]])
+    asking.ask_those_near([suspect for (suspect,) in let_go])
     renew(one.pk, causes=[BY_STATEMENT])
 
 
@@ -151,6 +155,7 @@ WHERE p.campaign = %(campaign)s AND NOT p.elected GROUP BY k.cluster ORDER BY 2 
 _LET_GO = """
 UPDATE indicators_placed p SET campaign = NULL, grade = '' FROM indicators_core k
 WHERE k.id = p.core AND p.campaign = %(campaign)s AND NOT p.elected AND k.cluster = ANY(%(clusters)s)
+RETURNING p.suspect
 """
 
 
@@ -290,13 +295,14 @@ def _name(group_id: UUID) -> str:
 def _write_places(cluster: int, found: _Found, names: Mapping[int, UUID]) -> None:
     cores = list(found.sizes)
     placed = [found.by_core.get(core) for core in cores]
-    rows(
+    moved = rows(
         _PLACE,
         now=clock.now(),
         cores=cores,
         campaigns=[names[one[0]] if one else None for one in placed],
         grades=[str(one[1]) if one else "" for one in placed],
     )
+    asking.ask_those_near([suspect for (suspect,) in moved])
 
 
 # Accounts of cores that are in no campaign keep the one that their rare tokens elected.
@@ -307,17 +313,23 @@ SET campaign = m.campaign, grade = m.grade, elected = false,
 FROM unnest(%(cores)s::bigint[], %(campaigns)s::uuid[], %(grades)s::text[]) AS m (core, campaign, grade)
 WHERE p.core = m.core AND (p.campaign, p.grade, p.elected) IS DISTINCT FROM (m.campaign, m.grade, false)
   AND NOT (m.campaign IS NULL AND p.elected)
+RETURNING p.suspect
 """
 
 
 def work(group_id: UUID) -> bool:
-    """Do all that there is to do for a group, a piece a transaction; False where somebody else is at it."""
+    """Do all that there is to do for a group, a piece a transaction; False where somebody else is at it.
+
+    Who finds somebody else at it goes: so the other looks once more at the queue after its last transaction, for what
+    came while that looked.
+    """
     while True:
         with transaction.atomic():
-            if not placing.alone(group_id):
+            if not queueing.alone(group_id):
                 return False
-            if not (placing.step(group_id) or join_said(group_id) or look_at_one(group_id) or elect_some(group_id)):
-                return True
+            did = placing.step(group_id) or join_said(group_id) or look_at_one(group_id) or elect_some(group_id)
+        if not did and not queueing.is_busy(group_id):
+            return True
 
 
 def hint() -> None:
@@ -328,5 +340,5 @@ def hint() -> None:
 @app.task(name="indicators.campaigns.proposing.catch_up")
 def catch_up() -> None:
     """Place what came, and look at what it amounts to, in every group that nobody else is at."""
-    for group_id in placing.groups():
+    for group_id in queueing.groups():
         work(group_id)

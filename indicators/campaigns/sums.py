@@ -21,7 +21,7 @@ from exchange import clock
 from exchange.celery import app
 from exchange.tokens import prevalence as rules
 from exchange.tokens.prevalence import Answer, Sums
-from indicators.campaigns import joining, placing, terms
+from indicators.campaigns import joining, queueing, terms
 from indicators.campaigns.tables import EvidenceToken, Stir
 from partners.models import Group
 from partners.viewer import Viewer
@@ -92,7 +92,7 @@ def _settle(group_id: UUID, tokens: list[int], labs: Sequence[UUID], interval: t
         was = joining.is_pure(state.subkind, holders=state.holders, suspects=state.suspects)
         if was != joining.is_pure(state.subkind, holders=holders, suspects=suspects):
             crossed.append(token)
-    placing.stir(group_id, Stir.Kind.TOKEN, crossed)
+    queueing.stir(group_id, Stir.Kind.TOKEN, crossed)
     _write(group_id, out, totals, now)
 
 

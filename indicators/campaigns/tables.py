@@ -161,6 +161,7 @@ class Stir(models.Model):
         LEFT = "left", "An account that is gone, or carries something else"
         PLACE = "place", "An account that has no place yet"
         TOKEN = "token", "A token that became pure, or is no longer"
+        LET_GO = "letgo", "A token that an account carries no more"
 
     id = models.BigAutoField(primary_key=True)
     group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -242,7 +243,7 @@ class Placed(models.Model):
     campaign = models.UUIDField(null=True)
     grade = models.CharField(max_length=16, default="")
     elected = models.BooleanField(default=False, help_text="By its rare tokens.")
-    looked_at = models.DateTimeField(null=True, help_text="When its rare tokens were asked last.")
+    looked_at = models.DateTimeField(null=True, help_text="When its rare tokens were asked; null: to be asked.")
     since = models.DateTimeField(default=clock.now, help_text="In this campaign.")
 
     class Meta:

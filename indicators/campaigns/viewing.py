@@ -17,7 +17,7 @@ from django.db.models import Q
 from indicators.campaigns import picturing, statements
 from indicators.campaigns.joining import Grade
 from indicators.campaigns.objects import hour
-from indicators.campaigns.placing import rows
+from indicators.campaigns.queueing import rows
 from indicators.campaigns.tables import Campaign, CampaignAlias, CampaignEvent
 from partners.models import Group
 from partners.viewer import Viewer

@@ -10,7 +10,7 @@ import pytest
 from django.contrib.staticfiles import finders
 from playwright.sync_api import expect
 
-from indicators.campaigns import announcing, placing, proposing
+from indicators.campaigns import announcing, proposing, queueing
 from indicators.campaigns.tables import Campaign
 from indicators.stix import making
 from partners.scopes import Role
@@ -38,7 +38,7 @@ VECTORS = Path(__file__).parents[2] / "exchange/docs/token-vectors.json"
 
 @pytest.fixture
 def pool(monkeypatch):
-    monkeypatch.setattr(placing, "PAUSE", timedelta(0))
+    monkeypatch.setattr(queueing, "PAUSE", timedelta(0))
     made = Pooling(interval_s=0)
     made.lines = campaign_of(made, "x")
     assert proposing.work(made.group.pk)

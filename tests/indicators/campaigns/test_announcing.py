@@ -9,7 +9,7 @@ import stix2
 
 from exchange import clock
 from exchange.stix import classes, closed, words  # noqa: F401 - stix2 knows our extensions by them
-from indicators.campaigns import announcing, placing, proposing
+from indicators.campaigns import announcing, proposing, queueing
 from indicators.campaigns.tables import Campaign
 from indicators.stix import making
 from partners.groups import directory
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
-    monkeypatch.setattr(placing, "PAUSE", timedelta(0))
+    monkeypatch.setattr(queueing, "PAUSE", timedelta(0))
 
 
 @pytest.fixture

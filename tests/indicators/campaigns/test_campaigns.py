@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from exchange import clock
 from exchange.client.cli import app
 from exchange.stix import words
-from indicators.campaigns import announcing, picturing, placing, proposing
+from indicators.campaigns import announcing, picturing, proposing, queueing
 from indicators.campaigns.tables import Campaign, CampaignStatement
 from partners.models import Group
 from partners.scopes import Scope
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
-    monkeypatch.setattr(placing, "PAUSE", timedelta(0))
+    monkeypatch.setattr(queueing, "PAUSE", timedelta(0))
 
 
 @pytest.fixture

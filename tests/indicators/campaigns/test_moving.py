@@ -6,7 +6,7 @@ import pytest
 import stix2
 
 from exchange.stix import closed
-from indicators.campaigns import announcing, counting, placing, proposing, statements
+from indicators.campaigns import announcing, counting, proposing, queueing, statements
 from indicators.campaigns.tables import Campaign, CampaignEvent
 from indicators.door.closed import faults
 from tests.indicators.api.caller import code, read
@@ -20,7 +20,7 @@ NAMES = ("aster", "borealis", "cygnus")
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
-    monkeypatch.setattr(placing, "PAUSE", timedelta(0))
+    monkeypatch.setattr(queueing, "PAUSE", timedelta(0))
     monkeypatch.setattr(proposing, "hint", lambda: None)
 
 

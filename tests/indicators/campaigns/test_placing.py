@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 from django.db import connection, connections
 
-from indicators.campaigns import ending, joining, placing, proposing
+from exchange import clock
+from indicators.campaigns import ending, joining, placing, proposing, queueing
 from indicators.campaigns.joining import Account, Grade, Role
 from indicators.campaigns.tables import (
     Campaign,
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
-    monkeypatch.setattr(placing, "PAUSE", timedelta(0))
+    monkeypatch.setattr(queueing, "PAUSE", timedelta(0))
 
 
 @pytest.fixture
@@ -241,8 +242,6 @@ def test_growth_by_ten_is_in_the_history(pool):
 
 
 def test_a_campaign_ends_with_its_evidence(pool, monkeypatch):
-    from exchange import clock
-
     campaign_of(pool, "x")
     work(pool)
     later = clock.now() + timedelta(days=31)
@@ -266,6 +265,67 @@ def test_an_account_is_elected_by_its_phrases_and_again_when_they_say_otherwise(
     placed = Placed.objects.get(partner=pool.partners["eridanus"])
     assert (placed.campaign, placed.elected) == (Campaign.objects.get().pk, True)
     assert placed.grade == Grade.WORD
+
+
+def asked_again(pool, *lines):
+    """Whose rare tokens are asked when one account more comes to a campaign, by what they carry."""
+    before = clock.now()
+    send(pool.aster, "evidence?round=1", *lines)
+    work(pool)
+    asked = Placed.objects.filter(looked_at__gt=before).values_list("suspect", flat=True)
+    return set(Suspect.objects.filter(pk__in=asked).values_list("account", flat=True))
+
+
+def test_only_who_shares_a_rare_token_with_what_came_is_asked_again(pool, monkeypatch):
+    lines = campaign_of(pool, "x")
+    rare, common, other = (pool.token(name, "phrase") for name in ("rare", "common", "other"))
+    near, far = pool.account(rare, common), pool.account(other, common)
+    crowd = [pool.account(common) for _ in range(5)]
+    send(pool.eridanus, "evidence?round=1", near, far, *crowd)
+    answers(pool, {"eridanus": [near, far]})
+    work(pool)
+    monkeypatch.setattr(joining, "RARE", 4)
+    assert asked_again(pool, pool.account(*lines["aster"][0]["tokens"], rare, common)) == {uuid.UUID(near["account"])}
+    assert asked_again(pool, pool.account(*lines["aster"][0]["tokens"])) == set()
+
+
+def test_a_token_that_becomes_common_votes_no_more(pool, monkeypatch):
+    monkeypatch.setattr(joining, "RARE", 4)
+    lines = campaign_of(pool, "x", count=24)
+    phrases = [pool.token(f"phrase {number}", "phrase") for number in range(3)]
+    spoken, lost = [pool.account(*lines["aster"][0]["tokens"], *phrases) for _ in range(3)], pool.account(*phrases)
+    send(pool.aster, "evidence?round=1", *spoken)
+    send(pool.eridanus, "evidence?round=1", lost)
+    answers(pool, {"aster": spoken, "eridanus": [lost]})
+    work(pool)
+    placed = Placed.objects.filter(partner=pool.partners["eridanus"])
+    assert placed.get().elected
+    more = pool.account(*phrases)
+    send(pool.borealis, "evidence?round=1", more)
+    work(pool)
+    assert placed.get().campaign is None
+    assert_as_from_scratch()
+    send(pool.borealis, "evidence?round=1", {"account": more["account"], "gone": True})
+    work(pool)
+    assert placed.get().elected
+    assert_as_from_scratch()
+
+
+def test_what_comes_while_the_last_look_is_taken_is_found_by_it(pool, monkeypatch):
+    """Another worker is turned away meanwhile: nobody but the one that looks is left to find it."""
+    campaign_of(pool, "x", count=12)
+    elect, late = proposing.elect_some, [pool.account(pool.token("late"))]
+
+    def elect_then_something_comes(group_id):
+        did = elect(group_id)
+        if not did and late:
+            send(pool.aster, "evidence?round=1", late.pop())
+        return did
+
+    monkeypatch.setattr(proposing, "elect_some", elect_then_something_comes)
+    work(pool)
+    assert not late
+    assert Placed.objects.count() == Suspect.objects.count()
 
 
 @pytest.mark.django_db(transaction=True)

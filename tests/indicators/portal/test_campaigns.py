@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from exchange import clock
-from indicators.campaigns import announcing, placing, proposing
+from indicators.campaigns import announcing, proposing, queueing
 from indicators.campaigns.tables import Campaign, CampaignAlias, CampaignStatement
 from indicators.portal.campaigns import lanes, marks, picture
 from indicators.stix import making
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch):
-    monkeypatch.setattr(placing, "PAUSE", timedelta(0))
+    monkeypatch.setattr(queueing, "PAUSE", timedelta(0))
 
 
 @pytest.fixture

@@ -1,0 +1,84 @@
+"""What clustering is to look at: rows (Stir) that are deleted by the transaction that has looked.
+
+A task that dies leaves them for the next. One worker is at one group at a time; others do other groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from indicators.campaigns.tables import Stir
+
+#: A cluster is built anew, and its campaigns looked at, after so long for each of its accounts: large ones seldom.
+PAUSE = timedelta(milliseconds=1)
+#: Key of the advisory locks under which a group is worked on: "camp".
+_LOCK = 0x63616D70
+
+
+def rows(sql: str, **values: Any) -> list[tuple[Any, ...]]:
+    """What a statement returns, if anything."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return cursor.fetchall() if cursor.description else []
+
+
+def alone(group_id: UUID) -> bool:
+    """Whether nobody else works on this group, until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))", [_LOCK, str(group_id)])
+        (got,) = cursor.fetchone()
+    return bool(got)
+
+
+def stir(group_id: UUID, kind: Stir.Kind, keys: Iterable[int]) -> None:
+    """Have something looked at, in the transaction in which it happened."""
+    held = list(keys)
+    if held:
+        rows(
+            "INSERT INTO indicators_stir (group_id, kind, key) SELECT %(g)s, %(k)s, unnest(%(keys)s::bigint[])",
+            g=group_id,
+            k=kind,
+            keys=held,
+        )
+
+
+def taken(group_id: UUID, kind: Stir.Kind, limit: int) -> list[int]:
+    """The next of the queue, taken from it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, {"group": group_id, "kind": kind, "limit": limit})
+        return list(dict.fromkeys(key for (key,) in cursor.fetchall()))
+
+
+_TAKE = """
+DELETE FROM indicators_stir WHERE id IN (
+    SELECT id FROM indicators_stir WHERE group_id = %(group)s AND kind = %(kind)s
+    ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+) RETURNING key
+"""
+
+
+def groups() -> list[UUID]:
+    """Those that there is something to do for."""
+    found = rows(
+        """
+        SELECT group_id FROM (
+            SELECT DISTINCT group_id FROM indicators_stir
+            UNION SELECT DISTINCT group_id FROM indicators_cluster WHERE dirty OR due IS NOT NULL
+            UNION SELECT group_id FROM (SELECT DISTINCT group_id FROM indicators_campaign) k WHERE EXISTS (
+                SELECT 1 FROM indicators_placed p
+                WHERE p.group_id = k.group_id AND p.looked_at IS NULL AND (p.campaign IS NULL OR p.elected)
+            )
+        ) busy ORDER BY group_id
+        """
+    )
+    return [group for (group,) in found]
+
+
+def is_busy(group_id: UUID) -> bool:
+    """Whether anything waits in a group's queue."""
+    return bool(rows("SELECT 1 FROM indicators_stir WHERE group_id = %(group)s LIMIT 1", group=group_id))
