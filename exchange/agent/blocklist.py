@@ -120,6 +120,10 @@ class Blocklist:
             best = verdict if best in (NONE, UNKNOWN) else stronger(best, verdict)
         return Met(best, tuple(found))
 
+    def signatures(self) -> list[str]:
+        """The STIX ids of the signatures that texts are tried against now."""
+        return sorted(stix_id for _, stix_id, _ in self._compiled[1].values())
+
     def __len__(self) -> int:
         return self._tables.entries
 

@@ -19,6 +19,7 @@ from exchange.lab.making import Maker
 from exchange.lab.reasons import Explainer
 from exchange.lab.rest import Rest
 from exchange.lab.rounds import Settings
+from exchange.lab.signatures import Signatures
 from exchange.lab.state import State
 from exchange.lab.transport import InCampaign
 
@@ -58,6 +59,7 @@ class Open:
     state: State
     client: Client
     group: str
+    signatures: Signatures | None = None
 
     def load(self) -> dict[str, Any]:
         """Read the source; take in what is new."""
@@ -66,10 +68,25 @@ class Open:
         with tokeniser_of(self.client, group=self.group) as tokeniser:
             maker = Maker(tokeniser)
             self.state.begin(maker.both(), payment=self.wanted.payment, scope=self.wanted.scope)
+            signed, again = self._signed()
             for frame in reading.portions(self.wanted):
+                new = frame if again else frame.join(self.state.accounts, on="account", how="anti")
                 wrong.update(self.state.add(frame, maker=maker, skip=self.wanted.skip))
+                if self.signatures or again:
+                    self.state.keep_met(new["account"], self.signatures.met(new) if self.signatures else {})
+        self.state.put(signed=signed)
         count = len(self.state.accounts)
         return {"accounts": count, "new": count - before, "tokens": len(self.state.tokens), "wrong": dict(wrong)}
+
+    def _signed(self) -> tuple[str, bool]:
+        """Take in the signatures that there are now: what names them, and whether they are others than last time.
+
+        Where they are, the prompts of all accounts are tried again, old ones too.
+        """
+        if self.wanted.signatures and self.signatures is None:
+            self.signatures = Signatures(self.wanted.signatures)
+        signed = self.signatures.renew() if self.signatures else ""
+        return signed, signed != self.state.get("signed", "")
 
     def round(self, constants: Constants) -> Done:
         """One round with the group."""

@@ -298,6 +298,7 @@ def status(state_file: StateFile = _STATE, as_json: Json = False) -> None:
             "asked": len(state.heard()),
             "suspects": 0 if scores is None else int(scores["suspect"].sum()),
             "on_one_labs_word": 0 if scores is None else int(scores["one_word"].sum()),
+            "with_a_signature": len(state.met()),
         }
     if as_json:
         print_json(told)

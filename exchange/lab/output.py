@@ -61,6 +61,7 @@ def entry(found: Explained, where: InCampaign | None, *, one_labs_word: bool) ->
         "grade": "one_labs_word" if one_labs_word else where.grade if where else "",
         "reason": found.sentence,
         "parts": [asdict(one) for one in found.reasons],
+        "signatures": list(found.signatures),
     }
 
 

@@ -40,7 +40,7 @@ _READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
 _PAYMENTS = ("par", "psp_fp", "pan_token", "iban_token")
 _SCOPE = re.compile(r"[0-9a-f]{32}")
 _TRUE = ("true", "t", "1", "yes", "y")
-_KEYS = {"group", "source", "columns", "payment", "derive", "evidence", "indicators"}
+_KEYS = {"group", "source", "columns", "payment", "derive", "evidence", "indicators", "signatures"}
 _ACTIONS = ("observed", "limited", "challenged", "suspended")
 
 
@@ -60,6 +60,8 @@ class Map:
     publisher_action: str = "observed"
     days: int = 30
     indicators: Mapping[str, Any] = field(default_factory=dict)
+    #: Files of agents whose signatures prompts are tried against.
+    signatures: tuple[Path, ...] = ()
 
 
 def read_map(path: Path) -> Map:
@@ -85,6 +87,7 @@ def read_map(path: Path) -> Map:
         publisher_action=str(evidence.get("publisher_action", "observed")),
         days=int(evidence.get("days", 30)),
         indicators=_table(document, "indicators", path),
+        signatures=_stores(_table(document, "signatures", path).get("agent", ()), path),
     )
     if problem := _problem(found):
         raise Unusable(f"{path}: {problem}")
@@ -96,6 +99,14 @@ def _table(document: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Unusable(f"{path}: [{name}] is a table")
     return found
+
+
+def _stores(said: Any, path: Path) -> tuple[Path, ...]:
+    """One file or several, beside the map."""
+    names = [said] if isinstance(said, str) else said
+    if not isinstance(names, (list, tuple)) or not all(isinstance(one, str) for one in names):
+        raise Unusable(f"{path}: [signatures] agent is a file, or a list of files")
+    return tuple(path.parent / one for one in names)
 
 
 def _problem(found: Map) -> str:

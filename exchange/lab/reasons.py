@@ -51,6 +51,8 @@ class Explained:
     without_largest: float
     reasons: tuple[Reason, ...]
     sentence: str
+    #: Ids of the signatures that its prompts match.
+    signatures: tuple[str, ...] = ()
 
 
 class Explainer:
@@ -66,6 +68,7 @@ class Explainer:
         self._own = scoring.own_counts(self.carries, suspects, constants)
         self._sort = state.tokens["sort"].to_numpy()
         ordered = self.carries.account
+        self._met = state.met()
         self._begin = np.searchsorted(ordered, np.arange(self.carries.accounts + 1))
 
     def explain(self, number: int) -> Explained:
@@ -85,6 +88,7 @@ class Explainer:
             without_largest=round(row["without_largest"], 2),
             reasons=tuple(reasons),
             sentence=self._sentence(number, reasons, flagged=flagged, one_word=row["one_word"]),
+            signatures=self._signatures(number),
         )
 
     def _reason(self, number: int, group: Group, row: dict[str, float]) -> Reason:
@@ -110,7 +114,14 @@ class Explainer:
             parts.insert(0, "was flagged here")
         if one_word and not parts:
             parts = [f"holds {self._words(number)} tokens that only one other lab published"]
+        if count := len(self._signatures(number)):
+            parts.append(
+                f"sent prompts that {count} signatures match" if count > 1 else "sent a prompt that a signature matches"
+            )
         return "; ".join(parts) if parts else "holds nothing that suspects hold"
+
+    def _signatures(self, number: int) -> tuple[str, ...]:
+        return tuple(self._met.get(self._state.accounts["account"][number], ()))
 
     def _part(self, number: int, one: Reason) -> str:
         labs = " of at least three labs" if one.elsewhere else ""

@@ -10,7 +10,7 @@ import io
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,6 +30,7 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS part (id INTEGER PRIMARY KEY, name TEXT NOT NULL, frame BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS pseudonym (account TEXT PRIMARY KEY, pseudonym TEXT NOT NULL UNIQUE) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS met (account TEXT PRIMARY KEY, signatures TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sent (pseudonym TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS told (
     subkind TEXT, scheme TEXT, epoch TEXT, value TEXT, scope TEXT, wide INTEGER,
@@ -311,6 +312,20 @@ class State:
         with self._store:
             self._store.executemany("INSERT OR REPLACE INTO sent VALUES (?, ?)", list(digests.items()))
             self._store.executemany("DELETE FROM sent WHERE pseudonym = ?", [(one,) for one in gone])
+
+    # Signatures
+
+    def keep_met(self, accounts: Iterable[str], met: Mapping[str, Sequence[str]]) -> None:
+        """Of these accounts, the ids of the signatures that their prompts match, in the place of what was known."""
+        with self._store:
+            self._store.executemany("DELETE FROM met WHERE account = ?", [(one,) for one in accounts])
+            self._store.executemany(
+                "INSERT INTO met VALUES (?, ?)", [(name, json.dumps(list(ids))) for name, ids in met.items()]
+            )
+
+    def met(self) -> dict[str, list[str]]:
+        """By account whose prompts match signatures, their ids."""
+        return {name: json.loads(ids) for name, ids in self._store.execute("SELECT account, signatures FROM met")}
 
     # Verdicts
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from functools import partialmethod
 
 import pytest
@@ -16,6 +17,7 @@ from exchange.simulate.accounts.story import tell
 from exchange.simulate.accounts.told import LABS, Format, Told
 from partners.scopes import Scope
 from tests import build, keyservice
+from tests.exchange.agent.test_lookup import Lab as Agent
 from tests.indicators.campaigns.sending import Pooling
 
 SMALL = Told(accounts=1_200, fraudulent=150, seed=2, blind=("cygnus",), operators=1)
@@ -74,6 +76,7 @@ def test_five_labs_with_a_map_each_find_the_campaign_and_say_why(story, live_ser
     blind = labs["cygnus"]
     assert {account for lab, account in found & true if lab == "cygnus"}
     looked_at(blind, next(account for lab, account in sorted(found & true) if lab == "cygnus"))
+    signed(labs["aster"])
     fitted(labs["aster"], story)
     published(labs["aster"], live_server.url, pool)
     store.close()
@@ -87,6 +90,21 @@ def published(lab, url, pool):
     with Client(url, build.a_key(pool.partners["aster"], Scope.PUBLISH, Scope.READ)) as client:
         result = client.publish(target, groups=["pool"])
     assert result.counts["accepted"] == len(lines), result.refusals[:3]
+
+
+def signed(lab):
+    """The lab's agent holds a signature that prompts of accounts match which were loaded before."""
+    account = json.loads((lab.folder / "suspects.jsonl").read_text().splitlines()[0])["account"]
+    rows = {row["account"]: row for row in csv.DictReader((lab.folder / "accounts.csv").open())}
+    prompt = json.loads(rows[account]["prompts"])[0]
+    Agent(lab.folder / "all.sqlite").say("regex", "", pattern=re.escape(prompt), publishers=["borealis"])
+    path = lab.folder / "map.toml"
+    path.write_text(path.read_text() + '[signatures]\nagent = "all.sqlite"\n')
+    lab("load")
+    assert json.loads(lab("status", "--json"))["with_a_signature"] >= 1
+    found = json.loads(lab("explain", account, "--json"))
+    assert found["signatures"] == ["indicator--1"]
+    assert found["reason"].endswith("sent a prompt that a signature matches")
 
 
 def looked_at(lab, account):
