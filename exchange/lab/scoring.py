@@ -60,7 +60,8 @@ class Constants:
     most_net: float = 4.5
     #: While fewer of a lab's accounts than this share are suspects, its own counts alone suffice for a token.
     few_suspects: float = 0.0005
-    #: A suspect: this total; two groups of `strong`, or one and the flag; this total without the largest teller.
+    #: A suspect: this total; two groups of `strong`, or one and the flag (prompts alone are not enough for it); this
+    #: total without the largest teller.
     total: float = 5.0
     strong: float = 2.5
     without_largest: float = 3.0
@@ -210,9 +211,15 @@ def score(carries: Carries, own: Own, told: Told, c: Constants) -> Scores:
     begin = c.base + np.where(carries.flagged, c.flag, 0.0)
     total, without = begin + with_all.sum(axis=1), begin + less.sum(axis=1)
     strong = (with_all >= c.strong).sum(axis=1)
-    agreed = (strong >= 2) | ((strong >= 1) & carries.flagged)
+    agreed = (strong >= 2) | ((strong >= 1) & carries.flagged & _more_than_prompts(with_all))
     suspect = (total >= c.total) & agreed & (without >= c.without_largest)
     return Scores(total, with_all, without, suspect, best)
+
+
+def _more_than_prompts(groups: Floats) -> Bools:
+    """Whether any group but prompts speaks for an account: who copies the same prompts need have nothing in common."""
+    found: Bools = (np.delete(groups, Group.PROMPT, axis=1) > 0).any(axis=1)
+    return found
 
 
 def on_one_labs_word(carries: Carries, told: Told, suspect: Bools, c: Constants) -> Bools:
@@ -274,18 +281,23 @@ def _keep_best(best: Floats, by: npt.NDArray[np.int64], account: Ints, token: In
 
 
 def _ranked(account: Ints, weight: Floats, *, rank: int) -> npt.NDArray[np.int64]:
-    """Where the `rank`-th best of each account stands; accounts with fewer have none."""
-    order = np.lexsort((-weight, account))
-    sorted_account = account[order]
-    last = len(order) - rank + 1
-    if last <= 0:
+    """Where the `rank`-th best of each account stands; accounts with fewer have none. `account` is in order.
+
+    The best of each is taken away, again and again: linear, as sorting is not.
+    """
+    left = np.arange(len(account))
+    for _ in range(rank - 1):
+        left = np.delete(left, _best(account[left], weight[left]))
+    return left[_best(account[left], weight[left])] if len(left) else left
+
+
+def _best(account: Ints, weight: Floats) -> npt.NDArray[np.int64]:
+    """Where the best of each account stands, the first where equal."""
+    if not len(account):
         return np.zeros(0, np.int64)
-    begins = (
-        np.flatnonzero(np.r_[True, sorted_account[1:] != sorted_account[:-1]]) if len(order) else np.zeros(0, np.int64)
-    )
-    wanted = begins + rank - 1
-    fits = wanted < len(order)
-    wanted, begins = wanted[fits], begins[fits]
-    same = sorted_account[wanted] == sorted_account[begins]
-    found: npt.NDArray[np.int64] = order[wanted[same]]
-    return found
+    begins = np.flatnonzero(np.r_[True, account[1:] != account[:-1]])
+    most = np.maximum.reduceat(weight, begins)
+    found = np.flatnonzero(weight == np.repeat(most, np.diff(np.r_[begins, len(account)])))
+    its = account[found]
+    first: npt.NDArray[np.int64] = found[np.r_[True, its[1:] != its[:-1]]]
+    return first

@@ -1,4 +1,4 @@
-"""The score as the issue's text has it, one account and one token after the other, in plain Python."""
+"""The score as the documentation has it, one account and one token after the other, in plain Python."""
 
 from __future__ import annotations
 
@@ -65,5 +65,7 @@ def verdicts(holds, kinds, flagged, suspects, sums, asked):
         every, less = groups(account, False), groups(account, True)
         total, without = begin + sum(every.values()), begin + sum(less.values())
         strong = sum(one >= 2.5 for one in every.values())
-        answer[account] = (total, without, total >= 5 and (strong >= 2 or (strong >= 1 and flag)) and without >= 3)
+        said = any(one > 0 for group, one in every.items() if group != "PROMPT")
+        agreed = strong >= 2 or (strong >= 1 and flag and said)
+        answer[account] = (total, without, total >= 5 and agreed and without >= 3)
     return answer

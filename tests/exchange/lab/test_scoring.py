@@ -180,6 +180,17 @@ def test_a_suspect_needs_two_groups_or_one_and_the_flag():
     assert two.suspect[29]
 
 
+def test_prompts_alone_make_no_suspect_of_a_flagged_account():
+    prompt, card = ("PROMPT", False), ("PAY", False)
+    rest = [set()] * 5_000
+    alone = scored([{0}] * 30 + rest, [prompt, card], flagged=set(range(30)))
+    assert alone.total[0] >= 5
+    assert not alone.suspect[:30].any()
+    beside = scored([{0, 1}] * 3 + [{0}] * 27 + rest, [prompt, card], flagged=set(range(30)))
+    assert beside.groups[0, Group.PAY] > 0
+    assert beside.suspect[:30].tolist() == [True] * 3 + [False] * 27
+
+
 def test_no_one_other_lab_alone_makes_a_suspect():
     holds, kinds = [{0, 1}] + [set()] * 999, [("PAY", False), ("DEV", False)]
     word = scored(holds, kinds, sums=dict.fromkeys((0, 1), (16, 16, 1, 0)))
