@@ -24,6 +24,9 @@ class InboxItem(serializers.Serializer[object]):
     about = serializers.CharField(help_text="The STIX id that it is about, an agent's name, or a subscription's id.")
     says = serializers.CharField(help_text="A word: of an opinion or appeal its reason, of a match what is equal.")
     by = serializers.CharField(help_text="The other partner, as you are shown it; empty where none is.")
+    did = serializers.ListField(
+        child=serializers.CharField(), help_text="Of a campaign what became of it, as in its history; else empty."
+    )
 
 
 class InboxPage(serializers.Serializer[object]):

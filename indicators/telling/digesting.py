@@ -269,7 +269,8 @@ def _of_items(items: Sequence[inbox.Item]) -> Iterable[str]:
     yield "For you"
     for item in items[:MOST_ITEMS]:
         what = _WORDS[item.kind]
-        says = f": {item.says.replace('_', ' ')}" if item.kind in _SPEAK and item.says else ""
+        word = item.says if item.kind in _SPEAK else ", ".join(item.did)
+        says = f": {word.replace('_', ' ')}" if word else ""
         yield f"- {item.at:%Y-%m-%d %H:%M} UTC, {what}{says}\n  {_link(item)}"
     if len(items) > MOST_ITEMS:
         yield "- and more"

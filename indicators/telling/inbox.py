@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, QuerySet
 
 from exchange.sql import ask
 from indicators import matching
-from indicators.campaigns.tables import Campaign
+from indicators.campaigns.tables import Campaign, CampaignEvent
 from indicators.feeds import health
 from indicators.log import walking
 from indicators.models import Delivery, Holding, Opinion, Subscription
@@ -26,6 +27,7 @@ from partners.viewer import Viewer
 
 KINDS = ("agent", "appeal", "campaign", "endpoint", "match", "opinion", "recall")
 MOST = 100
+_MOST_EVENTS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Item:
     id of a subscription. `says`: of an opinion its reason or `confirms` or `dissents`, of an appeal its reason, of a
     match what is equal (a subkind), of a campaign its name, of a recall nothing, of an agent `differs` or `silent`, of
     an endpoint `failing` or `given-up`. `by` is the name of the other partner as the viewer is shown it, empty where
-    none is.
+    none is. `did` is, of a campaign, what became of it since, of the kinds of its history; empty where it only changed.
     """
 
     kind: str
@@ -45,6 +47,7 @@ class Item:
     about: str
     says: str = ""
     by: str = ""
+    did: tuple[str, ...] = ()
 
 
 def inbox(viewer: Viewer, *, since: datetime, limit: int = 20) -> list[Item]:
@@ -98,15 +101,19 @@ def _matches(viewer: Viewer, since: datetime, limit: int) -> Iterator[Item]:
 
 
 def _campaigns(viewer: Viewer, since: datetime, limit: int) -> Iterator[Item]:
-    """Those that one's accounts are in, when they were told last."""
+    """Those that one's accounts are in, when they were told last, and what became of them by then."""
+    became = CampaignEvent.objects.filter(campaign=OuterRef("pk"), at__gt=since, at__lte=OuterRef("told_at"))
     found = (
         Campaign.objects.filter(group__in=viewer.group_ids, told_at__gt=since, labs__has_key=str(viewer.partner_id))
         .exclude(told={})
+        .annotate(became=ArraySubquery(became.order_by("at", "pk").values("kind")[:_MOST_EVENTS]))
         .order_by("-told_at", "-pk")[:limit]
     )
     for one in found:
         if one.told_at is not None:
-            yield Item("campaign", one.told_at, f"campaign--{one.pk}", one.told["name"])
+            yield Item(
+                "campaign", one.told_at, f"campaign--{one.pk}", one.told["name"], did=tuple(dict.fromkeys(one.became))
+            )
 
 
 def _recalls(viewer: Viewer, since: datetime, limit: int) -> Iterator[Item]:
