@@ -26,17 +26,18 @@ def ask_who_carries(tokens: Sequence[int]) -> None:
         rows(_CARRYING, tokens=list(tokens), most=joining.RARE)
 
 
-# Of each token the accounts that carry it, where they are few, by `carried_by_token`; their places by key.
+# Of each token the accounts that carry it, where they are few, by `carried_by_token`; then, once, their places by key:
+# the CASE is the condition of `placed_to_be_elected`, said so that nobody walks all that are in it.
 _ASK = """
 UPDATE indicators_placed p SET looked_at = NULL
-WHERE p.looked_at IS NOT NULL AND (p.campaign IS NULL OR p.elected) AND p.suspect IN (
-    SELECT few.suspect FROM sent CROSS JOIN LATERAL (
+WHERE p.looked_at IS NOT NULL AND CASE WHEN p.elected THEN true ELSE p.campaign IS NULL END AND p.suspect = ANY (ARRAY(
+    SELECT DISTINCT unnest(carrying.suspects) FROM sent CROSS JOIN LATERAL (
         SELECT array_agg(o.suspect) AS suspects FROM (
             SELECT c.suspect FROM indicators_carried c WHERE c.token = sent.token LIMIT %(most)s + 1
         ) o
-    ) carrying CROSS JOIN LATERAL unnest(carrying.suspects) AS few (suspect)
+    ) carrying
     WHERE cardinality(carrying.suspects) <= %(most)s
-)
+))
 """
 _NEAR = (
     """

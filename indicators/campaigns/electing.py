@@ -72,14 +72,19 @@ def _ballots(suspects: Sequence[int]) -> dict[int, list[joining.Ballot]]:
     }
 
 
+# A row for each account and rare pure token that it carries; on how many accounts that is, is counted once a token.
 _RARE = """
-SELECT c.suspect, c.token, n.count, t.subkind, t.wide
-FROM indicators_carried c JOIN indicators_puretoken u ON u.token = c.token
-JOIN indicators_evidencetoken t ON t.id = c.token
-CROSS JOIN LATERAL (
-    SELECT count(*) FROM (SELECT 1 FROM indicators_carried o WHERE o.token = c.token LIMIT %(rare)s + 1) few
-) n
-WHERE c.suspect = ANY(%(suspects)s) AND n.count <= %(rare)s
+WITH held AS MATERIALIZED (
+    SELECT c.suspect, c.token FROM indicators_carried c JOIN indicators_puretoken u ON u.token = c.token
+    WHERE c.suspect = ANY(%(suspects)s)
+), counted AS MATERIALIZED (
+    SELECT d.token, n.count FROM (SELECT DISTINCT token FROM held) d CROSS JOIN LATERAL (
+        SELECT count(*) FROM (SELECT 1 FROM indicators_carried o WHERE o.token = d.token LIMIT %(rare)s + 1) few
+    ) n
+)
+SELECT held.suspect, held.token, counted.count, t.subkind, t.wide
+FROM held JOIN counted ON counted.token = held.token JOIN indicators_evidencetoken t ON t.id = held.token
+WHERE counted.count <= %(rare)s
 """
 _MEMBERS = """
 SELECT c.token, p.campaign, p.partner_id, count(*)

@@ -17,7 +17,7 @@ from indicators.campaigns.carrying import carried
 from indicators.campaigns.clusters import clusters_with, count, grow, join, make_dirty
 from indicators.campaigns.cores import come_to_cores, write_placed
 from indicators.campaigns.joining import Role
-from indicators.campaigns.queueing import rows, taken
+from indicators.campaigns.queueing import rows, taken, waiting
 from indicators.campaigns.rebuilding import build_one_anew
 from indicators.campaigns.tables import EvidenceToken, Stir
 
@@ -28,12 +28,13 @@ TOKENS = 200
 
 def step(group_id: UUID) -> bool:
     """Do one bounded piece of what there is to do; whether there was anything. In a transaction, alone."""
+    kinds = waiting(group_id)
     return (
-        _look_at_left(group_id)
-        or _look_at_let_go(group_id)
-        or _look_at_tokens(group_id)
+        (Stir.Kind.LEFT in kinds and _look_at_left(group_id))
+        or (Stir.Kind.LET_GO in kinds and _look_at_let_go(group_id))
+        or (Stir.Kind.TOKEN in kinds and _look_at_tokens(group_id))
         or build_one_anew(group_id)
-        or _place_some(group_id)
+        or (Stir.Kind.PLACE in kinds and _place_some(group_id))
     )
 
 

@@ -79,6 +79,17 @@ def groups() -> list[UUID]:
     return [group for (group,) in found]
 
 
+def waiting(group_id: UUID) -> set[str]:
+    """The kinds of what is in a group's queue."""
+    return {kind for (kind,) in rows(_WAITING, group=group_id, kinds=Stir.Kind.values)}
+
+
+_WAITING = """
+SELECT k.kind FROM unnest(%(kinds)s::text[]) AS k (kind)
+WHERE EXISTS (SELECT FROM indicators_stir s WHERE s.group_id = %(group)s AND s.kind = k.kind)
+"""
+
+
 def is_busy(group_id: UUID) -> bool:
     """Whether anything waits in a group's queue."""
     return bool(rows("SELECT 1 FROM indicators_stir WHERE group_id = %(group)s LIMIT 1", group=group_id))
