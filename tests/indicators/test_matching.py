@@ -24,7 +24,7 @@ from indicators.feeds import spelling
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes
 from indicators.matching import standing
-from indicators.models import Carries, Epoch, Holding, TokenValue
+from indicators.models import Carries, Epoch, Holding, StixObject, TokenValue
 from indicators.publishing.reach import Reach
 from indicators.reading.selecting import Selection
 from indicators.stix import making, parsing
@@ -438,6 +438,28 @@ def test_what_was_found_since_is_counted_to_its_end_however_few_rows_are_looked_
     since = clock.now() - timedelta(hours=1)
     counted, shown = matching.recent(cast.viewer("cygnus"), since=since, most=500, limit=2)
     assert (counted, len(shown)) == (5, 2)
+
+
+def test_what_came_last_to_one_of_some_objects_is_told_first(cast):
+    first, second = making.token("0a" * 32), making.token("0b" * 32)
+    mine = [*say(cast, "aster", token=first), *say(cast, "aster", token=second)]
+    for token in (second, first):
+        say(cast, "borealis", token=token)
+    versions = list(StixObject.unrestricted.filter(holding__stix_id__in=mine).values_list("pk", flat=True))
+    told = matching.among(cast.viewer("cygnus"), versions, limit=2)
+    assert [match.value for match in told] == [first["value"], second["value"]]
+
+
+def test_a_full_page_ends_with_its_last_match_whatever_others_carry_unseen_behind_it(cast):
+    tokens = [making.token(f"{number:02x}" * 32) for number in range(3)]
+    say(cast, "cygnus", token=tokens[1], partners=("dorado",))
+    for who, token in (("aster", tokens[0]), ("borealis", tokens[0]), ("aster", tokens[1])):
+        say(cast, who, token=token)  # the last one's row is marked as matched: with what Borealis does not see
+    for who in ("aster", "borealis"):
+        say(cast, who, token=tokens[2])
+    page = matching.since(cast.viewer("borealis"), after=0, limit=1)
+    assert ([match.value for match in page.matches], page.more) == ([tokens[0]["value"]], True)
+    assert page.reached == page.matches[0].seq
 
 
 def test_nothing_hidden_moves_what_is_found_or_where(cast):

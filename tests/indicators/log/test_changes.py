@@ -11,6 +11,7 @@ from django.db import connection, connections, transaction
 from django.db.utils import DatabaseError
 from django.test.utils import CaptureQueriesContext
 
+from exchange.errors import Gone
 from indicators import reading
 from indicators.ending import retiring
 from indicators.feeds.filters import EVERYTHING, Filter
@@ -18,6 +19,7 @@ from indicators.log import changes, walking
 from indicators.models import Change
 from indicators.reading.selecting import Selection
 from indicators.stix import making
+from partners.models import Sight
 from tests import build
 
 
@@ -87,6 +89,23 @@ def test_a_beginner_is_not_told_of_removals_of_what_it_never_held():
     borealis = cast.viewer("borealis")
     assert changes.since(borealis, EVERYTHING, after=0, limit=10, fresh_until=changes.head()).changes == []
     assert [c.op for c in changes.since(borealis, EVERYTHING, after=0, limit=10).changes] == ["remove"]
+
+
+@pytest.mark.django_db
+def test_the_end_of_ones_own_log_counts_what_was_pruned_but_never_goes_beyond_the_place_that_is_asked_for():
+    cast = build.the_cast()
+    borealis, dorado = cast.viewer("borealis"), cast.viewer("dorado")
+    for _ in range(3):
+        build.publish(cast.viewer("aster"), build.an_indicator(), groups=("ring",))
+    first, *_, last = (one.seq for one in walk(borealis, limit=9))
+    Sight.objects.update(lost=last - 1)
+    assert changes.own_end(borealis, up_to=first) == first
+    assert changes.own_end(borealis) == last
+    nothing_left = changes.own_end(dorado)
+    assert nothing_left == last - 1, "nobody could begin before what is gone"
+    assert changes.since(dorado, EVERYTHING, after=0, limit=9, fresh_until=nothing_left).changes == []
+    with pytest.raises(Gone):
+        changes.since(dorado, EVERYTHING, after=0, limit=9, fresh_until=nothing_left - 1)
 
 
 @pytest.mark.django_db
