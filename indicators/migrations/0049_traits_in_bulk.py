@@ -13,7 +13,7 @@ SELECT gin_clean_pending_list('change_by_trait');
 
 
 class Migration(migrations.Migration):
-    dependencies = [("indicators", "0047_feeds_change")]
+    dependencies = [("indicators", "0048_letting_go")]
 
     operations = [
         migrations.SeparateDatabaseAndState(
