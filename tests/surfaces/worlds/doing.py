@@ -179,6 +179,12 @@ def _changes_of_own_things() -> Iterator[Ask]:
 
     for name in ("Hidden", "Watch"):  # names that others may have
         yield post("feeds", {"name": name, "filter": {"publishers": ["aster"]}}, note=name)
+    for feed in ("{spare_feed}", "{x_feed}"):
+        yield post(f"feeds/{feed}", {"name": "Changed", "text": "publisher:aster"}, method="PATCH")
+        yield post(f"feeds/{feed}/addresses", {"name": "edge", "format": "no such"})
+        yield post(f"feeds/{feed}/addresses/aaaaaaaa", method="DELETE")
+        yield Ask(f"/subscriptions/feeds/{feed}/change", form={"do": "look", "filter": "kind:prompt-signature"})
+    yield post("feeds/{x_feed}/addresses", {"name": "edge"}, note="of a feed of others")
     yield post("feeds/{spare_feed}", method="DELETE")
     yield post("feeds/{x_feed}", method="DELETE")
     yield post("subscriptions", {"url": "https://hidden.example/hook"})
