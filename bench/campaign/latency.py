@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import psycopg
 
+from bench.campaign import workers
 from bench.server import Server
 from bench.table import Row
 from bench.wire import Wire
-from exchange import clock
+from exchange import clock, embedded
 from exchange.tokens import epochs
 
 _GROUP = "/api/v1/groups/ring/"
@@ -45,8 +47,15 @@ def rows(directory: Path, *, tokens: int, accounts: int) -> Iterator[Row]:
         after = _times(labs, campaign, accounts)
         for lab in labs:
             lab.close()
+        environment = server.environment()
     yield _row("next to nothing", 0, before, beside="")
     yield _row(f"{tokens:,} tokens, filled in {filled_s:.0f} s", tokens, after, beside=_said(before))
+    environment["DATABASE_URL"] = embedded.start(directory)
+    try:
+        with psycopg.connect(environment["DATABASE_URL"], autocommit=True) as database:
+            yield workers.row(environment, database, accounts=tokens // 400)
+    finally:
+        embedded.stop(directory)
 
 
 def _begun(labs: list[Wire]) -> str:

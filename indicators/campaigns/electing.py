@@ -12,7 +12,8 @@ from indicators.campaigns.counting import renew
 from indicators.campaigns.queueing import rows
 from indicators.campaigns.tables import Campaign
 
-_ELECTED_AT_ONCE = 200
+#: What came meanwhile waits for so many.
+_ELECTED_AT_ONCE = 50
 
 
 def elect_some(group_id: UUID) -> bool:

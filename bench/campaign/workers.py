@@ -1,0 +1,114 @@
+"""How much faster two workers place what two groups sent than one worker does, and how busy both processors are.
+
+A group is worked on by one worker at a time, so that two help where two groups have work. Measured on the store of an
+exchange that has stopped: nobody else takes what is to be placed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+import psycopg
+
+from bench.table import Row
+
+#: Accounts of each group; tokens of each account, half of which one other account carries, too.
+_CARRIED = 6
+
+# In a process of its own: work on these groups, then say what it and its connection have cost, in seconds.
+_WORKER = """
+import json, os, sys, time, django
+django.setup()
+from django.db import connection
+from indicators.campaigns import proposing
+def spent(pid):
+    said = open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()
+    return (int(said[11]) + int(said[12])) / os.sysconf("SC_CLK_TCK")
+with connection.cursor() as cursor:
+    cursor.execute("SELECT pg_backend_pid()")
+    (pid,) = cursor.fetchone()
+began, before = time.monotonic(), time.process_time() + spent(pid)
+for group in sys.argv[1:]:
+    assert proposing.work(group)
+print(json.dumps({"wall": time.monotonic() - began, "cpu": time.process_time() + spent(pid) - before}))
+"""
+
+
+def row(environment: dict[str, str], database: psycopg.Connection[Any], *, accounts: int) -> Row:
+    """Both groups by one worker, then as much again by two at once. `accounts`: of each group."""
+    groups = [str(pk) for (pk,) in database.execute("SELECT id FROM partners_group ORDER BY slug LIMIT 2").fetchall()]
+    for group in groups:
+        _fill(database, group, accounts, salt="one")
+    (alone,) = _work(environment, groups)
+    for group in groups:
+        _fill(database, group, accounts, salt="two")
+    began = time.monotonic()
+    both = _work(environment, *([group] for group in groups))
+    started_s = time.monotonic() - began - max(one["wall"] for one in both)
+    took = max(one["wall"] for one in both)
+    ratio, busy = alone["wall"] / took, sum(one["cpu"] for one in both) / took
+    return Row(
+        "two groups' evidence placed, workers 1 → 2",
+        2 * accounts,
+        f"{2 * accounts / took:,.0f} accounts/s, {busy:.2f} processors busy",
+        f"one: {2 * accounts / alone['wall']:,.0f}, {alone['cpu'] / alone['wall']:.2f} busy; start {started_s:.1f} s",
+        f"{ratio:.2f} x",
+        "≥ 1.7 x, or both busy",
+        ratio >= 1.7 or busy >= 1.7,
+    )
+
+
+def _work(environment: dict[str, str], *shares: list[str]) -> list[dict[str, float]]:
+    """A worker for each share of the groups, all at once."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _WORKER, *share], env=os.environ | environment, stdout=subprocess.PIPE, text=True
+        )
+        for share in shares
+    ]
+    return [json.loads(process.communicate()[0]) for process in processes]
+
+
+def _fill(database: psycopg.Connection[Any], group: str, accounts: int, *, salt: str) -> None:
+    for statement in _FILL:
+        database.execute(statement, {"group": group, "accounts": accounts, "tokens": accounts * _CARRIED, "salt": salt})
+    database.execute("ANALYZE")
+
+
+# Pure tokens; accounts of all partners, to be placed; of each token one account, and of every other one its neighbour.
+_FILL = (
+    """
+    INSERT INTO indicators_evidencetoken (group_id, subkind, scheme, epoch, psp_scope, value, wide, asked, place,
+                                          holders, suspects)
+    SELECT %(group)s, 'device', 'oprf-ristretto255-sha512', %(salt)s, '', sha256(n::text::bytea), false, true, -n, 2, 2
+    FROM generate_series(1, %(tokens)s) n
+    """,
+    """
+    INSERT INTO indicators_puretoken
+    SELECT id FROM indicators_evidencetoken WHERE group_id = %(group)s AND epoch = %(salt)s
+    """,
+    """
+    INSERT INTO indicators_suspect (group_id, partner_id, account, basis, publisher_action, until, round, digest, since)
+    SELECT %(group)s, labs.ids[1 + n / 2 %% cardinality(labs.ids)], gen_random_uuid(), 'own_flag', %(salt)s,
+           now() + interval '30 days', 1, decode('00', 'hex'), now()
+    FROM generate_series(1, %(accounts)s) n, (SELECT array_agg(id ORDER BY id) AS ids FROM partners_partner) labs
+    """,
+    """
+    INSERT INTO indicators_carried (suspect, token)
+    SELECT DISTINCT s.id, t.id
+    FROM (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM indicators_evidencetoken
+          WHERE group_id = %(group)s AND epoch = %(salt)s) t
+    CROSS JOIN LATERAL (VALUES (t.n %% %(accounts)s), ((t.n - t.n %% 2) %% %(accounts)s)) held (place)
+    JOIN (SELECT id, row_number() OVER (ORDER BY id) - 1 AS n FROM indicators_suspect
+          WHERE group_id = %(group)s AND publisher_action = %(salt)s) s ON s.n = held.place
+    """,
+    """
+    INSERT INTO indicators_stir (group_id, kind, key)
+    SELECT group_id, 'place', id FROM indicators_suspect WHERE group_id = %(group)s AND publisher_action = %(salt)s
+    """,
+)
