@@ -10,4 +10,5 @@ def now() -> datetime:
 
 def rfc3339(moment: datetime) -> str:
     """Render as RFC 3339 with six digits and `Z`, as STIX 2.1 §3.2 and TAXII 2.1 §1.5 write timestamps."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    # Without its zone: writing that costs as much as all the rest, and a page has a thousand moments.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import UTC, date, datetime
 from uuid import UUID
 
@@ -29,6 +29,10 @@ class Parameters:
                 raise Refused(f"At most {_MAX_CHARS} characters, none of them NUL.", code="bad-parameter", at=_at(name))
             if len(given) > 1:
                 raise Refused("Give it once, values separated by commas.", code="bad-parameter", at=_at(name))
+
+    def among(self, names: Iterable[str]) -> list[str]:
+        """Of these names, in their order, those that the request has."""
+        return [name for name in names if name in self._values]
 
     def text(self, name: str, default: str = "") -> str:
         """One string."""

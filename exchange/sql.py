@@ -63,17 +63,17 @@ class Message:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        own = _connection()
+        lent = _lent()
         try:
-            with _asked().wrap_database_errors:
-                with own.pipeline():
-                    cursors = [_executed(own, sql, parameters) for sql, parameters, _ in waiting]
+            with lent.wrap_database_errors:
+                with lent.connection.pipeline():
+                    cursors = [_executed(lent, sql, parameters) for sql, parameters, _ in waiting]
                 for cursor, (*_, reply) in zip(cursors, waiting, strict=True):
                     reply.rows = _fetched(cursor)
         except DatabaseError as error:
-            raise _raised(error) from error.__cause__
-        _note("; ".join(sql for sql, *_ in waiting))
-        _tidy(sum(_size(parameters) for _, parameters, _ in waiting))
+            raise _raised(lent, error) from error.__cause__
+        _note(lent, "; ".join(sql for sql, *_ in waiting))
+        _tidy(lent, sum(_size(parameters) for _, parameters, _ in waiting))
 
 
 def ask(sql: str, parameters: Parameters = (), *, settings: Mapping[str, str] = _AS_IT_IS) -> list[tuple[Any, ...]]:
@@ -83,36 +83,44 @@ def ask(sql: str, parameters: Parameters = (), *, settings: Mapping[str, str] = 
 
     Raises OperationalError where the server forgot in a transaction what was prepared: it is to be tried again.
     """
+    lent = _lent()
     try:
-        found = _answered(sql, parameters, settings)
+        found = _answered(lent, sql, parameters, settings)
     except _Stale:
-        if _asked().in_atomic_block:
+        if lent.in_atomic_block:
             raise
-        _asked().close()  # what is prepared goes with it
-        found = _answered(sql, parameters, settings)
-    _note(sql)
-    _tidy(_size(parameters))
+        lent.close()  # what is prepared goes with it
+        lent = _lent()
+        found = _answered(lent, sql, parameters, settings)
+    _note(lent, sql)
+    _tidy(lent, _size(parameters))
     return found
 
 
-def _answered(sql: str, parameters: Parameters, settings: Mapping[str, str]) -> list[tuple[Any, ...]]:
-    own = _connection()
+def _answered(
+    lent: BaseDatabaseWrapper, sql: str, parameters: Parameters, settings: Mapping[str, str]
+) -> list[tuple[Any, ...]]:
     try:
-        with _asked().wrap_database_errors:
+        with lent.wrap_database_errors:
             if not settings:
-                return _fetched(_executed(own, sql, parameters))
+                return _fetched(_executed(lent, sql, parameters))
+            own = lent.connection
             with own.pipeline():  # one transaction, if none is open
-                _execute(_SET, [list(settings), list(settings.values())], False, {"cursor": psycopg.RawCursor(own)})
-                cursor = _executed(own, sql, parameters, settings)
-                if _asked().in_atomic_block:  # which goes on, without them
+                _execute(_set(tuple(settings.items())), (), False, {"cursor": psycopg.RawCursor(own)})
+                cursor = _executed(lent, sql, parameters, settings)
+                if lent.in_atomic_block:  # which goes on, without them
                     _execute(_RESET, [list(settings)], False, {"cursor": psycopg.RawCursor(own)})
             return _fetched(cursor)
     except DatabaseError as error:
-        raise _raised(error) from error.__cause__
+        raise _raised(lent, error) from error.__cause__
 
 
-# To the end of the transaction.
-_SET = "SELECT set_config(name, value, true) FROM unnest(%s::text[], %s::text[]) AS wanted(name, value)"
+@lru_cache(maxsize=16)
+def _set(settings: tuple[tuple[str, str], ...]) -> str:
+    """Sets these to the end of the transaction; names and values are constants of ours."""
+    return f"SELECT {', '.join(f"set_config('{name}', '{value}', true)" for name, value in settings)}"
+
+
 _RESET = """
 SELECT set_config(s.name, s.reset_val, true) FROM unnest(%s::text[]) AS wanted(name) JOIN pg_settings s USING (name)
 """
@@ -122,20 +130,11 @@ class _Stale(OperationalError):
     """What was prepared on this connection is worth nothing any more."""
 
 
-def _raised(error: DatabaseError) -> DatabaseError:
+def _raised(lent: BaseDatabaseWrapper, error: DatabaseError) -> DatabaseError:
     if not isinstance(error.__cause__, _STALE):
         return error
-    pooling.retire(_asked())
+    pooling.retire(lent)
     return _Stale("a prepared statement is stale")
-
-
-def _connection() -> psycopg.Connection[Any]:
-    """The thread's present connection, as Django keeps it."""
-    asked = _asked()
-    asked.ensure_connection()
-    asked.validate_no_broken_transaction()
-    own: psycopg.Connection[Any] = asked.connection
-    return own
 
 
 _where: ContextVar[str] = ContextVar("exchange-sql-where", default="default")
@@ -151,32 +150,35 @@ def on(alias: str) -> Iterator[None]:
         _where.reset(before)
 
 
-def _asked() -> BaseDatabaseWrapper:
-    return connections[_where.get()]
+def _lent() -> BaseDatabaseWrapper:
+    """The thread's present connection, as Django keeps it; looked up once for each query, for that costs."""
+    lent = connections[_where.get()]
+    if lent.connection is None:
+        lent.ensure_connection()
+    lent.validate_no_broken_transaction()
+    return lent
 
 
-def _note(sql: str) -> None:
+def _note(lent: BaseDatabaseWrapper, sql: str) -> None:
     """For whoever logs or counts queries, as Django does: a message is one."""
-    asked = _asked()
-    if asked.queries_logged:
-        asked.queries_log.append({"sql": sql, "time": ""})
+    if lent.queries_logged:
+        lent.queries_log.append({"sql": sql, "time": ""})
 
 
 def _executed(
-    own: psycopg.Connection[Any], sql: str, parameters: Parameters, settings: Mapping[str, str] = _AS_IT_IS
+    lent: BaseDatabaseWrapper, sql: str, parameters: Parameters, settings: Mapping[str, str] = _AS_IT_IS
 ) -> psycopg.Cursor[Any]:
     """Through the wrappers that somebody has put around this connection's queries (Django's `execute_wrapper`).
 
     Their context says under which `settings` the query is planned.
     """
-    cursor = psycopg.RawCursor(own)
+    cursor = psycopg.RawCursor(lent.connection)
     cursor.adapters.register_loader("timestamptz", TimestamptzLoader)  # psycopg's, which is compiled
     cursor.adapters.register_dumper(int, Int8Dumper)  # of one type, whatever the number: one statement, not three
     execute: Callable[..., Any] = _execute
-    asked = _asked()
-    for wrapper in reversed(asked.execute_wrappers):
+    for wrapper in reversed(lent.execute_wrappers):
         execute = partial(wrapper, execute)
-    execute(sql, parameters, False, {"connection": asked, "cursor": cursor, "settings": settings})
+    execute(sql, parameters, False, {"connection": lent, "cursor": cursor, "settings": settings})
     return cursor
 
 
@@ -190,10 +192,11 @@ _PLACEHOLDER = re.compile(r"%(?:%|s|\((\w+)\)s)")
 
 
 @lru_cache(maxsize=1_024)
-def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
+def _numbered(sql: str) -> tuple[bytes, tuple[str, ...]]:
     """A text with the server's own placeholders ($1), and the names of its parameters in their order.
 
-    psycopg does the same, and keeps it for no text longer than 4,096 characters, as are those that are asked most.
+    psycopg does the same, and keeps it for no text longer than 4,096 characters, as are those that are asked most. As
+    bytes, under which psycopg knows what is prepared: of the same ones the hash is reckoned once.
     """
     places: dict[str, int] = {}
 
@@ -202,11 +205,12 @@ def _numbered(sql: str) -> tuple[str, tuple[str, ...]]:
             return "%"
         return f"${places.setdefault(found[1] or f' {len(places)}', len(places) + 1)}"
 
-    return _PLACEHOLDER.sub(number, sql), tuple(places)
+    return _PLACEHOLDER.sub(number, sql).encode(), tuple(places)
 
 
 def _fetched(cursor: psycopg.Cursor[Any]) -> list[tuple[Any, ...]]:
-    return cursor.fetchall() if cursor.description else []
+    result = cursor.pgresult  # not `description`, which describes each column
+    return cursor.fetchall() if result is not None and result.nfields else []
 
 
 def _size(parameters: Parameters) -> int:
@@ -215,9 +219,9 @@ def _size(parameters: Parameters) -> int:
     return sum(len(value) for value in values if isinstance(value, str | bytes))
 
 
-def _tidy(sent: int) -> None:
+def _tidy(lent: BaseDatabaseWrapper, sent: int) -> None:
     if sent >= _LARGE_BYTES:
-        pooling.retire(_asked())
+        pooling.retire(lent)
         trimming.ask()
 
 

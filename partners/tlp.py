@@ -28,3 +28,9 @@ class Tlp(models.IntegerChoices):
 
 
 _WORDS = {marking: marking.name.lower().replace("_", "+") for marking in Tlp}
+_STORED = {int(marking): word for marking, word in _WORDS.items()}
+
+
+def word_of(marking: int) -> str:
+    """The word of a marking as it is stored: without making a `Tlp` of each row of a page."""
+    return _STORED[marking]

@@ -17,7 +17,7 @@ from indicators.matching import End, Match
 from indicators.reading import BriefStatement, Statement
 from partners.api.base import fragment
 from partners.attribution import Attribution
-from partners.tlp import Tlp
+from partners.tlp import word_of
 
 #: The parameters of a filter, on every surface that filters; the last is the former word for a comparison.
 FILTER_NAMES = (*spelling.parameter_names(), "min_confidence")
@@ -46,7 +46,7 @@ def statement(said: BriefStatement | Statement, *, by: Sequence[BriefStatement] 
     document: dict[str, Any] = {
         "publisher": _publisher(said),
         "publisher_suspended": said.publisher_suspended,
-        "tlp": Tlp(said.tlp).word,
+        "tlp": word_of(said.tlp),
         "date_added": clock.rfc3339(said.date_added),
         "object": fragment(said.body),
     }
@@ -89,7 +89,7 @@ def change(told: Told) -> dict[str, Any]:
             "name": told.publisher_name,
             "named": told.attribution == Attribution.NAMED,
         },
-        "tlp": Tlp(told.tlp).word,
+        "tlp": word_of(told.tlp),
         "date_added": clock.rfc3339(told.date_added),
         "confidence": told.confidence,
         "valid_from": told.valid_from,

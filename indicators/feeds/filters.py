@@ -76,7 +76,8 @@ class Filter:
 
     def within(self, other: Filter) -> Filter:
         """What this filter and the other both let through."""
-        return Filter(_merged([*tree.conjuncts(self.tree), *tree.conjuncts(other.tree)]))
+        parts = [*tree.conjuncts(self.tree), *tree.conjuncts(other.tree)]
+        return Filter(_merged(parts)) if parts else EVERYTHING
 
     def followable(self) -> Filter:
         """The same, if what it lets through changes by changes of the log alone. Raises Refused naming the field."""
@@ -109,6 +110,7 @@ class Filter:
 
 
 EVERYTHING = Filter()
+_PARAMETERS = spelling.parameter_names()
 
 
 @lru_cache(maxsize=1_024)
@@ -159,7 +161,9 @@ def from_address(viewer: Viewer, asked: Parameters) -> Filter:
 
     `min_confidence` is the former word for a comparison.
     """
-    given = {name: asked.text(name) for name in spelling.parameter_names() if asked.text(name)}
+    given = {name: text for name in asked.among(_PARAMETERS) if (text := asked.text(name))}
+    if not given and not asked.text("min_confidence"):
+        return EVERYTHING  # as most polls ask
     wanted = Filter(spelling.read_parameters(given))
     least = asked.number("min_confidence", 0, least=0, most=100)
     wanted = wanted.within(Filter.of(min_confidence=least))

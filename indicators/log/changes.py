@@ -140,6 +140,7 @@ def since(
     sql = walking.statement(_CHANNELS, _STRETCH, _TOLD.format(conditions=conditions, disarmed=disarmed))
     found = walking.walk(
         viewer,
+        _BEGINNING,
         sql,
         {**parameters, "fresh": fresh_until},
         after=after,
@@ -162,8 +163,10 @@ def since(
 
 def _fitting(told: Sequence[Told]) -> int:
     """How many of these fit on one page by what their matches name; the first does in any case."""
+    if not any(one.matches for one in told):
+        return len(told)
     named = accumulate(sum(len(match.ends) for match in one.matches) for one in told)
-    return max(1, sum(so_far <= _MOST_ENDS for so_far in named)) if told else 0
+    return max(1, sum(so_far <= _MOST_ENDS for so_far in named))
 
 
 def is_urgent(told: Iterable[Told]) -> bool:
@@ -211,6 +214,7 @@ def _sourced(viewer: Viewer, told: list[Told]) -> list[Told]:
 
 
 _CHANNELS = walking.channels(closed=True)
+_BEGINNING = walking.beginning(_CHANNELS, which="TRUE", closed=True)
 _STRETCH = walking.stretch(which=walking.ALL_OF_IT)
 
 # A row for each change of the stretch that is told, as `Told` has it. Both holding and version are found by their keys.
@@ -226,18 +230,17 @@ SELECT c.seq, c.date_added, CASE WHEN o.fits THEN c.op ELSE 'remove' END,
 FROM raw c
 CROSS JOIN LATERAL (
     SELECT h.*, a.tlp, a.groups, a.attribution,
-           {living.LIVES} AND a.channels && (SELECT array_agg(mine.channel) FROM mine WHERE mine.until IS NULL) AS seen
+           {living.LIVES} AND {walking.STILL_SEES.format(channels="a.channels")} AS seen
     FROM indicators_holding h JOIN partners_audience a ON a.id = h.audience_id
     WHERE h.id = c.holding_id LIMIT 1
 ) h
 CROSS JOIN LATERAL (
     SELECT o.kind, o.confidence, o.valid_from, o.valid_until, o.body, judged.disarmed,
            filtered.fits AND NOT judged.disarmed AS fits,
-           (SELECT array_agg(ARRAY[coalesce(o.kind, h.stix_type), k.subkind, v.scheme, coalesce(e.name, ''), v.value]
-                             ORDER BY k.place)
-            FROM indicators_carries k JOIN indicators_tokenvalue v ON v.id = k.token_value_id
-            LEFT JOIN indicators_epoch e ON e.id = v.epoch_id
-            WHERE k.holding_id = c.holding_id AND {carrying.IS_LISTED}) AS entries
+           ARRAY(SELECT ARRAY[coalesce(o.kind, h.stix_type), k.subkind, v.scheme, coalesce(e.name, ''), v.value]
+                 FROM indicators_carries k JOIN indicators_tokenvalue v ON v.id = k.token_value_id
+                 LEFT JOIN indicators_epoch e ON e.id = v.epoch_id
+                 WHERE k.holding_id = c.holding_id AND {carrying.IS_LISTED} ORDER BY k.place) AS entries
     FROM indicators_stixobject o
     CROSS JOIN LATERAL (SELECT TRUE {{conditions}} AS fits OFFSET 0) filtered
     CROSS JOIN LATERAL (SELECT c.op = 'upsert' AND {{disarmed}} AS disarmed OFFSET 0) judged

@@ -103,6 +103,7 @@ def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, jo
             limit=where.limit,
             max_bytes=where.max_bytes,
             settings=walking.BY_INDEX if starts else walking.IN_ORDER,
+            backwards=where.backwards,
         )
     page = _FROM_LOG.format(
         columns=columns,
@@ -123,6 +124,7 @@ def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, jo
     ]
     return walking.walk(
         viewer,
+        walking.beginning(first, which=walking.ENTERED, order=order, later=later or ""),
         ways[0],
         parameters | sieve.parameters,
         after=after,
@@ -234,7 +236,10 @@ SELECT {{columns}}
 FROM raw c
 CROSS JOIN LATERAL (
     SELECT h.* FROM indicators_holding h
-    WHERE h.id = c.holding_id AND {walking.SEES.format(audience="h.audience_id")} {{newest}} LIMIT 1
+    WHERE h.id = c.holding_id AND EXISTS (
+        SELECT FROM partners_audience seen
+        WHERE seen.id = h.audience_id AND {walking.STILL_SEES.format(channels="seen.channels")}
+    ) {{newest}} LIMIT 1
 ) h
 CROSS JOIN LATERAL (
     SELECT o.* FROM indicators_stixobject o WHERE o.id = c.version_id AND {walking.LAST} {{conditions}} LIMIT 1

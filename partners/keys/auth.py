@@ -71,7 +71,7 @@ def _opened(presented: str, *, origin: Origin, only: bool) -> tuple[ApiKey, View
         raise lockout.locked(locked_until, at=moment)
     if seen_at is None or seen_at < moment - _USE_GRAIN:
         keys.note_use(key, prefix=prefix, at=moment)
-    return key, replace(viewer, proof=(public_id, proof.of(written)))
+    return key, viewer
 
 
 def _prefix(origin: Origin) -> str:
@@ -101,7 +101,8 @@ def _read(row: tuple[Any, ...]) -> tuple[ApiKey, Viewer]:
     ceiling = Ceiling.of(key.ceiling_tlp, key.ceiling_width)
     viewer = _viewer(key.partner, group_ids=group_ids, scopes=scopes, actor=f"key:{key.public_id}", ceiling=ceiling)
     named = None if key.groups is None else frozenset(key.groups)
-    return key, replace(viewer, limited=named is not None, key_groups=named)
+    proven = key.public_id, proof.of(row[-1])
+    return key, replace(viewer, limited=named is not None, key_groups=named, proof=proven)
 
 
 #: By what was `WRITTEN` of them.

@@ -220,7 +220,7 @@ def _others_wait() -> bool:
     ],
 )
 def test_placeholders_are_numbered_once_for_each_name(written, numbered, names):
-    assert sql._numbered(written) == (numbered, names)
+    assert sql._numbered(written) == (numbered.encode(), names)
 
 
 def test_a_long_text_is_read_for_placeholders_once(db, monkeypatch):

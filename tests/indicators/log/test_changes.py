@@ -109,7 +109,7 @@ def test_the_end_of_ones_own_log_counts_what_was_pruned_but_never_goes_beyond_th
 
 
 @pytest.mark.django_db
-def test_a_page_costs_one_query_however_long_it_is():
+def test_nothing_new_costs_one_query_and_a_page_two_however_long_it_is():
     cast = build.the_cast()
     aster = cast.viewer("aster")
     build.publish(aster, *[build.an_indicator() for _ in range(50)])
@@ -117,6 +117,12 @@ def test_a_page_costs_one_query_however_long_it_is():
         changes.since(aster, EVERYTHING, after=0, limit=50)
     with CaptureQueriesContext(connection) as page:
         reading.page(aster, Selection(once=True), limit=50)
+    assert (len(delta), len(page)) == (2, 2)
+    end = changes.own_end(aster)
+    with CaptureQueriesContext(connection) as delta:
+        changes.since(aster, EVERYTHING, after=end, limit=50)
+    with CaptureQueriesContext(connection) as page:
+        reading.page(aster, Selection(once=True), after=end, limit=50)
     assert (len(delta), len(page)) == (1, 1)
 
 
@@ -129,11 +135,12 @@ def test_who_sees_little_of_the_log_reads_no_more_rows_than_a_page_wants(monkeyp
         build.publish(cast.viewer("aster"), build.an_indicator(), everyone=True)
     asked = []
 
-    def noted(viewer, sql, parameters, *, settings, original=walking._asked):
-        asked.append((parameters["rows"], parameters["width"]))
-        return original(viewer, sql, parameters, settings=settings)
+    def noted(sql, parameters, *, settings, original=walking.ask):
+        if "rows" in parameters:  # of a stretch
+            asked.append((parameters["rows"], parameters["width"]))
+        return original(sql, parameters, settings=settings)
 
-    monkeypatch.setattr(walking, "_asked", noted)
+    monkeypatch.setattr(walking, "ask", noted)
     monkeypatch.setattr(walking, "_LEAST_ROWS", 4)
     span = changes.since(cast.viewer("cygnus"), EVERYTHING, after=0, limit=6)
     assert (len(span.changes), span.more) == (6, True)
