@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from functools import cache, lru_cache
 
-from confusable_homoglyphs import confusables
+from confusable_homoglyphs import utils
 
 #: The table has no pair for letters that only their case sets apart.
 _ALIKE = {"i": "l", "1": "l", "|": "l", "0": "o"}
@@ -24,9 +24,12 @@ def fold(name: str) -> str:
 
 @cache
 def _prototypes() -> dict[str, str]:
-    """By character that is not ASCII, the ASCII characters that it looks like."""
+    """By character that is not ASCII, the ASCII characters that it looks like.
+
+    Of the library's table this is all that is kept. Its own module keeps 7 MB in every process that imports it.
+    """
     found: dict[str, str] = {}
-    for written, alike in confusables.confusables_data.items():
+    for written, alike in utils.load("confusables.json").items():
         plain = next((one["c"] for one in alike if one["c"].isascii() and one["c"].isalnum()), None)
         if plain is not None and not written.isascii() and len(written) == 1:
             found[written] = plain
