@@ -584,6 +584,19 @@ def test_what_ended_before_a_group_was_left_is_removed_once():
     assert [(one.op, one.reason) for one in told] == [("remove", "revoked")]
 
 
+def test_what_ends_for_the_others_before_who_left_is_told_of_it_is_removed_for_them_too(monkeypatch):
+    """The last that was said in the group is a remove then, but not to who had left it."""
+    monkeypatch.setattr(resighting, "PORTION", 1)
+    cast, kept, ended = build.the_cast(), build.an_indicator(), build.an_indicator()
+    build.publish(cast.viewer("aster"), kept, ended, groups=("ring",))
+    place = changes.own_end(cast.viewer("borealis"))
+    leaves(cast.borealis, "ring")
+    build.publish(cast.viewer("aster"), ended | {"revoked": True, "modified": build.later()}, groups=("ring",))
+    assert resighting.tell_all() == 2
+    told = changes.since(cast.viewer("borealis"), EVERYTHING, after=place, limit=9).changes
+    assert {(one.op, one.stix_id) for one in told} == {("remove", kept["id"]), ("remove", ended["id"])}
+
+
 def test_who_was_told_of_no_remove_before_it_was_pruned_starts_over_and_nobody_else(settings):
     settings.CHANGE_DAYS = 0
     cast = build.the_cast()
