@@ -157,8 +157,7 @@ def revoke(hand: Hand) -> None:
     hand.click(".tabs >> text=Ours")
     hand.sees(".chip")
     hand.page.wait_for_load_state("networkidle")
-    for _ in range(50):
-        hand.press("j x")
+    hand.press("Shift+X")
     hand.sees("[data-chosen]:has-text('50')")
     hand.click("#acts button[value=revoke]")
     hand.click("main button[value=revoke]")

@@ -23,7 +23,7 @@ from exchange.errors import Conflict, NotFound, Refused
 from exchange.sql import Message
 from exchange.stix import words
 from indicators.ending import deciding, disarming
-from indicators.models import Ending, Holding, Recall, Reference, StixObject
+from indicators.models import Disarmed, Ending, Holding, Recall, Reference, StixObject
 from indicators.publishing import rationing, storing
 from indicators.stix import identifiers
 from indicators.stix.facets import facet
@@ -149,6 +149,21 @@ def ids_of(recall: Recall, *, at_most: int) -> list[str]:
     """The ids of what it names, in order."""
     held = Holding.unrestricted.filter(pk__in=recall.holdings)
     return list(held.order_by("stix_id").values_list("stix_id", flat=True)[:at_most])
+
+
+def gone_before(recall: Recall, *, at_most: int) -> list[str]:
+    """The ids of what it names that had ended before it was carried out, in order. One query at most.
+
+    Known while what it disarmed is kept, and where it disarmed nothing; empty otherwise.
+    """
+    ending = recall.ending
+    if ending is None or ending.objects_ended == len(recall.holdings):
+        return []
+    if ending.objects_ended and ending.state != Ending.State.DISARMED:
+        return []
+    ended = Disarmed.unrestricted.filter(ending=ending).values("holding")
+    gone = Holding.unrestricted.filter(pk__in=recall.holdings).exclude(pk__in=ended)
+    return list(gone.order_by("stix_id").values_list("stix_id", flat=True)[:at_most])
 
 
 def undo(by: Viewer, recall_id: UUID) -> Recall:

@@ -94,6 +94,7 @@ def act(request: HttpRequest, viewer: Viewer, recall_id: UUID) -> HttpResponseBa
         ending=ending,
         open=ending is not None and ending.state == Ending.State.DISARMED,
         missed=count - ending.objects_ended if ending else 0,
+        gone=recalling.gone_before(recall, at_most=50),
         ids=recalling.ids_of(recall, at_most=50),
         may_finish=ending is not None and deciding.may_confirm(viewer, ending),
         moment=clock.now(),

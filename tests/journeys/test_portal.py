@@ -228,6 +228,33 @@ def test_the_keys_move_choose_and_open(page, live_server, cast):
     page.wait_for_selector("#keys >> text=next and previous line")
 
 
+def test_the_lines_of_a_page_and_all_that_match_are_chosen_apart(page, live_server, cast):
+    """Ranges with Shift, every line of the page, all that match: and revoked in two presses from there."""
+    build.publish(cast.viewer("aster"), *(making.account_pattern(name=f"No {place}") for place in range(51)))
+    build.publish(cast.viewer("borealis"), *(making.account_pattern(name=f"Theirs {place}") for place in range(3)))
+    sign_in(page, live_server, build.a_user(cast.aster))
+    page.goto(f"{live_server.url}/indicators?filter=from:mine")
+    boxes, chosen = page.locator("input[name='chosen']"), page.locator("[data-chosen]")
+    boxes.nth(1).click()
+    boxes.nth(4).click(modifiers=["Shift"])
+    expect(chosen).to_have_text("4 chosen")
+    boxes.nth(2).click(modifiers=["Shift"])
+    expect(chosen).to_have_text("1 chosen")
+    page.keyboard.press("Shift+X")
+    expect(chosen).to_have_text("50 chosen")
+    page.click("[data-none]")
+    expect(boxes.first).not_to_be_checked()
+    page.click("[data-these]")
+    expect(chosen).to_have_text("50 chosen")
+    page.click("[data-all]")
+    expect(chosen).to_have_text("All 51 that match are chosen")
+    boxes.first.click()
+    expect(chosen).to_have_text("49 chosen")
+    page.click("#acts button[value=revoke]")
+    page.click("main button[value=revoke]")
+    page.wait_for_selector("text=49 of 49 revoked")
+
+
 def test_who_is_signed_out_elsewhere_is_asked_to_sign_in(page, live_server, cast):
     page.clock.install()
     sign_in(page, live_server, build.a_user(cast.aster))

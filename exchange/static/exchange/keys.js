@@ -45,7 +45,7 @@ document.addEventListener("keydown", (event) => {
     location.assign(chosen().dataset.open);
   } else if (named && named.offsetParent) {
     event.preventDefault();
-    if (named.matches("input")) named.focus();
+    if (named.matches("input:not([type='checkbox'])")) named.focus();
     else named.click();
   }
 });

@@ -124,34 +124,57 @@ document.addEventListener("click", (event) => {
 });
 
 // What is chosen: counted beside the acts, apart from all that match. The server counts again, and freezes the scope.
+const boxes = () => [...document.querySelectorAll("input[name='chosen']")];
+let last = null; // the box that was pressed last: Shift chooses from there
 const selection = () => {
   const bar = document.querySelector("[data-selection]");
   if (!bar) return;
-  const boxes = [...document.querySelectorAll("input[name='chosen']")];
-  const picked = boxes.filter((box) => box.checked);
+  const each = boxes();
+  const picked = each.filter((box) => box.checked);
   const own = picked.filter((box) => box.hasAttribute("data-own")).length;
   const all = bar.elements.all.value === "yes";
-  for (const box of boxes) box.closest("tr").classList.toggle("chosen", box.checked);
+  for (const box of each) box.closest("tr").classList.toggle("chosen", box.checked);
+  const page = document.querySelector("[data-page]");
+  page.checked = picked.length === each.length;
+  page.indeterminate = picked.length > 0 && picked.length < each.length;
   bar.classList.toggle("active", picked.length > 0);
   const says = (name, words) => { bar.querySelector(name).textContent = words; };
-  says("[data-chosen]", all ? "All that match are chosen" : picked.length ? `${picked.length} chosen` : "Choose lines to act on them");
-  bar.querySelector("[data-all]").hidden = !picked.length || all;
+  says("[data-chosen]", all ? `All ${bar.dataset.selection} that match are chosen` : picked.length ? `${picked.length} chosen` : "Choose lines to act on them");
+  bar.querySelector("[data-all]").hidden = !picked.length || all || bar.dataset.selection === String(each.length);
+  bar.querySelector("[data-these]").hidden = all || page.checked;
+  bar.querySelector("[data-none]").hidden = !picked.length;
   says("[data-count-others]", picked.length && !all ? ` ${picked.length - own}` : "");
   says("[data-count-own]", picked.length && !all ? ` ${own}` : "");
   says("[data-yours]", picked.length && !all ? `${own} of ${picked.length} ${own === 1 ? "is" : "are"} yours` : "");
   bar.querySelector("[data-others]").disabled = !all && picked.length === own;
   bar.querySelector("[data-own]").disabled = !all && !own;
 };
+const choose = (checked, all = "") => {
+  for (const box of boxes()) box.checked = checked;
+  document.querySelector("[data-selection]").elements.all.value = all;
+  selection();
+};
+document.addEventListener("click", (event) => {
+  const box = event.target.closest("input[name='chosen']");
+  if (!box) return;
+  const each = boxes();
+  const from = each.indexOf(last);
+  if (event.shiftKey && from >= 0) {
+    const [low, high] = [from, each.indexOf(box)].sort((a, b) => a - b);
+    for (const one of each.slice(low, high + 1)) one.checked = box.checked;
+  }
+  last = box;
+});
 document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-page]")) return choose(event.target.checked);
   if (!event.target.matches("input[name='chosen']")) return;
   document.querySelector("[data-selection]").elements.all.value = "";
   selection();
 });
 document.addEventListener("click", (event) => {
-  if (!event.target.closest("[data-all]")) return;
-  for (const box of document.querySelectorAll("input[name='chosen']")) box.checked = true;
-  document.querySelector("[data-selection]").elements.all.value = "yes";
-  selection();
+  if (event.target.closest("[data-these]")) choose(true);
+  else if (event.target.closest("[data-all]")) choose(true, "yes");
+  else if (event.target.closest("[data-none]")) choose(false);
 });
 document.addEventListener("DOMContentLoaded", selection);
 document.addEventListener("htmx:afterSettle", selection);

@@ -87,6 +87,19 @@ def test_fifty_of_ours_are_revoked_in_one_act_whose_scope_is_frozen(cast):
     assert signed_in(cast.borealis).get(where).status_code == 404
 
 
+def test_what_had_ended_before_a_mass_revocation_is_named(cast):
+    kept, gone = ours(cast, 2)
+    client = signed_in(cast.aster)
+    chosen = [f"aster/{one['id']}" for one in (kept, gone)]
+    where = client.post("/indicators/act", {"do": "revoke", "chosen": chosen}, follow=True).redirect_chain[-1][0]
+    build.publish(cast.viewer("aster"), gone | {"revoked": True, "modified": build.later()})
+    told = text(client.post(where, {"do": "revoke"}, follow=True))
+    assert "1 of 2 revoked" in told
+    missing = told.partition("Gone before")[2].partition("</details>")[0]
+    assert gone["id"] in missing
+    assert kept["id"] not in missing
+
+
 def test_many_are_judged_in_steps_with_what_failed_and_an_undo(cast):
     theirs = ours(cast, 12, "borealis")
     ours(cast, 2)
