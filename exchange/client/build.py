@@ -13,6 +13,7 @@ is given by the names of the vocabulary: `review`, `publisher_action`, `control`
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -163,6 +164,29 @@ client_fp = _in_clear("client_fp")
 gateway_host = _in_clear("gateway_host")
 crypto_addr = _in_clear("crypto_addr")
 bin_range = _in_clear("bin_range")
+
+
+_CONDITION = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(<=|>=|=|<|>)\s*([0-9.]+|true|false)\s*")
+
+
+def rule_of(text: str) -> dict[str, Any]:
+    """A rule as people write it: `signup_burst >= 50 and geo_mismatch = true`. Raises NotBuilt, without the text."""
+    conditions = [_CONDITION.fullmatch(one) for one in re.split(r"\band\b|[,;&]+", text)]
+    if not all(conditions):
+        raise NotBuilt(
+            "a rule is features, operators and numbers, joined by `and`: signup_burst >= 50 and duty_cycle > 0.9"
+        )
+    said = [one.groups() for one in conditions if one]
+    return {"all": [{"feature": feature, "op": op, "value": _number(value)} for feature, op, value in said]}
+
+
+def _number(text: str) -> float | bool:
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        raise NotBuilt("a condition compares with a number, true or false") from None
 
 
 def _of_rule(subkind: str) -> Callable[..., list[Any]]:

@@ -12,7 +12,7 @@ from exchange import clock
 from indicators.ending import deciding
 from indicators.feeds import spelling
 from indicators.feeds.filters import Filter
-from indicators.portal import inbox
+from indicators.portal import beginning, inbox
 from indicators.publishing import quarantine
 from indicators.reading import listing, overview
 from partners.groups import directory
@@ -45,6 +45,9 @@ def start(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     group = group if group in inbox.GROUPS else ""
     shown = [item for item in found if not group or item.group == group]
     publishes = Scope.PUBLISH in viewer.scopes
+    steps = beginning.steps(viewer) if not overview.sees_anything(viewer) else []
+    if viewer.is_operator and all(step.done for step in steps):
+        steps = []  # to see no object is what an operator's admin is used to
     return show(
         request,
         viewer,
@@ -57,7 +60,9 @@ def start(request: HttpRequest, viewer: Viewer) -> HttpResponse:
             *((key, label, sum(one.group == key for one in found)) for key, label in inbox.GROUPS.items()),
         ],
         group=group,
-        newcomer=not overview.sees_anything(viewer),
+        steps=steps,
+        may_publish=publishes,
+        next_step=next((step for step in steps if not step.done), None),
         moment=clock.now(),
         waiting=quarantine.page(viewer, limit=_WAITING) if publishes else [],
         disarmed=deciding.waiting(viewer) if publishes else [],

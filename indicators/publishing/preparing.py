@@ -63,7 +63,7 @@ def prepare(
 
 
 def _built(line: Mapping[str, Any], says: Mapping[str, Any], tlp: Tlp, place: int) -> Row:
-    """One line as an object, or what is wrong with it."""
+    """One line as an object, or what is wrong with it; its own `says` comes before that of all lines."""
     number = line.get("n") if isinstance(line.get("n"), int) else place + 1
     row: Row = {"n": number, "shown": "", "subkind": "", "object": None, "fault": None, "sent": None}
     if isinstance(given := line.get("object"), dict):
@@ -73,7 +73,7 @@ def _built(line: Mapping[str, Any], says: Mapping[str, Any], tlp: Tlp, place: in
             "object": given,
         }
     subkind = line.get("subkind")
-    if not isinstance(subkind, str) or subkind not in words.KIND_OF or subkind in words.RULES:
+    if not isinstance(subkind, str) or subkind not in words.KIND_OF:
         return row | {"fault": _fault("unknown-subkind", "/subkind", "Not a subkind that is made from one value here.")}
     row["subkind"] = subkind
     own = line.get("says")
@@ -110,6 +110,8 @@ def _carried(subkind: str, line: Mapping[str, Any]) -> tuple[dict[str, Any], str
         raise build.NotBuilt("no value")
     if subkind in words.SIGNATURES:
         return {"signature": {words.SIGNATURES[subkind]: value}}, value.strip()[:_MOST_SHOWN]
+    if subkind in words.RULES:
+        return {"rule": build.rule_of(value)}, value.strip()[:_MOST_SHOWN]
     form = build.clear_form(subkind, value)
     return {"value": form}, form
 

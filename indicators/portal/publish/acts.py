@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST
 
 from exchange import bodies
 from exchange.errors import ExchangeError, Malformed, NotFound, Refused
+from indicators.portal.publish import forms
 from indicators.portal.publish.pages import Audience
 from indicators.publishing import preparing
 from partners.portal.access import page
@@ -47,7 +48,8 @@ def prepare(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         raise Refused("name, rows and says.", code="bad-wish")
     if not all(isinstance(row, dict) for row in rows):
         raise Refused("A row is an object.", code="bad-line", at="/rows")
-    made = preparing.prepare(viewer, name=name, tlp=_tlp(viewer, sent.get("tlp")), lines=rows, says=_plain(says))
+    lines = [row | {"says": forms.said(row["says"])} if isinstance(row.get("says"), dict) else row for row in rows]
+    made = preparing.prepare(viewer, name=name, tlp=_tlp(viewer, sent.get("tlp")), lines=lines, says=forms.said(says))
     address = reverse("portal-draft", args=[made])
     return HttpResponse(orjson.dumps({"address": address}), content_type="application/json")
 
@@ -83,14 +85,3 @@ def _tlp(viewer: Viewer, word: Any) -> Tlp:
         return Tlp.from_word(word) if isinstance(word, str) and word else viewer.default_tlp
     except ValueError:
         raise Refused("clear, green, amber or amber+strict.", code="unknown-marking", at="/tlp") from None
-
-
-def _plain(says: dict[str, Any]) -> dict[str, Any]:
-    """What is said of all lines; numbers as numbers, languages as a list."""
-    said: dict[str, Any] = {name: value for name, value in says.items() if isinstance(value, str | int | list)}
-    confidence, languages = said.get("confidence"), said.get("languages")
-    if isinstance(confidence, str):
-        said["confidence"] = int(confidence) if confidence.isdigit() else None
-    if isinstance(languages, str):
-        said["languages"] = languages.replace(",", " ").split()
-    return said

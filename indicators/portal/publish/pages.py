@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -15,8 +15,10 @@ from django.views.decorators.http import require_safe
 from exchange.errors import ExchangeError, NotFound
 from exchange.parameters import Parameters
 from exchange.stix import words
+from indicators import detectors
 from indicators.models import Preparation
 from indicators.portal import showing
+from indicators.portal.publish import forms
 from indicators.publishing import preparing, previewing
 from indicators.publishing.preparing import Row
 from indicators.publishing.reach import Reach
@@ -32,12 +34,6 @@ from partners.sharing import groups_named, partners_named
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 
-#: Subkinds that one line makes, for the form: rules have a form of their own over REST and the client.
-_SUBKINDS = {
-    kind: [subkind for subkind in subkinds if subkind not in (*words.RULES, *words.OF_GROUP_KEY, "pan_token")]
-    for kind, subkinds in words.SUBKINDS.items()
-}
-
 
 @require_safe
 @page
@@ -51,19 +47,22 @@ def publish(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         "indicators/publish.html",
         here="portal-publish",
         drafts=[_listed(one) for one in preparing.kept(viewer)],
-        subkinds=_SUBKINDS,
-        severities=words.SEVERITIES,
-        controls=words.CONTROLS,
-        actions=words.ACTIONS,
-        reviews=words.REVIEWS,
-        programs=words.ENTRY_PROGRAMS,
-        instruments=words.INSTRUMENTS,
-        buckets=words.BUCKETS,
-        elicitations=words.ELICITATIONS,
-        shared=words.SHARED_INFRA,
+        subkinds=forms.subkinds(),
+        rules=forms.rules(),
+        first=forms.first(),
+        of_some=forms.of_some(),
+        further=[_with_own(one, viewer) for one in forms.further()],
         markings=[(tlp.word, tlp.label) for tlp in Tlp if tlp is not Tlp.RED],
         default=viewer.default_tlp.word,
     )
+
+
+def _with_own(asked: forms.Field, viewer: Viewer) -> forms.Field:
+    """The field; that of the detector offers those which the partner has registered."""
+    if asked.name != "detector.name":
+        return asked
+    own = tuple((one.code, f"{one.name} {one.version}".strip()) for one in detectors.listed(viewer))
+    return replace(asked, how="choice", options=own)
 
 
 def _listed(one: Preparation) -> dict[str, Any]:

@@ -7,13 +7,16 @@ const form = document.getElementById("prepare");
 const box = document.getElementById("lines");
 const pick = document.getElementById("subkind");
 const MOST = 1000;
-const SAYS = ["severity", "control", "publisher_action", "review", "confidence", "entry_program", "instrument", "accounts_per_instrument", "elicitation", "languages", "shared_infra", "volume_bucket", "psp_scope"];
+// What the schemas let an object say, as the form has it: columns of a CSV have the same names.
+const SAYS = ["confidence", ...[...form.querySelectorAll("[data-says]")].map((one) => one.name)];
 // Attributes of MISP, by what they are here; others are left out and counted.
 const MISP = {
   "ip-src": "net", "ip-dst": "net", domain: "host", hostname: "host", "email-src": "email", "email-dst": "email", email: "email",
   "phone-number": "phone", iban: "iban_token", btc: "crypto_addr", xmr: "crypto_addr", "ja4": "client_fp", "AS": "net",
 };
-const PERSONAL = { email: "account-pattern", phone: "account-pattern", device: "account-pattern", iban_token: "payment-fingerprint", par: "payment-fingerprint", psp_fp: "payment-fingerprint", skeleton: "prompt-signature" };
+const subkinds = (carries) => [...pick.options].filter((one) => one.dataset.carries === carries);
+const PERSONAL = Object.fromEntries(subkinds("tokens").map((one) => [one.value, one.parentElement.label]));
+const WHOLE = [...subkinds("signature"), ...subkinds("rule")].map((one) => one.value);
 const grouped = (number) => number.toLocaleString("en");
 const say = (words) => { document.getElementById("progress").textContent = words; };
 const fail = (words) => {
@@ -42,7 +45,7 @@ const csv = (text) => {
 
 const fromValue = (n, text, wanted, says) => {
   if (!text.trim()) return null;
-  if (wanted === "regex" || wanted === "nova_rule") return { n, subkind: wanted, value: text, says };
+  if (WHOLE.includes(wanted)) return { n, subkind: wanted, value: text, says };
   if (reading.looksLikeCard(text) && !/^[0-9a-f]{64}$/i.test(text.trim()) && wanted !== "iban_token") return { n, refused: "it looks like a card number: make it a token inside your card environment", says };
   if (PERSONAL[wanted]) return { n, subkind: wanted, raw: text, kind: PERSONAL[wanted], says };
   const read = reading.line(text);
@@ -120,8 +123,9 @@ const read = (text) => {
     return plain.split(/(?=^\s*rule\s+\w+\s*\{)/m).filter((one) => one.trim()).map((value, at) => ({ n: at + 1, subkind: "nova_rule", value: value.trim() }));
   }
   const lines = plain.split(/\r\n|[\n\r]/);
+  if (pick.selectedOptions[0].dataset.carries === "signature") return [fromValue(1, plain, pick.value, {})];
+  if (pick.selectedOptions[0].dataset.carries === "rule") return lines.map((line, at) => fromValue(at + 1, line, pick.value, {})).filter(Boolean);
   if (lines.length > 1 && /[,;]/.test(lines[0]) && (lines[1].match(/[,;]/g) || []).length) return fromCsv(plain);
-  if (pick.value === "regex" || pick.value === "nova_rule") return [fromValue(1, plain, pick.value, {})];
   return lines.map((line, at) => fromValue(at + 1, line, pick.value, {})).filter(Boolean);
 };
 
@@ -174,6 +178,24 @@ form.addEventListener("submit", async (event) => {
     go.removeAttribute("aria-busy");
   }
 });
+
+// The form follows the subkind: what it has no word for is out of the way, what it must say is asked for.
+const follow = () => {
+  const chosen = pick.value;
+  const some = document.getElementById("of-kind");
+  let shown = 0;
+  for (const field of some.querySelectorAll("[data-of]")) {
+    field.hidden = Boolean(chosen) && !field.dataset.of.split(" ").includes(chosen);
+    field.querySelector("[data-says]").disabled = field.hidden;
+    if (!field.hidden) shown += 1;
+  }
+  for (const field of form.querySelectorAll("[data-required]")) field.required = field.dataset.required.split(" ").includes(chosen);
+  some.hidden = !shown;
+  some.open = Boolean(chosen);
+  for (const hint of form.querySelectorAll("[data-hint]")) hint.hidden = hint.dataset.hint !== chosen;
+};
+pick.addEventListener("change", follow);
+follow();
 
 const take = async (file) => {
   if (file.size > 8_000_000) return fail("The file is larger than 8 MB. Nothing was read.");

@@ -13,7 +13,7 @@ from indicators.portal import inbox
 from indicators.stix import making
 from partners.groups import membership
 from partners.keys import auth
-from partners.models import ApiKey, Group
+from partners.models import ApiKey, Group, Partner
 from partners.scopes import Role, Scope
 from tests import build
 from tests.indicators.portal.test_pages import signed_in, text
@@ -95,3 +95,32 @@ def test_each_figure_leads_to_what_it_counts(cast):
 def test_the_most_urgent_comes_first():
     order = list(inbox.SECTIONS)
     assert order == ["tonight", "week", "know"]
+
+
+def steps(client):
+    """Each first step, and whether it is done."""
+    found = re.findall(r'<li class="step( done)?">(.*?)</li>', text(client.get("/")), re.DOTALL)
+    return {re.search(r'class="says"><p>(.*?)</p>', one)[1]: bool(done) for done, one in found}
+
+
+def test_a_fresh_operator_is_told_to_invite_the_first_partner():
+    operator = build.a_partner("operator", kind=Partner.Kind.OPERATOR)
+    admin = signed_in(operator, role=Role.ADMIN)
+    assert "<h2>Invite the first partner</h2>" in text(admin.get("/"))
+    assert steps(admin) == {"Invite the first partner": False, "Add a second person": False, "Found a group": False}
+    build.a_partner("aster")
+    assert "<h2>Add a second person</h2>" in text(admin.get("/"))
+    assert steps(admin)["Invite the first partner"]
+
+
+def test_a_fresh_partner_is_told_what_each_of_its_people_may_do_first(cast):
+    told = steps(signed_in(cast.cygnus, role=Role.ADMIN))
+    assert list(told) == [
+        "Add a second person",
+        "Be in a group",
+        "Make a key for your systems",
+        "Publish the first indicator",
+    ]
+    assert told["Be in a group"] is False
+    assert list(steps(signed_in(cast.aster, role=Role.ANALYST))) == ["Be in a group"]
+    assert steps(signed_in(cast.aster, role=Role.ANALYST))["Be in a group"]

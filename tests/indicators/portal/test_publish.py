@@ -6,7 +6,10 @@ import uuid
 import pytest
 from django.test import Client
 
+from exchange.stix import schemas, words
+from indicators import detectors
 from indicators.models import Batch, Change, HeldBatch, Holding, Preparation
+from indicators.portal.publish import forms
 from indicators.publishing import preparing
 from indicators.stix import making
 from partners.keys import auth
@@ -135,6 +138,62 @@ def test_what_was_written_is_shown_as_text(cast):
     page = browser(cast.aster).get(address).content.decode()
     assert evil not in page
     assert "&lt;script&gt;" in page
+
+
+def test_the_form_has_every_property_of_every_subkind_that_a_browser_makes():
+    """Whatever the schemas come to say: a property that the form forgot could not be said in the portal."""
+    asked = forms.fields()
+    for subkind, _ in (each for some in forms.subkinds().values() for each in some):
+        schema = schemas.of_subkind(subkind)
+        fields = {one.name.partition(".")[0]: one for one in asked if subkind in one.of}
+        said = {name for name, rules in schema["properties"].items() if "const" not in rules}
+        assert said - set(fields) == {words.CARRIED_BY[subkind]}
+        for name in set(schema["required"]) & set(fields):
+            assert subkind in fields[name].required
+        for name, one in fields.items():
+            if "enum" in schema["properties"][name]:
+                assert [value for value, _ in one.options] == [str(each) for each in schema["properties"][name]["enum"]]
+
+
+def test_a_new_subkind_has_its_form_at_once(monkeypatch):
+    fresh = {"type": "object", "required": ["tokens", "colour"], "properties": {
+        "tokens": {"type": "array"}, "kind": {"const": "account-pattern"}, "colour": {"enum": ["red", "blue"]}}}  # fmt: skip
+    known = schemas.of_subkind
+    monkeypatch.setattr(schemas, "of_subkind", lambda one: fresh if one == "hat" else known(one))
+    monkeypatch.setitem(words.SUBKINDS, "account-pattern", (*words.SUBKINDS["account-pattern"], "hat"))
+    monkeypatch.setitem(words.CARRIED_BY, "hat", "tokens")
+    forms.fields.cache_clear()
+    try:
+        assert ("hat", "tokens") in forms.subkinds()["account-pattern"]
+        (colour,) = (one for one in forms.of_some() if one.name == "colour")
+        assert (colour.of, colour.required, colour.how) == (("hat",), ("hat",), "choice")
+    finally:
+        forms.fields.cache_clear()
+
+
+def test_what_the_form_says_becomes_what_the_schema_wants(cast):
+    client = browser(cast.aster)
+    detector = detectors.register(cast.viewer("aster"), name="Bursts")
+    says = SAYS | {"detector.name": detector.code, "detector.version": "1.2.0", "first_seen": "2026-11-01T10:30",
+                   "techniques": "AML.T0021, AML.T0012", "benign_hit_rate.bucket": "<10^-4",
+                   "benign_hit_rate.sample_size": "10^6", "volume_bucket": ""}  # fmt: skip
+    row = {
+        "n": 1,
+        "subkind": "cluster_rule",
+        "value": "signup_burst >= 50 and geo_mismatch = true",
+        "says": {"severity": "low"},
+    }
+    prepared(client, row, {"n": 2, "subkind": "cluster_rule", "value": "who knows"}, says=says)
+    made, not_made = Preparation.unrestricted.get().rows
+    extension = made["object"]["extensions"][words.EXTENSION_ID]
+    assert extension["rule"] == {"all": [{"feature": "signup_burst", "op": ">=", "value": 50},
+                                         {"feature": "geo_mismatch", "op": "=", "value": True}]}  # fmt: skip
+    assert extension["detector"] == {"name": detector.code, "version": "1.2.0"}
+    assert extension["benign_hit_rate"] == {"bucket": "<10^-4", "sample_size": "10^6"}
+    assert (extension["first_seen"], extension["severity"]) == ("2026-11-01T10:00:00Z", "low")
+    assert extension["techniques"] == ["AML.T0021", "AML.T0012"]
+    assert "volume_bucket" not in extension
+    assert not_made["fault"]["message"].startswith("a rule is")
 
 
 def test_a_severity_is_drawn_as_bars_and_not_as_text():

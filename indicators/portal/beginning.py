@@ -1,0 +1,97 @@
+"""The first steps of who finds nothing here yet: each with its act, and whether it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from partners.groups import membership
+from partners.models import ApiKey, Partner, User
+from partners.scopes import Scope
+from partners.viewer import Viewer
+
+_TWO = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step. `address` is where it is done."""
+
+    title: str
+    says: str
+    act: str
+    address: str
+    done: bool
+
+
+def steps(viewer: Viewer) -> list[Step]:
+    """What comes first, in order. Three queries at most."""
+    return _of_operator(viewer) if viewer.is_operator else _of_lab(viewer)
+
+
+def _of_operator(viewer: Viewer) -> list[Step]:
+    return [
+        Step(
+            "Invite the first partner",
+            "Its first admin gets a link that opens the account. Nobody signs up by themselves.",
+            "Invite a partner",
+            reverse("invite-partner"),
+            Partner.objects.exclude(kind__in=[Partner.Kind.EXCHANGE, Partner.Kind.OPERATOR]).exists(),
+        ),
+        _second_admin(viewer),
+        Step(
+            "Found a group",
+            "Partners who agreed to share, with a dated legal basis. Two labs may found one as well.",
+            "Groups",
+            reverse("groups-page"),
+            bool(membership.every()),
+        ),
+    ]
+
+
+def _of_lab(viewer: Viewer) -> list[Step]:
+    found = []
+    if Scope.ADMIN in viewer.scopes:
+        found.append(_second_admin(viewer))
+    found.append(
+        Step(
+            "Be in a group",
+            "Who shares with you, and with whom you share, is agreed there, on a dated legal basis.",
+            "Groups",
+            reverse("groups-page"),
+            bool(viewer.group_ids),
+        )
+    )
+    if Scope.ADMIN in viewer.scopes:
+        found.append(
+            Step(
+                "Make a key for your systems",
+                "Detection publishes with it, enforcement reads with it; each only as far as you say.",
+                "Keys",
+                reverse("keys"),
+                ApiKey.objects.filter(partner=viewer.partner_id, revoked_at=None).exists(),
+            )
+        )
+    if Scope.PUBLISH in viewer.scopes:
+        found.append(
+            Step(
+                "Publish the first indicator",
+                "Paste a list: e-mail addresses, phones and prompts become tokens in your browser.",
+                "Publish",
+                reverse("portal-publish"),
+                done=False,
+            )
+        )
+    return found
+
+
+def _second_admin(viewer: Viewer) -> Step:
+    people = User.objects.filter(partner=viewer.partner_id, is_active=True)
+    return Step(
+        "Add a second person",
+        "What is far-reaching waits for a second pair of eyes, and nobody is locked out.",
+        "People",
+        reverse("people"),
+        people[:_TWO].count() >= _TWO,
+    )
