@@ -181,7 +181,11 @@ def _field(name: str, rules_: schemas.Schema, of: list[str], required: list[str]
     how = "choice" if "enum" in rules_ else "words" if rules_.get("type") == "array" else "text"
     if form == schemas.HOUR:
         how, form = "hour", ""
-    hint = wording.FORMS.get(name.rpartition(".")[2], rules_.get("description", "")) if how in ("text", "words") else ""
+    hint = (
+        wording.FORMS.get(name.rpartition(".")[2], str(rules_.get("description", "")))
+        if how in ("text", "words")
+        else ""
+    )
     return Field(
         name=name,
         label=_LABELS.get(name, plain(name.replace(".", " ")).capitalize()),
