@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from exchange import clock
+from exchange.tokens.defanging import defanged
 
 register = template.Library()
 
@@ -34,6 +35,24 @@ def ago(moment: datetime) -> str:
 def plain(word: str) -> str:
     """A word of the vocabulary as people write it: `signup_template` becomes `signup template`."""
     return str(word).replace("_", " ")
+
+
+register.filter(defanged)
+
+_PLAIN_TITLE = re.compile(r"(account-pattern|payment-fingerprint|prompt-signature): ([a-z_]+)")
+
+
+@register.filter
+def says_its_kind(title: str) -> bool:
+    """Whether a title says no more than kind and subkind."""
+    return _PLAIN_TITLE.fullmatch(title) is not None
+
+
+@register.filter
+def titled(title: str) -> str:
+    """A title for people: `account-pattern: email_domain`, which says no more than its kind, is `Email domain`."""
+    said = _PLAIN_TITLE.fullmatch(title)
+    return plain(said[2]).capitalize() if said else title
 
 
 @register.filter

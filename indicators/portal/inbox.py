@@ -90,7 +90,7 @@ def _dissents(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             "flag",
             "warn",
             f"{one.partner.name} calls our {(newest.subkind or 'object').replace('_', ' ')}",
-            f"{one.reason} · what is disputed is disarmed in every feed that asks for it",
+            "what is disputed is disarmed in every feed that asks for it",
             "Answer",
             reverse("indicator", args=[one.holding.stix_id]),
             value=_short(extension) or newest.title[:60],

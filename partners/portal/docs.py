@@ -9,6 +9,7 @@ from exchange import handbook
 from exchange.errors import NotFound
 from exchange.parameters import Parameters
 from partners.portal.access import page, show
+from partners.scopes import Scope
 from partners.viewer import Viewer
 
 
@@ -26,6 +27,13 @@ def contents(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         words=words,
         found=handbook.search(words) if words.strip() else None,
     )
+
+
+@require_safe
+@page
+def trying(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """A form for each operation of the OpenAPI document, which the browser sends with a key that one gives it."""
+    return show(request, viewer, "partners/try.html", here="docs", may_issue=Scope.ADMIN in viewer.scopes)
 
 
 @require_safe

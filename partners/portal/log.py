@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
@@ -55,7 +56,7 @@ def log(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         asked=kept,
         query=urlencode(kept),
         totals=_totals(viewer, wanted),
-        bases=logbook.bases(viewer, wanted),
+        bases=[(base, _day(base["from"]), _day(base["until"])) for base in logbook.bases(viewer, wanted)],
         records=_rows(viewer, found, under=head),
         verbs=logbook.verbs(viewer),
         groups=groups,
@@ -66,6 +67,10 @@ def log(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         first=not cursor,
         following=urlencode({**kept, "cursor": following}) if following else "",
     )
+
+
+def _day(said: str | None) -> date | None:
+    return date.fromisoformat(said) if said else None
 
 
 @require_safe

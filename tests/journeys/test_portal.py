@@ -11,6 +11,8 @@ from playwright.sync_api import expect
 
 from indicators.models import Quarantined
 from indicators.stix import making
+from partners import keys
+from partners.scopes import Scope
 from tests import build
 from tests.journeys import axe
 from tests.waiting import DEADLINE_S
@@ -253,6 +255,32 @@ def test_the_lines_of_a_page_and_all_that_match_are_chosen_apart(page, live_serv
     page.click("#acts button[value=revoke]")
     page.click("main button[value=revoke]")
     page.wait_for_selector("text=49 of 49 revoked")
+
+
+def test_the_api_is_tried_with_ones_own_key_which_is_kept_nowhere(page, live_server, cast):
+    _, key = keys.issue(cast.aster, name="to try", scopes=[Scope.READ])
+    build.publish(cast.viewer("aster"), *(making.account_pattern() for _ in range(2)))
+    sign_in(page, live_server, build.a_user(cast.aster))
+    page.goto(f"{live_server.url}/docs/try#objects")
+    page.fill("#key", key)
+    page.fill("[data-name=limit]", "1")
+    page.click("#send")
+    expect(page.locator("#status")).to_contain_text("200")
+    assert page.locator("#said").inner_text().count('"publisher"') == 1
+    assert "/api/v1/objects?limit=1" in page.locator("#curl").inner_text()
+    page.select_option("#operation", label="POST /objects/{stix_id}/opinions")
+    page.wait_for_selector("text=It is done for real")
+    assert '"opinion"' in page.locator("#body").input_value()
+    page.fill("[data-name=stix_id]", f"indicator--{uuid.uuid4()}")
+    page.click("#send")
+    expect(page.locator("#status")).to_contain_text("403")
+    assert no_sideways_scrolling(page)
+    assert axe.faults(page) == []
+    kept = page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie, location.href])")
+    assert key not in kept
+    page.goto(f"{live_server.url}/docs")
+    page.go_back()
+    assert page.locator("#key").input_value() == ""
 
 
 def test_who_is_signed_out_elsewhere_is_asked_to_sign_in(page, live_server, cast):

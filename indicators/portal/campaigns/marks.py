@@ -27,6 +27,7 @@ _FAMILIES = {
     **dict.fromkeys(("email_domain", "net"), "infra"),
     **dict.fromkeys(("phrase", "skeleton"), "prompt"),
 }
+_OF_ONE = " of one lab alone"  # the picture draws it dotted, without these words
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,9 @@ class Token:
     @property
     def label(self) -> str:
         """What stands beside it in the picture."""
-        return f"{self.name} {self.value[:4]}" if self.value else self.name
+        if self.value:
+            return f"{self.name} {self.value[:4]}"
+        return self.name.removesuffix(_OF_ONE).replace("about ", "~ ").replace("some ", "a few ")
 
     @property
     def most(self) -> int:
@@ -187,7 +190,7 @@ def _summed(node: Mapping[str, Any], labs: dict[str, int]) -> Token:
     word = node["grade"] != Grade.CORROBORATED
     many = size_of(node["tokens"])
     about = f"about {many:,} {several}" if many > 1 else f"some {several}"
-    name = f"{about} of one lab alone" if word else f"{about} more"
+    name = f"{about}{_OF_ONE}" if word else f"{about} more"
     return Token(node["id"], node["subkind"], family, name, max(many, 2), word, own=False, labs=labs, accounts=())
 
 

@@ -127,7 +127,7 @@ def _spots(frame: Frame, count: int) -> list[tuple[float, float]]:
     room = frame.height - 60
     step = min(62.0, room / max(1, count - 1)) if count > 1 else 0.0
     top = (frame.height - step * (count - 1)) / 2 - 6
-    aside = 0 if count <= _IN_ONE_COLUMN else 52
+    aside = 0 if count <= _IN_ONE_COLUMN else 82
     return [
         (frame.tokens_x + aside * (1 if number % 2 else -1), round(top + step * number, 1)) for number in range(count)
     ]

@@ -30,6 +30,16 @@ def test_everybody_who_is_signed_in_reads_it_and_nobody_else(cast):
     assert "Filters and feeds" in chapter, "the other chapters are one press away"
 
 
+def test_the_page_to_try_the_api_holds_no_key_and_names_the_document(cast):
+    shown = text(signed_in(cast.aster).get("/docs/try"))
+    assert 'data-schema="/api/v1/schema"' in shown
+    assert "exk_…" in shown
+    assert 'name="key"' not in shown, "no form sends it but to the operation"
+    assert "/docs/try" in text(signed_in(cast.aster).get("/docs"))
+    assert "/organisation/keys/" in shown
+    assert "Issue one to try with" not in text(signed_in(cast.aster, role=Role.ANALYST).get("/docs/try"))
+
+
 def test_a_search_finds_titles_and_shows_what_was_asked_as_text(cast):
     client = signed_in(cast.aster)
     assert "/docs/judgement#the-flood-breaker" in text(client.get("/docs?q=flood"))

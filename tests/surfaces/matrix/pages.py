@@ -36,6 +36,7 @@ ROWS: dict[str, Row] = {
     ),
     "docs": Row("/docs", "person"),
     "chapter": Row("/docs/start", "person"),
+    "try-api": Row("/docs/try", "person"),
     # Whose opinions there are: tests/indicators/portal/test_judgement.py.
     "portal-judgement": Row("/judgement/", "person"),
     "portal-usefulness": Row("/judgement/usefulness/", "publish"),

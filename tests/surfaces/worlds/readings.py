@@ -140,7 +140,7 @@ def _pages() -> Iterator[Ask]:
         "/indicators?filter=kind:account-pattern", "/indicators?sort=-confidence", "/indicators?filter=publishers:>=2", "/indicators/tallies", "/indicators/bundle?show=objects", "/matches", "/subscriptions",
         "/subscriptions/deliveries", "/subscriptions/new", "/subscriptions/feeds/all", "/subscriptions/feeds/{feed}",
         "/subscriptions/feeds/{x_feed}", "/subscriptions/feeds/{feed}/change", "/subscriptions/feeds/{x_feed}/change",
-        "/subscriptions/deliveries?feed={x_feed}", "/judgement/", "/judgement/?show=given", "/judgement/usefulness/", "/docs", "/docs/start",
+        "/subscriptions/deliveries?feed={x_feed}", "/judgement/", "/judgement/?show=given", "/judgement/usefulness/", "/docs", "/docs/start", "/docs/try",
         "/organisation/groups/ring/counsel", "/organisation/groups/{x_group}/counsel",
         "/account/", "/account/digest", "/account/factors/", "/account/password/", "/account/reauthenticate/",
         "/account/login/passkey/", "/account/login/second-factor/", "/account/reauthenticate/code/",
