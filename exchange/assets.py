@@ -35,6 +35,7 @@ NAMED = (
     "indicators/reading.js",
     "partners/docs.css",
     "partners/passkeys.js",
+    "partners/try.js",
 )
 
 
