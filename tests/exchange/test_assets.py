@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.contrib.staticfiles.storage import ManifestStaticFilesStorage
 from django.core.files.base import ContentFile
 
@@ -42,3 +48,50 @@ def test_one_lost_file_is_found(lost, monkeypatch, tmp_path):
             storage._save(name, ContentFile(b"x"))
     monkeypatch.setattr(assets, "staticfiles_storage", storage)
     assert assets.absent() == [lost]
+
+
+#: Script of one page, compressed as it travels; the picture of a campaign is drawn by the server.
+_MOST_SCRIPT = 300_000
+
+
+def test_no_page_asks_for_more_script_than_is_quick_to_load():
+    """Workers' scripts included: a page names them all. What a reader of five minutes would wait for is caught here."""
+    templates = [path for room in ("exchange", "partners", "indicators") for path in (ROOT / room).rglob("*.html")]
+    named = {path: set(re.findall(r"{% static '([^']+\.js)'", path.read_text())) for path in templates}
+    (base,) = (path for path in templates if path.name == "base.html")
+    assert len(named[base]) >= 3
+    for path, scripts in named.items():
+        packed = {name: len(gzip.compress(Path(finders.find(name)).read_bytes())) for name in scripts | named[base]}
+        assert sum(packed.values()) < _MOST_SCRIPT, (path, packed)
+
+
+def test_cookies_of_production_are_bound_to_this_host_and_secure():
+    """`__Host-` (RFC 6265bis §4.1.3): secure, of the whole host, and no neighbouring name can plant one."""
+    told = subprocess.run(
+        [sys.executable, "-c", _COOKIES],
+        env=os.environ | _PRODUCTION,
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    session, token, secure, path, domain = json.loads(told.stdout)
+    assert session.startswith("__Host-")
+    assert token.startswith("__Host-")
+    assert (secure, path, domain) == ([True, True], ["/", "/"], [None, None])
+
+
+_PRODUCTION = {
+    "DJANGO_SETTINGS_MODULE": "exchange.settings",
+    "EXCHANGE_MODE": "production",
+    "SECRET_KEY": "k3-" + "abcdefghijklmnopqrstuvwxyz0123456789" * 2,
+    "AUDIT_SIGNING_KEY": "0123456789abcdef" * 4,
+    "ALLOWED_HOSTS": "exchange.example",
+    "BASE_URL": "https://exchange.example",
+}
+_COOKIES = """
+import json
+from django.conf import settings as s
+print(json.dumps([s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME, [s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE],
+                  [s.SESSION_COOKIE_PATH, s.CSRF_COOKIE_PATH], [s.SESSION_COOKIE_DOMAIN, s.CSRF_COOKIE_DOMAIN]]))
+"""

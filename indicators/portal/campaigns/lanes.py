@@ -96,6 +96,12 @@ def lay_out(
     return Lanes(lanes, signs, signs_y, [(x_of(at), at) for at in ticks], signs_y + 32, days)
 
 
+def span_of(labs: Sequence[Lab], now: datetime) -> int:
+    """The shortest of the spans that shows when each lab saw its first account; the longest where none does."""
+    begun = min((datetime.fromisoformat(lab.first_seen) for lab in labs), default=now)
+    return next((days for days in SPANS if now - begun < timedelta(days=days)), SPANS[-1])
+
+
 def _did(lab: Lab) -> str:
     """What a lab did, in a few words."""
     suspended = dict(lab.did).get("suspended", 0)

@@ -71,7 +71,7 @@ def campaign(request: HttpRequest, viewer: Viewer, campaign_id: UUID) -> HttpRes
     asked = Parameters(request, known=("open", "at", "days"))
     one = statements.visible(viewer, campaign_id)
     opened = asked.words("open")
-    days = int(asked.choice("days", "42", of=tuple(map(str, lanes.SPANS))))
+    days = asked.choice("days", "", of=("", *map(str, lanes.SPANS)))
     (document,) = viewing.documents(viewer, [one])
     drawn = drawing.drawn(viewer, campaign_id, opened=opened)
     names, now = viewing.names(viewer, one.group_id), clock.now()
@@ -92,7 +92,13 @@ def campaign(request: HttpRequest, viewer: Viewer, campaign_id: UUID) -> HttpRes
         opened=opened,
         corroborated=corroborated,
         not_corroborated=len(drawn.reasons) - corroborated,
-        lanes=lanes.lay_out(drawn.graph["timeline"], drawn.marks.labs, history, days=days, now=now),
+        lanes=lanes.lay_out(
+            drawn.graph["timeline"],
+            drawn.marks.labs,
+            history,
+            days=int(days or lanes.span_of(drawn.marks.labs, now)),
+            now=now,
+        ),
         spans=[(1, "24 h"), (7, "7 d"), (42, "6 w")],
         history=history,
         linked=[(pk, names[pk]) for pk in map(_id_of, document["linked"]) if pk in names],

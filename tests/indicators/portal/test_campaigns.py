@@ -193,6 +193,17 @@ def test_what_one_lab_alone_says_is_dotted():
     assert found.tokens[0].word
 
 
+def test_the_timeline_begins_with_the_shortest_span_that_shows_all():
+    now = clock.now()
+
+    def begun(*days):
+        return [marks.Lab(str(one), "", False, 1, 0, [], clock.rfc3339(now - timedelta(days=one)), 0) for one in days]
+
+    assert lanes.span_of(begun(0.5, 0.1), now) == 1
+    assert lanes.span_of(begun(0.5, 3), now) == 7
+    assert lanes.span_of(begun(60), now) == 42
+
+
 def test_the_timeline_has_a_lane_for_each_lab_and_leaves_out_what_is_older():
     now = clock.now()
     steps = [clock.rfc3339(now - timedelta(days=days)) for days in (60, 3, 0)]
