@@ -47,7 +47,7 @@ fuzz: ## Look for inputs that break a promise of what reads strangers' bytes (FU
 	@deploy/bootstrap dev
 	@sh deploy/fuzz $(or $(FUZZ_SECONDS),300) $(FUZZ)
 
-pictures: ## Pictures of the portal's pages, of a demo that runs (PICTURES_ARGS="--out pictures")
+pictures: ## Pictures of the portal's pages, of a demo that runs (PICTURES_ARGS="--out pictures"; "--docs": the documentation's)
 	@deploy/bootstrap dev
 	@$(BIN)/python -m bench.pictures $(PICTURES_ARGS)
 

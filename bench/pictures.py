@@ -7,6 +7,7 @@ Of a demo that runs (`--demo DATA_DIR`, by default `.data`), each page in three 
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import re
 import shutil
@@ -30,6 +31,12 @@ OTHERS = (
     *("/organisation/hosts/", "/organisation/detectors/", "/organisation/people/", "/organisation/keys/"),
     *("/organisation/held/", "/organisation/quarantine/", "/organisation/reports/", "/organisation/log/", "/account/"),
 )
+#: The pictures of the documentation: name, page. They are in the repository; `--docs` takes them anew.
+DOCS = {"home": "/", "indicators": "/indicators?filter=publishers:>=2", "indicator": "indicator",
+        "campaign": "campaign", "publish": "/publish", "feed": "/subscriptions/feeds/all"}  # fmt: skip
+DOCS_PLACE = Path(__file__).parents[1] / "exchange" / "static" / "exchange" / "docs"
+#: Bytes of one of them, at most.
+MOST_OF_DOCS = 100_000
 OPERATORS = ("/operator/partners", "/operator/groups", "/operator/invite/")
 _FIRST = {"indicator": ("/indicators", "tbody td.what a"), "campaign": ("/campaigns", "tbody td.main a")}
 
@@ -44,6 +51,7 @@ def main() -> None:
     asked.add_argument("--widths", default="1440,768,390")
     asked.add_argument("--themes", default="light,dark")
     asked.add_argument("--check", action="store_true")
+    asked.add_argument("--docs", action="store_true", help="those of the documentation, into the repository")
     said = asked.parse_args()
     info = json.loads((said.demo / "demo.json").read_text())
     url = (said.demo / "url").read_text().strip()
@@ -52,7 +60,9 @@ def main() -> None:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         state = _signed_in(browser, url, info, said.who)
-        if said.pages or said.who != "aster":
+        if said.docs:
+            _of_docs(browser, url, state)
+        elif said.pages or said.who != "aster":
             _take(browser, url, state, said.pages or list(OPERATORS), said)
         else:
             _take(browser, url, state, [*MAIN, *OTHERS], said)
@@ -92,7 +102,7 @@ def _take(browser: Browser, url: str, state: Any, paths: list[str], said: argpar
             context.close()
 
 
-def _one(page: Page, url: str, path: str, to: Path) -> None:
+def _one(page: Page, url: str, path: str, to: Path, *, full_page: bool = True) -> None:
     where, first = _FIRST.get(path, (path, ""))
     page.goto(f"{url}{where}", wait_until="networkidle")
     if first:
@@ -100,7 +110,38 @@ def _one(page: Page, url: str, path: str, to: Path) -> None:
         if not there.count():
             return
         page.goto(f"{url}{there.get_attribute('href')}", wait_until="networkidle")
-    page.screenshot(path=to, full_page=True)
+    page.screenshot(path=to, full_page=full_page)
+
+
+_WEBP = """
+async ([picture, quality]) => {
+  const image = new Image();
+  image.src = `data:image/png;base64,${picture}`;
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  canvas.width = image.width; canvas.height = image.height;
+  canvas.getContext("2d").drawImage(image, 0, 0);
+  return canvas.toDataURL("image/webp", quality).split(",")[1];
+}
+"""
+
+
+def _of_docs(browser: Browser, url: str, state: Any) -> None:
+    """Each as WebP, as good as fits; the browser itself compresses them."""
+    DOCS_PLACE.mkdir(exist_ok=True)
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="light", storage_state=state)
+    page, reader = context.new_page(), browser.new_page()
+    for name, path in DOCS.items():
+        _one(page, url, path, DOCS_PLACE / f"{name}.png", full_page=False)
+        picture = (DOCS_PLACE / f"{name}.png").read_bytes()
+        (DOCS_PLACE / f"{name}.png").unlink()
+        for quality in (0.9, 0.8, 0.7, 0.6, 0.5):
+            packed = base64.b64decode(reader.evaluate(_WEBP, [base64.b64encode(picture).decode(), quality]))
+            if len(packed) <= MOST_OF_DOCS:
+                break
+        (DOCS_PLACE / f"{name}.webp").write_bytes(packed)
+        sys.stdout.write(f"{name}: {len(packed):,} bytes\n")
+    context.close()
 
 
 def _faults(page: Page) -> Iterator[str]:

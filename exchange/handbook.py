@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from django.templatetags.static import static
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -26,6 +27,8 @@ PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("For the operator", ("operating", "threats")),
 )
 DECISIONS = "adr"
+#: Where chapters find their pictures, as a file that is read in the repository does.
+_PICTURES = "../static/exchange/docs/"
 _NAME = re.compile(r"[a-z0-9-]+")
 
 
@@ -118,9 +121,13 @@ def _text(token: Token) -> str:
 
 
 def _linked(tokens: Sequence[Token], name: str) -> None:
-    """Links between chapters as addresses; a link to what is no chapter becomes its words alone."""
+    """Pictures as the portal's files, links as addresses; a link to what is no chapter becomes its words alone."""
     folder = name.rpartition("/")[0]
     for token in tokens:
+        for one in token.children or ():
+            if one.type == "image" and (file := str(one.attrGet("src") or "")).startswith(_PICTURES):
+                one.attrSet("src", static(f"exchange/docs/{file.removeprefix(_PICTURES)}"))
+                one.attrSet("loading", "lazy")
         kept: list[Token] = []
         dropped = False
         for one in token.children or ():

@@ -73,3 +73,13 @@ def test_titles_and_headings_are_searched_whatever_their_case():
     assert [one.anchor for one in found.headings] == ["the-flood-breaker"]
     assert handbook.search("xyzzy") == []
     assert handbook.search("  ") == []
+
+
+def test_pictures_are_there_small_and_told_in_words():
+    shown = [one for name in CHAPTERS for one in re.findall(r"<img [^>]*>", handbook.find(name).body)]
+    kept = {path.name: path.stat().st_size for path in (handbook.PLACE.parent / "static/exchange/docs").iterdir()}
+    assert len(shown) == len(kept) >= 6
+    for one in shown:
+        (name,) = re.findall(r'src="[^"]*/exchange/docs/(\w+)[^"/]*\.webp"', one)
+        assert kept[f"{name}.webp"] <= 100_000
+        assert len(re.search(r'alt="([^"]*)"', one)[1]) > 20

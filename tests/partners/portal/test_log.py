@@ -51,7 +51,7 @@ def test_counsel_sees_what_was_shared_with_whom_and_on_which_basis(cast, signed_
     text = words(answer)
     assert "Ring group account-pattern 3" in text
     assert "Every partner account-pattern 1" in text
-    assert "An agreement. 2026-01-01 to further notice" in text
+    assert "An agreement. 1 Jan 2026 to further notice" in text
     assert "shared: 3 account-pattern to ring" in text
     assert "Dorado account-pattern 7" not in text
 
