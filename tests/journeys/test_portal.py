@@ -242,8 +242,9 @@ def test_the_lines_of_a_page_and_all_that_match_are_chosen_apart(page, live_serv
     expect(chosen).to_have_text("4 chosen")
     boxes.nth(2).click(modifiers=["Shift"])
     expect(chosen).to_have_text("1 chosen")
-    page.keyboard.press("Shift+X")
-    expect(chosen).to_have_text("50 chosen")
+    if page.viewport_size["width"] > 700:  # a phone has no keys, and no head above its lines
+        page.keyboard.press("Shift+X")
+        expect(chosen).to_have_text("50 chosen")
     page.click("[data-none]")
     expect(boxes.first).not_to_be_checked()
     page.click("[data-these]")
