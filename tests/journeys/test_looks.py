@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from indicators.campaigns import announcing, placing, proposing
+from indicators.campaigns import announcing, proposing, queueing
 from indicators.campaigns.tables import Campaign
 from indicators.opinions import giving
 from indicators.stix import making
@@ -30,7 +30,7 @@ THEMES = ("light", "dark")
 @pytest.fixture
 def aster(monkeypatch):
     """A lab with a campaign, twenty indicators of its own and of another, and one that is disputed."""
-    monkeypatch.setattr(placing, "PAUSE", timedelta(0))
+    monkeypatch.setattr(queueing, "PAUSE", timedelta(0))
     pool = Pooling(interval_s=0)
     pool.lines = campaign_of(pool, "x")
     assert proposing.work(pool.group.pk)
