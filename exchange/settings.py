@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from django.utils.csp import CSP
 from kombu import Queue
 
-from exchange import brokers, env, pooling, schedule
+from exchange import brokers, databases, env, schedule
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -106,52 +106,11 @@ TEMPLATES = [
     }
 ]
 
-# PostgreSQL is the only store. A pool per process; a request holds a connection only while it runs.
-# With a pooler in transaction mode before it (PgBouncer), each transaction may be on another connection of the server:
-# what needs a session goes past it (`exchange.pooling`), commands whole.
+# PostgreSQL is the only store; what a connection is given is said in `exchange.databases`.
 DATABASE_POOLER = env.choice("DATABASE_POOLER", "none", of=("none", "transaction"))
-_pooled = DATABASE_POOLER == "transaction"
-_direct = env.database("DATABASE_DIRECT_URL" if _pooled else "DATABASE_URL")
-DATABASE_DIRECT = env.conninfo(_direct) if _pooled else ""
-if _pooled and env.flag("EXCHANGE_COMMAND", default=False):
-    _pooled = False
-_database = env.database("DATABASE_URL") if _pooled else _direct
-# Queries are short and many: no compiling, no helpers, and one plan for all values of what is prepared (ADR 0025).
-DATABASE_PLANNING = {
-    "jit": "off",
-    "max_parallel_workers_per_gather": "0",
-    "plan_cache_mode": "force_generic_plan",
-    "enable_presorted_aggregate": "off",
-}
-if not _pooled:  # which hands no options on: `prepare` has made them the role's
-    _own = [f"-c {name}={value}" for name, value in DATABASE_PLANNING.items()]
-    _database["OPTIONS"]["options"] = " ".join([_database["OPTIONS"].get("options", ""), *_own]).strip()
-# One that is silently gone is noticed within two minutes: the pool may keep it for long (`exchange.pooling`).
-_database["OPTIONS"] = {
-    "keepalives_idle": "60",
-    "keepalives_interval": "15",
-    "keepalives_count": "4",
-    "tcp_user_timeout": "60000",
-} | _database["OPTIONS"]
-_database["OPTIONS"] |= {
-    # What `exchange.sql` asks is prepared the first time; the ORM's cursors bind by themselves. None: nothing is.
-    "prepare_threshold": None if _pooled else 0,
-    "pool": {
-        "min_size": 1,
-        "max_size": env.number("DATABASE_POOL_SIZE", 16, least=1, most=500),
-        "timeout": 10,
-        "check": pooling.still_there,  # a connection that its server has left costs nobody an error
-    },
-}
-DATABASES = {"default": _database | {"DISABLE_SERVER_SIDE_CURSORS": _pooled}}
-# A streaming replica, which answers reads of the log that it has all for (`exchange.replicas`); commands ask none.
-if env.text("DATABASE_REPLICA_URL") and not env.flag("EXCHANGE_COMMAND", default=False):
-    _replica = env.database("DATABASE_REPLICA_URL")
-    _own = [f"-c {name}={value}" for name, value in DATABASE_PLANNING.items()]
-    _said = " ".join([_replica["OPTIONS"].get("options", ""), *_own]).strip()
-    _replica["OPTIONS"] = _database["OPTIONS"] | _replica["OPTIONS"] | {"options": _said}
-    _replica["OPTIONS"] |= {"prepare_threshold": 0, "pool": _database["OPTIONS"]["pool"] | {"timeout": 1}}
-    DATABASES["replica"] = _replica | {"TEST": {"MIRROR": "default"}}
+DATABASE_PLANNING = databases.PLANNING
+_databases = databases.of_environment(pooled=DATABASE_POOLER == "transaction")
+DATABASES, DATABASE_DIRECT = _databases.all, _databases.direct_conninfo
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 USE_TZ = True
@@ -318,7 +277,9 @@ SPECTACULAR_SETTINGS = {
 }
 
 # Celery. The broker carries hints only; without CELERY_BROKER_URL it is the same PostgreSQL (ADR 0002).
-CELERY_BROKER_URL = env.broker("CELERY_BROKER_URL", env.shown_broker(_direct["HOST"], _direct["PORT"]))
+CELERY_BROKER_URL = env.broker(
+    "CELERY_BROKER_URL", env.shown_broker(_databases.direct["HOST"], _databases.direct["PORT"])
+)
 BROKER_IS_POSTGRESQL = CELERY_BROKER_URL.startswith("pgmq:")
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {
@@ -326,11 +287,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = (
         "conn_string": " ".join(
             f"{name}='{value}'"
             for name, value in (
-                ("host", _direct["HOST"]),
-                ("port", _direct["PORT"]),
-                ("dbname", _direct["NAME"]),
-                ("user", _direct["USER"]),
-                ("password", _direct["PASSWORD"]),
+                ("host", _databases.direct["HOST"]),
+                ("port", _databases.direct["PORT"]),
+                ("dbname", _databases.direct["NAME"]),
+                ("user", _databases.direct["USER"]),
+                ("password", _databases.direct["PASSWORD"]),
             )
             if value
         ),

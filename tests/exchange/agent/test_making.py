@@ -9,7 +9,7 @@ from threading import Barrier
 
 import pytest
 
-from exchange.agent import jobs
+from exchange.agent import counting, jobs
 
 _AT_ONCE = 4
 
@@ -58,3 +58,17 @@ def test_whoever_opens_it_while_it_is_made_does_not_take_it_for_damaged(job, mon
         assert [one.result() for one in others]
     with closing(jobs.open_store(job)) as store:
         assert (store.get("cursor"), job.store_path.stat().st_ino) == ("7", made)
+
+
+def test_all_who_begin_at_once_call_the_agent_by_one_name(tmp_path):
+    for number in range(20):
+        state, together = tmp_path / f"state-{number}", Barrier(_AT_ONCE)
+
+        def name(_, state=state, together=together):
+            together.wait()
+            return counting.instance(state)
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            called = set(pool.map(name, range(_AT_ONCE)))
+        assert called == {(state / "instance").read_text()}
+        assert [path.name for path in state.iterdir()] == ["instance"]
