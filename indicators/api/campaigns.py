@@ -144,4 +144,8 @@ class GraphView(Face):
 
 def _whole(viewer: Viewer, one: Campaign) -> dict[str, Any]:
     (document,) = viewing.documents(viewer, [one])
-    return document | {"reasons": one.picture.get("reasons", []), "statements": statements.of(viewer, one)}
+    return document | {
+        "reasons": one.picture.get("reasons", []),
+        "elsewhere": viewing.elsewhere(viewer, one),
+        "statements": statements.of(viewer, one),
+    }

@@ -277,8 +277,20 @@ class CampaignGraph(serializers.Serializer[object]):
     left_out = LeftOutDocument()
 
 
+class ElsewhereDocument(serializers.Serializer[object]):
+    """A campaign of another group of yours, of which your accounts in this one carry tokens, too."""
+
+    id = serializers.UUIDField()
+    group = serializers.CharField()
+    name = serializers.CharField()
+    own_tokens = serializers.IntegerField(
+        help_text="Cards, devices and mailboxes that accounts of yours carry in both."
+    )
+
+
 class CampaignDocument(CampaignSummary):
     """A campaign with its reasons, and with what partners say of it."""
 
     reasons = ReasonDocument(many=True)
+    elsewhere = ElsewhereDocument(many=True)
     statements = StatedDocument(many=True)

@@ -62,9 +62,9 @@ class Pooling:
         } | more
 
 
-def send(lab: Caller, path: str, *lines: dict | bytes):
+def send(lab: Caller, path: str, *lines: dict | bytes, group: str = "pool"):
     body = b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
-    return lab.ask("POST", f"groups/pool/{path}", body, media=NDJSON)
+    return lab.ask("POST", f"groups/{group}/{path}", body, media=NDJSON)
 
 
 def answer_of(token: dict, holders: int, suspects: int) -> dict:
