@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -45,25 +46,32 @@ def database(django_db_setup, django_db_blocker):
 
 
 @pytest.fixture
-def pooler(database, tmp_path):
+def place():
+    """A directory that others may read: pytest's own are closed to whoever PgBouncer runs as."""
+    with tempfile.TemporaryDirectory(prefix="pooler-") as made:
+        path = Path(made)
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture
+def pooler(database, place):
     """Its port on loopback. PgBouncer refuses to be root, and the server's socket is its owner's."""
     owner, port = Path(database["host"]).stat(), ports.free()
-    (tmp_path / "ini").write_text(
+    (place / "ini").write_text(
         "[databases]\n"
         f"{database['dbname']} = host={database['host']} user={database['user']}\n"
         "[pgbouncer]\n"
         f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
         f"pool_mode = transaction\ndefault_pool_size = {SERVERS}\nmax_client_conn = 200\n"
     )
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
+    (place / "ini").chmod(0o644)
     who = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-    with (tmp_path / "said").open("wb") as said:
-        process = subprocess.Popen([PGBOUNCER, str(tmp_path / "ini")], stdout=said, stderr=said, cwd="/", **who)
+    with (place / "said").open("wb") as said:
+        process = subprocess.Popen([PGBOUNCER, str(place / "ini")], stdout=said, stderr=said, cwd="/", **who)
     try:
         until(lambda: listens(port) or process.poll() is not None)
-        assert process.poll() is None, (tmp_path / "said").read_text()
+        assert process.poll() is None, (place / "said").read_text()
         yield port
     finally:
         process.terminate()
