@@ -172,14 +172,16 @@ def may_share(
     groups: Iterable[UUID],
     partners: Iterable[UUID],
     stands: Standing | None = None,
+    known: Tlp | None = None,
 ) -> AudienceSpec:
     """Decide whether `by` may show an object to this audience; returns its canonical form.
 
-    Raises what `addressed` and `check` raise.
+    `known` is the marking of what is RED only while it waits for a definition. Raises what `addressed` and `check`
+    raise, and Refused (`over-clearance`) for an ally's that is stricter than its clearance.
     """
     spec = addressed(by, tlp=tlp, everyone=everyone, groups=groups, partners=partners)
     check(by, spec, stands=stands)
-    if by.kind == Partner.Kind.ALLY and tlp > by.clearance:
+    if by.kind == Partner.Kind.ALLY and (tlp if known is None else known) > by.clearance:
         words = f"An ally publishes within its clearance: {by.clearance.label} at the strictest."
         raise Refused(words, code="over-clearance", at="/tlp")
     return spec

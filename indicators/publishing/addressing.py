@@ -146,7 +146,7 @@ class BatchAudiences:
         """The audience of a draft that enters now; what waits goes to the named partners alone."""
         if not draft.unresolved:
             return self._of_marking(self.marking(draft))
-        return _attempt(lambda: self._decide(Tlp.RED, waiting=True))
+        return _attempt(lambda: self._while_it_waits(self._known_marking(draft)))
 
     def policy(self, draft: Draft, *, held: Version | None = None, waited: Reach | None = None) -> str:
         """The strictest policy of the place where a draft will be; of what waits, also of where it is to go then.
@@ -279,14 +279,19 @@ class BatchAudiences:
             )
         return self._rows[audience_id]
 
-    def _decide(self, tlp: Tlp, *, waiting: bool = False) -> AudienceSpec:
-        """The audience under a marking; `waiting`: that of what is RED only until its definition is known."""
+    def _while_it_waits(self, known: Tlp) -> AudienceSpec:
+        """The audience of what is RED only until its definition is known, and marked so far as `known`."""
         reach = self._reach
-        if waiting:
-            if not reach.named and not reach.default and self._by.default_audience is None:
-                return default_reach(self._by, tlp)  # refuses
-            partners = self.lasting.partners
-            return may_share(self._by, tlp=tlp, everyone=False, groups=(), partners=partners, stands=self._stands)
+        if not reach.named and not reach.default and self._by.default_audience is None:
+            return default_reach(self._by, Tlp.RED)  # refuses
+        partners, stands = self.lasting.partners, self._stands
+        return may_share(
+            self._by, tlp=Tlp.RED, everyone=False, groups=(), partners=partners, stands=stands, known=known
+        )
+
+    def _decide(self, tlp: Tlp) -> AudienceSpec:
+        """The audience under a marking."""
+        reach = self._reach
         if not reach.named:
             default = DefaultAudience(reach.everyone, reach.groups, reach.partners) if reach.default else None
             return default_reach(self._by, tlp, stands=self._stands, default=default)

@@ -383,3 +383,26 @@ def test_nothing_is_altered_while_everybody_waits_for_the_log(aster):
     assert "UPDATE indicators_" in before
     assert after
     assert "UPDATE indicators_" not in after
+
+
+@pytest.mark.parametrize("groups", [("pact",), ()], ids=["named", "by default"])
+def test_an_allys_waits_as_a_labs_while_what_is_known_of_its_marking_is_within_its_clearance(cast, aster, groups):
+    ally = build.a_partner("Lyra", kind="ally")
+    build.a_ring(cast.aster, ally, slug="pact")
+    lyra, definition, red = build.viewer_of(ally), a_definition("green"), a_definition("red")
+    refs = [tlp.ID_OF["amber"], definition["id"]]
+    note = a_note(object_marking_refs=refs)
+    (result,) = build.results(build.publish(lyra, note, groups=groups))
+    assert (result["status"], result["marks"][-1]["code"]) == ("accepted", "marking-unresolved")
+    assert not sees(aster, note)
+    assert status(build.publish(lyra, note | {"modified": build.later()}, groups=groups)) == ["accepted"]
+    strict = a_note(object_marking_refs=[tlp.ID_OF["amber+strict"], definition["id"]])
+    assert status(build.publish(lyra, strict, groups=groups)) == ["over-clearance"]
+    assert status(build.publish(lyra, marked(definition), groups=groups, tlp=Tlp.AMBER_STRICT)) == ["over-clearance"]
+    assert status(build.publish(lyra, definition, groups=groups)) == ["accepted"]
+    assert sees(aster, note)
+    assert marking_of(lyra, note) is Tlp.AMBER
+    beyond = a_note(object_marking_refs=[tlp.ID_OF["amber"], red["id"]])
+    assert status(build.publish(lyra, beyond, groups=groups)) == ["accepted"]
+    assert status(build.publish(lyra, red, groups=groups)) == ["accepted"]
+    assert not sees(aster, beyond), "it stays as it was"
