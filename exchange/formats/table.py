@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
@@ -26,6 +27,9 @@ _CARRIED = ("kind", "subkind", "scheme", "key_epoch", "norm_version", "value")
 HEADER = (*_OF_STIX, *_CARRIED, *flat.NAMES)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _QUOTE = "'"
+#: Where the spreadsheet's language splits lines at `;`, what comes after one begins a cell.
+_AFTER_SEMICOLON = re.compile(r"(; *'*)(?=[=+\-@\t\r])")
+_QUOTED_AFTER_SEMICOLON = re.compile(r"(; *'*)'(?=[=+\-@\t\r])")
 
 
 def write(objects: Iterable[Mapping[str, Any]], tell: Tell) -> Iterator[bytes]:
@@ -57,6 +61,9 @@ def _cells(row: Mapping[str, str], one: Ours, tell: Tell) -> Iterator[str]:
         if cell.startswith((*_FORMULA, _QUOTE)):
             tell(Loss(f"{one.id}/{name}", "quoted"))
             cell = f"{_QUOTE}{cell}"
+        if ";" in cell and (split := _AFTER_SEMICOLON.sub(rf"\1{_QUOTE}", cell)) != cell:
+            tell(Loss(f"{one.id}/{name}", "quoted"))
+            cell = split
         yield cell
 
 
@@ -81,6 +88,7 @@ def read(text: str) -> Iterator[Found | Loss]:
 
 
 def _plain(cell: str) -> str:
+    cell = _QUOTED_AFTER_SEMICOLON.sub(r"\1", cell) if ";" in cell else cell
     return cell[1:] if cell.startswith(_QUOTE) and cell[1:].startswith((*_FORMULA, _QUOTE)) else cell
 
 

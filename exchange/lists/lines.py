@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,8 @@ COMPARED = {
 }
 #: A spreadsheet takes a cell that begins so for a formula, and a shell takes `-` for an option.
 _FORMULA = ("=", "+", "-", "@")
+#: What begins a cell where the spreadsheet's language splits lines at `;`.
+_AFTER_SEMICOLON = re.compile(r"(; *)(?=[=+\-@])")
 
 
 class Said(NamedTuple):
@@ -75,8 +78,10 @@ def is_plain(value: str) -> bool:
 
 
 def shown(name: str) -> str:
-    """A name without what is not printable, and never the beginning of a formula."""
+    """A name without what is not printable, and never the beginning of a formula, nor after a `;`."""
     printable = "".join(character if character.isprintable() else " " for character in name)
+    if ";" in printable:
+        printable = _AFTER_SEMICOLON.sub(r"\1'", printable)
     return f"'{printable}" if printable.startswith(_FORMULA) else printable
 
 

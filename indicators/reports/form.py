@@ -1,7 +1,9 @@
 """A package as an authority files it: counts in buckets, techniques, time line, measures; and its objects as a table.
 
 Made of the objects of the package alone, so it says nothing that its bundle does not, and is the same at each download.
-A count is told as a power of ten, as everywhere. Measures are what publishers say that they did; none is recommended.
+A count is told as a power of ten, as everywhere. Publishers are those that are named, at least one (vocabulary,
+"Independent publishers"): their number would else tell who hides. Measures are what publishers say that they did; none
+is recommended.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import orjson
 from exchange.lists.lines import shown
 from indicators.models import StixObject
 from indicators.stix import vocabulary
+from partners.attribution import Attribution
 from partners.tlp import Tlp
 
 FORMAT = "exchange-report-form/1"
@@ -52,7 +55,7 @@ def bucket(count: int) -> str:
 
 
 def table(held: Sequence[StixObject], *, cover: Mapping[str, Any]) -> bytes:
-    """A line for each object, in the order of the bundle (RFC 4180); no cell begins a formula."""
+    """A line for each object, in the order of the bundle (RFC 4180); none begins a formula, nor after a `;`."""
     written = io.StringIO()
     line = csv.writer(written, lineterminator="\r\n")
     line.writerow(_COLUMNS)
@@ -80,10 +83,14 @@ def _counts(held: Sequence[StixObject]) -> dict[str, Any]:
     markings = Counter(Tlp(one.audience.tlp).word for one in held)
     return {
         "objects": bucket(len(held)),
-        "publishers": bucket(len({one.publisher_id for one in held})),
+        "publishers": bucket(max(1, len({one.publisher_id for one in held if _is_named(one)}))),
         "by_kind": {kind: bucket(count) for kind, count in sorted(kinds.items())},
         "by_tlp": {word: bucket(count) for word, count in sorted(markings.items())},
     }
+
+
+def _is_named(one: StixObject) -> bool:
+    return one.audience.attribution == Attribution.NAMED
 
 
 def _named(objects: Iterable[Mapping[str, Any]]) -> dict[str, str]:

@@ -48,6 +48,15 @@ def test_what_a_spreadsheet_would_run_is_quoted_and_comes_back():
     assert [one.carried["signature"]["regex"] for one in read(out)[0]] == ["=1+1", "@x", "'=y", "'z", "plain"]
 
 
+def test_nor_is_what_begins_a_cell_where_lines_are_split_at_semicolons():
+    texts = ["a;=1+1", "a; @x;-y", "a;'=y", "a;b", "=a;''=1", ";\t1"]
+    made = [ours.one("regex", carrier={"signature": {"regex": text}}) for text in texts]
+    out, _ = ours.written(table.write, made)
+    cells = [row["value"] for row in csv.DictReader(io.StringIO(out.decode()))]
+    assert cells[:4] == ["a;'=1+1", "a; '@x;'-y", "a;''=y", "a;b"]
+    assert [one.carried["signature"]["regex"] for one in read(out)[0]] == texts
+
+
 def test_rows_that_say_nothing_of_ours_are_told_by_their_line():
     out, _ = ours.written(table.write, [ours.one("cluster_rule"), ours.one("net")])
     text = out.decode().replace(",cluster_rule,", ",nothing,")

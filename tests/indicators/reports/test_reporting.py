@@ -17,9 +17,11 @@ from django.test import Client
 from exchange.client import audit as offline
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
 from indicators.models import ReportPackage
+from indicators.publishing.reach import Reach
 from indicators.reading import gathering
 from indicators.reports import reporting
 from indicators.stix import tlp
+from partners.attribution import Attribution
 from partners.keys import auth
 from partners.log import transparency
 from partners.models import AuditRecord, Group
@@ -480,3 +482,38 @@ def test_the_form_counts_in_powers_of_ten_and_says_techniques_time_line_and_meas
     assert [row["id"] for row in rows] == [one["id"] for one in bundle]
     assert {row["title"] for row in rows} >= {"'=1+1", "Hydra of November"}, "no cell is a formula"
     assert scene.hidden["id"] not in files["objects.csv"].decode() + files["form.json"].decode()
+
+
+@pytest.mark.parametrize("hiding", [Attribution.PSEUDONYM, Attribution.EXCHANGE])
+def test_the_form_counts_named_publishers_alone_so_that_it_tells_nobody_who_hides(scene, dorado, hiding):
+    def publishing(partner, attribution):
+        said = build.an_indicator(tlp_word="green")
+        reach = Reach(named=True, everyone=True, attribution=attribution)
+        build.publish_as(build.viewer_of(partner), said, link(said, scene.campaign), reach=reach)
+
+    def counted() -> str:
+        package = scene.released()
+        return json.loads(files_of(dorado.get(f"reports/{package.pk}/package").content)["form.json"])["counts"]
+
+    named = [build.a_partner(f"Lab{number}") for number in range(8)]
+    for partner in named:
+        publishing(partner, Attribution.NAMED)
+    nine = counted()
+    assert nine["publishers"] == "10^0"
+    publishing(named[0], hiding)
+    assert counted() == nine, "one of them hides"
+    for name in ("borealis", "cygnus"):
+        publishing(getattr(scene.cast, name), hiding)
+    assert counted()["publishers"] == "10^0", "others do"
+    publishing(scene.cast.borealis, Attribution.NAMED)
+    assert counted()["publishers"] == "10^1"
+
+
+def test_no_cell_of_the_table_is_a_formula_where_a_spreadsheet_splits_at_semicolons(scene, dorado):
+    evil = build.an_indicator(tlp_word="green", name="a;=1+1; @b;c")
+    build.publish(scene.aster, evil, link(evil, scene.campaign), everyone=True)
+    package = scene.released()
+    table = files_of(dorado.get(f"reports/{package.pk}/package").content)["objects.csv"].decode()
+    assert "a;'=1+1; '@b;c" in table
+    cells = [cell.lstrip() for line in csv.reader(io.StringIO(table), delimiter=";") for cell in line]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
