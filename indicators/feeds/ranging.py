@@ -24,6 +24,7 @@ from exchange.celery import app
 from exchange.errors import Gone, NotFound
 from exchange.lists import lines, ranges
 from indicators.feeds import blocklists, deltas, proving, snapshots
+from indicators.feeds.filters import Filter
 from indicators.models import FeedSet, RangeFile
 from partners.viewer import Viewer
 
@@ -103,22 +104,39 @@ def _make(feed_set_id: int) -> None:
     if viewer is None or feed_set is None:
         return
     feed = "all" if feed_set.feed_id is None else str(feed_set.feed_id)
-    wanted = deltas.feed_of(viewer, feed)
     if proving.scope_of(viewer, feed=feed) != feed_set.scope:  # the key's groups are others by now
         return
-    while not (found := proving.brought(viewer, wanted, feed=feed)).complete:
+    while not _made(viewer, feed_set.pk, feed=feed):
         pass
-    own = RangeFile.unrestricted.filter(feed_set=feed_set.pk)
+
+
+def _made(viewer: Viewer, feed_set_id: int, *, feed: str) -> bool:
+    """Write the file of the set as it is now; False if the feed's filter was changed meanwhile."""
+    found, wanted = _whole(viewer, feed=feed)
+    own = RangeFile.unrestricted.filter(feed_set=feed_set_id)
     before = own.get()
     if before.name and before.place == found.place and _path(before.name).is_file():
-        return
+        return True
     name, cutter = secrets.token_hex(16), ranges.Cutter()
     for line in lines.of(blocklists.said(viewer, wanted)):
         cutter.take(line)
     _write(name, cutter)
+    if deltas.feed_of(viewer, feed).scope != wanted.scope:
+        _path(name).unlink(missing_ok=True)
+        return False
     own.update(name=name, place=found.place, entries=cutter.entries, made_at=clock.now())
     if before.name:
         _path(before.name).unlink(missing_ok=True)
+    return True
+
+
+def _whole(viewer: Viewer, *, feed: str) -> tuple[FeedSet, Filter]:
+    """The set as the log stands now, and the filter that it is of: the feed may be given another meanwhile."""
+    while True:
+        wanted = deltas.feed_of(viewer, feed)
+        found = proving.brought(viewer, wanted, feed=feed)
+        if found.complete and found.filter == wanted.scope:
+            return found, wanted
 
 
 def _write(name: str, cutter: ranges.Cutter) -> None:

@@ -11,7 +11,7 @@ from exchange import clock
 from exchange.agent.ranges import Ranges
 from exchange.client.api import Client
 from exchange.client.errors import ApiError
-from indicators.feeds import ranging, snapshots
+from indicators.feeds import blocklists, proving, ranging, snapshots
 from indicators.models import FeedSet, RangeFile
 from indicators.stix import making
 from partners import keys
@@ -174,3 +174,29 @@ def test_a_key_of_some_groups_has_ranges_of_its_own(cast, aster, borealis):
     key = keys.issue(cast.borealis, name="narrow", scopes=sorted(KEY_SCOPES), groups=[cast.ring.pk])[1]
     assert made(Caller(key))["net_lengths"]["4"] == [24]
     assert made(borealis)["net_lengths"]["4"] == [24, 25]
+
+
+@pytest.mark.parametrize("while_it", ["is brought", "is read"])
+def test_a_filter_that_is_changed_while_a_file_is_made_is_that_of_the_file(
+    aster, borealis, kept, monkeypatch, while_it
+):
+    """Not the old filter's entries under the new one's place: such a file would stay."""
+    aster.push(a_net() | {"confidence": 90}, a_net("192.0.2.0/25") | {"confidence": 10})
+    feed = read(borealis.send("POST", "feeds", {"name": "one", "text": "confidence:>=70"}), 201)
+    path = f"feeds/{feed['id']}/ranges"
+    assert borealis.get(path).status_code == 202
+    module, name = (proving, "brought") if while_it == "is brought" else (blocklists, "said")
+    before, changed = getattr(module, name), []
+
+    def changing(*told, **named):
+        if not changed:
+            changed.append(read(borealis.send("PATCH", f"feeds/{feed['id']}", {"text": "confidence:<70"})))
+        return before(*told, **named)
+
+    monkeypatch.setattr(module, name, changing)
+    work()
+    assert changed
+    assert read(borealis.get(path))["net_lengths"]["4"] == [25]
+    made = RangeFile.unrestricted.get()
+    assert made.place == FeedSet.unrestricted.get().place
+    assert [path.stem for path in kept.glob("*")] == [made.name]
