@@ -44,13 +44,13 @@ class Front(Hooks):
 
     def known(self, environ: Mapping[str, Any]) -> Hashable | None:
         """The partner of a key; the network where there is none. None for a key that has to be asked about."""
-        authorization = environ.get("HTTP_AUTHORIZATION")
+        authorization = _authorization(environ)
         return self._peers.known(authorization) if authorization else self.network(environ)
 
     def ask(self, environ: Mapping[str, Any]) -> Hashable | None:
         """The partner of a good key."""
         try:
-            return self._peers.ask(_request(environ))
+            return self._peers.ask(_request({**environ, "HTTP_AUTHORIZATION": _authorization(environ)}))
         except (DatabaseError, PoolTimeout):
             return None  # whatever asks the store next says so
         finally:
@@ -87,6 +87,18 @@ _ERRORS: dict[HTTPStatus, type[errors.ExchangeError]] = {
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: errors.HeadTooLarge,
     HTTPStatus.TOO_MANY_REQUESTS: errors.TooMany,
 }
+
+
+#: Before the token of a list that is read by its address (`indicators.api.addresses`).
+_LISTS, _TOKEN = "/api/v1/lists/", "exl_"
+
+
+def _authorization(environ: Mapping[str, Any]) -> str:
+    """What a request says of who asks: its header, or the token in the address of a list, as if that were sent so."""
+    path = str(environ.get("PATH_INFO", ""))
+    if path.startswith(_LISTS + _TOKEN):
+        return f"Bearer {path.removeprefix(_LISTS)}"
+    return str(environ.get("HTTP_AUTHORIZATION", ""))
 
 
 def _request(environ: Mapping[str, Any]) -> HttpRequest:

@@ -11,6 +11,8 @@ import zstandard
 from django.test import Client
 
 from exchange import clock, logs
+from exchange.front import Front
+from exchange.web.shares import Share, Stranger
 from indicators.feeds import blocklists
 from partners import keys
 from partners.log import reads
@@ -213,3 +215,23 @@ def test_an_address_stands_in_no_line_of_the_log(borealis, feed):
     said = logs.blanked(logs.as_json({"event": "request", "path": API + f"lists/{token}"}))
     assert "/api/v1/lists/" in said
     assert token.split("_")[2] not in said
+
+
+def test_who_reads_a_list_by_its_address_has_the_share_of_its_partner(cast, borealis, feed):
+    """Not that of the strangers: they all together leave it none."""
+    front, token = Front(), made(borealis, feed)["token"]
+    asked = {"PATH_INFO": f"/api/v1/lists/{token}", "REMOTE_ADDR": "192.0.2.7", "REQUEST_METHOD": "GET"}
+    share = Share(8)
+    while share.take(Stranger("198.51.100.0/24")) or share.take(front.network(asked)):
+        pass
+    assert front.known(asked) is None, "it is to be asked about"
+    assert front.ask(asked) == cast.borealis.pk
+    assert front.known(asked) == cast.borealis.pk
+    assert front.known(asked | {"HTTP_AUTHORIZATION": "Bearer no"}) == cast.borealis.pk, "the address says who asks"
+    assert share.take(front.known(asked))
+    by_id = {"PATH_INFO": f"/api/v1/lists/{token.split('_')[1]}", "HTTP_AUTHORIZATION": f"Bearer {token}"}
+    assert front.known(asked | by_id) == cast.borealis.pk
+    forged = asked | {"PATH_INFO": f"/api/v1/lists/{token[:-1]}{'a' if token[-1] != 'a' else 'b'}"}
+    assert (front.known(forged), front.ask(forged)) == (None, None)
+    elsewhere = asked | {"PATH_INFO": f"/api/v1/changes/{token}"}
+    assert front.known(elsewhere) == front.network(elsewhere), "it opens a list and nothing else"
