@@ -21,7 +21,7 @@ from django.http import HttpRequest
 from exchange import clock
 from exchange.origins import is_operators, origin_of
 from partners.log import audit
-from partners.models import Session, User
+from partners.models import Partner, Session, User
 from partners.viewer import Viewer
 
 _ABOUT = "_about"
@@ -127,4 +127,4 @@ def network_of(address: str) -> str:
 
 def is_elsewhere(request: HttpRequest, viewer: Viewer) -> bool:
     """Whether it is one of the operator's people, from where none of them is let in (OPERATOR_NETWORKS)."""
-    return viewer.is_operator and not is_operators(origin_of(request))
+    return viewer.kind == Partner.Kind.OPERATOR and not is_operators(origin_of(request))

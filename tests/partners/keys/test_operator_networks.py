@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from partners.models import Partner, User
-from partners.scopes import Scope
+from partners.scopes import Role, Scope
 from tests import build
 from tests.indicators.api.caller import Caller, code
 from tests.partners.browser import by_password, is_signed_in
@@ -26,14 +26,15 @@ def operator(cast):
     return Partner.objects.get(kind=Partner.Kind.OPERATOR)
 
 
+@pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize(("networks", "enters"), [([], True), (["127.0.0.0/8"], True), (["10.0.8.0/24"], False)])
-def test_the_operator_enters_from_their_networks_alone(cast, operator, settings, networks, enters):
+def test_the_operator_enters_from_their_networks_alone(cast, operator, settings, networks, enters, role):
     people = [Client(), Client()]
     for person, partner in zip(people, (operator, cast.aster), strict=True):
-        build.sign_in(person, build.a_user(partner))
+        build.sign_in(person, build.a_user(partner, role=role))
     keys = [Caller(build.a_key(partner, Scope.ADMIN, Scope.READ)) for partner in (operator, cast.aster)]
     settings.OPERATOR_NETWORKS = networks
-    opened = [keys[0].get("partners"), people[0].get("/organisation/people/"), people[0].get("/")]
+    opened = [keys[0].get("partners"), people[0].get("/indicators"), people[0].get("/")]
     if enters:
         assert [answer.status_code for answer in opened] == [200, 200, 200]
     else:
@@ -44,9 +45,10 @@ def test_the_operator_enters_from_their_networks_alone(cast, operator, settings,
     assert people[1].get("/", follow=True).status_code == 200
 
 
-def test_who_signs_in_from_elsewhere_is_told_so_in_the_words_for_all_who_are_not_let_in(cast, operator, settings):
+@pytest.mark.parametrize("role", Role)
+def test_who_signs_in_from_elsewhere_is_told_so_in_the_words_for_all_who_are_not_let_in(cast, operator, settings, role):
     settings.OPERATOR_NETWORKS = ["10.0.8.0/24"]
-    theirs, deactivated = build.a_user(operator), build.a_user(cast.aster)
+    theirs, deactivated = build.a_user(operator, role=role), build.a_user(cast.aster)
     User.objects.filter(pk=deactivated.pk).update(is_active=False)
     shown = []
     for user in (theirs, deactivated):
