@@ -93,7 +93,7 @@ def proxying(tmp_path, *web):
     user = "user root;\n" if os.geteuid() == 0 else ""
     head = f"{user}daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log; worker_processes 1;\n"
     (tmp_path / "nginx.conf").write_text(
-        f"{head}events {{ worker_connections 512; }}\nhttp {{ access_log off;\n{places}{conf}\n}}\n"
+        f"{head}events {{ worker_connections 512; }}\nhttp {{ access_log {tmp_path}/access.log;\n{places}{conf}\n}}\n"
     )
     command = [NGINX, "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "error.log")]
     tried = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
@@ -158,3 +158,27 @@ def test_web_processes_that_are_restarted_one_after_the_other_under_load_lose_no
             each.result()
     assert set(answered) == {200}
     assert len(pids) > 2 * RESTARTS
+
+
+TOKEN = "exl_abcdefgh_secret"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"api/v1/lists/{TOKEN}",
+        f"/api/v1/%6cists/{TOKEN}",
+        f"account/invitation/?token={TOKEN}",
+        f"account/password/link/?token={TOKEN}",
+        f"account/sign-on/one/callback/?code={TOKEN}",
+        f"digest/end/{TOKEN}",
+    ],
+)
+def test_no_log_holds_a_token_of_an_address_when_the_exchange_does_not_answer(tmp_path, path):
+    with proxying(tmp_path, ports.free(), ports.free()) as port:
+        with httpx.Client(verify=trusting(tmp_path), timeout=DEADLINE_S) as client:
+            assert client.get(f"https://localhost:{port}/{path}").status_code == 502
+            assert client.get(f"https://localhost:{port}/api/v1/changes?other").status_code == 502
+        logs = {name: tmp_path / f"{name}.log" for name in ("access", "error")}
+        until(lambda: all("/api/v1/changes?other" in log.read_text() for log in logs.values()))
+    assert not [name for name, log in logs.items() if TOKEN in log.read_text()]
