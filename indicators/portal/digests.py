@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods
 from exchange.errors import NotFound, Refused
 from indicators.models import Digest, Feed
 from indicators.telling import digesting
-from partners.portal.access import page, show
+from partners.portal.access import by_link, page, show
 from partners.portal.confirming import person
 from partners.viewer import Viewer
 
@@ -33,6 +33,7 @@ def digest(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     return redirect("digest")
 
 
+@by_link
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def end(request: HttpRequest, token: str) -> HttpResponse:

@@ -38,6 +38,22 @@ def page(view: View) -> Callable[..., HttpResponseBase]:
     return _guarded(view, without_factor=False)
 
 
+def by_link[**Asked](view: Callable[Asked, HttpResponseBase]) -> Callable[Asked, HttpResponseBase]:
+    """For a page whose address holds a secret: what it loads and leads to is told the site it comes from, no more.
+
+    A browser would name the whole address (Referer), and a proxy write that into its log. Not `no-referrer`: a form
+    would then be sent from `null`, which is refused as another site's.
+    """
+
+    @wraps(view)
+    def guarded(*args: Asked.args, **kwargs: Asked.kwargs) -> HttpResponseBase:
+        answer = view(*args, **kwargs)
+        answer["Referrer-Policy"] = "strict-origin"
+        return answer
+
+    return guarded
+
+
 def enrolment(view: View) -> Callable[..., HttpResponseBase]:
     """As `page`, for the few pages by which a second factor is added: all that is open without one."""
     return _guarded(view, without_factor=True)

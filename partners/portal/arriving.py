@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
 from partners.identity import asking, factors, inviting, oidc, signing_on
 from partners.models import Invitation, SignOn, User
+from partners.portal.access import by_link
 from partners.portal.confirming import limit, require
 
 _KEPT = "_sign_on"
@@ -29,6 +30,7 @@ _ASKED = "_sign_on_asked"
 _WAITS_S = 25
 
 
+@by_link
 @sensitive_post_parameters("token", "password", "again")
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitation(request: HttpRequest) -> HttpResponseBase:

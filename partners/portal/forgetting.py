@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods
 
 from exchange.errors import Refused
 from partners.identity import resetting
+from partners.portal.access import by_link
 from partners.portal.confirming import limit, within
 
 
@@ -24,6 +25,7 @@ def forgotten(request: HttpRequest) -> HttpResponseBase:
     return render(request, "partners/forgotten.html", {"asked": True, "minutes": resetting.LIFE.seconds // 60})
 
 
+@by_link
 @sensitive_post_parameters("token", "password", "again")
 @require_http_methods(["GET", "HEAD", "POST"])
 def link(request: HttpRequest) -> HttpResponseBase:

@@ -277,3 +277,9 @@ def test_a_link_that_is_used_twice_at_the_same_time_makes_one_person():
         made = [user for user in pool.map(one, [f"bea-{n}" for n in range(6)]) if user]
     assert len(made) == 1
     assert User.objects.filter(email="bea@aster.example").count() == 1
+
+
+@pytest.mark.parametrize("path", ["/account/invitation/?token=x", "/account/password/link/?token=x", "/digest/end/x"])
+def test_what_a_page_of_a_link_loads_is_not_told_its_address(path):
+    assert Client().get(path).headers["Referrer-Policy"] == "strict-origin"
+    assert Client().get("/account/login/").headers["Referrer-Policy"] == "same-origin"
