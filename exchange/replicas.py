@@ -13,7 +13,6 @@ nothing. Who is asking, and all else, is asked of the primary.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
@@ -36,11 +35,13 @@ _FAILURES = (OperationalError, InterfaceError, PoolTimeout)
 
 
 class _Known:
-    """What this process knows of the replica: up to where it has replayed, and until when it is left alone."""
+    """What this process knows of the replica: until when it is left alone.
+
+    How far it is, is asked each time: its address may name several servers, and one that was restored goes back.
+    """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.replayed = self.rests_until = 0.0
+        self.rests_until = 0.0
 
 
 _known = _Known()
@@ -69,15 +70,11 @@ def read[Answer](look: Callable[[], Answer]) -> Answer:
 
 def _has(wanted: int) -> bool:
     """Whether the replica has replayed the primary's log up to there; it is given a moment. Run where it is asked."""
-    if _known.replayed >= wanted:
-        return True
     until = time.monotonic() + WAIT_S
     while True:
         (replayed,) = sql.ask(_REPLAYED)[0]
         if replayed is None:  # no replica: a primary of its own, whose log is another one
             raise OperationalError("not a replica")
-        with _known.lock:
-            _known.replayed = max(_known.replayed, int(replayed))
         if replayed >= wanted:
             return True
         if time.monotonic() > until:

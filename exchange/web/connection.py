@@ -124,7 +124,8 @@ class Connection:
 
         To be called before `lock` is asked for: who holds it meanwhile finds, once they let go, that it is to be armed.
         """
-        self._armed = 0
+        if self._armed is not None:  # else it was said of the one that had the number before
+            self._armed = 0
 
     def stop_waiting(self) -> None:
         """Nobody is to wake it any more."""

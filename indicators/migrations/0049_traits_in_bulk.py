@@ -3,7 +3,8 @@
 import django.contrib.postgres.indexes
 from django.db import migrations
 
-# Takes a lock that waits for no reader and no writer. What lies in the list by then enters the index when it is set back.
+# For a moment it takes the index for itself alone: it waits for who has it open, and who comes waits for it. `prepare`
+# bounds that wait and tries again. What lies in the list enters the index when it is set back.
 _ON = "ALTER INDEX change_by_trait SET (fastupdate = on, gin_pending_list_limit = 256)"
 _OFF = """
 ALTER INDEX change_by_trait SET (fastupdate = off);

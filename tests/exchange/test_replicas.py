@@ -12,11 +12,19 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from exchange import embedded
+from exchange import embedded, replicas
 from tests import postgres, templates
 from tests.journeys.demo import ROOT
 
 pytestmark = pytest.mark.slow
+
+
+def test_of_several_servers_each_is_asked_how_far_it_is(monkeypatch):
+    """One address may name several: that the first has replayed a place says nothing of the next one."""
+    replayed = iter([100, 50])
+    monkeypatch.setattr(replicas.sql, "ask", lambda _: [(next(replayed),)])
+    monkeypatch.setattr(replicas, "WAIT_S", -1.0)
+    assert (replicas._has(100), replicas._has(100)) == (True, False)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import random
+import select
 import socket
 import struct
 import threading
@@ -221,6 +222,21 @@ def test_a_large_body_asks_the_kernel_no_oftener_than_it_is_read(monkeypatch):
                 assert client.answer()[0] == 200
                 assert asked.asked.count(connection.number) <= len(received) + 1
             until(lambda: not server._connections)
+
+
+def test_what_was_said_of_the_one_before_keeps_nobody_from_being_asked_for():
+    """The number of a closed connection goes to the next one, and a thread may still hold what was said of it."""
+    mine, theirs = socket.socketpair()
+    with mine, theirs, select.epoll() as epoll:
+        connection = Connection(mine, ("127.0.0.1", 1), until=0.0)
+        connection.events = READ
+        connection.disarm()
+        connection.arm(epoll)
+        theirs.send(b"x")
+        assert [number for number, _ in epoll.poll(DEADLINE_S)] == [mine.fileno()]
+        connection.disarm()
+        connection.arm(epoll)
+        assert [number for number, _ in epoll.poll(DEADLINE_S)] == [mine.fileno()], "and again, what is still so"
 
 
 def test_a_number_is_asked_for_only_while_it_is_its_connections_own():

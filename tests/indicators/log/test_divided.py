@@ -15,8 +15,10 @@ pytestmark = pytest.mark.django_db
 _DIVIDE = """
 ALTER TABLE indicators_change RENAME TO change_to_%(end)s;
 CREATE TABLE indicators_change (LIKE change_to_%(end)s INCLUDING ALL) PARTITION BY RANGE (seq);
+ALTER INDEX change_by_trait RENAME TO change_to_%(end)s_by_trait;
 ALTER TABLE indicators_change ATTACH PARTITION change_to_%(end)s FOR VALUES FROM (0) TO (%(end)s);
 CREATE TABLE change_from_%(end)s PARTITION OF indicators_change FOR VALUES FROM (%(end)s) TO (MAXVALUE);
+ALTER INDEX change_from_%(end)s_traits_idx RENAME TO change_by_trait;
 """
 
 
@@ -58,6 +60,13 @@ def test_the_log_is_divided_by_place_written_and_read_and_an_old_part_taken_away
     assert f"change_from_{end}" in plan
     assert f"change_to_{end}" not in plan
 
+    pending = execute("SELECT indrelid::regclass::text FROM pg_index WHERE indexrelid = 'change_by_trait'::regclass")
+    assert pending == [(f"change_from_{end}",)], "whoever writes empties the list of the part that they write to"
     execute(f"ALTER TABLE indicators_change DETACH PARTITION change_to_{end}")
     assert followed(borealis, after=place)[0] == later, "whoever stood after it notices nothing"
     assert execute(f"SELECT count(DISTINCT seq) FROM change_to_{end}") == [(3,)], "and the archive has it"
+    execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+    execute(f"DROP TABLE change_to_{end}")
+    last = build.an_indicator()
+    build.publish(aster, last, groups=("ring",))
+    assert followed(borealis, after=place)[0] == [*later, ("upsert", last["id"])], "and once it is gone"
