@@ -2,7 +2,8 @@
 
 A view calls `NewGroup.read(request)` and gets what was sent, each field in its type; what was left out is absent. A
 field takes JSON's own types alone (a number is no string), and says by `code` and `says` how it refuses what is out of
-bounds. What may be left out may be null, too. Streams of objects have their own parser (`indicators.stix.parsing`).
+bounds. What may be left out may be null, too: that is as if it were left out, unless null is a value of the field's
+(`allow_null`). Streams of objects have their own parser (`indicators.stix.parsing`).
 """
 
 from __future__ import annotations
@@ -234,17 +235,19 @@ class Body(serializers.Serializer[Any]):
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """What may be left out may be null."""
         fields = super().get_fields()
+        self._say_null = {name for name, field in fields.items() if field.allow_null}
         for field in fields.values():
             field.allow_null = field.allow_null or not field.required
         return fields
 
     def to_internal_value(self, data: Any) -> Any:
-        """Refuse what is not known."""
+        """Refuse what is not known; leave out what is null, unless the field says something by that."""
         if isinstance(data, Mapping):
             for name in data:
                 if name not in self.fields:
                     raise ValidationError({name: [ErrorDetail("", code="unknown")]})
-        return super().to_internal_value(data)
+        found = super().to_internal_value(data)
+        return {name: value for name, value in found.items() if value is not None or name in self._say_null}
 
 
 class _Closed(OpenApiSerializerExtension):  # type: ignore[misc]

@@ -12,7 +12,9 @@ class NewFeed(Body):
 
     name = Text(code="bad-name", says="A name of 1 to 120 characters.", max_length=120)
     filter = FilterField(required=False)
-    text = Text(required=False, help_text="The same in one line of at most 2,000 characters; send either.")
+    text = Text(
+        required=False, help_text="The same in one line of at most 2,000 characters; send either. Empty: everything."
+    )
 
 
 class NewAddress(Body):
@@ -47,4 +49,4 @@ class FeedChange(Body):
 
     name = Text(required=False, code="bad-name", says="A name of 1 to 120 characters.", max_length=120)
     filter = FilterField(required=False)
-    text = Text(required=False, help_text="The filter in one line; send either.")
+    text = Text(required=False, help_text="The filter in one line, not empty; send either.")

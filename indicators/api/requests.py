@@ -113,10 +113,11 @@ class RecallWish(Body):
     ids = Words(
         required=False,
         code="bad-ids",
-        says="Up to 10,000 ids.",
+        says="From 1 to 10,000 ids, or none of this property.",
+        min_length=1,
         max_length=10_000,
         chars=300,
-        of_each=("bad-ids", "Up to 10,000 ids."),
+        of_each=("bad-ids", "From 1 to 10,000 ids."),
         at_list=True,
     )
     detector = Text(required=False, help_text="The id of a detector of yours.")
@@ -194,7 +195,7 @@ class SubscriptionChange(Body):
     url = Address(
         required=False, code="address-not-allowed", says="An address of at most 1,000 characters.", max_length=1_000
     )
-    feed = Id(required=False)
+    feed = Id(required=False, allow_null=True)
     format = _format()
 
 
@@ -202,7 +203,12 @@ class Replay(Body):
     """What is to be sent again: messages by their ids, or the dead letters of a time; `all`: what arrived, too."""
 
     deliveries = _Ids(
-        required=False, code="bad-id", says="At most 100 identifiers.", max_length=replaying.MOST, chars=36
+        required=False,
+        code="bad-id",
+        says="From 1 to 100 identifiers, or none of this property.",
+        min_length=1,
+        max_length=replaying.MOST,
+        chars=36,
     )
     since = Moment(required=False)
     until = Moment(required=False)

@@ -95,6 +95,8 @@ class FeedView(Face):
         viewer, sent = viewer_of(request), feed_requests.FeedChange.read(request)
         if not sent:
             raise Refused("Name what is to change: name, filter or text.", code="bad-filter", at="/filter")
+        if "text" in sent and not sent["text"].strip():  # a variable that was not set must not select everything
+            raise Refused('Name what it selects; for everything, send "filter": {}.', code="bad-filter", at="/text")
         name, wanted = sent.get("name"), _wanted(viewer, sent)
         return answer(_feed(notifying.change_feed(viewer, feed_id, name=name, filter_json=wanted)))
 
@@ -261,10 +263,10 @@ class RedeliverView(Face):
 
 def _wanted(viewer: Viewer, sent: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The filter that a body gives, as JSON; None where it gives none. Raises Refused."""
-    if sent.get("filter") and sent.get("text"):
-        raise Refused("The filter as JSON, or as text.", code="bad-filter", at="/text")
+    if "filter" in sent and "text" in sent:
+        raise Refused("The filter as JSON, or as text: not both.", code="bad-filter", at="/text")
     if "text" in sent:
-        return filters.accepted(viewer, sent["text"]).to_json() if sent["text"] else {}
+        return filters.accepted(viewer, sent["text"]).to_json() if sent["text"].strip() else {}
     return sent.get("filter")
 
 

@@ -83,7 +83,7 @@ def _asked(request: HttpRequest, viewer: Viewer, one: Feed | None) -> HttpRespon
     if request.method != "POST":
         text = filters.spoken(subscribing.filter_of(one)) if one else ""
         return _new(request, viewer, one, text=text)
-    text = request.POST.get("filter", "")[: spelling.MAX_TEXT_CHARS]
+    text = request.POST.get("filter", "")[: spelling.MAX_TEXT_CHARS + 1]  # too long is refused, not cut
     do = request.POST.get("do", "look")
     if do not in {"look", "save"}:
         raise Refused("There is no such action.", code="unknown-action", at="/do")

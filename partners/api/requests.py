@@ -155,7 +155,9 @@ class SettingsWish(Body):
     """What an admin sets; what is left out stays as it is."""
 
     default_tlp = Choice(_TLP, required=False, allow_blank=True, code=_MARKING[0], says=_MARKING[1])
-    default_audience = DefaultAudienceWish(required=False, help_text="Null: a push that names no audience is refused.")
+    default_audience = DefaultAudienceWish(
+        required=False, allow_null=True, help_text="Null: a push that names no audience is refused."
+    )
     ceiling = CeilingWish(required=False)
     role_ceilings = RoleCeilingsWish(required=False)
     four_eyes = FourEyesWish(required=False)

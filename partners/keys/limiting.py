@@ -52,21 +52,21 @@ def checked(
     certificate_subject: str,
     certificate_sha256: str,
 ) -> Limits:
-    """What can be, in its canonical form. Raises Refused naming the field."""
+    """What can be, in its canonical form. Raises Refused naming the field, also for what is named but blank."""
     wanted = frozenset(scopes)
     if not wanted or not wanted <= KEY_SCOPES:
         raise Refused(f"At least one of {', '.join(sorted(KEY_SCOPES))}.", code="bad-scopes", at="/scopes")
     subject, sha256 = certificate_subject.strip(), certificate_sha256.replace(":", "").strip().lower()
-    if len(subject) > _MAX_SUBJECT_CHARS or not subject.isprintable():
+    if len(subject) > _MAX_SUBJECT_CHARS or not subject.isprintable() or (certificate_subject and not subject):
         raise Refused("A distinguished name.", code="bad-certificate", at="/certificate_subject")
-    if sha256 and not _SHA256.fullmatch(sha256):
+    if certificate_sha256 and not _SHA256.fullmatch(sha256):
         raise Refused("64 hexadecimal digits.", code="bad-certificate", at="/certificate_sha256")
     return Limits(wanted, frozenset(groups), _networks(networks), subject, sha256)
 
 
 def _networks(texts: Iterable[str]) -> tuple[str, ...]:
     try:
-        found = {ipaddress.ip_network(text.strip()) for text in texts if text.strip()}
+        found = {ipaddress.ip_network(text.strip()) for text in texts}
     except ValueError:
         raise Refused("Networks such as 203.0.113.0/24 or 2001:db8::/32.", code="bad-network", at="/networks") from None
     if len(found) > MOST_NETWORKS:

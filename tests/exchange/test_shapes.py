@@ -27,6 +27,7 @@ class Wish(shapes.Body):
     number = shapes.Number(required=False, code="bad-number", min_value=1, max_value=9)
     measure = shapes.Measure(required=False)
     id = shapes.Id(required=False)
+    feed = shapes.Id(required=False, allow_null=True)
     day = shapes.Day(required=False)
     moment = shapes.Moment(required=False)
     words = shapes.Words(
@@ -65,9 +66,11 @@ def test_each_field_is_read_in_its_type_and_what_was_left_out_is_absent():
     }
 
 
-def test_what_may_be_left_out_may_be_null():
+def test_what_may_be_left_out_may_be_null_and_is_left_out_by_that():
     left = dict.fromkeys(set(Wish().fields) - {"name"})
-    assert read({"name": "a", **left}) == {"name": "a", **left}
+    assert read({"name": "a", **left}) == {"name": "a", "feed": None}, "null is a value of this one"
+    inner = read({"name": "a", "inner": {"word": "one", "number": None}})["inner"]
+    assert inner == {"word": "one"}
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,10 @@ def test_a_key_that_is_bound_to_a_certificate_works_with_it_only(cast, bound, sh
         ({"networks": [f"10.0.{n}.0/24" for n in range(51)]}, "/networks"),
         ({"certificate_sha256": "ab"}, "/certificate_sha256"),
         ({"certificate_subject": "a\nb"}, "/certificate_subject"),
+        ({"certificate_subject": " "}, "/certificate_subject"),
+        ({"certificate_sha256": " : "}, "/certificate_sha256"),
+        ({"networks": [""]}, "/networks"),
+        ({"networks": ["203.0.113.0/24", " "]}, "/networks"),
     ],
 )
 def test_what_cannot_be_a_key_is_refused_naming_the_field(cast, wish, field):

@@ -35,6 +35,37 @@ def graded(*grades):
     return [build.an_indicator() | {"confidence": grade} for grade in grades]
 
 
+@pytest.mark.parametrize("null", ["text", "filter", "name"])
+def test_null_changes_nothing_of_a_feed(borealis, null):
+    feed = saved(borealis)
+    given = {"name": "new", "filter": {"confidence": {">=": 90}}}
+    spelled = {"text": "confidence:>=90"} if null == "filter" else given
+    answer = read(borealis.send("PATCH", f"feeds/{feed}", {**spelled, null: None}))
+    assert answer["text"] == "confidence:>=90"
+    assert answer["name"] == ("new" if null == "text" else "sure")
+    assert read(borealis.send("PATCH", f"feeds/{feed}", {"name": "other", null: "third" if null == "name" else None}))[
+        "text"
+    ] == ("confidence:>=90")
+    assert at(borealis.send("PATCH", f"feeds/{feed}", {null: None})) == "/filter"
+    made = read(
+        borealis.send("POST", "feeds", {"name": "made", "filter": {"confidence": {">=": 90}}, "text": None}), 201
+    )
+    assert made["text"] == "confidence:>=90"
+
+
+def test_an_empty_text_never_selects_everything_beside_a_filter_or_in_place_of_one(borealis):
+    feed = saved(borealis)
+    for text in ("", "  "):
+        for method, path in (("POST", "feeds"), ("PATCH", f"feeds/{feed}")):
+            both = borealis.send(method, path, {"name": "both", "filter": {"confidence": {">=": 90}}, "text": text})
+            assert (code(both, 422), at(both)) == ("bad-filter", "/text")
+        alone = borealis.send("PATCH", f"feeds/{feed}", {"text": text})
+        assert (code(alone, 422), at(alone)) == ("bad-filter", "/text")
+    assert read(borealis.get(f"feeds/{feed}"))["text"] == "confidence:>=70"
+    assert read(borealis.send("POST", "feeds", {"name": "all of it", "text": ""}), 201)["text"] == ""
+    assert read(borealis.send("PATCH", f"feeds/{feed}", {"filter": {}}))["text"] == ""
+
+
 def told(rows):
     return sorted((row["op"], row["reason"], row["id"]) for row in rows)
 

@@ -114,7 +114,11 @@ def test_the_address_and_the_feed_of_a_subscription_can_change(aster, borealis, 
     assert (changed["url"], changed["feed"], changed["state"]) == (other, None, "active")
     assert read(aster.send("PATCH", path, {"feed": feed["id"]}))["feed"] == feed["id"]
     assert read(aster.get(path))["url"] == other
-    for document, field in (({"url": "https://10.0.0.1/"}, "/url"), ({"url": None}, "/url"), ({"feed": "x"}, "/feed")):
+    for document, field in (
+        ({"url": "https://10.0.0.1/"}, "/url"),
+        ({"url": None}, "/state"),
+        ({"feed": "x"}, "/feed"),
+    ):
         answer = aster.send("PATCH", path, document)
         assert (answer.status_code, at(answer)) == (422, field)
     theirs = read(borealis.send("POST", "feeds", {"name": "cards"}), 201)
@@ -217,6 +221,7 @@ def test_dead_letters_are_replayed_by_id_and_by_time(aster, borealis):
     assert code(borealis.get(f"{path}/dead-letters"), 404) == "not-found"
     assert code(borealis.send("POST", f"{path}/replay", {}), 404) == "not-found"
     assert code(aster.send("POST", f"{path}/replay", {"deliveries": letters, "all": True}), 422) == "bad-range"
+    assert code(aster.send("POST", f"{path}/replay", {"deliveries": []}), 422) == "bad-id", "none is not all"
 
 
 def test_a_test_message_is_queued_and_its_delivery_says_how_it_went(aster, borealis):

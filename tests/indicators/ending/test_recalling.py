@@ -118,6 +118,8 @@ def test_by_id_detector_version_time_and_campaign(cast):
     ("wanted", "why", "field"),
     [
         ({}, "nothing-named", ""),
+        ({"ids": [], "detector": "d-00000000"}, "bad-ids", "/ids"),
+        ({"ids": None}, "nothing-named", ""),
         (
             {"version": "1.0.0", "ids": ["indicator--6d1d86b6-9c4e-4d0c-8f0c-0f2a6f8f5a11"]},
             "nothing-named",

@@ -182,6 +182,10 @@ def test_a_filter_is_changed_after_it_was_said_what_comes_and_goes(cast):
     assert "kind:account-pattern" in shown
     assert "Accounts" in shown
     assert "kind:nothing" in text(client.post(f"{place}/change", {"do": "save", "filter": "kind:nothing"}))
+    long = "kind:account-pattern" + " " * 1_990 + "confidence:>=90"
+    refused = text(client.post(f"{place}/change", {"do": "save", "filter": long, "name": "Long"}))
+    assert "At most 2000 characters" in refused, "it is not cut to what selects more"
+    assert "Long" not in text(client.get(place))
     analyst = signed_in(cast.aster, role=Role.ANALYST)
     sent = {"do": "save", "filter": "", "name": "Mine"}
     assert analyst.post(f"{place}/change", sent).status_code == 403
