@@ -51,9 +51,12 @@ def change_feed(
     """Change the name of a feed, its filter, or both; and whether it selects something else by that.
 
     Whoever follows it by the delta is told what comes and what goes. Raises NotFound, Refused naming the field, also
-    for a filter that cannot be followed while an address is subscribed; Conflict if the name is taken.
+    for a filter that cannot be followed while an address is subscribed; Conflict if the name is taken; Forbidden where
+    a key for some groups changes the filter, which selects for all of them.
     """
     viewer.require(Scope.SUBSCRIBE)
+    if filter_json is not None:
+        viewer.require_all_groups()
     wanted = None if filter_json is None else filters.accepted(viewer, filter_json)
     named = None if name is None else _named(name)
     own_feed(viewer, feed_id)
@@ -78,8 +81,9 @@ def change_feed(
 
 
 def delete_feed(viewer: Viewer, feed_id: UUID) -> None:
-    """Delete a feed that no subscription uses. Raises NotFound or Conflict."""
+    """Delete a feed that no subscription uses. Raises NotFound, Conflict, or Forbidden for a key for some groups."""
     viewer.require(Scope.SUBSCRIBE)
+    viewer.require_all_groups()
     feed = own_feed(viewer, feed_id)
     try:
         with transaction.atomic():

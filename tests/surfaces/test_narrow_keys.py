@@ -11,7 +11,7 @@ from django.test import Client
 from indicators.stix import making
 from indicators.telling import subscribing
 from partners import keys
-from partners.models import Partner
+from partners.models import Group, Partner
 from partners.scopes import KEY_SCOPES, Scope
 from tests import build
 from tests.indicators.api.caller import Caller, code, read
@@ -165,6 +165,36 @@ def test_a_narrow_key_has_no_webhooks_for_they_tell_of_all_groups(cast, scene, m
     )
     for path in (f"subscriptions/{made.pk}", f"subscriptions/{made.pk}/deliveries"):
         assert code(narrow.get(path), 403) == "key-limited-to-groups"
+
+
+def test_a_narrow_key_changes_no_feed_for_they_select_for_all_groups(cast, scene):
+    narrow, _ = scene
+    wide = Caller(cast.keys["borealis"])
+    feed = read(wide.send("POST", "feeds", {"name": "sure", "text": "confidence:>=70"}), 201)
+    path = f"feeds/{feed['id']}"
+    for changed in ({"filter": {}}, {"text": "confidence:>=99"}, {"name": "new", "filter": {"kind": ["regex"]}}):
+        assert code(narrow.send("PATCH", path, changed), 403) == "key-limited-to-groups"
+    assert code(narrow.ask("DELETE", path), 403) == "key-limited-to-groups"
+    assert read(wide.get(path)) == feed
+    assert read(narrow.send("PATCH", path, {"name": "new"}))["name"] == "new"
+    assert wide.ask("DELETE", path).status_code == 204
+
+
+@pytest.mark.parametrize("feed", ["all", "saved"])
+def test_a_narrow_key_ends_no_address_that_reads_other_groups(cast, scene, feed):
+    narrow, _ = scene
+    wide = Caller(cast.keys["borealis"])
+    if feed == "saved":
+        feed = read(wide.send("POST", "feeds", {"name": "sure", "text": "confidence:>=70"}), 201)["id"]
+    path = f"feeds/{feed}/addresses"
+    other = Group.objects.get(slug="second")
+    second = keys.issue(cast.borealis, name="2", scopes=sorted(KEY_SCOPES), groups=[other.pk])[1]
+    others = [read(one.send("POST", path, {"name": "edge"}), 201) for one in (wide, Caller(second))]
+    for one in others:
+        assert code(narrow.ask("DELETE", f"{path}/{one['id']}"), 403) == "key-limited-to-groups"
+        assert Client().get(f"/api/v1/lists/{one['token']}").status_code == 200
+    mine = read(narrow.send("POST", path, {"name": "own"}), 201)
+    assert narrow.ask("DELETE", f"{path}/{mine['id']}").status_code == 204
 
 
 def test_a_narrow_key_makes_narrow_keys_only(cast, scene):
