@@ -34,8 +34,8 @@ class AddressesView(Face):
     @extend_schema(operation_id="list_addresses", responses=AddressList)
     def get(self, request: Request, feed: str) -> HttpResponse:
         """The addresses of a feed's list, newest first, those that are over included; tokens are not shown again."""
-        viewer = viewer_of(request)
-        deltas.feed_of(viewer, feed_word(feed))
+        viewer, feed = viewer_of(request), feed_word(feed)
+        deltas.feed_of(viewer, feed)
         return answer({"addresses": [_document(one, feed) for one in addresses.of(viewer, feed)]})
 
     @extend_schema(
@@ -43,8 +43,8 @@ class AddressesView(Face):
     )
     def post(self, request: Request, feed: str) -> HttpResponse:
         """Make an address that reads this feed in one format, and nothing else. The answer holds it, this once."""
-        viewer = viewer_of(request)
-        deltas.feed_of(viewer, feed_word(feed))
+        viewer, feed = viewer_of(request), feed_word(feed)
+        deltas.feed_of(viewer, feed)
         sent = feed_requests.NewAddress.read(request)
         minutes = sent.get("expires_in_minutes")
         made, token = addresses.make(
@@ -67,8 +67,8 @@ class AddressView(Face):
     @extend_schema(operation_id="end_list_address", responses={204: None})
     def delete(self, request: Request, feed: str, public_id: str) -> HttpResponse:
         """Revoke it: from the next request on it is worthless."""
-        viewer = viewer_of(request)
-        deltas.feed_of(viewer, feed_word(feed))
+        viewer, feed = viewer_of(request), feed_word(feed)
+        deltas.feed_of(viewer, feed)
         addresses.end(viewer, feed, public_id)
         return HttpResponse(status=204)
 

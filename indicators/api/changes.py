@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from uuid import UUID
 
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.utils.http import parse_etags
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 
 from exchange import paging, waiting
-from exchange.errors import Gone, Malformed, NotFound
+from exchange.errors import Gone, Malformed
 from exchange.parameters import Parameters
 from indicators.api import rendering
+from indicators.api.deltas import feed_word
 from indicators.api.documents.changes import ChangesPage
-from indicators.feeds import blocklists, filters
+from indicators.feeds import blocklists, deltas, filters
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes, waking
 from indicators.telling import subscribing
@@ -64,7 +64,8 @@ class ChangesView(Face):
         told = [rendering.change(change) for change in span.changes]
         if told:
             places = (span.changes[0].seq, span.changes[-1].seq)
-            reads.tally(viewer, surface="rest:changes", objects=len(told), feed=asked.text("feed"), places=places)
+            feed = str(asked.uuid("feed") or "")
+            reads.tally(viewer, surface="rest:changes", objects=len(told), feed=feed, places=places)
         return answer({"changes": told, "cursor": cursor, "more": span.more})
 
 
@@ -84,10 +85,10 @@ class BlocklistView(Face):
     )
     def get(self, request: Request, feed: str) -> HttpResponse | FileResponse:
         """Every live value of a feed (or of `all`), sorted, each once. An ETag makes a repeated pull cheap."""
-        viewer = viewer_of(request)
+        viewer, feed = viewer_of(request), feed_word(feed)
         asked = self.asked
         form = asked.choice("format", "text", of=blocklists.MEDIA_TYPES)
-        wanted = _feed_filter(viewer, feed).within(filters.from_address(viewer, asked))
+        wanted = deltas.feed_of(viewer, feed).within(filters.from_address(viewer, asked))
         return sent_list(request, viewer, wanted, feed=feed, form=form)
 
 
@@ -118,15 +119,6 @@ def _is_held(request: HttpRequest, etag: str) -> bool:
     """Whether the caller holds this very list (RFC 9110 §13.1.2: compared weakly)."""
     held = parse_etags(request.headers.get("If-None-Match", ""))
     return "*" in held or etag in {tag.removeprefix("W/") for tag in held}
-
-
-def _feed_filter(viewer: Viewer, feed: str) -> Filter:
-    if feed == "all":
-        return Filter()
-    try:
-        return subscribing.filter_of(subscribing.own_feed(viewer, UUID(feed)))
-    except ValueError:
-        raise NotFound from None
 
 
 def place_in(viewer: Viewer, asked: Parameters, *, scope: str, cursor: str) -> tuple[int, int]:

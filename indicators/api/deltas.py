@@ -42,8 +42,8 @@ class DeltaView(Face):
     )
     def get(self, request: Request, feed: str) -> HttpResponse:
         """A page: a row a line, removes first, and a trailer that proves it. Without the trailer, discard it."""
-        viewer, asked = viewer_of(request), self.asked
-        wanted = deltas.feed_of(viewer, feed_word(feed))
+        viewer, asked, feed = viewer_of(request), self.asked, feed_word(feed)
+        wanted = deltas.feed_of(viewer, feed)
         limit = asked.number("limit", 1_000, least=1, most=_LIMIT)
         wait_s = asked.number("wait", 0, least=0, most=_MAX_WAIT_S)
         waited: waking.Wait | None = waiting.waited(request)
@@ -68,17 +68,17 @@ class AcksView(Face):
     @extend_schema(operation_id="ack", request=requests.ReceiptWish, responses=ReceiptAnswer)
     def post(self, request: Request, feed: str) -> HttpResponse:
         """Say what an instance has applied; answered with whether its set hash is the exchange's."""
-        viewer = viewer_of(request)
-        wanted = deltas.feed_of(viewer, feed_word(feed))
+        viewer, feed = viewer_of(request), feed_word(feed)
+        wanted = deltas.feed_of(viewer, feed)
         said = requests.ReceiptWish.read(request)
         return answer({"equal": receipts.take(viewer, wanted, feed=feed, said=said)})
 
 
 def feed_word(word: str) -> str:
-    """The id of a feed, or `all`. Raises NotFound."""
-    if word != "all":
-        try:
-            UUID(word)
-        except ValueError:
-            raise NotFound from None
-    return word
+    """The id of a feed in its one spelling, however it was typed, or `all`. Raises NotFound."""
+    if word == "all":
+        return word
+    try:
+        return str(UUID(word))
+    except ValueError:
+        raise NotFound from None

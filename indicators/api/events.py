@@ -186,11 +186,12 @@ def _looked(request: Request, wanted: Filter, *, after: int, fresh: int, heard: 
 
     Whoever looks asks first who asks. Raises Unauthenticated.
     """
-    feed = str(request.GET.get("feed") or "all")
+    asked = Parameters(request, known=EventsView.known)
+    feed = str(asked.uuid("feed") or "all")
 
     def look() -> _Found:
         viewer = again(request)
-        if feed != "all" and wanted_of(viewer, Parameters(request, known=EventsView.known)).scope != wanted.scope:
+        if feed != "all" and wanted_of(viewer, asked).scope != wanted.scope:
             raise selects_otherwise()
         span = changes.since(viewer, wanted, after=after, limit=_MAX_CHANGES, fresh_until=fresh, max_bytes=_MAX_BYTES)
         if not span.changes:

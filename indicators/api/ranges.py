@@ -53,8 +53,8 @@ class RangeView(Face):
     @extend_schema(operation_id="range", responses={(200, _MEDIA_TYPE): OpenApiTypes.BINARY})
     def get(self, request: Request, feed: str, name: str, number: int) -> HttpResponse:
         """The records of a range: always as many bytes, and of one name always the same ones."""
-        viewer = viewer_of(request)
-        found = ranging.block(viewer, feed=feed_word(feed), name=name, number=number)
+        viewer, feed = viewer_of(request), feed_word(feed)
+        found = ranging.block(viewer, feed=feed, name=name, number=number)
         headers = {
             "Cache-Control": "private, max-age=31536000, immutable",
             "ETag": f'"{name}-{number}"',

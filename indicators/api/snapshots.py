@@ -42,9 +42,9 @@ class SnapshotView(Face):
     )
     def get(self, request: Request, feed: str) -> HttpResponse | FileResponse:
         """All that the feed holds for you, a row a line, and the trailer; 202 while it is being made."""
-        viewer = viewer_of(request)
+        viewer, feed = viewer_of(request), feed_word(feed)
         coding = _coding(request.headers.get("Accept-Encoding", ""))
-        found = snapshots.served(viewer, feed=feed_word(feed), coding=coding)
+        found = snapshots.served(viewer, feed=feed, coding=coding)
         if found is None:
             return answer({"state": "making"}, status=202, headers={"Retry-After": str(_RETRY_S)})
         headers = {

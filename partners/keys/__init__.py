@@ -71,7 +71,8 @@ def issue(
 
     Without `expires_in` it lives for DEFAULT_LIFE, or as long as the key that makes it. What a key does not say of
     its child, the child has from it, and nobody makes a key with a higher ceiling than their own. Raises Refused naming
-    the field for what cannot be or would go beyond the rights of `by`, Conflict where two of this name are active.
+    the field for what cannot be or would go beyond the rights of `by`, Conflict where two of this name are active that
+    open the same.
     """
     limits = checked(
         scopes=scopes,
@@ -275,7 +276,8 @@ def _parent(partner_id: UUID, by: Viewer | None, *, at: datetime) -> ApiKey | No
 def _make(
     partner_id: UUID, name: str, limits: Limits, *, expires_at: datetime, parent: ApiKey | None, by: Viewer | None
 ) -> tuple[ApiKey, str]:
-    active = ApiKey.objects.filter(partner=partner_id, name=name, revoked_at=None, expires_at__gt=clock.now())
+    alike = ApiKey.objects.filter(partner=partner_id, name=name, only=limits.only)
+    active = alike.filter(revoked_at=None, expires_at__gt=clock.now())
     if active.count() >= _ACTIVE_OF_ONE_NAME:
         raise Conflict("Two keys of this name are active; revoke one first.", code="two-keys-of-this-name", at="/name")
     public_id = _base32(secrets.token_bytes(5))

@@ -11,15 +11,18 @@ import zstandard
 from django.test import Client
 
 from exchange import clock, logs
+from exchange.errors import Conflict
 from exchange.front import Front
 from exchange.web.shares import Share, Stranger
 from indicators.feeds import blocklists
+from indicators.models import FeedSet
 from partners import keys
 from partners.log import reads
 from partners.models import ApiKey, AuditRecord, ReadTally
 from partners.scopes import Scope
 from tests import build
 from tests.indicators.api.caller import API, Caller, another, at, code, read
+from tests.indicators.api.test_delta import Subscriber
 
 pytestmark = pytest.mark.django_db
 
@@ -182,6 +185,52 @@ def test_a_feed_has_so_many_addresses_at_a_time(borealis, feed, monkeypatch):
     assert code(full, 409) == "too-many-addresses"
     borealis.ask("DELETE", f"feeds/{feed}/addresses/{first['id']}")
     made(borealis, feed, name="c")
+
+
+@pytest.mark.parametrize("spell", [str.upper, lambda one: one.replace("-", ""), "{{{}}}".format, "urn:uuid:{}".format])
+def test_a_feeds_id_in_another_spelling_is_the_same_feed(borealis, feed, listed, spell, monkeypatch):
+    other = spell(feed)
+    address = made(borealis, other, name="typed otherwise")
+    assert address["feed"] == feed
+    for typed in (feed, other):
+        assert [one["id"] for one in read(borealis.get(f"feeds/{typed}/addresses"))["addresses"]] == [address["id"]]
+        for path in (f"feeds/{typed}/delta", f"blocklists/{typed}", f"changes?feed={typed}"):
+            assert borealis.get(path).status_code == 200
+        assert borealis.get(f"feeds/{typed}/snapshot").status_code in (200, 202)
+        assert borealis.get(f"feeds/{typed}/ranges").status_code in (200, 202)
+    reader = Subscriber(borealis, feed)
+    reader.catch_up()
+    assert borealis.get(f"feeds/{other}/delta?cursor={reader.cursor}").status_code == 200
+    said = {"instance": "i", "cursor": reader.cursor}
+    said |= {"set_count": reader.trailer.set_count, "set_hash": reader.trailer.set_hash}
+    assert read(borealis.send("POST", f"feeds/{other}/acks", said))["equal"] is True
+    assert FeedSet.unrestricted.filter(partner=borealis.viewer.partner_id).count() == 1
+    reads.write_gathered()
+    assert set(ReadTally.objects.values_list("feed", flat=True)) == {feed}
+    monkeypatch.setattr("indicators.feeds.addresses.MOST", 1)
+    assert code(borealis.send("POST", f"feeds/{feed}/addresses", {"name": "x"}), 409) == "too-many-addresses"
+    assert borealis.ask("DELETE", f"feeds/{feed}").status_code == 204
+    assert get(address["address"]).status_code == 401
+
+
+def test_addresses_share_no_names_with_keys_and_each_format_has_its_own(borealis, cast, feed):
+    production, _ = keys.issue(cast.borealis, name="edge", scopes=[Scope.READ])
+    for of in ("all", feed):
+        for form in ("text", "csv"):
+            for _ in range(2):
+                made(borealis, of, format=form)
+    third = borealis.send("POST", f"feeds/{feed}/addresses", {"name": "edge"})
+    assert code(third, 409) == "two-keys-of-this-name"
+    keys.rotate(production, overlap=timedelta(hours=1))
+    with pytest.raises(Conflict):
+        keys.issue(cast.borealis, name="edge", scopes=[Scope.READ])
+    made(borealis, feed, name=ApiKey.objects.get(public_id=keys.public_id_of(borealis.key)).name)
+
+
+@pytest.mark.parametrize("networks", [[""], ["  "], ["203.0.113.0/24", ""]])
+def test_a_network_that_is_named_but_blank_is_not_anywhere(borealis, feed, networks):
+    refused = borealis.send("POST", f"feeds/{feed}/addresses", {"name": "x", "networks": networks})
+    assert (code(refused, 422), at(refused)) == ("bad-network", "/networks")
 
 
 def test_a_list_is_packed_and_known_by_either_form_of_its_tag(aster, borealis):
