@@ -121,6 +121,7 @@ def _moves(feed_set: FeedSet, wanted: Filter) -> bool:
 
 
 def _span(viewer: Viewer, feed_set: FeedSet) -> changes.Span:
+    """What the log says next, of all that the viewer sees: also of what is disarmed, for the filter may ask for it."""
     return changes.since(
         viewer,
         EVERYTHING,
@@ -129,6 +130,7 @@ def _span(viewer: Viewer, feed_set: FeedSet) -> changes.Span:
         fresh_until=feed_set.fresh,
         max_bytes=_STRETCH_BYTES,
         matched=False,
+        all_disarmed=True,
     )
 
 

@@ -120,6 +120,7 @@ def since(
     fresh_until: int = 0,
     max_bytes: int | None = None,
     matched: bool = True,
+    all_disarmed: bool = False,
 ) -> Span:
     """The changes that `viewer` should apply, in order, at most `limit`, after place `after`.
 
@@ -127,8 +128,9 @@ def since(
     the viewer does not see the holding live now; but for those up to `fresh_until`, the end of its log when a reader
     that holds nothing began: what they remove was never told to it. `max_bytes` bounds the sum of the bodies: the
     span ends with the object that reaches it. What was revised or judged and no longer fits, or is disarmed for the
-    viewer, is told as a remove. One query, and more where a filter leaves out many; up to four more for the matches of
-    the upserts (`matched`), whose objects bound the span, too.
+    viewer, is told as a remove; with `all_disarmed` whatever is disarmed is, also up to `fresh_until`: for who asks
+    what it is by another filter. One query, and more where a filter leaves out many; up to four more for the matches
+    of the upserts (`matched`), whose objects bound the span, too.
 
     `reached` is a place of the viewer's own, whatever others publish: where there was nothing, it is `after`. Raises
     Gone (`start-over`) where the log ends before `after`, or a remove that was to be told was pruned, Refused where the
@@ -142,7 +144,7 @@ def since(
         viewer,
         _BEGINNING,
         sql,
-        {**parameters, "fresh": fresh_until},
+        {**parameters, "fresh": fresh_until, "all_disarmed": all_disarmed},
         after=after,
         limit=limit,
         max_bytes=max_bytes,
@@ -219,6 +221,7 @@ _STRETCH = walking.stretch(which=walking.ALL_OF_IT)
 
 # A row for each change of the stretch that is told, as `Told` has it. Both holding and version are found by their keys.
 # What was revised or judged and does not fit any more is removed: an earlier version may have fitted.
+# `judged.disarmed` is false of removes.
 _TOLD = f"""
 SELECT c.seq, c.date_added, CASE WHEN o.fits THEN c.op ELSE 'remove' END,
        CASE WHEN o.fits THEN c.reason WHEN o.disarmed THEN 'disputed' ELSE 'filtered' END,
@@ -248,6 +251,7 @@ CROSS JOIN LATERAL (
       AND CASE WHEN c.op = 'upsert' THEN h.seen AND h.newest_id = o.id AND {walking.LAST}
                ELSE c.seq > %(fresh)s AND NOT h.seen END
       AND (filtered.fits AND NOT judged.disarmed
+           OR judged.disarmed AND %(all_disarmed)s
            OR c.op = 'upsert' AND c.reason IN ('revised', 'judged') AND c.seq > %(fresh)s)
     LIMIT 1
 ) o

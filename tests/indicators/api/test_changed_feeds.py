@@ -10,7 +10,9 @@ from django.test.utils import CaptureQueriesContext
 
 from exchange import outbound
 from indicators.feeds import deltas, proving, snapshots
-from indicators.models import Delivery, FeedSet
+from indicators.models import Delivery, FeedSet, Holding
+from indicators.opinions import giving, recording
+from indicators.stix import making
 from indicators.telling import delivering, notifying, subscribing
 from partners.models import AuditRecord
 from partners.scopes import Scope
@@ -222,6 +224,87 @@ def test_who_may_change_what(aster, borealis, cast):
     saved(borealis, name="taken")
     assert code(borealis.send("PATCH", f"feeds/{feed}", {"name": "taken"}), 409) == "name-taken"
     assert read(borealis.get(f"feeds/{feed}"))["text"] == "confidence:>=70"
+
+
+NETS = ("198.51.100.0/24", "203.0.113.0/24", "192.0.2.0/24")
+
+
+@pytest.fixture
+def judged(aster, borealis):
+    """Of three nets by their ids, Borealis disputes the first; the second was revised thereafter, and disputed, too."""
+    made = [making.account_pattern("net", carrier={"value": net}, tlp_word="green") for net in NETS]
+    aster.push(*made)
+    for stix in made[:2]:
+        giving.give(borealis.viewer, stix["id"], opinion="disagree", reason="false_positive")
+    aster.push(made[1] | {"confidence": 33, "modified": build.later()})
+    return {stix["id"]: net for stix, net in zip(made, NETS, strict=True)}
+
+
+def in_force(reader, judged):
+    """The nets that a subscriber enforces, if the list and a beginner's log of the same feed hold the same."""
+    feed = reader.path.split("/")[1]
+    held = {net for stix_id, net in judged.items() if stix_id in reader.ids()}
+    listed = read_text(reader.caller.get(f"blocklists/{feed}?format=txt"))
+    assert {net for net in NETS if net in listed} == held
+    live = {one["id"] for one in read(reader.caller.get(f"changes?feed={feed}"))["changes"] if one["op"] == "upsert"}
+    assert {judged[stix_id] for stix_id in live if stix_id in judged} == held
+    return held
+
+
+def read_text(answer):
+    assert answer.status_code == 200
+    return b"".join(answer).decode()
+
+
+_ALL = "standing:disputed,refuted,supported,unreviewed"
+
+
+@pytest.mark.parametrize("stretch", [proving._STRETCH, 2])
+def test_what_is_disputed_goes_with_the_filter_that_asked_for_it_and_comes_with_one_that_asks(
+    aster, judged, monkeypatch, stretch
+):
+    monkeypatch.setattr(proving, "_STRETCH", stretch)
+    feed = saved(aster, _ALL)
+    reader = Subscriber(aster, feed)
+    reader.catch_up()
+    assert in_force(reader, judged) == set(NETS), "the first fill holds what was disputed before it"
+    changed(aster, feed, "kind:account-pattern")
+    rows = reader.catch_up()
+    assert [(row["op"], row["reason"]) for row in rows if row["id"] in judged] == [("remove", "disputed")] * 2
+    assert in_force(reader, judged) == {NETS[2]}
+    changed(aster, feed, "standing:disputed,refuted")
+    reader.catch_up()
+    assert in_force(reader, judged) == set(NETS[:2])
+    changed(aster, feed, "kind:account-pattern standing:supported,unreviewed")
+    reader.catch_up()
+    assert in_force(reader, judged) == {NETS[2]}
+
+
+def test_what_was_disputed_before_it_came_into_sight_is_in_a_feed_that_asks_for_it(aster, borealis, cygnus):
+    """Its last entry says that it was granted, not that it was judged."""
+    net = making.account_pattern("net", carrier={"value": NETS[0]}, tlp_word="green")
+    build.publish(aster.viewer, net, groups=("ring",))
+    giving.give(borealis.viewer, net["id"], opinion="disagree", reason="stale")
+    said = Holding.unrestricted.get(stix_type="opinion").stix_id
+    assert borealis.send("PUT", f"objects/{said}/audience", {"everyone": True}).status_code == 204
+    recording.catch_up()
+    feed = saved(cygnus, "standing:disputed,refuted")
+    reader = Subscriber(cygnus, feed)
+    reader.catch_up()
+    assert in_force(reader, {net["id"]: NETS[0]}) == set()
+    assert aster.send("PUT", f"objects/{net['id']}/audience", {"everyone": True}).status_code == 204
+    reader.catch_up()
+    assert in_force(reader, {net["id"]: NETS[0]}) == {NETS[0]}
+
+
+def test_who_disputes_an_indicator_enforces_it_by_no_filter(borealis, judged):
+    feed = saved(borealis, _ALL)
+    reader = Subscriber(borealis, feed)
+    reader.catch_up()
+    assert in_force(reader, judged) == {NETS[2]}
+    changed(borealis, feed, "standing:disputed")
+    reader.catch_up()
+    assert in_force(reader, judged) == set()
 
 
 @pytest.fixture
