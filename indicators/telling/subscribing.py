@@ -117,8 +117,15 @@ def _taken() -> Conflict:
     return Conflict("You have a feed of this name.", code="name-taken", at="/name")
 
 
-def _followable(feed: Feed) -> Feed:
-    """The same, if it can be followed. Raises Refused naming the field."""
+def _followable(viewer: Viewer, feed_id: UUID) -> Feed:
+    """A feed of the viewer's own partner that can be followed, and stays so until the end of the transaction.
+
+    It is locked before it is read, as `change_feed` does. Raises NotFound, Refused naming the field.
+    """
+    own_feed(viewer, feed_id)
+    feed = Feed.unrestricted.select_for_update(no_key=True).filter(pk=feed_id).first()
+    if feed is None:
+        raise NotFound
     filter_of(feed).followable()
     return feed
 
@@ -133,14 +140,13 @@ def subscribe(
     viewer.require(Scope.SUBSCRIBE)
     viewer.require_all_groups()
     _require_allowed(url)
-    feed = _followable(own_feed(viewer, feed_id)) if feed_id else None
     if Subscription.objects.of(viewer).count() >= _MAX_SUBSCRIPTIONS:
         raise Conflict(f"A partner has at most {_MAX_SUBSCRIPTIONS} subscriptions.", code="too-many-subscriptions")
     secret = signing.new_secret()
     with transaction.atomic():
         subscription = Subscription.unrestricted.create(
             partner_id=viewer.partner_id,
-            feed=feed,
+            feed=_followable(viewer, feed_id) if feed_id else None,
             format=_format(form),
             url=url,
             secret=_sealed(secret),
@@ -178,7 +184,7 @@ def change(viewer: Viewer, subscription_id: UUID, wanted: Mapping[str, Any]) -> 
             _require_allowed(wanted["url"] or "")
             subscription.url = wanted["url"]
         if "feed" in wanted:
-            subscription.feed = _followable(own_feed(viewer, wanted["feed"])) if wanted["feed"] else None
+            subscription.feed = _followable(viewer, wanted["feed"]) if wanted["feed"] else None
         if wanted.get("format"):
             subscription.format = _format(wanted["format"])
         if "url" in wanted or (subscription.state == Subscription.State.ACTIVE and "state" in wanted):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
 
 import pytest
-from django.db import connections
+from django.db import connection, connections, transaction
 
-from tests import build
+from exchange.errors import Refused
+from indicators.feeds import filters
+from indicators.models import Feed, Subscription
+from indicators.telling import subscribing
+from tests import build, waiting
 from tests.indicators.api.caller import Caller, read
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -54,3 +59,73 @@ def test_a_feed_s_name_taken_by_many_at_once_is_given_once(aster):
 def test_the_first_pushes_without_a_name_do_not_wait_for_each_other_for_ever(aster):
     answers = at_once(6, lambda number: aster.push(build.an_indicator(), query="?everyone=true&attribution=exchange"))
     assert [read(answer)["counts"]["accepted"] for answer in answers] == [1] * 6
+
+
+_HOOK = "https://receiver.example/hook"
+
+
+def one_after_the_other(first, second) -> tuple[Future, Future]:
+    """The second begins while the first has not committed; it does once the second waits for it, or has ended."""
+    done, go_on = Event(), Event()
+
+    def ahead():
+        try:
+            with transaction.atomic():
+                first()
+                done.set()
+                assert go_on.wait(waiting.DEADLINE_S)
+        finally:
+            done.set()
+            connections.close_all()
+
+    def behind():
+        try:
+            assert done.wait(waiting.DEADLINE_S)
+            second()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(2) as pool:
+        ends = pool.submit(ahead), pool.submit(behind)
+        try:
+            waiting.until(lambda: ends[1].done() or somebody_waits())
+        finally:
+            go_on.set()
+    return ends
+
+
+def somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity"
+            " WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0)"
+        )
+        return bool(cursor.fetchone()[0])
+
+
+@pytest.mark.parametrize("how", ["subscribe", "change"])
+@pytest.mark.parametrize("changed_first", [True, False])
+def test_no_address_is_subscribed_to_a_feed_that_becomes_one_that_cannot_be_followed(aster, how, changed_first):
+    viewer = aster.viewer
+    feed = subscribing.save_feed(
+        viewer, name="cards", filter_json=filters.accepted(viewer, "confidence:>=70").to_json()
+    )
+    if how == "change":
+        there, _ = subscribing.subscribe(viewer, url=_HOOK, feed_id=None)
+
+    def subscribes():
+        if how == "change":
+            subscribing.change(viewer, there.pk, {"feed": feed.pk})
+        else:
+            subscribing.subscribe(viewer, url=_HOOK, feed_id=feed.pk)
+
+    def moves():
+        subscribing.change_feed(viewer, feed.pk, filter_json=filters.accepted(viewer, "until:<7d").to_json())
+
+    ahead, behind = one_after_the_other(*((moves, subscribes) if changed_first else (subscribes, moves)))
+    assert ahead.exception() is None
+    refused = behind.exception()
+    assert isinstance(refused, Refused)
+    assert refused.code == "filter-moves"
+    assert Subscription.unrestricted.filter(feed=feed).exists() is not changed_first
+    assert bool(filters.parse(Feed.unrestricted.get(pk=feed.pk).filter).moving) is changed_first
