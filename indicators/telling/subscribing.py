@@ -62,7 +62,7 @@ def change_feed(
     own_feed(viewer, feed_id)
     try:
         with transaction.atomic():
-            feed = Feed.unrestricted.select_for_update(no_key=True).get(pk=feed_id)
+            feed = _locked(feed_id)
             selects = wanted is not None and wanted.scope != filter_of(feed).scope
             changed = ["filter"] * selects + ["name"] * (named not in (None, feed.name))
             if wanted is not None and selects:
@@ -84,10 +84,10 @@ def delete_feed(viewer: Viewer, feed_id: UUID) -> None:
     """Delete a feed that no subscription uses. Raises NotFound, Conflict, or Forbidden for a key for some groups."""
     viewer.require(Scope.SUBSCRIBE)
     viewer.require_all_groups()
-    feed = own_feed(viewer, feed_id)
+    own_feed(viewer, feed_id)
     try:
         with transaction.atomic():
-            feed.delete()
+            _locked(feed_id, no_key=False).delete()
             addresses.end_all(viewer, feed_id)
             audit.record(audit.Verb.FEED_DELETED, by=viewer, target=f"feed:{feed_id}")
     except ProtectedError:
@@ -123,10 +123,16 @@ def _followable(viewer: Viewer, feed_id: UUID) -> Feed:
     It is locked before it is read, as `change_feed` does. Raises NotFound, Refused naming the field.
     """
     own_feed(viewer, feed_id)
-    feed = Feed.unrestricted.select_for_update(no_key=True).filter(pk=feed_id).first()
+    feed = _locked(feed_id)
+    filter_of(feed).followable()
+    return feed
+
+
+def _locked(feed_id: UUID, *, no_key: bool = True) -> Feed:
+    """The feed as it is now, until the end of the transaction. Raises NotFound for one that was deleted meanwhile."""
+    feed = Feed.unrestricted.select_for_update(no_key=no_key).filter(pk=feed_id).first()
     if feed is None:
         raise NotFound
-    filter_of(feed).followable()
     return feed
 
 

@@ -8,7 +8,7 @@ from threading import Event
 import pytest
 from django.db import connection, connections, transaction
 
-from exchange.errors import Refused
+from exchange.errors import Conflict, NotFound, Refused
 from indicators.feeds import filters
 from indicators.models import Feed, Subscription
 from indicators.telling import subscribing
@@ -129,3 +129,19 @@ def test_no_address_is_subscribed_to_a_feed_that_becomes_one_that_cannot_be_foll
     assert refused.code == "filter-moves"
     assert Subscription.unrestricted.filter(feed=feed).exists() is not changed_first
     assert bool(filters.parse(Feed.unrestricted.get(pk=feed.pk).filter).moving) is changed_first
+
+
+@pytest.mark.parametrize("deleted_first", [True, False])
+def test_no_address_is_subscribed_to_a_feed_that_is_deleted_meanwhile(aster, deleted_first):
+    viewer = aster.viewer
+    feed = subscribing.save_feed(viewer, name="cards", filter_json={})
+
+    def subscribes():
+        subscribing.subscribe(viewer, url=_HOOK, feed_id=feed.pk)
+
+    def deletes():
+        subscribing.delete_feed(viewer, feed.pk)
+
+    ahead, behind = one_after_the_other(*((deletes, subscribes) if deleted_first else (subscribes, deletes)))
+    assert ahead.exception() is None
+    assert isinstance(behind.exception(), NotFound if deleted_first else Conflict)
