@@ -7,33 +7,71 @@ with it are asked again, and nobody else: at most `joining.RARE` for each token,
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
+from django.db import connection, transaction
+
+from exchange import clock
 from indicators.campaigns import joining
 from indicators.campaigns.queueing import rows
+
+#: Of all, so many in a transaction; and how long to wait for those that a worker has just then, in seconds.
+_PORTION = 5_000
+_PAUSE_S = 0.1
+
+
+def ask_everybody() -> None:
+    """Ask all that may be elected and were asked before this moment. In portions; may be broken off and repeated."""
+    before = clock.now()
+    for (group_id,) in rows("SELECT DISTINCT group_id FROM indicators_campaign"):
+        while rows(_ANY_OF_ALL, group=group_id, before=before):
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(_SOME_OF_ALL, {"group": group_id, "before": before, "limit": _PORTION})
+                done = cursor.rowcount
+            if not done:
+                time.sleep(_PAUSE_S)
+
+
+_ANY_OF_ALL = """
+SELECT 1 FROM indicators_placed
+WHERE group_id = %(group)s AND (campaign IS NULL OR elected) AND looked_at <= %(before)s LIMIT 1
+"""
+# Workers go on meanwhile: nobody waits here for a row, so that nobody can wait for each other.
+_SOME_OF_ALL = """
+UPDATE indicators_placed SET looked_at = NULL WHERE suspect = ANY (ARRAY(
+    SELECT suspect FROM indicators_placed
+    WHERE group_id = %(group)s AND (campaign IS NULL OR elected) AND looked_at <= %(before)s
+    LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+))
+"""
 
 
 def ask_those_near(suspects: Sequence[int]) -> None:
     """Accounts that came, or are in another campaign than before: ask who shares a rare token with them."""
     if suspects:
-        # A token that these have made a common one voted until now.
-        rows(_NEAR, suspects=list(suspects), most=joining.RARE + len(suspects))
+        rows(_NEAR, suspects=list(suspects), most=joining.RARE)
 
 
 def ask_who_carries(tokens: Sequence[int]) -> None:
     """Tokens that count now, count no more, or are on fewer accounts: ask who carries them."""
     if tokens:
-        rows(_CARRYING, tokens=list(tokens), most=joining.RARE)
+        rows(_CARRYING, tokens=list(tokens), suspects=[], most=joining.RARE)
 
 
 # Of each token the accounts that carry it, where they are few, by `carried_by_token`; then, once, their places by key:
 # the CASE is the condition of `placed_to_be_elected`, said so that nobody walks all that are in it.
+# Those that came, or have no place yet, are not counted: a token that they have made a common one voted until now. The
+# place is looked up in the SELECT, that is by key, account by account, and for no more than are needed.
 _ASK = """
 UPDATE indicators_placed p SET looked_at = NULL
 WHERE p.looked_at IS NOT NULL AND CASE WHEN p.elected THEN true ELSE p.campaign IS NULL END AND p.suspect = ANY (ARRAY(
-    SELECT DISTINCT unnest(carrying.suspects) FROM sent CROSS JOIN LATERAL (
+    SELECT unnest(%(suspects)s::bigint[])
+    UNION SELECT unnest(carrying.suspects) FROM sent CROSS JOIN LATERAL (
         SELECT array_agg(o.suspect) AS suspects FROM (
-            SELECT c.suspect FROM indicators_carried c WHERE c.token = sent.token LIMIT %(most)s + 1
+            SELECT c.suspect FROM indicators_carried c
+            WHERE c.token = sent.token AND c.suspect <> ALL (%(suspects)s::bigint[])
+              AND (SELECT true FROM indicators_placed q WHERE q.suspect = c.suspect) LIMIT %(most)s + 1
         ) o
     ) carrying
     WHERE cardinality(carrying.suspects) <= %(most)s

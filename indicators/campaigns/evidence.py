@@ -153,7 +153,7 @@ def _take(contributor: Contributor, sent: Sequence[Account], number: int) -> int
 def _carry(contributor: Contributor, pairs: Sequence[tuple[int, int]], *, before: Sequence[int]) -> None:
     """Write which accounts carry which tokens, in the place of what those that were there `before` carried."""
     carried = _counted(before)
-    queueing.stir(contributor.group.pk, Stir.Kind.LET_GO, carried)
+    queueing.stir(contributor.group.pk, Stir.Kind.LET_GO, _let_go(before, pairs))
     deltas = Counter({token: -count for token, count in carried.items()})
     deltas.update(token for _, token in pairs)
     with connection.cursor() as cursor:
@@ -237,6 +237,20 @@ def _counted(suspects: Sequence[int]) -> dict[int, int]:
             "SELECT token, count(*) FROM indicators_carried WHERE suspect = ANY(%s) GROUP BY token", [list(suspects)]
         )
         return dict(cursor.fetchall())
+
+
+def _let_go(before: Sequence[int], pairs: Sequence[tuple[int, int]]) -> list[int]:
+    """Tokens that one of the accounts `before` carries, and in `pairs` no more."""
+    sent = {"before": list(before), "suspects": [one for one, _ in pairs], "tokens": [token for _, token in pairs]}
+    return [token for (token,) in queueing.rows(_LET_GO, **sent)] if before else []
+
+
+_LET_GO = """
+SELECT DISTINCT token FROM (
+    SELECT suspect, token FROM indicators_carried WHERE suspect = ANY(%(before)s)
+    EXCEPT SELECT * FROM unnest(%(suspects)s::bigint[], %(tokens)s::bigint[])
+) gone
+"""
 
 
 def _digest(each: Account) -> bytes:

@@ -1,6 +1,7 @@
 """Find each account its place as it comes: `joining`, step by step. With the modules below, the only writer of places.
 
     what left or is no longer pure -> clusters to be built anew -> accounts without a place -> cores -> joins
+    -> tokens that accounts let go
 
 What is done in one transaction is bounded: so many accounts, tokens, or one cluster. Accounts whose rare tokens may
 say something else now are noted, to be asked again (`asking`).
@@ -31,10 +32,10 @@ def step(group_id: UUID) -> bool:
     kinds = waiting(group_id)
     return (
         (Stir.Kind.LEFT in kinds and _look_at_left(group_id))
-        or (Stir.Kind.LET_GO in kinds and _look_at_let_go(group_id))
         or (Stir.Kind.TOKEN in kinds and _look_at_tokens(group_id))
         or build_one_anew(group_id)
         or (Stir.Kind.PLACE in kinds and _place_some(group_id))
+        or (Stir.Kind.LET_GO in kinds and _look_at_let_go(group_id))  # last, for nobody's place waits for it
     )
 
 

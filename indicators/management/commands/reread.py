@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from exchange.management.at_store import StoreCommand
+from indicators.campaigns import asking
 from indicators.publishing import rereading
 
 _SAID_EVERY = 50_000
@@ -23,11 +24,15 @@ class Command(StoreCommand):
         parser.add_argument(
             "--anyway",
             action="store_true",
-            help="Also what was stored since it was done last: processes of the older release went on for a while.",
+            help="Also what was stored since it was done last: processes of the older release went on for a while."
+            " Accounts of evidence are asked again which campaign they belong to.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Say how far it is now and then, and at the end what was done, if anything was."""
+        anyway = options.get("anyway", False)
+        if anyway:
+            asking.ask_everybody()
         said = 0
 
         def tell(so_far: rereading.Reread) -> None:
@@ -36,7 +41,7 @@ class Command(StoreCommand):
                 said = so_far.read
                 self.stdout.write(f"{said} stored objects read again so far.")
 
-        done = rereading.reread(anyway=options.get("anyway", False), on_page=tell)
+        done = rereading.reread(anyway=anyway, on_page=tell)
         if done.read:
             self.stdout.write(
                 f"{done.read} stored objects read again: {done.changed} written anew, {done.ended} ended that had been"

@@ -1,5 +1,6 @@
 """Clustering step by step in the store gives what the pure rules give from scratch; history, ids, and several workers."""
 
+import importlib
 import random
 import threading
 import uuid
@@ -7,10 +8,11 @@ from collections import defaultdict
 from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
 from django.db import connection, connections
 
 from exchange import clock
-from indicators.campaigns import ending, joining, placing, proposing, queueing
+from indicators.campaigns import asking, ending, joining, placing, proposing, queueing
 from indicators.campaigns.joining import Account, Grade, Role
 from indicators.campaigns.tables import (
     Campaign,
@@ -20,6 +22,7 @@ from indicators.campaigns.tables import (
     Core,
     EvidenceToken,
     Placed,
+    PureToken,
     Stir,
     Suspect,
 )
@@ -309,6 +312,82 @@ def test_a_token_that_becomes_common_votes_no_more(pool, monkeypatch):
     work(pool)
     assert placed.get().elected
     assert_as_from_scratch()
+
+
+def an_elected_one(pool, *phrases):
+    """A campaign of which some speak phrases, and another lab's account that these elect into it."""
+    lines = campaign_of(pool, "x", count=24)
+    spoken, lost = [pool.account(*lines["aster"][0]["tokens"], *phrases) for _ in range(3)], pool.account(*phrases)
+    send(pool.aster, "evidence?round=1", *spoken)
+    send(pool.eridanus, "evidence?round=1", lost)
+    answers(pool, {"aster": spoken, "eridanus": [lost]})
+    work(pool)
+    placed = Placed.objects.filter(partner=pool.partners["eridanus"])
+    assert placed.get().elected
+    return placed
+
+
+def test_a_token_votes_no_more_that_many_make_common_before_anybody_looks(pool, monkeypatch):
+    monkeypatch.setattr(joining, "RARE", 4)
+    monkeypatch.setattr(placing, "ACCOUNTS", 3)
+    phrases = [pool.token(f"phrase {number}", "phrase") for number in range(3)]
+    placed = an_elected_one(pool, *phrases)
+    send(pool.borealis, "evidence?round=1", *(pool.account(*phrases) for _ in range(20)))
+    work(pool)
+    assert placed.get().campaign is None
+    assert_as_from_scratch()
+
+
+def test_a_token_votes_no_more_that_is_impure_before_those_that_carry_it_have_a_place(pool, monkeypatch):
+    monkeypatch.setattr(joining, "RARE", 4)
+    phrases = [pool.token(f"phrase {number}", "phrase") for number in range(3)]
+    placed = an_elected_one(pool, *phrases)
+    send(pool.borealis, "evidence?round=1", *(pool.account(*phrases) for _ in range(40)))
+    said = send(pool.eridanus, "prevalence", *(answer_of(phrase, 128, 2) for phrase in phrases))
+    assert said.status_code == 200
+    work(pool)
+    values = [bytes.fromhex(phrase["value"]) for phrase in phrases]
+    assert not PureToken.objects.filter(token__in=EvidenceToken.objects.filter(value__in=values).values("pk")).exists()
+    assert placed.get().campaign is None
+    assert_as_from_scratch()
+
+
+def test_an_upgrade_and_the_day_after_it_have_all_asked_again_in_portions(pool, monkeypatch):
+    """What an older release left due, or changed while both ran, nobody noted."""
+    monkeypatch.setattr(asking, "_PORTION", 3)
+    placed = an_elected_one(pool, *(pool.token(f"phrase {number}", "phrase") for number in range(3)))
+    others = [pool.account(pool.token(f"alone {number}", "phrase")) for number in range(10)]
+    send(pool.borealis, "evidence?round=1", *others)
+    work(pool)
+    members = set(Placed.objects.filter(campaign__isnull=False, elected=False).values_list("suspect", "looked_at"))
+    upgrade = importlib.import_module("indicators.migrations.0050_all_asked_again").ask
+    for ask in (lambda: upgrade(None, None), lambda: call_command("reread", "--anyway")):
+        right = placed.get().campaign
+        placed.update(campaign=None, elected=False, grade="")
+        ask()
+        assert Placed.objects.filter(looked_at=None, campaign=None).count() == 11
+        work(pool)
+        assert placed.get().campaign == right
+        assert_as_from_scratch()
+    assert members == set(
+        Placed.objects.filter(campaign__isnull=False, elected=False).values_list("suspect", "looked_at")
+    )
+
+
+def test_only_tokens_that_an_account_carries_no_more_are_looked_at_after_all_have_a_place(pool, monkeypatch):
+    monkeypatch.setattr(placing, "TOKENS", 0)
+    kept, gone, new = (pool.token(name, "phrase") for name in ("kept", "gone", "new"))
+    first, second = pool.account(kept, gone), pool.account(kept, gone)
+    send(pool.aster, "evidence?round=1", first, second)
+    assert not Stir.objects.filter(kind=Stir.Kind.LET_GO).exists()
+    send(pool.aster, "evidence?round=1", first | {"tokens": [kept, new]}, second | {"publisher_action": "limited"})
+    let_go = Stir.objects.filter(kind=Stir.Kind.LET_GO)
+    values = EvidenceToken.objects.filter(pk__in=let_go.values("key")).values_list("value", flat=True)
+    assert [bytes(value).hex() for value in values] == [gone["value"]]
+    while placing.step(pool.group.pk):
+        pass
+    assert let_go.exists()
+    assert Placed.objects.count() == 2
 
 
 def test_what_comes_while_the_last_look_is_taken_is_found_by_it(pool, monkeypatch):
