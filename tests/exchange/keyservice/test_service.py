@@ -1,7 +1,6 @@
 """The key service on its own: what it answers, what it counts, and that no key lies open."""
 
 import json
-import os
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -19,7 +18,7 @@ NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 @pytest.fixture
 def store():
-    made = Store(os.environ["DATABASE_URL"])
+    made = Store(keyservice.address())
     for table in ("key", "spent"):
         keyservice.rows(made, f"TRUNCATE keyservice.{table}")
     yield made
