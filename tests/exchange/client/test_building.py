@@ -255,7 +255,7 @@ def test_a_table_that_is_published_again_doubles_nothing_and_wakes_nothing(cast,
     after = counts("70")
     # Versions are dated to the second: one within that of its revocation is an older one, which changes nothing.
     assert after["accepted"] in (all_of_it - 2, all_of_it - 1), after
-    assert after["withdrawn"] == 1
+    assert after["withdrawn"] == all_of_it - after["accepted"]
     assert len([one for one in of(client) if not one.get("revoked")]) == all_of_it - 2
 
 
