@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from exchange.agent.damage import alone_in
 from exchange.agent.policy import Verdict
 
 _KEPT = timedelta(days=90)
@@ -53,21 +53,10 @@ def instance(state: Path) -> str:
     """A random name of this agent, which tells nothing of the machine; made once."""
     path = state / "instance"
     state.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError):  # the first of several who begin at once names it for all
-        _written(path, str(uuid.uuid4()))
+    with alone_in(state):  # the first of several who begin at once names it for all
+        if not path.exists():
+            path.write_text(str(uuid.uuid4()))
     return path.read_text().strip()
-
-
-def _written(path: Path, text: str) -> None:
-    """Whole or not at all, and never over what is there. Raises FileExistsError."""
-    if path.exists():
-        raise FileExistsError
-    own = path.with_name(f"{path.name}.{uuid.uuid4()}")
-    own.write_text(text)
-    try:
-        os.link(own, path)
-    finally:
-        own.unlink()
 
 
 @contextmanager

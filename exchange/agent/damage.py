@@ -30,7 +30,7 @@ def damage() -> Iterator[None]:
 
 @contextmanager
 def alone_in(directory: Path) -> Iterator[None]:
-    """Of all threads and processes one at a time makes a store in a directory, or deletes a damaged one. Brief.
+    """Of all threads and processes one at a time makes something in a directory, or deletes a damaged store. Brief.
 
     Otherwise one finds the tables that another is about to make, takes them for damage, and deletes them under it.
     """
