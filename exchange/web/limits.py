@@ -56,6 +56,8 @@ class Limits:
     #: A body or an answer is through in so many seconds, or so many bytes of it were moved in them, or it ends there.
     moved_s: float = field(default_factory=lambda: float(env.number("STALLED_SECONDS", 20, least=1, most=600)))
     moved_bytes: int = 320 * 1024
+    #: Seconds after which the application's 429 is sent: who asks too often waits, and takes no thread meanwhile.
+    late_s: float = 1.0
     #: Seconds in which what is not wanted any more is thrown away, so that the client reads the answer.
     leaving_s: float = 5.0
     #: Seconds for what is under way when the process is to end.

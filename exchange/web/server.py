@@ -239,8 +239,23 @@ class Server(Threads):
             result.close()
             return self._wait_if_may(connection, request, later)
         connection.results = result
-        status, headers = began[0]
-        return self._begin_answer(connection, request, int(status[:3]), headers)
+        status, headers = int(began[0][0][:3]), began[0][1]
+        if status == HTTPStatus.TOO_MANY_REQUESTS and not self._stopping.is_set():
+            return self._answer_late(connection, request, headers)
+        return self._begin_answer(connection, request, status, headers)
+
+    def _answer_late(self, connection: Connection, request: Request, headers: list[tuple[str, str]]) -> int:
+        """Whoever asks too often hears so a moment later, which is when they can ask again.
+
+        To refuse costs nearly as much as to do: who repeats at once would take from others what the limit gives them.
+        """
+        result: Any = connection.results
+        connection.results = [b"".join(result)]
+        if callable(close := getattr(result, "close", None)):
+            close()
+        self._hooks.step_done()
+        later = partial(self._begin_answer, request=request, status=HTTPStatus.TOO_MANY_REQUESTS, headers=headers)
+        return self._wait(connection, Pause(self._limits.late_s), later)
 
     def _wait_if_may(self, connection: Connection, request: Request, wait: Wait) -> int:
         """Whoever has too many waits already is answered at once instead, and so is everybody at the end."""

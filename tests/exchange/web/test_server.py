@@ -52,6 +52,9 @@ class App:
         if path == "/large":
             start_response("200 OK", [("Content-Length", str(64 * 1024 * 1024))])
             return Streamed((bytes(1024 * 1024) for _ in range(64)), self.closed)
+        if path == "/often":
+            start_response("429 Too Many Requests", [("Content-Length", "5"), ("Retry-After", "30")])
+            return Streamed([b"often"], self.closed)
         if path == "/streamed":
             start_response("200 OK", [("X-One", "1")])
             return Streamed([b"one", b"", b"two"], self.closed)
@@ -499,3 +502,33 @@ def test_what_is_under_way_is_answered_before_the_end(app):
         threading.Timer(0.3, app.release.set).start()
         status, headers, _ = client.answer()
         assert (status, headers["connection"]) == (200, "close")
+
+
+def test_who_asks_too_often_is_told_late_and_holds_no_thread_meanwhile(app):
+    with serving(app, slots=1, late_s=3_600.0) as server, Client(server) as often, Client(server) as other:
+        often.send("GET /often HTTP/1.1\nHost: a\nX-Peer: a\n\n")
+        until(lambda: app.closed)
+        assert other.get("/after", peer="b")[0] == 200
+        often.socket.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            often.socket.recv(1)
+        often.socket.settimeout(DEADLINE_S)
+        server.stop()  # an end keeps nobody waiting
+        status, headers, body = often.answer()
+        assert (status, headers["retry-after"], body) == (429, "30", b"often")
+
+
+def test_who_was_told_late_goes_on_over_the_same_connection(app):
+    with serving(app, late_s=0.05) as server, Client(server) as client:
+        assert client.get("/often", peer="a")[0] == 429
+        assert client.get("/after", peer="a")[0] == 200
+
+
+def test_who_leaves_before_they_are_told_leaves_nothing(app):
+    with serving(app, in_hand=2, late_s=3_600.0) as server:
+        for _ in range(3):  # alone, one peer has one of two in hand
+            with Client(server) as client:
+                client.send("GET /often HTTP/1.1\nHost: a\nX-Peer: a\n\n")
+                until(lambda: app.closed)
+                app.closed.clear()
+            until(lambda: not server._connections)
