@@ -1,7 +1,7 @@
 # Each target sets up what it needs; only Python >= 3.11, make and the package registry have to be there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test oldest lint fmt bench fuzz pictures shell clean lock chart sbom
+.PHONY: help demo test drills oldest lint fmt bench fuzz pictures shell clean lock chart sbom
 
 # An environment that forbids Python to keep what it compiled would compile Django for every process of every test.
 export PYTHONDONTWRITEBYTECODE :=
@@ -17,8 +17,12 @@ demo: ## The whole product on 127.0.0.1 (PORT=8000, DATA_DIR=.data, DEMO_JSON=1)
 	@deploy/bootstrap run
 	@exec $(BIN)/python -m exchange.demo
 
-test: lint ## All checks and all tests
-	@$(TEST) $(BIN)/python -m pytest $(PYTEST_ARGS)
+test: lint ## All checks, and all tests but the drills (PYTEST_ARGS="tests/partners -k audience")
+	@$(TEST) $(BIN)/python -m pytest -m "not drill" $(PYTEST_ARGS)
+
+drills: ## Rehearsals on whole sets of real processes: kills, restores, upgrades, overload, races (PYTEST_ARGS=…)
+	@deploy/bootstrap dev
+	@$(TEST) $(BIN)/python -m pytest -m drill $(PYTEST_ARGS)
 
 oldest: ## The same code on the oldest Python that we promise, where it is on this machine: compiled, imported, tried
 	@deploy/bootstrap dev

@@ -13,7 +13,7 @@ from exchange import embedded
 from tests import postgres
 from tests.waiting import DEADLINE_S
 
-pytest_plugins = ["tests.scheduling"]
+pytest_plugins = ["tests.drilling", "tests.scheduling"]
 
 gc.disable()  # until all is collected, which stays
 

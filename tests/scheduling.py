@@ -14,18 +14,20 @@ from xdist.scheduler import LoadScopeScheduling
 #: Files whose tests share what is dear to make, or tests that take a minute and share nothing: one pattern, one unit.
 #: In this order, before all others. `pytest --durations 40` says what has become slow.
 _FIRST = (
-    r"journeys/test_demo\.py::test_five_labs",
-    r"journeys/test_backup\.py",
-    r"journeys/test_demo\.py::(?!test_kills)|journeys/(test_story|test_leaked_key)\.py",  # one demo for them all
-    r"journeys/test_broken\.py",
-    r"journeys/test_demo\.py::test_kills",
-    r"journeys/test_upgrade\.py",
-    r"journeys/test_brokers\.py",
+    r"drills/test_demo\.py::test_five_labs",
+    r"drills/test_backup\.py",
+    r"drills/test_demo\.py::(?!test_kills)|drills/(test_story|test_leaked_key)\.py",  # one demo for them all
+    r"drills/test_broken\.py",
+    r"drills/test_demo\.py::test_kills",
+    r"drills/test_upgrade\.py",
+    r"drills/test_brokers\.py",
+    r"drills/test_docs\.py",
+    r"drills/test_looks\.py",
+    r"drills/test_neighbours\.py",
+    r"drills/",
     r"journeys/test_portal\.py",
-    r"journeys/test_docs\.py",
     r"journeys/",
     r"indicators/test_scale\.py",
-    r"surfaces/test_neighbours\.py",
     r"surfaces/test_unseen\.py",
     r"surfaces/test_two_worlds\.py",
     r"exchange/agent/test_following\.py",

@@ -1,6 +1,6 @@
 """Migrations run while an exchange serves: what locks or rewrites a large table, or breaks the code of before, says why.
 
-From 1.0 on they go forward only: back goes the code, on the new schema (tests/journeys/test_upgrade.py).
+From 1.0 on they go forward only: back goes the code, on the new schema (tests/drills/test_upgrade.py).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.journeys.demo import ROOT
+from tests.postgres import ROOT
 
 
 def loaded(code: str) -> set[str]:

@@ -1,22 +1,6 @@
-"""Two real servers, one a streaming replica of the other: no reader is ever answered from before what they know."""
+"""A reader is asked of a replica only where it has what they know; `tests/drills/test_replicas.py` plays two servers."""
 
-from __future__ import annotations
-
-import os
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
-
-import psycopg
-import pytest
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
-from exchange import embedded, replicas
-from tests import postgres, templates
-from tests.journeys.demo import ROOT
-
-pytestmark = pytest.mark.slow
+from exchange import replicas
 
 
 def test_of_several_servers_each_is_asked_how_far_it_is(monkeypatch):
@@ -25,66 +9,3 @@ def test_of_several_servers_each_is_asked_how_far_it_is(monkeypatch):
     monkeypatch.setattr(replicas.sql, "ask", lambda _: [(next(replayed),)])
     monkeypatch.setattr(replicas, "WAIT_S", -1.0)
     assert (replicas._has(100), replicas._has(100)) == (True, False)
-
-
-@pytest.fixture
-def room():
-    """A directory with a short path, which the user of the servers may enter."""
-    with tempfile.TemporaryDirectory(prefix="exchange-") as place:
-        Path(place).chmod(0o711)
-        yield Path(place)
-
-
-@pytest.fixture
-def primary(room, django_db_setup, django_db_blocker):
-    """A server with a store that is ready; yields its address."""
-    home = room / "primary"
-    with django_db_blocker.unblock():
-        template = templates.name()
-    url = embedded.start(home, settings={"shared_buffers": "'64MB'"})
-    parts = conninfo_to_dict(postgres.environment()["DATABASE_URL"]) | {"dbname": template}
-    programs = embedded.programs()
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE exchange")
-    dump = subprocess.run([programs / "pg_dump", make_conninfo(**parts)], check=True, capture_output=True).stdout
-    here = conninfo_to_dict(url) | {"dbname": "exchange"}
-    restore = [programs / "psql", "--quiet", "--set", "ON_ERROR_STOP=1", make_conninfo(**here)]
-    subprocess.run(restore, input=dump, check=True, stdout=subprocess.DEVNULL)
-    yield here
-    embedded.stop(home)
-
-
-@pytest.fixture
-def replica(primary, room):
-    """The directory of its socket, and the words by which it is started and stopped."""
-    owner = Path(primary["host"]).stat()
-    who = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-    data = room / "replica"
-    programs = embedded.programs()
-    copy = [programs / "pg_basebackup", "--write-recovery-conf", "--wal-method", "stream", "--checkpoint", "fast"]
-    data.mkdir(mode=0o700)
-    if who:
-        os.chown(data, owner.st_uid, owner.st_gid)
-    address = make_conninfo(host=primary["host"], user=primary["user"])
-    subprocess.run([*copy, "--pgdata", data, "--dbname", address], check=True, cwd="/", **who)
-    (data / ".s.PGSQL.5432.lock").unlink(missing_ok=True)  # the primary's, whose socket lies among its files
-    options = f"-c unix_socket_directories={data} -c listen_addresses= -c hot_standby=on"
-    control = [str(programs / "pg_ctl"), "-D", str(data), "-w", "-l", str(data / "log"), "-o", options]
-    if who:
-        control = ["setpriv", f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups", *control]
-    subprocess.run([*control, "start"], check=True, cwd="/", stdout=subprocess.DEVNULL)
-    yield data, control
-    subprocess.run([*control, "stop", "-m", "immediate"], check=False, cwd="/", stdout=subprocess.DEVNULL)
-
-
-def test_a_replica_that_keeps_up_stands_still_or_goes_away_costs_no_reader_a_change(primary, replica):
-    data, control = replica
-    environment = os.environ | {
-        "DATABASE_URL": f"postgresql://{primary['user']}@/exchange?host={primary['host']}",
-        "DATABASE_REPLICA_URL": f"postgresql://{primary['user']}@/exchange?host={data}",
-        "DJANGO_SETTINGS_MODULE": "exchange.settings",
-    }
-    words = [sys.executable, "-m", "tests.exchange.through_a_replica", *control]
-    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "each change once"

@@ -57,6 +57,7 @@ def test_right_settings_load():
         ({"BASE_URL": "https://other.example"}, "BASE_URL: names a host that is not in ALLOWED_HOSTS"),
         ({"CELERY_BROKER_URL": "kafka://host"}, "CELERY_BROKER_URL: must begin with one of pgmq://, amqp://"),
         ({"DATABASE_URL": "mysql://host/name"}, "DATABASE_URL: must be a postgresql:// URL"),
+        ({"DATABASE_POOLER": "transaction", "DATABASE_DIRECT_URL": ""}, "DATABASE_DIRECT_URL: must be set"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(wrong, says):

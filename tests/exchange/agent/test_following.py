@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.journeys.demo import ROOT
+from tests.postgres import ROOT
 from tests.waiting import DEADLINE_S, until
 
 AGENT = [sys.executable, "-c", "from exchange.agent.cli import main; main()"]

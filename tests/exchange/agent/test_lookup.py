@@ -29,7 +29,7 @@ from exchange.lists.lines import Said
 from exchange.stix import words
 from exchange.tokens import epochs, forms, prompts
 from tests.exchange.agent.fake import FakeExchange
-from tests.journeys.demo import ROOT
+from tests.postgres import ROOT
 from tests.waiting import DEADLINE_S, until
 
 EPOCH = "2026q4"

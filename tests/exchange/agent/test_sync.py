@@ -21,7 +21,7 @@ from exchange.agent import jobs, sync
 from exchange.client import Client
 from exchange.client.errors import ApiError, Unreachable, Unusable
 from tests.exchange.agent.fake import FakeExchange
-from tests.journeys.demo import ROOT
+from tests.postgres import ROOT
 from tests.strategies import examples
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exchange.lists import pages, sets
-from tests.journeys.demo import ROOT
+from tests.postgres import ROOT
 
 VECTORS = json.loads((ROOT / "exchange" / "docs" / "delta-vectors.json").read_text())
 PAGE = VECTORS["page"]["text"].encode()

@@ -13,10 +13,8 @@ import pytest
 from exchange.client import Client
 from exchange.client.webhooks import verify
 from indicators.stix import making
-from tests.journeys.demo import ROOT
+from tests.drills.demo import ROOT
 from tests.waiting import until
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from partners.scopes import KEY_SCOPES, Scope
 from tests import build, keyservice
 from tests.indicators.api.caller import Caller
 
-pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", *(f"exchange/docs/{path.name}" for path in sorted((ROOT / "exchange/docs").glob("*.md")))]

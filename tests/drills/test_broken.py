@@ -25,11 +25,9 @@ from exchange.agent import jobs, sync
 from exchange.client import Client
 from exchange.client.errors import ApiError, ExchangeClientError, Unreachable
 from indicators.stix import making
-from tests.journeys.demo import NOT_INHERITED, ROOT, Demo
-from tests.journeys.lossy import Lossy
+from tests.drills.demo import NOT_INHERITED, ROOT, Demo
+from tests.drills.lossy import Lossy
 from tests.waiting import until
-
-pytestmark = pytest.mark.slow
 
 AGENT = [sys.executable, "-c", "from exchange.agent.cli import main; main()"]
 ASTER, BOREALIS, CYGNUS, DORADO, ERIDANUS = range(5)

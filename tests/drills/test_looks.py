@@ -1,6 +1,6 @@
 """The ten pages of the day look as they did when somebody looked at them: two widths, two themes.
 
-After a change that is meant, `LOOKS=FOLDER pytest tests/journeys/test_looks.py` writes the pictures there to be looked
+After a change that is meant, `LOOKS=FOLDER pytest tests/drills/test_looks.py` writes the pictures there to be looked
 at, and keeps how they look.
 """
 
@@ -18,9 +18,9 @@ from indicators.opinions import giving
 from indicators.stix import making
 from partners.scopes import Scope
 from tests import build
+from tests.drills import looks
 from tests.indicators.campaigns.sending import Pooling
 from tests.indicators.campaigns.test_placing import campaign_of
-from tests.journeys import looks
 from tests.journeys.test_portal import CHROMIUM, chromium, pytestmark, sign_in  # noqa: F401 - fixtures
 
 WIDTHS = (1440, 390)

@@ -14,11 +14,10 @@ import pytest
 from exchange.client import Client
 from exchange.client.errors import ApiError
 from indicators.stix import making
-from tests.journeys.demo import NOT_INHERITED, ROOT, Demo
-from tests.journeys.test_demo import told
+from tests.drills.demo import NOT_INHERITED, ROOT, Demo
+from tests.drills.test_demo import told
 from tests.waiting import DEADLINE_S, until
 
-pytestmark = pytest.mark.slow
 #: What a demo keeps beside its database, as an operator keeps it beside their backups.
 KEPT_APART = ("secret_key", "key_service_token", "key_service_secret", "demo.json")
 

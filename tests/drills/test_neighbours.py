@@ -24,7 +24,7 @@ from tests import build
 from tests.exchange.web.served import Client
 from tests.waiting import DEADLINE_S, until
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+pytestmark = pytest.mark.django_db(transaction=True)
 STALLED = "POST {path} HTTP/1.1\nHost: 127.0.0.1\n{more}Content-Type: application/json\nContent-Length: {length}\n\n{{"
 
 

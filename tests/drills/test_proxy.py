@@ -23,7 +23,6 @@ from tests.waiting import DEADLINE_S, until
 ROOT = Path(__file__).resolve().parents[2]
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed"),
     pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed"),
 ]
@@ -43,7 +42,7 @@ class Web:
         self.start()
 
     def start(self):
-        line = ["exchange.web", "tests.deploy.echo:application", "--port", str(self.port), "--workers", "2"]
+        line = ["exchange.web", "tests.drills.echo:application", "--port", str(self.port), "--workers", "2"]
         self.process = subprocess.Popen([sys.executable, "-m", *line], cwd=ROOT, env=os.environ)
         until(lambda: listens(self.port))
 

@@ -15,10 +15,8 @@ import pytest
 from exchange.client import Client
 from exchange.client.errors import Unreachable
 from indicators.stix import making
-from tests.journeys.demo import NOT_INHERITED, ROOT, Demo
+from tests.drills.demo import NOT_INHERITED, ROOT, Demo
 from tests.waiting import DEADLINE_S, until
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -17,13 +17,12 @@ from psycopg.conninfo import conninfo_to_dict
 
 from exchange.demo import ports
 from tests import postgres, templates
-from tests.deploy.test_proxy import listens
-from tests.journeys.demo import ROOT
+from tests.drills.demo import ROOT
+from tests.drills.test_proxy import listens
 from tests.waiting import DEADLINE_S, until
 
 PGBOUNCER = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(not Path(PGBOUNCER).exists(), reason="pgbouncer is not installed"),
 ]
 #: Connections to the server, for eight threads: each transaction may be on another one.
@@ -95,18 +94,10 @@ def test_an_exchange_works_through_a_pooler_in_transaction_mode(database, pooler
         return done.stdout
 
     run("manage.py", "prepare")
-    said = json.loads(run("-m", "tests.exchange.through_a_pooler").splitlines()[-1])
+    said = json.loads(run("-m", "tests.drills.through_a_pooler").splitlines()[-1])
     assert said["made"] == 8 * 12 * 2
     assert said["followed"] is True, "each change once, in order"
     assert 2 <= said["servers"] <= SERVERS, "transactions share the pooler's connections"
     assert "7MB" not in said["kept"], "what was set for one query is no other's"
     assert said["woken"] is True, "LISTEN goes past the pooler"
     assert said["jit"] == ["off", "force_generic_plan"], "`prepare` made them the role's"
-
-
-def test_it_has_to_know_the_way_past_the_pooler():
-    environment = os.environ | {"DATABASE_POOLER": "transaction", "DATABASE_URL": "postgresql:///x"}
-    environment.pop("DATABASE_DIRECT_URL", None)
-    asked = [sys.executable, "-c", "import exchange.settings"]
-    done = subprocess.run(asked, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert "DATABASE_DIRECT_URL: must be set" in done.stderr

@@ -11,11 +11,10 @@ import pytest
 from exchange.client import Client
 from indicators.stix import making
 from tests import brokers
-from tests.journeys import test_story
-from tests.journeys.demo import Demo
+from tests.drills import test_story
+from tests.drills.demo import Demo
 from tests.waiting import DEADLINE_S, until
 
-pytestmark = pytest.mark.slow
 receiver = test_story.receiver
 
 

@@ -11,8 +11,6 @@ import pytest
 from exchange import embedded
 from tests.waiting import until
 
-pytestmark = pytest.mark.slow
-
 
 def server_pid(data_dir):
     return int((data_dir / "postgres" / "postmaster.pid").read_text().split("\n")[0])

@@ -10,13 +10,10 @@ import threading
 import time
 
 import httpx
-import pytest
 
 from exchange.client import Client
-from tests.journeys.demo import NOT_INHERITED, ROOT, Demo
+from tests.drills.demo import NOT_INHERITED, ROOT, Demo
 from tests.waiting import DEADLINE_S, until
-
-pytestmark = pytest.mark.slow
 
 #: What is promised. Only what begins later is judged by the clock, so that a slow machine fails nothing.
 WITHIN_S = 1.0

@@ -21,13 +21,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from exchange.demo import ports
 from indicators.stix import making
 from tests import postgres
-from tests.deploy.test_proxy import NGINX, listens, proxying, trusting
-from tests.journeys import test_story
-from tests.journeys.demo import NOT_INHERITED, ROOT
+from tests.drills import test_story
+from tests.drills.demo import NOT_INHERITED, ROOT
+from tests.drills.test_proxy import NGINX, listens, proxying, trusting
 from tests.waiting import DEADLINE_S, until
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed"),
 ]
 receiver = test_story.receiver

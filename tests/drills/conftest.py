@@ -1,0 +1,36 @@
+"""Rehearsals that start whole sets of real processes, and kill, restore, upgrade, overload or race them: `make drills`.
+
+Each test of this directory is marked `drill`. What a drill plays is also held as a rule, by tests beside the code.
+"""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from exchange import embedded
+from tests.drills.demo import Demo
+from tests.waiting import until
+
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.drill)
+
+
+@pytest.fixture(scope="session")
+def shared_demo():
+    """A running demo that other drills use, too: publish under ids and values of your own, and stop nothing.
+
+    To start one takes ten seconds.
+    """
+    with tempfile.TemporaryDirectory(prefix="exchange-") as place:
+        demo = Demo(Path(place) / "data", from_nothing=True)
+        yield demo
+        assert demo.stop() == 0
+        until(lambda: not demo.processes())
+        embedded.stop(demo.data_dir)
