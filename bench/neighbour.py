@@ -224,6 +224,21 @@ def tested_subscriptions(target: Target, stop: Event) -> None:
         stop.wait()
 
 
+def full_speed(target: Target, stop: Event) -> None:
+    """Sixteen connections on which one member asks for what is new, again and again, without a pause."""
+
+    def ask() -> None:
+        with target.wire(0) as one:
+            while not stop.is_set():
+                one.send(one.request("GET", "/api/v1/changes?limit=1"))
+                one.receive()
+
+    threads = [threading.Thread(target=ask, daemon=True) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    stop.wait()
+
+
 #: What it is called in the table; every one but the first needs a key.
 ATTACKS: dict[str, Callable[[Target, Event], None]] = {
     "60 strangers' slow forms": slow_forms,
@@ -237,6 +252,7 @@ ATTACKS: dict[str, Callable[[Target, Event], None]] = {
     "2,000 nested patterns, twice at once": patterns,
     "twice 2,000 equal values": equal_values,
     "16 who test a silent receiver": tested_subscriptions,
+    "16 who read without a pause": full_speed,
 }
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from itertools import islice
 
 
 class Stranger(str):
@@ -20,6 +23,9 @@ _STRANGERS = object()
 #: From so many bytes on, work counts by its size.
 HEAVY_BYTES = 256 * 1024
 _PARTS = 3
+_LATELY_S, _FORGOTTEN_S = 2.0, 20.0
+#: Below 1, or one job after the other would let a second begin now and then.
+_GREEDY = 0.8
 
 
 class Share:
@@ -82,6 +88,42 @@ class Job:
     peer: Hashable
     weight: int
     work: Callable[[], None]
+    began: float = 0.0
+
+
+class Worked:
+    """How much of a thread each peer took lately: an average over some two seconds; 1 is a thread all the time."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        #: The average as it was at a moment, which is in the clock's seconds; the last who worked stand last.
+        self._peers: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+
+    def now(self) -> float:
+        """The clock's seconds."""
+        return self._clock()
+
+    def add(self, peer: Hashable, seconds: float) -> None:
+        """So long they had a thread until now; 0 for who has one from now on."""
+        now = self._clock()
+        self._peers[peer] = self._average(peer, now) + seconds / _LATELY_S, now
+        self._peers.move_to_end(peer)
+        while now - self._peers[first := next(iter(self._peers))][1] > _FORGOTTEN_S:
+            del self._peers[first]
+
+    def is_greedy(self, peer: Hashable) -> bool:
+        """Whether they took more than a thread's time while others worked, too."""
+        now = self._clock()
+        return self._average(peer, now) > _GREEDY and any(
+            now - self._peers[other][1] < _LATELY_S for other in self._last_two() if other != peer
+        )
+
+    def _last_two(self) -> list[Hashable]:
+        return list(islice(reversed(self._peers), 2))
+
+    def _average(self, peer: Hashable, now: float) -> float:
+        average, at = self._peers.get(peer, (0.0, now))
+        return average * math.exp((at - now) / _LATELY_S)
 
 
 class Turns:
@@ -89,11 +131,13 @@ class Turns:
 
     All threads of a process share one interpreter lock, so what a peer has at work delays everybody: a peer may begin
     more while three times what it has at work is less than what is free (alone it gets a bit more than a quarter), and
-    its heavy jobs follow each other. One heavy job is let in whatever its weight, and none overtakes another that
-    waits for room. Strangers together take turns, and slots, like one who is known.
+    its heavy jobs follow each other. Whoever keeps a thread busy all the time while others work gets no second one.
+    One heavy job is let in whatever its weight, and none overtakes another that waits for room.
+    Strangers together take turns, and slots, like one who is known.
     """
 
-    def __init__(self, *, slots: int, heaviest: int) -> None:
+    def __init__(self, *, slots: int, heaviest: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._worked = Worked(clock)
         self._slots, self._free, self._heaviest = slots, slots, heaviest
         self._lock = threading.Lock()
         # By whose share it counts in, then by peer and whether it is heavy: light work does not wait for heavy work.
@@ -131,7 +175,8 @@ class Turns:
             return None
 
     def _may(self, peer: Hashable) -> bool:
-        return _PARTS * self._running[peer] < self._free
+        running = self._running[peer]
+        return _PARTS * running < self._free and not (running and self._worked.is_greedy(peer))
 
     def _begin(self, whose: Hashable, line: tuple[Hashable, bool], queue: deque[Job]) -> None:
         job, lines = queue.popleft(), self._queues[whose]
@@ -148,12 +193,15 @@ class Turns:
         _count(self._running, job.peer, 1)
         if job.weight:
             _count(self._heavy, job.peer, 1)
+        job.began = self._worked.now()
+        self._worked.add(job.peer, 0.0)
 
     def done(self, job: Job) -> None:
         """Its thread is free again."""
         with self._lock:
             self._free += 1
             self._weight -= job.weight
+            self._worked.add(job.peer, self._worked.now() - job.began)
             _count(self._running, job.peer, -1)
             if job.weight:
                 _count(self._heavy, job.peer, -1)

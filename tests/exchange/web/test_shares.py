@@ -109,6 +109,73 @@ def test_of_however_few_slots_each_who_comes_finds_one_while_one_is_free(slots):
     assert {turns.take().peer, turns.take().peer} == {"one", "two"}
 
 
+class Clock:
+    def __init__(self):
+        self.now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+def begun(turns: Turns, peer: str) -> list[Job]:
+    """All that may begin of ten jobs of a peer; those that may not are thrown away."""
+    for _ in range(10):
+        turns.put(job(peer))
+    taken = []
+    while next_ := turns.take():
+        taken.append(next_)
+    turns._queues.clear()
+    return taken
+
+
+def worked(turns: Turns, clock: Clock, taken: list[Job], seconds: float) -> None:
+    clock.now += seconds
+    for one in taken:
+        turns.done(one)
+
+
+def test_who_keeps_threads_busy_while_others_work_gets_one_until_they_paused():
+    clock = Clock()
+    turns = Turns(slots=14, heaviest=100, clock=clock)
+    for _ in range(3):
+        taken = begun(turns, "one")
+        assert len(taken) == 4, "alone"
+        worked(turns, clock, taken, 1.0)
+    worked(turns, clock, begun(turns, "two"), 0.01)
+    taken = begun(turns, "one")
+    assert len(taken) == 1, "of one who took four seconds in each"
+    for _ in range(20):  # and so it stays while they go on
+        worked(turns, clock, taken, 0.5)
+        worked(turns, clock, begun(turns, "two"), 0.01)
+        taken = begun(turns, "one")
+        assert len(taken) == 1
+    worked(turns, clock, taken, 0.0)
+    clock.now += 3.0
+    worked(turns, clock, begun(turns, "two"), 0.01)
+    assert len(begun(turns, "one")) == 4, "they paused"
+
+
+def test_who_works_now_and_then_may_work_on_several_beside_others():
+    clock = Clock()
+    turns = Turns(slots=14, heaviest=100, clock=clock)
+    for _ in range(200):
+        for peer in ("one", "two"):
+            taken = begun(turns, peer)
+            assert len(taken) == 4
+            worked(turns, clock, taken, 0.01)
+        clock.now += 0.1
+
+
+def test_who_worked_once_is_forgotten():
+    clock = Clock()
+    turns = Turns(slots=14, heaviest=100, clock=clock)
+    for number in range(1_000):
+        worked(turns, clock, begun(turns, f"peer-{number}"), 0.0)
+    clock.now += 60.0
+    worked(turns, clock, begun(turns, "one"), 0.0)
+    assert list(turns._worked._peers) == ["one"]
+
+
 def test_heavy_work_of_one_follows_each_other_and_their_light_work_does_not_wait_for_it():
     turns = Turns(slots=14, heaviest=100)
     for weight in (10, 10, 0):
