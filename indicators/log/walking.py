@@ -307,6 +307,10 @@ def of(viewer: Viewer) -> dict[str, Any]:
     return {"viewer": viewer.partner_id, "groups": None if groups is None else sorted(groups)}
 
 
+#: Parameters that a walk itself gives its statements.
+_TAKEN = frozenset({"after", "begins", "rows", "width", "limit", "max_bytes"})
+
+
 def walk(
     viewer: Viewer,
     beginning: str,
@@ -327,6 +331,8 @@ def walk(
     rows are of no interest: of these, `leaping` finds the others by an index (`stretch`), where there is one for them.
     Raises Gone.
     """
+    if taken := _TAKEN.intersection(parameters):
+        raise ValueError(f"a walk has parameters of these names: {sorted(taken)}")
     walked, place, looked_at, left = Walked([]), after, 0, NOWHERE if max_bytes is None else max_bytes
     rows = max(limit + 1, _LEAST_ROWS)
     width, leaps = rows * _WIDER, False

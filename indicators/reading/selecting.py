@@ -201,7 +201,7 @@ def conditions(viewer: Viewer, wanted: Selection) -> tuple[str, dict[str, Any]]:
         looked_for = searching.begins(wanted.words)
         parameters |= {
             "words": normalize("NFKC", wanted.words),
-            "begins": looked_for.words,
+            "words_begin": looked_for.words,
             "first_id": looked_for.first_id,
             "last_id": looked_for.last_id,
         }
@@ -297,7 +297,7 @@ AND o.marks IS NOT NULL AND EXISTS (
 """
 
 _HAS_WORDS = """
-AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR o.search @@ to_tsquery('simple', %(begins)s)
+AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR o.search @@ to_tsquery('simple', %(words_begin)s)
      OR (h.stix_id >= %(first_id)s AND h.stix_id < %(last_id)s) OR h.id IN (
     SELECT k.holding_id
     FROM unnest(%(values)s::text[], %(first_keys)s::uuid[], %(last_keys)s::uuid[]) asked(value, first_key, last_key)
