@@ -46,6 +46,11 @@ class Receipts:
     slowest_s: float | None
     last_at: datetime | None
 
+    @property
+    def gone_percent(self) -> int:
+        """The share of instances that have let go, in tenths rounded down, as a number of a hundred."""
+        return 100 - round(100 * self.holding)
+
 
 def of(viewer: Viewer, recall: Recall) -> Receipts | None:
     """The receipts of a recall of the viewer's partner; None where too few held it, and unless it is carried out."""

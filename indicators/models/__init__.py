@@ -6,6 +6,7 @@ One file for each subject, named as the room that writes its tables; each says t
 from indicators.campaigns import tables as campaigns
 from indicators.models.ending import Disarmed, Ending, Recall
 from indicators.models.feeds import Feed, FeedSet, InForce, RangeFile, Receipt, Release, Snapshot
+from indicators.models.judging import Judging, JudgingPart
 from indicators.models.log import Change, Commit, LogManager, LogShare, Progress, Telling, Traced, Untold
 from indicators.models.objects import Hidden, Holding, Marked, Reference, StixObject, VersionManager
 from indicators.models.opinions import Appeal, Flood, Opinion, Tally, Ticket, Told
@@ -38,6 +39,8 @@ __all__ = [
     "Hidden",
     "Holding",
     "InForce",
+    "Judging",
+    "JudgingPart",
     "LogManager",
     "LogShare",
     "Marked",

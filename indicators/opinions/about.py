@@ -18,7 +18,7 @@ from indicators import living, publishing
 from indicators.models import Holding
 from indicators.publishing.reach import Reach
 from indicators.reading import lines
-from indicators.stix import identifiers, parsing, tlp
+from indicators.stix import identifiers, parsing, revising, tlp
 from partners.attribution import Attribution
 from partners.scopes import Scope
 from partners.tlp import Tlp
@@ -62,12 +62,24 @@ def markings(holding: Holding) -> list[str]:
 
 def publish(viewer: Viewer, document: Mapping[str, Any], holding: Holding) -> str:
     """Publish what is said about a holding; returns what became of it, as a push is answered. Raises Refused."""
-    body = orjson.dumps({"objects": [document]})
+    return _published(viewer, orjson.dumps({"objects": [document]}), _reach(viewer, holding))
+
+
+def revoke(viewer: Viewer, body: str, *, modified: str) -> None:
+    """Revoke what the viewer's partner said, which went out as `body`: where it went. Raises Refused."""
+    version = revising.revoked(body, modified=modified)
+    if version is None:
+        raise NotFound
+    _published(viewer, b'{"objects":[' + version.encode() + b"]}", Reach(), for_good=True)
+
+
+def _published(viewer: Viewer, body: bytes, reach: Reach, *, for_good: bool = False) -> str:
     answer = publishing.publish(
         parsing.read_batch(body),
         by=replace(viewer, scopes=viewer.scopes | {Scope.PUBLISH}),
-        reach=_reach(viewer, holding),
+        reach=reach,
         request=publishing.Request(hashlib.sha256(body).digest()),
+        for_good=for_good,
     )
     (result,) = orjson.loads(answer.results)
     if result["status"] in ("refused", "quarantined"):

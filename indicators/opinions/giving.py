@@ -70,6 +70,37 @@ def give(viewer: Viewer, stix_id: str, *, opinion: str, reason: str) -> str:
     return status
 
 
+def said(viewer: Viewer, stix_id: str) -> Opinion | None:
+    """What the viewer's partner says of an id now, the last of it; None where nothing is in force. One query."""
+    rows = Opinion.unrestricted.filter(
+        partner=viewer.partner_id,
+        holding__stix_id=identifiers.folded(stix_id),
+        said_by__state=Holding.State.LIVE,
+        said_by__newest__isnull=False,
+    )
+    return rows.select_related("said_by__newest").order_by("-place").first()
+
+
+def word_of(row: Opinion) -> str:
+    """The word of an opinion, as it was written: `strongly-agree`."""
+    newest = row.said_by.newest
+    return str(orjson.loads(newest.body)["opinion"]) if newest is not None else ""
+
+
+def take_back(viewer: Viewer, stix_id: str) -> None:
+    """Revoke what the viewer's partner says of an id. It is no end of an indicator, so no cap of ends counts it.
+
+    Raises Forbidden without the scope to judge, NotFound where it says nothing, Refused for what the door refuses.
+    """
+    viewer.require(Scope.REACT)
+    row = said(viewer, stix_id)
+    newest = row.said_by.newest if row else None
+    if row is None or newest is None or newest.modified is None:
+        raise NotFound
+    about.revoke(viewer, newest.body, modified=revising.after(newest.modified, now=clock.now()))
+    recording.recorded(row.said_by_id, actor=viewer.actor)
+
+
 def _document(
     viewer: Viewer, judged: Holding, before: Opinion | None, *, opinion: str, reason: str
 ) -> dict[str, object]:

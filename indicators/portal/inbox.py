@@ -23,7 +23,7 @@ from indicators.campaigns import viewing
 from indicators.ending import deciding
 from indicators.feeds import health
 from indicators.models import Holding, Quarantined
-from indicators.opinions import appealing
+from indicators.opinions import appealing, many
 from indicators.publishing import awaiting
 from indicators.stix import vocabulary
 from indicators.telling import inbox, replaying
@@ -170,6 +170,28 @@ def _waiting(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             f"Mend {count:,}",
             reverse("portal-quarantine"),
             at=quarantined.aggregate(last=Max("at"))["last"],
+        )
+
+
+def _under_way(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
+    """Opinions on many that are being given or taken back, and those that can still be taken back."""
+    for one in many.lately(viewer)[:_MOST]:
+        done = many.progress(one)
+        doing = {"running": "Judging", "undoing": "Taking back"}.get(one.state)
+        total = _counted(done.total if doing else done.given, "object")
+        if not doing and not done.given:
+            continue
+        yield Item(
+            "know",
+            "ours",
+            "scales",
+            "blue",
+            f"{doing} {total}: {done.percent} % done" if doing else f"{total} judged at once by us",
+            "it goes on without a page" if doing else "one press takes it back",
+            "See it",
+            reverse("judging", args=[one.pk]),
+            at=one.begun_at if doing else None,
+            due=None if doing else one.until,
         )
 
 
@@ -337,6 +359,7 @@ _SOURCES: tuple[_Source, ...] = (
     _appeals,
     _dissents,
     _waiting,
+    _under_way,
     _campaigns,
     _sharing,
     _keys,

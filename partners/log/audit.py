@@ -54,6 +54,8 @@ class Verb(StrEnum):
     FACTOR_REMOVED = "factor.removed"
     FACTOR_RENAMED = "factor.renamed"
     OPINION_CONFIRMED = "opinion.confirmed"
+    OPINIONS_BEGUN = "opinions.begun"
+    OPINIONS_UNDONE = "opinions.undone"
     FEED_CHANGED = "feed.changed"
     FEED_DELETED = "feed.deleted"
     FEED_SAVED = "feed.saved"

@@ -10,6 +10,7 @@ import pytest
 
 from exchange import clock
 from indicators.models import Holding, Opinion
+from indicators.opinions import many
 from indicators.portal import comparing, verdict
 from indicators.stix import making
 from partners.scopes import Role
@@ -100,24 +101,52 @@ def test_what_had_ended_before_a_mass_revocation_is_named(cast):
     assert kept["id"] not in missing
 
 
-def test_many_are_judged_in_steps_with_what_failed_and_an_undo(cast):
-    theirs = ours(cast, 12, "borealis")
+def test_many_are_judged_by_a_worker_with_what_failed_and_an_undo(cast):
+    theirs = ours(cast, 22, "borealis")
     ours(cast, 2)
     client = signed_in(cast.aster)
     asked = client.post("/indicators/act", {"do": "judge", "all": "yes"}, follow=True)
     where = asked.redirect_chain[-1][0]
-    assert "One opinion on 12 of others" in text(asked)
+    assert "One opinion on 22 of others" in text(asked)
+    ours(cast, 1, "borealis")
     first = text(client.post(where, {"do": "judge", "opinion": "agree:confirmed_here"}, follow=True))
-    assert "Judging 12" in first
-    build.publish(cast.viewer("borealis"), theirs[11] | {"revoked": True, "modified": build.later()})
+    assert "Judging 22" in first
+    assert 'aria-valuenow="0"' in first
     build.publish(cast.viewer("borealis"), theirs[0] | {"revoked": True, "modified": build.later()})
-    last = text(client.post(where, {"do": "step"}, headers={"HX-Request": "true"}))
-    assert re.search(r"1[01] of 12 judged", last)
+    assert many.work(), "a turn does some of them"
+    part = text(client.get(where, headers={"HX-Request": "true"}))
+    assert "Judging 22" in part
+    assert "<html" not in part
+    assert f'href="{where}"' in text(client.get("/")), "the inbox tells how far it is"
+    assert not many.work()
+    last = text(client.get(where))
+    assert "21 of 22 judged" in last
     assert "It has ended" in last
-    assert Opinion.unrestricted.filter(partner=cast.aster).count() >= 10
+    assert Opinion.unrestricted.filter(partner=cast.aster, said_by__state="live").count() == 21
     client.post(where, {"do": "undo"})
+    while many.work():
+        pass
+    assert "21 taken back" in text(client.get(where))
     assert Opinion.unrestricted.filter(partner=cast.aster, said_by__state="live").count() == 0
     assert signed_in(cast.borealis).get(where).status_code == 404
+
+
+def test_a_large_number_of_judgements_is_typed(cast):
+    ours(cast, 51, "borealis")
+    client = signed_in(cast.aster, role=Role.ANALYST)
+    where = client.post("/indicators/act", {"do": "judge", "all": "yes"}, follow=True).redirect_chain[-1][0]
+    said = {"do": "judge", "opinion": "agree", "reason": "confirmed_here"}
+    assert "Type 51 to go on" in text(client.post(where, said | {"number": "50"}, follow=True))
+    assert "Judging 51" in text(client.post(where, said | {"number": "51"}, follow=True))
+
+
+def test_of_lines_of_both_each_act_takes_its_own(cast):
+    (mine,), (theirs,) = ours(cast, 1), ours(cast, 1, "borealis")
+    chosen = [f"aster/{mine['id']}", f"borealis/{theirs['id']}"]
+    client = signed_in(cast.aster)
+    assert "Revoke 1 of ours?" in text(client.post("/indicators/act", {"do": "revoke", "chosen": chosen}, follow=True))
+    judged = client.post("/indicators/act", {"do": "judge", "chosen": chosen}, follow=True)
+    assert "One opinion on 1 of others" in text(judged)
 
 
 def test_the_chosen_lines_and_all_that_match_are_kept_apart(cast):

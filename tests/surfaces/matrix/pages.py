@@ -133,8 +133,7 @@ ROWS: dict[str, Row] = {
     "indicator-proof": Row("/indicators/{object}/proof", "owner"),
     "indicators-act": Row("/indicators/act", "person", method="post"),
     "act": Row("/acts/{recall}/", "owner", absent=f"/acts/{ABSENT}/"),
-    # Kept with the session of whoever began it: tests/indicators/portal/test_acts.py.
-    "judging": Row("/acts/judging/none/", "nobody"),
+    "judging": Row("/acts/judging/{judging}/", "owner", absent=f"/acts/judging/{ABSENT}/"),
     "indicator-withdraw": Row(
         "/indicators/{object}/withdraw",
         "owner",

@@ -17,6 +17,7 @@ from indicators import detectors
 from indicators.benign import service_hosts
 from indicators.ending import recalling
 from indicators.models import Delivery, Ending, Excerpt, Holding
+from indicators.opinions import many
 from indicators.publishing import awaiting, quarantine
 from indicators.publishing.reach import Reach
 from indicators.reports import reporting
@@ -131,6 +132,7 @@ def the_scene() -> Scene:
             "detector": detectors.register(aster, name="secret detector").code,
             "ending": str(an_ending(cast.aster).pk),
             "recall": str(recalling.prepare(aster, recalling.Wanted(detector="d-00000000")).pk),
+            "judging": str(many.prepare(admin, [objects["ring"]["id"]]).pk),
             "host": str(service_hosts.add(admin, ["api.aster.example"])[0].pk),
             "quarantined": str(quarantined.entry),
             "proposal": str(proposal.pk),

@@ -292,7 +292,7 @@ def _forms() -> Iterator[Ask]:
     yield form("/indicators/save", name="Two worlds", filter="severity:high")
     yield form("/indicators/look", columns="tlp")
     yield form("/indicators/act", do="judge", all="yes", filter="kind:prompt-signature tlp:red")
-    yield Ask("/acts/judging/none/")
+    yield Ask("/acts/judging/{x_feed}/")
     yield Ask("/acts/{x_feed}/")
     for path in ("/operator/partners/aster/act", "/operator/groups/ring/act"):
         yield form(path, do="suspend", why="x")
