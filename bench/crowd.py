@@ -2,7 +2,8 @@
 
 Run as a process of its own, with the settings of the exchange (`python -m bench.crowd`): one line of JSON on standard
 output says the keys of readers of 5, 20 and 40 groups, and the ids of templates to fill from. With `--sets N` one
-member publishes as many objects, each to a set of partners of its own, among them the reader of 5 groups.
+member publishes as many objects, each to a set of partners of its own, among them the reader of 5 groups. With
+`--person PASSWORD` templates are of all kinds, and `crowd-analyst` may sign in, of the reader of 40 groups.
 """
 
 from __future__ import annotations
@@ -24,17 +25,18 @@ READERS = (5, 20, 40)
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--sets", type=int)
+    parser.add_argument("--person")
     options = parser.parse_args()
     django.setup()
-    json.dump(_hide(options.sets) if options.sets else _gather(), sys.stdout)
+    json.dump(_hide(options.sets) if options.sets else _gather(options.person), sys.stdout)
 
 
-def _gather() -> dict[str, object]:
+def _gather(person: str | None) -> dict[str, object]:
     from django.db import transaction
 
     from partners import keys
-    from partners.groups.registering import register_group, register_partner
-    from partners.scopes import Scope
+    from partners.groups.registering import register_group, register_partner, register_user
+    from partners.scopes import Role, Scope
 
     chance = random.Random(11)
     with transaction.atomic():
@@ -63,20 +65,40 @@ def _gather() -> dict[str, object]:
             keys.issue(partner, name="crowd", scopes=scopes, expires_in=timedelta(days=1))[1]
             for partner in partners[: len(READERS)]
         ]
-    made = [_published(partners[members[number][0]], group) for number, group in enumerate(groups) if members[number]]
+        if person:
+            name = "crowd-analyst"
+            register_user(
+                partners[len(READERS) - 1],
+                username=name,
+                email=f"{name}@bench.example",
+                password=person,
+                role=Role.ANALYST,
+            )
+    made = [
+        _published(partners[members[number][0]], group, number if person else 0)
+        for number, group in enumerate(groups)
+        if members[number]
+    ]
     return {"keys": issued, "templates": made}
 
 
-def _published(partner, group) -> str:  # type: ignore[no-untyped-def]
-    made = _indicator()
+def _published(partner, group, number: int) -> str:  # type: ignore[no-untyped-def]
+    made = _indicator(number)
     _publish(partner, made, groups=(group.pk,))
     return str(made["id"])
 
 
-def _indicator() -> dict[str, object]:
+def _indicator(number: int = 0) -> dict[str, object]:
     from indicators.stix import making
 
-    return making.account_pattern()
+    kinds = (
+        making.account_pattern,
+        lambda: making.payment_fingerprint(extension={"severity": "low"}, confidence=90),
+        lambda: making.account_pattern("device", extension={"severity": "critical"}, valid_for=timedelta(days=5)),
+        lambda: making.payment_fingerprint("par", extension={"severity": "high"}, confidence=50),
+        lambda: making.prompt_signature(valid_for=timedelta(days=30)),
+    )
+    return kinds[number % len(kinds)]()
 
 
 def _publish(partner, made, **reach) -> None:  # type: ignore[no-untyped-def]

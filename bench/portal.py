@@ -1,0 +1,160 @@
+"""`python -m bench.portal`: what the portal's lists, filters and searches take, of much, among fifty partners.
+
+Fills an exchange of its own (`bench.crowd`: 50 partners in 200 groups), signs in as a person of a partner of 40
+groups, and asks each question many times. Milliseconds from the request to the last byte; the portal aims at 300 for 95
+of 100. `--keep FOLDER` fills a store once and asks it again. Nothing here is a test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from http.client import HTTPConnection
+from pathlib import Path
+from statistics import median, quantiles
+from urllib.parse import urlencode, urlsplit
+
+from bench import filling
+from bench.server import Server
+
+TARGET_MS = 300
+_WHO, _PASSWORD = "crowd-analyst", "correct horse battery staple"
+#: Name, path, form; without a form it is a GET.
+QUESTIONS: tuple[tuple[str, str, dict[str, str] | None], ...] = (
+    ("home", "/", None),
+    ("list", "/indicators", None),
+    ("list, ended too", "/indicators?view=all", None),
+    ("list, all STIX objects", "/indicators?view=objects", None),
+    ("older page", "/indicators", {"cursor": "next"}),
+    *((f"sorted by {column}", "/indicators", {"sort": f"-{column}"}) for column in ("severity", "confidence", "left")),
+    *(
+        (f"filter {text}", "/indicators", {"filter": text})
+        for text in (
+            "kind:account-pattern",
+            "severity:critical",
+            "publishers:>=2",
+            "standing:disputed",
+            "matched:true",
+            "until:<7d",
+            "from:mine",
+            "subkind:par severity:critical",
+            "kind:payment-fingerprint publishers:>=2 -control:compromised_victim until:<180d",
+            "words:nothing-is-called-so",
+            "words:account",
+        )
+    ),
+    ("search a value", "/indicators", {"search": "value"}),
+    ("search a value that is not there", "/indicators", {"search": "f" * 64}),
+    ("search an id", "/indicators", {"search": "id"}),
+    ("search a part of an id", "/indicators", {"search": "part"}),
+    ("search a word", "/indicators", {"search": "email"}),
+    ("search what is written in part", "/indicators", {"search": "fingerp"}),
+    ("find while typing", "/find", {"search": "value"}),
+    ("find a word while typing", "/find", {"search": "email"}),
+    ("how many in each view", "/indicators/tallies", None),
+    ("matches", "/matches", None),
+    ("one indicator", "one", None),
+)
+
+
+class Person:
+    """Somebody who is signed in, on one connection."""
+
+    def __init__(self, url: str) -> None:
+        self._wire = HTTPConnection(urlsplit(url).netloc, timeout=300)
+        self._url, self._cookies = url, dict[str, str]()
+        token = _token(self.ask("/account/login/"))
+        self.ask("/account/login/", {"csrfmiddlewaretoken": token, "login": _WHO, "password": _PASSWORD})
+        self.token = _token(self.ask("/indicators"))
+
+    def ask(self, path: str, form: dict[str, str] | None = None) -> str:
+        """The page; a form is posted."""
+        headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
+        body = None
+        if form is not None:
+            headers |= {"Content-Type": "application/x-www-form-urlencoded", "Referer": self._url, "Origin": self._url}
+            body = urlencode({"csrfmiddlewaretoken": getattr(self, "token", "")} | form)
+        self._wire.request("GET" if body is None else "POST", path, body=body, headers=headers)
+        answer = self._wire.getresponse()
+        text = answer.read().decode()
+        for name, value in answer.getheaders():
+            if name.lower() == "set-cookie":
+                key, _, rest = value.partition("=")
+                self._cookies[key] = rest.partition(";")[0]
+        if answer.status >= 400:
+            raise SystemExit(f"{path}: {answer.status} {text[:300]}")
+        return text
+
+
+def _token(text: str) -> str:
+    return re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', text)[0]
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--stored", type=int, default=1_000_000)
+    asked.add_argument("--rounds", type=int, default=20)
+    asked.add_argument("--keep", type=Path, help="a folder for the store, filled once and asked again")
+    asked.add_argument("only", nargs="*", help="words of the questions; none: all")
+    said = asked.parse_args()
+    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder, Server(said.keep or Path(folder)) as server:
+        _fill(server, said.stored)
+        person = Person(server.info["base_url"])
+        sys.stdout.write(f"{'question, of ' + f'{server.stored():,}':<86} median   p95 ms\n")
+        late = []
+        for name, path, form in QUESTIONS:
+            if said.only and not any(word in name for word in said.only):
+                continue
+            times = _times(person, path, form, rounds=said.rounds)
+            late += [name] if times[1] > TARGET_MS else []
+            sys.stdout.write(f"{name:<86} {times[0]:>6.0f} {times[1]:>6.0f}{'  late' if name in late else ''}\n")
+            sys.stdout.flush()
+        sys.stdout.write(f"{len(late)} take longer than {TARGET_MS} ms in more than 5 of 100.\n")
+
+
+def _times(person: Person, path: str, form: dict[str, str] | None, *, rounds: int) -> tuple[float, float]:
+    """Median and the 95th of a hundred."""
+    first = person.ask("/indicators?filter=from:others")
+    link = re.findall(r'href="(/indicators/(indicator--[^"]+))" title="([^"&]+)', first)[0]
+    known = {"value": link[2], "id": link[1], "part": link[1][11:19]}
+    known["next"] = (re.findall(r'name="cursor" value="([^"]+)"', first) or [""])[0]
+    path = link[0] if path == "one" else path
+    form = form and {key: known.get(value, value) for key, value in form.items()}
+    took = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        person.ask(path, form)
+        took.append(1_000 * (time.perf_counter() - began))
+    return median(took), quantiles(took, n=20)[-1]
+
+
+def _fill(server: Server, stored: int) -> None:
+    if server.stored() >= stored:
+        return
+    told = subprocess.run(
+        [sys.executable, "-m", "bench.crowd", "--person", _PASSWORD],
+        env=os.environ | server.environment(),
+        cwd=Path(__file__).resolve().parent.parent,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    templates = json.loads(told.stdout)["templates"]
+    with server.database() as database:
+        with filling.without_indexes(database):
+            filling.fill(database, templates, stored - stored // 50, salt="portal")
+            for place in range(2):  # what is said twice, by partners of two groups
+                some = templates[place :: len(templates) // 10]
+                filling.fill(database, some, stored // 100, salt=f"twice{place}", values="twice")
+        database.execute("VACUUM (ANALYZE)")
+        database.execute("CHECKPOINT")
+    server.rest()
+
+
+if __name__ == "__main__":
+    main()
