@@ -5,6 +5,7 @@ Who asks is a matter of the partners, which this ground does not know: `settings
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from http import HTTPStatus
 from importlib import import_module
@@ -15,6 +16,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 from django.http import HttpRequest
+from django.http.cookie import parse_cookie
 from psycopg_pool import PoolTimeout
 
 from exchange import bodies, counting, errors, problems
@@ -24,13 +26,19 @@ from exchange.web.shares import Stranger
 
 
 class Peers(Protocol):
-    """Partners by their keys."""
+    """Partners by their keys, their people by their sessions."""
 
     def known(self, authorization: str) -> UUID | None:
         """Whose key it is, where that was asked lately."""
 
     def ask(self, request: HttpRequest) -> UUID | None:
         """Whose key a request came with, if it is good; one query."""
+
+    def known_people(self, session_key: str) -> Hashable | None:
+        """Whose session it is, where that was asked lately."""
+
+    def ask_people(self, session_key: str) -> Hashable | None:
+        """Whose session it is, if somebody is signed in; one query."""
 
 
 class Front(Hooks):
@@ -43,14 +51,18 @@ class Front(Hooks):
         self._peers = cast("Peers", import_module(settings.PEERS))
 
     def known(self, environ: Mapping[str, Any]) -> Hashable | None:
-        """The partner of a key; the network where there is none. None for a key that has to be asked about."""
-        authorization = _authorization(environ)
-        return self._peers.known(authorization) if authorization else self.network(environ)
+        """The partner of a key, the people of a session; the network where there is neither. None: ask."""
+        if authorization := _authorization(environ):
+            return self._peers.known(authorization)
+        session_key = _session_key(environ)
+        return self._peers.known_people(session_key) if session_key else self.network(environ)
 
     def ask(self, environ: Mapping[str, Any]) -> Hashable | None:
-        """The partner of a good key."""
+        """The partner of a good key, the people of a session that is open."""
         try:
-            return self._peers.ask(_request({**environ, "HTTP_AUTHORIZATION": _authorization(environ)}))
+            if authorization := _authorization(environ):
+                return self._peers.ask(_request({**environ, "HTTP_AUTHORIZATION": authorization}))
+            return self._peers.ask_people(_session_key(environ))
         except (DatabaseError, PoolTimeout):
             return None  # whatever asks the store next says so
         finally:
@@ -61,8 +73,9 @@ class Front(Hooks):
         return Stranger(origin_of(_request(environ)).network(bits4=24, bits6=64))
 
     def most_bytes(self, environ: Mapping[str, Any], *, stranger: bool) -> int:
-        """A batch's for a partner, a form's for anybody else."""
-        return settings.DATA_UPLOAD_MAX_MEMORY_SIZE if stranger else bodies.MAX_BATCH_BYTES
+        """A batch's for a partner's key, a form's for anybody else."""
+        is_form = stranger or not _authorization(environ)
+        return settings.DATA_UPLOAD_MAX_MEMORY_SIZE if is_form else bodies.MAX_BATCH_BYTES
 
     def refusal(
         self, environ: Mapping[str, Any], status: HTTPStatus, *, code: str, detail: str
@@ -92,6 +105,9 @@ _ERRORS: dict[HTTPStatus, type[errors.ExchangeError]] = {
 #: Before the token of a list that is read by its address (`indicators.api.addresses`).
 _LISTS, _TOKEN = "/api/v1/lists/", "exl_"
 
+#: How Django's keys of sessions look: what else a cookie says asks nobody.
+_SESSION_KEY = re.compile("[a-z0-9]{32}")
+
 
 def _authorization(environ: Mapping[str, Any]) -> str:
     """What a request says of who asks: its header, or the token in the address of a list, as if that were sent so."""
@@ -99,6 +115,12 @@ def _authorization(environ: Mapping[str, Any]) -> str:
     if path.startswith(_LISTS + _TOKEN):
         return f"Bearer {path.removeprefix(_LISTS)}"
     return str(environ.get("HTTP_AUTHORIZATION", ""))
+
+
+def _session_key(environ: Mapping[str, Any]) -> str:
+    """What the session's cookie says, if it has the form of a session's key; else empty."""
+    sent = parse_cookie(str(environ.get("HTTP_COOKIE", ""))).get(settings.SESSION_COOKIE_NAME, "")
+    return sent if _SESSION_KEY.fullmatch(sent) else ""
 
 
 def _request(environ: Mapping[str, Any]) -> HttpRequest:

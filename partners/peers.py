@@ -1,6 +1,8 @@
 """Whose share of a web process a request is of: asked by the web server before it reads a body (`exchange.front`).
 
-Only what a key's holder may take up is decided here, never what they may see: that is asked anew with each request.
+Only what the holder of a key or of a session may take up is decided here, never what they may see: that is asked anew
+with each request. The people of a partner share one share, its keys another: a pipeline does not keep its analysts
+waiting, and neither do strangers.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
+from typing import NamedTuple
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -17,11 +20,20 @@ from exchange.memory import Memory
 from exchange.origins import origin_of
 from partners import keys
 from partners.keys import auth
-from partners.models import ApiKey
+from partners.models import ApiKey, Partner, Session
 
-#: For so long a key counts as its partner's without being asked about again.
+#: For so long a key or a session counts as its partner's without being asked about again.
 _SECONDS = 60.0
 _KNOWN: Memory[bytes, tuple[UUID, float]] = Memory(most=4_096)
+
+
+class People(NamedTuple):
+    """Those of a partner who are signed in."""
+
+    partner: UUID
+
+
+_SIGNED_IN: Memory[bytes, tuple[People, float]] = Memory(most=4_096)
 
 
 def known(authorization: str) -> UUID | None:
@@ -44,6 +56,27 @@ def ask(request: HttpRequest) -> UUID | None:
     return key.partner_id
 
 
-def _digest(authorization: str) -> bytes:
+def known_people(session_key: str) -> People | None:
+    """Whose session it is, where that was asked within the last minute."""
+    found = _SIGNED_IN.get(_digest(session_key))
+    return found[0] if found is not None and found[1] > time.monotonic() else None
+
+
+def ask_people(session_key: str) -> People | None:
+    """Whose session it is, if somebody is signed in with it; one query."""
+    partner = (
+        Session.objects.filter(session_key=session_key, expire_date__gt=clock.now(), user__is_active=True)
+        .filter(user__partner__state=Partner.State.ACTIVE)
+        .values_list("user__partner", flat=True)
+        .first()
+    )
+    if partner is None:
+        return None
+    people = People(partner)
+    _SIGNED_IN.put(_digest(session_key), (people, time.monotonic() + _SECONDS))
+    return people
+
+
+def _digest(secret: str) -> bytes:
     """Not the key itself: memory is read by others sooner than one thinks."""
-    return hashlib.sha256(authorization.encode("latin-1", "replace")).digest()
+    return hashlib.sha256(secret.encode("latin-1", "replace")).digest()
