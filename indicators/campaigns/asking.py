@@ -2,7 +2,8 @@
 
 What an account elects follows from its pure tokens that few accounts carry: on how many these are, and which of these
 are members of which campaign. So when an account comes, goes, or changes its campaign, those that share such a token
-with it are asked again, and nobody else: at most `joining.RARE` for each token, however many accounts a group has.
+with it are asked again, and nobody else: at most `joining.RARE` for each token, however many accounts a group has. A
+token that becomes common votes no more; those that it was asked with are asked once (`PureToken.votes`).
 """
 
 from __future__ import annotations
@@ -59,22 +60,27 @@ def ask_who_carries(tokens: Sequence[int]) -> None:
         rows(_CARRYING, tokens=list(tokens), suspects=[], most=joining.RARE)
 
 
-# Of each token the accounts that carry it, where they are few, by `carried_by_token`; then, once, their places by key:
-# the CASE is the condition of `placed_to_be_elected`, said so that nobody walks all that are in it.
-# Those that came, or have no place yet, are not counted: a token that they have made a common one voted until now. The
-# place is looked up in the SELECT, that is by key, account by account, and for no more than are needed.
+# Of each token the accounts that carry it, where they are few; then, once, their places by key: the CASE is the
+# condition of `placed_to_be_asked`, said so that nobody walks all that are in it. Of a token that is common, few are
+# read (`most` + 1); but once, where it voted until now: who was asked then is among all who carry it.
 _ASK = """
+, counted AS MATERIALIZED (
+    SELECT sent.token, u.votes, carrying.suspects, cardinality(carrying.suspects) <= %(most)s AS few
+    FROM sent LEFT JOIN indicators_puretoken u ON u.token = sent.token CROSS JOIN LATERAL (
+        SELECT ARRAY(
+            SELECT c.suspect FROM indicators_carried c WHERE c.token = sent.token LIMIT %(most)s + 1
+        ) AS suspects
+    ) carrying
+), noted AS (
+    UPDATE indicators_puretoken u SET votes = counted.few FROM counted
+    WHERE u.token = counted.token AND u.votes <> counted.few
+)
 UPDATE indicators_placed p SET looked_at = NULL
 WHERE p.looked_at IS NOT NULL AND CASE WHEN p.elected THEN true ELSE p.campaign IS NULL END AND p.suspect = ANY (ARRAY(
     SELECT unnest(%(suspects)s::bigint[])
-    UNION SELECT unnest(carrying.suspects) FROM sent CROSS JOIN LATERAL (
-        SELECT array_agg(o.suspect) AS suspects FROM (
-            SELECT c.suspect FROM indicators_carried c
-            WHERE c.token = sent.token AND c.suspect <> ALL (%(suspects)s::bigint[])
-              AND (SELECT true FROM indicators_placed q WHERE q.suspect = c.suspect) LIMIT %(most)s + 1
-        ) o
-    ) carrying
-    WHERE cardinality(carrying.suspects) <= %(most)s
+    UNION SELECT unnest(suspects) FROM counted WHERE few
+    UNION SELECT c.suspect FROM counted JOIN indicators_carried c ON c.token = counted.token
+    WHERE counted.votes AND NOT counted.few
 ))
 """
 _NEAR = (

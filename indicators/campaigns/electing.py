@@ -41,10 +41,29 @@ def elect_some(group_id: UUID) -> bool:
     return True
 
 
-# Any of those that `asking` noted, by `placed_to_be_elected`.
+# Any of those that `asking` noted, of each lab one, then of each a second one, and so on: from lab to lab by
+# `placed_to_be_asked`, in the order of which `looked_at` stands, though it is NULL throughout.
 _TO_BE_ASKED = """
-SELECT suspect, partner_id, CASE WHEN elected THEN campaign END FROM indicators_placed
-WHERE group_id = %(group)s AND (campaign IS NULL OR elected) AND looked_at IS NULL LIMIT %(limit)s
+WITH RECURSIVE labs AS (
+    (SELECT partner_id FROM indicators_placed
+     WHERE group_id = %(group)s AND (campaign IS NULL OR elected) AND looked_at IS NULL
+     ORDER BY looked_at, partner_id LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT p.partner_id FROM indicators_placed p
+        WHERE p.group_id = %(group)s AND (p.campaign IS NULL OR p.elected) AND p.looked_at IS NULL
+          AND p.partner_id > labs.partner_id
+        ORDER BY p.looked_at, p.partner_id LIMIT 1
+    ) FROM labs WHERE labs.partner_id IS NOT NULL
+)
+SELECT next.suspect, labs.partner_id, next.campaign FROM labs CROSS JOIN LATERAL (
+    SELECT few.*, row_number() OVER () AS turn FROM (
+        SELECT p.suspect, CASE WHEN p.elected THEN p.campaign END AS campaign FROM indicators_placed p
+        WHERE p.group_id = %(group)s AND (p.campaign IS NULL OR p.elected) AND p.looked_at IS NULL
+          AND p.partner_id = labs.partner_id
+        LIMIT %(limit)s
+    ) few
+) next ORDER BY next.turn LIMIT %(limit)s
 """
 _ELECT = """
 UPDATE indicators_placed p

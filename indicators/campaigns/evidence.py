@@ -99,8 +99,8 @@ def forget(group_id: UUID, partner_id: UUID, suspects: Sequence[int]) -> None:
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM indicators_carried WHERE suspect = ANY(%s)", [list(some)])
             cursor.execute("DELETE FROM indicators_suspect WHERE id = ANY(%s)", [list(some)])
-        queueing.stir(group_id, Stir.Kind.LEFT, some)
-        queueing.stir(group_id, Stir.Kind.LET_GO, before)
+        queueing.stir(group_id, Stir.Kind.LEFT, some, lab=partner_id)
+        queueing.stir(group_id, Stir.Kind.LET_GO, before, lab=partner_id)
         prevalence.carry(group_id, partner_id, {token: -count for token, count in before.items()})
 
 
@@ -144,8 +144,9 @@ def _take(contributor: Contributor, sent: Sequence[Account], number: int) -> int
         before = [held[each.account].pk for each in differs if each.account in held]
         rows = _upsert(contributor, differs, digests, number)
         pairs = [(rows[each.account], tokens[key]) for each in differs for key in each.tokens]
-        queueing.stir(contributor.group.pk, Stir.Kind.LEFT, before)
-        queueing.stir(contributor.group.pk, Stir.Kind.PLACE, rows.values())
+        lab = contributor.partner_id
+        queueing.stir(contributor.group.pk, Stir.Kind.LEFT, before, lab=lab)
+        queueing.stir(contributor.group.pk, Stir.Kind.PLACE, rows.values(), lab=lab)
         _carry(contributor, pairs, before=before)
     return len(gone) + len(differs)
 
@@ -153,7 +154,7 @@ def _take(contributor: Contributor, sent: Sequence[Account], number: int) -> int
 def _carry(contributor: Contributor, pairs: Sequence[tuple[int, int]], *, before: Sequence[int]) -> None:
     """Write which accounts carry which tokens, in the place of what those that were there `before` carried."""
     carried = _counted(before)
-    queueing.stir(contributor.group.pk, Stir.Kind.LET_GO, _let_go(before, pairs))
+    queueing.stir(contributor.group.pk, Stir.Kind.LET_GO, _let_go(before, pairs), lab=contributor.partner_id)
     deltas = Counter({token: -count for token, count in carried.items()})
     deltas.update(token for _, token in pairs)
     with connection.cursor() as cursor:

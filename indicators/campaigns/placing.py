@@ -3,14 +3,15 @@
     what left or is no longer pure -> clusters to be built anew -> accounts without a place -> cores -> joins
     -> tokens that accounts let go
 
-What is done in one transaction is bounded: so many accounts, tokens, or one cluster. Accounts whose rare tokens may
-say something else now are noted, to be asked again (`asking`).
+What is done in one transaction is bounded: so many accounts, tokens, or one cluster; of each a piece a round, so that
+nothing of one kind, and nothing of one lab, is done to its end before all else. Accounts whose rare tokens may say
+something else now are noted, to be asked again (`asking`).
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from uuid import UUID
 
 from indicators.campaigns import asking, joining
@@ -27,16 +28,20 @@ ACCOUNTS = 500
 TOKENS = 200
 
 
-def step(group_id: UUID) -> bool:
-    """Do one bounded piece of what there is to do; whether there was anything. In a transaction, alone."""
+def pieces(group_id: UUID) -> list[Callable[[UUID], bool]]:
+    """One bounded piece of each kind of what waits, in order, each to be called in a transaction, alone.
+
+    Called with the group, each says whether there was anything.
+    """
     kinds = waiting(group_id)
-    return (
-        (Stir.Kind.LEFT in kinds and _look_at_left(group_id))
-        or (Stir.Kind.TOKEN in kinds and _look_at_tokens(group_id))
-        or build_one_anew(group_id)
-        or (Stir.Kind.PLACE in kinds and _place_some(group_id))
-        or (Stir.Kind.LET_GO in kinds and _look_at_let_go(group_id))  # last, for nobody's place waits for it
-    )
+    known: list[tuple[Stir.Kind | None, Callable[[UUID], bool]]] = [
+        (Stir.Kind.LEFT, _look_at_left),
+        (Stir.Kind.TOKEN, _look_at_tokens),
+        (None, build_one_anew),
+        (Stir.Kind.PLACE, _place_some),
+        (Stir.Kind.LET_GO, _look_at_let_go),
+    ]
+    return [piece for kind, piece in known if kind is None or kind in kinds]
 
 
 def _look_at_left(group_id: UUID) -> bool:
@@ -45,7 +50,7 @@ def _look_at_left(group_id: UUID) -> bool:
     if suspects:
         found = rows(_LEAVE, suspects=suspects)
         make_dirty({cluster for (cluster,) in found}, ["evidence"])
-        rows(_PLACE_WHO_STAYS, group=group_id, suspects=suspects)
+        rows(_PLACE_WHO_STAYS, suspects=suspects)
     return bool(suspects)
 
 
@@ -55,14 +60,14 @@ SELECT DISTINCT c.cluster FROM left_ones JOIN indicators_core c ON c.id = left_o
 """
 
 _PLACE_WHO_STAYS = """
-INSERT INTO indicators_stir (group_id, kind, key)
-SELECT %(group)s, 'place', id FROM indicators_suspect WHERE id = ANY(%(suspects)s)
+INSERT INTO indicators_stir (group_id, kind, lab, key)
+SELECT group_id, 'place', partner_id, id FROM indicators_suspect WHERE id = ANY(%(suspects)s)
 """
 
 
 def _look_at_let_go(group_id: UUID) -> bool:
     """Tokens that accounts carry no more: what they said of who still carries them may be another thing."""
-    tokens = taken(group_id, Stir.Kind.LET_GO, TOKENS * 10)
+    tokens = taken(group_id, Stir.Kind.LET_GO, TOKENS)
     asking.ask_who_carries(tokens)
     return bool(tokens)
 
@@ -73,7 +78,7 @@ def _look_at_tokens(group_id: UUID) -> bool:
     if not tokens:
         return False
     was = {token for (token,) in rows("SELECT token FROM indicators_puretoken WHERE token = ANY(%(t)s)", t=tokens)}
-    changed = []
+    changed, lost = [], []
     for token in EvidenceToken.objects.filter(pk__in=tokens).order_by("pk"):
         now = joining.is_pure(token.subkind, holders=token.holders, suspects=token.suspects)
         if now == (token.pk in was):
@@ -81,34 +86,39 @@ def _look_at_tokens(group_id: UUID) -> bool:
         role = joining.role_of(token.subkind, wide=token.wide)
         changed.append(token.pk)
         if now:
-            rows("INSERT INTO indicators_puretoken VALUES (%(t)s) ON CONFLICT DO NOTHING", t=token.pk)
-            _became_pure(group_id, token, role)
+            rows(
+                "INSERT INTO indicators_puretoken (token, votes) VALUES (%(t)s, false) ON CONFLICT DO NOTHING",
+                t=token.pk,
+            )
+            _became_pure(token, role)
         else:
-            rows("DELETE FROM indicators_puretoken WHERE token = %(t)s", t=token.pk)
+            lost.append(token.pk)
             rows("DELETE FROM indicators_coretoken WHERE token = %(t)s", t=token.pk)
             if role is not Role.VOTE:
                 make_dirty(clusters_with(token.pk), [token.subkind])
-    asking.ask_who_carries(changed)
+    asking.ask_who_carries(changed)  # before it is forgotten which of them voted
+    rows("DELETE FROM indicators_puretoken WHERE token = ANY(%(t)s)", t=lost)
     return True
 
 
-def _became_pure(group_id: UUID, token: EvidenceToken, role: Role) -> None:
+def _became_pure(token: EvidenceToken, role: Role) -> None:
     if role is Role.CORE:
-        rows(_PLACE_AGAIN, group=group_id, token=token.pk)
+        rows(_PLACE_AGAIN, token=token.pk)
     if role is not Role.VOTE:
         for cluster in clusters_with(token.pk):
             join({cluster: {token.pk}})
 
 
 _PLACE_AGAIN = """
-INSERT INTO indicators_stir (group_id, kind, key)
-SELECT %(group)s, 'place', suspect FROM indicators_carried WHERE token = %(token)s
+INSERT INTO indicators_stir (group_id, kind, lab, key)
+SELECT s.group_id, 'place', s.partner_id, s.id
+FROM indicators_carried c JOIN indicators_suspect s ON s.id = c.suspect WHERE c.token = %(token)s
 """
 
 
 def _place_some(group_id: UUID) -> bool:
     """Accounts without a place come to the cores of their lab, or make new ones; clusters join where they may."""
-    suspects = taken(group_id, Stir.Kind.PLACE, ACCOUNTS)
+    suspects = taken(group_id, Stir.Kind.PLACE, ACCOUNTS, after=Stir.Kind.LEFT)
     if not suspects:
         return False
     some = carried(suspects)

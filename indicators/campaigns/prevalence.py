@@ -43,7 +43,7 @@ def take(viewer: Viewer, slug: str, body: bytes) -> Answered:
         terms.lock(contributor.group.pk)
         found = _asked(contributor.group.pk, list(sent))
         changed = _answer(contributor, {found[key]: said for key, said in sent.items() if key in found})
-        sums.settle(contributor.group, changed)
+        sums.settle(contributor.group, changed, lab=contributor.partner_id)
         audit.record(
             audit.Verb.PREVALENCE_SENT,
             by=viewer,
@@ -85,7 +85,7 @@ def carry(group_id: UUID, partner_id: UUID, deltas: Mapping[int, int]) -> None:
         crossed = [token for token, carried, delta in cursor.fetchall() if carried in {0, delta}]
     if crossed:
         terms.lock(group_id)
-        sums.settle(Group.objects.get(pk=group_id), crossed)
+        sums.settle(Group.objects.get(pk=group_id), crossed, lab=partner_id)
 
 
 # A row for each token: how many carry it now, and the change. Locks the lab's own rows alone.

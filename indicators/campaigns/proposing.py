@@ -318,16 +318,19 @@ RETURNING p.suspect
 
 
 def work(group_id: UUID) -> bool:
-    """Do all that there is to do for a group, a piece a transaction; False where somebody else is at it.
+    """Do all that there is to do for a group, a piece of each kind in turn; False where somebody else is at it.
 
-    Who finds somebody else at it goes: so the other looks once more at the queue after its last transaction, for what
+    Each piece is a transaction. So what one lab sends, however much, does not hold up what becomes of the others'. Who
+    finds somebody else at it goes: so the other looks once more at the queue after its last transaction, for what
     came while that looked.
     """
     while True:
-        with transaction.atomic():
-            if not queueing.alone(group_id):
-                return False
-            did = placing.step(group_id) or join_said(group_id) or look_at_one(group_id) or elect_some(group_id)
+        did = False
+        for piece in (*placing.pieces(group_id), join_said, look_at_one, elect_some):
+            with transaction.atomic():
+                if not queueing.alone(group_id):
+                    return False
+                did = piece(group_id) or did
         if not did and not queueing.is_busy(group_id):
             return True
 

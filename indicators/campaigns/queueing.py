@@ -1,6 +1,7 @@
 """What clustering is to look at: rows (Stir) that are deleted by the transaction that has looked.
 
-A task that dies leaves them for the next. One worker is at one group at a time; others do other groups.
+A task that dies leaves them for the next. One worker is at one group at a time; others do other groups. Within a group
+labs take turns: of what is taken at once, each lab that has something waiting has an equal share.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from indicators.campaigns.tables import Stir
+from indicators.campaigns.tables import NOBODY, Stir
 
 #: A cluster is built anew, and its campaigns looked at, after so long for each of its accounts: large ones seldom.
 PAUSE = timedelta(milliseconds=1)
@@ -35,30 +36,49 @@ def alone(group_id: UUID) -> bool:
     return bool(got)
 
 
-def stir(group_id: UUID, kind: Stir.Kind, keys: Iterable[int]) -> None:
-    """Have something looked at, in the transaction in which it happened."""
+def stir(group_id: UUID, kind: Stir.Kind, keys: Iterable[int], *, lab: UUID = NOBODY) -> None:
+    """Have something looked at, in the transaction in which it happened. `lab`: whose call did it."""
     held = list(keys)
     if held:
-        rows(
-            "INSERT INTO indicators_stir (group_id, kind, key) SELECT %(g)s, %(k)s, unnest(%(keys)s::bigint[])",
-            g=group_id,
-            k=kind,
-            keys=held,
-        )
+        rows(_STIR, group=group_id, kind=kind, lab=lab, keys=held)
 
 
-def taken(group_id: UUID, kind: Stir.Kind, limit: int) -> list[int]:
-    """The next of the queue, taken from it."""
+_STIR = """
+INSERT INTO indicators_stir (group_id, kind, lab, key)
+SELECT %(group)s, %(kind)s, %(lab)s, unnest(%(keys)s::bigint[])
+"""
+
+
+def taken(group_id: UUID, kind: Stir.Kind, limit: int, *, after: Stir.Kind | None = None) -> list[int]:
+    """The next of the queue, taken from it: the labs' first ones, then their second ones, and so on.
+
+    `after`: a lab is passed over while it has something of this kind waiting.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE, {"group": group_id, "kind": kind, "limit": limit})
+        cursor.execute(_TAKE, {"group": group_id, "kind": kind, "limit": limit, "after": after})
         return list(dict.fromkeys(key for (key,) in cursor.fetchall()))
 
 
+# Walks `stir_by_group_and_lab` from lab to lab, then the first rows of each. Nobody else deletes of them (`alone`).
 _TAKE = """
-DELETE FROM indicators_stir WHERE id IN (
-    SELECT id FROM indicators_stir WHERE group_id = %(group)s AND kind = %(kind)s
-    ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-) RETURNING key
+WITH RECURSIVE labs AS (
+    (SELECT lab FROM indicators_stir WHERE group_id = %(group)s AND kind = %(kind)s ORDER BY lab LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT s.lab FROM indicators_stir s
+        WHERE s.group_id = %(group)s AND s.kind = %(kind)s AND s.lab > labs.lab ORDER BY s.lab LIMIT 1
+    ) FROM labs WHERE labs.lab IS NOT NULL
+)
+DELETE FROM indicators_stir WHERE id = ANY (ARRAY(
+    SELECT next.id FROM labs CROSS JOIN LATERAL (
+        SELECT s.id, row_number() OVER (ORDER BY s.id) AS turn FROM indicators_stir s
+        WHERE s.group_id = %(group)s AND s.kind = %(kind)s AND s.lab = labs.lab ORDER BY s.id LIMIT %(limit)s
+    ) next
+    WHERE NOT EXISTS (
+        SELECT FROM indicators_stir s WHERE s.group_id = %(group)s AND s.kind = %(after)s AND s.lab = labs.lab
+    )
+    ORDER BY next.turn, next.id LIMIT %(limit)s
+)) RETURNING key
 """
 
 

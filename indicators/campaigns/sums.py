@@ -22,7 +22,7 @@ from exchange.celery import app
 from exchange.tokens import prevalence as rules
 from exchange.tokens.prevalence import Answer, Sums
 from indicators.campaigns import joining, queueing, terms
-from indicators.campaigns.tables import EvidenceToken, Stir
+from indicators.campaigns.tables import NOBODY, EvidenceToken, Stir
 from partners.models import Group
 from partners.viewer import Viewer
 
@@ -60,15 +60,20 @@ class _Outcome:
     due: dict[int, datetime | None] = field(default_factory=dict)
 
 
-def settle(group: Group, tokens: Collection[int]) -> None:
-    """Tell each member what may be told of these tokens now. In a transaction that holds the group's lock."""
+def settle(group: Group, tokens: Collection[int], *, lab: UUID = NOBODY) -> None:
+    """Tell each member what may be told of these tokens now. In a transaction that holds the group's lock.
+
+    `lab`: whose call changed something of them.
+    """
     labs = terms.labs(group.pk)
     interval = terms.interval_of(group)
     for some in batched(sorted(set(tokens)), _AT_ONCE):
-        _settle(group.pk, list(some), labs, interval)
+        crossed = _settle(group.pk, list(some), labs, interval)
+        queueing.stir(group.pk, Stir.Kind.TOKEN, crossed, lab=lab)
 
 
-def _settle(group_id: UUID, tokens: list[int], labs: Sequence[UUID], interval: timedelta) -> None:
+def _settle(group_id: UUID, tokens: list[int], labs: Sequence[UUID], interval: timedelta) -> list[int]:
+    """Those that became pure by it, or are pure no more."""
     now, out = clock.now(), _Outcome()
     rows, told = _rows(tokens, labs), _told_before(tokens)
     totals: dict[int, tuple[int, int]] = {}
@@ -92,8 +97,8 @@ def _settle(group_id: UUID, tokens: list[int], labs: Sequence[UUID], interval: t
         was = joining.is_pure(state.subkind, holders=state.holders, suspects=state.suspects)
         if was != joining.is_pure(state.subkind, holders=holders, suspects=suspects):
             crossed.append(token)
-    queueing.stir(group_id, Stir.Kind.TOKEN, crossed)
     _write(group_id, out, totals, now)
+    return crossed
 
 
 def _tell_one(

@@ -7,11 +7,16 @@ There are millions of rows, so most of their keys have no constraint in the data
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db import models
 from django.db.models import Q
 
 from exchange import clock
 from partners.models import Group, Partner
+
+#: In the place of a lab, where none is meant.
+NOBODY = UUID(int=0)
 
 
 class Pool(models.Model):
@@ -155,7 +160,10 @@ class ToldSum(models.Model):
 
 
 class Stir(models.Model):
-    """Something that clustering is to look at: the queue. Only ever added to, and deleted by who has looked at it."""
+    """Something that clustering is to look at: the queue. Only ever added to, and deleted by who has looked at it.
+
+    Each lab whose calls wait here has a queue of its own, in order of `id`; they are served in turn (law 11).
+    """
 
     class Kind(models.TextChoices):
         LEFT = "left", "An account that is gone, or carries something else"
@@ -166,16 +174,20 @@ class Stir(models.Model):
     id = models.BigAutoField(primary_key=True)
     group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="+", db_index=False)
     kind = models.CharField(max_length=5, choices=Kind)
+    lab = models.UUIDField(default=NOBODY, db_default=NOBODY, help_text="Whose call it came of; zero: of nobody's.")
     key = models.BigIntegerField()
 
     class Meta:
-        indexes = [models.Index(fields=["group", "kind", "id"], name="stir_by_group")]
+        indexes = [models.Index(fields=["group", "kind", "lab", "id"], name="stir_by_group_and_lab")]
 
 
 class PureToken(models.Model):
     """A token that counts for clustering now; written with what follows from it."""
 
     token = models.BigIntegerField(primary_key=True)
+    votes = models.BooleanField(
+        db_default=True, help_text="It was on few accounts when these were asked last (`asking`)."
+    )
 
 
 class Cluster(models.Model):
@@ -251,7 +263,9 @@ class Placed(models.Model):
             models.Index(fields=["core"], name="placed_by_core"),
             models.Index(fields=["campaign", "partner"], name="placed_by_campaign"),
             models.Index(
-                fields=["group", "looked_at"], condition=Q(campaign=None) | Q(elected=True), name="placed_to_be_elected"
+                fields=["group", "looked_at", "partner"],
+                condition=Q(campaign=None) | Q(elected=True),
+                name="placed_to_be_asked",
             ),
         ]
 
