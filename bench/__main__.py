@@ -97,6 +97,7 @@ def main() -> None:
         help="the closed loop alone: streams, applied, snapshot, webhooks",
     )
     parser.add_argument("--campaign", action="store_true", help="what five labs find together, alone")
+    parser.add_argument("--seed", type=int, default=1, help="of the story that --campaign tells")
     parser.add_argument("--evidence", action="store_true", help="evidence until it is in a campaign, alone")
     parser.add_argument("--prompts", action="store_true", help="10,000 signatures over prompts, alone")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
@@ -121,7 +122,7 @@ def main() -> None:
     elif options.evidence:
         found = evidence_alone(quick=options.quick)
     elif options.campaign:
-        found = campaign.rows(quick=options.quick, full=options.full)
+        found = campaign.rows(quick=options.quick, full=options.full, seed=options.seed)
     else:
         found = tokens_alone(plan) if options.tokens else measured(plan)
     for row in found:
