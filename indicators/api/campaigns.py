@@ -146,6 +146,6 @@ def _whole(viewer: Viewer, one: Campaign) -> dict[str, Any]:
     (document,) = viewing.documents(viewer, [one])
     return document | {
         "reasons": one.picture.get("reasons", []),
-        "elsewhere": viewing.elsewhere(viewer, one),
+        **viewing.elsewhere(viewer, one),
         "statements": statements.of(viewer, one),
     }

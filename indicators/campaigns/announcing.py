@@ -18,7 +18,7 @@ from exchange import clock
 from exchange.celery import app
 from exchange.stix import words
 from indicators import publishing
-from indicators.campaigns import objects, picturing, terms
+from indicators.campaigns import objects, overlapping, picturing, terms
 from indicators.campaigns.counting import bucket
 from indicators.campaigns.objects import Facts
 from indicators.campaigns.queueing import rows
@@ -117,17 +117,21 @@ def tell(one: Campaign) -> None:
         _told(one, {})
         return
     shown = one.picture if ends else picturing.picture(one, linked=facts.linked)
+    carried = overlapping.keep(one)
     if facts.to_json() != one.told:
         documents = _changed(one, facts, now)
         _publish(documents, group)
         log.info("campaign.told", objects=len(documents))
-    _told(one, facts.to_json(), shown)
+    _told(one, facts.to_json(), shown, carried=carried)
 
 
-def _told(one: Campaign, facts: dict[str, Any], shown: dict[str, Any] | None = None) -> None:
-    """Keep what was told and is shown from now on; the interval begins anew where anything of it is new."""
+def _told(one: Campaign, facts: dict[str, Any], shown: dict[str, Any] | None = None, *, carried: bool = False) -> None:
+    """Keep what was told and is shown from now on; the interval begins anew where anything of it is new.
+
+    `carried`: what is told of a lab's own tokens is new.
+    """
     kept = one.picture if shown is None else shown
-    if facts == one.told and picturing.same(kept, one.picture):
+    if facts == one.told and picturing.same(kept, one.picture) and not carried:
         Campaign.objects.filter(pk=one.pk).update(due=None)
     else:
         Campaign.objects.filter(pk=one.pk).update(told=facts, told_at=clock.now(), picture=kept, due=None)

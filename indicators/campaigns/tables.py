@@ -321,6 +321,27 @@ class Campaign(models.Model):
         ]
 
 
+class ToldToken(models.Model):
+    """A token that makes cores, which accounts of a lab in a campaign carried when the campaign was told last.
+
+    By it a lab finds its campaigns of other groups in which the same tokens stand. `key`: of the token, the same in all
+    groups. Written by `announcing`.
+    """
+
+    campaign = models.UUIDField()
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="+", db_index=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    key = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["campaign", "partner", "key"], name="one_row_told_per_campaign_lab_and_token"
+            )
+        ]
+        indexes = [models.Index(fields=["partner", "key"], name="told_token_by_lab")]
+
+
 class CampaignEvent(models.Model):
     """What became of a campaign: made, grew tenfold, joined, split, ended, and by which kinds of tokens."""
 

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from indicators.campaigns import picturing, statements
+from indicators.campaigns import overlapping, picturing, statements
 from indicators.campaigns.joining import Grade
 from indicators.campaigns.objects import hour
 from indicators.campaigns.queueing import rows
@@ -98,45 +98,25 @@ def _state(one: Campaign) -> str:
     return "dismissed" if one.dismissed else "ended" if one.told["ended"] else "live"
 
 
-def elsewhere(viewer: Viewer, one: Campaign) -> list[dict[str, Any]]:
+def elsewhere(viewer: Viewer, one: Campaign) -> dict[str, Any]:
     """Campaigns of the viewer's other groups in which cards, devices or mailboxes of its own accounts here stand, too.
 
-    Found by what one's own accounts carry alone, exact: it says nothing of others'. Three queries, or none.
+    As the groups were told last, by what one's own accounts carry alone, exact: it says nothing of others'. Three
+    queries, or none.
     """
     groups = [group for group in viewer.group_ids if group != one.group_id]
-    if not groups:
-        return []
-    found = rows(_ELSEWHERE, campaign=one.pk, partner=viewer.partner_id, groups=groups)
-    shared: dict[UUID, int] = dict(found)
-    told = Campaign.objects.filter(pk__in=shared, group__in=groups, state=Campaign.State.LIVE).exclude(told={})
-    seen = {each.pk: each for each in told}
+    found, more = overlapping.of(viewer.partner_id, one.pk, groups) if groups else ([], 0)
+    told = Campaign.objects.filter(pk__in=[each.campaign for each in found], group__in=groups).exclude(told={})
+    seen = {each.pk: each for each in told} if found else {}
     slugs = dict(Group.objects.filter(pk__in={each.group_id for each in seen.values()}).values_list("pk", "slug"))
-    return [
-        {"id": pk, "group": slugs[seen[pk].group_id], "name": seen[pk].told["name"], "own_tokens": count}
-        for pk, count in shared.items()
-        if pk in seen
-    ]
-
-
-# By campaign of another group, how many tokens that make cores the partner's accounts carry here and there: of its
-# first thousand cores here. Equal tokens of two groups are made under one key, the exchange's.
-_ELSEWHERE = """
-WITH own AS (
-    SELECT DISTINCT core FROM indicators_placed WHERE campaign = %(campaign)s AND partner_id = %(partner)s LIMIT 1000
-), held AS (
-    SELECT t.value, t.subkind, t.epoch, t.scheme, t.psp_scope FROM own
-    JOIN indicators_coretoken k ON k.core = own.core JOIN indicators_evidencetoken t ON t.id = k.token LIMIT 2000
-)
-SELECT there.campaign, count(*) FROM held
-JOIN indicators_evidencetoken twin
-    ON twin.group_id = ANY(%(groups)s) AND twin.value = held.value AND twin.subkind = held.subkind
-    AND twin.epoch = held.epoch AND twin.scheme = held.scheme AND twin.psp_scope = held.psp_scope
-JOIN indicators_coretoken k ON k.token = twin.id AND k.partner_id = %(partner)s
-CROSS JOIN LATERAL (
-    SELECT p.campaign FROM indicators_placed p WHERE p.core = k.core AND p.campaign IS NOT NULL LIMIT 1
-) there
-GROUP BY there.campaign ORDER BY count(*) DESC, there.campaign LIMIT 20
-"""
+    return {
+        "elsewhere": [
+            {"id": pk, "group": slugs[seen[pk].group_id], "name": seen[pk].told["name"], "own_tokens": count}
+            for pk, count in found
+            if pk in seen
+        ],
+        "elsewhere_left_out": more,
+    }
 
 
 def names(viewer: Viewer, group_id: UUID) -> dict[UUID, str]:

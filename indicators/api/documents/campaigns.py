@@ -293,4 +293,5 @@ class CampaignDocument(CampaignSummary):
 
     reasons = ReasonDocument(many=True)
     elsewhere = ElsewhereDocument(many=True)
+    elsewhere_left_out = serializers.IntegerField(help_text="How many more there are than these 20, which hold most.")
     statements = StatedDocument(many=True)

@@ -101,7 +101,7 @@ def campaign(request: HttpRequest, viewer: Viewer, campaign_id: UUID) -> HttpRes
         ),
         spans=[(1, "24 h"), (7, "7 d"), (42, "6 w")],
         history=history,
-        elsewhere=viewing.elsewhere(viewer, one),
+        **viewing.elsewhere(viewer, one),
         linked=[(pk, names[pk]) for pk in map(_id_of, document["linked"]) if pk in names],
         statements=said,
         mine=next((each for each in said if each["own"]), None),

@@ -16,7 +16,7 @@ from partners.models import Group
 from partners.scopes import Scope
 from tests import build
 from tests.indicators.api.caller import Caller, code, read
-from tests.indicators.campaigns.sending import Pooling, answer_of, send
+from tests.indicators.campaigns.sending import Pooling, send
 from tests.indicators.campaigns.test_announcing import of_exchange
 from tests.indicators.campaigns.test_placing import answers, campaign_of
 
@@ -62,34 +62,6 @@ def test_members_of_the_group_see_the_same_campaign_and_others_none(pool):
         assert (code(hidden, 404), code(gone, 404)) == ("not-found", "not-found")
     said = {"says": "dismiss", "reason": "not_a_campaign"}
     assert code(outside.send("PUT", f"campaigns/{one['id']}/statement", said), 404) == "not-found"
-
-
-def test_who_is_in_two_groups_finds_what_their_own_accounts_join(pool):
-    """Aster and Borealis pool in a second group as well, under other pseudonyms; Cygnus is in the first alone."""
-    two = {name: pool.partners[name] for name in ("aster", "borealis", "eridanus")}
-    other = build.a_ring(*two.values(), slug="other", policy=Group.Policy.CLOSED_FACTS)
-    Group.objects.filter(pk=other.pk).update(evidence=True, interval_s=0)
-    for name in ("aster", "borealis"):
-        lines = [
-            pool.account(pool.token(f"x card {number % 4}", "pan_token"), pool.token(f"x device {number % 3}"))
-            for number in range(12)
-        ]
-        tokens = {token["value"]: token for line in lines for token in line["tokens"]}.values()
-        for path, sent in (("evidence?round=1", lines), ("prevalence", [answer_of(one, 8, 8) for one in tokens])):
-            assert send(pool.labs[name], path, *sent, group="other").status_code == 200
-    assert proposing.work(other.pk)
-    announcing.catch_up()
-    listed = {one["group"]: one for one in read(pool.aster.get("campaigns"))["campaigns"]}
-    first, second = listed["pool"], listed["other"]
-    for here, there in ((first, second), (second, first)):
-        shown = read(pool.aster.get(f"campaigns/{here['id']}"))["elsewhere"]
-        expected = {"id": there["id"], "group": there["group"], "name": there["name"], "own_tokens": 7}
-        assert shown == [expected]
-    assert read(pool.cygnus.get(f"campaigns/{first['id']}"))["elsewhere"] == [], "it is in one of the groups alone"
-    assert read(pool.eridanus.get(f"campaigns/{first['id']}"))["elsewhere"] == [], "it has no accounts there"
-    aster, day, scopes = pool.partners["aster"], timedelta(days=1), frozenset({Scope.READ})
-    narrow = Caller(keys.issue(aster, name="narrow", scopes=scopes, groups=[pool.group.pk], expires_in=day)[1])
-    assert read(narrow.get(f"campaigns/{first['id']}"))["elsewhere"] == []
 
 
 def test_a_key_without_this_group_sees_none(pool):

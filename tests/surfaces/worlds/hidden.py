@@ -162,6 +162,14 @@ def what_is_refused_and_held_back(stage: Stage) -> None:
     acts.alone(stage, "aster")
 
 
+@act
+def aster_and_cygnus_pool_the_same_tokens_unseen(stage: Stage) -> None:
+    """In the circle becomes a campaign what is one in both of the reader's groups, too."""
+    for who in ("aster", "cygnus"):
+        acts.pool(stage, who, "circle")
+    stage.turn()
+
+
 # --- What is published unseen goes on unseen
 
 

@@ -88,11 +88,25 @@ def _rest() -> Iterator[Ask]:
         yield Ask(API + mine)
         yield Ask(API + thing)
     yield Ask(f"{API}subscriptions/{{feed_subscription}}/deliveries")
+    yield from _campaigns()
     for wish in (
         {"groups": ["ring"]}, {"partners": ["aster"]}, {"everyone": True}, {"groups": ["circle"]},
         {"partners": ["{x_slug}"]}, {"groups": ["ring"], "attribution": "pseudonym"},
     ):  # fmt: skip
         yield Ask(f"{API}audience", method="POST", document=wish, note=json.dumps(wish))
+
+
+def _campaigns() -> Iterator[Ask]:
+    """Of two groups, joined by tokens of the reader's own accounts."""
+    yield Ask(f"{API}campaigns?ended=true")
+    yield Ask(f"{API}campaigns?limit=1", walk=True)
+    for campaign in ("{ring_campaign}", "{pair_campaign}"):
+        for part in ("", "/members", "/history", "/graph", "/opinions"):
+            yield Ask(f"{API}campaigns/{campaign}{part}")
+        yield Ask(f"/campaigns/{campaign}")
+    yield Ask("/campaigns")
+    for path in ("evidence", "evidence/asked", "sums"):
+        yield Ask(f"{API}groups/pair/{path}")
 
 
 def _rest_of_who() -> Iterator[Ask]:

@@ -21,6 +21,7 @@ from django.test import Client
 from django.utils.module_loading import import_string
 
 from exchange import outbound
+from exchange.tokens import forms
 from indicators.models import Delivery
 from indicators.reports import reporting
 from indicators.stix import making, tlp, vocabulary
@@ -35,6 +36,7 @@ from partners.scopes import KEY_SCOPES, Role
 from partners.tlp import Tlp
 from tests import build
 from tests.indicators.api.caller import Caller, read
+from tests.indicators.campaigns.sending import answer_of, send
 from tests.surfaces.worlds import pinned
 from tests.surfaces.worlds.pinned import Pins
 
@@ -217,7 +219,8 @@ def begin(pins: Pins, posted: list[Posted]) -> Stage:
     )
     narrow = keys.issue(cast.borealis, name="narrow", scopes=sorted(KEY_SCOPES), groups=[cast.ring.pk])[1]
     stage.keys["narrow"] = narrow
-    for number, act in enumerate((_of_others, _of_the_reader, _own_things, _between)):
+    Group.objects.filter(slug__in=("ring", "pair", "circle")).update(evidence=True)
+    for number, act in enumerate((_of_others, _of_the_reader, _own_things, _between, _pooled)):
         pins.step(act.__name__, seconds=10 + number)
         act(stage)
     stage.things |= ABSENT | {"extension": vocabulary.EXTENSION_ID}
@@ -227,6 +230,36 @@ def begin(pins: Pins, posted: list[Posted]) -> Stage:
         stage.turn()
     _after_the_turn(stage)
     return stage
+
+
+def _pooled(stage: Stage) -> None:
+    """Evidence of Aster and the reader, in both groups that they share: a campaign in each, joined by own tokens."""
+    for group in ("ring", "pair"):
+        for who in ("aster", "borealis"):
+            assert [answer.status_code for answer in pool(stage, who, group)] == [200, 200]
+
+
+def pool(stage: Stage, who: str, group: str) -> list[Any]:
+    """Send a group accounts that share cards and devices, the same ones in each group, and answer for these."""
+    cards, devices = ([_pooled_token(kind, number) for number in range(3)] for kind in ("pan_token", "device"))
+    lines = [
+        {
+            "account": str(uuid.UUID(bytes=uuid.uuid5(_IDS, f"{who} {group} {number}").bytes, version=4)),
+            "tokens": [cards[number % 3], devices[number // 3]],
+            "basis": "own_flag",
+            "publisher_action": "suspended",
+            "until": "2026-12-05T00:00:00Z",
+        }
+        for number in range(9)
+    ]
+    said = [answer_of(token, 8, 8) for token in (*cards, *devices)]
+    sent = (("evidence?round=1", lines), ("prevalence", said))
+    return [send(stage.caller(who), path, *some, group=group) for path, some in sent]
+
+
+def _pooled_token(subkind: str, number: int) -> dict[str, Any]:
+    value = a_value(f"{subkind} {number}")
+    return {"subkind": subkind, "scheme": str(forms.scheme_of(subkind)), "key_epoch": "2026q4", "value": value}
 
 
 SHARED = {
@@ -361,6 +394,8 @@ def _after_the_turn(stage: Stage) -> None:
     record = AuditRecord.objects.filter(partner=stage.cast.borealis, leaf__isnull=False).order_by("pk")[0]
     things["leaf"] = bytes(record.leaf_hash).hex()
     things["head"] = str(read(me.get("log/head"))["head"]["size"])
+    things |= {f"{one['group']}_campaign": one["id"] for one in read(me.get("campaigns"))["campaigns"]}
+    assert read(me.get(f"campaigns/{things['ring_campaign']}"))["elsewhere"][0]["own_tokens"] == 6
     things["cursor"] = read(me.get("changes"))["cursor"]
     things["feed_cursor"] = read(me.get(f"changes?feed={things['feed']}"))["cursor"]
     page = me.get(f"/taxii2/exchange/collections/{things['everything']}/objects/", Accept="application/taxii+json")
