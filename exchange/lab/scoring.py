@@ -196,9 +196,16 @@ def weights(s: Floats, h: Floats, *, accounts: int, suspects: float, c: Constant
 def popular(carries: Carries, own: Own, told: Told, c: Constants) -> Bools:
     """Tokens that too many hold to say anything; payment never."""
     held = own.holders + c.told * told.holders
+    if _begins(carries, own, c):  # many of an operator's own accounts may be among those others have not looked at
+        held = np.where(own.suspects >= c.few - 1e-9, own.holders, held)
     limit = max(c.popular * carries.accounts, float(c.popular_accounts))
     found: Bools = (held > limit) & (carries.group != Group.PAY)
     return found
+
+
+def _begins(carries: Carries, own: Own, c: Constants) -> bool:
+    """Whether a lab has found next to nothing yet: then its own counts alone suffice for what two suspects hold."""
+    return own.total < c.few_suspects * carries.accounts
 
 
 def score(carries: Carries, own: Own, told: Told, c: Constants) -> Scores:
@@ -254,7 +261,7 @@ def _groups(
         suspects=own.total,
         c=c,
     )
-    if own.total < c.few_suspects * carries.accounts:
+    if _begins(carries, own, c):
         # Others' holders whom nobody has looked at yet do not speak for a token that two suspects here hold.
         alone = weights(s, h, accounts=carries.accounts, suspects=own.total, c=c)
         weight = np.where(s >= c.few - 1e-9, np.maximum(weight, alone), weight)

@@ -138,6 +138,16 @@ def test_a_lab_of_few_suspects_believes_its_own_counts_while_others_have_not_loo
     assert together <= alone
 
 
+@pytest.mark.parametrize(("suspects", "counts"), [({0, 1}, True), ({0}, False), (set(range(6)), False)])
+def test_others_holders_make_nothing_popular_that_two_suspects_of_a_lab_of_few_hold(suspects, counts):
+    """Whom others have not looked at yet may be of the same operator: 300 accounts at each of five labs share a phrase."""
+    holds = [{0}] * 8 + [set()] * 9_992
+    found = scored(holds, [("DEV", False)], suspects=suspects, sums={0: (4_096, 0, 2_048, 0)})
+    assert bool(found.groups[7, Group.DEV] > 2.5) is counts
+    many = [{0}] * 300 + [set()] * 9_700
+    assert scored(many, [("DEV", False)], suspects=suspects).groups[7, Group.DEV] == 0.0, "own accounts make it popular"
+
+
 def test_own_counts_alone_do_not_suffice_where_fewer_than_two_suspects_hold_a_token():
     holds = [{0}] * 8 + [set()] * 9_992
     assert scored(holds, [("PAY", False)], suspects={0}).groups[7, Group.PAY] == 1.0
