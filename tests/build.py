@@ -78,12 +78,13 @@ def a_user(partner: Partner, role: str = Role.ADMIN, password: str = "correct ho
     return register_user(partner, username=name, email=f"{name}@example.org", password=password, role=role)
 
 
-def sign_in(client, user, *, confirmed: bool = True) -> None:
-    """A browser in which somebody is signed in and, where `confirmed`, has just said who he is."""
+def sign_in(client, user, *, confirmed: bool = True, good_for: timedelta = timedelta(0)) -> None:
+    """A browser in which somebody is signed in and, where `confirmed`, has just said who they are (`good_for` longer)."""
     client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
     if confirmed:
         session = client.session
-        session["account_authentication_methods"] = [{"method": "password", "at": time.time(), "reauthenticated": True}]
+        at = time.time() + good_for.total_seconds()
+        session["account_authentication_methods"] = [{"method": "password", "at": at, "reauthenticated": True}]
         session["account_authentication_methods_user"] = str(user.pk)
         session.save()
 

@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from exchange import starting
 from exchange.demo import serving
+from tests import forked
 from tests.waiting import DEADLINE_S
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,14 +28,20 @@ RIGHT = {
     "BASE_URL": "https://exchange.example",
     "DATABASE_URL": "postgresql:///nowhere?host=/nowhere",
 }
-LOAD = [sys.executable, "-c", "import exchange.settings"]
-CELERY = [sys.executable, "-m", "celery", "--app", "exchange.celery"]
+LOAD = ["-c", "import exchange.settings"]
+CELERY = ["-m", "celery", "--app", "exchange.celery"]
 
 
-def start(command, **settings):
+def start(command, *, python=None, **settings):
     kept = {name: value for name, value in os.environ.items() if name not in {*RIGHT, "CELERY_BROKER_URL"}}
     return subprocess.run(
-        command, env=kept | RIGHT | settings, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False
+        [*(python or forked.python()), *command],
+        env=kept | RIGHT | settings,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
     )
 
 
@@ -74,14 +81,14 @@ def test_a_host_below_a_suffix_is_one_of_ours():
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param(serving.command("exchange.wsgi:application", python=sys.executable, port=0), id="web"),
+        pytest.param(serving.command("exchange.wsgi:application", python=sys.executable, port=0)[1:], id="web"),
         pytest.param([*CELERY, "worker", "--pool", "threads"], id="worker"),
         pytest.param([*CELERY, "beat"], id="beat"),
-        pytest.param([sys.executable, "manage.py", "prepare"], id="prepare"),
+        pytest.param(["manage.py", "prepare"], id="prepare"),
     ],
 )
 def test_each_process_says_the_sentence_and_ends(command):
-    ended = start(command, SECRET_KEY="short")
+    ended = start(command, python=[sys.executable], SECRET_KEY="short")
     assert ended.returncode != 0
     assert "SECRET_KEY: must be at least 50 random characters" in ended.stderr + ended.stdout
     assert "Traceback" not in ended.stderr
@@ -122,7 +129,7 @@ def test_a_command_says_that_the_store_is_too_old_in_the_same_sentence(command, 
     ids=lambda command: command[0],
 )
 def test_a_command_says_in_a_sentence_alone_that_its_store_is_away(command):
-    ended = start([sys.executable, "manage.py", *command])
+    ended = start(["manage.py", *command])
     assert ended.returncode == 1
     assert "DATABASE_URL: the store does not answer: connection is bad" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -173,7 +180,11 @@ def test_a_worker_waits_for_its_store():
         port = nobody.getsockname()[1]
     environment = os.environ | RIGHT | {"DATABASE_URL": f"postgresql://x@127.0.0.1:{port}/x", "LOG_LEVEL": "INFO"}
     with subprocess.Popen(
-        [*CELERY, "worker", "--pool", "threads"], env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [sys.executable, *CELERY, "worker", "--pool", "threads"],
+        env=environment,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as worker:
         try:
             assert any("store.waiting" in line for line in worker.stderr)

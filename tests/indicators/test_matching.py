@@ -36,7 +36,7 @@ from partners.attribution import Attribution
 from partners.models import Membership
 from tests import build, stores
 from tests.indicators.api.caller import Caller, read
-from tests.indicators.test_scale import read_by, watched
+from tests.plans import read_by, watched
 from tests.waiting import DEADLINE_S
 
 pytestmark = pytest.mark.django_db

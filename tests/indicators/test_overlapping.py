@@ -21,7 +21,7 @@ from partners.attribution import Attribution
 from tests import build
 from tests.indicators.api.caller import Caller
 from tests.indicators.test_matching import classical, ends, found, join, narrow, revoke, unnamed, withdraw
-from tests.indicators.test_scale import read_by, watched
+from tests.plans import read_by, watched
 
 pytestmark = pytest.mark.django_db
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
 from exchange.agent import conformance
+from tests import forked
 
-AGENT = [sys.executable, "-c", "from exchange.agent.cli import main; main()", "conform"]
+AGENT = ["-c", "from exchange.agent.cli import main; main()", "conform"]
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +19,7 @@ def server():
 
 @pytest.mark.parametrize("scenario", list(conformance.scenarios()), ids=lambda each: each.name)
 def test_the_agent_conforms(scenario, server):
-    assert conformance.failures(AGENT, scenario, server) == []
+    assert conformance.failures([*forked.python(), *AGENT], scenario, server) == []
 
 
 @pytest.mark.parametrize("name", ["go on", "cut before trailer", "another hash"])

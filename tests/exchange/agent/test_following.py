@@ -15,10 +15,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests import forked
 from tests.postgres import ROOT
 from tests.waiting import DEADLINE_S, until
 
-AGENT = [sys.executable, "-c", "from exchange.agent.cli import main; main()"]
+AGENT = ["-c", "from exchange.agent.cli import main; main()"]
 #: What one publisher says is listed, so that one is enough here.
 FLOORLESS = ("--without-floor", "two-publishers")
 
@@ -30,7 +31,7 @@ def agent(fake, tmp_path):
     def run(*arguments, **more):
         environment = os.environ | {"EXCHANGE_URL": fake.url, "EXCHANGE_API_KEY": "exk_test"}
         return subprocess.run(
-            [*AGENT, *map(str, arguments), *(FLOORLESS if arguments[0] == "sync" else ())],
+            [*forked.python(), *AGENT, *map(str, arguments), *(FLOORLESS if arguments[0] == "sync" else ())],
             cwd=ROOT,
             env=environment,
             capture_output=True,
@@ -50,7 +51,7 @@ def following(fake, tmp_path):
     def start(*arguments):
         environment = os.environ | {"EXCHANGE_URL": fake.url, "EXCHANGE_API_KEY": "exk_test"}
         process = subprocess.Popen(
-            [*AGENT, "sync", "--follow", *map(str, arguments), *FLOORLESS], cwd=ROOT, env=environment
+            [sys.executable, *AGENT, "sync", "--follow", *map(str, arguments), *FLOORLESS], cwd=ROOT, env=environment
         )
         started.append(process)
         return process

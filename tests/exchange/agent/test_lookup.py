@@ -28,6 +28,7 @@ from exchange.client.tokenising import Token, Tokenised
 from exchange.lists.lines import Said
 from exchange.stix import words
 from exchange.tokens import epochs, forms, prompts
+from tests import forked
 from tests.exchange.agent.fake import FakeExchange
 from tests.postgres import ROOT
 from tests.waiting import DEADLINE_S, until
@@ -301,7 +302,7 @@ def settings(tmp_path, fake, text=""):
 
 
 def command(*arguments, **more):
-    program = [sys.executable, "-c", "from exchange.agent.cli import main; main()", *map(str, arguments)]
+    program = [*forked.python(), "-c", "from exchange.agent.cli import main; main()", *map(str, arguments)]
     return subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False, **more)
 
 

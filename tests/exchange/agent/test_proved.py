@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -19,9 +18,10 @@ from exchange.client import Client
 from exchange.client.errors import ApiError, Unreachable
 from exchange.lists import pages
 from exchange.stix import words
+from tests import forked
 from tests.exchange.agent.fake import FakeExchange
 
-AGENT = [sys.executable, "-c", "from exchange.agent.cli import main; main()"]
+AGENT = ["-c", "from exchange.agent.cli import main; main()"]
 
 
 @pytest.fixture
@@ -194,7 +194,9 @@ def test_what_an_older_exchange_told_by_its_log_is_proved_once_it_has_a_delta(fa
 
 def command(fake, *arguments):
     environment = {"EXCHANGE_URL": fake.url, "EXCHANGE_API_KEY": "exk_test", "PATH": "/usr/bin:/bin"}
-    return subprocess.run([*AGENT, *map(str, arguments)], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [*forked.python(), *AGENT, *map(str, arguments)], env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def test_verify_diff_and_status_prove_the_list(fake, client, job):

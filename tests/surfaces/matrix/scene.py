@@ -55,13 +55,19 @@ class Scene:
                 held = self.admin_keys if admin else self.cast.keys
                 headers = build.bearer(held[who])
         elif who != "anonymous":
-            client.cookies.load(self.sessions.get(who, {}))
-            if not client.session.get("_auth_user_id"):  # for the first time, or signed out by what was asked
-                build.sign_in(client, self.people[who])
-                self.sessions[who] = {name: cookie.value for name, cookie in client.cookies.items()}
+            client = self.signed_in(who)
         if method == "get":
             return client.get(path, headers=headers)
         return getattr(client, method)(path, json.dumps(body or {}), content_type="application/json", headers=headers)
+
+    def signed_in(self, who: str) -> Client:
+        """A browser of somebody's; they sign in where they never did, or what was asked signed them out."""
+        client = Client(raise_request_exception=False)
+        client.cookies.load(self.sessions.get(who, {}))
+        if not client.session.get("_auth_user_id"):
+            build.sign_in(client, self.people[who], good_for=timedelta(hours=1))
+            self.sessions[who] = {name: cookie.value for name, cookie in client.cookies.items()}
+        return client
 
     def path(self, template: str, thing: str = "ring") -> str:
         from indicators.taxii import collections
@@ -113,7 +119,7 @@ def the_scene() -> Scene:
     reporting.release(a_person(cast.borealis, Role.COUNSEL), received.pk)
     prepared = a_package(cast.aster, recipient="borealis")
     head = transparency.seal(every=timedelta(0))
-    return Scene(
+    made = Scene(
         cast,
         objects,
         {
@@ -152,6 +158,9 @@ def the_scene() -> Scene:
         people,
         {name: build.a_key(getattr(cast, name), Scope.ADMIN, Scope.READ) for name in PARTNERS},
     )
+    for name in PARTNERS:
+        made.signed_in(name)
+    return made
 
 
 def an_excerpt(partner, stix_id) -> Excerpt:

@@ -1,0 +1,103 @@
+"""What a page costs: about the rows that it returns, wherever it lies, however many objects, partners and groups there are.
+
+Rows are made as publishing makes them (`bench.filling`), in the test's own transaction, so that no statistics exist:
+the plans must be right without ANALYZE, and with it.
+"""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+from django.db import connection
+
+from bench import filling
+from indicators import reading
+from indicators.feeds.filters import Filter
+from indicators.log import changes
+from indicators.models import Change, StixObject
+from indicators.reading.selecting import Selection
+from partners import sharing
+from partners.scopes import Scope
+from partners.viewer import Viewer
+from tests import build, stores
+from tests.plans import read_by, watched
+
+#: Rows that are read besides: the end of the log, and where a date lies in it.
+SLACK = 4
+
+
+def a_crowd(*, partners: int, groups: int, objects: int) -> list[Viewer]:
+    """Viewers of so many partners in so many groups, and what they published: to groups, to everyone, to single partners."""
+    stores.forget_statistics()
+    chance = random.Random(7)
+    members = [build.a_partner(f"Partner{number}") for number in range(partners)]
+    rings = [
+        build.a_ring(*chance.sample(members, chance.randint(3, 9)), slug=f"group-{number}") for number in range(groups)
+    ]
+    viewers = [build.viewer_of(partner, Scope.READ, Scope.PUBLISH) for partner in members]
+    templates = []
+    for number, group in enumerate(rings):
+        member = chance.choice([v for v in viewers if group.pk in v.group_ids])
+        made = build.an_indicator()
+        how = {"groups": (group.slug,)} if number % 5 else {"everyone": True, "tlp": build.Tlp.GREEN}
+        build.publish(member, made, **how)
+        templates.append(made["id"])
+    filling.fill(connection.connection, templates, objects - len(templates))
+    return viewers
+
+
+def read_what_they_return(reader: Viewer, *, objects: int, page_of: int, of_each: int = 6) -> None:
+    """Pages and deltas of this reader, whose store holds so many objects: rows read `of_each` that is returned."""
+    end = changes.head()
+    middle, late = (Change.unrestricted.filter(seq=seq).first().date_added for seq in (end // 2, end - 20))
+    seen = reading.page(reader, Selection(once=True), limit=page_of)
+    assert len(seen.statements) == page_of
+    # Of each channel the first row is looked at, and of those that a stretch ends in, rows beyond it.
+    ahead = 3 * sharing.mine(reader).count() + SLACK
+    assert StixObject.unrestricted.count() == objects
+
+    for name, after, added_after in (
+        ("first page", 0, None),
+        ("page in the middle", end // 2, None),
+        ("page after a date", 0, middle),
+        ("what is new by cursor", end - 20, None),
+        ("what is new by date", 0, late),
+        ("nothing new by cursor", end, None),
+        ("nothing new by date", 0, late + timedelta(hours=1)),
+    ):
+        with watched() as plans:
+            page = reading.page(
+                reader,
+                Selection(once=True, added_after=added_after),
+                after=after,
+                limit=page_of,
+                max_bytes=8 * 1024 * 1024,
+            )
+        assert read_by(plans) <= of_each * (len(page.statements) + 1) + ahead, name
+        assert len(plans) <= 3, name
+
+    for name, after in (
+        ("delta, first", 0),
+        ("delta, middle", end // 2),
+        ("delta, new", end - 20),
+        ("delta, idle", end),
+    ):
+        with watched() as plans:
+            span = changes.since(
+                reader, Filter(), after=after, limit=page_of, fresh_until=end, max_bytes=8 * 1024 * 1024
+            )
+        assert read_by(plans) <= of_each * (len(span.changes) + 1) + ahead, name
+        assert len(plans) <= 3, name
+
+
+def look_ups_read_what_they_return(reader: Viewer) -> None:
+    """Of many ids at once, and of one."""
+    seen = reading.page(reader, Selection(once=True), limit=200)
+    ids = [statement.stix_id for statement in seen.statements]
+    with watched() as plans:
+        assert len(reading.looked_up(reader, ids, max_bytes=8 * 1024 * 1024)) == len(ids)
+    assert read_by(plans) <= 6 * len(ids) + SLACK
+    with watched() as plans:
+        assert len(reading.statements(reader, ids[0])) == 1
+    assert read_by(plans) <= 6 + SLACK

@@ -1,0 +1,60 @@
+"""What the hand-written queries of a block read, by their plans."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+
+from django.db import connection
+
+#: Tables that grow with what is published.
+BIG = {
+    *("indicators_holding", "indicators_stixobject", "indicators_carries", "indicators_tokenvalue"),
+    "indicators_change",
+}
+
+
+@contextmanager
+def watched():
+    """The hand-written queries of the block, each run again under EXPLAIN ANALYZE."""
+    seen: list[tuple[str, object, dict[str, str]]] = []
+
+    def note(execute, sql, parameters, many, context):
+        if isinstance(parameters, dict):  # written by hand
+            seen.append((sql, parameters, context.get("settings", {})))
+        return execute(sql, parameters, many, context)
+
+    plans: list[dict] = []
+    with connection.execute_wrapper(note):
+        yield plans
+    explain = "EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON)"
+    with connection.cursor() as cursor:
+        for sql, parameters, settings in seen:
+            names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", sql)))
+            numbered = sql % {name: f"${place}" for place, name in enumerate(names, start=1)}
+            for name, value in settings.items():
+                cursor.execute(f"SET {name} = {value}")
+            cursor.execute(f"PREPARE seen AS {numbered}")  # planned for all values, as it was
+            cursor.execute(
+                f"{explain} EXECUTE seen ({', '.join(['%s'] * len(names))})", [parameters[name] for name in names]
+            )
+            plans.append(cursor.fetchone()[0][0]["Plan"])
+            cursor.execute("DEALLOCATE seen")
+            for name in settings:
+                cursor.execute(f"RESET {name}")
+
+
+def nodes(plan):
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from nodes(inner)
+
+
+def read_by(plans) -> int:
+    """Rows of the big tables that were looked at, whether or not they were of use. Fails for a scan of a whole table."""
+    read = 0
+    for node in (node for plan in plans for node in nodes(plan) if node.get("Relation Name") in BIG):
+        assert node["Node Type"] in {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}, node
+        useless = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+        read += (node["Actual Rows"] + useless) * node["Actual Loops"]
+    return round(read)
