@@ -152,10 +152,14 @@ def test_who_sees_little_of_the_log_reads_no_more_rows_than_a_page_wants(monkeyp
 WRITERS, READERS, BATCHES, SIZE = 8, 4, 4, 5
 
 
-@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("run", range(20))
+@pytest.mark.parametrize("run", range(4))
 def test_cursor_readers_lose_nothing_under_concurrent_writers(run):
+    """Four races; `tests/drills/test_races.py` runs more."""
+    race()
+
+
+def race() -> None:
     """8 writers of two partners and 4 readers on real connections; each reader sees every change exactly once."""
     cast = build.the_cast()
     viewers = [cast.viewer("aster"), cast.viewer("borealis")]

@@ -9,7 +9,6 @@ import orjson
 import pytest
 from django.core.management import call_command
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 
 from exchange import sealing
@@ -19,10 +18,8 @@ from indicators.stix import tlp
 from partners import keys
 from partners.models import AuditRecord
 from partners.scopes import KEY_SCOPES, Role
-from partners.tlp import Tlp
 from tests import build
 from tests.indicators.api.caller import Caller, read
-from tests.stores import another_store
 
 pytestmark = pytest.mark.django_db
 
@@ -153,30 +150,6 @@ def test_payment_data_is_refused_and_stored_nowhere(cast, aster, query, caplog, 
     assert not StixObject.unrestricted.exists()
     assert not HeldBatch.unrestricted.exists()
     assert not [row for row in AuditRecord.objects.all() if CARD in orjson.dumps(row.details).decode()]
-
-
-@pytest.mark.slow
-@pytest.mark.django_db(transaction=True)
-def test_an_upgrade_deletes_what_would_be_refused_now_and_seals_the_rest():
-    with another_store():
-        call_command("migrate", "indicators", "0009_service_hosts", verbosity=0)
-        store = MigrationExecutor(connection).loader.project_state([("indicators", "0009_service_hosts")]).apps
-        partner = store.get_model("partners", "Partner").objects.create(name="Aster", slug="aster", clearance=Tlp.RED)
-        batch = store.get_model("indicators", "Batch")._base_manager.create(
-            partner=partner, actor="x", request_digest=b"", counts={}, results="[]"
-        )
-        for code, stix_id, body in (
-            ("card-number", "tool--1", CARD),
-            ("secret", "tool--2", "a secret"),
-            ("says-red", "tool--3", "before"),
-            ("says-red", "tool--3", "after"),
-        ):
-            store.get_model("indicators", "Quarantined")._base_manager.create(
-                partner=partner, batch=batch, stix_id=stix_id, body=body, code=code, field="", message=""
-            )
-        call_command("migrate", verbosity=0)
-        (row,) = Quarantined.unrestricted.all()
-        assert quarantine.body(row) == b"after"
 
 
 def test_several_of_one_batch_are_paged_each_once(aster):
