@@ -58,6 +58,16 @@ def fill(tables: dict[str, list[dict[str, Any]]]) -> None:
             )
 
 
+def somebody_waits() -> bool:
+    """Whether somebody waits for a lock of another, in this store: its server has others, of other processes' tests."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity"
+            " WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0)"
+        )
+        return bool(cursor.fetchone()[0])
+
+
 def forget_statistics() -> None:
     """Have the tests' store say of no table how large it is: what ANALYZE or an index's making left outlives its test."""
     with connection.cursor() as cursor:

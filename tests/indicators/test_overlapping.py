@@ -18,7 +18,7 @@ from indicators.reading.selecting import Selection
 from indicators.stix import making
 from indicators.values import overlapping
 from partners.attribution import Attribution
-from tests import build
+from tests import build, stores
 from tests.indicators.api.caller import Caller
 from tests.indicators.test_matching import classical, ends, found, join, narrow, revoke, unnamed, withdraw
 from tests.plans import read_by, watched
@@ -180,6 +180,7 @@ def test_nothing_hidden_moves_what_is_found(cast):
 
 
 def test_what_others_say_within_a_network_costs_its_readers_the_same(cast):
+    stores.forget_statistics()
     push(cast, "borealis", net(NARROW))
     viewer, rows = cast.viewer("cygnus"), []
     for more in (40, 200):

@@ -28,8 +28,8 @@ from partners.portal import access
 from partners.scopes import KEY_SCOPES
 from partners.sight import changing
 from partners.tlp import Tlp
-from tests import build
-from tests.waiting import until
+from tests import build, stores
+from tests.waiting import DEADLINE_S, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -324,22 +324,16 @@ def test_a_revocation_waits_for_the_push_that_was_let_in_and_nothing_follows_it(
 
     pushing = threading.Thread(target=push)
     pushing.start()
-    assert begun.wait(60)
+    assert begun.wait(DEADLINE_S)
     revoking = threading.Thread(target=revoke)
     revoking.start()
-    until(lambda: order or somebody_waits())
+    until(lambda: order or stores.somebody_waits())
     assert order == [], "the revocation is not answered while the push may still be written"
     go_on.set()
-    pushing.join(60)
-    revoking.join(60)
+    pushing.join(DEADLINE_S)
+    revoking.join(DEADLINE_S)
     assert dict(order)["push"] == 200
     assert dict(order)["revoked"] == 1, "what was let in was written before the revocation was answered"
-
-
-def somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)")
-        return cursor.fetchone()[0]
 
 
 def test_a_person_who_lost_their_role_after_they_were_let_in_writes_nothing(cast, monkeypatch):

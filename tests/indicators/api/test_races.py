@@ -6,13 +6,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connections, transaction
 
 from exchange.errors import Conflict, NotFound, Refused
 from indicators.feeds import filters
 from indicators.models import Feed, Subscription
 from indicators.telling import subscribing
-from tests import build, waiting
+from tests import build, stores, waiting
 from tests.indicators.api.caller import Caller, read
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -88,19 +88,10 @@ def one_after_the_other(first, second) -> tuple[Future, Future]:
     with ThreadPoolExecutor(2) as pool:
         ends = pool.submit(ahead), pool.submit(behind)
         try:
-            waiting.until(lambda: ends[1].done() or somebody_waits())
+            waiting.until(lambda: ends[1].done() or stores.somebody_waits())
         finally:
             go_on.set()
     return ends
-
-
-def somebody_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity"
-            " WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0)"
-        )
-        return bool(cursor.fetchone()[0])
 
 
 @pytest.mark.parametrize("how", ["subscribe", "change"])
