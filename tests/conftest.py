@@ -15,7 +15,7 @@ from tests.waiting import DEADLINE_S
 
 pytest_plugins = ["tests.drilling", "tests.scheduling"]
 
-gc.disable()  # until all is collected, which stays
+gc.disable()  # until all is collected
 
 if os.environ.get("EXCHANGE_MODE") != "test":
     os.environ |= postgres.environment()
@@ -27,10 +27,10 @@ settings.load_profile("house")
 
 
 def pytest_collection_finish():
-    """What was collected stays: Python would look through all of it again and again."""
-    gc.enable()
-    gc.collect()
+    """What was collected stays: nobody looks through it again for what could be forgotten."""
+    gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
@@ -122,7 +122,10 @@ def memories(django_db_setup):
     from exchange.memory import Memory
 
     assert get_resolver().url_patterns  # all that answers requests is loaded
-    return [one for one in gc.get_objects() if type(one) is Memory]  # asking a lazy object for its class would make it
+    gc.unfreeze()
+    found = [one for one in gc.get_objects() if type(one) is Memory]  # asking a lazy object for its class would make it
+    gc.freeze()
+    return found
 
 
 @pytest.fixture(autouse=True)

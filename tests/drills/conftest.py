@@ -3,6 +3,7 @@
 Each test of this directory is marked `drill`. What a drill plays is also held as a rule, by tests beside the code.
 """
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -12,13 +13,13 @@ from exchange import embedded
 from tests.drills.demo import Demo
 from tests.waiting import until
 
-HERE = Path(__file__).parent
+HERE = f"{Path(__file__).parent}{os.sep}"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     for item in items:
-        if HERE in item.path.parents:
+        if str(item.path).startswith(HERE):
             item.add_marker(pytest.mark.drill)
 
 
