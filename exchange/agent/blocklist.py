@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from exchange.agent.policy import NONE, UNKNOWN, Floor, Policy, Statement, Verdi
 from exchange.agent.reporting import Counts
 from exchange.agent.signatures import Signature, Signatures
 from exchange.agent.store import Store
+from exchange.agent.suspects import ACCOUNT, NOBODY, Suspects, Wanted
 from exchange.agent.tokening import Tokening
 from exchange.lists.lines import Said, compared
 
@@ -51,6 +52,7 @@ class Blocklist:
         tokening: Tokening | None = None,
         kinds: Sequence[str] = (),
         noting: bool = False,
+        suspects: Wanted = NOBODY,
     ) -> None:
         self._paths, self._policy, self._tokening, self._kinds = tuple(stores), policy or Policy(), tokening, kinds
         self._together = replace(self._policy, without_floors=self._policy.without_floors | {Floor.PROMPTS_ALONE})
@@ -61,8 +63,10 @@ class Blocklist:
         self._met_ids: Counter[tuple[str, Verdict]] = Counter()
         self._taken: Counter[int] = Counter()
         self._same: dict[Verdict, Verdict] = {NONE: NONE}
+        #: Accounts that the lab found itself; looked up as `account`, and told to nobody.
+        self.suspects = Suspects(suspects, mode=self._policy.mode)
         self._tables = Tables(tokening)
-        self._checks = self._tables.checks
+        self._checks = self._checks_of(self._tables)
         #: Signatures that are not tried, by subkind and id: too large, or no expression or rule that is understood.
         self.unusable: tuple[tuple[str, str], ...] = ()
         self.reload()
@@ -140,7 +144,7 @@ class Blocklist:
         return {verdict: count for verdict, count in found.items() if count}
 
     def _note(self, subkind: str, value: str) -> None:
-        if len(self._met) < _MOST_MET:
+        if subkind != ACCOUNT and len(self._met) < _MOST_MET:
             self._met[subkind, value] += 1
 
     def taken_met(self) -> dict[str, Counts]:
@@ -212,11 +216,18 @@ class Blocklist:
             merged = heapq.merge(*(self._statements(store) for store in stores), key=lambda one: one.said.value)
             for same in policies.by_value(merged):
                 self._put(tables, same)
-            self._tables, self._checks = tables, tables.checks
+            self._tables, self._checks = tables, self._checks_of(tables)
             self._compile(stores)
         finally:
             for store in stores:
                 store.close()
+
+    def _checks_of(self, tables: Tables) -> dict[str, Callable[[str], Verdict | None]]:
+        """How each subkind is looked up; accounts, too, where the settings name files of suspects."""
+        return tables.checks | ({ACCOUNT: self._account} if self.suspects.wanted.files else {})
+
+    def _account(self, account: str) -> Verdict:
+        return NONE if "*" in self._killed else self._shared(self.suspects.verdict(account))
 
     def _age(self, stores: Sequence[Store]) -> None:
         """Judge from now on as the policy says of what is old, if every feed is."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from exchange.agent import jobs, outputs, policy
-from exchange.agent.policy import Policy
+from exchange.agent.policy import Action, Policy
+from exchange.agent.suspects import ACTIONS, NOBODY, Wanted
 from exchange.client import config
 from exchange.client.errors import Unusable, why
 
@@ -26,6 +27,7 @@ _KEYS = {
     "lookup",
     "metrics_file",
     "report",
+    "suspects",
 }
 _OUTPUTS = {
     "file": {"type", "name", "path", "format"},
@@ -62,6 +64,7 @@ class Settings:
     timeout_ms: int = 20
     metrics_file: Path | None = None
     report: Reports = Reports()
+    suspects: Wanted = NOBODY
 
     @property
     def stores(self) -> list[Path]:
@@ -99,7 +102,24 @@ def read(path: Path, *, online: bool = True) -> Settings:
         timeout_ms=int(lookup.get("timeout_ms", 20)),
         metrics_file=beside / str(said["metrics_file"]) if "metrics_file" in said else None,
         report=_reports(said.get("report", {})),
+        suspects=_suspects(said.get("suspects", {}), beside=beside),
     )
+
+
+def _suspects(said: Mapping[str, Any], *, beside: Path) -> Wanted:
+    _only(said, {"file", "action", "least_score"}, at="suspects")
+    if not said:
+        return NOBODY
+    named = said.get("file", [])
+    files = [named] if isinstance(named, str) else named
+    if not isinstance(files, list) or not files or not all(isinstance(file, str) and file for file in files):
+        raise Unusable("suspects: file is the file that `exchange-lab run --output` writes, or a list of such.")
+    action, least = said.get("action", Action.LOG), said.get("least_score", 0.0)
+    if action not in ACTIONS:
+        raise Unusable(f"suspects: action is one of {', '.join(ACTIONS)}.")
+    if isinstance(least, bool) or not isinstance(least, int | float):
+        raise Unusable("suspects: least_score is a number.")
+    return Wanted(tuple((beside / file).resolve() for file in files), Action(action), float(least))
 
 
 def _reports(said: Mapping[str, Any]) -> Reports:

@@ -248,6 +248,8 @@ class Agent:
                 failing = self._put(told)
                 switched = now_switched
             turn = now_turn
+            if self.blocklist is not None:
+                self.blocklist.suspects.renew()
             self._save_hits()
 
     def _put(self, told: outputs.Told) -> bool:
@@ -290,12 +292,17 @@ class Agent:
                 feeds[job.path.name] = {"held": found.held, "set_hash": found.set_hash, "lag_s": found.lag_s}
                 feeds[job.path.name] |= {"failing": found.failing, "stale": found.stale}
                 feeds[job.path.name]["verified"] = found.verified.isoformat() if found.verified else None
-        return {"feeds": feeds, "instance": instance(self.settings.state), **self.counts()}
+        own = self.blocklist.suspects if self.blocklist is not None else None
+        suspects = {"suspects": {"accounts": len(own), "problem": own.problem}} if own and own.wanted.files else {}
+        return {"feeds": feeds, "instance": instance(self.settings.state), **suspects, **self.counts()}
 
     def metrics(self) -> bytes:
         """Of each feed, in Prometheus' text format."""
         lines: list[str] = []
-        for name, found in self.about()["feeds"].items():
+        about = self.about()
+        if "suspects" in about:
+            lines.append(f"exchange_agent_suspects {about['suspects']['accounts']}")
+        for name, found in about["feeds"].items():
             labels = f'{{feed="{name}"}}'
             lines += [f"exchange_agent_held_objects{labels} {found['held'] or 0}"]
             lines += [f"exchange_agent_stale{labels} {int(found['stale'])}"]
@@ -363,6 +370,7 @@ def looking_up(settings: Settings) -> Iterator[Blocklist]:
                 tokening=tokening,
                 kinds=[job.kind for job in settings.jobs] if all(job.kind for job in settings.jobs) else (),
                 noting=True,
+                suspects=settings.suspects,
             )
         finally:
             tokening.close()

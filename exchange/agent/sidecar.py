@@ -139,7 +139,7 @@ class Sidecar:
         try:
             found = self.blocklist.check(kind, value)
         except KeyError:
-            raise _Wrong("kind is the subkind of a value, such as email, net or par") from None
+            raise _Wrong("kind is the subkind of a value, such as email, net or par; account with [suspects]") from None
         wait_s = self._timeout_s(timeout_ms)
         if found.known or wait_s <= 0:
             return found

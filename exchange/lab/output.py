@@ -56,6 +56,7 @@ def entry(found: Explained, where: InCampaign | None, *, one_labs_word: bool) ->
     """One suspect."""
     return {
         "account": found.account,
+        "suspect": found.suspect,
         "score": found.total,
         "campaign": where.name if where else "",
         "grade": "one_labs_word" if one_labs_word else where.grade if where else "",
