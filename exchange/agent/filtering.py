@@ -30,4 +30,4 @@ def answer(blocklist: Blocklist, line: str, *, timeout_s: float = 0.0) -> dict[s
     try:
         return {"kind": kind, "value": value, **document(blocklist.check(kind, value, timeout_s=timeout_s))}
     except KeyError:
-        return {"error": "kind is the subkind of a value, such as email, net or par"}
+        return {"error": "kind is the subkind of a value, such as email, net or par; account with [suspects]"}

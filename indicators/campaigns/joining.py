@@ -26,6 +26,8 @@ TOKENS_TO_JOIN = 3
 ACCOUNTS_TO_JOIN = 2
 #: Of these tokens so many may be networks.
 NETWORKS_TO_JOIN = 1
+#: Of a lab that is not believed a core comes to a cluster with which it shares so many times more than with any other.
+TIMES_TO_BE_CLEAR = 4
 #: A campaign has so many accounts, of so many labs.
 LEAST_ACCOUNTS = 10
 LEAST_LABS = 2
@@ -213,15 +215,17 @@ def _weigh(others: int, networks: int) -> int:
 def refine(labs: Mapping[Any, Any], counts: Mapping[Any, Mapping[Any, int]]) -> dict[Any, Any]:
     """By core of one cluster, its class: what stays together whichever single lab is not believed.
 
-    A lab that is not believed joins nothing: its cores come to the one cluster of the others with which they share
-    most, or to none. `labs`: by core, whose it is.
+    A lab that is not believed joins nothing: its cores come to the one cluster of the others with which they clearly
+    share most, or to none: that accounts of two clusters are one core of its own is the lab's own word, too. `labs`: by
+    core, whose it is.
     """
     keys: dict[Any, list[Any]] = {core: [] for core in labs}
     for left_out in sorted(set(labs.values())):
         closed = close({core: counts[core] for core, lab in labs.items() if lab != left_out})
         sums = _summed(closed, counts)
         for core, lab in labs.items():
-            keys[core].append(_attached(core, counts[core], sums) if lab == left_out else closed[core])
+            its = _attached(core, counts[core], sums, times=TIMES_TO_BE_CLEAR) if lab == left_out else closed[core]
+            keys[core].append(its)
     first: dict[tuple[Any, ...], Any] = {}
     return {core: first.setdefault(tuple(keys[core]), core) for core in sorted(labs)}
 
@@ -233,13 +237,19 @@ def _summed(place: Mapping[Any, Any], counts: Mapping[Any, Mapping[Any, int]]) -
     return found
 
 
-def _attached(core: Any, counts: Mapping[Any, int], sums: Mapping[Any, Mapping[Any, int]]) -> Any:
-    """The cluster of others that a core shares most with; itself where it shares too little."""
-    most, best = TOKENS_TO_JOIN - 1, core
+def _attached(core: Any, counts: Mapping[Any, int], sums: Mapping[Any, Mapping[Any, int]], *, times: int = 1) -> Any:
+    """The cluster of others that a core shares most with, `times` as much as with any other that it could join.
+
+    Itself where it shares too little, or with several.
+    """
+    most, second, best = TOKENS_TO_JOIN - 1, 0, core
     for cluster in sorted(sums):
-        if (shared := shares(counts, sums[cluster])) > most:
-            most, best = shared, cluster
-    return best
+        shared = shares(counts, sums[cluster])
+        if shared > most:
+            most, second, best = shared, most, cluster
+        else:
+            second = max(second, shared)
+    return core if times > 1 and second >= TOKENS_TO_JOIN and times * second > most else best
 
 
 def campaigns(

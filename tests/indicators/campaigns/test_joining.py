@@ -117,6 +117,23 @@ def test_fifty_accounts_of_one_lab_join_two_campaigns_on_its_word_alone():
     }
 
 
+@pytest.mark.parametrize("invented", [0, 50])
+def test_a_lab_that_joins_its_own_accounts_of_two_campaigns_has_none_of_them_corroborated(invented):
+    """Its real accounts of both become one core with what it invents: others do not say so, so in neither are they."""
+    accounts = {}
+    for lab in "abcd":
+        accounts |= operator("x", lab, 24) | operator("y", lab, 24)
+    for number in range(invented):
+        core = (f"x card {number % 4}", f"y device {number % 4}")
+        accounts[f"glue {number}"] = Account("d", core=core, join=("x domain 1", "y domain 1"))
+    found = joining.propose(accounts)
+    corroborated = {name: place.campaign for name, place in found.items() if place.grade is Grade.CORROBORATED}
+    labs = "abc" if invented else "abcd"
+    assert together(corroborated) == {
+        frozenset(name for lab in labs for name in operator(each, lab, 24)) for each in "xy"
+    }
+
+
 @pytest.mark.parametrize(("networks", "domains", "joined"), [(9, 0, False), (9, 1, False), (0, 2, False), (1, 2, True)])
 def test_of_the_tokens_that_join_at_most_one_is_a_network(networks, domains, joined):
     shared = [Net(f"net {each}") for each in range(networks)] + [f"domain {each}" for each in range(domains)]

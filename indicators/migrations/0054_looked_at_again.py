@@ -1,0 +1,12 @@
+"""Have clusters that may be campaigns looked at again: what is corroborated in them has another rule since this release."""
+
+from django.db import migrations
+
+_LOOK = """
+UPDATE indicators_cluster SET due = statement_timestamp() WHERE due IS NULL AND NOT dirty AND accounts >= 10
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [("indicators", "0053_tokens_as_told")]
+    operations = [migrations.RunSQL(_LOOK, migrations.RunSQL.noop)]
