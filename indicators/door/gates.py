@@ -195,8 +195,8 @@ def harmless(draft: Draft, door: Door) -> Verdict:
 
 
 _DAY = timedelta(days=1)
-#: Maximum time to live by what an indicator carries (vocabulary, "maximum TTL"); a shorter one by subkind.
-_MAX_TTL = {"token": 90 * _DAY, "tokens": 90 * _DAY, "value": 90 * _DAY, "signature": 90 * _DAY, "rule": 180 * _DAY}
+#: Maximum time to live by what an indicator carries (vocabulary, "maximum TTL"), the shortest first; by subkind.
+_MAX_TTL = {"tokens": 90 * _DAY, "token": 90 * _DAY, "value": 90 * _DAY, "signature": 90 * _DAY, "rule": 180 * _DAY}
 _MAX_TTL_OF_SUBKIND = {"net": 7 * _DAY, "bin_range": 30 * _DAY, "billing_rule": 90 * _DAY, "nova_rule": 180 * _DAY}
 
 
@@ -222,7 +222,10 @@ def longest(extension: Mapping[str, Any]) -> timedelta:
     subkind = extension.get("subkind")
     if isinstance(subkind, str) and subkind in _MAX_TTL_OF_SUBKIND:
         return _MAX_TTL_OF_SUBKIND[subkind]
-    return min((ttl for carrier, ttl in _MAX_TTL.items() if carrier in extension), default=90 * _DAY)
+    for carrier, ttl in _MAX_TTL.items():
+        if carrier in extension:
+            return ttl
+    return 90 * _DAY
 
 
 def conforms(draft: Draft, door: Door) -> Verdict:

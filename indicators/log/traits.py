@@ -72,8 +72,12 @@ def words_of(*, matched: str) -> str:
 
 
 def of_row(said: str, channel: str, place: str) -> str:
-    """The numbers of a row that has these words, as SQL."""
-    return f"ARRAY(SELECT {number('w', channel, place)} FROM unnest({said}) w WHERE w IS NOT NULL)"
+    """The numbers of a row that has these words, as SQL: those of `number`, what all words share written once."""
+    return (
+        "ARRAY(SELECT hashtext(w || shared.tail)"
+        f" FROM (SELECT concat(' ', {channel}, ' ', {place} >> {BLOCK_BITS}) AS tail OFFSET 0) shared"
+        f" CROSS JOIN unnest({said}) w WHERE w IS NOT NULL)"
+    )
 
 
 #: Takes what rows say that were written just now into the index, all at once: a word that many rows have is looked up

@@ -34,6 +34,9 @@ class Destination(msgspec.Struct, frozen=True):
     asked: Reach | None = None  # of what waits for a definition: where it goes once its marking is known
 
 
+_ATTRIBUTIONS = {one.word: one for one in Attribution}
+
+
 class BatchAudiences:
     """The audiences and policies of one batch, found once per marking."""
 
@@ -48,6 +51,7 @@ class BatchAudiences:
         self._ids: dict[AudienceSpec, int] = {}
         self._others: dict[Reach, BatchAudiences | Refused] = {}
         self._left: dict[UUID, str] = {}
+        self._policies: dict[Tlp, str] = {}
         if reach.named:  # a batch that may not go where it says is refused before any object is looked at
             named = self.named(reach.tlp if reach.tlp is not None else Tlp.AMBER_STRICT)
             if not withdrawing:  # without a marking of the batch, each object's own is held against the ceiling
@@ -92,9 +96,12 @@ class BatchAudiences:
 
     def attribution(self, draft: Draft) -> Attribution | None:
         """How the batch and the object want its source to be shown: as the more reserved says; None if neither does."""
+        asked = self._reach.attribution
         word = vocabulary.attribution_of(draft.data)
-        own = Attribution.from_word(word) if word else None
-        return max((one for one in (self._reach.attribution, own) if one is not None), default=None)
+        if word is None:
+            return asked
+        own = _ATTRIBUTIONS[word]
+        return own if asked is None else max(asked, own)
 
     def inherits(self, draft: Draft, *, held_tlp: int) -> bool:
         """Whether a revision names neither another audience nor another marking than the version that is held."""
@@ -153,6 +160,11 @@ class BatchAudiences:
 
         `held` is the newest version of its holding, and `waited` what the push of that asked for, if it waits.
         """
+        if held is None and waited is None and not draft.unresolved:  # nearly all: by nothing but its marking
+            tlp = self.marking(draft)
+            if tlp not in self._policies:
+                self._policies[tlp] = self.policy_of(self._of_marking(tlp))
+            return self._policies[tlp]
         specs = [self._goes_to(draft, held, waited)[0]]
         if draft.unresolved:
             specs.append(self.under_known_marking(draft))

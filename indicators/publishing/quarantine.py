@@ -17,7 +17,7 @@ from django.db.models import Q, QuerySet
 
 from exchange import sealing
 from exchange.errors import NotFound
-from exchange.sql import Message
+from exchange.sql import Message, array_of
 from indicators.models import Quarantined
 from indicators.publishing import answering
 from indicators.stix.drafts import Draft, Quarantine
@@ -43,10 +43,10 @@ def keep(found: Iterable[tuple[Draft, Quarantine]], *, by: Viewer, batch_id: UUI
 def mended(stix_ids: Sequence[str], *, by: Viewer, within: Message) -> None:
     """What enters waits no longer, once the message is sent."""
     if stix_ids:
-        within.add(_MENDED, [by.partner_id, list(stix_ids)])
+        within.add(_MENDED, [by.partner_id, array_of(stix_ids)])
 
 
-_MENDED = "DELETE FROM indicators_quarantined WHERE partner_id = %s AND stix_id = ANY(%s)"
+_MENDED = "DELETE FROM indicators_quarantined WHERE partner_id = %s AND stix_id = ANY(%s::text[])"
 
 
 def page(viewer: Viewer, *, before: tuple[datetime, UUID] | None = None, limit: int) -> list[Quarantined]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from exchange.sql import Message
+from exchange.sql import Message, array_of
 from indicators import stored
 from indicators.log import walking
 from indicators.stix.drafts import Draft, Refusal
@@ -76,13 +76,13 @@ def below_source(draft: Draft, sha256: bytes, tlp: Tlp, *, held: stored.Versions
     )
 
 
-def _spellings(stix_ids: Iterable[str]) -> list[str]:
-    """A UUID may be written in capitals and is the same (RFC 9562 §4)."""
+def _spellings(stix_ids: Iterable[str]) -> str:
+    """As an array. A UUID may be written in capitals and is the same (RFC 9562 §4)."""
     found = set()
     for stix_id in stix_ids:
         kind, _, uuid = stix_id.rpartition("--")
         found |= {stix_id, f"{kind}--{uuid.lower()}", f"{kind}--{uuid.upper()}"}
-    return sorted(found)
+    return array_of(sorted(found))
 
 
 # A row for each newest version that others hold under the ids and the rule lets the viewer see; walks the unique index
@@ -92,7 +92,7 @@ _OTHERS = f"""
 WITH {walking.OPEN}, found AS MATERIALIZED (
     SELECT h.id AS holding, h.stix_id, o.id, o.sha256, h.audience_id
     FROM indicators_holding h JOIN indicators_stixobject o ON o.id = h.newest_id
-    WHERE h.stix_id = ANY(%(ids)s) AND h.publisher_id <> %(viewer)s
+    WHERE h.stix_id = ANY(%(ids)s::text[]) AND h.publisher_id <> %(viewer)s
 )
 SELECT found.stix_id, a.tlp, found.sha256,
        least(found.id, (SELECT min(v.id) FROM indicators_stixobject v

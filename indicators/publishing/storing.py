@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import msgspec
 from django.db import connection
+from psycopg import Copy
 
 from exchange.sql import Message, Reply, array_of, array_of_numbers
+from indicators.benign import service_hosts
+from indicators.door.benign import Known
 from indicators.models import Hidden, Holding
 from indicators.stix.drafts import Draft, Ref
 from indicators.stored import Version, Versions
@@ -51,7 +56,7 @@ def versions(publisher_id: UUID, stix_ids: Iterable[str]) -> dict[str, Versions]
 
 def versions_within(message: Message, publisher_id: UUID, stix_ids: Iterable[str]) -> Callable[[], dict[str, Versions]]:
     """The same, to be called once the message is sent."""
-    found = message.add(_VERSIONS, [publisher_id, list(stix_ids)])
+    found = message.add(_VERSIONS, [publisher_id, array_of(stix_ids)])
 
     def read() -> dict[str, Versions]:
         stored: dict[str, Versions] = {}
@@ -71,7 +76,7 @@ SELECT h.stix_id, o.modified, h.id, o.id, o.sha256, h.state, o.id IS NOT DISTINC
 FROM indicators_holding h JOIN partners_audience a ON a.id = h.audience_id
 JOIN indicators_stixobject o ON o.holding_id = h.id
 LEFT JOIN indicators_hidden x ON x.version_id = o.id
-WHERE h.publisher_id = %s AND h.stix_id = ANY(%s)
+WHERE h.publisher_id = %s AND h.stix_id = ANY(%s::text[])
 ORDER BY o.correction
 """
 
@@ -143,41 +148,61 @@ def store(
     """Write versions, their references, the holdings that begin with them, what becomes of others, and their values.
 
     `woken` are drafts of versions that are stored already, by their keys. Many versions are copied at once; a few are
-    written when the message is sent, and so is all else.
+    written when the message is sent, and so is all else, which is made ready while PostgreSQL takes in the copied.
     """
-    rows = [_version_row(one) for one in new]
-    if len(rows) > _MOST_INSERTED:
-        _copy("indicators_stixobject", _VERSION_COLUMNS, rows)
-    else:
-        for row in rows:
-            within.add(_VERSION, row)
+    refer(((one.key, one.draft.references) for one in new), within=within)
+    drafts = {one.key: one.draft for one in new} | dict(woken)
+    hold = partial(
+        _hold, publisher_id, drafts, begun=begun, turned=turned, unproven=service_hosts.unproven(), within=within
+    )
+    if len(new) <= _MOST_INSERTED:
+        for one in new:
+            within.add(_VERSION, _version_row(one))
+        hold()
+        return
+    with _copying("indicators_stixobject", _VERSION_COLUMNS) as copy:
+        for one in new:
+            copy.write_row(_version_row(one))
+        hold()
+
+
+def _hold(
+    publisher_id: UUID,
+    drafts: Mapping[int, Draft],
+    *,
+    begun: Sequence[Begun],
+    turned: Sequence[Turned],
+    unproven: Mapping[UUID, Known],
+    within: Message,
+) -> None:
+    """Have the message say what holdings are from now on, and what they carry. Asks nothing itself."""
     if begun:
         within.add(_BEGIN, [publisher_id, *_columns(begun)])
     _turn(turned, within)
-    refer(((one.key, one.draft.references) for one in new), within=within)
-    drafts = {one.key: one.draft for one in new} | dict(woken)
     holdings: list[Begun | Turned] = [*begun, *turned]
     said = [
         carrying.Carrying(one.holding_id, one.audience_id, drafts[key].tokens, anew=isinstance(one, Turned))
         for one in holdings
         if (key := one.newest_id) is not None
     ]
-    carrying.write(said, within=within)
+    carrying.write(said, within=within, unproven=unproven)
 
 
 def refer(found: Iterable[tuple[int, Sequence[Ref]]], *, within: Message) -> None:
     """Write what objects, by key, point to: along with the message, or copied at once where it is too much for it."""
     rows = [(key, place, *ref) for key, refs in found for place, ref in enumerate(refs)]
     if len(rows) > _MOST_ALONG:
-        _copy("indicators_reference", _REFERENCE_COLUMNS, rows)
+        with _copying("indicators_reference", _REFERENCE_COLUMNS) as copy:
+            for row in rows:
+                copy.write_row(row)
     elif rows:
         keys, places, paths, targets = zip(*rows, strict=True)
         within.add(_REFER, [array_of_numbers(keys), array_of_numbers(places), array_of(paths), array_of(targets)])
 
 
-_REFERENCE_COLUMNS = "version_id, place, path, target_id"
+_REFERENCE_COLUMNS = {"version_id": "int8", "place": "int2", "path": "text", "target_id": "text"}
 _REFER = f"""
-INSERT INTO indicators_reference ({_REFERENCE_COLUMNS})
+INSERT INTO indicators_reference ({", ".join(_REFERENCE_COLUMNS)})
 SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[])
 """
 
@@ -275,10 +300,16 @@ SELECT o.id, %s FROM indicators_stixobject o WHERE o.holding_id = ANY(%s) AND o.
 """
 
 
-def _copy(table: str, columns: str, rows: Sequence[tuple[object, ...]]) -> None:
-    with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
+@contextmanager
+def _copying(table: str, columns: Mapping[str, str]) -> Iterator[Copy]:
+    """Copy the rows that are written in the block; `columns` are their names and types, for they go as binary.
+
+    Whole buffers are on their way while the next is filled, and until the block ends PostgreSQL answers nothing else.
+    """
+    sql = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
+    with connection.cursor() as cursor, cursor.copy(sql) as copy:
+        copy.set_types(list(columns.values()))
+        yield copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,12 +387,32 @@ SELECT id, heirs FROM old
 """
 
 
-_VERSION_COLUMNS = (
-    "id, holding_id, version, created, modified, correction, revoked, body, sha256, title, created_by_ref,"
-    " pattern_type, kind, subkind, severity, confidence, valid_from, valid_until, spec_version, marks, facets"
-)
-_PLACES = ", ".join(["%s"] * len(_VERSION_COLUMNS.split(",")))
-_VERSION = f"INSERT INTO indicators_stixobject ({_VERSION_COLUMNS}) VALUES ({_PLACES})"
+_VERSION_COLUMNS = {
+    "id": "int8",
+    "holding_id": "int8",
+    "version": "text",
+    "created": "timestamptz",
+    "modified": "timestamptz",
+    "correction": "int2",
+    "revoked": "bool",
+    "body": "text",
+    "sha256": "bytea",
+    "title": "text",
+    "created_by_ref": "text",
+    "pattern_type": "text",
+    "kind": "text",
+    "subkind": "text",
+    "severity": "text",
+    "confidence": "int2",
+    "valid_from": "timestamptz",
+    "valid_until": "timestamptz",
+    "spec_version": "text",
+    "marks": "varchar[]",
+    "facets": "text[]",
+}
+_VERSION = f"""
+INSERT INTO indicators_stixobject ({", ".join(_VERSION_COLUMNS)}) VALUES ({", ".join(["%s"] * len(_VERSION_COLUMNS))})
+"""
 
 
 def _version_row(new: NewVersion) -> tuple[object, ...]:

@@ -77,7 +77,7 @@ def _draft(index: int, raw: bytes, data: Mapping[str, Any]) -> Draft:
         valid_until=_moment(data, "valid_until"),
         tokens=_tokens(data, extension, pattern_type) if pattern_type else (),
         markings=tuple(markings),
-        references=references.refs(data),
+        references=references.refs(data, raw),
         facets=facets.facets(data, extension),
         marks=conformance.problems(data),
     )

@@ -13,6 +13,7 @@ from indicators.stix.drafts import Ref
 
 #: Which properties name other objects (STIX 2.1 §2.9, §3.1): at any depth, in extensions and custom properties, too.
 _SUFFIXES = ("_ref", "_refs")
+_NAMES = "_ref"
 #: A pointer is told this far at most: what is nested in long names would else take more room than the object.
 _MAX_PATH_CHARS = 400
 
@@ -20,15 +21,18 @@ _MAX_PATH_CHARS = 400
 ENDS = ("/sighting_of_ref", "/source_ref", "/target_ref")
 
 
-def refs(data: Mapping[str, Any]) -> tuple[Ref, ...]:
-    """Every reference of an object, each once.
+def refs(data: Mapping[str, Any], raw: bytes | None = None) -> tuple[Ref, ...]:
+    """Every reference of an object, each once; with its bytes it is known soon that there is none inside of it.
 
     That is each id in a property whose name ends in `_ref` or `_refs`, markings of the object and of single properties
     among them, and each extension definition that `extensions` names. What is no id points to nothing. A pointer that
     is longer than 400 characters ends before the name that makes it so.
     """
     found: list[Ref] = []
-    _gather(data, "", found)
+    outer = {name: value for name, value in data.items() if _NAMES in name}
+    # Each name that may be one is an outer one: none inside is, and none is written otherwise.
+    is_flat = raw is not None and b"\\" not in raw and raw.count(_NAMES.encode()) == len(outer)
+    _gather(outer if is_flat else data, "", found)
     extensions = data.get("extensions")
     if isinstance(extensions, dict):
         at = "/extensions"

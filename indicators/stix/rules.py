@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from exchange.stix import schemas
 from exchange.stix.patterns import is_of_tokens
 from indicators.stix import oasis, tlp
 from indicators.stix.rule import Rule, Stix, Wrong
@@ -26,7 +27,7 @@ def versions(data: Stix) -> Iterable[Wrong]:
 
 
 _NAME = re.compile(r"id|[a-z][a-z0-9_]{2,249}")
-_KNOWN = frozenset(name for name in oasis.names() if _NAME.fullmatch(name))
+_KNOWN = frozenset(name for name in oasis.names() if _NAME.fullmatch(name)) | {*schemas.extension()["properties"]}
 _BINARY = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)")
 _HEXADECIMAL = re.compile(r"(?:[a-fA-F0-9]{2})+")
 

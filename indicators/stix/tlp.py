@@ -40,8 +40,9 @@ def strictest(marking_refs: Iterable[object]) -> str | None:
 
     A UUID may be written in capitals (RFC 9562 §4): a marking must not be missed for that.
     """
-    refs = (ref.lower() for ref in marking_refs if isinstance(ref, str))
-    return max((_WORD_OF[ref] for ref in refs if ref in _WORD_OF), key=WORDS.index, default=None)
+    refs = [ref.lower() for ref in marking_refs if isinstance(ref, str)]
+    known = [_WORD_OF[ref] for ref in refs if ref in _WORD_OF]
+    return max(known, key=WORDS.index, default=None) if len(known) != 1 else known[0]
 
 
 def word_in(data: Mapping[str, Any]) -> str | None:

@@ -51,8 +51,13 @@ def keys_within(value: str) -> tuple[UUID, UUID]:
 _OF_VALUE = 4
 
 
-def write(carrying: Sequence[Carrying], *, within: Message) -> None:
-    """Write what holdings carry, in place of what they carried, when the message is sent. Five statements at most."""
+def write(
+    carrying: Sequence[Carrying], *, within: Message, unproven: Mapping[UUID, benign.Known] | None = None
+) -> None:
+    """Write what holdings carry, in place of what they carried, when the message is sent. Five statements at most.
+
+    `unproven` is what `service_hosts` says, asked for here where it is not given.
+    """
     anew = [one.holding_id for one in carrying if one.anew]
     if anew:
         within.add(_EMPTY, [anew])
@@ -65,7 +70,7 @@ def write(carrying: Sequence[Carrying], *, within: Message) -> None:
         return
     values = {key: (token, audience_id) for _, _, key, token, audience_id in rows}
     _write_epochs({(token.scheme, token.key_epoch) for token, _ in values.values() if token.key_epoch}, within)
-    _leave_out(values, within)
+    _leave_out(values, service_hosts.unproven() if unproven is None else unproven, within)
     ordered = sorted(values.items(), key=lambda value: value[0].bytes)
     within.add(
         _VALUES,
@@ -91,11 +96,13 @@ def write(carrying: Sequence[Carrying], *, within: Message) -> None:
     )
 
 
-def _leave_out(values: Mapping[UUID, tuple[drafts.TokenValue, int]], within: Message) -> None:
+def _leave_out(
+    values: Mapping[UUID, tuple[drafts.TokenValue, int]], unproven: Mapping[UUID, benign.Known], within: Message
+) -> None:
     """Leave values out of the lists of those who name them as their own and have not proven it. Hardly anybody has."""
     found = [
         (partner_id, key)
-        for partner_id, own in service_hosts.unproven().items()
+        for partner_id, own in unproven.items()
         for key, (token, _) in values.items()
         if token.scheme == "clear" and benign.names(own, token.domain, token.value)
     ]
