@@ -12,8 +12,9 @@ import sqlite3
 import stat
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import batched
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,6 +37,8 @@ CREATE TABLE IF NOT EXISTS token (name BLOB PRIMARY KEY, sealed BLOB NOT NULL, e
 CREATE TABLE IF NOT EXISTS published (name BLOB PRIMARY KEY, sealed BLOB NOT NULL, ends TEXT NOT NULL) WITHOUT ROWID;
 """
 _AT_ONCE = 500
+#: So many are one transaction: a disk takes some milliseconds for each.
+_WRITTEN_AT_ONCE = 5_000
 
 
 class Kept:
@@ -78,14 +81,18 @@ class Kept:
             self._store.executemany("INSERT OR REPLACE INTO token VALUES (?, ?, ?)", rows)
             self._store.execute("DELETE FROM token WHERE ends < ?", [_day(datetime.now(UTC))])
 
-    def publish(self, stix_id: str, document: Mapping[str, Any], *, ends: datetime) -> None:
-        """Keep what a published indicator was made of, until it ends: to make its tokens anew under the next key."""
-        sealed = bytes(self._box.encrypt(json.dumps(document).encode()))
-        with self._lock, self._store:
-            self._store.execute(
-                "INSERT OR REPLACE INTO published VALUES (?, ?, ?)",
-                [self._name("", stix_id.encode()), sealed, _day(ends)],
-            )
+    def publish(self, published: Iterable[tuple[str, Mapping[str, Any], datetime]]) -> None:
+        """Keep what published indicators were made of: to make their tokens anew under the next key.
+
+        Each by its id, with what it was made of and until when it is kept. Many are written to the disk at once.
+        """
+        rows = (
+            (self._name("", stix_id.encode()), bytes(self._box.encrypt(json.dumps(document).encode())), _day(ends))
+            for stix_id, document, ends in published
+        )
+        for some in batched(rows, _WRITTEN_AT_ONCE):
+            with self._lock, self._store:
+                self._store.executemany("INSERT OR REPLACE INTO published VALUES (?, ?, ?)", some)
 
     def published_as(self, stix_id: str) -> dict[str, Any] | None:
         """What was kept of one indicator; None of what is not known, or has ended and was forgotten."""
@@ -107,10 +114,12 @@ class Kept:
         for (sealed,) in rows:
             yield json.loads(self._open(sealed))
 
-    def forget(self, stix_id: str) -> None:
-        """Keep no more of an indicator that has ended."""
+    def forget(self, stix_ids: Iterable[str]) -> None:
+        """Keep no more of indicators that have ended."""
         with self._lock, self._store:
-            self._store.execute("DELETE FROM published WHERE name = ?", [self._name("", stix_id.encode())])
+            self._store.executemany(
+                "DELETE FROM published WHERE name = ?", [(self._name("", one.encode()),) for one in stix_ids]
+            )
 
     def _name(self, epoch: str, value: bytes) -> bytes:
         named: bytes = nacl.hash.blake2b(epoch.encode() + b"\0" + value, key=self._names, encoder=_RAW)

@@ -25,23 +25,20 @@ _MOST_TOKENS = 4
 
 def remember(kept: Kept, built: Iterable[tables.Built]) -> None:
     """Keep what published indicators were made of, and those of a table's column in any case, until they end."""
-    for one in built:
-        if one.forms or one.column:
-            document = json.loads(one.indicator.serialize())
-            kept.publish(
-                document["id"],
-                {"forms": one.forms, "object": document},
-                ends=datetime.fromisoformat(document["valid_until"]),
-            )
+    said = ((json.loads(one.indicator.serialize()), one.forms) for one in built if one.forms or one.column)
+    kept.publish(
+        (document["id"], {"forms": made_of, "object": document}, datetime.fromisoformat(document["valid_until"]))
+        for document, made_of in said
+    )
 
 
 def due(kept: Kept, *, now: datetime, under: Mapping[str, set[str]]) -> list[dict[str, Any]]:
     """Live indicators that lack a token of a key that is published under now; `under` is the epochs by scheme."""
-    found = []
+    found, ended = [], []
     for one in kept.published():
         document = one["object"]
         if datetime.fromisoformat(document["valid_until"]) <= now:
-            kept.forget(document["id"])
+            ended.append(document["id"])
             continue
         tokens = document["extensions"][words.EXTENSION_ID].get("tokens", ())
         if not tokens:  # kept so that its table can be published again
@@ -50,6 +47,7 @@ def due(kept: Kept, *, now: datetime, under: Mapping[str, set[str]]) -> list[dic
         wanted = under[tokens[0]["scheme"]]
         if wanted - has and _group_of(has) == _group_of(wanted):
             found.append(one)
+    kept.forget(ended)
     return found
 
 
