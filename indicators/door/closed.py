@@ -80,10 +80,11 @@ def _listed(draft: Draft, *, publisher_identity: str, publisher_name: str, group
         return Refusal(*fault)
     if draft.stix_type == "indicator":
         return _indicator(data, data["extensions"][vocabulary.EXTENSION_ID], groups=groups)
-    beyond = _BEYOND.get(draft.stix_type)
     if draft.stix_type == "identity":
         return _identity(data, publisher_identity, publisher_name)
-    return beyond(data) if beyond is not None else None
+    if draft.stix_type == "opinion":
+        return _opinion(data)
+    return _observable(data, groups=groups) if draft.stix_type in (TOKEN_TYPE, VALUE_TYPE) else None
 
 
 def holds_text(draft: Draft) -> bool:
@@ -103,15 +104,20 @@ def _indicator(data: Mapping[str, Any], extension: Mapping[str, Any], *, groups:
         at = f"/extensions/{vocabulary.EXTENSION_ID}/rule/all"
         return Refusal(_NOT_LISTED, at, "A feature is compared in one way once.")
     for place, token in enumerate(tokens_in(extension)):
-        named = _GROUP.match(token["key_epoch"])
-        if named is not None and named[1] not in groups:
-            at = f"/extensions/{vocabulary.EXTENSION_ID}/tokens/{place}/key_epoch"
-            return Refusal(_NOT_LISTED, at, "The epoch of a group's key names a group that you are in.")
+        if _is_of_another_group(token, groups):
+            return Refusal(_NOT_LISTED, f"{_TOKENS}/{place}/key_epoch", _OWN_GROUPS)
     return None
+
+
+def _is_of_another_group(token: Mapping[str, Any], groups: frozenset[str]) -> bool:
+    """Whether its key is of a group that the publisher is not in: any words could be such a group's name."""
+    named = _GROUP.match(token["key_epoch"])
+    return named is not None and named[1] not in groups
 
 
 #: The group's short name in the epoch of its key.
 _GROUP = re.compile(r"(.+)-[0-9]{4}q[1-4]-[0-9]+")
+_OWN_GROUPS = "The epoch of a group's key names a group that you are in."
 
 
 def _of_version_1(data: Mapping[str, Any], extension: Mapping[str, Any], *, groups: frozenset[str]) -> Refusal | None:
@@ -167,10 +173,12 @@ def _opinion(data: Mapping[str, Any]) -> Refusal | None:
     return None
 
 
-def _observable(data: Mapping[str, Any]) -> Refusal | None:
-    """An object of a value has the id that follows from it, says its kind rightly and is in the normal form."""
+def _observable(data: Mapping[str, Any], *, groups: frozenset[str]) -> Refusal | None:
+    """An object of a value has the id that follows from it, says its kind rightly and names no other group."""
     if data["kind"] != words.KIND_OF[data["subkind"]]:
         return Refusal(_NOT_LISTED, "/kind", "This subkind is of another kind.")
+    if data["type"] == TOKEN_TYPE and _is_of_another_group(data, groups):
+        return Refusal(_NOT_LISTED, "/key_epoch", _OWN_GROUPS)
     if data["type"] == TOKEN_TYPE:
         named = ("scheme", "key_epoch", "norm_version", "subkind", "value")
         own = vocabulary.token_id(**{name: data[name] for name in named}, psp_scope=data.get("psp_scope"))
@@ -179,9 +187,6 @@ def _observable(data: Mapping[str, Any]) -> Refusal | None:
     if data["id"] != own:
         return Refusal(_NOT_LISTED, "/id", "The id follows from what the object says (STIX 2.1 §2.9).")
     return None
-
-
-_BEYOND = {"opinion": _opinion, TOKEN_TYPE: _observable, VALUE_TYPE: _observable}
 
 
 @cache

@@ -101,6 +101,9 @@ SHUT = {
     "a token object of a quarter to come": vocabulary.token_object(
         kind="account-pattern", subkind="email", token=token("3999q1", words.OBLIVIOUS)
     ),
+    "a token object of a group of one's own words": vocabulary.token_object(
+        kind="prompt-signature", subkind="phrase", token=token("we-charge-3999-from-march-2026q4-1")
+    ),
     "a host's name with a price": saying("gateway_host", value="our-price-is-40-dollars-per-million-tokens.com"),
     "a domain with a plan": saying("email_domain", value="we.launch.our.new.model.in.march.org"),
     "a host that cannot be": saying("gateway_host", value="our.price.is.forty"),
