@@ -301,7 +301,7 @@ def test_what_is_no_map_is_told_in_a_sentence(cast, run, tmp_path):
         run(cast.aster, "publish", "--csv", table)
 
 
-#: One in eight has a card and a prompt, too. `CAPTURED_PEOPLE=10000` takes as many (CONTRIBUTING.md, "Longer runs").
+#: One in eight has a card and a prompt, too. `CAPTURED_PEOPLE=10000` takes as many (CONTRIBUTING.md).
 PEOPLE, EIGHTH = int(os.environ.get("CAPTURED_PEOPLE", "400")), 8
 
 
