@@ -20,7 +20,21 @@ import orjson
 import psycopg
 from rich.console import Console
 
-from bench import filling, filters, groups, lookups, loop, matching, measures, neighbour, peer, prompts, race, tokens
+from bench import (
+    filling,
+    filters,
+    groups,
+    lookups,
+    loop,
+    matching,
+    measures,
+    neighbour,
+    peer,
+    prompts,
+    race,
+    tokens,
+    webhooks,
+)
 from bench.campaign import latency
 from bench.campaign import measure as campaign
 from bench.measures import Sides
@@ -69,7 +83,7 @@ QUICK = Plan(
     streams=100,
     subscribers=40,
     snapshot=5_000,
-    addresses=200,
+    addresses=2_000,
 )
 FULL = Plan(sizes=(10_000, 100_000, 1_000_000), raced=100_000)
 #: Objects that go to many groups, in a run of everything: filling as many again as are stored takes its time.
@@ -278,7 +292,7 @@ def loop_alone(plan: Plan, scene: str = "") -> Iterator[Row]:
         "streams": lambda server: loop.streams(server, count=plan.streams),
         "applied": lambda server: loop.applied(server, subscribers=plan.subscribers, rounds=max(5, plan.changes // 5)),
         "snapshot": lambda server: loop.snapshot(server, entries=plan.snapshot),
-        "webhooks": lambda server: loop.webhooks(server, addresses=plan.addresses),
+        "webhooks": lambda server: webhooks.webhooks(server, addresses=plan.addresses),
     }
     for name, measure in scenes.items():
         if scene in ("", name):

@@ -1,7 +1,4 @@
-"""The closed loop: idle streams, how soon an agent has applied, snapshots beside nginx, and many webhooks.
-
-`bench.audience` makes the partners and addresses that the scenes need, in a process with the settings of the exchange.
-"""
+"""The closed loop: idle streams, how soon an agent has applied, and snapshots beside nginx."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from bench import filling
-from bench.measures import BATCHES, must, push
+from bench.measures import must, push
 from bench.server import Server, served
 from bench.table import Row, at_most
 from bench.wire import Wire
@@ -353,100 +350,6 @@ def _nginx(path: Path) -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(timeout=30)
-
-
-_WORKERS, _LEAST_TOLD = 4, 1_000
-_RECEIVER = """
-import asyncio
-async def receive(reader, writer):
-    try:
-        head = await reader.readuntil(b"\\r\\n\\r\\n")
-        length = int(head.lower().split(b"content-length:")[1].split(b"\\r\\n")[0])
-        await reader.readexactly(length)
-        writer.write(b"HTTP/1.1 204 No Content\\r\\nConnection: close\\r\\n\\r\\n")
-        await writer.drain()
-    finally:
-        writer.close()
-async def main():
-    server = await asyncio.start_server(receive, "127.0.0.1", 0, backlog=1_024)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-asyncio.run(main())
-"""
-
-
-def webhooks(server: Server, *, addresses: int) -> Iterator[Row]:
-    """One change that every one of many addresses is told of, by four workers; 50 addresses a partner."""
-    with contextlib.ExitStack() as opened:
-        receiver = opened.enter_context(
-            subprocess.Popen([sys.executable, "-c", _RECEIVER], stdout=subprocess.PIPE, text=True)
-        )
-        opened.callback(receiver.terminate)
-        assert receiver.stdout is not None
-        url = f"http://127.0.0.1:{int(receiver.stdout.readline())}/"
-        _subscribed(server, addresses, url)
-        for number in range(_WORKERS - 1):  # one is there
-            opened.enter_context(_worker(server, number))
-        publisher = opened.enter_context(server.wire(0))
-        database = opened.enter_context(server.database())
-        server.rest()
-        body = orjson.dumps({"objects": [making.account_pattern()]})
-        began = time.perf_counter()
-        publisher.ask("POST", f"{BATCHES}?everyone=true", body)
-        count = _arrived(database, addresses)
-        took = time.perf_counter() - began
-    rate = count / took
-    yield Row(
-        f"{addresses:,} webhook subscriptions, {_WORKERS} workers: a change told to all",
-        0,
-        f"{rate:,.0f} messages/s",
-        f"the last after {took:.1f} s",
-        target=f"≥ {_LEAST_TOLD:,}",
-        met=rate >= _LEAST_TOLD,
-    )
-
-
-def _arrived(database: Any, addresses: int) -> int:
-    """How many messages arrived once all have, or no more come."""
-    count, last, until = 0, -1, time.perf_counter() + _LATEST_S
-    while count < addresses and time.perf_counter() < until:
-        (count,) = database.execute(_DELIVERED).fetchone()
-        if count != last:
-            last, until = count, time.perf_counter() + _LATEST_S
-        time.sleep(0.1)
-    must(count == addresses, f"{count} of {addresses} messages arrived")
-    return int(count)
-
-
-_DELIVERED = "SELECT count(*) FROM indicators_delivery WHERE state = 'delivered' AND kind = 'changes'"
-
-
-def _subscribed(server: Server, addresses: int, url: str) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "bench.audience", str(addresses), url],
-        env=os.environ | server.environment(),
-        cwd=_ROOT,
-        check=True,
-    )
-
-
-@contextlib.contextmanager
-def _worker(server: Server, number: int) -> Iterator[None]:
-    """A further worker for webhooks, as the exchange's own."""
-    command = [sys.executable, "-m", "celery", "--quiet", "--app", "exchange.celery", "worker", "--pool", "threads"]
-    quiet = ["--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    process = subprocess.Popen(
-        [*command, *quiet, "-Q", "webhooks", "-c", "16", "-n", f"bench-{number}@%h"],
-        env=os.environ | server.environment(),
-        cwd=_ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
 
 
 def _listening(url: str) -> int:

@@ -96,6 +96,15 @@ class Server:
                 time.sleep(0.02)
         raise RuntimeError("the workers do not come to rest")
 
+    @property
+    def process_id(self) -> int:
+        """The one below which web and workers run."""
+        return self._process.pid
+
+    def postgres_id(self) -> int:
+        """The one below which PostgreSQL runs."""
+        return int(next(self._data_dir.rglob("postmaster.pid")).read_text().split("\n", 1)[0])
+
     def web_processes(self) -> list[int]:
         """The processes that answer requests: the children of the server's."""
         parents = {pid: parent for pid, parent, _ in _processes()}

@@ -242,8 +242,13 @@ def _resolve(host: str, port: int, *, wait_s: float) -> list[_Address]:
     """Every address of a host, all of them judged. Raises Blocked, httpcore.ConnectTimeout.
 
     The system's resolver knows no deadline, and who answers it may be slow on purpose: so a thread asks, and is left
-    to itself after the deadline.
+    to itself after the deadline. What is an address already is not looked up.
     """
+    with contextlib.suppress(ValueError):
+        literal = ipaddress.ip_address(host)
+        if not _allowed(literal):
+            raise Blocked
+        return [literal]
     found: list[Any] = []
     asking = threading.Thread(target=_look_up, args=(host, port, found), name="exchange-look-up", daemon=True)
     asking.start()

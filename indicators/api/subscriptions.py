@@ -28,7 +28,7 @@ from indicators.api.documents.subscriptions import (
 )
 from indicators.feeds import filters, preview
 from indicators.models import Delivery, Feed, Subscription
-from indicators.telling import delivering, notifying, replaying, subscribing
+from indicators.telling import delivering, notifying, replaying, subscribing, writing
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
 from partners.viewer import Viewer
@@ -303,7 +303,7 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         "id": delivery.pk,
         "subscription": delivery.subscription_id,
         "kind": delivery.kind,
-        "webhook_id": delivering.message_id(delivery),
+        "webhook_id": writing.message_id(delivery),
         "state": delivery.state,
         "attempts": delivery.attempts,
         "changes": delivery.changes,

@@ -7,6 +7,7 @@ meanwhile: the log waits, and the plan of attempts goes on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
@@ -37,17 +38,29 @@ def rest(subscription: Subscription) -> timedelta:
     return LONG_REST if subscription.opened_at else REST
 
 
-def note(delivery: Delivery, *, arrived: bool, at: datetime) -> None:
-    """Count how an attempt ended, within the transaction that writes it down. No query where nothing had failed."""
-    subscription = delivery.subscription
-    own = Subscription.unrestricted.filter(pk=subscription.pk)
-    if arrived:
-        if subscription.failures or subscription.opened_at:
+def note(ended: Sequence[tuple[Delivery, bool]], *, at: datetime) -> None:
+    """Count how attempts ended, each with whether it arrived, within the transaction that writes it down.
+
+    No query where all arrived and nothing had failed.
+    """
+    told = [(one, arrived) for one, arrived in ended if _is_news(one, arrived=arrived)]
+    if not told:
+        return
+    ids = {one.subscription_id for one, _ in told}
+    list(Subscription.unrestricted.filter(pk__in=ids).order_by("pk").select_for_update(no_key=True).values_list("pk"))
+    for delivery, arrived in told:
+        own = Subscription.unrestricted.filter(pk=delivery.subscription_id)
+        if arrived:
             own.update(failures=0, opened_at=None)
-    elif delivery.kind in _COUNTED:
+            continue
         own.update(failures=Least(F("failures") + 1, _ENOUGH))
         if own.filter(failures__gte=MOST, opened_at=None, state=Subscription.State.ACTIVE).update(opened_at=at):
-            tell(subscription, subject=_OPENED, words=_OPENED_WORDS)
+            tell(delivery.subscription, subject=_OPENED, words=_OPENED_WORDS)
+
+
+def _is_news(delivery: Delivery, *, arrived: bool) -> bool:
+    failed_before = bool(delivery.subscription.failures or delivery.subscription.opened_at)
+    return failed_before if arrived else delivery.kind in _COUNTED
 
 
 def given_up(subscription: Subscription) -> None:

@@ -7,23 +7,24 @@ content leaves by one door, the delta feed.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import CharField, Exists, F, OuterRef, Q, Window
+from django.db.models import CharField, Exists, F, OuterRef, Q
 from django.db.models.expressions import RawSQL
-from django.db.models.functions import RowNumber
 from structlog import get_logger
 
 from exchange import clock, hints, incarnation
 from exchange.celery import app
+from exchange.errors import Gone
+from indicators.feeds.filters import Filter
 from indicators.log import changes
 from indicators.models import Delivery, Feed, Subscription
-from indicators.telling import delivering, replaying, subscribing
+from indicators.telling import claiming, delivering, replaying, sending, subscribing, writing
 from partners.keys.auth import viewer_of_partner
 from partners.models import Partner
 from partners.viewer import Viewer
@@ -33,10 +34,8 @@ log = get_logger()
 #: Workers that are woken at a time; each goes on until there is nothing to claim.
 _MOST_WOKEN = 16
 #: Messages that wait to be claimed while more are made: the log keeps the others until some of these have gone.
-_MOST_DUE, _LOOK = 512, 64
+_MOST_DUE = 2_048
 _WOKEN_S = 10
-#: After this long, a worker's thread lets others have their turn.
-_TURN_S = 60.0
 #: The store's incarnation, in a query.
 _PRESENT = RawSQL(incarnation.SQL, (), output_field=CharField())  # noqa: S611 - a constant of ours
 
@@ -45,48 +44,94 @@ def dispatch(subscription_id: UUID) -> UUID | None:
     """Turn what is new for a subscription into one delivery; returns it, or None where there is nothing to tell.
 
     While a delivery is under way no second one is made: the log waits, and the next message tells all of it.
-    The log is looked at once more after the row was let go, for whoever came meanwhile found it taken and left.
     """
-    while True:
-        delivery, reached = _take_up(subscription_id)
-        if delivery is not None or reached is None or reached >= changes.head():
-            return delivery.pk if delivery else None
+    return next(iter(dispatch_all([subscription_id])), None)
+
+
+def dispatch_all(subscription_ids: Collection[UUID]) -> list[UUID]:
+    """The same of several subscriptions of one partner, in one transaction; returns the deliveries.
+
+    Whose row another worker holds is left to them. The log is looked at once more after the rows were let go, for
+    whoever came meanwhile found them taken and left.
+    """
+    made: list[UUID] = []
+    left = list(subscription_ids)
+    while left:
+        deliveries, reached = _take_up(left)
+        made += [one.pk for one in deliveries]
+        end = changes.head() if reached else 0
+        left = [pk for pk, place in reached.items() if place < end]
+    return made
 
 
 @transaction.atomic
-def _take_up(subscription_id: UUID) -> tuple[Delivery | None, int | None]:
-    """The delivery that was made or became due, and the place reached; no place where there was nothing to do."""
-    subscription = (
-        Subscription.unrestricted.select_for_update(skip_locked=True, of=("self",))
+def _take_up(ids: Collection[UUID]) -> tuple[list[Delivery], dict[UUID, int]]:
+    """The deliveries that were made or became due, and the places reached by those that were told nothing."""
+    mine = list(
+        Subscription.unrestricted.select_for_update(skip_locked=True, no_key=True, of=("self",))
         .select_related("feed")
-        .filter(pk=subscription_id, state=Subscription.State.ACTIVE)
+        .filter(pk__in=ids, state=Subscription.State.ACTIVE)
         .annotate(present=_PRESENT)
-        .first()
+        .order_by("pk")
     )
-    viewer = viewer_of_partner(subscription.partner_id) if subscription else None
-    if subscription is None or viewer is None:
-        return None, None
-    if subscription.incarnation != subscription.present:
-        return _start_over(subscription), None
-    under_way = subscription.deliveries(manager="unrestricted").filter(delivering.UNDER_WAY).first()
-    if under_way is not None:
-        return _hurried(viewer, subscription, under_way), None
-    end = changes.head()
-    wanted = subscribing.filter_of(subscription.feed)
-    span = changes.since(viewer, wanted, after=subscription.seq, limit=delivering.MAX_CHANGES, matched=False)
-    reached = span.reached if span.more and not span.changes else max(end, span.reached)
-    delivery = None
-    if span.changes:
-        delivery = Delivery.unrestricted.create(
-            partner_id=subscription.partner_id,
-            subscription=subscription,
-            first_seq=subscription.seq,
-            last_seq=reached,
-            changes=len(span.changes),
-            urgent=changes.is_urgent(span.changes),
-        )
-    Subscription.unrestricted.filter(pk=subscription.pk).update(seq=reached)
-    return delivery, reached
+    viewer = viewer_of_partner(mine[0].partner_id) if mine else None
+    if viewer is None:
+        return [], {}
+    told = [_start_over(one) for one in mine if one.incarnation != one.present]
+    mine = [one for one in mine if one.incarnation == one.present]
+    waiting = {
+        one.subscription_id: one for one in Delivery.unrestricted.filter(delivering.UNDER_WAY, subscription__in=mine)
+    }
+    told += [_hurried(viewer, one, waiting[one.pk]) for one in mine if one.pk in waiting]
+    made, reached = _made(viewer, [one for one in mine if one.pk not in waiting])
+    return [*filter(None, told), *made], reached
+
+
+def _made(viewer: Viewer, subscriptions: Sequence[Subscription]) -> tuple[list[Delivery], dict[UUID, int]]:
+    """A delivery for each subscription that there is something new for; the places of the others.
+
+    The log is read once for those that stand at one place with one filter.
+    """
+    made, told_nothing, at = [], {}, defaultdict[int, list[UUID]](list)
+    end = changes.head() if subscriptions else 0
+    for wanted, seq, alike in _alike(subscriptions):
+        try:
+            span = writing.since(viewer, wanted, after=seq, limit=writing.MAX_CHANGES, matched=False)
+        except Gone:  # it was away for longer than removes are kept
+            for one in alike:
+                delivering.start_over(one.pk)
+            continue
+        reached = span.reached if span.more and not span.changes else max(end, span.reached)
+        for one in alike:
+            at[reached].append(one.pk)
+            if span.changes:
+                made.append(_delivery(one, span, reached=reached))
+            else:
+                told_nothing[one.pk] = reached
+    Delivery.unrestricted.bulk_create(made)
+    for reached, ids in at.items():
+        Subscription.unrestricted.filter(pk__in=ids).update(seq=reached)
+    return made, told_nothing
+
+
+def _alike(subscriptions: Iterable[Subscription]) -> list[tuple[Filter, int, list[Subscription]]]:
+    """Those that ask the log the same: by one filter, from one place."""
+    found: dict[tuple[str, int], tuple[Filter, int, list[Subscription]]] = {}
+    for one in subscriptions:
+        wanted = subscribing.filter_of(one.feed)
+        found.setdefault((wanted.scope, one.seq), (wanted, one.seq, []))[2].append(one)
+    return list(found.values())
+
+
+def _delivery(subscription: Subscription, span: changes.Span, *, reached: int) -> Delivery:
+    return Delivery(
+        partner_id=subscription.partner_id,
+        subscription=subscription,
+        first_seq=subscription.seq,
+        last_seq=reached,
+        changes=len(span.changes),
+        urgent=changes.is_urgent(span.changes),
+    )
 
 
 def _start_over(subscription: Subscription) -> Delivery | None:
@@ -114,7 +159,7 @@ def _hurried(viewer: Viewer, subscription: Subscription, waiting: Delivery) -> D
     if waiting.state != Delivery.State.DUE or waiting.due_at <= moment or rests:
         return None
     after = max(subscription.seq, waiting.seen_seq)
-    news = changes.since(viewer, subscribing.filter_of(subscription.feed), after=after, limit=1, matched=False)
+    news = writing.since(viewer, subscribing.filter_of(subscription.feed), after=after, limit=1, matched=False)
     if not news.changes:
         Delivery.unrestricted.filter(pk=waiting.pk).update(seen_seq=max(after, news.reached))
         return None
@@ -194,39 +239,49 @@ def wake(count: int = 1) -> None:
         deliver.apply_async(expires=_WOKEN_S)
 
 
+#: Of this process.
+_DESK = sending.Desk(ask=lambda: hint(), help_=lambda: wake())  # noqa: PLW0108 - looked up when they are called
+
+
 @app.task(name="indicators.telling.notifying.deliver")
 def deliver() -> None:
-    """Attempts, one after another, until nothing can be claimed."""
-    until = time.monotonic() + _TURN_S
-    while (outcome := delivering.send_next()) is not None:
-        if outcome.delivered:
-            hint()
-        if time.monotonic() > until:
-            wake()
-            return
+    """Messages, portion by portion, until nothing can be claimed; where this process is at it already, it is told."""
+    _DESK.work()
 
 
 @app.task(name="indicators.telling.notifying.sweep")
 def sweep() -> None:
     """Find everything that is to be told or due, from the store alone, and wake workers for it."""
-    woken = 0
-    for place, subscription_id in enumerate(_to_be_told()):
-        if place % _LOOK == 0 and place and delivering.due() >= _MOST_DUE:
-            break  # whoever delivers one asks for another sweep
-        try:
-            made = dispatch(subscription_id)
-        except Exception:  # one subscription that cannot be told must not keep others from being told
-            log.exception("subscription.not-told", subscription=str(subscription_id))
-            continue
-        if made is not None:
-            if woken < _MOST_WOKEN:
-                wake()
+    woken, made = 0, 0
+    room = _MOST_DUE - claiming.due()
+    for ids in _to_be_told():
+        if room <= 0:
+            break  # whoever delivers asks for another sweep
+        count = _dispatched(ids[:room])
+        made, room = made + count, room - min(count, claiming.SHARE)
+        if made > woken and woken < _MOST_WOKEN:
+            wake()
             woken += 1
-    wake(delivering.due() - min(woken, _MOST_WOKEN))
+    wake(claiming.due() - woken)
 
 
-def _to_be_told() -> list[UUID]:
-    """The subscriptions that something may be new for, each partner's first one before anybody's second.
+def _dispatched(ids: Sequence[UUID]) -> int:
+    """How many messages were made or became due; where that fails for all together, each is tried by itself."""
+    try:
+        return len(dispatch_all(ids))
+    except Exception:
+        log.exception("subscriptions.told-singly", first=str(ids[0]))
+    count = 0
+    for one in ids:
+        try:
+            count += len(dispatch_all([one]))
+        except Exception:  # one subscription that cannot be told must not keep others from being told
+            log.exception("subscription.not-told", subscription=str(one))
+    return count
+
+
+def _to_be_told() -> list[list[UUID]]:
+    """The subscriptions that something may be new for, those of a partner together, who waits longest first.
 
     Whose message is under way is left out, unless news may bring that forward: it would be looked at again and again.
     """
@@ -243,8 +298,10 @@ def _to_be_told() -> list[UUID]:
     active = Subscription.unrestricted.annotate(present=_PRESENT).filter(
         new | restored, state=Subscription.State.ACTIVE, partner__state=Partner.State.ACTIVE
     )
-    turn = Window(RowNumber(), partition_by="partner", order_by=["seq", "pk"])
-    return list(active.annotate(turn=turn).order_by("turn", "seq", "pk").values_list("pk", flat=True))
+    found: dict[UUID, list[UUID]] = {}
+    for partner_id, pk in active.order_by("seq", "pk").values_list("partner", "pk"):
+        found.setdefault(partner_id, []).append(pk)
+    return list(found.values())
 
 
 @app.task(name="indicators.telling.notifying.forget_old_deliveries")

@@ -29,12 +29,12 @@ from indicators.publishing.reach import Reach
 from indicators.reading.selecting import Selection
 from indicators.stix import making, parsing
 from indicators.stix.drafts import TokenValue as TokenSaid
-from indicators.telling import delivering, notifying, subscribing
+from indicators.telling import notifying, subscribing
 from indicators.values import carrying
 from partners import sight
 from partners.attribution import Attribution
 from partners.models import Membership
-from tests import build, stores
+from tests import build, sending, stores
 from tests.indicators.api.caller import Caller, read
 from tests.plans import read_by, watched
 from tests.waiting import DEADLINE_S
@@ -678,7 +678,7 @@ def test_a_webhook_and_a_stream_of_events_name_the_objects_of_a_match_to_who_see
     (theirs,) = say(cast, "cygnus")
     for subscription in subscribed:
         notifying.dispatch(subscription.pk)
-        delivering.send_next()
+        sending.send_next()
     hints = {message["data"]["subscription"]: message["data"]["changes"] for message in sent}
     (told,), (own,) = (hints[str(subscription.pk)] for subscription in subscribed)
     assert told["matches"] == [{"domain": "email", "ids": sorted([mine, theirs])}]

@@ -30,6 +30,7 @@ WRITERS = {
     "indicators/publishing/quarantine.py",
     "indicators/reports/reporting.py",
     "indicators/telling/breaker.py",
+    "indicators/telling/claiming.py",
     "indicators/telling/delivering.py",
     "indicators/telling/notifying.py",
     "indicators/telling/replaying.py",

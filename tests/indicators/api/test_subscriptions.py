@@ -7,9 +7,9 @@ import uuid
 import pytest
 
 from indicators.models import Delivery
-from indicators.telling import delivering, notifying
+from indicators.telling import notifying
 from partners.scopes import Scope
-from tests import build
+from tests import build, sending
 from tests.indicators.api.caller import another as key_of
 from tests.indicators.api.caller import at, code, read
 
@@ -229,7 +229,7 @@ def test_a_test_message_is_queued_and_its_delivery_says_how_it_went(aster, borea
     answer = aster.ask("POST", f"subscriptions/{mine['id']}/test")
     said = read(answer, 202)
     assert (said["kind"], said["state"], said["outcome"]) == ("ping", "due", "")
-    delivering.send_next()
+    sending.send_next()
     tried = read(aster.get(answer.headers["Location"]))
     assert (tried["state"], tried["status_code"], tried["attempts"]) == ("dead", None, 1)
     assert tried["outcome"]

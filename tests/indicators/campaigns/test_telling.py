@@ -8,9 +8,9 @@ import pytest
 from exchange import clock, outbound
 from indicators.campaigns import announcing, proposing, queueing
 from indicators.campaigns.tables import Campaign
-from indicators.telling import delivering, notifying, subscribing
+from indicators.telling import notifying, subscribing
 from partners.scopes import Scope
-from tests import build
+from tests import build, sending
 from tests.indicators.api.caller import Caller, read
 from tests.indicators.api.test_events import an_open_stream, listening, own_streams  # noqa: F401 - fixtures
 from tests.indicators.api.test_waking import listener  # noqa: F401 - a fixture
@@ -122,7 +122,7 @@ def test_what_becomes_of_a_campaign_is_told_to_those_concerned_alone(pool, poste
     readers = [*members.values(), *strangers]
     for each in readers:
         notifying.dispatch(each.subscription.pk)
-    while delivering.send_next():
+    while sending.send_next():
         pass
     posted.clear()
     began, before = clock.now(), facts()
@@ -138,7 +138,7 @@ def test_what_becomes_of_a_campaign_is_told_to_those_concerned_alone(pool, poste
         until(lambda: all(each.by_stream() >= told for each in members.values()))
         for each in readers:
             notifying.dispatch(each.subscription.pk)
-        while delivering.send_next():
+        while sending.send_next():
             pass
         for name, each in members.items():
             assert each.by_stream() == told

@@ -13,9 +13,9 @@ from exchange import clock
 from indicators.models import Delivery, Feed, FeedSet, Receipt, Subscription
 from indicators.portal import using
 from indicators.stix import making
-from indicators.telling import delivering, subscribing
+from indicators.telling import subscribing
 from partners.scopes import Role
-from tests import build
+from tests import build, sending
 from tests.indicators.portal.test_pages import PROBE, queries_of, signed_in, text
 
 pytestmark = pytest.mark.django_db
@@ -54,7 +54,7 @@ def test_four_steps_lead_from_a_filter_to_a_tested_delivery(cast):
     tested = client.post(f"/subscriptions/{one.pk}/act", {"do": "test", "of": str(feed.pk)})
     assert tested["Location"] == page, "back to the feed whose button it was"
     assert f"/subscriptions/deliveries?feed={feed.pk}" in text(client.get(page))
-    delivering.send_next()
+    sending.send_next()
     rows = text(client.get(f"/subscriptions/deliveries?feed={feed.pk}"))
     assert "The connection failed" in rows
     assert "The connection failed" not in text(client.get("/subscriptions/deliveries?feed=all"))

@@ -14,10 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from indicators.models import Delivery, Subscription
 from indicators.portal import showing
 from indicators.stix import making, tlp, vocabulary
-from indicators.telling import delivering
 from partners.models import ApiKey, Partner
 from partners.scopes import Role
-from tests import build
+from tests import build, sending
 
 pytestmark = pytest.mark.django_db
 
@@ -422,7 +421,7 @@ def test_a_subscription_is_tested_changed_and_its_secret_renewed_and_a_delivery_
     shown = text(client.post(act, {"do": "test"}, follow=True))
     assert "A test message is sent." in shown
     assert 'hx-get="/subscriptions/deliveries"' in shown  # it waits for the outcome
-    delivering.send_next()
+    sending.send_next()
     rows = text(client.get("/subscriptions/deliveries"))
     assert "The connection failed" in rows
     assert "hx-get" not in rows

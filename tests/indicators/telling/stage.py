@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from indicators.models import Delivery
 from indicators.telling import notifying
-from indicators.telling.delivering import Outcome
+from indicators.telling.attempting import Outcome
 from tests import build
 
 START = datetime.now(tz=UTC).replace(microsecond=0)

@@ -9,12 +9,12 @@ from standardwebhooks.webhooks import Webhook
 
 from exchange.errors import Forbidden, NotFound, Refused, TooMany
 from indicators.models import Delivery, Subscription
-from indicators.telling import breaker, delivering, notifying, replaying, subscribing
-from indicators.telling.delivering import Outcome
+from indicators.telling import breaker, claiming, notifying, replaying, subscribing
+from indicators.telling.attempting import Outcome
 from partners import mailing
 from partners.models import Mail
 from partners.scopes import Scope
-from tests import build
+from tests import build, sending
 from tests.indicators.telling.stage import BROKEN, FINE, GONE, START, now, signed_bytes, told
 
 pytestmark = pytest.mark.django_db
@@ -32,8 +32,8 @@ def subscription(reader, time):
 
 def end(outcome):
     """Claim the next message, and conclude it so."""
-    claimed = delivering.claim()
-    delivering.conclude(claimed, outcome)
+    claimed = sending.claim()
+    sending.conclude(claimed, outcome)
     return now(claimed)
 
 
@@ -93,8 +93,8 @@ def test_a_test_that_fails_says_nothing_of_an_endpoint(cast, reader, subscriptio
 
 def test_a_message_with_nothing_left_to_tell_closes_none(cast, reader, subscription, time, answers):
     delivery = failing(cast, subscription, time)
-    claimed = delivering.claim()
-    delivering.conclude(claimed, Outcome(delivered=True, words="Nothing was left to tell.", asked=False))
+    claimed = sending.claim()
+    sending.conclude(claimed, Outcome(delivered=True, words="Nothing was left to tell.", asked=False))
     assert now(delivery).state == "delivered"
     assert now(subscription).opened_at is not None
 
@@ -137,7 +137,7 @@ def test_a_message_that_was_given_up_is_a_dead_letter_until_it_arrives(cast, rea
     end(BROKEN)
     assert replaying.count_dead(reader) == 1  # it failed, so it is one again
     notifying.replay(reader, subscription.pk)
-    assert delivering.send_next().delivered
+    assert sending.send_next().delivered
     (_, _, headers) = answers[1][-1]
     assert headers["webhook-id"] == f"msg_{letter.pk}"
     assert replaying.count_dead(reader) == 0
@@ -150,7 +150,7 @@ def test_what_a_later_message_told_is_no_dead_letter(cast, reader, subscription,
     time.shift(timedelta(minutes=1))
     notifying.change(reader, subscription.pk, {"state": "active"})
     notifying.dispatch(subscription.pk)
-    assert delivering.send_next().delivered
+    assert sending.send_next().delivered
     assert replaying.count_dead(reader) == 0
 
 
@@ -162,10 +162,10 @@ def test_replays_go_one_after_another_in_the_order_of_their_messages(cast, reade
     notifying.replay(reader, subscription.pk)
     time.shift(timedelta(minutes=1))
     went = []
-    while (claimed := delivering.claim()) is not None:
-        assert delivering.claim() is None  # the next one waits for this one
+    while (claimed := sending.claim()) is not None:
+        assert sending.claim() is None  # the next one waits for this one
         went.append(claimed.again_of_id)
-        delivering.conclude(claimed, FINE)
+        sending.conclude(claimed, FINE)
     assert went == letters
 
 
@@ -175,9 +175,9 @@ def test_the_order_holds_over_a_worker_that_died(cast, reader, subscription, tim
     a_dead_letter(cast, subscription)
     notifying.replay(reader, subscription.pk)
     time.shift(timedelta(seconds=1))
-    assert delivering.claim().again_of_id == first.pk
+    assert sending.claim().again_of_id == first.pk
     time.shift(timedelta(minutes=5))
-    assert delivering.claim().again_of_id == first.pk
+    assert sending.claim().again_of_id == first.pk
 
 
 def test_replays_wait_while_the_breaker_is_open(cast, reader, subscription, time):
@@ -185,11 +185,11 @@ def test_replays_wait_while_the_breaker_is_open(cast, reader, subscription, time
     (row,) = notifying.replay(reader, subscription.pk).letters
     Subscription.unrestricted.filter(pk=subscription.pk).update(opened_at=START, failures=9)
     time.shift(timedelta(minutes=1))
-    assert delivering.claim() is None
-    assert delivering.due() == 0
+    assert sending.claim() is None
+    assert claiming.due() == 0
     notifying.ping(reader, subscription.pk)
     assert end(FINE).kind == "ping"
-    assert delivering.claim().pk == row.pk
+    assert sending.claim().pk == row.pk
 
 
 def test_by_time_dead_letters_alone_or_what_arrived_too(cast, reader, subscription, time):
@@ -252,7 +252,7 @@ def sent_as(cast, reader, answers, form, name="Cards <!channel> [a](https://x.ex
     feed = subscribing.save_feed(reader, name=name, filter_json={})
     one, secret = subscribing.subscribe(reader, url="https://hooks.example/x", feed_id=feed.pk, form=form)
     told(cast, one)
-    assert delivering.send_next().delivered
+    assert sending.send_next().delivered
     _, body, headers = answers[1][-1]
     text = signed_bytes(body)
     assert Webhook(secret).verify(text, dict(headers))

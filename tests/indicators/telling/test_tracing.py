@@ -17,8 +17,8 @@ from exchange.hints import Sender
 from indicators.log import traced
 from indicators.models import Traced
 from indicators.stix import making
-from indicators.telling import delivering, notifying, subscribing
-from tests import build
+from indicators.telling import notifying, subscribing
+from tests import build, sending
 from tests.waiting import until
 
 SECRET = "5e" * 32
@@ -67,7 +67,7 @@ def test_a_delivery_links_to_each_push_that_it_tells_of_and_to_no_other(client, 
     push(client, key, *(build.an_indicator() for _ in range(12)), traceparent=STRANGERS)
     build.publish(cast.viewer("cygnus"), build.an_indicator(), groups=())  # to nobody but Cygnus
     assert notifying.dispatch(subscription.pk) is not None
-    assert delivering.send_next().delivered
+    assert sending.send_next().delivered
 
     pushes, appended = spans("POST"), spans("log.append")
     assert len(pushes) == 2

@@ -8,7 +8,7 @@ from django.test import Client
 from exchange.errors import Conflict, Forbidden, NotFound, Refused, Unauthenticated
 from indicators.models import Delivery
 from indicators.taxii import collections
-from indicators.telling import delivering, notifying, subscribing
+from indicators.telling import attempting, notifying, subscribing
 from partners.groups import life, membership
 from partners.keys import auth
 from partners.models import AuditRecord, HandOver, Membership, Partner
@@ -132,7 +132,7 @@ def test_a_suspended_partner_is_shut_out_of_every_plane_and_comes_back(cast, ope
     assert browser.get("/indicators").status_code == 302
     sent = []
     monkeypatch.setattr(
-        delivering, "_post", lambda *a, **k: sent.append(k) or delivering.Outcome(True, "Answered 200.")
+        attempting, "post", lambda *a, **k: sent.append(k) or attempting.Outcome(True, "Answered 200.")
     )
     monkeypatch.setattr(notifying, "wake", lambda count=1: count > 0 and notifying.deliver())
     notifying.deliver()

@@ -26,7 +26,7 @@ from indicators.models import Delivery
 from indicators.reports import reporting
 from indicators.stix import making, tlp, vocabulary
 from indicators.taxii import collections
-from indicators.telling import delivering, notifying
+from indicators.telling import notifying
 from partners import keys
 from partners.groups import membership, proposing, steering
 from partners.identity import inviting
@@ -34,7 +34,7 @@ from partners.keys import auth
 from partners.models import AuditRecord, Group, Partner
 from partners.scopes import KEY_SCOPES, Role
 from partners.tlp import Tlp
-from tests import build
+from tests import build, sending
 from tests.indicators.api.caller import Caller, read
 from tests.indicators.campaigns.sending import answer_of, send
 from tests.surfaces.worlds import pinned
@@ -163,7 +163,7 @@ class Stage:
         """Everything that is done in the background, as beat would have it done."""
         for job in configured.CELERY_BEAT_SCHEDULE.values():
             import_string(job["task"])()
-        while delivering.send_next() is not None:
+        while sending.send_next() is not None:
             pass
 
 

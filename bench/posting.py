@@ -1,0 +1,44 @@
+"""The limit of telling: a bare loop that posts signed bodies by the exchange's own way out, and does nothing else.
+
+`python -m bench.posting COUNT URL`, with the settings of the exchange; prints how many, how long, and the processor's
+time, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import django
+
+_THREADS = 64
+
+
+def main() -> None:
+    count, url = int(sys.argv[1]), sys.argv[2]
+    django.setup()
+    from exchange import outbound, signing
+
+    secret, moment = signing.new_secret(), datetime.now(tz=UTC)
+    change = {"op": "upsert", "reason": "published", "id": f"indicator--{'0' * 36}", "type": "indicator"}
+    body = json.dumps({"type": "objects.changed", "data": {"changes": [change], "link": "x" * 300}}).encode()
+    headers = {"Content-Type": "application/json", "User-Agent": "Exchange-Webhook/1"}
+
+    def post(number: int) -> int:
+        signed = signing.headers(secrets=[secret], message_id=f"msg_{number}", at=moment, body=body)
+        return outbound.post(url, body, headers={**headers, **signed}, timeout_s=60, max_bytes=16_384).status
+
+    with ThreadPoolExecutor(_THREADS) as hands:
+        list(hands.map(post, range(_THREADS)))
+        spent, began = time.process_time(), time.perf_counter()
+        answers = list(hands.map(post, range(count)))
+        took, spent = time.perf_counter() - began, time.process_time() - spent
+    assert set(answers) == {204}
+    print(json.dumps({"posted": count, "took_s": took, "processor_s": spent}))
+
+
+if __name__ == "__main__":
+    main()

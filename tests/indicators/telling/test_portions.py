@@ -1,0 +1,227 @@
+"""Many messages at once: what is read once for all of them, and that each is its own nonetheless."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from exchange import outbound
+from indicators.log import changes
+from indicators.models import Delivery, Subscription
+from indicators.telling import claiming, delivering, notifying, subscribing, writing
+from indicators.telling import sending as desks
+from indicators.telling.attempting import Letter
+from tests import build, sending
+from tests.indicators.telling.stage import BROKEN, FINE, now, told
+from tests.waiting import until
+
+pytestmark = pytest.mark.django_db
+
+URL = "https://receiver.example/hook"
+
+
+def subscribe(viewer, count, feed_id=None):
+    return [subscribing.subscribe(viewer, url=f"{URL}/{n}", feed_id=feed_id)[0] for n in range(count)]
+
+
+def publish(cast, *objects):
+    build.publish(cast.viewer("aster"), *(objects or [build.an_indicator()]), groups=("ring",))
+
+
+def asked(act):
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        result = act()
+    return result, len(queries)
+
+
+def send(portion):
+    """As a desk does, in this thread."""
+    written = [(one, letter) for one, letter in writing.write(portion)]
+    assert all(isinstance(letter, Letter) for _, letter in written)
+    delivering.conclude([(one, FINE) for one, _ in written])
+    return written
+
+
+def test_twenty_subscriptions_of_a_partner_cost_as_many_statements_as_two(cast, reader, time, answers):
+    few = subscribe(reader, 2)
+    publish(cast)
+    made, statements = asked(lambda: notifying.dispatch_all([one.pk for one in few]))
+    assert len(made) == 2
+    _, of_sending = asked(lambda: send(claiming.claim(2)))
+    many = [*few, *subscribe(reader, 18)]
+    publish(cast)
+    made, statements_of_many = asked(lambda: notifying.dispatch_all([one.pk for one in many]))
+    assert len(made) == len(many)
+    assert statements_of_many == statements
+    sent, of_sending_many = asked(lambda: send(claiming.claim(20)))
+    assert len(sent) == claiming.SHARE
+    assert of_sending_many == of_sending
+
+
+def test_each_of_a_portion_is_told_what_its_own_partner_and_feed_may_see(cast, time, answers):
+    cards = subscribing.save_feed(cast.viewer("borealis"), name="nets", filter_json={"kinds": ["account-pattern"]})
+    publish(cast)  # whom nobody is subscribed to yet
+    (everything,) = subscribe(cast.viewer("borealis"), 1)
+    (of_feed,) = subscribe(cast.viewer("borealis"), 1, feed_id=cards.pk)
+    (outside,) = subscribe(cast.viewer("cygnus"), 1)
+    account, own = build.an_indicator(), build.an_indicator()
+    publish(cast, account)
+    build.publish(cast.viewer("aster"), own, partners=("cygnus",))
+    notifying.sweep()
+    notifying.deliver()
+    said = {
+        body["data"]["subscription"]: ([one["id"] for one in body["data"]["changes"]], body["data"]["place"])
+        for _, body, _ in answers[1]
+    }
+    assert said[str(everything.pk)][0] == [account["id"]] == said[str(of_feed.pk)][0]
+    assert said[str(outside.pk)][0] == [own["id"]]
+    assert len({place for _, place in said.values()}) == 3
+    assert len({headers["webhook-id"] for _, _, headers in answers[1]}) == 3
+
+
+def test_what_left_its_sight_after_the_claim_is_not_told(cast, reader, time, answers):
+    made = build.an_indicator()
+    first, second = subscribe(reader, 2)
+    publish(cast, made)
+    notifying.dispatch_all([first.pk, second.pk])
+    portion = claiming.claim(2)
+    publish(cast, made | {"revoked": True, "modified": build.later()})
+    outcomes = [outcome for _, outcome in writing.write(portion)]
+    assert [outcome.words for outcome in outcomes] == ["Nothing was left to tell."] * 2
+
+
+def test_a_message_that_cannot_be_written_keeps_no_other_from_being_sent(cast, reader, time, answers, monkeypatch):
+    broken, fine = subscribe(reader, 2)
+    publish(cast)
+    notifying.dispatch_all([broken.pk, fine.pk])
+    real = subscribing.secrets_of
+
+    def secrets_of(subscription, *, at):
+        if subscription.pk == broken.pk:
+            raise ValueError
+        return real(subscription, at=at)
+
+    monkeypatch.setattr(subscribing, "secrets_of", secrets_of)
+    notifying.deliver()
+    assert [body["data"]["subscription"] for _, body, _ in answers[1]] == [str(fine.pk)]
+    assert Delivery.unrestricted.get(subscription=broken).state == "sending"
+    monkeypatch.setattr(subscribing, "secrets_of", real)
+    time.shift(61)
+    notifying.deliver()
+    assert Delivery.unrestricted.get(subscription=broken).state == "delivered"
+
+
+def test_an_end_that_cannot_be_written_down_spoils_no_other(cast, reader, time, monkeypatch):
+    first, second = subscribe(reader, 2)
+    publish(cast)
+    notifying.dispatch_all([first.pk, second.pk])
+    portion = claiming.claim(2)
+    real = delivering._consequences
+
+    def consequences(end):
+        if end.delivery.subscription_id == first.pk:
+            raise ValueError
+        real(end)
+
+    monkeypatch.setattr(delivering, "_consequences", consequences)
+    delivering.conclude([(one, FINE) for one in portion])
+    states = dict(Delivery.unrestricted.values_list("subscription", "state"))
+    assert states == {first.pk: "sending", second.pk: "delivered"}
+
+
+def test_what_fails_to_be_posted_at_all_is_a_failed_attempt(cast, reader, time, answers):
+    (one,) = subscribe(reader, 1)
+    answers[0][:] = [RuntimeError("nobody thought of it")]
+    delivery = told(cast, one)
+    notifying.deliver()
+    assert (now(delivery).state, now(delivery).attempts, now(one).failures) == ("due", 1, 1)
+
+
+def test_to_an_endpoint_that_fails_fresh_messages_too_are_few_at_a_time(cast, reader, time):
+    many = subscribe(reader, 6)
+    publish(cast)
+    notifying.dispatch_all([one.pk for one in many])
+    delivering.conclude([(one, BROKEN) for one in claiming.claim(6)])
+    Delivery.unrestricted.all().delete()
+    publish(cast)
+    notifying.dispatch_all([one.pk for one in many])
+    assert len(claiming.claim(6)) == claiming.SHARE_OF_FAILED
+
+
+def test_who_was_away_for_longer_than_removes_are_kept_starts_over(cast, reader, time, answers, monkeypatch):
+    (one,) = subscribe(reader, 1)
+    waits = told(cast, one)
+    real = changes.since
+    pruned = {"before": waits.last_seq}
+
+    def since(viewer, wanted, *, after, **more):
+        if after < pruned["before"]:
+            raise changes.Gone("You were away too long. Start over without a cursor.", code="start-over")
+        return real(viewer, wanted, after=after, **more)
+
+    monkeypatch.setattr(changes, "since", since)
+    notifying.deliver()
+    assert (now(waits).state, answers[1]) == ("delivered", [])
+    publish(cast)
+    notifying.sweep()
+    notifying.deliver()
+    notifying.sweep()
+    notifying.deliver()
+    assert [body["type"] for _, body, _ in answers[1]] == ["start-over", "objects.changed"]
+
+    pruned["before"] = now(one).seq + 1_000  # it slept through this before a message was made
+    publish(cast)
+    notifying.sweep()
+    pruned["before"] = 0
+    notifying.sweep()
+    notifying.deliver()
+    assert [body["type"] for _, body, _ in answers[1]][2:] == ["start-over"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fifty_silent_receivers_of_one_partner_delay_nobody_at_the_same_desk(monkeypatch):
+    may_answer, posted = threading.Event(), []
+
+    def post(url, body, **more):
+        posted.append(url)
+        if "silent" in url:
+            may_answer.wait(60)
+        return outbound.Reply(204, None, b"")
+
+    monkeypatch.setattr(outbound, "post", post)
+    cast = build.the_cast()
+    for n in range(50):
+        subscribing.subscribe(cast.viewer("aster"), url=f"https://silent.example/{n}", feed_id=None)
+    (other,) = subscribe(cast.viewer("borealis"), 1)
+    desk = desks.Desk(ask=lambda: None, help_=lambda: None)
+
+    def work():
+        try:
+            desk.work()
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(notifying, "wake", lambda count=1: None)
+    publish(cast)
+    notifying.sweep()
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        until(lambda: Delivery.unrestricted.get(subscription=other).state == "delivered")
+        publish(cast)  # while the same desk waits for the silent ones
+        notifying.sweep()
+        desk.work()  # returns at once: it tells the one that works
+        until(lambda: Delivery.unrestricted.filter(subscription=other, state="delivered").count() == 2)
+        assert len([url for url in posted if "silent" in url]) == claiming.SHARE
+    finally:
+        Subscription.unrestricted.exclude(pk=other.pk).update(state="paused")
+        may_answer.set()
+        worker.join(60)
+    assert not worker.is_alive()
+    assert Delivery.unrestricted.filter(state="sending").count() == 0
+    assert sending.claim() is None
