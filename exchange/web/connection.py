@@ -16,6 +16,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
+from exchange.web.files import Region
 from exchange.web.reading import Reader, Request
 
 RECEIVED_BYTES = 65_536
@@ -53,7 +54,7 @@ class Connection:
         self.events = 0  # what it waits for, as the last step said
         self._arming = threading.Lock()
         self._armed: int | None = None  # for what the kernel is asked; None before the first time
-        self._out: deque[memoryview] = deque()
+        self._out: deque[memoryview | Region] = deque()
         self.chunked = False
         self.left: int | None = None  # bytes of the body that were announced and are not made yet
         self.results: Any = None  # what the application returned, to be closed
@@ -81,24 +82,24 @@ class Connection:
         self.moved += len(data)
         return data
 
-    def put(self, data: bytes) -> None:
+    def put(self, data: bytes | Region) -> None:
         """Have it sent."""
         if data:
-            self._out.append(memoryview(data))
+            self._out.append(data if isinstance(data, Region) else memoryview(data))
 
     def flush(self) -> bool:
         """Send what the network takes; whether that was all. Raises OSError once the client is gone."""
         while self._out:
             view = self._out[0]
             try:
-                sent = self.sock.send(view)
+                sent = view.send(self.sock) if isinstance(view, Region) else self.sock.send(view)
             except BlockingIOError:
                 return False
             self.moved += sent
-            if sent == len(view):
+            if isinstance(view, memoryview):
+                view = self._out[0] = view[sent:]
+            if not view:
                 self._out.popleft()
-            else:
-                self._out[0] = view[sent:]
         return True
 
     def arm(self, epoll: select.epoll) -> None:
@@ -145,8 +146,8 @@ class Connection:
         return bool(self._out) or self.source is not None
 
     def unread(self) -> int:
-        """Bytes that wait to be sent."""
-        return sum(map(len, self._out))
+        """Bytes in memory that wait to be sent."""
+        return sum(len(one) for one in self._out if isinstance(one, memoryview))
 
     def close(self, *, cut: bool = False) -> None:
         """At once. `cut`: what the client has is not all, and nothing else may tell it (RFC 9112 §8)."""

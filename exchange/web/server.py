@@ -15,6 +15,7 @@ from structlog.contextvars import clear_contextvars
 from exchange import access
 from exchange.web import connection as wire
 from exchange.web.connection import Connection, State
+from exchange.web.files import FileWrapper, Region
 from exchange.web.hooks import Hooks, Pause, Wait
 from exchange.web.limits import Limits
 from exchange.web.reading import Bad, Request
@@ -234,6 +235,7 @@ class Server(Threads):
 
         environ = request.with_body()
         environ["exchange.can_wait"] = True
+        environ["wsgi.file_wrapper"] = FileWrapper
         result: Any = self._application(environ, start_response)
         if (later := getattr(result, "later", None)) is not None:
             result.close()
@@ -335,18 +337,20 @@ class Server(Threads):
         if not self._unread.may(request.peer):
             return self._wait(connection, Pause(_PAUSE_S), self._piece)
         connection.state = State.RUNNING
-        piece: bytes | Wait | None
+        piece: bytes | Region | Wait | None
         piece = source.step() if hasattr(source, "step") else _gathered(source)
         self._hooks.step_done()
-        if connection.left is not None and isinstance(piece, bytes | None):
+        if isinstance(piece, Region) and connection.chunked:
+            piece = piece.read()
+        if connection.left is not None and isinstance(piece, bytes | Region | None):
             connection.left -= len(piece or b"")
             if connection.left < 0 or (piece is None and connection.left):
                 raise ValueError(_MISCOUNTED)
         if piece is None:
             connection.put(wire.chunk(b"") if connection.chunked else b"")
             connection.after_sending = partial(self._answered, connection)
-        elif isinstance(piece, bytes):
-            connection.put(self._framed(connection, piece))
+        elif isinstance(piece, bytes | Region):
+            connection.put(piece if isinstance(piece, Region) else self._framed(connection, piece))
             connection.after_sending = partial(self._line_up, connection, self._piece)
         else:
             return self._wait(connection, piece, self._piece)

@@ -11,6 +11,7 @@ from django.http import FileResponse, HttpResponse
 from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 
 from exchange.errors import NotAcceptable
+from exchange.web.files import Region
 from indicators.api.deltas import feed_word
 from indicators.api.documents.changes import SnapshotWait
 from indicators.feeds import snapshots
@@ -85,10 +86,11 @@ def _file(opened: _Part, headers: dict[str, str], *, status: int) -> FileRespons
 
 
 class _Part:
-    """A part of a file, read like one."""
+    """A part of a file, read like one; the web server sends the `region` itself."""
 
     def __init__(self, file: BinaryIO, first: int, end: int) -> None:
         self._file, self._left = file, end - first
+        self.region = Region(file.fileno(), first, end - first)
         file.seek(first)
 
     def read(self, size: int = -1) -> bytes:
