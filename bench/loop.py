@@ -23,7 +23,7 @@ import orjson
 
 from bench import filling
 from bench.measures import must, push
-from bench.server import Server, served
+from bench.server import Server, served, spent_s
 from bench.table import Row, at_most
 from bench.wire import Wire
 from exchange.lists import pages
@@ -121,10 +121,13 @@ def applied(server: Server, *, subscribers: int, rounds: int) -> Iterator[Row]:
     """
     keys = [one["api_key"] for one in server.info["partners"][:_LABS]]
     with _open_files(subscribers), contextlib.ExitStack() as opened, server.wire(0) as publisher:
-        crowd = _Crowd([Wire(server.info["base_url"], key=keys[number % len(keys)]) for number in range(subscribers)])
+        crowd = _Crowd(server.info["base_url"], [keys[number % len(keys)] for number in range(subscribers)])
         opened.callback(crowd.close)
         agent = opened.enter_context(_agent(server))
         crowd.catch_up()
+        server.rest()
+        roots = [server.process_id, server.postgres_id()]
+        spent: list[float] = []
         times: dict[str, list[float]] = {"applied": [], "removed": []}
         listed: dict[str, list[float]] = {"applied": [], "removed": []}
         for _ in range(rounds):
@@ -134,13 +137,16 @@ def applied(server: Server, *, subscribers: int, rounds: int) -> Iterator[Row]:
                 ("applied", made, True),
                 ("removed", made | {"revoked": True, "modified": _later(made)}, False),
             ):
-                began = time.perf_counter()
+                taken, began = spent_s(roots), time.perf_counter()
                 push(publisher, orjson.dumps({"objects": [sent]}))
                 times[what] += [at - began for at in crowd.until_told(made["id"])]
+                spent.append((spent_s(roots) - taken) / subscribers * 1_000)
                 listed[what].append(_until(agent, value, is_there=is_there) - began)
     for what, name in (("applied", "commit until applied"), ("removed", "revocation until dropped")):
         yield _soon(f"{name}, {subscribers} subscribers, p50 · p99", times[what])
         yield _soon(f"{name} in the list of an agent beside them, p50 · p99", listed[what])
+    each = statistics.median(spent)
+    yield Row(f"{subscribers} subscribers told: processor of the exchange and PostgreSQL for each", 0, f"{each:.1f} ms")
 
 
 def _soon(name: str, times: Sequence[float]) -> Row:
@@ -160,9 +166,10 @@ def _value(made: dict[str, Any]) -> str:
 class _Crowd:
     """Subscribers that wait at the delta, each on a connection of its own."""
 
-    def __init__(self, wires: Sequence[Wire]) -> None:
-        self._wires = {wire.fileno(): wire for wire in wires}
-        self._cursors = dict.fromkeys(self._wires, "")
+    def __init__(self, url: str, keys: Sequence[str]) -> None:
+        self._url, self._keys = url, keys
+        self._wires: dict[int, Wire] = {}
+        self._cursors: dict[int, str] = {}
         self._resting: dict[int, float] = {}
         self._chosen = selectors.DefaultSelector()
 
@@ -171,11 +178,13 @@ class _Crowd:
             wire.close()
 
     def catch_up(self) -> None:
-        """Each at the end of its log, and waiting there."""
-        for number, wire in self._wires.items():
-            page = self._read(number, wire.ask("GET", self._path(number, wait=False)).body)
-            while page.trailer.more:
-                page = self._read(number, wire.ask("GET", self._path(number, wait=False)).body)
+        """Each connects, goes to the end of its log, and waits there."""
+        for key in self._keys:
+            wire = Wire(self._url, key=key)
+            number = wire.fileno()
+            self._wires[number], self._cursors[number] = wire, ""
+            while self._read(number, wire.ask("GET", self._path(number, wait=False)).body).trailer.more:
+                pass
             self._ask(number)
             self._chosen.register(number, selectors.EVENT_READ)
 

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +28,7 @@ from exchange import embedded
 from exchange.demo import serving
 
 _ROOT = Path(__file__).resolve().parent.parent
+_TICK = os.sysconf("SC_CLK_TCK")
 TAXII = "application/taxii+json;version=2.1"
 
 
@@ -176,3 +177,23 @@ def _processes() -> Iterator[tuple[int, int, str]]:
             with contextlib.suppress(OSError):
                 parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
                 yield int(entry.name), parent, (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+def spent_s(roots: Collection[int]) -> float:
+    """Seconds of the processor that these processes and those below them have taken, with those that ended."""
+    parents, spent = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                parents[int(entry.name)] = int(fields[1])
+                spent[int(entry.name)] = sum(map(int, fields[11:15])) / _TICK
+    return sum(taken for pid, taken in spent.items() if _descends(pid, roots, parents))
+
+
+def _descends(pid: int, roots: Collection[int], parents: dict[int, int]) -> bool:
+    while pid in parents:
+        if pid in roots:
+            return True
+        pid = parents[pid]
+    return False

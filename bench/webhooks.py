@@ -19,12 +19,11 @@ from typing import Any
 import orjson
 
 from bench.measures import BATCHES, must
-from bench.server import Server
+from bench.server import Server, spent_s
 from bench.table import Row
 from indicators.stix import making
 
 _ROOT = Path(__file__).resolve().parent.parent
-_TICK = os.sysconf("SC_CLK_TCK")
 _WORKERS, _LEAST_TOLD = 4, 1_000
 #: Seconds after which what has not come counts as lost.
 _LATEST_S = 120.0
@@ -66,10 +65,10 @@ def webhooks(server: Server, *, addresses: int) -> Iterator[Row]:
         roots = [server.process_id, server.postgres_id(), *workers]
         _begun(workers)
         body = orjson.dumps({"objects": [making.account_pattern()]})
-        spent, began = _spent_s(roots), time.perf_counter()
+        spent, began = spent_s(roots), time.perf_counter()
         publisher.ask("POST", f"{BATCHES}?everyone=true", body)
         count = _arrived(database, addresses)
-        took, spent = time.perf_counter() - began, _spent_s(roots) - spent
+        took, spent = time.perf_counter() - began, spent_s(roots) - spent
         bare = json.loads(_run(server, "bench.posting", str(addresses), url))
     rate, mine, other = count / took, count / spent, bare["posted"] / bare["processor_s"]
     name = f"{addresses:,} webhook subscriptions, {_WORKERS} workers: a change told to all"
@@ -139,26 +138,6 @@ def _worker(server: Server, number: int) -> Iterator[int]:
 def _begun(workers: Collection[int]) -> None:
     """Until these have loaded what they need, and wait for work."""
     until, before = time.perf_counter() + _LATEST_S, -1.0
-    while (spent := _spent_s(workers)) - before > _IDLE_S and time.perf_counter() < until:
+    while (spent := spent_s(workers)) - before > _IDLE_S and time.perf_counter() < until:
         before = spent
         time.sleep(2)
-
-
-def _spent_s(roots: Collection[int]) -> float:
-    """Seconds of the processor that these processes and those below them have taken, with those that ended."""
-    parents, spent = {}, {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                parents[int(entry.name)] = int(fields[1])
-                spent[int(entry.name)] = sum(map(int, fields[11:15])) / _TICK
-    return sum(taken for pid, taken in spent.items() if _descends(pid, roots, parents))
-
-
-def _descends(pid: int, roots: Collection[int], parents: dict[int, int]) -> bool:
-    while pid in parents:
-        if pid in roots:
-            return True
-        pid = parents[pid]
-    return False
