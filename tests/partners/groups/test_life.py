@@ -131,9 +131,7 @@ def test_a_suspended_partner_is_shut_out_of_every_plane_and_comes_back(cast, ope
     assert pushed.status_code == 401
     assert browser.get("/indicators").status_code == 302
     sent = []
-    monkeypatch.setattr(
-        attempting, "post", lambda *a, **k: sent.append(k) or attempting.Outcome(True, "Answered 200.")
-    )
+    monkeypatch.setattr(attempting, "post", lambda *a, **k: sent.append(k) or attempting.Outcome(True, "Answered 200."))
     monkeypatch.setattr(notifying, "wake", lambda count=1: count > 0 and notifying.deliver())
     notifying.deliver()
     notifying.sweep()
