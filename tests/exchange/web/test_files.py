@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import pytest
@@ -71,8 +72,11 @@ def test_a_file_that_is_shorter_than_was_said_cuts_the_connection(app):
     app.said = SIZE + 1
     with serving(app) as server, Client(server) as client:
         client.send("GET /whole HTTP/1.1\nHost: a\n\n")
-        assert len(client.answer()[2]) < app.said
-        assert client.is_closed()
+        received = 0
+        with contextlib.suppress(ConnectionResetError):
+            while piece := client.socket.recv(65_536):
+                received += len(piece)
+        assert received < app.said
     assert app.parts[0].closed
 
 
