@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -12,7 +13,7 @@ from exchange import waiting
 from exchange.errors import NotFound
 from indicators.api import requests
 from indicators.api.documents.changes import ReceiptAnswer
-from indicators.feeds import deltas, receipts
+from indicators.feeds import deltas, receipts, together
 from indicators.log import waking
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.log import reads
@@ -52,9 +53,13 @@ class DeltaView(Face):
         over = now >= deadline or waiting.has_waited_enough(request)
         if waited and not over and not waited.is_woken():
             raise waiting.NotYet(waited.again())
-        heard = waking.LISTENER.heard
-        found = deltas.page(viewer, wanted, feed=feed, cursor=asked.text("cursor"), limit=limit)
-        if not found.rows and not found.more and not over and asked.text("cursor"):
+        heard, cursor = waking.LISTENER.heard, asked.text("cursor")
+        read = partial(deltas.page, viewer, wanted, feed=feed, cursor=cursor, limit=limit)
+        if waited and waited.is_woken():
+            found = together.page(viewer, wanted, feed=feed, cursor=cursor, limit=limit, heard=heard, read=read)
+        else:
+            found = read()
+        if not found.rows and not found.more and not over and cursor:
             raise waiting.NotYet(waking.Wait(heard=heard, deadline=deadline, after=0))
         if found.rows:
             reads.tally(viewer, surface="rest:delta", objects=found.rows, feed="" if feed == "all" else feed)

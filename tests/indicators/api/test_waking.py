@@ -12,7 +12,10 @@ import pytest
 from django.db import connection, connections
 
 from exchange import pooling
+from exchange.lists import pages
 from indicators.api import changes
+from indicators.api import deltas as delta_views
+from indicators.feeds import deltas
 from indicators.log import waking
 from partners import keys
 from partners.groups import life, membership
@@ -87,14 +90,18 @@ class Asking(threading.Thread):
     def run(self) -> None:
         started = time.monotonic()
         try:
-            self.answer = read(self._caller.get(self._path))
+            self.raw = self._caller.get(self._path)
         finally:
             self.took_s = time.monotonic() - started
             connections.close_all()
 
     def result(self) -> dict:
         self.join(timeout=DEADLINE_S)
-        return self.answer
+        return read(self.raw)
+
+    def page(self) -> pages.Page:
+        self.join(timeout=DEADLINE_S)
+        return pages.read([self.raw.content])
 
 
 def test_who_waits_is_told_as_soon_as_something_is_committed(pair, listener):
@@ -245,3 +252,20 @@ def test_who_waits_is_asked_again_who_it_is(pair, how):
     else:
         assert answer.status_code == 401
         assert waking.RECHECK_S < 1
+
+
+def test_many_who_wait_at_one_place_of_a_feed_are_told_the_same_by_few_reads(pair, listener, monkeypatch):
+    aster, borealis = pair
+    begun = pages.read([borealis.get("feeds/all/delta").content]).trailer.next_cursor
+    real, reads = deltas.page, []
+    monkeypatch.setattr(deltas, "page", lambda *args, **more: reads.append(more["cursor"]) or real(*args, **more))
+    monkeypatch.setattr(delta_views, "_MAX_WAIT_S", LONG_S)
+    asking = [Asking(borealis, f"feeds/all/delta?wait={LONG_S}&cursor={begun}") for _ in range(8)]
+    until(lambda: listener._waiting == len(asking))
+    reads.clear()
+    made = build.an_indicator()
+    aster.push(made)
+    told = [one.page() for one in asking]
+    assert all([row["id"] for row in page.rows] == [made["id"]] for page in told)
+    assert len({(page.trailer.next_cursor, page.trailer.set_hash) for page in told}) == 1
+    assert len(reads) < len(asking)
