@@ -69,7 +69,7 @@ def test_an_old_client_gets_it_too(app):
 
 
 def test_a_file_that_is_shorter_than_was_said_cuts_the_connection(app):
-    app.said = SIZE + 1
+    app.said = 2 * SIZE
     with serving(app) as server, Client(server) as client:
         client.send("GET /whole HTTP/1.1\nHost: a\n\n")
         received = 0
