@@ -21,6 +21,8 @@ from partners.log import reads
 _MEDIA_TYPE = "application/x-ndjson"
 _LIMIT = 5_000
 _MAX_WAIT_S = 25
+#: Who waits is asked again who they are whenever something is heard, and so often where nothing is: hundreds wait.
+_RECHECK_S = 5.0
 
 
 class DeltaView(Face):
@@ -60,7 +62,7 @@ class DeltaView(Face):
         else:
             found = read()
         if not found.rows and not found.more and not over and cursor:
-            raise waiting.NotYet(waking.Wait(heard=heard, deadline=deadline, after=0))
+            raise waiting.NotYet(waking.Wait(heard=heard, deadline=deadline, recheck_s=_RECHECK_S))
         if found.rows:
             reads.tally(viewer, surface="rest:delta", objects=found.rows, feed="" if feed == "all" else feed)
         headers = {"Cache-Control": "no-store"}

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 from structlog import get_logger
@@ -136,7 +136,7 @@ LISTENER = Listener()
 
 @dataclass(slots=True)
 class Wait:
-    """A wait for something that is heard after `heard`, or for RECHECK_S; `deadline` is when there is no more waiting.
+    """A wait for what is heard after `heard`, or for `recheck_s`; `deadline` is when there is no more waiting.
 
     `after` is how far the log was read already. `together`: see `Listener.listen`.
     """
@@ -145,11 +145,12 @@ class Wait:
     deadline: float
     after: int = 0
     together: bool = False
+    recheck_s: float = RECHECK_S
 
     @property
     def timeout_s(self) -> float:
         """How long at most, this time."""
-        return max(0.0, min(self.deadline - time.monotonic(), RECHECK_S))
+        return max(0.0, min(self.deadline - time.monotonic(), self.recheck_s))
 
     def listen(self, woken: Callable[[], None]) -> bool:
         """See `Listener.listen`."""
@@ -169,7 +170,7 @@ class Wait:
 
     def again(self) -> Wait:
         """The same wait, continued."""
-        return Wait(self.heard, deadline=self.deadline, after=self.after, together=self.together)
+        return replace(self)
 
 
 @dataclass(frozen=True, slots=True)
