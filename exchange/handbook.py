@@ -23,7 +23,7 @@ PARTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Begin", ("start", "portal", "people", "keys")),
     ("What is shared", ("vocabulary", "tokens", "partners", "attribution", "door", "stix", "formats")),
     ("What becomes of it", ("judgement", "campaigns", "feeds", "log")),
-    ("For machines", ("client", "api", "delta", "agent", "lab", "taxii", "taxii-conformance")),
+    ("For machines", ("client", "api", "delta", "agent", "lab", "taxii", "taxii-conformance", "connections")),
     ("For the operator", ("operating", "threats")),
 )
 DECISIONS = "adr"

@@ -16,7 +16,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -76,11 +76,12 @@ class Failed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back, cut at the bound."""
+    """What came back, cut at the bound; the names of `headers` are in lower case."""
 
     status: int
     retry_after_s: int | None
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def post(url: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float, max_bytes: int) -> Reply:
@@ -91,6 +92,11 @@ def post(url: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float,
 def get(url: str, *, headers: Mapping[str, str], timeout_s: float, max_bytes: int) -> Reply:
     """GET `url`. Raises Blocked or Failed."""
     return _ask("GET", url, None, headers=headers, timeout_s=timeout_s, max_bytes=max_bytes)
+
+
+def delete(url: str, *, headers: Mapping[str, str], timeout_s: float, max_bytes: int) -> Reply:
+    """DELETE `url`. Raises Blocked or Failed."""
+    return _ask("DELETE", url, None, headers=headers, timeout_s=timeout_s, max_bytes=max_bytes)
 
 
 def _ask(
@@ -107,7 +113,8 @@ def _ask(
             pool.stream(method, target.url, headers=list(sent.items()), content=body) as answer,
         ):
             read = _read(answer.iter_stream(), max_bytes=max_bytes)
-            return Reply(answer.status, _retry_after(answer.headers), read)
+            told = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
+            return Reply(answer.status, _retry_after(answer.headers), read, told)
     except httpcore.TimeoutException as error:
         raise Failed(f"No answer within {timeout_s:g} seconds.") from error
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:

@@ -12,6 +12,7 @@ IMPORTS = (
     "indicators.feeds.ranging",
     "indicators.feeds.snapshots",
     "indicators.campaigns.proposing",
+    "indicators.connections.running",
     "indicators.telling.digesting",
     "indicators.telling.notifying",
     "indicators.ending.deciding",
@@ -41,6 +42,7 @@ ROUTES = {
     "partners.identity.asking.work": {"queue": "webhooks"},
     "partners.mailing.post": {"queue": "webhooks"},
     "indicators.benign.proofs.catch_up": {"queue": "webhooks"},
+    "indicators.connections.running.catch_up": {"queue": "webhooks"},
 }
 #: Seconds between two beginnings, or a time of day (UTC). What is not begun in time expires: the next one finds it.
 SCHEDULE: dict[str, dict[str, Any]] = {
@@ -60,6 +62,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "options": {"expires": 5},
     },
     "end evidence": {"task": "indicators.campaigns.ending.sweep", "schedule": 3.0, "options": {"expires": 10}},
+    "connections": {"task": "indicators.connections.running.catch_up", "schedule": 5.0, "options": {"expires": 5}},
     "appeals": {"task": "indicators.opinions.appealing.catch_up", "schedule": 60.0, "options": {"expires": 60}},
     "judge many": {"task": "indicators.opinions.many.catch_up", "schedule": 10.0, "options": {"expires": 10}},
     "floods": {"task": "indicators.opinions.flooding.catch_up", "schedule": 10.0, "options": {"expires": 10}},

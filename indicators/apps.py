@@ -13,6 +13,7 @@ class IndicatorsConfig(AppConfig):
         """Add this application's numbers to the operator's metrics, and have changes of sight told in the log."""
         from exchange import health, proving  # noqa: PLC0415 - models are there only now
         from indicators import measuring  # noqa: PLC0415
+        from indicators.connections import keeping  # noqa: PLC0415
         from indicators.ending import leaving  # noqa: PLC0415
         from indicators.log import changes  # noqa: PLC0415
         from indicators.publishing import quarantine  # noqa: PLC0415
@@ -27,5 +28,13 @@ class IndicatorsConfig(AppConfig):
         if measuring.gauges not in health.GAUGES:
             health.GAUGES.append(measuring.gauges)
         proving.GROWING["changes"] = changes.head
-        proving.SEALED |= {"quarantined objects": quarantine.openers, "webhook secrets": subscribing.openers}
-        proving.RESEAL |= {"quarantined objects": quarantine.reseal, "webhook secrets": subscribing.reseal}
+        proving.SEALED |= {
+            "credentials of connections": keeping.openers,
+            "quarantined objects": quarantine.openers,
+            "webhook secrets": subscribing.openers,
+        }
+        proving.RESEAL |= {
+            "credentials of connections": keeping.reseal,
+            "quarantined objects": quarantine.reseal,
+            "webhook secrets": subscribing.reseal,
+        }

@@ -16,6 +16,7 @@ from exchange.client import (
     appealing,
     auditing,
     campaigns,
+    connecting,
     detectors,
     disarming,
     ending,
@@ -76,6 +77,7 @@ _simulating.command()(accounts)
 app.add_typer(_simulating, name="simulate")
 app.add_typer(auditing.app, name="audit")
 app.add_typer(excerpts.app, name="excerpts")
+app.add_typer(connecting.app, name="connections")
 app.add_typer(detectors.app, name="detectors")
 app.add_typer(feeding.app, name="feeds")
 app.add_typer(hosts.app, name="hosts")

@@ -21,7 +21,9 @@ class InboxItem(serializers.Serializer[object]):
 
     kind = serializers.ChoiceField(choices=inbox.KINDS)
     at = serializers.DateTimeField()
-    about = serializers.CharField(help_text="The STIX id that it is about, an agent's name, or a subscription's id.")
+    about = serializers.CharField(
+        help_text="The STIX id that it is about, the name of an agent or connection, or a subscription's id."
+    )
     says = serializers.CharField(help_text="A word: of an opinion or appeal its reason, of a match what is equal.")
     by = serializers.CharField(help_text="The other partner, as you are shown it; empty where none is.")
     did = serializers.ListField(

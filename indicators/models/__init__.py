@@ -4,6 +4,7 @@ One file for each subject, named as the room that writes its tables; each says t
 """
 
 from indicators.campaigns import tables as campaigns
+from indicators.models.connections import Connection, Passed
 from indicators.models.ending import Disarmed, Ending, Recall
 from indicators.models.feeds import Feed, FeedSet, InForce, RangeFile, Receipt, Release, Snapshot
 from indicators.models.judging import Judging, JudgingPart
@@ -25,6 +26,7 @@ __all__ = [
     "Carries",
     "Change",
     "Commit",
+    "Connection",
     "Delivery",
     "Detector",
     "Digest",
@@ -46,6 +48,7 @@ __all__ = [
     "Marked",
     "Opinion",
     "Outflow",
+    "Passed",
     "Preparation",
     "Progress",
     "Quarantined",

@@ -320,7 +320,7 @@ def _matched(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
 
 
 def _systems(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
-    """Agents that differ or are silent, endpoints that fail, messages that could not be told. Three queries."""
+    """Agents that differ or are silent, endpoints and connections that fail, messages that failed. Four queries."""
     for one in health.instances(viewer):
         instance, at, feed = one.name, one.at, one.feed_name if one.feed_id else "everything"
         page = reverse("portal-feed", args=[one.feed_id]) if one.feed_id else reverse("portal-feed-all")
@@ -339,6 +339,11 @@ def _systems(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             "week", "systems", "feed", "bad", "Endpoint", "asked less often until a message arrives; nothing is lost",
             "Look", reverse("portal-subscriptions"), value=urlsplit(failing.url).hostname or "",
             after="fails again and again", at=failing.opened_at,
+        )  # fmt: skip
+    for one in inbox.broken(viewer)[:_MOST] if Scope.ADMIN in viewer.scopes else ():
+        yield Item(
+            "week", "systems", "link", "bad", "Connection", "it is tried again, less and less often; nothing is lost",
+            "Look", reverse("portal-connections"), value=one.name, after="fails", at=one.failing_since,
         )  # fmt: skip
     dead = replaying.count_dead(viewer)
     if dead:

@@ -214,10 +214,14 @@ def ids_of(held: HeldBatch) -> list[str]:
 def audience_of(held: HeldBatch) -> dict[str, Any]:
     """The audience that the batch named, by short names; `named` is false for the default audience of then."""
     reach = Reach.from_json(held.reach)
+    return {"named": reach.named, **words_of(reach)}
+
+
+def words_of(reach: Reach) -> dict[str, Any]:
+    """An audience by short names. Two queries."""
     groups = Group.objects.filter(pk__in=reach.groups).order_by("slug").values_list("slug", flat=True)
     partners = Partner.objects.filter(pk__in=reach.partners).order_by("slug").values_list("slug", flat=True)
     return {
-        "named": reach.named,
         "everyone": reach.everyone,
         "groups": list(groups),
         "partners": list(partners),

@@ -281,6 +281,7 @@ _WORDS: Mapping[str, str] = {
     "agent": "an agent of yours",
     "appeal": "an appeal on one of yours",
     "campaign": "a campaign that your accounts are in",
+    "connection": "a connection of yours to another server",
     "endpoint": "a system of yours that takes webhooks",
     "match": "a match with one of yours",
     "opinion": "an opinion on one of yours",
@@ -288,12 +289,14 @@ _WORDS: Mapping[str, str] = {
 }
 _OF_SYSTEMS = ("agent", "endpoint")
 #: What these say is a word of the vocabulary.
-_SPEAK = ("agent", "appeal", "endpoint", "match", "opinion")
+_SPEAK = ("agent", "appeal", "connection", "endpoint", "match", "opinion")
 
 
 def _link(item: inbox.Item) -> str:
     if item.kind in _OF_SYSTEMS:
         where = reverse("portal-subscriptions")
+    elif item.kind == "connection":
+        where = reverse("portal-connections")
     elif item.kind == "campaign":
         where = reverse("portal-campaign", args=[UUID(item.about.partition("--")[2])])
     else:

@@ -20,12 +20,12 @@ from indicators import matching
 from indicators.campaigns.tables import Campaign, CampaignEvent
 from indicators.feeds import health
 from indicators.log import walking
-from indicators.models import Delivery, Holding, Opinion, Subscription
+from indicators.models import Connection, Delivery, Holding, Opinion, Subscription
 from indicators.opinions import appealing
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
-KINDS = ("agent", "appeal", "campaign", "endpoint", "match", "opinion", "recall")
+KINDS = ("agent", "appeal", "campaign", "connection", "endpoint", "match", "opinion", "recall")
 MOST = 100
 _MOST_EVENTS = 50
 
@@ -35,11 +35,12 @@ class Item:
     """One thing that happened, as plain values.
 
     `kind` is one of KINDS, `about` the STIX id that it is about (of an opinion, an appeal and a match, the partner's
-    own object; of a campaign, the campaign; of a recall, what is not to be used any more), the name of an agent, or the
-    id of a subscription. `says`: of an opinion its reason or `confirms` or `dissents`, of an appeal its reason, of a
-    match what is equal (a subkind), of a campaign its name, of a recall nothing, of an agent `differs` or `silent`, of
-    an endpoint `failing` or `given-up`. `by` is the name of the other partner as the viewer is shown it, empty where
-    none is. `did` is, of a campaign, what became of it since, of the kinds of its history; empty where it only changed.
+    own object; of a campaign, the campaign; of a recall, what is not to be used any more), the name of an agent or of a
+    connection, or the id of a subscription. `says`: of an opinion its reason or `confirms` or `dissents`, of an appeal
+    its reason, of a match what is equal (a subkind), of a campaign its name, of a recall nothing, of an agent `differs`
+    or `silent`, of an endpoint `failing` or `given-up`, of a connection `failing`. `by` is the name of the other
+    partner as the viewer is shown it, empty where none is. `did` is, of a campaign, what became of it since, of the
+    kinds of its history; empty where it only changed.
     """
 
     kind: str
@@ -51,7 +52,7 @@ class Item:
 
 
 def inbox(viewer: Viewer, *, since: datetime, limit: int = 20) -> list[Item]:
-    """What happened after a moment, newest first, at most `limit` (of each kind as many are read). Ten queries at most.
+    """What happened after a moment, newest first, at most `limit` (of each kind as many are read). Eleven queries.
 
     `limit` is at most MOST. What a person has seen is theirs to keep: they ask from there on.
     """
@@ -63,6 +64,7 @@ def inbox(viewer: Viewer, *, since: datetime, limit: int = 20) -> list[Item]:
         *_appeals(viewer, since),
         *_agents(viewer, since),
         *_endpoints(viewer, since, limit),
+        *_connections(viewer, since, limit),
     ]
     return sorted(found, key=lambda item: (item.at, item.kind, item.about), reverse=True)[:limit]
 
@@ -173,3 +175,18 @@ def _endpoints(viewer: Viewer, since: datetime, limit: int) -> Iterator[Item]:
     for pk, at in own.order_by("-finished_at", "pk").values_list("subscription", "finished_at")[:limit]:
         if at is not None:
             yield Item("endpoint", at, str(pk), "given-up")
+
+
+def broken(viewer: Viewer) -> QuerySet[Connection]:
+    """Connections of one's own to servers of others that fail, the last one first."""
+    active = Connection.objects.of(viewer).filter(state=Connection.State.ACTIVE)
+    return active.exclude(failing_since=None).order_by("-failing_since", "pk")
+
+
+def _connections(viewer: Viewer, since: datetime, limit: int) -> Iterator[Item]:
+    """For who may see to them."""
+    if Scope.ADMIN not in viewer.scopes or viewer.limited:
+        return
+    for one in broken(viewer).filter(failing_since__gt=since)[:limit]:
+        if one.failing_since is not None:
+            yield Item("connection", one.failing_since, one.name, "failing")

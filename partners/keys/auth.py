@@ -171,6 +171,14 @@ def viewer_of_exchange(partner: Partner, group_id: UUID) -> Viewer:
     return _viewer(partner, group_ids=[group_id], scopes=frozenset({Scope.PUBLISH, Scope.READ}), actor="system")
 
 
+def viewer_of_connection(partner_id: Any, actor: str, *, scopes: frozenset[Scope]) -> Viewer | None:
+    """A partner as one of its connections to other servers reads or publishes; None if the partner is not active."""
+    partner = (
+        Partner.objects.filter(pk=partner_id, state=Partner.State.ACTIVE).annotate(group_ids=_open_groups("pk")).first()
+    )
+    return partner and _viewer(partner, group_ids=partner.group_ids, scopes=scopes, actor=actor)
+
+
 def viewer_whatever_state(partner_id: Any) -> Viewer:
     """What a partner would see were it active, to compare what it saw with what it sees. Raises DoesNotExist."""
     partner = Partner.objects.annotate(group_ids=_open_groups("pk")).get(pk=partner_id)

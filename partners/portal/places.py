@@ -88,6 +88,7 @@ AREAS: tuple[Area, ...] = (
             PageLink("sharing", "Sharing", docs="attribution"),
             PageLink("hosts", "Hosts", docs="vocabulary#what-nobody-may-block"),
             PageLink("portal-detectors", "Detectors", docs="vocabulary#detectors"),
+            PageLink("portal-connections", "Connections", scope=Scope.ADMIN, docs="connections"),
         ),
     ),
     Area(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from exchange.client.calls.connection import Connection, given
@@ -50,6 +50,27 @@ class Own(Connection):
     def end_service_host(self, host_id: str) -> None:
         """Say that it is the own partner's no more."""
         self._call("DELETE", f"/api/v1/service-hosts/{host_id}")
+
+    def connections(self) -> list[dict[str, Any]]:
+        """The own partner's connections to servers of others, by name; needs the scope `admin`, as all about them."""
+        found: list[dict[str, Any]] = self._get("/api/v1/connections")["connections"]
+        return found
+
+    def connect(self, wish: Mapping[str, Any]) -> dict[str, Any]:
+        """Have the exchange pull from a server or push to one; the properties are those of `POST /connections`."""
+        return self._send("POST", "/api/v1/connections", dict(wish))
+
+    def change_connection(self, connection_id: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Change what is named of a connection, its state (`active`, `paused`) among it."""
+        return self._send("PATCH", f"/api/v1/connections/{connection_id}", dict(wanted))
+
+    def run_connection(self, connection_id: str) -> dict[str, Any]:
+        """Have it run within seconds."""
+        return self._send("POST", f"/api/v1/connections/{connection_id}/run", {})
+
+    def end_connection(self, connection_id: str) -> None:
+        """End it; what came in stays the partner's."""
+        self._call("DELETE", f"/api/v1/connections/{connection_id}")
 
     def detectors(self) -> list[dict[str, Any]]:
         """The own partner's detectors, by name, retired ones last."""

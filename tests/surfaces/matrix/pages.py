@@ -23,6 +23,14 @@ ROWS: dict[str, Row] = {
     "indicator-excerpt": Row(
         "/indicators/{object}/excerpt", "owner", method="post", absent=f"/indicators/indicator--{ABSENT}/excerpt"
     ),
+    "portal-connections": Row("/organisation/connections/", "person"),
+    "portal-connection-act": Row(
+        "/organisation/connections/{connection}/act",
+        "owner",
+        method="post",
+        absent=f"/organisation/connections/{ABSENT}/act",
+        body={"do": "pause"},
+    ),
     "portal-detectors": Row("/organisation/detectors/", "person"),
     "portal-detector-act": Row(
         "/organisation/detectors/{detector}/act",

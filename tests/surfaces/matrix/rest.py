@@ -69,6 +69,10 @@ ROWS: dict[str, Row] = {
     "held-batches": Row(API + "held", "publish"),
     "excerpts": Row(API + "excerpts", "publish"),
     "excerpt": Row(API + "excerpts/{excerpt}", "owner", method="delete", absent=API + f"excerpts/{ABSENT}"),
+    # An admin's: with such keys it is asked in tests/indicators/connections/test_keeping.py.
+    "connections": Row(API + "connections", "admin"),
+    "connection": Row(API + f"connections/{ABSENT}", "admin", also=("delete", "patch"), body={"name": "x"}),
+    "connection-run": Row(API + f"connections/{ABSENT}/run", "admin", method="post"),
     "detectors": Row(API + "detectors", "key"),
     "detector": Row(
         API + "detectors/{detector}", "owner", method="patch", absent=API + "detectors/d-00000000", also=("delete",)

@@ -15,8 +15,9 @@ from django.test import Client
 from exchange import clock, health
 from indicators import detectors
 from indicators.benign import service_hosts
+from indicators.connections import keeping
 from indicators.ending import recalling
-from indicators.models import Delivery, Ending, Excerpt, Holding
+from indicators.models import Connection, Delivery, Ending, Excerpt, Holding
 from indicators.opinions import many
 from indicators.publishing import awaiting, quarantine
 from indicators.publishing.reach import Reach
@@ -28,7 +29,7 @@ from partners.groups import membership
 from partners.identity import inviting
 from partners.keys import auth
 from partners.log import transparency
-from partners.models import AuditRecord
+from partners.models import AuditRecord, Partner
 from partners.scopes import Role, Scope
 from tests import build, casting
 from tests.surfaces.matrix.row import API, PARTNERS
@@ -135,6 +136,7 @@ def the_scene() -> Scene:
             "delivery": str(delivery.pk),
             "held": str(held.pk),
             "excerpt": str(an_excerpt(cast.aster, objects["ring"]["id"]).pk),
+            "connection": str(a_connection(aster).pk),
             "detector": detectors.register(aster, name="secret detector").code,
             "ending": str(an_ending(cast.aster).pk),
             "recall": str(recalling.prepare(aster, recalling.Wanted(detector="d-00000000")).pk),
@@ -161,6 +163,14 @@ def the_scene() -> Scene:
     for name in PARTNERS:
         made.signed_in(name)
     return made
+
+
+def a_connection(aster):
+    """An admin's, to a server of somebody else's that is never asked."""
+    admin = auth.viewer_of_user(build.a_user(Partner.objects.get(pk=aster.partner_id)))
+    url = "https://peer.example/collections/secret/"
+    wish = keeping.Wish("secret connection", Connection.Kind.TAXII, Connection.Direction.PULL, url)
+    return keeping.connect(admin, wish)
 
 
 def an_excerpt(partner, stix_id) -> Excerpt:

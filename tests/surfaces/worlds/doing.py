@@ -75,6 +75,14 @@ def _guessing() -> Iterator[Ask]:
     yield Ask(f"{API}feeds/{{x_feed}}/ranges/{'a' * 32}/0")
     yield Ask(f"{API}feeds/{{x_feed}}/snapshot")  # the same: its own is the delta in a file
     yield Ask(f"{API}feeds/{{x_feed}}/acks", method="POST", document={})
+    for path in ("connections", f"connections/{nobody}"):
+        yield Ask(API + path)
+    yield Ask(f"{API}connections", method="POST", document={})
+    for method in ("PATCH", "DELETE"):
+        yield Ask(f"{API}connections/{nobody}", method=method, document={})
+    yield Ask(f"{API}connections/{nobody}/run", method="POST", document={})
+    yield Ask("/organisation/connections/")
+    yield Ask(f"/organisation/connections/{nobody}/act", form={"do": "pause"})
     yield Ask("/organisation/detectors/")
     yield Ask("/organisation/detectors/d-00000000/act", form={"do": "retire"})
     yield Ask(f"/organisation/excerpts/{nobody}/act", form={"do": "end"})

@@ -1,0 +1,94 @@
+"""One run of a connection: what it may take, what passed so far, and its place, which is kept page by page."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from indicators.models import Connection
+from partners.keys.auth import viewer_of_connection
+from partners.scopes import Scope
+from partners.viewer import Viewer
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from indicators.connections.remote import Trouble
+
+#: What a run says first, and in which words; all other answers are codes, said in brackets.
+_WORDS = {
+    "accepted": "came in",
+    "unchanged": "unchanged",
+    "held": "wait for a second person",
+    "refused": "refused",
+    "sent": "sent",
+    "taken-back": "taken back",
+    "not-taken-back": "could not be taken back there",
+}
+
+
+class Lost(Exception):
+    """The connection was changed or taken over: what this run would write is not written."""
+
+
+class Turn:
+    """A claimed connection, and what its run does. `place` is written with each page (`keep`)."""
+
+    def __init__(self, one: Connection, *, until: float, pages: int) -> None:
+        self.connection = one
+        self.place: dict[str, Any] = dict(one.place)
+        self.counts: Counter[str] = Counter()
+        self.codes: Counter[str] = Counter()
+        self.more = False
+        self.batch: UUID | None = None
+        self._until, self._pages, self._kept = until, pages, Counter[str]()
+
+    def goes_on(self) -> bool:
+        """Whether there is time for another page; where not, the next run goes on at once."""
+        self._pages -= 1
+        goes = self._pages >= 0 and time.monotonic() < self._until
+        self.more = not goes
+        return goes
+
+    def viewer(self, *scopes: Scope) -> Viewer:
+        """The partner as it is now. Raises Lost where it is not active."""
+        one = self.connection
+        viewer = viewer_of_connection(one.partner_id, f"connection:{one.pk}", scopes=frozenset(scopes))
+        if viewer is None:
+            raise Lost
+        return viewer
+
+    def note(self, what: Mapping[str, int], codes: Mapping[str, int] | None = None) -> None:
+        """Count what passed."""
+        self.counts.update(what)
+        self.codes.update(codes or {})
+
+    def held(self) -> QuerySet[Connection]:
+        """The row, as long as it is this run's."""
+        one = self.connection
+        return Connection.unrestricted.filter(pk=one.pk, claimed_until=one.claimed_until)
+
+    def keep(self) -> None:
+        """Write the place and the counts, in the transaction that did the work. Raises Lost."""
+        row = self.held().select_for_update(no_key=True).first()
+        if row is None:
+            raise Lost
+        fresh = self.counts - self._kept
+        row.counts = {name: row.counts.get(name, 0) + fresh[name] for name in {*row.counts, *fresh}}
+        row.place, row.last_batch = self.place, self.batch or row.last_batch
+        row.save(update_fields=["place", "counts", "last_batch"])
+        self._kept = Counter(self.counts)
+
+    def words(self, trouble: Trouble | None) -> str:
+        """How it went, for people: numbers, and codes of refusals."""
+        parts = [f"{self.counts[name]:,} {words}" for name, words in _WORDS.items() if self.counts[name]]
+        if self.codes:
+            named = ", ".join(f"{count:,} {code}" for code, count in self.codes.most_common(6))
+            parts.append(f"left out: {named}")
+        told = "; ".join(parts)
+        if trouble is not None:
+            return f"{trouble.words} Before that: {told}." if told else trouble.words
+        return f"{told}." if told else "Nothing new."

@@ -1,0 +1,94 @@
+"""Other exchanges: servers that a partner pulls from or pushes to, and what went through.
+
+`connections.keeping` writes Connection, `connections.running` its place and how it goes; `connections.pulling` and
+`connections.pushing` write Passed.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+
+from exchange import clock
+from indicators.models.feeds import Feed
+from partners.models import Partner
+from partners.sharing import OwnedManager
+from partners.tlp import Tlp
+
+
+class Connection(models.Model):
+    """A server of somebody else, and which way objects go. The row is the queue: `due_at` is when it is asked next."""
+
+    class Kind(models.TextChoices):
+        TAXII = "taxii", "TAXII 2.1"
+
+    class Direction(models.TextChoices):
+        PULL = "pull", "Pull from it"
+        PUSH = "push", "Push to it"
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "Active"
+        ENDED = "ended", "Ended"
+        PAUSED = "paused", "Paused"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="connections")
+    name = models.CharField(max_length=120)
+    kind = models.CharField(max_length=8, choices=Kind)
+    direction = models.CharField(max_length=8, choices=Direction)
+    url = models.CharField(max_length=1000, help_text="Of a TAXII collection.")
+    credential = models.TextField(
+        default="", help_text="The Authorization header, sealed, bound to the connection and its address."
+    )
+    state = models.CharField(max_length=8, choices=State, default=State.ACTIVE)
+    actor = models.CharField(max_length=80, help_text="Who made it.")
+    created_at = models.DateTimeField(default=clock.now)
+    strictest = models.SmallIntegerField(choices=Tlp, default=Tlp.GREEN, help_text="What is stricter does not pass.")
+    reach = models.JSONField(default=dict, help_text="Of a pull: the audience of what comes in (`publishing.Reach`).")
+    feed = models.ForeignKey(Feed, on_delete=models.PROTECT, related_name="+", null=True, help_text="Of a push.")
+    every_s = models.IntegerField(default=60, help_text="Seconds between two runs.")
+    # How it goes.
+    place = models.JSONField(default=dict, help_text="How far it has come, in the words of its kind.")
+    due_at = models.DateTimeField(default=clock.now)
+    claimed_until = models.DateTimeField(null=True)
+    failures = models.IntegerField(default=0, help_text="Runs that failed since the last that did not.")
+    failing_since = models.DateTimeField(null=True)
+    last_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=300, default="")
+    counts = models.JSONField(default=dict, help_text="By answer, how many objects since it was made.")
+    last_batch = models.UUIDField(null=True, help_text="The last push that something was refused of.")
+
+    objects = OwnedManager["Connection"]()
+    unrestricted = models.Manager["Connection"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["partner", "name"], condition=~Q(state="ended"), name="one_connection_per_partner_and_name"
+            ),
+            models.CheckConstraint(condition=Q(strictest__lt=Tlp.RED), name="red_passes_no_connection"),
+        ]
+        indexes = [models.Index(fields=["due_at"], condition=Q(state="active"), name="connection_by_due")]
+
+
+class Passed(models.Model):
+    """An object that came in by a connection, or that the other server was given."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="passed", db_index=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    stix_id = models.CharField(max_length=300)
+    at = models.DateTimeField(default=clock.now, help_text="When it passed, or was found there, last.")
+    gone = models.BooleanField(default=False, help_text="Taken back because it is not there any more, or too strict.")
+
+    objects = OwnedManager["Passed"]()
+    unrestricted = models.Manager["Passed"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [
+            models.UniqueConstraint(fields=["connection", "stix_id"], name="an_object_passes_a_connection_once")
+        ]
+        indexes = [models.Index(fields=["partner", "stix_id"], name="passed_by_partner_and_id")]

@@ -1,0 +1,145 @@
+"""The page of connections to other servers: an admin makes, runs, pauses and ends them, and sees how each goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.views.decorators.http import require_http_methods, require_POST
+
+from exchange.errors import ExchangeError, Refused
+from indicators.connections import keeping, running
+from indicators.models import Connection, Feed
+from indicators.publishing import awaiting
+from indicators.publishing.reach import Reach
+from partners.models import Group
+from partners.portal.access import do, page, show
+from partners.scopes import Scope
+from partners.sharing import groups_named
+from partners.tlp import Tlp
+from partners.viewer import Viewer
+
+_TYPED = ("name", "direction", "url", "authorization", "strictest", "feed", "tlp")
+#: What may be chosen as the strictest marking, and as the least strict that anything gets.
+_MARKINGS = [tlp.word for tlp in Tlp if tlp is not Tlp.RED]
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+def listing(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
+    """All of them; POST makes one."""
+    if request.method != "POST":
+        return _listing(request, viewer)
+    typed = {name: request.POST.get(name, "").strip()[:2_000] for name in _TYPED}
+    groups = request.POST.getlist("groups")[:50]
+    try:
+        made = keeping.connect(viewer, _wish(viewer, typed, groups))
+    except ExchangeError as refused:
+        viewer.require(Scope.ADMIN)
+        viewer.require(Scope.PUBLISH)
+        return _listing(request, viewer, problem=refused.detail, typed=typed | {"groups": groups})
+    running.hint()
+    messages.success(request, f"{made.name} runs within seconds. How that went appears here.")
+    return redirect("portal-connections")
+
+
+@require_POST
+@page
+def act(request: HttpRequest, viewer: Viewer, connection_id: UUID) -> HttpResponseBase:
+    """Run, pause, resume or end one, or give it another credential."""
+    keeping.own(viewer, connection_id)
+
+    def change(words: str, **wanted: Any) -> str:
+        keeping.change(viewer, connection_id, wanted)
+        running.hint()
+        return words
+
+    def run() -> str:
+        keeping.run_now(viewer, connection_id)
+        running.hint()
+        return "It runs within seconds."
+
+    def end() -> str:
+        keeping.end(viewer, connection_id)
+        return "It has ended, and its credential is forgotten. What came in stays yours."
+
+    acts = {
+        "run": run,
+        "pause": lambda: change("Paused: nothing passes.", state=Connection.State.PAUSED),
+        "resume": lambda: change("It goes on where it stopped.", state=Connection.State.ACTIVE),
+        "credential": lambda: change(
+            "It has another credential.", credential=request.POST.get("authorization", "").strip()[:2_001]
+        ),
+        "end": end,
+    }
+    return do(request, viewer, acts, needs=Scope.ADMIN, back="portal-connections")
+
+
+def _wish(viewer: Viewer, typed: dict[str, str], groups: list[str]) -> keeping.Wish:
+    """What the form says. Raises Refused."""
+    pulls = typed["direction"] != Connection.Direction.PUSH
+    feed = typed["feed"] if not pulls else ""
+    return keeping.Wish(
+        name=typed["name"],
+        kind=Connection.Kind.TAXII,
+        direction=Connection.Direction.PULL if pulls else Connection.Direction.PUSH,
+        url=typed["url"],
+        credential=typed["authorization"],
+        strictest=_tlp(typed["strictest"] or Tlp.GREEN.word),
+        reach=Reach(
+            tlp=_tlp(typed["tlp"]) if typed["tlp"] else None,
+            groups=tuple(groups_named(viewer, groups)) if groups else (),
+        )
+        if pulls
+        else Reach(),
+        feed_id=_id(feed) if feed else None,
+    )
+
+
+def _tlp(word: str) -> Tlp:
+    try:
+        return Tlp.from_word(word)
+    except ValueError:
+        raise Refused("clear, green, amber or amber+strict.", code="unknown-marking", at="/strictest") from None
+
+
+def _id(written: str) -> UUID:
+    try:
+        return UUID(written)
+    except ValueError:
+        raise Refused("There is no such feed.", code="bad-id", at="/feed") from None
+
+
+def _rows(found: list[Connection]) -> Iterator[dict[str, Any]]:
+    for one in found:
+        audience = awaiting.words_of(Reach.from_json(one.reach)) if one.reach else None
+        who = [*audience["groups"], *audience["partners"]] if audience else []
+        yield {
+            "one": one,
+            "pulls": one.direction == Connection.Direction.PULL,
+            "strictest": Tlp(one.strictest).word,
+            "who": "every partner" if audience and audience["everyone"] else ", ".join(who),
+            "counts": sorted(one.counts.items()),
+        }
+
+
+def _listing(
+    request: HttpRequest, viewer: Viewer, *, problem: str = "", typed: dict[str, Any] | None = None
+) -> HttpResponse:
+    return show(
+        request,
+        viewer,
+        "indicators/connections.html",
+        here="portal-connections",
+        rows=list(_rows(keeping.listed(viewer))),
+        may_connect=Scope.PUBLISH in viewer.scopes,
+        feeds=list(Feed.objects.of(viewer).order_by("name", "pk")),
+        groups=list(Group.objects.filter(pk__in=viewer.group_ids).order_by("slug")),
+        markings=_MARKINGS,
+        problem=problem,
+        typed=typed or {"strictest": Tlp.GREEN.word},
+    )
