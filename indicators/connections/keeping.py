@@ -15,10 +15,11 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from exchange import clock, outbound, sealing
 from exchange.errors import Conflict, NotFound, Refused
-from indicators.models import Connection
+from indicators.models import Connection, Feed
 from indicators.publishing.reach import Reach
 from indicators.telling import subscribing
 from partners.log import audit
@@ -194,12 +195,12 @@ def _require(viewer: Viewer) -> None:
     viewer.require_all_groups()
 
 
-def _living(viewer: Viewer) -> Any:
+def _living(viewer: Viewer) -> QuerySet[Connection]:
     return Connection.objects.of(viewer).exclude(state=Connection.State.ENDED)
 
 
 def _locked(viewer: Viewer, connection_id: UUID) -> Connection:
-    found: Connection | None = _living(viewer).select_for_update(no_key=True).filter(pk=connection_id).first()
+    found = _living(viewer).select_for_update(no_key=True).filter(pk=connection_id).first()
     if found is None:
         raise NotFound
     return found
@@ -270,7 +271,7 @@ def _state(word: str) -> Connection.State:
     return Connection.State(word)
 
 
-def _followable(viewer: Viewer, feed_id: UUID) -> Any:
+def _followable(viewer: Viewer, feed_id: UUID) -> Feed:
     feed = subscribing.own_feed(viewer, feed_id)
     subscribing.filter_of(feed).followable()
     return feed

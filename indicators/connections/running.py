@@ -37,7 +37,7 @@ TOLD_AFTER = 3
 
 def next_run(one: Connection, trouble: Trouble, failures: int) -> timedelta:
     """How long to wait after so many failures in succession: ever longer, and as the other server asked."""
-    wait = min(timedelta(seconds=one.every_s) * 2 ** min(failures - 1, 10), _LONGEST_REST)
+    wait = min(timedelta(seconds=one.every_s << min(failures - 1, 10)), _LONGEST_REST)
     asked = timedelta(seconds=min(trouble.retry_after_s or 0, 86_400))
     return max(wait, asked)
 
@@ -80,7 +80,7 @@ def _go(turn: Turn) -> None:
 def claim() -> Connection | None:
     """Take the next connection that is due: of the partner whose last run is longest ago."""
     moment = clock.now()
-    asked = {"now": moment, "until": moment + _CLAIM, "share": SHARE, "most": MOST_AT_WORK}
+    asked: dict[str, Any] = {"now": moment, "until": moment + _CLAIM, "share": SHARE, "most": MOST_AT_WORK}
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CLAIM_LOCK])
         cursor.execute(_CLAIM_NEXT, asked)

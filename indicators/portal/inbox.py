@@ -340,10 +340,10 @@ def _systems(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             "Look", reverse("portal-subscriptions"), value=urlsplit(failing.url).hostname or "",
             after="fails again and again", at=failing.opened_at,
         )  # fmt: skip
-    for one in inbox.broken(viewer)[:_MOST] if Scope.ADMIN in viewer.scopes else ():
+    for broken in inbox.broken(viewer)[:_MOST] if Scope.ADMIN in viewer.scopes else ():
         yield Item(
             "week", "systems", "link", "bad", "Connection", "it is tried again, less and less often; nothing is lost",
-            "Look", reverse("portal-connections"), value=one.name, after="fails", at=one.failing_since,
+            "Look", reverse("portal-connections"), value=broken.name, after="fails", at=broken.failing_since,
         )  # fmt: skip
     dead = replaying.count_dead(viewer)
     if dead:

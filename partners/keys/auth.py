@@ -176,7 +176,9 @@ def viewer_of_connection(partner_id: Any, actor: str, *, scopes: frozenset[Scope
     partner = (
         Partner.objects.filter(pk=partner_id, state=Partner.State.ACTIVE).annotate(group_ids=_open_groups("pk")).first()
     )
-    return partner and _viewer(partner, group_ids=partner.group_ids, scopes=scopes, actor=actor)
+    if partner is None:
+        return None
+    return _viewer(partner, group_ids=partner.group_ids, scopes=scopes, actor=actor)
 
 
 def viewer_whatever_state(partner_id: Any) -> Viewer:
