@@ -26,6 +26,7 @@ WRITERS = {
     "indicators/opinions/appealing.py",
     "indicators/opinions/flooding.py",
     "indicators/opinions/giving.py",
+    "indicators/opinions/many.py",
     "indicators/opinions/recording.py",
     "indicators/opinions/tallying.py",
     "indicators/opinions/weighing.py",

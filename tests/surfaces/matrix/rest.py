@@ -71,7 +71,7 @@ ROWS: dict[str, Row] = {
     "excerpt": Row(API + "excerpts/{excerpt}", "owner", method="delete", absent=API + f"excerpts/{ABSENT}"),
     # An admin's: with such keys it is asked in tests/indicators/connections/test_keeping.py.
     "connections": Row(API + "connections", "admin"),
-    "connection": Row(API + f"connections/{ABSENT}", "admin", also=("delete", "patch"), body={"name": "x"}),
+    "connection": Row(API + f"connections/{ABSENT}", "admin"),
     "connection-run": Row(API + f"connections/{ABSENT}/run", "admin", method="post"),
     "detectors": Row(API + "detectors", "key"),
     "detector": Row(
