@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('indicators', '0053_tokens_as_told'),
+        ('indicators', '0054_looked_at_again'),
         ('partners', '0016_allies'),
     ]
 
