@@ -165,5 +165,5 @@ def of_table(path: Path, map_file: Path, tokeniser: Tokeniser, *, validate: bool
         if isinstance(one, Built):
             yield one
         else:
-            at = f"/{one.line}/{one.column}"
+            at = f"/{one.line}/{one.column}" if one.column else f"/{one.line}"
             yield Loss(at, "refused" if one.code else "not-of-its-form", at=one.field, why=one.why)

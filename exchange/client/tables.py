@@ -28,6 +28,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,9 @@ def read_map(path: Path, *, with_columns: bool = True) -> Map:
 
 def build_all(path: Path, wanted: Map, tokeniser: Tokeniser) -> Iterator[Built | NotBuilt]:
     """Every indicator of a file, column by column, and a report for each value that gave none. Raises Unusable."""
-    rows = _rows(path, [one.column for one in wanted.columns])
+    read = _rows(path, list(dict.fromkeys(_named(wanted))))
+    yield from (NotBuilt(line, "", "more cells than the header has columns") for line, row in read if row is None)
+    rows = [(line, row) for line, row in read if row is not None]
     for column in wanted.columns:
         filled = [(line, row) for line, row in rows if row[column.column].strip()]
         frame = _frame_of(column.subkind, wanted.frame)
@@ -210,11 +213,17 @@ def _read(name: str, written: str) -> Any:
     return written
 
 
+def _named(wanted: Map) -> Iterator[str]:
+    """The columns that a map names."""
+    for one in wanted.columns:
+        yield one.column
+        yield from one.says_from.values()
+
+
 def unmapped(path: Path, wanted: Map) -> list[int]:
     """The columns that a map does not name, counted from 1: a header may be somebody's values."""
     header = next(csv.reader(io.StringIO(text_of(path), newline="")), [])
-    sources = {source for one in wanted.columns for source in one.says_from.values()}
-    named = {one.column for one in wanted.columns} | sources
+    named = set(_named(wanted))
     return [place for place, name in enumerate(header, 1) if name not in named]
 
 
@@ -229,16 +238,45 @@ def text_of(path: Path) -> str:
         raise Unusable(f"{path}: is not UTF-8") from error
 
 
-def _rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+def _rows(path: Path, wanted: Sequence[str]) -> list[tuple[int, dict[str, str] | None]]:
+    """The rows with the lines that they end on; None for one that has more cells than the header. Raises Unusable.
+
+    A quotation mark that is never closed would else make one cell of all that follows.
+    """
+    line = 1
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [one for one in columns if one not in (reader.fieldnames or ())]
-            if missing:
-                raise Unusable(f"{path}: has no column {missing[0]}")
-            return [(reader.line_num, {name: text or "" for name, text in row.items() if name}) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            if fault := _fault_of(header, wanted):
+                raise Unusable(f"{path}: {fault}")
+            rows: list[tuple[int, dict[str, str] | None]] = []
+            for cells in reader:
+                line = reader.line_num
+                if cells:
+                    rows.append((line, _row(header, cells)))
+            return rows
+    except (OSError, UnicodeDecodeError) as error:
         raise Unusable(f"{path}: {why(error)}") from error
+    except csv.Error as error:
+        raise Unusable(f"{path}: after line {line}: {error}") from error
+
+
+def _row(header: Sequence[str], cells: Sequence[str]) -> dict[str, str] | None:
+    if len(cells) > len(header):
+        return None
+    return {name: text for name, text in zip_longest(header, cells, fillvalue="") if name}
+
+
+def _fault_of(header: Sequence[str], wanted: Sequence[str]) -> str:
+    """Why a table with this header is not read; only names that the map says are repeated."""
+    missing = [name for name in wanted if name not in header]
+    if missing and len(header) == 1 and any(mark in header[0] for mark in ";\t"):
+        return "its columns are separated by another mark than a comma"
+    if missing:
+        return f"has no column {missing[0]}"
+    twice = [name for name in wanted if header.count(name) > 1]
+    return f"has two columns {twice[0]}" if twice else ""
 
 
 __all__ = ["Built", "Column", "Map", "NotBuilt", "build_all", "forms", "read_map"]

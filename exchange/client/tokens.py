@@ -205,7 +205,8 @@ def tell_not_built(table: Path, not_built: list[tables.NotBuilt], *, as_json: bo
         if as_json:
             errors.print(json.dumps(one.document()), markup=False)
         else:
-            errors.print(f"{table.name}:{one.line} {one.column}: {one.said}", style="yellow", markup=False)
+            at = f"{table.name}:{one.line} {one.column}".rstrip()
+            errors.print(f"{at}: {one.said}", style="yellow", markup=False)
     if not as_json and len(not_built) > _MOST_TOLD:
         errors.print(f"… and {len(not_built) - _MOST_TOLD} more; --json lists them all.", style="yellow")
 

@@ -79,12 +79,26 @@ def is_ours(header: Iterable[str]) -> bool:
 
 
 def read(text: str) -> Iterator[Found | Loss]:
-    """What a table of ours holds; rows of one id that follow each other are one indicator. Paths are lines."""
-    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
-    rows = ((reader.line_num, {name: _plain(cell or "") for name, cell in row.items() if name}) for row in reader)
+    """What a table of ours holds; rows of one id that follow each other are one indicator. Paths are lines.
+
+    Raises csv.Error, as for a quotation mark that is never closed.
+    """
+    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""), restkey=_BEYOND, strict=True)
+    rows = ((reader.line_num, {name: _plain(cell or "") for name, cell in _told(row) if name}) for row in reader)
     for _, some in groupby(rows, key=lambda one: one[1].get("id") or one[0]):
         lines = list(some)
-        yield _found(*lines[0], [row for _, row in lines])
+        if any(_BEYOND in row for _, row in lines):
+            yield Loss(f"/{lines[0][0]}", "unreadable")
+        else:
+            yield _found(*lines[0], [row for _, row in lines])
+
+
+#: Under it stand cells that no column of the header has.
+_BEYOND = "\0"
+
+
+def _told(row: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+    return ((name, cell if name != _BEYOND else "") for name, cell in row.items())
 
 
 def _plain(cell: str) -> str:

@@ -3,6 +3,8 @@
 import csv
 import io
 
+import pytest
+
 from exchange.formats import table
 from exchange.stix import words
 from tests.exchange.formats import ours
@@ -64,6 +66,15 @@ def test_rows_that_say_nothing_of_ours_are_told_by_their_line():
     assert (len(found), ours.codes(losses)) == (1, [("/2/subkind", "no-subkind")])
     wrong = out.decode().replace(",80,", ",much,")
     assert ours.codes(ours.split(table.read(wrong))[1]) == [("/2", "unreadable"), ("/3", "unreadable")]
+
+
+def test_a_table_that_was_cut_or_shifted_is_not_read_as_if_it_were_whole():
+    out, _ = ours.written(table.write, [ours.one("email"), ours.one("net")])
+    header, first, second = out.decode().splitlines()
+    found, losses = ours.split(table.read("\n".join((header, f"{first},more", second))))
+    assert (len(found), ours.codes(losses)) == (1, [("/2", "unreadable")])
+    with pytest.raises(csv.Error):
+        list(table.read("\n".join((header, f'"{first}', second))))
 
 
 def test_our_header_is_known_and_another_is_not():
