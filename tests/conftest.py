@@ -82,6 +82,30 @@ def static_files_listed_once():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def middleware_made_once():
+    """Each new client of a test makes the middleware anew: the same, where no setting is another than at first."""
+    from django.conf import settings
+    from django.test.client import ClientHandler
+
+    made = {}
+    names = ("_view_middleware", "_template_response_middleware", "_exception_middleware", "_middleware_chain")
+    at_first, really = settings._wrapped, ClientHandler.load_middleware
+
+    def load(self, is_async=False):
+        if is_async or settings._wrapped is not at_first:
+            really(self, is_async)
+            return
+        if not made:
+            really(self)
+            made.update((name, getattr(self, name)) for name in names)
+        vars(self).update(made)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ClientHandler, "load_middleware", load)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def authorities_read_once():
     """Each client of HTTP would read the certificates of all authorities again: 20 ms, often in a loop that waits."""
     from httpx._transports import default

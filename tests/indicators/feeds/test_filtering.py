@@ -254,7 +254,7 @@ def test_what_is_selected_is_what_a_slow_reading_of_each_object_lets_through(
         "campaign": [held.said["id"] for held in world if held.said["type"] == "campaign"],
     }
 
-    @settings(max_examples=examples(100), deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(50), deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(trees(words=("phishing", "nothing"), labels=(*_LABELS, "other"), **ids))
     def holds(node: tree.Node) -> None:
         expected = {held.said["id"] for held in seen if _holds(node, held, seen, cast, viewer)}
