@@ -35,7 +35,8 @@ lint: ## Style, types, import contracts, migrations, deployment checks
 	@EXCHANGE_MODE=test SECRET_KEY=unused DATABASE_URL=postgresql:///unused $(BIN)/mypy & types=$$!; \
 	$(BIN)/lint-imports --no-logo --no-cache && $(TEST) sh -ec '\
 		$(BIN)/python manage.py makemigrations --check --dry-run; \
-		$(BIN)/python -m tests.production_check'; others=$$?; \
+		$(BIN)/python -m tests.production_check; \
+		DJANGO_SETTINGS_MODULE=exchange.settings $(BIN)/python -m tests.templates'; others=$$?; \
 	wait $$types && exit $$others
 
 fmt: ## Format the code

@@ -1,6 +1,7 @@
 """The store of each worker is a copy of one that was migrated once: migrating takes six seconds, copying a part of one.
 
-The template stays between runs, under a name that says what it was made of.
+The template stays between runs, under a name that says what it was made of. `make lint` makes it (`python -m
+tests.templates`) while types are checked; else the first worker does, and the others wait for it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import hashlib
 import io
 from pathlib import Path
 
+import django
 from django.core.management import call_command
 from django.db import connection
 
@@ -56,3 +58,8 @@ def _make(cursor, wanted: str) -> None:
         connection.close_pool()
         connection.settings_dict["NAME"] = own
     cursor.execute(f'ALTER DATABASE "{unfinished}" RENAME TO "{wanted}"')
+
+
+if __name__ == "__main__":
+    django.setup()
+    name()
