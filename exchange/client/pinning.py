@@ -27,6 +27,10 @@ class KeyNotTrusted(Unusable):
     """A public key, or the log that it stands in, is not what was pinned; nothing was tokenised."""
 
 
+class KeyNotYet(KeyNotTrusted):
+    """A new key is in the log within a minute or two: whoever waits can go on then."""
+
+
 @dataclass(slots=True)
 class Pins:
     """What was believed before: keys of the log by id, the last head, public keys by kind and epoch."""

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from exchange.client.errors import Unusable
 from exchange.client.keeping import Kept
-from exchange.client.pinning import KeyNotTrusted, Pins, take_in
+from exchange.client.pinning import KeyNotTrusted, KeyNotYet, Pins, take_in
 from exchange.tokens import epochs, forms, oprf, padding, prompts, ristretto
 from exchange.tokens.forms import Scheme
 
@@ -164,7 +164,7 @@ class Tokeniser:
             if self.pins:
                 pins.save(self.pins)
         if name not in self._public:
-            raise KeyNotTrusted(f"The exchange has no key for {name} in its log, or none yet: try again in a minute.")
+            raise KeyNotYet(f"The exchange has no key for {name} in its log, or none yet: try again in a minute.")
         return self._public[name]
 
     def group_keys(self, *, look_up: bool = False) -> list[tuple[str, bytes]]:

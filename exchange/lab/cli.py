@@ -19,6 +19,7 @@ import typer
 
 from exchange.client import terminal
 from exchange.client.errors import ApiError, ExchangeClientError, Unreachable, Unusable
+from exchange.client.pinning import KeyNotYet
 from exchange.client.terminal import Json, KeyFile, Url, console, errors, print_facts, print_json
 
 try:
@@ -45,6 +46,8 @@ ConstantsFile = Annotated[Path | None, typer.Option("--constants", help="What `f
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; else standard output.")]
 Shape = Annotated[Form, typer.Option("--format", help="jsonl, csv, or text: an account a line.")]
 _PASSING, _SERVERS_TROUBLE = (408, 429), 500
+#: A key of a new exchange, or of a new quarter, is waited for so long; with --follow, for good.
+_KEY_COMES_S = 300.0
 _MAP, _STATE = Path("map.toml"), Path("lab.db")
 
 
@@ -117,6 +120,7 @@ def run(
     """Load accounts and play rounds with the group until next to nothing changes; with --follow, for good."""
     constants = fitting.read(constants_file) if constants_file else Constants()
     with Bench(map_file, state_file, group, url, key_file).open() as bench:
+        began = time.monotonic()
         for played in itertools.count(1):
             try:
                 bench.load()
@@ -124,8 +128,9 @@ def run(
                 _tell(done, as_json=as_json)
                 bench.put_out(constants, target=target, form=form, webhook=webhook)
                 ready = not follow and (done.settled or played >= most)
-            except (ApiError, Unreachable) as error:
-                if not follow or not _passes(error):
+            except (ApiError, Unreachable, KeyNotYet) as error:
+                waits = isinstance(error, KeyNotYet) and time.monotonic() - began < _KEY_COMES_S
+                if not waits and not (follow and _passes(error)):
                     raise
                 errors.print(f"exchange-lab: {error}; again in {every:g} s", style="yellow", markup=False)
                 ready = False
@@ -134,9 +139,11 @@ def run(
             time.sleep(every)
 
 
-def _passes(error: ApiError | Unreachable) -> bool:
-    """Whether the same may well succeed later: no answer, too much asked, or the exchange's own trouble."""
-    return isinstance(error, Unreachable) or error.status in _PASSING or error.status >= _SERVERS_TROUBLE
+def _passes(error: ApiError | Unreachable | KeyNotYet) -> bool:
+    """Whether the same may well succeed later: no answer, no key yet, too much asked, or the exchange's own trouble."""
+    if isinstance(error, Unreachable | KeyNotYet):
+        return True
+    return error.status in _PASSING or error.status >= _SERVERS_TROUBLE
 
 
 @app.command()

@@ -10,7 +10,9 @@ from typer.testing import CliRunner
 
 from exchange.client.api import Client
 from exchange.client.errors import ExchangeClientError, Unusable
+from exchange.client.pinning import KeyNotYet
 from exchange.lab import cli
+from exchange.lab.bench import Open
 from exchange.lab.cli import app
 from exchange.simulate.accounts import files
 from exchange.simulate.accounts.story import tell
@@ -173,3 +175,30 @@ def test_who_follows_stays_when_the_exchange_does_not_answer_and_others_are_told
     monkeypatch.setattr(cli.time, "sleep", wait)
     assert one("run", "--follow", "--every", "7", fails=True) == "enough"
     assert waited == [7, 7, 7]
+
+
+def test_a_key_that_is_not_in_the_log_yet_is_waited_for(tmp_path, monkeypatch):
+    """A lab that begins in the first minute of an exchange, or of a quarter, need not come back."""
+    (tmp_path / "accounts.csv").write_text("account\na\n")
+    (tmp_path / "map.toml").write_text(
+        'group = "ring"\n[source]\nfile = "accounts.csv"\n[columns]\naccount = "account"\n'
+    )
+    one = Lab(tmp_path, "exk_test", "http://127.0.0.1:1")
+    waited = []
+
+    def load(_):
+        raise KeyNotYet("There is no key yet.")
+
+    def wait(seconds):
+        waited.append(seconds)
+        if len(waited) == 3:
+            raise Unusable("enough")
+
+    monkeypatch.setattr(Open, "load", load)
+    monkeypatch.setattr(cli.time, "sleep", wait)
+    assert one("run", "--every", "7", fails=True) == "enough"
+    assert waited == [7, 7, 7]
+    monkeypatch.setattr(cli, "_KEY_COMES_S", -1.0)
+    assert "no key yet" in one("run", fails=True), "it is waited for some minutes"
+    waited.clear()
+    assert one("run", "--follow", "--every", "7", fails=True) == "enough", "who follows waits for good"
