@@ -141,7 +141,8 @@ CREATE TEMPORARY TABLE filling ON COMMIT DROP AS
 SELECT g.place, t.id AS template, t.holding_id AS template_holding,
        nextval(pg_get_serial_sequence('indicators_stixobject', 'id')) AS key,
        nextval(pg_get_serial_sequence('indicators_holding', 'id')) AS holding,
-       t.stix_type || '--' || made.uuid AS stix_id, v.id AS template_value, made.value, keyed.key AS value_key,
+       t.stix_type || '--' || made.uuid AS stix_id, v.id AS template_value, v.value AS said, made.value,
+       keyed.key AS value_key,
        EXISTS (SELECT FROM indicators_tokenvalue x WHERE x.id = keyed.key) AS shared,
        replace(replace(t.body, t.stix_id, t.stix_type || '--' || made.uuid), v.value, made.value) AS body,
        last.seq + g.place AS seq, last.moment + g.place * interval '1 microsecond' AS date_added
@@ -178,6 +179,7 @@ _TABLES = {
         "holding_id": "f.holding",
         "body": "f.body",
         "sha256": "sha256(convert_to(f.body, 'UTF8'))",
+        "listed": "replace(t.listed, f.said, f.value)",
         "stored_at": "now()",
     },
     "indicators_tokenvalue": {"id": "f.value_key", "value": "f.value", "shared": "false"},

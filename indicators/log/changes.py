@@ -30,7 +30,6 @@ from partners.viewer import Viewer
 
 __all__ = [
     "ORDER_LOCK",
-    "Entry",
     "NewChange",
     "Span",
     "Told",
@@ -49,16 +48,6 @@ __all__ = [
 _MOST_LOOKED_AT = 50_000
 #: So many objects the matches of one page name, at most; a change with more has a page of its own.
 _MOST_ENDS = 10_000
-
-
-class Entry(NamedTuple):
-    """One value of a blocklist."""
-
-    kind: str
-    subkind: str
-    scheme: str
-    key_epoch: str
-    value: str
 
 
 class Told(NamedTuple):
@@ -81,7 +70,7 @@ class Told(NamedTuple):
     attribution: int
     version_id: int
     linked: bool  # whether it may be the later object of a match
-    entries: tuple[Entry, ...]
+    entries: str  # of lists, as JSON: kind, subkind, scheme, key_epoch and value of each
     body: str | None
     matches: tuple[Match, ...] = ()  # of which it is the later object
 
@@ -155,7 +144,7 @@ def since(
     if found.lost > max(after, fresh_until):
         raise Gone("You were away too long. Start over without a cursor.", code="start-over")
     reached = after if found.reached is None else found.reached
-    told = _sourced(viewer, [_told(row) for row in found.page])
+    told = _sourced(viewer, [Told(*row) for row in found.page])
     told = _matched(viewer, told) if matched else told
     fits = _fitting(told)
     if fits < len(told):
@@ -192,10 +181,6 @@ def hint_of(told: Told) -> dict[str, Any]:
     return hint
 
 
-def _told(row: tuple[Any, ...]) -> Told:
-    return Told._make((*row[:-2], tuple(map(Entry._make, row[-2] or ())), row[-1], ()))
-
-
 def _matched(viewer: Viewer, told: list[Told]) -> list[Told]:
     """The same, each with the matches of which it is the later object. No query where none may be."""
     found = matching.beside(viewer, [(one.seq, one.date_added, one.version_id) for one in told if one.linked])
@@ -228,7 +213,7 @@ SELECT c.seq, c.date_added, CASE WHEN o.fits THEN c.op ELSE 'remove' END,
        h.stix_id, h.stix_type, o.kind, h.publisher_id, p.name,
        CASE WHEN c.op = 'upsert' THEN h.tlp ELSE c.tlp END, o.confidence, o.valid_from, o.valid_until,
        CASE WHEN c.op = 'upsert' THEN h.groups[1] ELSE c.via END, h.attribution, c.version_id, c.linked,
-       CASE WHEN c.op = 'upsert' AND o.fits THEN o.entries END AS entries,
+       CASE WHEN c.op = 'upsert' AND o.fits THEN o.entries ELSE '[]' END AS entries,
        CASE WHEN c.op = 'upsert' AND o.fits THEN o.body END AS body
 FROM raw c
 CROSS JOIN LATERAL (
@@ -240,10 +225,8 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT o.kind, o.confidence, o.valid_from, o.valid_until, o.body, judged.disarmed,
            filtered.fits AND NOT judged.disarmed AS fits,
-           ARRAY(SELECT ARRAY[coalesce(o.kind, h.stix_type), k.subkind, v.scheme, coalesce(e.name, ''), v.value]
-                 FROM indicators_carries k JOIN indicators_tokenvalue v ON v.id = k.token_value_id
-                 LEFT JOIN indicators_epoch e ON e.id = v.epoch_id
-                 WHERE k.holding_id = c.holding_id AND {carrying.IS_LISTED} ORDER BY k.place) AS entries
+           coalesce(CASE WHEN {carrying.LISTS_ALL} THEN o.listed END,
+                    {carrying.LISTED.format(kind="coalesce(o.kind, h.stix_type)", holding="c.holding_id")}) AS entries
     FROM indicators_stixobject o
     CROSS JOIN LATERAL (SELECT TRUE {{conditions}} AS fits OFFSET 0) filtered
     CROSS JOIN LATERAL (SELECT c.op = 'upsert' AND {{disarmed}} AS disarmed OFFSET 0) judged

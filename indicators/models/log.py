@@ -86,6 +86,7 @@ class Change(models.Model):
             GinIndex(fields=["traits"], name="change_by_trait", fastupdate=True, gin_pending_list_limit=256),
             models.Index(fields=["version_id", "seq"], name="change_by_version"),
             models.Index(fields=["channel"], condition=Q(again=True), name="change_that_enters_again"),
+            models.Index(fields=["version_id", "seq"], condition=Q(again=True), name="version_that_enters_again"),
             models.Index(fields=["channel", "seq"], condition=Q(op="remove"), name="change_that_removes"),
             models.Index(fields=["channel", "seq"], condition=Q(linked=True), name="change_that_is_linked"),
         ]

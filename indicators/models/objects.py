@@ -122,6 +122,11 @@ class StixObject(models.Model):
     valid_until = models.DateTimeField(null=True)
     marks = ArrayField(models.CharField(max_length=450), null=True, help_text="What breaks STIX 2.1: code and pointer.")
     facets = ArrayField(models.TextField(), null=True, help_text="What filters ask of it (`stix.facets`).")
+    listed = models.TextField(
+        null=True,
+        help_text="The entries of lists that it gives while it is the newest, as JSON (`carrying.listed`);"
+        " null: it is to be asked what its holding carries.",
+    )
     stored_at = models.DateTimeField(db_default=Now())
     search = models.GeneratedField(
         expression=SearchVector("title", config="simple"), output_field=SearchVectorField(), db_persist=True

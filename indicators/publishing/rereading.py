@@ -177,7 +177,10 @@ def _write(anew: Sequence[tuple[_Stored, Draft]]) -> list[int]:
     measured = [stored for stored, draft in anew if stored.is_newest and stored.is_measured_otherwise(draft)]
     message = Message()
     columns = zip(
-        *((stored.object_id, draft.title, draft.confidence, array_of(draft.facets)) for stored, draft in anew),
+        *(
+            (stored.object_id, draft.title, draft.confidence, array_of(draft.facets), carrying.listed(draft))
+            for stored, draft in anew
+        ),
         strict=True,
     )
     message.add(_REWRITE, [list(column) for column in columns])
@@ -285,7 +288,8 @@ ORDER BY o.id
 """
 _REWRITE = """
 UPDATE indicators_stixobject o
-SET title = new.title, confidence = new.confidence, facets = nullif(new.facets::text[], '{}')
-FROM unnest(%s::bigint[], %s::text[], %s::smallint[], %s::text[]) AS new(id, title, confidence, facets)
+SET title = new.title, confidence = new.confidence, facets = nullif(new.facets::text[], '{}'), listed = new.listed
+FROM unnest(%s::bigint[], %s::text[], %s::smallint[], %s::text[], %s::text[])
+     AS new(id, title, confidence, facets, listed)
 WHERE o.id = new.id
 """

@@ -152,8 +152,9 @@ def store(
     """
     refer(((one.key, one.draft.references) for one in new), within=within)
     drafts = {one.key: one.draft for one in new} | dict(woken)
+    unproven = service_hosts.unproven()
     hold = partial(
-        _hold, publisher_id, drafts, begun=begun, turned=turned, unproven=service_hosts.unproven(), within=within
+        _hold, publisher_id, drafts, begun=begun, turned=turned, woken=woken, unproven=unproven, within=within
     )
     if len(new) <= _MOST_INSERTED:
         for one in new:
@@ -172,6 +173,7 @@ def _hold(
     *,
     begun: Sequence[Begun],
     turned: Sequence[Turned],
+    woken: Mapping[int, Draft],
     unproven: Mapping[UUID, Known],
     within: Message,
 ) -> None:
@@ -186,6 +188,7 @@ def _hold(
         if (key := one.newest_id) is not None
     ]
     carrying.write(said, within=within, unproven=unproven)
+    carrying.relist(woken, within=within)
 
 
 def refer(found: Iterable[tuple[int, Sequence[Ref]]], *, within: Message) -> None:
@@ -409,6 +412,7 @@ _VERSION_COLUMNS = {
     "spec_version": "text",
     "marks": "varchar[]",
     "facets": "text[]",
+    "listed": "text",
 }
 _VERSION = f"""
 INSERT INTO indicators_stixobject ({", ".join(_VERSION_COLUMNS)}) VALUES ({", ".join(["%s"] * len(_VERSION_COLUMNS))})
@@ -439,4 +443,5 @@ def _version_row(new: NewVersion) -> tuple[object, ...]:
         draft.spec_version,
         [f"{mark.code} {mark.field}" for mark in draft.marks] or None,
         list(draft.facets) or None,
+        carrying.listed(draft),
     )

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 import msgspec
+import orjson
 from django.db import connection
 
 from exchange.lists.lines import compared
@@ -33,6 +34,38 @@ class Carrying(msgspec.Struct, frozen=True):
     audience_id: int
     tokens: Sequence[drafts.TokenValue]
     anew: bool = False
+
+
+def listed(draft: drafts.Draft) -> str:
+    """The entries of lists that a version gives while its values are judged so, as JSON in the order of their places.
+
+    It stands beside the version (`StixObject.listed`), so that a page of the log need not look for each value. Whatever
+    judges a value otherwise later sets it to null, which says to ask `Carries`: so does the database (migration 0056).
+    `LISTED` makes the same text of what is carried.
+    """
+    kind = draft.kind or draft.stix_type
+    return orjson.dumps(
+        [
+            {
+                "kind": kind,
+                "subkind": token.domain,
+                "scheme": token.scheme,
+                "key_epoch": token.key_epoch,
+                "value": token.value,
+            }
+            for token in draft.tokens
+            if not token.suppressed_by
+        ]
+    ).decode()
+
+
+def relist(versions: Mapping[int, drafts.Draft], *, within: Message) -> None:
+    """Write anew what stored versions, by key, give to lists: of what was read and judged again, and is the newest now.
+
+    To be added after their holdings and values.
+    """
+    if versions:
+        within.add(_RELIST, [array_of_numbers(versions), array_of(map(listed, versions.values()))])
 
 
 def key_of(token: drafts.TokenValue) -> UUID:
@@ -123,6 +156,7 @@ def read_again(newest: Mapping[int, int]) -> None:
         return
     known, message = service_hosts.read(), Message()
     read = [(holding_id, audience_id, parsing.read_batch(body.encode())) for holding_id, audience_id, body in rows]
+    message.add(_UNLISTED, [[newest[holding_id] for holding_id, *_ in rows]])
     write(
         [
             Carrying(holding_id, audience_id, entries.judged(drafted[0], known).tokens, anew=True)
@@ -219,6 +253,26 @@ IS_LISTED = """
 (k.suppressed_by = '' AND NOT EXISTS (
     SELECT FROM indicators_unlisted u WHERE u.partner_id = %(viewer)s AND u.token_value_id = k.token_value_id))
 """
+#: The entries of lists that the holding `{holding}` gives, whose newest version is of this kind, as JSON: `listed` for
+#: who leaves values out, and for versions of which it is not known. Braces are codes, for who formats the text.
+LISTED = rf"""
+(SELECT '[' || coalesce(string_agg(
+            E'\x7b"kind":' || to_json({{kind}}::text)::text || ',"subkind":' || to_json(k.subkind::text)::text
+            || ',"scheme":' || to_json(v.scheme::text)::text
+            || ',"key_epoch":' || to_json(coalesce(e.name, '')::text)::text
+            || ',"value":' || to_json(v.value::text)::text || E'\x7d', ',' ORDER BY k.place), '') || ']'
+ FROM indicators_carries k JOIN indicators_tokenvalue v ON v.id = k.token_value_id
+ LEFT JOIN indicators_epoch e ON e.id = v.epoch_id
+ WHERE k.holding_id = {{holding}} AND {IS_LISTED})
+"""
+#: Whether the viewer's own lists leave nothing out that others' hold.
+LISTS_ALL = "NOT EXISTS (SELECT FROM indicators_unlisted u WHERE u.partner_id = %(viewer)s)"
+_RELIST = """
+UPDATE indicators_stixobject o SET listed = new.listed
+FROM unnest(%s::bigint[], %s::text[]) AS new(id, listed)
+WHERE o.id = new.id AND o.listed IS DISTINCT FROM new.listed
+"""
+_UNLISTED = "UPDATE indicators_stixobject SET listed = NULL WHERE id = ANY(%s)"
 _EMPTY = "DELETE FROM indicators_carries WHERE holding_id = ANY(%s)"
 _EPOCHS = """
 INSERT INTO indicators_epoch (scheme, name, begins, ends)

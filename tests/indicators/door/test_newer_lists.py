@@ -120,7 +120,7 @@ def test_a_list_that_grows_ends_entries_that_are_stored_and_one_that_shrinks_bri
     assert "2 stored values are judged otherwise" in updated(fetched(url, tmp_path / "checkout"))
     assert listed(cast) == set()
     told = changes.since(borealis, Filter(), after=place, limit=99).changes
-    assert {(one.op, one.reason, one.entries) for one in told} == {("upsert", "revised", ())}
+    assert {(one.op, one.reason, one.entries) for one in told} == {("upsert", "revised", "[]")}
     assert {one.stix_id for one in told} == {one["id"] for one in made}
     again = build.publish(cast.viewer("aster"), making.account_pattern("gateway_host", carrier={"value": HOST}))
     assert build.results(again)[0]["code"] == "benign-listed", "no process was started anew"
