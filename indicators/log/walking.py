@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
@@ -39,8 +40,10 @@ NOWHERE = 2**63 - 1
 IN_ORDER = {"enable_bitmapscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "enable_seqscan": "off"}
 #: How many rows of the log a statement reads at least, and at most.
 _LEAST_ROWS, _MOST_ROWS = 64, 32_768
-#: A stretch has so many times as many places as rows, and the next one as many times more.
+#: A stretch has so many times as many places as rows, and the next one at most as many times more.
 _WIDER = 8
+#: Where it is known how many places a row takes, so much is added for chance.
+_SPARE = 1.25
 #: By the index of traits, after the first stretch: a block, and at most so many places at a time.
 _BLOCK, _MOST_PLACES = 1 << BLOCK_BITS, 64 << BLOCK_BITS
 _AS_IT_IS: Mapping[str, str] = MappingProxyType({})
@@ -124,12 +127,12 @@ REACHES = """
 """
 #: Whether the change `c` brings its version for the last time, as the reader sees the log: it is told there alone.
 #: Each row that hides another lies in a channel that is open; where that is closed, the version is told anew.
-#: OFFSET 0 leads by the version, for PostgreSQL takes what enters again for as good as nothing.
+#: Few versions enter again, and have an index of their own (`version_that_enters_again`), to which OFFSET 0 leads.
 LAST = f"""
 {COUNTS.format(change="c")}
 AND NOT EXISTS (SELECT FROM (SELECT * FROM indicators_change later
-                             WHERE later.version_id = c.version_id AND later.seq > c.seq OFFSET 0) n
-                WHERE n.again AND {COUNTS.format(change="n")} AND {REACHES.format(change="n")})
+                             WHERE later.version_id = c.version_id AND later.seq > c.seq AND later.again OFFSET 0) n
+                WHERE {COUNTS.format(change="n")} AND {REACHES.format(change="n")})
 """
 
 # One row: what `now` says, the place before the first row of interest, null where there is none, and the last place
@@ -335,7 +338,8 @@ def walk(
         raise ValueError(f"a walk has parameters of these names: {sorted(taken)}")
     walked, place, looked_at, left = Walked([]), after, 0, NOWHERE if max_bytes is None else max_bytes
     rows = max(limit + 1, _LEAST_ROWS)
-    width, leaps = rows * _WIDER, False
+    known = (hash(sql), viewer.partner_id)
+    width, leaps = _met.width(known, rows), False
     while True:
         if not leaps:
             how = IN_ORDER if backwards else _AS_IT_IS
@@ -349,6 +353,9 @@ def walk(
         everything = {**parameters, **bounds, "max_bytes": left}
         facts, page = _asked(viewer, asked, everything, facts=6, settings=settings, backwards=backwards)
         walked.head, begins, count, last, found, walked.lost = facts
+        apart = (abs(last - begins) if count == rows else width) / count if count else None
+        if apart and not leaps:
+            _met.note(known, apart)
         if _take(walked, page, found, limit=limit):
             return walked
         left -= int(page[-1][-1]) if page else 0
@@ -368,7 +375,33 @@ def walk(
         if leaping:
             width, leaps = min(width * _WIDER, _MOST_PLACES) if leaps else _BLOCK, True
         else:
-            width *= _WIDER
+            width = min(width * _WIDER, NOWHERE if apart is None else ceil(rows * apart * _SPARE))
+
+
+class _Met:
+    """How many places of the log a row took that a reader met last, by what was read and who did.
+
+    What others publish unseen lies between: too wide a stretch reads rows of many channels in vain, and too narrow a
+    one is asked a second time. It says where to stop first, and changes nothing of what is found.
+    """
+
+    def __init__(self) -> None:
+        self._apart: dict[tuple[int, UUID], float] = {}
+
+    def width(self, known: tuple[int, UUID], rows: int) -> int:
+        """How many places a stretch for so many rows has."""
+        apart = self._apart.get(known)
+        return rows * _WIDER if apart is None else ceil(rows * min(max(apart * _SPARE, 1), _WIDER * _WIDER))
+
+    def note(self, known: tuple[int, UUID], apart: float) -> None:
+        """Remember it; of too many all is forgotten."""
+        if len(self._apart) >= _MOST_MET:
+            self._apart = {}
+        self._apart[known] = apart
+
+
+_MOST_MET = 4_096
+_met = _Met()
 
 
 def at_once(

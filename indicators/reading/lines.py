@@ -63,10 +63,13 @@ WINDOW early AS (PARTITION BY s.stix_id ORDER BY s.first, s.id)
 """
 _ORDER = "r.created DESC, CASE WHEN r.created THEN r.id END, r.first, r.id"
 
-# Where nobody else's is seen, as with nearly every id, one look at the index by id says so: OFFSET 0 keeps PostgreSQL
-# from going by audience, which it takes for narrow where it has no statistics.
+# Where nobody else holds the id, as with nearly every one, one look at the index by id and publisher says so; whether
+# the reader sees theirs, another. OFFSET 0 keeps PostgreSQL from going by audience, which it takes for narrow where it
+# has no statistics.
 _IS_LINE = f"""
 AND (NOT EXISTS (
+    SELECT FROM indicators_holding other WHERE other.stix_id = h.stix_id AND other.publisher_id <> h.publisher_id
+) OR NOT EXISTS (
     SELECT FROM (SELECT * FROM indicators_holding held WHERE held.stix_id = h.stix_id OFFSET 0) t
     WHERE t.id <> h.id AND {SEEN} {{among}}
 ) OR h.id = (SELECT r.id FROM ({{ranked}}) r ORDER BY {_ORDER} LIMIT 1))
