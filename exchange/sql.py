@@ -14,10 +14,12 @@ from contextvars import ContextVar
 from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import DatabaseError, OperationalError, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.adapt import AdaptersMap
 from psycopg.types.datetime import TimestamptzLoader
 from psycopg.types.numeric import Int8Dumper
 
@@ -172,14 +174,31 @@ def _executed(
 
     Their context says under which `settings` the query is planned.
     """
-    cursor = psycopg.RawCursor(lent.connection)
-    cursor.adapters.register_loader("timestamptz", TimestamptzLoader)  # psycopg's, which is compiled
-    cursor.adapters.register_dumper(int, Int8Dumper)  # of one type, whatever the number: one statement, not three
+    cursor = _Cursor(lent.connection)
     execute: Callable[..., Any] = _execute
     for wrapper in reversed(lent.execute_wrappers):
         execute = partial(wrapper, execute)
     execute(sql, parameters, False, {"connection": lent, "cursor": cursor, "settings": settings})
     return cursor
+
+
+class _Cursor(psycopg.RawCursor[Any]):
+    """A cursor that reads and writes values as psycopg does, where Django does it otherwise for the whole connection.
+
+    How is said once for each connection: saying it again for each query took a twentieth of a poll.
+    """
+
+    @property
+    def adapters(self) -> AdaptersMap:
+        """What all cursors of this kind on the connection share."""
+        if (shared := _adapters.get(self._conn)) is None:
+            shared = _adapters[self._conn] = AdaptersMap(self._conn.adapters)
+            shared.register_loader("timestamptz", TimestamptzLoader)  # psycopg's, which is compiled
+            shared.register_dumper(int, Int8Dumper)  # of one type, whatever the number: one statement, not three
+        return shared
+
+
+_adapters: WeakKeyDictionary[Any, AdaptersMap] = WeakKeyDictionary()
 
 
 def _execute(sql: str, parameters: Parameters, many: bool, context: dict[str, Any]) -> None:  # noqa: FBT001 - Django's

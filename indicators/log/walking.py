@@ -353,9 +353,9 @@ def walk(
         everything = {**parameters, **bounds, "max_bytes": left}
         facts, page = _asked(viewer, asked, everything, facts=6, settings=settings, backwards=backwards)
         walked.head, begins, count, last, found, walked.lost = facts
-        apart = (abs(last - begins) if count == rows else width) / count if count else None
-        if apart and not leaps:
-            _met.note(known, apart)
+        read = abs(last - begins) if count == rows else min(width, begins if backwards else walked.head - begins)
+        if not leaps and count >= min(rows, _LEAST_ROWS):
+            _met.note(known, read / count)
         if _take(walked, page, found, limit=limit):
             return walked
         left -= int(page[-1][-1]) if page else 0
@@ -375,14 +375,14 @@ def walk(
         if leaping:
             width, leaps = min(width * _WIDER, _MOST_PLACES) if leaps else _BLOCK, True
         else:
-            width = min(width * _WIDER, NOWHERE if apart is None else ceil(rows * apart * _SPARE))
+            width = min(width * _WIDER, ceil(rows * max(read / count * _SPARE, 1)) if count else NOWHERE)
 
 
 class _Met:
     """How many places of the log a row took that a reader met last, by what was read and who did.
 
-    What others publish unseen lies between: too wide a stretch reads rows of many channels in vain, and too narrow a
-    one is asked a second time. It says where to stop first, and changes nothing of what is found.
+    What others publish unseen lies between, and too narrow a stretch is asked a second time. It says where to stop
+    first, and changes nothing of what is found.
     """
 
     def __init__(self) -> None:
@@ -390,8 +390,7 @@ class _Met:
 
     def width(self, known: tuple[int, UUID], rows: int) -> int:
         """How many places a stretch for so many rows has."""
-        apart = self._apart.get(known)
-        return rows * _WIDER if apart is None else ceil(rows * min(max(apart * _SPARE, 1), _WIDER * _WIDER))
+        return ceil(rows * min(max(self._apart.get(known, 0.0) * _SPARE, _WIDER), _WIDER * _WIDER))
 
     def note(self, known: tuple[int, UUID], apart: float) -> None:
         """Remember it; of too many all is forgotten."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from unicodedata import normalize
 from uuid import UUID
 
-from exchange.sql import ask
+from exchange.sql import array_of, ask
 from exchange.tokens import normalising
 from indicators import living, matching
 from indicators.feeds import needing, searching, tree
@@ -167,14 +167,14 @@ def conditions(viewer: Viewer, wanted: Selection) -> tuple[str, dict[str, Any]]:
         parameters["spec_versions"] = list(wanted.spec_versions)
     if wanted.stix_ids:
         found.append("AND h.stix_id = ANY(%(stix_ids)s)")
-        parameters["stix_ids"] = identifiers.canonical(wanted.stix_ids)
+        parameters["stix_ids"] = array_of(identifiers.canonical(wanted.stix_ids))
     if wanted.once:
         among, named = wanted.filter.among.sql(viewer, holding="t", prefix="among")
         found.append(lines.is_chosen(among, group=wanted.group is not None))
         parameters |= named
     if wanted.besides:
         found.append(_IS_NOT_OURS)
-        parameters["besides"] = list(wanted.besides)
+        parameters["besides"] = array_of(wanted.besides)
     if wanted.group is not None:
         found.append(_IS_IN_GROUP)
     if wanted.audiences is not None:

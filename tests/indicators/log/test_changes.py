@@ -128,7 +128,7 @@ def test_nothing_new_costs_one_query_and_a_page_two_however_long_it_is():
 
 @pytest.mark.django_db
 def test_who_sees_little_of_the_log_reads_no_more_rows_than_a_page_wants(monkeypatch):
-    """A stretch that is not full tells that rows lie far apart, not that many are to be passed over."""
+    """A stretch that is not full tells how far rows lie apart, not that many are to be passed over; so does the last."""
     cast = build.the_cast()
     for _ in range(8):
         build.publish(cast.viewer("aster"), *[build.an_indicator() for _ in range(12)], partners=("dorado",))
@@ -146,7 +146,10 @@ def test_who_sees_little_of_the_log_reads_no_more_rows_than_a_page_wants(monkeyp
     assert (len(span.changes), span.more) == (6, True)
     assert len(asked) > 1
     assert all(rows <= 7 for rows, _ in asked)
-    assert [width for _, width in asked] == sorted({width for _, width in asked})
+    assert all(width <= 8 * 13 for _, width in asked)
+    asked.clear()
+    assert changes.since(cast.viewer("cygnus"), EVERYTHING, after=0, limit=6).changes == span.changes
+    assert len(asked) == 1, "who comes again begins with a stretch that holds a page"
 
 
 WRITERS, READERS, BATCHES, SIZE = 8, 4, 4, 5
