@@ -77,31 +77,30 @@ def found(stix_id: str, said: Sequence[BriefStatement]) -> dict[str, Any]:
 
 
 def change(told: Told) -> dict[str, Any]:
-    """One change. Places in the log are not shown: they would tell how much others publish.
-
-    A page has a thousand of them: each field is read once, by its place, and dates are written by orjson, but for
-    those that it would write without the six digits.
-    """
-    _, added, op, reason, stix_id, stix_type, kind, *rest = told
-    publisher_id, publisher_name, tlp, confidence, begins, ends, _, attribution, _, _, entries, body, matches = rest
+    """One change. Places in the log are not shown: they would tell how much others publish."""
+    added = told.date_added  # which orjson writes in a tenth of the time, but without six digits where there are none
     document: dict[str, Any] = {
-        "op": op,
-        "reason": reason,
-        "id": stix_id,
-        "type": stix_type,
-        "kind": kind,
-        "publisher": {"id": publisher_id, "name": publisher_name, "named": attribution == _NAMED},
-        "tlp": word_of(tlp),
+        "op": told.op,
+        "reason": told.reason,
+        "id": told.stix_id,
+        "type": told.stix_type,
+        "kind": told.kind,
+        "publisher": {
+            "id": told.publisher_id,
+            "name": told.publisher_name,
+            "named": told.attribution == _NAMED,
+        },
+        "tlp": word_of(told.tlp),
         "date_added": added if added.microsecond else clock.rfc3339(added),
-        "confidence": confidence,
-        "valid_from": begins,
-        "valid_until": ends,
-        "entries": fragment(entries),
+        "confidence": told.confidence,
+        "valid_from": told.valid_from,
+        "valid_until": told.valid_until,
+        "entries": fragment(told.entries),
     }
-    if body is not None:
-        document["object"] = fragment(body)
-    if matches:
-        document["matches"] = [match(found) for found in matches]
+    if told.body is not None:
+        document["object"] = fragment(told.body)
+    if told.matches:
+        document["matches"] = [match(found) for found in told.matches]
     return document
 
 
