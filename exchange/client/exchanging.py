@@ -63,7 +63,7 @@ def import_(
         if output is not None:
             output.write_text("".join(f"{one.indicator.serialize()}\n" for one in made), encoding="utf-8")
         elif made:
-            audience = {"groups": group or (), "partners": partner or (), "everyone": everyone, "tlp": tlp}
+            audience = {"groups": group or None, "partners": partner or None, "everyone": everyone, "tlp": tlp}
             result = tokens.publish_built(client, made, **audience)
     outcome = _Outcome(file, form, len(made), losses, result, published=output is None)
     outcome.write(report)

@@ -45,7 +45,7 @@ def publish(
         raise Unusable("Publish what? Name a file, or a table with --csv and --map.")
     if (table is None) != (map_file is None):
         raise Unusable("--csv and --map go together.")
-    audience: dict[str, Any] = {"groups": group or (), "partners": partner or (), "everyone": everyone, "tlp": tlp}
+    audience: dict[str, Any] = {"groups": group or None, "partners": partner or None, "everyone": everyone, "tlp": tlp}
     audience |= {"report": report is not None, "wake": wake}
     total = PublishResult()
     with client_of(url, key_file) as client:

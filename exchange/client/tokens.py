@@ -160,8 +160,8 @@ def publish_table(
     from exchange.client import repeating  # noqa: PLC0415 - stix2 takes its time to load
 
     built, not_built = built_from(client, table, map_file, validate=validate)
-    to = {name: audience.get(name) for name in ("groups", "partners", "everyone", "tlp")}
-    place = json.dumps([client.url, *(sorted(one) if isinstance(one, list | tuple) else one for one in to.values())])
+    names = (sorted(audience.get(name) or ()) for name in ("groups", "partners"))
+    place = json.dumps([client.url, *names, audience.get("everyone"), audience.get("tlp")])
     with tokeniser_of(client) as tokeniser:
         assert tokeniser.kept is not None
         built = list(repeating.settled(tokeniser.kept, built, place=place, now=tokeniser.now()))

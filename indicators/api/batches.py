@@ -115,7 +115,13 @@ def batch_answer(done: publishing.Answer, *, report: dict[str, Any] | None = Non
 
 
 def _reach(viewer: Viewer, asked: Parameters) -> Reach:
-    """The audience that the query names. Raises Refused naming the parameter."""
+    """The audience that the query names. Raises Refused naming the parameter, also for one that names nobody.
+
+    An empty parameter is a variable that was not set, and the default audience might be wider than what it stood for.
+    """
+    for name in asked.among(("groups", "partners")):
+        if not asked.words(name):
+            raise Refused("It names nobody. Leave it out for the default audience.", code="bad-audience", at=f"/{name}")
     groups, partners, everyone = asked.words("groups"), asked.words("partners"), asked.flag("everyone")
     if everyone and (groups or partners):
         raise Refused("Everyone, or names: not both.", code="bad-audience", at="/everyone")

@@ -36,7 +36,9 @@ class AudienceView(Face):
         """Show an object to others, without new bytes.
 
         Whoever loses sight of it is told to drop it, whoever gains sight is told of it, and nobody else notices.
-        The object's own marking is never made weaker, and without a `tlp` its marking stays as it is.
+        The object's own marking is never made weaker, and without a `tlp` its marking stays as it is. An empty list
+        names nobody: the object is yours alone then. With a `tlp` alone those who see it stay the same, as far as they
+        may see that marking.
         """
         viewer = viewer_of(request)
         reading.own_object(viewer, _id(stix_id))
@@ -56,6 +58,7 @@ class PreviewView(Face):
         """Which partners would see what is published to this audience. Nothing is published by asking."""
         sent = requests.PreviewWish.read(request)
         wish = previewing.Wish(
+            named=_names(sent),
             everyone=bool(sent.get("everyone")),
             groups=sent.get("groups") or (),
             partners=sent.get("partners") or (),
@@ -104,15 +107,20 @@ def _id(stix_id: str) -> str:
 
 
 def _reach(viewer: Viewer, sent: dict[str, Any]) -> Reach:
-    """The audience that the body names. Raises Refused naming the property."""
+    """The audience that the body names: with empty lists, nobody. Raises Refused naming the property."""
     groups, partners = sent.get("groups") or (), sent.get("partners") or ()
     everyone = bool(sent.get("everyone"))
     if everyone and (groups or partners):
         raise Refused("Everyone, or names: not both.", code="bad-audience", at="/everyone")
     return Reach(
-        named=bool(groups or partners or everyone),
+        named=_names(sent),
         tlp=Tlp.from_word(sent["tlp"]) if sent.get("tlp") else None,
         everyone=everyone,
         groups=tuple(groups_named(viewer, groups)) if groups else (),
         partners=tuple(partners_named(partners)) if partners else (),
     )
+
+
+def _names(sent: dict[str, Any]) -> bool:
+    """Whether a body says who may see something; a list that is empty names nobody, and is no default audience."""
+    return any(name in sent for name in ("everyone", "groups", "partners"))

@@ -89,7 +89,7 @@ def audience(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse
             messages.success(request, "It goes to these partners now. Change it back in the same way.")
             return redirect("indicator", stix_id)
         if request.method == "POST":
-            wish = previewing.Wish(everyone=False, attribution="", **chosen)
+            wish = previewing.Wish(named=True, **chosen)
             told = {"asked": True, "would_see": previewing.who_would_see(viewer, wish)}
     except ExchangeError as refused:
         told = {"problem": refused.detail}

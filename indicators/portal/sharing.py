@@ -58,10 +58,12 @@ def sharing(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 def _preview(viewer: Viewer, asked: Parameters) -> dict[str, Any]:
     try:
+        everyone, groups, partners = bool(asked.text("everyone")), asked.words("groups"), asked.words("partners")
         wish = previewing.Wish(
-            everyone=bool(asked.text("everyone")),
-            groups=asked.words("groups"),
-            partners=asked.words("partners"),
+            named=bool(everyone or groups or partners),
+            everyone=everyone,
+            groups=groups,
+            partners=partners,
             tlp=asked.text("tlp"),
             attribution=asked.text("attribution"),
         )

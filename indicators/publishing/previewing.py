@@ -16,8 +16,9 @@ from partners.viewer import Viewer
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """An audience in words, as a push names it. Without names the marking decides."""
+    """An audience in words, as a push names it; where it is not `named`, the default audience."""
 
+    named: bool
     everyone: bool = False
     groups: Sequence[str] = ()
     partners: Sequence[str] = ()
@@ -35,7 +36,7 @@ def who_would_see(viewer: Viewer, wish: Wish) -> list[viewing.Reader]:
     if wish.everyone and (wish.groups or wish.partners):
         raise Refused("Everyone, or names: not both.", code="bad-audience", at="/everyone")
     tlp = _tlp(wish.tlp) if wish.tlp else viewer.default_tlp
-    if wish.everyone or wish.groups or wish.partners:
+    if wish.named:
         spec = may_share(
             viewer,
             tlp=tlp,

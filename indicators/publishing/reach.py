@@ -13,7 +13,10 @@ from partners.tlp import Tlp
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The audience that a batch names for all its objects; `named` is false where it leaves that to the default."""
+    """The audience that a batch names for all its objects; `named` is false where it leaves that to the default.
+
+    Named without anybody in it, it is an audience of nobody but the publisher.
+    """
 
     named: bool = False
     tlp: Tlp | None = None

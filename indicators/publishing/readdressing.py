@@ -2,7 +2,7 @@
 
 Whoever comes to see less is left out without any question: what is no longer allowed may still be narrowed. Where
 somebody comes to see it, the object goes through the door as if it were pushed again: the gates, the policy of the
-groups, what its own marking allows. A marking stays as it is where none is named.
+groups, what its own marking allows. A marking stays as it is where none is named, and so does the audience.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from indicators.stix.drafts import Draft, Unreadable
 from indicators.telling import notifying
 from partners.attribution import Attribution
 from partners.log import audit
+from partners.models import Audience
 from partners.scopes import Scope
 from partners.standing import standing
 from partners.tlp import Tlp
@@ -40,11 +41,14 @@ def readdress(viewer: Viewer, stix_id: str, reach: Reach) -> None:
     viewer.require(Scope.PUBLISH)
     said = reading.own_object(viewer, stix_id)
     draft = _read(said)
-    if reach.named and reach.tlp is None and not rejudging.waiting([said.object_id]):
+    if not reach.named and reach.tlp is None:
+        raise Refused("Say who may see it, or how it is marked.", code="no-audience", at="")
+    waits = rejudging.waiting([said.object_id]).get(said.object_id)
+    if not reach.named:
+        reach = _marked_anew(viewer, said, waits, reach)
+    elif reach.tlp is None and waits is None:
         reach = replace(reach, tlp=Tlp(said.tlp))
     audiences = BatchAudiences(viewer, reach, stands=standing(viewer), withdrawing=True)
-    if not audiences.names:
-        raise Refused("Say who may see it, or how it is marked.", code="no-audience", at="")
     if _narrow(viewer, draft, reach, audiences):
         return
     request = publishing.Request(hashlib.sha256(repr(reach).encode() + draft.raw).digest())
@@ -52,6 +56,22 @@ def readdress(viewer: Viewer, stix_id: str, reach: Reach) -> None:
     result = orjson.loads(answer.results)[0]
     if result["status"] not in ("accepted", "unchanged", "held"):
         raise Refused(result["message"], code=result["code"], at=result["field"])
+
+
+def _marked_anew(viewer: Viewer, said: reading.Statement, waits: Reach | None, wanted: Reach) -> Reach:
+    """Where an object goes whose publisher names another marking alone: where it is, never to the default audience.
+
+    What waits for a definition goes then where its push asked. RED keeps the named partners, and a group that the
+    publisher has left is left out.
+    """
+    if waits is None:
+        held = Audience.objects.get(pk=said.audience_id)
+        waits = Reach(named=True, everyone=held.everyone, groups=tuple(held.groups), partners=tuple(held.partners))
+    if waits.default:
+        return replace(waits, tlp=wanted.tlp)
+    red = wanted.tlp is Tlp.RED
+    groups = () if red else tuple(group for group in waits.groups if group in viewer.group_ids)
+    return replace(waits, tlp=wanted.tlp, everyone=waits.everyone and not red, groups=groups)
 
 
 def _read(said: reading.Statement) -> Draft:

@@ -23,8 +23,8 @@ class Publishing(Connection):
         self,
         source: Path | bytes | Iterable[Mapping[str, Any]],
         *,
-        groups: Sequence[str] = (),
-        partners: Sequence[str] = (),
+        groups: Sequence[str] | None = None,
+        partners: Sequence[str] | None = None,
         everyone: bool = False,
         tlp: str = "",
         batch_size: int = 500,
@@ -35,6 +35,7 @@ class Publishing(Connection):
     ) -> publishing.PublishResult:
         """Push a file, bytes or objects. The bytes of a file's objects are sent exactly as they stand in it.
 
+        Without groups, partners or everyone it goes to the default audience. An empty list is refused.
         Marking definitions are sent first, wherever they stand, so all objects are read before the first is sent.
         What was withdrawn comes back only with `wake`. With `report`, the result also tells which references lead
         nowhere (`publishing.loss_report`). What `check` finds wrong (code, field, rule: `validating.check_for`) is
@@ -46,11 +47,11 @@ class Publishing(Connection):
         """
         if isinstance(groups, str) or isinstance(partners, str):
             raise TypeError('groups and partners are lists of slugs, such as groups=["ring"]')
-        asked: dict[str, str] = {"groups": ",".join(groups), "partners": ",".join(partners), "tlp": tlp}
-        asked["everyone"] = "true" if everyone else ""
-        asked["wake"] = "true" if wake else ""
+        named = {"groups": groups, "partners": partners}
+        wanted = {name: ",".join(slugs) for name, slugs in named.items() if slugs is not None}
+        asked = {"tlp": tlp, "everyone": "true" if everyone else "", "wake": "true" if wake else ""}
         asked["report"] = "loss" if report else ""
-        wanted = {name: value for name, value in asked.items() if value}
+        wanted |= {name: value for name, value in asked.items() if value}
         result = publishing.PublishResult()
         placed = publishing.in_order(_objects(source))
         if check is not None:
@@ -109,14 +110,19 @@ class Publishing(Connection):
         self,
         stix_id: str,
         *,
-        groups: Sequence[str] = (),
-        partners: Sequence[str] = (),
+        groups: Sequence[str] | None = None,
+        partners: Sequence[str] | None = None,
         everyone: bool = False,
         tlp: str = "",
     ) -> None:
-        """Show an object of the own partner to others, without new bytes. Raises ApiError (404, 422)."""
-        wanted: dict[str, Any] = {"groups": list(groups), "partners": list(partners), "everyone": everyone}
-        body = json.dumps(wanted | ({"tlp": tlp} if tlp else {})).encode()
+        """Show an object of the own partner to others, without new bytes. Raises ApiError (404, 422).
+
+        An empty list names nobody. With `tlp` alone those who see it stay the same, as far as that marking lets them.
+        """
+        wanted = {"groups": groups, "partners": partners}
+        said: dict[str, Any] = {name: list(slugs) for name, slugs in wanted.items() if slugs is not None}
+        said |= {name: value for name, value in (("everyone", everyone), ("tlp", tlp)) if value}
+        body = json.dumps(said).encode()
         headers = {"Content-Type": "application/json"}
         self._call("PUT", f"/api/v1/objects/{stix_id}/audience", body=body, headers=headers)
 

@@ -127,7 +127,13 @@ def draft(request: HttpRequest, viewer: Viewer, draft_id: UUID) -> HttpResponse:
     readers: Sequence[viewing.Reader] = ()
     try:
         answers = preparing.rehearse(viewer, one.rows, chosen.reach(viewer))
-        wish = previewing.Wish(everyone=chosen.everyone, groups=chosen.groups, partners=chosen.partners, tlp=tlp.word)
+        wish = previewing.Wish(
+            named=chosen.named,
+            everyone=chosen.everyone,
+            groups=chosen.groups,
+            partners=chosen.partners,
+            tlp=tlp.word,
+        )
         readers = previewing.who_would_see(viewer, wish)
     except ExchangeError as refused:
         problem = refused.detail

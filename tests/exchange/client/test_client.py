@@ -29,7 +29,7 @@ def scripted():
             self.end_headers()
             self.wfile.write(json.dumps(document).encode())
 
-        do_GET = do_POST
+        do_GET = do_PUT = do_POST
 
         def log_message(self, *args):
             pass
@@ -53,6 +53,18 @@ def test_a_slug_alone_is_not_taken_for_a_list_of_letters():
                 client.publish([], **audience)
         with pytest.raises(TypeError, match="scopes is a list"):
             client.issue_key("agent", scopes="read")
+
+
+@pytest.mark.parametrize("empty", [[], [""]])
+def test_an_empty_list_of_names_is_no_default_audience(scripted, empty):
+    scripted.answers = [(200, {}, ANSWER), (200, {}, ANSWER), (204, {}, {})]
+    with Client(scripted.url, "exk_x") as client:
+        client.publish([{"type": "note"}], groups=empty)
+        client.publish([{"type": "note"}])
+        client.readdress("note--1", groups=[], tlp="red")
+    (first, _, _), (second, _, _), (_, _, body) = scripted.asked
+    assert (first.partition("?")[2], second.partition("?")[2]) == ("groups=", "")
+    assert json.loads(body) == {"groups": [], "tlp": "red"}
 
 
 def test_a_push_is_tried_again_with_the_same_key_and_bytes(scripted, monkeypatch):

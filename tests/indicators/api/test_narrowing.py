@@ -1,0 +1,97 @@
+"""What a body or a query says of an audience is meant as it is said: nothing that is empty widens one."""
+
+import json
+
+import pytest
+from django.test import Client
+
+from indicators.publishing import readdressing
+from indicators.publishing.reach import Reach
+from partners.groups import membership
+from partners.keys import auth
+from partners.tlp import Tlp
+from tests import build
+from tests.indicators.api.caller import Caller
+
+pytestmark = pytest.mark.django_db
+NOBODY = [{"groups": []}, {"partners": []}, {"groups": [], "partners": []}, {"everyone": False}]
+
+
+@pytest.fixture
+def cast():
+    return build.the_cast()
+
+
+def readers(caller, stix_id):
+    return [one["slug"] for one in caller.get(f"objects/{stix_id}/readers").json()["readers"]]
+
+
+def published(cast, stix=None, **where):
+    stix = stix or build.an_indicator()
+    build.publish(cast.viewer("aster"), stix, **where)
+    return stix["id"]
+
+
+@pytest.mark.parametrize("body", NOBODY)
+def test_an_empty_list_names_nobody(cast, body):
+    aster, stix_id = Caller(build.a_key(cast.aster)), published(cast, groups=("ring",))
+    assert aster.send("PUT", f"objects/{stix_id}/audience", body).status_code == 204
+    assert readers(aster, stix_id) == []
+    assert Caller(build.a_key(cast.borealis)).get(f"objects/{stix_id}").status_code == 404
+    assert aster.get(f"objects/{stix_id}").status_code == 200
+
+
+@pytest.mark.parametrize("body", NOBODY)
+def test_a_preview_of_nobody_is_nobody(cast, body):
+    answer = Caller(build.a_key(cast.aster)).send("POST", "audience", body | {"tlp": "clear"})
+    assert answer.json() == {"readers": []}
+
+
+def test_a_name_beside_an_empty_list_counts(cast):
+    aster, stix_id = Caller(build.a_key(cast.aster)), published(cast, groups=("ring",))
+    aster.send("PUT", f"objects/{stix_id}/audience", {"groups": [], "partners": ["cygnus"]})
+    assert readers(aster, stix_id) == ["cygnus"]
+
+
+@pytest.mark.parametrize(
+    "query", ["groups=", "partners=", "groups=%20,", "groups=&everyone=true", "groups=ring&partners="]
+)
+def test_a_push_for_an_empty_name_is_refused(cast, query):
+    sent = json.dumps(build.an_indicator())
+    headers = build.bearer(build.a_key(cast.aster))
+    answer = Client().post(f"/api/v1/batches?{query}", sent, content_type="application/json", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad-audience")
+
+
+@pytest.mark.parametrize(
+    ("where", "tlp", "seen_by"),
+    [
+        ({"partners": ("cygnus",)}, Tlp.AMBER_STRICT, ["cygnus"]),
+        ({"partners": ("cygnus",)}, Tlp.RED, ["cygnus"]),
+        ({"groups": ("ring",)}, Tlp.AMBER_STRICT, ["borealis"]),
+        ({"groups": ("ring",)}, Tlp.RED, []),
+        ({"groups": ("ring",), "partners": ("cygnus",)}, Tlp.RED, ["cygnus"]),
+        ({"everyone": True, "tlp": Tlp.GREEN}, Tlp.RED, []),
+    ],
+)
+def test_another_marking_alone_shows_it_to_nobody_new(cast, where, tlp, seen_by):
+    aster, stix_id = Caller(build.a_key(cast.aster)), published(cast, **where)
+    assert aster.send("PUT", f"objects/{stix_id}/audience", {"tlp": tlp.word}).status_code == 204
+    assert readers(aster, stix_id) == seen_by
+
+
+def test_another_marking_alone_leaves_out_a_group_that_was_left(cast):
+    second = build.a_ring(cast.aster, cast.cygnus, slug="second")
+    stix_id = published(cast, groups=("ring", "second"))
+    membership.leave(auth.viewer_of_user(build.a_user(cast.aster)), second)
+    readdressing.readdress(cast.viewer("aster"), stix_id, Reach(tlp=Tlp.AMBER_STRICT))
+    assert readers(Caller(build.a_key(cast.aster)), stix_id) == ["borealis"]
+
+
+def test_the_page_shows_to_nobody_where_nobody_is_ticked(cast):
+    stix_id, client = published(cast, groups=("ring",)), Client()
+    build.sign_in(client, build.a_user(cast.aster))
+    asked = client.post(f"/indicators/{stix_id}/audience", {"do": "ask", "tlp": "amber"}).content.decode()
+    assert "Would see it: 0" in asked
+    client.post(f"/indicators/{stix_id}/audience", {"do": "change", "tlp": "amber"})
+    assert readers(Caller(build.a_key(cast.aster)), stix_id) == []
