@@ -15,6 +15,8 @@ import structlog
 _SECRET_NAMES = re.compile(r"key|secret|token|password|authorization|cookie|body|value|signature", re.IGNORECASE)
 _SECRET_SHAPES = re.compile(
     r"ex[kl]_[a-z2-7]{8}_[a-z2-7]+|whsec_[A-Za-z0-9+/=]+|(?i:bearer|basic) [A-Za-z0-9+/=._~-]{8,}"
+    # What an address has of a secret: links in mails, and what a sign-on comes back with.
+    r"|(?<=/digest/end/)[^\s/?&\"\\]+|(?:(?<=[?&]token=)|(?<=[?&]code=)|(?<=[?&]state=))[^\s&\"\\]+"
 )
 #: PostgreSQL quotes rows in the details of an error: "Failing row contains (…)".
 _ROW = re.compile(r"DETAIL:.*?(?=\n(?:HINT|CONTEXT|Traceback|The above|During|  File)|\Z)", re.DOTALL)

@@ -38,6 +38,14 @@ class Parameters:
         """One string."""
         return self._values.get(name, default).strip()
 
+    def narrowing(self, names: Iterable[str]) -> dict[str, str]:
+        """What the request says of these. Raises Refused for one that is empty: left out, it would narrow nothing."""
+        given = {name: self.text(name) for name in self.among(names)}
+        for name, text in given.items():
+            if not text:
+                raise Refused("It is empty. Leave it out for everything.", code="bad-parameter", at=_at(name))
+        return given
+
     def words(self, name: str) -> tuple[str, ...]:
         """Comma-separated words, sorted, each once."""
         found = sorted({word.strip() for word in self.text(name).split(",") if word.strip()})
@@ -94,12 +102,11 @@ class Parameters:
         return moment.astimezone(UTC)
 
     def uuid(self, name: str) -> UUID | None:
-        """A UUID, or None where it is absent."""
-        value = self.text(name)
-        if not value:
+        """A UUID, or None where it is absent; an empty one is refused, as a variable that was not set."""
+        if name not in self._values:
             return None
         try:
-            return UUID(value)
+            return UUID(self.text(name))
         except ValueError:
             raise Refused("A UUID.", code="bad-parameter", at=_at(name)) from None
 

@@ -28,8 +28,8 @@ from exchange.agent.telling import _now, errors, say, tell, warn
 from exchange.client import config, terminal
 from exchange.client.api import Client
 from exchange.client.errors import ExchangeClientError, Unusable
+from exchange.client.terminal import filled
 from exchange.lists import formats
-from exchange.stix import words
 
 app = typer.Typer(
     help="Keep a local blocklist equal to a feed of the Exchange.",
@@ -97,7 +97,7 @@ def _agent(
 _Output = Annotated[Path, typer.Option("--output", "-o", help="The list to keep.")]
 _Whose = Annotated[Path | None, typer.Option("--output", "-o", help="A list that `sync` keeps.")]
 _Settings = Annotated[Path | None, typer.Option("--config", "-c", help="In its place: the settings of `run`.")]
-_Feed = Annotated[str, typer.Option("--feed", help="With --config: this feed alone, by its name.")]
+_Feed = Annotated[str, typer.Option("--feed", callback=filled, help="With --config: this feed alone, by its name.")]
 _State = Annotated[Path | None, typer.Option(help="Where the checkpoint is kept; else beside the list.")]
 
 _Url = Annotated[str, typer.Option(help="The exchange's address; else EXCHANGE_URL.")]
@@ -110,8 +110,8 @@ def sync_command(
     once: Annotated[bool, typer.Option("--once", help="One pass, then end.")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Stay, and apply each change within a second.")] = False,
     form: Annotated[Form, typer.Option("--format", help="Of the list.")] = Form.TEXT,
-    feed: Annotated[str, typer.Option(help="A feed's id; all means everything you may see.")] = "all",
-    kind: Annotated[str, typer.Option(help="Only this kind, such as account-pattern.")] = "",
+    feed: Annotated[str, typer.Option(callback=filled, help="A feed's id; all means everything you may see.")] = "all",
+    kind: Annotated[str, typer.Option(callback=filled, help="Only this kind, such as account-pattern.")] = "",
     min_confidence: Annotated[int, typer.Option(min=0, max=100, help="Leave out what is less sure.")] = 0,
     policy: Annotated[Path | None, typer.Option(help="What to do with which entry, as TOML; else every floor.")] = None,
     without_floor: Annotated[list[str] | None, typer.Option(help="Switch a floor off, by its name; repeat.")] = None,
@@ -140,8 +140,8 @@ def sync_command(
         path=path.resolve(),
         state_dir=jobs.state_dir(path.resolve(), state),
         form=formats.ALIASES.get(form.value, form.value),
-        feed="" if feed == "all" else feed,
-        kind=_kind(kind),
+        feed=jobs.feed_of(feed),
+        kind=jobs.kind_of(kind) if kind else "",
         min_confidence=min_confidence,
         policy=policies.chosen(policy_file, without_floor or ()),
         policy_file=policy_file,
@@ -193,7 +193,7 @@ def status_command(
 def release_command(
     path: _Output,
     state: _State = None,
-    publisher: Annotated[str, typer.Option(help="Only what came from this publisher, as status names it.")] = "",
+    publisher: Annotated[str, typer.Option(callback=filled, help="Only what came from it, as status names it.")] = "",
 ) -> None:
     """Let go of the entries that the brake keeps. An agent that is at work takes them out within a second."""
     job = jobs.known_job(path.resolve(), state=state)
@@ -290,7 +290,7 @@ def explain_command(
 def listed_command(
     subkind: Annotated[str, typer.Argument(help="A subkind of the vocabulary, such as net or email_domain.")],
     values: Annotated[list[str], typer.Argument(help="Values, or tokens as 64 hexadecimal digits.")],
-    feed: Annotated[str, typer.Option(help="A feed's id; without it, everything.")] = "",
+    feed: Annotated[str, typer.Option(callback=filled, help="A feed's id; all means everything.")] = "all",
     url: _Url = "",
     key_file: _KeyFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
@@ -300,7 +300,7 @@ def listed_command(
 
     found = config.load(url=url, key_file=key_file)
     with Client(found.url, found.api_key) as client:
-        told = Ranges(client, feed).listed(subkind, values)
+        told = Ranges(client, feed=jobs.feed_of(feed) or "all").listed(subkind, values)
     if as_json:
         typer.echo(json.dumps(told))
     else:
@@ -315,7 +315,9 @@ def disarm_command(
     settings: _Settings = None,
     feed: _Feed = "",
     state: _State = None,
-    publisher: Annotated[str, typer.Option(help="Only what this publisher says, by name or id; else the feed.")] = "",
+    publisher: Annotated[
+        str, typer.Option(callback=filled, help="Only what it says, by name or id; else the feed.")
+    ] = "",
 ) -> None:
     """The kill switch: enforce nothing of a publisher, or of the whole feed, from now on, until `rearm`."""
     known = named.known(path, state=state, settings=settings, feed=feed)
@@ -328,7 +330,7 @@ def rearm_command(
     settings: _Settings = None,
     feed: _Feed = "",
     state: _State = None,
-    publisher: Annotated[str, typer.Option(help="What this publisher says; else the feed.")] = "",
+    publisher: Annotated[str, typer.Option(callback=filled, help="What this publisher says; else the feed.")] = "",
 ) -> None:
     """Undo `disarm`."""
     known = named.known(path, state=state, settings=settings, feed=feed)
@@ -429,12 +431,6 @@ def floors_command() -> None:
     """Name the floors: what is not blocked by default, whatever is published."""
     for name, meaning in policies.FLOORS.items():
         typer.echo(f"{name}: {meaning}")
-
-
-def _kind(word: str) -> str:
-    if word and word not in words.SUBKINDS:
-        raise Unusable(f"{word} is no kind. There are {', '.join(words.SUBKINDS)}.")
-    return word
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -86,6 +86,9 @@ def read(path: Path, *, online: bool = True) -> Settings:
     judged = policy.read(said.get("policy", {}), beside=beside)
     if file := said.get("policy_file"):
         judged = policy.load(beside / str(file))
+    followed = tuple(_job(one, state=state) for one in said.get("feed", [{}]))
+    if "policy" in said:
+        _only_feeds(judged, {job.path.name for job in followed})
     lookup = said.get("lookup", {})
     _only(lookup, {"unix", "lines", "port", "timeout_ms"}, at="lookup")
     key_file = beside / str(said["key_file"]) if "key_file" in said else None
@@ -93,7 +96,7 @@ def read(path: Path, *, online: bool = True) -> Settings:
         found=config.load(url=str(said.get("url", "")), key_file=key_file) if online else config.Config("", ""),
         state=state,
         policy=judged,
-        jobs=tuple(_job(one, state=state) for one in said.get("feed", [{}])),
+        jobs=followed,
         outputs=tuple(_output(one, number, beside=beside) for number, one in enumerate(said.get("output", []), 1)),
         group=str(said.get("group", "")),
         unix=beside / str(lookup["unix"]) if "unix" in lookup else None,
@@ -122,6 +125,13 @@ def _suspects(said: Mapping[str, Any], *, beside: Path) -> Wanted:
     return Wanted(tuple((beside / file).resolve() for file in files), Action(action), float(least))
 
 
+def _only_feeds(judged: policy.Policy, known: set[str]) -> None:
+    """Refuse a rule on a feed that the same file does not follow: it would never apply."""
+    for rule in judged.rules:
+        if unknown := sorted(set(rule.feed) - known):
+            raise Unusable(f"{rule.name}: feed {unknown[0]!r} is not followed. There are {', '.join(sorted(known))}.")
+
+
 def _reports(said: Mapping[str, Any]) -> Reports:
     _only(said, {"met", "sightings", "false_positives"}, at="report")
     for name, value in said.items():
@@ -132,13 +142,13 @@ def _reports(said: Mapping[str, Any]) -> Reports:
 
 def _job(said: Mapping[str, Any], *, state: Path) -> jobs.Job:
     _only(said, {"id", "name", "kind", "min_confidence"}, at="feed")
-    feed = str(said.get("id", "all"))
-    name = str(said.get("name", feed))
+    feed = jobs.feed_of(str(said.get("id", "all")))
+    name = str(said.get("name", feed or "all"))
     if not name or "/" in name or name.startswith("."):
         raise Unusable(f"feed {name}: a name is a file's name.")
     floor = int(said.get("min_confidence", 0))
-    kind = str(said.get("kind", ""))
-    return jobs.Job(state / name, state, feed="" if feed == "all" else feed, kind=kind, min_confidence=floor)
+    kind = jobs.kind_of(str(said["kind"])) if "kind" in said else ""
+    return jobs.Job(state / name, state, feed=feed, kind=kind, min_confidence=floor)
 
 
 def _output(said: Mapping[str, Any], number: int, *, beside: Path) -> tuple[str, outputs.File | outputs.Sink]:

@@ -11,12 +11,14 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from exchange.agent import policy as policies
 from exchange.agent.damage import Damaged, alone_in
 from exchange.agent.policy import Policy
 from exchange.agent.store import Braked, Limits, Store
 from exchange.client.errors import Unusable
+from exchange.stix import words
 
 #: Answers that say: this cursor leads nowhere, begin again.
 _LOST_CURSOR = frozenset({"bad-cursor", "cursor-gone", "start-over"})
@@ -107,6 +109,26 @@ def known_job(path: Path, *, state: Path | None = None) -> Job:
     form, floor, hook, kind, file, without = json.loads(settings)
     policy = policies.chosen(file, without)
     return replace(job, form=form, min_confidence=floor, hook=hook, kind=kind, policy_file=file, policy=policy)
+
+
+def feed_of(word: str) -> str:
+    """The feed that a setting names by its id, nothing for `all`. Raises Unusable, also for an empty one.
+
+    A variable that was not set must not list everything.
+    """
+    if word == "all":
+        return ""
+    try:
+        return str(UUID(word))
+    except ValueError:
+        raise Unusable(f"{word or 'An empty word'} is no feed: give the id of one, or all.") from None
+
+
+def kind_of(word: str) -> str:
+    """A kind that a setting names. Raises Unusable."""
+    if word not in words.SUBKINDS:
+        raise Unusable(f"{word or 'An empty word'} is no kind. There are {', '.join(words.SUBKINDS)}.")
+    return word
 
 
 def state_dir(path: Path, given: Path | None) -> Path:

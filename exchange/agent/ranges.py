@@ -31,8 +31,8 @@ _NORMAL: Mapping[str, Callable[[str], str]] = {"host": normalising.host, "crypto
 class Ranges:
     """What one feed lists, range by range. Not for several threads at once."""
 
-    def __init__(self, client: Client, feed: str = "") -> None:
-        self._client, self._feed = client, feed or "all"
+    def __init__(self, client: Client, feed: str = "all") -> None:
+        self._client, self._feed = client, feed
         self._name, self._head = "", ranges.Head(0, 1, {})
         self._until = 0.0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()

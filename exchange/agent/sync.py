@@ -178,7 +178,7 @@ def _pull(client: Client, job: Job, store: Store, *, wait_s: int = 0, fresh: boo
     total = 0
     while True:
         cursor = store.get("fresh cursor" if fresh else "cursor")
-        stretch = client.changes(cursor, limit=job.page, wait_s=wait_s, feed=job.feed, kind=job.kind)
+        stretch = client.changes(cursor, limit=job.page, wait_s=wait_s, feed=job.feed or "all", kind=job.kind)
         total += store.apply(stretch["changes"], cursor=stretch["cursor"], fresh=fresh)
         if not fresh and stretch["changes"]:
             note_lag(store, stretch["changes"])

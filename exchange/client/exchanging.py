@@ -17,7 +17,7 @@ from exchange.client import slicing, tokens
 from exchange.client.api import Client
 from exchange.client.errors import Unusable
 from exchange.client.publishing import PublishResult
-from exchange.client.terminal import FilterLine, Json, KeyFile, Url, client_of, console, errors, print_json
+from exchange.client.terminal import FilterLine, Json, KeyFile, Url, client_of, console, errors, filled, print_json
 
 if TYPE_CHECKING:
     from exchange.client.importing import Wishes
@@ -74,10 +74,12 @@ def import_(
 def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write; - is standard output.")],
     form: Annotated[str, typer.Option("--format", help="stix, misp, nova or csv.")] = _STIX,
-    feed: Annotated[str, typer.Option(help="A feed's id; without it, everything that you may see.")] = "",
-    kind: Annotated[str, typer.Option(help="Only these kinds, separated by commas.")] = "",
-    stix_type: Annotated[str, typer.Option("--type", help="Only these STIX types.")] = "",
-    stix_id: Annotated[str, typer.Option("--id", help="Only these ids.")] = "",
+    feed: Annotated[
+        str, typer.Option(callback=filled, help="A feed's id; all means everything that you may see.")
+    ] = "all",
+    kind: Annotated[str, typer.Option(callback=filled, help="Only these kinds, separated by commas.")] = "",
+    stix_type: Annotated[str, typer.Option("--type", callback=filled, help="Only these STIX types.")] = "",
+    stix_id: Annotated[str, typer.Option("--id", callback=filled, help="Only these ids.")] = "",
     versions: Annotated[str, typer.Option(help="last or all.")] = "last",
     referenced: Annotated[
         bool, typer.Option("--referenced", help="With what is named: identities, markings, extensions.")

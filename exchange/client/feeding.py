@@ -12,6 +12,7 @@ from exchange.client.terminal import (
     Url,
     client_of,
     console,
+    filled,
     print_answer,
     print_facts,
     print_json,
@@ -19,8 +20,8 @@ from exchange.client.terminal import (
 )
 
 app = typer.Typer(help="List, save, change and delete feeds of your partner.", no_args_is_help=True)
-FeedId = Annotated[str, typer.Argument(help="A feed's id.")]
-FeedOrAll = Annotated[str, typer.Argument(help="A feed's id, or all.")]
+FeedId = Annotated[str, typer.Argument(callback=filled, help="A feed's id.")]
+FeedOrAll = Annotated[str, typer.Argument(callback=filled, help="A feed's id, or all.")]
 Name = Annotated[str, typer.Argument(help="What you call it; no other partner reads that.")]
 Line = Annotated[str, typer.Argument(help="A filter in one line (feeds.md): -control:unknown until:>2d.")]
 

@@ -16,6 +16,7 @@ from exchange.client.terminal import (
     Url,
     client_of,
     errors,
+    filled,
     print_facts,
     print_json,
     print_table,
@@ -84,8 +85,10 @@ def get(
 
 def search(
     words: Annotated[str, typer.Argument(help="Words of a title or an id, or how they begin; or a whole value.")] = "",
-    kind: Annotated[str, typer.Option(help="account-pattern, payment-fingerprint or prompt-signature.")] = "",
-    publisher: Annotated[str, typer.Option(help="A partner's slug.")] = "",
+    kind: Annotated[
+        str, typer.Option(callback=filled, help="account-pattern, payment-fingerprint or prompt-signature.")
+    ] = "",
+    publisher: Annotated[str, typer.Option(callback=filled, help="A partner's slug.")] = "",
     line: FilterLine = "",
     limit: Annotated[int, typer.Option(min=1, max=10_000)] = 25,
     as_json: Json = False,
@@ -117,7 +120,7 @@ def search(
 def changes(
     follow: Annotated[bool, typer.Option("--follow", help="Stay, and print what comes.")] = False,
     cursor: Annotated[str, typer.Option(help="Go on from here.")] = "",
-    kind: Annotated[str, typer.Option(help="Only this kind.")] = "",
+    kind: Annotated[str, typer.Option(callback=filled, help="Only this kind.")] = "",
     line: FilterLine = "",
     as_json: Annotated[bool, typer.Option("--json", help="The cursor, too, as a last line of JSON.")] = False,
     url: Url = "",
@@ -173,9 +176,9 @@ def matches(
 
 
 def blocklist(
-    feed: Annotated[str, typer.Argument(help="A feed's id, or all.")] = "all",
+    feed: Annotated[str, typer.Argument(callback=filled, help="A feed's id, or all.")] = "all",
     form: Annotated[str, typer.Option("--format", help="text, csv or jsonl.")] = "text",
-    kind: Annotated[str, typer.Option(help="Only this kind.")] = "",
+    kind: Annotated[str, typer.Option(callback=filled, help="Only this kind.")] = "",
     line: FilterLine = "",
     as_json: Annotated[bool, typer.Option("--json", help="As --format jsonl.")] = False,
     url: Url = "",
@@ -188,7 +191,7 @@ def blocklist(
 
 def preview(
     line: Annotated[str, typer.Argument(help="A filter in one line.")] = "",
-    feed: Annotated[str, typer.Option(help="A feed's id, which the line narrows.")] = "",
+    feed: Annotated[str, typer.Option(callback=filled, help="A feed's id, which the line narrows.")] = "all",
     as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,

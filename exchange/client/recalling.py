@@ -8,7 +8,17 @@ from typing import Annotated, Any
 import typer
 
 from exchange.client import slicing
-from exchange.client.terminal import Json, KeyFile, Url, client_of, console, print_facts, print_json, print_table
+from exchange.client.terminal import (
+    Json,
+    KeyFile,
+    Url,
+    client_of,
+    console,
+    filled,
+    print_facts,
+    print_json,
+    print_table,
+)
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Ids of objects of your own.")]
 Files = Annotated[
@@ -21,11 +31,15 @@ _SHOWN = 5
 def recall(
     stix_ids: Ids = None,
     file: Files = None,
-    detector: Annotated[str, typer.Option(help="All that this detector of yours found: d-<8 hex>.")] = "",
-    version: Annotated[str, typer.Option(help="Of that detector.")] = "",
-    since: Annotated[str, typer.Option(help="Pushed from then on, in UTC: 2026-11-28T10:00:00Z.")] = "",
-    until: Annotated[str, typer.Option(help="Pushed before then.")] = "",
-    campaign: Annotated[str, typer.Option(help="What is joined with this campaign.")] = "",
+    detector: Annotated[
+        str, typer.Option(callback=filled, help="All that this detector of yours found: d-<8 hex>.")
+    ] = "",
+    version: Annotated[str, typer.Option(callback=filled, help="Of that detector.")] = "",
+    since: Annotated[
+        str, typer.Option(callback=filled, help="Pushed from then on, in UTC: 2026-11-28T10:00:00Z.")
+    ] = "",
+    until: Annotated[str, typer.Option(callback=filled, help="Pushed before then.")] = "",
+    campaign: Annotated[str, typer.Option(callback=filled, help="What is joined with this campaign.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many, and stop there.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,

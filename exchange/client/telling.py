@@ -10,7 +10,17 @@ from typing import Annotated, Any
 import typer
 
 from exchange.client.api import Client
-from exchange.client.terminal import Json, KeyFile, Url, client_of, console, print_answer, print_json, print_table
+from exchange.client.terminal import (
+    Json,
+    KeyFile,
+    Url,
+    client_of,
+    console,
+    filled,
+    print_answer,
+    print_json,
+    print_table,
+)
 from exchange.client.webhooks import verify
 
 SubscriptionId = Annotated[str, typer.Argument(help="A subscription's id.")]
@@ -20,7 +30,7 @@ Until = Annotated[str, typer.Option(help="Made before.")]
 
 def subscribe(
     address: Annotated[str, typer.Argument(help="The https address that is told.")],
-    feed: Annotated[str, typer.Option(help="A feed's id; without it, everything.")] = "",
+    feed: Annotated[str, typer.Option(callback=filled, help="A feed's id; all means everything.")] = "all",
     form: Annotated[str, typer.Option("--format", help="Of messages: standard, slack or teams.")] = "standard",
     as_json: Json = False,
     url: Url = "",
@@ -28,7 +38,7 @@ def subscribe(
 ) -> None:
     """Have an address told of changes by signed webhooks. Prints the signing secret, this once."""
     with client_of(url, key_file) as client:
-        made = client.subscribe(address, feed=feed or None, format=form)
+        made = client.subscribe(address, feed=None if feed == "all" else feed, format=form)
     print_answer(made, subscription="id", secret="secret", as_json=as_json)  # noqa: S106 - a name
 
 

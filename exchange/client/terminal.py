@@ -21,8 +21,19 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Url = Annotated[str, typer.Option("--url", help="The exchange's address; else EXCHANGE_URL.")]
 KeyFile = Annotated[Path | None, typer.Option("--key-file", help="A file with the API key; else EXCHANGE_API_KEY.")]
+
+
+def filled(ctx: typer.Context, param: typer.CallbackParam, value: str) -> str:
+    """Refuse an option that is given and empty, such as `--feed "$FEED"` without FEED: it would mean everything."""
+    source = ctx.get_parameter_source(str(param.name))
+    if source is not None and source.name == "COMMANDLINE" and not value.strip():
+        raise typer.BadParameter("It is empty. Leave it out for everything.")
+    return value
+
+
 FilterLine = Annotated[
-    str, typer.Option("--filter", help="A filter in one line (feeds.md): -control:unknown until:>2d.")
+    str,
+    typer.Option("--filter", callback=filled, help="A filter in one line (feeds.md): -control:unknown until:>2d."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 

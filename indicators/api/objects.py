@@ -48,6 +48,7 @@ _PARAMETERS = [
 def selection(viewer: Viewer, asked: Parameters) -> Selection:
     """What the query selects. Raises Refused naming the parameter."""
     wanted = filters.from_address(viewer, asked)
+    asked.narrowing(("q", "mark"))
     marks = asked.words("mark")
     if not set(marks) <= set(conformance.WORDS):
         raise Refused("There is no such mark.", code="unknown-mark", at="/mark")
@@ -98,6 +99,7 @@ def _exported(viewer: Viewer, asked: Parameters) -> Selection:
     if feed_id is not None:
         feed = subscribing.filter_of(subscribing.own_feed(viewer, feed_id))
         wanted = replace(wanted, filter=feed.within(wanted.filter))
+    asked.narrowing(("id",))
     versions: Any = asked.choice("versions", "last", of=("last", "all"))
     return replace(wanted, stix_ids=asked.words("id"), versions=versions)
 

@@ -161,9 +161,10 @@ def from_address(viewer: Viewer, asked: Parameters) -> Filter:
 
     `min_confidence` is the former word for a comparison.
     """
-    given = {name: text for name in asked.among(_PARAMETERS) if (text := asked.text(name))}
-    if not given and not asked.text("min_confidence"):
+    given = asked.narrowing((*_PARAMETERS, "min_confidence"))
+    if not given:
         return EVERYTHING  # as most polls ask
+    given.pop("min_confidence", None)
     wanted = Filter(spelling.read_parameters(given))
     least = asked.number("min_confidence", 0, least=0, most=100)
     wanted = wanted.within(Filter.of(min_confidence=least))

@@ -49,6 +49,7 @@ UNUSED = timedelta(days=30)
 KEPT = timedelta(days=90)
 #: A filter that moves without a change in the log is asked for anew, whole, this often at most.
 _MOVES = timedelta(seconds=10)
+_DISARMED_TOO = "disarmed too"
 
 
 class _Found(NamedTuple):
@@ -107,12 +108,21 @@ def brought(viewer: Viewer, wanted: Filter, *, feed: str) -> FeedSet:
     except Gone:
         feed_set = _begun_anew(viewer, feed_set, wanted, feed=feed)
         span = _span(viewer, feed_set)
-    stays = feed_set.filter == wanted.scope and not _moves(feed_set, wanted)
+    stays = feed_set.filter == followed(wanted) and not _moves(feed_set, wanted)
     if not span.changes and span.reached == feed_set.after and feed_set.complete and stays:
         if clock.now() - feed_set.asked_at > timedelta(hours=1):
             FeedSet.unrestricted.filter(pk=feed_set.pk).update(asked_at=clock.now())
         return feed_set
     return _advanced(viewer, feed_set.pk, wanted, feed=feed)
+
+
+def followed(wanted: Filter) -> str:
+    """By what a set follows its log, as it is kept with it: another filter, or rule, begins at the first change again.
+
+    Where the filter asks for a standing, whatever is disarmed is told of by the log; sets of before that were not, and
+    lack what was disputed or refuted by then.
+    """
+    return f"{wanted.scope};{_DISARMED_TOO}" if wanted.says_standing else wanted.scope
 
 
 def _moves(feed_set: FeedSet, wanted: Filter) -> bool:
@@ -141,7 +151,7 @@ def _advanced(viewer: Viewer, pk: int, wanted: Filter, *, feed: str) -> FeedSet:
         if feed_set is None:
             raise Gone("This feed was begun anew. Start over without a cursor.", code="start-over")
         wanted = wanted if feed == "all" else filters.parse(Feed.unrestricted.get(pk=feed).filter)
-        if feed_set.filter != wanted.scope:
+        if feed_set.filter != followed(wanted):
             _begin_again(feed_set, wanted)
         moves = _moves(feed_set, wanted)
         span = _span(viewer, feed_set)
@@ -159,7 +169,7 @@ def _advanced(viewer: Viewer, pk: int, wanted: Filter, *, feed: str) -> FeedSet:
 
 def _begin_again(feed_set: FeedSet, wanted: Filter) -> None:
     """Follow the log from the beginning, under another filter. The ends up to where it was are taken in already."""
-    feed_set.filter = wanted.scope
+    feed_set.filter = followed(wanted)
     feed_set.fresh = max(feed_set.after, feed_set.fresh)
     feed_set.after, feed_set.complete, feed_set.looked_at = 0, False, None
 
@@ -179,7 +189,7 @@ def _begun(viewer: Viewer, scope: str, wanted: Filter, *, feed: str) -> FeedSet:
         scope=scope,
         defaults={
             "feed_id": None if feed == "all" else UUID(feed),
-            "filter": wanted.scope,
+            "filter": followed(wanted),
             "set_key": secrets.token_bytes(sets.KEY_BYTES),
             "fresh": changes.own_end(viewer),
             "incarnation": incarnation.read(),

@@ -135,7 +135,7 @@ def _whole(viewer: Viewer, *, feed: str) -> tuple[FeedSet, Filter]:
     while True:
         wanted = deltas.feed_of(viewer, feed)
         found = proving.brought(viewer, wanted, feed=feed)
-        if found.complete and found.filter == wanted.scope:
+        if found.complete and found.filter == proving.followed(wanted):
             return found, wanted
 
 

@@ -74,10 +74,12 @@ def send_again(request: HttpRequest, viewer: Viewer, delivery_id: UUID) -> HttpR
 def deliveries(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """The last deliveries alone, of all or of one feed, which pages ask for while a message is under way."""
     asked = Parameters(request, known=("feed",))
-    word = asked.text("feed")
-    feed_id = None if word in {"", "all"} else asked.uuid("feed")
-    feed = subscribing.own_feed(viewer, feed_id) if feed_id else None
-    sent = last_deliveries(viewer, feed=feed) if word else last_deliveries(viewer)
+    if asked.text("feed") == "all":
+        sent = last_deliveries(viewer, feed=None)
+    elif feed_id := asked.uuid("feed"):
+        sent = last_deliveries(viewer, feed=subscribing.own_feed(viewer, feed_id))
+    else:
+        sent = last_deliveries(viewer)
     about = {"may_change": Scope.SUBSCRIBE in viewer.scopes, **sent}
     return show(request, viewer, "indicators/deliveries.html", here="subscriptions", **about)
 
@@ -97,9 +99,8 @@ def _resume(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> None
 
 
 def _change(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> None:
-    feed = request.POST.get("feed", "")
     try:
-        wanted = {"url": request.POST.get("url", "").strip(), "feed": UUID(feed) if feed else None}
+        wanted = {"url": request.POST.get("url", "").strip(), "feed": _feed(request)}
     except ValueError:
         raise NotFound from None
     _said(request, lambda: notifying.change(viewer, subscription_id, wanted), "The subscription is changed.")
@@ -243,12 +244,17 @@ def _agents(of: Sequence[Instance]) -> tuple[str, str]:
     return f"{counts['in step']} of {len(of)} in step", "good" if counts["in step"] == len(of) else "warn"
 
 
+def _feed(request: HttpRequest) -> UUID | None:
+    """The feed that a form chose; None for `all`. Raises ValueError for what is no id, also where it says nothing."""
+    word = request.POST.get("feed", "")
+    return None if word == "all" else UUID(word)
+
+
 def _add(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
-    url, feed = request.POST.get("url", "").strip(), request.POST.get("feed", "")
+    url = request.POST.get("url", "").strip()
     form = request.POST.get("format") or Subscription.Format.STANDARD
     try:
-        feed_id = UUID(feed) if feed else None
-        _, secret = subscribing.subscribe(viewer, url=url, feed_id=feed_id, form=form)
+        _, secret = subscribing.subscribe(viewer, url=url, feed_id=_feed(request), form=form)
     except ValueError:
         return _list(request, viewer, problem="Choose one of your feeds.")
     except ExchangeError as refused:

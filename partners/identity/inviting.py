@@ -43,7 +43,11 @@ class NoInvitation(NotFound):
 
 
 def require_reach(viewer: Viewer, role: Role) -> None:
-    """Raise Forbidden for a role that may do what the viewer may not: nobody gives a role above their own."""
+    """Raise Forbidden for a role that may do what the viewer may not: nobody gives a role above their own.
+
+    People are of all groups of their partner, so a key for some of them makes, changes and ends none.
+    """
+    viewer.require_all_groups()
     if not rights_of(role, kind=viewer.kind) <= viewer.scopes:
         raise Forbidden("This role may do more than you may.", code="above-you")
 
@@ -110,9 +114,12 @@ def pending(viewer: Viewer) -> QuerySet[Invitation]:
 
 
 def revoke(viewer: Viewer, invitation_id: UUID) -> None:
-    """Withdraw an open invitation into the viewer's own partner. Raises NotFound."""
+    """Withdraw an open invitation into the viewer's own partner. Raises NotFound, Forbidden as `invite`."""
     viewer.require(Scope.ADMIN)
-    if not _revoke(Invitation.objects.filter(pk=invitation_id, partner=viewer.partner_id), by=viewer):
+    found = Invitation.objects.filter(pk=invitation_id, partner=viewer.partner_id)
+    for role in found.values_list("role", flat=True):
+        require_reach(viewer, Role(role))
+    if not _revoke(found, by=viewer):
         raise NotFound
 
 

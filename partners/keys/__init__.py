@@ -8,7 +8,7 @@ A key with `only` opens one thing and nothing else, and begins with `exl_`. Who 
 refused wherever other keys are asked for, and others where they are.
 
 Nobody issues beyond their own rights, and a key makes weaker keys only: each is its maker's child, and revoking a key
-revokes all that descend from it.
+revokes all that descend from it. Nor does anybody but an admin in person end a key that may do more than they may.
 """
 
 import base64
@@ -31,7 +31,7 @@ from exchange.errors import Conflict, NotFound, Refused, Unauthenticated
 from exchange.origins import Origin
 from partners import proof
 from partners.ceilings import UNBOUND, Ceiling
-from partners.keys.limiting import Limits, checked, limits_of, within
+from partners.keys.limiting import Limits, checked, limits_of, require_within, within
 from partners.log import audit
 from partners.models import ApiKey, KeyNetwork, Partner
 from partners.scopes import Scope
@@ -106,7 +106,7 @@ def rotate(key: ApiKey, *, overlap: timedelta, by: Viewer | None = None) -> tupl
     """Make a successor with the same name and limits, and end `key` after `overlap`. Returns as `issue` does.
 
     The successor lives as long as `key` was given, but no longer than the key that asks for it. Raises as `issue`
-    does; Conflict also for a key that is over or is being rotated already.
+    does; Conflict also for a key that is over or is being rotated already, Forbidden as `revoke`.
     """
     _require_own(key.partner_id, by, only=key.only)
     if not timedelta(0) <= overlap <= MAX_OVERLAP:
@@ -118,6 +118,7 @@ def rotate(key: ApiKey, *, overlap: timedelta, by: Viewer | None = None) -> tupl
         if not is_active(key, at=moment):
             raise Conflict("This key is over; issue a new one.", code="key-is-over")
         parent = _parent(key.partner_id, by, at=moment)
+        require_within(limits_of(key), by=by, parent=parent)
         expires_at = moment + (key.expires_at - key.created_at)
         if parent is not None:
             expires_at = min(expires_at, parent.expires_at)
@@ -140,11 +141,15 @@ def rotate(key: ApiKey, *, overlap: timedelta, by: Viewer | None = None) -> tupl
 
 
 def revoke(key: ApiKey, *, by: Viewer | None = None) -> int:
-    """Make a key and all that descend from it worthless from the next request on; returns how many were active."""
+    """Make a key and all that descend from it worthless from the next request on; returns how many were active.
+
+    Raises Forbidden for a key that may do more than `by` may (`limiting.require_within`).
+    """
     _require_own(key.partner_id, by, only=key.only)
     moment = clock.now()
     with transaction.atomic():
         proof.alone(key.partner_id)
+        require_within(limits_of(key), by=by, parent=_parent(key.partner_id, by, at=moment))
         with connection.cursor() as cursor:
             cursor.execute(_REVOKE, {"key": key.pk, "at": moment})
             revoked = cursor.fetchall()

@@ -1,4 +1,4 @@
-"""What a key may do, from where and with which certificate; and what the key that makes it may give away of that."""
+"""What a key may do, from where and with which certificate; and who may give that away, or end it."""
 
 import ipaddress
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from exchange.errors import Refused
+from exchange.errors import Forbidden, Refused
 from partners.ceilings import UNBOUND, Ceiling, strictest
 from partners.models import ApiKey
 from partners.scopes import KEY_SCOPES, Scope
@@ -105,6 +105,21 @@ def within(wanted: Limits, *, by: Viewer | None, parent: ApiKey | None, expires_
         certificate_subject=wanted.certificate_subject or own.certificate_subject,
         certificate_sha256=wanted.certificate_sha256 or own.certificate_sha256,
     )
+
+
+def require_within(wanted: Limits, *, by: Viewer | None, parent: ApiKey | None) -> None:
+    """Raise Forbidden unless `by` may end a key with these limits; `parent` is the key that acts.
+
+    An admin in person ends every key of their partner. Anybody else ends what may do no more than they may: a key in a
+    pipeline that was stolen must not take the others away.
+    """
+    if by is None or (parent is None and Scope.ADMIN in by.scopes):
+        return
+    own = limits_of(parent) if parent is not None else Limits(by.scopes)
+    if not wanted.scopes <= own.scopes or wanted.ceiling.loosens(own.ceiling):
+        raise Forbidden("This key may do more than you may: an admin in person ends it.", code="beyond-own-rights")
+    if own.groups and not (wanted.groups and wanted.groups <= own.groups):
+        by.require_all_groups()
 
 
 def _covers(own: Sequence[str], wanted: Sequence[str]) -> bool:

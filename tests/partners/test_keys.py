@@ -15,6 +15,7 @@ from exchange.errors import Conflict, ExchangeError, Forbidden, NotFound, Refuse
 from exchange.origins import Origin
 from partners import keys
 from partners.ceilings import Ceiling, Width
+from partners.identity import inviting, people
 from partners.keys import auth, limiting, lockout
 from partners.models import ApiKey, AuditRecord, KeyNetwork, Partner, RefusedCredentials
 from partners.scopes import KEY_SCOPES, Role, Scope
@@ -319,11 +320,55 @@ def test_a_key_makes_and_ends_none_of_another_partner(cast):
 
 def test_a_key_rotates_no_stronger_key_into_its_hands(cast, maker):
     strong, _ = a_key(cast.aster, Scope.PUBLISH, Scope.READ)
-    with pytest.raises(Refused):
-        keys.rotate(strong, overlap=timedelta(0), by=acting(maker[1]))
     wide, _ = a_key(cast.aster, Scope.READ)
-    made, _ = keys.rotate(wide, overlap=timedelta(0), by=acting(maker[1]))
-    assert made.groups == [cast.ring.pk], "a successor that a limited key asks for is limited as it is"
+    for key, code in ((strong, "beyond-own-rights"), (wide, "key-limited-to-groups")):
+        for end in (lambda key: keys.rotate(key, overlap=timedelta(0), by=acting(maker[1])), revoked_by(maker[1])):
+            with pytest.raises(Forbidden) as refused:
+                end(key)
+            assert refused.value.code == code
+            assert keys.is_active(ApiKey.objects.get(pk=key.pk), at=clock.now())
+
+
+def revoked_by(secret):
+    return lambda key: keys.revoke(key, by=acting(secret))
+
+
+def test_a_key_ends_itself_and_what_may_do_no_more(cast, maker):
+    parent, secret = maker
+    weaker, _ = a_key(cast.aster, Scope.READ, groups=[cast.ring.pk])
+    made, _ = keys.rotate(weaker, overlap=timedelta(0), by=acting(secret))
+    assert keys.revoke(made, by=acting(secret)) == 1
+    assert keys.revoke(parent, by=acting(secret)) >= 1
+
+
+def test_an_admin_in_person_ends_every_key(cast):
+    strong, _ = a_key(cast.aster, *ALL)
+    assert keys.revoke(strong, by=auth.viewer_of_user(build.a_user(cast.aster))) == 1
+
+
+def test_a_key_under_a_ceiling_ends_none_without_it(cast):
+    _, secret = a_key(cast.aster, Scope.ADMIN, Scope.PUBLISH, ceiling=Ceiling(Tlp.AMBER, Width.GROUPS))
+    free, _ = a_key(cast.aster, Scope.PUBLISH)
+    with pytest.raises(Forbidden):
+        keys.revoke(free, by=auth.viewer_of_key(secret))
+    under, _ = a_key(cast.aster, Scope.PUBLISH, ceiling=Ceiling(Tlp.RED, Width.PARTNERS))
+    assert keys.revoke(under, by=auth.viewer_of_key(secret)) == 1
+
+
+def test_a_key_for_some_groups_makes_and_ends_no_people(cast):
+    _, secret = a_key(cast.aster, *ALL, groups=[cast.ring.pk])
+    person = build.a_user(cast.aster, role=Role.ANALYST)
+    admin = auth.viewer_of_user(build.a_user(cast.aster))
+    open_one, _ = inviting.invite(admin, email="a@aster.example", role=Role.ANALYST)
+    viewer = auth.viewer_of_key(secret)
+    for attempt in (
+        lambda: inviting.invite(viewer, email="b@aster.example", role=Role.ANALYST),
+        lambda: inviting.revoke(viewer, open_one.pk),
+        lambda: people.change(viewer, person.pk, active=False),
+    ):
+        with pytest.raises(Forbidden) as refused:
+            attempt()
+        assert refused.value.code == "key-limited-to-groups"
 
 
 def test_a_key_that_rotates_itself_lives_no_longer(cast, maker):
@@ -527,8 +572,7 @@ def test_a_key_that_a_key_made_shares_no_wider_than_it(cast, told):
     wish = {"ceiling": Ceiling(Tlp.GREEN, Width.EVERYONE)} if told == "wider" else {}
     child, child_secret = a_key(cast.aster, Scope.PUBLISH, by=auth.viewer_of_key(secret), **wish)
     assert Ceiling.of(child.ceiling_tlp, child.ceiling_width) == narrow
-    keys.revoke(child)
-    successor, _ = keys.rotate(a_key(cast.aster, Scope.PUBLISH)[0], overlap=timedelta(0), by=auth.viewer_of_key(secret))
+    successor, _ = keys.rotate(child, overlap=timedelta(0), by=auth.viewer_of_key(secret))
     assert Ceiling.of(successor.ceiling_tlp, successor.ceiling_width) == narrow
     with pytest.raises(Unauthenticated):
         auth.viewer_of_key(child_secret)

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import httpx
 
-from exchange.client.errors import ApiError, Unreachable
+from exchange.client.errors import ApiError, Unreachable, Unusable
 
 RETRIED = frozenset({429, 502, 503, 504})
 #: Answers of these statuses that no retry within a minute changes.
@@ -112,9 +112,9 @@ class Connection:
             return answer
 
     def _stream(self, path: str, write: Callable[[bytes], Any], filters: Mapping[str, str]) -> int:
-        size = 0
+        size, asked = 0, {**filters, "feed": narrowed_to(filters.get("feed", "all"))}
         try:
-            with self._http.stream("GET", path, params=given(**filters)) as answer:
+            with self._http.stream("GET", path, params=given(**asked)) as answer:
                 if answer.is_error or answer.is_redirect:
                     answer.read()
                     raise ApiError(answer.status_code, problem_of(answer), asked=asked_of(path, filters))
@@ -135,6 +135,18 @@ def asked_of(path: str, params: Mapping[str, str]) -> str:
     """What a path and the parameters that name a thing ask for, in the words of the API."""
     named = [f"{name} {params[name]}" for name in ("feed", "id") if params.get(name)]
     return " ".join([path.removeprefix("/api/v1/"), *named])
+
+
+def feed_named(feed: str) -> str:
+    """The id of a feed, or `all`. Raises Unusable for an empty one: a variable that was not set is not everything."""
+    if not feed.strip():
+        raise Unusable("Which feed? Its id, or all.")
+    return feed
+
+
+def narrowed_to(feed: str) -> str:
+    """The parameter `feed` of what takes one: nothing for `all`. Raises Unusable."""
+    return "" if feed_named(feed) == "all" else feed
 
 
 def given(**params: str) -> dict[str, str]:

@@ -9,7 +9,16 @@ from typing import Any
 
 import httpx
 
-from exchange.client.calls.connection import RETRIED, Connection, asked_of, given, pause_s, problem_of
+from exchange.client.calls.connection import (
+    RETRIED,
+    Connection,
+    asked_of,
+    feed_named,
+    given,
+    narrowed_to,
+    pause_s,
+    problem_of,
+)
 from exchange.client.errors import ApiError, Unreachable
 from exchange.lists import pages
 
@@ -30,12 +39,25 @@ class Following(Connection):
     """Follow what changes: the delta feed, saved feeds, webhooks."""
 
     def changes(
-        self, cursor: str = "", *, limit: int = 1_000, wait_s: int = 0, feed: str = "", kind: str = "", line: str = ""
+        self,
+        cursor: str = "",
+        *,
+        limit: int = 1_000,
+        wait_s: int = 0,
+        feed: str = "all",
+        kind: str = "",
+        line: str = "",
     ) -> dict[str, Any]:
         """One stretch of the delta feed: `{"changes", "cursor", "more"}`. Hand the cursor back to go on."""
         wait = str(wait_s) if wait_s else ""
         return self._get(
-            "/api/v1/changes", cursor=cursor, limit=str(limit), wait=wait, feed=feed, kind=kind, filter=line
+            "/api/v1/changes",
+            cursor=cursor,
+            limit=str(limit),
+            wait=wait,
+            feed=narrowed_to(feed),
+            kind=kind,
+            filter=line,
         )
 
     def delta(
@@ -51,7 +73,7 @@ class Following(Connection):
 
         Raises ApiError, and Unreachable where no whole page comes.
         """
-        path = f"/api/v1/feeds/{feed or 'all'}/delta"
+        path = f"/api/v1/feeds/{feed_named(feed)}/delta"
         asked = given(cursor=cursor, limit=str(limit), wait=str(wait_s) if wait_s else "")
         for attempt in range(1, self._retries + 2):
             again = attempt <= self._retries
@@ -85,7 +107,7 @@ class Following(Connection):
         None from an exchange that has none; Making where it is being made. `on_bytes` is told how many
         bytes of how many came. Raises Making, ApiError, and Unreachable where it is not whole: forget its rows then.
         """
-        path = f"/api/v1/feeds/{feed or 'all'}/snapshot"
+        path = f"/api/v1/feeds/{feed_named(feed)}/snapshot"
         try:
             with self._http.stream("GET", path, headers={"Accept-Encoding": "gzip"}) as answer:
                 if answer.status_code == _NOT_FOUND:
@@ -105,7 +127,7 @@ class Following(Connection):
         The head is empty where they are still those of the name `known`. Raises Making while they are made, ApiError.
         """
         headers = {"If-None-Match": f'"{known}"'} if known else {}
-        answer = self._call("GET", f"/api/v1/feeds/{feed}/ranges", headers=headers)
+        answer = self._call("GET", f"/api/v1/feeds/{feed_named(feed)}/ranges", headers=headers)
         if answer.status_code == _ACCEPTED:
             raise Making(pause_s(1, answer.headers.get("Retry-After")))
         lasts_s = float(answer.headers.get("X-Fresh-Seconds") or 0)
@@ -116,22 +138,22 @@ class Following(Connection):
 
     def range_of(self, feed: str, name: str, number: int) -> bytes:
         """One range, as it stands. Raises ApiError, of status 410 where other ranges took the place of these."""
-        return self._call("GET", f"/api/v1/feeds/{feed}/ranges/{name}/{number}").content
+        return self._call("GET", f"/api/v1/feeds/{feed_named(feed)}/ranges/{name}/{number}").content
 
     def ack(self, feed: str, said: Mapping[str, Any]) -> None:
         """Tell the exchange what of a feed was applied (docs/delta.md, "Acknowledgement"). Raises ApiError."""
         body = json.dumps(said).encode()
         headers = {"Content-Type": "application/json"}
-        self._call("POST", f"/api/v1/feeds/{feed}/acks", body=body, headers=headers, retried=False)
+        self._call("POST", f"/api/v1/feeds/{feed_named(feed)}/acks", body=body, headers=headers, retried=False)
 
     def feeds(self) -> list[dict[str, Any]]:
         """The own partner's feeds."""
         feeds: list[dict[str, Any]] = self._get("/api/v1/feeds")["feeds"]
         return feeds
 
-    def preview_feed(self, line: str = "", *, feed: str = "") -> dict[str, Any]:
+    def preview_feed(self, line: str = "", *, feed: str = "all") -> dict[str, Any]:
         """How many objects a filter lets through now, and how many of them are new, in other feeds, disputed."""
-        return self._get("/api/v1/feeds/preview", filter=line, feed=feed)
+        return self._get("/api/v1/feeds/preview", filter=line, feed=narrowed_to(feed))
 
     def save_feed(self, name: str, filters: Mapping[str, Any] | str) -> dict[str, Any]:
         """Save a filter, as JSON or in one line, under a name."""
@@ -151,7 +173,7 @@ class Following(Connection):
 
     def list_addresses(self, feed: str = "all") -> list[dict[str, Any]]:
         """The addresses of a feed's list, newest first; tokens are not shown again."""
-        found: list[dict[str, Any]] = self._get(f"/api/v1/feeds/{feed}/addresses")["addresses"]
+        found: list[dict[str, Any]] = self._get(f"/api/v1/feeds/{feed_named(feed)}/addresses")["addresses"]
         return found
 
     def make_list_address(
@@ -160,11 +182,11 @@ class Following(Connection):
         """Make an address that reads a feed in one format, and nothing else; the answer holds it, this once."""
         about = {"name": name, "format": form, "networks": list(networks), "expires_in_minutes": minutes}
         sent = {word: value for word, value in about.items() if value}
-        return self._send("POST", f"/api/v1/feeds/{feed}/addresses", sent)
+        return self._send("POST", f"/api/v1/feeds/{feed_named(feed)}/addresses", sent)
 
     def end_list_address(self, feed: str, address_id: str) -> None:
         """Revoke an address of a feed's list."""
-        self._call("DELETE", f"/api/v1/feeds/{feed}/addresses/{address_id}")
+        self._call("DELETE", f"/api/v1/feeds/{feed_named(feed)}/addresses/{address_id}")
 
     def subscriptions(self) -> list[dict[str, Any]]:
         """The own partner's webhook subscriptions."""

@@ -416,6 +416,12 @@ def test_the_filter_answers_a_line_for_a_line_and_the_report_counts_in_shadow(fa
         ("[[output]]\ntype = 'file'", "path is missing"),
         ("[policy]\nmode = 'x'", "enforce, shadow"),
         ("[[feed]]\nname = '../x'", "a name is a file's name"),
+        ("[[feed]]\nid = ''", "An empty word is no feed"),
+        ("[[feed]]\nid = 'everything'", "everything is no feed"),
+        ("[[feed]]\nkind = ''", "An empty word is no kind"),
+        ("[[feed]]\nkind = 'acount-pattern'", "acount-pattern is no kind"),
+        ("[[policy.rule]]\nfeed = ''\naction = 'ignore'", "feed '' is not followed"),
+        ("[[policy.rule]]\nfeed = 'al'\naction = 'ignore'", "feed 'al' is not followed"),
     ],
 )
 def test_settings_that_are_not_understood_are_refused(fake, tmp_path, text, words_of_it):

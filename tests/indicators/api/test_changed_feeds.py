@@ -9,8 +9,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from exchange import outbound
-from indicators.feeds import deltas, proving, snapshots
-from indicators.models import Delivery, FeedSet, Holding
+from exchange.lists import sets
+from indicators.feeds import deltas, filters, proving, snapshots
+from indicators.models import Delivery, Feed, FeedSet, Holding, InForce
 from indicators.opinions import giving, recording
 from indicators.stix import making
 from indicators.telling import delivering, notifying, subscribing
@@ -295,6 +296,25 @@ def test_what_was_disputed_before_it_came_into_sight_is_in_a_feed_that_asks_for_
     assert aster.send("PUT", f"objects/{net['id']}/audience", {"everyone": True}).status_code == 204
     reader.catch_up()
     assert in_force(reader, {net["id"]: NETS[0]}) == {NETS[0]}
+
+
+def test_a_set_that_was_made_before_it_was_told_of_what_is_disputed_is_told_now(aster, judged):
+    feed = saved(aster, "standing:disputed")
+    reader = Subscriber(aster, feed)
+    reader.catch_up()
+    kept = FeedSet.unrestricted.get(feed_id=feed)
+    lacking = InForce.unrestricted.filter(feed_set=kept).order_by("place").first()
+    hashed = sets.SetHash(kept.count, int.from_bytes(kept.total))
+    hashed.drop(proving._element(bytes(kept.set_key), proving._held(kept, ids=[lacking.holding.stix_id])[0]))
+    lacking.delete()
+    before = filters.parse(Feed.unrestricted.get(pk=feed).filter).scope
+    FeedSet.unrestricted.filter(pk=kept.pk).update(filter=before, count=hashed.count, total=hashed.total.to_bytes(32))
+    beginner = Subscriber(aster, feed)
+    rows = beginner.catch_up()
+    assert {judged[row["id"]] for row in rows if row["id"] in judged} == set(NETS[:2])
+    told = [row["id"] for row in reader.catch_up()]
+    assert told == [lacking.holding.stix_id], "what stays is not told again"
+    assert reader.catch_up() == []
 
 
 def test_who_disputes_an_indicator_enforces_it_by_no_filter(borealis, judged):

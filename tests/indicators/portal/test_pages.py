@@ -400,7 +400,7 @@ def test_an_analyst_may_look_at_subscriptions_but_not_change_them(cast):
 
 def test_a_subscription_is_made_shown_once_with_its_secret_paused_and_deleted(cast):
     client = signed_in(cast.aster)
-    made = text(client.post("/subscriptions", {"url": "https://receiver.example/hook", "feed": ""}))
+    made = text(client.post("/subscriptions", {"url": "https://receiver.example/hook", "feed": "all"}))
     assert "whsec_" in made
     assert "whsec_" not in text(client.get("/subscriptions"))
     one = Subscription.unrestricted.get()
@@ -415,7 +415,7 @@ def test_a_subscription_is_made_shown_once_with_its_secret_paused_and_deleted(ca
 
 def test_a_subscription_is_tested_changed_and_its_secret_renewed_and_a_delivery_sent_again(cast):
     client = signed_in(cast.aster)
-    client.post("/subscriptions", {"url": "http://127.0.0.1:9/", "feed": ""})
+    client.post("/subscriptions", {"url": "http://127.0.0.1:9/", "feed": "all"})
     one = Subscription.unrestricted.get()
     act = f"/subscriptions/{one.pk}/act"
     shown = text(client.post(act, {"do": "test"}, follow=True))
@@ -429,9 +429,9 @@ def test_a_subscription_is_tested_changed_and_its_secret_renewed_and_a_delivery_
     assert "It is sent again." in text(client.post(again, follow=True))
     assert Delivery.unrestricted.count() == 2
     assert "is changed" in text(
-        client.post(act, {"do": "change", "url": "https://other.example/", "feed": ""}, follow=True)
+        client.post(act, {"do": "change", "url": "https://other.example/", "feed": "all"}, follow=True)
     )
-    assert "must be an https URL" in text(client.post(act, {"do": "change", "url": "x", "feed": ""}, follow=True))
+    assert "must be an https URL" in text(client.post(act, {"do": "change", "url": "x", "feed": "all"}, follow=True))
     assert client.post(act, {"do": "change", "url": "https://other.example/", "feed": "x"}).status_code == 404
     one.refresh_from_db()
     assert one.url == "https://other.example/"
@@ -442,7 +442,7 @@ def test_a_subscription_is_tested_changed_and_its_secret_renewed_and_a_delivery_
 
 
 def test_a_bad_address_is_explained_in_place(cast):
-    answer = text(signed_in(cast.aster).post("/subscriptions", {"url": "ftp://receiver.example", "feed": ""}))
+    answer = text(signed_in(cast.aster).post("/subscriptions", {"url": "ftp://receiver.example", "feed": "all"}))
     assert 'role="alert"' in answer
     assert "ftp://receiver.example" in answer, "nothing has to be typed again"
 
