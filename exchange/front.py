@@ -19,7 +19,7 @@ from django.http import HttpRequest
 from django.http.cookie import parse_cookie
 from psycopg_pool import PoolTimeout
 
-from exchange import bodies, counting, errors, problems
+from exchange import bodies, counting, credentials, errors, problems
 from exchange.origins import origin_of
 from exchange.web.hooks import Hooks
 from exchange.web.shares import Stranger
@@ -102,9 +102,6 @@ _ERRORS: dict[HTTPStatus, type[errors.ExchangeError]] = {
 }
 
 
-#: Before the token of a list that is read by its address (`indicators.api.addresses`).
-_LISTS, _TOKEN = "/api/v1/lists/", "exl_"
-
 #: How Django's keys of sessions look: what else a cookie says asks nobody.
 _SESSION_KEY = re.compile("[a-z0-9]{32}")
 
@@ -112,8 +109,8 @@ _SESSION_KEY = re.compile("[a-z0-9]{32}")
 def _authorization(environ: Mapping[str, Any]) -> str:
     """What a request says of who asks: its header, or the token in the address of a list, as if that were sent so."""
     path = str(environ.get("PATH_INFO", ""))
-    if path.startswith(_LISTS + _TOKEN):
-        return f"Bearer {path.removeprefix(_LISTS)}"
+    if path.startswith(credentials.LISTS + credentials.OF_LIST):
+        return f"Bearer {path.removeprefix(credentials.LISTS)}"
     return str(environ.get("HTTP_AUTHORIZATION", ""))
 
 

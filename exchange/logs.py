@@ -12,9 +12,11 @@ from typing import Any
 import orjson
 import structlog
 
+from exchange import credentials
+
 _SECRET_NAMES = re.compile(r"key|secret|token|password|authorization|cookie|body|value|signature", re.IGNORECASE)
 _SECRET_SHAPES = re.compile(
-    r"ex[kl]_[a-z2-7]{8}_[a-z2-7]+|whsec_[A-Za-z0-9+/=]+|(?i:bearer|basic) [A-Za-z0-9+/=._~-]{8,}"
+    credentials.BEGUN + r"|whsec_[A-Za-z0-9+/=]+|(?i:bearer|basic) [A-Za-z0-9+/=._~-]{8,}"
     # What an address has of a secret: links in mails, and what a sign-on comes back with.
     r"|(?<=/digest/end/)[^\s/?&\"\\]+|(?:(?<=[?&]token=)|(?<=[?&]code=)|(?<=[?&]state=))[^\s&\"\\]+"
 )

@@ -8,7 +8,7 @@ from typing import Any
 from django.http import FileResponse, HttpResponse
 from drf_spectacular.utils import OpenApiTypes, extend_schema
 
-from exchange import clock
+from exchange import clock, credentials
 from exchange.errors import Unauthenticated
 from exchange.origins import origin_of
 from indicators.api import feed_requests
@@ -23,7 +23,6 @@ from partners.models import ApiKey
 from partners.scopes import Scope
 
 _NO_STORE = {"Cache-Control": "no-store"}
-_TOKEN = "exl_"  # noqa: S105 - how one begins
 
 
 class AddressesView(Face):
@@ -96,7 +95,7 @@ class ListView(Face):
 
 def _presented(request: Any, address: str) -> str:
     """The token: from the address, or from the header if the address holds its id. Raises Unauthenticated."""
-    if address.startswith(_TOKEN):
+    if address.startswith(credentials.OF_LIST):
         return address
     presented = auth.key_in(request.META.get("HTTP_AUTHORIZATION", ""))
     if presented is None:

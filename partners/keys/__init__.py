@@ -26,7 +26,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from exchange import clock, origins
+from exchange import clock, credentials, origins
 from exchange.errors import Conflict, NotFound, Refused, Unauthenticated
 from exchange.origins import Origin
 from partners import proof
@@ -37,7 +37,7 @@ from partners.models import ApiKey, KeyNetwork, Partner
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
-_SHAPE = re.compile(r"ex[kl]_([a-z2-7]{8})_([a-z2-7]{32})([a-z2-7]{7})")
+_SHAPE = re.compile(credentials.WHOLE)
 _PUBLIC_ID = re.compile(r"[a-z2-7]{8}")
 _MIN_LIFE = timedelta(minutes=1)
 _MAX_LIFE = timedelta(days=366)
@@ -286,7 +286,8 @@ def _make(
     if active.count() >= _ACTIVE_OF_ONE_NAME:
         raise Conflict("Two keys of this name are active; revoke one first.", code="two-keys-of-this-name", at="/name")
     public_id = _base32(secrets.token_bytes(5))
-    body = f"ex{'l' if limits.only else 'k'}_{public_id}_{_base32(secrets.token_bytes(20))}"
+    begins = credentials.OF_LIST if limits.only else credentials.OF_KEY
+    body = f"{begins}{public_id}_{_base32(secrets.token_bytes(20))}"
     presented = body + _checksum(body)
     key = ApiKey.objects.create(
         partner_id=partner_id,

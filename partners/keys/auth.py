@@ -16,7 +16,7 @@ from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest
 from structlog.contextvars import bind_contextvars, unbind_contextvars
 
-from exchange import clock
+from exchange import clock, credentials
 from exchange.errors import Unauthenticated, Unavailable
 from exchange.memory import Memory
 from exchange.origins import Origin, origin_of
@@ -200,14 +200,14 @@ def key_in(header: str) -> str | None:
     `Token` is no registered scheme: it is what clients built on taxii2-client call Bearer. None where there is no
     header, or a key without a scheme. A scheme or encoding that is not understood is a key that is none: empty.
     """
-    if not header or header.startswith(("exk_", "exl_")):
+    if not header or header.startswith((credentials.OF_KEY, credentials.OF_LIST)):
         return None
-    scheme, _, credentials = header.partition(" ")
+    scheme, _, sent = header.partition(" ")
     if scheme.lower() in {"bearer", "token"}:
-        return credentials.strip()
+        return sent.strip()
     if scheme.lower() == "basic":
         try:
-            return base64.b64decode(credentials.strip(), validate=True).decode().partition(":")[2]
+            return base64.b64decode(sent.strip(), validate=True).decode().partition(":")[2]
         except (binascii.Error, UnicodeDecodeError):
             return ""
     return ""

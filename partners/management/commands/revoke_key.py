@@ -8,12 +8,13 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from exchange import credentials
 from exchange.management.at_store import StoreCommand
 from partners import keys
 from partners.models import ApiKey
 
 #: A whole key, one whose end was cut off or mistyped, or the public id alone.
-_NAMED = re.compile(r"(?:ex[kl]_)?([a-z2-7]{8})(?:_\S*)?")
+_NAMED = re.compile(credentials.NAMED)
 
 
 class Command(StoreCommand):
