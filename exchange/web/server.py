@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -14,12 +14,14 @@ from structlog.contextvars import clear_contextvars
 
 from exchange import access
 from exchange.web import connection as wire
+from exchange.web import pieces
 from exchange.web.connection import Connection, State
+from exchange.web.dues import Dues
 from exchange.web.files import FileWrapper, Region
 from exchange.web.hooks import Hooks, Pause, Wait
 from exchange.web.limits import Limits
 from exchange.web.reading import Bad, Request
-from exchange.web.shares import HEAVY_BYTES, Job, Share, Stranger
+from exchange.web.shares import HEAVY_BYTES, Job, Stranger
 from exchange.web.threads import LEFT, NOTHING, READ, WRITE, Threads
 
 log = get_logger()
@@ -27,11 +29,8 @@ log = get_logger()
 _PAUSE_S = 0.2
 #: Times that one thread reads from a connection before others have their turn.
 _READS = 16
-#: What an answer that is made in pieces gathers before it is sent.
-_PIECE_BYTES = 128 * 1024
 _GZIP_RATIO = 8
 _ENOUGH = "exchange.waited_enough"
-_MISCOUNTED = "a body of another length than its head says, which the next answer would be taken for"
 _AMBIGUOUS = "This is no request that can be read in one way only."
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -44,9 +43,7 @@ class Server(Threads):
         super().__init__(listener, limits)
         self._application, self._hooks = application, hooks
         self._name: tuple[str, int] = listener.getsockname()[:2]
-        self._in_hand, self._waits = Share(limits.in_hand), Share(limits.waits)
-        self._body_bytes, self._unread = Share(limits.body_bytes), Share(limits.unread_bytes)
-        self._beyond: dict[Hashable, Connection] = {}  # the one of a peer whose body is read beyond the peer's share
+        self._dues = Dues(limits)
 
     def _next(self, connection: Connection) -> int:
         """What is to be done with a connection on which something happened, or whose time is up."""
@@ -97,7 +94,7 @@ class Server(Threads):
         """What came, up to a MiB of it: the kernel is asked, and another thread woken, once for all of that."""
         for _ in range(_READS):
             request = connection.request
-            if request is not None and request.peer is not None and not self._may_read(connection, request):
+            if request is not None and request.peer is not None and not self._dues.may_read(connection, request):
                 return self._hold(connection)
             data = connection.receive()
             if not data:
@@ -117,12 +114,6 @@ class Server(Threads):
         except Bad as bad:
             return self._refuse(connection, bad.status, _AMBIGUOUS)
 
-    def _may_read(self, connection: Connection, request: Request) -> bool:
-        """Within the share of its peer, and beyond it one at a time, so that all of them end."""
-        if self._body_bytes.may(request.peer):
-            return True
-        return self._beyond.setdefault(request.peer, connection) is connection
-
     def _hold(self, connection: Connection) -> int:
         """Read no more of a body for now; time stands still for its sender."""
         connection.state = State.HELD
@@ -133,7 +124,7 @@ class Server(Threads):
     def _go_on(self, connection: Connection) -> int:
         """Read on where there is room again."""
         request = connection.request
-        if connection.state is not State.HELD or request is None or not self._may_read(connection, request):
+        if connection.state is not State.HELD or request is None or not self._dues.may_read(connection, request):
             return NOTHING
         self._held.pop(connection, None)
         connection.state = State.READING
@@ -177,7 +168,7 @@ class Server(Threads):
 
     def _let_in(self, connection: Connection, request: Request, peer: Hashable | None) -> int:
         whose = self._hooks.network(request.environ) if peer is None else peer
-        if not self._in_hand.take(whose):
+        if not self._dues.in_hand.take(whose):
             return self._refuse(
                 connection,
                 HTTPStatus.TOO_MANY_REQUESTS,
@@ -197,9 +188,7 @@ class Server(Threads):
         most = self._hooks.most_bytes(request.environ, stranger=stranger)
         if max(request.announced() or 0, request.size) > most:
             return self._too_large(connection, request, most=most)
-        if more := request.size - request.accounted:
-            self._body_bytes.add(request.peer, more)
-            request.accounted = request.size
+        self._dues.note_read(request)
         if not request.complete:
             return READ
         packed = "gzip" in request.environ.get("HTTP_CONTENT_ENCODING", "")
@@ -225,7 +214,7 @@ class Server(Threads):
         """Have the application answer."""
         request = connection.request
         assert request is not None
-        if request.peer is not None and not self._unread.may(request.peer):
+        if request.peer is not None and not self._dues.unread.may(request.peer):
             return self._wait(connection, Pause(_PAUSE_S), self._run)
         connection.state = State.RUNNING
         began: list[tuple[str, list[tuple[str, str]]]] = []
@@ -261,9 +250,8 @@ class Server(Threads):
 
     def _wait_if_may(self, connection: Connection, request: Request, wait: Wait) -> int:
         """Whoever has too many waits already is answered at once instead, and so is everybody at the end."""
-        if not request.waits:
-            request.waits = self._waits.take(request.peer)
-        if (not request.waits or self._stopping.is_set()) and not request.environ.get(_ENOUGH):
+        may = self._dues.may_wait(request)
+        if (not may or self._stopping.is_set()) and not request.environ.get(_ENOUGH):
             request.environ[_ENOUGH] = True
             return self._line_up(connection, self._run)
         return self._wait(connection, wait, self._run)
@@ -299,22 +287,17 @@ class Server(Threads):
             request.keep_alive = False
         has_body, connection.chunked = wire.framing(request, status, headers)
         connection.left = wire.length(headers)
-        pieces = (
-            None
-            if not has_body
-            else getattr(result, "steps", None) or (iter(result) if getattr(result, "streaming", False) else None)
-        )
-        if pieces is not None:
+        if has_body and (source := pieces.of(result)) is not None:
             if connection.chunked:
                 headers = [*headers, ("transfer-encoding", "chunked")]
             elif connection.left is None:
                 request.keep_alive = False  # its end is the connection's
-            connection.source = pieces
+            connection.source = source
             connection.put(wire.head(status, headers, keep=request.keep_alive))
             return self._piece(connection)
         body = b"".join(result) if has_body else b""
         if has_body and connection.left not in {None, len(body)}:
-            raise ValueError(_MISCOUNTED)
+            raise ValueError(pieces.MISCOUNTED)
         if connection.chunked:
             headers = [*headers, ("content-length", str(len(body)))]
         start = wire.head(status, headers, keep=request.keep_alive)
@@ -334,18 +317,15 @@ class Server(Threads):
         source, request = connection.source, connection.request
         assert source is not None
         assert request is not None
-        if not self._unread.may(request.peer):
+        if not self._dues.unread.may(request.peer):
             return self._wait(connection, Pause(_PAUSE_S), self._piece)
         connection.state = State.RUNNING
-        piece: bytes | Region | Wait | None
-        piece = source.step() if hasattr(source, "step") else _gathered(source)
+        piece = pieces.next_of(source)
         self._hooks.step_done()
         if isinstance(piece, Region) and connection.chunked:
             piece = piece.read()
-        if connection.left is not None and isinstance(piece, bytes | Region | None):
-            connection.left -= len(piece or b"")
-            if connection.left < 0 or (piece is None and connection.left):
-                raise ValueError(_MISCOUNTED)
+        if isinstance(piece, bytes | Region | None):
+            pieces.count(connection, piece)
         if piece is None:
             connection.put(wire.chunk(b"") if connection.chunked else b"")
             connection.after_sending = partial(self._answered, connection)
@@ -361,21 +341,15 @@ class Server(Threads):
         self._window(connection)
         events = self._send(connection)
         if connection.state is State.SENDING and events == WRITE and connection.request:
-            connection.owed = connection.unread()
-            self._unread.add(connection.request.peer, connection.owed)
+            self._dues.owe(connection, connection.request)
         return events
 
     def _send(self, connection: Connection) -> int:
         if not connection.flush():
             return WRITE
-        self._settle(connection)
+        self._dues.settle(connection)
         after, connection.after_sending = connection.after_sending, None
         return after() if after else self._leave(connection)
-
-    def _settle(self, connection: Connection) -> None:
-        if connection.owed and connection.request:
-            self._unread.give(connection.request.peer, connection.owed)
-            connection.owed = 0
 
     def _answered(self, connection: Connection) -> int:
         """The answer is sent: go on with the next request, or part."""
@@ -432,16 +406,9 @@ class Server(Threads):
         results, connection.results = connection.results, None
         connection.source = None
         connection.stop_waiting()
-        self._settle(connection)
+        self._dues.settle(connection)
         if connection.reader.requests:
-            request = connection.reader.requests.popleft()
-            if request.peer is not None:
-                self._in_hand.give(request.peer)
-                if request.waits:
-                    self._waits.give(request.peer)
-                self._body_bytes.give(request.peer, request.accounted)
-                if self._beyond.get(request.peer) is connection:
-                    del self._beyond[request.peer]
+            self._dues.give_back(connection, connection.reader.requests.popleft())
         if callable(close := getattr(results, "close", None)):
             close()
             self._hooks.step_done()
@@ -453,15 +420,3 @@ _CODES = {
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "head-too-large",
     HTTPStatus.TOO_MANY_REQUESTS: "busy",
 }
-
-
-def _gathered(source: Iterator[bytes]) -> bytes | None:
-    """So many bytes of an iterator that sending them is worth while; None at its end."""
-    parts: list[bytes] = []
-    size = 0
-    for part in source:
-        parts.append(part)
-        size += len(part)
-        if size >= _PIECE_BYTES:
-            break
-    return b"".join(parts) if size else None

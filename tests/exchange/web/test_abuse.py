@@ -71,11 +71,11 @@ def one(answer, headers=()):
 
 
 def nothing_is_left(server):
-    shares = (server._in_hand, server._waits, server._body_bytes, server._unread)
+    shares = (server._dues.in_hand, server._dues.waits, server._dues.body_bytes, server._dues.unread)
     return (
         not server._connections
         and not server._held
-        and not server._beyond
+        and not server._dues.beyond
         and server._turns.idle()
         and [share.held() for share in shares] == [0, 0, 0, 0]
         and not any(share._held for share in shares)

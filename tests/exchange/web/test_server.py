@@ -362,7 +362,7 @@ def test_what_one_does_not_read_is_bounded_and_the_others_are_answered(app):
     with serving(app, unread_bytes=4 * 1024 * 1024, moved_s=3.0) as server:
         unread = many(server, 8, "GET /large HTTP/1.1\nHost: a\nX-Peer: one\n\n")
         time.sleep(0.5)
-        assert server._unread.held() <= 6 * 1024 * 1024
+        assert server._dues.unread.held() <= 6 * 1024 * 1024
         with Client(server) as other:
             assert len(other.get("/large", peer="two")[2]) == 64 * 1024 * 1024
         for client in unread:
@@ -393,7 +393,7 @@ def test_livez_answers_while_every_thread_works(server, app):
 def test_requests_in_hand_have_shares_and_beyond_them_one_is_told_to_come_back(app):
     with serving(app, in_hand=8) as server:
         held = many(server, 4, PUSH.format(peer="one", length=10))
-        until(lambda: server._in_hand.held() == 4)
+        until(lambda: server._dues.in_hand.held() == 4)
         with Client(server) as fifth, Client(server) as other:
             status, headers, body = fifth.get("/a", peer="one")
             assert (status, headers["retry-after"]) == (429, "1")
@@ -431,7 +431,7 @@ def test_large_bodies_of_one_wait_for_each_other_and_all_arrive(app):
         for thread in threads:
             thread.join(timeout=DEADLINE_S)
         assert answers == [f"POST /push? {size}".encode()] * 4
-        until(lambda: server._body_bytes.held() == 0)
+        until(lambda: server._dues.body_bytes.held() == 0)
 
 
 def test_bodies_of_one_are_never_more_in_memory_than_their_share_and_one_more(app):
@@ -446,7 +446,7 @@ def test_bodies_of_one_are_never_more_in_memory_than_their_share_and_one_more(ap
         most = room // 2 + size + (server._limits.slots + server._limits.spare + len(clients)) * 65_536
         for _ in range(20):  # many looks of the clock at those that are held
             server._look_at_the_clock()
-            assert server._body_bytes.held() <= most
+            assert server._dues.body_bytes.held() <= most
         with Client(server) as other:
             other.send(PUSH.format(peer="two", length=100_000)).send(bytes(100_000))
             assert other.answer()[0] == 200
@@ -457,8 +457,8 @@ def test_bodies_of_one_are_never_more_in_memory_than_their_share_and_one_more(ap
         for each in ends:
             each.start()
         assert [client.answer()[2] for client in clients] == [f"POST /push? {size}".encode()] * 12
-        until(lambda: server._body_bytes.held() == 0)
-        assert not server._beyond
+        until(lambda: server._dues.body_bytes.held() == 0)
+        assert not server._dues.beyond
 
 
 def test_a_sender_who_is_held_and_goes_silent_is_ended_when_its_turn_comes(app):
@@ -471,7 +471,7 @@ def test_a_sender_who_is_held_and_goes_silent_is_ended_when_its_turn_comes(app):
             client.socket.settimeout(DEADLINE_S)
         for client in clients:
             assert client.answer()[0] == 408
-        until(lambda: not server._held and server._body_bytes.held() == 0)
+        until(lambda: not server._held and server._dues.body_bytes.held() == 0)
 
 
 def test_a_key_that_is_not_known_is_asked_about_before_its_body_is_read(app):
