@@ -90,11 +90,11 @@ def _times(labs: list[Wire], campaign: str, accounts: int) -> list[float]:
 
 def _members(lab: Wire, campaign: str) -> set[str]:
     found: set[str] = set()
-    path = f"/api/v1/campaigns/{campaign}/members?limit=500"
+    path = f"/api/v1/campaigns/{campaign}/accounts?limit=500"
     following = path
     while following:
         page = lab.ask("GET", following).json()
-        found |= {member["account"] for member in page["members"]}
+        found |= {one["account"] for one in page["accounts"]}
         following = f"{path}&cursor={page['next']}" if page["next"] else ""
     return found
 

@@ -115,7 +115,10 @@ def send(
     if sightings:
         for stix_id, count, first, last in _unsighted(state, now=now, all_hours=all_hours):
             sent.sightings += _done(
-                lambda s=stix_id, c=count, f=first, t=last: client.sight(s, count=c, first_seen=f, last_seen=t), sent
+                lambda s=stix_id, c=count, f=first, t=last: client.report_sighting(
+                    s, count=c, first_seen=f, last_seen=t
+                ),
+                sent,
             )
             with _opened(state) as store:
                 store.execute(_SIGHTED, [stix_id, first, last])

@@ -42,7 +42,7 @@ def _print(judged: list[dict[str, Any]], *, as_json: bool) -> None:
     print_table(("Publisher", "Standing", "Partner", "Opinion", "Reason"), rows, empty="Nothing that you may see.")
 
 
-def sight(
+def report_sighting(
     stix_id: StixId,
     count: Annotated[int, typer.Option(min=1, help="How often; the exchange keeps the power of ten below.")] = 1,
     first_seen: Annotated[str, typer.Option(help="The first time, in UTC; kept as a full hour.")] = "",
@@ -53,7 +53,7 @@ def sight(
 ) -> None:
     """Say that your partner saw an object of somebody else's, too."""
     with client_of(url, key_file) as client:
-        told = client.sight(stix_id, count=count, first_seen=first_seen, last_seen=last_seen)
+        told = client.report_sighting(stix_id, count=count, first_seen=first_seen, last_seen=last_seen)
     print_answer(told, status="status", as_json=as_json)
 
 
@@ -84,4 +84,4 @@ def _partners(bucket: int | None) -> str:
     return "fewer than 3 partners" if bucket is None else f"{bucket} partners or more"
 
 
-COMMANDS = (opinions, opine, sight, usefulness)
+COMMANDS = (opinions, opine, report_sighting, usefulness)

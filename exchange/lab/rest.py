@@ -75,8 +75,8 @@ class Rest:
             for one in self._pages("/api/v1/campaigns", "campaigns"):
                 if one["group"] != self._group:
                     continue
-                for member in self._pages(f"/api/v1/campaigns/{one['id']}/members", "members"):
-                    found[member["account"]] = InCampaign(one["id"], one.get("name") or one["id"], member["grade"])
+                for account in self._pages(f"/api/v1/campaigns/{one['id']}/accounts", "accounts"):
+                    found[account["account"]] = InCampaign(one["id"], one.get("name") or one["id"], account["grade"])
         except ApiError as error:
             if error.status != _NOT_FOUND:
                 raise

@@ -15,8 +15,8 @@ from indicators.api.documents.campaigns import (
     CampaignDocument,
     CampaignGraph,
     CampaignHistory,
-    CampaignMembers,
     CampaignPage,
+    OwnAccounts,
 )
 from indicators.campaigns import opining, statements, viewing
 from indicators.campaigns.tables import Campaign
@@ -104,24 +104,24 @@ class StatementView(Face):
         return HttpResponse(status=204)
 
 
-class MembersView(Face):
+class OwnAccountsView(Face):
     """One's own accounts in it."""
 
     scope = Scope.EVIDENCE
     known = ("cursor", "limit")
 
-    @extend_schema(operation_id="campaign_members", parameters=[_CURSOR, _LIMIT], responses=CampaignMembers)
+    @extend_schema(operation_id="own_accounts_in_campaign", parameters=[_CURSOR, _LIMIT], responses=OwnAccounts)
     def get(self, request: Request, campaign_id: UUID) -> HttpResponse:
         """Your own accounts in it, by your own pseudonyms, with tokens that they have in common with other labs'."""
         viewer = viewer_of(request)
-        scope, limit = f"members;{campaign_id}", self.asked.number("limit", 100, least=1, most=_MOST)
+        scope, limit = f"accounts;{campaign_id}", self.asked.number("limit", 100, least=1, most=_MOST)
         cursor = self.asked.text("cursor")
         place = paging.unseal(cursor, viewer=viewer.partner_id, scope=scope) if cursor else None
-        found = viewing.members(viewer, campaign_id, after=UUID(str(place[0])) if place else None, limit=limit + 1)
+        found = viewing.own_accounts(viewer, campaign_id, after=UUID(str(place[0])) if place else None, limit=limit + 1)
         page, following = found[:limit], None
         if len(found) > limit:
             following = paging.seal([str(page[-1]["account"])], viewer=viewer.partner_id, scope=scope)
-        return answer({"members": page, "next": following})
+        return answer({"accounts": page, "next": following})
 
 
 class HistoryView(Face):

@@ -59,7 +59,7 @@ class SightingsView(Face):
         """The newest sightings of an object that the caller may see, in buckets."""
         return answer({"sightings": [_sighted(one) for one in sighting.read(viewer_of(request), _id(stix_id))]})
 
-    @extend_schema(operation_id="sight", request=requests.SightingWish, responses={201: SightedDocument})
+    @extend_schema(operation_id="report_sighting", request=requests.SightingWish, responses={201: SightedDocument})
     def post(self, request: Request, stix_id: str) -> HttpResponse:
         """Say that the caller's partner saw it, too; it goes where the object is.
 
@@ -67,7 +67,7 @@ class SightingsView(Face):
         """
         sent = requests.SightingWish.read(request)
         last = sent.get("last_seen") or clock.now()
-        status = sighting.sight(
+        status = sighting.report(
             viewer_of(request),
             _id(stix_id),
             count=sent.get("count") or 1,

@@ -125,11 +125,11 @@ def names(viewer: Viewer, group_id: UUID) -> dict[UUID, str]:
     return dict(found.order_by("-created_at", "-pk").values_list("pk", "told__name")[:_MOST_NAMES])
 
 
-def members(viewer: Viewer, campaign_id: UUID, *, after: UUID | None, limit: int) -> list[dict[str, Any]]:
-    """The viewer's own accounts in a campaign, by its own pseudonyms, with the tokens that hold them in."""
+def own_accounts(viewer: Viewer, campaign_id: UUID, *, after: UUID | None, limit: int) -> list[dict[str, Any]]:
+    """The viewer's own accounts in a campaign, by its own pseudonyms, with the tokens by which they are."""
     one = statements.visible(viewer, campaign_id)
     found = rows(
-        _MEMBERS,
+        _OWN_ACCOUNTS,
         campaign=one.pk,
         partner=viewer.partner_id,
         after=after or UUID(int=0),
@@ -137,7 +137,7 @@ def members(viewer: Viewer, campaign_id: UUID, *, after: UUID | None, limit: int
         first=after is None,
     )
     tokens: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for suspect, pk, *said in rows(_HOLDING, campaign=one.pk, suspects=[row[0] for row in found]):
+    for suspect, pk, *said in rows(_IN_COMMON, campaign=one.pk, suspects=[row[0] for row in found]):
         if len(tokens[suspect]) < _TOKENS_SHOWN:
             tokens[suspect].append(_token(*said) | {"node": picturing.node_of(one.pk, pk)})
     return [
@@ -159,14 +159,14 @@ def _token(subkind: str, scheme: str, epoch: str, value: bytes, psp_scope: str, 
 
 
 # A row for each of the partner's accounts in the campaign, by account.
-_MEMBERS = """
+_OWN_ACCOUNTS = """
 SELECT p.suspect, s.account, p.grade, p.since, s.publisher_action
 FROM indicators_placed p JOIN indicators_suspect s ON s.id = p.suspect
 WHERE p.campaign = %(campaign)s AND p.partner_id = %(partner)s AND (%(first)s OR s.account > %(after)s)
 ORDER BY s.account LIMIT %(limit)s
 """
 # The pure tokens of accounts that another account of the campaign, and another lab's evidence, carries.
-_HOLDING = """
+_IN_COMMON = """
 SELECT c.suspect, t.id, t.subkind, t.scheme, t.epoch, t.value, t.psp_scope, t.wide
 FROM indicators_carried c JOIN indicators_puretoken u ON u.token = c.token
 JOIN indicators_evidencetoken t ON t.id = c.token

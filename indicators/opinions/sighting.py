@@ -37,7 +37,7 @@ class Sighted:
     last_seen: str | None
 
 
-def sight(viewer: Viewer, stix_id: str, *, count: int, first_seen: datetime, last_seen: datetime) -> str:
+def report(viewer: Viewer, stix_id: str, *, count: int, first_seen: datetime, last_seen: datetime) -> str:
     """Say that the viewer's partner saw it, so often and from the one hour to the other; returns what became of that.
 
     Raises NotFound for what the viewer does not see, Refused for its own, for what has ended, and for times that are
@@ -48,7 +48,7 @@ def sight(viewer: Viewer, stix_id: str, *, count: int, first_seen: datetime, las
     if not count >= 1:
         raise Refused("A whole number from 1.", code="bad-count", at="/count")
     if not first_seen <= last_seen <= clock.now():
-        raise Refused("From the first sight to the last, and not ahead.", code="bad-time", at="/last_seen")
+        raise Refused("`first_seen` is not after `last_seen`, and neither is ahead.", code="bad-time", at="/last_seen")
     now = clock.rfc3339(clock.now())
     document = {
         "type": "sighting",

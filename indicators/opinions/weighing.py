@@ -185,7 +185,7 @@ WHERE h.audience_id = ANY(%(own)s) AND h.newest_id IS NOT NULL
 
 
 def _hours_to_share(viewer: Viewer, since: datetime) -> float | None:
-    """The median time from what an indicator says of its first sight to its publication, of the newest."""
+    """The median time from when an indicator says that it was first seen to its publication, of the newest."""
     newest = Holding.objects.visible_to(viewer).filter(
         publisher=viewer.partner_id, stix_type="indicator", newest__stored_at__gte=since
     )

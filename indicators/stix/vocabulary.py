@@ -267,7 +267,7 @@ def _beyond_schema(extension: Mapping[str, Any]) -> Refusal | None:
             except ValueError:
                 return Refusal("vocabulary", extension_pointer([name]), "There is no such day or hour.")
     if seen != sorted(seen):
-        return Refusal("vocabulary", extension_pointer(["last_seen"]), "The last sight lies before the first.")
+        return Refusal("vocabulary", extension_pointer(["last_seen"]), "It lies before `first_seen`.")
     return None
 
 

@@ -124,20 +124,20 @@ def test_five_labs_run_exchange_lab_and_find_campaigns_that_grow(demo):
     def campaigns(client):
         return client.request("GET", "/api/v1/campaigns")["campaigns"]
 
-    def members(client):
+    def own_accounts(client):
         return [
-            member["account"]
+            one["account"]
             for each in campaigns(client)
-            for member in client.request("GET", f"/api/v1/campaigns/{each['id']}/members", params={"limit": "500"})[
-                "members"
+            for one in client.request("GET", f"/api/v1/campaigns/{each['id']}/accounts", params={"limit": "500"})[
+                "accounts"
             ]
         ]
 
     until(lambda: len(campaigns(aster)) >= 2, within_s=4 * DEADLINE_S)
     assert {each["group"] for each in campaigns(borealis)} == {"ring"}
-    first = len(members(aster))
-    until(lambda: len(members(aster)) > first, within_s=4 * DEADLINE_S)
-    assert not set(members(aster)) & set(members(borealis))
+    first = len(own_accounts(aster))
+    until(lambda: len(own_accounts(aster)) > first, within_s=4 * DEADLINE_S)
+    assert not set(own_accounts(aster)) & set(own_accounts(borealis))
     labs = sorted(path.parent.name for path in (one.data_dir / "labs").glob("*/suspects.jsonl"))
     assert labs == ["aster", "borealis", "cygnus", "dorado", "eridanus"]
     assert "flagged here" in (one.data_dir / "labs" / "aster" / "suspects.jsonl").read_text()

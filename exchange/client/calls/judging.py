@@ -25,7 +25,9 @@ class Judging(Connection):
         found: list[dict[str, Any]] = self._get(f"/api/v1/objects/{stix_id}/sightings")["sightings"]
         return found
 
-    def sight(self, stix_id: str, *, count: int = 1, first_seen: str = "", last_seen: str = "") -> dict[str, Any]:
+    def report_sighting(
+        self, stix_id: str, *, count: int = 1, first_seen: str = "", last_seen: str = ""
+    ) -> dict[str, Any]:
         """Say that the own partner saw somebody else's object; the exchange keeps a power of ten and full hours."""
         said = {"count": count, **given(first_seen=first_seen, last_seen=last_seen)}
         return self._send("POST", f"/api/v1/objects/{stix_id}/sightings", said)

@@ -146,26 +146,26 @@ class CampaignPage(serializers.Serializer[object]):
     next = serializers.CharField(allow_null=True)
 
 
-class HoldingTokenDocument(EvidenceTokenDocument):
+class SharedTokenDocument(EvidenceTokenDocument):
     """A token that accounts of other labs in the campaign carry, too."""
 
     node = serializers.CharField(help_text="Its id in the picture.")
 
 
-class MemberDocument(serializers.Serializer[object]):
+class OwnAccountDocument(serializers.Serializer[object]):
     """An account of one's own."""
 
     account = serializers.UUIDField()
     grade = serializers.ChoiceField(["corroborated", "one_labs_word"])
     since = serializers.DateTimeField()
     publisher_action = serializers.ChoiceField(["observed", "limited", "challenged", "suspended"])
-    tokens = HoldingTokenDocument(many=True)
+    tokens = SharedTokenDocument(many=True)
 
 
-class CampaignMembers(serializers.Serializer[object]):
+class OwnAccounts(serializers.Serializer[object]):
     """Accounts of one's own."""
 
-    members = MemberDocument(many=True)
+    accounts = OwnAccountDocument(many=True)
     next = serializers.CharField(allow_null=True)
 
 

@@ -33,7 +33,7 @@ class Publishers:
         self.opinions: list[tuple] = []
         self.refuses = refuses or {}
 
-    def sight(self, stix_id, **said):
+    def report_sighting(self, stix_id, **said):
         if stix_id in self.refuses:
             raise self.refuses[stix_id]
         self.sightings.append((stix_id, said["count"], said["first_seen"], said["last_seen"]))

@@ -120,7 +120,9 @@ SENT = {
     "undo": lambda client: client.undo([str(uuid4())]),
     "readdress": lambda client: client.readdress("indicator--x", groups=["ring"], tlp="amber"),
     "give_opinion": lambda client: client.give_opinion("indicator--x", "agree", reason="confirmed_here"),
-    "sight": lambda client: client.sight("indicator--x", count=3, first_seen="2026-11-24T11:00:00Z"),
+    "report_sighting": lambda client: client.report_sighting(
+        "indicator--x", count=3, first_seen="2026-11-24T11:00:00Z"
+    ),
     "save_feed": lambda client: client.save_feed("n", {"kind": ["account-pattern"]}),
     "change_feed": lambda client: client.change_feed(str(uuid4()), name="n", filters="kind:account-pattern"),
     "make_list_address": lambda client: client.make_list_address(

@@ -56,7 +56,7 @@ def test_members_of_the_group_see_the_same_campaign_and_others_none(pool):
     assert shown == dict.fromkeys(pool.labs, one)
     outside = Caller(build.a_key(build.a_partner("Gemini"), Scope.READ, Scope.EVIDENCE, Scope.REACT))
     assert read(outside.get("campaigns"))["campaigns"] == []
-    for path in ("", "/members", "/history", "/graph"):
+    for path in ("", "/accounts", "/history", "/graph"):
         gone = outside.get(f"campaigns/00000000-0000-4000-8000-000000000000{path}")
         hidden = outside.get(f"campaigns/{one['id']}{path}")
         assert (code(hidden, 404), code(gone, 404)) == ("not-found", "not-found")
@@ -92,15 +92,15 @@ def test_a_lab_sees_its_own_accounts_and_no_others(pool):
     one = only(pool.aster)
     seen, cursor = [], ""
     while cursor is not None:
-        document = read(pool.aster.get(f"campaigns/{one['id']}/members?limit=5&cursor={cursor}"))
-        seen += document["members"]
+        document = read(pool.aster.get(f"campaigns/{one['id']}/accounts?limit=5&cursor={cursor}"))
+        seen += document["accounts"]
         cursor = document["next"]
     assert {each["account"] for each in seen} == {line["account"] for line in pool.lines["aster"]}
     assert {each["grade"] for each in seen} == {"corroborated"}
     assert all(each["tokens"] for each in seen)
-    assert read(pool.eridanus.get(f"campaigns/{one['id']}/members"))["members"] == []
+    assert read(pool.eridanus.get(f"campaigns/{one['id']}/accounts"))["accounts"] == []
     reader = Caller(build.a_key(pool.partners["aster"], Scope.READ))
-    assert code(reader.get(f"campaigns/{one['id']}/members"), 403) == "missing-scope"
+    assert code(reader.get(f"campaigns/{one['id']}/accounts"), 403) == "missing-scope"
 
 
 def test_history_and_picture_hold_buckets_and_hours_and_no_names(pool):

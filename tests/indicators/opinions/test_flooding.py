@@ -152,7 +152,7 @@ def test_no_member_nor_two_nor_three_agents_of_one_disarm_a_rivals(cast, theirs,
     for number, one in enumerate(who):
         for instance in range(4):
             ack(cast, one, theirs, blocked=10**7, instance=f"{number} {instance}")
-        sighting.sight(cast.viewer(one), theirs, count=10**7, first_seen=clock.now(), last_seen=clock.now())
+        sighting.report(cast.viewer(one), theirs, count=10**7, first_seen=clock.now(), last_seen=clock.now())
     # What the publisher says of its own counts for nobody, nor what is said by who does not see it.
     ack(cast, "aster", theirs, blocked=10**7)
     ack(cast, "dorado", theirs, blocked=10**7)
@@ -163,7 +163,7 @@ def test_no_member_nor_two_nor_three_agents_of_one_disarm_a_rivals(cast, theirs,
 
 def test_sightings_count_too_and_with_them_what_agents_met(cast, theirs):
     for who in ("borealis", "cygnus"):
-        sighting.sight(cast.viewer(who), theirs, count=40_000, first_seen=clock.now(), last_seen=clock.now())
+        sighting.report(cast.viewer(who), theirs, count=40_000, first_seen=clock.now(), last_seen=clock.now())
     ack(cast, "eridanus", theirs, blocked=10_000)
     flooding.catch_up()
     assert state(theirs) == "disarmed"
@@ -217,7 +217,7 @@ def test_counts_are_kept_as_powers_of_ten_the_largest_of_an_hour_and_of_a_share(
 
 def test_a_sighting_that_ends_counts_no_more(cast, theirs):
     borealis = cast.viewer("borealis")
-    sighting.sight(borealis, theirs, count=40, first_seen=clock.now(), last_seen=clock.now())
+    sighting.report(borealis, theirs, count=40, first_seen=clock.now(), last_seen=clock.now())
     flooding.catch_up()
     assert Tally.unrestricted.get().matched == 10
     stix_id = Holding.unrestricted.get(stix_type="sighting").stix_id

@@ -29,7 +29,7 @@ def test_the_page_tells_who_said_what_when(cast):
     build.publish(cast.viewer("borealis"), making.account_pattern(carrier=token))
     giving.give(cast.viewer("borealis"), ours["id"], opinion="disagree", reason="false_positive")
     now = clock.now()
-    sighting.sight(cast.viewer("borealis"), ours["id"], count=3, first_seen=now - timedelta(hours=2), last_seen=now)
+    sighting.report(cast.viewer("borealis"), ours["id"], count=3, first_seen=now - timedelta(hours=2), last_seen=now)
     shown = text(signed_in(cast.aster).get(f"/indicators/{ours['id']}"))
     line = shown[shown.index(">Life</h2>") :].partition("</section>")[0]
     for words in (

@@ -49,7 +49,7 @@ ROWS: dict[str, Row] = {
             ("", "", "get"),
             ("-graph", "/graph", "get"),
             ("-history", "/history", "get"),
-            ("-members", "/members", "get"),
+            ("-accounts", "/accounts", "get"),
             ("-opinions", "/opinions", "get"),
         )
     },

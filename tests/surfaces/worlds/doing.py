@@ -30,7 +30,7 @@ def _guessing() -> Iterator[Ask]:
             yield Ask(f"{API}objects/{stix_id}/{verb}", method="POST", document={})
         yield Ask(f"/indicators/{stix_id}/excerpt", form={"text": ""})
     nobody = "00000000-0000-4000-8000-000000000000"
-    for verb in ("", "/graph", "/history", "/members", "/opinions"):
+    for verb in ("", "/graph", "/history", "/accounts", "/opinions"):
         yield Ask(f"{API}campaigns/{nobody}{verb}")
     yield Ask(f"{API}campaigns/{nobody}", method="PATCH", document={})
     yield Ask(f"{API}campaigns/{nobody}/statement", method="PUT", document={})
