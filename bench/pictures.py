@@ -29,7 +29,13 @@ OTHERS = (
     *("/subscriptions/new", "/matches", "/judgement/usefulness/", "/organisation/appeals/", "/organisation/recalls/"),
     *("/organisation/", "/organisation/groups/", "/organisation/groups/ring", "/organisation/sharing/"),
     *("/organisation/hosts/", "/organisation/detectors/", "/organisation/people/", "/organisation/keys/"),
-    *("/organisation/held/", "/organisation/quarantine/", "/organisation/reports/", "/organisation/log/", "/account/"),
+    *(
+        "/organisation/waiting/",
+        "/organisation/quarantine/",
+        "/organisation/reports/",
+        "/organisation/log/",
+        "/account/",
+    ),
 )
 #: The pictures of the documentation: name, page. They are in the repository; `--docs` takes them anew.
 DOCS = {"home": "/", "indicators": "/indicators?filter=publishers:>=2", "indicator": "indicator",

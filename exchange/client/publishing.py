@@ -67,7 +67,7 @@ class PublishResult:
 
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
-            ("accepted", "unchanged", "withdrawn", "held", "quarantined", "refused"), 0
+            ("accepted", "unchanged", "withdrawn", "waiting", "quarantined", "refused"), 0
         )
     )
     refusals: list[Refusal] = field(default_factory=list)
@@ -86,7 +86,7 @@ class PublishResult:
     @property
     def ok(self) -> bool:
         """Whether every object is now in the exchange."""
-        return not self.refusals and not self.counts.get("held")
+        return not self.refusals and not self.counts.get("waiting")
 
     def add(self, answer: dict[str, Any], *, places: Sequence[int]) -> None:
         """Take in the answer to one batch; `places` says which object of the input each of its objects was."""

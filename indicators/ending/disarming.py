@@ -258,7 +258,7 @@ def _tell(by: Viewer, ending: Ending) -> None:
 def _words(by: Viewer, ending: Ending) -> tuple[str, str]:
     """Subject and text of the mail."""
     if ending.verb == Ending.Verb.FLOOD:
-        return _FLOOD, f"{_FLOOD_TEXT}\n{settings.BASE_URL}/organisation/held/\n"
+        return _FLOOD, f"{_FLOOD_TEXT}\n{settings.BASE_URL}/organisation/waiting/\n"
     count, verb = f"{ending.objects_ended:,} objects", Ending.Verb(ending.verb).label.lower()
     why = (
         f"{count} of {by.partner_name} were {verb} at once by {ending.actor}"
@@ -271,7 +271,7 @@ def _words(by: Viewer, ending: Ending) -> tuple[str, str]:
         f"{why}.\n\nAll who hold them are told to drop them. Until {ending.until:%Y-%m-%d %H:%M} UTC anybody of"
         f" yours who publishes can bring them back, in one step; {who} can make it final. If nobody decides, it is"
         " final then.\n"
-        f"{settings.BASE_URL}/organisation/held/\n\n"
+        f"{settings.BASE_URL}/organisation/waiting/\n\n"
         "If this was not meant, look at the key or the person first, and revoke the key.\n"
     )
     return f"{count} were {verb} at once", body

@@ -142,7 +142,7 @@ def _waiting(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             f"{_counted(count, 'object')} wait{'s' if count == 1 else ''} for a second person",
             f"{held.why} · nothing of it has left",
             "Review",
-            reverse("held"),
+            reverse("waiting"),
             at=held.at,
         )
     for ending in deciding.waiting(viewer)[:_MOST]:
@@ -154,7 +154,7 @@ def _waiting(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             f"{_counted(ending.objects_ended, 'object')} of ours ended at once and can still come back",
             "readers have been told to drop them · after that it is final",
             "Decide",
-            reverse("held"),
+            reverse("waiting"),
             due=ending.until,
         )
     quarantined = Quarantined.objects.of(viewer)

@@ -106,9 +106,18 @@ SELECT {columns(Batch, "b")} FROM indicators_batch b WHERE b.partner_id = %s AND
 """
 
 
+def _counts(batch: Batch) -> dict[str, int]:
+    return {"waiting" if status == "held" else status: count for status, count in batch.counts.items()}
+
+
+def results_of(batch: Batch) -> str:
+    """The results of a batch, as they are told now: what waits was called `held` once."""
+    return batch.results.replace('"status":"held"', '"status":"waiting"') if batch.counts.get("held") else batch.results
+
+
 def answer_of(batch: Batch, *, replayed: bool = False) -> Answer:
     """The answer that a stored batch was given."""
-    return Answer(batch.pk, batch.received_at, batch.counts, batch.results.encode(), replayed)
+    return Answer(batch.pk, batch.received_at, _counts(batch), results_of(batch).encode(), replayed)
 
 
 def write(

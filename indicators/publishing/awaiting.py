@@ -208,7 +208,7 @@ def first_objects(held: HeldBatch, *, at_most: int) -> list[Draft]:
 
 def ids_of(held: HeldBatch) -> list[str]:
     """The ids of what waits, as the batch was answered."""
-    return [result["id"] for result in orjson.loads(held.batch.results) if result["status"] == "held"]
+    return [result["id"] for result in orjson.loads(answering.results_of(held.batch)) if result["status"] == "waiting"]
 
 
 def audience_of(held: HeldBatch) -> dict[str, Any]:
@@ -235,5 +235,5 @@ def wakes(held: HeldBatch) -> bool:
 
 
 def results_with(batch_results: str, answers: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
-    """The results of a batch, with these in the places of those that were held."""
+    """The results of a batch, with these in the places of those that waited."""
     return [answers.get(result["index"], result) for result in orjson.loads(batch_results)]

@@ -75,7 +75,7 @@ def decide(
         moves=moves,
         closed=ends.closed,
         ends=ends,
-        waiting=look.held,
+        waiting=look.waiting,
         why=look.why,
         reach=audiences.lasting,
         alone=look.alone,
@@ -91,12 +91,12 @@ def decide(
 
 def _results(turned_away: Sequence[Result], look: _Look, ends: disarming.Ends) -> list[Result]:
     """The answer to each element, in their order."""
-    places = {draft.index for draft in look.held}
+    places = {draft.index for draft in look.waiting}
     moving_on = [move.draft for move in look.moved if not move.stays]
     results = [
         *turned_away,
         *(result for result in ends.settled if result.index not in places),
-        *answered(look.held, "held"),
+        *answered(look.waiting, "waiting"),
         *answered([*(new.draft for new in ends.entering), *moving_on], "accepted"),
     ]
     return sorted(results, key=lambda result: result.index)
@@ -119,7 +119,7 @@ class _Look:
     `alone` is how many objects go out without that, and `flow` the same as caps count it.
     """
 
-    held: list[Draft]
+    waiting: list[Draft]
     why: str
     entering: list[Entering]
     moved: list[moving.Moving]

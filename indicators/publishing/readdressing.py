@@ -54,7 +54,7 @@ def readdress(viewer: Viewer, stix_id: str, reach: Reach) -> None:
     request = publishing.Request(hashlib.sha256(repr(reach).encode() + draft.raw).digest())
     answer = publishing.publish([draft], by=viewer, reach=reach, request=request)
     result = orjson.loads(answer.results)[0]
-    if result["status"] not in ("accepted", "unchanged", "held"):
+    if result["status"] not in ("accepted", "unchanged", "waiting"):
         raise Refused(result["message"], code=result["code"], at=result["field"])
 
 

@@ -12,8 +12,8 @@ from indicators.door import entries
 from indicators.publishing import markings
 from indicators.stix.drafts import Draft, Quarantine, Refusal, Revocation, Unreadable
 
-Status = Literal["accepted", "unchanged", "withdrawn", "held", "quarantined", "refused"]
-STATUSES: tuple[Status, ...] = ("accepted", "unchanged", "withdrawn", "held", "quarantined", "refused")
+Status = Literal["accepted", "unchanged", "withdrawn", "waiting", "quarantined", "refused"]
+STATUSES: tuple[Status, ...] = ("accepted", "unchanged", "withdrawn", "waiting", "quarantined", "refused")
 Element = Draft | Unreadable | Revocation
 NOT_HELD = Refusal("not-found", "", "You hold no such object.")
 OF_OTHER_GROUPS = Refusal("key-limited-to-groups", "/id", "It is shared with groups that this key is not for.")

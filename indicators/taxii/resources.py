@@ -80,7 +80,7 @@ def versions(page: TaxiiPage[Record]) -> bytes:
 def status(answer: Answer, *, unversioned: Mapping[str, Any]) -> bytes:
     """The status resource (§4.3.1) of a batch. `unversioned` says when what has no timestamps was added, by id.
 
-    It is complete from the start, but for what is held for a second person: that is pending, since the server will
+    It is complete from the start, but for what waits for a second person: that is pending, since the server will
     still process it. What is quarantined counts as failed: it enters only if its publisher mends it and sends it
     anew.
     """
@@ -96,7 +96,7 @@ def status(answer: Answer, *, unversioned: Mapping[str, Any]) -> bytes:
             case "accepted" | "unchanged":
                 said = _said(result)
                 successes.append(details | {"message": said} if said else details)
-            case "held":
+            case "waiting":
                 pendings.append(details | {"message": "Waits for a second person of your partner."})
             case held_back:
                 where = f" at {result['field']}" if result.get("field") else ""

@@ -103,7 +103,7 @@ AREAS: tuple[Area, ...] = (
         "Waiting",
         "eye",
         (
-            PageLink("held", "Waiting", scope=Scope.PUBLISH, docs="partners#four-eyes"),
+            PageLink("waiting", "Waiting", scope=Scope.PUBLISH, docs="partners#four-eyes"),
             PageLink("portal-quarantine", "Quarantine", scope=Scope.PUBLISH, docs="api"),
         ),
     ),

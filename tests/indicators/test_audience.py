@@ -247,8 +247,8 @@ def test_what_goes_beyond_the_limit_waits_and_is_published_by_another(cast):
     limit(cast, width=Width.GROUPS)
     one, two = build.an_indicator(tlp_word="green"), build.an_indicator(tlp_word="amber")
     answer = build.publish(cast.viewer("aster"), b'{"type":"x"}', one, two, key="k")
-    assert [said["status"] for said in build.results(answer)] == ["refused", "held", "held"]
-    assert answer.counts["held"] == 2
+    assert [said["status"] for said in build.results(answer)] == ["refused", "waiting", "waiting"]
+    assert answer.counts["waiting"] == 2
     assert sees(cast, "borealis") == 0
     (held,) = awaiting.waiting(cast.viewer("aster"))
     assert held.places == [1, 2]
@@ -258,7 +258,7 @@ def test_what_goes_beyond_the_limit_waits_and_is_published_by_another(cast):
         "accepted": 2,
         "unchanged": 0,
         "withdrawn": 0,
-        "held": 0,
+        "waiting": 0,
         "quarantined": 0,
         "refused": 1,
     }
@@ -326,7 +326,7 @@ def test_the_limit_is_of_marking_audience_and_number(cast, bound, word, named, w
     limit(cast, **bound)
     two = [build.an_indicator(tlp_word=word), build.an_indicator(tlp_word=word)]
     answer = build.publish(cast.viewer("aster"), *two, **named)
-    assert (answer.counts["held"], answer.counts["accepted"]) == ((2, 0) if waits else (0, 2))
+    assert (answer.counts["waiting"], answer.counts["accepted"]) == ((2, 0) if waits else (0, 2))
 
 
 def test_a_revocation_is_never_held(cast):
@@ -335,7 +335,7 @@ def test_a_revocation_is_never_held(cast):
     limit(cast, width=Width.PARTNERS)
     revoked = one | {"revoked": True, "modified": build.later()}
     answer = build.publish(cast.viewer("aster"), revoked, build.an_indicator(tlp_word="green"))
-    assert [said["status"] for said in build.results(answer)] == ["accepted", "held"]
+    assert [said["status"] for said in build.results(answer)] == ["accepted", "waiting"]
 
 
 def test_a_revocation_that_would_go_to_others_ends_at_once_and_its_bytes_go_nowhere(cast):
@@ -345,7 +345,7 @@ def test_a_revocation_that_would_go_to_others_ends_at_once_and_its_bytes_go_nowh
     revoked = one | {"revoked": True, "modified": build.later()}
     answer = build.publish(cast.viewer("aster"), revoked, build.an_indicator(tlp_word="green"), everyone=True)
     said = build.results(answer)
-    assert [(one["status"], one.get("code")) for one in said] == [("accepted", "content-dropped"), ("held", None)]
+    assert [(one["status"], one.get("code")) for one in said] == [("accepted", "content-dropped"), ("waiting", None)]
     for name in ("borealis", "cygnus"):
         assert not reading.holds(cast.viewer(name), one["id"])
 
@@ -411,10 +411,10 @@ def test_what_a_second_person_confirmed_and_what_only_withdraws_is_not_counted(c
 
     limit(cast, objects=2)
     aster, indicators = cast.viewer("aster"), [build.an_indicator() for _ in range(3)]
-    assert build.publish(aster, *indicators).counts["held"] == 3
+    assert build.publish(aster, *indicators).counts["waiting"] == 3
     (held,) = awaiting.waiting(aster)
     confirming.confirm(admin(cast.aster), held.pk)
     revoked = [{**one, "revoked": True, "modified": one["modified"][:-4] + "999Z"} for one in indicators]
     assert build.publish(aster, *revoked).counts["accepted"] == 3
     assert build.publish(aster, build.an_indicator(), build.an_indicator()).counts["accepted"] == 2
-    assert build.publish(aster, build.an_indicator()).counts["held"] == 1
+    assert build.publish(aster, build.an_indicator()).counts["waiting"] == 1

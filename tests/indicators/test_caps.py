@@ -42,7 +42,7 @@ def cap(cast, **numbers):
 
 def push(cast, count=1, *, made=build.an_indicator, by=None, **audience):
     answer = build.publish(by or cast.viewer("aster"), *(made() for _ in range(count)), **audience)
-    return answer.counts["accepted"], answer.counts["held"]
+    return answer.counts["accepted"], answer.counts["waiting"]
 
 
 def a_net(value="198.51.100.0/24"):
@@ -56,7 +56,7 @@ def test_more_objects_within_a_day_than_its_cap_wait_whoever_of_the_partner_send
     person = admin(cast.aster)
     assert [push(cast, 2), push(cast), push(cast)] == [(2, 0), (1, 0), (0, 1)]
     other = auth.viewer_of_key(build.a_key(cast.aster))
-    assert build.publish(other, build.an_indicator()).counts["held"] == 1
+    assert build.publish(other, build.an_indicator()).counts["waiting"] == 1
     monkeypatch.setattr(clock, "now", lambda: began + timedelta(hours=23))
     assert push(cast, by=person) == (0, 1), "the day goes with the hours, not with midnight"
     monkeypatch.setattr(clock, "now", lambda: began + timedelta(hours=24))
@@ -132,7 +132,7 @@ def test_what_ends_is_never_held_up_by_a_cap(cast):
     aster, mine = cast.viewer("aster"), build.an_indicator()
     assert build.publish(aster, mine).counts["accepted"] == 1
     ended = build.publish(aster, mine | {"revoked": True, "modified": build.later()}, build.an_indicator())
-    assert [one["status"] for one in build.results(ended)] == ["accepted", "held"]
+    assert [one["status"] for one in build.results(ended)] == ["accepted", "waiting"]
 
 
 def test_of_partner_and_operator_the_strictest_cap_holds_and_both_are_shown(cast):
@@ -211,7 +211,7 @@ def test_an_admin_sets_caps_in_the_portal_and_reads_what_is_in_force(cast):
     assert "at most 40,000 objects within a day" in page
     assert "at most 12 broad values within a day" in page
     assert "at most 500 objects; more are disarmed" in page
-    assert "at most 12 broad values within a day" in client.get("/organisation/held/").content.decode()
+    assert "at most 12 broad values within a day" in client.get("/organisation/waiting/").content.decode()
     assert client.post("/organisation/settings", sent | {"cap_broad": "many"}).status_code == 422
 
 

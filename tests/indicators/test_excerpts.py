@@ -188,8 +188,8 @@ def test_people_send_decide_and_read_it_in_the_portal(cast):
     assert "payment card number" in refused
     sender.post(f"{where}/excerpt", {"text": TEXT})
     (held,) = Excerpt.unrestricted.all()
-    assert TEXT in second.get("/organisation/held/").content.decode()
-    assert "Show it to people" not in sender.get("/organisation/held/").content.decode()
+    assert TEXT in second.get("/organisation/waiting/").content.decode()
+    assert "Show it to people" not in sender.get("/organisation/waiting/").content.decode()
     assert TEXT not in reader.get(where).content.decode()
     second.post(f"/organisation/excerpts/{held.pk}/act", {"do": "show"})
     assert TEXT in reader.get(where).content.decode()

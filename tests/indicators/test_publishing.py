@@ -83,7 +83,7 @@ def test_every_element_is_answered_in_order_and_the_valid_rest_is_kept(cast):
         "accepted": 1,
         "unchanged": 1,
         "withdrawn": 0,
-        "held": 0,
+        "waiting": 0,
         "quarantined": 1,
         "refused": 3,
     }

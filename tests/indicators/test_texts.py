@@ -27,7 +27,7 @@ def push(cast, *objects, groups=("facts",)):
 def test_a_text_waits_and_all_else_goes_on(cast, subkind):
     text, token = making.prompt_signature(subkind), build.an_indicator()
     answer = push(cast, text, token)
-    assert [said["status"] for said in build.results(answer)] == ["held", "accepted"]
+    assert [said["status"] for said in build.results(answer)] == ["waiting", "accepted"]
     assert sees(cast, "borealis") == 1
     (held,) = awaiting.waiting(cast.viewer("aster"))
     assert held.why == awaiting.TEXT
@@ -52,14 +52,14 @@ def test_a_text_goes_on_where_facts_are_open(cast):
 
 def test_of_two_places_the_stricter_counts(cast):
     answer = push(cast, making.prompt_signature("regex"), groups=("ring", "facts"))
-    assert [said["status"] for said in build.results(answer)] == ["held"]
+    assert [said["status"] for said in build.results(answer)] == ["waiting"]
 
 
 def test_a_text_that_is_moved_to_where_facts_are_closed_waits(cast):
     text = making.prompt_signature("regex")
     push(cast, text, groups=("ring",))
     answer = push(cast, text, groups=("ring", "facts"))
-    assert [said["status"] for said in build.results(answer)] == ["held"]
+    assert [said["status"] for said in build.results(answer)] == ["waiting"]
     assert sees(cast, "borealis") == 1
 
 

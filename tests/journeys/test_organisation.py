@@ -62,7 +62,7 @@ def test_an_admin_makes_a_group_another_joins_and_a_second_person_publishes(page
     look(page, "group")
     go_to(page, "Waiting")
     page.wait_for_selector("text=Waits for two")
-    look(page, "held")
+    look(page, "waiting")
     page.click("text=Publish it")
     page.wait_for_selector("text=1 accepted")
     page.wait_for_selector("text=Nothing waits")

@@ -213,7 +213,7 @@ def narrow(cast) -> Caller:
     return Caller(keys.issue(cast.borealis, name="narrow", scopes=sorted(KEY_SCOPES), groups=[cast.ring.pk])[1])
 
 
-@pytest.mark.parametrize("path", ["held", "quarantine", "log/records", "log/export"])
+@pytest.mark.parametrize("path", ["waiting", "quarantine", "log/records", "log/export"])
 def test_a_key_for_one_group_is_told_nothing_of_what_went_to_another(cast, path):
     build.a_ring(cast.aster, cast.borealis, slug="second")
     caller = narrow(cast)

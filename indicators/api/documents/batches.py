@@ -13,7 +13,7 @@ class ResultDocument(serializers.Serializer[object]):
     index = serializers.IntegerField()
     id = serializers.CharField(allow_null=True)
     version = serializers.CharField(allow_null=True)
-    status = serializers.ChoiceField(["accepted", "unchanged", "withdrawn", "held", "quarantined", "refused"])
+    status = serializers.ChoiceField(["accepted", "unchanged", "withdrawn", "waiting", "quarantined", "refused"])
     code = serializers.CharField(required=False)
     field = serializers.CharField(required=False, help_text="JSON pointer inside the object.")
     message = serializers.CharField(required=False)

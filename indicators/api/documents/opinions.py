@@ -35,13 +35,13 @@ class JudgedList(serializers.Serializer[object]):
 class GivenDocument(JudgedList):
     """The same after an opinion was given, and what became of that."""
 
-    status = serializers.ChoiceField(["accepted", "unchanged", "held", "merged"])
+    status = serializers.ChoiceField(["accepted", "unchanged", "waiting", "merged"])
 
 
 class SightedDocument(serializers.Serializer[object]):
     """What became of a sighting."""
 
-    status = serializers.ChoiceField(["accepted", "unchanged", "held"])
+    status = serializers.ChoiceField(["accepted", "unchanged", "waiting"])
 
 
 class SeenDocument(serializers.Serializer[object]):

@@ -24,8 +24,8 @@ class QuarantineList(serializers.Serializer[object]):
     next = serializers.CharField(allow_null=True)
 
 
-class HeldReach(serializers.Serializer[object]):
-    """The audience that a held batch named."""
+class WaitingReach(serializers.Serializer[object]):
+    """The audience that a waiting batch named."""
 
     named = serializers.BooleanField(
         help_text="False for the default audience as it was when it was sent; then `everyone` is for CLEAR and GREEN."
@@ -36,7 +36,7 @@ class HeldReach(serializers.Serializer[object]):
     tlp = serializers.CharField(allow_null=True)
 
 
-class HeldDocument(serializers.Serializer[object]):
+class WaitingDocument(serializers.Serializer[object]):
     """A batch, or the part of one, that waits for a second person."""
 
     id = serializers.UUIDField()
@@ -44,15 +44,15 @@ class HeldDocument(serializers.Serializer[object]):
     at = serializers.DateTimeField()
     actor = serializers.CharField()
     why = serializers.CharField()
-    audience = HeldReach()
+    audience = WaitingReach()
     objects = serializers.IntegerField(help_text="How many.")
     ids = serializers.ListField(child=serializers.CharField(), help_text="Of the first thousand.")
 
 
-class HeldList(serializers.Serializer[object]):
+class WaitingList(serializers.Serializer[object]):
     """What waits, oldest first."""
 
-    held = HeldDocument(many=True)
+    waiting = WaitingDocument(many=True)
 
 
 class DisarmedDocument(serializers.Serializer[object]):

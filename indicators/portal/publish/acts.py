@@ -27,7 +27,7 @@ _MOST_BYTES = 8 * 1024 * 1024
 _SAID = {
     "accepted": "published",
     "unchanged": "as before",
-    "held": "waiting for a second person",
+    "waiting": "waiting for a second person",
     "quarantined": "in quarantine",
     "refused": "refused",
 }

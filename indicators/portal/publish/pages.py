@@ -153,7 +153,7 @@ def draft(request: HttpRequest, viewer: Viewer, draft_id: UUID) -> HttpResponse:
         total=len(lines),
         counts=[(state, label, icon, tone, counts[state]) for state, (label, icon, tone) in _STATES.items()],
         sendable=sum(line["sendable"] for line in lines),
-        waits=counts["held"],
+        waits=counts["waiting"],
         shown=shown,
         problem=problem,
         chosen=chosen,
@@ -185,7 +185,7 @@ def draft(request: HttpRequest, viewer: Viewer, draft_id: UUID) -> HttpResponse:
 _STATES = {
     "new": ("New", "plus", "blue"),
     "known": ("Known to us", "check", "good"),
-    "held": ("For a second person", "eye", "warn"),
+    "waiting": ("For a second person", "eye", "warn"),
     "benign": ("Benign-listed", "shield", "warn"),
     "refused": ("Refused", "cross", "bad"),
     "sent": ("Published", "check", "good"),
@@ -220,7 +220,7 @@ def _lines(
                 "icon": _STATES[state][1],
                 "tone": _STATES[state][2],
                 "why": why,
-                "sendable": state in ("new", "known", "held") and not blocked,
+                "sendable": state in ("new", "known", "waiting") and not blocked,
                 "own": own.stix_id if own else "",
             }
         )
@@ -229,7 +229,7 @@ def _lines(
 
 def _state(row: Row, answer: dict[str, Any] | None, own: carriers.Carrier | None) -> tuple[str, str]:
     if row["sent"]:
-        return "sent", "waits for a second person" if row["sent"] == "held" else str(row["sent"])
+        return "sent", "waits for a second person" if row["sent"] in ("waiting", "held") else str(row["sent"])
     fault = row["fault"] or (answer if answer and answer["status"] in ("refused", "quarantined") else None)
     if fault is not None:
         state = "benign" if fault.get("code") in _BENIGN else "refused"
@@ -238,8 +238,8 @@ def _state(row: Row, answer: dict[str, Any] | None, own: carriers.Carrier | None
         if state == "benign":
             return state, f"on the list {listed}" if (listed := message.partition(_LISTED)[2]) else message
         return state, f"{place}: {message}" if place else message
-    if answer is not None and answer["status"] == "held":
-        return "held", "goes beyond what one person publishes alone"
+    if answer is not None and answer["status"] == "waiting":
+        return "waiting", "goes beyond what one person publishes alone"
     if own is not None:
         return "known", "you publish this value already"
     return "new", ""

@@ -80,7 +80,7 @@ def test_the_report_looks_over_all_batches_of_a_push(run, tmp_path):
         "accepted": 6,
         "unchanged": 0,
         "withdrawn": 0,
-        "held": 0,
+        "waiting": 0,
         "quarantined": 0,
         "refused": 1,
         "marked": 1,

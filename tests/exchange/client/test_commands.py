@@ -67,7 +67,7 @@ def test_objects_end_by_id_and_by_file_and_come_back_only_when_asked_for(run, tm
     status, out, _ = run(key, "publish", str(rest), "--json")
     assert (status, json.loads(out)["counts"]) == (
         0,
-        {"accepted": 0, "unchanged": 1, "withdrawn": 3, "held": 0, "quarantined": 0, "refused": 0},
+        {"accepted": 0, "unchanged": 1, "withdrawn": 3, "waiting": 0, "quarantined": 0, "refused": 0},
     )
     assert json.loads(run(key, "publish", str(rest), "--wake", "--json")[1])["counts"]["accepted"] == 3
     status, out, _ = run(key, "revoke", "--file", "-", "--json", stdin=rest.read_text())

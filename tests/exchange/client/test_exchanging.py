@@ -189,7 +189,7 @@ def test_a_file_of_rules_waits_for_a_second_person_and_comes_out_again(cast, run
     assert (tmp_path / "again.nov").read_text() == f"{rules}\n\n{rules.replace('rule A', 'rule B')}\n\n"
     status, out, _ = run("aster", "import", "again.nov", "--format", "nova", "--group", "ring", *SAYING, "--json")
     counts = json.loads(out)["counts"]
-    assert (status, counts["accepted"], counts["held"] + counts["quarantined"]) == (1, 0, 2)
+    assert (status, counts["accepted"], counts["waiting"] + counts["quarantined"]) == (1, 0, 2)
 
 
 def test_a_raw_table_has_a_map_and_its_losses_are_those_of_the_others(run, tmp_path):

@@ -42,7 +42,7 @@ def test_each_object_of_a_batch_is_answered_by_its_place(aster):
         "accepted": 1,
         "unchanged": 1,
         "withdrawn": 0,
-        "held": 0,
+        "waiting": 0,
         "quarantined": 0,
         "refused": 3,
     }

@@ -85,7 +85,7 @@ def test_export_and_import_into_another_publisher_is_byte_identical(aster, cygnu
         "accepted": 7,
         "unchanged": 0,
         "withdrawn": 0,
-        "held": 0,
+        "waiting": 0,
         "quarantined": 0,
         "refused": 0,
     }
@@ -188,7 +188,7 @@ def test_the_report_sums_up_what_entered_and_why_the_rest_did_not(aster):
         "accepted": 3,
         "unchanged": 0,
         "withdrawn": 0,
-        "held": 0,
+        "waiting": 0,
         "quarantined": 0,
         "refused": 1,
         "marked": 2,

@@ -359,7 +359,7 @@ def test_people_who_publish_are_mailed_once_and_nobody_else(cast, django_capture
     assert len(told_) == len(set(told_))
     (message,) = [one for one in mail.outbox if one.to == [publisher.email]]
     assert "4 objects were revoked at once" in message.subject
-    assert "/organisation/held/" in message.body
+    assert "/organisation/waiting/" in message.body
 
 
 def test_the_log_tells_who_disarmed_and_who_undid(cast):
@@ -380,12 +380,12 @@ def test_the_portal_shows_it_and_brings_it_back_or_makes_it_final(cast):
     made = published(cast, 8)
     for some in (made[:4], made[4:]):
         build.publish(auth.viewer_of_user(user), *(one | {"revoked": True, "modified": build.later()} for one in some))
-    page = sender.get("/organisation/held/").content.decode()
+    page = sender.get("/organisation/waiting/").content.decode()
     assert page.count("Bring them back") == 2
     assert made[0]["id"] in page
     assert "Make it final" not in page
     assert "4 objects of ours ended at once" in sender.get("/").content.decode()
-    assert second.get("/organisation/held/").content.decode().count("Make it final</button>") == 2
+    assert second.get("/organisation/waiting/").content.decode().count("Make it final</button>") == 2
     first, last = deciding.waiting(cast.viewer("aster"))
     assert sender.post(f"/organisation/disarmed/{first.pk}/act", {"do": "confirm"}).status_code == 302
     assert states(made) == {"disarmed"}, "not by who sent it"

@@ -145,7 +145,7 @@ def test_a_revocation_to_others_waits_for_nobody(cast, aster):
     place = changes.head()
     assert published(cast.viewer("aster"), revoked(stix), fresh, groups=("facts",)) == [
         ("accepted", "content-dropped"),
-        ("held", None),
+        ("waiting", None),
     ]
     assert told(cast.viewer("borealis"), place) == [("remove", "revoked", stix["id"])]
     assert sees(cast.viewer("cygnus")) == []

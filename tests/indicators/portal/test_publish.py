@@ -228,7 +228,7 @@ def test_the_second_person_sees_what_a_revision_changes(cast):
     Partner.objects.filter(pk=cast.aster.pk).update(alone_objects=1)
     then = {**one, "modified": build.later(), "confidence": 91, "name": "<b>What it is</b>"}
     build.publish(cast.viewer("aster"), then, making.account_pattern())
-    page = browser(cast.aster).get("/organisation/held/").content.decode()
+    page = browser(cast.aster).get("/organisation/waiting/").content.decode()
     assert "<code>/confidence</code>" in page
     assert "<del>40</del>" in page
     assert "<ins>91</ins>" in page

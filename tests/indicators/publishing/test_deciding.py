@@ -135,17 +135,17 @@ def test_beyond_a_limit_all_that_shows_anything_waits():
     limited = replace(BY, alone_objects=2)
     assert answers(decided(a_note(), by=limited, lately=Lately(alone=1))) == [("accepted", None)]
     plan = decided(a_note(), by=limited, lately=Lately(alone=2))
-    assert (answers(plan), plan.why) == ([("held", None)], "More than 2 objects within an hour.")
+    assert (answers(plan), plan.why) == ([("waiting", None)], "More than 2 objects within an hour.")
     assert answers(decided(a_note(), by=limited, lately=Lately(alone=2), confirmed=True)) == [("accepted", None)]
     narrow = replace(BY, alone=Ceiling(Tlp.CLEAR, Width.GROUPS))
-    assert answers(decided(a_note(), by=narrow, reach=EVERYONE)) == [("held", None)]
+    assert answers(decided(a_note(), by=narrow, reach=EVERYONE)) == [("waiting", None)]
 
 
 def test_a_cap_of_a_day_counts_who_sees_it():
     capped = replace(BY, caps=Caps(recipients=5))
     lately = Lately(flow=Flow(objects=1, recipients=3))
     assert answers(decided(a_note(), by=capped, lately=lately, sees=lambda spec: 2)) == [("accepted", None)]
-    assert answers(decided(a_note(), by=capped, lately=lately, sees=lambda spec: 3)) == [("held", None)]
+    assert answers(decided(a_note(), by=capped, lately=lately, sees=lambda spec: 3)) == [("waiting", None)]
 
 
 @pytest.mark.parametrize(("ended", "mass"), [(0, False), (1, True)])

@@ -255,12 +255,12 @@ def test_what_needs_a_second_person_waits_for_one_and_so_does_its_definition(cas
     )
     aster, definition = cast.viewer("aster"), a_definition()
     note = marked(definition)
-    assert status(build.publish(aster, note, groups=("ring",))) == ["held"]
+    assert status(build.publish(aster, note, groups=("ring",))) == ["waiting"]
     second = auth.viewer_of_user(build.a_user(cast.aster))
     (held,) = awaiting.waiting(second)
     confirming.confirm(second, held.pk)
     assert not sees(borealis, note)
-    assert status(build.publish(aster, definition, partners=("cygnus",))) == ["held"]
+    assert status(build.publish(aster, definition, partners=("cygnus",))) == ["waiting"]
     assert not sees(borealis, note)
     (held,) = awaiting.waiting(second)
     confirming.confirm(second, held.pk)

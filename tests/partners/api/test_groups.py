@@ -153,11 +153,11 @@ def test_what_waits_is_listed_to_its_own_partner_and_taxii_calls_it_pending(admi
     read(aster.send("PATCH", "partner", {"four_eyes": {"tlp": "clear", "audience": "groups"}}))
     one = build.an_indicator(tlp_word="green")
     pushed = read(aster.push(one))
-    assert pushed["counts"]["held"] == 1
-    (held,) = read(aster.get("held"))["held"]
+    assert pushed["counts"]["waiting"] == 1
+    (held,) = read(aster.get("waiting"))["waiting"]
     assert (held["batch"], held["objects"], held["ids"]) == (pushed["id"], 1, [one["id"]])
     assert held["audience"]["named"] is False
-    assert read(admins["borealis"].get("held"))["held"] == []
+    assert read(admins["borealis"].get("waiting"))["waiting"] == []
     status = aster.ask("GET", f"/taxii2/exchange/status/{pushed['id']}/", Accept="application/taxii+json;version=2.1")
     document = read(status)
     assert (document["status"], document["pending_count"], document["total_count"]) == ("pending", 1, 1)

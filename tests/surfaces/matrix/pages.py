@@ -99,11 +99,13 @@ ROWS: dict[str, Row] = {
         method="post",
         absent=f"/organisation/proposals/{ABSENT}/act",
     ),
-    "held": Row("/organisation/held/", "publish"),
+    "waiting": Row("/organisation/waiting/", "publish"),
     "sharing": Row(
         "/organisation/sharing/?object={object}", "sharer", absent=f"/organisation/sharing/?object=indicator--{ABSENT}"
     ),
-    "held-act": Row("/organisation/held/{held}/act", "owner", method="post", absent=f"/organisation/held/{ABSENT}/act"),
+    "waiting-act": Row(
+        "/organisation/waiting/{waiting}/act", "owner", method="post", absent=f"/organisation/waiting/{ABSENT}/act"
+    ),
     "operator-partners": Row("/operator/partners", "operator"),
     "operator-partner-act": Row(
         "/operator/partners/aster/act", "operator", method="post", absent="/operator/partners/none/act"

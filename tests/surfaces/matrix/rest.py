@@ -66,7 +66,7 @@ ROWS: dict[str, Row] = {
         )
         for verb in ("agree", "decline")
     },
-    "held-batches": Row(API + "held", "publish"),
+    "waiting-batches": Row(API + "waiting", "publish"),
     "excerpts": Row(API + "excerpts", "publish"),
     "excerpt": Row(API + "excerpts/{excerpt}", "owner", method="delete", absent=API + f"excerpts/{ABSENT}"),
     # An admin's: with such keys it is asked in tests/indicators/connections/test_keeping.py.

@@ -134,7 +134,7 @@ def the_scene() -> Scene:
             "feed": str(spare.pk),
             "subscription": str(subscription.pk),
             "delivery": str(delivery.pk),
-            "held": str(held.pk),
+            "waiting": str(held.pk),
             "excerpt": str(an_excerpt(cast.aster, objects["ring"]["id"]).pk),
             "connection": str(a_connection(aster).pk),
             "detector": detectors.register(aster, name="secret detector").code,

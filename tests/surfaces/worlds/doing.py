@@ -259,8 +259,8 @@ def _forms() -> Iterator[Ask]:
         yield form(f"/organisation/groups/{group}/act", do="invite", partner="cygnus")
     for proposal in ("{proposal}", "{x_proposal}"):
         yield form(f"/organisation/proposals/{proposal}/act", do="agree")
-    for held in ("{held}", "{x_held}"):
-        yield form(f"/organisation/held/{held}/act", do="confirm")
+    for held in ("{waiting}", "{x_waiting}"):
+        yield form(f"/organisation/waiting/{held}/act", do="confirm")
     for host in ("{host}", "{x_feed}"):
         yield form(f"/organisation/hosts/{host}/check")
         yield form(f"/organisation/hosts/{host}/confirm")

@@ -157,8 +157,8 @@ def what_is_refused_and_held_back(stage: Stage) -> None:
     four_eyes = {"tlp": "clear", "audience": "everyone", "objects": 1}
     aster.send("PATCH", "partner", {"four_eyes": four_eyes})
     aster.push(an_indicator("waits"), an_indicator("waits too"), query="?groups=circle")
-    if held := read(aster.get("held"))["held"]:
-        stage.hide(x_held=held[0]["id"])
+    if held := read(aster.get("waiting"))["waiting"]:
+        stage.hide(x_waiting=held[0]["id"])
     acts.alone(stage, "aster")
 
 

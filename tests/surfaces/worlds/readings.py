@@ -30,7 +30,7 @@ def look() -> Iterator[Ask]:
 
 def _rest() -> Iterator[Ask]:
     ids = [stix["id"] for stix in (*SHARED.values(), *OWN.values())]
-    for path in ("", "schema", "held", "feeds", "service-hosts", "subscriptions", "reports", "quarantine"):
+    for path in ("", "schema", "waiting", "feeds", "service-hosts", "subscriptions", "reports", "quarantine"):
         yield Ask(API + path)
     for form in ("text", "csv", "jsonl"):
         yield Ask(f"{API}blocklists/all?format={form}")
@@ -160,7 +160,7 @@ def _pages() -> Iterator[Ask]:
         "/account/login/passkey/", "/account/login/second-factor/", "/account/reauthenticate/code/",
         "/account/reauthenticate/passkey/", "/account/logout/",
         "/organisation/", "/organisation/groups/", "/organisation/groups/ring", "/organisation/groups/circle",
-        "/organisation/groups/{x_group}", "/organisation/held/", "/organisation/hosts/", "/organisation/quarantine/",
+        "/organisation/groups/{x_group}", "/organisation/waiting/", "/organisation/hosts/", "/organisation/quarantine/",
         "/organisation/quarantine/{quarantined}/", "/organisation/quarantine/{x_quarantined}/", "/organisation/keys/",
         "/organisation/log/", "/organisation/log/?verb=batch.published", "/organisation/log/export.jsonl",
         "/organisation/log/report.pdf", "/organisation/reports/", "/organisation/reports/{prepared}/",
@@ -204,7 +204,7 @@ def glance() -> Iterator[Ask]:
         "changes", "changes?cursor={cursor}", "changes?cursor={feed_cursor}&feed={feed}", "events?cursor={cursor}",
         "matches", "objects", f"objects?q={a_value('shadowed')}", f"objects?q={a_value('hidden')}", "objects?q=hidden",
         "blocklists/all?format=csv", "blocklists/{feed}", "bundle?versions=all&referenced=true", "batches/{batch}",
-        "subscriptions/{subscription}/deliveries", "log/records", "quarantine", "held", "groups", "partners",
+        "subscriptions/{subscription}/deliveries", "log/records", "quarantine", "waiting", "groups", "partners",
     ):  # fmt: skip
         yield Ask(API + path)
     yield Ask(f"{API}changes?limit=7", walk=True)

@@ -172,7 +172,7 @@ ABSENT = {
     **{
         f"x_{name}": str(uuid.uuid5(_IDS, name))
         for name in (
-            "batch", "feed", "subscription", "delivery", "held", "quarantined", "report", "invitation", "proposal",
+            "batch", "feed", "subscription", "delivery", "waiting", "quarantined", "report", "invitation", "proposal",
             "offer",
         )
     },
@@ -349,8 +349,8 @@ def _hold_one(stage: Stage) -> None:
     me = stage.caller("borealis")
     read(me.send("PATCH", "partner", {"four_eyes": {"tlp": "clear", "audience": "everyone", "objects": 1}}))
     many = [an_indicator(f"held {number}") for number in range(2)]
-    assert stage.push("borealis", *many, groups="ring")["counts"]["held"] == len(many)
-    stage.things["held"] = read(me.get("held"))["held"][0]["id"]
+    assert stage.push("borealis", *many, groups="ring")["counts"]["waiting"] == len(many)
+    stage.things["waiting"] = read(me.get("waiting"))["waiting"][0]["id"]
     alone(stage, "borealis")
 
 

@@ -31,17 +31,17 @@ _OBJECTS = 20
 
 @require_safe
 @page
-def held(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+def waiting(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """What is disarmed, and what waits, oldest first, with its audience and its first objects."""
     viewer.require(Scope.PUBLISH)
     return show(
         request,
         viewer,
-        "indicators/held.html",
-        here="held",
+        "indicators/waiting.html",
+        here="waiting",
         waiting=[
             {
-                "held": one,
+                "batch": one,
                 "by": _name(one.actor),
                 "audience": awaiting.audience_of(one),
                 "count": len(one.places),
@@ -103,7 +103,7 @@ def act_on_excerpt(request: HttpRequest, viewer: Viewer, excerpt: UUID) -> HttpR
         return "People see it now." if shown else "Declined; nothing of it is kept."
 
     acts = {"show": partial(decided, shown=True), "decline": partial(decided, shown=False)}
-    return do(request, viewer, acts, needs=Scope.PUBLISH, back="held")
+    return do(request, viewer, acts, needs=Scope.PUBLISH, back="waiting")
 
 
 @require_POST
@@ -118,7 +118,7 @@ def undo(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     else:
         back = sum(one.brought_back for one in undone)
         messages.success(request, f"{back:,} object{'' if back == 1 else 's'} came back." if undone else "It is final.")
-    return redirect("held")
+    return redirect("waiting")
 
 
 @require_POST
@@ -135,7 +135,7 @@ def decide(request: HttpRequest, viewer: Viewer, ending_id: UUID) -> HttpRespons
         deciding.confirm(viewer, ending_id)
         return "It is final."
 
-    return do(request, viewer, {"undo": undo, "confirm": confirm}, needs=Scope.PUBLISH, back="held")
+    return do(request, viewer, {"undo": undo, "confirm": confirm}, needs=Scope.PUBLISH, back="waiting")
 
 
 @require_POST
@@ -153,7 +153,7 @@ def act(request: HttpRequest, viewer: Viewer, held_id: UUID) -> HttpResponseBase
         confirming.decline(viewer, held_id)
         return "Declined; nothing of it is published."
 
-    return do(request, viewer, {"confirm": confirm, "decline": decline}, needs=Scope.PUBLISH, back="held")
+    return do(request, viewer, {"confirm": confirm, "decline": decline}, needs=Scope.PUBLISH, back="waiting")
 
 
 def _name(actor: str) -> str:

@@ -12,7 +12,7 @@ from drf_spectacular.utils import extend_schema
 
 from exchange import clock
 from indicators.api import requests
-from indicators.api.documents.waiting import DisarmedList, HeldList, UndoneList
+from indicators.api.documents.waiting import DisarmedList, UndoneList, WaitingList
 from indicators.ending import deciding
 from indicators.models import Ending
 from indicators.publishing import awaiting
@@ -22,28 +22,28 @@ from partners.scopes import Scope
 _IDS = 1_000
 
 
-class HeldView(Face):
+class WaitingView(Face):
     """Batches that nobody may publish alone."""
 
     scope = Scope.PUBLISH
 
-    @extend_schema(operation_id="held", responses=HeldList)
+    @extend_schema(operation_id="waiting", responses=WaitingList)
     def get(self, request: Request) -> HttpResponse:
         """What waits for a second person, oldest first; nobody else sees it."""
         return answer(
             {
-                "held": [
+                "waiting": [
                     {
-                        "id": held.pk,
-                        "batch": held.batch_id,
-                        "at": clock.rfc3339(held.at),
-                        "actor": held.actor,
-                        "why": held.why,
-                        "audience": awaiting.audience_of(held),
-                        "objects": len(held.places),
-                        "ids": awaiting.ids_of(held)[:_IDS],
+                        "id": one.pk,
+                        "batch": one.batch_id,
+                        "at": clock.rfc3339(one.at),
+                        "actor": one.actor,
+                        "why": one.why,
+                        "audience": awaiting.audience_of(one),
+                        "objects": len(one.places),
+                        "ids": awaiting.ids_of(one)[:_IDS],
                     }
-                    for held in awaiting.waiting(viewer_of(request))
+                    for one in awaiting.waiting(viewer_of(request))
                 ]
             }
         )
