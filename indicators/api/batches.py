@@ -22,7 +22,6 @@ from indicators.stix import making, parsing
 from partners.api.base import Face, Request, answer, fragment, viewer_of
 from partners.attribution import Attribution
 from partners.scopes import Scope
-from partners.sharing import groups_named, partners_named
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 
@@ -122,28 +121,17 @@ def _reach(viewer: Viewer, asked: Parameters) -> Reach:
     for name in asked.among(("groups", "partners")):
         if not asked.words(name):
             raise Refused("It names nobody. Leave it out for the default audience.", code="bad-audience", at=f"/{name}")
-    groups, partners, everyone = asked.words("groups"), asked.words("partners"), asked.flag("everyone")
-    if everyone and (groups or partners):
-        raise Refused("Everyone, or names: not both.", code="bad-audience", at="/everyone")
-    try:
-        tlp = Tlp.from_word(asked.text("tlp")) if asked.text("tlp") else None
-    except ValueError:
-        raise Refused("clear, green, amber, amber+strict or red.", code="unknown-marking", at="/tlp") from None
-    return Reach(
-        named=bool(groups or partners or everyone),
-        tlp=tlp,
+    said = asked.among(("groups", "partners"))
+    everyone = asked.flag("everyone")
+    return Reach.in_words(
+        viewer,
+        named=everyone or bool(said),
         everyone=everyone,
-        groups=tuple(groups_named(viewer, groups)) if groups else (),
-        partners=tuple(partners_named(partners)) if partners else (),
-        attribution=_attribution(asked.text("attribution")),
+        groups=asked.words("groups"),
+        partners=asked.words("partners"),
+        tlp=asked.text("tlp"),
+        attribution=asked.text("attribution"),
     )
-
-
-def _attribution(word: str) -> Attribution | None:
-    try:
-        return Attribution.from_word(word) if word else None
-    except ValueError:
-        raise Refused("named, pseudonym or exchange.", code="unknown-attribution", at="/attribution") from None
 
 
 def is_ndjson(request: Request) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 
-from exchange.errors import NotFound, Refused
+from exchange.errors import NotFound
 from indicators import reading
 from indicators.api import requests
 from indicators.api.documents.objects import ReaderList
@@ -17,8 +17,6 @@ from indicators.publishing.reach import Reach
 from partners import viewing
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
-from partners.sharing import groups_named, partners_named
-from partners.tlp import Tlp
 from partners.viewer import Viewer
 
 
@@ -57,15 +55,9 @@ class PreviewView(Face):
     def post(self, request: Request) -> HttpResponse:
         """Which partners would see what is published to this audience. Nothing is published by asking."""
         sent = requests.PreviewWish.read(request)
-        wish = previewing.Wish(
-            named=_names(sent),
-            everyone=bool(sent.get("everyone")),
-            groups=sent.get("groups") or (),
-            partners=sent.get("partners") or (),
-            tlp=sent.get("tlp") or "",
-            attribution=sent.get("attribution") or "",
-        )
-        return answer({"readers": [_reader(one) for one in previewing.who_would_see(viewer_of(request), wish)]})
+        viewer = viewer_of(request)
+        found = previewing.who_would_see(viewer, _reach(viewer, sent))
+        return answer({"readers": [_reader(one) for one in found]})
 
 
 class ReadersView(Face):
@@ -108,17 +100,8 @@ def _id(stix_id: str) -> str:
 
 def _reach(viewer: Viewer, sent: dict[str, Any]) -> Reach:
     """The audience that the body names: with empty lists, nobody. Raises Refused naming the property."""
-    groups, partners = sent.get("groups") or (), sent.get("partners") or ()
-    everyone = bool(sent.get("everyone"))
-    if everyone and (groups or partners):
-        raise Refused("Everyone, or names: not both.", code="bad-audience", at="/everyone")
-    return Reach(
-        named=_names(sent),
-        tlp=Tlp.from_word(sent["tlp"]) if sent.get("tlp") else None,
-        everyone=everyone,
-        groups=tuple(groups_named(viewer, groups)) if groups else (),
-        partners=tuple(partners_named(partners)) if partners else (),
-    )
+    said = {name: sent[name] for name in ("everyone", "groups", "partners", "tlp", "attribution") if name in sent}
+    return Reach.in_words(viewer, named=_names(sent), **said)
 
 
 def _names(sent: dict[str, Any]) -> bool:

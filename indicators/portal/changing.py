@@ -23,7 +23,6 @@ from partners.groups import directory
 from partners.log import logbook, transparency
 from partners.portal.access import page, show
 from partners.scopes import Scope
-from partners.sharing import groups_named, partners_named
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 
@@ -89,8 +88,7 @@ def audience(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse
             messages.success(request, "It goes to these partners now. Change it back in the same way.")
             return redirect("indicator", stix_id)
         if request.method == "POST":
-            wish = previewing.Wish(named=True, **chosen)
-            told = {"asked": True, "would_see": previewing.who_would_see(viewer, wish)}
+            told = {"asked": True, "would_see": previewing.who_would_see(viewer, _reach(viewer, chosen))}
     except ExchangeError as refused:
         told = {"problem": refused.detail}
     readers = viewing.readers(own.audience_id)
@@ -114,12 +112,7 @@ def audience(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse
 
 
 def _reach(viewer: Viewer, chosen: dict[str, Any]) -> Reach:
-    return Reach(
-        named=True,
-        tlp=Tlp.from_word(chosen["tlp"]),
-        groups=tuple(groups_named(viewer, chosen["groups"])),
-        partners=tuple(partners_named(chosen["partners"])),
-    )
+    return Reach.in_words(viewer, named=True, **chosen)
 
 
 def _chosen(request: HttpRequest, viewer: Viewer, own: reading.Statement) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from exchange.parameters import Parameters
 from indicators import reading
 from indicators.portal import showing
 from indicators.publishing import previewing
+from indicators.publishing.reach import Reach
 from indicators.reading.selecting import Selection
 from indicators.stix import objects
 from partners import viewing
@@ -59,7 +60,8 @@ def sharing(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 def _preview(viewer: Viewer, asked: Parameters) -> dict[str, Any]:
     try:
         everyone, groups, partners = bool(asked.text("everyone")), asked.words("groups"), asked.words("partners")
-        wish = previewing.Wish(
+        reach = Reach.in_words(
+            viewer,
             named=bool(everyone or groups or partners),
             everyone=everyone,
             groups=groups,
@@ -67,7 +69,7 @@ def _preview(viewer: Viewer, asked: Parameters) -> dict[str, Any]:
             tlp=asked.text("tlp"),
             attribution=asked.text("attribution"),
         )
-        return {"would_see": previewing.who_would_see(viewer, wish), "previewed": True}
+        return {"would_see": previewing.who_would_see(viewer, reach), "previewed": True}
     except ExchangeError as refused:
         return {"problem": refused.detail}
 

@@ -30,7 +30,6 @@ from partners.groups import directory
 from partners.portal import letters
 from partners.portal.access import page, show
 from partners.scopes import Scope
-from partners.sharing import groups_named, partners_named
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 
@@ -103,9 +102,9 @@ class Audience:
 
     def reach(self, viewer: Viewer) -> Reach:
         """As a push names it. Raises Refused for groups that are not the viewer's, and for who is no partner."""
-        groups = tuple(groups_named(viewer, self.groups)) if self.groups else ()
-        partners = tuple(partners_named(self.partners)) if self.partners else ()
-        return Reach(named=self.named, everyone=self.everyone, groups=groups, partners=partners)
+        return Reach.in_words(
+            viewer, named=self.named, everyone=self.everyone, groups=self.groups, partners=self.partners
+        )
 
 
 @require_safe
@@ -127,14 +126,7 @@ def draft(request: HttpRequest, viewer: Viewer, draft_id: UUID) -> HttpResponse:
     readers: Sequence[viewing.Reader] = ()
     try:
         answers = preparing.rehearse(viewer, one.rows, chosen.reach(viewer))
-        wish = previewing.Wish(
-            named=chosen.named,
-            everyone=chosen.everyone,
-            groups=chosen.groups,
-            partners=chosen.partners,
-            tlp=tlp.word,
-        )
-        readers = previewing.who_would_see(viewer, wish)
+        readers = previewing.who_would_see(viewer, replace(chosen.reach(viewer), tlp=tlp))
     except ExchangeError as refused:
         problem = refused.detail
     lines = _lines(viewer, one, answers, blocked=bool(problem))
