@@ -8,7 +8,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from exchange import access, counting, tracing
+from exchange import access_log, counting, tracing
 from exchange.waiting import Later
 
 #: RFC 9110 §8.6: these say nothing of a length that they do not have.
@@ -40,7 +40,7 @@ class RequestMiddleware:
             return response
         seconds = time.monotonic() - started
         counting.note_request(request, status=response.status_code, seconds=seconds)
-        access.note(
+        access_log.note(
             method=request.method,
             path=request.path[:200],
             status=response.status_code,

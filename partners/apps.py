@@ -10,7 +10,7 @@ class PartnersConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Have the check of the log's key run with the others; add this application's numbers to the metrics."""
+        """Tell the ground what is this application's: metrics, what a restored store must prove, what is sealed."""
         from exchange import health, proving  # noqa: PLC0415 - models are there only now
         from partners import mailing  # noqa: PLC0415
         from partners.identity import accounts, signing_on  # noqa: PLC0415

@@ -46,10 +46,10 @@ class Caps:
 
     def to_json(self) -> dict[str, int]:
         """To be kept: what is bound."""
-        return {name: value for name, value in self.words().items() if value is not None}
+        return {name: value for name, value in self.by_name().items() if value is not None}
 
-    def words(self) -> dict[str, int | None]:
-        """Each by its name."""
+    def by_name(self) -> dict[str, int | None]:
+        """The numbers, by the names of `NAMES`."""
         return asdict(self)
 
     def loosens(self, other: Caps) -> bool:
@@ -78,7 +78,7 @@ NONE = Caps()
 
 def strictest(*caps: Caps) -> Caps:
     """The one cap of each name that several make together."""
-    said = {name: [value for each in caps if (value := each.words()[name]) is not None] for name in NAMES}
+    said = {name: [value for each in caps if (value := each.by_name()[name]) is not None] for name in NAMES}
     return Caps(**{name: min(values) for name, values in said.items() if values})
 
 

@@ -41,12 +41,12 @@ def _version(kept: Kept, document: dict[str, Any], *, now: datetime) -> dict[str
     before = kept.published_as(document["id"])
     if before is None:
         return document
-    held = before["object"]
-    begins, ends, modified = (datetime.fromisoformat(held[name]) for name in ("valid_from", "valid_until", "modified"))
-    if _said(held) == _said(document) and now < begins + (ends - begins) / 2:
-        return dict(held)
+    last = before["object"]
+    begins, ends, modified = (datetime.fromisoformat(last[name]) for name in ("valid_from", "valid_until", "modified"))
+    if _said(last) == _said(document) and now < begins + (ends - begins) / 2:
+        return dict(last)
     later = max(now.astimezone(UTC).replace(microsecond=0), modified + timedelta(seconds=1))
-    return document | {"created": held["created"], "modified": f"{later:%Y-%m-%dT%H:%M:%S.000Z}"}
+    return document | {"created": last["created"], "modified": f"{later:%Y-%m-%dT%H:%M:%S.000Z}"}
 
 
 def _said(document: dict[str, Any]) -> dict[str, Any]:

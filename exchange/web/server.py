@@ -12,7 +12,7 @@ from typing import Any
 from structlog import get_logger
 from structlog.contextvars import clear_contextvars
 
-from exchange import access
+from exchange import access_log
 from exchange.web import connection as wire
 from exchange.web import pieces
 from exchange.web.connection import Connection, State
@@ -373,7 +373,7 @@ class Server(Threads):
         code, headers, body = self._hooks.refusal(environ, status, code=_CODES.get(status, "malformed"), detail=detail)
         path, method = str(environ.get("PATH_INFO", "")), request.method if request else ""
         clear_contextvars()
-        access.note(method=method, path=path[:200], status=code, ms=0.0)
+        access_log.note(method=method, path=path[:200], status=code, ms=0.0)
         whole = request.complete if request else True
         self._let_go(connection)
         connection.reader.requests.clear()

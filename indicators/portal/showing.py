@@ -63,7 +63,7 @@ def rows(found: Sequence[Statement], *, seen: str = "") -> list[Row]:
 
 
 def newest_moment(lines: Sequence[Row]) -> str:
-    """The moment to give back next time; empty while there is nothing."""
+    """The moment that the next request hands in as `seen`; long ago while there is nothing."""
     return lines[0].added.isoformat() if lines else datetime.min.replace(tzinfo=UTC).isoformat()
 
 

@@ -75,9 +75,9 @@ def _own(viewer: Viewer) -> dict[str, Any]:
         "operator_ceiling": _words(steering.operator_ceiling_of(partner)),
         "role_ceilings": {role.value: _words(ceiling) for role, ceiling in settings.roles.items()},
         "four_eyes": _words(settings.alone) | {"objects": settings.alone_objects},
-        "caps": settings.caps.words(),
-        "operator_caps": steering.operator_caps_of(partner).words(),
-        "caps_in_force": viewer.caps.words() | {"ends": viewer.caps.most_ends},
+        "caps": settings.caps.by_name(),
+        "operator_caps": steering.operator_caps_of(partner).by_name(),
+        "caps_in_force": viewer.caps.by_name() | {"ends": viewer.caps.most_ends},
         "notices": [
             {"group": notice.group.slug, "basis_until": notice.basis_until, "days": notice.days}
             for notice in warning.notices_of(viewer)

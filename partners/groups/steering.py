@@ -175,7 +175,7 @@ def set_operator_caps(partner: Partner, caps: Caps, *, by: Viewer) -> None:
         raise NotFound
     with transaction.atomic():
         Partner.objects.filter(pk=partner.pk).update(operator_caps=caps.to_json())
-        told: dict[str, Any] = {**caps.words()}
+        told: dict[str, Any] = {**caps.by_name()}
         for about in sorted({partner.pk, by.partner_id}):
             audit.record(audit.Verb.CAPS_CHANGED, by=by, target=f"partner:{partner.slug}", about=about, **told)
 
@@ -204,7 +204,7 @@ def _words(settings: Settings) -> dict[str, str | int | None]:
         "alone_tlp": settings.alone.tlp.word,
         "alone_width": settings.alone.width.word,
         "alone_objects": settings.alone_objects,
-        **{f"cap_{name}": value for name, value in settings.caps.words().items()},
+        **{f"cap_{name}": value for name, value in settings.caps.by_name().items()},
     }
     for role, ceiling in settings.roles.items():
         said |= {f"{role}_tlp": ceiling.tlp.word, f"{role}_width": ceiling.width.word}

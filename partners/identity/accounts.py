@@ -22,7 +22,7 @@ from django.http import HttpRequest, HttpResponse
 
 from exchange import sealing
 from exchange.errors import Unauthenticated
-from partners.identity import sessions, trusting
+from partners.identity import browsers, sessions
 from partners.keys.auth import viewer_of_user
 from partners.log import audit
 from partners.models import Partner, User
@@ -57,7 +57,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
         whatever the account; and for the account over all networks, which does not bind a known browser.
         """
         name = str(credentials.get("username", ""))
-        known = trusting.browser_of(request, name)
+        known = browsers.browser_of(request, name)
         self._known_browser = known
         super().pre_authenticate(request, **credentials)
         if known is not None:
@@ -79,7 +79,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
     def post_login(self, request: HttpRequest, user: User, **about: Any) -> HttpResponse:
         """Go on to where one wanted to, in a browser that is known from now on."""
         response: HttpResponse = super().post_login(request, user, **about)
-        trusting.remember(response, user, secure=settings.SESSION_COOKIE_SECURE)
+        browsers.remember(response, user, secure=settings.SESSION_COOKIE_SECURE)
         return response
 
     def login(self, request: HttpRequest, user: User) -> None:

@@ -13,7 +13,7 @@ import time
 import pytest
 from structlog.contextvars import bound_contextvars, clear_contextvars
 
-from exchange import access
+from exchange import access_log
 from exchange.soon import Soon
 from tests.waiting import DEADLINE_S
 
@@ -77,9 +77,9 @@ def test_what_is_still_wanted_is_done_when_the_process_ends(run):
 def said(monkeypatch):
     """The lines of requests, which nothing else writes meanwhile."""
     clear_contextvars()
-    lines = access.Lines(most=3)
-    monkeypatch.setattr(access, "LINES", lines)
-    monkeypatch.setattr(access._SOON, "ask", lambda: None)
+    lines = access_log.Lines(most=3)
+    monkeypatch.setattr(access_log, "LINES", lines)
+    monkeypatch.setattr(access_log._SOON, "ask", lambda: None)
     logger = logging.getLogger("exchange.access")
     logger.setLevel(logging.INFO)
 
@@ -96,7 +96,7 @@ def said(monkeypatch):
 
 def test_a_line_says_who_asked_what_and_what_was_answered(said):
     with bound_contextvars(request_id="r-1234567", partner="aster"):
-        access.note(method="GET", path="/livez", status=200, ms=0.1)
+        access_log.note(method="GET", path="/livez", status=200, ms=0.1)
     (line,) = said()
     assert line.pop("timestamp").endswith("Z")
     assert line == {
@@ -113,14 +113,14 @@ def test_a_line_says_who_asked_what_and_what_was_answered(said):
 
 
 def test_no_credential_is_in_a_line(said):
-    access.note(path="/x/exk_abcdefgh_" + "a2" * 16 + "bcdefgh", status=404)
+    access_log.note(path="/x/exk_abcdefgh_" + "a2" * 16 + "bcdefgh", status=404)
     (line,) = said()
     assert line["path"] == "/x/[hidden]"
 
 
 def test_lines_that_nobody_takes_are_counted_and_left_out(said):
     for number in range(5):
-        access.note(status=number)
+        access_log.note(status=number)
     *kept, last = said()
     assert [line["status"] for line in kept] == [0, 1, 2]
     assert (last["event"], last["lines"]) == ("access.left_out", 2)
@@ -128,7 +128,7 @@ def test_lines_that_nobody_takes_are_counted_and_left_out(said):
 
 def test_lines_are_written_whole_and_a_pipe_full_at_a_time():
     lines = [f"{number:04}{'x' * 900}\n" for number in range(20)] + ["ü" * 5_000 + "\n", "last\n"]
-    chunks = list(access._chunks(lines))
+    chunks = list(access_log._chunks(lines))
     assert "".join(chunks) == "".join(lines)
     assert all(chunk.endswith("\n") for chunk in chunks)
     assert [len(chunk.encode()) <= 4_096 for chunk in chunks].count(False) == 1, "one line alone is longer"
@@ -137,5 +137,5 @@ def test_lines_are_written_whole_and_a_pipe_full_at_a_time():
 
 def test_below_the_level_of_the_log_nothing_is_kept(said):
     logging.getLogger("exchange.access").setLevel(logging.WARNING)
-    access.note(status=200)
+    access_log.note(status=200)
     assert said() == []

@@ -10,7 +10,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client, RequestFactory
 
-from partners.identity import inviting, trusting
+from partners.identity import browsers, inviting
 from partners.keys import auth
 from partners.models import User
 from partners.scopes import Role
@@ -71,21 +71,21 @@ def test_guesses_from_many_networks_lock_an_account_for_all_but_the_browsers_it_
 
 def test_a_known_browser_is_counted_too_and_known_no_more_after_another_password(bea):
     own, _ = by_password(bea.username, **network(1))
-    cookie = own.cookies[trusting.COOKIE].value
+    cookie = own.cookies[browsers.COOKIE].value
     own.post("/account/logout/")
     for number in range(5):
         by_password(bea.username, "wrong", client=own, **network(2 + number))
     assert not is_signed_in(by_password(bea.username, client=own, **network(50))[0])
     request = RequestFactory().get("/")
-    request.COOKIES[trusting.COOKIE] = cookie
-    assert trusting.browser_of(request, bea.username.upper())
-    assert trusting.browser_of(request, build.a_user(bea.partner).username) is None
+    request.COOKIES[browsers.COOKIE] = cookie
+    assert browsers.browser_of(request, bea.username.upper())
+    assert browsers.browser_of(request, build.a_user(bea.partner).username) is None
     bea.set_password("another correct horse")
     bea.save()
-    assert trusting.browser_of(request, bea.username) is None
+    assert browsers.browser_of(request, bea.username) is None
     for forged in ("", "x", cookie[:-2], "[1,2]"):
-        request.COOKIES[trusting.COOKIE] = forged
-        assert trusting.browser_of(request, bea.username) is None
+        request.COOKIES[browsers.COOKIE] = forged
+        assert browsers.browser_of(request, bea.username) is None
 
 
 def test_in_whatever_case_it_is_the_same_account(bea):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Own(Connection):
-    """What is the own partner's: groups, hosts, detectors, keys, the log."""
+    """Calls about these; each returns what the exchange answers."""
 
     def me(self) -> dict[str, Any]:
         """Who the key belongs to, its groups and scopes."""

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponseBase
 from partners.models import User
 
 COOKIE = "exchange_browser"
-_SALT = "partners.identity.trusting"
+_SALT = "partners.identity.trusting"  # as cookies of before were signed
 _AGE_S = 180 * 24 * 3600
 
 
