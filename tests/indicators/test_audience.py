@@ -20,6 +20,7 @@ from partners.scopes import Role, Scope
 from partners.sharing import default_reach, groups_named, may_share, partners_named
 from partners.tlp import Tlp
 from tests import build
+from tests.indicators.api.caller import Caller
 
 pytestmark = pytest.mark.django_db
 TODAY = clock.now().date()
@@ -418,3 +419,23 @@ def test_what_a_second_person_confirmed_and_what_only_withdraws_is_not_counted(c
     assert build.publish(aster, *revoked).counts["accepted"] == 3
     assert build.publish(aster, build.an_indicator(), build.an_indicator()).counts["accepted"] == 2
     assert build.publish(aster, build.an_indicator()).counts["waiting"] == 1
+
+
+def test_a_batch_that_waited_under_the_word_of_before_is_told_under_that_of_now(cast):
+    from indicators.models import Batch
+    from indicators.publishing import awaiting, confirming
+
+    limit(cast, width=Width.GROUPS)
+    one, aster = build.an_indicator(tlp_word="green"), Caller(build.a_key(cast.aster))
+    answer = build.publish(aster.viewer, one, key="k")
+    batch = Batch.unrestricted.get(pk=answer.batch_id)
+    batch.counts = {"held" if name == "waiting" else name: count for name, count in batch.counts.items()}
+    batch.results = batch.results.replace("waiting", "held")
+    batch.save()
+    (held,) = aster.get("waiting").json()["waiting"]
+    assert held["ids"] == [one["id"]]
+    told = aster.get(f"batches/{batch.pk}").json()
+    assert (told["counts"]["waiting"], [said["status"] for said in told["results"]]) == (1, ["waiting"])
+    confirming.confirm(admin(cast.aster), awaiting.waiting(aster.viewer)[0].pk)
+    told = aster.get(f"batches/{batch.pk}").json()
+    assert (told["counts"]["waiting"], told["counts"]["accepted"]) == (0, 1)
