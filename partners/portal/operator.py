@@ -13,7 +13,7 @@ from partners.ceilings import Width
 from partners.groups import life, membership, steering
 from partners.models import Group, Partner
 from partners.portal.access import page, show
-from partners.portal.pages import caps_of, ceiling_of
+from partners.portal.partner import caps_of, ceiling_of
 from partners.sharing import why_closed
 from partners.tlp import Tlp
 from partners.viewer import Viewer

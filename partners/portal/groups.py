@@ -1,11 +1,9 @@
-"""One's own partner: its facts and settings, its groups, and what waits for its word; and leaving."""
+"""One's own partner's groups, and what is proposed in them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,126 +13,14 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from exchange import clock
-from exchange.errors import Conflict, ExchangeError, NotFound, Refused
-from partners.caps import NAMES, Caps
-from partners.ceilings import Ceiling, Width
-from partners.defaults import DefaultAudience
-from partners.groups import directory, life, membership, proposing, steering, warning
+from exchange.errors import ExchangeError, NotFound, Refused
+from partners.groups import directory, membership, proposing, steering
 from partners.models import Group, Partner, Proposal
 from partners.portal.access import page, show
-from partners.scopes import Role, Scope
-from partners.sharing import groups_named, partners_named, why_closed
-from partners.tlp import Tlp
+from partners.portal.partner import partner_named
+from partners.scopes import Scope
+from partners.sharing import why_closed
 from partners.viewer import Viewer
-
-
-@require_safe
-@page
-def organisation(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """The overview: facts, state, ceilings, four-eyes, warnings; an admin finds the forms here."""
-    partner = Partner.objects.get(pk=viewer.partner_id)
-    settings = steering.settings_of(partner)
-    admin = Scope.ADMIN in viewer.scopes
-    return show(
-        request,
-        viewer,
-        "partners/overview.html",
-        here="organisation",
-        partner=partner,
-        settings=settings,
-        roles=[(role, ceiling) for role, ceiling in settings.roles.items()],
-        operator_ceiling=steering.operator_ceiling_of(partner),
-        operator_caps=steering.operator_caps_of(partner),
-        limits=directory.caps_words(viewer.caps),
-        clearance=Tlp(partner.clearance),
-        notices=warning.notices_of(viewer),
-        admin=admin,
-        tlps=list(Tlp),
-        widths=list(Width),
-        default=steering.words_of(settings.default_audience),
-        groups=directory.groups(viewer),
-        others=[one for one in directory.partners() if one.pk != viewer.partner_id],
-        heirs=_heirs(viewer) if admin else [],
-        offer=life.open_offer(viewer) if admin else None,
-        offers=life.offers_to(viewer) if admin else [],
-    )
-
-
-@require_POST
-@page
-def settings(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
-    """Change the settings of one's own partner, or its default audience."""
-    sent = request.POST
-    if sent.get("do") == "default-audience":
-        return _set_default_audience(request, viewer)
-    number = _number(sent, "alone_objects")
-    roles = {Role(role): _ceiling(sent, role) for role in ("admin", "publisher")}
-    wanted = partial(
-        replace,
-        default_tlp=_tlp(sent, "default_tlp"),
-        ceiling=_ceiling(sent, "ceiling"),
-        alone=_ceiling(sent, "alone"),
-        alone_objects=number,
-        caps=caps_of(sent),
-        roles=roles,
-    )
-    return _save(request, viewer, wanted)
-
-
-def _set_default_audience(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
-    sent = request.POST
-
-    def wanted(before: steering.Settings) -> steering.Settings:
-        chosen = None
-        if sent.get("default") != "refuse":
-            chosen = DefaultAudience(
-                "open_to_everyone" in sent,
-                tuple(groups_named(viewer, sent.getlist("groups"))),
-                tuple(partners_named(sent.getlist("partners"))),
-            )
-        return replace(before, default_audience=chosen)
-
-    return _save(request, viewer, wanted)
-
-
-def _save(
-    request: HttpRequest, viewer: Viewer, wanted: Callable[[steering.Settings], steering.Settings]
-) -> HttpResponseBase:
-    before = steering.settings_of(Partner.objects.get(pk=viewer.partner_id))
-    try:
-        steering.change(viewer, wanted(before), since=before)
-    except (Conflict, Refused) as refused:
-        messages.error(request, refused.detail)
-    else:
-        messages.success(request, "The settings are saved.")
-    return redirect("organisation")
-
-
-@require_POST
-@page
-def leaving(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
-    """Offer one's objects to an heir, answer such an offer, or leave the exchange."""
-    viewer.require(Scope.ADMIN)
-    wanted = request.POST.get("do", "")
-    if wanted == "leave":
-        return _leave(request, viewer)
-    try:
-        if wanted == "offer":
-            life.offer_hand_over(viewer, _partner(request.POST.get("heir", "")))
-            messages.success(request, "The offer is made; an admin of the heir answers it.")
-        elif wanted == "withdraw":
-            life.withdraw_offer(viewer)
-            messages.success(request, "The offer is withdrawn.")
-        elif wanted in ("accept", "decline"):
-            life.answer_hand_over(viewer, _uuid(request.POST.get("offer", "")), accept=wanted == "accept")
-            messages.success(request, "Your answer is recorded.")
-        else:
-            raise Refused("There is no such action.", code="unknown-action", at="/do")
-    except NotFound:
-        raise
-    except ExchangeError as refused:
-        messages.error(request, refused.detail)
-    return redirect("organisation")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -241,40 +127,6 @@ def proposal_act(request: HttpRequest, viewer: Viewer, proposal_id: UUID) -> Htt
     return redirect("groups-page")
 
 
-def caps_of(sent: QueryDict) -> Caps:
-    """The caps of a form: a field `cap_<name>` for each. Raises Refused naming the field."""
-    return Caps.read({name: _number(sent, f"cap_{name}") for name in NAMES}, at="/cap")
-
-
-def _number(sent: QueryDict, name: str) -> int | None:
-    text = sent.get(name, "").strip()
-    if text and not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise Refused("A whole number, or none.", code="bad-number", at=f"/{name}")
-    return int(text) if text else None
-
-
-def ceiling_of(sent: QueryDict, name: str) -> Ceiling:
-    """A ceiling of a form: two fields, `<name>_tlp` and `<name>_width`. Raises Refused naming the field."""
-    return _ceiling(sent, name)
-
-
-def _leave(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
-    if request.POST.get("sure", "").strip() != viewer.partner_slug:
-        messages.error(request, f"Type {viewer.partner_slug} to leave the exchange.")
-        return redirect("organisation")
-    offer = life.open_offer(viewer)
-    heir = offer.heir if offer is not None and request.POST.get("objects") == "hand-over" else None
-    if request.POST.get("objects") == "hand-over" and heir is None:
-        messages.error(request, "Offer your objects to an heir first.")
-        return redirect("organisation")
-    try:
-        life.leave(Partner.objects.get(pk=viewer.partner_id), by=viewer, hand_over_to=heir)
-    except ExchangeError as refused:
-        messages.error(request, refused.detail)
-        return redirect("organisation")
-    return redirect("account_login")
-
-
 def _make(sent: QueryDict, viewer: Viewer) -> Group:
     try:
         policy, rule = Group.Policy(sent.get("policy", "")), Group.JoinRule(sent.get("join_rule", ""))
@@ -291,12 +143,12 @@ def _make(sent: QueryDict, viewer: Viewer) -> Group:
 
 
 def _invite(sent: QueryDict, viewer: Viewer, found: Group) -> str:
-    membership.invite(viewer, found, _partner(sent.get("partner", "")))
+    membership.invite(viewer, found, partner_named(sent.get("partner", "")))
     return "The invitation is made."
 
 
 def _remove(sent: QueryDict, viewer: Viewer, found: Group) -> str:
-    done = membership.remove(viewer, found, _partner(sent.get("partner", "")))
+    done = membership.remove(viewer, found, partner_named(sent.get("partner", "")))
     return "The member is removed." if done.state == Proposal.State.DONE else "It is proposed; all others must agree."
 
 
@@ -359,17 +211,6 @@ def _changes(viewer: Viewer, proposal: Proposal) -> dict[str, Any]:
     }
 
 
-def _heirs(viewer: Viewer) -> list[Partner]:
-    return [one for one in directory.partners() if one.pk != viewer.partner_id and one.kind == Partner.Kind.LAB]
-
-
-def _partner(slug: str) -> Partner:
-    found = Partner.objects.filter(slug=slug).exclude(state=Partner.State.INVITED).first()
-    if found is None:
-        raise Refused("There is no partner of this name.", code="unknown-partner", at="/partner")
-    return found
-
-
 def _basis(sent: QueryDict) -> proposing.Basis:
     try:
         begins = date.fromisoformat(sent.get("basis_from", ""))
@@ -379,24 +220,3 @@ def _basis(sent: QueryDict) -> proposing.Basis:
         raise Refused("A day, as 2026-01-31.", code="bad-date", at="/basis_from") from None
     evidence = {"yes": True, "no": False}.get(sent.get("evidence", ""))
     return proposing.Basis(sent.get("legal_basis", ""), sent.get("basis_reference", ""), begins, ends, evidence)
-
-
-def _ceiling(sent: QueryDict, name: str) -> Ceiling:
-    try:
-        return Ceiling(_tlp(sent, f"{name}_tlp"), Width.from_word(sent.get(f"{name}_width", "")))
-    except ValueError:
-        raise Refused("everyone, groups or partners.", code="bad-choice", at=f"/{name}_width") from None
-
-
-def _tlp(sent: QueryDict, name: str) -> Tlp:
-    try:
-        return Tlp.from_word(sent.get(name, ""))
-    except ValueError:
-        raise Refused("A marking.", code="unknown-marking", at=f"/{name}") from None
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound from None
