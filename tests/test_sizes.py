@@ -7,7 +7,6 @@ MOST_LINES = 420
 #: What is longer, and why it stays in one piece. A list that may get shorter.
 LONGER = {
     "exchange/agent/cli.py": "the options of each command, which typer reads from signatures",
-    "exchange/web/server.py": "one state machine: what a connection may do next",
     "indicators/campaigns/proposing.py": "one pass over what changed, from evidence to campaigns",
 }
 

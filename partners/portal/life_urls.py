@@ -5,7 +5,7 @@ from django.urls import path
 from partners.portal import groups, operator, partner
 
 urlpatterns = [
-    path("organisation/", partner.organisation, name="organisation"),
+    path("organisation/", partner.overview, name="organisation"),
     path("organisation/settings", partner.settings, name="organisation-settings"),
     path("organisation/leaving", partner.leaving, name="organisation-leaving"),
     path("organisation/groups/", groups.groups, name="groups-page"),

@@ -27,7 +27,7 @@ from partners.viewer import Viewer
 
 @require_safe
 @page
-def organisation(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+def overview(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """The overview: facts, state, ceilings, four-eyes, warnings; an admin finds the forms here."""
     partner = Partner.objects.get(pk=viewer.partner_id)
     settings = steering.settings_of(partner)

@@ -31,7 +31,7 @@ class CountsDocument(serializers.Serializer[object]):
     accepted = serializers.IntegerField()
     unchanged = serializers.IntegerField()
     withdrawn = serializers.IntegerField()
-    held = serializers.IntegerField()
+    waiting = serializers.IntegerField()
     quarantined = serializers.IntegerField()
     refused = serializers.IntegerField()
 
