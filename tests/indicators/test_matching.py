@@ -284,6 +284,20 @@ def test_what_is_there_to_be_matched_only_meets_what_is_listed(cast):
     assert (newest.domain, ends(newest)) == ("host", {host["id"], *(url["id"] for url in urls)})
 
 
+def test_a_value_whose_place_lies_beyond_what_is_read_first_is_found_there_and_once(cast):
+    """Addresses alone do not meet in their host, so the newest rows that carry it are no place of it."""
+    url, host = (
+        classical(f"[{said}]")
+        for said in ("url:value = 'https://relay.example/'", "domain-name:value = 'relay.example'")
+    )
+    build.publish(cast.viewer("borealis"), url, groups=("ring",))
+    build.publish(cast.viewer("aster"), host, groups=("ring",))
+    build.publish(cast.viewer("aster"), *(classical(url["pattern"]) for _ in range(20)), groups=("ring",))
+    matches = matching.newest(cast.viewer("borealis"), limit=10).matches
+    assert [one.domain for one in matches] == ["url:value", "host"]
+    assert ends(matches[1]) == {url["id"], host["id"]}
+
+
 def classical(pattern: str) -> dict:
     return {
         "type": "indicator",
