@@ -61,8 +61,6 @@ mine AS MATERIALIZED (
       AND (%(groups)s::uuid[] IS NULL OR s.group_id IS NULL OR s.group_id = ANY(%(groups)s))
 )
 """
-#: The same without `now`: for who is known to be who they say.
-_BARE = _MINE
 _OPEN = "s.until IS NULL"
 _OWN = "s.channel_id IN (SELECT w.id FROM partners_channel w WHERE w.reach = 'own' AND w.partner_id = %(viewer)s)"
 #: Of a sight `s`: it tells of the group that is read.
@@ -82,7 +80,7 @@ def channels(*, own: bool = False, group: UUID | None = None, closed: bool = Fal
 #: All channels that the reader has or had open, or those that tell of `group` alone, as the part of a WITH.
 OF_SCOPE = _MINE.format(which=f"(%(group)s::uuid IS NULL OR {OF_GROUP})")
 #: The reader's open channels, as the part of a WITH. Needs the parameters `of`.
-OPEN = _BARE.format(which=_OPEN)
+OPEN = _MINE.format(which=_OPEN)
 
 
 def past(date: str) -> str:

@@ -111,9 +111,9 @@ def test_the_number_moves_when_both_groups_were_told(pool, monkeypatch):
 
 def test_what_left_stays_until_it_is_told(pool, monkeypatch):
     """Aster takes back what carries one of the cards, in the one group."""
-    members = read(pool.aster.get(f"campaigns/{listed(pool)['other']['id']}/members?limit=500"))["members"]
+    accounts = read(pool.aster.get(f"campaigns/{listed(pool)['other']['id']}/accounts?limit=500"))["accounts"]
     card = pool.token("x card 0", "pan_token")["value"]
-    left = [each["account"] for each in members if card in {token["value"] for token in each["tokens"]}]
+    left = [each["account"] for each in accounts if card in {token["value"] for token in each["tokens"]}]
     assert len(left) == 3
     send(pool.aster, "evidence?round=1", *({"account": each, "gone": True} for each in left), group="other")
     tell(pool)
