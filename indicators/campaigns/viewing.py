@@ -129,7 +129,7 @@ def own_accounts(viewer: Viewer, campaign_id: UUID, *, after: UUID | None, limit
     """The viewer's own accounts in a campaign, by its own pseudonyms, with the tokens by which they are."""
     one = statements.visible(viewer, campaign_id)
     found = rows(
-        _OWN_ACCOUNTS,
+        _BY_ACCOUNT,
         campaign=one.pk,
         partner=viewer.partner_id,
         after=after or UUID(int=0),
@@ -159,7 +159,7 @@ def _token(subkind: str, scheme: str, epoch: str, value: bytes, psp_scope: str, 
 
 
 # A row for each of the partner's accounts in the campaign, by account.
-_OWN_ACCOUNTS = """
+_BY_ACCOUNT = """
 SELECT p.suspect, s.account, p.grade, p.since, s.publisher_action
 FROM indicators_placed p JOIN indicators_suspect s ON s.id = p.suspect
 WHERE p.campaign = %(campaign)s AND p.partner_id = %(partner)s AND (%(first)s OR s.account > %(after)s)
