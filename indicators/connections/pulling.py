@@ -46,7 +46,7 @@ _MOST_MARKINGS = 100
 _KNOWN = tlp.KNOWN_IDS | words.EXTENSIONS.keys() | {tlp.EXTENSION_ID}
 #: So many are withdrawn by one record of the log.
 _AT_ONCE = 500
-_STAYS = ("accepted", "held", "quarantined", "unchanged", "withdrawn")
+_STAYS = ("accepted", "quarantined", "unchanged", "waiting", "withdrawn")
 
 
 def pull(turn: Turn, server: taxii.Server) -> None:

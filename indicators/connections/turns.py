@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _WORDS = {
     "accepted": "came in",
     "unchanged": "unchanged",
-    "held": "wait for a second person",
+    "waiting": "wait for a second person",
     "refused": "refused",
     "sent": "sent",
     "taken-back": "taken back",

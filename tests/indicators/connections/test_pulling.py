@@ -256,7 +256,7 @@ def test_what_beyond_its_limits_comes_in_waits_for_a_second_person(cast, pulls, 
     Partner.objects.filter(pk=cast.cygnus.pk).update(alone_objects=0)
     one = run(one)
     assert own(cast.viewer("cygnus")) == {}
-    assert one.counts["held"] == 1
+    assert one.counts["waiting"] == 1
     assert "1 wait for a second person" in one.outcome
 
 

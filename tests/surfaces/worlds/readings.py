@@ -101,7 +101,7 @@ def _campaigns() -> Iterator[Ask]:
     yield Ask(f"{API}campaigns?ended=true")
     yield Ask(f"{API}campaigns?limit=1", walk=True)
     for campaign in ("{ring_campaign}", "{pair_campaign}"):
-        for part in ("", "/members", "/history", "/graph", "/opinions"):
+        for part in ("", "/accounts", "/history", "/graph", "/opinions"):
             yield Ask(f"{API}campaigns/{campaign}{part}")
         yield Ask(f"/campaigns/{campaign}")
     yield Ask("/campaigns")
