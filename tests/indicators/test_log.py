@@ -473,6 +473,21 @@ def test_where_a_group_is_dissolved_each_object_is_removed_once_for_all_its_memb
     assert not Sight.objects.filter(until=channels.NOT_YET).exists()
 
 
+def test_a_channel_that_all_have_left_ends_only_once_all_of_it_is_told(monkeypatch):
+    """Whoever finds no portion to tell may find none because others have the last in hand."""
+    cast = build.the_cast()
+    build.publish(cast.viewer("aster"), *[build.an_indicator() for _ in range(3)])
+    members = Membership.objects.filter(group=cast.ring, until=None)
+    monkeypatch.setattr(resighting, "PORTION", 1)
+    with sight.changing(list(members.values_list("partner", flat=True))):
+        members.update(until=clock.now())
+    assert Telling.objects.filter(partner=None).exists()
+    resighting._end_what_is_told()
+    assert Sight.objects.filter(until=channels.NOT_YET).exists()
+    resighting.tell_all()
+    assert not Sight.objects.filter(until=channels.NOT_YET).exists()
+
+
 def test_who_leaves_before_they_have_read_so_far_are_told_what_ended_before():
     """It ended before the group was left, so nothing of it is told anew: they find it in what they had open."""
     cast = build.the_cast()

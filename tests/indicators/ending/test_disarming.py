@@ -146,6 +146,13 @@ def test_ends_are_counted_over_an_hour_over_all_keys_and_ways(cast, monkeypatch)
     assert not withdrawing.withdraw(admin, [made[5]["id"]])
 
 
+def test_what_the_exchange_took_back_in_a_flood_is_not_counted_against_its_publisher(cast):
+    made = published(cast, FEW + 2)
+    end(cast, "revoke", ids(made[: FEW + 1]))
+    Ending.unrestricted.update(verb=Ending.Verb.FLOOD)
+    assert "code" not in end(cast, "revoke", ids(made[FEW + 1 :]))["results"][0]
+
+
 def test_what_came_back_is_counted_no_more_and_one_call_undoes_all_acts(cast):
     made = published(cast, 8)
     for some in (made[:4], made[4:]):
