@@ -94,6 +94,13 @@ def day(moment: datetime | None) -> str:
 
 
 @register.simple_tag
+def today() -> str:
+    """The day, UTC, with its year: of what is printed."""
+    moment = clock.now()
+    return f"{moment.day} {moment:%b %Y}"
+
+
+@register.simple_tag
 def when(moment: datetime | None) -> SafeString:
     """The one form of a moment: how long ago, the exact time with its zone on hover."""
     if moment is None:

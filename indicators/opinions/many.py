@@ -226,6 +226,7 @@ def _turn(judging_id: UUID) -> bool:
             _take_back(by, part)
         else:
             _give(by, one, part)
+        Judging.unrestricted.filter(pk=judging_id).update(claimed_until=clock.now() + _CLAIM)
     with transaction.atomic():
         one = Judging.unrestricted.select_for_update().get(pk=judging_id)
         if not parts.exists():

@@ -1,21 +1,48 @@
-"""Saved views in the side bar of every page: the frame is drawn by `partners`, which knows no feed."""
+"""What `indicators` adds to the side bar of every page, which `partners` draws: saved views and numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.views.decorators.http import require_safe
 
+from exchange import clock
+from exchange.memory import Memory
 from indicators.models import Feed
+from indicators.portal import inbox
+from indicators.reading import listing
+from indicators.telling import subscribing
+from partners.portal.access import page, show
+from partners.scopes import Scope
 from partners.viewer import Viewer
 
 #: So many stand there; all of them are tabs of the list.
 MOST = 8
+
+
+#: For so long a person is told the same numbers: each page asks for them.
+_FRESH = timedelta(seconds=20)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What stands beside the places, and beside the saved views; of these at least so many where `cut`."""
+
+    at: datetime
+    places: tuple[tuple[str, str, int], ...]  # place, what is counted, how many
+    views: tuple[tuple[UUID, int], ...]
+    cut: bool
+
+
+_TOLD: Memory[tuple[str, int, frozenset[Scope]], Counts] = Memory(most=512)
 
 
 class Saved(NamedTuple):
@@ -26,9 +53,9 @@ class Saved(NamedTuple):
     address: str
 
 
-def saved_views(request: HttpRequest) -> dict[str, Callable[[], list[Saved]]]:
+def saved_views(request: HttpRequest) -> dict[str, Callable[[], list[Saved]] | str]:
     """Context processor: the partner's feeds by name, read only where a page draws its side bar. One query then."""
-    return {"saved_views": partial(_saved, getattr(request, "viewer", None))}
+    return {"saved_views": partial(_saved, getattr(request, "viewer", None)), "counted_at": reverse("side-counts")}
 
 
 def _saved(viewer: Viewer | None) -> list[Saved]:
@@ -36,3 +63,38 @@ def _saved(viewer: Viewer | None) -> list[Saved]:
         return []
     found = Feed.objects.of(viewer).order_by("name", "pk").values_list("pk", "name")[:MOST]
     return [Saved(pk, name, f"{reverse('indicators')}?{urlencode({'view': pk})}") for pk, name in found]
+
+
+@require_safe
+@page
+def counts(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """How much asks at each place, and how many each saved view holds; asked for once a page is there."""
+    return show(request, viewer, "indicators/side_counts.html", here="", told=_counted(viewer))
+
+
+def _counted(viewer: Viewer) -> Counts:
+    """The numbers, kept for a moment by who asks and what they may see."""
+    key = (viewer.actor, viewer.sight, viewer.scopes)
+    told = _TOLD.get(key)
+    if told is None or told.at < clock.now() - _FRESH:
+        told = _counted_anew(viewer)
+        _TOLD.put(key, told)
+    return told
+
+
+def _counted_anew(viewer: Viewer) -> Counts:
+    asks = inbox.of(viewer, {})
+    ours = [one for one in asks if one.icon in ("flag", "scales") and one.section == "tonight"]
+    waits = [one for one in asks if one.icon in ("eye", "lock")]
+    feeds = list(Feed.objects.of(viewer).order_by("name", "pk")[:MOST])
+    views, cut = listing.tallied(viewer, [subscribing.filter_of(feed) for feed in feeds]) if feeds else ([], False)
+    return Counts(
+        clock.now(),
+        (
+            ("start", "ask for an act", len(asks)),
+            ("portal-judgement", "opinions and appeals on ours", len(ours)),
+            ("held", "wait for somebody of ours", len(waits)),
+        ),
+        tuple((feed.pk, count) for feed, count in zip(feeds, views, strict=True)),
+        cut,
+    )

@@ -86,8 +86,7 @@ def test_the_operator_suspends_a_partner_and_lets_it_back(page, live_server, cas
     )
     sign_in(page, live_server, build.a_user(cast.operator))
     go_to(page, "Operator")
-    page.wait_for_selector("h2:has-text('Aster')")
-    card = page.locator("section", has_text="aster").first
+    card = page.locator(".rowed li", has_text="aster").first
     card.locator("summary").click()
     look(page, "operator-partners")
     card.locator("#why-aster").fill("A key of theirs was found in public.")
@@ -101,8 +100,7 @@ def test_the_operator_suspends_a_partner_and_lets_it_back(page, live_server, cas
     page.wait_for_selector("text=Empty")
     look(page, "operator-groups")
     page.goto(f"{live_server.url}/operator/partners")
-    card = page.locator("section", has_text="Suspended:").first
-    card.locator("summary").click()
+    card = page.locator(".rowed li", has_text="Suspended:").first
     card.locator("text=Reinstate").click()
     page.wait_for_selector("text=Aster: done")
     assert Partner.objects.get(slug="aster").state == "active"

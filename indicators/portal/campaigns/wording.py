@@ -48,7 +48,8 @@ def verdict(document: Mapping[str, Any], *, now: datetime) -> list[Part]:
     parts.append((". ", ""))
     if own := yours["accounts"]:
         parts.append((f"{own:,} {'is' if own == 1 else 'are'} ours", "b"))
-        parts.append((f", {yours['did'].get('suspended', 0):,} of those suspended. ", ""))
+        suspended = yours["did"].get("suspended", 0)
+        parts.append((f", {f'{suspended:,}' if suspended else 'none'} of those suspended. ", ""))
     else:
         parts += [("None is ours", "b"), (" as far as you told the group. ", "")]
     if document["state"] != "live":

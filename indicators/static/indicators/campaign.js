@@ -9,7 +9,7 @@ const choose = (code, { scroll = false } = {}) => {
   for (const each of document.querySelectorAll("[data-of], [data-code], .twin [data-row]")) {
     const own = each.dataset.of ?? each.dataset.code ?? each.dataset.row;
     each.classList.toggle("on", own === code);
-    if (each.dataset.row) each.toggleAttribute("aria-selected", own === code);
+    if (each.dataset.row) each.querySelector("a").setAttribute("aria-current", String(own === code));
   }
   for (const each of document.querySelectorAll("[data-about]")) each.hidden = each.dataset.about !== code;
   if (scroll) rows.find((row) => row.dataset.row === code)?.scrollIntoView({ block: "nearest" });

@@ -123,6 +123,7 @@ ROWS: dict[str, Row] = {
     "start": Row("/", "person"),
     "recent": Row("/recent", "person"),
     "pulse": Row("/pulse", "person"),
+    "side-counts": Row("/side", "person"),
     "indicators": Row("/indicators", "person", shows=True),
     "portal-find": Row("/find", "person", method="post"),
     "indicators-new": Row("/indicators/new", "person", method="post"),

@@ -150,7 +150,7 @@ def _taxii() -> Iterator[Ask]:
 
 def _pages() -> Iterator[Ask]:
     for path in (
-        "/", "/recent", "/pulse", "/?show=ours", "/indicators", "/indicators?matched=true", "/indicators?publisher=aster", "/indicators?q=seen",
+        "/", "/recent", "/pulse", "/side", "/?show=ours", "/indicators", "/indicators?matched=true", "/indicators?publisher=aster", "/indicators?q=seen",
         "/indicators?filter=kind:account-pattern", "/indicators?sort=-confidence", "/indicators?filter=publishers:>=2", "/indicators/tallies", "/indicators/bundle?show=objects", "/matches", "/subscriptions",
         "/subscriptions/deliveries", "/subscriptions/new", "/subscriptions/feeds/all", "/subscriptions/feeds/{feed}",
         "/subscriptions/feeds/{x_feed}", "/subscriptions/feeds/{feed}/change", "/subscriptions/feeds/{x_feed}/change",
