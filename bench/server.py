@@ -79,6 +79,11 @@ class Server:
             "DJANGO_SETTINGS_MODULE": "exchange.settings",
         }
 
+    @property
+    def folder(self) -> Path:
+        """Where all that it keeps lives."""
+        return self._data_dir
+
     def snapshots(self) -> Path:
         """Where the exchange keeps the files of feeds."""
         return self._data_dir / "snapshots"
