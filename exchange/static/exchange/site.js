@@ -57,6 +57,11 @@ document.addEventListener("htmx:afterSwap", () => {
   if (told && arrived) told.textContent = `${arrived} new indicator${arrived === 1 ? "" : "s"}`;
 });
 
+// Numbers go beside the places that this page has.
+document.addEventListener("htmx:afterSwap", (event) => {
+  for (const told of event.target.querySelectorAll("[data-for]")) document.getElementById(told.dataset.for)?.replaceChildren(...told.childNodes);
+});
+
 // Addresses hold only what was asked.
 document.addEventListener("htmx:configRequest", (event) => {
   if (!event.target.hasAttribute("data-short")) return;
