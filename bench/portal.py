@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse, RemoteDisconnected
 from pathlib import Path
 from statistics import median, quantiles
 from urllib.parse import urlencode, urlsplit
@@ -81,8 +81,11 @@ class Person:
         if form is not None:
             headers |= {"Content-Type": "application/x-www-form-urlencoded", "Referer": self._url, "Origin": self._url}
             body = urlencode({"csrfmiddlewaretoken": getattr(self, "token", "")} | form)
-        self._wire.request("GET" if body is None else "POST", path, body=body, headers=headers)
-        answer = self._wire.getresponse()
+        try:
+            answer = self._answered(path, body, headers)
+        except (RemoteDisconnected, BrokenPipeError):  # an idle connection ended
+            self._wire.close()
+            answer = self._answered(path, body, headers)
         text = answer.read().decode()
         for name, value in answer.getheaders():
             if name.lower() == "set-cookie":
@@ -91,6 +94,10 @@ class Person:
         if answer.status >= 400:
             raise SystemExit(f"{path}: {answer.status} {text[:300]}")
         return text
+
+    def _answered(self, path: str, body: str | None, headers: dict[str, str]) -> HTTPResponse:
+        self._wire.request("GET" if body is None else "POST", path, body=body, headers=headers)
+        return self._wire.getresponse()
 
 
 def _token(text: str) -> str:
