@@ -91,6 +91,8 @@ class Person:
             if name.lower() == "set-cookie":
                 key, _, rest = value.partition("=")
                 self._cookies[key] = rest.partition(";")[0]
+        if 300 <= answer.status < 400:
+            return self.ask(answer.getheader("Location") or "/")
         if answer.status >= 400:
             raise SystemExit(f"{path}: {answer.status} {text[:300]}")
         return text

@@ -1,7 +1,8 @@
 """Lists for people: how many living objects of each kind fit a question, and the same in another order than the log's.
 
-Both look at the newest holdings that the viewer sees, at most `LOOKED_AT`, found by audience: so they cost the same
-however much there is, and nothing that others do unseen moves them. What lies beyond is said to be there (`cut`).
+Both look at the newest holdings that the viewer sees, at most `LOOKED_AT`, living or not, found by audience: so they
+cost the same however much there is, and nothing that others do unseen moves them. What lies beyond is said to be there
+(`cut`).
 """
 
 from __future__ import annotations
@@ -102,14 +103,16 @@ def _looking(viewer: Viewer, parameters: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-# The viewer's newest holdings that live, from the end of the index over (audience, id) of each audience.
+# The viewer's newest holdings, by the end of the index over (audience, id) of each audience alone; then those of them
+# that live, each by its key: a reader of many groups would else read the rows of all to leave out the most.
 _LOOKED = f"""
-looked AS MATERIALIZED (
-    SELECT h.* FROM unnest(%(audiences)s::bigint[]) a(id) CROSS JOIN LATERAL (
-        SELECT * FROM indicators_holding h
-        WHERE h.audience_id = a.id AND {living.LIVES} AND h.newest_id IS NOT NULL
-        ORDER BY h.id DESC LIMIT %(looked)s
-    ) h ORDER BY h.id DESC LIMIT %(looked)s
+newest AS MATERIALIZED (
+    SELECT found.id FROM unnest(%(audiences)s::bigint[]) a(id) CROSS JOIN LATERAL (
+        SELECT h.id FROM indicators_holding h WHERE h.audience_id = a.id ORDER BY h.id DESC LIMIT %(looked)s
+    ) found ORDER BY found.id DESC LIMIT %(looked)s
+), looked AS MATERIALIZED (
+    SELECT h.* FROM newest n JOIN indicators_holding h ON h.id = n.id
+    WHERE {living.LIVES} AND h.newest_id IS NOT NULL
 )
 """
 # A row for each kind, and one for none: how many fit, and how many were looked at.
@@ -119,12 +122,12 @@ WITH {_LOOKED}, fits AS (
     FROM looked h JOIN indicators_stixobject o ON o.id = h.newest_id
     WHERE TRUE {{conditions}} GROUP BY 1
 )
-SELECT f.kind, f.n, (SELECT count(*) FROM looked) FROM fits f
-UNION ALL SELECT 'other', 0, (SELECT count(*) FROM looked)
+SELECT f.kind, f.n, (SELECT count(*) FROM newest) FROM fits f
+UNION ALL SELECT 'other', 0, (SELECT count(*) FROM newest)
 """
 _ORDERED = f"""
 WITH {_LOOKED}
-SELECT o.id, h.stix_id, (SELECT count(*) FROM looked)
+SELECT o.id, h.stix_id, (SELECT count(*) FROM newest)
 FROM looked h JOIN indicators_stixobject o ON o.id = h.newest_id
 WHERE TRUE {{conditions}}
 ORDER BY {{order}}, o.id DESC LIMIT %(limit)s OFFSET %(offset)s
@@ -191,5 +194,5 @@ def tallied(viewer: Viewer, wanted: Sequence[Filter]) -> tuple[list[int], bool]:
 _INDICATORS = Filter.of(types=("indicator",))
 _TALLIED = f"""
 WITH {_LOOKED}
-SELECT {{counts}}, (SELECT count(*) FROM looked) FROM looked h JOIN indicators_stixobject o ON o.id = h.newest_id
+SELECT {{counts}}, (SELECT count(*) FROM newest) FROM looked h JOIN indicators_stixobject o ON o.id = h.newest_id
 """
