@@ -29,7 +29,7 @@ MOST = 8
 
 
 #: For so long a person is told the same numbers: each page asks for them.
-_FRESH = timedelta(seconds=20)
+_FRESH = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)

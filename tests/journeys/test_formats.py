@@ -65,7 +65,7 @@ def _stix() -> str:
 #: Name of the file, its text, how many lines it becomes, and what one of them says.
 FORMATS = {
     "hosts.csv": (lambda: _CSV, 2, "fast-gate[.]example"),
-    "bundle.json": (_stix, 1, "198.51.100[.]0/24"),
+    "bundle.json": (_stix, 1, "indicator--"),
     "event.json": (lambda: json.dumps(_MISP), 2, "relay.gate[.]example"),
     "rules.nov": (lambda: _NOVA, 2, "rule Relay"),
 }
