@@ -67,7 +67,7 @@ FORMATS = {
     "hosts.csv": (lambda: _CSV, 2, "fast-gate[.]example"),
     "bundle.json": (_stix, 1, "indicator--"),
     "event.json": (lambda: json.dumps(_MISP), 2, "relay.gate[.]example"),
-    "rules.nov": (lambda: _NOVA, 2, "rule Relay"),
+    "rules.nov": (lambda: _NOVA, 2, "rule Other"),
 }
 _DROP = """
 ([name, text]) => {
