@@ -14,7 +14,7 @@ from exchange.client.api import Client
 from exchange.client.errors import Unusable
 from exchange.client.terminal import Json, KeyFile, Url, client_of, console, print_facts, print_json, print_table
 
-app = typer.Typer(help="Pull from and push to TAXII servers of others; needs the scope admin.", no_args_is_help=True)
+app = typer.Typer(help="Pull from and push to TAXII servers and MISPs; needs the scope admin.", no_args_is_help=True)
 Which = Annotated[str, typer.Argument(help="Its name or id, as `exchange connections list` shows them.")]
 Credential = Annotated[
     Path | None,
@@ -25,6 +25,10 @@ Credential = Annotated[
     ),
 ]
 Strictest = Annotated[str, typer.Option("--strictest", help="clear, green, amber or amber+strict: what passes.")]
+IsMisp = Annotated[bool, typer.Option("--misp", help="It is a MISP, and the credential its key.")]
+Says = Annotated[
+    list[str] | None, typer.Option("--say", help="Of MISP: NAME=VALUE, said of all that may say it; repeat.")
+]
 Every = Annotated[int | None, typer.Option("--every", help="Seconds between two runs; 60 by default.")]
 Feed = Annotated[str, typer.Option("--feed", help="The id of the feed that chooses of your own.")]
 Groups = Annotated[list[str] | None, typer.Option("--group", help="Share with this group (slug); repeat.")]
@@ -55,8 +59,10 @@ def show(which: Which, as_json: Json = False, url: Url = "", key_file: KeyFile =
 @app.command()
 def pull(
     name: Annotated[str, typer.Argument(help="What you call it.")],
-    address: Annotated[str, typer.Argument(help="Of the collection: https://host/root/collections/<id>/.")],
+    address: Annotated[str, typer.Argument(help="Of a collection, https://host/root/collections/<id>/, or a MISP.")],
     credential_file: Credential = None,
+    misp: IsMisp = False,
+    say: Says = None,
     strictest: Strictest = "",
     group: Groups = None,
     partner: Partners = None,
@@ -67,9 +73,10 @@ def pull(
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
-    """Have the exchange pull from a TAXII collection; without an audience your partner alone sees what comes in."""
+    """Have the exchange pull from a TAXII collection or a MISP; without an audience your partner alone sees it."""
     audience = _given(groups=group, partners=partner, everyone=everyone, tlp=tlp)
-    wish = _wish(name, address, "pull", credential_file, strictest=strictest, every_s=every) | audience
+    wish = _wish(name, address, "pull", credential_file, misp=misp, strictest=strictest, every_s=every, says=_said(say))
+    wish |= audience
     with client_of(url, key_file) as client:
         _show(client.connect(wish), as_json=as_json)
 
@@ -77,8 +84,9 @@ def pull(
 @app.command()
 def push(
     name: Annotated[str, typer.Argument(help="What you call it.")],
-    address: Annotated[str, typer.Argument(help="Of the collection: https://host/root/collections/<id>/.")],
+    address: Annotated[str, typer.Argument(help="Of a collection, https://host/root/collections/<id>/, or a MISP.")],
     credential_file: Credential = None,
+    misp: IsMisp = False,
     strictest: Strictest = "",
     feed: Feed = "",
     every: Every = None,
@@ -86,8 +94,8 @@ def push(
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
-    """Have the exchange push to a TAXII collection what your partner published under its name."""
-    wish = _wish(name, address, "push", credential_file, strictest=strictest, every_s=every, feed=feed)
+    """Have the exchange push to a TAXII collection or a MISP what your partner published under its name."""
+    wish = _wish(name, address, "push", credential_file, misp=misp, strictest=strictest, every_s=every, feed=feed)
     with client_of(url, key_file) as client:
         _show(client.connect(wish), as_json=as_json)
 
@@ -114,12 +122,13 @@ def change(
     wanted |= _given(groups=group, partners=partner, everyone=everyone, tlp=tlp)
     if pause is not None:
         wanted["state"] = "paused" if pause else "active"
-    if credential_file is not None:
-        wanted["authorization"] = _authorization(credential_file)
-    if not wanted:
+    if not wanted and credential_file is None:
         raise Unusable("Name what is to change: `exchange connections change --help`.")
     with client_of(url, key_file) as client:
-        _show(client.change_connection(_find(client, which)["id"], wanted), as_json=as_json)
+        one = _find(client, which)
+        if credential_file is not None:
+            wanted["authorization"] = _authorization(credential_file, misp=one["kind"] == "misp")
+        _show(client.change_connection(one["id"], wanted), as_json=as_json)
 
 
 @app.command()
@@ -147,18 +156,28 @@ def _find(client: Client, which: str) -> dict[str, Any]:
     raise Unusable(f"No connection is called {which}: `exchange connections list`.")
 
 
-def _wish(name: str, address: str, direction: str, credential_file: Path | None, **more: Any) -> dict[str, Any]:
-    wish = {"name": name, "kind": "taxii", "direction": direction, "url": address} | _given(**more)
-    if authorization := _authorization(credential_file):
+def _wish(
+    name: str, address: str, direction: str, credential_file: Path | None, *, misp: bool, **more: Any
+) -> dict[str, Any]:
+    kind = "misp" if misp else "taxii"
+    wish = {"name": name, "kind": kind, "direction": direction, "url": address} | _given(**more)
+    if authorization := _authorization(credential_file, misp=misp):
         wish["authorization"] = authorization
     return wish
+
+
+def _said(say: list[str] | None) -> dict[str, str]:
+    named = [one.partition("=") for one in say or ()]
+    if not all(sign for _, sign, _ in named):
+        raise Unusable("--say NAME=VALUE, as `exchange import` takes it.")
+    return {name: text for name, _, text in named}
 
 
 def _given(**named: Any) -> dict[str, Any]:
     return {name: value for name, value in named.items() if value}
 
 
-def _authorization(file: Path | None) -> str:
+def _authorization(file: Path | None, *, misp: bool = False) -> str:
     """The Authorization header that a credential stands for; never an argument, which other users of a host can see."""
     if file is None:
         said = os.environ.get("EXCHANGE_CONNECTION_CREDENTIAL", "")
@@ -168,7 +187,7 @@ def _authorization(file: Path | None) -> str:
         except (OSError, UnicodeDecodeError) as error:
             raise Unusable(f"{file}: cannot be read.") from error
     said = said.strip()
-    if not said or " " in said:
+    if not said or misp or " " in said:
         return said
     if ":" in said:
         return f"Basic {base64.b64encode(said.encode()).decode()}"

@@ -74,8 +74,11 @@ def _why(error: Exception) -> str:
     return f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else "it cannot be read"
 
 
-def built(items: Iterable[Found | Loss], wishes: Wishes, tokeniser: Tokeniser) -> Iterator[Built | Loss]:
-    """The indicators and the losses; values of one subkind are tokenised together."""
+def built(items: Iterable[Found | Loss], wishes: Wishes, tokeniser: Tokeniser | None) -> Iterator[Built | Loss]:
+    """The indicators and the losses; values of one subkind are tokenised together.
+
+    Without a tokeniser, no raw value that needs one may be among them.
+    """
     by_subkind: dict[str, list[Found]] = {}
     for item in items:
         if isinstance(item, Loss):
@@ -87,7 +90,10 @@ def built(items: Iterable[Found | Loss], wishes: Wishes, tokeniser: Tokeniser) -
             found = replace(found, says={name: said for name, said in found.says.items() if name != "detector"})
         by_subkind.setdefault(found.subkind if found.carried is None else "", []).append(found)
     for subkind, some in by_subkind.items():
-        made = _tokenised(subkind, some, tokeniser) if subkind in words.TOKENISED else _carried(some)
+        if tokeniser is not None and subkind in words.TOKENISED:
+            made = _tokenised(subkind, some, tokeniser)
+        else:
+            made = _carried(some)
         for found, carried, forms in made:
             yield carried if isinstance(carried, Loss) else _indicator(found, carried, forms, wishes)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from exchange.shapes import Address, Choice, Id, Number, Text
+from exchange.shapes import Address, Choice, Id, Json, Number, Text
 from indicators.api.requests import PreviewWish
 from indicators.connections import keeping
 from indicators.models import Connection
@@ -25,7 +25,7 @@ def _every() -> Number:
 
 
 def _authorization() -> Text:
-    words = "The whole Authorization header, such as `Bearer …`. Kept sealed, never shown again."
+    words = "The whole Authorization header, such as `Bearer …`; of MISP its key. Kept sealed, never shown again."
     return Text(
         required=False, code="bad-credential", says="At most 2,000 characters.", max_length=2_000, help_text=words
     )
@@ -41,6 +41,11 @@ def _strictest() -> Choice:
     )
 
 
+def _says() -> Json:
+    words = "Of a pull from MISP: what is said of every indicator, by the names of `exchange import --say`."
+    return Json(required=False, code="bad-says", says="Names and texts.", help_text=words)
+
+
 def _name(**options: Any) -> Text:
     return Text(code="bad-name", says="A name of 1 to 120 characters.", max_length=120, **options)
 
@@ -49,17 +54,18 @@ class NewConnection(PreviewWish):
     """A server to pull from or push to; the audience is of what is pulled."""
 
     name = _name()
-    kind = Choice(Connection.Kind.values, code="bad-kind", says="taxii.")
+    kind = Choice(Connection.Kind.values, code="bad-kind", says="taxii or misp.")
     direction = Choice(Connection.Direction.values, code="bad-direction", says="pull or push.")
     url = Address(
         code="address-not-allowed",
         says="An address of at most 1,000 characters.",
         max_length=1_000,
-        help_text="Of a TAXII collection.",
+        help_text="Of a TAXII collection, or of a MISP.",
     )
     authorization = _authorization()
     strictest = _strictest()
     feed = Id(required=False, help_text="Of a push: the feed that chooses of one's own.")
+    says = _says()
     every_s = _every()
 
 
@@ -71,4 +77,5 @@ class ConnectionChange(PreviewWish):
     authorization = _authorization()
     strictest = _strictest()
     feed = Id(required=False, allow_null=True)
+    says = _says()
     every_s = _every()

@@ -24,6 +24,7 @@ from partners.sharing import groups_named, partners_named
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 
+_AS_THEY_ARE = ("name", "state", "feed", "says", "every_s")
 _AUDIENCE = frozenset({"everyone", "groups", "partners", "tlp", "attribution"})
 
 
@@ -39,7 +40,7 @@ class ConnectionsView(Face):
 
     @extend_schema(operation_id="connect", request=requests.NewConnection, responses={201: ConnectionDocument})
     def post(self, request: Request) -> HttpResponse:
-        """Pull from a TAXII collection, or push to one, from now on. It runs within seconds.
+        """Pull from a TAXII collection or a MISP, or push to one, from now on. It runs within seconds.
 
         What is pulled is published as the caller's partner, to `groups`, `partners` or `everyone`; without any of them
         the partner alone sees it. What is pushed is what the partner published under its own name.
@@ -54,6 +55,7 @@ class ConnectionsView(Face):
             strictest=Tlp.from_word(sent.get("strictest") or Tlp.GREEN.word),
             reach=_reach(viewer, sent),
             feed_id=sent.get("feed"),
+            says=sent.get("says") or {},
             every_s=60 if sent.get("every_s") is None else sent["every_s"],
         )
         made = keeping.connect(viewer, wish)
@@ -77,7 +79,9 @@ class ConnectionView(Face):
         viewer, sent = viewer_of(request), requests.ConnectionChange.read(request)
         if not sent:
             raise Refused("Name what is to change.", code="nothing-to-change", at="")
-        wanted: dict[str, Any] = {name: sent[name] for name in ("name", "state", "feed", "every_s") if name in sent}
+        wanted: dict[str, Any] = {
+            name: sent[name] for name in ("name", "state", "feed", "says", "every_s") if name in sent
+        }
         if sent.get("authorization") is not None:
             wanted["credential"] = sent["authorization"]
         if sent.get("strictest"):
@@ -145,6 +149,7 @@ def _document(one: Connection) -> dict[str, Any]:
         "strictest": Tlp(one.strictest).word,
         "audience": audience,
         "feed": one.feed_id,
+        "says": one.says,
         "every_s": one.every_s,
         "created_at": clock.rfc3339(one.created_at),
         "due_at": clock.rfc3339(one.due_at),

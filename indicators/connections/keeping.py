@@ -19,6 +19,7 @@ from django.db.models import QuerySet
 
 from exchange import clock, outbound, sealing
 from exchange.errors import Conflict, NotFound, Refused
+from exchange.formats import flat
 from indicators.models import Connection, Feed
 from indicators.publishing.reach import Reach
 from indicators.telling import subscribing
@@ -31,7 +32,7 @@ from partners.viewer import Viewer
 MOST = 20
 #: Seconds between two runs.
 OFTENEST_S, SELDOMEST_S = 10, 86_400
-_MAX_NAME_CHARS, _MAX_CREDENTIAL_CHARS = 120, 2_000
+_MAX_NAME_CHARS, _MAX_CREDENTIAL_CHARS, _MAX_SAID_CHARS = 120, 2_000, 200
 _PURPOSE = "connection-credential"
 _COLLECTION = re.compile(r"/collections/[^/?#]+/$")
 _HEADER = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
@@ -49,13 +50,14 @@ class Wish:
     strictest: Tlp = Tlp.GREEN
     reach: Reach = field(default_factory=Reach)
     feed_id: UUID | None = None
+    says: Mapping[str, str] = field(default_factory=dict)
     every_s: int = 60
 
 
 def connect(viewer: Viewer, wish: Wish) -> Connection:
     """Make a connection, which is run at once. Raises Refused naming the field, Conflict, Forbidden, NotFound."""
     _require(viewer)
-    url = _address(wish.url)
+    url = _address(wish.kind, wish.url)
     pulls = wish.direction == Connection.Direction.PULL
     if pulls and wish.feed_id is not None:
         raise Refused("A feed chooses what is pushed.", code="not-of-this-direction", at="/feed")
@@ -70,6 +72,7 @@ def connect(viewer: Viewer, wish: Wish) -> Connection:
         actor=viewer.actor,
         strictest=_strictest(wish.strictest),
         reach=_reach(viewer, wish.reach, wish.strictest).to_json() if pulls else {},
+        says=_says(wish.says, kind=wish.kind, pulls=pulls),
         every_s=_every(wish.every_s),
     )
     made.credential = _sealed(made, wish.credential)
@@ -84,7 +87,7 @@ def connect(viewer: Viewer, wish: Wish) -> Connection:
 
 
 def change(viewer: Viewer, connection_id: UUID, wanted: Mapping[str, Any]) -> Connection:
-    """Change what `wanted` names of name, state, credential, strictest, reach, feed and every_s.
+    """Change what `wanted` names of name, state, credential, strictest, reach, feed, says and every_s.
 
     What came in before stays where it is. A push with another feed or a stricter marking takes back what no longer
     passes. Raises NotFound, Refused naming the field, Conflict.
@@ -105,14 +108,18 @@ def change(viewer: Viewer, connection_id: UUID, wanted: Mapping[str, Any]) -> Co
             if not pulls:
                 raise Refused("An audience is of what is pulled.", code="not-of-this-direction", at="/groups")
             one.reach = _reach(viewer, wanted["reach"], Tlp(one.strictest)).to_json()
+        if "says" in wanted:
+            one.says = _says(wanted["says"], kind=one.kind, pulls=pulls)
         if "every_s" in wanted:
             one.every_s = _every(wanted["every_s"])
         if "feed" in wanted:
             if pulls:
                 raise Refused("A feed chooses what is pushed.", code="not-of-this-direction", at="/feed")
             one.feed = _followable(viewer, wanted["feed"]) if wanted["feed"] else None
-        if {"feed", "strictest"} & wanted.keys():
-            one.place = {} if not pulls else one.place  # all is looked at anew
+        if {"feed", "strictest"} & wanted.keys() and not pulls:
+            one.place = {}  # all is looked at anew
+        if {"reach", "says", "strictest"} & wanted.keys() and one.kind == Connection.Kind.MISP and pulls:
+            one.place = {}
         one.due_at, one.failures, one.failing_since = clock.now(), 0, None
         one.claimed_until = None  # whoever runs it now writes nothing of it any more
         _save(one)
@@ -220,7 +227,7 @@ def _named(name: str) -> str:
     return name.strip()
 
 
-def _address(url: str) -> str:
+def _address(kind: str, url: str) -> str:
     """With a slash at the end, so that paths can be joined to it. Raises Refused."""
     url = url if url.endswith("/") else f"{url}/"
     try:
@@ -229,7 +236,7 @@ def _address(url: str) -> str:
         raise Refused(str(blocked), code="address-not-allowed", at="/url") from None
     if "?" in url:
         raise Refused("An address without parameters.", code="address-not-allowed", at="/url")
-    if not _COLLECTION.search(url):
+    if kind == Connection.Kind.TAXII and not _COLLECTION.search(url):
         words = "The address of a collection: https://host/root/collections/<id>/."
         raise Refused(words, code="not-a-collection", at="/url")
     return url
@@ -257,6 +264,18 @@ def _reach(viewer: Viewer, reach: Reach, strictest: Tlp) -> Reach:
     spec = may_share(viewer, tlp=strictest, everyone=named.everyone, groups=named.groups, partners=named.partners)
     check(viewer, spec)
     return named
+
+
+def _says(says: Mapping[str, Any], *, kind: str, pulls: bool) -> dict[str, str]:
+    if says and (kind != Connection.Kind.MISP or not pulls):
+        raise Refused("Only of what is pulled from MISP.", code="not-of-this-direction", at="/says")
+    for name, text in says.items():
+        if name not in (*flat.NAMES, "confidence") or not isinstance(text, str) or len(text) > _MAX_SAID_CHARS:
+            words = f"Texts of at most {_MAX_SAID_CHARS} characters, named {', '.join(flat.NAMES)} or confidence."
+            raise Refused(words, code="bad-says", at="/says")
+    if not says.get("confidence", "0").isdecimal():
+        raise Refused("confidence: a whole number.", code="bad-says", at="/says")
+    return dict(says)
 
 
 def _every(seconds: int) -> int:

@@ -63,7 +63,7 @@ def pull(turn: Turn, server: taxii.Server) -> None:
 
 def _next_page(turn: Turn, server: taxii.Server) -> taxii.Page:
     after = _moment(turn.place.get("after"))
-    _let_go_of_the_database()
+    let_go_of_the_database()
     return server.page(after=after, next_=turn.place.get("next", ""))
 
 
@@ -109,8 +109,13 @@ def _missing_definitions(turn: Turn, read: Sequence[Any], server: taxii.Server) 
     missing = sorted({ref for one in drafts for ref in markings.tighten(one, known).unresolved})[:_MOST_MARKINGS]
     if not missing:
         return []
-    _let_go_of_the_database()
+    let_go_of_the_database()
     return [one for body in server.some(missing) for one in (_read(body) if b'"objects"' in body else [])]
+
+
+def take_raw(turn: Turn, objects: Sequence[bytes]) -> None:
+    """The same of objects as their bytes."""
+    take(turn, _read(b'{"objects":[' + b",".join(objects) + b"]}"))
 
 
 def take(turn: Turn, read: Sequence[Any]) -> None:
@@ -241,7 +246,7 @@ def _look_what_is_gone(turn: Turn, server: taxii.Server) -> None:
         turn.place["check"] = {"began": clock.rfc3339(moment), "next": "", "after": ""}
     while turn.goes_on():
         check = turn.place["check"]
-        _let_go_of_the_database()
+        let_go_of_the_database()
         ids, page = server.manifest(next_=check["next"], after=_moment(check["after"]))
         with transaction.atomic():
             there = Passed.unrestricted.filter(connection=turn.connection, stix_id__in=ids)
@@ -271,6 +276,7 @@ def _moment(written: Any) -> datetime | None:
     return datetime.fromisoformat(written) if isinstance(written, str) and written else None
 
 
-def _let_go_of_the_database() -> None:
+def let_go_of_the_database() -> None:
+    """Hold no connection while another server takes its time."""
     if not connection.in_atomic_block:
         connection.close()  # back to the pool, while the other server takes its time

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import orjson
-from django.db import connection, transaction
+from django.db import transaction
 
 from exchange import clock
 from exchange.errors import Gone
 from indicators import reading
-from indicators.connections import pulling, taxii
+from indicators.connections import misp, pulling, taxii
 from indicators.connections.turns import Turn
 from indicators.feeds import tree
 from indicators.feeds.filters import Filter
@@ -33,12 +33,13 @@ from partners.viewer import Viewer
 
 #: Changes of one page, and bytes of their objects.
 PAGE, PAGE_BYTES = 100, 1_000_000
+Server = taxii.Server | misp.Server
 _OWN = Filter(tree.term("from", ["mine"]))
 #: What ends by itself there, too.
 _ENDS_ITSELF = frozenset({Change.Reason.EXPIRED})
 
 
-def push(turn: Turn, server: taxii.Server) -> None:
+def push(turn: Turn, server: Server) -> None:
     """Send what is new of the partner's own, and take back what is to be taken back. Raises Trouble, Lost."""
     wanted = subscribing.filter_of(turn.connection.feed).within(_OWN)
     while turn.goes_on():
@@ -67,7 +68,7 @@ def _begin(turn: Turn, wanted: Filter) -> None:
     turn.place = {"scope": wanted.scope, "seq": 0, "began": clock.rfc3339(clock.now())}
 
 
-def _page(turn: Turn, server: taxii.Server, viewer: Viewer, told: Sequence[Told]) -> None:
+def _page(turn: Turn, server: Server, viewer: Viewer, told: Sequence[Told]) -> None:
     """Send and take back what a page of the log tells; sending it twice does no harm."""
     ids = [one.stix_id for one in told]
     given = Passed.unrestricted.filter(connection=turn.connection, stix_id__in=ids)
@@ -84,7 +85,7 @@ def _page(turn: Turn, server: taxii.Server, viewer: Viewer, told: Sequence[Told]
             if one.stix_id in there and one.reason not in _ENDS_ITSELF:
                 back.append(one.stix_id)
     turn.note({}, left_out)
-    _send(turn, server, send)
+    _send(turn, server, send, there)
     _take_back(turn, server, viewer, back)
 
 
@@ -109,31 +110,31 @@ def _came_in(viewer: Viewer, ids: Iterable[str]) -> set[str]:
     return set(passed.values_list("stix_id", flat=True))
 
 
-def _send(turn: Turn, server: taxii.Server, send: Sequence[Told]) -> None:
+def _send(turn: Turn, server: Server, send: Sequence[Told], there: set[str]) -> None:
     if not send:
         return
-    _let_go_of_the_database()
-    taken, refused = server.add([one.body for one in send if one.body is not None])
+    pulling.let_go_of_the_database()
+    taken, refused = server.give([one.body for one in send if one.body is not None], there=there)
     turn.note({"sent": taken, "refused": len(refused)}, Counter(refused.values()))
     pulling.note_passed(turn, {one.stix_id for one in send} - refused.keys())
 
 
-def _take_back(turn: Turn, server: taxii.Server, viewer: Viewer, ids: Sequence[str]) -> None:
+def _take_back(turn: Turn, server: Server, viewer: Viewer, ids: Sequence[str]) -> None:
     """What was revoked is sent as its publisher revoked it; all else is deleted there, if the server lets us."""
     if not ids:
         return
     found = reading.page(viewer, Selection(stix_ids=tuple(ids), own=True), limit=len(ids))
     ended = [one for one in found.statements if one.revoked and one.tlp <= turn.connection.strictest]
-    revoked = {one.stix_id: one.body for one in ended}
-    _let_go_of_the_database()
+    revoked = {one.stix_id: one.body for one in ended if server.takes_revoked}
+    pulling.let_go_of_the_database()
     if revoked:
-        server.add(list(revoked.values()))
+        server.give(list(revoked.values()), there=set())
     kept = [stix_id for stix_id in ids if stix_id not in revoked and not server.delete(stix_id)]
     turn.note({"taken-back": len(ids) - len(kept), "not-taken-back": len(kept)})
     Passed.unrestricted.filter(connection=turn.connection, stix_id__in=list(ids)).delete()
 
 
-def _finish(turn: Turn, server: taxii.Server, viewer: Viewer) -> None:
+def _finish(turn: Turn, server: Server, viewer: Viewer) -> None:
     """After a walk from the beginning: what was sent before and was not met in it no longer passes."""
     if "began" not in turn.place:
         return
@@ -142,8 +143,3 @@ def _finish(turn: Turn, server: taxii.Server, viewer: Viewer) -> None:
     while ids := list(left.order_by("pk").values_list("stix_id", flat=True)[:PAGE]):
         _take_back(turn, server, viewer, ids)
     turn.place = {name: said for name, said in turn.place.items() if name != "began"}
-
-
-def _let_go_of_the_database() -> None:
-    if not connection.in_atomic_block:
-        connection.close()  # back to the pool, while the other server takes its time

@@ -17,7 +17,7 @@ from structlog import get_logger
 from exchange import clock, hints, sealing
 from exchange.celery import app
 from exchange.errors import ExchangeError, TooMany
-from indicators.connections import keeping, pulling, pushing, taxii
+from indicators.connections import events, keeping, misp, pulling, pushing, taxii
 from indicators.connections.remote import Trouble
 from indicators.connections.turns import Lost, Turn
 from indicators.models import Connection
@@ -69,12 +69,14 @@ def run_next() -> bool:
 
 
 def _go(turn: Turn) -> None:
-    one = turn.connection
-    server = taxii.Server(one.url, keeping.credential_of(one))
-    if one.direction == Connection.Direction.PULL:
-        pulling.pull(turn, server)
+    one, credential = turn.connection, keeping.credential_of(turn.connection)
+    pulls = one.direction == Connection.Direction.PULL
+    if one.kind == Connection.Kind.MISP:
+        instance = misp.Server(one.url, credential)
+        events.pull(turn, instance) if pulls else pushing.push(turn, instance)
     else:
-        pushing.push(turn, server)
+        server = taxii.Server(one.url, credential)
+        pulling.pull(turn, server) if pulls else pushing.push(turn, server)
 
 
 def claim() -> Connection | None:

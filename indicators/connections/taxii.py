@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote, urlencode
@@ -42,6 +42,7 @@ class Server:
 
     url: str
     authorization: str
+    takes_revoked = True
 
     def page(self, *, after: datetime | None, next_: str, limit: int = PAGE) -> Page:
         """The next page of objects (§5.4). Raises Trouble. A page that is too long is asked for by smaller ones."""
@@ -92,6 +93,10 @@ class Server:
         if more and not next_ and last is None:
             raise Trouble("It says that there is more, and not where.")
         return Page(reply.body, len(envelope.get("objects") or []), more, next_, last)
+
+    def give(self, objects: Sequence[str], *, there: Collection[str]) -> tuple[int, dict[str, str]]:
+        """As `add`: who has an earlier version takes the newer one."""
+        return self.add(objects)
 
     def add(self, objects: Sequence[str]) -> tuple[int, dict[str, str]]:
         """Add objects (§5.5): how many were taken, and by id what was refused. Raises Trouble.

@@ -22,6 +22,7 @@ class Connection(models.Model):
     """A server of somebody else, and which way objects go. The row is the queue: `due_at` is when it is asked next."""
 
     class Kind(models.TextChoices):
+        MISP = "misp", "MISP"
         TAXII = "taxii", "TAXII 2.1"
 
     class Direction(models.TextChoices):
@@ -38,7 +39,7 @@ class Connection(models.Model):
     name = models.CharField(max_length=120)
     kind = models.CharField(max_length=8, choices=Kind)
     direction = models.CharField(max_length=8, choices=Direction)
-    url = models.CharField(max_length=1000, help_text="Of a TAXII collection.")
+    url = models.CharField(max_length=1000, help_text="Of a TAXII collection, or of a MISP.")
     credential = models.TextField(
         default="", help_text="The Authorization header, sealed, bound to the connection and its address."
     )
@@ -47,6 +48,7 @@ class Connection(models.Model):
     created_at = models.DateTimeField(default=clock.now)
     strictest = models.SmallIntegerField(choices=Tlp, default=Tlp.GREEN, help_text="What is stricter does not pass.")
     reach = models.JSONField(default=dict, help_text="Of a pull: the audience of what comes in (`publishing.Reach`).")
+    says = models.JSONField(default=dict, db_default={}, help_text="Of a pull from MISP: what is said of all.")
     feed = models.ForeignKey(Feed, on_delete=models.PROTECT, related_name="+", null=True, help_text="Of a push.")
     every_s = models.IntegerField(default=60, help_text="Seconds between two runs.")
     # How it goes.
@@ -80,6 +82,8 @@ class Passed(models.Model):
     connection = models.ForeignKey(Connection, on_delete=models.PROTECT, related_name="passed", db_index=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
     stix_id = models.CharField(max_length=300)
+    source = models.CharField(max_length=80, default="", db_default="", help_text="Of MISP: the event that says it.")
+    digest = models.BinaryField(null=True, max_length=32, help_text="Of MISP: SHA-256 of what was said of it.")
     at = models.DateTimeField(default=clock.now, help_text="When it passed, or was found there, last.")
     gone = models.BooleanField(default=False, help_text="Taken back because it is not there any more, or too strict.")
 
@@ -91,4 +95,7 @@ class Passed(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["connection", "stix_id"], name="an_object_passes_a_connection_once")
         ]
-        indexes = [models.Index(fields=["partner", "stix_id"], name="passed_by_partner_and_id")]
+        indexes = [
+            models.Index(fields=["partner", "stix_id"], name="passed_by_partner_and_id"),
+            models.Index(fields=["connection", "source"], condition=~Q(source=""), name="passed_by_source"),
+        ]

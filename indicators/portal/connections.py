@@ -23,7 +23,7 @@ from partners.sharing import groups_named
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 
-_TYPED = ("name", "direction", "url", "authorization", "strictest", "feed", "tlp")
+_TYPED = ("name", "kind", "says", "direction", "url", "authorization", "strictest", "feed", "tlp")
 #: What may be chosen as the strictest marking, and as the least strict that anything gets.
 _MARKINGS = [tlp.word for tlp in Tlp if tlp is not Tlp.RED]
 
@@ -85,7 +85,7 @@ def _wish(viewer: Viewer, typed: dict[str, str], groups: list[str]) -> keeping.W
     feed = typed["feed"] if not pulls else ""
     return keeping.Wish(
         name=typed["name"],
-        kind=Connection.Kind.TAXII,
+        kind=Connection.Kind.MISP if typed["kind"] == Connection.Kind.MISP else Connection.Kind.TAXII,
         direction=Connection.Direction.PULL if pulls else Connection.Direction.PUSH,
         url=typed["url"],
         credential=typed["authorization"],
@@ -97,7 +97,14 @@ def _wish(viewer: Viewer, typed: dict[str, str], groups: list[str]) -> keeping.W
         if pulls
         else Reach(),
         feed_id=_id(feed) if feed else None,
+        says=_said(typed["says"]) if pulls else {},
     )
+
+
+def _said(typed: str) -> dict[str, str]:
+    """Lines of NAME=VALUE."""
+    named = [line.partition("=") for line in typed.splitlines() if line.strip()]
+    return {name.strip(): text.strip() for name, _, text in named}
 
 
 def _tlp(word: str) -> Tlp:

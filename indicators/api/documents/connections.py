@@ -34,6 +34,7 @@ class ConnectionDocument(serializers.Serializer[object]):
     strictest = serializers.ChoiceField(_TLP[:-1], help_text="What is marked more strictly does not pass.")
     audience = LandingDocument(allow_null=True, help_text="Of a pull.")
     feed = serializers.UUIDField(allow_null=True, help_text="Of a push: what of one's own is sent; null: all.")
+    says = serializers.DictField(child=serializers.CharField(), help_text="Of a pull from MISP.")
     every_s = serializers.IntegerField()
     created_at = serializers.DateTimeField()
     due_at = serializers.DateTimeField(help_text="When it is run next.")

@@ -113,6 +113,10 @@ def test_reseal_seals_credentials_anew(ask, settings):
         ({"kind": "opencti"}, ("bad-kind", "/kind")),
         ({"direction": "both"}, ("bad-direction", "/direction")),
         ({"direction": "push", "groups": ["ring"]}, ("not-of-this-direction", "/groups")),
+        ({"says": {"entry_program": "api"}}, ("not-of-this-direction", "/says")),
+        ({"kind": "misp", "says": {"secret": "api"}}, ("bad-says", "/says")),
+        ({"kind": "misp", "says": {"confidence": "much"}}, ("bad-says", "/says")),
+        ({"kind": "misp", "says": {"review": 7}}, ("bad-says", "/says")),
         ({"wat": 1}, ("unknown-property", "/wat")),
     ],
 )

@@ -1,0 +1,45 @@
+"""Connections to MISP: what is said of all that comes in, and of each which event said it."""
+
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    atomic = False  # an index beside those who write
+    dependencies = [("indicators", "0055_connections")]
+
+    operations = [
+        migrations.AddField(
+            model_name="connection",
+            name="says",
+            field=models.JSONField(db_default={}, default=dict, help_text="Of a pull from MISP: what is said of all."),
+        ),
+        migrations.AddField(
+            model_name="passed",
+            name="digest",
+            field=models.BinaryField(help_text="Of MISP: SHA-256 of what was said of it.", max_length=32, null=True),
+        ),
+        migrations.AddField(
+            model_name="passed",
+            name="source",
+            field=models.CharField(
+                db_default="", default="", help_text="Of MISP: the event that says it.", max_length=80
+            ),
+        ),
+        migrations.AlterField(
+            model_name="connection",
+            name="kind",
+            field=models.CharField(choices=[("misp", "MISP"), ("taxii", "TAXII 2.1")], max_length=8),
+        ),
+        migrations.AlterField(
+            model_name="connection",
+            name="url",
+            field=models.CharField(help_text="Of a TAXII collection, or of a MISP.", max_length=1000),
+        ),
+        AddIndexConcurrently(
+            model_name="passed",
+            index=models.Index(
+                condition=models.Q(("source", ""), _negated=True), fields=["connection", "source"], name="passed_by_source"
+            ),
+        ),
+    ]
