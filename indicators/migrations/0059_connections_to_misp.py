@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     atomic = False  # an index beside those who write
-    dependencies = [("indicators", "0055_connections")]
+    dependencies = [("indicators", "0058_list")]
 
     operations = [
         migrations.AddField(
