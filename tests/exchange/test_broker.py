@@ -15,7 +15,7 @@ from exchange.celery import app
 from exchange.health import beat_seen
 from tests.waiting import DEADLINE_S, until
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_threads_that_send_at_once_lose_nothing_and_do_not_wait_for_each_other(broker):

@@ -263,7 +263,6 @@ def drip(to, *, lead, drop):
         to.sendall(drop)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "lead",
     [b"", b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n"],

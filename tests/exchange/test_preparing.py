@@ -12,7 +12,7 @@ from django.db.migrations.state import ProjectState
 
 from exchange.management.commands import prepare
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_a_migration_that_meets_a_lock_gives_up_soon_and_comes_back(monkeypatch):

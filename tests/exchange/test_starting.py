@@ -77,7 +77,6 @@ def test_a_host_below_a_suffix_is_one_of_ours():
     assert start(LOAD, BASE_URL="https://exchange.lab.example").returncode == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
@@ -114,7 +113,6 @@ def test_a_command_says_that_the_store_is_too_old_in_the_same_sentence(command, 
         call_command(command)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
@@ -174,7 +172,6 @@ def test_a_web_process_answers_meanwhile_and_ends_where_the_store_is_too_old(mon
     assert ended.wait(DEADLINE_S)
 
 
-@pytest.mark.slow
 def test_a_worker_waits_for_its_store():
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.slow
 #: Stands before all that is imported: whatever a client may not need is not to be had.
 BLOCK = """
 import sys

@@ -591,7 +591,6 @@ def test_a_value_longer_than_an_entry_of_an_index_is_matched(cast):
     assert len(match.value) > 2_000
 
 
-@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_pushes_of_the_same_new_values_neither_block_for_good_nor_lose_a_match():
     cast, rounds, size = build.the_cast(), 3, 30
@@ -617,7 +616,6 @@ def test_pushes_of_the_same_new_values_neither_block_for_good_nor_lose_a_match()
     assert {len(match.sides) for match in matches} == {3}
 
 
-@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_whoever_writes_the_same_new_values_waits_in_one_order():
     cast = build.the_cast()

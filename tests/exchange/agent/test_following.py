@@ -70,7 +70,6 @@ def held(path):
     return path.read_text().splitlines() if path.exists() else None
 
 
-@pytest.mark.slow
 def test_entries_begin_and_end_at_their_moment_while_the_exchange_is_away(fake, following, tmp_path):
     target = tmp_path / "list.txt"
     fake.publish("aster", "i1", "stays")
@@ -119,7 +118,6 @@ def test_the_hook_is_owed_until_it_exits_0_and_no_health_is_touched_before(fake,
     assert not ran.exists()
 
 
-@pytest.mark.slow
 def test_following_runs_the_hook_again_until_it_is_good(fake, following, tmp_path):
     target, health, runs = tmp_path / "list.txt", tmp_path / "healthy", tmp_path / "runs"
     script = tmp_path / "hook"
@@ -220,7 +218,6 @@ def test_what_is_braked_shows_in_status_exit_code_health_and_metrics_until_one_c
     assert health.exists()
 
 
-@pytest.mark.slow
 def test_what_is_released_leaves_the_list_of_an_agent_that_is_at_work(fake, agent, following, tmp_path):
     target = tmp_path / "list.txt"
     for number in range(50):

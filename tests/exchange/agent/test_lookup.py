@@ -429,7 +429,6 @@ def test_settings_that_are_not_understood_are_refused(fake, tmp_path, text, word
         configuration.read(settings(tmp_path, fake, text))
 
 
-@pytest.mark.slow
 def test_run_follows_answers_on_its_socket_and_lets_go_within_seconds(fake, tmp_path):
     path = settings(tmp_path, fake, '[lookup]\nunix = "check.sock"\n[[output]]\ntype = "file"\npath = "list.txt"\n')
     publish(fake)

@@ -210,7 +210,6 @@ def test_after_any_sequence_the_file_equals_the_model(tmp_path_factory, steps, p
         fake.close()
 
 
-@pytest.mark.slow
 def test_kill_9_at_any_moment_converges_at_the_next_run(fake, tmp_path):
     """The command itself, killed after ever longer delays; then one whole run."""
     for number in range(3_000):

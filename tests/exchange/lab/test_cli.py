@@ -52,7 +52,6 @@ class Lab:
         return result.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_five_labs_with_a_map_each_find_the_campaign_and_say_why(story, live_server, monkeypatch, settings):
     store = keyservice.served(monkeypatch, settings)

@@ -367,7 +367,6 @@ def test_a_receipt_says_what_was_applied_and_is_told_whether_it_is_equal(aster, 
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.slow
 def test_agents_on_one_key_and_publishers_at_once_end_with_one_set(aster, borealis):
     """Two subscribers follow while two publishers push and revoke; nobody errs, and all hold the same at the end."""
     done, failed = threading.Event(), []

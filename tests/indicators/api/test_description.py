@@ -32,7 +32,7 @@ from tests import build, casting
 from tests.indicators.api.caller import API, Caller, read
 from tests.strategies import examples
 
-pytestmark = [pytest.mark.django_db, pytest.mark.slow]
+pytestmark = pytest.mark.django_db
 
 schemathesis.serializer.alias("application/x-ndjson", "text/plain")
 

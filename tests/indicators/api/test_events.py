@@ -25,7 +25,7 @@ from tests.indicators.api.caller import API, Caller, code, read
 from tests.indicators.api.test_waking import LONG_S, listener  # noqa: F401 - a fixture
 from tests.waiting import DEADLINE_S, until
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)

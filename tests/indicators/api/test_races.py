@@ -15,7 +15,7 @@ from indicators.telling import subscribing
 from tests import build, stores, waiting
 from tests.indicators.api.caller import Caller, read
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def at_once(count: int, ask):

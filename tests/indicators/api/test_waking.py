@@ -25,7 +25,7 @@ from tests import build
 from tests.indicators.api.caller import Caller, read
 from tests.waiting import DEADLINE_S, until
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+pytestmark = pytest.mark.django_db(transaction=True)
 #: Who waits for so long and is answered by the deadline was woken.
 LONG_S = 10 * int(DEADLINE_S)
 

@@ -18,7 +18,7 @@ from tests.indicators.campaigns.sending import Pooling, send
 from tests.indicators.campaigns.test_placing import campaign_of
 from tests.waiting import until
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+pytestmark = pytest.mark.django_db(transaction=True)
 IN_IT = ("aster", "borealis", "cygnus")
 
 

@@ -207,7 +207,6 @@ def race() -> None:
     assert seqs == list(range(1, WRITERS * BATCHES * SIZE + 1))
 
 
-@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_one_publishers_equal_batches_at_once_are_accepted_once():
     cast = build.the_cast()
@@ -226,7 +225,6 @@ def test_one_publishers_equal_batches_at_once_are_accepted_once():
     assert sum(count["unchanged"] for count in counts) == 100
 
 
-@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_two_publishers_of_one_id_at_once_are_both_kept_and_served_once():
     cast = build.the_cast()

@@ -329,7 +329,6 @@ def test_the_heir_of_a_partner_follows_its_markings(cast, aster, borealis):
     assert Marked.unrestricted.get().partner_id == cast.borealis.pk
 
 
-@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("word", ["amber", "red"])
 def test_a_definition_and_its_object_pushed_at_the_same_moment_meet(word):

@@ -429,7 +429,6 @@ def test_who_leaves_may_hand_over(cast):
 # At once
 
 
-@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_publisher_at_work_while_a_partner_joins_and_leaves_loses_nothing():
     cast = build.the_cast()

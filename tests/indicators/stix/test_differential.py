@@ -70,7 +70,6 @@ def test_over_broken_objects_nobody_disagrees_in_a_new_way(broken):
 
 
 @shared.needed
-@pytest.mark.slow
 @pytest.mark.parametrize("path", shared.bundles(), ids=lambda path: path.name)
 def test_over_what_others_publish_nobody_disagrees_in_a_new_way(path):
     """Two objects of each type and set of properties: ATT&CK, ATLAS, DISARM, feeds, OASIS's examples, edge cases."""
@@ -84,7 +83,6 @@ def test_over_what_others_publish_nobody_disagrees_in_a_new_way(path):
 
 
 @shared.needed
-@pytest.mark.slow
 def test_over_the_validators_own_tests_nobody_disagrees_in_a_new_way():
     cases = shared.lines("vectors", "stix-validator", "objects.jsonl.gz")
     assert len(cases) == 199

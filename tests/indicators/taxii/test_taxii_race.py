@@ -25,7 +25,7 @@ from tests.indicators.taxii.cast import EVERYTHING, ROOT, Caller, a_caller, an_i
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 POSTS, OBJECTS = 12, 5
 LAST = "X-TAXII-Date-Added-Last"

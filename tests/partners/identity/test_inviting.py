@@ -254,7 +254,6 @@ def test_what_is_no_address_is_refused(admin):
             inviting.invite(viewer(admin), email=address, role=Role.ANALYST)
 
 
-@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_link_that_is_used_twice_at_the_same_time_makes_one_person():
     from concurrent.futures import ThreadPoolExecutor

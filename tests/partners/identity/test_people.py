@@ -118,7 +118,6 @@ def test_the_last_active_admin_stays(cast, admin):
     assert people.change(viewer(admin), admin.pk, role=Role.COUNSEL).role == Role.COUNSEL
 
 
-@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_two_admins_who_demote_each_other_at_the_same_time_do_not_both_succeed():
     from concurrent.futures import ThreadPoolExecutor

@@ -357,7 +357,6 @@ def test_so_is_a_record_that_was_kept_from_its_place(log):
 # --- Concurrency
 
 
-@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_writers_do_not_wait_for_each_other_and_sequencers_take_turns():
     """A record that is not committed yet holds up neither other writers nor the sequencer, and comes later."""
