@@ -11,8 +11,7 @@ from drf_spectacular.utils import extend_schema
 from exchange import clock
 from indicators.api import requests
 from indicators.api.documents.appeals import AppealDocument, AppealList, StatisticsDocument, TicketDocument, TicketList
-from indicators.opinions import appealing
-from indicators.stix import drafts
+from indicators.opinions import appealing, wishing
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.scopes import Scope
 
@@ -35,16 +34,7 @@ class AppealsView(Face):
         with their clock; of others nothing is told, not whether there are any. No ticket says who filed it.
         """
         sent = requests.AppealWish.read(request)
-        tokens = [
-            drafts.TokenValue(
-                domain=one["subkind"],
-                scheme=one["scheme"],
-                key_epoch=one["key_epoch"],
-                value=one["value"],
-                psp_scope=one.get("psp_scope") or "",
-            )
-            for one in requests.AppealToken.each(sent["tokens"])
-        ]
+        tokens = wishing.AppealToken.values(sent["tokens"])
         made = appealing.file(viewer_of(request), tokens, reason=sent["reason"], dissent=bool(sent.get("dissent")))
         return answer(_filed(made), status=201)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,15 +9,13 @@ from uuid import UUID
 from drf_spectacular.utils import extend_schema_field
 from rest_framework.serializers import ListField
 
-from exchange.errors import Refused
 from exchange.shapes import Address, Body, Choice, Flag, Id, Json, Measure, Moment, Number, Strict, Text, Words
 from exchange.stix import words
-from exchange.stix.schemas import HEX_64
-from exchange.tokens import forms
 from indicators.benign import service_hosts
 from indicators.campaigns import statements
 from indicators.models import Subscription
 from indicators.opinions import recording
+from indicators.opinions.wishing import AppealToken
 from indicators.telling import replaying, subscribing
 from partners.attribution import Attribution
 
@@ -279,32 +276,6 @@ class NewDetector(DetectorChange):
         says="d- and 8 lower-case hexadecimal digits, or nothing.",
         help_text="One that your objects name already; else a new one.",
     )
-
-
-class AppealToken(Body):
-    """One token of a value, as `exchange tokenise --look-up` makes it."""
-
-    subkind = Choice(sorted(forms.OBLIVIOUS | forms.BY_GROUP), code="bad-tokens", says="A subkind that is tokenised.")
-    scheme = Choice([words.OBLIVIOUS, words.GROUP_KEY], code="bad-tokens", says="The scheme of a token.")
-    key_epoch = Text(code="bad-tokens", says="The epoch of its key.", max_length=120)
-    value = Text(code="bad-tokens", says="64 lower-case hexadecimal digits.", max_length=64)
-    psp_scope = Text(required=False, code="bad-tokens", says="32 hexadecimal digits.", max_length=32)
-
-    @classmethod
-    def each(cls, sent: list[Any]) -> list[dict[str, Any]]:
-        """The tokens of a list. Raises Refused naming the place; a value is never repeated."""
-        found = []
-        for place, one in enumerate(sent):
-            if not isinstance(one, dict):
-                raise Refused("A token.", code="bad-tokens", at=f"/tokens/{place}")
-            try:
-                token = cls(data=one).valid()
-            except Refused as refused:
-                raise Refused(refused.detail, code=refused.code, at=f"/tokens/{place}") from None
-            if not re.fullmatch(HEX_64, token["value"]):
-                raise Refused("64 lower-case hexadecimal digits.", code="bad-tokens", at=f"/tokens/{place}/value")
-            found.append(token)
-        return found
 
 
 @extend_schema_field(AppealToken(many=True))

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import orjson
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from exchange.errors import ExchangeError, NotFound
+from exchange import bodies
+from exchange.errors import ExchangeError, Malformed, NotFound, Refused
+from exchange.stix import words
 from indicators.opinions import appealing
+from indicators.opinions.wishing import AppealToken
 from partners.portal.access import page, show
 from partners.scopes import Scope
 from partners.viewer import Viewer
+
+_MOST_BYTES = 65_536
 
 
 @require_safe
@@ -30,7 +37,34 @@ def appeals(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         tickets=appealing.received(viewer) if publishes else [],
         statistics=appealing.statistics(viewer.partner_id) if publishes else {},
         filed=appealing.filed(viewer)[:20] if judges else [],
+        judges=judges,
+        may_tokenise=Scope.TOKENISE in viewer.scopes,
+        reasons=words.REASONS_AGAINST,
     )
+
+
+@require_POST
+@page
+def file(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """File an appeal by tokens that were made in the browser, as JSON; answered with where it is shown."""
+    viewer.require(Scope.REACT)
+    try:
+        sent = orjson.loads(bodies.read(request, max_bytes=_MOST_BYTES))
+    except orjson.JSONDecodeError:
+        raise Malformed("Not JSON.") from None
+    if not isinstance(sent, dict) or not isinstance(sent.get("tokens"), list):
+        raise Refused("From 1 to 16 tokens.", code="bad-tokens", at="/tokens")
+    tokens = AppealToken.values(sent["tokens"][: appealing.MOST_TOKENS + 1])
+    made = appealing.file(viewer, tokens, reason=str(sent.get("reason", "")), dissent=sent.get("dissent") is True)
+    messages.success(request, f"Filed. {_seen(len(made.tickets))} Each publisher gets a ticket, never your name.")
+    return HttpResponse(orjson.dumps({"address": reverse("portal-appeals")}), content_type="application/json")
+
+
+def _seen(count: int) -> str:
+    """Of what the filer sees; of what it does not, nothing is told."""
+    if not count:
+        return "You see no indicator that names it."
+    return f"You see {count} indicator{'s' if count > 1 else ''} that name{'' if count > 1 else 's'} it."
 
 
 @require_POST

@@ -71,6 +71,7 @@ urlpatterns = [
     path("judgement/", judgement.opinions, name="portal-judgement"),
     path("judgement/usefulness/", judgement.usefulness, name="portal-usefulness"),
     path("organisation/appeals/", appeals.appeals, name="portal-appeals"),
+    path("organisation/appeals/file", appeals.file, name="portal-appeal-file"),
     path("organisation/appeals/<uuid:ticket_id>/act", appeals.decide, name="portal-appeal-act"),
     path("organisation/recalls/", recalls.recalls, name="portal-recalls"),
     path("organisation/recalls/<uuid:recall_id>/", recalls.recall, name="portal-recall"),

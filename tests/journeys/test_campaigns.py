@@ -146,6 +146,47 @@ def test_personal_values_become_tokens_here_and_none_is_sent(page, live_server, 
     assert CARD not in page.content()
 
 
+def test_an_appeal_is_filed_by_tokens_that_are_made_here(page, live_server, cast, key_service):  # noqa: F811
+    sent: list[str] = []
+    page.on("request", lambda asked: sent.append(f"{asked.url}\n{asked.headers}\n{asked.post_data or ''}"))
+    sign_in(page, live_server, build.a_user(cast.aster, role=Role.ANALYST))
+
+    def file(value):
+        page.goto(f"{live_server.url}/organisation/appeals/")
+        page.fill("#value", value)
+        page.select_option("#reason", "victim")
+        page.click("#go")
+
+    for value, says in (
+        (CARD, "card number"),
+        ("relay.example", "compared in clear"),
+        ("nonsense", "nothing we can compare"),
+    ):
+        file(value)
+        expect(page.locator("#trouble")).to_contain_text(says)
+    assert axe.faults(page) == []
+    assert no_sideways_scrolling(page)
+    file("Anna.Secret+x@mail.example")
+    expect(page.get_by_text("Filed. You see no indicator that names it.")).to_be_visible()
+    (wish,) = [
+        json.loads(one.rsplit("\n", 1)[1])
+        for one in sent
+        if one.startswith(f"{live_server.url}/organisation/appeals/file")
+    ]
+    exact = next(one for one in wish["tokens"] if one["key_epoch"] == making.token("ab" * 32)["key_epoch"])
+    carried = making.token(exact["value"]) | {name: exact[name] for name in ("scheme", "key_epoch")}
+    theirs = making.account_pattern(carrier={"token": carried})
+    answer = build.publish(cast.viewer("borealis"), theirs, groups=("ring",))
+    assert answer.counts["accepted"] == 1, answer
+    file("anna.secret+x@MAIL.example")
+    expect(page.get_by_text("Filed. You see 1 indicator that names it.")).to_be_visible()
+    expect(page.get_by_text(theirs["id"])).to_be_visible()
+    assert axe.faults(page) == []
+    whole = "\n".join(sent).lower()
+    for written in ("anna.secret", CARD, CARD.replace(" ", ""), "relay.example", "nonsense"):
+        assert written.lower() not in whole, "a raw value left the browser"
+
+
 def test_what_others_wrote_is_shown_as_text_in_the_answers(page, live_server, cast):  # noqa: F811
     probe = "<img src=x onerror=\"document.title='broken in'\">"
     evil = making.account_pattern(name=probe, description=probe)

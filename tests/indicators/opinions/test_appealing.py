@@ -17,6 +17,7 @@ from partners.mailing import send_next
 from partners.scopes import Role, Scope
 from tests import build
 from tests.indicators.api.caller import Caller, at, code, read
+from tests.indicators.portal.test_pages import signed_in, text
 
 pytestmark = pytest.mark.django_db
 TOKEN = making.token("ab" * 32)
@@ -207,3 +208,47 @@ def test_who_may_not_judge_files_none_and_who_may_not_publish_answers_none(cast)
     reader = Caller(build.a_key(cast.borealis, Scope.READ))
     assert code(reader.send("POST", "appeals", {"tokens": [token()], "reason": "victim"}), 403) == "missing-scope"
     assert code(reader.get("appeals/tickets"), 403) == "missing-scope"
+
+
+def test_in_the_portal_one_is_filed_by_tokens_and_says_what_the_filer_sees_alone(cast):
+    theirs, hidden = published(cast), published(cast, "cygnus", groups=("circle",))
+    browser = signed_in(cast.borealis, role=Role.ANALYST)
+
+    def sent(**more):
+        wish = {"tokens": [token()], "reason": "victim", "dissent": True, **more}
+        return browser.post("/organisation/appeals/file", wish, content_type="application/json")
+
+    assert sent().json() == {"address": "/organisation/appeals/"}
+    shown = text(browser.get("/organisation/appeals/"))
+    assert "Filed. You see 1 indicator that names it." in shown
+    assert theirs in shown
+    assert hidden not in shown
+    assert [one["object"] for one in tickets(cast, "cygnus")] == [hidden]
+    assert read(Caller(cast.keys["aster"]).get(f"objects/{theirs}/opinions"))["judged"][0]["standing"] == "disputed"
+    raw = "anna@mail.example"
+    for wrong in (
+        {"tokens": []},
+        {"tokens": raw},
+        {"tokens": [raw]},
+        {"tokens": [token(value=raw)]},
+        {"tokens": [token()] * 17},
+        {"reason": "confirmed_here"},
+        {"reason": None},
+    ):
+        answer = sent(**wrong)
+        assert answer.status_code == 422, wrong
+        assert raw not in answer.content.decode()
+    for body in (b"", b"[", b"[]", b"1"):
+        assert browser.post("/organisation/appeals/file", body, content_type="application/json").status_code in (
+            400,
+            422,
+        )
+    assert Appeal.unrestricted.count() == 1
+
+
+def test_who_may_not_judge_files_none_in_the_portal_and_is_shown_no_form(cast):
+    browser = signed_in(cast.borealis, role=Role.COUNSEL)
+    wish = {"tokens": [token()], "reason": "victim"}
+    assert browser.post("/organisation/appeals/file", wish, content_type="application/json").status_code == 403
+    assert 'id="appeal"' not in text(browser.get("/organisation/appeals/"))
+    assert Appeal.unrestricted.count() == 0

@@ -49,6 +49,7 @@ ROWS: dict[str, Row] = {
     "portal-judgement": Row("/judgement/", "person"),
     "portal-usefulness": Row("/judgement/usefulness/", "publish"),
     "portal-appeals": Row("/organisation/appeals/", "person"),
+    "portal-appeal-file": Row("/organisation/appeals/file", "publish", method="post", body={"tokens": []}),
     "portal-appeal-act": Row(f"/organisation/appeals/{ABSENT}/act", "publish", method="post"),
     "portal-recalls": Row("/organisation/recalls/", "publish"),
     "portal-recall": Row("/organisation/recalls/{recall}/", "owner", absent=f"/organisation/recalls/{ABSENT}/"),

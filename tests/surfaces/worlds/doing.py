@@ -90,6 +90,15 @@ def _guessing() -> Iterator[Ask]:
     for path in ("appeals/", "recalls/", f"recalls/{nobody}/"):
         yield Ask(f"/organisation/{path}")
     yield Ask(f"/organisation/appeals/{nobody}/act", form={"do": "keep"})
+    for name in ("hidden", "within", "shadowed"):
+        carried = {
+            "subkind": "email",
+            "scheme": "oprf-ristretto255-sha512",
+            "key_epoch": "2026q4",
+            "value": a_value(name),
+        }
+        wish = {"tokens": [carried], "reason": "stale"}
+        yield Ask("/organisation/appeals/file", method="POST", document=wish, note=name)
     yield Ask("/organisation/recalls/", form={"ids": an_id("hidden")}, note="a recall")
     yield Ask(f"/organisation/recalls/{nobody}/act", form={"do": "undo"})
     yield Ask(f"/organisation/disarmed/{nobody}/act", form={"do": "confirm"})

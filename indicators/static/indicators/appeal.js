@@ -1,0 +1,48 @@
+// An appeal: the value is read and becomes tokens here, and only the tokens are sent.
+
+"use strict";
+
+(() => {
+const form = document.getElementById("appeal");
+if (!form) return;
+const box = document.getElementById("value");
+const go = document.getElementById("go");
+const say = (words) => { document.getElementById("progress").textContent = words; };
+const fail = (words) => {
+  const note = document.getElementById("trouble");
+  note.textContent = words;
+  note.hidden = !words;
+};
+const MOST = 16;
+
+const made = async () => {
+  const read = reading.line(box.value);
+  if (!read) throw new Error("Say who is blocked.");
+  if (read.invalid) throw new Error(`It was not read: ${read.invalid}.`);
+  if (read.raw === undefined) throw new Error(`This is read as ${read.how}, which is compared in clear: dissent on the indicator itself.`);
+  const [found] = await tokens.forms([[read.subkind, read.raw]]);
+  if (!found) throw new Error(`Not of this kind: ${read.how}.`);
+  say("Making tokens");
+  const byForm = await tokens.made(read.subkind, read.kind, found, { look: true });
+  return [...byForm.values()].flat().slice(0, MOST).map(({ subkind, scheme, key_epoch, value }) => ({ subkind, scheme, key_epoch, value }));
+};
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  if (go.hasAttribute("aria-busy")) return;
+  fail("");
+  go.setAttribute("aria-busy", "true");
+  try {
+    const sent = await made();
+    if (!sent.length) throw new Error("No key makes tokens of this kind now.");
+    const { address } = await tokens.post(form.dataset.file, { tokens: sent, reason: document.getElementById("reason").value, dissent: document.getElementById("dissent").checked });
+    box.value = "";
+    window.location.assign(address);
+  } catch (error) {
+    fail(`${error.message} Nothing was filed, and the value stays here.`);
+    say("");
+    go.removeAttribute("aria-busy");
+    box.focus();
+  }
+});
+})();
