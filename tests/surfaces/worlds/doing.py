@@ -53,6 +53,7 @@ def _guessing() -> Iterator[Ask]:
         }
         wish = {"tokens": [carried], "reason": "victim"}
         yield Ask(f"{API}appeals", method="POST", document=wish, note=name)
+        yield Ask("/organisation/appeals/file", method="POST", document=wish | {"reason": "stale"}, note=name)
     for path in ("appeals", f"appeals/{nobody}", "appeals/statistics", "appeals/tickets"):
         yield Ask(API + path)
     yield Ask(f"{API}appeals/tickets/{nobody}", method="POST", document={"outcome": "keep"})
@@ -90,15 +91,6 @@ def _guessing() -> Iterator[Ask]:
     for path in ("appeals/", "recalls/", f"recalls/{nobody}/"):
         yield Ask(f"/organisation/{path}")
     yield Ask(f"/organisation/appeals/{nobody}/act", form={"do": "keep"})
-    for name in ("hidden", "within", "shadowed"):
-        carried = {
-            "subkind": "email",
-            "scheme": "oprf-ristretto255-sha512",
-            "key_epoch": "2026q4",
-            "value": a_value(name),
-        }
-        wish = {"tokens": [carried], "reason": "stale"}
-        yield Ask("/organisation/appeals/file", method="POST", document=wish, note=name)
     yield Ask("/organisation/recalls/", form={"ids": an_id("hidden")}, note="a recall")
     yield Ask(f"/organisation/recalls/{nobody}/act", form={"do": "undo"})
     yield Ask(f"/organisation/disarmed/{nobody}/act", form={"do": "confirm"})
