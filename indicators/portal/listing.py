@@ -173,11 +173,10 @@ def news(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 @require_safe
 @page
 def tallies(request: HttpRequest, viewer: Viewer) -> HttpResponse:
-    """How many each saved view holds, for tabs and side bar; asked for once the page is there. Two queries."""
+    """How many each saved view holds, for tabs asked for once the page is there. Three queries."""
     views = asking.views(viewer, None)
-    counts, cut = listing.tallied(viewer, [view.filter for view in views])
-    named = [(view, count) for view, count in zip(views, counts, strict=True)]
-    return show(request, viewer, "indicators/tallies.html", here="indicators", views=named, cut=cut)
+    counts = listing.tallied(viewer, [view.filter for view in views])
+    return show(request, viewer, "indicators/tallies.html", here="indicators", counts=counts)
 
 
 @require_POST

@@ -34,12 +34,11 @@ _FRESH = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What stands beside the places, and beside the saved views; of these at least so many where `cut`."""
+    """What stands beside the places, and beside the saved views."""
 
     at: datetime
     places: tuple[tuple[str, str, int], ...]  # place, what is counted, how many
-    views: tuple[tuple[UUID, int], ...]
-    cut: bool
+    views: tuple[tuple[UUID, listing.Tally], ...]
 
 
 _TOLD: Memory[tuple[str, int, frozenset[Scope]], Counts] = Memory(most=512)
@@ -87,7 +86,7 @@ def _counted_anew(viewer: Viewer) -> Counts:
     ours = [one for one in asks if one.icon in ("flag", "scales") and one.section == "tonight"]
     waits = [one for one in asks if one.icon in ("eye", "lock")]
     feeds = list(Feed.objects.of(viewer).order_by("name", "pk")[:MOST])
-    views, cut = listing.tallied(viewer, [subscribing.filter_of(feed) for feed in feeds]) if feeds else ([], False)
+    views = listing.tallied(viewer, [subscribing.filter_of(feed) for feed in feeds])
     return Counts(
         clock.now(),
         (
@@ -95,6 +94,5 @@ def _counted_anew(viewer: Viewer) -> Counts:
             ("portal-judgement", "opinions and appeals on ours", len(ours)),
             ("held", "wait for somebody of ours", len(waits)),
         ),
-        tuple((feed.pk, count) for feed, count in zip(feeds, views, strict=True)),
-        cut,
+        tuple((feed.pk, tally) for feed, tally in zip(feeds, views, strict=True)),
     )

@@ -89,7 +89,7 @@ def recent(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 def pulse(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """The figures, and arrivals by the hour, once for a page."""
     filters = [Filter(spelling.read_text(text)) for _, text, _ in _FIGURES]
-    counts, cut = listing.tallied(viewer, filters)
+    counts = listing.tallied(viewer, filters)
     told: dict[str, Any] = {}
     day = overview.figures(viewer)
     if day.publishers >= _LEAST_PUBLISHERS:
@@ -109,7 +109,6 @@ def pulse(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         "indicators/pulse.html",
         here="start",
         figures=[(name, text, says, count) for (name, text, says), count in zip(_FIGURES, counts, strict=True)],
-        cut=cut,
         least=_LEAST_PUBLISHERS,
         **told,
     )

@@ -198,7 +198,7 @@ def _list(
     """The page; `secret` is shown once, after it was made. What was typed stays where it was refused."""
     feeds = list(Feed.objects.of(viewer).order_by("name", "pk"))
     wanted = [subscribing.filter_of(feed) for feed in (None, *feeds)]
-    counts, cut = listing.tallied(viewer, wanted[:_COUNTED])
+    counts = listing.tallied(viewer, wanted[:_COUNTED])
     instances = health.instances(viewer)
     return show(
         request,
@@ -219,7 +219,6 @@ def _list(
             }
             for place, (feed, one) in enumerate(zip((None, *feeds), wanted, strict=True))
         ],
-        cut=cut,
         feeds=feeds,
         secret=secret,
         renewed=renewed,

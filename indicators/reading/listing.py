@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from exchange.sql import ask
 from indicators import living
+from indicators.feeds import tree
 from indicators.feeds.filters import Filter
 from indicators.reading import Statement, newest, page, selecting
 from indicators.reading.selecting import Selection
@@ -22,6 +23,9 @@ from partners.viewer import Viewer
 
 #: So many of the viewer's newest holdings are looked at, at most.
 LOOKED_AT = 20_000
+#: And so many where each is asked who else says its value: that costs a hundred times as much.
+LOOKED_AT_CLOSELY = 1_000
+_CLOSELY = frozenset({"publishers", "matched"})
 Order = Literal["severity", "confidence", "left", "value"]
 
 # The columns that a list is sorted by; of equal ones the newest first.
@@ -59,8 +63,9 @@ class Sorted:
 def counted(viewer: Viewer, wanted: Selection) -> Counted:
     """How many living objects fit, by kind. Two queries."""
     conditions, parameters = selecting.conditions(viewer, wanted)
-    rows = ask(_COUNTED.format(conditions=conditions), _looking(viewer, parameters))
-    return Counted({kind: count for kind, count, _ in rows if count}, cut=any(seen > LOOKED_AT for *_, seen in rows))
+    most = _most(wanted.filter, closely=wanted.matched)
+    rows = ask(_COUNTED.format(conditions=conditions), _looking(viewer, parameters, most=most))
+    return Counted({kind: count for kind, count, _ in rows if count}, cut=any(seen > most for *_, seen in rows))
 
 
 def ordered(viewer: Viewer, wanted: Selection, *, by: Order, down: bool, offset: int, limit: int) -> Sorted:
@@ -68,12 +73,13 @@ def ordered(viewer: Viewer, wanted: Selection, *, by: Order, down: bool, offset:
     conditions, parameters = selecting.conditions(viewer, wanted)
     direction = "DESC NULLS LAST" if down else "ASC NULLS LAST"
     sql = _ORDERED.format(conditions=conditions, order=f"{_ORDERS[by]} {direction}")
-    rows = ask(sql, _looking(viewer, parameters) | {"limit": limit + 1, "offset": offset})
+    most = _most(wanted.filter, closely=wanted.matched)
+    rows = ask(sql, _looking(viewer, parameters, most=most) | {"limit": limit + 1, "offset": offset})
     places = {key: place for place, (key, *_) in enumerate(rows[:limit])}
     ids = tuple({stix_id for _, stix_id, _ in rows[:limit]})
     found = page(viewer, Selection(stix_ids=ids), limit=1_000).statements if ids else []
     there = sorted((said for said in found if said.object_id in places), key=lambda said: places[said.object_id])
-    return Sorted(there, more=len(rows) > limit, cut=any(seen > LOOKED_AT for *_, seen in rows))
+    return Sorted(there, more=len(rows) > limit, cut=any(seen > most for *_, seen in rows))
 
 
 def chosen(viewer: Viewer, wanted: Selection, *, own: bool, most: int) -> tuple[list[str], bool]:
@@ -95,10 +101,16 @@ def chosen(viewer: Viewer, wanted: Selection, *, own: bool, most: int) -> tuple[
 _AT_ONCE = 1_000
 
 
-def _looking(viewer: Viewer, parameters: dict[str, Any]) -> dict[str, Any]:
+def _most(wanted: Filter, *, closely: bool = False) -> int:
+    """How many of the newest holdings are looked at for a filter."""
+    closely = closely or any(term.field in _CLOSELY for term in tree.terms(wanted.tree))
+    return LOOKED_AT_CLOSELY if closely else LOOKED_AT
+
+
+def _looking(viewer: Viewer, parameters: dict[str, Any], *, most: int = LOOKED_AT) -> dict[str, Any]:
     return parameters | {
         "audiences": audience_ids(viewer),
-        "looked": LOOKED_AT + 1,
+        "looked": most + 1,
         "viewer": viewer.partner_id,
     }
 
@@ -179,16 +191,32 @@ WHERE o.id = ANY(%(objects)s)
 """
 
 
-def tallied(viewer: Viewer, wanted: Sequence[Filter]) -> tuple[list[int], bool]:
-    """How many living indicators fit each of these filters, in one look; and whether older ones were not looked at."""
+class Tally(NamedTuple):
+    """How many fit a filter; at least so many where `cut`."""
+
+    count: int
+    cut: bool
+
+
+def tallied(viewer: Viewer, wanted: Sequence[Filter]) -> list[Tally]:
+    """How many living indicators fit each of these filters: in one look, and one more for those that look closely."""
+    found: dict[int, Tally] = {}
+    for most in (LOOKED_AT, LOOKED_AT_CLOSELY):
+        places = [place for place, one in enumerate(wanted) if _most(one) == most]
+        if places:
+            found |= dict(zip(places, _tallied(viewer, [wanted[place] for place in places], most=most), strict=True))
+    return [found[place] for place in range(len(wanted))]
+
+
+def _tallied(viewer: Viewer, wanted: Sequence[Filter], *, most: int) -> list[Tally]:
     counts: list[str] = []
     parameters: dict[str, Any] = {}
     for place, one in enumerate(wanted):
         condition, more = one.within(_INDICATORS).sql(viewer, prefix=f"view{place}_")
         counts.append(f"count(*) FILTER (WHERE TRUE {condition})")
         parameters |= more
-    (row,) = ask(_TALLIED.format(counts=", ".join(counts) or "0"), _looking(viewer, parameters))
-    return list(row[: len(counts)]), row[-1] > LOOKED_AT
+    (row,) = ask(_TALLIED.format(counts=", ".join(counts)), _looking(viewer, parameters, most=most))
+    return [Tally(count, row[-1] > most) for count in row[:-1]]
 
 
 _INDICATORS = Filter.of(types=("indicator",))
