@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 from uuid import UUID
 
 from exchange.sql import ask
@@ -191,7 +191,8 @@ WHERE o.id = ANY(%(objects)s)
 """
 
 
-class Tally(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Tally:
     """How many fit a filter; at least so many where `cut`."""
 
     count: int

@@ -24,7 +24,6 @@ from tests.journeys.test_portal import (  # noqa: F401 - fixtures
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.slow,
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; .ci/run installs one"),
 ]

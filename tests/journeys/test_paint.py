@@ -22,7 +22,6 @@ from tests.journeys.test_portal import CHROMIUM, chromium, sign_in  # noqa: F401
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.slow,
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; .ci/run installs one"),
 ]

@@ -19,9 +19,10 @@ def test_who_else_says_a_value_is_asked_of_fewer(monkeypatch):
     build.publish(cast.viewer("borealis"), *(making.account_pattern() for _ in range(3)))
     viewer = cast.viewer("aster")
     plain, closely = (Filter(spelling.read_text(text)) for text in ("kind:account-pattern", "publishers:>=1"))
-    assert listing.tallied(viewer, [closely, plain]) == [(3, False), (3, False)]
+    all_of, at_least = listing.Tally(3, cut=False), listing.Tally(3, cut=True)
+    assert listing.tallied(viewer, [closely, plain]) == [all_of, all_of]
     monkeypatch.setattr(listing, "LOOKED_AT_CLOSELY", 2)
-    assert listing.tallied(viewer, [plain, closely, plain]) == [(3, False), (3, True), (3, False)]
+    assert listing.tallied(viewer, [plain, closely, plain]) == [all_of, at_least, all_of]
     assert listing.tallied(viewer, []) == []
     assert not listing.counted(viewer, Selection(filter=plain)).cut
     assert listing.counted(viewer, Selection(filter=closely)).cut
