@@ -148,7 +148,7 @@ def the_scene() -> Scene:
             "group": str(cast.ring.collection_id),
             "own-feed": str(feed.pk),
             "match": "1",
-            "key": keys.public_id_of(build.a_key(cast.aster)),
+            "key": keys.public_id_of(build.a_key(cast.aster, Scope.READ)),
             "token": link.partition("token=")[2],
             "sign_on": str(build.a_sign_on(admin).pk),
             "user": str(build.a_user(cast.aster).pk),
