@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import uuid
 
@@ -294,19 +295,20 @@ def test_it_works_without_javascript(chromium, live_server, cast):
     user = build.a_user(cast.aster)
     context = chromium.new_context(java_script_enabled=False)
     plain = context.new_page()
+    plain.set_default_timeout(DEADLINE_S * 1_000)
     plain.goto(f"{live_server.url}/indicators?q=plain")
     plain.fill("#id_login", user.username)
     plain.fill("#id_password", PASSWORD)
     plain.click("button.primary")
-    assert plain.url.endswith("/indicators?q=plain"), "back to where one wanted to go"
-    assert plain.locator("tbody tr").count() == 1
+    expect(plain, "back to where one wanted to go").to_have_url(re.compile(r"/indicators\?q=plain$"))
+    expect(plain.locator("tbody tr")).to_have_count(1)
     plain.fill("#filter", "kind:payment-fingerprint")
     plain.press("#filter", "Enter")
-    assert plain.url.endswith("filter=kind%3Apayment-fingerprint")
-    assert plain.locator("tbody tr").count() == 1
+    expect(plain).to_have_url(re.compile("filter=kind%3Apayment-fingerprint$"))
+    expect(plain.locator("tbody tr")).to_have_count(1)
     assert plain.locator("text=Plain page").count() == 0
     sign_out(plain)
-    assert "/account/login/" in plain.url
+    expect(plain).to_have_url(re.compile("/account/login/"))
     context.close()
 
 
