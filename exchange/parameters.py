@@ -42,7 +42,7 @@ class Parameters:
         """What the request says of these. Raises Refused for one that is empty: left out, it would narrow nothing."""
         given = {name: self.text(name) for name in self.among(names)}
         for name, text in given.items():
-            if not text:
+            if not text.strip(", "):
                 raise Refused("It is empty. Leave it out for everything.", code="bad-parameter", at=_at(name))
         return given
 

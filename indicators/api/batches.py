@@ -121,6 +121,9 @@ def _reach(viewer: Viewer, asked: Parameters) -> Reach:
     for name in asked.among(("groups", "partners")):
         if not asked.words(name):
             raise Refused("It names nobody. Leave it out for the default audience.", code="bad-audience", at=f"/{name}")
+    for name in asked.among(("tlp", "attribution")):
+        if not asked.text(name):
+            raise Refused("It is empty. Leave it out for your default.", code="bad-parameter", at=f"/{name}")
     said = asked.among(("groups", "partners"))
     everyone = asked.flag("everyone")
     return Reach.in_words(

@@ -106,4 +106,4 @@ def _reach(viewer: Viewer, sent: dict[str, Any]) -> Reach:
 
 def _names(sent: dict[str, Any]) -> bool:
     """Whether a body says who may see something; a list that is empty names nobody, and is no default audience."""
-    return any(name in sent for name in ("everyone", "groups", "partners"))
+    return bool(sent.get("everyone")) or "groups" in sent or "partners" in sent

@@ -49,7 +49,7 @@ def readdress(viewer: Viewer, stix_id: str, reach: Reach) -> None:
     elif reach.tlp is None and waits is None:
         reach = replace(reach, tlp=Tlp(said.tlp))
     audiences = BatchAudiences(viewer, reach, stands=standing(viewer), withdrawing=True)
-    if _narrow(viewer, draft, reach, audiences):
+    if _narrow(viewer, draft, reach, audiences, shown=said.audience_id):
         return
     request = publishing.Request(hashlib.sha256(repr(reach).encode() + draft.raw).digest())
     answer = publishing.publish([draft], by=viewer, reach=reach, request=request)
@@ -82,15 +82,19 @@ def _read(said: reading.Statement) -> Draft:
 
 
 @transaction.atomic
-def _narrow(viewer: Viewer, draft: Draft, reach: Reach, audiences: BatchAudiences) -> bool:
-    """Move the holding if nobody comes to see it by that; returns whether it is there now."""
+def _narrow(viewer: Viewer, draft: Draft, reach: Reach, audiences: BatchAudiences, *, shown: int) -> bool:
+    """Move the holding if nobody comes to see it by that; returns whether it is there now.
+
+    `shown`: the audience that was read. Raises NotFound if it is held under another by now: what was asked for was
+    asked of that one.
+    """
     storing.lock_publisher(viewer.partner_id)
     found = storing.versions(viewer.partner_id, [draft.stix_id])
     require_within(found, by=viewer, ids=[draft.stix_id])
     holding = found.get(draft.stix_id, {})
     held = next((one for one in holding.values() if one.latest), None)
-    if held is None or held.sha256 != hashlib.sha256(draft.raw).digest():  # it was changed meanwhile
-        raise NotFound
+    if held is None or held.sha256 != hashlib.sha256(draft.raw).digest() or held.audience_id != shown:
+        raise NotFound  # it was changed meanwhile
     tlp = audiences.marking(draft)
     spec = audiences.named(tlp) if reach.named else audiences.spec(tlp)
     if not spec.within(audiences.as_held(held.audience_id)):

@@ -286,9 +286,11 @@ WHERE o.id > %s AND o.id <= %s AND NOT o.revoked AND EXISTS (
       AND coalesce(r.modified, '-infinity') <= coalesce(o.modified, '-infinity'))
 ORDER BY o.id
 """
+# What a value's judge has made null since it was read stays null, which asks `Carries`.
 _REWRITE = """
 UPDATE indicators_stixobject o
-SET title = new.title, confidence = new.confidence, facets = nullif(new.facets::text[], '{}'), listed = new.listed
+SET title = new.title, confidence = new.confidence, facets = nullif(new.facets::text[], '{}'),
+    listed = CASE WHEN o.listed IS NOT NULL THEN new.listed END
 FROM unnest(%s::bigint[], %s::text[], %s::smallint[], %s::text[], %s::text[])
      AS new(id, title, confidence, facets, listed)
 WHERE o.id = new.id

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
@@ -281,7 +282,9 @@ def _dispatched(ids: Sequence[UUID]) -> int:
 
 
 def _to_be_told() -> list[list[UUID]]:
-    """The subscriptions that something may be new for, those of a partner together, who waits longest first.
+    """The subscriptions that something may be new for: together those of a partner that ask the log the same.
+
+    Each partner's first portion comes before anybody's second, who waits longest first: each is one read, under locks.
 
     Whose message is under way is left out, unless news may bring that forward: it would be looked at again and again.
     """
@@ -298,10 +301,11 @@ def _to_be_told() -> list[list[UUID]]:
     active = Subscription.unrestricted.annotate(present=_PRESENT).filter(
         new | restored, state=Subscription.State.ACTIVE, partner__state=Partner.State.ACTIVE
     )
-    found: dict[UUID, list[UUID]] = {}
-    for partner_id, pk in active.order_by("seq", "pk").values_list("partner", "pk"):
-        found.setdefault(partner_id, []).append(pk)
-    return list(found.values())
+    found: dict[UUID, dict[tuple[UUID | None, int], list[UUID]]] = {}
+    for partner_id, feed_id, seq, pk in active.order_by("seq", "pk").values_list("partner", "feed", "seq", "pk"):
+        found.setdefault(partner_id, {}).setdefault((feed_id, seq), []).append(pk)
+    rounds = zip_longest(*(portions.values() for portions in found.values()))
+    return [portion for each in rounds for portion in each if portion]
 
 
 @app.task(name="indicators.telling.notifying.forget_old_deliveries")

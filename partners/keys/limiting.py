@@ -116,7 +116,8 @@ def require_within(wanted: Limits, *, by: Viewer | None, parent: ApiKey | None) 
     if by is None or (parent is None and Scope.ADMIN in by.scopes):
         return
     own = limits_of(parent) if parent is not None else Limits(by.scopes)
-    if not wanted.scopes <= own.scopes or wanted.ceiling.loosens(own.ceiling):
+    publishes_more = Scope.PUBLISH in wanted.scopes and wanted.ceiling.loosens(own.ceiling)
+    if not wanted.scopes <= own.scopes or publishes_more:
         raise Forbidden("This key may do more than you may: an admin in person ends it.", code="beyond-own-rights")
     if own.groups and not (wanted.groups and wanted.groups <= own.groups):
         by.require_all_groups()

@@ -269,7 +269,7 @@ def test_rules_and_texts_match_by_the_hash_of_the_pattern_and_give_no_entry(cast
     assert ends(match) == {one["id"], two["id"]}
     for wanted, count in ((EVERYTHING, 2), (Filter.of(with_entries=True), 0)):
         told = changes.since(cast.viewer("cygnus"), wanted, after=0, limit=10).changes
-        assert ([change.entries for change in told], len(told)) == ([()] * count, count)
+        assert ([change.entries for change in told], len(told)) == (["[]"] * count, count)
 
 
 def test_what_is_there_to_be_matched_only_meets_what_is_listed(cast):

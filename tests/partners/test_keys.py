@@ -353,6 +353,8 @@ def test_a_key_under_a_ceiling_ends_none_without_it(cast):
         keys.revoke(free, by=auth.viewer_of_key(secret))
     under, _ = a_key(cast.aster, Scope.PUBLISH, ceiling=Ceiling(Tlp.RED, Width.PARTNERS))
     assert keys.revoke(under, by=auth.viewer_of_key(secret)) == 1
+    admin, _ = a_key(cast.aster, Scope.ADMIN)  # publishes nothing: its ceiling says nothing
+    assert keys.revoke(admin, by=auth.viewer_of_key(secret)) == 1
 
 
 def test_a_key_for_some_groups_makes_and_ends_no_people(cast):

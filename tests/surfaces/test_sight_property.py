@@ -271,6 +271,13 @@ class World:
                 if thing.tlp is Tlp.RED and (model["everyone"] or model["groups"]):
                     return
                 model |= {"tlp": thing.tlp}
+            if not reach.named:  # another marking alone: where it is
+                red, own = model["tlp"] is Tlp.RED, self.members[thing.publisher].groups
+                model |= {
+                    "everyone": thing.everyone and not red,
+                    "groups": frozenset() if red else thing.groups & own,
+                    "partners": thing.partners,
+                }
             readdressing.readdress(self.viewer(thing.publisher), thing.body["id"], reach)
         if reach.named or reach.tlp is not None:
             self.things[thing.body["id"]] = replace(thing, **model)

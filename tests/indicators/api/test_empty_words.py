@@ -45,7 +45,8 @@ def test_an_empty_filter_is_refused(aster, path, name):
 
 @pytest.mark.parametrize(("path", "name"), [("bundle", "id"), ("objects", "q"), ("objects", "mark")])
 def test_an_empty_selection_is_refused(aster, path, name):
-    assert code(aster.get(asked(path, f"{name}=")), 422) == "bad-parameter"
+    for empty in ("", ",", "%20,%20,"):
+        assert code(aster.get(asked(path, f"{name}={empty}")), 422) == "bad-parameter"
 
 
 def test_a_subscription_to_an_empty_feed_is_refused(aster):

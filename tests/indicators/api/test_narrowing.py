@@ -5,16 +5,17 @@ import json
 import pytest
 from django.test import Client
 
+from exchange.errors import NotFound
 from indicators.publishing import readdressing
 from indicators.publishing.reach import Reach
 from partners.groups import membership
 from partners.keys import auth
 from partners.tlp import Tlp
 from tests import build
-from tests.indicators.api.caller import Caller
+from tests.indicators.api.caller import Caller, at, code
 
 pytestmark = pytest.mark.django_db
-NOBODY = [{"groups": []}, {"partners": []}, {"groups": [], "partners": []}, {"everyone": False}]
+NOBODY = [{"groups": []}, {"partners": []}, {"groups": [], "partners": []}]
 
 
 @pytest.fixture
@@ -45,6 +46,45 @@ def test_an_empty_list_names_nobody(cast, body):
 def test_a_preview_of_nobody_is_nobody(cast, body):
     answer = Caller(build.a_key(cast.aster)).send("POST", "audience", body | {"tlp": "clear"})
     assert answer.json() == {"readers": []}
+
+
+def test_not_everyone_alone_names_no_audience(cast):
+    """As on a push: there `everyone=false` is the default audience, and its preview says so."""
+    aster = Caller(build.a_key(cast.aster))
+    stix_id = published(cast, build.an_indicator(tlp_word="green"), groups=("ring",))
+    before = readers(aster, stix_id)
+    assert before
+    alone = aster.send("PUT", f"objects/{stix_id}/audience", {"everyone": False})
+    assert code(alone, 422) == "no-audience"
+    assert aster.send("PUT", f"objects/{stix_id}/audience", {"everyone": False, "tlp": "amber"}).status_code == 204
+    assert readers(aster, stix_id) == before
+    default = aster.send("POST", "audience", {"tlp": "amber"}).json()
+    assert aster.send("POST", "audience", {"everyone": False, "tlp": "amber"}).json() == default
+
+
+@pytest.mark.parametrize("query", ["tlp=", "attribution=%20", "groups=ring&tlp="])
+def test_a_push_with_an_empty_marking_or_source_is_refused(cast, query):
+    sent = json.dumps(build.an_indicator())
+    headers = build.bearer(build.a_key(cast.aster))
+    answer = Client().post(f"/api/v1/batches?{query}", sent, content_type="application/json", headers=headers)
+    assert (code(answer, 422), at(answer)) == ("bad-parameter", "/" + query.rpartition("&")[2].partition("=")[0])
+
+
+def test_who_narrowed_it_meanwhile_is_not_undone_by_another_marking(cast, monkeypatch):
+    aster, stix_id = cast.viewer("aster"), published(cast, everyone=True)
+    everybody = readers(Caller(build.a_key(cast.aster)), stix_id)
+    read = readdressing.reading.own_object
+
+    def narrowed_meanwhile(viewer, wanted):
+        found = read(viewer, wanted)
+        monkeypatch.undo()
+        readdressing.readdress(aster, stix_id, Reach.in_words(aster, named=True, groups=("ring",)))
+        return found
+
+    monkeypatch.setattr(readdressing.reading, "own_object", narrowed_meanwhile)
+    with pytest.raises(NotFound):
+        readdressing.readdress(aster, stix_id, Reach.in_words(aster, named=False, tlp="green"))
+    assert len(readers(Caller(build.a_key(cast.aster)), stix_id)) < len(everybody)
 
 
 def test_a_name_beside_an_empty_list_counts(cast):

@@ -63,6 +63,20 @@ def test_twenty_subscriptions_of_a_partner_cost_as_many_statements_as_two(cast, 
     assert of_sending_many == of_sending
 
 
+def test_partners_take_turns_and_each_portion_asks_the_log_one_thing(cast, time, answers):
+    aster, borealis = cast.viewer("aster"), cast.viewer("borealis")
+    feeds = [
+        subscribing.save_feed(aster, name=f"feed {n}", filter_json={"kinds": ["account-pattern"], "min_confidence": n})
+        for n in range(3)
+    ]
+    first = [{one.pk for one in subscribe(aster, 2, feed_id=feed.pk)} for feed in feeds]
+    second = {one.pk for one in subscribe(borealis, 2)}
+    publish(cast)
+    portions = [set(one) for one in notifying._to_be_told()]
+    assert sorted(portions, key=str) == sorted([*first, second], key=str)
+    assert second in portions[:2], "before anybody's second"
+
+
 def test_each_of_a_portion_is_told_what_its_own_partner_and_feed_may_see(cast, time, answers):
     cards = subscribing.save_feed(cast.viewer("borealis"), name="nets", filter_json={"kinds": ["account-pattern"]})
     publish(cast)  # whom nobody is subscribed to yet
