@@ -9,6 +9,7 @@ import importlib
 import re
 import tomllib
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from django.contrib.postgres.functions import RandomUUID
@@ -35,8 +36,12 @@ LARGE = {
     "evidence",
     "holding",
     "opinion",
+    "passed",
+    "placed",
+    "puretoken",
     "reference",
     "sighting",
+    "stir",
     "stixobject",
     "tokenvalue",
 }
@@ -63,6 +68,10 @@ _SQL = (
     (r"\block\s+table\b", "keeps everybody waiting"),
 )
 _VALIDATED = re.compile(r"validate\s+constraint")
+#: A step that may be done again: of a migration that is not atomic, what was done before it gave up on a lock stays.
+_AGAIN = re.compile(
+    r"^\s*(create\s+index\s+concurrently\s+if\s+not|drop\s+index\s+concurrently\s+if)\s+exists\b", re.IGNORECASE
+)
 #: `prepare` says how long a migration waits for a lock; it is not for a migration to say otherwise.
 _PATIENT = re.compile(r"(lock|statement)_timeout", re.IGNORECASE)
 
@@ -83,7 +92,20 @@ def faults(migration: migrations.Migration) -> list[str]:
             found.append(f"{operation.describe()}: the code of before still asks for it")
         elif name in LARGE - new:
             found += _of_large(operation)
-    return found
+    return found + _of_several(migration)
+
+
+def _of_several(migration) -> list[str]:
+    """Where one gave up on a lock after its first step, `prepare` begins it again: no step may find that it is done."""
+    steps = list(_flat(migration.operations))
+    if migration.atomic or len(steps) < 2:
+        return []
+    again = (isinstance(each, migrations.RunSQL) and _AGAIN.match(str(each.sql)) for each in steps)
+    return (
+        []
+        if all(again)
+        else ["several steps of one that is not atomic: each in a migration of its own, or IF (NOT) EXISTS"]
+    )
 
 
 def _flat(operations):
@@ -110,7 +132,7 @@ def _of_large(operation) -> list[str]:
             return [f"{told}: makes an index or a constraint under a lock"]
         if not field.null and not field.has_db_default():
             return [f"{told}: the code of before writes rows without it: null=True or a constant db_default"]
-        if field.has_db_default() and not isinstance(field.db_default, str | int | float | bool | Value | Now):
+        if field.has_db_default() and not isinstance(field.db_default, str | int | float | bool | UUID | Value | Now):
             return [f"{told}: may rewrite the table: a default of its own for each row"]
     return []
 
@@ -216,4 +238,17 @@ def test_it_finds(operation, why):
 def test_it_lets_pass(operation):
     migration = migrations.Migration("x", "indicators")
     migration.operations = [operation]
+    assert faults(migration) == []
+
+
+def test_what_is_not_atomic_can_be_begun_again():
+    migration = migrations.Migration("x", "indicators")
+    migration.atomic = False
+    add = AddIndexConcurrently("holding", models.Index(fields=["id"], name="i"))
+    migration.operations = [migrations.AddField("partner", "x", models.IntegerField(null=True)), add]
+    assert "several steps" in " ".join(faults(migration))
+    migration.operations = [add]
+    assert faults(migration) == []
+    make, drop = "CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON x (y)", "DROP INDEX CONCURRENTLY IF EXISTS j"
+    migration.operations = [migrations.RunSQL(make), migrations.RunSQL(drop)]
     assert faults(migration) == []

@@ -1,5 +1,7 @@
 from django.db import migrations, models
 
+WHY = "No row is read or written: the words of `kind` are Django's alone, and `looked_at` may be null from now on."
+
 
 class Migration(migrations.Migration):
     dependencies = [("indicators", "0047_feeds_change")]

@@ -1,11 +1,9 @@
-"""Connections to MISP: what is said of all that comes in, and of each which event said it."""
+"""Connections to MISP: what is said of all that comes in, and of each which event said it. Its index: 0060."""
 
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    atomic = False  # an index beside those who write
     dependencies = [("indicators", "0058_list")]
 
     operations = [
@@ -35,11 +33,5 @@ class Migration(migrations.Migration):
             model_name="connection",
             name="url",
             field=models.CharField(help_text="Of a TAXII collection, or of a MISP.", max_length=1000),
-        ),
-        AddIndexConcurrently(
-            model_name="passed",
-            index=models.Index(
-                condition=models.Q(("source", ""), _negated=True), fields=["connection", "source"], name="passed_by_source"
-            ),
         ),
     ]
