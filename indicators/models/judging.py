@@ -69,6 +69,7 @@ class JudgingPart(models.Model):
 
     class State(models.TextChoices):
         DUE = "due", "Due"
+        GIVING = "giving", "Being given"
         GIVEN = "given", "Given"
         SAME = "same", "Said before"
         REFUSED = "refused", "Refused"

@@ -4,6 +4,11 @@
 as its person would (`giving`), as who they are by then: whoever loses the right loses it in the middle of their act,
 too. What is refused is told by object. For an hour all of it can be taken back: what the partner had said before is
 said again, and what somebody said anew since is left alone. The only writer of Judging and JudgingPart.
+
+A part is marked in a transaction of its own before its opinion is given (GIVING, with what was said before): the
+opinion's ends with the lock for which all publishers wait, so nothing is added to it. A worker that comes after one
+that was ended finds by the mark what that one gave; whoever stops the act leaves what is marked to its worker, and the
+act is done when none is.
 """
 
 from __future__ import annotations
@@ -23,9 +28,9 @@ from exchange.stix import words
 from indicators.models import Judging, JudgingPart, Opinion
 from indicators.opinions import giving, recording
 from indicators.stix import identifiers
-from partners.keys.auth import viewer_of_user
+from partners.keys.auth import viewer_of_partner, viewer_of_user
 from partners.log import audit
-from partners.models import User
+from partners.models import Partner, User
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
@@ -41,6 +46,8 @@ _AT_ONCE = 20
 #: A worker that says nothing for so long was ended.
 _CLAIM = timedelta(minutes=2)
 _UNDER_WAY = (Judging.State.RUNNING, Judging.State.UNDOING)
+_OPEN = (JudgingPart.State.DUE, JudgingPart.State.GIVING)
+_STOPPED = "You stopped before it was its turn."
 _WAITS = "It waits for a second person of your partner: see Waiting."
 _NO_RIGHT = "Whoever asked for it may not judge any more."
 
@@ -100,6 +107,7 @@ def begin(by: Viewer, judging_id: UUID, *, opinion: str, reason: str) -> Judging
     if reason not in words.REASONS:
         raise Refused(f"One of: {', '.join(words.REASONS)}.", code="bad-reason", at="/reason")
     with transaction.atomic():
+        Partner.objects.select_for_update(no_key=True).get(pk=by.partner_id)  # nobody else of it begins one meanwhile
         one = find(by, judging_id, locked=True)
         if one.state != Judging.State.PREPARED:
             raise Conflict("This was begun already.", code="already-decided")
@@ -126,15 +134,19 @@ def begin(by: Viewer, judging_id: UUID, *, opinion: str, reason: str) -> Judging
 
 
 def stop(by: Viewer, judging_id: UUID) -> Judging:
-    """Give no further opinion: what is due is left. Raises Forbidden, NotFound, Conflict where it does not run."""
+    """Give no further opinion: what is due is left; where a worker is at one, the act is done after that.
+
+    Raises Forbidden, NotFound, Conflict where it does not run.
+    """
     by.require(Scope.REACT)
     with transaction.atomic():
         one = find(by, judging_id, locked=True)
         if one.state != Judging.State.RUNNING:
             raise Conflict("It does not run.", code="already-decided")
-        due = JudgingPart.unrestricted.filter(judging=one, state=JudgingPart.State.DUE)
-        due.update(state=JudgingPart.State.REFUSED, detail="You stopped before it was its turn.")
-        _settle(one)
+        parts = JudgingPart.unrestricted.filter(judging=one)
+        parts.filter(state=JudgingPart.State.DUE).update(state=JudgingPart.State.REFUSED, detail=_STOPPED)
+        if not parts.filter(state=JudgingPart.State.GIVING).update(detail=_STOPPED):
+            _settle(one)
     return one
 
 
@@ -178,7 +190,8 @@ def progress(one: Judging) -> Progress:
     rows = JudgingPart.unrestricted.filter(judging=one).values_list("state").annotate(count=Count("pk"))
     by_state: dict[str, int] = dict(rows.order_by("state"))
     undoing = one.state == Judging.State.UNDOING
-    total, due = sum(by_state.values()), by_state.get("given" if undoing else "due", 0)
+    wanted = (JudgingPart.State.GIVEN,) if undoing else _OPEN
+    total, due = sum(by_state.values()), sum(by_state.get(state, 0) for state in wanted)
     if undoing:
         total = due + by_state.get("back", 0) + by_state.get("kept", 0)
     since = one.undone_at if undoing else one.begun_at
@@ -209,27 +222,31 @@ def work() -> bool:
     more = False
     for judging_id in list(due.values_list("pk", flat=True)):
         claimed = Judging.unrestricted.filter(free, pk=judging_id, state__in=_UNDER_WAY)
-        if claimed.update(claimed_until=clock.now() + _CLAIM):
-            more |= _turn(judging_id)
+        until = clock.now() + _CLAIM
+        if claimed.update(claimed_until=until):
+            more |= _turn(judging_id, until)
     return more
 
 
-def _turn(judging_id: UUID) -> bool:
-    """A few parts of one act. Whether it has more."""
+def _turn(judging_id: UUID, until: datetime) -> bool:
+    """A few parts of one act, as long as it is claimed and in the state in which it was found. Whether it has more."""
     one = Judging.unrestricted.get(pk=judging_id)
-    undoing = one.state == Judging.State.UNDOING
-    wanted = JudgingPart.State.GIVEN if undoing else JudgingPart.State.DUE
-    parts = JudgingPart.unrestricted.filter(judging=one, state=wanted).order_by("position")
+    found, undoing = one.state, one.state == Judging.State.UNDOING
+    wanted = (JudgingPart.State.GIVEN,) if undoing else _OPEN
+    parts = JudgingPart.unrestricted.filter(judging=one, state__in=wanted).order_by("position")
     by = _who(one.undone_by if undoing else one.actor)
     for part in list(parts[:_AT_ONCE]):
         if undoing:
-            _take_back(by, part)
+            _take_back(by, one, part)
         else:
-            _give(by, one, part)
-        Judging.unrestricted.filter(pk=judging_id).update(claimed_until=clock.now() + _CLAIM)
+            _give(by, one, part.pk)
+        claim = Judging.unrestricted.filter(pk=judging_id, claimed_until=until)
+        until = clock.now() + _CLAIM
+        if not claim.update(claimed_until=until):
+            return False  # this took so long that another worker claimed it
     with transaction.atomic():
         one = Judging.unrestricted.select_for_update().get(pk=judging_id)
-        if not parts.exists():
+        if one.state == found and not parts.exists():
             _settle(one)
         one.claimed_until = None
         one.save(update_fields=["claimed_until"])
@@ -254,16 +271,11 @@ def _who(actor: str) -> Viewer | None:
     return viewer if viewer and Scope.REACT in viewer.scopes else None
 
 
-def _give(by: Viewer | None, one: Judging, part: JudgingPart) -> None:
+def _give(by: Viewer | None, one: Judging, part_id: int) -> None:
     """Give it; what the partner says already is not said again, so that a turn that was ended can begin anew."""
-    if by is None:
-        return _became(part, JudgingPart.State.REFUSED, detail=_NO_RIGHT)
-    before = giving.said(by, part.stix_id)
-    if before is not None and _words_of(before) == (one.opinion, one.reason):
-        # Of a turn that was ended between the opinion and its part: it is of this act.
-        ours = one.begun_at is not None and before.at >= one.begun_at and before.actor == one.actor
-        state = JudgingPart.State.GIVEN if ours else JudgingPart.State.SAME
-        return _became(part, state, place=before.place if ours else None)
+    part = _marked(by, one, part_id)
+    if by is None or part is None:
+        return None
     try:
         status = giving.give(by, part.stix_id, opinion=one.opinion, reason=one.reason)
     except ExchangeError as refused:
@@ -271,17 +283,40 @@ def _give(by: Viewer | None, one: Judging, part: JudgingPart) -> None:
     now = giving.said(by, part.stix_id)
     if status != "accepted" or now is None:
         return _became(part, JudgingPart.State.REFUSED, detail=_WAITS)
-    part.before_opinion, part.before_reason = _words_of(before) if before else ("", "")
     return _became(part, JudgingPart.State.GIVEN, place=now.place)
 
 
-def _take_back(by: Viewer | None, part: JudgingPart) -> None:
+def _marked(by: Viewer | None, one: Judging, part_id: int) -> JudgingPart | None:
+    """Mark a part as one that is being given, with what was said before; None where it is not to be given any more."""
+    with transaction.atomic():
+        part = JudgingPart.unrestricted.select_for_update().filter(pk=part_id, state__in=_OPEN).first()
+        if part is None:
+            return None
+        speaks = by or viewer_of_partner(one.partner_id)
+        before = giving.said(speaks, part.stix_id) if speaks else None
+        if before is not None and _words_of(before) == (one.opinion, one.reason):
+            # It said something else when it was marked: a worker gave it, and was ended before its part said so.
+            ours = part.state == JudgingPart.State.GIVING and _is_of(before, one.actor, one.begun_at)
+            _became(part, JudgingPart.State.GIVEN if ours else JudgingPart.State.SAME, place=before.place)
+            return None
+        if by is None or part.detail:
+            _became(part, JudgingPart.State.REFUSED, detail=_NO_RIGHT if by is None else part.detail)
+            return None
+        part.before_opinion, part.before_reason = _words_of(before) if before else ("", "")
+        _became(part, JudgingPart.State.GIVING)
+        return part
+
+
+def _take_back(by: Viewer | None, one: Judging, part: JudgingPart) -> None:
     """Say what was said before, or nothing; what was said anew since stays."""
     if by is None:
         return _became(part, JudgingPart.State.KEPT, detail=_NO_RIGHT)
     now = giving.said(by, part.stix_id)
     if now is None:
         return _became(part, JudgingPart.State.BACK)
+    before = (part.before_opinion, part.before_reason)
+    if now.place != part.place and _words_of(now) == before and _is_of(now, one.undone_by, one.undone_at):
+        return _became(part, JudgingPart.State.BACK)  # a worker said it again, and was ended before its part said so
     if now.place != part.place:
         return _became(part, JudgingPart.State.KEPT, detail="Somebody of your partner has judged it anew since.")
     try:
@@ -298,6 +333,11 @@ def _became(part: JudgingPart, state: JudgingPart.State, *, detail: str = "", pl
     part.state, part.detail = state, detail
     part.place = place if place is not None else part.place
     part.save(update_fields=["state", "detail", "place", "before_opinion", "before_reason"])
+
+
+def _is_of(row: Opinion, actor: str, since: datetime | None) -> bool:
+    """Whether somebody said it since then, as far as is known: of what the log's reader recorded, nobody is."""
+    return since is not None and row.at >= since and row.actor in ("", actor)
 
 
 def _words_of(row: Opinion) -> tuple[str, str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
@@ -81,18 +84,151 @@ def test_the_undo_says_again_what_was_said_before_and_leaves_what_was_said_since
     assert "judged it anew" in many.failures(one, at_most=9)[0].detail
 
 
-def test_a_worker_that_was_ended_says_nothing_twice(cast, analyst):
-    ids = theirs(cast, 2)
-    one = begun(analyst, ids)
-    giving.give(viewer_of_user(analyst), ids[0], opinion="agree", reason="confirmed_here")  # and there it was ended
-    Judging.unrestricted.filter(pk=one.pk).update(claimed_until=clock.now() + timedelta(minutes=1))
+class Ended(Exception):
+    """A worker was ended here."""
+
+
+def ended_before(monkeypatch, state):
+    """Have a worker ended where a part is to become this, once what it did is committed; others come after it."""
+    real = many._became
+
+    def became(part, now, **more):
+        if now == state:
+            raise Ended
+        return real(part, now, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(many, "_became", became)
+        with pytest.raises(Ended):
+            many.work()
     assert not many.work(), "somebody works on it"
-    Judging.unrestricted.filter(pk=one.pk).update(claimed_until=clock.now() - timedelta(minutes=1))
+    Judging.unrestricted.update(claimed_until=clock.now() - timedelta(minutes=1))
+
+
+def test_after_a_worker_that_was_ended_nothing_is_said_twice_and_all_is_taken_back(cast, analyst, monkeypatch):
+    ids, by = theirs(cast, 2), viewer_of_user(analyst)
+    giving.give(by, ids[0], opinion="disagree", reason="stale")
+    one = begun(analyst, ids)
+    ended_before(monkeypatch, JudgingPart.State.GIVEN)
+    assert says(cast, ids[0]) == "agree"
+    assert many.progress(many.find(by, one.pk)).due == 2
     all_done()
-    assert StixObject.unrestricted.filter(holding__stix_type="opinion").count() == 2
-    many.undo(viewer_of_user(analyst), one.pk)
+    assert StixObject.unrestricted.filter(holding__stix_type="opinion").count() == 3
+    assert many.progress(many.find(by, one.pk)).given == 2
+    many.undo(by, one.pk)
+    ended_before(monkeypatch, JudgingPart.State.BACK)
+    assert says(cast, ids[0]) == "disagree"
+    all_done()
+    assert [says(cast, each) for each in ids] == ["disagree", None]
+    done = many.progress(many.find(by, one.pk))
+    assert (done.back, done.kept) == (2, 0)
+
+
+def test_what_the_log_recorded_for_a_worker_that_was_ended_is_of_the_act(cast, analyst, monkeypatch):
+    (one_id,), by = theirs(cast, 1), viewer_of_user(analyst)
+    one = begun(analyst, [one_id])
+    ended_before(monkeypatch, JudgingPart.State.GIVEN)
+    Opinion.unrestricted.update(actor="")
+    all_done()
+    assert many.progress(many.find(by, one.pk)).given == 1
+
+
+def test_what_a_person_says_themselves_meanwhile_is_not_of_the_act(cast, analyst):
+    (one_id,), by = theirs(cast, 1), viewer_of_user(analyst)
+    one = begun(analyst, [one_id])
+    giving.give(by, one_id, opinion="agree", reason="confirmed_here")
+    all_done()
+    assert many.progress(many.find(by, one.pk)).same == 1
+
+
+def between(monkeypatch, name, act, *, at):
+    """Have somebody act just before a worker's call of this number of `many`'s function of this name."""
+    real, calls = getattr(many, name), []
+
+    def called(*given, **more):
+        calls.append(given)
+        if len(calls) == at:
+            act()
+        return real(*given, **more)
+
+    monkeypatch.setattr(many, name, called)
+
+
+def test_who_stops_and_takes_back_between_two_objects_of_a_turn_has_nothing_said(cast, analyst, monkeypatch):
+    ids, by = theirs(cast, 3), viewer_of_user(analyst)
+    one = begun(analyst, ids)
+
+    def stop_and_undo():
+        many.stop(by, one.pk)
+        many.undo(by, one.pk)
+
+    between(monkeypatch, "_marked", stop_and_undo, at=2)
+    assert many.work(), "it is still to be taken back"
+    assert many.find(by, one.pk).state == Judging.State.UNDOING
+    assert [says(cast, each) for each in ids] == ["agree", None, None]
+    all_done()
+    assert many.find(by, one.pk).state == Judging.State.UNDONE
+    assert [says(cast, each) for each in ids] == [None] * 3
+    done = many.progress(many.find(by, one.pk))
+    assert (done.back, done.refused) == (1, 2)
+
+
+def test_an_act_that_is_stopped_while_an_opinion_is_given_is_done_after_that(cast, analyst, monkeypatch):
+    ids, by = theirs(cast, 2), viewer_of_user(analyst)
+    one = begun(analyst, ids)
+
+    def stop():
+        many.stop(by, one.pk)
+        with pytest.raises(Conflict):
+            many.undo(by, one.pk)
+
+    between(monkeypatch, "_became", stop, at=2)  # marked, given, and not noted yet
+    all_done()
+    done = many.progress(many.find(by, one.pk))
+    assert (done.given, done.refused, many.find(by, one.pk).state) == (1, 1, Judging.State.DONE)
+    many.undo(by, one.pk)
     all_done()
     assert [says(cast, each) for each in ids] == [None, None]
+
+
+def test_what_was_stopped_is_not_given_after_a_worker_that_was_ended(cast, analyst, monkeypatch):
+    (one_id,), by = theirs(cast, 1), viewer_of_user(analyst)
+    one = begun(analyst, [one_id])
+
+    def end(*_given, **_more):
+        raise Ended
+
+    with monkeypatch.context() as patched:
+        patched.setattr(giving, "give", end)
+        with pytest.raises(Ended):
+            many.work()
+    many.stop(by, one.pk)
+    Judging.unrestricted.update(claimed_until=clock.now() - timedelta(minutes=1))
+    all_done()
+    assert says(cast, one_id) is None
+    assert [part.detail for part in many.failures(one, at_most=9)] == [many._STOPPED]
+    assert many.find(by, one.pk).state == Judging.State.DONE
+
+
+def test_a_worker_whose_claim_was_over_leaves_the_act_to_the_next(cast, analyst, monkeypatch):
+    ids = theirs(cast, 2)
+    one = begun(analyst, ids)
+    theirs_until = clock.now() + timedelta(minutes=9)
+    between(monkeypatch, "_became", lambda: Judging.unrestricted.update(claimed_until=theirs_until), at=2)
+    assert not many.work()
+    assert [says(cast, each) for each in ids] == ["agree", None]
+    assert many.find(viewer_of_user(analyst), one.pk).claimed_until == theirs_until
+
+
+def test_acts_of_one_partner_begin_one_after_the_other(cast, analyst):
+    with CaptureQueriesContext(connection) as asked:
+        begun(analyst, theirs(cast, 1))
+    counts = next(at for at, each in enumerate(asked) if "COUNT(" in each["sql"] and "judging" in each["sql"])
+    locks = [
+        at for at, each in enumerate(asked) if re.search(r'FROM "partners_partner".*FOR NO KEY UPDATE', each["sql"])
+    ]
+    assert locks, "else two that begin at a time both count what was under way before"
+    assert locks[-1] < counts
 
 
 def test_whoever_loses_the_right_judges_no_further(cast, analyst):
