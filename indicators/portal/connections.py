@@ -83,9 +83,10 @@ def _wish(viewer: Viewer, typed: dict[str, str], groups: list[str]) -> keeping.W
     """What the form says. Raises Refused."""
     pulls = typed["direction"] != Connection.Direction.PUSH
     feed = typed["feed"] if not pulls else ""
+    misp = typed["kind"] == Connection.Kind.MISP
     return keeping.Wish(
         name=typed["name"],
-        kind=Connection.Kind.MISP if typed["kind"] == Connection.Kind.MISP else Connection.Kind.TAXII,
+        kind=Connection.Kind.MISP if misp else Connection.Kind.TAXII,
         direction=Connection.Direction.PULL if pulls else Connection.Direction.PUSH,
         url=typed["url"],
         credential=typed["authorization"],
@@ -97,7 +98,7 @@ def _wish(viewer: Viewer, typed: dict[str, str], groups: list[str]) -> keeping.W
         if pulls
         else Reach(),
         feed_id=_id(feed) if feed else None,
-        says=_said(typed["says"]) if pulls else {},
+        says=_said(typed["says"]) if misp and pulls else {},  # else the page does not ask for it
     )
 
 
