@@ -60,3 +60,15 @@ def test_a_migration_that_ends_before_it_is_recorded_was_not_made(monkeypatch):
         executor.apply_migration(ProjectState(), Indexed("9999_indexed", "exchange"))
     assert "exchange_halfmade" not in connection.introspection.table_names()
     assert migrate.MigrationExecutor is prepare.WholeOrNotAtAll
+
+
+def test_an_index_that_was_broken_off_is_in_nobodys_way():
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE exchange_brokenoff (n int); CREATE INDEX broken_off ON exchange_brokenoff (n)")
+        cursor.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken_off'::regclass")
+    try:
+        prepare.Command()._migrate()
+        assert "broken_off" not in connection.introspection.get_constraints(connection.cursor(), "exchange_brokenoff")
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE exchange_brokenoff")

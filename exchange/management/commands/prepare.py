@@ -21,6 +21,12 @@ from exchange import assets, incarnation, starting
 LOCK_MS = 2_000
 _PAUSE_S = 1.0
 _TRIES = 60
+# But for those that somebody makes at this moment.
+_HALF_MADE = """
+SELECT i.indexrelid::regclass::text FROM pg_index i
+WHERE NOT i.indisvalid
+  AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid)
+"""
 
 
 class WholeOrNotAtAll(MigrationExecutor):
@@ -73,6 +79,7 @@ class Command(BaseCommand):
     def _migrate(self) -> None:
         """A migration that waits for a lock keeps all who come after it waiting: it gives up soon, and comes back."""
         for left in reversed(range(_TRIES)):
+            self._drop_half_made()
             try:
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{LOCK_MS}ms"])
@@ -83,7 +90,6 @@ class Command(BaseCommand):
                     raise
                 self.stdout.write("A table is in use: once more in a moment.")
                 time.sleep(_PAUSE_S)
-                self._drop_half_made()
             finally:
                 with connection.cursor() as cursor:
                     cursor.execute("RESET lock_timeout")
@@ -91,7 +97,7 @@ class Command(BaseCommand):
     def _drop_half_made(self) -> None:
         """An index that is made without a lock, and broken off, stays behind, of no use and in the way."""
         with connection.cursor() as cursor:
-            cursor.execute("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid")
+            cursor.execute(_HALF_MADE)
             for (name,) in cursor.fetchall():
                 cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
 
