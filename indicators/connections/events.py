@@ -1,7 +1,8 @@
 """What the events of a MISP become here: indicators of what travels in clear, published as the partner's own.
 
-Raw personal values never become anything here: tokens are made where they are (`exchange import`). An event that its
-MISP shows to its own organisation or a sharing group alone goes to nobody but the partner itself.
+Raw personal values never become anything here: tokens are made where they are (`exchange import`). What its MISP shows
+to its own organisation or a sharing group alone, be it an event, an object or an attribute, goes to nobody but the
+partner itself.
 """
 
 from __future__ import annotations
@@ -33,21 +34,25 @@ from partners.viewer import Viewer
 
 #: What changed while it was read, or by a clock that differs from ours, is looked at again.
 _OVERLAP = timedelta(minutes=5)
-_NARROW = frozenset({"0", "4"})  # distributions: the own organisation, a sharing group
+#: Distributions of a whole community or more; all others (the own organisation, a sharing group, none said) are narrow.
+_WIDE = frozenset({"1", "2", "3"})
+#: Of an attribute and an object: as what it stands in.
+_INHERITED = "5"
 _LOST = frozenset({"deleted", "not-for-detection"})
 
 
 def pull(turn: Turn, server: misp.Server) -> None:
-    """Take in what changed, then look which events are gone. Raises Trouble, Lost, ExchangeError."""
+    """Take in what was published, then look which events are gone. Raises Trouble, Lost, ExchangeError."""
     while turn.goes_on():
         place = {"since": 0, "page": 1, "high": 0, "began": int(clock.now().timestamp())} | turn.place
         pulling.let_go_of_the_database()
         found = server.events(since=place["since"], page=place["page"])
-        high = max([place["high"], *(_seconds(one.get("timestamp")) for one in found)])
+        high = max([place["high"], *(_seconds(one.get("publish_timestamp")) for one in found)])
         done = len(found) < misp.PAGE
         if done:
             settled = min(high, place["began"] - int(_OVERLAP.total_seconds()))
-            turn.place = {"since": max(place["since"], settled), "checked_at": place.get("checked_at", "")}
+            kept = {name: place[name] for name in ("checked_at", "check") if name in place}
+            turn.place = kept | {"since": max(place["since"], settled)}
         else:
             turn.place = place | {"page": place["page"] + 1, "high": high}
         with transaction.atomic():
@@ -70,11 +75,8 @@ def _take(turn: Turn, event: Mapping[str, Any], viewer: Viewer) -> None:
     )
     alone = not (reach.everyone or reach.groups or reach.partners)
     codes: Counter[str] = Counter()
-    if str(event.get("distribution", "0")) in _NARROW and not alone:
-        codes["narrow-distribution"] += 1
-        made: list[tuple[str, bytes, bytes]] = []
-    else:
-        made = _made(turn, event, viewer, reach, codes)
+    shown = event if alone else _shown_widely(event, codes)
+    made = _made(turn, shown, viewer, reach, codes)
     turn.note({}, codes)
     fresh = [(stix_id, raw, digest) for stix_id, raw, digest in made if bytes(known.get(stix_id) or b"") != digest]
     turn.note({"unchanged": len(made) - len(fresh)})
@@ -83,6 +85,33 @@ def _take(turn: Turn, event: Mapping[str, Any], viewer: Viewer) -> None:
         for stix_id, _, digest in fresh:
             Passed.unrestricted.filter(connection=turn.connection, stix_id=stix_id).update(source=source, digest=digest)
     pulling.take_back(turn, viewer, known.keys() - {stix_id for stix_id, _, _ in made})
+
+
+def _shown_widely(event: Mapping[str, Any], codes: Counter[str]) -> Mapping[str, Any]:
+    """An event without what is shown to few of it, which is counted: the whole, an object, an attribute."""
+    if _distribution(event) not in _WIDE:
+        codes["narrow-distribution"] += 1
+        return {"uuid": event.get("uuid"), "Attribute": []}
+    objects = [
+        one | {"Attribute": _wide(one.get("Attribute"), codes)} if isinstance(one, dict) else one
+        for one in _wide(event.get("Object"), codes)
+    ]
+    return {**event, "Attribute": _wide(event.get("Attribute"), codes), "Object": objects}
+
+
+def _wide(listed: Any, codes: Counter[str]) -> list[Any]:
+    """Those that as many see as see what they stand in, or a whole community; what is deleted counts as nothing."""
+    kept = []
+    for one in listed if isinstance(listed, list) else ():
+        if not isinstance(one, dict) or _distribution(one) in _WIDE | {_INHERITED}:
+            kept.append(one)
+        elif not form.is_deleted(one):
+            codes["narrow-distribution"] += 1
+    return kept
+
+
+def _distribution(held: Mapping[str, Any]) -> str:
+    return str(held.get("distribution", ""))
 
 
 def _made(
@@ -127,23 +156,31 @@ def _built(
 
 
 def _look_what_is_gone(turn: Turn, server: misp.Server) -> None:
-    """Ask which of the events that anything came of are still shown; what came of the others is taken back."""
-    checked, moment = turn.place.get("checked_at"), clock.now()
-    if checked and moment - datetime.fromisoformat(checked) < pulling.CHECKED_EVERY:
+    """Ask, over several runs, which of the events that anything came of are still shown.
+
+    What came of the others is taken back. `check` is the event that was asked for last.
+    """
+    checked, going = turn.place.get("checked_at"), "check" in turn.place
+    if checked and not going and clock.now() - datetime.fromisoformat(checked) < pulling.CHECKED_EVERY:
         return
     came = Passed.unrestricted.filter(connection=turn.connection, gone=False).exclude(source="")
-    uuids = sorted(came.order_by("source").values_list("source", flat=True).distinct())
-    for start in range(0, len(uuids), misp.IDS):
-        some = uuids[start : start + misp.IDS]
+    while turn.goes_on():
+        rest = came.filter(source__gt=turn.place.get("check", "")).order_by("source")
+        some = list(rest.values_list("source", flat=True).distinct()[: misp.IDS])
         pulling.let_go_of_the_database()
-        gone = set(some) - server.still_there(some)
+        gone = set(some) - server.still_there(some) if some else set()
+        ended = len(some) < misp.IDS
+        if ended:
+            turn.place = {name: said for name, said in turn.place.items() if name != "check"}
+            turn.place["checked_at"] = clock.rfc3339(clock.now())
+        else:
+            turn.place = turn.place | {"check": some[-1]}
         with transaction.atomic():
             ids = set(came.filter(source__in=gone).values_list("stix_id", flat=True))
             pulling.take_back(turn, turn.viewer(Scope.PUBLISH, Scope.READ), ids)
             turn.keep()
-    turn.place["checked_at"] = clock.rfc3339(moment)
-    with transaction.atomic():
-        turn.keep()
+        if ended:
+            return
 
 
 def _seconds(written: Any) -> int:

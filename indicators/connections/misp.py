@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import orjson
 
+from exchange import outbound
 from exchange.formats.misp import write
 from indicators.connections import remote
 from indicators.connections.remote import TooLong, Trouble
@@ -33,8 +34,11 @@ class Server:
     takes_revoked = False
 
     def events(self, *, since: int, page: int, limit: int = PAGE) -> list[Mapping[str, Any]]:
-        """Published events that changed since a moment (seconds), with what was deleted in them. Raises Trouble."""
-        asked = {"timestamp": str(since), "page": page, "limit": limit, "published": True, "deleted": [0, 1]}
+        """Events that were published since a moment (seconds), with what was deleted in them. Raises Trouble.
+
+        An edit unpublishes; publishing leaves `timestamp`, the moment of the last edit, as it is.
+        """
+        asked = {"publish_timestamp": str(since), "page": page, "limit": limit, "published": True, "deleted": [0, 1]}
         try:
             return self._search(asked)
         except TooLong:
@@ -82,9 +86,11 @@ class Server:
     def _add(self, event: Mapping[str, Any]) -> bool:
         """Add an event, or what it has besides to the one that is there; whether it was taken. Raises Trouble."""
         reply = self._send("events/add", {"Event": event})
-        if reply.status in {400, 403, 409} and b"lready exists" in reply.body:
+        if _is_there_already(reply):
             reply = self._send(f"events/edit/{quote(str(event['uuid']), safe='')}", {"Event": event})
-        if reply.status in {400, 422}:
+            if reply.status in {403, 404}:
+                return False  # it has it, and this user may not change it
+        if _is_refused(reply):
             return False
         remote.require_ok(reply)
         return True
@@ -105,7 +111,7 @@ class Server:
             remote.require_ok(reply)
         return reply.status in {200, 204, 404}
 
-    def _send(self, path: str, document: Mapping[str, Any]) -> Any:
+    def _send(self, path: str, document: Mapping[str, Any]) -> outbound.Reply:
         return remote.ask(
             "POST",
             f"{self.url}{path}",
@@ -114,6 +120,22 @@ class Server:
             body=orjson.dumps(document),
             media=_JSON,
         )
+
+
+def _is_there_already(reply: outbound.Reply) -> bool:
+    """Whether an event was not added because it is there: MISP answers 404 and says where, in its user's language."""
+    return reply.status in {400, 403, 404, 409} and (b"lready exists" in reply.body or "location" in reply.headers)
+
+
+def _is_refused(reply: outbound.Reply) -> bool:
+    """Whether it is what was sent that is refused: of a save that failed MISP answers 403 and says so."""
+    if reply.status != 403:
+        return reply.status in {400, 422}
+    try:
+        said = orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(said, dict) and (said.get("saved") is False or bool(said.get("errors")))
 
 
 def _events(documents: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

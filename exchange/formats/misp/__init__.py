@@ -4,9 +4,9 @@ What MISP has a type or an object for is said in it, so that MISP correlates it 
 has none for, are STIX patterns (`stix2-pattern`). What indicators say besides are tags of our namespace, `exchange:`.
 """
 
-from exchange.formats.misp.reading import NoEvent, read
+from exchange.formats.misp.reading import NoEvent, is_deleted, read
 from exchange.formats.misp.writing import write
 
 MEDIA_TYPE = "application/json"
 
-__all__ = ["MEDIA_TYPE", "NoEvent", "read", "write"]
+__all__ = ["MEDIA_TYPE", "NoEvent", "is_deleted", "read", "write"]

@@ -107,7 +107,7 @@ def _object(held: Any, path: str, *, tlp: str, says: Mapping[str, str]) -> Itera
     if not isinstance(held, dict):
         yield Loss(path, "unreadable")
         return
-    if _is_true(held.get("deleted")):
+    if is_deleted(held):
         yield Loss(path, "deleted")
         return
     if held.get("comment"):
@@ -132,7 +132,7 @@ def _attribute(attribute: Any, path: str, *, of: tuple[str, str], tlp: str, says
     if not isinstance(attribute, dict) or not isinstance(attribute.get("value"), str):
         yield Loss(path, "unreadable")
         return
-    if _is_true(attribute.get("deleted")):
+    if is_deleted(attribute):
         yield Loss(path, "deleted")
         return
     kind, value = str(attribute.get("type", "")), attribute["value"]
@@ -257,6 +257,11 @@ def _around(held: Mapping[str, Any], path: str) -> Iterator[Loss]:
 def _listed(held: Mapping[str, Any], name: str) -> list[Any]:
     found = held.get(name)
     return found if isinstance(found, list) else []
+
+
+def is_deleted(held: Mapping[str, Any]) -> bool:
+    """Whether an attribute or an object is deleted in its source, which keeps it as that."""
+    return _is_true(held.get("deleted"))
 
 
 def _is_true(said: Any) -> bool:
