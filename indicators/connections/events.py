@@ -67,6 +67,9 @@ def pull(turn: Turn, server: misp.Server) -> None:
 
 def _take(turn: Turn, event: Mapping[str, Any], viewer: Viewer) -> None:
     """One event: publish what is new or changed of it, and take back what it does not say any more."""
+    if "Attribute" not in event:
+        turn.note({}, {"too-long": 1})  # nobody read what it says: what came of it stays as it is
+        return
     reach, source = Reach.from_json(turn.connection.reach), str(event.get("uuid", ""))[:80]
     known = dict(
         Passed.unrestricted.filter(connection=turn.connection, source=source, gone=False).values_list(

@@ -9,7 +9,7 @@ import uuid
 import pytest
 
 from exchange import clock, outbound
-from indicators.connections import keeping, misp, running
+from indicators.connections import keeping, misp, remote, running
 from indicators.connections.keeping import Wish
 from indicators.ending import withdrawing
 from indicators.models import Connection, Passed
@@ -75,7 +75,7 @@ class Misp:
             "attributes/delete": self._delete,
         }[name]
         status, said = answer(sent, last)
-        return outbound.Reply(status, None, json.dumps(said).encode())
+        return outbound.Reply(status, None, json.dumps(said).encode()[:max_bytes])
 
     def _search(self, sent, _):
         found = [one for one in self.events.values() if one["published"]]
@@ -83,6 +83,8 @@ class Misp:
             found = [one for one in found if one["uuid"] in sent["uuid"]]
         for name in ("timestamp", "publish_timestamp"):
             found = [one for one in found if int(one[name]) >= int(sent.get(name, 0))]
+        if sent.get("metadata"):
+            found = [{name: said for name, said in one.items() if name not in ("Attribute", "Object")} for one in found]
         first = (sent["page"] - 1) * sent["limit"]
         return 200, {"response": [{"Event": one} for one in found[first : first + sent["limit"]]]}
 
@@ -245,14 +247,15 @@ def look_again():
 
 def test_an_event_that_is_unpublished_and_published_again_comes_back(cast, connect, run, theirs):
     event = theirs.has(ip())
+    theirs.has(ip("45.13.8.9"))
     one = run(connect("pull"))
     theirs.events[event]["published"] = False
     look_again()
     one = run(one)
-    assert values(cast) == []
+    assert values(cast) == ["[ipv4-addr:value = '45.13.8.9']"]
     theirs.publish(event)
     run(one)
-    assert len(values(cast)) == 1, "as it was: nothing of it was edited"
+    assert len(values(cast)) == 2, "as it was: nothing of it was edited"
 
 
 def test_which_events_are_gone_is_asked_over_as_many_runs_as_it_takes(cast, connect, run, theirs, monkeypatch):
@@ -291,6 +294,21 @@ def test_pages_of_events_are_read_to_the_end(cast, connect, run, theirs):
         theirs.has(ip(f"45.13.10.{host + 1}"))
     run(connect("pull"))
     assert len(values(cast)) == misp.PAGE + 3
+
+
+def test_an_event_that_is_longer_than_is_read_stops_no_other(cast, connect, run, theirs, monkeypatch):
+    first = ip("45.13.7.9")
+    event = theirs.has(first)
+    one = run(connect("pull"))
+    monkeypatch.setattr(remote, "MAX_BYTES", 4_000)
+    theirs.has(first | {"comment": "x" * 5_000}, event_uuid=event)
+    theirs.has(ip("45.13.8.9"))
+    one = run(one)
+    assert len(values(cast)) == 2, one.outcome
+    assert (one.failures, "1 too-long" in one.outcome) == (0, True)
+    theirs.has(ip("45.13.8.10"), event_uuid=event)
+    one = run(one)
+    assert values(cast) == ["[ipv4-addr:value = '45.13.8.10']", "[ipv4-addr:value = '45.13.8.9']"]
 
 
 def test_ones_own_goes_there_and_is_edited_and_deleted(cast, connect, run, theirs):
