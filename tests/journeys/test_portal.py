@@ -140,6 +140,19 @@ def test_what_is_new_is_said_and_put_under_nobodys_pointer(page, live_server, ca
     expect(page.locator("tbody tr")).to_have_count(2)
 
 
+def test_moments_grow_old_in_the_form_in_which_they_were_said(page, live_server, cast):
+    build.publish(cast.viewer("borealis"), making.account_pattern(name="The first"))
+    page.clock.install()
+    sign_in(page, live_server, build.a_user(cast.aster))
+    go_to(page, "Indicators")
+    added = page.locator("time[data-ago]").first
+    expect(added).to_have_text(re.compile(r"^\d+ (s|min)$"))
+    page.clock.fast_forward(10 * 60_000)
+    expect(added).to_have_text(re.compile(r"^1\d min$"))
+    page.clock.fast_forward(3 * 3_600_000)
+    expect(added).to_have_text("3 h")
+
+
 def test_content_is_shown_as_text_whatever_it_is(page, live_server, cast):
     """Of an indicator of ours, whose labels the vocabulary names, and of one that may say anything in any of them."""
     probe = "<img src=x onerror=\"document.title='broken in'\"><script>document.title='broken in'</script>"

@@ -79,14 +79,12 @@ document.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.successful) trouble("");
 });
 
-// "3 minutes ago" grows old.
+// "3 min" grows old: said as the server says it (`brief` in house.py), which writes the day of what is older.
 const ago = (moment) => {
   const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(moment)) / 1000));
-  const said = (count, unit) => `${count} ${unit}${count === 1 ? "" : "s"} ago`;
-  if (seconds < 60) return `${seconds} s ago`;
-  if (seconds < 3600) return said(Math.floor(seconds / 60), "minute");
-  if (seconds < 86400) return said(Math.floor(seconds / 3600), "hour");
-  return "";
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  return seconds < 86400 ? `${Math.floor(seconds / 3600)} h` : "";
 };
 setInterval(() => {
   if (document.hidden || pause()?.getAttribute("aria-pressed") === "true") return;
