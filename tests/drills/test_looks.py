@@ -22,7 +22,17 @@ from tests.drills import looks
 from tests.indicators.campaigns.sending import Pooling
 from tests.indicators.campaigns.test_placing import campaign_of
 from tests.journeys.test_portal import CHROMIUM, chromium, pytestmark, sign_in  # noqa: F401 - fixtures
+from tests.waiting import until
 
+# A picture is taken when all is there that a page asks for once it is loaded, however slow the machine.
+_NOTE = """
+window.answered = new Set();
+document.addEventListener("htmx:afterRequest", (event) => window.answered.add(event.detail.requestConfig.path));
+"""
+_LEFT = """
+[...document.querySelectorAll("[hx-trigger*=load]")].map((one) => one.getAttribute("hx-get"))
+  .filter((path) => !window.answered.has(path))
+"""
 WIDTHS = (1440, 390)
 THEMES = ("light", "dark")
 
@@ -48,6 +58,10 @@ def aster(monkeypatch):
     return pool.partners["aster"], disputed["id"]
 
 
+def until_all_is_there(page):
+    until(lambda: not page.evaluate(_LEFT))
+
+
 def test_the_pages_of_the_day_look_as_they_did(chromium, live_server, aster):  # noqa: F811
     partner, disputed = aster
     paths = {
@@ -70,9 +84,11 @@ def test_the_pages_of_the_day_look_as_they_did(chromium, live_server, aster):  #
                 color_scheme=theme,
                 reduced_motion="reduce",
             )
+            seen.add_init_script(_NOTE)
             page = seen.new_page()
             for name, path in paths.items():
                 page.goto(f"{live_server.url}/{path}", wait_until="networkidle")
+                until_all_is_there(page)
                 picture = page.screenshot()
                 found[f"{name}-{width}-{theme}"] = looks.grid(reader, picture)
                 if folder:
