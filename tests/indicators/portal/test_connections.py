@@ -31,6 +31,7 @@ def test_a_misp_is_connected_with_what_is_said_of_all_and_its_key_is_not_shown(b
     made = Connection.unrestricted.get()
     assert (made.kind, made.says) == ("misp", {"entry_program": "api", "shared_infra": "none"})
     assert "the-key" not in page
+    assert '<code class="break">shared_infra=none</code>' in page
     assert page.count("Key of its user in MISP") == 2  # in the form, and to have another
 
 
