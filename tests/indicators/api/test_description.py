@@ -116,6 +116,9 @@ def the_ranges(caller):
     return read(caller.get("feeds/all/ranges"))
 
 
+COLLECTION = f"https://cti.example.org/root/collections/{UUID(int=0)}/"
+
+
 @casting.once
 def one_of_everything():
     """A partner that has it, so that answers have something in them, and what its paths are."""
@@ -139,6 +142,10 @@ def one_of_everything():
         "feed_id": feed["id"],
         "stix_id": mine["id"],
         "subscription_id": subscription["id"],
+        "connection_id": read(
+            caller.send("POST", "connections", {"name": "c", "kind": "taxii", "direction": "pull", "url": COLLECTION}),
+            201,
+        )["id"],
         "delivery_id": str(delivery),
         "public_id": key["id"],
         "user_id": build.a_user(cast.aster).pk,
