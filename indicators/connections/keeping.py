@@ -121,7 +121,7 @@ def change(viewer: Viewer, connection_id: UUID, wanted: Mapping[str, Any]) -> Co
         if {"reach", "says", "strictest"} & wanted.keys() and one.kind == Connection.Kind.MISP and pulls:
             one.place = {}
         one.due_at, one.failures, one.failing_since = clock.now(), 0, None
-        one.claimed_until = None  # whoever runs it now writes nothing of it any more
+        one.generation += 1  # whoever runs it now asks and writes nothing more; the next run waits for the end of that
         _save(one)
         audit.record(
             audit.Verb.CONNECTION_CHANGED,
@@ -141,7 +141,8 @@ def end(viewer: Viewer, connection_id: UUID) -> None:
     _require(viewer)
     with transaction.atomic():
         one = _locked(viewer, connection_id)
-        one.state, one.credential, one.claimed_until, one.feed = Connection.State.ENDED, "", None, None
+        one.state, one.credential, one.feed = Connection.State.ENDED, "", None
+        one.generation += 1
         one.save()
         audit.record(audit.Verb.CONNECTION_ENDED, by=viewer, target=f"connection:{one.pk}", **_told(one))
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 
 from exchange import clock
@@ -23,7 +23,7 @@ from exchange.sql import Message
 from exchange.stix import words
 from exchange.stix.patterns import tokens_in
 from indicators import publishing
-from indicators.connections import taxii
+from indicators.connections import taxii, turns
 from indicators.connections.remote import Trouble
 from indicators.connections.turns import Turn
 from indicators.ending import withdrawing
@@ -276,7 +276,4 @@ def _moment(written: Any) -> datetime | None:
     return datetime.fromisoformat(written) if isinstance(written, str) and written else None
 
 
-def let_go_of_the_database() -> None:
-    """Hold no connection while another server takes its time."""
-    if not connection.in_atomic_block:
-        connection.close()  # back to the pool, while the other server takes its time
+let_go_of_the_database = turns.let_go_of_the_database

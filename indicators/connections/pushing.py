@@ -18,6 +18,7 @@ from exchange import clock
 from exchange.errors import Gone
 from indicators import reading
 from indicators.connections import misp, pulling, taxii
+from indicators.connections.remote import Later
 from indicators.connections.turns import Turn
 from indicators.feeds import tree
 from indicators.feeds.filters import Filter
@@ -40,7 +41,7 @@ _ENDS_ITSELF = frozenset({Change.Reason.EXPIRED})
 
 
 def push(turn: Turn, server: Server) -> None:
-    """Send what is new of the partner's own, and take back what is to be taken back. Raises Trouble, Lost."""
+    """Send what is new of the partner's own, and take back what is to be taken back. Raises Trouble, Lost, Later."""
     wanted = subscribing.filter_of(turn.connection.feed).within(_OWN)
     while turn.goes_on():
         viewer = turn.viewer(Scope.READ)
@@ -48,19 +49,36 @@ def push(turn: Turn, server: Server) -> None:
             _begin(turn, wanted)
         try:
             span = changes.since(
-                viewer, wanted, after=turn.place["seq"], limit=PAGE, max_bytes=PAGE_BYTES, matched=False
+                viewer, wanted, after=turn.place["seq"], limit=_limit(turn), max_bytes=PAGE_BYTES, matched=False
             )
         except Gone:
             _begin(turn, wanted)
             continue
-        _page(turn, server, viewer, span.changes)
-        turn.place["seq"] = span.reached
-        if not span.more:
-            _finish(turn, server, viewer)
+        try:
+            _page(turn, server, viewer, span.changes)
+            turn.place["seq"] = span.reached
+            done = not span.more and _finish(turn, server, viewer)
+        except Later:
+            _by_smaller_pages(turn)
+            raise
+        turn.place["limit"] = min(2 * _limit(turn), PAGE)
         with transaction.atomic():
             turn.keep()
-        if not span.more:
+        if done:
             return
+
+
+def _limit(turn: Turn) -> int:
+    """How many are sent or taken back before the place is kept."""
+    return int(turn.place.get("limit", PAGE))
+
+
+def _by_smaller_pages(turn: Turn) -> None:
+    """A run's time did not do for a page: the next takes half of it. Where one object is too much, nothing is kept."""
+    if _limit(turn) > 1:
+        turn.place["limit"] = _limit(turn) // 2
+        with transaction.atomic():
+            turn.keep()
 
 
 def _begin(turn: Turn, wanted: Filter) -> None:
@@ -84,9 +102,9 @@ def _page(turn: Turn, server: Server, viewer: Viewer, told: Sequence[Told]) -> N
                 left_out[why] += 1
             if one.stix_id in there and one.reason not in _ENDS_ITSELF:
                 back.append(one.stix_id)
-    turn.note({}, left_out)
-    _send(turn, server, send, there)
     _take_back(turn, server, viewer, back)
+    _send(turn, server, send, there)
+    turn.note({}, left_out)
 
 
 def _stays(one: Told, came_in: set[str], strictest: Tlp) -> str | None:
@@ -111,35 +129,59 @@ def _came_in(viewer: Viewer, ids: Iterable[str]) -> set[str]:
 
 
 def _send(turn: Turn, server: Server, send: Sequence[Told], there: set[str]) -> None:
+    """It is written down first: whatever becomes of this run, a later one knows what may be there."""
     if not send:
         return
-    pulling.let_go_of_the_database()
+    pulling.note_passed(turn, {one.stix_id for one in send})
     taken, refused = server.give([one.body for one in send if one.body is not None], there=there)
     turn.note({"sent": taken, "refused": len(refused)}, Counter(refused.values()))
-    pulling.note_passed(turn, {one.stix_id for one in send} - refused.keys())
+    _forget(turn, refused.keys() - there)
 
 
 def _take_back(turn: Turn, server: Server, viewer: Viewer, ids: Sequence[str]) -> None:
-    """What was revoked is sent as its publisher revoked it; all else is deleted there, if the server lets us."""
+    """What was revoked is sent as its publisher revoked it; all else is deleted there, if the server lets us.
+
+    What is taken back is forgotten one by one, so that nothing is asked twice; what is not stays known as there.
+    """
     if not ids:
         return
     found = reading.page(viewer, Selection(stix_ids=tuple(ids), own=True), limit=len(ids))
     ended = [one for one in found.statements if one.revoked and one.tlp <= turn.connection.strictest]
     revoked = {one.stix_id: one.body for one in ended if server.takes_revoked}
-    pulling.let_go_of_the_database()
-    if revoked:
-        server.give(list(revoked.values()), there=set())
-    kept = [stix_id for stix_id in ids if stix_id not in revoked and not server.delete(stix_id)]
-    turn.note({"taken-back": len(ids) - len(kept), "not-taken-back": len(kept)})
-    Passed.unrestricted.filter(connection=turn.connection, stix_id__in=list(ids)).delete()
+    told = set(revoked) - server.give(list(revoked.values()), there=set())[1].keys() if revoked else set()
+    _taken_back(turn, told)
+    for stix_id in ids:
+        if stix_id in told:
+            continue
+        if server.delete(stix_id):
+            _taken_back(turn, {stix_id})
+        else:
+            turn.note({"not-taken-back": 1})
 
 
-def _finish(turn: Turn, server: Server, viewer: Viewer) -> None:
-    """After a walk from the beginning: what was sent before and was not met in it no longer passes."""
+def _taken_back(turn: Turn, ids: set[str]) -> None:
+    turn.note({"taken-back": len(ids)})
+    _forget(turn, ids)
+
+
+def _forget(turn: Turn, ids: set[str]) -> None:
+    if ids:
+        Passed.unrestricted.filter(connection=turn.connection, stix_id__in=ids).delete()
+
+
+def _finish(turn: Turn, server: Server, viewer: Viewer) -> bool:
+    """After a walk from the beginning: what was sent before and was not met in it no longer passes.
+
+    One page of it is taken back, in the order of the rows; whether that was the last.
+    """
     if "began" not in turn.place:
-        return
-    began = datetime.fromisoformat(turn.place["began"])
-    left = Passed.unrestricted.filter(connection=turn.connection, at__lt=began)
-    while ids := list(left.order_by("pk").values_list("stix_id", flat=True)[:PAGE]):
-        _take_back(turn, server, viewer, ids)
-    turn.place = {name: said for name, said in turn.place.items() if name != "began"}
+        return True
+    began, after, limit = datetime.fromisoformat(turn.place["began"]), turn.place.get("left", 0), _limit(turn)
+    left = Passed.unrestricted.filter(connection=turn.connection, at__lt=began, pk__gt=after)
+    rows = list(left.order_by("pk").values_list("pk", "stix_id")[:limit])
+    _take_back(turn, server, viewer, [stix_id for _, stix_id in rows])
+    if len(rows) == limit:
+        turn.place["left"] = rows[-1][0]
+        return False
+    turn.place = {name: said for name, said in turn.place.items() if name not in ("began", "left")}
+    return True

@@ -5,6 +5,9 @@ Words never repeat what the server said: it is a stranger's text, and may say wh
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import orjson
@@ -41,10 +44,33 @@ class TooLong(Exception):
     """The answer has more bytes than are read; a smaller page may fit."""
 
 
+class Later(Exception):
+    """The time of this run is over: what it has not done yet is the next one's."""
+
+
+#: What is called before each request, and may raise.
+_gate: ContextVar[Callable[[], None] | None] = ContextVar("gate", default=None)
+
+
+@contextmanager
+def asking(before: Callable[[], None]) -> Iterator[None]:
+    """Call `before` ahead of each request that is made within, so that a run ends whatever is still to be asked."""
+    token = _gate.set(before)
+    try:
+        yield
+    finally:
+        _gate.reset(token)
+
+
 def ask(
     method: str, url: str, *, authorization: str, accept: str, body: bytes | None = None, media: str = ""
 ) -> outbound.Reply:
-    """The answer to one request, whatever its status. Raises Trouble where none came, TooLong."""
+    """The answer to one request, whatever its status.
+
+    Raises Trouble where none came, TooLong, and what `asking` was given raises where the run may ask no more.
+    """
+    if (gate := _gate.get()) is not None:
+        gate()
     headers = {"Accept": accept, "User-Agent": _USER_AGENT}
     if authorization:
         headers["Authorization"] = authorization

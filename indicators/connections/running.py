@@ -1,8 +1,9 @@
 """Run the connections that are due: claimed by a conditional update, within a share for each partner.
 
-A run is bounded in time and pages; what is left is done by the next, after everybody else's turn. While the other
-server is waited for, no connection of the database is held. A worker that dies leaves a row that is claimed again when
-its claim ends; what it did stays, for a page is kept together with the place after it. Writes how a connection goes.
+A run is bounded in pages, and in time, which it looks at before each request; what is left is done by the next, after
+everybody else's turn. While the other server is waited for, no connection of the database is held. A worker that dies
+leaves a row that is claimed again when its claim ends; what it did stays, for a page is kept together with the place
+after it. Who changes a connection stops the run, and the next begins when that has ended. Writes how a connection goes.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from structlog import get_logger
 from exchange import clock, hints, sealing
 from exchange.celery import app
 from exchange.errors import ExchangeError, TooMany
-from indicators.connections import events, keeping, misp, pulling, pushing, taxii
-from indicators.connections.remote import Trouble
+from indicators.connections import events, keeping, misp, pulling, pushing, remote, taxii
+from indicators.connections.remote import Later, Trouble
 from indicators.connections.turns import Lost, Turn
 from indicators.models import Connection
 
@@ -50,9 +51,17 @@ def run_next() -> bool:
     turn = Turn(one, until=time.monotonic() + RUN_S, pages=RUN_PAGES)
     trouble: Trouble | None = None
     try:
-        _go(turn)
-    except Lost:
-        return True  # somebody changed it, or took it over
+        with remote.asking(turn.may_ask):
+            _go(turn)
+    except (
+        Lost
+    ):  # somebody changed it, or took it over: where it is changed, the next run begins when this one has ended
+        turn.claimed().update(claimed_until=None)
+        return True
+    except Later:
+        trouble = (
+            None if turn.kept else Trouble(f"It answers so slowly that {RUN_S:g} seconds did not do for anything.")
+        )
     except Trouble as met:
         trouble = met
     except sealing.Broken:
@@ -126,7 +135,8 @@ def conclude(turn: Turn, trouble: Trouble | None) -> None:
         said |= {"due_at": moment + next_run(one, trouble, failures), "failures": failures}
         if one.failing_since is None and (failures >= TOLD_AFTER or trouble.final):
             said["failing_since"] = moment
-    turn.held().update(**said)
+    if not turn.held().update(**said):  # changed since its last page: the next run begins at once
+        turn.claimed().update(claimed_until=None)
     log.info(
         "connection.ran",
         connection=str(one.pk),

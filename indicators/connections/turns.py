@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.db import connection
+
+from indicators.connections.remote import Later, Trouble
 from indicators.models import Connection
 from partners.keys.auth import viewer_of_connection
 from partners.scopes import Scope
@@ -15,8 +18,6 @@ from partners.viewer import Viewer
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
-
-    from indicators.connections.remote import Trouble
 
 #: What a run says first, and in which words; all other answers are codes, said in brackets.
 _WORDS = {
@@ -42,7 +43,7 @@ class Turn:
         self.place: dict[str, Any] = dict(one.place)
         self.counts: Counter[str] = Counter()
         self.codes: Counter[str] = Counter()
-        self.more = False
+        self.more = self.kept = False
         self.batch: UUID | None = None
         self._until, self._pages, self._kept = until, pages, Counter[str]()
 
@@ -52,6 +53,19 @@ class Turn:
         goes = self._pages >= 0 and time.monotonic() < self._until
         self.more = not goes
         return goes
+
+    def may_ask(self) -> None:
+        """Before each request. Raises Later where this run's time is over, Lost where the connection is not its.
+
+        So one server that is slow, or is asked for much, holds a worker for one run and one request at most; and what
+        somebody has changed or ended is not followed for one request longer.
+        """
+        if time.monotonic() >= self._until:
+            self.more = True
+            raise Later
+        if not self.held().exists():
+            raise Lost
+        let_go_of_the_database()
 
     def viewer(self, *scopes: Scope) -> Viewer:
         """The partner as it is now. Raises Lost where it is not active."""
@@ -67,7 +81,11 @@ class Turn:
         self.codes.update(codes or {})
 
     def held(self) -> QuerySet[Connection]:
-        """The row, as long as it is this run's."""
+        """The row, as long as it is this run's and as it was when the run began."""
+        return self.claimed().filter(generation=self.connection.generation)
+
+    def claimed(self) -> QuerySet[Connection]:
+        """The row, as long as this run has it, whether somebody changed it or not."""
         one = self.connection
         return Connection.unrestricted.filter(pk=one.pk, claimed_until=one.claimed_until)
 
@@ -80,7 +98,7 @@ class Turn:
         row.counts = {name: row.counts.get(name, 0) + fresh[name] for name in {*row.counts, *fresh}}
         row.place, row.last_batch = self.place, self.batch or row.last_batch
         row.save(update_fields=["place", "counts", "last_batch"])
-        self._kept = Counter(self.counts)
+        self._kept, self.kept = Counter(self.counts), True
 
     def words(self, trouble: Trouble | None) -> str:
         """How it went, for people: numbers, and codes of refusals."""
@@ -91,4 +109,10 @@ class Turn:
         told = "; ".join(parts)
         if trouble is not None:
             return f"{trouble.words} Before that: {told}." if told else trouble.words
-        return f"{told}." if told else "Nothing new."
+        return f"{told}." if told else "It goes on." if self.more else "Nothing new."
+
+
+def let_go_of_the_database() -> None:
+    """Hold no connection while another server takes its time."""
+    if not connection.in_atomic_block:
+        connection.close()  # back to the pool

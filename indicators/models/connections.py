@@ -55,6 +55,7 @@ class Connection(models.Model):
     place = models.JSONField(default=dict, help_text="How far it has come, in the words of its kind.")
     due_at = models.DateTimeField(default=clock.now)
     claimed_until = models.DateTimeField(null=True)
+    generation = models.IntegerField(default=0, db_default=0, help_text="How often it was changed: a run is of one.")
     failures = models.IntegerField(default=0, help_text="Runs that failed since the last that did not.")
     failing_since = models.DateTimeField(null=True)
     last_at = models.DateTimeField(null=True)

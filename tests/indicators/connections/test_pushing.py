@@ -1,13 +1,14 @@
 """What goes to another server is the partner's own, named, and not stricter than the connection says."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from exchange import outbound
 from exchange.errors import Forbidden
 from indicators import reading
-from indicators.connections import keeping
+from indicators.connections import keeping, pushing, running, turns
 from indicators.connections.keeping import Wish
 from indicators.ending import withdrawing
 from indicators.models import Connection, Passed
@@ -211,3 +212,140 @@ def test_who_has_no_right_to_connect(cast):
     ):
         with pytest.raises(Forbidden):
             keeping.connect(viewer, wish)
+
+
+class Time:
+    """A monotonic clock that each request of the other server takes so many seconds of."""
+
+    def __init__(self, peer, monkeypatch, seconds):
+        self.now, self.seconds, real = 0.0, seconds, peer._answer
+        for module in (running, turns):
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
+
+        def slow(*args, **more):
+            self.now += self.seconds
+            return real(*args, **more)
+
+        monkeypatch.setattr(peer, "_answer", slow)
+
+
+def test_a_slow_server_holds_a_run_for_its_time_and_each_run_goes_on_where_the_last_ended(
+    cast, pushes, run, peer, monkeypatch
+):
+    objects = [a_net(host) for host in range(1, 9)]
+    build.publish(cast.viewer("cygnus"), *objects, everyone=True)
+    one = run(pushes())
+    withdrawing.withdraw(cast.viewer("cygnus"), [stix["id"] for stix in objects])
+    Time(peer, monkeypatch, 20.0)
+    left = []
+    while there(cast) and len(left) < 8:
+        peer.asked.clear()
+        one = run(one)
+        assert len(peer.asked) <= 3  # begun at 0, 20 and 40 seconds of 45
+        assert not one.failures
+        assert one.claimed_until is None
+        left.append(len(there(cast)))
+    assert left == [5, 2, 0]
+
+
+def test_a_server_that_refuses_batches_slowly_is_sent_smaller_ones(cast, pushes, run, peer, monkeypatch):
+    objects = [a_net(host) for host in range(1, 9)]
+    build.publish(cast.viewer("cygnus"), *objects, everyone=True)
+    real = peer._answer
+
+    def small(method, url, headers, max_bytes, body=None):
+        if method == "post" and len(json.loads(body)["objects"]) > 1:
+            peer.asked.append((method, url))
+            return outbound.Reply(413, None, b"")
+        return real(method, url, headers, max_bytes, body)
+
+    monkeypatch.setattr(peer, "_answer", small)
+    Time(peer, monkeypatch, 10.0)
+    one = pushes()
+    for _ in range(20):
+        peer.asked.clear()
+        one = run(one)
+        assert len(peer.asked) <= 5
+        assert not one.failures
+    assert there(cast).keys() == {stix["id"] for stix in objects}
+
+
+def test_a_server_too_slow_for_one_object_is_said_and_asked_again_ever_later(cast, pushes, run, peer, monkeypatch):
+    stix = a_net()
+    build.publish(cast.viewer("cygnus"), stix, everyone=True)
+    one = run(pushes())
+    revised = newer(stix, revoked=True)
+    build.publish(cast.viewer("cygnus"), revised, everyone=True)
+    peer.answers["/objects/"] = outbound.Reply(422, None, b"")
+    Time(peer, monkeypatch, 50.0)
+    Connection.unrestricted.filter(pk=one.pk).update(place=one.place | {"limit": 1})
+    one = run(one)
+    assert "so slowly" in one.outcome
+    assert one.failures == 1
+
+
+def test_what_is_left_after_a_narrowing_is_taken_back_over_several_runs_and_what_stays_is_asked_for_once(
+    cast, cygnus, pushes, run, peer, monkeypatch
+):
+    objects = [a_net(host, tlp="green") for host in range(1, 6)]
+    build.publish(cast.viewer("cygnus"), *objects, everyone=True)
+    one = run(pushes())
+    keeping.change(cygnus, one.pk, {"strictest": Tlp.CLEAR})
+    monkeypatch.setattr(pushing, "PAGE", 2)
+    monkeypatch.setattr(running, "RUN_PAGES", 1)
+    peer.answers[objects[0]["id"]] = outbound.Reply(405, None, b"")
+    for _ in range(8):
+        one = run(one)
+    assert there(cast).keys() == {objects[0]["id"]}
+    assert "began" not in one.place
+    assert set(Passed.unrestricted.values_list("stix_id", flat=True)) == {objects[0]["id"]}
+    peer.asked.clear()
+    run(one)
+    assert peer.asked == []
+
+
+def test_a_refused_revocation_is_deleted_there_or_counted_as_what_it_is(cast, pushes, run, peer, monkeypatch):
+    deleted, stays = a_net(1), a_net(2)
+    build.publish(cast.viewer("cygnus"), deleted, stays, everyone=True)
+    one = run(pushes())
+    build.publish(cast.viewer("cygnus"), newer(deleted, revoked=True), newer(stays, revoked=True), everyone=True)
+    real = peer._answer
+
+    def refuses(method, url, headers, max_bytes, body=None):
+        if method == "post":
+            return outbound.Reply(422, None, b"")
+        return real(method, url, headers, max_bytes, body)
+
+    monkeypatch.setattr(peer, "_answer", refuses)
+    peer.answers[stays["id"]] = outbound.Reply(405, None, b"")
+    one = run(one)
+    assert there(cast).keys() == {stays["id"]}
+    assert (one.counts["taken-back"], one.counts["not-taken-back"]) == (1, 1)
+    assert set(Passed.unrestricted.values_list("stix_id", flat=True)) == {stays["id"]}
+
+
+def test_a_change_stops_a_run_at_its_next_request_and_the_next_run_waits_for_its_end(
+    cast, cygnus, pushes, run, peer, monkeypatch
+):
+    objects = [a_net(host) for host in range(1, 4)]
+    build.publish(cast.viewer("cygnus"), *objects, everyone=True)
+    one = pushes()
+    real, met = peer._answer, []
+
+    def changed(method, url, headers, max_bytes, body=None):
+        if method == "post" and not met:
+            keeping.change(cygnus, one.pk, {"strictest": Tlp.CLEAR})
+            met.append(running.claim())
+            real(method, url, headers, max_bytes, body)
+            return outbound.Reply(413, None, b"")  # halved: there would be more requests
+        return real(method, url, headers, max_bytes, body)
+
+    monkeypatch.setattr(peer, "_answer", changed)
+    one = run(one)
+    assert met == [None]
+    assert [method for method, _ in peer.asked] == ["post"]
+    assert one.claimed_until is None
+    assert len(there(cast)) == 3
+    one = run(one)
+    assert there(cast) == {}
+    assert one.counts["taken-back"] == 3
