@@ -8,9 +8,9 @@ ROOT = Path(__file__).resolve().parents[1]
 #: Patterns of what the door reads, and names of languages.
 _DATA = {"indicators/door/payments.py", "indicators/door/speech.py", "exchange/stix/words.py"}
 _PERSON = re.compile(r"\b(he|his|him|himself|she|her|herself)\b", re.IGNORECASE)
-#: Addresses and names of templates keep the word; TLP's definition of AMBER speaks of organisations.
+#: Addresses and names of templates keep the word; TLP's definition of AMBER speaks of organisations, and so does MISP.
 _ORGANISATION = re.compile(r"(?<![/'\"\w-])organisations?(?![\w(-]|\.html|/)", re.IGNORECASE)
-_SAYS_SO = {"exchange/docs/stix.md"}
+_SAYS_SO = {"exchange/docs/stix.md", "exchange/docs/connections.md", "indicators/connections/events.py"}
 
 
 def texts(*endings):

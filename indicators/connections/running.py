@@ -18,7 +18,7 @@ from structlog import get_logger
 from exchange import clock, hints, sealing
 from exchange.celery import app
 from exchange.errors import ExchangeError, TooMany
-from indicators.connections import events, keeping, misp, pulling, pushing, remote, taxii
+from indicators.connections import keeping, misp, pulling, pushing, remote, taxii
 from indicators.connections.remote import Later, Trouble
 from indicators.connections.turns import Lost, Turn
 from indicators.models import Connection
@@ -81,6 +81,8 @@ def _go(turn: Turn) -> None:
     one, credential = turn.connection, keeping.credential_of(turn.connection)
     pulls = one.direction == Connection.Direction.PULL
     if one.kind == Connection.Kind.MISP:
+        from indicators.connections import events  # noqa: PLC0415 - stix2, which most workers never need
+
         instance = misp.Server(one.url, credential)
         events.pull(turn, instance) if pulls else pushing.push(turn, instance)
     else:
