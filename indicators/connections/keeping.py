@@ -24,6 +24,7 @@ from indicators.models import Connection, Feed
 from indicators.publishing.reach import Reach
 from indicators.telling import subscribing
 from partners.log import audit
+from partners.models import Partner
 from partners.scopes import Scope
 from partners.sharing import check, may_share
 from partners.tlp import Tlp
@@ -79,7 +80,8 @@ def connect(viewer: Viewer, wish: Wish) -> Connection:
     with transaction.atomic():
         if wish.feed_id is not None:
             made.feed = _followable(viewer, wish.feed_id)
-        if _living(viewer).select_for_update(no_key=True).count() >= MOST:
+        Partner.objects.select_for_update(no_key=True).get(pk=viewer.partner_id)  # one after the other
+        if _living(viewer).count() >= MOST:
             raise Conflict(f"A partner has at most {MOST} connections.", code="too-many-connections")
         _save(made)
         audit.record(audit.Verb.CONNECTION_MADE, by=viewer, target=f"connection:{made.pk}", **_told(made))
@@ -103,6 +105,8 @@ def change(viewer: Viewer, connection_id: UUID, wanted: Mapping[str, Any]) -> Co
         if "credential" in wanted:
             one.credential = _sealed(one, wanted["credential"])
         if "strictest" in wanted:
+            if pulls and wanted["strictest"] > one.strictest:
+                one.place = {}  # what was too strict was passed by: it is read anew
             one.strictest = _strictest(wanted["strictest"])
         if "reach" in wanted:
             if not pulls:

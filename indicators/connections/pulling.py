@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from exchange import clock
 from exchange.errors import Malformed, TooLarge
@@ -46,6 +46,9 @@ _MOST_MARKINGS = 100
 _KNOWN = tlp.KNOWN_IDS | words.EXTENSIONS.keys() | {tlp.EXTENSION_ID}
 #: So many are withdrawn by one record of the log.
 _AT_ONCE = 500
+#: How a server answers a `next` that it does not know any more.
+_FORGOTTEN = frozenset({400, 404, 410})
+_KEPT = ("after", "settled", "check", "checked_at", "checked_from", "empty")
 _STAYS = ("accepted", "quarantined", "unchanged", "waiting", "withdrawn")
 
 
@@ -62,9 +65,19 @@ def pull(turn: Turn, server: taxii.Server) -> None:
 
 
 def _next_page(turn: Turn, server: taxii.Server) -> taxii.Page:
-    after = _moment(turn.place.get("after"))
-    let_go_of_the_database()
-    return server.page(after=after, next_=turn.place.get("next", ""))
+    """From where the last one ended; where the server has forgotten its `next`, from the time of the last object."""
+    after, next_ = _moment(turn.place.get("after")), turn.place.get("next", "")
+    try:
+        return server.page(after=after, next_=next_)
+    except Trouble as trouble:
+        last = _moment(turn.place.get("last"))
+        onward = last - _ONCE_MORE if last else after
+        if not next_ or trouble.status not in _FORGOTTEN or (onward == after and turn.place.get("anew")):
+            raise
+    turn.place = {name: said for name, said in turn.place.items() if name != "next"} | {"anew": True}
+    if onward is not None:
+        turn.place["after"] = clock.rfc3339(onward)
+    return server.page(after=onward, next_="")
 
 
 def _take_page(turn: Turn, page: taxii.Page, server: taxii.Server) -> None:
@@ -83,8 +96,9 @@ def _after(place: dict[str, Any], page: taxii.Page) -> dict[str, Any]:
     """The place after a page. While there is more it is the server's; at the end it is the time of the last object."""
     last = page.last or _moment(place.get("last"))
     kept = {"last": clock.rfc3339(last)} if last else {}
-    rest = {name: place[name] for name in ("after", "settled", "check", "checked_at") if name in place}
+    rest = {name: place[name] for name in _KEPT if name in place}
     if page.more:
+        rest |= {"anew": True} if "anew" in place else {}
         going = {"next": page.next} if page.next else {"after": clock.rfc3339(page.last)} if page.last else {}
         return rest | kept | going
     if last is None or (place.get("settled") == clock.rfc3339(last)):
@@ -109,7 +123,6 @@ def _missing_definitions(turn: Turn, read: Sequence[Any], server: taxii.Server) 
     missing = sorted({ref for one in drafts for ref in markings.tighten(one, known).unresolved})[:_MOST_MARKINGS]
     if not missing:
         return []
-    let_go_of_the_database()
     return [one for body in server.some(missing) for one in (_read(body) if b'"objects"' in body else [])]
 
 
@@ -220,7 +233,10 @@ def note_passed(turn: Turn, ids: Iterable[str]) -> None:
 
 
 def take_back(turn: Turn, viewer: Viewer, ids: Collection[str]) -> None:
-    """Withdraw what came in by this connection, and remember that it was the other server's doing."""
+    """Withdraw what came in by this connection and lives, and remember that it was the other server's doing.
+
+    What the partner itself took back is not: it stays so. What waits for a second person is looked at again.
+    """
     if not ids:
         return
     storing.lock_publisher(viewer.partner_id)
@@ -231,26 +247,27 @@ def take_back(turn: Turn, viewer: Viewer, ids: Collection[str]) -> None:
     for start in range(0, len(taken), _AT_ONCE):
         withdrawing.withdraw(viewer, taken[start : start + _AT_ONCE])
     turn.note({"taken-back": len(taken)})
-    Passed.unrestricted.filter(connection=turn.connection, stix_id__in=list(ids)).update(gone=True)
+    Passed.unrestricted.filter(connection=turn.connection, stix_id__in=taken).update(gone=True)
 
 
 def _look_what_is_gone(turn: Turn, server: taxii.Server) -> None:
     """Read the whole manifest, page by page over several runs; what came in and is not in it is taken back.
 
-    Plain TAXII does not tell of what leaves a collection (§3.4): it is gone from its manifest.
+    Plain TAXII does not tell of what leaves a collection (§3.4): it is gone from its manifest. What was gone from it
+    and is there again is taken in. One that is empty as a whole is believed when it is so twice in succession.
     """
     checked, moment = _moment(turn.place.get("checked_at")), clock.now()
     if "check" not in turn.place and checked is not None and moment - checked < CHECKED_EVERY:
         return
     if "check" not in turn.place:
-        turn.place["check"] = {"began": clock.rfc3339(moment), "next": "", "after": ""}
+        turn.place["check"] = {"began": clock.rfc3339(moment), "next": "", "after": "", "found": False}
     while turn.goes_on():
         check = turn.place["check"]
-        let_go_of_the_database()
-        ids, page = server.manifest(next_=check["next"], after=_moment(check["after"]))
+        ids, page = _manifest(turn, server, check)
+        _take_what_is_back(turn, server, ids)
         with transaction.atomic():
-            there = Passed.unrestricted.filter(connection=turn.connection, stix_id__in=ids)
-            there.update(at=clock.now())
+            _came(turn, ids).update(at=clock.now())
+            check = {**check, "found": bool(ids) or check.get("found", True)}
             if page.more:
                 after = "" if page.next or page.last is None else clock.rfc3339(page.last)
                 going = {**check, "next": page.next, "after": after or check["after"]}
@@ -258,18 +275,62 @@ def _look_what_is_gone(turn: Turn, server: taxii.Server) -> None:
                     raise Trouble("It gives the same page of its manifest again and again.")
                 turn.place = {**turn.place, "check": going}
             else:
-                _take_back_what_is_gone(turn, began=_moment(check["began"]))
-                turn.place = {name: said for name, said in turn.place.items() if name != "check"}
-                turn.place["checked_at"] = clock.rfc3339(clock.now())
+                _checked(turn, check)
             turn.keep()
         if not page.more:
             return
 
 
-def _take_back_what_is_gone(turn: Turn, *, began: datetime | None) -> None:
-    viewer = turn.viewer(Scope.PUBLISH, Scope.READ)
-    gone = Passed.unrestricted.filter(connection=turn.connection, at__lt=began, gone=False)
-    take_back(turn, viewer, set(gone.values_list("stix_id", flat=True)))
+def _manifest(turn: Turn, server: taxii.Server, check: dict[str, Any]) -> tuple[list[str], taxii.Page]:
+    """A page of it. Where the server has forgotten its `next`, the next run begins anew. Raises Trouble."""
+    try:
+        return server.manifest(next_=check["next"], after=_moment(check["after"]))
+    except Trouble as trouble:
+        if not check["next"] or trouble.status not in _FORGOTTEN:
+            raise
+    turn.place = {name: said for name, said in turn.place.items() if name != "check"}
+    with transaction.atomic():
+        turn.keep()
+    raise Trouble("It has forgotten how far its manifest was read: the next run begins anew.")
+
+
+def _came(turn: Turn, ids: Collection[str]) -> QuerySet[Passed]:
+    return Passed.unrestricted.filter(connection=turn.connection, stix_id__in=list(ids))
+
+
+def _take_what_is_back(turn: Turn, server: taxii.Server, ids: Sequence[str]) -> None:
+    """Ask for what was taken back because an earlier manifest did not have it, and take it in.
+
+    What is too strict was in that manifest, too: it was met in it, and is not asked for again and again.
+    """
+    gone = _came(turn, ids).filter(gone=True)
+    if before := _moment(turn.place.get("checked_from")):
+        gone = gone.filter(at__lt=before)
+    back = sorted(gone.values_list("stix_id", flat=True))
+    for start in range(0, len(back), taxii.IDS):
+        some = back[start : start + taxii.IDS]
+        read = [one for body in server.some(some) for one in (_read(body) if b'"objects"' in body else [])]
+        definitions = _missing_definitions(turn, read, server)
+        with transaction.atomic():
+            take(turn, [*definitions, *read])
+            _came(turn, some).update(at=clock.now())
+            turn.keep()
+
+
+def _checked(turn: Turn, check: dict[str, Any]) -> None:
+    """The manifest was read to its end."""
+    empty = not check["found"]
+    if not empty or turn.place.get("empty"):
+        viewer = turn.viewer(Scope.PUBLISH, Scope.READ)
+        gone = _came_before(turn, _moment(check["began"]))
+        take_back(turn, viewer, set(gone.values_list("stix_id", flat=True)))
+    turn.place = {name: said for name, said in turn.place.items() if name not in ("check", "empty")}
+    turn.place |= {"checked_at": clock.rfc3339(clock.now()), "checked_from": check["began"]}
+    turn.place |= {"empty": True} if empty else {}
+
+
+def _came_before(turn: Turn, moment: datetime | None) -> QuerySet[Passed]:
+    return Passed.unrestricted.filter(connection=turn.connection, at__lt=moment, gone=False)
 
 
 def _moment(written: Any) -> datetime | None:

@@ -18,7 +18,7 @@ _MEDIA = "application/taxii+json;version=2.1"
 PAGE = 500
 _MAX_NEXT_CHARS = 4_000
 #: Ids that one request asks for, so that its address stays short.
-_IDS = 20
+IDS = 20
 _TRIED_DELETE = frozenset({200, 202, 204, 404})
 
 
@@ -59,12 +59,15 @@ class Server:
             return self.page(after=after, next_=next_, limit=max(1, limit // 8))
 
     def manifest(self, *, next_: str, after: datetime | None = None) -> tuple[list[str], Page]:
-        """The ids of a page of what the collection holds (§5.3), in lower case, and the page. Raises Trouble."""
+        """The ids of a page of what the collection holds (§5.3), in lower case, and the page. Raises Trouble.
+
+        For what is not in it is taken back, only what says that it is TAXII is taken for one.
+        """
         asked = {"limit": "1000"} | ({"next": next_} if next_ else {})
         if after is not None:
             asked["added_after"] = clock.rfc3339(after)
         try:
-            page = self._page(f"manifest/?{urlencode(asked)}")
+            page = self._page(f"manifest/?{urlencode(asked)}", strictly=True)
         except TooLong:
             raise Trouble("A page of its manifest is longer than is read here.") from None
         found = remote.document(page.body).get("objects") or []
@@ -73,18 +76,20 @@ class Server:
     def some(self, stix_ids: Sequence[str]) -> list[bytes]:
         """Envelopes of the objects with these ids, as far as the collection has them (§3.4). Raises Trouble."""
         found = []
-        for start in range(0, len(stix_ids), _IDS):
-            asked = urlencode({"match[id]": ",".join(stix_ids[start : start + _IDS])})
+        for start in range(0, len(stix_ids), IDS):
+            asked = urlencode({"match[id]": ",".join(stix_ids[start : start + IDS])})
             try:
                 found.append(self._page(f"objects/?{asked}").body)
             except TooLong:
                 continue
         return found
 
-    def _page(self, path: str) -> Page:
+    def _page(self, path: str, *, strictly: bool = False) -> Page:
         reply = remote.ask("GET", f"{self.url}{path}", authorization=self.authorization, accept=_MEDIA)
         remote.require_ok(reply)
-        envelope = remote.document(reply.body) if reply.body.strip() else {}
+        if strictly and not reply.headers.get("content-type", "").lower().startswith("application/taxii+json"):
+            raise Trouble("What it answered does not say that it is TAXII.")
+        envelope = remote.document(reply.body) if strictly or reply.body.strip() else {}
         if not isinstance(envelope, dict) or not isinstance(envelope.get("objects") or [], list):
             raise Trouble("What it answered is no TAXII envelope.")
         more, after = envelope.get("more") is True, envelope.get("next")

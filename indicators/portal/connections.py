@@ -67,13 +67,18 @@ def act(request: HttpRequest, viewer: Viewer, connection_id: UUID) -> HttpRespon
         keeping.end(viewer, connection_id)
         return "It has ended, and its credential is forgotten. What came in stays yours."
 
+    def authorize() -> str:
+        """An empty field changes nothing: who forgets what to type keeps what there is."""
+        typed = request.POST.get("authorization", "").strip()[:2_001]
+        if not typed:
+            raise Refused("Type the new credential first.", code="bad-credential", at="/authorization")
+        return change("It has another credential.", credential=typed)
+
     acts = {
         "run": run,
         "pause": lambda: change("Paused: nothing passes.", state=Connection.State.PAUSED),
         "resume": lambda: change("It goes on where it stopped.", state=Connection.State.ACTIVE),
-        "credential": lambda: change(
-            "It has another credential.", credential=request.POST.get("authorization", "").strip()[:2_001]
-        ),
+        "credential": authorize,
         "end": end,
     }
     return do(request, viewer, acts, needs=Scope.ADMIN, back="portal-connections")

@@ -159,7 +159,9 @@ def test_it_is_of_its_partners_admins_alone(cast, ask):
 def test_a_feed_that_a_connection_uses_is_not_deleted(ask):
     feed = ask("post", "feeds", {"name": "mine"}).json()["id"]
     made(ask, direction="push", feed=feed)
-    assert code(ask("delete", f"feeds/{feed}"), 409)[0] == "feed-in-use"
+    refused = ask("delete", f"feeds/{feed}")
+    assert code(refused, 409)[0] == "feed-in-use"
+    assert "connection" in refused.json()["detail"]
     assert code(ask("post", "connections", WISH | {"name": "x", "direction": "push", "feed": str(uuid.uuid4())}), 404)
 
 

@@ -310,3 +310,107 @@ def test_names_are_taken_once(pulls):
     with pytest.raises(Conflict):
         pulls()
     assert Passed.unrestricted.count() == 0
+
+
+TAXII = {"content-type": "application/taxii+json;version=2.1"}
+
+
+def test_what_the_partner_itself_withdrew_stays_so_when_it_leaves_there_and_is_back(cast, pulls, run):
+    stix = a_net()
+    build.publish(cast.viewer("aster"), stix, a_net(2), groups=("ring",))
+    one = run(pulls())
+    withdrawing.withdraw(cast.viewer("cygnus"), [stix["id"]])
+    withdrawing.withdraw(cast.viewer("aster"), [stix["id"]])
+    _check_again(one)
+    one = run(one)
+    build.publish(cast.viewer("aster"), stix, groups=("ring",), wake=True)
+    _check_again(one)
+    run(one)
+    assert stix["id"] not in own(cast.viewer("cygnus"))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        outbound.Reply(200, None, b"", TAXII),
+        outbound.Reply(200, None, b"{}"),
+        outbound.Reply(200, None, b'{"objects":[]}', {"content-type": "application/json"}),
+    ],
+)
+def test_an_odd_manifest_takes_nothing_back(cast, pulls, run, peer, answer):
+    stix = a_net()
+    build.publish(cast.viewer("aster"), stix, groups=("ring",))
+    one = run(pulls())
+    peer.answers["/manifest/"] = answer
+    for _ in range(2):
+        _check_again(one)
+        one = run(one)
+        assert one.failures
+    assert stix["id"] in own(cast.viewer("cygnus"))
+
+
+def test_an_empty_manifest_is_believed_the_second_time_and_what_it_has_again_comes_back_once(cast, pulls, run, peer):
+    stix = a_net()
+    build.publish(cast.viewer("aster"), stix, groups=("ring",))
+    one = run(pulls())
+    peer.answers["/manifest/"] = outbound.Reply(200, None, b"{}", TAXII)
+    held = []
+    for _ in range(2):
+        _check_again(one)
+        one = run(one)
+        held.append(stix["id"] in own(cast.viewer("cygnus")))
+    assert held == [True, False]
+    peer.answers.clear()
+    _check_again(one)
+    one = run(one)
+    assert stix["id"] in own(cast.viewer("cygnus"))
+
+
+def test_what_is_too_strict_is_not_asked_for_with_each_manifest(cast, pulls, run, peer):
+    stix = a_net()
+    build.publish(cast.viewer("aster"), stix, groups=("ring",))
+    one = run(pulls())
+    amber = newer(stix, object_marking_refs=a_net(tlp="amber")["object_marking_refs"])
+    build.publish(cast.viewer("aster"), amber, groups=("ring",))
+    one = run(one)
+    peer.asked.clear()
+    _check_again(one)
+    run(one)
+    assert not [url for _, url in peer.asked if "match" in url]
+
+
+def test_a_pull_whose_next_is_forgotten_goes_on_from_the_last_object(cast, pulls, run, peer, monkeypatch):
+    monkeypatch.setattr(running, "RUN_PAGES", 1)
+    monkeypatch.setattr(taxii.Server.page, "__kwdefaults__", {"limit": 2})
+    objects = [a_net(host) for host in range(1, 4)]
+    build.publish(cast.viewer("aster"), *objects, groups=("ring",))
+    one = run(pulls())
+    assert one.place["next"]
+    peer.answers["next="] = outbound.Reply(400, None, b"")
+    monkeypatch.setattr(taxii.Server.page, "__kwdefaults__", {"limit": 500})
+    one = run(one)
+    assert not one.failures
+    assert own(cast.viewer("cygnus")).keys() == {stix["id"] for stix in objects}
+
+
+def test_a_check_whose_next_is_forgotten_begins_anew(cast, pulls, run, peer):
+    build.publish(cast.viewer("aster"), a_net(), groups=("ring",))
+    one = run(pulls())
+    check = {"began": "2026-01-01T00:00:00Z", "next": "forgotten", "after": ""}
+    Connection.unrestricted.filter(pk=one.pk).update(place=one.place | {"check": check})
+    peer.answers["next="] = outbound.Reply(410, None, b"")
+    one = run(one)
+    assert "begins anew" in one.outcome
+    one = run(one)
+    assert (one.failures, "check" in one.place) == (0, False)
+
+
+def test_what_was_too_strict_comes_in_when_the_connection_lets_more_through(cast, cygnus, pulls, run):
+    stix = a_net(tlp="amber")
+    build.publish(cast.viewer("aster"), stix, groups=("ring",))
+    one = run(pulls())
+    one = run(one)
+    assert own(cast.viewer("cygnus")) == {}
+    keeping.change(cygnus, one.pk, {"strictest": Tlp.AMBER})
+    run(one)
+    assert stix["id"] in own(cast.viewer("cygnus"))

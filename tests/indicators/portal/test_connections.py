@@ -55,3 +55,15 @@ def test_each_part_of_the_form_says_when_it_is_asked_for(browser):
     assert 'role="alert"' in again
     assert '<option value="misp" selected>' in again
     assert "entry_program=api" in again
+
+
+def test_an_empty_field_keeps_the_credential_that_there_is(browser):
+    sent(browser)
+    one = Connection.unrestricted.get()
+    path = f"/organisation/connections/{one.pk}/act"
+    page = browser.post(path, {"do": "credential", "authorization": " "}, follow=True).content.decode()
+    assert "Type the new credential first." in page
+    assert "It has another credential." not in page
+    assert Connection.unrestricted.get().credential == one.credential
+    browser.post(path, {"do": "credential", "authorization": "other"}, follow=True)
+    assert Connection.unrestricted.get().credential != one.credential
