@@ -109,32 +109,41 @@ def tell(one: Campaign) -> None:
         Campaign.objects.filter(pk=one.pk).update(due=now + _LATER)
         return
     ends = one.state == Campaign.State.ENDED
-    if one.told_at is not None and not ends and now < one.told_at + terms.interval_of(group):
-        Campaign.objects.filter(pk=one.pk).update(due=one.told_at + terms.interval_of(group))
+    interval = terms.interval_of(group)
+    if one.told_at is not None and not ends and now < one.told_at + interval:
+        Campaign.objects.filter(pk=one.pk).update(due=one.told_at + interval)
         return
     facts = facts_of(one)
     if facts.ended and not one.told:
         _told(one, {})
         return
     shown = one.picture if ends else picturing.picture(one, linked=facts.linked)
-    carried = overlapping.keep(one)
     if facts.to_json() != one.told:
         documents = _changed(one, facts, now)
         _publish(documents, group)
         log.info("campaign.told", objects=len(documents))
-    _told(one, facts.to_json(), shown, carried=carried)
+    _told(one, facts.to_json(), shown)
+    _keep_tokens(one, now, interval=interval)
 
 
-def _told(one: Campaign, facts: dict[str, Any], shown: dict[str, Any] | None = None, *, carried: bool = False) -> None:
-    """Keep what was told and is shown from now on; the interval begins anew where anything of it is new.
-
-    `carried`: what is told of a lab's own tokens is new.
-    """
+def _told(one: Campaign, facts: dict[str, Any], shown: dict[str, Any] | None = None) -> None:
+    """Keep what was told and is shown from now on; the interval begins anew where anything of it is new."""
     kept = one.picture if shown is None else shown
-    if facts == one.told and picturing.same(kept, one.picture) and not carried:
+    if facts == one.told and picturing.same(kept, one.picture):
         Campaign.objects.filter(pk=one.pk).update(due=None)
     else:
         Campaign.objects.filter(pk=one.pk).update(told=facts, told_at=clock.now(), picture=kept, due=None)
+
+
+def _keep_tokens(one: Campaign, now: datetime, *, interval: timedelta) -> None:
+    """Keep what each lab's accounts carry, an interval after what was kept before.
+
+    It has a rhythm of its own: tokens of labs that a reader does not see move no date that the reader sees.
+    """
+    if one.carried_at is not None and one.state != Campaign.State.ENDED and now < one.carried_at + interval:
+        Campaign.objects.filter(pk=one.pk).update(due=one.carried_at + interval)
+    elif overlapping.keep(one):
+        Campaign.objects.filter(pk=one.pk).update(carried_at=now)
 
 
 def _changed(one: Campaign, facts: Facts, now: datetime) -> list[dict[str, Any]]:

@@ -297,6 +297,7 @@ class Campaign(models.Model):
     changed_at = models.DateTimeField(default=clock.now)
     told = models.JSONField(default=dict, help_text="What was published of it last.")
     told_at = models.DateTimeField(null=True)
+    carried_at = models.DateTimeField(null=True, help_text="When its rows of ToldToken changed last; told to nobody.")
     picture = models.JSONField(default=dict, help_text="Nodes and edges, as of then.")
     dismissed = models.BooleanField(default=False, help_text="Most of the labs in it say that it is none.")
     parted = models.IntegerField(
@@ -322,7 +323,7 @@ class Campaign(models.Model):
 
 
 class ToldToken(models.Model):
-    """A token that makes cores, which accounts of a lab in a campaign carried when the campaign was told last.
+    """A token that makes cores, which accounts of a lab in a campaign carried when these were kept last.
 
     By it a lab finds its campaigns of other groups in which the same tokens stand. `key`: of the token, the same in all
     groups. Written by `announcing`.

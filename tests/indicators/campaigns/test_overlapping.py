@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from exchange import clock
 from indicators.campaigns import announcing, overlapping, proposing, queueing, viewing
-from indicators.campaigns.tables import Campaign, ToldToken
+from indicators.campaigns.tables import Campaign, Suspect, ToldToken
 from partners import keys
 from partners.models import Group
 from partners.scopes import Scope
@@ -177,3 +177,42 @@ def test_it_is_found_in_three_queries(pool):
     with CaptureQueriesContext(connection) as asked:
         viewing.elsewhere(viewer, one)
     assert len(asked) == 3
+
+
+def seen(caller):
+    """All that a lab reads of dates: its list, each campaign with its picture, and its inbox."""
+    found = read(caller.get("campaigns"))["campaigns"]
+    graphs = [read(caller.get(f"campaigns/{one['id']}/graph")) for one in found]
+    wholes = [read(caller.get(f"campaigns/{one['id']}")) for one in found]
+    return found, graphs, wholes, read(caller.get("inbox?limit=100"))["items"]
+
+
+def test_tokens_of_another_lab_move_no_date(pool, monkeypatch):
+    """A device of one account of Borealis is new: nobody else sees it, and Aster reads what it read before."""
+    first = Suspect.objects.order_by("since")[0].since
+    later = clock.now() + timedelta(seconds=HOUR + 1)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    before, kept = seen(pool.aster), ToldToken.objects.count()
+    assert before[3]
+    more(pool, "borealis", "other", count=1, suffix=" of borealis alone")
+    Suspect.objects.update(since=first)
+    tell(pool)
+    assert ToldToken.objects.count() == kept + 1
+    assert seen(pool.aster) == before
+    more(pool, "borealis", "other", count=1, suffix=" and another")
+    Suspect.objects.update(since=first)
+    tell(pool)
+    assert ToldToken.objects.count() == kept + 1
+    assert Campaign.objects.get(group__slug="other").due == later + timedelta(seconds=HOUR)
+
+
+def test_an_upgrade_tells_nobody_of_what_they_know(pool, monkeypatch):
+    """Before its release no tokens were kept; the migration has all campaigns looked at again."""
+    later = clock.now() + timedelta(seconds=HOUR + 1)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    before = seen(pool.aster)
+    ToldToken.objects.all().delete()
+    Campaign.objects.update(due=later, carried_at=None)
+    announcing.catch_up()
+    assert ToldToken.objects.exists()
+    assert seen(pool.aster) == before
