@@ -92,7 +92,7 @@ def _counted_anew(viewer: Viewer) -> Counts:
         (
             ("start", "ask for an act", len(asks)),
             ("portal-judgement", "opinions and appeals on ours", len(ours)),
-            ("held", "wait for somebody of ours", len(waits)),
+            ("waiting", "wait for somebody of ours", len(waits)),
         ),
         tuple((feed.pk, tally) for feed, tally in zip(feeds, views, strict=True)),
     )

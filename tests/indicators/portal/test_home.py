@@ -92,6 +92,13 @@ def test_each_figure_leads_to_what_it_counts(cast):
         assert f"<b>{count}</b> match" in text(client.get(address)), address
 
 
+def test_each_number_of_the_side_bar_has_a_place_on_the_page(cast):
+    client = signed_in(cast.aster, role=Role.ADMIN)
+    told = re.findall(r'<span data-for="(pip-[^"]+)"', text(client.get("/side")))
+    assert len(told) == 3
+    assert set(told) <= set(re.findall(r'id="(pip-[^"]+)"', text(client.get("/"))))
+
+
 def test_the_most_urgent_comes_first():
     order = list(inbox.SECTIONS)
     assert order == ["tonight", "week", "know"]
