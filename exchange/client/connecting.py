@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,17 @@ import typer
 
 from exchange.client.api import Client
 from exchange.client.errors import Unusable
-from exchange.client.terminal import Json, KeyFile, Url, client_of, console, print_facts, print_json, print_table
+from exchange.client.terminal import (
+    Json,
+    KeyFile,
+    Url,
+    client_of,
+    console,
+    filled,
+    print_facts,
+    print_json,
+    print_table,
+)
 
 app = typer.Typer(help="Pull from and push to TAXII servers and MISPs; needs the scope admin.", no_args_is_help=True)
 Which = Annotated[str, typer.Argument(help="Its name or id, as `exchange connections list` shows them.")]
@@ -24,17 +35,22 @@ Credential = Annotated[
         " standard input. Else the variable EXCHANGE_CONNECTION_CREDENTIAL.",
     ),
 ]
-Strictest = Annotated[str, typer.Option("--strictest", help="clear, green, amber or amber+strict: what passes.")]
+Strictest = Annotated[
+    str, typer.Option("--strictest", callback=filled, help="clear, green, amber or amber+strict: what passes.")
+]
 IsMisp = Annotated[bool, typer.Option("--misp", help="It is a MISP, and the credential its key.")]
 Says = Annotated[
     list[str] | None, typer.Option("--say", help="Of MISP: NAME=VALUE, said of all that may say it; repeat.")
 ]
 Every = Annotated[int | None, typer.Option("--every", help="Seconds between two runs; 60 by default.")]
-Feed = Annotated[str, typer.Option("--feed", help="The id of the feed that chooses of your own.")]
+Feed = Annotated[str, typer.Option("--feed", callback=filled, help="The id of the feed that chooses of your own.")]
 Groups = Annotated[list[str] | None, typer.Option("--group", help="Share with this group (slug); repeat.")]
 Partners = Annotated[list[str] | None, typer.Option("--partner", help="Share with this partner; repeat.")]
 Everyone = Annotated[bool, typer.Option("--everyone", help="Share with every partner.")]
-TlpWord = Annotated[str, typer.Option("--tlp", help="The least strict marking that anything gets.")]
+TlpWord = Annotated[str, typer.Option("--tlp", callback=filled, help="The least strict marking that anything gets.")]
+
+#: A whole header begins with its scheme, which holds no colon (RFC 9110 §11.1); passwords may hold spaces.
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+ ")
 
 
 @app.command("list")
@@ -103,7 +119,7 @@ def push(
 @app.command()
 def change(
     which: Which,
-    name: Annotated[str, typer.Option("--name", help="Another name.")] = "",
+    name: Annotated[str, typer.Option("--name", callback=filled, help="Another name.")] = "",
     pause: Annotated[bool | None, typer.Option("--pause/--resume", help="Stop it for a time, or go on.")] = None,
     credential_file: Credential = None,
     strictest: Strictest = "",
@@ -187,7 +203,9 @@ def _authorization(file: Path | None, *, misp: bool = False) -> str:
         except (OSError, UnicodeDecodeError) as error:
             raise Unusable(f"{file}: cannot be read.") from error
     said = said.strip()
-    if not said or misp or " " in said:
+    if file is not None and not said:
+        raise Unusable(f"{file}: is empty.")
+    if not said or misp or _HEADER.match(said):
         return said
     if ":" in said:
         return f"Basic {base64.b64encode(said.encode()).decode()}"

@@ -38,7 +38,7 @@ def subscribe(
 ) -> None:
     """Have an address told of changes by signed webhooks. Prints the signing secret, this once."""
     with client_of(url, key_file) as client:
-        made = client.subscribe(address, feed=None if feed == "all" else feed, format=form)
+        made = client.subscribe(address, feed=feed, format=form)
     print_answer(made, subscription="id", secret="secret", as_json=as_json)  # noqa: S106 - a name
 
 

@@ -194,8 +194,12 @@ class Following(Connection):
         return found
 
     def subscribe(self, url: str, *, feed: str | None = None, format: str = "standard") -> dict[str, Any]:  # noqa: A002 - the API's name
-        """Subscribe an address; the answer holds the signing secret, this once."""
-        about = {"url": url, "feed": feed, "format": format if format != "standard" else None}
+        """Subscribe an address, to everything or one feed; the answer holds the signing secret, this once."""
+        about = {
+            "url": url,
+            "feed": narrowed_to("all" if feed is None else feed),
+            "format": format if format != "standard" else None,
+        }
         return self._send("POST", "/api/v1/subscriptions", {name: value for name, value in about.items() if value})
 
     def unsubscribe(self, subscription_id: str) -> None:
