@@ -302,6 +302,7 @@ class Agent:
         about = self.about()
         if "suspects" in about:
             lines.append(f"exchange_agent_suspects {about['suspects']['accounts']}")
+            lines.append(f"exchange_agent_suspects_failing {int(bool(about['suspects']['problem']))}")
         for name, found in about["feeds"].items():
             labels = f'{{feed="{name}"}}'
             lines += [f"exchange_agent_held_objects{labels} {found['held'] or 0}"]

@@ -56,15 +56,20 @@ class Suspects:
         return self._verdict if account in self._accounts else NONE
 
     def renew(self) -> None:
-        """Read the files where one was replaced since. One that is not as `exchange-lab` writes it changes nothing."""
+        """Read the files where one was replaced since. One that is not as `exchange-lab` writes it changes nothing.
+
+        Nor does one that cannot be read, such as for its mode; that one is tried again.
+        """
         as_of = [_as_of(path) for path in self.wanted.files]
         if as_of == self._as_of:
             return
-        self._as_of = as_of
         try:
             self._accounts = frozenset(_accounts(self.wanted.files, least_score=self.wanted.least_score))
-            self.problem = ""
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            self._as_of, self.problem = as_of, ""
+        except OSError as error:
+            self.problem = f"{type(error).__name__}: cannot be read"
+        except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
+            self._as_of = as_of
             self.problem = f"{type(error).__name__}: not as exchange-lab writes suspects (JSON Lines)"
 
 

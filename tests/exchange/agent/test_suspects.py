@@ -1,6 +1,7 @@
 """Suspects that `exchange-lab` wrote are looked up by account, as the agent's settings say what they mean."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -44,7 +45,17 @@ def test_a_file_that_is_replaced_is_read_anew_and_a_broken_one_changes_nothing(f
     written(file, OTHER)
     blocklist.suspects.renew()
     assert [blocklist.check(ACCOUNT, one).word for one in (KNOWN, OTHER)] == ["none", "log"]
-    for broken in ("{", "[]\n", '{"account": "x"}\n', '{"suspect": true, "account": "x", "score": "high"}\n', "\udcff"):
+    huge = f'{{"suspect": true, "account": "x", "score": {10**400}}}\n'
+    deep = "[" * 100_000
+    for broken in (
+        huge,
+        deep,
+        "{",
+        "[]\n",
+        '{"account": "x"}\n',
+        '{"suspect": true, "account": "x", "score": "high"}\n',
+        "\udcff",
+    ):
         file.write_bytes(broken.encode(errors="surrogateescape"))
         blocklist.suspects.renew()
         assert blocklist.suspects.problem
@@ -55,6 +66,22 @@ def test_a_file_that_is_replaced_is_read_anew_and_a_broken_one_changes_nothing(f
     file.unlink()
     blocklist.suspects.renew()
     assert blocklist.check(ACCOUNT, KNOWN).word == "none"
+
+
+def test_a_file_that_could_not_be_read_for_a_time_is_tried_again(file, monkeypatch):
+    blocklist = looking_up(file)
+    written(file, OTHER)
+    with monkeypatch.context() as refused:
+        refused.setattr(Path, "open", denied)
+        blocklist.suspects.renew()
+    assert blocklist.suspects.problem == "PermissionError: cannot be read"
+    assert blocklist.check(ACCOUNT, KNOWN).word == "log"
+    blocklist.suspects.renew()
+    assert (blocklist.suspects.problem, blocklist.check(ACCOUNT, OTHER).word) == ("", "log")
+
+
+def denied(*_args, **_more):
+    raise PermissionError
 
 
 def test_what_is_not_there_yet_holds_nobody(tmp_path):
