@@ -117,6 +117,19 @@ SENT = {
     "add_service_hosts": lambda client: client.add_service_hosts(["api.aster.example"]),
     "check_service_host": lambda client: client.check_service_host(str(uuid4())),
     "confirm_service_host": lambda client: client.confirm_service_host(str(uuid4())),
+    "connect": lambda client: client.connect(
+        {
+            "name": "n",
+            "kind": "taxii",
+            "direction": "pull",
+            "url": "https://taxii.example/root/collections/c/",
+            "authorization": "Bearer x",
+            "groups": ["ring"],
+            "tlp": "amber",
+        }
+    ),
+    "change_connection": lambda client: client.change_connection(str(uuid4()), {"state": "paused"}),
+    "run_connection": lambda client: client.run_connection(str(uuid4())),
     "undo": lambda client: client.undo([str(uuid4())]),
     "readdress": lambda client: client.readdress("indicator--x", groups=["ring"], tlp="amber"),
     "give_opinion": lambda client: client.give_opinion("indicator--x", "agree", reason="confirmed_here"),
