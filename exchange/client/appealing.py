@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from exchange.client.terminal import Json, KeyFile, Url, client_of, console, pri
 from exchange.client.tokens import tokeniser_of
 from exchange.stix import words
 
+_SCOPE = re.compile(r"[0-9a-f]{32}")
 _NO_TOKENS = "No token can be made of this value: {}."
 
 
@@ -19,11 +21,17 @@ def appeal(
     reason: Annotated[str, typer.Option(help=f"One of {', '.join(words.REASONS_AGAINST)}.")],
     dissent: Annotated[bool, typer.Option("--dissent", help="Also give your opinion on what you see.")] = False,
     group: Annotated[str, typer.Option("--group", help="Whose key makes tokens of templates (slug).")] = "",
+    psp_scope: Annotated[
+        str, typer.Option("--psp-scope", help="Of psp_fp: the payment provider's scope, 32 hexadecimal digits.")
+    ] = "",
     as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
     """Say that somebody is blocked who should not be. The value is asked for, or one line of standard input."""
+    scope = psp_scope.strip().lower()
+    if (scope or subkind == "psp_fp") and (subkind != "psp_fp" or not _SCOPE.fullmatch(scope)):
+        raise Unusable("--psp-scope is of psp_fp alone, which needs it: 32 hexadecimal digits.")
     value = typer.prompt("The value (it stays on this machine)", hide_input=True, err=True)
     with client_of(url, key_file) as client, tokeniser_of(client, group=group) as tokeniser:
         (made,) = tokeniser.tokenise(subkind, [value], look_up=True)
@@ -31,6 +39,7 @@ def appeal(
             raise Unusable(_NO_TOKENS.format(made.problem or "it has none"))
         tokens = [
             {"subkind": subkind, "scheme": one.scheme, "key_epoch": one.key_epoch, "value": one.value}
+            | ({"psp_scope": scope} if scope else {})
             for one in made.tokens
         ]
         filed = client.file_appeal(tokens, reason=reason, dissent=dissent)

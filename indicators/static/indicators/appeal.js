@@ -15,16 +15,29 @@ const fail = (words) => {
 };
 const MOST = 16;
 
+// Fingerprints of a payment provider are compared within its scope alone.
+const scope = document.getElementById("scope");
+const scopeField = document.getElementById("scope-field");
+const scoped = (read) => {
+  scopeField.hidden = read?.subkind !== "psp_fp";
+  if (scopeField.hidden) return {};
+  const psp_scope = scope.value.trim().toLowerCase();
+  if (!/^[0-9a-f]{32}$/.test(psp_scope)) throw new Error("Say the payment provider's scope, too: 32 hexadecimal digits.");
+  return { psp_scope };
+};
+box.addEventListener("input", () => { scopeField.hidden = reading.line(box.value)?.subkind !== "psp_fp"; });
+
 const made = async () => {
   const read = reading.line(box.value);
   if (!read) throw new Error("Say who is blocked.");
   if (read.invalid) throw new Error(`It was not read: ${read.invalid}.`);
   if (read.raw === undefined) throw new Error(`This is read as ${read.how}, which is compared in clear: dissent on the indicator itself.`);
+  const within = scoped(read);
   const [found] = await tokens.forms([[read.subkind, read.raw]]);
   if (!found) throw new Error(`Not of this kind: ${read.how}.`);
   say("Making tokens");
   const byForm = await tokens.made(read.subkind, read.kind, found, { look: true });
-  return [...byForm.values()].flat().slice(0, MOST).map(({ subkind, scheme, key_epoch, value }) => ({ subkind, scheme, key_epoch, value }));
+  return [...byForm.values()].flat().slice(0, MOST).map(({ subkind, scheme, key_epoch, value }) => ({ subkind, scheme, key_epoch, value, ...within }));
 };
 
 form.addEventListener("submit", async (event) => {

@@ -6,8 +6,12 @@ from datetime import timedelta
 
 import pytest
 from django.core import mail
+from django.urls import reverse
+from typer.testing import CliRunner
 
 from exchange import clock
+from exchange.client import cli
+from exchange.client.errors import Unusable
 from indicators.models import Appeal, Holding, Ticket
 from indicators.opinions import appealing
 from indicators.reports import reporting
@@ -49,6 +53,33 @@ def token(**more):
 def filed(cast, who="borealis", status=201, **more):
     sent = {"tokens": [token()], "reason": "victim", **more}
     return read(Caller(cast.keys[who]).send("POST", "appeals", sent), status)
+
+
+@pytest.mark.parametrize("sent", [{}, {"psp_scope": ""}, {"psp_scope": "AB" * 16}, {"psp_scope": "ab"}])
+def test_a_payment_fingerprint_without_its_scope_would_reach_nobody_and_is_refused(cast, sent):
+    wish = {"tokens": [token(subkind="psp_fp", **sent)], "reason": "victim"}
+    answer = Caller(cast.keys["borealis"]).send("POST", "appeals", wish)
+    assert (code(answer, 422), at(answer)) == ("bad-tokens", "/tokens/0/psp_scope")
+    assert not Appeal.unrestricted.exists()
+
+
+def test_a_payment_fingerprint_reaches_its_publisher_within_its_scope_alone(cast):
+    made = making.payment_fingerprint("psp_fp", carrier={"token": TOKEN}, extension={"psp_scope": "ab" * 16})
+    assert build.publish(cast.viewer("aster"), made, groups=("ring",)).counts["accepted"] == 1
+    assert filed(cast, tokens=[token(subkind="psp_fp", psp_scope="cd" * 16)])["tickets"] == []
+    (ticket,) = filed(cast, tokens=[token(subkind="psp_fp", psp_scope="ab" * 16)])["tickets"]
+    assert ticket["object"] == made["id"]
+
+
+@pytest.mark.parametrize("words", [("psp_fp",), ("psp_fp", "--psp-scope", "zz"), ("email", "--psp-scope", "ab" * 16)])
+def test_the_command_asks_for_the_scope_before_it_asks_for_the_value(words):
+    said = CliRunner().invoke(cli.app, ["appeal", *words, "--reason", "victim"])
+    assert isinstance(said.exception, Unusable) or said.exit_code == 2
+    assert "--psp-scope" in f"{said.exception} {said.stderr}"
+
+
+def test_the_form_has_a_field_for_the_scope(cast):
+    assert 'id="scope"' in text(signed_in(cast.borealis, role=Role.ANALYST).get(reverse("portal-appeals")))
 
 
 def tickets(cast, who, query=""):
