@@ -4,7 +4,9 @@ import json
 import uuid
 
 import pytest
+from django.db import connection
 from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
 
 from exchange import sealing
 from indicators.connections import keeping
@@ -169,3 +171,10 @@ def test_a_partner_has_so_many_at_most(ask, monkeypatch):
     monkeypatch.setattr(keeping, "MOST", 1)
     made(ask)
     assert code(ask("post", "connections", WISH | {"name": "more"}), 409)[0] == "too-many-connections"
+
+
+def test_who_connects_at_once_does_so_one_after_the_other(ask):
+    with CaptureQueriesContext(connection) as queries:
+        made(ask)
+    locked = [one["sql"] for one in queries if "partners_partner" in one["sql"] and "FOR NO KEY UPDATE" in one["sql"]]
+    assert len(locked) == 1, "without it, two that count the same pass the bound together"

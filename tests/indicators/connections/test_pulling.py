@@ -10,6 +10,7 @@ from indicators import reading
 from indicators.connections import keeping, remote, running, taxii
 from indicators.ending import withdrawing
 from indicators.models import Connection, Passed
+from indicators.publishing import awaiting, confirming
 from indicators.publishing.reach import Reach
 from indicators.reading.selecting import Selection
 from indicators.stix import making
@@ -414,3 +415,22 @@ def test_what_was_too_strict_comes_in_when_the_connection_lets_more_through(cast
     keeping.change(cygnus, one.pk, {"strictest": Tlp.AMBER})
     run(one)
     assert stix["id"] in own(cast.viewer("cygnus"))
+
+
+def test_what_left_there_while_it_waited_for_a_second_person_is_taken_back_when_that_lets_it_in(cast, pulls, run):
+    stix = a_net()
+    build.publish(cast.viewer("aster"), stix, a_net(2), groups=("ring",))
+    one = pulls()
+    Partner.objects.filter(pk=cast.cygnus.pk).update(alone_objects=0)
+    one = run(one)
+    withdrawing.withdraw(cast.viewer("aster"), [stix["id"]])
+    _check_again(one)
+    one = run(one)
+    second = auth.viewer_of_user(build.a_user(cast.cygnus))
+    for held in awaiting.waiting(second):
+        confirming.confirm(second, held.pk)
+    assert stix["id"] in own(cast.viewer("cygnus"))
+    _check_again(one)
+    run(one)
+    assert stix["id"] not in own(cast.viewer("cygnus"))
+    assert len(own(cast.viewer("cygnus"))) == 1
