@@ -72,6 +72,11 @@ class Children:
             if child.process is None and time.monotonic() >= child.due_at:
                 self._start(child)
 
+    def ended(self) -> list[tuple[Child, int]]:
+        """What has ended and should not have, with its exit status (negative: by that signal)."""
+        running = [child for child in self.all if child.process is not None and not _is_done(child)]
+        return [(child, status) for child in running if child.process and (status := child.process.poll()) is not None]
+
     def stop(self) -> None:
         """Ask all to end, last started first; kill what does not within ten seconds."""
         running = [child.process for child in reversed(self.all) if child.process is not None]
