@@ -65,3 +65,16 @@ def test_one_word_names_one_thing():
         if isinstance(node, ast.ClassDef) and node.name in _ONE_THING | _NO_CLASS
     ]
     assert sorted(found) == sorted(_ONE_THING)
+
+
+#: A registry's `exchange` is a stranger's: ours is installed from a checkout.
+_A_STRANGERS = re.compile(r"""\b(pip|pipx|uv tool)3? install (-\S+ )*['"]?exchange(?![\w/.-])""")
+
+
+def test_nobody_is_told_to_install_what_a_registry_has_under_our_name():
+    rooms = [path for room in ("exchange", "partners", "indicators", "deploy") for path in (ROOT / room).rglob("*")]
+    found = []
+    for path in [*rooms, *ROOT.glob("*.md"), ROOT / "Makefile", ROOT / "pyproject.toml"]:
+        if path.is_file() and not {"static", "__pycache__"} & set(path.parts):
+            found += places([(str(path.relative_to(ROOT)), path.read_text(errors="replace"))], _A_STRANGERS)
+    assert found == []

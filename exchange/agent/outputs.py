@@ -78,7 +78,7 @@ class Redis:
         try:
             import redis  # noqa: PLC0415 - installed by who uses it
         except ImportError:
-            raise Unusable("The output redis needs its client: pip install 'exchange[redis]'.") from None
+            raise Unusable("The output redis needs its client: pip install '.[redis]' in a checkout.") from None
         try:
             with closing(redis.Redis.from_url(self.url)) as server, server.pipeline(transaction=True) as pipe:
                 for one in put:
@@ -106,7 +106,7 @@ class Postgres:
             import psycopg  # noqa: PLC0415 - installed by who uses it
             from psycopg import sql  # noqa: PLC0415
         except ImportError:
-            raise Unusable("The output postgres needs its client: pip install 'exchange[postgres]'.") from None
+            raise Unusable("The output postgres needs its client: pip install '.[postgres]' in a checkout.") from None
         names = {"table": sql.Identifier(self.table), "about": sql.Identifier(f"{self.table}_about")}
         try:
             with psycopg.connect(self.dsn) as connection, connection.cursor() as cursor:

@@ -30,7 +30,7 @@ try:
     from exchange.lab.rounds import Done
     from exchange.lab.scoring import Constants
 except ModuleNotFoundError as missing:
-    sys.exit(f"exchange-lab: this needs {missing.name}: pip install 'exchange[lab]'")
+    sys.exit(f"exchange-lab: this needs {missing.name}: pip install '.[lab]' in a checkout")
 
 
 app = typer.Typer(

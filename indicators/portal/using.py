@@ -53,7 +53,7 @@ def uses(one: Feed | None, wanted: Filter) -> list[Use]:
             "Agent",
             "Keeps a list provably equal to the feed, by your own policy.",
             (
-                ("Install it, and write agent.toml", "pip install exchange"),
+                ("Install it from a checkout, and write agent.toml", "pip install ."),
                 (
                     "agent.toml: in shadow it blocks nothing and counts what it would",
                     _AGENT.format(base=base, feed=_FEED.format(key=key) if one else ""),

@@ -44,7 +44,7 @@ def accounts(
         from exchange.simulate.accounts import arriving, files  # noqa: PLC0415 - of the extra `lab`
         from exchange.simulate.accounts.story import tell  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise Unusable(f"This needs {error.name}: pip install 'exchange[lab]'") from error
+        raise Unusable(f"This needs {error.name}: pip install '.[lab]' in a checkout") from error
     began = time.monotonic()
     every, fraudulent = SIZES[size]
     told = Told(
