@@ -26,7 +26,7 @@ def _log_as_all_do(**_: Any) -> None:
 
 @import_modules.connect  # sent by workers and beat; connected before the app is made, so that it is the first
 def _wait_for_store(**_: Any) -> None:
-    """Before a process loads its tasks; raises TooOld, which ends it."""
+    """Before a process loads its tasks; raises Unfit, which ends it."""
     logs.configure(settings.LOGGING)
     # Celery takes its leave in plain words on standard output, where nothing of ours goes.
     sys.__stdout__ = Path(os.devnull).open("w")  # type: ignore[misc]  # noqa: SIM115 - for as long as the process lives

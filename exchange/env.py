@@ -47,8 +47,10 @@ def required(name: str, *, why: str) -> str:
 def secret(name: str, *, least: int) -> str:
     """A string that must be there, of at least `least` characters; a fifth as many of them must differ."""
     value = required(name, why=f"at least {least} random characters")
-    if len(value) < least or len(set(value)) < least // 5:
-        raise BadEnvironment(name, f"must be at least {least} random characters")
+    if len(value) < least:
+        raise BadEnvironment(name, f"must be at least {least} random characters; these are {len(value)}")
+    if len(set(value)) < least // 5:
+        raise BadEnvironment(name, f"must be at least {least} random characters; these have too few different ones")
     return value
 
 

@@ -1,12 +1,14 @@
 """What a process finds out before it works: whether the store is there, and new enough.
 
-A store that is not there yet is waited for, with one line in the log. One that is too old ends the process with a
-sentence. A worker, beat and `prepare` wait here; a web process answers meanwhile that it is not ready.
+A store that is not there yet is waited for, with a line in the log each half minute. One that is too old, or refuses us
+for half a minute (another password, no such role or database), ends the process with a sentence. A worker, beat and
+`prepare` wait here; a web process answers meanwhile that it is not ready.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
@@ -22,13 +24,33 @@ log = get_logger()
 LEAST_VERSION = 16
 _PAUSE_S = 1.0
 _CONNECT_S = 5
+#: For so long a server may refuse us: whoever installs makes the role and the database at this moment, perhaps.
+_REFUSED_S = 30.0
+_AGAIN_S = 30.0
+# What is wrong with DATABASE_URL, and not with the server. libpq hands no SQLSTATE on before there is a connection
+# (they would be 28P01, 28000 and 3D000); a server that speaks another language is waited for.
+_REFUSALS = re.compile(
+    r"password authentication failed|no password supplied|authentication failed for user|no pg_hba\.conf entry"
+    r"|is not permitted to log in|(role|database) \".*\" does not exist|permission denied for database"
+)
 
 
-class TooOld(SystemExit):
-    """The server of the store is older than what we need. SystemExit, so that a process says the sentence alone."""
+class Unfit(SystemExit):
+    """No process can work with this store, however long it waits. SystemExit: a process says the sentence alone."""
+
+
+class TooOld(Unfit):
+    """The server of the store is older than what we need."""
 
     def __init__(self, version: int) -> None:
         super().__init__(f"DATABASE_URL: PostgreSQL {LEAST_VERSION} or newer is needed; this server is {version}")
+
+
+class Refused(Unfit):
+    """The server answers, and does not let us in."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"DATABASE_URL: the store refuses this exchange: {why}")
 
 
 def require_version(number: int) -> None:
@@ -37,26 +59,37 @@ def require_version(number: int) -> None:
         raise TooOld(number // 10_000)
 
 
-def wait_for_store(*, pause_s: float = _PAUSE_S) -> None:
-    """Return once the store answers. Raises TooOld."""
-    waiting = False
+def wait_for_store(*, pause_s: float = _PAUSE_S, refused_s: float = _REFUSED_S, again_s: float = _AGAIN_S) -> None:
+    """Return once the store answers. Raises TooOld, and Refused where it refused us for `refused_s` seconds."""
+    said = refused = None
     while True:
         try:
             version = _version()
         except psycopg.OperationalError as error:
-            if not waiting:
-                log.warning("store.waiting", why=_first_line(error))
-                waiting = True
+            now, why = time.monotonic(), _first_line(error)
+            refused = (now if refused is None else refused) if _REFUSALS.search(str(error)) else None
+            if refused is not None and now - refused >= refused_s:
+                raise Refused(why) from None
+            if said is None or now - said >= again_s:
+                log.warning("store.waiting", why=why, until=_until(refused, refused_s), see="exchange-manage doctor")
+                said = now
             time.sleep(pause_s)
         else:
             require_version(version)
-            if waiting:
+            if said is not None:
                 log.info("store.there")
             return
 
 
+def _until(refused: float | None, refused_s: float) -> str:
+    return "the store answers" if refused is None else f"it lets us in; ends after {refused_s:.0f} s"
+
+
 def look_at_store() -> None:
-    """The same beside what a web process does: it returns at once unless the store is there and too old."""
+    """The same beside what a web process does: it returns at once unless the store is there and too old.
+
+    While it waits the process answers that it is not ready; a store that no process can work with ends it.
+    """
     try:
         require_version(_version())
     except psycopg.OperationalError:
@@ -67,8 +100,8 @@ def _or_end(wait: Callable[[], None]) -> Callable[[], None]:
     def run() -> None:
         try:
             wait()
-        except TooOld as too_old:
-            log.critical("store.too_old", why=str(too_old))
+        except Unfit as unfit:
+            log.critical("store.too_old" if isinstance(unfit, TooOld) else "store.refused", why=str(unfit))
             os.kill(os.getpid(), signal.SIGTERM)
 
     return run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from exchange.errors import NotFound
+from exchange.management import line
 from partners.keys import auth
 from partners.models import Partner
 from partners.viewer import Viewer
@@ -12,7 +13,9 @@ def at_the_command_line() -> Viewer:
     """The operator, as a command acts for it. Raises NotFound where there is no active one."""
     operator = Partner.objects.filter(kind=Partner.Kind.OPERATOR, state=Partner.State.ACTIVE).first()
     if operator is None:
-        raise NotFound("There is no operator yet, or its first admin has not come: see `manage.py create_operator`.")
+        raise NotFound(
+            f"There is no operator yet, or its first admin has not come: run `{line.named('create_operator')}`."
+        )
     return auth.viewer_of_command(operator)
 
 

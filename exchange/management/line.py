@@ -2,11 +2,17 @@
 
 import os
 import sys
+from pathlib import Path
 
 from django.core.management import execute_from_command_line
 from django.db import OperationalError
 
 from exchange import loading, starting
+
+
+def named(command: str) -> str:
+    """How whoever reads a message calls this command: as it was called now, by the wheel or in a checkout."""
+    return f"python manage.py {command}" if Path(sys.argv[0]).name == "manage.py" else f"exchange-manage {command}"
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ def test_what_is_wrong_stands_with_what_to_do(well, monkeypatch):
     Heartbeat.objects.filter(name="backup").update(at=clock.now() - timedelta(days=3))
     Heartbeat.objects.filter(name="beat").update(at=clock.now() - timedelta(minutes=3))
     said, error = page()
-    assert error.startswith("3 things are wrong")
+    assert error.startswith("3 things are wrong;")
     assert "WRONG broker: failed\n      Start it" in said
     assert "WRONG beat: late" in said
     assert "WRONG last base backup: 72 hours old\n      Run `exchange-manage backup`" in said
@@ -67,4 +67,4 @@ def test_a_store_that_is_away_is_all_that_is_looked_at(monkeypatch):
     said, error = page()
     assert said.startswith("WRONG store: connection refused")
     assert said.count("WRONG") == 1
-    assert error
+    assert error.startswith("1 thing is wrong;")

@@ -6,11 +6,12 @@ import io
 
 import psycopg
 import pytest
+from django.core.management import call_command
 from django.core.management.commands import migrate
 from django.db import connection, migrations, models, transaction
 from django.db.migrations.state import ProjectState
 
-from exchange.management.commands import prepare
+from exchange.management.commands import prepare, restore_drill
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -72,3 +73,16 @@ def test_an_index_that_was_broken_off_is_in_nobodys_way():
     finally:
         with connection.cursor() as cursor:
             cursor.execute("DROP TABLE exchange_brokenoff")
+
+
+def test_it_says_what_it_does_at_each_stage():
+    said = io.StringIO()
+    call_command("prepare", stdout=said)
+    stages = ["Preparing", "Migrations", "The broker's tables", "The files of the portal", "The store is up to date"]
+    lines = said.getvalue().splitlines()
+    assert [stage for stage in stages if any(line.startswith(stage) for line in lines)] == stages, lines
+
+
+def test_what_a_drill_says_of_its_copy_names_the_copy():
+    said = restore_drill._in_the_copy("Preparing.\nThe store is up to date (process 7).")
+    assert said == "in the copy: Preparing.\nin the copy: The store is up to date (process 7)."

@@ -54,7 +54,11 @@ def test_right_settings_load():
     [
         ({"SECRET_KEY": ""}, "SECRET_KEY: must be set"),
         ({"SECRET_KEY": "short"}, "SECRET_KEY: must be at least 50 random characters"),
-        ({"SECRET_KEY": "a" * 60}, "SECRET_KEY: must be at least 50 random characters"),
+        ({"SECRET_KEY": "a" * 60}, "SECRET_KEY: must be at least 50 random characters; these have too few different"),
+        (
+            {"KEY_SERVICE_URL": "http://127.0.0.1:8100", "KEY_SERVICE_TOKEN": "a" * 38},
+            "KEY_SERVICE_TOKEN: must be at least 32 random characters; these have too few different",
+        ),
         ({"AUDIT_SIGNING_KEY": ""}, "AUDIT_SIGNING_KEY: must be set"),
         ({"ALLOWED_HOSTS": ""}, "ALLOWED_HOSTS: must be set"),
         ({"BASE_URL": ""}, "BASE_URL: must be scheme and host alone"),
@@ -154,6 +158,59 @@ def test_a_store_that_is_not_there_is_waited_for_with_one_line(monkeypatch):
         ("store.waiting", "connection refused"),
         ("store.there", None),
     ]
+
+
+@pytest.mark.parametrize("wrong", [{"dbname": "nowhere-at-all"}, {"user": "nobody-at-all"}], ids=["database", "role"])
+def test_a_server_that_refuses_us_ends_the_process_with_a_sentence_after_a_while(wrong, settings, monkeypatch):
+    store = settings.DATABASES["default"]
+    theirs = {"NAME": wrong.get("dbname", store["NAME"]), "USER": wrong.get("user", store["USER"])}
+    monkeypatch.setitem(settings.DATABASES, "default", store | theirs)
+    moments = iter(range(0, 1_000, 10))
+    monkeypatch.setattr(starting.time, "monotonic", lambda: next(moments))
+    with (
+        capture_logs() as lines,
+        pytest.raises(starting.Refused, match=r"DATABASE_URL: the store refuses this exchange: .* does not exist"),
+    ):
+        starting.wait_for_store(pause_s=0)
+    assert [line["until"] for line in lines] == ["it lets us in; ends after 30 s"]
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        'FATAL:  password authentication failed for user "exchange"',
+        "fe_sendauth: no password supplied",
+        'FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "exchange", database "exchange", no encryption',
+    ],
+)
+def test_a_wrong_password_is_a_refusal(says, monkeypatch):
+    def version():
+        raise psycopg.OperationalError(f'connection failed: connection to server at "db", port 5432 failed: {says}')
+
+    monkeypatch.setattr(starting, "_version", version)
+    with pytest.raises(starting.Refused, match="refuses this exchange"):
+        starting.wait_for_store(pause_s=0, refused_s=0)
+
+
+def test_a_database_that_is_made_meanwhile_is_waited_for_and_silence_is_not_a_refusal(monkeypatch):
+    """Starting up, or full, is not wrong settings; and the half minute begins anew with each refusal after another answer."""
+    absent, starts = 'FATAL:  database "x" does not exist', "FATAL:  the database system is starting up"
+    answers = iter([absent, absent, starts, starts, starts, starts, absent, absent, ""])
+
+    def version():
+        if answer := next(answers):
+            raise psycopg.OperationalError(answer)
+        return 160_001
+
+    moments = iter(range(0, 1_000, 20))
+    monkeypatch.setattr(starting, "_version", version)
+    monkeypatch.setattr(starting.time, "monotonic", lambda: next(moments))
+    with capture_logs() as lines:
+        starting.wait_for_store(pause_s=0)
+    waiting = [line for line in lines if line["event"] == "store.waiting"]
+    assert len(waiting) == 4, "again each half minute"
+    assert {line["see"] for line in waiting} == {"exchange-manage doctor"}
+    assert lines[-1]["event"] == "store.there"
 
 
 def test_a_web_process_answers_meanwhile_and_ends_where_the_store_is_too_old(monkeypatch):

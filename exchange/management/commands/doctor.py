@@ -24,4 +24,5 @@ class Command(BaseCommand):
                 wrong += 1
                 self.stdout.write(f"      {found.do}")
         if wrong:
-            raise CommandError(f"{wrong} things are wrong; more of each: exchange/docs/operating.md#is-it-well")
+            things = "1 thing is" if wrong == 1 else f"{wrong} things are"
+            raise CommandError(f"{things} wrong; more of each: exchange/docs/operating.md#is-it-well")

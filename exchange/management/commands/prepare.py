@@ -62,7 +62,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Wait for the store, migrate, then what migrations do not cover."""
+        self._say("Preparing the store; the first time takes a minute or more, on a slow machine several.")
         starting.wait_for_store()
+        self._say("Migrations …")
         self._migrate()
         call_command("createcachetable", verbosity=0)
         call_command("reread", stdout=self.stdout)
@@ -72,9 +74,16 @@ class Command(BaseCommand):
         if settings.DATABASE_POOLER == "transaction":
             self._plan_for_the_role()
         if settings.BROKER_IS_POSTGRESQL:
+            self._say("The broker's tables …")
             self._install_broker()
+        self._say("The files of the portal …")
         _collect_static_files()
         self.stdout.write(f"The store is up to date (process {os.getpid()}).")
+
+    def _say(self, line: str) -> None:
+        """At once, also where it goes to a file or a journal."""
+        self.stdout.write(line)
+        self.stdout.flush()
 
     def _migrate(self) -> None:
         """A migration that waits for a lock keeps all who come after it waiting: it gives up soon, and comes back."""

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+import textwrap
 import time
 from datetime import datetime
 from pathlib import Path
@@ -78,11 +79,16 @@ class Command(StoreCommand):
         with restoring.restored(url, directory, to=to, at=at, user=user) as server:
             self.stdout.write(f"{server.base.place.name} to {at.isoformat()}: answers after {server.seconds:.0f} s.")
             own = restoring.through(env.required("DATABASE_URL", why="a postgresql:// URL"), like=server.url)
-            self.stdout.write(manage(own, "prepare", "--restored"))
-            self.stdout.write(manage(own, "prove_restored", "--witness", json.dumps(seen)))
+            self.stdout.write(_in_the_copy(manage(own, "prepare", "--restored")))
+            self.stdout.write(_in_the_copy(manage(own, "prove_restored", "--witness", json.dumps(seen))))
 
 
 _RECEIVED = "SELECT restart_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = %s AND active"
+
+
+def _in_the_copy(said: str) -> str:
+    """What a command said of the restored store, so that nobody takes it for the living one."""
+    return textwrap.indent(said, "in the copy: ")
 
 
 def _open_for_the_server(room: Path) -> Path:

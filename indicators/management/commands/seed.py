@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
+from exchange.management import line
 from exchange.management.at_store import StoreCommand
 from indicators.telling import subscribing
 from partners import keys
@@ -53,7 +54,9 @@ class Command(StoreCommand):
         """Seed once; keys are shown nowhere else, so the file is written before they are committed."""
         path: Path = options["credentials"]
         if settings.PRODUCTION:
-            raise CommandError("The demo's cast has no place in production; `manage.py create_operator` begins one.")
+            raise CommandError(
+                f"The demo's cast has no place in production; `{line.named('create_operator')}` begins one."
+            )
         if Partner.objects.exists():
             if not path.exists():
                 self.stderr.write("Partners are there, but not the file with their credentials; nothing was changed.")

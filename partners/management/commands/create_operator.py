@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from exchange.errors import ExchangeError
+from exchange.management import line
 from exchange.management.at_store import StoreCommand
 from partners.identity import inviting
 
@@ -29,6 +30,10 @@ class Command(StoreCommand):
                 name=options["name"], slug=options["slug"], email=options["email"]
             )
         except ExchangeError as refused:
-            more = " `manage.py invite` lets a person of its in." if refused.code == "operator-exists" else ""
+            more = (
+                f" To let one of its people in again: `{line.named('invite')}`."
+                if refused.code == "operator-exists"
+                else ""
+            )
             raise CommandError(refused.detail + more) from None
         self.stdout.write(f"{operator.name} is the operator. For {invitation.email}, once, within seven days:\n{link}")
