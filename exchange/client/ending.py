@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from exchange.client import slicing
-from exchange.client.publishing import Ended, PublishResult
+from exchange.client.publishing import WAITS, Ended, PublishResult
 from exchange.client.terminal import Json, KeyFile, Url, client_of, console, errors, print_json
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Ids of objects of your own.")]
@@ -59,6 +59,8 @@ def _tell(result: PublishResult, word: str, *, as_json: bool) -> None:
 
 
 def _words(one: Ended, word: str) -> str:
+    if one.status == "waiting":
+        return f"not {word} yet: {WAITS}"
     if one.status == "accepted":
         return f"{word}; {one.message}" if one.code else word
     return f"already {word}" if one.status == "unchanged" else f"not {word}: {one.message} ({one.code})"

@@ -16,7 +16,7 @@ import typer
 from exchange.client import slicing, tokens
 from exchange.client.api import Client
 from exchange.client.errors import Unusable
-from exchange.client.publishing import PublishResult
+from exchange.client.publishing import WAITS, PublishResult
 from exchange.client.terminal import FilterLine, Json, KeyFile, Url, client_of, console, errors, filled, print_json
 
 if TYPE_CHECKING:
@@ -165,7 +165,8 @@ class _Outcome:
         if published:
             told = [{"id": one.stix_id, "status": one.status, "code": one.code, "field": one.field,
                      "message": one.message} for one in result.refusals]  # fmt: skip
-            self._document |= {"counts": result.counts, "refusals": told}
+            waiting = [one.stix_id for one in result.waiting]
+            self._document |= {"counts": result.counts, "refusals": told, "waiting": waiting}
 
     def write(self, report: Path | None) -> None:
         """The report, with each loss."""
@@ -181,6 +182,8 @@ class _Outcome:
         for one in self._result.refusals[:_MOST_TOLD]:
             errors.print(f"{one.stix_id}: {one.status}, {one.code} at {one.field or 'the object'}: {one.message}",
                          style="yellow", markup=False)  # fmt: skip
+        for waiting in self._result.waiting[:_MOST_TOLD]:
+            errors.print(f"{waiting.stix_id}: {WAITS}", style="yellow", markup=False)
         counts = ", ".join(f"{count:,} {status}" for status, count in self._result.counts.items() if count)
         told = f"{self._document['indicators']:,} indicators" + (f": {counts}" if counts else "")
         console.print(told, markup=False)

@@ -44,6 +44,18 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """An object that a second person of the publisher's own looks at before anybody is told."""
+
+    index: int
+    stix_id: str
+
+
+#: Where that person finds it, as every command says it.
+WAITS = "waits for a second person of yours: portal, Waiting"
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """What became of an object that was to be revoked or withdrawn.
 
@@ -73,6 +85,7 @@ class PublishResult:
     refusals: list[Refusal] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
     dropped: list[Refusal] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
     entered: set[str] = field(default_factory=set)
@@ -107,6 +120,8 @@ class PublishResult:
                 )
             if result["status"] in ("accepted", "unchanged"):
                 self.entered.add(result["id"])
+            if result["status"] == "waiting":
+                self.waiting.append(Waiting(places[result["index"]], result["id"]))
             if result["status"] in ("refused", "quarantined"):
                 self.refusals.append(_refusal(result, places))
             elif result.get("code") == "content-dropped":
@@ -135,6 +150,7 @@ class PublishResult:
         self.dropped += more.dropped
         self.marks += more.marks
         self.references += more.references
+        self.waiting += more.waiting
         self.ended += more.ended
         self.entered |= more.entered
         self.batches += more.batches

@@ -16,7 +16,7 @@ from rich.table import Table
 from exchange.client import slicing, tokens
 from exchange.client.api import Client
 from exchange.client.errors import Unusable
-from exchange.client.publishing import Mark, PublishResult, Refusal, loss_report
+from exchange.client.publishing import WAITS, Mark, PublishResult, Refusal, Waiting, loss_report
 from exchange.client.terminal import Json, KeyFile, Url, client_of, console, errors, print_json, progress_lines
 
 _SHOWN_REFUSALS = 10
@@ -36,6 +36,9 @@ def publish(
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, max=5000)] = 500,
     validate: tokens.Validate = True,
     report: Annotated[Path | None, typer.Option("--report", help="Write what was lost on the way in, as JSON.")] = None,
+    ids: Annotated[
+        Path | None, typer.Option("--ids", help="With --csv: write which row got which id, for withdraw --file.")
+    ] = None,
     as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,
@@ -45,6 +48,8 @@ def publish(
         raise Unusable("Publish what? Name a file, or a table with --csv and --map.")
     if (table is None) != (map_file is None):
         raise Unusable("--csv and --map go together.")
+    if ids is not None and table is None:
+        raise Unusable("--ids is for a table: with --csv and --map.")
     audience: dict[str, Any] = {"groups": group or None, "partners": partner or None, "everyone": everyone, "tlp": tlp}
     audience |= {"report": report is not None, "wake": wake}
     total = PublishResult()
@@ -61,25 +66,32 @@ def publish(
             if not as_json:
                 _show_refusals(file, result)
         not_built: list[Any] = []
+        of_rows: list[dict[str, Any]] = []
         if table is not None and map_file is not None:
-            result, not_built, places = tokens.publish_table(
+            result, not_built, built = tokens.publish_table(
                 client, table, map_file, validate=validate, batch_size=batch_size, **audience
             )
             total.join(result)
+            of_rows = tokens.rows_of(built, result)
+            if ids is not None:
+                ids.write_text("".join(f"{json.dumps(one)}\n" for one in of_rows), encoding="utf-8")
             tokens.tell_not_built(table, not_built, as_json=as_json)
             if not as_json:
-                _show_refusals(table, result, places=places)
+                _show_refusals(table, result, places=[f"{table.name}:{one.line} {one.column}" for one in built])
     if report is not None:
         losses = loss_report(total)
         report.write_text(json.dumps(losses, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if not as_json:
             _show_losses(losses)
     if as_json:
-        told = {"refusals": _plain(total.refusals), "dropped": _plain(total.dropped)}
+        told: dict[str, Any] = {"refusals": _plain(total.refusals), "dropped": _plain(total.dropped)}
         told["marks"] = [{"index": mark.index, "id": mark.stix_id, **_said(mark)} for mark in total.marks]
+        told["waiting"] = [{"index": one.index, "id": one.stix_id} for one in total.waiting]
+        if table is not None:
+            told |= {"not_built": len(not_built), "rows": of_rows}
         print_json({"counts": total.counts, "batches": total.batches} | told)
     else:
-        _show_counts(total)
+        _show_counts(total, not_built=len(not_built))
     raise typer.Exit(0 if total.ok and not not_built else 1)
 
 
@@ -108,10 +120,13 @@ def _as_bytes(objects: list[bytes]) -> bytes:
 def _show_refusals(file: Path, result: PublishResult, *, places: Sequence[str] = ()) -> None:
     """A line for each; `places` are those of the objects in a table, by their number."""
     hidden = [mark for mark in result.marks if mark.code == "marking-unresolved"]
-    listed: list[Refusal | Mark] = [*result.refusals, *result.dropped, *hidden]
+    listed: list[Refusal | Mark | Waiting] = [*result.refusals, *result.waiting, *result.dropped, *hidden]
     for one in listed[:_SHOWN_REFUSALS]:
-        status = one.status if isinstance(one, Refusal) else "taken, but hidden"
         place = places[one.index] if places else f"{file.name}[{one.index}]"
+        if isinstance(one, Waiting):
+            errors.print(f"{place} {one.stix_id}: {WAITS}", style="yellow", markup=False)
+            continue
+        status = one.status if isinstance(one, Refusal) else "taken, but hidden"
         errors.print(
             f"{place} {one.stix_id or '-'}: {status}, {one.code} at {one.field or 'the object'}: {one.message}",
             style="yellow",
@@ -138,10 +153,12 @@ def _show_losses(losses: dict[str, Any]) -> None:
 _NUMBER = re.compile(r"/[0-9]+")
 
 
-def _show_counts(total: PublishResult) -> None:
+def _show_counts(total: PublishResult, *, not_built: int) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     for status, count in total.counts.items():
         table.add_row(status, str(count))
+    if not_built:
+        table.add_row("not built", str(not_built))
     console.print(table)
 
 

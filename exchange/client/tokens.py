@@ -69,6 +69,8 @@ def build(
     else:
         output.write_text(lines, encoding="utf-8")
     tell_not_built(table, not_built, as_json=as_json)
+    if not_built and not as_json:
+        errors.print(f"{len(built):,} built, {len(not_built):,} not built", markup=False)
     raise typer.Exit(1 if not_built else 0)
 
 
@@ -155,8 +157,8 @@ def built_from(
 
 def publish_table(
     client: Client, table: Path, map_file: Path, *, validate: bool = True, **audience: Any
-) -> tuple[PublishResult, list[tables.NotBuilt], list[str]]:
-    """Build and publish a table; the answers, what was not built, and where in the table each object comes from."""
+) -> tuple[PublishResult, list[tables.NotBuilt], list[tables.Built]]:
+    """Build and publish a table; the answers, what was not built, and what was sent, in the order of the answers."""
     from exchange.client import repeating  # noqa: PLC0415 - stix2 takes its time to load
 
     built, not_built = built_from(client, table, map_file, validate=validate)
@@ -167,7 +169,14 @@ def publish_table(
         built = list(repeating.settled(tokeniser.kept, built, place=place, now=tokeniser.now()))
     result = publish_built(client, built, **audience)
     result.leave_ended()
-    return result, not_built, [f"{table.name}:{one.line} {one.column}" for one in built]
+    return result, not_built, built
+
+
+def rows_of(built: list[tables.Built], result: PublishResult) -> list[dict[str, Any]]:
+    """Which cell got which id, of what the exchange took: `withdraw --file` reads a file of them, one a line."""
+    refused = {one.index for one in result.refusals}
+    told = [{"id": one.indicator["id"], "line": one.line, "column": one.column} for one in built]
+    return [one for place, one in enumerate(told) if place not in refused]
 
 
 def publish_built(client: Client, built: list[tables.Built], **audience: Any) -> PublishResult:

@@ -214,6 +214,7 @@ def test_a_table_of_raw_values_becomes_indicators_that_match_another_labs(cast, 
         "ours.csv:3 email: not an e-mail address",
         "ours.csv:3 card: not a card number",
         "ours.csv:3 address: confidence: a whole number",
+        f"{len(built)} built, 3 not built",
     ]
     assert {one["confidence"] for one in built} == {60, 80}
     status, out, _ = run(cast.aster, "publish", "--csv", ours, "--map", map_file, "--group", "ring", "--json")
@@ -299,6 +300,49 @@ def test_what_is_no_map_is_told_in_a_sentence(cast, run, tmp_path):
             run(cast.aster, "build", "--csv", table, "--map", str(tmp_path / "map.toml"))
     with pytest.raises(Unusable, match="go together"):
         run(cast.aster, "publish", "--csv", table)
+
+
+def test_a_row_of_a_table_is_taken_back_by_the_ids_that_publishing_wrote(cast, client, run, tmp_path):
+    (tmp_path / "map.toml").write_text(MAP)
+    rows = [("", "", "", f"198.51.100.{n}", score) for n, score in ((7, "80"), (8, "70"), (9, "x"))]
+    rows.append(("", "", "", "10.0.0.7", "60"))
+    table, ids = a_table(tmp_path / "t.csv", *rows), tmp_path / "ids.ndjson"
+    push = ("publish", "--csv", table, "--map", str(tmp_path / "map.toml"), "--group", "ring", "--ids", str(ids))
+    status, out, _ = run(cast.aster, *push)
+    assert (status, re.findall(r"not built +(\d+)", out)) == (1, ["1"])
+    told = [json.loads(line) for line in ids.read_text().splitlines()]
+    assert [(one["line"], one["column"]) for one in told] == [(2, "address"), (3, "address")]
+    assert "198.51" not in ids.read_text()
+    status, out, _ = run(cast.aster, *push, "--json")
+    again = json.loads(out)
+    assert (again["rows"], again["not_built"], again["counts"]["unchanged"]) == (told, 1, 2)
+    status, out, _ = run(cast.aster, "withdraw", "--file", "-", stdin=json.dumps(told[1]) + "\n")
+    assert (status, out) == (0, f"{told[1]['id']}  withdrawn\n")
+    assert {one["id"] for one in of(client)} == {told[0]["id"]}
+    status, _, err = run(cast.aster, "build", "--csv", table, "--map", str(tmp_path / "map.toml"), "--no-validate")
+    assert (status, err.splitlines()[-1]) == (1, "3 built, 1 not built")
+
+
+def test_what_waits_for_a_second_person_is_named(cast, run, tmp_path):
+    (tmp_path / "map.toml").write_text(
+        MAP[: MAP.index("[[indicator]]")].replace('confidence = "score"', "")
+        + """
+[[indicator]]
+column = "prompt"
+subkind = "regex"
+says = { elicitation = "cot", languages = ["en"] }
+"""
+    )
+    table = a_table(tmp_path / "t.csv", ("", "", "ignore (all|every) rule", "", ""))
+    push = ("publish", "--csv", table, "--map", str(tmp_path / "map.toml"), "--group", "ring")
+    status, _, err = run(cast.aster, *push)
+    assert status == 1
+    assert re.search(
+        r"^t\.csv:2 prompt indicator--\S+: waits for a second person of yours: portal, Waiting$", err, re.MULTILINE
+    )
+    status, out, _ = run(cast.aster, *push, "--json")
+    told = json.loads(out)
+    assert [one["index"] for one in told["waiting"]] == [0] * told["counts"]["waiting"] == [0]
 
 
 #: One in eight has a card and a prompt, too. `CAPTURED_PEOPLE=10000` takes as many (CONTRIBUTING.md).
