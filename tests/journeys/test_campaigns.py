@@ -153,6 +153,7 @@ def test_an_appeal_is_filed_by_tokens_that_are_made_here(page, live_server, cast
 
     def file(value):
         page.goto(f"{live_server.url}/organisation/appeals/")
+        page.wait_for_load_state("networkidle")  # what arrives late moves the button under a click
         page.fill("#value", value)
         page.select_option("#reason", "victim")
         page.click("#go")
