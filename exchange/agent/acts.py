@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from exchange.agent import jobs, output, reporting, sync
+from exchange.agent import jobs, output, reporting, status, sync
+from exchange.agent.policy import folded
+from exchange.agent.store import Store
 from exchange.client.api import Client
 from exchange.client.errors import Unusable
 
@@ -34,21 +36,79 @@ def send_report(found: Settings, *, as_json: bool) -> None:
         typer.echo(f"{count} not taken: {code}")
 
 
-def switch(
-    known: Sequence[jobs.Job], settings: Path | None, change: Callable[[frozenset[str]], frozenset[str]]
+def switch_off(
+    known: Sequence[jobs.Job], settings: Path | None, publisher: str = "", *, in_advance: bool = False
 ) -> None:
-    """Change what is switched off, and put the list in its place; what `run` keeps, it puts there itself."""
+    """Enforce nothing of a publisher, or of the whole feed. Raises Unusable where nothing held is of the publisher."""
+    names = {publisher or "*"}
+    if publisher:
+        held = _publishers(known)
+        wanted = folded(publisher)
+        of = {(id_, name) for id_, name in held if wanted in (folded(id_), folded(name))}
+        if not of and not in_advance:
+            there = ", ".join(sorted({name for _, name in held})) or "nobody"
+            raise Unusable(
+                f"Nothing that is held is of {publisher}, so nothing was switched off. What is held is of: {there}. "
+                "To switch off a publisher of whom nothing came yet: --in-advance."
+            )
+        # by name and by id: who is named otherwise later stays switched off
+        names = {word for each in of for word in each} or {publisher}
     for job in known:
         with closing(jobs.open_store(job)) as store:
-            store.kill(change(store.killed()))
-            if settings is None:
-                try:
-                    with jobs.alone(job):
-                        sync.put(job, store)
-                except Unusable:  # another agent is at work, and writes the list itself
-                    pass
-            which = f" in {job.path.name}" if settings else ""
-            typer.echo(f"Switched off{which}: {', '.join(sorted(store.killed())) or 'nothing'}.")
+            _switch(job, store, settings, store.killed() | names)
+
+
+def switch_on(known: Sequence[jobs.Job], settings: Path | None, publisher: str = "") -> None:
+    """Undo that. Raises Unusable where this publisher is not switched off."""
+    wanted = folded(publisher) if publisher else "*"
+    of = {word for pair in _publishers(known) if wanted in map(folded, pair) for word in pair} if publisher else set()
+    with ExitStack() as opened:
+        stores = [(job, opened.enter_context(closing(jobs.open_store(job)))) for job in known]
+        off = {word for _, store in stores for word in store.killed()}
+        again = {word for word in off if (word in of or folded(word) == wanted if publisher else word == "*")}
+        if publisher and not again:
+            raise Unusable(
+                f"{publisher} is not switched off. Switched off is: {status.killed_words(off, _publishers(known))}."
+            )
+        for job, store in stores:
+            _switch(job, store, settings, store.killed() - again)
+
+
+def _switch(job: jobs.Job, store: Store, settings: Path | None, killed: frozenset[str]) -> None:
+    """Change what is switched off, and put the list in its place; what `run` keeps, it puts there itself."""
+    killed_before = store.killed()
+    store.kill(killed)
+    if settings is None:
+        try:
+            with jobs.alone(job):
+                sync.put(job, store)
+        except Unusable:  # another agent is at work, and writes the list itself
+            pass
+    before, after = _listed(job, store, killed_before), _listed(job, store, killed)
+    which = f" in {job.path.name}" if settings else ""
+    moved = [
+        f"{count} entries {word}"
+        for count, word in ((before - after, "left"), (after - before, "came back"))
+        if count > 0
+    ]
+    typer.echo(
+        f"Switched off{which}: {status.killed_words(killed, store.publishers().items())}; "
+        f"{moved[0] if moved else 'no entry left or came back'}, {after} stay."
+    )
+
+
+def _listed(job: jobs.Job, store: Store, killed: frozenset[str]) -> int:
+    """How many values are to be blocked by what this store holds, with these switched off."""
+    return len({(one.subkind, one.value) for one in sync.wanted(job, store, killed=killed)})
+
+
+def _publishers(known: Sequence[jobs.Job]) -> set[tuple[str, str]]:
+    """Of whom anything is held in any of these: id and name."""
+    found: set[tuple[str, str]] = set()
+    for job in known:
+        with closing(jobs.open_store(job)) as store:
+            found |= {*store.publishers().items()}
+    return found
 
 
 def rehearse_pass(client: Client, job: jobs.Job) -> None:

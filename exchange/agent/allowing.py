@@ -15,6 +15,9 @@ from typing import Any
 from exchange.client.errors import Unusable
 from exchange.lists.lines import compared
 
+#: How many bits stand before an IPv4 address that is written as IPv6.
+_MAPPED_BITS = 96
+
 type Net = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -76,13 +79,17 @@ def read(document: Mapping[str, Any], *, beside: Path) -> Allowed:
 
 
 def network(value: str) -> Net | None:
-    """The address or range that a value is, if it is one; host bits count for nothing."""
+    """The address or range that a value is, if it is one; host bits count for nothing, and mapped IPv4 is IPv4."""
     if not value[:1].isalnum() and value[:1] != ":":
         return None
     try:
-        return ipaddress.ip_network(value.strip(), strict=False)
+        net = ipaddress.ip_network(value.strip(), strict=False)
     except ValueError:
         return None
+    if isinstance(net, ipaddress.IPv6Network) and net.prefixlen >= _MAPPED_BITS:
+        mapped = net.network_address.ipv4_mapped
+        return net if mapped is None else ipaddress.IPv4Network((mapped, net.prefixlen - _MAPPED_BITS))
+    return net
 
 
 def _within(inner: Net, outer: Net) -> bool:

@@ -20,9 +20,9 @@ from typing import Annotated
 
 import typer
 
-from exchange.agent import counting, explaining, following, jobs, named, reporting, status, sync
+from exchange.agent import counting, following, jobs, named, reporting, status, sync
 from exchange.agent import policy as policies
-from exchange.agent.acts import rehearse_pass, send_report, switch
+from exchange.agent.acts import rehearse_pass, send_report, switch_off, switch_on
 from exchange.agent.hook import HookFailed
 from exchange.agent.telling import _now, errors, say, tell, warn
 from exchange.client import config, terminal
@@ -275,7 +275,12 @@ def explain_command(
     state: _State = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Say why a value is or is not blocked: who says it, which rule, floor or allowlist decided."""
+    """Say why a value is or is not blocked: who says it, which rule, floor or allowlist decided.
+
+    Of an address: every network that holds it.
+    """
+    from exchange.agent import explaining  # noqa: PLC0415 - normal forms, of telephone numbers for one, load long
+
     known = named.known(path, state=state, settings=settings)
     with ExitStack() as opened:
         stores = [opened.enter_context(closing(jobs.open_store(job))) for job in known]
@@ -316,12 +321,15 @@ def disarm_command(
     feed: _Feed = "",
     state: _State = None,
     publisher: Annotated[
-        str, typer.Option(callback=filled, help="Only what it says, by name or id; else the feed.")
+        str, typer.Option(callback=filled, help="Only what it says, by name, slug or id; else the feed.")
     ] = "",
+    in_advance: Annotated[
+        bool, typer.Option("--in-advance", help="Also where nothing of this publisher is held yet.")
+    ] = False,
 ) -> None:
     """The kill switch: enforce nothing of a publisher, or of the whole feed, from now on, until `rearm`."""
     known = named.known(path, state=state, settings=settings, feed=feed)
-    switch(known, settings, lambda killed: killed | {publisher or "*"})
+    switch_off(known, settings, publisher, in_advance=in_advance)
 
 
 @app.command("rearm")
@@ -334,7 +342,7 @@ def rearm_command(
 ) -> None:
     """Undo `disarm`."""
     known = named.known(path, state=state, settings=settings, feed=feed)
-    switch(known, settings, lambda killed: killed - {publisher or "*"})
+    switch_on(known, settings, publisher)
 
 
 _Config = Annotated[Path, typer.Option("--config", "-c", help="The settings, as TOML (docs/agent.md).")]

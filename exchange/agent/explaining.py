@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from exchange.agent import allowing, lookup_tables
 from exchange.agent import policy as policies
 from exchange.agent.policy import FLOORS, Policy, Statement, Verdict
 from exchange.agent.store import Store
@@ -29,7 +31,7 @@ def of(value: str, stores: Mapping[str, Store], policy: Policy, *, now: datetime
     for feed, store in stores.items():
         killed |= store.killed() - {"*"}
         off |= {feed} if "*" in store.killed() else set()
-        about = list(store.about([value, value.lower()]))
+        about = list(store.about(list(dict.fromkeys([value, *looked_up(value)]))))
         ids = {one.said.value for one in about if value in one.said.ids}
         about += [one for one in store.about(sorted(ids)) if one not in about] if ids else []
         found += [one._replace(feed=feed) for one in about]
@@ -42,8 +44,26 @@ def of(value: str, stores: Mapping[str, Store], policy: Policy, *, now: datetime
             verdict = Verdict(suppressed_by=policies.KILL_SWITCH)
         else:
             verdict = policy.judge(on, killed=killed) if on else policies.NONE
+        first = same[0].said
+        # the value itself is allowed, though the range that it lies in is not
+        if (verdict.action or verdict.would) and (by := policy.allowed.by(first.subkind, value)):
+            verdict = replace(verdict, action=None, would=None, suppressed_by=by)
         explained.append(Explained(said, verdict, ended))
     return explained
+
+
+def looked_up(value: str) -> Iterator[str]:
+    """The values under which something may be said of this one: its normal forms, and every network that holds it."""
+    yield value.lower()
+    if (net := allowing.network(value)) is not None:
+        for length in range(net.prefixlen, -1, -1):
+            wide = net.supernet(new_prefix=length)
+            yield str(wide)
+            if length == net.max_prefixlen:
+                yield str(wide.network_address)
+    for normal in lookup_tables.NORMAL.values():
+        with suppress(ValueError):
+            yield normal(value)
 
 
 def document(one: Explained) -> dict[str, Any]:
@@ -88,7 +108,8 @@ def text(value: str, found: Sequence[Explained]) -> str:
         told = document(one)
         lines.append(f"{told['value']} ({told['kind']}, {told['subkind']}): {told['action']}, {_why(one)}")
         for each in told["said"]:
-            facts = [f"confidence {each['confidence']}", each["control"], each["shared_infra"], each["review"]]
+            sure = "no confidence said" if each["confidence"] is None else f"confidence {each['confidence']}"
+            facts = [sure, each["control"], each["shared_infra"], each["review"]]
             facts += [each["standing"], "" if each["in_force"] else "ended"]
             lines.append(f"  {each['publisher']}: {each['id']} ({', '.join(word for word in facts if word)})")
     return "\n".join(lines)

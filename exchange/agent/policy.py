@@ -22,10 +22,12 @@ away.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -126,7 +128,7 @@ class Rule:
         return (
             (not self.kind or any(one.said.kind == self.kind for one in said))
             and (not self.subkind or any(one.said.subkind in self.subkind for one in said))
-            and (not self.publisher or any({one.publisher, *one.said.sources} & {*self.publisher} for one in said))
+            and (not self.publisher or any(is_by(one, frozenset(map(folded, self.publisher))) for one in said))
             and all(
                 not wanted or any(getattr(one, name) in wanted for one in said)
                 for name, wanted in (
@@ -196,7 +198,8 @@ class Policy:
     def judge(self, said: Sequence[Statement], *, killed: frozenset[str] = frozenset()) -> Verdict:
         """The verdict over all that is said of one value. `killed` are publishers and feeds that are switched off."""
         first = said[0].said
-        armed = [one for one in said if not ({one.publisher, one.feed, *one.said.sources} & killed)]
+        off = frozenset(map(folded, killed))
+        armed = [one for one in said if not (off and (one.feed in killed or is_by(one, off)))]
         if not armed:
             return Verdict(suppressed_by=KILL_SWITCH, kind=first.kind, subkind=first.subkind)
         if any(one.publisher == UNKNOWN_PUBLISHER for one in armed):  # it stood in the list, so it was sure enough
@@ -247,6 +250,17 @@ def _floors(said: Sequence[Statement]) -> Iterator[Floor]:
     reviewed = "payment-fingerprint" not in kinds and any(one.review == "two_analysts" for one in said)
     if independent(said) < 2 and not reviewed:
         yield Floor.TWO_PUBLISHERS
+
+
+@lru_cache(4_096)
+def folded(name: str) -> str:
+    """A publisher's name, slug or id in one form, so that `Aster Labs` and `aster-labs` name the same."""
+    return re.sub(r"[\W_]+", "-", name.casefold()).strip("-") or name
+
+
+def is_by(one: Statement, names: frozenset[str]) -> bool:
+    """Whether one of these, which are `folded`, is who says it, by name or id."""
+    return folded(one.publisher) in names or any(folded(name) in names for name in one.said.sources)
 
 
 def independent(said: Iterable[Statement]) -> int:

@@ -6,6 +6,7 @@ All of it is read from the store and the list, so that it can be asked beside an
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,9 +92,21 @@ def after_writing(job: Job, store: Store) -> Status:
         differed=int(store.get("differed") or 0),
         skipped=int(store.get("skipped") or 0),
         clock_s=float(store.get("clock") or 0),
-        killed=tuple(sorted(store.killed())),
+        killed=tuple(_by_name(killed, store.publishers().items())) if (killed := store.killed()) else (),
         stale=jobs.is_stale(store),
     )
+
+
+def killed_words(killed: Iterable[str], publishers: Iterable[tuple[str, str]] = ()) -> str:
+    """What is switched off, for a person; `publishers` are id and name of those of whom something is held."""
+    off = _by_name(killed, publishers)
+    return ", ".join("the whole feed" if word == "*" else word for word in off) or "nothing"
+
+
+def _by_name(killed: Iterable[str], publishers: Iterable[tuple[str, str]]) -> list[str]:
+    """What is switched off, without the ids of those who are in it by name as well."""
+    off = set(killed)
+    return sorted(off - {id_ for id_, name in publishers if name in off and id_ != name})
 
 
 def _difference(path: Path, should: bytes) -> int:
@@ -148,7 +161,7 @@ def words(found: Status) -> list[str]:
     if found.clock_s:
         lines.append(f"the exchange's clock is {found.clock_s:.0f} s ahead of this machine's: its time is used")
     if found.killed:
-        lines.append(f"switched off here: {', '.join(found.killed)}")
+        lines.append(f"switched off here: {killed_words(found.killed)}")
     if found.hook_owed:
         lines.append("the command of --on-change has still to run")
     if found.lag_s is not None:

@@ -258,6 +258,11 @@ class Store:
             said = Said(value, subkind, scheme, epoch, kind, (name,), of, confidence, end, (stix_id,))
             yield Statement(said, publisher, *facts)
 
+    def publishers(self) -> dict[str, str]:
+        """Whose objects or entries are held: the name that the reader is told, by id."""
+        rows = "SELECT publisher, publisher_name FROM {} GROUP BY 1, 2"
+        return dict(self._db.execute(f"{rows.format('held')} UNION {rows.format('entry')}").fetchall())
+
     def killed(self) -> frozenset[str]:
         """The publishers, by name or id, that are switched off here; `*` is the whole feed."""
         return frozenset(json.loads(self.get("killed") or "[]"))

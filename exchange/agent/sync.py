@@ -111,9 +111,12 @@ def put(job: Job, store: Store, *, changes: int = 0, rehearse: bool = False, sta
     )
 
 
-def wanted(job: Job, store: Store, *, shadow: bool = False) -> Iterator[Said]:
-    """What the list is to hold at this moment; with `shadow`, what it would hold if the policy were enforced."""
-    killed = store.killed()
+def wanted(job: Job, store: Store, *, shadow: bool = False, killed: frozenset[str] | None = None) -> Iterator[Said]:
+    """What the list is to hold at this moment; with `shadow`, what it would hold if the policy were enforced.
+
+    With `killed`, if these were switched off and no others.
+    """
+    killed = store.killed() if killed is None else killed
     if "*" in killed:
         return iter(())
     if job.policy is policies.UNJUDGED and not killed:

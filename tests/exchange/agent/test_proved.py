@@ -12,8 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from exchange.agent import jobs, status, sync
+from exchange.agent import explaining, jobs, status, sync
 from exchange.agent import policy as policies
+from exchange.agent.blocklist import Blocklist
 from exchange.client import Client
 from exchange.client.errors import ApiError, Unreachable
 from exchange.lists import pages
@@ -247,6 +248,48 @@ def test_the_kill_switch_takes_a_publisher_or_the_feed_out_of_the_list_and_not_o
     command(fake, "rearm", *of)
     command(fake, "rearm", *of, "--publisher", "Aster")
     assert len(lines()) == 6
+
+
+@pytest.mark.parametrize("listed", ["198.51.100.7", "198.51.100.7/32", "198.51.100.0/28"])
+@pytest.mark.parametrize("asked", ["198.51.100.7", "198.51.100.7/32", "::ffff:198.51.100.7"])
+def test_explain_and_check_say_the_same_of_an_address_however_it_is_written(fake, client, job, listed, asked):
+    entry = {"kind": "account-pattern", "subkind": "net", "scheme": "", "key_epoch": "", "value": listed}
+    fake._write("upsert", "aster", "i1", entries=[entry], confidence=None)
+    sync.run_once(client, job)
+    blocklist = Blocklist([job.store_path], policy=job.policy)
+    assert blocklist.check("net", asked).word == "block"
+    assert blocklist.check("net", "198.51.100.16").word == "none"
+    with closing(jobs.open_store(job)) as store:
+        found = explaining.of(asked, {"": store}, job.policy, now=jobs.now(store))
+        assert [one.verdict.word for one in found] == ["block"]
+        assert "no confidence said" in explaining.text(asked, found)
+        assert explaining.of("198.51.100.16", {"": store}, job.policy, now=jobs.now(store)) == []
+        allowed = policies.read({"allow": [{"name": "ours", "values": ["198.51.100.7"]}]}, beside=job.path)
+        policy = replace(job.policy, allowed=allowed.allowed)
+        found = explaining.of(asked, {"": store}, policy, now=jobs.now(store))
+        assert [one.verdict.suppressed_by for one in found] == ["ours"]
+
+
+def test_the_kill_switch_takes_a_name_however_it_is_written_and_refuses_one_of_whom_nothing_is_held(
+    fake, client, job, lines
+):
+    filled(fake, client, job, count=2)
+    fake.publish("borealis", "i9", "w")
+    sync.run_once(client, job)
+    of = ("-o", job.path, "--state", job.state_dir)
+    told = command(fake, "disarm", *of, "--publisher", "ASTER").stdout
+    assert told == "Switched off: Aster; 2 entries left, 1 stay.\n"
+    assert lines() == ["w"]
+    refused = command(fake, "disarm", *of, "--publisher", "nosuch")
+    assert refused.returncode == 2
+    assert "of: Aster, Borealis." in " ".join(refused.stderr.split())
+    assert command(fake, "rearm", *of, "--publisher", "nosuch").returncode == 2
+    told = command(fake, "rearm", *of, "--publisher", "aster").stdout
+    assert told == "Switched off: nothing; 2 entries came back, 3 stay.\n"
+    command(fake, "disarm", *of, "--publisher", "cirrus-labs", "--in-advance")
+    fake.publish("Cirrus Labs", "i10", "x")
+    sync.run_once(client, job)
+    assert "x" not in lines()
 
 
 def test_by_default_one_publisher_alone_is_not_listed(fake, tmp_path):
