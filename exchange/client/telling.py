@@ -21,7 +21,7 @@ from exchange.client.terminal import (
     print_json,
     print_table,
 )
-from exchange.client.webhooks import verify
+from exchange.client.webhooks import fault_of
 
 SubscriptionId = Annotated[str, typer.Argument(help="A subscription's id.")]
 Since = Annotated[str, typer.Option(help="Made then or later, in UTC: 2026-11-24T11:00:00Z.")]
@@ -154,12 +154,13 @@ def verify_webhook(
 ) -> None:
     """Check the signature of a message on standard input, as a receiver does."""
     body = sys.stdin.buffer.read()
-    good = verify(secret_file.read_text().strip(), message_id, timestamp=timestamp, signature=signature, body=body)
+    secret = secret_file.read_text().strip()
+    fault = fault_of(secret, message_id, timestamp=timestamp, signature=signature, body=body)
     if as_json:
-        print_json({"good": good})
+        print_json({"good": not fault} | ({"why": fault} if fault else {}))
     else:
-        console.print("good" if good else "bad")
-    raise typer.Exit(0 if good else 1)
+        console.print(f"bad: {fault}" if fault else "good", markup=False)
+    raise typer.Exit(1 if fault else 0)
 
 
 def _print_messages(answer: Any, rows: list[dict[str, Any]], *, empty: str, as_json: bool) -> None:

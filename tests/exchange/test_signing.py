@@ -1,12 +1,13 @@
 """Webhook signatures, by a vector of the Standard Webhooks project (MIT) and by its own library."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from exchange import signing
-from exchange.client.webhooks import verify
+from exchange.client.webhooks import fault_of, verify
 
 
 def test_the_projects_own_vector_is_signed_alike():
@@ -48,3 +49,21 @@ def test_while_a_secret_changes_either_verifies():
         )
     with pytest.raises(WebhookVerificationError):
         Webhook(signing.new_secret()).verify(body, signed)
+
+
+def test_a_message_that_is_not_believed_is_told_with_why():
+    secret, now = signing.new_secret(), int(datetime.now(tz=UTC).timestamp())
+
+    def why(at: str, *, by: str = secret, body: bytes = b"{}") -> str:
+        moment = datetime.fromtimestamp(int(at) if at.isdecimal() and len(at) < 12 else now, tz=UTC)
+        signed = signing.headers(secrets=[secret], message_id="msg_1", at=moment, body=b"{}")
+        return fault_of(by, "msg_1", timestamp=at, signature=signed["webhook-signature"], body=body)
+
+    assert why(str(now)) == ""
+    assert re.match(r"Too old \((9,9|10,0)\d\d s; 300 s at most\)\.", why(str(now - 9_999)))
+    assert why(str(now + 9_999)).startswith("Too new (9,99")
+    assert why("9" * 400) == "Too new (out of reach; 300 s at most)."
+    assert why("soon").startswith("The timestamp is not")
+    assert why(str(now), by="whsec_?").startswith("The secret is not")
+    assert why(str(now), body=b"{} ").startswith("No signature fits")
+    assert why(str(now), by=signing.new_secret()).startswith("No signature fits")
