@@ -272,11 +272,24 @@ def _extension(kind: str, subkind: str, carried: Mapping[str, Any], said: Mappin
     }
     for name in _HOURS:
         if name in extension:
-            extension[name] = _hour(extension[name])
-    for name, known in _LISTED.items():
-        if name in extension and extension[name] not in known:
-            raise NotBuilt(f"{name}: one of {', '.join(known)}", at=extension_pointer([name]))
+            extension[name] = _hour(extension[name], at=extension_pointer([name]))
+    _check_listed(extension)
     return extension
+
+
+def check_words(said: Mapping[str, Any], *, frame: Frame) -> None:
+    """What can be wrong with words of lists, times and a marking before there is a value. Raises NotBuilt."""
+    _check_listed(said)
+    for name in _HOURS:
+        if name in said:
+            _hour(said[name], at=extension_pointer([name]))
+    _marking(frame.tlp)
+
+
+def _check_listed(said: Mapping[str, Any]) -> None:
+    for name, known in _LISTED.items():
+        if name in said and said[name] not in known:
+            raise NotBuilt(f"{name}: one of {', '.join(known)}", at=extension_pointer([name]))
 
 
 _LISTED = {
@@ -296,13 +309,13 @@ def _labels(extension: Mapping[str, Any]) -> list[str]:
     return [extension[name] for name in ("kind", "subkind", "control", "severity") if name in extension]
 
 
-def _hour(moment: datetime | str) -> str:
+def _hour(moment: datetime | str, *, at: str) -> str:
     try:
-        at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    except ValueError:
-        raise NotBuilt("not a time such as 2026-11-28T12:00:00Z") from None
-    at = at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
-    return f"{at:%Y-%m-%dT%H}:00:00Z"
+        found = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        found = found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, TypeError, AttributeError, OverflowError):
+        raise NotBuilt(f"{at.rpartition('/')[2]}: a time such as 2026-11-28T12:00:00Z", at=at) from None
+    return f"{found:%Y-%m-%dT%H}:00:00Z"
 
 
 def _life(subkind: str, wished: timedelta | None) -> timedelta:

@@ -43,5 +43,8 @@ class ApiError(ExchangeClientError):
 
 
 def why(error: Exception) -> str:
-    """What went wrong with a file, in words, for a sentence that names the file itself."""
+    """What went wrong with a file, in words, for a sentence that names the file itself; no byte of it is repeated."""
+    if isinstance(error, UnicodeDecodeError):
+        line = error.object.count(b"\n", 0, error.start) + 1
+        return f"line {line} is not UTF-8; save the file as UTF-8"
     return getattr(error, "strerror", None) or str(error)

@@ -65,32 +65,42 @@ class Map:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """One indicator with the line of the file that it came from, and the forms that its tokens were made of."""
+    """One indicator with the line of the file that it came from, and the forms that its tokens were made of.
+
+    `says_from` is which column said what, by the names of the vocabulary.
+    """
 
     line: int
     column: str
     indicator: Any
     forms: tuple[str, ...] = ()
+    says_from: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class NotBuilt:
-    """One value that gave no indicator; the value is not repeated. `field` is where a schema refused what was built."""
+    """One value that gave no indicator; the value is not repeated. `field` is where a schema refused what was built.
+
+    `source` is the column that said what is wrong, where that is another.
+    """
 
     line: int
     column: str
     why: str
     code: str = ""
     field: str = ""
+    source: str = ""
 
     @property
     def said(self) -> str:
         """In one line."""
-        return f"{self.code} at {self.field}: {self.why}" if self.code else self.why
+        told = f"{self.code} at {self.field}: {self.why}" if self.code else self.why
+        return f"{told} (from column {self.source})" if self.source else told
 
     def document(self) -> dict[str, Any]:
         """As JSON has it."""
         told: dict[str, Any] = {"line": self.line, "column": self.column, "problem": self.why}
+        told |= {"from_column": self.source} if self.source else {}
         return told | ({"code": self.code, "field": self.field} if self.code else {})
 
 
@@ -121,11 +131,21 @@ def read_map(path: Path, *, with_columns: bool = True) -> Map:
     wrong = [one.subkind for one in columns if one.subkind not in words.KIND_OF]
     if wrong or (with_columns and not columns):
         raise Unusable(f"{path}: {wrong[0]} is no subkind" if wrong else f"{path}: has no [[indicator]]")
+    for one in columns:
+        _check_words(path, one, frame)
     if not with_columns:
         return Map(columns, frame, str(document.get("group", "")), says)
     if rules := [one.subkind for one in columns if one.subkind in words.RULES]:
         raise Unusable(f"{path}: {rules[0]} has no column: rules are built in Python")
     return Map(columns, frame, str(document.get("group", "")), says, says_from)
+
+
+def _check_words(path: Path, column: Column, frame: build.Frame) -> None:
+    """A word that the map itself says wrong would be told of each row of a table. Raises Unusable."""
+    try:
+        build.check_words(column.says, frame=frame)
+    except build.NotBuilt as error:
+        raise Unusable(f"{path}: {column.column or column.subkind}: {error}") from error
 
 
 def build_all(path: Path, wanted: Map, tokeniser: Tokeniser) -> Iterator[Built | NotBuilt]:
@@ -146,7 +166,16 @@ def checked(every: Iterable[Built | NotBuilt]) -> Iterator[Built | NotBuilt]:
     """The same, but what the exchange's schemas refuse is not built: told with its place and the rule."""
     for one in every:
         fault = validating.fault_of(one.indicator.serialize().encode(), closed=True) if isinstance(one, Built) else None
-        yield one if fault is None else NotBuilt(one.line, one.column, fault.message, fault.code, fault.field)
+        if isinstance(one, Built) and fault is not None:
+            source = _source(one.says_from, fault.field)
+            yield NotBuilt(one.line, one.column, fault.message, fault.code, fault.field, source)
+        else:
+            yield one
+
+
+def _source(says_from: Mapping[str, str], place: str) -> str:
+    """The column that says what stands at a place (a JSON Pointer); empty where the map says it, or the value is it."""
+    return next((says_from[name] for name in place.split("/") if name in says_from), "")
 
 
 def _frame_of(subkind: str, frame: build.Frame) -> build.Frame:
@@ -171,9 +200,9 @@ def _tokenised(
         for made_of, tokens in sets:
             try:
                 made = build.of_tokens(column.subkind, tokens, frame=frame, **_said(column, row))
-                yield Built(line, column.column, made, made_of)
+                yield Built(line, column.column, made, made_of, column.says_from)
             except build.NotBuilt as error:
-                yield NotBuilt(line, column.column, str(error))
+                yield _not_built(line, column, error)
 
 
 def _in_clear(
@@ -186,11 +215,14 @@ def _in_clear(
                 carried: Mapping[str, Any] = {"signature": {words.SIGNATURES[column.subkind]: value}}
             else:
                 carried = {"value": build.clear_form(column.subkind, value)}
-            yield Built(
-                line, column.column, build.indicator(column.subkind, carried, frame=frame, **_said(column, row))
-            )
+            made = build.indicator(column.subkind, carried, frame=frame, **_said(column, row))
+            yield Built(line, column.column, made, says_from=column.says_from)
         except build.NotBuilt as error:
-            yield NotBuilt(line, column.column, str(error))
+            yield _not_built(line, column, error)
+
+
+def _not_built(line: int, column: Column, error: build.NotBuilt) -> NotBuilt:
+    return NotBuilt(line, column.column, str(error), source=_source(column.says_from, error.at))
 
 
 def _said(column: Column, row: Mapping[str, str]) -> dict[str, Any]:
@@ -209,7 +241,7 @@ def _read(name: str, written: str) -> Any:
         try:
             return int(written)
         except ValueError:
-            raise build.NotBuilt(f"{name}: a whole number") from None
+            raise build.NotBuilt(f"{name}: a whole number", at=f"/{name}") from None
     return written
 
 
@@ -235,7 +267,7 @@ def text_of(path: Path) -> str:
     except OSError as error:
         raise Unusable(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise Unusable(f"{path}: is not UTF-8") from error
+        raise Unusable(f"{path}: {why(error)}") from error
 
 
 def _rows(path: Path, wanted: Sequence[str]) -> list[tuple[int, dict[str, str] | None]]:
@@ -245,19 +277,16 @@ def _rows(path: Path, wanted: Sequence[str]) -> list[tuple[int, dict[str, str] |
     """
     line = 1
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            if fault := _fault_of(header, wanted):
-                raise Unusable(f"{path}: {fault}")
-            rows: list[tuple[int, dict[str, str] | None]] = []
-            for cells in reader:
-                line = reader.line_num
-                if cells:
-                    rows.append((line, _row(header, cells)))
-            return rows
-    except (OSError, UnicodeDecodeError) as error:
-        raise Unusable(f"{path}: {why(error)}") from error
+        reader = csv.reader(io.StringIO(text_of(path), newline=""), strict=True)
+        header = next(reader, [])
+        if fault := _fault_of(header, wanted):
+            raise Unusable(f"{path}: {fault}")
+        rows: list[tuple[int, dict[str, str] | None]] = []
+        for cells in reader:
+            line = reader.line_num
+            if cells:
+                rows.append((line, _row(header, cells)))
+        return rows
     except csv.Error as error:
         raise Unusable(f"{path}: after line {line}: {error}") from error
 

@@ -60,6 +60,40 @@ def test_a_line_with_more_cells_than_the_header_is_told_and_the_others_are_built
     ]
 
 
+def test_what_another_column_says_wrong_is_told_by_that_column(tmp_path):
+    (tmp_path / "map.toml").write_text(MAP)
+    (tmp_path / "t.csv").write_text("address,score\n198.51.100.7,x\n198.51.100.8,101\n198.51.100.9,80\nnone,80\n")
+    every = tables.build_all(tmp_path / "t.csv", tables.read_map(tmp_path / "map.toml"), tokeniser=None)
+    told = [one for one in tables.checked(every) if isinstance(one, tables.NotBuilt)]
+    assert [(one.line, one.column, one.source) for one in told] == [
+        (2, "address", "score"),
+        (3, "address", "score"),
+        (5, "address", ""),
+    ]
+    assert [one.said.endswith("(from column score)") for one in told] == [True, True, False]
+    assert told[1].document()["from_column"] == "score"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ('"machine"', '"a_machine"', "map.toml: address: review: one of "),
+        ('"machine"', "[1]", "map.toml: address: review: one of "),
+        ('"vpn"', '"vpn", first_seen = "soon"', "map.toml: address: first_seen: a time such as "),
+        ("\n[says]", 'tlp = "pink"\n[says]', "map.toml: address: tlp: one of "),
+    ],
+)
+def test_a_wrong_word_of_the_map_stops_at_once(tmp_path, right, wrong, told):
+    (tmp_path / "map.toml").write_text(MAP.replace(right, wrong))
+    with pytest.raises(Unusable, match=told):
+        tables.read_map(tmp_path / "map.toml")
+
+
+def test_what_is_not_utf_8_is_told_by_its_line(tmp_path):
+    with pytest.raises(Unusable, match=r"table\.csv: line 3 is not UTF-8; save the file as UTF-8$"):
+        read(tmp_path, "address,score\n198.51.100.7,80\nM\u00fcller,80\n", "latin-1")
+
+
 def test_columns_that_the_map_does_not_name_may_have_any_names(tmp_path):
     text = "note,note,,address,score\nx,y,z,198.51.100.7,80\n"
     assert read(tmp_path, text, "utf-8-sig") == [(2, "[ipv4-addr:value = '198.51.100.7']")]
