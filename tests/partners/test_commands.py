@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from exchange.errors import Unauthenticated
+from exchange.management import line
 from partners.keys import auth
 from partners.models import AuditRecord, Partner, User
 from partners.scopes import Role
@@ -132,3 +133,12 @@ def test_the_operator_whose_last_admin_is_gone_lets_itself_in():
     User.objects.filter(partner=cast.operator).update(is_active=False)
     user = enter(link_in(run("invite", "operator", "--email", "new@operator.example")), "olga")
     assert auth.viewer_of_user(user).operates
+
+
+@pytest.mark.parametrize(
+    ("called", "named"),
+    [("/opt/exchange/bin/exchange-manage", "exchange-manage invite"), ("manage.py", "python manage.py invite")],
+)
+def test_messages_name_commands_as_this_installation_has_them(called, named, monkeypatch):
+    monkeypatch.setattr("sys.argv", [called, "create_operator"])
+    assert line.named("invite") == named
