@@ -213,7 +213,7 @@ def test_a_table_of_raw_values_becomes_indicators_that_match_another_labs(cast, 
     assert err.splitlines() == [
         "ours.csv:3 email: not an e-mail address",
         "ours.csv:3 card: not a card number",
-        "ours.csv:3 address: confidence: a whole number",
+        "ours.csv:3 address: confidence: a whole number (from column score)",
         f"{len(built)} built, 3 not built",
     ]
     assert {one["confidence"] for one in built} == {60, 80}
