@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from exchange.agent import hook, jobs, output, status, sync
+from exchange.agent import acknowledging, hook, jobs, output, status, sync
 from exchange.agent.damage import Damaged
 from exchange.agent.store import Store
 from exchange.client.api import Client
@@ -24,6 +24,8 @@ from exchange.client.errors import ApiError, Unreachable
 
 _WAIT_S = 25
 _LEAST_WAIT_S = 1.0
+#: How often what did not change is acknowledged again.
+_ACK_S = 30.0
 _LONGEST_PAUSE_S = 60.0
 #: How often the clock looks whether a person released anything.
 _LOOK_S = 1.0
@@ -49,6 +51,7 @@ def once(client: Client, job: jobs.Job, means: Means) -> jobs.Pass:
     try:
         done = attempt(client, job)
         means.say(done)
+        acknowledge(client, job, means)
         if job.hook:
             with _opened(job) as store:
                 hook.settle(store, means.command, timeout_s=means.command_timeout_s)
@@ -68,6 +71,24 @@ def attempt(client: Client, job: jobs.Job, *, wait_s: int = 0) -> jobs.Pass:
     with _opened(job) as store:
         status.note_success(store)
     return done
+
+
+def acknowledge(client: Client, job: jobs.Job, means: Means) -> str:
+    """Tell the exchange what was applied, and return its set hash, "" where none was told.
+
+    The list is in its place, so what goes wrong here is said and fails nothing.
+    """
+    with _opened(job) as store:
+        said = acknowledging.of(job, store, state=job.state_dir, version=means.version)
+    if said is None:
+        return ""
+    try:
+        client.ack(job.feed or "all", said)
+    except (ApiError, Unreachable) as problem:
+        if not (isinstance(problem, ApiError) and problem.status == 404):  # an exchange that takes none
+            means.warn(f"what was applied could not be acknowledged: {problem}")
+            return ""
+    return str(said["set_hash"])
 
 
 def publish(job: jobs.Job, means: Means) -> None:
@@ -100,6 +121,7 @@ def follow(client: Client, job: jobs.Job, means: Means) -> None:
 
 def _ask(client: Client, job: jobs.Job, means: Means, owed: threading.Event) -> None:
     pause_s, wait_s = 1.0, 0
+    acked_at, acked = 0.0, ""
     while True:
         asked_at = time.monotonic()
         try:
@@ -116,6 +138,10 @@ def _ask(client: Client, job: jobs.Job, means: Means, owed: threading.Event) -> 
         means.say(done)
         owed.set()
         publish(job, means)
+        with _opened(job) as store:
+            digest = (store.proof() or (0, ""))[1]
+        if digest != acked or time.monotonic() - acked_at >= _ACK_S:
+            acked, acked_at = acknowledge(client, job, means) or digest, time.monotonic()
         if wait_s and not done.changes:  # an exchange with no room to wait in answers at once
             time.sleep(max(0.0, _least_wait_s(job) - (time.monotonic() - asked_at)))
         pause_s, wait_s = 1.0, _WAIT_S

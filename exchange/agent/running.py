@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from exchange.agent import jobs, output, outputs, policy, reporting, status, sync
+from exchange.agent import acknowledging, jobs, output, outputs, policy, reporting, status, sync
 from exchange.agent.blocklist import Blocklist
 from exchange.agent.configuration import REPORT_S, SWITCH_S, Settings
 from exchange.agent.counting import instance, save_hits
@@ -158,33 +158,22 @@ class Agent:
     def _ack(self, client: Client, job: jobs.Job, *, at_once: bool = False) -> None:
         """Tell the exchange what was applied: at once where the set is another, else every half minute."""
         with closing(jobs.open_store(job)) as store:
-            proof = store.proof()
-            if store.get("name") != job.proved_name or proof is None:
+            applied = acknowledging.of(job, store, state=self.settings.state, version=self.version)
+            if applied is None:
                 return
             acked_at, digest = self._acked.get(job.path.name, (0.0, ""))
-            if not at_once and digest == proof[1] and time.monotonic() - acked_at < _ACK_S:
+            if not at_once and digest == applied["set_hash"] and time.monotonic() - acked_at < _ACK_S:
                 return
             hits = self.counts()
             met = reporting.untold(self.settings.state, now=jobs.now(store)) if self.settings.report.met else []
-            lag = store.get("lag")
-            said = {
-                "instance": instance(self.settings.state),
-                "version": self.version,
-                "cursor": store.get("cursor"),
-                "set_count": proof[0],
-                "set_hash": proof[1],
-                "skipped": int(store.get("skipped") or 0),
-                "lag_s": float(lag) if lag else None,
-                **hits,
-                **({"met": met} if met else {}),
-            }
+            said = {**applied, **hits, **({"met": met} if met else {})}
         try:
             client.ack(job.feed or "all", said)
             reporting.note_told(self.settings.state, met)
         except ApiError as error:
             if error.status != 404:
                 raise
-        self._acked[job.path.name] = (time.monotonic(), proof[1])
+        self._acked[job.path.name] = (time.monotonic(), applied["set_hash"])
 
     def _report(self, client: Client, job: jobs.Job) -> None:
         """Send what the settings say is sent by itself, every few minutes: each hour once it is over."""

@@ -95,7 +95,7 @@ def _print_one(found: dict[str, Any]) -> None:
     facts = [("State", found["state"]), ("Objects", f"{found['objects']:,}"), ("Until", str(found["until"] or "-"))]
     told = found["receipts"]
     if told is None:
-        facts.append(("Receipts", "none: fewer than two partners' agents held it"))
+        facts.append(("Receipts", "none: fewer than two partners' agents acknowledged it"))
     else:
         facts += [
             ("Hold it still", f"{told['holding']:.0%}"),

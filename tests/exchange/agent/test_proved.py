@@ -215,6 +215,16 @@ def test_verify_diff_and_status_prove_the_list(fake, client, job):
     assert (done.returncode, done.stdout.split()[:3]) == (1, ["+", "aster", "i1"])
 
 
+def test_sync_acknowledges_what_it_applied(fake, client, job):
+    fake.publish("aster", "i1", "v1")
+    of = ("-o", job.path, "--state", job.state_dir)
+    for _ in range(2):
+        assert command(fake, "sync", "--once", *of).returncode == 0
+    with closing(jobs.open_store(job)) as store:
+        assert [(ack["set_count"], ack["set_hash"]) for ack in fake.acks] == [store.proof()] * 2
+    assert len({ack["instance"] for ack in fake.acks}) == 1
+
+
 def test_explain_says_who_says_it_and_what_decided(fake, client, job):
     job = replace(job, policy=policies.Policy())
     ours = {"extensions": {words.EXTENSION_ID: {"subkind": "email", "control": "compromised_victim"}}}
