@@ -92,6 +92,8 @@ def read(path: Path, *, online: bool = True) -> Settings:
     lookup = said.get("lookup", {})
     _only(lookup, {"unix", "lines", "port", "timeout_ms"}, at="lookup")
     key_file = beside / str(said["key_file"]) if "key_file" in said else None
+    if online and key_file is not None and not key_file.is_file():
+        raise Unusable(f"key_file of {path}: there is no file {key_file}.")
     return Settings(
         found=config.load(url=str(said.get("url", "")), key_file=key_file) if online else config.Config("", ""),
         state=state,

@@ -97,7 +97,10 @@ def known_job(path: Path, *, state: Path | None = None) -> Job:
     """The job of a list as its agent last did it. Raises Unusable where no agent keeps one there."""
     job = Job(path=path, state_dir=state_dir(path, state))
     if not job.store_path.exists():
-        raise Unusable(f"No agent keeps {path}: there is no {job.store_path}.")
+        raise Unusable(
+            f"No `sync` keeps {path}: there is no {job.store_path}. If `run` does, see its /status, or give --config"
+            " where a command takes it."
+        )
     store = open_store(job)
     try:
         settings, name = store.get("settings"), store.get("name")

@@ -19,11 +19,18 @@ from exchange.client.terminal import (
     print_table,
 )
 
-app = typer.Typer(help="List, save, change and delete feeds of your partner.", no_args_is_help=True)
+app = typer.Typer(help="List, save, change and delete feeds of your partner.")
 FeedId = Annotated[str, typer.Argument(callback=filled, help="A feed's id.")]
 FeedOrAll = Annotated[str, typer.Argument(callback=filled, help="A feed's id, or all.")]
 Name = Annotated[str, typer.Argument(help="What you call it; no other partner reads that.")]
 Line = Annotated[str, typer.Argument(help="A filter in one line (feeds.md): -control:unknown until:>2d.")]
+
+
+@app.callback(invoke_without_command=True)
+def feeds(context: typer.Context, as_json: Json = False, url: Url = "", key_file: KeyFile = None) -> None:
+    """List, save, change and delete feeds of your partner. Without a command: list them."""
+    if context.invoked_subcommand is None:
+        list_feeds(as_json=as_json, url=url, key_file=key_file)
 
 
 @app.command("list")
