@@ -66,6 +66,8 @@ class Agent:
             for job in self.settings.jobs:
                 self._pull(client, job, wait_s=0)
             self._put(told)
+            if would := len({(one.subkind, one.value) for one in self.said(shadow=True)}):
+                self.say(f"shadow: {would} would be blocked; `exchange-agent explain VALUE` says why")
             for job in self.settings.jobs:
                 self._ack(client, job, at_once=True)
 
@@ -261,8 +263,8 @@ class Agent:
             output.replace(self.settings.metrics_file, self.metrics())
         return failed
 
-    def said(self) -> Iterator[Said]:
-        """What is to be blocked at this moment, by value, over all feeds."""
+    def said(self, *, shadow: bool = False) -> Iterator[Said]:
+        """What is to be blocked at this moment, by value, over all feeds; with `shadow`, what would be."""
         with _opened(self.settings) as stores:
             killed = frozenset(name for store in stores for name in store.killed())
             merged = heapq.merge(
@@ -270,7 +272,7 @@ class Agent:
                 key=lambda one: one.said.value,
             )
             old = all(jobs.is_stale(store) for store in stores)
-            yield from policy.listed(merged, self.settings.policy.when(old=old), killed=killed)
+            yield from policy.listed(merged, self.settings.policy.when(old=old), killed=killed, shadow=shadow)
 
     def about(self) -> dict[str, Any]:
         """Where each feed stands."""

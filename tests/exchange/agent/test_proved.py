@@ -225,6 +225,16 @@ def test_sync_acknowledges_what_it_applied(fake, client, job):
     assert len({ack["instance"] for ack in fake.acks}) == 1
 
 
+def test_run_once_in_shadow_says_how_many_would_be_blocked(fake, tmp_path):
+    fake.publish("aster", "i1", "v1", "v2")
+    fake.publish("borealis", "i2", "v1", "v2")
+    settings = tmp_path / "agent.toml"
+    settings.write_text('[policy]\nmode = "shadow"\n[[output]]\ntype = "file"\npath = "list.txt"\n')
+    done = command(fake, "run", "--once", "--config", settings)
+    assert "shadow: 2 would be blocked" in done.stdout + done.stderr
+    assert (tmp_path / "list.txt").read_text() == ""
+
+
 def test_explain_says_who_says_it_and_what_decided(fake, client, job):
     job = replace(job, policy=policies.Policy())
     ours = {"extensions": {words.EXTENSION_ID: {"subkind": "email", "control": "compromised_victim"}}}
