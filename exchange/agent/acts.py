@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,7 +40,7 @@ def switch_off(
     known: Sequence[jobs.Job], settings: Path | None, publisher: str = "", *, in_advance: bool = False
 ) -> None:
     """Enforce nothing of a publisher, or of the whole feed. Raises Unusable where nothing held is of the publisher."""
-    names = {publisher or "*"}
+    names, of = {publisher or "*"}, set[tuple[str, str]]()
     if publisher:
         held = _publishers(known)
         wanted = folded(publisher)
@@ -53,9 +53,9 @@ def switch_off(
             )
         # by name and by id: who is named otherwise later stays switched off
         names = {word for each in of for word in each} or {publisher}
-    for job in known:
-        with closing(jobs.open_store(job)) as store:
-            _switch(job, store, settings, store.killed() | names)
+    _switch_all(known, settings, lambda killed: killed | names)
+    if in_advance and publisher and not of:
+        typer.echo(f"Nothing held is of {publisher}: it takes effect on whoever comes with exactly this name or id.")
 
 
 def switch_on(known: Sequence[jobs.Job], settings: Path | None, publisher: str = "") -> None:
@@ -63,21 +63,32 @@ def switch_on(known: Sequence[jobs.Job], settings: Path | None, publisher: str =
     wanted = folded(publisher) if publisher else "*"
     of = {word for pair in _publishers(known) if wanted in map(folded, pair) for word in pair} if publisher else set()
     with ExitStack() as opened:
+        stores = [opened.enter_context(closing(jobs.open_store(job))) for job in known]
+        off = {word for store in stores for word in store.killed()}
+    again = {word for word in off if (word in of or folded(word) == wanted if publisher else word == "*")}
+    if publisher and not again:
+        raise Unusable(
+            f"{publisher} is not switched off. Switched off is: {status.killed_words(off, _publishers(known))}."
+        )
+    _switch_all(known, settings, lambda killed: killed - again)
+
+
+def _switch_all(
+    known: Sequence[jobs.Job], settings: Path | None, changed: Callable[[frozenset[str]], frozenset[str]]
+) -> None:
+    """Change what is switched off in all of them first; only then count, and write lists."""
+    with ExitStack() as opened:
         stores = [(job, opened.enter_context(closing(jobs.open_store(job)))) for job in known]
-        off = {word for _, store in stores for word in store.killed()}
-        again = {word for word in off if (word in of or folded(word) == wanted if publisher else word == "*")}
-        if publisher and not again:
-            raise Unusable(
-                f"{publisher} is not switched off. Switched off is: {status.killed_words(off, _publishers(known))}."
-            )
-        for job, store in stores:
-            _switch(job, store, settings, store.killed() - again)
+        before = [store.killed() for _, store in stores]
+        for _, store in stores:
+            store.kill(changed(store.killed()))
+        for (job, store), killed_before in zip(stores, before, strict=True):
+            _put(job, store, settings, killed_before)
 
 
-def _switch(job: jobs.Job, store: Store, settings: Path | None, killed: frozenset[str]) -> None:
-    """Change what is switched off, and put the list in its place; what `run` keeps, it puts there itself."""
-    killed_before = store.killed()
-    store.kill(killed)
+def _put(job: jobs.Job, store: Store, settings: Path | None, killed_before: frozenset[str]) -> None:
+    """Put the list in its place, and say what left it; what `run` keeps, it puts there itself."""
+    killed = store.killed()
     if settings is None:
         try:
             with jobs.alone(job):

@@ -321,7 +321,7 @@ def disarm_command(
     feed: _Feed = "",
     state: _State = None,
     publisher: Annotated[
-        str, typer.Option(callback=filled, help="Only what it says, by name, slug or id; else the feed.")
+        str, typer.Option(callback=filled, help="Only what it says, by name or id; else the feed.")
     ] = "",
     in_advance: Annotated[
         bool, typer.Option("--in-advance", help="Also where nothing of this publisher is held yet.")

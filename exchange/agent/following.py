@@ -51,10 +51,10 @@ def once(client: Client, job: jobs.Job, means: Means) -> jobs.Pass:
     try:
         done = attempt(client, job)
         means.say(done)
-        acknowledge(client, job, means)
         if job.hook:
             with _opened(job) as store:
                 hook.settle(store, means.command, timeout_s=means.command_timeout_s)
+        acknowledge(client, job, means)  # after the command: a list that it did not load is applied nowhere
     finally:
         publish(job, means)
     return done

@@ -254,7 +254,7 @@ def _floors(said: Sequence[Statement]) -> Iterator[Floor]:
 
 @lru_cache(4_096)
 def folded(name: str) -> str:
-    """A publisher's name, slug or id in one form, so that `Aster Labs` and `aster-labs` name the same."""
+    """A publisher's name or id in one form, so that `Aster Labs` and `aster-labs` name the same."""
     return re.sub(r"[\W_]+", "-", name.casefold()).strip("-") or name
 
 

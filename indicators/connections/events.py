@@ -166,7 +166,7 @@ def _look_what_is_gone(turn: Turn, server: misp.Server) -> None:
     checked, going = turn.place.get("checked_at"), "check" in turn.place
     if checked and not going and clock.now() - datetime.fromisoformat(checked) < pulling.CHECKED_EVERY:
         return
-    came = Passed.unrestricted.filter(connection=turn.connection, gone=False).exclude(source="")
+    came = pulling.living(turn).exclude(source="")
     while turn.goes_on():
         rest = came.filter(source__gt=turn.place.get("check", "")).order_by("source")
         some = list(rest.values_list("source", flat=True).distinct()[: misp.IDS])

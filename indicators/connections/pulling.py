@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from exchange import clock
 from exchange.errors import Malformed, TooLarge
@@ -330,7 +330,15 @@ def _checked(turn: Turn, check: dict[str, Any]) -> None:
 
 
 def _came_before(turn: Turn, moment: datetime | None) -> QuerySet[Passed]:
-    return Passed.unrestricted.filter(connection=turn.connection, at__lt=moment, gone=False)
+    return living(turn).filter(at__lt=moment)
+
+
+def living(turn: Turn) -> QuerySet[Passed]:
+    """What came in and lives: what has ended is looked for no more, so that a check costs what there is to lose."""
+    lives = Holding.unrestricted.filter(
+        publisher=turn.connection.partner_id, stix_id=OuterRef("stix_id"), state=Holding.State.LIVE
+    )
+    return Passed.unrestricted.filter(Exists(lives), connection=turn.connection, gone=False)
 
 
 def _moment(written: Any) -> datetime | None:

@@ -306,7 +306,8 @@ def test_the_kill_switch_takes_a_name_however_it_is_written_and_refuses_one_of_w
     assert command(fake, "rearm", *of, "--publisher", "nosuch").returncode == 2
     told = command(fake, "rearm", *of, "--publisher", "aster").stdout
     assert told == "Switched off: nothing; 2 entries came back, 3 stay.\n"
-    command(fake, "disarm", *of, "--publisher", "cirrus-labs", "--in-advance")
+    told = command(fake, "disarm", *of, "--publisher", "cirrus-labs", "--in-advance").stdout
+    assert "Nothing held is of cirrus-labs" in told
     fake.publish("Cirrus Labs", "i10", "x")
     sync.run_once(client, job)
     assert "x" not in lines()

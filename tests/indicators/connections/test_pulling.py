@@ -7,9 +7,9 @@ import pytest
 from exchange import outbound
 from exchange.errors import Conflict, Refused
 from indicators import reading
-from indicators.connections import keeping, remote, running, taxii
+from indicators.connections import keeping, pulling, remote, running, taxii, turns
 from indicators.ending import withdrawing
-from indicators.models import Connection, Passed
+from indicators.models import Connection, Holding, Passed
 from indicators.publishing import awaiting, confirming
 from indicators.publishing.reach import Reach
 from indicators.reading.selecting import Selection
@@ -157,6 +157,16 @@ def _check_again(one):
     """As if the last look at the manifest were long ago."""
     row = Connection.unrestricted.get(pk=one.pk)
     Connection.unrestricted.filter(pk=one.pk).update(place=row.place | {"checked_at": "2026-01-01T00:00:00Z"})
+
+
+def test_what_has_ended_here_is_looked_for_no_more(cast, pulls, run):
+    net = a_net()
+    build.publish(cast.viewer("aster"), net, groups=("ring",))
+    one = run(pulls())
+    turn = turns.Turn(Connection.unrestricted.get(pk=one.pk), until=0.0, pages=1)
+    assert [passed.stix_id for passed in pulling.living(turn)] == [net["id"]]
+    Holding.unrestricted.filter(publisher=one.partner_id, stix_id=net["id"]).update(state=Holding.State.EXPIRED)
+    assert not pulling.living(turn).exists()
 
 
 def test_what_the_partner_itself_withdrew_stays_withdrawn(cast, pulls, run):
