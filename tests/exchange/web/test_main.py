@@ -18,4 +18,4 @@ def test_what_is_wrong_is_said_once_however_many_processes_find_it():
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr == "SECRET_KEY: must be at least 50 random characters\n"
+    assert done.stderr == "SECRET_KEY: must be at least 50 random characters; these are 5\n"
