@@ -75,7 +75,7 @@ def show(which: Which, as_json: Json = False, url: Url = "", key_file: KeyFile =
 @app.command()
 def pull(
     name: Annotated[str, typer.Argument(help="What you call it.")],
-    address: Annotated[str, typer.Argument(help="Of a collection, https://host/root/collections/<id>/, or a MISP.")],
+    address: Annotated[str, typer.Argument(help="Of a collection, https://host/api1/collections/<id>/, or a MISP.")],
     credential_file: Credential = None,
     misp: IsMisp = False,
     say: Says = None,
@@ -100,7 +100,7 @@ def pull(
 @app.command()
 def push(
     name: Annotated[str, typer.Argument(help="What you call it.")],
-    address: Annotated[str, typer.Argument(help="Of a collection, https://host/root/collections/<id>/, or a MISP.")],
+    address: Annotated[str, typer.Argument(help="Of a collection, https://host/api1/collections/<id>/, or a MISP.")],
     credential_file: Credential = None,
     misp: IsMisp = False,
     strictest: Strictest = "",

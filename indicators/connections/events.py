@@ -45,7 +45,6 @@ def pull(turn: Turn, server: misp.Server) -> None:
     """Take in what was published, then look which events are gone. Raises Trouble, Lost, ExchangeError."""
     while turn.goes_on():
         place = {"since": 0, "page": 1, "high": 0, "began": int(clock.now().timestamp())} | turn.place
-        pulling.let_go_of_the_database()
         found = server.events(since=place["since"], page=place["page"])
         high = max([place["high"], *(_seconds(one.get("publish_timestamp")) for one in found)])
         done = len(found) < misp.PAGE
@@ -170,7 +169,6 @@ def _look_what_is_gone(turn: Turn, server: misp.Server) -> None:
     while turn.goes_on():
         rest = came.filter(source__gt=turn.place.get("check", "")).order_by("source")
         some = list(rest.values_list("source", flat=True).distinct()[: misp.IDS])
-        pulling.let_go_of_the_database()
         gone = set(some) - server.still_there(some) if some else set()
         ended = len(some) < misp.IDS
         if ended:

@@ -242,7 +242,7 @@ def _address(kind: str, url: str) -> str:
     if "?" in url:
         raise Refused("An address without parameters.", code="address-not-allowed", at="/url")
     if kind == Connection.Kind.TAXII and not _COLLECTION.search(url):
-        words = "The address of a collection: https://host/root/collections/<id>/."
+        words = "The address of a collection: https://host/api1/collections/<id>/."
         raise Refused(words, code="not-a-collection", at="/url")
     return url
 

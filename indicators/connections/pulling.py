@@ -23,7 +23,7 @@ from exchange.sql import Message
 from exchange.stix import words
 from exchange.stix.patterns import tokens_in
 from indicators import publishing
-from indicators.connections import taxii, turns
+from indicators.connections import taxii
 from indicators.connections.remote import Trouble
 from indicators.connections.turns import Turn
 from indicators.ending import withdrawing
@@ -343,6 +343,3 @@ def living(turn: Turn) -> QuerySet[Passed]:
 
 def _moment(written: Any) -> datetime | None:
     return datetime.fromisoformat(written) if isinstance(written, str) and written else None
-
-
-let_go_of_the_database = turns.let_go_of_the_database

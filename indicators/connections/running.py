@@ -53,9 +53,7 @@ def run_next() -> bool:
     try:
         with remote.asking(turn.may_ask):
             _go(turn)
-    except (
-        Lost
-    ):  # somebody changed it, or took it over: where it is changed, the next run begins when this one has ended
+    except Lost:  # changed, or taken over: where it was changed, the next run begins when this one has ended
         turn.claimed().update(claimed_until=None)
         return True
     except Later:

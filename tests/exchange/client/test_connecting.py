@@ -9,7 +9,7 @@ from exchange.client import cli, connecting
 from exchange.client.api import Client
 from exchange.client.errors import Unusable
 
-PUSH = ("connections", "push", "out", "https://taxii.example/root/collections/c/")
+PUSH = ("connections", "push", "out", "https://taxii.example/api1/collections/c/")
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ SENT = {
             "name": "n",
             "kind": "taxii",
             "direction": "pull",
-            "url": "https://taxii.example/root/collections/c/",
+            "url": "https://taxii.example/api1/collections/c/",
             "authorization": "Bearer x",
             "groups": ["ring"],
             "tlp": "amber",

@@ -116,7 +116,7 @@ def the_ranges(caller):
     return read(caller.get("feeds/all/ranges"))
 
 
-COLLECTION = f"https://cti.example.org/root/collections/{UUID(int=0)}/"
+COLLECTION = f"https://cti.example.org/api1/collections/{UUID(int=0)}/"
 
 
 @casting.once

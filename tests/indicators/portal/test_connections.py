@@ -35,7 +35,7 @@ def test_a_misp_is_connected_with_what_is_said_of_all_and_its_key_is_not_shown(b
     assert page.count("Key of its user in MISP") == 2  # in the form, and to have another
 
 
-COLLECTION = f"https://cti.example.org/root/collections/{'0' * 8}-0000-4000-8000-{'0' * 12}/"
+COLLECTION = f"https://cti.example.org/api1/collections/{'0' * 8}-0000-4000-8000-{'0' * 12}/"
 
 
 @pytest.mark.parametrize(
