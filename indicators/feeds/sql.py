@@ -107,7 +107,10 @@ class Condition:
 
     def _publishers(self, term: Term) -> str:
         sees = self._given(list(mine(self._viewer).values_list("channel", flat=True)))
-        return self._compared(_PUBLISHERS.format(version=self._of, sees=sees), term)
+        disarmed = standing.is_disarmed(
+            "saying", hears=f"x.channels && {sees}::bigint[]", viewer=self._given(self._viewer.partner_id)
+        )
+        return self._compared(_PUBLISHERS.format(version=self._of, sees=sees, disarmed=disarmed), term)
 
     def _standing(self, term: Term) -> str:
         sees = self._given(list(mine(self._viewer).values_list("channel", flat=True)))
@@ -224,16 +227,27 @@ EXISTS (SELECT FROM indicators_carries carried
         WHERE carried.holding_id = {{version}}.holding_id AND carried.suppressed_by <> '{PATTERN_HASH}')
 """
 # How many named partners say, in what the viewer sees, the value of the holding that most say; at least 1. From the few
-# values of a holding to the audiences that each is said to, by their index.
+# values of a holding to the audiences that each is said to, by their index. Where two or more say it, what is disarmed
+# for the viewer is left out: of each of these audiences we look at holdings until one is not disarmed, nearly always
+# the first, of which nobody dissents. (OFFSET keeps the planner from joining all of them.)
 _PUBLISHERS = f"""
 greatest(1, (
-    SELECT max(said.partners) FROM (
-        SELECT count(DISTINCT heard.publisher_id) AS partners
+    SELECT max((SELECT count(DISTINCT x.publisher_id) FROM partners_audience x
+                WHERE x.id = ANY(said.audiences) AND EXISTS (
+                    SELECT FROM indicators_carries also
+                    WHERE also.token_value_id = said.token_value_id AND also.audience_id = x.id
+                      AND (NOT EXISTS (SELECT FROM indicators_opinion d
+                                       WHERE d.holding_id = also.holding_id AND d.says < 0)
+                           OR EXISTS (SELECT FROM indicators_holding saying
+                                      WHERE saying.id = also.holding_id AND NOT {{disarmed}}))
+                    OFFSET 0)))
+    FROM (
+        SELECT own.token_value_id, array_agg(heard.id) AS audiences
         FROM indicators_carries own
         CROSS JOIN {carrying.AUDIENCES.format(value="own.token_value_id")} told
         JOIN partners_audience heard ON heard.id = told.audience_id AND heard.attribution = 0
         WHERE own.holding_id = {{version}}.holding_id AND heard.channels && {{sees}}::bigint[]
-        GROUP BY own.token_value_id
+        GROUP BY own.token_value_id HAVING count(DISTINCT heard.publisher_id) > 1
     ) said
 ))
 """

@@ -82,13 +82,15 @@ _STANDING = f"""
 _DISARMED = """
 (EXISTS (SELECT FROM indicators_opinion d WHERE d.holding_id = {holding}.id AND d.says < 0)
  AND (EXISTS (SELECT FROM indicators_opinion d JOIN indicators_holding s ON s.id = d.said_by_id AND s.state = 'live'
-              WHERE d.holding_id = {holding}.id AND d.says < 0 AND d.partner_id = %(viewer)s)
+              WHERE d.holding_id = {holding}.id AND d.says < 0 AND d.partner_id = {viewer})
       OR {by_standing}))
 """
 
 
 #: Of the holding `s` of an opinion: the viewer sees it.
 HEARS = "s.audience_id = ANY(%(audiences)s)"
+#: The viewer's partner.
+VIEWER = "%(viewer)s"
 
 
 def sql(holding: str = "h", *, hears: str = HEARS) -> str:
@@ -96,13 +98,13 @@ def sql(holding: str = "h", *, hears: str = HEARS) -> str:
     return _STANDING.format(holding=holding, hears=hears)
 
 
-def is_disarmed(holding: str = "h", *, by_standing: bool = True, hears: str = HEARS) -> str:
+def is_disarmed(holding: str = "h", *, by_standing: bool = True, hears: str = HEARS, viewer: str = VIEWER) -> str:
     """Whether lists of the viewer leave the holding out: it is disputed or refuted, or the viewer itself dissents.
 
     Without `by_standing`, where a filter says itself which standings it wants, only the latter.
     """
     judged = f"{sql(holding, hears=hears)} IN ('disputed', 'refuted')" if by_standing else "FALSE"
-    return _DISARMED.format(holding=holding, by_standing=judged)
+    return _DISARMED.format(holding=holding, by_standing=judged, viewer=viewer)
 
 
 def of(viewer: Viewer, holding_ids: Iterable[int]) -> dict[int, Standing]:

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from exchange import clock
 from indicators.ending import withdrawing
-from indicators.feeds import blocklists, preview
+from indicators.feeds import blocklists, preview, proving
 from indicators.feeds.filters import EVERYTHING, Filter, accepted
 from indicators.log import changes
 from indicators.models import Holding, Opinion
@@ -25,6 +25,7 @@ from partners.keys import auth
 from partners.scopes import Scope
 from tests import build
 from tests.build import bearer
+from tests.indicators.api.caller import Caller, read
 
 pytestmark = pytest.mark.django_db
 _VALUE = "198.51.100.0/24"
@@ -192,6 +193,77 @@ def test_a_filter_may_ask_for_what_is_disputed(world: Any) -> None:
     assert _listed(viewer, disputed)
     assert _told(viewer, head, disputed) == [("upsert", "judged")]
     assert not _listed(viewer, accepted(viewer, "standing:supported,unreviewed"))
+
+
+@pytest.fixture
+def seconded(world: Any) -> Any:
+    """Borealis says the value of Aster's, too; who is told of it, and Aster's object."""
+    cast, eve, stix_id = world
+    said = making.account_pattern("net", carrier={"value": _VALUE}, tlp_word="green")
+    build.publish(cast.viewer("borealis"), said, everyone=True)
+    return cast, eve, stix_id
+
+
+def test_what_is_disputed_counts_for_no_publisher(seconded: Any) -> None:
+    cast, eve, stix_id = seconded
+    viewer = cast.viewer("cygnus")
+    two, fewer, not_two = (
+        accepted(viewer, text) for text in ("publishers:>=2", "publishers:<2", "-publishers:>=2 type:indicator")
+    )
+    assert (_listed(viewer, two), _listed(viewer, fewer), _listed(viewer, not_two)) == (True, False, False)
+    giving.give(eve, stix_id, opinion="disagree", reason="false_positive")
+    assert giving.read(viewer, stix_id)[0].standing == "disputed"
+    assert (_listed(viewer, two), _listed(viewer, fewer), _listed(viewer, not_two)) == (False, True, True)
+    giving.give(build.viewer_of(build.a_partner("Fay")), stix_id, opinion="disagree", reason="stale")
+    assert giving.read(viewer, stix_id)[0].standing == "refuted"
+    assert not _listed(viewer, two)
+    again = making.account_pattern("net", carrier={"value": _VALUE}, tlp_word="green")
+    build.publish(cast.viewer("aster"), again, everyone=True)
+    assert _listed(viewer, two), "another object of theirs, said to the same, is not disputed"
+
+
+def test_what_only_the_reader_dissents_from_counts_for_others(seconded: Any) -> None:
+    cast, eve, stix_id = seconded
+    giving.give(cast.viewer("cygnus"), stix_id, opinion="disagree", reason="false_positive")
+    giving.give(eve, stix_id, opinion="agree", reason="confirmed_here")
+    for who, listed in ((cast.viewer("cygnus"), False), (cast.viewer("dorado"), True)):
+        assert _listed(who, accepted(who, "publishers:>=2")) == listed
+
+
+def test_an_opinion_that_the_reader_does_not_hear_takes_nobody_from_the_count() -> None:
+    cast = build.the_cast()
+    first, second = (
+        making.account_pattern("net", carrier={"value": _VALUE}, tlp_word=word) for word in ("amber", "green")
+    )
+    build.publish(cast.viewer("aster"), first, groups=("ring",), partners=("cygnus",))
+    build.publish(build.viewer_of(build.a_partner("Fay")), second, everyone=True)
+    wanted = {who: accepted(cast.viewer(who), "publishers:>=2") for who in ("aster", "cygnus")}
+    before = blocklists.spool(cast.viewer("cygnus"), wanted["cygnus"], form="txt").etag
+    giving.give(cast.viewer("borealis"), first["id"], opinion="disagree", reason="false_positive")
+    assert not _listed(cast.viewer("aster"), wanted["aster"])
+    assert _listed(cast.viewer("cygnus"), wanted["cygnus"])
+    assert blocklists.spool(cast.viewer("cygnus"), wanted["cygnus"], form="txt").etag == before
+
+
+def test_the_set_of_a_feed_follows_a_dispute_of_what_others_say(seconded: Any, monkeypatch: Any) -> None:
+    """The log tells of the disputed object alone; that the other one leaves the feed, the set asks for itself."""
+    cast, eve, stix_id = seconded
+    monkeypatch.setattr(proving, "_MOVES", timedelta(0))
+    caller = Caller(build.a_key(cast.cygnus, *Scope))
+    feed = read(caller.send("POST", "feeds", {"name": "two", "text": "publishers:>=2"}), 201)["id"]
+
+    def lines(cursor: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in caller.get(f"feeds/{feed}/delta?cursor={cursor}").content.splitlines()]
+
+    *rows, trailer = lines("")
+    held = {row["id"] for row in rows if row.get("op") == "upsert"}
+    assert len(held) == 2
+    giving.give(eve, stix_id, opinion="disagree", reason="false_positive")
+    *rows, trailer = lines(_cursor(trailer))
+    assert {row["id"]: row["op"] for row in rows if "id" in row} == dict.fromkeys(held, "remove")
+    giving.give(build.viewer_of(build.a_partner("Fay")), stix_id, opinion="agree", reason="confirmed_here")
+    *rows, _ = lines(_cursor(trailer))
+    assert {row["id"]: row["op"] for row in rows if "id" in row} == dict.fromkeys(held, "upsert")
 
 
 def test_what_was_revised_out_of_a_filter_is_removed_from_it(world: Any) -> None:
