@@ -20,9 +20,9 @@ demo: ## The whole product on 127.0.0.1 (PORT=8000, DATA_DIR=.data, DEMO_JSON=1)
 test: lint ## All checks, and all tests but the drills (PYTEST_ARGS="tests/partners -k audience")
 	@$(TEST) $(BIN)/python -m pytest -m "not drill" $(PYTEST_ARGS)
 
-drills: ## Rehearsals on whole sets of real processes: kills, restores, upgrades, overload, races (PYTEST_ARGS=…)
+drills: ## Rehearsals on sets of real processes: kills, restores, upgrades, races; and more of what is drawn at random (PYTEST_ARGS=…)
 	@deploy/bootstrap dev
-	@$(TEST) $(BIN)/python -m pytest -m drill $(PYTEST_ARGS)
+	@$(TEST) $(BIN)/python -m pytest -m "drill or hypothesis" --hypothesis-profile=house $(PYTEST_ARGS)
 
 oldest: ## The same code on the oldest Python that we promise, where it is on this machine: compiled, imported, tried
 	@deploy/bootstrap dev

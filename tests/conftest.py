@@ -20,10 +20,13 @@ gc.disable()  # until all is collected
 if os.environ.get("EXCHANGE_MODE") != "test":
     os.environ |= postgres.environment()
 
-# The same examples each time, so that what fails was broken by what changed. `--hypothesis-profile=deep` looks for more.
-settings.register_profile("house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("deep", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("house")
+# The same examples each time, so that what fails was broken by what changed. `make drills` tries more of them
+# (`house`), `--hypothesis-profile=deep` many more and others each time.
+_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("quick", derandomize=True, max_examples=25, **_COMMON)
+settings.register_profile("house", derandomize=True, max_examples=100, **_COMMON)
+settings.register_profile("deep", max_examples=2_000, **_COMMON)
+settings.load_profile("quick")
 
 
 def pytest_collection_finish():

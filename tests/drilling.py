@@ -1,10 +1,20 @@
-"""Says at the end of a run how many drills it left out: `make test` does, `make drills` runs them."""
+"""What `make test` leaves to `make drills`: whole rehearsals, and most runs of what explores at random.
+
+Says at the end of a run how many drills it left out.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 _LEFT_OUT = pytest.StashKey[int]()
+
+
+def runs(count: int, *, quick: int) -> list[Any]:
+    """`range(count)` for `parametrize`: the first `quick` are run by `make test`, the others are drills."""
+    return [number if number < quick else pytest.param(number, marks=pytest.mark.drill) for number in range(count)]
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

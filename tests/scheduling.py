@@ -18,6 +18,7 @@ _FIRST = (
     r"drills/test_backup\.py",
     r"drills/test_demo\.py::(?!test_kills)|drills/(test_story|test_leaked_key)\.py",  # one demo for them all
     r"drills/test_broken\.py",
+    r"surfaces/test_unseen\.py",
     r"drills/test_demo\.py::test_kills",
     r"drills/test_upgrade\.py",
     r"drills/test_brokers\.py",
@@ -26,7 +27,6 @@ _FIRST = (
     r"drills/test_neighbours\.py",
     r"drills/test_scale\.py",
     r"drills/",
-    r"surfaces/test_unseen\.py",
     r"surfaces/test_matrix\.py",
     r"journeys/test_portal\.py",
     r"journeys/",

@@ -46,6 +46,7 @@ def test_what_is_known_keeps_each_promise(name):
         TARGETS[name](one)
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("name", sorted(TARGETS))
 def test_what_is_near_keeps_each_promise(name):
     @settings(max_examples=examples(60), database=None)

@@ -35,6 +35,7 @@ from partners import sight
 from partners.attribution import Attribution
 from partners.models import Membership
 from tests import build, sending, stores
+from tests.drilling import runs
 from tests.indicators.api.caller import Caller, read
 from tests.plans import read_by, watched
 from tests.waiting import DEADLINE_S
@@ -208,7 +209,7 @@ def test_the_objects_that_matches_name_bound_a_page_and_the_cursor_goes_on(cast,
     assert pages >= 8
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", runs(3, quick=1))
 def test_of_many_that_carry_a_value_some_stand_for_all(cast, seed, monkeypatch):
     """With any number counted as many: each value is found once by pages of any size, as if all were looked at."""
     chance = random.Random(seed)
@@ -511,7 +512,7 @@ def test_nothing_hidden_moves_what_is_found_or_where(cast):
     assert world(hides=False) == world(hides=True)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", runs(4, quick=2))
 def test_it_is_complete_under_the_rule_whatever_happens(cast, seed, monkeypatch):
     """Against plain Python over what each viewer reads: random acts of three, of two values, seen by four."""
     monkeypatch.setattr(standing, "_ENDS", 99)

@@ -19,6 +19,7 @@ from indicators.stix import making
 from indicators.values import overlapping
 from partners.attribution import Attribution
 from tests import build, stores
+from tests.drilling import runs
 from tests.indicators.api.caller import Caller
 from tests.indicators.test_matching import classical, ends, found, join, narrow, revoke, unnamed, withdraw
 from tests.plans import read_by, watched
@@ -204,7 +205,7 @@ def test_values_that_cannot_overlap_ask_no_second_query(cast):
     assert not [query for query in equal if "indicators_span" in query["sql"]]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", runs(3, quick=1))
 def test_all_pairs_that_overlap_are_found_and_no_others(cast, seed):
     """Beside a plain count of pairs: of networks and ranges of three labs, whichever way they are read."""
     chance = random.Random(seed)

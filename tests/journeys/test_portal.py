@@ -47,10 +47,15 @@ def chromium():
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
-@pytest.fixture(params=[(1440, "light"), (390, "dark")], ids=["wide-light", "narrow-dark"])
+#: Each journey is made at a desk by `make test`, and on a phone by `make drills`; those of `BOTH` are made twice by both.
+LOOKS = {"wide-light": (1440, "light"), "narrow-dark": (390, "dark")}
+BOTH = pytest.mark.parametrize("page", LOOKS, indirect=True)
+
+
+@pytest.fixture(params=["wide-light", pytest.param("narrow-dark", marks=pytest.mark.drill)])
 def page(request, chromium):
     """A page that fails the test for anything on the console: a blocked script or style says so there."""
-    width, scheme = request.param
+    width, scheme = LOOKS[request.param]
     context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     opened = context.new_page()
     said = []
@@ -95,6 +100,7 @@ def no_sideways_scrolling(page):
     return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
+@BOTH
 def test_an_analyst_signs_in_finds_an_indicator_and_follows_its_match(page, live_server, cast):
     token = {"token": making.token(uuid.uuid4().hex * 2)}
     build.publish(cast.viewer("borealis"), making.account_pattern(carrier=token, name="Seen by Borealis"))
@@ -360,6 +366,7 @@ CONTRAST = """
 """
 
 
+@BOTH
 def test_all_text_has_the_contrast_that_it_needs(page, live_server, cast):
     token = {"token": making.token(uuid.uuid4().hex * 2)}
     theirs = making.account_pattern(carrier=token, name="Theirs", labels=["a-label"], tlp_word="red")

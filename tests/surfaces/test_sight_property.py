@@ -34,6 +34,7 @@ from partners.keys import auth
 from partners.models import Membership, Partner
 from partners.tlp import Tlp
 from tests import build
+from tests.drilling import runs
 
 pytestmark = pytest.mark.django_db
 
@@ -388,7 +389,7 @@ class World:
                 return sorted(found)
 
 
-@pytest.mark.parametrize("seed", range(-(-OPERATIONS // PER_WORLD)))
+@pytest.mark.parametrize("seed", runs(-(-OPERATIONS // PER_WORLD), quick=1))
 def test_each_partner_sees_what_the_model_says(seed, monkeypatch):
     world = World(seed, monkeypatch)
     done: list[str] = []

@@ -4,13 +4,14 @@ What is hidden is in `worlds/hidden.py`, what is read and done in `worlds/readin
 difference in status, header, body, cursor, tag, length, order or count fails, unless it is one of these: what is sealed
 or drawn (`worlds/seen.py`), or the tree of the audit log, whose size moves once a minute (exchange/docs/log.md).
 
-TWO_WORLDS=deep plays each act alone, and many more random worlds, over the whole tour.
+`make test` reads what is read most and what counts (`readings.BRIEF`); the drills do and read all, and play more random
+worlds. TWO_WORLDS=deep plays each act alone, and many more random worlds, over the whole tour.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -23,7 +24,6 @@ from tests.surfaces.worlds.asking import filled
 from tests.surfaces.worlds.playing import Script, Theatre
 
 DEEP = os.environ.get("TWO_WORLDS") == "deep"
-EXAMPLES = 200 if DEEP else 5
 
 NARROWING = ["others come to see what the reader sees", "others lose sight of what the reader sees"]
 ACTS = list(hidden.ACTS)
@@ -48,13 +48,18 @@ def kept() -> Iterator[ExitStack]:
 
 
 @pytest.fixture
-def theatre(kept, django_db_setup, django_db_blocker, request) -> Theatre:
-    """The shared beginning, made once, by the first test: its fixtures hold off brokers and listeners."""
-    held = getattr(kept, "theatre", None)
-    if held is None:
-        kept.enter_context(django_db_blocker.unblock())
-        held = kept.theatre = kept.enter_context(playing.opened())
-    return held
+def theatre(kept, django_db_setup, django_db_blocker) -> Callable[[str], Theatre]:
+    """The beginning that all worlds of a tour share, made by the first test: its fixtures hold off brokers and listeners."""
+
+    def opened(tour: str) -> Theatre:
+        before = "full" if tour == "full" else "brief"
+        if getattr(kept, "before", None) != before:
+            kept.close()  # the other beginning
+            kept.enter_context(django_db_blocker.unblock())
+            kept.before, kept.theatre = before, kept.enter_context(playing.opened(before))
+        return kept.theatre
+
+    return opened
 
 
 def betrayed(theatre: Theatre, script: Script, tour: str) -> str:
@@ -62,20 +67,22 @@ def betrayed(theatre: Theatre, script: Script, tour: str) -> str:
     return "\n".join(f"{name}\n{lines}" for name, lines in found.items())
 
 
-def test_what_others_do_unseen_shows_nowhere(theatre):
-    found = betrayed(theatre, EVERYTHING, "full")
+@pytest.mark.parametrize("tour", ["brief", pytest.param("full", marks=pytest.mark.drill)])
+def test_what_others_do_unseen_shows_nowhere(theatre, tour):
+    played = theatre(tour)
+    found = betrayed(played, EVERYTHING, tour)
     if found and DEEP:
-        least = playing.smallest(lambda script: bool(betrayed(theatre, script, "full")), EVERYTHING)
-        found = f"{least}\n{betrayed(theatre, least, 'full')}"
+        least = playing.smallest(lambda script: bool(betrayed(played, script, tour)), EVERYTHING)
+        found = f"{least}\n{betrayed(played, least, tour)}"
     assert not found, found
-    assert theatre.wrote == set(ACTS), "an act did nothing"
+    assert played.wrote == set(ACTS), "an act did nothing"
 
 
 def test_every_route_and_method_is_read(theatre):
     """From the URLconf itself: a route that nobody asks for in the whole tour fails."""
     read: dict[str, set[str]] = {}
     for ask in (*readings.look(), *doing.do()):
-        path = filled(ask.path, theatre.stage.things).partition("?")[0]
+        path = filled(ask.path, theatre("brief").stage.things).partition("?")[0]
         read.setdefault(resolve(path).url_name, set()).add("POST" if ask.form is not None else ask.method)
     assert sorted(routes().keys() - read.keys()) == [], "routes that nobody reads: see worlds/readings.py and doing.py"
     unasked = {name: methods - read[name] for name, methods in routes().items() if methods - read[name]}
@@ -101,28 +108,35 @@ def routes() -> dict[str, set[str]]:
 _slot = st.lists(st.sampled_from(ACTS), max_size=8)
 
 
-@settings(
-    max_examples=EXAMPLES,
-    derandomize=not DEEP,
-    deadline=None,
-    database=None,
-    phases=(Phase.explicit, Phase.generate, Phase.shrink),
-    suppress_health_check=list(HealthCheck),
-)
-@given(script=st.tuples(_slot, _slot))
-def test_nor_do_any_acts_in_any_order(theatre, script):
-    found = betrayed(theatre, script, "full" if DEEP else "brief")
-    assert not found, found
+@pytest.mark.parametrize("worlds", [2, pytest.param(200 if DEEP else 20, marks=pytest.mark.drill)])
+def test_nor_do_any_acts_in_any_order(theatre, worlds):
+    tour = "full" if DEEP else "brief"
+    begun = theatre(tour)
+
+    @settings(
+        max_examples=worlds,
+        derandomize=not DEEP,
+        deadline=None,
+        database=None,
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(script=st.tuples(_slot, _slot))
+    def are_alike(script):
+        found = betrayed(begun, script, tour)
+        assert not found, found
+
+    are_alike()
 
 
 @pytest.mark.parametrize("act", ACTS if DEEP else ())
 def test_nor_does_any_act_alone(theatre, act):
-    found = betrayed(theatre, ([act], [act]), "full")
+    found = betrayed(theatre("full"), ([act], [act]), "full")
     assert not found, found
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_once_betrayed_others_betrays_nobody(theatre, case):
     script, tour = CASES[case]
-    found = betrayed(theatre, script, tour)
+    found = betrayed(theatre(tour), script, tour)
     assert not found, found

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from exchange.lab import scoring
 from exchange.lab.scoring import Carries, Constants, Group, Told
 from tests.exchange.lab import oracle
+from tests.strategies import examples
 
 C = Constants()
 NAMES = ("PAY", "DEV", "MAIL", "NET", "PROMPT")
@@ -56,7 +57,7 @@ _LAB = st.integers(1, 12).flatmap(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(_LAB)
 def test_the_score_is_that_of_the_rule_read_aloud(lab):
     holds, kinds, flagged, suspects, sums, asked = lab

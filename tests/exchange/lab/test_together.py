@@ -8,13 +8,14 @@ from exchange.lab import scoring, together
 from exchange.lab.scoring import Carries, Constants, Group
 from exchange.lab.together import Lab, Together
 from exchange.tokens import prevalence
+from tests.strategies import examples
 
 _ANSWER = st.integers(0, 20).flatmap(lambda power: st.tuples(st.just(2**power), st.integers(-1, power))) | st.just(
     (0, -1)
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.integers(1, 5).flatmap(
         lambda labs: st.lists(st.lists(_ANSWER, min_size=labs, max_size=labs), min_size=1, max_size=5)

@@ -15,6 +15,7 @@ import pytest
 from exchange.web import limits
 from exchange.web.connection import Connection, State
 from exchange.web.threads import READ
+from tests.drilling import runs
 from tests.exchange.web.served import ByHeader, Client, serving
 from tests.exchange.web.test_server import PUSH
 from tests.waiting import DEADLINE_S, until
@@ -388,7 +389,7 @@ def harm(server, chance: random.Random) -> None:
         client.__exit__()
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", runs(3, quick=1))
 def test_whatever_is_done_to_it_nothing_is_left_of_it(seed):
     made, closing = [], threading.Lock()
 

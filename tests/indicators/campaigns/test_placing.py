@@ -26,6 +26,7 @@ from indicators.campaigns.tables import (
     Stir,
     Suspect,
 )
+from tests.drilling import runs
 from tests.indicators.campaigns.sending import Pooling, answer_of, send
 
 pytestmark = pytest.mark.django_db
@@ -126,7 +127,7 @@ def answers(pool, lines, chance=None):
         assert send(pool.labs[name], "prevalence", *said).status_code == 200
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", runs(4, quick=1))
 def test_step_by_step_is_as_from_scratch_whatever_comes_goes_and_changes(pool, seed, monkeypatch):
     monkeypatch.setattr(placing, "ACCOUNTS", 7)
     chance = random.Random(seed)

@@ -234,6 +234,7 @@ def _paged(viewer: Viewer, wanted: Filter, *, limit: int = 4) -> set[str]:
     return found[0]
 
 
+@pytest.mark.hypothesis
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", ["borealis", "cygnus"])
 @pytest.mark.parametrize("leaps", [False, True], ids=["along the log", "by the index of traits"])

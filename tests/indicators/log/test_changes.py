@@ -21,6 +21,7 @@ from indicators.reading.selecting import Selection
 from indicators.stix import making
 from partners.models import Sight
 from tests import build
+from tests.drilling import runs
 
 
 def walk(viewer, *, limit, wanted=EVERYTHING):
@@ -156,9 +157,9 @@ WRITERS, READERS, BATCHES, SIZE = 8, 4, 4, 5
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("run", range(4))
+@pytest.mark.parametrize("run", runs(4, quick=1))
 def test_cursor_readers_lose_nothing_under_concurrent_writers(run):
-    """Four races; `tests/drills/test_races.py` runs more."""
+    """Drills run more: here, and in `tests/drills/test_races.py`."""
     race()
 
 

@@ -39,6 +39,7 @@ from tests.indicators.taxii.cast import (
     another_key,
     revised,
 )
+from tests.strategies import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -260,7 +261,7 @@ _CREATORS = st.fixed_dictionaries(
     pushes=[("aster", "alone", False), ("borealis", "wide", False), ("aster", "wide", False)],
     creators=dict.fromkeys(["aster", "borealis", "eridanus"], "nobody"),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_line_depends_on_nothing_but_what_its_reader_saw_first(
     lines_cast: dict[str, Any], pushes: list[tuple[str, str, bool]], creators: dict[str, str]
 ) -> None:

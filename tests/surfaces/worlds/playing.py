@@ -145,15 +145,15 @@ def _what_all_see(here: Stage) -> None:
 
 
 @contextlib.contextmanager
-def opened() -> Iterator[Theatre]:
-    """The beginning, and what the reader saw before the worlds part."""
+def opened(tour: str) -> Iterator[Theatre]:
+    """The beginning, and what the reader saw of what this tour looks at before the worlds part."""
     pins, posted = Pins(), list[Posted]()
     with transaction.atomic():
         with pins.held(), stage.receiving(posted):
             begun = stage.begin(pins, posted)
             posted.clear()
             reader = Reader(begun, Eyes(begun.absent, frozenset()))
-            reader.ask("before", readings.look(), seconds=300)
+            reader.ask("before", TOURS[tour].second(), seconds=300)
         yield Theatre(begun, reader)
         transaction.set_rollback(True)
     pinned.forget()
