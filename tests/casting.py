@@ -27,7 +27,6 @@ class Recording:
     made: Any
     at: datetime
     statements: str
-    parameters: list[str]
 
     @property
     def fits(self) -> bool:
@@ -52,14 +51,15 @@ def record(make: Callable[[], Any]) -> Recording:
                 f' SELECT {columns} FROM jsonb_populate_recordset(NULL::"{table}", %s::jsonb)'
             )
             parameters.append(f"[{','.join(sorted(new))}]")
-    return Recording(made, at, ";\n".join(statements), parameters)
+    with connection.cursor() as cursor:
+        # As text: several statements go in one message without parameters only.
+        return Recording(made, at, cursor.mogrify(";\n".join(statements), parameters))
 
 
 def replay(recording: Recording) -> Any:
     """Write the rows, and give what `make` gave. One round trip."""
     with transaction.atomic(), connection.cursor() as cursor:
-        # As text: several statements go in one message without parameters only.
-        cursor.execute(cursor.mogrify(recording.statements, recording.parameters))
+        cursor.execute(recording.statements)
     return copy.deepcopy(recording.made)
 
 

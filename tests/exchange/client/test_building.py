@@ -425,10 +425,10 @@ def test_through_two_quarters_no_match_is_lost(cast, live_server, monkeypatch, t
             if datetime.fromisoformat(one["object"]["valid_until"]) > moment[0]
         ]
         seen_epochs |= {token["key_epoch"] for _, carried in live for token in carried}
+        numbers = [number for number in range(week + 1) if both_live(number, week)]
         both = [
-            {slug for slug, carried in live if number_in(carried, number, moment[0], kept)}
-            for number in range(week + 1)
-            if both_live(number, week)
+            {slug for slug, carried in live if values & {token["value"] for token in carried}}
+            for values in (tokens_of(number, moment[0], kept["aster"]) for number in numbers)
         ]
         assert all(one == set(labs) for one in both), (week, both)
         moment[0] += timedelta(days=7)
@@ -440,10 +440,9 @@ def both_live(number: int, week: int) -> bool:
     return number + 5 <= week and (week - number) * 7 < 90 and number + 5 < 25
 
 
-def number_in(carried, number, moment, kept) -> bool:
-    """Whether an indicator carries this person's token under a key that is published under at this moment."""
+def tokens_of(number, moment, kept) -> set[str]:
+    """This person's token under the key that is published under at this moment."""
     inputs = [forms.input_bytes("email", f"person{number}@mail.example")]
-    now = [epochs.quarter_of(moment)]
-    values = {value.hex() for epoch in now for value in kept["aster"].tokens(epoch, inputs).values()}
+    values = {value.hex() for value in kept.tokens(epochs.quarter_of(moment), inputs).values()}
     assert values
-    return bool(values & {token["value"] for token in carried})
+    return values
