@@ -39,6 +39,30 @@ _REFERRED = (
 _PROPERTY_EXTENSION: Schema = {"const": "property-extension"}
 
 
+_TLP2_EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
+_TLP2 = {
+    "clear": "94868c89-83c2-464b-929b-a1a8aa3c8487",
+    "green": "bab4a63c-aed9-4cf5-a766-dfca5abac2bb",
+    "amber": "55d920b0-5e8b-4f79-9ee9-91f868d9b421",
+    "amber+strict": "939a9414-2ddd-4d32-a0cd-375ea402b003",
+    "red": "e828b379-4e03-4974-9ac4-e53a884c97c1",
+}
+_TLP1 = {
+    "white": "613f2e26-407d-48c7-9eca-b8e91df99dc9",
+    "green": "34098fce-860f-48ae-8e50-ebd3cc5e41da",
+    "amber": "f88d31f6-486f-44da-b317-01333bde0b82",
+    "red": "5e57c739-391a-4eb3-b6be-7d15ca92d5ed",
+}
+#: A closed object is marked by the standard's TLP: the id of another marking could say anything.
+_MARKINGS: Schema = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": 10,
+    "uniqueItems": True,
+    "items": {"enum": [f"marking-definition--{one}" for one in (*_TLP2.values(), *_TLP1.values())]},
+}
+
+
 def _common(stix_type: str, *, is_marking: bool = False) -> dict[str, Schema]:
     said: dict[str, Schema] = {
         "type": {"const": stix_type},
@@ -53,7 +77,7 @@ def _common(stix_type: str, *, is_marking: bool = False) -> dict[str, Schema]:
         "created_by_ref": _ids("identity"),
         "revoked": {"type": "boolean"},
         "confidence": {"type": "integer", "minimum": 0, "maximum": 100},
-        "object_marking_refs": _refs("marking-definition", most=10),
+        "object_marking_refs": _MARKINGS,
     }
 
 
@@ -203,22 +227,6 @@ def _identity() -> Schema:
     return _object("identity", own, "name")
 
 
-_TLP2_EXTENSION = "extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"
-_TLP2 = {
-    "clear": "94868c89-83c2-464b-929b-a1a8aa3c8487",
-    "green": "bab4a63c-aed9-4cf5-a766-dfca5abac2bb",
-    "amber": "55d920b0-5e8b-4f79-9ee9-91f868d9b421",
-    "amber+strict": "939a9414-2ddd-4d32-a0cd-375ea402b003",
-    "red": "e828b379-4e03-4974-9ac4-e53a884c97c1",
-}
-_TLP1 = {
-    "white": "613f2e26-407d-48c7-9eca-b8e91df99dc9",
-    "green": "34098fce-860f-48ae-8e50-ebd3cc5e41da",
-    "amber": "f88d31f6-486f-44da-b317-01333bde0b82",
-    "red": "5e57c739-391a-4eb3-b6be-7d15ca92d5ed",
-}
-
-
 def _marking_definition() -> Schema:
     """The standard ones, to the letter."""
     return {"anyOf": [_marking(word, is_new=True) for word in _TLP2] + [_marking(word, is_new=False) for word in _TLP1]}
@@ -257,7 +265,7 @@ def _deterministic(stix_type: str, extension_id: str, own: dict[str, Schema], *o
             "type": {"const": stix_type},
             "spec_version": {"const": "2.1"},
             "id": _ids(stix_type),
-            "object_marking_refs": _refs("marking-definition", most=10),
+            "object_marking_refs": _MARKINGS,
             "extensions": {"const": {extension_id: stated}},
             **own,
         },

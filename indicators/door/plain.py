@@ -57,11 +57,19 @@ _EARLIEST_YEAR = "2020"
 _SEEN = ("first_seen", "last_seen", "start_time", "stop_time")
 _SAID = ("created", "modified", "valid_from", "valid_until")
 _SKEW = timedelta(hours=1)
+#: What is valid begins and ends within this time, revoked or not: twice the longest life of a rule.
+_FURTHEST = timedelta(days=361)
 
 
 def times_of(data: Mapping[str, Any], *, now: datetime) -> Fault | None:
-    """What was seen lies in the past, and nothing lies before 2020: a date says when, and no plan. `now` is UTC."""
+    """What was seen lies in the past, and nothing lies before 2020: a date says when, and no plan. `now` is UTC.
+
+    How long what lives may be valid is judged by its subkind (`gates.lifetime`); what is revoked has a bound here.
+    """
     latest = _latest(now)
+    for name in ("valid_from", "valid_until"):
+        if data.get("revoked") is True and name in data and data[name] > _latest(now + _FURTHEST):
+            return f"/{name}", "Further ahead than anything may be valid."
     for at, said in _with_extension(data):
         for name in (*_SEEN, *_SAID):
             if name in said and said[name] < _EARLIEST_YEAR:

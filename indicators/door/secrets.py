@@ -101,10 +101,15 @@ def _said(text: str) -> Iterator[str]:
 
 #: Bits of each character, on average: words of languages lie below.
 _LEAST_BITS = 3.0
+#: Of letters alone: so many, in either case, and an eighth of them letters that are rare in words.
+_MIXED = re.compile(r"(?=.*[a-z])(?=.*[A-Z])[A-Za-z]{24,}")
+_RARE = frozenset("jkqvxzJKQVXZ")
 
 
 def _is_random(value: str) -> bool:
     """Whether what stands beside a name is a value that somebody drew: no words, digits among letters, few repeated."""
+    if _MIXED.fullmatch(word := value.rstrip(".!")):
+        return sum(character in _RARE for character in word) * 8 >= len(word)
     if _PLAIN.fullmatch(value) or not any(map(str.isdigit, value)) or not any(map(str.isalpha, value)):
         return False
     counts = [value.count(character) / len(value) for character in set(value)]

@@ -297,6 +297,7 @@ def test_a_secret_in_free_text_is_refused(secret):
 IBANS = ["DE89370400440532013000", "DE89 3704 0044 0532 0130 00", "GB82 WEST 1234 5698 7654 32", "NO9386011117947"]
 DETAILS = ["CVV 123", "cvc2: 4567", "the card security code is 123", "a Visa card ending in 4242", "card 4*, exp 04/27"]
 MORE_SECRETS = [
+    "api key: " + key("WUHlzyGNxwTyxbkE", "QrcjrzbZNGFMKaGG") + ". That is all.",
     key("glpat-", "a1B2c3" * 4),
     key("hf_", "a1B2c3" * 6),
     "Authorization: Bearer " + "a1B2c3d4" * 4,
@@ -334,6 +335,13 @@ def test_the_name_of_a_property_is_looked_at_and_never_repeated():
         verdict = examine(a_note(x_map={"deep": {name: {"more": "4111111111111111"}}}))
         assert isinstance(verdict, Refusal)
         assert verdict.field == "/x_map/deep"
+
+
+@pytest.mark.parametrize(
+    "said", ["WindowsCredentialVaultBackup", "GetWindowsKeyboardLayoutName", "correct-horse-battery-staple"]
+)
+def test_words_beside_the_name_of_a_secret_are_none(said):
+    assert examine(a_note(description=f"the credentials {said} are read")) is None
 
 
 def test_a_secret_in_an_address_is_one():

@@ -93,6 +93,14 @@ SHUT = {
     "a year that is a price": of("relationship", start_time="0039-09-09T00:00:00Z"),
     "a year that is a price: created": saying("email", {"created": "0039-09-09T00:00:00.000Z"}),
     "a year that is a price: seen": saying("email", first_seen="0039-09-09T00:00:00Z"),
+    "a day to come of what is revoked": saying("email", {"revoked": True, "valid_until": "2039-09-09T00:00:00.000Z"}),
+    "the beginning of what is revoked": saying(
+        "email",
+        {"revoked": True, "valid_from": "2039-09-09T00:00:00.000Z", "valid_until": "2039-09-10T00:00:00.000Z"},
+    ),
+    "ids of markings": saying("email", {"object_marking_refs": [an_id("marking-definition") for _ in range(10)]}),
+    "ids of markings of a token": EXAMPLES["x-exchange-token"]()
+    | {"object_marking_refs": [an_id("marking-definition")]},
     "a marking's date": a_marking() | {"created": "2025-03-09T12:34:56.789Z"},
     "a group's key of a number": saying("signup_template", tokens=[token("ring-2026q4-3999")]),
     "a quarter to come": saying(
