@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from exchange import health, problems
+from exchange import health, problems, translating
 
 # In the order in which they are asked for most.
 urlpatterns = [
@@ -17,6 +17,7 @@ urlpatterns = [
     path("schemas/", include("indicators.api.schemas")),
     path("organisation/log/", include("partners.portal.log_urls")),
     path("organisation/reports/", include("indicators.portal.report_urls")),
+    path("words.js", translating.words, name="words"),
     path("docs", include("partners.portal.doc_urls")),
     path("account/", include("partners.portal.urls")),
     path("organisation/keys/", include("partners.portal.key_urls")),

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from exchange import clock
@@ -58,10 +59,16 @@ def _scope(request: HttpRequest, viewer: Viewer, *, own: bool) -> list[str]:
             raise asked.problem
         ids, more = listing.chosen(viewer, asked.selection, own=own, most=most)
         if more:
-            raise Refused(f"More than {most:,} at once: narrow the filter.", code="too-many-objects", at="/filter")
+            raise Refused(
+                gettext("More than {most} at once: narrow the filter.").format(most=f"{most:,}"),
+                code="too-many-objects",
+                at="/filter",
+            )
     if not ids:
         raise Refused(
-            "Nothing of that is yours." if own else "Nothing of that is others'.", code="nothing-chosen", at=""
+            gettext("Nothing of that is yours.") if own else gettext("Nothing of that is others'."),
+            code="nothing-chosen",
+            at="",
         )
     return ids
 
@@ -111,13 +118,13 @@ def _done(request: HttpRequest, viewer: Viewer, recall_id: UUID, count: int) -> 
     elif do == "finish":
         recalling.finish(viewer, recall_id)
     else:
-        raise Refused("There is no such act.", code="unknown-act", at="/do")
+        raise Refused(gettext("There is no such act."), code="unknown-act", at="/do")
 
 
 def _require_typed(request: HttpRequest, count: int) -> None:
     """Raise Refused unless a large number was typed."""
     if count > TYPED_ABOVE and request.POST.get("number", "").replace(",", "").strip() != str(count):
-        raise Refused(f"Type {count:,} to go on.", code="not-typed", at="/number")
+        raise Refused(gettext("Type {count} to go on.").format(count=f"{count:,}"), code="not-typed", at="/number")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -164,4 +171,4 @@ def _judged(request: HttpRequest, viewer: Viewer, one: Judging) -> None:
         opinion, _, reason = request.POST.get("opinion", "").partition(":")
         many.begin(viewer, one.pk, opinion=opinion, reason=reason or request.POST.get("reason", ""))
     else:
-        raise Refused("There is no such act.", code="unknown-act", at="/do")
+        raise Refused(gettext("There is no such act."), code="unknown-act", at="/do")

@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange import bodies
@@ -51,20 +52,25 @@ def file(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     try:
         sent = orjson.loads(bodies.read(request, max_bytes=_MOST_BYTES))
     except orjson.JSONDecodeError:
-        raise Malformed("Not JSON.") from None
+        raise Malformed(gettext("Not JSON.")) from None
     if not isinstance(sent, dict) or not isinstance(sent.get("tokens"), list):
-        raise Refused("From 1 to 16 tokens.", code="bad-tokens", at="/tokens")
+        raise Refused(gettext("From 1 to 16 tokens."), code="bad-tokens", at="/tokens")
     tokens = AppealToken.values(sent["tokens"][: appealing.MOST_TOKENS + 1])
     made = appealing.file(viewer, tokens, reason=str(sent.get("reason", "")), dissent=sent.get("dissent") is True)
-    messages.success(request, f"Filed. {_seen(len(made.tickets))} Each publisher gets a ticket, never your name.")
+    messages.success(
+        request,
+        gettext("Filed. {seen} Each publisher gets a ticket, never your name.").format(seen=_seen(len(made.tickets))),
+    )
     return HttpResponse(orjson.dumps({"address": reverse("portal-appeals")}), content_type="application/json")
 
 
 def _seen(count: int) -> str:
     """Of what the filer sees; of what it does not, nothing is told."""
     if not count:
-        return "You see no indicator that names it."
-    return f"You see {count} indicator{'s' if count > 1 else ''} that name{'' if count > 1 else 's'} it."
+        return gettext("You see no indicator that names it.")
+    return ngettext(
+        "You see {count} indicator that names it.", "You see {count} indicators that name it.", count
+    ).format(count=count)
 
 
 @require_POST
@@ -73,7 +79,9 @@ def decide(request: HttpRequest, viewer: Viewer, ticket_id: UUID) -> HttpRespons
     """Keep an indicator, or revoke it."""
     try:
         done = appealing.decide(viewer, ticket_id, outcome=request.POST.get("do", ""))
-        messages.success(request, "It stays." if done.state == "kept" else "It is revoked, and leaves every list.")
+        messages.success(
+            request, gettext("It stays.") if done.state == "kept" else gettext("It is revoked, and leaves every list.")
+        )
     except NotFound:
         raise
     except ExchangeError as refused:

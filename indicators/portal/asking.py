@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from exchange.errors import NotFound, Refused
 from exchange.parameters import Parameters
@@ -220,7 +221,7 @@ def _former(asked: Parameters, base: Asked) -> Asked:
     slugs = {partner.slug: str(partner.pk) for partner in directory.partners()} if asked.text("publisher") else {}
     publishers = asked.words("publisher")
     if not set(publishers) <= set(slugs):
-        raise Refused("There is no partner of this name.", code="unknown-partner", at="/publisher")
+        raise Refused(gettext("There is no partner of this name."), code="unknown-partner", at="/publisher")
     wanted = Filter.of(
         kinds=(shown,) if shown in KINDS else (),
         subkinds=subkinds(asked.words("subkind"), at="/subkind"),
@@ -249,10 +250,10 @@ def _names_types(node: tree.Node) -> bool:
 def views(viewer: Viewer, asked: Asked | None) -> list[View]:
     """The tabs: ours, then the partner's saved feeds. One query."""
     ours = (
-        ("In force", ""),
-        ("Ours", "from:mine"),
-        ("Ends this week", "until:<7d"),
-        ("Disputed, ours", "from:mine standing:disputed,refuted"),
+        (gettext("In force"), ""),
+        (gettext("Ours"), "from:mine"),
+        (gettext("Ends this week"), "until:<7d"),
+        (gettext("Disputed, ours"), "from:mine standing:disputed,refuted"),
     )
     made = [View(name, Filter(spelling.read_text(text))) for name, text in ours]
     feeds = Feed.objects.of(viewer).order_by("name", "pk")[:_MOST_VIEWS]

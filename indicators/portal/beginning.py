@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from partners.groups import membership
 from partners.models import ApiKey, Partner, User
@@ -33,17 +34,17 @@ def steps(viewer: Viewer) -> list[Step]:
 def _of_operator(viewer: Viewer) -> list[Step]:
     return [
         Step(
-            "Invite the first partner",
-            "Its first admin gets a link that opens the account. Nobody signs up by themselves.",
-            "Invite a partner",
+            gettext("Invite the first partner"),
+            gettext("Its first admin gets a link that opens the account. Nobody signs up by themselves."),
+            gettext("Invite a partner"),
             reverse("invite-partner"),
             Partner.objects.exclude(kind__in=[Partner.Kind.EXCHANGE, Partner.Kind.OPERATOR]).exists(),
         ),
         _second_admin(viewer),
         Step(
-            "Found a group",
-            "Partners who agreed to share, with a dated legal basis. Two labs may found one as well.",
-            "Groups",
+            gettext("Found a group"),
+            gettext("Partners who agreed to share, with a dated legal basis. Two labs may found one as well."),
+            gettext("Groups"),
             reverse("groups-page"),
             bool(membership.every()),
         ),
@@ -56,9 +57,9 @@ def _of_lab(viewer: Viewer) -> list[Step]:
         found.append(_second_admin(viewer))
     found.append(
         Step(
-            "Be in a group",
-            "Who shares with you, and with whom you share, is agreed there, on a dated legal basis.",
-            "Groups",
+            gettext("Be in a group"),
+            gettext("Who shares with you, and with whom you share, is agreed there, on a dated legal basis."),
+            gettext("Groups"),
             reverse("groups-page"),
             bool(viewer.group_ids),
         )
@@ -66,9 +67,9 @@ def _of_lab(viewer: Viewer) -> list[Step]:
     if Scope.ADMIN in viewer.scopes:
         found.append(
             Step(
-                "Make a key for your systems",
-                "Detection publishes with it, enforcement reads with it; each only as far as you say.",
-                "Keys",
+                gettext("Make a key for your systems"),
+                gettext("Detection publishes with it, enforcement reads with it; each only as far as you say."),
+                gettext("Keys"),
                 reverse("keys"),
                 ApiKey.objects.filter(partner=viewer.partner_id, revoked_at=None).exists(),
             )
@@ -76,9 +77,9 @@ def _of_lab(viewer: Viewer) -> list[Step]:
     if Scope.PUBLISH in viewer.scopes:
         found.append(
             Step(
-                "Publish the first indicator",
-                "Paste a list: e-mail addresses, phones and prompts become tokens in your browser.",
-                "Publish",
+                gettext("Publish the first indicator"),
+                gettext("Paste a list: e-mail addresses, phones and prompts become tokens in your browser."),
+                gettext("Publish"),
                 reverse("portal-publish"),
                 done=False,
             )
@@ -89,9 +90,9 @@ def _of_lab(viewer: Viewer) -> list[Step]:
 def _second_admin(viewer: Viewer) -> Step:
     people = User.objects.filter(partner=viewer.partner_id, is_active=True)
     return Step(
-        "Add a second person",
-        "What is far-reaching waits for a second pair of eyes, and nobody is locked out.",
-        "People",
+        gettext("Add a second person"),
+        gettext("What is far-reaching waits for a second pair of eyes, and nobody is locked out."),
+        gettext("People"),
         reverse("people"),
         people[:_TWO].count() >= _TWO,
     )

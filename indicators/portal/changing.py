@@ -9,6 +9,7 @@ import orjson
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from exchange.errors import ExchangeError, NotFound
@@ -68,9 +69,9 @@ def withdraw(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse
     """Take back what the viewer itself published under this id."""
     if not objects.ID.fullmatch(stix_id):
         raise NotFound
-    said = "Withdrawn. Whoever held it is told to drop it."
+    said = gettext("Withdrawn. Whoever held it is told to drop it.")
     if withdrawing.withdraw(viewer, [stix_id]):
-        said += " It can come back for an hour: see Waiting."
+        said = gettext("Withdrawn. Whoever held it is told to drop it. It can come back for an hour: see Waiting.")
     messages.success(request, said)
     return redirect("indicators")
 
@@ -85,7 +86,7 @@ def audience(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse
     try:
         if request.method == "POST" and request.POST.get("do") == "change":
             readdressing.readdress(viewer, stix_id, _reach(viewer, chosen))
-            messages.success(request, "It goes to these partners now. Change it back in the same way.")
+            messages.success(request, gettext("It goes to these partners now. Change it back in the same way."))
             return redirect("indicator", stix_id)
         if request.method == "POST":
             told = {"asked": True, "would_see": previewing.who_would_see(viewer, _reach(viewer, chosen))}
@@ -145,7 +146,7 @@ def proof(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse:
     head = transparency.head()
     record = next((found for batch in batches[:5] for found in logbook.records_of(viewer, f"batch:{batch.pk}")), None)
     if record is None or head is None:
-        raise NotFound("The log has no signed head over it yet: try again in a minute.")
+        raise NotFound(gettext("The log has no signed head over it yet: try again in a minute."))
     document = {"object": stix_id, **logbook.proof_of(record, under=head), **logbook.head_with_keys(head)}
     return HttpResponse(
         orjson.dumps(document, option=orjson.OPT_INDENT_2, default=str),

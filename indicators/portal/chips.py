@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
+from django.utils.translation import gettext
+
+from exchange.translating import later
 from indicators.feeds import spelling, tree
 from indicators.feeds.fields import FIELDS
 from indicators.feeds.spelling import BadText
@@ -12,42 +15,42 @@ from indicators.feeds.tree import Node, Not, Term
 
 #: What a field is called on a chip.
 LABELS = {
-    "kind": "Kind",
-    "subkind": "Subkind",
-    "type": "STIX type",
-    "publisher": "Publisher",
-    "group": "Group",
-    "standing": "Standing",
-    "publishers": "Publishers",
-    "confidence": "Confidence",
-    "severity": "Severity",
+    "kind": later("Kind"),
+    "subkind": later("Subkind"),
+    "type": later("STIX type"),
+    "publisher": later("Publisher"),
+    "group": later("Group"),
+    "standing": later("Standing"),
+    "publishers": later("Publishers"),
+    "confidence": later("Confidence"),
+    "severity": later("Severity"),
     "tlp": "TLP",
-    "technique": "Technique",
-    "elicitation": "Elicits",
-    "benign_hits": "Ordinary prompts hit",
-    "control": "Control",
-    "shared": "Shared network",
-    "detector": "Detector",
-    "label": "Label",
-    "words": "Words",
-    "age": "Made",
-    "until": "Ends",
-    "from": "From",
-    "entries": "In lists",
-    "matched": "Matched",
-    "campaign": "Campaign",
+    "technique": later("Technique"),
+    "elicitation": later("Elicits"),
+    "benign_hits": later("Ordinary prompts hit"),
+    "control": later("Control"),
+    "shared": later("Shared network"),
+    "detector": later("Detector"),
+    "label": later("Label"),
+    "words": later("Words"),
+    "age": later("Made"),
+    "until": later("Ends"),
+    "from": later("From"),
+    "entries": later("In lists"),
+    "matched": later("Matched"),
+    "campaign": later("Campaign"),
 }
-_COMPARED = {">=": "{} or more", "<=": "{} or less", ">": "above {}", "<": "below {}"}
-_ORDERED = {">=": "{} or higher", "<=": "{} or lower", ">": "above {}", "<": "below {}"}
+_COMPARED = {">=": later("{} or more"), "<=": later("{} or less"), ">": later("above {}"), "<": later("below {}")}
+_ORDERED = {">=": later("{} or higher"), "<=": later("{} or lower"), ">": later("above {}"), "<": later("below {}")}
 _TIMES = {
-    ("until", "<"): "within {}",
-    ("until", "<="): "within {}",
-    ("until", ">"): "in more than {}",
-    ("until", ">="): "in {} or later",
-    ("age", "<"): "within {}",
-    ("age", "<="): "within {}",
-    ("age", ">"): "more than {} ago",
-    ("age", ">="): "{} ago or before",
+    ("until", "<"): later("within {}"),
+    ("until", "<="): later("within {}"),
+    ("until", ">"): later("in more than {}"),
+    ("until", ">="): later("in {} or later"),
+    ("age", "<"): later("within {}"),
+    ("age", "<="): later("within {}"),
+    ("age", ">"): later("more than {} ago"),
+    ("age", ">="): later("{} ago or before"),
 }
 
 
@@ -130,7 +133,7 @@ def _chip(place: int, part: Node) -> Chip:
 def _says(term: Term) -> str:
     values = [FIELDS[term.field].write(value).replace("_", " ") for value in term.values]
     if term.op == "is":
-        return " or ".join(values)
+        return gettext(" or ").join(values)
     if term.field in ("until", "age"):
         return _TIMES[term.field, term.op].format(values[0])
     form = _COMPARED if term.field in ("publishers", "confidence") else _ORDERED

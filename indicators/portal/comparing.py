@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 import orjson
+from django.utils.translation import gettext
 
 from indicators.portal import showing
 from indicators.reading import Statement
@@ -67,7 +68,11 @@ def _said(viewer: Viewer, known: dict[Any, Lab], one: Statement, *, here: str) -
     extension = dict(vocabulary.extension_of(orjson.loads(one.body)) or {})
     said = {label: showing.plain_fact(extension.get(name)) for name, label in _FACTS.items()}
     lab = known.get(one.publisher_id, letters.VEILED)
-    name = f"{one.publisher_name}, you" if one.publisher_id == viewer.partner_id else one.publisher_name
+    name = (
+        gettext("{publisher_name}, you").format(publisher_name=one.publisher_name)
+        if one.publisher_id == viewer.partner_id
+        else one.publisher_name
+    )
     return Compared(
         lab, name, one.stix_id, one.stix_id == here, one.date_added,
         said["did"], said["control"], said["review"], one.confidence, one.valid_until, said["volume"],
@@ -125,7 +130,7 @@ def _nodes(value: Any, left: list[int], *, level: int) -> list[Node]:
     made = []
     for name, inner in pairs:
         if left[0] <= 0:
-            made.append(Node("…", "more in the exact bytes"))
+            made.append(Node("…", gettext("more in the exact bytes")))
             break
         left[0] -= 1
         if isinstance(inner, dict | list) and inner and level < _MOST_DEPTH:

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from exchange.errors import ExchangeError, Refused
@@ -43,7 +44,7 @@ def listing(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         viewer.require(Scope.PUBLISH)
         return _listing(request, viewer, problem=refused.detail, typed=typed | {"groups": groups})
     running.hint()
-    messages.success(request, f"{made.name} runs within seconds. How that went appears here.")
+    messages.success(request, gettext("{name} runs within seconds. How that went appears here.").format(name=made.name))
     return redirect("portal-connections")
 
 
@@ -61,23 +62,23 @@ def act(request: HttpRequest, viewer: Viewer, connection_id: UUID) -> HttpRespon
     def run() -> str:
         keeping.run_now(viewer, connection_id)
         running.hint()
-        return "It runs within seconds."
+        return gettext("It runs within seconds.")
 
     def end() -> str:
         keeping.end(viewer, connection_id)
-        return "It has ended, and its credential is forgotten. What came in stays yours."
+        return gettext("It has ended, and its credential is forgotten. What came in stays yours.")
 
     def authorize() -> str:
         """An empty field changes nothing: who forgets what to type keeps what there is."""
         typed = request.POST.get("authorization", "").strip()[:2_001]
         if not typed:
-            raise Refused("Type the new credential first.", code="bad-credential", at="/authorization")
-        return change("It has another credential.", credential=typed)
+            raise Refused(gettext("Type the new credential first."), code="bad-credential", at="/authorization")
+        return change(gettext("It has another credential."), credential=typed)
 
     acts = {
         "run": run,
-        "pause": lambda: change("Paused: nothing passes.", state=Connection.State.PAUSED),
-        "resume": lambda: change("It goes on where it stopped.", state=Connection.State.ACTIVE),
+        "pause": lambda: change(gettext("Paused: nothing passes."), state=Connection.State.PAUSED),
+        "resume": lambda: change(gettext("It goes on where it stopped."), state=Connection.State.ACTIVE),
         "credential": authorize,
         "end": end,
     }
@@ -117,14 +118,16 @@ def _tlp(word: str) -> Tlp:
     try:
         return Tlp.from_word(word)
     except ValueError:
-        raise Refused("clear, green, amber or amber+strict.", code="unknown-marking", at="/strictest") from None
+        raise Refused(
+            gettext("clear, green, amber or amber+strict."), code="unknown-marking", at="/strictest"
+        ) from None
 
 
 def _id(written: str) -> UUID:
     try:
         return UUID(written)
     except ValueError:
-        raise Refused("There is no such feed.", code="bad-id", at="/feed") from None
+        raise Refused(gettext("There is no such feed."), code="bad-id", at="/feed") from None
 
 
 def _rows(found: list[Connection]) -> Iterator[dict[str, Any]]:
@@ -135,7 +138,7 @@ def _rows(found: list[Connection]) -> Iterator[dict[str, Any]]:
             "one": one,
             "pulls": one.direction == Connection.Direction.PULL,
             "strictest": Tlp(one.strictest).word,
-            "who": "every partner" if audience and audience["everyone"] else ", ".join(who),
+            "who": gettext("every partner") if audience and audience["everyone"] else ", ".join(who),
             "counts": sorted(one.counts.items()),
         }
 

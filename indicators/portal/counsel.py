@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from exchange import clock
@@ -106,8 +107,10 @@ def carried(subkind: str) -> str:
     """What a subkind matches on, in words."""
     carrier = words.CARRIED_BY[subkind]
     if carrier == "tokens":
-        key = "a key of the group" if subkind in words.OF_GROUP_KEY else "a key that no member holds"
-        return f"1 to 4 tokens: the value made unreadable under {key}; the value itself never leaves its lab"
+        key = gettext("a key of the group") if subkind in words.OF_GROUP_KEY else gettext("a key that no member holds")
+        return gettext(
+            "1 to 4 tokens: the value made unreadable under {key}; the value itself never leaves its lab"
+        ).format(key=key)
     return _says(subkind, schemas.of_subkind(subkind)["properties"][carrier])
 
 
@@ -118,16 +121,16 @@ def _admitted(name: str, schema: schemas.Schema, *, required: bool) -> Admitted:
 def _says(name: str, schema: schemas.Schema) -> str:
     """What a schema admits, in words."""
     if schema == schemas.BUCKET:
-        return "a power of ten, never an exact number"
+        return gettext("a power of ten, never an exact number")
     if "enum" in schema:
-        return "one of: " + ", ".join(_plain(str(one)) for one in schema["enum"])
+        return gettext("one of: {words}").format(words=", ".join(_plain(str(one)) for one in schema["enum"]))
     if "anyOf" in schema:
-        return "a share in powers of ten with its sample size, or not measured"
+        return gettext("a share in powers of ten with its sample size, or not measured")
     if schema.get("type") == "array":
-        return f"up to {schema['maxItems']}: {_says(name, schema['items'])}"
+        return gettext("up to {most}: {says}").format(most=schema["maxItems"], says=_says(name, schema["items"]))
     if schema.get("type") == "object":
         return _of_object(schema)
-    return _lower(wording.FORMS.get(name) or schema.get("description") or "a text of a fixed form")
+    return _lower(wording.FORMS.get(name) or schema.get("description") or gettext("a text of a fixed form"))
 
 
 def _of_object(schema: schemas.Schema) -> str:
@@ -135,7 +138,9 @@ def _of_object(schema: schemas.Schema) -> str:
     if "all" in properties:
         condition = properties["all"]["items"]["properties"]
         features = ", ".join(_plain(one) for one in condition["feature"]["enum"])
-        return f"up to {properties['all']['maxItems']} conditions on: {features}; numbers of a published list alone"
+        return gettext("up to {most} conditions on: {features}; numbers of a published list alone").format(
+            most=properties["all"]["maxItems"], features=features
+        )
     parts = [f"{_plain(name)}: {_says(name, each)}" for name, each in properties.items()]
     return "; ".join(parts)
 
@@ -162,11 +167,11 @@ def shared(viewer: Viewer, group: UUID) -> list[tuple[str, str, str]]:
 def bucket(count: int) -> str:
     """A count as it is told: none, or the power of ten below it. Pure."""
     if not count:
-        return "none"
+        return gettext("none")
     if count < 10:
-        return "fewer than 10"
+        return gettext("fewer than 10")
     floor = 10 ** (len(str(count)) - 1)
-    return f"{floor:,} or more"
+    return gettext("{floor} or more").format(floor=f"{floor:,}")
 
 
 # A row for each kind, and for ours and others': of each audience of the group that the viewer sees the newest that

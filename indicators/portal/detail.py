@@ -10,6 +10,7 @@ import orjson
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange import clock
@@ -212,7 +213,10 @@ def judge(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponseBas
     else:
         messages.success(
             request,
-            "Your opinion is given. Whoever sees the object through the same groups reads it. Another one revises it.",
+            gettext(
+                "Your opinion is given. Whoever sees the object through the same groups reads it. Another one"
+                " revises it."
+            ),
         )
     return redirect("indicator", stix_id)
 
@@ -227,7 +231,7 @@ def excerpt(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponseB
     data = excerpts.made(stix_id, request.POST.get("text", "").strip().replace("\r\n", "\n"))
     try:
         excerpts.send(viewer, data, orjson.dumps(data))
-        messages.success(request, "It waits for a second person of yours.")
+        messages.success(request, gettext("It waits for a second person of yours."))
     except ExchangeError as refused:
         viewer.require(Scope.PUBLISH)
         messages.error(request, refused.detail)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from exchange.errors import ExchangeError
@@ -26,7 +27,7 @@ def listing(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     except ExchangeError as refused:
         viewer.require(Scope.PUBLISH)
         return _listing(request, viewer, problem=refused.detail, typed=typed)
-    messages.success(request, f"{made.name} is {made.code}.")
+    messages.success(request, gettext("{name} is {code}.").format(name=made.name, code=made.code))
     return redirect("portal-detectors")
 
 
@@ -38,11 +39,11 @@ def act(request: HttpRequest, viewer: Viewer, code: str) -> HttpResponseBase:
 
     def rename() -> str:
         detectors.change(viewer, code, name=request.POST.get("name", "")[:200])
-        return "Renamed."
+        return gettext("Renamed.")
 
     def retire() -> str:
         detectors.retire(viewer, code)
-        return "Retired: no new version may name it."
+        return gettext("Retired: no new version may name it.")
 
     acts = {"rename": rename, "retire": retire}
     return do(request, viewer, acts, needs=Scope.PUBLISH, back="portal-detectors")

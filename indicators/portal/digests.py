@@ -7,6 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
@@ -29,7 +30,7 @@ def digest(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         digesting.choose(viewer, person(request), wish)
     except Refused as refused:
         return _form(request, viewer, wish, problem=refused.detail)
-    messages.success(request, "Your choice is kept.")
+    messages.success(request, gettext("Your choice is kept."))
     return redirect("digest")
 
 

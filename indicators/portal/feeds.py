@@ -16,10 +16,12 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods
 
 from exchange import clock
 from exchange.errors import Conflict, ExchangeError, Refused
+from exchange.translating import later
 from indicators import reading
 from indicators.feeds import addresses, blocklists, filters, health, preview, spelling
 from indicators.feeds.filters import EVERYTHING, Filter
@@ -51,7 +53,7 @@ class Step:
     state: Literal["done", "now", "later"]
 
 
-_STEPS = ("What it holds", "Its name", "Where it goes", "Does it arrive?")
+_STEPS = (later("What it holds"), later("Its name"), later("Where it goes"), later("Does it arrive?"))
 
 
 def steps(done: Sequence[bool]) -> list[Step]:
@@ -86,7 +88,7 @@ def _asked(request: HttpRequest, viewer: Viewer, one: Feed | None) -> HttpRespon
     text = request.POST.get("filter", "")[: spelling.MAX_TEXT_CHARS + 1]  # too long is refused, not cut
     do = request.POST.get("do", "look")
     if do not in {"look", "save"}:
-        raise Refused("There is no such action.", code="unknown-action", at="/do")
+        raise Refused(gettext("There is no such action."), code="unknown-action", at="/do")
     try:
         wanted = filters.accepted(viewer, text) if text.strip() else EVERYTHING
     except BadText as wrong:
@@ -105,8 +107,12 @@ def _asked(request: HttpRequest, viewer: Viewer, one: Feed | None) -> HttpRespon
     except ExchangeError as refused:
         viewer.require(Scope.SUBSCRIBE)
         return _new(request, viewer, one, text=text, wanted=wanted, name_problem=refused.detail)
-    says = "is changed. Agents are told what comes and what goes" if one else "is saved. Now choose where it goes"
-    messages.success(request, f"The feed “{feed.name}” {says}.")
+    says = (
+        gettext("is changed. Agents are told what comes and what goes")
+        if one
+        else gettext("is saved. Now choose where it goes")
+    )
+    messages.success(request, gettext("The feed “{name}” {says}.").format(name=feed.name, says=says))
     return redirect("portal-feed", feed.pk)
 
 
@@ -144,10 +150,10 @@ def _new(
 
 #: Filters to begin with: what each is for, and its text.
 _STARTS = (
-    ("For enforcement", "publishers:>=2 -control:compromised_victim -shared:cgnat,campus"),
-    ("Payments and prompts", "kind:payment-fingerprint,prompt-signature publishers:>=2"),
-    ("Networks", "subkind:net from:others"),
-    ("Alerts", "severity:>=high from:others"),
+    (later("For enforcement"), "publishers:>=2 -control:compromised_victim -shared:cgnat,campus"),
+    (later("Payments and prompts"), "kind:payment-fingerprint,prompt-signature publishers:>=2"),
+    (later("Networks"), "subkind:net from:others"),
+    (later("Alerts"), "severity:>=high from:others"),
 )
 
 
@@ -191,10 +197,10 @@ def _answered(request: HttpRequest, viewer: Viewer, one: Feed | None) -> HttpRes
         return _make_address(request, viewer, one)
     if do == "end-address":
         addresses.end(viewer, str(one.pk) if one else "all", request.POST.get("address", ""))
-        messages.success(request, "The address is revoked.")
+        messages.success(request, gettext("The address is revoked."))
         return redirect("portal-feed", one.pk) if one else redirect("portal-feed-all")
     if do != "subscribe":
-        raise Refused("There is no such action.", code="unknown-action", at="/do")
+        raise Refused(gettext("There is no such action."), code="unknown-action", at="/do")
     url = request.POST.get("url", "").strip()
     form = request.POST.get("format") or Subscription.Format.STANDARD
     try:
@@ -209,7 +215,7 @@ def _make_address(request: HttpRequest, viewer: Viewer, one: Feed | None) -> Htt
     """An address of the feed's list, shown this once; what was typed stays where it was refused."""
     days = request.POST.get("days", "")
     if days not in _DAYS:
-        raise Refused("Choose one of the list.", code="bad-parameter", at="/days")
+        raise Refused(gettext("Choose one of the list."), code="bad-parameter", at="/days")
     try:
         _, token = addresses.make(
             viewer,
@@ -230,7 +236,7 @@ def _delete(request: HttpRequest, viewer: Viewer, one: Feed) -> HttpResponseBase
     except Conflict as refused:
         messages.error(request, refused.detail)
         return redirect("portal-feed", one.pk)
-    messages.success(request, f"The feed “{one.name}” is deleted.")
+    messages.success(request, gettext("The feed “{name}” is deleted.").format(name=one.name))
     return redirect("portal-subscriptions")
 
 
@@ -260,7 +266,7 @@ def _page(
         "indicators/feed.html",
         here=_HERE,
         one=one,
-        name=one.name if one else "Everything",
+        name=one.name if one else gettext("Everything"),
         key=str(one.pk) if one else "all",
         filter_text=filters.spoken(wanted),
         list_address=f"{reverse('indicators')}?view={one.pk}" if one else reverse("indicators"),

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from exchange.errors import ExchangeError, Refused
@@ -31,7 +32,7 @@ def hosts(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         return _hosts(request, viewer, problem=refused.detail, typed=typed)
     suppressing.hint()
     proofs.hint()
-    messages.success(request, f"{len(added)} named. Your own lists let go of them within seconds.")
+    messages.success(request, gettext("{n} named. Your own lists let go of them within seconds.").format(n=len(added)))
     return redirect("hosts")
 
 
@@ -39,14 +40,16 @@ def hosts(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 @page
 def check(request: HttpRequest, viewer: Viewer, host_id: UUID) -> HttpResponseBase:
     """Have the DNS of one of one's own asked now."""
-    return _done(request, viewer, lambda: service_hosts.ask_now(viewer, host_id), "Its DNS is asked within seconds.")
+    return _done(
+        request, viewer, lambda: service_hosts.ask_now(viewer, host_id), gettext("Its DNS is asked within seconds.")
+    )
 
 
 @require_POST
 @page
 def confirm(request: HttpRequest, viewer: Viewer, host_id: UUID) -> HttpResponseBase:
     """Say that what another partner names is that partner's."""
-    return _done(request, viewer, lambda: service_hosts.confirm(viewer, host_id), "Confirmed.")
+    return _done(request, viewer, lambda: service_hosts.confirm(viewer, host_id), gettext("Confirmed."))
 
 
 def _done(request: HttpRequest, viewer: Viewer, act: Callable[[], object], words: str) -> HttpResponseBase:
@@ -66,7 +69,7 @@ def end(request: HttpRequest, viewer: Viewer, host_id: UUID) -> HttpResponseBase
     """One of one's own no more."""
     service_hosts.end(viewer, host_id)
     suppressing.hint()
-    messages.success(request, "It is not yours any more; what others publish of it is listed again.")
+    messages.success(request, gettext("It is not yours any more; what others publish of it is listed again."))
     return redirect("hosts")
 
 

@@ -7,26 +7,26 @@ tell, too, comes from the same reads (`telling.inbox`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
 from django.db.models import Max
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 
 from exchange import clock
 from indicators import matching
 from indicators.campaigns import viewing
 from indicators.ending import deciding
-from indicators.feeds import health
 from indicators.models import Holding, Quarantined
 from indicators.opinions import appealing, many
+from indicators.portal import ailing
+from indicators.portal.items import SECTIONS, Item
 from indicators.publishing import awaiting
 from indicators.stix import vocabulary
-from indicators.telling import inbox, replaying
+from indicators.telling import inbox
 from partners.groups import life, proposing, warning
 from partners.models import ApiKey
 from partners.portal.letters import Lab
@@ -38,30 +38,6 @@ _WEEK, _DAY = timedelta(days=7), timedelta(days=1)
 _MOST = 8
 _MOST_MATCHES = 100
 _MOST_ENDING = 1_000
-
-Section = Literal["tonight", "week", "know"]
-Group = Literal["ours", "campaigns", "sharing", "systems"]
-SECTIONS: dict[Section, str] = {"tonight": "Before tonight", "week": "This week", "know": "To know"}
-GROUPS: dict[Group, str] = {"ours": "On ours", "campaigns": "Campaigns", "sharing": "Sharing", "systems": "Systems"}
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One line. `value` is told in mono between `title` and `after`; `clock` is its deadline or when it came."""
-
-    section: Section
-    group: Group
-    icon: str
-    tone: str
-    title: str
-    detail: str
-    act: str
-    address: str
-    value: str = ""
-    after: str = ""
-    lab: Lab | None = None
-    at: datetime | None = None
-    due: datetime | None = None
 
 
 def of(viewer: Viewer, labs: Mapping[UUID, Lab]) -> list[Item]:
@@ -83,15 +59,21 @@ def _dissents(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
         if newest is None:
             continue
         extension = dict(vocabulary.extension_of(orjson.loads(newest.body)) or {})
-        said = {"false_positive": "a false positive", "benign_shared": "shared by benign users", "victim": "a victim's"}
+        said = {
+            "false_positive": gettext("a false positive"),
+            "benign_shared": gettext("shared by benign users"),
+            "victim": gettext("a victim's"),
+        }
         yield Item(
             "tonight",
             "ours",
             "flag",
             "warn",
-            f"{one.partner.name} calls our {(newest.subkind or 'object').replace('_', ' ')}",
-            "what is disputed is disarmed in every feed that asks for it",
-            "Answer",
+            gettext("{name} calls our {replace}").format(
+                name=one.partner.name, replace=(newest.subkind or "object").replace("_", " ")
+            ),
+            gettext("what is disputed is disarmed in every feed that asks for it"),
+            gettext("Answer"),
             reverse("indicator", args=[one.holding.stix_id]),
             value=_short(extension) or newest.title[:60],
             after=said.get(one.reason, one.reason.replace("_", " ")),
@@ -110,9 +92,9 @@ def _appeals(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             "ours",
             "scales",
             "bad" if ticket.overdue else "warn",
-            "Appeal on one of ours: says it is",
-            "filed through the exchange, the filer is not named",
-            "Decide",
+            gettext("Appeal on one of ours: says it is"),
+            gettext("filed through the exchange, the filer is not named"),
+            gettext("Decide"),
             reverse("portal-appeals"),
             after=ticket.reason.replace("_", " "),
             due=ticket.due_at,
@@ -139,9 +121,11 @@ def _waiting(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             "sharing",
             "eye",
             "blue",
-            f"{_counted(count, 'object')} wait{'s' if count == 1 else ''} for a second person",
-            f"{held.why} · nothing of it has left",
-            "Review",
+            ngettext("{n} object waits for a second person", "{n} objects wait for a second person", count).format(
+                n=f"{count:,}"
+            ),
+            gettext("{why} · nothing of it has left").format(why=held.why),
+            gettext("Review"),
             reverse("waiting"),
             at=held.at,
         )
@@ -151,9 +135,11 @@ def _waiting(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             "ours",
             "undo",
             "warn",
-            f"{_counted(ending.objects_ended, 'object')} of ours ended at once and can still come back",
-            "readers have been told to drop them · after that it is final",
-            "Decide",
+            gettext("{counted} of ours ended at once and can still come back").format(
+                counted=_objects(ending.objects_ended)
+            ),
+            gettext("readers have been told to drop them · after that it is final"),
+            gettext("Decide"),
             reverse("waiting"),
             due=ending.until,
         )
@@ -165,9 +151,11 @@ def _waiting(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             "sharing",
             "lock",
             "plain",
-            f"{_counted(count, 'object')} {'was' if count == 1 else 'were'} held at the door",
-            "seen by nobody until you mend them",
-            f"Mend {count:,}",
+            ngettext("{n} object was held at the door", "{n} objects were held at the door", count).format(
+                n=f"{count:,}"
+            ),
+            gettext("seen by nobody until you mend them"),
+            gettext("Mend {count}").format(count=f"{count:,}"),
             reverse("portal-quarantine"),
             at=quarantined.aggregate(last=Max("at"))["last"],
         )
@@ -177,8 +165,8 @@ def _under_way(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
     """Opinions on many that are being given or taken back, and those that can still be taken back."""
     for one in many.lately(viewer)[:_MOST]:
         done = many.progress(one)
-        doing = {"running": "Judging", "undoing": "Taking back"}.get(one.state)
-        total = _counted(done.total if doing else done.given, "object")
+        doing = {"running": gettext("Judging"), "undoing": gettext("Taking back")}.get(one.state)
+        total = _objects(done.total if doing else done.given)
         if not doing and not done.given:
             continue
         yield Item(
@@ -186,9 +174,11 @@ def _under_way(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             "ours",
             "scales",
             "blue",
-            f"{doing} {total}: {done.percent} % done" if doing else f"{total} judged at once by us",
-            "it goes on without a page" if doing else "one press takes it back",
-            "See it",
+            gettext("{doing} {total}: {percent} % done").format(doing=doing, total=total, percent=done.percent)
+            if doing
+            else gettext("{total} judged at once by us").format(total=total),
+            gettext("it goes on without a page") if doing else gettext("one press takes it back"),
+            gettext("See it"),
             reverse("judging", args=[one.pk]),
             at=one.begun_at if doing else None,
             due=None if doing else one.until,
@@ -199,19 +189,21 @@ def _campaigns(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
     """Campaigns of our groups that moved lately. Three queries."""
     found = viewing.page(viewer, after=None, limit=_MOST, ended=False)
     for one in viewing.documents(viewer, found)[:4]:
-        grade = "corroborated" if one["grade"] == "corroborated" else "on one lab's word"
+        grade = gettext("corroborated") if one["grade"] == "corroborated" else gettext("on one lab's word")
         kinds = ", ".join(kind.replace("-", " ") for kind in one["kinds"])
         yield Item(
             "tonight" if one["grade"] == "corroborated" else "know",
             "campaigns",
             "graph",
             "blue",
-            "Campaign",
-            f"{grade} · {_bucket(one['accounts'])} accounts at {_counted(len(one['labs']), 'lab')} · {kinds}",
-            "Open picture",
+            gettext("Campaign"),
+            gettext("{grade} · {bucket} accounts at {counted} · {kinds}").format(
+                grade=grade, bucket=_bucket(one["accounts"]), counted=_labs(len(one["labs"])), kinds=kinds
+            ),
+            gettext("Open picture"),
             reverse("portal-campaign", args=[one["id"]]),
             value=one["alias"] or one["name"],
-            after="touches your group",
+            after=gettext("touches your group"),
             at=datetime.fromisoformat(one["last_seen"]) if one["last_seen"] else None,
         )
 
@@ -226,9 +218,13 @@ def _sharing(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
                     "sharing",
                     "people",
                     "plain",
-                    f"{proposal.get_kind_display()} waits for us in the group {proposal.group.name}",
-                    f"{proposal.group.get_policy_display()} · your default audience stays as it is",
-                    "Read terms",
+                    gettext("{get_kind_display} waits for us in the group {name}").format(
+                        get_kind_display=proposal.get_kind_display(), name=proposal.group.name
+                    ),
+                    gettext("{get_policy_display} · your default audience stays as it is").format(
+                        get_policy_display=proposal.group.get_policy_display()
+                    ),
+                    gettext("Read terms"),
                     reverse("groups-page"),
                     at=proposal.made_at,
                 )
@@ -238,9 +234,9 @@ def _sharing(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
                 "sharing",
                 "box",
                 "plain",
-                f"{offer.partner.name} offers us its objects",
-                "we would publish them from then on",
-                "Decide",
+                gettext("{name} offers us its objects").format(name=offer.partner.name),
+                gettext("we would publish them from then on"),
+                gettext("Decide"),
                 reverse("organisation"),
                 lab=labs.get(offer.partner_id),
             )
@@ -250,9 +246,9 @@ def _sharing(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             "sharing",
             "report",
             "plain",
-            f"The legal basis of {notice.group.name} ends",
-            "after it, nothing new can be published there",
-            "Renew basis",
+            gettext("The legal basis of {name} ends").format(name=notice.group.name),
+            gettext("after it, nothing new can be published there"),
+            gettext("Renew basis"),
             reverse("group-page", args=[notice.group.slug]),
             due=datetime.combine(notice.basis_until, datetime.min.time(), tzinfo=clock.now().tzinfo),
         )
@@ -270,9 +266,9 @@ def _keys(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             "systems",
             "key",
             "plain",
-            "API key",
-            "whatever uses it stops then",
-            "Rotate",
+            gettext("API key"),
+            gettext("whatever uses it stops then"),
+            gettext("Rotate"),
             reverse("keys"),
             value=key.name,
             after="ends",
@@ -294,9 +290,9 @@ def _expiring(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             "ours",
             "clock",
             "plain",
-            f"{count} of ours end{'s' if len(ending) == 1 else ''} this week",
-            "what is seen again can be published anew until a later day",
-            f"See {count}",
+            ngettext("{n} of ours ends this week", "{n} of ours end this week", len(ending)).format(n=count),
+            gettext("what is seen again can be published anew until a later day"),
+            gettext("See {count}").format(count=count),
             f"{reverse('indicators')}?{asked}",
             due=ending[0],
         )
@@ -311,51 +307,13 @@ def _matched(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             "ours",
             "link",
             "plain",
-            f"{count}{'+' if count == _MOST_MATCHES else ''} value{'s' if count != 1 else ''} matched between labs",
-            "found within a day; only who may see both sides sees a match",
-            f"See {count}",
+            ngettext("{n} value matched between labs", "{n} values matched between labs", count).format(
+                n=f"{count}{'+' if count == _MOST_MATCHES else ''}"
+            ),
+            gettext("found within a day; only who may see both sides sees a match"),
+            gettext("See {count}").format(count=count),
             reverse("portal-matches"),
             at=newest[0].found_at if newest else None,
-        )
-
-
-def _systems(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
-    """Agents that differ or are silent, endpoints and connections that fail, messages that failed. Four queries."""
-    for one in health.instances(viewer):
-        instance, at, feed = one.name, one.at, one.feed_name if one.feed_id else "everything"
-        page = reverse("portal-feed", args=[one.feed_id]) if one.feed_id else reverse("portal-feed-all")
-        if one.state == "differs":
-            yield Item(
-                "tonight", "systems", "server", "bad", "Agent", f"not the set of {feed}; its last good one stays",
-                "Look", page, value=instance, after="differs from the feed it enforces", at=at,
-            )  # fmt: skip
-        elif one.state == "silent":
-            yield Item(
-                "week", "systems", "server", "warn", "Agent", f"of the feed {feed} · what it holds may be old",
-                "Look", page, value=instance, after="is silent", at=at,
-            )  # fmt: skip
-    for failing in inbox.failing(viewer)[:_MOST]:
-        yield Item(
-            "week", "systems", "feed", "bad", "Endpoint", "asked less often until a message arrives; nothing is lost",
-            "Look", reverse("portal-subscriptions"), value=urlsplit(failing.url).hostname or "",
-            after="fails again and again", at=failing.opened_at,
-        )  # fmt: skip
-    for broken in inbox.broken(viewer)[:_MOST] if Scope.ADMIN in viewer.scopes else ():
-        yield Item(
-            "week", "systems", "link", "bad", "Connection", "it is tried again, less and less often; nothing is lost",
-            "Look", reverse("portal-connections"), value=broken.name, after="fails", at=broken.failing_since,
-        )  # fmt: skip
-    dead = replaying.count_dead(viewer)
-    if dead:
-        yield Item(
-            "week",
-            "systems",
-            "feed",
-            "bad",
-            f"{_counted(dead, 'message')} to your systems could not be delivered",
-            "each can be sent again",
-            "Look",
-            reverse("portal-subscriptions"),
         )
 
 
@@ -370,14 +328,22 @@ _SOURCES: tuple[_Source, ...] = (
     _keys,
     _expiring,
     _matched,
-    _systems,
+    ailing.systems,
 )
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def _objects(count: int) -> str:
+    return ngettext("{n} object", "{n} objects", count).format(n=f"{count:,}")
+
+
+def _labs(count: int) -> str:
+    return ngettext("{n} lab", "{n} labs", count).format(n=f"{count:,}")
 
 
 def _bucket(word: object) -> str:
     text = str(word)
-    return f"about {10 ** int(text[3:]):,}" if text.startswith("10^") and text[3:].isdigit() else text
+    return (
+        gettext("about {n}").format(n=f"{10 ** int(text[3:]):,}")
+        if text.startswith("10^") and text[3:].isdigit()
+        else text
+    )

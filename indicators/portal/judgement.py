@@ -6,11 +6,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from exchange import paging
 from exchange.errors import Malformed
 from exchange.parameters import Parameters
+from exchange.translating import later
 from indicators import reading
 from indicators.opinions import appealing, overview, weighing
 from indicators.portal import rows
@@ -22,7 +24,7 @@ from partners.scopes import Scope
 from partners.viewer import Viewer
 
 _PAGE = 50
-_WAYS: dict[overview.Way, str] = {"received": "On ours", "given": "By us"}
+_WAYS: dict[overview.Way, str] = {"received": later("On ours"), "given": later("By us")}
 
 
 @require_safe
@@ -86,7 +88,7 @@ def usefulness(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """What the partner's own indicators were good for; numbers of partners in buckets, told once an interval."""
     viewer.require(Scope.PUBLISH)
     told = weighing.of_all(viewer)
-    kinds = [("all of them", told)] + [(kind, each) for kind, each in told.get("by_kind", {}).items()]
+    kinds = [(gettext("all of them"), told)] + [(kind, each) for kind, each in told.get("by_kind", {}).items()]
     return show(
         request,
         viewer,

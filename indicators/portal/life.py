@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from django.utils.translation import gettext
+
 from indicators.opinions.giving import Judged
 from indicators.opinions.sighting import Sighted
 from indicators.reading import Statement
@@ -50,7 +52,7 @@ def of(
     until = next((said.valid_until for said in versions if said.latest and said.valid_until), None)
     end = max([until or now, now, *(one.at for one in found)])
     if until is not None:
-        found.append(Mark(until, "ends", "It ends"))
+        found.append(Mark(until, "ends", gettext("It ends")))
         found.sort(key=lambda one: one.at)
     if len(found) < 2:
         return None
@@ -73,18 +75,30 @@ def _marks(
     extension: Mapping[str, Any],
 ) -> Iterator[Mark]:
     if (seen := _moment(extension.get("first_seen"))) is not None:
-        yield Mark(seen, "seen", "First seen by its publisher")
+        yield Mark(seen, "seen", gettext("First seen by its publisher"))
     told = sorted(versions, key=_made)
     ids = {said.stix_id for said in versions}
     for place, said in enumerate(told):
         if place == 0:
-            yield Mark(_made(said), "published", f"Published by {said.publisher_name}")
+            yield Mark(
+                _made(said),
+                "published",
+                gettext("Published by {publisher_name}").format(publisher_name=said.publisher_name),
+            )
         else:
-            what = "Revoked" if said.revoked else "Told again"
-            yield Mark(_made(said), "revised", f"{what} by {said.publisher_name}")
+            what = gettext("Revoked") if said.revoked else gettext("Told again")
+            yield Mark(
+                _made(said),
+                "revised",
+                gettext("{what} by {publisher_name}").format(what=what, publisher_name=said.publisher_name),
+            )
     for said in beside:
         if said.stix_id not in ids:
-            yield Mark(_made(said), "other", f"The same value by {said.publisher_name}")
+            yield Mark(
+                _made(said),
+                "other",
+                gettext("The same value by {publisher_name}").format(publisher_name=said.publisher_name),
+            )
     for one in judged:
         for given in one.opinions:
             kind: Kind = "confirmed" if "disagree" not in given.opinion else "disputed"
@@ -92,7 +106,7 @@ def _marks(
                 yield Mark(given.modified, kind, f"{given.reason.replace('_', ' ').capitalize()}: {given.partner.name}")
     for each in sighted:
         if (moment := _moment(each.last_seen or each.first_seen)) is not None:
-            yield Mark(moment, "met", f"Met by {each.partner.name}")
+            yield Mark(moment, "met", gettext("Met by {name}").format(name=each.partner.name))
 
 
 def _made(said: Statement) -> datetime:

@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import reswap, retarget
 
@@ -192,7 +193,9 @@ def save_view(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     except ExchangeError as refused:
         messages.error(request, refused.detail)
         return HttpResponseRedirect(asked.address() or reverse("indicators"))
-    messages.success(request, f"“{feed.name}” is saved: a view here, and a feed for your systems.")
+    messages.success(
+        request, gettext("“{name}” is saved: a view here, and a feed for your systems.").format(name=feed.name)
+    )
     return HttpResponseRedirect(f"{reverse('indicators')}?{urlencode({'view': feed.pk})}")
 
 

@@ -7,21 +7,23 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
+from exchange.translating import later
+
 COOKIE = f"{settings.COOKIE_PREFIX}list"
 _YEAR_S = 365 * 24 * 3600
 
 #: Columns that may be left out, in the order in which they stand.
 COLUMNS: dict[str, str] = {
-    "severity": "Severity",
-    "publishers": "Publishers",
-    "confidence": "Conf.",
-    "standing": "Standing",
-    "did": "Publisher did",
-    "left": "Left",
-    "matches": "Matches",
-    "campaign": "Campaign",
+    "severity": later("Severity"),
+    "publishers": later("Publishers"),
+    "confidence": later("Conf."),
+    "standing": later("Standing"),
+    "did": later("Publisher did"),
+    "left": later("Left"),
+    "matches": later("Matches"),
+    "campaign": later("Campaign"),
     "tlp": "TLP",
-    "added": "Added",
+    "added": later("Added"),
 }
 
 

@@ -9,6 +9,7 @@ import orjson
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange import paging
@@ -71,5 +72,5 @@ def one(request: HttpRequest, viewer: Viewer, entry: UUID) -> HttpResponse:
 def delete(request: HttpRequest, viewer: Viewer, entry: UUID) -> HttpResponseBase:
     """Delete one for good."""
     quarantine.delete(viewer, entry)
-    messages.success(request, "Deleted; nothing of it is kept.")
+    messages.success(request, gettext("Deleted; nothing of it is kept."))
     return redirect("portal-quarantine")

@@ -8,9 +8,11 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from exchange.errors import ExchangeError, NotFound, Refused
+from exchange.translating import later
 from indicators.ending import deciding, recalling, released
 from partners.portal.access import page, show
 from partners.scopes import Scope
@@ -20,9 +22,9 @@ _IDS = 20
 _FIELDS = ("detector", "version", "since", "until", "campaign", "ids")
 _VERBS = {"carry-out": recalling.carry_out, "undo": recalling.undo, "finish": recalling.finish}
 _DONE = {
-    "carry-out": "Recalled: everybody is told to drop them. They can come back for an hour.",
-    "undo": "They are back.",
-    "finish": "It is final.",
+    "carry-out": later("Recalled: everybody is told to drop them. They can come back for an hour."),
+    "undo": later("They are back."),
+    "finish": later("It is final."),
 }
 
 
@@ -78,7 +80,7 @@ def act(request: HttpRequest, viewer: Viewer, recall_id: UUID) -> HttpResponseBa
     recalling.find(viewer, recall_id)
     wanted = request.POST.get("do", "")
     if wanted not in _VERBS:
-        raise Refused("There is no such action.", code="unknown-action", at="/do")
+        raise Refused(gettext("There is no such action."), code="unknown-action", at="/do")
     try:
         _VERBS[wanted](viewer, recall_id)
         messages.success(request, _DONE[wanted])

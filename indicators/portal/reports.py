@@ -9,9 +9,11 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from exchange.errors import Conflict, ExchangeError, NotFound, Refused
+from exchange.translating import later
 from indicators.feeds.filters import Filter
 from indicators.models import ReportPackage
 from indicators.reading import gathering, newest
@@ -40,7 +42,7 @@ def reports(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
             viewer, recipient=request.POST.get("recipient", ""), root=request.POST.get("root", "").strip()
         )
     except NotFound:
-        return _list(request, viewer, problem="You see no such campaign, report or grouping.")
+        return _list(request, viewer, problem=gettext("You see no such campaign, report or grouping."))
     except (Refused, Conflict) as refused:
         return _list(request, viewer, problem=refused.detail)
     return redirect("report", package.pk)
@@ -57,7 +59,7 @@ def report(request: HttpRequest, viewer: Viewer, report_id: UUID) -> HttpRespons
         return _show(request, viewer, package)
     wanted = request.POST.get("do", "")
     if wanted not in _VERBS:
-        raise Refused("There is no such action.", code="unknown-action", at="/do")
+        raise Refused(gettext("There is no such action."), code="unknown-action", at="/do")
     try:
         _VERBS[wanted](viewer, report_id)
     except NotFound:
@@ -132,7 +134,15 @@ def _row(package: ReportPackage, *, whole: bool) -> dict[str, Any]:
 def _roots(viewer: Viewer) -> list[tuple[str, str]]:
     """The newest roots that the viewer may see, for the picker."""
     found = newest(viewer, Selection(filter=Filter.of(types=gathering.ROOTS)), limit=_CHOICES)
-    return [(said.stix_id, f"{said.title} ({said.stix_type} of {said.publisher_name})") for said in found.statements]
+    return [
+        (
+            said.stix_id,
+            gettext("{title} ({stix_type} of {publisher_name})").format(
+                title=said.title, stix_type=said.stix_type, publisher_name=said.publisher_name
+            ),
+        )
+        for said in found.statements
+    ]
 
 
 def _may_prepare(viewer: Viewer) -> bool:
@@ -140,5 +150,5 @@ def _may_prepare(viewer: Viewer) -> bool:
 
 
 _TONES = {"discarded": "", "prepared": "warn", "released": "good"}
-_SAID = {"release": "The package is released.", "discard": "The package is discarded."}
+_SAID = {"release": later("The package is released."), "discard": later("The package is discarded.")}
 _VERBS: dict[str, Callable[[Viewer, UUID], object]] = {"release": reporting.release, "discard": reporting.discard}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from exchange import clock, paging
@@ -107,4 +108,4 @@ def _place(cursor: str, *, viewer: Viewer, scope: str) -> int | None:
     match paging.unseal(cursor, viewer=viewer.partner_id, scope=scope):
         case [int(place)]:
             return place
-    raise Malformed("This cursor was made for another list.", code="bad-cursor", at="/cursor")
+    raise Malformed(gettext("This cursor was made for another list."), code="bad-cursor", at="/cursor")

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from django.utils.translation import gettext
 
 from exchange import clock
+from exchange.translating import later
 from indicators.door import corpus
 from indicators.feeds import filters
 from indicators.feeds.filters import Filter
@@ -47,9 +49,9 @@ _KIND_NAMES = {kind: name.removesuffix("s") for kind, name in KINDS.items()}
 _BUCKET = re.compile(r"10\^([0-9])")
 _WORDS = {
     "api": "API",
-    "cot": "chain of thought",
-    "edu": "education program",
-    "cgnat": "carrier-grade NAT",
+    "cot": later("chain of thought"),
+    "edu": later("education program"),
+    "cgnat": later("carrier-grade NAT"),
     "vpn": "VPN",
 }
 _QUOTED = re.compile(r"= ?'((?:[^'\\]|\\.)*)'")
@@ -74,7 +76,7 @@ def kind_name(kind: str | None, stix_type: str) -> str:
 
 def filter_words(wanted: Filter) -> str:
     """A saved filter in one line."""
-    return filters.spoken(wanted) or "Everything"
+    return filters.spoken(wanted) or gettext("Everything")
 
 
 def state(said: Statement, moment: datetime) -> str:
@@ -84,7 +86,7 @@ def state(said: Statement, moment: datetime) -> str:
     if said.valid_until is not None and said.valid_until <= moment:
         return "expired"
     if said.valid_from is not None and said.valid_from > moment:
-        return "not yet valid"
+        return gettext("not yet valid")
     return "live"
 
 
@@ -141,12 +143,14 @@ def code(extension: dict[str, Any]) -> list[tuple[str, str]]:
     found = []
     if isinstance(rule, dict):
         terms = (f"{term['feature']} {term['op']} {orjson.dumps(term['value']).decode()}" for term in rule["all"])
-        found.append(("Rule", "\nand ".join(terms)))
+        found.append((gettext("Rule"), "\nand ".join(terms)))
     if isinstance(signature, dict):
         texts = ((name, signature[name]) for name in ("regex", "nova") if name in signature)
         found += [(_SIGNATURES[name], text) for name, text in texts]
         if "minhash" in signature:
-            found.append(("MinHash", f"{len(signature['minhash'])} permutations, in the raw object below"))
+            found.append(
+                ("MinHash", gettext("{n} permutations, in the raw object below").format(n=len(signature["minhash"])))
+            )
     return found
 
 
@@ -155,34 +159,36 @@ def measured(benign_hits: str | None) -> str:
     if benign_hits is None:
         return ""
     prompts, most = f"{len(corpus.prompts()):,}", verdict.number(corpus.MOST_HITS)
-    said = {"none": "none", "few": f"at most {most}"}.get(benign_hits, f"more than {most}, which is refused today")
-    return f"Of {prompts} ordinary prompts it matches {said}."
+    said = {"none": gettext("none"), "few": gettext("at most {most}").format(most=most)}.get(
+        benign_hits, gettext("more than {most}, which is refused today").format(most=most)
+    )
+    return gettext("Of {prompts} ordinary prompts it matches {said}.").format(prompts=prompts, said=said)
 
 
-_SIGNATURES = {"regex": "Regular expression", "nova": "NOVA rule"}
+_SIGNATURES = {"regex": later("Regular expression"), "nova": later("NOVA rule")}
 
 
 _LABELS = {
-    "subkind": "Looks at",
-    "value": "Value",
-    "severity": "Severity",
-    "control": "Controlled by",
-    "entry_program": "Came in through",
-    "instrument": "Instrument",
-    "accounts_per_instrument": "Accounts per instrument",
-    "psp_scope": "Payment provider's scope",
-    "elicitation": "Tries to elicit",
-    "languages": "Languages",
-    "shared_infra": "Shared infrastructure",
-    "publisher_action": "What the publisher did",
-    "review": "Reviewed by",
-    "first_seen": "First seen",
-    "last_seen": "Last seen",
-    "volume_bucket": "Volume",
-    "techniques": "ATLAS techniques",
-    "benign_hit_rate": "Hits on benign traffic",
-    "attribution": "Attribution",
-    "detector": "Detector",
+    "subkind": later("Looks at"),
+    "value": later("Value"),
+    "severity": later("Severity"),
+    "control": later("Controlled by"),
+    "entry_program": later("Came in through"),
+    "instrument": later("Instrument"),
+    "accounts_per_instrument": later("Accounts per instrument"),
+    "psp_scope": later("Payment provider's scope"),
+    "elicitation": later("Tries to elicit"),
+    "languages": later("Languages"),
+    "shared_infra": later("Shared infrastructure"),
+    "publisher_action": later("What the publisher did"),
+    "review": later("Reviewed by"),
+    "first_seen": later("First seen"),
+    "last_seen": later("Last seen"),
+    "volume_bucket": later("Volume"),
+    "techniques": later("ATLAS techniques"),
+    "benign_hit_rate": later("Hits on benign traffic"),
+    "attribution": later("Attribution"),
+    "detector": later("Detector"),
 }
 
 
@@ -197,7 +203,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_plain(item)}" for name, item in value.items())
     if isinstance(value, str) and (order := _BUCKET.fullmatch(value)):
-        return f"in the order of {10 ** int(order[1]):,}"
+        return gettext("in the order of {n}").format(n=f"{10 ** int(order[1]):,}")
     if isinstance(value, str) and value in _WORDS:
-        return _WORDS[value]
+        return str(_WORDS[value])
     return str(value).replace("_", " ") if isinstance(value, str) and re.fullmatch(r"[a-z_]+", value) else str(value)

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from exchange import clock
@@ -90,9 +91,9 @@ def _counted_anew(viewer: Viewer) -> Counts:
     return Counts(
         clock.now(),
         (
-            ("start", "ask for an act", len(asks)),
-            ("portal-judgement", "opinions and appeals on ours", len(ours)),
-            ("waiting", "wait for somebody of ours", len(waits)),
+            ("start", gettext("ask for an act"), len(asks)),
+            ("portal-judgement", gettext("opinions and appeals on ours"), len(ours)),
+            ("waiting", gettext("wait for somebody of ours"), len(waits)),
         ),
         tuple((feed.pk, tally) for feed, tally in zip(feeds, views, strict=True)),
     )

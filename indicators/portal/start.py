@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from exchange import clock
+from exchange.translating import later
 from indicators.ending import deciding
 from indicators.feeds import spelling
 from indicators.feeds.filters import Filter
-from indicators.portal import beginning, inbox
+from indicators.portal import beginning, inbox, items
+from indicators.portal.items import Item
 from indicators.publishing import quarantine
 from indicators.reading import listing, overview
 from partners.groups import directory
@@ -25,10 +28,10 @@ _WAITING = 5
 #: Of arrivals of fewer publishers nothing is summed: each could be told from the sum.
 _LEAST_PUBLISHERS = 3
 _FIGURES = (
-    ("In force for us", "", "of all that you may see"),
-    ("Of ours disputed", "from:mine standing:disputed,refuted", "or refuted"),
-    ("Ours, ends soon", "from:mine until:<7d", "within a week"),
-    ("By two labs", "publishers:>=2", "or more, by name"),
+    (later("In force for us"), "", later("of all that you may see")),
+    (later("Of ours disputed"), "from:mine standing:disputed,refuted", later("or refuted")),
+    (later("Ours, ends soon"), "from:mine until:<7d", later("within a week")),
+    (later("By two labs"), "publishers:>=2", later("or more, by name")),
 )
 
 
@@ -42,7 +45,7 @@ def start(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     state = overview.place(viewer)  # read first: what comes in meanwhile is then news the next time
     found = inbox.of(viewer, letters.labs(viewer, directory.partners()))
     group = request.GET.get("show", "")
-    group = group if group in inbox.GROUPS else ""
+    group = group if group in items.GROUPS else ""
     shown = [item for item in found if not group or item.group == group]
     publishes = Scope.PUBLISH in viewer.scopes
     steps = beginning.steps(viewer) if not overview.sees_anything(viewer) else []
@@ -56,8 +59,8 @@ def start(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         state=state,
         sections=_sections(shown),
         tabs=[
-            ("", "All", len(found)),
-            *((key, label, sum(one.group == key for one in found)) for key, label in inbox.GROUPS.items()),
+            ("", gettext("All"), len(found)),
+            *((key, label, sum(one.group == key for one in found)) for key, label in items.GROUPS.items()),
         ],
         group=group,
         steps=steps,
@@ -69,9 +72,9 @@ def start(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     )
 
 
-def _sections(items: Sequence[inbox.Item]) -> list[tuple[str, list[inbox.Item]]]:
+def _sections(asks: Sequence[Item]) -> list[tuple[str, list[Item]]]:
     """The lines by their section; a section of none is left out."""
-    found = [(label, [one for one in items if one.section == key]) for key, label in inbox.SECTIONS.items()]
+    found = [(label, [one for one in asks if one.section == key]) for key, label in items.SECTIONS.items()]
     return [(label, there) for label, there in found if there]
 
 

@@ -13,6 +13,7 @@ from django.contrib import messages
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from exchange import clock
@@ -42,7 +43,7 @@ def subscriptions(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         return _list(request, viewer)
     wanted = request.POST.get("do", "subscribe")
     if wanted not in _CHANGES:
-        raise Refused("There is no such action.", code="unknown-action", at="/do")
+        raise Refused(gettext("There is no such action."), code="unknown-action", at="/do")
     return _CHANGES[wanted](request, viewer)
 
 
@@ -56,7 +57,7 @@ def act(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> HttpResp
         _, secret = subscribing.rotate_secret(viewer, subscription_id, overlap=_OVERLAP)
         return _list(request, viewer, secret=secret, renewed=True)
     if wanted not in _ACTS:
-        raise Refused("There is no such action.", code="unknown-action", at="/do")
+        raise Refused(gettext("There is no such action."), code="unknown-action", at="/do")
     _ACTS[wanted](request, viewer, subscription_id)
     return _back(request)
 
@@ -65,7 +66,11 @@ def act(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> HttpResp
 @page
 def send_again(request: HttpRequest, viewer: Viewer, delivery_id: UUID) -> HttpResponseBase:
     """Send one of the partner's own deliveries again."""
-    _said(request, lambda: notifying.send_again(viewer, delivery_id), "It is sent again. How that went appears below.")
+    _said(
+        request,
+        lambda: notifying.send_again(viewer, delivery_id),
+        gettext("It is sent again. How that went appears below."),
+    )
     return _back(request)
 
 
@@ -86,7 +91,9 @@ def deliveries(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 
 def _test(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> None:
     _said(
-        request, lambda: notifying.ping(viewer, subscription_id), "A test message is sent. How that went appears below."
+        request,
+        lambda: notifying.ping(viewer, subscription_id),
+        gettext("A test message is sent. How that went appears below."),
     )
 
 
@@ -103,7 +110,7 @@ def _change(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> None
         wanted = {"url": request.POST.get("url", "").strip(), "feed": _feed(request)}
     except ValueError:
         raise NotFound from None
-    _said(request, lambda: notifying.change(viewer, subscription_id, wanted), "The subscription is changed.")
+    _said(request, lambda: notifying.change(viewer, subscription_id, wanted), gettext("The subscription is changed."))
 
 
 def _replay(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> None:
@@ -114,13 +121,16 @@ def _replay(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> None
         messages.error(request, refused.detail)
     else:
         count = len(sent.letters)
-        words = f"{count} {'messages are' if count != 1 else 'message is'} sent again, the oldest first."
-        messages.success(request, words + (" There are more: press it once more." if sent.more else ""))
+        words = ngettext(
+            "{n} message is sent again, the oldest first.", "{n} messages are sent again, the oldest first.", count
+        ).format(n=count)
+        more = gettext("There are more: press it once more.") if sent.more else ""
+        messages.success(request, f"{words} {more}".strip())
 
 
 def _delete(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> None:
     subscribing.unsubscribe(viewer, subscription_id)
-    messages.success(request, "The subscription is deleted.")
+    messages.success(request, gettext("The subscription is deleted."))
 
 
 def _said(request: HttpRequest, do: Callable[[], object], words: str) -> None:
@@ -212,7 +222,7 @@ def _list(
         lines=[
             {
                 "feed": feed,
-                "name": feed.name if feed else "Everything",
+                "name": feed.name if feed else gettext("Everything"),
                 "words": showing.filter_words(one),
                 "count": counts[place] if place < len(counts) else None,
                 "agents": _agents([each for each in instances if each.feed_id == (feed.pk if feed else None)]),
@@ -237,10 +247,15 @@ def _agents(of: Sequence[Instance]) -> tuple[str, str]:
         return "", ""
     counts = Counter(one.state for one in of)
     if counts["differs"] or counts["silent"]:
-        said = [f"{counts['differs']} differ{'s' if counts['differs'] == 1 else ''}"] if counts["differs"] else []
-        said += [f"{counts['silent']} silent"] if counts["silent"] else []
+        said = (
+            [ngettext("{n} differs", "{n} differ", counts["differs"]).format(n=counts["differs"])]
+            if counts["differs"]
+            else []
+        )
+        said += [gettext("{silent} silent").format(silent=counts["silent"])] if counts["silent"] else []
         return ", ".join(said), "bad" if counts["differs"] else "warn"
-    return f"{counts['in step']} of {len(of)} in step", "good" if counts["in step"] == len(of) else "warn"
+    said_of_all = gettext("{in_step} of {n} in step").format(in_step=counts["in step"], n=len(of))
+    return said_of_all, "good" if counts["in step"] == len(of) else "warn"
 
 
 def _feed(request: HttpRequest) -> UUID | None:
@@ -255,7 +270,7 @@ def _add(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     try:
         _, secret = subscribing.subscribe(viewer, url=url, feed_id=_feed(request), form=form)
     except ValueError:
-        return _list(request, viewer, problem="Choose one of your feeds.")
+        return _list(request, viewer, problem=gettext("Choose one of your feeds."))
     except ExchangeError as refused:
         return _list(request, viewer, problem=refused.detail)
     return _list(request, viewer, secret=secret)

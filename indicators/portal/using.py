@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from indicators.feeds.filters import Filter
 from indicators.models import Feed
@@ -50,47 +51,47 @@ def uses(one: Feed | None, wanted: Filter) -> list[Use]:
     bearer = '-H "Authorization: Bearer $EXCHANGE_API_KEY"'
     found = [
         Use(
-            "Agent",
-            "Keeps a list provably equal to the feed, by your own policy.",
+            gettext("Agent"),
+            gettext("Keeps a list provably equal to the feed, by your own policy."),
             (
-                ("Install it from a checkout, and write agent.toml", "pip install ."),
+                (gettext("Install it from a checkout, and write agent.toml"), "pip install ."),
                 (
-                    "agent.toml: in shadow it blocks nothing and counts what it would",
+                    gettext("agent.toml: in shadow it blocks nothing and counts what it would"),
                     _AGENT.format(base=base, feed=_FEED.format(key=key) if one else ""),
                 ),
-                ("Rehearse for a day; it shows under Agents below", "exchange-agent run --config agent.toml"),
-                ("Then enforce", 'sed -i \'s/"shadow"/"enforce"/\' agent.toml'),
+                (gettext("Rehearse for a day; it shows under Agents below"), "exchange-agent run --config agent.toml"),
+                (gettext("Then enforce"), gettext('sed -i \'s/"shadow"/"enforce"/\' agent.toml')),
             ),
         ),
         Use(
             "curl",
-            "The list as it is now, a value a line; with its ETag a repeated pull costs nothing.",
+            gettext("The list as it is now, a value a line; with its ETag a repeated pull costs nothing."),
             (
                 (
-                    "All values",
+                    gettext("All values"),
                     f"curl -sS {bearer} \\\n  --etag-compare etag --etag-save etag -o list.txt \\\n  '{listed}'",
                 ),
-                ("With who says it and how sure", f"curl -sS {bearer} '{listed}?format=csv'"),
+                (gettext("With who says it and how sure"), f"curl -sS {bearer} '{listed}?format=csv'"),
             ),
         ),
         Use(
             "nginx",
-            "Networks of the feed as a variable that your configuration decides by.",
+            gettext("Networks of the feed as a variable that your configuration decides by."),
             (
                 (
-                    "Fetch, check, reload (every minute, by cron)",
+                    gettext("Fetch, check, reload (every minute, by cron)"),
                     f"curl -sSf {bearer} '{listed}?subkind=net' \\\n{_NGINX}",
                 ),
                 (
-                    "In the block http",
+                    gettext("In the block http"),
                     "geo $exchange_listed {\n    default 0;\n    include /etc/nginx/exchange.nets;\n}",
                 ),
             ),
         ),
         Use(
-            "Delta",
-            "What changed since, removals first, with a hash that proves the set.",
-            (("The first page", f"curl -sS {bearer} '{base}/api/v1/feeds/{key}/delta'"),),
+            gettext("Delta"),
+            gettext("What changed since, removals first, with a hash that proves the set."),
+            ((gettext("The first page"), f"curl -sS {bearer} '{base}/api/v1/feeds/{key}/delta'"),),
         ),
     ]
     if one is not None and not wanted.moving:
@@ -98,10 +99,12 @@ def uses(one: Feed | None, wanted: Filter) -> list[Use]:
         found.append(
             Use(
                 "TAXII",
-                "For OpenCTI, MISP, Sentinel and Splunk. Plain TAXII has no word for a removal: it carries revoked.",
+                gettext(
+                    "For OpenCTI, MISP, Sentinel and Splunk. Plain TAXII has no word for a removal: it carries revoked."
+                ),
                 (
-                    ("The collection", collection),
-                    ("Its objects", f"curl -sS -u any:$EXCHANGE_API_KEY '{collection}objects/'"),
+                    (gettext("The collection"), collection),
+                    (gettext("Its objects"), f"curl -sS -u any:$EXCHANGE_API_KEY '{collection}objects/'"),
                 ),
             )
         )

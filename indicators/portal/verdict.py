@@ -7,20 +7,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils.translation import gettext, ngettext
+
+from exchange.translating import later
 from indicators.stix.naming import NAMES
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _CONTROL = {
-    "reseller_pool": "A reseller pool's",
-    "actor_controlled": "The campaign's own",
-    "compromised_victim": "A victim's",
-    "unknown": "Somebody's",
+    "reseller_pool": later("A reseller pool's"),
+    "actor_controlled": later("The campaign's own"),
+    "compromised_victim": later("A victim's"),
+    "unknown": later("Somebody's"),
 }
 _DID = {
-    "suspended": "suspended its accounts",
-    "challenged": "challenged them",
-    "limited": "limited them",
-    "observed": "observed them",
+    "suspended": later("suspended its accounts"),
+    "challenged": later("challenged them"),
+    "limited": later("limited them"),
+    "observed": later("observed them"),
 }
 
 
@@ -58,13 +61,17 @@ def number(count: int) -> str:
 def sentence(known: Known, *, now: datetime) -> list[Piece]:
     """The verdict."""
     noun, _ = NAMES.get(known.subkind, (known.kind_name.lower() or "object", ""))
-    whose = _CONTROL.get(known.control, "A")
+    whose = _CONTROL.get(known.control, gettext("A"))
     return [
-        Piece(f"{whose} {noun}, published by "),
+        Piece(gettext("{whose} {noun}, published by ").format(whose=whose, noun=noun)),
         *_who(known),
         Piece(". "),
         Piece(known.standing.capitalize(), bold=True),
-        Piece(", confidence unknown" if known.confidence is None else f", confidence {known.confidence}"),
+        Piece(
+            gettext(", confidence unknown")
+            if known.confidence is None
+            else gettext(", confidence {confidence}").format(confidence=known.confidence)
+        ),
         *_until(known, now),
         Piece(". "),
         *_done(known.did),
@@ -75,12 +82,10 @@ def sentence(known: Known, *, now: datetime) -> list[Piece]:
 def _who(known: Known) -> list[Piece]:
     labs = max(known.labs, 0 if known.unnamed else 1)
     found = (
-        [Piece(f"{number(labs)} lab{'s' if labs > 1 else ''}{' independently' if labs > 1 else ''}", bold=True)]
-        if labs
-        else []
+        [Piece(ngettext("{n} lab", "{n} labs independently", labs).format(n=number(labs)), bold=True)] if labs else []
     )
     if known.unnamed:
-        found += [Piece(" and " if labs else ""), Piece("somebody who gives no name", bold=not labs)]
+        found += [Piece(gettext(" and ") if labs else ""), Piece(gettext("somebody who gives no name"), bold=not labs)]
     return found
 
 
@@ -88,22 +93,29 @@ def _until(known: Known, now: datetime) -> list[Piece]:
     if known.state != "live":
         return [Piece(", "), Piece(known.state, bold=True)]
     if known.until is None:
-        return [Piece(", in force without an end")]
+        return [Piece(gettext(", in force without an end"))]
     hours = (known.until - now).total_seconds() / 3_600
-    left = f"{int(hours // 24)} more days" if hours >= 48 else f"{max(1, int(hours))} more hours"
-    return [Piece(", in force for "), Piece(left, bold=True)]
+    left = (
+        gettext("{n} more days").format(n=int(hours // 24))
+        if hours >= 48
+        else gettext("{n} more hours").format(n=max(1, int(hours)))
+    )
+    return [Piece(gettext(", in force for ")), Piece(left, bold=True)]
 
 
 def _done(did: Sequence[str]) -> list[Piece]:
     counted = [(word, count) for word, count in Counter(did).most_common() if word in _DID]
     if not counted:
         return []
-    parts = [f"{number(count)} lab{'s' if count > 1 else ''} {_DID[word]}" for word, count in counted]
+    parts = [
+        ngettext("{n} lab {did}", "{n} labs {did}", count).format(n=number(count), did=_DID[word])
+        for word, count in counted
+    ]
     joined = ", ".join(parts)
     return [Piece(f"{joined[0].upper()}{joined[1:]}. ")]
 
 
 def _yours(known: Known) -> list[Piece]:
     if known.own:
-        return [Piece("It is yours.", bold=True)]
-    return [Piece("You have judged it." if known.judged else "You have not judged it.", bold=True)]
+        return [Piece(gettext("It is yours."), bold=True)]
+    return [Piece(gettext("You have judged it.") if known.judged else gettext("You have not judged it."), bold=True)]

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange.errors import ExchangeError
@@ -100,7 +101,7 @@ def act_on_excerpt(request: HttpRequest, viewer: Viewer, excerpt: UUID) -> HttpR
 
     def decided(*, shown: bool) -> str:
         excerpts.decide(viewer, excerpt, show=shown)
-        return "People see it now." if shown else "Declined; nothing of it is kept."
+        return gettext("People see it now.") if shown else gettext("Declined; nothing of it is kept.")
 
     acts = {"show": partial(decided, shown=True), "decline": partial(decided, shown=False)}
     return do(request, viewer, acts, needs=Scope.PUBLISH, back="waiting")
@@ -117,7 +118,8 @@ def undo(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         messages.error(request, refused.detail)
     else:
         back = sum(one.brought_back for one in undone)
-        messages.success(request, f"{back:,} object{'' if back == 1 else 's'} came back." if undone else "It is final.")
+        came = ngettext("{n} object came back.", "{n} objects came back.", back).format(n=f"{back:,}")
+        messages.success(request, came if undone else gettext("It is final."))
     return redirect("waiting")
 
 
@@ -129,11 +131,13 @@ def decide(request: HttpRequest, viewer: Viewer, ending_id: UUID) -> HttpRespons
 
     def undo() -> str:
         (ending,) = deciding.undo(viewer, [ending_id])
-        return f"{ending.brought_back:,} of {ending.objects_ended:,} objects came back."
+        return gettext("{brought_back} of {objects_ended} objects came back.").format(
+            brought_back=f"{ending.brought_back:,}", objects_ended=f"{ending.objects_ended:,}"
+        )
 
     def confirm() -> str:
         deciding.confirm(viewer, ending_id)
-        return "It is final."
+        return gettext("It is final.")
 
     return do(request, viewer, {"undo": undo, "confirm": confirm}, needs=Scope.PUBLISH, back="waiting")
 
@@ -147,11 +151,11 @@ def act(request: HttpRequest, viewer: Viewer, held_id: UUID) -> HttpResponseBase
     def confirm() -> str:
         counts = confirming.confirm(viewer, held_id).counts
         said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-        return f"Confirmed. The whole batch: {said}."
+        return gettext("Confirmed. The whole batch: {said}.").format(said=said)
 
     def decline() -> str:
         confirming.decline(viewer, held_id)
-        return "Declined; nothing of it is published."
+        return gettext("Declined; nothing of it is published.")
 
     return do(request, viewer, {"confirm": confirm, "decline": decline}, needs=Scope.PUBLISH, back="waiting")
 
@@ -160,4 +164,4 @@ def _name(actor: str) -> str:
     """A person by the name they sign in with; a key by its public id."""
     if actor.startswith("user:"):
         return User.objects.filter(pk=actor.removeprefix("user:")).values_list("username", flat=True).first() or actor
-    return f"key exk_{actor.removeprefix('key:')}_…"
+    return gettext("key exk_{removeprefix}_…").format(removeprefix=actor.removeprefix("key:"))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
+from django.utils.translation import gettext
+
 from partners import viewing
 from partners.groups import directory
 from partners.models import Audience, Group, Partner
@@ -40,13 +42,15 @@ def readers(viewer: Viewer, audience: Audience, partners: Sequence[Partner], kno
     for group in directory.groups(viewer):
         for membership in group.open_memberships if group.pk in audience.groups else ():  # type: ignore[attr-defined]
             day = membership.since
-            ways.setdefault(membership.partner_id, []).append(f"member of {group.name}, since {day.day} {day:%b %Y}")
+            ways.setdefault(membership.partner_id, []).append(
+                gettext("member of {name}, since {day}").format(name=group.name, day=f"{day.day} {day:%b %Y}")
+            )
     keys = {partner.slug: partner.pk for partner in partners}
     found = []
     for reader in viewing.readers(audience.pk):
         key = keys.get(reader.partner_slug)
-        named = ["named by you"] if key in audience.partners else []
-        why = [*(ways.get(key, []) if key else []), *named] or ["every partner sees it"]
+        named = [gettext("named by you")] if key in audience.partners else []
+        why = [*(ways.get(key, []) if key else []), *named] or [gettext("every partner sees it")]
         found.append(Reason(known.get(key) if key else None, reader.partner_name, "; ".join(why)))
     return found
 

@@ -13,6 +13,7 @@ from django.contrib.auth import logout
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from structlog.contextvars import bind_contextvars
 
 from exchange.errors import ExchangeError, NotFound, Refused, Unauthenticated
@@ -117,7 +118,7 @@ def do(
     """
     act = acts.get(request.POST.get("do", ""))
     if act is None:
-        raise Refused("There is no such action.", code="unknown-action", at="/do")
+        raise Refused(gettext("There is no such action."), code="unknown-action", at="/do")
     try:
         messages.success(request, act())
     except NotFound:

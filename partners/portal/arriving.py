@@ -15,6 +15,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -74,7 +75,7 @@ def callback(request: HttpRequest, sign_on_id: UUID) -> HttpResponseBase:
     found = signing_on.find(sign_on_id)
     kept = request.session.pop(_KEPT, None)
     if not kept or kept["sign_on"] != str(found.pk) or time.time() - kept["at"] > _KEPT_FOR_S:
-        raise Refused("The sign-on was not begun here, or too long ago. Begin again.", code="sign-on-failed")
+        raise Refused(gettext("The sign-on was not begun here, or too long ago. Begin again."), code="sign-on-failed")
     attempt, answer = oidc.Attempt(**kept["attempt"]), request.GET.dict()
     oidc.require_ours(attempt, answer)
     question = asking.identify(found, attempt, answer, again=kept["intent"] == "confirm")
@@ -88,7 +89,7 @@ def waiting(request: HttpRequest, sign_on_id: UUID) -> HttpResponseBase:
     found = signing_on.find(sign_on_id)
     kept = request.session.get(_ASKED)
     if not kept or kept["sign_on"] != str(found.pk):
-        raise Refused("The sign-on was not begun here, or too long ago. Begin again.", code="sign-on-failed")
+        raise Refused(gettext("The sign-on was not begun here, or too long ago. Begin again."), code="sign-on-failed")
     answer = asking.answer_to(UUID(kept["question"]))
     if answer is None and time.time() - kept["at"] < _WAITS_S:
         return render(request, "partners/waiting.html", {"sign_on": found})
@@ -111,7 +112,7 @@ def depart(request: HttpRequest, to: SignOn, *, intent: str, back: str = "", **m
     attempt = oidc.Attempt.new()
     if not to.authorization_endpoint:
         asking.discover(to)
-        raise Refused("Where your partner signs you in is not known yet. Try again.", code="sign-on-failed")
+        raise Refused(gettext("Where your partner signs you in is not known yet. Try again."), code="sign-on-failed")
     client, there = signing_on.client_of(to), to.authorization_endpoint
     url = oidc.authorization_url(client, attempt, there=there, again=intent == "confirm")
     request.session[_KEPT] = {
@@ -149,7 +150,7 @@ def _accept(request: HttpRequest, found: Invitation, token: str) -> HttpResponse
             username = inviting.sign_in_name(found.partner, username)
             return depart(request, to, intent="accept", invitation=str(found.pk), username=username)
         if password != request.POST.get("again", ""):
-            raise Refused("The two passwords differ.", code="passwords-differ", at="/again")
+            raise Refused(gettext("The two passwords differ."), code="passwords-differ", at="/again")
         user = inviting.accept(token, username=username, password=password)
     except (Refused, Conflict) as refused:
         return _invitation(request, found, token, problem=refused.detail, username=username)
@@ -171,7 +172,7 @@ def _sign_in_as(request: HttpRequest, there: SignOn, subject: str, back: str) ->
     user = signing_on.user_of(there, subject)
     if user is None:
         raise Forbidden(
-            "Nobody here is linked with this identity. Sign in another way and link it on your account page.",
+            gettext("Nobody here is linked with this identity. Sign in another way and link it on your account page."),
             code="not-linked",
         )
     record_authentication(request, user, "sign-on", issuer=there.issuer)
@@ -182,12 +183,12 @@ def _of_oneself(request: HttpRequest, there: SignOn, subject: str, kept: dict[st
     """Link, or confirm: for whoever is signed in, and was when it began."""
     user = request.user
     if not isinstance(user, User) or not user.is_active or user.pk != kept["user"]:
-        raise Forbidden("Sign in again, and begin again.", code="sign-on-failed")
+        raise Forbidden(gettext("Sign in again, and begin again."), code="sign-on-failed")
     if kept["intent"] == "link":
         signing_on.link(user, there, subject)
         return redirect("account")
     if signing_on.user_of(there, subject) != user:
-        raise Forbidden("This is somebody else's identity.", code="not-linked")
+        raise Forbidden(gettext("This is somebody else's identity."), code="not-linked")
     record_authentication(request, user, "sign-on", issuer=there.issuer, reauthenticated=True)
     return HttpResponseRedirect(kept["next"] or reverse("account"))
 

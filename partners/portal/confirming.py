@@ -15,6 +15,7 @@ from allauth.core.internal import ratelimit
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from exchange.errors import Forbidden, TooMany
 from partners.models import SignOn, User
@@ -60,7 +61,9 @@ def where(request: HttpRequest, back: str) -> str:
         return f"{reverse('account_reauthenticate')}?{query}"
     sign_on = SignOn.objects.filter(partner=user.partner_id).first()
     if sign_on is None:
-        raise Forbidden("You have no way to confirm who you are: ask your partner's admin.", code="unconfirmed")
+        raise Forbidden(
+            gettext("You have no way to confirm who you are: ask your partner's admin."), code="unconfirmed"
+        )
     return f"{reverse('sign-on', args=[sign_on.pk])}?{query}"
 
 
@@ -80,4 +83,4 @@ def limit(request: HttpRequest, action: str, *, user: User | None = None) -> Non
     """Count an attempt against ACCOUNT_RATE_LIMITS, in PostgreSQL. Raises TooMany."""
     counted = ratelimit.consume(request, app="allauth.account", action=action, user=user, limit_get=True)
     if not counted:
-        raise TooMany("That was tried too often. Wait a minute.", retry_after_s=60)
+        raise TooMany(gettext("That was tried too often. Wait a minute."), retry_after_s=60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.utils.translation import gettext
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
@@ -43,7 +44,7 @@ def _reset(request: HttpRequest, token: str) -> HttpResponse:
     password = request.POST.get("password", "")
     try:
         if password != request.POST.get("again", ""):
-            raise Refused("The two passwords differ.", code="passwords-differ", at="/again")
+            raise Refused(gettext("The two passwords differ."), code="passwords-differ", at="/again")
         resetting.reset(token, password=password)
     except Refused as refused:
         return _form(request, token, user=resetting.find(token), problem=refused.detail)

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from exchange import clock
@@ -36,7 +37,9 @@ def groups(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         else:
             messages.success(
                 request,
-                f"The group {made.name} is made. Invite partners; what you push goes there when you name it.",
+                gettext("The group {name} is made. Invite partners; what you push goes there when you name it.").format(
+                    name=made.name
+                ),
             )
             return redirect("group-page", made.slug)
     today = clock.now().date()
@@ -87,7 +90,7 @@ def group_act(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponseBa
     found = membership.find(viewer, slug)
     wanted = request.POST.get("do", "")
     if wanted not in _ACTS:
-        raise Refused("There is no such action.", code="unknown-action", at="/do")
+        raise Refused(gettext("There is no such action."), code="unknown-action", at="/do")
     try:
         messages.success(request, _ACTS[wanted](request.POST, viewer, found))
     except (NotFound, AttributeError):
@@ -107,16 +110,18 @@ def proposal_act(request: HttpRequest, viewer: Viewer, proposal_id: UUID) -> Htt
     wanted = request.POST.get("do", "")
     proposing.proposal(viewer, proposal_id)
     if wanted not in ("agree", "decline"):
-        raise Refused("There is no such action.", code="unknown-action", at="/do")
+        raise Refused(gettext("There is no such action."), code="unknown-action", at="/do")
     try:
         if wanted == "agree":
             done = membership.agree(viewer, proposal_id)
             words = (
-                "All have agreed: it is done." if done.state == Proposal.State.DONE else "You agreed; others follow."
+                gettext("All have agreed: it is done.")
+                if done.state == Proposal.State.DONE
+                else gettext("You agreed; others follow.")
             )
         else:
             membership.decline(viewer, proposal_id)
-            words = "Declined."
+            words = gettext("Declined.")
     except NotFound:
         raise
     except ExchangeError as refused:
@@ -131,7 +136,7 @@ def _make(sent: QueryDict, viewer: Viewer) -> Group:
     try:
         policy, rule = Group.Policy(sent.get("policy", "")), Group.JoinRule(sent.get("join_rule", ""))
     except ValueError:
-        raise Refused("Choose a policy and a rule.", code="bad-choice", at="/policy") from None
+        raise Refused(gettext("Choose a policy and a rule."), code="bad-choice", at="/policy") from None
     return membership.create(
         viewer,
         name=sent.get("name", ""),
@@ -144,27 +149,39 @@ def _make(sent: QueryDict, viewer: Viewer) -> Group:
 
 def _invite(sent: QueryDict, viewer: Viewer, found: Group) -> str:
     membership.invite(viewer, found, partner_named(sent.get("partner", "")))
-    return "The invitation is made."
+    return gettext("The invitation is made.")
 
 
 def _remove(sent: QueryDict, viewer: Viewer, found: Group) -> str:
     done = membership.remove(viewer, found, partner_named(sent.get("partner", "")))
-    return "The member is removed." if done.state == Proposal.State.DONE else "It is proposed; all others must agree."
+    return (
+        gettext("The member is removed.")
+        if done.state == Proposal.State.DONE
+        else gettext("It is proposed; all others must agree.")
+    )
 
 
 def _renew(sent: QueryDict, viewer: Viewer, found: Group) -> str:
     done = membership.renew(viewer, found, _basis(sent))
-    return "The basis is renewed." if done.state == Proposal.State.DONE else "It is proposed; all members must agree."
+    return (
+        gettext("The basis is renewed.")
+        if done.state == Proposal.State.DONE
+        else gettext("It is proposed; all members must agree.")
+    )
 
 
 def _leave_group(sent: QueryDict, viewer: Viewer, found: Group) -> str:
     membership.leave(viewer, found)
-    return f"You have left {found.name}."
+    return gettext("You have left {name}.").format(name=found.name)
 
 
 def _dissolve(sent: QueryDict, viewer: Viewer, found: Group) -> str:
     done = membership.dissolve(viewer, found)
-    return "The group is dissolved." if done.state == Proposal.State.DONE else "It is proposed; all members must agree."
+    return (
+        gettext("The group is dissolved.")
+        if done.state == Proposal.State.DONE
+        else gettext("It is proposed; all members must agree.")
+    )
 
 
 _ACTS: dict[str, Callable[[QueryDict, Viewer, Group], str]] = {
@@ -217,6 +234,6 @@ def _basis(sent: QueryDict) -> proposing.Basis:
         last_day = sent.get("basis_until", "")
         ends = date.fromisoformat(last_day) if last_day else None
     except ValueError:
-        raise Refused("A day, as 2026-01-31.", code="bad-date", at="/basis_from") from None
+        raise Refused(gettext("A day, as 2026-01-31."), code="bad-date", at="/basis_from") from None
     evidence = {"yes": True, "no": False}.get(sent.get("evidence", ""))
     return proposing.Basis(sent.get("legal_basis", ""), sent.get("basis_reference", ""), begins, ends, evidence)

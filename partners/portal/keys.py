@@ -9,10 +9,12 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from exchange import clock
 from exchange.errors import Conflict, Refused
+from exchange.translating import later
 from partners import keys
 from partners.groups import directory
 from partners.models import ApiKey, Group, KeyNetwork, Partner
@@ -21,22 +23,22 @@ from partners.scopes import KEY_SCOPES, Scope, of_kind
 from partners.viewer import Viewer
 
 _LIVES = {
-    "60": "An hour",
-    "1440": "A day",
-    "43200": "30 days",
-    "129600": "90 days",
-    "525600": "A year",
+    "60": later("An hour"),
+    "1440": later("A day"),
+    "43200": later("30 days"),
+    "129600": later("90 days"),
+    "525600": later("A year"),
 }
-_OVERLAPS = {"0": "at once", "60": "in an hour", "1440": "in a day", "10080": "in a week"}
+_OVERLAPS = {"0": later("at once"), "60": later("in an hour"), "1440": later("in a day"), "10080": later("in a week")}
 _SAYS = {
-    Scope.READ: "read what the partner may see",
-    Scope.PUBLISH: "publish, revise and withdraw",
-    Scope.REACT: "give opinions and report sightings",
-    Scope.SUBSCRIBE: "save feeds and subscriptions",
-    Scope.TOKENISE: "have values made into tokens, without telling them",
-    Scope.GROUP_KEYS: "be handed the keys of its groups",
-    Scope.EVIDENCE: "send evidence and prevalence of accounts, and read the sums",
-    Scope.ADMIN: "issue weaker keys and revoke keys",
+    Scope.READ: later("read what the partner may see"),
+    Scope.PUBLISH: later("publish, revise and withdraw"),
+    Scope.REACT: later("give opinions and report sightings"),
+    Scope.SUBSCRIBE: later("save feeds and subscriptions"),
+    Scope.TOKENISE: later("have values made into tokens, without telling them"),
+    Scope.GROUP_KEYS: later("be handed the keys of its groups"),
+    Scope.EVIDENCE: later("send evidence and prevalence of accounts, and read the sums"),
+    Scope.ADMIN: later("issue weaker keys and revoke keys"),
 }
 
 
@@ -90,10 +92,16 @@ def act(request: HttpRequest, viewer: Viewer, public_id: str) -> HttpResponseBas
             return redirect("keys")
         return _list(request, viewer, secret=secret, made=made)
     if wanted != "revoke":
-        raise Refused("There is no such action.", code="unknown-action", at="/do")
+        raise Refused(gettext("There is no such action."), code="unknown-action", at="/do")
     count = keys.revoke(key, by=viewer)
-    more = f" So are {count - 1} that descend from it." if count > 1 else ""
-    messages.success(request, f"The key {key.name} is revoked.{more}")
+    more = (
+        ngettext(" So is {n} that descends from it.", " So are {n} that descend from it.", count - 1).format(
+            n=count - 1
+        )
+        if count > 1
+        else ""
+    )
+    messages.success(request, gettext("The key {name} is revoked.{more}").format(name=key.name, more=more))
     return redirect("keys")
 
 
@@ -145,18 +153,18 @@ def _scopes(words: list[str]) -> list[Scope]:
     try:
         return [Scope(word) for word in words]
     except ValueError:
-        raise Refused("There is no such scope.", code="bad-scopes", at="/scopes") from None
+        raise Refused(gettext("There is no such scope."), code="bad-scopes", at="/scopes") from None
 
 
 def _groups(words: list[str]) -> list[UUID]:
     try:
         return [UUID(word) for word in words]
     except ValueError:
-        raise Refused("This names a group that you are not in.", code="unknown-group", at="/groups") from None
+        raise Refused(gettext("This names a group that you are not in."), code="unknown-group", at="/groups") from None
 
 
 def _choice(request: HttpRequest, name: str, of: dict[str, str]) -> str:
     chosen = request.POST.get(name, "")
     if chosen not in of:
-        raise Refused("Choose one of the list.", code="bad-parameter", at=f"/{name}")
+        raise Refused(gettext("Choose one of the list."), code="bad-parameter", at=f"/{name}")
     return chosen

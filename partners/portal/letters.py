@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
+from exchange.translating import later
 from partners.models import Partner
 from partners.viewer import Viewer
 
@@ -28,7 +29,7 @@ class Lab:
 
 
 #: Whoever says something without a name.
-VEILED = Lab("?", "without a name", "veiled")
+VEILED = Lab("?", later("without a name"), "veiled")
 
 
 def letters(names: Mapping[UUID, str]) -> dict[UUID, str]:

@@ -10,12 +10,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import FileResponse, HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from exchange import clock, paging
 from exchange.errors import NotFound
 from exchange.parameters import Parameters
 from exchange.templatetags.house import event
+from exchange.translating import later
 from partners import paper
 from partners.groups import directory
 from partners.log import logbook, logkeys, transparency
@@ -30,7 +32,7 @@ _KNOWN = ("since", "until", "verb", "group", "partner", "cursor")
 #: Left to the export: for machines, or shown elsewhere.
 _UNSAID = frozenset({"seq", "bases", "bundle_sha256"})
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
-_TO = {"everyone": "Every partner", "nobody": "Nobody else"}
+_TO = {"everyone": later("Every partner"), "nobody": later("Nobody else")}
 
 
 @require_safe
@@ -118,7 +120,7 @@ def _totals(viewer: Viewer, wanted: logbook.Asked) -> list[dict[str, Any]]:
     partners = {partner.slug: partner.name for partner in directory.partners()}
     return [
         asdict(total)
-        | {"name": _TO.get(total.to) or (names if total.to == "group" else partners).get(total.name, total.name)}
+        | {"name": str(_TO.get(total.to) or (names if total.to == "group" else partners).get(total.name, total.name))}
         for total in logbook.totals(viewer, wanted)
     ]
 
@@ -147,7 +149,9 @@ def _names(viewer: Viewer, actors: set[str]) -> dict[str, str]:
     keys = [public_id for kind, _, public_id in (actor.partition(":") for actor in actors) if kind == "key"]
     users = User.objects.filter(pk__in=people, **own).values_list("pk", "username")
     held = ApiKey.objects.filter(public_id__in=keys, **own).values_list("public_id", "name")
-    return {f"user:{pk}": name for pk, name in users} | {f"key:{pk}": f"key {name} ({pk})" for pk, name in held}
+    return {f"user:{pk}": name for pk, name in users} | {
+        f"key:{pk}": gettext("key {name} ({pk})").format(name=name, pk=pk) for pk, name in held
+    }
 
 
 def summary(record: AuditRecord) -> str:
@@ -155,7 +159,7 @@ def summary(record: AuditRecord) -> str:
     details = record.details
     if record.verb == "batch.published":
         told = [f"{count} {word}" for word, count in details.get("counts", {}).items() if count]
-        for what, preposition in (("shared", "to"), ("withdrawn", "from"), ("narrowed", "out of sight of")):
+        for what, preposition in (("shared", "to"), ("withdrawn", "from"), ("narrowed", gettext("out of sight of"))):
             told += [f"{what}: {_objects(part)} {preposition} {_reach(part)}" for part in details.get(what, ())]
         return "; ".join(told)
     return "; ".join(f"{_word(name)} {_value(value)}" for name, value in details.items() if name not in _UNSAID)
@@ -171,10 +175,14 @@ def _objects(part: dict[str, Any]) -> str:
 
 def _reach(part: dict[str, Any]) -> str:
     if part.get("everyone"):
-        reached = "every partner"
+        reached = gettext("every partner")
     else:
-        reached = ", ".join([*part.get("groups", ()), *part.get("partners", ())]) or "nobody else"
-    return f"{reached} (TLP:{part['tlp'].upper()})" if "tlp" in part else reached
+        reached = ", ".join([*part.get("groups", ()), *part.get("partners", ())]) or gettext("nobody else")
+    return (
+        gettext("{reached} (TLP:{upper})").format(reached=reached, upper=part["tlp"].upper())
+        if "tlp" in part
+        else reached
+    )
 
 
 def _value(value: Any) -> str:
@@ -188,24 +196,44 @@ def _value(value: Any) -> str:
 
 def _paper(viewer: Viewer, wanted: logbook.Asked) -> bytes:
     head = transparency.head()
-    made = paper.Paper(f"What {viewer.partner_name} shared", subtitle=_period(wanted), marking="TLP:AMBER+STRICT")
-    made.text(
-        f"From the audit log of the Exchange, for {viewer.partner_name}, made on {clock.now():%d %B %Y at %H:%M} UTC."
-        " It names what the partner itself did; records hold counts and names, no content."
+    made = paper.Paper(
+        gettext("What {partner_name} shared").format(partner_name=viewer.partner_name),
+        subtitle=_period(wanted),
+        marking="TLP:AMBER+STRICT",
     )
-    made.heading("Shared, by recipient and kind")
+    made.text(
+        gettext(
+            "From the audit log of the Exchange, for {partner_name}, made on {now} UTC. It names what the"
+            " partner itself did; records hold counts and names, no content."
+        ).format(partner_name=viewer.partner_name, now=f"{clock.now():%d %B %Y at %H:%M}")
+    )
+    made.heading(gettext("Shared, by recipient and kind"))
     totals = [(total["name"], total["kind"], f"{total['objects']:,}") for total in _totals(viewer, wanted)]
-    made.table(("With", "Kind", "Objects"), totals, widths=(4, 4, 2), empty="Nothing was shared in this period.")
-    made.heading("Legal bases at the time")
+    made.table(
+        (gettext("With"), gettext("Kind"), gettext("Objects")),
+        totals,
+        widths=(4, 4, 2),
+        empty=gettext("Nothing was shared in this period."),
+    )
+    made.heading(gettext("Legal bases at the time"))
     held = [
-        (base["name"], base["reference"], base["from"], base["until"] or "further notice")
+        (base["name"], base["reference"], base["from"], base["until"] or gettext("further notice"))
         for base in logbook.bases(viewer, wanted)
     ]
-    made.table(("Group", "Basis", "From", "Until"), held, widths=(3, 6, 2, 2), empty="Nothing went to a group.")
-    made.heading("Records")
+    made.table(
+        (gettext("Group"), gettext("Basis"), gettext("From"), gettext("Until")),
+        held,
+        widths=(3, 6, 2, 2),
+        empty=gettext("Nothing went to a group."),
+    )
+    made.heading(gettext("Records"))
     found = logbook.records(viewer, wanted, limit=_ON_PAPER + 1)
     if len(found) > _ON_PAPER:
-        made.text(f"The newest {_ON_PAPER:,} records; the export as JSON Lines holds them all.")
+        made.text(
+            gettext("The newest {_ON_PAPER} records; the export as JSON Lines holds them all.").format(
+                _ON_PAPER=f"{_ON_PAPER:,}"
+            )
+        )
     rows = [
         (
             f"{row['at']:%Y-%m-%d %H:%M:%S}",
@@ -216,39 +244,49 @@ def _paper(viewer: Viewer, wanted: logbook.Asked) -> bytes:
         )
         for row in _rows(viewer, found[:_ON_PAPER], under=head)
     ]
-    made.table(("Time (UTC)", "Place", "What", "Who", "Details"), rows, widths=(3, 1.4, 3, 2.6, 7), empty="No record.")
+    made.table(
+        (gettext("Time (UTC)"), gettext("Place"), gettext("What"), gettext("Who"), gettext("Details")),
+        rows,
+        widths=(3, 1.4, 3, 2.6, 7),
+        empty=gettext("No record."),
+    )
     _how_to_verify(made, head)
     return made.render()
 
 
 def _period(wanted: logbook.Asked) -> str:
-    since = f"{wanted.since:%d %B %Y}" if wanted.since else "the beginning"
+    since = f"{wanted.since:%d %B %Y}" if wanted.since else gettext("the beginning")
     until = f"{wanted.until:%d %B %Y}" if wanted.until else "today"
     only = [f"{name} {value}" for name, value in (("verb", wanted.verb), ("group", wanted.group)) if value]
-    only += [f"partner {wanted.partner}"] if wanted.partner else []
-    return f"From {since} to {until}" + (f"; only {', '.join(only)}" if only else "")
+    only += [gettext("partner {partner}").format(partner=wanted.partner)] if wanted.partner else []
+    return gettext("From {since} to {until}").format(since=since, until=until) + (
+        gettext("; only {n}").format(n=", ".join(only)) if only else ""
+    )
 
 
 def _how_to_verify(made: paper.Paper, head: TreeHead | None) -> None:
-    made.heading("How to verify")
+    made.heading(gettext("How to verify"))
     if head is None:
-        made.text("No head of the log was published yet.")
+        made.text(gettext("No head of the log was published yet."))
         return
     signed = transparency.head_document(head)
     made.text(
-        "Each record is a leaf of a Merkle tree (RFC 9162) whose root is signed (Ed25519). The place of a record is its"
-        " index under this head; a record without one is covered by the next head. Paper proves nothing by itself: the"
-        " export as signed JSON Lines holds each record with its proof, and is verified without the Exchange."
+        gettext(
+            "Each record is a leaf of a Merkle tree (RFC 9162) whose root is signed (Ed25519). The place of a record is"
+            " its index under this head; a record without one is covered by the next head. Paper proves nothing by"
+            " itself: the export as signed JSON Lines holds each record with its proof, and is verified without the"
+            " Exchange."
+        )
     )
     made.facts(
         [
-            ("Records covered", f"{signed['size']:,}"),
-            ("Root", signed["root"]),
-            ("Signed at", signed["at"]),
-            ("Key", signed["key"]),
-            ("Signature", signed["signature"]),
+            (gettext("Records covered"), f"{signed['size']:,}"),
+            (gettext("Root"), signed["root"]),
+            (gettext("Signed at"), signed["at"]),
+            (gettext("Key"), signed["key"]),
+            (gettext("Signature"), signed["signature"]),
         ],
-        mono=("Root", "Key", "Signature"),
+        mono=(gettext("Root"), gettext("Key"), gettext("Signature")),
     )
     made.code(
         (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange import clock
@@ -60,13 +61,13 @@ def partner_act(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse
         elif wanted == "caps":
             steering.set_operator_caps(partner, caps_of(request.POST), by=viewer)
         else:
-            raise Refused("There is no such action.", code="unknown-action", at="/do")
+            raise Refused(gettext("There is no such action."), code="unknown-action", at="/do")
     except ExchangeError as refused:
         if refused.code == "unknown-action":
             raise
         messages.error(request, refused.detail)
     else:
-        messages.success(request, f"{partner.name}: done.")
+        messages.success(request, gettext("{name}: done.").format(name=partner.name))
     return redirect("operator-partners")
 
 
@@ -100,13 +101,13 @@ def group_act(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponseBa
         elif wanted == "reinstate":
             membership.reinstate(viewer, group)
         else:
-            raise Refused("There is no such action.", code="unknown-action", at="/do")
+            raise Refused(gettext("There is no such action."), code="unknown-action", at="/do")
     except ExchangeError as refused:
         if refused.code == "unknown-action":
             raise
         messages.error(request, refused.detail)
     else:
-        messages.success(request, f"{group.name}: done.")
+        messages.success(request, gettext("{name}: done.").format(name=group.name))
     return redirect("operator-groups")
 
 
@@ -114,4 +115,4 @@ def _tlp(word: str) -> Tlp:
     try:
         return Tlp.from_word(word)
     except ValueError:
-        raise Refused("A marking.", code="unknown-marking", at="/clearance") from None
+        raise Refused(gettext("A marking."), code="unknown-marking", at="/clearance") from None

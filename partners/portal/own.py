@@ -19,9 +19,11 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from exchange.errors import Conflict, Refused
+from exchange.translating import later
 from partners import mailing
 from partners.identity import factors, sessions, signing_on
 from partners.log import audit
@@ -29,7 +31,7 @@ from partners.portal.access import enrolment, page
 from partners.portal.confirming import confirmed, limit, person, recently, where
 from partners.viewer import Viewer
 
-_NOT_UNDERSTOOD = "The passkey was not understood. Try again."
+_NOT_UNDERSTOOD = later("The passkey was not understood. Try again.")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -41,7 +43,7 @@ def second_factors(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         return _factors(request)
     wanted = request.POST.get("do", "")
     if wanted not in _CHANGES:
-        raise Refused("There is no such action.", code="unknown-action", at="/do")
+        raise Refused(gettext("There is no such action."), code="unknown-action", at="/do")
     limit(request, "change_factors", user=person(request))
     return _CHANGES[wanted](request, viewer)
 
@@ -61,7 +63,10 @@ def end_sessions(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """Sign out somewhere else, or everywhere else."""
     handle = request.POST.get("session", "")
     ended = sessions.end(person(request), by=viewer, handle=handle, keep=request.session.session_key)
-    messages.success(request, f"Signed out of {ended} other session{'' if ended == 1 else 's'}.")
+    messages.success(
+        request,
+        ngettext("Signed out of {n} other session.", "Signed out of {n} other sessions.", ended).format(n=ended),
+    )
     return redirect("account")
 
 
@@ -76,11 +81,11 @@ def password(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     new = request.POST.get("password", "")
     if user.has_usable_password():
         if not user.check_password(request.POST.get("current", "")):
-            return _password(request, viewer, problem="That was not your present password.")
+            return _password(request, viewer, problem=gettext("That was not your present password."))
     elif not recently(request):
         return redirect(where(request, request.path))
     if new != request.POST.get("again", ""):
-        return _password(request, viewer, problem="The two new passwords differ.")
+        return _password(request, viewer, problem=gettext("The two new passwords differ."))
     try:
         validate_password(new, user)
     except ValidationError as refused:
@@ -94,13 +99,15 @@ def password(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         sessions.end(user, by=viewer, keep=request.session.session_key)
         mailing.tell(
             user.email,
-            subject="Your password has changed",
-            text=f"The password of your account {user.username} at the exchange was changed.\n\n"
-            "If this was not you, tell your partner's admin now.\n",
+            subject=gettext("Your password has changed"),
+            text=gettext(
+                "The password of your account {username} at the exchange was changed.\n\n"
+                "If this was not you, tell your partner's admin now.\n"
+            ).format(username=user.username),
             partner_id=user.partner_id,
         )
     record_authentication(request, user, "password", reauthenticated=True)
-    messages.success(request, "The password is changed; your other sessions have ended.")
+    messages.success(request, gettext("The password is changed; your other sessions have ended."))
     return redirect("account")
 
 
@@ -114,7 +121,7 @@ def unlink(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     except Conflict as refused:
         messages.error(request, refused.detail)
     else:
-        messages.success(request, "The link with your partner's sign-on is removed.")
+        messages.success(request, gettext("The link with your partner's sign-on is removed."))
     return redirect("account")
 
 
@@ -139,10 +146,10 @@ def _add_passkey(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     except (AttributeError, KeyError, TypeError, ValueError):  # whatever the library makes of made-up bytes
         verified = False
     if not verified:
-        return _factors(request, problem=_NOT_UNDERSTOOD)
+        return _factors(request, problem=str(_NOT_UNDERSTOOD))
     name = factors.name_of(request.POST.get("name", ""))
     codes = factors.add_passkey(user, name=name, credential=form.cleaned_data["credential"], by=viewer)
-    return _factors(request, codes=codes, done="The passkey is added. You can sign in with it alone.")
+    return _factors(request, codes=codes, done=gettext("The passkey is added. You can sign in with it alone."))
 
 
 def _rename_passkey(request: HttpRequest, viewer: Viewer) -> HttpResponse:
@@ -164,10 +171,10 @@ def _add_app(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     user = person(request)
     form = ActivateTOTPForm(user=user, data=request.POST)
     if not form.is_valid():
-        return _app(request, form, problem="That was not the right code. Try the next one.")
+        return _app(request, form, problem=gettext("That was not the right code. Try the next one."))
     codes = factors.add_app(user, secret=form.secret, by=viewer)
     clear_totp_secret(request)
-    return _factors(request, codes=codes, done="The authenticator app is added.")
+    return _factors(request, codes=codes, done=gettext("The authenticator app is added."))
 
 
 def _app(request: HttpRequest, form: Any, *, problem: str = "") -> HttpResponse:
@@ -184,7 +191,9 @@ def _remove_app(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 def _new_codes(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     codes = factors.new_recovery_codes(person(request), by=viewer)
-    return _factors(request, codes=codes, done="These are your new recovery codes; the old ones are worthless.")
+    return _factors(
+        request, codes=codes, done=gettext("These are your new recovery codes; the old ones are worthless.")
+    )
 
 
 def _password(request: HttpRequest, viewer: Viewer, *, problem: str = "") -> HttpResponse:

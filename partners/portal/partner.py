@@ -10,6 +10,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange.errors import Conflict, ExchangeError, NotFound, Refused
@@ -103,7 +104,7 @@ def _save(
     except (Conflict, Refused) as refused:
         messages.error(request, refused.detail)
     else:
-        messages.success(request, "The settings are saved.")
+        messages.success(request, gettext("The settings are saved."))
     return redirect("organisation")
 
 
@@ -118,15 +119,15 @@ def leaving(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     try:
         if wanted == "offer":
             life.offer_hand_over(viewer, partner_named(request.POST.get("heir", "")))
-            messages.success(request, "The offer is made; an admin of the heir answers it.")
+            messages.success(request, gettext("The offer is made; an admin of the heir answers it."))
         elif wanted == "withdraw":
             life.withdraw_offer(viewer)
-            messages.success(request, "The offer is withdrawn.")
+            messages.success(request, gettext("The offer is withdrawn."))
         elif wanted in ("accept", "decline"):
             life.answer_hand_over(viewer, _uuid(request.POST.get("offer", "")), accept=wanted == "accept")
-            messages.success(request, "Your answer is recorded.")
+            messages.success(request, gettext("Your answer is recorded."))
         else:
-            raise Refused("There is no such action.", code="unknown-action", at="/do")
+            raise Refused(gettext("There is no such action."), code="unknown-action", at="/do")
     except NotFound:
         raise
     except ExchangeError as refused:
@@ -142,18 +143,20 @@ def caps_of(sent: QueryDict) -> Caps:
 def _number(sent: QueryDict, name: str) -> int | None:
     text = sent.get(name, "").strip()
     if text and not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise Refused("A whole number, or none.", code="bad-number", at=f"/{name}")
+        raise Refused(gettext("A whole number, or none."), code="bad-number", at=f"/{name}")
     return int(text) if text else None
 
 
 def _leave(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     if request.POST.get("sure", "").strip() != viewer.partner_slug:
-        messages.error(request, f"Type {viewer.partner_slug} to leave the exchange.")
+        messages.error(
+            request, gettext("Type {partner_slug} to leave the exchange.").format(partner_slug=viewer.partner_slug)
+        )
         return redirect("organisation")
     offer = life.open_offer(viewer)
     heir = offer.heir if offer is not None and request.POST.get("objects") == "hand-over" else None
     if request.POST.get("objects") == "hand-over" and heir is None:
-        messages.error(request, "Offer your objects to an heir first.")
+        messages.error(request, gettext("Offer your objects to an heir first."))
         return redirect("organisation")
     try:
         life.leave(Partner.objects.get(pk=viewer.partner_id), by=viewer, hand_over_to=heir)
@@ -171,7 +174,7 @@ def partner_named(slug: str) -> Partner:
     """A partner that a form names. Raises Refused."""
     found = Partner.objects.filter(slug=slug).exclude(state=Partner.State.INVITED).first()
     if found is None:
-        raise Refused("There is no partner of this name.", code="unknown-partner", at="/partner")
+        raise Refused(gettext("There is no partner of this name."), code="unknown-partner", at="/partner")
     return found
 
 
@@ -180,14 +183,14 @@ def ceiling_of(sent: QueryDict, name: str) -> Ceiling:
     try:
         return Ceiling(_tlp(sent, f"{name}_tlp"), Width.from_word(sent.get(f"{name}_width", "")))
     except ValueError:
-        raise Refused("everyone, groups or partners.", code="bad-choice", at=f"/{name}_width") from None
+        raise Refused(gettext("everyone, groups or partners."), code="bad-choice", at=f"/{name}_width") from None
 
 
 def _tlp(sent: QueryDict, name: str) -> Tlp:
     try:
         return Tlp.from_word(sent.get(name, ""))
     except ValueError:
-        raise Refused("A marking.", code="unknown-marking", at=f"/{name}") from None
+        raise Refused(gettext("A marking."), code="unknown-marking", at=f"/{name}") from None
 
 
 def _uuid(text: str) -> UUID:

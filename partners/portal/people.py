@@ -11,6 +11,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
@@ -33,7 +34,7 @@ def everybody(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
         return _everybody(request, viewer)
     wanted = request.POST.get("do", "")
     if wanted not in _CHANGES:
-        raise Refused("There is no such action.", code="unknown-action", at="/do")
+        raise Refused(gettext("There is no such action."), code="unknown-action", at="/do")
     return _CHANGES[wanted](request, viewer)
 
 
@@ -45,7 +46,7 @@ def one(request: HttpRequest, viewer: Viewer, user_id: int) -> HttpResponseBase:
     people.find(viewer, user_id)
     wanted = request.POST.get("do", "")
     if wanted not in _CHANGES_OF_ONE:
-        raise Refused("There is no such action.", code="unknown-action", at="/do")
+        raise Refused(gettext("There is no such action."), code="unknown-action", at="/do")
     try:
         messages.success(request, _CHANGES_OF_ONE[wanted](request, viewer, user_id))
     except (Conflict, Forbidden) as refused:
@@ -64,7 +65,7 @@ def sign_on(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     limit(request, "sign_on")
     if request.POST.get("do") == "remove":
         signing_on.remove(viewer)
-        messages.success(request, "The sign-on is removed.")
+        messages.success(request, gettext("The sign-on is removed."))
         return redirect("people-sign-on")
     try:
         changed = signing_on.configure(
@@ -76,7 +77,7 @@ def sign_on(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     except Refused as refused:
         return _sign_on(request, viewer, problem=refused.detail)
     asking.discover(changed)
-    messages.success(request, "The sign-on is saved.")
+    messages.success(request, gettext("The sign-on is saved."))
     return redirect("people-sign-on")
 
 
@@ -134,42 +135,42 @@ def _invite(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 def _withdraw(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     inviting.revoke(viewer, _uuid(request.POST.get("invitation", "")))
-    messages.success(request, "The invitation is withdrawn.")
+    messages.success(request, gettext("The invitation is withdrawn."))
     return redirect("people")
 
 
 def _demand(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     wanted = request.POST.get("second_factor", "")
     if wanted not in Partner.SecondFactor:
-        raise Refused("There is no such choice.", code="unknown-second-factor", at="/second_factor")
+        raise Refused(gettext("There is no such choice."), code="unknown-second-factor", at="/second_factor")
     people.demand(viewer, Partner.SecondFactor(wanted))
-    messages.success(request, "Saved. Whoever lacks the factor is asked for it on the next page.")
+    messages.success(request, gettext("Saved. Whoever lacks the factor is asked for it on the next page."))
     return redirect("people")
 
 
 def _give_role(request: HttpRequest, viewer: Viewer, user_id: int) -> str:
     user = people.change(viewer, user_id, role=_role(request.POST.get("role", "")))
-    return f"{user.username} is {user.get_role_display().lower()} now."
+    return gettext("{username} is {n} now.").format(username=user.username, n=user.get_role_display().lower())
 
 
 def _deactivate(request: HttpRequest, viewer: Viewer, user_id: int) -> str:
     user = people.change(viewer, user_id, active=False)
-    return f"{user.username} is deactivated and signed out everywhere."
+    return gettext("{username} is deactivated and signed out everywhere.").format(username=user.username)
 
 
 def _activate(request: HttpRequest, viewer: Viewer, user_id: int) -> str:
     user: User = people.change(viewer, user_id, active=True)
-    return f"{user.username} is active again."
+    return gettext("{username} is active again.").format(username=user.username)
 
 
 def _reset_factors(request: HttpRequest, viewer: Viewer, user_id: int) -> str:
     people.reset_factors(viewer, user_id)
-    return "The second factors are removed; the person is told by e-mail."
+    return gettext("The second factors are removed; the person is told by e-mail.")
 
 
 def _end_sessions(request: HttpRequest, viewer: Viewer, user_id: int) -> str:
     ended = people.end_sessions(viewer, user_id)
-    return f"Ended {ended} session{'' if ended == 1 else 's'}."
+    return ngettext("Ended {n} session.", "Ended {n} sessions.", ended).format(n=ended)
 
 
 def _sign_on(request: HttpRequest, viewer: Viewer, *, problem: str = "") -> HttpResponse:
@@ -207,13 +208,13 @@ def _uuid(typed: str) -> UUID:
 
 def _role(word: str) -> Role:
     if word not in Role:
-        raise Refused("There is no such role.", code="unknown-role", at="/role")
+        raise Refused(gettext("There is no such role."), code="unknown-role", at="/role")
     return Role(word)
 
 
 def _kind(word: str) -> Partner.Kind:
     if word not in Partner.Kind:
-        raise Refused("A lab or a recipient.", code="bad-kind", at="/kind")
+        raise Refused(gettext("A lab or a recipient."), code="bad-kind", at="/kind")
     return Partner.Kind(word)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from exchange.translating import later
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
@@ -46,33 +47,33 @@ class Area:
 
 
 WORK: tuple[PageLink, ...] = (
-    PageLink("start", "Home", "inbox", "H", at_bottom=True),
-    PageLink("indicators", "Indicators", "list", "I", at_bottom=True, docs="portal#the-list"),
-    PageLink("portal-campaigns", "Campaigns", "graph", "C", at_bottom=True, docs="campaigns#in-the-portal"),
+    PageLink("start", later("Home"), "inbox", "H", at_bottom=True),
+    PageLink("indicators", later("Indicators"), "list", "I", at_bottom=True, docs="portal#the-list"),
+    PageLink("portal-campaigns", later("Campaigns"), "graph", "C", at_bottom=True, docs="campaigns#in-the-portal"),
     PageLink(
         "portal-publish",
-        "Publish",
+        later("Publish"),
         "upload",
         "P",
         scope=Scope.PUBLISH,
         docs="tokens#publish-in-the-portal",
     ),
-    PageLink("portal-paste", "Paste search", "clip", "V", at_bottom=True, docs="tokens#in-the-browser"),
-    PageLink("portal-matches", "Matches", "link", "M", here="matches", docs="attribution"),
-    PageLink("portal-subscriptions", "Feeds", "feed", "F", here="subscriptions", docs="portal#feeds"),
+    PageLink("portal-paste", later("Paste search"), "clip", "V", at_bottom=True, docs="tokens#in-the-browser"),
+    PageLink("portal-matches", later("Matches"), "link", "M", here="matches", docs="attribution"),
+    PageLink("portal-subscriptions", later("Feeds"), "feed", "F", here="subscriptions", docs="portal#feeds"),
 )
 
 AREAS: tuple[Area, ...] = (
     Area(
-        "Judgement",
+        later("Judgement"),
         "scales",
         (
-            PageLink("portal-judgement", "Opinions", docs="judgement"),
-            PageLink("portal-appeals", "Appeals", scope=Scope.REACT, docs="judgement#appeals"),
-            PageLink("portal-recalls", "Recalls", scope=Scope.PUBLISH, docs="judgement#recall-your-own-mistake"),
+            PageLink("portal-judgement", later("Opinions"), docs="judgement"),
+            PageLink("portal-appeals", later("Appeals"), scope=Scope.REACT, docs="judgement#appeals"),
+            PageLink("portal-recalls", later("Recalls"), scope=Scope.PUBLISH, docs="judgement#recall-your-own-mistake"),
             PageLink(
                 "portal-usefulness",
-                "Usefulness",
+                later("Usefulness"),
                 scope=Scope.PUBLISH,
                 docs="judgement#what-your-indicators-are-good-for",
             ),
@@ -80,42 +81,42 @@ AREAS: tuple[Area, ...] = (
         key="J",
     ),
     Area(
-        "Partners and groups",
+        later("Partners and groups"),
         "people",
         (
-            PageLink("organisation", "Overview", docs="partners"),
-            PageLink("groups-page", "Groups", docs="partners#groups"),
-            PageLink("sharing", "Sharing", docs="attribution"),
-            PageLink("hosts", "Hosts", docs="vocabulary#what-nobody-may-block"),
-            PageLink("portal-detectors", "Detectors", docs="vocabulary#detectors"),
-            PageLink("portal-connections", "Connections", scope=Scope.ADMIN, docs="connections"),
+            PageLink("organisation", later("Overview"), docs="partners"),
+            PageLink("groups-page", later("Groups"), docs="partners#groups"),
+            PageLink("sharing", later("Sharing"), docs="attribution"),
+            PageLink("hosts", later("Hosts"), docs="vocabulary#what-nobody-may-block"),
+            PageLink("portal-detectors", later("Detectors"), docs="vocabulary#detectors"),
+            PageLink("portal-connections", later("Connections"), scope=Scope.ADMIN, docs="connections"),
         ),
     ),
     Area(
-        "People and keys",
+        later("People and keys"),
         "key",
         (
-            PageLink("people", "People", scope=Scope.ADMIN, docs="people"),
-            PageLink("keys", "Keys", scope=Scope.ADMIN, docs="keys"),
+            PageLink("people", later("People"), scope=Scope.ADMIN, docs="people"),
+            PageLink("keys", later("Keys"), scope=Scope.ADMIN, docs="keys"),
         ),
     ),
     Area(
-        "Waiting",
+        later("Waiting"),
         "eye",
         (
-            PageLink("waiting", "Waiting", scope=Scope.PUBLISH, docs="partners#four-eyes"),
-            PageLink("portal-quarantine", "Quarantine", scope=Scope.PUBLISH, docs="api"),
+            PageLink("waiting", later("Waiting"), scope=Scope.PUBLISH, docs="partners#four-eyes"),
+            PageLink("portal-quarantine", later("Quarantine"), scope=Scope.PUBLISH, docs="api"),
         ),
     ),
-    Area("Reports", "report", (PageLink("reports", "Reports", docs="log"),)),
-    Area("Log", "log", (PageLink("log", "Log", scope=Scope.AUDIT, docs="log"),)),
+    Area(later("Reports"), "report", (PageLink("reports", later("Reports"), docs="log"),)),
+    Area(later("Log"), "log", (PageLink("log", later("Log"), scope=Scope.AUDIT, docs="log"),)),
     Area(
-        "Operator",
+        later("Operator"),
         "gear",
         (
-            PageLink("operator-partners", "Partners", scope=Scope.ADMIN, docs="operating"),
-            PageLink("operator-groups", "Groups", scope=Scope.ADMIN, docs="operating"),
-            PageLink("invite-partner", "Invite a partner", scope=Scope.ADMIN, docs="operating"),
+            PageLink("operator-partners", later("Partners"), scope=Scope.ADMIN, docs="operating"),
+            PageLink("operator-groups", later("Groups"), scope=Scope.ADMIN, docs="operating"),
+            PageLink("invite-partner", later("Invite a partner"), scope=Scope.ADMIN, docs="operating"),
         ),
         operator=True,
     ),

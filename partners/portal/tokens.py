@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange import bodies
@@ -33,7 +34,7 @@ def evaluate(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     try:
         sent = orjson.loads(bodies.read(request, max_bytes=_MOST_BYTES))
     except orjson.JSONDecodeError:
-        raise Malformed("Not JSON.") from None
+        raise Malformed(gettext("Not JSON.")) from None
     sent = sent if isinstance(sent, dict) else {}
     subkind, epoch, points = sent.get("subkind"), sent.get("epoch"), sent.get("points")
     if not (isinstance(subkind, str) and isinstance(epoch, str) and isinstance(points, list)):
@@ -48,7 +49,7 @@ def _point(written: Any, place: int) -> bytes:
     try:
         return base64.b64decode(written, validate=True)
     except (binascii.Error, ValueError, TypeError):
-        raise Refused("32 bytes as base64.", code="bad-point", at=f"/points/{place}") from None
+        raise Refused(gettext("32 bytes as base64."), code="bad-point", at=f"/points/{place}") from None
 
 
 def _json(document: dict[str, Any]) -> HttpResponse:

@@ -139,13 +139,13 @@ const selection = () => {
   page.indeterminate = picked.length > 0 && picked.length < each.length;
   bar.classList.toggle("active", picked.length > 0);
   const says = (name, words) => { bar.querySelector(name).textContent = words; };
-  says("[data-chosen]", all ? `All ${bar.dataset.selection} that match are chosen` : picked.length ? `${picked.length} chosen` : "Choose lines to act on them");
+  says("[data-chosen]", all ? interpolate(gettext("All %(count)s that match are chosen"), { count: bar.dataset.selection }, true) : picked.length ? interpolate(gettext("%(count)s chosen"), { count: picked.length }, true) : gettext("Choose lines to act on them"));
   bar.querySelector("[data-all]").hidden = !picked.length || all || bar.dataset.selection === String(each.length);
   bar.querySelector("[data-these]").hidden = all || page.checked;
   bar.querySelector("[data-none]").hidden = !picked.length;
   says("[data-count-others]", picked.length && !all ? ` ${picked.length - own}` : "");
   says("[data-count-own]", picked.length && !all ? ` ${own}` : "");
-  says("[data-yours]", picked.length && !all ? `${own} of ${picked.length} ${own === 1 ? "is" : "are"} yours` : "");
+  says("[data-yours]", picked.length && !all ? interpolate(ngettext("%(own)s of %(count)s is yours", "%(own)s of %(count)s are yours", own), { own, count: picked.length }, true) : "");
   bar.querySelector("[data-others]").disabled = !all && picked.length === own;
   bar.querySelector("[data-own]").disabled = !all && !own;
 };

@@ -13,12 +13,12 @@ document.addEventListener("click", async (event) => {
   if (!button) return;
   event.preventDefault();
   const source = document.getElementById(button.dataset.copy);
-  let said = "Copied";
+  let said = gettext("Copied");
   try {
     await navigator.clipboard.writeText(source.textContent);
   } catch {
     getSelection().selectAllChildren(source);
-    said = "Selected";
+    said = gettext("Selected");
   }
   button.dataset.before ??= button.textContent;
   button.textContent = said;
@@ -37,7 +37,7 @@ document.addEventListener("click", (event) => {
   if (!button) return;
   const paused = button.getAttribute("aria-pressed") !== "true";
   button.setAttribute("aria-pressed", String(paused));
-  button.querySelector("[data-says]").textContent = paused ? "Paused" : "Live";
+  button.querySelector("[data-says]").textContent = paused ? gettext("Paused") : gettext("Live");
 });
 
 document.addEventListener("htmx:confirm", (event) => {
@@ -54,7 +54,7 @@ document.addEventListener("htmx:afterSwap", () => {
   for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
   const arrived = document.querySelectorAll("[data-live] .new").length;
   const told = document.getElementById("told");
-  if (told && arrived) told.textContent = `${arrived} new indicator${arrived === 1 ? "" : "s"}`;
+  if (told && arrived) told.textContent = interpolate(ngettext("%(count)s new indicator", "%(count)s new indicators", arrived), { count: arrived }, true);
 });
 
 // Numbers go beside the places that this page has.
@@ -70,10 +70,10 @@ document.addEventListener("htmx:configRequest", (event) => {
 });
 
 // Failures are said, and taken back when things work again.
-document.addEventListener("htmx:sendError", () => trouble("The exchange does not answer. What you see may be old."));
+document.addEventListener("htmx:sendError", () => trouble(gettext("The exchange does not answer. What you see may be old.")));
 document.addEventListener("htmx:responseError", (event) => {
   const id = event.detail.xhr.getResponseHeader("X-Request-ID");
-  trouble(`That did not work (${event.detail.xhr.status}). What you see may be old. Request ${id ?? "unknown"}.`);
+  trouble(interpolate(gettext("That did not work (%(status)s). What you see may be old. Request %(id)s."), { status: event.detail.xhr.status, id: id ?? gettext("unknown") }, true));
 });
 document.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.successful) trouble("");

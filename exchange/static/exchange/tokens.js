@@ -23,7 +23,7 @@ self.tokens = (() => {
           else if (data.error) asked.get(data.id)[1](new Error(data.error));
           else asked.get(data.id)[0](data);
         });
-        worker.addEventListener("error", () => reject(new Error("The browser could not start what makes tokens.")));
+        worker.addEventListener("error", () => reject(new Error(gettext("The browser could not start what makes tokens."))));
       });
       worker.postMessage({ load: { scripts: place.dataset.scripts.split(" "), tables: place.dataset.tables } });
       pool.push({ worker, asked, ready });
@@ -44,7 +44,7 @@ self.tokens = (() => {
       body: JSON.stringify(body),
     });
     const document_ = await answer.json().catch(() => ({}));
-    if (!answer.ok) throw Object.assign(new Error(document_.detail || `The exchange answered ${answer.status}.`), { code: document_.code });
+    if (!answer.ok) throw Object.assign(new Error(document_.detail || interpolate(gettext("The exchange answered %(status)s."), { status: answer.status }, true)), { code: document_.code });
     return document_;
   };
 
@@ -52,12 +52,12 @@ self.tokens = (() => {
   const known = async () => {
     if (keys) return keys;
     const answer = await fetch(place.dataset.keys, { credentials: "same-origin", headers: { Accept: "application/json" } });
-    if (!answer.ok) throw new Error("The keys that make tokens cannot be read now.");
+    if (!answer.ok) throw new Error(gettext("The keys that make tokens cannot be read now."));
     const found = (await answer.json()).keys;
     const pinned = JSON.parse(localStorage.getItem("exchange-token-keys") || "{}");
     for (const key of found) {
       const name = `${key.kind} ${key.epoch}`;
-      if (pinned[name] && pinned[name] !== key.public_key) throw new Error(`The key ${name} is another one than this browser has seen. Nothing is tokenised; tell your operator.`);
+      if (pinned[name] && pinned[name] !== key.public_key) throw new Error(interpolate(gettext("The key %(name)s is another one than this browser has seen. Nothing is tokenised; tell your operator."), { name }, true));
       pinned[name] = key.public_key;
     }
     localStorage.setItem("exchange-token-keys", JSON.stringify(pinned));

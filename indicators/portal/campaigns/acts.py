@@ -7,18 +7,20 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from exchange.errors import Conflict, NotFound, Refused
+from exchange.translating import later
 from indicators.campaigns import statements
 from partners.portal.access import page
 from partners.viewer import Viewer
 
 _TOLD = {
-    "confirm": "You say that it is one. The labs of its group read that under your name.",
-    "dismiss": "You say that it is none. It stays for others until most labs in it say so.",
-    "two": "You say that it is two campaigns. It is parted where most labs in it say so.",
-    "one": "You say that both are one. They are joined where most labs in either say so.",
+    "confirm": later("You say that it is one. The labs of its group read that under your name."),
+    "dismiss": later("You say that it is none. It stays for others until most labs in it say so."),
+    "two": later("You say that it is two campaigns. It is parted where most labs in it say so."),
+    "one": later("You say that both are one. They are joined where most labs in either say so."),
 }
 
 
@@ -33,7 +35,7 @@ def say(request: HttpRequest, viewer: Viewer, campaign_id: UUID) -> HttpResponse
         else:
             other = _other(request.POST.get("other", "")) if says == "one" else None
             statements.say(viewer, campaign_id, says=says, reason=request.POST.get("reason", ""), other=other)
-            messages.success(request, f"{_TOLD[says]} You can take it back here.")
+            messages.success(request, gettext("{n} You can take it back here.").format(n=_TOLD[says]))
     except (Conflict, Refused) as refused:
         messages.error(request, refused.detail)
     return redirect("portal-campaign", campaign_id)
@@ -48,7 +50,7 @@ def alias(request: HttpRequest, viewer: Viewer, campaign_id: UUID) -> HttpRespon
     except Refused as refused:
         messages.error(request, refused.detail)
     else:
-        messages.success(request, "Your partner sees it under this name; nobody else does.")
+        messages.success(request, gettext("Your partner sees it under this name; nobody else does."))
     return redirect("portal-campaign", campaign_id)
 
 
@@ -57,13 +59,13 @@ def _unsay(request: HttpRequest, viewer: Viewer, campaign_id: UUID) -> None:
     try:
         statements.unsay(viewer, campaign_id)
     except NotFound:
-        messages.error(request, "You had said nothing of it.")
+        messages.error(request, gettext("You had said nothing of it."))
     else:
-        messages.success(request, "Taken back: you say nothing of it.")
+        messages.success(request, gettext("Taken back: you say nothing of it."))
 
 
 def _other(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise Refused("Choose the other campaign.", code="bad-other", at="/other") from None
+        raise Refused(gettext("Choose the other campaign."), code="bad-other", at="/other") from None

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils.translation import gettext
+
 from indicators.portal.campaigns.marks import Lab, size_of
 
 WIDTH, LEFT, LANE, TOP = 700, 150, 44, 10
@@ -107,7 +109,9 @@ def _did(lab: Lab) -> str:
     suspended = dict(lab.did).get("suspended", 0)
     sign = "" if lab.own else "~ "
     if suspended:
-        return f"{sign}{suspended:,} of {sign}{lab.size:,} suspended"
+        return gettext("{sign}{suspended} of {sign}{size} suspended").format(
+            sign=sign, suspended=f"{suspended:,}", size=f"{lab.size:,}"
+        )
     act = lab.did[0][0] if lab.did else "observed"
     return f"{sign}{lab.size:,}, {act}"
 

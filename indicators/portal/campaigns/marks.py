@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext
+
 from indicators.campaigns.joining import Grade
 from indicators.stix.drafts import TokenValue
 from indicators.stix.naming import NAMES
@@ -144,7 +146,7 @@ def _labs(nodes: Sequence[Mapping[str, Any]], own_name: str) -> list[Lab]:
         found.append(
             Lab(
                 id=node["id"],
-                name=own_name if own else f"Lab {number}",
+                name=own_name if own else gettext("Lab {n}").format(n=number),
                 own=own,
                 size=size,
                 on_word=size_of(node.get("on_one_labs_word", "0")),
@@ -189,8 +191,12 @@ def _summed(node: Mapping[str, Any], labs: dict[str, int]) -> Token:
     family, _, several = _drawn(node["subkind"])
     word = node["grade"] != Grade.CORROBORATED
     many = size_of(node["tokens"])
-    about = f"about {many:,} {several}" if many > 1 else f"some {several}"
-    name = f"{about}{_OF_ONE}" if word else f"{about} more"
+    about = (
+        gettext("about {many} {several}").format(many=f"{many:,}", several=several)
+        if many > 1
+        else gettext("some {several}").format(several=several)
+    )
+    name = f"{about}{_OF_ONE}" if word else gettext("{about} more").format(about=about)
     return Token(node["id"], node["subkind"], family, name, max(many, 2), word, own=False, labs=labs, accounts=())
 
 

@@ -11,6 +11,7 @@ import orjson
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from exchange import clock, paging
@@ -99,7 +100,7 @@ def campaign(request: HttpRequest, viewer: Viewer, campaign_id: UUID) -> HttpRes
             days=int(days or lanes.span_of(drawn.marks.labs, now)),
             now=now,
         ),
-        spans=[(1, "24 h"), (7, "7 d"), (42, "6 w")],
+        spans=[(1, gettext("24 h")), (7, gettext("7 d")), (42, gettext("6 w"))],
         history=history,
         **viewing.elsewhere(viewer, one),
         linked=[(pk, names[pk]) for pk in map(_id_of, document["linked"]) if pk in names],

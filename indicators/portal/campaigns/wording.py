@@ -9,29 +9,32 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils.translation import gettext, ngettext
+
+from exchange.translating import later
 from indicators.campaigns.saying import number
 from indicators.portal.campaigns.marks import size_of
 
 _STOPPED = timedelta(hours=48)
 _KINDS = {
-    "account-pattern": "sign-up and device tokens",
-    "payment-fingerprint": "payment instruments",
+    "account-pattern": later("sign-up and device tokens"),
+    "payment-fingerprint": later("payment instruments"),
     "prompt-signature": "prompts",
 }
 _EVENTS = {
-    "created": "Proposed",
-    "grew": "Grew tenfold",
-    "joined": "Another campaign became a part of it",
-    "split": "A part became another campaign",
-    "dismissed": "Dismissed by most of the labs in it",
-    "taken-up": "No longer dismissed",
-    "ended": "Ended",
+    "created": later("Proposed"),
+    "grew": later("Grew tenfold"),
+    "joined": later("Another campaign became a part of it"),
+    "split": later("A part became another campaign"),
+    "dismissed": later("Dismissed by most of the labs in it"),
+    "taken-up": later("No longer dismissed"),
+    "ended": later("Ended"),
 }
 _SAYS = {
-    "confirm": "says that it is one",
-    "dismiss": "says that it is none",
-    "two": "says that it is two campaigns",
-    "one": "says that it and another are one",
+    "confirm": later("says that it is one"),
+    "dismiss": later("says that it is none"),
+    "two": later("says that it is two campaigns"),
+    "one": later("says that it and another are one"),
 }
 
 Part = tuple[str, str]
@@ -40,22 +43,37 @@ Part = tuple[str, str]
 def verdict(document: Mapping[str, Any], *, now: datetime) -> list[Part]:
     """What it is, in two or three sentences."""
     labs, yours = len(document["labs"]), document["yours"]
-    kinds = [_KINDS[kind] for kind in document["kinds"] if kind in _KINDS]
-    parts: list[Part] = [("About ", ""), (f"{size_of(document['accounts']):,} accounts", "b")]
-    parts.append((f" at {number(labs)} labs" if labs > 1 else " at one lab", ""))
+    kinds = [str(_KINDS[kind]) for kind in document["kinds"] if kind in _KINDS]
+    parts: list[Part] = [
+        (gettext("About "), ""),
+        (gettext("{n} accounts").format(n=f"{size_of(document['accounts']):,}"), "b"),
+    ]
+    parts.append((gettext(" at {n} labs").format(n=number(labs)) if labs > 1 else gettext(" at one lab"), ""))
     if kinds:
-        parts += [(" share ", ""), (_and(kinds), "b")]
+        parts += [(gettext(" share "), ""), (_and(kinds), "b")]
     parts.append((". ", ""))
     if own := yours["accounts"]:
-        parts.append((f"{own:,} {'is' if own == 1 else 'are'} ours", "b"))
+        parts.append((ngettext("{n} is ours", "{n} are ours", own).format(n=f"{own:,}"), "b"))
         suspended = yours["did"].get("suspended", 0)
-        parts.append((f", {f'{suspended:,}' if suspended else 'none'} of those suspended. ", ""))
+        of_those = f"{suspended:,}" if suspended else gettext("none")
+        parts.append((gettext(", {n} of those suspended. ").format(n=of_those), ""))
     else:
-        parts += [("None is ours", "b"), (" as far as you told the group. ", "")]
+        parts += [(gettext("None is ours"), "b"), (gettext(" as far as you told the group. "), "")]
     if document["state"] != "live":
-        return [*parts, ("It has ended." if document["state"] == "ended" else "Most labs in it say it is none.", "")]
+        return [
+            *parts,
+            (
+                gettext("It has ended.")
+                if document["state"] == "ended"
+                else gettext("Most labs in it say it is none."),
+                "",
+            ),
+        ]
     still = now - datetime.fromisoformat(document["last_seen"]) < _STOPPED
-    return [*parts, ("It has not stopped." if still else "Nothing new came in the last two days.", "")]
+    return [
+        *parts,
+        (gettext("It has not stopped.") if still else gettext("Nothing new came in the last two days."), ""),
+    ]
 
 
 def events(history: Sequence[Mapping[str, Any]], names: Mapping[Any, str]) -> list[dict[str, Any]]:
@@ -79,4 +97,4 @@ def said(word: str) -> str:
 
 
 def _and(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return words[0] if len(words) == 1 else gettext("{n} and {n_2}").format(n=", ".join(words[:-1]), n_2=words[-1])

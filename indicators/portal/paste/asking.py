@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.utils.translation import gettext
+
 from exchange import clock
 from exchange.errors import Refused
 from exchange.sql import ask
@@ -47,7 +49,6 @@ _NORMAL = {
     "bin_range": normalising.bin_range,
 }
 _WIDEST = {4: 16, 6: 32}
-_NOBODY = "nobody you may see holds it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +65,24 @@ def read_lines(document: Any) -> list[PastedLine]:
     """What was sent. Raises Refused, with the field."""
     lines = document.get("lines") if isinstance(document, Mapping) else None
     if not isinstance(lines, list) or not 0 < len(lines) <= MOST_LINES:
-        raise Refused(f"1 to {MOST_LINES:,} lines.", code="too-many-lines", at="/lines")
+        raise Refused(
+            gettext("1 to {MOST_LINES} lines.").format(MOST_LINES=f"{MOST_LINES:,}"), code="too-many-lines", at="/lines"
+        )
     return [_line(one, f"/lines/{place}") for place, one in enumerate(lines)]
 
 
 def _line(sent: Any, at: str) -> PastedLine:
     if not isinstance(sent, Mapping) or not isinstance(number := sent.get("n"), int):
-        raise Refused("A line is an object with a number.", code="bad-line", at=at)
+        raise Refused(gettext("A line is an object with a number."), code="bad-line", at=at)
     subkind, tokens, clear = sent.get("subkind", ""), sent.get("tokens", []), sent.get("clear", "")
     if subkind not in _CLEAR and subkind not in words.TOKENISED and subkind != "token":
-        raise Refused("A subkind that is asked about.", code="unknown-subkind", at=f"{at}/subkind")
+        raise Refused(gettext("A subkind that is asked about."), code="unknown-subkind", at=f"{at}/subkind")
     if not isinstance(tokens, list) or len(tokens) > _MOST_TOKENS or not all(map(_is_token, tokens)):
-        raise Refused("Tokens are 64 lower-case hexadecimal digits.", code="bad-token", at=f"{at}/tokens")
+        raise Refused(gettext("Tokens are 64 lower-case hexadecimal digits."), code="bad-token", at=f"{at}/tokens")
     if not isinstance(clear, str) or len(clear) > _MOST_CHARS or (clear and subkind not in _CLEAR):
-        raise Refused("This may not travel in clear: it is made a token first.", code="not-in-clear", at=f"{at}/clear")
+        raise Refused(
+            gettext("This may not travel in clear: it is made a token first."), code="not-in-clear", at=f"{at}/clear"
+        )
     return PastedLine(number, subkind, tuple(tokens), clear)
 
 
@@ -148,16 +153,16 @@ def _answer(
         stix_id = line.clear.lower()
         if stix_id in titles:
             return {"n": line.number, "state": "known", "value": stix_id, "title": titles[stix_id], "id": stix_id}
-        return _other(line, "unknown", stix_id, _NOBODY)
+        return _other(line, "unknown", stix_id, gettext("nobody you may see holds it"))
     if not forms:
-        return _other(line, "invalid", line.clear, "nothing we can compare")
+        return _other(line, "invalid", line.clear, gettext("nothing we can compare"))
     for form in forms:
         if found := [each for key in keys.get(form, ()) for each in said.get(key, ())]:
             return _known(line, form, found, exact=form == forms[0] or bool(line.tokens))
     if line.clear and (why := _benign(line.subkind, forms[0], known)):
         state = "invalid" if why[0] == benign.TOO_BROAD else "benign"
         return _other(line, state, forms[0], why[1])
-    return _other(line, "unknown", forms[0], _NOBODY)
+    return _other(line, "unknown", forms[0], gettext("nobody you may see holds it"))
 
 
 def _benign(subkind: str, value: str, known: benign.Known) -> tuple[str, str] | None:
@@ -166,9 +171,11 @@ def _benign(subkind: str, value: str, known: benign.Known) -> tuple[str, str] | 
     if not verdict:
         return None
     if verdict == benign.TOO_BROAD:
-        return verdict, "wider than an indicator may be: /16 for IPv4, /32 for IPv6"
+        return verdict, gettext("wider than an indicator may be: /16 for IPv4, /32 for IPv6")
     listed = benign.listed_in(domain, value, known)
-    return verdict, f"on the list {listed}" if listed else "special-purpose, of everybody, or a member's own"
+    return verdict, gettext("on the list {listed}").format(listed=listed) if listed else gettext(
+        "special-purpose, of everybody, or a member's own"
+    )
 
 
 def _other(line: PastedLine, state: str, value: str, why: str) -> dict[str, Any]:

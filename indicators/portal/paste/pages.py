@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import orjson
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange import bodies
@@ -38,7 +39,7 @@ def ask(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     try:
         document = orjson.loads(bodies.read(request, max_bytes=_MOST_BYTES))
     except orjson.JSONDecodeError:
-        raise Malformed("Not JSON.") from None
+        raise Malformed(gettext("Not JSON.")) from None
     found = asking.answers(viewer, asking.read_lines(document))
     reads.tally(viewer, surface="portal:paste", objects=sum(one["state"] == "known" for one in found))
     return HttpResponse(orjson.dumps({"answers": found}), content_type="application/json")

@@ -11,10 +11,12 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from exchange import bodies
 from exchange.errors import ExchangeError, Malformed, NotFound, Refused
+from exchange.translating import later
 from indicators.portal.publish import forms
 from indicators.portal.publish.pages import Audience
 from indicators.publishing import preparing
@@ -26,9 +28,9 @@ from partners.viewer import Viewer
 _MOST_BYTES = 8 * 1024 * 1024
 _SAID = {
     "accepted": "published",
-    "unchanged": "as before",
-    "waiting": "waiting for a second person",
-    "quarantined": "in quarantine",
+    "unchanged": later("as before"),
+    "waiting": later("waiting for a second person"),
+    "quarantined": later("in quarantine"),
     "refused": "refused",
 }
 
@@ -41,13 +43,13 @@ def prepare(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     try:
         sent = orjson.loads(bodies.read(request, max_bytes=_MOST_BYTES))
     except orjson.JSONDecodeError:
-        raise Malformed("Not JSON.") from None
+        raise Malformed(gettext("Not JSON.")) from None
     sent = sent if isinstance(sent, dict) else {}
     name, rows, says = sent.get("name") or "", sent.get("rows"), sent.get("says") or {}
     if not isinstance(name, str) or not isinstance(says, dict) or not isinstance(rows, list):
         raise Refused("name, rows and says.", code="bad-wish")
     if not all(isinstance(row, dict) for row in rows):
-        raise Refused("A row is an object.", code="bad-line", at="/rows")
+        raise Refused(gettext("A row is an object."), code="bad-line", at="/rows")
     lines = [row | {"says": forms.said(row["says"])} if isinstance(row.get("says"), dict) else row for row in rows]
     made = preparing.prepare(viewer, name=name, tlp=_tlp(viewer, sent.get("tlp")), lines=lines, says=forms.said(says))
     address = reverse("portal-draft", args=[made])
@@ -63,7 +65,7 @@ def send(request: HttpRequest, viewer: Viewer, draft_id: UUID) -> HttpResponseBa
     preparing.one(viewer, draft_id)
     if request.POST.get("do") == "delete":
         preparing.delete(viewer, draft_id)
-        messages.success(request, "The draft is deleted. Nothing of it was published.")
+        messages.success(request, gettext("The draft is deleted. Nothing of it was published."))
         return redirect("portal-publish")
     audience = Audience.of(request.POST)
     numbers = {int(one) for one in request.POST.getlist("line") if one.isdigit()}
@@ -72,7 +74,7 @@ def send(request: HttpRequest, viewer: Viewer, draft_id: UUID) -> HttpResponseBa
     except NotFound:
         raise
     except ExchangeError as refused:
-        messages.error(request, f"{refused.detail} Nothing was published.")
+        messages.error(request, gettext("{detail} Nothing was published.").format(detail=refused.detail))
     else:
         said = ", ".join(f"{counts[status]:,} {words}" for status, words in _SAID.items() if status in counts)
         (messages.success if set(counts) <= {"accepted", "unchanged"} else messages.warning)(request, f"{said}.")
@@ -84,4 +86,4 @@ def _tlp(viewer: Viewer, word: Any) -> Tlp:
     try:
         return Tlp.from_word(word) if isinstance(word, str) and word else viewer.default_tlp
     except ValueError:
-        raise Refused("clear, green, amber or amber+strict.", code="unknown-marking", at="/tlp") from None
+        raise Refused(gettext("clear, green, amber or amber+strict."), code="unknown-marking", at="/tlp") from None

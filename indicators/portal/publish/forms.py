@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from django.utils.translation import gettext
+
 from exchange.stix import schemas, wording, words
 from exchange.templatetags.house import plain
+from exchange.translating import later
 
 #: What a line carries, and what no form asks for: the line's subkind says it.
 _CARRIED = frozenset(words.CARRIED_BY.values())
@@ -24,26 +27,26 @@ _DEFAULTS = {
     "elicitation": "other", "languages": "en", "attribution": "named", "shared_infra": "none",
 }  # fmt: skip
 _LABELS = {
-    "publisher_action": "What you did",
-    "control": "Controlled by",
-    "review": "Reviewed by",
-    "attribution": "Published as",
-    "entry_program": "Accounts came through",
-    "shared_infra": "Networks are shared as",
-    "instrument": "Payment instrument",
-    "accounts_per_instrument": "Accounts on each",
-    "elicitation": "Prompts try to elicit",
-    "languages": "Languages of prompts",
-    "psp_scope": "Provider's scope",
-    "volume_bucket": "Volume, about",
-    "first_seen": "First seen, UTC",
-    "last_seen": "Last seen, UTC",
-    "techniques": "MITRE ATLAS techniques",
-    "detector.name": "Detector",
-    "detector.version": "Detector's version",
-    "detector.sha256": "Detector's SHA-256",
-    "benign_hit_rate.bucket": "Benign hit rate",
-    "benign_hit_rate.sample_size": "Measured on about",
+    "publisher_action": later("What you did"),
+    "control": later("Controlled by"),
+    "review": later("Reviewed by"),
+    "attribution": later("Published as"),
+    "entry_program": later("Accounts came through"),
+    "shared_infra": later("Networks are shared as"),
+    "instrument": later("Payment instrument"),
+    "accounts_per_instrument": later("Accounts on each"),
+    "elicitation": later("Prompts try to elicit"),
+    "languages": later("Languages of prompts"),
+    "psp_scope": later("Provider's scope"),
+    "volume_bucket": later("Volume, about"),
+    "first_seen": later("First seen, UTC"),
+    "last_seen": later("Last seen, UTC"),
+    "techniques": later("MITRE ATLAS techniques"),
+    "detector.name": later("Detector"),
+    "detector.version": later("Detector's version"),
+    "detector.sha256": later("Detector's SHA-256"),
+    "benign_hit_rate.bucket": later("Benign hit rate"),
+    "benign_hit_rate.sample_size": later("Measured on about"),
 }
 #: Subkinds whose values take keys that no browser is given.
 _OF_SYSTEMS = frozenset({*words.OF_GROUP_KEY, "pan_token"})
@@ -173,7 +176,7 @@ def _parts(properties: Mapping[str, schemas.Schema], within: str = "") -> Iterat
 
 def _option(word: str) -> str:
     """A word of an enumeration as people write it: `10^3` is about 1,000."""
-    return f"about {10 ** int(word[3:]):,}" if word in words.BUCKETS else plain(word)
+    return gettext("about {n}").format(n=f"{10 ** int(word[3:]):,}") if word in words.BUCKETS else plain(word)
 
 
 def _field(name: str, rules_: schemas.Schema, of: list[str], required: list[str]) -> Field:

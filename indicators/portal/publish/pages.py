@@ -10,11 +10,13 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from exchange.errors import ExchangeError, NotFound
 from exchange.parameters import Parameters
 from exchange.stix import words
+from exchange.translating import later
 from indicators import detectors
 from indicators.models import Preparation
 from indicators.portal import showing
@@ -175,12 +177,12 @@ def draft(request: HttpRequest, viewer: Viewer, draft_id: UUID) -> HttpResponse:
 
 #: What may become of a line: its label, icon and tone.
 _STATES = {
-    "new": ("New", "plus", "blue"),
-    "known": ("Known to us", "check", "good"),
-    "waiting": ("For a second person", "eye", "warn"),
+    "new": (later("New"), "plus", "blue"),
+    "known": (later("Known to us"), "check", "good"),
+    "waiting": (later("For a second person"), "eye", "warn"),
     "benign": ("Benign-listed", "shield", "warn"),
-    "refused": ("Refused", "cross", "bad"),
-    "sent": ("Published", "check", "good"),
+    "refused": (later("Refused"), "cross", "bad"),
+    "sent": (later("Published"), "check", "good"),
 }
 _BENIGN = ("benign-listed",)
 #: Behind it stands the list, in a refusal of the door; before it, what may be on lists at all.
@@ -221,19 +223,21 @@ def _lines(
 
 def _state(row: Row, answer: dict[str, Any] | None, own: carriers.Carrier | None) -> tuple[str, str]:
     if row["sent"]:
-        return "sent", "waits for a second person" if row["sent"] in ("waiting", "held") else str(row["sent"])
+        return "sent", gettext("waits for a second person") if row["sent"] in ("waiting", "held") else str(row["sent"])
     fault = row["fault"] or (answer if answer and answer["status"] in ("refused", "quarantined") else None)
     if fault is not None:
         state = "benign" if fault.get("code") in _BENIGN else "refused"
         place = str(fault.get("field", "")).rpartition("/")[2]
         message = str(fault.get("message", ""))
         if state == "benign":
-            return state, f"on the list {listed}" if (listed := message.partition(_LISTED)[2]) else message
+            return state, gettext("on the list {listed}").format(listed=listed) if (
+                listed := message.partition(_LISTED)[2]
+            ) else message
         return state, f"{place}: {message}" if place else message
     if answer is not None and answer["status"] == "waiting":
-        return "waiting", "goes beyond what one person publishes alone"
+        return "waiting", gettext("goes beyond what one person publishes alone")
     if own is not None:
-        return "known", "you publish this value already"
+        return "known", gettext("you publish this value already")
     return "new", ""
 
 

@@ -12,7 +12,7 @@ const count = () => {
   const waits = chosen.some((one) => one.dataset.waits);
   if (go) {
     go.disabled = !chosen.length;
-    go.querySelector("span").textContent = `${waits ? "Ask a second person for" : "Publish"} ${chosen.length.toLocaleString("en")}`;
+    go.querySelector("span").textContent = interpolate(waits ? gettext("Ask a second person for %(count)s") : gettext("Publish %(count)s"), { count: chosen.length.toLocaleString("en") }, true);
   }
   if (all) {
     all.checked = chosen.length === lines.length && lines.length > 0;

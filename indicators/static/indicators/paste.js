@@ -7,7 +7,7 @@ const form = document.getElementById("paste");
 const box = document.getElementById("list");
 const state = { lines: [], answers: [], show: "all", most: 200 };
 const ORDER = ["known", "unknown", "benign", "invalid"];
-const WORDS = { known: ["check", "Known"], unknown: ["plus", "Unknown"], benign: ["shield", "Benign-listed"], invalid: ["cross", "Not a value"] };
+const WORDS = { known: ["check", gettext("Known")], unknown: ["plus", gettext("Unknown")], benign: ["shield", gettext("Benign-listed")], invalid: ["cross", gettext("Not a value")] };
 const sprite = document.getElementById("sprite").dataset.href;
 const MOST = 10_000;
 
@@ -41,15 +41,15 @@ const tokenise = async () => {
   const personal = state.lines.filter((one) => one.raw !== undefined);
   if (!personal.length) return 0;
   if (!form.dataset.tokenise) {
-    for (const one of personal) Object.assign(one, { invalid: "to make a token of it takes the right `tokenise`; kept here", raw: undefined });
+    for (const one of personal) Object.assign(one, { invalid: gettext("to make a token of it takes the right `tokenise`; kept here"), raw: undefined });
     return 0;
   }
   const found = await tokens.forms(personal.map((one) => [one.subkind, one.raw]));
   personal.forEach((one, at) => {
-    if (!found[at]) Object.assign(one, { invalid: `not of this kind: ${one.how}; kept here`, raw: undefined });
+    if (!found[at]) Object.assign(one, { invalid: interpolate(gettext("not of this kind: %(how)s; kept here"), { how: one.how }, true), raw: undefined });
     else {
       one.forms = found[at];
-      if (one.subkind === "email" && found[at].length > 1) one.how += ", also folded";
+      if (one.subkind === "email" && found[at].length > 1) one.how += gettext(", also folded");
       const wanted = bySubkind.get(one.subkind) || { kind: one.kind, forms: [] };
       wanted.forms.push(...found[at]);
       bySubkind.set(one.subkind, wanted);
@@ -57,7 +57,7 @@ const tokenise = async () => {
   });
   let before = 0;
   for (const [subkind, wanted] of bySubkind) {
-    const made = await tokens.made(subkind, wanted.kind, wanted.forms, { look: true, progress: (done) => say(`${grouped(before + done)} values became tokens`) });
+    const made = await tokens.made(subkind, wanted.kind, wanted.forms, { look: true, progress: (done) => say(interpolate(ngettext("%(count)s value became a token", "%(count)s values became tokens", before + done), { count: grouped(before + done) }, true)) });
     before += new Set(wanted.forms).size;
     for (const one of personal) if (one.forms && one.subkind === subkind) one.made = one.forms.flatMap((each) => made.get(each));
   }
@@ -73,7 +73,7 @@ const ask = async () => {
   const wanted = state.lines.filter((one) => !one.invalid);
   for (let at = 0; at < wanted.length; at += 1000) {
     const part = wanted.slice(at, at + 1000);
-    say(`Asking about ${grouped(Math.min(at + 1000, wanted.length))} of ${grouped(wanted.length)}`);
+    say(interpolate(gettext("Asking about %(some)s of %(all)s"), { some: grouped(Math.min(at + 1000, wanted.length)), all: grouped(wanted.length) }, true));
     const sent = part.map(({ n, subkind, tokens: made, clear }) => (clear ? { n, subkind, clear: clear.slice(0, 300) } : { n, subkind, tokens: made }));
     const { answers } = await tokens.post(form.dataset.ask, { lines: sent });
     for (const answer of answers) state.answers[answer.n] = answer;
@@ -91,14 +91,14 @@ const rowOf = (one) => {
   const what = make("td", { class: "what" }, make("span", {},
     make("span", { class: `kind ${kind && KIND_ICONS[kind] ? kind : "other"}`, role: "img", "aria-label": (kind || "object").replace("-", " ") }, icon(drawn)),
     answer.id ? make("a", { href: `/indicators/${encodeURIComponent(answer.id)}` }, value || answer.title) : value || make("span", { class: "soft" }, one.shown.slice(0, 60)),
-    make("span", { class: "sub" }, answer.inside ? `holds ${defanged(one.clear)}` : one.how || "")));
+    make("span", { class: "sub" }, answer.inside ? interpolate(gettext("holds %(value)s"), { value: defanged(one.clear) }, true) : one.how || "")));
   const row = make("tr", {}, make("td", { class: "num" }, String(one.n)), make("td", {}, make("span", { class: `answer ${answer.state}` }, icon(picture), word)), what);
   if (answer.state !== "known") {
     row.append(make("td", { colspan: 4, class: "why" }, answer.why || ""));
     return row;
   }
   const labs = make("span", { class: "labs" }, ...(answer.sources || []).map(([name, own]) => make("span", { class: `lab${own ? " us" : ""}`, title: name }, name.slice(0, 1))));
-  const left = answer.left_days === null || answer.left_days === undefined ? "no end" : answer.left_days >= 1 ? `${Math.floor(answer.left_days)} d` : `${Math.max(1, Math.round(answer.left_days * 24))} h`;
+  const left = answer.left_days === null || answer.left_days === undefined ? gettext("no end") : answer.left_days >= 1 ? `${Math.floor(answer.left_days)} d` : `${Math.max(1, Math.round(answer.left_days * 24))} h`;
   row.append(make("td", {}, labs), make("td", {}, make("span", { class: `standing ${answer.standing || ""}` }, (answer.standing || "none").replace(/^./, (first) => first.toUpperCase()))),
     make("td", {}, (answer.action || "none").replace(/^./, (first) => first.toUpperCase())), make("td", { class: `num${answer.left_days < 7 ? " soon" : ""}` }, left));
   return row;
@@ -113,7 +113,7 @@ const render = () => {
   document.querySelector("#answers tbody").replaceChildren(...found.slice(0, state.most).map(rowOf));
   const more = document.getElementById("more");
   more.hidden = found.length <= state.most;
-  more.textContent = `Show ${grouped(Math.min(1000, found.length - state.most))} more of ${grouped(found.length)}`;
+  more.textContent = interpolate(gettext("Show %(some)s more of %(all)s"), { some: grouped(Math.min(1000, found.length - state.most)), all: grouped(found.length) }, true);
   for (const tab of document.querySelectorAll("[data-show]")) {
     const count = tab.dataset.show === "all" ? state.lines.length : state.lines.filter((one) => state.answers[one.n].state === tab.dataset.show).length;
     tab.querySelector("b").textContent = grouped(count);
@@ -131,13 +131,13 @@ form.addEventListener("submit", async (event) => {
   const written = box.value.split(/\r\n|[\n\r]/);
   const lines = written.map((text, at) => ({ n: at + 1, text })).filter((one) => one.text.trim());
   if (!lines.length) return box.focus();
-  if (lines.length > MOST) return fail(`${grouped(lines.length)} lines are more than ${grouped(MOST)} at once. Nothing was read.`);
+  if (lines.length > MOST) return fail(interpolate(gettext("%(count)s lines are more than %(most)s at once. Nothing was read."), { count: grouped(lines.length), most: grouped(MOST) }, true));
   const go = document.getElementById("go");
   go.setAttribute("aria-busy", "true");
   state.answers = [];
   state.lines = lines.map(({ n, text }) => {
     const read = reading.line(text);
-    return { n, ...read, shown: reading.masked(read, text.trim()).slice(0, 80), ...(read.invalid ? { shown: reading.looksLikeCard(text) ? "···· digits, refused" : text.trim().slice(0, 80) } : {}) };
+    return { n, ...read, shown: reading.masked(read, text.trim()).slice(0, 80), ...(read.invalid ? { shown: reading.looksLikeCard(text) ? gettext("···· digits, refused") : text.trim().slice(0, 80) } : {}) };
   });
   try {
     const count = await tokenise();
@@ -147,21 +147,21 @@ form.addEventListener("submit", async (event) => {
     document.getElementById("result").hidden = false;
     document.getElementById("read-card").hidden = false;
     document.getElementById("tokenised").hidden = !count;
-    document.getElementById("tokenised-count").textContent = `${grouped(count)} personal value${count === 1 ? "" : "s"} became tokens here.`;
+    document.getElementById("tokenised-count").textContent = interpolate(ngettext("%(count)s personal value became tokens here.", "%(count)s personal values became tokens here.", count), { count: grouped(count) }, true);
     const unknown = state.lines.filter((one) => state.answers[one.n].state === "unknown" && !["id", "token", "hash"].includes(one.subkind));
     const publish = document.getElementById("publish");
     if (publish) {
       publish.hidden = !unknown.length;
-      publish.querySelector("span").textContent = `Publish the ${grouped(unknown.length)} unknown`;
+      publish.querySelector("span").textContent = interpolate(gettext("Publish the %(count)s unknown"), { count: grouped(unknown.length) }, true);
     }
     state.show = "all";
     state.most = 200;
     list();
     render();
-    say(`${grouped(state.lines.length)} lines were read.`);
+    say(interpolate(ngettext("%(count)s line was read.", "%(count)s lines were read.", state.lines.length), { count: grouped(state.lines.length) }, true));
     document.getElementById("result-title").focus();
   } catch (error) {
-    fail(`${error.message} Nothing was published, and no raw value was sent.`);
+    fail(interpolate(gettext("%(why)s Nothing was published, and no raw value was sent."), { why: error.message }, true));
     say("");
   } finally {
     go.removeAttribute("aria-busy");
@@ -183,7 +183,7 @@ document.getElementById("more").addEventListener("click", () => { state.most += 
 for (const tab of document.querySelectorAll("[data-show]")) tab.addEventListener("click", () => { state.show = tab.dataset.show; state.most = 200; render(); });
 
 const take = async (file) => {
-  if (file.size > 4_000_000) return fail("The file is larger than 4 MB. Nothing was read.");
+  if (file.size > 4_000_000) return fail(gettext("The file is larger than 4 MB. Nothing was read."));
   box.value = await file.text();
   box.dispatchEvent(new Event("input"));
 };
@@ -195,7 +195,7 @@ form.addEventListener("drop", (event) => {
 });
 box.addEventListener("input", () => {
   const count = box.value ? box.value.split(/\r\n|[\n\r]/).filter((one) => one.trim()).length : 0;
-  document.getElementById("counted").textContent = `${grouped(count)} line${count === 1 ? "" : "s"}`;
+  document.getElementById("counted").textContent = interpolate(ngettext("%(count)s line", "%(count)s lines", count), { count: grouped(count) }, true);
 });
 box.addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit(); });
 
@@ -205,7 +205,7 @@ const cell = (text) => {
   return `"${(/^[=+\-@]/.test(written) ? `'${written}` : written).replaceAll('"', '""')}"`;
 };
 document.getElementById("export").addEventListener("click", () => {
-  const head = ["line", "answer", "read as", "value", "publishers", "standing", "publisher did", "until", "id", "why"];
+  const head = [gettext("line"), gettext("answer"), gettext("read as"), gettext("value"), gettext("publishers"), gettext("standing"), gettext("publisher did"), gettext("until"), "id", gettext("why")];
   const rows = shown().map((one) => {
     const answer = state.answers[one.n];
     return [one.n, WORDS[answer.state][1], one.how, answer.value, (answer.sources || []).map(([name]) => name).join("; "), answer.standing, answer.action, answer.until, answer.id, answer.why];
@@ -223,7 +223,7 @@ document.getElementById("publish")?.addEventListener("click", async ({ currentTa
     .filter((one) => one.subkind !== "token" && one.subkind !== "hash")
     .map((one) => ({ n: one.n, subkind: one.subkind === "host" ? "gateway_host" : one.subkind, value: one.clear, tokens: one.made?.filter((each) => each.publishes).slice(0, 4) }));
   try {
-    const { address } = await tokens.post(form.dataset.draft, { name: "From a pasted list", rows, says: {} });
+    const { address } = await tokens.post(form.dataset.draft, { name: gettext("From a pasted list"), rows, says: {} });
     window.location.assign(address);
   } catch (error) {
     button.removeAttribute("aria-busy");

@@ -46,11 +46,11 @@ const csv = (text) => {
 const fromValue = (n, text, wanted, says) => {
   if (!text.trim()) return null;
   if (WHOLE.includes(wanted)) return { n, subkind: wanted, value: text, says };
-  if (reading.looksLikeCard(text) && !/^[0-9a-f]{64}$/i.test(text.trim()) && wanted !== "iban_token") return { n, refused: "it looks like a card number: make it a token inside your card environment", says };
+  if (reading.looksLikeCard(text) && !/^[0-9a-f]{64}$/i.test(text.trim()) && wanted !== "iban_token") return { n, refused: gettext("it looks like a card number: make it a token inside your card environment"), says };
   if (PERSONAL[wanted]) return { n, subkind: wanted, raw: text, kind: PERSONAL[wanted], says };
   const read = reading.line(text);
   if (!read) return null;
-  if (read.invalid || ["id", "hash", "token"].includes(read.subkind)) return { n, refused: read.invalid || "a value, not an id, hash or token, is published from here", says };
+  if (read.invalid || ["id", "hash", "token"].includes(read.subkind)) return { n, refused: read.invalid || gettext("a value, not an id, hash or token, is published from here"), says };
   if (read.raw !== undefined) return { n, subkind: read.subkind, raw: read.raw, kind: read.kind, says };
   const subkind = read.subkind === "host" ? (wanted === "email_domain" ? "email_domain" : "gateway_host") : read.subkind;
   return { n, subkind, value: read.clear, says };
@@ -63,7 +63,7 @@ const fromCsv = (text) => {
   const columns = names.map((name, at) => ({ at, subkind: { mail: "email", e_mail: "email", ip: "net", address: "net", network: "net", host: "gateway_host", domain: "email_domain", iban: "iban_token", card: "card", pan: "card", prompt: "skeleton" }[name] || (known.includes(name) ? name : "") }))
     .filter((one) => one.subkind);
   if (!columns.length) {
-    if (head.length > 1) throw new Error(`No column has a name that says what it holds: ${known.slice(0, 6).join(", ")} …`);
+    if (head.length > 1) throw new Error(interpolate(gettext("No column has a name that says what it holds: %(names)s …"), { names: known.slice(0, 6).join(", ") }, true));
     return [head, ...rows].map((row, at) => fromValue(at + 1, row[0], pick.value, {})).filter(Boolean);
   }
   const found = [];
@@ -73,7 +73,7 @@ const fromCsv = (text) => {
       const value = row[column.at] ?? "";
       if (!value.trim()) continue;
       const n = found.length + 1;
-      found.push(column.subkind === "card" ? { n, refused: "card numbers stay inside your card environment", says } : fromValue(n, value, column.subkind, says));
+      found.push(column.subkind === "card" ? { n, refused: gettext("card numbers stay inside your card environment"), says } : fromValue(n, value, column.subkind, says));
     }
   });
   return found.filter(Boolean);
@@ -83,7 +83,7 @@ const fromCsv = (text) => {
 const fromStix = (objects) => objects.filter((one) => one && one.type !== "bundle").map((object, at) => {
   const text = JSON.stringify(object);
   if (/email-addr:value|[a-z0-9._%+-]+@[a-z0-9.-]+\.[a-z]{2,}/i.test(text) || reading.looksLikeCard(text.replace(/[0-9a-f]{32,}|[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\dT[\d:.]+Z/gi, " "))) {
-    return { n: at + 1, refused: "it holds an e-mail address or what looks like a card number, which never leaves as it is" };
+    return { n: at + 1, refused: gettext("it holds an e-mail address or what looks like a card number, which never leaves as it is") };
   }
   return { n: at + 1, object };
 });
@@ -97,7 +97,7 @@ const fromMisp = (event) => {
     if (!wanted || typeof one.value !== "string") { left += 1; continue; }
     found.push(fromValue(found.length + 1, one.type === "AS" ? `AS${one.value.replace(/^AS/i, "")}` : one.value, wanted, {}));
   }
-  if (left) say(`${grouped(left)} attribute${left === 1 ? "" : "s"} of other types stay out.`);
+  if (left) say(interpolate(ngettext("%(count)s attribute of another type stays out.", "%(count)s attributes of other types stay out.", left), { count: grouped(left) }, true));
   return found.filter(Boolean);
 };
 
@@ -112,7 +112,7 @@ const read = (text) => {
       try {
         return fromStix(lines.map((one) => JSON.parse(one)));
       } catch {
-        throw new Error("It begins like JSON, and is none.");
+        throw new Error(gettext("It begins like JSON, and is none."));
       }
     }
     const event = document_.Event || document_.response?.[0]?.Event;
@@ -136,7 +136,7 @@ const tokenise = async (rows) => {
   const bySubkind = new Map();
   personal.forEach((one, at) => {
     delete one.raw;
-    if (!found[at]) one.refused = "not of its kind; it stays here";
+    if (!found[at]) one.refused = gettext("not of its kind; it stays here");
     else {
       one.forms = found[at];
       const wanted = bySubkind.get(one.subkind) || { kind: one.kind, forms: [] };
@@ -146,7 +146,7 @@ const tokenise = async (rows) => {
   });
   let before = 0;
   for (const [subkind, { kind, forms }] of bySubkind) {
-    const made = await tokens.made(subkind, kind, forms, { look: false, progress: (done) => say(`${grouped(before + done)} values became tokens`) });
+    const made = await tokens.made(subkind, kind, forms, { look: false, progress: (done) => say(interpolate(ngettext("%(count)s value became a token", "%(count)s values became tokens", before + done), { count: grouped(before + done) }, true)) });
     before += forms.length;
     for (const one of personal) if (one.forms && one.subkind === subkind) one.tokens = one.forms.flatMap((each) => made.get(each)).slice(0, 4);
   }
@@ -160,20 +160,20 @@ form.addEventListener("submit", async (event) => {
   go.setAttribute("aria-busy", "true");
   try {
     const rows = read(box.value);
-    if (!rows.length) throw new Error("There is no line to read.");
-    if (rows.length > MOST) throw new Error(`${grouped(rows.length)} lines are more than ${grouped(MOST)} in one draft.`);
+    if (!rows.length) throw new Error(gettext("There is no line to read."));
+    if (rows.length > MOST) throw new Error(interpolate(gettext("%(count)s lines are more than %(most)s in one draft."), { count: grouped(rows.length), most: grouped(MOST) }, true));
     await tokenise(rows);
     const kept = rows.filter((one) => !one.refused);
     const refused = rows.length - kept.length;
-    if (!kept.length) throw new Error(`Nothing may leave: line ${rows[0].n}: ${rows[0].refused}.`);
+    if (!kept.length) throw new Error(interpolate(gettext("Nothing may leave: line %(n)s: %(why)s."), { n: rows[0].n, why: rows[0].refused }, true));
     const says = Object.fromEntries([...new FormData(form)].filter(([name, value]) => SAYS.includes(name) && value));
     const sent = kept.map(({ n, subkind, value, tokens: made, object, says: own }) => (object ? { n, object } : { n, subkind, value, tokens: made?.map(({ scheme, key_epoch, value: each }) => ({ scheme, key_epoch, value: each })), says: own }));
-    say("The door looks at each line");
-    const { address } = await tokens.post(form.dataset.drafts, { name: form.elements.name.value || "A draft", tlp: form.elements.tlp.value, says, rows: sent });
-    if (refused) sessionStorage.setItem("exchange-refused", `${grouped(refused)} line${refused === 1 ? "" : "s"} stayed in your browser: ${rows.find((one) => one.refused).refused}.`);
+    say(gettext("The door looks at each line"));
+    const { address } = await tokens.post(form.dataset.drafts, { name: form.elements.name.value || gettext("A draft"), tlp: form.elements.tlp.value, says, rows: sent });
+    if (refused) sessionStorage.setItem("exchange-refused", interpolate(ngettext("%(count)s line stayed in your browser: %(why)s.", "%(count)s lines stayed in your browser: %(why)s.", refused), { count: grouped(refused), why: rows.find((one) => one.refused).refused }, true));
     window.location.assign(address);
   } catch (error) {
-    fail(`${error.message} Nothing was published.`);
+    fail(interpolate(gettext("%(why)s Nothing was published."), { why: error.message }, true));
     say("");
     go.removeAttribute("aria-busy");
   }
@@ -198,14 +198,14 @@ pick.addEventListener("change", follow);
 follow();
 
 const take = async (file) => {
-  if (file.size > 8_000_000) return fail("The file is larger than 8 MB. Nothing was read.");
+  if (file.size > 8_000_000) return fail(gettext("The file is larger than 8 MB. Nothing was read."));
   box.value = await file.text();
   if (!form.elements.name.value) form.elements.name.value = file.name.slice(0, 100);
   count();
 };
 const count = () => {
   const lines = box.value.split(/\r\n|[\n\r]/).filter((one) => one.trim()).length;
-  document.getElementById("counted").textContent = `${grouped(lines)} line${lines === 1 ? "" : "s"}`;
+  document.getElementById("counted").textContent = interpolate(ngettext("%(count)s line", "%(count)s lines", lines), { count: grouped(lines) }, true);
 };
 box.addEventListener("input", count);
 box.addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit(); });

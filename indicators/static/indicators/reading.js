@@ -13,7 +13,7 @@ self.reading = (() => {
     email: "email", "e-mail": "email", mail: "email", phone: "phone", tel: "phone", device: "device", iban: "iban_token",
     iban_token: "iban_token", par: "par", psp: "psp_fp", psp_fp: "psp_fp", prompt: "skeleton", skeleton: "skeleton",
   };
-  const WORDS = { email: "e-mail", phone: "phone", device: "device", iban_token: "bank account", par: "card (PAR)", psp_fp: "payment method", skeleton: "prompt" };
+  const WORDS = { email: gettext("e-mail"), phone: gettext("phone"), device: gettext("device"), iban_token: gettext("bank account"), par: gettext("card (PAR)"), psp_fp: gettext("payment method"), skeleton: gettext("prompt") };
   const IPV4 = /^\d{1,3}(?:\.\d{1,3}){3}(?:\/\d{1,2})?$/;
   const IPV6 = /^(?=.*:.*:)[0-9a-f:.]{2,45}(?:\/\d{1,3})?$/i;
   const HOST = /^(?=.{4,253}\.?$)[\p{L}\p{N}_-]+(?:\.[\p{L}\p{N}_-]+)+\.?$/u;
@@ -34,56 +34,56 @@ self.reading = (() => {
   };
 
   const personal = (subkind, raw, how) => ({ subkind, raw, how: how || WORDS[subkind], kind: KINDS[subkind] });
-  const clear = (subkind, value, how, kind = "account-pattern") => ({ subkind, clear: value, how, kind });
+  const clear = (subkind, value, how, kind = "account-pattern", ofUrl = false) => ({ subkind, clear: value, how, kind, ofUrl });
   const not = (why) => ({ invalid: why });
 
   // One line, or null for an empty one.
   const line = (written) => {
     const text = written.trim();
     if (!text) return null;
-    if (text.length > 4000) return not("longer than 4,000 characters; kept here");
+    if (text.length > 4000) return not(gettext("longer than 4,000 characters; kept here"));
     const named = /^([a-z_-]{2,12})\s*:\s+(.+)$/is.exec(text) || /^([a-z]{3,12}_[a-z]{2,5}):(.+)$/is.exec(text);
     const subkind = named && NAMED[named[1].toLowerCase()];
     if (subkind && !(subkind !== "skeleton" && looksLikeCard(named[2]))) return personal(subkind, named[2]);
     if (/^[0-9a-f]{64}$/i.test(text)) {
-      return { subkind: "token", tokens: [text.toLowerCase()], how: text === text.toLowerCase() ? "token" : "token, upper-case hex" };
+      return { subkind: "token", tokens: [text.toLowerCase()], how: text === text.toLowerCase() ? gettext("token") : gettext("token, upper-case hex") };
     }
     if (/^[a-z][a-z0-9-]{2,40}--[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i.test(text)) return clear("id", text, "id", "");
     const iban = text.replace(/[ .-]/g, "");
     if (/^[a-z]{2}\d{2}[a-z0-9]{11,30}$/i.test(iban) && /[ ]|^[A-Z]{2}\d{2}[A-Z0-9]+$/.test(text)) return personal("iban_token", text);
     const plain = refang(text);
-    const how = plain === text ? "" : ", defanged";
-    if (IPV4.test(plain) || (IPV6.test(plain) && !/^\d+:\d+:\d+$/.test(plain))) return clear("net", plain, `${plain.includes("/") ? "network" : "address"}${how}`);
-    if (looksLikeCard(plain)) return not("looks like a card number: it stays here; make it a token inside your card environment");
-    if (/^(?:mailto:)?[^\s@]+@[^\s@]+$/i.test(plain)) return personal("email", plain, `e-mail${how}`);
+    const how = plain === text ? "" : gettext(", defanged");
+    if (IPV4.test(plain) || (IPV6.test(plain) && !/^\d+:\d+:\d+$/.test(plain))) return clear("net", plain, `${plain.includes("/") ? gettext("network") : gettext("address")}${how}`);
+    if (looksLikeCard(plain)) return not(gettext("looks like a card number: it stays here; make it a token inside your card environment"));
+    if (/^(?:mailto:)?[^\s@]+@[^\s@]+$/i.test(plain)) return personal("email", plain, `${gettext("e-mail")}${how}`);
     if (/^(?:\+|00)[\d\s().\-/]{7,40}$/.test(plain)) return personal("phone", plain);
     if (/^[A-Z0-9]{29}$/.test(text)) return personal("par", text);
     if (/^[a-z][a-z0-9+.-]{1,15}:\/\//i.test(plain)) {
       try {
         const name = new URL(plain.replace(/^[a-z][a-z0-9+.-]*/i, "http")).hostname.replace(/^\[|\]$/g, "");
-        return IPV4.test(name) || name.includes(":") ? clear("net", name, "address of the URL") : clear("host", name, "host of the URL");
+        return IPV4.test(name) || name.includes(":") ? clear("net", name, gettext("address of the URL"), undefined, true) : clear("host", name, gettext("host of the URL"), undefined, true);
       } catch {
-        return not("a URL without a host");
+        return not(gettext("a URL without a host"));
       }
     }
-    if (/^as\s?\d{1,10}$/i.test(plain)) return clear("net", plain.replace(/\s/g, ""), "AS number");
-    if (/^[tqd]\d{2}[di]\d{4}[a-z0-9]{2}_[0-9a-f]{12}_[0-9a-f]{12}$/i.test(plain)) return clear("client_fp", plain, "client fingerprint");
-    if (/^\d{6,8}(?:-\d{6,8})?$/.test(plain)) return clear("bin_range", plain, "BIN range", "payment-fingerprint");
-    if (HOST.test(plain)) return clear("host", plain, `host${how}`);
-    if (/^[^\s:/]+\.[^\s:/]+:\d{1,5}$/.test(plain)) return clear("host", plain.replace(/:\d+$/, ""), "host, port dropped");
-    if (/^[0-9a-f]{32}$|^[0-9a-f]{40}$/i.test(plain)) return clear("hash", plain, "hash of a file", "");
-    if (/^(?:[a-z]{2,12}:)?(?:0x[0-9a-f]{40}|[13][1-9A-HJ-NP-Za-km-z]{25,34}|(?:bc|tb|ltc)1[02-9a-z]{20,90})$/i.test(plain)) return clear("crypto_addr", plain, "wallet", "payment-fingerprint");
+    if (/^as\s?\d{1,10}$/i.test(plain)) return clear("net", plain.replace(/\s/g, ""), gettext("AS number"));
+    if (/^[tqd]\d{2}[di]\d{4}[a-z0-9]{2}_[0-9a-f]{12}_[0-9a-f]{12}$/i.test(plain)) return clear("client_fp", plain, gettext("client fingerprint"));
+    if (/^\d{6,8}(?:-\d{6,8})?$/.test(plain)) return clear("bin_range", plain, gettext("BIN range"), "payment-fingerprint");
+    if (HOST.test(plain)) return clear("host", plain, `${gettext("host")}${how}`);
+    if (/^[^\s:/]+\.[^\s:/]+:\d{1,5}$/.test(plain)) return clear("host", plain.replace(/:\d+$/, ""), gettext("host, port dropped"));
+    if (/^[0-9a-f]{32}$|^[0-9a-f]{40}$/i.test(plain)) return clear("hash", plain, gettext("hash of a file"), "");
+    if (/^(?:[a-z]{2,12}:)?(?:0x[0-9a-f]{40}|[13][1-9A-HJ-NP-Za-km-z]{25,34}|(?:bc|tb|ltc)1[02-9a-z]{20,90})$/i.test(plain)) return clear("crypto_addr", plain, gettext("wallet"), "payment-fingerprint");
     if (text.split(/\s+/).length >= 5) return personal("skeleton", text);
-    return not("nothing we can compare; kept here");
+    return not(gettext("nothing we can compare; kept here"));
   };
 
   // What stands for a raw value on the page once it was read.
   const masked = (read, written) => {
-    if (read?.how?.endsWith("of the URL")) return `${/^[^/]*\/\/[^/?#]*/.exec(written.trim())?.[0].replace(/\/\/.*@/, "//") ?? read.clear}/…`;
+    if (read?.ofUrl) return `${/^[^/]*\/\/[^/?#]*/.exec(written.trim())?.[0].replace(/\/\/.*@/, "//") ?? read.clear}/…`;
     if (!read || read.raw === undefined) return written;
     if (read.subkind === "email") return `${written.trim()[0]}····@···· → token`;
-    if (read.subkind === "skeleton") return `a prompt of ${written.trim().split(/\s+/).length} words → token`;
-    return `···· ${written.replace(/\s/g, "").length} characters → token`;
+    if (read.subkind === "skeleton") return interpolate(gettext("a prompt of %(count)s words → token"), { count: written.trim().split(/\s+/).length }, true);
+    return interpolate(gettext("···· %(count)s characters → token"), { count: written.replace(/\s/g, "").length }, true);
   };
 
   return { line, masked, looksLikeCard };

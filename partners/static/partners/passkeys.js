@@ -41,9 +41,9 @@ document.addEventListener("submit", async (event) => {
     form.querySelector("[name=credential]").value = JSON.stringify(credential.toJSON());
     form.submit();
   } catch (error) {
-    said(form, error.name === "InvalidStateError" ? "This device already has a passkey here."
-      : error.name === "NotAllowedError" ? "No passkey was given. Try again."
-      : "That did not work. Load the page again.");
+    said(form, error.name === "InvalidStateError" ? gettext("This device already has a passkey here.")
+      : error.name === "NotAllowedError" ? gettext("No passkey was given. Try again.")
+      : gettext("That did not work. Load the page again."));
   }
 });
 
@@ -51,7 +51,7 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const form of document.querySelectorAll("form[data-passkey]")) {
     if (possible()) continue;
     form.querySelector("button").disabled = true;
-    said(form, "Passkeys work over https, or on http://localhost: not at this address, or not in this browser.");
+    said(form, gettext("Passkeys work over https, or on http://localhost: not at this address, or not in this browser."));
     const place = form.querySelector("[data-trouble]");
     place.className = "hint"; // nothing went wrong: this way in is not open here
     place.removeAttribute("role");

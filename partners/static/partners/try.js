@@ -75,7 +75,7 @@ const shown = () => {
   body.value = content ? JSON.stringify(example(content[type].schema), null, 2) : "";
   body.dataset.type = type ?? "";
   const names = content ? optional(content[type].schema) : [];
-  document.getElementById("body-hint").textContent = names.length ? `It may hold, too: ${names.join(", ")}.` : "";
+  document.getElementById("body-hint").textContent = names.length ? interpolate(gettext("It may hold, too: %(names)s."), { names: names.join(", ") }, true) : "";
   document.getElementById("send-words").textContent = `${method.toUpperCase()} ${path}`;
   document.getElementById("real").hidden = !WRITES.includes(method);
   document.getElementById("answer").hidden = true;
@@ -106,11 +106,11 @@ const read = async (answer, ends) => {
   try {
     for (let part = await reader?.read(); part && !part.done; part = await reader.read()) {
       text += decoder.decode(part.value, { stream: true });
-      if (text.length > MOST_SHOWN) { ends.abort(); return `${text.slice(0, MOST_SHOWN)}\n… and more`; }
+      if (text.length > MOST_SHOWN) { ends.abort(); return `${text.slice(0, MOST_SHOWN)}\n${gettext("… and more")}`; }
     }
   } catch (error) {
     if (error.name !== "AbortError") throw error;
-    text += `\n… after ${WAIT_MS / 1000} s it was not at its end`;
+    text += `\n${interpolate(gettext("… after %(seconds)s s it was not at its end"), { seconds: WAIT_MS / 1000 }, true)}`;
   }
   return text;
 };
@@ -136,12 +136,12 @@ place.addEventListener("submit", async (event) => {
       ...(wanted.type ? { body: wanted.text } : {}),
     });
     const text = await read(answer, ends);
-    says.textContent = `${answer.status} ${answer.statusText}, ${Math.round(performance.now() - begun).toLocaleString("en")} ms, ${text.length.toLocaleString("en")} characters`;
+    says.textContent = interpolate(gettext("%(status)s, %(took)s ms, %(count)s characters"), { status: `${answer.status} ${answer.statusText}`, took: Math.round(performance.now() - begun).toLocaleString("en"), count: text.length.toLocaleString("en") }, true);
     says.className = answer.ok ? "badge good" : "badge bad";
     document.getElementById("headers").textContent = [...answer.headers].map(([name, value]) => `${name}: ${value}`).join("\n");
     document.getElementById("said").textContent = pretty(text, answer.headers.get("content-type") ?? "");
   } catch (error) {
-    says.textContent = error.name === "AbortError" ? `No answer within ${WAIT_MS / 1000} s` : "No answer came";
+    says.textContent = error.name === "AbortError" ? interpolate(gettext("No answer within %(seconds)s s"), { seconds: WAIT_MS / 1000 }, true) : gettext("No answer came");
     says.className = "badge bad";
     for (const id of ["headers", "said"]) document.getElementById(id).textContent = "";
   }
@@ -173,5 +173,5 @@ const load = async () => {
   place.hidden = false;
   document.getElementById("waits").hidden = true;
 };
-load().catch(() => { document.getElementById("waits").textContent = "The description of the API cannot be read now. Load the page again."; });
+load().catch(() => { document.getElementById("waits").textContent = gettext("The description of the API cannot be read now. Load the page again."); });
 })();

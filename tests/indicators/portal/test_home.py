@@ -9,7 +9,7 @@ import pytest
 
 from exchange import clock
 from indicators.opinions import giving
-from indicators.portal import inbox
+from indicators.portal import items
 from indicators.stix import making
 from partners.groups import membership
 from partners.keys import auth
@@ -100,7 +100,7 @@ def test_each_number_of_the_side_bar_has_a_place_on_the_page(cast):
 
 
 def test_the_most_urgent_comes_first():
-    order = list(inbox.SECTIONS)
+    order = list(items.SECTIONS)
     assert order == ["tonight", "week", "know"]
 
 
