@@ -210,7 +210,10 @@ def test_after_any_sequence_the_file_equals_the_model(tmp_path_factory, steps, p
         fake.close()
 
 
-def test_kill_9_at_any_moment_converges_at_the_next_run(fake, tmp_path):
+@pytest.mark.parametrize(
+    "delays_s", [(0.15, 0.3), pytest.param((0.25, 0.35, 0.4, 0.45, 0.5), marks=pytest.mark.drill)], ids=["two", "five"]
+)
+def test_kill_9_at_any_moment_converges_at_the_next_run(fake, tmp_path, delays_s):
     """The command itself, killed after ever longer delays; then one whole run."""
     for number in range(3_000):
         fake.publish("aster", f"i{number}", f"v{number:05}")
@@ -219,7 +222,7 @@ def test_kill_9_at_any_moment_converges_at_the_next_run(fake, tmp_path):
     command = [sys.executable, "-c", "from exchange.agent.cli import main; main()"]
     command += ["sync", "--once", "--output", str(target), "--without-floor", "two-publishers"]
     wanted = [f"v{number:05}" for number in range(3_000)]
-    for delay_s in (0.15, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5):
+    for delay_s in delays_s:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
         time.sleep(delay_s)
         process.send_signal(signal.SIGKILL)

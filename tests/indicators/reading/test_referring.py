@@ -85,19 +85,20 @@ def test_a_package_follows_what_extensions_and_nested_properties_point_to(cast):
     assert all(json.loads(one.body)["name"] == one.title for one in found.held)
 
 
-def test_a_place_to_which_ten_thousand_relationships_lead_is_walked_by_its_index(cast):
+@pytest.mark.parametrize("many", [1_000, pytest.param(10_000, marks=pytest.mark.drill)])
+def test_a_place_to_which_thousands_of_relationships_lead_is_walked_by_its_index(cast, many):
     aster = cast.viewer("aster")
     hub, author = sdo("campaign", "Hub"), aster.identity_id
     build.publish(aster, hub, everyone=True)
-    for _ in range(20):
+    for _ in range(many // 500):
         links = [link(sdo("tool", "x"), hub) | {"created_by_ref": author} for _ in range(500)]
         build.publish(aster, *links, everyone=True)
     found = gathering.gather(aster, cast.dorado, hub["id"])
     assert (len(found.held), found.cut) == (gathering.MAX_OBJECTS, True)
-    assert (len(referring.links(aster, [hub["id"]], at_most=99_999)), rows_walked(aster, hub["id"])) == (10_000, 10_000)
+    assert (len(referring.links(aster, [hub["id"]], at_most=99_999)), rows_walked(aster, hub["id"])) == (many, many)
     assert (referring.links(aster, [author], at_most=9), rows_walked(aster, author)) == ([], 0)
     run("ANALYZE")
-    assert (rows_walked(aster, hub["id"]), rows_walked(aster, author)) == (10_000, 0)
+    assert (rows_walked(aster, hub["id"]), rows_walked(aster, author)) == (many, 0)
 
 
 def run(sql, parameters=None):
