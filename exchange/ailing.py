@@ -1,4 +1,4 @@
-"""What can be wrong with an exchange, where it is seen, and what to do about it: for `manage.py doctor`.
+"""What can be wrong with an exchange, where it is seen, and what to do about it: for `exchange-manage doctor`.
 
 A bound here is the one of the alert of the same subject (`deploy/observing/alerts.yaml`).
 """

@@ -42,7 +42,7 @@ NAMED = (
 
 
 def absent() -> list[str]:
-    """The names of those that cannot be served; `manage.py prepare` collects them."""
+    """The names of those that cannot be served; `exchange-manage prepare` collects them."""
     return [name for name in NAMED if not _is_there(name)]
 
 

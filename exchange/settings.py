@@ -317,7 +317,7 @@ CELERY_TASK_ROUTES = schedule.ROUTES
 # RabbitMQ keeps a quorum queue on most nodes of a cluster, and a classic one on one of them.
 _QUEUES = ("classic", "quorum")
 # Declaring a pgmq queue drops and makes its trigger under an exclusive lock: senders that do so at the same time
-# deadlock (ADR 0002). There, `manage.py prepare` makes the queues, once.
+# deadlock (ADR 0002). There, `exchange-manage prepare` makes the queues, once.
 CELERY_TASK_QUEUES = [
     Queue(
         name,
@@ -360,7 +360,7 @@ SERVER_EMAIL = DEFAULT_FROM_EMAIL
 ALLOW_EXAMPLE_VALUES = env.flag("ALLOW_EXAMPLE_VALUES", default=not PRODUCTION)
 #: A sum that was told changes at most once in so many seconds, where the group says nothing else.
 PREVALENCE_INTERVAL_S = env.number("PREVALENCE_INTERVAL_S", 3_600 if PRODUCTION else 5, least=1, most=86_400)
-#: A snapshot of MISP's warninglists in the place of the bundled one (`manage.py benign_lists`).
+#: A snapshot of MISP's warninglists in the place of the bundled one (`exchange-manage benign_lists`).
 BENIGN_LISTS = env.text("BENIGN_LISTS", "")
 
 # The key service (`python -m exchange.keyservice`): where it is, and the token by which it knows us.
@@ -376,7 +376,7 @@ TRACES_PROXIES = env.networks("TRACES_PROXIES")
 if TRACES_ENDPOINT and find_spec("opentelemetry") is None:
     raise env.BadEnvironment("TRACES_ENDPOINT", "needs OpenTelemetry: pip install -r deploy/requirements-traces.lock")
 
-# Backups (`manage.py backup`, `archive`, `restore`): where they lie, and as whom PostgreSQL is asked for a copy.
+# Backups (`exchange-manage backup`, `archive`, `restore`): where they lie, and as whom PostgreSQL is asked for a copy.
 BACKUP_DIR = Path(env.text("BACKUP_DIR", str(DATA_DIR / "backup"))).absolute()
 BACKUP_DATABASE_URL = env.text("BACKUP_DATABASE_URL") or env.text("DATABASE_URL")
 BACKUP_KEEP = env.number("BACKUP_KEEP", 7, least=1, most=1_000)

@@ -67,6 +67,13 @@ def test_one_word_names_one_thing():
     assert sorted(found) == sorted(_ONE_THING)
 
 
+def test_commands_of_the_server_are_called_what_its_wheel_installs():
+    """`exchange-manage`; `manage.py` is there in a checkout alone, and is named where that is said."""
+    named = re.compile(r"(?<![/\"])\bmanage\.py")
+    found = places([*texts(".py", ".html", ".md"), ("env.example", (ROOT / "deploy/env.example").read_text())], named)
+    assert [one for one in found if not re.search(r"checkout|exchange-manage", one)] == []
+
+
 #: A registry's `exchange` is a stranger's: ours is installed from a checkout.
 _A_STRANGERS = re.compile(r"""\b(pip|pipx|uv tool)3? install (-\S+ )*['"]?exchange(?![\w/.-])""")
 

@@ -24,7 +24,7 @@ from exchange.formats import misp as form
 from exchange.formats.found import Found
 from exchange.formats.losses import Loss
 from exchange.stix import words
-from indicators.connections import misp, pulling
+from indicators.connections import checking, misp, taking
 from indicators.connections.turns import Turn
 from indicators.models import Passed
 from indicators.publishing.reach import Reach
@@ -83,10 +83,10 @@ def _take(turn: Turn, event: Mapping[str, Any], viewer: Viewer) -> None:
     fresh = [(stix_id, raw, digest) for stix_id, raw, digest in made if bytes(known.get(stix_id) or b"") != digest]
     turn.note({"unchanged": len(made) - len(fresh)})
     if fresh:
-        pulling.take_raw(turn, [raw for _, raw, _ in fresh])
+        taking.take_raw(turn, [raw for _, raw, _ in fresh])
         for stix_id, _, digest in fresh:
             Passed.unrestricted.filter(connection=turn.connection, stix_id=stix_id).update(source=source, digest=digest)
-    pulling.take_back(turn, viewer, known.keys() - {stix_id for stix_id, _, _ in made})
+    taking.take_back(turn, viewer, known.keys() - {stix_id for stix_id, _, _ in made})
 
 
 def _shown_widely(event: Mapping[str, Any], codes: Counter[str]) -> Mapping[str, Any]:
@@ -163,9 +163,9 @@ def _look_what_is_gone(turn: Turn, server: misp.Server) -> None:
     What came of the others is taken back. `check` is the event that was asked for last.
     """
     checked, going = turn.place.get("checked_at"), "check" in turn.place
-    if checked and not going and clock.now() - datetime.fromisoformat(checked) < pulling.CHECKED_EVERY:
+    if checked and not going and clock.now() - datetime.fromisoformat(checked) < checking.EVERY:
         return
-    came = pulling.living(turn).exclude(source="")
+    came = checking.living(turn).exclude(source="")
     while turn.goes_on():
         rest = came.filter(source__gt=turn.place.get("check", "")).order_by("source")
         some = list(rest.values_list("source", flat=True).distinct()[: misp.IDS])
@@ -178,7 +178,7 @@ def _look_what_is_gone(turn: Turn, server: misp.Server) -> None:
             turn.place = turn.place | {"check": some[-1]}
         with transaction.atomic():
             ids = set(came.filter(source__in=gone).values_list("stix_id", flat=True))
-            pulling.take_back(turn, turn.viewer(Scope.PUBLISH, Scope.READ), ids)
+            taking.take_back(turn, turn.viewer(Scope.PUBLISH, Scope.READ), ids)
             turn.keep()
         if ended:
             return

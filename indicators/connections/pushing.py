@@ -17,7 +17,7 @@ from django.db import transaction
 from exchange import clock
 from exchange.errors import Gone
 from indicators import reading
-from indicators.connections import misp, pulling, taxii
+from indicators.connections import misp, taking, taxii
 from indicators.connections.remote import Later
 from indicators.connections.turns import Turn
 from indicators.feeds import tree
@@ -117,7 +117,7 @@ def _stays(one: Told, came_in: set[str], strictest: Tlp) -> str | None:
         return "over-marking"
     if one.attribution != Attribution.NAMED:
         return "unnamed"
-    return "tokens" if pulling.carries_tokens(orjson.loads(one.body), one.stix_type) else None
+    return "tokens" if taking.carries_tokens(orjson.loads(one.body), one.stix_type) else None
 
 
 def _came_in(viewer: Viewer, ids: Iterable[str]) -> set[str]:
@@ -132,7 +132,7 @@ def _send(turn: Turn, server: Server, send: Sequence[Told], there: set[str]) -> 
     """It is written down first: whatever becomes of this run, a later one knows what may be there."""
     if not send:
         return
-    pulling.note_passed(turn, {one.stix_id for one in send})
+    taking.note_passed(turn, {one.stix_id for one in send})
     taken, refused = server.give([one.body for one in send if one.body is not None], there=there)
     turn.note({"sent": taken, "refused": len(refused)}, Counter(refused.values()))
     _forget(turn, refused.keys() - there)

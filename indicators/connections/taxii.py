@@ -19,6 +19,8 @@ PAGE = 500
 _MAX_NEXT_CHARS = 4_000
 #: Ids that one request asks for, so that its address stays short.
 IDS = 20
+#: How a server answers a `next` that it does not know any more.
+FORGOTTEN = frozenset({400, 404, 410})
 _TRIED_DELETE = frozenset({200, 202, 204, 404})
 
 

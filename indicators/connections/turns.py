@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -29,6 +30,11 @@ _WORDS = {
     "taken-back": "taken back",
     "not-taken-back": "could not be taken back there",
 }
+
+
+def when(written: Any) -> datetime | None:
+    """The moment that a place says, which is kept as text; None where it says none."""
+    return datetime.fromisoformat(written) if isinstance(written, str) and written else None
 
 
 class Lost(Exception):

@@ -1,7 +1,7 @@
 """MISP's warninglists as the door uses them: which networks, hosts, hashes and wallets are everybody's.
 
-A snapshot is one JSON file, made by `manage.py benign_lists` of a checkout of misp-warninglists, or the bundled one.
-Read once per process and file; a file that is replaced is read again.
+A snapshot is one JSON file, made by `exchange-manage benign_lists` of a checkout of misp-warninglists, or the bundled
+one. Read once per process and file; a file that is replaced is read again.
 """
 
 from __future__ import annotations

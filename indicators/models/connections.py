@@ -1,7 +1,7 @@
 """Other exchanges: servers that a partner pulls from or pushes to, and what went through.
 
-`connections.keeping` writes Connection, `connections.running` its place and how it goes; `connections.pulling` and
-`connections.pushing` write Passed.
+`connections.keeping` writes Connection, `connections.running` its place and how it goes; `connections.taking` and
+`connections.pushing` write Passed, `connections.checking` when it was last met.
 """
 
 from __future__ import annotations

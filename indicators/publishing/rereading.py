@@ -4,7 +4,7 @@ What was stored under an older normal form does not meet what comes now, and wou
 stay; what was read from them (title, confidence, facets, references, values and what keeps these out of lists) is
 written anew where it differs. A holding that an older release left alive although its publisher had revoked an earlier
 version of it ends.
-Called by `manage.py prepare`, page by page, each in a transaction of its own: it may be broken off at any time.
+Called by `exchange-manage prepare`, page by page, each in a transaction of its own: it may be broken off at any time.
 """
 
 from __future__ import annotations

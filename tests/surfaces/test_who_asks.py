@@ -7,11 +7,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 #: The one writer of each table, and the few that read it for somebody who is shown none of it.
 WRITERS = {
+    "indicators/connections/checking.py",
     "indicators/connections/events.py",
     "indicators/connections/keeping.py",
-    "indicators/connections/pulling.py",
     "indicators/connections/pushing.py",
     "indicators/connections/running.py",
+    "indicators/connections/taking.py",
     "indicators/connections/turns.py",
     "indicators/detectors.py",
     "indicators/ending/deciding.py",

@@ -7,7 +7,7 @@ import pytest
 from exchange import outbound
 from exchange.errors import Conflict, Refused
 from indicators import reading
-from indicators.connections import keeping, pulling, remote, running, taxii, turns
+from indicators.connections import checking, keeping, remote, running, taxii, turns
 from indicators.ending import withdrawing
 from indicators.models import Connection, Holding, Passed
 from indicators.publishing import awaiting, confirming
@@ -164,9 +164,9 @@ def test_what_has_ended_here_is_looked_for_no_more(cast, pulls, run):
     build.publish(cast.viewer("aster"), net, groups=("ring",))
     one = run(pulls())
     turn = turns.Turn(Connection.unrestricted.get(pk=one.pk), until=0.0, pages=1)
-    assert [passed.stix_id for passed in pulling.living(turn)] == [net["id"]]
+    assert [passed.stix_id for passed in checking.living(turn)] == [net["id"]]
     Holding.unrestricted.filter(publisher=one.partner_id, stix_id=net["id"]).update(state=Holding.State.EXPIRED)
-    assert not pulling.living(turn).exists()
+    assert not checking.living(turn).exists()
 
 
 def test_what_the_partner_itself_withdrew_stays_withdrawn(cast, pulls, run):
