@@ -47,10 +47,10 @@ def take_raw(turn: Turn, objects: Sequence[bytes]) -> None:
     take(turn, read(b'{"objects":[' + b",".join(objects) + b"]}"))
 
 
-def take(turn: Turn, read: Sequence[Any]) -> None:
+def take(turn: Turn, objects: Sequence[Any]) -> None:
     """Publish what may come in of a page, in the caller's transaction, and write down that it came by here."""
-    drafts = [one for one in read if isinstance(one, Draft) and one.stix_id not in _KNOWN]
-    codes = Counter(one.refusal.code for one in read if not isinstance(one, Draft))
+    drafts = [one for one in objects if isinstance(one, Draft) and one.stix_id not in _KNOWN]
+    codes = Counter(one.refusal.code for one in objects if not isinstance(one, Draft))
     viewer, reach = turn.viewer(Scope.PUBLISH, Scope.READ), Reach.from_json(turn.connection.reach)
     message = Message()
     storing.locking_publisher(viewer.partner_id, message)

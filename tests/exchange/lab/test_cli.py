@@ -22,7 +22,7 @@ from tests import build, keyservice
 from tests.exchange.agent.test_lookup import Lab as Agent
 from tests.indicators.campaigns.sending import Pooling
 
-SMALL = Told(accounts=1_200, fraudulent=150, seed=2, blind=("cygnus",), operators=1)
+SMALL = Told(accounts=500, fraudulent=100, seed=2, blind=("cygnus",), operators=1)
 
 
 @pytest.fixture
