@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers
 
 from partners.scopes import KEY_SCOPES
@@ -25,6 +27,35 @@ class PartnerList(serializers.Serializer[object]):
     """The active partners."""
 
     partners = PartnerDocument(many=True)
+
+
+class TermsDocument(serializers.Serializer[object]):
+    """Terms on which a partner is given report packages."""
+
+    id = serializers.UUIDField()
+    jurisdiction = serializers.CharField(help_text="ISO 3166; `EU`, `UN`.")
+    reference = serializers.CharField()
+    until = serializers.DateField(allow_null=True)
+    strictest = serializers.ChoiceField(_TLP, help_text="The strictest marking that a package may hold.")
+    forms = serializers.ListField(child=serializers.ChoiceField(["csv", "form", "stix"]))
+    in_force = serializers.BooleanField(help_text="Today.")
+    ended_at = serializers.DateTimeField(allow_null=True)
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """`from` is a word of Python's."""
+        return {"from": serializers.DateField(), **super().get_fields()}
+
+
+class RecipientDocument(PartnerDocument):
+    """Who is given report packages, and on which terms."""
+
+    terms = TermsDocument(many=True, help_text="None: the rule of visibility alone decides.")
+
+
+class RecipientList(serializers.Serializer[object]):
+    """Recipients, by name."""
+
+    recipients = RecipientDocument(many=True)
 
 
 class RegisteredPartnerDocument(PartnerDocument):

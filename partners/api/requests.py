@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 from datetime import timedelta
+from typing import Any
+
+from rest_framework import serializers
 
 from exchange.shapes import Body, Choice, Day, Email, Flag, Number, Text, Words
 from exchange.tokens import forms, padding
-from partners import keys
+from partners import keys, terms
 from partners.caps import MOST
 from partners.groups import naming
 from partners.models import Group
@@ -58,6 +61,34 @@ class Suspension(Body):
         max_length=500,
         help_text="Read by the partner and the operator.",
     )
+
+
+class NewTerms(Body):
+    """On which terms a partner is given report packages."""
+
+    jurisdiction = Text(
+        code="bad-jurisdiction",
+        says="A code of ISO 3166, such as DE or US-CA; EU, UN.",
+        max_length=6,
+        help_text="ISO 3166: `DE`, `US-CA`; `EU`, `UN`.",
+    )
+    reference = Text(code="bad-text", says="1 to 300 characters.", max_length=300, help_text="A law, an agreement.")
+    until = Day(required=False, help_text="The last day; absent: until they are ended.")
+    strictest = Choice(
+        _TLP, code=_MARKING[0], says=_MARKING[1], help_text="The strictest marking that a package may hold."
+    )
+    forms = Words(
+        required=False,
+        choices=terms.FORMS,
+        code="bad-form",
+        says=f"Of: {', '.join(terms.FORMS)}.",
+        max_length=len(terms.FORMS),
+        help_text="What it wants to be given; absent: all of them.",
+    )
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """`from` is a word of Python's."""
+        return {"from": Day(help_text="The first day."), **super().get_fields()}
 
 
 class NewBasis(Body):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from partners.api import groups, keys, operator, own, people, tokens, views
+from partners.api import groups, keys, operator, own, people, recipients, tokens, views
 
 urlpatterns = [
     path("keys", keys.KeysView.as_view(), name="api-keys"),
@@ -18,6 +18,13 @@ urlpatterns = [
     path("operator/partners/<str:slug>/invite", operator.RegisteredInviteView.as_view(), name="registered-invite"),
     path("operator/partners/<str:slug>/suspend", operator.SuspendView.as_view(), name="registered-suspend"),
     path("operator/partners/<str:slug>/reinstate", operator.ReinstateView.as_view(), name="registered-reinstate"),
+    path("operator/partners/<str:slug>/terms", recipients.NewTermsView.as_view(), name="registered-terms"),
+    path(
+        "operator/partners/<str:slug>/terms/<uuid:terms_id>/end",
+        recipients.EndTermsView.as_view(),
+        name="registered-terms-end",
+    ),
+    path("recipients", recipients.RecipientsView.as_view(), name="recipients"),
     path("tokens/keys", tokens.TokenKeysView.as_view(), name="token-keys"),
     path("tokens/evaluate", tokens.EvaluateView.as_view(), name="token-evaluate"),
     path("partner", own.OwnView.as_view(), name="partner"),

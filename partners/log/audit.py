@@ -108,9 +108,13 @@ class Verb(StrEnum):
     READ_AGGREGATED = "read.aggregated"
     RECALL_PREPARED = "recall.prepared"
     RECOVERY_CODES_MADE = "recovery-codes.made"
+    REPORT_CHECKED = "report.checked"
     REPORT_DISCARDED = "report.discarded"
     REPORT_PREPARED = "report.prepared"
     REPORT_RELEASED = "report.released"
+    REPORT_SCHEDULE_CHANGED = "report-schedule.changed"
+    REPORT_SCHEDULE_ENDED = "report-schedule.ended"
+    REPORT_SCHEDULE_MADE = "report-schedule.made"
     SECOND_FACTOR_DEMANDED = "second-factor.demanded"
     SERVICE_HOSTS_ADDED = "service-hosts.added"
     SERVICE_HOST_CONFIRMED = "service-host.confirmed"
@@ -125,6 +129,8 @@ class Verb(StrEnum):
     SUBSCRIPTION_CREATED = "subscription.created"
     SUBSCRIPTION_DELETED = "subscription.deleted"
     SUBSCRIPTION_SECRET_ROTATED = "subscription.secret-rotated"  # noqa: S105 - the name of what was done
+    TERMS_ENDED = "terms.ended"
+    TERMS_RECORDED = "terms.recorded"
     TOKEN_KEY_PUBLISHED = "token-key.published"  # noqa: S105 - the name of what was done
     USER_CHANGED = "user.changed"
     USER_REGISTERED = "user.registered"

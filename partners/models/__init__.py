@@ -9,6 +9,7 @@ from partners.models.keys import ApiKey, KeyNetwork, RefusedCredentials
 from partners.models.log import AuditKey, AuditLeaf, AuditNode, AuditRecord, AuditWaiting, ReadTally, TreeHead
 from partners.models.mailing import Mail
 from partners.models.partners import HandOver, Partner, Partners, RoleCeiling
+from partners.models.recipients import RecipientTerms
 from partners.models.sharing import Audience, Channel, Pseudonym, Sight
 from partners.models.tokens import GroupKey, TokenKey
 
@@ -37,6 +38,7 @@ __all__ = [
     "Pseudonym",
     "Question",
     "ReadTally",
+    "RecipientTerms",
     "RefusedCredentials",
     "RoleCeiling",
     "Session",

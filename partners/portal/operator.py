@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import date
+from uuid import UUID
+
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.shortcuts import redirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from exchange import clock
 from exchange.errors import ExchangeError, NotFound, Refused
+from partners import terms
 from partners.ceilings import Width
 from partners.groups import life, membership, steering
-from partners.models import Group, Partner
+from partners.models import Group, Partner, RecipientTerms
 from partners.portal.access import page, show
 from partners.portal.partner import caps_of, ceiling_of
 from partners.sharing import why_closed
@@ -26,15 +30,23 @@ def partners(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """Every partner, with its state, clearance and ceiling."""
     life.require_operator(viewer)
     found = Partner.objects.order_by("name")
+    recorded = terms.by_partner()
     return show(
         request,
         viewer,
         "partners/operator_partners.html",
         here="operator-partners",
         partners=[
-            (one, Tlp(one.clearance), steering.operator_ceiling_of(one), steering.operator_caps_of(one))
+            (
+                one,
+                Tlp(one.clearance),
+                steering.operator_ceiling_of(one),
+                steering.operator_caps_of(one),
+                recorded.get(one.pk, []),
+            )
             for one in found
         ],
+        forms=RecipientTerms.Form.choices,
         tlps=list(Tlp),
         widths=list(Width),
     )
@@ -60,8 +72,14 @@ def partner_act(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse
             steering.set_operator_ceiling(partner, ceiling_of(request.POST, "ceiling"), by=viewer)
         elif wanted == "caps":
             steering.set_operator_caps(partner, caps_of(request.POST), by=viewer)
+        elif wanted == "terms":
+            _record_terms(viewer, partner, request.POST)
+        elif wanted == "end-terms":
+            terms.end(viewer, partner, _id(request.POST.get("terms", "")), why=request.POST.get("why", ""))
         else:
             raise Refused(gettext("There is no such action."), code="unknown-action", at="/do")
+    except NotFound:
+        raise
     except ExchangeError as refused:
         if refused.code == "unknown-action":
             raise
@@ -109,6 +127,34 @@ def group_act(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponseBa
     else:
         messages.success(request, gettext("{name}: done.").format(name=group.name))
     return redirect("operator-groups")
+
+
+def _record_terms(viewer: Viewer, partner: Partner, sent: QueryDict) -> None:
+    until = sent.get("until", "")
+    terms.record(
+        viewer,
+        partner,
+        jurisdiction=sent.get("jurisdiction", "").strip().upper(),
+        reference=sent.get("reference", ""),
+        basis_from=_day(sent.get("from", "")),
+        basis_until=_day(until) if until else None,
+        strictest=_tlp(sent.get("strictest", "")),
+        forms=sent.getlist("forms"),
+    )
+
+
+def _day(written: str) -> date:
+    try:
+        return date.fromisoformat(written)
+    except ValueError:
+        raise Refused("A day, as 2026-01-31.", code="bad-date", at="/from") from None
+
+
+def _id(written: str) -> UUID:
+    try:
+        return UUID(written)
+    except ValueError:
+        raise NotFound from None
 
 
 def _tlp(word: str) -> Tlp:
