@@ -26,6 +26,7 @@ from exchange.client import (
     hosts,
     judging,
     keys,
+    packages,
     pushing,
     reading,
     recalling,
@@ -83,5 +84,6 @@ app.add_typer(feeding.app, name="feeds")
 app.add_typer(hosts.app, name="hosts")
 app.add_typer(disarming.app, name="disarmed")
 app.add_typer(keys.app, name="keys")
+app.add_typer(packages.app, name="reports")
 
 __all__ = ["app", "main"]

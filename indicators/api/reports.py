@@ -12,6 +12,7 @@ from exchange import clock
 from indicators.api.documents.reports import ReportDocument, ReportList
 from indicators.models import ReportPackage
 from indicators.reports import reporting
+from partners import terms
 from partners.api.base import Face, Request, answer, viewer_of
 from partners.log import reads
 from partners.tlp import Tlp
@@ -40,7 +41,7 @@ class PackageView(Face):
 
     @extend_schema(operation_id="report_package", responses={(200, "application/zip"): OpenApiTypes.BINARY})
     def get(self, request: Request, report_id: UUID) -> HttpResponse:
-        """The package as a zip: bundle.json, objects.csv, cover and form (pdf, json), proofs.json.
+        """The package as a zip: a cover (pdf, json), proofs.json, and what `forms` says: bundle, objects.csv, form.
 
         For up to a minute after its release it is answered with 409: the log's next head is to cover it first.
         """
@@ -59,6 +60,8 @@ def _report(package: ReportPackage) -> dict[str, Any]:
         "from": {"id": package.partner.pk, "name": package.partner.name, "slug": package.partner.slug},
         "tlp": Tlp(package.tlp).word,
         "objects": len(package.object_ids),
+        "forms": list(package.forms or terms.FORMS),
+        "terms": terms.said(package.terms) if package.terms is not None else None,
         "released_at": clock.rfc3339(package.released_at) if package.released_at else None,
         "bundle_sha256": bytes(package.bundle_sha256).hex(),
     }

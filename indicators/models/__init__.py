@@ -12,7 +12,7 @@ from indicators.models.log import Change, Commit, LogManager, LogShare, Progress
 from indicators.models.objects import Hidden, Holding, Marked, Reference, StixObject, VersionManager
 from indicators.models.opinions import Appeal, Flood, Opinion, Tally, Ticket, Told
 from indicators.models.publishing import Batch, Detector, Excerpt, HeldBatch, Outflow, Preparation, Quarantined
-from indicators.models.reports import ReportPackage
+from indicators.models.reports import ReportPackage, ReportSchedule
 from indicators.models.telling import Delivery, Digest, Subscription
 from indicators.models.values import Carries, Epoch, ServiceHost, Span, TokenValue, Unlisted
 
@@ -58,6 +58,7 @@ __all__ = [
     "Reference",
     "Release",
     "ReportPackage",
+    "ReportSchedule",
     "ServiceHost",
     "Snapshot",
     "Span",

@@ -1,4 +1,7 @@
-"""Bundles for one recipient. `reports.reporting` writes."""
+"""Bundles for one recipient, and when they are prepared.
+
+`reports.reporting` writes ReportPackage, `reports.scheduling` ReportSchedule.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from django.db import models
 from django.db.models import F, Q, Value
 
 from exchange import clock
-from partners.models import AuditRecord, Partner
+from indicators.models.feeds import Feed
+from partners.models import AuditRecord, Partner, RecipientTerms
 from partners.sharing import OwnedManager
 
 if TYPE_CHECKING:
@@ -25,17 +29,71 @@ class ReportManager(OwnedManager["ReportPackage"]):
     def released_to(self, viewer: Viewer) -> QuerySet[ReportPackage]:
         """Those that were released to the viewer's partner."""
         released = models.Manager.get_queryset(self).filter(recipient=viewer.partner_id, state="released")
-        return released.select_related("partner", "recipient", "release__leaf")
+        return released.select_related("partner", "recipient", "terms", "release__leaf")
+
+
+class ReportSchedule(models.Model):
+    """When a draft is put together, of what, and for whom. The row is the queue. Written by `scheduling`."""
+
+    class Every(models.TextChoices):
+        MONTH = "month", "Every month"
+        WEEK = "week", "Every week"
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "Active"
+        ENDED = "ended", "Ended"
+        PAUSED = "paused", "Paused"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="report_schedules")
+    name = models.CharField(max_length=120)
+    recipient = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
+    root = models.CharField(max_length=300, default="", help_text="The STIX id that each begins with.")
+    feed = models.ForeignKey(
+        Feed, on_delete=models.PROTECT, related_name="+", null=True, help_text="Else: what this feed lets through."
+    )
+    forms = ArrayField(models.CharField(max_length=4), default=list, help_text="Empty: what the recipient wants.")
+    every = models.CharField(max_length=5, choices=Every)
+    day = models.SmallIntegerField(help_text="Of the week, 1 is Monday; of the month.")
+    hour = models.SmallIntegerField(help_text="By the clock of the time zone.")
+    time_zone = models.CharField(max_length=64, default="UTC")
+    state = models.CharField(max_length=6, choices=State, default=State.ACTIVE)
+    actor = models.CharField(max_length=80, help_text="Who made it: it ends when they do.")
+    created_at = models.DateTimeField(default=clock.now)
+    due_at = models.DateTimeField()
+    last_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=300, default="")
+
+    objects = OwnedManager["ReportSchedule"]()
+    unrestricted = models.Manager["ReportSchedule"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["partner", "name"], condition=~Q(state="ended"), name="one_report_schedule_per_partner_and_name"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="ended") | (Q(root="") & Q(feed__isnull=False)) | (~Q(root="") & Q(feed=None)),
+                name="a_report_schedule_is_of_a_root_or_a_feed",
+            ),
+        ]
+        indexes = [models.Index(fields=["due_at"], condition=Q(state="active"), name="report_schedule_by_due")]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class ReportPackage(models.Model):
     """A bundle for one recipient, prepared by one person and released by another. Written by `reporting`.
 
-    It names the stored versions that it holds; whoever opens it is asked again what the recipient may see.
+    It names the stored versions that it holds; whoever opens it is asked again what the recipient may see. One that a
+    schedule put together is a draft until a person has checked it and so has prepared it.
     """
 
     class State(models.TextChoices):
         DISCARDED = "discarded", "Discarded"
+        DRAFTED = "drafted", "Draft"
         PREPARED = "prepared", "Waits for release"
         RELEASED = "released", "Released"
 
@@ -44,7 +102,16 @@ class ReportPackage(models.Model):
     recipient = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="reports_received")
     state = models.CharField(max_length=10, choices=State, default=State.PREPARED)
     title = models.CharField(max_length=300)
-    root = models.CharField(max_length=300, help_text="The STIX id that it begins with.")
+    root = models.CharField(max_length=300, help_text="The STIX id that it begins with; empty where it is of a feed.")
+    forms = ArrayField(
+        models.CharField(max_length=4),
+        default=list,
+        db_default=Value([], ArrayField(models.CharField(max_length=4))),
+        help_text="As what it is given (`RecipientTerms.Form`); empty: as all.",
+    )
+    terms = models.ForeignKey(RecipientTerms, on_delete=models.PROTECT, related_name="reports", null=True)
+    schedule = models.ForeignKey(ReportSchedule, on_delete=models.PROTECT, related_name="packages", null=True)
+    gathered_at = models.DateTimeField(null=True, help_text="When a schedule put it together.")
     object_ids = ArrayField(models.BigIntegerField(), help_text="The versions that it holds, the root first.")
     bundle_sha256 = models.BinaryField(max_length=32)
     tlp = models.SmallIntegerField(help_text="The strictest of its objects.")

@@ -12,15 +12,18 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
+from exchange import clock
 from exchange.errors import Conflict, ExchangeError, NotFound, Refused
 from exchange.translating import later
 from indicators.feeds.filters import Filter
 from indicators.models import ReportPackage
 from indicators.reading import gathering, newest
 from indicators.reading.selecting import Selection
-from indicators.reports import packaging, reporting
+from indicators.reports import packaging, reporting, scheduling
+from partners import terms
 from partners.groups import directory
 from partners.log import reads
+from partners.models import Partner, RecipientTerms
 from partners.portal.access import page, show
 from partners.scopes import Scope
 from partners.tlp import Tlp
@@ -35,11 +38,14 @@ def reports(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     """Packages received and, for those who may, prepared; POST prepares one."""
     if request.method != "POST":
         return _list(request, viewer)
-    if not _may_prepare(viewer):
+    if not may_prepare(viewer):
         raise NotFound
     try:
         package = reporting.prepare(
-            viewer, recipient=request.POST.get("recipient", ""), root=request.POST.get("root", "").strip()
+            viewer,
+            recipient=request.POST.get("recipient", ""),
+            root=request.POST.get("root", "").strip(),
+            forms=request.POST.getlist("forms")[:10],
         )
     except NotFound:
         return _list(request, viewer, problem=gettext("You see no such campaign, report or grouping."))
@@ -52,7 +58,7 @@ def reports(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 @page
 def report(request: HttpRequest, viewer: Viewer, report_id: UUID) -> HttpResponseBase:
     """One package of the own partner with what it holds; POST releases or discards it."""
-    if not _may_prepare(viewer):
+    if not may_prepare(viewer):
         raise NotFound
     package = reporting.own_one(viewer, report_id)
     if request.method != "POST":
@@ -86,7 +92,7 @@ def package(request: HttpRequest, viewer: Viewer, report_id: UUID) -> HttpRespon
 
 
 def _list(request: HttpRequest, viewer: Viewer, *, problem: str = "") -> HttpResponse:
-    prepares = _may_prepare(viewer)
+    prepares = may_prepare(viewer)
     return show(
         request,
         viewer,
@@ -95,8 +101,10 @@ def _list(request: HttpRequest, viewer: Viewer, *, problem: str = "") -> HttpRes
         prepares=prepares,
         own=[_row(one, whole=whole) for one, whole in reporting.own(viewer)] if prepares else [],
         received=[(one, Tlp(one.tlp).word, packaging.is_ready(one)) for one in reporting.received(viewer)],
-        recipients=[one for one in directory.partners() if one.pk != viewer.partner_id] if prepares else [],
-        roots=_roots(viewer) if prepares else [],
+        recipients=recipients(viewer) if prepares else [],
+        forms=RecipientTerms.Form.choices,
+        schedules=scheduling.listed(viewer) if prepares else [],
+        roots=roots(viewer) if prepares else [],
         problem=problem,
         typed=request.POST if problem else {},
     )
@@ -113,9 +121,13 @@ def _show(request: HttpRequest, viewer: Viewer, package: ReportPackage) -> HttpR
         package=package,
         tlp=Tlp(package.tlp).word,
         cover=packaging.cover_document(package, held) if held is not None else None,
+        is_draft=package.state == ReportPackage.State.DRAFTED,
+        may_check=package.state == ReportPackage.State.DRAFTED and held is not None,
+        given_as=[RecipientTerms.Form(form).label for form in package.forms or terms.FORMS],
         may_release=waits and held is not None and Scope.AUDIT in viewer.scopes and package.prepared_by != viewer.actor,
         needs_another=waits and held is not None and package.prepared_by == viewer.actor,
-        may_discard=package.state != ReportPackage.State.DISCARDED and (waits or Scope.AUDIT in viewer.scopes),
+        may_discard=package.state != ReportPackage.State.DISCARDED
+        and (package.state != ReportPackage.State.RELEASED or Scope.AUDIT in viewer.scopes),
         tone=_TONES[package.state],
     )
 
@@ -131,7 +143,17 @@ def _row(package: ReportPackage, *, whole: bool) -> dict[str, Any]:
     }
 
 
-def _roots(viewer: Viewer) -> list[tuple[str, str]]:
+def recipients(viewer: Viewer) -> list[tuple[Partner, list[RecipientTerms]]]:
+    """Who can be given a package, each with the terms that are in force."""
+    today, recorded = clock.now().date(), terms.by_partner()
+    return [
+        (one, [each for each in recorded.get(one.pk, []) if terms.why_outside(each, on=today) is None])
+        for one in directory.partners()
+        if one.pk != viewer.partner_id
+    ]
+
+
+def roots(viewer: Viewer) -> list[tuple[str, str]]:
     """The newest roots that the viewer may see, for the picker."""
     found = newest(viewer, Selection(filter=Filter.of(types=gathering.ROOTS)), limit=_CHOICES)
     return [
@@ -145,10 +167,19 @@ def _roots(viewer: Viewer) -> list[tuple[str, str]]:
     ]
 
 
-def _may_prepare(viewer: Viewer) -> bool:
+def may_prepare(viewer: Viewer) -> bool:
+    """Whether the viewer prepares packages, and sees those of their partner."""
     return bool(viewer.scopes & {Scope.AUDIT, Scope.PUBLISH})
 
 
-_TONES = {"discarded": "", "prepared": "warn", "released": "good"}
-_SAID = {"release": later("The package is released."), "discard": later("The package is discarded.")}
-_VERBS: dict[str, Callable[[Viewer, UUID], object]] = {"release": reporting.release, "discard": reporting.discard}
+_TONES = {"discarded": "", "drafted": "warn", "prepared": "warn", "released": "good"}
+_SAID = {
+    "check": later("You have prepared this package. Another person releases it."),
+    "release": later("The package is released."),
+    "discard": later("The package is discarded."),
+}
+_VERBS: dict[str, Callable[[Viewer, UUID], object]] = {
+    "check": reporting.check,
+    "release": reporting.release,
+    "discard": reporting.discard,
+}

@@ -1,4 +1,4 @@
-"""What belongs to a campaign, for one recipient: from a root along references and links, within the rule of both."""
+"""What a package for one recipient holds, by the rule of both: listed, or from a root along references and links."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from partners.groups import bases
 from partners.keys.auth import viewer_of_partner
 from partners.models import Channel, Group, Partner
 from partners.sharing import audience_ids, channels_of
+from partners.tlp import Tlp
 from partners.viewer import Viewer
 
 ROOTS = ("campaign", "grouping", "report")
@@ -37,19 +38,16 @@ class Gathered:
     cut: bool
 
 
-def gather(viewer: Viewer, recipient: Partner, root: str) -> Gathered:
+def gather(viewer: Viewer, recipient: Partner, root: str, *, strictest: Tlp = Tlp.RED) -> Gathered:
     """From a root along references and relationships, at most MAX_STEPS far and MAX_OBJECTS many.
 
     Held is the newest version that preparer and recipient both may see and whose way to the recipient carries: a group
     counts while its basis is in force. Of several publishers' it is the recipient's line (`lines`), if that is among
-    them. What the recipient sees and the preparer does not is as if it were not there.
+    them. What the recipient sees and the preparer does not is as if it were not there. What is marked more strictly
+    than `strictest` is left out, too.
     """
     root = root.lower()
-    reader = viewer_of_partner(recipient.pk)
-    if reader is None:
-        raise Refused("Choose an active partner other than your own.", code="unknown-partner", at="/recipient")
-    lawful, opened = lawful_groups(reader), channels_of(reader)
-    reachable = set(audience_ids(reader))
+    way = _Way.to(recipient, strictest)
     found: dict[str, StixObject] = {}
     refused: set[str] = set()
     edge, cut = {root}, False
@@ -58,13 +56,11 @@ def gather(viewer: Viewer, recipient: Partner, root: str) -> Gathered:
         if root in edge and root not in new:
             raise NotFound
         kept = {}
-        of_reader = lines.chosen(reader, new)
-        for stix_id, held in new.items():
-            fits = [one for one in held if one.audience_id in reachable and _ways(one, opened, lawful)]
-            if fits:
-                kept[stix_id] = next((one for one in fits if one.holding_id == of_reader.get(stix_id)), fits[0])
-            else:
+        for stix_id, one in way.fitting(new).items():
+            if one is None:
                 refused.add(stix_id)
+            else:
+                kept[stix_id] = one
         if root in refused:
             raise Refused("The recipient may not see this object itself.", code="root-out-of-sight", at="/root")
         room = MAX_OBJECTS - len(found)
@@ -76,17 +72,63 @@ def gather(viewer: Viewer, recipient: Partner, root: str) -> Gathered:
         if not edge or len(found) >= MAX_OBJECTS:
             break
     cut = cut or bool(_visible(viewer, edge))
-    held = _with_bodies(viewer, list(found.values()))
-    concerned = {
-        group for one in held for group in one.audience.groups if group in lawful and group in viewer.group_ids
-    }
-    return Gathered(
-        held,
-        [lawful[group] for group in sorted(concerned, key=lambda pk: lawful[pk].name)],
-        sorted({way for one in held for way in _ways(one, opened, lawful)}),
-        left_out=len(refused),
-        cut=cut,
-    )
+    return way.gathered(viewer, found.values(), left_out=len(refused), cut=cut)
+
+
+def gather_listed(viewer: Viewer, recipient: Partner, stix_ids: Iterable[str], *, strictest: Tlp = Tlp.RED) -> Gathered:
+    """The same of a list of ids, without following anything: the first MAX_OBJECTS of them that fit."""
+    listed = list(dict.fromkeys(one.lower() for one in stix_ids))
+    way = _Way.to(recipient, strictest)
+    fits = way.fitting(_visible(viewer, listed))
+    kept = [one for stix_id in listed if (one := fits.get(stix_id)) is not None]
+    left_out = sum(one is None for one in fits.values())
+    return way.gathered(viewer, kept[:MAX_OBJECTS], left_out=left_out, cut=len(kept) > MAX_OBJECTS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What leads to a recipient now: who reads, its lawful groups, its open channels, the audiences it sees."""
+
+    reader: Viewer
+    lawful: dict[UUID, Group]
+    opened: Mapping[int, Channel]
+    reachable: frozenset[int]
+    strictest: Tlp
+
+    @classmethod
+    def to(cls, recipient: Partner, strictest: Tlp) -> _Way:
+        """Raises Refused where the recipient is not active."""
+        reader = viewer_of_partner(recipient.pk)
+        if reader is None:
+            raise Refused("Choose an active partner other than your own.", code="unknown-partner", at="/recipient")
+        return cls(reader, lawful_groups(reader), channels_of(reader), frozenset(audience_ids(reader)), strictest)
+
+    def fitting(self, seen: Mapping[str, list[StixObject]]) -> dict[str, StixObject | None]:
+        """Of each id the version that the recipient may be given, its own line if that fits; None where none may be."""
+        of_reader = lines.chosen(self.reader, seen)
+        found: dict[str, StixObject | None] = {}
+        for stix_id, held in seen.items():
+            fits = [one for one in held if self._fits(one)]
+            line = (one for one in fits if one.holding_id == of_reader.get(stix_id))
+            found[stix_id] = next(line, fits[0] if fits else None)
+        return found
+
+    def _fits(self, one: StixObject) -> bool:
+        reached = one.audience_id in self.reachable and bool(_ways(one, self.opened, self.lawful))
+        return reached and one.audience.tlp <= self.strictest
+
+    def gathered(self, viewer: Viewer, kept: Iterable[StixObject], *, left_out: int, cut: bool) -> Gathered:
+        held = _with_bodies(viewer, list(kept))
+        concerned = {
+            group for one in held for group in one.audience.groups if group in self.lawful and group in viewer.group_ids
+        }
+        return Gathered(
+            held,
+            [self.lawful[group] for group in sorted(concerned, key=lambda pk: self.lawful[pk].name)],
+            sorted({way for one in held for way in _ways(one, self.opened, self.lawful)}),
+            left_out=left_out,
+            cut=cut,
+        )
 
 
 def _visible(viewer: Viewer, ids: Iterable[str]) -> dict[str, list[StixObject]]:

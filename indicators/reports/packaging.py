@@ -17,7 +17,7 @@ from exchange.client.audit import PACKAGE_FORMAT
 from exchange.errors import Conflict
 from indicators.models import ReportPackage, StixObject
 from indicators.reports import form
-from partners import paper
+from partners import paper, terms
 from partners.keys.auth import viewer_whatever_state
 from partners.log import logbook, logkeys, transparency
 from partners.sources import sources
@@ -47,15 +47,19 @@ def archive(package: ReportPackage, held: Sequence[StixObject]) -> bytes:
         raise Conflict("Its release is being entered into the log; try again in a minute.", code="not-sealed-yet")
     release_proof = logbook.proof_of(package.release, under=head)
     cover = cover_document(package, held) | {"head": transparency.head_document(head), "release": release_proof}
-    filed = form.document(held, cover=cover)
     files = {
-        "bundle.json": bundle(package.pk, held),
         "cover.json": orjson.dumps(cover, option=orjson.OPT_INDENT_2),
         "cover.pdf": _cover_paper(cover),
-        "form.json": orjson.dumps(filed, option=orjson.OPT_INDENT_2),
-        "form.pdf": _form_paper(filed),
-        "objects.csv": form.table(held, cover=cover),
     }
+    given = package.forms or terms.FORMS
+    if "stix" in given:
+        files["bundle.json"] = bundle(package.pk, held)
+    if "csv" in given:
+        files["objects.csv"] = form.table(held, cover=cover)
+    if "form" in given:
+        filed = form.document(held, cover=cover)
+        files["form.json"] = orjson.dumps(filed, option=orjson.OPT_INDENT_2)
+        files["form.pdf"] = _form_paper(filed)
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     proofs = {
         "format": PACKAGE_FORMAT,
@@ -91,6 +95,8 @@ def cover_document(package: ReportPackage, held: Sequence[StixObject]) -> dict[s
             "at": clock.rfc3339(package.released_at) if package.released_at else None,
         },
         "bases": package.bases,
+        "terms": terms.said(package.terms) if package.terms is not None else None,
+        "given_as": list(package.forms or terms.FORMS),
         "appeals": package.appeals,
         "ways": [_WAYS[way] for way in package.ways],
         "bundle_sha256": bytes(package.bundle_sha256).hex(),
@@ -140,6 +146,8 @@ def _cover_paper(cover: dict[str, Any]) -> bytes:
         "It holds what the recipient itself may see by the rules of the Exchange, as its publishers wrote it, byte for"
         " byte. It says what they observed and did; it recommends nothing."
     )
+    made.heading("Terms of the recipient")
+    made.facts(_terms(cover))
     made.heading("Legal bases of the groups concerned")
     rows = [(one["name"], one["reference"], one["from"], one["until"] or "further notice") for one in cover["bases"]]
     none = "No group is concerned: the objects are shared with every partner or with the recipient by name."
@@ -217,6 +225,20 @@ _SECOND = {
 
 def _known(described: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(one["name"], "; ".join(one["known_as"]) or one["id"]) for one in described]
+
+
+def _terms(cover: dict[str, Any]) -> list[tuple[str, str]]:
+    said = cover["terms"]
+    given = ("Given as", ", ".join(cover["given_as"]))
+    if said is None:
+        return [("Terms", "None are recorded for this recipient: the rule of visibility alone decides."), given]
+    return [
+        ("Jurisdiction", said["jurisdiction"]),
+        ("Basis", said["reference"]),
+        ("In force", f"{said['from']} to {said['until'] or 'further notice'}"),
+        ("At the strictest", f"TLP:{said['strictest'].upper()}"),
+        given,
+    ]
 
 
 def _appeals(told: dict[str, Any]) -> list[tuple[str, str]]:

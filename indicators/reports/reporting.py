@@ -5,7 +5,7 @@
 
 A package is all or nothing: once anything in it has left the recipient's sight, or was revoked, it can be neither
 released nor opened, and a new one must be prepared. So what is opened is always exactly what was released.
-The only writer of ReportPackage.
+What a schedule puts together (`scheduling`) is a draft first, which a person checks. The only writer of ReportPackage.
 """
 
 from __future__ import annotations
@@ -13,57 +13,130 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
-from indicators.models import Holding, ReportPackage, StixObject
+from indicators.models import Holding, ReportPackage, ReportSchedule, StixObject
 from indicators.opinions import appealing
 from indicators.publishing import accounting
 from indicators.reading import gathering
 from indicators.reports import packaging
 from indicators.stix import objects as stix
+from partners import terms
 from partners.groups import bases
 from partners.keys.auth import viewer_of_partner
 from partners.log import audit
-from partners.models import Partner, User
+from partners.models import Partner, RecipientTerms, User
 from partners.scopes import Scope
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 
 _MAX_OPEN = 100
+_OPEN = (ReportPackage.State.DRAFTED, ReportPackage.State.PREPARED)
+_STALE = "Something in it was revoked, or is out of the recipient's sight or terms: prepare it anew."
 
 
 # --- Preparing and releasing
 
 
-def prepare(viewer: Viewer, *, recipient: str, root: str) -> ReportPackage:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a package is to be: for whom, of a root or, without one, of listed ids, as what, and under which terms."""
+
+    recipient: str
+    root: str = ""
+    listed: Sequence[str] = ()
+    title: str = ""
+    forms: Sequence[str] = ()
+    terms: UUID | None = None
+
+
+def prepare(
+    viewer: Viewer, *, recipient: str, root: str, forms: Sequence[str] = (), terms_id: UUID | None = None
+) -> ReportPackage:
     """Put a package together for the active partner with slug `recipient`.
 
-    Raises NotFound where the preparer sees no such root, Refused where the recipient does not see it either, or is no
-    recipient for it.
+    Raises NotFound where the preparer sees no such root, Refused where the recipient does not see it either, is no
+    recipient for it, or has no terms in force that cover it.
     """
     _require_person(viewer)
-    if not viewer.scopes & {Scope.AUDIT, Scope.PUBLISH}:
-        raise Forbidden("This needs the scope 'audit' or 'publish'.", code="missing-scope")
-    partner = Partner.objects.filter(slug=recipient, state=Partner.State.ACTIVE).exclude(pk=viewer.partner_id).first()
+    require_preparer(viewer)
+    require_root(root)
+    wish = Wish(recipient, root, forms=forms, terms=terms_id)
+    return _put_together(viewer, wish, prepared_by=viewer.actor, prepared_name=_name(viewer))
+
+
+def draft(viewer: Viewer, wish: Wish, *, schedule: ReportSchedule) -> ReportPackage:
+    """The same for a schedule: a draft, which a person checks and another releases. Raises what `prepare` raises."""
+    made = f"schedule:{schedule.pk}"
+    return _put_together(viewer, wish, prepared_by=made, prepared_name=schedule.name, schedule=schedule)
+
+
+def forget_drafts(schedule: ReportSchedule) -> None:
+    """Discard the drafts of a schedule that nobody has checked: a newer one takes their place."""
+    drafts = ReportPackage.unrestricted.filter(schedule=schedule, state=ReportPackage.State.DRAFTED)
+    for one in drafts.select_for_update(of=("self",)).select_related("recipient"):
+        one.state = ReportPackage.State.DISCARDED
+        one.save(update_fields=["state"])
+        target = f"report:{one.pk}"
+        audit.record(
+            audit.Verb.REPORT_DISCARDED, by=None, target=target, about=one.partner_id, recipient=one.recipient.slug
+        )
+
+
+def recipient_named(viewer: Viewer, slug: str) -> Partner:
+    """An active partner other than the viewer's own. Raises Refused."""
+    partner = Partner.objects.filter(slug=slug, state=Partner.State.ACTIVE).exclude(pk=viewer.partner_id).first()
     if partner is None:
         raise Refused("Choose an active partner other than your own.", code="unknown-partner", at="/recipient")
-    if ReportPackage.objects.of(viewer).filter(state=ReportPackage.State.PREPARED).count() >= _MAX_OPEN:
-        raise Conflict(f"At most {_MAX_OPEN} packages wait for release.", code="too-many-packages")
+    return partner
+
+
+def require_preparer(viewer: Viewer) -> None:
+    """Raise Forbidden for all but those who publish or audit."""
+    if not viewer.scopes & {Scope.AUDIT, Scope.PUBLISH}:
+        raise Forbidden("This needs the scope 'audit' or 'publish'.", code="missing-scope")
+
+
+def require_root(root: str) -> None:
+    """Raise Refused for what no package begins with."""
     if not stix.ID.fullmatch(root) or root.partition("--")[0] not in gathering.ROOTS:
         raise Refused(f"The id of one of: {', '.join(gathering.ROOTS)}.", code="bad-root", at="/root")
-    found = gathering.gather(viewer, partner, root)
+
+
+def _put_together(
+    viewer: Viewer, wish: Wish, *, prepared_by: str, prepared_name: str, schedule: ReportSchedule | None = None
+) -> ReportPackage:
+    partner = recipient_named(viewer, wish.recipient)
+    if ReportPackage.objects.of(viewer).filter(state__in=_OPEN).count() >= _MAX_OPEN:
+        raise Conflict(f"At most {_MAX_OPEN} packages wait for release.", code="too-many-packages")
+    under, forms = agreed(partner, wish.forms, wish.terms)
+    strictest = Tlp.RED if under is None else Tlp(under.strictest)
+    found = (
+        gathering.gather(viewer, partner, wish.root, strictest=strictest)
+        if wish.root
+        else gathering.gather_listed(viewer, partner, wish.listed, strictest=strictest)
+    )
+    if not found.held:
+        raise Refused("There is nothing that the recipient may be given.", code="nothing-to-report", at="/root")
     bundle_id = uuid.uuid4()
     with transaction.atomic():
         package = ReportPackage.unrestricted.create(
             id=bundle_id,
             partner_id=viewer.partner_id,
             recipient=partner,
-            title=found.held[0].title,
-            root=root,
+            state=ReportPackage.State.PREPARED if schedule is None else ReportPackage.State.DRAFTED,
+            title=(wish.title or found.held[0].title)[:300],
+            root=wish.root,
+            forms=forms,
+            terms=under,
+            schedule=schedule,
+            gathered_at=None if schedule is None else clock.now(),
             object_ids=[held.pk for held in found.held],
             bundle_sha256=hashlib.sha256(packaging.bundle(bundle_id, found.held)).digest(),
             tlp=accounting.strictest(held.audience.tlp for held in found.held),
@@ -72,8 +145,8 @@ def prepare(viewer: Viewer, *, recipient: str, root: str) -> ReportPackage:
             left_out=found.left_out,
             cut=found.cut,
             appeals=appealing.statistics(viewer.partner_id),
-            prepared_by=viewer.actor,
-            prepared_name=_name(viewer),
+            prepared_by=prepared_by,
+            prepared_name=prepared_name,
         )
         audit.record(
             audit.Verb.REPORT_PREPARED,
@@ -84,6 +157,40 @@ def prepare(viewer: Viewer, *, recipient: str, root: str) -> ReportPackage:
             left_out=found.left_out,
             tlp=Tlp(package.tlp).word,
             bases=package.bases,
+            **_said_of(package),
+        )
+    return package
+
+
+def agreed(
+    partner: Partner, forms: Sequence[str], terms_id: UUID | None = None
+) -> tuple[RecipientTerms | None, list[str]]:
+    """Under which terms a package for a partner stands today, and as what it is given. Raises Refused."""
+    if not set(forms) <= set(terms.FORMS):
+        raise Refused(f"Of: {', '.join(terms.FORMS)}.", code="bad-form", at="/forms")
+    under = terms.chosen(terms.of(partner.pk), on=clock.now().date(), forms=forms, wanted=terms_id)
+    wanted = forms or (terms.FORMS if under is None else under.forms)
+    return under, [form for form in terms.FORMS if form in wanted]
+
+
+def check(viewer: Viewer, package_id: UUID) -> ReportPackage:
+    """Make a draft of a schedule a package that the viewer has prepared; another person releases it.
+
+    Raises NotFound, Forbidden for keys, Conflict if it is no draft or is stale.
+    """
+    _require_person(viewer)
+    require_preparer(viewer)
+    with transaction.atomic():
+        package = _own_locked(viewer, package_id)
+        if package.state != ReportPackage.State.DRAFTED:
+            raise Conflict("This package is no draft.", code="not-waiting")
+        if contents(viewer, package) is None:
+            raise Conflict(_STALE, code="stale")
+        package.state = ReportPackage.State.PREPARED
+        package.prepared_by, package.prepared_name, package.prepared_at = viewer.actor, _name(viewer), clock.now()
+        package.save(update_fields=["state", "prepared_by", "prepared_name", "prepared_at"])
+        audit.record(
+            audit.Verb.REPORT_CHECKED, by=viewer, target=f"report:{package_id}", recipient=package.recipient.slug
         )
     return package
 
@@ -94,15 +201,16 @@ def release(viewer: Viewer, package_id: UUID) -> ReportPackage:
     viewer.require(Scope.AUDIT)
     with transaction.atomic():
         package = _own_locked(viewer, package_id)
+        if package.state == ReportPackage.State.DRAFTED:
+            raise Conflict("It is a draft: one person checks it, and another releases it.", code="not-checked")
         if package.state != ReportPackage.State.PREPARED:
             raise Conflict("This package does not wait for release.", code="not-waiting")
         if package.prepared_by == viewer.actor:
             raise Forbidden("Another person than the one who prepared it releases it.", code="needs-another-person")
+        require_within_terms(package)
         held = _still_whole(package)
         if held is None:
-            raise Conflict(
-                "Something in it was revoked or is out of the recipient's sight: prepare it anew.", code="stale"
-            )
+            raise Conflict(_STALE, code="stale")
         package.state = ReportPackage.State.RELEASED
         package.released_by, package.released_name, package.released_at = viewer.actor, _name(viewer), clock.now()
         package.release = audit.record(
@@ -114,9 +222,36 @@ def release(viewer: Viewer, package_id: UUID) -> ReportPackage:
             tlp=Tlp(package.tlp).word,
             bases=package.bases,
             bundle_sha256=bytes(package.bundle_sha256).hex(),
+            **_said_of(package),
         )
         package.save(update_fields=["state", "released_by", "released_name", "released_at", "release"])
     return package
+
+
+def require_within_terms(package: ReportPackage) -> None:
+    """Hold the recipient's terms still until the transaction ends. Raises Conflict where they do not cover the package.
+
+    One that was prepared before any terms were recorded is to be prepared anew under them.
+    """
+    Partner.objects.select_for_update(no_key=True).get(pk=package.recipient_id)  # as `terms.record` does
+    under = RecipientTerms.objects.select_for_update(no_key=True).filter(reports=package).first()
+    if (
+        why := _outside(package, under, has_terms=under is not None or bool(terms.of(package.recipient_id)))
+    ) is not None:
+        raise Conflict(why[1], code=why[0])
+
+
+def _outside(package: ReportPackage, under: RecipientTerms | None, *, has_terms: bool) -> tuple[str, str] | None:
+    """Why a package is not within its recipient's terms today; None if it is."""
+    if under is None:
+        return ("no-terms", "Terms were recorded for the recipient since: prepare it anew.") if has_terms else None
+    forms = package.forms or terms.FORMS
+    return terms.why_outside(under, on=clock.now().date(), tlp=Tlp(package.tlp), forms=forms)
+
+
+def _said_of(package: ReportPackage) -> dict[str, Any]:
+    """What a record says of a package's terms and forms; nothing of one without terms."""
+    return {} if package.terms is None else {"terms": terms.said(package.terms), "given_as": list(package.forms)}
 
 
 def discard(viewer: Viewer, package_id: UUID) -> None:
@@ -142,7 +277,7 @@ def discard(viewer: Viewer, package_id: UUID) -> None:
 
 def own(viewer: Viewer) -> list[tuple[ReportPackage, bool]]:
     """The packages that the viewer's partner prepared, newest first, each with whether it is still whole."""
-    mine = ReportPackage.objects.of(viewer).select_related("recipient")
+    mine = ReportPackage.objects.of(viewer).select_related("recipient", "terms", "schedule")
     found = list(mine.order_by("-prepared_at", "-pk")[:_MAX_OPEN])
     whole = _whole(found)
     wanted = {pk for package in found for pk in package.object_ids}
@@ -152,7 +287,9 @@ def own(viewer: Viewer) -> list[tuple[ReportPackage, bool]]:
 
 def own_one(viewer: Viewer, package_id: UUID) -> ReportPackage:
     """One of them. Raises NotFound."""
-    found = ReportPackage.objects.of(viewer).select_related("recipient").filter(pk=package_id).first()
+    found = (
+        ReportPackage.objects.of(viewer).select_related("recipient", "terms", "schedule").filter(pk=package_id).first()
+    )
     if found is None:
         raise NotFound
     return found
@@ -192,6 +329,11 @@ def open_for(viewer: Viewer, package_id: UUID) -> bytes:
     return packaging.archive(package, held)
 
 
+def _is_open(package: ReportPackage) -> bool:
+    """Whether it waits: one that was released before terms were recorded is not taken back by them."""
+    return package.state in _OPEN
+
+
 def _own_locked(viewer: Viewer, package_id: UUID) -> ReportPackage:
     found = ReportPackage.objects.of(viewer).select_for_update(of=("self",)).filter(pk=package_id).first()
     if found is None:
@@ -205,7 +347,7 @@ def _still_whole(package: ReportPackage) -> list[StixObject] | None:
 
 
 def _whole(packages: Sequence[ReportPackage], *, bodies: bool = False) -> dict[UUID, list[StixObject]]:
-    """The objects of those packages that are still whole. Six queries for each recipient, however many packages."""
+    """The objects of those packages that are still whole. Seven queries for each recipient, however many packages."""
     by_recipient: dict[UUID, list[ReportPackage]] = {}
     for package in packages:
         by_recipient.setdefault(package.recipient_id, []).append(package)
@@ -220,8 +362,12 @@ def _whole(packages: Sequence[ReportPackage], *, bodies: bool = False) -> dict[U
         by_key = {one.pk: one for one in (seen if bodies else seen.defer("body"))}
         carried = gathering.carried(reader, by_key.values())
         fit = {pk: one for pk, one in by_key.items() if pk in carried and one.holding.state != Holding.State.REVOKED}
+        recorded = {one.pk: one for one in terms.of(recipient_id)}
         for package in theirs:
-            if all(pk in fit for pk in package.object_ids):
+            under = recorded.get(package.terms_id) if package.terms_id else None
+            if _outside(package, under, has_terms=bool(recorded) and _is_open(package)) is None and all(
+                pk in fit for pk in package.object_ids
+            ):
                 found[package.pk] = [fit[pk] for pk in package.object_ids]
     return found
 

@@ -91,7 +91,9 @@ def delete_feed(viewer: Viewer, feed_id: UUID) -> None:
             addresses.end_all(viewer, feed_id)
             audit.record(audit.Verb.FEED_DELETED, by=viewer, target=f"feed:{feed_id}")
     except ProtectedError:
-        raise Conflict("A subscription or a connection still uses this feed.", code="feed-in-use") from None
+        raise Conflict(
+            "A subscription, a connection or a schedule of reports still uses this feed.", code="feed-in-use"
+        ) from None
 
 
 def own_feed(viewer: Viewer, feed_id: UUID) -> Feed:

@@ -37,6 +37,7 @@ WRITERS = {
     "indicators/publishing/preparing.py",
     "indicators/publishing/quarantine.py",
     "indicators/reports/reporting.py",
+    "indicators/reports/scheduling.py",
     "indicators/telling/breaker.py",
     "indicators/telling/claiming.py",
     "indicators/telling/delivering.py",

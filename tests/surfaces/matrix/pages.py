@@ -9,6 +9,14 @@ ROWS: dict[str, Row] = {
     "log-export-file": Row("/organisation/log/export.jsonl", "person"),
     "log-pdf": Row("/organisation/log/report.pdf", "person"),
     "reports": Row("/organisation/reports/", "person"),
+    "portal-report-schedules": Row("/organisation/reports/schedules/", "person"),
+    "portal-report-schedule-act": Row(
+        "/organisation/reports/schedules/{schedule}/act",
+        "owner",
+        method="post",
+        absent=f"/organisation/reports/schedules/{ABSENT}/act",
+        body={"do": "pause"},
+    ),
     "report": Row("/organisation/reports/{prepared}/", "owner", absent=f"/organisation/reports/{ABSENT}/"),
     "report-package": Row(
         "/organisation/reports/{received}/package.zip", "owner", absent=f"/organisation/reports/{ABSENT}/package.zip"

@@ -22,6 +22,17 @@ ROWS: dict[str, Row] = {
     ),
     "log-records": Row(API + "log/records", "key"),
     "log-export": Row(API + "log/export", "key"),
+    # With more than a publisher's key they are asked in tests/indicators/reports/test_scheduling.py.
+    "report-schedules": Row(API + "report-schedules", "publish"),
+    "report-schedule": Row(
+        API + "report-schedules/{schedule}",
+        "owner",
+        absent=API + f"report-schedules/{ABSENT}",
+        also=("delete",),
+    ),
+    "recipients": Row(API + "recipients", "key"),
+    "registered-terms": Row(API + "operator/partners/aster/terms", "nobody", method="post"),
+    "registered-terms-end": Row(API + f"operator/partners/aster/terms/{ABSENT}/end", "nobody", method="post"),
     "api-reports": Row(API + "reports", "key"),
     "api-report": Row(API + "reports/{received}", "owner", absent=API + f"reports/{ABSENT}"),
     "api-report-package": Row(API + "reports/{received}/package", "owner", absent=API + f"reports/{ABSENT}/package"),

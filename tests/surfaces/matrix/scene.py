@@ -17,11 +17,11 @@ from indicators import detectors
 from indicators.benign import service_hosts
 from indicators.connections import keeping
 from indicators.ending import recalling
-from indicators.models import Connection, Delivery, Ending, Excerpt, Holding
+from indicators.models import Connection, Delivery, Ending, Excerpt, Holding, ReportSchedule
 from indicators.opinions import many
 from indicators.publishing import awaiting, quarantine
 from indicators.publishing.reach import Reach
-from indicators.reports import reporting
+from indicators.reports import reporting, scheduling
 from indicators.stix import making, parsing, tlp
 from indicators.telling import subscribing
 from partners import keys
@@ -154,6 +154,7 @@ def the_scene() -> Scene:
             "user": str(build.a_user(cast.aster).pk),
             "received": str(received.pk),
             "prepared": str(prepared.pk),
+            "schedule": str(a_schedule(cast.aster, feed=feed).pk),
             "head": str(head.size),
             "leaf": bytes(AuditRecord.objects.filter(partner=cast.aster).order_by("pk")[0].leaf_hash).hex(),
         },
@@ -212,6 +213,12 @@ def a_package(partner, *, recipient: str):
     }
     build.publish(build.viewer_of(partner), root, everyone=True)
     return reporting.prepare(a_person(partner, Role.ADMIN), recipient=recipient, root=root["id"])
+
+
+def a_schedule(partner, *, feed) -> ReportSchedule:
+    """Of drafts, for everybody's neighbour; never due here."""
+    wish = scheduling.Wish("secret schedule", "borealis", ReportSchedule.Every.WEEK, 1, 8, feed_id=feed.pk)
+    return scheduling.make(a_person(partner, Role.ADMIN), wish)
 
 
 def content(response) -> str:

@@ -82,6 +82,7 @@ def _guessing() -> Iterator[Ask]:
     for method in ("PATCH", "DELETE"):
         yield Ask(f"{API}connections/{nobody}", method=method, document={})
     yield Ask(f"{API}connections/{nobody}/run", method="POST", document={})
+    yield from _of_packages(nobody)
     yield Ask("/organisation/connections/")
     yield Ask(f"/organisation/connections/{nobody}/act", form={"do": "pause"})
     yield Ask("/organisation/detectors/")
@@ -94,6 +95,19 @@ def _guessing() -> Iterator[Ask]:
     yield Ask("/organisation/recalls/", form={"ids": an_id("hidden")}, note="a recall")
     yield Ask(f"/organisation/recalls/{nobody}/act", form={"do": "undo"})
     yield Ask(f"/organisation/disarmed/{nobody}/act", form={"do": "confirm"})
+
+
+def _of_packages(nobody: str) -> Iterator[Ask]:
+    """Schedules of report packages, and terms of recipients."""
+    for path in ("recipients", "report-schedules", f"report-schedules/{nobody}"):
+        yield Ask(API + path)
+    yield Ask(f"{API}report-schedules", method="POST", document={})
+    for method in ("PATCH", "DELETE"):
+        yield Ask(f"{API}report-schedules/{nobody}", method=method, document={})
+    for path in ("", f"/{nobody}/end"):
+        yield Ask(f"{API}operator/partners/aster/terms{path}", method="POST", document={})
+    yield Ask("/organisation/reports/schedules/")
+    yield Ask(f"/organisation/reports/schedules/{nobody}/act", form={"do": "pause"})
 
 
 def _of_the_portal() -> Iterator[Ask]:
