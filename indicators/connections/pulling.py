@@ -18,7 +18,7 @@ from indicators.connections.turns import Turn, when
 
 #: The last second of a collection is read once more: something may be added in it after it was read.
 _ONCE_MORE = timedelta(seconds=1)
-_KEPT = ("after", "settled", "check", "checked_at", "checked_from", "empty")
+_KEPT = ("after", "settled", "check", "checked_at", "checked_from", "empty", "missed")
 
 
 def pull(turn: Turn, server: taxii.Server) -> None:

@@ -1,6 +1,7 @@
 """What another server has comes in through the door, to the audience that the connection names and no further."""
 
 import json
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -375,6 +376,92 @@ def test_an_empty_manifest_is_believed_the_second_time_and_what_it_has_again_com
     _check_again(one)
     one = run(one)
     assert stix["id"] in own(cast.viewer("cygnus"))
+
+
+def _gone_and_listed_again(cast, run, one, stix):
+    withdrawing.withdraw(cast.viewer("aster"), [stix["id"]])
+    _check_again(one)
+    run(one)
+    build.publish(cast.viewer("aster"), stix, groups=("ring",), wake=True)
+
+
+def _asked_for(peer):
+    return [url for _, url in peer.asked if "match" in url]
+
+
+def _later(one):
+    """As if what is to be asked for again were due."""
+    row = Connection.unrestricted.get(pk=one.pk)
+    missed = {stix_id: (tries, "2026-01-01T00:00:00Z") for stix_id, (tries, _) in row.place["missed"].items()}
+    Connection.unrestricted.filter(pk=one.pk).update(place=row.place | {"missed": missed})
+
+
+def test_what_is_listed_again_and_not_given_is_asked_for_again_later_and_not_for_ever(cast, pulls, run, peer):
+    kept, stix = a_net(1), a_net(2)
+    build.publish(cast.viewer("aster"), kept, stix, groups=("ring",))
+    one = run(pulls())
+    _gone_and_listed_again(cast, run, one, stix)
+    peer.answers["/objects/"] = outbound.Reply(200, None, b"{}", TAXII)
+    for tries in range(1, checking.MOST_TRIES):
+        peer.asked.clear()
+        _check_again(one)
+        one = run(one)
+        assert len(_asked_for(peer)) == 1
+        assert one.place["missed"][stix["id"]][0] == tries
+        peer.asked.clear()
+        _check_again(one)
+        one = run(one)
+        assert not _asked_for(peer), "it is not due yet"
+        _later(one)
+    _check_again(one)
+    one = run(one)
+    assert "missed" not in one.place, "often enough"
+
+
+def test_what_is_given_when_it_is_asked_for_again_comes_in(cast, pulls, run, peer):
+    stix = a_net(2)
+    build.publish(cast.viewer("aster"), a_net(1), stix, groups=("ring",))
+    one = run(pulls())
+    _gone_and_listed_again(cast, run, one, stix)
+    peer.answers["/objects/"] = outbound.Reply(200, None, b"{}", TAXII)
+    _check_again(one)
+    one = run(one)
+    assert stix["id"] not in own(cast.viewer("cygnus"))
+    del peer.answers["/objects/"]
+    peer.answers["/objects/?limit"] = outbound.Reply(200, None, b"{}", TAXII)
+    _later(one)
+    _check_again(one)
+    one = run(one)
+    assert stix["id"] in own(cast.viewer("cygnus"))
+    assert "missed" not in one.place
+
+
+def test_what_is_not_listed_any_more_is_not_asked_for_again(cast, pulls, run, peer):
+    stix = a_net(2)
+    build.publish(cast.viewer("aster"), a_net(1), stix, groups=("ring",))
+    one = run(pulls())
+    _gone_and_listed_again(cast, run, one, stix)
+    peer.answers["/objects/"] = outbound.Reply(200, None, b"{}", TAXII)
+    _check_again(one)
+    one = run(one)
+    withdrawing.withdraw(cast.viewer("aster"), [stix["id"]])
+    _check_again(one)
+    assert "missed" not in run(one).place
+
+
+def test_ids_whose_objects_are_too_long_as_one_answer_come_by_halves(monkeypatch):
+    asked = []
+
+    def ask(self, path):
+        ids = parse_qs(urlsplit(path).query)["match[id]"][0].split(",")
+        asked.append(ids)
+        if len(ids) > 1 or ids == ["long"]:
+            raise remote.TooLong
+        return taxii.Page(ids[0].encode(), 1, False, "", None)
+
+    monkeypatch.setattr(taxii.Server, "_page", ask)
+    assert taxii.Server("https://peer.example/", "").some(["a", "long", "b"]) == [b"a", b"b"]
+    assert asked == [["a", "long", "b"], ["a"], ["long", "b"], ["long"], ["b"]]
 
 
 def test_what_is_too_strict_is_not_asked_for_with_each_manifest(cast, pulls, run, peer):
