@@ -37,7 +37,9 @@ def listing(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     try:
         scheduling.make(viewer, _wish(typed, forms))
     except NotFound:
-        return _listing(request, viewer, problem=gettext("You see no such campaign, report, grouping or feed."), typed=typed)
+        return _listing(
+            request, viewer, problem=gettext("You see no such campaign, report, grouping or feed."), typed=typed
+        )
     except ExchangeError as refused:
         return _listing(request, viewer, problem=refused.detail, typed=typed)
     return redirect("portal-report-schedules")
