@@ -180,6 +180,15 @@ def one_of_everything():
             201,
         )["id"],
         "ticket_id": str(uuid4()),
+        "terms_id": str(uuid4()),  # the operator's: tests/partners/test_terms.py
+        "schedule_id": read(
+            caller.send(
+                "POST",
+                "report-schedules",
+                {"name": "s", "recipient": "dorado", "every": "week", "day": 1, "hour": 8, "feed": feed["id"]},
+            ),
+            201,
+        )["id"],
         "recall_id": read(caller.send("POST", "recalls", {"ids": [mine["id"]]}), 201)["id"],
         "report_id": str(a_report(cast)),
         "name": the_ranges(caller)["name"],
