@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Annotated, Any
 
 import typer
 
 from exchange.client.errors import Unusable
-from exchange.client.terminal import Json, KeyFile, Url, client_of, console, print_json, print_table
+from exchange.client.terminal import Json, KeyFile, Url, client_of, console, filled, print_json, print_table
 from exchange.client.tokens import tokeniser_of
 from exchange.stix import words
 
@@ -32,7 +33,7 @@ def appeal(
     scope = psp_scope.strip().lower()
     if (scope or subkind == "psp_fp") and (subkind != "psp_fp" or not _SCOPE.fullmatch(scope)):
         raise Unusable("--psp-scope is of psp_fp alone, which needs it: 32 hexadecimal digits.")
-    value = typer.prompt("The value (it stays on this machine)", hide_input=True, err=True)
+    value = _value()
     with client_of(url, key_file) as client, tokeniser_of(client, group=group) as tokeniser:
         (made,) = tokeniser.tokenise(subkind, [value], look_up=True)
         if made.problem or not made.tokens:
@@ -47,13 +48,20 @@ def appeal(
         print_json(filed)
     else:
         console.print(f"Filed: {filed['id']}. Each publisher gets a ticket, never your name.", markup=False)
-        _print(filed["tickets"], empty="You see no indicator that names it.")
+        _print(filed["tickets"], empty="You see no indicator that names it, beside those that wait already.")
+
+
+def _value() -> str:
+    """What somebody types, unseen, or the first line that is piped in."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("The value (it stays on this machine)", hide_input=True, err=True))
+    return sys.stdin.readline().strip()
 
 
 def appeals(
     received: Annotated[bool, typer.Option("--received", help="What waits for your own answer.")] = False,
-    keep: Annotated[str, typer.Option("--keep", help="A ticket: the indicator stays.")] = "",
-    revoke: Annotated[str, typer.Option("--revoke", help="A ticket: revoke its indicator.")] = "",
+    keep: Annotated[str, typer.Option("--keep", callback=filled, help="A ticket: the indicator stays.")] = "",
+    revoke: Annotated[str, typer.Option("--revoke", callback=filled, help="A ticket: revoke its indicator.")] = "",
     statistics: Annotated[bool, typer.Option("--statistics", help="How you answered in 90 days.")] = False,
     as_json: Json = False,
     url: Url = "",
@@ -74,17 +82,26 @@ def appeals(
     if as_json:
         print_json(found)
     elif statistics:
-        print_table(("Fact", "Value"), [(name, str(value)) for name, value in found.items()])
+        print_table(("Fact", "Value"), [(name, "-" if one is None else str(one)) for name, one in found.items()])
     else:
         _print(tickets, empty="Nothing waits." if received else "No appeal on what you see.")
 
 
 def _print(tickets: list[dict[str, Any]], *, empty: str) -> None:
+    """Of what one filed the publisher is said as long as one sees it: several may say one id."""
+    filed = any("publisher" in one for one in tickets)
     rows = [
-        (one["id"], one["object"], one["reason"], "overdue" if one["overdue"] else one["state"], one["due_at"][:16])
+        (
+            one["id"],
+            *([one.get("publisher", {}).get("slug", "-")] if filed else []),
+            one["object"],
+            one["reason"],
+            "overdue" if one["overdue"] else one["state"],
+            one["due_at"][:16],
+        )
         for one in tickets
     ]
-    print_table(("Ticket", "Indicator", "Reason", "State", "Due"), rows, empty=empty)
+    print_table(("Ticket", *(["Publisher"] if filed else []), "Indicator", "Reason", "State", "Due"), rows, empty=empty)
 
 
 COMMANDS = (appeal, appeals)

@@ -8,6 +8,7 @@ The only writer of Appeal and Ticket.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,9 +16,10 @@ from statistics import median
 from typing import Any
 from uuid import UUID
 
+import orjson
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count
+from django.db.models import QuerySet
 
 from exchange import clock
 from exchange.celery import app
@@ -121,19 +123,19 @@ def _give(viewer: Viewer, appeal: Appeal, carriers: Iterable[tuple[int, UUID, in
     What the filer sees and what it does not are counted apart, so that neither moves the other.
     """
     found = list(carriers)
-    sees = sharing.who_sees({audience for _, _, audience in found}, [viewer]) if found else {}
-    open_ones = Ticket.unrestricted.filter(appeal__partner=viewer.partner_id, outcome="")
-    counted = {
-        (row["publisher"], row["seen"]): row["count"]
-        for row in open_ones.values("publisher", "seen").annotate(count=Count("pk"))
-    }
-    waiting = set(open_ones.filter(holding__in=[holding for holding, _, _ in found]).values_list("holding", flat=True))
+    open_ones = list(_unanswered().filter(appeal__partner=viewer.partner_id).select_related("holding"))
+    audiences = {audience for _, _, audience in found} | {one.holding.audience_id for one in open_ones}
+    sees = sharing.who_sees(audiences, [viewer]) if audiences else {}
+    # Of what the filer was shown and sees no more it is not told whether it waits still: that takes no room.
+    waiting = [one for one in open_ones if not one.seen or viewer.partner_id in sees[one.holding.audience_id]]
+    counted = Counter((one.publisher_id, one.seen) for one in waiting)
+    asked = {(one.holding_id, one.seen) for one in waiting}
     given: dict[tuple[UUID, bool], int] = {}
     tickets = []
     for holding, publisher, audience in found:
         side = (publisher, viewer.partner_id in sees[audience])
-        room = min(MOST_TICKETS, MOST_OPEN - counted.get(side, 0))
-        if holding in waiting or given.get(side, 0) >= room:
+        room = min(MOST_TICKETS, MOST_OPEN - counted[side])
+        if (holding, side[1]) in asked or given.get(side, 0) >= room:
             continue
         given[side] = given.get(side, 0) + 1
         due = appeal.at + CLOCK
@@ -141,6 +143,11 @@ def _give(viewer: Viewer, appeal: Appeal, carriers: Iterable[tuple[int, UUID, in
     Ticket.unrestricted.bulk_create(tickets)
     for publisher in {one.publisher_id for one in tickets}:
         _tell(publisher, "An appeal waits for your answer", _NEW)
+
+
+def _unanswered() -> QuerySet[Ticket]:
+    """Those that wait for an answer. An indicator that was revoked for one and came back is to be answered again."""
+    return Ticket.unrestricted.filter(holding__state=Holding.State.LIVE).exclude(outcome=Ticket.Outcome.KEPT)
 
 
 def filed(viewer: Viewer) -> list[Filed]:
@@ -181,29 +188,40 @@ def received(viewer: Viewer, *, everything: bool = False) -> list[Shown]:
     viewer.require_all_groups()
     own = Ticket.unrestricted.filter(publisher=viewer.partner_id).select_related("holding", "appeal")
     if not everything:
-        own = own.filter(outcome="", holding__state=Holding.State.LIVE)
+        own = own.filter(pk__in=_unanswered())
     return [_shown(one, state_of(one, one.holding)) for one in own.order_by("due_at", "pk")[:_LISTED]]
 
 
 def decide(by: Viewer, ticket_id: UUID, *, outcome: str) -> Shown:
-    """Answer a ticket: `keep` the indicator, or `revoke` it. Raises NotFound, Conflict, Refused, as `revoke_each`."""
+    """Answer a ticket: `keep` the indicator, or `revoke` it.
+
+    Raises NotFound, Conflict where it is answered, and Refused where the revocation is: then the ticket waits still.
+    """
     by.require(Scope.PUBLISH)
     by.require_all_groups()
     if outcome not in ("keep", "revoke"):
         raise Refused("keep or revoke.", code="bad-outcome", at="/outcome")
     with transaction.atomic():
         ticket = _own(by, ticket_id)
-        if ticket.outcome or not living.lives(ticket.holding.state):
+        if state_of(ticket, ticket.holding) != "open":
             raise Conflict("This ticket is answered, or its indicator has ended.", code="already-decided")
-        same = Ticket.unrestricted.filter(publisher=by.partner_id, holding=ticket.holding_id, outcome="")
+        same = _unanswered().filter(publisher=by.partner_id, holding=ticket.holding_id)
         word = Ticket.Outcome.KEPT if outcome == "keep" else Ticket.Outcome.REVOKED
         decided = {"outcome": word, "decided_at": clock.now(), "decided_by": by.actor}
         (same if outcome == "revoke" else same.filter(pk=ticket.pk)).update(**decided)
         audit.record(audit.Verb.APPEAL_DECIDED, by=by, target=f"object:{ticket.holding.stix_id}", outcome=word.value)
-    if outcome == "revoke":
-        revoking.revoke_each(by, [ticket.holding.stix_id], request=publishing.Request(ticket.pk.bytes * 2))
+        if outcome == "revoke":
+            _revoke(by, ticket)
     ticket = Ticket.unrestricted.select_related("holding", "appeal").get(pk=ticket.pk)
     return _shown(ticket, state_of(ticket, ticket.holding))
+
+
+def _revoke(by: Viewer, ticket: Ticket) -> None:
+    """End the indicator as any other revocation. Raises Refused where it is refused."""
+    answer = revoking.revoke_each(by, [ticket.holding.stix_id], request=publishing.Request(ticket.pk.bytes * 2))
+    (result,) = orjson.loads(answer.results)
+    if result["status"] == "refused":
+        raise Refused(result["message"], code=result["code"], at=result.get("field") or None)
 
 
 def _own(viewer: Viewer, ticket_id: UUID) -> Ticket:

@@ -67,7 +67,7 @@ def file(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 def _seen(count: int) -> str:
     """Of what the filer sees; of what it does not, nothing is told."""
     if not count:
-        return gettext("You see no indicator that names it.")
+        return gettext("You see no indicator that names it, beside those that wait already.")
     return ngettext(
         "You see {count} indicator that names it.", "You see {count} indicators that name it.", count
     ).format(count=count)

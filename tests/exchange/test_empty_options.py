@@ -14,6 +14,8 @@ ENVIRONMENT = {"EXCHANGE_URL": "http://127.0.0.1:1", "EXCHANGE_API_KEY": "exk_x"
 @pytest.mark.parametrize(
     ("of", "line"),
     [
+        (app, "appeals --keep EMPTY"),
+        (app, "appeals --revoke EMPTY"),
         (app, "blocklist EMPTY"),
         (app, "blocklist all --kind EMPTY"),
         (app, "blocklist all --filter EMPTY"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,10 +14,14 @@ from typer.testing import CliRunner
 from exchange import clock
 from exchange.client import cli
 from exchange.client.errors import Unusable
+from indicators.ending import revoking
 from indicators.models import Appeal, Holding, Ticket
 from indicators.opinions import appealing
+from indicators.publishing.answering import Answer
 from indicators.reports import reporting
 from indicators.stix import making
+from partners.caps import Caps
+from partners.groups import steering
 from partners.keys import auth
 from partners.mailing import send_next
 from partners.scopes import Role, Scope
@@ -190,6 +196,57 @@ def test_unseen_tickets_take_no_room_from_seen_ones(cast, monkeypatch):
     theirs = published(cast)
     (ticket,) = filed(cast)["tickets"]
     assert ticket["object"] == theirs
+
+
+def test_what_has_ended_by_itself_takes_no_room_from_what_is_asked_later(cast, monkeypatch):
+    monkeypatch.setattr(appealing, "MOST_OPEN", 2)
+    first = [published(cast), published(cast)]
+    filed(cast)
+    read(Caller(cast.keys["aster"]).send("POST", "objects/withdraw", {"ids": first}))
+    published(cast)
+    assert len(filed(cast)["tickets"]) == 1
+    published(cast)
+    assert len(filed(cast)["tickets"]) == 1
+    published(cast)
+    assert filed(cast)["tickets"] == [], "two wait"
+
+
+def test_whether_an_unseen_one_waits_is_not_told_once_it_is_seen(cast):
+    hidden = published(cast, "cygnus", groups=("circle",))
+    filed(cast)
+    moved = Caller(cast.keys["cygnus"]).send("PUT", f"objects/{hidden}/audience", {"partners": ["borealis"]})
+    assert moved.status_code in (200, 204)
+    (ticket,) = filed(cast)["tickets"]
+    assert (ticket["object"], ticket["state"]) == (hidden, "open")
+    assert filed(cast)["tickets"] == []
+
+
+def test_what_was_revoked_for_an_appeal_and_comes_back_waits_for_an_answer_again(cast):
+    admin = auth.viewer_of_user(build.a_user(cast.aster))
+    steering.change(admin, replace(steering.settings_of(cast.aster), caps=Caps(ends=1)))
+    published(cast), published(cast)
+    appeal = filed(cast)
+    ones = tickets(cast, "aster")
+    assert [read(answered(cast, "aster", one, "revoke"))["state"] for one in ones] == ["ended", "ended"]
+    (back,) = read(Caller(cast.keys["aster"]).send("POST", "disarmed/undo", {}))["undone"]
+    assert back["brought_back"] == 1
+    (again,) = tickets(cast, "aster")
+    seen = read(Caller(cast.keys["borealis"]).get(f"appeals/{appeal['id']}"))["tickets"]
+    assert sorted(one["state"] for one in seen) == ["ended", "open"]
+    assert read(answered(cast, "aster", again, "keep"))["state"] == "kept"
+    assert tickets(cast, "aster") == []
+
+
+def test_where_the_revocation_is_refused_the_ticket_waits_still(cast, monkeypatch):
+    published(cast)
+    filed(cast)
+    (ticket,) = tickets(cast, "aster")
+    said = b'[{"status":"refused","code":"group-suspended","message":"Not now.","field":""}]'
+    with monkeypatch.context() as refusing:
+        refusing.setattr(revoking, "revoke_each", lambda *_, **__: Answer(uuid.uuid4(), clock.now(), {}, said))
+        assert code(answered(cast, "aster", ticket, "revoke"), 422) == "group-suspended"
+    assert [one["state"] for one in tickets(cast, "aster")] == ["open"]
+    assert read(answered(cast, "aster", ticket, "revoke"))["state"] == "ended"
 
 
 @pytest.mark.parametrize(
