@@ -67,9 +67,15 @@ def floods(subscribers: Iterable[Subscriber], *, accepted: int = 0) -> bool:
 def break_floods() -> int:
     """Disarm what floods now; returns how many. May run in several places at once."""
     now = tallying.hour_of(clock.now())
-    holdings = _candidates(since=now - _NOW)
-    if not holdings:
-        return 0
+    count, after = 0, 0
+    while holdings := _candidates(since=now - _NOW, after=after):
+        count += _break_each(holdings, now=now)
+        after = holdings[-1]
+    return count
+
+
+def _break_each(holdings: Sequence[int], *, now: datetime) -> int:
+    """Disarm what of these floods; returns how many."""
     met = _met(holdings, since=now - _BEFORE)
     accepted = dict(Flood.unrestricted.filter(holding__in=holdings).values_list("holding", "level"))
     by_publisher: dict[UUID, dict[int, int]] = defaultdict(dict)
@@ -86,17 +92,19 @@ def subscriber_of(hours: Mapping[datetime, int], *, now: datetime) -> Subscriber
     return Subscriber(max(recent, default=0), tuple(count for hour, count in hours.items() if hour < now - _NOW))
 
 
-def _candidates(*, since: datetime) -> list[int]:
-    """The living holdings that three or more partners met often enough since then to be looked at."""
+def _candidates(*, since: datetime, after: int) -> list[int]:
+    """The next living holdings, by key, that three or more partners met often enough since then to be looked at."""
+    least = {"least": QUIET * JUMP, "fewest": FEWEST}
     with connection.cursor() as cursor:
-        cursor.execute(_CANDIDATES, {"since": since, "least": QUIET * JUMP, "fewest": FEWEST, "limit": _PAGE})
+        cursor.execute(_CANDIDATES, {"since": since, "after": after, "limit": _PAGE, **least})
         return [holding for (holding,) in cursor.fetchall()]
 
 
 # A row for each holding; walks the index of tallies by hour.
 _CANDIDATES = """
 SELECT t.holding_id FROM (
-    SELECT t.holding_id, t.partner_id, t.hour FROM indicators_tally t WHERE t.hour >= %(since)s
+    SELECT t.holding_id, t.partner_id, t.hour FROM indicators_tally t
+    WHERE t.hour >= %(since)s AND t.holding_id > %(after)s
     GROUP BY t.holding_id, t.partner_id, t.hour HAVING sum(greatest(t.matched, t.blocked)) >= %(least)s
 ) t JOIN indicators_holding h ON h.id = t.holding_id AND h.state = 'live' AND t.partner_id <> h.publisher_id
 GROUP BY t.holding_id HAVING count(DISTINCT t.partner_id) >= %(fewest)s

@@ -169,6 +169,18 @@ def test_sightings_count_too_and_with_them_what_agents_met(cast, theirs):
     assert state(theirs) == "disarmed"
 
 
+def test_what_is_met_as_ever_by_many_keeps_the_breaker_from_nothing(cast, theirs, monkeypatch):
+    monkeypatch.setattr(flooding, "_PAGE", 1)
+    new = build.an_indicator()
+    build.publish(cast.viewer("aster"), new, groups=("wide",))
+    for who in ("borealis", "cygnus", "eridanus"):
+        for ago in range(4):
+            ack(cast, who, theirs, blocked=10_000, ago=ago)
+        ack(cast, who, new["id"], blocked=10_000)
+    assert flooding.break_floods() == 1
+    assert (state(theirs), state(new["id"])) == ("live", "disarmed")
+
+
 def test_what_is_met_as_ever_stays(cast, theirs):
     for who in ("borealis", "cygnus", "eridanus"):
         for ago in range(2, 20):
