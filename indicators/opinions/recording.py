@@ -68,7 +68,7 @@ def _brought(said_by: int, *, actor: str = "") -> set[tuple[int, int]]:
 
 def _keep(holding: Holding, opinion: Holding, said: _Said, *, actor: str) -> None:
     """One of each partner on each holding: what it said before gives way."""
-    alone = said.says >= 0 or _lone_today(opinion.publisher_id, holding) < MOST_ALONE
+    alone = said.says >= 0 or _counts_alone(opinion.publisher_id, holding)
     Opinion.unrestricted.update_or_create(
         holding=holding,
         partner_id=opinion.publisher_id,
@@ -83,6 +83,19 @@ def _keep(holding: Holding, opinion: Holding, said: _Said, *, actor: str) -> Non
             "at": clock.now(),
         },
     )
+
+
+def _counts_alone(partner_id: UUID, holding: Holding) -> bool:
+    """Whether the day's share is not used up. One of the partner's dissents against a publisher counts at a time.
+
+    The lock stands after those of rows and before the log's.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_ONE_AT_A_TIME, [f"dissents {partner_id} {holding.publisher_id}"])
+    return _lone_today(partner_id, holding) < MOST_ALONE
+
+
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
 def _lone_today(partner_id: UUID, holding: Holding) -> int:

@@ -141,6 +141,7 @@ def _judged(viewer: Viewer) -> float | None:
 _JUDGED = """
 SELECT count(*) FILTER (WHERE NOT j.dissented AND j.confirmed), count(*) FILTER (WHERE j.dissented),
        (SELECT count(DISTINCT o.partner_id) FROM indicators_opinion o JOIN indicators_holding h ON h.id = o.holding_id
+        JOIN indicators_holding s ON s.id = o.said_by_id AND s.state = 'live'
         WHERE h.publisher_id = %(me)s AND o.partner_id <> %(me)s AND o.says <> 0 AND o.at >= %(since)s)
 FROM (
     SELECT bool_or(o.says < 0) AS dissented, bool_or(o.says > 0) AS confirmed

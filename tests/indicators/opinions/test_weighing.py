@@ -89,6 +89,10 @@ def test_precision_is_of_what_others_judged(cast, theirs, monkeypatch):
         giving.give(cast.viewer(who), theirs, opinion="agree", reason="confirmed_here")
     giving.give(cast.viewer("borealis"), bad["id"], opinion="disagree", reason="victim")
     assert asked(cast)["precision"] == 0.5
+    for who in OTHERS[1:3]:
+        giving.take_back(cast.viewer(who), theirs)
+    after(monkeypatch, minutes=61)
+    assert asked(cast)["precision"] is None, "one partner's judgement alone is told as no number"
 
 
 def test_what_is_its_own_is_told_exactly(cast, theirs):
