@@ -83,7 +83,7 @@ def _instances(viewer: Viewer, recall: Recall, *, at: datetime) -> list[Instance
 # to which all of it had gone from its set. Walks, for each set, the unique index over sets and holdings.
 _INSTANCES = """
 SELECT s.partner_id,
-       CASE WHEN NOT held.still AND r.place >= held.place THEN coalesce(
+       CASE WHEN NOT held.still AND r.place >= held.place AND r.equal IS NOT FALSE THEN coalesce(
             (SELECT min(n.at) FROM indicators_release n
              WHERE n.feed_set_id = s.id AND n.instance = r.instance AND n.place >= held.place), r.at) END
 FROM indicators_feedset s

@@ -23,7 +23,9 @@ _KEPT = timedelta(days=90)
 
 
 def take(viewer: Viewer, wanted: Filter, *, feed: str, said: Mapping[str, Any]) -> bool | None:
-    """Remember what an instance applied; whether its set hash is the exchange's, None where that moved on since.
+    """Remember what an instance applied; whether its set hash is the exchange's.
+
+    None where the exchange moved on since, or the instance says no hash.
 
     Raises Malformed and Gone for a cursor that leads nowhere, Refused for what is not said as it should be.
     """
@@ -41,9 +43,10 @@ def take(viewer: Viewer, wanted: Filter, *, feed: str, said: Mapping[str, Any]) 
     if feed_set is None or place > feed_set.place:
         return None
     equal = None
-    if place == feed_set.place:
+    if place == feed_set.place and said.get("set_hash"):
         equal = (said.get("set_count"), said.get("set_hash")) == (feed_set.count, bytes(feed_set.total).hex())
-    _note_release(feed_set, instance, place)
+    if equal is not False:  # who holds something else has not shown that they let go
+        _note_release(feed_set, instance, place)
     Receipt.unrestricted.update_or_create(
         feed_set=feed_set,
         instance=instance,

@@ -190,8 +190,8 @@ def test_very_many_are_named_in_the_log_by_a_digest(cast, monkeypatch):
     assert (details["objects"], len(details["ids_sha256"]), "ids" in details) == (3, 64, False)
 
 
-def acked(caller, cursor, instance, status=200):
-    sent = {"instance": instance, "version": "1", "cursor": cursor}
+def acked(caller, cursor, instance, status=200, **more):
+    sent = {"instance": instance, "version": "1", "cursor": cursor, **more}
     return read(caller.send("POST", "feeds/all/acks", sent), status)
 
 
@@ -232,6 +232,43 @@ def test_receipts_say_which_share_holds_it_and_how_fast_it_went_and_never_who(ca
     receipts.forget()
     assert not Release.unrestricted.exists()
     assert cygnus
+
+
+def test_a_receipt_with_a_false_hash_or_of_before_says_of_nothing_that_it_is_gone(cast):
+    build.a_ring(cast.aster, cast.cygnus, slug="circle")
+    made = build.an_indicator()
+    build.publish(cast.viewer("aster"), made, groups=("ring", "circle"))
+    agents = [Subscriber(Caller(cast.keys[name])) for name in ("borealis", "cygnus")]
+    before = []
+    for agent in agents:
+        agent.catch_up()
+        before.append(agent.cursor)
+        acked(agent.caller, agent.cursor, "one")
+    recall = prepared(cast, ids=[made["id"]])
+    act(cast, recall, "carry-out")
+
+    def holding():
+        return read(Caller(cast.keys["aster"]).get(f"recalls/{recall['id']}"))["receipts"]["holding"]
+
+    for agent in agents:
+        agent.catch_up()
+        false = acked(agent.caller, agent.cursor, "one", set_count=0, set_hash="ab" * 32)
+        assert false["equal"] is False
+    assert holding() == 1.0
+    assert not Release.unrestricted.exists()
+    count, total = 0, "0" * 64
+    for agent in agents:
+        assert acked(agent.caller, agent.cursor, "one", set_count=count, set_hash=total)["equal"]
+    assert holding() == 0.0
+    acked(agents[0].caller, before[0], "one")
+    assert holding() == 0.5, "whoever goes back to a place of before holds it again"
+    acked(agents[0].caller, agents[0].cursor, "one")
+    assert holding() == 0.0
+    # The cursor of another says nothing.
+    assert (
+        agents[0].caller.send("POST", "feeds/all/acks", {"instance": "x", "cursor": agents[1].cursor}).status_code
+        >= 400
+    )
 
 
 def test_one_partners_agents_alone_are_told_of_to_nobody(cast):
