@@ -19,6 +19,7 @@ from exchange.client.errors import Unusable
 
 if TYPE_CHECKING:
     from exchange.agent.configuration import Settings
+    from exchange.client.config import Config
 from exchange.agent.telling import errors, tell_braked
 
 
@@ -44,7 +45,7 @@ def switch_off(
     if publisher:
         held = _publishers(known)
         wanted = folded(publisher)
-        of = {(id_, name) for id_, name in held if wanted in (folded(id_), folded(name))}
+        of = _all_of(wanted, held)
         if not of and not in_advance:
             there = ", ".join(sorted({name for _, name in held})) or "nobody"
             raise Unusable(
@@ -61,7 +62,7 @@ def switch_off(
 def switch_on(known: Sequence[jobs.Job], settings: Path | None, publisher: str = "") -> None:
     """Undo that. Raises Unusable where this publisher is not switched off."""
     wanted = folded(publisher) if publisher else "*"
-    of = {word for pair in _publishers(known) if wanted in map(folded, pair) for word in pair} if publisher else set()
+    of = {word for pair in _all_of(wanted, _publishers(known)) for word in pair} if publisher else set()
     with ExitStack() as opened:
         stores = [opened.enter_context(closing(jobs.open_store(job))) for job in known]
         off = {word for store in stores for word in store.killed()}
@@ -103,7 +104,7 @@ def _put(job: jobs.Job, store: Store, settings: Path | None, killed_before: froz
         if count > 0
     ]
     typer.echo(
-        f"Switched off{which}: {status.killed_words(killed, store.publishers().items())}; "
+        f"Switched off{which}: {status.killed_words(killed, store.publishers())}; "
         f"{moved[0] if moved else 'no entry left or came back'}, {after} stay."
     )
 
@@ -118,8 +119,55 @@ def _publishers(known: Sequence[jobs.Job]) -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     for job in known:
         with closing(jobs.open_store(job)) as store:
-            found |= {*store.publishers().items()}
+            found |= store.publishers()
     return found
+
+
+def _all_of(wanted: str, held: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Every name of whoever has or had this name or id, which is `folded`: who was renamed is one publisher."""
+    ids = {id_ for id_, name in held if wanted in (folded(id_), folded(name))}
+    return {(id_, name) for id_, name in held if id_ in ids}
+
+
+def which_listed(subkind: str, values: Sequence[str], found: Config, *, feed: str, group: str) -> dict[str, bool]:
+    """Whether a feed lists each of these, by prefix. Raises Unusable for what is no value of this subkind."""
+    from exchange.agent import ranges  # noqa: PLC0415 - normal forms, of telephone numbers for one, load long
+
+    raw = [one for one in values if subkind in ranges.TOKENISED and not ranges.is_token(one)]
+    forms = {one: [one] for one in values} | tokens_of(subkind, raw, found, group=group)
+    told: dict[str, bool] = {}
+    with Client(found.url, found.api_key) as client:
+        of = ranges.Ranges(client, feed=feed)
+        for value, under in forms.items():
+            try:
+                told[value] = any(of.listed(subkind, under).values())
+            except ValueError as error:
+                raise Unusable(f"{value}: {error}.") from error
+    return told
+
+
+def tokens_of(subkind: str, values: Sequence[str], found: Config, *, group: str) -> dict[str, list[str]]:
+    """The tokens by which each raw value is listed, made here: those that are kept, else by one request.
+
+    Raises Unusable for what is no value of this subkind, and where a group's key is needed and none is named.
+    """
+    if not values:
+        return {}
+    # The cryptography of tokens loads long.
+    from exchange.agent import ranges  # noqa: PLC0415
+    from exchange.client.keeping import Kept, state_dir  # noqa: PLC0415
+    from exchange.client.tokenising import Tokeniser  # noqa: PLC0415
+
+    if subkind not in ranges.TOKENISED:
+        there = ", ".join(sorted(ranges.TOKENISED))
+        raise Unusable(f"By tokens are listed: {there}. All else stands in clear: leave --subkind out.")
+    with Kept() as kept, Client(found.url, found.api_key) as client:
+        tokeniser = Tokeniser(client, kept=kept, group=group, pins=state_dir() / "pins.json")
+        made = tokeniser.tokenise(subkind, values, look_up=True)
+    for value, one in zip(values, made, strict=True):
+        if one.problem:
+            raise Unusable(f"{value}: no {subkind}: {one.problem}.")
+    return {value: [token.value for token in one.tokens] for value, one in zip(values, made, strict=True)}
 
 
 def rehearse_pass(client: Client, job: jobs.Job) -> None:

@@ -22,7 +22,7 @@ import typer
 
 from exchange.agent import counting, following, jobs, named, reporting, status, sync
 from exchange.agent import policy as policies
-from exchange.agent.acts import rehearse_pass, send_report, switch_off, switch_on
+from exchange.agent.acts import rehearse_pass, send_report, switch_off, switch_on, tokens_of, which_listed
 from exchange.agent.hook import HookFailed
 from exchange.agent.telling import _now, errors, say, tell, warn
 from exchange.client import config, terminal
@@ -269,10 +269,19 @@ def diff_command(
 
 @app.command("explain")
 def explain_command(
-    value: Annotated[str, typer.Argument(help="A value as it stands in a list, or a STIX id.")],
+    value: Annotated[
+        str, typer.Argument(help="A value as it stands in a list, a STIX id, or with --subkind a raw one.")
+    ],
     path: _Whose = None,
     settings: _Settings = None,
     state: _State = None,
+    subkind: Annotated[
+        str,
+        typer.Option(callback=filled, help="The value is a raw email, phone, device, par, …: made into tokens here."),
+    ] = "",
+    group: Annotated[str, typer.Option(help="Under whose keys phrases and templates are; else of the settings.")] = "",
+    url: _Url = "",
+    key_file: _KeyFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Say why a value is or is not blocked: who says it, which rule, floor or allowlist decided.
@@ -282,30 +291,36 @@ def explain_command(
     from exchange.agent import explaining  # noqa: PLC0415 - normal forms, of telephone numbers for one, load long
 
     known = named.known(path, state=state, settings=settings)
+    tokens: list[str] = []
+    if subkind:
+        found_at, under = named.keys(settings, url=url, key_file=key_file, group=group)
+        tokens = tokens_of(subkind, [value], found_at, group=under)[value]
     with ExitStack() as opened:
         stores = [opened.enter_context(closing(jobs.open_store(job))) for job in known]
         feeds = [job.path.name if settings else "" for job in known]
         by_feed = dict(zip(feeds, stores, strict=True))
-        found = explaining.of(value, by_feed, known[0].policy, now=jobs.now(stores[0]))
-    typer.echo(json.dumps([explaining.document(one) for one in found]) if as_json else explaining.text(value, found))
+        found = explaining.of(value, by_feed, known[0].policy, now=jobs.now(stores[0]), tokens=tokens)
+    told = json.dumps([explaining.document(one) for one in found]) if as_json else ""
+    typer.echo(told or explaining.text(value, found, subkind=subkind))
     sys.exit(0 if any(one.verdict.action is policies.Action.BLOCK for one in found) else 1)
 
 
 @app.command("listed")
 def listed_command(
     subkind: Annotated[str, typer.Argument(help="A subkind of the vocabulary, such as net or email_domain.")],
-    values: Annotated[list[str], typer.Argument(help="Values, or tokens as 64 hexadecimal digits.")],
+    values: Annotated[list[str], typer.Argument(help="Values; of what is listed by tokens, tokens too.")],
     feed: Annotated[str, typer.Option(callback=filled, help="A feed's id; all means everything.")] = "all",
+    group: Annotated[str, typer.Option(help="Under whose keys tokens of phrases and templates are made.")] = "",
     url: _Url = "",
     key_file: _KeyFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Say whether a feed lists values, by prefix: the exchange learns some bits of a hash, and no value. 1 if none."""
-    from exchange.agent.ranges import Ranges  # noqa: PLC0415 - normal forms, of telephone numbers for one, load long
+    """Say whether a feed lists values, by prefix: the exchange learns some bits of a hash, and no value. 1 if none.
 
+    A raw e-mail address, phone, … becomes tokens on this machine first.
+    """
     found = config.load(url=url, key_file=key_file)
-    with Client(found.url, found.api_key) as client:
-        told = Ranges(client, feed=jobs.feed_of(feed) or "all").listed(subkind, values)
+    told = which_listed(subkind, values, found, feed=jobs.feed_of(feed) or "all", group=group)
     if as_json:
         typer.echo(json.dumps(told))
     else:

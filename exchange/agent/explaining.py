@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from exchange.agent import allowing, lookup_tables
+from exchange.agent import lookup_tables
 from exchange.agent import policy as policies
+from exchange.agent.allowing import network
 from exchange.agent.policy import FLOORS, Policy, Statement, Verdict
 from exchange.agent.store import Store
+
+#: What stands in a list or a store as it is written: a token, a STIX id, a host.
+_AS_LISTED = re.compile(r"[0-9a-f]{64}|[a-z0-9-]+--[0-9a-f-]{36}|(?=.*[a-z])[a-z0-9_-]+(\.[a-z0-9_-]+)+", re.IGNORECASE)
+_BY_TOKENS = (
+    "A raw e-mail address, phone, device, account or prompt is listed by its tokens: --subkind email makes them."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +31,20 @@ class Explained:
     ended: Sequence[Statement]  # said, but not in force at this moment
 
 
-def of(value: str, stores: Mapping[str, Store], policy: Policy, *, now: datetime) -> list[Explained]:
-    """The explanations of a value, or of all values of a STIX id; `stores` by the names of their feeds."""
+def of(
+    value: str, stores: Mapping[str, Store], policy: Policy, *, now: datetime, tokens: Sequence[str] = ()
+) -> list[Explained]:
+    """The explanations of a value, or of all values of a STIX id; `stores` by the names of their feeds.
+
+    `tokens` are those of the value, where it is a raw one.
+    """
     killed: frozenset[str] = frozenset()
     off: set[str] = set()
     found: list[Statement] = []
     for feed, store in stores.items():
         killed |= store.killed() - {"*"}
         off |= {feed} if "*" in store.killed() else set()
-        about = list(store.about(list(dict.fromkeys([value, *looked_up(value)]))))
+        about = list(store.about(list(dict.fromkeys([value, *looked_up(value), *tokens]))))
         ids = {one.said.value for one in about if value in one.said.ids}
         about += [one for one in store.about(sorted(ids)) if one not in about] if ids else []
         found += [one._replace(feed=feed) for one in about]
@@ -55,7 +68,7 @@ def of(value: str, stores: Mapping[str, Store], policy: Policy, *, now: datetime
 def looked_up(value: str) -> Iterator[str]:
     """The values under which something may be said of this one: its normal forms, and every network that holds it."""
     yield value.lower()
-    if (net := allowing.network(value)) is not None:
+    if (net := network(value)) is not None:
         for length in range(net.prefixlen, -1, -1):
             wide = net.supernet(new_prefix=length)
             yield str(wide)
@@ -99,10 +112,12 @@ def _said(one: Statement, *, in_force: bool) -> dict[str, Any]:
     }
 
 
-def text(value: str, found: Sequence[Explained]) -> str:
-    """For a person."""
+def text(value: str, found: Sequence[Explained], *, subkind: str = "") -> str:
+    """For a person. `subkind` is said where a raw value was looked up by its tokens."""
     if not found:
-        return f"{value}: nobody says anything of it in this feed."
+        said = f"{value}: nobody says anything of it in this feed."
+        is_raw = not subkind and network(value) is None and not _AS_LISTED.fullmatch(value)
+        return f"{said}\n{_BY_TOKENS}" if is_raw else said
     lines: list[str] = []
     for one in found:
         told = document(one)

@@ -37,3 +37,13 @@ def exchange(settings: Path | None, *, url: str, key_file: Path | None) -> confi
     from exchange.agent import configuration  # noqa: PLC0415 - as above
 
     return configuration.read(settings).found
+
+
+def keys(settings: Path | None, *, url: str, key_file: Path | None, group: str) -> tuple[config.Config, str]:
+    """The same, and the group whose keys are meant, else that of the settings. Raises Unusable."""
+    if settings is None:
+        return config.load(url=url, key_file=key_file), group
+    from exchange.agent import configuration  # noqa: PLC0415 - as above
+
+    found = configuration.read(settings)
+    return found.found, group or found.group

@@ -10,6 +10,7 @@ exchange says that it is the newest. The answer is whether the feed lists the va
 from __future__ import annotations
 
 import ipaddress
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,13 +19,17 @@ from exchange.client.api import Client, Making
 from exchange.client.errors import ApiError
 from exchange.lists import ranges
 from exchange.lists.lines import compared
-from exchange.tokens import normalising
+from exchange.stix import words
+from exchange.tokens import forms, normalising
 
 #: How long a head is taken for the newest, where the exchange does not say.
 _FRESH_S = 30.0
 #: Bytes of ranges that are kept.
 _MOST_BYTES = 64 * 1024 * 1024
 _GONE = 410
+#: The subkinds that are listed by tokens.
+TOKENISED = frozenset({*forms.OBLIVIOUS, *forms.BY_GROUP})
+_TOKEN = re.compile(r"[0-9a-fA-F]{64}")
 _NORMAL: Mapping[str, Callable[[str], str]] = {"host": normalising.host, "crypto_addr": normalising.crypto_addr}
 
 
@@ -60,7 +65,7 @@ class Ranges:
         return False
 
     def listed(self, subkind: str, values: Iterable[str]) -> dict[str, bool]:
-        """Whether the feed lists each of these; waits while the first ranges are made."""
+        """Whether the feed lists each of these; waits while the first ranges are made. Raises as `check`."""
         while True:
             try:
                 return {value: self.check(subkind, value) for value in values}
@@ -104,8 +109,18 @@ class Ranges:
         return self._blocks[number]
 
     def _forms(self, subkind: str, value: str) -> Iterator[str]:
-        """The normal forms under which a value may be listed: of an address, each network of a length that occurs."""
+        """The normal forms under which a value may be listed: of an address, each network of a length that occurs.
+
+        Raises ValueError for what is listed under no such form: else it would be told as not listed.
+        """
+        if subkind not in words.KIND_OF:
+            raise ValueError("not a subkind of the vocabulary")
         meant = compared(subkind)
+        if subkind in TOKENISED:
+            if not is_token(value):
+                raise ValueError("not a token: 64 hexadecimal digits")
+            yield value.lower()
+            return
         if meant != "net" or value.lower().startswith("as"):
             normal = _NORMAL.get(meant)
             yield normal(value) if normal else value
@@ -119,3 +134,8 @@ class Ranges:
         for length in reversed(self._head.net_lengths.get(str(asked.version), [])):
             if length <= asked.prefixlen:
                 yield f"{kind(number >> (widest - length) << (widest - length))}/{length}"
+
+
+def is_token(value: str) -> bool:
+    """Whether it is written as a token is."""
+    return _TOKEN.fullmatch(value) is not None

@@ -92,7 +92,7 @@ def after_writing(job: Job, store: Store) -> Status:
         differed=int(store.get("differed") or 0),
         skipped=int(store.get("skipped") or 0),
         clock_s=float(store.get("clock") or 0),
-        killed=tuple(_by_name(killed, store.publishers().items())) if (killed := store.killed()) else (),
+        killed=tuple(_by_name(killed, store.publishers())) if (killed := store.killed()) else (),
         stale=jobs.is_stale(store),
     )
 

@@ -258,10 +258,18 @@ class Store:
             said = Said(value, subkind, scheme, epoch, kind, (name,), of, confidence, end, (stix_id,))
             yield Statement(said, publisher, *facts)
 
-    def publishers(self) -> dict[str, str]:
-        """Whose objects or entries are held: the name that the reader is told, by id."""
+    def publishers(self) -> frozenset[tuple[str, str]]:
+        """Whose objects or entries are held: ids with each name that the reader was told.
+
+        What came before a publisher was named otherwise is held under its old name, and of whom something was switched
+        off, the names of then are known still.
+        """
         rows = "SELECT publisher, publisher_name FROM {} GROUP BY 1, 2"
-        return dict(self._db.execute(f"{rows.format('held')} UNION {rows.format('entry')}").fetchall())
+        held = self._db.execute(f"{rows.format('held')} UNION {rows.format('entry')}").fetchall()
+        return frozenset(held) | self._named_then()
+
+    def _named_then(self) -> frozenset[tuple[str, str]]:
+        return frozenset((id_, name) for id_, name in json.loads(self.get("killed_of") or "[]"))
 
     def killed(self) -> frozenset[str]:
         """The publishers, by name or id, that are switched off here; `*` is the whole feed."""
@@ -269,7 +277,9 @@ class Store:
 
     def kill(self, names: Iterable[str]) -> None:
         """Switch these off, and no others."""
-        self.put("killed", json.dumps(sorted(set(names))))
+        off = set(names)
+        self.put("killed_of", json.dumps(sorted(one for one in self.publishers() if off & {*one})))
+        self.put("killed", json.dumps(sorted(off)))
 
     def turned(self, *, since: datetime, now: datetime) -> list[str]:
         """The values of entries that began or ended by themselves after `since` and up to `now`."""

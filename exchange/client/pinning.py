@@ -82,7 +82,10 @@ def _check_head(document: Mapping[str, Any], pins: Pins) -> None:
     trusted = pins.log_keys or shown
     key = base64.b64decode(trusted.get(head["key"], ""), validate=True)
     if not key:
-        raise KeyNotTrusted("The log is signed by a key that is not pinned. If it was announced, give it (--log-key).")
+        raise KeyNotTrusted(
+            "The log is signed by a key that is not pinned. If it was announced, give it (--log-key); for another "
+            "exchange than before, such as a demo that was made anew, set EXCHANGE_STATE_DIR to a directory of its own."
+        )
     text = statements.head_text(size=head["size"], root=head["root"], at=head["at"])
     if statements.key_id(key) != head["key"] or not statements.is_signed(
         text, signature=head["signature"], public_key=key

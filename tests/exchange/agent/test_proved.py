@@ -17,8 +17,10 @@ from exchange.agent import policy as policies
 from exchange.agent.blocklist import Blocklist
 from exchange.client import Client
 from exchange.client.errors import ApiError, Unreachable
+from exchange.client.keeping import Kept
 from exchange.lists import pages
 from exchange.stix import words
+from exchange.tokens import epochs, forms
 from tests import forked
 from tests.exchange.agent.fake import FakeExchange
 
@@ -194,8 +196,10 @@ def test_what_an_older_exchange_told_by_its_log_is_proved_once_it_has_a_delta(fa
     assert same()
 
 
-def command(fake, *arguments):
+def command(fake, *arguments, kept_in=None):
     environment = {"EXCHANGE_URL": fake.url, "EXCHANGE_API_KEY": "exk_test", "PATH": "/usr/bin:/bin"}
+    if kept_in is not None:
+        environment["EXCHANGE_STATE_DIR"] = str(kept_in)
     return subprocess.run(
         [*forked.python(), *AGENT, *map(str, arguments)], env=environment, capture_output=True, text=True, check=False
     )
@@ -250,6 +254,28 @@ def test_explain_says_who_says_it_and_what_decided(fake, client, job):
     assert "Borealis: i2" in told
     assert "below the floor two-publishers" in command(fake, "explain", "i3", *of).stdout
     assert "nobody says anything" in command(fake, "explain", "c", *of).stdout
+
+
+def test_explain_says_of_a_raw_value_what_is_said_of_its_tokens(fake, client, job, tmp_path):
+    fake.publish("aster", "i1", "ab" * 32)
+    sync.run_once(client, job)
+    now = datetime.now(UTC)
+    with Kept(tmp_path / "tokens.db") as kept:
+        for quarter in epochs.looked_up_under(now):
+            wanted = {forms.input_bytes("email", form): b"\xab" * 32 for form in forms.of("email", "anna@mail.example")}
+            kept.keep_tokens(quarter, wanted, ends=now + timedelta(days=9))
+    of = ("-o", job.path, "--state", job.state_dir)
+    bare = command(fake, "explain", "anna@mail.example", *of)
+    assert bare.returncode == 1
+    assert "--subkind email makes them" in bare.stdout
+    assert "--subkind" not in command(fake, "explain", "relay.example", *of).stdout
+    told = command(fake, "explain", "Anna@Mail.example", *of, "--subkind", "email", kept_in=tmp_path)
+    assert (told.returncode, "Aster: i1" in told.stdout) == (0, True), told.stderr
+    assert "anna" not in told.stdout.lower()
+    for subkind, says in (("email", "no email"), ("net", "leave --subkind out"), ("phrase", "say which group")):
+        refused = command(fake, "explain", "no address", *of, "--subkind", subkind, kept_in=tmp_path)
+        assert refused.returncode == 2
+        assert says in " ".join(refused.stderr.split()), refused.stderr
 
 
 def test_the_kill_switch_takes_a_publisher_or_the_feed_out_of_the_list_and_not_out_of_the_set(
@@ -312,6 +338,30 @@ def test_the_kill_switch_takes_a_name_however_it_is_written_and_refuses_one_of_w
     fake.publish("Cirrus Labs", "i10", "x")
     sync.run_once(client, job)
     assert "x" not in lines()
+
+
+@pytest.mark.parametrize("again", [(), ("i1",)])
+@pytest.mark.parametrize("said", ["Nova", "Aster", "p1"])
+def test_a_publisher_that_was_renamed_is_one_to_the_kill_switch_by_either_name(fake, client, job, lines, said, again):
+    def publish(stix_id, value, *, name):
+        entry = {"kind": "account-pattern", "subkind": "email", "scheme": "hmac-sha256", "key_epoch": "1"}
+        more = {"publisher": {"id": "p1", "name": name}, "entries": [entry | {"value": value}], "confidence": 80}
+        fake.log.append({"op": "upsert", "id": stix_id, "valid_from": None, "valid_until": None, **more})
+
+    publish("i1", "v", name="Aster")
+    sync.run_once(client, job)
+    of = ("-o", job.path, "--state", job.state_dir, "--publisher")
+    assert "Switched off: Aster; 1 entries left" in command(fake, "disarm", *of, "Aster").stdout
+    publish("i2", "w", name="Nova")
+    for stix_id in again:
+        publish(stix_id, "v", name="Nova")
+    sync.run_once(client, job)
+    assert lines() == []
+    told = command(fake, "rearm", *of, said)
+    assert told.stdout == "Switched off: nothing; 2 entries came back, 2 stay.\n", told.stderr
+    assert lines() == ["v", "w"]
+    command(fake, "disarm", *of, "Nova")
+    assert lines() == []
 
 
 def test_by_default_one_publisher_alone_is_not_listed(fake, tmp_path):

@@ -8,9 +8,13 @@ import pytest
 import time_machine
 
 from exchange import clock
+from exchange.agent import acts
 from exchange.agent.ranges import Ranges
 from exchange.client.api import Client
-from exchange.client.errors import ApiError
+from exchange.client.config import Config
+from exchange.client.errors import ApiError, Unusable
+from exchange.client.keeping import Kept
+from exchange.tokens import epochs, forms
 from indicators.feeds import blocklists, proving, ranging, snapshots
 from indicators.models import FeedSet, RangeFile
 from indicators.stix import making
@@ -77,6 +81,38 @@ def test_a_reader_finds_what_it_may_see_and_sends_nothing(aster, borealis, cygnu
     assert client.asked == [f"/api/v1/{PATH}", f"/api/v1/{PATH}/{head['name']}/0"]  # once, for all of them
     made(cygnus)
     assert not Ranges(Asking(cygnus)).check("net", "198.51.100.77")
+
+
+@pytest.mark.parametrize(
+    ("subkind", "value"),
+    [("email", "anna@mail.example"), ("phrase", "five words of one prompt"), ("nosuch", "x"), ("net", "pool.example")],
+)
+def test_what_is_listed_under_no_such_form_is_an_error_and_never_not_listed(aster, borealis, subkind, value):
+    aster.push(a_net(), query="?groups=ring")
+    made(borealis)
+    with pytest.raises(ValueError, match="not "):
+        Ranges(Asking(borealis)).check(subkind, value)
+
+
+def test_the_command_makes_tokens_of_raw_values_and_looks_these_up(aster, borealis, monkeypatch, tmp_path):
+    """All its tokens are kept here already, so the key service is not asked."""
+    monkeypatch.setenv("EXCHANGE_STATE_DIR", str(tmp_path))
+    token = making.token("ab" * 32)
+    aster.push(making.account_pattern(carrier={"token": token}), query="?groups=ring")
+    made(borealis)
+    with Kept() as kept_here:
+        for name, value in (("anna", b"\xab" * 32), ("bert", b"\xcd" * 32)):
+            forms_of = {forms.input_bytes("email", one): value for one in forms.of("email", f"{name}@mail.example")}
+            for quarter in epochs.looked_up_under(clock.now()):
+                kept_here.keep_tokens(quarter, forms_of, ends=clock.now() + timedelta(days=9))
+    monkeypatch.setattr(acts, "Client", lambda *_: Asking(borealis))
+    values = ["Anna@mail.example", "bert@mail.example", "AB" * 32]
+    told = acts.which_listed("email", values, Config("http://testserver", "exk_x"), feed="all", group="")
+    assert told == dict(zip(values, (True, False, True), strict=True))
+    with pytest.raises(Unusable, match="no email"):
+        acts.which_listed("email", ["nobody"], Config("http://testserver", "exk_x"), feed="all", group="")
+    with pytest.raises(Unusable, match="not a subkind"):
+        acts.which_listed("emial", ["nobody"], Config("http://testserver", "exk_x"), feed="all", group="")
 
 
 def test_a_range_of_a_name_never_changes_and_may_be_kept_for_ever(aster, borealis):
