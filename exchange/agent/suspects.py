@@ -7,7 +7,7 @@ lab's own accounts, under its own names. What a suspect means is the lab's decis
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,35 +42,42 @@ class Suspects:
         action, would = (None, wanted.action) if shadow else (wanted.action, None)
         self._verdict = Verdict(action, would, rule=_RULE, kind=_KIND, subkind=ACCOUNT)
         self.wanted = wanted
-        self._as_of: list[tuple[int, int, int] | None] = []
-        self._accounts: frozenset[str] = frozenset()
-        #: Why the newest file is not used; then those of before are.
-        self.problem = ""
+        #: Of each file: which one was looked at last, and the accounts of the last that could be used.
+        self._as_of: dict[Path, tuple[int, int, int] | None] = {}
+        self._accounts: dict[Path, frozenset[str]] = {path: frozenset() for path in wanted.files}
+        self._problems: dict[Path, str] = {}
         self.renew()
 
     def __len__(self) -> int:
-        return len(self._accounts)
+        return len(frozenset[str]().union(*self._accounts.values()))
+
+    @property
+    def problem(self) -> str:
+        """Why the newest of a file is not used; then its accounts are those of before."""
+        return next(iter(self._problems.values()), "")
 
     def verdict(self, account: str) -> Verdict:
         """What an account means here."""
-        return self._verdict if account in self._accounts else NONE
+        return self._verdict if any(account in accounts for accounts in self._accounts.values()) else NONE
 
     def renew(self) -> None:
-        """Read the files where one was replaced since. One that is not as `exchange-lab` writes it changes nothing.
+        """Read each file that was replaced since. One that is not as `exchange-lab` writes it changes nothing.
 
-        Nor does one that cannot be read, such as for its mode; that one is tried again.
+        Nor does one that cannot be read, such as for its mode; that one alone is tried again each time.
         """
-        as_of = [_as_of(path) for path in self.wanted.files]
-        if as_of == self._as_of:
-            return
-        try:
-            self._accounts = frozenset(_accounts(self.wanted.files, least_score=self.wanted.least_score))
-            self._as_of, self.problem = as_of, ""
-        except OSError as error:
-            self.problem = f"{type(error).__name__}: cannot be read"
-        except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
-            self._as_of = as_of
-            self.problem = f"{type(error).__name__}: not as exchange-lab writes suspects (JSON Lines)"
+        for path in self.wanted.files:
+            as_of = _as_of(path)
+            if path in self._as_of and self._as_of[path] == as_of:
+                continue
+            try:
+                self._accounts[path] = frozenset(_accounts(path, least_score=self.wanted.least_score))
+                self._as_of[path] = as_of
+                self._problems.pop(path, None)
+            except OSError as error:
+                self._problems[path] = f"{type(error).__name__}: cannot be read"
+            except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError) as error:
+                self._as_of[path] = as_of
+                self._problems[path] = f"{type(error).__name__}: not as exchange-lab writes suspects (JSON Lines)"
 
 
 def _as_of(path: Path) -> tuple[int, int, int] | None:
@@ -81,13 +88,12 @@ def _as_of(path: Path) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-def _accounts(files: Sequence[Path], *, least_score: float) -> Iterator[str]:
+def _accounts(path: Path, *, least_score: float) -> Iterator[str]:
     """Those that are suspects by the rule; who is so on one lab's word alone is enforced by nobody."""
-    for path in files:
-        if not path.exists():
-            continue
-        with path.open(encoding="utf-8") as lines:
-            for line in lines:
-                one = json.loads(line)
-                if one["suspect"] is True and float(one["score"]) >= least_score:
-                    yield str(one["account"])
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            one = json.loads(line)
+            if one["suspect"] is True and float(one["score"]) >= least_score:
+                yield str(one["account"])

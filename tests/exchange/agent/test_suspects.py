@@ -80,6 +80,33 @@ def test_a_file_that_could_not_be_read_for_a_time_is_tried_again(file, monkeypat
     assert (blocklist.suspects.problem, blocklist.check(ACCOUNT, OTHER).word) == ("", "log")
 
 
+def test_of_several_files_only_the_one_that_could_not_be_read_is_tried_again(file, tmp_path, monkeypatch):
+    beside = tmp_path / "beside.jsonl"
+    written(beside, OTHER)
+    blocklist = Blocklist([], noting=True, suspects=Wanted((file, beside)))
+    written(file, "acct_new")
+    written(beside, "acct_more")
+    opened, really = [], Path.open
+
+    def counted(path, *args, **more):
+        opened.append(path)
+        if path == beside:
+            raise PermissionError
+        return really(path, *args, **more)
+
+    with monkeypatch.context() as refused:
+        refused.setattr(Path, "open", counted)
+        for _ in range(3):
+            blocklist.suspects.renew()
+    assert opened == [file, beside, beside, beside]
+    assert blocklist.suspects.problem == "PermissionError: cannot be read"
+    said = [blocklist.check(ACCOUNT, one).word for one in (KNOWN, OTHER, "acct_new", "acct_more")]
+    assert said == ["none", "log", "log", "none"]
+    blocklist.suspects.renew()
+    assert (blocklist.suspects.problem, blocklist.check(ACCOUNT, "acct_more").word) == ("", "log")
+    assert len(blocklist.suspects) == 2
+
+
 def denied(*_args, **_more):
     raise PermissionError
 
