@@ -167,7 +167,9 @@ def test_an_appeal_is_filed_by_tokens_that_are_made_here(page, live_server, cast
     assert axe.faults(page) == []
     assert no_sideways_scrolling(page)
     file("Anna.Secret+x@mail.example")
-    expect(page.get_by_text("Filed. You see no indicator that names it, beside those that wait already.")).to_be_visible()
+    expect(
+        page.get_by_text("Filed. You see no indicator that names it, beside those that wait already.")
+    ).to_be_visible()
     (wish,) = [
         json.loads(one.rsplit("\n", 1)[1])
         for one in sent
