@@ -32,13 +32,16 @@ def subscribe(
     address: Annotated[str, typer.Argument(help="The https address that is told.")],
     feed: Annotated[str, typer.Option(callback=filled, help="A feed's id; all means everything.")] = "all",
     form: Annotated[str, typer.Option("--format", help="Of messages: standard, slack or teams.")] = "standard",
+    only: Annotated[
+        str, typer.Option(callback=filled, help="yours: what concerns your partner, and nothing else of the feed.")
+    ] = "",
     as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
     """Have an address told of changes by signed webhooks. Prints the signing secret, this once."""
     with client_of(url, key_file) as client:
-        made = client.subscribe(address, feed=feed, format=form)
+        made = client.subscribe(address, feed=feed, format=form, only=only)
     print_answer(made, subscription="id", secret="secret", as_json=as_json)  # noqa: S106 - a name
 
 
@@ -67,8 +70,11 @@ def subscriptions(
     if as_json:
         print_json(found)
     else:
-        rows = [(one["id"], one["state"], one["feed"] or "everything", one["url"]) for one in found]
-        print_table(("Id", "State", "Feed", "Address"), rows, empty="No subscription.")
+        rows = [
+            (one["id"], one["state"], one["feed"] or "everything", one.get("only") or "all", one["url"])
+            for one in found
+        ]
+        print_table(("Id", "State", "Feed", "Of it", "Address"), rows, empty="No subscription.")
 
 
 def deliveries(subscription: SubscriptionId, as_json: Json = False, url: Url = "", key_file: KeyFile = None) -> None:

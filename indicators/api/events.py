@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Generator, Hashable
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -31,6 +31,7 @@ from indicators.api.changes import place_in, selects_otherwise, wanted_of
 from indicators.api.documents.changes import EventDocument
 from indicators.feeds.filters import Filter
 from indicators.log import changes, waking
+from indicators.telling import concerning
 from partners.api.base import Face, Request, again, viewer_of
 from partners.viewer import Viewer
 
@@ -70,13 +71,14 @@ STREAMS = Share(settings.STREAMS_PER_PROCESS)
 class EventsView(Face):
     """A stream of hints."""
 
-    known = (*rendering.FILTER_NAMES, "cursor", "feed")
+    known = (*rendering.FILTER_NAMES, "cursor", "feed", "only")
 
     @extend_schema(
         operation_id="events",
         parameters=[
             OpenApiParameter("cursor", description="Begin after this place, of `/changes` or of an event."),
             OpenApiParameter("feed", OpenApiTypes.UUID, description="A feed of yours; without it, everything."),
+            OpenApiParameter("only", enum=["yours"], description="Of these, what concerns your partner alone."),
             *rendering.FILTER_PARAMETERS,
             OpenApiParameter("Last-Event-ID", location="header", description="Where a stream broke off."),
         ],
@@ -87,6 +89,7 @@ class EventsView(Face):
         viewer = viewer_of(request)
         wanted = wanted_of(viewer, self.asked)
         scope = f"changes;{wanted.scope}"
+        _only_yours(self.asked)
         given = request.headers.get("Last-Event-ID", "").strip() or self.asked.text("cursor")
         after, fresh = (
             place_in(viewer, self.asked, scope=scope, cursor=given) if given else (changes.own_end(viewer), 0)
@@ -187,19 +190,26 @@ def _looked(request: Request, wanted: Filter, *, after: int, fresh: int, heard: 
     Whoever looks asks first who asks. Raises Unauthenticated.
     """
     asked = Parameters(request, known=EventsView.known)
-    feed = str(asked.uuid("feed") or "all")
+    feed, only_yours = str(asked.uuid("feed") or "all"), _only_yours(asked)
 
     def look() -> _Found:
         viewer = again(request)
         if feed != "all" and wanted_of(viewer, asked).scope != wanted.scope:
             raise selects_otherwise()
         span = changes.since(viewer, wanted, after=after, limit=_MAX_CHANGES, fresh_until=fresh, max_bytes=_MAX_BYTES)
-        if not span.changes:
+        hints = concerning.hints(viewer, span.changes, only_yours=only_yours)
+        if not hints:
             return _Found(None, span.reached, span.more)
         place = _cursor(viewer, wanted, span.reached, fresh)
-        return _Found(_event("change", orjson.dumps(_told(span, feed=feed)), cursor=place), span.reached, span.more)
+        told = orjson.dumps(_told(span, hints, feed=feed))
+        return _Found(_event("change", told, cursor=place), span.reached, span.more)
 
-    return _shared(_FOUND, (_credential(request), wanted.scope, feed, after, fresh), heard=heard, ask=look)
+    return _shared(_FOUND, (_credential(request), wanted.scope, feed, only_yours, after, fresh), heard=heard, ask=look)
+
+
+def _only_yours(asked: Parameters) -> bool:
+    """Whether only what concerns the reader's partner is asked for. Raises Refused for another word."""
+    return bool(asked.narrowing(("only",))) and asked.choice("only", "", of=("yours",)) == "yours"
 
 
 def _cursor(viewer: Viewer, wanted: Filter, after: int, fresh: int) -> str:
@@ -228,12 +238,12 @@ def _let_go() -> None:
         connection.close()
 
 
-def _told(span: changes.Span, *, feed: str) -> dict[str, object]:
+def _told(span: changes.Span, hints: Sequence[Mapping[str, object]], *, feed: str) -> dict[str, object]:
     """The same as a webhook says: what happened to which ids. The place is the event's id."""
     return {
         "feed": feed,
         "urgent": changes.is_urgent(span.changes),
-        "changes": [changes.hint_of(change) for change in span.changes],
+        "changes": hints,
         "more": span.more,
     }
 

@@ -53,6 +53,11 @@ def _format() -> Choice:
     return Choice(Subscription.Format.values, required=False, code="bad-format", says=says)
 
 
+def _only() -> Choice:
+    """Null is all of the feed."""
+    return Choice(["yours"], required=False, allow_null=True, code="bad-only", says="yours, or null for all of it.")
+
+
 def _count() -> Number:
     return Number(required=False, code="bad-receipt", says="A number from 0 on.", min_value=0, max_value=2**53 - 1)
 
@@ -183,10 +188,11 @@ class NewSubscription(Body):
     url = Address(code="address-not-allowed", says="An address of at most 1,000 characters.", max_length=1_000)
     feed = Id(required=False)
     format = _format()
+    only = _only()
 
 
 class SubscriptionChange(Body):
-    """What can be changed of a subscription; what is left out stays. A feed of null is everything."""
+    """What can be changed of a subscription; what is left out stays. A feed or an `only` of null is everything."""
 
     state = Choice(["active", "paused"], required=False, code="bad-state", says="Only active and paused can be chosen.")
     url = Address(
@@ -194,6 +200,7 @@ class SubscriptionChange(Body):
     )
     feed = Id(required=False, allow_null=True)
     format = _format()
+    only = _only()
 
 
 class Replay(Body):

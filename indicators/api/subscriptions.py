@@ -127,6 +127,7 @@ class SubscriptionsView(Face):
             url=sent["url"],
             feed_id=sent.get("feed"),
             form=sent.get("format") or Subscription.Format.STANDARD,
+            only_yours=bool(sent.get("only")),
         )
         return answer(_subscription(made) | {"secret": secret}, status=201)
 
@@ -150,7 +151,7 @@ class SubscriptionView(Face):
         """Pause it or make it active again, name another address or feed: it goes on where it stopped."""
         sent = requests.SubscriptionChange.read(request)
         if not sent:
-            raise Refused("Name what is to change: state, url, format or feed.", code="bad-state", at="/state")
+            raise Refused("Name what is to change: state, url, format, feed or only.", code="bad-state", at="/state")
         return answer(_subscription(notifying.change(viewer_of(request), subscription_id, sent)))
 
     @extend_schema(operation_id="unsubscribe", responses={204: None})
@@ -293,6 +294,7 @@ def _subscription(subscription: Subscription) -> dict[str, Any]:
         "old_secret_until": clock.rfc3339(subscription.old_secret_until) if subscription.old_secret_until else None,
         "created_at": clock.rfc3339(subscription.created_at),
         "format": subscription.format,
+        "only": "yours" if subscription.only_yours else None,
         "failures": subscription.failures,
         "failing_since": clock.rfc3339(subscription.opened_at) if subscription.opened_at else None,
     }

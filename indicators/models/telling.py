@@ -52,6 +52,9 @@ class Subscription(models.Model):
         db_default=Format.STANDARD,
         help_text="The shape of its messages.",
     )
+    only_yours = models.BooleanField(
+        default=False, db_default=False, help_text="It is told only what concerns its own partner (`concerning`)."
+    )
     failures = models.IntegerField(
         default=0, db_default=0, help_text="Attempts that failed since the last one that arrived."
     )

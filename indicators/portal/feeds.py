@@ -204,7 +204,13 @@ def _answered(request: HttpRequest, viewer: Viewer, one: Feed | None) -> HttpRes
     url = request.POST.get("url", "").strip()
     form = request.POST.get("format") or Subscription.Format.STANDARD
     try:
-        _, secret = subscribing.subscribe(viewer, url=url, feed_id=one.pk if one else None, form=form)
+        _, secret = subscribing.subscribe(
+            viewer,
+            url=url,
+            feed_id=one.pk if one else None,
+            form=form,
+            only_yours=request.POST.get("only") == "yours",
+        )
     except ExchangeError as refused:
         viewer.require(Scope.SUBSCRIBE)
         return _page(request, viewer, one, problem=refused.detail, url=url)

@@ -268,7 +268,8 @@ def _add(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     url = request.POST.get("url", "").strip()
     form = request.POST.get("format") or Subscription.Format.STANDARD
     try:
-        _, secret = subscribing.subscribe(viewer, url=url, feed_id=_feed(request), form=form)
+        only = request.POST.get("only") == "yours"
+        _, secret = subscribing.subscribe(viewer, url=url, feed_id=_feed(request), form=form, only_yours=only)
     except ValueError:
         return _list(request, viewer, problem=gettext("Choose one of your feeds."))
     except ExchangeError as refused:

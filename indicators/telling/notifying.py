@@ -25,7 +25,7 @@ from exchange.errors import Gone
 from indicators.feeds.filters import Filter
 from indicators.log import changes
 from indicators.models import Delivery, Feed, Subscription
-from indicators.telling import claiming, delivering, replaying, sending, subscribing, writing
+from indicators.telling import claiming, concerning, delivering, replaying, sending, subscribing, writing
 from partners.keys.auth import viewer_of_partner
 from partners.models import Partner
 from partners.viewer import Viewer
@@ -95,18 +95,19 @@ def _made(viewer: Viewer, subscriptions: Sequence[Subscription]) -> tuple[list[D
     """
     made, told_nothing, at = [], {}, defaultdict[int, list[UUID]](list)
     end = changes.head() if subscriptions else 0
-    for wanted, seq, alike in _alike(subscriptions):
+    for wanted, seq, only_yours, alike in _alike(subscriptions):
         try:
-            span = writing.since(viewer, wanted, after=seq, limit=writing.MAX_CHANGES, matched=False)
+            span = writing.since(viewer, wanted, after=seq, limit=writing.MAX_CHANGES, matched=only_yours)
         except Gone:  # it was away for longer than removes are kept
             for one in alike:
                 delivering.start_over(one.pk)
             continue
-        reached = span.reached if span.more and not span.changes else max(end, span.reached)
+        reached = span.reached if span.more and (only_yours or not span.changes) else max(end, span.reached)
+        said = len(concerning.hints(viewer, span.changes, only_yours=True)) if only_yours else len(span.changes)
         for one in alike:
             at[reached].append(one.pk)
-            if span.changes:
-                made.append(_delivery(one, span, reached=reached))
+            if said:
+                made.append(_delivery(one, span, reached=reached, said=said))
             else:
                 told_nothing[one.pk] = reached
     Delivery.unrestricted.bulk_create(made)
@@ -115,22 +116,23 @@ def _made(viewer: Viewer, subscriptions: Sequence[Subscription]) -> tuple[list[D
     return made, told_nothing
 
 
-def _alike(subscriptions: Iterable[Subscription]) -> list[tuple[Filter, int, list[Subscription]]]:
-    """Those that ask the log the same: by one filter, from one place."""
-    found: dict[tuple[str, int], tuple[Filter, int, list[Subscription]]] = {}
+def _alike(subscriptions: Iterable[Subscription]) -> list[tuple[Filter, int, bool, list[Subscription]]]:
+    """Those that ask the log the same: by one filter, from one place, for all of it or what concerns them."""
+    found: dict[tuple[str, int, bool], tuple[Filter, int, bool, list[Subscription]]] = {}
     for one in subscriptions:
         wanted = subscribing.filter_of(one.feed)
-        found.setdefault((wanted.scope, one.seq), (wanted, one.seq, []))[2].append(one)
+        same = (wanted.scope, one.seq, one.only_yours)
+        found.setdefault(same, (wanted, one.seq, one.only_yours, []))[3].append(one)
     return list(found.values())
 
 
-def _delivery(subscription: Subscription, span: changes.Span, *, reached: int) -> Delivery:
+def _delivery(subscription: Subscription, span: changes.Span, *, reached: int, said: int) -> Delivery:
     return Delivery(
         partner_id=subscription.partner_id,
         subscription=subscription,
         first_seq=subscription.seq,
         last_seq=reached,
-        changes=len(span.changes),
+        changes=said,
         urgent=changes.is_urgent(span.changes),
     )
 

@@ -139,9 +139,16 @@ def _locked(feed_id: UUID, *, no_key: bool = True) -> Feed:
 
 
 def subscribe(
-    viewer: Viewer, *, url: str, feed_id: UUID | None, form: str = Subscription.Format.STANDARD
+    viewer: Viewer,
+    *,
+    url: str,
+    feed_id: UUID | None,
+    form: str = Subscription.Format.STANDARD,
+    only_yours: bool = False,
 ) -> tuple[Subscription, str]:
     """Subscribe an address to a feed, from now on. The second value is the signing secret, shown this once.
+
+    With `only_yours` it is told what of the feed concerns the viewer's partner, and of nothing else.
 
     Raises Refused for an address that can't be asked, NotFound for a feed that is not the viewer's.
     """
@@ -156,6 +163,7 @@ def subscribe(
             partner_id=viewer.partner_id,
             feed=_followable(viewer, feed_id) if feed_id else None,
             format=_format(form),
+            only_yours=only_yours,
             url=url,
             secret=_sealed(secret),
             seq=changes.head(),
@@ -177,8 +185,8 @@ def own_subscription(viewer: Viewer, subscription_id: UUID) -> Subscription:
 def change(viewer: Viewer, subscription_id: UUID, wanted: Mapping[str, Any]) -> Subscription:
     """Change what `wanted` names of `state` (active or paused), `url`, `format` and `feed` (an id; None: everything).
 
-    It goes on where it stopped; once it is resumed or has another address, with a closed breaker. Raises NotFound, also
-    for a feed that is not the viewer's; Refused.
+    And of `only` (`yours`; None: all of the feed). It goes on where it stopped; once it is resumed or has another
+    address, with a closed breaker. Raises NotFound, also for a feed that is not the viewer's; Refused.
     """
     viewer.require(Scope.SUBSCRIBE)
     with transaction.atomic():
@@ -193,11 +201,13 @@ def change(viewer: Viewer, subscription_id: UUID, wanted: Mapping[str, Any]) -> 
             subscription.url = wanted["url"]
         if "feed" in wanted:
             subscription.feed = _followable(viewer, wanted["feed"]) if wanted["feed"] else None
+        if "only" in wanted:
+            subscription.only_yours = bool(wanted["only"])
         if wanted.get("format"):
             subscription.format = _format(wanted["format"])
         if "url" in wanted or (subscription.state == Subscription.State.ACTIVE and "state" in wanted):
             subscription.failures, subscription.opened_at = 0, None
-        subscription.save(update_fields=["state", "url", "feed", "format", "failures", "opened_at"])
+        subscription.save(update_fields=["state", "url", "feed", "only_yours", "format", "failures", "opened_at"])
         audit.record(
             audit.Verb.SUBSCRIPTION_CHANGED,
             by=viewer,

@@ -19,7 +19,7 @@ from exchange.errors import Gone
 from indicators.feeds.filters import Filter
 from indicators.log import changes, traced
 from indicators.models import Delivery, Subscription
-from indicators.telling import shaping, subscribing
+from indicators.telling import concerning, shaping, subscribing
 from indicators.telling.attempting import Letter, Outcome
 from partners.keys.auth import viewers_among
 from partners.viewer import Viewer
@@ -76,7 +76,7 @@ class _Asking:
         of_log = {one.partner_id for one in portion if not _says_no_changes(one)}
         self._viewers = viewers_among(of_log) if of_log else {}
         self._filters: dict[UUID | None, Filter] = {}
-        self._stretches: dict[tuple[UUID, str, int, int], _Stretch] = {}
+        self._stretches: dict[tuple[UUID, str, int, int, bool], _Stretch] = {}
 
     def viewer(self, delivery: Delivery) -> Viewer | None:
         return self._viewers.get(delivery.partner_id)
@@ -86,9 +86,12 @@ class _Asking:
         if wanted is None:
             wanted = subscribing.filter_of(delivery.subscription.feed)
             self._filters[delivery.subscription.feed_id] = wanted
-        key = (delivery.partner_id, wanted.scope, delivery.first_seq, delivery.last_seq)
+        only_yours = delivery.subscription.only_yours
+        key = (delivery.partner_id, wanted.scope, delivery.first_seq, delivery.last_seq, only_yours)
         if key not in self._stretches:
-            self._stretches[key] = _read(viewer, wanted, first=delivery.first_seq, last=delivery.last_seq)
+            self._stretches[key] = _read(
+                viewer, wanted, first=delivery.first_seq, last=delivery.last_seq, only_yours=only_yours
+            )
         return self._stretches[key]
 
 
@@ -100,13 +103,13 @@ def since(viewer: Viewer, wanted: Filter, *, after: int, limit: int, matched: bo
         return changes.since(viewer, wanted, after=after, limit=limit, matched=matched)
 
 
-def _read(viewer: Viewer, wanted: Filter, *, first: int, last: int) -> _Stretch:
+def _read(viewer: Viewer, wanted: Filter, *, first: int, last: int, only_yours: bool) -> _Stretch:
     span = since(viewer, wanted, after=first, limit=MAX_CHANGES)
     told = [change for change in span.changes if change.seq <= last]
     more = span.more and span.reached < last
     begins = changes.own_end(viewer, up_to=first) if told else 0  # the subscription's place tells of others
     place = paging.seal([begins, 0], viewer=viewer.partner_id, scope=f"changes;{wanted.scope}")
-    hints = [changes.hint_of(change) for change in told]
+    hints = concerning.hints(viewer, told, only_yours=only_yours)
     about = tuple(traced.of(change.seq for change in told))
     return _Stretch(hints, changes.is_urgent(told), more, place, about)
 

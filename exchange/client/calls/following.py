@@ -193,12 +193,23 @@ class Following(Connection):
         found: list[dict[str, Any]] = self._get("/api/v1/subscriptions")["subscriptions"]
         return found
 
-    def subscribe(self, url: str, *, feed: str | None = None, format: str = "standard") -> dict[str, Any]:  # noqa: A002 - the API's name
-        """Subscribe an address, to everything or one feed; the answer holds the signing secret, this once."""
+    def subscribe(
+        self,
+        url: str,
+        *,
+        feed: str | None = None,
+        format: str = "standard",  # noqa: A002 - the API's name
+        only: str = "",
+    ) -> dict[str, Any]:
+        """Subscribe an address, to everything or one feed; the answer holds the signing secret, this once.
+
+        `only` is `yours` for what of it concerns your partner.
+        """
         about = {
             "url": url,
             "feed": narrowed_to("all" if feed is None else feed),
             "format": format if format != "standard" else None,
+            "only": only or None,
         }
         return self._send("POST", "/api/v1/subscriptions", {name: value for name, value in about.items() if value})
 

@@ -73,6 +73,9 @@ class SubscriptionDocument(serializers.Serializer[object]):
     )
     created_at = serializers.DateTimeField()
     format = serializers.ChoiceField(["standard", "slack", "teams"], help_text="The shape of its messages.")
+    only = serializers.ChoiceField(
+        ["yours"], allow_null=True, help_text="`yours`: of the feed, what concerns your partner; null: all of it."
+    )
     failures = serializers.IntegerField(help_text="Attempts that failed since the last message that arrived.")
     failing_since = serializers.DateTimeField(
         allow_null=True, help_text="Since when its breaker is open: it is asked less often, and replays wait."
