@@ -6,7 +6,7 @@ them. So each test begins with rows that production could hold, and none sees wh
 
 from __future__ import annotations
 
-import copy
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,7 +24,7 @@ _AS_GOOD_AS_NEW = timedelta(hours=1)
 class Recording:
     """What the verbs made and the rows that came of it, as statements."""
 
-    made: Any
+    made: bytes  # pickled: each test has its own
     at: datetime
     statements: str
 
@@ -53,14 +53,14 @@ def record(make: Callable[[], Any]) -> Recording:
             parameters.append(f"[{','.join(sorted(new))}]")
     with connection.cursor() as cursor:
         # As text: several statements go in one message without parameters only.
-        return Recording(made, at, cursor.mogrify(";\n".join(statements), parameters))
+        return Recording(pickle.dumps(made), at, cursor.mogrify(";\n".join(statements), parameters))
 
 
 def replay(recording: Recording) -> Any:
     """Write the rows, and give what `make` gave. One round trip."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(recording.statements)
-    return copy.deepcopy(recording.made)
+    return pickle.loads(recording.made)
 
 
 def once[Made](make: Callable[[], Made]) -> Callable[[], Made]:

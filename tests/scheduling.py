@@ -6,6 +6,7 @@ for pages to look again), and the other processes have the processor meanwhile.
 
 from __future__ import annotations
 
+import functools
 import re
 
 import pytest
@@ -52,6 +53,7 @@ def _place(nodeid: str) -> int:
     return next((place for place, first in enumerate(_FIRST) if re.match(f"tests/(?:{first})", nodeid)), len(_FIRST))
 
 
+@functools.cache
 def _unit(nodeid: str) -> str:
     """The name of what runs together with this test: its file, where nothing else is said."""
     place = _place(nodeid)
@@ -75,6 +77,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         unit = _unit(item.nodeid)
         sizes[unit] = sizes.get(unit, 0) + 1
     items.sort(key=lambda item: (_place(item.nodeid), -sizes[_unit(item.nodeid)]))
+
+
+#: A setup or teardown that passed within so many seconds is not worth a message to the process that reports.
+_WORTH_TELLING_S = 0.5
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """In each of several processes: of most tests one report is sent, that of the call. A third of what sending costs."""
+    for plugin in session.config.pluginmanager.get_plugins():
+        if type(plugin).__name__ == "WorkerInteractor":
+            plugin.sendevent = functools.partial(_sent, plugin.sendevent)
+
+
+def _sent(send, name: str, **told) -> None:
+    if name in ("logstart", "logfinish"):
+        return
+    report = told.get("data", {})
+    if name == "testreport" and report["when"] != "call" and report["outcome"] == "passed":
+        if report["duration"] < _WORTH_TELLING_S and not report["sections"]:
+            return
+    send(name, **told)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log):

@@ -100,16 +100,17 @@ def test_the_other_formats_read_back_as_what_was_written(said):
     assert len({(one["value"], one["subkind"], one["kind"]) for one in documents}) == len(documents)
 
 
-HOSTILE = [
-    chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) in {"Cc", "Cf", "Zl", "Zp", "Zs"}
-]
+@pytest.fixture(scope="module")
+def hostile():
+    kinds, characters = {"Cc", "Cf", "Zl", "Zp", "Zs"}, map(chr, range(sys.maxunicode + 1))
+    return [character for character in characters if unicodedata.category(character) in kinds]
 
 
 @pytest.mark.parametrize("form", formats.FORMS)
-def test_no_character_that_could_break_or_turn_a_line_is_written(form):
-    hostile = [Said(f"a{odd}b", "email", "clear", "", "account-pattern", (), (), 1, None, ("i",)) for odd in HOSTILE]
-    content, tally = written(hostile, form)
-    assert (tally.entries, tally.refused) == (0, len(HOSTILE))
+def test_no_character_that_could_break_or_turn_a_line_is_written(form, hostile):
+    said = [Said(f"a{odd}b", "email", "clear", "", "account-pattern", (), (), 1, None, ("i",)) for odd in hostile]
+    content, tally = written(said, form)
+    assert (tally.entries, tally.refused) == (0, len(hostile))
     assert content == written([], form)[0]
 
 
