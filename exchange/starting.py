@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import IO, Any
 
 import psycopg
 from django.conf import settings
+from psycopg import pq
+from psycopg.conninfo import make_conninfo
 from structlog import get_logger
 
 log = get_logger()
@@ -27,12 +31,14 @@ _CONNECT_S = 5
 #: For so long a server may refuse us: whoever installs makes the role and the database at this moment, perhaps.
 _REFUSED_S = 30.0
 _AGAIN_S = 30.0
-# What is wrong with DATABASE_URL, and not with the server. libpq hands no SQLSTATE on before there is a connection
-# (they would be 28P01, 28000 and 3D000); a server that speaks another language is waited for.
-_REFUSALS = re.compile(
-    r"password authentication failed|no password supplied|authentication failed for user|no pg_hba\.conf entry"
-    r"|is not permitted to log in|(role|database) \".*\" does not exist|permission denied for database"
-)
+#: What is wrong with DATABASE_URL, and not with the server: whom it does not know or let in, no such database, and no
+#: right to connect to it (PostgreSQL, Appendix A). Whatever else it says (it starts, it is full) passes.
+_REFUSALS = frozenset({"28000", "28P01", "3D000", "42501"})
+#: The code in what libpq writes down of the server's answers.
+_CODE = re.compile(rb'ErrorResponse\b[^\n]* C "([0-9A-Z]{5})"')
+#: Messages to and fro until a server has let us in or not, with room.
+_MOST_STEPS = 50
+_GOING = {pq.PollingStatus.READING, pq.PollingStatus.WRITING}
 
 
 class Unfit(SystemExit):
@@ -67,7 +73,7 @@ def wait_for_store(*, pause_s: float = _PAUSE_S, refused_s: float = _REFUSED_S, 
             version = _version()
         except psycopg.OperationalError as error:
             now, why = time.monotonic(), _first_line(error)
-            refused = (now if refused is None else refused) if _REFUSALS.search(str(error)) else None
+            refused = (now if refused is None else refused) if _is_refused() else None
             if refused is not None and now - refused >= refused_s:
                 raise Refused(why) from None
             if said is None or now - said >= again_s:
@@ -121,6 +127,12 @@ def _version() -> int:
 
     Without our settings of the server: an old one refuses those that it does not know, and would be waited for.
     """
+    with psycopg.connect(**_asked()) as connection:
+        return connection.info.server_version
+
+
+def _asked() -> dict[str, Any]:
+    """Whom DATABASE_URL has us ask, and as whom, in the words of libpq."""
     store = settings.DATABASES["default"]
     given = {
         "host": store["HOST"],
@@ -130,9 +142,47 @@ def _version() -> int:
         "password": store["PASSWORD"],
     }
     options = {name: value for name, value in store["OPTIONS"].items() if name not in {"pool", "options"}}
-    said: dict[str, Any] = {name: value for name, value in given.items() if value} | options
-    with psycopg.connect(**(said | {"connect_timeout": _CONNECT_S})) as connection:
-        return connection.info.server_version
+    own = {name: value for name, value in options.items() if name not in {"prepare_threshold", "cursor_factory"}}
+    said: dict[str, Any] = {name: value for name, value in given.items() if value} | own
+    return said | {"connect_timeout": _CONNECT_S}
+
+
+def _is_refused() -> bool:
+    """Whether the server answers, and will not let us in as DATABASE_URL says, whatever language it speaks.
+
+    libpq hands no SQLSTATE on before there is a connection, but it can write down what the server sends: into memory,
+    and forgotten here, for it holds what is sent to the server, too.
+    """
+    with _unnamed() as written:
+        connection = pq.PGconn.connect_start(make_conninfo(**_asked()).encode())
+        try:
+            connection.trace(written.fileno())
+            status = pq.PollingStatus.WRITING
+            for _ in range(_MOST_STEPS):
+                there = [connection.socket]
+                reads, writes = (there, []) if status == pq.PollingStatus.READING else ([], there)
+                if not any(select.select(reads, writes, there, _CONNECT_S)):
+                    break
+                status = pq.PollingStatus(connection.connect_poll())
+                if status not in _GOING:
+                    break
+            if connection.needs_password:
+                return True
+            connection.untrace()
+        except psycopg.OperationalError:
+            return False
+        finally:
+            connection.finish()
+        written.seek(0)
+        code = _CODE.search(written.read())
+    return code is not None and code[1].decode() in _REFUSALS
+
+
+def _unnamed() -> IO[bytes]:
+    """A file in memory where there are such, else one without a name."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("exchange-starting"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _first_line(error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -175,33 +176,97 @@ def test_a_server_that_refuses_us_ends_the_process_with_a_sentence_after_a_while
     assert [line["until"] for line in lines] == ["it lets us in; ends after 30 s"]
 
 
+class Server:
+    """A server of PostgreSQL's protocol that answers each connection with the error of this SQLSTATE, in its language."""
+
+    def __init__(self, code: str | None, words: str) -> None:
+        self._answer = _error(code, words) if code else b"R" + struct.pack("!ii", 8, 3)  # else: a password, in clear
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                asked, _ = self._listening.accept()
+            except OSError:
+                return
+            with asked:
+                while (length := struct.unpack("!i", asked.recv(4))[0]) == 8:  # it asks for encryption
+                    asked.recv(length - 4)
+                    asked.sendall(b"N")
+                asked.recv(length - 4)
+                asked.sendall(self._answer)
+                asked.recv(1)
+
+    def close(self) -> None:
+        self._listening.close()
+
+
+def _error(code: str, words: str) -> bytes:
+    fields = b"".join(f"{name}{said}\0".encode() for name, said in (("S", "FATAL"), ("C", code), ("M", words)))
+    return b"E" + struct.pack("!i", len(fields) + 5) + fields + b"\0"
+
+
+@pytest.fixture
+def server_that_says(settings, monkeypatch):
+    servers = []
+
+    def make(code, words=""):
+        servers.append(Server(code, words))
+        store = settings.DATABASES["default"]
+        theirs = {"HOST": "127.0.0.1", "PORT": servers[-1].port, "PASSWORD": "" if code is None else "x"}
+        monkeypatch.setitem(settings.DATABASES, "default", store | theirs)
+
+    yield make
+    for server in servers:
+        server.close()
+
+
 @pytest.mark.parametrize(
-    "says",
+    ("code", "words"),
     [
-        'FATAL:  password authentication failed for user "exchange"',
-        "fe_sendauth: no password supplied",
-        'FATAL:  no pg_hba.conf entry for host "10.0.0.1", user "exchange", database "exchange", no encryption',
+        ("28P01", "Passwort-Authentifizierung für Benutzer »exchange« fehlgeschlagen"),
+        ("28000", "pg_hba.conf の設定がありません"),
+        ("3D000", 'база данных "x" не существует'),
+        ("42501", "permission denied"),
+        (None, "it wants a password, and there is none"),
     ],
 )
-def test_a_wrong_password_is_a_refusal(says, monkeypatch):
-    def version():
-        raise psycopg.OperationalError(f'connection failed: connection to server at "db", port 5432 failed: {says}')
-
-    monkeypatch.setattr(starting, "_version", version)
+def test_a_refusal_is_known_by_its_sqlstate_in_every_language(code, words, server_that_says):
+    server_that_says(code, words)
     with pytest.raises(starting.Refused, match="refuses this exchange"):
         starting.wait_for_store(pause_s=0, refused_s=0)
 
 
+@pytest.mark.parametrize("code", ["57P03", "53300", "XX000"])
+def test_what_starts_or_is_full_is_not_a_refusal_whatever_its_words_are(code, server_that_says):
+    server_that_says(code, 'password authentication failed for user "exchange"')
+    assert starting.why_away()
+    assert not starting._is_refused()
+
+
+def test_silence_is_not_a_refusal(settings, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        store = settings.DATABASES["default"] | {"HOST": "127.0.0.1", "PORT": listening.getsockname()[1]}
+    monkeypatch.setitem(settings.DATABASES, "default", store)
+    assert not starting._is_refused()
+
+
 def test_a_database_that_is_made_meanwhile_is_waited_for_and_silence_is_not_a_refusal(monkeypatch):
     """Starting up, or full, is not wrong settings; and the half minute begins anew with each refusal after another answer."""
-    absent, starts = 'FATAL:  database "x" does not exist', "FATAL:  the database system is starting up"
+    absent, starts = "it is not there", "it starts"
     answers = iter([absent, absent, starts, starts, starts, starts, absent, absent, ""])
+
+    said = []
 
     def version():
         if answer := next(answers):
+            said.append(answer)
             raise psycopg.OperationalError(answer)
         return 160_001
 
+    monkeypatch.setattr(starting, "_is_refused", lambda: said[-1] == absent)
     moments = iter(range(0, 1_000, 20))
     monkeypatch.setattr(starting, "_version", version)
     monkeypatch.setattr(starting.time, "monotonic", lambda: next(moments))
