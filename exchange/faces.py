@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.urls import get_resolver
 
 from exchange import problems, waiting
-from exchange.errors import Forbidden
+from exchange.errors import Forbidden, Malformed
 
 _BELOW = (*problems.MACHINE_PATHS, f"{problems.TAXII_PATH}/")
 
@@ -41,10 +42,25 @@ class MachineMiddleware:
         """Answer, whatever happens: nothing that a view raises gets past here."""
         if not is_machines(request):
             return self._get_response(request)
-        response = _in_clear(request) or _answered(request)
+        response = _of_another_host(request) or _in_clear(request) or _answered(request)
         for name, value in _HEADERS.items():
             response.headers[name] = value
         return response
+
+
+def _of_another_host(request: HttpRequest) -> HttpResponse | None:
+    """The answer to who asks under a name that is not in ALLOWED_HOSTS: what leads a browser here is not ours.
+
+    What looks from within whether we are well asks by address.
+    """
+    if request.path.startswith(_IN_CLEAR):
+        return None
+    try:
+        request.get_host()
+    except DisallowedHost:
+        why = "The exchange is not asked under this name (Host)."
+        return problems.answered(request, Malformed(why, code="unknown-host"))
+    return None
 
 
 def _in_clear(request: HttpRequest) -> HttpResponse | None:

@@ -81,3 +81,13 @@ def test_methods_that_a_resource_does_not_know_are_refused_with_those_that_it_do
         assert answer["Content-Type"] == "application/problem+json"
     assert "GET" in client.options("/api/v1/changes", headers=build.bearer(cast.keys["aster"]))["Allow"]
     assert client.options("/api/v1/changes").status_code == 401
+
+
+@pytest.mark.parametrize(("path", "member"), [("/api/v1/me", "code"), ("/taxii2/", "error_code")])
+def test_machines_are_answered_under_the_exchanges_names_alone(settings, path, member):
+    settings.ALLOWED_HOSTS = ["exchange.example"]
+    for host in ("evil.example", "exchange.example.evil.example", "127.0.0.1:8000", "a b", "exchange.example:x"):
+        refused = Client(headers={"Host": host}).get(path)
+        assert (refused.status_code, refused.json()[member]) == (400, "unknown-host"), host
+    assert Client(headers={"Host": "exchange.example:8443"}).get(path).status_code == 401
+    assert Client(headers={"Host": "10.0.0.7:8000"}).get("/livez").status_code == 200
