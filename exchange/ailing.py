@@ -45,6 +45,13 @@ _BOUNDS = (
         "Start more workers of the queue `webhooks`, and look at their log for receivers that hang.",
     ),
     _Bound(
+        "exchange_connection_oldest_due_seconds",
+        "connections to other exchanges",
+        600,
+        "s since the oldest became due",
+        "Start a worker of the queue `connections`, or another one: each partner's run one after the other.",
+    ),
+    _Bound(
         "exchange_follower_lag",
         "followers of the log",
         10_000,

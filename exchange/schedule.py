@@ -37,13 +37,16 @@ IMPORTS = (
     "partners.log.transparency",
     "exchange.health",
 )
+#: Connections have a queue of their own: a run waits for 45 seconds of one server's, and webhooks must not wait for it.
+CONNECTIONS = "connections"
+QUEUES = ("celery", "webhooks", CONNECTIONS)
 #: Whatever waits for somebody else's server, so that it delays nothing else.
 ROUTES = {
     "indicators.telling.notifying.deliver": {"queue": "webhooks"},
     "partners.identity.asking.work": {"queue": "webhooks"},
     "partners.mailing.post": {"queue": "webhooks"},
     "indicators.benign.proofs.catch_up": {"queue": "webhooks"},
-    "indicators.connections.running.catch_up": {"queue": "webhooks"},
+    "indicators.connections.running.catch_up": {"queue": CONNECTIONS},
 }
 #: Seconds between two beginnings, or a time of day (UTC). What is not begun in time expires: the next one finds it.
 SCHEDULE: dict[str, dict[str, Any]] = {

@@ -324,7 +324,7 @@ CELERY_TASK_QUEUES = [
         no_declare=BROKER_IS_POSTGRESQL,
         queue_arguments=brokers.queue_arguments(CELERY_BROKER_URL, env.choice("BROKER_QUEUES", "classic", of=_QUEUES)),
     )
-    for name in ("celery", "webhooks")
+    for name in schedule.QUEUES
 ]
 CELERY_TASK_DEFAULT_QUEUE = "celery"
 # A hint that cannot be sent is not worth a caller's time: the sweeps find the work within seconds.

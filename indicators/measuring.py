@@ -27,6 +27,9 @@ def gauges() -> Iterator[GaugeMetricFamily]:
         )
         waits = cursor.fetchone()[0]
         yield GaugeMetricFamily("exchange_delivery_oldest_due_seconds", "Since the oldest became due.", value=waits)
+        cursor.execute(_CONNECTIONS_WAIT)
+        waits = cursor.fetchone()[0]
+        yield GaugeMetricFamily("exchange_connection_oldest_due_seconds", "Since the oldest became due.", value=waits)
         cursor.execute(_TOLD_WITHIN)
         told = GaugeMetricFamily(
             "exchange_webhook_seconds",
@@ -46,6 +49,12 @@ def gauges() -> Iterator[GaugeMetricFamily]:
         yield behind
 
 
+#: One row. Those that are being run do not wait.
+_CONNECTIONS_WAIT = """
+SELECT greatest(0, extract(epoch FROM now() - min(c.due_at)))
+FROM indicators_connection c JOIN partners_partner p ON p.id = c.partner_id
+WHERE c.state = 'active' AND p.state = 'active' AND (c.claimed_until IS NULL OR c.claimed_until < now())
+"""
 #: From the row's making, which follows the push within a moment; of first attempts and later ones alike.
 _TOLD_WITHIN = """
 SELECT percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM finished_at - created_at))

@@ -155,7 +155,9 @@ def _start(children: Children, *, data_dir: Path, port: int) -> None:
     # a receiver that hangs delays other webhooks at most, never what is retired or told.
     worker = [*celery, "worker", "--pool", "threads", *quiet]
     children.add("worker", [*worker, "-Q", "celery", "-c", "4", "-n", "worker@%h"], log=logs / "worker.log")
-    children.add("webhooks", [*worker, "-Q", "webhooks", "-c", "16", "-n", "webhooks@%h"], log=logs / "webhooks.log")
+    children.add(
+        "webhooks", [*worker, "-Q", "webhooks,connections", "-c", "16", "-n", "webhooks@%h"], log=logs / "webhooks.log"
+    )
     children.add("beat", [*celery, "beat", "--loglevel", "WARNING"], log=logs / "beat.log")
     _wait_until_ready(children, f"http://127.0.0.1:{port}/readyz", logs=logs)
 

@@ -20,7 +20,18 @@ COMMANDS = {path.stem for room in ("exchange", "partners") for path in (ROOT / r
 
 
 def test_every_container_of_ours_has_no_rights_and_writes_nowhere_but_into_volumes():
-    assert {"web-a", "web-b", "streams", "worker", "webhooks", "beat", "archive", "nightly", "keys"} <= set(OURS)
+    assert {
+        "web-a",
+        "web-b",
+        "streams",
+        "worker",
+        "webhooks",
+        "connections",
+        "beat",
+        "archive",
+        "nightly",
+        "keys",
+    } <= set(OURS)
     for name, one in OURS.items():
         assert one["read_only"] is True, name
         assert one["cap_drop"] == ["ALL"], name
@@ -52,7 +63,7 @@ def test_commands_are_ours_and_each_unit_of_systemd_has_its_container():
     assert set(re.findall(r"manage\.py (\w+)", said)) <= COMMANDS
     units = {path.stem.removeprefix("exchange-").rstrip("@") for path in (DEPLOY / "systemd").glob("*.service")}
     assert units - {name.partition("-")[0] for name in SERVICES} == {"backup", "drill"}, "these two are `nightly`"
-    for name in ("worker", "webhooks"):
+    for name in ("worker", "webhooks", "connections"):
         unit = (DEPLOY / "systemd" / f"exchange-{name}.service").read_text()
         words = " ".join(SERVICES[name]["command"]).replace("=", " ")
         for option in ("--pool threads", "--without-gossip", "--without-mingle"):

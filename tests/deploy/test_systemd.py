@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from exchange import schedule
+
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = ROOT / "deploy" / "systemd"
+COMPOSE = (ROOT / "deploy" / "compose.yaml").read_text()
 INSTALLED = "/opt/exchange/bin/"
 
 
@@ -58,3 +61,10 @@ def test_every_process_of_the_compose_file_has_a_unit():
     assert {"exchange-web@.service", "exchange-worker.service", "exchange-webhooks.service"} <= named
     assert {"exchange-beat.service", "exchange-keys.service", "exchange-prepare.service"} <= named
     assert {"exchange-archive.service", "exchange-backup.timer", "exchange-drill.timer", "exchange.target"} <= named
+
+
+def test_each_queue_has_a_worker_of_its_own_on_one_machine_and_by_compose():
+    units = [line for unit in UNITS.glob("*.service") for line in lines(unit)]
+    assert sorted(name for line in units for name in re.findall(r"--queues (\S+)", line)) == sorted(schedule.QUEUES)
+    assert sorted(re.findall(r"--queues=(\S+)", COMPOSE)) == sorted(schedule.QUEUES)
+    assert {route["queue"] for route in schedule.ROUTES.values()} < set(schedule.QUEUES)

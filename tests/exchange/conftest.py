@@ -5,6 +5,7 @@ import pytest
 from django.db import connection
 from psycopg.conninfo import make_conninfo
 
+from exchange import schedule
 from exchange.celery import app
 from tests.waiting import DEADLINE_S
 
@@ -15,7 +16,7 @@ def broker(db, monkeypatch):
     options = app.conf.broker_transport_options
     monkeypatch.setitem(options, "conn_string", conninfo())
     monkeypatch.setitem(options, "pool_timeout", DEADLINE_S)
-    purge("celery", "webhooks")
+    purge(*schedule.QUEUES)
     forget_connections()
     yield waiting
     forget_connections()

@@ -2,13 +2,14 @@
 
 import json
 import uuid
+from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 
-from exchange import sealing
+from exchange import ailing, clock, health, sealing
 from indicators.connections import keeping
 from indicators.models import Connection
 from partners.log import audit
@@ -178,3 +179,20 @@ def test_who_connects_at_once_does_so_one_after_the_other(ask):
         made(ask)
     locked = [one["sql"] for one in queries if "partners_partner" in one["sql"] and "FOR NO KEY UPDATE" in one["sql"]]
     assert len(locked) == 1, "without it, two that count the same pass the bound together"
+
+
+def test_the_operator_is_told_where_nobody_runs_what_is_due(ask):
+    one = made(ask)
+
+    def waits():
+        return health.measured()["exchange_connection_oldest_due_seconds"]
+
+    Connection.unrestricted.update(due_at=clock.now() - timedelta(hours=1))
+    assert waits() > 3_500
+    found = {look.what: look for look in ailing._measured(health.measured())}
+    assert not found["connections to other exchanges"].well
+    Connection.unrestricted.update(claimed_until=clock.now() + timedelta(minutes=5))
+    assert waits() == 0, "it runs"
+    Connection.unrestricted.update(claimed_until=None)
+    ask("patch", f"connections/{one['id']}", {"state": "paused"})
+    assert waits() == 0
