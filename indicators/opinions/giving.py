@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orjson
 from django.db import transaction
@@ -16,10 +16,11 @@ from exchange import clock
 from exchange.errors import Conflict, NotFound, Refused
 from exchange.stix import words
 from indicators import living
-from indicators.models import Holding, Opinion, StixObject
+from indicators.models import Batch, Holding, Opinion, StixObject
 from indicators.opinions import about, recording, standing
 from indicators.opinions.standing import Standing
 from indicators.stix import identifiers, revising
+from partners import keys
 from partners.log import audit
 from partners.scopes import Scope
 from partners.sources import Source, sources
@@ -169,7 +170,7 @@ def _given(viewer: Viewer, row: Opinion, newest: StixObject) -> Given:
 def confirm(viewer: Viewer, stix_id: str) -> None:
     """Have a dissent beyond the day's cap count by itself: said by a second person of the partner that gave it.
 
-    Raises NotFound where there is none, Conflict for whoever gave it.
+    Raises NotFound where there is none, Conflict for whoever gave it, also by a key that they made.
     """
     viewer.require(Scope.REACT)
     seen = Holding.objects.visible_to(viewer).filter(stix_id=identifiers.folded(stix_id))
@@ -180,7 +181,25 @@ def confirm(viewer: Viewer, stix_id: str) -> None:
         row = waiting.first()
         if row is None:
             raise NotFound
-        if not viewer.is_person or row.actor == viewer.actor:
+        sender = keys.maker_of(row.actor or _pushed_by(row))
+        if not viewer.is_person or sender in ("", viewer.actor):
             raise Conflict("A second person of your partner confirms it.", code="second-person-needed")
         recording.count_alone(row)
         audit.record(audit.Verb.OPINION_CONFIRMED, by=viewer, target=f"object:{identifiers.folded(stix_id)}")
+
+
+def _pushed_by(row: Opinion) -> str:
+    """Who sent the newest version of an opinion that was pushed as an object; empty where that is known no more."""
+    newest = row.said_by.newest
+    if newest is None:
+        return ""
+    at = newest.stored_at
+    batches = Batch.unrestricted.filter(
+        partner=row.partner_id, received_at__range=(at - _PUSHED_WITHIN, at + _PUSHED_WITHIN)
+    )
+    sent = batches.filter(results__contains=f'"{row.said_by.stix_id}"').order_by("-received_at")
+    return sent.values_list("actor", flat=True).first() or ""
+
+
+#: A push is stored within so long of its answer's time.
+_PUSHED_WITHIN = timedelta(minutes=10)

@@ -12,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from exchange import clock
+from exchange.errors import Conflict
 from indicators.ending import withdrawing
 from indicators.feeds import blocklists, preview, proving
 from indicators.feeds.filters import EVERYTHING, Filter, accepted
@@ -20,6 +21,7 @@ from indicators.models import Holding, Opinion
 from indicators.opinions import giving, recording
 from indicators.stix import making
 from indicators.telling import subscribing
+from partners import keys
 from partners.groups import membership
 from partners.keys import auth
 from partners.scopes import Scope
@@ -299,6 +301,34 @@ def test_lone_dissent_has_a_cap_a_day_and_a_second_person_lifts_it(world: Any, m
     assert _told(cygnus, head) == [("remove", "disputed")]
     giving.give(cygnus, said[2]["id"], opinion="disagree", reason="false_positive")
     assert giving.read(cast.viewer("aster"), said[2]["id"])[0].standing == "refuted"
+
+
+@pytest.mark.parametrize("pushed", [False, True])
+def test_whoever_made_the_key_that_dissents_is_no_second_person(world: Any, monkeypatch: Any, pushed: bool) -> None:
+    cast, _, stix_id = world
+    monkeypatch.setattr(recording, "MOST_ALONE", 0)
+    admin, other = build.a_user(cast.borealis), build.a_user(cast.borealis)
+    _, key = keys.issue(
+        cast.borealis,
+        name="theirs",
+        scopes=build.LAB_SCOPES,
+        expires_in=timedelta(days=1),
+        by=auth.viewer_of_user(admin),
+    )
+    if pushed:
+        judged = Holding.unrestricted.get(stix_id=stix_id)
+        said = giving._document(cast.viewer("borealis"), judged, None, opinion="disagree", reason="stale")
+        assert Caller(key).push(said, query="?everyone=true").status_code == 200
+        recording.catch_up()
+    else:
+        sent = {"opinion": "disagree", "reason": "stale"}
+        assert Caller(key).send("POST", f"objects/{stix_id}/opinions", sent).status_code == 200
+    assert not Opinion.unrestricted.get().alone
+    for nobody in (auth.viewer_of_user(admin), cast.viewer("borealis")):
+        with pytest.raises(Conflict):
+            giving.confirm(nobody, stix_id)
+    giving.confirm(auth.viewer_of_user(other), stix_id)
+    assert Opinion.unrestricted.get().alone
 
 
 @pytest.mark.django_db(transaction=True)
