@@ -1,13 +1,15 @@
 """Appeals: a lab's support asks, by tokens, that what blocks somebody wrongly is looked at; publishers answer in time.
 
-Each living indicator that carries one of the tokens gives its publisher a ticket with a clock, also one that the filer
-does not see: then through the exchange, and the filer learns nothing of it. No ticket says who filed. A publisher keeps
-the indicator or revokes it, which reaches every list; the filer may give its own opinion at once. Tokens are not kept.
+Each living indicator that carries one of the tokens gives its publisher a ticket with a clock. Those that the filer
+does not see are found by a worker a moment later, so that neither the answer nor its time tells the filer of them. No
+ticket says who filed. A publisher keeps the indicator or revokes it, which reaches every list; the filer may give its
+own opinion at once. Tokens are not kept; until the worker has looked, their keys lie sealed in the queue of `mailing`.
 The only writer of Appeal and Ticket.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ from indicators.opinions import giving
 from indicators.stix import drafts
 from indicators.values import carrying
 from partners import mailing, sharing
+from partners.keys import auth
 from partners.log import audit
 from partners.models import Partner, User
 from partners.scopes import ROLE_SCOPES, Role, Scope
@@ -88,7 +91,11 @@ def file(viewer: Viewer, tokens: Sequence[drafts.TokenValue], *, reason: str, di
         appeal = Appeal.unrestricted.create(
             partner_id=viewer.partner_id, actor=viewer.actor, reason=reason, tokens=len(tokens), at=now
         )
-        _give(viewer, appeal, _carriers(viewer, tokens))
+        keys = sorted({carrying.key_of(token) for token in tokens})
+        shown = _unanswered().filter(seen=True, holding__in=Holding.objects.visible_to(viewer).values("pk"))
+        _give(appeal, _carriers(viewer, keys, seen=True), waiting=shown, seen=True)
+        asked = json.dumps([str(appeal.pk), [str(key) for key in keys]])
+        mailing.ask_later(_UNSEEN, asked, kept=_DAY, partner_id=viewer.partner_id)
         audit.record(audit.Verb.APPEAL_FILED, by=viewer, target=f"appeal:{appeal.pk}", tokens=len(tokens))
     filed = _filed(viewer, [appeal])[0]
     if dissent:
@@ -100,48 +107,59 @@ def file(viewer: Viewer, tokens: Sequence[drafts.TokenValue], *, reason: str, di
     return filed
 
 
-def _carriers(viewer: Viewer, tokens: Sequence[drafts.TokenValue]) -> list[tuple[int, UUID, int]]:
-    """The living indicators of others that carry one of the values: holding, publisher, audience."""
-    keys = sorted({carrying.key_of(token) for token in tokens})
+def ask_unseen(asked: str) -> None:
+    """Give the tickets on what the filer of an appeal does not see; asked twice, it gives none twice."""
+    appeal_id, keys = json.loads(asked)
+    appeal = Appeal.unrestricted.filter(pk=appeal_id).first()
+    viewer = auth.viewer_of_partner(appeal.partner_id) if appeal else None
+    if appeal is None or viewer is None:
+        return
+    with transaction.atomic():
+        Partner.objects.select_for_update(no_key=True).get(pk=viewer.partner_id)
+        found = _carriers(viewer, [UUID(key) for key in keys], seen=False)
+        _give(appeal, found, waiting=_unanswered().filter(seen=False), seen=False)
+
+
+_UNSEEN = "appeal"
+mailing.writes(_UNSEEN, ask_unseen)
+
+
+def _carriers(viewer: Viewer, keys: Sequence[UUID], *, seen: bool) -> list[tuple[int, UUID]]:
+    """The living indicators of others that carry one of the values, those that the viewer sees or the others."""
+    of_which = {"keys": keys, "me": viewer.partner_id, "audiences": sharing.audience_ids(viewer), "seen": seen}
     with connection.cursor() as cursor:
-        cursor.execute(_CARRIERS, {"keys": keys, "me": viewer.partner_id})
-        return [(holding, publisher, audience) for holding, publisher, audience in cursor.fetchall()]
+        cursor.execute(_CARRIERS, of_which)
+        return [(holding, publisher) for holding, publisher in cursor.fetchall()]
 
 
-# A row for each holding; walks the index of what carries a value.
+# A row for each holding, with its publisher; walks the index of what carries a value.
 _CARRIERS = f"""
-SELECT DISTINCT h.id, h.publisher_id, h.audience_id
+SELECT DISTINCT h.id, h.publisher_id
 FROM indicators_carries k JOIN indicators_holding h ON h.id = k.holding_id
 WHERE k.token_value_id = ANY(%(keys)s) AND {living.LIVES} AND h.publisher_id <> %(me)s
+  AND (h.audience_id = ANY(%(audiences)s)) = %(seen)s
 ORDER BY h.id
 """
 
 
-def _give(viewer: Viewer, appeal: Appeal, carriers: Iterable[tuple[int, UUID, int]]) -> None:
+def _give(appeal: Appeal, found: Iterable[tuple[int, UUID]], *, waiting: QuerySet[Ticket], seen: bool) -> None:
     """Give each publisher its tickets.
 
-    What the filer sees and what it does not are counted apart, so that neither moves the other.
+    What the filer sees and what it does not are counted apart, by what waits of each, so that neither moves the other.
+    What it was shown and sees no more it is not told of: whether that waits still takes no room either.
     """
-    found = list(carriers)
-    open_ones = list(_unanswered().filter(appeal__partner=viewer.partner_id).select_related("holding"))
-    audiences = {audience for _, _, audience in found} | {one.holding.audience_id for one in open_ones}
-    sees = sharing.who_sees(audiences, [viewer]) if audiences else {}
-    # Of what the filer was shown and sees no more it is not told whether it waits still: that takes no room.
-    waiting = [one for one in open_ones if not one.seen or viewer.partner_id in sees[one.holding.audience_id]]
-    counted = Counter((one.publisher_id, one.seen) for one in waiting)
-    asked = {(one.holding_id, one.seen) for one in waiting}
-    given: dict[tuple[UUID, bool], int] = {}
+    open_ones = list(waiting.filter(appeal__partner=appeal.partner_id).values_list("publisher", "holding"))
+    counted, asked = Counter(publisher for publisher, _ in open_ones), {holding for _, holding in open_ones}
+    given: Counter[UUID] = Counter()
     tickets = []
-    for holding, publisher, audience in found:
-        side = (publisher, viewer.partner_id in sees[audience])
-        room = min(MOST_TICKETS, MOST_OPEN - counted[side])
-        if (holding, side[1]) in asked or given.get(side, 0) >= room:
+    for holding, publisher in found:
+        if holding in asked or given[publisher] >= min(MOST_TICKETS, MOST_OPEN - counted[publisher]):
             continue
-        given[side] = given.get(side, 0) + 1
+        given[publisher] += 1
         due = appeal.at + CLOCK
-        tickets.append(Ticket(appeal=appeal, publisher_id=publisher, holding_id=holding, seen=side[1], due_at=due))
+        tickets.append(Ticket(appeal=appeal, publisher_id=publisher, holding_id=holding, seen=seen, due_at=due))
     Ticket.unrestricted.bulk_create(tickets)
-    for publisher in {one.publisher_id for one in tickets}:
+    for publisher in given:
         _tell(publisher, "An appeal waits for your answer", _NEW)
 
 

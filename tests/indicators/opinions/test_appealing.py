@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.core import mail
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from typer.testing import CliRunner
 
@@ -58,7 +61,15 @@ def token(**more):
 
 def filed(cast, who="borealis", status=201, **more):
     sent = {"tokens": [token()], "reason": "victim", **more}
-    return read(Caller(cast.keys[who]).send("POST", "appeals", sent), status)
+    answer = read(Caller(cast.keys[who]).send("POST", "appeals", sent), status)
+    posted()
+    return answer
+
+
+def posted():
+    """A worker sends what waits, and finds what the filer does not see."""
+    while send_next():
+        pass
 
 
 @pytest.mark.parametrize("sent", [{}, {"psp_scope": ""}, {"psp_scope": "AB" * 16}, {"psp_scope": "ab"}])
@@ -127,6 +138,25 @@ def test_of_what_the_filer_does_not_see_it_learns_nothing_and_its_publisher_is_a
     assert read(Caller(cast.keys["borealis"]).get(f"appeals/{beside['id']}"))["tickets"] == []
 
 
+def test_filing_costs_the_same_whether_there_is_something_unseen(cast):
+    """Before a worker looks, nothing was done for it: neither the answer nor its time can tell."""
+    caller = Caller(cast.keys["borealis"])
+    sent = {"tokens": [token()], "reason": "victim"}
+
+    def statements():
+        with CaptureQueriesContext(connection) as queries:
+            read(caller.send("POST", "appeals", sent), 201)
+        posted()
+        return [re.sub(r"'[^']*'|[0-9]+", "?", one["sql"]) for one in queries]
+
+    statements()
+    bare = statements()
+    hidden = published(cast, "cygnus", groups=("circle",))
+    assert statements() == bare
+    assert [one["object"] for one in tickets(cast, "cygnus")] == [hidden]
+    assert statements() == bare, "nor whether one waits"
+
+
 def test_what_is_kept_is_told_and_what_was_narrowed_since_is_gone(cast):
     kept, narrowed = published(cast), published(cast)
     appeal = filed(cast)
@@ -150,13 +180,11 @@ def test_what_is_overdue_is_told_once(cast, monkeypatch):
     admin = build.a_user(cast.aster)
     theirs = published(cast)
     appeal = filed(cast)
-    while send_next():
-        pass
+    posted()
     moment = clock.now() + appealing.CLOCK + timedelta(minutes=1)
     monkeypatch.setattr(clock, "now", lambda: moment)
     assert (appealing.tell_overdue(), appealing.tell_overdue()) == (1, 0)
-    while send_next():
-        pass
+    posted()
     assert [message.subject for message in mail.outbox if admin.email in message.to] == [
         "An appeal waits for your answer",
         "An appeal is overdue",
@@ -307,6 +335,7 @@ def test_in_the_portal_one_is_filed_by_tokens_and_says_what_the_filer_sees_alone
         return browser.post("/organisation/appeals/file", wish, content_type="application/json")
 
     assert sent().json() == {"address": "/organisation/appeals/"}
+    posted()
     shown = text(browser.get("/organisation/appeals/"))
     assert "Filed. You see 1 indicator that names it." in shown
     assert theirs in shown
