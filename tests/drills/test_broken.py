@@ -215,6 +215,21 @@ def test_a_publisher_that_publishes_and_recalls_thousands_leaves_nothing_behind(
     settled(agents, there=set(), gone=set(values))
 
 
+def test_ten_thousand_that_are_published_and_revoked_while_agents_follow_leave_nothing_behind(demo, agents):
+    client = lab(demo, CYGNUS)
+    made, values = indicators(10_000)
+    before: list[str] = []
+    for start in range(0, len(made), 1_000):
+        some = made[start : start + 1_000]
+        published(client, some)
+        if before:
+            until(lambda ids=before: is_revoked(client, ids), within_s=120)
+        before = [one["id"] for one in some]
+    settled(agents, there=set(values[-1_000:]), gone=set(values[:-1_000]))
+    until(lambda: is_revoked(client, before), within_s=120)
+    settled(agents, there=set(), gone=set(values))
+
+
 def test_a_viewer_that_is_narrowed_in_the_midst_drops_what_it_lost(demo, agents):
     client = lab(demo, ASTER)
     made, values = indicators(9)
