@@ -37,6 +37,11 @@ class Allowed:
             else:
                 self.nets[net] = name
 
+    @property
+    def raw(self) -> list[str]:
+        """The e-mail addresses among the values: a look-up of one finds it, but lists hold tokens."""
+        return sorted(value for value in self.values if "@" in value)
+
     def by(self, subkind: str, value: str, ids: Iterable[str] = ()) -> str:
         """The name of the list that keeps a value, or one of the objects that say it, from being enforced; else ""."""
         for word in (value.lower(), *ids):

@@ -24,7 +24,7 @@ from exchange.agent import counting, following, jobs, named, reporting, status, 
 from exchange.agent import policy as policies
 from exchange.agent.acts import rehearse_pass, send_report, switch_off, switch_on, tokens_of, which_listed
 from exchange.agent.hook import HookFailed
-from exchange.agent.telling import _now, errors, say, tell, warn
+from exchange.agent.telling import _now, errors, progress, say, tell, tell_raw, warn
 from exchange.client import config, terminal
 from exchange.client.api import Client
 from exchange.client.errors import ExchangeClientError, Unusable
@@ -148,7 +148,9 @@ def sync_command(
         max_shrink=max_shrink,
         allow_shrink=allow_shrink,
         hook=bool(on_change),
+        progress=progress(path.name),
     )
+    tell_raw(job.policy.allowed.raw)
     means = following.Means(
         say=lambda done: tell(job, done),
         warn=lambda words: errors.print(f"{_now()} {words}", style="yellow", markup=False),
@@ -372,6 +374,7 @@ def run_command(
     from exchange.agent import configuration, running  # noqa: PLC0415 - libsodium is for who looks values up
 
     found = configuration.read(settings)
+    tell_raw(found.policy.allowed.raw)
     agent = running.Agent(found, say=say, warn=warn, version=terminal.version())
     with running.alone(found):
         if once:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -30,6 +30,10 @@ class Differs(Exception):
     """The set hash is not the exchange's."""
 
 
+def _tell_nobody(_words: str) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """What is to be kept equal to what."""
@@ -46,6 +50,7 @@ class Job:
     page: int = 2_000
     policy: Policy = policies.UNJUDGED
     policy_file: str = ""
+    progress: Callable[[str], None] = field(default=_tell_nobody, compare=False)  # told now and then while it is filled
 
     @property
     def store_path(self) -> Path:

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,6 +29,7 @@ from exchange.agent.counting import instance, save_hits
 from exchange.agent.policy import Statement
 from exchange.agent.sidecar import Sidecar
 from exchange.agent.store import Store
+from exchange.agent.telling import progress
 from exchange.agent.tokening import Tokening
 from exchange.client.api import Client
 from exchange.client.errors import ApiError, Unreachable, Unusable
@@ -119,7 +120,8 @@ class Agent:
     def _pull(self, client: Client, job: jobs.Job, *, wait_s: int) -> None:
         with closing(jobs.open_store(job)) as store:
             try:
-                changes, started_over = sync.follow(client, job, store, wait_s=wait_s)
+                told = replace(job, progress=progress(job.path.name, to=self.say))
+                changes, started_over = sync.follow(client, told, store, wait_s=wait_s)
             except (ApiError, Unreachable) as problem:
                 status.note_failure(store, problem)
                 raise

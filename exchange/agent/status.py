@@ -24,8 +24,9 @@ class Status:
 
     These are what the brake keeps, and what the file has more or less than it should. `lag_s` is how long the last
     change was under way, in seconds; `fills` how often the list was filled from the beginning. `verified` is when the
-    set hash was last found to be the exchange's, over `held` objects; `differed` how often it was not. `clock_s` is by
-    how much the exchange's clock is ahead of this machine's; `killed` what is switched off here.
+    set hash was last found to be the exchange's, over `held` objects; `differed` how often it was not. `filling` says
+    how far a fill from the beginning is, empty where none is under way. `clock_s` is by how much the exchange's clock
+    is ahead of this machine's; `killed` what is switched off here.
     """
 
     filled: bool
@@ -45,6 +46,7 @@ class Status:
     clock_s: float = 0.0
     killed: tuple[str, ...] = ()
     stale: bool = False
+    filling: str = ""
 
     @property
     def good(self) -> bool:
@@ -94,6 +96,7 @@ def after_writing(job: Job, store: Store) -> Status:
         clock_s=float(store.get("clock") or 0),
         killed=tuple(_by_name(killed, store.publishers())) if (killed := store.killed()) else (),
         stale=jobs.is_stale(store),
+        filling=store.get("filling"),
     )
 
 
@@ -139,6 +142,7 @@ def document(found: Status) -> dict[str, object]:
         "clock_seconds": found.clock_s,
         "killed": list(found.killed),
         "stale": found.stale,
+        "filling": found.filling,
     }
 
 
@@ -147,6 +151,8 @@ def words(found: Status) -> list[str]:
     lines = [f"{found.entries} entries; last brought up to date {found.last_success or 'never'}"]
     if not found.filled:
         lines.append("not filled yet")
+    if found.filling:
+        lines.append(f"being filled: {found.filling}")
     if found.held and not found.entries:
         lines.append(f"of the {found.held} objects that are held nothing is to be blocked, by {_WHY}")
     if found.failing:

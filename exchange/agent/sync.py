@@ -183,6 +183,8 @@ def _pull(client: Client, job: Job, store: Store, *, wait_s: int = 0, fresh: boo
         cursor = store.get("fresh cursor" if fresh else "cursor")
         stretch = client.changes(cursor, limit=job.page, wait_s=wait_s, feed=job.feed or "all", kind=job.kind)
         total += store.apply(stretch["changes"], cursor=stretch["cursor"], fresh=fresh)
+        if fresh and stretch["more"]:
+            _tell_filling(job, store, f"{total:,} changes read")
         if not fresh and stretch["changes"]:
             note_lag(store, stretch["changes"])
         wait_s = 0
@@ -206,6 +208,8 @@ def _pull_proved(client: Client, job: Job, store: Store, *, wait_s: int = 0, fre
             note_lag(store, page.rows)
         wait_s = 0
         if trailer.more:
+            if fresh:
+                _tell_filling(job, store, f"{total:,} changes read")
             continue
         store.note("min wait", str(trailer.min_wait_s))
         store.note("stale after", str(trailer.stale_after_s))
@@ -238,7 +242,14 @@ def _start_over(pull: Callable[..., int], name: str, client: Client, job: Job, s
             store.forget_fresh()
     store.switch(name=name, now=now(store), limits=job.limits, from_list=_of_list(job, store))
     store.put("fills", str(int(store.get("fills") or 0) + 1))
+    store.note("filling", "")
     return changes
+
+
+def _tell_filling(job: Job, store: Store, words: str) -> None:
+    """Say how far it is, to `status` and now and then to whoever watches: to fill a large list takes a while."""
+    store.note("filling", words)
+    job.progress(words)
 
 
 def _from_snapshot(client: Client, job: Job, store: Store) -> None:
@@ -253,19 +264,22 @@ def _from_snapshot(client: Client, job: Job, store: Store) -> None:
             rows.clear()
 
     def tell(done: int, whole: int) -> None:
-        store.note("filling", f"{100 * done // whole if whole else 0}")
+        if (percent := 100 * done // whole if whole else 0) != told[0]:
+            told[0] = percent
+            _tell_filling(job, store, f"{percent} % of the feed's file read")
 
+    told = [-1]
     while True:
         try:
             page = client.snapshot(job.feed or "all", on_row=take, on_bytes=tell)
         except Making as making:
             if time.monotonic() + making.wait_s > until:
                 return
+            _tell_filling(job, store, "the exchange makes the feed's file")
             time.sleep(making.wait_s)
             continue
         except (ApiError, Unreachable):
             store.forget_fresh()
-            store.note("filling", "")
             return
         break
     if page is not None:
@@ -273,7 +287,6 @@ def _from_snapshot(client: Client, job: Job, store: Store) -> None:
         store.apply(rows, cursor=trailer.next_cursor, fresh=True, key=trailer.set_key)
         if trailer.set_hash is not None and store.proof(fresh=True) != (trailer.set_count, trailer.set_hash):
             store.forget_fresh()
-    store.note("filling", "")
 
 
 def _of_list(job: Job, store: Store) -> Iterable[Said]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 
 from exchange.agent import jobs
 
+_PROGRESS_S = 3.0
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -16,9 +18,30 @@ def say(words: str) -> None:
     errors.print(f"{_now()} {words}", markup=False)
 
 
+def progress(name: str, *, to: Callable[[str], None] = say) -> Callable[[str], None]:
+    """Say of a list how far it is filled, at most once in `_PROGRESS_S`, and nothing of what is done before."""
+    began = [time.monotonic()]
+
+    def tell(words: str) -> None:
+        if time.monotonic() - began[0] >= _PROGRESS_S:
+            began[0] = time.monotonic()
+            to(f"{name} is being filled: {words}")
+
+    return tell
+
+
 def warn(words: str) -> None:
     """Say it in yellow, with the time."""
     errors.print(f"{_now()} {words}", style="yellow", markup=False)
+
+
+def tell_raw(raw: Sequence[str]) -> None:
+    """Say of raw values on an allowlist what they do not do."""
+    if raw:
+        warn(
+            f"E-mail addresses on your allowlists ({len(raw)}) are kept from look-ups alone: lists and outputs hold"
+            " tokens. Allow their tokens too, anew each quarter: exchange tokenise --subkind email --look-up"
+        )
 
 
 def tell(job: jobs.Job, done: jobs.Pass) -> None:

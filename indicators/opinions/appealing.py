@@ -126,7 +126,12 @@ mailing.writes(_UNSEEN, ask_unseen)
 
 def _carriers(viewer: Viewer, keys: Sequence[UUID], *, seen: bool) -> list[tuple[int, UUID]]:
     """The living indicators of others that carry one of the values, those that the viewer sees or the others."""
-    of_which = {"keys": keys, "me": viewer.partner_id, "audiences": sharing.audience_ids(viewer), "seen": seen}
+    of_which: dict[str, Any] = {
+        "keys": keys,
+        "me": viewer.partner_id,
+        "audiences": sharing.audience_ids(viewer),
+        "seen": seen,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_CARRIERS, of_which)
         return [(holding, publisher) for holding, publisher in cursor.fetchall()]

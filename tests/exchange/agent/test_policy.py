@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from exchange.agent import policy as policies
+from exchange.agent import telling
 from exchange.agent.policy import Action, Floor, Policy, Statement
 from exchange.client.errors import Unusable
 from exchange.lists.lines import Said
@@ -126,6 +127,18 @@ def test_the_first_rule_that_fits_gives_the_action_and_a_floor_lowers_it(tmp_pat
 def test_a_policy_that_says_what_there_is_not_is_refused_and_never_taken_for_less(tmp_path, text, words):
     with pytest.raises(Unusable, match=words):
         write(tmp_path, text)
+
+
+def test_what_is_raw_on_an_allowlist_is_said_at_the_start(tmp_path, capsys):
+    said = [{"name": "ours", "values": ["Anna@mail.example", "mail.example", "198.51.100.7", "ab" * 32]}]
+    policy = policies.read({"allow": said}, beside=tmp_path)
+    assert policy.allowed.raw == ["anna@mail.example"]
+    telling.tell_raw(policy.allowed.raw)
+    told = capsys.readouterr().err
+    assert "(1)" in told
+    assert "anna" not in told
+    telling.tell_raw([])
+    assert capsys.readouterr().err == ""
 
 
 def test_an_allowlist_takes_away_and_says_its_name(tmp_path):

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from exchange.agent import explaining, jobs, status, sync
+from exchange.agent import explaining, jobs, status, sync, telling
 from exchange.agent import policy as policies
 from exchange.agent.blocklist import Blocklist
 from exchange.client import Client
@@ -439,6 +439,40 @@ def test_after_a_reset_the_snapshot_is_asked_for_again(fake, client, job, same):
     assert sync.run_once(client, job).started_over
     assert same()
     assert fake.snapshots == []
+
+
+def test_a_fill_says_how_far_it_is_to_who_watches_and_to_status(fake, client, job):
+    for number in range(8):
+        fake.publish("aster", f"i{number}", f"v{number}")
+    fake.snapshots = [(202, {"state": "making"}), (200, fake.page(0, 100))]
+    said, seen = [], []
+
+    def watch(words):
+        said.append(words)
+        with closing(jobs.open_store(job)) as store:
+            found = status.after_writing(job, store)
+            seen.append((status.document(found)["filling"], status.words(found)[1:3]))
+
+    sync.run_once(client, replace(job, progress=watch))
+    assert said[0] == "the exchange makes the feed's file"
+    assert said[-1] == "100 % of the feed's file read"
+    assert seen[-1] == (said[-1], ["not filled yet", f"being filled: {said[-1]}"])
+    fake.forget_cursors()
+    said.clear()
+    sync.run_once(client, replace(job, page=3, progress=watch))
+    assert said == ["3 changes read", "6 changes read"]
+    with closing(jobs.open_store(job)) as store:
+        assert status.after_writing(job, store).filling == ""
+
+
+def test_progress_is_told_now_and_then_and_not_of_what_is_done_before(monkeypatch):
+    now, told = [0.0], []
+    monkeypatch.setattr(telling.time, "monotonic", lambda: now[0])
+    progress = telling.progress("list.txt", to=told.append)
+    for at in (1, 2, 4, 5, 9):
+        now[0] = at
+        progress(f"{at} %")
+    assert told == ["list.txt is being filled: 4 %", "list.txt is being filled: 9 %"]
 
 
 def test_a_list_of_one_feed_is_verified_against_that_feed(fake, client, job):
