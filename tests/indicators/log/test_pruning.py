@@ -61,10 +61,8 @@ def test_what_a_sight_lost_before_it_was_closed_is_not_forgotten_with_it(setting
     place = changes.own_end(cast.viewer("borealis"))
     withdrawing.withdraw(cast.viewer("aster"), [lost])
     assert pruning.prune() == 2
-    monkeypatch.setattr(resighting, "PORTION", 1)
+    closed = clock.now()  # the place up to which they saw it; that they left is told behind it
     leaves(cast.borealis, "ring")
-    closed = clock.now()
-    resighting.tell_all()
     monkeypatch.setattr("indicators.log.pruning.timedelta", lambda days: clock.now() - closed)
     pruning.prune()
     assert not Sight.objects.filter(partner=cast.borealis).exclude(until=None).exists()
