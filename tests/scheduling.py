@@ -35,7 +35,6 @@ _FIRST = (
     r"indicators/api/test_description\.py",
     r"indicators/taxii/test_taxii_lines\.py",
     r"indicators/feeds/test_filtering\.py",
-    r"indicators/test_matching\.py",
     r"exchange/lab/test_rounds\.py",
     r"exchange/agent/test_following\.py",
     r"exchange/client/test_building\.py",

@@ -21,7 +21,9 @@ from partners.attribution import Attribution
 from tests import build, stores
 from tests.drilling import runs
 from tests.indicators.api.caller import Caller
-from tests.indicators.test_matching import classical, ends, found, join, narrow, revoke, unnamed, withdraw
+from tests.indicators.matching.test_no_match import narrow, revoke, withdraw
+from tests.indicators.matching.test_where_found import join
+from tests.indicators.test_matching import classical, ends, found, unnamed
 from tests.plans import read_by, watched
 
 pytestmark = pytest.mark.django_db

@@ -10,7 +10,7 @@ from indicators.log import changes, pruning
 from indicators.sight import resighting
 from partners.models import Sight
 from tests import build
-from tests.indicators.test_log import joins, leaves
+from tests.indicators.log.test_joining import joins, leaves
 
 pytestmark = pytest.mark.django_db
 

@@ -7,7 +7,7 @@ from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes, walking
 from indicators.stix import making
 from tests import build
-from tests.indicators.test_log import joins
+from tests.indicators.log.test_joining import joins
 
 pytestmark = pytest.mark.django_db
 
