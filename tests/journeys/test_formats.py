@@ -89,24 +89,24 @@ def page(chromium):  # noqa: F811
     assert said == []
 
 
-def test_files_become_drafts_by_drop_and_by_paste(page, live_server):
+@pytest.mark.parametrize("pasted", [0, pytest.param(1, marks=pytest.mark.drill)], ids=["in turns", "the others"])
+def test_files_become_drafts_by_drop_and_by_paste(page, live_server, pasted):
     cast = build.the_cast()
     sign_in(page, live_server, build.a_user(cast.aster, role=Role.PUBLISHER))
-    for name, (made, lines, says) in FORMATS.items():
-        for way in ("drop", "paste"):
-            page.goto(f"{live_server.url}/publish")
-            text = made()
-            if way == "drop":
-                page.evaluate(_DROP, [name, text])
-                expect(page.locator("#name")).to_have_value(name)
-            else:
-                page.focus("#lines")
-                page.keyboard.insert_text(text)
-            expect(page.locator("#counted")).not_to_have_text("0 lines")
-            page.click("#go")
-            page.wait_for_url("**/publish/*-*")
-            expect(page.locator("table.draft tbody tr")).to_have_count(lines)
-            expect(page.locator("table.draft")).to_contain_text(says)
+    for place, (name, (made, lines, says)) in enumerate(FORMATS.items()):
+        page.goto(f"{live_server.url}/publish")
+        text = made()
+        if place % 2 == pasted:
+            page.focus("#lines")
+            page.keyboard.insert_text(text)
+        else:
+            page.evaluate(_DROP, [name, text])
+            expect(page.locator("#name")).to_have_value(name)
+        expect(page.locator("#counted")).not_to_have_text("0 lines")
+        page.click("#go")
+        page.wait_for_url("**/publish/*-*")
+        expect(page.locator("table.draft tbody tr")).to_have_count(lines)
+        expect(page.locator("table.draft")).to_contain_text(says)
     assert axe.faults(page) == []
 
 

@@ -47,16 +47,18 @@ def chromium():
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
-#: Each journey is made at a desk by `make test`, and on a phone by `make drills`; those of `BOTH` are made twice by both.
-LOOKS = {"wide-light": (1440, "light"), "narrow-dark": (390, "dark")}
+#: Each journey is made at a desk by `make test`, and on a phone, with motion, by `make drills`; those of `BOTH` on both by
+#: `make test`.
+LOOKS = {"wide-light": (1440, "light", "reduce"), "narrow-dark": (390, "dark", "no-preference")}
 BOTH = pytest.mark.parametrize("page", LOOKS, indirect=True)
 
 
 @pytest.fixture(params=["wide-light", pytest.param("narrow-dark", marks=pytest.mark.drill)])
 def page(request, chromium):
     """A page that fails the test for anything on the console: a blocked script or style says so there."""
-    width, scheme = LOOKS[request.param]
-    context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    width, scheme, motion = LOOKS[request.param]
+    size = {"width": width, "height": 900}
+    context = chromium.new_context(viewport=size, color_scheme=scheme, reduced_motion=motion)
     opened = context.new_page()
     said = []
     opened.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
