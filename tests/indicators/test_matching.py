@@ -13,7 +13,6 @@ from django.test.utils import CaptureQueriesContext
 
 from exchange import outbound
 from indicators import matching, publishing, reading
-from indicators.api import events
 from indicators.feeds import spelling
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes
@@ -21,7 +20,7 @@ from indicators.matching import standing
 from indicators.publishing.reach import Reach
 from indicators.reading.selecting import Selection
 from indicators.stix import making, parsing
-from indicators.telling import notifying, subscribing
+from indicators.telling import concerning, notifying, subscribing
 from partners.attribution import Attribution
 from tests import build, sending, stores
 from tests.drilling import runs
@@ -297,5 +296,6 @@ def test_a_webhook_and_a_stream_of_events_name_the_objects_of_a_match_to_who_see
     for who, expected in (("borealis", [{"domain": "email", "ids": sorted([mine, theirs])}]), ("cygnus", None)):
         (change,) = read(streams[who].get(f"changes?cursor={places[who]}"))["changes"]
         found = changes.since(cast.viewer(who), EVERYTHING, after=0, limit=99).changes[-1]
-        assert events._told(changes.Span([found], 0, more=False), feed="")["changes"][0].get("matches") == expected
+        (hint,) = concerning.hints(cast.viewer(who), [found])
+        assert hint.get("matches") == expected
         assert ("matches" in change) == (expected is not None)
