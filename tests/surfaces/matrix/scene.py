@@ -46,6 +46,7 @@ class Scene:
     people: dict[str, object]
     admin_keys: dict[str, str]
     sessions: dict[str, object] = field(default_factory=dict)
+    unsure: set[str] = field(default_factory=set)  # whom something that was done may have signed out
 
     def ask(self, who: str, path: str, *, method: str = "get", body: dict | None = None):
         client = Client(raise_request_exception=False)
@@ -59,15 +60,21 @@ class Scene:
             client = self.signed_in(who)
         if method == "get":
             return client.get(path, headers=headers)
+        self.unsure.update(self.sessions)
         return getattr(client, method)(path, json.dumps(body or {}), content_type="application/json", headers=headers)
 
     def signed_in(self, who: str) -> Client:
         """A browser of somebody's; they sign in where they never did, or what was asked signed them out."""
         client = Client(raise_request_exception=False)
         client.cookies.load(self.sessions.get(who, {}))
-        if not client.session.get("_auth_user_id"):
+        if who in self.sessions and who not in self.unsure:
+            return client
+        if client.session.get("_auth_user_id"):
+            self.unsure.discard(who)
+        else:
             build.sign_in(client, self.people[who], good_for=timedelta(hours=1))
             self.sessions[who] = {name: cookie.value for name, cookie in client.cookies.items()}
+            self.unsure.add(who)  # this may be undone with what is asked
         return client
 
     def path(self, template: str, thing: str = "ring") -> str:
