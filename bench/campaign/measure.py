@@ -76,6 +76,7 @@ def rows(*, quick: bool, full: bool, seed: int = _SEED) -> Iterator[Row]:
     yield from blind(scene)
     yield from few_flags(scene)
     yield from pairs_of(scene)
+    yield from drowned(scene)
     del scene
     yield from careful(replace(told, careful=True))
     for lie in (Lie.POPULAR, Lie.COMPANIES, Lie.GLUE):
@@ -202,6 +203,23 @@ def lied(told: Told, lie: Lie) -> Iterator[Row]:
         )
 
 
+def drowned(scene: Scene) -> Iterator[Row]:
+    """One lab in turn answers that a million of its accounts hold each token, and none of them is a suspect."""
+    for at in range(len(LABS)):
+        labs = _fresh(scene.labs)
+        labs[at].lie = lambda _, holders, suspects: (np.full_like(holders, 2**20), np.zeros_like(suspects))
+        group = Together(labs, scene.tokens)
+        group.rounds()
+        others = [one for one in range(len(LABS)) if one != at]
+        found = _quality(
+            np.concatenate([labs[one].suspect for one in others]),
+            np.concatenate([scene.truth(one) >= 0 for one in others]),
+        )
+        trusting, corroborated = pairs(scene, group)
+        against = f"pairs: trusting {trusting}, corroborated {corroborated}"
+        yield Row(f"{LABS[at]} says that nobody is a suspect: the others' suspects", scene.size, str(found), against)
+
+
 def cpu(scene: Scene, spent: list[tuple[int, float]]) -> Row:
     """Processor time of all labs' rounds, tokens made before, and how it grows from the smallest size on."""
     began = time.process_time()
@@ -292,7 +310,8 @@ def pairs(scene: Scene, group: Together) -> tuple[Quality, Quality]:
 
 def _evidence(scene: Scene, group: Together) -> dict[tuple[int, int], Account]:
     """What the exchange has of all labs, of each account what is pure."""
-    holders, suspects = group.holders.sum(axis=1), group.suspects.sum(axis=1)
+    said = zip(group.holders.tolist(), group.suspects.tolist(), strict=True)
+    counted = [joining.counted_answers(list(zip(*answers, strict=True))) for answers in said]
     row = np.full(scene.tokens, -1, dtype=np.int64)
     row[group.asked] = np.arange(len(group.asked))
     accounts: dict[tuple[int, int], Account] = {}
@@ -308,7 +327,7 @@ def _evidence(scene: Scene, group: Together) -> dict[tuple[int, int], Account]:
             everywhere = int(lab.everywhere[token])
             its = row[everywhere]
             subkind = _SORTS[int(lab.sorts[token])].subkind
-            if its >= 0 and joining.is_pure(subkind, holders=int(holders[its]), suspects=int(suspects[its])):
+            if its >= 0 and joining.is_pure(subkind, holders=counted[its][0], suspects=counted[its][1]):
                 its_role = role[token]
                 held.setdefault(account, {}).setdefault(Role.JOIN if its_role is Role.NET else its_role, []).append(
                     joining.Net(everywhere) if its_role is Role.NET else everywhere

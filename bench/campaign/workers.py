@@ -3,7 +3,8 @@
 A group is worked on by one worker at a time, so that two help where two groups have work. Measured on the store of an
 exchange that has stopped: nobody else takes what is to be placed. Where others use the processors as well, time says
 little; so of each worker and its connection is counted, too, how long they ran or stood in the kernel's queue for a
-processor (`/proc/PID/schedstat`). The rest of the time they wait for a lock, a disk, or a message on its way.
+processor (`/proc/PID/schedstat`). The rest of the time they wait for a lock, a disk, or a message on its way. How busy
+the whole machine was meanwhile is told beside it (`/proc/stat`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -50,8 +52,9 @@ def row(environment: dict[str, str], database: psycopg.Connection[Any], *, accou
     (alone,) = _work(environment, groups)
     for group in groups:
         _fill(database, group, accounts, salt="two")
-    began = time.monotonic()
+    began, idle = time.monotonic(), _idle()
     both = _work(environment, *([group] for group in groups))
+    idle = _idle() - idle
     started_s = time.monotonic() - began - max(one["wall"] for one in both)
     took = max(one["wall"] for one in both)
     ratio = alone["wall"] / took
@@ -60,13 +63,19 @@ def row(environment: dict[str, str], database: psycopg.Connection[Any], *, accou
     return Row(
         "two groups' evidence placed, workers 1 → 2",
         2 * accounts,
-        f"{2 * accounts / took:,.0f} accounts/s, {busy:.2f} processors busy, {wanted:.2f} wanted",
+        f"{2 * accounts / took:,.0f} accounts/s, {busy:.2f} processors busy, {wanted:.2f} wanted;"
+        f" of {os.cpu_count()} processors {idle / (time.monotonic() - began):.2f} idle",
         f"one: {2 * accounts / alone['wall']:,.0f}, {alone_busy:.2f} busy, {alone_wanted:.2f} wanted;"
         f" start {started_s:.1f} s",
         f"{ratio:.2f} x",
         "≥ 1.7 x, or both busy",
         ratio >= 1.7 or busy >= 1.7 or wanted >= 1.7 * alone_wanted,
     )
+
+
+def _idle() -> float:
+    """Seconds for which the machine's processors had nothing to run, all together, since it started."""
+    return int(Path("/proc/stat").read_text().split()[4]) / os.sysconf("SC_CLK_TCK")
 
 
 def _busy(workers: list[dict[str, float]], took: float) -> tuple[float, float]:

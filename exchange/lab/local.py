@@ -15,12 +15,12 @@ _Key = tuple[str, str, str, str]
 
 @dataclass(slots=True)
 class _Last:
-    """What one lab was told of one token, when, and the others' answers then."""
+    """What one lab was told of one token, when, and the others' answers then; kept also where that has `ended`."""
 
     sums: Sums | None = None
     at: float = 0.0
     answers: dict[str, Answer] = field(default_factory=dict)
-    one_word: bool = False
+    ended: bool = False
 
 
 class LocalGroup:
@@ -59,16 +59,17 @@ class LocalGroup:
         told, publishers = SumsTold(), self.publishers()
         for key, whose in sorted(publishers.items()):
             last = self._told.setdefault((lab, key), _Last())
+            last.ended = False
             others = {name: one for name, one in self.answers.get(key, {}).items() if name != lab}
             self._renew(last, others)
             if last.sums is not None:
                 told.sums.append((self._tokens[key], last.sums))
             if len(whose - {lab}) == 1:
                 told.one_labs_word.append(self._tokens[key])
-        for name, key in list(self._told):
-            if name == lab and key not in publishers:
+        for (name, key), last in self._told.items():
+            if name == lab and key not in publishers and not last.ended:
                 told.ended.append(self._tokens[key])
-                del self._told[name, key]
+                last.ended = True
         return told
 
     def _renew(self, last: _Last, others: dict[str, Answer]) -> None:

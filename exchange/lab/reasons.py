@@ -74,8 +74,9 @@ class Explainer:
     def explain(self, number: int) -> Explained:
         """The account with this number."""
         row = self.scores.row(number, named=True)
+        alone = bool(row.get("alone"))  # a state of before has no such column
         reasons = sorted(
-            (self._reason(number, group, row) for group in Group if row[f"best_{group.name}"] >= 0),
+            (self._reason(number, group, row, alone=alone) for group in Group if row[f"best_{group.name}"] >= 0),
             key=lambda one: -one.weight,
         )
         flagged = bool(self.carries.flagged[number])
@@ -87,25 +88,26 @@ class Explainer:
             total=round(row["total"], 2),
             without_largest=round(row["without_largest"], 2),
             reasons=tuple(reasons),
-            sentence=self._sentence(number, reasons, flagged=flagged, one_word=row["one_word"]),
+            sentence=self._sentence(number, reasons, flagged=flagged, one_word=row["one_word"], alone=alone),
             signatures=self._signatures(number),
         )
 
-    def _reason(self, number: int, group: Group, row: dict[str, float]) -> Reason:
+    def _reason(self, number: int, group: Group, row: dict[str, float], *, alone: bool) -> Reason:
         token = int(row[f"best_{group.name}"])
-        others = self._constants.told * self.told.holders[token]
+        told = 0.0 if alone else self._constants.told
+        others = told * self.told.holders[token]
         weight = self._own.weight[number]
-        suspects = self._own.suspects[token] - weight + self._constants.told * self.told.suspects[token]
+        suspects = self._own.suspects[token] - weight + told * self.told.suspects[token]
         return Reason(
             group=group.name,
             sort=_NAMES[self._sort[token]],
             weight=round(float(row[f"group_{group.name}"]), 2),
             holders=round(float(self._own.holders[token] - 1 + others)),
             suspects=round(float(suspects)),
-            elsewhere=bool(self.told.holders[token] > 0),
+            elsewhere=bool(others > 0),
         )
 
-    def _sentence(self, number: int, reasons: list[Reason], *, flagged: bool, one_word: bool) -> str:
+    def _sentence(self, number: int, reasons: list[Reason], *, flagged: bool, one_word: bool, alone: bool) -> str:
         strong = [one for one in reasons if one.weight >= self._constants.strong] or [
             one for one in reasons if one.weight > 0
         ]
@@ -118,6 +120,8 @@ class Explainer:
             parts.append(
                 f"sent prompts that {count} signatures match" if count > 1 else "sent a prompt that a signature matches"
             )
+        if alone:
+            parts.append("by this lab's own counts alone: with the others' sums it would be none")
         return "; ".join(parts) if parts else "holds nothing that suspects hold"
 
     def _signatures(self, number: int) -> tuple[str, ...]:

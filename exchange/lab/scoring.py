@@ -1,8 +1,9 @@
 """The score of an account: how much of what it carries is carried by parts of a campaign. Pure.
 
 A token is pure where most of its holders are suspects. An account is a suspect where tokens of several groups (payment,
-device, mail, net, prompts) say so, and would without the word of any one other lab. `Constants` is the one place of all
-numbers; `exchange-lab fit` finds others on a lab's own labels.
+device, mail, net, prompts) say so, and would without the word of any one other lab; or where the lab's own counts say
+so alone: nobody's answers make a lab find less than it finds alone. `Constants` is the one place of all numbers;
+`exchange-lab fit` finds others on a lab's own labels.
 
 Arrays: `a` accounts and `t` tokens of one lab, as numbers from 0. A *carry* is one account that holds one token.
 """
@@ -60,8 +61,8 @@ class Constants:
     most_net: float = 4.5
     #: While fewer of a lab's accounts than this share are suspects, its own counts alone suffice for a token.
     few_suspects: float = 0.0005
-    #: A suspect: this total; two groups of `strong`, or one and the flag (prompts alone are not enough for it); this
-    #: total without the largest teller.
+    #: A suspect: this total; two groups of `strong` (mail and networks alone are not enough: both are rented), or one
+    #: and the flag (prompts alone are not enough for it); this total without the largest teller.
     total: float = 5.0
     strong: float = 2.5
     without_largest: float = 3.0
@@ -149,7 +150,8 @@ class Own:
 class Scores:
     """Of each account: `total`, what each group adds (`a` by 5), the total without the largest teller, and the verdict.
 
-    `best` (`a` by 5) is the token that decided each group, -1 where none did.
+    `best` (`a` by 5) is the token that decided each group, -1 where none did. `alone`: it is a suspect by the lab's own
+    counts only; then all numbers are of these.
     """
 
     total: Floats
@@ -157,6 +159,7 @@ class Scores:
     without_largest: Floats
     suspect: Bools
     best: npt.NDArray[np.int64]
+    alone: Bools
 
 
 def own_counts(carries: Carries, suspect: Bools | None, c: Constants) -> Own:
@@ -209,23 +212,50 @@ def _begins(carries: Carries, own: Own, c: Constants) -> bool:
 
 
 def score(carries: Carries, own: Own, told: Told, c: Constants) -> Scores:
-    """All accounts of a lab."""
-    counted = told.asked & ~popular(carries, own, told, c)
-    some = np.flatnonzero(counted[carries.token])
-    account, token = carries.account[some], carries.token[some]
-    with_all, best = _groups(carries, own, account, token, told.holders, told.suspects, c)
-    less, _ = _groups(carries, own, account, token, told.holders_less, told.suspects_less, c)
+    """All accounts of a lab: by what the group told, and by the lab's own counts alone."""
     begin = c.base + np.where(carries.flagged, c.flag, 0.0)
-    total, without = begin + with_all.sum(axis=1), begin + less.sum(axis=1)
-    strong = (with_all >= c.strong).sum(axis=1)
-    agreed = (strong >= 2) | ((strong >= 1) & carries.flagged & _more_than_prompts(with_all))
-    suspect = (total >= c.total) & agreed & (without >= c.without_largest)
-    return Scores(total, with_all, without, suspect, best)
+    some = _carried(carries, told.asked & ~popular(carries, own, told, c))
+    told_all = _groups(carries, own, some, told.holders, told.suspects, c)
+    less = _groups(carries, own, some, told.holders_less, told.suspects_less, c)
+    total, without = begin + told_all.groups.sum(axis=1), begin + less.groups.sum(axis=1)
+    by_group = (total >= c.total) & _agreed(carries, told_all.groups, c) & (without >= c.without_largest)
+    nobody = Told.nothing(carries.tokens)
+    some = _carried(carries, sendable(carries, own, c) & ~popular(carries, own, nobody, c))
+    own_only = _groups(carries, own, some, nobody.holders, nobody.suspects, c)
+    own_total = begin + own_only.groups.sum(axis=1)
+    alone = (own_total >= c.total) & _agreed(carries, own_only.groups, c) & ~by_group
+    return Scores(
+        total=np.where(alone, own_total, total),
+        groups=np.where(alone[:, None], own_only.groups, told_all.groups),
+        without_largest=np.where(alone, own_total, without),
+        suspect=by_group | alone,
+        best=np.where(alone[:, None], own_only.best, told_all.best),
+        alone=alone,
+    )
 
 
-def _more_than_prompts(groups: Floats) -> Bools:
-    """Whether any group but prompts speaks for an account: who copies the same prompts need have nothing in common."""
-    found: Bools = (np.delete(groups, Group.PROMPT, axis=1) > 0).any(axis=1)
+def _carried(carries: Carries, tokens: Bools) -> tuple[Ints, Ints]:
+    """The carries of these tokens: accounts, and tokens."""
+    some = np.flatnonzero(tokens[carries.token])
+    return carries.account[some], carries.token[some]
+
+
+def _agreed(carries: Carries, groups: Floats, c: Constants) -> Bools:
+    """Whether enough groups speak for each account; some are not enough without another one (`_besides`).
+
+    A mail domain and a network come from one landlord, who lets them to others, too. Who copies the same prompts need
+    have nothing in common.
+    """
+    strong = groups >= c.strong
+    rented = strong[:, Group.MAIL] & strong[:, Group.NET] & (strong.sum(axis=1) == 2)
+    two = (strong.sum(axis=1) >= 2) & (~rented | _besides(groups, Group.MAIL, Group.NET))
+    found: Bools = two | (strong.any(axis=1) & carries.flagged & _besides(groups, Group.PROMPT))
+    return found
+
+
+def _besides(groups: Floats, *some: Group) -> Bools:
+    """Whether any group but these speaks for an account."""
+    found: Bools = (np.delete(groups, some, axis=1) > 0).any(axis=1)
     return found
 
 
@@ -248,9 +278,13 @@ class _Grouped(NamedTuple):
 
 
 def _groups(
-    carries: Carries, own: Own, account: Ints, token: Ints, holders: Floats, suspects: Floats, c: Constants
+    carries: Carries, own: Own, some: tuple[Ints, Ints], holders: Floats, suspects: Floats, c: Constants
 ) -> _Grouped:
-    """What each group adds to each account, and by which token: the best of its tokens; of phrases the fourth best."""
+    """What each group adds to each account, and by which token: the best of its tokens; of phrases the fourth best.
+
+    `some`: the carries that count. `holders` and `suspects`: the sums over others, of tokens.
+    """
+    account, token = some
     mine = own.weight[account]
     s = np.maximum(own.suspects[token] - mine, 0.0)
     h = own.holders[token] - 1.0

@@ -332,6 +332,7 @@ class State:
     def keep_scores(self, scores: Scores, one_word: Bools) -> None:
         """Keep the verdicts of a round."""
         columns = {"total": scores.total, "without_largest": scores.without_largest, "suspect": scores.suspect}
+        columns["alone"] = scores.alone
         columns |= {f"group_{one.name}": scores.groups[:, one] for one in scoring.Group}
         columns |= {f"best_{one.name}": scores.best[:, one] for one in scoring.Group}
         self._replace("scores", pl.DataFrame(columns | {"one_word": one_word}))

@@ -58,6 +58,7 @@ class EvidenceView(Face):
                 "last_sent_at": clock.rfc3339(sent_at) if sent_at else None,
                 "quotas": {
                     "accounts": terms.MOST_SUSPECTS,
+                    "tokens": terms.MOST_TOKENS,
                     "lines_a_day": terms.LINES_A_DAY,
                     "answers_a_day": terms.ANSWERS_A_DAY,
                 },

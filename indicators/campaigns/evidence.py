@@ -164,6 +164,8 @@ def _carry(contributor: Contributor, pairs: Sequence[tuple[int, int]], *, before
             [[suspect for suspect, _ in pairs], [token for _, token in pairs]],
         )
     prevalence.carry(contributor.group.pk, contributor.partner_id, deltas)
+    if deltas.keys() - carried.keys():
+        _require_room_for_tokens(contributor)
 
 
 def _upsert(
@@ -227,6 +229,25 @@ WHERE s.group_id = %(group)s AND s.partner_id = %(partner)s AND s.account = sent
 def _require_room(contributor: Contributor, more: int) -> None:
     if more and _of(contributor).count() + more > terms.MOST_SUSPECTS:
         raise Refused(f"At most {terms.MOST_SUSPECTS:,} accounts in a group.", code="too-many-accounts", at="/lines")
+
+
+def _require_room_for_tokens(contributor: Contributor) -> None:
+    """Raise Refused where the lab's evidence carries more different tokens than it may; the call is taken back."""
+    sent = {"group": contributor.group.pk, "partner": contributor.partner_id, "most": terms.MOST_TOKENS}
+    ((count,),) = queueing.rows(_HELD, **sent)
+    if count > terms.MOST_TOKENS:
+        raise Refused(
+            f"At most {terms.MOST_TOKENS:,} different tokens in a group.", code="too-many-held-tokens", at="/lines"
+        )
+
+
+# How many tokens the lab's evidence carries, counted up to one too many. Walks `prevalence_by_partner`.
+_HELD = """
+SELECT count(*) FROM (
+    SELECT 1 FROM indicators_prevalence
+    WHERE group_id = %(group)s AND partner_id = %(partner)s AND carried > 0 LIMIT %(most)s + 1
+) held
+"""
 
 
 def _counted(suspects: Sequence[int]) -> dict[int, int]:

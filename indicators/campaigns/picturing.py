@@ -58,9 +58,9 @@ class _Token:
 
     pk: int
     subkind: str
-    holders: int
-    suspects: int
-    answered: int
+    holders: int = 0
+    suspects: int = 0
+    answered: int = 0
     by_lane: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -156,25 +156,26 @@ def _lanes(one: Campaign) -> list[dict[str, Any]]:
 # A row for each lab and pure token of the campaign: on how many of its accounts there; and what labs answered of it.
 # Walks `placed_by_campaign`, then the accounts' tokens by their key.
 _TOKENS = """
-SELECT p.partner_id, t.id, t.subkind, t.holders, t.suspects, count(*)
+SELECT p.partner_id, t.id, t.subkind, count(*)
 FROM indicators_placed p JOIN indicators_carried c ON c.suspect = p.suspect
 JOIN indicators_puretoken u ON u.token = c.token JOIN indicators_evidencetoken t ON t.id = c.token
 WHERE p.campaign = %(campaign)s GROUP BY p.partner_id, t.id
 """
 _ANSWERED = """
-SELECT token, count(*) FROM indicators_prevalence WHERE token = ANY(%(tokens)s) AND holders > 0 GROUP BY token
+SELECT token, count(*), sum(holders)::bigint, sum(suspects)::bigint
+FROM indicators_prevalence WHERE token = ANY(%(tokens)s) AND holders > 0 GROUP BY token
 """
 
 
 def _tokens(one: Campaign, shown: Mapping[str, Any]) -> list[_Token]:
     found: dict[int, _Token] = {}
-    for partner, pk, subkind, holders, suspects, count in rows(_TOKENS, campaign=one.pk):
+    for partner, pk, subkind, count in rows(_TOKENS, campaign=one.pk):
         lane = lane_of(one.pk, partner)
         if lane in shown:
-            found.setdefault(pk, _Token(pk, subkind, holders, suspects, 0)).by_lane[lane] = count
+            found.setdefault(pk, _Token(pk, subkind)).by_lane[lane] = count
     held = [token for token in found.values() if token.accounts > 1]
-    for pk, labs in rows(_ANSWERED, tokens=[token.pk for token in held]):
-        found[pk].answered = labs
+    for pk, labs, holders, suspects in rows(_ANSWERED, tokens=[token.pk for token in held]):
+        found[pk].answered, found[pk].holders, found[pk].suspects = labs, holders, suspects
     return held
 
 

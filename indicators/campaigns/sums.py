@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import batched
 from typing import Any
@@ -32,13 +32,17 @@ _AT_ONCE = 5_000
 
 @dataclass(slots=True)
 class _Told:
+    """What a lab was told of a token last, and when; `summed_at`: when the sums were made that it was told."""
+
     sums: Sums | None
     word: bool
     at: datetime
+    summed_at: datetime
+    ended: bool = False
 
     @property
     def nothing(self) -> bool:
-        return self.sums is None and not self.word
+        return self.ended or (self.sums is None and not self.word)
 
 
 @dataclass(slots=True)
@@ -53,7 +57,7 @@ class _Row:
 class _Outcome:
     """What becomes of some tokens: who is told what, which are asked about or no more, and when to look again."""
 
-    told: list[tuple[UUID, int, Sums | None, bool]] = field(default_factory=list)
+    told: list[tuple[UUID, int, _Told]] = field(default_factory=list)
     asked: list[int] = field(default_factory=list)
     ended: list[int] = field(default_factory=list)
     ends: dict[int, datetime | None] = field(default_factory=dict)
@@ -92,7 +96,7 @@ def _settle(group_id: UUID, tokens: list[int], labs: Sequence[UUID], interval: t
         if asked and not is_carried:
             waits.append(_end(out, token, ends_at, now, interval))
         out.due[token] = min((at for at in waits if at > now), default=None)
-        holders, suspects = sum(row.answer.holders for row in held), sum(row.answer.suspects for row in held)
+        holders, suspects = joining.counted_answers([row.answer for row in held])
         totals[token] = (holders, suspects)
         was = joining.is_pure(state.subkind, holders=state.holders, suspects=state.suspects)
         if was != joining.is_pure(state.subkind, holders=holders, suspects=suspects):
@@ -113,21 +117,34 @@ def _tell_one(
     ends: bool,
 ) -> datetime | None:
     """Note what a member is told of a token, if anything; when to look again where it is only too early."""
-    others = [row for row in rows if row.partner != member]
-    sums = None if ends else rules.sums(row.answer for row in others)
-    word = not ends and sum(1 for row in others if row.carried) == 1
-    if told is None or told.nothing or (told.sums is None and sums is not None):
-        if sums is not None or word:
-            out.told.append((member, token, sums, word))
+    if ends:
+        if told is None or told.nothing:
+            return None
+        target, at_once = replace(told, word=False, at=now, ended=True), False
+    else:
+        target = _target([row for row in rows if row.partner != member], told, now)
+        at_once = told is None or told.nothing or (told.sums is None and target.sums is not None)
+    is_as_told = target.nothing if told is None or told.nothing else _says_the_same(target, told)
+    if is_as_told:
         return None
-    changed = sum(1 for row in others if row.changed_at > told.at)
-    target = sums if ends or changed >= rules.LEAST_CHANGED else told.sums
-    if (target, word) == (told.sums, told.word):
-        return None
-    if now - told.at < interval:
+    if told is not None and not at_once and now - told.at < interval:
         return told.at + interval
-    out.told.append((member, token, target, word))
+    out.told.append((member, token, target))
     return None
+
+
+def _says_the_same(target: _Told, told: _Told) -> bool:
+    return (target.sums, target.word, target.ended) == (told.sums, told.word, told.ended)
+
+
+def _target(others: Sequence[_Row], told: _Told | None, now: datetime) -> _Told:
+    """What a member would be told now: the sums that it was told, also of what had ended, until two labs' changed."""
+    word = sum(1 for row in others if row.carried) == 1
+    if told is not None and told.sums is not None:
+        changed = sum(1 for row in others if row.changed_at > told.summed_at)
+        if changed < rules.LEAST_CHANGED:
+            return _Told(told.sums, word, now, told.summed_at)
+    return _Told(rules.sums(row.answer for row in others), word, now, now)
 
 
 def _end(out: _Outcome, token: int, ends_at: datetime | None, now: datetime, interval: timedelta) -> datetime:
@@ -180,24 +197,29 @@ WHERE t.id = m.id AND (t.holders, t.suspects, t.due) IS DISTINCT FROM (m.holders
 """
 _TELL = """
 INSERT INTO indicators_toldsum
-    (partner_id, group_id, token, holders, suspects, holders_less, suspects_less, word, told_at, place)
-SELECT partner, %(group)s, token, holders, suspects, holders_less, suspects_less, word, %(now)s, place
+    (partner_id, group_id, token, holders, suspects, holders_less, suspects_less, word, ended, summed_at, told_at,
+     place)
+SELECT partner, %(group)s, token, holders, suspects, holders_less, suspects_less, word, ended, summed_at, %(now)s,
+       place
 FROM unnest(%(partners)s::uuid[], %(tokens)s::bigint[], %(holders)s::bigint[], %(suspects)s::bigint[],
-            %(holders_less)s::bigint[], %(suspects_less)s::bigint[], %(words)s::bool[], %(places)s::bigint[])
-     AS m (partner, token, holders, suspects, holders_less, suspects_less, word, place)
+            %(holders_less)s::bigint[], %(suspects_less)s::bigint[], %(words)s::bool[], %(ended)s::bool[],
+            %(summed_at)s::timestamptz[], %(places)s::bigint[])
+     AS m (partner, token, holders, suspects, holders_less, suspects_less, word, ended, summed_at, place)
 ON CONFLICT (token, partner_id) DO UPDATE
     SET holders = excluded.holders, suspects = excluded.suspects, holders_less = excluded.holders_less,
-        suspects_less = excluded.suspects_less, word = excluded.word, told_at = excluded.told_at,
-        place = excluded.place
+        suspects_less = excluded.suspects_less, word = excluded.word, ended = excluded.ended,
+        summed_at = excluded.summed_at, told_at = excluded.told_at, place = excluded.place
 """
 
 
-def _columns_told(told: Sequence[tuple[UUID, int, Sums | None, bool]]) -> dict[str, Any]:
-    said = [sums or (None,) * 4 for _, _, sums, _ in told]
+def _columns_told(told: Sequence[tuple[UUID, int, _Told]]) -> dict[str, Any]:
+    said = [one.sums or (None,) * 4 for _, _, one in told]
     return {
-        "partners": [partner for partner, _, _, _ in told],
-        "tokens": [token for _, token, _, _ in told],
-        "words": [word for _, _, _, word in told],
+        "partners": [partner for partner, _, _ in told],
+        "tokens": [token for _, token, _ in told],
+        "words": [one.word for _, _, one in told],
+        "ended": [one.ended for _, _, one in told],
+        "summed_at": [one.summed_at for _, _, one in told],
         **{name: [one[place] for one in said] for place, name in enumerate(Sums._fields)},
     }
 
@@ -220,13 +242,13 @@ def _told_before(tokens: list[int]) -> dict[int, dict[UUID, _Told]]:
     found: dict[int, dict[UUID, _Told]] = defaultdict(dict)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT token, partner_id, holders, suspects, holders_less, suspects_less, word, told_at"
-            " FROM indicators_toldsum WHERE token = ANY(%s)",
+            "SELECT token, partner_id, holders, suspects, holders_less, suspects_less, word, told_at,"
+            " coalesce(summed_at, told_at), ended FROM indicators_toldsum WHERE token = ANY(%s)",
             [tokens],
         )
-        for token, partner, *numbers, word, told_at in cursor.fetchall():
+        for token, partner, *numbers, word, told_at, summed_at, ended in cursor.fetchall():
             sums = None if numbers[0] is None else Sums(*numbers)
-            found[token][partner] = _Told(sums, word, told_at)
+            found[token][partner] = _Told(sums, word, told_at, summed_at, ended)
     return found
 
 
@@ -243,13 +265,13 @@ def told_page(viewer: Viewer, slug: str, *, after: int, limit: int) -> list[tupl
         return found
 
 
-# A row for each told sum after a place, by `told_by_place`.
+# A row for each told sum after a place, by `told_by_place`; of what has ended, without numbers.
 _TOLD = """
-SELECT s.place, s.holders, s.suspects, s.holders_less, s.suspects_less, s.word,
+SELECT s.place, CASE WHEN NOT s.ended THEN s.holders END, s.suspects, s.holders_less, s.suspects_less, s.word,
        t.subkind, t.scheme, t.epoch, t.psp_scope, t.value, t.wide
 FROM indicators_toldsum s JOIN indicators_evidencetoken t ON t.id = s.token
 WHERE s.group_id = %(group)s AND s.partner_id = %(partner)s AND s.place > %(after)s
-  AND (%(after)s > 0 OR s.word OR s.holders IS NOT NULL)
+  AND (%(after)s > 0 OR s.word OR (s.holders IS NOT NULL AND NOT s.ended))
 ORDER BY s.place LIMIT %(limit)s
 """
 

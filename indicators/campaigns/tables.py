@@ -72,8 +72,8 @@ class Suspect(models.Model):
 class EvidenceToken(models.Model):
     """A token that evidence of a group carries, or carried.
 
-    `holders` and `suspects` are the sums of what the labs answered. `due`: when a change may be told that could not be
-    told at once.
+    `holders` and `suspects` are what counts of what the labs answered (`joining.counted_answers`). `due`: when a change
+    may be told that could not be told at once.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -140,7 +140,8 @@ class Prevalence(models.Model):
 class ToldSum(models.Model):
     """What a lab was told of a token last: sums over the others, and whether one other lab alone published it.
 
-    With neither, it was told that what it was told before has ended.
+    With neither, or `ended`, it was told that what it was told before has ended. Sums of what has ended are kept: who
+    asks again is told the same, until two other labs' answers have changed since `summed_at`.
     """
 
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -151,7 +152,9 @@ class ToldSum(models.Model):
     holders_less = models.BigIntegerField(null=True)
     suspects_less = models.BigIntegerField(null=True)
     word = models.BooleanField(default=False)
+    ended = models.BooleanField(default=False, db_default=False)
     told_at = models.DateTimeField()
+    summed_at = models.DateTimeField(null=True, help_text="When the sums were made; null: when they were told.")
     place = models.BigIntegerField()
 
     class Meta:

@@ -21,6 +21,8 @@ from partners.viewer import Viewer
 LINES_A_DAY = 5_000_000
 ANSWERS_A_DAY = 50_000_000
 MOST_SUSPECTS = 250_000
+#: Different tokens that its evidence carries; every member reads each of them.
+MOST_TOKENS = 1_000_000
 _SECONDS_OF_DAY = 86_400
 
 

@@ -39,6 +39,7 @@ class QuotasDocument(serializers.Serializer[object]):
     """What a lab may send into one group."""
 
     accounts = serializers.IntegerField()
+    tokens = serializers.IntegerField(help_text="Different ones that its evidence carries.")
     lines_a_day = serializers.IntegerField()
     answers_a_day = serializers.IntegerField()
 

@@ -126,7 +126,9 @@ def test_others_sums_are_read_as_one_and_four_tenths():
 
 
 def test_what_nobody_sends_in_this_round_is_as_if_absent():
-    assert scored([{0}] * 9, [("DEV", False)], flagged=set(range(9)), asked=()).groups.sum() == 0
+    sums = {0: (16, 16, 8, 8)}
+    assert scored([{0}] * 9, [("DEV", False)], sums=sums, asked=()).groups.sum() == 0
+    assert scored([{0}] * 9, [("DEV", False)], sums=sums).groups.sum() > 0
 
 
 @pytest.mark.parametrize(("suspects", "trusts_itself"), [({0, 1}, True), (set(range(6)), False)])
@@ -200,6 +202,29 @@ def test_prompts_alone_make_no_suspect_of_a_flagged_account():
     beside = scored([{0, 1}] * 3 + [{0}] * 27 + rest, [prompt, card], flagged=set(range(30)))
     assert beside.groups[0, Group.PAY] > 0
     assert beside.suspect[:30].tolist() == [True] * 3 + [False] * 27
+
+
+def test_a_mail_domain_and_a_network_alone_make_no_suspect():
+    kinds = [("MAIL", False), ("NET", False), ("PROMPT", False)]
+    sums = dict.fromkeys(range(3), (16, 16, 8, 8))
+    rest = [set()] * 999
+    rented = scored([{0, 1}, *rest], kinds, sums=sums, domains=(0,))
+    assert rented.total[0] >= 5
+    assert not rented.suspect[0]
+    assert scored([{0, 1, 2}, *rest], kinds, sums=sums, domains=(0,)).suspect[0]
+
+
+def test_no_answers_make_a_lab_find_less_than_it_finds_alone():
+    holds = [{0, 1}] * 30 + [set()] * 5_000
+    kinds, flagged = [("PAY", False), ("DEV", False)], set(range(20))
+    drowned = scored(holds, kinds, flagged, sums=dict.fromkeys((0, 1), (2**40, 0, 2**40, 0)))
+    alone = scored(holds, kinds, flagged)
+    assert drowned.suspect.tolist() == alone.suspect.tolist() == [True] * 30 + [False] * 5_000
+    assert drowned.alone[:30].all()
+    assert drowned.total.tolist() == alone.total.tolist()
+    assert not alone.alone.any()
+    other = scored(holds, kinds, flagged=(), sums=dict.fromkeys((0, 1), (2**40, 0, 2**40, 0)))
+    assert not other.suspect.any()
 
 
 def test_no_one_other_lab_alone_makes_a_suspect():

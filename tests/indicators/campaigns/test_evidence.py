@@ -133,6 +133,18 @@ def test_bounds_of_a_call(pool, monkeypatch):
     assert int(refused["Retry-After"]) > 0
 
 
+def test_a_lab_has_no_more_different_tokens_asked_about_than_its_share(pool, monkeypatch):
+    monkeypatch.setattr("indicators.campaigns.terms.MOST_TOKENS", 3)
+    first = pool.account(*(pool.token(name) for name in "abc"))
+    send(pool.aster, "evidence?round=1", first)
+    too_many = send(pool.aster, "evidence?round=1", pool.account(pool.token("a"), pool.token("d")))
+    assert (code(too_many, 422), at(too_many)) == ("too-many-held-tokens", "/lines")
+    assert values(page(pool.borealis, "evidence/asked")[0]["asked"]) == values(first["tokens"])
+    other = pool.account(pool.token("a"), pool.token("d"), account=first["account"])
+    assert read(send(pool.aster, "evidence?round=1", other))["changed"] == 1
+    assert read(send(pool.borealis, "evidence?round=1", pool.account(*(pool.token(name) for name in "xyz"))))
+
+
 def test_a_new_round_takes_the_place_of_the_old(pool):
     kept, dropped = pool.account(pool.token("a")), pool.account(pool.token("b"))
     send(pool.aster, "evidence?round=1", kept, dropped)
@@ -226,6 +238,34 @@ def test_a_told_sum_changes_once_an_interval_and_only_by_two_labs(pool, later):
     sums.tell_due()
     told, _ = page(pool.eridanus, "sums", cursor)
     assert [row["suspects"] for row in told["sums"]] == [2]
+
+
+def test_who_has_a_token_asked_about_again_learns_no_single_labs_change_by_it(pool, later):
+    token = pool.token("held by two others")
+    probe = pool.account(token)
+    send(pool.aster, "evidence?round=1", probe)
+    for name, count in (("borealis", 64), ("cygnus", 16)):
+        send(pool.labs[name], "prevalence", answer_of(token, count, count))
+    told, cursor = page(pool.aster, "sums")
+    assert [row["holders"] for row in told["sums"]] == [64]
+    for count in (1024, 4096):
+        send(pool.borealis, "prevalence", answer_of(token, count, count))
+        send(pool.aster, "evidence?round=1", {"account": probe["account"], "gone": True})
+        later(seconds=3601)
+        sums.tell_due()
+        later(seconds=3601)
+        sums.tell_due()
+        told, cursor = page(pool.aster, "sums", cursor)
+        assert (told["sums"], told["ended"]) == ([], [token])
+        assert page(pool.aster, "sums")[0] == {"sums": [], "one_labs_word": [], "ended": []}
+        send(pool.aster, "evidence?round=1", probe)
+        told, cursor = page(pool.aster, "sums", cursor)
+        assert [row["holders"] for row in told["sums"]] == [64]
+    send(pool.cygnus, "prevalence", answer_of(token, 32, 32))
+    later(seconds=3601)
+    sums.tell_due()
+    told, cursor = page(pool.aster, "sums", cursor)
+    assert [row["holders"] for row in told["sums"]] == [4096]
 
 
 @pytest.mark.parametrize(

@@ -203,3 +203,15 @@ def test_purity_is_suspects_among_holders_over_the_labs_that_answered():
     assert not joining.is_pure("device", holders=0, suspects=0)
     assert joining.is_pure("net", holders=8, suspects=8)
     assert not joining.is_pure("net", holders=8, suspects=4)
+
+
+def test_nobody_alone_makes_a_token_impure_that_two_others_say_is_pure():
+    honest = [(16, 16), (8, 4), (2, 2)]
+    assert joining.counted_answers([]) == (0, 0)
+    assert joining.counted_answers([(0, 0), (4, 1)]) == (4, 1)
+    assert joining.counted_answers(honest) == (18, 18)
+    assert joining.counted_answers([*honest, (2**40, 0)]) == (26, 22)
+    assert joining.counted_answers([(16, 16), (2**40, 0)]) == (16 + 2**40, 16), "one lab's word against another's"
+    assert joining.counted_answers([(16, 16), (2**40, 0), (2**40, 0)])[0] > 2**40
+    assert joining.counted_answers([(2, 1), (2, 1), (1024, 64)]) == (4, 2)
+    assert joining.counted_answers([(64, 0), (64, 0), (1024, 1024)]) == (1152, 1024)

@@ -27,6 +27,7 @@ from indicators.campaigns.tables import (
     Suspect,
 )
 from tests.drilling import runs
+from tests.indicators.api.caller import read
 from tests.indicators.campaigns.sending import Pooling, answer_of, send
 
 pytestmark = pytest.mark.django_db
@@ -200,6 +201,22 @@ def test_a_liar_does_not_join_two_campaigns_but_on_its_word(pool):
     assert set(Campaign.objects.filter(state="live").values_list("pk", flat=True)) == before
     assert Campaign.objects.values("cluster").distinct().count() == 1
     assert_as_from_scratch()
+
+
+def test_who_drowns_the_tokens_of_a_campaign_does_not_dissolve_it(pool):
+    campaign_of(pool, "x")
+    work(pool)
+    before = {pk: (place.campaign, place.grade) for pk, (_, place) in stored().items()}
+    assert {grade for _, grade in before.values()} == {"corroborated"}
+    tokens = [pool.token(f"x card {number}", "pan_token") for number in range(4)]
+    tokens += [pool.token(f"x device {number}") for number in range(3)]
+    drowned = [answer_of(token, 2**40, 0) for token in tokens]
+    assert read(send(pool.eridanus, "prevalence", *drowned))["changed"] == len(tokens)
+    work(pool)
+    assert {pk: (place.campaign, place.grade) for pk, (_, place) in stored().items()} == before
+    send(pool.cygnus, "prevalence", *drowned)
+    work(pool)
+    assert not any(place.campaign for _, place in stored().values()), "two of four may"
 
 
 def test_the_id_stays_with_the_larger_part_and_the_history_says_which_tokens_did_it(pool):
