@@ -121,16 +121,19 @@ class Condition:
         return f"({' OR '.join(self._word(str(value)) for value in term.values)})"
 
     def _word(self, value: str) -> str:
-        said, values = self._given(value), self._given(list(normalising.any_of(value)))
+        values = list(normalising.any_of(value))
+        within = [carrying.keys_within(one) for one in values]
         looked_for = searching.begins(value)
         return _WORDS.format(
             version=self._of,
             holding=self._held,
-            said=said,
-            values=values,
+            said=self._given(value),
             begins=self._given(looked_for.words),
             first_id=self._given(looked_for.first_id),
             last_id=self._given(looked_for.last_id),
+            values=self._given(values),
+            first=self._given([first for first, _ in within]),
+            last=self._given([last for _, last in within]),
         )
 
     def _age(self, term: Term) -> str:
@@ -264,18 +267,22 @@ WHERE named.target_id = ANY({ids}::text[])
   AND (starts_with(part.path, '/object_refs/') OR part.path IN ('/source_ref', '/target_ref'))
 UNION ALL SELECT unnest({ids}::text[])
 """
-_WORDED = """
-SELECT s.holding_id FROM indicators_stixobject s WHERE s.search @@ websearch_to_tsquery('simple', {said})
-UNION ALL SELECT s.holding_id FROM indicators_stixobject s WHERE s.search @@ to_tsquery('simple', {begins})
-UNION ALL SELECT s.id FROM indicators_holding s WHERE s.stix_id >= {first_id} AND s.stix_id < {last_id}
-UNION ALL SELECT k.holding_id
+# The holdings that carry a value, by its key.
+_VALUED = """
+SELECT k.holding_id
 FROM unnest({values}::text[], {first}::uuid[], {last}::uuid[]) asked(value, first_key, last_key)
 JOIN indicators_tokenvalue v ON v.id >= asked.first_key AND v.id <= asked.last_key AND v.value = asked.value
 JOIN indicators_carries k ON k.token_value_id = v.id
 """
-_WORDS = """
-({version}.search @@ websearch_to_tsquery('simple', {said}) OR {version}.search @@ to_tsquery('simple', {begins})
- OR ({holding}.stix_id >= {first_id} AND {holding}.stix_id < {last_id})
- OR EXISTS (SELECT FROM indicators_carries said JOIN indicators_tokenvalue worded ON worded.id = said.token_value_id
-            WHERE said.holding_id = {version}.holding_id AND worded.value = ANY({values})))
+_WORDED = f"""
+SELECT s.holding_id FROM indicators_stixobject s WHERE s.search @@ websearch_to_tsquery('simple', {{said}})
+UNION ALL SELECT s.holding_id FROM indicators_stixobject s WHERE s.search @@ to_tsquery('simple', {{begins}})
+UNION ALL SELECT s.id FROM indicators_holding s WHERE s.stix_id >= {{first_id}} AND s.stix_id < {{last_id}}
+UNION ALL {_VALUED}
+"""
+# Of each row its words are compared once; who carries the value is found once for all rows.
+_WORDS = f"""
+({{version}}.search @@ (websearch_to_tsquery('simple', {{said}}) || to_tsquery('simple', {{begins}}))
+ OR ({{holding}}.stix_id >= {{first_id}} AND {{holding}}.stix_id < {{last_id}})
+ OR {{version}}.holding_id IN ({_VALUED}))
 """

@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils.translation import gettext, ngettext
 
 from exchange import clock
+from exchange.memory import Memory
 from indicators import matching
 from indicators.campaigns import viewing
 from indicators.ending import deciding
@@ -38,6 +39,8 @@ _WEEK, _DAY = timedelta(days=7), timedelta(days=1)
 _MOST = 8
 _MOST_MATCHES = 100
 _MOST_ENDING = 1_000
+_FRESH = timedelta(seconds=60)
+_ENDS: Memory[tuple[UUID, int], tuple[datetime, list[datetime]]] = Memory(most=512)
 
 
 def of(viewer: Viewer, labs: Mapping[UUID, Lab]) -> list[Item]:
@@ -276,12 +279,22 @@ def _keys(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
         )
 
 
+def _ends(viewer: Viewer) -> list[datetime]:
+    """When what of ours ends within a week does, the next first; kept for a minute: it is asked of all that ends."""
+    now, key = clock.now(), (viewer.partner_id, viewer.sight)
+    told = _ENDS.get(key)
+    if told is None or told[0] < now - _FRESH:
+        ours = Holding.objects.visible_to(viewer).filter(publisher=viewer.partner_id, state=Holding.State.LIVE)
+        soon = ours.filter(valid_until__range=(now, now + _WEEK)).order_by("valid_until")
+        ends = soon.values_list("valid_until", flat=True)[:_MOST_ENDING]
+        told = now, [one for one in ends if one is not None]
+        _ENDS.put(key, told)
+    return [one for one in told[1] if one > now]
+
+
 def _expiring(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
-    """What of ours ends within a week. One query."""
-    now = clock.now()
-    ours = Holding.objects.visible_to(viewer).filter(publisher=viewer.partner_id, state=Holding.State.LIVE)
-    soon = ours.filter(valid_until__range=(now, now + _WEEK)).order_by("valid_until")
-    ending = list(soon.values_list("valid_until", flat=True)[:_MOST_ENDING])
+    """What of ours ends within a week. One query a minute."""
+    ending = _ends(viewer)
     if ending:
         count = f"{len(ending):,}{'+' if len(ending) == _MOST_ENDING else ''}"
         asked = urlencode({"filter": "from:mine until:<7d", "sort": "left"})

@@ -61,7 +61,8 @@ def indicators(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
 def _page(request: HttpRequest, viewer: Viewer, asked: Asked, *, part: str) -> HttpResponse:
     state = changes.own_end(viewer)  # read first: what comes in meanwhile is new the next time
     found, following, cut = _found(viewer, asked)
-    counted = listing.counted(viewer, asked.selection) if not asked.problem else listing.Counted({}, cut=False)
+    whole = not (following or cut or asked.cursor) and asked.selection.living
+    counted = listing.counted_of(found) if whole or asked.problem else listing.counted(viewer, asked.selection)
     nothing = not found and not asked.problem and not asked.cursor
     return show(
         request,

@@ -7,6 +7,8 @@ cost the same however much there is, and nothing that others do unseen moves the
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -22,7 +24,7 @@ from partners.sharing import audience_ids
 from partners.viewer import Viewer
 
 #: So many of the viewer's newest holdings are looked at, at most.
-LOOKED_AT = 20_000
+LOOKED_AT = 10_000
 #: And so many where each is asked who else says its value: that costs a hundred times as much.
 LOOKED_AT_CLOSELY = 1_000
 _CLOSELY = frozenset({"publishers", "matched"})
@@ -60,11 +62,18 @@ class Sorted:
     cut: bool
 
 
+def counted_of(found: Sequence[Statement]) -> Counted:
+    """The same of all that there is, where that is known already. Pure."""
+    kinds = Counter(one.kind or "other" for one in found)
+    return Counted(dict(kinds), cut=False)
+
+
 def counted(viewer: Viewer, wanted: Selection) -> Counted:
     """How many living objects fit, by kind. Two queries."""
     conditions, parameters = selecting.conditions(viewer, wanted)
     most = _most(wanted.filter, closely=wanted.matched)
-    rows = ask(_COUNTED.format(conditions=conditions), _looking(viewer, parameters, most=most))
+    versions, conditions = _versions(conditions)
+    rows = ask(_COUNTED.format(versions=versions, conditions=conditions), _looking(viewer, parameters, most=most))
     return Counted({kind: count for kind, count, _ in rows if count}, cut=any(seen > most for *_, seen in rows))
 
 
@@ -107,6 +116,18 @@ def _most(wanted: Filter, *, closely: bool = False) -> int:
     return LOOKED_AT_CLOSELY if closely else LOOKED_AT
 
 
+def _versions(conditions: str) -> tuple[str, str]:
+    """How to come to the versions `o` of the holdings that are looked at, and the conditions: not where none asks."""
+    apart = conditions.replace(_NEWEST, "TRUE")
+    if _OF_VERSION.search(apart):
+        return "JOIN indicators_stixobject o ON o.id = h.newest_id", conditions
+    return "", apart
+
+
+_NEWEST = "h.newest_id = o.id"
+_OF_VERSION = re.compile(r"\bo\.")
+
+
 def _looking(viewer: Viewer, parameters: dict[str, Any], *, most: int = LOOKED_AT) -> dict[str, Any]:
     return parameters | {
         "audiences": audience_ids(viewer),
@@ -130,8 +151,7 @@ newest AS MATERIALIZED (
 # A row for each kind, and one for none: how many fit, and how many were looked at.
 _COUNTED = f"""
 WITH {_LOOKED}, fits AS (
-    SELECT coalesce(h.kind, 'other') AS kind, count(*) AS n
-    FROM looked h JOIN indicators_stixobject o ON o.id = h.newest_id
+    SELECT coalesce(h.kind, 'other') AS kind, count(*) AS n FROM looked h {{versions}}
     WHERE TRUE {{conditions}} GROUP BY 1
 )
 SELECT f.kind, f.n, (SELECT count(*) FROM newest) FROM fits f

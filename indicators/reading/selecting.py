@@ -297,7 +297,7 @@ AND o.marks IS NOT NULL AND EXISTS (
 """
 
 _HAS_WORDS = """
-AND (o.search @@ websearch_to_tsquery('simple', %(words)s) OR o.search @@ to_tsquery('simple', %(words_begin)s)
+AND (o.search @@ (websearch_to_tsquery('simple', %(words)s) || to_tsquery('simple', %(words_begin)s))
      OR (h.stix_id >= %(first_id)s AND h.stix_id < %(last_id)s) OR h.id IN (
     SELECT k.holding_id
     FROM unnest(%(values)s::text[], %(first_keys)s::uuid[], %(last_keys)s::uuid[]) asked(value, first_key, last_key)

@@ -10,6 +10,7 @@ import pytest
 from indicators.models import Feed
 from indicators.portal import chips
 from indicators.publishing.addressing import Reach
+from indicators.reading import listing
 from indicators.stix import making
 from partners.attribution import Attribution
 from tests import build
@@ -134,6 +135,16 @@ def test_what_has_ended_is_a_view_of_its_own(cast):
     client = signed_in(cast.aster)
     assert names(client.get("/indicators")) == ["Lives"]
     assert names(client.get("/indicators?view=all")) == ["Over", "Lives"]
+
+
+def test_what_is_on_one_page_is_counted_there(cast, monkeypatch):
+    """A search that finds little is not looked for among all the newest besides."""
+    making_of = [making.account_pattern() for _ in range(2)]
+    build.publish(cast.viewer("aster"), *making_of)
+    monkeypatch.setattr(listing, "counted", lambda *_: pytest.fail("counted anew"))
+    client = signed_in(cast.aster)
+    page = text(listed(client, search=making_of[0]["id"]))
+    assert "<b>1</b> match" in page
 
 
 def test_a_view_is_saved_as_a_feed_and_counted(cast):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from indicators.feeds import spelling
+from indicators.feeds import spelling, tree
 from indicators.feeds.filters import Filter
 from indicators.reading import listing
 from indicators.reading.selecting import Selection
-from indicators.stix import making
-from tests import build
+from indicators.stix import making, vocabulary
+from tests import build, plans
 
 pytestmark = pytest.mark.django_db
 
@@ -27,3 +27,29 @@ def test_who_else_says_a_value_is_asked_of_fewer(monkeypatch):
     assert not listing.counted(viewer, Selection(filter=plain)).cut
     assert listing.counted(viewer, Selection(filter=closely)).cut
     assert listing.ordered(viewer, Selection(filter=closely), by="left", down=False, offset=0, limit=9).cut
+
+
+def test_versions_are_read_only_where_a_filter_asks_for_them():
+    cast = build.the_cast()
+    build.publish(cast.viewer("borealis"), *(making.account_pattern() for _ in range(3)))
+    viewer = cast.viewer("aster")
+    for text, asked in (("type:indicator", False), ("from:others", False), ("severity:>=low", True), ("", False)):
+        with plans.watched() as seen:
+            counted = listing.counted(viewer, Selection(filter=Filter(spelling.read_text(text)), living=True))
+        assert counted.all == 3
+        read = {node.get("Relation Name") for plan in seen for node in plans.nodes(plan)}
+        assert ("indicators_stixobject" in read) is asked, text
+
+
+def test_who_carries_a_searched_value_is_found_once_for_all_rows():
+    cast = build.the_cast()
+    made = [making.account_pattern() for _ in range(9)]
+    build.publish(cast.viewer("borealis"), *made)
+    value = vocabulary.extension_of(made[0])["tokens"][0]["value"]
+    wanted = Filter(tree.term("words", [value]))
+    with plans.watched() as seen:
+        assert listing.counted(cast.viewer("aster"), Selection(filter=wanted, living=True)).all == 1
+    nodes = [node for plan in seen for node in plans.nodes(plan)]
+    asked = [node for node in nodes if node.get("Relation Name") in ("indicators_carries", "indicators_tokenvalue")]
+    assert asked
+    assert all(node["Actual Loops"] <= 2 for node in asked)
