@@ -230,7 +230,7 @@ def test_what_has_ended_by_itself_takes_no_room_from_what_is_asked_later(cast, m
     monkeypatch.setattr(appealing, "MOST_OPEN", 2)
     first = [published(cast), published(cast)]
     filed(cast)
-    read(Caller(cast.keys["aster"]).send("POST", "objects/withdraw", {"ids": first}))
+    read(Caller(cast.keys["aster"]).send("POST", "objects/revoke", {"ids": first}))
     published(cast)
     assert len(filed(cast)["tickets"]) == 1
     published(cast)
