@@ -15,6 +15,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -172,25 +173,41 @@ def pids(demo: Demo, *words: str) -> list[int]:
 VICTIMS = {"web": ("exchange.web",), "worker": ("celery", "worker"), "postgres": ("postgres", "-D"), "agent": ()}
 
 
+STEPS = ("commit", "hint", "apply", "receipt")
+
+
 @pytest.mark.parametrize("victim", VICTIMS)
-def test_whoever_is_killed_between_a_push_and_its_receipt_nothing_is_lost(demo, agents, victim):
+def test_whoever_is_killed_at_any_step_from_a_push_to_its_receipt_nothing_is_lost(demo, agents, victim):
     client = lab(demo, ASTER)
-    batches = [indicators(9) for _ in range(5)]
-    for place, (made, _) in enumerate(batches):
-        if place == 2:
-            if victim == "agent":
-                agents[0].kill()
-            for pid in pids(demo, *VICTIMS[victim]) if victim != "agent" else ():
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        published(client, made)
-        if place == 3 and victim == "agent":
-            agents[0].follow()
+    batches = [indicators(60) for _ in STEPS]
+    for step, (made, values) in zip(STEPS, batches, strict=True):
+        with ThreadPoolExecutor(1) as pool:
+            pushing = pool.submit(published, client, made)
+            if step != "commit":
+                pushing.result()
+            if step == "apply":
+                until(lambda some=values: agents[1].lines() & set(some), within_s=120, every_s=0.01)
+            if step == "receipt":
+                until(lambda some=values: set(some) <= agents[1].lines(), within_s=120, every_s=0.01)
+            kill(demo, agents, victim)
+        settled(agents, there=set(values))
     values = {value for _, some in batches for value in some}
     settled(agents, there=values)
     ended = [one["id"] for one in batches[0][0]]
     until(lambda: is_revoked(client, ended), within_s=120)
+    kill(demo, agents, victim)
     settled(agents, there=values - set(batches[0][1]), gone=set(batches[0][1]))
+
+
+def kill(demo: Demo, agents: list[Agent], victim: str) -> None:
+    """As if the machine had failed: SIGKILL, and what watches over it starts it again."""
+    if victim == "agent":
+        agents[0].kill()
+        agents[0].follow()
+        return
+    for pid in pids(demo, *VICTIMS[victim]):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def is_revoked(client: Client, ids: list[str]) -> bool:
