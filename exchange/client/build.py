@@ -29,7 +29,7 @@ from exchange.client.errors import Unusable
 from exchange.client.tokenising import Token, Tokenised, Tokeniser, documents
 from exchange.stix import words
 from exchange.stix.patterns import extension_pointer, pattern_of
-from exchange.tokens import forms, normalising
+from exchange.tokens import defanging, forms, normalising
 
 #: TLP 2.0 (the `stix2` library knows TLP 1.0 alone).
 MARKINGS = {
@@ -244,9 +244,18 @@ def clear_form(subkind: str, value: str) -> str:
     return form
 
 
+def _gateway(text: str) -> str:
+    """The host of a gateway, of which logs know an address, often with a port: that says more than may be said."""
+    plain = defanging.refanged(text.strip())
+    host, _, port = (defanging.host_of(plain) or plain.partition("/")[0]).partition(":")
+    if port and not port.isdecimal():
+        raise ValueError("not a host name")
+    return normalising.host(host)
+
+
 _CLEAR: dict[str, Callable[[str], str]] = {
     "email_domain": normalising.host,
-    "gateway_host": normalising.host,
+    "gateway_host": _gateway,
     "net": normalising.network,
     "client_fp": str.strip,
     "crypto_addr": normalising.crypto_addr,

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -234,14 +235,17 @@ def _said(column: Column, row: Mapping[str, str]) -> dict[str, Any]:
     return said
 
 
+#: `80.0` is how tables write 80 whose column has an empty cell (pandas).
+_WHOLE = re.compile(r"[0-9]{1,9}(?:\.0+)?")
+
+
 def _read(name: str, written: str) -> Any:
     if name in _LISTS:
         return [one.strip() for one in written.split(";") if one.strip()]
     if name in _NUMBERS:
-        try:
-            return int(written)
-        except ValueError:
-            raise build.NotBuilt(f"{name}: a whole number", at=f"/{name}") from None
+        if _WHOLE.fullmatch(written) is None:
+            raise build.NotBuilt(f"{name}: a whole number", at=f"/{name}")
+        return int(written.partition(".")[0])
     return written
 
 

@@ -159,6 +159,15 @@ def test_what_gives_no_indicator_is_told_without_the_value(subkind, value):
     assert value not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    "written",
+    ["HTTPS://Relay.Reseller.example:443/v1", "relay.reseller.example:8443", "hxxps://relay[.]reseller.example/"],
+)
+def test_a_gateway_is_its_host_however_logs_write_its_address(written):
+    (made,) = build.gateway_host(written, **said("gateway_host"))
+    assert made.pattern == "[domain-name:value = 'relay.reseller.example']"
+
+
 def test_a_wrong_word_and_too_long_a_life_are_told_before_anything_is_sent():
     with pytest.raises(build.NotBuilt, match="control: one of"):
         build.net("198.51.100.7", **said("net") | {"control": "nobody"})
@@ -201,7 +210,7 @@ def test_a_table_of_raw_values_becomes_indicators_that_match_another_labs(cast, 
     (tmp_path / "map.toml").write_text(MAP)
     ours = a_table(
         tmp_path / "ours.csv",
-        ("Anna.Example+news@gmail.com", "4111 1111 1111 1111", PROMPT, "198.51.100.7", "80"),
+        ("Anna.Example+news@gmail.com", "4111 1111 1111 1111", PROMPT, "198.51.100.7", "80.0"),
         ("nobody", "4111 1111 1111 1112", "", "198.51.100.8", "x"),
         ("", "", "", "10.0.0.7", "60"),
     )
