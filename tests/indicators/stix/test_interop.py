@@ -117,6 +117,20 @@ def test_pycti_gives_the_ids_that_we_compute():
     assert json.loads(others.run("opencti", _PYCTI, orjson.dumps(asked))) == [opencti_id(one) for one in asked]
 
 
+_SPLIT = """
+import json, sys
+from pycti.utils.opencti_stix2_splitter import OpenCTIStix2Splitter
+_, unread, bundles = OpenCTIStix2Splitter().split_bundle_with_expectations(sys.stdin.read(), True)
+print(json.dumps([len(unread), [made["pattern"] for one in bundles for made in json.loads(one)["objects"] if "pattern" in made]]))
+"""
+
+
+def test_pycti_takes_each_object_of_what_was_published_apart(published):
+    unread, taken = json.loads(others.run("opencti", _SPLIT, published))
+    sent = [document["pattern"] for document in orjson.loads(published)["objects"] if "pattern" in document]
+    assert (unread, sorted(taken)) == (0, sorted(sent))
+
+
 _CONVERT = """
 import json, sys
 from misp_stix_converter import ExternalSTIX2toMISPParser
