@@ -25,6 +25,7 @@ from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
 from exchange.stix import excerpts as stix
 from exchange.stix import faults, words
+from exchange.texts import rules
 from indicators.door import scanning
 from indicators.models import Excerpt, Holding
 from partners import keys
@@ -200,7 +201,7 @@ def _checked(data: Mapping[str, Any], raw: bytes) -> datetime:
         raise Refused("Characters that can be seen, blanks and ends of lines.", code="bad-text", at="/text")
     # The marking's name alone would have the text looked at: what is scanned is all of it, whatever its letters.
     if (found := scanning.found(data, raw)) is not None:
-        raise Refused(scanning.WORDS[found.code], code=found.code, at=found.at)
+        raise Refused(rules.WORDS[found.code], code=found.code, at=found.at)
     try:
         until = datetime.fromisoformat(data["valid_until"])
     except ValueError:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Patterns of what the door reads, and names of languages.
-_DATA = {"indicators/door/payments.py", "indicators/door/speech.py", "exchange/stix/words.py"}
+_DATA = {"exchange/texts/payments.py", "exchange/texts/speech.py", "exchange/stix/words.py"}
 _PERSON = re.compile(r"\b(he|his|him|himself|she|her|herself)\b", re.IGNORECASE)
 #: Addresses and names of templates keep the word; TLP's definition of AMBER speaks of organisations, and so does MISP.
 _ORGANISATION = re.compile(r"(?<![/'\"\w-])organisations?(?![\w(-]|\.html|/)", re.IGNORECASE)

@@ -27,7 +27,7 @@ from structlog import get_logger
 from exchange import clock
 from exchange.errors import Conflict, NotFound, Refused
 from exchange.tokens import normalising
-from indicators.door import benign, snapshot
+from indicators.door import benign, plain, snapshot
 from indicators.door.benign import Known
 from indicators.models import ServiceHost
 from partners.log import audit
@@ -272,5 +272,7 @@ def normal(text: str, *, at: str) -> str:
                 code="not-ones-own",
                 at=at,
             )
+        if plain.says_more(value):  # all partners read it
+            raise Refused(plain.SAYS_MORE, code="not-listed", at=at)
         return value
     raise Refused("A host name such as api.lab.example, or a network in CIDR form.", code="bad-host", at=at)

@@ -16,6 +16,7 @@ from typing import Any
 from exchange.lookalikes import fold
 from exchange.stix import excerpts
 from exchange.stix.words import EXCERPT_EXTENSION_ID, SCHEMA_VERSION
+from exchange.texts import rules
 from exchange.tokens import epochs
 from indicators.door import closed, entries, scanning
 from indicators.door.benign import Known
@@ -238,7 +239,7 @@ def unspeakable(draft: Draft, door: Door) -> Verdict:
     if door.policy == "closed-facts" and _is_judged_by_the_list(draft):
         return None
     found = scanning.found(draft.data, draft.raw)
-    return Refusal(found.code, found.at, scanning.WORDS[found.code]) if found is not None else None
+    return Refusal(found.code, found.at, rules.WORDS[found.code]) if found is not None else None
 
 
 def _is_judged_by_the_list(draft: Draft) -> bool:

@@ -17,8 +17,9 @@ from typing import Any
 import orjson
 
 from exchange.stix import words
+from exchange.texts import speech
 from exchange.tokens import epochs
-from indicators.door import benign, speech
+from indicators.door import benign
 
 Fault = tuple[str, str]  # the field, and the rule in words
 
@@ -112,10 +113,16 @@ def host_of(value: str, known: benign.Known) -> Fault | None:
     """A host lies below a name that exists (an example's in a demo), and its labels say nothing that none may say."""
     if not benign.is_below_a_public_suffix(value, known):
         return "/value", "No host can have this name."
-    said = value.replace("-", " ").replace(".", " ").replace("_", " ")
-    if " " in said and (speech.holds_competitive(said) or speech.holds_personal(said)):
-        return "/value", "Its words seem to say what a lab charges, serves or plans, or who somebody is."
-    return None
+    return ("/value", SAYS_MORE) if says_more(value) else None
+
+
+SAYS_MORE = "Its words seem to say what a lab charges, serves or plans, or who somebody is."
+
+
+def says_more(host: str) -> bool:
+    """Whether the words of a host's name say what none may say."""
+    said = host.replace("-", " ").replace(".", " ").replace("_", " ")
+    return " " in said and (speech.holds_competitive(said) or speech.holds_personal(said))
 
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"

@@ -7,22 +7,14 @@ of a property is at fault, the place is that of what holds it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import re2
 
-from indicators.door import folding, payments, secrets, speech
-
-WORDS = {
-    "card-details": "The text seems to hold the last digits, expiry, holder or security code of a payment card.",
-    "card-number": "The text seems to hold a payment card number.",
-    "competitive-data": "The text seems to say what a lab charges, serves or plans, or to propose to act together.",
-    "iban": "The text seems to hold the number of a bank account.",
-    "personal-data": "The text seems to name a person, or to hold what belongs to one.",
-    "secret": "The text seems to hold a key, token or private key.",
-}
+from exchange.texts import payments, rules
+from indicators.door import folding
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +25,13 @@ class Found:
     at: str
 
 
-_RULES: tuple[tuple[str, Callable[[str], bool]], ...] = (
-    ("card-number", payments.holds_card_number),
-    ("card-details", payments.holds_card_details),
-    ("iban", payments.holds_iban),
-    ("secret", secrets.holds_secret),
-    ("personal-data", speech.holds_personal),
-    ("competitive-data", speech.holds_competitive),
-)
-
-
 def found(data: Mapping[str, Any], raw: bytes) -> Found | None:
     """The first that is found, or None; `raw` are the bytes that were read as `data`."""
     if not _is_worth_a_look(raw):
         return None
     for pointer, text in folding.texts(data):
-        for code, holds in _RULES:
-            if holds(text):
-                return Found(code, pointer)
+        if (code := rules.broken_by(text)) is not None:
+            return Found(code, pointer)
     return None
 
 

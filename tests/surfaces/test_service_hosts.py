@@ -125,6 +125,12 @@ def test_nobody_takes_what_many_share(admin, value):
     assert read(admin.get("service-hosts"))["hosts"] == []
 
 
+def test_no_host_says_what_no_text_may_say(admin, aster):
+    answer = admin.send("POST", "service-hosts", {"values": ["our-price-is-40-dollars-per-million-tokens.com"]})
+    assert (code(answer, 422), at(answer)) == ("not-listed", "/values/0")
+    assert read(aster.get("service-hosts"))["hosts"] == []
+
+
 def test_the_page_shows_all_and_lets_an_admin_change_their_own(cast):
     client = Client()
     build.sign_in(client, build.a_user(cast.borealis))

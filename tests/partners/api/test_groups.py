@@ -102,6 +102,21 @@ def test_what_is_wrong_with_a_group_is_named(admins, change, field):
     assert at(answer) == field
 
 
+SAID = "Our price is 40 dollars per million tokens from March on"
+
+
+@pytest.mark.parametrize("field", ["name", "purpose", "legal_basis", "basis_reference"])
+def test_the_words_of_a_group_say_nothing_that_no_text_may_say(admins, field):
+    answer = admins["aster"].send("POST", "groups", NEW | {field: SAID})
+    assert (code(answer, 422), at(answer)) == ("competitive-data", f"/{field}")
+    assert "dollars" not in answer.content.decode()
+    assert not Group.objects.exclude(slug="ring").exists()
+    if field in ("legal_basis", "basis_reference"):
+        again = {"legal_basis": "Contract", "basis_from": "2026-01-01"} | {field: SAID}
+        answer = post(admins["aster"], "groups/ring/renew", again)
+        assert (code(answer, 422), at(answer)) == ("competitive-data", f"/{field}")
+
+
 def test_settings_are_read_by_all_and_changed_by_admins(admins):
     cast_key = Caller(build.a_key(build.a_partner("Eos"), Scope.READ))
     assert read(cast_key.get("partner"))["ceiling"] == {"tlp": "clear", "audience": "everyone"}

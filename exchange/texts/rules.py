@@ -1,0 +1,53 @@
+"""What no text may say: payment data, secrets, and what is about people or between competitors. Pure, in linear time.
+
+The door asks of each text of an object (`indicators.door.scanning`), and whoever takes in words that others read asks
+of those. What is found is named by its rule, never by its value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from exchange.texts import payments, secrets, speech
+from exchange.texts.folding import decoded, fold
+
+WORDS = {
+    "card-details": "The text seems to hold the last digits, expiry, holder or security code of a payment card.",
+    "card-number": "The text seems to hold a payment card number.",
+    "competitive-data": "The text seems to say what a lab charges, serves or plans, or to propose to act together.",
+    "iban": "The text seems to hold the number of a bank account.",
+    "personal-data": "The text seems to name a person, or to hold what belongs to one.",
+    "secret": "The text seems to hold a key, token or private key.",
+}
+
+_RULES: tuple[tuple[str, Callable[[str], bool]], ...] = (
+    ("card-number", payments.holds_card_number),
+    ("card-details", payments.holds_card_details),
+    ("iban", payments.holds_iban),
+    ("secret", secrets.holds_secret),
+    ("personal-data", speech.holds_personal),
+    ("competitive-data", speech.holds_competitive),
+)
+
+
+def broken_by(text: str) -> str | None:
+    """The code of the first rule that a text breaks, as it is: folding it is its caller's."""
+    return next((code for code, holds in _RULES if holds(text)), None)
+
+
+#: A contract that says what is not done names it.
+_DENIAL = re.compile(
+    r"\b(?:not|no|nor|never|neither|without|none|nothing|prohibit\w*|forbid\w*|exclud\w*)\b", re.IGNORECASE
+)
+_SENTENCE = re.compile(r"(?<=[.;!?])\s+")
+
+
+def broken_in(words: str) -> str | None:
+    """The same of words that people agree on, such as a group's purpose: what they deny to do, they may name."""
+    for sentence in _SENTENCE.split(fold(words)):
+        for text in (sentence, *map(fold, decoded(sentence))):
+            code = broken_by(text)
+            if code is not None and (code != "competitive-data" or _DENIAL.search(text) is None):
+                return code
+    return None
