@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import os
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,9 +26,10 @@ import dns.exception
 import dns.name
 import dns.nameserver
 import dns.resolver
-import httpcore
 import httpx
 from django.conf import settings
+
+from exchange import outward
 
 _MAX_URL_CHARS = 1_000
 _MOST_TEXTS = 64
@@ -84,9 +86,15 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-def post(url: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float, max_bytes: int) -> Reply:
-    """POST `body` to `url`. Raises Blocked or Failed."""
-    return _ask("POST", url, body, headers=headers, timeout_s=timeout_s, max_bytes=max_bytes)
+def post(
+    url: str, body: bytes, *, headers: Mapping[str, str], timeout_s: float, max_bytes: int, keeps: bool = False
+) -> Reply:
+    """POST `body` to `url`. Raises Blocked or Failed.
+
+    With `keeps`, the connection may serve the next request to the same host, a minute at most after that was looked
+    up; where a connection that was kept turns out to have ended, the body is sent once more: for who may get it twice.
+    """
+    return _ask("POST", url, body, headers=headers, timeout_s=timeout_s, max_bytes=max_bytes, keeps=keeps)
 
 
 def get(url: str, *, headers: Mapping[str, str], timeout_s: float, max_bytes: int) -> Reply:
@@ -100,25 +108,65 @@ def delete(url: str, *, headers: Mapping[str, str], timeout_s: float, max_bytes:
 
 
 def _ask(
-    method: str, url: str, body: bytes | None, *, headers: Mapping[str, str], timeout_s: float, max_bytes: int
+    method: str,
+    url: str,
+    body: bytes | None,
+    *,
+    headers: Mapping[str, str],
+    timeout_s: float,
+    max_bytes: int,
+    keeps: bool = False,
 ) -> Reply:
     target = _target(url)
     deadline = time.monotonic() + timeout_s
-    sent = {**headers, "Host": target.authority, "Accept-Encoding": "identity"}
+    sent = {"Host": target.authority, **headers, "Accept-Encoding": "identity"} | {"Host": target.authority}
     if body is not None:
         sent["Content-Length"] = str(len(body))
+    if not keeps:
+        sent["Connection"] = "close"
+    asked = partial(
+        outward.ask, method=method, target=target.path, headers=sent, body=body or b"", deadline=deadline,
+        max_bytes=max_bytes,
+    )  # fmt: skip
     try:
-        with (
-            httpcore.ConnectionPool(ssl_context=_tls(), network_backend=_Door(deadline)) as pool,
-            pool.stream(method, target.url, headers=list(sent.items()), content=body) as answer,
-        ):
-            read = _read(answer.iter_stream(), max_bytes=max_bytes)
-            told = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
-            return Reply(answer.status, _retry_after(answer.headers), read, told)
-    except httpcore.TimeoutException as error:
+        answer = _kept(target, asked) if keeps else None
+        answer = answer or _asked(_opened(target, deadline), asked, target if keeps else None)
+    except outward.Late as error:
         raise Failed(f"No answer within {timeout_s:g} seconds.") from error
-    except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+    except outward.Broken as error:
         raise Failed("The connection failed, or what came was not HTTP.") from error
+    return Reply(answer.status, _retry_after(answer.headers.get("retry-after", "")), answer.body, answer.headers)
+
+
+def _kept(target: _Target, asked: Callable[[outward.Line], outward.Answer]) -> outward.Answer | None:
+    """The answer on a connection that was kept; None where there is none, or it had ended before it was used."""
+    for line in _KEPT.take((os.getpid(), target.origin)):
+        if not _allowed(line.address):
+            line.close()
+            continue
+        try:
+            return _asked(line, asked, target)
+        except outward.Broken as broken:
+            if not broken.unheard:
+                raise
+    return None
+
+
+def _asked(line: outward.Line, asked: Callable[[outward.Line], outward.Answer], keep: _Target | None) -> outward.Answer:
+    """Its answer; then the connection is kept as leading to `keep`, or closed."""
+    answer = None
+    try:
+        answer = asked(line)
+    finally:
+        if keep and answer and answer.keeps:
+            _KEPT.give((os.getpid(), keep.origin), line)
+        else:
+            line.close()
+    return answer
+
+
+#: Of this process: what a fork copies belongs to its parent.
+_KEPT = outward.Kept()
 
 
 def txt(name: str, *, timeout_s: float) -> list[str]:
@@ -149,7 +197,7 @@ def check(url: str) -> None:
     """Say whether an address could be used at all, without looking it up or asking it. Raises Blocked."""
     target = _target(url)
     try:
-        literal = ipaddress.ip_address(target.host)
+        literal = ipaddress.ip_address(target.origin[1])
     except ValueError:
         return
     if not _allowed(literal):
@@ -158,86 +206,70 @@ def check(url: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    url: httpcore.URL
-    host: str
+    """`origin`: scheme, host and port, which a connection leads to."""
+
+    origin: tuple[str, str, int]
     authority: str
+    path: bytes
 
 
-def _target(url: str) -> _Target:
+@lru_cache(maxsize=4_096)
+def _split(url: str) -> _Target:
+    """Raises Blocked for what is no plain URL."""
     if len(url) > _MAX_URL_CHARS or any(character <= " " or character == "\x7f" for character in url):
         raise Blocked
     try:
         parts = urlsplit(url)
-        _ = parts.port  # a ValueError where it is none
+        port = parts.port  # a ValueError where it is none
         read = httpx.URL(url)
     except (ValueError, httpx.InvalidURL):
         raise Blocked from None
-    schemes = ("https", "http") if settings.OUTBOUND_ALLOW_HTTP else ("https",)
-    if parts.scheme not in schemes or not parts.hostname:
+    if parts.scheme not in _PORTS or not parts.hostname:
         raise Blocked
     if parts.username or parts.password or parts.fragment:
         raise Blocked
-    url_asked = httpcore.URL(scheme=read.raw_scheme, host=read.raw_host, port=read.port, target=read.raw_path)
-    return _Target(url_asked, read.host, read.netloc.decode())
+    origin = (parts.scheme, read.raw_host.decode(), _PORTS[parts.scheme] if port is None else port)
+    return _Target(origin, read.netloc.decode(), read.raw_path)
 
 
-class _Door(httpcore.NetworkBackend):
-    """Connects to addresses that were judged, and to no other; every wait ends at the deadline."""
-
-    def __init__(self, deadline: float) -> None:
-        self._deadline = deadline
-        self._inner = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        """Look the host up once, judge all that is found, and connect to the first. Raises Blocked, Failed."""
-        address = _resolve(host, port, wait_s=_left(self._deadline, httpcore.ConnectTimeout))[0]
-        wait_s = _left(self._deadline, httpcore.ConnectTimeout)
-        return _Timed(self._inner.connect_tcp(str(address), port, timeout=wait_s), self._deadline)
+_PORTS = {"http": 80, "https": 443}
 
 
-class _Timed(httpcore.NetworkStream):
-    """A connection on which each read and write waits until the deadline at most, whatever came before."""
-
-    def __init__(self, inner: httpcore.NetworkStream, deadline: float) -> None:
-        self._inner = inner
-        self._deadline = deadline
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Raises httpcore.ReadTimeout after the deadline."""
-        return self._inner.read(max_bytes, timeout=_left(self._deadline, httpcore.ReadTimeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Raises httpcore.WriteTimeout after the deadline."""
-        self._inner.write(buffer, timeout=_left(self._deadline, httpcore.WriteTimeout))
-
-    def close(self) -> None:
-        """Close it."""
-        self._inner.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        """The certificate must be for the host of the URL, whatever address it led to."""
-        wait_s = _left(self._deadline, httpcore.ConnectTimeout)
-        return _Timed(self._inner.start_tls(ssl_context, server_hostname, wait_s), self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        """As the connection itself says."""
-        return self._inner.get_extra_info(info)
+def _target(url: str) -> _Target:
+    target = _split(url)
+    if target.origin[0] == "http" and not settings.OUTBOUND_ALLOW_HTTP:
+        raise Blocked
+    return target
 
 
-def _left(deadline: float, over: type[Exception]) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise over
-    return left
+def _opened(target: _Target, deadline: float) -> outward.Line:
+    """Look the host up once, judge all that is found, and connect to the first.
+
+    The certificate must be for the host of the URL, whatever address it led to. Raises Blocked, Late, Broken.
+    """
+    scheme, host, port = target.origin
+    address = _resolve(host, port, wait_s=outward.left(deadline))[0]
+    try:
+        plain = socket.create_connection((str(address), port), outward.left(deadline))
+    except TimeoutError as error:
+        raise outward.Late from error
+    except OSError as error:
+        raise outward.Broken from error
+    try:
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if scheme == "http":
+            return outward.Line(plain, address)
+        plain.settimeout(outward.left(deadline))
+        return outward.Line(_tls().wrap_socket(plain, server_hostname=host), address)
+    except TimeoutError as error:
+        plain.close()
+        raise outward.Late from error
+    except OSError as error:
+        plain.close()
+        raise outward.Broken from error
+    except BaseException:
+        plain.close()
+        raise
 
 
 @lru_cache(maxsize=1)
@@ -246,7 +278,7 @@ def _tls() -> ssl.SSLContext:
 
 
 def _resolve(host: str, port: int, *, wait_s: float) -> list[_Address]:
-    """Every address of a host, all of them judged. Raises Blocked, httpcore.ConnectTimeout.
+    """Every address of a host, all of them judged. Raises Blocked, Late.
 
     The system's resolver knows no deadline, and who answers it may be slow on purpose: so a thread asks, and is left
     to itself after the deadline. What is an address already is not looked up.
@@ -261,7 +293,7 @@ def _resolve(host: str, port: int, *, wait_s: float) -> list[_Address]:
     asking.start()
     asking.join(wait_s)
     if asking.is_alive():
-        raise httpcore.ConnectTimeout
+        raise outward.Late
     addresses = [ipaddress.ip_address(entry[4][0]) for entry in found]
     if not addresses or not all(_allowed(address) for address in addresses):
         raise Blocked
@@ -287,15 +319,5 @@ def _allowed(address: _Address) -> bool:
     return plain.is_global and not plain.is_multicast and not any(plain in network for network in _REFUSED)
 
 
-def _read(chunks: Iterable[bytes], *, max_bytes: int) -> bytes:
-    read = bytearray()
-    for chunk in chunks:
-        read += chunk[: max_bytes - len(read)]
-        if len(read) >= max_bytes:
-            break
-    return bytes(read)
-
-
-def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
-    value = next((value for name, value in headers if name.lower() == b"retry-after"), b"")
-    return int(value) if value.isdigit() and len(value) < 7 else None
+def _retry_after(value: str) -> int | None:
+    return int(value) if value.isdecimal() and value.isascii() and len(value) < 7 else None

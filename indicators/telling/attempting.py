@@ -48,7 +48,12 @@ def post(letter: Letter) -> Outcome:
     with tracing.span("delivery", kind="client", links=letter.about, **letter.facts) as step:
         try:
             reply = outbound.post(
-                letter.url, letter.body, headers=letter.headers, timeout_s=TIMEOUT_S, max_bytes=_MAX_REPLY_BYTES
+                letter.url,
+                letter.body,
+                headers=letter.headers,
+                timeout_s=TIMEOUT_S,
+                max_bytes=_MAX_REPLY_BYTES,
+                keeps=True,
             )
         except (outbound.Blocked, outbound.Failed) as failed:
             step.set_attribute("error.type", type(failed).__name__)

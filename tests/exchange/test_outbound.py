@@ -66,11 +66,11 @@ def test_a_public_address_is_asked(public_only, monkeypatch, address):
     resolves_to(monkeypatch, address)
     asked = []
 
-    def connect(_, host, *__, **___):
-        asked.append(host)
-        raise outbound.httpcore.ConnectError
+    def connect(to, *_, **__):
+        asked.append(to[0])
+        raise ConnectionRefusedError
 
-    monkeypatch.setattr(outbound.httpcore.SyncBackend, "connect_tcp", connect)
+    monkeypatch.setattr(outbound.socket, "create_connection", connect)
     with pytest.raises(outbound.Failed):
         post("https://hook.example/")
     assert asked == [address]
@@ -275,3 +275,105 @@ def test_an_answer_that_drips_costs_no_more_than_the_deadline(server, lead):
     with pytest.raises(outbound.Failed):
         post(url, timeout_s=1.0)
     assert time.monotonic() - began < DEADLINE_S / 2
+
+
+@pytest.fixture
+def keeping(monkeypatch):
+    """A server that speaks with each connection as the test says: one answer for each request, and then it leaves."""
+    monkeypatch.setattr(outbound, "_KEPT", outbound.outward.Kept())
+    scripts, connections = [], []
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def speak(connection, script):
+        with connection:
+            for answer in script:
+                take(connection)
+                connection.sendall(answer)
+
+    def serve():
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            connections.append(connection)
+            threading.Thread(target=speak, args=(connection, scripts.pop(0)), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}/hook", scripts, connections
+    listening.close()
+
+
+FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def kept_post(url, **more):
+    headers = {"Content-Type": "application/json"}
+    return outbound.post(url, b"{}", headers=headers, timeout_s=DEADLINE_S, max_bytes=1_000, keeps=True, **more)
+
+
+def test_a_connection_serves_the_next_request_to_its_host_where_the_caller_says_so(keeping):
+    url, scripts, connections = keeping
+    scripts += [[FINE, FINE, FINE], [FINE]]
+    assert [kept_post(url).body for _ in range(3)] == [b"ok"] * 3
+    assert len(connections) == 1
+    post(url)
+    assert len(connections) == 2, "another caller has one of its own"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        FINE + b"HTTP/1.1 200 OK\r\n\r\n",
+        FINE + b"more than was said",
+        FINE.replace(b"OK\r\n", b"OK\r\nConnection: close\r\n"),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5_000,
+        b"HTTP/1.0 200 OK\r\n\r\nok",
+    ],
+    ids=["two answers", "more", "closes", "longer than is read", "until its end"],
+)
+def test_a_connection_is_not_used_again_after(keeping, said):
+    url, scripts, connections = keeping
+    scripts += [[said], [FINE]]
+    assert kept_post(url).status == 200
+    assert kept_post(url).body == b"ok"
+    assert len(connections) == 2
+
+
+def test_a_kept_connection_that_ended_meanwhile_costs_nothing(keeping, monkeypatch):
+    url, scripts, connections = keeping
+    scripts += [[FINE], [FINE]]
+    kept_post(url)
+    monkeypatch.setattr(outbound.outward, "_is_good", lambda line: True)  # it leaves just after one has looked
+    assert kept_post(url).body == b"ok"
+    assert len(connections) == 2
+
+
+def test_a_kept_connection_leads_nowhere_that_may_not_be_asked_any_more(keeping, settings):
+    url, scripts, _ = keeping
+    scripts += [[FINE, FINE]]
+    kept_post(url)
+    settings.OUTBOUND_ALLOW_NETWORKS = []
+    with pytest.raises(outbound.Blocked):
+        kept_post(url)
+
+
+def test_what_is_said_before_the_answer_is_passed_over(server):
+    url, answer = server
+    answer(lambda to: to.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + FINE))
+    reply = post(url)
+    assert (reply.status, reply.body, "link" in reply.headers) == (200, b"ok", False)
+
+
+def test_headers_without_end_are_a_failure(server):
+    url, answer = server
+    answer(lambda to: to.sendall(b"HTTP/1.1 200 OK\r\n" + b"X-More: of it\r\n" * 10_000))
+    with pytest.raises(outbound.Failed):
+        post(url)
+
+
+def test_a_header_is_one_line(server):
+    url, answer = server
+    answer(lambda to: None)
+    with pytest.raises(ValueError, match="webhook-id"):
+        outbound.post(url, b"", headers={"webhook-id": "a\r\nX-Evil: 1"}, timeout_s=DEADLINE_S, max_bytes=10)

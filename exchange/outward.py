@@ -1,0 +1,226 @@
+"""One HTTP/1.1 exchange on a connection that `outbound` opened: every wait ends at the deadline, whatever came before.
+
+What comes back is read by llhttp (httptools), which the web server reads requests with, too; a reader in Python costs
+ten times its time of the processor. A connection may be kept for the next request to the same host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import select
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httptools
+
+#: Bytes of an answer that are read at a time, and that may come before its headers end.
+_PIECE = 65_536
+_MOST_OF_HEADERS = 65_536
+#: How long a connection may lie idle until it is used again, and be used at all since its host was looked up.
+_IDLE_S = 4.0
+_OLD_S = 60.0
+#: Connections that lie idle: to one host, and all.
+_MOST_OF_HOST = 32
+_MOST_IDLE = 512
+
+
+class Broken(Exception):
+    """The connection failed, or what came was not HTTP. `unheard`: it failed before anything was answered."""
+
+    def __init__(self, *, unheard: bool = False) -> None:
+        super().__init__()
+        self.unheard = unheard
+
+
+class Late(Exception):
+    """The deadline is over."""
+
+
+@dataclass(slots=True)
+class Line:
+    """A connection, the address that it leads to, and the moment at which it was opened, of `time.monotonic`."""
+
+    socket: socket.socket
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address
+    opened_at: float = field(default_factory=time.monotonic)
+    idle_since: float = 0.0
+
+    def close(self) -> None:
+        """Close it."""
+        self.socket.close()
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came back; names of headers in lower case. `keeps`: the connection may be used again."""
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    keeps: bool = False
+
+
+def left(deadline: float) -> float:
+    """Seconds until then. Raises Late."""
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise Late
+    return seconds
+
+
+def ask(
+    line: Line, method: str, target: bytes, *, headers: Mapping[str, str], body: bytes, deadline: float, max_bytes: int
+) -> Answer:
+    """Send a request and read its answer, of whose body `max_bytes` at most. Raises Broken, Late."""
+    reader = _Reader(max_bytes)
+    try:
+        line.socket.settimeout(left(deadline))
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before it had read all
+            line.socket.sendall(_request(method, target, headers) + body)
+        while not reader.done:
+            line.socket.settimeout(left(deadline))
+            piece = line.socket.recv(_PIECE)
+            if piece:
+                reader.feed(piece)
+            else:
+                reader.end()
+    except TimeoutError as error:
+        raise Late from error
+    except OSError as error:
+        raise Broken(unheard=not reader.heard) from error
+    return reader.answer
+
+
+def _request(method: str, target: bytes, headers: Mapping[str, str]) -> bytes:
+    lines = [method.encode() + b" " + target + b" HTTP/1.1"]
+    for name, value in headers.items():
+        if "\r" in value or "\n" in value or "\0" in value:
+            raise ValueError(name)
+        lines.append(f"{name}: {value}".encode("latin-1"))
+    return b"\r\n".join([*lines, b"", b""])
+
+
+class _Reader:
+    """Takes the pieces of one answer; what follows it is not read."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.answer, self.done, self.heard = Answer(), False, 0
+        self._most, self._body = max_bytes, bytearray()
+        self._open, self._bounded = False, False  # the headers have ended; they say where the body ends
+        self._parser: Any = httptools.HttpResponseParser(self)
+
+    def feed(self, piece: bytes) -> None:
+        self.heard += len(piece)
+        try:
+            self._parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            self._end()
+        except httptools.HttpParserError as error:
+            self.answer.keeps = False
+            if not self.done:
+                raise Broken from error
+        if not self._open and self.heard > _MOST_OF_HEADERS:
+            raise Broken
+
+    def end(self) -> None:
+        """The other side has closed the connection: where nothing says how long the body is, that is its end."""
+        if not self._open or self._bounded:
+            raise Broken(unheard=not self.heard)
+        self._end()
+
+    def on_message_begin(self) -> None:
+        if self.done:  # what nobody asked for
+            self.answer.keeps = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.done:
+            word = name.decode("latin-1").lower()
+            self.answer.headers[word] = value.decode("latin-1")
+            self._bounded |= word in ("content-length", "transfer-encoding")
+
+    def on_headers_complete(self) -> None:
+        if not self.done:
+            self._open, self.answer.status = True, self._parser.get_status_code()
+
+    def on_body(self, piece: bytes) -> None:
+        if not self.done:
+            self._body += piece[: self._most - len(self._body)]
+            if len(self._body) >= self._most:
+                self._end()
+
+    def on_message_complete(self) -> None:
+        if self.done:
+            return
+        if self.answer.status < 200:
+            self._open, self._bounded, self.answer = False, False, Answer()
+            return
+        self._end(keeps=self._parser.should_keep_alive())
+
+    def _end(self, *, keeps: bool = False) -> None:
+        self.done, self.answer.keeps, self.answer.body = True, keeps, bytes(self._body)
+
+
+class Kept:
+    """Connections that lie idle, by what they lead to. A process has its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: dict[Any, list[Line]] = {}
+        self._count = 0
+
+    def take(self, to: Any) -> Iterator[Line]:
+        """Each connection that is still good, until one does."""
+        while True:
+            with self._lock:
+                lines = self._idle.get(to)
+                if not lines:
+                    return
+                line = lines.pop()
+                self._count -= 1
+                if not lines:
+                    del self._idle[to]
+            if _is_good(line):
+                yield line
+            else:
+                line.close()
+
+    def give(self, to: Any, line: Line) -> None:
+        """Keep one for the next; what does not fit is closed."""
+        line.idle_since = time.monotonic()
+        with self._lock:
+            gone = self._swept(line.idle_since) if self._count >= _MOST_IDLE else []
+            lines = self._idle.setdefault(to, [])
+            if self._count < _MOST_IDLE and len(lines) < _MOST_OF_HOST:
+                lines.append(line)
+                self._count += 1
+            else:
+                gone.append(line)
+            if not lines:
+                del self._idle[to]
+        for one in gone:
+            one.close()
+
+    def _swept(self, now: float) -> list[Line]:
+        """Those that have been idle for too long: they make room."""
+        old = [line for lines in self._idle.values() for line in lines if now - line.idle_since > _IDLE_S]
+        gone = set(map(id, old))
+        self._idle = {
+            to: kept for to, lines in self._idle.items() if (kept := [one for one in lines if id(one) not in gone])
+        }
+        self._count -= len(old)
+        return old
+
+
+def _is_good(line: Line) -> bool:
+    """Whether it may be used again: young, and the other side has said nothing, not even that it leaves."""
+    now = time.monotonic()
+    if now - line.idle_since > _IDLE_S or now - line.opened_at > _OLD_S:
+        return False
+    watched = select.poll()
+    watched.register(line.socket, select.POLLIN)
+    return not watched.poll(0)
