@@ -29,7 +29,8 @@ def main() -> None:
 
     def post(number: int) -> int:
         signed = signing.headers(secrets=[secret], message_id=f"msg_{number}", at=moment, body=body)
-        return outbound.post(url, body, headers={**headers, **signed}, timeout_s=60, max_bytes=16_384).status
+        reply = outbound.post(url, body, headers={**headers, **signed}, timeout_s=60, max_bytes=16_384, keeps=True)
+        return reply.status
 
     with ThreadPoolExecutor(_THREADS) as hands:
         list(hands.map(post, range(_THREADS)))

@@ -29,19 +29,22 @@ _WORKERS, _LEAST_TOLD = 4, 1_000
 _LATEST_S = 120.0
 #: Of the processor, in two seconds: of three processes that wait for work.
 _IDLE_S = 0.3
+#: Answers 204 to whatever it is sent, and keeps connections, as servers of HTTP/1.1 do.
 _RECEIVER = """
 import asyncio
-async def receive(reader, writer):
-    try:
-        head = await reader.readuntil(b"\\r\\n\\r\\n")
-        length = int(head.lower().split(b"content-length:")[1].split(b"\\r\\n")[0])
-        await reader.readexactly(length)
-        writer.write(b"HTTP/1.1 204 No Content\\r\\nConnection: close\\r\\n\\r\\n")
-        await writer.drain()
-    finally:
-        writer.close()
+class Receiver(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport, self.read = transport, b""
+    def data_received(self, piece):
+        self.read += piece
+        while (end := self.read.find(b"\\r\\n\\r\\n")) >= 0:
+            length = int(self.read[:end].lower().split(b"content-length:")[1].split(b"\\r\\n")[0])
+            if len(self.read) < end + 4 + length:
+                return
+            self.read = self.read[end + 4 + length:]
+            self.transport.write(b"HTTP/1.1 204 No Content\\r\\n\\r\\n")
 async def main():
-    server = await asyncio.start_server(receive, "127.0.0.1", 0, backlog=1_024)
+    server = await asyncio.get_running_loop().create_server(Receiver, "127.0.0.1", 0, backlog=1_024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 asyncio.run(main())

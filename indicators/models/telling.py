@@ -121,6 +121,9 @@ class Delivery(models.Model):
         base_manager_name = "unrestricted"
         indexes = [
             models.Index(fields=["due_at"], condition=Q(state="due"), name="delivery_due"),
+            models.Index(
+                fields=["partner", "-urgent", "due_at", "id"], condition=Q(state="due"), name="delivery_due_to_partner"
+            ),
             models.Index(fields=["claimed_until"], condition=Q(state="sending"), name="delivery_claimed"),
             models.Index(fields=["subscription", "-created_at"], name="delivery_by_subscription"),
             models.Index(fields=["partner", "-created_at"], name="delivery_by_partner"),

@@ -9,14 +9,11 @@ After the store was restored, a subscription is sent nothing but pings until it 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Count, Q
 
 from exchange import clock, incarnation
-from indicators.models import Delivery, Subscription
-from partners.models import Partner
+from indicators.models import Delivery
 
 #: Messages of one partner that may be under way at a time, and of these, such as failed before, or whose endpoint did
 #: not take what it was sent last.
@@ -31,55 +28,99 @@ OWN = (Delivery.Kind.CHANGES, Delivery.Kind.FEED_CHANGED, Delivery.Kind.START_OV
 
 def due() -> int:
     """How many deliveries could be claimed at this moment."""
-    moment = clock.now()
-    at_work = dict(
-        Delivery.unrestricted.filter(state=Delivery.State.SENDING, claimed_until__gte=moment)
-        .values_list("partner")
-        .annotate(count=Count("pk"))
-    )
-    waiting = _claimable(moment).values_list("partner").annotate(count=Count("pk"))
-    return sum(min(count, max(0, SHARE - at_work.get(partner, 0))) for partner, count in waiting)
+    asked = {"now": clock.now(), "share": SHARE}
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT, asked)
+        return int(cursor.fetchone()[0])
 
 
 @transaction.atomic
 def claim(most: int) -> list[Delivery]:
-    """Take up to `most` deliveries that are due, fairly, each with its subscription and feed; four statements.
+    """Take up to `most` deliveries that are due, fairly, each with its subscription and feed; four statements or five.
 
-    Claims follow each other, so that the shares are exact.
+    Claims follow each other, so that the shares are exact. First is looked at no more than the partners whose turn it
+    is and who have enough together; where that was not so, at all.
     """
     moment = clock.now()
-    asked: dict[str, datetime | int] = {
+    asked: dict[str, datetime | int | bool] = {
         "now": moment,
         "until": moment + _CLAIM,
         "share": SHARE,
         "share_of_failed": SHARE_OF_FAILED,
-        "most": most,
     }
     with connection.cursor() as cursor:
         cursor.execute(_ALONE, [_CLAIM_LOCK])
-        cursor.execute(_CLAIM_NEXT, asked)
-        places = {pk: (turn, present) for pk, turn, present in cursor.fetchall()}
+        cursor.execute(_CLAIM_NEXT, {**asked, "most": most, "all_of_them": False})
+        rows = cursor.fetchall()
+        if len(rows) < most and not (rows and rows[0][-1]):
+            cursor.execute(_CLAIM_NEXT, {**asked, "most": most - len(rows), "all_of_them": True})
+            rows += [(pk, len(rows) + turn, *more) for pk, turn, *more in cursor.fetchall()]
+        places = {pk: (turn, present) for pk, turn, present, _ in rows}
     if not places:
         return []
-    found = list(Delivery.unrestricted.select_related("subscription__feed", "again_of").filter(pk__in=places))
-    for one in found:
+    taken = list(Delivery.unrestricted.select_related("subscription__feed", "again_of").filter(pk__in=places))
+    for one in taken:
         one.incarnation = places[one.pk][1]
-    return sorted(found, key=lambda one: places[one.pk][0])
+    return sorted(taken, key=lambda one: places[one.pk][0])
 
 
 # Nobody waits for the disk while all wait for them: a claim that a crash takes back is made again.
 _ALONE = "SELECT pg_advisory_xact_lock(%s), set_config('synchronous_commit', 'off', true)"
-# A row for each delivery that was claimed: its id, its turn, and the store's incarnation. Walks the partial indexes of
-# what is due and of what is being sent. `place` counts the messages of one partner in the order in which they go,
-# `tried` those of them that failed before; `waits`: another replay of its subscription goes first.
+# Of a due delivery `d` to subscription `s`, which is sent again of `o`: whether it may be sent as things are.
+_MAY_GO = f"""
+(s.state = 'active' OR d.kind NOT IN ('changes', 'refiltered', 'start-over'))
+AND (coalesce(o.kind, d.kind) IN ('ping', 'start-over') OR s.incarnation = {incarnation.SQL})
+AND (d.kind <> 'replay' OR s.opened_at IS NULL)
+"""
+# A row for each partner who has messages under way.
+_AT_WORK = """
+SELECT d.partner_id, count(*) AS all_of_it, count(*) FILTER (WHERE d.attempts > 0 OR s.failures > 0) AS failed
+FROM indicators_delivery d JOIN indicators_subscription s ON s.id = d.subscription_id
+WHERE d.state = 'sending' AND d.claimed_until >= %(now)s GROUP BY d.partner_id
+"""
+# A row for each active partner who has something due and room for it: of how many at most, whether one is urgent, and
+# since when it is due. Walks the index of what is due to a partner, a share of it at most.
+_WAITS = f"""
+SELECT p.id, coalesce(w.all_of_it, 0) AS under_way, least(q.count, %(share)s - coalesce(w.all_of_it, 0)) AS fits,
+       q.urgent, q.due_at
+FROM partners_partner p LEFT JOIN at_work w ON w.partner_id = p.id
+CROSS JOIN LATERAL (
+    SELECT count(*) AS count, bool_or(f.urgent) AS urgent, min(f.due_at) AS due_at
+    FROM (
+        SELECT d.urgent, d.due_at
+        FROM indicators_delivery d JOIN indicators_subscription s ON s.id = d.subscription_id
+        LEFT JOIN indicators_delivery o ON o.id = d.again_of_id
+        WHERE d.partner_id = p.id AND d.state = 'due' AND d.due_at <= %(now)s AND {_MAY_GO}
+        ORDER BY d.urgent DESC, d.due_at, d.id LIMIT %(share)s
+    ) f
+) q
+WHERE p.state = 'active' AND q.count > 0 AND coalesce(w.all_of_it, 0) < %(share)s
+"""
+# A row for each delivery whose claim is over.
+_LEFT = f"""
+SELECT d.partner_id
+FROM indicators_delivery d JOIN indicators_subscription s ON s.id = d.subscription_id
+JOIN partners_partner p ON p.id = d.partner_id LEFT JOIN indicators_delivery o ON o.id = d.again_of_id
+WHERE d.state = 'sending' AND d.claimed_until < %(now)s AND p.state = 'active' AND {_MAY_GO}
+"""
+_COUNT = f"""
+WITH at_work AS ({_AT_WORK})
+SELECT (SELECT coalesce(sum(fits), 0) FROM ({_WAITS}) w) + (SELECT count(*) FROM ({_LEFT}) l)
+"""
+# A row for each delivery that was claimed: its id, its turn, the store's incarnation, and whether all
+# partners were looked at. Walks the partial indexes of
+# what is due and of what is being sent. `chosen` are the partners whose turn it is, until they have enough together.
+# `place` counts the messages of one partner in the order in which they go, `tried` those of them that failed before;
+# `waits`: another replay of its subscription goes first.
 _CLAIM_NEXT = f"""
-WITH at_work AS (
-    SELECT d.partner_id, count(*) AS all_of_it, count(*) FILTER (WHERE d.attempts > 0 OR s.failures > 0) AS failed
-    FROM indicators_delivery d JOIN indicators_subscription s ON s.id = d.subscription_id
-    WHERE d.state = 'sending' AND d.claimed_until >= %(now)s GROUP BY d.partner_id
-), replaying AS (
+WITH at_work AS ({_AT_WORK}), replaying AS (
     SELECT subscription_id FROM indicators_delivery
     WHERE state = 'sending' AND claimed_until >= %(now)s AND kind = 'replay'
+), turn_of AS MATERIALIZED (
+    SELECT id, sum(fits) OVER (ORDER BY under_way, NOT urgent, due_at, id) - fits < %(most)s AS has_come
+    FROM ({_WAITS}) w
+), chosen AS (
+    SELECT id FROM turn_of WHERE has_come UNION {_LEFT}
 ), fit AS (
     SELECT d.id, d.partner_id, d.attempts > 0 OR s.failures > 0 AS failed, d.urgent, d.due_at,
            coalesce(w.all_of_it, 0) AS under_way, coalesce(w.failed, 0) AS failed_under_way,
@@ -93,9 +134,9 @@ WITH at_work AS (
     LEFT JOIN at_work w ON w.partner_id = d.partner_id
     LEFT JOIN indicators_delivery o ON o.id = d.again_of_id
     WHERE ((d.state = 'due' AND d.due_at <= %(now)s) OR (d.state = 'sending' AND d.claimed_until < %(now)s))
-      AND p.state = 'active' AND (s.state = 'active' OR d.kind NOT IN ('changes', 'refiltered', 'start-over'))
-      AND (coalesce(o.kind, d.kind) IN ('ping', 'start-over') OR s.incarnation = {incarnation.SQL})
-      AND (d.kind <> 'replay' OR s.opened_at IS NULL AND NOT s.id IN (SELECT subscription_id FROM replaying))
+      AND (%(all_of_them)s OR d.partner_id IN (SELECT id FROM chosen))
+      AND p.state = 'active' AND {_MAY_GO}
+      AND (d.kind <> 'replay' OR NOT s.id IN (SELECT subscription_id FROM replaying))
 ), placed AS (
     SELECT fit.*, under_way + row_number()
                OVER (PARTITION BY partner_id ORDER BY failed, NOT urgent, due_at, id) AS place
@@ -109,18 +150,5 @@ WITH at_work AS (
     FOR UPDATE OF d SKIP LOCKED
 )
 UPDATE indicators_delivery d SET state = 'sending', claimed_until = %(until)s FROM next WHERE d.id = next.id
-RETURNING d.id, next.turn, {incarnation.SQL}
+RETURNING d.id, next.turn, {incarnation.SQL}, NOT EXISTS (SELECT FROM turn_of WHERE NOT has_come)
 """
-
-
-def _claimable(moment: datetime) -> Any:
-    """What waits to be sent, of partners and subscriptions that are active (a suspended partner's waits for it)."""
-    return Delivery.unrestricted.filter(
-        Q(state=Delivery.State.DUE, due_at__lte=moment) | Q(state=Delivery.State.SENDING, claimed_until__lt=moment),
-        ~Q(kind__in=OWN) | Q(subscription__state=Subscription.State.ACTIVE),
-        ~Q(kind=Delivery.Kind.REPLAY) | Q(subscription__opened_at=None),
-        Q(kind__in=[Delivery.Kind.PING, Delivery.Kind.START_OVER])
-        | Q(again_of__kind=Delivery.Kind.START_OVER)
-        | Q(subscription__incarnation=incarnation.read()),
-        partner__state=Partner.State.ACTIVE,
-    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import zip_longest
+from itertools import batched, zip_longest
 from typing import Any
 from uuid import UUID
 
@@ -26,14 +26,16 @@ from indicators.feeds.filters import Filter
 from indicators.log import changes
 from indicators.models import Delivery, Feed, Subscription
 from indicators.telling import claiming, concerning, delivering, replaying, sending, subscribing, writing
-from partners.keys.auth import viewer_of_partner
+from partners.keys.auth import viewers_among
 from partners.models import Partner
 from partners.viewer import Viewer
 
 log = get_logger()
 
-#: Workers that are woken at a time; each goes on until there is nothing to claim.
-_MOST_WOKEN = 16
+#: Workers that are woken at a time; each goes on until there is nothing to claim, and wakes others while there is more.
+_MOST_WOKEN = 4
+#: Portions of the log's readers that are told in one transaction.
+_TOGETHER = 16
 #: Messages that wait to be claimed while more are made: the log keeps the others until some of these have gone.
 _MOST_DUE = 2_048
 _WOKEN_S = 10
@@ -50,7 +52,7 @@ def dispatch(subscription_id: UUID) -> UUID | None:
 
 
 def dispatch_all(subscription_ids: Collection[UUID]) -> list[UUID]:
-    """The same of several subscriptions of one partner, in one transaction; returns the deliveries.
+    """The same of several subscriptions, in one transaction; returns the deliveries.
 
     Whose row another worker holds is left to them. The log is looked at once more after the rows were let go, for
     whoever came meanwhile found them taken and left.
@@ -68,34 +70,35 @@ def dispatch_all(subscription_ids: Collection[UUID]) -> list[UUID]:
 @transaction.atomic
 def _take_up(ids: Collection[UUID]) -> tuple[list[Delivery], dict[UUID, int]]:
     """The deliveries that were made or became due, and the places reached by those that were told nothing."""
-    mine = list(
+    held = list(
         Subscription.unrestricted.select_for_update(skip_locked=True, no_key=True, of=("self",))
         .select_related("feed")
         .filter(pk__in=ids, state=Subscription.State.ACTIVE)
         .annotate(present=_PRESENT)
         .order_by("pk")
     )
-    viewer = viewer_of_partner(mine[0].partner_id) if mine else None
-    if viewer is None:
-        return [], {}
+    viewers = viewers_among({one.partner_id for one in held}) if held else {}
+    mine = [one for one in held if one.partner_id in viewers]
     told = [_start_over(one) for one in mine if one.incarnation != one.present]
     mine = [one for one in mine if one.incarnation == one.present]
     waiting = {
         one.subscription_id: one for one in Delivery.unrestricted.filter(delivering.UNDER_WAY, subscription__in=mine)
     }
-    told += [_hurried(viewer, one, waiting[one.pk]) for one in mine if one.pk in waiting]
-    made, reached = _made(viewer, [one for one in mine if one.pk not in waiting])
+    told += [_hurried(viewers[one.partner_id], one, waiting[one.pk]) for one in mine if one.pk in waiting]
+    made, reached = _made(viewers, [one for one in mine if one.pk not in waiting])
     return [*filter(None, told), *made], reached
 
 
-def _made(viewer: Viewer, subscriptions: Sequence[Subscription]) -> tuple[list[Delivery], dict[UUID, int]]:
+def _made(
+    viewers: Mapping[UUID, Viewer], subscriptions: Sequence[Subscription]
+) -> tuple[list[Delivery], dict[UUID, int]]:
     """A delivery for each subscription that there is something new for; the places of the others.
 
-    The log is read once for those that stand at one place with one filter.
+    The log is read once for those of a partner that stand at one place with one filter.
     """
     made, told_nothing, at = [], {}, defaultdict[int, list[UUID]](list)
     end = changes.head() if subscriptions else 0
-    for wanted, seq, only_yours, alike in _alike(subscriptions):
+    for viewer, wanted, seq, only_yours, alike in _alike(viewers, subscriptions):
         try:
             span = writing.since(viewer, wanted, after=seq, limit=writing.MAX_CHANGES, matched=only_yours)
         except Gone:  # it was away for longer than removes are kept
@@ -116,13 +119,16 @@ def _made(viewer: Viewer, subscriptions: Sequence[Subscription]) -> tuple[list[D
     return made, told_nothing
 
 
-def _alike(subscriptions: Iterable[Subscription]) -> list[tuple[Filter, int, bool, list[Subscription]]]:
-    """Those that ask the log the same: by one filter, from one place, for all of it or what concerns them."""
-    found: dict[tuple[str, int, bool], tuple[Filter, int, bool, list[Subscription]]] = {}
+def _alike(
+    viewers: Mapping[UUID, Viewer], subscriptions: Iterable[Subscription]
+) -> list[tuple[Viewer, Filter, int, bool, list[Subscription]]]:
+    """Those that ask the log the same: of one partner, by one filter, from one place, for all or what concerns it."""
+    found: dict[tuple[UUID, str, int, bool], tuple[Viewer, Filter, int, bool, list[Subscription]]] = {}
     for one in subscriptions:
         wanted = subscribing.filter_of(one.feed)
-        same = (wanted.scope, one.seq, one.only_yours)
-        found.setdefault(same, (wanted, one.seq, one.only_yours, []))[3].append(one)
+        same = (one.partner_id, wanted.scope, one.seq, one.only_yours)
+        asks = (viewers[one.partner_id], wanted, one.seq, one.only_yours, list[Subscription]())
+        found.setdefault(same, asks)[4].append(one)
     return list(found.values())
 
 
@@ -238,7 +244,7 @@ def hint() -> None:
 
 def wake(count: int = 1) -> None:
     """Have so many workers look for what is due. What is lost on the way is sent again by the next sweep."""
-    for _ in range(min(count, _MOST_WOKEN)):
+    for _ in range(count):
         deliver.apply_async(expires=_WOKEN_S)
 
 
@@ -255,32 +261,36 @@ def deliver() -> None:
 @app.task(name="indicators.telling.notifying.sweep")
 def sweep() -> None:
     """Find everything that is to be told or due, from the store alone, and wake workers for it."""
-    woken, made = 0, 0
-    room = _MOST_DUE - claiming.due()
-    for ids in _to_be_told():
-        if room <= 0:
+    woken, room = 0, _MOST_DUE - claiming.due()
+    for together in batched(_to_be_told(), _TOGETHER, strict=False):
+        portions, most = [], 0
+        for ids in together:
+            if room > most:
+                portions.append(ids[: room - most])
+                most += min(len(portions[-1]), claiming.SHARE)
+        if not portions:
             break  # whoever delivers asks for another sweep
-        count = _dispatched(ids[:room])
-        made, room = made + count, room - min(count, claiming.SHARE)
-        if made > woken and woken < _MOST_WOKEN:
+        made = _dispatched(portions)
+        room -= min(made, most)
+        if made and woken < _MOST_WOKEN:
             wake()
             woken += 1
-    wake(claiming.due() - woken)
+    wake(min(-(-claiming.due() // claiming.SHARE), _MOST_WOKEN) - woken)
 
 
-def _dispatched(ids: Sequence[UUID]) -> int:
+def _dispatched(portions: Sequence[Sequence[UUID]]) -> int:
     """How many messages were made or became due; where that fails for all together, each is tried by itself."""
+    ids = [pk for portion in portions for pk in portion]
     try:
         return len(dispatch_all(ids))
-    except Exception:
-        log.exception("subscriptions.told-singly", first=str(ids[0]))
-    count = 0
-    for one in ids:
-        try:
-            count += len(dispatch_all([one]))
-        except Exception:  # one subscription that cannot be told must not keep others from being told
-            log.exception("subscription.not-told", subscription=str(one))
-    return count
+    except Exception as error:
+        if len(ids) == 1:  # one subscription that cannot be told must not keep others from being told
+            log.exception("subscription.not-told", subscription=str(ids[0]))
+            return 0
+        log.warning("subscriptions.told-singly", first=str(ids[0]), count=len(ids), error=type(error).__name__)
+    singly: Iterable[Sequence[Sequence[UUID]]]
+    singly = ([portion] for portion in portions) if len(portions) > 1 else ([[pk]] for pk in ids)
+    return sum(_dispatched(each) for each in singly)
 
 
 def _to_be_told() -> list[list[UUID]]:

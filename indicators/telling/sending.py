@@ -26,7 +26,7 @@ log = get_logger()
 #: Messages that one process posts at a time.
 HANDS = 128
 #: While others are under way, a claim waits until so many hands are free.
-_WORTH_A_CLAIM = 32
+_WORTH_A_CLAIM = 64
 #: How long an answer waits for others to be concluded with it.
 _GATHER_S = 0.02
 #: After this long, other work of the process has its turn.

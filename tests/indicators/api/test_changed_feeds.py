@@ -331,7 +331,7 @@ def test_who_disputes_an_indicator_enforces_it_by_no_filter(borealis, judged):
 def answers(monkeypatch):
     sent = []
 
-    def post(url, body, *, headers, timeout_s, max_bytes):
+    def post(url, body, *, headers, timeout_s, max_bytes, keeps):
         sent.append(json.loads(body))
         return outbound.Reply(200, None, b"")
 

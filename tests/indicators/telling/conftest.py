@@ -32,7 +32,7 @@ def answers(monkeypatch):
     """What receivers answer, in turn (the last one stays), and what they were sent: address, message, headers."""
     said, sent = [outbound.Reply(200, None, b"")], []
 
-    def post(url, body, *, headers, timeout_s, max_bytes):
+    def post(url, body, *, headers, timeout_s, max_bytes, keeps):
         sent.append((url, json.loads(body), headers))
         reply = said[0] if len(said) == 1 else said.pop(0)
         if isinstance(reply, Exception):

@@ -197,6 +197,56 @@ def test_who_was_away_for_longer_than_removes_are_kept_starts_over(cast, reader,
     assert [body["type"] for _, body, _ in answers[1]][2:] == ["start-over"]
 
 
+def test_whose_turn_it_is_but_may_send_little_keeps_no_room_from_the_others(cast, reader, time):
+    """Eight of the first partner are due, and all failed before: two of them may go, and the claim is filled up."""
+    failing = subscribe(reader, claiming.SHARE)
+    publish(cast)
+    notifying.dispatch_all([one.pk for one in failing])
+    Subscription.unrestricted.update(failures=1)
+    time.shift(1)
+    others = subscribe(cast.viewer("aster"), 3)
+    publish(cast)
+    notifying.dispatch_all([one.pk for one in others])
+    assert claiming.due() == claiming.SHARE + len(others)
+    claimed = [one.partner_id for one in claiming.claim(5)]
+    assert sorted(claimed) == sorted([cast.borealis.pk] * claiming.SHARE_OF_FAILED + [cast.aster.pk] * len(others))
+
+
+def test_an_expired_claim_comes_back_however_much_is_due_to_others(cast, reader, time):
+    (one,) = subscribe(reader, 1)
+    lost = told(cast, one)
+    assert [each.pk for each in claiming.claim(1)] == [lost.pk]
+    time.shift(61)
+    others = subscribe(cast.viewer("aster"), 4)
+    publish(cast)
+    notifying.dispatch_all([each.pk for each in others])
+    assert lost.pk in {each.pk for each in claiming.claim(2)}
+
+
+def test_partners_are_told_together_and_one_that_cannot_be_keeps_no_other_from_it(cast, time, answers, monkeypatch):
+    aster, cygnus = cast.viewer("aster"), cast.viewer("cygnus")
+    broken, *fine = [subscribe(viewer, 2) for viewer in (aster, cast.viewer("borealis"), cygnus)]
+    build.publish(cast.viewer("aster"), build.an_indicator(), everyone=True)
+    real, asked = changes.since, []
+
+    def since(viewer, wanted, **more):
+        asked.append(viewer.partner_id)
+        if viewer.partner_id == aster.partner_id:
+            raise ValueError
+        return real(viewer, wanted, **more)
+
+    monkeypatch.setattr(changes, "since", since)
+    notifying.sweep()
+    told_of = set(Delivery.unrestricted.values_list("subscription", flat=True))
+    assert told_of == {one.pk for pair in fine for one in pair}
+    assert asked.count(cygnus.partner_id) <= 2, "once together, once by itself"
+    monkeypatch.setattr(changes, "since", real)
+    with CaptureQueriesContext(connection) as queries:
+        notifying.sweep()
+    assert Delivery.unrestricted.filter(subscription__in=[one.pk for one in broken]).count() == len(broken)
+    assert sum("INSERT" in each["sql"] for each in queries.captured_queries) == 1
+
+
 @pytest.mark.django_db(transaction=True)
 def test_fifty_silent_receivers_of_one_partner_delay_nobody_at_the_same_desk(monkeypatch):
     may_answer, posted = threading.Event(), []

@@ -39,7 +39,7 @@ def sent(monkeypatch):
     """What receivers were sent; they answer 200."""
     messages = []
 
-    def post(url, body, *, headers, timeout_s, max_bytes):
+    def post(url, body, *, headers, timeout_s, max_bytes, keeps):
         messages.append((json.loads(body), dict(headers)))
         return outbound.Reply(200, None, b"")
 
