@@ -44,7 +44,7 @@ def posted(monkeypatch):
     """By address, the ids of campaigns that it was told of."""
     found = {}
 
-    def post(url, body, *, headers, timeout_s, max_bytes):
+    def post(url, body, *, headers, timeout_s, max_bytes, keeps):
         changes = json.loads(body)["data"]["changes"]
         found.setdefault(url, set()).update(one["id"] for one in changes if one["id"].startswith("campaign--"))
         return outbound.Reply(200, None, b"")
