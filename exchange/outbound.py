@@ -130,7 +130,8 @@ def _ask(
     )  # fmt: skip
     try:
         answer = _kept(target, asked) if keeps else None
-        answer = answer or _asked(_opened(target, deadline), asked, target if keeps else None)
+        if answer is None:
+            answer = _asked(_opened(target, deadline), asked, target if keeps else None)
     except outward.Late as error:
         raise Failed(f"No answer within {timeout_s:g} seconds.") from error
     except outward.Broken as error:
@@ -158,7 +159,7 @@ def _asked(line: outward.Line, asked: Callable[[outward.Line], outward.Answer], 
     try:
         answer = asked(line)
     finally:
-        if keep and answer and answer.keeps:
+        if keep is not None and answer is not None and answer.keeps:
             _KEPT.give((os.getpid(), keep.origin), line)
         else:
             line.close()

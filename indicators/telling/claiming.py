@@ -28,7 +28,7 @@ OWN = (Delivery.Kind.CHANGES, Delivery.Kind.FEED_CHANGED, Delivery.Kind.START_OV
 
 def due() -> int:
     """How many deliveries could be claimed at this moment."""
-    asked = {"now": clock.now(), "share": SHARE}
+    asked: dict[str, datetime | int] = {"now": clock.now(), "share": SHARE}
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, asked)
         return int(cursor.fetchone()[0])

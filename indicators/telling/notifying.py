@@ -262,7 +262,7 @@ def deliver() -> None:
 def sweep() -> None:
     """Find everything that is to be told or due, from the store alone, and wake workers for it."""
     woken, room = 0, _MOST_DUE - claiming.due()
-    for together in batched(_to_be_told(), _TOGETHER, strict=False):
+    for together in batched(_to_be_told(), _TOGETHER):
         portions, most = [], 0
         for ids in together:
             if room > most:
