@@ -10,12 +10,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import orjson
 
 from exchange.errors import NotFound, Refused
 from indicators import living, publishing
-from indicators.models import Holding
+from indicators.models import Carries, Holding
 from indicators.publishing.reach import Reach
 from indicators.reading import lines
 from indicators.stix import identifiers, parsing, revising, tlp
@@ -45,14 +46,33 @@ def others(viewer: Viewer, stix_id: str) -> Holding:
 
 
 def meant(giver: Viewer, ids: Sequence[str]) -> tuple[Holding, ...]:
-    """The holdings that somebody names by their ids: of each id the line that they read, never their own."""
+    """The holdings that somebody names by their ids: of each id the line that they read, never their own.
+
+    And what others hold under that id and says the same values: ids that are made of values are alike at all labs, and
+    a value is right or wrong whoever says it. What says other values under the id of another is not meant.
+    """
     chosen = lines.chosen(giver, ids)
     seen = Holding.objects.visible_to(giver).filter(stix_id__in=ids).exclude(publisher=giver.partner_id)
-    found: dict[str, Holding] = {}
+    by_id: dict[str, list[Holding]] = {}
     for holding in seen.order_by("pk"):
-        if holding.stix_id not in found or chosen.get(holding.stix_id) == holding.pk:
-            found[holding.stix_id] = holding
-    return tuple(found.values())
+        by_id.setdefault(holding.stix_id, []).append(holding)
+    says = _values([one.pk for several in by_id.values() if len(several) > 1 for one in several])
+    found: list[Holding] = []
+    for stix_id, several in by_id.items():
+        read = next((one for one in several if one.pk == chosen.get(stix_id)), several[0])
+        found.append(read)
+        found += [one for one in several if one is not read and one.pk in says and says[one.pk] == says.get(read.pk)]
+    return tuple(found)
+
+
+def _values(holdings: Sequence[int]) -> dict[int, frozenset[UUID]]:
+    """The keys of the values that holdings say, of those that say any."""
+    found: dict[int, set[UUID]] = {}
+    if holdings:
+        carried = Carries.unrestricted.filter(holding__in=holdings)
+        for holding, value in carried.values_list("holding", "token_value"):
+            found.setdefault(holding, set()).add(value)
+    return {holding: frozenset(values) for holding, values in found.items()}
 
 
 def markings(holding: Holding) -> list[str]:

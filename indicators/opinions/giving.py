@@ -62,7 +62,8 @@ def give(viewer: Viewer, stix_id: str, *, opinion: str, reason: str) -> str:
     allowed = words.REASONS_OF_CAMPAIGNS if judged.stix_type == "campaign" else words.REASONS
     if reason not in allowed:
         raise Refused(f"Of this object, one of: {', '.join(allowed)}.", code="bad-reason", at="/reason")
-    before = Opinion.unrestricted.filter(holding=judged, partner=viewer.partner_id).select_related("said_by__newest")
+    of_id = Opinion.unrestricted.filter(holding__stix_id=judged.stix_id, partner=viewer.partner_id)
+    before = of_id.select_related("said_by__newest").order_by("-place", "pk")
     document = _document(viewer, judged, before.first(), opinion=opinion, reason=reason)
     status = about.publish(viewer, document, judged)
     if status == "accepted":

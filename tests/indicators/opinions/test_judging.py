@@ -303,6 +303,35 @@ def test_lone_dissent_has_a_cap_a_day_and_a_second_person_lifts_it(world: Any, m
     assert giving.read(cast.viewer("aster"), said[2]["id"])[0].standing == "refuted"
 
 
+def test_what_several_labs_say_alike_under_one_id_is_judged_at_once_and_nothing_else_under_it(world: Any) -> None:
+    """`publish --csv` makes ids of values: two labs that say one value say it under one id."""
+    cast, eve, _ = world
+    borealis, cygnus = cast.viewer("borealis"), cast.viewer("cygnus")
+    said = making.account_pattern(carrier={"token": making.token("ab" * 32)}, tlp_word="green")
+    squatting = said | making.account_pattern(carrier={"token": making.token("cd" * 32)}, tlp_word="green")
+    for who, what in (("aster", said), ("cygnus", said), ("dorado", squatting | {"id": said["id"]})):
+        viewer = cast.viewer(who) if who != "dorado" else build.viewer_of(build.a_partner("Zephyr"))
+        build.publish(viewer, what | {"created_by_ref": viewer.identity_id}, everyone=True)
+
+    def stands(viewer: Any) -> dict[str, str]:
+        return {one.publisher.slug: str(one.standing) for one in giving.read(viewer, said["id"])}
+
+    giving.give(borealis, said["id"], opinion="disagree", reason="false_positive")
+    assert stands(eve) == {"aster": "disputed", "cygnus": "disputed", "zephyr": "unreviewed"}
+    giving.give(eve, said["id"], opinion="disagree", reason="false_positive")
+    assert stands(cygnus) == {"aster": "refuted", "cygnus": "refuted", "zephyr": "unreviewed"}
+    giving.give(borealis, said["id"], opinion="neutral", reason="stale")
+    assert stands(eve) == {"aster": "disputed", "cygnus": "disputed", "zephyr": "unreviewed"}
+    opinions = Opinion.unrestricted.filter(partner=borealis.partner_id)
+    assert len(set(opinions.values_list("said_by", flat=True))) == 1, "revised, not repeated"
+    giving.take_back(eve, said["id"])
+    assert set(stands(cygnus).values()) == {"unreviewed"}
+    # Who publishes it judges the others' all the same.
+    giving.give(cygnus, said["id"], opinion="disagree", reason="victim")
+    assert stands(eve)["aster"] == "disputed"
+    assert stands(eve)["cygnus"] == "unreviewed"
+
+
 @pytest.mark.parametrize("pushed", [False, True])
 def test_whoever_made_the_key_that_dissents_is_no_second_person(world: Any, monkeypatch: Any, pushed: bool) -> None:
     cast, _, stix_id = world
