@@ -22,7 +22,7 @@ test: lint ## All checks, and all tests but the drills (PYTEST_ARGS="tests/partn
 
 drills: ## Rehearsals on sets of real processes: kills, restores, upgrades, races; and more of what is drawn at random (PYTEST_ARGS=…)
 	@deploy/bootstrap dev
-	@$(TEST) $(BIN)/python -m pytest -m "drill or hypothesis" --hypothesis-profile=house $(PYTEST_ARGS)
+	@$(TEST) $(BIN)/python -m pytest -n 3 -m "drill or hypothesis" --hypothesis-profile=house $(PYTEST_ARGS)
 
 oldest: ## The same code on the oldest Python that we promise, where it is on this machine: compiled, imported, tried
 	@deploy/bootstrap dev

@@ -110,6 +110,7 @@ RAW = (
 CARD = "4111 1111 1111 1111"
 
 
+@pytest.mark.drill
 def test_personal_values_become_tokens_here_and_none_is_sent(page, live_server, cast, key_service):  # noqa: F811
     """Every byte that leaves the browser is looked at."""
     sent: list[bytes] = []
@@ -146,6 +147,7 @@ def test_personal_values_become_tokens_here_and_none_is_sent(page, live_server, 
     assert CARD not in page.content()
 
 
+@pytest.mark.drill
 def test_an_appeal_is_filed_by_tokens_that_are_made_here(page, live_server, cast, key_service):  # noqa: F811
     sent: list[str] = []
     page.on("request", lambda asked: sent.append(f"{asked.url}\n{asked.headers}\n{asked.post_data or ''}"))

@@ -37,6 +37,7 @@ _MOVES = """
 """
 
 
+@pytest.mark.drill
 def test_nothing_moves_for_who_wants_less_motion(chromium, live_server, pool):  # noqa: F811
     context = chromium.new_context(reduced_motion="reduce")
     still = context.new_page()
@@ -71,6 +72,7 @@ def test_who_hears_the_picture_has_its_table(page, live_server, pool):  # noqa: 
     expect(page.locator('.twin a[aria-current="true"]')).to_have_count(1)
 
 
+@pytest.mark.drill
 def test_many_are_judged_while_the_page_looks_again(page, live_server, cast):  # noqa: F811
     build.publish(cast.viewer("borealis"), *(making.account_pattern() for _ in range(2)))
     build.publish(cast.viewer("aster"), making.account_pattern())

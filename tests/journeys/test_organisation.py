@@ -6,6 +6,8 @@ import os
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from exchange import clock
 from partners.ceilings import Ceiling, Width
 from partners.groups import membership, proposing, steering, warning
@@ -32,6 +34,7 @@ def look(page, name):  # noqa: F811
         page.screenshot(path=f"{where}/{name}-{page.viewport_size['width']}.png", full_page=True)
 
 
+@pytest.mark.drill
 def test_an_admin_makes_a_group_another_joins_and_a_second_person_publishes(page, live_server, cast):  # noqa: F811
     today = clock.now().date()
     Group.objects.filter(pk=cast.ring.pk).update(basis_until=today + timedelta(days=20))

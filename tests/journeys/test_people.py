@@ -49,6 +49,7 @@ def by_password(page, live_server, username):  # noqa: F811
     page.click("button.primary")
 
 
+@pytest.mark.drill
 def test_a_new_lab_is_invited_and_its_admin_signs_in_with_a_passkey(page, live_server, operator):  # noqa: F811
     by_password(page, live_server, operator.username)
     page.wait_for_selector(HOME)

@@ -15,6 +15,7 @@ from indicators.stix import making
 from partners import keys
 from partners.scopes import Scope
 from tests import build
+from tests.drilling import runs
 from tests.journeys import axe
 from tests.waiting import DEADLINE_S
 
@@ -373,7 +374,6 @@ CONTRAST = """
 """
 
 
-@BOTH
 def test_all_text_has_the_contrast_that_it_needs(page, live_server, cast):
     token = {"token": making.token(uuid.uuid4().hex * 2)}
     theirs = making.account_pattern(carrier=token, name="Theirs", labels=["a-label"], tlp_word="red")
@@ -433,13 +433,14 @@ def test_what_is_not_found_keeps_its_navigation(page, live_server, cast):
         assert 'id="side"' in answer.text()
 
 
-def test_axe_finds_nothing_on_the_pages_of_the_day(page, live_server, cast):
+@pytest.mark.parametrize("third", runs(3, quick=1))
+def test_axe_finds_nothing_on_the_pages_of_the_day(page, live_server, cast, third):
     token = {"token": making.token(uuid.uuid4().hex * 2)}
     theirs, ours = making.account_pattern(carrier=token), making.account_pattern(carrier=token)
     build.publish(cast.viewer("borealis"), theirs)
     build.publish(cast.viewer("aster"), ours)
     sign_in(page, live_server, build.a_user(cast.aster))
-    for path in (
+    pages = (
         "",
         "indicators?filter=severity:>=low+-control:unknown",
         "indicators?filter=kindd:x",
@@ -452,7 +453,8 @@ def test_axe_finds_nothing_on_the_pages_of_the_day(page, live_server, cast):
         "judgement/",
         "docs/portal",
         "organisation/groups/ring/counsel",
-    ):
+    )
+    for path in pages[third::3]:
         page.goto(f"{live_server.url}/{path}", wait_until="networkidle")
         assert axe.faults(page) == [], path
 
