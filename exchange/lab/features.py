@@ -30,6 +30,9 @@ COLUMNS = {
     "flagged": pl.Boolean,
 }
 
+#: Beside `created`: whether the lab gave a value that is no time.
+NO_TIME = "created is no time"
+
 
 class Sort(NamedTuple):
     """A sort of token: its subkind in the vocabulary, its group in the score, and its name in a reason."""
@@ -87,6 +90,8 @@ def derive(frame: pl.DataFrame, *, skip: Iterable[str] = (), payment: str = "par
             made.append(found)
             if bad:
                 wrong[column] = bad
+    if NO_TIME in frame.columns and (bad := int(frame[NO_TIME].sum())):
+        wrong["created"] = bad
     every = pl.concat(made) if made else pl.DataFrame(schema=_SCHEMA)
     every = pl.concat([every, *_bursts(frame, every)])
     if left_out:

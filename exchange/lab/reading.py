@@ -40,6 +40,12 @@ _READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
 _PAYMENTS = ("par", "psp_fp", "pan_token", "iban_token")
 _SCOPE = re.compile(r"[0-9a-f]{32}")
 _TRUE = ("true", "t", "1", "yes", "y")
+_FALSE = ("false", "f", "0", "no", "n", "")
+#: Numbers above these are no seconds since 1970 any more, but milli-, micro-, nanoseconds.
+_FINER = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
+#: No sign-up was before, or will be after these years: such a time is none.
+_YEARS = (1990, 2100)
+_TIME = pl.Datetime("us", "UTC")
 _KEYS = {"group", "source", "columns", "payment", "derive", "evidence", "indicators", "signatures"}
 _ACTIONS = ("observed", "limited", "challenged", "suspended")
 
@@ -177,35 +183,63 @@ def _connection(wanted: Map) -> Iterator[Any]:
 def _renamed(frame: pl.DataFrame, wanted: Map) -> pl.DataFrame:
     if missing := sorted(set(wanted.columns.values()) - set(frame.columns)):
         raise Unusable(f"no column {', '.join(missing)}; there are: {', '.join(frame.columns)}")
-    found = frame.select(_as(frame.schema[theirs], ours, theirs) for ours, theirs in wanted.columns.items())
+    found = pl.DataFrame([_as(frame[theirs], ours) for ours, theirs in wanted.columns.items()])
     if found["account"].null_count() or found["account"].is_duplicated().any():
         raise Unusable("an account without a name, or named twice")
+    if "created" in wanted.columns:
+        given = frame[wanted.columns["created"]].cast(pl.String).str.strip_chars()
+        wrong = found["created"].is_null() & (given.fill_null("") != "")
+        found = found.with_columns(wrong.alias(features.NO_TIME))
     return found
 
 
-def _as(given: pl.DataType, ours: str, theirs: str) -> pl.Expr:
+def _as(given: pl.Series, ours: str) -> pl.Series:
     """A column of the lab's as one of ours."""
-    column = pl.col(theirs)
     if ours == "flagged":
-        as_text = column.cast(pl.String).str.to_lowercase().is_in(_TRUE)
-        found = column if given == pl.Boolean else as_text
-        return found.fill_null(value=False).alias(ours)
+        return _flags(given).alias(ours)
     if ours == "created":
-        return _moment(given, column).alias(ours)
+        return _moments(given).alias(ours)
     if features.COLUMNS[ours] == pl.List(pl.String):
-        if isinstance(given, pl.List):
-            return column.cast(pl.List(pl.String)).alias(ours)
-        return column.cast(pl.String).map_elements(_several, return_dtype=pl.List(pl.String)).alias(ours)
-    return column.cast(pl.String).alias(ours)
+        if isinstance(given.dtype, pl.List):
+            return given.cast(pl.List(pl.String)).alias(ours)
+        return given.cast(pl.String).map_elements(_several, return_dtype=pl.List(pl.String)).alias(ours)
+    return given.cast(pl.String).alias(ours)
 
 
-def _moment(given: pl.DataType, column: pl.Expr) -> pl.Expr:
-    if isinstance(given, pl.Datetime):
-        zoned = column if given.time_zone else column.dt.replace_time_zone("UTC")
-        return zoned.dt.convert_time_zone("UTC").cast(pl.Datetime("us", "UTC"))
-    if given.is_numeric():
-        return pl.from_epoch(column, time_unit="s").dt.replace_time_zone("UTC").cast(pl.Datetime("us", "UTC"))
-    return column.cast(pl.String).str.to_datetime(time_zone="UTC", time_unit="us", strict=False)
+def _flags(given: pl.Series) -> pl.Series:
+    """Flags; a number is one unless it is 0. Raises Unusable for a word that says neither yes nor no."""
+    if given.dtype == pl.Boolean:
+        return given.fill_null(value=False)
+    if given.dtype.is_numeric():
+        return (given != 0).fill_null(value=False)
+    words = given.cast(pl.String).str.strip_chars().str.to_lowercase().fill_null("")
+    words = words.str.replace(r"^([01])\.0+$", "$1")
+    if not words.is_in((*_TRUE, *_FALSE)).all():
+        raise Unusable(f"[columns] flagged: a value is neither of {', '.join(_TRUE)} nor of {', '.join(_FALSE[:-1])}")
+    return words.is_in(_TRUE)
+
+
+def _moments(given: pl.Series) -> pl.Series:
+    """Times in UTC, null where one is none: as they are, as text, or seconds (or finer) since 1970, also as text."""
+    if isinstance(given.dtype, pl.Datetime):
+        zoned = given if given.dtype.time_zone else given.dt.replace_time_zone("UTC")
+        return zoned.dt.convert_time_zone("UTC").cast(_TIME)
+    text = given.cast(pl.String).str.strip_chars()
+    numbers = text.str.extract(r"^(\d+(?:\.\d+)?(?:[eE]\+?\d+)?)$").cast(pl.Float64, strict=False)
+    scale = pl.lit(1.0)
+    for least, by in reversed(_FINER):
+        scale = pl.when(pl.col("n") >= least).then(by).otherwise(scale)
+    seconds = pl.DataFrame({"n": numbers}).select(pl.col("n") / scale).to_series()
+    since = (seconds.clip(0, 1e11) * 1e6).cast(pl.Int64).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    words = text.set(numbers.is_not_null(), None)
+    if words.null_count() < len(words) - (words == "").sum():
+        try:
+            read = words.str.to_datetime(time_zone="UTC", time_unit="us", strict=False)
+        except pl.exceptions.PolarsError:
+            raise Unusable("[columns] created: a time is such as 2026-11-28T13:00:00Z, or seconds since 1970") from None
+        since = pl.DataFrame({"n": since, "w": read}).select(pl.coalesce("n", "w")).to_series()
+    known = since.dt.year().is_between(*_YEARS)
+    return since.set(~known.fill_null(value=False), None)
 
 
 def _several(text: str) -> list[str]:

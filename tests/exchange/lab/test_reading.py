@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from exchange.client.errors import Unusable
-from exchange.lab import reading
+from exchange.lab import features, reading
 
 MAP = """
 group = "ring"
@@ -28,7 +28,7 @@ def read(tmp_path, text):
 
 
 def assert_anna(frame):
-    assert frame.columns == ["account", "created", "email", "addresses", "flagged"]
+    assert frame.columns == ["account", "created", "email", "addresses", "flagged", features.NO_TIME]
     row = frame.row(0, named=True)
     assert row["account"] == "7"
     assert row["created"] == datetime(2026, 11, 28, 13, tzinfo=UTC)
@@ -69,6 +69,59 @@ def test_a_query_of_a_database(tmp_path):
     store.close()
     source = 'sql = "SELECT * FROM a ORDER BY id"\ndatabase = "sqlite:///lab.sqlite"'
     assert_anna(read(tmp_path, MAP.replace('file = "{file}"', source)))
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        ["2026-11-28T13:00:00Z", "2026-11-28T14:00:00+01:00", "2026-11-28T13:00:00.5Z"],
+        ["2026-11-28 13:00:00", "2026-11-28 13:00:00.25"],
+        [1795870800, 1795870800],
+        [1795870800.25],
+        [1795870800000, 1795870800000000, 1795870800000000000],
+        ["1795870800", " 1795870800000 ", "1.7958708e9"],
+        ["2026-11-28T13:00:00Z", "1795870800", None, ""],
+    ],
+)
+def test_a_time_is_a_text_or_a_number_since_1970_however_fine(tmp_path, moments):
+    accounts = [str(number) for number in range(len(moments))]
+    pl.DataFrame({"id": accounts, "at": moments}).write_parquet(tmp_path / "a.parquet")
+    text = '[source]\nfile = "a.parquet"\n[columns]\naccount = "id"\ncreated = "at"\n'
+    found = read(tmp_path, text)
+    assert {moment.replace(microsecond=0) for moment in found["created"] if moment} == {
+        datetime(2026, 11, 28, 13, tzinfo=UTC)
+    }
+    assert found["created"].null_count() == sum(moment in (None, "") for moment in moments)
+    assert not found[features.NO_TIME].any()
+
+
+def test_what_is_no_time_is_left_out_and_counted(tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "id,at,mail,ips,fraud\n1,2026-11-28T13:00:00Z,a@b.example,,\n2,soon,,,\n3,9,,,\n4,,,,\n"
+    )
+    found = read(tmp_path, MAP.format(file="a.csv"))
+    assert found["created"].is_null().to_list() == [False, True, True, True]
+    assert features.derive(found).wrong["created"] == 2
+    (tmp_path / "a.csv").write_text("id,at,mail,ips,fraud\n1,soon,,,\n2,later,,,\n")
+    with pytest.raises(Unusable, match="created: a time is such as"):
+        read(tmp_path, MAP.format(file="a.csv"))
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [[True, False, None], [1, 0, None], [1.0, 0.0, None], ["1.0", "0.0", None], ["Yes", " no ", ""], ["T", "f", ""]],
+)
+def test_a_flag_is_a_word_or_a_number(tmp_path, flags):
+    pl.DataFrame({"id": ["1", "2", "3"], "fraud": flags}, strict=False).write_parquet(tmp_path / "a.parquet")
+    text = '[source]\nfile = "a.parquet"\n[columns]\naccount = "id"\nflagged = "fraud"\n'
+    assert read(tmp_path, text)["flagged"].to_list() == [True, False, False]
+
+
+def test_a_flag_that_says_neither_yes_nor_no_is_named_and_not_taken_for_no(tmp_path):
+    (tmp_path / "a.csv").write_text("id,at,mail,ips,fraud\n1,,,,confirmed fraud\n2,,,,ok\n")
+    with pytest.raises(Unusable, match=r"\[columns\] flagged: a value is neither of true") as raised:
+        read(tmp_path, MAP.format(file="a.csv"))
+    assert "confirmed" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
