@@ -83,8 +83,9 @@ def _check_head(document: Mapping[str, Any], pins: Pins) -> None:
     key = base64.b64decode(trusted.get(head["key"], ""), validate=True)
     if not key:
         raise KeyNotTrusted(
-            "The log is signed by a key that is not pinned. If it was announced, give it (--log-key); for another "
-            "exchange than before, such as a demo that was made anew, set EXCHANGE_STATE_DIR to a directory of its own."
+            "The log is signed by a key that is not pinned. For another exchange than before, such as a demo that was "
+            "made anew, set EXCHANGE_STATE_DIR to a directory of its own. If this exchange announced a new key, and "
+            f"{head['key']} is its id, delete pins.json there: what is shown then is pinned."
         )
     text = statements.head_text(size=head["size"], root=head["root"], at=head["at"])
     if statements.key_id(key) != head["key"] or not statements.is_signed(

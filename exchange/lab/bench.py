@@ -116,7 +116,7 @@ def existing(path: Path) -> Iterator[State]:
     if not path.exists():
         raise Unusable(f"{path}: no such state; `exchange-lab load` makes it")
     with State(path) as state:
-        if state.get("tokens") is None:
+        if state.get("tokens") is None or state.accounts.is_empty():
             raise Unusable(f"{path}: nothing was loaded yet; `exchange-lab load` does")
         yield state
 

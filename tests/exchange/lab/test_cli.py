@@ -14,9 +14,11 @@ from exchange.client.pinning import KeyNotYet
 from exchange.lab import cli
 from exchange.lab.bench import Open
 from exchange.lab.cli import app
+from exchange.lab.state import State
 from exchange.simulate.accounts import files
 from exchange.simulate.accounts.story import tell
 from exchange.simulate.accounts.told import LABS, Format, Told
+from exchange.tokens.forms import Scheme
 from partners.scopes import Scope
 from tests import build, keyservice
 from tests.exchange.agent.test_lookup import Lab as Agent
@@ -147,6 +149,10 @@ def test_what_is_missing_is_said_in_a_line(tmp_path):
     assert "map.toml" in lab("load", fails=True)
     (tmp_path / "map.toml").write_text('[source]\nfile = "a.csv"\n[columns]\naccount = "a"\n')
     assert "Which group?" in lab("load", fails=True)
+    (tmp_path / "map.toml").write_text('group = "ring"\n[source]\nfile = "a.csv"\n[columns]\naccount = "a"\n')
+    with State(tmp_path / "lab.db") as begun:  # as a load that failed leaves it
+        begun.begin({Scheme.GROUP: ("ring-2026q4-1",), Scheme.OBLIVIOUS: ("2026q4",)}, payment="par", scope="")
+    assert "nothing was loaded yet" in lab("rehearse", fails=True)
 
 
 def test_help_names_every_command():
