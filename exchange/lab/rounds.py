@@ -36,7 +36,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What one round did: accounts sent anew or changed, and taken back; answers; tokens asked about; suspects."""
+    """What one round did: accounts sent anew or changed, and taken back; answers; tokens asked about; suspects.
+
+    A lab that has found nobody has not settled: the others may only begin.
+    """
 
     number: int
     sent: int
@@ -85,7 +88,9 @@ def play(
         suspects=int(scores.suspect.sum()),
         new=int((scores.suspect & ~was).sum()),
         one_word=int(one_word.sum()),
-        settled=before is not None and scoring.has_settled(before, scores.suspect, constants),
+        settled=before is not None
+        and bool(scores.suspect.any())
+        and scoring.has_settled(before, scores.suspect, constants),
     )
 
 

@@ -88,6 +88,13 @@ def test_rounds_settle_and_what_did_not_change_is_not_sent_again(played):
     assert sum(one.sent for one in last) < sum(len(suspects(state)) for state in played[0].values())
 
 
+def test_a_lab_that_has_found_nobody_goes_on_until_the_others_have_begun(story):
+    group = LocalGroup()
+    with load(story, "cygnus", name="early.db") as early, load(story, "aster", name="begins.db") as begins:
+        assert not any(play(early, group.lab("cygnus")).settled for _ in range(3))
+        assert any(play(begins, group.lab("aster")).settled for _ in range(6))
+
+
 def test_nothing_but_tokens_pseudonyms_and_powers_of_two_leaves(story, played):
     _, hall, _ = played
     said = b"\n".join(body for _, _, body in hall.requests) + "\n".join(url for _, url, _ in hall.requests).encode()
