@@ -140,7 +140,10 @@ def _ask(
 
 
 def _kept(target: _Target, asked: Callable[[outward.Line], outward.Answer]) -> outward.Answer | None:
-    """The answer on a connection that was kept; None where there is none, or it had ended before it was used."""
+    """The answer on a connection that was kept; None where there is none, or it ended before it said anything.
+
+    Only one is tried: a receiver that ends each without a word gets a body twice, and no oftener.
+    """
     for line in _KEPT.take((os.getpid(), target.origin)):
         if not _allowed(line.address):
             line.close()
@@ -150,6 +153,7 @@ def _kept(target: _Target, asked: Callable[[outward.Line], outward.Answer]) -> o
         except outward.Broken as broken:
             if not broken.unheard:
                 raise
+            return None
     return None
 
 

@@ -1,5 +1,6 @@
 """The only door out: no inward address, no redirect, one deadline, a bounded answer."""
 
+import os
 import socket
 import ssl
 import threading
@@ -347,6 +348,21 @@ def test_a_kept_connection_that_ended_meanwhile_costs_nothing(keeping, monkeypat
     monkeypatch.setattr(outbound.outward, "_is_good", lambda line: True)  # it leaves just after one has looked
     assert kept_post(url).body == b"ok"
     assert len(connections) == 2
+
+
+def test_who_ends_every_kept_connection_without_a_word_gets_a_body_twice_and_no_oftener(keeping, monkeypatch):
+    url, scripts, connections = keeping
+    scripts += [[], [], [FINE]]
+    target = outbound._target(url)
+    for _ in range(2):
+        outbound._KEPT.give((os.getpid(), target.origin), outbound._opened(target, time.monotonic() + DEADLINE_S))
+    monkeypatch.setattr(outbound.outward, "_is_good", lambda line: True)
+    assert kept_post(url).body == b"ok"
+    assert len(connections) == 3
+    left = list(outbound._KEPT.take((os.getpid(), target.origin)))
+    assert len(left) == 2, "one that was not tried, and the new one"
+    for line in left:
+        line.close()
 
 
 def test_a_kept_connection_leads_nowhere_that_may_not_be_asked_any_more(keeping, settings):
