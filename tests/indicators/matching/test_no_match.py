@@ -8,11 +8,12 @@ from datetime import timedelta
 import pytest
 
 from exchange import clock
-from indicators import matching
+from indicators import matching, reading
 from indicators.ending import retiring, withdrawing
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes
 from indicators.models import Holding
+from indicators.reading.selecting import Selection
 from indicators.stix import making
 from tests import build
 from tests.indicators.api.caller import Caller
@@ -34,6 +35,24 @@ def test_a_fingerprint_of_a_payment_provider_is_compared_within_its_scope_alone(
     for who, stix in said:
         build.publish(cast.viewer(who), stix, everyone=True)
     assert found(cast, "aster") == [{said[0][1]["id"], said[2][1]["id"]}]
+
+
+def test_what_one_source_says_twice_is_matched_with_nothing_in_lists(cast):
+    """Equal values and overlapping networks, whatever others say of them unseen; until another source says so in sight."""
+    nets = [making.account_pattern("net", carrier={"value": f"185.77.147.{rest}"}) for rest in ("0/24", "7/32")]
+    build.publish(cast.viewer("aster"), *nets, everyone=True)
+    twice = say(cast, "aster", 2, everyone=True)
+    hidden = making.account_pattern("net", carrier={"value": "185.77.147.7/32"})
+    build.publish(cast.viewer("borealis"), hidden, partners=("aster",))
+    say(cast, "borealis", partners=("aster",))
+    reader = cast.viewer("cygnus")
+
+    def matched():
+        return {said.stix_id for said in reading.page(reader, Selection(matched=True), limit=10).statements}
+
+    assert matched() == set()
+    (theirs,) = say(cast, "borealis", everyone=True)
+    assert matched() == {*twice, theirs}
 
 
 @pytest.mark.parametrize(
