@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import unicode_segmentation_rs as segmentation
 
+from exchange.client import build
+from exchange.stix import patterns, words
 from exchange.tokens import forms, oprf, prompts
 from tests.indicators.stix import shared
 
@@ -49,6 +51,30 @@ def test_a_burst_is_named_by_the_start_of_its_slot(vector):
 def test_every_subkind_that_is_tokenised_has_a_vector():
     assert {one["subkind"] for one in DOCUMENT["vectors"]} == forms.SUBKINDS
     assert forms.OBLIVIOUS.keys() | forms.BY_GROUP.keys() | forms.EVIDENCE_ONLY >= forms.SUBKINDS
+
+
+@pytest.mark.parametrize("vector", DOCUMENT["in_clear"], ids=lambda one: f"{one['subkind']}:{one['raw'][:20]!a}")
+def test_a_value_in_clear_has_its_published_form_and_pattern(vector):
+    assert build.clear_form(vector["subkind"], vector["raw"]) == vector["form"]
+    extension = {"subkind": vector["subkind"], "value": vector["form"]}
+    assert patterns.pattern_of(extension) == (vector["pattern"], vector["pattern_type"])
+
+
+@pytest.mark.parametrize("vector", DOCUMENT["patterns"], ids=lambda one: one["extension"]["subkind"])
+def test_an_extension_has_its_published_pattern_and_matches_by_its_digest(vector):
+    extension = vector["extension"]
+    assert patterns.pattern_of(extension) == (vector["pattern"], vector["pattern_type"])
+    assert patterns.digest_of(extension) == vector.get("matches_by")
+    if "matches_by" in vector:
+        assert hashlib.sha256(vector["pattern"].encode()).hexdigest() == vector["matches_by"]
+
+
+def test_every_subkind_has_a_vector():
+    of_tokens = {one["subkind"] for one in DOCUMENT["vectors"]}
+    in_clear = {one["subkind"] for one in DOCUMENT["in_clear"]}
+    of_patterns = {one["extension"]["subkind"] for one in DOCUMENT["patterns"]}
+    assert in_clear == set(words.IN_CLEAR)
+    assert of_tokens | in_clear | of_patterns >= set(words.KIND_OF)
 
 
 def test_the_disguises_of_one_prompt_are_one():
