@@ -38,6 +38,7 @@ class Door:
     publisher_name: str = ""
     groups: frozenset[str] = frozenset()  # the short names of the publisher's groups
     broad: frozenset[str] = frozenset()  # tokens of phrases that ordinary prompts hold; asked of phrases only
+    ended: frozenset[str] = frozenset()  # of replaced group keys; asked of phrases and templates only
     detectors: frozenset[str] = frozenset()  # of the publisher's; asked of indicators that name one only
 
 
@@ -173,9 +174,10 @@ def keyed(draft: Draft, door: Door) -> Verdict:
     extension = vocabulary.extension_of(draft.data)
     if extension is None or draft.revoked or extension.get("schema_version") != SCHEMA_VERSION:
         return None
-    carried = [one["key_epoch"] for one in extension.get("tokens", ())]
+    said = [one["key_epoch"] for one in extension.get("tokens", ())]
+    carried = [epoch for epoch in said if epoch not in door.ended]
     present = _published_under(door.now.astimezone(UTC).date())
-    if not carried or any(_QUARTER.findall(epoch)[-1:] == [quarter] for epoch in carried for quarter in present):
+    if not said or any(_QUARTER.findall(epoch)[-1:] == [quarter] for epoch in carried for quarter in present):
         return None
     return Refusal("ended-epoch", f"/extensions/{vocabulary.EXTENSION_ID}/tokens/0/key_epoch", _ENDED)
 

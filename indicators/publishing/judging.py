@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Literal
 
 from exchange.sql import ask
+from exchange.stix.words import OF_GROUP_KEY
 from exchange.tokens import forms, prompts
 from indicators import detectors, stored
 from indicators.benign import service_hosts
@@ -49,8 +50,9 @@ class Doors:
         self.benign = service_hosts.known()
         self._asked: set[str] = set()  # detectors that the batch names
         self._registered: frozenset[str] = frozenset()  # of those, and more, the publisher's own
-        self._epochs: frozenset[str] = frozenset()  # of group keys, that phrases of the batch name
+        self._epochs: frozenset[str] = frozenset()  # of group keys, that phrases and templates of the batch name
         self._broad: frozenset[str] = frozenset()
+        self._ended: frozenset[str] = frozenset()
         self._doors: dict[tuple[str, bool], gates.Door] = {}
         self._verdicts: dict[tuple[int, str], gates.Verdict] = {}
 
@@ -68,10 +70,11 @@ class Doors:
             self._asked.add(detector)
             self._registered = detectors.registered(self._by.partner_id, self._asked)
             self._doors.clear()
-        if draft.subkind == "phrase" and (new := {token.key_epoch for token in draft.tokens} - self._epochs):
+        if draft.subkind in OF_GROUP_KEY and (new := {token.key_epoch for token in draft.tokens} - self._epochs):
             self._epochs |= new
             inputs = [forms.input_bytes("phrase", phrase) for phrase in prompts.broad()]
             self._broad = groupkeys.tokens_of(self._by, self._epochs, inputs)
+            self._ended = groupkeys.ended(self._by, self._epochs)
             self._doors.clear()
         if (policy, named) not in self._doors:
             self._doors[policy, named] = gates.Door(
@@ -85,6 +88,7 @@ class Doors:
                 groups=self._groups,
                 detectors=self._registered,
                 broad=self._broad,
+                ended=self._ended,
                 names_of_others=naming.taken_by_others(self._by.identity_id) if named else frozenset(),
             )
         return gates.examine(draft, self._doors[policy, named])

@@ -102,6 +102,14 @@ def tokens_of(viewer: Viewer, epochs_named: frozenset[str], inputs: Iterable[byt
     return frozenset(hmac.digest(key, one, "sha256").hex() for key in opened for one in every)
 
 
+def ended(viewer: Viewer, epochs_named: frozenset[str]) -> frozenset[str]:
+    """Of these epochs those of the viewer's own groups under whose keys nothing new is published. One query."""
+    now = clock.now()
+    replaced = GroupKey.objects.filter(group_id__in=viewer.group_ids, replaced_at__lte=now - epochs.OVERLAP)
+    named = (epochs.of_group(key.group.slug, key.quarter, key.number) for key in replaced.select_related("group"))
+    return epochs_named.intersection(named)
+
+
 def openers() -> Iterator[Callable[[], bytes]]:
     """For `exchange.proving`."""
     for key in GroupKey.objects.select_related("group").order_by("pk").iterator():
