@@ -31,6 +31,7 @@ from indicators.telling import digesting, subscribing
 from partners.keys.auth import viewer_of_partner, viewer_of_user
 from partners.log import audit
 from partners.models import ApiKey, Partner, User
+from partners.sayable import require_sayable
 from partners.scopes import ROLE_SCOPES, Role, Scope
 from partners.viewer import Viewer
 
@@ -189,6 +190,7 @@ def _save(one: ReportSchedule) -> None:
 def _named(name: str) -> str:
     if not name.strip() or len(name) > MAX_NAME_CHARS or not name.isprintable():
         raise Refused(f"A name of 1 to {MAX_NAME_CHARS} characters.", code="bad-name", at="/name")
+    require_sayable(name, at="/name")  # it is the title that the recipient reads
     return name.strip()
 
 

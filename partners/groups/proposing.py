@@ -24,11 +24,11 @@ from django.db.models import Prefetch, Q, QuerySet
 
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
-from exchange.texts import rules
 from partners import sight
 from partners.groups import steering
 from partners.log import audit
 from partners.models import Agreement, Group, Membership, Partner, Proposal
+from partners.sayable import require_sayable
 from partners.scopes import Scope
 from partners.sharing import why_closed
 from partners.tokens import groupkeys
@@ -56,7 +56,7 @@ class Basis:
         reference = " ".join(self.reference.split())
         if len(reference) > 300:
             raise Refused("At most 300 characters.", code="too-long", at="/basis_reference")
-        _require_sayable(reference, at="/basis_reference")
+        require_sayable(reference, at="/basis_reference")
         if self.ends is not None and self.ends < self.begins:
             raise Refused("It ends before it begins.", code="bad-period", at="/basis_until")
         if self.ends is not None and self.ends < clock.now().date():
@@ -320,11 +320,5 @@ def tidied(text: str, *, at: str, most: int) -> str:
     text = " ".join(text.split())
     if not 1 <= len(text) <= most:
         raise Refused(f"1 to {most} characters.", code="bad-text", at=at)
-    _require_sayable(text, at=at)
+    require_sayable(text, at=at)
     return text
-
-
-def _require_sayable(text: str, *, at: str) -> None:
-    """Other partners read it, and whoever is invited reads it before they agree to anything."""
-    if (code := rules.broken_in(text)) is not None:
-        raise Refused(rules.WORDS[code], code=code, at=at)

@@ -263,6 +263,7 @@ def test_nobody_of_another_partner_sees_a_schedule_or_a_draft(scene):
         ({"feed": "00000000-0000-4000-8000-000000000000"}, "root-or-feed"),
         ({"forms": ["fax"]}, "bad-form"),
         ({"name": ""}, "bad-name"),
+        ({"name": "Our price is 40 dollars per million tokens from March on"}, "competitive-data"),
     ],
 )
 def test_what_is_wrong_with_a_schedule_is_said_by_field(scene, more, why):
