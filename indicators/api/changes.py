@@ -148,7 +148,7 @@ def position(cursor: str, *, viewer: Viewer, scope: str) -> tuple[int, int]:
 def _next(request: Request, wanted: Filter, *, after: int, limit: int, fresh: int, wait_s: int) -> changes.Span:
     """The next stretch; where it is empty, raises NotYet, so that the view is called again with what is new.
 
-    Who waits is asked again who they are, at every wake-up and about once a second, since the whole view is called
+    Who waits is asked again who they are, at every wake-up and every few seconds, since the whole view is called
     again: a key that is revoked meanwhile is told nothing more, and what its groups are now decides what it sees.
     """
     waited: waking.Wait | None = waiting.waited(request)
@@ -157,11 +157,11 @@ def _next(request: Request, wanted: Filter, *, after: int, limit: int, fresh: in
     over = now >= deadline or waiting.has_waited_enough(request)
     if waited and not over and not waited.is_woken():
         raise waiting.NotYet(waited.again())
-    heard = waking.LISTENER.heard
+    heard = waking.LISTENER.told
     start = waited.after if waited else after
     span = changes.since(
         viewer_of(request), wanted, after=start, limit=limit, fresh_until=fresh, max_bytes=rendering.MAX_PAGE_BYTES
     )
     if span.changes or over:
         return span
-    raise waiting.NotYet(waking.Wait(heard=heard, deadline=deadline, after=span.reached))
+    raise waiting.NotYet(waking.for_page(heard=heard, deadline=deadline, after=span.reached))

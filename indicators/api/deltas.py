@@ -21,8 +21,6 @@ from partners.log import reads
 _MEDIA_TYPE = "application/x-ndjson"
 _LIMIT = 5_000
 _MAX_WAIT_S = 25
-#: Who waits is asked again who they are whenever something is heard, and so often where nothing is: hundreds wait.
-_RECHECK_S = 5.0
 
 
 class DeltaView(Face):
@@ -55,14 +53,14 @@ class DeltaView(Face):
         over = now >= deadline or waiting.has_waited_enough(request)
         if waited and not over and not waited.is_woken():
             raise waiting.NotYet(waited.again())
-        heard, cursor = waking.LISTENER.heard, asked.text("cursor")
+        heard, cursor = waking.LISTENER.told, asked.text("cursor")
         read = partial(deltas.page, viewer, wanted, feed=feed, cursor=cursor, limit=limit)
-        if waited and waited.is_woken():
+        if wait_s and cursor:  # a page of a moment ago will do: what came since wakes who waits
             found = together.page(viewer, wanted, feed=feed, cursor=cursor, limit=limit, heard=heard, read=read)
         else:
             found = read()
         if not found.rows and not found.more and not over and cursor:
-            raise waiting.NotYet(waking.Wait(heard=heard, deadline=deadline, recheck_s=_RECHECK_S))
+            raise waiting.NotYet(waking.for_page(heard=heard, deadline=deadline))
         if found.rows:
             reads.tally(viewer, surface="rest:delta", objects=found.rows, feed="" if feed == "all" else feed)
         headers = {"Cache-Control": "no-store"}

@@ -42,11 +42,12 @@ from partners.viewer import Viewer
 #: So many changes of the log a set takes in at a request; the rest at the next.
 _STRETCH = 2_000
 _STRETCH_BYTES = 8 * 1024 * 1024
-#: Sets of one partner. One that nobody asked for in this time is forgotten: its subscriber starts over.
+#: Sets of one partner.
 _MOST_SETS = 500
-UNUSED = timedelta(days=30)
 #: How long a removal is told, so that who was away shorter need not start over.
 KEPT = timedelta(days=90)
+#: A set that nobody asked for is forgotten no sooner: its subscriber starts over. `asked_at` is an hour old at most.
+UNUSED = KEPT + timedelta(hours=1)
 #: A filter that moves without a change in the log is asked for anew, whole, this often at most.
 _MOVES = timedelta(seconds=10)
 _DISARMED_TOO = "disarmed too"

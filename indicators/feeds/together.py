@@ -1,10 +1,11 @@
-"""A page of a delta for many who waited for it: of those who stand at one place of one set, one asks the store.
+"""A page of a delta for many who wait for it: of those who stand at one place of one set, one asks the store.
 
 Who is woken by a commit is one of many: each instance of a partner waits at the same place, and is to be told the same.
-The first of them in this process reads the page, the others get the same bytes. What it is kept under says everything
-that the page depends on: the partner and what its key may see (asked of the store for each of them just before), feed
-and filter, cursor and limit, and up to where this process had heard of commits before the page was read. So what is
-told is what was so after they were woken. Nobody is told what was read for another partner.
+The first of them in this process reads the page, the others get the same bytes. So it is when all of them come back to
+wait at the place that they were told. What it is kept under says everything that the page depends on: the partner and
+what its key may see (asked of the store for each of them just before), feed and filter, cursor and limit, and up to
+where this process had heard of commits before the page was read. So what is told is what was so after they were woken;
+what was committed since and not heard of yet wakes them. Nobody is told what was read for another partner.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def page(
 def _read(key: Hashable, reading: _Reading, read: Callable[[], Delta]) -> Delta:
     try:
         found = read()
-        if len(found.body) <= _MOST_BYTES:
+        works = found.more and not found.rows  # each who asks has the set follow its log a little further
+        if len(found.body) <= _MOST_BYTES and not works:
             reading.page = found
         return found
     finally:

@@ -19,8 +19,10 @@ from exchange import pooling
 
 log = get_logger()
 
-#: How long at most somebody waits before they are asked again who they are.
+#: How long at most somebody waits before they are asked again who they are: at a stream, which shares that with others
+#: of its key, and for a page, where hundreds wait and each is asked when something is heard, before it is told.
 RECHECK_S = 0.7
+RECHECK_PAGE_S = 5.0
 #: Those who are woken together are woken no oftener.
 TOGETHER_S = 0.05
 _RECONNECT_S = 2.0
@@ -171,6 +173,11 @@ class Wait:
     def again(self) -> Wait:
         """The same wait, continued."""
         return replace(self)
+
+
+def for_page(*, heard: int, deadline: float, after: int = 0) -> Wait:
+    """The wait for a page that is empty so far, of one of many; `heard` is of `told`."""
+    return Wait(heard, deadline, after, together=True, recheck_s=RECHECK_PAGE_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,6 +205,17 @@ def test_who_was_away_for_longer_than_removals_are_kept_starts_over_and_only_the
     assert idle.catch_up() == []
 
 
+def test_who_was_away_no_longer_than_removals_are_kept_goes_on(aster, borealis):
+    stix = build.an_indicator()
+    aster.push(stix)
+    reader = Subscriber(borealis)
+    reader.catch_up()
+    aster.push(revoked(stix))
+    with time_machine.travel(clock.now() + proving.KEPT):
+        proving.forget()
+        assert [row["op"] for row in reader.catch_up()] == ["remove"]
+
+
 def test_a_set_that_nobody_asks_for_is_forgotten(borealis):
     reader = Subscriber(borealis)
     reader.catch_up()

@@ -77,6 +77,11 @@ def test_a_page_that_is_large_or_a_moment_old_is_read_anew(viewer, monkeypatch):
     assert page(viewer, read, heard=9).rows == 2
 
 
+def test_a_page_without_rows_that_has_more_is_read_by_each_so_that_the_set_goes_on(viewer):
+    pages = iter([Delta(b"", 0, True, "c"), Delta(b"", 0, True, "c"), Delta(b"", 3, False, "d")])
+    assert [page(viewer, lambda: next(pages), heard=11).rows for _ in range(4)] == [0, 0, 3, 3]
+
+
 def test_what_fails_for_one_is_read_by_the_next(viewer):
     def broken():
         raise ValueError
