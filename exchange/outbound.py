@@ -139,17 +139,17 @@ def _ask(
     return Reply(answer.status, _retry_after(answer.headers.get("retry-after", "")), answer.body, answer.headers)
 
 
-def _kept(target: _Target, asked: Callable[[outward.Line], outward.Answer]) -> outward.Answer | None:
+def _kept(target: _Target, asked: Callable[[outward.Wire], outward.Answer]) -> outward.Answer | None:
     """The answer on a connection that was kept; None where there is none, or it ended before it said anything.
 
     Only one is tried: a receiver that ends each without a word gets a body twice, and no oftener.
     """
-    for line in _KEPT.take((os.getpid(), target.origin)):
-        if not _allowed(line.address):
-            line.close()
+    for wire in _KEPT.take((os.getpid(), target.origin)):
+        if not _allowed(wire.address):
+            wire.close()
             continue
         try:
-            return _asked(line, asked, target)
+            return _asked(wire, asked, target)
         except outward.Broken as broken:
             if not broken.unheard:
                 raise
@@ -157,16 +157,16 @@ def _kept(target: _Target, asked: Callable[[outward.Line], outward.Answer]) -> o
     return None
 
 
-def _asked(line: outward.Line, asked: Callable[[outward.Line], outward.Answer], keep: _Target | None) -> outward.Answer:
+def _asked(wire: outward.Wire, asked: Callable[[outward.Wire], outward.Answer], keep: _Target | None) -> outward.Answer:
     """Its answer; then the connection is kept as leading to `keep`, or closed."""
     answer = None
     try:
-        answer = asked(line)
+        answer = asked(wire)
     finally:
         if keep is not None and answer is not None and answer.keeps:
-            _KEPT.give((os.getpid(), keep.origin), line)
+            _KEPT.give((os.getpid(), keep.origin), wire)
         else:
-            line.close()
+            wire.close()
     return answer
 
 
@@ -247,7 +247,7 @@ def _target(url: str) -> _Target:
     return target
 
 
-def _opened(target: _Target, deadline: float) -> outward.Line:
+def _opened(target: _Target, deadline: float) -> outward.Wire:
     """Look the host up once, judge all that is found, and connect to the first.
 
     The certificate must be for the host of the URL, whatever address it led to. Raises Blocked, Late, Broken.
@@ -263,9 +263,9 @@ def _opened(target: _Target, deadline: float) -> outward.Line:
     try:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if scheme == "http":
-            return outward.Line(plain, address)
+            return outward.Wire(plain, address)
         plain.settimeout(outward.left(deadline))
-        return outward.Line(_tls().wrap_socket(plain, server_hostname=host), address)
+        return outward.Wire(_tls().wrap_socket(plain, server_hostname=host), address)
     except TimeoutError as error:
         plain.close()
         raise outward.Late from error

@@ -42,7 +42,7 @@ class Late(Exception):
 
 
 @dataclass(slots=True)
-class Line:
+class Wire:
     """A connection, the address that it leads to, and the moment at which it was opened, of `time.monotonic`."""
 
     socket: socket.socket
@@ -74,17 +74,17 @@ def left(deadline: float) -> float:
 
 
 def ask(
-    line: Line, method: str, target: bytes, *, headers: Mapping[str, str], body: bytes, deadline: float, max_bytes: int
+    wire: Wire, method: str, target: bytes, *, headers: Mapping[str, str], body: bytes, deadline: float, max_bytes: int
 ) -> Answer:
     """Send a request and read its answer, of whose body `max_bytes` at most. Raises Broken, Late."""
     reader = _Reader(max_bytes)
     try:
-        line.socket.settimeout(left(deadline))
+        wire.socket.settimeout(left(deadline))
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before it had read all
-            line.socket.sendall(_request(method, target, headers) + body)
+            wire.socket.sendall(_request(method, target, headers) + body)
         while not reader.done:
-            line.socket.settimeout(left(deadline))
-            piece = line.socket.recv(_PIECE)
+            wire.socket.settimeout(left(deadline))
+            piece = wire.socket.recv(_PIECE)
             if piece:
                 reader.feed(piece)
             else:
@@ -170,57 +170,59 @@ class Kept:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._idle: dict[Any, list[Line]] = {}
+        self._idle: dict[Any, list[Wire]] = {}
         self._count = 0
+        self._swept_at = 0.0
 
-    def take(self, to: Any) -> Iterator[Line]:
+    def take(self, to: Any) -> Iterator[Wire]:
         """Each connection that is still good, until one does."""
         while True:
             with self._lock:
-                lines = self._idle.get(to)
-                if not lines:
+                wires = self._idle.get(to)
+                if not wires:
                     return
-                line = lines.pop()
+                wire = wires.pop()
                 self._count -= 1
-                if not lines:
+                if not wires:
                     del self._idle[to]
-            if _is_good(line):
-                yield line
+            if _is_good(wire):
+                yield wire
             else:
-                line.close()
+                wire.close()
 
-    def give(self, to: Any, line: Line) -> None:
+    def give(self, to: Any, wire: Wire) -> None:
         """Keep one for the next; what does not fit is closed."""
-        line.idle_since = time.monotonic()
+        wire.idle_since = time.monotonic()
         with self._lock:
-            gone = self._swept(line.idle_since) if self._count >= _MOST_IDLE else []
-            lines = self._idle.setdefault(to, [])
-            if self._count < _MOST_IDLE and len(lines) < _MOST_OF_HOST:
-                lines.append(line)
+            gone = self._swept(wire.idle_since) if wire.idle_since - self._swept_at > _IDLE_S else []
+            wires = self._idle.setdefault(to, [])
+            if self._count < _MOST_IDLE and len(wires) < _MOST_OF_HOST:
+                wires.append(wire)
                 self._count += 1
             else:
-                gone.append(line)
-            if not lines:
+                gone.append(wire)
+            if not wires:
                 del self._idle[to]
         for one in gone:
             one.close()
 
-    def _swept(self, now: float) -> list[Line]:
-        """Those that have been idle for too long: they make room."""
-        old = [line for lines in self._idle.values() for line in lines if now - line.idle_since > _IDLE_S]
+    def _swept(self, now: float) -> list[Wire]:
+        """Those that have been idle for too long: others have their room."""
+        self._swept_at = now
+        old = [wire for wires in self._idle.values() for wire in wires if now - wire.idle_since > _IDLE_S]
         gone = set(map(id, old))
         self._idle = {
-            to: kept for to, lines in self._idle.items() if (kept := [one for one in lines if id(one) not in gone])
+            to: kept for to, wires in self._idle.items() if (kept := [one for one in wires if id(one) not in gone])
         }
         self._count -= len(old)
         return old
 
 
-def _is_good(line: Line) -> bool:
+def _is_good(wire: Wire) -> bool:
     """Whether it may be used again: young, and the other side has said nothing, not even that it leaves."""
     now = time.monotonic()
-    if now - line.idle_since > _IDLE_S or now - line.opened_at > _OLD_S:
+    if now - wire.idle_since > _IDLE_S or now - wire.opened_at > _OLD_S:
         return False
     watched = select.poll()
-    watched.register(line.socket, select.POLLIN)
+    watched.register(wire.socket, select.POLLIN)
     return not watched.poll(0)

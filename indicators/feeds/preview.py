@@ -45,8 +45,9 @@ def preview(viewer: Viewer, wanted: Filter, *, but: str = "") -> Preview:
     parameters |= {"audiences": audience_ids(viewer), "viewer": viewer.partner_id, "most": MOST + 1}
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
-        holds, changed, within, disputed = cursor.fetchone()
-    return Preview(min(holds, MOST), changed, within, disputed, cut=holds > MOST)
+        looked_at = cursor.fetchone()
+    holds, changed, within, disputed = (min(count, MOST) for count in looked_at)
+    return Preview(holds, changed, within, disputed, cut=looked_at[0] > MOST)
 
 
 def overlaps(viewer: Viewer, wanted: Filter, *, but: str = "") -> list[tuple[Feed, int]]:

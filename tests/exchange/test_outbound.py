@@ -345,7 +345,7 @@ def test_a_kept_connection_that_ended_meanwhile_costs_nothing(keeping, monkeypat
     url, scripts, connections = keeping
     scripts += [[FINE], [FINE]]
     kept_post(url)
-    monkeypatch.setattr(outbound.outward, "_is_good", lambda line: True)  # it leaves just after one has looked
+    monkeypatch.setattr(outbound.outward, "_is_good", lambda wire: True)  # it leaves just after one has looked
     assert kept_post(url).body == b"ok"
     assert len(connections) == 2
 
@@ -356,7 +356,7 @@ def test_who_ends_every_kept_connection_without_a_word_gets_a_body_twice_and_no_
     target = outbound._target(url)
     for _ in range(2):
         outbound._KEPT.give((os.getpid(), target.origin), outbound._opened(target, time.monotonic() + DEADLINE_S))
-    monkeypatch.setattr(outbound.outward, "_is_good", lambda line: True)
+    monkeypatch.setattr(outbound.outward, "_is_good", lambda wire: True)
     assert kept_post(url).body == b"ok"
     assert len(connections) == 3
     left = list(outbound._KEPT.take((os.getpid(), target.origin)))
