@@ -213,7 +213,7 @@ def test_who_was_away_no_longer_than_removals_are_kept_goes_on(aster, borealis):
     aster.push(revoked(stix))
     with time_machine.travel(clock.now() + proving.KEPT):
         proving.forget()
-        assert [row["op"] for row in reader.catch_up()] == ["remove"]
+    assert [row["op"] for row in reader.catch_up()] == ["remove"]
 
 
 def test_a_set_that_nobody_asks_for_is_forgotten(borealis):
