@@ -108,7 +108,10 @@ def file(viewer: Viewer, tokens: Sequence[drafts.TokenValue], *, reason: str, di
 
 
 def ask_unseen(asked: str) -> None:
-    """Give the tickets on what the filer of an appeal does not see; asked twice, it gives none twice."""
+    """Give the tickets on what the filer of an appeal does not see, and mail the publishers of all that it gave.
+
+    Asked twice, it gives none twice.
+    """
     appeal_id, keys = json.loads(asked)
     appeal = Appeal.unrestricted.filter(pk=appeal_id).first()
     viewer = auth.viewer_of_partner(appeal.partner_id) if appeal else None
@@ -118,6 +121,15 @@ def ask_unseen(asked: str) -> None:
         Partner.objects.select_for_update(no_key=True).get(pk=viewer.partner_id)
         found = _carriers(viewer, [UUID(key) for key in keys], seen=False)
         _give(appeal, found, waiting=_unanswered().filter(seen=False), seen=False)
+        _tell_new(appeal)
+
+
+def _tell_new(appeal: Appeal) -> None:
+    """Mail each publisher that got a ticket; whoever was mailed of others within the day finds it beside them."""
+    mailed = Ticket.unrestricted.filter(appeal__at__gt=appeal.at - _DAY, appeal__at__lt=appeal.at)
+    got = Ticket.unrestricted.filter(appeal=appeal).exclude(publisher__in=mailed.values("publisher"))
+    for publisher in got.order_by("publisher").values_list("publisher", flat=True).distinct():
+        _tell(publisher, "An appeal waits for your answer", _NEW)
 
 
 _UNSEEN = "appeal"
@@ -164,8 +176,6 @@ def _give(appeal: Appeal, found: Iterable[tuple[int, UUID]], *, waiting: QuerySe
         due = appeal.at + CLOCK
         tickets.append(Ticket(appeal=appeal, publisher_id=publisher, holding_id=holding, seen=seen, due_at=due))
     Ticket.unrestricted.bulk_create(tickets)
-    for publisher in given:
-        _tell(publisher, "An appeal waits for your answer", _NEW)
 
 
 def _unanswered() -> QuerySet[Ticket]:
@@ -319,7 +329,7 @@ _OVERDUE = "The time for an answer to an appeal on an indicator of yours is over
 
 
 def _tell(publisher: UUID, subject: str, text: str) -> None:
-    """Mail those who may answer; of many new ones in a day, once."""
+    """Mail those who may answer."""
     publishes = [role for role in Role if Scope.PUBLISH in ROLE_SCOPES[role]]
     people = User.objects.filter(partner=publisher, role__in=publishes, is_active=True).exclude(email="")
     body = f"{text}\n\n{settings.BASE_URL}/organisation/appeals/\nexchange appeals --received\n"

@@ -199,6 +199,20 @@ def test_what_is_overdue_is_told_once(cast, monkeypatch):
     assert theirs
 
 
+def test_of_many_appeals_in_a_day_a_publisher_is_mailed_once(cast, monkeypatch):
+    build.a_user(cast.aster)
+    for who in ("borealis", "cygnus", "borealis"):
+        published(cast)
+        filed(cast, who)
+    assert len(tickets(cast, "aster")) == 1 + 2 + 2, "each filer asks about what it has not asked about"
+    assert [message.subject for message in mail.outbox] == ["An appeal waits for your answer"]
+    moment = clock.now() + timedelta(hours=25)
+    monkeypatch.setattr(clock, "now", lambda: moment)
+    published(cast)
+    filed(cast)
+    assert len(mail.outbox) == 2
+
+
 def test_no_member_floods_another_with_appeals(cast, monkeypatch):
     for _ in range(4):
         published(cast)
