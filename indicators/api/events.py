@@ -242,7 +242,7 @@ def _told(span: changes.Span, hints: Sequence[Mapping[str, object]], *, feed: st
     """The same as a webhook says: what happened to which ids. The place is the event's id."""
     return {
         "feed": feed,
-        "urgent": changes.is_urgent(span.changes),
+        "urgent": concerning.is_urgent(hints),
         "changes": hints,
         "more": span.more,
     }

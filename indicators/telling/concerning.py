@@ -33,6 +33,11 @@ def hints(viewer: Viewer, told: Sequence[changes.Told], *, only_yours: bool = Fa
     return said
 
 
+def is_urgent(said: Iterable[Mapping[str, Any]]) -> bool:
+    """As `changes.is_urgent`, of what is told."""
+    return any(one["op"] == Change.Op.REMOVE for one in said)
+
+
 def yours(viewer: Viewer, told: Iterable[changes.Told]) -> Mapping[int, list[str]]:
     """By its place, of each upsert of others: the ids of the reader's own objects that it names or matches.
 

@@ -106,11 +106,14 @@ def _made(
                 delivering.start_over(one.pk)
             continue
         reached = span.reached if span.more and (only_yours or not span.changes) else max(end, span.reached)
-        said = len(concerning.hints(viewer, span.changes, only_yours=True)) if only_yours else len(span.changes)
+        count, urgent = len(span.changes), changes.is_urgent(span.changes)
+        if only_yours:
+            said = concerning.hints(viewer, span.changes, only_yours=True)
+            count, urgent = len(said), concerning.is_urgent(said)
         for one in alike:
             at[reached].append(one.pk)
-            if said:
-                made.append(_delivery(one, span, reached=reached, said=said))
+            if count:
+                made.append(_delivery(one, reached=reached, count=count, urgent=urgent))
             else:
                 told_nothing[one.pk] = reached
     Delivery.unrestricted.bulk_create(made)
@@ -132,14 +135,14 @@ def _alike(
     return list(found.values())
 
 
-def _delivery(subscription: Subscription, span: changes.Span, *, reached: int, said: int) -> Delivery:
+def _delivery(subscription: Subscription, *, reached: int, count: int, urgent: bool) -> Delivery:
     return Delivery(
         partner_id=subscription.partner_id,
         subscription=subscription,
         first_seq=subscription.seq,
         last_seq=reached,
-        changes=said,
-        urgent=changes.is_urgent(span.changes),
+        changes=count,
+        urgent=urgent,
     )
 
 

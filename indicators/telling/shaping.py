@@ -24,12 +24,15 @@ _OPEN = "Open in the portal"
 def body(subscription: Subscription, message: Mapping[str, Any]) -> bytes:
     """The bytes that are sent and signed. `message` is the one of Standard Webhooks."""
     shape = _SHAPES.get(Subscription.Format(subscription.format))
-    return orjson.dumps(shape(_said(subscription.feed, message), _page(subscription.feed)) if shape else message)
+    return orjson.dumps(shape(_said(subscription, message), _page(subscription.feed)) if shape else message)
 
 
-def _said(feed: Feed | None, message: Mapping[str, Any]) -> str:
+def _said(subscription: Subscription, message: Mapping[str, Any]) -> str:
     """A sentence or two of plain text."""
+    feed = subscription.feed
     name = f"the feed “{feed.name}”" if feed else "what you may see"
+    if subscription.only_yours:
+        name = f"what concerns you of {name}" if feed else "what concerns you"
     match message["type"]:
         case "objects.changed":
             return _changed(name, message["data"])

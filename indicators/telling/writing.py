@@ -111,7 +111,7 @@ def _read(viewer: Viewer, wanted: Filter, *, first: int, last: int, only_yours: 
     place = paging.seal([begins, 0], viewer=viewer.partner_id, scope=f"changes;{wanted.scope}")
     hints = concerning.hints(viewer, told, only_yours=only_yours)
     about = tuple(traced.of(change.seq for change in told))
-    return _Stretch(hints, changes.is_urgent(told), more, place, about)
+    return _Stretch(hints, concerning.is_urgent(hints), more, place, about)
 
 
 def _says_no_changes(delivery: Delivery) -> bool:

@@ -73,7 +73,19 @@ def test_an_address_that_asks_for_what_is_its_own_is_sent_nothing_else(cast, our
     notifying.deliver()
     (sent,) = answers[1]
     assert [(one["type"], one["yours"]) for one in sent[1]["data"]["changes"]] == [("opinion", [ours])]
-    assert Delivery.unrestricted.get().changes == 1
+    delivery = Delivery.unrestricted.get()
+    # What the opinion takes out of lists is told to those who are told everything, and hurries nobody else.
+    assert (delivery.changes, delivery.urgent, sent[1]["data"]["urgent"]) == (1, False, False)
+
+
+@pytest.mark.parametrize("form", ["slack", "teams"])
+def test_a_chat_is_told_that_it_concerns_it(cast, ours, answers, form):
+    subscribing.subscribe(cast.viewer("borealis"), url=URL, feed_id=None, form=form, only_yours=True)
+    giving.give(cast.viewer("aster"), ours, opinion="disagree", reason="false_positive")
+    notifying.sweep()
+    notifying.deliver()
+    (sent,) = answers[1]
+    assert "In what concerns you: 1 new or changed." in str(sent[1])
 
 
 def test_it_is_chosen_changed_and_read_over_rest(cast):
