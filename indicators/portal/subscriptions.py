@@ -107,7 +107,8 @@ def _resume(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> None
 
 def _change(request: HttpRequest, viewer: Viewer, subscription_id: UUID) -> None:
     try:
-        wanted = {"url": request.POST.get("url", "").strip(), "feed": _feed(request)}
+        only = "yours" if request.POST.get("only") == "yours" else None
+        wanted = {"url": request.POST.get("url", "").strip(), "feed": _feed(request), "only": only}
     except ValueError:
         raise NotFound from None
     _said(request, lambda: notifying.change(viewer, subscription_id, wanted), gettext("The subscription is changed."))

@@ -5,6 +5,7 @@ Read under the rule of who is looking, when it is told; kept nowhere. The inbox 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,8 @@ from partners.viewer import Viewer
 #: What names other objects and says something of them by that.
 _SAY_OF_OTHERS = frozenset({"grouping", "note", "opinion", "relationship", "report", "sighting"})
 _CAMPAIGN = "campaign"
+#: How the exchange names its campaigns; a partner may publish one under another id.
+_OURS = re.compile(r"campaign--([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
 def hints(viewer: Viewer, told: Sequence[changes.Told], *, only_yours: bool = False) -> list[dict[str, Any]]:
@@ -73,7 +76,7 @@ def _named(viewer: Viewer, versions: Sequence[int]) -> dict[int, set[str]]:
 
 def _campaigns(viewer: Viewer, stix_ids: Sequence[str]) -> set[str]:
     """Those of these that accounts of the reader's are in."""
-    keys = {UUID(stix_id.removeprefix("campaign--")) for stix_id in stix_ids}
+    keys = {UUID(ours[1]) for ours in map(_OURS.fullmatch, stix_ids) if ours}
     if not keys:
         return set()
     found = Campaign.objects.filter(pk__in=keys, group__in=viewer.group_ids, labs__has_key=str(viewer.partner_id))

@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -256,6 +257,49 @@ def test_a_viewer_that_is_narrowed_in_the_midst_drops_what_it_lost(demo, agents)
         client.readdress(one["id"], partners=["cygnus"])
     lost = set(values[::2])
     settled(agents, there=set(values) - lost, gone=lost)
+
+
+def test_of_renewals_only_what_was_renewed_travels(demo, agents):
+    client, me = lab(demo, ASTER), lab(demo, BOREALIS)
+    made, values = indicators(200)
+    published(client, made)
+    settled(agents, there=set(values))
+    cursor, _ = followed(me, "")
+    fills = [one.refills() for one in agents]
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    renewed = [
+        one
+        | {
+            "modified": f"{later:%Y-%m-%dT%H:%M:%S}.000Z",
+            "valid_until": f"{later + timedelta(days=20):%Y-%m-%d}T00:00:00Z",
+        }
+        for one in made[::20]
+    ]
+    published(client, renewed)
+    ids = {one["id"] for one in renewed}
+    travelled: set[str] = set()
+
+    def all_travelled() -> bool:
+        nonlocal cursor
+        cursor, some = followed(me, cursor)
+        travelled.update(some)
+        return travelled >= ids
+
+    until(all_travelled, within_s=120, every_s=0.2)
+    assert travelled == ids
+    settled(agents, there=set(values))
+    assert [one.refills() for one in agents] == fills
+
+
+def followed(client: Client, cursor: str) -> tuple[str, set[str]]:
+    """The end of the delta after a cursor, and the ids that it told on the way."""
+    told: set[str] = set()
+    while True:
+        page = client.delta(cursor)
+        told |= {str(row["id"]) for row in page.rows}
+        cursor = page.trailer.next_cursor
+        if not page.trailer.more:
+            return cursor, told
 
 
 def test_another_feed_on_the_same_list_takes_its_place_whole(demo, tmp_path):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
+
 import orjson
 import pytest
 
+from exchange import clock
+from indicators.campaigns.tables import Campaign
 from indicators.ending import recalling
 from indicators.feeds.filters import EVERYTHING
 from indicators.log import changes
@@ -76,6 +80,28 @@ def test_an_address_that_asks_for_what_is_its_own_is_sent_nothing_else(cast, our
     delivery = Delivery.unrestricted.get()
     # What the opinion takes out of lists is told to those who are told everything, and hurries nobody else.
     assert (delivery.changes, delivery.urgent, sent[1]["data"]["urgent"]) == (1, False, False)
+
+
+def test_a_campaign_that_ones_accounts_are_in_concerns_one_and_no_other_does(cast):
+    borealis, now = cast.viewer("borealis"), clock.now()
+    ours, others, odd = (f"campaign--{uuid.uuid4()}" for _ in range(3))
+    for one, lab in ((ours, cast.borealis), (others, cast.cygnus)):
+        Campaign.objects.create(
+            id=uuid.UUID(one.removeprefix("campaign--")),
+            group_id=min(borealis.group_ids),
+            labs={str(lab.pk): 3},
+            name=f"maple summit {one[-4:]}",
+            cluster=1,
+            first_seen=now,
+            last_seen=now,
+        )
+    build.publish(cast.viewer("aster"), build.an_indicator(), groups=("ring",))
+    (told,) = changes.since(borealis, EVERYTHING, after=0, limit=9).changes
+    ids = (ours, others, odd, "campaign--of-another-form")
+    found = concerning.yours(
+        borealis, [told._replace(stix_type="campaign", stix_id=one, seq=n) for n, one in enumerate(ids)]
+    )
+    assert found == {0: [ours]}
 
 
 @pytest.mark.parametrize("form", ["slack", "teams"])
