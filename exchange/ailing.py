@@ -52,6 +52,13 @@ _BOUNDS = (
         "Start a worker of the queue `connections`, or another one: each partner's run one after the other.",
     ),
     _Bound(
+        "exchange_peer_logs_wrong",
+        "logs of other exchanges",
+        0,
+        "went back, are other ones, or have another key",
+        "The partner's log and inbox name the connection: ask that exchange's operator what happened to its log.",
+    ),
+    _Bound(
         "exchange_follower_lag",
         "followers of the log",
         10_000,

@@ -30,6 +30,9 @@ def gauges() -> Iterator[GaugeMetricFamily]:
         cursor.execute(_CONNECTIONS_WAIT)
         waits = cursor.fetchone()[0]
         yield GaugeMetricFamily("exchange_connection_oldest_due_seconds", "Since the oldest became due.", value=waits)
+        cursor.execute("SELECT count(*) FROM indicators_connection WHERE state = 'active' AND log_alarm <> ''")
+        wrong = cursor.fetchone()[0]
+        yield GaugeMetricFamily("exchange_peer_logs_wrong", "Logs of other exchanges that are not right.", value=wrong)
         cursor.execute(_TOLD_WITHIN)
         told = GaugeMetricFamily(
             "exchange_webhook_seconds",

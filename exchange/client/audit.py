@@ -299,6 +299,11 @@ def _said_by_cover(files: dict[str, bytes]) -> str | None:
         return None
 
 
+def head_of(document: dict[str, Any]) -> Head:
+    """The head in an answer of `/api/v1/log/head`, not checked. Raises KeyError, TypeError, ValueError."""
+    return _head(document)
+
+
 def _head(document: dict[str, Any]) -> Head:
     head, consistency = document["head"], document.get("consistency")
     keys = {one["id"]: base64.b64decode(one["public_key"]) for one in document["keys"]}

@@ -49,6 +49,10 @@ Partners = Annotated[list[str] | None, typer.Option("--partner", help="Share wit
 Everyone = Annotated[bool, typer.Option("--everyone", help="Share with every partner.")]
 TlpWord = Annotated[str, typer.Option("--tlp", callback=filled, help="The least strict marking that anything gets.")]
 
+LogKey = Annotated[
+    str, typer.Option("--log-key", help="The public key of the other exchange's log, or a file: its heads are checked.")
+]
+
 #: A whole header begins with its scheme, which holds no colon (RFC 9110 §11.1); passwords may hold spaces.
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+ ")
 
@@ -85,6 +89,7 @@ def pull(
     everyone: Everyone = False,
     tlp: TlpWord = "",
     every: Every = None,
+    log_key: LogKey = "",
     as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,
@@ -92,7 +97,7 @@ def pull(
     """Have the exchange pull from a TAXII collection or a MISP; without an audience your partner alone sees it."""
     audience = _given(groups=group, partners=partner, everyone=everyone, tlp=tlp)
     wish = _wish(name, address, "pull", credential_file, misp=misp, strictest=strictest, every_s=every, says=_said(say))
-    wish |= audience
+    wish |= audience | _given(log_key=_public_key(log_key))
     with client_of(url, key_file) as client:
         _show(client.connect(wish), as_json=as_json)
 
@@ -106,12 +111,14 @@ def push(
     strictest: Strictest = "",
     feed: Feed = "",
     every: Every = None,
+    log_key: LogKey = "",
     as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
     """Have the exchange push to a TAXII collection or a MISP what your partner published under its name."""
     wish = _wish(name, address, "push", credential_file, misp=misp, strictest=strictest, every_s=every, feed=feed)
+    wish |= _given(log_key=_public_key(log_key))
     with client_of(url, key_file) as client:
         _show(client.connect(wish), as_json=as_json)
 
@@ -129,12 +136,13 @@ def change(
     tlp: TlpWord = "",
     feed: Feed = "",
     every: Every = None,
+    log_key: LogKey = "",
     as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:
     """Change what is named; an audience that is named replaces the one before it."""
-    wanted = _given(name=name, strictest=strictest, feed=feed, every_s=every)
+    wanted = _given(name=name, strictest=strictest, feed=feed, every_s=every, log_key=_public_key(log_key))
     wanted |= _given(groups=group, partners=partner, everyone=everyone, tlp=tlp)
     if pause is not None:
         wanted["state"] = "paused" if pause else "active"
@@ -189,6 +197,12 @@ def _said(say: list[str] | None) -> dict[str, str]:
     return {name: text for name, _, text in named}
 
 
+def _public_key(text: str) -> str:
+    """As base64, from a file where there is one of this name."""
+    path = Path(text)
+    return path.read_text(encoding="ascii", errors="replace").strip() if text and path.is_file() else text
+
+
 def _given(**named: Any) -> dict[str, Any]:
     return {name: value for name, value in named.items() if value}
 
@@ -216,6 +230,12 @@ def _state(one: Mapping[str, Any]) -> str:
     return "failing" if one["failing_since"] else str(one["state"])
 
 
+def _log(said: Mapping[str, Any]) -> str:
+    if said["alarm"]:
+        return f"{said['alarm']}: nothing passes; look, then `exchange connections change --log-key`"
+    return f"{said['size']:,} records, signed {said['signed_at']}" if said["size"] else "not looked at yet"
+
+
 def _show(one: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(dict(one))
@@ -231,6 +251,7 @@ def _show(one: Mapping[str, Any], *, as_json: bool) -> None:
         *((("audience", ", ".join(who) or "your partner alone"),) if one["audience"] else ()),
         ("every", f"{one['every_s']} s"),
         ("last run", f"{one['last_at'] or 'never'}: {one['outcome']}" if one["last_at"] else "not yet"),
+        *((("its log", _log(one["log"])),) if one["log"] else ()),
         ("so far", ", ".join(f"{count:,} {name}" for name, count in sorted(one["counts"].items())) or "nothing"),
     )
     print_facts(list(facts))

@@ -31,6 +31,20 @@ def _authorization() -> Text:
     )
 
 
+def _log_key() -> Text:
+    words = (
+        "Of another exchange: the public key of its log (its `/api/v1/log/keys`), base64. Given, its heads are checked."
+    )
+    return Text(
+        required=False,
+        allow_blank=True,
+        code="bad-log-key",
+        says="A public key of a log: 32 bytes as base64.",
+        max_length=60,
+        help_text=words,
+    )
+
+
 def _strictest() -> Choice:
     return Choice(
         _TLP,
@@ -67,6 +81,7 @@ class NewConnection(PreviewWish):
     feed = Id(required=False, help_text="Of a push: the feed that chooses of one's own.")
     says = _says()
     every_s = _every()
+    log_key = _log_key()
 
 
 class ConnectionChange(PreviewWish):
@@ -79,3 +94,4 @@ class ConnectionChange(PreviewWish):
     feed = Id(required=False, allow_null=True)
     says = _says()
     every_s = _every()
+    log_key = _log_key()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,7 @@ from exchange import clock
 from exchange.errors import Refused
 from indicators.api import connection_requests as requests
 from indicators.api.documents.connections import ConnectionDocument, ConnectionList
-from indicators.connections import keeping, running
+from indicators.connections import heads, keeping, running
 from indicators.models import Connection
 from indicators.publishing import awaiting
 from indicators.publishing.reach import Reach
@@ -56,6 +57,7 @@ class ConnectionsView(Face):
             reach=_reach(viewer, sent),
             feed_id=sent.get("feed"),
             says=sent.get("says") or {},
+            log_key=sent.get("log_key") or "",
             every_s=60 if sent.get("every_s") is None else sent["every_s"],
         )
         made = keeping.connect(viewer, wish)
@@ -84,6 +86,8 @@ class ConnectionView(Face):
         }
         if sent.get("authorization") is not None:
             wanted["credential"] = sent["authorization"]
+        if sent.get("log_key") is not None:
+            wanted["log_key"] = sent["log_key"]
         if sent.get("strictest"):
             wanted["strictest"] = Tlp.from_word(sent["strictest"])
         if _AUDIENCE & sent.keys():
@@ -155,8 +159,24 @@ def _document(one: Connection) -> dict[str, Any]:
         "due_at": clock.rfc3339(one.due_at),
         "last_at": clock.rfc3339(one.last_at) if one.last_at else None,
         "outcome": one.outcome,
+        "log": _log(one),
         "failures": one.failures,
         "failing_since": clock.rfc3339(one.failing_since) if one.failing_since else None,
         "counts": one.counts,
         "last_batch": one.last_batch,
+    }
+
+
+def _log(one: Connection) -> dict[str, Any] | None:
+    """How the other exchange's log stands; None where it is not looked at."""
+    if not one.log_key:
+        return None
+    head = heads.newest(one)
+    return {
+        "public_key": base64.b64encode(bytes.fromhex(one.log_key)).decode(),
+        "alarm": one.log_alarm or None,
+        "seen_at": clock.rfc3339(one.log_seen_at) if one.log_seen_at else None,
+        "size": None if head is None else head.size,
+        "root": None if head is None else bytes(head.root).hex(),
+        "signed_at": None if head is None else clock.rfc3339(head.at),
     }

@@ -20,6 +20,7 @@ from django.db.models import QuerySet
 from exchange import clock, outbound, sealing
 from exchange.errors import Conflict, NotFound, Refused
 from exchange.formats import flat
+from indicators.connections import heads
 from indicators.models import Connection, Feed
 from indicators.publishing.reach import Reach
 from indicators.telling import subscribing
@@ -34,6 +35,7 @@ MOST = 20
 #: Seconds between two runs.
 OFTENEST_S, SELDOMEST_S = 10, 86_400
 _MAX_NAME_CHARS, _MAX_CREDENTIAL_CHARS, _MAX_SAID_CHARS = 120, 2_000, 200
+_KEY_BYTES = 32
 _PURPOSE = "connection-credential"
 _COLLECTION = re.compile(r"/collections/[^/?#]+/$")
 _HEADER = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
@@ -53,6 +55,7 @@ class Wish:
     feed_id: UUID | None = None
     says: Mapping[str, str] = field(default_factory=dict)
     every_s: int = 60
+    log_key: str = ""
 
 
 def connect(viewer: Viewer, wish: Wish) -> Connection:
@@ -75,6 +78,7 @@ def connect(viewer: Viewer, wish: Wish) -> Connection:
         reach=_reach(viewer, wish.reach, wish.strictest).to_json() if pulls else {},
         says=_says(wish.says, kind=wish.kind, pulls=pulls),
         every_s=_every(wish.every_s),
+        log_key=_log_key(wish.log_key, kind=wish.kind),
     )
     made.credential = _sealed(made, wish.credential)
     with transaction.atomic():
@@ -89,7 +93,7 @@ def connect(viewer: Viewer, wish: Wish) -> Connection:
 
 
 def change(viewer: Viewer, connection_id: UUID, wanted: Mapping[str, Any]) -> Connection:
-    """Change what `wanted` names of name, state, credential, strictest, reach, feed, says and every_s.
+    """Change what `wanted` names of name, state, credential, strictest, reach, feed, says, every_s and log_key.
 
     What came in before stays where it is. A push with another feed or a stricter marking takes back what no longer
     passes. Raises NotFound, Refused naming the field, Conflict.
@@ -114,6 +118,8 @@ def change(viewer: Viewer, connection_id: UUID, wanted: Mapping[str, Any]) -> Co
             one.reach = _reach(viewer, wanted["reach"], Tlp(one.strictest)).to_json()
         if "says" in wanted:
             one.says = _says(wanted["says"], kind=one.kind, pulls=pulls)
+        if "log_key" in wanted:
+            _trust(one, _log_key(wanted["log_key"], kind=one.kind))
         if "every_s" in wanted:
             one.every_s = _every(wanted["every_s"])
         if "feed" in wanted:
@@ -152,14 +158,17 @@ def end(viewer: Viewer, connection_id: UUID) -> None:
 
 
 def run_now(viewer: Viewer, connection_id: UUID) -> Connection:
-    """Have it run within seconds, whatever failed before. Raises NotFound, Conflict where it is paused."""
+    """Have it run within seconds, and look at the other's log, whatever failed before.
+
+    Raises NotFound, Conflict where it is paused.
+    """
     _require(viewer)
     with transaction.atomic():
         one = _locked(viewer, connection_id)
         if one.state != Connection.State.ACTIVE:
             raise Conflict("It is paused: make it active first.", code="paused", at="/state")
-        one.due_at = clock.now()
-        one.save(update_fields=["due_at"])
+        one.due_at, one.log_seen_at = clock.now(), None
+        one.save(update_fields=["due_at", "log_seen_at"])
     return one
 
 
@@ -247,6 +256,32 @@ def _address(kind: str, url: str) -> str:
     return url
 
 
+def _log_key(written: str, *, kind: str) -> str:
+    """The public key of another exchange's log, as `/api/v1/log/keys` has it, in hex; "" for none. Raises Refused."""
+    if not written:
+        return ""
+    if kind != Connection.Kind.TAXII:
+        raise Refused("Only another exchange has such a log.", code="not-of-this-direction", at="/log_key")
+    try:
+        key = base64.b64decode(written, validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise Refused("A public key of a log: 32 bytes as base64.", code="bad-log-key", at="/log_key")
+    return key.hex()
+
+
+def _trust(one: Connection, key: str) -> None:
+    """Whoever gives the key, the same one, too, has looked at what became of the log.
+
+    After another key the heads of before are gone on from, as after a change of the key there; after a log that went
+    back or is another one it begins anew.
+    """
+    if one.log_alarm in (heads.Alarm.FORKED, heads.Alarm.WENT_BACK) or not (key and one.log_key):
+        heads.forget(one)
+    one.log_key, one.log_alarm, one.log_seen_at = key, "", None
+
+
 def _strictest(tlp: Tlp) -> Tlp:
     if tlp is Tlp.RED:
         raise Refused("What is RED passes no connection.", code="red-passes-no-connection", at="/strictest")
@@ -310,6 +345,7 @@ def _told(one: Connection) -> dict[str, Any]:
         "strictest": Tlp(one.strictest).word,
         "reach": one.reach,
         "state": one.state,
+        **({"log_key": one.log_key} if one.log_key else {}),
     }
 
 

@@ -30,14 +30,17 @@ _WHY = {
 class Trouble(Exception):
     """A run ends here; what was done before stays. `final`: trying again by itself will hardly help."""
 
-    def __init__(self, words: str, *, status: int | None = None, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self, words: str, *, status: int | None = None, retry_after_s: int | None = None, needs_person: bool = False
+    ) -> None:
         super().__init__(words)
         self.words, self.status, self.retry_after_s = words, status, retry_after_s
+        self._needs_person = needs_person
 
     @property
     def final(self) -> bool:
         """Whether a person has to do something first."""
-        return self.status in {401, 403, 404, 406, 410}
+        return self._needs_person or self.status in {401, 403, 404, 406, 410}
 
 
 class TooLong(Exception):

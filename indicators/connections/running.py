@@ -18,7 +18,7 @@ from structlog import get_logger
 from exchange import clock, hints, sealing
 from exchange.celery import app
 from exchange.errors import ExchangeError, TooMany
-from indicators.connections import keeping, misp, pulling, pushing, remote, taxii
+from indicators.connections import heads, keeping, misp, pulling, pushing, remote, taxii
 from indicators.connections.remote import Later, Trouble
 from indicators.connections.turns import Lost, Turn
 from indicators.models import Connection
@@ -84,6 +84,7 @@ def _go(turn: Turn) -> None:
         instance = misp.Server(one.url, credential)
         events.pull(turn, instance) if pulls else pushing.push(turn, instance)
     else:
+        heads.look(turn, credential)
         server = taxii.Server(one.url, credential)
         pulling.pull(turn, server) if pulls else pushing.push(turn, server)
 

@@ -4,7 +4,7 @@ One file for each subject, named as the room that writes its tables; each says t
 """
 
 from indicators.campaigns import tables as campaigns
-from indicators.models.connections import Connection, Passed
+from indicators.models.connections import Connection, Passed, PeerHead
 from indicators.models.ending import Disarmed, Ending, Recall
 from indicators.models.feeds import Feed, FeedSet, InForce, RangeFile, Receipt, Release, Snapshot
 from indicators.models.judging import Judging, JudgingPart
@@ -49,6 +49,7 @@ __all__ = [
     "Opinion",
     "Outflow",
     "Passed",
+    "PeerHead",
     "Preparation",
     "Progress",
     "Quarantined",

@@ -1,7 +1,8 @@
 """Other exchanges: servers that a partner pulls from or pushes to, and what went through.
 
 `connections.keeping` writes Connection, `connections.running` its place and how it goes; `connections.taking` and
-`connections.pushing` write Passed, `connections.checking` when it was last met.
+`connections.pushing` write Passed, `connections.checking` when it was last met; `connections.heads` writes PeerHead,
+and how the other exchange's log stands.
 """
 
 from __future__ import annotations
@@ -51,7 +52,17 @@ class Connection(models.Model):
     says = models.JSONField(default=dict, db_default={}, help_text="Of a pull from MISP: what is said of all.")
     feed = models.ForeignKey(Feed, on_delete=models.PROTECT, related_name="+", null=True, help_text="Of a push.")
     every_s = models.IntegerField(default=60, help_text="Seconds between two runs.")
+    log_key = models.CharField(
+        max_length=64, default="", db_default="", help_text="The public key of the other exchange's log, in hex."
+    )
     # How it goes.
+    log_alarm = models.CharField(
+        max_length=12,
+        default="",
+        db_default="",
+        help_text="What is wrong with that log (`heads.Alarm`): nothing passes.",
+    )
+    log_seen_at = models.DateTimeField(null=True, help_text="When that log was looked at last.")
     place = models.JSONField(default=dict, help_text="How far it has come, in the words of its kind.")
     due_at = models.DateTimeField(default=clock.now)
     claimed_until = models.DateTimeField(null=True)
@@ -75,6 +86,27 @@ class Connection(models.Model):
             models.CheckConstraint(condition=Q(strictest__lt=Tlp.RED), name="red_passes_no_connection"),
         ]
         indexes = [models.Index(fields=["due_at"], condition=Q(state="active"), name="connection_by_due")]
+
+
+class PeerHead(models.Model):
+    """A signed head of the log of another exchange, and the proof that it goes on from the one before (`heads`)."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="+", db_index=False)
+    partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+    size = models.BigIntegerField()
+    root = models.BinaryField(max_length=32)
+    at = models.DateTimeField(help_text="When it was signed, by its own clock.")
+    key_id = models.CharField(max_length=16)
+    signature = models.CharField(max_length=100)
+    proof = models.JSONField(default=list, help_text="Hashes, from the head that was kept before it.")
+    seen_at = models.DateTimeField(default=clock.now)
+
+    objects = OwnedManager["PeerHead"]()
+    unrestricted = models.Manager["PeerHead"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        constraints = [models.UniqueConstraint(fields=["connection", "size"], name="one_head_per_connection_and_size")]
 
 
 class Passed(models.Model):

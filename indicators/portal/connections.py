@@ -24,7 +24,7 @@ from partners.sharing import groups_named
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 
-_TYPED = ("name", "kind", "says", "direction", "url", "authorization", "strictest", "feed", "tlp")
+_TYPED = ("name", "kind", "says", "direction", "url", "authorization", "strictest", "feed", "tlp", "log_key")
 #: What may be chosen as the strictest marking, and as the least strict that anything gets.
 _MARKINGS = [tlp.word for tlp in Tlp if tlp is not Tlp.RED]
 
@@ -75,7 +75,15 @@ def act(request: HttpRequest, viewer: Viewer, connection_id: UUID) -> HttpRespon
             raise Refused(gettext("Type the new credential first."), code="bad-credential", at="/authorization")
         return change(gettext("It has another credential."), credential=typed)
 
+    def trust() -> str:
+        """An empty field would stop the looking: the page asks for the key."""
+        typed = request.POST.get("log_key", "").strip()[:61]
+        if not typed:
+            raise Refused(gettext("Type the public key of its log first."), code="bad-log-key", at="/log_key")
+        return change(gettext("It goes on, with its log as it is now."), log_key=typed)
+
     acts = {
+        "trust": trust,
         "run": run,
         "pause": lambda: change(gettext("Paused: nothing passes."), state=Connection.State.PAUSED),
         "resume": lambda: change(gettext("It goes on where it stopped."), state=Connection.State.ACTIVE),
@@ -104,6 +112,7 @@ def _wish(viewer: Viewer, typed: dict[str, str], groups: list[str]) -> keeping.W
         if pulls
         else Reach(),
         feed_id=_id(feed) if feed else None,
+        log_key="" if misp else typed["log_key"],
         says=_said(typed["says"]) if misp and pulls else {},  # else the page does not ask for it
     )
 

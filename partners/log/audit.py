@@ -34,6 +34,7 @@ class Verb(StrEnum):
     CAMPAIGN_STATED = "campaign.stated"
     CEILING_CHANGED = "ceiling.changed"
     CLEARANCE_CHANGED = "clearance.changed"
+    CONNECTION_ALARMED = "connection.alarmed"
     CONNECTION_CHANGED = "connection.changed"
     CONNECTION_ENDED = "connection.ended"
     CONNECTION_MADE = "connection.made"

@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WRITERS = {
     "indicators/connections/checking.py",
     "indicators/connections/events.py",
+    "indicators/connections/heads.py",
     "indicators/connections/keeping.py",
     "indicators/connections/pushing.py",
     "indicators/connections/running.py",

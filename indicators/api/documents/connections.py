@@ -21,6 +21,21 @@ class LandingDocument(serializers.Serializer[object]):
     attribution = serializers.ChoiceField([one.word for one in Attribution], allow_null=True)
 
 
+class PeerLogDocument(serializers.Serializer[object]):
+    """How the log of the other exchange stands, as it was checked."""
+
+    public_key = serializers.CharField(help_text="As it was given, base64.")
+    alarm = serializers.ChoiceField(
+        ["another-key", "forked", "went-back"],
+        allow_null=True,
+        help_text="Nothing passes until `log_key` is given anew.",
+    )
+    seen_at = serializers.DateTimeField(allow_null=True)
+    size = serializers.IntegerField(allow_null=True, help_text="Of the newest head that was checked.")
+    root = serializers.CharField(allow_null=True)  # type: ignore[assignment]
+    signed_at = serializers.DateTimeField(allow_null=True)
+
+
 class ConnectionDocument(serializers.Serializer[object]):
     """A server of somebody else, and which way objects go. Its credential is never shown."""
 
@@ -40,6 +55,7 @@ class ConnectionDocument(serializers.Serializer[object]):
     due_at = serializers.DateTimeField(help_text="When it is run next.")
     last_at = serializers.DateTimeField(allow_null=True)
     outcome = serializers.CharField(help_text="How the last run went, in words.")
+    log = PeerLogDocument(allow_null=True, help_text="Null: it is not looked at.")
     failures = serializers.IntegerField(help_text="Runs that failed since the last that did not.")
     failing_since = serializers.DateTimeField(allow_null=True)
     counts = serializers.DictField(child=serializers.IntegerField(), help_text="By answer, since it was made.")
