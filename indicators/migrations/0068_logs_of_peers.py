@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('indicators', '0065_subscriptions_to_what_is_yours'),
+        ('indicators', '0067_what_is_due_to_a_partner'),
         ('partners', '0017_terms_of_recipients'),
     ]
 
