@@ -69,6 +69,7 @@ class Verb(StrEnum):
     GROUP_DISSOLVED = "group.dissolved"
     GROUP_JOINED = "group.joined"
     GROUP_KEYS_HANDED_OUT = "group-keys.handed-out"
+    GROUP_KEYS_REPLACED = "group-keys.replaced"
     GROUP_KEY_MADE = "group-key.made"
     GROUP_LEFT = "group.left"
     GROUP_PROPOSED = "group.proposed"

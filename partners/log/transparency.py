@@ -209,6 +209,12 @@ def _alone() -> bool:
         return bool(cursor.fetchone()[0])
 
 
+def begin_with_present_key() -> None:
+    """Write down that the present key signs from now on, so that the next head is signed with it and covers that."""
+    with transaction.atomic():
+        _present_key()
+
+
 def _present_key() -> AuditKey:
     """The row of the key that signs now; its first use is a record of its own."""
     key, new = AuditKey.objects.get_or_create(key_id=logkeys.key_id(), defaults={"public_key": logkeys.public_key()})

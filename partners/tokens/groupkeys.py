@@ -65,14 +65,16 @@ def hand_out(viewer: Viewer, slug: str) -> list[Handed]:
     return found
 
 
-def replace(group: Group) -> None:
-    """A member has left: each key that lives gets a successor, in the transaction in which it left."""
-    now = clock.now()
+def replace(group: Group) -> int:
+    """Each key that lives gets a successor, in the transaction in which a member left; returns how many did."""
+    now, count = clock.now(), 0
     for key in GroupKey.objects.filter(group=group, replaced_at=None).order_by("quarter"):
         if epochs.ends(key.quarter) <= now:
             continue
         GroupKey.objects.filter(pk=key.pk).update(replaced_at=now)
         _make(group, key.quarter, key.number + 1)
+        count += 1
+    return count
 
 
 @app.task(name="partners.tokens.groupkeys.forget_ended")

@@ -181,3 +181,35 @@ def test_no_log_holds_a_token_of_an_address_when_the_exchange_does_not_answer(tm
         logs = {name: tmp_path / f"{name}.log" for name in ("access", "error")}
         until(lambda: all("/api/v1/changes?other" in log.read_text() for log in logs.values()))
     assert not [name for name, log in logs.items() if TOKEN in log.read_text()]
+
+
+def test_a_certificate_is_exchanged_under_load_and_no_request_is_lost(proxy, tmp_path):
+    """The files, then a reload (`systemctl reload nginx`): what is connected goes on, who connects gets the new one."""
+    port, answered, over = proxy[0], [], threading.Event()
+    before = served(port)
+    trusted = trusting(tmp_path)
+    trusted.load_verify_locations(a_certificate(tmp_path, "next")[0])
+
+    def ask(number):
+        with httpx.Client(verify=trusted, timeout=DEADLINE_S) as client:
+            while not over.is_set():
+                answered.append(client.get(f"https://localhost:{port}/{number}").status_code)
+
+    with ThreadPoolExecutor(4) as callers:
+        asking = [callers.submit(ask, number) for number in range(4)]
+        until(lambda: len(answered) > 50)
+        for kind in ("pem", "key"):
+            (tmp_path / f"next.{kind}").replace(tmp_path / f"exchange.example.{kind}")
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGHUP)
+        until(lambda: served(port) != before)
+        count = len(answered)
+        until(lambda: len(answered) > count + 50)
+        over.set()
+        for one in asking:
+            one.result()
+    assert set(answered) == {200}
+
+
+def served(port):
+    """The certificate that who connects now is shown."""
+    return ssl.get_server_certificate(("127.0.0.1", port))
