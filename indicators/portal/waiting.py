@@ -6,7 +6,6 @@ And what is disarmed, which each of them brings back.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -18,8 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from exchange.errors import ExchangeError
 from indicators import excerpts
 from indicators.ending import deciding
-from indicators.models import HeldBatch, Holding
-from indicators.portal import comparing, showing
+from indicators.portal import second
 from indicators.publishing import awaiting, confirming
 from partners.groups import directory
 from partners.models import User
@@ -47,7 +45,7 @@ def waiting(request: HttpRequest, viewer: Viewer) -> HttpResponse:
                 "audience": awaiting.audience_of(one),
                 "count": len(one.places),
                 "more": max(0, len(one.places) - _OBJECTS),
-                "objects": _objects(viewer, one),
+                "objects": second.objects(viewer, one, most=_OBJECTS),
                 "mine": not confirming.may_decide(viewer, one),
             }
             for one in awaiting.waiting(viewer)
@@ -68,29 +66,6 @@ def waiting(request: HttpRequest, viewer: Viewer) -> HttpResponse:
             for one in deciding.waiting(viewer)
         ],
     )
-
-
-def _objects(viewer: Viewer, one: HeldBatch) -> list[dict[str, Any]]:
-    """The first objects of a batch that waits, each with what it changes of the version in force. One query."""
-    drafts = list(awaiting.first_objects(one, at_most=_OBJECTS))
-    own = Holding.objects.visible_to(viewer).filter(
-        publisher=viewer.partner_id, stix_id__in=[draft.stix_id for draft in drafts], newest__isnull=False
-    )
-    before = dict(own.values_list("stix_id", "newest__body"))
-    return [
-        {
-            "title": draft.title,
-            "id": draft.stix_id,
-            "kind": showing.kind_name(draft.kind, draft.stix_type),
-            "tlp": draft.tlp or viewer.default_tlp.word,
-            "raw": draft.raw.decode(),
-            "revises": draft.stix_id in before,
-            "changes": comparing.changes(before[draft.stix_id] or "{}", draft.raw.decode())
-            if draft.stix_id in before
-            else [],
-        }
-        for draft in drafts
-    ]
 
 
 @require_POST

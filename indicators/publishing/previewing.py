@@ -7,6 +7,7 @@ from dataclasses import replace
 from indicators.publishing.reach import Reach
 from partners import viewing
 from partners.attribution import Attribution
+from partners.defaults import DefaultAudience
 from partners.scopes import Scope
 from partners.sharing import default_reach, may_share
 from partners.viewer import Viewer
@@ -23,6 +24,7 @@ def who_would_see(viewer: Viewer, reach: Reach) -> list[viewing.Reader]:
     if reach.named:
         spec = may_share(viewer, tlp=tlp, everyone=reach.everyone, groups=reach.groups, partners=reach.partners)
     else:
-        spec = default_reach(viewer, tlp)
+        default = DefaultAudience(reach.everyone, reach.groups, reach.partners) if reach.default else None
+        spec = default_reach(viewer, tlp, default=default)
     source = Attribution.NAMED if reach.attribution is None else reach.attribution
     return viewing.would_see(viewer, replace(spec, attribution=source))

@@ -1,11 +1,13 @@
 """Publishing in the portal: what the door says of each line, who will see it, what is sent and what is kept."""
 
 import json
+import re
 import uuid
 
 import pytest
 from django.test import Client
 
+from exchange import clock
 from exchange.stix import schemas, words
 from indicators import detectors
 from indicators.models import Batch, Change, HeldBatch, Holding, Preparation
@@ -13,8 +15,9 @@ from indicators.portal.publish import forms
 from indicators.publishing import preparing
 from indicators.stix import making
 from partners.keys import auth
-from partners.models import Partner
+from partners.models import Group, Partner
 from partners.scopes import Role
+from partners.tlp import Tlp
 from tests import build
 
 pytestmark = pytest.mark.django_db
@@ -234,6 +237,42 @@ def test_the_second_person_sees_what_a_revision_changes(cast):
     assert "<ins>91</ins>" in page
     assert "<b>What it is</b>" not in page
     assert page.count("holds nothing under this id") == 1
+
+
+def test_the_second_person_sees_who_comes_to_see_an_object_and_who_loses_it(cast):
+    """New, to others, and marked otherwise: each says what a second person has to know."""
+    build.a_ring(cast.aster, cast.cygnus, slug="circle")
+    aster = cast.viewer("aster")
+    new, moved, marked, ended = (making.account_pattern(name=name) for name in ("New", "Moved", "Marked", "Ended"))
+    build.publish(aster, moved, marked, ended, groups=("ring",), tlp=Tlp.AMBER)
+    Partner.objects.filter(pk=cast.aster.pk).update(alone_objects=1)
+    aster = cast.viewer("aster")
+    build.publish(aster, {**moved, "modified": build.later()}, new, groups=("circle",), tlp=Tlp.AMBER)
+    build.publish(
+        aster, {**marked, "modified": build.later()}, making.account_pattern(), groups=("ring",), tlp=Tlp.GREEN
+    )
+    revoked = {**ended, "modified": build.later(), "revoked": True}
+    build.publish(aster, revoked, *(making.account_pattern() for _ in range(2)), groups=("ring",), tlp=Tlp.AMBER)
+    page = browser(cast.aster).get("/organisation/waiting/").content.decode()
+    said = {
+        re.findall(r"<b class=\"break\">([^<]*)</b>", one)[0]: " ".join(re.sub(r"<[^>]+>", " ", one).split())
+        for one in re.findall(r"<li><div class=\"line\">.*?</li>", page, re.DOTALL)
+    }
+    assert "Would see it Cygnus" in said["New"]
+    assert "Comes to see it Cygnus Is told to drop it Borealis" in said["Moved"]
+    assert "Changes nothing of the version in force but its time." in said["Moved"]
+    assert "TLP TLP:AMBER TLP:GREEN" in said["Marked"]
+    assert "Seen by Borealis, as now" in said["Marked"]
+    assert "Ended" not in said, "a revocation waits for nobody"
+    assert Holding.unrestricted.get(stix_id=ended["id"]).state == Holding.State.REVOKED
+
+
+def test_the_second_person_is_told_why_a_batch_would_be_refused_now(cast):
+    Partner.objects.filter(pk=cast.aster.pk).update(alone_objects=1)
+    build.publish(cast.viewer("aster"), making.account_pattern(), making.account_pattern(), groups=("ring",))
+    Group.objects.update(suspended_at=clock.now())
+    page = browser(cast.aster).get("/organisation/waiting/").content.decode()
+    assert page.count("Published now it would be refused: The group ring is suspended") == 2
 
 
 def test_two_groups_are_chosen_at_once_and_both_see_it(cast):
