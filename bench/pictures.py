@@ -65,18 +65,18 @@ def main() -> None:
     with sync_playwright() as playwright:
         chromium = shutil.which("chromium") or shutil.which("google-chrome")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        state = _signed_in(browser, url, info, said.who)
+        state = signed_in(browser, url, info, said.who)
         if said.docs:
             _of_docs(browser, url, state)
         elif said.pages or said.who != "aster":
             _take(browser, url, state, said.pages or list(OPERATORS), said)
         else:
             _take(browser, url, state, [*MAIN, *OTHERS], said)
-            _take(browser, url, _signed_in(browser, url, info, "operator"), list(OPERATORS), said)
+            _take(browser, url, signed_in(browser, url, info, "operator"), list(OPERATORS), said)
         browser.close()
 
 
-def _signed_in(browser: Browser, url: str, info: dict[str, Any], who: str) -> Any:
+def signed_in(browser: Browser, url: str, info: dict[str, Any], who: str) -> Any:
     user = next(one for one in [*info["partners"], info.get("operator", {})] if one.get("username") == who)
     context = browser.new_context()
     page = context.new_page()
