@@ -162,7 +162,6 @@ def floor_beside(server: Server) -> Iterator[tuple[str, psycopg.Connection[Any]]
     url = conninfo.make_conninfo(server.database_url, dbname="floor")
     with psycopg.connect(url, autocommit=True) as database:
         database.execute(floor.SCHEMA)
-        database.execute("INSERT INTO keys VALUES (%s, 'bench')", [floor.KEY])
         with served("bench.floor:application", FLOOR_URL=url) as address:
             yield address, database
 
