@@ -6,10 +6,12 @@ import pytest
 
 from exchange import clock
 from exchange.errors import Gone
+from indicators import reading
 from indicators.ending import withdrawing
 from indicators.feeds.filters import EVERYTHING
 from indicators.log import changes, pruning
 from indicators.models import Change, Telling
+from indicators.reading.selecting import Selection
 from indicators.sight import resighting
 from partners import channels, sight
 from partners.models import Channel, Membership, Partner, Sight
@@ -117,6 +119,16 @@ def test_who_joins_a_second_group_and_leaves_the_first_is_told_of_what_is_in_bot
     leaves(cast.borealis, "ring")
     told = changes.since(cast.viewer("borealis"), EVERYTHING, after=0, limit=9).changes
     assert [(one.op, one.stix_id) for one in told] == [("upsert", held["id"])]
+
+
+def test_who_joins_finds_each_version_that_is_shown_in_collections():
+    cast = build.the_cast()
+    first = build.an_indicator()
+    build.publish(cast.viewer("aster"), first, groups=("ring",))
+    build.publish(cast.viewer("aster"), first | {"modified": build.later(), "name": "the newest"}, groups=("ring",))
+    joins(cast.dorado, cast.ring)
+    found = reading.page(cast.viewer("dorado"), Selection(versions="all"), limit=9).statements
+    assert [(one.stix_id, one.latest) for one in found] == [(first["id"], False), (first["id"], True)]
 
 
 def test_what_enters_while_a_partner_joins_is_told_to_it(monkeypatch):
