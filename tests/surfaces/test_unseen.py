@@ -5,7 +5,9 @@ difference in status, header, body, cursor, tag, length, order or count fails, u
 or drawn (`worlds/seen.py`), or the tree of the audit log, whose size moves once a minute (exchange/docs/log.md).
 
 `make test` reads what is read most and what counts (`readings.BRIEF`); the drills do and read all, and play more random
-worlds. TWO_WORLDS=deep plays each act alone, and many more random worlds, over the whole tour.
+worlds. TWO_WORLDS=deep plays each act alone, and many more random worlds, over the whole tour: 12 to 23 s of a
+processor each. TWO_WORLDS_EXAMPLES says how many random worlds, by itself over the brief tour, 3 s each:
+`TWO_WORLDS_EXAMPLES=300 make drills PYTEST_ARGS="tests/surfaces/test_unseen.py -k any_order --hypothesis-seed=13"`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from tests.surfaces.worlds.asking import filled
 from tests.surfaces.worlds.playing import Script, Theatre
 
 DEEP = os.environ.get("TWO_WORLDS") == "deep"
+MANY = os.environ.get("TWO_WORLDS_EXAMPLES", "")
+EXAMPLES = int(MANY or (200 if DEEP else 20))
 
 NARROWING = ["others come to see what the reader sees", "others lose sight of what the reader sees"]
 ACTS = list(hidden.ACTS)
@@ -108,14 +112,14 @@ def routes() -> dict[str, set[str]]:
 _slot = st.lists(st.sampled_from(ACTS), max_size=8)
 
 
-@pytest.mark.parametrize("worlds", [2, pytest.param(200 if DEEP else 20, marks=pytest.mark.drill)])
+@pytest.mark.parametrize("worlds", [2, pytest.param(EXAMPLES, marks=pytest.mark.drill)])
 def test_nor_do_any_acts_in_any_order(theatre, worlds):
     tour = "full" if DEEP else "brief"
     begun = theatre(tour)
 
     @settings(
         max_examples=worlds,
-        derandomize=not DEEP,
+        derandomize=not (DEEP or MANY),
         deadline=None,
         database=None,
         phases=(Phase.explicit, Phase.generate, Phase.shrink),
