@@ -386,3 +386,18 @@ def test_who_may_not_publish_everywhere_carries_out_and_brings_back_nothing(cast
         assert refused.value.code == why
     state = set(Holding.unrestricted.filter(stix_id__in=ids).values_list("state", flat=True))
     assert state == {"live" if verb == "carry-out" else "disarmed"}
+
+
+def test_who_may_not_publish_everywhere_prepares_and_lists_none(cast):
+    """What is found speaks of all groups."""
+    ids = published(cast)
+    _, narrow = keys.issue(
+        cast.aster, name="n", scopes=build.LAB_SCOPES, expires_in=timedelta(1), groups=[cast.ring.pk]
+    )
+    for key, why in ((narrow, "key-limited-to-groups"), (build.a_key(cast.aster, Scope.READ), "missing-scope")):
+        assert code(Caller(key).send("POST", "recalls", {"ids": ids}), 403) == why
+        for ask in (lambda viewer: recalling.prepare(viewer, recalling.Wanted(ids=tuple(ids))), recalling.listed):
+            with pytest.raises(Forbidden) as refused:
+                ask(auth.viewer_of_key(key))
+            assert refused.value.code == why
+    assert not Recall.unrestricted.exists()
