@@ -26,6 +26,7 @@ WRITERS = {
     "indicators/feeds/ranging.py",
     "indicators/feeds/receipts.py",
     "indicators/feeds/snapshots.py",
+    "indicators/opinions/about.py",
     "indicators/opinions/appealing.py",
     "indicators/opinions/flooding.py",
     "indicators/opinions/giving.py",
