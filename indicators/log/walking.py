@@ -44,7 +44,7 @@ _LEAST_ROWS, _MOST_ROWS = 64, 32_768
 #: A stretch has so many times as many places as rows, and the next one at most as many times more.
 _WIDER = 8
 #: Where it is known how many places a row takes, so much is added for chance.
-_SPARE = 1.25
+_SPARE, _ROOM = 1.25, 3.0
 #: By the index of traits, after the first stretch: a block, and at most so many places at a time.
 _BLOCK, _MOST_PLACES = 1 << BLOCK_BITS, 64 << BLOCK_BITS
 _AS_IT_IS: Mapping[str, str] = MappingProxyType({})
@@ -390,7 +390,10 @@ class _Met:
     def width(self, known: tuple[int, UUID], rows: int) -> int:
         """How many places a stretch for so many rows has."""
         apart = self._apart.get(known)
-        return ceil(rows * (_WIDER if apart is None else min(max(apart * _SPARE, 1), _WIDER * _WIDER)))
+        if apart is None:
+            return rows * _WIDER
+        # Rows that lie close are read soon: room for three times as far costs less than a second statement.
+        return ceil(rows * min(max(apart * _SPARE, min(apart * _ROOM, _WIDER)), _WIDER * _WIDER))
 
     def note(self, known: tuple[int, UUID], apart: float) -> None:
         """Remember it; of too many all is forgotten."""
