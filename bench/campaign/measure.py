@@ -25,8 +25,9 @@ from exchange.lab.scoring import Constants, sendable
 from exchange.lab.together import Lab, Together
 from exchange.simulate.accounts.story import Story, tell
 from exchange.simulate.accounts.told import LABS, SIZES, Lie, Told
-from indicators.campaigns import joining
-from indicators.campaigns.joining import Account, Grade, Role
+from indicators.campaigns import joining, purity
+from indicators.campaigns.joining import Account, Grade
+from indicators.campaigns.purity import Role
 
 _SEED = 1
 _SORTS = list(features.SORTS.values())
@@ -311,7 +312,7 @@ def pairs(scene: Scene, group: Together) -> tuple[Quality, Quality]:
 def _evidence(scene: Scene, group: Together) -> dict[tuple[int, int], Account]:
     """What the exchange has of all labs, of each account what is pure."""
     said = zip(group.holders.tolist(), group.suspects.tolist(), strict=True)
-    counted = [joining.counted_answers(list(zip(*answers, strict=True))) for answers in said]
+    counted = [purity.counted_answers(list(zip(*answers, strict=True))) for answers in said]
     row = np.full(scene.tokens, -1, dtype=np.int64)
     row[group.asked] = np.arange(len(group.asked))
     accounts: dict[tuple[int, int], Account] = {}
@@ -327,7 +328,7 @@ def _evidence(scene: Scene, group: Together) -> dict[tuple[int, int], Account]:
             everywhere = int(lab.everywhere[token])
             its = row[everywhere]
             subkind = _SORTS[int(lab.sorts[token])].subkind
-            if its >= 0 and joining.is_pure(subkind, holders=counted[its][0], suspects=counted[its][1]):
+            if its >= 0 and purity.is_pure(subkind, holders=counted[its][0], suspects=counted[its][1]):
                 its_role = role[token]
                 held.setdefault(account, {}).setdefault(Role.JOIN if its_role is Role.NET else its_role, []).append(
                     joining.Net(everywhere) if its_role is Role.NET else everywhere
@@ -343,7 +344,7 @@ def _evidence(scene: Scene, group: Together) -> dict[tuple[int, int], Account]:
 
 
 def _role(sort: int) -> Role:
-    return joining.role_of(_SORTS[sort].subkind, wide=_SORTS[sort].wide)
+    return purity.role_of(_SORTS[sort].subkind, wide=_SORTS[sort].wide)
 
 
 def _pairs(scene: Scene, placed: dict[tuple[int, int], object]) -> Quality:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from indicators.campaigns import joining
-from indicators.campaigns.joining import Account, Role
+from indicators.campaigns import joining, purity
+from indicators.campaigns.joining import Account
+from indicators.campaigns.purity import Role
 from indicators.campaigns.queueing import rows
 
 
@@ -39,7 +40,7 @@ def carried(suspects: Sequence[int]) -> dict[int, Carrier]:
         read = found.setdefault(suspect, _Read(partner, core))
         if token is None:
             continue
-        role = joining.role_of(subkind, wide=wide)
+        role = purity.role_of(subkind, wide=wide)
         if role is not Role.VOTE:
             read.may_join.append(token)
         if pure:

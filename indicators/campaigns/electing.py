@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from exchange import clock
-from indicators.campaigns import joining
+from indicators.campaigns import joining, purity
 from indicators.campaigns.counting import renew
 from indicators.campaigns.queueing import rows
 from indicators.campaigns.tables import Campaign
@@ -82,7 +82,7 @@ def _ballots(suspects: Sequence[int]) -> dict[int, list[joining.Ballot]]:
     for suspect, token, count, subkind, wide in rows(_RARE, suspects=list(suspects), rare=joining.RARE):
         tokens_of[suspect].append(token)
         carried[token] = count
-        joins[token] = joining.role_of(subkind, wide=wide) is not joining.Role.VOTE
+        joins[token] = purity.role_of(subkind, wide=wide) is not purity.Role.VOTE
     members: dict[int, dict[tuple[UUID, UUID], int]] = defaultdict(dict)
     for token, campaign, partner, count in rows(_MEMBERS, tokens=list(carried)):
         members[token][campaign, partner] = count

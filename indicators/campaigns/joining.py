@@ -7,8 +7,7 @@
     votes     accounts that are in none: their rare tokens elect one campaign, or none; tokens of several campaigns
               abstain where one that may join says which it is
 
-A token is pure where enough of its holders are suspects, over the labs that answered, or over all but one of them, so
-that nobody alone makes it impure; one that nobody answered for is not. Joining only ever adds reasons to join, so the
+Which tokens are pure, and what each kind of them may do, says `purity`. Joining only ever adds reasons to join, so the
 order in which clusters join changes nothing. Accounts, tokens and labs are any hashable values that can be sorted.
 """
 
@@ -37,15 +36,6 @@ TOKENS_TO_WIN = 2
 RARE = 200
 
 
-class Role(StrEnum):
-    """What a token may do: make a core and join (`core`), join (`join`, `net`), or vote alone (`vote`)."""
-
-    CORE = "core"
-    JOIN = "join"
-    NET = "net"
-    VOTE = "vote"
-
-
 class Grade(StrEnum):
     """How well an account's place is founded."""
 
@@ -53,50 +43,11 @@ class Grade(StrEnum):
     WORD = "on_one_labs_word"
 
 
-_CORE = frozenset({"par", "pan_token", "iban_token", "psp_fp", "device", "email", "phone"})
-#: From which purity on tokens count, by what they are.
-_PURE = 0.5
-_PURE_NETWORK = 0.8
-
-
-def role_of(subkind: str, *, wide: bool = False) -> Role:
-    """What tokens of a subkind may do; `wide` is a network of `net`."""
-    if subkind in _CORE:
-        return Role.CORE
-    if subkind == "net" and wide:
-        return Role.NET
-    return Role.JOIN if subkind == "email_domain" else Role.VOTE
-
-
 @dataclass(frozen=True, slots=True)
 class Net:
     """A token that is a network: one of the `join` of an account, of which one alone counts."""
 
     token: Any
-
-
-def is_pure(subkind: str, *, holders: int, suspects: int) -> bool:
-    """Whether enough of a token's holders are suspects for it to count."""
-    return holders > 0 and suspects / holders >= (_PURE_NETWORK if subkind == "net" else _PURE)
-
-
-def counted_answers(answers: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Holders and suspects that count of a token, of what each lab that answered says of it: their sums.
-
-    Where two others say that some of their holders are suspects, the lab with most holders that are none is left out if
-    the token is purer without it. So nobody alone makes impure, and parts, what others hold together; what few of its
-    accounts use is said by two labs or more.
-    """
-    answers = [one for one in answers if one[0]]
-    holders, suspects = sum(one[0] for one in answers), sum(one[1] for one in answers)
-    if not answers:
-        return 0, 0
-    most = max(answers, key=lambda one: (one[0] - one[1], one))
-    saying = sum(1 for one in answers if one[1]) - (most[1] > 0)
-    less = holders - most[0], suspects - most[1]
-    if saying >= LEAST_LABS and less[1] * holders > suspects * less[0]:
-        return less
-    return holders, suspects
 
 
 @dataclass(frozen=True, slots=True)

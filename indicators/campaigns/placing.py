@@ -14,11 +14,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from uuid import UUID
 
-from indicators.campaigns import asking, joining
+from indicators.campaigns import asking, purity
 from indicators.campaigns.carrying import carried
 from indicators.campaigns.clusters import clusters_with, count, grow, join, make_dirty
 from indicators.campaigns.cores import come_to_cores, write_placed
-from indicators.campaigns.joining import Role
+from indicators.campaigns.purity import Role
 from indicators.campaigns.queueing import rows, taken, waiting
 from indicators.campaigns.rebuilding import build_one_anew
 from indicators.campaigns.tables import EvidenceToken, Stir
@@ -80,10 +80,10 @@ def _look_at_tokens(group_id: UUID) -> bool:
     was = {token for (token,) in rows("SELECT token FROM indicators_puretoken WHERE token = ANY(%(t)s)", t=tokens)}
     changed, lost = [], []
     for token in EvidenceToken.objects.filter(pk__in=tokens).order_by("pk"):
-        now = joining.is_pure(token.subkind, holders=token.holders, suspects=token.suspects)
+        now = purity.is_pure(token.subkind, holders=token.holders, suspects=token.suspects)
         if now == (token.pk in was):
             continue
-        role = joining.role_of(token.subkind, wide=token.wide)
+        role = purity.role_of(token.subkind, wide=token.wide)
         changed.append(token.pk)
         if now:
             rows(

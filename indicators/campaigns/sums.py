@@ -21,7 +21,7 @@ from exchange import clock
 from exchange.celery import app
 from exchange.tokens import prevalence as rules
 from exchange.tokens.prevalence import Answer, Sums
-from indicators.campaigns import joining, queueing, terms
+from indicators.campaigns import purity, queueing, terms
 from indicators.campaigns.tables import NOBODY, EvidenceToken, Stir
 from partners.models import Group
 from partners.viewer import Viewer
@@ -96,10 +96,10 @@ def _settle(group_id: UUID, tokens: list[int], labs: Sequence[UUID], interval: t
         if asked and not is_carried:
             waits.append(_end(out, token, ends_at, now, interval))
         out.due[token] = min((at for at in waits if at > now), default=None)
-        holders, suspects = joining.counted_answers([row.answer for row in held])
+        holders, suspects = purity.counted_answers([row.answer for row in held])
         totals[token] = (holders, suspects)
-        was = joining.is_pure(state.subkind, holders=state.holders, suspects=state.suspects)
-        if was != joining.is_pure(state.subkind, holders=holders, suspects=suspects):
+        was = purity.is_pure(state.subkind, holders=state.holders, suspects=state.suspects)
+        if was != purity.is_pure(state.subkind, holders=holders, suspects=suspects):
             crossed.append(token)
     _write(group_id, out, totals, now)
     return crossed

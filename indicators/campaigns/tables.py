@@ -72,7 +72,7 @@ class Suspect(models.Model):
 class EvidenceToken(models.Model):
     """A token that evidence of a group carries, or carried.
 
-    `holders` and `suspects` are what counts of what the labs answered (`joining.counted_answers`). `due`: when a change
+    `holders` and `suspects` are what counts of what the labs answered (`purity.counted_answers`). `due`: when a change
     may be told that could not be told at once.
     """
 

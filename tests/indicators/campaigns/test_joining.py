@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indicators.campaigns import joining
+from indicators.campaigns import joining, purity
 from indicators.campaigns.joining import Account, Grade, Net
 
 
@@ -198,20 +198,20 @@ def test_what_is_common_to_campaigns_abstains_where_what_may_join_says_which():
 
 
 def test_purity_is_suspects_among_holders_over_the_labs_that_answered():
-    assert joining.is_pure("device", holders=4, suspects=2)
-    assert not joining.is_pure("device", holders=8, suspects=2)
-    assert not joining.is_pure("device", holders=0, suspects=0)
-    assert joining.is_pure("net", holders=8, suspects=8)
-    assert not joining.is_pure("net", holders=8, suspects=4)
+    assert purity.is_pure("device", holders=4, suspects=2)
+    assert not purity.is_pure("device", holders=8, suspects=2)
+    assert not purity.is_pure("device", holders=0, suspects=0)
+    assert purity.is_pure("net", holders=8, suspects=8)
+    assert not purity.is_pure("net", holders=8, suspects=4)
 
 
 def test_nobody_alone_makes_a_token_impure_that_two_others_say_is_pure():
     honest = [(16, 16), (8, 4), (2, 2)]
-    assert joining.counted_answers([]) == (0, 0)
-    assert joining.counted_answers([(0, 0), (4, 1)]) == (4, 1)
-    assert joining.counted_answers(honest) == (18, 18)
-    assert joining.counted_answers([*honest, (2**40, 0)]) == (26, 22)
-    assert joining.counted_answers([(16, 16), (2**40, 0)]) == (16 + 2**40, 16), "one lab's word against another's"
-    assert joining.counted_answers([(16, 16), (2**40, 0), (2**40, 0)])[0] > 2**40
-    assert joining.counted_answers([(2, 1), (2, 1), (1024, 64)]) == (4, 2)
-    assert joining.counted_answers([(64, 0), (64, 0), (1024, 1024)]) == (1152, 1024)
+    assert purity.counted_answers([]) == (0, 0)
+    assert purity.counted_answers([(0, 0), (4, 1)]) == (4, 1)
+    assert purity.counted_answers(honest) == (18, 18)
+    assert purity.counted_answers([*honest, (2**40, 0)]) == (26, 22)
+    assert purity.counted_answers([(16, 16), (2**40, 0)]) == (16 + 2**40, 16), "one lab's word against another's"
+    assert purity.counted_answers([(16, 16), (2**40, 0), (2**40, 0)])[0] > 2**40
+    assert purity.counted_answers([(2, 1), (2, 1), (1024, 64)]) == (4, 2)
+    assert purity.counted_answers([(64, 0), (64, 0), (1024, 1024)]) == (1152, 1024)

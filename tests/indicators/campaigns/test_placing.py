@@ -12,8 +12,9 @@ from django.core.management import call_command
 from django.db import connection, connections
 
 from exchange import clock
-from indicators.campaigns import asking, ending, joining, placing, proposing, queueing
-from indicators.campaigns.joining import Account, Grade, Role
+from indicators.campaigns import asking, ending, joining, placing, proposing, purity, queueing
+from indicators.campaigns.joining import Account, Grade
+from indicators.campaigns.purity import Role
 from indicators.campaigns.tables import (
     Campaign,
     CampaignEvent,
@@ -53,8 +54,8 @@ def accounts():
     """What is stored, as the pure rules take it."""
     tokens = {}
     for token in EvidenceToken.objects.all():
-        if joining.is_pure(token.subkind, holders=token.holders, suspects=token.suspects):
-            tokens[token.pk] = joining.role_of(token.subkind, wide=token.wide)
+        if purity.is_pure(token.subkind, holders=token.holders, suspects=token.suspects):
+            tokens[token.pk] = purity.role_of(token.subkind, wide=token.wide)
     held = defaultdict(lambda: {role: [] for role in Role})
     for suspect, token in Carried.objects.order_by("pk").values_list("suspect", "token"):
         if token in tokens:
