@@ -18,9 +18,10 @@ from typing import Any
 
 import httptools
 
-#: Bytes of an answer that are read at a time, and that may come before its headers end.
+#: Bytes of an answer that are read at a time; of all of it that is no body; and of these, more for each chunk of one.
 _PIECE = 65_536
 _MOST_OF_HEADERS = 65_536
+_MOST_OF_FRAME = 32
 #: How long a connection may lie idle until it is used again, and be used at all since its host was looked up.
 _IDLE_S = 4.0
 _OLD_S = 60.0
@@ -81,7 +82,7 @@ def ask(
     try:
         wire.socket.settimeout(left(deadline))
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may have answered before it had read all
-            wire.socket.sendall(_request(method, target, headers) + body)
+            wire.socket.sendall(_request(method, target, headers) + body)  # one limit for all of it, under TLS too
         while not reader.done:
             wire.socket.settimeout(left(deadline))
             piece = wire.socket.recv(_PIECE)
@@ -106,10 +107,14 @@ def _request(method: str, target: bytes, headers: Mapping[str, str]) -> bytes:
 
 
 class _Reader:
-    """Takes the pieces of one answer; what follows it is not read."""
+    """Takes the pieces of one answer; what follows it is not read, and what follows its body (trailers) not kept.
+
+    What is not body is bounded: a header's value that comes in pieces is put together anew with each of them.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self.answer, self.done, self.heard = Answer(), False, 0
+        self._room = _MOST_OF_HEADERS  # for what is not body
         self._most, self._body = max_bytes, bytearray()
         self._open, self._bounded = False, False  # the headers have ended; they say where the body ends
         self._parser: Any = httptools.HttpResponseParser(self)
@@ -124,7 +129,7 @@ class _Reader:
             self.answer.keeps = False
             if not self.done:
                 raise Broken from error
-        if not self._open and self.heard > _MOST_OF_HEADERS:
+        if not self.done and self.heard - len(self._body) > self._room:
             raise Broken
 
     def end(self) -> None:
@@ -138,7 +143,7 @@ class _Reader:
             self.answer.keeps = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.done:
+        if not self.done and not self._open:
             word = name.decode("latin-1").lower()
             self.answer.headers[word] = value.decode("latin-1")
             self._bounded |= word in ("content-length", "transfer-encoding")
@@ -146,6 +151,9 @@ class _Reader:
     def on_headers_complete(self) -> None:
         if not self.done:
             self._open, self.answer.status = True, self._parser.get_status_code()
+
+    def on_chunk_header(self) -> None:
+        self._room += _MOST_OF_FRAME  # there are at most as many chunks as bytes of a body, and one more
 
     def on_body(self, piece: bytes) -> None:
         if not self.done:

@@ -1,5 +1,7 @@
 """The only door out: no inward address, no redirect, one deadline, a bounded answer."""
 
+import contextlib
+import ipaddress
 import os
 import socket
 import ssl
@@ -13,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from exchange import outbound
+from exchange import outbound, outward
 from tests.waiting import DEADLINE_S
 
 
@@ -212,8 +214,8 @@ def test_nobody_listening_is_a_failure():
 
 
 @pytest.fixture
-def tls_server(tmp_path, monkeypatch):
-    """Speaks TLS with a certificate for hook.example that our side trusts, on an address that both names lead to."""
+def pem(tmp_path):
+    """A key and its certificate for hook.example."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hook.example")])
     now = datetime.now(tz=UTC)
@@ -226,6 +228,12 @@ def tls_server(tmp_path, monkeypatch):
     encoding = serialization.Encoding.PEM
     private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     pem.write_bytes(private + certificate.public_bytes(encoding))
+    return pem
+
+
+@pytest.fixture
+def tls_server(pem, monkeypatch):
+    """Speaks TLS with a certificate for hook.example that our side trusts, on an address that both names lead to."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
     listening = socket.create_server(("127.0.0.1", 0))
@@ -255,6 +263,32 @@ def test_the_certificate_must_be_for_the_host_of_the_url(tls_server):
     assert post(f"https://hook.example:{tls_server}/").status == 204
     with pytest.raises(outbound.Failed):
         post(f"https://other.example:{tls_server}/")
+
+
+def test_a_receiver_that_reads_slowly_over_tls_costs_no_more_than_the_deadline(pem):
+    ours, theirs = socket.socketpair()
+    for end in (ours, theirs):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    over = threading.Event()
+
+    def read():
+        with contextlib.suppress(OSError), context.wrap_socket(theirs, server_side=True) as connection:
+            for _ in range(40):  # a record at a time, each within the time that all of it has
+                time.sleep(0.25)
+                if not connection.recv(16_384):
+                    return
+            over.set()
+
+    threading.Thread(target=read, daemon=True).start()
+    with ssl.create_default_context(cafile=str(pem)).wrap_socket(ours, server_hostname="hook.example") as plain:
+        wire = outward.Wire(plain, ipaddress.ip_address("127.0.0.1"))
+        asked = {"headers": {}, "body": b"x" * 1_000_000 + b"{}", "max_bytes": 10}
+        deadline = time.monotonic() + 1.0
+        with pytest.raises(outward.Late):
+            outward.ask(wire, "POST", b"/", deadline=deadline, **asked)
+        assert not over.is_set()
 
 
 def drip(to, *, lead, drop):
@@ -386,6 +420,60 @@ def test_headers_without_end_are_a_failure(server):
     answer(lambda to: to.sendall(b"HTTP/1.1 200 OK\r\n" + b"X-More: of it\r\n" * 10_000))
     with pytest.raises(outbound.Failed):
         post(url)
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_what_follows_the_body_is_no_header(server):
+    url, answer = server
+    ends = b"0\r\nRetry-After: 120\r\nX-Sum: 1\r\n\r\n"
+    answer(lambda to: to.sendall(CHUNKED + b'2;sum="a";more\r\nok\r\n' + ends))
+    reply = post(url)
+    assert (reply.status, reply.body, reply.retry_after_s, "x-sum" in reply.headers) == (200, b"ok", None, False)
+
+
+@pytest.mark.parametrize(
+    ("lead", "drop"),
+    [
+        (CHUNKED + b"0\r\n", b"X-More: of it\r\n" * 100),
+        (CHUNKED + b"0\r\nX-More: ", b"of it" * 100),
+        (CHUNKED + b"1;", b"more" * 100),
+        (b"HTTP/1.1 200 OK\r\nX-More: ", b"of it" * 100),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 10),
+    ],
+    ids=["trailers", "a trailer", "a chunk's extension", "a header", "answers before the answer"],
+)
+def test_what_is_no_body_and_has_no_end_is_a_failure_soon(server, lead, drop):
+    url, answer = server
+    sent, over = [], threading.Event()
+
+    def speak(to):
+        try:
+            to.sendall(lead)
+            sent.extend(to.send(drop) for _ in range(40_000))
+        finally:
+            over.set()
+
+    answer(speak)
+    with pytest.raises(outbound.Failed):
+        post(url, timeout_s=60)
+    assert over.wait(60)
+    assert sum(sent) < 16_000_000  # what the sockets between them hold; of what it went on with, nothing was read
+
+
+def test_many_tiny_chunks_are_a_body(server):
+    url, answer = server
+    answer(lambda to: to.sendall(CHUNKED + b"1\r\nx\r\n" * 30_000 + b"0\r\n\r\n"))
+    assert post(url, max_bytes=40_000).body == b"x" * 30_000
+    assert post(url, max_bytes=20_000).body == b"x" * 20_000
+
+
+def test_the_chunks_of_a_body_have_no_more_about_them_than_they_need(server):
+    url, answer = server
+    answer(lambda to: to.sendall(CHUNKED + (b"1;" + b"y" * 100 + b"\r\nx\r\n") * 30_000 + b"0\r\n\r\n"))
+    with pytest.raises(outbound.Failed):
+        post(url, max_bytes=40_000)
 
 
 def test_a_header_is_one_line(server):
