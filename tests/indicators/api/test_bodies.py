@@ -130,6 +130,15 @@ SENT = {
     ),
     "change_connection": lambda client: client.change_connection(str(uuid4()), {"state": "paused"}),
     "run_connection": lambda client: client.run_connection(str(uuid4())),
+    "record_terms": lambda client: client.record_terms(
+        "authority",
+        {"jurisdiction": "DE", "reference": "BDSG 22", "from": "2026-11-01", "strictest": "amber", "forms": ["csv"]},
+    ),
+    "end_terms": lambda client: client.end_terms("authority", str(uuid4()), why="terms-ended"),
+    "make_report_schedule": lambda client: client.make_report_schedule(
+        {"name": "n", "recipient": "authority", "root": "campaign--x", "every": "week", "day": 1, "hour": 6}
+    ),
+    "change_report_schedule": lambda client: client.change_report_schedule(str(uuid4()), {"state": "paused"}),
     "undo": lambda client: client.undo([str(uuid4())]),
     "readdress": lambda client: client.readdress("indicator--x", groups=["ring"], tlp="amber"),
     "give_opinion": lambda client: client.give_opinion("indicator--x", "agree", reason="confirmed_here"),

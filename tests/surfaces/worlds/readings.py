@@ -193,7 +193,7 @@ def _strangers() -> Iterator[Ask]:
         "/", "/account/login/", "/account/inactive/", "/account/password/forgotten/", "/account/password/link/?token=x",
         "/account/invitation/?token={token}", "/account/invitation/?token=x", "/account/sign-on/{sign_on}/",
         "/account/sign-on/{sign_on}/waiting/", "/account/sign-on/{sign_on}/callback/", f"{API}objects", "/taxii2/",
-        "/livez", "/readyz", "/metrics", "/schemas/{extension}.json",
+        "/livez", "/readyz", "/metrics", "/words.js", "/schemas/{extension}.json",
     ):  # fmt: skip
         yield Ask(path, who="stranger")
 
