@@ -6,6 +6,8 @@ is found and matched, but stands in no list.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from msgspec.structs import replace
@@ -33,6 +35,8 @@ _WORDS = {
     benign.TOO_BROAD: "The network is too broad: IPv4 from /16, IPv6 from /32.",
 }
 _LONGEST_PREFIX = 64
+#: By epoch, values of tokens; a door that knows no key.
+NO_TOKENS: Mapping[str, frozenset[str]] = MappingProxyType({})
 
 
 def judged(draft: Draft, known: Known) -> Draft:
@@ -90,7 +94,7 @@ def why_not(token: TokenValue, known: Known) -> str:
     return verdict or (AS_NUMBER if compared(token.domain) == "net" and token.value.startswith("as") else "")
 
 
-def refusal(draft: Draft, known: Known, *, broad: frozenset[str] = frozenset()) -> Refusal | None:
+def refusal(draft: Draft, known: Known, *, broad: Mapping[str, frozenset[str]] = NO_TOKENS) -> Refusal | None:
     """Why an object of our kinds may not enter: its value is benign, or too broad or narrow a network."""
     extension: Any = vocabulary.extension_of(draft.data)
     if extension is None or draft.revoked:
@@ -111,10 +115,10 @@ def refusal(draft: Draft, known: Known, *, broad: frozenset[str] = frozenset()) 
     return None
 
 
-def _broad_phrase(draft: Draft, broad: frozenset[str]) -> Refusal | None:
+def _broad_phrase(draft: Draft, broad: Mapping[str, frozenset[str]]) -> Refusal | None:
     """Why a phrase may not enter: as for a text. What the group's key makes of such phrases is known beforehand."""
     for place, token in enumerate(draft.tokens):
-        if token.value in broad:
+        if token.value in broad.get(token.key_epoch, ()):
             at = f"/extensions/{vocabulary.EXTENSION_ID}/tokens/{place}/value"
             return Refusal(benign.TOO_BROAD, at, _BROAD_TEXT)
     return None

@@ -37,7 +37,7 @@ class Door:
     names_of_others: frozenset[str] = frozenset()  # folded (`partners.groups.naming`); asked of identities only
     publisher_name: str = ""
     groups: frozenset[str] = frozenset()  # the short names of the publisher's groups
-    broad: frozenset[str] = frozenset()  # tokens of phrases that ordinary prompts hold; asked of phrases only
+    broad: Mapping[str, frozenset[str]] = entries.NO_TOKENS  # by epoch, tokens that ordinary prompts give
     ended: frozenset[str] = frozenset()  # of replaced group keys; asked of phrases and templates only
     detectors: frozenset[str] = frozenset()  # of the publisher's; asked of indicators that name one only
 

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Literal
 
 from exchange.sql import ask
@@ -48,11 +49,11 @@ class Doors:
         self._tlp = None if tlp is None else tlp.word
         self._groups = frozenset(group.slug for group in audiences.groups.values())
         self.benign = service_hosts.known()
-        self._asked: set[str] = set()  # detectors that the batch names
-        self._registered: frozenset[str] = frozenset()  # of those, and more, the publisher's own
-        self._epochs: frozenset[str] = frozenset()  # of group keys, that phrases and templates of the batch name
-        self._broad: frozenset[str] = frozenset()
-        self._ended: frozenset[str] = frozenset()
+        self._registered: frozenset[str] = frozenset()  # the publisher's detectors, once the batch names one
+        self._looked_up = False  # whether they were read for this batch, and not remembered from before
+        self._keys = groupkeys.OwnKeys(by)
+        self._ended: frozenset[str] | None = None  # None until a template or phrase comes
+        self._broad: dict[str, frozenset[str]] = {}  # by epoch; each door reads it as it grows
         self._doors: dict[tuple[str, bool], gates.Door] = {}
         self._verdicts: dict[tuple[int, str], gates.Verdict] = {}
 
@@ -65,17 +66,8 @@ class Doors:
     def examine(self, draft: Draft, policy: str) -> gates.Verdict:
         """What the gates of a place with this policy say. One query for the first identity: whose names are taken."""
         named = draft.stix_type == "identity"
-        detector = vocabulary.detector_of(draft.data)
-        if detector is not None and detector not in self._asked:
-            self._asked.add(detector)
-            self._registered = detectors.registered(self._by.partner_id, self._asked)
-            self._doors.clear()
-        if draft.subkind in OF_GROUP_KEY and (new := {token.key_epoch for token in draft.tokens} - self._epochs):
-            self._epochs |= new
-            inputs = [forms.input_bytes("phrase", phrase) for phrase in prompts.broad()]
-            self._broad = groupkeys.tokens_of(self._by, self._epochs, inputs)
-            self._ended = groupkeys.ended(self._by, self._epochs)
-            self._doors.clear()
+        self._learn_detector(vocabulary.detector_of(draft.data))
+        self._learn_epochs(draft)
         if (policy, named) not in self._doors:
             self._doors[policy, named] = gates.Door(
                 now=self._now,
@@ -88,10 +80,35 @@ class Doors:
                 groups=self._groups,
                 detectors=self._registered,
                 broad=self._broad,
-                ended=self._ended,
+                ended=self._ended or frozenset(),
                 names_of_others=naming.taken_by_others(self._by.identity_id) if named else frozenset(),
             )
         return gates.examine(draft, self._doors[policy, named])
+
+    def _learn_detector(self, name: str | None) -> None:
+        """A name that is not among those remembered is looked up at once; what a batch invents costs one query."""
+        if name is None or name in self._registered or self._looked_up:
+            return
+        self._registered = detectors.registered(self._by.partner_id, {name})
+        self._looked_up = name not in self._registered
+        self._doors.clear()
+
+    def _learn_epochs(self, draft: Draft) -> None:
+        """What is known of the keys that a template or phrase names. One query a batch, whatever it names."""
+        if draft.subkind not in OF_GROUP_KEY:
+            return
+        if self._ended is None:
+            self._ended = self._keys.ended
+            self._doors.clear()
+        if draft.subkind == "phrase":
+            for epoch in {token.key_epoch for token in draft.tokens} - self._broad.keys():
+                self._broad[epoch] = self._keys.tokens_of(epoch, _broad_inputs())
+
+
+@cache
+def _broad_inputs() -> tuple[bytes, ...]:
+    """What a group's key makes tokens of, for phrases that ordinary prompts hold."""
+    return tuple(forms.input_bytes("phrase", phrase) for phrase in prompts.broad())
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,12 @@ members can.
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 
 from django.db import transaction
 
@@ -85,31 +84,37 @@ def forget_ended() -> None:
     GroupKey.objects.filter(pk__in=ended).delete()
 
 
-def tokens_of(viewer: Viewer, epochs_named: frozenset[str], inputs: Iterable[bytes]) -> frozenset[str]:
-    """The token values of inputs under those keys of the viewer's own groups that are named by their epochs.
+class OwnKeys:
+    """The keys of the viewer's own groups by their epochs, as a door asks of them. One query, when first asked.
 
-    The exchange makes the keys, so it can test what it knows; nothing of a key or token leaves. One query.
+    The exchange makes the keys, so it can test what it knows; nothing of a key or token leaves. An epoch that names
+    none of them costs a look into a dictionary.
     """
-    named = set()
-    for epoch in epochs_named:
-        with contextlib.suppress(ValueError):
-            named.add(epochs.parse_of_group(epoch))
-    held = GroupKey.objects.filter(group_id__in=viewer.group_ids, group__slug__in={slug for slug, _, _ in named})
-    opened = [
-        sealing.unseal(bytes(key.sealed), purpose=_PURPOSE, bound=_bound(key.group, key.quarter, key.number))
-        for key in held.select_related("group")
-        if (key.group.slug, key.quarter, key.number) in named
-    ]
-    every = list(inputs)
-    return frozenset(hmac.digest(key, one, "sha256").hex() for key in opened for one in every)
 
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
 
-def ended(viewer: Viewer, epochs_named: frozenset[str]) -> frozenset[str]:
-    """Of these epochs those of the viewer's own groups under whose keys nothing new is published. One query."""
-    now = clock.now()
-    replaced = GroupKey.objects.filter(group_id__in=viewer.group_ids, replaced_at__lte=now - epochs.OVERLAP)
-    named = (epochs.of_group(key.group.slug, key.quarter, key.number) for key in replaced.select_related("group"))
-    return epochs_named.intersection(named)
+    @cached_property
+    def _keys(self) -> dict[str, GroupKey]:
+        held = GroupKey.objects.filter(group_id__in=self._viewer.group_ids).select_related("group")
+        return {epochs.of_group(key.group.slug, key.quarter, key.number): key for key in held}
+
+    @cached_property
+    def ended(self) -> frozenset[str]:
+        """The epochs of those that were replaced and under which nothing new is published any more."""
+        latest = clock.now() - epochs.OVERLAP
+        return frozenset(
+            epoch for epoch, key in self._keys.items() if key.replaced_at is not None and key.replaced_at <= latest
+        )
+
+    def tokens_of(self, epoch: str, inputs: Iterable[bytes]) -> frozenset[str]:
+        """The token values of inputs under the key with this epoch; none where it is no key of an own group."""
+        key = self._keys.get(epoch)
+        if key is None:
+            return frozenset()
+        bound = _bound(key.group, key.quarter, key.number)
+        opened = sealing.unseal(bytes(key.sealed), purpose=_PURPOSE, bound=bound)
+        return frozenset(hmac.digest(opened, one, "sha256").hex() for one in inputs)
 
 
 def openers() -> Iterator[Callable[[], bytes]]:

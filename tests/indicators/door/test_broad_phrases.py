@@ -35,7 +35,7 @@ def test_the_door_knows_a_common_phrase_by_the_token_that_the_groups_key_makes_o
     (key,) = groupkeys.hand_out(viewer, "ring")
 
     def of(phrase, under=key.epoch):
-        (value,) = groupkeys.tokens_of(viewer, frozenset({key.epoch}), [forms.input_bytes("phrase", phrase)])
+        (value,) = groupkeys.OwnKeys(viewer).tokens_of(key.epoch, [forms.input_bytes("phrase", phrase)])
         token = {"scheme": words.GROUP_KEY, "key_epoch": under, "norm_version": "2", "value": value}
         return making.prompt_signature("phrase", carrier={"tokens": [token]}, tlp_word="amber")
 
@@ -46,5 +46,6 @@ def test_the_door_knows_a_common_phrase_by_the_token_that_the_groups_key_makes_o
     assert first["field"] == f"/extensions/{words.EXTENSION_ID}/tokens/0/value"
     assert COMMON not in json.dumps(first)
     assert second["status"] == "accepted"
-    assert groupkeys.tokens_of(cast.viewer("cygnus"), frozenset({key.epoch}), [b"x"]) == frozenset()
-    assert groupkeys.tokens_of(viewer, frozenset({"2026q4", "ring-2026q4-99"}), [b"x"]) == frozenset()
+    assert groupkeys.OwnKeys(cast.viewer("cygnus")).tokens_of(key.epoch, [b"x"]) == frozenset()
+    for invented in ("", "2026q4", "ring-2026q4-99", "ring"):
+        assert groupkeys.OwnKeys(viewer).tokens_of(invented, [b"x"]) == frozenset()

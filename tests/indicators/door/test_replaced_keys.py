@@ -31,9 +31,7 @@ def test_under_a_replaced_key_alone_nothing_is_published_after_fourteen_days(sub
         tokens = [
             {"scheme": words.GROUP_KEY, "key_epoch": key.epoch, "norm_version": "2", "value": value}
             for key in keys
-            for value in groupkeys.tokens_of(
-                viewer, frozenset({key.epoch}), [forms.input_bytes(subkind, TEXT[subkind])]
-            )
+            for value in groupkeys.OwnKeys(viewer).tokens_of(key.epoch, [forms.input_bytes(subkind, TEXT[subkind])])
         ]
         made = MAKERS[subkind](subkind, carrier={"tokens": tokens}, tlp_word="amber", at=moment)
         (result,) = build.results(build.publish(viewer, made, groups=("ring",)))
