@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from exchange.errors import ExchangeError
@@ -11,6 +11,7 @@ from indicators.models import HeldBatch, Holding
 from indicators.portal import comparing, showing
 from indicators.portal.comparing import Changed
 from indicators.publishing import awaiting, previewing
+from indicators.publishing.previewing import Foreseen
 from indicators.publishing.reach import Reach
 from indicators.stix.drafts import Draft
 from partners import viewing
@@ -35,62 +36,52 @@ def objects(viewer: Viewer, one: HeldBatch, *, most: int) -> list[dict[str, Any]
         publisher=viewer.partner_id, stix_id__in=[draft.stix_id for draft in drafts], newest__isnull=False
     )
     before = {held.stix_id: held for held in own.select_related("newest", "audience")}
-    asked = _Asked(viewer, Reach.from_json(one.reach))
-    return [_object(viewer, draft, before.get(draft.stix_id), asked) for draft in drafts]
+    sees: dict[int, frozenset[str]] = {}
+    for audience in {held.audience_id for held in before.values()}:
+        sees[audience] = frozenset(reader.partner_name for reader in viewing.readers(audience))
+    return [
+        _object(draft, before.get(draft.stix_id), then, sees)
+        for draft, then in zip(drafts, _foreseen(viewer, one, drafts), strict=True)
+    ]
 
 
-def _object(viewer: Viewer, draft: Draft, held: Holding | None, asked: _Asked) -> dict[str, Any]:
-    marking = asked.marking(draft)
+def _foreseen(viewer: Viewer, one: HeldBatch, drafts: Sequence[Draft]) -> list[Foreseen]:
+    """Where they would go now, by the rule that publishes them; where all would be refused, each says so."""
+    reach = Reach.from_json(one.reach)
+    try:
+        return previewing.foresee(viewer, drafts, reach, wake=awaiting.wakes(one))
+    except ExchangeError as refused:
+        return [Foreseen(_said(viewer, draft, reach), problem=str(refused.detail)) for draft in drafts]
+
+
+def _said(viewer: Viewer, draft: Draft, reach: Reach) -> Tlp:
+    """The strictest of what the object says and what the batch does; the default where neither says one."""
+    own = None if draft.tlp is None else Tlp.from_word(draft.tlp)
+    return max((tlp for tlp in (own, reach.tlp) if tlp is not None), default=viewer.default_tlp)
+
+
+def _object(draft: Draft, held: Holding | None, then: Foreseen, sees: Mapping[int, frozenset[str]]) -> dict[str, Any]:
     changes: Sequence[Changed] = ()
     if held is not None and held.newest is not None:
         now = Tlp(held.audience.tlp)
         changes = [
-            *([] if now is marking else [Changed("TLP", now.label, marking.label)]),
+            *([] if now is then.tlp else [Changed("TLP", now.label, then.tlp.label)]),
             *comparing.changes(held.newest.body, draft.raw.decode()),
         ]
     return {
         "title": draft.title,
         "id": draft.stix_id,
         "kind": showing.kind_name(draft.kind, draft.stix_type),
-        "tlp": marking.word,
+        "tlp": then.tlp.word,
         "raw": draft.raw.decode(),
         "revises": held is not None,
         "changes": changes,
-        "sight": asked.sight(marking, None if held is None else held.audience_id),
+        "sight": _moved(then, then.sees if held is None else sees[held.audience_id]),
     }
 
 
-class _Asked:
-    """Who would see what goes to one audience, asked once for each marking; and who sees what is there."""
-
-    def __init__(self, viewer: Viewer, reach: Reach) -> None:
-        self._viewer, self._reach = viewer, reach
-        self._then: dict[Tlp, tuple[frozenset[str], str]] = {}
-        self._now: dict[int, frozenset[str]] = {}
-
-    def marking(self, draft: Draft) -> Tlp:
-        """The strictest of what the object says and what the batch does; the default where neither says one."""
-        own = None if draft.tlp is None else Tlp.from_word(draft.tlp)
-        return max((tlp for tlp in (own, self._reach.tlp) if tlp is not None), default=self._viewer.default_tlp)
-
-    def sight(self, marking: Tlp, audience: int | None) -> Moved:
-        """Who would see it, beside who does."""
-        then, problem = self._would_see(marking)
-        if problem:
-            return Moved(problem=problem)
-        now = self._sees(audience) if audience is not None else then
-        return Moved(tuple(sorted(then)), tuple(sorted(then - now)), tuple(sorted(now - then)))
-
-    def _would_see(self, marking: Tlp) -> tuple[frozenset[str], str]:
-        if marking not in self._then:
-            try:
-                found = previewing.who_would_see(self._viewer, replace(self._reach, tlp=marking))
-                self._then[marking] = frozenset(reader.partner_name for reader in found), ""
-            except ExchangeError as refused:
-                self._then[marking] = frozenset(), str(refused.detail)
-        return self._then[marking]
-
-    def _sees(self, audience: int) -> frozenset[str]:
-        if audience not in self._now:
-            self._now[audience] = frozenset(reader.partner_name for reader in viewing.readers(audience))
-        return self._now[audience]
+def _moved(then: Foreseen, now: frozenset[str]) -> Moved:
+    """Who would see it, beside who does."""
+    if then.problem:
+        return Moved(problem=then.problem)
+    return Moved(tuple(sorted(then.sees)), tuple(sorted(then.sees - now)), tuple(sorted(now - then.sees)))

@@ -34,6 +34,14 @@ class Destination(msgspec.Struct, frozen=True):
     asked: Reach | None = None  # of what waits for a definition: where it goes once its marking is known
 
 
+class Going(msgspec.Struct, frozen=True):
+    """Where a draft is to go; `keeps`: that is where the version lies which is held."""
+
+    spec: AudienceSpec
+    keeps: bool = False
+    withdraws: bool = False
+
+
 _ATTRIBUTIONS = {one.word: one for one in Attribution}
 
 
@@ -119,26 +127,35 @@ class BatchAudiences:
         What is held and waits for a definition goes where its own push asked (`waited`), if this one asks for nothing.
         A withdrawal reaches those who hold the object even where nothing new may go any more.
         """
-        if draft.unresolved and source == Attribution.PSEUDONYM:
-            return _PSEUDONYM_WAITS
-        spec, keeps = self._goes_to(draft, held, waited)
-        withdraws = draft.revoked and held is not None and not held.revoked
-        if held is not None and withdraws and keeps:
-            return Destination(held.audience_id, self.as_held(held.audience_id), withdraws=True)
-        if isinstance(spec, Refused):
-            return Refusal(spec.code, "/object_marking_refs", spec.detail)
-        if held is not None and not keeps and (refusal := moves_pseudonym(held, spec)) is not None:
-            return refusal
+        goes = self.goes_to(draft, held=held, source=source, waited=waited)
+        if isinstance(goes, Refusal):
+            return goes
+        if held is not None and goes.keeps:
+            return Destination(held.audience_id, goes.spec, withdraws=goes.withdraws)
         try:
-            audience_id = held.audience_id if held is not None and keeps else self.intern(spec, source)
+            audience_id = self.intern(goes.spec, source)
         except Refused as refused:
             return Refusal(refused.code, "", refused.detail)
         return Destination(
             audience_id,
-            spec,
-            withdraws=withdraws and held is not None and audience_id == held.audience_id,
-            asked=None if keeps or not draft.unresolved else self._asked(held, waited),
+            goes.spec,
+            withdraws=goes.withdraws and held is not None and audience_id == held.audience_id,
+            asked=self._asked(held, waited) if draft.unresolved else None,
         )
+
+    def goes_to(
+        self, draft: Draft, *, held: Version | None, source: Attribution, waited: Reach | None = None
+    ) -> Going | Refusal:
+        """The same, before it goes: nothing is stored for it."""
+        if draft.unresolved and source == Attribution.PSEUDONYM:
+            return _PSEUDONYM_WAITS
+        spec, keeps = self._goes_to(draft, held, waited)
+        withdraws = draft.revoked and held is not None and not held.revoked
+        if isinstance(spec, Refused):
+            return Refusal(spec.code, "/object_marking_refs", spec.detail)
+        if held is not None and not keeps and (refusal := moves_pseudonym(held, spec)) is not None:
+            return refusal
+        return Going(spec, keeps=keeps, withdraws=withdraws)
 
     def once_known(self, draft: Draft, asked: Reach) -> AudienceSpec | Refused:
         """The audience that what waits may come to have: as its push asked, with the marking that is known so far."""

@@ -10,10 +10,13 @@ from django.test import Client
 from exchange import clock
 from exchange.stix import schemas, words
 from indicators import detectors
+from indicators.ending import withdrawing
 from indicators.models import Batch, Change, HeldBatch, Holding, Preparation
 from indicators.portal.publish import forms
-from indicators.publishing import preparing
-from indicators.stix import making
+from indicators.publishing import preparing, previewing
+from indicators.publishing.reach import Reach
+from indicators.stix import making, parsing
+from indicators.stix import tlp as marking
 from partners.keys import auth
 from partners.models import Group, Partner
 from partners.scopes import Role
@@ -225,6 +228,15 @@ def test_named_partners_are_an_audience_and_are_listed_before_anything_leaves(ca
     assert not Holding.objects.visible_to(cast.viewer("borealis")).filter(pk=one.pk).exists()
 
 
+def waits_to_say(client):
+    """What the page says of each object that waits, by its name."""
+    page = client.get("/organisation/waiting/").content.decode()
+    return {
+        re.findall(r"<b class=\"break\">([^<]*)</b>", one)[0]: " ".join(re.sub(r"<[^>]+>", " ", one).split())
+        for one in re.findall(r"<li><div class=\"line\">.*?</li>", page, re.DOTALL)
+    }
+
+
 def test_the_second_person_sees_what_a_revision_changes(cast):
     one = making.account_pattern(confidence=40, name="What it was")
     build.publish(cast.viewer("aster"), one)
@@ -253,11 +265,7 @@ def test_the_second_person_sees_who_comes_to_see_an_object_and_who_loses_it(cast
     )
     revoked = {**ended, "modified": build.later(), "revoked": True}
     build.publish(aster, revoked, *(making.account_pattern() for _ in range(2)), groups=("ring",), tlp=Tlp.AMBER)
-    page = browser(cast.aster).get("/organisation/waiting/").content.decode()
-    said = {
-        re.findall(r"<b class=\"break\">([^<]*)</b>", one)[0]: " ".join(re.sub(r"<[^>]+>", " ", one).split())
-        for one in re.findall(r"<li><div class=\"line\">.*?</li>", page, re.DOTALL)
-    }
+    said = waits_to_say(browser(cast.aster))
     assert "Would see it Cygnus" in said["New"]
     assert "Comes to see it Cygnus Is told to drop it Borealis" in said["Moved"]
     assert "Changes nothing of the version in force but its time." in said["Moved"]
@@ -265,6 +273,43 @@ def test_the_second_person_sees_who_comes_to_see_an_object_and_who_loses_it(cast
     assert "Seen by Borealis, as now" in said["Marked"]
     assert "Ended" not in said, "a revocation waits for nobody"
     assert Holding.unrestricted.get(stix_id=ended["id"]).state == Holding.State.REVOKED
+
+
+def test_the_second_person_is_told_of_the_audience_that_a_revision_keeps(cast):
+    """Its batch names none, so it stays where it is; what is marked anew, and what is new, go to the default."""
+    kept, marked = (making.account_pattern(name=name) for name in ("Kept", "Marked"))
+    marked["object_marking_refs"] = [marking.ID_OF["amber"]]
+    build.publish(cast.viewer("aster"), kept, marked, groups=("ring",), tlp=Tlp.AMBER)
+    build.a_ring(cast.aster, cast.cygnus, slug="circle")
+    Partner.objects.filter(pk=cast.aster.pk).update(alone_objects=1)
+    later = build.later()
+    anew = {**marked, "modified": later, "object_marking_refs": [marking.ID_OF["green"]]}
+    build.publish(
+        cast.viewer("aster"), {**kept, "modified": later, "confidence": 12}, anew, making.account_pattern(name="New")
+    )
+    client = browser(cast.aster)
+    said = waits_to_say(client)
+    assert "Seen by Borealis, as now" in said["Kept"]
+    assert "TLP TLP:AMBER TLP:GREEN" in said["Marked"]
+    assert "Comes to see it Cygnus, Dorado" in said["Marked"]
+    assert "Would see it Borealis, Cygnus" in said["New"]
+    (held,) = HeldBatch.unrestricted.all()
+    client.post(f"/organisation/waiting/{held.pk}/act", {"do": "confirm"})
+    seen = Holding.objects.visible_to(cast.viewer("cygnus")).values_list("newest__title", flat=True)
+    assert sorted(seen) == ["Marked", "New"]
+
+
+def test_a_withdrawal_is_foreseen_where_the_object_is_and_what_was_withdrawn_nowhere(cast):
+    aster = cast.viewer("aster")
+    one, gone = making.account_pattern(), making.account_pattern()
+    build.publish(aster, one, gone, groups=("ring",), tlp=Tlp.AMBER)
+    withdrawing.withdraw(aster, [gone["id"]])
+    batch = [{**one, "modified": build.later(), "revoked": True}, {**gone, "modified": build.later()}]
+    drafts = parsing.read_batch(json.dumps({"objects": batch}).encode())
+    Partner.objects.filter(pk=cast.aster.pk).update(ceiling_tlp=Tlp.RED)
+    ended, asleep = previewing.foresee(cast.viewer("aster"), drafts, Reach(), wake=False)
+    assert (ended.tlp, ended.sees, ended.problem) == (Tlp.AMBER, {"Borealis"}, "")
+    assert asleep.problem == "You have withdrawn it since."
 
 
 def test_the_second_person_is_told_why_a_batch_would_be_refused_now(cast):
