@@ -17,7 +17,7 @@ from django.db import transaction
 
 from exchange import clock, counting
 from exchange.errors import ExchangeError
-from indicators.publishing import acting, conflicting, deciding, gathering, markings, rationing
+from indicators.publishing import acting, conflicting, deciding, gathering, markings, rationing, versions
 from indicators.publishing.addressing import BatchAudiences
 from indicators.publishing.answering import Answer, Request
 from indicators.publishing.attributing import Voice
@@ -97,6 +97,8 @@ def _publish(
             return begun.earlier
         plan = deciding.decide(asked, turned_away, begun.met, voice, how, audiences=audiences, doors=doors, by=by)
         plan = replace(plan, results=conflicting.reworded(plan.results, asked, begun.met.held))
-        return acting.act(
+        done = acting.act(
             plan, elements, how, by=by, reach=reach, request=request, received_at=received_at, keys=begun.keys
         )
+    versions.let_go(plan.entering)
+    return done

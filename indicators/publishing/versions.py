@@ -9,6 +9,7 @@ nothing but its bytes and its revocation, until somebody asks for it.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -176,6 +177,18 @@ class History:
             self.corrected.append(stored.object_id)
         if new.correction:
             self.superseded.update(one for one in self.entering if one.draft.modified == new.draft.modified)
+
+
+def let_go(entering: Iterable[Entering]) -> None:
+    """Take what enters from its histories once it is written and nobody asks them any more.
+
+    Each holds the other, so all that a batch was would else stay, bytes and all, until the collector finds it: what it
+    looked for took a tenth of the processor time of a push.
+    """
+    for new in entering:
+        new.history.entering.clear()
+        new.history.superseded.clear()
+        new.history.entering_latest = None
 
 
 def may_be_corrected(draft: Draft) -> bool:

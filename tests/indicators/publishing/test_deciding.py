@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import uuid
@@ -22,6 +23,7 @@ from indicators.publishing.judging import Doors, Met
 from indicators.publishing.reach import Reach
 from indicators.publishing.relaying import Seen
 from indicators.publishing.results import How
+from indicators.publishing.versions import Entering, History
 from indicators.stix import making, parsing
 from indicators.stix.drafts import Draft
 from indicators.stored import Version
@@ -223,3 +225,17 @@ def test_deciding_writes_nothing_and_acting_writes_what_was_decided(monkeypatch)
     entering, closed = {new.draft.stix_id for new in plan.entering}, {line.stix_id for line in plan.closed}
     assert entering | closed == {third["id"], first["id"]}
     assert (list(plan.moves), list(plan.waiting), plan.ends.mass) == ([], [], {})
+
+
+@pytest.mark.django_db
+def test_what_a_push_made_is_gone_with_its_answer_and_not_left_to_the_collector():
+    viewer, note = build.the_cast().viewer("aster"), a_note()
+    gc.collect()
+    gc.disable()
+    try:
+        build.publish(viewer, making.account_pattern(), note, groups=["ring"])
+        build.publish(viewer, note | {"modified": "2027-01-01T00:00:00.000Z"}, groups=["ring"])
+        left = [one for one in gc.get_objects() if isinstance(one, Draft | Entering | History)]
+    finally:
+        gc.enable()
+    assert left == []
