@@ -21,6 +21,7 @@ import psycopg
 from rich.console import Console
 
 from bench import (
+    curves,
     filling,
     filters,
     groups,
@@ -110,12 +111,24 @@ def main() -> None:
         metavar="SCENE",
         help="the closed loop alone: streams, applied, snapshot, webhooks",
     )
+    parser.add_argument(
+        "--curves",
+        nargs="?",
+        const="",
+        metavar="PART",
+        help="what processes and size make of it, alone: web, workers, growth",
+    )
+    parser.add_argument("--ten-million", action="store_true", help="--curves also at 10,000,000 objects")
     parser.add_argument("--campaign", action="store_true", help="what five labs find together, alone")
     parser.add_argument("--seed", type=int, default=1, help="of the story that --campaign tells")
     parser.add_argument("--evidence", action="store_true", help="evidence until it is in a campaign, alone")
     parser.add_argument("--prompts", action="store_true", help="10,000 signatures over prompts, alone")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
-    parser.add_argument("--readme", action="store_true", help="write the figures into README.md: all, or these alone")
+    parser.add_argument(
+        "--readme",
+        action="store_true",
+        help="write the figures into README.md (--curves: into operating.md): all, or these alone",
+    )
     options = parser.parse_args()
     plan = QUICK if options.quick else FULL if options.full else Plan()
     rows, began = [], time.monotonic()
@@ -131,6 +144,8 @@ def main() -> None:
         found = agent_alone(plan)
     elif options.loop is not None:
         found = loop_alone(plan, options.loop)
+    elif options.curves is not None:
+        found = curves_alone(options.curves, quick=options.quick, most=options.ten_million)
     elif options.prompts:
         found = prompts.rows(quick=options.quick)
     elif options.evidence:
@@ -143,13 +158,7 @@ def main() -> None:
         console.print("  ".join(cell for cell in row.cells() if cell), style="dim")
         rows.append(row)
     if options.readme:
-        alone = (
-            any((options.groups, options.filters, options.matches, options.tokens, options.agent, options.prompts))
-            or options.campaign
-            or options.neighbour is not None
-            or options.loop is not None
-        )
-        _write(rows, "" if alone else _said(options, began))
+        _write(rows, options, began)
     if options.markdown:
         print(as_markdown(rows))
     else:
@@ -167,9 +176,20 @@ def _said(options: argparse.Namespace, began: float) -> str:
     )
 
 
-def _write(rows: list[Row], whole: str) -> None:
-    readme = Path(__file__).resolve().parent.parent / "README.md"
-    readme.write_text(into_readme(readme.read_text(), rows, whole=whole))
+def _write(rows: list[Row], options: argparse.Namespace, began: float) -> None:
+    root = Path(__file__).resolve().parent.parent
+    if options.curves is not None:
+        page = root / "exchange/docs/operating.md"
+        page.write_text(curves.into_page(page.read_text(), rows))
+        return
+    alone = (
+        any((options.groups, options.filters, options.matches, options.tokens, options.agent, options.prompts))
+        or options.campaign
+        or options.neighbour is not None
+        or options.loop is not None
+    )
+    readme = root / "README.md"
+    readme.write_text(into_readme(readme.read_text(), rows, whole="" if alone else _said(options, began)))
 
 
 def measured(plan: Plan) -> Iterator[Row]:
@@ -301,6 +321,28 @@ def loop_alone(plan: Plan, scene: str = "") -> Iterator[Row]:
                 Server(Path(directory) / "data") as server,
             ):
                 yield from measure(server)
+
+
+def curves_alone(part: str, *, quick: bool, most: bool) -> Iterator[Row]:
+    """What more processes give and more objects cost, or one part of it, each in an exchange of its own."""
+    sizes = (1_000, 10_000) if quick else (10_000, 100_000, 1_000_000, *([10_000_000] if most else []))
+    rounds = 2 if quick else 5
+    parts = {
+        "web": lambda server: curves.web(
+            server, polls=600 if quick else 4_000, pushes=12 if quick else 60, rounds=rounds
+        ),
+        "growth": lambda server: curves.growth(server, sizes, rounds=rounds * 4),
+    }
+    for name, measure in parts.items():
+        if part in ("", name):
+            with (
+                tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory,
+                Server(Path(directory) / "data") as server,
+            ):
+                yield from measure(server)
+    if part in ("", "workers"):
+        with tempfile.TemporaryDirectory(prefix="exchange-bench-") as directory:
+            yield from curves.matching(Path(directory) / "data", accounts=100 if quick else 1_000)
 
 
 def fill(sides: Sides, size: int, *, floor: bool = True) -> None:

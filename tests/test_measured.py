@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench import curves
 from bench.table import Row, into_readme, widest
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -56,3 +57,19 @@ def test_of_many_the_one_that_takes_most_is_named():
         Row(name, 5, "2 ms", ratio=f"{times} x", met=times < 3) for name, times in (("a", 1.2), ("b", 12.0), ("c", 3.0))
     ]
     assert widest("the widest", rows) == Row("the widest", 5, "2 ms", "b", "12.0 x", "", met=False)
+
+
+def test_curves_come_into_their_section_and_parts_not_measured_stay():
+    rows = [Row("polls: 1", 0, "9 a second", "all of it", "1.00 x"), Row("bytes", 10, "3")]
+    page = "# A\n\n## Growing\n\n| other |\n\n### Curves\n\nSaid.\n\n| a | b | c | d | e |\n|---|---|---|---|---|\n\nAfter.\n"
+    once = curves.into_page(page, rows)
+    assert "| polls: 1 |  | 9 a second | all of it | 1.00 x |\n| bytes | 10 | 3 |  |  |\n\nAfter.\n" in once
+    assert "| other |" in once
+    twice = curves.into_page(once, [Row("bytes", 10, "4")])
+    assert twice == once.replace("| 3 |", "| 4 |")
+    assert curves.into_page(twice, []) == twice
+
+
+def test_the_operators_page_has_a_place_for_curves():
+    page = README.parent / "exchange/docs/operating.md"
+    assert "| polls: 1 |" in curves.into_page(page.read_text(), [Row("polls: 1", 0, "9")])

@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,45 @@ cpu, queued = (now - then for now, then in zip(spent("self", pid), before))
 print(json.dumps({"wall": time.monotonic() - began, "cpu": cpu, "queued": queued}))
 """
 
+# In a process of its own: groups like the demo's, of all partners, until there are so many.
+_GATHER = """
+import sys, django
+django.setup()
+from datetime import date
+from django.db import transaction
+from partners.groups.registering import register_group
+from partners.models import Group, Partner
+with transaction.atomic():
+    for number in range(Group.objects.count(), int(sys.argv[1])):
+        register_group(name=f"Worked {number}", slug=f"worked-{number}", purpose="To measure.", legal_basis="None.",
+                       basis_from=date(2026, 1, 1), policy="open-cti", partners=list(Partner.objects.order_by("pk")))
+"""
+
+
+def curve(
+    environment: dict[str, str], database: psycopg.Connection[Any], steps: Sequence[int], *, accounts: int
+) -> Iterator[Row]:
+    """As much evidence by each number of workers, of as many groups as there are workers at most, shared evenly."""
+    most = max(steps)
+    subprocess.run([sys.executable, "-c", _GATHER, str(most)], env=os.environ | environment, check=True)
+    rows = database.execute("SELECT id FROM partners_group ORDER BY slug LIMIT %s", [most]).fetchall()
+    groups, first = [str(pk) for (pk,) in rows], 0.0
+    for count in steps:
+        for group in groups:
+            _fill(database, group, accounts, salt=f"by {count}")
+        began, idle = time.monotonic(), idle_s()
+        done = _work(environment, *(groups[number::count] for number in range(count)))
+        idle = (idle_s() - idle) / (time.monotonic() - began)
+        took = max(one["wall"] for one in done)
+        rate = most * accounts / took
+        first = first or rate
+        busy, wanted = _busy(done, took)
+        cores = os.cpu_count() or 1
+        said = f"{busy:.2f} of {cores} processors, {wanted:.2f} wanted ({idle:.2f} idle, starting included)"
+        said += ": the machine is the limit" if wanted >= 0.85 * cores else ": not the machine"
+        name = f"{most} groups' evidence placed (matching), worker processes: {count}"
+        yield Row(name, 0, f"{rate:,.0f} accounts/s", said, f"{rate / first:.2f} x")
+
 
 def row(environment: dict[str, str], database: psycopg.Connection[Any], *, accounts: int) -> Row:
     """Both groups by one worker, then as much again by two at once. `accounts`: of each group."""
@@ -52,9 +92,9 @@ def row(environment: dict[str, str], database: psycopg.Connection[Any], *, accou
     (alone,) = _work(environment, groups)
     for group in groups:
         _fill(database, group, accounts, salt="two")
-    began, idle = time.monotonic(), _idle()
+    began, idle = time.monotonic(), idle_s()
     both = _work(environment, *([group] for group in groups))
-    idle = _idle() - idle
+    idle = idle_s() - idle
     started_s = time.monotonic() - began - max(one["wall"] for one in both)
     took = max(one["wall"] for one in both)
     ratio = alone["wall"] / took
@@ -73,7 +113,7 @@ def row(environment: dict[str, str], database: psycopg.Connection[Any], *, accou
     )
 
 
-def _idle() -> float:
+def idle_s() -> float:
     """Seconds for which the machine's processors had nothing to run, all together, since it started."""
     return int(Path("/proc/stat").read_text().split()[4]) / os.sysconf("SC_CLK_TCK")
 
