@@ -1,7 +1,7 @@
 # Each target sets up what it needs; only Python >= 3.11, make and the package registry have to be there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test drills oldest lint fmt bench fuzz pictures messages shell clean lock chart sbom
+.PHONY: help demo test drills oldest lint fmt bench fuzz audit pictures messages shell clean lock chart sbom
 
 # An environment that forbids Python to keep what it compiled would compile Django for every process of every test.
 export PYTHONDONTWRITEBYTECODE :=
@@ -51,6 +51,10 @@ bench: ## Measure against the floor: parsing, COPY, publishing, polling, telling
 fuzz: ## Look for inputs that break a promise of what reads strangers' bytes (FUZZ="pattern batch", FUZZ_SECONDS=300)
 	@deploy/bootstrap dev
 	@sh deploy/fuzz $(or $(FUZZ_SECONDS),300) $(FUZZ)
+
+audit: ## Known vulnerabilities of what is locked, by osv.dev, or by a snapshot (ADVISORIES=a checkout of pypa/advisory-database, or osv.dev's PyPI/all.zip)
+	@deploy/bootstrap run
+	@sh deploy/audit $(ADVISORIES)
 
 messages: ## Gather all text for people into catalogues (MESSAGES_LOCALE=de; needs gettext's xgettext and msgfmt)
 	@deploy/bootstrap dev
