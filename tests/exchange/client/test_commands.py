@@ -123,6 +123,7 @@ def test_a_subscription_is_paused_resumed_and_looked_at(run):
         made["id"],
         "paused",
         "everything",
+        "all",
         "http://127.0.0.1:9/hook",
     ]
     assert json.loads(run(key, "resume", made["id"], "--json")[1])["state"] == "active"
