@@ -53,9 +53,14 @@ def tell(address: str, *, subject: str, text: str, partner_id: UUID | None) -> N
     _queue("message", json.dumps([address, subject, text]), partner_id=partner_id, kept=_KEPT)
 
 
-def ask_later(purpose: str, asked: str, *, kept: timedelta, partner_id: UUID | None = None) -> None:
-    """Have a worker decide what to tell whom, by the function that `writes` gave; each question is the same row."""
-    _queue(purpose, asked, partner_id=partner_id, kept=kept)
+def ask_later(
+    purpose: str, asked: str, *, kept: timedelta, partner_id: UUID | None = None, pause: timedelta = timedelta()
+) -> None:
+    """Have a worker decide what to tell whom, by the function that `writes` gave; each question is the same row.
+
+    Not before a `pause`, and for as long as it is `kept`.
+    """
+    _queue(purpose, asked, partner_id=partner_id, kept=kept, pause=pause)
 
 
 def writes(purpose: str, write: Writes) -> None:
@@ -63,8 +68,11 @@ def writes(purpose: str, write: Writes) -> None:
     _WRITES[purpose] = write
 
 
-def _queue(purpose: str, content: str, *, partner_id: UUID | None, kept: timedelta) -> None:
-    row = Mail(partner_id=partner_id, purpose=purpose, until=clock.now() + kept)
+def _queue(
+    purpose: str, content: str, *, partner_id: UUID | None, kept: timedelta, pause: timedelta = timedelta()
+) -> None:
+    now = clock.now()
+    row = Mail(partner_id=partner_id, purpose=purpose, due_at=now + pause, until=now + kept)
     row.content = sealing.seal(content.encode(), purpose=_SEALED_FOR, bound=[row.pk.bytes])
     row.save(force_insert=True)
     transaction.on_commit(lambda: hint())  # noqa: PLW0108 - looked up when it is called

@@ -46,6 +46,10 @@ CLOCK = timedelta(hours=72)
 #: Tokens of one appeal; appeals of one partner within a day; its tickets of one appeal, and open, at one publisher.
 MOST_TOKENS, MOST_A_DAY, MOST_TICKETS, MOST_OPEN = 16, 50, 20, 100
 _DAY, _STATISTICS, _KEPT = timedelta(days=1), timedelta(days=90), timedelta(days=365)
+#: How long it is tried to find what the filer does not see, and the pause while the filer is suspended.
+_SOUGHT, _PAUSE = timedelta(days=30), timedelta(hours=1)
+#: A worker that comes later than this has the clocks of an appeal begin anew: nobody was told of it before.
+_LATE = timedelta(hours=1)
 _LISTED = 200
 
 
@@ -93,9 +97,9 @@ def file(viewer: Viewer, tokens: Sequence[drafts.TokenValue], *, reason: str, di
         )
         keys = sorted({carrying.key_of(token) for token in tokens})
         shown = _unanswered().filter(seen=True, holding__in=Holding.objects.visible_to(viewer).values("pk"))
-        _give(appeal, _carriers(viewer, keys, seen=True), waiting=shown, seen=True)
-        asked = json.dumps([str(appeal.pk), [str(key) for key in keys]])
-        mailing.ask_later(_UNSEEN, asked, kept=_DAY, partner_id=viewer.partner_id)
+        _give(appeal, _carriers(viewer, keys, seen=True), waiting=shown, seen=True, due_at=now + CLOCK)
+        asked = json.dumps([str(appeal.pk), [str(key) for key in keys], False])
+        mailing.ask_later(_UNSEEN, asked, kept=_SOUGHT, partner_id=viewer.partner_id)
         audit.record(audit.Verb.APPEAL_FILED, by=viewer, target=f"appeal:{appeal.pk}", tokens=len(tokens))
     filed = _filed(viewer, [appeal])[0]
     if dissent:
@@ -110,24 +114,49 @@ def file(viewer: Viewer, tokens: Sequence[drafts.TokenValue], *, reason: str, di
 def ask_unseen(asked: str) -> None:
     """Give the tickets on what the filer of an appeal does not see, and mail the publishers of all that it gave.
 
-    Asked twice, it gives none twice.
+    Asked twice, it gives none twice. What a filer does not see who is suspended nobody can say: those who got tickets
+    are mailed, and the others are looked for once the filer is back.
     """
-    appeal_id, keys = json.loads(asked)
+    appeal_id, keys, *told = json.loads(asked)
     appeal = Appeal.unrestricted.filter(pk=appeal_id).first()
-    viewer = auth.viewer_of_partner(appeal.partner_id) if appeal else None
-    if appeal is None or viewer is None:
+    if appeal is None:
         return
     with transaction.atomic():
-        Partner.objects.select_for_update(no_key=True).get(pk=viewer.partner_id)
-        found = _carriers(viewer, [UUID(key) for key in keys], seen=False)
-        _give(appeal, found, waiting=_unanswered().filter(seen=False), seen=False)
-        _tell_new(appeal)
+        Partner.objects.select_for_update(no_key=True).get(pk=appeal.partner_id)
+        viewer = auth.viewer_of_partner(appeal.partner_id)
+        anew = not any(told)
+        due_at = _due(appeal, anew=anew)
+        if viewer is not None:
+            found = _carriers(viewer, [UUID(key) for key in keys], seen=False)
+            _give(appeal, found, waiting=_unanswered().filter(seen=False), seen=False, due_at=due_at)
+        elif (left := appeal.at + _SOUGHT - clock.now()) > _PAUSE:
+            again = json.dumps([appeal_id, keys, True])
+            mailing.ask_later(_UNSEEN, again, kept=left, partner_id=appeal.partner_id, pause=_PAUSE)
+        if viewer is not None or anew:
+            _tell_new(appeal, seen=anew)
 
 
-def _tell_new(appeal: Appeal) -> None:
-    """Mail each publisher that got a ticket; whoever was mailed of others within the day finds it beside them."""
+def _due(appeal: Appeal, *, anew: bool) -> datetime:
+    """When an answer is due, of those who are told of the appeal only now; `anew`: that is everybody.
+
+    All tickets of one appeal are due at one time: two times would tell which of them its filer sees.
+    """
+    now = clock.now()
+    if now - appeal.at < _LATE:
+        return appeal.at + CLOCK
+    if anew:
+        Ticket.unrestricted.filter(appeal=appeal, outcome="").update(due_at=now + CLOCK, told=False)
+    return now + CLOCK
+
+
+def _tell_new(appeal: Appeal, *, seen: bool) -> None:
+    """Mail each publisher that got a ticket; whoever was mailed of others within the day finds it beside them.
+
+    Without `seen`, those alone that got one on what the filer does not see: the others were mailed before.
+    """
     mailed = Ticket.unrestricted.filter(appeal__at__gt=appeal.at - _DAY, appeal__at__lt=appeal.at)
     got = Ticket.unrestricted.filter(appeal=appeal).exclude(publisher__in=mailed.values("publisher"))
+    got = got if seen else got.filter(seen=False)
     for publisher in got.order_by("publisher").values_list("publisher", flat=True).distinct():
         _tell(publisher, "An appeal waits for your answer", _NEW)
 
@@ -159,22 +188,24 @@ ORDER BY h.id
 """
 
 
-def _give(appeal: Appeal, found: Iterable[tuple[int, UUID]], *, waiting: QuerySet[Ticket], seen: bool) -> None:
-    """Give each publisher its tickets.
+def _give(
+    appeal: Appeal, found: Iterable[tuple[int, UUID]], *, waiting: QuerySet[Ticket], seen: bool, due_at: datetime
+) -> None:
+    """Give each publisher its tickets, one of an appeal on each indicator.
 
     What the filer sees and what it does not are counted apart, by what waits of each, so that neither moves the other.
     What it was shown and sees no more it is not told of: whether that waits still takes no room either.
     """
     open_ones = list(waiting.filter(appeal__partner=appeal.partner_id).values_list("publisher", "holding"))
     counted, asked = Counter(publisher for publisher, _ in open_ones), {holding for _, holding in open_ones}
+    asked |= set(Ticket.unrestricted.filter(appeal=appeal).values_list("holding", flat=True))
     given: Counter[UUID] = Counter()
     tickets = []
     for holding, publisher in found:
         if holding in asked or given[publisher] >= min(MOST_TICKETS, MOST_OPEN - counted[publisher]):
             continue
         given[publisher] += 1
-        due = appeal.at + CLOCK
-        tickets.append(Ticket(appeal=appeal, publisher_id=publisher, holding_id=holding, seen=seen, due_at=due))
+        tickets.append(Ticket(appeal=appeal, publisher_id=publisher, holding_id=holding, seen=seen, due_at=due_at))
     Ticket.unrestricted.bulk_create(tickets)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import uuid
 from dataclasses import replace
 from datetime import timedelta
@@ -28,6 +29,7 @@ from partners.caps import Caps
 from partners.groups import steering
 from partners.keys import auth
 from partners.mailing import send_next
+from partners.models import Mail, Partner
 from partners.scopes import Role, Scope
 from tests import build
 from tests.indicators.api.caller import Caller, at, code, read
@@ -198,6 +200,61 @@ def test_what_is_overdue_is_told_once(cast, monkeypatch):
     appealing.forget()
     assert not Appeal.unrestricted.exists()
     assert theirs
+
+
+def test_an_appeal_is_not_lost_while_no_worker_is_there(cast, monkeypatch):
+    """Two days later each publisher is mailed, and has the whole clock from then, whether or not the filer sees it."""
+    published(cast)
+    published(cast, "cygnus", groups=("circle",))
+    admins = {build.a_user(cast.aster).email, build.a_user(cast.cygnus).email}
+    with monkeypatch.context() as away:
+        away.setattr(sys.modules[__name__], "send_next", lambda: False)
+        filed(cast)
+    moment = clock.now() + timedelta(days=2)
+    monkeypatch.setattr(clock, "now", lambda: moment)
+    posted()
+    assert {message.to[0] for message in mail.outbox} == admins
+    assert set(Ticket.unrestricted.values_list("publisher__slug", "due_at")) == {
+        ("aster", moment + appealing.CLOCK),
+        ("cygnus", moment + appealing.CLOCK),
+    }
+
+
+def test_an_appeal_outlives_that_its_filer_is_suspended(cast, monkeypatch):
+    """Who got a ticket is mailed at once; who is to get one of what the filer does not see, when the filer is back."""
+    published(cast)
+    published(cast, "cygnus", groups=("circle",))
+    aster, cygnus = build.a_user(cast.aster).email, build.a_user(cast.cygnus).email
+    with monkeypatch.context() as away:
+        away.setattr(sys.modules[__name__], "send_next", lambda: False)
+        filed(cast)
+    Partner.objects.filter(pk=cast.borealis.pk).update(state=Partner.State.SUSPENDED)
+    posted()
+    assert [message.to for message in mail.outbox] == [[aster]]
+    start = clock.now()
+    for days in (1, 2):
+        monkeypatch.setattr(clock, "now", lambda days=days: start + timedelta(days=days))
+        posted()
+    assert len(mail.outbox) == 1
+    Partner.objects.filter(pk=cast.borealis.pk).update(state=Partner.State.ACTIVE)
+    monkeypatch.setattr(clock, "now", lambda: start + timedelta(days=3))
+    posted()
+    assert [message.to for message in mail.outbox] == [[aster], [cygnus]]
+    assert Ticket.unrestricted.get(publisher=cast.cygnus).due_at == clock.now() + appealing.CLOCK
+    assert not Mail.objects.exists()
+
+
+def test_what_is_narrowed_before_a_worker_looks_gives_no_second_ticket(cast, monkeypatch):
+    hidden = published(cast)
+    with monkeypatch.context() as away:
+        away.setattr(sys.modules[__name__], "send_next", lambda: False)
+        filed(cast)
+    assert (
+        Caller(cast.keys["aster"]).send("PUT", f"objects/{hidden}/audience", {"groups": ["circle"]}).status_code == 204
+    )
+    posted()
+    assert Ticket.unrestricted.count() == 1
+    assert not Mail.objects.exists()
 
 
 def test_of_many_appeals_in_a_day_a_publisher_is_mailed_once(cast):
