@@ -183,7 +183,7 @@ class Ticket(models.Model):
         ]
         indexes = [
             models.Index(fields=["publisher", "due_at"], name="ticket_by_publisher"),
-            models.Index(fields=["due_at"], condition=Q(outcome="", told=False), name="ticket_due"),
+            models.Index(fields=["due_at"], condition=~Q(outcome="kept") & Q(told=False), name="ticket_untold"),
         ]
 
     def __str__(self) -> str:

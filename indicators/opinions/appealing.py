@@ -304,9 +304,14 @@ def state_of(ticket: Ticket, holding: Holding) -> str:
 
 
 def _shown(one: Ticket, state: str, *, publisher: Source | None = None) -> Shown:
-    overdue = state == "open" and one.due_at < clock.now()
+    overdue = state == "open" and _is_late(one, state)
     decided = one.decided_at if state == "kept" else None
     return Shown(one.pk, one.holding.stix_id, one.appeal.reason, state, one.due_at, decided, overdue, publisher)
+
+
+def _is_late(one: Ticket, state: str) -> bool:
+    """Whether it was answered too late, or waits for too long: what is open again is not answered."""
+    return one.due_at < clock.now() if state == "open" else one.decided_at is not None and one.decided_at > one.due_at
 
 
 def statistics(partner_id: UUID) -> dict[str, Any]:
@@ -316,11 +321,12 @@ def statistics(partner_id: UUID) -> dict[str, Any]:
         Ticket.unrestricted.filter(publisher=partner_id, appeal__at__gt=since).select_related("holding", "appeal")
     )
     states = [state_of(one, one.holding) for one in tickets]
-    hours = [(one.decided_at - one.appeal.at).total_seconds() / 3_600 for one in tickets if one.decided_at]
-    late = sum(
-        one.decided_at > one.due_at if one.decided_at else state == "open" and one.due_at < clock.now()
+    hours = [
+        (one.decided_at - one.appeal.at).total_seconds() / 3_600
         for one, state in zip(tickets, states, strict=True)
-    )
+        if one.decided_at and state != "open"
+    ]
+    late = sum(_is_late(one, state) for one, state in zip(tickets, states, strict=True))
     return {
         "days": _STATISTICS.days,
         "received": len(tickets),
@@ -335,9 +341,8 @@ def statistics(partner_id: UUID) -> dict[str, Any]:
 def tell_overdue() -> int:
     """Tell the publishers of tickets whose time is over, each once; returns of how many tickets."""
     with transaction.atomic():
-        due = Ticket.unrestricted.select_for_update(skip_locked=True, of=("self",)).filter(
-            outcome="", told=False, due_at__lt=clock.now(), holding__state=Holding.State.LIVE
-        )
+        late = _unanswered().filter(told=False, due_at__lt=clock.now())
+        due = late.select_for_update(skip_locked=True, of=("self",))
         found = list(due.order_by("due_at", "pk")[:_LISTED])
         Ticket.unrestricted.filter(pk__in=[one.pk for one in found]).update(told=True)
         for publisher in {one.publisher_id for one in found}:

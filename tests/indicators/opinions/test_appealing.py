@@ -336,6 +336,23 @@ def test_what_was_revoked_for_an_appeal_and_comes_back_waits_for_an_answer_again
     assert tickets(cast, "aster") == []
 
 
+def test_what_comes_back_unanswered_is_overdue_like_every_other(cast, monkeypatch):
+    """Its revocation was undone: no answer, so its publisher is told, and no report counts it as one in time."""
+    admin = auth.viewer_of_user(build.a_user(cast.aster))
+    steering.change(admin, replace(steering.settings_of(cast.aster), caps=Caps(ends=1)))
+    published(cast), published(cast)
+    filed(cast)
+    for one in tickets(cast, "aster"):
+        read(answered(cast, "aster", one, "revoke"))
+    read(Caller(cast.keys["aster"]).send("POST", "disarmed/undo", {}))
+    moment = clock.now() + appealing.CLOCK + timedelta(minutes=1)
+    monkeypatch.setattr(clock, "now", lambda: moment)
+    said = appealing.statistics(cast.aster.pk)
+    assert (said["open"], said["ended"], said["late"]) == (1, 1, 1)
+    assert [one.overdue for one in appealing.received(admin, everything=True)].count(True) == 1
+    assert (appealing.tell_overdue(), appealing.tell_overdue()) == (1, 0)
+
+
 def test_where_the_revocation_is_refused_the_ticket_waits_still(cast, monkeypatch):
     published(cast)
     filed(cast)
