@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,16 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from exchange import clock
+from exchange.client import merkle
 from indicators import reading
 from indicators.ending import retiring
 from indicators.feeds.filters import EVERYTHING
 from indicators.log import changes
-from indicators.models import Holding, Quarantined
+from indicators.models import Change, Holding, Quarantined
 from indicators.publishing import quarantine
 from indicators.reading.selecting import Selection
 from partners.keys import auth
+from partners.log import audit, transparency
 from partners.models import Partner
 from partners.tlp import Tlp
 from tests import build
@@ -60,6 +63,11 @@ def as_seen_by(partner):
     }
 
 
+def told_after(viewer, place):
+    told = changes.since(viewer, EVERYTHING, after=place, limit=1_000).changes
+    return [(one.seq, one.op, one.reason, one.stix_id, one.publisher_name, one.body) for one in told]
+
+
 def one_line_each(versions):
     """Of each id the versions of the publisher that comes first: nobody names a creator there (`lines`)."""
     first = {}
@@ -89,6 +97,48 @@ def test_who_reads_a_filled_store_of_before_holdings_reads_the_same_after_it():
         newer = mine | {"modified": build.later()}
         assert build.results(build.publish(cast["aster"], newer))[0]["status"] == "accepted"
         assert reading.own_object(cast["aster"], mine["id"]).version == newer["modified"]
+
+
+def test_places_of_a_log_of_before_channels_are_kept_so_that_cursors_of_that_time_lead_on():
+    """A cursor holds a place, and under which life of the store and filter: none of them changed."""
+    kept = json.loads((Path(__file__).parent.parent / "data" / "store_before_holdings.json").read_text())
+    with another_store():
+        for app, migration in _BEFORE_HOLDINGS.items():
+            call_command("migrate", app, migration, verbosity=0)
+        fill(kept["tables"])
+        call_command("migrate", verbosity=0)
+        before = {
+            (row["seq"], row["op"], row["reason"], row["object_id"], datetime.fromisoformat(row["date_added"]))
+            for row in kept["tables"]["indicators_change"]
+        }
+        stored = Change.unrestricted.values_list("seq", "op", "reason", "version_id", "date_added")
+        assert set(stored) == before
+        for partner in Partner.objects.filter(slug__in=kept["seen"]):
+            viewer = auth.viewer_of_partner(partner.pk)
+            every = told_after(viewer, 0)
+            for place in range(max(seq for seq, *_ in before) + 1):
+                assert told_after(viewer, place) == [told for told in every if told[0] > place], (partner.slug, place)
+
+
+def test_the_proofs_of_a_log_of_before_holdings_hold_after_the_upgrade():
+    """The tables of the log are those of that time: what is written and signed there by today's code is as it was then."""
+    with another_store():
+        for app, migration in _BEFORE_HOLDINGS.items():
+            call_command("migrate", app, migration, verbosity=0)
+        for number in range(5):
+            target = f"feed:{number}"
+            audit.write(audit.Verb.FEED_SAVED, partner_id=None, actor="system", target=target, details={"n": number})
+        old = transparency.seal(every=timedelta(0))
+        proofs = transparency.inclusion_proofs(range(old.size), size=old.size)
+        call_command("migrate", verbosity=0)
+        assert transparency.head() == old
+        assert transparency.inclusion_proofs(range(old.size), size=old.size) == proofs
+        audit.write(audit.Verb.FEED_SAVED, partner_id=None, actor="system", target="feed:after", details={})
+        new = transparency.seal(every=timedelta(0))
+        assert new.size > old.size
+        proof = [bytes.fromhex(one) for one in transparency.consistency_proof(old.size, new.size)]
+        assert merkle.extends(old.size, new.size, proof=proof, first_root=bytes(old.root), second_root=bytes(new.root))
+        assert list(transparency.verify()) == []
 
 
 def test_an_upgrade_deletes_what_would_be_refused_now_and_seals_the_rest():
