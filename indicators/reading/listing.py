@@ -18,6 +18,7 @@ from exchange.sql import ask
 from indicators import living
 from indicators.feeds import tree
 from indicators.feeds.filters import Filter
+from indicators.log import walking
 from indicators.reading import Statement, newest, page, selecting
 from indicators.reading.selecting import Selection
 from partners.sharing import audience_ids
@@ -73,7 +74,8 @@ def counted(viewer: Viewer, wanted: Selection) -> Counted:
     conditions, parameters = selecting.conditions(viewer, wanted)
     most = _most(wanted.filter, closely=wanted.matched)
     versions, conditions = _versions(conditions)
-    rows = ask(_COUNTED.format(versions=versions, conditions=conditions), _looking(viewer, parameters, most=most))
+    sql = _COUNTED.format(versions=versions, conditions=conditions)
+    rows = ask(sql, _looking(viewer, parameters, most=most), settings=walking.IN_ORDER)
     return Counted({kind: count for kind, count, _ in rows if count}, cut=any(seen > most for *_, seen in rows))
 
 
@@ -83,7 +85,8 @@ def ordered(viewer: Viewer, wanted: Selection, *, by: Order, down: bool, offset:
     direction = "DESC NULLS LAST" if down else "ASC NULLS LAST"
     sql = _ORDERED.format(conditions=conditions, order=f"{_ORDERS[by]} {direction}")
     most = _most(wanted.filter, closely=wanted.matched)
-    rows = ask(sql, _looking(viewer, parameters, most=most) | {"limit": limit + 1, "offset": offset})
+    looking = _looking(viewer, parameters, most=most) | {"limit": limit + 1, "offset": offset}
+    rows = ask(sql, looking, settings=walking.IN_ORDER)
     places = {key: place for place, (key, *_) in enumerate(rows[:limit])}
     ids = tuple({stix_id for _, stix_id, _ in rows[:limit]})
     found = page(viewer, Selection(stix_ids=ids), limit=1_000).statements if ids else []
@@ -136,6 +139,9 @@ def _looking(viewer: Viewer, parameters: dict[str, Any], *, most: int = LOOKED_A
     }
 
 
+# All of this is planned as the log is (`walking.IN_ORDER`): the version and values of each that is looked at are found
+# by their keys. PostgreSQL takes 10,000 for so many that it reads the tables of all versions and values whole.
+#
 # The viewer's newest holdings, by the end of the index over (audience, id) of each audience alone; then those of them
 # that live, each by its key: a reader of many groups would else read the rows of all to leave out the most.
 _LOOKED = f"""
@@ -236,7 +242,8 @@ def _tallied(viewer: Viewer, wanted: Sequence[Filter], *, most: int) -> list[Tal
         condition, more = one.within(_INDICATORS).sql(viewer, prefix=f"view{place}_")
         counts.append(f"count(*) FILTER (WHERE TRUE {condition})")
         parameters |= more
-    (row,) = ask(_TALLIED.format(counts=", ".join(counts)), _looking(viewer, parameters, most=most))
+    sql = _TALLIED.format(counts=", ".join(counts))
+    (row,) = ask(sql, _looking(viewer, parameters, most=most), settings=walking.IN_ORDER)
     return [Tally(count, row[-1] > most) for count in row[:-1]]
 
 
