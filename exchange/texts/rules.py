@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from exchange.texts import payments, secrets, speech
+from exchange.texts import denials, numbering, payments, secrets, speech
 from exchange.texts.folding import decoded, fold
 
 WORDS = {
@@ -36,18 +36,28 @@ def broken_by(text: str) -> str | None:
     return next((code for code, holds in _RULES if holds(text)), None)
 
 
-#: A contract that says what is not done names it.
-_DENIAL = re.compile(
-    r"\b(?:not|no|nor|never|neither|without|none|nothing|prohibit\w*|forbid\w*|exclud\w*)\b", re.IGNORECASE
-)
-_SENTENCE = re.compile(r"(?<=[.;!?])\s+")
-
-
 def broken_in(words: str) -> str | None:
-    """The same of words that people agree on, such as a group's purpose: what they deny to do, they may name."""
-    for sentence in _SENTENCE.split(fold(words)):
-        for text in (sentence, *map(fold, decoded(sentence))):
-            code = broken_by(text)
-            if code is not None and (code != "competitive-data" or _DENIAL.search(text) is None):
+    """The same of words that people agree on, such as a group's purpose: what they deny to do, they may name.
+
+    Every rule reads the whole text, folded and decoded; what may be denied is looked for sentence by sentence.
+    """
+    whole = fold("\n".join(words.splitlines()))
+    for text in (whole, *map(fold, decoded(whole))):
+        lines = _BLANKS.sub(_one_blank, text)
+        plain = lines.replace("\n", " ")
+        for said in dict.fromkeys((text, plain, numbering.in_digits(plain))):
+            code = next((code for code, holds in _RULES if code != "competitive-data" and holds(said)), None)
+            if code is not None:
                 return code
+            if speech.holds_figures(said):
+                return "competitive-data"
+        if denials.leaves_undenied(lines):
+            return "competitive-data"
     return None
+
+
+_BLANKS = re.compile(r"\s+")
+
+
+def _one_blank(found: re.Match[str]) -> str:
+    return "\n" if "\n" in found[0] else " "

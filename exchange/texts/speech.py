@@ -7,6 +7,8 @@ in other words passes; where facts are closed, no text passes at all.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import re2
 
 _NAME = r"(?-i:[A-Z][a-z'-]+(?: [A-Z]\.)? [A-Z][a-z'-]+)"
@@ -43,8 +45,8 @@ _PERSONAL = (
         rf"| was| at| on)?[ .:=]{{1,3}}{_PHONE}"
     ),
     (
-        r"\b[0-9]{1,5}[a-z]? (?-i:[A-Z][a-z]+)(?: (?-i:[A-Z][a-z]+)){0,2} (?:street|st\.|avenue|ave\.?|road"
-        r"|rd\.?|lane|boulevard|blvd\.?|drive|court|square|place)\b[^.\n]{0,40}[0-9]{4,6}"
+        r"\b[0-9]{1,5}[a-z]? (?-i:[A-Z][a-z]+)(?: (?-i:[A-Z][a-z]+)){0,2} (?:street|st|avenue|ave|road"
+        r"|rd|lane|boulevard|blvd|drive|court|square|place)\b\.?[^.\n]{0,40}[0-9]{4,6}"
     ),
     r"\b(?-i:[A-Z][a-zäöüß]+)(?:straße|strasse|weg|gasse|platz|allee) [0-9]{1,4}[a-z]?, ?[0-9]{5}\b",
     r"\b(?:conversation|chat|session)[ _\-]?id(?: is| was)?[ :=#]{1,3}[a-z]{0,8}[_\-]?[a-z0-9\-]{12,}",
@@ -62,7 +64,8 @@ _LATER = (
     rf"|fall|winter)|{_MONTH}|tomorrow)"
 )
 
-_COMPETITIVE = (
+#: What says a sum, a number or a name.
+_FIGURES = (
     (
         rf"\b(?:prices?|pricing|priced|discounts?|rebates?|fees?|list price|rate card|costs?"
         rf"|surcharge)\b[^.\n]{{0,60}}(?:{_MONEY}|[0-9.]+ ?%|[0-9]+ percent)[^.\n]{{0,40}}\b(?:tokens?|seats?"
@@ -73,11 +76,6 @@ _COMPETITIVE = (
         rf"|input )*(?:tokens?|seats?|users?|requests?|api calls?|gpus?(?:[ -]hours?)?)\b"
     ),
     (
-        rf"(?:{_OUR})[^.\n]{{0,60}}\b(?:prices?|pricing|discounts?|margins?|revenues?|spend(?:ing)?|budgets?"
-        rf"|costs?|fees?)\b[^.\n]{{0,60}}(?:{_MONEY}|[0-9.]+ ?%|[0-9]+ percent|rises?|drops?|goes? up"
-        rf"|goes? down|increase|cut)"
-    ),
-    (
         rf"(?:{_OUR})[^.\n]{{0,60}}(?:{_COUNT})[^.\n]{{0,20}}\b(?:accounts?|users?|customers?|requests?"
         rf"|subscribers?|gpus?|h100s?|servers?|seats?|tokens|prompts?|exchanges?|signups?|sign-ups?)\b"
     ),
@@ -86,11 +84,6 @@ _COMPETITIVE = (
         rf"|requests?|prompts?|exchanges?|signups?)\b"
     ),
     rf"(?:{_OUR})[^.\n]{{0,60}}\b(?:capacity|utili[sz]ation|traffic|throughput|headcount)\b[^.\n]{{0,40}}[0-9]",
-    (
-        rf"(?:{_WE})[^.\n]{{0,40}}\b(?:launch|release|ship|announce|roll out|deprecate|retire|discontinue"
-        rf"|sunset)(?:e?s|ing)?\b[^.\n]{{0,60}}\b{_LATER}"
-    ),
-    rf"\b(?:roadmap|release date|launch date|embargo)\b[^.\n]{{0,40}}\b(?:{_LATER}|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})",
     (
         r"\b(?:our|my) (?:biggest |largest |key )?(?:customer|client|partner|vendor|supplier)s?(?: is| are"
         r"| include|,|:) (?-i:[A-Z][A-Za-z]+)"
@@ -103,22 +96,47 @@ _COMPETITIVE = (
         r"\b(?:model|eval(?:uation)?|benchmark|mmlu|swe-bench|gpqa)\b[^.\n]{0,40}\b(?:scores?|scored|reaches"
         r"|accuracy)\b[^.\n]{0,20}[0-9]{1,3}(?:\.[0-9]+)? ?%"
     ),
+)
+#: What somebody plans, or proposes to do together; a subject of its own stands before `said`.
+_ACTS = (
+    (
+        rf"(?:{_OUR})[^.\n]{{0,60}}\b(?P<said>prices?|pricing|discounts?|margins?|revenues?|spend(?:ing)?|budgets?"
+        rf"|costs?|fees?)\b[^.\n]{{0,60}}(?:{_MONEY}|[0-9.]+ ?%|[0-9]+ percent|rises?|drops?|goes? up"
+        rf"|goes? down|increase|cut)"
+    ),
+    (
+        rf"(?:{_WE})[^.\n]{{0,40}}\b(?P<said>launch|release|ship|announce|roll out|deprecate|retire|discontinue"
+        rf"|sunset)(?:e?s|ing)?\b[^.\n]{{0,60}}\b{_LATER}"
+    ),
     (
         r"\b(?:let'?s|let us|we should|we must|we propose to|we agree to|labs should|all labs|everyone should"
         r"|members should|all of us|we all|together we)\b[^.\n]{0,40}"
-        r"\b(?:boycott|refuse to (?:sell|serve|deal)|raise (?:our |the )?(?:prices|rates)|stop (?:selling"
+        r"\b(?P<said>boycott|refuse to (?:sell|serve|deal)|raise (?:our |the )?(?:prices|rates)|stop (?:selling"
         r"|serving)|cut off|blacklist|block (?:them|this reseller|all)|ban (?:them|this)|suspend (?:them|all"
         r"|this)|agree(?:d)? (?:on|not)|coordinate|not (?:sell|serve|deal)|act (?:together|jointly)|split the)"
     ),
+)
+#: The same, as a noun that may be one of a list.
+_NOUNS = (
     (
-        r"\b(?:joint|coordinated|common|concerted) (?:action|boycott|ban|pricing|price|response|refusal"
+        rf"\b(?P<said>roadmap|release date|launch date|embargo)\b[^.\n]{{0,40}}"
+        rf"\b(?:{_LATER}|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})"
+    ),
+    (
+        r"\b(?P<said>joint|coordinated|common|concerted) (?:action|boycott|ban|pricing|price|response|refusal"
         r"|policy)\b[^.\n]{0,40}\b(?:labs?|members|partners|us|all|everyone|against)\b"
     ),
 )
-_RULES = {
-    "personal-data": re2.compile("(?i)" + "|".join(f"(?:{one})" for one in _PERSONAL)),
-    "competitive-data": re2.compile("(?i)" + "|".join(f"(?:{one})" for one in _COMPETITIVE)),
-}
+_COMPETITIVE = tuple(one.replace("(?P<said>", "(?:") for one in (*_FIGURES, *_ACTS, *_NOUNS))
+
+
+def _any_of(rules: Iterable[str]) -> re2.Pattern:
+    return re2.compile("(?i)" + "|".join(f"(?:{one})" for one in rules))
+
+
+_RULES = {"personal-data": _any_of(_PERSONAL), "competitive-data": _any_of(_COMPETITIVE)}
+_ONLY_FIGURES = _any_of(_FIGURES)
+_SAID = tuple((re2.compile(f"(?i){one}"), one in _ACTS) for one in (*_ACTS, *_NOUNS))
 
 
 def holds_personal(text: str) -> bool:
@@ -129,3 +147,21 @@ def holds_personal(text: str) -> bool:
 def holds_competitive(text: str) -> bool:
     """Whether the text says what a lab charges, serves, plans or proposes to do together."""
     return _RULES["competitive-data"].search(text) is not None
+
+
+def holds_figures(text: str) -> bool:
+    """Whether it says a sum, a number or a name of a lab's: no denial beside it takes that back."""
+    return _ONLY_FIGURES.search(text) is not None
+
+
+def acts_in(text: str) -> Iterator[tuple[int, int, int, bool]]:
+    """What a text says of plans, or proposes to do together: where it begins, where its verb or noun does, and its end.
+
+    With whether it has a subject of its own, so that a comma before it parts it from what stands there. Stretches may
+    overlap: what lies within one is found too.
+    """
+    for rule, has_subject in _SAID:
+        found = rule.search(text)
+        while found is not None:
+            yield found.start(), found.start(1), found.end(), has_subject
+            found = rule.search(text, found.start() + 1)

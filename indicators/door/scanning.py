@@ -96,7 +96,7 @@ _SIGNS = (
         r"|national|identity card|id card"
     ),
     (
-        r"tax id|nino\b|aadhaar|ausweis|\bcpf|phone|mobile|\bcell|\btel\b|\bcall|whatsapp|street|\bst[.]"
+        r"tax id|nino\b|aadhaar|ausweis|\bcpf|phone|mobile|\bcell|\btel\b|\bcall|whatsapp|street|\bst\b"
         r"|avenue|\bave\b|\broad\b|\brd\b|lane\b"
     ),
     r"boulevard|blvd|drive\b|court\b|square|place\b|strasse|weg\b|gasse|platz|allee|conversation|chat",

@@ -56,7 +56,7 @@ class Basis:
         reference = " ".join(self.reference.split())
         if len(reference) > 300:
             raise Refused("At most 300 characters.", code="too-long", at="/basis_reference")
-        require_sayable(reference, at="/basis_reference")
+        require_sayable(self.reference, at="/basis_reference")
         if self.ends is not None and self.ends < self.begins:
             raise Refused("It ends before it begins.", code="bad-period", at="/basis_until")
         if self.ends is not None and self.ends < clock.now().date():
@@ -317,8 +317,8 @@ def locked(group_id: UUID) -> Group:
 
 def tidied(text: str, *, at: str, most: int) -> str:
     """The text in one line. Raises Refused where it is empty or too long, or says what no text may say."""
-    text = " ".join(text.split())
-    if not 1 <= len(text) <= most:
+    tidy = " ".join(text.split())
+    if not 1 <= len(tidy) <= most:
         raise Refused(f"1 to {most} characters.", code="bad-text", at=at)
-    require_sayable(text, at=at)
-    return text
+    require_sayable(text, at=at)  # as it was written: a line ends a sentence
+    return tidy

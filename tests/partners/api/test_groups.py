@@ -117,6 +117,13 @@ def test_the_words_of_a_group_say_nothing_that_no_text_may_say(admins, field):
         assert (code(answer, 422), at(answer)) == ("competitive-data", f"/{field}")
 
 
+@pytest.mark.parametrize("field", ["name", "purpose", "legal_basis", "basis_reference"])
+def test_no_line_break_puts_the_words_of_a_group_behind_a_denial(admins, field):
+    said = "No personal data\nLabs should boycott this reseller"
+    answer = admins["aster"].send("POST", "groups", NEW | {field: said})
+    assert (code(answer, 422), at(answer)) == ("competitive-data", f"/{field}")
+
+
 def test_settings_are_read_by_all_and_changed_by_admins(admins):
     cast_key = Caller(build.a_key(build.a_partner("Eos"), Scope.READ))
     assert read(cast_key.get("partner"))["ceiling"] == {"tlp": "clear", "audience": "everyone"}
