@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.core.management import CommandError, call_command
 
+from exchange import clock
 from partners.log import logkeys, transparency
 from partners.models import AuditKey, AuditRecord, GroupKey, TreeHead
 from partners.scopes import Scope
@@ -40,7 +41,7 @@ def test_a_new_key_is_printed_for_the_settings(kind, name, least):
 def test_the_key_of_the_log_is_changed_and_heads_of_before_stay_proven(cast, settings):
     transparency.seal(every=timedelta(0))
     before, key = TreeHead.objects.latest("size"), logkeys.key_id()
-    with pytest.raises(CommandError, match="No other key"):
+    with pytest.raises(CommandError, match="Nothing was changed"):
         rotate("log")
     old, settings.AUDIT_SIGNING_KEY = settings.AUDIT_SIGNING_KEY, bytes.fromhex(NEW)
     said = rotate("log")
@@ -57,6 +58,26 @@ def test_the_key_of_the_log_is_changed_and_heads_of_before_stay_proven(cast, set
     settings.AUDIT_SIGNING_KEY = old
     with pytest.raises(CommandError, match="is one of before"):
         rotate("log")
+
+
+def test_a_key_of_the_log_that_signs_for_long_already_is_no_change(cast, settings):
+    transparency.seal(every=timedelta(0))
+    settings.AUDIT_SIGNING_KEY = bytes.fromhex(NEW)
+    rotate("log")
+    AuditKey.objects.filter(key_id=logkeys.key_id()).update(since=clock.now() - timedelta(days=2))
+    AuditKey.objects.exclude(key_id=logkeys.key_id()).update(since=clock.now() - timedelta(days=9))
+    with pytest.raises(CommandError, match="Nothing was changed"):
+        rotate("log")
+
+
+def test_while_another_process_seals_the_change_is_not_said_to_be_done(cast, settings, monkeypatch):
+    transparency.seal(every=timedelta(0))
+    settings.AUDIT_SIGNING_KEY = bytes.fromhex(NEW)
+    with monkeypatch.context() as held:
+        held.setattr(transparency, "_alone", lambda: False)
+        with pytest.raises(CommandError, match="Run this again"):
+            rotate("log")
+    assert "signs the log, and" in rotate("log")
 
 
 def test_keys_of_a_group_get_successors_at_once_and_those_of_before_are_handed_out_on(cast):

@@ -14,6 +14,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
+from exchange import clock
 from exchange.errors import ExchangeError
 from exchange.management.at_store import StoreCommand
 from partners import operating
@@ -26,6 +27,8 @@ _NEW: dict[str, tuple[str, Callable[[], str]]] = {
     "sealing": ("SECRET_KEY", lambda: secrets.token_urlsafe(60)),
     "log": ("AUDIT_SIGNING_KEY", lambda: secrets.token_hex(32)),
 }
+#: So long after it first signed, the present key is the one of this change: workers may sign with it before this does.
+_JUST_CHANGED = timedelta(days=1)
 
 
 class Command(StoreCommand):
@@ -58,21 +61,26 @@ class Command(StoreCommand):
     def _log(self) -> None:
         """Have the present AUDIT_SIGNING_KEY sign a head, which writes its first use down, and prove the whole log."""
         present = logkeys.key_id()
-        known = [key.key_id for key in AuditKey.objects.order_by("since", "key_id")]
-        if known in ([], [present]):
+        known = list(AuditKey.objects.order_by("since", "key_id"))
+        names = [key.key_id for key in known]
+        if known and names[-1] != present and present in names:
             raise CommandError(
-                f"No other key than that of AUDIT_SIGNING_KEY ({present}) has signed the log. Put a new one into the"
-                " settings (`rotate log --new` prints one), restart all processes, and run this again."
+                f"{names[-1]} signs the log already, and AUDIT_SIGNING_KEY here is one of before ({present})."
             )
-        if present in known and known[-1] != present:
+        if not known or (names[-1] == present and (len(known) == 1 or clock.now() - known[-1].since > _JUST_CHANGED)):
             raise CommandError(
-                f"{known[-1]} signs the log already, and AUDIT_SIGNING_KEY here is one of before ({present})."
+                f"Nothing was changed: AUDIT_SIGNING_KEY here ({present}) is the key that signs the log already, or"
+                " the first that it will have. Put a new one into the settings (`rotate log --new` prints one), restart"
+                " all processes, and run this again."
             )
-        if present not in known:
+        if present not in names:
             transparency.begin_with_present_key()
         transparency.seal(every=timedelta(0))
+        head = transparency.head()
+        if head is None or head.key_id != present:
+            raise CommandError(f"No head is signed by {present} yet: another process seals the log. Run this again.")
         call_command("audit_verify", stdout=self.stdout)
-        before = next(key for key in reversed(known) if key != present)
+        before = next(name for name in reversed(names) if name != present)
         self.stdout.write(
             f"{present} signs the log, and {before} did before: heads of before are checked with that one for good."
             " Publish the new public key where partners look for it."
