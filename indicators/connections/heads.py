@@ -8,15 +8,18 @@ of PeerHead, and of how a connection's log stands.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
 from structlog import get_logger
 
-from exchange import clock
+from exchange import clock, outbound
 from exchange.client import audit as offline
 from exchange.client import merkle, statements
 from indicators.connections import remote
@@ -32,6 +35,11 @@ EVERY = timedelta(minutes=5)
 #: Of each connection so many heads are kept.
 _KEPT = 500
 _NOT_THERE = frozenset({400, 404, 410, 422})
+#: So far a head may be ahead of our clock. One from further on would make all later ones old news.
+_MOST_AHEAD = timedelta(minutes=10)
+_MOST_SIZE = 2**63 - 1
+_UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
+_UNREAD = "What it says of its log cannot be read."
 
 
 class Alarm(StrEnum):
@@ -59,7 +67,7 @@ def look(turn: Turn, credential: str) -> None:
     if one.log_seen_at is not None and clock.now() - one.log_seen_at < EVERY:
         return
     kept = newest(one)
-    head = _asked(one, credential, first=None if kept is None else kept.size)
+    head = _head(one, credential, kept)
     alarm = judged(head, kept, key=bytes.fromhex(one.log_key))
     with transaction.atomic():
         said = {"log_seen_at": clock.now(), "log_alarm": alarm or ""}
@@ -67,7 +75,7 @@ def look(turn: Turn, credential: str) -> None:
             raise Lost
         if alarm is not None:
             _raise_alarm(one, alarm, head, kept)
-        elif head is not None and (kept is None or head.size > kept.size):
+        elif kept is None or head.size > kept.size:
             _keep(one, head)
     if alarm is not None:
         raise Trouble(WORDS[alarm], needs_person=True)
@@ -78,13 +86,17 @@ def newest(one: Connection) -> PeerHead | None:
     return _of(one).order_by("-size").first()
 
 
-def judged(head: offline.Head | None, kept: PeerHead | None, *, key: bytes) -> Alarm | None:
+def checked(some: Iterable[Connection]) -> set[UUID]:
+    """Of these connections those of whose log a head was checked and is kept. One query."""
+    found = PeerHead.unrestricted.filter(connection__in=[one.pk for one in some])
+    return set(found.values_list("connection", flat=True).distinct())
+
+
+def judged(head: offline.Head, kept: PeerHead | None, *, key: bytes) -> Alarm | None:
     """What is wrong with a head, beside the one that is kept; None where the log only grew.
 
     A smaller one that was signed before the kept one is old news, from a copy that lags; one signed later is not.
     """
-    if head is None:
-        return None if kept is None else Alarm.WENT_BACK
     text = statements.head_text(size=head.size, root=head.root.hex(), at=head.at)
     if head.key != statements.key_id(key) or not statements.is_signed(text, signature=head.signature, public_key=key):
         return Alarm.ANOTHER_KEY
@@ -109,34 +121,66 @@ def _of(one: Connection) -> QuerySet[PeerHead]:
     return PeerHead.unrestricted.filter(connection=one.pk)
 
 
-def _asked(one: Connection, credential: str, *, first: int | None) -> offline.Head | None:
-    """The last head, with the proof from an earlier one where there is one; None where no head is published."""
+def _head(one: Connection, credential: str, kept: PeerHead | None) -> offline.Head:
+    """The last head, with the proof from the one that is kept where it is larger and a proof is given. Raises Trouble.
+
+    Copies of one server may lag: where one does not know the kept head and another answers with a larger one, the
+    proof is asked for by itself, for just these two.
+    """
+    if kept is None:
+        return _published(_say(one, credential, "head"))
+    reply = _say(one, credential, f"head?first={kept.size}")
+    if reply.status not in _NOT_THERE:
+        return _published(reply)
+    head = _published(_say(one, credential, "head"))
+    if head.size <= kept.size:
+        return head
+    reply = _say(one, credential, f"consistency?first={kept.size}&second={head.size}")
+    return head if reply.status in _NOT_THERE else _proven(head, reply)
+
+
+def _say(one: Connection, credential: str, what: str) -> outbound.Reply:
     parts = urlsplit(one.url)
-    there = f"{parts.scheme}://{parts.netloc}/api/v1/log/head"
-    asked = there if first is None else f"{there}?first={first}"
+    there = f"{parts.scheme}://{parts.netloc}/api/v1/log/{what}"
     try:
-        reply = remote.ask("GET", asked, authorization=credential, accept="application/json")
+        return remote.ask("GET", there, authorization=credential, accept="application/json")
     except remote.TooLong:
         raise Trouble("What it says of its log is longer than is read here.") from None
-    if reply.status in _NOT_THERE and first is not None:  # it knows no such head: what it has says more
-        return _asked(one, credential, first=None)
+
+
+def _published(reply: outbound.Reply) -> offline.Head:
+    """The head in an answer. Raises Trouble, for now, where there is none: a proxy says 404, too."""
     if reply.status == 404:
-        return None
+        raise Trouble("It shows no head of its log (404).")
     remote.require_ok(reply)
     try:
         head = offline.head_of(remote.document(reply.body))
-        _moment(head)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise Trouble("What it says of its log cannot be read.") from None
+        moment = _moment(head)
+    except _UNREADABLE:
+        raise Trouble(_UNREAD) from None
+    if not 0 < head.size <= _MOST_SIZE:
+        raise Trouble(_UNREAD)
+    if moment - clock.now() > _MOST_AHEAD:
+        raise Trouble("The head of its log says that it was signed in the future: its clock is wrong, or ours.")
     return head
 
 
+def _proven(head: offline.Head, reply: outbound.Reply) -> offline.Head:
+    """The same head with the proof that an answer gives."""
+    remote.require_ok(reply)
+    try:
+        said = remote.document(reply.body)
+        return replace(head, first=int(said["first"]), proof=tuple(bytes.fromhex(step) for step in said["proof"]))
+    except _UNREADABLE:
+        raise Trouble(_UNREAD) from None
+
+
 def _moment(head: offline.Head) -> datetime:
-    """When it was signed. Raises ValueError, also for a time without a zone."""
+    """When it was signed. Raises ValueError, also for a time without a zone; OverflowError."""
     moment = datetime.fromisoformat(head.at)
     if moment.tzinfo is None:
         raise ValueError("a time without a zone")
-    return moment
+    return moment.astimezone(UTC)
 
 
 def _keep(one: Connection, head: offline.Head) -> None:
@@ -155,7 +199,7 @@ def _keep(one: Connection, head: offline.Head) -> None:
         _of(one).filter(size__lte=old).delete()
 
 
-def _raise_alarm(one: Connection, alarm: Alarm, head: offline.Head | None, kept: PeerHead | None) -> None:
+def _raise_alarm(one: Connection, alarm: Alarm, head: offline.Head, kept: PeerHead | None) -> None:
     log.error("connection.log_alarm", connection=str(one.pk), alarm=alarm.value)
     audit.record(
         audit.Verb.CONNECTION_ALARMED,
@@ -164,8 +208,8 @@ def _raise_alarm(one: Connection, alarm: Alarm, head: offline.Head | None, kept:
         about=one.partner_id,
         alarm=alarm.value,
         url=one.url,
-        size=None if head is None else head.size,
-        root=None if head is None else head.root.hex(),
+        size=head.size,
+        root=head.root.hex(),
         kept=None
         if kept is None
         else {"size": kept.size, "root": bytes(kept.root).hex(), "at": clock.rfc3339(kept.at)},

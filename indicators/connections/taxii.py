@@ -19,6 +19,8 @@ PAGE = 500
 _MAX_NEXT_CHARS = 4_000
 #: Ids that one request asks for, so that its address stays short.
 IDS = 20
+#: Once so much is held of what was asked for by id, no more is asked for at a time.
+MOST_BYTES = remote.MAX_BYTES
 #: How a server answers a `next` that it does not know any more.
 FORGOTTEN = frozenset({400, 404, 410})
 _TRIED_DELETE = frozenset({200, 202, 204, 404})
@@ -76,21 +78,21 @@ class Server:
         return [str(one["id"]).lower() for one in found if isinstance(one, dict) and "id" in one], page
 
     def some(self, stix_ids: Sequence[str]) -> list[bytes]:
-        """Envelopes of the objects with these ids, as far as the collection has them (§3.4). Raises Trouble."""
-        found = []
-        for start in range(0, len(stix_ids), IDS):
-            found += self._some(stix_ids[start : start + IDS])
-        return found
+        """Envelopes of the objects with these ids, as far as the collection has them (§3.4). Raises Trouble.
 
-    def _some(self, stix_ids: Sequence[str]) -> list[bytes]:
-        """The same of at most IDS; what is too long as one answer comes by halves, and one that is so alone is none."""
-        try:
-            return [self._page(f"objects/?{urlencode({'match[id]': ','.join(stix_ids)})}").body]
-        except TooLong:
-            if len(stix_ids) == 1:
-                return []
-        middle = len(stix_ids) // 2
-        return self._some(stix_ids[:middle]) + self._some(stix_ids[middle:])
+        What is too long as one answer is asked for by halves, and one that is so alone is left out. Once MOST_BYTES
+        are held, the rest is left out, too: one answer more than that is held at the most.
+        """
+        found: list[bytes] = []
+        rest = [stix_ids[start : start + IDS] for start in range(0, len(stix_ids), IDS)][::-1]
+        while rest and sum(map(len, found)) < MOST_BYTES:
+            asked = rest.pop()
+            try:
+                found.append(self._page(f"objects/?{urlencode({'match[id]': ','.join(asked)})}").body)
+            except TooLong:
+                if middle := len(asked) // 2:
+                    rest += [asked[middle:], asked[:middle]]
+        return found
 
     def _page(self, path: str, *, strictly: bool = False) -> Page:
         reply = remote.ask("GET", f"{self.url}{path}", authorization=self.authorization, accept=_MEDIA)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from exchange.errors import ExchangeError, Refused
-from indicators.connections import keeping, running
+from indicators.connections import heads, keeping, running
 from indicators.models import Connection, Feed
 from indicators.publishing import awaiting
 from indicators.publishing.reach import Reach
@@ -140,11 +140,13 @@ def _id(written: str) -> UUID:
 
 
 def _rows(found: list[Connection]) -> Iterator[dict[str, Any]]:
+    checked = heads.checked(found)
     for one in found:
         audience = awaiting.words_of(Reach.from_json(one.reach)) if one.reach else None
         who = [*audience["groups"], *audience["partners"]] if audience else []
         yield {
             "one": one,
+            "log_checked": one.pk in checked,
             "pulls": one.direction == Connection.Direction.PULL,
             "strictest": Tlp(one.strictest).word,
             "who": gettext("every partner") if audience and audience["everyone"] else ", ".join(who),

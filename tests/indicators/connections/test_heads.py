@@ -74,7 +74,7 @@ def kept(hashes: list[bytes], *, minute: int = 0) -> PeerHead:
     return PeerHead(size=len(hashes), root=tree(hashes), at=NOON + timedelta(minutes=minute))
 
 
-def judged(found: offline.Head | None, before: PeerHead | None) -> Alarm | None:
+def judged(found: offline.Head, before: PeerHead | None) -> Alarm | None:
     return heads.judged(found, before, key=bytes(KEY.verify_key))
 
 
@@ -94,8 +94,6 @@ def test_a_head_without_a_proof_from_the_one_that_is_kept_is_a_fork():
 def test_a_smaller_head_went_back_if_it_was_signed_later_and_is_old_news_if_before():
     assert judged(head(leaves(4), minute=1), kept(leaves(9))) is Alarm.WENT_BACK
     assert judged(head(leaves(4), minute=-1), kept(leaves(9))) is None
-    assert judged(None, kept(leaves(9))) is Alarm.WENT_BACK
-    assert judged(None, None) is None, "a log that has not begun"
 
 
 def test_what_is_not_signed_by_the_key_that_was_given_is_believed_nothing_of():
@@ -254,7 +252,12 @@ def test_whoever_gives_the_key_anew_goes_on(cygnus, watched, run, peer, alarm, l
         said([]),
         said({"head": None}),
         said({"head": {"size": "many"}, "keys": []}),
+        said({}, 404),
+        said(as_document(replace(head(leaves(9)), size=2**63))),
         said(as_document(replace(head(leaves(9)), at="soon"))),
+        said(as_document(replace(head(leaves(9)), at="0001-01-01T00:00:00+14:00"))),
+        said(as_document(replace(head(leaves(9)), at="9999-12-31T23:59:59Z"))),
+        said(as_document(replace(head(leaves(9)), at="9999-12-31T23:59:59-14:00"))),
         said(as_document(replace(head(leaves(9)), at="2026-11-29T12:00:00"))),
         said(as_document(head(leaves(9))) | {"keys": [{"id": "wrong", "public_key": "AAAA"}]}),
     ],
@@ -273,6 +276,37 @@ def test_a_head_that_the_other_exchange_does_not_know_any_more_is_a_log_that_los
     peer.answers = {"?first=9": said({}, 404), "log/head": said(as_document(head(leaves(12), minute=1)))}
     one = looked(run, watched)
     assert one.log_alarm == "forked"
+
+
+def test_a_copy_that_lags_and_then_one_that_does_not_are_no_fork(watched, run, peer):
+    new = head(leaves(12), minute=1)
+    steps = [step.hex() for step in proof(9, leaves(12))]
+    peer.answers = {
+        "head?first=9": said({}, 404),
+        "log/head": said(as_document(new)),
+        "log/consistency?first=9&second=12": said({"first": 9, "second": 12, "proof": steps}),
+    }
+    one = looked(run, watched)
+    assert (one.log_alarm, sizes(one)) == ("", [9, 12])
+
+
+@pytest.mark.parametrize("given", ["from the start", "anew"])
+def test_a_log_that_shows_no_head_is_not_checked(cygnus, watched, pulls, run, peer, given):
+    key = base64.b64encode(bytes(KEY.verify_key)).decode()
+    if given == "anew":
+        keeping.change(cygnus, watched.pk, {"log_key": ""})
+        one = keeping.change(cygnus, watched.pk, {"log_key": key})
+    else:
+        one = pulls(name="another", log_key=key)
+    peer.answers["log/head"] = said({}, 404)
+    one = run(one)
+    assert (one.log_alarm, one.log_seen_at, one.failures) == ("", None, 1)
+    assert "no head" in one.outcome
+    assert one.pk not in heads.checked(keeping.listed(cygnus))
+    peer.answers["log/head"] = said(as_document(head(leaves(9))))
+    one = run(one)
+    assert (one.failures, sizes(one)) == (0, [9])
+    assert one.pk in heads.checked(keeping.listed(cygnus))
 
 
 def test_without_a_key_nobody_looks(pulls, run, peer):

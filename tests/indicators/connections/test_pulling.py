@@ -531,3 +531,17 @@ def test_what_left_there_while_it_waited_for_a_second_person_is_taken_back_when_
     run(one)
     assert stix["id"] not in own(cast.viewer("cygnus"))
     assert len(own(cast.viewer("cygnus"))) == 1
+
+
+def test_what_is_asked_for_by_id_is_held_up_to_a_bound(monkeypatch):
+    def page(method, url, **_):
+        asked.append(url)
+        return outbound.Reply(200, None, b'{"objects":[], "padding": "' + b"x" * 400 + b'"}')
+
+    asked: list[str] = []
+    monkeypatch.setattr(taxii, "MOST_BYTES", 1_000)
+    monkeypatch.setattr(remote, "ask", page)
+    ids = [f"marking-definition--{one:08}-0000-4000-8000-000000000000" for one in range(taxii.IDS * 9)]
+    held = taxii.Server("https://peer.example/", "").some(ids)
+    assert len(held) == len(asked) == 3
+    assert ids[0] in asked[0]
