@@ -201,15 +201,15 @@ def find(*, after: int, limit: int = _PAGE) -> int:
     return reached
 
 
-# One row: how many changes there were, the place of the last, and the holdings of opinions among them. Each change of a
-# holding is in its publisher's own channel.
+# One row: how many rows of changes there were, the place of the last, and the holdings of opinions among them. A change
+# has a row in each channel where it is told: what goes to other readers without new bytes is told to those alone.
 _FIND = """
 SELECT count(*), max(c.seq), array_agg(DISTINCT h.id) FILTER (WHERE h.stix_type = 'opinion')
 FROM (
-    SELECT c.seq, c.holding_id FROM partners_channel own CROSS JOIN LATERAL (
+    SELECT c.seq, c.holding_id FROM partners_channel k CROSS JOIN LATERAL (
         SELECT * FROM indicators_change c
-        WHERE c.channel = own.id AND c.seq > %(after)s AND c.seq <= %(end)s ORDER BY c.seq LIMIT %(limit)s
-    ) c WHERE own.reach = 'own' ORDER BY c.seq LIMIT %(limit)s
+        WHERE c.channel = k.id AND c.seq > %(after)s AND c.seq <= %(end)s ORDER BY c.seq LIMIT %(limit)s
+    ) c WHERE k.reach <> 'told' ORDER BY c.seq LIMIT %(limit)s
 ) c JOIN indicators_holding h ON h.id = c.holding_id
 """
 # One row: whether anything was told to one partner alone.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from indicators.stix.drafts import Draft, Refusal
 from indicators.stored import Version
 from partners import sources
 from partners.attribution import Attribution
-from partners.audiences import AudienceSpec, Standing
+from partners.audiences import AudienceSpec, Shown, Standing, bounded
 from partners.defaults import DefaultAudience
 from partners.models import Audience, Group
 from partners.sharing import addressed, check, default_reach, may_share
@@ -120,14 +120,21 @@ class BatchAudiences:
         return draft.tlp is None or Tlp.from_word(draft.tlp) == held_tlp
 
     def destination(
-        self, draft: Draft, *, held: Version | None, source: Attribution, waited: Reach | None = None
+        self,
+        draft: Draft,
+        *,
+        held: Version | None,
+        source: Attribution,
+        waited: Reach | None = None,
+        about: Sequence[Sequence[Shown]] = (),
     ) -> Destination | Refusal:
         """Where a draft goes: as its batch says; a revision that says nothing new keeps the audience it had.
 
         What is held and waits for a definition goes where its own push asked (`waited`), if this one asks for nothing.
-        A withdrawal reaches those who hold the object even where nothing new may go any more.
+        A withdrawal reaches those who hold the object even where nothing new may go any more. What is said of others'
+        objects (`about`) goes no further than they do.
         """
-        goes = self.goes_to(draft, held=held, source=source, waited=waited)
+        goes = self.goes_to(draft, held=held, source=source, waited=waited, about=about)
         if isinstance(goes, Refusal):
             return goes
         if held is not None and goes.keeps:
@@ -144,7 +151,13 @@ class BatchAudiences:
         )
 
     def goes_to(
-        self, draft: Draft, *, held: Version | None, source: Attribution, waited: Reach | None = None
+        self,
+        draft: Draft,
+        *,
+        held: Version | None,
+        source: Attribution,
+        waited: Reach | None = None,
+        about: Sequence[Sequence[Shown]] = (),
     ) -> Going | Refusal:
         """The same, before it goes: nothing is stored for it."""
         if draft.unresolved and source == Attribution.PSEUDONYM:
@@ -153,9 +166,27 @@ class BatchAudiences:
         withdraws = draft.revoked and held is not None and not held.revoked
         if isinstance(spec, Refused):
             return Refusal(spec.code, "/object_marking_refs", spec.detail)
+        if about and not (withdraws and keeps):
+            within = self._within(draft, spec, about, keeps=keeps)
+            if isinstance(within, Refusal):
+                return within
+            spec, keeps = within, keeps and within == spec
         if held is not None and not keeps and (refusal := moves_pseudonym(held, spec)) is not None:
             return refusal
         return Going(spec, keeps=keeps, withdraws=withdraws)
+
+    def _within(
+        self, draft: Draft, spec: AudienceSpec, about: Sequence[Sequence[Shown]], *, keeps: bool
+    ) -> AudienceSpec | Refusal:
+        """The audience of what is said of others' objects: theirs at most, and where it names none their publishers."""
+        if draft.unresolved:
+            return _SAID_WAITS
+        publishers = {one.publisher for several in about for one in several if one.publisher is not None}
+        named = self._reach.named and not keeps
+        within = bounded(spec, about, publishers=() if named else publishers - {self._by.partner_id})
+        if named and (within.everyone, within.groups, within.partners) != (spec.everyone, spec.groups, spec.partners):
+            return _BEYOND[draft.stix_type]
+        return within
 
     def once_known(self, draft: Draft, asked: Reach) -> AudienceSpec | Refused:
         """The audience that what waits may come to have: as its push asked, with the marking that is known so far."""
@@ -339,6 +370,16 @@ _PSEUDONYM_WAITS = Refusal(
     "/object_marking_refs",
     "Under a pseudonym, send the definition of each marking first: a pseudonym stays in its group.",
 )
+_SAID_WAITS = Refusal(
+    "marking-unresolved",
+    "/object_marking_refs",
+    "Of others' objects, send the definition of each marking first: what is said of them goes no further than they do.",
+)
+_FURTHER = "It would go further than what it is about, as far as you may know: name no audience, or fewer."
+_BEYOND = {
+    "opinion": Refusal("beyond-object", "/object_refs", _FURTHER),
+    "sighting": Refusal("beyond-object", "/sighting_of_ref", _FURTHER),
+}
 
 
 def _attempt(decide: Callable[[], AudienceSpec]) -> AudienceSpec | Refused:

@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from exchange.sql import Message
 from indicators import stored
 from indicators.ending import disarming
-from indicators.publishing import answering, awaiting, barring, markings, rationing, rejudging, relaying, storing
+from indicators.publishing import (
+    answering,
+    awaiting,
+    barring,
+    bounding,
+    markings,
+    rationing,
+    rejudging,
+    relaying,
+    storing,
+)
 from indicators.publishing.answering import Answer, Request
 from indicators.publishing.attributing import Voice
 from indicators.publishing.judging import Met
@@ -63,6 +73,7 @@ def begin(
     keys = storing.keys_within(message, len(drafts))
     still_defined = known.still(message)
     others = relaying.others_within(message, by, {draft.stix_id for draft in drafts})
+    about = bounding.about_within(message, by, drafts)
     message.send()
     require_still()
     if not still_stands() or not still_defined():
@@ -70,7 +81,7 @@ def begin(
     answered_before = earlier()
     if answered_before is None:
         require_share()
-        met = _met(asked, drafts, held(), others(), voice, how, by=by)
+        met = _met(asked, drafts, held(), others(), about(), voice, how, by=by)
     else:
         met = Met({}, {}, sees=_sees(by))
     return Begun(answered_before, met, keys.rows)
@@ -81,6 +92,7 @@ def _met(
     drafts: Sequence[Draft],
     held: dict[str, stored.Versions],
     others: relaying.Others,
+    about: bounding.About,
     voice: Voice,
     how: How,
     *,
@@ -97,6 +109,7 @@ def _met(
         beyond=barring.barred(asked, held, by=by),
         defined=markings.held(by.partner_id, corrected) if corrected else (),
         lately=_lately(asked, drafts, how, by=by),
+        about=about,
     )
 
 

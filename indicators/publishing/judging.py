@@ -19,7 +19,7 @@ from indicators import detectors, stored
 from indicators.benign import service_hosts
 from indicators.door import closed, entries, gates
 from indicators.ending import disarming
-from indicators.publishing import awaiting, markings, moving, relaying
+from indicators.publishing import awaiting, bounding, markings, moving, relaying
 from indicators.publishing.addressing import BatchAudiences, Destination
 from indicators.publishing.attributing import Voice
 from indicators.publishing.reach import Reach
@@ -125,6 +125,7 @@ class Met:
     beyond: Mapping[str, Refusal] = field(default_factory=dict)  # ids that its key may not push, with why
     defined: Sequence[markings.Row] = ()  # the publisher's definitions of markings that it corrects
     lately: awaiting.Lately = awaiting.NOTHING_LATELY
+    about: bounding.About = field(default_factory=dict)  # what its opinions and sightings are about
 
 
 def examine(
@@ -267,7 +268,9 @@ def _destination(
     draft: Draft, met: Met, *, audiences: BatchAudiences, history: History, source: Attribution, waited: Reach | None
 ) -> Destination | Refusal:
     """Where a draft goes, or why it may not: for its audience, or for what others say who mark it more strictly."""
-    destination = audiences.destination(draft, held=history.stored_latest, source=source, waited=waited)
+    about = bounding.of_others(draft, met.about) if met.about else ()
+    held = history.stored_latest
+    destination = audiences.destination(draft, held=held, source=source, waited=waited, about=about)
     if isinstance(destination, Refusal):
         return destination
     return _below_source(draft, destination.spec.tlp, met) or destination

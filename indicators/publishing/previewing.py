@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from exchange.errors import Refused
 from exchange.sql import Message
 from indicators import stored
-from indicators.publishing import markings, rejudging, storing
+from indicators.publishing import bounding, markings, rejudging, storing
 from indicators.publishing.addressing import BatchAudiences
 from indicators.publishing.attributing import Voice
 from indicators.publishing.reach import Reach
@@ -70,10 +70,11 @@ def foresee(viewer: Viewer, drafts: Sequence[Draft], reach: Reach, *, wake: bool
         message, viewer.partner_id, {one.stix_id for one in tight} | voice.references(tight)
     )
     voice.look_back(tight, message)
+    about = bounding.about_within(message, viewer, tight)
     message.send()
     held = found()
     voice.look_around(tight, held)
-    foresight = _Foresight(viewer, audiences, voice, held)
+    foresight = _Foresight(viewer, audiences, voice, held, about())
     return [foresight.of(draft, wake=wake) for draft in tight]
 
 
@@ -81,9 +82,14 @@ class _Foresight:
     """Asks for each object what publication asks, and for each audience once who sees it."""
 
     def __init__(
-        self, viewer: Viewer, audiences: BatchAudiences, voice: Voice, held: Mapping[str, stored.Versions]
+        self,
+        viewer: Viewer,
+        audiences: BatchAudiences,
+        voice: Voice,
+        held: Mapping[str, stored.Versions],
+        about: bounding.About,
     ) -> None:
-        self._viewer, self._audiences, self._voice, self._held = viewer, audiences, voice, held
+        self._viewer, self._audiences, self._voice, self._held, self._about = viewer, audiences, voice, held, about
         newest = [one.object_id for versions in held.values() for one in versions.values() if one.latest]
         self._waits = rejudging.waiting(newest)
         self._sees: dict[AudienceSpec | int, frozenset[str]] = {}
@@ -102,7 +108,8 @@ class _Foresight:
         if isinstance(source, Refusal):
             return self._nobody(draft, source.message)
         waited = self._waits.get(held.object_id) if held is not None else None
-        goes = self._audiences.goes_to(draft, held=held, source=source, waited=waited)
+        about = bounding.of_others(draft, self._about)
+        goes = self._audiences.goes_to(draft, held=held, source=source, waited=waited, about=about)
         if isinstance(goes, Refusal):
             return self._nobody(draft, goes.message)
         if held is not None and goes.keeps:
