@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('indicators', '0068_logs_of_peers'),
+        ('indicators', '0069_tickets_untold'),
         ('partners', '0017_terms_of_recipients'),
     ]
 
