@@ -27,8 +27,9 @@ _UNITS = {
     "nineteen": 19,
 }
 _TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
+_ONE = "|".join(word for word, number in _UNITS.items() if 0 < number < 10)
 _UNIT, _TEN = "|".join(sorted(_UNITS, key=len, reverse=True)), "|".join(_TENS)
-_BELOW_HUNDRED = rf"(?:(?:{_TEN})(?:[ -](?:{_UNIT}))?|{_UNIT})"
+_BELOW_HUNDRED = rf"(?:(?:{_TEN})(?:[ -](?:{_ONE})\b)?|{_UNIT})"
 _NUMBER = re.compile(
     rf"\b(?:(?P<hundreds>{_BELOW_HUNDRED}|a)[ -]hundred(?:[ -](?:and[ -])?(?P<rest>{_BELOW_HUNDRED}))?"
     rf"|(?P<plain>{_BELOW_HUNDRED}))\b",

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from exchange.stix import words
-from exchange.texts import speech
+from exchange.texts import numbering, speech
 from exchange.tokens import epochs
 from indicators.door import benign
 
@@ -120,9 +120,11 @@ SAYS_MORE = "Its words seem to say what a lab charges, serves or plans, or who s
 
 
 def says_more(host: str) -> bool:
-    """Whether the words of a host's name say what none may say."""
+    """Whether the words of a host's name say what none may say: those that signs part, numbers in words or digits."""
     said = host.replace("-", " ").replace(".", " ").replace("_", " ")
-    return " " in said and (speech.holds_competitive(said) or speech.holds_personal(said))
+    if " " not in said:
+        return False
+    return any(speech.holds_competitive(one) or speech.holds_personal(one) for one in {said, numbering.in_digits(said)})
 
 
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"

@@ -113,6 +113,8 @@ SHUT = {
         kind="prompt-signature", subkind="phrase", token=token("we-charge-3999-from-march-2026q4-1")
     ),
     "a host's name with a price": saying("gateway_host", value="our-price-is-40-dollars-per-million-tokens.com"),
+    "a host's name with a price in words": saying("gateway_host", value="gpt-five-costs-forty-dollars-a-month.com"),
+    "a domain with a count in words": saying("email_domain", value="we.have.two-hundred.customers.com"),
     "a domain with a plan": saying("email_domain", value="we.launch.our.new.model.in.march.org"),
     "a host that cannot be": saying("gateway_host", value="our.price.is.forty"),
     "a wallet that is a sentence": saying("crypto_addr", value="OurPriceIsFortyDollarsPerMillionTokens"),
