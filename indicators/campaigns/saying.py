@@ -36,8 +36,8 @@ def sentence(reason: Mapping[str, Any]) -> str:
     most = f"the most shared is on {_some(reason['accounts'])} accounts"
     if reason["grade"] == Grade.WORD:
         labs = "one lab" if reason["labs"] == 1 else f"{number(reason['labs'])} labs, each at one of them alone"
-        return f"{said} at {labs}: {most}, on one lab's word.".capitalize()
-    return f"{said} at {number(reason['labs'])} labs: {most}{_tail(reason['purity'])}.".capitalize()
+        return _begun(f"{said} at {labs}: {most}, on one lab's word.")
+    return _begun(f"{said} at {number(reason['labs'])} labs: {most}{_tail(reason['purity'])}.")
 
 
 def about(bucket: str) -> str:
@@ -48,6 +48,11 @@ def about(bucket: str) -> str:
 def number(count: int) -> str:
     """A small number in words."""
     return _NUMBERS[count] if count < len(_NUMBERS) else str(count)
+
+
+def _begun(said: str) -> str:
+    """With a capital at its beginning, and every other letter as it is."""
+    return said[:1].upper() + said[1:]
 
 
 def _some(bucket: str) -> str:

@@ -13,7 +13,7 @@ self.reading = (() => {
     email: "email", "e-mail": "email", mail: "email", phone: "phone", tel: "phone", device: "device", iban: "iban_token",
     iban_token: "iban_token", par: "par", psp: "psp_fp", psp_fp: "psp_fp", prompt: "skeleton", skeleton: "skeleton",
   };
-  const WORDS = { email: gettext("e-mail"), phone: gettext("phone"), device: gettext("device"), iban_token: gettext("bank account"), par: gettext("card (PAR)"), psp_fp: gettext("payment method"), skeleton: gettext("prompt") };
+  const WORDS = { email: gettext("e-mail"), phone: gettext("phone"), device: gettext("device"), iban_token: gettext("bank account"), par: gettext("payment card"), psp_fp: gettext("payment method"), skeleton: gettext("prompt") };
   const IPV4 = /^\d{1,3}(?:\.\d{1,3}){3}(?:\/\d{1,2})?$/;
   const IPV6 = /^(?=.*:.*:)[0-9a-f:.]{2,45}(?:\/\d{1,3})?$/i;
   const HOST = /^(?=.{4,253}\.?$)[\p{L}\p{N}_-]+(?:\.[\p{L}\p{N}_-]+)+\.?$/u;
