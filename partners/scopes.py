@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Scope(StrEnum):
@@ -28,10 +29,10 @@ class Scope(StrEnum):
 class Role(models.TextChoices):
     """What a person does for a partner."""
 
-    ADMIN = "admin", "Admin"
-    ANALYST = "analyst", "Analyst"
-    COUNSEL = "counsel", "Counsel"
-    PUBLISHER = "publisher", "Publisher"
+    ADMIN = "admin", _("Admin")
+    ANALYST = "analyst", _("Analyst")
+    COUNSEL = "counsel", _("Counsel")
+    PUBLISHER = "publisher", _("Publisher")
 
 
 ROLE_SCOPES: dict[Role, frozenset[Scope]] = {

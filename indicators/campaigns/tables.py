@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from exchange import clock
 from partners.models import Group, Partner
@@ -48,8 +49,8 @@ class Suspect(models.Model):
     """An account that its lab takes for a part of a campaign, under the lab's pseudonym for it."""
 
     class Basis(models.TextChoices):
-        OWN_FLAG = "own_flag", "Flagged by the lab itself"
-        SCORED = "scored", "Found by its score"
+        OWN_FLAG = "own_flag", _("Flagged by the lab itself")
+        SCORED = "scored", _("Found by its score")
 
     id = models.BigAutoField(primary_key=True)
     group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -169,10 +170,10 @@ class Stir(models.Model):
     """
 
     class Kind(models.TextChoices):
-        LEFT = "left", "An account that is gone, or carries something else"
-        PLACE = "place", "An account that has no place yet"
-        TOKEN = "token", "A token that became pure, or is no longer"
-        LET_GO = "letgo", "A token that an account carries no more"
+        LEFT = "left", _("An account that is gone, or carries something else")
+        PLACE = "place", _("An account that has no place yet")
+        TOKEN = "token", _("A token that became pure, or is no longer")
+        LET_GO = "letgo", _("A token that an account carries no more")
 
     id = models.BigAutoField(primary_key=True)
     group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -280,8 +281,8 @@ class Campaign(models.Model):
     """
 
     class State(models.TextChoices):
-        ENDED = "ended", "Ended"
-        LIVE = "live", "Live"
+        ENDED = "ended", _("Ended")
+        LIVE = "live", _("Live")
 
     id = models.UUIDField(primary_key=True, editable=False)
     group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -350,13 +351,13 @@ class CampaignEvent(models.Model):
     """What became of a campaign: made, grew tenfold, joined, split, ended, and by which kinds of tokens."""
 
     class Kind(models.TextChoices):
-        CREATED = "created", "Created"
-        DISMISSED = "dismissed", "Dismissed"
-        ENDED = "ended", "Ended"
-        GREW = "grew", "Grew tenfold"
-        JOINED = "joined", "Another became a part of it"
-        SPLIT = "split", "A part became another"
-        TAKEN_UP = "taken-up", "No longer dismissed"
+        CREATED = "created", _("Created")
+        DISMISSED = "dismissed", _("Dismissed")
+        ENDED = "ended", _("Ended")
+        GREW = "grew", _("Grew tenfold")
+        JOINED = "joined", _("Another became a part of it")
+        SPLIT = "split", _("A part became another")
+        TAKEN_UP = "taken-up", _("No longer dismissed")
 
     campaign = models.UUIDField()
     at = models.DateTimeField(default=clock.now)
@@ -372,10 +373,10 @@ class CampaignStatement(models.Model):
     """One partner's word of a campaign; the newest takes the place of the one before. Written by `statements`."""
 
     class Says(models.TextChoices):
-        CONFIRM = "confirm", "It is one"
-        DISMISS = "dismiss", "It is none"
-        ONE = "one", "It and another are one"
-        TWO = "two", "It is two"
+        CONFIRM = "confirm", _("It is one")
+        DISMISS = "dismiss", _("It is none")
+        ONE = "one", _("It and another are one")
+        TWO = "two", _("It is two")
 
     campaign = models.UUIDField()
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)

@@ -11,6 +11,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from exchange import clock
 from indicators.models.feeds import Feed
@@ -23,17 +24,17 @@ class Connection(models.Model):
     """A server of somebody else, and which way objects go. The row is the queue: `due_at` is when it is asked next."""
 
     class Kind(models.TextChoices):
-        MISP = "misp", "MISP"
-        TAXII = "taxii", "TAXII 2.1"
+        MISP = "misp", _("MISP")
+        TAXII = "taxii", _("TAXII 2.1")
 
     class Direction(models.TextChoices):
-        PULL = "pull", "Pull from it"
-        PUSH = "push", "Push to it"
+        PULL = "pull", _("Pull from it")
+        PUSH = "push", _("Push to it")
 
     class State(models.TextChoices):
-        ACTIVE = "active", "Active"
-        ENDED = "ended", "Ended"
-        PAUSED = "paused", "Paused"
+        ACTIVE = "active", _("Active")
+        ENDED = "ended", _("Ended")
+        PAUSED = "paused", _("Paused")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="connections")

@@ -10,6 +10,7 @@ import uuid
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from exchange import clock
 from indicators.models.objects import Holding, StixObject
@@ -25,15 +26,15 @@ class Ending(models.Model):
     """
 
     class State(models.TextChoices):
-        DISARMED = "disarmed", "Disarmed"
-        FINAL = "final", "Final"
-        UNDONE = "undone", "Undone"
+        DISARMED = "disarmed", _("Disarmed")
+        FINAL = "final", _("Final")
+        UNDONE = "undone", _("Undone")
 
     class Verb(models.TextChoices):
-        FLOOD = "flood", "Stopped"
-        RECALL = "recall", "Recalled"
-        REVOKE = "revoke", "Revoked"
-        WITHDRAW = "withdraw", "Withdrawn"
+        FLOOD = "flood", _("Stopped")
+        RECALL = "recall", _("Recalled")
+        REVOKE = "revoke", _("Revoked")
+        WITHDRAW = "withdraw", _("Withdrawn")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)

@@ -7,6 +7,7 @@ import uuid
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from exchange import clock
 from partners.models import Partner
@@ -21,11 +22,11 @@ class Judging(models.Model):
     """
 
     class State(models.TextChoices):
-        PREPARED = "prepared", "Prepared"
-        RUNNING = "running", "Running"
-        DONE = "done", "Done"
-        UNDOING = "undoing", "Being taken back"
-        UNDONE = "undone", "Taken back"
+        PREPARED = "prepared", _("Prepared")
+        RUNNING = "running", _("Running")
+        DONE = "done", _("Done")
+        UNDOING = "undoing", _("Being taken back")
+        UNDONE = "undone", _("Taken back")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -68,13 +69,13 @@ class JudgingPart(models.Model):
     """
 
     class State(models.TextChoices):
-        DUE = "due", "Due"
-        GIVING = "giving", "Being given"
-        GIVEN = "given", "Given"
-        SAME = "same", "Said before"
-        REFUSED = "refused", "Refused"
-        BACK = "back", "Taken back"
-        KEPT = "kept", "Said anew since"
+        DUE = "due", _("Due")
+        GIVING = "giving", _("Being given")
+        GIVEN = "given", _("Given")
+        SAME = "same", _("Said before")
+        REFUSED = "refused", _("Refused")
+        BACK = "back", _("Taken back")
+        KEPT = "kept", _("Said anew since")
 
     id = models.BigAutoField(primary_key=True)
     judging = models.ForeignKey(Judging, on_delete=models.CASCADE, related_name="parts", db_index=False)

@@ -13,6 +13,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from partners.models import Channel, Partner
 from partners.sharing import NoViewer
@@ -43,21 +44,21 @@ class Change(models.Model):
     """
 
     class Op(models.TextChoices):
-        REMOVE = "remove", "Remove"
-        UPSERT = "upsert", "Upsert"
+        REMOVE = "remove", _("Remove")
+        UPSERT = "upsert", _("Upsert")
 
     class Reason(models.TextChoices):
-        DISARMED = "disarmed", "Disarmed"
-        EXPIRED = "expired", "Expired"
-        FLOOD = "flood", "Met far more than ever"
-        GRANTED = "granted", "Came into sight"
-        JUDGED = "judged", "Judged"
-        NARROWED = "narrowed", "Audience narrowed"
-        PUBLISHED = "published", "Published"
-        RECALLED = "recalled", "Recalled"
-        REVISED = "revised", "Revised"
-        REVOKED = "revoked", "Revoked"
-        WITHDRAWN = "withdrawn", "Withdrawn"
+        DISARMED = "disarmed", _("Disarmed")
+        EXPIRED = "expired", _("Expired")
+        FLOOD = "flood", _("Met far more than ever")
+        GRANTED = "granted", _("Came into sight")
+        JUDGED = "judged", _("Judged")
+        NARROWED = "narrowed", _("Audience narrowed")
+        PUBLISHED = "published", _("Published")
+        RECALLED = "recalled", _("Recalled")
+        REVISED = "revised", _("Revised")
+        REVOKED = "revoked", _("Revoked")
+        WITHDRAWN = "withdrawn", _("Withdrawn")
 
     pk = models.CompositePrimaryKey("channel", "seq")
     channel = models.BigIntegerField()
@@ -138,9 +139,9 @@ class Telling(models.Model):
     """
 
     class Kind(models.TextChoices):
-        CLOSED = "closed", "Was in a channel that was closed"
-        OPENED = "opened", "Is in a channel that was opened"
-        PASSED = "passed", "Entered again in a channel that was closed, and went elsewhere"
+        CLOSED = "closed", _("Was in a channel that was closed")
+        OPENED = "opened", _("Is in a channel that was opened")
+        PASSED = "passed", _("Entered again in a channel that was closed, and went elsewhere")
 
     id = models.BigAutoField(primary_key=True)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", null=True)

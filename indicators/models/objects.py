@@ -13,6 +13,7 @@ from django.contrib.postgres.search import SearchVector, SearchVectorField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from partners.models import Audience, Partner
 from partners.sharing import OwnedManager, Shared, SharedManager
@@ -36,11 +37,11 @@ class Holding(Shared):
     """
 
     class State(models.TextChoices):
-        DISARMED = "disarmed", "Disarmed"
-        EXPIRED = "expired", "Expired"
-        LIVE = "live", "Live"
-        REVOKED = "revoked", "Revoked"
-        WITHDRAWN = "withdrawn", "Withdrawn"
+        DISARMED = "disarmed", _("Disarmed")
+        EXPIRED = "expired", _("Expired")
+        LIVE = "live", _("Live")
+        REVOKED = "revoked", _("Revoked")
+        WITHDRAWN = "withdrawn", _("Withdrawn")
 
     id = models.BigAutoField(primary_key=True)
     # Compared byte by byte: by the rules of a language, one look into the index takes ten times as long.
@@ -187,8 +188,8 @@ class Hidden(models.Model):
     """
 
     class From(models.TextChoices):
-        ALL = "all", "Everybody"
-        OTHERS = "others", "Everybody but its publisher"
+        ALL = "all", _("Everybody")
+        OTHERS = "others", _("Everybody but its publisher")
 
     version = models.OneToOneField(StixObject, on_delete=models.CASCADE, primary_key=True, related_name="hidden")
     hidden_from = models.CharField(max_length=6, choices=From)

@@ -11,6 +11,7 @@ import uuid
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from exchange import clock
 from indicators.models.objects import Holding
@@ -177,8 +178,8 @@ class Ticket(models.Model):
     """
 
     class Outcome(models.TextChoices):
-        KEPT = "kept", "Kept"
-        REVOKED = "revoked", "Revoked"
+        KEPT = "kept", _("Kept")
+        REVOKED = "revoked", _("Revoked")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     appeal = models.ForeignKey(Appeal, on_delete=models.CASCADE, related_name="tickets")

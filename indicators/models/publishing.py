@@ -12,6 +12,7 @@ import uuid
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from exchange import clock
 from exchange.stix.schemas import DETECTOR
@@ -90,9 +91,9 @@ class HeldBatch(models.Model):
     """What one person or key may not publish alone, as it was sent; it waits for a second person of its partner."""
 
     class State(models.TextChoices):
-        CONFIRMED = "confirmed", "Confirmed"
-        DECLINED = "declined", "Declined"
-        WAITING = "waiting", "Waiting"
+        CONFIRMED = "confirmed", _("Confirmed")
+        DECLINED = "declined", _("Declined")
+        WAITING = "waiting", _("Waiting")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
@@ -147,8 +148,8 @@ class Excerpt(models.Model):
     """An excerpt of an attacker's prompt, beside the indicator that it belongs to; for people alone (`excerpts`)."""
 
     class State(models.TextChoices):
-        SHOWN = "shown", "Shown"
-        WAITING = "waiting", "Waiting"
+        SHOWN = "shown", _("Shown")
+        WAITING = "waiting", _("Waiting")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)

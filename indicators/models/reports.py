@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q, Value
+from django.utils.translation import gettext_lazy as _
 
 from exchange import clock
 from indicators.models.feeds import Feed
@@ -36,13 +37,13 @@ class ReportSchedule(models.Model):
     """When a draft is put together, of what, and for whom. The row is the queue. Written by `scheduling`."""
 
     class Every(models.TextChoices):
-        MONTH = "month", "Every month"
-        WEEK = "week", "Every week"
+        MONTH = "month", _("Every month")
+        WEEK = "week", _("Every week")
 
     class State(models.TextChoices):
-        ACTIVE = "active", "Active"
-        ENDED = "ended", "Ended"
-        PAUSED = "paused", "Paused"
+        ACTIVE = "active", _("Active")
+        ENDED = "ended", _("Ended")
+        PAUSED = "paused", _("Paused")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="report_schedules")
@@ -92,10 +93,10 @@ class ReportPackage(models.Model):
     """
 
     class State(models.TextChoices):
-        DISCARDED = "discarded", "Discarded"
-        DRAFTED = "drafted", "Draft"
-        PREPARED = "prepared", "Waits for release"
-        RELEASED = "released", "Released"
+        DISCARDED = "discarded", _("Discarded")
+        DRAFTED = "drafted", _("Draft")
+        PREPARED = "prepared", _("Waits for release")
+        RELEASED = "released", _("Released")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="reports")

@@ -10,6 +10,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from exchange import clock
 from indicators.models.feeds import Feed
@@ -21,14 +22,14 @@ class Subscription(models.Model):
     """A feed and the address that is told of its changes. `seq` is its place in the log."""
 
     class State(models.TextChoices):
-        ACTIVE = "active", "Active"
-        DEAD = "dead", "Given up"
-        PAUSED = "paused", "Paused"
+        ACTIVE = "active", _("Active")
+        DEAD = "dead", _("Given up")
+        PAUSED = "paused", _("Paused")
 
     class Format(models.TextChoices):
-        STANDARD = "standard", "Standard Webhooks"
-        SLACK = "slack", "Slack"
-        TEAMS = "teams", "Microsoft Teams"
+        STANDARD = "standard", _("Standard Webhooks")
+        SLACK = "slack", _("Slack")
+        TEAMS = "teams", _("Microsoft Teams")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="subscriptions")
@@ -77,18 +78,18 @@ class Delivery(models.Model):
     """
 
     class Kind(models.TextChoices):
-        AGAIN = "again", "Sent again"
-        CHANGES = "changes", "Changes"
-        FEED_CHANGED = "refiltered", "Feed changed"
-        PING = "ping", "Test"
-        REPLAY = "replay", "Replayed"
-        START_OVER = "start-over", "Start over"
+        AGAIN = "again", _("Sent again")
+        CHANGES = "changes", _("Changes")
+        FEED_CHANGED = "refiltered", _("Feed changed")
+        PING = "ping", _("Test")
+        REPLAY = "replay", _("Replayed")
+        START_OVER = "start-over", _("Start over")
 
     class State(models.TextChoices):
-        DEAD = "dead", "Given up"
-        DELIVERED = "delivered", "Delivered"
-        DUE = "due", "Due"
-        SENDING = "sending", "Sending"
+        DEAD = "dead", _("Given up")
+        DELIVERED = "delivered", _("Delivered")
+        DUE = "due", _("Due")
+        SENDING = "sending", _("Sending")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
@@ -147,9 +148,9 @@ class Digest(models.Model):
     """How a person is told by e-mail what concerns their partner, and up to where they were."""
 
     class Every(models.TextChoices):
-        DAILY = "daily", "Every day"
-        HOURLY = "hourly", "Every hour"
-        OFF = "off", "Never"
+        DAILY = "daily", _("Every day")
+        HOURLY = "hourly", _("Every hour")
+        OFF = "off", _("Never")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="+")

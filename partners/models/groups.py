@@ -9,6 +9,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from exchange import clock
 from exchange.tokens import epochs
@@ -19,12 +20,12 @@ class Group(models.Model):
     """A named set of partners who agreed to share, with a dated legal basis."""
 
     class Policy(models.TextChoices):
-        CLOSED_FACTS = "closed-facts", "Closed facts"
-        OPEN_CTI = "open-cti", "Open CTI"
+        CLOSED_FACTS = "closed-facts", _("Closed facts")
+        OPEN_CTI = "open-cti", _("Open CTI")
 
     class JoinRule(models.TextChoices):
-        ALL_PARTNERS = "all-partners", "All partners agree"
-        ANY_ADMIN = "any-admin", "Any admin invites"
+        ALL_PARTNERS = "all-partners", _("All partners agree")
+        ANY_ADMIN = "any-admin", _("Any admin invites")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # Not unique: whoever could not take a name would learn that a group has it.
@@ -84,16 +85,16 @@ class Proposal(models.Model):
     """What a group is asked: to take a partner in, to part with one, to renew its basis, to dissolve."""
 
     class Kind(models.TextChoices):
-        DISSOLUTION = "dissolution", "Dissolution"
-        INVITATION = "invitation", "Invitation"
-        REMOVAL = "removal", "Removal"
-        RENEWAL = "renewal", "Renewal"
+        DISSOLUTION = "dissolution", _("Dissolution")
+        INVITATION = "invitation", _("Invitation")
+        REMOVAL = "removal", _("Removal")
+        RENEWAL = "renewal", _("Renewal")
 
     class State(models.TextChoices):
-        DECLINED = "declined", "Declined"
-        DONE = "done", "Done"
-        OPEN = "open", "Open"
-        OVERTAKEN = "overtaken", "Overtaken"
+        DECLINED = "declined", _("Declined")
+        DONE = "done", _("Done")
+        OPEN = "open", _("Open")
+        OVERTAKEN = "overtaken", _("Overtaken")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="proposals")

@@ -14,6 +14,7 @@ from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
 
 from exchange import clock
 from partners.models.partners import Partner
@@ -83,8 +84,8 @@ class Question(models.Model):
     """What an issuer is to be asked by a worker, and its answer; gone once that is read, or of no use any more."""
 
     class Kind(models.TextChoices):
-        DISCOVER = "discover", "Where its pages are"
-        IDENTIFY = "identify", "Who came back"
+        DISCOVER = "discover", _("Where its pages are")
+        IDENTIFY = "identify", _("Who came back")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     sign_on = models.ForeignKey(SignOn, on_delete=models.CASCADE, related_name="+")

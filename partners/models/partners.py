@@ -9,6 +9,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from exchange import clock
 from partners.ceilings import Width
@@ -32,22 +33,22 @@ class Partner(models.Model):
     """
 
     class Kind(models.TextChoices):
-        ALLY = "ally", "Ally"
-        EXCHANGE = "exchange", "The exchange itself"
-        LAB = "lab", "Lab"
-        OPERATOR = "operator", "Operator"
-        RECIPIENT = "recipient", "Recipient"
+        ALLY = "ally", _("Ally")
+        EXCHANGE = "exchange", _("The exchange itself")
+        LAB = "lab", _("Lab")
+        OPERATOR = "operator", _("Operator")
+        RECIPIENT = "recipient", _("Recipient")
 
     class State(models.TextChoices):
-        ACTIVE = "active", "Active"
-        INVITED = "invited", "Invited"
-        LEFT = "left", "Left"
-        SUSPENDED = "suspended", "Suspended"
+        ACTIVE = "active", _("Active")
+        INVITED = "invited", _("Invited")
+        LEFT = "left", _("Left")
+        SUSPENDED = "suspended", _("Suspended")
 
     class SecondFactor(models.TextChoices):
-        OPTIONAL = "optional", "Left to each person"
-        PASSKEY = "passkey", "A passkey"
-        REQUIRED = "required", "A passkey or an authenticator app"
+        OPTIONAL = "optional", _("Left to each person")
+        PASSKEY = "passkey", _("A passkey")
+        REQUIRED = "required", _("A passkey or an authenticator app")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=120, unique=True)
@@ -113,10 +114,10 @@ class HandOver(models.Model):
     """That a partner offers another to take over its objects when it leaves, and the heir's answer."""
 
     class State(models.TextChoices):
-        ACCEPTED = "accepted", "Accepted"
-        CLOSED = "closed", "Closed"
-        DONE = "done", "Done"
-        OFFERED = "offered", "Offered"
+        ACCEPTED = "accepted", _("Accepted")
+        CLOSED = "closed", _("Closed")
+        DONE = "done", _("Done")
+        OFFERED = "offered", _("Offered")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="offers")

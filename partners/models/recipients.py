@@ -7,6 +7,7 @@ import uuid
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from exchange import clock
 from partners.models.partners import Partner
@@ -20,9 +21,9 @@ class RecipientTerms(models.Model):
     """
 
     class Form(models.TextChoices):
-        CSV = "csv", "Table (CSV)"
-        FORM = "form", "Form for an authority"
-        STIX = "stix", "STIX bundle"
+        CSV = "csv", _("Table (CSV)")
+        FORM = "form", _("Form for an authority")
+        STIX = "stix", _("STIX bundle")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     recipient = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="terms")

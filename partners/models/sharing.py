@@ -11,6 +11,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q, Value
+from django.utils.translation import gettext_lazy as _
 
 from partners.attribution import Attribution
 from partners.models.groups import Group
@@ -29,8 +30,8 @@ class Audience(models.Model):
     """
 
     class Use(models.TextChoices):
-        OBJECTS = "objects", "Of objects"
-        WITHDRAWN = "withdrawn", "Of what its publisher took back"
+        OBJECTS = "objects", _("Of objects")
+        WITHDRAWN = "withdrawn", _("Of what its publisher took back")
 
     use = models.CharField(max_length=9, choices=Use, default=Use.OBJECTS)
     publisher = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+")
@@ -67,11 +68,11 @@ class Channel(models.Model):
     """
 
     class Reach(models.TextChoices):
-        EVERYONE = "everyone", "Everyone"
-        GROUP = "group", "The members of a group"
-        NAMED = "named", "A partner that is named"
-        OWN = "own", "The publisher itself"
-        TOLD = "told", "A partner that is told of its sight"
+        EVERYONE = "everyone", _("Everyone")
+        GROUP = "group", _("The members of a group")
+        NAMED = "named", _("A partner that is named")
+        OWN = "own", _("The publisher itself")
+        TOLD = "told", _("A partner that is told of its sight")
 
     reach = models.CharField(max_length=8, choices=Reach)
     partner = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", null=True, db_index=False)

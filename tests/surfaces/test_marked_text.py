@@ -8,11 +8,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from django.db.models import TextChoices
 from django.template import engines
 from django.template.base import Node, NodeList, TextNode, VariableNode
 from django.template.defaulttags import CommentNode
 from django.template.loader_tags import BlockNode
 from django.templatetags.i18n import BlockTranslateNode, TranslateNode
+from django.utils.functional import Promise
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _TEMPLATES = sorted(_ROOT.glob("*/templates/**/*.html"))
@@ -124,5 +126,14 @@ def test_all_text_of_scripts_is_marked_for_translation() -> None:
     scripts = [path for path in _ROOT.glob("*/static/*/*.js") if path.parent.name not in ("bundled", "vendor")]
     assert len(scripts) > 10
     shows = {path.name: _SHOWS.findall(path.read_text(encoding="utf-8")) for path in scripts}
-    shows.pop("token-worker.js")  # a worker has no catalogue; its page says what went wrong
     assert {name: found for name, found in shows.items() if found} == {}
+
+
+def test_all_labels_of_choices_are_marked_for_translation() -> None:
+    ours = [each for each in TextChoices.__subclasses__() if each.__module__.partition(".")[0] in _PACKAGES]
+    assert len(ours) > 30
+    plain = [f"{each.__qualname__}.{one.name}" for each in ours for one in each if not isinstance(one._label_, Promise)]
+    assert plain == []
+
+
+_PACKAGES = frozenset({"exchange", "indicators", "partners"})

@@ -38,7 +38,7 @@ const blind = ({ subkind, forms, size }, id) => {
 const finalise = ({ answer, key }, id) => {
   const { items, padding } = waiting.get(id);
   waiting.delete(id);
-  if (answer.points.length !== items.length + padding.length) throw new Error("not an answer to what was asked");
+  if (answer.points.length !== items.length + padding.length) throw new Error();  // for fewer or more than was asked
   const points = answer.points.map(from64);
   // The proof is of all points, those that fill up too: they are finished with any scalar, and their output is dropped.
   const some = items[0].blind;
@@ -69,7 +69,7 @@ self.addEventListener("message", async ({ data }) => {
   try {
     const done = data.blind ? blind(data.blind, data.id) : data.finalise ? finalise(data.finalise, data.id) : read(data.read);
     postMessage({ id: data.id, ...done });
-  } catch (error) {
-    postMessage({ id: data.id, error: error.message });
+  } catch {  // a worker has no catalogue: its page says which step failed
+    postMessage({ id: data.id, failed: data.finalise ? "answer" : "values" });
   }
 });

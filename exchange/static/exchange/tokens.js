@@ -11,6 +11,12 @@ self.tokens = (() => {
   let number = 0;
   let keys = null;
 
+  // What the worker could not do, in words.
+  const FAILED = {
+    answer: gettext("The answer of the key service does not prove that it is one to these values. Nothing is tokenised."),
+    values: gettext("The browser could not make tokens of these values."),
+  };
+
   const started = () => {
     if (pool.length) return Promise.all(pool.map((one) => one.ready));
     const count = Math.min(4, Math.max(1, navigator.hardwareConcurrency || 2));
@@ -20,7 +26,7 @@ self.tokens = (() => {
       const ready = new Promise((resolve, reject) => {
         worker.addEventListener("message", ({ data }) => {
           if (data.loaded) resolve();
-          else if (data.error) asked.get(data.id)[1](new Error(data.error));
+          else if (data.failed) asked.get(data.id)[1](new Error(FAILED[data.failed]));
           else asked.get(data.id)[0](data);
         });
         worker.addEventListener("error", () => reject(new Error(gettext("The browser could not start what makes tokens."))));
