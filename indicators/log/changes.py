@@ -25,6 +25,7 @@ from indicators.matching import Match
 from indicators.models import Change
 from indicators.opinions import standing
 from indicators.values import carrying
+from partners.attribution import Attribution
 from partners.sources import hides, known_as
 from partners.viewer import Viewer
 
@@ -66,7 +67,7 @@ class Told(NamedTuple):
     confidence: int | None
     valid_from: datetime | None
     valid_until: datetime | None
-    group_id: UUID | None  # through which it is or was seen, and how its publisher is shown there
+    group_id: UUID | None  # to which it is or was addressed, and how its publisher is shown there
     attribution: int
     version_id: int
     linked: bool  # whether it may be the later object of a match
@@ -204,6 +205,11 @@ _CHANNELS = walking.channels(closed=True)
 _BEGINNING = walking.beginning(_CHANNELS, which="TRUE", closed=True)
 _STRETCH = walking.stretch(which=walking.ALL_OF_IT)
 
+# The group of what is under a pseudonym and was taken back, whose audience names none any more: it stays in one, so any
+# channel of a group in which the version was told says which. A reader who was named beside the group is in none of it.
+_GROUP_ONCE = f"""CASE WHEN h.attribution = {int(Attribution.PSEUDONYM)} THEN (
+           SELECT k.group_id FROM indicators_change t JOIN partners_channel k ON k.id = t.channel
+           WHERE t.version_id = c.version_id AND k.group_id IS NOT NULL LIMIT 1) END"""
 # A row for each change of the stretch that is told, as `Told` has it. Both holding and version are found by their keys.
 # What was revised or judged and does not fit any more is removed: an earlier version may have fitted.
 # `judged.disarmed` is false of removes.
@@ -212,7 +218,7 @@ SELECT c.seq, c.date_added, CASE WHEN o.fits THEN c.op ELSE 'remove' END,
        CASE WHEN o.fits THEN c.reason WHEN o.disarmed THEN 'disputed' ELSE 'filtered' END,
        h.stix_id, h.stix_type, o.kind, h.publisher_id, p.name,
        CASE WHEN c.op = 'upsert' THEN h.tlp ELSE c.tlp END, o.confidence, o.valid_from, o.valid_until,
-       CASE WHEN c.op = 'upsert' THEN h.groups[1] ELSE c.via END, h.attribution, c.version_id, c.linked,
+       coalesce(h.groups[1], c.via, {_GROUP_ONCE}), h.attribution, c.version_id, c.linked,
        CASE WHEN c.op = 'upsert' AND o.fits THEN o.entries ELSE '[]' END AS entries,
        CASE WHEN c.op = 'upsert' AND o.fits THEN o.body END AS body
 FROM raw c

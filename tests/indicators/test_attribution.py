@@ -3,13 +3,16 @@
 import json
 import re
 import uuid
+from datetime import timedelta
 
 import pytest
+import time_machine
 from django.test import Client
 
+from exchange import clock
 from exchange.errors import NotFound
 from indicators import matching, publishing, reading
-from indicators.ending import leaving, withdrawing
+from indicators.ending import leaving, retiring, withdrawing
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes
 from indicators.publishing import readdressing
@@ -266,3 +269,34 @@ def test_what_was_withdrawn_comes_back_under_no_second_pseudonym(cast, later):
     withdrawing.withdraw(cast.viewer("aster"), [stix["id"]])
     again = stix | ({"modified": build.later()} if later == "revised" else {})
     assert publish(cast, again, "second", wake=True).get("code") == "pseudonym-stays-in-its-group"
+
+
+READERS = ("borealis", "cygnus")
+
+
+@pytest.mark.parametrize("how", ["withdrawn", "narrowed", "revoked", "over"])
+@pytest.mark.parametrize("attribution", ["pseudonym", "exchange", "named"])
+def test_the_end_is_told_under_the_source_that_the_object_had(cast, attribution, how):
+    """To members of the group and to who is named beside it: a reader drops what this source said under this id."""
+    stix, to = said_by(attribution, valid_for=timedelta(hours=1)), {"groups": ("ring",), "partners": READERS}
+    assert one(build.publish(cast.viewer("aster"), stix, **to))["status"] == "accepted"
+    before = {slug: sources_told(cast, slug, stix, after=0) for slug in READERS}
+    place = changes.head()
+    if how == "withdrawn":
+        withdrawing.withdraw(cast.viewer("aster"), [stix["id"]])
+    elif how == "revoked":
+        revoked = stix | {"revoked": True, "modified": build.later()}
+        assert one(build.publish(cast.viewer("aster"), revoked, **to))["status"] == "accepted"
+    elif how == "over":
+        with time_machine.travel(clock.now() + timedelta(hours=2), tick=False):
+            assert retiring.expire() == 1
+    else:
+        readdressing.readdress(cast.viewer("aster"), stix["id"], Reach(named=True, groups=(cast.ring.pk,)))
+    ended = READERS if how != "narrowed" else ("cygnus",)
+    after = {slug: sources_told(cast, slug, stix, after=place)[-1:] for slug in ended}
+    assert after == {slug: before[slug] for slug in ended}
+
+
+def sources_told(cast, slug, stix, *, after):
+    told = changes.since(cast.viewer(slug), EVERYTHING, after=after, limit=99).changes
+    return [(said.publisher_id, said.publisher_name) for said in told if said.stix_id == stix["id"]]
