@@ -164,15 +164,18 @@ def _start_over(subscription: Subscription) -> Delivery | None:
 def _hurried(viewer: Viewer, subscription: Subscription, waiting: Delivery) -> Delivery | None:
     """The delivery that waits for its next attempt, if something new for this subscription has made it due now.
 
-    Only what the subscriber may see counts: were it any change, the time of attempts would tell of others' acts.
+    Only what the subscriber may see counts: were it any change, the time of attempts would tell of others' acts. An
+    address that is told what concerns its partner alone is hurried by that alone.
     """
     moment = clock.now()
     rests = waiting.rests_until is None or waiting.rests_until > moment
     if waiting.state != Delivery.State.DUE or waiting.due_at <= moment or rests:
         return None
     after = max(subscription.seq, waiting.seen_seq)
-    news = writing.since(viewer, subscribing.filter_of(subscription.feed), after=after, limit=1, matched=False)
-    if not news.changes:
+    only_yours, wanted = subscription.only_yours, subscribing.filter_of(subscription.feed)
+    limit = writing.MAX_CHANGES if only_yours else 1
+    news = writing.since(viewer, wanted, after=after, limit=limit, matched=only_yours)
+    if not (concerning.hints(viewer, news.changes, only_yours=True) if only_yours else news.changes):
         Delivery.unrestricted.filter(pk=waiting.pk).update(seen_seq=max(after, news.reached))
         return None
     return waiting if delivering.hurry_for_news(waiting, seen=max(news.reached, changes.head()), at=moment) else None

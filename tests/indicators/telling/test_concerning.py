@@ -18,6 +18,7 @@ from indicators.stix import making
 from indicators.telling import concerning, notifying, subscribing
 from tests import build
 from tests.indicators.api.caller import Caller, at, code, read
+from tests.indicators.telling.test_delivering import fail
 
 pytestmark = pytest.mark.django_db
 URL = "https://receiver.example/hook"
@@ -80,6 +81,22 @@ def test_an_address_that_asks_for_what_is_its_own_is_sent_nothing_else(cast, our
     delivery = Delivery.unrestricted.get()
     # What the opinion takes out of lists is told to those who are told everything, and hurries nobody else.
     assert (delivery.changes, delivery.urgent, sent[1]["data"]["urgent"]) == (1, False, False)
+
+
+def test_what_does_not_concern_an_address_that_asks_for_its_own_does_not_hurry_it(cast, ours, answers, time):
+    """What it would not be told of is no news for it."""
+    subscription, _ = subscribing.subscribe(cast.viewer("borealis"), url=URL, feed_id=None, only_yours=True)
+    giving.give(cast.viewer("aster"), ours, opinion="disagree", reason="false_positive")
+    (delivery_id,) = notifying.dispatch_all([subscription.pk])
+    delivery = fail(Delivery.unrestricted.get(pk=delivery_id))
+    time.move_to(delivery.due_at)
+    delivery = fail(delivery)
+    time.shift(61)
+    build.publish(cast.viewer("aster"), build.an_indicator(), groups=("ring",))
+    assert notifying.dispatch(subscription.pk) is None
+    assert Delivery.unrestricted.get().due_at == delivery.due_at
+    giving.give(cast.viewer("aster"), ours, opinion="agree", reason="confirmed_here")
+    assert notifying.dispatch(subscription.pk) == delivery.pk
 
 
 def test_a_campaign_that_ones_accounts_are_in_concerns_one_and_no_other_does(cast):
