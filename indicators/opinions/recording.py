@@ -6,7 +6,7 @@ Only this module writes Opinion.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -43,20 +43,29 @@ class _Said:
 
 def record(said_by: int, *, actor: str = "") -> None:
     """Bring what is kept of an opinion, by the key of its holding, to what it says now. Last in a transaction."""
-    _tell(_brought(said_by, actor=actor))
+    _tell(_brought([said_by], actor=actor))
 
 
-def _brought(said_by: int, *, actor: str = "") -> set[tuple[int, int]]:
-    """The same, before anybody is told; returns what is to be told, to whom: holdings and audiences."""
-    opinion = Holding.unrestricted.select_for_update(no_key=True).select_related("audience").get(pk=said_by)
-    before = {row.holding_id: row for row in Opinion.unrestricted.filter(said_by=said_by)}
-    said = _said(opinion)
+def _brought(said_by: Collection[int], *, actor: str = "") -> set[tuple[int, int]]:
+    """The same of several, before anybody is told; returns what is to be told, to whom: holdings and audiences.
+
+    Locks are taken in one order by all: first all rows of opinions, then all shares of dissents, last the log's.
+    """
+    rows = Holding.unrestricted.select_for_update(no_key=True, of=("self",)).select_related("audience", "newest")
+    found = [(opinion, _said(opinion)) for opinion in rows.filter(pk__in=said_by).order_by("pk")]
+    _take_shares(found)
+    return {told for opinion, said in found for told in _kept(opinion, said, actor=actor)}
+
+
+def _kept(opinion: Holding, said: _Said, *, actor: str) -> set[tuple[int, int]]:
+    """Keep what one opinion says; returns what is to be told, to whom."""
+    before = {row.holding_id: row for row in Opinion.unrestricted.filter(said_by=opinion)}
     judged = {holding.pk: holding for holding in said.judged}
     told: set[tuple[int, int]] = set()
     gone = set(before) - set(judged)
     for holding_id in gone:
         told.add((holding_id, before[holding_id].audience_id))
-    Opinion.unrestricted.filter(said_by=said_by, holding__in=gone).delete()
+    Opinion.unrestricted.filter(said_by=opinion, holding__in=gone).delete()
     for holding in judged.values():
         row = before.get(holding.pk)
         if row is not None and _is_same(row, said, opinion):
@@ -68,7 +77,7 @@ def _brought(said_by: int, *, actor: str = "") -> set[tuple[int, int]]:
 
 def _keep(holding: Holding, opinion: Holding, said: _Said, *, actor: str) -> None:
     """One of each partner on each holding: what it said before gives way."""
-    alone = said.says >= 0 or _counts_alone(opinion.publisher_id, holding)
+    alone = said.says >= 0 or _lone_today(opinion.publisher_id, holding) < MOST_ALONE
     Opinion.unrestricted.update_or_create(
         holding=holding,
         partner_id=opinion.publisher_id,
@@ -85,17 +94,17 @@ def _keep(holding: Holding, opinion: Holding, said: _Said, *, actor: str) -> Non
     )
 
 
-def _counts_alone(partner_id: UUID, holding: Holding) -> bool:
-    """Whether the day's share is not used up. One of the partner's dissents against a publisher counts at a time.
+def _take_shares(found: Iterable[tuple[Holding, _Said]]) -> None:
+    """Of one partner's dissents against one publisher, whose day's share is counted, one counts at a time."""
+    shares = {(opinion, holding) for opinion, said in found if said.says < 0 for holding in said.judged}
+    words = sorted({f"dissents {opinion.publisher_id} {holding.publisher_id}" for opinion, holding in shares})
+    if words:
+        with connection.cursor() as cursor:
+            cursor.execute(_ONE_AT_A_TIME, [words])
 
-    The lock stands after those of rows and before the log's.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(_ONE_AT_A_TIME, [f"dissents {partner_id} {holding.publisher_id}"])
-    return _lone_today(partner_id, holding) < MOST_ALONE
 
-
-_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+# A lock for each of these words, in their order.
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended(word, 0)) FROM unnest(%s::text[]) AS word"
 
 
 def _lone_today(partner_id: UUID, holding: Holding) -> int:
@@ -188,9 +197,7 @@ def find(*, after: int, limit: int = _PAGE) -> int:
         cursor.execute(_FIND, {"after": after, "end": end, "limit": limit})
         count, last, found = cursor.fetchone()
     reached = int(last) if count == limit else end
-    # Rows first, in order, and the log's lock last: whoever gives an opinion takes them in the same order.
-    list(Holding.unrestricted.select_for_update(no_key=True).filter(pk__in=found or ()).order_by("pk"))
-    _tell({told for holding_id in sorted(found or ()) for told in _brought(holding_id)})
+    _tell(_brought(found or ()))
     where = {"after": after, "end": reached}
     with connection.cursor() as cursor:
         cursor.execute(_ANY_TOLD, where)

@@ -428,7 +428,7 @@ def test_many_opinions_are_recorded_before_the_log_is_locked_so_that_no_two_wait
     with CaptureQueriesContext(connection) as queries:
         recording.find(after=place)
     said = [query["sql"] for query in queries]
-    of_a_pair = "'dissents "  # of one partner's dissents against one publisher: taken before the log's
+    of_a_pair = "dissents "  # of one partner's dissents against one publisher: taken before the log's
     locks = [number for number, sql in enumerate(said) if "pg_advisory_xact_lock" in sql and of_a_pair not in sql]
     rows = [number for number, sql in enumerate(said) if '"indicators_opinion"' in sql]
     assert max(rows) < min(locks)
