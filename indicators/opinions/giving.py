@@ -175,32 +175,48 @@ def confirm(viewer: Viewer, stix_id: str) -> None:
     """
     viewer.require(Scope.REACT)
     seen = Holding.objects.visible_to(viewer).filter(stix_id=identifiers.folded(stix_id))
+    waiting = Opinion.unrestricted.filter(
+        holding__in=list(seen.values_list("pk", flat=True)), partner=viewer.partner_id, says__lt=0, alone=False
+    )
+    said = waiting.select_related("said_by").order_by("pk").first()
+    if said is None:
+        raise NotFound
+    sender = keys.maker_of(said.actor or _pushed_by(said))
+    if not viewer.is_person or sender in ("", viewer.actor):
+        raise Conflict("A second person of your partner confirms it.", code="second-person-needed")
     with transaction.atomic():
-        waiting = Opinion.unrestricted.select_for_update(no_key=True).filter(
-            holding__in=list(seen.values_list("pk", flat=True)), partner=viewer.partner_id, says__lt=0, alone=False
-        )
-        row = waiting.first()
-        if row is None:
+        row = waiting.select_for_update(no_key=True).filter(pk=said.pk, place=said.place).first()
+        if row is None:  # it says something else by now, of which nobody has read
             raise NotFound
-        sender = keys.maker_of(row.actor or _pushed_by(row))
-        if not viewer.is_person or sender in ("", viewer.actor):
-            raise Conflict("A second person of your partner confirms it.", code="second-person-needed")
         recording.count_alone(row)
         audit.record(audit.Verb.OPINION_CONFIRMED, by=viewer, target=f"object:{identifiers.folded(stix_id)}")
 
 
 def _pushed_by(row: Opinion) -> str:
-    """Who sent the newest version of an opinion that was pushed as an object; empty where that is known no more."""
-    newest = row.said_by.newest
-    if newest is None:
+    """Who sent the version of an opinion that was pushed as an object; empty where that is known no more.
+
+    The answers of the seconds around it are read first: a busy partner gets many thousands within minutes.
+    """
+    version = StixObject.unrestricted.filter(pk=row.place).first()
+    if version is None:
         return ""
-    at = newest.stored_at
-    batches = Batch.unrestricted.filter(
-        partner=row.partner_id, received_at__range=(at - _PUSHED_WITHIN, at + _PUSHED_WITHIN)
+    stix_id, at = row.said_by.stix_id, version.stored_at
+    for within in _PUSHED_WITHIN:
+        batches = Batch.unrestricted.filter(partner=row.partner_id, received_at__range=(at - within, at + within))
+        answers = batches.filter(results__contains=f'"{stix_id}"').order_by("-received_at", "pk")
+        for actor, results in answers.values_list("actor", "results").iterator():
+            if _let_in(results, stix_id, version.version):
+                return str(actor)
+    return ""
+
+
+def _let_in(results: str, stix_id: str, version: str | None) -> bool:
+    """Whether a batch with these answers brought this version; a later one may have brought it once more."""
+    answers = orjson.loads(results)
+    return any(
+        (one["id"], one["status"]) == (stix_id, "accepted") and one.get("version") in (version, None) for one in answers
     )
-    sent = batches.filter(results__contains=f'"{row.said_by.stix_id}"').order_by("-received_at")
-    return sent.values_list("actor", flat=True).first() or ""
 
 
-#: A push is stored within so long of its answer's time.
-_PUSHED_WITHIN = timedelta(minutes=10)
+#: A push is stored within so long of its answer's time: as a rule, and at the most.
+_PUSHED_WITHIN = (timedelta(seconds=15), timedelta(minutes=10))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -432,3 +434,59 @@ def test_many_opinions_are_recorded_before_the_log_is_locked_so_that_no_two_wait
     locks = [number for number, sql in enumerate(said) if "pg_advisory_xact_lock" in sql and of_a_pair not in sql]
     rows = [number for number, sql in enumerate(said) if '"indicators_opinion"' in sql]
     assert max(rows) < min(locks)
+
+
+def test_the_shares_of_dissents_are_taken_at_once_and_in_one_order(world: Any) -> None:
+    """Two workers that take them in two orders would wait for each other."""
+    cast, _, _ = world
+    borealis = cast.viewer("borealis")
+    said = {}
+    for who in ("aster", "cygnus", "dorado", "aster", "cygnus"):
+        viewer = cast.viewer(who) if who != "dorado" else build.viewer_of(build.a_partner("Zephyr"))
+        made = build.an_indicator(tlp_word="green")
+        build.publish(viewer, made, everyone=True)
+        said[made["id"]] = str(viewer.partner_id)
+    ids = sorted(said, key=lambda one: said[one], reverse=True)
+    opinions = [_an_opinion(borealis, ids[:3]), *(_an_opinion(borealis, [one]) for one in ids)]
+    after = changes.head()
+    build.publish(borealis, *opinions, everyone=True)
+    with CaptureQueriesContext(connection) as asked:
+        recording.find(after=after)
+    taken = [n for n, one in enumerate(asked) if "hashtextextended(word" in one["sql"]]
+    kept = [n for n, one in enumerate(asked) if 'INSERT INTO "indicators_opinion"' in one["sql"]]
+    assert len(kept) == len(ids)
+    assert len(taken) == 1
+    assert taken[0] < kept[0]
+    words = re.findall(r"dissents [0-9a-f-]{36} ([0-9a-f-]{36})", asked[taken[0]]["sql"])
+    assert words == sorted(set(said.values()))
+
+
+def _an_opinion(viewer: Any, ids: list[str]) -> dict[str, Any]:
+    made = clock.rfc3339(clock.now())
+    return {
+        "type": "opinion",
+        "spec_version": "2.1",
+        "id": f"opinion--{uuid.uuid4()}",
+        "created_by_ref": viewer.identity_id,
+        "created": made,
+        "modified": made,
+        "opinion": "disagree",
+        "object_refs": ids,
+    }
+
+
+def test_who_pushes_an_opinion_once_more_is_not_taken_for_who_sent_it(world: Any, monkeypatch: Any) -> None:
+    cast, _, stix_id = world
+    monkeypatch.setattr(recording, "MOST_ALONE", 0)
+    admin, other = (auth.viewer_of_user(build.a_user(cast.borealis)) for _ in range(2))
+    opinion, after = _an_opinion(admin, [stix_id]), changes.head()
+    build.publish(admin, opinion, everyone=True)
+    build.publish(other, opinion, build.an_indicator(), everyone=True)
+    recording.find(after=after)
+    with pytest.raises(Conflict):
+        giving.confirm(admin, stix_id)
+    with CaptureQueriesContext(connection) as asked:
+        giving.confirm(other, stix_id)
+    statements = [one["sql"] for one in asked]
+    locks = [n for n, one in enumerate(statements) if "FOR NO KEY UPDATE" in one]
+    assert max(n for n, one in enumerate(statements) if "LIKE" in one) < locks[0], "nobody waits for the look"
