@@ -100,17 +100,17 @@ class BatchView(Face):
         return batch_answer(answering.answer_of(answering.batch(viewer_of(request), batch_id)))
 
 
-def batch_answer(done: publishing.Answer, *, report: dict[str, Any] | None = None) -> HttpResponse:
+def batch_answer(done: publishing.Answer, *, report: dict[str, Any] | None = None, status: int = 200) -> HttpResponse:
     """The answer to a batch, the first time or again."""
     document = {
         "id": done.batch_id,
         "received": clock.rfc3339(done.received_at),
-        "counts": {status: done.counts.get(status, 0) for status in STATUSES},
+        "counts": {word: done.counts.get(word, 0) for word in STATUSES},
         "results": fragment(done.results),
     }
     if report is not None:
         document["report"] = report
-    return answer(document, headers={"Idempotency-Replayed": "true"} if done.replayed else None)
+    return answer(document, status=status, headers={"Idempotency-Replayed": "true"} if done.replayed else None)
 
 
 def _reach(viewer: Viewer, asked: Parameters) -> Reach:

@@ -10,6 +10,8 @@ from drf_spectacular.utils import extend_schema
 from exchange.errors import NotFound
 from indicators import reading
 from indicators.api import requests
+from indicators.api.batches import batch_answer
+from indicators.api.documents.batches import BatchAnswer
 from indicators.api.documents.objects import ReaderList
 from indicators.ending import withdrawing
 from indicators.publishing import previewing, readdressing
@@ -28,7 +30,7 @@ class AudienceView(Face):
     @extend_schema(
         operation_id="readdress",
         request=requests.AudienceWish,
-        responses={204: None},
+        responses={204: None, 202: BatchAnswer},
     )
     def put(self, request: Request, stix_id: str) -> HttpResponse:
         """Show an object to others, without new bytes.
@@ -36,13 +38,14 @@ class AudienceView(Face):
         Whoever loses sight of it is told to drop it, whoever gains sight is told of it, and nobody else notices.
         The object's own marking is never made weaker, and without a `tlp` its marking stays as it is. An empty list
         names nobody: the object is yours alone then. With a `tlp` alone those who see it stay the same, as far as they
-        may see that marking.
+        may see that marking. Where your partner wants a second person for it, the answer is 202 and that of a batch, as
+        a push is answered: the object stays where it is until somebody confirms the batch.
         """
         viewer = viewer_of(request)
         reading.own_object(viewer, _id(stix_id))
         sent = requests.AudienceWish.read(request)
-        readdressing.readdress(viewer, stix_id, _reach(viewer, sent))
-        return HttpResponse(status=204)
+        waits = readdressing.readdress(viewer, stix_id, _reach(viewer, sent))
+        return HttpResponse(status=204) if waits is None else batch_answer(waits, status=202)
 
 
 class PreviewView(Face):

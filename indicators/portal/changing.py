@@ -85,7 +85,11 @@ def audience(request: HttpRequest, viewer: Viewer, stix_id: str) -> HttpResponse
     told: dict[str, Any] = {}
     try:
         if request.method == "POST" and request.POST.get("do") == "change":
-            readdressing.readdress(viewer, stix_id, _reach(viewer, chosen))
+            if readdressing.readdress(viewer, stix_id, _reach(viewer, chosen)) is not None:
+                messages.success(
+                    request, gettext("It waits for a second person of yours, and stays where it is till then.")
+                )
+                return redirect("indicator", stix_id)
             messages.success(request, gettext("It goes to these partners now. Change it back in the same way."))
             return redirect("indicator", stix_id)
         if request.method == "POST":

@@ -32,8 +32,10 @@ from partners.tlp import Tlp
 from partners.viewer import Viewer
 
 
-def readdress(viewer: Viewer, stix_id: str, reach: Reach) -> None:
+def readdress(viewer: Viewer, stix_id: str, reach: Reach) -> publishing.Answer | None:
     """Give the newest version of the viewer's own holding the audience that `reach` names.
+
+    Returns the answer of the batch that waits for a second person to confirm it; None where it is done.
 
     Raises Forbidden without the scope to publish, NotFound for what is not held, Refused where the audience is not
     allowed or the object may not enter there.
@@ -50,12 +52,13 @@ def readdress(viewer: Viewer, stix_id: str, reach: Reach) -> None:
         reach = replace(reach, tlp=Tlp(said.tlp))
     audiences = BatchAudiences(viewer, reach, stands=standing(viewer), withdrawing=True)
     if _narrow(viewer, draft, reach, audiences, shown=said.audience_id):
-        return
+        return None
     request = publishing.Request(hashlib.sha256(repr(reach).encode() + draft.raw).digest())
     answer = publishing.publish([draft], by=viewer, reach=reach, request=request)
     result = orjson.loads(answer.results)[0]
     if result["status"] not in ("accepted", "unchanged", "waiting"):
         raise Refused(result["message"], code=result["code"], at=result["field"])
+    return answer if result["status"] == "waiting" else None
 
 
 def _marked_anew(viewer: Viewer, said: reading.Statement, waits: Reach | None, wanted: Reach) -> Reach:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from exchange.client import publishing, slicing
 from exchange.client.calls.connection import Connection
 from exchange.client.errors import ApiError
@@ -114,8 +116,10 @@ class Publishing(Connection):
         partners: Sequence[str] | None = None,
         everyone: bool = False,
         tlp: str = "",
-    ) -> None:
+    ) -> bool:
         """Show an object of the own partner to others, without new bytes. Raises ApiError (404, 422).
+
+        Returns whether that is done; if not, it waits for a second person, and the object stays where it is.
 
         An empty list names nobody. With `tlp` alone those who see it stay the same, as far as that marking lets them.
         """
@@ -124,7 +128,8 @@ class Publishing(Connection):
         said |= {name: value for name, value in (("everyone", everyone), ("tlp", tlp)) if value}
         body = json.dumps(said).encode()
         headers = {"Content-Type": "application/json"}
-        self._call("PUT", f"/api/v1/objects/{stix_id}/audience", body=body, headers=headers)
+        answer = self._call("PUT", f"/api/v1/objects/{stix_id}/audience", body=body, headers=headers)
+        return answer.status_code != httpx.codes.ACCEPTED
 
     def disarmed(self) -> list[dict[str, Any]]:
         """What the own partner revoked or withdrew in bulk within the last hour, and can bring back; oldest first."""

@@ -10,9 +10,10 @@ from indicators.publishing import readdressing
 from indicators.publishing.reach import Reach
 from partners.groups import membership
 from partners.keys import auth
+from partners.models import Partner
 from partners.tlp import Tlp
 from tests import build
-from tests.indicators.api.caller import Caller, at, code
+from tests.indicators.api.caller import Caller, at, code, read
 
 pytestmark = pytest.mark.django_db
 NOBODY = [{"groups": []}, {"partners": []}, {"groups": [], "partners": []}]
@@ -40,6 +41,21 @@ def test_an_empty_list_names_nobody(cast, body):
     assert readers(aster, stix_id) == []
     assert Caller(build.a_key(cast.borealis)).get(f"objects/{stix_id}").status_code == 404
     assert aster.get(f"objects/{stix_id}").status_code == 200
+
+
+def test_what_waits_for_a_second_person_is_not_said_to_be_done(cast):
+    stix_id = published(cast, groups=("ring",))
+    Partner.objects.filter(pk=cast.aster.pk).update(alone_objects=0)
+    aster = Caller(build.a_key(cast.aster))
+    waits = read(aster.send("PUT", f"objects/{stix_id}/audience", {"partners": ["cygnus"]}), 202)
+    assert [(one["id"], one["status"]) for one in waits["results"]] == [(stix_id, "waiting")]
+    assert read(aster.get(f"batches/{waits['id']}"))["counts"]["waiting"] == 1
+    assert readers(aster, stix_id) == ["borealis"], "it stays where it is"
+    assert aster.send("PUT", f"objects/{stix_id}/audience", {"groups": []}).status_code == 204, "fewer need nobody"
+    browser = Client()
+    build.sign_in(browser, build.a_user(cast.aster))
+    told = browser.post(f"/indicators/{stix_id}/audience", {"do": "change", "partners": ["cygnus"]}, follow=True)
+    assert "It waits for a second person of yours" in told.content.decode()
 
 
 @pytest.mark.parametrize("body", NOBODY)
