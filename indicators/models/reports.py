@@ -64,6 +64,7 @@ class ReportSchedule(models.Model):
     due_at = models.DateTimeField()
     last_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=300, default="")
+    gave_up_at = models.DateTimeField(null=True, help_text="When it ended by itself; `outcome` says why.")
 
     objects = OwnedManager["ReportSchedule"]()
     unrestricted = models.Manager["ReportSchedule"]()
@@ -113,6 +114,7 @@ class ReportPackage(models.Model):
     terms = models.ForeignKey(RecipientTerms, on_delete=models.PROTECT, related_name="reports", null=True)
     schedule = models.ForeignKey(ReportSchedule, on_delete=models.PROTECT, related_name="packages", null=True)
     gathered_at = models.DateTimeField(null=True, help_text="When a schedule put it together.")
+    reached = models.BigIntegerField(null=True, help_text="Of a feed: up to which place in the log it was gathered.")
     object_ids = ArrayField(models.BigIntegerField(), help_text="The versions that it holds, the root first.")
     bundle_sha256 = models.BinaryField(max_length=32)
     tlp = models.SmallIntegerField(help_text="The strictest of its objects.")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import batched
+from typing import Any
 from uuid import UUID
 
 from django.db.models import F
@@ -29,13 +31,14 @@ _MAX_LINKS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What was found from a root, for one recipient."""
+    """What was found for one recipient; of a list, up to which place in the log it was looked at."""
 
     held: list[StixObject]
     groups: list[Group]
     ways: list[str]
     left_out: int
     cut: bool
+    reached: int | None = None
 
 
 def gather(viewer: Viewer, recipient: Partner, root: str, *, strictest: Tlp = Tlp.RED) -> Gathered:
@@ -75,14 +78,39 @@ def gather(viewer: Viewer, recipient: Partner, root: str, *, strictest: Tlp = Tl
     return way.gathered(viewer, found.values(), left_out=len(refused), cut=cut)
 
 
-def gather_listed(viewer: Viewer, recipient: Partner, stix_ids: Iterable[str], *, strictest: Tlp = Tlp.RED) -> Gathered:
-    """The same of a list of ids, without following anything: the first MAX_OBJECTS of them that fit."""
-    listed = list(dict.fromkeys(one.lower() for one in stix_ids))
+def gather_listed(
+    viewer: Viewer, recipient: Partner, listed: Iterable[tuple[int, int]], *, strictest: Tlp = Tlp.RED
+) -> Gathered:
+    """The same of listed versions, without following anything: the first MAX_OBJECTS objects of them that fit.
+
+    `listed` are places in the log and keys of versions, by place; no other version stands in for one. It is read as far
+    as is needed: what comes after `reached` was not looked at, and `cut` says that there is more that fits.
+    """
     way = _Way.to(recipient, strictest)
-    fits = way.fitting(_visible(viewer, listed))
-    kept = [one for stix_id in listed if (one := fits.get(stix_id)) is not None]
-    left_out = sum(one is None for one in fits.values())
-    return way.gathered(viewer, kept[:MAX_OBJECTS], left_out=left_out, cut=len(kept) > MAX_OBJECTS)
+    kept: dict[str, StixObject] = {}
+    refused: set[str] = set()
+    reached = None
+    for some in batched(listed, MAX_OBJECTS):
+        seen = _visible_versions(viewer, [key for _, key in some])
+        ids = {one.pk: stix_id for stix_id, held in seen.items() for one in held}
+        fits = way.fitting(seen)
+        for place, key in some:
+            one = fits[ids[key]] if key in ids else None
+            if one is not None and one.stix_id not in kept:
+                if len(kept) == MAX_OBJECTS:
+                    return _of_list(way, viewer, kept, refused, reached=reached, cut=True)
+                kept[one.stix_id] = one
+            elif one is None and key in ids:
+                refused.add(ids[key])
+            reached = place
+    return _of_list(way, viewer, kept, refused, reached=reached, cut=False)
+
+
+def _of_list(
+    way: _Way, viewer: Viewer, kept: Mapping[str, StixObject], refused: set[str], *, reached: int | None, cut: bool
+) -> Gathered:
+    found = way.gathered(viewer, kept.values(), left_out=len(refused - kept.keys()), cut=cut)
+    return replace(found, reached=reached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +164,18 @@ def _visible(viewer: Viewer, ids: Iterable[str]) -> dict[str, list[StixObject]]:
 
     Without their bytes.
     """
+    return _by_id(viewer, holding__stix_id__in=list(ids))
+
+
+def _visible_versions(viewer: Viewer, keys: Iterable[int]) -> dict[str, list[StixObject]]:
+    """The same of versions with these keys, as far as they are the newest ones."""
+    return _by_id(viewer, pk__in=list(keys))
+
+
+def _by_id(viewer: Viewer, **which: Any) -> dict[str, list[StixObject]]:
     found = (
         StixObject.objects.visible_to(viewer)
-        .filter(holding__stix_id__in=list(ids), holding__newest=F("pk"), revoked=False)
+        .filter(**which, holding__newest=F("pk"), revoked=False)
         .select_related("holding__audience", "holding__publisher")
         .defer("body")
         .order_by("holding__stix_id", "pk")

@@ -3,21 +3,23 @@
     root -> what it refers to, and what links to it -> only what preparer and recipient both may see -> prepared
     -> another person, the same rule again -> released, a record in the log -> the recipient, the same rule again
 
-A package is all or nothing: once anything in it has left the recipient's sight, or was revoked, it can be neither
-released nor opened, and a new one must be prepared. So what is opened is always exactly what was released.
-What a schedule puts together (`scheduling`) is a draft first, which a person checks. The only writer of ReportPackage.
+A package is all or nothing: once anything in it has left the recipient's sight, was revoked, or is marked more strictly
+than the cover says, it can be neither released nor opened, and a new one must be prepared. So what is opened is always
+exactly what was released. What a schedule puts together (`scheduling`) is a draft first, which a person checks. The
+only writer of ReportPackage.
 """
 
 from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Case, When
 
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
@@ -37,8 +39,13 @@ from partners.tlp import Tlp
 from partners.viewer import Viewer
 
 _MAX_OPEN = 100
+#: Who prepared what nobody has checked.
+_OF_SCHEDULE = "schedule:"
 _OPEN = (ReportPackage.State.DRAFTED, ReportPackage.State.PREPARED)
-_STALE = "Something in it was revoked, or is out of the recipient's sight or terms: prepare it anew."
+_STALE = (
+    "Something in it was revoked, is marked more strictly now, or is out of the recipient's sight or terms:"
+    " prepare it anew."
+)
 
 
 # --- Preparing and releasing
@@ -46,11 +53,14 @@ _STALE = "Something in it was revoked, or is out of the recipient's sight or ter
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a package is to be: for whom, of a root or, without one, of listed ids, as what, and under which terms."""
+    """What a package is to be: for whom, of a root or, without one, of listed versions, as what, and under which terms.
+
+    `listed` are places in the log and keys of versions, by place.
+    """
 
     recipient: str
     root: str = ""
-    listed: Sequence[str] = ()
+    listed: Iterable[tuple[int, int]] = ()
     title: str = ""
     forms: Sequence[str] = ()
     terms: UUID | None = None
@@ -73,7 +83,7 @@ def prepare(
 
 def draft(viewer: Viewer, wish: Wish, *, schedule: ReportSchedule) -> ReportPackage:
     """The same for a schedule: a draft, which a person checks and another releases. Raises what `prepare` raises."""
-    made = f"schedule:{schedule.pk}"
+    made = f"{_OF_SCHEDULE}{schedule.pk}"
     return _put_together(viewer, wish, prepared_by=made, prepared_name=schedule.name, schedule=schedule)
 
 
@@ -137,6 +147,7 @@ def _put_together(
             terms=under,
             schedule=schedule,
             gathered_at=None if schedule is None else clock.now(),
+            reached=found.reached,
             object_ids=[held.pk for held in found.held],
             bundle_sha256=hashlib.sha256(packaging.bundle(bundle_id, found.held)).digest(),
             tlp=accounting.strictest(held.audience.tlp for held in found.held),
@@ -276,9 +287,16 @@ def discard(viewer: Viewer, package_id: UUID) -> None:
 
 
 def own(viewer: Viewer) -> list[tuple[ReportPackage, bool]]:
-    """The packages that the viewer's partner prepared, newest first, each with whether it is still whole."""
+    """The packages that the viewer's partner prepared, each with whether it is still whole.
+
+    Those that wait come first, then those that were released, then those that people took back; the newest of each
+    first. Drafts that came to nothing are left out.
+    """
+    states = ReportPackage.State
+    turn = Case(When(state__in=_OPEN, then=0), When(state=states.RELEASED, then=1), default=2)
     mine = ReportPackage.objects.of(viewer).select_related("recipient", "terms", "schedule")
-    found = list(mine.order_by("-prepared_at", "-pk")[:_MAX_OPEN])
+    told = mine.exclude(state=states.DISCARDED, prepared_by__startswith=_OF_SCHEDULE)
+    found = list(told.order_by(turn, "-prepared_at", "-pk")[: 2 * _MAX_OPEN])
     whole = _whole(found)
     wanted = {pk for package in found for pk in package.object_ids}
     seen = set(StixObject.objects.visible_to(viewer).filter(pk__in=wanted).values_list("pk", flat=True))
@@ -342,7 +360,7 @@ def _own_locked(viewer: Viewer, package_id: UUID) -> ReportPackage:
 
 
 def _still_whole(package: ReportPackage) -> list[StixObject] | None:
-    """The objects, in order, if the recipient may see them all at this moment and nobody has revoked one; else None."""
+    """The objects, in order, if the recipient may be given them all at this moment, as the cover says; else None."""
     return _whole([package], bodies=True).get(package.pk)
 
 
@@ -365,11 +383,17 @@ def _whole(packages: Sequence[ReportPackage], *, bodies: bool = False) -> dict[U
         recorded = {one.pk: one for one in terms.of(recipient_id)}
         for package in theirs:
             under = recorded.get(package.terms_id) if package.terms_id else None
-            if _outside(package, under, has_terms=bool(recorded) and _is_open(package)) is None and all(
-                pk in fit for pk in package.object_ids
-            ):
-                found[package.pk] = [fit[pk] for pk in package.object_ids]
+            if _outside(package, under, has_terms=bool(recorded) and _is_open(package)) is not None:
+                continue
+            held = [fit[pk] for pk in package.object_ids if pk in fit]
+            if len(held) == len(package.object_ids) and _is_covered(package, held):
+                found[package.pk] = held
     return found
+
+
+def _is_covered(package: ReportPackage, held: Sequence[StixObject]) -> bool:
+    """Whether the marking of the package, which its terms allow, still covers how each object is marked now."""
+    return accounting.strictest(one.audience.tlp for one in held) <= package.tlp
 
 
 def _require_person(viewer: Viewer) -> None:

@@ -9,25 +9,27 @@ or the recipient is suspended. The only writer of ReportSchedule.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from structlog import get_logger
 
 from exchange import clock
 from exchange.celery import app
 from exchange.errors import Conflict, ExchangeError, NotFound, Refused, Unauthenticated
 from indicators.models import ReportPackage, ReportSchedule
-from indicators.reading import gathering, newest
+from indicators.reading import newest, page
 from indicators.reading.selecting import Selection
 from indicators.reports import reporting
 from indicators.telling import digesting, subscribing
+from partners import keys
 from partners.keys.auth import viewer_of_partner, viewer_of_user
 from partners.log import audit
 from partners.models import ApiKey, Partner, User
@@ -41,7 +43,14 @@ MOST = 20
 #: Days of the week, and those that every month has.
 LAST_DAY = {ReportSchedule.Every.WEEK: 7, ReportSchedule.Every.MONTH: 28}
 MAX_NAME_CHARS = 120
+_TIMES = frozenset({"day", "every", "hour", "time_zone"})
+#: So long one that ended by itself is still listed.
+LISTED_AFTER = timedelta(days=28)
 _AT_ONCE = 50
+#: So many versions of a feed are read at a time.
+_PAGE = 1_000
+#: One after the other, so many keys that took another's place are followed at most.
+_MOST_SUCCESSORS = 50
 _MAKERS = frozenset({Scope.AUDIT, Scope.PUBLISH})
 
 
@@ -123,6 +132,7 @@ def change(viewer: Viewer, schedule_id: UUID, wanted: Mapping[str, Any]) -> Repo
     _require(viewer)
     with transaction.atomic():
         one = _locked(viewer, schedule_id)
+        resumes = False
         if "name" in wanted:
             one.name = _named(wanted["name"])
         if "forms" in wanted:
@@ -131,9 +141,10 @@ def change(viewer: Viewer, schedule_id: UUID, wanted: Mapping[str, Any]) -> Repo
         if "state" in wanted:
             if wanted["state"] not in (ReportSchedule.State.ACTIVE, ReportSchedule.State.PAUSED):
                 raise Refused("Only active and paused can be chosen.", code="bad-state", at="/state")
+            resumes = one.state == ReportSchedule.State.PAUSED and wanted["state"] == ReportSchedule.State.ACTIVE
             one.state = wanted["state"]
-        times = {name: wanted.get(name, getattr(one, name)) for name in ("every", "day", "hour", "time_zone")}
-        _set_times(one, **times)
+        if resumes or not _TIMES.isdisjoint(wanted):  # else one that is due stays so
+            _set_times(one, **{name: wanted.get(name, getattr(one, name)) for name in _TIMES})
         one.actor = viewer.actor
         _save(one)
         _tell(audit.Verb.REPORT_SCHEDULE_CHANGED, one, by=viewer, changed=sorted(wanted))
@@ -148,9 +159,11 @@ def end(viewer: Viewer, schedule_id: UUID) -> None:
 
 
 def listed(viewer: Viewer) -> list[ReportSchedule]:
-    """The schedules of the viewer's partner, by name. Raises Forbidden."""
+    """The schedules of the viewer's partner, by name, with those that ended by themselves of late. Raises Forbidden."""
     _require(viewer)
-    return list(_living(viewer).order_by("name", "pk"))
+    told = ~Q(state=ReportSchedule.State.ENDED) | Q(gave_up_at__gt=clock.now() - LISTED_AFTER)
+    mine = ReportSchedule.objects.of(viewer).filter(told)
+    return list(mine.select_related("recipient", "feed").order_by("name", "pk"))
 
 
 def own(viewer: Viewer, schedule_id: UUID) -> ReportSchedule:
@@ -210,7 +223,9 @@ def _set_times(one: ReportSchedule, *, every: str, day: int, hour: int, time_zon
 
 def _end(one: ReportSchedule, *, by: Viewer | None, why: str) -> None:
     one.state, one.feed, one.outcome = ReportSchedule.State.ENDED, None, why or one.outcome
-    one.save(update_fields=["state", "feed", "outcome"])
+    if by is None:
+        one.gave_up_at = one.last_at = clock.now()
+    one.save(update_fields=["state", "feed", "outcome", "gave_up_at", "last_at"])
     more = {"why": why} if why else {}
     _tell(audit.Verb.REPORT_SCHEDULE_ENDED, one, by=by, **more)
 
@@ -260,15 +275,15 @@ def _run(pk: UUID, *, at: datetime) -> int:
     if one.partner.state == Partner.State.LEFT or not _still_may(one):
         _end(one, by=None, why="Who made it takes part no more, or may prepare no packages.")
         return 0
-    drafted, outcome = _drafted(one, at=at)
+    drafted, outcome = _drafted(one)
     one.due_at = next_due(one.every, day=one.day, hour=one.hour, time_zone=one.time_zone, after=at)
     one.last_at, one.outcome = at, outcome[:300]
-    one.save(update_fields=["due_at", "last_at", "outcome"])
+    one.save(update_fields=["actor", "due_at", "last_at", "outcome"])
     log.info("report-schedule.ran", schedule=str(pk), drafted=drafted, partner=one.partner.slug)
     return drafted
 
 
-def _drafted(one: ReportSchedule, *, at: datetime) -> tuple[int, str]:
+def _drafted(one: ReportSchedule) -> tuple[int, str]:
     """Whether a draft was made, and what the partner is told of the run."""
     viewer = viewer_of_partner(one.partner_id)
     if viewer is None:
@@ -276,9 +291,12 @@ def _drafted(one: ReportSchedule, *, at: datetime) -> tuple[int, str]:
     before = _packages(one, ReportPackage.State.PREPARED).first()
     if before is not None:
         return 0, "Nothing was drafted: the package before waits for its release."
-    listed = [] if one.root else _new_in_feed(viewer, one, at=at)
-    if not one.root and not listed:
-        return 0, "There was nothing to report."
+    listed: Iterable[tuple[int, int]] = ()
+    if not one.root:
+        new = _new_in_feed(viewer, one)
+        if (first := next(new, None)) is None:
+            return 0, "There was nothing to report."
+        listed = chain([first], new)
     wish = reporting.Wish(one.recipient.slug, one.root, listed, "" if one.root else one.name, one.forms)
     try:
         with transaction.atomic():
@@ -288,24 +306,32 @@ def _drafted(one: ReportSchedule, *, at: datetime) -> tuple[int, str]:
         return 0, "Nothing was drafted: what it begins with is gone."
     except ExchangeError as refused:
         return 0, f"Nothing was drafted: {refused.detail} ({refused.code})"
-    return 1, f"Drafted {len(package.object_ids)} objects."
+    more = " More came than one package holds: once it is released, the next draft goes on from there."
+    return 1, f"Drafted {len(package.object_ids)} objects.{more if package.cut and not one.root else ''}"
 
 
 def _packages(one: ReportSchedule, state: ReportPackage.State) -> QuerySet[ReportPackage]:
     return ReportPackage.unrestricted.filter(schedule=one, state=state)
 
 
-def _new_in_feed(viewer: Viewer, one: ReportSchedule, *, at: datetime) -> list[str]:
-    """Ids of what lives in its feed and came or changed since the last package of it that was released, newest first.
+def _new_in_feed(viewer: Viewer, one: ReportSchedule) -> Iterator[tuple[int, int]]:
+    """What lives in its feed and came or changed since the last package of it that was released, oldest first.
 
-    Before the first one, since a period ago.
+    Each as its place in the log and the key of its version. Before the first release it is what came since a period
+    before the schedule was made, whatever became of its drafts.
     """
     released = _packages(one, ReportPackage.State.RELEASED).order_by("-gathered_at").first()
-    period = timedelta(days=7 if one.every == ReportSchedule.Every.WEEK else 31)
-    since = released.gathered_at if released is not None and released.gathered_at else at - period
-    wanted = Selection(filter=subscribing.filter_of(one.feed), added_after=since, living=True)
-    found = newest(viewer, wanted, limit=2 * gathering.MAX_OBJECTS)
-    return [said.stix_id for said in found.statements]
+    after, since = 0, one.created_at - timedelta(days=7 if one.every == ReportSchedule.Every.WEEK else 31)
+    if released is not None and released.reached is not None:
+        after = released.reached
+    elif released is not None and released.gathered_at is not None:  # from before places were kept
+        since = released.gathered_at - timedelta(minutes=1)
+    wanted = Selection(filter=subscribing.filter_of(one.feed), added_after=None if after else since, living=True)
+    more = True
+    while more:
+        found = page(viewer, wanted, after=after, limit=_PAGE, with_bodies=False)
+        yield from ((said.seq, said.object_id) for said in found.statements)
+        after, more = found.reached, found.more
 
 
 def _still_may(one: ReportSchedule) -> bool:
@@ -319,10 +345,21 @@ def _still_may(one: ReportSchedule) -> bool:
             return one.partner.state != Partner.State.ACTIVE or bool(viewer_of_user(user).scopes & _MAKERS)
         except Unauthenticated:
             return False
-    keys = ApiKey.objects.filter(
-        public_id=name, partner=one.partner_id, revoked_at=None, expires_at__gt=clock.now(), groups=None
-    )
-    return any(_MAKERS & {Scope(word) for word in key.scopes} for key in keys)
+    return _follow_key(one, name)
+
+
+def _follow_key(one: ReportSchedule, name: str) -> bool:
+    """The same of a key; where another took its place, the schedule is that one's from now on."""
+    for _ in range(_MOST_SUCCESSORS):
+        key = ApiKey.objects.filter(
+            public_id=name, partner=one.partner_id, revoked_at=None, expires_at__gt=clock.now(), groups=None
+        ).first()
+        if key is not None:
+            one.actor = f"key:{name}"
+            return bool(_MAKERS & {Scope(word) for word in key.scopes})
+        if not (name := keys.successor(name, partner_id=one.partner_id)):
+            return False
+    return False
 
 
 @app.task(name="indicators.reports.scheduling.catch_up")

@@ -286,10 +286,11 @@ _WORDS: Mapping[str, str] = {
     "match": "a match with one of yours",
     "opinion": "an opinion on one of yours",
     "recall": "something was recalled; what holds it should drop it",
+    "report-schedule": "a schedule of reports of yours that ended by itself",
 }
 _OF_SYSTEMS = ("agent", "endpoint")
 #: What these say is a word of the vocabulary.
-_SPEAK = ("agent", "appeal", "connection", "endpoint", "match", "opinion")
+_SPEAK = ("agent", "appeal", "connection", "endpoint", "match", "opinion", "report-schedule")
 
 
 def _link(item: inbox.Item) -> str:
@@ -297,6 +298,8 @@ def _link(item: inbox.Item) -> str:
         where = reverse("portal-subscriptions")
     elif item.kind == "connection":
         where = reverse("portal-connections")
+    elif item.kind == "report-schedule":
+        where = reverse("portal-report-schedules")
     elif item.kind == "campaign":
         where = reverse("portal-campaign", args=[UUID(item.about.partition("--")[2])])
     else:

@@ -20,12 +20,12 @@ from indicators import matching
 from indicators.campaigns.tables import Campaign, CampaignEvent
 from indicators.feeds import health
 from indicators.log import walking
-from indicators.models import Connection, Delivery, Holding, Opinion, Subscription
+from indicators.models import Connection, Delivery, Holding, Opinion, ReportSchedule, Subscription
 from indicators.opinions import appealing
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
-KINDS = ("agent", "appeal", "campaign", "connection", "endpoint", "match", "opinion", "recall")
+KINDS = ("agent", "appeal", "campaign", "connection", "endpoint", "match", "opinion", "recall", "report-schedule")
 MOST = 100
 _MOST_EVENTS = 50
 
@@ -35,12 +35,12 @@ class Item:
     """One thing that happened, as plain values.
 
     `kind` is one of KINDS, `about` the STIX id that it is about (of an opinion, an appeal and a match, the partner's
-    own object; of a campaign, the campaign; of a recall, what is not to be used any more), the name of an agent or of a
-    connection, or the id of a subscription. `says`: of an opinion its reason or `confirms` or `dissents`, of an appeal
-    its reason, of a match what is equal (a subkind), of a campaign its name, of a recall nothing, of an agent `differs`
-    or `silent`, of an endpoint `failing` or `given-up`, of a connection `failing`. `by` is the name of the other
-    partner as the viewer is shown it, empty where none is. `did` is, of a campaign, what became of it since, of the
-    kinds of its history; empty where it only changed.
+    own object; of a campaign, the campaign; of a recall, what is not to be used any more), the name of an agent, of a
+    connection or of a schedule of reports, or the id of a subscription. `says`: of an opinion its reason or `confirms`
+    or `dissents`, of an appeal its reason, of a match what is equal (a subkind), of a campaign its name, of a recall
+    nothing, of an agent `differs` or `silent`, of an endpoint `failing` or `given-up`, of a connection `failing`, of a
+    schedule `ended`. `by` is the name of the other partner as the viewer is shown it, empty where none is. `did` is, of
+    a campaign, what became of it since, of the kinds of its history; empty where it only changed.
     """
 
     kind: str
@@ -52,7 +52,7 @@ class Item:
 
 
 def inbox(viewer: Viewer, *, since: datetime, limit: int = 20) -> list[Item]:
-    """What happened after a moment, newest first, at most `limit` (of each kind as many are read). Eleven queries.
+    """What happened after a moment, newest first, at most `limit` (of each kind as many are read). Twelve queries.
 
     `limit` is at most MOST. What a person has seen is theirs to keep: they ask from there on.
     """
@@ -65,6 +65,7 @@ def inbox(viewer: Viewer, *, since: datetime, limit: int = 20) -> list[Item]:
         *_agents(viewer, since),
         *_endpoints(viewer, since, limit),
         *_connections(viewer, since, limit),
+        *_schedules(viewer, since, limit),
     ]
     return sorted(found, key=lambda item: (item.at, item.kind, item.about), reverse=True)[:limit]
 
@@ -190,3 +191,13 @@ def _connections(viewer: Viewer, since: datetime, limit: int) -> Iterator[Item]:
     for one in broken(viewer).filter(failing_since__gt=since)[:limit]:
         if one.failing_since is not None:
             yield Item("connection", one.failing_since, one.name, "failing")
+
+
+def _schedules(viewer: Viewer, since: datetime, limit: int) -> Iterator[Item]:
+    """Schedules of reports that ended by themselves, for who may make another."""
+    if not viewer.scopes & {Scope.AUDIT, Scope.PUBLISH} or viewer.limited:
+        return
+    ended = ReportSchedule.objects.of(viewer).filter(gave_up_at__gt=since).order_by("-gave_up_at", "pk")
+    for name, at in ended.values_list("name", "gave_up_at")[:limit]:
+        if at is not None:
+            yield Item("report-schedule", at, name, "ended")

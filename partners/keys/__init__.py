@@ -33,7 +33,7 @@ from partners import proof
 from partners.ceilings import UNBOUND, Ceiling
 from partners.keys.limiting import Limits, checked, limits_of, require_within, within
 from partners.log import audit
-from partners.models import ApiKey, KeyNetwork, Partner
+from partners.models import ApiKey, AuditRecord, KeyNetwork, Partner
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
@@ -138,6 +138,15 @@ def rotate(key: ApiKey, *, overlap: timedelta, by: Viewer | None = None) -> tupl
             **_facts(made),
         )
     return made, presented
+
+
+def successor(public_id: str, *, partner_id: UUID) -> str:
+    """The public id of the key that took the place of a partner's key (`rotate`); empty where none did. One query."""
+    rotated = AuditRecord.objects.filter(
+        partner=partner_id, verb=audit.Verb.KEY_ROTATED, target=f"key:{public_id}"
+    ).order_by("-at", "-pk")
+    found = rotated.values_list("details__successor", flat=True).first()
+    return str(found or "")
 
 
 def revoke(key: ApiKey, *, by: Viewer | None = None) -> int:

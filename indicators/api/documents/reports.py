@@ -60,7 +60,7 @@ class ReportScheduleDocument(serializers.Serializer[object]):
     day = serializers.IntegerField()
     hour = serializers.IntegerField()
     time_zone = serializers.CharField()
-    state = serializers.ChoiceField(["active", "paused"])
+    state = serializers.ChoiceField(["active", "ended", "paused"], help_text="Ended: by itself, `outcome` says why.")
     due_at = serializers.DateTimeField()
     last_at = serializers.DateTimeField(allow_null=True)
     outcome = serializers.CharField(help_text="Of the last run; what was refused, and why.")

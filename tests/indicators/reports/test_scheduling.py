@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 from exchange import clock
 from exchange.client import audit as offline
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
-from indicators.models import Holding, ReportPackage, ReportSchedule
+from indicators.models import Holding, ReportPackage, ReportSchedule, StixObject
+from indicators.reading import gathering
 from indicators.reports import reporting, scheduling
-from indicators.telling import subscribing
+from indicators.telling import inbox, subscribing
 from partners import keys, terms
 from partners.groups import life
 from partners.identity import people
@@ -174,7 +176,6 @@ def test_of_a_feed_a_draft_holds_what_came_since_the_last_release(scene):
     assert package.left_out == 1
     reporting.check(scene.preparer, package.pk)
     reporting.release(scene.counsel, package.pk)
-    ReportPackage.unrestricted.filter(pk=package.pk).update(gathered_at=clock.now())
     assert run(one).outcome == "There was nothing to report."
     later = build.an_indicator(tlp_word="green")
     build.publish(scene.aster, later, everyone=True)
@@ -186,6 +187,101 @@ def test_of_a_feed_a_draft_holds_what_came_since_the_last_release(scene):
     with pytest.raises(Conflict) as refused:
         subscribing.delete_feed(build.viewer_of(scene.cast.aster, Scope.SUBSCRIBE), feed.pk)
     assert refused.value.code == "feed-in-use"
+
+
+def of_feed(scene, **filter_json) -> ReportSchedule:
+    feed = subscribing.save_feed(scene.aster, name="Some", filter_json=filter_json or {"type": ["indicator"]})
+    return schedule(scene, root="", feed_id=feed.pk)
+
+
+def ids_of(package: ReportPackage) -> set[str]:
+    return set(Holding.unrestricted.filter(newest__in=package.object_ids).values_list("stix_id", flat=True))
+
+
+def released(scene, package: ReportPackage) -> None:
+    reporting.check(scene.preparer, package.pk)
+    reporting.release(scene.counsel, package.pk)
+
+
+def test_more_than_one_package_holds_is_reported_oldest_first_package_by_package(scene, monkeypatch):
+    monkeypatch.setattr(gathering, "MAX_OBJECTS", 2)
+    monkeypatch.setattr(scheduling, "_PAGE", 2)
+    more = [build.an_indicator(tlp_word="green") for _ in range(3)]
+    build.publish(scene.aster, *more, everyone=True)
+    one, reported = of_feed(scene), []
+    for cut in (True, True, False):
+        assert ("goes on from there" in run(one).outcome) is cut
+        (package,) = drafts()
+        assert package.cut is cut
+        reported.append(ids_of(package))
+        released(scene, package)
+    assert run(one).outcome == "There was nothing to report."
+    assert reported[0] == {scene.open["id"], scene.named["id"]}
+    assert set.union(*reported) == reported[0] | {each["id"] for each in more}
+    assert sum(map(len, reported)) == 5
+
+
+def test_what_came_while_a_draft_is_put_together_is_in_the_next(scene, monkeypatch):
+    one, late = of_feed(scene), build.an_indicator(tlp_word="green")
+    gather = gathering.gather_listed
+
+    def slowly(*args, **more):
+        found = gather(*args, **more)
+        build.publish(scene.aster, late, everyone=True)
+        return found
+
+    with monkeypatch.context() as held:
+        held.setattr(gathering, "gather_listed", slowly)
+        run(one)
+    (package,) = drafts()
+    assert late["id"] not in ids_of(package)
+    released(scene, package)
+    run(one)
+    (package,) = drafts()
+    assert ids_of(package) == {late["id"]}
+
+
+def test_before_the_first_release_nothing_is_lost_however_long_it_takes(scene):
+    one = of_feed(scene)
+    one.refresh_from_db()
+    scheduling.run_due(at=one.due_at + timedelta(days=365))
+    (package,) = drafts()
+    assert ids_of(package) == {scene.open["id"], scene.named["id"]}
+
+
+def test_no_other_version_stands_in_for_one_that_the_feed_lets_through(scene):
+    twin = build.an_indicator(tlp_word="green", confidence=90)
+    build.publish(scene.aster, twin, groups=("ring",))
+    build.publish(scene.cast.viewer("borealis"), twin | {"confidence": 5}, everyone=True)
+    one = of_feed(scene, min_confidence=50)
+    run(one)
+    assert all(twin["id"] not in ids_of(package) for package in drafts())
+
+
+def test_drafts_that_came_to_nothing_do_not_crowd_out_what_waits_and_was_released(scene, monkeypatch):
+    first = scene.released()
+    one = schedule(scene)
+    for _ in range(3):
+        run(one)
+    waiting = scene.prepare()
+    taken_back = scene.prepare()
+    reporting.discard(scene.preparer, taken_back.pk)
+    (draft,) = drafts()
+    shown = [package.pk for package, _ in reporting.own(scene.preparer)]
+    assert shown == [waiting.pk, draft.pk, first.pk, taken_back.pk]
+    monkeypatch.setattr(reporting, "_MAX_OPEN", 2)
+    assert first.pk in [package.pk for package, _ in reporting.own(scene.preparer)]
+
+
+def test_who_renames_or_pauses_one_that_is_due_does_not_skip_its_run(scene):
+    one = schedule(scene)
+    due = clock.now() - timedelta(hours=1)
+    ReportSchedule.unrestricted.filter(pk=one.pk).update(due_at=due)
+    assert scheduling.change(scene.preparer, one.pk, {"name": "Another"}).due_at == due
+    assert scheduling.change(scene.preparer, one.pk, {"state": "active"}).due_at == due
+    assert scheduling.change(scene.preparer, one.pk, {"state": "paused"}).due_at == due
+    assert scheduling.change(scene.preparer, one.pk, {"state": "active"}).due_at > clock.now()
+    assert scheduling.change(scene.preparer, one.pk, {"hour": 9}).due_at > clock.now()
 
 
 # --- Whom it ends with, and who sees it
@@ -210,6 +306,43 @@ def test_it_ends_with_its_key_and_goes_on_with_whoever_changes_it(scene):
     keys.revoke(ApiKey.objects.get(public_id=keys.public_id_of(caller.key)), by=admin)
     states = [run(ReportSchedule.unrestricted.get(pk=one["id"])).state for one in made]
     assert states == ["ended", "active"]
+
+
+def test_it_goes_on_with_the_key_that_took_the_place_of_its_own(scene):
+    caller = Caller(build.a_key(scene.cast.aster, Scope.PUBLISH, Scope.READ))
+    wish = {"name": "a", "recipient": "dorado", "every": "month", "day": 1, "hour": 6, "root": scene.campaign["id"]}
+    made = read(caller.send("POST", "report-schedules", wish), 201)
+    key = ApiKey.objects.get(public_id=keys.public_id_of(caller.key))
+    for _ in range(2):
+        key, _presented = keys.rotate(key, overlap=timedelta(0))
+    one = run(ReportSchedule.unrestricted.get(pk=made["id"]))
+    assert (one.state, one.actor, len(drafts())) == ("active", f"key:{key.public_id}", 1)
+    keys.revoke(key)
+    assert run(one).state == "ended"
+
+
+def test_one_that_ended_by_itself_is_listed_with_why_and_told(scene):
+    one, other = schedule(scene), schedule(scene, name="other")
+    scheduling.end(scene.preparer, other.pk)
+    admin = auth.viewer_of_user(build.a_user(scene.cast.aster))
+    since = clock.now() - timedelta(days=1)
+    people.change(admin, scene.preparer_person.pk, role=Role.ANALYST)
+    run(one)
+    (shown,) = scheduling.listed(admin)
+    assert (shown.pk, shown.state) == (one.pk, "ended")
+    assert "may prepare no packages" in shown.outcome
+    told = [item for item in inbox.inbox(admin, since=since) if item.kind == "report-schedule"]
+    assert [(item.about, item.says) for item in told] == [("weekly", "ended")]
+    assert not [item for item in inbox.inbox(scene.cast.viewer("borealis"), since=since) if item.about == "weekly"]
+    page = scene.signed_in(User.objects.get(pk=admin.actor.removeprefix("user:"))).get(
+        "/organisation/reports/schedules/"
+    )
+    assert b"may prepare no packages" in page.content
+    assert b"/act" not in page.content
+    with pytest.raises(NotFound):
+        scheduling.change(admin, one.pk, {"state": "active"})
+    ReportSchedule.unrestricted.filter(pk=one.pk).update(gave_up_at=clock.now() - timedelta(days=29))
+    assert scheduling.listed(admin) == []
 
 
 def test_while_the_partner_is_suspended_it_drafts_nothing_and_goes_on_afterwards(scene):
@@ -393,3 +526,25 @@ def test_a_schedule_says_why_there_is_no_draft_once_terms_ended(scene):
     ended(scene, made)
     assert "terms-ended" in run(one).outcome
     assert not drafts()
+
+
+@pytest.mark.parametrize("stricter", [Tlp.AMBER_STRICT, Tlp.RED])
+def test_what_is_marked_more_strictly_since_is_neither_released_nor_opened(scene, dorado, stricter):
+    operator = auth.viewer_of_user(build.a_user(scene.cast.operator))
+    life.set_clearance(scene.cast.dorado, Tlp.RED, by=operator)
+    in_force(scene)
+    bare = {name: said for name, said in scene.campaign.items() if name != "object_marking_refs"}
+    scene.campaign = bare | {"id": f"campaign--{uuid.uuid4()}"}
+    build.publish(scene.aster, scene.campaign, partners=("dorado",), tlp=Tlp.AMBER)
+    released, waiting = scene.released(), scene.prepare()
+    assert dorado.get(f"reports/{released.pk}/package").status_code == 200
+    build.publish(scene.aster, scene.campaign, partners=("dorado",), tlp=stricter)
+    held = Holding.unrestricted.get(stix_id=scene.campaign["id"])
+    assert (held.newest_id, held.audience.tlp) == (released.object_ids[0], stricter)
+    seen = StixObject.objects.visible_to(scene.cast.viewer("dorado"))
+    assert seen.filter(pk=released.object_ids[0]).exists(), "the recipient sees it still"
+    with pytest.raises(Conflict) as refused:
+        reporting.release(scene.counsel, waiting.pk)
+    assert refused.value.code == "stale"
+    assert code(dorado.get(f"reports/{released.pk}/package"), 404) == "not-found"
+    assert read(dorado.get("reports"))["reports"] == []
