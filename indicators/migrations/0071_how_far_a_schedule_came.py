@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Two columns that are empty so far."""
 
-    dependencies = [("indicators", "0068_logs_of_peers")]
+    dependencies = [("indicators", "0070_said_no_further")]
 
     operations = [
         migrations.AddField(
