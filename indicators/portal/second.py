@@ -31,7 +31,7 @@ class Moved:
 
 def objects(viewer: Viewer, one: HeldBatch, *, most: int) -> list[dict[str, Any]]:
     """The first objects of a batch that waits. A query, and a few for each audience among them."""
-    drafts = list(awaiting.first_objects(one, at_most=most))
+    drafts = previewing.as_marked(viewer, *awaiting.first_objects(one, at_most=most))
     own = Holding.objects.visible_to(viewer).filter(
         publisher=viewer.partner_id, stix_id__in=[draft.stix_id for draft in drafts], newest__isnull=False
     )
@@ -55,7 +55,9 @@ def _foreseen(viewer: Viewer, one: HeldBatch, drafts: Sequence[Draft]) -> list[F
 
 
 def _said(viewer: Viewer, draft: Draft, reach: Reach) -> Tlp:
-    """The strictest of what the object says and what the batch does; the default where neither says one."""
+    """The strictest of what the object says and what the batch does; RED while one of its markings leads nowhere."""
+    if draft.unresolved:
+        return Tlp.RED
     own = None if draft.tlp is None else Tlp.from_word(draft.tlp)
     return max((tlp for tlp in (own, reach.tlp) if tlp is not None), default=viewer.default_tlp)
 

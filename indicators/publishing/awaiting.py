@@ -197,11 +197,17 @@ def _of(viewer: Viewer) -> QuerySet[HeldBatch]:
     return answering.within(viewer, HeldBatch.objects.of(viewer), path="batch__")
 
 
-def first_objects(held: HeldBatch, *, at_most: int) -> list[Draft]:
-    """The first of what is held, read again; empty once it is decided."""
+def first_objects(held: HeldBatch, *, at_most: int) -> tuple[list[Draft], list[Draft]]:
+    """The first of what is held, read again, and the definitions of markings among all of it; empty once decided."""
     if not held.body:
-        return []
-    raw = slicing.of_document(held.body.encode(), at_most=parsing.LIMITS.objects).objects[:at_most]
+        return [], []
+    raw = slicing.of_document(held.body.encode(), at_most=parsing.LIMITS.objects).objects
+    defining = [one for one in raw if b"marking-definition" in one or b"\\u" in one]
+    definitions = [one for one in _read(defining) if one.stix_type == "marking-definition"]
+    return _read(raw[:at_most]), definitions
+
+
+def _read(raw: Sequence[bytes]) -> list[Draft]:
     elements = parsing.read_batch(b'{"objects":[' + b",".join(raw) + b"]}")
     return [element for element in elements if isinstance(element, Draft)]
 

@@ -52,8 +52,15 @@ def who_would_see(viewer: Viewer, reach: Reach) -> list[viewing.Reader]:
     return viewing.would_see(viewer, replace(spec, attribution=source))
 
 
-def foresee(viewer: Viewer, drafts: Sequence[Draft], reach: Reach, *, wake: bool) -> list[Foreseen]:
-    """Where each object would go if this batch were published now; of the door nothing is asked.
+def as_marked(viewer: Viewer, drafts: Sequence[Draft], definitions: Sequence[Draft]) -> list[Draft]:
+    """Each with the strictest TLP that its markings say, by what the publisher holds and sends. One query at most."""
+    known = markings.Known(viewer.partner_id, markings.named(drafts))
+    defined = markings.defined(known.rows, definitions)
+    return [markings.tighten(draft, defined) if draft.markings else draft for draft in drafts]
+
+
+def foresee(viewer: Viewer, tight: Sequence[Draft], reach: Reach, *, wake: bool) -> list[Foreseen]:
+    """Where each object (`as_marked`) would go if this batch were published now; of the door nothing is asked.
 
     Raises Forbidden as `who_would_see`, Refused where all of the batch would be.
     """
@@ -61,9 +68,6 @@ def foresee(viewer: Viewer, drafts: Sequence[Draft], reach: Reach, *, wake: bool
     viewer.require(Scope.READ)
     # With `withdrawing` each object is told by itself why it may not go where the batch says.
     audiences = BatchAudiences(viewer, reach, stands=standing(viewer), withdrawing=True)
-    known = markings.Known(viewer.partner_id, markings.named(drafts))
-    definitions = markings.defined(known.rows, drafts)
-    tight = [markings.tighten(draft, definitions) if draft.markings else draft for draft in drafts]
     voice = Voice(viewer, audiences.attribution, tight)
     message = Message()
     found = storing.versions_within(

@@ -12,6 +12,7 @@ from exchange.stix import schemas, words
 from indicators import detectors
 from indicators.ending import withdrawing
 from indicators.models import Batch, Change, HeldBatch, Holding, Preparation
+from indicators.portal import second
 from indicators.portal.publish import forms
 from indicators.publishing import preparing, previewing
 from indicators.publishing.reach import Reach
@@ -297,6 +298,45 @@ def test_the_second_person_is_told_of_the_audience_that_a_revision_keeps(cast):
     client.post(f"/organisation/waiting/{held.pk}/act", {"do": "confirm"})
     seen = Holding.objects.visible_to(cast.viewer("cygnus")).values_list("newest__title", flat=True)
     assert sorted(seen) == ["Marked", "New"]
+
+
+def test_the_second_person_is_told_what_markings_of_ones_own_come_to(cast):
+    """Defined before, in the batch (behind what the page shows), or nowhere: publication heeds each, and so the page."""
+    held, sent, never = (f"marking-definition--{uuid.uuid4()}" for _ in range(3))
+
+    def defines(marking_id, word):
+        return {
+            "type": "marking-definition",
+            "spec_version": "2.1",
+            "id": marking_id,
+            "created": "2026-01-01T00:00:00.000Z",
+            "definition_type": "tlp",
+            "definition": {"tlp": word},
+        }
+
+    def marked(name, *refs):
+        return making.account_pattern(name=name, object_marking_refs=list(refs))
+
+    build.publish(cast.viewer("aster"), defines(held, "amber+strict"), groups=("ring",), tlp=Tlp.AMBER)
+    Partner.objects.filter(pk=cast.aster.pk).update(alone_objects=1)
+    batch = [
+        marked("Held", held),
+        marked("Sent", sent),
+        marked("Never", never),
+        marked("Known", marking.ID_OF["green"]),
+    ]
+    more = [making.account_pattern(name=f"More {number}") for number in range(30)]
+    build.publish(cast.viewer("aster"), *batch, *more, defines(sent, "amber+strict"), groups=("ring",))
+    (waiting,) = HeldBatch.unrestricted.all()
+    told = {one["title"]: one for one in second.objects(cast.viewer("aster"), waiting, most=10)}
+    assert {name: one["tlp"] for name, one in told.items() if not name.startswith("More")} == {
+        "Held": "amber+strict",
+        "Sent": "amber+strict",
+        "Never": "red",
+        "Known": "green",
+    }
+    assert told["Never"]["sight"].sees == ()
+    assert told["Known"]["sight"].sees == ("Borealis",)
 
 
 def test_a_withdrawal_is_foreseen_where_the_object_is_and_what_was_withdrawn_nowhere(cast):
