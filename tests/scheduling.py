@@ -17,6 +17,7 @@ from xdist.scheduler import LoadScopeScheduling
 _FIRST = (
     r"drills/test_demo\.py::test_five_labs",
     r"drills/test_backup\.py",
+    r"drills/test_fresh_machine\.py",
     r"drills/test_demo\.py::(?!test_kills)|drills/(test_story|test_leaked_key)\.py",  # one demo for them all
     r"drills/test_broken\.py",
     r"surfaces/test_unseen\.py",
