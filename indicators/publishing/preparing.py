@@ -53,6 +53,9 @@ def prepare(
     if len({row["n"] for row in rows}) < len(rows):
         raise Refused("Each line has a number of its own.", code="bad-line", at="/rows")
     judged = rehearse(viewer, rows, Reach())
+    refused = [row for row in rows if row["n"] in judged and judged[row["n"]]["status"] == "refused"]
+    if refused:  # the audience is chosen later: what may go to nobody either is refused wherever it would go
+        judged |= rehearse(viewer, refused, Reach(named=True))
     for row in rows:
         if row["object"] is not None and judged[row["n"]]["status"] == "refused":
             row |= {"object": None, "shown": "", "fault": judged[row["n"]]}

@@ -74,6 +74,16 @@ def test_lines_are_tried_and_nothing_is_published_before_one_says_so(cast):
     assert page.count('name="line"') == 2
 
 
+def test_who_has_no_audience_by_default_drafts_as_well_and_chooses_one_later(cast):
+    Partner.objects.filter(pk=cast.aster.pk).update(default_audience=None)
+    client = browser(cast.aster)
+    address = prepared(client, a_row(1), {"n": 2, "subkind": "net", "value": "10.0.0.0/8"}).json()["address"]
+    assert [bool(row["object"]) for row in Preparation.unrestricted.get().rows] == [True, False]
+    assert "Publish 1" in client.get(f"{address}?groups=ring").content.decode()
+    client.post(f"{address}/send", {"line": ["1"], "groups": ["ring"]})
+    assert Holding._base_manager.count() == 1
+
+
 def test_chosen_lines_go_to_the_chosen_audience_once(cast):
     client = browser(cast.aster)
     address = prepared(client, a_row(1), a_row(2), a_row(3)).json()["address"]
