@@ -25,6 +25,8 @@ from indicators.telling import notifying
 from partners.keys import auth
 
 _PAGE = 1_000
+#: Places that a step looks at, in times of what it takes at most.
+_STRETCH = 8
 #: Lone dissents of a partner on holdings of one publisher that count within a day.
 MOST_ALONE = 20
 _DAY = timedelta(days=1)
@@ -68,11 +70,21 @@ def _kept(opinion: Holding, said: _Said, *, actor: str) -> set[tuple[int, int]]:
     Opinion.unrestricted.filter(said_by=opinion, holding__in=gone).delete()
     for holding in judged.values():
         row = before.get(holding.pk)
-        if row is not None and _is_same(row, said, opinion):
+        if row is not None and _is_same(row, said):
+            told |= _moved(row, opinion)
             continue
         told |= {(holding.pk, opinion.audience_id)} | ({(holding.pk, row.audience_id)} if row else set())
         _keep(holding, opinion, said, actor=actor)
     return told
+
+
+def _moved(row: Opinion, opinion: Holding) -> set[tuple[int, int]]:
+    """Keep who hears it now, where that changed: when it was given, by whom, and whether it counts alone stays."""
+    before = row.audience_id
+    if before == opinion.audience_id:
+        return set()
+    Opinion.unrestricted.filter(pk=row.pk).update(audience=opinion.audience_id)
+    return {(row.holding_id, before), (row.holding_id, opinion.audience_id)}
 
 
 def _keep(holding: Holding, opinion: Holding, said: _Said, *, actor: str) -> None:
@@ -122,13 +134,8 @@ def _lone_today(partner_id: UUID, holding: Holding) -> int:
     )
 
 
-def _is_same(row: Opinion, said: _Said, opinion: Holding) -> bool:
-    return (row.says, row.reason, row.place, row.audience_id) == (
-        said.says,
-        said.reason,
-        said.place,
-        opinion.audience_id,
-    )
+def _is_same(row: Opinion, said: _Said) -> bool:
+    return (row.says, row.reason, row.place) == (said.says, said.reason, said.place)
 
 
 def _said(opinion: Holding) -> _Said:
@@ -192,7 +199,8 @@ def find(*, after: int, limit: int = _PAGE) -> int:
 
     Whoever comes to hear an opinion, or hears it no more, is told to look at what it judges.
     """
-    end = changes.head()  # which may be the place of a change that nobody is told of
+    # The head may be the place of a change that nobody is told of. After a backlog each step looks at a stretch alone.
+    end = min(changes.head(), after + _STRETCH * limit)
     with connection.cursor() as cursor:
         cursor.execute(_FIND, {"after": after, "end": end, "limit": limit})
         count, last, found = cursor.fetchone()

@@ -148,7 +148,7 @@ def test_reasons_are_sentences_and_each_edge_ends_in_a_node(pool):
     whole = read(pool.aster.get(f"campaigns/{one['id']}"))
     said = {reason["subkind"]: reason for reason in whole["reasons"]}
     assert said["pan_token"]["sentence"] == (
-        "A few cards pay for accounts at three labs: the most shared is on a few accounts,"
+        "A few card numbers pay for accounts at three labs: the most shared is on a few accounts,"
         " and nearly all who hold them are suspects."
     )
     assert (said["email_domain"]["accounts"], said["email_domain"]["labs"]) == ("10^1", 3)
@@ -316,7 +316,7 @@ def test_the_command_line_lists_them_shows_one_and_says_ones_word(pool, live_ser
     shown = typed("campaign", one["name"])
     assert "created" in shown
     assert "Yours       12: 12 suspended" in shown
-    assert "A few cards pay for accounts at three labs" in shown
+    assert "A few card numbers pay for accounts at three labs" in shown
     assert "corroborated" in shown
     assert "confirm, confirmed_here" in typed("campaign", one["id"], "--say", "confirm", "--reason", "confirmed_here")
     assert "confirm" not in typed("campaign", one["id"], "--unsay")

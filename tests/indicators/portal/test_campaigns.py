@@ -100,9 +100,9 @@ def test_the_names_in_the_table_are_those_who_published_the_value_as_the_viewer_
 def test_many_tokens_of_a_kind_are_one_mark_until_it_is_opened(pool):
     client = browser(pool.partners["aster"])
     closed = text(client.get(f"/campaigns/{pool.campaign.pk}"))
-    assert "4 cards" in closed
+    assert "4 card numbers" in closed
     opened = text(client.get(f"/campaigns/{pool.campaign.pk}?open=pan_token"))
-    assert "4 cards" not in opened
+    assert "4 card numbers" not in opened
     for line in pool.lines["aster"][:4]:
         assert line["tokens"][0]["value"] in opened
 

@@ -17,7 +17,7 @@ from exchange.errors import ExchangeError
 from indicators.ending import retiring
 from indicators.log import following
 from indicators.models import Delivery
-from indicators.opinions import bounding, recording
+from indicators.opinions import recording
 from indicators.reports import reporting
 from partners.ceilings import Ceiling, Width
 from partners.groups import life, membership, proposing, steering
@@ -135,7 +135,6 @@ def others_judge_unseen_what_the_reader_sees(stage: Stage) -> None:
         for name in ("open", "named", "mine"):
             said = acts.an_object("opinion", f"{who} on {name}", opinion=word, object_refs=[an_id(name)])
             stage.push(who, said, groups="circle")
-    following.follow("bounds", lambda after: bounding.find(after=after))
     following.follow("opinions", lambda after: recording.find(after=after))
 
 

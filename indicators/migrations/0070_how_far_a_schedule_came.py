@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Two columns that are empty so far."""
 
-    dependencies = [("indicators", "0070_said_no_further")]
+    dependencies = [("indicators", "0069_tickets_untold")]
 
     operations = [
         migrations.AddField(
