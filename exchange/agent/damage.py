@@ -30,7 +30,7 @@ def damage() -> Iterator[None]:
 
 @contextmanager
 def alone_in(directory: Path) -> Iterator[None]:
-    """Of all threads and processes one at a time makes something in a directory, or deletes a damaged store. Brief.
+    """Of all threads and processes one at a time opens or makes something in a directory, or deletes it. Brief.
 
     Otherwise one finds the tables that another is about to make, takes them for damage, and deletes them under it.
     """

@@ -147,15 +147,12 @@ def state_dir(path: Path, given: Path | None) -> Path:
 def open_store(job: Job) -> Store:
     """The store of this job; one that is damaged is begun anew. Raises OSError, sqlite3.OperationalError."""
     job.state_dir.mkdir(parents=True, exist_ok=True)
-    try:
-        return Store(job.store_path)
-    except Damaged:
-        with alone_in(job.state_dir):
-            try:
-                return Store(job.store_path, alone=True)  # another thread or process may have made it anew
-            except Damaged:
-                forget(job.store_path)
-                return Store(job.store_path, alone=True)
+    with alone_in(job.state_dir):  # else one reads a file that another deletes, with the log of the new one
+        try:
+            return Store(job.store_path, alone=True)
+        except Damaged:
+            forget(job.store_path)
+            return Store(job.store_path, alone=True)
 
 
 def note_lag(store: Store, changes: Sequence[Mapping[str, Any]]) -> None:
