@@ -162,8 +162,8 @@ def test_a_full_disk_leaves_the_last_good_set_and_the_next_pass_mends_it(fake, c
         fake.publish("aster", f"n{number}", f"n{number}")
     opened = sync.Store.__init__
 
-    def small(self, path):
-        opened(self, path)
+    def small(self, path, **more):
+        opened(self, path, **more)
         self._db.execute(f"PRAGMA max_page_count = {pages_now + 4}")
 
     with monkeypatch.context() as context:
