@@ -20,9 +20,13 @@ demo: ## The whole product on 127.0.0.1 (PORT=8000, DATA_DIR=.data, DEMO_JSON=1)
 test: lint ## All checks, and all tests but the drills (PYTEST_ARGS="tests/partners -k audience")
 	@$(TEST) $(BIN)/python -m pytest -m "not drill" $(PYTEST_ARGS)
 
-drills: ## Rehearsals on sets of real processes: kills, restores, upgrades, races; and more of what is drawn at random (PYTEST_ARGS=…)
+drills: ## Rehearsals on sets of real processes: kills, restores, upgrades, races (PYTEST_ARGS=…)
 	@deploy/bootstrap dev
-	@$(TEST) $(BIN)/python -m pytest -n 3 -m "drill or hypothesis" --hypothesis-profile=house $(PYTEST_ARGS)
+	@$(TEST) $(BIN)/python -m pytest -n 3 -m "drill and not long" $(PYTEST_ARGS)
+
+long: ## Before a release: rehearsals that take minutes each, and more of what is drawn at random (PYTEST_ARGS=…)
+	@deploy/bootstrap dev
+	@$(TEST) $(BIN)/python -m pytest -n 3 -m "long or hypothesis" --hypothesis-profile=house $(PYTEST_ARGS)
 
 oldest: ## The same code on the oldest Python that we promise, where it is on this machine: compiled, imported, tried
 	@deploy/bootstrap dev

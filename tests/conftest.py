@@ -20,7 +20,7 @@ gc.disable()  # until all is collected
 if os.environ.get("EXCHANGE_MODE") != "test":
     os.environ |= postgres.environment()
 
-# The same examples each time, so that what fails was broken by what changed. `make drills` tries more of them
+# The same examples each time, so that what fails was broken by what changed. `make long` tries more of them
 # (`house`), `--hypothesis-profile=deep` many more and others each time.
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("quick", derandomize=True, max_examples=25, **_COMMON)

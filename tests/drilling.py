@@ -1,4 +1,4 @@
-"""What `make test` leaves to `make drills`: whole rehearsals, and most runs of what explores at random.
+"""What `make test` leaves to `make drills`, whole rehearsals, and to `make long`, most runs of what explores at random.
 
 Says at the end of a run how many drills it left out.
 """
@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+#: What takes minutes, or is one more of what is drawn at random.
+LONG = (pytest.mark.drill, pytest.mark.long)
 _LEFT_OUT = pytest.StashKey[int]()
 
 
 def runs(count: int, *, quick: int) -> list[Any]:
-    """`range(count)` for `parametrize`: the first `quick` are run by `make test`, the others are drills."""
-    return [number if number < quick else pytest.param(number, marks=pytest.mark.drill) for number in range(count)]
+    """`range(count)` for `parametrize`: the first `quick` are run by `make test`, the others by `make long`."""
+    return [number if number < quick else pytest.param(number, marks=LONG) for number in range(count)]
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

@@ -177,6 +177,7 @@ VICTIMS = {"web": ("exchange.web",), "worker": ("celery", "worker"), "postgres":
 STEPS = ("commit", "hint", "apply", "receipt")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_whoever_is_killed_at_any_step_from_a_push_to_its_receipt_nothing_is_lost(demo, agents, victim):
     client = lab(demo, ASTER)
@@ -233,6 +234,7 @@ def test_a_publisher_that_publishes_and_recalls_thousands_leaves_nothing_behind(
     settled(agents, there=set(), gone=set(values))
 
 
+@pytest.mark.long
 def test_ten_thousand_that_are_published_and_revoked_while_agents_follow_leave_nothing_behind(demo, agents):
     client = lab(demo, CYGNUS)
     made, values = indicators(10_000)

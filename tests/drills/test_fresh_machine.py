@@ -33,6 +33,7 @@ from tests.waiting import DEADLINE_S, until
 ROOT = Path(__file__).resolve().parents[2]
 OPERATING = ROOT / "exchange/docs/operating.md"
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed"),
     pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed"),
 ]

@@ -26,7 +26,7 @@ from indicators.api import description
 from partners.scopes import Scope
 from tests import build
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 KEPT = Path(__file__).parents[1] / "fuzz" / "sequences"
 SEED = int(os.environ.get("EXCHANGE_SEED", "19"))

@@ -6,12 +6,14 @@ import re
 from contextlib import contextmanager
 
 import httpx
+import pytest
 
 from exchange.client import ApiError, Client
 from indicators.stix import making
 from tests.drills.demo import Demo
 from tests.waiting import until
 
+pytestmark = pytest.mark.long
 ASTER, BOREALIS, CYGNUS = range(3)
 
 

@@ -21,6 +21,7 @@ from django.urls import get_resolver, resolve
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.drilling import LONG
 from tests.surfaces.worlds import doing, hidden, playing, readings
 from tests.surfaces.worlds.asking import filled
 from tests.surfaces.worlds.playing import Script, Theatre
@@ -71,7 +72,7 @@ def betrayed(theatre: Theatre, script: Script, tour: str) -> str:
     return "\n".join(f"{name}\n{lines}" for name, lines in found.items())
 
 
-@pytest.mark.parametrize("tour", ["brief", pytest.param("full", marks=pytest.mark.drill)])
+@pytest.mark.parametrize("tour", ["brief", pytest.param("full", marks=LONG)])
 def test_what_others_do_unseen_shows_nowhere(theatre, tour):
     played = theatre(tour)
     found = betrayed(played, EVERYTHING, tour)
@@ -112,7 +113,7 @@ def routes() -> dict[str, set[str]]:
 _slot = st.lists(st.sampled_from(ACTS), max_size=8)
 
 
-@pytest.mark.parametrize("worlds", [2, pytest.param(EXAMPLES, marks=pytest.mark.drill)])
+@pytest.mark.parametrize("worlds", [2, pytest.param(EXAMPLES, marks=LONG)])
 def test_nor_do_any_acts_in_any_order(theatre, worlds):
     tour = "full" if DEEP else "brief"
     begun = theatre(tour)
