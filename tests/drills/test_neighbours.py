@@ -170,6 +170,7 @@ def busy(database: psycopg.Connection) -> int:
     ).fetchone()[0]
 
 
+@pytest.mark.long
 def test_two_members_take_no_streams_from_the_third(cast, served):
     streams = []
     for name in ("aster", "borealis"):
