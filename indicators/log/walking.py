@@ -43,8 +43,6 @@ IN_ORDER = {"enable_bitmapscan": "off", "enable_hashjoin": "off", "enable_mergej
 _LEAST_ROWS, _MOST_ROWS = 64, 32_768
 #: A stretch has so many times as many places as rows, and the next one at most as many times more.
 _WIDER = 8
-#: One row in so many places is many: the log finds more of them sooner than an index.
-_DENSE = 32
 #: Where it is known how many places a row takes, so much is added for chance.
 _SPARE, _ROOM = 1.25, 3.0
 #: By the index of traits, after the first stretch: a block, and at most so many places at a time.
@@ -376,9 +374,7 @@ def walk(
         if walked.page:  # as many as it took so far for each that was found, and some for chance
             wanted = (limit + 1 - len(walked.page)) * looked_at / len(walked.page)
             rows = min(rows, max(ceil(wanted * _ROOM), _LEAST_ROWS))
-        # Where the sieve lets much through that another condition does not, the index of traits would read that of a
-        # whole block, the log no more than a stretch.
-        if leaping and (leaps or count * _DENSE < read):
+        if leaping:
             width, leaps = min(width * _WIDER, _MOST_PLACES) if leaps else _BLOCK, True
         else:
             width = min(width * _WIDER, ceil(rows * max(read / count * _SPARE, 1)) if count else NOWHERE)

@@ -26,7 +26,6 @@ OBJECTS = int(os.environ.get("EXCHANGE_SCALE", "60000"))
 PARTNERS, GROUPS, PAGE = 50, 200, 1_000
 
 
-@pytest.mark.long
 def test_pages_and_look_ups_read_what_they_return_and_filters_no_more():
     reader = scale.a_crowd(partners=PARTNERS, groups=GROUPS, objects=OBJECTS)[3]
     _read_what_they_return(reader)  # without statistics

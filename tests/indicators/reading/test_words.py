@@ -7,7 +7,6 @@ import pytest
 from indicators import reading
 from indicators.feeds import tree
 from indicators.feeds.filters import Filter
-from indicators.log import walking
 from indicators.reading import listing, selecting
 from indicators.reading.selecting import Selection
 from indicators.stix import making
@@ -55,20 +54,3 @@ def test_what_is_counted_is_found_by_its_keys_however_much_there_is(stored, ask)
     with plans.watched() as seen:
         ask(cast.viewer("aster"))
     assert plans.read_by(seen) > 0  # and no table was read whole
-
-
-def test_a_word_that_many_have_but_not_the_newest_is_found_along_the_log(stored, monkeypatch):
-    """A kind that nearly all have leads nowhere: by the index of traits all of a block would be read and sorted."""
-    monkeypatch.setattr(selecting, "_FEW", "0")
-    monkeypatch.setattr(walking, "_LEAST_ROWS", 2)
-    cast, wanted = stored
-    viewer = cast.viewer("aster")
-    build.publish(cast.viewer("borealis"), *(making.account_pattern(name=f"Other {n}") for n in range(40)))
-    asked = Selection(words="relay", filter=Filter.of(kinds=("account-pattern",)))
-    with plans.watched() as seen:
-        found = reading.newest(viewer, asked, before=None, limit=2)
-    assert {said.stix_id for said in found.statements} <= wanted
-    assert len(found.statements) == 2
-    used = {node.get("Index Name") for plan in seen for node in plans.nodes(plan)}
-    assert "change_by_trait" not in used
-    assert "indicators_change_pkey" in used
