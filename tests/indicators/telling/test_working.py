@@ -16,7 +16,7 @@ from indicators.telling import sending as desks
 from tests import build, sending
 from tests.indicators.telling.stage import BROKEN, START, now, told
 from tests.indicators.telling.test_delivering import URL, subscribe
-from tests.waiting import DEADLINE_S
+from tests.waiting import DEADLINE_S, until
 
 pytestmark = pytest.mark.django_db
 
@@ -202,6 +202,7 @@ def test_silent_receivers_of_one_partner_leave_hands_for_the_others(receiver):
     for each in workers:
         each.start()
     try:
+        until(lambda: len(silent.seen) >= claiming.SHARE)
         other = told(cast, subscribe(cast.viewer("borealis"), receiver.url))
         fifth = threading.Thread(target=work)
         fifth.start()
