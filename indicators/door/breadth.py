@@ -6,13 +6,13 @@ from exchange.lists.lines import compared
 from exchange.stix import words
 from indicators.stix.drafts import Draft
 
-_SUBKINDS = frozenset({*words.RULES, *words.SIGNATURES, "bin_range"})
+_SUBKINDS = frozenset({*words.RULES, *words.SIGNATURES, "bin_range", "email_domain"})
 #: The longest prefix of a network that is broad: an IPv4 address is one (/32), and in IPv6 a /64.
 _BROAD_4, _BROAD_6 = 31, 63
 
 
 def broad(draft: Draft) -> int:
-    """How many of its values are broad: rules, regexes, NOVA rules, card ranges, AS numbers, and networks.
+    """How many of its values are broad: rules, regexes, NOVA rules, card ranges, mail domains, AS numbers, networks.
 
     A network of one IPv4 address or one IPv6 /64 is not.
     """

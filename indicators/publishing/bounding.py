@@ -58,9 +58,11 @@ def of_others(draft: Draft, about: About) -> list[list[Shown]]:
 
 
 def about_within(message: Message, by: Viewer, drafts: Sequence[Draft]) -> Callable[[], About]:
-    """What the drafts of a batch speak of, but for what it brings itself; call what is returned once it is sent."""
-    brought = {draft.stix_id for draft in drafts}
-    ids = {target for draft in drafts for target in spoken_of(draft)} - brought
+    """What the drafts of a batch speak of, as it stands before the batch; call what is returned once it is sent.
+
+    What the batch itself brings under such an id counts for nothing: somebody else may publish the id, too.
+    """
+    ids = {target for draft in drafts for target in spoken_of(draft)}
     if not ids:
         return dict
     found = message.add(_ABOUT, _asked(by, ids))

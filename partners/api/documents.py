@@ -178,7 +178,7 @@ class CapsDocument(serializers.Serializer[object]):
         allow_null=True,
         required=False,
         min_value=1,
-        help_text="Networks, AS numbers, card ranges, rules, regexes and NOVA rules a day.",
+        help_text="Networks, AS numbers, card ranges, mail domains, rules, regexes and NOVA rules a day.",
     )
     ends = serializers.IntegerField(
         allow_null=True,

@@ -147,7 +147,7 @@ class CapsWish(Body):
 
     objects = _cap("Objects a day.")
     recipients = _cap("The partners that see each object, added up, a day.")
-    broad = _cap("Networks, AS numbers, card ranges, rules, regexes and NOVA rules a day.")
+    broad = _cap("Networks, AS numbers, card ranges, mail domains, rules, regexes and NOVA rules a day.")
     ends = _cap("Living objects that are revoked or withdrawn an hour: more are disarmed. Null: 500.")
 
 

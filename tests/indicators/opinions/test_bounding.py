@@ -169,6 +169,23 @@ def test_what_is_pushed_to_another_group_than_its_object_is_refused_and_by_defau
     assert not _sees(cast, "cygnus", said["id"])
 
 
+@pytest.mark.parametrize("made", [_opinion, _sighting])
+@pytest.mark.parametrize("order", [1, -1])
+def test_who_brings_the_id_in_the_same_batch_takes_what_it_says_no_further(world: Any, made: Any, order: int) -> None:
+    """What is brought may be refused, or go to fewer: it counts once it is there, as the documentation says."""
+    cast, _ = world
+    alone = making.account_pattern("net", carrier={"value": "192.0.2.0/24"}, tlp_word="green")
+    build.publish(cast.viewer("aster"), alone, groups=("ring",))
+    borealis = cast.viewer("borealis")
+    said, own = made(borealis, alone["id"]), alone | {"created_by_ref": borealis.identity_id}
+    answers = build.results(build.publish(borealis, *[own, said][::order], groups=("cti",)))
+    found = {one["id"]: (one["status"], one.get("code")) for one in answers}
+    assert found[said["id"]] == ("refused", "beyond-object")
+    assert not _sees(cast, "cygnus", said["id"])
+    assert found[own["id"]][0] == "accepted"
+    assert build.publish(borealis, said, groups=("cti",)).counts["accepted"] == 1, "who is in `cti` sees that one"
+
+
 def test_the_answer_says_no_more_than_its_giver_sees(world: Any) -> None:
     """Whether Cygnus is shown it by name, and in a group that Borealis is not in, changes no answer."""
     cast, _ = world
