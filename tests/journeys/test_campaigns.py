@@ -191,6 +191,61 @@ def test_an_appeal_is_filed_by_tokens_that_are_made_here(page, live_server, cast
         assert written.lower() not in whole, "a raw value left the browser"
 
 
+def test_what_a_page_says_is_not_taken_back_by_what_arrives_later(page, live_server, cast, key_service):  # noqa: F811
+    held = []
+    sign_in(page, live_server, build.a_user(cast.aster, role=Role.ANALYST))
+    page.route("**/side", lambda route: held.append(route))
+    page.goto(f"{live_server.url}/organisation/appeals/")
+    page.fill("#value", CARD)
+    page.press("#value", "Enter")
+    expect(page.locator("#trouble")).to_contain_text("card number")
+    page.wait_for_function("document.querySelector('[hx-get$=\"/side\"].htmx-request')")
+    with page.expect_response("**/side"):
+        held[0].continue_()
+    page.wait_for_function("!document.querySelector('.htmx-request')")
+    expect(page.locator("#trouble")).to_contain_text("card number")
+
+
+#: Each page whose form works by its script alone, the script, and where one writes.
+BY_SCRIPT = {
+    "organisation/appeals/": ("appeal.js", "#value"),
+    "paste": ("paste.js", "#list"),
+    "publish": ("publish.js", "#lines"),
+}
+
+
+@pytest.mark.parametrize("path", BY_SCRIPT)
+def test_a_form_that_works_by_its_script_waits_for_it_and_says_when_it_does_not_come(
+    chromium,  # noqa: F811
+    live_server,
+    cast,  # noqa: F811
+    key_service,
+    path,
+):
+    script, box = BY_SCRIPT[path]
+    address = f"{live_server.url}/{path}"
+    held = []
+    context = chromium.new_context()  # where a script does not come, the console says so
+    page = context.new_page()  # noqa: F811
+    sign_in(page, live_server, build.a_user(cast.aster, role=Role.PUBLISHER))
+    page.route(f"**/{script}", lambda route: held.append(route))
+    page.goto(address, wait_until="commit")
+    page.fill(box, CARD)
+    page.press(box, "Enter")
+    page.evaluate("document.getElementById('go').click()")
+    expect(page.locator("#go")).to_be_disabled()
+    assert (page.url, CARD in page.input_value(box)) == (address, True)
+    held.pop().continue_()
+    expect(page.locator("#go")).to_be_enabled()
+    expect(page.locator("#trouble")).to_be_hidden()
+    page.unroute(f"**/{script}")
+    page.route(f"**/{script}", lambda route: route.abort())
+    page.reload()
+    expect(page.locator("#trouble")).to_have_text("A part of this page did not arrive. Load it again.")
+    expect(page.locator("#go")).to_be_disabled()
+    context.close()
+
+
 def test_what_others_wrote_is_shown_as_text_in_the_answers(page, live_server, cast):  # noqa: F811
     probe = "<img src=x onerror=\"document.title='broken in'\">"
     evil = making.account_pattern(name=probe, description=probe)

@@ -1,11 +1,13 @@
 // The little that HTML cannot do. Every page works without it.
 
-const trouble = (words) => {
-  const note = document.getElementById("trouble");
-  if (!note) return;
-  note.textContent = words;
-  note.hidden = !words;
+// What is said of the connection has a place of its own: what a page says of one's own act stays until the next act.
+const note = (id, words) => {
+  const place = document.getElementById(id);
+  if (!place) return;
+  place.textContent = words;
+  place.hidden = !words;
 };
+const trouble = (words) => note("stale", words);
 
 // Copy to the clipboard.
 document.addEventListener("click", async (event) => {
@@ -93,6 +95,12 @@ setInterval(() => {
     if (words) time.textContent = words;
   }
 }, 5000);
+
+// A form that works by its page's script alone has a button that the script opens: until then Enter and a press do nothing,
+// and where a part of the page did not arrive, that is said.
+addEventListener("load", () => {
+  if (document.querySelector("[data-opened-by-script]:disabled")) note("trouble", gettext("A part of this page did not arrive. Load it again."));
+});
 
 document.addEventListener("submit", (event) => {
   const question = event.submitter?.dataset.confirm;

@@ -58,4 +58,5 @@ form.addEventListener("submit", async (event) => {
     box.focus();
   }
 });
+go.disabled = false;
 })();

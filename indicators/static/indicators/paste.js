@@ -230,4 +230,5 @@ document.getElementById("publish")?.addEventListener("click", async ({ currentTa
     fail(error.message);
   }
 });
+document.getElementById("go").disabled = false;
 })();

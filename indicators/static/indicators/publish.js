@@ -215,4 +215,5 @@ form.addEventListener("drop", (event) => {
   event.preventDefault();
   if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
 });
+document.getElementById("go").disabled = false;
 })();

@@ -49,8 +49,10 @@ document.addEventListener("submit", async (event) => {
 
 document.addEventListener("DOMContentLoaded", () => {
   for (const form of document.querySelectorAll("form[data-passkey]")) {
+    const button = form.querySelector("button");
+    button.removeAttribute("data-opened-by-script");
+    button.disabled = !possible();
     if (possible()) continue;
-    form.querySelector("button").disabled = true;
     said(form, gettext("Passkeys work over https, or on http://localhost: not at this address, or not in this browser."));
     const place = form.querySelector("[data-trouble]");
     place.className = "hint"; // nothing went wrong: this way in is not open here
