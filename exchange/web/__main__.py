@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from types import FrameType
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _AGAIN_S = 1.0
@@ -73,7 +74,18 @@ def _listeners(host: str, port: int, count: int) -> list[socket.socket]:
     with socket.socket(family, socket.SOCK_STREAM) as alone:
         alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         alone.bind(address)  # else we would share the port with whoever listens there
-    return [socket.create_server(address[:2], family=family, backlog=_BACKLOG, reuse_port=True) for _ in range(count)]
+    return [_bound(family, address) for _ in range(count)]
+
+
+def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
+    """It listens once there is somebody to answer: until then a proxy is refused, and asks another service."""
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if family == socket.AF_INET6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    listener.bind(address)
+    return listener
 
 
 def _start(number: int, listeners: list[socket.socket], target: str, words: int) -> int:
@@ -123,6 +135,7 @@ def _serve(listener: socket.socket, target: str) -> None:
     sys.setswitchinterval(_SWITCH_S)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # from a terminal it reaches all; the parent tells us
+    listener.listen(_BACKLOG)  # from here on nobody who connects is lost to a signal
     server.serve()
 
 

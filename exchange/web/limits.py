@@ -63,4 +63,8 @@ class Limits:
     #: Seconds for what is under way when the process is to end.
     stopping_s: float = 10.0
     #: Of these, for a client's last request on a connection that it keeps: closed at once, the request would be lost.
-    parting_s: float = 1.5
+    #: Longer than the second after which our proxies close one that they do not use (deploy/nginx-upstreams.conf),
+    #: so that it is never we who close what they may be about to use.
+    parting_s: float = 3.0
+    #: Of these, for whoever is about to connect while nobody else is let begin to.
+    closing_s: float = 0.1

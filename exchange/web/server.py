@@ -356,7 +356,7 @@ class Server(Threads):
         request = connection.request
         assert request is not None
         self._let_go(connection)
-        if not request.keep_alive or self._stopping.is_set():
+        if not request.keep_alive:  # else the answer did not say that it is the last, and the next may be on its way
             return self._part(connection, whole=request.complete)
         connection.state = State.READING
         within_s = self._limits.head_s if connection.request else self._limits.idle_s

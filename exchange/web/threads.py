@@ -19,9 +19,11 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from structlog import get_logger
 
+from exchange.web import doors
 from exchange.web.connection import Connection, State
 from exchange.web.limits import Limits
 from exchange.web.shares import Turns
@@ -51,6 +53,7 @@ class Threads(ABC):
         self._aside: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopping, self._ended, self._accept_later = threading.Event(), False, False
         self._kicked = False
+        self._accepting = threading.Lock()  # until whom it took is among the connections
 
     @abstractmethod
     def _next(self, connection: Connection) -> int:
@@ -86,10 +89,11 @@ class Threads(ABC):
                 self._look_at_the_clock()
             except Exception:
                 log.exception("web.failed")
+        doors.shut(self._listener)
+        time.sleep(self._limits.closing_s)
         with suppress(OSError):
             self._epoll.unregister(self._listener)
         self._accept_the_last()
-        self._listener.close()
         for connection in list(self._connections.values()):
             if connection.state is State.WAITING and (woken := connection.woken) is not None:
                 woken()
@@ -113,10 +117,11 @@ class Threads(ABC):
 
     def _accept_the_last(self) -> None:
         """Whoever connected before the end: the kernel would cut them off with the listener."""
-        with suppress(OSError):  # nobody waits any more, or another thread's turn took them
-            while True:
-                sock, address = self._listener.accept()
-                self._take_on(sock, address[:2])
+        with self._accepting:
+            with suppress(OSError):  # nobody waits any more
+                while True:
+                    self._take_on(*self._listener.accept())
+            self._listener.close()
 
     def _work(self) -> None:
         while not self._ended:
@@ -198,9 +203,9 @@ class Threads(ABC):
     def _accept(self) -> None:
         again = True
         try:
-            for _ in range(64):
-                sock, address = self._listener.accept()
-                self._take_on(sock, address[:2])
+            with self._accepting:
+                for _ in range(64):
+                    self._take_on(*self._listener.accept())
         except BlockingIOError:
             pass
         except OSError as error:
@@ -217,13 +222,13 @@ class Threads(ABC):
             with suppress(OSError, ValueError):  # it is being closed
                 self._epoll.modify(self._listener, _ACCEPT)
 
-    def _take_on(self, sock: socket.socket, address: tuple[str, int]) -> None:
+    def _take_on(self, sock: socket.socket, address: tuple[Any, ...]) -> None:
         if len(self._connections) >= self._limits.connections and not self._make_room():
             sock.close()
             return
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(sock, address, until=time.monotonic() + self._limits.head_s)
+        connection = Connection(sock, address[:2], until=time.monotonic() + self._limits.head_s)
         connection.events = READ
         self._connections[connection.number] = connection
         self._arm(connection)
