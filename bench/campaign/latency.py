@@ -135,7 +135,7 @@ def _fill(server: Server, tokens: int) -> None:
 
 
 # Each account carries twenty tokens of its own, and is a core and a cluster by itself. What one statement inserts has
-# keys in succession, so that no join is needed.
+# keys in succession, so that few joins are needed.
 _FILL = (
     """
     INSERT INTO indicators_evidencetoken (group_id, subkind, scheme, epoch, psp_scope, value, wide, asked, place,
@@ -155,6 +155,11 @@ _FILL = (
     INSERT INTO indicators_carried (suspect, token)
     SELECT (SELECT min(id) FROM indicators_suspect WHERE publisher_action = 'observed') + t.id %% %(accounts)s, t.id
     FROM indicators_evidencetoken t WHERE t.epoch = 'filled'
+    """,
+    """
+    INSERT INTO indicators_prevalence (token, partner_id, group_id, carried, holders, suspects, changed_at)
+    SELECT c.token, s.partner_id, s.group_id, 1, 0, 0, 'epoch'
+    FROM indicators_suspect s JOIN indicators_carried c ON c.suspect = s.id WHERE s.publisher_action = 'observed'
     """,
     """
     INSERT INTO indicators_cluster (group_id, accounts, dirty, causes, looked_at)

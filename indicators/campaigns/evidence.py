@@ -60,7 +60,7 @@ def take(viewer: Viewer, slug: str, *, number: int, body: bytes) -> Taken:
         if number < made.round:
             raise Conflict("A later round has begun.", code="stale-round", at="/round")
         terms.spend(made, lines=len(sent))
-        changed = _take(contributor, sent, number)
+        changed = _take(contributor, made, sent, number)
         made.round, made.sent_at = number, clock.now()
         made.save()
         _record(viewer, contributor, audit.Verb.EVIDENCE_SENT, number, accounts=len(sent), changed=changed)
@@ -118,7 +118,7 @@ def _epoch(contributor: Contributor, key: GroupKey) -> str:
     return epochs.of_group(contributor.group.slug, key.quarter, key.number)
 
 
-def _take(contributor: Contributor, sent: Sequence[Account], number: int) -> int:
+def _take(contributor: Contributor, made: Submission, sent: Sequence[Account], number: int) -> int:
     """Write what differs from what the lab said before; how many accounts do."""
     held = {one.account: one for one in _of(contributor).filter(account__in=[each.account for each in sent])}
     unknown = next((place for place, each in enumerate(sent) if each.same and each.account not in held), None)
@@ -140,19 +140,22 @@ def _take(contributor: Contributor, sent: Sequence[Account], number: int) -> int
     forget(contributor.group.pk, contributor.partner_id, gone)
     _prolong(contributor, [each for each in whole if each.account in held])
     if differs:
-        _require_room(contributor, sum(1 for each in differs if each.account not in held))
         before = [held[each.account].pk for each in differs if each.account in held]
         rows = _upsert(contributor, differs, digests, number)
         pairs = [(rows[each.account], tokens[key]) for each in differs for key in each.tokens]
         lab = contributor.partner_id
         queueing.stir(contributor.group.pk, Stir.Kind.LEFT, before, lab=lab)
         queueing.stir(contributor.group.pk, Stir.Kind.PLACE, rows.values(), lab=lab)
-        _carry(contributor, pairs, before=before)
+        carried_now = _carry(contributor, pairs, before=before)
+        terms.require_room(made, accounts=len(differs) - len(before), tokens=carried_now)
     return len(gone) + len(differs)
 
 
-def _carry(contributor: Contributor, pairs: Sequence[tuple[int, int]], *, before: Sequence[int]) -> None:
-    """Write which accounts carry which tokens, in the place of what those that were there `before` carried."""
+def _carry(contributor: Contributor, pairs: Sequence[tuple[int, int]], *, before: Sequence[int]) -> int:
+    """Write which accounts carry which tokens, in the place of what those that were there `before` carried.
+
+    Returns how many tokens the lab's evidence carries only now.
+    """
     carried = _counted(before)
     queueing.stir(contributor.group.pk, Stir.Kind.LET_GO, _let_go(before, pairs), lab=contributor.partner_id)
     deltas = Counter({token: -count for token, count in carried.items()})
@@ -163,9 +166,7 @@ def _carry(contributor: Contributor, pairs: Sequence[tuple[int, int]], *, before
             "INSERT INTO indicators_carried (suspect, token) SELECT * FROM unnest(%s::bigint[], %s::bigint[])",
             [[suspect for suspect, _ in pairs], [token for _, token in pairs]],
         )
-    prevalence.carry(contributor.group.pk, contributor.partner_id, deltas)
-    if deltas.keys() - carried.keys():
-        _require_room_for_tokens(contributor)
+    return prevalence.carry(contributor.group.pk, contributor.partner_id, deltas)
 
 
 def _upsert(
@@ -223,30 +224,6 @@ _PROLONG = """
 UPDATE indicators_suspect s SET until = sent.until
 FROM unnest(%(accounts)s::uuid[], %(untils)s::timestamptz[]) AS sent (account, until)
 WHERE s.group_id = %(group)s AND s.partner_id = %(partner)s AND s.account = sent.account AND s.until <> sent.until
-"""
-
-
-def _require_room(contributor: Contributor, more: int) -> None:
-    if more and _of(contributor).count() + more > terms.MOST_SUSPECTS:
-        raise Refused(f"At most {terms.MOST_SUSPECTS:,} accounts in a group.", code="too-many-accounts", at="/lines")
-
-
-def _require_room_for_tokens(contributor: Contributor) -> None:
-    """Raise Refused where the lab's evidence carries more different tokens than it may; the call is taken back."""
-    sent = {"group": contributor.group.pk, "partner": contributor.partner_id, "most": terms.MOST_TOKENS}
-    ((count,),) = queueing.rows(_HELD, **sent)
-    if count > terms.MOST_TOKENS:
-        raise Refused(
-            f"At most {terms.MOST_TOKENS:,} different tokens in a group.", code="too-many-held-tokens", at="/lines"
-        )
-
-
-# How many tokens the lab's evidence carries, counted up to one too many. Walks `prevalence_by_partner`.
-_HELD = """
-SELECT count(*) FROM (
-    SELECT 1 FROM indicators_prevalence
-    WHERE group_id = %(group)s AND partner_id = %(partner)s AND carried > 0 LIMIT %(most)s + 1
-) held
 """
 
 

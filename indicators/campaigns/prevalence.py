@@ -74,18 +74,23 @@ ON CONFLICT DO NOTHING
 """
 
 
-def carry(group_id: UUID, partner_id: UUID, deltas: Mapping[int, int]) -> None:
-    """Count how many accounts of a lab's evidence carry tokens, and settle what follows; within a transaction."""
+def carry(group_id: UUID, partner_id: UUID, deltas: Mapping[int, int]) -> int:
+    """Count how many accounts of a lab's evidence carry tokens, and settle what follows; within a transaction.
+
+    Returns how many tokens it carries only now.
+    """
     changed = {token: delta for token, delta in sorted(deltas.items()) if delta}
     if not changed:
-        return
+        return 0
     with connection.cursor() as cursor:
         sent = {"tokens": list(changed), "deltas": list(changed.values())}
         cursor.execute(_CARRY, sent | {"partner": partner_id, "group": group_id})
-        crossed = [token for token, carried, delta in cursor.fetchall() if carried in {0, delta}]
+        found = cursor.fetchall()
+    crossed = [token for token, carried, delta in found if carried in {0, delta}]
     if crossed:
         terms.lock(group_id)
         sums.settle(Group.objects.get(pk=group_id), crossed, lab=partner_id)
+    return sum(1 for _, carried, delta in found if carried == delta)
 
 
 # A row for each token: how many carry it now, and the change. Locks the lab's own rows alone.

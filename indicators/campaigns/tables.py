@@ -38,6 +38,8 @@ class Submission(models.Model):
     day = models.DateField(help_text="The day, UTC, that these are counted for.")
     lines = models.IntegerField(default=0)
     answers = models.IntegerField(default=0)
+    most_accounts = models.IntegerField(null=True, help_text="It holds no more; null where nobody has counted yet.")
+    most_tokens = models.IntegerField(null=True, help_text="Nor more different tokens; null as above.")
 
     class Meta:
         constraints = [

@@ -94,6 +94,35 @@ def spend(made: Submission, *, lines: int = 0, answers: int = 0) -> None:
         raise TooMany("The day's lines for this group are used up.", code="quota", retry_after_s=left)
 
 
+def require_room(made: Submission, *, accounts: int, tokens: int) -> None:
+    """Count what the lab's evidence holds more of; its row is locked, and saved by the caller. Raises Refused.
+
+    What it lets go is only found where it seems to hold too much: then all is counted, and seldom else.
+    """
+    made.most_accounts = _at_most(made.most_accounts, accounts, MOST_SUSPECTS, sql=_ACCOUNTS, made=made)
+    made.most_tokens = _at_most(made.most_tokens, tokens, MOST_TOKENS, sql=_TOKENS, made=made)
+    if made.most_accounts > MOST_SUSPECTS:
+        raise Refused(f"At most {MOST_SUSPECTS:,} accounts in a group.", code="too-many-accounts", at="/lines")
+    if made.most_tokens > MOST_TOKENS:
+        raise Refused(f"At most {MOST_TOKENS:,} different tokens in a group.", code="too-many-held-tokens", at="/lines")
+
+
+def _at_most(known: int | None, more: int, most: int, *, sql: str, made: Submission) -> int:
+    if known is not None and known + more <= most:
+        return known + more
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {"group": made.group_id, "partner": made.partner_id})
+        (count,) = cursor.fetchone()
+    return int(count)
+
+
+_ACCOUNTS = "SELECT count(*) FROM indicators_suspect WHERE group_id = %(group)s AND partner_id = %(partner)s"
+_TOKENS = """
+SELECT count(*) FROM indicators_prevalence
+WHERE group_id = %(group)s AND partner_id = %(partner)s AND carried > 0
+"""
+
+
 def labs(group_id: UUID) -> list[UUID]:
     """The labs that take part: present members that are active."""
     present = Membership.objects.filter(group=group_id, until=None, partner__state=Partner.State.ACTIVE)

@@ -6,6 +6,8 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from exchange import clock
 from indicators.campaigns import ending, sums
@@ -143,6 +145,23 @@ def test_a_lab_has_no_more_different_tokens_asked_about_than_its_share(pool, mon
     other = pool.account(pool.token("a"), pool.token("d"), account=first["account"])
     assert read(send(pool.aster, "evidence?round=1", other))["changed"] == 1
     assert read(send(pool.borealis, "evidence?round=1", pool.account(*(pool.token(name) for name in "xyz"))))
+
+
+def test_what_was_let_go_makes_room_and_nothing_is_counted_while_there_is_some(pool, monkeypatch):
+    monkeypatch.setattr("indicators.campaigns.terms.MOST_TOKENS", 4)
+    monkeypatch.setattr("indicators.campaigns.terms.MOST_SUSPECTS", 3)
+    first = pool.account(pool.token("a"), pool.token("b"))
+    send(pool.aster, "evidence?round=1", first)
+    with CaptureQueriesContext(connection) as asked:
+        send(pool.aster, "evidence?round=1", pool.account(pool.token("b"), pool.token("c")))
+    assert not [one["sql"] for one in asked if "SELECT count(*) FROM indicators_" in one["sql"]]
+    for name in "def":  # each in the place of one before: never more than four tokens, nor three accounts
+        assert read(send(pool.aster, "evidence?round=1", first | {"tokens": [pool.token(name)]}))["changed"] == 1
+    send(pool.aster, "evidence?round=1", pool.account(pool.token("f")))
+    too_many = send(pool.aster, "evidence?round=1", pool.account(pool.token("f")))
+    assert code(too_many, 422) == "too-many-accounts"
+    send(pool.aster, "evidence?round=1", {"account": first["account"], "gone": True})
+    assert read(send(pool.aster, "evidence?round=1", pool.account(pool.token("f"))))["changed"] == 1
 
 
 def test_a_new_round_takes_the_place_of_the_old(pool):
