@@ -38,7 +38,8 @@ class Settings:
 class Done:
     """What one round did: accounts sent anew or changed, and taken back; answers; tokens asked about; suspects.
 
-    A lab that has found nobody has not settled: the others may only begin.
+    `settled`: next to no verdict changed, and next to nothing was sent or answered that others do not know yet. A lab
+    that has found nobody has not settled: the others may only begin.
     """
 
     number: int
@@ -90,7 +91,8 @@ def play(
         one_word=int(one_word.sum()),
         settled=before is not None
         and bool(scores.suspect.any())
-        and scoring.has_settled(before, scores.suspect, constants),
+        and scoring.has_settled(before, scores.suspect, constants)
+        and len(changed) + len(gone) + len(said) <= constants.settled * (len(lines) + len(heard)),
     )
 
 

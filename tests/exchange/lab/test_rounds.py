@@ -95,6 +95,19 @@ def test_a_lab_that_has_found_nobody_goes_on_until_the_others_have_begun(story):
         assert any(play(begins, group.lab("aster")).settled for _ in range(6))
 
 
+def test_a_lab_that_finds_nobody_new_goes_on_while_it_says_what_others_do_not_know(story):
+    group = LocalGroup()
+    with load(story, "aster", name="hasty.db") as hasty, load(story, "dorado", name="slow.db") as slow:
+        lab = group.lab("aster")
+        while not (done := play(hasty, lab)).settled:
+            before = done
+        assert (before.new, done.sent, done.gone, done.answers) == (0, 0, 0, 0), "it went on though nobody was new"
+        play(slow, group.lab("dorado"))
+        asked = play(hasty, lab)
+        assert asked.answers > 0, "another lab began, and asks about tokens that are held here"
+        assert not asked.settled
+
+
 def test_nothing_but_tokens_pseudonyms_and_powers_of_two_leaves(story, played):
     _, hall, _ = played
     said = b"\n".join(body for _, _, body in hall.requests) + "\n".join(url for _, url, _ in hall.requests).encode()
