@@ -62,6 +62,15 @@ def test_whatever_becomes_of_a_holding_no_version_is_written_again(cast):
     assert held(note).state == "revoked"
 
 
+@pytest.mark.parametrize("column", ["body", "sha256", "version", "created", "modified", "correction", "revoked"])
+def test_the_database_refuses_to_write_a_version_again(cast, column):
+    stix = build.an_indicator()
+    build.publish(cast.viewer("aster"), stix)
+    with pytest.raises(IntegrityError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"UPDATE indicators_stixobject SET {column} = {column}")
+    assert StixObject.unrestricted.filter(holding__stix_id=stix["id"]).update(listed=None) == 1, "read anew, it may be"
+
+
 def test_states_follow_what_the_log_has_said(cast):
     aster, stix = cast.viewer("aster"), build.an_indicator()
     build.publish(aster, stix)

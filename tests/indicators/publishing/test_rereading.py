@@ -22,6 +22,7 @@ from indicators.stix.drafts import TokenValue
 from indicators.values import carrying
 from partners.models import AuditRecord
 from tests import build
+from tests.indicators import byhand
 
 pytestmark = pytest.mark.django_db
 
@@ -156,7 +157,7 @@ def test_a_page_holds_no_more_bytes_than_it_may(cast, monkeypatch):
 def test_bytes_that_are_refused_today_stay_as_they_were_read(cast):
     build.publish(cast.viewer("aster"), stix := classical("[domain-name:value = 'a.example.net']"))
     odd = json.dumps(stix | {"modified": "\u0662\u0660\u0662\u0666-01-01T00:00:00Z"})
-    StixObject.unrestricted.update(body=odd)
+    byhand.rewrite(odd)
     assert (rereading.reread().unreadable, listed(cast.viewer("aster"))) == (1, ["a.example.net"])
 
 

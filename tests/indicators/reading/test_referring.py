@@ -14,6 +14,7 @@ from indicators.reading import gathering, referring
 from indicators.stix import references
 from partners.sharing import audience_ids
 from tests import build
+from tests.indicators import byhand
 from tests.indicators.reports.test_reporting import link, sdo
 
 pytestmark = pytest.mark.django_db
@@ -133,9 +134,7 @@ def test_an_upgrade_fills_what_was_stored_before_references_were_written(cast):
     campaign = sdo("campaign", "One")
     objects = [campaign, link(sdo("tool", "x"), campaign)]
     build.publish(aster, *objects, everyone=True)
-    StixObject.unrestricted.filter(holding__stix_id=campaign["id"]).update(
-        body=json.dumps(campaign | {"confidence": "no" * 9, "created": "x"})
-    )
+    byhand.rewrite(json.dumps(campaign | {"confidence": "no" * 9, "created": "x"}), holding__stix_id=campaign["id"])
     Reference.unrestricted.all().delete()
     Progress.objects.filter(name__startswith="rereading").delete()
     rereading.reread()
