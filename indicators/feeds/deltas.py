@@ -72,7 +72,7 @@ def page(viewer: Viewer, wanted: Filter, *, feed: str, cursor: str, limit: int) 
     )
     proved = whole and not more
     writer = pages.Writer()
-    lines = [writer.row(line) for line in _lines(told, fresh=fresh)]
+    lines = [writer.row(line) for line in _lines(told, after=after, fresh=fresh)]
     trailer = writer.trailer(
         to,
         more=more,
@@ -101,7 +101,7 @@ class Whole:
             _, rows = _rows(self._viewer, self._set, after=after, fresh=self.place, limit=limit)
             whole = [row for row in rows[:limit] if not row.cut]
             self._seen = self._seen and all(row.seen for row in whole)
-            yield from _lines([row for row in whole if row.seen], fresh=self.place)
+            yield from _lines([row for row in whole if row.seen], after=after, fresh=self.place)
             if len(whole) == len(rows):
                 return
             after = whole[-1].place
@@ -152,6 +152,7 @@ class _Row:
     """A row of a set, with what is told of it."""
 
     place: int
+    came: int | None
     removed: str
     source: UUID
     source_name: str
@@ -198,8 +199,8 @@ def _rows(
 _PAGE = f"""
 SELECT s.count, s.total, s.set_key, s.place, s.complete, s.pruned, told.*
 FROM indicators_feedset s LEFT JOIN LATERAL (
-    SELECT f.place, f.removed, f.source, f.source_name, f.named, f.date_added, h.stix_id, h.stix_type, o.kind, a.tlp,
-           o.sha256, o.confidence, o.valid_from, o.valid_until,
+    SELECT f.place, f.came, f.removed, f.source, f.source_name, f.named, f.date_added, h.stix_id, h.stix_type, o.kind,
+           a.tlp, o.sha256, o.confidence, o.valid_from, o.valid_until,
            CASE WHEN f.removed = '' AND NOT f.cut THEN
                 (SELECT array_agg(
                             ARRAY[coalesce(o.kind, h.stix_type), k.subkind, v.scheme, coalesce(e.name, ''), v.value]
@@ -230,14 +231,15 @@ ORDER BY told.place
 """
 
 
-def _lines(rows: list[_Row], *, fresh: int) -> Iterator[bytes]:
-    """Removes first; `object` last in its line."""
+def _lines(rows: list[_Row], *, after: int, fresh: int) -> Iterator[bytes]:
+    """Removes first; `object` last in its line. What came after the reader's place is new to it, or new again."""
     for row in rows:
         if row.removed:
             yield orjson.dumps(_said(row, "remove", row.removed) | {"entries": []}, option=orjson.OPT_UTC_Z)
     for row in rows:
         if not row.removed:
-            said = _said(row, "upsert", "published" if row.place <= fresh else "revised")
+            new = row.place <= fresh or (row.came or 0) > after
+            said = _said(row, "upsert", "published" if new else "revised")
             said |= {
                 "confidence": row.confidence,
                 "sha256": bytes(row.sha256).hex(),

@@ -64,6 +64,7 @@ class _Found(NamedTuple):
     stix_id: str
     sha256: str
     until: datetime | None
+    came: int | None = None  # the place in the set at which it came, of what is held
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +252,8 @@ def _settle(feed_set: FeedSet, found: Iterable[_Found], held: Sequence[_Found], 
         total.add(_element(key, one))
         reason = told.get((one.source, one.stix_id))
         feed_set.place += 1
-        rows.append(_row(feed_set, one, reason="", at=reason.at if reason else now, now=now))
+        came = one._replace(came=feed_set.place if old is None else old.came)
+        rows.append(_row(feed_set, came, reason="", at=reason.at if reason else now, now=now))
     feed_set.count, feed_set.total = total.count, total.total.to_bytes(32)
     InForce.unrestricted.filter(feed_set=feed_set, holding_id__in=replaced).delete()
     InForce.unrestricted.bulk_create(
@@ -259,8 +261,12 @@ def _settle(feed_set: FeedSet, found: Iterable[_Found], held: Sequence[_Found], 
         batch_size=2_000,
         update_conflicts=True,
         unique_fields=["feed_set", "holding"],
-        update_fields=["version", "source", "source_name", "named", "place", "removed", "date_added", "told_at"],
+        update_fields=_REPLACED,
     )
+
+
+#: What takes the place of what was told of a holding before.
+_REPLACED = ("version", "source", "source_name", "named", "place", "came", "removed", "date_added", "told_at")
 
 
 def _row(feed_set: FeedSet, one: _Found, *, reason: str, at: datetime, now: datetime) -> InForce:
@@ -272,6 +278,7 @@ def _row(feed_set: FeedSet, one: _Found, *, reason: str, at: datetime, now: date
         source_name=one.source_name,
         named=one.named,
         place=feed_set.place,
+        came=one.came,
         removed=reason,
         date_added=at,
         told_at=now,
@@ -307,8 +314,8 @@ def _held(feed_set: FeedSet, *, ids: Sequence[str] | None) -> list[_Found]:
     with connection.cursor() as cursor:
         cursor.execute(_HELD, {"feed_set": feed_set.pk, "ids": None if ids is None else list(ids)})
         return [
-            _Found(holding, version, source, name, named, stix_id, bytes(sha256).hex(), until)
-            for holding, version, source, name, named, stix_id, sha256, until in cursor.fetchall()
+            _Found(holding, version, source, name, named, stix_id, bytes(sha256).hex(), until, came)
+            for holding, version, source, name, named, stix_id, sha256, until, came in cursor.fetchall()
         ]
 
 
@@ -322,7 +329,7 @@ WHERE h.audience_id = ANY(%(audiences)s) AND {lives}
   AND (%(ids)s::text[] IS NULL OR h.stix_id = ANY(%(ids)s)) AND NOT {disarmed} {conditions}
 """
 _HELD = """
-SELECT f.holding_id, f.version_id, f.source, f.source_name, f.named, h.stix_id, o.sha256, o.valid_until
+SELECT f.holding_id, f.version_id, f.source, f.source_name, f.named, h.stix_id, o.sha256, o.valid_until, f.came
 FROM indicators_inforce f
 JOIN indicators_holding h ON h.id = f.holding_id
 JOIN indicators_stixobject o ON o.id = f.version_id

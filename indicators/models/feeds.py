@@ -84,6 +84,9 @@ class InForce(models.Model):
     source_name = models.CharField(max_length=200)
     named = models.BooleanField()
     place = models.BigIntegerField()
+    came = models.BigIntegerField(
+        null=True, help_text="The place at which it came, or came back; null of what came before this was kept."
+    )
     removed = models.CharField(max_length=10, blank=True, help_text="Why it went; empty while it is in force.")
     date_added = models.DateTimeField(help_text="Of the change in the log.")
     told_at = models.DateTimeField()

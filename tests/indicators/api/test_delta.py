@@ -111,10 +111,34 @@ def test_a_revocation_is_a_remove_and_a_revision_takes_the_place(aster, borealis
     rows = reader.catch_up()
     assert sorted((row["op"], row["reason"], row["id"]) for row in rows) == sorted([
         ("remove", "revoked", first["id"]),
-        ("upsert", "revised", third["id"]),
+        ("upsert", "published", third["id"]),
         ("upsert", "revised", second["id"]),
     ])  # fmt: skip
     assert reader.ids() == {second["id"], third["id"]}
+
+
+def test_a_reason_says_what_is_new_to_the_reader_and_what_changed(aster, borealis):
+    held, later, back = (build.an_indicator() for _ in range(3))
+    aster.push(held, back)
+    reader, slow = Subscriber(borealis), Subscriber(borealis)
+
+    def told(who):
+        return {(row["op"], row["reason"], row["id"]) for row in who.catch_up()}
+
+    assert told(reader) == {("upsert", "published", one["id"]) for one in (held, back)}
+    told(slow)
+    aster.push(later)
+    assert told(reader) == {("upsert", "published", later["id"])}
+    aster.push(later | {"modified": build.later()}, held | {"modified": build.later()})
+    withdraw(aster, back)
+    assert told(reader) == {
+        ("upsert", "revised", later["id"]), ("upsert", "revised", held["id"]), ("remove", "withdrawn", back["id"])
+    }  # fmt: skip
+    assert read(aster.push(back, query="?groups=ring&wake=true"))["counts"]["accepted"] == 1
+    assert told(reader) == {("upsert", "published", back["id"])}
+    assert told(slow) == {
+        ("upsert", "published", later["id"]), ("upsert", "revised", held["id"]), ("upsert", "published", back["id"])
+    }  # fmt: skip
 
 
 def test_who_began_late_or_lagged_holds_the_same(aster, borealis):
