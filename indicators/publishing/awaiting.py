@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from django.db import connection
 from django.db.models import QuerySet, Sum
 
 from exchange import clock
@@ -195,6 +196,21 @@ def find(viewer: Viewer, held_id: UUID) -> HeldBatch:
 
 def _of(viewer: Viewer) -> QuerySet[HeldBatch]:
     return answering.within(viewer, HeldBatch.objects.of(viewer), path="batch__")
+
+
+def waits_already(request: answering.Request, *, by: Viewer) -> answering.Answer | None:
+    """The answer of the batch that waits for a second person and was asked for by the same request.
+
+    Who asks for the same at the same time waits for this transaction to end.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_ONE_AT_A_TIME, [f"waits {by.partner_id} {request.digest.hex()}"])
+    found = _of(by).filter(state=HeldBatch.State.WAITING, batch__request_digest=request.digest)
+    held = found.select_related("batch").defer("body").order_by("at", "pk").first()
+    return None if held is None else answering.answer_of(held.batch)
+
+
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
 def first_objects(held: HeldBatch, *, at_most: int) -> tuple[list[Draft], list[Draft]]:

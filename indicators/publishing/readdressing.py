@@ -15,7 +15,7 @@ from django.db import transaction
 
 from exchange.errors import NotFound, Refused
 from indicators import publishing, reading
-from indicators.publishing import accounting, moving, rationing, rejudging, storing
+from indicators.publishing import accounting, awaiting, moving, rationing, rejudging, storing
 from indicators.publishing.addressing import BatchAudiences
 from indicators.publishing.attributing import moves_pseudonym
 from indicators.publishing.barring import require_within
@@ -35,7 +35,8 @@ from partners.viewer import Viewer
 def readdress(viewer: Viewer, stix_id: str, reach: Reach) -> publishing.Answer | None:
     """Give the newest version of the viewer's own holding the audience that `reach` names.
 
-    Returns the answer of the batch that waits for a second person to confirm it; None where it is done.
+    Returns the answer of the batch that waits for a second person to confirm it, the same one however often the same
+    is asked for; None where it is done.
 
     Raises Forbidden without the scope to publish, NotFound for what is not held, Refused where the audience is not
     allowed or the object may not enter there.
@@ -54,7 +55,10 @@ def readdress(viewer: Viewer, stix_id: str, reach: Reach) -> publishing.Answer |
     if _narrow(viewer, draft, reach, audiences, shown=said.audience_id):
         return None
     request = publishing.Request(hashlib.sha256(repr(reach).encode() + draft.raw).digest())
-    answer = publishing.publish([draft], by=viewer, reach=reach, request=request)
+    with transaction.atomic():
+        if (before := awaiting.waits_already(request, by=viewer)) is not None:
+            return before
+        answer = publishing.publish([draft], by=viewer, reach=reach, request=request)
     result = orjson.loads(answer.results)[0]
     if result["status"] not in ("accepted", "unchanged", "waiting"):
         raise Refused(result["message"], code=result["code"], at=result["field"])

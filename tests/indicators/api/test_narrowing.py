@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from exchange.errors import NotFound
-from indicators.publishing import readdressing
+from indicators.publishing import awaiting, confirming, readdressing
 from indicators.publishing.reach import Reach
 from partners.groups import membership
 from partners.keys import auth
@@ -56,6 +56,23 @@ def test_what_waits_for_a_second_person_is_not_said_to_be_done(cast):
     build.sign_in(browser, build.a_user(cast.aster))
     told = browser.post(f"/indicators/{stix_id}/audience", {"do": "change", "partners": ["cygnus"]}, follow=True)
     assert "It waits for a second person of yours" in told.content.decode()
+
+
+def test_the_same_wish_waits_once_until_it_is_decided(cast):
+    stix_id = published(cast, groups=("ring",))
+    Partner.objects.filter(pk=cast.aster.pk).update(alone_objects=0)
+    aster, other = Caller(build.a_key(cast.aster)), Caller(build.a_key(cast.aster))
+
+    def ask(caller, **body):
+        return read(caller.send("PUT", f"objects/{stix_id}/audience", body), 202)
+
+    first = ask(aster, partners=["cygnus"])
+    assert ask(aster, partners=["cygnus"]) == first == ask(other, partners=["cygnus"])
+    assert ask(aster, partners=["cygnus", "dorado"])["id"] != first["id"]
+    second_person = auth.viewer_of_user(build.a_user(cast.aster))
+    assert len(awaiting.waiting(second_person)) == 2
+    confirming.decline(second_person, awaiting.waiting(second_person)[0].pk)
+    assert ask(aster, partners=["cygnus"])["id"] != first["id"], "it was declined, and is asked for again"
 
 
 @pytest.mark.parametrize("body", NOBODY)
