@@ -112,7 +112,7 @@ def _judged(one: giving.Judged) -> dict[str, Any]:
         "standing": one.standing,
         "opinions": [
             {
-                "partner": _source(given.partner),
+                "partner": _source(given.partner) | ({"suspended": True} if given.suspended else {}),
                 "opinion": given.opinion,
                 "reason": given.reason,
                 "id": given.stix_id,

@@ -49,6 +49,23 @@ class Opinion(models.Model):
         indexes = [models.Index(fields=["partner", "-at"], name="opinion_by_partner_and_time")]
 
 
+class Silence(models.Model):
+    """How far those who hear a partner were told that its opinions do not count, or count again.
+
+    `reached` is the last of its opinions that was told of, null where all were. `opinions.silencing` writes.
+    """
+
+    partner = models.OneToOneField(Partner, on_delete=models.PROTECT, related_name="+", primary_key=True)
+    silent = models.BooleanField()
+    reached = models.BigIntegerField(null=True)
+
+    objects = OwnedManager["Silence"]()
+    unrestricted = models.Manager["Silence"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+
+
 class Tally(models.Model):
     """What one partner met of one holding in one hour, by one agent or sighting: powers of ten, or 0.
 

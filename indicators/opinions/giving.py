@@ -22,6 +22,7 @@ from indicators.opinions.standing import Standing
 from indicators.stix import identifiers, revising
 from partners import keys
 from partners.log import audit
+from partners.models import Partner
 from partners.scopes import Scope
 from partners.sources import Source, sources
 from partners.viewer import Viewer
@@ -36,6 +37,7 @@ class Given:
     reason: str
     modified: datetime
     stix_id: str
+    suspended: bool  # its partner, for whose time it does not count
     counts_alone: bool  # told to its own partner only: others find it in the standing
 
 
@@ -165,7 +167,15 @@ def _given(viewer: Viewer, row: Opinion, newest: StixObject) -> Given:
     source = Source(row.partner_id, row.partner.name, row.partner.slug)
     word = str(orjson.loads(newest.body)["opinion"])
     made = newest.modified or newest.stored_at
-    return Given(source, word, row.reason, made, row.said_by.stix_id, counts_alone=row.alone if own else True)
+    return Given(
+        source,
+        word,
+        row.reason,
+        made,
+        row.said_by.stix_id,
+        suspended=row.partner.state == Partner.State.SUSPENDED,
+        counts_alone=row.alone if own else True,
+    )
 
 
 def confirm(viewer: Viewer, stix_id: str) -> None:

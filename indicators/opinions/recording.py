@@ -188,10 +188,15 @@ def _tell(judged: set[tuple[int, int]]) -> None:
         transaction.on_commit(notifying.hint, robust=True)
 
 
+def tell(rows: Iterable[Opinion]) -> None:
+    """Have those who hear these opinions look at what they judge anew. Last in the transaction."""
+    _tell({(row.holding_id, row.audience_id) for row in rows})
+
+
 def count_alone(row: Opinion) -> None:
     """Have a dissent count by itself, and tell of it. Last in the transaction."""
     Opinion.unrestricted.filter(pk=row.pk).update(alone=True)
-    _tell({(row.holding_id, row.audience_id)})
+    tell([row])
 
 
 def find(*, after: int, limit: int = _PAGE) -> int:

@@ -1,6 +1,7 @@
 """The standing of a holding for one viewer, from the opinions that this viewer may see: one rule, in Python and in SQL.
 
-Opinions count that are given under a partner's name by who is not the publisher, one for each partner. A dissent has
+Opinions count that are given under a partner's name by who is not the publisher, one for each partner; those of a
+suspended partner do not count until it is reinstated (`silencing` tells of both). A dissent has
 ended where two others confirmed after it. `supported`: two or more confirm and none dissents. `refuted`: two or more
 dissent and outnumber who confirms. `disputed`: two or more dissent, or one does, with the weight to do so alone, and
 nobody confirms.
@@ -59,12 +60,14 @@ def _has_ended(dissent: Heard, confirms: list[Heard]) -> bool:
     return sum(one.place > dissent.place for one in confirms) >= _ENOUGH
 
 
-# The opinions `j` on the holding `{holding}` that the viewer hears: the opinion is in force and in sight, under a name.
+# The opinions `j` on the holding `{holding}` that the viewer hears: the opinion is in force and in sight, under a name,
+# and its partner is not suspended.
 _HEARD = """
     SELECT j.partner_id, j.says, j.place, j.alone
     FROM indicators_opinion j
     JOIN indicators_holding s ON s.id = j.said_by_id AND s.state = 'live'
     JOIN partners_audience x ON x.id = s.audience_id AND x.attribution = 0
+    JOIN partners_partner giver ON giver.id = j.partner_id AND giver.state <> 'suspended'
     WHERE j.holding_id = {holding}.id AND j.partner_id <> {holding}.publisher_id AND {hears}
 """
 _STANDING = f"""

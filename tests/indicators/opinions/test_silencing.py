@@ -1,0 +1,108 @@
+"""A suspended partner's opinions do not count, for or against, and count again once it is reinstated; both are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from exchange import schedule
+from indicators.log import changes
+from indicators.models import Silence
+from indicators.opinions import giving, silencing
+from indicators.stix import making
+from partners.groups import life
+from partners.keys import auth
+from tests import build
+from tests.indicators.api.caller import Caller, read
+from tests.indicators.api.test_delta import Subscriber
+from tests.indicators.opinions.test_judging import _listed, _told
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def world() -> Any:
+    """Cygnus dissents from an indicator of Aster's, which Borealis reads."""
+    cast = build.the_cast()
+    said = making.account_pattern("net", carrier={"value": "198.51.100.0/24"}, tlp_word="green")
+    build.publish(cast.viewer("aster"), said, everyone=True)
+    giving.give(cast.viewer("cygnus"), said["id"], opinion="disagree", reason="false_positive")
+    return cast, auth.viewer_of_user(build.a_user(cast.operator)), said["id"]
+
+
+def test_it_comes_back_to_lists_and_leaves_them_again(world: Any) -> None:
+    cast, operator, stix_id = world
+    borealis, delta = cast.viewer("borealis"), Subscriber(Caller(cast.keys["borealis"]))
+    delta.catch_up()
+    assert not _listed(borealis)
+    for act, listed, told, row, standing in (
+        ("suspend", True, ("upsert", "judged"), ("upsert", "published"), "unreviewed"),
+        ("reinstate", False, ("remove", "disputed"), ("remove", "disputed"), "disputed"),
+    ):
+        before = changes.head()
+        if act == "suspend":
+            life.suspend(cast.cygnus, by=operator, why="A stolen key.")
+        else:
+            life.reinstate(cast.cygnus, by=operator)
+        silencing.catch_up()
+        assert (_listed(borealis), _told(borealis, before)) == (listed, [told])
+        rows = delta.catch_up()
+        assert [(one["op"], one["reason"]) for one in rows if one["id"] == stix_id] == [row]
+        (judged,) = read(Caller(cast.keys["borealis"]).get(f"objects/{stix_id}/opinions"))["judged"]
+        assert judged["standing"] == standing
+        assert judged["opinions"][0]["partner"].get("suspended", False) is listed
+        end = changes.head()
+        silencing.catch_up()
+        assert changes.head() == end, "told once"
+
+
+def test_who_does_not_hear_an_opinion_is_told_nothing_of_it(world: Any) -> None:
+    cast, operator, _ = world
+    ours = build.an_indicator()
+    build.publish(cast.viewer("aster"), ours, groups=("ring",))
+    giving.give(cast.viewer("borealis"), ours["id"], opinion="disagree", reason="false_positive")
+    ends = {name: changes.own_end(cast.viewer(name)) for name in ("aster", "cygnus")}
+    life.suspend(cast.borealis, by=operator, why="A stolen key.")
+    silencing.catch_up()
+    assert changes.own_end(cast.viewer("cygnus")) == ends["cygnus"]
+    assert _told(cast.viewer("aster"), ends["aster"]) == [("upsert", "judged")]
+
+
+def test_a_confirmation_does_not_count_either(world: Any) -> None:
+    cast, operator, stix_id = world
+    eve = build.a_partner("Eve")
+    giving.give(build.viewer_of(eve), stix_id, opinion="agree", reason="confirmed_here")
+    assert _listed(cast.viewer("borealis"))
+    before = changes.head()
+    life.suspend(eve, by=operator, why="A stolen key.")
+    silencing.catch_up()
+    assert not _listed(cast.viewer("borealis"))
+    assert _told(cast.viewer("borealis"), before) == [("remove", "disputed")]
+
+
+def test_many_are_told_of_in_portions_and_what_was_interrupted_goes_on(world: Any, monkeypatch: Any) -> None:
+    cast, operator, _ = world
+    more = [build.an_indicator(tlp_word="green") for _ in range(4)]
+    build.publish(cast.viewer("aster"), *more, everyone=True)
+    for one in more:
+        giving.give(cast.viewer("cygnus"), one["id"], opinion="disagree", reason="stale")
+    monkeypatch.setattr(silencing, "_PORTION", 2)
+    monkeypatch.setattr(silencing, "_PORTIONS", 1)
+    before = changes.head()
+    life.suspend(cast.cygnus, by=operator, why="A stolen key.")
+    told = []
+    for _ in range(4):
+        silencing.catch_up()
+        told.append(len(_told(cast.viewer("borealis"), before)))
+    assert told == [2, 4, 5, 5]
+    life.reinstate(cast.cygnus, by=operator)
+    silencing.catch_up()
+    life.suspend(cast.cygnus, by=operator, why="Again.")
+    silencing.catch_up()
+    assert Silence.unrestricted.get().silent, "who turns back before all was told is told of from the beginning"
+    assert Silence.unrestricted.get().reached is not None
+
+
+def test_beat_begins_it() -> None:
+    assert schedule.SCHEDULE["silence"]["task"] == silencing.catch_up.name
