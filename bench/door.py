@@ -21,6 +21,8 @@ from datetime import UTC, datetime
 from functools import partial
 from urllib.parse import quote
 
+from bench import figures
+from exchange.texts import folding, rules
 from exchange.tokens import normalising
 from indicators.door import gates
 from indicators.door.benign import Known
@@ -180,6 +182,10 @@ CONTENT: dict[str, list[Callable[[Pick], str]]] = {
         lambda pick: f"our API served {pick.randint(2, 90)} million requests",
         lambda pick: f"a total of {pick.randint(1_000, 90_000)} accounts",
     ],
+    **{
+        f"figures in words, {language}": [partial(figures.in_words, language, turn) for turn in turns]
+        for language, turns in figures.IN_WORDS.items()
+    },
     "roadmap": [
         lambda pick: f"we will launch the next model in {pick.choice(LATER)}",
         lambda pick: f"our release is planned, we ship it in {pick.choice(LATER)}",
@@ -299,6 +305,9 @@ def main() -> None:
         print(
             f"\nopen-cti, {words}: {sum(sum(found['open', one].values()) for one in chosen) / total:.4f} of {total:,}"
         )
+    for language, sentences in figures.UNSEEN.items():
+        seen = sum(rules.broken_by(folding.fold(one)) is not None for one in sentences)
+        print(f"figures in {language}, sentences that no rule was mended by: {seen} of {len(sentences)}")
     wrongly = [(name, draft.stix_id, verdict) for name, draft in real() if (verdict := gates.unspeakable(draft, OPEN))]
     count = sum(1 for _ in real())
     if count:

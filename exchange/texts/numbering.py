@@ -32,7 +32,7 @@ _UNIT, _TEN = "|".join(sorted(_UNITS, key=len, reverse=True)), "|".join(_TENS)
 _BELOW_HUNDRED = rf"(?:(?:{_TEN})(?:[ -](?:{_ONE})\b)?|{_UNIT})"
 _NUMBER = re.compile(
     rf"\b(?:(?P<hundreds>{_BELOW_HUNDRED}|a)[ -]hundred(?:[ -](?:and[ -])?(?P<rest>{_BELOW_HUNDRED}))?"
-    rf"|(?P<plain>{_BELOW_HUNDRED}))\b",
+    rf"|(?P<plain>{_BELOW_HUNDRED}|a(?=[ -](?:thousand|million|billion)\b)))\b",
     re.IGNORECASE,
 )
 

@@ -32,8 +32,11 @@ _RULES: tuple[tuple[str, Callable[[str], bool]], ...] = (
 
 
 def broken_by(text: str) -> str | None:
-    """The code of the first rule that a text breaks, as it is: folding it is its caller's."""
-    return next((code for code, holds in _RULES if holds(text)), None)
+    """The code of the first rule that a text breaks, folded by its caller; English figures are read in words, too."""
+    code = next((code for code, holds in _RULES if holds(text)), None)
+    if code is None and (said := numbering.in_digits(text)) != text and speech.holds_figures(said):
+        return "competitive-data"
+    return code
 
 
 def broken_in(words: str) -> str | None:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 
 import re2
 
+from exchange.texts import languages
+
 _NAME = r"(?-i:[A-Z][a-z'-]+(?: [A-Z]\.)? [A-Z][a-z'-]+)"
 _PERSON = r"(?:customer|account ?holder|card ?holder|account owner|subscriber|applicant|data subject|patient|employee)"
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(?:uary|ruary|ch|il|e|y|ust|tember|ober|ember)?"
@@ -146,12 +148,12 @@ def holds_personal(text: str) -> bool:
 
 def holds_competitive(text: str) -> bool:
     """Whether the text says what a lab charges, serves, plans or proposes to do together."""
-    return _RULES["competitive-data"].search(text) is not None
+    return _RULES["competitive-data"].search(text) is not None or languages.hold_figures(text)
 
 
 def holds_figures(text: str) -> bool:
     """Whether it says a sum, a number or a name of a lab's: no denial beside it takes that back."""
-    return _ONLY_FIGURES.search(text) is not None
+    return _ONLY_FIGURES.search(text) is not None or languages.hold_figures(text)
 
 
 def acts_in(text: str) -> Iterator[tuple[int, int, int, bool]]:

@@ -99,6 +99,15 @@ _SIGNS = (
         r"tax id|nino\b|aadhaar|ausweis|\bcpf|phone|mobile|\bcell|\btel\b|\bcall|whatsapp|street|\bst\b"
         r"|avenue|\bave\b|\broad\b|\brd\b|lane\b"
     ),
+    (
+        r"dollars?\b|euros?\b|\bcents?\b|\bwir\b|\bunser|bei uns|genau\b|exakt|insgesamt|preis|rabatt|nachlass|kosten\b"
+        r"|kostet|gebuehr|franken\b"
+    ),
+    (
+        r"\bnous\b|\bnos\b|\bnotre\b|exactement|au total|precisement|\bprix\b|tarif|remises?\b|rabais|\bfrais\b|coute"
+        r"|francs?\b"
+    ),
+    r"nosotr|nuestr|[a-z](?:amos|emos|imos)\b|en total|precio|descuento|cuesta|centavo|\bpesos?\b",
     r"boulevard|blvd|drive\b|court\b|square|place\b|strasse|weg\b|gasse|platz|allee|conversation|chat",
     (
         r"pric|discount|rebate|\bfees?\b|rate card|cost|surcharge|[0-9] ?(?:usd|eur|gbp|dollar|euro|cents?)"
