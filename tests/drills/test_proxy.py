@@ -148,8 +148,8 @@ def test_web_processes_that_are_restarted_one_after_the_other_under_load_lose_no
                     before = len(answered)
                     one.end()
                     until(lambda before=before: len(answered) > before + 50 or any(each.done() for each in loads))
-                    one.start()
                     before = set(pids)
+                    one.start()
                     until(lambda before=before: pids - before or any(each.done() for each in loads))
         finally:
             over.set()
