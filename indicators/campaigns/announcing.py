@@ -19,7 +19,7 @@ from exchange.celery import app
 from exchange.stix import words
 from indicators import publishing
 from indicators.campaigns import objects, overlapping, picturing, terms
-from indicators.campaigns.counting import bucket
+from indicators.campaigns.counting import bucket, forget
 from indicators.campaigns.objects import Facts
 from indicators.campaigns.queueing import rows
 from indicators.campaigns.tables import Campaign
@@ -39,6 +39,8 @@ log = get_logger()
 _AT_ONCE = 50
 #: Where a group takes nothing new, or was left by all, it is asked again after this time.
 _LATER = timedelta(minutes=5)
+#: So many campaigns of the same labs may be told and dissolve within an interval; a further one waits it out.
+MOST_DISSOLVED = 3
 
 
 def facts_of(one: Campaign) -> Facts:
@@ -113,10 +115,14 @@ def tell(one: Campaign) -> None:
     if one.told_at is not None and not ends and now < one.told_at + interval:
         Campaign.objects.filter(pk=one.pk).update(due=one.told_at + interval)
         return
-    facts = facts_of(one)
-    if facts.ended and not one.told:
-        _told(one, {})
+    if ends and not one.told:
+        if not forget(one):
+            _told(one, {})
         return
+    if not one.told and (later := _waits_until(one, now, interval)) is not None:
+        Campaign.objects.filter(pk=one.pk).update(due=later)
+        return
+    facts = facts_of(one)
     shown = one.picture if ends else picturing.picture(one, linked=facts.linked)
     if facts.to_json() != one.told:
         documents = _changed(one, facts, now)
@@ -124,6 +130,19 @@ def tell(one: Campaign) -> None:
         log.info("campaign.told", objects=len(documents))
     _told(one, facts.to_json(), shown)
     _keep_tokens(one, now, interval=interval)
+
+
+def _waits_until(one: Campaign, now: datetime, interval: timedelta) -> datetime | None:
+    """When a new campaign may be told, if campaigns of its labs, and of no others, have come and gone too often.
+
+    So a lab that adds its own to another's few and takes them back fills nobody's list, and what others have waits for
+    nothing.
+    """
+    since = now - interval
+    dissolved = Campaign.objects.filter(group=one.group_id, state=Campaign.State.ENDED, changed_at__gt=since)
+    found = dissolved.filter(ended_at__gt=since, into=None).exclude(told={}).order_by("-ended_at")
+    of_these = [at for at, labs in found.values_list("ended_at", "labs") if labs.keys() == one.labs.keys() and at]
+    return of_these[MOST_DISSOLVED - 1] + interval if len(of_these) >= MOST_DISSOLVED else None
 
 
 def _told(one: Campaign, facts: dict[str, Any], shown: dict[str, Any] | None = None) -> None:

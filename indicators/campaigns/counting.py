@@ -16,6 +16,15 @@ def event(campaign: UUID, kind: CampaignEvent.Kind, *, other: UUID | None = None
     CampaignEvent.objects.create(campaign=campaign, kind=kind, other=other, causes=list(causes))
 
 
+def forget(one: Campaign) -> bool:
+    """Delete a campaign that ended before it was told, with its history; not where that of another names it."""
+    named = CampaignEvent.objects.filter(other=one.pk).exists() or Campaign.objects.filter(into=one.pk).exists()
+    if not named:
+        CampaignEvent.objects.filter(campaign=one.pk).delete()
+        one.delete()
+    return not named
+
+
 def renew(campaign: UUID, *, causes: Sequence[str] = ()) -> None:
     """Count a campaign anew: its accounts by lab, what holds it together, since when; and have it told."""
     one = Campaign.objects.get(pk=campaign)

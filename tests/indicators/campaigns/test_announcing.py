@@ -10,10 +10,10 @@ import stix2
 from exchange import clock
 from exchange.stix import classes, closed, words  # noqa: F401 - stix2 knows our extensions by them
 from indicators.campaigns import announcing, proposing, queueing
-from indicators.campaigns.tables import Campaign
+from indicators.campaigns.tables import Campaign, CampaignEvent
 from indicators.stix import making
 from partners.groups import directory
-from partners.models import Partner
+from partners.models import Group, Partner
 from partners.scopes import Scope
 from tests import build
 from tests.indicators.api.caller import Caller, code, read
@@ -186,3 +186,31 @@ def test_two_campaigns_that_one_lab_joins_are_related(pool):
     tell(pool)
     related = [one for one in of_exchange(pool.aster).values() if one.get("relationship_type") == "related-to"]
     assert len(related) == 2
+
+
+def comes_and_goes(pool, times, *, liar="borealis"):
+    """A lab adds accounts to another's few, with the tokens that it is asked about, and takes them back."""
+    for _ in range(times):
+        sent = campaign_of(pool, "y", names=(liar,))[liar]
+        tell(pool)
+        gone = [{"account": one["account"], "gone": True} for one in sent]
+        assert send(pool.labs[liar], "evidence?round=1", *gone).status_code == 200
+        tell(pool)
+
+
+def test_who_makes_and_unmakes_a_campaign_fills_nobodys_list(pool, monkeypatch):
+    Group.objects.filter(pk=pool.group.pk).update(interval_s=3600)
+    campaign_of(pool, "y", names=("aster",))
+    comes_and_goes(pool, 6)
+    told = read(pool.cygnus.get("campaigns?ended=true"))["campaigns"]
+    assert [one["state"] for one in told] == ["ended"] * announcing.MOST_DISSOLVED
+    assert Campaign.objects.count() == announcing.MOST_DISSOLVED, "what was never told is not kept"
+    assert CampaignEvent.objects.count() == 2 * announcing.MOST_DISSOLVED
+    campaign_of(pool, "z", names=("aster", "cygnus"))
+    campaign_of(pool, "y", names=("borealis",))
+    tell(pool)
+    assert len(read(pool.cygnus.get("campaigns"))["campaigns"]) == 1, "of other labs: at once; of these: later"
+    later = clock.now() + timedelta(hours=1)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    tell(pool)
+    assert len(read(pool.cygnus.get("campaigns"))["campaigns"]) == 2
