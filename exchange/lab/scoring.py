@@ -184,12 +184,12 @@ def sendable(carries: Carries, own: Own, c: Constants) -> Bools:
     return found
 
 
-def weights(s: Floats, h: Floats, *, accounts: int, suspects: float, c: Constants) -> Floats:
+def weights(s: Floats, h: Floats, *, accounts: int, suspects: Floats | float, c: Constants) -> Floats:
     """What a token with `s` suspects among `h` holders says, for a lab of so many accounts and suspects."""
     h = np.maximum(h, s)
     p = np.clip((s + c.alpha) / (h + c.beta), c.lowest, c.highest)
     purity = np.log(p / (1 - p)) - c.base
-    rest = max(accounts - suspects, 1.0)
+    rest = np.maximum(accounts - suspects, 1.0)
     lift = np.log((s + 0.5) / (suspects + 1)) - np.log((np.maximum(h - s, 0) + 1) / rest)
     found = np.maximum(purity, lift)
     capped: Floats = np.where(s < c.few - 1e-9, np.minimum(found, c.few_weight), found)
@@ -288,16 +288,14 @@ def _groups(
     mine = own.weight[account]
     s = np.maximum(own.suspects[token] - mine, 0.0)
     h = own.holders[token] - 1.0
+    # Whom the lab takes for a suspect is left out of its suspects as well: nobody is one in every other round.
+    rest = np.maximum(own.weight.sum() - mine, 1.0)
     weight = weights(
-        s + c.told * suspects[token],
-        h + c.told * holders[token],
-        accounts=carries.accounts,
-        suspects=own.total,
-        c=c,
+        s + c.told * suspects[token], h + c.told * holders[token], accounts=carries.accounts, suspects=rest, c=c
     )
     if _begins(carries, own, c):
         # Others' holders whom nobody has looked at yet do not speak for a token that two suspects here hold.
-        alone = weights(s, h, accounts=carries.accounts, suspects=own.total, c=c)
+        alone = weights(s, h, accounts=carries.accounts, suspects=rest, c=c)
         weight = np.where(s >= c.few - 1e-9, np.maximum(weight, alone), weight)
     phrase = carries.is_phrase[token]
     best = np.full((carries.accounts, len(Group)), -np.inf)

@@ -25,7 +25,8 @@ def verdicts(holds, kinds, flagged, suspects, sums, asked):
         return 1.0 if account in suspects else 0.3 if account in flagged else 0.0
 
     n = len(holds)
-    all_suspects = max(1.0, sum(counts_as(one) for one in holds))
+    everybody = sum(counts_as(one) for one in holds)
+    all_suspects = max(1.0, everybody)
 
     def weight_of(token, account, told):
         others = [one for one in holds if one != account and token in holds[one]]
@@ -33,7 +34,8 @@ def verdicts(holds, kinds, flagged, suspects, sums, asked):
         h = max(len(others) + 1.41 * told[0], s)
         p = min(max((s + 0.04) / (h + 2), 1e-4), 0.995)
         purity = logit(p) - BASE
-        lift = math.log((s + 0.5) / (all_suspects + 1)) - math.log((max(h - s, 0) + 1) / (n - all_suspects))
+        rest = max(1.0, everybody - counts_as(account))
+        lift = math.log((s + 0.5) / (rest + 1)) - math.log((max(h - s, 0) + 1) / (n - rest))
         weight = max(purity, lift)
         return min(weight, 1.0) if s < 1.88 - 1e-9 else weight
 

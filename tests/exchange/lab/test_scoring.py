@@ -120,6 +120,12 @@ def test_the_account_itself_is_left_out():
     assert alone.groups[0, Group.PAY] <= 1.0
 
 
+def test_whom_the_lab_takes_for_a_suspect_scores_as_if_it_were_none():
+    holds, kinds = [{0}] * 3 + [set()] * 97, [("DEV", False)]
+    one, none = (scored(holds, kinds, suspects=some) for some in ({0, 1, 2}, {1, 2}))
+    assert one.groups[0, Group.DEV] == none.groups[0, Group.DEV] < 5.0, "or it is one in every other round"
+
+
 def test_others_sums_are_read_as_one_and_four_tenths():
     found = scored([{0}] + [set()] * 99, [("PAY", False)], sums={0: (8, 8, 4, 4)})
     assert found.groups[0, Group.PAY] == pytest.approx(min(5.0, weight(8 * 1.41, 8 * 1.41, accounts=100, suspects=1.0)))
