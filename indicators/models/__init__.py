@@ -9,7 +9,7 @@ from indicators.models.ending import Disarmed, Ending, Recall
 from indicators.models.feeds import Feed, FeedSet, InForce, RangeFile, Receipt, Release, Snapshot
 from indicators.models.judging import Judging, JudgingPart
 from indicators.models.log import Change, Commit, LogManager, LogShare, Progress, Telling, Traced, Untold
-from indicators.models.objects import Hidden, Holding, Marked, Reference, StixObject, VersionManager
+from indicators.models.objects import Hidden, Holding, Marked, Reference, SharedId, StixObject, VersionManager
 from indicators.models.opinions import Appeal, Flood, Opinion, Silence, Tally, Ticket, Told
 from indicators.models.publishing import Batch, Detector, Excerpt, HeldBatch, Outflow, Preparation, Quarantined
 from indicators.models.reports import ReportPackage, ReportSchedule
@@ -61,6 +61,7 @@ __all__ = [
     "ReportPackage",
     "ReportSchedule",
     "ServiceHost",
+    "SharedId",
     "Silence",
     "Snapshot",
     "Span",

@@ -78,6 +78,16 @@ class Holding(Shared):
         ]
 
 
+class SharedId(models.Model):
+    """An id of which several publishers' holdings were told in the log; of every other, each reader has one line.
+
+    The database itself writes it, under the order lock, whenever the log is written (migration 0075).
+    """
+
+    # As in `Holding`.
+    stix_id = models.CharField(max_length=300, primary_key=True, db_collation="C")
+
+
 class VersionManager[Below: models.Model](SharedManager[Below]):
     """Versions, and what hangs below them, are seen by who sees their holding, but for those that are hidden.
 

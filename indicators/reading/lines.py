@@ -63,12 +63,13 @@ WINDOW early AS (PARTITION BY s.stix_id ORDER BY s.first, s.id)
 """
 _ORDER = "r.created DESC, CASE WHEN r.created THEN r.id END, r.first, r.id"
 
-# Where nobody else holds the id, as with nearly every one, one look at the index by id and publisher says so; whether
-# the reader sees theirs, another. OFFSET 0 keeps PostgreSQL from going by audience, which it takes for narrow where it
-# has no statistics.
+# Where nobody else holds the id, as with nearly every one, a look at the few that several hold says so (`SharedId`):
+# one at all ids, which are random, would cost as much as the rest of the row. Whether the reader sees theirs, another.
+# OFFSET 0 keeps PostgreSQL from going by audience, which it takes for narrow where it has no statistics, and from
+# reading all that several hold at once.
 _IS_LINE = f"""
 AND (NOT EXISTS (
-    SELECT FROM indicators_holding other WHERE other.stix_id = h.stix_id AND other.publisher_id <> h.publisher_id
+    SELECT FROM (SELECT FROM indicators_sharedid held WHERE held.stix_id = h.stix_id OFFSET 0) several
 ) OR NOT EXISTS (
     SELECT FROM (SELECT * FROM indicators_holding held WHERE held.stix_id = h.stix_id OFFSET 0) t
     WHERE t.id <> h.id AND {SEEN} {{among}}

@@ -19,6 +19,8 @@ ALTER INDEX change_by_trait RENAME TO change_to_%(end)s_by_trait;
 ALTER TABLE indicators_change ATTACH PARTITION change_to_%(end)s FOR VALUES FROM (0) TO (%(end)s);
 CREATE TABLE change_from_%(end)s PARTITION OF indicators_change FOR VALUES FROM (%(end)s) TO (MAXVALUE);
 ALTER INDEX change_from_%(end)s_traits_idx RENAME TO change_by_trait;
+CREATE TRIGGER shared_ids_are_noted AFTER INSERT ON indicators_change REFERENCING NEW TABLE AS entered
+    FOR EACH STATEMENT EXECUTE FUNCTION exchange_note_shared_ids();
 """
 
 
