@@ -129,7 +129,8 @@ def since(
     conditions, parameters = wanted.followable().sql(viewer)
     hears = walking.SEES.format(audience="s.audience_id")
     disarmed = standing.is_disarmed(by_standing=not wanted.says_standing, hears=hears)
-    sql = walking.statement(_CHANNELS, _STRETCH, _TOLD.format(conditions=conditions, disarmed=disarmed))
+    told_rows = _TOLD.format(conditions=conditions, disarmed=disarmed)
+    sql = walking.statement(_CHANNELS, _STRETCH, told_rows, columns=_COLUMNS)
     found = walking.walk(
         viewer,
         _BEGINNING,
@@ -247,6 +248,8 @@ CROSS JOIN LATERAL (
 JOIN partners_partner p ON p.id = h.publisher_id
 ORDER BY c.seq LIMIT %(limit)s
 """
+# All of `Told` but its matches.
+_COLUMNS = len(Told._fields) - 1
 _OWN_END = walking.statement(
     _CHANNELS,
     None,
@@ -259,4 +262,5 @@ FROM mine LEFT JOIN LATERAL (
     ORDER BY c.seq DESC LIMIT 1
 ) last ON true
 """,
+    columns=2,
 )

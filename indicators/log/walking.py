@@ -251,42 +251,51 @@ def stretch(*, which: str, order: str = "ASC", later: str = "", sieve: Sieve = N
     )
 
 
-# A row with what `Walked` says, and one for each row of `page`, in no order: sorting them would copy every body again.
-# Each of the two has nulls in the place of the other, which costs less than the same facts with each row.
+# The rows of the page, each with nulls before it, then one row with what `Walked` says, with nulls behind it: the same
+# facts with each row would cost more. Each body goes from its table to the reader as it lies: whatever keeps rows for
+# later (a part of a WITH, a join of the two, a sort) copies each, a millisecond for a thousand.
 _FROM_STRETCH = """
-SELECT facts.*, told.* FROM (
-    SELECT now.*, at.place, walked.rows, walked.last, counted.rows, pruned.last
-    FROM now CROSS JOIN at CROSS JOIN (SELECT coalesce(max(mine.lost), 0) AS last FROM mine) pruned
-    CROSS JOIN (SELECT count(*) AS rows, {last}(seq) AS last FROM raw) walked
-    CROSS JOIN (SELECT count(*) AS rows FROM page) counted
-) facts FULL JOIN (
-    SELECT * FROM page WHERE page.upto - coalesce(octet_length(page.body), 0) < %(max_bytes)s
-) told ON FALSE
+SELECT {nulls_of_facts}, told.* FROM ({told}) told
+UNION ALL
+SELECT now.*, at.place, walked.rows, walked.last, pruned.last, {nulls_of_page}
+FROM now CROSS JOIN at CROSS JOIN (SELECT coalesce(max(mine.lost), 0) AS last FROM mine) pruned
+CROSS JOIN (SELECT count(*) AS rows, {last}(seq) AS last FROM raw) walked
 """
 _FROM_IDS = """
-SELECT facts.*, told.* FROM (
-    SELECT now.*, counted.rows FROM now CROSS JOIN (SELECT count(*) AS rows FROM page) counted
-) facts FULL JOIN (
-    SELECT * FROM page WHERE page.upto - coalesce(octet_length(page.body), 0) < %(max_bytes)s
-) told ON FALSE
+SELECT {nulls_of_facts}, told.* FROM ({told}) told
+UNION ALL
+SELECT now.*, {nulls_of_page} FROM now
 """
+# Rows until their bodies have so many bytes; each says how many they are with it, and whether another was found.
 _WITHIN = """
-page AS MATERIALIZED (
-    SELECT found.*, sum(coalesce(octet_length(body), 0)) OVER (ORDER BY seq {order} ROWS UNBOUNDED PRECEDING) AS upto
-    FROM ({page}) found
-)
+SELECT * FROM (
+    SELECT found.*, sum(coalesce(octet_length(body), 0)) OVER by_place AS upto, lead(TRUE) OVER by_place AS another
+    FROM ({page}) found WINDOW by_place AS (ORDER BY seq {order} ROWS UNBOUNDED PRECEDING)
+) counted WHERE counted.upto - coalesce(octet_length(counted.body), 0) < %(max_bytes)s
 """
+#: Facts of a statement with a stretch, and without.
+_FACTS, _FEW_FACTS = 6, 2
+_BEGINNING_FACTS = 4
 
 
-def statement(first: str, stretch: str | None, page: str, *, order: str = "ASC") -> str:
+def statement(first: str, stretch: str | None, page: str, *, columns: int, order: str = "ASC") -> str:
     """The whole text. `page` selects at most `%(limit)s` rows with `seq` and `body`; their bytes are bounded here.
 
-    Without a stretch, `page` finds its rows by other ways than the log's.
+    Its rows have so many `columns`, and come in their order. Without a stretch, `page` finds its rows by other ways
+    than the log's.
     """
-    parts = [first, *([] if stretch is None else [stretch]), _WITHIN.format(page=page, order=order)]
-    last = "max" if order == "ASC" else "min"
-    read = _FROM_IDS if stretch is None else _FROM_STRETCH
-    return f"WITH {', '.join(parts)} {read.format(last=last)}"
+    parts = first if stretch is None else f"{first}, {stretch}"
+    read = (_FROM_IDS if stretch is None else _FROM_STRETCH).format(
+        told=_WITHIN.format(page=page, order=order),
+        nulls_of_facts=_nulls(_FEW_FACTS if stretch is None else _FACTS),
+        nulls_of_page=_nulls(columns + 2),
+        last="max" if order == "ASC" else "min",
+    )
+    return f"WITH {parts} {read}"
+
+
+def _nulls(count: int) -> str:
+    return ", ".join(["NULL"] * count)
 
 
 @dataclass(slots=True)
@@ -342,7 +351,7 @@ def walk(
     while True:
         if not leaps:
             how = IN_ORDER if backwards else _AS_IT_IS
-            facts, _ = _asked(viewer, beginning, {**parameters, "after": place}, facts=3, settings=how)
+            facts, _ = _asked(viewer, beginning, {**parameters, "after": place}, facts=_BEGINNING_FACTS, settings=how)
             walked.head, begins, walked.lost = facts
             if begins is None:
                 return walked
@@ -350,14 +359,14 @@ def walk(
         bounds = {"begins": place, "rows": rows, "width": width, "limit": limit + 1 - len(walked.page)}
         asked, settings = (leaping, BY_INDEX) if leaps else (sql, IN_ORDER)
         everything = {**parameters, **bounds, "max_bytes": left}
-        facts, page = _asked(viewer, asked, everything, facts=6, settings=settings, backwards=backwards)
-        walked.head, begins, count, last, found, walked.lost = facts
+        facts, page = _asked(viewer, asked, everything, facts=_FACTS, settings=settings, backwards=backwards)
+        walked.head, begins, count, last, walked.lost = facts
         read = abs(last - begins) if count == rows else min(width, begins if backwards else walked.head - begins)
         if not leaps and count >= min(rows, _LEAST_ROWS):
             _met.note(known, read / count)
-        if _take(walked, page, found, limit=limit):
+        if _take(walked, page, limit=limit):
             return walked
-        left -= int(page[-1][-1]) if page else 0
+        left -= int(page[-1][_UPTO]) if page else 0
         if last is None and not leaping:
             return walked
         walked.reached, looked_at = last or walked.reached, looked_at + count
@@ -421,18 +430,19 @@ def at_once(
 ) -> Walked:
     """The same for a statement without a stretch: one."""
     bounds = {"limit": limit + 1, "max_bytes": NOWHERE if max_bytes is None else max_bytes}
-    (head, found), page = _asked(viewer, sql, {**parameters, **bounds}, facts=2, settings=settings, backwards=backwards)
+    everything = {**parameters, **bounds}
+    (head,), page = _asked(viewer, sql, everything, facts=_FEW_FACTS, settings=settings, backwards=backwards)
     walked = Walked([], head=head)
-    if not _take(walked, page, found, limit=limit) and page:
+    if not _take(walked, page, limit=limit) and page:
         walked.reached = page[-1][0]
     return walked
 
 
-def _take(walked: Walked, page: list[tuple[Any, ...]], found: int, *, limit: int) -> bool:
+def _take(walked: Walked, page: list[tuple[Any, ...]], *, limit: int) -> bool:
     """Add a page of which as many rows were read as fit; whether there are more than that."""
     fits = page[: limit - len(walked.page)]
-    walked.page += [row[:-1] for row in fits]
-    walked.more = found > len(fits)
+    walked.page += [row[:_UPTO] for row in fits]
+    walked.more = len(page) > len(fits) or bool(page and page[-1][-1])
     if walked.more and walked.page:
         walked.reached = walked.page[-1][0]
     return walked.more
@@ -447,18 +457,19 @@ def _asked(
     settings: Mapping[str, str] = _AS_IT_IS,
     backwards: bool = False,
 ) -> tuple[tuple[Any, ...], list[tuple[Any, ...]]]:
-    """What a query says that begins with the columns of `now`: so many facts, and the rows of its page by place.
+    """What a query says whose last row has the facts, columns of `now` first: these, and the rows of its page by place.
 
     The first fact is the end of the log. Which life of the store this is comes with the answer.
     """
     began_with = incarnation.current()
     rows = replicas.read(partial(ask, sql, parameters | of(viewer), settings=settings))
-    told = next(row for row in rows if row[0] is not None)
+    *page, told = rows
     incarnation.note(told[1], began_with=began_with)
-    own = facts + 1
-    page = [row[own:] for row in rows if row[0] is None]
-    page.sort(key=_PLACE, reverse=backwards)
-    return (told[0], *told[2:own]), page
+    page = [row[facts:] for row in page]
+    page.sort(key=_PLACE, reverse=backwards)  # they are in order, and to see that costs next to nothing
+    return (told[0], *told[2:facts]), page
 
 
 _PLACE = itemgetter(0)
+#: From the end of a row: the bytes up to it, and behind them whether there is another row.
+_UPTO = -2

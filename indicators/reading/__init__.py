@@ -285,7 +285,7 @@ def _found[Spoken: (Statement, BriefStatement)](
 ) -> tuple[list[Spoken], bool]:
     """What is said, in this form, and whether there is more of it."""
     expressions = _EXPRESSIONS if with_bodies else _EXPRESSIONS | {"body": "''"}
-    columns = ", ".join(f"{expressions[name]} AS {name}" for name in form._fields)
+    columns = [f"{expressions[name]} AS {name}" for name in form._fields]
     walked = selecting.found(viewer, wanted, where, columns=columns, joins=_JOINS)
     return _sourced(viewer, [form._make(row) for row in walked.page]), walked.more
 
@@ -331,4 +331,4 @@ CROSS JOIN LATERAL (SELECT p.* FROM partners_partner p WHERE p.id = h.publisher_
 CROSS JOIN LATERAL (SELECT a.* FROM partners_audience a WHERE a.id = h.audience_id LIMIT 1) a
 """
 # As text, because only two dates of a page are of use.
-_BARE_COLUMNS = "c.seq AS seq, c.date_added::text AS date_added, o.body AS body"
+_BARE_COLUMNS = ("c.seq AS seq", "c.date_added::text AS date_added", "o.body AS body")

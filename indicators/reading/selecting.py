@@ -5,6 +5,7 @@ By the log, as the reader walks it, or from ids by indexes. Rows come in the ord
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -74,12 +75,13 @@ class Stretch:
     max_bytes: int | None = None
 
 
-def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, joins: str) -> Walked:
+def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: Sequence[str], joins: str) -> Walked:
     """The rows of a page. One query, and more where few of many rows are wanted.
 
     `columns` are expressions on the change `c`, the version `o`, its holding `h` and what `joins` adds: the first of
     them is `c.seq AS seq`, the last is `body`.
     """
+    listed = ", ".join(columns)
     condition, parameters = conditions(viewer, wanted)
     first = walking.channels(own=wanted.own, group=wanted.group)
     parameters |= {"group": wanted.group, "added_after": wanted.added_after}
@@ -94,11 +96,11 @@ def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, jo
         bound = f"c.seq {'<' if where.backwards else '>'} %(after)s" + (f" AND c.seq > {later}" if later else "")
         holdings = _BY_IDS if wanted.stix_ids else _BY_KEYS.format(keys=starts)
         page = _FROM_OBJECTS.format(
-            columns=columns, holdings=holdings, joins=joins, bound=bound, conditions=condition, order=order
+            columns=listed, holdings=holdings, joins=joins, bound=bound, conditions=condition, order=order
         )
         return walking.at_once(
             viewer,
-            walking.statement(first, None, page, order=order),
+            walking.statement(first, None, page, columns=len(columns), order=order),
             parameters | {"after": after},
             limit=where.limit,
             max_bytes=where.max_bytes,
@@ -106,7 +108,7 @@ def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, jo
             backwards=where.backwards,
         )
     page = _FROM_LOG.format(
-        columns=columns,
+        columns=listed,
         joins=joins,
         newest="AND h.newest_id = c.version_id" if set(_versions(wanted)) == {"last"} else "",
         conditions=condition,
@@ -118,6 +120,7 @@ def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, jo
             first,
             walking.stretch(which=walking.ENTERED, order=order, later=later or "", sieve=sieve, leaps=leaps),
             page,
+            columns=len(columns),
             order=order,
         )
         for leaps in ((False, True) if sieve else (False,))
