@@ -1,7 +1,8 @@
 """What came of another server comes in through the door, as the partner's own, to the audience that a connection names.
 
 Each object is looked at first: what is stricter than the connection lets through, carries tokens of another exchange's
-keys, or bears an id that the partner holds otherwise is left out and counted. What is gone there is taken back here.
+keys, bears an id that the partner holds otherwise, or is here already from its publisher is left out and counted. What
+is gone there is taken back here.
 """
 
 from __future__ import annotations
@@ -58,11 +59,13 @@ def take(turn: Turn, objects: Sequence[Any]) -> None:
     ids = {one.stix_id for one in drafts}
     ours = _came_by(turn, ids)
     foreign = _otherwise_held(viewer, ids) - ours.keys()
+    here = _here_already(viewer, ids - ours.keys())
     known = markings.defined(markings.held(viewer.partner_id, markings.named(drafts)), drafts)
     let_in: list[Draft] = []
     too_strict: set[str] = set()
     for draft in (markings.tighten(one, known) for one in drafts):
-        if (why := _left_out(draft, foreign, reach, viewer, Tlp(turn.connection.strictest))) is None:
+        strictest = Tlp(turn.connection.strictest)
+        if (why := _left_out(draft, foreign, here, reach=reach, viewer=viewer, strictest=strictest)) is None:
             let_in.append(draft)
             continue
         codes[why] += 1
@@ -73,12 +76,16 @@ def take(turn: Turn, objects: Sequence[Any]) -> None:
     take_back(turn, viewer, too_strict)
 
 
-def _left_out(draft: Draft, foreign: set[str], reach: Reach, viewer: Viewer, strictest: Tlp) -> str | None:
+def _left_out(
+    draft: Draft, foreign: set[str], here: set[str], *, reach: Reach, viewer: Viewer, strictest: Tlp
+) -> str | None:
     """Why an object does not pass, as a code; None where it does. A definition of a marking always does."""
     if draft.stix_id in foreign:
         return "held-otherwise"
     if draft.stix_type == "marking-definition":
         return None
+    if draft.stix_id in here:
+        return "here-already"
     if draft.unresolved:
         return "marking-unresolved"
     own = Tlp.from_word(draft.tlp) if draft.tlp else (reach.tlp if reach.tlp is not None else viewer.default_tlp)
@@ -112,6 +119,16 @@ def _otherwise_held(viewer: Viewer, ids: Iterable[str]) -> set[str]:
         partner=viewer.partner_id, stix_id__in=list(ids), connection__direction=Connection.Direction.PULL
     )
     return {*held.values_list("stix_id", flat=True), *passed.values_list("stix_id", flat=True)}
+
+
+def _here_already(viewer: Viewer, ids: Iterable[str]) -> set[str]:
+    """Of these ids those that the partner sees here from somebody else.
+
+    What went from here to the other server and comes back would be published a second time, as the partner's: a second
+    voice for the first one's word, to readers whom the first did not choose.
+    """
+    seen = Holding.objects.visible_to(viewer).filter(stix_id__in=list(ids), state=Holding.State.LIVE)
+    return set(seen.exclude(publisher=viewer.partner_id).values_list("stix_id", flat=True))
 
 
 def _publish(turn: Turn, drafts: Sequence[Draft], viewer: Viewer, reach: Reach, *, back: set[str]) -> None:

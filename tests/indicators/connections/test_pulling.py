@@ -111,6 +111,23 @@ def test_what_the_partner_holds_otherwise_is_neither_changed_nor_revoked_from_th
     assert "1 held-otherwise" in ended.outcome
 
 
+def test_what_is_here_from_somebody_else_does_not_come_back_as_ones_own(cast, pulls, run):
+    """From Aster to the other server and back: a second voice for its word, and readers whom it did not choose."""
+    stix, more = a_net(), a_net(8)
+    build.publish(cast.viewer("aster"), stix, groups=("ring",), partners=("cygnus",))
+    build.publish(cast.viewer("aster"), more, groups=("ring",))
+    pull = pulls()
+    ended = run(pull)
+    assert own(cast.viewer("cygnus")).keys() == {more["id"]}
+    assert "1 here-already" in ended.outcome
+    build.publish(cast.viewer("aster"), newer(stix, name="told anew"), groups=("ring",), partners=("cygnus",))
+    build.publish(cast.viewer("aster"), newer(more, name="told anew"), groups=("ring",), partners=("cygnus",))
+    run(pull)
+    got = own(cast.viewer("cygnus"))
+    assert got.keys() == {more["id"]}
+    assert json.loads(got[more["id"]].body)["name"] == "told anew", "what came in before goes on"
+
+
 def test_a_revision_and_a_revocation_follow(cast, pulls, run):
     stix = a_net()
     build.publish(cast.viewer("aster"), stix, groups=("ring",))
