@@ -46,8 +46,8 @@ ConstantsFile = Annotated[Path | None, typer.Option("--constants", help="What `f
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; else standard output.")]
 Shape = Annotated[Form, typer.Option("--format", help="jsonl, csv, or text: an account a line.")]
 _PASSING, _SERVERS_TROUBLE = (408, 429), 500
-#: A key of a new exchange, or of a new quarter, is waited for so long; with --follow, for good.
-_KEY_COMES_S = 300.0
+#: A key of a new exchange, or of a new quarter, is waited for so long; with --follow, for good. It comes in seconds.
+_KEY_COMES_S, _KEY_ASKED_S = 300.0, 2.0
 _MAP, _STATE = Path("map.toml"), Path("lab.db")
 
 
@@ -122,6 +122,7 @@ def run(
     with Bench(map_file, state_file, group, url, key_file).open() as bench:
         began = time.monotonic()
         for played in itertools.count(1):
+            pause = every
             try:
                 bench.load()
                 done = bench.round(constants)
@@ -132,11 +133,12 @@ def run(
                 waits = isinstance(error, KeyNotYet) and time.monotonic() - began < _KEY_COMES_S
                 if not waits and not (follow and _passes(error)):
                     raise
-                errors.print(f"exchange-lab: {error}; again in {every:g} s", style="yellow", markup=False)
+                pause = min(every, _KEY_ASKED_S) if isinstance(error, KeyNotYet) else every
+                errors.print(f"exchange-lab: {error}; again in {pause:g} s", style="yellow", markup=False)
                 ready = False
             if ready:
                 return
-            time.sleep(every)
+            time.sleep(pause)
 
 
 def _passes(error: ApiError | Unreachable | KeyNotYet) -> bool:
