@@ -3,6 +3,7 @@
 import gc
 import io
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from tests.waiting import DEADLINE_S
 pytest_plugins = ["tests.drilling", "tests.scheduling"]
 
 gc.disable()  # until all is collected
+
+# Of tldextract. Python would ask it at each `open`, import and `id`: 3 % of what the tests compute.
+with pytest.MonkeyPatch.context() as patched:
+    patched.setattr(sys, "addaudithook", lambda hook: None)
+    import filelock  # noqa: F401
 
 if os.environ.get("EXCHANGE_MODE") != "test":
     os.environ |= postgres.environment()
