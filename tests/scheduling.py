@@ -6,8 +6,11 @@ for pages to look again), and the other processes have the processor meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import importlib
 import re
+from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -77,6 +80,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         unit = _unit(item.nodeid)
         sizes[unit] = sizes.get(unit, 0) + 1
     items.sort(key=lambda item: (_place(item.nodeid), -sizes[_unit(item.nodeid)]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session):
+    """In each of several processes that collect all: it imports its share of the files first, and then the others.
+
+    After a change of many files, or in a new checkout, each file is then compiled by one process, not by all of them.
+    """
+    own, config = getattr(session.config, "workerinput", None), session.config
+    if own and config.args == config.getini("testpaths"):
+        share = int(own["workerid"].removeprefix("gw"))
+        for path in sorted(Path(config.args[0]).rglob("test_*.py"))[share :: own["workercount"]]:
+            with contextlib.suppress(Exception, pytest.skip.Exception):  # collecting it says what is wrong
+                importlib.import_module(".".join(path.with_suffix("").parts))
+    return (yield)
 
 
 #: A setup or teardown that passed within so many seconds is not worth a message to the process that reports.
