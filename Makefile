@@ -1,7 +1,7 @@
 # Each target sets up what it needs; only Python >= 3.11, make and the package registry have to be there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test drills oldest lint fmt bench fuzz audit pictures messages shell clean lock chart sbom
+.PHONY: help demo test drills both long oldest lint fmt bench fuzz audit pictures messages shell clean lock chart sbom
 
 # An environment that forbids Python to keep what it compiled would compile Django for every process of every test.
 export PYTHONDONTWRITEBYTECODE :=
@@ -23,6 +23,9 @@ test: lint ## All checks, and all tests but the drills (PYTEST_ARGS="tests/partn
 drills: ## Rehearsals on sets of real processes: kills, restores, upgrades, races (PYTEST_ARGS=…)
 	@deploy/bootstrap dev
 	@$(TEST) $(BIN)/python -m pytest -n 3 -m "drill and not long" $(PYTEST_ARGS)
+
+both: lint ## The same as `test` and `drills`, in less time: while rehearsals wait, the tests have the processor (PYTEST_ARGS=…)
+	@$(TEST) $(BIN)/python -m pytest -m "not long" $(PYTEST_ARGS)
 
 long: ## Before a release: rehearsals that take minutes each, and more of what is drawn at random (PYTEST_ARGS=…)
 	@deploy/bootstrap dev
