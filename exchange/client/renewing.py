@@ -20,8 +20,6 @@ from exchange.stix import words
 from exchange.stix.patterns import pattern_of
 from exchange.tokens import epochs, forms
 
-_MOST_TOKENS = 4
-
 
 def remember(kept: Kept, built: Iterable[tables.Built]) -> None:
     """Keep what published indicators were made of, and those of a table's column in any case, until they end."""
@@ -51,6 +49,16 @@ def due(kept: Kept, *, now: datetime, under: Mapping[str, set[str]]) -> list[dic
     return found
 
 
+def groups_of(kept: Kept, *, now: datetime) -> list[str]:
+    """The groups with whose keys tokens of live indicators were made, by short name."""
+    live = (one["object"] for one in kept.published() if datetime.fromisoformat(one["object"]["valid_until"]) > now)
+    found = {
+        _group_of(token["key_epoch"] for token in document["extensions"][words.EXTENSION_ID].get("tokens", ()))
+        for document in live
+    }
+    return sorted(found - {""})
+
+
 def _group_of(found: Iterable[str]) -> str:
     """The group whose keys epochs are of; empty for quarters, which are everybody's."""
     names = {epochs.parse_of_group(one)[0] for one in found if "-" in one}
@@ -72,7 +80,7 @@ def renewed(tokeniser: Tokeniser, waiting: Iterable[Mapping[str, Any]], *, now: 
 
 def _version(document: Mapping[str, Any], tokens: Iterable[Token], *, now: datetime) -> dict[str, Any]:
     extension = dict(document["extensions"][words.EXTENSION_ID])
-    extension["tokens"] = documents(list(dict.fromkeys(tokens)))[:_MOST_TOKENS]
+    extension["tokens"] = documents(list(dict.fromkeys(tokens)))
     pattern, _ = pattern_of(extension)
     before = datetime.fromisoformat(document["modified"])
     modified = max(now.astimezone(UTC).replace(microsecond=0), before + timedelta(seconds=1))

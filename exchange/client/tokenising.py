@@ -24,6 +24,8 @@ from exchange.tokens.forms import Scheme
 
 #: Requests under way at once: while the key service works on one, the next is blinded.
 _AT_ONCE = 2
+#: As many tokens as an indicator holds.
+_MOST_TOKENS = 4
 
 
 class Asks(Protocol):
@@ -205,6 +207,10 @@ def _by_group_key(subkind: str, form: str, epoch: str, key: bytes) -> Token:
 
 
 def documents(tokens: Sequence[Token]) -> list[Mapping[str, str]]:
-    """Tokens as an indicator lists them: by scheme, epoch, value."""
-    ordered = sorted(tokens, key=lambda one: (one.scheme, one.key_epoch, one.value))
+    """Tokens as an indicator lists them: by scheme, epoch, value; where they are more than it holds, the newest keys'.
+
+    Of a group of which several members left in one fortnight more keys are published under than fit.
+    """
+    newest = sorted(dict.fromkeys(tokens), key=lambda one: epochs.age_of(one.key_epoch))[-_MOST_TOKENS:]
+    ordered = sorted(newest, key=lambda one: (one.scheme, one.key_epoch, one.value))
     return [one.document() for one in ordered]

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from exchange.client.api import Client
-from exchange.client.errors import Unusable
+from exchange.client.errors import ApiError, Unusable
 from exchange.client.keeping import Kept, state_dir
 from exchange.client.pinning import Pins
 from exchange.client.publishing import PublishResult
@@ -35,6 +36,8 @@ Validate = Annotated[
     bool, typer.Option("--validate/--no-validate", help="Leave out what the exchange's schemas refuse.")
 ]
 _MOST_TOLD = 20
+#: Of a group's keys: the scope is not there, no member any more, a group that takes nothing new.
+_NO_KEYS = (403, 404, 409)
 
 
 def tokenise(
@@ -75,7 +78,9 @@ def build(
 
 
 def renew(
-    group: Annotated[list[str] | None, typer.Option("--group", help="A group with tokens of its key; repeat.")] = None,
+    group: Annotated[
+        list[str] | None, typer.Option("--group", help="Of groups' keys, this group's alone; repeat.")
+    ] = None,
     as_json: Json = False,
     url: Url = "",
     key_file: KeyFile = None,
@@ -83,9 +88,8 @@ def renew(
     """Publish a new version of what `publish --csv` published, with tokens of the next key. Once a week is enough."""
     with client_of(url, key_file) as client:
         total = PublishResult()
-        for one in group or [""]:
-            with tokeniser_of(client, group=one) as tokeniser:
-                total.join(renew_all(client, tokeniser))
+        for tokeniser in _for_each_group(client, group):
+            total.join(renew_all(client, tokeniser))
     if as_json:
         print_json({"counts": total.counts, "refusals": [one.code for one in total.refusals]})
     else:
@@ -187,10 +191,48 @@ def publish_built(client: Client, built: list[tables.Built], **audience: Any) ->
     with tokeniser_of(client) as tokeniser:
         assert tokeniser.kept is not None
         renewing.remember(tokeniser.kept, (one for one in built if one.indicator["id"] in result.entered))
-        waiting = renewing.due(tokeniser.kept, now=tokeniser.now(), under=renewing.epochs_now(tokeniser))
+    waiting = {
+        one["object"]["id"]
+        for tokeniser in _for_each_group(client)
+        if tokeniser.kept is not None
+        for one in renewing.due(tokeniser.kept, now=tokeniser.now(), under=renewing.epochs_now(tokeniser))
+    }
     if waiting:
         errors.print(f"{len(waiting)} published before lack a token of the next key: exchange renew", style="yellow")
     return result
+
+
+def _for_each_group(client: Client, named: list[str] | None = None) -> Iterator[Tokeniser]:
+    """A tokeniser for each group named, else for each whose keys live indicators were made with; one at the least.
+
+    A group that is not named, and that hands out no keys any more, is told and left out: its member may have left.
+    """
+    from exchange.client import renewing  # noqa: PLC0415 - stix2 takes its time to load
+
+    with tokeniser_of(client) as tokeniser:
+        assert tokeniser.kept is not None
+        groups = named or renewing.groups_of(tokeniser.kept, now=tokeniser.now())
+    for group in groups or [""]:
+        with tokeniser_of(client, group=group) as tokeniser:
+            if named or not group or _hands_out(tokeniser):
+                yield tokeniser
+            else:
+                yield replace(tokeniser, group="")
+
+
+def _hands_out(tokeniser: Tokeniser) -> bool:
+    try:
+        tokeniser.group_keys()
+    except ApiError as error:
+        if error.status not in _NO_KEYS:
+            raise
+        errors.print(
+            f"group {tokeniser.group}: no keys for you ({error.code}); its tokens stay as they are",
+            style="yellow",
+            markup=False,
+        )
+        return False
+    return True
 
 
 def renew_all(client: Client, tokeniser: Tokeniser) -> PublishResult:

@@ -82,3 +82,9 @@ def parse_of_group(epoch: str) -> tuple[str, str, int]:
     if found is None:
         raise ValueError("not an epoch of a group's key")
     return found[1], found[2], int(found[3])
+
+
+def age_of(epoch: str) -> tuple[str, int]:
+    """What orders epochs of one scheme by their age: the newest last."""
+    found = _OF_GROUP.fullmatch(epoch)
+    return (epoch, 0) if found is None else (found[2], int(found[3]))

@@ -14,10 +14,12 @@ from typer.testing import CliRunner
 from exchange import clock
 from exchange.client import Client, build, cli, renewing, repeating, tables, tokens
 from exchange.client.keeping import Kept
-from exchange.client.tokenising import Tokeniser
+from exchange.client.tokenising import Token, Tokeniser, documents
 from exchange.stix import words
 from exchange.tokens import epochs, forms
-from partners.models import Group
+from partners.groups import membership
+from partners.keys import auth
+from partners.models import Group, Membership
 from partners.scopes import Role, Scope
 from tests import build as house
 from tests import keyservice
@@ -233,6 +235,66 @@ def test_a_table_of_raw_values_becomes_indicators_that_match_another_labs(cast, 
     assert len(shared(client)) >= 2 + len(forms.of("phrase", PROMPT))
     page = html.unescape(signed_in(cast.borealis, role=Role.ANALYST).get("/matches").content.decode())
     assert all(f">{said}<" in page for said in ("email", "pan token", "phrase"))
+
+
+def test_when_a_member_leaves_all_under_a_groups_key_is_renewed_by_one_command_and_told_before(
+    cast, client, run, tmp_path
+):
+    """Phrases and sign-up templates alike, without naming the group; what is under the oblivious keys stays."""
+    Membership.objects.create(partner=cast.cygnus, group=cast.ring)
+    template = '[[indicator]]\ncolumn = "template"\nsubkind = "signup_template"\nsays = { entry_program = "api" }\n'
+    (tmp_path / "map.toml").write_text(MAP + template)
+    (tmp_path / "t.csv").write_text(
+        f"email,prompt,card,address,score,template\nanna@mail.example,{PROMPT},,,80,tz=utc\n"
+    )
+    push = ("publish", "--csv", str(tmp_path / "t.csv"), "--map", str(tmp_path / "map.toml"), "--group", "ring")
+    status, _, err = run(cast.aster, *push)
+    assert (status, "exchange renew" in err) == (0, False), err
+    before = under_group_keys(client)
+    assert {subkind for subkind, _ in before.values()} == {"phrase", "signup_template"}
+    membership.leave(auth.viewer_of_user(house.a_user(cast.cygnus)), cast.ring)
+    (tmp_path / "t.csv").write_text("email,card,prompt,address,score,template\nberta@mail.example,,,,80,\n")
+    _, _, err = run(cast.aster, *push)
+    assert f"{len(before)} published before lack a token of the next key: exchange renew" in err
+    status, out, _ = run(cast.aster, "renew")
+    assert (status, out) == (0, f"{len(before)} renewed\n")
+    after = under_group_keys(client)
+    assert after.keys() == before.keys()
+    for stix_id, (_, carried) in after.items():
+        assert carried > before[stix_id][1]
+        assert any(name.endswith("-2") for name in carried)
+    assert run(cast.aster, "renew")[1] == "Nothing ends.\n"
+
+
+def test_who_left_a_group_renews_the_rest_and_is_told(cast, run, tmp_path):
+    (tmp_path / "map.toml").write_text(MAP)
+    table = a_table(tmp_path / "t.csv", ("anna@mail.example", "", PROMPT, "", "80"))
+    assert run(cast.aster, "publish", "--csv", table, "--map", str(tmp_path / "map.toml"), "--group", "ring")[0] == 0
+    Membership.objects.filter(partner=cast.aster, group=cast.ring).update(until=clock.now())
+    status, out, err = run(cast.aster, "renew")
+    assert (status, out) == (0, "Nothing ends.\n")
+    assert err.startswith("group ring: no keys for you (not-found)")
+
+
+def under_group_keys(client) -> dict[str, tuple[str, set[str]]]:
+    """Of each indicator with tokens of a group's key: its subkind, and the epochs that it carries."""
+    said = {one["id"]: one["extensions"][words.EXTENSION_ID] for one in of(client)}
+    return {
+        stix_id: (one["subkind"], {token["key_epoch"] for token in one["tokens"]})
+        for stix_id, one in said.items()
+        if any("-" in token["key_epoch"] for token in one.get("tokens", ()))
+    }
+
+
+def test_of_more_keys_than_fit_the_newest_are_said():
+    some = [Token("hmac-sha256", f"ring-2026q4-{number}", f"{number:064x}") for number in (9, 11, 10, 2)]
+    later = Token("hmac-sha256", "ring-2027q1-1", "f" * 64)
+    assert [one["key_epoch"] for one in documents([later, *some])] == [
+        "ring-2026q4-10",
+        "ring-2026q4-11",
+        "ring-2026q4-9",
+        "ring-2027q1-1",
+    ]
 
 
 def test_what_the_exchange_refuses_of_a_table_is_told_by_its_line_and_column(cast, run, tmp_path):

@@ -15,7 +15,7 @@ from exchange.stix import words
 from exchange.stix.patterns import pattern_of
 from indicators.door import gates, plain
 from indicators.stix import making, parsing, vocabulary
-from tests.indicators.door.test_closed import CLOSED, EXAMPLES, NOW, a_marking, an_id
+from tests.indicators.door.test_closed import CLOSED, EXAMPLES, NOW, a_marking, an_id, changed
 from tests.indicators.stix import version1
 
 EXTENSION = words.EXTENSION_ID
@@ -115,6 +115,8 @@ SHUT = {
     "a host's name with a price": saying("gateway_host", value="our-price-is-40-dollars-per-million-tokens.com"),
     "a host's name with a price in words": saying("gateway_host", value="gpt-five-costs-forty-dollars-a-month.com"),
     "a domain with a count in words": saying("email_domain", value="we.have.two-hundred.customers.com"),
+    "a host's name with a count in German words": saying("gateway_host", value="wir-haben-zwoelftausend-konten.com"),
+    "a host's name with a price in Spanish words": saying("gateway_host", value="treinta-dolares-por-usuario.com"),
     "a domain with a plan": saying("email_domain", value="we.launch.our.new.model.in.march.org"),
     "a host that cannot be": saying("gateway_host", value="our.price.is.forty"),
     "a wallet that is a sentence": saying("crypto_addr", value="OurPriceIsFortyDollarsPerMillionTokens"),
@@ -168,6 +170,46 @@ def test_what_goes_through_is_named_with_its_bits(channel):
     assert judged(NAMED[channel]) is None
     security = Path(__file__).parents[3].joinpath("SECURITY.md").read_text()
     assert channel in security.partition("## What remains sayable")[2].partition("\n## ")[0]
+
+
+#: What a price, a name, a count and a plan may be written as; numbers beside.
+SAYINGS = ("39.99 USD", "3999", "John Smith", "2027-03-01T00:00:00Z", "boycott", "2027q1", 3999, 39.99, -3999, 1e300)
+#: Where some of these pass: texts that a second person reads, and dates within their bounds (rows of SECURITY.md).
+READ_OR_BOUNDED = ("regex", "nova", "valid_until")
+OPTIONAL = {
+    "severity": "high",
+    "control": "reseller_pool",
+    "first_seen": "2026-11-24T11:00:00Z",
+    "last_seen": "2026-11-24T11:00:00Z",
+    "volume_bucket": "10^3",
+    "techniques": ["AML.T0024.002"],
+}
+
+
+@pytest.mark.parametrize("subkind", words.KIND_OF)
+def test_no_place_of_any_subkind_says_a_price_a_name_or_a_plan(subkind):
+    """Each value at any depth, one after the other; the pattern follows, as its builder would have it."""
+    made = saying(subkind, {"confidence": 85}, **OPTIONAL)
+    assert judged(made) is None
+    for path in leaves(made):
+        for said in SAYINGS:
+            tried = changed(made, path, said)
+            if path[0] == "extensions":
+                try:
+                    tried["pattern"], tried["pattern_type"] = pattern_of(tried["extensions"][EXTENSION])
+                except (AttributeError, KeyError, TypeError, ValueError):
+                    pass  # no pattern follows of it: the old one stays
+            if judged(tried) is None:
+                assert path[-1] in READ_OR_BOUNDED, (path, said)
+
+
+def leaves(value, path=()):
+    """The path of each value that holds no other."""
+    if not isinstance(value, dict | list):
+        yield path
+    else:
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(inner, (*path, key))
 
 
 ENCODERS = {
