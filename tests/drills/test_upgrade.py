@@ -113,6 +113,17 @@ class Exchange:
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=DEADLINE_S) == 0, (self.home / f"{name}.log").read_text()[-4000:]
 
+    def exchange_web(self, code: Path, port: int, load: Load) -> None:
+        """One process ends, and one of this code begins beside those that run."""
+        self.end(f"web-{port}")
+        load.is_felt()
+        self.web(code, port)
+        load.is_felt()
+
+    def exchange_worker(self, code: Path) -> None:
+        self.end("worker")
+        self.worker(code)
+
     def kill(self) -> None:
         for process in self.running.values():
             process.kill()
@@ -220,13 +231,14 @@ def test_the_code_before_serves_on_the_new_schema_and_processes_go_there_and_bac
                 load.is_felt()
                 _migrate_beside_an_open_transaction(exchange, conninfo, load)
                 load.is_felt()  # the code of before, on the new schema
-                exchange.end("worker")
-                exchange.worker(ROOT)
-                for code, one in ((ROOT, behind[0]), (ROOT, behind[1]), (before, behind[0])):
-                    exchange.end(f"web-{one}")
-                    load.is_felt()
-                    exchange.web(code, one)
-                    load.is_felt()  # for a while both at once
+                exchange.exchange_web(ROOT, behind[0], load)  # beside a web process and a worker of before
+                _is_told_on(receiver, load)
+                exchange.exchange_worker(ROOT)
+                _is_told_on(receiver, load)
+                exchange.exchange_web(ROOT, behind[1], load)
+                exchange.exchange_worker(before)  # and back: an old worker beside new web processes
+                _is_told_on(receiver, load)
+                exchange.exchange_web(before, behind[0], load)
             finally:
                 load.end()
             load.read_on()
@@ -254,6 +266,13 @@ def _migrate_beside_an_open_transaction(exchange: Exchange, conninfo: str, load:
         other.rollback()
     said, _ = prepare.communicate(timeout=10 * DEADLINE_S)
     assert prepare.returncode == 0, said
+
+
+def _is_told_on(receiver, load: Load) -> None:
+    """What is pushed from now on is told: a message that was made afterwards arrives, and goes beyond those before."""
+    load.is_felt()
+    heard, count = _ids(receiver), len(receiver.heard)
+    until(lambda: len(receiver.heard) > count and _ids(receiver) - heard)
 
 
 def _ids(receiver) -> set[str]:
