@@ -1,0 +1,98 @@
+"""Keys are changed on a running exchange: no message, no match and no reader is lost over it.
+
+The key of the log and that of sealing: tests/partners/test_rotating.py and test_resealing.py. TLS: test_proxy.py. The
+quarters of oblivious tokens: tests/exchange/client/test_building.py, which goes through two of them.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+
+from exchange.client import Client, build
+from exchange.client.keeping import Kept
+from exchange.client.tokenising import Tokeniser
+from exchange.client.webhooks import verify
+from indicators.stix import making
+from tests.drills import test_story
+from tests.drills.test_backup import Operator
+from tests.waiting import until
+
+receiver = test_story.receiver
+SAID = {
+    "entry_program": "api",
+    "publisher_action": "suspended",
+    "review": "one_analyst",
+    "control": "reseller_pool",
+    "severity": "high",
+    "confidence": 80,
+    "techniques": ["AML.T0024.002"],
+}
+
+
+@contextmanager
+def pushing(lab: Client):
+    """A lab publishes all the time; gives the ids that were acknowledged."""
+    over, acknowledged = threading.Event(), []
+
+    def push():
+        while not over.wait(0.05):
+            made = making.account_pattern()
+            assert lab.publish([made]).counts["accepted"] == 1
+            acknowledged.append(made["id"])
+
+    thread = threading.Thread(target=push)
+    thread.start()
+    try:
+        yield acknowledged
+        assert thread.is_alive(), "a push failed"
+    finally:
+        over.set()
+        thread.join()
+
+
+def signs(secret: str, message) -> bool:
+    headers, body = message
+    words = {"timestamp": headers["webhook-timestamp"], "signature": headers["webhook-signature"], "body": body}
+    return verify(secret, headers["webhook-id"], **words)
+
+
+def told(receiver) -> set[str]:
+    return {one["id"] for _, body in list(receiver.heard) for one in json.loads(body)["data"]["changes"]}
+
+
+def test_a_webhooks_secret_is_changed_under_load_and_each_message_verifies(shared_demo, receiver):
+    with Client(shared_demo.url, shared_demo.key(0)) as aster, Client(shared_demo.url, shared_demo.key(1)) as borealis:
+        subscription = borealis.subscribe(receiver.url)
+        secrets = [subscription["secret"]]
+        with pushing(aster) as acknowledged:
+            until(lambda: receiver.heard)
+            for overlap in (1, 0):
+                secrets.append(borealis.rotate_secret(subscription["id"], overlap_hours=overlap)["secret"])
+                until(lambda: signs(secrets[-1], receiver.heard[-1]))
+        until(lambda: told(receiver) >= set(acknowledged))
+        first, second, third = ([signs(secret, message) for message in receiver.heard] for secret in secrets)
+        assert all(map(any, zip(first, second, third, strict=True))), "a message that nobody can check"
+        assert any(map(all, zip(first, second, strict=True))), "during the overlap both sign"
+        assert (first[-1], second[-1], third[-1]) == (False, False, True), "without one the old one ends at once"
+
+
+def test_keys_of_a_group_are_replaced_and_who_publishes_before_and_after_still_meets(shared_demo, tmp_path):
+    demo, raw = shared_demo, "somebody-new@mail.example"
+    operator = Operator(demo, tmp_path)
+    with ExitStack() as stack:
+        labs = [stack.enter_context(Client(demo.url, demo.key(number))) for number in range(2)]
+        kept = [stack.enter_context(Kept(tmp_path / f"{number}.db")) for number in range(2)]
+
+        def publish(number: int) -> str:
+            tokeniser = Tokeniser(labs[number], kept=kept[number], group="ring")
+            (made,) = build.email(tokeniser, raw, frame=build.Frame(valid_for=timedelta(days=30)), **SAID)
+            assert labs[number].publish([made], groups=["ring"]).refusals == []
+            return made["id"]
+
+        before = publish(0)
+        assert "have successors" in operator.types("rotate", "group-keys", "ring", "--why", "A laptop was stolen.")
+        after = publish(1)
+        until(lambda: any({end["id"] for end in one["objects"]} == {before, after} for one in labs[0].matches()))
