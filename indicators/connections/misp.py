@@ -1,7 +1,7 @@
 """What is said to a MISP: events that changed, events for it, and attributes that are taken back.
 
-By the REST API as MISP's OpenAPI document describes it: `events/restSearch`, `events/add`, `events/edit`,
-`attributes/edit`, `attributes/delete`.
+By the paths and fields of MISP's OpenAPI document: `events/restSearch`, `events/add`, `events/edit`, `attributes/edit`,
+`attributes/delete`; edits and deletions by POST, as PyMISP sends them.
 """
 
 from __future__ import annotations
