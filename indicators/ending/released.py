@@ -1,7 +1,8 @@
 """Receipts of a recall: how many of the instances that held it have let go, and how fast. Never who.
 
 An instance is one that acknowledges deltas (docs/delta.md). Law 10 lets the publisher read this at once, where two or
-more partners hold it: shares in tenths and times, no counts.
+more partners hold it: shares in tenths and times, no counts. Each partner weighs alike, however many instances it has
+or says it has: by their number one could be told from the others, or speak for them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 from statistics import median
 from typing import NamedTuple
 
@@ -38,7 +40,8 @@ class Instance(NamedTuple):
 class Receipts:
     """`holding`: the share of instances that hold it still, in tenths, rounded up: 0 only where none does.
 
-    Times are seconds from the recall to the acknowledgement, of those that have let go; None where none has.
+    It is the mean of the partners' own shares. Times are seconds from the recall to the acknowledgement, of those that
+    have let go; None where none has. The median is that of the partners' own medians.
     """
 
     holding: float
@@ -61,14 +64,23 @@ def of(viewer: Viewer, recall: Recall) -> Receipts | None:
 
 def told(instances: Sequence[Instance], *, at: datetime) -> Receipts | None:
     """What is told of these. Pure."""
-    if len({one.partner for one in instances}) < FEWEST:
+    own: dict[object, list[datetime | None]] = {}
+    for one in instances:
+        own.setdefault(one.partner, []).append(one.released_at)
+    if len(own) < FEWEST:
         return None
-    moments = sorted(one.released_at for one in instances if one.released_at is not None)
-    took = [round(max(0.0, (moment - at).total_seconds()), 1) for moment in moments]
-    share = math.ceil(_TENTHS * (len(instances) - len(moments)) / len(instances)) / _TENTHS
-    if not moments:
+    shares = [Fraction(moments.count(None), len(moments)) for moments in own.values()]
+    share = math.ceil(_TENTHS * sum(shares) / len(own)) / _TENTHS
+    took = [[_took(moment, at) for moment in moments if moment is not None] for moments in own.values()]
+    medians = [median(several) for several in took if several]
+    if not medians:
         return Receipts(share, None, None, None)
-    return Receipts(share, round(median(took), 1), took[-1], moments[-1])
+    last = max(one.released_at for one in instances if one.released_at is not None)
+    return Receipts(share, round(median(medians), 1), _took(last, at), last)
+
+
+def _took(moment: datetime, at: datetime) -> float:
+    return round(max(0.0, (moment - at).total_seconds()), 1)
 
 
 def _instances(viewer: Viewer, recall: Recall, *, at: datetime) -> list[Instance]:

@@ -207,8 +207,9 @@ def test_receipts_say_which_share_holds_it_and_how_fast_it_went_and_never_who(ca
     recall = prepared(cast, ids=[one["id"] for one in made])
     path = f"recalls/{recall['id']}"
     assert read(Caller(cast.keys["aster"]).get(path))["receipts"] is None
-    act(cast, recall, "carry-out")
     begin = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: begin)
+    act(cast, recall, "carry-out")
     aster = Caller(cast.keys["aster"])
     assert read(aster.get(path))["receipts"]["holding"] == 1.0
     monkeypatch.setattr(clock, "now", lambda: begin + timedelta(seconds=2))
@@ -216,14 +217,16 @@ def test_receipts_say_which_share_holds_it_and_how_fast_it_went_and_never_who(ca
     assert read(aster.get(path))["receipts"]["holding"] == 1.0, "what is told is not applied yet"
     acked(agents["borealis"].caller, agents["borealis"].cursor, "borealis-1")
     found = read(aster.get(path))["receipts"]
-    assert (found["holding"], round(found["slowest_s"])) == (0.7, 2)
+    assert (found["holding"], round(found["slowest_s"])) == (0.5, 2)
     agents["cygnus"].catch_up()
     monkeypatch.setattr(clock, "now", lambda: begin + timedelta(seconds=10))
     for instance in ("cygnus-1", "cygnus-2"):
         acked(agents["cygnus"].caller, agents["cygnus"].cursor, instance)
     acked(agents["borealis"].caller, agents["borealis"].cursor, "borealis-1")
     found = read(aster.get(path))["receipts"]
-    assert (found["holding"], round(found["median_s"]), round(found["slowest_s"])) == (0.0, 10, 10)
+    assert (found["holding"], round(found["median_s"]), round(found["slowest_s"])) == (0.0, 6, 10), (
+        "each partner weighs alike"
+    )
     assert Release.unrestricted.count() == 3
     act(cast, recall, "undo")
     assert read(aster.get(path))["receipts"] is None
@@ -300,12 +303,25 @@ def test_nothing_is_told_of_fewer_than_two_partners_and_zero_only_where_none_hol
     if len({one.partner for one in instances}) < 2:
         assert found is None
         return
-    holding = sum(one.released_at is None for one in instances)
-    assert (found.holding == 0) == (holding == 0)
-    assert 0 <= found.holding - holding / len(instances) < 0.1 + 1e-9
+    own = [[one.released_at is None for one in instances if one.partner == partner] for partner in "abc"]
+    shares = [sum(held) / len(held) for held in own if held]
+    assert (found.holding == 0) == (not any(shares))
+    assert -1e-9 < found.holding - sum(shares) / len(shares) < 0.1 + 1e-9
     assert found == released.told(instances[::-1], at=SINCE), "no order, and no name"
     if found.median_s is not None:
         assert found.median_s <= found.slowest_s
+
+
+@pytest.mark.parametrize("many", [2, 99])
+@pytest.mark.parametrize("moment", [SINCE + timedelta(seconds=7), None])
+def test_how_many_instances_a_partner_has_moves_nothing(many, moment):
+    """Nor how many it says it has: nobody is told apart by it, and nobody outweighs the others."""
+    later = SINCE + timedelta(seconds=90)
+    for others in ([Instance("b", later)], [Instance("b", None)], [Instance("b", later), Instance("c", None)]):
+        alone, farm = [Instance("a", moment)], [Instance("a", moment)] * many
+        found = released.told(alone + others, at=SINCE)
+        assert found is not None
+        assert found == released.told(farm + others, at=SINCE)
 
 
 def test_who_may_not_publish_recalls_nothing(cast):
