@@ -21,7 +21,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
 from psycopg_pool import PoolTimeout
 
 from exchange import incarnation, paging
-from exchange.errors import ExchangeError, TooMany
+from exchange.errors import ExchangeError, Gone, TooMany
 from exchange.memory import Memory
 from exchange.origins import origin_of
 from exchange.parameters import Parameters
@@ -29,9 +29,10 @@ from exchange.web.shares import Share
 from indicators.api import rendering
 from indicators.api.changes import place_in, selects_otherwise, wanted_of
 from indicators.api.documents.changes import EventDocument
-from indicators.feeds.filters import Filter
+from indicators.feeds import deltas, filters, hinting, proving
+from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes, waking
-from indicators.telling import concerning
+from indicators.telling import concerning, subscribing
 from partners.api.base import Face, Request, again, viewer_of
 from partners.viewer import Viewer
 
@@ -40,6 +41,8 @@ _MEDIA_TYPE = "text/event-stream"
 LONGEST_S = 300.0
 #: A comment this often, so that proxies see life, and a reader that left is noticed.
 _HEARTBEAT_S = 5.0
+#: A feed whose filter moves by itself is looked at so often where nothing wakes its stream.
+_MOVES_S = 10.0
 #: Between two events, where one does not tell all.
 _PAUSE_S = 0.05
 _RETRY_MS = 1_000
@@ -87,13 +90,9 @@ class EventsView(Face):
     def get(self, request: Request) -> HttpResponse | StreamingHttpResponse:
         """Hints as they happen, from now on or from a cursor; each event's id is the cursor after it."""
         viewer = viewer_of(request)
-        wanted = wanted_of(viewer, self.asked)
-        scope = f"changes;{wanted.scope}"
-        _only_yours(self.asked)
+        wanted = _wanted(viewer, self.asked)
         given = request.headers.get("Last-Event-ID", "").strip() or self.asked.text("cursor")
-        after, fresh = (
-            place_in(viewer, self.asked, scope=scope, cursor=given) if given else (changes.own_end(viewer), 0)
-        )
+        after, fresh = _begins(viewer, self.asked, wanted, given=given)
         headers = {"X-Accel-Buffering": "no"}
         if request.method == "HEAD":
             return HttpResponse(content_type=_MEDIA_TYPE, headers=headers)
@@ -148,8 +147,9 @@ def _events(
 ) -> Generator[bytes | waking.Wait | waking.Pause, None, None]:
     """Until the time is up or the key no longer holds; then, too, the reader is told, and comes back to be refused."""
     lives = incarnation.current()
-    yield b"retry: %d\n" % _RETRY_MS + _event("open", b"{}", cursor=_cursor(viewer, wanted, after, fresh))
-    said = time.monotonic()
+    asked = Parameters(request, known=EventsView.known)
+    yield b"retry: %d\n" % _RETRY_MS + _event("open", b"{}", cursor=_cursor(viewer, asked, wanted, after, fresh))
+    said = looked = time.monotonic()
     deadline, heard, look = said + LONGEST_S, 0, True
     try:
         while time.monotonic() < deadline:
@@ -157,7 +157,7 @@ def _events(
                 heard = waking.LISTENER.told
                 found = _looked(request, wanted, after=after, fresh=fresh, heard=heard)
                 incarnation.require(lives)  # another stream of this process may have seen the new one first
-                after, look = found.reached, found.more
+                after, look, looked = found.reached, found.more, time.monotonic()
                 if found.event is not None:
                     yield found.event
                     said = time.monotonic()
@@ -166,13 +166,13 @@ def _events(
             else:
                 wait = waking.Wait(heard, deadline=deadline, together=True)
                 yield wait
-                look = wait.is_woken()
+                look = wait.is_woken() or bool(wanted.moving and time.monotonic() - looked > _MOVES_S)
                 if not look:
                     _asked(request, heard=heard)
             if time.monotonic() - said >= _HEARTBEAT_S:
                 yield b": still here\n\n"
                 said = time.monotonic()
-        yield _event("end", b'{"code":"time-is-up"}', cursor=_cursor(viewer, wanted, after, fresh))
+        yield _event("end", b'{"code":"time-is-up"}', cursor=_cursor(viewer, asked, wanted, after, fresh))
     except ExchangeError as error:
         yield _event("end", orjson.dumps({"code": error.code}))
     except (DatabaseError, PoolTimeout):
@@ -194,13 +194,13 @@ def _looked(request: Request, wanted: Filter, *, after: int, fresh: int, heard: 
 
     def look() -> _Found:
         viewer = again(request)
-        if feed != "all" and wanted_of(viewer, asked).scope != wanted.scope:
+        if feed != "all" and _wanted(viewer, asked).scope != wanted.scope:
             raise selects_otherwise()
-        span = changes.since(viewer, wanted, after=after, limit=_MAX_CHANGES, fresh_until=fresh, max_bytes=_MAX_BYTES)
+        span = _news(viewer, asked, wanted, after=after, fresh=fresh)
         hints = concerning.hints(viewer, span.changes, only_yours=only_yours)
         if not hints:
             return _Found(None, span.reached, span.more)
-        place = _cursor(viewer, wanted, span.reached, fresh)
+        place = _cursor(viewer, asked, wanted, span.reached, fresh)
         told = orjson.dumps(_told(span, hints, feed=feed))
         return _Found(_event("change", told, cursor=place), span.reached, span.more)
 
@@ -212,7 +212,52 @@ def _only_yours(asked: Parameters) -> bool:
     return bool(asked.narrowing(("only",))) and asked.choice("only", "", of=("yours",)) == "yours"
 
 
-def _cursor(viewer: Viewer, wanted: Filter, after: int, fresh: int) -> str:
+def _wanted(viewer: Viewer, asked: Parameters) -> Filter:
+    """The filter of a stream: as of whoever follows, or that of a feed which moves by itself, as it is saved.
+
+    Raises NotFound, Refused.
+    """
+    feed_id, only_yours = asked.uuid("feed"), _only_yours(asked)
+    if feed_id and not only_yours and filters.from_address(viewer, asked) == EVERYTHING:
+        saved = subscribing.filter_of(subscribing.own_feed(viewer, feed_id))
+        if saved.moving:
+            return saved
+    return wanted_of(viewer, asked)
+
+
+def _begins(viewer: Viewer, asked: Parameters, wanted: Filter, *, given: str) -> tuple[int, int]:
+    """A place in the log, and up to where its reader is a beginner; of a feed that moves, a place in a set, and which.
+
+    Raises Malformed, Gone.
+    """
+    feed = str(asked.uuid("feed"))
+    if wanted.moving and given:
+        feed_set, place = deltas.place_of(viewer, wanted, feed=feed, cursor=given)
+        return place, feed_set
+    if wanted.moving:
+        begun = proving.brought(viewer, wanted, feed=feed)
+        return begun.place, begun.pk
+    if given:
+        return place_in(viewer, asked, scope=f"changes;{wanted.scope}", cursor=given)
+    return changes.own_end(viewer), 0
+
+
+def _news(viewer: Viewer, asked: Parameters, wanted: Filter, *, after: int, fresh: int) -> changes.Span:
+    """What there is to tell after a place, with `fresh` as `_begins` returned it. Raises Gone."""
+    if not wanted.moving:
+        return changes.since(
+            viewer, wanted, after=after, limit=_MAX_CHANGES, fresh_until=fresh, max_bytes=_MAX_BYTES
+        )
+    feed_set = proving.brought(viewer, wanted, feed=str(asked.uuid("feed")))
+    if feed_set.pk != fresh:
+        raise Gone("This feed was begun anew. Start over without a cursor.", code="start-over")
+    return hinting.news(viewer, feed_set.pk, after=after, limit=_MAX_CHANGES)
+
+
+def _cursor(viewer: Viewer, asked: Parameters, wanted: Filter, after: int, fresh: int) -> str:
+    """Of `/changes`; of a feed that moves by itself, of its delta."""
+    if wanted.moving:
+        return hinting.cursor(viewer, feed=str(asked.uuid("feed")), feed_set=fresh, place=after)
     return paging.seal([after, fresh], viewer=viewer.partner_id, scope=f"changes;{wanted.scope}")
 
 

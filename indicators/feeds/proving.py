@@ -17,54 +17,42 @@ The only writer of FeedSet and InForce.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from itertools import batched, count
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from exchange import clock, incarnation
 from exchange.celery import app
 from exchange.errors import Conflict, Gone
 from exchange.lists import sets
-from indicators import living
-from indicators.feeds import filters
+from indicators.feeds import comparing, filters
+from indicators.feeds.comparing import Found
 from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes
 from indicators.models import Feed, FeedSet, InForce
-from indicators.opinions import standing
-from partners import sources
-from partners.sharing import audience_ids
 from partners.viewer import Viewer
 
 #: So many changes of the log a set takes in at a request; the rest at the next.
 _STRETCH = 2_000
 _STRETCH_BYTES = 8 * 1024 * 1024
+#: Of what came or went by itself, so many ids are taken in at a time.
+_AT_ONCE = 5_000
+_APART = timedelta(microseconds=1)
 #: Sets of one partner.
 _MOST_SETS = 500
 #: How long a removal is told, so that who was away shorter need not start over.
 KEPT = timedelta(days=90)
 #: A set that nobody asked for is forgotten no sooner: its subscriber starts over. `asked_at` is an hour old at most.
 UNUSED = KEPT + timedelta(hours=1)
-#: A filter that moves without a change in the log is asked for anew, whole, this often at most.
-_MOVES = timedelta(seconds=10)
+#: A filter that moves without a change in the log is asked for anew, whole, this often at most; and where that takes
+#: long, so that it takes this share of the time.
+_MOVES, _SHARE = timedelta(seconds=10), 0.05
 _DISARMED_TOO = "disarmed too"
-
-
-class _Found(NamedTuple):
-    """One object that is to be in force."""
-
-    holding: int
-    version: int
-    source: UUID
-    source_name: str
-    named: bool
-    stix_id: str
-    sha256: str
-    until: datetime | None
-    came: int | None = None  # the place in the set at which it came, of what is held
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +150,10 @@ def _advanced(viewer: Viewer, pk: int, wanted: Filter, *, feed: str) -> FeedSet:
             _take(viewer, feed_set, wanted, told)
         feed_set.after, feed_set.complete = span.reached, not span.more
         if moves and feed_set.complete:
-            _take_all(viewer, feed_set, wanted)
-            feed_set.looked_at = clock.now()
+            begun = time.monotonic()
+            _take_what_moved(viewer, feed_set, wanted)
+            rests = timedelta(seconds=(time.monotonic() - begun) / _SHARE) - _MOVES
+            feed_set.looked_at = clock.now() + max(rests, timedelta(0))
         feed_set.asked_at = clock.now()
         feed_set.save()
     return feed_set
@@ -210,26 +200,29 @@ def _take(viewer: Viewer, feed_set: FeedSet, wanted: Filter, told: _Log) -> None
     """Bring the elements of these ids to what they are now."""
     _settle(
         feed_set,
-        _found(viewer, wanted, ids=sorted({stix_id for _, stix_id in told})),
-        _held(feed_set, ids=sorted({stix_id for _, stix_id in told})),
+        comparing.found(viewer, wanted, ids=sorted({stix_id for _, stix_id in told})),
+        comparing.held(feed_set, ids=sorted({stix_id for _, stix_id in told})),
         told,
     )
 
 
-def _take_all(viewer: Viewer, feed_set: FeedSet, wanted: Filter) -> None:
-    """The same of all ids: for a filter that moves by itself."""
-    _settle(feed_set, _found(viewer, wanted, ids=None), _held(feed_set, ids=None), {})
+def _take_what_moved(viewer: Viewer, feed_set: FeedSet, wanted: Filter) -> None:
+    """The same of the ids that came or went by themselves."""
+    for ids in batched(comparing.moved(viewer, feed_set, wanted), _AT_ONCE):
+        found, held = comparing.found(viewer, wanted, ids=ids), comparing.held(feed_set, ids=ids)
+        _settle(feed_set, found, held, {})
 
 
-def _settle(feed_set: FeedSet, found: Iterable[_Found], held: Sequence[_Found], told: _Log) -> None:
+def _settle(feed_set: FeedSet, found: Iterable[Found], held: Sequence[Found], told: _Log) -> None:
     """Write what differs, removals first, each at the next place; and count and hash with it."""
-    wanted: dict[tuple[UUID, str], _Found] = {}
+    wanted: dict[tuple[UUID, str], Found] = {}
     for one in found:
         name = (one.source, one.stix_id)
         if name not in wanted or one.holding < wanted[name].holding:
             wanted[name] = one
     total = sets.SetHash(feed_set.count, int.from_bytes(feed_set.total))
     now = clock.now()
+    moments = _moments(feed_set, now)
     key = bytes(feed_set.set_key)
     rows: list[InForce] = []
     replaced: list[int] = []
@@ -240,7 +233,7 @@ def _settle(feed_set: FeedSet, found: Iterable[_Found], held: Sequence[_Found], 
         reason = told.get((one.source, one.stix_id))
         why = reason.reason if reason and reason.op == "remove" else "filtered"
         feed_set.place += 1
-        rows.append(_row(feed_set, one, reason=why, at=reason.at if reason else now, now=now))
+        rows.append(_row(feed_set, one, reason=why, at=reason.at if reason else now, now=next(moments)))
     for name, one in wanted.items():
         old = before.get(name)
         if old is not None and (old.version, old.holding) == (one.version, one.holding):
@@ -253,7 +246,7 @@ def _settle(feed_set: FeedSet, found: Iterable[_Found], held: Sequence[_Found], 
         reason = told.get((one.source, one.stix_id))
         feed_set.place += 1
         came = one._replace(came=feed_set.place if old is None else old.came)
-        rows.append(_row(feed_set, came, reason="", at=reason.at if reason else now, now=now))
+        rows.append(_row(feed_set, came, reason="", at=reason.at if reason else now, now=next(moments)))
     feed_set.count, feed_set.total = total.count, total.total.to_bytes(32)
     InForce.unrestricted.filter(feed_set=feed_set, holding_id__in=replaced).delete()
     InForce.unrestricted.bulk_create(
@@ -269,7 +262,14 @@ def _settle(feed_set: FeedSet, found: Iterable[_Found], held: Sequence[_Found], 
 _REPLACED = ("version", "source", "source_name", "named", "place", "came", "removed", "date_added", "told_at")
 
 
-def _row(feed_set: FeedSet, one: _Found, *, reason: str, at: datetime, now: datetime) -> InForce:
+def _moments(feed_set: FeedSet, now: datetime) -> Iterator[datetime]:
+    """When rows are told, each later than all before it in this set, whatever the clock does: TAXII goes by that."""
+    last = InForce.unrestricted.filter(feed_set=feed_set).order_by("-place").values_list("told_at", flat=True).first()
+    begins = now if last is None else max(now, last + _APART)
+    return (begins + place * _APART for place in count())
+
+
+def _row(feed_set: FeedSet, one: Found, *, reason: str, at: datetime, now: datetime) -> InForce:
     return InForce(
         feed_set=feed_set,
         holding_id=one.holding,
@@ -285,57 +285,8 @@ def _row(feed_set: FeedSet, one: _Found, *, reason: str, at: datetime, now: date
     )
 
 
-def _element(key: bytes, one: _Found) -> int:
+def _element(key: bytes, one: Found) -> int:
     return sets.element(key, source=str(one.source), stix_id=one.stix_id, sha256=one.sha256, end=sets.moment(one.until))
-
-
-def _found(viewer: Viewer, wanted: Filter, *, ids: Sequence[str] | None) -> list[_Found]:
-    """What the viewer sees live, is not disarmed for it, and the filter lets through, of these ids or of all."""
-    conditions, parameters = wanted.sql(viewer)
-    audiences = audience_ids(viewer)
-    veiled = sources.veiled(viewer, audiences)
-    asked = {**parameters, "audiences": audiences, "ids": None if ids is None else list(ids)}
-    asked["viewer"] = viewer.partner_id
-    disarmed = standing.is_disarmed(by_standing=not wanted.says_standing)
-    with connection.cursor() as cursor:
-        cursor.execute(_SEEN.format(conditions=conditions, disarmed=disarmed, lives=living.LIVES), asked)
-        rows = cursor.fetchall()
-    found: list[_Found] = []
-    for holding, version, audience, publisher, name, stix_id, sha256, until in rows:
-        source = veiled.get(audience)
-        of = sources.Source(publisher, name, "") if source is None else source
-        shown = _Found(holding, version, of.id, of.name, source is None, stix_id, bytes(sha256).hex(), until)
-        found.append(shown)
-    return found
-
-
-def _held(feed_set: FeedSet, *, ids: Sequence[str] | None) -> list[_Found]:
-    """What the set holds, of these ids or of all."""
-    with connection.cursor() as cursor:
-        cursor.execute(_HELD, {"feed_set": feed_set.pk, "ids": None if ids is None else list(ids)})
-        return [
-            _Found(holding, version, source, name, named, stix_id, bytes(sha256).hex(), until, came)
-            for holding, version, source, name, named, stix_id, sha256, until, came in cursor.fetchall()
-        ]
-
-
-# A row for each living holding: found by its id (the unique index over ids and publishers), or all that are seen.
-_SEEN = """
-SELECT h.id, o.id, h.audience_id, h.publisher_id, p.name, h.stix_id, o.sha256, o.valid_until
-FROM indicators_holding h
-JOIN indicators_stixobject o ON o.id = h.newest_id
-JOIN partners_partner p ON p.id = h.publisher_id
-WHERE h.audience_id = ANY(%(audiences)s) AND {lives}
-  AND (%(ids)s::text[] IS NULL OR h.stix_id = ANY(%(ids)s)) AND NOT {disarmed} {conditions}
-"""
-_HELD = """
-SELECT f.holding_id, f.version_id, f.source, f.source_name, f.named, h.stix_id, o.sha256, o.valid_until, f.came
-FROM indicators_inforce f
-JOIN indicators_holding h ON h.id = f.holding_id
-JOIN indicators_stixobject o ON o.id = f.version_id
-WHERE f.feed_set_id = %(feed_set)s AND f.removed = ''
-  AND (%(ids)s::text[] IS NULL OR h.stix_id = ANY(%(ids)s))
-"""
 
 
 @app.task(name="indicators.feeds.proving.forget", ignore_result=True)

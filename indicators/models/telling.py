@@ -19,7 +19,10 @@ from partners.sharing import OwnedManager
 
 
 class Subscription(models.Model):
-    """A feed and the address that is told of its changes. `seq` is its place in the log."""
+    """A feed and the address that is told of its changes. `seq` is its place in the log.
+
+    `telling.looking` writes `place` and `look_at`, of feeds whose filter moves by itself.
+    """
 
     class State(models.TextChoices):
         ACTIVE = "active", _("Active")
@@ -60,12 +63,20 @@ class Subscription(models.Model):
         default=0, db_default=0, help_text="Attempts that failed since the last one that arrived."
     )
     opened_at = models.DateTimeField(null=True, help_text="Since when its breaker is open; None while it is closed.")
+    set_id = models.BigIntegerField(
+        null=True, help_text="The FeedSet by which it is told, where the filter moves by itself; else the log tells."
+    )
+    place = models.BigIntegerField(default=0, db_default=0, help_text="Of that set: up to here it was told.")
+    look_at = models.DateTimeField(null=True, help_text="When that set is brought up to date for it.")
 
     objects = OwnedManager["Subscription"]()
     unrestricted = models.Manager["Subscription"]()
 
     class Meta:
         base_manager_name = "unrestricted"
+        indexes = [
+            models.Index(fields=["look_at"], condition=Q(set_id__isnull=False), name="subscription_to_look_at"),
+        ]
 
 
 class Delivery(models.Model):
@@ -98,6 +109,10 @@ class Delivery(models.Model):
     again_of = models.ForeignKey("self", on_delete=models.SET_NULL, related_name="+", null=True)
     first_seq = models.BigIntegerField()
     last_seq = models.BigIntegerField()
+    first_place = models.BigIntegerField(
+        null=True, help_text="Of the set of a feed that moves by itself, in place of the log."
+    )
+    last_place = models.BigIntegerField(null=True)
     changes = models.IntegerField(help_text="How many changes the message told of.")
     urgent = models.BooleanField(default=False, db_default=False, help_text="Whether it tells of a removal.")
     state = models.CharField(max_length=10, choices=State, default=State.DUE)

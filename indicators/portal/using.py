@@ -94,7 +94,7 @@ def uses(one: Feed | None, wanted: Filter) -> list[Use]:
             ((gettext("The first page"), f"curl -sS {bearer} '{base}/api/v1/feeds/{key}/delta'"),),
         ),
     ]
-    if one is not None and not wanted.moving:
+    if one is not None:
         collection = f"{base}/taxii2/exchange/collections/{key}/"
         found.append(
             Use(

@@ -63,6 +63,7 @@ class Selection:
     audiences: tuple[int, ...] | None = None  # only what has one of these
     marks: tuple[str, ...] = ()  # only what has one of these marks (`stix.conformance`)
     unmarked: bool = False  # only what has no mark
+    feed_set: int | None = None  # only what this set of the viewer's holds, by its places and moments (`feeds.proving`)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,8 @@ def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: Sequenc
     condition, parameters = conditions(viewer, wanted)
     first = walking.channels(own=wanted.own, group=wanted.group)
     parameters |= {"group": wanted.group, "added_after": wanted.added_after}
+    if wanted.feed_set is not None:
+        return _held(viewer, wanted, where, columns=columns, joins=joins)
     later = None if wanted.added_after is None else _PAST_SEQ
     if later is not None:
         first = f"{first}, {_PAST}"
@@ -135,6 +138,20 @@ def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: Sequenc
         max_bytes=where.max_bytes,
         backwards=where.backwards,
         leaping=ways[-1] if sieve else "",
+    )
+
+
+def _held(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, joins: str) -> Walked:
+    """The same of what a set holds: its places are the rows' places, and when it told them is when they were added."""
+    condition, parameters = conditions(viewer, wanted)
+    page = _FROM_SET.format(columns=columns, joins=joins, conditions=condition)
+    parameters |= {"added_after": wanted.added_after, "feed_set": wanted.feed_set, "after": where.after or 0}
+    return walking.at_once(
+        viewer,
+        walking.statement(walking.channels(), None, page),
+        parameters,
+        limit=where.limit,
+        max_bytes=where.max_bytes,
     )
 
 
@@ -267,6 +284,25 @@ CROSS JOIN LATERAL (
 {{joins}}
 WHERE {walking.SEES.format(audience="h.audience_id")} AND {{bound}} {{conditions}}
 ORDER BY c.seq {{order}} LIMIT %(limit)s
+"""
+
+# From the rows of a set, by place (index over set and place), to the versions that are in force.
+_FROM_SET = f"""
+SELECT {{columns}}
+FROM (
+    SELECT f.place AS seq, f.told_at AS date_added, f.holding_id, f.version_id
+    FROM indicators_inforce f
+    WHERE f.feed_set_id = %(feed_set)s AND f.removed = '' AND f.place > greatest(%(after)s, CASE
+        WHEN %(added_after)s::timestamptz IS NULL THEN 0
+        ELSE (SELECT b.place FROM indicators_inforce b
+              WHERE b.feed_set_id = %(feed_set)s AND b.told_at <= %(added_after)s::timestamptz
+              ORDER BY b.place DESC LIMIT 1) END)
+) c
+JOIN indicators_holding h ON h.id = c.holding_id
+JOIN indicators_stixobject o ON o.id = c.version_id
+{{joins}}
+WHERE h.newest_id = o.id AND {living.LIVES} AND {walking.SEES.format(audience="h.audience_id")} {{conditions}}
+ORDER BY c.seq LIMIT %(limit)s
 """
 
 # What has no timestamp of its own has one version, named by the moment it came in.

@@ -17,7 +17,7 @@ from django.db.models import JSONField, UUIDField, Value
 from django.utils.text import slugify
 
 from exchange.errors import Forbidden, NotFound
-from indicators.feeds import filters
+from indicators.feeds import filters, hinting
 from indicators.models import Feed
 from indicators.publishing.reach import Reach
 from indicators.reading import referred
@@ -50,16 +50,18 @@ class Collection:
     group: UUID | None = None
     filter: Mapping[str, Any] | None = None
 
-    @property
-    def selection(self) -> Selection:
+    def selection(self, viewer: Viewer) -> Selection:
         """What is read from it. An id and version that several publishers hold is in it once (§3.4).
 
         So is what the exchange itself says: it stands before the log (`standing`), and nobody's copy comes after it.
+        Of a feed that moves by itself, what its set holds, which is brought up to date. Raises Conflict.
         """
         wanted = filters.EVERYTHING if self.filter is None else filters.parse(self.filter)
         besides = referred.fixed_ids()
+        moves = bool(wanted.moving)
         return Selection(
-            filter=wanted,
+            filter=wanted.among if moves else wanted,
+            feed_set=hinting.caught_up(viewer, wanted, feed=self.id).pk if moves else None,
             own=self.own,
             in_force=self.in_force,
             group=self.group,
@@ -163,7 +165,7 @@ def _candidates(viewer: Viewer, wanted: str) -> Iterator[Collection]:
 def _stored(viewer: Viewer, *, collection_id: UUID | None = None) -> list[Collection]:
     """The viewer's groups, then its feeds, each by name; of these only the one with the id, if it is given.
 
-    What a feed holds whose filter moves by itself is no collection: who asks for what was added would miss some of it.
+    A feed whose filter moves by itself is read by its set, which dates whatever comes by when it came for the viewer.
     """
     groups, feeds = Group.objects.filter(pk__in=viewer.group_ids), Feed.objects.of(viewer)
     if collection_id is not None:
@@ -176,7 +178,6 @@ def _stored(viewer: Viewer, *, collection_id: UUID | None = None) -> list[Collec
         if row[3]
         else _of_feed(viewer, row[0], name=row[1], wanted=row[4])
         for row in found
-        if row[3] or not filters.parse(row[4]).moving
     ]
     return sorted(made, key=lambda collection: (collection.group is None, collection.title, collection.id))
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from exchange import clock, paging
-from exchange.errors import Malformed, NotFound
+from exchange.errors import Gone, Malformed, NotFound
 from indicators import reading
 from indicators.feeds.filters import EVERYTHING
 from indicators.reading import Statement, referred
@@ -63,6 +63,7 @@ class _Place:
 
     seq: int = 0
     told: datetime = _EPOCH
+    feed_set: int | None = None  # whose places they are, where a feed moves by itself
 
 
 def turn(viewer: Viewer, collection: Collection, query: Query) -> TaxiiPage[str]:
@@ -101,8 +102,10 @@ class _Asked:
         collection.require_read()
         self._viewer, self._query = viewer, query
         self._scope = _scope(collection, query)
-        self.selection = query.narrow(collection.selection)
+        self.selection = query.narrow(collection.selection(viewer))
         self.place = self._begins(collection)
+        if query.next and self.place.seq and self.place.feed_set != self.selection.feed_set:
+            raise Gone("This feed was begun anew. Start over without `next`.", code="start-over")
         #: The last moment of which the reader knows all.
         self._reached = max(self.place.told, query.added_after or _EPOCH)
         to_come = self._standing()
@@ -154,9 +157,10 @@ class _Asked:
             first, last = self.standing[0].date_added, dates[1] if dates else self.standing[-1].date_added
         following = None
         if more and (places or ours):
-            position = _position(_Place(places[1] if places else 0, last))
+            position = _position(_Place(places[1] if places else 0, last, self.selection.feed_set))
             following = paging.seal(position, viewer=self._viewer.partner_id, scope=self._scope)
-        return TaxiiPage([*ours, *published], len(published), places, following, first, last)
+        read = places if self.selection.feed_set is None else None  # places of a set are none of the log's
+        return TaxiiPage([*ours, *published], len(published), read, following, first, last)
 
 
 def turn_object(viewer: Viewer, collection: Collection, object_id: str, query: Query) -> TaxiiPage[str]:
@@ -200,15 +204,16 @@ def _holds(viewer: Viewer, collection: Collection, object_id: str) -> bool:
     """Whether the collection holds any version of an object."""
     if standing.holds(object_id):
         return True
-    wanted = collection.selection
-    if wanted.group is None and wanted.filter == EVERYTHING and not wanted.in_force:
+    wanted = collection.selection(viewer)
+    if wanted.group is None and wanted.filter == EVERYTHING and not wanted.in_force and wanted.feed_set is None:
         return reading.holds(viewer, object_id, own=wanted.own)
     any_version = replace(wanted, stix_ids=(object_id,), versions="all")
     return bool(reading.page(viewer, any_version, limit=1, with_bodies=False).statements)
 
 
 def _position(place: _Place) -> paging.Position:
-    return [place.seq, (place.told - _EPOCH) // timedelta(microseconds=1)]
+    told = (place.told - _EPOCH) // timedelta(microseconds=1)
+    return [place.seq, told] if place.feed_set is None else [place.seq, told, place.feed_set]
 
 
 def _scope(collection: Collection, query: Query) -> str:
@@ -221,4 +226,6 @@ def _unseal(cursor: str | None, *, viewer: Viewer, scope: str) -> _Place:
     match paging.unseal(cursor, viewer=viewer.partner_id, scope=scope):
         case [int(seq), int(microseconds)]:
             return _Place(seq, _EPOCH + timedelta(microseconds=microseconds))
+        case [int(seq), int(microseconds), int(feed_set)]:
+            return _Place(seq, _EPOCH + timedelta(microseconds=microseconds), feed_set)
     raise Malformed("This cursor was made for another list.", code="bad-cursor", at="/next")

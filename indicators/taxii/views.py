@@ -133,7 +133,7 @@ def _delete_object(request: HttpRequest, viewer: Viewer, collection_id: str, obj
     collection.require_write()
     query = filters.read(request.GET, matches=_MATCHES_OF_ONE_OBJECT)
     query = query if "match[version]" in request.GET else query.every_version()
-    wanted = query.narrow(collection.selection)
+    wanted = query.narrow(collection.selection(viewer))
     wanted = replace(wanted, stix_ids=(object_id,), added_after=None, own=True, once=False, besides=())
     found = pages.versions_of(viewer, object_id, wanted)
     if not found:

@@ -184,6 +184,7 @@ def _give_up(delivery: Delivery) -> None:
     own = Subscription.unrestricted.filter(pk=delivery.subscription_id)
     if delivery.kind == Delivery.Kind.CHANGES:
         own.update(seq=delivery.first_seq)
+        own.filter(set_id__isnull=False, place__gt=delivery.first_place or 0).update(place=delivery.first_place or 0)
     if own.exclude(state=Subscription.State.DEAD).update(state=Subscription.State.DEAD):
         breaker.given_up(delivery.subscription)
 
@@ -239,6 +240,8 @@ def send_again(viewer: Viewer, delivery_id: UUID) -> Delivery:
         kind=Delivery.Kind.AGAIN,
         first_seq=delivery.first_seq,
         last_seq=delivery.last_seq,
+        first_place=delivery.first_place,
+        last_place=delivery.last_place,
         changes=delivery.changes,
         again_of_id=delivery.again_of_id or delivery.pk,
     )

@@ -24,7 +24,8 @@ from django.urls import reverse
 
 from exchange import clock
 from exchange.celery import app
-from exchange.errors import Gone, NotFound, Refused, Unauthenticated
+from exchange.errors import Conflict, Gone, NotFound, Refused, Unauthenticated
+from indicators.feeds import hinting
 from indicators.log import changes
 from indicators.models import Change, Digest, Feed
 from indicators.telling import inbox, subscribing
@@ -76,7 +77,8 @@ def choose(viewer: Viewer, user: User, wish: Wish) -> Wish:
     if user.partner_id != viewer.partner_id:
         raise NotFound
     _require_good(wish)
-    if Feed.objects.of(viewer).filter(pk__in=wish.feeds).count() < len(set(wish.feeds)):
+    chosen = list(Feed.objects.of(viewer).filter(pk__in=wish.feeds))
+    if len(chosen) < len(set(wish.feeds)):
         raise NotFound("There is no such feed.")
     if wish.every != Digest.Every.OFF and not user.email:
         raise Refused("There is no e-mail address to send it to.", code="no-address", at="/every")
@@ -92,6 +94,9 @@ def choose(viewer: Viewer, user: User, wish: Wish) -> Wish:
         digest.due_at = next_due(wish, after=moment)
         digest.feeds = sorted({str(feed) for feed in wish.feeds})
         digest.save()
+        for feed in chosen:
+            if (wanted := subscribing.filter_of(feed)).moving:
+                hinting.caught_up(viewer, wanted, feed=feed.pk)
         audit.record(audit.Verb.DIGEST_CHOSEN, by=viewer, target=f"user:{user.pk}", every=wish.every)
     return of(user)
 
@@ -243,7 +248,7 @@ def compose(viewer: Viewer, digest: Digest, *, until: datetime) -> tuple[str, st
     feeds = [
         (feed, counted)
         for feed in Feed.objects.of(viewer).filter(pk__in=digest.feeds).order_by("name", "pk")[:MOST_FEEDS]
-        if (counted := _counted(viewer, feed, after=digest.seq))
+        if (counted := _counted(viewer, feed, after=digest.seq, since=since))
     ]
     if not items and not feeds:
         return None
@@ -253,10 +258,20 @@ def compose(viewer: Viewer, digest: Digest, *, until: datetime) -> tuple[str, st
     return f"Exchange: {', '.join(parts)}", "\n".join(lines) + "\n"
 
 
-def _counted(viewer: Viewer, feed: Feed, *, after: int) -> Mapping[str, Any] | None:
-    """How many changes a feed had, by what happened; None where there was none."""
+def _counted(viewer: Viewer, feed: Feed, *, after: int, since: datetime) -> Mapping[str, Any] | None:
+    """How many changes a feed had, by what happened; None where there was none.
+
+    Of one that moves by itself, the last one of each object: none, too, where its set was not kept before.
+    """
+    wanted = subscribing.filter_of(feed)
+    if wanted.moving:
+        try:
+            told = hinting.counted(viewer, wanted, feed=feed.pk, since=since)
+        except Conflict:  # the partner follows too many feeds
+            return None
+        return told | {"more": False} if told and any(told.values()) else None
     try:
-        span = changes.since(viewer, subscribing.filter_of(feed), after=after, limit=_MOST_CHANGES, matched=False)
+        span = changes.since(viewer, wanted, after=after, limit=_MOST_CHANGES, matched=False)
     except Gone:  # away for longer than the log is kept, or restored: from now on
         return None
     ops = Counter(change.op for change in span.changes)

@@ -22,10 +22,11 @@ from structlog import get_logger
 from exchange import clock, hints, incarnation
 from exchange.celery import app
 from exchange.errors import Gone
+from indicators.feeds import hinting
 from indicators.feeds.filters import Filter
 from indicators.log import changes
-from indicators.models import Delivery, Feed, Subscription
-from indicators.telling import claiming, concerning, delivering, replaying, sending, subscribing, writing
+from indicators.models import Delivery, Feed, FeedSet, Subscription
+from indicators.telling import claiming, concerning, delivering, looking, replaying, sending, subscribing, writing
 from partners.keys.auth import viewers_among
 from partners.models import Partner
 from partners.viewer import Viewer
@@ -96,7 +97,8 @@ def _made(
 
     The log is read once for those of a partner that stand at one place with one filter.
     """
-    made, told_nothing, at = [], {}, defaultdict[int, list[UUID]](list)
+    made, told_nothing, at = _made_of_sets(viewers, subscriptions), {}, defaultdict[int, list[UUID]](list)
+    subscriptions = [one for one in subscriptions if one.set_id is None]
     end = changes.head() if subscriptions else 0
     for viewer, wanted, seq, only_yours, alike in _alike(viewers, subscriptions):
         try:
@@ -120,6 +122,23 @@ def _made(
     for reached, ids in at.items():
         Subscription.unrestricted.filter(pk__in=ids).update(seq=reached)
     return made, told_nothing
+
+
+def _made_of_sets(viewers: Mapping[UUID, Viewer], subscriptions: Sequence[Subscription]) -> list[Delivery]:
+    """A delivery for each that is told of a feed that moves by itself, by the set that `looking` brings up to date."""
+    made = []
+    for one in subscriptions:
+        feed_set = FeedSet.unrestricted.filter(pk=one.set_id, place__gt=one.place, complete=True).first()
+        if feed_set is None:
+            continue
+        news = hinting.news(viewers[one.partner_id], feed_set.pk, after=one.place, limit=writing.MAX_CHANGES)
+        if news.changes:
+            urgent = changes.is_urgent(news.changes)
+            delivery = _delivery(one, reached=one.seq, count=len(news.changes), urgent=urgent)
+            delivery.first_place, delivery.last_place = one.place, feed_set.place
+            made.append(delivery)
+        Subscription.unrestricted.filter(pk=one.pk).update(place=feed_set.place)
+    return made
 
 
 def _alike(
@@ -171,6 +190,10 @@ def _hurried(viewer: Viewer, subscription: Subscription, waiting: Delivery) -> D
     rests = waiting.rests_until is None or waiting.rests_until > moment
     if waiting.state != Delivery.State.DUE or waiting.due_at <= moment or rests:
         return None
+    if subscription.set_id is not None:
+        later = FeedSet.unrestricted.filter(pk=subscription.set_id, place__gt=max(subscription.place, waiting.seen_seq))
+        place = later.values_list("place", flat=True).first()
+        return waiting if place and delivering.hurry_for_news(waiting, seen=place, at=moment) else None
     after = max(subscription.seq, waiting.seen_seq)
     only_yours, wanted = subscription.only_yours, subscribing.filter_of(subscription.feed)
     limit = writing.MAX_CHANGES if only_yours else 1
@@ -264,9 +287,18 @@ def deliver() -> None:
     _DESK.work()
 
 
+@app.task(name="indicators.telling.notifying.look")
+def look() -> None:
+    """Look after the feeds that move by themselves, and tell what is new of them."""
+    if looking.look():
+        hint()
+
+
 @app.task(name="indicators.telling.notifying.sweep")
 def sweep() -> None:
     """Find everything that is to be told or due, from the store alone, and wake workers for it."""
+    if looking.is_due():
+        hints.SENDER.send_soon(look)
     woken, room = 0, _MOST_DUE - claiming.due()
     for together in batched(_to_be_told(), _TOGETHER):
         portions, most = [], 0
@@ -314,7 +346,9 @@ def _to_be_told() -> list[list[UUID]]:
         kind=Delivery.Kind.START_OVER,
         state__in=[Delivery.State.DUE, Delivery.State.SENDING],
     )
-    new = ~Exists(waits) & Q(incarnation=F("present"), seq__lt=changes.head())
+    moved = Exists(FeedSet.unrestricted.filter(pk=OuterRef("set_id"), place__gt=OuterRef("place"), complete=True))
+    told_by_log = Q(set_id__isnull=True, seq__lt=changes.head())
+    new = ~Exists(waits) & Q(incarnation=F("present")) & (told_by_log | Q(moved, set_id__isnull=False))
     restored = ~Exists(starts_over) & ~Q(incarnation=F("present"))
     active = Subscription.unrestricted.annotate(present=_PRESENT).filter(
         new | restored, state=Subscription.State.ACTIVE, partner__state=Partner.State.ACTIVE

@@ -112,6 +112,8 @@ def _repeat(letter: Delivery, place: int) -> Delivery:
         again_of_id=letter.pk,
         first_seq=letter.first_seq,
         last_seq=letter.last_seq,
+        first_place=letter.first_place,
+        last_place=letter.last_place,
         changes=letter.changes,
         created_at=moment + timedelta(microseconds=place),
         due_at=moment + timedelta(microseconds=place),
@@ -142,12 +144,13 @@ def _named(viewer: Viewer, subscription_id: UUID, ids: Collection[UUID]) -> Quer
 def _dead(sent: QuerySet[Delivery]) -> QuerySet[Delivery]:
     repeated = _repeats().filter(state__in=(*_UNDER_WAY, Delivery.State.DELIVERED))
     over_it: Any = {"first_seq__lte": OuterRef("first_seq"), "last_seq__gte": OuterRef("last_seq")}
+    of_set: Any = {"first_place__lte": OuterRef("first_place"), "last_place__gte": OuterRef("last_place")}
     told_later = Delivery.unrestricted.filter(
+        Q(**over_it, first_place__isnull=True) | Q(**of_set),
         subscription=OuterRef("subscription"),
         kind=OuterRef("kind"),
         state=Delivery.State.DELIVERED,
         created_at__gt=OuterRef("created_at"),
-        **over_it,
     )
     return sent.filter(~Exists(repeated), ~Exists(told_later), state=Delivery.State.DEAD)
 

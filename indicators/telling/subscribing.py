@@ -14,7 +14,7 @@ from django.db.models import ProtectedError
 
 from exchange import clock, incarnation, outbound, sealing, signing
 from exchange.errors import Conflict, NotFound, Refused
-from indicators.feeds import addresses, filters
+from indicators.feeds import addresses, filters, proving
 from indicators.log import changes
 from indicators.models import Feed, Subscription
 from partners import sight
@@ -51,8 +51,8 @@ def change_feed(
     """Change the name of a feed, its filter, or both; and whether it selects something else by that.
 
     Whoever follows it by the delta is told what comes and what goes. Raises NotFound, Refused naming the field, also
-    for a filter that cannot be followed while an address is subscribed; Conflict if the name is taken; Forbidden where
-    a key for some groups changes the filter, which selects for all of them.
+    for a filter that moves by itself while an address is told what of it concerns its partner alone; Conflict if the
+    name is taken; Forbidden where a key for some groups changes the filter, which selects for all of them.
     """
     viewer.require(Scope.SUBSCRIBE)
     if filter_json is not None:
@@ -66,11 +66,11 @@ def change_feed(
             selects = wanted is not None and wanted.scope != filter_of(feed).scope
             changed = ["filter"] * selects + ["name"] * (named not in (None, feed.name))
             if wanted is not None and selects:
-                if Subscription.objects.of(viewer).filter(feed=feed).exists():
-                    wanted.followable()
                 feed.filter, feed.changed_at = wanted.to_json(), clock.now()
             feed.name = named or feed.name
             feed.save(update_fields=["name", "filter", "changed_at"])
+            if selects:
+                _placed_anew(viewer, feed)
             if changed:
                 audit.record(audit.Verb.FEED_CHANGED, by=viewer, target=f"feed:{feed_id}", changed=changed)
             if selects:
@@ -119,15 +119,40 @@ def _taken() -> Conflict:
     return Conflict("You have a feed of this name.", code="name-taken", at="/name")
 
 
-def _followable(viewer: Viewer, feed_id: UUID) -> Feed:
-    """A feed of the viewer's own partner that can be followed, and stays so until the end of the transaction.
+def _kept(viewer: Viewer, feed_id: UUID) -> Feed:
+    """A feed of the viewer's own partner, which stays as it is until the end of the transaction. Raises NotFound.
 
-    It is locked before it is read, as `change_feed` does. Raises NotFound, Refused naming the field.
+    It is locked before it is read, as `change_feed` does.
     """
     own_feed(viewer, feed_id)
-    feed = _locked(feed_id)
-    filter_of(feed).followable()
-    return feed
+    return _locked(feed_id)
+
+
+def _placed_anew(viewer: Viewer, feed: Feed) -> None:
+    """Whoever is told of a feed whose filter was changed is told of what comes from now on."""
+    for one in Subscription.unrestricted.select_for_update(no_key=True).filter(feed=feed).order_by("pk"):
+        _place(viewer, one, feed)
+        one.save(update_fields=_PLACED)
+
+
+def _place(viewer: Viewer, subscription: Subscription, feed: Feed | None) -> None:
+    """Have an address be told of a feed from now on: by the log, or by the set of a filter that moves by itself.
+
+    Raises Refused where it is to be told what concerns its partner alone, which the log alone tells.
+    """
+    wanted = filter_of(feed)
+    subscription.feed = feed
+    if feed is None or not wanted.moving:
+        subscription.set_id, subscription.place, subscription.look_at = None, 0, None
+        return
+    if subscription.only_yours:
+        wanted.followable()
+    feed_set = proving.brought(viewer, wanted, feed=str(feed.pk))
+    if subscription.set_id != feed_set.pk:
+        subscription.set_id, subscription.place, subscription.look_at = feed_set.pk, feed_set.place, clock.now()
+
+
+_PLACED = ("feed", "set_id", "place", "look_at")
 
 
 def _locked(feed_id: UUID, *, no_key: bool = True) -> Feed:
@@ -150,7 +175,8 @@ def subscribe(
 
     With `only_yours` it is told what of the feed concerns the viewer's partner, and of nothing else.
 
-    Raises Refused for an address that can't be asked, NotFound for a feed that is not the viewer's.
+    Raises Refused for an address that can't be asked, and for `only_yours` of a feed that moves by itself; NotFound for
+    a feed that is not the viewer's.
     """
     viewer.require(Scope.SUBSCRIBE)
     viewer.require_all_groups()
@@ -159,9 +185,8 @@ def subscribe(
         raise Conflict(f"A partner has at most {_MAX_SUBSCRIPTIONS} subscriptions.", code="too-many-subscriptions")
     secret = signing.new_secret()
     with transaction.atomic():
-        subscription = Subscription.unrestricted.create(
+        subscription = Subscription(
             partner_id=viewer.partner_id,
-            feed=_followable(viewer, feed_id) if feed_id else None,
             format=_format(form),
             only_yours=only_yours,
             url=url,
@@ -169,6 +194,8 @@ def subscribe(
             seq=changes.head(),
             incarnation=incarnation.read(),
         )
+        _place(viewer, subscription, _kept(viewer, feed_id) if feed_id else None)
+        subscription.save(force_insert=True)
         audit.record(audit.Verb.SUBSCRIPTION_CREATED, by=viewer, target=f"subscription:{subscription.pk}")
     return subscription, secret
 
@@ -199,15 +226,17 @@ def change(viewer: Viewer, subscription_id: UUID, wanted: Mapping[str, Any]) -> 
         if "url" in wanted:
             _require_allowed(wanted["url"] or "")
             subscription.url = wanted["url"]
-        if "feed" in wanted:
-            subscription.feed = _followable(viewer, wanted["feed"]) if wanted["feed"] else None
         if "only" in wanted:
             subscription.only_yours = bool(wanted["only"])
+        if "feed" in wanted or "only" in wanted:
+            feed_id = wanted["feed"] if "feed" in wanted else subscription.feed_id
+            _place(viewer, subscription, _kept(viewer, feed_id) if feed_id else None)
         if wanted.get("format"):
             subscription.format = _format(wanted["format"])
         if "url" in wanted or (subscription.state == Subscription.State.ACTIVE and "state" in wanted):
             subscription.failures, subscription.opened_at = 0, None
-        subscription.save(update_fields=["state", "url", "feed", "only_yours", "format", "failures", "opened_at"])
+        changed = ("state", "url", "only_yours", "format", "failures", "opened_at")
+        subscription.save(update_fields=[*changed, *_PLACED])
         audit.record(
             audit.Verb.SUBSCRIPTION_CHANGED,
             by=viewer,

@@ -16,6 +16,7 @@ from structlog import get_logger
 
 from exchange import clock, incarnation, paging, signing
 from exchange.errors import Gone
+from indicators.feeds import hinting
 from indicators.feeds.filters import Filter
 from indicators.log import changes, traced
 from indicators.models import Delivery, Subscription
@@ -86,6 +87,8 @@ class _Asking:
         if wanted is None:
             wanted = subscribing.filter_of(delivery.subscription.feed)
             self._filters[delivery.subscription.feed_id] = wanted
+        if delivery.first_place is not None:
+            return _of_set(viewer, delivery)
         only_yours = delivery.subscription.only_yours
         key = (delivery.partner_id, wanted.scope, delivery.first_seq, delivery.last_seq, only_yours)
         if key not in self._stretches:
@@ -112,6 +115,21 @@ def _read(viewer: Viewer, wanted: Filter, *, first: int, last: int, only_yours: 
     hints = concerning.hints(viewer, told, only_yours=only_yours)
     about = tuple(traced.of(change.seq for change in told))
     return _Stretch(hints, concerning.is_urgent(hints), more, place, about)
+
+
+def _of_set(viewer: Viewer, delivery: Delivery) -> _Stretch:
+    """What the set of a feed that moves by itself says after a place, and a cursor of the feed's delta there.
+
+    Nothing where the feed does not move any more, or has another set: the subscriber was told to read it once more.
+    """
+    subscription, first = delivery.subscription, delivery.first_place or 0
+    if subscription.set_id is None:
+        return _Stretch([], urgent=False, more=False, place="", about=())
+    news = hinting.news(viewer, subscription.set_id, after=first, limit=MAX_CHANGES)
+    feed = str(subscription.feed_id)
+    place = hinting.cursor(viewer, feed=feed, feed_set=subscription.set_id, place=first)
+    hints = concerning.hints(viewer, news.changes)
+    return _Stretch(hints, concerning.is_urgent(hints), news.more, place, ())
 
 
 def _says_no_changes(delivery: Delivery) -> bool:
@@ -142,6 +160,8 @@ def _written(delivery: Delivery, asking: _Asking) -> Letter | Outcome:
 
 def _beginning(subscription: Subscription) -> str:
     """Where its feed is read from the beginning."""
+    if subscription.set_id is not None:
+        return f"{settings.BASE_URL}/api/v1/feeds/{subscription.feed_id}/delta"
     return f"{settings.BASE_URL}/api/v1/changes" + (f"?feed={subscription.feed_id}" if subscription.feed_id else "")
 
 
@@ -160,13 +180,16 @@ def _message(delivery: Delivery, what: str, data: Mapping[str, Any]) -> Mapping[
 def _changed(delivery: Delivery, stretch: _Stretch) -> Mapping[str, Any]:
     """Which objects changed, and where to read what they say now: no value, and nothing to enforce."""
     feed = f"&feed={delivery.subscription.feed_id}" if delivery.subscription.feed_id else ""
+    link = f"{settings.BASE_URL}/api/v1/changes?cursor={stretch.place}{feed}"
+    if delivery.first_place is not None:
+        link = f"{_beginning(delivery.subscription)}?cursor={stretch.place}"
     return {
         "feed": str(delivery.subscription.feed_id or "all"),
         "place": stretch.place,
         "urgent": stretch.urgent,
         "changes": stretch.hints,
         "more": stretch.more,
-        "link": f"{settings.BASE_URL}/api/v1/changes?cursor={stretch.place}{feed}",
+        "link": link,
     }
 
 

@@ -16,7 +16,9 @@ from exchange import clock, incarnation
 from exchange.memory import Memory
 from exchange.web.shares import Share
 from indicators.api import events
+from indicators.feeds import proving
 from indicators.log import waking
+from indicators.stix import making
 from partners import keys, sight
 from partners.models import ApiKey, Membership, Partner
 from partners.scopes import Scope
@@ -123,6 +125,30 @@ def test_a_stream_tells_what_changes_from_now_on_to_whom_may_see_it(cast):
             "kind": "account-pattern",
         }
         assert set(inside.named("change")[0][2]) == {"feed", "urgent", "changes", "more"}
+
+
+def test_a_feed_that_moves_by_itself_is_streamed_by_its_set_and_pulled_by_its_delta(cast, monkeypatch):
+    """What a commit brings at once; what it makes of others' objects when the set is asked for anew."""
+    monkeypatch.setattr(proving, "_MOVES", timedelta(0))
+    monkeypatch.setattr(events, "_MOVES_S", 0.2)
+    aster, borealis, cygnus = (Caller(cast.keys[name]) for name in ("aster", "borealis", "cygnus"))
+    feed = read(borealis.send("POST", "feeds", {"name": "two", "text": "publishers:>=2"}), 201)["id"]
+    one, two = (making.account_pattern(carrier={"token": making.token("ab" * 32)}) for _ in range(2))
+    with an_open_stream(borealis.key, f"events?feed={feed}") as stream:
+        place = stream.named("open")[0][1]
+        aster.push(one)
+        borealis.push(two)
+        until(lambda: set(stream.told()) == {one["id"], two["id"]})
+        (_, reached, said) = stream.named("change")[-1]
+        assert (said["feed"], said["urgent"]) == (feed, False)
+        assert borealis.send("POST", f"objects/{two['id']}/withdraw", {}).status_code == 204
+        until(lambda: stream.named("change")[-1][2]["urgent"])
+    for cursor, count in ((place, 2), (reached, 2)):
+        *rows, _ = borealis.get(f"feeds/{feed}/delta?cursor={cursor}").content.splitlines()
+        assert len(rows) == count
+    with an_open_stream(borealis.key, f"events?feed={feed}", **{"Last-Event-ID": reached}) as again:
+        until(lambda: set(again.told()) == {one["id"], two["id"]})
+    assert code(cygnus.get(f"events?feed={feed}"), 404) == "not-found"
 
 
 def test_a_stream_that_broke_off_goes_on_where_it_was(cast):

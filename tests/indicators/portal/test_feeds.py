@@ -74,15 +74,18 @@ def test_a_filter_that_is_none_is_explained_and_stays(cast):
     assert Feed.unrestricted.count() == 1
 
 
-def test_what_moves_by_itself_is_not_offered_to_be_followed(cast):
+def test_what_moves_by_itself_is_told_of_and_has_a_collection_and_says_how_soon(cast):
     client = signed_in(cast.aster)
     feed = a_feed(client, filter_text="publishers:>=2", name="Two")
     shown = text(client.get(f"/subscriptions/feeds/{feed.pk}"))
-    assert "Nobody can be told of changes of this feed" in shown
-    assert f"collections/{feed.pk}" not in shown
-    refused = text(client.post(f"/subscriptions/feeds/{feed.pk}", {"do": "subscribe", "url": "https://r.example/"}))
-    assert "cannot be followed" in refused or "Nobody can be told" in refused
+    assert "changes by itself" in shown
+    assert f"collections/{feed.pk}" in shown
+    page = f"/subscriptions/feeds/{feed.pk}"
+    only = {"do": "subscribe", "url": "https://r.example/", "only": "yours"}
+    assert "cannot be followed" in text(client.post(page, only))
     assert Subscription.unrestricted.count() == 0
+    client.post(page, {"do": "subscribe", "url": "https://r.example/"})
+    assert Subscription.unrestricted.get().set_id is not None
 
 
 def test_a_feed_is_deleted_once_nothing_uses_it_and_is_nobody_elses(cast):

@@ -12,6 +12,8 @@ from django.core.mail import EmailMessage
 from django.test import Client
 
 from exchange.errors import NotFound, Refused
+from indicators.ending import withdrawing
+from indicators.feeds import filters
 from indicators.log import changes
 from indicators.models import Digest
 from indicators.opinions import giving
@@ -120,6 +122,24 @@ def test_only_feeds_and_people_of_ones_own(cast, reader, person):
 
 
 # what
+
+
+def test_it_counts_what_came_and_went_of_a_feed_that_moves_by_itself(cast, reader, person, time, mailoutbox):
+    """`age` is the store's own time, so what is published here is younger than any filter asks."""
+    feed = subscribing.save_feed(reader, name="New", filter_json=filters.accepted(reader, "age:<520w").to_json())
+    publish(cast)
+    chosen(reader, person, feeds=(feed.pk,))
+    gone, _ = publish(cast), publish(cast)
+    time.shift(timedelta(hours=1))
+    turn()
+    assert "New: 2 new or changed, 0 to be dropped" in mailoutbox[0].body, "and not the one from before"
+    withdrawing.withdraw(cast.viewer("aster"), [gone["id"]])
+    time.shift(timedelta(hours=1))
+    turn()
+    assert "New: 0 new or changed, 1 to be dropped" in mailoutbox[1].body
+    time.shift(timedelta(hours=1))
+    turn()
+    assert len(mailoutbox) == 2
 
 
 def test_it_counts_what_changed_in_feeds_and_says_no_value(cast, reader, person, time, mailoutbox):

@@ -1,0 +1,103 @@
+"""What is to be in force by a filter, what a set holds, and in what they differ, as the store says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from exchange.sql import ask
+from indicators import living
+from indicators.feeds.filters import Filter
+from indicators.models import FeedSet
+from indicators.opinions import standing
+from partners import sources
+from partners.sharing import audience_ids
+from partners.viewer import Viewer
+
+
+class Found(NamedTuple):
+    """One object that is to be in force."""
+
+    holding: int
+    version: int
+    source: UUID
+    source_name: str
+    named: bool
+    stix_id: str
+    sha256: str
+    until: datetime | None
+    came: int | None = None  # the place in the set at which it came, of what is held
+
+
+def _seen(viewer: Viewer, wanted: Filter) -> tuple[str, dict[str, Any]]:
+    """What the viewer sees live, is not disarmed for it, and the filter lets through: a query, and its parameters."""
+    conditions, parameters = wanted.sql(viewer)
+    disarmed = standing.is_disarmed(by_standing=not wanted.says_standing)
+    sql = _SEEN.format(conditions=conditions, disarmed=disarmed, lives=living.LIVES)
+    return sql, {**parameters, "audiences": audience_ids(viewer), "viewer": viewer.partner_id}
+
+
+def found(viewer: Viewer, wanted: Filter, *, ids: Sequence[str]) -> list[Found]:
+    """The same, of these ids."""
+    sql, parameters = _seen(viewer, wanted)
+    veiled = sources.veiled(viewer, parameters["audiences"])
+    said: list[Found] = []
+    for holding, version, audience, publisher, name, stix_id, sha256, until in ask(sql, parameters | {"ids": list(ids)}):
+        source = veiled.get(audience)
+        of = sources.Source(publisher, name, "") if source is None else source
+        shown = Found(holding, version, of.id, of.name, source is None, stix_id, bytes(sha256).hex(), until)
+        said.append(shown)
+    return said
+
+
+def held(feed_set: FeedSet, *, ids: Sequence[str]) -> list[Found]:
+    """What the set holds of these ids."""
+    return [
+        Found(holding, version, source, name, named, stix_id, bytes(sha256).hex(), until, came)
+        for holding, version, source, name, named, stix_id, sha256, until, came in ask(
+            _HELD, {"feed_set": feed_set.pk, "ids": list(ids)}
+        )
+    ]
+
+
+def moved(viewer: Viewer, feed_set: FeedSet, wanted: Filter) -> list[str]:
+    """The ids of what is to be in force and is not held so, and of what is held and is not to be; sorted.
+
+    All of both is compared, by the store: for a filter that asks for what moves without a change in the log.
+    """
+    seen, parameters = _seen(viewer, wanted)
+    asked = {**parameters, "ids": None, "feed_set": feed_set.pk}
+    return [stix_id for (stix_id,) in ask(_MOVED.format(seen=seen), asked)]
+
+
+# A row for each living holding: found by its id (the unique index over ids and publishers), or all that are seen.
+_SEEN = """
+SELECT h.id, o.id AS version, h.audience_id, h.publisher_id, p.name, h.stix_id, o.sha256, o.valid_until
+FROM indicators_holding h
+JOIN indicators_stixobject o ON o.id = h.newest_id
+JOIN partners_partner p ON p.id = h.publisher_id
+WHERE h.audience_id = ANY(%(audiences)s) AND {lives}
+  AND (%(ids)s::text[] IS NULL OR h.stix_id = ANY(%(ids)s)) AND NOT {disarmed} {conditions}
+"""
+_HELD = """
+SELECT f.holding_id, f.version_id, f.source, f.source_name, f.named, h.stix_id, o.sha256, o.valid_until, f.came
+FROM indicators_inforce f
+JOIN indicators_holding h ON h.id = f.holding_id
+JOIN indicators_stixobject o ON o.id = f.version_id
+WHERE f.feed_set_id = %(feed_set)s AND f.removed = '' AND h.stix_id = ANY(%(ids)s)
+"""
+# The ids of what is seen and not held in this version, and of what is held and not seen.
+_MOVED = """
+WITH seen AS ({seen}), held AS (
+    SELECT f.holding_id, f.version_id FROM indicators_inforce f
+    WHERE f.feed_set_id = %(feed_set)s AND f.removed = ''
+)
+SELECT DISTINCT h.stix_id
+FROM (SELECT s.id, s.version FROM seen s) s (holding_id, version_id)
+FULL JOIN held USING (holding_id)
+JOIN indicators_holding h ON h.id = holding_id
+WHERE s.version_id IS DISTINCT FROM held.version_id
+ORDER BY h.stix_id
+"""

@@ -1,0 +1,264 @@
+"""Feeds whose filter changes by itself: told of and read by every surface as all others are, by the places of a set."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import orjson
+import pytest
+import time_machine
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from exchange import clock, outbound
+from indicators.feeds import proving
+from indicators.models import Delivery, FeedSet, InForce, Subscription
+from indicators.stix import making
+from indicators.telling import delivering, looking, notifying
+from indicators.telling.attempting import Outcome
+from tests import build
+from tests.indicators.api.caller import code, read
+from tests.indicators.api.test_delta import Subscriber
+from tests.waiting import until
+
+pytestmark = pytest.mark.django_db
+
+_HOOK = "https://receiver.example/hook"
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """What receivers were sent; they take everything."""
+    bodies = []
+
+    def post(url, body, *, headers, timeout_s, max_bytes, keeps):
+        bodies.append(orjson.loads(body))
+        return outbound.Reply(200, None, b"")
+
+    monkeypatch.setattr(outbound, "post", post)
+    monkeypatch.setattr(notifying, "wake", lambda count=1: None)
+    monkeypatch.setattr(notifying, "hint", lambda: None)
+    return bodies
+
+
+@pytest.fixture
+def time():
+    with time_machine.travel(clock.now(), tick=False) as travelling:
+        yield travelling
+
+
+def saved(caller, text, name="sure"):
+    return read(caller.send("POST", "feeds", {"name": name, "text": text}), 201)["id"]
+
+
+def ending(**after):
+    return build.an_indicator(valid_until=clock.rfc3339(clock.now() + timedelta(**after)))
+
+
+def carrying(carrier):
+    return making.account_pattern(carrier=carrier)
+
+
+def withdrawn(caller, one):
+    assert caller.send("POST", f"objects/{one['id']}/withdraw", {}).status_code == 204
+
+
+def told(sent):
+    """What a sweep finds and delivers: the messages since the last one."""
+    before = len(sent)
+    notifying.look()
+    notifying.sweep()
+    notifying.deliver()
+    return sent[before:]
+
+
+def changed(message):
+    return [(one["op"], one["reason"], one["id"]) for one in message["data"]["changes"]]
+
+
+def looked(sent, time):
+    """The same, once a set is asked for anew by itself."""
+    time.shift(proving._MOVES + timedelta(seconds=1))
+    return told(sent)
+
+
+def test_an_address_is_told_what_the_clock_lets_in_and_pulls_it_by_the_delta(aster, borealis, sent, time):
+    """The clock is PostgreSQL's: the one object ends in a little more than seven days."""
+    feed = saved(borealis, "until:<7d")
+    read(borealis.send("POST", "subscriptions", {"url": _HOOK, "feed": feed}), 201)
+    near, far = ending(days=3), ending(days=7, seconds=2)
+    aster.push(near, far)
+    (message,) = told(sent)
+    assert (message["type"], message["data"]["feed"], message["data"]["urgent"]) == ("objects.changed", feed, False)
+    assert changed(message) == [("upsert", "published", near["id"])]
+    assert told(sent) == [], "nothing is told twice"
+    (message,) = until(lambda: looked(sent, time))
+    assert changed(message) == [("upsert", "published", far["id"])], "by the clock alone"
+    *rows, trailer = borealis.get(message["data"]["link"].partition("/api/v1/")[2]).content.splitlines()
+    assert [orjson.loads(line)["id"] for line in rows] == [far["id"]], "its link leads to what came"
+    assert orjson.loads(trailer)["trailer"]["set_count"] == 2
+
+
+def test_what_others_say_moves_a_feed_and_a_removal_is_urgent(aster, borealis, sent, time):
+    feed = saved(aster, "publishers:>=2")
+    read(aster.send("POST", "subscriptions", {"url": _HOOK, "feed": feed}), 201)
+    carrier = {"token": making.token("ab" * 32)}
+    first, second = carrying(carrier), carrying(carrier)
+    borealis.push(first)
+    assert looked(sent, time) == []
+    aster.push(second)
+    assert {one[2] for message in looked(sent, time) for one in changed(message)} == {first["id"], second["id"]}
+    withdrawn(aster, second)
+    messages = looked(sent, time)
+    assert {one for message in messages for one in changed(message)} == {
+        ("remove", "withdrawn", second["id"]),
+        ("remove", "filtered", first["id"]),
+    }
+    assert all(message["data"]["urgent"] for message in messages)
+
+
+def test_what_was_given_up_is_told_once_the_address_answers_again_and_a_dead_letter_is_no_longer_one(
+    aster, borealis, sent, time
+):
+    feed = saved(borealis, "age:<3w")
+    there = read(borealis.send("POST", "subscriptions", {"url": _HOOK, "feed": feed}), 201)["id"]
+    one, two = build.an_indicator(), build.an_indicator()
+    aster.push(one)
+    notifying.look()
+    (delivery,) = notifying.dispatch_all([there])
+    claimed = Delivery.unrestricted.select_related("subscription", "again_of").get(pk=delivery)
+    Delivery.unrestricted.filter(pk=delivery).update(state="sending", claimed_until=clock.now())
+    claimed.refresh_from_db()
+    delivering.conclude([(claimed, Outcome(delivered=False, words="Answered 410.", status_code=410, gone=True))])
+    assert Subscription.unrestricted.get(pk=there).state == Subscription.State.DEAD
+    assert len(read(borealis.get(f"subscriptions/{there}/dead-letters"))["deliveries"]) == 1
+    aster.push(two)
+    read(borealis.send("PATCH", f"subscriptions/{there}", {"state": "active"}))
+    (message,) = looked(sent, time)
+    assert {said[2] for said in changed(message)} == {one["id"], two["id"]}
+    assert read(borealis.get(f"subscriptions/{there}/dead-letters"))["deliveries"] == []
+
+
+def test_what_concerns_oneself_alone_is_told_by_the_log_and_not_of_such_a_feed(borealis):
+    feed, plain = saved(borealis, "until:<7d"), saved(borealis, "confidence:>=70", name="plain")
+    only = {"url": _HOOK, "only": "yours"}
+    assert code(borealis.send("POST", "subscriptions", {**only, "feed": feed}), 422) == "filter-moves"
+    there = read(borealis.send("POST", "subscriptions", {**only, "feed": plain}), 201)["id"]
+    assert code(borealis.send("PATCH", f"feeds/{plain}", {"text": "until:<7d"}), 422) == "filter-moves"
+    assert code(borealis.send("PATCH", f"subscriptions/{there}", {"feed": feed}), 422) == "filter-moves"
+    both = {"feed": feed, "only": None}
+    assert read(borealis.send("PATCH", f"subscriptions/{there}", both))["feed"] == feed
+    assert code(borealis.get(f"changes?feed={feed}"), 422) == "filter-moves"
+    assert code(borealis.get("events?filter=until:<7d"), 422) == "filter-moves"
+    assert code(borealis.get(f"events?feed={feed}&kind=account-pattern"), 422) == "filter-moves"
+
+
+def test_a_feed_that_begins_to_move_and_stops_is_told_of_without_a_gap(aster, borealis, sent, time):
+    feed = saved(borealis, "confidence:>=0")
+    read(borealis.send("POST", "subscriptions", {"url": _HOOK, "feed": feed}), 201)
+    first, second, third = (build.an_indicator() | {"confidence": 80} for _ in range(3))
+    aster.push(first)
+    told(sent)
+    read(borealis.send("PATCH", f"feeds/{feed}", {"text": "age:<3w"}))
+    (message,) = told(sent)
+    assert (message["type"], message["data"]["link"].endswith(f"/feeds/{feed}/delta")) == ("feed.changed", True)
+    aster.push(second)
+    assert [changed(message) for message in looked(sent, time)] == [[("upsert", "published", second["id"])]]
+    read(borealis.send("PATCH", f"feeds/{feed}", {"text": "confidence:>=70"}))
+    (message,) = told(sent)
+    assert message["type"] == "feed.changed"
+    aster.push(third)
+    assert [changed(message) for message in told(sent)] == [[("upsert", "published", third["id"])]]
+
+
+def test_who_lost_sight_of_what_came_is_not_told_its_id(aster, borealis, cygnus, sent, time):
+    feed = saved(borealis, "age:<3w")
+    read(borealis.send("POST", "subscriptions", {"url": _HOOK, "feed": feed}), 201)
+    one, two = build.an_indicator(), build.an_indicator()
+    aster.push(one, two)
+    notifying.look()
+    notifying.sweep()
+    withdrawn(aster, one)
+    notifying.deliver()
+    assert [said[2] for said in changed(sent[-1])] == [two["id"]]
+    hidden = build.an_indicator()
+    cygnus.push(hidden)
+    assert hidden["id"] not in str(looked(sent, time))
+
+
+def test_a_set_that_was_begun_anew_has_its_addresses_start_over(aster, borealis, sent, time):
+    feed = saved(borealis, "age:<3w")
+    read(borealis.send("POST", "subscriptions", {"url": _HOOK, "feed": feed}), 201)
+    aster.push(build.an_indicator())
+    told(sent)
+    FeedSet.unrestricted.all().delete()
+    messages = [*looked(sent, time), *told(sent)]
+    assert [message["type"] for message in messages] == ["start-over"]
+    assert messages[0]["data"]["link"].endswith(f"/feeds/{feed}/delta")
+
+
+def test_looking_costs_the_same_queries_however_much_a_feed_holds(aster, borealis, sent, time):
+    feed = saved(borealis, "age:<3w")
+    read(borealis.send("POST", "subscriptions", {"url": _HOOK, "feed": feed}), 201)
+    counts = []
+    for _ in range(2):
+        aster.push(*(build.an_indicator() for _ in range(20)))
+        told(sent)
+        time.shift(proving._MOVES + timedelta(seconds=1))
+        with CaptureQueriesContext(connection) as captured:
+            looking.look()
+        counts.append(len(captured))
+    assert counts[0] == counts[1]
+
+
+def test_a_collection_dates_what_comes_by_when_it_came_and_is_read_without_loss(aster, borealis, time):
+    feed = saved(borealis, "publishers:>=2")
+    path = f"/taxii2/exchange/collections/{feed}/"
+    assert read(borealis.get(path))["title"] == "Feed sure"
+    carriers = [{"token": making.token(f"{place:02x}" * 32)} for place in range(5)]
+    early = [carrying(carrier) for carrier in carriers]
+    aster.push(*early)
+    assert borealis.get(f"{path}objects/?match[type]=indicator").content == b"{}"
+    own = [carrying(carrier) for carrier in carriers]
+    borealis.push(*own)
+    time.shift(proving._MOVES + timedelta(seconds=1))
+    found, after = [], ""
+    while len(found) < 10:  # by `added_after` alone, two at a time
+        page = borealis.get(f"{path}objects/?match[type]=indicator&limit=2{after}")
+        found += [one["id"] for one in orjson.loads(page.content)["objects"]]
+        after = f"&added_after={page.headers['X-TAXII-Date-Added-Last']}"
+    assert sorted(found) == sorted(one["id"] for one in (*early, *own)), "each once, the early ones too"
+    by_next, place = [], ""
+    while place is not None:
+        document = read(borealis.get(f"{path}manifest/?match[type]=indicator&limit=3{place}"))
+        by_next += [one["id"] for one in document["objects"]]
+        place = f"&next={document['next']}" if document["more"] else None
+    assert by_next == found
+    assert read(borealis.get(f"{path}objects/{early[0]['id']}/"))["objects"][0]["id"] == early[0]["id"]
+    assert len(read(borealis.get(f"{path}objects/{early[0]['id']}/versions/"))["versions"]) == 1
+    withdrawn(borealis, own[0])
+    time.shift(proving._MOVES + timedelta(seconds=1))
+    left = read(borealis.get(f"{path}objects/?match[type]=indicator"))["objects"]
+    assert len(left) == 8, "what went is gone in silence"
+    assert borealis.get(f"{path}objects/{early[0]['id']}/").status_code == 404
+    assert aster.get(path).status_code == 404, "nobody else has it"
+
+
+def test_a_cursor_of_a_set_that_was_begun_anew_starts_over(aster, borealis):
+    feed = saved(borealis, "age:<3w")
+    aster.push(*(build.an_indicator() for _ in range(3)))
+    path = f"/taxii2/exchange/collections/{feed}/objects/?match[type]=indicator&limit=2"
+    place = read(borealis.get(path))["next"]
+    FeedSet.unrestricted.all().delete()
+    assert borealis.get(f"{path}&next={place}").status_code == 410
+
+
+def test_rows_of_one_set_are_told_one_after_the_other_also_where_the_clock_goes_back(aster, borealis, time):
+    feed = Subscriber(borealis, saved(borealis, "age:<3w"))
+    for back in (0, 1, 1):
+        time.shift(timedelta(minutes=-back))
+        aster.push(*(build.an_indicator() for _ in range(3)))
+        feed.catch_up()
+    told_at = list(InForce.unrestricted.order_by("place").values_list("told_at", flat=True))
+    assert len(told_at) == 9
+    assert told_at == sorted(set(told_at))
