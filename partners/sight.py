@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 
-from partners import channels
+from partners import channels, waking
 from partners.channels import Turn
 from partners.keys.auth import viewer_whatever_state
 from partners.models import Partner
@@ -48,14 +48,8 @@ def changing(partner_ids: Iterable[UUID]) -> Iterator[None]:
         if changed:
             Partner.objects.filter(pk__in=changed).update(sight=F("sight") + 1)
             _turner([channels.turning(pk) for pk in changed])
-        wake()
+        waking.wake()
 
 
 def _shown(viewer: Viewer) -> tuple[frozenset[UUID], Tlp]:
     return viewer.group_ids, viewer.clearance
-
-
-def wake() -> None:
-    """On commit, wake whoever waits for the next change: who it is and what it may see is asked again."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify('exchange_changes', '')")

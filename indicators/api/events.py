@@ -245,9 +245,7 @@ def _begins(viewer: Viewer, asked: Parameters, wanted: Filter, *, given: str) ->
 def _news(viewer: Viewer, asked: Parameters, wanted: Filter, *, after: int, fresh: int) -> changes.Span:
     """What there is to tell after a place, with `fresh` as `_begins` returned it. Raises Gone."""
     if not wanted.moving:
-        return changes.since(
-            viewer, wanted, after=after, limit=_MAX_CHANGES, fresh_until=fresh, max_bytes=_MAX_BYTES
-        )
+        return changes.since(viewer, wanted, after=after, limit=_MAX_CHANGES, fresh_until=fresh, max_bytes=_MAX_BYTES)
     feed_set = proving.brought(viewer, wanted, feed=str(asked.uuid("feed")))
     if feed_set.pk != fresh:
         raise Gone("This feed was begun anew. Start over without a cursor.", code="start-over")

@@ -44,7 +44,9 @@ def found(viewer: Viewer, wanted: Filter, *, ids: Sequence[str]) -> list[Found]:
     sql, parameters = _seen(viewer, wanted)
     veiled = sources.veiled(viewer, parameters["audiences"])
     said: list[Found] = []
-    for holding, version, audience, publisher, name, stix_id, sha256, until in ask(sql, parameters | {"ids": list(ids)}):
+    for holding, version, audience, publisher, name, stix_id, sha256, until in ask(
+        sql, parameters | {"ids": list(ids)}
+    ):
         source = veiled.get(audience)
         of = sources.Source(publisher, name, "") if source is None else source
         shown = Found(holding, version, of.id, of.name, source is None, stix_id, bytes(sha256).hex(), until)

@@ -83,8 +83,8 @@ class Filter:
         """The same, if what it lets through changes by changes of the log alone. Raises Refused naming the field."""
         if self.moving:
             raise Refused(
-                f"What `{self.moving}` says changes by itself, so this filter cannot be followed here: save it as a feed"
-                " and follow that by its delta, a stream, a webhook or TAXII.",
+                f"What `{self.moving}` says changes by itself, so this filter cannot be followed here: save it as a"
+                " feed, and follow that by its delta, a stream, a webhook or TAXII.",
                 code="filter-moves",
                 at=f"/filter/{self.moving}",
             )

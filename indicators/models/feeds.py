@@ -60,7 +60,10 @@ class FeedSet(models.Model):
     pruned = models.BigIntegerField(default=0)
     count = models.BigIntegerField(default=0)
     total = models.BinaryField(max_length=32, default=bytes(32))
-    looked_at = models.DateTimeField(null=True, help_text="When a filter that moves by itself was last asked whole; later by as much as it is to rest.")
+    looked_at = models.DateTimeField(
+        null=True,
+        help_text="When a filter that moves by itself was last asked whole; later by as much as it is to rest.",
+    )
     asked_at = models.DateTimeField(default=clock.now)
 
     objects = OwnedManager["FeedSet"]()

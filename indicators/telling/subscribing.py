@@ -17,7 +17,7 @@ from exchange.errors import Conflict, NotFound, Refused
 from indicators.feeds import addresses, filters, proving
 from indicators.log import changes
 from indicators.models import Feed, Subscription
-from partners import sight
+from partners import waking
 from partners.log import audit
 from partners.scopes import Scope
 from partners.viewer import Viewer
@@ -74,7 +74,7 @@ def change_feed(
             if changed:
                 audit.record(audit.Verb.FEED_CHANGED, by=viewer, target=f"feed:{feed_id}", changed=changed)
             if selects:
-                sight.wake()
+                waking.wake()
     except IntegrityError:
         raise _taken() from None
     return feed, selects
@@ -229,7 +229,7 @@ def change(viewer: Viewer, subscription_id: UUID, wanted: Mapping[str, Any]) -> 
         if "only" in wanted:
             subscription.only_yours = bool(wanted["only"])
         if "feed" in wanted or "only" in wanted:
-            feed_id = wanted["feed"] if "feed" in wanted else subscription.feed_id
+            feed_id = wanted.get("feed", subscription.feed_id)
             _place(viewer, subscription, _kept(viewer, feed_id) if feed_id else None)
         if wanted.get("format"):
             subscription.format = _format(wanted["format"])

@@ -17,7 +17,7 @@ from django.db import IntegrityError, transaction
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
 from exchange.lookalikes import fold
-from partners import sight
+from partners import sight, waking
 from partners.groups import membership, naming
 from partners.groups.registering import register_partner
 from partners.log import audit
@@ -113,7 +113,7 @@ def suspend(partner: Partner, *, by: Viewer, why: str) -> None:
     with transaction.atomic():
         _move(partner, Partner.State.SUSPENDED, out_of=(Partner.State.ACTIVE,), suspended_why=why)
         _tell(audit.Verb.PARTNER_SUSPENDED, partner, by=by, why=why)
-        sight.wake()
+        waking.wake()
 
 
 def reinstate(partner: Partner, *, by: Viewer) -> None:

@@ -29,7 +29,7 @@ from django.db.models import QuerySet
 from exchange import clock, credentials, origins
 from exchange.errors import Conflict, NotFound, Refused, Unauthenticated
 from exchange.origins import Origin
-from partners import proof
+from partners import proof, waking
 from partners.ceilings import UNBOUND, Ceiling
 from partners.keys.limiting import Limits, checked, limits_of, require_within, within
 from partners.log import audit
@@ -165,6 +165,7 @@ def revoke(key: ApiKey, *, by: Viewer | None = None) -> int:
         for public_id, parent in revoked:
             told = {"with_parent": parent} if public_id != key.public_id else {}
             audit.record(audit.Verb.KEY_REVOKED, by=by, target=f"key:{public_id}", about=key.partner_id, **told)
+        waking.wake()  # whoever waits under it is asked again at once
     return len(revoked)
 
 
