@@ -177,6 +177,7 @@ class Digest(models.Model):
     feeds = models.JSONField(default=list, help_text="Ids of feeds; of those that are gone nothing is told.")
     told_at = models.DateTimeField(default=clock.now, help_text="What came later is not told yet.")
     seq = models.BigIntegerField(default=0, help_text="The same, as a place in the log.")
+    places = models.JSONField(null=True, help_text="The same, of feeds that move by themselves: by id, set and place.")
     due_at = models.DateTimeField(null=True)
 
     class Meta:

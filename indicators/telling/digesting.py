@@ -26,6 +26,7 @@ from exchange import clock
 from exchange.celery import app
 from exchange.errors import Conflict, Gone, NotFound, Refused, Unauthenticated
 from indicators.feeds import hinting
+from indicators.feeds.filters import Filter
 from indicators.log import changes
 from indicators.models import Change, Digest, Feed
 from indicators.telling import inbox, subscribing
@@ -93,10 +94,12 @@ def choose(viewer: Viewer, user: User, wish: Wish) -> Wish:
         digest.quiet_from, digest.quiet_until = wish.quiet_from, wish.quiet_until
         digest.due_at = next_due(wish, after=moment)
         digest.feeds = sorted({str(feed) for feed in wish.feeds})
+        moving = {feed: wanted for feed in chosen if (wanted := subscribing.filter_of(feed)).moving}
+        kept = {} if begins else digest.places or {}
+        digest.places = {
+            str(feed.pk): kept.get(str(feed.pk)) or _place(viewer, wanted, feed) for feed, wanted in moving.items()
+        }
         digest.save()
-        for feed in chosen:
-            if (wanted := subscribing.filter_of(feed)).moving:
-                hinting.caught_up(viewer, wanted, feed=feed.pk)
         audit.record(audit.Verb.DIGEST_CHOSEN, by=viewer, target=f"user:{user.pk}", every=wish.every)
     return of(user)
 
@@ -220,7 +223,7 @@ def send(digest_id: str) -> None:
     told = compose(viewer, digest, until=moment)
     if told is not None:
         _mail(digest, told)
-    Digest.objects.filter(pk=digest.pk, told_at=digest.told_at).update(told_at=moment, seq=place)
+    Digest.objects.filter(pk=digest.pk, told_at=digest.told_at).update(told_at=moment, seq=place, places=digest.places)
 
 
 mailing.writes(_PURPOSE, send)
@@ -248,7 +251,7 @@ def compose(viewer: Viewer, digest: Digest, *, until: datetime) -> tuple[str, st
     feeds = [
         (feed, counted)
         for feed in Feed.objects.of(viewer).filter(pk__in=digest.feeds).order_by("name", "pk")[:MOST_FEEDS]
-        if (counted := _counted(viewer, feed, after=digest.seq, since=since))
+        if (counted := _counted(viewer, feed, digest))
     ]
     if not items and not feeds:
         return None
@@ -258,18 +261,27 @@ def compose(viewer: Viewer, digest: Digest, *, until: datetime) -> tuple[str, st
     return f"Exchange: {', '.join(parts)}", "\n".join(lines) + "\n"
 
 
-def _counted(viewer: Viewer, feed: Feed, *, after: int, since: datetime) -> Mapping[str, Any] | None:
-    """How many changes a feed had, by what happened; None where there was none.
+def _place(viewer: Viewer, wanted: Filter, feed: Feed) -> list[int]:
+    """The set of a feed that moves by itself, and its last place."""
+    feed_set = hinting.caught_up(viewer, wanted, feed=feed.pk)
+    return [feed_set.pk, feed_set.place]
 
-    Of one that moves by itself, the last one of each object: none, too, where its set was not kept before.
+
+def _counted(viewer: Viewer, feed: Feed, digest: Digest) -> Mapping[str, Any] | None:
+    """How many changes a feed had since the last digest, by what happened; None where there was none.
+
+    Of one that moves by itself, the last one of each object, from where `digest.places` says, which goes on from here.
     """
-    wanted = subscribing.filter_of(feed)
+    wanted, after = subscribing.filter_of(feed), digest.seq
     if wanted.moving:
         try:
-            told = hinting.counted(viewer, wanted, feed=feed.pk, since=since)
+            now = _place(viewer, wanted, feed)
         except Conflict:  # the partner follows too many feeds
             return None
-        return told | {"more": False} if told and any(told.values()) else None
+        before = (digest.places or {}).get(str(feed.pk))
+        digest.places = {**(digest.places or {}), str(feed.pk): now}
+        told = hinting.counted(now[0], after=before[1]) if before and before[0] == now[0] else {}
+        return {**told, "more": False} if any(told.values()) else None
     try:
         span = changes.since(viewer, wanted, after=after, limit=_MOST_CHANGES, matched=False)
     except Gone:  # away for longer than the log is kept, or restored: from now on

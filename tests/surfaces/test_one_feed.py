@@ -20,7 +20,7 @@ from indicators.feeds import proving, snapshots
 from indicators.models import Digest, FeedSet
 from indicators.opinions import recording
 from indicators.stix import making
-from indicators.telling import digesting, notifying
+from indicators.telling import digesting, looking, notifying
 from indicators.telling.digesting import Wish
 from partners.keys import auth
 from partners.scopes import KEY_SCOPES
@@ -28,7 +28,7 @@ from tests import build
 from tests.indicators.api.caller import Caller, read
 from tests.indicators.api.test_events import an_open_stream
 from tests.indicators.api.test_waking import listener  # noqa: F401 - a fixture
-from tests.waiting import until
+from tests.waiting import DEADLINE_S, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,7 +39,11 @@ _HOOK = "https://receiver.example/hook"
 @pytest.fixture
 def world(transactional_db, listener, monkeypatch):  # noqa: F811 - the fixture
     monkeypatch.setattr(proving, "_MOVES", timedelta(0))
+    monkeypatch.setattr(proving, "_SHARE", float("inf"))
+    monkeypatch.setattr(looking, "EVERY", timedelta(0))
+    monkeypatch.setattr(snapshots.make, "delay_on_commit", lambda pk: None)
     monkeypatch.setattr(events, "_MOVES_S", 0.2)
+    monkeypatch.setattr(events, "LONGEST_S", 2 * DEADLINE_S)
     return build.the_cast()
 
 
@@ -82,10 +86,10 @@ def folded(changes, held):
     [
         "confidence:>=70",
         "publishers:>=2",
-        "matched:true",
-        "age:<1w type:indicator -severity:low",
-        "until:<90d confidence:>=70",
         f"type:indicator campaign:{_CAMPAIGN}",
+        pytest.param("matched:true", marks=pytest.mark.long),
+        pytest.param("age:<1w type:indicator -severity:low", marks=pytest.mark.long),
+        pytest.param("until:<90d confidence:>=70", marks=pytest.mark.long),
     ],
 )
 def test_a_feed_is_the_same_set_on_every_surface(world, sent, live_server, tmp_path, text, mailoutbox):

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Columns that are empty so far, and moments that differ for rows of one set that were told in one."""
 
-    dependencies = [("indicators", "0074_silence")]
+    dependencies = [("indicators", "0076_shared_ids_of_before")]
 
     operations = [
         migrations.AddField(
@@ -35,6 +35,13 @@ class Migration(migrations.Migration):
             field=models.BigIntegerField(
                 help_text="The FeedSet by which it is told, where the filter moves by itself; else the log tells.",
                 null=True,
+            ),
+        ),
+        migrations.AddField(
+            model_name="digest",
+            name="places",
+            field=models.JSONField(
+                help_text="The same, of feeds that move by themselves: by id, set and place.", null=True
             ),
         ),
         migrations.AlterField(
