@@ -141,14 +141,14 @@ def found(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: Sequenc
     )
 
 
-def _held(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: str, joins: str) -> Walked:
+def _held(viewer: Viewer, wanted: Selection, where: Stretch, *, columns: Sequence[str], joins: str) -> Walked:
     """The same of what a set holds: its places are the rows' places, and when it told them is when they were added."""
     condition, parameters = conditions(viewer, wanted)
-    page = _FROM_SET.format(columns=columns, joins=joins, conditions=condition)
+    page = _FROM_SET.format(columns=", ".join(columns), joins=joins, conditions=condition)
     parameters |= {"added_after": wanted.added_after, "feed_set": wanted.feed_set, "after": where.after or 0}
     return walking.at_once(
         viewer,
-        walking.statement(walking.channels(), None, page),
+        walking.statement(walking.channels(), None, page, columns=len(columns)),
         parameters,
         limit=where.limit,
         max_bytes=where.max_bytes,
