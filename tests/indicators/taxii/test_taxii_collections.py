@@ -424,7 +424,7 @@ def test_a_page_of_a_group_or_a_feed_costs_at_most_five_queries(
 def test_a_collection_selects_by_audience_so_that_no_row_is_joined_for_it(aster: Caller, ring: Group) -> None:
     viewer = auth.viewer_of_key(aster.key)
     feed = a_feed(aster, kinds=["account-pattern"])
-    of = {found.id: found.selection for found in collections.of(viewer)}
+    of = {found.id: found.selection(viewer) for found in collections.of(viewer)}
     ours = referred.fixed_ids()
     assert of[ring.collection_id] == Selection(group=ring.pk, once=True, besides=ours)
     assert of[feed.pk] == Selection(filter=Filter.of(kinds=("account-pattern",)), once=True, besides=ours)
