@@ -38,4 +38,7 @@ def pytest_testnodedown(node, error) -> None:
 
 def pytest_terminal_summary(terminalreporter) -> None:
     if left_out := terminalreporter.config.stash.get(_LEFT_OUT, 0):
-        terminalreporter.write_line(f"{left_out} drills were not run: `make drills` runs them.", yellow=True)
+        terminalreporter.write_line(
+            f"{left_out} drills were not run: `make drills` runs them, `make long` those that take minutes.",
+            yellow=True,
+        )
