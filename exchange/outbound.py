@@ -37,6 +37,8 @@ _WORDS = (
     "The address must be an https URL of a public host, at most 1,000 characters long, without user name, password "
     "or fragment."
 )
+#: Of a name that is in no DNS, and of one that leads inside: who asks learns of no name inside.
+_NOWHERE = "The name of the host is not in the DNS, or leads to an address that is not public."
 #: The only IPv6 space that is given out to the public (IANA, IPv6 Global Unicast Address Assignments).
 _PUBLIC_V6 = ipaddress.ip_network("2000::/3")
 #: What Python takes for global and is not, or what leads to machines that serve the host they are asked from.
@@ -66,10 +68,10 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Blocked(Exception):
-    """The address may not be asked, or leads nowhere. The same words for every reason."""
+    """The address may not be asked, or leads nowhere. The same words wherever else it would have led."""
 
-    def __init__(self) -> None:
-        super().__init__(_WORDS)
+    def __init__(self, words: str = _WORDS) -> None:
+        super().__init__(words)
 
 
 class Failed(Exception):
@@ -301,7 +303,7 @@ def _resolve(host: str, port: int, *, wait_s: float) -> list[_Address]:
         raise outward.Late
     addresses = [ipaddress.ip_address(entry[4][0]) for entry in found]
     if not addresses or not all(_allowed(address) for address in addresses):
-        raise Blocked
+        raise Blocked(_NOWHERE)
     return addresses
 
 

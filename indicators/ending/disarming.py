@@ -18,10 +18,12 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 from django.db.models import Sum
+from django.utils.translation import gettext
 from msgspec.structs import replace
 
 from exchange import clock
 from exchange.sql import Message
+from exchange.translating import later
 from indicators import living
 from indicators.log import changes
 from indicators.models import Change, Disarmed, Ending, Holding
@@ -258,27 +260,39 @@ def _tell(by: Viewer, ending: Ending) -> None:
 def _words(by: Viewer, ending: Ending) -> tuple[str, str]:
     """Subject and text of the mail."""
     if ending.verb == Ending.Verb.FLOOD:
-        return _FLOOD, f"{_FLOOD_TEXT}\n{settings.BASE_URL}/organisation/waiting/\n"
-    count, verb = f"{ending.objects_ended:,} objects", Ending.Verb(ending.verb).label.lower()
-    why = (
-        f"{count} of {by.partner_name} were {verb} at once by {ending.actor}"
-        if ending.verb == Ending.Verb.RECALL
-        else f"{count} of {by.partner_name} were {verb} at once by {ending.actor}: with these, more within an hour than"
-        f" your partner's cap of {by.caps.most_ends:,}"
+        return str(_FLOOD), f"{_FLOOD_TEXT}\n{settings.BASE_URL}/organisation/waiting/\n"
+    named = {
+        "count": f"{ending.objects_ended:,}",
+        "verb": Ending.Verb(ending.verb).label.lower(),
+        "partner": by.partner_name,
+        "actor": ending.actor,
+        "cap": f"{by.caps.most_ends:,}",
+        "until": f"{ending.until:%Y-%m-%d %H:%M}",
+    }
+    parts = (
+        _RECALLED if ending.verb == Ending.Verb.RECALL else _CAPPED,
+        f"\n\n{_ALONE if ending.alone else _BY_TWO}\n",
+        f"{settings.BASE_URL}/organisation/waiting/\n\n",
+        gettext("If this was not meant, look at the key or the person first, and revoke the key.\n"),
     )
-    who = "anybody of yours who publishes" if ending.alone else "a second person"
-    body = (
-        f"{why}.\n\nAll who hold them are told to drop them. Until {ending.until:%Y-%m-%d %H:%M} UTC anybody of"
-        f" yours who publishes can bring them back, in one step; {who} can make it final. If nobody decides, it is"
-        " final then.\n"
-        f"{settings.BASE_URL}/organisation/waiting/\n\n"
-        "If this was not meant, look at the key or the person first, and revoke the key.\n"
-    )
-    return f"{count} were {verb} at once", body
+    return gettext("{count} objects were {verb} at once").format(**named), "".join(map(str, parts)).format(**named)
 
 
-_FLOOD = "An indicator of yours was stopped: it met far more than ever"
-_FLOOD_TEXT = (
+_RECALLED = later("{count} objects of {partner} were {verb} at once by {actor}.")
+_CAPPED = later(
+    "{count} objects of {partner} were {verb} at once by {actor}: with these, more within an hour than your partner's"
+    " cap of {cap}."
+)
+_ALONE = later(
+    "All who hold them are told to drop them. Until {until} UTC anybody of yours who publishes can bring them back, in"
+    " one step; anybody of yours who publishes can make it final. If nobody decides, it is final then."
+)
+_BY_TWO = later(
+    "All who hold them are told to drop them. Until {until} UTC anybody of yours who publishes can bring them back, in"
+    " one step; a second person can make it final. If nobody decides, it is final then."
+)
+_FLOOD = later("An indicator of yours was stopped: it met far more than ever")
+_FLOOD_TEXT = later(
     "Three or more subscribers met it, within two hours, far more often than each of them did before. So it was"
     " disarmed: everybody is told to drop it.\n\nIt comes back only when somebody of yours who publishes says so, and"
     " stays then, however often it is met up to this level; or you make its end final."

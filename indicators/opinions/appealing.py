@@ -22,11 +22,13 @@ import orjson
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext
 
 from exchange import clock
 from exchange.celery import app
 from exchange.errors import Conflict, ExchangeError, NotFound, Refused, TooMany
 from exchange.stix import words
+from exchange.translating import later
 from indicators import living, publishing
 from indicators.ending import revoking
 from indicators.models import Appeal, Holding, Ticket
@@ -158,7 +160,7 @@ def _tell_new(appeal: Appeal, *, seen: bool) -> None:
     got = Ticket.unrestricted.filter(appeal=appeal).exclude(publisher__in=mailed.values("publisher"))
     got = got if seen else got.filter(seen=False)
     for publisher in got.order_by("publisher").values_list("publisher", flat=True).distinct():
-        _tell(publisher, "An appeal waits for your answer", _NEW)
+        _tell(publisher, gettext("An appeal waits for your answer"), _NEW)
 
 
 _UNSEEN = "appeal"
@@ -346,7 +348,7 @@ def tell_overdue() -> int:
         found = list(due.order_by("due_at", "pk")[:_LISTED])
         Ticket.unrestricted.filter(pk__in=[one.pk for one in found]).update(told=True)
         for publisher in {one.publisher_id for one in found}:
-            _tell(publisher, "An appeal is overdue", _OVERDUE)
+            _tell(publisher, gettext("An appeal is overdue"), _OVERDUE)
     return len(found)
 
 
@@ -357,18 +359,19 @@ def forget() -> None:
     old.delete()
 
 
-_NEW = (
+_NEW = later(
     "Somebody's support says that an indicator of yours blocks one who should not be blocked. Look at it, and keep it"
-    f" or revoke it within {CLOCK.total_seconds() / 3_600:.0f} hours."
+    " or revoke it within {hours} hours."
 )
-_OVERDUE = "The time for an answer to an appeal on an indicator of yours is over, and there is none yet."
+_OVERDUE = later("The time for an answer to an appeal on an indicator of yours is over, and there is none yet.")
 
 
 def _tell(publisher: UUID, subject: str, text: str) -> None:
     """Mail those who may answer."""
     publishes = [role for role in Role if Scope.PUBLISH in ROLE_SCOPES[role]]
     people = User.objects.filter(partner=publisher, role__in=publishes, is_active=True).exclude(email="")
-    body = f"{text}\n\n{settings.BASE_URL}/organisation/appeals/\nexchange appeals --received\n"
+    says = text.format(hours=int(CLOCK.total_seconds() // 3_600))
+    body = f"{says}\n\n{settings.BASE_URL}/organisation/appeals/\nexchange appeals --received\n"
     for email in people.order_by("pk").values_list("email", flat=True):
         mailing.tell(email, subject=subject, text=body, partner_id=publisher)
 

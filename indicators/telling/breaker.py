@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db.models import F
 from django.db.models.functions import Least
 
+from exchange.translating import later
 from indicators.models import Delivery, Subscription
 from partners import mailing
 from partners.models import User
@@ -73,18 +74,18 @@ def tell(subscription: Subscription, *, subject: str, words: str) -> None:
     may = [role for role in Role if Scope.SUBSCRIBE in ROLE_SCOPES[role]]
     people = User.objects.filter(partner=subscription.partner_id, role__in=may, is_active=True).exclude(email="")
     host = urlsplit(subscription.url).hostname or ""
-    text = f"{words.format(host=host)}\n\n{settings.BASE_URL}/subscriptions\n"
+    text = f"{words.format(host=host, count=MOST)}\n\n{settings.BASE_URL}/subscriptions\n"
     for email in people.order_by("pk").values_list("email", flat=True)[:_MOST_PEOPLE]:
-        mailing.tell(email, subject=subject, text=text, partner_id=subscription.partner_id)
+        mailing.tell(email, subject=str(subject), text=text, partner_id=subscription.partner_id)
 
 
-_OPENED = "A system of yours does not take its messages"
-_OPENED_WORDS = (
-    f"{MOST} messages in succession to {{host}} failed. Until one arrives it is asked less often. Nothing is lost: the"
+_OPENED = later("A system of yours does not take its messages")
+_OPENED_WORDS = later(
+    "{count} messages in succession to {host} failed. Until one arrives it is asked less often. Nothing is lost: the"
     " next message tells all that is new.\n\nWhen it works again, send it a test: everything goes on at once."
 )
-_GIVEN_UP = "A system of yours is not told any more"
-_GIVEN_UP_WORDS = (
+_GIVEN_UP = later("A system of yours is not told any more")
+_GIVEN_UP_WORDS = later(
     "Messages to {host} were given up: it says that it is gone, or it failed for 28 hours. Nothing more is sent to it."
     "\n\nWhen you resume it, it is told of everything from where it stopped."
 )

@@ -21,10 +21,12 @@ from django.core import signing
 from django.core.mail import EmailMessage
 from django.db import connection, transaction
 from django.urls import reverse
+from django.utils.translation import gettext, ngettext
 
 from exchange import clock
 from exchange.celery import app
 from exchange.errors import Conflict, Gone, NotFound, Refused, Unauthenticated
+from exchange.translating import later
 from indicators.feeds import hinting
 from indicators.feeds.filters import Filter
 from indicators.log import changes
@@ -232,7 +234,8 @@ mailing.writes(_PURPOSE, send)
 def _mail(digest: Digest, told: tuple[str, str]) -> None:
     subject, text = told
     leave = f"{settings.BASE_URL}{reverse('digest-end', args=[token_of(digest)])}"
-    text += f"\nHow often you are told: {settings.BASE_URL}{reverse('digest')}\nNo digest any more: {leave}\n"
+    where = f"{settings.BASE_URL}{reverse('digest')}"
+    text += gettext("\nHow often you are told: {where}\nNo digest any more: {leave}\n").format(where=where, leave=leave)
     # RFC 8058: the mail program posts to this address, without a page and without signing in
     headers = {
         "List-Unsubscribe": f"<{leave}>",
@@ -255,8 +258,10 @@ def compose(viewer: Viewer, digest: Digest, *, until: datetime) -> tuple[str, st
     ]
     if not items and not feeds:
         return None
-    count = f"{MOST_ITEMS} or more" if len(items) > MOST_ITEMS else str(len(items))
-    parts = [f"{count} for you"] * bool(items) + [f"changes in {len(feeds)} feed{'s' * (len(feeds) > 1)}"] * bool(feeds)
+    for_you = gettext("{count} or more for you") if len(items) > MOST_ITEMS else gettext("{count} for you")
+    changed = ngettext("changes in {count} feed", "changes in {count} feeds", len(feeds))
+    parts = [for_you.format(count=min(len(items), MOST_ITEMS))] * bool(items)
+    parts += [changed.format(count=len(feeds))] * bool(feeds)
     lines = [*_of_items(items), *_of_feeds(feeds)]
     return f"Exchange: {', '.join(parts)}", "\n".join(lines) + "\n"
 
@@ -293,27 +298,27 @@ def _counted(viewer: Viewer, feed: Feed, digest: Digest) -> Mapping[str, Any] | 
 def _of_items(items: Sequence[inbox.Item]) -> Iterable[str]:
     if not items:
         return
-    yield "For you"
+    yield gettext("For you")
     for item in items[:MOST_ITEMS]:
         what = _WORDS[item.kind]
         word = item.says if item.kind in _SPEAK else ", ".join(item.did)
         says = f": {word.replace('_', ' ')}" if word else ""
         yield f"- {item.at:%Y-%m-%d %H:%M} UTC, {what}{says}\n  {_link(item)}"
     if len(items) > MOST_ITEMS:
-        yield "- and more"
+        yield f"- {gettext('and more')}"
     yield ""
 
 
 _WORDS: Mapping[str, str] = {
-    "agent": "an agent of yours",
-    "appeal": "an appeal on one of yours",
-    "campaign": "a campaign that your accounts are in",
-    "connection": "a connection of yours to another server",
-    "endpoint": "a system of yours that takes webhooks",
-    "match": "a match with one of yours",
-    "opinion": "an opinion on one of yours",
-    "recall": "something was recalled; what holds it should drop it",
-    "report-schedule": "a schedule of reports of yours that ended by itself",
+    "agent": later("an agent of yours"),
+    "appeal": later("an appeal on one of yours"),
+    "campaign": later("a campaign that your accounts are in"),
+    "connection": later("a connection of yours to another server"),
+    "endpoint": later("a system of yours that takes webhooks"),
+    "match": later("a match with one of yours"),
+    "opinion": later("an opinion on one of yours"),
+    "recall": later("something was recalled; what holds it should drop it"),
+    "report-schedule": later("a schedule of reports of yours that ended by itself"),
 }
 _OF_SYSTEMS = ("agent", "endpoint")
 #: What these say is a word of the vocabulary.
@@ -337,10 +342,15 @@ def _link(item: inbox.Item) -> str:
 def _of_feeds(feeds: Sequence[tuple[Feed, Mapping[str, Any]]]) -> Iterable[str]:
     if not feeds:
         return
-    yield "Your feeds"
+    yield gettext("Your feeds")
     for feed, counted in feeds:
-        more = ", and more" if counted["more"] else ""
+        words = (
+            gettext("{new} new or changed, {gone} to be dropped, and more")
+            if counted["more"]
+            else gettext("{new} new or changed, {gone} to be dropped")
+        )
+        says = words.format(new=f"{counted['new']:,}", gone=f"{counted['gone']:,}")
         name = " ".join(feed.name.split())
-        yield f"- {name}: {counted['new']:,} new or changed, {counted['gone']:,} to be dropped{more}"
+        yield f"- {name}: {says}"
         yield f"  {settings.BASE_URL}{reverse('indicators')}?view={feed.pk}"
     yield ""

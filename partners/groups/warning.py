@@ -10,6 +10,7 @@ from datetime import date, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext
 
 from exchange import clock
 from exchange.celery import app
@@ -80,13 +81,13 @@ def _notify(group: Group, *, basis_until: date, days: int) -> int:
 
 def _mail(notice: Notice) -> None:
     admins = User.objects.filter(partner=notice.partner, role=Role.ADMIN, is_active=True).exclude(email="")
-    subject = f"The legal basis of {notice.group.name} ends on {notice.basis_until}"
-    body = (
-        f"The legal basis of the group {notice.group.name} ends on {notice.basis_until}.\n\n"
+    named = {"group": notice.group.name, "day": notice.basis_until}
+    subject = gettext("The legal basis of {group} ends on {day}").format(**named)
+    body = gettext(
+        "The legal basis of the group {group} ends on {day}.\n\n"
         "From the next day on nothing new can be published into the group; what is there stays readable.\n"
-        "An admin of any member can propose to renew the basis, and every member agrees:\n"
-        f"{settings.BASE_URL}/organisation/groups/{notice.group.slug}\n"
-    )
+        "An admin of any member can propose to renew the basis, and every member agrees:\n{page}\n"
+    ).format(page=f"{settings.BASE_URL}/organisation/groups/{notice.group.slug}", **named)
     for email in admins.order_by("pk").values_list("email", flat=True):  # apart, so that none sees the others
         mailing.tell(email, subject=" ".join(subject.split()), text=body, partner_id=notice.partner_id)
 

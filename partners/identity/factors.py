@@ -16,8 +16,10 @@ from allauth.mfa.webauthn.internal.auth import WebAuthn
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext
 
 from exchange.errors import Conflict, NotFound
+from exchange.translating import later
 from partners import mailing
 from partners.log import audit
 from partners.models import Partner, User
@@ -92,7 +94,7 @@ def add_passkey(user: User, *, name: str, credential: dict[str, Any], by: Viewer
         if Authenticator.objects.filter(user=user, type=_Type.WEBAUTHN).count() >= MAX_PASSKEYS:
             raise Conflict(f"At most {MAX_PASSKEYS} passkeys.", code="too-many-passkeys")
         WebAuthn.add(user, name, credential)
-        return _added(user, "a passkey", kind=_Type.WEBAUTHN, by=by)
+        return _added(user, kind=_Type.WEBAUTHN, by=by)
 
 
 def add_app(user: User, *, secret: str, by: Viewer) -> list[str]:
@@ -102,7 +104,7 @@ def add_app(user: User, *, secret: str, by: Viewer) -> list[str]:
         if Authenticator.objects.filter(user=user, type=_Type.TOTP).exists():
             raise Conflict("There is an authenticator app already.", code="app-exists")
         TOTP.activate(user, secret)
-        return _added(user, "an authenticator app", kind=_Type.TOTP, by=by)
+        return _added(user, kind=_Type.TOTP, by=by)
 
 
 def rename_passkey(user: User, handle: str, *, name: str, by: Viewer) -> None:
@@ -119,7 +121,7 @@ def remove_passkey(user: User, handle: str, *, by: Viewer) -> None:
     with transaction.atomic():
         _lock(user)
         _passkey(user, handle).delete()
-        _removed(user, "A passkey", kind=_Type.WEBAUTHN, by=by)
+        _removed(user, kind=_Type.WEBAUTHN, by=by)
 
 
 def remove_app(user: User, *, by: Viewer) -> None:
@@ -128,7 +130,7 @@ def remove_app(user: User, *, by: Viewer) -> None:
         _lock(user)
         if not Authenticator.objects.filter(user=user, type=_Type.TOTP).delete()[0]:
             raise NotFound
-        _removed(user, "The authenticator app", kind=_Type.TOTP, by=by)
+        _removed(user, kind=_Type.TOTP, by=by)
 
 
 def new_recovery_codes(user: User, *, by: Viewer) -> list[str]:
@@ -137,7 +139,7 @@ def new_recovery_codes(user: User, *, by: Viewer) -> list[str]:
         _lock(user)
         if not Authenticator.objects.filter(user=user).exclude(type=_Type.RECOVERY_CODES).exists():
             raise Conflict("Recovery codes stand in for a second factor: add one first.", code="no-second-factor")
-        _tell(user, "New recovery codes were made for")
+        _tell(user, gettext("New recovery codes were made for your account {username} at the exchange."))
         return _codes(user, by=by)
 
 
@@ -163,20 +165,20 @@ def _lock(user: User) -> None:
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
 
 
-def _added(user: User, what: str, *, kind: str, by: Viewer) -> list[str]:
+def _added(user: User, *, kind: str, by: Viewer) -> list[str]:
     audit.record(audit.Verb.FACTOR_ADDED, by=by, target=f"user:{user.pk}", kind=kind)
-    _tell(user, f"{what.capitalize()} was added to")
+    _tell(user, _ADDED[kind])
     if Authenticator.objects.filter(user=user, type=_Type.RECOVERY_CODES).exists():
         return []
     return _codes(user, by=by)
 
 
-def _removed(user: User, what: str, *, kind: str, by: Viewer) -> None:
+def _removed(user: User, *, kind: str, by: Viewer) -> None:
     """Recovery codes go with the last factor: alone they would be a factor on paper."""
     if not Authenticator.objects.filter(user=user).exclude(type=_Type.RECOVERY_CODES).exists():
         Authenticator.objects.filter(user=user).delete()
     audit.record(audit.Verb.FACTOR_REMOVED, by=by, target=f"user:{user.pk}", kind=kind)
-    _tell(user, f"{what} was removed from")
+    _tell(user, _REMOVED[kind])
 
 
 def _codes(user: User, *, by: Viewer) -> list[str]:
@@ -187,10 +189,21 @@ def _codes(user: User, *, by: Viewer) -> list[str]:
 
 
 def _tell(user: User, what: str) -> None:
+    """Mail the person what happened to their account, which `what` names as `{username}`."""
+    if_not = gettext("If this was not you, tell your partner's admin now.")
     mailing.tell(
         user.email,
-        subject="Your second factors have changed",
-        text=f"{what} your account {user.username} at the exchange.\n\n"
-        "If this was not you, tell your partner's admin now.\n",
+        subject=gettext("Your second factors have changed"),
+        text=f"{what.format(username=user.username)}\n\n{if_not}\n",
         partner_id=user.partner_id,
     )
+
+
+_ADDED = {
+    _Type.WEBAUTHN: later("A passkey was added to your account {username} at the exchange."),
+    _Type.TOTP: later("An authenticator app was added to your account {username} at the exchange."),
+}
+_REMOVED = {
+    _Type.WEBAUTHN: later("A passkey was removed from your account {username} at the exchange."),
+    _Type.TOTP: later("The authenticator app was removed from your account {username} at the exchange."),
+}

@@ -21,6 +21,8 @@ from django.core.validators import MaxLengthValidator, validate_email
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.translation import gettext
 
 from exchange import clock
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
@@ -232,10 +234,17 @@ def _invite(viewer: Viewer, partner: Partner, *, email: str, role: Role) -> tupl
     link = f"{settings.BASE_URL}{reverse('invitation')}?{urlencode({'token': token})}"
     mailing.tell(
         email,
-        subject=f"You are invited to the exchange by {viewer.partner_name}",
-        text=f"{viewer.partner_name} invites you to take part in the exchange for {partner.name}, "
-        f"as {role.label.lower()}.\n\nOpen this link before {invitation.expires_at:%d %B %Y %H:%M} UTC. "
-        f"It is good once, and for you only:\n\n{link}\n\nIf you do not expect this, do nothing.\n",
+        subject=gettext("You are invited to the exchange by {inviter}").format(inviter=viewer.partner_name),
+        text=gettext(
+            "{inviter} invites you to take part in the exchange for {partner}, as {role}.\n\nOpen this link before"
+            " {until} UTC. It is good once, and for you only:\n\n{link}\n\nIf you do not expect this, do nothing.\n"
+        ).format(
+            inviter=viewer.partner_name,
+            partner=partner.name,
+            role=role.label.lower(),
+            until=date_format(invitation.expires_at, "d F Y H:i"),
+            link=link,
+        ),
         partner_id=viewer.partner_id,
     )
     return invitation, link

@@ -9,6 +9,7 @@ from __future__ import annotations
 from allauth.mfa.models import Authenticator
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils.translation import gettext
 
 from exchange.errors import Conflict, Forbidden, NotFound
 from partners import mailing
@@ -87,10 +88,12 @@ def reset_factors(viewer: Viewer, user_id: int) -> None:
         sessions.end(user, by=viewer)
         mailing.tell(
             user.email,
-            subject="Your second factors were removed",
-            text=f"An admin of {viewer.partner_name} removed the passkeys, authenticator app and recovery codes of "
-            f"your account {user.username} at the exchange, and ended its sessions.\n\n"
-            "If you did not ask for it, tell your partner's security team now.\n",
+            subject=gettext("Your second factors were removed"),
+            text=gettext(
+                "An admin of {partner} removed the passkeys, authenticator app and recovery codes of your account"
+                " {username} at the exchange, and ended its sessions.\n\n"
+                "If you did not ask for it, tell your partner's security team now.\n"
+            ).format(partner=viewer.partner_name, username=user.username),
             partner_id=user.partner_id,
         )
 

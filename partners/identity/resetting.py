@@ -17,6 +17,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from exchange.errors import NotFound, Refused, Unauthenticated
 from partners import mailing
@@ -61,16 +62,20 @@ def _mail_link(user: User) -> None:
     else:
         audit.record(audit.Verb.PASSWORD_RESET_ASKED, by=None, about=viewer.partner_id, target=f"user:{user.pk}")
         token = f"{user.pk}-{default_token_generator.make_token(user)}"
-        ways = (
-            f"Open this link within {LIFE.seconds // 60} minutes to choose another password. It is good once, and your "
-            f"second factor is asked for as ever:\n\n"
-            f"{settings.BASE_URL}{reverse('password-reset-link')}?{urlencode({'token': token})}\n"
+        ways = gettext(
+            "Open this link within {minutes} minutes to choose another password. It is good once, and your second"
+            " factor is asked for as ever:\n\n{link}\n"
+        ).format(
+            minutes=LIFE.seconds // 60,
+            link=f"{settings.BASE_URL}{reverse('password-reset-link')}?{urlencode({'token': token})}",
         )
     mailing.tell(
         user.email,
-        subject="Your password at the exchange",
-        text=f"Somebody, we hope you, asked for another password of your account {user.username} at the exchange.\n\n"
-        f"{ways}\nIf it was not you, do nothing: nothing has changed.\n",
+        subject=gettext("Your password at the exchange"),
+        text=gettext(
+            "Somebody, we hope you, asked for another password of your account {username} at the exchange.\n\n"
+            "{ways}\nIf it was not you, do nothing: nothing has changed.\n"
+        ).format(username=user.username, ways=ways),
         partner_id=user.partner_id,
     )
 
@@ -106,8 +111,10 @@ def reset(token: str, *, password: str) -> None:
         sessions.end(user, by=viewer)
         mailing.tell(
             user.email,
-            subject="Your password has changed",
-            text=f"The password of your account {user.username} at the exchange was changed by a link that was mailed "
-            "to this address.\n\nIf this was not you, tell your partner's admin now.\n",
+            subject=gettext("Your password has changed"),
+            text=gettext(
+                "The password of your account {username} at the exchange was changed by a link that was mailed to this"
+                " address.\n\nIf this was not you, tell your partner's admin now.\n"
+            ).format(username=user.username),
             partner_id=user.partner_id,
         )
