@@ -32,6 +32,8 @@ _KNOWN = ("since", "until", "verb", "group", "partner", "cursor")
 #: Left to the export: for machines, or shown elsewhere.
 _UNSAID = frozenset({"seq", "bases", "bundle_sha256"})
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+#: How many, as the log tells it: a power of ten.
+_BUCKET = re.compile(r"10\^(\d)", re.ASCII)
 _TO = {"everyone": later("Every partner"), "nobody": later("Nobody else")}
 
 
@@ -162,7 +164,8 @@ def summary(record: AuditRecord) -> str:
         for what, preposition in (("shared", "to"), ("withdrawn", "from"), ("narrowed", gettext("out of sight of"))):
             told += [f"{what}: {_objects(part)} {preposition} {_reach(part)}" for part in details.get(what, ())]
         return "; ".join(told)
-    return "; ".join(f"{_word(name)} {_value(value)}" for name, value in details.items() if name not in _UNSAID)
+    said = ((name, value) for name, value in details.items() if name not in _UNSAID and value not in (None, "", [], {}))
+    return "; ".join(f"{_word(name)} {_value(value)}" for name, value in said)
 
 
 def _word(name: str) -> str:
@@ -191,6 +194,8 @@ def _value(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_value(item)}" for name, item in value.items()) or "-"
     text = str(value) if value not in ("", None) else "-"
+    if bucket := _BUCKET.fullmatch(text):
+        return f"~ {10 ** int(bucket[1]):,}"
     return f"{text[:10]} {text[11:16]} UTC" if _MOMENT.fullmatch(text) else text
 
 

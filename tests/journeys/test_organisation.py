@@ -7,15 +7,20 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from playwright.sync_api import expect
 
 from exchange import clock
+from indicators.stix import making
 from partners.ceilings import Ceiling, Width
 from partners.groups import membership, proposing, steering, warning
 from partners.keys import auth
 from partners.models import Group, Membership, Partner
+from partners.scopes import Role
 from partners.tlp import Tlp
 from tests import build
+from tests.journeys import axe
 from tests.journeys.test_portal import (  # noqa: F401 - fixtures
+    BOTH,
     cast,
     chromium,
     go_to,
@@ -107,3 +112,27 @@ def test_the_operator_suspends_a_partner_and_lets_it_back(page, live_server, cas
     card.locator("text=Reinstate").click()
     page.wait_for_selector("text=Aster: done")
     assert Partner.objects.get(slug="aster").state == "active"
+
+
+@BOTH
+def test_a_second_person_sees_what_changes_for_whom_and_publishes_it(page, live_server, cast):  # noqa: F811
+    probe = "<img src=x onerror=\"document.title='broken in'\">"
+    one = making.account_pattern(confidence=40, name="What it was")
+    build.publish(cast.viewer("aster"), one, groups=("ring",), tlp=Tlp.AMBER)
+    Partner.objects.filter(pk=cast.aster.pk).update(alone_objects=1)
+    then = {**one, "modified": build.later(), "confidence": 91, "name": probe}
+    build.publish(cast.viewer("aster"), then, making.account_pattern(name="The other"))
+    sign_in(page, live_server, build.a_user(cast.aster, role=Role.PUBLISHER))
+    go_to(page, "Waiting")
+    revised = page.locator(".list > li", has_text=probe)
+    expect(revised.locator("del", has_text="40")).to_be_visible()
+    expect(revised.locator("ins", has_text="91")).to_be_visible()
+    expect(revised).to_contain_text("Borealis, as now")
+    expect(page.locator(".list > li", has_text="The other")).to_contain_text("Would see it")
+    assert axe.faults(page) == []
+    look(page, "second-person")
+    page.click("button:has-text('Publish it')")
+    expect(page.get_by_text("Nothing waits")).to_be_visible()
+    page.goto(f"{live_server.url}/indicators/{one['id']}")
+    expect(page.locator("main")).to_contain_text("91 of 100")
+    assert page.title() != "broken in"
