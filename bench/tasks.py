@@ -18,7 +18,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-_WAIT_MS = 60_000
+#: A machine that does much else at the time is slow, and not wrong.
+_WAIT_MS = 300_000
 
 
 @dataclass(slots=True)
@@ -37,7 +38,8 @@ class Hand:
         self.page.locator(where).first.click()
 
     def press(self, key: str) -> None:
-        """A key, or several one after the other: `g i`."""
+        """A key, or several one after the other: `g i`. Keys work once the page is loaded."""
+        self.page.wait_for_load_state("load")
         for one in key.split():
             self.keys += 1
             self.page.keyboard.press(one)

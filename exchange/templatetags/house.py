@@ -11,15 +11,15 @@ from django.templatetags.static import static
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
+from django.utils.translation import gettext
 
 from exchange import clock
 from exchange.tokens.defanging import defanged
+from exchange.translating import later
 
 register = template.Library()
 
 _MINUTE = timedelta(minutes=1)
-_NOTHING = SafeString('<span class="none">none</span>')
-_ENDLESS = SafeString('<span class="left-bar none">no end</span>')
 
 
 @register.filter
@@ -104,7 +104,7 @@ def today() -> str:
 def when(moment: datetime | None) -> SafeString:
     """The one form of a moment: how long ago, the exact time with its zone on hover."""
     if moment is None:
-        return _NOTHING
+        return _nothing()
     return format_html(
         '<time class="nowrap" data-ago datetime="{}" title="{} UTC">{}</time>',
         moment.isoformat(),
@@ -126,16 +126,17 @@ def brief(moment: datetime) -> str:
 
 
 _KIND_WORDS = {
-    "account-pattern": "account patterns",
-    "payment-fingerprint": "payment fingerprints",
-    "prompt-signature": "prompt signatures",
+    "account-pattern": later("account patterns"),
+    "payment-fingerprint": later("payment fingerprints"),
+    "prompt-signature": later("prompt signatures"),
 }
+_OTHERS = later("other STIX objects")
 
 
 @register.filter
 def kind_words(name: str) -> str:
     """A kind as people write it, in the plural."""
-    return _KIND_WORDS.get(name, "other STIX objects")
+    return str(_KIND_WORDS.get(name, _OTHERS))
 
 
 @register.filter
@@ -143,16 +144,21 @@ def until(moment: datetime) -> str:
     """How long is left until a deadline: `in 3 h 38 min`, `by Thu 3 Dec`."""
     minutes = int((moment - clock.now()).total_seconds() // 60)
     if minutes < 0:
-        return "over"
+        return gettext("over")
     if minutes < 24 * 60:
-        return f"in {minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"in {minutes} min"
-    return f"by {moment:%a} {day(moment)}"
+        words = gettext("in {hours} h {minutes} min") if minutes >= 60 else gettext("in {minutes} min")
+        return words.format(hours=minutes // 60, minutes=minutes % 60)
+    return gettext("by {day}").format(day=f"{moment:%a} {day(moment)}")
 
 
 @register.filter
 def event(verb: str) -> str:
     """What the log calls an event, as people write it: `batch.published` becomes `Batch published`."""
     return str(verb).replace(".", " ").replace("-", " ").replace("_", " ").capitalize()
+
+
+def _nothing() -> SafeString:
+    return format_html('<span class="none">{}</span>', gettext("none"))
 
 
 _BARS = {"low": 1, "medium": 2, "high": 3, "critical": 4}
@@ -163,7 +169,7 @@ def severity(word: str | None) -> SafeString:
     """Four rising bars and the word; nothing known is said as `none`."""
     count = _BARS.get(str(word or "").lower(), 0)
     if not count:
-        return _NOTHING
+        return _nothing()
     bars = format_html_join(
         "",
         '<rect class="{}" x="{}" y="{}" width="3" height="{}" rx="0.5"/>',
@@ -211,18 +217,20 @@ def kind(name: str | None, subkind: str | None = "", size: str = "") -> SafeStri
 def left(valid_until: datetime | None, most_days: float | None = None) -> SafeString:
     """How long something is still in force, as a bar against the longest that its kind may be, and in days."""
     if valid_until is None:
-        return _ENDLESS
+        return format_html('<span class="left-bar none">{}</span>', gettext("no end"))
     hours = (valid_until - clock.now()).total_seconds() / 3_600
     if hours <= 0:
         return format_html(
-            '<span class="left-bar over"><span title="{} UTC">ended</span></span>', f"{valid_until:%Y-%m-%d %H:%M}"
+            '<span class="left-bar over"><span title="{} UTC">{}</span></span>',
+            f"{valid_until:%Y-%m-%d %H:%M}",
+            gettext("ended"),
         )
     share = min(1.0, hours / 24 / most_days) if most_days else 1.0
     return format_html(
-        '<span class="left-bar{}" title="until {} UTC"><svg viewBox="0 0 34 4" aria-hidden="true">'
+        '<span class="left-bar{}" title="{}"><svg viewBox="0 0 34 4" aria-hidden="true">'
         '<rect width="{}" height="4" rx="2"/></svg><span>{}</span></span>',
         " soon" if hours <= 7 * 24 else "",
-        f"{valid_until:%Y-%m-%d %H:%M}",
+        gettext("until {moment} UTC").format(moment=f"{valid_until:%Y-%m-%d %H:%M}"),
         f"{max(1.0, share * 34):.1f}",
         f"{int(hours // 24)} d" if hours >= 24 else f"{max(1, int(hours))} h",
     )

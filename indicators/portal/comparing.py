@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 import orjson
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from indicators.portal import showing
 from indicators.reading import Statement
@@ -141,4 +141,6 @@ def _nodes(value: Any, left: list[int], *, level: int) -> list[Node]:
 
 
 def _count(inner: dict[str, Any] | list[Any]) -> str:
-    return f"{len(inner)} {'member' if isinstance(inner, dict) else 'element'}{'s' if len(inner) != 1 else ''}"
+    members = ngettext("{count} member", "{count} members", len(inner))
+    elements = ngettext("{count} element", "{count} elements", len(inner))
+    return (members if isinstance(inner, dict) else elements).format(count=len(inner))
