@@ -17,8 +17,8 @@ demo: ## The whole product on 127.0.0.1 (PORT=8000, DATA_DIR=.data, DEMO_JSON=1)
 	@deploy/bootstrap run
 	@exec $(BIN)/python -m exchange.demo
 
-test: lint ## All checks, and all tests but the drills (PYTEST_ARGS="tests/partners -k audience"; DRILLS=1: with the drills)
-	@$(TEST) $(BIN)/python -m pytest -m "not $(if $(DRILLS),long,drill)" $(PYTEST_ARGS)
+test: lint ## All checks, and all tests but the drills (PYTEST_ARGS="tests/partners -k audience")
+	@$(TEST) $(BIN)/python -m pytest -m "not drill" $(PYTEST_ARGS)
 
 drills: ## Rehearsals on sets of real processes: kills, restores, upgrades, races (PYTEST_ARGS=…)
 	@deploy/bootstrap dev

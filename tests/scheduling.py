@@ -10,12 +10,10 @@ import contextlib
 import functools
 import importlib
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
-from xdist.workermanage import WorkerController
 
 #: Files whose tests share what is dear to make, or tests that take a minute and share nothing: one pattern, one unit.
 #: In this order, before all others. `pytest --durations 40` says what has become slow.
@@ -67,28 +65,9 @@ def _unit(nodeid: str) -> str:
     return nodeid.partition("::")[0]
 
 
-#: How many processes rehearse at a time, where there is something else to run: rehearsals wait much of their time, the others
-#: then have the processor.
-_REHEARSING = 2
-
-
 class _Scheduling(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         return _unit(nodeid)
-
-    def _assign_work_unit(self, node: WorkerController) -> None:
-        others = [units for other, units in self.assigned_work.items() if other is not node]
-        rehearsing = sum(
-            any(_is_rehearsal(unit) and not all(unit.values()) for unit in each.values()) for each in others
-        )
-        wanted = rehearsing < _REHEARSING
-        if scope := next((scope for scope, unit in self.workqueue.items() if _is_rehearsal(unit) == wanted), None):
-            self.workqueue.move_to_end(scope, last=False)
-        super()._assign_work_unit(node)
-
-
-def _is_rehearsal(unit: Mapping[str, bool]) -> bool:
-    return next(iter(unit)).startswith("tests/drills/")
 
 
 @pytest.hookimpl(trylast=True)
