@@ -14,6 +14,7 @@ from exchange.sql import ask
 from indicators import living
 from indicators.feeds import proving
 from indicators.feeds.filters import Filter
+from indicators.log import walking
 from indicators.log.changes import Span, Told
 from indicators.models import FeedSet
 from partners.sharing import audience_ids
@@ -26,18 +27,18 @@ _STRETCHES = 10
 def news(viewer: Viewer, feed_set: int, *, after: int, limit: int) -> Span:
     """What a set says after one of its places, removals told as such; `seq` and `reached` are places of the set.
 
-    Of what came, only what the viewer sees at this moment. One query.
+    Of what came, only what the viewer sees at this moment: what is passed over has a later place once that is settled.
+    One query.
     """
     asked = {
         "feed_set": feed_set,
         "after": after,
         "limit": limit + 1,
         "audiences": audience_ids(viewer),
-        "viewer": viewer.partner_id,
     }
-    rows = ask(_NEWS, asked)
-    shown = [Told(*row[:-1]) for row in rows[:limit] if row[-1]]
-    return Span(shown, reached=rows[:limit][-1][0] if rows else after, more=len(rows) > limit)
+    rows = ask(_NEWS, asked, settings=walking.IN_ORDER)
+    shown = [Told(*row) for row in rows[:limit]]
+    return Span(shown, reached=shown[-1].seq if shown else after, more=len(rows) > limit)
 
 
 def cursor(viewer: Viewer, *, feed: str, feed_set: int, place: int) -> str:
@@ -61,22 +62,20 @@ def counted(feed_set: int, *, after: int) -> dict[str, int]:
     return {"new": new, "gone": gone}
 
 
-# A row for each object of the set after the place, by place (index over set and place): the columns of `Told`, and
-# whether it may be told.
+# A row for each object of the set after the place that may be told, by place (index over set and place): the columns of
+# `Told`.
 _NEWS = f"""
 SELECT f.place, f.date_added, CASE WHEN f.removed = '' THEN 'upsert' ELSE 'remove' END,
        CASE WHEN f.removed <> '' THEN f.removed WHEN f.came > %(after)s THEN 'published' ELSE 'revised' END,
        h.stix_id, h.stix_type, o.kind, f.source, f.source_name, a.tlp, o.confidence, o.valid_from, o.valid_until,
-       NULL::uuid, a.attribution, f.version_id, FALSE, '[]', NULL::text,
-       f.removed <> '' OR ({living.LIVES} AND h.newest_id = o.id AND h.audience_id = ANY(%(audiences)s))
-FROM (
-    SELECT * FROM indicators_inforce f WHERE f.feed_set_id = %(feed_set)s AND f.place > %(after)s
-    ORDER BY f.place LIMIT %(limit)s
-) f
+       NULL::uuid, a.attribution, f.version_id, FALSE, '[]', NULL::text
+FROM indicators_inforce f
 JOIN indicators_holding h ON h.id = f.holding_id
 JOIN partners_audience a ON a.id = h.audience_id
 JOIN indicators_stixobject o ON o.id = f.version_id
-ORDER BY f.place
+WHERE f.feed_set_id = %(feed_set)s AND f.place > %(after)s
+  AND (f.removed <> '' OR ({living.LIVES} AND h.newest_id = o.id AND h.audience_id = ANY(%(audiences)s)))
+ORDER BY f.place LIMIT %(limit)s
 """
 # One row.
 _COUNTED = """

@@ -131,6 +131,10 @@ def _made_of_sets(viewers: Mapping[UUID, Viewer], subscriptions: Sequence[Subscr
         feed_set = FeedSet.unrestricted.filter(pk=one.set_id or 0, place__gt=one.place, complete=True).first()
         if feed_set is None:
             continue
+        if one.place < feed_set.pruned:  # it was away for longer than removals are kept
+            Subscription.unrestricted.filter(pk=one.pk).update(place=feed_set.place)
+            delivering.start_over(one.pk)
+            continue
         news = hinting.news(viewers[one.partner_id], feed_set.pk, after=one.place, limit=writing.MAX_CHANGES)
         if news.changes:
             urgent = changes.is_urgent(news.changes)

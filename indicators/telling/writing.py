@@ -120,7 +120,8 @@ def _read(viewer: Viewer, wanted: Filter, *, first: int, last: int, only_yours: 
 def _of_set(viewer: Viewer, delivery: Delivery) -> _Stretch:
     """What the set of a feed that moves by itself says after a place, and a cursor of the feed's delta there.
 
-    Nothing where the feed does not move any more, or has another set: the subscriber was told to read it once more.
+    Where the feed does not move any more, nothing; where it has another set by now, what that says after the same
+    place: either way the subscriber was told to read it once more.
     """
     subscription, first = delivery.subscription, delivery.first_place or 0
     if subscription.set_id is None:

@@ -14,7 +14,7 @@ from exchange import clock, outbound
 from indicators.feeds import proving
 from indicators.models import Delivery, FeedSet, InForce, Subscription
 from indicators.stix import making
-from indicators.telling import delivering, looking, notifying
+from indicators.telling import delivering, looking, notifying, writing
 from indicators.telling.attempting import Outcome
 from tests import build
 from tests.indicators.api.caller import code, read
@@ -190,6 +190,40 @@ def test_who_lost_sight_of_what_came_is_not_told_its_id(aster, borealis, cygnus,
     hidden = build.an_indicator()
     cygnus.push(hidden)
     assert hidden["id"] not in str(looked(sent, time))
+
+
+def test_what_is_seen_is_told_however_much_before_it_is_not_seen_any_more(aster, borealis, sent, time, monkeypatch):
+    monkeypatch.setattr(writing, "MAX_CHANGES", 2)
+    feed = saved(borealis, "age:<3w")
+    read(borealis.send("POST", "subscriptions", {"url": _HOOK, "feed": feed}), 201)
+    one, two, three = (build.an_indicator() for _ in range(3))
+    aster.push(one, two)
+    notifying.look()
+    aster.push(three)
+    notifying.look()
+    withdrawn(aster, one)
+    withdrawn(aster, two)
+    notifying.sweep()
+    notifying.deliver()
+    assert [said[2] for message in sent for said in changed(message)] == [three["id"]]
+
+
+def test_who_was_away_for_longer_than_removals_are_kept_starts_over(aster, borealis, sent, time):
+    feed = saved(borealis, "age:<3w")
+    there = read(borealis.send("POST", "subscriptions", {"url": _HOOK, "feed": feed}), 201)["id"]
+    one, two = build.an_indicator(), build.an_indicator()
+    aster.push(one)
+    told(sent)
+    read(borealis.send("PATCH", f"subscriptions/{there}", {"state": "paused"}))
+    withdrawn(aster, one)
+    Subscriber(borealis, feed).catch_up()
+    long_ago = clock.now() - proving.KEPT - timedelta(days=1)
+    InForce.unrestricted.exclude(removed="").update(told_at=long_ago)
+    proving.forget()
+    aster.push(two)
+    read(borealis.send("PATCH", f"subscriptions/{there}", {"state": "active"}))
+    messages = [*looked(sent, time), *told(sent)]
+    assert [message["type"] for message in messages] == ["start-over"]
 
 
 def test_a_set_that_was_begun_anew_has_its_addresses_start_over(aster, borealis, sent, time):
