@@ -41,9 +41,11 @@ IMPORTS = (
 #: Connections have a queue of their own: a run waits for 45 seconds of one server's, and webhooks must not wait for it.
 CONNECTIONS = "connections"
 QUEUES = ("celery", "webhooks", CONNECTIONS)
-#: Whatever waits for somebody else's server, so that it delays nothing else.
+#: Whatever waits for somebody else's server, or may take long for one partner, so that it delays nothing else.
 ROUTES = {
     "indicators.telling.notifying.deliver": {"queue": "webhooks"},
+    "indicators.telling.notifying.look": {"queue": "webhooks"},
+    "indicators.telling.notifying.look_behind": {"queue": "webhooks"},
     "partners.identity.asking.work": {"queue": "webhooks"},
     "partners.mailing.post": {"queue": "webhooks"},
     "indicators.benign.proofs.catch_up": {"queue": "webhooks"},
@@ -54,6 +56,7 @@ SCHEDULE: dict[str, dict[str, Any]] = {
     "judge": {"task": "indicators.opinions.recording.catch_up", "schedule": 2.0, "options": {"expires": 10}},
     "digests": {"task": "indicators.telling.digesting.catch_up", "schedule": 60.0, "options": {"expires": 60}},
     "tell": {"task": "indicators.telling.notifying.sweep", "schedule": 2.0, "options": {"expires": 10}},
+    "look": {"task": "indicators.telling.notifying.look", "schedule": 2.0, "options": {"expires": 10}},
     "lines": {"task": "indicators.sight.relining.catch_up", "schedule": 5.0, "options": {"expires": 10}},
     "sights": {"task": "indicators.sight.resighting.catch_up", "schedule": 5.0, "options": {"expires": 10}},
     "tell left": {"task": "indicators.log.appending.catch_up", "schedule": 5.0, "options": {"expires": 10}},

@@ -54,7 +54,8 @@ class DeltaView(Face):
         if waited and not over and not waited.is_woken():
             raise waiting.NotYet(waited.again())
         heard, cursor = waking.LISTENER.told, asked.text("cursor")
-        read = partial(deltas.page, viewer, wanted, feed=feed, cursor=cursor, limit=limit)
+        woken = waited is not None and not over
+        read = partial(deltas.page, viewer, wanted, feed=feed, cursor=cursor, limit=limit, woken=woken)
         if wait_s and cursor:  # a page of a moment ago will do: what came since wakes who waits
             found = together.page(viewer, wanted, feed=feed, cursor=cursor, limit=limit, heard=heard, read=read)
         else:

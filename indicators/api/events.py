@@ -150,14 +150,15 @@ def _events(
     asked = Parameters(request, known=EventsView.known)
     yield b"retry: %d\n" % _RETRY_MS + _event("open", b"{}", cursor=_cursor(viewer, asked, wanted, after, fresh))
     said = looked = time.monotonic()
-    deadline, heard, look = said + LONGEST_S, 0, True
+    deadline, heard, look, woken = said + LONGEST_S, 0, True, False
     try:
         while time.monotonic() < deadline:
             if look:
                 heard = waking.LISTENER.told
-                found = _looked(request, wanted, after=after, fresh=fresh, heard=heard)
+                found = _looked(request, wanted, after=after, fresh=fresh, heard=heard, woken=woken)
                 incarnation.require(lives)  # another stream of this process may have seen the new one first
-                after, look, looked = found.reached, found.more, time.monotonic()
+                after, look = found.reached, found.more
+                looked = looked if woken else time.monotonic()
                 if found.event is not None:
                     yield found.event
                     said = time.monotonic()
@@ -166,7 +167,8 @@ def _events(
             else:
                 wait = waking.Wait(heard, deadline=deadline, together=True)
                 yield wait
-                look = wait.is_woken() or bool(wanted.moving and time.monotonic() - looked > _MOVES_S)
+                woken = not (wanted.moving and time.monotonic() - looked > _MOVES_S)
+                look = wait.is_woken() or not woken
                 if not look:
                     _asked(request, heard=heard)
             if time.monotonic() - said >= _HEARTBEAT_S:
@@ -184,7 +186,7 @@ def _asked(request: Request, *, heard: int) -> None:
     _shared(_ASKED, _credential(request), heard=heard, ask=lambda: again(request))
 
 
-def _looked(request: Request, wanted: Filter, *, after: int, fresh: int, heard: int) -> _Found:
+def _looked(request: Request, wanted: Filter, *, after: int, fresh: int, heard: int, woken: bool) -> _Found:
     """What is new, or what another stream of the same key and filter just found from the same place on.
 
     Whoever looks asks first who asks. Raises Unauthenticated.
@@ -196,7 +198,7 @@ def _looked(request: Request, wanted: Filter, *, after: int, fresh: int, heard: 
         viewer = again(request)
         if feed != "all" and _wanted(viewer, asked).scope != wanted.scope:
             raise selects_otherwise()
-        span = _news(viewer, asked, wanted, after=after, fresh=fresh)
+        span = _news(viewer, asked, wanted, after=after, fresh=fresh, woken=woken)
         hints = concerning.hints(viewer, span.changes, only_yours=only_yours)
         if not hints:
             return _Found(None, span.reached, span.more)
@@ -204,7 +206,8 @@ def _looked(request: Request, wanted: Filter, *, after: int, fresh: int, heard: 
         told = orjson.dumps(_told(span, hints, feed=feed))
         return _Found(_event("change", told, cursor=place), span.reached, span.more)
 
-    return _shared(_FOUND, (_credential(request), wanted.scope, feed, only_yours, after, fresh), heard=heard, ask=look)
+    same = (_credential(request), wanted.scope, feed, only_yours, after, fresh, woken)
+    return _shared(_FOUND, same, heard=heard, ask=look)
 
 
 def _only_yours(asked: Parameters) -> bool:
@@ -230,26 +233,30 @@ def _begins(viewer: Viewer, asked: Parameters, wanted: Filter, *, given: str) ->
 
     Raises Malformed, Gone.
     """
-    feed = str(asked.uuid("feed"))
-    if wanted.moving and given:
-        feed_set, place = deltas.place_of(viewer, wanted, feed=feed, cursor=given)
-        return place, feed_set
-    if wanted.moving:
-        begun = proving.brought(viewer, wanted, feed=feed)
-        return begun.place, begun.pk
+    feed = asked.uuid("feed")
+    if feed and wanted.moving:
+        place = deltas.place_of(viewer, wanted, feed=str(feed), cursor=given) if given else None
+        begun = hinting.caught_up(viewer, wanted, feed=feed)
+        if place is not None and (place[0] != begun.pk or place[1] < begun.pruned):
+            raise _begun_anew()
+        return begun.place if place is None else place[1], begun.pk
     if given:
         return place_in(viewer, asked, scope=f"changes;{wanted.scope}", cursor=given)
     return changes.own_end(viewer), 0
 
 
-def _news(viewer: Viewer, asked: Parameters, wanted: Filter, *, after: int, fresh: int) -> changes.Span:
+def _news(viewer: Viewer, asked: Parameters, wanted: Filter, *, after: int, fresh: int, woken: bool) -> changes.Span:
     """What there is to tell after a place, with `fresh` as `_begins` returned it. Raises Gone."""
     if not wanted.moving:
         return changes.since(viewer, wanted, after=after, limit=_MAX_CHANGES, fresh_until=fresh, max_bytes=_MAX_BYTES)
-    feed_set = proving.brought(viewer, wanted, feed=str(asked.uuid("feed")))
+    feed_set = proving.brought(viewer, wanted, feed=str(asked.uuid("feed")), woken=woken)
     if feed_set.pk != fresh:
-        raise Gone("This feed was begun anew. Start over without a cursor.", code="start-over")
+        raise _begun_anew()
     return hinting.news(viewer, feed_set.pk, after=after, limit=_MAX_CHANGES)
+
+
+def _begun_anew() -> Gone:
+    return Gone("This feed was begun anew. Start over without a cursor.", code="start-over")
 
 
 def _cursor(viewer: Viewer, asked: Parameters, wanted: Filter, after: int, fresh: int) -> str:

@@ -50,11 +50,11 @@ def feed_of(viewer: Viewer, feed: str) -> Filter:
     return subscribing.filter_of(subscribing.own_feed(viewer, UUID(feed)))
 
 
-def page(viewer: Viewer, wanted: Filter, *, feed: str, cursor: str, limit: int) -> Delta:
-    """The next rows after a cursor. Raises Malformed (`bad-cursor`), Gone (`start-over`)."""
+def page(viewer: Viewer, wanted: Filter, *, feed: str, cursor: str, limit: int, woken: bool = False) -> Delta:
+    """The next rows after a cursor; `woken` as of `proving.brought`. Raises Malformed (`bad-cursor`), Gone."""
     scope = f"delta;{proving.scope_of(viewer, feed=feed)}"
     position = _position(viewer, wanted, feed=feed, cursor=cursor) if cursor else None
-    feed_set = proving.brought(viewer, wanted, feed=feed)
+    feed_set = proving.brought(viewer, wanted, feed=feed, woken=woken)
     after, fresh = _place(feed_set, position)
     said, rows = _rows(viewer, feed_set, after=after, fresh=fresh, limit=limit)
     more = len(rows) > limit or bool(rows and rows[-1].cut)

@@ -47,10 +47,10 @@ def cursor(viewer: Viewer, *, feed: str, feed_set: int, place: int) -> str:
     return paging.seal([feed_set, place, place], viewer=viewer.partner_id, scope=scope)
 
 
-def caught_up(viewer: Viewer, wanted: Filter, *, feed: UUID) -> FeedSet:
-    """The set of a feed, brought further through its log than by one request. Raises Conflict."""
+def caught_up(viewer: Viewer, wanted: Filter, *, feed: UUID, woken: bool = False) -> FeedSet:
+    """The set of a feed, brought further through its log than by one request; `woken` as there. Raises Conflict."""
     for _ in range(_STRETCHES):
-        feed_set = proving.brought(viewer, wanted, feed=str(feed))
+        feed_set = proving.brought(viewer, wanted, feed=str(feed), woken=woken)
         if feed_set.complete:
             break
     return feed_set

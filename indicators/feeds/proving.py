@@ -83,8 +83,12 @@ def _scope(viewer: Viewer, feed: str, selects: str) -> str:
     return f"{feed};{selects};{','.join(groups)}"
 
 
-def brought(viewer: Viewer, wanted: Filter, *, feed: str) -> FeedSet:
-    """The set as the log stands now, or nearer to it by a stretch (`complete` says which). Raises Conflict."""
+def brought(viewer: Viewer, wanted: Filter, *, feed: str, woken: bool = False) -> FeedSet:
+    """The set as the log stands now, or nearer to it by a stretch (`complete` says which). Raises Conflict.
+
+    `woken`: asked because somebody committed something. What moves by itself is then looked for only where the viewer
+    is told of that: the time at which it is found says nothing of what others do unseen.
+    """
     scope = scope_of(viewer, feed=feed)
     feed_set = (
         FeedSet.objects.of(viewer).filter(scope=scope).first()
@@ -98,12 +102,12 @@ def brought(viewer: Viewer, wanted: Filter, *, feed: str) -> FeedSet:
     except Gone:
         feed_set = _begun_anew(viewer, feed_set, wanted, feed=feed)
         span = _span(viewer, feed_set)
-    stays = feed_set.filter == followed(wanted) and not _moves(feed_set, wanted)
+    stays = feed_set.filter == followed(wanted) and (woken or not _moves(feed_set, wanted))
     if not span.changes and span.reached == feed_set.after and feed_set.complete and stays:
         if clock.now() - feed_set.asked_at > timedelta(hours=1):
             FeedSet.unrestricted.filter(pk=feed_set.pk).update(asked_at=clock.now())
         return feed_set
-    return _advanced(viewer, feed_set.pk, wanted, feed=feed)
+    return _advanced(viewer, feed_set.pk, wanted, feed=feed, woken=woken)
 
 
 def followed(wanted: Filter) -> str:
@@ -134,7 +138,7 @@ def _span(viewer: Viewer, feed_set: FeedSet) -> changes.Span:
     )
 
 
-def _advanced(viewer: Viewer, pk: int, wanted: Filter, *, feed: str) -> FeedSet:
+def _advanced(viewer: Viewer, pk: int, wanted: Filter, *, feed: str, woken: bool) -> FeedSet:
     """Take in the next stretch, alone: what is read under the lock is what is written, the feed's filter, too."""
     with transaction.atomic():
         feed_set = FeedSet.unrestricted.select_for_update().filter(pk=pk).first()
@@ -143,8 +147,8 @@ def _advanced(viewer: Viewer, pk: int, wanted: Filter, *, feed: str) -> FeedSet:
         wanted = wanted if feed == "all" else filters.parse(Feed.unrestricted.get(pk=feed).filter)
         if feed_set.filter != followed(wanted):
             _begin_again(feed_set, wanted)
-        moves = _moves(feed_set, wanted)
         span = _span(viewer, feed_set)
+        moves = _moves(feed_set, wanted) and (bool(span.changes) or not woken)
         told = {(one.publisher_id, one.stix_id): Told(one.op, one.reason, one.date_added) for one in span.changes}
         if told:
             _take(viewer, feed_set, wanted, told)

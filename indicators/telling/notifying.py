@@ -293,16 +293,23 @@ def deliver() -> None:
 
 @app.task(name="indicators.telling.notifying.look")
 def look() -> None:
-    """Look after the feeds that move by themselves, and tell what is new of them."""
+    """Look after the feeds that move by themselves whose time has come, and tell what is new of them."""
     if looking.look():
+        hint()
+
+
+@app.task(name="indicators.telling.notifying.look_behind")
+def look_behind() -> None:
+    """The same of those that may have something new by the log."""
+    if looking.look(woken=True):
         hint()
 
 
 @app.task(name="indicators.telling.notifying.sweep")
 def sweep() -> None:
     """Find everything that is to be told or due, from the store alone, and wake workers for it."""
-    if looking.is_due():
-        hints.SENDER.send_soon(look)
+    if looking.is_behind():
+        hints.SENDER.send_soon(look_behind)
     woken, room = 0, _MOST_DUE - claiming.due()
     for together in batched(_to_be_told(), _TOGETHER):
         portions, most = [], 0

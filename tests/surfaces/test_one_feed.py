@@ -118,6 +118,7 @@ def test_a_feed_is_the_same_set_on_every_surface(world, sent, live_server, tmp_p
         assert streamed(stream) == whole, stream.events
     for _ in range(3):
         notifying.look()
+        notifying.look_behind()
         notifying.sweep()
         notifying.deliver()
     for message in sent:

@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from exchange import clock, outbound
-from indicators.feeds import proving
+from indicators.feeds import hinting, proving
 from indicators.models import Delivery, FeedSet, InForce, Subscription
 from indicators.stix import making
 from indicators.telling import delivering, looking, notifying, writing
@@ -73,6 +73,7 @@ def told(sent):
     """What a sweep finds and delivers: the messages since the last one."""
     before = len(sent)
     notifying.look()
+    notifying.look_behind()
     notifying.sweep()
     notifying.deliver()
     return sent[before:]
@@ -200,7 +201,7 @@ def test_what_is_seen_is_told_however_much_before_it_is_not_seen_any_more(aster,
     aster.push(one, two)
     notifying.look()
     aster.push(three)
-    notifying.look()
+    notifying.look_behind()
     withdrawn(aster, one)
     withdrawn(aster, two)
     notifying.sweep()
@@ -224,6 +225,56 @@ def test_who_was_away_for_longer_than_removals_are_kept_starts_over(aster, borea
     read(borealis.send("PATCH", f"subscriptions/{there}", {"state": "active"}))
     messages = [*looked(sent, time), *told(sent)]
     assert [message["type"] for message in messages] == ["start-over"]
+
+
+def test_what_others_commit_unseen_brings_no_look_forward_and_delays_none(aster, borealis, cygnus, sent, time):
+    feed = saved(borealis, "age:<3w")
+    read(borealis.send("POST", "subscriptions", {"url": _HOOK, "feed": feed}), 201)
+    told(sent)
+    time.shift(proving._MOVES + timedelta(seconds=1))
+    Subscription.unrestricted.update(look_at=clock.now() + timedelta(seconds=5))
+
+    def times():
+        return FeedSet.unrestricted.get().looked_at, Subscription.unrestricted.get().look_at
+
+    before = times()
+    assert read(cygnus.push(build.an_indicator(), query="?partners=dorado&tlp=red"))["counts"]["accepted"] == 1
+    assert looking.is_behind()
+    notifying.look_behind()
+    assert times() == before
+    assert not looking.is_behind()
+    aster.push(build.an_indicator())
+    notifying.look_behind()
+    looked_at, look_at = times()
+    assert (looked_at > before[0], look_at) == (True, before[1]), "what one sees may"
+
+
+def test_of_one_partner_s_feeds_one_is_looked_at_at_a_time(borealis, sent, time, monkeypatch):
+    for name in ("first", "second"):
+        read(borealis.send("POST", "subscriptions", {"url": _HOOK, "feed": saved(borealis, "age:<3w", name)}), 201)
+    under_way, most, really = [], [], hinting.caught_up
+
+    def meanwhile(*args, **more):
+        under_way.append(more["feed"])
+        most.append(len(under_way))
+        looking.look()  # as another worker does
+        try:
+            return really(*args, **more)
+        finally:
+            under_way.pop()
+
+    monkeypatch.setattr(hinting, "caught_up", meanwhile)
+    looking.look()
+    assert most == [1, 1]
+
+
+def test_a_stream_is_not_begun_at_a_place_of_a_set_that_is_gone(aster, borealis):
+    feed = Subscriber(borealis, saved(borealis, "age:<3w"))
+    feed.catch_up()
+    there = feed.path.replace("feeds/", "events?feed=").removesuffix("/delta")
+    assert borealis.ask("HEAD", f"{there}&cursor={feed.cursor}").status_code == 200
+    FeedSet.unrestricted.all().delete()
+    assert code(borealis.get(f"{there}&cursor={feed.cursor}"), 410) == "start-over"
 
 
 def test_a_set_that_was_begun_anew_has_its_addresses_start_over(aster, borealis, sent, time):
