@@ -95,7 +95,7 @@ def brought(viewer: Viewer, wanted: Filter, *, feed: str, woken: bool = False) -
         or _renamed(viewer, scope, wanted, feed=feed)
         or _begun(viewer, scope, wanted, feed=feed)
     )
-    if feed_set.incarnation != incarnation.current():
+    if feed_set.incarnation != incarnation.current() and feed_set.incarnation != incarnation.read():
         feed_set = _begun_anew(viewer, feed_set, wanted, feed=feed)
     try:
         span = _span(viewer, feed_set)

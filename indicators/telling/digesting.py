@@ -33,7 +33,7 @@ from indicators.log import changes
 from indicators.models import Change, Digest, Feed
 from indicators.telling import inbox, subscribing
 from partners import mailing
-from partners.keys.auth import viewer_of_user
+from partners.keys.auth import viewer_of_partner, viewer_of_user
 from partners.log import audit
 from partners.models import User
 from partners.viewer import Viewer
@@ -98,8 +98,11 @@ def choose(viewer: Viewer, user: User, wish: Wish) -> Wish:
         digest.feeds = sorted({str(feed) for feed in wish.feeds})
         moving = {feed: wanted for feed in chosen if (wanted := subscribing.filter_of(feed)).moving}
         kept = {} if begins else digest.places or {}
+        whole = (
+            viewer_of_partner(viewer.partner_id) or viewer
+        )  # as it is sent, though chosen with a key for some groups
         digest.places = {
-            str(feed.pk): kept.get(str(feed.pk)) or _place(viewer, wanted, feed) for feed, wanted in moving.items()
+            str(feed.pk): kept.get(str(feed.pk)) or _place(whole, wanted, feed) for feed, wanted in moving.items()
         }
         digest.save()
         audit.record(audit.Verb.DIGEST_CHOSEN, by=viewer, target=f"user:{user.pk}", every=wish.every)

@@ -92,6 +92,8 @@ def _looked(partner_id: UUID, feed_id: UUID, *, woken: bool) -> bool:
     feed_set = hinting.caught_up(viewer, subscribing.filter_of(feed), feed=feed_id, woken=woken)
     for one in told.exclude(set_id=feed_set.pk):
         _begin_anew(one, feed_set)
+    if feed_set.complete:
+        told.filter(place__gt=feed_set.place).update(place=feed_set.place)
     upcoming = planned if woken else clock.now() + EVERY
     told.update(look_at=upcoming if feed_set.complete else clock.now(), seq=head)
     return feed_set.complete and told.filter(place__lt=feed_set.place).exists()
@@ -99,6 +101,6 @@ def _looked(partner_id: UUID, feed_id: UUID, *, woken: bool) -> bool:
 
 def _begin_anew(one: Subscription, feed_set: FeedSet) -> None:
     """Its set is another one: what went meanwhile is told by none. After a restore, the sweep says so anyway."""
-    Subscription.unrestricted.filter(pk=one.pk).update(set_id=feed_set.pk, place=feed_set.place)
-    if one.incarnation == incarnation.read():
+    same = Subscription.unrestricted.filter(pk=one.pk, feed=one.feed_id, set_id=one.set_id)
+    if same.update(set_id=feed_set.pk, place=subscribing.beginning(feed_set)) and one.incarnation == incarnation.read():
         delivering.start_over(one.pk)

@@ -16,7 +16,7 @@ from exchange import clock, incarnation, outbound, sealing, signing
 from exchange.errors import Conflict, NotFound, Refused
 from indicators.feeds import addresses, filters, proving
 from indicators.log import changes
-from indicators.models import Feed, Subscription
+from indicators.models import Feed, FeedSet, Subscription
 from partners import waking
 from partners.log import audit
 from partners.scopes import Scope
@@ -149,7 +149,15 @@ def _place(viewer: Viewer, subscription: Subscription, feed: Feed | None) -> Non
         wanted.followable()
     feed_set = proving.brought(viewer, wanted, feed=str(feed.pk))
     if subscription.set_id != feed_set.pk:
-        subscription.set_id, subscription.place, subscription.look_at = feed_set.pk, feed_set.place, clock.now()
+        subscription.set_id, subscription.place, subscription.look_at = feed_set.pk, beginning(feed_set), clock.now()
+
+
+def beginning(feed_set: FeedSet) -> int:
+    """From where on an address is told of a set: its place; beyond every place until `looking` has it complete."""
+    return feed_set.place if feed_set.complete else _NOWHERE
+
+
+_NOWHERE = 2**63 - 1
 
 
 _PLACED = ("feed", "set_id", "place", "look_at")
@@ -217,7 +225,10 @@ def change(viewer: Viewer, subscription_id: UUID, wanted: Mapping[str, Any]) -> 
     """
     viewer.require(Scope.SUBSCRIBE)
     with transaction.atomic():
-        own_subscription(viewer, subscription_id)
+        feed_id = wanted.get("feed", own_subscription(viewer, subscription_id).feed_id)
+        placed = "feed" in wanted or "only" in wanted
+        if placed and feed_id:
+            _kept(viewer, feed_id)  # before the address, as `change_feed` does: else each would wait for the other
         subscription = Subscription.unrestricted.select_for_update(no_key=True).get(pk=subscription_id)
         if "state" in wanted:
             if wanted["state"] not in (Subscription.State.ACTIVE, Subscription.State.PAUSED):
@@ -228,7 +239,7 @@ def change(viewer: Viewer, subscription_id: UUID, wanted: Mapping[str, Any]) -> 
             subscription.url = wanted["url"]
         if "only" in wanted:
             subscription.only_yours = bool(wanted["only"])
-        if "feed" in wanted or "only" in wanted:
+        if placed:
             feed_id = wanted.get("feed", subscription.feed_id)
             _place(viewer, subscription, _kept(viewer, feed_id) if feed_id else None)
         if wanted.get("format"):

@@ -10,8 +10,8 @@ import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from exchange import clock, outbound
-from indicators.feeds import hinting, proving
+from exchange import clock, incarnation, outbound
+from indicators.feeds import filters, hinting, proving
 from indicators.models import Delivery, FeedSet, InForce, Subscription
 from indicators.stix import making
 from indicators.telling import delivering, looking, notifying, writing
@@ -275,6 +275,33 @@ def test_a_stream_is_not_begun_at_a_place_of_a_set_that_is_gone(aster, borealis)
     assert borealis.ask("HEAD", f"{there}&cursor={feed.cursor}").status_code == 200
     FeedSet.unrestricted.all().delete()
     assert code(borealis.get(f"{there}&cursor={feed.cursor}"), 410) == "start-over"
+
+
+def test_who_subscribes_is_told_from_now_on_also_of_a_set_that_is_not_complete_yet(
+    aster, borealis, sent, time, monkeypatch
+):
+    monkeypatch.setattr(proving, "_STRETCH", 2)
+    feed = saved(borealis, "age:<3w")
+    for _ in range(5):
+        aster.push(build.an_indicator())
+    read(borealis.send("POST", "subscriptions", {"url": _HOOK, "feed": feed}), 201)
+    assert [*told(sent), *looked(sent, time)] == []
+    one = build.an_indicator()
+    aster.push(one)
+    assert [changed(message) for message in told(sent)] == [[("upsert", "published", one["id"])]]
+
+
+def test_a_process_that_hears_late_of_a_restore_leaves_the_set_that_was_begun_since(aster, borealis, monkeypatch):
+    feed = Subscriber(borealis, saved(borealis, "age:<3w"))
+    feed.catch_up()
+    incarnation.begin()
+    incarnation.forget()
+    feed.cursor = ""
+    feed.catch_up()
+    before = FeedSet.unrestricted.get().pk
+    monkeypatch.setattr(incarnation, "_known", "")
+    viewer, wanted = borealis.viewer, filters.accepted(borealis.viewer, "age:<3w")
+    assert proving.brought(viewer, wanted, feed=feed.path.split("/")[1]).pk == before
 
 
 def test_a_set_that_was_begun_anew_has_its_addresses_start_over(aster, borealis, sent, time):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from smtplib import SMTPServerDisconnected
 from zoneinfo import ZoneInfo
@@ -140,6 +141,15 @@ def test_it_counts_what_came_and_went_of_a_feed_that_moves_by_itself(cast, reade
     time.shift(timedelta(hours=1))
     turn()
     assert len(mailoutbox) == 2
+
+
+def test_a_key_for_some_groups_chooses_a_digest_of_all_that_the_person_sees(cast, reader, person, time, mailoutbox):
+    feed = subscribing.save_feed(reader, name="New", filter_json=filters.accepted(reader, "age:<520w").to_json())
+    chosen(replace(reader, limited=True, key_groups=reader.group_ids), person, feeds=(feed.pk,))
+    publish(cast)
+    time.shift(timedelta(hours=1))
+    turn()
+    assert "New: 1 new or changed, 0 to be dropped" in mailoutbox[0].body
 
 
 def test_it_counts_what_changed_in_feeds_and_says_no_value(cast, reader, person, time, mailoutbox):
