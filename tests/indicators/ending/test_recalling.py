@@ -76,7 +76,7 @@ def test_it_is_frozen_first_and_what_came_since_stays(cast):
     done = act(cast, recall, "carry-out")
     assert (done["state"], done["recalled"], done["needs_second_person"]) == ("disarmed", 3, False)
     assert told(cast.viewer("borealis"), place) == [("remove", "recalled", stix_id) for stix_id in ids]
-    assert {(row["op"], row["reason"]) for row in agent.catch_up()} == {("upsert", "revised"), ("remove", "recalled")}
+    assert {(row["op"], row["reason"]) for row in agent.catch_up()} == {("upsert", "published"), ("remove", "recalled")}
     assert agent.ids() == set(since)
     assert code(Caller(cast.keys["aster"]).send("POST", f"recalls/{recall['id']}/carry-out", {}), 409) == (
         "already-decided"
