@@ -228,7 +228,19 @@ def send(digest_id: str) -> None:
     told = compose(viewer, digest, until=moment)
     if told is not None:
         _mail(digest, told)
-    Digest.objects.filter(pk=digest.pk, told_at=digest.told_at).update(told_at=moment, seq=place, places=digest.places)
+    _goes_on(digest, told_at=moment, seq=place)
+
+
+@transaction.atomic
+def _goes_on(digest: Digest, *, told_at: datetime, seq: int) -> None:
+    """The next one tells what came since; of feeds that were chosen meanwhile, what came since they were."""
+    now = Digest.objects.select_for_update().filter(pk=digest.pk, told_at=digest.told_at).first()
+    if now is None:
+        return
+    places = {**(now.places or {}), **(digest.places or {})}
+    now.places = {feed: reached for feed, reached in places.items() if feed in now.feeds}
+    now.told_at, now.seq = told_at, seq
+    now.save(update_fields=["told_at", "seq", "places"])
 
 
 mailing.writes(_PURPOSE, send)

@@ -127,6 +127,37 @@ def test_an_address_is_told_of_a_feed_as_it_is_when_it_begins_to_move_meanwhile(
     assert bool(filters.parse(Feed.unrestricted.get(pk=feed.pk).filter).moving) is changed_first
 
 
+def test_an_address_and_the_filter_of_its_feed_are_changed_at_once_and_neither_waits_for_ever(aster, monkeypatch):
+    viewer = aster.viewer
+    feed = subscribing.save_feed(viewer, name="cards", filter_json={})
+    there, _ = subscribing.subscribe(viewer, url=_HOOK, feed_id=feed.pk)
+    wanted = filters.accepted(viewer, "confidence:>=70").to_json()
+    locked, go_on, really = Event(), Event(), subscribing._placed_anew
+
+    def slowly(*args):
+        locked.set()
+        assert go_on.wait(waiting.DEADLINE_S)
+        really(*args)
+
+    def act(number):
+        try:
+            if number == 0:
+                return subscribing.change_feed(viewer, feed.pk, filter_json=wanted)
+            assert locked.wait(waiting.DEADLINE_S)
+            return subscribing.change(viewer, there.pk, {"only": "yours"})
+        finally:
+            connections.close_all()
+
+    monkeypatch.setattr(subscribing, "_placed_anew", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        ends = [pool.submit(act, number) for number in range(2)]
+        try:
+            waiting.until(lambda: ends[1].done() or stores.somebody_waits())
+        finally:
+            go_on.set()
+    assert [one.exception() for one in ends] == [None, None]
+
+
 @pytest.mark.parametrize("deleted_first", [True, False])
 def test_no_address_is_subscribed_to_a_feed_that_is_deleted_meanwhile(aster, deleted_first):
     viewer = aster.viewer

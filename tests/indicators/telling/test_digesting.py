@@ -143,6 +143,28 @@ def test_it_counts_what_came_and_went_of_a_feed_that_moves_by_itself(cast, reade
     assert len(mailoutbox) == 2
 
 
+def test_a_feed_that_is_chosen_while_one_is_sent_counts_from_then(cast, reader, person, time, mailoutbox, monkeypatch):
+    moves = filters.accepted(reader, "age:<520w").to_json()
+    first, second = (subscribing.save_feed(reader, name=name, filter_json=moves) for name in ("First", "Second"))
+    chosen(reader, person, feeds=(first.pk,))
+    really = digesting._mail
+
+    def meanwhile(*args):
+        chosen(reader, person, feeds=(first.pk, second.pk))
+        really(*args)
+
+    publish(cast)
+    time.shift(timedelta(hours=1))
+    with monkeypatch.context() as patched:
+        patched.setattr(digesting, "_mail", meanwhile)
+        turn()
+    publish(cast)
+    time.shift(timedelta(hours=1))
+    turn()
+    assert "First: 1 new or changed" in mailoutbox[1].body
+    assert "Second: 1 new or changed" in mailoutbox[1].body
+
+
 def test_a_key_for_some_groups_chooses_a_digest_of_all_that_the_person_sees(cast, reader, person, time, mailoutbox):
     feed = subscribing.save_feed(reader, name="New", filter_json=filters.accepted(reader, "age:<520w").to_json())
     chosen(replace(reader, limited=True, key_groups=reader.group_ids), person, feeds=(feed.pk,))
