@@ -20,6 +20,8 @@ import time
 from types import FrameType
 from typing import Any
 
+from exchange.web import doors
+
 _PR_SET_PDEATHSIG = 1
 _AGAIN_S = 1.0
 #: How long a thread that only computes keeps the others from the interpreter; Python's own 5 ms, several times in each
@@ -57,6 +59,7 @@ def main() -> int:
             continue
         number, status = gone
         if not status:
+            doors.reopen(listeners[number])  # it may have been asked to end alone; its successor is to be reached
             time.sleep(_AGAIN_S)
             children[_start(number, listeners, options.target, words[1])] = number
     for listener in listeners:

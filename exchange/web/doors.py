@@ -13,7 +13,7 @@ import socket
 import struct
 from contextlib import suppress
 
-_SO_ATTACH_FILTER = 26
+_SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
 #: A filter of the kernel's (BPF) on TCP segments: one with SYN and without ACK is dropped, all others pass.
 _NO_SYN = (
     (0x30, 0, 0, 13),  # load the byte of flags
@@ -33,3 +33,9 @@ def shut(listener: socket.socket) -> None:
     with suppress(OSError):
         program = struct.pack("@HP", len(_NO_SYN), ctypes.addressof(lines))
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+
+
+def reopen(listener: socket.socket) -> None:
+    """Let everybody begin again: what `shut` did stays with a socket that another process holds, too."""
+    with suppress(OSError):  # it was not shut
+        listener.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)

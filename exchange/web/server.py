@@ -358,6 +358,7 @@ class Server(Threads):
         self._let_go(connection)
         if not request.keep_alive:  # else the answer did not say that it is the last, and the next may be on its way
             return self._part(connection, whole=request.complete)
+        self._promised = time.monotonic()
         connection.state = State.READING
         within_s = self._limits.head_s if connection.request else self._limits.idle_s
         connection.until, connection.moved = time.monotonic() + within_s, 0

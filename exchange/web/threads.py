@@ -25,6 +25,7 @@ from structlog import get_logger
 
 from exchange.web import doors
 from exchange.web.connection import Connection, State
+from exchange.web.hooks import Pause
 from exchange.web.limits import Limits
 from exchange.web.shares import Turns
 
@@ -53,6 +54,7 @@ class Threads(ABC):
         self._aside: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopping, self._ended, self._accept_later = threading.Event(), False, False
         self._kicked = False
+        self._promised = 0.0  # when an answer was last sent that does not say that it is the last
         self._accepting = threading.Lock()  # until whom it took is among the connections
 
     @abstractmethod
@@ -85,10 +87,7 @@ class Threads(ABC):
         for thread in threads:
             thread.start()
         while not self._stopping.wait(_TICK_S):
-            try:
-                self._look_at_the_clock()
-            except Exception:
-                log.exception("web.failed")
+            self._tick()
         doors.shut(self._listener)
         time.sleep(self._limits.closing_s)
         with suppress(OSError):
@@ -97,10 +96,11 @@ class Threads(ABC):
         for connection in list(self._connections.values()):
             if connection.state is State.WAITING and (woken := connection.woken) is not None:
                 woken()
-        began = time.monotonic()
-        while (passed := time.monotonic() - began) < self._limits.stopping_s:
-            if not (self._is_busy() or (self._connections and passed < self._limits.parting_s)):
+        began = self._promised = time.monotonic()
+        while (now := time.monotonic()) - began < self._limits.stopping_s:
+            if not (self._is_busy() or (self._connections and now - self._promised < self._limits.parting_s)):
                 break
+            self._tick()  # what is held, and what waits for time alone, goes on by the clock
             time.sleep(_TICK_S / 4)
         self._ended = True
         os.eventfd_write(self._kick, count)
@@ -111,9 +111,13 @@ class Threads(ABC):
             self._deal(connection, self._leave, wait=False)
 
     def _is_busy(self) -> bool:
-        held = list(self._connections.values())
-        arriving = any(each.state is State.READING and each.request is not None for each in held)
-        return arriving or not self._turns.idle() or any(each.state is State.SENDING for each in held)
+        return not self._turns.idle() or any(map(_is_under_way, list(self._connections.values())))
+
+    def _tick(self) -> None:
+        try:
+            self._look_at_the_clock()
+        except Exception:
+            log.exception("web.failed")
 
     def _accept_the_last(self) -> None:
         """Whoever connected before the end: the kernel would cut them off with the listener."""
@@ -263,3 +267,12 @@ class Threads(ABC):
 
 def _is_idle(connection: Connection) -> bool:
     return connection.state in {State.READING, State.LEAVING} and not connection.is_let_in()
+
+
+def _is_under_way(connection: Connection) -> bool:
+    """Whether a request arrives, or its answer leaves, or waits for nothing but room."""
+    if connection.state is State.WAITING:
+        return isinstance(connection.wait, Pause)
+    return connection.state in {State.HELD, State.SENDING} or (
+        connection.state is State.READING and connection.request is not None
+    )
