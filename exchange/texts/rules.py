@@ -34,7 +34,7 @@ _RULES: tuple[tuple[str, Callable[[str], bool]], ...] = (
 def broken_by(text: str) -> str | None:
     """The code of the first rule that a text breaks, folded by its caller; English figures are read in words, too."""
     code = next((code for code, holds in _RULES if holds(text)), None)
-    if code is None and (said := numbering.in_digits(text)) != text and speech.holds_figures(said):
+    if code is None and (said := numbering.in_digits(text)) != text and speech.holds_figures_of_words(said):
         return "competitive-data"
     return code
 

@@ -66,6 +66,7 @@ _LATER = (
     rf"|fall|winter)|{_MONTH}|tomorrow)"
 )
 
+_LOAD = rf"(?:{_OUR})[^.\n]{{0,60}}\b(?:capacity|utili[sz]ation|traffic|throughput|headcount)\b[^.\n]{{0,40}}[0-9]"
 #: What says a sum, a number or a name.
 _FIGURES = (
     (
@@ -85,7 +86,7 @@ _FIGURES = (
         rf"\b(?:exactly|in total|a total of|precisely) (?:{_COUNT}) (?:[a-z-]+ )?(?:accounts?|users?|customers?"
         rf"|requests?|prompts?|exchanges?|signups?)\b"
     ),
-    rf"(?:{_OUR})[^.\n]{{0,60}}\b(?:capacity|utili[sz]ation|traffic|throughput|headcount)\b[^.\n]{{0,40}}[0-9]",
+    _LOAD,
     (
         r"\b(?:our|my) (?:biggest |largest |key )?(?:customer|client|partner|vendor|supplier)s?(?: is| are"
         r"| include|,|:) (?-i:[A-Z][A-Za-z]+)"
@@ -138,6 +139,10 @@ def _any_of(rules: Iterable[str]) -> re2.Pattern:
 
 _RULES = {"personal-data": _any_of(_PERSONAL), "competitive-data": _any_of(_COMPETITIVE)}
 _ONLY_FIGURES = _any_of(_FIGURES)
+#: Where numbers were words: beside a load those alone that say how much, for "one" and "two" stand in every text.
+_FIGURES_OF_WORDS = _any_of(
+    (*(one for one in _FIGURES if one != _LOAD), rf"{_LOAD}[0-9]* ?(?:%|(?:percent|thousand|million|billion)\b)")
+)
 _SAID = tuple((re2.compile(f"(?i){one}"), one in _ACTS) for one in (*_ACTS, *_NOUNS))
 
 
@@ -154,6 +159,11 @@ def holds_competitive(text: str) -> bool:
 def holds_figures(text: str) -> bool:
     """Whether it says a sum, a number or a name of a lab's: no denial beside it takes that back."""
     return _ONLY_FIGURES.search(text) is not None or languages.hold_figures(text)
+
+
+def holds_figures_of_words(text: str) -> bool:
+    """The same of a text whose numbers in words were read as digits."""
+    return _FIGURES_OF_WORDS.search(text) is not None or languages.hold_figures(text)
 
 
 def acts_in(text: str) -> Iterator[tuple[int, int, int, bool]]:

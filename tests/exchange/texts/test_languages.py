@@ -27,6 +27,7 @@ def test_every_turn_is_found_with_every_number_in_words(language):
         "\u5f53\u793e\u306e\u30e6\u30fc\u30b6\u30fc\u306f\u7d04\u4e94\u5341\u4e07\u4eba\u3067\u3059",
         "we ban about two thousand sign-ups a day",
         "A million output tokens cost fifteen dollars with us",
+        "our utilisation is at ninety percent",
     ],
 )
 def test_other_turns_are_found(said):
@@ -44,6 +45,20 @@ def test_other_turns_are_found(said):
         "The actor used twelve thousand accounts and paid three dollars for each",
         "we found one account of theirs",
         "Stolen accounts are sold for five dollars",
+        "Our sensors saw traffic that no one had seen before",
+        "We see traffic to one of these domains",
+        "We observed exploitation of CVE-2021-26855 on Exchange servers",
+        "We observed password spraying against Microsoft 365 accounts",
+        "We tracked since March 2024 several compromised accounts",
+        "We observed UNC3944 phish help desks for user accounts",
+        "We observed connections from 203.0.113.124 to compromised servers",
+        "We observed T1059 and SHA256 sums on the servers",
+        "We observed indicator--5a1f7e1c-5f2d-4a0b-9c3e-446655440000 on servers",
+        "The loot was worth $3,000 in stolen tokens",
+        "They moved $540 million out of the largest token bridge",
+        "The stealer for $250 steals tokens",
+        "Paid were $50 to see compromised tokens",
+        "$1,500 in USDT/USDC tokens",
     ],
 )
 def test_what_reports_say_of_attackers_is_let_through(said):
