@@ -128,7 +128,9 @@ def _made_of_sets(viewers: Mapping[UUID, Viewer], subscriptions: Sequence[Subscr
     """A delivery for each that is told of a feed that moves by itself, by the set that `looking` brings up to date."""
     made = []
     for one in subscriptions:
-        feed_set = FeedSet.unrestricted.filter(pk=one.set_id or 0, place__gt=one.place, complete=True).first()
+        if one.set_id is None:
+            continue
+        feed_set = FeedSet.unrestricted.filter(pk=one.set_id, place__gt=one.place, complete=True).first()
         if feed_set is None:
             continue
         if one.place < feed_set.pruned:  # it was away for longer than removals are kept
