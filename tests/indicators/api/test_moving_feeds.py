@@ -362,6 +362,21 @@ def test_a_collection_dates_what_comes_by_when_it_came_and_is_read_without_loss(
     assert aster.get(path).status_code == 404, "nobody else has it"
 
 
+def test_a_collection_loses_nothing_of_what_its_set_told_at_one_moment_before_it_moved(aster, borealis, time):
+    feed = saved(borealis, "confidence:>=0")
+    sent = [build.an_indicator() | {"confidence": 80} for _ in range(5)]
+    aster.push(*sent)
+    Subscriber(borealis, feed).catch_up()
+    InForce.unrestricted.update(told_at=clock.now())  # as it was while nothing went by it
+    read(borealis.send("PATCH", f"feeds/{feed}", {"text": "age:<3w"}))
+    found, after = [], ""
+    for _ in range(3):
+        page = borealis.get(f"/taxii2/exchange/collections/{feed}/objects/?match[type]=indicator&limit=2{after}")
+        found += [one["id"] for one in orjson.loads(page.content)["objects"]]
+        after = f"&added_after={page.headers['X-TAXII-Date-Added-Last']}"
+    assert sorted(found) == sorted(one["id"] for one in sent)
+
+
 def test_a_cursor_of_a_set_that_was_begun_anew_starts_over(aster, borealis):
     feed = saved(borealis, "age:<3w")
     aster.push(*(build.an_indicator() for _ in range(3)))
