@@ -32,6 +32,7 @@ WRITERS = {
     "indicators/opinions/giving.py",
     "indicators/opinions/many.py",
     "indicators/opinions/recording.py",
+    "indicators/opinions/silencing.py",
     "indicators/opinions/tallying.py",
     "indicators/opinions/weighing.py",
     "indicators/publishing/awaiting.py",
@@ -43,6 +44,7 @@ WRITERS = {
     "indicators/telling/breaker.py",
     "indicators/telling/claiming.py",
     "indicators/telling/delivering.py",
+    "indicators/telling/looking.py",
     "indicators/telling/notifying.py",
     "indicators/telling/replaying.py",
     "indicators/telling/subscribing.py",
@@ -50,7 +52,9 @@ WRITERS = {
 #: SQL that a reader is answered by. Each takes the rule: as ids of audiences, or as the reader's open channels.
 READERS = {
     "indicators/feeds/blocklists.py",
+    "indicators/feeds/comparing.py",
     "indicators/feeds/deltas.py",
+    "indicators/feeds/hinting.py",
     "indicators/feeds/preview.py",
     "indicators/feeds/sql.py",
     "indicators/log/changes.py",
