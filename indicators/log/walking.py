@@ -358,13 +358,13 @@ def walk(
             place = begins
         bounds = {"begins": place, "rows": rows, "width": width, "limit": limit + 1 - len(walked.page)}
         asked, settings = (leaping, BY_INDEX) if leaps else (sql, IN_ORDER)
-        everything = {**parameters, **bounds, "max_bytes": left}
+        everything = {**parameters, **bounds, "max_bytes": max(left, 1)}  # of a full page: whether there is another row
         facts, page = _asked(viewer, asked, everything, facts=_FACTS, settings=settings, backwards=backwards)
         walked.head, begins, count, last, walked.lost = facts
         read = abs(last - begins) if count == rows else min(width, begins if backwards else walked.head - begins)
         if not leaps and count >= min(rows, _LEAST_ROWS):
             _met.note(known, read / count)
-        if _take(walked, page, limit=limit):
+        if _take(walked, page, limit=limit if left > 0 else len(walked.page)):
             return walked
         left -= int(page[-1][_UPTO]) if page else 0
         if last is None and not leaping:

@@ -43,6 +43,23 @@ def test_a_poll_that_has_looked_at_enough_ends_and_the_next_goes_on_from_there(m
     assert polls >= 3
 
 
+def test_a_page_that_is_full_where_a_stretch_ends_leaves_what_comes_after_to_the_next(monkeypatch):
+    """The last row of a stretch reaches the bytes of a page: the next stretch only says whether there is more."""
+    cast = build.the_cast()
+    made = [build.an_indicator() for _ in range(7)]
+    for one in made:
+        build.publish(cast.viewer("aster"), one)
+    reader, place, found, more = cast.viewer("borealis"), 0, [], True
+    monkeypatch.setattr(walking, "_WIDER", 1)
+    monkeypatch.setattr(walking._Met, "width", lambda self, known, rows: 1)
+    while more:
+        span = changes.since(reader, EVERYTHING, after=place, limit=100, max_bytes=1)
+        found, place, more = [*found, *(one.stix_id for one in span.changes)], span.reached, span.more
+        assert len(span.changes) == 1, "a page ends with the object that reaches it"
+    assert found == [one["id"] for one in made]
+    assert changes.since(reader, EVERYTHING, after=place, limit=100, max_bytes=1).changes == []
+
+
 def test_a_beginner_is_not_told_of_what_had_ceased_to_fit_before_it_began():
     """It holds nothing; who was there before may hold the version that fitted, and is told to let it go."""
     cast, once = build.the_cast(), build.an_indicator(confidence=80)
