@@ -57,6 +57,7 @@ class Silence(models.Model):
 
     partner = models.OneToOneField(Partner, on_delete=models.PROTECT, related_name="+", primary_key=True)
     silent = models.BooleanField()
+    since = models.DateTimeField(null=True, help_text="When the partner came into the state that was told of.")
     reached = models.BigIntegerField(null=True)
 
     objects = OwnedManager["Silence"]()

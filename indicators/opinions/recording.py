@@ -160,10 +160,8 @@ def _reason(said: Mapping[str, Any]) -> str:
 
 
 def _judged(opinion: Holding) -> tuple[Holding, ...]:
-    """The holdings that it names, as its giver sees them."""
-    giver = auth.viewer_of_partner(opinion.publisher_id)
-    if giver is None:
-        return ()
+    """The holdings that it names, as its giver sees them, or would, were it not suspended: then it counts again."""
+    giver = auth.viewer_whatever_state(opinion.publisher_id)
     refs = Reference.unrestricted.filter(version=opinion.newest_id, path__startswith="/object_refs/")
     return about.meant(giver, sorted(set(refs.values_list("target_id", flat=True))))
 

@@ -42,12 +42,13 @@ def _told_some() -> bool:
         return True
 
 
-# Begins anew with each partner that was suspended, or reinstated, since it was told of last.
+# Begins anew with each partner that was suspended, or reinstated, since it was told of last, also where it was both:
+# who looked in between saw its opinions not count. Of the others, notes since when they are as they are.
 _TURNED = """
-INSERT INTO indicators_silence AS s (partner_id, silent, reached)
-SELECT p.id, p.state = 'suspended', 0
+INSERT INTO indicators_silence AS s (partner_id, silent, since, reached)
+SELECT p.id, p.state = 'suspended', p.state_since, CASE WHEN p.state = 'suspended' OR told.silent IS NOT NULL THEN 0 END
 FROM partners_partner p LEFT JOIN indicators_silence told ON told.partner_id = p.id
-WHERE (p.state = 'suspended') <> coalesce(told.silent, FALSE)
-ON CONFLICT (partner_id) DO UPDATE SET silent = excluded.silent, reached = 0
-WHERE s.silent <> excluded.silent
+WHERE (told.silent, told.since) IS DISTINCT FROM (p.state = 'suspended', p.state_since)
+ON CONFLICT (partner_id) DO UPDATE SET silent = excluded.silent, since = excluded.since, reached = 0
+WHERE (s.silent, s.since) IS DISTINCT FROM (excluded.silent, excluded.since)
 """

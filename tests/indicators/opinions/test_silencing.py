@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
 from exchange import schedule
+from indicators import reading
 from indicators.log import changes
-from indicators.models import Silence
-from indicators.opinions import giving, silencing
+from indicators.models import Opinion, Silence
+from indicators.opinions import giving, recording, silencing
 from indicators.stix import making
 from partners.groups import life
 from partners.keys import auth
@@ -100,8 +102,34 @@ def test_many_are_told_of_in_portions_and_what_was_interrupted_goes_on(world: An
     silencing.catch_up()
     life.suspend(cast.cygnus, by=operator, why="Again.")
     silencing.catch_up()
-    assert Silence.unrestricted.get().silent, "who turns back before all was told is told of from the beginning"
-    assert Silence.unrestricted.get().reached is not None
+    silence = Silence.unrestricted.get(partner=cast.cygnus)
+    assert silence.silent, "who turns back before all was told is told of from the beginning"
+    assert silence.reached is not None
+
+
+def test_who_is_reinstated_before_anybody_was_told_is_told_of_for_lists_may_have_changed_meanwhile(world: Any) -> None:
+    cast, operator, stix_id = world
+    silencing.catch_up()  # as it does every few seconds
+    aster, delta = cast.viewer("aster"), Subscriber(Caller(cast.keys["borealis"]))
+    delta.catch_up()
+    life.suspend(cast.cygnus, by=operator, why="A stolen key.")
+    (said,) = reading.said(aster, stix_id)
+    build.publish(aster, orjson.loads(said.body) | {"modified": build.later()}, everyone=True)
+    assert [(one["op"], one["id"]) for one in delta.catch_up()] == [("upsert", stix_id)], "it does not count now"
+    life.reinstate(cast.cygnus, by=operator)
+    silencing.catch_up()
+    assert [(one["op"], one["reason"]) for one in delta.catch_up()] == [("remove", "disputed")]
+
+
+def test_what_a_partner_said_before_it_was_suspended_counts_again_also_if_nobody_had_recorded_it(world: Any) -> None:
+    cast, operator, stix_id = world
+    said = Opinion.unrestricted.get().said_by
+    life.suspend(cast.cygnus, by=operator, why="A stolen key.")
+    recording.recorded(said.pk, actor="")
+    life.reinstate(cast.cygnus, by=operator)
+    silencing.catch_up()
+    assert not _listed(cast.viewer("borealis"))
+    assert giving.read(cast.viewer("borealis"), stix_id)[0].standing == "disputed"
 
 
 def test_beat_begins_it() -> None:
