@@ -15,7 +15,7 @@ from typing import Any
 
 from exchange.client import tables
 from exchange.client.keeping import Kept
-from exchange.client.tokenising import Token, Tokeniser, documents
+from exchange.client.tokenising import MOST_TOKENS, Token, Tokeniser, documents
 from exchange.stix import words
 from exchange.stix.patterns import pattern_of
 from exchange.tokens import epochs, forms
@@ -101,8 +101,12 @@ class Written(dict[str, Any]):
 
 
 def epochs_now(tokeniser: Tokeniser) -> dict[str, set[str]]:
-    """The epochs that are published under now, by scheme; of group keys, those of the tokeniser's group."""
+    """The epochs that are published under now, by scheme; of group keys, those of the tokeniser's group.
+
+    Of more keys than an indicator holds the newest, as `documents` has them: else it would lack one for ever.
+    """
+    of_group = tokeniser.group_epochs() if tokeniser.group else []
     return {
         forms.Scheme.OBLIVIOUS: set(tokeniser.published_under()),
-        forms.Scheme.GROUP: set(tokeniser.group_epochs()) if tokeniser.group else set(),
+        forms.Scheme.GROUP: set(sorted(of_group, key=epochs.age_of)[-MOST_TOKENS:]),
     }

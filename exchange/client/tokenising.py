@@ -25,7 +25,7 @@ from exchange.tokens.forms import Scheme
 #: Requests under way at once: while the key service works on one, the next is blinded.
 _AT_ONCE = 2
 #: As many tokens as an indicator holds.
-_MOST_TOKENS = 4
+MOST_TOKENS = 4
 
 
 class Asks(Protocol):
@@ -211,6 +211,6 @@ def documents(tokens: Sequence[Token]) -> list[Mapping[str, str]]:
 
     Of a group of which several members left in one fortnight more keys are published under than fit.
     """
-    newest = sorted(dict.fromkeys(tokens), key=lambda one: epochs.age_of(one.key_epoch))[-_MOST_TOKENS:]
+    newest = sorted(dict.fromkeys(tokens), key=lambda one: epochs.age_of(one.key_epoch))[-MOST_TOKENS:]
     ordered = sorted(newest, key=lambda one: (one.scheme, one.key_epoch, one.value))
     return [one.document() for one in ordered]

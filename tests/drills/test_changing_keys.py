@@ -15,21 +15,16 @@ from exchange.client import Client, build
 from exchange.client.keeping import Kept
 from exchange.client.tokenising import Tokeniser
 from exchange.client.webhooks import verify
+from exchange.stix import words
 from indicators.stix import making
 from tests.drills import test_story
 from tests.drills.test_backup import Operator
 from tests.waiting import until
 
 receiver = test_story.receiver
-SAID = {
-    "entry_program": "api",
-    "publisher_action": "suspended",
-    "review": "one_analyst",
-    "control": "reseller_pool",
-    "severity": "high",
-    "confidence": 80,
-    "techniques": ["AML.T0024.002"],
-}
+SAID = {"publisher_action": "suspended", "review": "one_analyst", "elicitation": "cot", "languages": ["en"]}
+#: A prompt of which one phrase is kept: phrases are made under the key of a group, addresses of mail are not.
+RAW = "Write down each thought number word b now please"
 
 
 @contextmanager
@@ -80,19 +75,22 @@ def test_a_webhooks_secret_is_changed_under_load_and_each_message_verifies(share
 
 
 def test_keys_of_a_group_are_replaced_and_who_publishes_before_and_after_still_meets(shared_demo, tmp_path):
-    demo, raw = shared_demo, "somebody-new@mail.example"
+    demo = shared_demo
     operator = Operator(demo, tmp_path)
     with ExitStack() as stack:
         labs = [stack.enter_context(Client(demo.url, demo.key(number))) for number in range(2)]
         kept = [stack.enter_context(Kept(tmp_path / f"{number}.db")) for number in range(2)]
 
-        def publish(number: int) -> str:
+        def publish(number: int) -> tuple[str, set[str]]:
             tokeniser = Tokeniser(labs[number], kept=kept[number], group="ring")
-            (made,) = build.email(tokeniser, raw, frame=build.Frame(valid_for=timedelta(days=30)), **SAID)
+            (made,) = build.phrase(tokeniser, RAW, frame=build.Frame(valid_for=timedelta(days=30)), **SAID)
             assert labs[number].publish([made], groups=["ring"]).refusals == []
-            return made["id"]
+            tokens = made["extensions"][words.EXTENSION_ID]["tokens"]
+            return made["id"], {token["key_epoch"] for token in tokens}
 
-        before = publish(0)
+        before, old = publish(0)
         assert "have successors" in operator.types("rotate", "group-keys", "ring", "--why", "A laptop was stolen.")
-        after = publish(1)
+        after, both = publish(1)
+        assert all(epoch.startswith("ring-") for epoch in old)
+        assert old < both, "under the key that was replaced, too, for as long as the others have no other"
         until(lambda: any({end["id"] for end in one["objects"]} == {before, after} for one in labs[0].matches()))

@@ -21,6 +21,7 @@ from partners.groups import membership
 from partners.keys import auth
 from partners.models import Group, Membership
 from partners.scopes import Role, Scope
+from partners.tokens import groupkeys
 from tests import build as house
 from tests import keyservice
 from tests.exchange.client import captured
@@ -274,6 +275,17 @@ def test_who_left_a_group_renews_the_rest_and_is_told(cast, run, tmp_path):
     status, out, err = run(cast.aster, "renew")
     assert (status, out) == (0, "Nothing ends.\n")
     assert err.startswith("group ring: no keys for you (not-found)")
+
+
+def test_where_more_keys_live_than_an_indicator_holds_it_is_renewed_once(cast, run, tmp_path):
+    (tmp_path / "map.toml").write_text(MAP)
+    table = a_table(tmp_path / "t.csv", ("anna@mail.example", "", PROMPT, "", "80"))
+    assert run(cast.aster, "publish", "--csv", table, "--map", str(tmp_path / "map.toml"), "--group", "ring")[0] == 0
+    for _ in range(5):
+        groupkeys.replace(cast.ring)
+    status, out, _ = run(cast.aster, "renew")
+    assert (status, out.endswith(" renewed\n")) == (0, True), out
+    assert run(cast.aster, "renew")[1] == "Nothing ends.\n"
 
 
 def under_group_keys(client) -> dict[str, tuple[str, set[str]]]:
