@@ -59,7 +59,7 @@ def take(turn: Turn, objects: Sequence[Any]) -> None:
     ids = {one.stix_id for one in drafts}
     ours = _came_by(turn, ids)
     foreign = _otherwise_held(viewer, ids) - ours.keys()
-    here = _here_already(viewer, ids - ours.keys())
+    here = _here_already(viewer, [one for one in drafts if one.stix_id not in ours])
     known = markings.defined(markings.held(viewer.partner_id, markings.named(drafts)), drafts)
     let_in: list[Draft] = []
     too_strict: set[str] = set()
@@ -121,14 +121,19 @@ def _otherwise_held(viewer: Viewer, ids: Iterable[str]) -> set[str]:
     return {*held.values_list("stix_id", flat=True), *passed.values_list("stix_id", flat=True)}
 
 
-def _here_already(viewer: Viewer, ids: Iterable[str]) -> set[str]:
-    """Of these ids those that the partner sees here from somebody else.
+def _here_already(viewer: Viewer, drafts: Sequence[Draft]) -> set[str]:
+    """The ids of those of which the partner sees the same bytes here from somebody else.
 
     What went from here to the other server and comes back would be published a second time, as the partner's: a second
-    voice for the first one's word, to readers whom the first did not choose.
+    voice for the first one's word, to readers whom the first did not choose. Other bytes under the same id do come in:
+    else whoever publishes something else under it to the partner alone would hide from its readers what is true.
     """
-    seen = Holding.objects.visible_to(viewer).filter(stix_id__in=list(ids), state=Holding.State.LIVE)
-    return set(seen.exclude(publisher=viewer.partner_id).values_list("stix_id", flat=True))
+    seen = Holding.objects.visible_to(viewer).filter(
+        stix_id__in=[one.stix_id for one in drafts], state=Holding.State.LIVE
+    )
+    said = seen.exclude(publisher=viewer.partner_id).values_list("stix_id", "newest__sha256")
+    here = {(stix_id, bytes(sha256)) for stix_id, sha256 in said}
+    return {draft.stix_id for draft in drafts if (draft.stix_id, hashlib.sha256(draft.raw).digest()) in here}
 
 
 def _publish(turn: Turn, drafts: Sequence[Draft], viewer: Viewer, reach: Reach, *, back: set[str]) -> None:

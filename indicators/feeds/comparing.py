@@ -40,7 +40,7 @@ def _seen(viewer: Viewer, wanted: Filter) -> tuple[str, dict[str, Any]]:
 
 
 def found(viewer: Viewer, wanted: Filter, *, ids: Sequence[str]) -> list[Found]:
-    """The same, of these ids."""
+    """What is to be in force of these ids, as `_seen` says."""
     sql, parameters = _seen(viewer, wanted)
     veiled = sources.veiled(viewer, parameters["audiences"])
     said: list[Found] = []

@@ -98,9 +98,8 @@ def choose(viewer: Viewer, user: User, wish: Wish) -> Wish:
         digest.feeds = sorted({str(feed) for feed in wish.feeds})
         moving = {feed: wanted for feed in chosen if (wanted := subscribing.filter_of(feed)).moving}
         kept = {} if begins else digest.places or {}
-        whole = (
-            viewer_of_partner(viewer.partner_id) or viewer
-        )  # as it is sent, though chosen with a key for some groups
+        # As it is sent, to who sees all groups of the partner, though it was chosen with a key for some of them.
+        whole = viewer_of_partner(viewer.partner_id) or viewer
         digest.places = {
             str(feed.pk): kept.get(str(feed.pk)) or _place(whole, wanted, feed) for feed, wanted in moving.items()
         }

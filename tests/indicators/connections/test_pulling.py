@@ -128,6 +128,16 @@ def test_what_is_here_from_somebody_else_does_not_come_back_as_ones_own(cast, pu
     assert json.loads(got[more["id"]].body)["name"] == "told anew", "what came in before goes on"
 
 
+def test_other_bytes_under_an_id_that_one_partner_shows_hide_nothing_from_the_readers(cast, pulls, run):
+    """Borealis would else keep from the readers of Cygnus what is true, by showing Cygnus something else."""
+    stix = a_net()
+    build.publish(cast.viewer("aster"), stix, groups=("ring",))
+    build.publish(cast.viewer("borealis"), newer(stix, name="something else"), partners=("cygnus",))
+    run(pulls())
+    got = own(cast.viewer("cygnus"))
+    assert json.loads(got[stix["id"]].body)["name"] == stix["name"]
+
+
 def test_a_revision_and_a_revocation_follow(cast, pulls, run):
     stix = a_net()
     build.publish(cast.viewer("aster"), stix, groups=("ring",))
