@@ -9,7 +9,7 @@ from typing import Any
 
 #: The deadline of whatever a test waits for. Only a test that fails ever reaches it, so that no test fails because its
 #: machine is slow: use it for joins, sockets and processes, too.
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0
 #: Of the time that was waited, how much later than it happens a thing may be found; and at most so many seconds.
 _SHARE = 0.05
 _SELDOM_S = 0.25

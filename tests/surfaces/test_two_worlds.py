@@ -14,6 +14,7 @@ from unittest import mock
 
 import orjson
 import pytest
+import time_machine
 from django.db import transaction
 from django.test import Client
 
@@ -53,11 +54,15 @@ def taken_back():
 
 
 def both(ask, hidden) -> tuple[bytes, bytes]:
-    """What is answered in the one world and in the other; the clock stands still."""
+    """What is answered in the one world and in the other; the clock stands still, also that of Django and of cookies."""
     answers = []
     moment = datetime.now(UTC)
     for happens in (False, True):
-        with taken_back(), mock.patch.object(clock, "now", return_value=moment):
+        with (
+            taken_back(),
+            time_machine.travel(moment, tick=False),
+            mock.patch.object(clock, "now", return_value=moment),
+        ):
             if happens:
                 hidden()
             answers.append(_RANDOM.sub(b"", ask()))
