@@ -54,8 +54,10 @@ class Broker:
         os.killpg(self.process.pid, number)
 
     def kill(self) -> None:
+        """And wait until nobody listens: its port may outlive by a moment the process that is waited for."""
         self.signal(signal.SIGKILL)
         self.process.wait()
+        until(lambda: not _answers(self.port))
 
     def end(self) -> None:
         if self.process.poll() is None:
@@ -104,18 +106,25 @@ class RabbitMQ(Broker):
         if not hasattr(self, "_mapper"):
             environment = os.environ | self.environment()
             mapper = max(Path("/usr/lib/erlang").glob("erts-*/bin/epmd"))
-            self._mapper = subprocess.Popen([str(mapper)], env=environment, stdin=subprocess.DEVNULL)
-            until(lambda: _answers(self._ports["epmd"]))
+            with (self.home / "mapper").open("ab") as said:  # it calls the look below a partial packet
+                self._mapper = subprocess.Popen(
+                    [str(mapper)], env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said
+                )
+            until(lambda: _answers(self._ports["epmd"]), of=self._mapper)
         super().start()
 
     def command(self) -> list[str]:
         return [str(_RABBITMQ / "rabbitmq-server")]
 
     def environment(self) -> dict[str, str]:
-        """A node, a cookie and a port mapper of its own; nothing under /var or /etc."""
+        """A node, a cookie and a port mapper of its own; nothing under /var or /etc.
+
+        Its settings are Erlang's own terms: to translate a `rabbitmq.conf` is half of what a start computes.
+        """
         if not hasattr(self, "_ports"):
             self._ports = {"epmd": ports.free(), "dist": ports.free()}
-            (self.home / "rabbitmq.conf").write_text(f"listeners.tcp.1 = 127.0.0.1:{self.port}\n")
+            listeners = f'{{tcp_listeners, [{{"127.0.0.1", {self.port}}}]}}'
+            (self.home / "advanced.config").write_text(f"[{{rabbit, [{listeners}]}}].\n")
             (self.home / "plugins").write_text("[].\n")
         return {
             "HOME": str(self.home),
@@ -123,8 +132,8 @@ class RabbitMQ(Broker):
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODENAME": f"exchange-{self.port}@localhost",
             "RABBITMQ_DIST_PORT": str(self._ports["dist"]),
-            "RABBITMQ_CONFIG_FILE": str(self.home / "rabbitmq.conf"),
-            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.home / "none"),
+            "RABBITMQ_CONFIG_FILE": str(self.home / "none"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.home / "advanced.config"),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.home / "plugins"),
             "RABBITMQ_MNESIA_BASE": str(self.home / "mnesia"),

@@ -13,6 +13,8 @@ import threading
 from contextlib import suppress
 from urllib.parse import urlsplit
 
+from tests.waiting import DEADLINE_S
+
 LOSS, BREAKS = 1 / 50, 1 / 10
 _SEGMENT, _TIMEOUT_S = 1_448, 0.2
 
@@ -40,7 +42,7 @@ class Lossy:
             while True:
                 near, _ = self._listening.accept()
                 try:
-                    far = socket.create_connection(self._there, timeout=60)
+                    far = socket.create_connection(self._there, timeout=DEADLINE_S)
                 except OSError:
                     near.close()
                     continue

@@ -130,7 +130,7 @@ def published(client: Client, made: list[dict]) -> None:
             return False
         return result.counts.get("accepted", 0) + result.counts.get("unchanged", 0) == len(made)
 
-    until(is_there, within_s=120, every_s=0.2)
+    until(is_there, every_s=0.2)
 
 
 def dissent(client: Client, stix_id: str) -> None:
@@ -153,8 +153,8 @@ def dissent(client: Client, stix_id: str) -> None:
 def settled(agents: list[Agent], *, there: set[str], gone: set[str] = frozenset()) -> None:
     """Wait until each list holds these values and not those, and each set is proved."""
     for one in agents:
-        until(lambda one=one: there <= one.lines() and not gone & one.lines(), within_s=120, every_s=0.1)
-        until(one.is_proved, within_s=120, every_s=0.2)
+        until(lambda one=one: there <= one.lines() and not gone & one.lines(), every_s=0.1)
+        until(one.is_proved, every_s=0.2)
 
 
 def pids(demo: Demo, *words: str) -> list[int]:
@@ -188,15 +188,15 @@ def test_whoever_is_killed_at_any_step_from_a_push_to_its_receipt_nothing_is_los
             if step != "commit":
                 pushing.result()
             if step == "apply":
-                until(lambda some=values: agents[1].lines() & set(some), within_s=120, every_s=0.01)
+                until(lambda some=values: agents[1].lines() & set(some), every_s=0.01)
             if step == "receipt":
-                until(lambda some=values: set(some) <= agents[1].lines(), within_s=120, every_s=0.01)
+                until(lambda some=values: set(some) <= agents[1].lines(), every_s=0.01)
             kill(demo, agents, victim)
         settled(agents, there=set(values))
     values = {value for _, some in batches for value in some}
     settled(agents, there=values)
     ended = [one["id"] for one in batches[0][0]]
-    until(lambda: is_revoked(client, ended), within_s=120)
+    until(lambda: is_revoked(client, ended))
     kill(demo, agents, victim)
     settled(agents, there=values - set(batches[0][1]), gone=set(batches[0][1]))
 
@@ -243,10 +243,10 @@ def test_ten_thousand_that_are_published_and_revoked_while_agents_follow_leave_n
         some = made[start : start + 1_000]
         published(client, some)
         if before:
-            until(lambda ids=before: is_revoked(client, ids), within_s=120)
+            until(lambda ids=before: is_revoked(client, ids))
         before = [one["id"] for one in some]
     settled(agents, there=set(values[-1_000:]), gone=set(values[:-1_000]))
-    until(lambda: is_revoked(client, before), within_s=120)
+    until(lambda: is_revoked(client, before))
     settled(agents, there=set(), gone=set(values))
 
 
@@ -287,7 +287,7 @@ def test_of_renewals_only_what_was_renewed_travels(demo, agents):
         travelled.update(some)
         return travelled >= ids
 
-    until(all_travelled, within_s=120, every_s=0.2)
+    until(all_travelled, every_s=0.2)
     assert travelled == ids
     settled(agents, there=set(values))
     assert [one.refills() for one in agents] == fills
@@ -352,8 +352,8 @@ def test_a_refuted_publisher_and_a_member_that_disputes_all_of_a_rivals(demo, ag
         dissent(rival, one["id"])
     # Twenty a day count by themselves; the others stay until somebody else dissents, too.
     for one in agents:
-        until(lambda one=one: len(set(values) & one.lines()) == 10, within_s=120, every_s=0.2)
-        until(one.is_proved, within_s=120, every_s=0.2)
+        until(lambda one=one: len(set(values) & one.lines()) == 10, every_s=0.2)
+        until(one.is_proved, every_s=0.2)
     for one in made:
         dissent(second, one["id"])
     settled(agents, there=set(), gone=set(values))

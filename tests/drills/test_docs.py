@@ -20,6 +20,7 @@ from partners.models import Group
 from partners.scopes import KEY_SCOPES, Scope
 from tests import build, forked, keyservice
 from tests.indicators.api.caller import Caller
+from tests.waiting import DEADLINE_S
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -112,9 +113,9 @@ class Shell:
                 unit = unit.replace(name, json.loads(self.said)[field])
         if "<id of the answer>" in unit:
             unit = unit.replace("<id of the answer>", json.loads(self.said)["id"])
-        unit = re.sub(r"^curl ", "curl --fail-with-body --max-time 60 ", unit)
+        unit = re.sub(r"^curl ", f"curl --fail-with-body --max-time {DEADLINE_S:.0f} ", unit)
         if "/events" in unit:
-            unit = unit.replace("--max-time 60", "--max-time 1")
+            unit = unit.replace(f"--max-time {DEADLINE_S:.0f}", "--max-time 1")
         script = "\n".join([*self.kept, unit])
         done = subprocess.run(
             ["bash", "-euc", script],
@@ -122,7 +123,7 @@ class Shell:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=2 * DEADLINE_S,
             check=False,
         )
         if re.match(r"(export )?[A-Z_]+=", unit):

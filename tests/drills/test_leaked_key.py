@@ -38,7 +38,7 @@ class Using(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        with httpx.Client(base_url=self._url, headers=self._headers, timeout=60) as client:
+        with httpx.Client(base_url=self._url, headers=self._headers, timeout=DEADLINE_S) as client:
             while self.status != 401:
                 began = time.monotonic()
                 self.status = self._ask(client)

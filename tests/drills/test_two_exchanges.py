@@ -11,7 +11,7 @@ import pytest
 from exchange.client import ApiError, Client
 from indicators.stix import making
 from tests.drills.demo import Demo
-from tests.waiting import until
+from tests.waiting import DEADLINE_S, until
 
 pytestmark = pytest.mark.long
 ASTER, BOREALIS, CYGNUS = range(3)
@@ -22,7 +22,7 @@ class Person:
 
     def __init__(self, demo: Demo, number: int) -> None:
         partner = demo.info["partners"][number]
-        self._http = httpx.Client(base_url=demo.url, follow_redirects=True, timeout=60)
+        self._http = httpx.Client(base_url=demo.url, follow_redirects=True, timeout=DEADLINE_S)
         self.post("/account/login/", login=partner["username"], password=partner["password"])
 
     def get(self, path: str) -> str:

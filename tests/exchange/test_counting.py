@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from exchange import counting
 from tests import build
+from tests.waiting import DEADLINE_S
 
 pytestmark = pytest.mark.django_db
 
@@ -113,7 +114,7 @@ def test_the_pool_of_a_process_that_nobody_asks_is_told_until_it_ends(tmp_path, 
         return registry.get_sample_value("exchange_pool_connections")
 
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "exchange.settings"}
-    ended = subprocess.run([sys.executable, "-c", _HOLD], env=environment, check=True, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", _HOLD], env=environment, check=True, timeout=DEADLINE_S)
     assert ended.returncode == 0
     assert list(tmp_path.glob("gauge_live*"))
     assert told() is None, "it has ended, and holds nothing"

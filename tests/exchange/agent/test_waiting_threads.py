@@ -9,6 +9,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+from tests.waiting import DEADLINE_S, until
+
 
 def test_a_busy_thread_lets_look_ups_through(tmp_path: Path) -> None:
     """As the agent serves them, in a process of its own: how long a thread keeps the interpreter is the process's."""
@@ -34,12 +36,11 @@ def test_a_busy_thread_lets_look_ups_through(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert float(process.stdout.readline()) <= 0.0005
     try:
-        while not path.exists():
-            assert process.poll() is None
+        until(path.exists, of=process)
         with socket.socket(socket.AF_UNIX) as wire:
             wire.connect(str(path))
             wire.sendall(b"GET /check?kind=net&value=198.51.100.7 HTTP/1.1\r\nHost: x\r\n\r\n")
             answer = wire.recv(65_536)
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["action"] == "none"
     finally:
-        process.communicate("", timeout=60)
+        process.communicate("", timeout=DEADLINE_S)

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+from tests.waiting import DEADLINE_S
+
 
 def test_what_is_wrong_is_said_once_however_many_processes_find_it():
     environment = os.environ | {"EXCHANGE_MODE": "", "SECRET_KEY": "short", "DATABASE_URL": "postgresql:///unused"}
@@ -14,7 +16,7 @@ def test_what_is_wrong_is_said_once_however_many_processes_find_it():
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=DEADLINE_S,
         check=False,
     )
     assert done.returncode == 1

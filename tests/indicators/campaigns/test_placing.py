@@ -30,6 +30,7 @@ from indicators.campaigns.tables import (
 from tests.drilling import runs
 from tests.indicators.api.caller import read
 from tests.indicators.campaigns.sending import Pooling, answer_of, send
+from tests.waiting import DEADLINE_S
 
 pytestmark = pytest.mark.django_db
 
@@ -444,7 +445,7 @@ def test_two_workers_at_once_do_all_once():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=DEADLINE_S)
     assert True in done
     assert Placed.objects.count() == Suspect.objects.count()
     assert_as_from_scratch()

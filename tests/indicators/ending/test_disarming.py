@@ -30,6 +30,7 @@ from partners.scopes import Role, Scope
 from tests import build
 from tests.indicators.api.caller import Caller, code, read
 from tests.indicators.publishing.test_markings import a_definition
+from tests.waiting import DEADLINE_S
 
 pytestmark = pytest.mark.django_db
 
@@ -425,7 +426,7 @@ def test_of_two_who_decide_at_once_one_decides(verb, pair):
     made, people = published(cast), [person(cast.aster), person(cast.aster)]
     end(cast, verb, ids(made))
     (ending,) = deciding.waiting(people[0])
-    ready, outcomes = threading.Barrier(2, timeout=60), []
+    ready, outcomes = threading.Barrier(2, timeout=DEADLINE_S), []
 
     def decide(how, who):
         try:
@@ -446,7 +447,7 @@ def test_of_two_who_decide_at_once_one_decides(verb, pair):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=DEADLINE_S)
     assert len(outcomes) == 2
     decided = Ending.unrestricted.get(pk=ending.pk)
     live = states(made) == {"live"}

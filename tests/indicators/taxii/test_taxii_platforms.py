@@ -26,6 +26,7 @@ from taxii2client.v21 import ApiRoot, Collection, Server, as_pages
 from partners.models import Group
 from tests import build
 from tests.indicators.taxii.cast import TAXII, Caller, a_caller, a_domain, an_indicator, published, revised
+from tests.waiting import DEADLINE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,7 +158,7 @@ class OpenCti:
     def run(self) -> list[dict[str, Any]]:
         given = {"next": self.cursor, "added_after": self.added_after, "limit": self.limit}
         parameters = {name: value for name, value in given.items() if value is not None}
-        answer = httpx.get(self.url, params=parameters, headers=self.headers)
+        answer = httpx.get(self.url, params=parameters, headers=self.headers, timeout=DEADLINE_S)
         answer.raise_for_status()
         data = answer.json()
         if not data.get("objects"):
@@ -265,13 +266,13 @@ def test_misp_lists_collections_and_turns_pages_with_its_lower_case_basic(
     aster.add(*held)
     headers = {"Accept": TAXII, "Content-type": TAXII, "Authorization": f"basic {basic(aster)}"}
     base, api_root = live_server.url, "taxii2/exchange"
-    listed = httpx.get(f"{base}/{api_root}/collections/", headers=headers).json()["collections"]
+    listed = httpx.get(f"{base}/{api_root}/collections/", headers=headers, timeout=DEADLINE_S).json()["collections"]
     assert group in [one["id"] for one in listed]
     objects = f"{base}/{api_root}/collections/{group}/objects/"
-    first = httpx.get(objects, params={"limit": 50, "next": ""}, headers=headers).json()
-    second = httpx.get(objects, params={"limit": 50, "next": first["next"]}, headers=headers).json()
+    first = httpx.get(objects, params={"limit": 50, "next": ""}, headers=headers, timeout=DEADLINE_S).json()
+    second = httpx.get(objects, params={"limit": 50, "next": first["next"]}, headers=headers, timeout=DEADLINE_S).json()
     assert published(first["objects"] + second["objects"]) == held
-    one = httpx.get(f"{objects}{held[7]['id']}/", headers=headers).json()
+    one = httpx.get(f"{objects}{held[7]['id']}/", headers=headers, timeout=DEADLINE_S).json()
     assert one["objects"][0] == held[7]
 
 
@@ -329,7 +330,11 @@ def test_a_poller_that_knows_limit_but_not_next_comes_to_the_end_by_added_after(
     seen, after = [], "1970-01-01T00:00:00Z"
     while True:
         answer = httpx.get(
-            url, params={"added_after": after, "limit": 10}, headers={"Accept": "*/*"}, auth=("u", aster.key)
+            url,
+            params={"added_after": after, "limit": 10},
+            headers={"Accept": "*/*"},
+            auth=("u", aster.key),
+            timeout=DEADLINE_S,
         )
         if not answer.json().get("objects"):
             break
@@ -345,7 +350,9 @@ def test_a_poller_that_keeps_nothing_but_a_date_of_seven_digits_misses_nothing(
     root: str, aster: Caller, borealis: Caller, group: str
 ) -> None:
     """API root, collection id, user name and password; dates as .NET writes them, `added_after` alone."""
-    client = httpx.Client(auth=("sentinel", borealis.key), headers={"Accept": "application/taxii+json; version=2.1"})
+    client = httpx.Client(
+        auth=("sentinel", borealis.key), headers={"Accept": "application/taxii+json; version=2.1"}, timeout=DEADLINE_S
+    )
     assert client.get(f"{root}/").json()["title"]
     assert client.get(f"{root}/collections/{group}/").json()["can_read"] is True
     seen: list[str] = []
@@ -380,23 +387,23 @@ def test_a_poller_that_keeps_nothing_but_a_date_of_seven_digits_misses_nothing(
     ],
 )
 def test_odd_accept_headers_are_understood_over_the_wire(root: str, aster: Caller, accept: str) -> None:
-    answer = httpx.get(f"{root}/collections", headers={"Accept": accept}, auth=("any", aster.key))
+    answer = httpx.get(f"{root}/collections", headers={"Accept": accept}, auth=("any", aster.key), timeout=DEADLINE_S)
     assert (answer.status_code, answer.headers["content-type"]) == (200, TAXII)
 
 
 @pytest.mark.parametrize("path", ["", "/collections", "/collections/everything", "/collections/everything/objects"])
 def test_addresses_without_their_slash_are_answered_over_the_wire(root: str, aster: Caller, path: str) -> None:
-    assert httpx.get(f"{root}{path}", auth=("any", aster.key)).status_code == 200
+    assert httpx.get(f"{root}{path}", auth=("any", aster.key), timeout=DEADLINE_S).status_code == 200
 
 
 def test_a_doubled_limit_is_the_smaller_one_over_the_wire(root: str, aster: Caller) -> None:
     aster.add(*some(5))
     url = f"{root}/collections/everything/objects/?limit=4&match%5Btype%5D=indicator&limit=2"
-    assert len(httpx.get(url, auth=("any", aster.key)).json()["objects"]) == 2
+    assert len(httpx.get(url, auth=("any", aster.key), timeout=DEADLINE_S).json()["objects"]) == 2
 
 
 def test_a_key_that_is_wrong_is_asked_for_in_both_ways_over_the_wire(root: str) -> None:
-    answer = httpx.get(f"{root}/", auth=("any", "exk_wrong"))
+    answer = httpx.get(f"{root}/", auth=("any", "exk_wrong"), timeout=DEADLINE_S)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == 'Bearer realm="exchange", Basic realm="exchange"'
     assert answer.json()["http_status"] == "401"
