@@ -312,7 +312,8 @@ def status(state_file: StateFile = _STATE, as_json: Json = False) -> None:
     if as_json:
         print_json(told)
     else:
-        print_facts([(name.replace("_", " ").capitalize(), f"{value:,}") for name, value in told.items()])
+        names = {name: name.replace("_", " ").capitalize() for name in told} | {"on_one_labs_word": "On one lab's word"}
+        print_facts([(names[name], f"{value:,}") for name, value in told.items()])
 
 
 def _tell(done: Done, *, as_json: bool) -> None:

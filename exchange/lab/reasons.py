@@ -24,6 +24,7 @@ _PAIR = {
     "burst_network": "signed up within hours of {count} others from the same network{labs}",
     "skeleton": "sent a prompt that {count} accounts{labs} sent",
 }
+_WAITS = "; its verdict changed in every round, so it is no suspect until that stands"
 _NAMES = list(features.SORTS)
 
 
@@ -88,7 +89,8 @@ class Explainer:
             total=round(row["total"], 2),
             without_largest=round(row["without_largest"], 2),
             reasons=tuple(reasons),
-            sentence=self._sentence(number, reasons, flagged=flagged, one_word=row["one_word"], alone=alone),
+            sentence=self._sentence(number, reasons, flagged=flagged, one_word=row["one_word"], alone=alone)
+            + (_WAITS if row.get("turns", 0) >= self._constants.turns and not row["suspect"] else ""),
             signatures=self._signatures(number),
         )
 

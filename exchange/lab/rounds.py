@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -78,20 +78,22 @@ def play(
     state.answered(said)
     pull_sums(state, transport)
     scores, one_word = verdicts(state, carries, before, constants)
-    state.keep_scores(scores, one_word)
-    was = np.zeros(len(scores.suspect), np.bool_) if before is None else before
+    found, turns = scoring.steady(sources, scores.suspect, state.turns(), constants)
+    scores = replace(scores, suspect=found)
+    state.keep_scores(scores, one_word, turns)
+    was = np.zeros(len(found), np.bool_) if before is None else before
     return Done(
         number=number,
         sent=len(changed),
         gone=len(gone),
         answers=len(said),
         asked=len(heard),
-        suspects=int(scores.suspect.sum()),
-        new=int((scores.suspect & ~was).sum()),
+        suspects=int(found.sum()),
+        new=int((found & ~was).sum()),
         one_word=int(one_word.sum()),
         settled=before is not None
-        and bool(scores.suspect.any())
-        and scoring.has_settled(before, scores.suspect, constants)
+        and bool(found.any())
+        and scoring.has_settled(before, found, constants)
         and len(changed) + len(gone) + len(said) <= constants.settled * (len(lines) + len(heard)),
     )
 

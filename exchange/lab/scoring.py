@@ -77,6 +77,8 @@ class Constants:
     sent_lift: float = 20.0
     #: Rounds end when less than this share of suspects changes.
     settled: float = 0.001
+    #: Whose verdict would change so many times in a row is no suspect for as many rounds.
+    turns: int = 4
     #: An account with so many tokens that only one other lab published is on one lab's word.
     one_labs_word: int = 3
 
@@ -264,6 +266,18 @@ def on_one_labs_word(carries: Carries, told: Told, suspect: Bools, c: Constants)
     marked = told.one_word[carries.token]
     count = np.bincount(carries.account[marked], minlength=carries.accounts)
     return (count >= c.one_labs_word) & ~suspect
+
+
+def steady(before: Bools, found: Bools, turns: Ints, c: Constants) -> tuple[Bools, Ints]:
+    """Verdicts of a round, without those that change in every round; and how often in a row each would have changed.
+
+    Two accounts of which each is a suspect only where the other is one could else take turns for good: sums come a
+    round late. A round without a change takes one from the count; in the end such an account is given another try.
+    """
+    now = np.where(found != before, turns + 1, np.maximum(turns - 1, 0)).astype(np.int32)
+    held = (now >= c.turns) & (now < 2 * c.turns)
+    now[now >= 2 * c.turns] = 0
+    return found & ~held, now
 
 
 def has_settled(before: Bools, after: Bools, c: Constants) -> bool:

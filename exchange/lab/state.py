@@ -20,7 +20,7 @@ import polars as pl
 from exchange.client.errors import Unusable
 from exchange.lab import features, scoring
 from exchange.lab.making import Makes
-from exchange.lab.scoring import Bools, Carries, Scores, Told
+from exchange.lab.scoring import Bools, Carries, Ints, Scores, Told
 from exchange.lab.transport import Token
 from exchange.tokens import forms
 from exchange.tokens.forms import Scheme
@@ -329,18 +329,26 @@ class State:
 
     # Verdicts
 
-    def keep_scores(self, scores: Scores, one_word: Bools) -> None:
-        """Keep the verdicts of a round."""
+    def keep_scores(self, scores: Scores, one_word: Bools, turns: Ints) -> None:
+        """Keep the verdicts of a round, and how often in a row each would have changed."""
         columns = {"total": scores.total, "without_largest": scores.without_largest, "suspect": scores.suspect}
         columns["alone"] = scores.alone
         columns |= {f"group_{one.name}": scores.groups[:, one] for one in scoring.Group}
         columns |= {f"best_{one.name}": scores.best[:, one] for one in scoring.Group}
-        self._replace("scores", pl.DataFrame(columns | {"one_word": one_word}))
+        self._replace("scores", pl.DataFrame(columns | {"one_word": one_word, "turns": turns}))
 
     def scores(self) -> pl.DataFrame | None:
         """The verdicts of the last round over the accounts that were known then, or None."""
         rows = self._store.execute("SELECT frame FROM part WHERE name = 'scores'").fetchall()
         return _read(rows[0][0]) if rows else None
+
+    def turns(self) -> Ints:
+        """How often in a row each verdict would have changed (`scoring.steady`)."""
+        known = self.scores()
+        found = np.zeros(len(self.accounts), np.int32)
+        if known is not None and "turns" in known.columns:  # a state of before has no such column
+            found[: len(known)] = known["turns"].to_numpy()
+        return found
 
     def suspects(self) -> Bools | None:
         """Who is a suspect; accounts that came since are none. None before the first round."""

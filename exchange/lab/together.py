@@ -29,6 +29,7 @@ class Lab:
     everywhere: Table
     sorts: Table = field(default_factory=lambda: np.zeros(0, np.int64))
     suspect: Bools | None = None
+    turns: scoring.Ints = field(default_factory=lambda: np.zeros(0, np.int32))
     scores: Scores | None = None
     told: Told | None = None
     own: Own | None = None
@@ -82,8 +83,10 @@ class Together:
         for lab in self.labs:
             assert lab.scores is not None
             before = lab.sources
-            settled &= lab.suspect is not None and scoring.has_settled(before, lab.scores.suspect, self.constants)
-            lab.suspect = lab.scores.suspect
+            turns = lab.turns if len(lab.turns) else np.zeros(len(before), np.int32)
+            found, lab.turns = scoring.steady(before, lab.scores.suspect, turns, self.constants)
+            settled &= lab.suspect is not None and scoring.has_settled(before, found, self.constants)
+            lab.suspect = found
         suspects = sum(int(lab.suspect.sum()) for lab in self.labs if lab.suspect is not None)
         return Round(number, len(self.asked), suspects, settled)
 

@@ -108,7 +108,7 @@ class World:
         return made, len(names), np.concatenate(fake)
 
 
-@pytest.mark.parametrize("seed", [0, 3, 5, 9])
+@pytest.mark.parametrize("seed", [3, 5, 9, 11])
 def test_whatever_operators_share_no_honest_person_is_found_and_nobody_less_than_alone(seed):
     labs, tokens, fake = World(seed).labs()
     group = Together(labs, tokens)

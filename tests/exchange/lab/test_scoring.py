@@ -293,6 +293,18 @@ def test_three_tokens_of_one_other_lab_are_its_word_and_no_verdict():
     assert not scoring.on_one_labs_word(carries, told, np.ones(2, np.bool_), C).any()
 
 
+def test_whose_verdict_changes_in_every_round_is_no_suspect_for_a_while_and_then_tried_again():
+    kept, turns, seen = np.zeros(3, np.bool_), np.zeros(3, np.int32), []
+    for number in range(12):  # the first takes turns, the second wants to be what it is not, the third is found at last
+        wanted = np.array([number % 2 == 0, not kept[1], number >= 5])
+        kept, turns = scoring.steady(kept, wanted, turns, C)
+        seen.append("".join("x" if one else "." for one in kept))
+    first, second, third = ("".join(column) for column in zip(*seen, strict=True))
+    assert first == "x.x........."
+    assert second == "x.x....x.x.."
+    assert third == ".....xxxxxxx"
+
+
 def test_rounds_end_when_less_than_one_suspect_in_a_thousand_changes():
     before = np.zeros(5_000, np.bool_)
     before[:2_000] = True
