@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import orjson
 from django.db import transaction
+from django.db.models import QuerySet
 from structlog import get_logger
 
 from exchange import clock
@@ -41,6 +43,7 @@ _AT_ONCE = 50
 _LATER = timedelta(minutes=5)
 #: So many campaigns of the same labs may be told and dissolve within an interval; a further one waits it out.
 MOST_DISSOLVED = 3
+_MOST_LINKED = 20
 
 
 def facts_of(one: Campaign) -> Facts:
@@ -55,8 +58,8 @@ def facts_of(one: Campaign) -> Facts:
         first_seen=objects.hour(one.first_seen),
         last_seen=objects.hour(one.last_seen),
         indicators=() if ended else tuple(_indicators(one)),
-        linked=() if ended else tuple(_linked(one)),
-        into=f"campaign--{one.into}" if one.into else "",
+        linked=() if ended else tuple(f"campaign--{pk}" for pk in _beside(one).exclude(told={})[:_MOST_LINKED]),
+        into=_heir(one),
         ended=ended,
         dismissed=one.dismissed,
     )
@@ -94,10 +97,18 @@ ORDER BY h.stix_id LIMIT %(limit)s
 """
 
 
-def _linked(one: Campaign) -> list[str]:
-    """The other campaigns of its cluster: what joins them is one lab's word."""
+def _beside(one: Campaign) -> QuerySet[Campaign, UUID]:
+    """The other campaigns of its cluster, told or not: what joins them is one lab's word."""
     others = Campaign.objects.filter(group=one.group_id, cluster=one.cluster, state=Campaign.State.LIVE)
-    return [f"campaign--{pk}" for pk in others.exclude(pk=one.pk).order_by("pk").values_list("pk", flat=True)[:20]]
+    return others.exclude(pk=one.pk).order_by("pk").values_list("pk", flat=True)
+
+
+def _heir(one: Campaign) -> str:
+    """The campaign that it became a part of, unless nobody was told of that so far: an end is told once."""
+    if one.into is None:
+        return ""
+    known = Campaign.objects.filter(group=one.group_id, pk=one.into).exclude(told={}).exists()
+    return f"campaign--{one.into}" if known else ""
 
 
 def tell(one: Campaign) -> None:
@@ -130,18 +141,20 @@ def tell(one: Campaign) -> None:
         log.info("campaign.told", objects=len(documents))
     _told(one, facts.to_json(), shown)
     _keep_tokens(one, now, interval=interval)
+    if not ends and _beside(one).filter(told={}).exists():  # named once others may know of it
+        Campaign.objects.filter(pk=one.pk).update(due=now + interval)
 
 
 def _waits_until(one: Campaign, now: datetime, interval: timedelta) -> datetime | None:
     """When a new campaign may be told, if campaigns of its labs, and of no others, have come and gone too often.
 
-    So a lab that adds its own to another's few and takes them back fills nobody's list, and what others have waits for
-    nothing.
+    Their labs are those of the first telling: so nobody makes them others by what is added before the end. So a lab
+    that adds its own to another's few and takes them back fills nobody's list, and what others have waits for nothing.
     """
     since = now - interval
     dissolved = Campaign.objects.filter(group=one.group_id, state=Campaign.State.ENDED, changed_at__gt=since)
     found = dissolved.filter(ended_at__gt=since, into=None).exclude(told={}).order_by("-ended_at")
-    of_these = [at for at, labs in found.values_list("ended_at", "labs") if labs.keys() == one.labs.keys() and at]
+    of_these = [at for at, labs in found.values_list("ended_at", "told_labs") if labs == sorted(one.labs) and at]
     return of_these[MOST_DISSOLVED - 1] + interval if len(of_these) >= MOST_DISSOLVED else None
 
 
@@ -151,7 +164,8 @@ def _told(one: Campaign, facts: dict[str, Any], shown: dict[str, Any] | None = N
     if facts == one.told and picturing.same(kept, one.picture):
         Campaign.objects.filter(pk=one.pk).update(due=None)
     else:
-        Campaign.objects.filter(pk=one.pk).update(told=facts, told_at=clock.now(), picture=kept, due=None)
+        first = {} if one.told else {"told_labs": sorted(one.labs)}
+        Campaign.objects.filter(pk=one.pk).update(told=facts, told_at=clock.now(), picture=kept, due=None, **first)
 
 
 def _keep_tokens(one: Campaign, now: datetime, *, interval: timedelta) -> None:

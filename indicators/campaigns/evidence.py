@@ -132,6 +132,8 @@ def _take(contributor: Contributor, made: Submission, sent: Sequence[Account], n
     differs = [
         each for each in whole if each.account not in held or bytes(held[each.account].digest) != digests[each.account]
     ]
+    before = [held[each.account].pk for each in differs if each.account in held]
+    terms.require_room_for_accounts(made, more=len(differs) - len(before), fewer=len(gone))
     # Before anything is told, which takes the group's lock: two labs could else wait for each other.
     tokens = prevalence.intern(contributor.group.pk, _wide(differs))
     stays = [held[each.account].pk for each in sent if each.account in held and not each.gone]
@@ -140,14 +142,12 @@ def _take(contributor: Contributor, made: Submission, sent: Sequence[Account], n
     forget(contributor.group.pk, contributor.partner_id, gone)
     _prolong(contributor, [each for each in whole if each.account in held])
     if differs:
-        before = [held[each.account].pk for each in differs if each.account in held]
         rows = _upsert(contributor, differs, digests, number)
         pairs = [(rows[each.account], tokens[key]) for each in differs for key in each.tokens]
         lab = contributor.partner_id
         queueing.stir(contributor.group.pk, Stir.Kind.LEFT, before, lab=lab)
         queueing.stir(contributor.group.pk, Stir.Kind.PLACE, rows.values(), lab=lab)
-        carried_now = _carry(contributor, pairs, before=before)
-        terms.require_room(made, accounts=len(differs) - len(before), tokens=carried_now)
+        terms.require_room_for_tokens(made, more=_carry(contributor, pairs, before=before))
     return len(gone) + len(differs)
 
 

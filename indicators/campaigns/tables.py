@@ -303,6 +303,7 @@ class Campaign(models.Model):
     changed_at = models.DateTimeField(default=clock.now)
     told = models.JSONField(default=dict, help_text="What was published of it last.")
     told_at = models.DateTimeField(null=True)
+    told_labs = models.JSONField(default=list, db_default=[], help_text="Ids of its labs when it was told first.")
     carried_at = models.DateTimeField(null=True, help_text="When its rows of ToldToken changed last; told to nobody.")
     picture = models.JSONField(default=dict, help_text="Nodes and edges, as of then.")
     dismissed = models.BooleanField(default=False, help_text="Most of the labs in it say that it is none.")

@@ -94,22 +94,29 @@ def spend(made: Submission, *, lines: int = 0, answers: int = 0) -> None:
         raise TooMany("The day's lines for this group are used up.", code="quota", retry_after_s=left)
 
 
-def require_room(made: Submission, *, accounts: int, tokens: int) -> None:
-    """Count what the lab's evidence holds more of; its row is locked, and saved by the caller. Raises Refused.
+def require_room_for_accounts(made: Submission, *, more: int, fewer: int) -> None:
+    """Count accounts before they are written: so many more than are held, so many fewer. Raises Refused.
 
-    What it lets go is only found where it seems to hold too much: then all is counted, and seldom else.
+    The lab's row is locked, and saved by the caller. What it lets go is only found where it seems to hold too much:
+    then all is counted, and seldom else.
     """
-    made.most_accounts = _at_most(made.most_accounts, accounts, MOST_SUSPECTS, sql=_ACCOUNTS, made=made)
-    made.most_tokens = _at_most(made.most_tokens, tokens, MOST_TOKENS, sql=_TOKENS, made=made)
+    known = made.most_accounts
+    if known is None or known + more > MOST_SUSPECTS:
+        known = _count(_ACCOUNTS, made) - fewer
+    made.most_accounts = known + more
     if made.most_accounts > MOST_SUSPECTS:
         raise Refused(f"At most {MOST_SUSPECTS:,} accounts in a group.", code="too-many-accounts", at="/lines")
+
+
+def require_room_for_tokens(made: Submission, *, more: int) -> None:
+    """Count tokens that were written as `more` than are carried, as `require_room_for_accounts` does accounts."""
+    known = made.most_tokens
+    made.most_tokens = _count(_TOKENS, made) if known is None or known + more > MOST_TOKENS else known + more
     if made.most_tokens > MOST_TOKENS:
         raise Refused(f"At most {MOST_TOKENS:,} different tokens in a group.", code="too-many-held-tokens", at="/lines")
 
 
-def _at_most(known: int | None, more: int, most: int, *, sql: str, made: Submission) -> int:
-    if known is not None and known + more <= most:
-        return known + more
+def _count(sql: str, made: Submission) -> int:
     with connection.cursor() as cursor:
         cursor.execute(sql, {"group": made.group_id, "partner": made.partner_id})
         (count,) = cursor.fetchone()

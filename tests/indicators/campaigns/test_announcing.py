@@ -174,28 +174,77 @@ def test_the_exchange_is_on_no_list_and_nobody_else_speaks_in_its_name(pool):
 def test_two_campaigns_that_one_lab_joins_are_related(pool):
     campaign_of(pool, "x")
     campaign_of(pool, "y")
-    glue = [
+    glue(pool)
+    tell(pool)
+    announcing.catch_up()  # who was told first names the other, of which nobody was told then, an interval later
+    related = [one for one in of_exchange(pool.aster).values() if one.get("relationship_type") == "related-to"]
+    assert len(related) == 2
+
+
+def test_what_nobody_was_told_of_yet_is_named_nowhere(pool, monkeypatch):
+    for letter in "xy":
+        campaign_of(pool, letter)
+    glue(pool)
+    assert proposing.work(pool.group.pk)
+    waits, told = Campaign.objects.order_by("pk")
+    for when in (clock.now() + timedelta(hours=1), clock.now()):
+        Campaign.objects.filter(pk=waits.pk).update(due=when)
+        Campaign.objects.filter(pk=told.pk).update(due=clock.now())
+        announcing.catch_up()
+        seen = json.dumps([list(of_exchange(pool.cygnus).values()), read(pool.cygnus.get(f"campaigns/{told.pk}")),
+                           read(pool.cygnus.get(f"campaigns/{told.pk}/graph"))])  # fmt: skip
+        assert (str(waits.pk) in seen) == (when <= clock.now())
+    announcing.catch_up()
+    assert f"campaign--{waits.pk}" in read(pool.cygnus.get(f"campaigns/{told.pk}"))["linked"]
+
+
+def test_a_campaign_that_became_part_of_one_that_nobody_was_told_of_does_not_name_it(pool):
+    campaign_of(pool, "x")
+    tell(pool)
+    one, heir = Campaign.objects.get(), proposing.uuid.uuid4()
+    Campaign.objects.create(pk=heir, group=one.group, name="amber anchor 1", cluster=one.cluster, grade=one.grade,
+                            first_seen=one.first_seen, last_seen=one.last_seen)  # fmt: skip
+    Campaign.objects.filter(pk=one.pk).update(state="ended", into=heir, due=clock.now())
+    announcing.catch_up()
+    ended = read(pool.aster.get(f"campaigns/{one.pk}"))
+    assert (ended["state"], ended["into"]) == ("ended", None)
+
+
+def glue(pool):
+    lines = [
         pool.account(
             *(pool.token(f"{letter} card {number % 4}", "pan_token") for letter in "xy"),
             *(pool.token(f"{letter} device {number % 3}") for letter in "xy"),
         )
         for number in range(50)
     ]
-    send(pool.eridanus, "evidence?round=1", *glue)
-    answers(pool, {"eridanus": glue})
-    tell(pool)
-    related = [one for one in of_exchange(pool.aster).values() if one.get("relationship_type") == "related-to"]
-    assert len(related) == 2
+    send(pool.eridanus, "evidence?round=1", *lines)
+    answers(pool, {"eridanus": lines})
 
 
-def comes_and_goes(pool, times, *, liar="borealis"):
-    """A lab adds accounts to another's few, with the tokens that it is asked about, and takes them back."""
+def comes_and_goes(pool, times, *, liar="borealis", ally=""):
+    """A lab adds accounts to another's few, with the tokens that it is asked about, and takes them back.
+
+    `ally`: before they are taken back another lab adds its own.
+    """
     for _ in range(times):
-        sent = campaign_of(pool, "y", names=(liar,))[liar]
+        sent = campaign_of(pool, "y", names=(liar,))
         tell(pool)
-        gone = [{"account": one["account"], "gone": True} for one in sent]
-        assert send(pool.labs[liar], "evidence?round=1", *gone).status_code == 200
+        if ally:
+            sent |= campaign_of(pool, "y", names=(ally,))
+            assert proposing.work(pool.group.pk)
+        for name, lines in sent.items():
+            gone = [{"account": one["account"], "gone": True} for one in lines]
+            assert send(pool.labs[name], "evidence?round=1", *gone).status_code == 200
         tell(pool)
+
+
+def test_who_is_joined_by_another_before_the_end_is_counted_as_without(pool):
+    Group.objects.filter(pk=pool.group.pk).update(interval_s=3600)
+    campaign_of(pool, "y", names=("aster",))
+    comes_and_goes(pool, 5, ally="eridanus")
+    told = read(pool.cygnus.get("campaigns?ended=true"))["campaigns"]
+    assert [one["state"] for one in told] == ["ended"] * announcing.MOST_DISSOLVED
 
 
 def test_who_makes_and_unmakes_a_campaign_fills_nobodys_list(pool, monkeypatch):

@@ -158,9 +158,14 @@ def test_what_was_let_go_makes_room_and_nothing_is_counted_while_there_is_some(p
     for name in "def":  # each in the place of one before: never more than four tokens, nor three accounts
         assert read(send(pool.aster, "evidence?round=1", first | {"tokens": [pool.token(name)]}))["changed"] == 1
     send(pool.aster, "evidence?round=1", pool.account(pool.token("f")))
-    too_many = send(pool.aster, "evidence?round=1", pool.account(pool.token("f")))
+    with CaptureQueriesContext(connection) as asked:
+        too_many = send(pool.aster, "evidence?round=1", pool.account(pool.token("f")))
     assert code(too_many, 422) == "too-many-accounts"
-    send(pool.aster, "evidence?round=1", {"account": first["account"], "gone": True})
+    written = [one["sql"] for one in asked if one["sql"].lstrip().startswith(("INSERT INTO indicators_", "WITH sent"))]
+    assert not written, "it is refused before any of its work is done"
+    instead = [{"account": first["account"], "gone": True}, pool.account(pool.token("f"))]
+    assert read(send(pool.aster, "evidence?round=1", *instead))["changed"] == 2
+    send(pool.aster, "evidence?round=1", {"account": instead[1]["account"], "gone": True})
     assert read(send(pool.aster, "evidence?round=1", pool.account(pool.token("f"))))["changed"] == 1
 
 
