@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
-from indicators.telling import attempting, claiming, delivering, writing
+import orjson
+
+from exchange import outbound
+from indicators.telling import attempting, claiming, delivering, notifying, writing
 from indicators.telling.attempting import Outcome
+
+
+def receivers(monkeypatch):
+    """What receivers are sent, read from JSON; they take everything, and no worker is asked to send."""
+    bodies = []
+
+    def post(url, body, *, headers, timeout_s, max_bytes, keeps):
+        bodies.append(orjson.loads(body))
+        return outbound.Reply(200, None, b"")
+
+    monkeypatch.setattr(outbound, "post", post)
+    monkeypatch.setattr(notifying, "wake", lambda count=1: None)
+    return bodies
 
 
 def claim():

@@ -7,6 +7,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.db import OperationalError, transaction
+from psycopg.errors import QueryCanceled
+
 from exchange.sql import ask
 from indicators import living
 from indicators.feeds.filters import Filter
@@ -29,6 +32,14 @@ class Found(NamedTuple):
     sha256: str
     until: datetime | None
     came: int | None = None  # the place in the set at which it came, of what is held
+
+
+class TookTooLong(Exception):
+    """A comparison was broken off by the store: the set is as it was."""
+
+
+#: A comparison of a whole set takes no longer, so that nobody waits longer for the set's lock.
+_IN_TIME = {"statement_timeout": "20s"}
 
 
 def _seen(viewer: Viewer, wanted: Filter) -> tuple[str, dict[str, Any]]:
@@ -67,11 +78,18 @@ def held(feed_set: FeedSet, *, ids: Sequence[str]) -> list[Found]:
 def moved(viewer: Viewer, feed_set: FeedSet, wanted: Filter) -> list[str]:
     """The ids of what is to be in force and is not held so, and of what is held and is not to be; sorted.
 
-    All of both is compared, by the store: for a filter that asks for what moves without a change in the log.
+    All of both is compared, by the store: for a filter that asks for what moves without a change in the log. In a
+    transaction, which goes on where that takes too long. Raises TookTooLong.
     """
     seen, parameters = _seen(viewer, wanted)
     asked = {**parameters, "ids": None, "feed_set": feed_set.pk}
-    return [stix_id for (stix_id,) in ask(_MOVED.format(seen=seen), asked)]
+    try:
+        with transaction.atomic():
+            return [stix_id for (stix_id,) in ask(_MOVED.format(seen=seen), asked, settings=_IN_TIME)]
+    except OperationalError as error:
+        if isinstance(error.__cause__, QueryCanceled):
+            raise TookTooLong from error
+        raise
 
 
 # A row for each living holding: found by its id (the unique index over ids and publishers), or all that are seen.

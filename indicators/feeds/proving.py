@@ -25,6 +25,7 @@ from itertools import batched, count
 from uuid import UUID
 
 from django.db import connection, transaction
+from structlog import get_logger
 
 from exchange import clock, incarnation
 from exchange.celery import app
@@ -36,6 +37,8 @@ from indicators.feeds.filters import EVERYTHING, Filter
 from indicators.log import changes
 from indicators.models import Feed, FeedSet, InForce
 from partners.viewer import Viewer
+
+log = get_logger()
 
 #: So many changes of the log a set takes in at a request; the rest at the next.
 _STRETCH = 2_000
@@ -155,7 +158,10 @@ def _advanced(viewer: Viewer, pk: int, wanted: Filter, *, feed: str, woken: bool
         feed_set.after, feed_set.complete = span.reached, not span.more
         if moves and feed_set.complete:
             begun = time.monotonic()
-            _take_what_moved(viewer, feed_set, wanted)
+            try:
+                _take_what_moved(viewer, feed_set, wanted)
+            except comparing.TookTooLong:
+                log.warning("feed.comparison_took_too_long", feed_set=feed_set.pk, count=feed_set.count)
             rests = timedelta(seconds=(time.monotonic() - begun) / _SHARE) - _MOVES
             feed_set.looked_at = clock.now() + max(rests, timedelta(0))
         feed_set.asked_at = clock.now()

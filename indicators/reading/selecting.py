@@ -286,7 +286,9 @@ WHERE {walking.SEES.format(audience="h.audience_id")} AND {{bound}} {{conditions
 ORDER BY c.seq {{order}} LIMIT %(limit)s
 """
 
-# From the rows of a set, by place (index over set and place), to the versions that are in force.
+# From the rows of a set, by place (index over set and place), to the versions that are in force. Moments grow with the
+# places: who begins is led to theirs from the end, which is near where they come often; who goes on, from their place,
+# where the next row is mostly the first that counts: so that pages together read the set once.
 _FROM_SET = f"""
 SELECT {{columns}}
 FROM (
@@ -294,6 +296,10 @@ FROM (
     FROM indicators_inforce f
     WHERE f.feed_set_id = %(feed_set)s AND f.removed = '' AND f.place > greatest(%(after)s, CASE
         WHEN %(added_after)s::timestamptz IS NULL THEN 0
+        WHEN %(after)s > 0 THEN coalesce((
+              SELECT b.place - 1 FROM indicators_inforce b
+              WHERE b.feed_set_id = %(feed_set)s AND b.place > %(after)s AND b.told_at > %(added_after)s::timestamptz
+              ORDER BY b.place LIMIT 1), {2**63 - 1})
         ELSE (SELECT b.place FROM indicators_inforce b
               WHERE b.feed_set_id = %(feed_set)s AND b.told_at <= %(added_after)s::timestamptz
               ORDER BY b.place DESC LIMIT 1) END)

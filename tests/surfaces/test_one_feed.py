@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 from datetime import timedelta
 
 import pytest
 from django.test import Client as Browser
 
-from exchange import clock, outbound
+from exchange import clock
 from exchange.agent import jobs, sync
 from exchange.client import Client
 from exchange.lists import pages
@@ -24,7 +23,7 @@ from indicators.telling import digesting, looking, notifying
 from indicators.telling.digesting import Wish
 from partners.keys import auth
 from partners.scopes import KEY_SCOPES
-from tests import build
+from tests import build, sending
 from tests.indicators.api.caller import Caller, read
 from tests.indicators.api.test_events import an_open_stream
 from tests.indicators.api.test_waking import listener  # noqa: F401 - a fixture
@@ -49,15 +48,7 @@ def world(transactional_db, listener, monkeypatch):  # noqa: F811 - the fixture
 
 @pytest.fixture
 def sent(monkeypatch):
-    bodies = []
-
-    def post(url, body, *, headers, timeout_s, max_bytes, keeps):
-        bodies.append(json.loads(body))
-        return outbound.Reply(200, None, b"")
-
-    monkeypatch.setattr(outbound, "post", post)
-    monkeypatch.setattr(notifying, "wake", lambda count=1: None)
-    return bodies
+    return sending.receivers(monkeypatch)
 
 
 def carrying(value, **more):

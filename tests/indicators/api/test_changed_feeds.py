@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from exchange import outbound
 from exchange.lists import sets
 from indicators.feeds import comparing, deltas, filters, proving, snapshots
 from indicators.models import Delivery, Feed, FeedSet, InForce
@@ -17,7 +14,7 @@ from indicators.stix import making
 from indicators.telling import delivering, notifying, subscribing
 from partners.models import AuditRecord
 from partners.scopes import Scope
-from tests import build
+from tests import build, sending
 from tests.indicators.api.caller import another, at, code, read
 from tests.indicators.api.test_delta import Subscriber, revoked
 
@@ -329,15 +326,7 @@ def test_who_disputes_an_indicator_enforces_it_by_no_filter(borealis, judged):
 
 @pytest.fixture
 def answers(monkeypatch):
-    sent = []
-
-    def post(url, body, *, headers, timeout_s, max_bytes, keeps):
-        sent.append(json.loads(body))
-        return outbound.Reply(200, None, b"")
-
-    monkeypatch.setattr(outbound, "post", post)
-    monkeypatch.setattr(notifying, "wake", lambda count=1: None)
-    return sent
+    return sending.receivers(monkeypatch)
 
 
 def test_addresses_are_told_once_that_the_feed_changed_and_then_what_the_new_filter_lets_through(

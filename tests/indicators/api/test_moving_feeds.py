@@ -10,13 +10,13 @@ import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from exchange import clock, incarnation, outbound
-from indicators.feeds import filters, hinting, proving
+from exchange import clock, incarnation, sql
+from indicators.feeds import comparing, filters, hinting, proving
 from indicators.models import Delivery, FeedSet, InForce, Subscription
 from indicators.stix import making
 from indicators.telling import delivering, looking, notifying, writing
 from indicators.telling.attempting import Outcome
-from tests import build
+from tests import build, sending
 from tests.indicators.api.caller import code, read
 from tests.indicators.api.test_delta import Subscriber
 from tests.waiting import until
@@ -35,16 +35,8 @@ def slow(monkeypatch):
 @pytest.fixture
 def sent(monkeypatch):
     """What receivers were sent; they take everything."""
-    bodies = []
-
-    def post(url, body, *, headers, timeout_s, max_bytes, keeps):
-        bodies.append(orjson.loads(body))
-        return outbound.Reply(200, None, b"")
-
-    monkeypatch.setattr(outbound, "post", post)
-    monkeypatch.setattr(notifying, "wake", lambda count=1: None)
     monkeypatch.setattr(notifying, "hint", lambda: None)
-    return bodies
+    return sending.receivers(monkeypatch)
 
 
 @pytest.fixture
@@ -329,6 +321,26 @@ def test_looking_costs_the_same_queries_however_much_a_feed_holds(aster, boreali
     assert counts[0] == counts[1]
 
 
+def test_a_comparison_that_takes_too_long_is_broken_off_and_the_set_stays(aster, borealis, sent, time, monkeypatch):
+    feed = saved(borealis, "until:<7d")
+    read(borealis.send("POST", "subscriptions", {"url": _HOOK, "feed": feed}), 201)
+    near, far, next_one = ending(days=3), ending(days=7, seconds=5), ending(days=2)
+    aster.push(near, far)
+    assert len(told(sent)) == 1
+    with monkeypatch.context() as slowly:
+        slowly.setattr(comparing, "_MOVED", "WITH seen AS ({seen}) SELECT pg_sleep(600)::text")
+        slowly.setattr(comparing, "_IN_TIME", {"statement_timeout": "50ms"})
+        aster.push(next_one)
+        (message,) = looked(sent, time)
+        assert changed(message) == [("upsert", "published", next_one["id"])], (
+            "what the log says is taken in all the same"
+        )
+    ((waits,),) = sql.ask("SHOW statement_timeout")
+    assert waits == "0", "the limit was that query's alone"
+    (message,) = until(lambda: looked(sent, time))
+    assert changed(message) == [("upsert", "published", far["id"])]
+
+
 def test_a_collection_dates_what_comes_by_when_it_came_and_is_read_without_loss(aster, borealis, time):
     feed = saved(borealis, "publishers:>=2")
     path = f"/taxii2/exchange/collections/{feed}/"
@@ -352,6 +364,18 @@ def test_a_collection_dates_what_comes_by_when_it_came_and_is_read_without_loss(
         by_next += [one["id"] for one in document["objects"]]
         place = f"&next={document['next']}" if document["more"] else None
     assert by_next == found
+    dates = {
+        one["id"]: one["date_added"] for one in read(borealis.get(f"{path}manifest/?match[type]=indicator"))["objects"]
+    }
+    first = read(borealis.get(f"{path}manifest/?match[type]=indicator&limit=2&added_after={dates[found[1]]}"))
+    assert [one["id"] for one in first["objects"]] == found[2:4]
+    for since, expected in ((found[1], found[4:]), (found[6], found[7:]), (found[9], [])):
+        rest = read(borealis.get(
+            f"{path}manifest/?match[type]=indicator&next={first['next']}&added_after={dates[since]}"
+        ))  # fmt: skip
+        assert [one["id"] for one in rest.get("objects", [])] == expected, (
+            "also where it asks for later ones from now on"
+        )
     assert read(borealis.get(f"{path}objects/{early[0]['id']}/"))["objects"][0]["id"] == early[0]["id"]
     assert len(read(borealis.get(f"{path}objects/{early[0]['id']}/versions/"))["versions"]) == 1
     withdrawn(borealis, own[0])
