@@ -42,12 +42,13 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     try:
-        listeners = _listeners(options.host, options.port, options.workers)
+        alone, listeners = _listeners(options.host, options.port, options.workers)
     except OSError as error:
         print(f"{options.host}:{options.port}: {error.strerror}", file=sys.stderr)  # noqa: T201
         return 1
     words = os.pipe()
-    children = {_start(number, listeners, options.target, words[1]): number for number in range(options.workers)}
+    held = (*listeners, alone)
+    children = {_start(number, held, options.target, words[1]): number for number in range(options.workers)}
     ended: list[int] = []
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda number, frame: ended.append(number))
@@ -61,8 +62,8 @@ def main() -> int:
         if not status:
             doors.reopen(listeners[number])  # it may have been asked to end alone; its successor is to be reached
             time.sleep(_AGAIN_S)
-            children[_start(number, listeners, options.target, words[1])] = number
-    for listener in listeners:
+            children[_start(number, held, options.target, words[1])] = number
+    for listener in held:
         listener.close()  # else the kernel goes on connecting callers to it, whom nobody accepts
     _stop(children)
     os.close(words[1])
@@ -71,13 +72,26 @@ def main() -> int:
     return status
 
 
-def _listeners(host: str, port: int, count: int) -> list[socket.socket]:
-    """One socket a process on the same port: the kernel spreads callers over them."""
+def _listeners(host: str, port: int, count: int) -> tuple[socket.socket, list[socket.socket]]:
+    """What says that the port is taken, and one socket a process on it: the kernel spreads callers over them."""
     (family, _, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    taken = _taken(address)
     with socket.socket(family, socket.SOCK_STREAM) as alone:
         alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         alone.bind(address)  # else we would share the port with whoever listens there
-    return [_bound(family, address) for _ in range(count)]
+    return taken, [_bound(family, address) for _ in range(count)]
+
+
+def _taken(address: tuple[Any, ...]) -> socket.socket:
+    """A name in the kernel's own space, for as long as we would listen: nobody listens yet while processes load.
+
+    Two services that begin at one moment would share the port, else, and each take half of the other's callers.
+    """
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    host, port = address[:2]
+    if port:  # else each has one of its own
+        name.bind(f"\0exchange-web {host} {port}")
+    return name
 
 
 def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
@@ -91,8 +105,11 @@ def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
     return listener
 
 
-def _start(number: int, listeners: list[socket.socket], target: str, words: int) -> int:
-    """Start a process; what it ends with, if that is a sentence, goes to `words`: each would say the same."""
+def _start(number: int, listeners: tuple[socket.socket, ...], target: str, words: int) -> int:
+    """Start a process on the socket of its number; what it ends with, if that is a sentence, goes to `words`.
+
+    Each would say the same.
+    """
     parent = os.getpid()
     pid = os.fork()
     if pid:

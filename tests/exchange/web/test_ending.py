@@ -20,6 +20,8 @@ from tests.exchange.web.test_server import PUSH, App
 from tests.waiting import DEADLINE_S, until
 
 LARGE = 16 * 1024 * 1024
+#: To read all that takes seconds on a machine with much else to do.
+PATIENT = {"stopping_s": DEADLINE_S, "moved_s": DEADLINE_S}
 ASK = "GET / HTTP/1.1\nHost: a\n\n"
 
 
@@ -31,7 +33,10 @@ def large(environ, start_response):
 
 def test_who_was_not_told_that_an_answer_is_the_last_may_ask_once_more():
     """A proxy sends the next request at once over a connection that was not said to be closed, and cannot send it twice."""
-    with serving(large, parting_s=DEADLINE_S) as server, Client(server, receive_bytes=4_096) as client:
+    with (
+        serving(large, parting_s=DEADLINE_S, **PATIENT) as server,
+        Client(server, receive_bytes=4_096) as client,
+    ):
         line = client.send(ASK).file.readline()
         assert line.startswith(b"HTTP/1.1 200")
         server.stop()
@@ -46,7 +51,7 @@ def test_who_was_not_told_that_an_answer_is_the_last_may_ask_once_more():
 
 def test_what_is_held_for_want_of_room_is_answered_before_the_end():
     size = 800_000
-    with serving(App(), body_bytes=1024 * 1024, moved_s=20.0) as server, Client(server) as one, Client(server) as other:
+    with serving(App(), body_bytes=1024 * 1024, **PATIENT) as server, Client(server) as one, Client(server) as other:
         one.send(PUSH.format(peer="one", length=size)).send(bytes(size - 1))
         until(lambda: server._dues.body_bytes.held() == size - 1)
         other.send(PUSH.format(peer="one", length=size)).send(bytes(size))
@@ -58,11 +63,11 @@ def test_what_is_held_for_want_of_room_is_answered_before_the_end():
 
 
 def test_a_last_request_has_its_time_from_when_the_answer_before_it_was_sent():
-    with serving(large, parting_s=1.0) as server, Client(server, receive_bytes=4_096) as client:
+    with serving(large, parting_s=2.5, **PATIENT) as server, Client(server, receive_bytes=4_096) as client:
         client.send(ASK).file.readline()
         server.stop()
         until(lambda: server._listener.fileno() == -1)
-        time.sleep(1.2)
+        time.sleep(2.7)
         while client.file.readline().strip():
             pass
         assert len(client.file.read(LARGE)) == LARGE
@@ -85,7 +90,7 @@ def test_who_has_connected_is_accepted_and_who_comes_later_is_refused():
             assert late.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED, "connected, to be cut off"
 
 
-def test_nobody_is_connected_to_a_process_that_is_still_loading(tmp_path):
+def test_nobody_is_connected_to_a_process_that_is_still_loading_and_no_second_one_takes_its_port(tmp_path):
     """Else half of all requests would wait for it, or be lost where it ends before it is ready."""
     (tmp_path / "slow.py").write_text(
         "import pathlib, time\n"
@@ -97,6 +102,8 @@ def test_nobody_is_connected_to_a_process_that_is_still_loading(tmp_path):
     with running(tmp_path, "slow:application") as (process, port):
         until((tmp_path / "loading").exists, of=process)
         assert not listens(port)
+        second = subprocess.run(process.args, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+        assert (second.returncode, second.stderr) == (1, f"127.0.0.1:{port}: Address already in use\n")
         (tmp_path / "go").touch()
         until(lambda: listens(port), of=process)
 
