@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from exchange import health, starting
+from exchange import guards, health, starting
 
 _MIB = 2**20
 _HOUR_S = 3_600
@@ -118,7 +118,20 @@ def looked() -> Iterator[Found]:
     for name, says in {**health.checks(), **health.key_service()}.items():
         if name in _WAYS:
             yield Found(name.replace("_", " "), says in {"ok", "none"}, says, _WAYS[name])
+    yield _guarded()
     yield from _measured(health.measured())
+
+
+def _guarded() -> Found:
+    """PostgreSQL keeps rules of its own, such as that a log only grows; a table made anew may have lost them."""
+    missing = guards.missing()
+    return Found(
+        "triggers",
+        not missing,
+        f"missing or off: {', '.join(missing)}" if missing else "all there",
+        "Make each as the newest migration that names it does, or ALTER TABLE … ENABLE TRIGGER. Until then nothing"
+        " keeps its rule.",
+    )
 
 
 def _measured(values: dict[str, float]) -> Iterator[Found]:

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
 from kombu.exceptions import OperationalError
 
 from exchange import clock, health, starting
@@ -52,6 +53,16 @@ def test_what_is_wrong_stands_with_what_to_do(well, monkeypatch):
     assert "WRONG beat: late" in said
     assert "WRONG last base backup: 72 hours old\n      Run `exchange-manage backup`" in said
     assert "10.0.0.7" not in said
+
+
+def test_a_trigger_that_is_gone_or_switched_off_is_missed(well):
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER shared_ids_are_noted ON indicators_change")
+        cursor.execute("ALTER TABLE partners_auditrecord DISABLE TRIGGER audit_is_append_only")
+    said, error = page()
+    both = "audit_is_append_only on partners_auditrecord, shared_ids_are_noted on indicators_change"
+    assert f"WRONG triggers: missing or off: {both}\n      Make each as" in said
+    assert error.startswith("1 thing is wrong;")
 
 
 def test_where_nothing_was_ever_backed_up_it_says_so(broker):
