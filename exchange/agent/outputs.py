@@ -104,9 +104,13 @@ class Postgres:
         """In one transaction with a row in TABLE_about."""
         try:
             import psycopg  # noqa: PLC0415 - installed by who uses it
-            from psycopg import sql  # noqa: PLC0415
+            from psycopg import conninfo, sql  # noqa: PLC0415
         except ImportError:
             raise Unusable("The output postgres needs its client: pip install '.[postgres]' in a checkout.") from None
+        try:
+            conninfo.conninfo_to_dict(self.dsn)
+        except psycopg.ProgrammingError:  # whose words repeat what is wrong, with the password in it
+            raise Failed("postgres: dsn is no address of a database (postgresql://… or host=… dbname=…).") from None
         names = {"table": sql.Identifier(self.table), "about": sql.Identifier(f"{self.table}_about")}
         try:
             with psycopg.connect(self.dsn) as connection, connection.cursor() as cursor:

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import traceback
 from contextlib import closing
 
 import psycopg
@@ -406,6 +407,13 @@ def test_the_filter_answers_a_line_for_a_line_and_the_report_counts_in_shadow(fa
     assert told[0]["would"] == "block"
     rows = json.loads(command("report", "--config", path, "--json").stdout)
     assert [(row["would"], row["subkind"], row["hits"]) for row in rows] == [("block", "net", 1)]
+
+
+@pytest.mark.parametrize("dsn", ["postgresql//lab:tricky@db/lists", "postgresql://lab:tricky x@db/lists", "tricky"])
+def test_an_address_of_a_database_that_is_none_is_not_repeated(dsn):
+    with pytest.raises(outputs.Failed, match="dsn is no address") as failed:
+        outputs.Postgres(dsn).tell([], [], {})
+    assert "tricky" not in "".join(traceback.format_exception(failed.value))
 
 
 @pytest.mark.parametrize(
