@@ -7,10 +7,12 @@ no name of another partner. Where there is nothing to tell, nothing is sent. Wha
 
 from __future__ import annotations
 
+import email.policy
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.policy import Policy
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -53,6 +55,8 @@ _KEPT = timedelta(minutes=50)
 _HOUR = timedelta(hours=1)
 #: What happened in so short a time may not be committed yet: it is in the next one.
 _SETTLED = timedelta(seconds=10)
+#: Characters of a line of a mail at most (RFC 5322 §2.1.1).
+_LONGEST_LINE = 998
 _PURPOSE = "digest"
 _SALT = "indicators.telling.digesting"
 
@@ -258,7 +262,15 @@ def _mail(digest: Digest, told: tuple[str, str]) -> None:
     }
     if not connection.in_atomic_block:
         connection.close()  # back to the pool, while the mail server takes its time
-    EmailMessage(subject, text, to=[digest.user.email], headers=headers).send()
+    _Mail(subject, text, to=[digest.user.email], headers=headers).send()
+
+
+class _Mail(EmailMessage):
+    """A mail whose headers are not folded: a long address would be coded (RFC 2047), and no program reads it then."""
+
+    def message(self, *, policy: Policy | None = None) -> Any:
+        """As it is sent."""
+        return super().message(policy=(policy or email.policy.default).clone(max_line_length=_LONGEST_LINE))
 
 
 def compose(viewer: Viewer, digest: Digest, *, until: datetime) -> tuple[str, str] | None:

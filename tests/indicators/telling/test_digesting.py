@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.policy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from smtplib import SMTPServerDisconnected
@@ -283,6 +284,8 @@ def test_a_mail_program_ends_it_by_one_click_and_reading_the_link_ends_nothing(c
     assert mail.extra_headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     address = mail.extra_headers["List-Unsubscribe"].strip("<>")
     assert address in mail.body
+    sent = mail.message(policy=email.policy.SMTP).as_bytes()
+    assert f"\r\nList-Unsubscribe: <{address}>\r\n".encode() in sent, "not coded, however long it is"
     path = "/" + address.split("/", 3)[3]
     client = Client(enforce_csrf_checks=True)
     for _ in range(2):
