@@ -1,4 +1,4 @@
-"""What others say of a partner's objects, and what it says of theirs: the newest opinions in force, page by page."""
+"""What others say of a partner's objects, and what it says of theirs: the newest opinions that count, page by page."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db.models import F, QuerySet
 
 from indicators.models import Holding, Opinion
+from indicators.opinions.counting import counts as counting
 from partners.viewer import Viewer
 
 Way = Literal["received", "given"]
@@ -30,9 +31,9 @@ class Judged:
 
 
 def page(viewer: Viewer, way: Way, *, before: int | None, limit: int) -> tuple[list[Judged], bool]:
-    """Opinions on living objects as the viewer hears them, the newest first; and whether there are more. One query.
+    """Opinions that count on living objects, as the viewer hears them, newest first; and whether there are more.
 
-    `received` are others' on the viewer's own objects, `given` the viewer's own.
+    `received` are others' on the viewer's own objects, `given` the viewer's own. One query.
     """
     found = _of(viewer, way)
     if before is not None:
@@ -58,7 +59,10 @@ _MOST = 1_000
 
 def _of(viewer: Viewer, way: Way) -> QuerySet[Opinion]:
     found = Opinion.objects.visible_to(viewer).filter(
-        holding__state=Holding.State.LIVE, holding__newest__isnull=False, said_by__state=Holding.State.LIVE
+        counting(),
+        holding__state=Holding.State.LIVE,
+        holding__newest__isnull=False,
+        said_by__state=Holding.State.LIVE,
     )
     if way == "given":
         found = found.filter(partner=viewer.partner_id)

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from indicators.opinions.counting import COUNTS
 from partners.sharing import audience_ids
 from partners.viewer import Viewer
 
@@ -61,14 +62,14 @@ def _has_ended(dissent: Heard, confirms: list[Heard]) -> bool:
 
 
 # The opinions `j` on the holding `{holding}` that the viewer hears: the opinion is in force and in sight, under a name,
-# and its partner is not suspended.
-_HEARD = """
+# and its partner's count.
+_HEARD = f"""
     SELECT j.partner_id, j.says, j.place, j.alone
     FROM indicators_opinion j
     JOIN indicators_holding s ON s.id = j.said_by_id AND s.state = 'live'
     JOIN partners_audience x ON x.id = s.audience_id AND x.attribution = 0
-    JOIN partners_partner giver ON giver.id = j.partner_id AND giver.state <> 'suspended'
-    WHERE j.holding_id = {holding}.id AND j.partner_id <> {holding}.publisher_id AND {hears}
+    JOIN partners_partner giver ON giver.id = j.partner_id AND {COUNTS}
+    WHERE j.holding_id = {{holding}}.id AND j.partner_id <> {{holding}}.publisher_id AND {{hears}}
 """
 _STANDING = f"""
 (SELECT CASE WHEN t.dissents >= {_ENOUGH} THEN CASE WHEN t.dissents > t.confirms THEN 'refuted' ELSE 'disputed' END

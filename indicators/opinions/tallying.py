@@ -23,6 +23,7 @@ from indicators.opinions import about
 from indicators.opinions.sighting import bucket
 from indicators.stix import identifiers
 from partners.keys import auth
+from partners.models import Partner
 from partners.viewer import Viewer
 
 #: Objects that one call speaks of, and rows that one partner has for one hour: law 11.
@@ -152,9 +153,11 @@ def _record(sighting: Holding) -> None:
     """Bring what is kept of a sighting to what it says now: nothing, where it has ended."""
     by = f"{SIGHTING}{sighting.pk}"
     Tally.unrestricted.filter(partner=sighting.publisher_id, said_by=by).delete()
-    giver = auth.viewer_of_partner(sighting.publisher_id)
-    if sighting.newest is None or sighting.state != Holding.State.LIVE or giver is None:
+    if sighting.newest is None or sighting.state != Holding.State.LIVE:
         return
+    if not Partner.objects.filter(pk=sighting.publisher_id).exists():
+        return
+    giver = auth.viewer_whatever_state(sighting.publisher_id)  # suspended, it counts again later (`counting`)
     said: Mapping[str, Any] = orjson.loads(sighting.newest.body)
     hour, count, target = _time(said.get("last_seen")), said.get("count", 1), said.get("sighting_of_ref")
     if hour is None or not isinstance(count, int) or count < 1 or not isinstance(target, str):

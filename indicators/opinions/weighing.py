@@ -20,6 +20,7 @@ from django.db import connection, transaction
 from exchange import clock
 from exchange.stix import words
 from indicators.models import Holding, Told
+from indicators.opinions.counting import COUNTS
 from partners.models import Group
 from partners.scopes import Scope
 from partners.sharing import audience_ids
@@ -137,16 +138,18 @@ def _judged(viewer: Viewer) -> float | None:
 
 
 # One row: objects that others confirm and nobody dissents from, objects that somebody dissents from, and the partners
-# that judged any of them. What has ended counts, too: it was right or wrong all the same.
-_JUDGED = """
+# that judged any of them, of those that count. What has ended counts, too: it was right or wrong all the same.
+_JUDGED = f"""
 SELECT count(*) FILTER (WHERE NOT j.dissented AND j.confirmed), count(*) FILTER (WHERE j.dissented),
        (SELECT count(DISTINCT o.partner_id) FROM indicators_opinion o JOIN indicators_holding h ON h.id = o.holding_id
         JOIN indicators_holding s ON s.id = o.said_by_id AND s.state = 'live'
+        JOIN partners_partner giver ON giver.id = o.partner_id AND {COUNTS}
         WHERE h.publisher_id = %(me)s AND o.partner_id <> %(me)s AND o.says <> 0 AND o.at >= %(since)s)
 FROM (
     SELECT bool_or(o.says < 0) AS dissented, bool_or(o.says > 0) AS confirmed
     FROM indicators_opinion o JOIN indicators_holding h ON h.id = o.holding_id
     JOIN indicators_holding s ON s.id = o.said_by_id AND s.state = 'live'
+    JOIN partners_partner giver ON giver.id = o.partner_id AND {COUNTS}
     WHERE h.publisher_id = %(me)s AND o.partner_id <> %(me)s AND o.at >= %(since)s
     GROUP BY o.holding_id
 ) j

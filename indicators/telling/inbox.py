@@ -22,6 +22,7 @@ from indicators.feeds import health
 from indicators.log import walking
 from indicators.models import Connection, Delivery, Holding, Opinion, ReportSchedule, Subscription
 from indicators.opinions import appealing
+from indicators.opinions.counting import counts
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
@@ -84,7 +85,7 @@ def opinions(viewer: Viewer, *, since: datetime) -> QuerySet[Opinion]:
 def dissents(viewer: Viewer, *, since: datetime) -> QuerySet[Opinion]:
     """Of these, what counts against one that is in force: the opinions of `Standing`."""
     return opinions(viewer, since=since).filter(
-        holding__state=Holding.State.LIVE, says__lt=0, said_by__state=Holding.State.LIVE
+        counts(), holding__state=Holding.State.LIVE, says__lt=0, said_by__state=Holding.State.LIVE
     )
 
 

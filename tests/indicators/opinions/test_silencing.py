@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import orjson
 import pytest
 
-from exchange import schedule
+from exchange import clock, schedule
 from indicators import reading
 from indicators.log import changes
-from indicators.models import Opinion, Silence
-from indicators.opinions import giving, recording, silencing
+from indicators.models import Holding, Opinion, Silence, Told
+from indicators.opinions import flooding, giving, overview, recording, sighting, silencing, weighing
 from indicators.stix import making
+from indicators.telling import inbox
 from partners.groups import life
 from partners.keys import auth
 from tests import build
@@ -130,6 +132,46 @@ def test_what_a_partner_said_before_it_was_suspended_counts_again_also_if_nobody
     silencing.catch_up()
     assert not _listed(cast.viewer("borealis"))
     assert giving.read(cast.viewer("borealis"), stix_id)[0].standing == "disputed"
+
+
+def test_nothing_that_is_counted_counts_it(world: Any) -> None:
+    """What the publisher's home and Judgement list, and how good its indicators are: as if nobody had said it."""
+    cast, operator, _ = world
+    aster, long_ago = cast.viewer("aster"), clock.now() - timedelta(days=1)
+    for number in range(3):
+        more = build.an_indicator(tlp_word="green")
+        build.publish(aster, more, everyone=True)
+        word = ("agree", "confirmed_here") if number else ("disagree", "stale")
+        giving.give(build.viewer_of(build.a_partner(f"Lab {number}")), more["id"], opinion=word[0], reason=word[1])
+
+    def counted() -> tuple[int, dict[str, int], int, float | None]:
+        Told.unrestricted.all().delete()  # as after the interval
+        return (
+            inbox.dissents(aster, since=long_ago).count(),
+            overview.counts(aster),
+            len(overview.page(aster, "received", before=None, limit=9)[0]),
+            weighing.of_all(aster)["precision"],
+        )
+
+    before = counted()
+    assert before == (2, {"received": 4, "dissents": 2, "given": 0}, 4, 0.5)
+    life.suspend(cast.cygnus, by=operator, why="A stolen key.")
+    assert counted() == (1, {"received": 3, "dissents": 1, "given": 0}, 3, 0.6)
+    life.reinstate(cast.cygnus, by=operator)
+    assert counted() == before
+
+
+def test_a_sighting_that_nobody_had_counted_before_its_partner_was_suspended_counts_again_later(world: Any) -> None:
+    cast, operator, stix_id = world
+    sighting.report(cast.viewer("cygnus"), stix_id, count=4, first_seen=clock.now(), last_seen=clock.now())
+    life.suspend(cast.cygnus, by=operator, why="A stolen key.")
+    flooding.catch_up()
+    holding = Holding.unrestricted.get(stix_id=stix_id)
+    assert flooding._met([holding.pk], since=clock.now() - timedelta(hours=2)) == {}
+    life.reinstate(cast.cygnus, by=operator)
+    flooding.catch_up()
+    met = flooding._met([holding.pk], since=clock.now() - timedelta(hours=2))
+    assert met[holding.pk].keys() == {cast.cygnus.pk}
 
 
 def test_beat_begins_it() -> None:
