@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
@@ -10,7 +11,8 @@ from django.db import connections, transaction
 
 from exchange.errors import Conflict, NotFound, Refused
 from indicators.feeds import filters
-from indicators.models import Feed, Subscription
+from indicators.models import Feed, Holding, SharedId, Subscription
+from indicators.reading import lines
 from indicators.telling import subscribing
 from tests import build, stores, waiting
 from tests.indicators.api.caller import Caller, read
@@ -92,6 +94,24 @@ def one_after_the_other(first, second) -> tuple[Future, Future]:
         finally:
             go_on.set()
     return ends
+
+
+def test_two_publishers_who_bring_one_id_at_the_same_moment_are_one_line_to_each_reader(aster):
+    """The second waits for the place in the log of the first, and then finds what that brought: the id is shared."""
+    ahead, behind = (Caller(build.a_key(build.a_partner(name))) for name in ("Borealis", "Cygnus"))
+    made = build.an_indicator(tlp_word="green")
+    accepted = []
+
+    def push(caller):
+        accepted.append(read(caller.push(made, query="?everyone=true"))["counts"]["accepted"])
+
+    ends = one_after_the_other(lambda: push(ahead), lambda: push(behind))
+    assert ([end.exception() for end in ends], accepted) == ([None, None], [1, 1])
+    assert [one.stix_id for one in SharedId.objects.all()] == [made["id"]]
+    told = json.loads(b"".join(aster.get("bundle").streaming_content))["objects"]
+    assert [one["id"] for one in told if one["type"] == "indicator"] == [made["id"]]
+    (line,) = lines.chosen(aster.viewer, [made["id"]]).values()
+    assert Holding.unrestricted.get(pk=line).publisher_id == ahead.viewer.partner_id
 
 
 @pytest.mark.parametrize("how", ["subscribe", "change"])
