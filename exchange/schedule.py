@@ -20,6 +20,7 @@ IMPORTS = (
     "indicators.log.pruning",
     "indicators.sight.relining",
     "indicators.sight.resighting",
+    "indicators.opinions.bounding",
     "indicators.opinions.flooding",
     "indicators.opinions.many",
     "indicators.opinions.recording",
@@ -53,6 +54,7 @@ ROUTES = {
 }
 #: Seconds between two beginnings, or a time of day (UTC). What is not begun in time expires: the next one finds it.
 SCHEDULE: dict[str, dict[str, Any]] = {
+    "bound": {"task": "indicators.opinions.bounding.catch_up", "schedule": 2.0, "options": {"expires": 10}},
     "judge": {"task": "indicators.opinions.recording.catch_up", "schedule": 2.0, "options": {"expires": 10}},
     "digests": {"task": "indicators.telling.digesting.catch_up", "schedule": 60.0, "options": {"expires": 60}},
     "tell": {"task": "indicators.telling.notifying.sweep", "schedule": 2.0, "options": {"expires": 10}},

@@ -12,7 +12,7 @@ from indicators.models import Progress
 log = get_logger()
 
 #: Who follows: names of Progress, whose other rows say how far work on other tables has come.
-FOLLOWERS = ("lines", "opinions", "tallies")
+FOLLOWERS = ("bounds", "lines", "opinions", "tallies")
 #: What takes longer than this is said in the log: everybody else who follows under this name waits for it.
 SLOW_S = 5.0
 

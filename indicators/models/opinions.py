@@ -1,13 +1,14 @@
 """What partners think of each other's objects, and what they met of them.
 
 `opinions.recording` writes Opinion, `opinions.tallying` Tally, `opinions.flooding` Flood, `opinions.weighing` Told,
-`opinions.appealing` Appeal and Ticket.
+`opinions.appealing` Appeal and Ticket, `opinions.bounding` Bounded.
 """
 
 from __future__ import annotations
 
 import uuid
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -47,6 +48,26 @@ class Opinion(models.Model):
             models.CheckConstraint(condition=Q(says__in=[-1, 0, 1]), name="it_confirms_dissents_or_neither"),
         ]
         indexes = [models.Index(fields=["partner", "-at"], name="opinion_by_partner_and_time")]
+
+
+class Bounded(models.Model):
+    """That an opinion or sighting goes no further than others' objects that it is about. `opinions.bounding` writes.
+
+    `asked` is where its giver sent it, `given` where that went then; a holding that is elsewhere was sent there since.
+    """
+
+    said_by = models.OneToOneField(Holding, on_delete=models.PROTECT, related_name="+", primary_key=True)
+    asked = models.ForeignKey(Audience, on_delete=models.PROTECT, related_name="+", db_index=False)
+    given = models.ForeignKey(Audience, on_delete=models.PROTECT, related_name="+", db_index=False)
+    about = ArrayField(models.BigIntegerField(), help_text="The holdings of others that its giver saw under its ids.")
+
+    unrestricted = models.Manager["Bounded"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+
+    def __str__(self) -> str:
+        return f"bounds of {self.said_by_id}"
 
 
 class Silence(models.Model):

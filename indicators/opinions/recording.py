@@ -6,7 +6,7 @@ Only this module writes Opinion.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -41,6 +41,7 @@ class _Said:
     reason: str
     place: int
     judged: tuple[Holding, ...]
+    named: tuple[str, ...] = ()  # the ids that it names
 
 
 def record(said_by: int, *, actor: str = "") -> None:
@@ -64,7 +65,9 @@ def _kept(opinion: Holding, said: _Said, *, actor: str) -> set[tuple[int, int]]:
     before = {row.holding_id: row for row in Opinion.unrestricted.filter(said_by=opinion)}
     judged = {holding.pk: holding for holding in said.judged}
     told: set[tuple[int, int]] = set()
-    gone = set(before) - set(judged)
+    # What is taken back was right or wrong all the same, and its publisher may bring it back.
+    kept = Holding.unrestricted.filter(pk__in=set(before) - set(judged), newest=None, stix_id__in=said.named)
+    gone = set(before) - set(judged) - set(kept.values_list("pk", flat=True))
     for holding_id in gone:
         told.add((holding_id, before[holding_id].audience_id))
     Opinion.unrestricted.filter(said_by=opinion, holding__in=gone).delete()
@@ -148,7 +151,9 @@ def _said(opinion: Holding) -> _Said:
     word = said.get("opinion")
     if not isinstance(word, str) or word not in SAYS:
         return nothing
-    return _Said(SAYS[word], _reason(said), newest.pk, _judged(opinion))
+    refs = Reference.unrestricted.filter(version=newest.pk, path__startswith="/object_refs/")
+    named = sorted(set(refs.values_list("target_id", flat=True)))
+    return _Said(SAYS[word], _reason(said), newest.pk, _judged(opinion, named), tuple(named))
 
 
 def _reason(said: Mapping[str, Any]) -> str:
@@ -159,11 +164,10 @@ def _reason(said: Mapping[str, Any]) -> str:
     return reason if isinstance(reason, str) and reason in known else ""
 
 
-def _judged(opinion: Holding) -> tuple[Holding, ...]:
+def _judged(opinion: Holding, named: Sequence[str]) -> tuple[Holding, ...]:
     """The holdings that it names, as its giver sees them, or would, were it not suspended: then it counts again."""
     giver = auth.viewer_whatever_state(opinion.publisher_id)
-    refs = Reference.unrestricted.filter(version=opinion.newest_id, path__startswith="/object_refs/")
-    return about.meant(giver, sorted(set(refs.values_list("target_id", flat=True))))
+    return about.meant(giver, named)
 
 
 def _tell(judged: set[tuple[int, int]]) -> None:

@@ -2,8 +2,7 @@
 
 Decided by what its giver may know of who reads them: whether they go to everyone, to which groups of the giver's, and
 who publishes them. So no answer tells the giver more than that. Of a batch that names its audience, what would go
-further is refused; the default audience is narrowed. Where the object is narrowed later, what was said of it stays
-where it was sent, and counts for those alone who see the object.
+further is refused; the default audience is narrowed. Where the object is narrowed later, `opinions.bounding` follows.
 """
 
 from __future__ import annotations

@@ -11,13 +11,16 @@ import pytest
 from django.test import Client
 
 from exchange import clock
-from indicators.models import Holding, Opinion
-from indicators.opinions import recording
+from indicators.ending import recalling, withdrawing
+from indicators.models import Bounded, Holding, Opinion
+from indicators.opinions import bounding, giving, recording, sighting
 from indicators.publishing import readdressing
 from indicators.publishing.reach import Reach
 from indicators.stix import making
 from partners.audiences import AudienceSpec, Shown, bounded
-from partners.models import Group, Partner
+from partners.groups import membership
+from partners.keys import auth
+from partners.models import AuditRecord, Group, Partner
 from partners.tlp import Tlp
 from tests import build
 from tests.build import bearer
@@ -116,6 +119,7 @@ def _sighting(viewer: Any, ref: str) -> dict[str, Any]:
 
 
 def _followed() -> None:
+    bounding.catch_up()
     recording.catch_up()
 
 
@@ -214,8 +218,175 @@ def _narrowed(cast: Any, shown: Any) -> None:
     readdressing.readdress(cast.viewer("aster"), shown["id"], _reach(cast, "ring"))
 
 
+def _revised(cast: Any, shown: Any) -> None:
+    build.publish(cast.viewer("aster"), {**shown, "modified": build.later()}, groups=("ring",))
+
+
 def _reach(cast: Any, *groups: str, **more: Any) -> Reach:
     return Reach.in_words(cast.viewer("aster"), named=True, groups=groups, **more)
+
+
+@pytest.mark.parametrize("narrow", [_narrowed, _revised])
+def test_as_the_object_is_narrowed_so_is_what_others_say_of_it_and_comes_back_with_it(world: Any, narrow: Any) -> None:
+    cast, shown = world
+    borealis = cast.viewer("borealis")
+    giving.give(borealis, shown["id"], opinion="disagree", reason="false_positive")
+    sighting.report(borealis, shown["id"], count=5, first_seen=clock.now(), last_seen=clock.now())
+    _followed()
+    said = {one.stix_id for one in Holding.unrestricted.filter(stix_type__in=("opinion", "sighting"))}
+    assert len(said) == 2
+    _, cursor = _delta(cast, "cygnus")
+    assert all(_sees(cast, "cygnus", one) for one in said)
+    narrow(cast, shown)
+    _followed()
+    told, cursor = _delta(cast, "cygnus", cursor)
+    assert {("remove", "narrowed", one) for one in (*said, shown["id"])} == set(told)
+    for one in (*said, shown["id"]):
+        assert not _sees(cast, "cygnus", one)
+        assert _sees(cast, "aster", one)
+    (judged,) = giving.read(cast.viewer("aster"), shown["id"])
+    assert judged.standing == "disputed"
+    record = AuditRecord.objects.filter(verb="objects.readdressed", partner=cast.borealis).get()
+    assert (set(record.details["ids"]), record.details["bounded"], record.actor) == (said, True, "system")
+    readdressing.readdress(cast.viewer("aster"), shown["id"], _reach(cast, "ring", "cti"))
+    _followed()
+    assert all(_sees(cast, "cygnus", one) for one in said), "no publisher silences a dissent by narrowing for a moment"
+    (judged,) = giving.read(cast.viewer("cygnus"), shown["id"])
+    assert judged.standing == "disputed"
+    assert {one for op, _, one in _delta(cast, "cygnus", cursor)[0]} == {*said, shown["id"]}
+
+
+def test_what_its_giver_narrowed_itself_never_goes_further(world: Any) -> None:
+    cast, shown = world
+    said = _opinion(cast.viewer("borealis"), shown["id"])
+    build.publish(cast.viewer("borealis"), said, groups=("ring",))
+    for groups in (("cti",), ("ring", "cti")):
+        readdressing.readdress(cast.viewer("aster"), shown["id"], _reach(cast, *groups))
+        _followed()
+    assert _audience(said["id"])[0] == ["ring"]
+    readdressing.readdress(cast.viewer("aster"), shown["id"], _reach(cast, "cti"))
+    _followed()
+    assert _audience(said["id"])[:2] == ([], ["aster"]), "its publisher hears it still"
+
+
+def test_as_the_object_is_marked_more_strictly_so_is_what_others_say_of_it(world: Any) -> None:
+    cast, shown = world
+    said = _opinion(cast.viewer("borealis"), shown["id"])
+    build.publish(cast.viewer("borealis"), said, groups=("ring", "cti"), tlp=Tlp.GREEN)
+    _followed()
+    assert _audience(said["id"])[2] == Tlp.GREEN
+    readdressing.readdress(cast.viewer("aster"), shown["id"], Reach(tlp=Tlp.AMBER_STRICT))
+    _followed()
+    assert _audience(said["id"]) == (["cti", "ring"], [], Tlp.AMBER_STRICT)
+
+
+def test_of_two_holdings_of_one_id_with_different_audiences_either_carries_what_is_said(world: Any) -> None:
+    cast, shown = world
+    _narrowed(cast, shown)
+    build.publish(cast.viewer("cygnus"), {**shown, "modified": build.later()}, groups=("cti",))
+    said = _opinion(cast.viewer("borealis"), shown["id"])
+    assert build.publish(cast.viewer("borealis"), said, groups=("ring", "cti")).counts["accepted"] == 1
+    _followed()
+    assert _audience(said["id"])[0] == ["cti", "ring"]
+    readdressing.readdress(cast.viewer("cygnus"), shown["id"], Reach.in_words(cast.viewer("cygnus"), named=True))
+    _followed()
+    assert _audience(said["id"])[0] == ["ring"]
+
+
+def test_what_is_taken_back_takes_along_what_was_said_of_it_and_brings_it_back(world: Any) -> None:
+    cast, shown = world
+    said = [made(cast.viewer("borealis"), shown["id"]) for made in (_opinion, _sighting)]
+    for one in said:
+        build.publish(cast.viewer("borealis"), one, groups=("ring", "cti"))
+    _followed()
+    _, cursor = _delta(cast, "cygnus")
+    withdrawing.withdraw(cast.viewer("aster"), [shown["id"]])
+    _followed()
+    told, cursor = _delta(cast, "cygnus", cursor)
+    assert {("remove", "narrowed", one["id"]) for one in said} < set(told)
+    for one in said:
+        assert not any(_sees(cast, who, one["id"]) for who in ("aster", "cygnus"))
+        assert _sees(cast, "borealis", one["id"]), "its own"
+    assert Opinion.unrestricted.count() == 1, "it was right or wrong all the same"
+    build.publish(cast.viewer("aster"), {**shown, "modified": build.later()}, groups=("cti",), wake=True)
+    _followed()
+    assert [_audience(one["id"])[0] for one in said] == [["cti"], ["cti"]]
+    assert giving.read(cast.viewer("cygnus"), shown["id"])[0].standing == "disputed"
+
+
+def test_what_can_come_back_is_disputed_as_it_was_from_the_first_moment(world: Any) -> None:
+    cast, shown = world
+    said = _opinion(cast.viewer("borealis"), shown["id"])
+    build.publish(cast.viewer("borealis"), said, groups=("ring", "cti"))
+    _followed()
+    aster = auth.viewer_of_user(build.a_user(cast.aster))
+    recall = recalling.prepare(aster, recalling.Wanted(ids=(shown["id"],)))
+    recalling.carry_out(aster, recall.pk)
+    _followed()
+    assert _audience(said["id"])[0] == ["cti", "ring"]
+    recalling.undo(aster, recall.pk)
+    assert giving.read(cast.viewer("cygnus"), shown["id"])[0].standing == "disputed"
+
+
+def test_no_publisher_silences_a_dissent_by_leaving_out_who_gave_it(world: Any) -> None:
+    """Nor does its giver learn by it who sees the object now."""
+    cast, shown = world
+    said = _opinion(cast.viewer("borealis"), shown["id"])
+    build.publish(cast.viewer("borealis"), said, groups=("ring", "cti"))
+    _followed()
+    for reach in (_reach(cast, partners=("cygnus",)), _reach(cast, partners=("dorado",))):
+        readdressing.readdress(cast.viewer("aster"), shown["id"], reach)
+        _followed()
+        assert _audience(said["id"])[0] == ["cti", "ring"]
+    readdressing.readdress(cast.viewer("aster"), shown["id"], _reach(cast, partners=("cygnus",)))
+    assert giving.read(cast.viewer("cygnus"), shown["id"])[0].standing == "disputed"
+    withdrawing.withdraw(cast.viewer("aster"), [shown["id"]])
+    _followed()
+    assert _audience(said["id"])[0] == ["cti", "ring"], "what ends unseen by its giver moves nothing"
+    build.publish(cast.viewer("aster"), {**shown, "modified": build.later()}, groups=("ring",), wake=True)
+    _followed()
+    assert _audience(said["id"])[0] == ["ring"]
+
+
+def test_what_was_said_under_a_pseudonym_is_never_shown_under_another(world: Any) -> None:
+    cast, shown = world
+    said = _sighting(cast.viewer("borealis"), shown["id"])
+    del said["created_by_ref"]
+    assert build.publish_as(cast.viewer("borealis"), said, reach=_reach(cast, "ring", attribution="pseudonym")).counts[
+        "accepted"
+    ]
+    readdressing.readdress(cast.viewer("aster"), shown["id"], _reach(cast, "cti"))
+    _followed()
+    assert _audience(said["id"])[:2] == ([], [])
+    readdressing.readdress(cast.viewer("aster"), shown["id"], _reach(cast, "ring", "cti"))
+    _followed()
+    assert _audience(said["id"])[0] == ["ring"]
+
+
+def test_who_leaves_the_group_that_showed_them_an_object_hears_nothing_of_it_and_is_still_heard(world: Any) -> None:
+    cast, shown = world
+    readdressing.readdress(cast.viewer("aster"), shown["id"], _reach(cast, "cti"))
+    borealis = cast.viewer("borealis")
+    said = [_opinion(one, shown["id"]) for one in (borealis, cast.viewer("cygnus"))]
+    for one, who, to in zip(said, ("borealis", "cygnus"), ("cygnus", "borealis"), strict=True):
+        assert build.publish(cast.viewer(who), one, partners=(to,)).counts["accepted"] == 1
+    _followed()
+    assert [_audience(one["id"])[1] for one in said] == [["cygnus"], ["borealis"]]
+    admin = auth.viewer_of_user(build.a_user(cast.cygnus))
+    membership.leave(admin, Group.objects.get(slug="cti"))
+    _followed()
+    assert [_audience(one["id"])[1] for one in said] == [[], ["borealis"]]
+    assert not _sees(cast, "cygnus", said[0]["id"])
+
+
+def test_what_was_sent_too_far_before_the_rule_is_narrowed_by_it(world: Any) -> None:
+    cast, shown = world
+    said = _opinion(cast.viewer("borealis"), shown["id"])
+    build.publish(cast.viewer("borealis"), said, groups=("ring", "cti"))
+    _narrowed(cast, shown)
+    assert not Bounded.unrestricted.exists()
+    _followed()
+    assert _audience(said["id"])[0] == ["ring"]
 
 
 def test_what_says_nothing_of_others_objects_costs_no_statement_more(
@@ -230,6 +401,7 @@ def test_what_says_nothing_of_others_objects_costs_no_statement_more(
     )
     _followed()
     assert _audience(said["id"])[0] == ["ring"]
+    assert not Bounded.unrestricted.exists()
 
 
 def test_where_its_giver_moves_an_opinion_those_that_lose_or_hear_it_look_at_the_object_anew(world: Any) -> None:
