@@ -77,6 +77,7 @@ READERS = {
 }
 #: SQL of those who write, follow the log, tidy up or count, and that of one's own holdings alone.
 KEEPERS = {
+    "exchange/guards.py",
     "indicators/benign/suppressing.py",
     "indicators/campaigns/announcing.py",
     "indicators/ending/disarming.py",
