@@ -76,13 +76,14 @@ def one_line_each(versions):
     ]
 
 
-def test_who_reads_a_filled_store_of_before_holdings_reads_the_same_after_it():
+def test_who_reads_a_filled_store_of_before_holdings_reads_the_same_after_it_and_goes_on_from_the_same_places():
     kept = json.loads((Path(__file__).parent.parent / "data" / "store_before_holdings.json").read_text())
     with another_store():
         for app, migration in _BEFORE_HOLDINGS.items():
             call_command("migrate", app, migration, verbosity=0)
         fill(kept["tables"])
         call_command("migrate", verbosity=0)
+        _places_are_kept(kept)
         call_command("prepare", stdout=io.StringIO())
         over = Holding.unrestricted.get(state="live", valid_until__lt=clock.now()).stix_id
         assert retiring.expire() == 1
@@ -99,25 +100,22 @@ def test_who_reads_a_filled_store_of_before_holdings_reads_the_same_after_it():
         assert reading.own_object(cast["aster"], mine["id"]).version == newer["modified"]
 
 
-def test_places_of_a_log_of_before_channels_are_kept_so_that_cursors_of_that_time_lead_on():
-    """A cursor holds a place, and under which life of the store and filter: none of them changed."""
-    kept = json.loads((Path(__file__).parent.parent / "data" / "store_before_holdings.json").read_text())
-    with another_store():
-        for app, migration in _BEFORE_HOLDINGS.items():
-            call_command("migrate", app, migration, verbosity=0)
-        fill(kept["tables"])
-        call_command("migrate", verbosity=0)
-        before = {
-            (row["seq"], row["op"], row["reason"], row["object_id"], datetime.fromisoformat(row["date_added"]))
-            for row in kept["tables"]["indicators_change"]
-        }
-        stored = Change.unrestricted.values_list("seq", "op", "reason", "version_id", "date_added")
-        assert set(stored) == before
-        for partner in Partner.objects.filter(slug__in=kept["seen"]):
-            viewer = auth.viewer_of_partner(partner.pk)
-            every = told_after(viewer, 0)
-            for place in range(max(seq for seq, *_ in before) + 1):
-                assert told_after(viewer, place) == [told for told in every if told[0] > place], (partner.slug, place)
+def _places_are_kept(kept):
+    """Of a log of before channels, so that cursors of that time lead on.
+
+    A cursor holds a place, and under which life of the store and filter: none of them changed.
+    """
+    before = {
+        (row["seq"], row["op"], row["reason"], row["object_id"], datetime.fromisoformat(row["date_added"]))
+        for row in kept["tables"]["indicators_change"]
+    }
+    stored = Change.unrestricted.values_list("seq", "op", "reason", "version_id", "date_added")
+    assert set(stored) == before
+    for partner in Partner.objects.filter(slug__in=kept["seen"]):
+        viewer = auth.viewer_of_partner(partner.pk)
+        every = told_after(viewer, 0)
+        for place in range(max(seq for seq, *_ in before) + 1):
+            assert told_after(viewer, place) == [told for told in every if told[0] > place], (partner.slug, place)
 
 
 def test_the_proofs_of_a_log_of_before_holdings_hold_after_the_upgrade():
