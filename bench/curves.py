@@ -33,7 +33,7 @@ _LABS = 3
 _BATCH = 100
 #: With less than this share of its processors idle, the machine is the limit.
 _IDLE = 0.15
-_EXTRAPOLATED = 100_000_000
+_EXTRAPOLATED = (10_000_000, 100_000_000)
 
 
 def web(server: Server, *, polls: int, pushes: int, rounds: int) -> Iterator[Row]:
@@ -140,7 +140,9 @@ def growth(server: Server, sizes: Sequence[int], *, rounds: int) -> Iterator[Row
             found[size] = _figures(server, publisher, reader, database, rounds)
             yield from (_at(name, size, value) for name, value in found[size].items())
     if len(sizes) > 1:
-        yield from (_extrapolated(name, found) for name in found[sizes[-1]])
+        for size in _EXTRAPOLATED:
+            if size > sizes[-1]:
+                yield from (_extrapolated(name, found, size) for name in found[sizes[-1]])
 
 
 def _figures(server: Server, publisher: Wire, reader: Wire, database: psycopg.Connection[Any], rounds: int) -> Figures:
@@ -176,19 +178,19 @@ def _at(name: str, size: int, value: float) -> Row:
     return Row(name, size, f"{value:,.1f}" if value < 100 else f"{value:,.0f}")
 
 
-def _extrapolated(name: str, found: dict[int, Figures]) -> Row:
+def _extrapolated(name: str, found: dict[int, Figures], size: int) -> Row:
     """By the last two sizes: what came with ten times as many comes again with each further ten times, as with btrees.
 
     Bytes an object stay what they are at the last size: each object has rows and entries of its own.
     """
     before, last = sorted(found)[-2:]
     grown, value = found[last][name] - found[before][name], found[last][name]
-    tens = math.log10(_EXTRAPOLATED / last) / math.log10(last / before)
+    tens = math.log10(size / last) / math.log10(last / before)
     if name == _STORED:
-        said = f"{value:,.0f}: {value * _EXTRAPOLATED / 10**9:,.0f} GB in all"
+        said = f"{value:,.0f}: {value * size / 10**9:,.0f} GB in all"
     else:
         said = f"{value + max(0.0, grown) * tens:,.1f}"
-    return Row(name, _EXTRAPOLATED, said, f"extrapolated: {grown:+,.2f} from {before:,} to {last:,}")
+    return Row(name, size, said, f"extrapolated: {grown:+,.2f} from {before:,} to {last:,}")
 
 
 # Of the exchange's own tables with their indexes and long values; a btree of level 0 is one leaf.
