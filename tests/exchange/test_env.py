@@ -1,8 +1,17 @@
 """Settings are read from the environment: typed, and a wrong value stops the start with a sentence."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from exchange import env
+
+ROOT = Path(__file__).resolve().parents[2]
+#: What no operator sets: of the demo, and what a command says of itself.
+NOT_OPERATORS = {"DEMO_JSON", "DEMO_LABS", "EXCHANGE_COMMAND", "PORT"}
+#: What libpq reads by itself.
+LIBPQ = {"PGSSLMODE", "PGSSLROOTCERT"}
 
 
 @pytest.fixture
@@ -120,3 +129,15 @@ def test_a_file_may_hold_what_a_variable_says(monkeypatch, tmp_path):
     monkeypatch.setenv("SEED_FILE", str(tmp_path / "none"))
     with pytest.raises(env.BadEnvironment, match="SEED_FILE: names a file that cannot be read"):
         env.text("SEED")
+
+
+def test_each_setting_stands_in_the_example_and_each_of_the_example_is_read():
+    code = "\n".join(
+        path.read_text() for room in ("exchange", "partners", "indicators") for path in (ROOT / room).rglob("*.py")
+    )
+    example = (ROOT / "deploy/env.example").read_text()
+    read = set(re.findall(r"\benv\.[a-z_]+\(\s*\"([A-Z][A-Z_]+)\"", code)) - NOT_OPERATORS
+    assert len(read) > 40
+    assert {name for name in read if not re.search(rf"\b{name}\b", example)} == set()
+    given = set(re.findall(r"^#?([A-Z][A-Z_]+)=", example, re.MULTILINE)) - LIBPQ
+    assert {name for name in given if f'"{name}"' not in code} == set()
