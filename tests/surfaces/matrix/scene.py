@@ -103,6 +103,7 @@ def the_scene() -> Scene:
     build.publish(cast.viewer("cygnus"), theirs | {"object_marking_refs": [tlp.ID_OF["red"]]}, partners=("aster",))
     objects["cygnus"] = theirs
     feed = subscribing.save_feed(aster, name="secret feed", filter_json={"kinds": ["account-pattern"]})
+    moving = subscribing.save_feed(aster, name="secret feed that moves", filter_json={"publishers": {">=": 1}})
     subscription, _ = subscribing.subscribe(aster, url="https://receiver.example/hook", feed_id=feed.pk)
     delivery = Delivery.unrestricted.create(
         partner_id=aster.partner_id, subscription=subscription, first_seq=0, last_seq=1, changes=1, state="dead"
@@ -154,6 +155,7 @@ def the_scene() -> Scene:
             "own": str(cast.aster.collection_id),
             "group": str(cast.ring.collection_id),
             "own-feed": str(feed.pk),
+            "moving-feed": str(moving.pk),
             "match": "1",
             "key": keys.public_id_of(build.a_key(cast.aster, Scope.READ)),
             "token": link.partition("token=")[2],

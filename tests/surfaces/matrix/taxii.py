@@ -46,10 +46,12 @@ def a_kind_of_collection(name: str, *, who: str, only: tuple[str, ...]) -> dict[
     return {f"{route} of {name}": replace(row, only=only) for route, row in rows.items()}
 
 
-#: Rows beside the first of their route: the collections of a group and of a feed, read and written.
+#: Rows beside the first of their route: the collections of a group and of a feed, also one that is read by its set
+#: because it moves by itself, read and written.
 MORE: dict[str, Row] = {
     **a_kind_of_collection("group", who="sees", only=("ring",)),
     **a_kind_of_collection("own-feed", who="owner", only=("everyone", "ring", "alone", "cygnus")),
+    **a_kind_of_collection("moving-feed", who="owner", only=("everyone", "ring", "alone", "cygnus")),
     "taxii-objects written of group": Row(
         TAXII + "collections/{group}/objects/", "sees", method="post", absent=TAXII + f"collections/{ABSENT}/objects/"
     ),
