@@ -14,7 +14,8 @@ import socket
 import sys
 from pathlib import Path
 
-#: They read no setting while they are imported, and start no thread (as `exchange.lab` does, by polars).
+#: They read no setting while they are imported, and start no thread (as `exchange.lab` does, by polars). The last are
+#: what a command of ours imports when it is called, and what its first request does.
 READY = (
     "celery.app.base",
     "django.core.management",
@@ -22,6 +23,10 @@ READY = (
     "exchange.agent.cli",
     "exchange.client.cli",
     "psycopg_pool",
+    "typer._adapters",
+    "httpcore",
+    "certifi",
+    "encodings.idna",
 )
 _MOST_BYTES = 1_000_000
 
