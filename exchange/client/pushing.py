@@ -50,6 +50,8 @@ def publish(
         raise Unusable("--csv and --map go together.")
     if ids is not None and table is None:
         raise Unusable("--ids is for a table: with --csv and --map.")
+    for written in (report, ids):
+        _may_be_written(written)
     audience: dict[str, Any] = {"groups": group or None, "partners": partner or None, "everyone": everyone, "tlp": tlp}
     audience |= {"report": report is not None, "wake": wake}
     total = PublishResult()
@@ -93,6 +95,15 @@ def publish(
     else:
         _show_counts(total, not_built=len(not_built))
     raise typer.Exit(0 if total.ok and not not_built else 1)
+
+
+def _may_be_written(path: Path | None) -> None:
+    """Raise Unusable before anything is published, not when the answers are to be written."""
+    try:
+        if path is not None:
+            path.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise Unusable(f"{path}: {error.strerror}") from error
 
 
 def _publish_one(

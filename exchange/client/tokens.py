@@ -7,6 +7,7 @@ errors repeat one. What is kept lies under EXCHANGE_STATE_DIR (`~/.local/share/e
 from __future__ import annotations
 
 import json
+import sqlite3
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from exchange.client.api import Client
-from exchange.client.errors import ApiError, Unusable
+from exchange.client.errors import ApiError, ExchangeClientError, Unusable
 from exchange.client.keeping import Kept, state_dir
 from exchange.client.pinning import Pins
 from exchange.client.publishing import PublishResult
@@ -38,6 +39,8 @@ Validate = Annotated[
 _MOST_TOLD = 20
 #: Of a group's keys: the scope is not there, no member any more, a group that takes nothing new.
 _NO_KEYS = (403, 404, 409)
+#: What may fail once something is published: the network, the exchange, the file of what is kept, its disk.
+_AFTERWARDS = (ExchangeClientError, sqlite3.Error, OSError)
 
 
 def tokenise(
@@ -184,22 +187,51 @@ def rows_of(built: list[tables.Built], result: PublishResult) -> list[dict[str, 
 
 
 def publish_built(client: Client, built: list[tables.Built], **audience: Any) -> PublishResult:
-    """Publish what was built, and keep what was made of what, for `renew`."""
+    """Publish what was built, and keep what was made of what, for `renew`.
+
+    What fails once it is published is told, never raised: the answers and the ids are what the caller must not lose.
+    """
+    result = client.publish([one.indicator for one in built], **audience)
+    _keep_made(client, [one for one in built if one.indicator["id"] in result.entered])
+    _tell_due(client)
+    return result
+
+
+def _keep_made(client: Client, entered: list[tables.Built]) -> None:
     from exchange.client import renewing  # noqa: PLC0415 - stix2 takes its time to load
 
-    result = client.publish([one.indicator for one in built], **audience)
-    with tokeniser_of(client) as tokeniser:
-        assert tokeniser.kept is not None
-        renewing.remember(tokeniser.kept, (one for one in built if one.indicator["id"] in result.entered))
-    waiting = {
-        one["object"]["id"]
-        for tokeniser in _for_each_group(client)
-        if tokeniser.kept is not None
-        for one in renewing.due(tokeniser.kept, now=tokeniser.now(), under=renewing.epochs_now(tokeniser))
-    }
+    try:
+        with tokeniser_of(client) as tokeniser:
+            assert tokeniser.kept is not None
+            renewing.remember(tokeniser.kept, entered)
+    except _AFTERWARDS as error:
+        errors.print(
+            f"Published, but what it was made of could not be kept ({error}): exchange renew will not find it.",
+            style="yellow",
+            markup=False,
+        )
+
+
+def _tell_due(client: Client) -> None:
+    """How many of before lack a token of the next key, or that this could not be asked."""
+    from exchange.client import renewing  # noqa: PLC0415 - stix2 takes its time to load
+
+    try:
+        waiting = {
+            one["object"]["id"]
+            for tokeniser in _for_each_group(client)
+            if tokeniser.kept is not None
+            for one in renewing.due(tokeniser.kept, now=tokeniser.now(), under=renewing.epochs_now(tokeniser))
+        }
+    except _AFTERWARDS as error:
+        errors.print(
+            f"Published. What lacks a token of the next key could not be asked ({error}): exchange renew asks again.",
+            style="yellow",
+            markup=False,
+        )
+        return
     if waiting:
         errors.print(f"{len(waiting)} published before lack a token of the next key: exchange renew", style="yellow")
-    return result
 
 
 def _for_each_group(client: Client, named: list[str] | None = None) -> Iterator[Tokeniser]:
@@ -246,7 +278,7 @@ def renew_all(client: Client, tokeniser: Tokeniser) -> PublishResult:
     if not built:
         return PublishResult()
     result = client.publish([one.indicator for one in built])
-    renewing.remember(tokeniser.kept, (one for one in built if one.indicator["id"] in result.entered))
+    _keep_made(client, [one for one in built if one.indicator["id"] in result.entered])
     return result
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import sqlite3
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from exchange import clock
 from exchange.client import Client, build, cli, renewing, repeating, tables, tokens
+from exchange.client.errors import Unusable
 from exchange.client.keeping import Kept
 from exchange.client.tokenising import Token, Tokeniser, documents
 from exchange.stix import words
@@ -275,6 +277,33 @@ def test_who_left_a_group_renews_the_rest_and_is_told(cast, run, tmp_path):
     status, out, err = run(cast.aster, "renew")
     assert (status, out) == (0, "Nothing ends.\n")
     assert err.startswith("group ring: no keys for you (not-found)")
+
+
+def test_what_fails_once_a_table_is_published_is_told_and_its_ids_are_written(cast, client, run, tmp_path):
+    """A file of what is kept that cannot be read and takes nothing more; a table of addresses needs none of it."""
+    (tmp_path / "map.toml").write_text(MAP)
+    push = ("publish", "--map", str(tmp_path / "map.toml"), "--group", "ring", "--csv")
+    assert run(cast.aster, *push, a_table(tmp_path / "a.csv", ("anna@mail.example", "", PROMPT, "", "80")))[0] == 0
+    before = len(of(client))
+    with sqlite3.connect(tmp_path / cast.aster.slug / "tokens.db") as store:
+        store.execute("UPDATE published SET sealed = zeroblob(64)")
+        store.execute("CREATE TRIGGER full BEFORE INSERT ON published BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    store.close()
+    table = a_table(tmp_path / "b.csv", ("", "", "", "198.51.100.7", "80"))
+    status, _, err = run(cast.aster, *push, table, "--ids", str(tmp_path / "ids"))
+    assert (status, len(of(client))) == (0, before + 1), err
+    assert "could not be kept (disk is full)" in err
+    assert "What lacks a token of the next key could not be asked" in err
+    assert json.loads((tmp_path / "ids").read_text())["id"] in {one["id"] for one in of(client)}
+
+
+def test_a_place_for_ids_that_cannot_be_written_is_told_before_anything_is_published(cast, client, run, tmp_path):
+    (tmp_path / "map.toml").write_text(MAP)
+    table = a_table(tmp_path / "t.csv", ("", "", "", "198.51.100.7", "80"))
+    push = ("publish", "--map", str(tmp_path / "map.toml"), "--group", "ring", "--csv", table)
+    with pytest.raises(Unusable, match="No such file"):
+        run(cast.aster, *push, "--ids", str(tmp_path / "absent" / "ids"))
+    assert of(client) == []
 
 
 def test_where_more_keys_live_than_an_indicator_holds_it_is_renewed_once(cast, run, tmp_path):
