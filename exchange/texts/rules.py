@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from exchange.texts import denials, numbering, payments, secrets, speech
+from exchange.texts import attackers, denials, numbering, payments, secrets, speech
 from exchange.texts.folding import decoded, fold
 
 WORDS = {
@@ -27,14 +27,19 @@ _RULES: tuple[tuple[str, Callable[[str], bool]], ...] = (
     ("iban", payments.holds_iban),
     ("secret", secrets.holds_secret),
     ("personal-data", speech.holds_personal),
-    ("competitive-data", speech.holds_competitive),
+    ("competitive-data", lambda text: _of_labs(text, speech.holds_competitive)),
 )
+
+
+def _of_labs(text: str, holds: Callable[[str], bool]) -> bool:
+    """Whether the rule finds something that attackers' own prices and counts do not explain."""
+    return holds(text) and ((left := attackers.left_out(text)) == text or holds(left))
 
 
 def broken_by(text: str) -> str | None:
     """The code of the first rule that a text breaks, folded by its caller; English figures are read in words, too."""
     code = next((code for code, holds in _RULES if holds(text)), None)
-    if code is None and (said := numbering.in_digits(text)) != text and speech.holds_figures_of_words(said):
+    if code is None and (said := numbering.in_digits(text)) != text and _of_labs(said, speech.holds_figures_of_words):
         return "competitive-data"
     return code
 
