@@ -11,6 +11,7 @@ NAMED = (
     "bundled/phone.min.js",
     "bundled/words.min.js",
     "django_htmx/htmx-2.min.js",
+    "exchange/asking.js",
     "exchange/colours.css",
     "exchange/frame.css",
     "exchange/icon.svg",

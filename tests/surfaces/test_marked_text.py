@@ -118,7 +118,7 @@ def test_text_that_is_not_marked_is_found(source: str, left: list[str]) -> None:
 
 #: What shows a text to people, followed by one that is not marked.
 _SHOWS = re.compile(
-    r"(?:\b(?:say|fail|trouble|not|Error)\(|\b(?:invalid|refused): |textContent = )[\"'`][^\"'`$]*[A-Za-z]{2}"
+    r"(?:\b(?:say|fail|trouble|not|Error)\(|\bnote\([^,()]+, |\b(?:invalid|refused): |textContent = )[\"'`][^\"'`$]*[A-Za-z]{2}"
 )
 
 
@@ -127,6 +127,19 @@ def test_all_text_of_scripts_is_marked_for_translation() -> None:
     assert len(scripts) > 10
     shows = {path.name: _SHOWS.findall(path.read_text(encoding="utf-8")) for path in scripts}
     assert {name: found for name, found in shows.items() if found} == {}
+
+
+@pytest.mark.parametrize(
+    ("script", "is_found"),
+    [
+        ('fail("Nothing was read")', True),
+        ('note("trouble", "A part did not arrive")', True),
+        ('note("trouble", gettext("A part did not arrive"))', False),
+        ('note("stale", words)', False),
+    ],
+)
+def test_text_of_a_script_that_is_not_marked_is_found(script: str, is_found: bool) -> None:
+    assert (_SHOWS.search(script) is not None) is is_found
 
 
 def test_all_labels_of_choices_are_marked_for_translation() -> None:

@@ -101,8 +101,3 @@ setInterval(() => {
 addEventListener("load", () => {
   if (document.querySelector("[data-opened-by-script]:disabled")) note("trouble", gettext("A part of this page did not arrive. Load it again."));
 });
-
-document.addEventListener("submit", (event) => {
-  const question = event.submitter?.dataset.confirm;
-  if (question && !window.confirm(question)) event.preventDefault();
-});

@@ -58,5 +58,5 @@ form.addEventListener("submit", async (event) => {
     box.focus();
   }
 });
-go.disabled = false;
+go.disabled = typeof tokens === "undefined" || typeof reading === "undefined";
 })();

@@ -6,12 +6,14 @@
 const lines = [...document.querySelectorAll("[name=line]")];
 const all = document.getElementById("all");
 const go = document.getElementById("send");
+const QUIET_MS = 600;
+let asked = 0;
 
 const count = () => {
   const chosen = lines.filter((one) => one.checked);
   const waits = chosen.some((one) => one.dataset.waits);
   if (go) {
-    go.disabled = !chosen.length;
+    go.disabled = !chosen.length || asked > 0;
     go.querySelector("span").textContent = interpolate(waits ? gettext("Ask a second person for %(count)s") : gettext("Publish %(count)s"), { count: chosen.length.toLocaleString("en") }, true);
   }
   if (all) {
@@ -24,7 +26,16 @@ if (all) {
   all.addEventListener("change", () => { for (const one of lines) one.checked = all.checked; count(); });
 }
 for (const one of lines) one.addEventListener("change", count);
-for (const one of document.querySelectorAll("#audience input")) one.addEventListener("change", () => one.form.requestSubmit());
+// Several ticks are one look; until it is there nothing goes, for what would go has the audience of before.
+for (const one of document.querySelectorAll("#audience input")) {
+  one.addEventListener("change", () => {
+    clearTimeout(asked);
+    asked = setTimeout(() => one.form.requestSubmit(), QUIET_MS);
+    count();
+  });
+}
+// Back from the next page: what is ticked may be newer than what was looked at.
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 count();
 
 const stayed = sessionStorage.getItem("exchange-refused");

@@ -230,5 +230,6 @@ document.getElementById("publish")?.addEventListener("click", async ({ currentTa
     fail(error.message);
   }
 });
-document.getElementById("go").disabled = false;
+// Without them no line can be read, and no token made: `site.js` says that a part did not arrive.
+document.getElementById("go").disabled = typeof tokens === "undefined" || typeof reading === "undefined";
 })();

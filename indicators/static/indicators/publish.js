@@ -215,5 +215,6 @@ form.addEventListener("drop", (event) => {
   event.preventDefault();
   if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
 });
-document.getElementById("go").disabled = false;
+// Without them no line can be read, and no token made: `site.js` says that a part did not arrive.
+document.getElementById("go").disabled = typeof tokens === "undefined" || typeof reading === "undefined";
 })();
