@@ -31,10 +31,10 @@ def _guessing() -> Iterator[Ask]:
         yield Ask(f"/indicators/{stix_id}/excerpt", form={"text": ""})
     nobody = "00000000-0000-4000-8000-000000000000"
     for verb in ("", "/graph", "/history", "/accounts", "/opinions"):
-        yield Ask(f"{API}campaigns/{nobody}{verb}")
-    yield Ask(f"{API}campaigns/{nobody}", method="PATCH", document={})
-    yield Ask(f"{API}campaigns/{nobody}/statement", method="PUT", document={})
-    yield Ask(f"{API}campaigns/{nobody}/statement", method="DELETE")
+        yield Ask(f"{API}campaigns/{{x_campaign}}{verb}")
+    yield Ask(f"{API}campaigns/{{x_campaign}}", method="PATCH", document={})
+    yield Ask(f"{API}campaigns/{{x_campaign}}/statement", method="PUT", document={})
+    yield Ask(f"{API}campaigns/{{x_campaign}}/statement", method="DELETE")
     for path in ("campaigns", "detectors", "disarmed", "excerpts", "export?format=csv", "recalls", "usefulness"):
         yield Ask(API + path)
     for wanted in (
@@ -43,7 +43,7 @@ def _guessing() -> Iterator[Ask]:
         {"since": acts.FIRST},
     ):
         yield Ask(f"{API}recalls", method="POST", document=wanted, note=json.dumps(wanted))
-    yield Ask(f"{API}recalls/{nobody}")
+    yield Ask(f"{API}recalls/{{x_recall}}")
     for name in ("hidden", "within", "shadowed"):
         carried = {
             "subkind": "email",
@@ -54,14 +54,14 @@ def _guessing() -> Iterator[Ask]:
         wish = {"tokens": [carried], "reason": "victim"}
         yield Ask(f"{API}appeals", method="POST", document=wish, note=name)
         yield Ask("/organisation/appeals/file", method="POST", document=wish | {"reason": "stale"}, note=name)
-    for path in ("appeals", f"appeals/{nobody}", "appeals/statistics", "appeals/tickets"):
+    for path in ("appeals", "appeals/{x_appeal}", "appeals/statistics", "appeals/tickets"):
         yield Ask(API + path)
-    yield Ask(f"{API}appeals/tickets/{nobody}", method="POST", document={"outcome": "keep"})
+    yield Ask(f"{API}appeals/tickets/{{x_ticket}}", method="POST", document={"outcome": "keep"})
     for verb in ("carry-out", "undo", "finish"):
-        yield Ask(f"{API}recalls/{nobody}/{verb}", method="POST", document={})
+        yield Ask(f"{API}recalls/{{x_recall}}/{verb}", method="POST", document={})
     yield Ask(f"{API}detectors", method="POST", document={})
     for method in ("PATCH", "DELETE"):
-        yield Ask(f"{API}detectors/d-00000000", method=method, document={})
+        yield Ask(f"{API}detectors/{{x_detector}}", method=method, document={})
     yield Ask(f"{API}disarmed/undo", method="POST", document={})
     yield Ask(f"{API}excerpts", method="POST", document={})
     yield Ask(f"{API}excerpts/{nobody}", method="DELETE")
@@ -86,37 +86,37 @@ def _guessing() -> Iterator[Ask]:
     yield Ask("/organisation/connections/")
     yield Ask(f"/organisation/connections/{nobody}/act", form={"do": "pause"})
     yield Ask("/organisation/detectors/")
-    yield Ask("/organisation/detectors/d-00000000/act", form={"do": "retire"})
+    yield Ask("/organisation/detectors/{x_detector}/act", form={"do": "retire"})
     yield Ask(f"/organisation/excerpts/{nobody}/act", form={"do": "end"})
     yield Ask("/organisation/disarmed/undo", form={})
-    for path in ("appeals/", "recalls/", f"recalls/{nobody}/"):
+    for path in ("appeals/", "recalls/", "recalls/{x_recall}/"):
         yield Ask(f"/organisation/{path}")
-    yield Ask(f"/organisation/appeals/{nobody}/act", form={"do": "keep"})
+    yield Ask("/organisation/appeals/{x_ticket}/act", form={"do": "keep"})
     yield Ask("/organisation/recalls/", form={"ids": an_id("hidden")}, note="a recall")
-    yield Ask(f"/organisation/recalls/{nobody}/act", form={"do": "undo"})
+    yield Ask("/organisation/recalls/{x_recall}/act", form={"do": "undo"})
     yield Ask(f"/organisation/disarmed/{nobody}/act", form={"do": "confirm"})
 
 
 def _of_packages(nobody: str) -> Iterator[Ask]:
     """Schedules of report packages, and terms of recipients."""
-    for path in ("recipients", "report-schedules", f"report-schedules/{nobody}"):
+    for path in ("recipients", "report-schedules", "report-schedules/{x_schedule}"):
         yield Ask(API + path)
     yield Ask(f"{API}report-schedules", method="POST", document={})
     for method in ("PATCH", "DELETE"):
-        yield Ask(f"{API}report-schedules/{nobody}", method=method, document={})
+        yield Ask(f"{API}report-schedules/{{x_schedule}}", method=method, document={})
     for path in ("", f"/{nobody}/end"):
         yield Ask(f"{API}operator/partners/aster/terms{path}", method="POST", document={})
     yield Ask("/organisation/reports/schedules/")
-    yield Ask(f"/organisation/reports/schedules/{nobody}/act", form={"do": "pause"})
+    yield Ask("/organisation/reports/schedules/{x_schedule}/act", form={"do": "pause"})
 
 
 def _of_the_portal() -> Iterator[Ask]:
     """Campaigns, and what its scripts ask."""
     nobody = "00000000-0000-4000-8000-000000000000"
     for verb in ("", "/picture.json", "/picture.svg"):
-        yield Ask(f"/campaigns/{nobody}{verb}")
-    yield Ask(f"/campaigns/{nobody}/say", form={"says": "confirm", "reason": "confirmed_here"})
-    yield Ask(f"/campaigns/{nobody}/alias", form={"alias": "ours"})
+        yield Ask(f"/campaigns/{{x_campaign}}{verb}")
+    yield Ask("/campaigns/{x_campaign}/say", form={"says": "confirm", "reason": "confirmed_here"})
+    yield Ask("/campaigns/{x_campaign}/alias", form={"alias": "ours"})
     yield Ask("/campaigns?ended=true")
     yield Ask("/paste")
     yield Ask("/publish")

@@ -17,7 +17,7 @@ from exchange.errors import ExchangeError
 from indicators.ending import retiring
 from indicators.log import following
 from indicators.models import Delivery
-from indicators.opinions import recording
+from indicators.opinions import bounding, recording
 from indicators.reports import reporting
 from partners.ceilings import Ceiling, Width
 from partners.groups import life, membership, proposing, steering
@@ -29,6 +29,7 @@ from partners.scopes import Role
 from partners.tlp import Tlp
 from tests import build
 from tests.indicators.api.caller import Caller, read
+from tests.surfaces.worlds import deeds
 from tests.surfaces.worlds import stage as acts
 from tests.surfaces.worlds.stage import ABSENT, BROKEN_HOOK, OWN, SHARED, Stage, an_id, an_indicator
 
@@ -135,6 +136,7 @@ def others_judge_unseen_what_the_reader_sees(stage: Stage) -> None:
         for name in ("open", "named", "mine"):
             said = acts.an_object("opinion", f"{who} on {name}", opinion=word, object_refs=[an_id(name)])
             stage.push(who, said, groups="circle")
+    following.follow("bounds", lambda after: bounding.find(after=after))
     following.follow("opinions", lambda after: recording.find(after=after))
 
 
@@ -369,10 +371,14 @@ def the_background_is_at_work_in_between(stage: Stage) -> None:
     stage.turn()
 
 
-# Last, since nothing goes into the circle after them.
-ACTS["the circle is suspended"] = _membership(
-    lambda by, group: membership.suspend(by, group, why="A reason."), "operator"
-)
-ACTS["the circle goes on"] = _membership(membership.reinstate, "operator")
-ACTS["cygnus leaves the circle"] = _membership(membership.leave, "cygnus")
-ACTS["aster leaves the circle"] = _membership(membership.leave, "aster")
+ACTS |= deeds.ACTS
+#: Last, since nothing goes into the circle after them.
+LAST: dict[str, Act] = {
+    "the circle is suspended": _membership(
+        lambda by, group: membership.suspend(by, group, why="A reason."), "operator"
+    ),
+    "the circle goes on": _membership(membership.reinstate, "operator"),
+    "cygnus leaves the circle": _membership(membership.leave, "cygnus"),
+    "aster leaves the circle": _membership(membership.leave, "aster"),
+}
+ACTS |= LAST

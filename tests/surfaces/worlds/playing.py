@@ -7,8 +7,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
+from typing import Any
+from unittest import mock
 
 from django.db import connection, transaction
+from django.test import Client
 
 from tests.surfaces.worlds import hidden, pinned, readings, stage
 from tests.surfaces.worlds.asking import Reader, Tour
@@ -30,6 +33,7 @@ class Theatre:
     reader: Reader
     _unhidden: dict[tuple[str, frozenset[str]], dict[str, str]] = field(default_factory=dict)
     wrote: set[str] = field(default_factory=set)  # acts of the last world that did something
+    called: set[str] = field(default_factory=set)  # routes by name and method that its acts called, and were answered
 
     def differences(self, script: Script, tour: str, *, known: frozenset[str]) -> dict[str, str]:
         """Where the reader sees that this was hidden from them, by reading, each as lines of a comparison."""
@@ -51,6 +55,7 @@ class Theatre:
         here = self.stage.copy()
         reader = self.reader.within(here, known)
         self.wrote.clear()
+        self.called.clear()
         self._hide(here, script[0], seconds=600)
         here.pins.step("first turn", seconds=1_800)
         here.turn()
@@ -74,9 +79,25 @@ class Theatre:
             at = seconds + 20 * place
             here.pins.step(f"hidden at {at}: {name}", seconds=at)
             before = _written()
-            hidden.ACTS[name](here)
+            with _calling(self.called):
+                hidden.ACTS[name](here)
             if _written() != before:
                 self.wrote.add(name)
+
+
+@contextlib.contextmanager
+def _calling(called: set[str]) -> Iterator[None]:
+    """Note the routes that are called meanwhile, and not refused."""
+    request = Client.request
+
+    def noted(client: Client, **asked: Any) -> Any:
+        response = request(client, **asked)
+        if response.status_code < 400:
+            called.add(f"{response.resolver_match.url_name} {asked['REQUEST_METHOD']}")
+        return response
+
+    with mock.patch.object(Client, "request", noted):
+        yield
 
 
 def _written() -> tuple[object, ...]:
