@@ -239,7 +239,11 @@ def _take_what_moved(viewer: Viewer, feed_set: FeedSet, wanted: Filter) -> None:
 
 
 def _settle(feed_set: FeedSet, found: Iterable[Found], held: Sequence[Found], told: _Log) -> None:
-    """Write what differs, removals first, each at the next place; and count and hash with it."""
+    """Write what differs, removals first, each at the next place; and count and hash with it.
+
+    In the order in which they were first published: that in which the store finds them depends on what lies between,
+    seen or not.
+    """
     wanted: dict[tuple[UUID, str], Found] = {}
     for one in found:
         name = (one.source, one.stix_id)
@@ -252,14 +256,14 @@ def _settle(feed_set: FeedSet, found: Iterable[Found], held: Sequence[Found], to
     rows: list[InForce] = []
     replaced: list[int] = []
     before = {(one.source, one.stix_id): one for one in held}
-    gone = [one for name, one in before.items() if name not in wanted]
+    gone = [one for name, one in sorted(before.items(), key=_published) if name not in wanted]
     for one in gone:
         total.drop(_element(key, one))
         reason = told.get((one.source, one.stix_id))
         why = reason.reason if reason and reason.op == "remove" else "filtered"
         feed_set.place += 1
         rows.append(_row(feed_set, one, reason=why, at=reason.at if reason else now, now=next(moments)))
-    for name, one in wanted.items():
+    for name, one in sorted(wanted.items(), key=_published):
         old = before.get(name)
         if old is not None and (old.version, old.holding) == (one.version, one.holding):
             continue
@@ -281,6 +285,10 @@ def _settle(feed_set: FeedSet, found: Iterable[Found], held: Sequence[Found], to
         unique_fields=["feed_set", "holding"],
         update_fields=_REPLACED,
     )
+
+
+def _published(named: tuple[tuple[UUID, str], Found]) -> int:
+    return named[1].holding
 
 
 #: What takes the place of what was told of a holding before.
