@@ -315,6 +315,7 @@ def test_a_list_is_published_with_tokens_made_here(page, live_server, cast, key_
     page.click("#go")
     expect(page.locator("#stayed")).to_contain_text("1 line stayed in your browser")
     page.check("[name=groups][value=ring]")
+    page.wait_for_url("**groups=ring*")
     expect(page.locator("#send")).to_have_text("Publish 2")
     expect(page.locator(".reader").first).to_contain_text("Borealis")
     assert axe.faults(page) == []
