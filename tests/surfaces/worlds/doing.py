@@ -9,7 +9,7 @@ from typing import Any
 from tests.indicators.api.caller import API, STIX
 from tests.surfaces.worlds import stage as acts
 from tests.surfaces.worlds.asking import TAXII, TAXII_MEDIA, Ask
-from tests.surfaces.worlds.stage import OWN, a_value, an_id
+from tests.surfaces.worlds.stage import OWN, an_appeal, an_id
 
 
 def do() -> Iterator[Ask]:
@@ -45,15 +45,8 @@ def _guessing() -> Iterator[Ask]:
         yield Ask(f"{API}recalls", method="POST", document=wanted, note=json.dumps(wanted))
     yield Ask(f"{API}recalls/{{x_recall}}")
     for name in ("hidden", "within", "shadowed"):
-        carried = {
-            "subkind": "email",
-            "scheme": "oprf-ristretto255-sha512",
-            "key_epoch": "2026q4",
-            "value": a_value(name),
-        }
-        wish = {"tokens": [carried], "reason": "victim"}
-        yield Ask(f"{API}appeals", method="POST", document=wish, note=name)
-        yield Ask("/organisation/appeals/file", method="POST", document=wish | {"reason": "stale"}, note=name)
+        yield Ask(f"{API}appeals", method="POST", document=an_appeal(name, reason="victim"), note=name)
+        yield Ask("/organisation/appeals/file", method="POST", document=an_appeal(name, reason="stale"), note=name)
     for path in ("appeals", "appeals/{x_appeal}", "appeals/statistics", "appeals/tickets"):
         yield Ask(API + path)
     yield Ask(f"{API}appeals/tickets/{{x_ticket}}", method="POST", document={"outcome": "keep"})

@@ -65,6 +65,13 @@ def an_indicator(name: str, /, *, value: str = "", word: str | None = None, **mo
     return making.account_pattern(carrier=carrier, tlp_word=word, **(stamps | more))
 
 
+def an_appeal(*names: str, reason: str) -> dict[str, Any]:
+    """What is sent to appeal against the values of those names."""
+    tokens = [making.token(a_value(name)) for name in names]
+    kept = ("scheme", "key_epoch", "value")
+    return {"tokens": [{"subkind": "email"} | {word: one[word] for word in kept} for one in tokens], "reason": reason}
+
+
 def a_domain(name: str) -> dict[str, Any]:
     return {"type": "domain-name", "spec_version": "2.1", "id": an_id(name, "domain-name"), "value": f"{name}.example"}
 
