@@ -60,7 +60,7 @@ def cygnus_judges_what_hides(stage: Stage) -> None:
 @act
 def cygnus_files_an_appeal_and_aster_answers_it(stage: Stage) -> None:
     stage.push("aster", an_indicator("appealed"), groups="circle")
-    if appeal := told(stage, "cygnus", "POST", "appeals", an_appeal("appealed", "hidden", reason="victim")):
+    if appeal := told(stage, "cygnus", "POST", "appeals", an_appeal("appealed", reason="victim")):
         stage.hide(x_appeal=appeal["id"])
     stage.turn()
     for ticket in told(stage, "aster", "GET", "appeals/tickets").get("tickets", ()):
