@@ -1,4 +1,4 @@
-// Acts that ask first: it runs before the page is read, so that none is pressed before its question is there.
+// Acts that ask first: a small script of its own, which runs as soon as it came and holds up no painting.
 
 "use strict";
 
