@@ -191,8 +191,6 @@ def test_nor_does_any_act_alone(theatre, act):
     assert not found, found
 
 
-@pytest.mark.drill
-@pytest.mark.long
 @pytest.mark.parametrize("case", CASES)
 def test_what_once_betrayed_others_betrays_nobody(theatre, case):
     script, tour = CASES[case]
