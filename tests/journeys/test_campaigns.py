@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def test_keys_walk_the_picture_and_its_twin_together(page, live_server, pool):  
     assert second != first
     expect(page.locator(f'[data-about="{second}"]')).to_be_visible()
     expect(page.locator(f'[data-about="{first}"]')).to_be_hidden()
-    assert page.locator(f'.drawing a.mark.on[data-code="{second}"]').count() >= 1
+    expect(page.locator(f'.drawing a.mark.on[data-code="{second}"]')).not_to_have_count(0)
     page.keyboard.press("ArrowUp")
     page.keyboard.press("x")
     page.wait_for_url("**open=**")
@@ -92,8 +93,8 @@ def test_a_campaign_is_read_and_judged_without_a_script(chromium, live_server, p
     plain.fill("#id_password", "correct horse battery")
     plain.click("button.primary")
     plain.click(".twin tr:nth-child(2) a")
-    assert "at=" in plain.url
-    assert plain.locator(".twin tr.on").count() == 1
+    expect(plain).to_have_url(re.compile("at="))
+    expect(plain.locator(".twin tr.on")).to_have_count(1)
     plain.click("text=Confirm")
     expect(plain.locator(".note.mine")).to_contain_text("says that it is one")
     plain.click("button:has-text('Take it back')")
