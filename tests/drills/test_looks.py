@@ -81,7 +81,7 @@ def test_the_pages_of_the_day_look_as_they_did(chromium, live_server, aster, wan
     first = context.new_page()
     sign_in(first, live_server, user)
     state = context.storage_state()
-    reader = chromium.new_page()
+    reader = chromium.new_context().new_page()
     for width, theme in wanted:
         seen = chromium.new_context(
             storage_state=state,
