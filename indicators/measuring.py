@@ -50,6 +50,9 @@ def gauges() -> Iterator[GaugeMetricFamily]:
         for name, lag in cursor.fetchall():
             behind.add_metric([name], lag)
         yield behind
+        cursor.execute("SELECT count(*) FROM indicators_bounddue")
+        due = cursor.fetchone()[0]
+        yield GaugeMetricFamily("exchange_bounds_due", "What was said and waits for a look at its object.", value=due)
 
 
 #: One row. Those that are being run do not wait.

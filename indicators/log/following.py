@@ -17,8 +17,11 @@ FOLLOWERS = ("bounds", "lines", "opinions", "tallies")
 SLOW_S = 5.0
 
 
-def follow(name: str, step: Callable[[int], int]) -> None:
+def follow(name: str, step: Callable[[int], int], *, rest: Callable[[], bool] = lambda: False) -> None:
     """Call `step(after)` until it has nothing left; it returns the place reached, in the transaction that did the work.
+
+    A step that finds more than one transaction should do notes it in a table; `rest()`, called after each step, does a
+    part of that and says whether there is more.
 
     One follower works at a time; another that finds it at work leaves. That loses nothing: the one at work
     looks at the log once more after it has let go, and whoever left had committed its change before.
@@ -26,11 +29,11 @@ def follow(name: str, step: Callable[[int], int]) -> None:
     if name not in FOLLOWERS:
         raise ValueError(f"{name} is none of {', '.join(FOLLOWERS)}: nobody would measure how far behind it is")
     Progress.objects.get_or_create(name=name)
-    while _advance(name, step):
+    while _advance(name, step, rest):
         pass
 
 
-def _advance(name: str, step: Callable[[int], int]) -> bool:
+def _advance(name: str, step: Callable[[int], int], rest: Callable[[], bool]) -> bool:
     """One step. Whether there may be more to do for this follower."""
     with transaction.atomic():
         place = Progress.objects.select_for_update(skip_locked=True).filter(name=name).first()
@@ -38,8 +41,9 @@ def _advance(name: str, step: Callable[[int], int]) -> bool:
             return False
         started = time.monotonic()
         reached = step(place.seq)
+        more = rest()
         if (took_s := time.monotonic() - started) > SLOW_S:
             log.warning("follower.slow", name=name, after=place.seq, reached=reached, seconds=round(took_s, 1))
         if reached > place.seq:
             Progress.objects.filter(name=name).update(seq=reached)
-    return reached < changes.head()
+    return more or reached < changes.head()

@@ -10,7 +10,7 @@ from indicators.models.feeds import Feed, FeedSet, InForce, RangeFile, Receipt, 
 from indicators.models.judging import Judging, JudgingPart
 from indicators.models.log import Change, Commit, LogManager, LogShare, Progress, Telling, Traced, Untold
 from indicators.models.objects import Hidden, Holding, Marked, Reference, SharedId, StixObject, VersionManager
-from indicators.models.opinions import Appeal, Bounded, Flood, Opinion, Silence, Tally, Ticket, Told
+from indicators.models.opinions import Appeal, BoundDue, Bounded, Flood, Opinion, Silence, Tally, Ticket, Told
 from indicators.models.publishing import Batch, Detector, Excerpt, HeldBatch, Outflow, Preparation, Quarantined
 from indicators.models.reports import ReportPackage, ReportSchedule
 from indicators.models.telling import Delivery, Digest, Subscription
@@ -23,6 +23,7 @@ __all__ = [
     "CAMPAIGNS",
     "Appeal",
     "Batch",
+    "BoundDue",
     "Bounded",
     "Carries",
     "Change",

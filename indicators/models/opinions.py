@@ -1,7 +1,7 @@
 """What partners think of each other's objects, and what they met of them.
 
 `opinions.recording` writes Opinion, `opinions.tallying` Tally, `opinions.flooding` Flood, `opinions.weighing` Told,
-`opinions.appealing` Appeal and Ticket, `opinions.bounding` Bounded.
+`opinions.appealing` Appeal and Ticket, `opinions.bounding` Bounded and BoundDue.
 """
 
 from __future__ import annotations
@@ -68,6 +68,22 @@ class Bounded(models.Model):
 
     def __str__(self) -> str:
         return f"bounds of {self.said_by_id}"
+
+
+class BoundDue(models.Model):
+    """That somebody looks where an opinion or sighting may be: what it is about changed. `opinions.bounding` writes."""
+
+    said_by = models.OneToOneField(Holding, on_delete=models.PROTECT, related_name="+", primary_key=True)
+    giver = models.ForeignKey(Partner, on_delete=models.PROTECT, related_name="+", db_index=False)
+
+    unrestricted = models.Manager["BoundDue"]()
+
+    class Meta:
+        base_manager_name = "unrestricted"
+        indexes = [models.Index(fields=["giver", "said_by"], name="bound_due_by_giver")]
+
+    def __str__(self) -> str:
+        return f"bounds of {self.said_by_id} are due"
 
 
 class Silence(models.Model):

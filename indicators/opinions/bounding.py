@@ -10,7 +10,8 @@ objects of what it holds, and who held an opinion would never be told to drop it
 It goes as far as its giver may know: else where their own opinion is would tell them who reads the object. So what is
 said of an object that goes on without its giver stays where it is; and no publisher silences a dissent by leaving out
 who gave it. What is disarmed may come back, disputed as it was: what was said of it stays, too. Where the object is
-shown to more again, so is what was narrowed, never further than it was sent (`asked`). Only this module writes Bounded.
+shown to more again, so is what was narrowed, never further than it was sent (`asked`). Only this
+module writes Bounded and BoundDue.
 """
 
 from __future__ import annotations
@@ -32,13 +33,15 @@ from partners.attribution import Attribution
 from partners.audiences import AudienceSpec, Shown, bounded
 from partners.keys import auth
 from partners.log import audit
-from partners.models import Audience, Membership, Partner
+from partners.models import Audience, Membership
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 
 _PAGE = 500
 #: Places that a step looks at, in times of what it takes at most.
 _STRETCH = 8
+#: How much of one partner's is looked at in a transaction.
+_EACH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +119,21 @@ def _spec(audience: Audience) -> AudienceSpec:
 
 
 def find(*, after: int, limit: int = _PAGE) -> int:
-    """Look at what is said of the holdings in the next `limit` changes after `after`; returns the place reached."""
+    """Note what is said of the holdings in the next `limit` changes after `after`; returns the place reached."""
     end = min(changes.head(), after + _STRETCH * limit)
     with connection.cursor() as cursor:
-        cursor.execute(_FIND, {"after": after, "end": end, "limit": limit})
-        count, last, found = cursor.fetchone()
-    by_giver: dict[UUID, list[int]] = {}
-    for holding in Holding.unrestricted.filter(pk__in=found or ()).order_by("pk").only("publisher_id"):
-        by_giver.setdefault(holding.publisher_id, []).append(holding.pk)
-    known = Partner.objects.filter(pk__in=by_giver).order_by("pk").values_list("pk", flat=True)
-    givers = {pk: auth.viewer_whatever_state(pk) for pk in known}
+        cursor.execute(_NOTE, {"after": after, "end": end, "limit": limit})
+        count, last = cursor.fetchone()
+    return int(last) if count == limit else end
+
+
+def place(*, each: int = _EACH) -> bool:
+    """Bring `each` of what is noted of each partner's where it may be; whether more is noted.
+
+    So whoever said very much of an object that changes waits for their own, and nobody else for them.
+    """
+    by_giver = _take(each)
+    givers = {pk: auth.viewer_whatever_state(pk) for pk in by_giver}
     # Locks are taken for what goes elsewhere alone, in the order of partners, then of holdings, the log's last.
     owed = {pk: ids for pk, giver in givers.items() if (ids := sorted(_misplaced(giver, by_giver[pk])))}
     for partner_id in owed:
@@ -136,7 +144,18 @@ def find(*, after: int, limit: int = _PAGE) -> int:
     if told:
         changes.append(told)
         transaction.on_commit(notifying.hint, robust=True)
-    return int(last) if count == limit else end
+    return any(len(ids) == each for ids in by_giver.values())
+
+
+def _take(each: int) -> dict[UUID, list[int]]:
+    """So many of what is noted of each partner's, by partner in order: noted no more once this is committed."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, {"each": each})
+        rows: list[tuple[UUID, int]] = sorted(cursor.fetchall())
+    by_giver: dict[UUID, list[int]] = {}
+    for giver_id, holding_id in rows:
+        by_giver.setdefault(giver_id, []).append(holding_id)
+    return by_giver
 
 
 def _misplaced(giver: Viewer, ids: Sequence[int]) -> set[int]:
@@ -232,31 +251,39 @@ def _publishers(asked: Audience, about: bounding.About) -> set[UUID]:
     return set(members.values_list("partner_id", flat=True))
 
 
-# One row: how many rows of changes there were, the place of the last, and the holdings of what is said of the holdings
-# among them, or is among them itself. A change has a row in each channel where it is told. What was judged is shown to
-# whom it was before.
-_FIND = f"""
+# Notes what is said of the holdings in a page of changes, or is among them itself. One row: how many rows of changes
+# there were, and the place of the last. A change has a row in each channel where it is told. What was judged is shown
+# to whom it was before.
+_NOTE = f"""
 WITH page AS MATERIALIZED (
     SELECT c.seq, c.holding_id, c.reason FROM partners_channel k CROSS JOIN LATERAL (
         SELECT c.seq, c.holding_id, c.reason FROM indicators_change c
         WHERE c.channel = k.id AND c.seq > %(after)s AND c.seq <= %(end)s ORDER BY c.seq LIMIT %(limit)s) c
     ORDER BY c.seq LIMIT %(limit)s
 ), changed AS MATERIALIZED (
-    SELECT h.id, h.stix_id, h.stix_type FROM indicators_holding h
+    SELECT h.id, h.stix_id, h.stix_type, h.publisher_id FROM indicators_holding h
     WHERE h.id IN (SELECT holding_id FROM page WHERE reason <> 'judged')
-)
-SELECT (SELECT count(*) FROM page), (SELECT max(seq) FROM page), ARRAY(
-    SELECT h.id FROM changed h WHERE h.stix_type IN {bounding.TYPES}
+), noted AS (
+    INSERT INTO indicators_bounddue (said_by_id, giver_id)
+    SELECT h.id, h.publisher_id FROM changed h WHERE h.stix_type IN {bounding.TYPES}
     UNION
-    SELECT s.id FROM changed h
+    SELECT s.id, s.publisher_id FROM changed h
     JOIN indicators_reference r
       ON r.target_id = h.stix_id AND (r.path = '/sighting_of_ref' OR r.path LIKE '/object_refs/%%')
     JOIN indicators_stixobject v ON v.id = r.version_id
-    JOIN indicators_holding s ON s.id = v.holding_id AND s.newest_id = v.id AND s.stix_type IN {bounding.TYPES})
-"""
+    JOIN indicators_holding s ON s.id = v.holding_id AND s.newest_id = v.id AND s.stix_type IN {bounding.TYPES}
+    ORDER BY 1
+    ON CONFLICT DO NOTHING
+)
+SELECT (SELECT count(*) FROM page), (SELECT max(seq) FROM page)"""
+_TAKE = """
+DELETE FROM indicators_bounddue WHERE said_by_id IN (
+    SELECT d.said_by_id FROM partners_partner p CROSS JOIN LATERAL (
+        SELECT said_by_id FROM indicators_bounddue WHERE giver_id = p.id ORDER BY said_by_id LIMIT %(each)s) d)
+RETURNING giver_id, said_by_id"""
 
 
 @app.task(name="indicators.opinions.bounding.catch_up")
 def catch_up() -> None:
     """Bring all that is said where it may be."""
-    following.follow("bounds", lambda after: find(after=after))
+    following.follow("bounds", lambda after: find(after=after), rest=place)

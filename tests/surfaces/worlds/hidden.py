@@ -136,7 +136,7 @@ def others_judge_unseen_what_the_reader_sees(stage: Stage) -> None:
         for name in ("open", "named", "mine"):
             said = acts.an_object("opinion", f"{who} on {name}", opinion=word, object_refs=[an_id(name)])
             stage.push(who, said, groups="circle")
-    following.follow("bounds", lambda after: bounding.find(after=after))
+    bounding.catch_up()
     following.follow("opinions", lambda after: recording.find(after=after))
 
 

@@ -1,0 +1,48 @@
+"""Whoever said very much of an object that changes waits for their own, and nobody else for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from indicators.models import BoundDue, Holding
+from indicators.opinions import bounding
+from indicators.publishing import readdressing
+from indicators.publishing.reach import Reach
+from partners.tlp import Tlp
+from tests import build
+from tests.indicators.opinions.test_bounding import _followed, _sighting, world  # noqa: F401 - fixture
+
+
+def _much_is_said(cast: Any, shown: Any) -> None:
+    for who, count, groups in (("borealis", 5, ("ring", "cti")), ("cygnus", 1, ("cti",))):
+        said = [_sighting(cast.viewer(who), shown["id"]) for _ in range(count)]
+        assert build.publish(cast.viewer(who), *said, groups=groups, tlp=Tlp.GREEN).counts["accepted"] == count
+
+
+def _strict(publisher: Any) -> int:
+    said = Holding.unrestricted.filter(stix_type="sighting", publisher=publisher)
+    return said.filter(audience__tlp=Tlp.AMBER_STRICT).count()
+
+
+def test_a_step_takes_as_much_of_each_partner_s_and_no_more(world: Any) -> None:  # noqa: F811
+    cast, shown = world
+    _much_is_said(cast, shown)
+    _followed()
+    assert not BoundDue.unrestricted.exists()
+    after = bounding.changes.head()
+    readdressing.readdress(cast.viewer("aster"), shown["id"], Reach(tlp=Tlp.AMBER_STRICT))
+    bounding.find(after=after)
+    bounding.find(after=after)
+    assert BoundDue.unrestricted.count() == 6, "noted once, however often it changes"
+    steps = [(bounding.place(each=2), _strict(cast.borealis), _strict(cast.cygnus)) for _ in range(3)]
+    assert steps == [(True, 2, 1), (True, 4, 1), (False, 5, 1)]
+    assert not BoundDue.unrestricted.exists()
+
+
+def test_what_a_step_leaves_is_brought_in_the_next(world: Any, monkeypatch: Any) -> None:  # noqa: F811
+    cast, shown = world
+    _much_is_said(cast, shown)
+    readdressing.readdress(cast.viewer("aster"), shown["id"], Reach(tlp=Tlp.AMBER_STRICT))
+    monkeypatch.setattr(bounding.place, "__kwdefaults__", {"each": 1})
+    bounding.catch_up()
+    assert (_strict(cast.borealis), _strict(cast.cygnus)) == (5, 1)
