@@ -113,6 +113,27 @@ def when(moment: datetime | None) -> SafeString:
     )
 
 
+@register.simple_tag
+def when_hour(moment: datetime | None) -> SafeString:
+    """What is known to the hour, and begins with `moment`: about how long ago, the hour with its zone on hover."""
+    if moment is None:
+        return _nothing()
+    return format_html(
+        '<time class="nowrap" data-ago="hour" datetime="{}" title="{}">{}</time>',
+        moment.isoformat(),
+        gettext("in the hour from {hour} UTC").format(hour=f"{moment:%Y-%m-%d %H:%M}"),
+        brief_hour(moment),
+    )
+
+
+def brief_hour(moment: datetime) -> str:
+    """About how long ago an hour was: `this hour`, `~ 5 h`, then the day."""
+    hours = int(clock.now().timestamp() // 3_600 - moment.timestamp() // 3_600)
+    if hours <= 0:
+        return gettext("this hour")
+    return f"~ {hours} h" if hours < 24 else day(moment)
+
+
 def brief(moment: datetime) -> str:
     """How long ago in a list: `12 s`, `3 min`, `5 h`, then the day."""
     seconds = max(0, int((clock.now() - moment).total_seconds()))

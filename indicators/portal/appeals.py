@@ -15,8 +15,11 @@ from django.views.decorators.http import require_POST, require_safe
 from exchange import bodies
 from exchange.errors import ExchangeError, Malformed, NotFound, Refused
 from exchange.stix import words
+from indicators import reading
 from indicators.opinions import appealing
 from indicators.opinions.wishing import AppealToken
+from indicators.portal import rows
+from indicators.reading.selecting import Selection
 from partners.portal.access import page, show
 from partners.scopes import Scope
 from partners.viewer import Viewer
@@ -29,19 +32,30 @@ _MOST_BYTES = 65_536
 def appeals(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """What waits for an answer, the next due first; what was filed, with what became of it."""
     publishes, judges = Scope.PUBLISH in viewer.scopes, Scope.REACT in viewer.scopes
+    received = appealing.received(viewer) if publishes else []
     return show(
         request,
         viewer,
         "indicators/appeals.html",
         here="portal-appeals",
         publishes=publishes,
-        tickets=appealing.received(viewer) if publishes else [],
+        tickets=_with_rows(viewer, received),
         statistics=appealing.statistics(viewer.partner_id) if publishes else {},
         filed=appealing.filed(viewer)[:20] if judges else [],
         judges=judges,
         may_tokenise=Scope.TOKENISE in viewer.scopes,
         reasons=words.REASONS_AGAINST,
     )
+
+
+def _with_rows(viewer: Viewer, tickets: list[appealing.Shown]) -> list[tuple[appealing.Shown, rows.Row | None]]:
+    """Each ticket with the row of its indicator, as the list shows it."""
+    if not tickets:
+        return []
+    ids = tuple({one.stix_id for one in tickets})
+    read = reading.page(viewer, Selection(stix_ids=ids, own=True), limit=len(ids))
+    shown = {row.stix_id: row for row in rows.of(viewer, read.statements)}
+    return [(one, shown.get(one.stix_id)) for one in tickets]
 
 
 @require_POST

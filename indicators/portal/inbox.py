@@ -18,6 +18,7 @@ from django.utils.translation import gettext, ngettext
 
 from exchange import clock
 from exchange.memory import Memory
+from exchange.translating import later
 from indicators import matching
 from indicators.campaigns import viewing
 from indicators.ending import deciding
@@ -40,6 +41,13 @@ _MOST = 8
 _MOST_MATCHES = 100
 _MOST_ENDING = 1_000
 _FRESH = timedelta(seconds=60)
+_CALLED = {
+    "false_positive": later("a false positive"),
+    "benign_shared": later("shared by benign users"),
+    "victim": later("a victim's"),
+    "stale": later("out of date"),
+    "wrong_attribution": later("attributed wrongly"),
+}
 _ENDS: Memory[tuple[UUID, int], tuple[datetime, list[datetime]]] = Memory(most=512)
 
 
@@ -62,11 +70,6 @@ def _dissents(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
         if newest is None:
             continue
         extension = dict(vocabulary.extension_of(orjson.loads(newest.body)) or {})
-        said = {
-            "false_positive": gettext("a false positive"),
-            "benign_shared": gettext("shared by benign users"),
-            "victim": gettext("a victim's"),
-        }
         yield Item(
             "tonight",
             "ours",
@@ -79,7 +82,7 @@ def _dissents(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             gettext("Answer"),
             reverse("indicator", args=[one.holding.stix_id]),
             value=_short(extension) or newest.title[:60],
-            after=said.get(one.reason, one.reason.replace("_", " ")),
+            after=_called(one.reason),
             lab=labs.get(one.partner_id),
             at=one.at,
         )
@@ -99,9 +102,14 @@ def _appeals(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             gettext("filed through the exchange, the filer is not named"),
             gettext("Decide"),
             reverse("portal-appeals"),
-            after=ticket.reason.replace("_", " "),
+            after=_called(ticket.reason),
             due=ticket.due_at,
         )
+
+
+def _called(reason: str) -> str:
+    """What somebody calls an indicator, by the reason they give."""
+    return _CALLED.get(reason, reason.replace("_", " "))
 
 
 def _short(extension: dict[str, object]) -> str:
@@ -208,6 +216,7 @@ def _campaigns(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             value=one["alias"] or one["name"],
             after=gettext("touches your group"),
             at=datetime.fromisoformat(one["last_seen"]) if one["last_seen"] else None,
+            to_the_hour=True,
         )
 
 
@@ -274,7 +283,7 @@ def _keys(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             gettext("Rotate"),
             reverse("keys"),
             value=key.name,
-            after="ends",
+            after=gettext("ends"),
             due=key.expires_at,
         )
 

@@ -26,7 +26,7 @@ GROUPS: dict[Group, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line. `value` is told in mono between `title` and `after`; `clock` is its deadline or when it came."""
+    """One line. `value` is told in mono between `title` and `after`; Its clock is `due`, or when it came (`at`)."""
 
     section: Section
     group: Group
@@ -40,4 +40,5 @@ class Item:
     after: str = ""
     lab: Lab | None = None
     at: datetime | None = None
+    to_the_hour: bool = False
     due: datetime | None = None

@@ -81,17 +81,22 @@ document.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.successful) trouble("");
 });
 
-// "3 min" grows old: said as the server says it (`brief` in house.py), which writes the day of what is older.
+// "3 min" grows old: said as the server says it (`brief`, `brief_hour` in house.py), which writes the day of what is older.
 const ago = (moment) => {
   const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(moment)) / 1000));
   if (seconds < 60) return `${seconds} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
   return seconds < 86400 ? `${Math.floor(seconds / 3600)} h` : "";
 };
+const aboutAgo = (moment) => {
+  const hours = Math.floor(Date.now() / 3600000) - Math.floor(Date.parse(moment) / 3600000);
+  if (hours <= 0) return gettext("this hour");
+  return hours < 24 ? `~ ${hours} h` : "";
+};
 setInterval(() => {
   if (document.hidden || pause()?.getAttribute("aria-pressed") === "true") return;
   for (const time of document.querySelectorAll("time[data-ago]")) {
-    const words = ago(time.dateTime);
+    const words = time.dataset.ago === "hour" ? aboutAgo(time.dateTime) : ago(time.dateTime);
     if (words) time.textContent = words;
   }
 }, 5000);

@@ -3,12 +3,13 @@
 import json
 import re
 import uuid
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.test import Client
 
 from exchange import clock
+from exchange.templatetags import house
 from indicators.campaigns import announcing, proposing, queueing
 from indicators.campaigns.tables import Campaign, CampaignAlias, CampaignStatement
 from indicators.portal.campaigns import lanes, marks, picture
@@ -128,6 +129,24 @@ def test_an_alias_is_its_partners_alone_and_shown_as_text(pool):
     assert evil not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "alert(1)" not in text(browser(pool.partners["borealis"]).get(address))
+
+
+def test_what_is_known_to_the_hour_says_so(pool):
+    pages = [text(browser(pool.partners["aster"]).get(path)) for path in ("/", "/campaigns")]
+    for page in pages:
+        assert re.search(r'data-ago="hour" datetime="[^"]+:00:00[^"]*" title="in the hour from [^"]+:00 UTC">', page)
+        assert not re.search(r'data-ago datetime="[^"]+:00:00\+', page), (
+            "no minutes are counted from an hour's beginning"
+        )
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"), [(0, "this hour"), (59, "this hour"), (60, "~ 1 h"), (1_439, "~ 23 h"), (1_440, "1 Nov")]
+)
+def test_about_how_long_ago_an_hour_was(monkeypatch, minutes, said):
+    hour = datetime(2026, 11, 1, 14, tzinfo=UTC)
+    monkeypatch.setattr(clock, "now", lambda: hour + timedelta(minutes=minutes))
+    assert house.brief_hour(hour) == said
 
 
 def test_who_may_not_judge_reads(pool):
