@@ -119,6 +119,7 @@ def looked() -> Iterator[Found]:
         if name in _WAYS:
             yield Found(name.replace("_", " "), says in {"ok", "none"}, says, _WAYS[name])
     yield _guarded()
+    yield _whole()
     yield from _measured(health.measured())
 
 
@@ -131,6 +132,17 @@ def _guarded() -> Found:
         f"missing or off: {', '.join(missing)}" if missing else "all there",
         "Make each as the newest migration that names it does, or ALTER TABLE … ENABLE TRIGGER. Until then nothing"
         " keeps its rule.",
+    )
+
+
+def _whole() -> Found:
+    """A cut of the log bounds what may be written, until it is made; one that was killed may leave that behind."""
+    left = guards.half_cut()
+    return Found(
+        "parts of the log",
+        not left,
+        f"a cut of {', '.join(left)} was broken off" if left else "whole",
+        "Run `exchange-manage log_parts divide` again: from the place of that cut on nothing can be published.",
     )
 
 

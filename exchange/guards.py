@@ -33,6 +33,19 @@ SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgreli
 WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND pg_table_is_visible(c.oid)
 """
 
+# Of a table that is divided: its parts, with the guards that refuse to rewrite it, which each part has besides.
+_OF_PARTS = """
+SELECT part.relname, t.tgname
+FROM pg_trigger t JOIN pg_proc refuses ON refuses.oid = t.tgfoid AND refuses.proname = 'exchange_refuse_rewrite'
+JOIN pg_inherits i ON i.inhparent = t.tgrelid JOIN pg_class part ON part.oid = i.inhrelid
+WHERE NOT t.tgisinternal AND pg_table_is_visible(t.tgrelid)
+"""
+_CUT = """
+SELECT conrelid::regclass::text FROM pg_constraint
+WHERE conname = 'log_is_being_cut' AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.relation = conrelid
+                                                   AND l.mode = 'ShareUpdateExclusiveLock')
+"""
+
 
 def found() -> set[tuple[str, str]]:
     """Tables and triggers of the store."""
@@ -44,6 +57,15 @@ def found() -> set[tuple[str, str]]:
 def missing() -> list[str]:
     """Those that are not there, or are switched off, as `trigger on table`."""
     there = found()
-    return sorted(
-        f"{name} on {table}" for table, names in TRIGGERS.items() for name in names if (table, name) not in there
-    )
+    wanted = {(table, name) for table, names in TRIGGERS.items() for name in names}
+    with connection.cursor() as cursor:
+        cursor.execute(_OF_PARTS)
+        wanted.update(cursor.fetchall())
+    return sorted(f"{name} on {table}" for table, name in wanted - there)
+
+
+def half_cut() -> list[str]:
+    """Tables on which a broken cut of the log left its bound: from there on nothing can be written."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CUT)
+        return [name for (name,) in cursor.fetchall()]

@@ -82,7 +82,11 @@ def of_row(said: str, channel: str, place: str) -> str:
 
 #: Takes what rows say that were written just now into the index, all at once: a word that many rows have is looked up
 #: once. Until then each reader would read the rows' numbers one by one, so whoever writes `traits` says it at the end.
-INDEX = "SELECT gin_clean_pending_list('change_by_trait')"
+#: Where the log is divided (`log.dividing`), each part has an index of its own.
+INDEX = """
+SELECT gin_clean_pending_list(coalesce(part.inhrelid, 'change_by_trait'::regclass))
+FROM (SELECT) one LEFT JOIN pg_inherits part ON part.inhparent = 'change_by_trait'::regclass
+"""
 
 # Of values that were shared just now (`made`): the rows of older objects that carry them say so, too.
 MARK_MATCHED = f"""

@@ -39,8 +39,8 @@ class Change(models.Model):
     have the same. It says where to look; whether a reader is told, its holding says. A version that enters `again` has
     entered before: for others, or before it was withdrawn. `tlp` is the marking of what is told.
 
-    Channel, holding and version are ids without foreign keys, and nothing is unique but by place, so that the table may
-    be divided by place one day.
+    Channel, holding and version are ids without foreign keys, and nothing is unique but by place, so that an operator
+    may divide the table by place (`log.dividing`).
     """
 
     class Op(models.TextChoices):
