@@ -95,14 +95,22 @@ def _taken(address: tuple[Any, ...]) -> socket.socket:
 
 
 def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
-    """It listens once there is somebody to answer: until then a proxy is refused, and asks another service."""
+    """It listens once there is somebody to answer: until then a proxy is refused, and asks another service.
+
+    Without SO_REUSEADDR until then, which would let another service take an address that overlaps this one.
+    """
     listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     listener.bind(address)
     return listener
+
+
+def _listen(listener: socket.socket) -> None:
+    """Take callers in. What is left of their connections once they ended keeps nobody from the port (SO_REUSEADDR)."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.listen(_BACKLOG)
 
 
 def _start(number: int, listeners: tuple[socket.socket, ...], target: str, words: int) -> int:
@@ -155,7 +163,7 @@ def _serve(listener: socket.socket, target: str) -> None:
     sys.setswitchinterval(_SWITCH_S)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # from a terminal it reaches all; the parent tells us
-    listener.listen(_BACKLOG)  # from here on nobody who connects is lost to a signal
+    _listen(listener)  # from here on nobody who connects is lost to a signal
     server.serve()
 
 
