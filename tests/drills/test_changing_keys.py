@@ -6,19 +6,35 @@ quarters of oblivious tokens: tests/exchange/client/test_building.py, which goes
 
 from __future__ import annotations
 
+import base64
 import json
+import os
+import subprocess
+import sys
 import threading
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
+import pytest
+
+from exchange import clock, health
 from exchange.client import Client, build
 from exchange.client.keeping import Kept
 from exchange.client.tokenising import Tokeniser
 from exchange.client.webhooks import verify
+from exchange.demo import ports
 from exchange.stix import words
+from exchange.tokens import epochs, oprf
 from indicators.stix import making
+from partners.scopes import Scope
+from partners.tokens import oblivious
+from tests import build as cast
+from tests import keyservice
 from tests.drills import test_story
+from tests.drills.demo import ROOT
 from tests.drills.test_backup import Operator
+from tests.drills.test_proxy import listens
+from tests.indicators.api.caller import Caller
 from tests.waiting import until
 
 receiver = test_story.receiver
@@ -94,3 +110,50 @@ def test_keys_of_a_group_are_replaced_and_who_publishes_before_and_after_still_m
         assert all(epoch.startswith("ring-") for epoch in old)
         assert old < both, "under the key that was replaced, too, for as long as the others have no other"
         until(lambda: any({end["id"] for end in one["objects"]} == {before, after} for one in labs[0].matches()))
+
+
+@contextmanager
+def key_service(token: str, port: int):
+    """A key service as it is run; its database is this test's own."""
+    environment = os.environ | {
+        "KEY_SERVICE_TOKEN": token,
+        "KEY_SERVICE_SECRET": "07" * 32,
+        "KEY_SERVICE_DATABASE_URL": keyservice.address(),
+    }
+    command = [sys.executable, "-m", "exchange.keyservice", "--port", str(port)]
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
+        try:
+            until(lambda: listens(port), of=process)
+            yield
+        finally:
+            process.terminate()
+
+
+@pytest.mark.django_db
+def test_the_token_of_the_key_service_is_changed_on_both_sides_and_the_keys_stay(settings):
+    port, old, new = ports.free(), "the token of before, by which it is known", "the token by which it will be known"
+    settings.KEY_SERVICE_URL = f"http://127.0.0.1:{port}"
+    lab = Caller(cast.a_key(cast.the_cast().aster, Scope.TOKENISE))
+    points = [base64.b64encode(oprf.blind(b"a value").point).decode()] * 16
+    wish = {"subkind": "email", "epoch": epochs.quarter_of(clock.now()), "points": points}
+
+    def restarted(token: str) -> None:
+        settings.KEY_SERVICE_TOKEN = token
+        oblivious._http.cache_clear()
+
+    def asked():
+        answer = lab.send("POST", "tokens/evaluate", wish)
+        return answer.status_code, json.loads(answer.content).get("points")
+
+    restarted(old)
+    with key_service(old, port):
+        assert health.key_service() == {"key_service": "ok"}
+        before = asked()
+        assert before[0] == 200
+    with key_service(new, port):
+        assert health.key_service() == {"key_service": "refused"}
+        assert asked()[0] == 503, "nothing is tokenised meanwhile"
+        restarted(new)
+        assert health.key_service() == {"key_service": "ok"}
+        assert asked() == before, "under the same key: what was tokenised before goes on matching"
+    oblivious._http.cache_clear()
