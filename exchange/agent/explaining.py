@@ -12,8 +12,10 @@ from typing import Any
 from exchange.agent import lookup_tables
 from exchange.agent import policy as policies
 from exchange.agent.allowing import network
+from exchange.agent.gone import KEPT, Gone
 from exchange.agent.policy import FLOORS, Policy, Statement, Verdict
 from exchange.agent.store import Store
+from exchange.lists.lines import Said, compared
 
 #: What stands in a list or a store as it is written: a token, a STIX id, a host.
 _AS_LISTED = re.compile(r"[0-9a-f]{64}|[a-z0-9-]+--[0-9a-f-]{36}|(?=.*[a-z])[a-z0-9_-]+(\.[a-z0-9_-]+)+", re.IGNORECASE)
@@ -29,6 +31,7 @@ class Explained:
     said: Sequence[Statement]
     verdict: Verdict
     ended: Sequence[Statement]  # said, but not in force at this moment
+    went: Sequence[Gone] = ()  # said once, and no more
 
 
 def of(
@@ -41,12 +44,15 @@ def of(
     killed: frozenset[str] = frozenset()
     off: set[str] = set()
     found: list[Statement] = []
+    went: list[Gone] = []
     for feed, store in stores.items():
         killed |= store.killed() - {"*"}
         off |= {feed} if "*" in store.killed() else set()
-        about = list(store.about(list(dict.fromkeys([value, *looked_up(value), *tokens]))))
+        asked = list(dict.fromkeys([value, *looked_up(value), *tokens]))
+        about = list(store.about(asked))
         ids = {one.said.value for one in about if value in one.said.ids}
         about += [one for one in store.about(sorted(ids)) if one not in about] if ids else []
+        went += [one for one in store.went(list({*asked, *ids})) if one not in went]
         found += [one._replace(feed=feed) for one in about]
     explained: list[Explained] = []
     for same in policies.by_value(sorted(found, key=lambda one: one.said.value)):
@@ -61,8 +67,23 @@ def of(
         # the value itself is allowed, though the range that it lies in is not
         if (verdict.action or verdict.would) and (by := policy.allowed.by(first.subkind, value)):
             verdict = replace(verdict, action=None, would=None, suppressed_by=by)
-        explained.append(Explained(said, verdict, ended))
+        explained.append(Explained(said, verdict, ended, _taken(went, first)))
+    # what nobody says any more, each meaning of a value by itself
+    while went:
+        explained.append(Explained((), policies.NONE, (), _taken(went, went[0])))
     return explained
+
+
+def _taken(went: list[Gone], of: Said | Gone) -> list[Gone]:
+    """Take out of `went` what went of the same value in the same meaning."""
+    meaning = _meaning(of)
+    same = [one for one in went if _meaning(one) == meaning]
+    went[:] = [one for one in went if one not in same]
+    return same
+
+
+def _meaning(of: Said | Gone) -> tuple[str, str, str, str]:
+    return of.value, compared(of.subkind), of.scheme, of.key_epoch
 
 
 def looked_up(value: str) -> Iterator[str]:
@@ -81,7 +102,7 @@ def looked_up(value: str) -> Iterator[str]:
 
 def document(one: Explained) -> dict[str, Any]:
     """For programs."""
-    first = (*one.said, *one.ended)[0].said
+    first: Said | Gone = next((each.said for each in (*one.said, *one.ended)), None) or one.went[0]
     return {
         "value": first.value,
         "kind": first.kind,
@@ -93,6 +114,10 @@ def document(one: Explained) -> dict[str, Any]:
         "suppressed_by": one.verdict.suppressed_by,
         "independent_publishers": policies.independent(one.said),
         "said": [_said(each, in_force=True) for each in one.said] + [_said(each, in_force=False) for each in one.ended],
+        "went": [
+            {"publisher": each.publisher, "id": each.stix_id, "reason": each.reason, "at": each.at.isoformat()}
+            for each in one.went
+        ],
     }
 
 
@@ -115,7 +140,7 @@ def _said(one: Statement, *, in_force: bool) -> dict[str, Any]:
 def text(value: str, found: Sequence[Explained], *, subkind: str = "") -> str:
     """For a person. `subkind` is said where a raw value was looked up by its tokens."""
     if not found:
-        said = f"{value}: nobody says anything of it in this feed."
+        said = f"{value}: nobody says anything of it in this feed, nor did within {KEPT.days} days."
         is_raw = not subkind and network(value) is None and not _AS_LISTED.fullmatch(value)
         return f"{said}\n{_BY_TOKENS}" if is_raw else said
     lines: list[str] = []
@@ -127,13 +152,16 @@ def text(value: str, found: Sequence[Explained], *, subkind: str = "") -> str:
             facts = [sure, each["control"], each["shared_infra"], each["review"]]
             facts += [each["standing"], "" if each["in_force"] else "ended"]
             lines.append(f"  {each['publisher']}: {each['id']} ({', '.join(word for word in facts if word)})")
+        for gone in one.went:
+            when = f"{gone.at:%Y-%m-%d %H:%M:%S} UTC"
+            lines.append(f"  {gone.publisher}: {gone.stix_id} (went {when}, {gone.reason or 'unknown'}: {gone.why})")
     return "\n".join(lines)
 
 
 def _why(one: Explained) -> str:
     verdict = one.verdict
     if not one.said:
-        return "because what was said of it has ended"
+        return "because what was said of it has ended" if one.ended else "because nobody says it any more"
     if verdict.suppressed_by:
         return f"suppressed by {verdict.suppressed_by}"
     reasons = [f"by rule {verdict.rule}"] if verdict.rule else []

@@ -14,9 +14,10 @@ from typing import Any
 from uuid import UUID
 
 from exchange.agent import policy as policies
+from exchange.agent.braking import Braked, Limits
 from exchange.agent.damage import Damaged, alone_in
 from exchange.agent.policy import Policy
-from exchange.agent.store import Braked, Limits, Store
+from exchange.agent.store import Store
 from exchange.client.errors import Unusable
 from exchange.stix import words
 

@@ -6,14 +6,16 @@ All of it is read from the store and the list, so that it can be asked beside an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from exchange.agent import jobs, output, sync
+from exchange.agent.braking import Braked
+from exchange.agent.gone import KEPT
 from exchange.agent.jobs import Job
-from exchange.agent.store import Braked, Store
+from exchange.agent.store import Store
 
 _WHY = "the floors, the policy or what was asked for: `exchange-agent floors`, `exchange-agent explain VALUE`"
 
@@ -47,6 +49,7 @@ class Status:
     killed: tuple[str, ...] = ()
     stale: bool = False
     filling: str = ""
+    went: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def good(self) -> bool:
@@ -70,7 +73,8 @@ def of(job: Job, store: Store) -> Status:
     should = output.render(sync.wanted(job, store), form=job.form)
     found = after_writing(job, store)
     differing = found.differing + (_difference(job.path, should.content) if found.filled else 0)
-    return replace(found, entries=output.count(job.path, form=job.form), differing=differing)
+    entries = output.count(job.path, form=job.form)
+    return replace(found, entries=entries, differing=differing, went=store.went_by_reason())
 
 
 def after_writing(job: Job, store: Store) -> Status:
@@ -143,6 +147,7 @@ def document(found: Status) -> dict[str, object]:
         "killed": list(found.killed),
         "stale": found.stale,
         "filling": found.filling,
+        "went": dict(found.went),
     }
 
 
@@ -162,6 +167,9 @@ def words(found: Status) -> list[str]:
         lines.append(f"the list differs from what it should be by {found.differing} lines, with those that are kept")
     if found.verified:
         lines.append(f"{found.held} objects, verified {found.verified}: set hash {found.set_hash[:16]}…")
+    if found.went:
+        each = ", ".join(f"{count} {reason or 'unknown'}" for reason, count in found.went.items())
+        lines.append(f"went within {KEPT.days} days: {each}; `exchange-agent explain VALUE` says why")
     if found.stale:
         lines.append("what is held is old: nothing was told for longer than the exchange says it may take")
     if found.clock_s:

@@ -18,11 +18,12 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from exchange.agent import gone
+from exchange.agent.braking import Braked, Limits
 from exchange.agent.damage import Damaged, alone_in, damage
 from exchange.agent.policy import Statement
 from exchange.agent.schema import (
@@ -46,28 +47,6 @@ from exchange.lists import sets
 from exchange.lists.lines import Said
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much of one publisher's entries may be missing after a fill from the beginning: a share, or `few`."""
-
-    share: float
-    few: int = 20
-    floor: int = 0  # the least confidence that stands in the list
-
-    def exceeded(self, lost: int, before: int) -> bool:
-        """Whether this is more than is plausible."""
-        return lost > self.few and lost > before * self.share
-
-
-@dataclass(frozen=True, slots=True)
-class Braked:
-    """How many entries of a publisher, by the name that the reader is told, are kept although they are missing."""
-
-    publisher: str
-    name: str
-    entries: int
-
-
 class Store:
     """One feed's entries in one file, made if new; with `alone` the caller has seen to it that nobody else makes it.
 
@@ -86,6 +65,7 @@ class Store:
                         self._make()
                 if self._form() != FORM:
                     raise Damaged(f"{path} has another form")
+                gone.make(self._db)
                 self._db.execute("PRAGMA synchronous = FULL")
         except BaseException:
             self.close()
@@ -127,8 +107,13 @@ class Store:
         side = FRESH if fresh else HELD_NOW
         with self._transaction():
             summed = self._sum(side)
+            now = datetime.now(tz=UTC)
             for change in applied:
-                self._apply(change, side=side, summed=summed)
+                left = self._apply(change, side=side, summed=summed)
+                if not fresh:
+                    gone.note(self._db, change, left, now=now)
+            if not fresh:
+                gone.trim(self._db, now=now)
             if key is not None and (summed is None or summed.key != key):
                 summed = self._sum_anew(side, key)
             if summed is not None:
@@ -173,6 +158,7 @@ class Store:
                 self._keep_unknown(said)
             if limits is not None:
                 self._keep(self._missing_too_many(now, limits))
+            gone.note_refilled(self._db, now=now)
             self._db.execute("DELETE FROM entry")
             self._db.execute("INSERT INTO entry SELECT * FROM fresh")
             self._db.execute("DELETE FROM fresh")
@@ -194,6 +180,7 @@ class Store:
     def release(self, name: str = "") -> int:
         """Let go of what the brake keeps: all of it, or what came from a publisher of this name. Returns how much."""
         with self._transaction():
+            gone.note_released(self._db, name=name, now=datetime.now(tz=UTC))
             found = self._db.execute("DELETE FROM entry WHERE kept AND (? = '' OR publisher_name = ?)", (name, name))
             self.put("releases", str(int(self.get("releases") or 0) + 1))
         return found.rowcount
@@ -258,6 +245,14 @@ class Store:
             said = Said(value, subkind, scheme, epoch, kind, (name,), of, confidence, end, (stix_id,))
             yield Statement(said, publisher, *facts)
 
+    def went(self, words: Sequence[str]) -> list[gone.Gone]:
+        """What went of these values, or under these ids, as far as is remembered; the last to go first."""
+        return list(gone.about(self._db, words))
+
+    def went_by_reason(self) -> dict[str, int]:
+        """How many values went for which reason, as far as is remembered."""
+        return gone.counted(self._db)
+
     def publishers(self) -> frozenset[tuple[str, str]]:
         """Whose objects or entries are held: ids with each name that the reader was told.
 
@@ -299,11 +294,14 @@ class Store:
         ).fetchone()[0]
         return None if found is None else datetime.fromisoformat(found)
 
-    def _apply(self, change: Mapping[str, Any], *, side: Side, summed: Summed | None) -> None:
+    def _apply(self, change: Mapping[str, Any], *, side: Side, summed: Summed | None) -> list[tuple[str, ...]]:
+        """Returns what the object said before, by `gone.COLUMNS`."""
         publisher, table = change["publisher"], side.entries
         named = (publisher["id"], change["id"])
-        left = self._db.execute(f"DELETE FROM {table} WHERE publisher = ? AND stix_id = ? RETURNING value", named)
-        self.touched.update(value for (value,) in left)
+        left = self._db.execute(
+            f"DELETE FROM {table} WHERE publisher = ? AND stix_id = ? RETURNING {gone.COLUMNS}", named
+        ).fetchall()
+        self.touched.update(row[-1] for row in left)
         self.touched.update(entry["value"] for entry in change.get("entries", ()))
         before = self._db.execute(
             f"DELETE FROM {side.held} WHERE publisher = ? AND stix_id = ? RETURNING sha256, ends", named
@@ -311,7 +309,7 @@ class Store:
         if before and summed is not None:
             summed.of.drop(summed.element(*named, *before))
         if change["op"] != "upsert":
-            return
+            return left
         facts = facts_of(change)
         if sha256 := change.get("sha256"):
             row = (*named, sha256, sets.moment(change.get("valid_until")))
@@ -343,6 +341,7 @@ class Store:
                 for entry in change.get("entries", ())
             ],
         )
+        return left
 
     def _sum(self, side: Side) -> Summed | None:
         stored = self.get(side.sum)

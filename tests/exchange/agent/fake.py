@@ -91,8 +91,8 @@ class FakeExchange:
             valid_until=valid_until or None,
         )
 
-    def remove(self, publisher: str, stix_id: str) -> None:
-        self._write("remove", publisher, stix_id, entries=[])
+    def remove(self, publisher: str, stix_id: str, *, reason: str = "", date_added: str | None = None) -> None:
+        self._write("remove", publisher, stix_id, entries=[], reason=reason, date_added=date_added)
 
     def forget_cursors(self) -> None:
         """From now on no cursor given before is taken."""
@@ -127,7 +127,7 @@ class FakeExchange:
         last = {(change["publisher"]["id"], change["id"]): change for change in self.log[start:reached]}
         writer, pieces, key = pages.Writer(), [], b"%032d" % self.generation
         for change in sorted(last.values(), key=lambda one: one["op"]):
-            row = {**change, "valid_from": change.get("valid_from"), "reason": "", "type": "indicator", "kind": None}
+            row = {"reason": "", **change, "valid_from": change.get("valid_from"), "type": "indicator", "kind": None}
             if change["op"] == "upsert":
                 row["sha256"] = _sha256(change)
                 row["object"] = row.pop("object", {"id": change["id"]})
