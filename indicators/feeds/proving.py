@@ -31,6 +31,7 @@ from exchange import clock, incarnation
 from exchange.celery import app
 from exchange.errors import Conflict, Gone
 from exchange.lists import sets
+from exchange.sql import ask
 from indicators.feeds import comparing, filters
 from indicators.feeds.comparing import Found
 from indicators.feeds.filters import EVERYTHING, Filter
@@ -53,8 +54,12 @@ KEPT = timedelta(days=90)
 #: A set that nobody asked for is forgotten no sooner: its subscriber starts over. `asked_at` is an hour old at most.
 UNUSED = KEPT + timedelta(hours=1)
 #: A filter that moves without a change in the log is asked for anew, whole, this often at most; and where that takes
-#: long, so that it takes this share of the time.
-_MOVES, _SHARE = timedelta(seconds=10), 0.05
+#: long, so that it takes this share of the time, and all such sets of a partner that are asked for take this together.
+_MOVES, _SHARE, _TOGETHER = timedelta(seconds=10), 0.05, 0.1
+#: A set counts among them for so long after it was last asked for.
+_ASKED_LATELY = timedelta(hours=3)
+#: While another one of the partner's is being compared, the next try comes after this.
+_NEXT_TRY = timedelta(seconds=1)
 _DISARMED_TOO = "disarmed too"
 
 
@@ -157,13 +162,7 @@ def _advanced(viewer: Viewer, pk: int, wanted: Filter, *, feed: str, woken: bool
             _take(viewer, feed_set, wanted, told)
         feed_set.after, feed_set.complete = span.reached, not span.more
         if moves and feed_set.complete:
-            begun = time.monotonic()
-            try:
-                _take_what_moved(viewer, feed_set, wanted)
-            except comparing.TookTooLong:
-                log.warning("feed.comparison_took_too_long", feed_set=feed_set.pk, count=feed_set.count)
-            rests = timedelta(seconds=(time.monotonic() - begun) / _SHARE) - _MOVES
-            feed_set.looked_at = clock.now() + max(rests, timedelta(0))
+            _compare(viewer, feed_set, wanted)
         feed_set.asked_at = clock.now()
         feed_set.save()
     return feed_set
@@ -229,6 +228,36 @@ def _take(viewer: Viewer, feed_set: FeedSet, wanted: Filter, told: _Log) -> None
         comparing.held(feed_set, ids=sorted({stix_id for _, stix_id in told})),
         told,
     )
+
+
+def _compare(viewer: Viewer, feed_set: FeedSet, wanted: Filter) -> None:
+    """Take in what moved by itself, unless another set of the partner's is being compared; and say when it is next."""
+    if not ask(_ALONE, {"partner": str(viewer.partner_id)})[0][0]:
+        feed_set.looked_at = clock.now() - _MOVES + _NEXT_TRY
+        return
+    begun = time.monotonic()
+    try:
+        _take_what_moved(viewer, feed_set, wanted)
+    except comparing.TookTooLong:
+        log.warning("feed.comparison_took_too_long", feed_set=feed_set.pk, count=feed_set.count)
+    rests = timedelta(seconds=_rest_s(time.monotonic() - begun, sets=_moving(viewer, but=feed_set) + 1))
+    feed_set.looked_at = clock.now() + max(rests - _MOVES, timedelta(0))
+
+
+def _rest_s(took_s: float, *, sets: int) -> float:
+    """How long a set rests after a comparison, where so many of its partner's share what they may take together."""
+    return took_s * max(1 / _SHARE, sets / _TOGETHER)
+
+
+def _moving(viewer: Viewer, *, but: FeedSet) -> int:
+    """How many other sets of the partner's move by themselves, and were asked for lately."""
+    lately = clock.now() - _ASKED_LATELY
+    sets_ = FeedSet.objects.of(viewer).filter(looked_at__isnull=False, asked_at__gt=lately)
+    return sets_.exclude(pk=but.pk).count()
+
+
+# Of one partner's sets one is compared at a time, by whatever process: whoever comes meanwhile does not wait.
+_ALONE = "SELECT pg_try_advisory_xact_lock(hashtextextended('feeds that move: ' || %(partner)s, 0))"
 
 
 def _take_what_moved(viewer: Viewer, feed_set: FeedSet, wanted: Filter) -> None:

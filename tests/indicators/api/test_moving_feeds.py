@@ -260,6 +260,49 @@ def test_of_one_partner_s_feeds_one_is_looked_at_at_a_time(borealis, sent, time,
     assert most == [1, 1]
 
 
+def test_of_one_partner_s_sets_one_is_compared_at_a_time_and_others_sets_meanwhile(cast, aster, borealis, cygnus, time):
+    mine, theirs = (Subscriber(one, saved(one, "publishers:>=2")) for one in (cygnus, borealis))
+    carrier = {"token": making.token("ab" * 32)}
+    first = carrying(carrier)
+    borealis.push(first, query="?everyone=true")
+    another = connection.copy()  # another process, which compares another set of the same partner's
+    try:
+        with another.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute(proving._ALONE, {"partner": str(cast.viewer("cygnus").partner_id)})
+            assert cursor.fetchone() == (True,)
+            mine.catch_up()
+            theirs.catch_up()
+            aster.push(carrying(carrier), query="?everyone=true")
+            time.shift(proving._MOVES + timedelta(seconds=1))
+            mine.catch_up()
+            theirs.catch_up()
+            assert (first["id"] in mine.ids(), first["id"] in theirs.ids()) == (False, True)
+    finally:
+        another.close()
+    mine.catch_up()
+    assert first["id"] not in mine.ids(), "not tried again at once"
+    time.shift(proving._NEXT_TRY + timedelta(seconds=1))
+    mine.catch_up()
+    assert first["id"] in mine.ids()
+
+
+def test_all_sets_of_a_partner_share_what_they_may_take(borealis, cygnus, time, monkeypatch):
+    shared = []
+    monkeypatch.setattr(proving, "_rest_s", lambda took_s, *, sets: shared.append(sets) or 0.0)
+    for one, name in ((borealis, "first"), (borealis, "second"), (borealis, "third"), (cygnus, "theirs")):
+        Subscriber(one, saved(one, "age:<3w", name)).catch_up()
+    Subscriber(borealis, saved(borealis, "confidence:>=50", "still")).catch_up()
+    assert shared == [1, 2, 3, 1]
+
+
+@pytest.mark.parametrize(("sets", "part"), [(1, 0.05), (2, 0.05), (4, 0.025), (500, 0.0002)])
+def test_a_set_takes_a_twentieth_of_the_time_at_most_and_all_of_a_partner_a_tenth(sets, part, monkeypatch):
+    monkeypatch.undo()  # the pause of this module's other tests
+    assert 4.0 / proving._rest_s(4.0, sets=sets) == pytest.approx(part)
+    assert sets * part <= 0.1
+
+
 def test_a_stream_is_not_begun_at_a_place_of_a_set_that_is_gone(aster, borealis):
     feed = Subscriber(borealis, saved(borealis, "age:<3w"))
     feed.catch_up()
