@@ -1,11 +1,13 @@
 """Write the messages of a portion of deliveries, after asking again what each partner may see.
 
 What several of them need is read once: the viewers of all by one query, and what is told once for each partner, filter
-and stretch of the log. A message names ids and a link; content leaves by one door, the delta feed.
+and stretch of the log, for the next portions, too, while nothing is committed. A message names ids and a link; content
+leaves by one door, the delta feed.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +18,7 @@ from structlog import get_logger
 
 from exchange import clock, incarnation, paging, signing
 from exchange.errors import Gone
+from exchange.memory import Memory
 from indicators.feeds import hinting
 from indicators.feeds.filters import Filter
 from indicators.log import changes, traced
@@ -29,6 +32,9 @@ log = get_logger()
 
 #: Changes that one message names.
 MAX_CHANGES = 100
+#: For so long what a stretch said is told to others of the partner's addresses, where nothing was committed meanwhile:
+#: what counts without a row of the log (a partner that is suspended, say) is late by no more.
+_GOOD_S = 2.0
 _STOPPED = Outcome(delivered=False, words="The partner is not active.", asked=False)
 _NOTHING = Outcome(delivered=True, words="Nothing was left to tell.", asked=False)
 _PRUNED = Outcome(delivered=True, words="Too long ago: the subscriber starts over.", asked=False, away=True)
@@ -70,14 +76,22 @@ class _Stretch:
     about: tuple[str, ...]
 
 
+#: Which stretch: the partner, the filter, the places between which it lies, and whether only what concerns the partner.
+_Which = tuple[UUID, str, int, int, bool]
+#: What stretches said, for the next portions of this process, since the addresses of a partner come in several: by the
+#: end of the log, the store's incarnation, and the viewer, whose sight is asked anew for each portion.
+_SAID: Memory[tuple[int, str, Viewer, _Which], tuple[float, _Stretch]] = Memory(most=2_000)
+
+
 class _Asking:
     """What the messages of one portion ask of the store, each thing once."""
 
     def __init__(self, portion: Sequence[Delivery]) -> None:
         of_log = {one.partner_id for one in portion if not _says_no_changes(one)}
+        # before anything is read: whatever is committed from now on gives another end
+        self._head = changes.head() if of_log else 0
         self._viewers = viewers_among(of_log) if of_log else {}
         self._filters: dict[UUID | None, Filter] = {}
-        self._stretches: dict[tuple[UUID, str, int, int, bool], _Stretch] = {}
 
     def viewer(self, delivery: Delivery) -> Viewer | None:
         return self._viewers.get(delivery.partner_id)
@@ -90,12 +104,13 @@ class _Asking:
         if delivery.first_place is not None:
             return _of_set(viewer, delivery)
         only_yours = delivery.subscription.only_yours
-        key = (delivery.partner_id, wanted.scope, delivery.first_seq, delivery.last_seq, only_yours)
-        if key not in self._stretches:
-            self._stretches[key] = _read(
-                viewer, wanted, first=delivery.first_seq, last=delivery.last_seq, only_yours=only_yours
-            )
-        return self._stretches[key]
+        which = (delivery.partner_id, wanted.scope, delivery.first_seq, delivery.last_seq, only_yours)
+        key, now = (self._head, delivery.incarnation, viewer, which), time.monotonic()
+        good_until, said = _SAID.get(key) or (now, None)
+        if said is None or good_until <= now:
+            said = _read(viewer, wanted, first=delivery.first_seq, last=delivery.last_seq, only_yours=only_yours)
+            _SAID.put(key, (now + _GOOD_S, said))
+        return said
 
 
 def since(viewer: Viewer, wanted: Filter, *, after: int, limit: int, matched: bool = True) -> changes.Span:

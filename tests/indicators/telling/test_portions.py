@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import threading
 
+import orjson
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from exchange import outbound
+from exchange.memory import Memory
 from indicators.log import changes
 from indicators.models import Delivery, Subscription
 from indicators.telling import claiming, delivering, notifying, subscribing, writing
 from indicators.telling import sending as desks
 from indicators.telling.attempting import Letter
+from partners.groups import membership
+from partners.keys import auth
+from partners.models import Group
 from tests import build, sending
 from tests.indicators.telling.stage import BROKEN, FINE, now, told
 from tests.waiting import until
@@ -107,6 +112,46 @@ def test_what_left_its_sight_after_the_claim_is_not_told(cast, reader, time, ans
     publish(cast, made | {"revoked": True, "modified": build.later()})
     outcomes = [outcome for _, outcome in writing.write(portion)]
     assert [outcome.words for outcome in outcomes] == ["Nothing was left to tell."] * 2
+
+
+def test_the_next_portions_of_a_partner_ask_the_log_again_only_once_something_is_committed(
+    cast, reader, time, answers, monkeypatch
+):
+    made = build.an_indicator()
+    publish(cast, made)
+    told_ = subscribe(reader, 8)
+    Subscription.unrestricted.update(seq=0)
+    notifying.dispatch_all([one.pk for one in told_])
+
+    def write():
+        portion = claiming.claim(2)
+        return asked(lambda: [outcome for _, outcome in writing.write(portion)])
+
+    first, of_first = write()
+    second, of_second = write()
+    assert of_second < of_first
+    assert [orjson.loads(one.body)["data"]["changes"] for one in second] == [
+        orjson.loads(one.body)["data"]["changes"] for one in first
+    ]
+    with monkeypatch.context() as at_once:
+        at_once.setattr(writing, "_SAID", Memory(most=1))
+        _, of_third = write()  # as another process, or later
+    assert of_third == of_first
+    publish(cast, made | {"revoked": True, "modified": build.later()})
+    outcomes, _ = write()
+    assert [outcome.words for outcome in outcomes] == ["Nothing was left to tell."] * 2
+
+
+def test_who_sees_less_since_the_last_portion_is_told_less_at_once(cast, reader, time, answers):
+    publish(cast)
+    told_ = subscribe(reader, 4)
+    Subscription.unrestricted.update(seq=0)
+    notifying.dispatch_all([one.pk for one in told_])
+    portion, later = claiming.claim(2), claiming.claim(2)
+    assert all(isinstance(letter, Letter) for _, letter in writing.write(portion))
+    admin = auth.viewer_of_user(build.a_user(cast.borealis))
+    membership.leave(admin, Group.objects.get(slug="ring"))
+    assert [outcome.words for _, outcome in writing.write(later)] == ["Nothing was left to tell."] * 2
 
 
 def test_a_message_that_cannot_be_written_keeps_no_other_from_being_sent(cast, reader, time, answers, monkeypatch):
