@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
-from exchange import clock, incarnation
+from exchange import clock, incarnation, sql
 from indicators.models import Delivery
 
 #: Messages of one partner that may be under way at a time, and of these, such as failed before, or whose endpoint did
@@ -42,7 +42,7 @@ def claim(most: int) -> list[Delivery]:
     is and who have enough together; where that was not so, at all.
     """
     moment = clock.now()
-    asked: dict[str, datetime | int | bool] = {
+    asked: dict[str, datetime | int] = {
         "now": moment,
         "until": moment + _CLAIM,
         "share": SHARE,
@@ -50,12 +50,11 @@ def claim(most: int) -> list[Delivery]:
     }
     with connection.cursor() as cursor:
         cursor.execute(_ALONE, [_CLAIM_LOCK])
-        cursor.execute(_CLAIM_NEXT, {**asked, "most": most, "all_of_them": False})
-        rows = cursor.fetchall()
-        if len(rows) < most and not (rows and rows[0][-1]):
-            cursor.execute(_CLAIM_NEXT, {**asked, "most": most - len(rows), "all_of_them": True})
-            rows += [(pk, len(rows) + turn, *more) for pk, turn, *more in cursor.fetchall()]
-        places = {pk: (turn, present) for pk, turn, present, _ in rows}
+    rows = sql.ask(_OF_CHOSEN, {**asked, "most": most})
+    if len(rows) < most and not (rows and rows[0][-1]):
+        others = sql.ask(_OF_ALL, {**asked, "most": most - len(rows)})
+        rows += [(pk, len(rows) + turn, *more) for pk, turn, *more in others]
+    places = {pk: (turn, present) for pk, turn, present, _ in rows}
     if not places:
         return []
     taken = list(Delivery.unrestricted.select_related("subscription__feed", "again_of").filter(pk__in=places))
@@ -107,9 +106,21 @@ _COUNT = f"""
 WITH at_work AS ({_AT_WORK})
 SELECT (SELECT coalesce(sum(fits), 0) FROM ({_WAITS}) w) + (SELECT count(*) FROM ({_LEFT}) l)
 """
-# A row for each delivery that was claimed: its id, its turn, the store's incarnation, and whether all
-# partners were looked at. Walks the partial indexes of
-# what is due and of what is being sent. `chosen` are the partners whose turn it is, until they have enough together.
+# A row for each delivery that could be claimed, of the partners whose turn it is: by the index of what is due to a
+# partner, however much is due to others. And of all partners: by the partial indexes of what is due and being sent.
+_READY = "(d.state = 'due' AND d.due_at <= %(now)s) OR (d.state = 'sending' AND d.claimed_until < %(now)s)"
+_OF_EACH = """
+chosen CROSS JOIN LATERAL (
+    SELECT d.* FROM indicators_delivery d
+    WHERE d.partner_id = chosen.id AND d.state = 'due' AND d.due_at <= %(now)s
+    UNION ALL
+    SELECT d.* FROM indicators_delivery d
+    WHERE d.partner_id = chosen.id AND d.state = 'sending' AND d.claimed_until < %(now)s
+)
+"""
+_OF_ANY = f"(SELECT d.* FROM indicators_delivery d WHERE {_READY})"
+# A row for each delivery that was claimed: its id, its turn, the store's incarnation, and whether all partners were
+# looked at; of those of `ready`. `chosen` are the partners whose turn it is, until they have enough together.
 # `place` counts the messages of one partner in the order in which they go, `tried` those of them that failed before;
 # `waits`: another replay of its subscription goes first.
 _CLAIM_NEXT = f"""
@@ -128,14 +139,12 @@ WITH at_work AS ({_AT_WORK}), replaying AS (
                OVER (PARTITION BY d.partner_id ORDER BY NOT d.urgent, d.due_at, d.id) AS tried,
            d.kind = 'replay' AND 1 < count(*) FILTER (WHERE d.kind = 'replay')
                OVER (PARTITION BY d.subscription_id ORDER BY d.due_at, d.id) AS waits
-    FROM indicators_delivery d
+    FROM {{ready}} d
     JOIN indicators_subscription s ON s.id = d.subscription_id
     JOIN partners_partner p ON p.id = d.partner_id
     LEFT JOIN at_work w ON w.partner_id = d.partner_id
     LEFT JOIN indicators_delivery o ON o.id = d.again_of_id
-    WHERE ((d.state = 'due' AND d.due_at <= %(now)s) OR (d.state = 'sending' AND d.claimed_until < %(now)s))
-      AND (%(all_of_them)s OR d.partner_id IN (SELECT id FROM chosen))
-      AND p.state = 'active' AND {_MAY_GO}
+    WHERE p.state = 'active' AND {_MAY_GO}
       AND (d.kind <> 'replay' OR NOT s.id IN (SELECT subscription_id FROM replaying))
 ), placed AS (
     SELECT fit.*, under_way + row_number()
@@ -146,9 +155,10 @@ WITH at_work AS ({_AT_WORK}), replaying AS (
     FROM placed WHERE place <= %(share)s ORDER BY turn LIMIT %(most)s
 ), next AS (
     SELECT d.id, turns.turn FROM indicators_delivery d JOIN turns ON turns.id = d.id
-    WHERE (d.state = 'due' AND d.due_at <= %(now)s) OR (d.state = 'sending' AND d.claimed_until < %(now)s)
+    WHERE {_READY}
     FOR UPDATE OF d SKIP LOCKED
 )
 UPDATE indicators_delivery d SET state = 'sending', claimed_until = %(until)s FROM next WHERE d.id = next.id
 RETURNING d.id, next.turn, {incarnation.SQL}, NOT EXISTS (SELECT FROM turn_of WHERE NOT has_come)
 """
+_OF_CHOSEN, _OF_ALL = _CLAIM_NEXT.format(ready=_OF_EACH), _CLAIM_NEXT.format(ready=_OF_ANY)
