@@ -112,7 +112,7 @@ def document(one: Explained) -> dict[str, Any]:
         "rule": one.verdict.rule,
         "floor": one.verdict.floor,
         "suppressed_by": one.verdict.suppressed_by,
-        "independent_publishers": policies.independent(one.said),
+        "independent_publishers": policies.independent(one.said) if one.said else 0,
         "said": [_said(each, in_force=True) for each in one.said] + [_said(each, in_force=False) for each in one.ended],
         "went": [
             {"publisher": each.publisher, "id": each.stix_id, "reason": each.reason, "at": each.at.isoformat()}
@@ -140,7 +140,7 @@ def _said(one: Statement, *, in_force: bool) -> dict[str, Any]:
 def text(value: str, found: Sequence[Explained], *, subkind: str = "") -> str:
     """For a person. `subkind` is said where a raw value was looked up by its tokens."""
     if not found:
-        said = f"{value}: nobody says anything of it in this feed, nor did within {KEPT.days} days."
+        said = f"{value}: nobody says anything of it in this feed, or did in the {KEPT.days} days that are remembered."
         is_raw = not subkind and network(value) is None and not _AS_LISTED.fullmatch(value)
         return f"{said}\n{_BY_TOKENS}" if is_raw else said
     lines: list[str] = []

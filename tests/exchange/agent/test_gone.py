@@ -33,7 +33,7 @@ def test_what_was_removed_is_told_with_its_time_and_reason(fake, client, job, ex
     fake.remove("aster", "i1", reason=reason, date_added=at.isoformat())
     sync.run_once(client, job)
     (told,), text = explained("a")
-    assert (told["value"], told["action"], told["said"]) == ("a", "none", [])
+    assert (told["value"], told["action"], told["said"], told["independent_publishers"]) == ("a", "none", [], 0)
     assert told["went"] == [{"publisher": "Aster", "id": "i1", "reason": reason, "at": at.isoformat()}]
     assert "nobody says it any more" in text
     assert f"went {at:%Y-%m-%d %H:%M:%S} UTC" in text
@@ -41,7 +41,7 @@ def test_what_was_removed_is_told_with_its_time_and_reason(fake, client, job, ex
     assert explained("i1")[0] == [told]  # by the object's id, too
     assert lines() == ["b"]
     assert not explained("b")[0][0]["went"]
-    assert "within 30 days" in explained("c")[1]
+    assert "in the 30 days that are remembered" in explained("c")[1]
 
 
 def test_what_one_says_no_more_stands_beside_what_another_says(fake, client, job, explained):
