@@ -33,7 +33,7 @@ from partners.attribution import Attribution
 from partners.audiences import AudienceSpec, Shown, bounded
 from partners.keys import auth
 from partners.log import audit
-from partners.models import Audience, Membership
+from partners.models import Audience, Membership, Partner
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 
@@ -133,7 +133,8 @@ def place(*, each: int = _EACH) -> bool:
     So whoever said very much of an object that changes waits for their own, and nobody else for them.
     """
     by_giver = _take(each)
-    givers = {pk: auth.viewer_whatever_state(pk) for pk in by_giver}
+    members = Partner.objects.filter(pk__in=by_giver).order_by("pk").values_list("pk", flat=True)
+    givers = {pk: auth.viewer_whatever_state(pk) for pk in members}  # what the exchange says goes to whom it told
     # Locks are taken for what goes elsewhere alone, in the order of partners, then of holdings, the log's last.
     owed = {pk: ids for pk, giver in givers.items() if (ids := sorted(_misplaced(giver, by_giver[pk])))}
     for partner_id in owed:

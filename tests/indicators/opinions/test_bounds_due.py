@@ -8,6 +8,9 @@ from indicators.models import BoundDue, Holding
 from indicators.opinions import bounding
 from indicators.publishing import readdressing
 from indicators.publishing.reach import Reach
+from partners.groups import registering
+from partners.keys import auth
+from partners.models import Group
 from partners.tlp import Tlp
 from tests import build
 from tests.indicators.opinions.test_bounding import _followed, _sighting, world  # noqa: F401 - fixture
@@ -46,3 +49,15 @@ def test_what_a_step_leaves_is_brought_in_the_next(world: Any, monkeypatch: Any)
     monkeypatch.setattr(bounding.place, "__kwdefaults__", {"each": 1})
     bounding.catch_up()
     assert (_strict(cast.borealis), _strict(cast.cygnus)) == (5, 1)
+
+
+def test_what_the_exchange_says_stays_where_it_told_it(world: Any) -> None:  # noqa: F811
+    """It is no partner, and sees no objects of its own: whoever looks at what it said ends no follower."""
+    cast, shown = world
+    by = auth.viewer_of_exchange(registering.the_exchange(), Group.objects.get(slug="ring").pk)
+    said = _sighting(by, shown["id"])
+    assert build.publish(by, said, groups=("ring",), tlp=Tlp.GREEN).counts["accepted"] == 1
+    readdressing.readdress(cast.viewer("aster"), shown["id"], Reach(tlp=Tlp.AMBER_STRICT))
+    bounding.catch_up()
+    assert Holding.unrestricted.get(stix_id=said["id"]).audience.tlp == Tlp.GREEN
+    assert not BoundDue.unrestricted.exists()
