@@ -3,6 +3,7 @@
     BACKUP_DIR/base/20261129T020000Z/data         the server's files: pg_basebackup wrote, pg_verifybackup checked
     BACKUP_DIR/base/20261129T020000Z/backup.json  written last: a directory without it is no backup
     BACKUP_DIR/wal/                               segments as pg_receivewal received them
+    BACKUP_DIR/wal/00000001/                      those of a line that ended with a restore, from there on
 
 All of it is readable by its owner alone. It holds sealed secrets, and no key that opens them.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -25,6 +27,9 @@ from exchange.backup import programs
 SLOT = "exchange_backup"
 _NAME = "%Y%m%dT%H%M%SZ"
 _FACTS = "backup.json"
+#: A segment's name: the line (timeline), and its place. One that is being received ends with `.partial`.
+_SEGMENT = re.compile(r"[0-9A-F]{24}(\.partial)?")
+_LINE, _SEGMENT_CHARACTERS = 8, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,28 @@ def receive(url: str, directory: Path, *, slot: str = SLOT) -> None:
     _private(directory)
     base = [receiver, "--dbname", asked.words, "--slot", slot, "--no-password"]
     programs.run([*base, "--create-slot", "--if-not-exists"], environment=asked.environment)
+    with psycopg.connect(url, connect_timeout=10) as connection:
+        (segment,) = connection.execute("SELECT redo_wal_file FROM pg_control_checkpoint()").fetchone() or ("",)
+    turn_to(segment, to)
     os.execve(receiver, [*base, "--directory", str(to), "--synchronous"], dict(asked.environment))  # noqa: S606 - PostgreSQL's own program
+
+
+def turn_to(segment: str, archive: Path) -> None:
+    """Have pg_receivewal go on with this segment, if the server has begun another line (timeline) than the archive's.
+
+    A server that was restored has. It would be asked for the end of the line of before, which it does not have, for
+    ever. What the old line has from that segment on goes aside into a directory named as the line, for whoever wants
+    it; of the new one all is received that a base backup from now on needs.
+    """
+    there = [path for path in archive.iterdir() if _SEGMENT.fullmatch(path.name)]
+    if not there or max(path.name[:_LINE] for path in there) >= segment[:_LINE]:
+        return
+    for path in there:
+        if path.name[_LINE:_SEGMENT_CHARACTERS] >= segment[_LINE:]:
+            aside = archive / path.name[:_LINE]
+            aside.mkdir(mode=0o700, exist_ok=True)
+            path.rename(aside / path.name)
+    (archive / f"{segment}.partial").touch(mode=0o600)  # there it begins
 
 
 def bases(directory: Path) -> list[Base]:

@@ -111,7 +111,7 @@ def _archive(archive: Path, base: keeping.Base, *, beside: Path, copy: bool) -> 
     to = beside / "wal"
     to.mkdir()
     for path in archive.iterdir():
-        if path.suffix == ".history" or path.name[8:24] >= base.first_segment[8:24]:
+        if path.is_file() and (path.suffix == ".history" or path.name[8:24] >= base.first_segment[8:24]):
             shutil.copy2(path, to)
     return to
 

@@ -53,6 +53,24 @@ def test_old_base_backups_go_and_with_them_the_log_that_only_they_needed(tmp_pat
     assert len(list((tmp_path / "wal").iterdir())) == 4
 
 
+def test_after_a_restore_the_archive_goes_on_with_the_new_line_of_the_server(tmp_path):
+    for number in (3, 4, 5):
+        (tmp_path / f"00000001000000000000000{number}").touch()
+    (tmp_path / "000000010000000000000006.partial").touch()
+    before = sorted(tmp_path.iterdir())
+    keeping.turn_to("000000010000000000000005", tmp_path)
+    assert sorted(tmp_path.iterdir()) == before, "the same line goes on"
+    keeping.turn_to("000000020000000000000005", tmp_path)
+    there = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
+    assert there == [
+        "000000010000000000000003",
+        "000000010000000000000004",
+        "000000020000000000000005.partial",
+    ]
+    aside = sorted(path.name for path in (tmp_path / "00000001").iterdir())
+    assert aside == ["000000010000000000000005", "000000010000000000000006.partial"]
+
+
 def test_a_restore_overwrites_nothing(tmp_path):
     a_base(tmp_path, hours=0)
     (tmp_path / "to").mkdir()
