@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,13 @@ def test_the_proxy_finds_what_compose_runs():
     written = re.findall(r"^upstream (\w+)", (DEPLOY / "nginx-upstreams.conf").read_text(), re.MULTILINE)
     assert re.findall(r"^upstream (\w+)", upstreams, re.MULTILINE) == written
     assert set(re.findall(r"proxy_pass http://(\w+)", (DEPLOY / "nginx.conf").read_text())) == set(written)
+
+
+def test_nobody_who_begins_before_the_proxy_is_given_its_address():
+    (front,) = COMPOSE["networks"]["front"]["ipam"]["config"]
+    own = ip_address(COMPOSE["services"]["proxy"]["networks"]["front"]["ipv4_address"])
+    assert own in ip_network(front["subnet"])
+    assert own not in ip_network(front["ip_range"])
 
 
 def test_the_bill_of_materials_lists_each_library_with_all_its_files():
