@@ -27,8 +27,8 @@ def ago(moment: datetime) -> str:
     """How long ago, in the largest unit: `12 s ago`, `3 minutes ago`."""
     passed = clock.now() - moment
     if passed < _MINUTE:
-        return f"{max(0, int(passed.total_seconds()))} s ago"
-    return f"{timesince(moment, clock.now(), depth=1)} ago"
+        return gettext("{seconds} s ago").format(seconds=max(0, int(passed.total_seconds())))
+    return gettext("{passed} ago").format(passed=timesince(moment, clock.now(), depth=1))
 
 
 @register.filter
@@ -229,7 +229,7 @@ def kind(name: str | None, subkind: str | None = "", size: str = "") -> SafeStri
         '<span class="kind {} {}" role="img" aria-label="{}">{}</span>',
         name if name in _KIND_ICONS else "other",
         size,
-        (name or "STIX object").replace("-", " "),
+        name.replace("-", " ") if name else gettext("STIX object"),
         icon(drawn),
     )
 

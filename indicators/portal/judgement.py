@@ -24,6 +24,12 @@ from partners.scopes import Scope
 from partners.viewer import Viewer
 
 _PAGE = 50
+_COLUMNS = {
+    "hold": later("hold"),
+    "matched": later("matched"),
+    "blocked": later("blocked"),
+    "disagreed": later("disagreed"),
+}
 _WAYS: dict[overview.Way, str] = {"received": later("On ours"), "given": later("By us")}
 
 
@@ -96,7 +102,8 @@ def usefulness(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         here="portal-usefulness",
         told=told,
         lines=[
-            (kind, [(word, each.get(word), _share(each.get(word))) for word in weighing.WORDS]) for kind, each in kinds
+            (kind, [(_COLUMNS[word], each.get(word), _share(each.get(word))) for word in weighing.WORDS])
+            for kind, each in kinds
         ],
         precision=None if told.get("precision") is None else round(100 * told["precision"]),
         own=told["own"],

@@ -35,7 +35,11 @@ _FIGURES = (
 )
 
 
-_SHORT = {"account-pattern": "accounts", "payment-fingerprint": "payments", "prompt-signature": "prompts"}
+_SHORT = {
+    "account-pattern": later("accounts"),
+    "payment-fingerprint": later("payments"),
+    "prompt-signature": later("prompts"),
+}
 
 
 @require_safe

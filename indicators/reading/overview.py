@@ -10,6 +10,7 @@ from django.db.models import Count, Max
 from django.utils.crypto import salted_hmac
 
 from exchange import clock
+from exchange.translating import later
 from indicators.log import changes, walking
 from indicators.models import Delivery, Holding, Quarantined
 from partners import sources
@@ -17,10 +18,10 @@ from partners.viewer import Viewer
 
 #: The kinds as the chart stacks them, and their names; classical STIX is "other".
 KINDS = {
-    "account-pattern": "Account patterns",
-    "payment-fingerprint": "Payment fingerprints",
-    "prompt-signature": "Prompt signatures",
-    "other": "Other STIX",
+    "account-pattern": later("Account patterns"),
+    "payment-fingerprint": later("Payment fingerprints"),
+    "prompt-signature": later("Prompt signatures"),
+    "other": later("Other STIX"),
 }
 HOURS = 24
 #: Matches are counted up to here; more are so many "and more".

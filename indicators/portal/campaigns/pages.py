@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from exchange import clock, paging
 from exchange.parameters import Parameters
+from exchange.templatetags import house
 from indicators.campaigns import statements, viewing
 from indicators.campaigns.statements import REASONS
 from indicators.campaigns.tables import Campaign
@@ -61,7 +62,7 @@ def _shown(document: dict[str, Any]) -> dict[str, Any]:
         "size": marks.size_of(document["accounts"]),
         "first": datetime.fromisoformat(document["first_seen"]),
         "last": datetime.fromisoformat(document["last_seen"]),
-        "kind_words": [kind.split("-")[0] for kind in document["kinds"]],
+        "kind_words": [house.kind_words(kind) for kind in document["kinds"]],
     }
 
 

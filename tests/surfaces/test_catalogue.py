@@ -1,0 +1,121 @@
+"""A compiled catalogue is what people read: every page in it, but for what partners wrote and words of the vocabulary."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from django.test import override_settings
+from django.utils import translation
+
+from exchange.stix import wording
+from exchange.stix import words as stix_words
+from indicators.feeds.fields import STANDINGS
+from indicators.stix import making
+from partners.models import ApiKey, Group, Partner, User
+from partners.scopes import Role, Scope
+from tests import build, catalogue
+from tests.indicators.portal.test_pages import signed_in
+from tests.surfaces.test_marked_text import _plain_words as plain_words
+from tests.surfaces.test_marked_text import _Reader as Reader
+
+pytestmark = pytest.mark.django_db
+
+NOBODYS = "xx"
+_SCHEMAS = Path(__file__).resolve().parents[2] / "indicators/stix/schemas"
+#: The same in every language: the product's name, formats, months and days, units.
+_NAMES = (
+    "csv exchange curl edl envoy hosts ipset jsonl nftables nginx text txt min amber clear green red strict".split()
+)
+_DAYS = "jan feb mar apr may jun jul aug sep oct nov dec mon tue wed thu fri sat sun".split()
+#: Tokens and ids, whole and shortened.
+_VALUES = re.compile(r"\b[0-9a-f]{8}[0-9a-f…-]+")
+#: Pages of people; what the log says is evidence, in the words that it was recorded in.
+_PAGES = (
+    *("/", "/pulse", "/indicators", "/campaigns", "/publish", "/paste", "/matches", "/subscriptions"),
+    *("/subscriptions/new", "/subscriptions/feeds/all", "/judgement/", "/judgement/usefulness/"),
+    *("/organisation/appeals/", "/organisation/recalls/", "/organisation/", "/organisation/groups/"),
+    *("/organisation/groups/ring", "/organisation/sharing/", "/organisation/hosts/", "/organisation/connections/"),
+    *("/organisation/detectors/", "/organisation/people/", "/organisation/keys/", "/organisation/waiting/"),
+    *("/organisation/quarantine/", "/organisation/reports/", "/organisation/reports/schedules/"),
+    *("/account/", "/account/digest"),
+)
+
+
+@pytest.fixture
+def nobodys(tmp_path, monkeypatch):
+    """The portal in the language of nobody."""
+    texts = {*catalogue.of_python(), *catalogue.of_templates()}
+    catalogue.compile_to(tmp_path / NOBODYS, "django", texts)
+    catalogue.compile_to(tmp_path / NOBODYS, "djangojs", set(catalogue.of_scripts()))
+    asked = {"USE_I18N": True, "LANGUAGE_CODE": NOBODYS, "LOCALE_PATHS": [tmp_path]}
+    with override_settings(**asked, LANGUAGES=[(NOBODYS, NOBODYS), ("en", "English")]):
+        kept = dict(translation._trans.__dict__)
+        translation._trans.__dict__.clear()
+        yield
+        translation._trans.__dict__.clear()
+        translation._trans.__dict__.update(kept)
+
+
+def words(text: str) -> set[str]:
+    return {one.lower() for one in plain_words(_VALUES.sub("", text)) if one.isascii() and len(one) > 2}
+
+
+def vocabulary() -> tuple[set[str], set[str]]:
+    """Closed words and names of properties, the same in the API, on pages and in every language; what a schema explains."""
+    found: set[str] = set()
+    explained: set[str] = set()
+
+    def walk(schema: object) -> None:
+        if isinstance(schema, dict):
+            closed = [*schema.get("properties", {}), *schema.get("enum", ()), schema.get("const", "")]
+            found.update(re.findall("[a-z]+", " ".join(map(str, closed)).lower()))
+            explained.add(str(schema.get("description", "")))
+            for each in schema.values():
+                walk(each)
+        elif isinstance(schema, list):
+            for each in schema:
+                walk(each)
+
+    for path in _SCHEMAS.glob("*.json"):
+        walk(json.loads(path.read_bytes()))
+    return found, explained | set(wording.FORMS.values())
+
+
+def data() -> set[str]:
+    """Words of what partners wrote, of closed lists outside the schemas, and names."""
+    said = [*Scope, *Partner.Kind, *STANDINGS, *stix_words.REASONS_AGAINST, *_NAMES, *_DAYS]
+    said += [f"{one.name} {one.slug}" for one in Partner.objects.all()]
+    said += [f"{one.name} {one.slug} {one.purpose} {one.legal_basis}" for one in Group.objects.all()]
+    said += User.objects.values_list("username", flat=True)
+    said += User.objects.values_list("email", flat=True)
+    said += ApiKey.objects.values_list("name", flat=True)
+    return set(re.findall("[a-z]+", " ".join(map(str, said)).lower()))
+
+
+def test_pages_show_a_compiled_catalogue_and_nothing_beside_it_but_data_and_the_vocabulary(nobodys):
+    cast = build.the_cast()
+    build.publish(cast.viewer("borealis"), making.payment_fingerprint(), making.prompt_signature())
+    build.publish(cast.viewer("aster"), making.account_pattern())
+    client = signed_in(cast.aster, role=Role.ADMIN)
+    closed, explained = vocabulary()
+    known = closed | data()
+    untranslated = {}
+    for path in _PAGES:
+        answer = client.get(path)
+        assert answer.status_code == 200, path
+        reader = Reader()
+        reader.feed(answer.content.decode())
+        reader.close()
+        said = {" ".join(one.split()) for one in reader.found}
+        if left := sorted(one for one in said if words(one) - known and one not in explained):
+            untranslated[path] = left
+    assert untranslated == {}
+    assert catalogue.wide("Home") in client.get("/").content.decode()
+
+
+def test_scripts_are_handed_the_catalogue(nobodys, client):
+    said = client.get("/words.js").content.decode()
+    assert json.dumps(catalogue.wide("this hour")) in said
