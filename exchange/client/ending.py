@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from exchange.client import slicing
-from exchange.client.publishing import WAITS, Ended, PublishResult
-from exchange.client.terminal import Json, KeyFile, Url, client_of, console, errors, print_json
+from exchange.client.publishing import WAITS, Ended, PublishResult, as_far_as_answered
+from exchange.client.terminal import Json, KeyFile, Url, client_of, console, errors, how_it_ended, print_json
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Ids of objects of your own.")]
 Files = Annotated[
@@ -25,7 +25,7 @@ def revoke(
     """Publish revoked versions: whoever holds the objects is told to drop them, and can read that you revoked them."""
     named = _named(stix_ids, file)
     with client_of(url, key_file) as client:
-        _tell(client.revoke(named), "revoked", as_json=as_json)
+        _tell(as_far_as_answered(lambda: client.revoke(named)), "revoked", as_json=as_json)
 
 
 def withdraw(
@@ -34,7 +34,7 @@ def withdraw(
     """Take objects back: whoever holds them is told to drop them, and nobody sees them any more."""
     named = _named(stix_ids, file)
     with client_of(url, key_file) as client:
-        _tell(client.withdraw(named), "withdrawn", as_json=as_json)
+        _tell(as_far_as_answered(lambda: client.withdraw(named)), "withdrawn", as_json=as_json)
 
 
 def _named(stix_ids: list[str] | None, files: list[Path] | None) -> list[str]:
@@ -49,13 +49,14 @@ def _tell(result: PublishResult, word: str, *, as_json: bool) -> None:
     if as_json:
         print_json(
             {"counts": result.counts, "batches": result.batches, "results": [asdict(one) for one in result.ended]}
+            | result.told_of_stop()
         )
     else:
         for one in result.ended:
             console.print(f"{one.stix_id}  {_words(one, word)}", markup=False)
         counts = ", ".join(f"{count:,} {status}" for status, count in result.counts.items() if count)
         errors.print(counts or "Nothing was named.", markup=False)
-    raise typer.Exit(0 if result.ok else 1)
+    raise typer.Exit(how_it_ended(result))
 
 
 def _words(one: Ended, word: str) -> str:

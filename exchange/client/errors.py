@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from exchange.client.publishing import PublishResult
 
 _NOT_FOUND = 404
 
 
 class ExchangeClientError(Exception):
-    """Base of all errors of the client."""
+    """Base of all errors of the client.
+
+    `answered` is what a call of many batches was answered before it broke; None for a call of one.
+    """
+
+    answered: PublishResult | None = None
 
 
 class Unreachable(ExchangeClientError):

@@ -17,7 +17,18 @@ from exchange.client import slicing, tokens
 from exchange.client.api import Client
 from exchange.client.errors import Unusable
 from exchange.client.publishing import WAITS, PublishResult
-from exchange.client.terminal import FilterLine, Json, KeyFile, Url, client_of, console, errors, filled, print_json
+from exchange.client.terminal import (
+    FilterLine,
+    Json,
+    KeyFile,
+    Url,
+    client_of,
+    console,
+    errors,
+    filled,
+    how_it_ended,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from exchange.client.importing import Wishes
@@ -68,7 +79,7 @@ def import_(
     outcome = _Outcome(file, form, len(made), losses, result, published=output is None)
     outcome.write(report)
     outcome.say(as_json=as_json)
-    raise typer.Exit(0 if result.ok and not any(one.is_lost for one in losses) else 1)
+    raise typer.Exit(how_it_ended(result, lost=any(one.is_lost for one in losses)))
 
 
 def export(
@@ -166,7 +177,7 @@ class _Outcome:
             told = [{"id": one.stix_id, "status": one.status, "code": one.code, "field": one.field,
                      "message": one.message} for one in result.refusals]  # fmt: skip
             waiting = [one.stix_id for one in result.waiting]
-            self._document |= {"counts": result.counts, "refusals": told, "waiting": waiting}
+            self._document |= {"counts": result.counts, "refusals": told, "waiting": waiting} | result.told_of_stop()
 
     def write(self, report: Path | None) -> None:
         """The report, with each loss."""

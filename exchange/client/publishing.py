@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from exchange.client.errors import ExchangeClientError
+
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 
 
@@ -75,6 +77,8 @@ class PublishResult:
 
     `references` are those that lead nowhere; it is filled where a report was asked for. `dropped` are revoked versions
     that ended their objects and were not kept. `ended` has each object, after `revoke` and `withdraw`.
+    `stopped` is what broke between two batches, and `unanswered` are the places of what had no answer by then: the
+    exchange may have taken those of the batch that was on its way, so send all again, which doubles nothing.
     """
 
     counts: dict[str, int] = field(
@@ -90,6 +94,8 @@ class PublishResult:
     ended: list[Ended] = field(default_factory=list)
     entered: set[str] = field(default_factory=set)
     batches: list[str] = field(default_factory=list)
+    unanswered: list[int] = field(default_factory=list)
+    stopped: ExchangeClientError | None = None
 
     @property
     def total(self) -> int:
@@ -99,7 +105,11 @@ class PublishResult:
     @property
     def ok(self) -> bool:
         """Whether every object is now in the exchange."""
-        return not self.refusals and not self.counts.get("waiting")
+        return not self.refusals and not self.counts.get("waiting") and self.stopped is None
+
+    def told_of_stop(self) -> dict[str, Any]:
+        """For a document: what broke, and the places of what had no answer; nothing where all was answered."""
+        return {} if self.stopped is None else {"stopped": str(self.stopped), "unanswered": self.unanswered}
 
     def add(self, answer: dict[str, Any], *, places: Sequence[int]) -> None:
         """Take in the answer to one batch; `places` says which object of the input each of its objects was."""
@@ -154,6 +164,8 @@ class PublishResult:
         self.ended += more.ended
         self.entered |= more.entered
         self.batches += more.batches
+        self.unanswered += more.unanswered
+        self.stopped = self.stopped or more.stopped
 
     def leave_ended(self) -> None:
         """What its publisher has revoked counts as withdrawn: a table says each night what somebody took back."""
@@ -185,7 +197,19 @@ def loss_report(result: PublishResult) -> dict[str, Any]:
         "marked": [asdict(mark) for mark in result.marks],
         "unresolved": [reference for reference in lead_nowhere if reference["ref"] not in held_back],
         "dangling": [reference for reference in lead_nowhere if reference["ref"] in held_back],
+        **result.told_of_stop(),
     }
+
+
+def as_far_as_answered(push: Callable[[], PublishResult]) -> PublishResult:
+    """The result of a push, also where it broke after some batches. Raises what broke it before the first answer."""
+    try:
+        return push()
+    except ExchangeClientError as error:
+        if error.answered is None or not error.answered.batches:
+            raise
+        error.answered.stopped = error
+        return error.answered
 
 
 Progress = Callable[[int], None]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,9 +17,19 @@ from rich.table import Table
 
 from exchange.client import slicing, tokens
 from exchange.client.api import Client
-from exchange.client.errors import Unusable
-from exchange.client.publishing import WAITS, Mark, PublishResult, Refusal, Waiting, loss_report
-from exchange.client.terminal import Json, KeyFile, Url, client_of, console, errors, print_json, progress_lines
+from exchange.client.errors import ExchangeClientError, Unusable
+from exchange.client.publishing import WAITS, Mark, PublishResult, Refusal, Waiting, as_far_as_answered, loss_report
+from exchange.client.terminal import (
+    Json,
+    KeyFile,
+    Url,
+    client_of,
+    console,
+    errors,
+    how_it_ended,
+    print_json,
+    progress_lines,
+)
 
 _SHOWN_REFUSALS = 10
 
@@ -44,18 +56,13 @@ def publish(
     key_file: KeyFile = None,
 ) -> None:
     """Publish files, whose objects are sent byte for byte as they stand, or a table of raw values as tokens."""
-    if not files and table is None:
-        raise Unusable("Publish what? Name a file, or a table with --csv and --map.")
-    if (table is None) != (map_file is None):
-        raise Unusable("--csv and --map go together.")
-    if ids is not None and table is None:
-        raise Unusable("--ids is for a table: with --csv and --map.")
+    _must_name(files, table, map_file, ids)
     for written in (report, ids):
         _may_be_written(written)
     audience: dict[str, Any] = {"groups": group or None, "partners": partner or None, "everyone": everyone, "tlp": tlp}
     audience |= {"report": report is not None, "wake": wake}
     total = PublishResult()
-    with client_of(url, key_file) as client:
+    with client_of(url, key_file) as client, _keeping(total):
         if validate and files:
             from exchange.client import validating  # noqa: PLC0415 - the schemas take their time to load
 
@@ -63,13 +70,16 @@ def publish(
                 client, groups=group or (), partners=partner or (), everyone=everyone
             )
         for file in files or ():
-            result = _publish_one(client, file, audience=audience, batch_size=batch_size, quiet=as_json)
+            once = partial(_publish_one, client, file, audience=audience, batch_size=batch_size, quiet=as_json)
+            result = as_far_as_answered(once)
             total.join(result)
             if not as_json:
                 _show_refusals(file, result)
+            if total.stopped is not None:
+                break
         not_built: list[Any] = []
         of_rows: list[dict[str, Any]] = []
-        if table is not None and map_file is not None:
+        if table is not None and map_file is not None and total.stopped is None:
             result, not_built, built = tokens.publish_table(
                 client, table, map_file, validate=validate, batch_size=batch_size, **audience
             )
@@ -89,12 +99,33 @@ def publish(
         told: dict[str, Any] = {"refusals": _plain(total.refusals), "dropped": _plain(total.dropped)}
         told["marks"] = [{"index": mark.index, "id": mark.stix_id, **_said(mark)} for mark in total.marks]
         told["waiting"] = [{"index": one.index, "id": one.stix_id} for one in total.waiting]
+        told |= total.told_of_stop()
         if table is not None:
             told |= {"not_built": len(not_built), "rows": of_rows}
         print_json({"counts": total.counts, "batches": total.batches} | told)
     else:
         _show_counts(total, not_built=len(not_built))
-    raise typer.Exit(0 if total.ok and not not_built else 1)
+    raise typer.Exit(how_it_ended(total, lost=bool(not_built)))
+
+
+def _must_name(files: list[Path] | None, table: Path | None, map_file: Path | None, ids: Path | None) -> None:
+    if not files and table is None:
+        raise Unusable("Publish what? Name a file, or a table with --csv and --map.")
+    if (table is None) != (map_file is None):
+        raise Unusable("--csv and --map go together.")
+    if ids is not None and table is None:
+        raise Unusable("--ids is for a table: with --csv and --map.")
+
+
+@contextmanager
+def _keeping(total: PublishResult) -> Iterator[None]:
+    """What breaks once something was answered is kept in `total`, not raised: the answers are told first."""
+    try:
+        yield
+    except ExchangeClientError as error:
+        if not total.batches:
+            raise
+        total.stopped = error
 
 
 def _may_be_written(path: Path | None) -> None:

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from exchange.client import config
 from exchange.client.api import Client
+from exchange.client.publishing import PublishResult
 
 #: Nothing is cut or wrapped: an id is copied from the screen, and a terminal wraps by itself.
 console = Console(highlight=False, soft_wrap=True)
@@ -103,3 +104,15 @@ def progress_lines(name: str, total: int) -> Callable[[int], None]:
             errors.print(f"{name}: {done:,} of {total:,} objects", markup=False)
 
     return advance
+
+
+def how_it_ended(result: PublishResult, *, lost: bool = False) -> int:
+    """The exit status of a push; says what broke between two batches, once the answers so far are told."""
+    if result.stopped is not None:
+        errors.print(f"exchange: {result.stopped}", style="red", markup=False)
+        errors.print(
+            f"{result.total:,} answered, {len(result.unanswered):,} not: send all again, nothing is doubled.",
+            markup=False,
+        )
+        return 2
+    return 0 if result.ok and not lost else 1

@@ -22,8 +22,8 @@ from exchange.client.api import Client
 from exchange.client.errors import ApiError, ExchangeClientError, Unusable
 from exchange.client.keeping import Kept, state_dir
 from exchange.client.pinning import Pins
-from exchange.client.publishing import PublishResult
-from exchange.client.terminal import Json, KeyFile, Url, client_of, console, errors, print_json
+from exchange.client.publishing import PublishResult, as_far_as_answered
+from exchange.client.terminal import Json, KeyFile, Url, client_of, console, errors, how_it_ended, print_json
 
 if TYPE_CHECKING:
     from exchange.client import tables
@@ -93,12 +93,14 @@ def renew(
         total = PublishResult()
         for tokeniser in _for_each_group(client, group):
             total.join(renew_all(client, tokeniser))
+            if total.stopped is not None:
+                break
     if as_json:
-        print_json({"counts": total.counts, "refusals": [one.code for one in total.refusals]})
+        print_json({"counts": total.counts, "refusals": [one.code for one in total.refusals]} | total.told_of_stop())
     else:
         done = sum(total.counts.values())
         console.print(f"{done} renewed" if done else "Nothing ends.", markup=False)
-    raise typer.Exit(0 if total.ok else 1)
+    raise typer.Exit(how_it_ended(total))
 
 
 def blind(
@@ -183,17 +185,20 @@ def rows_of(built: list[tables.Built], result: PublishResult) -> list[dict[str, 
     """Which cell got which id, of what the exchange took: `withdraw --file` reads a file of them, one a line."""
     refused = {one.index for one in result.refusals}
     told = [{"id": one.indicator["id"], "line": one.line, "column": one.column} for one in built]
-    return [one for place, one in enumerate(told) if place not in refused]
+    unknown = refused.union(result.unanswered)
+    return [one for place, one in enumerate(told) if place not in unknown]
 
 
 def publish_built(client: Client, built: list[tables.Built], **audience: Any) -> PublishResult:
     """Publish what was built, and keep what was made of what, for `renew`.
 
-    What fails once it is published is told, never raised: the answers and the ids are what the caller must not lose.
+    What fails once something is published is told, never raised: the caller must not lose the answers and the ids.
     """
-    result = client.publish([one.indicator for one in built], **audience)
+    objects = [one.indicator for one in built]
+    result = as_far_as_answered(lambda: client.publish(objects, **audience))
     _keep_made(client, [one for one in built if one.indicator["id"] in result.entered])
-    _tell_due(client)
+    if result.stopped is None:
+        _tell_due(client)
     return result
 
 
@@ -277,7 +282,8 @@ def renew_all(client: Client, tokeniser: Tokeniser) -> PublishResult:
     built = list(renewing.renewed(tokeniser, waiting, now=now))
     if not built:
         return PublishResult()
-    result = client.publish([one.indicator for one in built])
+    objects = [one.indicator for one in built]
+    result = as_far_as_answered(lambda: client.publish(objects))
     _keep_made(client, [one for one in built if one.indicator["id"] in result.entered])
     return result
 

@@ -12,7 +12,7 @@ import httpx
 
 from exchange.client import publishing, slicing
 from exchange.client.calls.connection import Connection
-from exchange.client.errors import ApiError
+from exchange.client.errors import ApiError, ExchangeClientError
 
 #: So many ids are revoked or withdrawn in one call.
 _IDS = 500
@@ -44,8 +44,9 @@ class Publishing(Connection):
         refused here and not sent. Each batch carries an idempotency key of its own, so a retry after a lost answer
         changes nothing.
 
-        Raises ApiError where a batch as a whole is refused, Unreachable where no answer comes, TypeError for what is
-        none of these: one object is given as a list of one.
+        Raises ApiError where a batch as a whole is refused, Unreachable where no answer comes (both with what the
+        batches before it were answered, `answered`), TypeError for what is none of these: one object is given as a list
+        of one.
         """
         if isinstance(groups, str) or isinstance(partners, str):
             raise TypeError('groups and partners are lists of slugs, such as groups=["ring"]')
@@ -58,18 +59,23 @@ class Publishing(Connection):
         placed = publishing.in_order(_objects(source))
         if check is not None:
             placed = result.keep_right(placed, check)
+        result.unanswered = [one.place for one in placed]
         for batch in publishing.batches(placed, size=batch_size):
-            answer = self._call(
-                "POST",
-                "/api/v1/batches",
-                params=wanted,
-                body=publishing.envelope(batch),
-                headers={"Idempotency-Key": str(uuid.uuid4()), "Content-Type": "application/stix+json;version=2.1"},
-            )
-            result.add(answer.json(), places=[one.place for one in batch])
+            try:
+                answer = self._push(publishing.envelope(batch), wanted)
+            except ExchangeClientError as error:
+                error.answered = result
+                raise
+            result.add(answer, places=[one.place for one in batch])
+            del result.unanswered[: len(batch)]
             if on_progress:
                 on_progress(len(batch))
         return result
+
+    def _push(self, body: bytes, wanted: Mapping[str, str]) -> dict[str, Any]:
+        headers = {"Idempotency-Key": str(uuid.uuid4()), "Content-Type": "application/stix+json;version=2.1"}
+        answer: dict[str, Any] = self._call("POST", "/api/v1/batches", params=wanted, body=body, headers=headers).json()
+        return answer
 
     def batch(self, batch_id: str) -> dict[str, Any]:
         """The answer that one of the own batches was given."""
@@ -99,8 +105,9 @@ class Publishing(Connection):
             body = json.dumps({"ids": some}).encode()
             try:
                 answer = self._call("POST", f"/api/v1/objects/{verb}", body=body, headers=headers)
-            except ApiError as error:
-                if error.code != "batch-too-large" or len(some) == 1:
+            except ExchangeClientError as error:
+                if not _is_too_large(error) or len(some) == 1:
+                    error.answered, result.unanswered = result, list(range(first, len(ids)))
                     raise
                 half = len(some) // 2
                 spans[:0] = [(first, some[:half]), (first + half, some[half:])]
@@ -172,6 +179,10 @@ class Publishing(Connection):
     def end_excerpt(self, excerpt_id: str) -> None:
         """Delete one before its end."""
         self._call("DELETE", f"/api/v1/excerpts/{excerpt_id}")
+
+
+def _is_too_large(error: ExchangeClientError) -> bool:
+    return isinstance(error, ApiError) and error.code == "batch-too-large"
 
 
 def _objects(source: Path | bytes | Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
