@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from functools import partial
 from urllib.parse import quote
 
-from bench import figures
+from bench import acts, figures
 from exchange.texts import folding, rules
 from exchange.tokens import normalising
 from indicators.door import gates
@@ -196,6 +196,10 @@ CONTENT: dict[str, list[Callable[[Pick], str]]] = {
         lambda pick: "we should all raise our prices",
         lambda pick: "labs should agree not to serve them",
     ],
+    **{
+        f"plans and calls, {language}": [partial(acts.planted, language, turn) for turn in turns]
+        for language, turns in acts.IN_LANGUAGES.items()
+    },
     **{f"card, {form}": [partial(lambda write, pick: write(card(pick)), write)] for form, write in CARD_FORMS.items()},
     "card, details": [
         lambda pick: f"CVV {digits(pick, 3)}",
@@ -308,6 +312,9 @@ def main() -> None:
     for language, sentences in figures.UNSEEN.items():
         seen = sum(rules.broken_by(folding.fold(one)) is not None for one in sentences)
         print(f"figures in {language}, sentences that no rule was mended by: {seen} of {len(sentences)}")
+    for language, sentences in acts.UNSEEN.items():
+        seen = sum(rules.broken_by(folding.fold(one)) is not None for one in sentences)
+        print(f"plans and calls in {language}, sentences that no rule was mended by: {seen} of {len(sentences)}")
     wrongly = [(name, draft.stix_id, verdict) for name, draft in real() if (verdict := gates.unspeakable(draft, OPEN))]
     count = sum(1 for _ in real())
     if count:

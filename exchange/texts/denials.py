@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from exchange.texts import speech
+from exchange.texts import acts, speech
 
 _NOT = r"(?:not|no|nor|never|neither|without|none|nothing|nobody|cannot|[a-z]+n['\u2019]t)"
 _FORBIDDEN = r"(?:prohibit(?:s|ed|ing)?|forbids?|forbidden|forbidding|exclud(?:es?|ed|ing))"
@@ -50,7 +50,7 @@ _OF_DATA = re.compile(
 def leaves_undenied(lines: str) -> bool:
     """Whether a folded text, its lines kept, names a plan or a joint act without denying it."""
     plain = lines.replace("\n", " ")
-    return any(
+    return acts.leave_undenied(lines) or any(
         not _is_denied(lines, begin=begin, said=said, end=end, has_subject=has_subject)
         for begin, said, end, has_subject in speech.acts_in(plain)
     )

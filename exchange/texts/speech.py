@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import re2
 
-from exchange.texts import languages
+from exchange.texts import acts, languages
 
 _NAME = r"(?-i:[A-Z][a-z'-]+(?: [A-Z]\.)? [A-Z][a-z'-]+)"
 _PERSON = r"(?:customer|account ?holder|card ?holder|account owner|subscriber|applicant|data subject|patient|employee)"
@@ -153,7 +153,7 @@ def holds_personal(text: str) -> bool:
 
 def holds_competitive(text: str) -> bool:
     """Whether the text says what a lab charges, serves, plans or proposes to do together."""
-    return _RULES["competitive-data"].search(text) is not None or languages.hold_figures(text)
+    return _RULES["competitive-data"].search(text) is not None or languages.hold_figures(text) or acts.hold(text)
 
 
 def holds_figures(text: str) -> bool:

@@ -108,6 +108,15 @@ _SIGNS = (
         r"|francs?\b"
     ),
     r"nosotr|nuestr|[a-z](?:amos|emos|imos)\b|en total|precio|descuento|cuesta|centavo|\bpesos?\b",
+    (
+        r"boykott|boycott|boicot|lasst uns|\balle (?:labs?|labore|mitglieder|partner)\b|\blabor|mitglied|gemeinsam"
+        r"|zusammen|geschlossen|koordiniert|abgestimmt|konzertiert|\bpartner (?:soll|muess|duerf|werd|vereinb)"
+    ),
+    (
+        r"\blabos\b|membres|partenaires|ensemble|de concert|jointe?ment|collectivement|refusons|augmentons"
+        r"|\bon d(?:evrait|oit)\b"
+    ),
+    r"miembros|socios|juntos|conjunt|de comun acuerdo|entre todos|tenemos que|hay que|proponemos|vamos a\b",
     r"boulevard|blvd|drive\b|court\b|square|place\b|strasse|weg\b|gasse|platz|allee|conversation|chat",
     (
         r"pric|discount|rebate|\bfees?\b|rate card|cost|surcharge|[0-9] ?(?:usd|eur|gbp|dollar|euro|cents?)"
