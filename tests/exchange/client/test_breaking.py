@@ -97,7 +97,7 @@ def test_of_a_table_the_ids_so_far_are_written_and_it_is_published_again_without
     assert [one["line"] for one in first] == [2, 3]
     breaking.breaks = False
     status, out, _ = run(cast.aster, *push, "--ids", str(ids), "--json", "--url", breaking.url)
-    assert (status, counts(out)) == (0, (3, 2))  # what it took without an answer has a new version
+    assert (status, sum(counts(out))) == (0, 5)  # what it took without an answer may get a new version
     assert [json.loads(line) for line in ids.read_text().splitlines()][:2] == first
     with Client(live_server.url, cast.keys["aster"]) as client:
         assert len(list(client.objects(type="indicator"))) == 5
