@@ -13,8 +13,10 @@ import signal
 import subprocess
 from pathlib import Path
 
+import httpx
+
 from exchange.demo import ports
-from tests.waiting import DEADLINE_S
+from tests.waiting import DEADLINE_S, until
 
 #: Directories that the documentation names; each lies below the machine's own.
 PLACES = ("/opt/exchange", "/etc/", "/var/lib/exchange", "/var/backups/exchange", "/run/exchange")
@@ -83,6 +85,17 @@ class Machine:
                         command, env=environment, cwd=self.root, stdout=log, stderr=subprocess.STDOUT
                     )
 
+    def restart(self, name: str) -> None:
+        """`systemctl restart`; a web process is waited for until it answers."""
+        process = self.running.pop(name)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=DEADLINE_S) in {0, -signal.SIGTERM}, name
+        self.start(name)
+        _, _, port = name.partition("exchange-web@")
+        if port:
+            alive = f"http://127.0.0.1:{self.ports[port]}/livez"
+            until(lambda: _answers(alive), of=self.running[name])
+
     def run(self, command: list[str], environment: dict[str, str], *, what: str = "", cwd: Path | None = None) -> str:
         """Until it has ended. Raises AssertionError, with what it said, where its exit status is not 0."""
         done = subprocess.run(
@@ -112,6 +125,13 @@ class Machine:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=DEADLINE_S).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
 
 
 def typed(page: Path, heading: str) -> list[str]:

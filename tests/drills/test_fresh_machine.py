@@ -1,210 +1,44 @@
-"""A newcomer's machine: each line of "One machine, by systemd", in its order, until a partner reads another's first push.
+"""One journey on the machine that the documentation made: from nothing through loss and upgrade, with nothing missing.
+
+Each line of "One machine, by systemd" is typed in its order, with the release before, until a partner reads another's
+first push. Then it is filled and upgraded under load, its database is deleted and restored, and backed up again.
 
 PostgreSQL is the wheel's and `python3` this test's, for those of the machine may be too old; all that the lines write lies
-in a directory (`tests/drills/machine.py`). The rest is theirs: the wheels from this checkout, the units' own commands, nginx with TLS.
+in a directory (`tests/drills/machine.py`). The rest is theirs: the wheels of two checkouts, the units' own commands, nginx with TLS.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import secrets
 import shlex
 import shutil
 import ssl
-import subprocess
 import sys
 import tempfile
-from html import unescape
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import psycopg
 import pytest
-from psycopg import conninfo
 
 from exchange import embedded
+from tests.drills import test_upgrade
 from tests.drills.machine import Machine, is_root, typed
-from tests.drills.test_proxy import NGINX, a_certificate, listens
+from tests.drills.newcomer import OPERATING, ROOT, Newcomer, Portal
+from tests.drills.test_proxy import NGINX
+from tests.drills.test_upgrade import Load
 from tests.waiting import DEADLINE_S, until
 
-ROOT = Path(__file__).resolve().parents[2]
-OPERATING = ROOT / "exchange/docs/operating.md"
+before = test_upgrade.before
 pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(not Path(NGINX).exists(), reason="nginx is not installed"),
     pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed"),
 ]
-PASSWORD = secrets.token_urlsafe(12)
-
-
-class Newcomer:
-    """Types the lines. One that this drill does not know fails it: the documentation and the drill go together."""
-
-    def __init__(self, machine: Machine, database_url: str) -> None:
-        self.machine, self.database_url = machine, database_url
-        self.base = f"https://localhost:{machine.ports['443']}"
-        self.operator = self.doctor = ""
-
-    def types(self, line: str) -> None:
-        words = shlex.split(line)
-        for begins, does in (
-            ("apt-get install ", self._has_packages),
-            ("useradd ", lambda *_: None),  # users are the machine's that runs this test
-            ("-u postgres psql ", self._asks_postgres),
-            ("systemd-tmpfiles --create ", self._makes_places),
-            ("systemctl daemon-reload", self._verifies_units),
-            ("systemctl start ", lambda _, names: [self.machine.start(name) for name in names[2:]]),
-            ("systemctl enable ", lambda _, names: self.machine.enabled.extend(names[2:])),
-            ("nginx -t && sudo systemctl reload nginx", self._starts_nginx),
-            ("systemd-run ", self._runs_as_a_unit),
-            ("python3 -m venv ", self._at_a_shell),
-            ("/opt/exchange/bin/pip ", self._at_a_shell),
-            ("install ", self._at_a_shell),
-            ("cp ", self._at_a_shell),
-        ):
-            if line.startswith(begins):
-                does(line, words)
-                return
-        raise AssertionError(f"this drill does not know what to do with: {line}")
-
-    def _has_packages(self, line: str, words: list[str]) -> None:
-        assert set(words[2:]) == {"postgresql", "nginx", "python3-venv"}
-
-    def _asks_postgres(self, line: str, words: list[str]) -> None:
-        with psycopg.connect(self.database_url, autocommit=True) as database:
-            for said, statement in zip(words[3::2], words[4::2], strict=True):
-                assert said == "-c"
-                database.execute(statement.replace("…", PASSWORD).encode())
-
-    def _at_a_shell(self, line: str, words: list[str]) -> None:
-        line = self.machine.here(line).replace("-o exchange ", "")
-        for folder in ("etc/systemd/system", "etc/tmpfiles.d", "etc/nginx/conf.d", "opt", "var/lib", "var/backups"):
-            (self.machine.root / folder).mkdir(parents=True, exist_ok=True)
-        environment = self.machine.environment() | _REGISTRY
-        self.machine.run(["bash", "-euc", line], environment, what=line, cwd=ROOT)
-        if is_root() and "/var/backups/exchange" in line:  # where units run as root, PostgreSQL runs as another user
-            Path(self.machine.here("/var/backups/exchange")).chmod(0o711)
-        if "/etc/exchange/env" in line:
-            self._fills_in(Path(self.machine.here("/etc/exchange/env")))
-
-    def _fills_in(self, path: Path) -> None:
-        """Each setting stands in the file, perhaps as a comment."""
-        text = path.read_text()
-        url = conninfo.conninfo_to_dict(self.database_url)
-        for name, value in {
-            "SECRET_KEY": secrets.token_urlsafe(48),
-            "AUDIT_SIGNING_KEY": secrets.token_hex(32),
-            "DATABASE_URL": f"postgresql://exchange:{PASSWORD}@/exchange?host={url['host']}",
-            "ALLOWED_HOSTS": "localhost",
-            "BASE_URL": self.base,
-            "DATA_DIR": self.machine.here("/var/lib/exchange"),
-            "BACKUP_DIR": self.machine.here("/var/backups/exchange"),
-            "MTLS_PROXIES": "127.0.0.1/32",
-            "MTLS_SUBJECT_HEADER": "X-Client-Subject",
-            "MTLS_CERTIFICATE_HEADER": "X-Client-Certificate",
-        }.items():
-            text, found = re.subn(rf"^#?{name}=.*$", f"{name}={value}", text, count=1, flags=re.MULTILINE)
-            assert found == 1, name
-        path.write_text(text)
-
-    def _makes_places(self, line: str, words: list[str]) -> None:
-        for said in Path(self.machine.here(words[-1])).read_text().splitlines():
-            if not said.startswith("#"):
-                Path(self.machine.here(said.split()[1])).mkdir(parents=True, exist_ok=True)
-
-    def _verifies_units(self, line: str, words: list[str]) -> None:
-        if not shutil.which("systemd-analyze"):
-            return
-        place = Path(self.machine.here("/etc/systemd/system"))
-        for unit in place.iterdir():
-            unit.with_suffix(unit.suffix).write_text(self.machine.here(unit.read_text()))
-        units = [str(unit) for unit in sorted(place.glob("exchange*.*")) if "@" not in unit.name]
-        said = subprocess.run(
-            ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False
-        )
-        assert [line for line in said.stderr.splitlines() if "exchange" in line] == []
-
-    def _starts_nginx(self, line: str, words: list[str]) -> None:
-        machine, place = self.machine, self.machine.root / "etc/nginx"
-        (place / "tls").mkdir()
-        for name in ("exchange.example", "partners-ca"):
-            a_certificate(place / "tls", name)
-        for path in (place / "conf.d").iterdir():
-            text = machine.here(path.read_text()).replace("    listen [::]:443 ssl;\n", "")
-            text = text.replace("server_name exchange.example", "server_name localhost")
-            text = text.replace("listen 443 ssl", f"listen 127.0.0.1:{machine.ports['443']} ssl")
-            for port in ("8000", "8001", "8010"):
-                text = text.replace(f"127.0.0.1:{port};", f"127.0.0.1:{machine.ports[port]};")
-                text = text.replace(f"127.0.0.1:{port} ", f"127.0.0.1:{machine.ports[port]} ")
-            path.write_text(text)
-        kept = "".join(
-            f"{kind}_temp_path {place}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        (place / "nginx.conf").write_text(
-            f"{'user root;' if is_root() else ''}\ndaemon off; pid {place}/pid; error_log {place}/error.log;\n"
-            f"events {{}}\nhttp {{ access_log {place}/access.log;\n{kept}include {place}/conf.d/*.conf;\n}}\n"
-        )
-        command = [NGINX, "-c", str(place / "nginx.conf"), "-e", str(place / "error.log")]
-        machine.run([*command, "-t"], machine.environment())
-        machine.running["nginx"] = subprocess.Popen(command)
-        until(lambda: all(listens(port) for port in machine.ports.values()))
-
-    def _runs_as_a_unit(self, line: str, words: list[str]) -> None:
-        (path,) = re.findall(r"--property=EnvironmentFile=(\S+)", line)
-        command = shlex.split(self.machine.here(line.partition(path)[2]))
-        environment = self.machine.environment() | self.machine.settings(path)
-        if command[-1] == "doctor":
-            self.doctor = self.machine.run(command, environment)
-        else:
-            self.operator = self.machine.run(command, environment)
-
-    def manages(self, *line: str) -> str:
-        """`exchange-manage` with the settings of the services."""
-        program = self.machine.here("/opt/exchange/bin/exchange-manage")
-        return self.machine.run(
-            [program, *line], self.machine.environment() | self.machine.settings("/etc/exchange/env")
-        )
-
-
-#: A registry other than the public one is said by these, as pip reads them.
-_REGISTRY = {
-    name: value
-    for name, value in os.environ.items()
-    if name.startswith("PIP_") or name in {"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "SSL_CERT_FILE"}
-}
-
-
-class Portal:
-    """A person's browser, through nginx and TLS."""
-
-    def __init__(self, base: str, context: ssl.SSLContext) -> None:
-        self.client = httpx.Client(base_url=base, verify=context, timeout=DEADLINE_S, headers={"Referer": f"{base}/"})
-
-    def posts(self, path: str, **fields: object) -> httpx.Response:
-        token = {"csrfmiddlewaretoken": self.client.cookies.get("__Host-csrftoken") or self._csrf()}
-        return self.client.post(path, data=token | fields)
-
-    def _csrf(self) -> str:
-        return next((value for name, value in self.client.cookies.items() if "csrf" in name), "")
-
-    def enters(self, link: str, name: str) -> None:
-        """Whom a link invited chooses a name and a password."""
-        address = urlsplit(link)
-        assert self.client.get(f"{address.path}?{address.query}").status_code == 200
-        chosen = {"token": address.query.partition("token=")[2], "username": name, "password": "correct horse battery"}
-        entered = self.posts(address.path, **chosen, again=chosen["password"])
-        assert entered.status_code == 302, entered.text[-3_000:]
-
-    def key(self, *scopes: str) -> str:
-        """A new key, shown once."""
-        self.client.get("/organisation/keys/")
-        shown = self.posts("/organisation/keys/", name="first", scopes=list(scopes), life="43200")
-        found = re.search(r"exk_[\w-]{20,}", unescape(shown.text))
-        assert found, shown.text[-3_000:]
-        return found[0]
+#: As the first push of the documentation.
+TO = "?partners=birch&tlp=amber"
+WORKERS = ("exchange-worker", "exchange-webhooks", "exchange-connections", "exchange-beat")
 
 
 @pytest.fixture
@@ -215,17 +49,24 @@ def place():
         yield Path(made)
 
 
-def test_the_lines_of_the_documentation_make_an_exchange_that_is_well_and_shares(place):
+def test_what_the_documentation_makes_shares_and_survives_loss_and_upgrade_with_nothing_missing(place, before):
     database_url = embedded.start(place / "server")
     machine = Machine(place / "machine", programs=f"{sys.base_prefix}/bin:{embedded.programs()}")
     machine.root.mkdir(mode=0o711)
-    newcomer = Newcomer(machine, database_url)
+    newcomer = Newcomer(machine, database_url, checkout=before)
     try:
         for line in typed(OPERATING, "One machine, by systemd"):
             newcomer.types(line)
         assert "WRONG" not in newcomer.doctor
         assert newcomer.doctor.count("ok ") >= 10
-        _first_hour(newcomer, place)
+        keys = _first_hour(newcomer, place)
+        context = ssl.create_default_context(cafile=str(machine.root / "etc/nginx/tls/exchange.example.pem"))
+        newcomer.checkout = ROOT
+        acknowledged = _is_upgraded_under_load(newcomer, keys, context)
+        _is_received(newcomer)
+        _is_lost_and_restored(newcomer, place / "server")
+        assert set(acknowledged) <= _read(newcomer, keys[1], context), "nothing acknowledged is missing"
+        assert newcomer.ails() == []
     except BaseException as failed:
         failed.add_note(machine.said())
         raise
@@ -234,7 +75,7 @@ def test_the_lines_of_the_documentation_make_an_exchange_that_is_well_and_shares
         embedded.stop(place / "server")
 
 
-def _first_hour(newcomer: Newcomer, home: Path) -> None:
+def _first_hour(newcomer: Newcomer, home: Path) -> list[str]:
     """ "From there to the first push", word by word."""
     place = newcomer.machine.root / "etc/nginx/tls"
     context = ssl.create_default_context(cafile=str(place / "exchange.example.pem"))
@@ -267,6 +108,64 @@ def _first_hour(newcomer: Newcomer, home: Path) -> None:
     (one,) = json.loads(at_a_shell(read[1]))["objects"]
     assert json.dumps(one).count("indicator--5b0ff6f3-5ed3-4c4f-8d0a-8b9a3b9e6d10") >= 1
     assert "WRONG" not in newcomer.manages("doctor")
+    return [keys["ASTER_KEY"], keys["BIRCH_KEY"], keys["ASTER_KEY"]]
+
+
+def _is_received(newcomer: Newcomer) -> None:
+    """The archive has what is written so far."""
+    with psycopg.connect(newcomer.database_url, autocommit=True) as database:
+        (end,) = database.execute("SELECT pg_current_wal_lsn()").fetchone()
+        received = "SELECT restart_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = 'exchange_backup'"
+        until(lambda: database.execute(received, [end]).fetchone()[0])
+
+
+def _is_lost_and_restored(newcomer: Newcomer, server: Path) -> None:
+    """ "A restore", word by word, of a database that is gone."""
+    owner = ["--user", (server / "postgres").owner()] if is_root() else []
+    newcomer.machine.stop()
+    embedded.stop(server)
+    shutil.rmtree(server / "postgres")
+    newcomer.manages("restore", str(server / "postgres"), *owner)
+    newcomer.database_url = embedded.start(server)
+    newcomer.machine.start("exchange.target")
+    newcomer.begins_nginx()
+    newcomer.machine.start("exchange-backup")
+    newcomer.machine.start("exchange-drill")  # what follows the restore is received, and could be restored, too
+
+
+def _read(newcomer: Newcomer, key: str, context: ssl.SSLContext) -> set[str]:
+    """The ids of all that a partner sees, page by page."""
+    headers, found, cursor = {"Authorization": f"Bearer {key}"}, set(), {}
+    with httpx.Client(base_url=newcomer.base, verify=context, headers=headers, timeout=DEADLINE_S) as client:
+        while cursor is not None:
+            page = client.get("/api/v1/objects", params={"limit": 200} | cursor).raise_for_status().json()
+            found |= {one["object"]["id"] for one in page["objects"]}
+            cursor = {"cursor": page["next"]} if page["next"] else None
+    return found
+
+
+def _is_upgraded_under_load(newcomer: Newcomer, keys: list[str], context: ssl.SSLContext) -> list[str]:
+    """ "An upgrade", word by word: no request fails, and a reader by one cursor is told each change once.
+
+    Returns the ids that were acknowledged, before, meanwhile and after.
+    """
+    machine = newcomer.machine
+    load = Load(newcomer.base, keys, context, to=TO)
+    try:
+        load.is_felt()
+        newcomer.types("/opt/exchange/bin/pip install --require-hashes -r deploy/requirements.lock")
+        newcomer.types("/opt/exchange/bin/pip install --force-reinstall --no-deps . ./deploy/server")
+        machine.start("exchange-prepare")
+        for name in ("exchange-web@8000", "exchange-web@8001", "exchange-web@8010", *WORKERS):
+            machine.restart(name)
+            load.is_felt()
+    finally:
+        load.end()
+    load.read_on()
+    told = [stix_id for stix_id in load.followed if stix_id in set(load.acknowledged)]
+    assert sorted(told) == sorted(set(load.acknowledged))
+    assert newcomer.ails() == []
+    return load.acknowledged
 
 
 def _link(said: str) -> str:

@@ -131,10 +131,10 @@ class Exchange:
 
 
 class Load:
-    """Partners who push, follow and ask; each answer is one of 2xx, or the load ends with what was said."""
+    """Partners who push (`to` whom, as a query), follow and ask; each answer is one of 2xx, or the load ends with it."""
 
-    def __init__(self, url: str, keys: list[str], context) -> None:
-        self.url, self.keys, self.context = url, keys, context
+    def __init__(self, url: str, keys: list[str], context, *, to: str = "") -> None:
+        self.url, self.keys, self.context, self.to = url, keys, context, to
         self.over = threading.Event()
         self.answered = {"push": 0, "changes": 0, "taxii": 0}
         self.acknowledged: list[str] = []
@@ -188,7 +188,7 @@ class Load:
         made = [making.account_pattern() for _ in range(2)]
         body = json.dumps({"type": "bundle", "id": f"bundle--{uuid.uuid4()}", "objects": made})
         headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())}
-        said = self._asked("push", client.post("/api/v1/batches", content=body, headers=headers))
+        said = self._asked("push", client.post(f"/api/v1/batches{self.to}", content=body, headers=headers))
         assert said["counts"]["accepted"] == 2, said
         self.acknowledged += [each["id"] for each in made]
 
