@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from exchange import env
+
 _OF_GROUP = ("slug", "policy", "collection_id", "members")
 _SHOWN = ("name", "id", "identity_id", "api_key", "collection_id", "siem_collection_id", "username", "password")
 
@@ -33,6 +35,12 @@ def as_text(base_url: str, *, data_dir: Path, cast: dict[str, Any]) -> str:
     groups = "\n".join(
         f"  {group['slug']:<18} {group['policy']:<13} {', '.join(group['members'])}" for group in cast.get("groups", ())
     )
+    labs = (
+        f"Each of the five labs runs `exchange-lab` on accounts of its own ({data_dir}/labs); within a minute there are"
+        " campaigns."
+        if env.flag("DEMO_LABS", default=True)
+        else "No lab runs `exchange-lab` (DEMO_LABS=0)."
+    )
     return f"""
 The Exchange is up.
 
@@ -47,7 +55,7 @@ The Exchange is up.
   {"Group":<18} {"Policy":<13} Members
 {groups}
 
-Each of the five labs runs `exchange-lab` on accounts of its own ({data_dir}/labs); within a minute there are campaigns.
+{labs}
 Six lines to try, in another terminal:
 
   export EXCHANGE_URL={base_url} EXCHANGE_API_KEY={aster["api_key"]}
