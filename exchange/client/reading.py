@@ -203,8 +203,14 @@ def preview(
         print_json(found)
         return
     more = " and more" if found["cut"] else ""
-    names = {"changed_7d": "made within 7 days", "covered": "in your other feeds", "disputed": "disputed"}
-    print_facts([("holds", f"{found['holds']}{more}"), *((said, str(found[name])) for name, said in names.items())])
+    names = {"changed_7d": "made within 7 days", "covered": "in your other feeds", "disputed": "disputed now"}
+    names |= {"ended_disputed": "ended disputed"}
+    print_facts(
+        [
+            ("holds", f"{found['holds']}{more}"),
+            *((said, str(found[name])) for name, said in names.items() if name in found),
+        ]
+    )
 
 
 COMMANDS = (preview, whoami, limits, get, search, changes, matches, blocklist)

@@ -27,13 +27,19 @@ class Preview:
     changed_7d: int  # whose version was made within seven days
     covered: int  # that one of the partner's other feeds holds
     disputed: int  # that are disputed or refuted now
+    ended_disputed: int  # besides them: that were revoked or expired since, of what was dissented from in 90 days
     cut: bool
+
+    @property
+    def later_disputed(self) -> float:
+        """The share that was disputed sooner or later, of what lives and of what ended so."""
+        return (self.disputed + self.ended_disputed) / max(self.holds + self.ended_disputed, 1)
 
 
 def preview(viewer: Viewer, wanted: Filter, *, but: str = "") -> Preview:
     """Count what a filter lets through of what the viewer sees; `but` is the id of a feed that does not cover it.
 
-    Four queries, and more where filters name standings or publishers.
+    Five queries, and more where filters name standings or publishers.
     """
     feeds = [feed for feed in Feed.objects.of(viewer).order_by("created_at", "pk")[:MOST_FEEDS] if str(feed.pk) != but]
     others = [filters.parse(feed.filter).sql(viewer, prefix=f"other{place}_") for place, feed in enumerate(feeds)]
@@ -46,8 +52,10 @@ def preview(viewer: Viewer, wanted: Filter, *, but: str = "") -> Preview:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         looked_at = cursor.fetchone()
-    holds, changed, within, disputed = (min(count, MOST) for count in looked_at)
-    return Preview(holds, changed, within, disputed, cut=looked_at[0] > MOST)
+        cursor.execute(_ENDED.format(condition=condition, standing=standing.is_disarmed()), parameters)
+        (ended,) = cursor.fetchone()
+    holds, changed, within, disputed, ended = (min(count, MOST) for count in (*looked_at, ended))
+    return Preview(holds, changed, within, disputed, ended, cut=looked_at[0] > MOST)
 
 
 def overlaps(viewer: Viewer, wanted: Filter, *, but: str = "") -> list[tuple[Feed, int]]:
@@ -133,4 +141,14 @@ FROM (
     WHERE h.audience_id = ANY(%(audiences)s) AND {lives} {condition}
     LIMIT %(most)s
 ) held
+"""
+# One row: how many of the viewer's holdings ended disputed. It begins with the dissents, which are few.
+_ENDED = """
+SELECT count(*) FROM (
+    SELECT h.id FROM indicators_holding h JOIN indicators_stixobject o ON o.id = h.newest_id
+    WHERE h.id IN (SELECT d.holding_id FROM indicators_opinion d
+                   WHERE d.says < 0 AND d.at > statement_timestamp() - interval '90 days')
+      AND h.audience_id = ANY(%(audiences)s) AND h.state IN ('revoked', 'expired') AND {standing} {condition}
+    LIMIT %(most)s
+) ended
 """

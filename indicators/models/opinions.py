@@ -47,7 +47,10 @@ class Opinion(models.Model):
             models.UniqueConstraint(fields=["holding", "partner"], name="one_opinion_per_partner_and_holding"),
             models.CheckConstraint(condition=Q(says__in=[-1, 0, 1]), name="it_confirms_dissents_or_neither"),
         ]
-        indexes = [models.Index(fields=["partner", "-at"], name="opinion_by_partner_and_time")]
+        indexes = [
+            models.Index(fields=["partner", "-at"], name="opinion_by_partner_and_time"),
+            models.Index(fields=["at"], condition=Q(says__lt=0), name="dissent_by_time"),
+        ]
 
 
 class Bounded(models.Model):

@@ -165,7 +165,7 @@ def _holds(viewer: Viewer, wanted: Filter, *, but: str = "") -> dict[str, Any]:
     return {
         "preview": looked,
         "covered_share": round(100 * looked.covered / looked.holds) if looked.holds else 0,
-        "disputed_share": round(100 * looked.disputed / looked.holds, 1) if looked.holds else 0,
+        "disputed_share": round(100 * looked.later_disputed, 1),
         "overlaps": preview.overlaps(viewer, wanted, but=but),
         "kinds": [(kind, counted.by_kind[kind]) for kind in (*asking.KINDS, "other") if counted.by_kind.get(kind)],
         "kinds_cut": counted.cut,

@@ -52,6 +52,9 @@ class PreviewDocument(serializers.Serializer[object]):
     changed_7d = serializers.IntegerField(help_text="Whose version was made within seven days.")
     covered = serializers.IntegerField(help_text="That another of your feeds holds.")
     disputed = serializers.IntegerField(help_text="That lists leave out: disputed, refuted, or dissented from by you.")
+    ended_disputed = serializers.IntegerField(
+        help_text="Besides: what others dissented from within 90 days, and was revoked or expired since."
+    )
     cut = serializers.BooleanField(help_text="Whether there are more than were looked at.")
 
 

@@ -171,6 +171,7 @@ def test_a_preview_counts_what_is_covered_and_disputed(world: Any) -> None:
     feed = subscribing.save_feed(viewer, name="unsure", filter_json={"confidence": {"<": 50}})
     found = preview.preview(viewer, accepted(viewer, "kind:account-pattern"))
     assert (found.holds, found.changed_7d, found.covered, found.disputed, found.cut) == (3, 2, 1, 1, False)
+    assert (found.ended_disputed, found.later_disputed) == (0, 1 / 3)
     assert preview.preview(viewer, EVERYTHING, but=str(feed.pk)).covered == 0
     asked = Client().get(
         "/api/v1/feeds/preview?filter=kind:account-pattern+confidence:<50", headers=bearer(cast.keys["cygnus"])
