@@ -39,6 +39,7 @@ _HOOK = "https://receiver.example/hook"
 def world(transactional_db, listener, monkeypatch):  # noqa: F811 - the fixture
     monkeypatch.setattr(proving, "_MOVES", timedelta(0))
     monkeypatch.setattr(proving, "_SHARE", float("inf"))
+    monkeypatch.setattr(proving, "_TOGETHER", float("inf"))
     monkeypatch.setattr(looking, "EVERY", timedelta(0))
     monkeypatch.setattr(snapshots.make, "delay_on_commit", lambda pk: None)
     monkeypatch.setattr(events, "_MOVES_S", 0.2)

@@ -141,7 +141,7 @@ def test_a_feed_that_moves_by_itself_is_streamed_by_its_set_and_pulled_by_its_de
     """What a commit brings at once; what it makes of others' objects when the set is asked for anew."""
     monkeypatch.setattr(proving, "_MOVES", timedelta(0))
     monkeypatch.setattr(proving, "_SHARE", float("inf"))
-    monkeypatch.setattr(proving, "_SHARE", float("inf"))
+    monkeypatch.setattr(proving, "_TOGETHER", float("inf"))
     monkeypatch.setattr(events, "_MOVES_S", 0.2)
     aster, borealis, cygnus = (Caller(cast.keys[name]) for name in ("aster", "borealis", "cygnus"))
     feed = read(borealis.send("POST", "feeds", {"name": "two", "text": "publishers:>=2"}), 201)["id"]

@@ -30,6 +30,7 @@ _HOOK = "https://receiver.example/hook"
 def slow(monkeypatch):
     """However long a look takes, the next one may follow."""
     monkeypatch.setattr(proving, "_SHARE", float("inf"))
+    monkeypatch.setattr(proving, "_TOGETHER", float("inf"))
 
 
 @pytest.fixture

@@ -256,6 +256,7 @@ def test_the_set_of_a_feed_follows_a_dispute_of_what_others_say(seconded: Any, m
     cast, eve, stix_id = seconded
     monkeypatch.setattr(proving, "_MOVES", timedelta(0))
     monkeypatch.setattr(proving, "_SHARE", float("inf"))
+    monkeypatch.setattr(proving, "_TOGETHER", float("inf"))
     caller = Caller(build.a_key(cast.cygnus, *Scope))
     feed = read(caller.send("POST", "feeds", {"name": "two", "text": "publishers:>=2"}), 201)["id"]
 
