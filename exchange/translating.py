@@ -6,9 +6,11 @@ scripts the same names, which `words` gives them. `make messages` gathers all of
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import cast
 
-from django.utils.translation import gettext_lazy
+from django.utils.translation import get_language, gettext_lazy
 from django.views.decorators.cache import cache_control
 from django.views.i18n import JavaScriptCatalog
 
@@ -20,3 +22,17 @@ def later(text: str) -> str:
 
 #: `gettext`, `ngettext` and `interpolate` for scripts, with the texts of the reader's language: a file, nothing inline.
 words = cache_control(public=True, max_age=3_600)(JavaScriptCatalog.as_view())
+
+
+def per_language[Made](make: Callable[[], Made]) -> Callable[[], Made]:
+    """Remembers what a function makes with text for people, once for each language that they read."""
+    kept: dict[str, Made] = {}
+
+    @wraps(make)
+    def made() -> Made:
+        language = get_language() or ""
+        if language not in kept:
+            kept[language] = make()
+        return kept[language]
+
+    return made

@@ -67,7 +67,7 @@ def benign_hits(draft: Draft) -> str | None:
         return None
     if draft.subkind == "phrase":
         return "few"
-    signature: Any = (vocabulary.extension_of(draft.data) or {}).get("signature")
+    signature: Any = (draft.extension or {}).get("signature")
     name = words.SIGNATURES[draft.subkind]
     if not isinstance(signature, dict) or not isinstance(text := signature.get(name), str):
         return None
@@ -96,7 +96,7 @@ def why_not(token: TokenValue, known: Known) -> str:
 
 def refusal(draft: Draft, known: Known, *, broad: Mapping[str, frozenset[str]] = NO_TOKENS) -> Refusal | None:
     """Why an object of our kinds may not enter: its value is benign, or too broad or narrow a network."""
-    extension: Any = vocabulary.extension_of(draft.data)
+    extension: Any = draft.extension
     if extension is None or draft.revoked:
         return None
     if isinstance(signature := extension.get("signature"), dict):

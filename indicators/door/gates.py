@@ -133,7 +133,7 @@ _SAYS_RED = "It says TLP:RED in words that bind nobody. Mark it with the marking
 def kinds(draft: Draft, door: Door) -> Verdict:
     """Under closed facts an indicator is one of the three kinds."""
     closed = door.policy == "closed-facts" and draft.stix_type == "indicator"
-    if closed and vocabulary.extension_of(draft.data) is None:
+    if closed and draft.extension is None:
         return Refusal("not-our-kinds", "/extensions", "Under closed-facts an indicator is one of the three kinds.")
     return None
 
@@ -159,8 +159,7 @@ def listed(draft: Draft, door: Door) -> Verdict:
 
 def registered(draft: Draft, door: Door) -> Verdict:
     """A detector that an indicator names is one of its publisher's; version 1 may call it by any other name."""
-    name = vocabulary.detector_of(draft.data)
-    if name is None or draft.revoked or name in door.detectors:
+    if draft.detector is None or draft.revoked or draft.detector in door.detectors:
         return None
     at = f"/extensions/{vocabulary.EXTENSION_ID}/detector/name"
     return Refusal("unregistered-detector", at, "Register the detector first, or name one that is not retired.")
@@ -171,7 +170,7 @@ def keyed(draft: Draft, door: Door) -> Verdict:
 
     Tokens of ended keys may stand beside it, so that a new version of what lives from before need not drop them.
     """
-    extension = vocabulary.extension_of(draft.data)
+    extension = draft.extension
     if extension is None or draft.revoked or extension.get("schema_version") != SCHEMA_VERSION:
         return None
     said = [one["key_epoch"] for one in extension.get("tokens", ())]
@@ -205,7 +204,7 @@ _MAX_TTL_OF_SUBKIND = {"net": 7 * _DAY, "bin_range": 30 * _DAY, "billing_rule": 
 
 def lifetime(draft: Draft, door: Door) -> Verdict:
     """An indicator of ours ends, within the maximum of its subkind, and has not ended yet."""
-    extension = vocabulary.extension_of(draft.data)
+    extension = draft.extension
     if extension is None or draft.revoked:
         return None
     if draft.valid_until is None or draft.valid_from is None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from django.views.decorators.http import require_safe
 from exchange import clock
 from exchange.sql import ask
 from exchange.stix import schemas, wording, words
+from exchange.translating import per_language
 from indicators.portal import asking
 from partners.groups import membership
 from partners.models import Group
@@ -62,7 +62,7 @@ def counsel(request: HttpRequest, viewer: Viewer, slug: str) -> HttpResponse:
     )
 
 
-@cache
+@per_language
 def kinds() -> list[dict[str, Any]]:
     """The three kinds: what each says besides, and by which subkinds, each with what it carries."""
     return [
@@ -84,7 +84,7 @@ def _own(kind: str) -> Iterator[tuple[str, schemas.Schema]]:
             yield name, schema
 
 
-@cache
+@per_language
 def envelope() -> list[Admitted]:
     """What every indicator may say, what must be said first."""
     required = set(schemas.extension()["required"])

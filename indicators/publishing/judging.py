@@ -25,7 +25,7 @@ from indicators.publishing.attributing import Voice
 from indicators.publishing.reach import Reach
 from indicators.publishing.results import NOT_HELD, Element, Result, Status, answered
 from indicators.publishing.versions import Entering, History
-from indicators.stix import tlp, vocabulary
+from indicators.stix import tlp
 from indicators.stix.drafts import Draft, Quarantine, Refusal, Revocation, Unreadable
 from partners.attribution import Attribution
 from partners.groups import naming
@@ -66,7 +66,7 @@ class Doors:
     def examine(self, draft: Draft, policy: str) -> gates.Verdict:
         """What the gates of a place with this policy say. One query for the first identity: whose names are taken."""
         named = draft.stix_type == "identity"
-        self._learn_detector(vocabulary.detector_of(draft.data))
+        self._learn_detector(draft.detector)
         self._learn_epochs(draft)
         if (policy, named) not in self._doors:
             self._doors[policy, named] = gates.Door(

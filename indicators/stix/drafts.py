@@ -68,6 +68,8 @@ class Draft(msgspec.Struct, frozen=True):
     markings: tuple[str, ...] = ()  # every marking that it names, TLP or not
     unresolved: tuple[str, ...] = ()  # of these, in lower case, the ones whose definition its publisher has not sent
     references: tuple[Ref, ...] = ()  # every id that it points to, with its place
+    extension: Mapping[str, Any] | None = None  # ours, as it was written, where it has one
+    detector: str | None = None  # the id of the one that our extension names
     facets: tuple[str, ...] = ()  # what filters ask of it beside the columns (`stix.facets`)
     marks: "tuple[Refusal, ...]" = ()  # what STIX 2.1 says is wrong with it
 

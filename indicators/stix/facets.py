@@ -28,21 +28,25 @@ def tidy(text: str) -> str:
 
 def facets(data: Mapping[str, Any], extension: Mapping[str, Any] | None) -> tuple[str, ...]:
     """All that an object says of these, in order, each once. What is no plain word is left out."""
-    return tuple(sorted(set(_found(data, extension))))
-
-
-def _found(data: Mapping[str, Any], extension: Mapping[str, Any] | None) -> Iterator[str]:
-    for label in _strings(data.get("labels")):
-        if "\0" not in label and 0 < len(said := tidy(label)) <= _MAX_CHARS:
-            yield facet("label", said)
+    labels = (tidy(label) for label in _strings(data.get("labels")) if "\0" not in label)
+    found = {facet("label", said) for said in labels if 0 < len(said) <= _MAX_CHARS}
     if extension:
-        for name in _WORDS:
-            for said in _strings([extension.get(name)]):
-                yield facet(name, said[:_MAX_CHARS].replace("\0", ""))
-        if (detector := detector_in(extension)) is not None:
-            yield facet("detector", detector)
-        for said in _strings(extension.get("techniques")):
-            yield facet("technique", said[:_MAX_CHARS].replace("\0", ""))
+        found.update(_of_extension(extension))
+    return tuple(sorted(found))
+
+
+def _of_extension(extension: Mapping[str, Any]) -> Iterator[str]:
+    for name in _WORDS:
+        if isinstance(said := extension.get(name), str):
+            yield facet(name, _short(said))
+    for said in _strings(extension.get("techniques")):
+        yield facet("technique", _short(said))
+    if (detector := detector_in(extension)) is not None:
+        yield facet("detector", detector)
+
+
+def _short(said: str) -> str:
+    return said[:_MAX_CHARS].replace("\0", "")
 
 
 def _strings(values: Any) -> list[str]:

@@ -78,6 +78,8 @@ def _draft(index: int, raw: bytes, data: Mapping[str, Any]) -> Draft:
         tokens=_tokens(data, extension, pattern_type) if pattern_type else (),
         markings=tuple(markings),
         references=references.refs(data, raw),
+        extension=extension,
+        detector=None if extension is None else vocabulary.detector_in(extension),
         facets=facets.facets(data, extension),
         marks=conformance.problems(data),
     )

@@ -44,6 +44,7 @@ BESIDES = ((1440, "dark"), (390, "light"))
 def aster(monkeypatch):
     """A lab with a campaign, twenty indicators of its own and of another, and one that is disputed."""
     monkeypatch.setattr(queueing, "PAUSE", timedelta(0))
+    monkeypatch.setattr(proposing, "_name", lambda group_id: "rustic moth 9154")  # drawn, and long or short
     pool = Pooling(interval_s=0)
     pool.lines = campaign_of(pool, "x")
     assert proposing.work(pool.group.pk)

@@ -9,6 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.commands import migrate
 from django.db import connection, migrations, models, transaction
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
 
 from exchange.management.commands import prepare, restore_drill
@@ -73,6 +74,15 @@ def test_an_index_that_was_broken_off_is_in_nobodys_way():
     finally:
         with connection.cursor() as cursor:
             cursor.execute("DROP TABLE exchange_brokenoff")
+
+
+def test_an_index_whose_migration_was_not_recorded_is_made_once_more():
+    """It has no transaction: whoever holds the table of migrations, or a kill, can come between."""
+    newest = MigrationRecorder.Migration.objects.filter(app="indicators", name="0082_dissents_by_time")
+    assert newest.delete()[0] == 1
+    prepare.Command()._migrate()
+    assert newest.count() == 1
+    assert "dissent_by_time" in connection.introspection.get_constraints(connection.cursor(), "indicators_opinion")
 
 
 def test_it_says_what_it_does_at_each_stage():

@@ -13,6 +13,8 @@ from django.utils import translation
 from exchange.stix import wording
 from exchange.stix import words as stix_words
 from indicators.feeds.fields import STANDINGS
+from indicators.portal import counsel
+from indicators.portal.publish import forms
 from indicators.stix import making
 from partners.models import ApiKey, Group, Partner, User
 from partners.scopes import Role, Scope
@@ -114,6 +116,15 @@ def test_pages_show_a_compiled_catalogue_and_nothing_beside_it_but_data_and_the_
             untranslated[path] = left
     assert untranslated == {}
     assert catalogue.wide("Home") in client.get("/").content.decode()
+
+
+@pytest.mark.parametrize("made", [forms.fields, counsel.kinds, counsel.envelope])
+def test_what_is_remembered_is_remembered_in_each_language(nobodys, made):
+    with translation.override("en"):
+        english = made()
+        assert made() is english
+    with translation.override(NOBODYS):
+        assert made() != english
 
 
 def test_scripts_are_handed_the_catalogue(nobodys, client):

@@ -86,6 +86,8 @@ KEEPERS = {
     "indicators/feeds/proving.py",
     "indicators/living.py",
     "indicators/log/appending.py",
+    "indicators/log/archiving.py",
+    "indicators/log/dividing.py",
     "indicators/log/pruning.py",
     "indicators/log/traits.py",
     "indicators/opinions/appealing.py",

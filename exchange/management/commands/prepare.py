@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from django.conf import settings
+from django.contrib.postgres.operations import AddIndexConcurrently
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.management.commands import migrate
@@ -40,6 +41,14 @@ class WholeOrNotAtAll(MigrationExecutor):
         """As Django does, in one transaction; a migration that is not atomic has none."""
         with transaction.atomic() if migration.atomic else nullcontext():
             return super().apply_migration(state, migration, fake=fake, fake_initial=fake_initial)
+
+
+def _unrecorded_indexes() -> list[str]:
+    """What migrations that are still to come make outside of a transaction."""
+    executor = WholeOrNotAtAll(connection)
+    to_come = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    made = [made for migration, _ in to_come for made in migration.operations]
+    return [one.index.name for one in made if isinstance(one, AddIndexConcurrently)]
 
 
 # Where the command looks for it.
@@ -104,10 +113,16 @@ class Command(BaseCommand):
                     cursor.execute("RESET lock_timeout")
 
     def _drop_half_made(self) -> None:
-        """An index that is made without a lock, and broken off, stays behind, of no use and in the way."""
+        """An index that is made without a lock, and broken off, stays behind, of no use and in the way.
+
+        So does one whose migration could not be recorded: that is made once more.
+        """
         with connection.cursor() as cursor:
             cursor.execute(_HALF_MADE)
-            for (name,) in cursor.fetchall():
+            half_made = [name for (name,) in cursor.fetchall()]
+            cursor.execute("SELECT indexname FROM pg_indexes WHERE indexname = ANY(%s)", [_unrecorded_indexes()])
+            half_made += [connection.ops.quote_name(name) for (name,) in cursor.fetchall()]
+            for name in half_made:
                 cursor.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
 
     def _plan_for_the_role(self) -> None:

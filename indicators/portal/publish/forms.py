@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from django.utils.translation import gettext
 
 from exchange.stix import schemas, wording, words
 from exchange.templatetags.house import plain
-from exchange.translating import later
+from exchange.translating import later, per_language
 
 #: What a line carries, and what no form asks for: the line's subkind says it.
 _CARRIED = frozenset(words.CARRIED_BY.values())
@@ -100,7 +99,7 @@ def rules() -> list[tuple[str, str]]:
     return found
 
 
-@cache
+@per_language
 def fields() -> tuple[Field, ...]:
     """All fields, in the order of the schemas."""
     offered = [subkind for some in subkinds().values() for subkind, _ in some]

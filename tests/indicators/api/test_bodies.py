@@ -169,7 +169,7 @@ def test_every_call_of_the_client_that_sends_a_body_is_tried_here():
     sending = {
         name
         for name, method in inspect.getmembers(Client, inspect.isfunction)
-        if re.search(r"body=|self\._send\(|self\._end\(", inspect.getsource(method)) and not name.startswith("_")
+        if re.search(r"body=|self\._(send|end|push)\(", inspect.getsource(method)) and not name.startswith("_")
     }
     assert sending - {"request"} == set(SENT)
 
