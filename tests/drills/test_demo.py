@@ -2,18 +2,21 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from exchange.client import Client
 from exchange.client.errors import Unreachable
+from exchange.demo import ports
 from indicators.stix import making
 from tests.drills.demo import NOT_INHERITED, ROOT, Demo
 from tests.waiting import DEADLINE_S, until
@@ -47,6 +50,22 @@ def test_its_files_are_its_users_and_each_line_of_its_logs_is_json(shared_demo):
         for line in whole.splitlines():
             assert {"event", "level", "timestamp"} <= set(json.loads(line)), (path.name, line)
     until(lambda: (one.data_dir / "logs" / "web.log").read_text().count("\n") >= 2)
+
+
+def test_the_health_check_of_the_image_tells_whether_a_web_process_answers(shared_demo):
+    said = re.search(
+        r"^HEALTHCHECK .*?CMD (\[.*?\])$", (ROOT / "deploy/Dockerfile").read_text(), re.DOTALL | re.MULTILINE
+    )
+    *shell, check = json.loads(said[1])
+
+    def is_well(port, path="/livez"):
+        asked = check.replace("8000", str(port)).replace("/livez", path)
+        return subprocess.run([*shell, asked], capture_output=True, check=False).returncode == 0
+
+    port = urlsplit(shared_demo.url).port
+    assert is_well(port)
+    assert not is_well(port, "/nothing")
+    assert not is_well(ports.free())
 
 
 def told(demo, number):
