@@ -127,7 +127,7 @@ def find(*, after: int, limit: int = _PAGE) -> int:
     return int(last) if count == limit else end
 
 
-def place(*, each: int = _EACH) -> bool:
+def bring(*, each: int = _EACH) -> bool:
     """Bring `each` of what is noted of each partner's where it may be; whether more is noted.
 
     So whoever said very much of an object that changes waits for their own, and nobody else for them.
@@ -287,4 +287,4 @@ RETURNING giver_id, said_by_id"""
 @app.task(name="indicators.opinions.bounding.catch_up")
 def catch_up() -> None:
     """Bring all that is said where it may be."""
-    following.follow("bounds", lambda after: find(after=after), rest=place)
+    following.follow("bounds", lambda after: find(after=after), rest=bring)

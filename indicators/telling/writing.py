@@ -79,8 +79,9 @@ class _Stretch:
 #: Which stretch: the partner, the filter, the places between which it lies, and whether only what concerns the partner.
 _Which = tuple[UUID, str, int, int, bool]
 #: What stretches said, for the next portions of this process, since the addresses of a partner come in several: by the
-#: end of the log, the store's incarnation, and the viewer, whose sight is asked anew for each portion.
-_SAID: Memory[tuple[int, str, Viewer, _Which], tuple[float, _Stretch]] = Memory(most=2_000)
+#: end of the log, the store's incarnation, and the viewer, whose sight is asked anew for each portion. Each
+#: names a hundred changes at most.
+_SAID: Memory[tuple[int, str, Viewer, _Which], tuple[float, _Stretch]] = Memory(most=500)
 
 
 class _Asking:

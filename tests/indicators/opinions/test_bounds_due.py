@@ -37,7 +37,7 @@ def test_a_step_takes_as_much_of_each_partner_s_and_no_more(world: Any) -> None:
     bounding.find(after=after)
     bounding.find(after=after)
     assert BoundDue.unrestricted.count() == 6, "noted once, however often it changes"
-    steps = [(bounding.place(each=2), _strict(cast.borealis), _strict(cast.cygnus)) for _ in range(3)]
+    steps = [(bounding.bring(each=2), _strict(cast.borealis), _strict(cast.cygnus)) for _ in range(3)]
     assert steps == [(True, 2, 1), (True, 4, 1), (False, 5, 1)]
     assert not BoundDue.unrestricted.exists()
 
@@ -46,7 +46,7 @@ def test_what_a_step_leaves_is_brought_in_the_next(world: Any, monkeypatch: Any)
     cast, shown = world
     _much_is_said(cast, shown)
     readdressing.readdress(cast.viewer("aster"), shown["id"], Reach(tlp=Tlp.AMBER_STRICT))
-    monkeypatch.setattr(bounding.place, "__kwdefaults__", {"each": 1})
+    monkeypatch.setattr(bounding.bring, "__kwdefaults__", {"each": 1})
     bounding.catch_up()
     assert (_strict(cast.borealis), _strict(cast.cygnus)) == (5, 1)
 
