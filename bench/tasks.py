@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import sys
 import time
@@ -56,10 +57,9 @@ class Hand:
 
 def known_token(hand: Hand) -> None:
     """Does anybody know this token?"""
-    token = hand.page.request.get(hand.page.url.rstrip("/") + "/indicators?filter=from:others").text()
-    value = token.partition('<td class="what">')[2].partition('title="')[2][:64]
+    listed = hand.page.request.get(hand.page.url.rstrip("/") + "/indicators?filter=from:others").text()
     hand.press("/")
-    hand.type("[name=search]", value)
+    hand.type("[name=search]", _a_token(listed))
     hand.sees("#found a")
 
 
@@ -164,6 +164,14 @@ def revoke(hand: Hand) -> None:
     hand.click("#acts button[value=revoke]")
     hand.click("main button[value=revoke]")
     hand.sees("text=Undo")
+
+
+def _a_token(listed: str) -> str:
+    """One that the list shows: its first line may as well be a range or a rule."""
+    found = re.search(r'title="([0-9a-f]{64})\b', listed)
+    if found is None:
+        raise LookupError("the list shows no token of others")
+    return found[1]
 
 
 TASKS: tuple[Callable[[Hand], None], ...] = (

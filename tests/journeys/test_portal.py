@@ -228,8 +228,12 @@ def test_text_and_chips_are_one_filter_and_leave_a_short_address(page, live_serv
     page.keyboard.press("Enter")
     expect(rows).to_have_count(1)
     expect(page).to_have_url(re.compile(r"/indicators\?filter=from%3Amine\+publishers%3A%3E%3D2$"))
+    expect(page.locator("#said")).to_have_text("1 match")  # from a place that stays: one that came anew is not read out
+    expect(page.locator("[data-tally]").first).to_have_text("3")
     page.get_by_label("Leave out: From mine").click()
     expect(rows).to_have_count(2)
+    expect(page.locator("#said")).to_have_text("2 match")
+    expect(page.locator("[data-tally]").first).to_have_text("3")
     page.fill("#filter", "kindd:payment-fingerprint")
     page.keyboard.press("Enter")
     page.wait_for_selector("text=Did you mean")
@@ -476,6 +480,7 @@ def test_the_palette_finds_values_and_places_and_leaves_no_trace(page, live_serv
     page.keyboard.press("/")
     page.fill("[name=search]:focus", "mailb")  # at once: what is found while one types takes the place of itself
     page.wait_for_selector("#found a")
+    expect(page.locator("#said")).to_have_text("1 value begins so. 0 places to go to.")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     page.wait_for_selector("h1:has-text('Mailbox of resellers')")

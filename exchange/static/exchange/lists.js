@@ -115,6 +115,17 @@ const point = () => {
 document.addEventListener("htmx:afterSettle", point);
 document.addEventListener("DOMContentLoaded", () => { if (input()?.dataset.character) { input().focus(); point(); } });
 
+// How many each view holds is counted once for a page: a list that comes anew keeps what stood on its tabs.
+let tallied = [];
+const tallies = () => [...document.querySelectorAll("[data-tally]")];
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.target.id === "listed") tallied = tallies().map((one) => one.textContent);
+});
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.target.id !== "listed") return;
+  for (const [place, one] of tallies().entries()) one.textContent = tallied[place] ?? "";
+});
+
 // "12 new" lists again, with the same question.
 document.addEventListener("click", (event) => {
   if (!event.target.closest("[data-again]")) return;

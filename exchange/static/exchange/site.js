@@ -54,9 +54,12 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 document.addEventListener("htmx:afterSwap", () => {
   for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
-  const arrived = document.querySelectorAll("[data-live] .new").length;
-  const told = document.getElementById("told");
-  if (told && arrived) told.textContent = interpolate(ngettext("%(count)s new indicator", "%(count)s new indicators", arrived), { count: arrived }, true);
+});
+
+// What an answer comes to is read out from a place that stays: readers of screens miss one that came with the answer.
+document.addEventListener("htmx:afterSettle", (event) => {
+  const says = event.target.matches("[data-said]") ? event.target : event.target.querySelector("[data-said]");
+  if (says) document.getElementById("said").textContent = says.textContent.replace(/\s+/g, " ").trim();
 });
 
 // Numbers go beside the places that this page has.
