@@ -3,7 +3,7 @@
 from django.http import HttpRequest, HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 
-_TYPES = ("text/html", "text/plain", "application/json")
+_TYPES = ("text/html", "text/plain", "text/javascript", "application/json", "image/svg+xml")
 
 
 class PagesMiddleware(GZipMiddleware):

@@ -87,6 +87,8 @@ def _page(request: HttpRequest, viewer: Viewer, asked: Asked, *, part: str) -> H
         sorts=_sorts(asked),
         export=_export(asked),
         may_save=Scope.SUBSCRIBE in viewer.scopes,
+        may_judge=Scope.REACT in viewer.scopes,
+        may_revoke=Scope.PUBLISH in viewer.scopes,
         state=paging.seal([state], viewer=viewer.partner_id, scope="portal-new"),
     )
 

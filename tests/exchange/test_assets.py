@@ -50,6 +50,28 @@ def test_one_lost_file_is_found(lost, monkeypatch, tmp_path):
     assert assets.absent() == [lost]
 
 
+#: Acts that end something, and lead to a page that asks, or ask for a reason or a name first.
+_ASKED_ELSEWHERE = {
+    ("list.html", "revoke"),  # to act.html, which counts them
+    ("act.html", "revoke"),
+    ("end_page.html", "revoke"),
+    ("end_page.html", ""),
+    ("overview.html", "leave"),  # one's own short name is typed
+    ("account.html", ""),  # of sessions: one signs in again
+}
+
+
+def test_what_ends_something_asks_first():
+    silent = set()
+    for path in (path for room in ("exchange", "partners", "indicators") for path in (ROOT / room).rglob("*.html")):
+        for said in re.findall(
+            r'<button((?:[^>{]|{[{%].*?[%}]})*class="[^"]*\bdanger\b(?:[^>{]|{[{%].*?[%}]})*)>', path.read_text()
+        ):
+            if "data-confirm" not in said:
+                silent.add((path.name, (re.findall(r'value="(\w+)"', said) or [""])[0]))
+    assert silent == _ASKED_ELSEWHERE
+
+
 #: Script of one page, compressed as it travels; the picture of a campaign is drawn by the server.
 _MOST_SCRIPT = 300_000
 

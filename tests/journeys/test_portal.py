@@ -238,6 +238,7 @@ def test_text_and_chips_are_one_filter_and_leave_a_short_address(page, live_serv
     page.keyboard.press("Enter")
     page.wait_for_selector("text=Did you mean")
     assert rows.count() == 2, "the list stays"
+    expect(page.locator("[data-tally]").first).to_have_text("3")
     page.click(".askwrong button")
     expect(rows).to_have_count(1)
     page.reload()

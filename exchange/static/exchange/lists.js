@@ -118,12 +118,9 @@ document.addEventListener("DOMContentLoaded", () => { if (input()?.dataset.chara
 // How many each view holds is counted once for a page: a list that comes anew keeps what stood on its tabs.
 let tallied = [];
 const tallies = () => [...document.querySelectorAll("[data-tally]")];
-document.addEventListener("htmx:beforeSwap", (event) => {
-  if (event.target.id === "listed") tallied = tallies().map((one) => one.textContent);
-});
-document.addEventListener("htmx:afterSwap", (event) => {
-  if (event.target.id !== "listed") return;
-  for (const [place, one] of tallies().entries()) one.textContent = tallied[place] ?? "";
+document.addEventListener("htmx:beforeSwap", () => { tallied = tallies().map((one) => one.textContent); });
+document.addEventListener("htmx:afterSwap", () => {
+  for (const [place, one] of tallies().entries()) one.textContent ||= tallied[place] ?? "";
 });
 
 // "12 new" lists again, with the same question.
@@ -149,7 +146,8 @@ const selection = () => {
   page.checked = picked.length === each.length;
   page.indeterminate = picked.length > 0 && picked.length < each.length;
   bar.classList.toggle("active", picked.length > 0);
-  const says = (name, words) => { bar.querySelector(name).textContent = words; };
+  const says = (name, words) => { const place = bar.querySelector(name); if (place) place.textContent = words; };
+  const shut = (name, closed) => { const act = bar.querySelector(name); if (act) act.disabled = closed; };
   says("[data-chosen]", all ? interpolate(gettext("All %(count)s that match are chosen"), { count: bar.dataset.selection }, true) : picked.length ? interpolate(gettext("%(count)s chosen"), { count: picked.length }, true) : gettext("Choose lines to act on them"));
   bar.querySelector("[data-all]").hidden = !picked.length || all || bar.dataset.selection === String(each.length);
   bar.querySelector("[data-these]").hidden = all || page.checked;
@@ -157,8 +155,8 @@ const selection = () => {
   says("[data-count-others]", picked.length && !all ? ` ${picked.length - own}` : "");
   says("[data-count-own]", picked.length && !all ? ` ${own}` : "");
   says("[data-yours]", picked.length && !all ? interpolate(ngettext("%(own)s of %(count)s is yours", "%(own)s of %(count)s are yours", own), { own, count: picked.length }, true) : "");
-  bar.querySelector("[data-others]").disabled = !all && picked.length === own;
-  bar.querySelector("[data-own]").disabled = !all && !own;
+  shut("[data-others]", !all && picked.length === own);
+  shut("[data-own]", !all && !own);
 };
 const choose = (checked, all = "") => {
   for (const box of boxes()) box.checked = checked;

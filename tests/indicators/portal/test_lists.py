@@ -13,6 +13,7 @@ from indicators.publishing.addressing import Reach
 from indicators.reading import listing
 from indicators.stix import making
 from partners.attribution import Attribution
+from partners.scopes import Role
 from tests import build
 from tests.indicators.portal.test_pages import PROBE, a_pair, names, signed_in, text
 
@@ -178,6 +179,22 @@ def test_columns_and_density_are_kept(cast):
     assert "c-severity" in shown
     assert "c-confidence" not in shown
     assert "grid items comfortable" in shown
+
+
+def test_nobody_is_shown_an_act_that_is_not_theirs(cast):
+    a_pair(cast)
+    acts = {
+        role: set(
+            re.findall(r'form="acts"|<button[^>]* name="do" value="(?:judge|revoke)"', text(client.get("/indicators")))
+        )
+        for role in Role
+        for client in [signed_in(cast.aster, role=role)]
+    }
+    both = acts[Role.ADMIN]
+    assert len(both) == 3, "a box for each line, and both acts"
+    assert acts[Role.PUBLISHER] == both
+    assert {one for one in both if "revoke" not in one} == acts[Role.ANALYST]
+    assert acts[Role.COUNSEL] == set()
 
 
 def test_a_link_that_a_mail_program_marked_is_no_error(cast):

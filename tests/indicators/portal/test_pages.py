@@ -323,6 +323,18 @@ def test_pages_carry_no_inline_script_or_style(cast):
         assert response["Cross-Origin-Opener-Policy"] == "same-origin"
 
 
+def test_pages_are_compressed_and_their_size_tells_nothing(cast):
+    """Padded by a random length: who makes a reader ask again and again learns nothing of the page from it (BREACH)."""
+    client = signed_in(cast.aster)
+    sizes = set()
+    for path in [*["/indicators"] * 12, "/words.js"]:
+        answer = client.get(path, headers={"Accept-Encoding": "gzip, deflate, br"})
+        assert answer["Content-Encoding"] == "gzip", path
+        assert "Accept-Encoding" in answer["Vary"]
+        sizes.add(len(answer.content))
+    assert len(sizes) > 2
+
+
 # --- Start and matches
 
 
