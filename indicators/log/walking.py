@@ -21,6 +21,8 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from exchange import incarnation, replicas
 from exchange.sql import ask
 from indicators.log.traits import BLOCK_BITS, Sieve
@@ -167,13 +169,15 @@ FROM now CROSS JOIN (
         ORDER BY c.seq DESC LIMIT 1) found
 ) at CROSS JOIN (SELECT coalesce(max(mine.lost), 0) AS last FROM mine) pruned
 """
+# What of a row of the log is sorted and kept: all but its traits, which take as much room as the rest.
+_ROW = "c.channel, c.seq, c.date_added, c.holding_id, c.version_id, c.op, c.reason, c.tlp, c.again, c.linked"
 # `at`, one row: the place to begin at. `raw`: the rows of a stretch, by place, each change once. Each channel is one
 # walk of the log's primary key. Of a channel that was closed, only the removes are told, up to where it was.
 _FORWARDS = """
 at AS MATERIALIZED (SELECT %(begins)s::bigint AS place){numbers}, raw AS MATERIALIZED (
     SELECT DISTINCT ON (found.seq) found.*, mine.group_id AS via, mine.until IS NULL AS open
     FROM at CROSS JOIN mine CROSS JOIN LATERAL (
-        SELECT c.* FROM indicators_change c
+        SELECT {row} FROM indicators_change c
         WHERE c.channel = mine.channel AND c.seq > greatest(mine.since, at.place)
           AND c.seq <= least(mine.until, at.place + %(width)s) AND {which} {sifted}
         ORDER BY c.seq LIMIT %(rows)s) found
@@ -184,7 +188,7 @@ _BACKWARDS = """
 at AS MATERIALIZED (SELECT %(begins)s::bigint AS place){numbers}, raw AS MATERIALIZED (
     SELECT DISTINCT ON (found.seq) found.*, mine.group_id AS via, mine.until IS NULL AS open
     FROM at CROSS JOIN mine CROSS JOIN LATERAL (
-        SELECT c.* FROM indicators_change c
+        SELECT {row} FROM indicators_change c
         WHERE c.channel = mine.channel AND c.seq > greatest(mine.since{later}) AND c.seq < at.place
           AND c.seq >= at.place - %(width)s AND {which} {sifted}
         ORDER BY c.seq DESC LIMIT %(rows)s) found
@@ -198,7 +202,7 @@ at AS MATERIALIZED (SELECT greatest(%(begins)s{later}) AS place){numbers}, raw A
     SELECT DISTINCT ON (found.seq) found.*, mine.group_id AS via, mine.until IS NULL AS open
     FROM (
         SELECT c.* FROM sought CROSS JOIN LATERAL (
-            SELECT c.* FROM indicators_change c
+            SELECT {row} FROM indicators_change c
             WHERE c.seq + 0 > (SELECT at.place FROM at) AND c.seq + 0 <= (SELECT at.place + %(width)s FROM at)
               AND {which} {sifted} OFFSET 0) c
     ) found JOIN mine ON mine.channel = found.channel AND found.seq > mine.since
@@ -210,7 +214,7 @@ at AS MATERIALIZED (SELECT %(begins)s::bigint AS place){numbers}, raw AS MATERIA
     SELECT DISTINCT ON (found.seq) found.*, mine.group_id AS via, mine.until IS NULL AS open
     FROM (
         SELECT c.* FROM sought CROSS JOIN LATERAL (
-            SELECT c.* FROM indicators_change c
+            SELECT {row} FROM indicators_change c
             WHERE c.seq + 0 < (SELECT at.place FROM at) AND c.seq + 0 >= (SELECT at.place - %(width)s FROM at)
               AND {which} {sifted} OFFSET 0) c
     ) found JOIN mine ON mine.channel = found.channel AND found.seq > greatest(mine.since{later})
@@ -244,6 +248,7 @@ def stretch(*, which: str, order: str = "ASC", later: str = "", sieve: Sieve = N
     if order != "ASC":
         first, last = "greatest(at.place - %(width)s, 0)", f"least(at.place, ({END}))"
     return text.format(
+        row=_ROW,
         which=which,
         later=f", {later}" if later else "",
         sifted=sieve.sought() if leaps else sieve.condition(),
@@ -251,20 +256,20 @@ def stretch(*, which: str, order: str = "ASC", later: str = "", sieve: Sieve = N
     )
 
 
-# The rows of the page, each with nulls before it, then one row with what `Walked` says, with nulls behind it: the same
-# facts with each row would cost more. Each body goes from its table to the reader as it lies: whatever keeps rows for
+# The rows of the page, then one row with what `Walked` says, as JSON in place of its body: columns of its own would be
+# sent and read with each row, as nulls. Each body goes from its table to the reader as it lies: whatever keeps rows for
 # later (a part of a WITH, a join of the two, a sort) copies each, a millisecond for a thousand.
 _FROM_STRETCH = """
-SELECT {nulls_of_facts}, told.* FROM ({told}) told
+({told})
 UNION ALL
-SELECT now.*, at.place, walked.rows, walked.last, pruned.last, {nulls_of_page}
+SELECT {nulls}, json_build_array(now.head, now.life, at.place, walked.rows, walked.last, pruned.last)::text, NULL, NULL
 FROM now CROSS JOIN at CROSS JOIN (SELECT coalesce(max(mine.lost), 0) AS last FROM mine) pruned
 CROSS JOIN (SELECT count(*) AS rows, {last}(seq) AS last FROM raw) walked
 """
 _FROM_IDS = """
-SELECT {nulls_of_facts}, told.* FROM ({told}) told
+({told})
 UNION ALL
-SELECT now.*, {nulls_of_page} FROM now
+SELECT {nulls}, json_build_array(now.head, now.life)::text, NULL, NULL FROM now
 """
 # Rows until their bodies have so many bytes; each says how many they are with it, and whether another was found.
 _WITHIN = """
@@ -273,9 +278,8 @@ SELECT * FROM (
     FROM ({page}) found WINDOW by_place AS (ORDER BY seq {order} ROWS UNBOUNDED PRECEDING)
 ) counted WHERE counted.upto - coalesce(octet_length(counted.body), 0) < %(max_bytes)s
 """
-#: Facts of a statement with a stretch, and without.
-_FACTS, _FEW_FACTS = 6, 2
-_BEGINNING_FACTS = 4
+#: From the end of a row: its body, the bytes up to it, and behind them whether there is another row.
+_BODY, _UPTO = -3, -2
 
 
 def statement(first: str, stretch: str | None, page: str, *, columns: int, order: str = "ASC") -> str:
@@ -287,15 +291,10 @@ def statement(first: str, stretch: str | None, page: str, *, columns: int, order
     parts = first if stretch is None else f"{first}, {stretch}"
     read = (_FROM_IDS if stretch is None else _FROM_STRETCH).format(
         told=_WITHIN.format(page=page, order=order),
-        nulls_of_facts=_nulls(_FEW_FACTS if stretch is None else _FACTS),
-        nulls_of_page=_nulls(columns + 2),
+        nulls=", ".join(["NULL"] * (columns - 1)),
         last="max" if order == "ASC" else "min",
     )
     return f"WITH {parts} {read}"
-
-
-def _nulls(count: int) -> str:
-    return ", ".join(["NULL"] * count)
 
 
 @dataclass(slots=True)
@@ -351,7 +350,7 @@ def walk(
     while True:
         if not leaps:
             how = IN_ORDER if backwards else _AS_IT_IS
-            facts, _ = _asked(viewer, beginning, {**parameters, "after": place}, facts=_BEGINNING_FACTS, settings=how)
+            facts, _ = _asked(viewer, beginning, {**parameters, "after": place}, settings=how, paged=False)
             walked.head, begins, walked.lost = facts
             if begins is None:
                 return walked
@@ -359,7 +358,7 @@ def walk(
         bounds = {"begins": place, "rows": rows, "width": width, "limit": limit + 1 - len(walked.page)}
         asked, settings = (leaping, BY_INDEX) if leaps else (sql, IN_ORDER)
         everything = {**parameters, **bounds, "max_bytes": max(left, 1)}  # of a full page: whether there is another row
-        facts, page = _asked(viewer, asked, everything, facts=_FACTS, settings=settings, backwards=backwards)
+        facts, page = _asked(viewer, asked, everything, settings=settings, backwards=backwards)
         walked.head, begins, count, last, walked.lost = facts
         read = abs(last - begins) if count == rows else min(width, begins if backwards else walked.head - begins)
         if not leaps and count >= min(rows, _LEAST_ROWS):
@@ -431,7 +430,7 @@ def at_once(
     """The same for a statement without a stretch: one."""
     bounds = {"limit": limit + 1, "max_bytes": NOWHERE if max_bytes is None else max_bytes}
     everything = {**parameters, **bounds}
-    (head,), page = _asked(viewer, sql, everything, facts=_FEW_FACTS, settings=settings, backwards=backwards)
+    (head,), page = _asked(viewer, sql, everything, settings=settings, backwards=backwards)
     walked = Walked([], head=head)
     if not _take(walked, page, limit=limit) and page:
         walked.reached = page[-1][0]
@@ -453,23 +452,21 @@ def _asked(
     sql: str,
     parameters: dict[str, Any],
     *,
-    facts: int,
     settings: Mapping[str, str] = _AS_IT_IS,
+    paged: bool = True,
     backwards: bool = False,
 ) -> tuple[tuple[Any, ...], list[tuple[Any, ...]]]:
-    """What a query says whose last row has the facts, columns of `now` first: these, and the rows of its page by place.
+    """What a query says whose last row has the facts, what `now` says first: these, and the rows of its page by place.
 
-    The first fact is the end of the log. Which life of the store this is comes with the answer.
+    The first fact is the end of the log. Which life of the store this is comes with the answer. Where
+    no page is asked for (`paged`), its one row is the facts.
     """
     began_with = incarnation.current()
-    rows = replicas.read(partial(ask, sql, parameters | of(viewer), settings=settings))
-    *page, told = rows
-    incarnation.note(told[1], began_with=began_with)
-    page = [row[facts:] for row in page]
+    *page, told = replicas.read(partial(ask, sql, parameters | of(viewer), settings=settings))
+    head, life, *others = orjson.loads(told[_BODY]) if paged else told
+    incarnation.note(life, began_with=began_with)
     page.sort(key=_PLACE, reverse=backwards)  # they are in order, and to see that costs next to nothing
-    return (told[0], *told[2:facts]), page
+    return (head, *others), page
 
 
 _PLACE = itemgetter(0)
-#: From the end of a row: the bytes up to it, and behind them whether there is another row.
-_UPTO = -2
