@@ -42,8 +42,9 @@ WHERE NOT t.tgisinternal AND pg_table_is_visible(t.tgrelid)
 """
 _CUT = """
 SELECT conrelid::regclass::text FROM pg_constraint
-WHERE conname = 'log_is_being_cut' AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.relation = conrelid
-                                                   AND l.mode = 'ShareUpdateExclusiveLock')
+WHERE conname = 'log_is_being_cut' AND NOT EXISTS (
+    SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+    WHERE d.datname = current_database() AND l.relation = conrelid AND l.mode = 'ShareUpdateExclusiveLock')
 """
 
 
