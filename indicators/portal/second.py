@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exchange.errors import ExchangeError
+from exchange.tokens.defanging import defanged
 from indicators.models import HeldBatch, Holding
 from indicators.portal import comparing, showing
 from indicators.portal.comparing import Changed
@@ -73,6 +74,7 @@ def _object(draft: Draft, held: Holding | None, then: Foreseen, sees: Mapping[in
     return {
         "title": draft.title,
         "id": draft.stix_id,
+        "value": _value(draft),
         "kind": showing.kind_name(draft.kind, draft.stix_type),
         "tlp": then.tlp.word,
         "raw": draft.raw.decode(),
@@ -80,6 +82,17 @@ def _object(draft: Draft, held: Holding | None, then: Foreseen, sees: Mapping[in
         "changes": changes,
         "sight": _moved(then, then.sees if held is None else sees[held.audience_id]),
     }
+
+
+def _value(draft: Draft) -> str:
+    """What it matches on, as lists show it: by that one object of a batch is told from the next."""
+    extension = dict(draft.extension or {})
+    if code := showing.code(extension):
+        return " ".join(code[0][1].split())
+    if not draft.tokens:
+        return ""
+    first = draft.tokens[0]
+    return defanged(first.value) if first.scheme == "clear" else first.value
 
 
 def _moved(then: Foreseen, now: frozenset[str]) -> Moved:

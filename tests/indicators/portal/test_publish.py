@@ -241,7 +241,7 @@ def waits_to_say(client):
     page = client.get("/organisation/waiting/").content.decode()
     return {
         re.findall(r"<b class=\"break\">([^<]*)</b>", one)[0]: " ".join(re.sub(r"<[^>]+>", " ", one).split())
-        for one in re.findall(r"<li><div class=\"line\">.*?</li>", page, re.DOTALL)
+        for one in re.findall(r"<li><div class=\"line wraps\">.*?</li>", page, re.DOTALL)
     }
 
 
@@ -257,6 +257,7 @@ def test_the_second_person_sees_what_a_revision_changes(cast):
     assert "<ins>91</ins>" in page
     assert "<b>What it is</b>" not in page
     assert page.count("holds nothing under this id") == 1
+    assert len(set(re.findall(r'title="([0-9a-f]{64})"', page))) == 2, "what each matches on tells it from the other"
 
 
 def test_the_second_person_sees_who_comes_to_see_an_object_and_who_loses_it(cast):
