@@ -66,7 +66,9 @@ def test_an_analyst_looks_and_a_reader_is_told_what_it_takes(cast):
     judged(cast)
     analyst = text(signed_in(cast.aster, role=Role.ANALYST).get("/judgement/"))
     assert ">Answer</a>" not in analyst
-    assert signed_in(cast.aster, role=Role.ANALYST).get("/judgement/usefulness/").status_code == 403
+    shut = signed_in(cast.aster, role=Role.ANALYST).get("/judgement/usefulness/")
+    assert shut.status_code == 403
+    assert "an admin of Aster gives roles" in shut.content.decode()
 
 
 def test_pages_of_opinions_follow_each_other_and_cost_the_same(cast, monkeypatch):
