@@ -44,6 +44,19 @@ def required(name: str, *, why: str) -> str:
     return value
 
 
+def languages(name: str, place: Path) -> list[tuple[str, str]]:
+    """English, and the languages that are named; each pair is one twice. `place` has a compiled catalogue of each."""
+    named = [one.lower() for one in words(name)]
+    for one in named:
+        if not re.fullmatch(r"[a-z]{2,3}(-[a-z]{2,8})?", one):
+            raise BadEnvironment(name, "must be languages such as de, pt-br")
+        language, _, region = one.partition("-")
+        folder = f"{language}_{region.title() if len(region) > 2 else region.upper()}" if region else language
+        if one != "en" and not (place / folder / "LC_MESSAGES" / "django.mo").is_file():
+            raise BadEnvironment(name, f"of {one} there is no compiled catalogue in LOCALE_PATH (django.mo)")
+    return [(one, one) for one in dict.fromkeys(["en", *named])]
+
+
 def secret(name: str, *, least: int) -> str:
     """A string that must be there, of at least `least` characters; a fifth as many of them must differ."""
     value = required(name, why=f"at least {least} random characters")

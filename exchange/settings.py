@@ -74,6 +74,7 @@ MIDDLEWARE = [
     "exchange.pages.PagesMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "exchange.translating.LanguageMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -92,7 +93,8 @@ APPEND_SLASH = False
 
 TEMPLATES = [
     {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "BACKEND": "exchange.templating.Templates",
+        "NAME": "django",
         "APP_DIRS": True,
         "OPTIONS": {
             "builtins": ["django.templatetags.i18n"],  # all that people read is marked for translation
@@ -116,9 +118,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 USE_TZ = True
 TIME_ZONE = "UTC"
+# What people read: in English, and in the languages of whose catalogues the operator has one (`make messages`).
 LANGUAGE_CODE = "en"
-USE_I18N = False  # all text is marked (`make messages`); no catalogue is there yet
-LOCALE_PATHS = [BASE_DIR / "exchange" / "locale"]
+LOCALE_PATHS = [Path(env.text("LOCALE_PATH", str(BASE_DIR / "exchange" / "locale")))]
+LANGUAGES = env.languages("LANGUAGES", LOCALE_PATHS[0])
+USE_I18N = len(LANGUAGES) > 1
 
 # People.
 AUTH_USER_MODEL = "partners.User"

@@ -10,7 +10,11 @@ from collections.abc import Callable
 from functools import wraps
 from typing import cast
 
-from django.utils.translation import get_language, gettext_lazy
+from django.conf import settings
+from django.core.exceptions import MiddlewareNotUsed
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.cache import patch_vary_headers
+from django.utils.translation import get_language, get_language_from_request, gettext_lazy, override
 from django.views.decorators.cache import cache_control
 from django.views.i18n import JavaScriptCatalog
 
@@ -22,6 +26,27 @@ def later(text: str) -> str:
 
 #: `gettext`, `ngettext` and `interpolate` for scripts, with the texts of the reader's language: a file, nothing inline.
 words = cache_control(public=True, max_age=3_600)(JavaScriptCatalog.as_view())
+
+
+class LanguageMiddleware:
+    """Answers people in the language that their browser asks for, of those that there are (`LANGUAGES`).
+
+    Only for as long as it answers: whoever the thread answers next, a machine or a person, hears nothing of it.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        if not settings.USE_I18N:
+            raise MiddlewareNotUsed
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Hand the request on, in its language."""
+        language = get_language_from_request(request)
+        with override(language):
+            response = self._get_response(request)
+        response.headers.setdefault("Content-Language", language)
+        patch_vary_headers(response, ("Accept-Language",))
+        return response
 
 
 def per_language[Made](make: Callable[[], Made]) -> Callable[[], Made]:

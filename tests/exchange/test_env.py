@@ -69,6 +69,19 @@ def test_words_are_separated_by_commas(setting):
     assert env.words("SETTING") == ["a.example", "b.example"]
 
 
+def test_a_language_is_there_once_its_catalogue_is(setting, tmp_path):
+    assert env.languages("SETTING", tmp_path) == [("en", "en")]
+    setting("pt-BR, en")
+    with pytest.raises(env.BadEnvironment, match="of pt-br there is no compiled catalogue"):
+        env.languages("SETTING", tmp_path)
+    (tmp_path / "pt_BR/LC_MESSAGES").mkdir(parents=True)
+    (tmp_path / "pt_BR/LC_MESSAGES/django.mo").touch()
+    assert env.languages("SETTING", tmp_path) == [("en", "en"), ("pt-br", "pt-br")]
+    setting("../de")
+    with pytest.raises(env.BadEnvironment, match="such as de"):
+        env.languages("SETTING", tmp_path)
+
+
 def test_a_database_url_gives_up_its_parts(setting):
     setting("postgresql://me%40home:p%2Fw@db.internal:6543/the%20name?sslmode=verify-full")
     found = env.database("SETTING")

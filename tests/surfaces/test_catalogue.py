@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+from django.template import engines
 from django.test import override_settings
-from django.utils import translation
+from django.utils import formats, translation
 
 from exchange.stix import wording
 from exchange.stix import words as stix_words
@@ -125,6 +126,25 @@ def test_what_is_remembered_is_remembered_in_each_language(nobodys, made):
         assert made() is english
     with translation.override(NOBODYS):
         assert made() != english
+
+
+def test_each_reads_in_the_language_that_their_browser_asks_for(nobodys):
+    client = signed_in(build.the_cast().aster)
+    with override_settings(LANGUAGE_CODE="en"):
+        for asked, language in (("xx, en;q=0.5", NOBODYS), ("fr, en;q=0.5", "en"), ("", "en")):
+            answer = client.get("/", headers={"Accept-Language": asked})
+            shown = answer.content.decode()
+            assert f'<html lang="{language}"' in shown
+            assert (catalogue.wide("Home") in shown) == (language == NOBODYS)
+            assert answer["Content-Language"] == language
+            assert "Accept-Language" in answer["Vary"]
+        assert translation.get_language() == "en", "the next request of this thread begins in English"
+
+
+def test_marks_of_drawings_stay_where_they_are_in_every_language(nobodys):
+    with translation.override("de"):
+        assert engines["django"].from_string('x="{{ x }}"').render({"x": 12.5}) == 'x="12.5"'
+        assert formats.number_format(12.5) == "12,5", "where German is read"
 
 
 def test_scripts_are_handed_the_catalogue(nobodys, client):
