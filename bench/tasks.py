@@ -95,7 +95,7 @@ def publish(hand: Hand) -> None:
             hand.page.locator(f"#audience input[value={slug}]").check()
     hand.click("#send")
     hand.sees(".note.success, .note.good, .note.warning, .note.error")
-    hand.notes.append(hand.page.locator("main > .note[role=status]").last.inner_text()[:80])
+    hand.notes.append(hand.page.locator("main > .note[role=status]:visible").last.inner_text()[:80])
 
 
 def why_campaign(hand: Hand) -> None:
