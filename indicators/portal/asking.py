@@ -24,6 +24,7 @@ from indicators.reading.selecting import Selection
 from indicators.stix import conformance
 from indicators.telling import subscribing
 from partners.groups import directory
+from partners.scopes import Scope, of_kind
 from partners.tlp import Tlp
 from partners.viewer import Viewer
 
@@ -255,7 +256,8 @@ def views(viewer: Viewer, asked: Asked | None) -> list[View]:
         (gettext("Ends this week"), "until:<7d"),
         (gettext("Disputed, ours"), "from:mine standing:disputed,refuted"),
     )
-    made = [View(name, Filter(spelling.read_text(text))) for name, text in ours]
+    mine = Scope.PUBLISH in of_kind(viewer.kind)  # who only reads has nothing of its own
+    made = [View(name, Filter(spelling.read_text(text))) for name, text in ours if mine or "from:mine" not in text]
     feeds = Feed.objects.of(viewer).order_by("name", "pk")[:_MOST_VIEWS]
     made += [View(feed.name, subscribing.filter_of(feed), feed.pk) for feed in feeds]
     if asked is None or asked.view or asked.problem:

@@ -21,7 +21,7 @@ from indicators.reading import listing, overview
 from partners.groups import directory
 from partners.portal import letters
 from partners.portal.access import page, show
-from partners.scopes import Scope
+from partners.scopes import Scope, of_kind
 from partners.viewer import Viewer
 
 _WAITING = 5
@@ -95,7 +95,9 @@ def recent(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 @page
 def pulse(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     """The figures, and arrivals by the hour, once for a page."""
-    filters = [Filter(spelling.read_text(text)) for _, text, _ in _FIGURES]
+    mine = Scope.PUBLISH in of_kind(viewer.kind)  # who only reads has nothing of its own
+    asked = [one for one in _FIGURES if mine or "from:mine" not in one[1]]
+    filters = [Filter(spelling.read_text(text)) for _, text, _ in asked]
     counts = listing.tallied(viewer, filters)
     told: dict[str, Any] = {}
     day = overview.figures(viewer)
@@ -115,7 +117,7 @@ def pulse(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         viewer,
         "indicators/pulse.html",
         here="start",
-        figures=[(name, text, says, count) for (name, text, says), count in zip(_FIGURES, counts, strict=True)],
+        figures=[(name, text, says, count) for (name, text, says), count in zip(asked, counts, strict=True)],
         least=_LEAST_PUBLISHERS,
         **told,
     )

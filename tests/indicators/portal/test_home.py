@@ -99,6 +99,20 @@ def test_each_number_of_the_side_bar_has_a_place_on_the_page(cast):
     assert set(told) <= set(re.findall(r'id="(pip-[^"]+)"', text(client.get("/"))))
 
 
+def test_who_only_reads_is_shown_nothing_of_its_own(cast):
+    client = signed_in(cast.dorado)
+    for path, shown in (
+        ("/pulse", "By two labs"),
+        ("/indicators", "Ends this week"),
+        ("/organisation/", "Receives up to"),
+    ):
+        page = text(client.get(path))
+        assert shown in page
+        assert "from%3Amine" not in page
+        assert "How far you may share" not in page
+    assert "from%3Amine" in text(signed_in(cast.aster).get("/indicators"))
+
+
 def test_the_most_urgent_comes_first():
     order = list(items.SECTIONS)
     assert order == ["tonight", "week", "know"]
