@@ -50,6 +50,11 @@ def test_a_worker_hears_of_a_task_within_moments_and_drains_what_waits(broker, m
         until(lambda: broker() == 0)
 
 
+def test_one_thread_of_a_worker_reads_from_the_broker():
+    """With it, a worker whose hands were full when RabbitMQ went was deaf afterwards, of some 10 restarts once."""
+    assert not app.conf.worker_enable_prefetch_count_reduction
+
+
 def test_a_worker_knows_each_task_of_the_schedule():
     asked = (
         "from exchange.celery import app; app.loader.import_default_modules();"
