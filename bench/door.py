@@ -267,6 +267,13 @@ def real() -> Iterator[tuple[str, Draft]]:
                 yield path.name, element
 
 
+def prompts() -> Iterator[str]:
+    """Public prompts and templates of prompts of others, as they stand."""
+    for file in ("prompts.jsonl.gz", "nc_prompts.jsonl.gz", "promptsource_templates.jsonl.gz"):
+        for row in shared.lines("prompts", file):
+            yield from (value for name, value in row.items() if name in ("text", "jinja") and isinstance(value, str))
+
+
 def measure(*, each: int = EACH) -> tuple[dict[str, Counter], dict[str, Counter], list[str]]:
     """By category and place how many were planted, and by policy how many were refused; what was missed."""
     counts: dict[str, Counter] = defaultdict(Counter)
@@ -319,8 +326,14 @@ def main() -> None:
     count = sum(1 for _ in real())
     if count:
         print(f"real objects refused: {len(wrongly)} of {count:,} ({100 * len(wrongly) / count:.3f} %)")
+    texts = list(prompts())
+    found_in = [(code, text) for text in texts if (code := rules.broken_by(folding.fold(text)))]
+    if texts:
+        by_rule = ", ".join(f"{code} {n}" for code, n in sorted(Counter(code for code, _ in found_in).items()))
+        print(f"public prompts refused: {len(found_in)} of {len(texts):,} ({by_rule or 'none'})")
     if options.examples:
         print("\n".join(missed))
+        print("\n".join(f"prompt, {code}: {text[:200]!r}" for code, text in found_in))
         print("\n".join(f"{name} {stix_id} {verdict.code} {verdict.field}" for name, stix_id, verdict in wrongly))
 
 
