@@ -118,7 +118,7 @@ def since(
     An upsert is told if it is what the holding says now: its newest version, living, and visible. A remove is told if
     the viewer does not see the holding live now; but for those up to `fresh_until`, the end of its log when a reader
     that holds nothing began: what they remove was never told to it. `max_bytes` bounds the sum of the bodies: the
-    span ends with the object that reaches it. What was revised or judged and no longer fits, or is disarmed for the
+    span ends with the object that reaches it. What may have been told before and no longer fits, or is disarmed for the
     viewer, is told as a remove; with `all_disarmed` whatever is disarmed is, also up to `fresh_until`: for who asks
     what it is by another filter. One query, and more where a filter leaves out many; up to four more for the matches
     of the upserts (`matched`), whose objects bound the span, too.
@@ -217,8 +217,16 @@ _STRETCH = walking.stretch(which=walking.ALL_OF_IT)
 _GROUP_ONCE = f"""CASE WHEN h.attribution = {int(Attribution.PSEUDONYM)} THEN (
            SELECT k.group_id FROM indicators_change t JOIN partners_channel k ON k.id = t.channel
            WHERE t.version_id = c.version_id AND k.group_id IS NOT NULL LIMIT 1) END"""
+# Whether the reader may have been told of the holding before the change `c`, in whatever version, while it had the
+# channel open. OFFSET 0 leads to the few rows of the versions (`change_by_version`), not to those of a channel.
+_TOLD_BEFORE = """
+EXISTS (SELECT FROM (SELECT e.channel, e.seq FROM indicators_stixobject v
+                     JOIN indicators_change e ON e.version_id = v.id AND e.seq < c.seq
+                     WHERE v.holding_id = c.holding_id OFFSET 0) e
+        JOIN mine ON mine.channel = e.channel AND e.seq > mine.since AND (mine.until IS NULL OR e.seq <= mine.until))
+"""
 # A row for each change of the stretch that is told, as `Told` has it. Both holding and version are found by their keys.
-# What was revised or judged and does not fit any more is removed: an earlier version may have fitted.
+# What was told before and does not fit any more is removed: what was told may have fitted.
 # `judged.disarmed` is false of removes.
 _TOLD = f"""
 SELECT c.seq, c.date_added, CASE WHEN o.fits THEN c.op ELSE 'remove' END,
@@ -248,7 +256,7 @@ CROSS JOIN LATERAL (
                ELSE c.seq > %(fresh)s AND NOT h.seen END
       AND (filtered.fits AND NOT judged.disarmed
            OR judged.disarmed AND %(all_disarmed)s
-           OR c.op = 'upsert' AND c.reason IN ('revised', 'judged') AND c.seq > %(fresh)s)
+           OR c.op = 'upsert' AND c.seq > %(fresh)s AND (c.reason IN ('revised', 'judged') OR {_TOLD_BEFORE}))
     LIMIT 1
 ) o
 JOIN partners_partner p ON p.id = h.publisher_id
