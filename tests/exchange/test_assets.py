@@ -72,6 +72,21 @@ def test_what_ends_something_asks_first():
     assert silent == _ASKED_ELSEWHERE
 
 
+def test_no_id_stands_twice_on_a_page():
+    """Those of the frame are on each page that has it."""
+    frame = set(_ids(ROOT / "exchange" / "templates" / "exchange" / "base.html")) - {"main"}  # which some write anew
+    twice = set()
+    for path in (path for room in ("exchange", "partners", "indicators") for path in (ROOT / room).rglob("*.html")):
+        own = _ids(path)
+        if path.name != "base.html":
+            twice |= {(path.name, one) for one in own if one in frame or own.count(one) > 1}
+    assert twice == set()
+
+
+def _ids(path: Path) -> list[str]:
+    return re.findall(r'\sid="([\w-]+)"', path.read_text())
+
+
 #: Script of one page, compressed as it travels; the picture of a campaign is drawn by the server.
 _MOST_SCRIPT = 300_000
 

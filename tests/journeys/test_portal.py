@@ -305,8 +305,8 @@ def test_the_api_is_tried_with_ones_own_key_which_is_kept_nowhere(page, live_ser
     page.fill("[data-name=limit]", "1")
     page.click("#send")
     expect(page.locator("#status")).to_contain_text("200")
-    expect(page.locator("#said")).to_contain_text('"publisher"')
-    assert page.locator("#said").inner_text().count('"publisher"') == 1
+    expect(page.locator("#answer-body")).to_contain_text('"publisher"')
+    assert page.locator("#answer-body").inner_text().count('"publisher"') == 1
     expect(page.locator("#curl")).to_contain_text("/api/v1/objects?limit=1")
     page.select_option("#operation", label="POST /objects/{stix_id}/opinions")
     page.wait_for_selector("text=It is done for real")

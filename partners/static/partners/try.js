@@ -139,11 +139,11 @@ place.addEventListener("submit", async (event) => {
     says.textContent = interpolate(gettext("%(status)s, %(took)s ms, %(count)s characters"), { status: `${answer.status} ${answer.statusText}`, took: Math.round(performance.now() - begun).toLocaleString("en"), count: text.length.toLocaleString("en") }, true);
     says.className = answer.ok ? "badge good" : "badge bad";
     document.getElementById("headers").textContent = [...answer.headers].map(([name, value]) => `${name}: ${value}`).join("\n");
-    document.getElementById("said").textContent = pretty(text, answer.headers.get("content-type") ?? "");
+    document.getElementById("answer-body").textContent = pretty(text, answer.headers.get("content-type") ?? "");
   } catch (error) {
     says.textContent = error.name === "AbortError" ? interpolate(gettext("No answer within %(seconds)s s"), { seconds: WAIT_MS / 1000 }, true) : gettext("No answer came");
     says.className = "badge bad";
-    for (const id of ["headers", "said"]) document.getElementById(id).textContent = "";
+    for (const id of ["headers", "answer-body"]) document.getElementById(id).textContent = "";
   }
   clearTimeout(clock);
   document.getElementById("curl").textContent = curl(wanted);
