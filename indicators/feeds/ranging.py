@@ -1,8 +1,9 @@
 """A feed's list cut into ranges of one size, for look-up by prefix (`exchange.lists.ranges`, docs/delta.md).
 
 As a snapshot, a file is made in the background, belongs to one `FeedSet`, and is never altered: a newer one has another
-name. What its reader lost since (narrowed, disarmed, recalled, withdrawn) takes the whole file away. What was revoked
-or came is in the next one, which is made FRESH after the one before, and later where the list is long.
+name. What its reader lost since (narrowed, disarmed, recalled, withdrawn) takes the whole file away, also while they
+are still to be told of it. What was revoked or came is in the next one, which is made FRESH after the one before, and
+later where the list is long.
 
 The only writer of RangeFile, and of the files that end in `.ranges` in SNAPSHOT_DIR.
 """
@@ -48,9 +49,9 @@ class Cut:
 
 def head(viewer: Viewer, *, feed: str) -> Cut | None:
     """The newest file for this reader; None where one is being made. Raises NotFound, Conflict."""
-    feed_set, made = _of(viewer, feed=feed)
+    feed_set, made, may_serve = _of(viewer, feed=feed)
     RangeFile.unrestricted.filter(pk=made.pk).update(asked_at=clock.now())
-    if not _may_serve(feed_set, made):
+    if not may_serve:
         make.delay_on_commit(feed_set.pk)
         return None
     lasts = FRESH + made.entries * _MORE
@@ -62,8 +63,8 @@ def head(viewer: Viewer, *, feed: str) -> Cut | None:
 
 def block(viewer: Viewer, *, feed: str, name: str, number: int) -> bytes:
     """One range of a file. Raises NotFound where there is no such range, Gone where another file took its place."""
-    feed_set, made = _of(viewer, feed=feed)
-    if name != made.name or not _may_serve(feed_set, made):
+    _, made, may_serve = _of(viewer, feed=feed)
+    if name != made.name or not may_serve:
         raise Gone("Other ranges took the place of these. Ask for their head again.", code="start-over")
     with _path(name).open("rb") as file:
         found = ranges.Head.read(json.loads(file.read(ranges.HEAD)))
@@ -73,15 +74,12 @@ def block(viewer: Viewer, *, feed: str, name: str, number: int) -> bytes:
         return file.read(found.size)
 
 
-def _of(viewer: Viewer, *, feed: str) -> tuple[FeedSet, RangeFile]:
-    feed_set = proving.brought(viewer, deltas.feed_of(viewer, feed), feed=feed)
+def _of(viewer: Viewer, *, feed: str) -> tuple[FeedSet, RangeFile, bool]:
+    """A reader's set, its newest file, and whether that may be served."""
+    feed_set, told = snapshots.brought(viewer, feed=feed)
     made, _ = RangeFile.unrestricted.get_or_create(feed_set=feed_set)
-    return feed_set, made
-
-
-def _may_serve(feed_set: FeedSet, made: RangeFile) -> bool:
     there = bool(made.name) and _path(made.name).is_file()
-    return there and not snapshots.lost(feed_set, since=made.place)
+    return feed_set, made, told and there and not snapshots.lost(viewer, feed_set, since=made.place)
 
 
 @app.task(name="indicators.feeds.ranging.make", ignore_result=True)

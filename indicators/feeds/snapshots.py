@@ -2,7 +2,8 @@
 
 A file belongs to one `FeedSet`: one partner, the groups that its key may see, and one filter. It holds what the set
 held at one place, each row read under the rule, and ends with the delta's trailer, whose cursor goes on from there.
-Whoever asks for it is asked for anew: a file with anything in it that its reader lost since is no longer served.
+Whoever asks for it is asked for anew: a file with anything in it that its reader lost since is no longer served, and
+none while they are still to be told what they lost.
 
 The only writer of Snapshot, and of the files in SNAPSHOT_DIR.
 """
@@ -29,13 +30,15 @@ from exchange.celery import app
 from exchange.lists import pages
 from indicators.feeds import deltas, proving
 from indicators.models import FeedSet, InForce, RangeFile, Snapshot
+from indicators.sight import resighting
 from partners.keys.auth import viewer_of_partner
+from partners.sharing import audiences_visible_to
 from partners.viewer import Viewer
 
 #: By the coding of its content, how a file's name ends.
 ENDS = {"zstd": ".ndjson.zst", "gzip": ".ndjson.gz"}
 #: What its reader must not be handed any more: they lost it, and did not merely see it end.
-_LOST = ("disarmed", "narrowed", "recalled", "withdrawn")
+_LOST = ("disarmed", "flood", "narrowed", "recalled", "withdrawn")
 _PAGE = 2_000
 #: A set that has moved on further is written anew: a beginner would read as much again by the delta.
 _OLD_PLACES, _OLD_SHARE = 10_000, 0.25
@@ -57,12 +60,11 @@ class File:
 
 def served(viewer: Viewer, *, feed: str, coding: str) -> File | None:
     """The file for this reader; None where one is being made. Raises NotFound, Conflict."""
-    wanted = deltas.feed_of(viewer, feed)
-    feed_set = proving.brought(viewer, wanted, feed=feed)
+    feed_set, told = brought(viewer, feed=feed)
     made, _ = Snapshot.unrestricted.get_or_create(feed_set=feed_set)
     Snapshot.unrestricted.filter(pk=made.pk).update(asked_at=clock.now())
-    path = _path(made.name, coding) if made.name else None
-    if path is None or not path.is_file() or not _holds(feed_set, made):
+    path = _path(made.name, coding)
+    if not (told and made.name and path.is_file()) or lost(viewer, feed_set, since=made.place):
         make.delay_on_commit(feed_set.pk)
         return None
     if _is_old(feed_set, made):
@@ -70,16 +72,25 @@ def served(viewer: Viewer, *, feed: str, coding: str) -> File | None:
     return File(path, f'"{made.name}-{coding}"', made.rows)
 
 
-def _holds(feed_set: FeedSet, made: Snapshot) -> bool:
-    """Whether all that the file holds may still be handed to its reader, and its cursor leads on."""
-    return not lost(feed_set, since=made.place)
+def brought(viewer: Viewer, *, feed: str) -> tuple[FeedSet, bool]:
+    """The reader's set as the log stands now, and whether they have been told all that they lost. Raises as `served`.
+
+    That is asked first: what is told from then on, the set finds in the log.
+    """
+    told = not resighting.is_behind(viewer.partner_id)
+    return proving.brought(viewer, deltas.feed_of(viewer, feed), feed=feed), told
 
 
-def lost(feed_set: FeedSet, *, since: int) -> bool:
-    """Whether its reader lost anything that the set held at a place of it, or nobody knows any more."""
+def lost(viewer: Viewer, feed_set: FeedSet, *, since: int) -> bool:
+    """Whether its reader lost anything that the set held at a place of it, or nobody knows any more.
+
+    What left the set for another reason, as by the filter, may have been lost later: so its reader is asked for, too.
+    """
     if not feed_set.complete or not feed_set.pruned <= since <= feed_set.place:
         return True
-    return InForce.unrestricted.filter(feed_set=feed_set, place__gt=since, removed__in=_LOST).exists()
+    unseen = ~Q(holding__audience__in=audiences_visible_to(viewer).values("pk"))
+    left = InForce.unrestricted.filter(feed_set=feed_set, place__gt=since).exclude(removed="")
+    return left.filter(Q(removed__in=_LOST) | unseen).exists()
 
 
 def _is_old(feed_set: FeedSet, made: Snapshot) -> bool:

@@ -18,6 +18,7 @@ from itertools import batched
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from exchange import hints
 from exchange.celery import app
@@ -146,6 +147,13 @@ def owe(partner_id: UUID, told_in: int, holdings: Iterable[int]) -> None:
         Telling(partner_id=partner_id, channel_id=told_in, told_in_id=told_in, kind=Kind.OPENED, holdings=list(portion))
         for portion in batched(sorted(holdings), PORTION)
     )
+
+
+def is_behind(partner_id: UUID) -> bool:
+    """Whether a partner is still to be told of anything that it lost. One query."""
+    closed = Sight.objects.filter(partner=partner_id, until=channels.NOT_YET)
+    of_it = Q(partner=partner_id) | Q(partner=None, channel__in=closed.values("channel"))
+    return Telling.objects.filter(of_it, kind=Kind.CLOSED).exists()
 
 
 def tell_next() -> bool:

@@ -17,12 +17,14 @@ from exchange.client.keeping import Kept
 from exchange.tokens import epochs, forms
 from indicators.feeds import blocklists, proving, ranging, snapshots
 from indicators.models import FeedSet, RangeFile
+from indicators.sight import resighting
 from indicators.stix import making
 from partners import keys
 from partners.scopes import KEY_SCOPES
 from tests import build
 from tests.indicators.api.caller import Caller, code, read
 from tests.indicators.api.test_delta import revoked, withdraw
+from tests.indicators.log.test_joining import leave
 
 pytestmark = pytest.mark.django_db
 PATH = "feeds/all/ranges"
@@ -149,6 +151,15 @@ def test_what_was_lost_takes_the_ranges_away_at_once(aster, borealis):
     ranges._until = 0
     assert not ranges.check("net", "198.51.100.1")
     assert ranges.check("net", "192.0.2.9")
+
+
+def test_ranges_are_gone_while_their_reader_is_still_to_be_told_what_it_lost(cast, aster, borealis, monkeypatch):
+    monkeypatch.setattr(resighting, "PORTION", 1)
+    aster.push(a_net(), a_net("192.0.2.0/24"), query="?groups=ring")
+    head = made(borealis)
+    leave([cast.borealis], "ring")
+    assert code(borealis.get(f"{PATH}/{head['name']}/0"), 410) == "start-over"
+    assert borealis.get(PATH).status_code == 202
 
 
 def test_what_came_or_was_revoked_is_in_the_next_ones(aster, borealis):

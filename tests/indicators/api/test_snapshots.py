@@ -13,8 +13,11 @@ from exchange import clock
 from exchange.lists import pages
 from indicators.feeds import proving, snapshots
 from indicators.models import FeedSet, Snapshot
+from indicators.sight import resighting
 from tests import build
+from tests.indicators.api.caller import read
 from tests.indicators.api.test_delta import Subscriber, revoked, withdraw
+from tests.indicators.log.test_joining import leave
 
 pytestmark = pytest.mark.django_db
 PATH = "feeds/all/snapshot"
@@ -26,12 +29,12 @@ def kept(settings, tmp_path):
     return settings.SNAPSHOT_DIR
 
 
-def made(caller):
+def made(caller, path=PATH):
     """The file, once the worker has made it."""
-    assert caller.get(PATH).status_code == 202
+    assert caller.get(path).status_code == 202
     for pk in FeedSet.unrestricted.values_list("pk", flat=True):
         snapshots.make(pk)
-    return caller.get(PATH)
+    return caller.get(path)
 
 
 def whole(answer) -> bytes:
@@ -95,6 +98,50 @@ def test_who_lost_something_is_given_no_old_file(aster, borealis):
     assert made(borealis).status_code == 200
     withdraw(aster, first)
     assert first["id"] not in gzip.decompress(whole(made(borealis))).decode()
+
+
+@pytest.mark.parametrize("who_leaves", ["the reader", "all"])
+@pytest.mark.parametrize("line", ["", "age:<=9d"])
+def test_a_file_is_not_served_while_its_reader_is_still_to_be_told_what_it_lost(
+    cast, aster, borealis, monkeypatch, who_leaves, line
+):
+    """No worker has told it yet: more holdings than are told in the transaction that turns its sight."""
+    monkeypatch.setattr(resighting, "PORTION", 1)
+    of_the_group, of_all = [build.an_indicator() for _ in range(3)], build.an_indicator()
+    aster.push(*of_the_group, query="?groups=ring")
+    aster.push(of_all, query="?everyone=true")
+    feed = read(borealis.send("POST", "feeds", {"name": "one", "text": line}), 201)["id"]
+    path = f"feeds/{feed}/snapshot"
+    assert made(borealis, path).status_code == 200
+    leave([cast.borealis] if who_leaves == "the reader" else [cast.aster, cast.borealis], "ring")
+    assert borealis.get(path).status_code == 202
+    with time_machine.travel(clock.now() + timedelta(minutes=1), tick=False):  # what moves by itself is asked anew
+        assert borealis.get(path).status_code == 202
+        resighting.tell_all()
+        page = pages.read([gzip.decompress(whole(made(borealis, path)))])
+    assert {row["id"] for row in page.rows} == {of_all["id"]}
+    assert page.trailer.set_count == 1
+
+
+def test_others_turns_take_no_file_away(cast, aster, borealis, monkeypatch):
+    monkeypatch.setattr(resighting, "PORTION", 1)
+    second = build.a_ring(cast.aster, cast.cygnus, slug="second")
+    aster.push(*(build.an_indicator() for _ in range(3)), query=f"?groups={second.slug}")
+    tag = made(borealis).headers["ETag"]
+    leave([cast.aster, cast.cygnus], "second")
+    assert borealis.get(PATH).headers["ETag"] == tag
+
+
+def test_what_the_filter_let_go_and_is_then_withdrawn_is_in_no_old_file(aster, borealis):
+    one, other = (build.an_indicator() | {"confidence": 90} for _ in range(2))
+    aster.push(one, other)
+    feed = read(borealis.send("POST", "feeds", {"name": "sure", "text": "confidence:>=70"}), 201)["id"]
+    path = f"feeds/{feed}/snapshot"
+    assert made(borealis, path).status_code == 200
+    aster.push(one | {"confidence": 10, "modified": build.later()})
+    assert borealis.get(path).status_code == 200  # it is still shown
+    withdraw(aster, one)
+    assert one["id"] not in gzip.decompress(whole(made(borealis, path))).decode()
 
 
 def test_each_reader_has_a_file_of_their_own(aster, borealis):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
 from exchange import clock
@@ -106,8 +108,13 @@ def joins(partner: Partner, group) -> None:
 
 
 def leaves(partner: Partner, slug: str) -> None:
-    with sight.changing([partner.pk]):
-        Membership.objects.filter(partner=partner, group__slug=slug, until=None).update(until=clock.now())
+    leave([partner], slug)
+
+
+def leave(partners: Iterable[Partner], slug: str) -> None:
+    who = [partner.pk for partner in partners]
+    with sight.changing(who):
+        Membership.objects.filter(partner__in=who, group__slug=slug, until=None).update(until=clock.now())
 
 
 def test_who_joins_a_second_group_and_leaves_the_first_is_told_of_what_is_in_both():

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from exchange import clock
 from exchange.lists import pages
 from indicators.ending import deciding
+from indicators.feeds import snapshots
 from indicators.feeds.filters import Filter
 from indicators.log import changes
-from indicators.models import Ending, Flood, Holding, Tally
+from indicators.models import Ending, FeedSet, Flood, Holding, Tally
 from indicators.opinions import flooding, sighting, tallying
 from indicators.opinions.flooding import FEWEST, JUMP, QUIET, Subscriber
 from partners.keys import auth
@@ -130,6 +131,18 @@ def test_three_partners_that_jump_disarm_and_its_publisher_is_told_and_brings_it
         ack(cast, who, theirs, blocked=10**6)
     flooding.catch_up()
     assert state(theirs) == "disarmed", "but not a hundred times more"
+
+
+def test_what_floods_is_in_no_old_file(cast, theirs, settings, tmp_path):
+    settings.SNAPSHOT_DIR = tmp_path / "snapshots"
+    reader, path = Caller(cast.keys["borealis"]), "feeds/all/snapshot"
+    assert reader.get(path).status_code == 202
+    snapshots.make(FeedSet.objects.of(cast.viewer("borealis")).get().pk)
+    assert reader.get(path).status_code == 200
+    for who in ("borealis", "cygnus", "eridanus"):
+        ack(cast, who, theirs, blocked=5_000)
+    flooding.catch_up()
+    assert reader.get(path).status_code == 202
 
 
 def test_it_stays_disarmed_until_its_publisher_says_so_and_can_be_made_final(cast, theirs, monkeypatch):
