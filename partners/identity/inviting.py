@@ -1,8 +1,8 @@
-"""Invite people and partners, and let them in. The only writer of Invitation.
+"""Invite people and partners, and let them in. Writes Invitation; `keys.revoke` ends those that a key has sent.
 
 An invitation is a link with 256 random bits, of which the digest is stored. It is good once, for seven days, while
-whoever sent it is active and nobody has withdrawn it. A link that is wrong, used, withdrawn or too old is the same
-thing to whoever holds it.
+the person or key that sent it is active and nobody has withdrawn it. A link that is wrong, used, withdrawn or too old
+is the same thing to whoever holds it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from partners.groups import life
 from partners.groups.registering import register_user
 from partners.keys import auth
 from partners.log import audit
-from partners.models import Invitation, Partner, User
+from partners.models import ApiKey, Invitation, Partner, User
 from partners.scopes import Role, Scope, rights_of
 from partners.viewer import Viewer
 
@@ -188,6 +188,9 @@ def _let_in(invitation_id: UUID, *, username: str, password: str | None) -> User
     """One transaction: the invitation is used up, or nothing has happened."""
     try:
         with transaction.atomic():
+            sent_by = Invitation.objects.filter(pk=invitation_id).values("invited_by_key")
+            # Held first, as `keys.revoke` does: once a revocation is answered, nobody comes in.
+            ApiKey.objects.select_for_update(no_key=True).filter(pk__in=sent_by).first()
             invitation = _usable().select_for_update(of=("self",)).filter(pk=invitation_id).first()
             if invitation is None:
                 raise NoInvitation
@@ -227,6 +230,7 @@ def _invite(viewer: Viewer, partner: Partner, *, email: str, role: Role) -> tupl
         role=role,
         digest=_digest(token),
         invited_by_id=_person(viewer),
+        invited_by_key_id=_key(viewer),
         expires_at=clock.now() + LIFE,
     )
     target = f"invitation:{invitation.pk}"
@@ -262,8 +266,10 @@ def _revoke(rows: QuerySet[Invitation], *, by: Viewer) -> int:
 
 def _usable() -> QuerySet[Invitation]:
     """What is neither used, withdrawn nor too old, into a partner that takes part or is about to."""
+    key_is_active = Q(invited_by_key__revoked_at=None, invited_by_key__expires_at__gt=clock.now())
     return Invitation.objects.filter(
         Q(invited_by=None) | Q(invited_by__is_active=True),
+        Q(invited_by_key=None) | key_is_active,
         accepted_at=None,
         revoked_at=None,
         expires_at__gt=clock.now(),
@@ -274,6 +280,11 @@ def _usable() -> QuerySet[Invitation]:
 def _person(viewer: Viewer) -> int | None:
     kind, _, pk = viewer.actor.partition(":")
     return int(pk) if kind == "user" else None
+
+
+def _key(viewer: Viewer) -> int | None:
+    kind, _, public_id = viewer.actor.partition(":")
+    return ApiKey.objects.values_list("pk", flat=True).get(public_id=public_id) if kind == "key" else None
 
 
 def _digest(token: str) -> bytes:

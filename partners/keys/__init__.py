@@ -1,4 +1,4 @@
-"""Issue, rotate, read and revoke API keys. The only writer of ApiKey and KeyNetwork.
+"""Issue, rotate, read and revoke API keys. The only writer of ApiKey and KeyNetwork; ends invitations of revoked keys.
 
 A key reads `exk_<id>_<secret><checksum>`: a prefix that secret scanners can find, a public id of 8 base-32
 characters, 160 random bits in base 32, and the CRC-32 of all before it in 7 base-32 characters, so that a
@@ -33,7 +33,7 @@ from partners import proof, waking
 from partners.ceilings import UNBOUND, Ceiling
 from partners.keys.limiting import Limits, checked, limits_of, require_within, within
 from partners.log import audit
-from partners.models import ApiKey, AuditRecord, KeyNetwork, Partner
+from partners.models import ApiKey, AuditRecord, Invitation, KeyNetwork, Partner
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
@@ -152,7 +152,8 @@ def successor(public_id: str, *, partner_id: UUID) -> str:
 def revoke(key: ApiKey, *, by: Viewer | None = None) -> int:
     """Make a key and all that descend from it worthless from the next request on; returns how many were active.
 
-    Raises Forbidden for a key that may do more than `by` may (`limiting.require_within`).
+    What they have invited is withdrawn. Raises Forbidden for a key that may do more than `by` may
+    (`limiting.require_within`).
     """
     _require_own(key.partner_id, by, only=key.only)
     moment = clock.now()
@@ -165,8 +166,18 @@ def revoke(key: ApiKey, *, by: Viewer | None = None) -> int:
         for public_id, parent in revoked:
             told = {"with_parent": parent} if public_id != key.public_id else {}
             audit.record(audit.Verb.KEY_REVOKED, by=by, target=f"key:{public_id}", about=key.partner_id, **told)
+        _withdraw_invitations([public_id for public_id, _ in revoked], by=by)
         waking.wake()  # whoever waits under it is asked again at once
     return len(revoked)
+
+
+def _withdraw_invitations(public_ids: list[str], *, by: Viewer | None) -> None:
+    """End what these keys have invited: whoever holds such a link would become a person after the key is gone."""
+    sent = Invitation.objects.filter(invited_by_key__public_id__in=public_ids, accepted_at=None, revoked_at=None)
+    found = list(sent.order_by("pk").select_for_update(of=("self",)).values_list("pk", "partner"))
+    Invitation.objects.filter(pk__in=[pk for pk, _ in found]).update(revoked_at=clock.now())
+    for pk, partner_id in found:
+        audit.record(audit.Verb.INVITATION_REVOKED, by=by, target=f"invitation:{pk}", about=partner_id)
 
 
 def of(viewer: Viewer) -> QuerySet[ApiKey]:

@@ -1,7 +1,7 @@
 """People of partners, and how they sign in.
 
-`registering` makes User, `people` changes it; `inviting` writes Invitation, `signing_on` SignOn and Identity, `asking`
-Question, `sessions` Session.
+`registering` makes User, `people` changes it; `inviting` writes Invitation (`keys.revoke` ends those of a key),
+`signing_on` SignOn and Identity, `asking` Question, `sessions` Session.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from exchange import clock
+from partners.models.keys import ApiKey
 from partners.models.partners import Partner
 from partners.scopes import Role
 
@@ -46,6 +47,7 @@ class Invitation(models.Model):
     role = models.CharField(max_length=12, choices=Role)
     digest = models.BinaryField(max_length=32, unique=True, help_text="SHA-256 of the token, which holds 256 bits.")
     invited_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+", null=True)
+    invited_by_key = models.ForeignKey(ApiKey, on_delete=models.PROTECT, related_name="+", null=True)
     created_at = models.DateTimeField(default=clock.now)
     expires_at = models.DateTimeField()
     accepted_at = models.DateTimeField(null=True, blank=True)

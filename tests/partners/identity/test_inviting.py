@@ -9,11 +9,13 @@ import time_machine
 from django.test import Client
 
 from exchange.errors import Conflict, Forbidden, NotFound, Refused
+from partners import keys
 from partners.identity import inviting, people
 from partners.keys import auth
 from partners.models import AuditRecord, Invitation, Partner, User
 from partners.scopes import Role, Scope
 from tests import build
+from tests.indicators.api.caller import Caller, read
 from tests.partners.browser import PASSWORD, accept, by_password, is_signed_in, link_in, signed_in, text
 
 pytestmark = pytest.mark.django_db
@@ -184,6 +186,32 @@ def test_whoever_loses_the_role_loses_what_he_has_invited(cast, admin):
     people.change(viewer(admin), other.pk, role=Role.ANALYST)
     with pytest.raises(inviting.NoInvitation):
         inviting.find(link.partition("token=")[2])
+
+
+def test_what_a_key_has_invited_is_worthless_once_the_key_is_revoked(cast, admin):
+    thief = Caller(build.a_key(cast.aster, Scope.ADMIN, Scope.READ))
+    child = read(thief.send("POST", "keys", {"name": "second", "scopes": ["admin", "read"]}), 201)["secret"]
+    links = [
+        read(who.send("POST", "invitations", {"email": f"{n}@evil.example", "role": "counsel"}), 201)["link"]
+        for n, who in enumerate((thief, Caller(child)))
+    ]
+    sent_by_a_person = inviting.invite(viewer(admin), email="bea@aster.example", role=Role.ANALYST)[1]
+    signed_in(admin).post(f"/organisation/keys/{keys.public_id_of(thief.key)}/act", {"do": "revoke"})
+    for link in links:
+        assert Client().get(link[link.index("/account") :]).status_code == 404
+        assert accept(link, "mallory").status_code == 404
+    assert not User.objects.filter(username="mallory@aster").exists()
+    assert "evil.example" not in text(signed_in(admin).get("/organisation/people/"))
+    withdrawn = AuditRecord.objects.filter(partner=cast.aster, verb="invitation.revoked", actor=f"user:{admin.pk}")
+    assert withdrawn.count() == 2
+    assert accept(sent_by_a_person, "bea").status_code == 302
+
+
+def test_what_a_key_has_invited_is_worthless_once_the_key_is_over(cast):
+    key = Caller(build.a_key(cast.aster, Scope.ADMIN, Scope.READ))
+    sent = read(key.send("POST", "invitations", {"email": "bea@aster.example", "role": "counsel"}), 201)
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=1, minutes=1)):
+        assert accept(sent["link"], "bea").status_code == 404
 
 
 def test_the_operator_invites_a_partner_which_takes_part_once_its_admin_is_there(cast):
