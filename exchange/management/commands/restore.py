@@ -44,6 +44,14 @@ class Command(BaseCommand):
         self.stdout.write(f"{to} is ready: start PostgreSQL {server.base.version} with it, then web, workers and beat.")
 
 
+#: With these (or their `_FILE`) a command would ask the living exchange, whatever its DATABASE_URL: a pooler's settings
+#: send commands past it, to the server behind.
+_OF_THE_LIVING = (
+    *("BACKUP_DATABASE_URL", "CELERY_BROKER_URL"),
+    *("DATABASE_DIRECT_URL", "DATABASE_POOLER", "DATABASE_REPLICA_URL"),
+)
+
+
 def moment(text: str) -> datetime:
     """With its zone: 2026-11-29T02:15:00Z. Raises ValueError."""
     found = datetime.fromisoformat(text)
@@ -54,8 +62,7 @@ def moment(text: str) -> datetime:
 
 def manage(url: str, *arguments: str, more: dict[str, str] | None = None) -> str:
     """Run one of our commands against another store; what it said. Raises `programs.Failed`."""
-    others = ("CELERY_BROKER_URL", "BACKUP_DATABASE_URL")  # of the living exchange
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_LIVING)}
     done = subprocess.run(  # noqa: S603 - our own command, no shell
         [sys.executable, "-m", "exchange.management.line", *arguments],
         env=kept | {"DATABASE_URL": url} | (more or {}),
