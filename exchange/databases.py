@@ -30,17 +30,17 @@ _ALIVE = {
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """`all` is Django's DATABASES; `direct` the store past a pooler, `direct_conninfo` that for libpq or ""."""
+    """`all` is Django's DATABASES; `direct` the store past a pooler, if there is one, `conninfo` that for libpq."""
 
     all: dict[str, dict[str, Any]]
     direct: dict[str, Any]
-    direct_conninfo: str
+    conninfo: str
 
 
 def of_environment(*, pooled: bool) -> Stores:
     """What DATABASE_URL, DATABASE_DIRECT_URL and DATABASE_REPLICA_URL say. Raises BadEnvironment."""
     direct = env.database("DATABASE_DIRECT_URL" if pooled else "DATABASE_URL")
-    conninfo = env.conninfo(direct) if pooled else ""
+    conninfo = env.conninfo(direct)
     is_command = env.flag("EXCHANGE_COMMAND", default=False)
     through = pooled and not is_command
     primary = env.database("DATABASE_URL") if through else direct
@@ -55,7 +55,7 @@ def of_environment(*, pooled: bool) -> Stores:
         replica = env.database("DATABASE_REPLICA_URL")
         own = _planned(replica["OPTIONS"]) | {"prepare_threshold": 0, "pool": _pool(timeout_s=1)}
         found["replica"] = replica | {"OPTIONS": primary["OPTIONS"] | own, "TEST": {"MIRROR": "default"}}
-    return Stores(all=found, direct=direct, direct_conninfo=conninfo)
+    return Stores(all=found, direct=direct, conninfo=conninfo)
 
 
 def _planned(options: dict[str, Any]) -> dict[str, Any]:

@@ -113,7 +113,8 @@ TEMPLATES = [
 DATABASE_POOLER = env.choice("DATABASE_POOLER", "none", of=("none", "transaction"))
 DATABASE_PLANNING = databases.PLANNING
 _databases = databases.of_environment(pooled=DATABASE_POOLER == "transaction")
-DATABASES, DATABASE_DIRECT = _databases.all, _databases.direct_conninfo
+DATABASES = _databases.all
+DATABASE_DIRECT = _databases.conninfo if DATABASE_POOLER == "transaction" else ""
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 USE_TZ = True
@@ -290,17 +291,7 @@ BROKER_IS_POSTGRESQL = CELERY_BROKER_URL.startswith("pgmq:")
 CELERY_BROKER_TRANSPORT_OPTIONS = (
     {
         # The pgmq client reads a conninfo string, not a URL with `?host=`.
-        "conn_string": " ".join(
-            f"{name}='{value}'"
-            for name, value in (
-                ("host", _databases.direct["HOST"]),
-                ("port", _databases.direct["PORT"]),
-                ("dbname", _databases.direct["NAME"]),
-                ("user", _databases.direct["USER"]),
-                ("password", _databases.direct["PASSWORD"]),
-            )
-            if value
-        ),
+        "conn_string": _databases.conninfo,
         "init_extension": False,
         "use_notify": True,
         "notify_throttle_interval_ms": 0,

@@ -78,6 +78,18 @@ def test_a_wrong_setting_is_one_sentence(wrong, says):
     assert ended.stderr.startswith(says)
 
 
+def test_the_broker_in_the_store_is_reached_as_the_store_is():
+    """With any password, and with what is asked of TLS; another one's words, or an error that quotes it, else."""
+    asks = (
+        "from exchange import settings; from psycopg.conninfo import conninfo_to_dict as read;"
+        "told = read(settings.CELERY_BROKER_TRANSPORT_OPTIONS['conn_string']);"
+        "print(told['password'], told['sslmode'])"
+    )
+    url = "postgresql://exchange:it%27s%20a%5C@db.internal/exchange?sslmode=verify-full"
+    said = start(["-c", asks], DATABASE_URL=url)
+    assert (said.stdout, said.stderr) == ("it's a\\ verify-full\n", "")
+
+
 def test_a_host_below_a_suffix_is_one_of_ours():
     assert start(LOAD, BASE_URL="https://exchange.lab.example").returncode == 0
 
