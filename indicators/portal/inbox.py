@@ -30,7 +30,7 @@ from indicators.publishing import awaiting
 from indicators.stix import vocabulary
 from indicators.telling import inbox
 from partners.groups import life, proposing, warning
-from partners.models import ApiKey
+from partners.models import ApiKey, Proposal
 from partners.portal.letters import Lab
 from partners.scopes import Scope
 from partners.viewer import Viewer
@@ -223,23 +223,22 @@ def _campaigns(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
 def _sharing(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
     """Invitations and other proposals, bases that end, objects that are offered."""
     if Scope.ADMIN in viewer.scopes:
-        for proposal in proposing.proposals(viewer)[:_MOST]:
-            if viewer.partner_id in proposing.waits_for(proposal):
-                yield Item(
-                    "week",
-                    "sharing",
-                    "people",
-                    "plain",
-                    gettext("{get_kind_display} waits for us in the group {name}").format(
-                        get_kind_display=proposal.get_kind_display(), name=proposal.group.name
-                    ),
-                    gettext("{get_policy_display} · your default audience stays as it is").format(
-                        get_policy_display=proposal.group.get_policy_display()
-                    ),
-                    gettext("Read terms"),
-                    reverse("groups-page"),
-                    at=proposal.made_at,
-                )
+        for proposal in _asking(viewer):
+            yield Item(
+                "week",
+                "sharing",
+                "people",
+                "plain",
+                gettext("{get_kind_display} waits for us in the group {name}").format(
+                    get_kind_display=proposal.get_kind_display(), name=proposal.group.name
+                ),
+                gettext("{get_policy_display} · your default audience stays as it is").format(
+                    get_policy_display=proposal.group.get_policy_display()
+                ),
+                gettext("Read terms"),
+                reverse("groups-page"),
+                at=proposal.made_at,
+            )
         for offer in life.offers_to(viewer)[:_MOST]:
             yield Item(
                 "week",
@@ -264,6 +263,14 @@ def _sharing(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:
             reverse("group-page", args=[notice.group.slug]),
             due=datetime.combine(notice.basis_until, datetime.min.time(), tzinfo=clock.now().tzinfo),
         )
+
+
+def _asking(viewer: Viewer) -> list[Proposal]:
+    """The oldest invitations that wait for us, and beside them the oldest of what concerns groups that we are in."""
+    found = [one for one in proposing.proposals(viewer) if proposing.asks(viewer, one)]
+    new = [one for one in found if one.group_id not in viewer.group_ids]
+    ours = [one for one in found if one.group_id in viewer.group_ids]
+    return ours[:_MOST] + new[:_MOST]
 
 
 def _keys(viewer: Viewer, labs: Mapping[UUID, Lab]) -> Iterator[Item]:

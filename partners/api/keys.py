@@ -30,8 +30,8 @@ class KeysView(Face):
 
     @extend_schema(operation_id="keys", responses=KeyList)
     def get(self, request: Request) -> HttpResponse:
-        """The keys of the caller's partner, newest first, those that are over included."""
-        found = list(keys.of(viewer_of(request)).prefetch_related("networks_seen"))
+        """The keys of the caller's partner, newest first; of those that are over, the newest 500."""
+        found = list(keys.listed(viewer_of(request)).prefetch_related("networks_seen"))
         return answer({"keys": _documents(found)})
 
     @extend_schema(operation_id="issue_key", request=requests.NewKey, responses={201: NewKeyDocument})

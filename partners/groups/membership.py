@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -23,6 +24,9 @@ from partners.models import Group, Membership, Partner, Proposal
 from partners.scopes import Scope
 from partners.viewer import Viewer
 
+#: How many groups a partner is in when it makes another, and how many it made or joined within a day.
+_MOST_GROUPS, _MOST_GROUPS_IN_A_DAY = 200, 100
+
 
 def create(
     by: Viewer,
@@ -36,7 +40,7 @@ def create(
     """Make a group. A lab becomes its first member; the operator's stays empty until those it invites accept.
 
     The short name is chosen here, with random characters, and names need not differ: nobody learns from a name that
-    is refused which groups there are. Raises Forbidden, Refused.
+    is refused which groups there are. Raises Forbidden, Refused; Conflict for a partner that has too many.
     """
     by.require(Scope.ADMIN)
     if by.kind != Partner.Kind.LAB and not by.operates:
@@ -44,6 +48,8 @@ def create(
     name, purpose = proposing.tidied(name, at="/name", most=120), proposing.tidied(purpose, at="/purpose", most=2_000)
     basis = basis.checked()
     with sight.changing([by.partner_id]):
+        if not by.operates:
+            _require_few(by)
         group = Group.objects.create(
             name=name,
             slug=f"{slugify(name.replace('_', '-'))[:48].strip('-') or 'group'}-{_random()}",
@@ -204,6 +210,17 @@ def _require_say(by: Viewer, group: Group) -> None:
     by.require(Scope.ADMIN)
     if not by.operates and not proposing.is_member(group, by.partner_id):
         raise NotFound
+
+
+def _require_few(by: Viewer) -> None:
+    """Raise Conflict for a partner that is in very many groups, or made or joined very many of late."""
+    present = Membership.objects.filter(partner=by.partner_id, until=None).count()
+    lately = Membership.objects.filter(partner=by.partner_id, since__gt=clock.now() - timedelta(days=1)).count()
+    if present >= _MOST_GROUPS or lately >= _MOST_GROUPS_IN_A_DAY:
+        raise Conflict(
+            f"Whoever is in {_MOST_GROUPS} groups, or came into {_MOST_GROUPS_IN_A_DAY} within a day, makes no other.",
+            code="too-many-groups",
+        )
 
 
 def _require_operator(by: Viewer) -> None:

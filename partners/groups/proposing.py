@@ -35,6 +35,8 @@ from partners.tokens import groupkeys
 from partners.viewer import Viewer
 
 Kind = Proposal.Kind
+#: How much a partner proposes about others that is open, in all and about one: whoever is asked must read it.
+_MOST_ABOUT_OTHERS, _MOST_ABOUT_ONE = 300, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,21 @@ def asked(proposal: Proposal) -> set[UUID]:
             return members
 
 
+def asks(by: Viewer, proposal: Any) -> bool:
+    """Whether an open one of `proposals` still waits for the word of the viewer's partner. No query."""
+    if by.partner_id in {one.partner_id for one in proposal.said}:
+        return False
+    inside = proposal.group_id in by.group_ids
+    match proposal.kind:
+        case Kind.INVITATION:
+            all_agree = proposal.group.join_rule == Group.JoinRule.ALL_PARTNERS
+            return proposal.partner_id == by.partner_id or (inside and all_agree)
+        case Kind.REMOVAL:
+            return inside and proposal.partner_id != by.partner_id
+        case _:
+            return inside
+
+
 def waits_for(proposal: Proposal) -> set[UUID]:
     """Those who have not spoken yet."""
     agreed = proposal.agreements.filter(agreed=True).values_list("partner_id", flat=True)
@@ -111,11 +128,16 @@ def waits_for(proposal: Proposal) -> set[UUID]:
 def propose(
     by: Viewer, group: Group, kind: Proposal.Kind, *, partner: Partner | None = None, basis: Basis | None = None
 ) -> Proposal:
-    """Make a proposal, and do it at once where nobody else is asked. Raises Conflict where it is proposed already."""
+    """Make a proposal, and do it at once where nobody else is asked.
+
+    Raises Conflict where it is proposed already, and where too much that the viewer's partner proposed is open.
+    """
     affected = _affected(group, kind, partner)
     with sight.changing(affected):
         group = locked(group.pk)
         _require_unchanged(group, kind, affected)
+        if partner is not None and not by.operates:
+            _require_few(by, partner)
         try:
             with transaction.atomic():
                 proposal = Proposal.objects.create(
@@ -272,6 +294,18 @@ def _affected(group: Group, kind: Proposal.Kind, partner: Partner | None) -> lis
     if kind == Kind.DISSOLUTION:
         return _member_ids(group)
     return []
+
+
+def _require_few(by: Viewer, partner: Partner) -> None:
+    """Raise Conflict where too much that the viewer's partner proposed about others, or about this one, is open."""
+    about = Proposal.objects.filter(proposer=by.partner_id, by_operator=False, state=Proposal.State.OPEN)
+    about = about.exclude(partner=None)
+    if about.count() >= _MOST_ABOUT_OTHERS or about.filter(partner=partner).count() >= _MOST_ABOUT_ONE:
+        raise Conflict(
+            f"Of what you proposed, at most {_MOST_ABOUT_OTHERS} invitations and removals are open, and"
+            f" {_MOST_ABOUT_ONE} about one partner.",
+            code="too-many-proposals",
+        )
 
 
 def _require_unchanged(group: Group, kind: Proposal.Kind, affected: list[UUID]) -> None:

@@ -25,7 +25,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext
 
 from exchange import clock
-from exchange.errors import Conflict, Forbidden, NotFound, Refused
+from exchange.errors import Conflict, Forbidden, NotFound, Refused, TooMany
 from partners import mailing
 from partners.groups import life
 from partners.groups.registering import register_user
@@ -37,6 +37,9 @@ from partners.viewer import Viewer
 
 LIFE = timedelta(days=7)
 _MAX_PENDING = 100
+#: How many a partner sends within an hour, in all and to one address: each is a mail that leaves from here.
+_MOST_IN_AN_HOUR, _MOST_TO_ONE_ADDRESS = 100, 5
+_HOUR = timedelta(hours=1)
 _USERNAME = re.compile(r"[a-z0-9][a-z0-9._-]{2,59}")
 
 
@@ -57,7 +60,8 @@ def require_reach(viewer: Viewer, role: Role) -> None:
 def invite(viewer: Viewer, *, email: str, role: Role) -> tuple[Invitation, str]:
     """Invite somebody into the viewer's own partner; the second value is the link: mailed, shown once, not stored.
 
-    A new invitation to the same address takes the place of the old one. Raises Forbidden, Refused.
+    A new invitation to the same address takes the place of the old one. Raises Forbidden, also where the old one is
+    into a role that may do more than the viewer may; Refused; TooMany.
     """
     viewer.require(Scope.ADMIN)
     require_reach(viewer, role)
@@ -219,6 +223,7 @@ def _invite(viewer: Viewer, partner: Partner, *, email: str, role: Role) -> tupl
         validate_email(email)
     except ValidationError:
         raise Refused("This is no e-mail address.", code="bad-email", at="/email") from None
+    _require_few(partner, email)
     open_ones = _usable().filter(partner=partner)
     _revoke(Invitation.objects.filter(partner=partner, email__iexact=email), by=viewer)
     if open_ones.count() >= _MAX_PENDING:
@@ -252,6 +257,18 @@ def _invite(viewer: Viewer, partner: Partner, *, email: str, role: Role) -> tupl
         partner_id=viewer.partner_id,
     )
     return invitation, link
+
+
+def _require_few(partner: Partner, email: str) -> None:
+    """Raise TooMany where as many were sent within an hour, those that were replaced or withdrawn included."""
+    sent = Invitation.objects.filter(partner=partner, created_at__gt=clock.now() - _HOUR)
+    to_it = sent.filter(email__iexact=email)
+    if sent.count() >= _MOST_IN_AN_HOUR or to_it.count() >= _MOST_TO_ONE_ADDRESS:
+        raise TooMany(
+            f"At most {_MOST_IN_AN_HOUR} invitations an hour, and {_MOST_TO_ONE_ADDRESS} to one address.",
+            code="too-many-sent",
+            retry_after_s=600,
+        )
 
 
 def _revoke(rows: QuerySet[Invitation], *, by: Viewer) -> int:

@@ -24,7 +24,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from exchange import clock, credentials, origins
 from exchange.errors import Conflict, NotFound, Refused, Unauthenticated
@@ -47,6 +47,8 @@ DEFAULT_LIFE = timedelta(days=90)
 MAX_OVERLAP = timedelta(days=30)
 _MAX_NAME_CHARS = 80
 _ACTIVE_OF_ONE_NAME = 2
+#: Keys of a partner that are active, addresses of lists included; and how many of those that are over are listed.
+_MOST_ACTIVE, _MOST_OVER_LISTED = 500, 500
 _NETWORKS_SEEN = 32
 #: Of the advisory lock under which a partner's keys are issued and revoked: "keys".
 
@@ -72,7 +74,7 @@ def issue(
     Without `expires_in` it lives for DEFAULT_LIFE, or as long as the key that makes it. What a key does not say of
     its child, the child has from it, and nobody makes a key with a higher ceiling than their own. Raises Refused naming
     the field for what cannot be or would go beyond the rights of `by`, Conflict where two of this name are active that
-    open the same.
+    open the same, or too many of the partner.
     """
     limits = checked(
         scopes=scopes,
@@ -184,6 +186,13 @@ def of(viewer: Viewer) -> QuerySet[ApiKey]:
     """The keys of the viewer's own partner, newest first. Raises Forbidden without the scope `admin`."""
     viewer.require(Scope.ADMIN)
     return ApiKey.objects.filter(partner=viewer.partner_id).select_related("parent").order_by("-created_at", "-pk")
+
+
+def listed(viewer: Viewer) -> QuerySet[ApiKey]:
+    """Those of them that are active, and the newest of those that are over. Raises as `of`."""
+    mine, moment = of(viewer), clock.now()
+    over = mine.filter(~Q(revoked_at=None) | Q(expires_at__lte=moment)).values("pk")[:_MOST_OVER_LISTED]
+    return mine.filter(Q(revoked_at=None, expires_at__gt=moment) | Q(pk__in=over))
 
 
 def find(viewer: Viewer, public_id: str) -> ApiKey:
@@ -306,6 +315,9 @@ def _make(
     active = alike.filter(revoked_at=None, expires_at__gt=clock.now())
     if active.count() >= _ACTIVE_OF_ONE_NAME:
         raise Conflict("Two keys of this name are active; revoke one first.", code="two-keys-of-this-name", at="/name")
+    all_active = ApiKey.objects.filter(partner=partner_id, revoked_at=None, expires_at__gt=clock.now())
+    if all_active.count() >= _MOST_ACTIVE:
+        raise Conflict(f"At most {_MOST_ACTIVE} active keys; revoke one first.", code="too-many-keys")
     public_id = _base32(secrets.token_bytes(5))
     begins = credentials.OF_LIST if limits.only else credentials.OF_KEY
     body = f"{begins}{public_id}_{_base32(secrets.token_bytes(20))}"

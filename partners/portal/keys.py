@@ -110,7 +110,7 @@ def _list(
 ) -> HttpResponse:
     """The page; `secret` is shown once. What was typed stays where it was refused."""
     moment = clock.now()
-    found = list(keys.of(viewer).prefetch_related("networks_seen"))
+    found = list(keys.listed(viewer).prefetch_related("networks_seen"))
     named = {group for key in found for group in key.groups or ()}
     names = dict(Group.objects.filter(pk__in=named).values_list("pk", "name"))
     shown = [

@@ -11,7 +11,7 @@ from exchange import clock
 from indicators.opinions import giving
 from indicators.portal import items
 from indicators.stix import making
-from partners.groups import membership
+from partners.groups import membership, proposing
 from partners.keys import auth
 from partners.models import ApiKey, Group, Partner
 from partners.scopes import Role, Scope
@@ -66,6 +66,19 @@ def test_keys_and_bases_that_end_and_invitations_ask_the_admin_alone(cast):
     membership.invite(auth.viewer_of_user(build.a_user(cast.aster)), Group.objects.get(slug="ring"), cast.cygnus)
     assert has(lines(other, "sharing"), "Invitation", "Read terms")
     assert not has(lines(signed_in(cast.dorado), "sharing"), "Invitation")
+
+
+def test_many_invitations_hide_no_removal_and_no_renewal(cast):
+    founder, member = (auth.viewer_of_user(build.a_user(one)) for one in (cast.cygnus, cast.borealis))
+    basis = proposing.Basis("An agreement.", "", clock.now().date())
+    for _ in range(9):
+        made = membership.create(founder, name="Noise", purpose="To be read.", basis=basis)
+        membership.invite(founder, made, cast.aster)
+    membership.renew(member, Group.objects.get(slug="ring"), basis)
+    found = lines(signed_in(cast.aster), "sharing")
+    assert has(found, "Renewal waits for us")
+    assert sum("Noise" in line for line in found) == 8
+    assert not has(lines(signed_in(cast.borealis), "sharing"), "Renewal waits"), "it has said its word"
 
 
 def test_what_was_held_at_the_door_is_said_to_its_publisher(cast):
