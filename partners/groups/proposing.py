@@ -138,6 +138,8 @@ def propose(
         _require_unchanged(group, kind, affected)
         if partner is not None and not by.operates:
             _require_few(by, partner)
+        if kind == Kind.INVITATION and partner is not None and is_member(group, partner.pk):
+            raise Conflict("The partner is in the group already.", code="already-member", at="/partner")
         try:
             with transaction.atomic():
                 proposal = Proposal.objects.create(

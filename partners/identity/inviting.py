@@ -67,6 +67,9 @@ def invite(viewer: Viewer, *, email: str, role: Role) -> tuple[Invitation, str]:
     require_reach(viewer, role)
     with transaction.atomic():
         partner = Partner.objects.select_for_update(no_key=True).get(pk=viewer.partner_id)
+        replaced = _usable().filter(partner=partner, email__iexact=email.strip())
+        for of_old in replaced.values_list("role", flat=True):
+            require_reach(viewer, Role(of_old))
         return _invite(viewer, partner, email=email, role=role)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from exchange import clock
+from exchange.errors import Conflict
 from partners import keys
 from partners.groups import membership, proposing
 from partners.identity import inviting
 from partners.keys import auth
-from partners.models import Mail, Proposal
-from partners.scopes import Scope
+from partners.models import Group, Invitation, Mail, Proposal
+from partners.scopes import Role, Scope
 from tests import build
 from tests.indicators.api.caller import Caller, code, read
 
@@ -48,6 +49,14 @@ def test_nobody_has_one_address_mailed_again_and_again(key, monkeypatch):
     monkeypatch.setattr(inviting, "_MOST_IN_AN_HOUR", 7)
     read(invite(key, "dan@aster.example"), 201)
     assert code(invite(key, "eve@aster.example"), 429) == "too-many-sent"
+
+
+def test_a_key_replaces_no_invitation_into_a_role_above_it(cast, key):
+    admin = auth.viewer_of_user(build.a_user(cast.aster))
+    sent, _ = inviting.invite(admin, email="bea@aster.example", role=Role.ADMIN)
+    assert code(invite(key, " BEA@aster.example "), 403) == "above-you"
+    assert Invitation.objects.get().pk == sent.pk
+    assert Invitation.objects.get().revoked_at is None
 
 
 def test_what_a_partner_proposes_about_others_is_bounded_until_they_answer(cast, key, monkeypatch):
@@ -98,3 +107,10 @@ def test_keys_of_a_partner_are_bounded_and_the_list_of_them_too(cast, key, monke
     assert three in listed
     assert len({old, older} & set(listed)) == 1
     assert read(key.get(f"keys/{old}"))["state"] == read(key.get(f"keys/{older}"))["state"] == "revoked"
+
+
+def test_who_joined_meanwhile_is_not_invited_once_more(cast):
+    ring = Group.objects.get(slug="ring")
+    with pytest.raises(Conflict) as refused:
+        proposing.propose(cast.viewer("aster"), ring, proposing.Kind.INVITATION, partner=cast.borealis)
+    assert refused.value.code == "already-member"
