@@ -20,7 +20,7 @@ class ExchangeClientError(Exception):
 
 
 class Unreachable(ExchangeClientError):
-    """No answer came, even after the retries."""
+    """No answer of an exchange came, even after the retries: none at all, or what something on the way says."""
 
 
 class Unusable(ExchangeClientError):

@@ -65,19 +65,25 @@ class Connection:
         """Any call of the API that is safe to repeat, with the retries of all others; its JSON answer, {} if none."""
         headers = {"Content-Type": content_type} if body else {}
         came = self._call(method, path, params=params, body=body, headers=headers)
-        answer: dict[str, Any] = came.json() if came.content else {}
-        return answer
+        return self._document(came) if came.content else {}
 
     def _get(self, path: str, **params: str) -> dict[str, Any]:
-        document: dict[str, Any] = self._call("GET", path, params=given(**params)).json()
-        return document
+        return self._document(self._call("GET", path, params=given(**params)))
 
     def _send(self, method: str, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
         body = json.dumps(document).encode()
-        answer: dict[str, Any] = self._call(
-            method, path, body=body, headers={"Content-Type": "application/json"}, retried=False
-        ).json()
-        return answer
+        headers = {"Content-Type": "application/json"}
+        return self._document(self._call(method, path, body=body, headers=headers, retried=False))
+
+    def _document(self, answer: httpx.Response) -> dict[str, Any]:
+        """The JSON object of an answer. Raises Unreachable for anything else: something on the way answered."""
+        try:
+            document = answer.json()
+        except (ValueError, RecursionError) as error:
+            raise Unreachable(f"{self._http.base_url} gives no answer of an exchange: no JSON") from error
+        if not isinstance(document, dict):
+            raise Unreachable(f"{self._http.base_url} gives no answer of an exchange: no JSON object")
+        return document
 
     def _call(
         self,
@@ -99,7 +105,8 @@ class Connection:
             again = retried and attempt <= self._retries
             try:
                 answer = self._http.request(method, path, params=params, content=body or None, headers=sent)
-            except httpx.TransportError as error:
+                _refuse_page(answer)
+            except (httpx.TransportError, httpx.DecodingError) as error:
                 if not again:
                     raise Unreachable(f"{self._http.base_url} does not answer: {error}") from error
                 time.sleep(pause_s(attempt, None))
@@ -118,10 +125,11 @@ class Connection:
                 if answer.is_error or answer.is_redirect:
                     answer.read()
                     raise ApiError(answer.status_code, problem_of(answer), asked=asked_of(path, filters))
+                _refuse_page(answer)
                 for piece in answer.iter_bytes():
                     write(piece)
                     size += len(piece)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.DecodingError) as error:
             raise Unreachable(f"{self._http.base_url} broke off: {error}") from error
         return size
 
@@ -129,6 +137,16 @@ class Connection:
 def _trusted(base_url: str) -> ssl.SSLContext | bool:
     """Whose certificates are believed: nobody's where no TLS is spoken, as to read all authorities' takes a while."""
     return True if base_url.lower().startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _refuse_page(answer: httpx.Response) -> None:
+    """Raises DecodingError for a web page under 200, as a proxy says that it is being serviced: no call answers one.
+
+    An answer without a body may call itself one.
+    """
+    empty = answer.is_closed and not answer.content
+    if answer.is_success and not empty and answer.headers.get("Content-Type", "").lower().startswith("text/html"):
+        raise httpx.DecodingError("a web page, no answer of an exchange", request=answer.request)
 
 
 def asked_of(path: str, params: Mapping[str, str]) -> str:

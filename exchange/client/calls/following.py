@@ -133,7 +133,7 @@ class Following(Connection):
         lasts_s = float(answer.headers.get("X-Fresh-Seconds") or 0)
         if answer.status_code == _NOT_MODIFIED:
             return known, {}, lasts_s
-        head: dict[str, Any] = answer.json()
+        head = self._document(answer)
         return head["name"], head, lasts_s
 
     def range_of(self, feed: str, name: str, number: int) -> bytes:
@@ -248,12 +248,11 @@ class Following(Connection):
 
     def redeliver(self, delivery_id: str) -> dict[str, Any]:
         """Have a delivery sent again."""
-        again: dict[str, Any] = self._call("POST", f"/api/v1/deliveries/{delivery_id}/redeliver").json()
-        return again
+        return self._document(self._call("POST", f"/api/v1/deliveries/{delivery_id}/redeliver"))
 
     def test_subscription(self, subscription_id: str) -> dict[str, Any]:
         """Have a signed ping sent; half a minute later at most: `delivered`, `outcome`, `status_code`."""
-        sent: dict[str, Any] = self._call("POST", f"/api/v1/subscriptions/{subscription_id}/test").json()
+        sent = self._document(self._call("POST", f"/api/v1/subscriptions/{subscription_id}/test"))
         until = time.monotonic() + _PING_S
         while sent["state"] in ("due", "sending") and time.monotonic() < until:
             time.sleep(_PING_STEP_S)

@@ -132,7 +132,7 @@ class Own(Connection):
         encoded = [base64.b64encode(one).decode() for one in points]
         body = json.dumps({"subkind": subkind, "epoch": epoch, "points": encoded}).encode()
         headers = {"Content-Type": "application/json"}
-        answer = self._call("POST", "/api/v1/tokens/evaluate", body=body, headers=headers).json()
+        answer = self._document(self._call("POST", "/api/v1/tokens/evaluate", body=body, headers=headers))
         return oprf.Evaluated(tuple(map(base64.b64decode, answer["points"])), base64.b64decode(answer["proof"]))
 
     def group_keys(self, group: str) -> list[dict[str, Any]]:

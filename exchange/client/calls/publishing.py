@@ -74,8 +74,7 @@ class Publishing(Connection):
 
     def _push(self, body: bytes, wanted: Mapping[str, str]) -> dict[str, Any]:
         headers = {"Idempotency-Key": str(uuid.uuid4()), "Content-Type": "application/stix+json;version=2.1"}
-        answer: dict[str, Any] = self._call("POST", "/api/v1/batches", params=wanted, body=body, headers=headers).json()
-        return answer
+        return self._document(self._call("POST", "/api/v1/batches", params=wanted, body=body, headers=headers))
 
     def batch(self, batch_id: str) -> dict[str, Any]:
         """The answer that one of the own batches was given."""
@@ -104,7 +103,7 @@ class Publishing(Connection):
             headers = {"Content-Type": "application/json", "Idempotency-Key": str(uuid.uuid4())}
             body = json.dumps({"ids": some}).encode()
             try:
-                answer = self._call("POST", f"/api/v1/objects/{verb}", body=body, headers=headers)
+                answer = self._document(self._call("POST", f"/api/v1/objects/{verb}", body=body, headers=headers))
             except ExchangeClientError as error:
                 if not _is_too_large(error) or len(some) == 1:
                     error.answered, result.unanswered = result, list(range(first, len(ids)))
@@ -112,7 +111,7 @@ class Publishing(Connection):
                 half = len(some) // 2
                 spans[:0] = [(first, some[:half]), (first + half, some[half:])]
                 continue
-            result.add_ended(answer.json(), places=range(first, first + len(some)))
+            result.add_ended(answer, places=range(first, first + len(some)))
         return result
 
     def readdress(

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def breaking(live_server, monkeypatch):
-    """A way to the exchange that carries each request; from the second batch on the answers are lost."""
+    """A way to the exchange that carries each request; from the second batch on the answers are lost, or a `page`."""
     monkeypatch.setattr(connection, "pause_s", lambda attempt, wished: 0)
     there = urlsplit(live_server.url)
 
@@ -35,7 +35,15 @@ def breaking(live_server, monkeypatch):
             content = answer.read()
             way.close()
             self.close_connection = True
-            if server.breaks and server.batches > 1 and self.command == "POST" and "/token" not in self.path:
+            broken = server.breaks and server.batches > 1 and self.command == "POST" and "/token" not in self.path
+            if broken and not server.page:
+                return
+            if broken:
+                self.send_response(200)
+                for name, value in server.page[0].items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(server.page[1])
                 return
             self.send_response(answer.status)
             for name, value in answer.getheaders():
@@ -52,6 +60,7 @@ def breaking(live_server, monkeypatch):
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.batches, server.breaks, server.url = 0, True, f"http://127.0.0.1:{server.server_port}"
+    server.page = ()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield server
@@ -122,3 +131,37 @@ def test_in_python_the_error_carries_what_was_answered(cast, breaking):
         client.publish(made, groups=["ring"], batch_size=2)
     assert broken.value.answered is not None
     assert (broken.value.answered.counts["accepted"], broken.value.answered.unanswered) == (2, [2])
+
+
+PAGE = b"<html>We are back soon</html>"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        ({"Content-Type": "text/html; charset=utf-8"}, PAGE),
+        ({"Content-Encoding": "gzip"}, PAGE),
+        ({"Content-Type": "text/plain"}, b"back soon"),
+        ({"Content-Type": "application/json"}, b"[]"),
+    ],
+    ids=["page", "gzip", "text", "list"],
+)
+def test_what_something_on_the_way_says_under_200_is_no_answer_and_loses_none(cast, breaking, page):
+    breaking.page = page
+    made = [making.account_pattern() for _ in range(3)]
+    with Client(breaking.url, cast.keys["aster"], retries=1) as client, pytest.raises(Unreachable) as broken:
+        client.publish(made, groups=["ring"], batch_size=2)
+    assert broken.value.answered is not None
+    assert (broken.value.answered.counts["accepted"], broken.value.answered.unanswered) == (2, [2])
+    assert "soon" not in str(broken.value)
+
+
+def test_a_page_is_tried_again_and_then_the_report_is_written(breaking, cast, run, tmp_path):
+    breaking.page, made = ({"Content-Type": "text/html"}, PAGE), [making.account_pattern() for _ in range(3)]
+    file, report = tmp_path / "three.json", tmp_path / "report.json"
+    file.write_text(json.dumps({"objects": made}))
+    push = ("publish", str(file), "--group", "ring", "--batch-size", "2", "--no-validate", "--report", str(report))
+    status, _, err = run(cast.aster, *push, "--url", breaking.url)
+    assert (status, breaking.batches) == (2, 7)
+    assert "2 answered, 1 not: send all again, nothing is doubled." in err.splitlines()
+    assert json.loads(report.read_text())["unanswered"] == [2]
