@@ -121,15 +121,16 @@ class Agent:
         with closing(jobs.open_store(job)) as store:
             try:
                 told = replace(job, progress=progress(job.path.name, to=self.say))
-                changes, started_over = sync.follow(client, told, store, wait_s=wait_s)
+                sync.follow(client, told, store, wait_s=wait_s)
             except (ApiError, Unreachable) as problem:
                 status.note_failure(store, problem)
                 raise
+            finally:  # of a pull that breaks, the pages before are applied, and no later pull tells them again
+                with self._lock:
+                    self._touched |= store.touched
+                if store.touched:
+                    self._changed.set()
             status.note_success(store)
-            with self._lock:
-                self._touched |= {"*"} if started_over else store.touched
-            if changes or started_over:
-                self._changed.set()
 
     def _follow(self, job: jobs.Job) -> None:
         pause_s, wait_s = 1.0, 0

@@ -55,7 +55,8 @@ class Store:
 
     def __init__(self, path: Path, *, alone: bool = False) -> None:
         self.path = path
-        #: The values of which something was said, or is not any more, by what was applied through this object.
+        #: The values of which something was said, or is not any more, by what was applied through this object; the id
+        #: of what has none, as a signature; and `*` for all that there is.
         self.touched: set[str] = set()
         self._db = sqlite3.connect(path, isolation_level=None, timeout=30)
         try:
@@ -169,6 +170,7 @@ class Store:
             for part in ("cursor", "sum"):
                 self.put(part, self.get(f"fresh {part}"))
                 self.put(f"fresh {part}", "")
+        self.touched.add("*")
 
     def braked(self) -> list[Braked]:
         """Whose entries the brake keeps, by name."""
@@ -301,8 +303,9 @@ class Store:
         left = self._db.execute(
             f"DELETE FROM {table} WHERE publisher = ? AND stix_id = ? RETURNING {gone.COLUMNS}", named
         ).fetchall()
-        self.touched.update(row[-1] for row in left)
-        self.touched.update(entry["value"] for entry in change.get("entries", ()))
+        if side is HELD_NOW:
+            values = {row[-1] for row in left} | {entry["value"] for entry in change.get("entries", ())}
+            self.touched.update(values or {change["id"]})
         before = self._db.execute(
             f"DELETE FROM {side.held} WHERE publisher = ? AND stix_id = ? RETURNING sha256, ends", named
         ).fetchone()
