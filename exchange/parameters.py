@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from django.http import HttpRequest
 
+from exchange import clock
 from exchange.errors import Refused
 
 _MAX_CHARS = 2_048
@@ -93,13 +94,10 @@ class Parameters:
         value = self.text(name)
         if not value:
             return None
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None:
+        moment = clock.moment_of(value)
+        if moment is None:
             raise Refused("A time in UTC, such as 2026-11-24T11:00:00Z.", code="bad-parameter", at=_at(name))
-        return moment.astimezone(UTC)
+        return moment
 
     def uuid(self, name: str) -> UUID | None:
         """A UUID, or None where it is absent; an empty one is refused, as a variable that was not set."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, ClassVar
 
 import jiter
@@ -20,7 +20,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
-from exchange import bodies
+from exchange import bodies, clock
 from exchange.errors import Malformed, Refused, UnsupportedMedia
 
 _MAX_NAME_CHARS = 60
@@ -144,13 +144,10 @@ class Moment(Strict, serializers.DateTimeField):
 
     def converted(self, data: str) -> datetime:
         """A time without a zone is refused."""
-        try:
-            moment = datetime.fromisoformat(data)
-        except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None:
+        moment = clock.moment_of(data)
+        if moment is None:
             raise ValidationError("", code="bad")
-        return moment.astimezone(UTC)
+        return moment
 
 
 class Json(Strict, serializers.DictField):

@@ -13,7 +13,8 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection, transaction
+from structlog import get_logger
 
 from exchange import clock
 from exchange.errors import Refused
@@ -25,6 +26,8 @@ from indicators.stix import identifiers
 from partners.keys import auth
 from partners.models import Partner
 from partners.viewer import Viewer
+
+log = get_logger()
 
 #: Objects that one call speaks of, and rows that one partner has for one hour: law 11.
 MOST, MOST_AN_HOUR = 500, 20_000
@@ -59,7 +62,7 @@ def _read(one: Any, *, at: str, now: datetime) -> Met:
         raise Refused("Not an identifier.", code="bad-id", at=f"{at}/id")
     try:
         moment = datetime.fromisoformat(hour).astimezone(UTC) if isinstance(hour, str) else None
-    except ValueError:
+    except (ValueError, OverflowError):
         moment = None
     if moment is None or moment != hour_of(moment) or not now - LATEST <= moment <= now:
         raise Refused("A full hour of the last two days, in UTC.", code="bad-time", at=f"{at}/hour")
@@ -133,7 +136,7 @@ def find(*, after: int, limit: int = _PAGE) -> int:
         cursor.execute(_FIND, {"after": after, "end": end, "limit": limit})
         count, last, found = cursor.fetchone()
     for holding in Holding.unrestricted.filter(pk__in=found or ()).select_related("newest", "audience").order_by("pk"):
-        _record(holding)
+        _record_or_pass(holding)
     return int(last) if count == limit else end
 
 
@@ -149,6 +152,17 @@ FROM (
 """
 
 
+def _record_or_pass(sighting: Holding) -> None:
+    """The same for one; what breaks here is said in the log and passed: a stranger wrote it, and all others wait."""
+    try:
+        with transaction.atomic():
+            _record(sighting)
+    except (InterfaceError, OperationalError):  # the database, not what somebody said: the whole step is tried again
+        raise
+    except Exception:
+        log.exception("sighting.not-counted", sighting=sighting.pk)
+
+
 def _record(sighting: Holding) -> None:
     """Bring what is kept of a sighting to what it says now: nothing, where it has ended."""
     by = f"{SIGHTING}{sighting.pk}"
@@ -159,21 +173,15 @@ def _record(sighting: Holding) -> None:
         return
     giver = auth.viewer_whatever_state(sighting.publisher_id)  # suspended, it counts again later (`counting`)
     said: Mapping[str, Any] = orjson.loads(sighting.newest.body)
-    hour, count, target = _time(said.get("last_seen")), said.get("count", 1), said.get("sighting_of_ref")
-    if hour is None or not isinstance(count, int) or count < 1 or not isinstance(target, str):
+    seen, count, target = said.get("last_seen"), said.get("count", 1), said.get("sighting_of_ref")
+    moment = clock.moment_of(seen) if isinstance(seen, str) else None
+    if moment is None or not isinstance(count, int) or count < 1 or not isinstance(target, str):
         return
+    hour = hour_of(moment)
     if not clock.now() - KEPT <= hour <= clock.now():
         return
     rows = [(one.pk, hour, floored(count), 0) for one in about.meant(giver, [identifiers.folded(target)])]
     _keep(sighting.publisher_id, rows, by=by)
-
-
-def _time(said: Any) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(said) if isinstance(said, str) else None
-    except ValueError:
-        return None
-    return hour_of(moment.astimezone(UTC)) if moment is not None and moment.tzinfo else None
 
 
 def forget() -> None:

@@ -98,6 +98,8 @@ def test_what_may_be_left_out_may_be_null_and_is_left_out_by_that():
         ({"id": 1}, "wrong-type", "/id"),
         ({"day": "soon"}, "bad-date", "/day"),
         ({"moment": "2026-11-24T12:00:00"}, "bad-time", "/moment"),
+        ({"moment": "0001-01-01T00:00:00+23:59"}, "bad-time", "/moment"),
+        ({"moment": "9999-12-31T23:59:59-05:00"}, "bad-time", "/moment"),
         ({"words": "a"}, "wrong-type", "/words"),
         ({"words": {"0": "a"}}, "wrong-type", "/words"),
         ({"words": ["a", "a", 7]}, "bad-words", "/words"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 
 import pytest
+import structlog
 from django.core import mail
+from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -212,6 +215,8 @@ def test_what_is_met_as_ever_stays(cast, theirs):
         ({"id": "x"}, "bad-id", "/met/0/id"),
         ({"hour": "2020-01-01T00:00:00Z"}, "bad-time", "/met/0/hour"),
         ({"hour": "soon"}, "bad-time", "/met/0/hour"),
+        ({"hour": "0001-01-01T00:00:00+23:59"}, "bad-time", "/met/0/hour"),
+        ({"hour": "9999-12-31T23:00:00-05:00"}, "bad-time", "/met/0/hour"),
         ({"matched": -1}, "bad-count", "/met/0/matched"),
         ({"value": "x"}, "bad-receipt", "/met/0"),
     ],
@@ -238,6 +243,43 @@ def test_counts_are_kept_as_powers_of_ten_the_largest_of_an_hour_and_of_a_share(
     monkeypatch.setattr(clock, "now", lambda: moment)
     tallying.forget()
     assert not Tally.unrestricted.exists()
+
+
+@pytest.fixture
+def flooded(cast, theirs):
+    """Three sightings that come after another partner's, which each test says, would disarm this."""
+
+    def meet():
+        for who in ("borealis", "cygnus", "eridanus"):
+            sighting.report(cast.viewer(who), theirs, count=40_000, first_seen=clock.now(), last_seen=clock.now())
+        flooding.catch_up()
+        return state(theirs)
+
+    return meet
+
+
+def a_sighting(theirs, **said):
+    made = {"type": "sighting", "spec_version": "2.1", "id": f"sighting--{uuid.uuid4()}", "sighting_of_ref": theirs}
+    return made | {"created": build.later(), "modified": build.later()} | said
+
+
+@pytest.mark.parametrize("seen", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-05:00"])
+def test_a_sighting_of_no_moment_in_utc_keeps_no_other_from_being_counted(cast, theirs, flooded, seen):
+    pushed = read(Caller(cast.keys["borealis"]).push(a_sighting(theirs, last_seen=seen), query="?partners=borealis"))
+    assert pushed["counts"]["accepted"] == 1, "the door marks it alone"
+    assert flooded() == "disarmed"
+
+
+def test_what_breaks_the_counting_of_one_sighting_is_logged_and_passed(cast, theirs, flooded):
+    """Whatever it is: here the database refuses its rows, as for what nobody thought of."""
+    read(Caller(cast.keys["borealis"]).push(a_sighting(theirs, last_seen=clock.rfc3339(clock.now()), count=3)))
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE indicators_tally ADD CONSTRAINT not_three CHECK (matched <> 1)")
+    with structlog.testing.capture_logs() as logs:
+        assert flooded() == "disarmed"
+    assert [one["sighting"] for one in logs if one["event"] == "sighting.not-counted"] == [
+        Holding.unrestricted.get(stix_type="sighting", publisher=cast.borealis, newest__body__contains='"count":3').pk
+    ]
 
 
 def test_a_sighting_that_ends_counts_no_more(cast, theirs):
