@@ -18,7 +18,7 @@ Way = Literal["received", "given"]
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One opinion in force. `waits` is whether it waits for a second person of its own partner."""
+    """One opinion in force. `waits`: for a second person of the viewer's partner, which gave it."""
 
     place: int
     partner_id: UUID
@@ -39,7 +39,7 @@ def page(viewer: Viewer, way: Way, *, before: int | None, limit: int) -> tuple[l
     if before is not None:
         found = found.filter(place__lt=before)
     rows = list(found.order_by("-place")[: limit + 1])
-    return [_said(row) for row in rows[:limit]], len(rows) > limit
+    return [_said(row, given=way == "given") for row in rows[:limit]], len(rows) > limit
 
 
 def counts(viewer: Viewer) -> dict[str, int]:
@@ -71,7 +71,7 @@ def _of(viewer: Viewer, way: Way) -> QuerySet[Opinion]:
     return found.annotate(stix_id=F("holding__stix_id"), version=F("holding__newest_id"))
 
 
-def _said(row: Opinion) -> Judged:
+def _said(row: Opinion, *, given: bool) -> Judged:
     return Judged(
         place=row.place,
         partner_id=row.partner_id,
@@ -80,5 +80,5 @@ def _said(row: Opinion) -> Judged:
         says=row.says,
         reason=row.reason,
         at=row.at,
-        waits=not row.alone and row.says < 0,
+        waits=given and not row.alone and row.says < 0,
     )

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from indicators.opinions import giving
+from indicators.opinions import giving, recording
 from indicators.stix import making
 from partners.scopes import Role
 from tests import build
@@ -42,6 +42,18 @@ def test_what_others_say_of_ours_stands_beside_what_we_say(cast):
     assert ours["id"] in given
     assert theirs["id"] not in given
     assert "Confirmed here" in given
+
+
+def test_that_an_opinion_waits_for_a_second_person_is_shown_to_its_own_partner_alone(cast, monkeypatch):
+    monkeypatch.setattr(recording, "MOST_ALONE", 0)
+    one = judged(cast)
+    received, given = (
+        text(signed_in(who).get(f"/judgement/?show={show}"))
+        for who, show in ((cast.aster, "received"), (cast.borealis, "given"))
+    )
+    assert one["id"] in received
+    assert one["id"] in given
+    assert ("waits for a second person" in received, "waits for a second person" in given) == (False, True)
 
 
 def test_who_may_not_hear_an_opinion_sees_none(cast):
