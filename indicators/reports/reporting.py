@@ -322,16 +322,21 @@ def contents(viewer: Viewer, package: ReportPackage) -> list[StixObject] | None:
 
 
 def received(viewer: Viewer) -> list[ReportPackage]:
-    """What was released to the viewer's partner and can be opened, newest first."""
+    """What was released to the viewer's partner and can be opened, newest first. Forbidden to a key for some groups."""
     viewer.require(Scope.READ)
+    viewer.require_all_groups()
     found = list(ReportPackage.objects.released_to(viewer).order_by("-released_at", "-pk")[:_MAX_OPEN])
     whole = _whole(found)
     return [package for package in found if package.pk in whole]
 
 
 def received_one(viewer: Viewer, package_id: UUID) -> ReportPackage:
-    """One of them. Raises NotFound: absent, another's, not released, and stale are one answer."""
+    """One of them. Raises NotFound: absent, another's, not released, and stale are one answer.
+
+    Forbidden to a key for some groups, whatever is asked for: a package may tell of others.
+    """
     viewer.require(Scope.READ)
+    viewer.require_all_groups()
     found = ReportPackage.objects.released_to(viewer).filter(pk=package_id).first()
     if found is None or _still_whole(found) is None:
         raise NotFound

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
+from datetime import timedelta
 
 import pytest
 from django.test import Client
 
+from indicators.reports import reporting
 from indicators.stix import making
 from indicators.telling import subscribing
 from partners import keys
+from partners.keys import auth
+from partners.log import transparency
 from partners.models import Group, Partner
-from partners.scopes import KEY_SCOPES, Scope
+from partners.scopes import KEY_SCOPES, Role, Scope
 from tests import build
 from tests.indicators.api.caller import Caller, code, read
 from tests.surfaces.matrix import rest, taxii
@@ -78,6 +82,25 @@ def test_matches_and_searches_find_nothing_of_another_group(cast, scene):
     for question in marks(objects["other"]):
         assert read(narrow.get(f"objects?q={question}"))["objects"] == []
         assert len(read(wide.get(f"objects?q={question}"))["objects"]) == 1
+
+
+def test_a_narrow_key_reads_no_report_for_it_may_tell_of_another_group(cast, scene):
+    narrow, objects = scene
+    build.publish(cast.viewer("aster"), root := a_report_on(objects["other"]), groups=("second",))
+    preparer = auth.viewer_of_user(build.a_user(cast.aster, role=Role.PUBLISHER))
+    package = reporting.prepare(preparer, recipient="borealis", root=root["id"])
+    reporting.release(auth.viewer_of_user(build.a_user(cast.aster, role=Role.COUNSEL)), package.pk)
+    transparency.seal(every=timedelta(0))
+    wide = Caller(cast.keys["borealis"])
+    for path in ("reports", f"reports/{package.pk}", f"reports/{package.pk}/package"):
+        assert wide.get(path).status_code == 200
+        assert code(narrow.get(path), 403) == "key-limited-to-groups"
+
+
+def a_report_on(stix: dict) -> dict:
+    made = {"type": "report", "spec_version": "2.1", "id": f"report--{uuid.uuid4()}", "name": "R"}
+    at = "2026-11-01T00:00:00.000Z"
+    return made | {"created": at, "modified": at, "published": at, "object_refs": [stix["id"]]}
 
 
 def test_a_cursor_of_a_wide_key_shows_a_narrow_one_no_more_than_it_may_see(cast, scene):
