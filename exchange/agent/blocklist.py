@@ -20,6 +20,7 @@ from pathlib import Path
 from exchange.agent import allowing, jobs
 from exchange.agent import policy as policies
 from exchange.agent.lookup_tables import NORMAL, Tables, at, blocks, stronger
+from exchange.agent.parts import Part
 from exchange.agent.policy import NONE, UNKNOWN, Floor, Policy, Statement, Verdict
 from exchange.agent.reporting import Counts
 from exchange.agent.signatures import Signature, Signatures
@@ -50,11 +51,12 @@ class Blocklist:
         *,
         policy: Policy | None = None,
         tokening: Tokening | None = None,
-        kinds: Sequence[str] = (),
+        parts: Sequence[Part] = (),
         noting: bool = False,
         suspects: Wanted = NOBODY,
     ) -> None:
-        self._paths, self._policy, self._tokening, self._kinds = tuple(stores), policy or Policy(), tokening, kinds
+        self._paths, self._policy, self._tokening = tuple(stores), policy or Policy(), tokening
+        self._parts = tuple(parts) or (Part(),) * len(self._paths)  # of each store
         self._together = replace(self._policy, without_floors=self._policy.without_floors | {Floor.PROMPTS_ALONE})
         self._allows = bool(self._policy.allowed.values or self._policy.allowed.nets)
         self._hits: Counter[int] = Counter()
@@ -194,12 +196,11 @@ class Blocklist:
         try:
             for start in range(0, len(values), 400):
                 told: set[tuple[str, str]] = set()
-                for store in stores:
-                    for one in store.about(values[start : start + 400], now=jobs.now(store)):
-                        name = (compared(one.said.subkind), one.said.value)
-                        if name in words and one.said.ids and (one.said.ids[0], one.said.value) not in told:
-                            told.add((one.said.ids[0], one.said.value))
-                            yield one.said.ids[0], words[name]
+                for one in self._about(values[start : start + 400], stores):
+                    name = (compared(one.said.subkind), one.said.value)
+                    if name in words and one.said.ids and (one.said.ids[0], one.said.value) not in told:
+                        told.add((one.said.ids[0], one.said.value))
+                        yield one.said.ids[0], words[name]
         finally:
             for store in stores:
                 store.close()
@@ -213,7 +214,7 @@ class Blocklist:
         try:
             self._killed = frozenset(name for store in stores for name in store.killed())
             self._age(stores)
-            merged = heapq.merge(*(self._statements(store) for store in stores), key=lambda one: one.said.value)
+            merged = heapq.merge(*map(self._statements, stores, self._parts), key=lambda one: one.said.value)
             for same in policies.by_value(merged):
                 self._put(tables, same)
             self._tables, self._checks = tables, self._checks_of(tables)
@@ -253,14 +254,8 @@ class Blocklist:
                 store.close()
 
     def _again(self, values: Sequence[str], stores: Sequence[Store]) -> None:
-        found: list[Statement] = []
-        for store in stores:
-            if "*" in store.killed():
-                continue
-            said = store.about(values, now=jobs.now(store))
-            found += [
-                one._replace(feed=store.path.stem) for one in said if not self._kinds or one.said.kind in self._kinds
-            ]
+        off = {store.path.stem for store in stores if "*" in store.killed()}
+        found = [one for one in self._about(values, stores) if one.feed not in off]
         left = set(values)
         for value in left:
             self._tables.forget(value)
@@ -275,22 +270,30 @@ class Blocklist:
             together = self._shared(self._together.judge(same, killed=self._killed))
         tables.put(same, verdict, together)
 
-    def _statements(self, store: Store) -> Iterator[Statement]:
+    def _about(self, values: Sequence[str], stores: Sequence[Store]) -> Iterator[Statement]:
+        """What the stores' parts say of these values now, also of what is switched off."""
+        for store, part in zip(stores, self._parts, strict=True):
+            for one in store.about(values, now=jobs.now(store)):
+                if part.has(one):
+                    yield one._replace(feed=store.path.stem)
+
+    def _statements(self, store: Store, part: Part) -> Iterator[Statement]:
         if "*" in store.killed():
             return
-        for one in store.statements(now=jobs.now(store)):
-            if not self._kinds or one.said.kind in self._kinds:
-                yield one._replace(feed=store.path.stem)
+        for one in store.statements(now=jobs.now(store), min_confidence=part.min_confidence, kind=part.kind):
+            yield one._replace(feed=store.path.stem)
 
     def _compile(self, stores: Sequence[Store]) -> None:
         """Compile the signatures that are in force."""
         signed: dict[str, tuple[str, str, tuple[Verdict, Verdict]]] = {}
         wanted: list[Signature] = []
         by_pattern: dict[tuple[str, str], list[Statement]] = {}
-        for store in stores:
+        for store, part in zip(stores, self._parts, strict=True):
             now = jobs.now(store)
             for publisher, name, named, stix_id, (subkind, pattern, confidence, begins, ends) in store.signatures():
                 if (begins and at(begins) > now) or (ends and at(ends) <= now) or "*" in store.killed():
+                    continue
+                if not part.takes(_PROMPT, confidence):
                     continue
                 end = at(ends) if ends else None
                 of = (publisher,) if named else ()

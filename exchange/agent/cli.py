@@ -301,7 +301,8 @@ def explain_command(
         stores = [opened.enter_context(closing(jobs.open_store(job))) for job in known]
         feeds = [job.path.name if settings else "" for job in known]
         by_feed = dict(zip(feeds, stores, strict=True))
-        found = explaining.of(value, by_feed, known[0].policy, now=jobs.now(stores[0]), tokens=tokens)
+        parts = dict(zip(feeds, (job.part for job in known), strict=True))
+        found = explaining.of(value, by_feed, known[0].policy, now=jobs.now(stores[0]), tokens=tokens, parts=parts)
     told = json.dumps([explaining.document(one) for one in found]) if as_json else ""
     typer.echo(told or explaining.text(value, found, subkind=subkind))
     sys.exit(0 if any(one.verdict.action is policies.Action.BLOCK for one in found) else 1)

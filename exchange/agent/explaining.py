@@ -13,12 +13,15 @@ from exchange.agent import lookup_tables
 from exchange.agent import policy as policies
 from exchange.agent.allowing import network
 from exchange.agent.gone import KEPT, Gone
+from exchange.agent.parts import Part
 from exchange.agent.policy import FLOORS, Policy, Statement, Verdict
 from exchange.agent.store import Store
 from exchange.lists.lines import Said, compared
 
 #: What stands in a list or a store as it is written: a token, a STIX id, a host.
 _AS_LISTED = re.compile(r"[0-9a-f]{64}|[a-z0-9-]+--[0-9a-f-]{36}|(?=.*[a-z])[a-z0-9_-]+(\.[a-z0-9_-]+)+", re.IGNORECASE)
+#: Everything of every feed.
+_WHOLE: Mapping[str, Part] = {}
 _BY_TOKENS = (
     "A raw e-mail address, phone, device, account or prompt is listed by its tokens: --subkind email makes them."
 )
@@ -32,14 +35,21 @@ class Explained:
     verdict: Verdict
     ended: Sequence[Statement]  # said, but not in force at this moment
     went: Sequence[Gone] = ()  # said once, and no more
+    left: Sequence[Statement] = ()  # said, but not of the kind or as sure as the feed's settings ask
 
 
 def of(
-    value: str, stores: Mapping[str, Store], policy: Policy, *, now: datetime, tokens: Sequence[str] = ()
+    value: str,
+    stores: Mapping[str, Store],
+    policy: Policy,
+    *,
+    now: datetime,
+    tokens: Sequence[str] = (),
+    parts: Mapping[str, Part] = _WHOLE,
 ) -> list[Explained]:
     """The explanations of a value, or of all values of a STIX id; `stores` by the names of their feeds.
 
-    `tokens` are those of the value, where it is a raw one.
+    `tokens` are those of the value, where it is a raw one; `parts` what the feeds' settings ask for.
     """
     killed: frozenset[str] = frozenset()
     off: set[str] = set()
@@ -57,7 +67,8 @@ def of(
     explained: list[Explained] = []
     for same in policies.by_value(sorted(found, key=lambda one: one.said.value)):
         ended = [one for one in same if one.said.valid_until is not None and one.said.valid_until <= now]
-        said = [one for one in same if one not in ended]
+        left = [one for one in same if one not in ended and not parts.get(one.feed, Part()).has(one)]
+        said = [one for one in same if one not in ended and one not in left]
         on = [one for one in said if one.feed not in off]
         if said and not on:
             verdict = Verdict(suppressed_by=policies.KILL_SWITCH)
@@ -67,7 +78,7 @@ def of(
         # the value itself is allowed, though the range that it lies in is not
         if (verdict.action or verdict.would) and (by := policy.allowed.by(first.subkind, value)):
             verdict = replace(verdict, action=None, would=None, suppressed_by=by)
-        explained.append(Explained(said, verdict, ended, _taken(went, first)))
+        explained.append(Explained(said, verdict, ended, _taken(went, first), left))
     # what nobody says any more, each meaning of a value by itself
     while went:
         explained.append(Explained((), policies.NONE, (), _taken(went, went[0])))
@@ -102,7 +113,7 @@ def looked_up(value: str) -> Iterator[str]:
 
 def document(one: Explained) -> dict[str, Any]:
     """For programs."""
-    first: Said | Gone = next((each.said for each in (*one.said, *one.ended)), None) or one.went[0]
+    first: Said | Gone = next((each.said for each in (*one.said, *one.left, *one.ended)), None) or one.went[0]
     return {
         "value": first.value,
         "kind": first.kind,
@@ -113,7 +124,11 @@ def document(one: Explained) -> dict[str, Any]:
         "floor": one.verdict.floor,
         "suppressed_by": one.verdict.suppressed_by,
         "independent_publishers": policies.independent(one.said) if one.said else 0,
-        "said": [_said(each, in_force=True) for each in one.said] + [_said(each, in_force=False) for each in one.ended],
+        "said": [
+            *(_said(each, in_force=True) for each in one.said),
+            *(_said(each, in_force=True, left_out=True) for each in one.left),
+            *(_said(each, in_force=False) for each in one.ended),
+        ],
         "went": [
             {"publisher": each.publisher, "id": each.stix_id, "reason": each.reason, "at": each.at.isoformat()}
             for each in one.went
@@ -121,7 +136,7 @@ def document(one: Explained) -> dict[str, Any]:
     }
 
 
-def _said(one: Statement, *, in_force: bool) -> dict[str, Any]:
+def _said(one: Statement, *, in_force: bool, left_out: bool = False) -> dict[str, Any]:
     until = one.said.valid_until
     return {
         "publisher": one.said.sources[0],
@@ -130,6 +145,7 @@ def _said(one: Statement, *, in_force: bool) -> dict[str, Any]:
         "confidence": one.said.confidence,
         "valid_until": until.isoformat() if until else None,
         "in_force": in_force,
+        "left_out": left_out,
         "control": one.control,
         "shared_infra": one.shared_infra,
         "review": one.review,
@@ -150,7 +166,7 @@ def text(value: str, found: Sequence[Explained], *, subkind: str = "") -> str:
         for each in told["said"]:
             sure = "no confidence said" if each["confidence"] is None else f"confidence {each['confidence']}"
             facts = [sure, each["control"], each["shared_infra"], each["review"]]
-            facts += [each["standing"], "" if each["in_force"] else "ended"]
+            facts += [each["standing"], "" if each["in_force"] else "ended", "left out" if each["left_out"] else ""]
             lines.append(f"  {each['publisher']}: {each['id']} ({', '.join(word for word in facts if word)})")
         for gone in one.went:
             when = f"{gone.at:%Y-%m-%d %H:%M:%S} UTC"
@@ -160,6 +176,8 @@ def text(value: str, found: Sequence[Explained], *, subkind: str = "") -> str:
 
 def _why(one: Explained) -> str:
     verdict = one.verdict
+    if not one.said and one.left:
+        return "because the kind or min_confidence that was asked for leaves out what is said of it"
     if not one.said:
         return "because what was said of it has ended" if one.ended else "because nobody says it any more"
     if verdict.suppressed_by:

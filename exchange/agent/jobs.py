@@ -16,6 +16,7 @@ from uuid import UUID
 from exchange.agent import policy as policies
 from exchange.agent.braking import Braked, Limits
 from exchange.agent.damage import Damaged, alone_in
+from exchange.agent.parts import Part
 from exchange.agent.policy import Policy
 from exchange.agent.store import Store
 from exchange.client.errors import Unusable
@@ -67,6 +68,11 @@ class Job:
     def proved_name(self) -> str:
         """The same, as the delta told it: of all kinds, of which the list has those that are wanted."""
         return f"delta;feed={self.feed}"
+
+    @property
+    def part(self) -> Part:
+        """What of the store is listed."""
+        return Part(self.kind, self.min_confidence)
 
     @property
     def limits(self) -> Limits | None:

@@ -363,7 +363,7 @@ def looking_up(settings: Settings) -> Iterator[Blocklist]:
                 settings.stores,
                 policy=settings.policy,
                 tokening=tokening,
-                kinds=[job.kind for job in settings.jobs] if all(job.kind for job in settings.jobs) else (),
+                parts=[job.part for job in settings.jobs],
                 noting=True,
                 suspects=settings.suspects,
             )

@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from exchange.agent.blocklist import Blocklist
+from exchange.agent.parts import Part
 from exchange.client.errors import Unusable
 
 _KIND = "prompt-signature"
@@ -28,7 +29,7 @@ class Signatures:
                 raise Unusable(f"{path}: no such file; an agent that follows a feed makes it")
         self._paths = stores
         try:
-            self._blocklist = Blocklist(stores, kinds=(_KIND,))
+            self._blocklist = Blocklist(stores, parts=[Part(_KIND)] * len(stores))
         except sqlite3.Error as error:
             raise Unusable(f"{', '.join(map(str, stores))}: {error}") from error
 

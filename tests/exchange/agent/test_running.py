@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from exchange.agent import jobs
+from exchange.agent import explaining, jobs, running
 from exchange.agent.blocklist import Blocklist
 from exchange.agent.configuration import Settings
 from exchange.agent.policy import Policy
@@ -18,7 +18,7 @@ from exchange.stix import words
 from tests.exchange.agent.fake import FakeExchange
 from tests.waiting import until
 
-FIRST, SECOND = "198.51.100.1", "198.51.100.2"
+FIRST, SECOND, THIRD = "198.51.100.1", "198.51.100.2", "198.51.100.3"
 
 
 @pytest.fixture
@@ -65,8 +65,11 @@ def keeping(agent):
 
 def say(fake, value, **more):
     for publisher in ("aster", "borealis"):
-        entry = {"kind": "account-pattern", "subkind": "net", "scheme": "", "key_epoch": "", "value": value}
-        fake._write("upsert", publisher, f"indicator--{value}", **({"entries": [entry], "confidence": 80} | more))
+        fake._write("upsert", publisher, f"indicator--{value}", **({"entries": [net(value)], "confidence": 80} | more))
+
+
+def net(value):
+    return {"kind": "account-pattern", "subkind": "net", "scheme": "", "key_epoch": "", "value": value}
 
 
 def revoke(fake, *values):
@@ -104,3 +107,46 @@ def test_a_signature_of_a_page_before_a_pull_broke_is_tried(fake, made):
         with pytest.raises(ApiError):
             pull(agent)
         until(lambda: agent.blocklist.check_prompt("thought two").signatures)
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["one feed", "beside a feed of another kind"])
+def test_look_ups_leave_out_what_a_feeds_kind_and_min_confidence_leave_out(fake, made, tmp_path, monkeypatch, beside):
+    monkeypatch.setenv("EXCHANGE_STATE_DIR", str(tmp_path / "kept"))
+    state, token = tmp_path / "state", "ab" * 32
+    par = {"kind": "payment-fingerprint", "subkind": "par", "scheme": "oprf-ristretto255-sha512", "value": token}
+    say(fake, FIRST, confidence=90)
+    say(fake, SECOND, confidence=20)
+    say(fake, THIRD, confidence=None)
+    say(fake, token, entries=[{**par, "key_epoch": "2026q4"}])
+    regex = {"extensions": {words.EXTENSION_ID: {"subkind": "regex"}}, "pattern": "(?i)hidden thought"}
+    fake._write("upsert", "aster", "indicator--r", entries=[], confidence=80, object=regex)
+    sure = jobs.Job(state / "sure", state, kind="account-pattern", min_confidence=70)
+    other = jobs.Job(state / "other", state, kind="payment-fingerprint", min_confidence=90)
+    agent = made(jobs=(sure, other) if beside else (sure,))
+    with running.looking_up(agent.settings) as agent.blocklist:
+        for _ in ("read whole", "read again value by value"):
+            assert words_of(agent, FIRST, SECOND, THIRD) == ["block", "none", "none"]
+            assert agent.blocklist.check("par", token).word == "none"
+            assert agent.blocklist.check_prompt("hidden thought").signatures == ()
+            agent.blocklist.update([FIRST, SECOND, THIRD, token])
+        assert {said.value for said in agent.said()} == {FIRST}
+        say(fake, SECOND, confidence=70)
+        pull(agent)
+        agent.blocklist.update([SECOND])
+        assert words_of(agent, SECOND) == ["block"]
+        agent.blocklist.taken_met()
+        fake._write("upsert", "cygnus", "indicator--unsure", entries=[net(FIRST)], confidence=20)
+        pull(agent)
+        agent.blocklist.check("net", FIRST)
+        assert sorted(agent.blocklist.taken_met()) == [f"indicator--{FIRST}"]
+
+
+def test_explain_says_what_min_confidence_leaves_out(fake, made, tmp_path):
+    say(fake, FIRST, confidence=20)
+    job = jobs.Job(tmp_path / "state" / "sure", tmp_path / "state", min_confidence=70)
+    made(jobs=(job,))
+    with closing(jobs.open_store(job)) as store:
+        (found,) = explaining.of(FIRST, {"sure": store}, Policy(), now=jobs.now(store), parts={"sure": job.part})
+    assert (found.verdict.word, found.said, len(found.left)) == ("none", [], 2)
+    assert [each["left_out"] for each in explaining.document(found)["said"]] == [True, True]
+    assert "none, because the kind or min_confidence that was asked for leaves out" in explaining.text(FIRST, [found])
