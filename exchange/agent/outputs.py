@@ -1,7 +1,8 @@
 """Where the list goes: files, Redis or Valkey, a PostgreSQL table, a webhook.
 
 An output is told of differences: what came, what changed, what went. What it was told is kept beside it and noted only
-after it took it, so whatever is interrupted is told again, and telling twice changes nothing.
+after it took it, so whatever is interrupted is told again, and telling twice changes nothing. Before it is told, it is
+noted of what: of this it may have taken a part, so that it is told again, or taken out, whatever the list says then.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import sqlite3
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +31,8 @@ from exchange.lists.lines import Line, Said
 from exchange.lists.lines import of as lines_of
 
 _AT_ONCE = 1_000
+_UNKNOWN = b""  # the digest of what an output may have or not
+_CREDENTIALS = re.compile(r"(?<=://)[^/]*@|\b(user|password)=('[^']*'|\S+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,11 @@ class Failed(Exception):
 
 
 class Sink(Protocol):
-    """An output that is told of differences."""
+    """An output that is told of differences. `place` is where it is, without who asks there."""
+
+    @property
+    def place(self) -> str:
+        """Another place knows nothing of what this one was told."""
 
     def tell(self, put: Sequence[Entry], gone: Sequence[str], about: Mapping[str, Any]) -> None:
         """Take these in and those out; `about` says where the list stands. Raises Failed."""
@@ -73,6 +81,11 @@ class Redis:
     url: str
     prefix: str = "exchange:blocklist"
 
+    @property
+    def place(self) -> str:
+        """The server and the prefix."""
+        return f"{_CREDENTIALS.sub('', self.url)} {self.prefix}"
+
     def tell(self, put: Sequence[Entry], gone: Sequence[str], about: Mapping[str, Any]) -> None:
         """In one MULTI."""
         try:
@@ -99,6 +112,11 @@ class Postgres:
 
     dsn: str
     table: str = "exchange_blocklist"
+
+    @property
+    def place(self) -> str:
+        """The database and the table."""
+        return f"{_CREDENTIALS.sub('', self.dsn)} {self.table}"
 
     def tell(self, put: Sequence[Entry], gone: Sequence[str], about: Mapping[str, Any]) -> None:
         """In one transaction with a row in TABLE_about."""
@@ -140,6 +158,11 @@ class Webhook:
     url: str
     secret: str = ""
 
+    @property
+    def place(self) -> str:
+        """The address."""
+        return _CREDENTIALS.sub("", self.url)
+
     def tell(self, put: Sequence[Entry], gone: Sequence[str], about: Mapping[str, Any]) -> None:
         """In messages of at most a thousand entries; removals first."""
         gone, put = list(gone), list(put)
@@ -176,6 +199,7 @@ class Told:
             "CREATE TABLE IF NOT EXISTS told (output TEXT, name TEXT, digest BLOB, PRIMARY KEY (output, name))"
             " WITHOUT ROWID"
         )
+        self._db.execute("CREATE TABLE IF NOT EXISTS place (output TEXT PRIMARY KEY) WITHOUT ROWID")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -183,21 +207,49 @@ class Told:
 
     def bring(self, name: str, sink: Sink, entries: Iterable[Entry], about: Mapping[str, Any]) -> tuple[int, int]:
         """Tell an output what differs from what it was told; how much came or changed, and how much went."""
-        before: dict[str, bytes] = dict(self._db.execute("SELECT name, digest FROM told WHERE output = ?", [name]))
+        key = self._place(name, sink.place)
+        before: dict[str, bytes] = dict(self._db.execute("SELECT name, digest FROM told WHERE output = ?", [key]))
         put: list[tuple[Entry, bytes]] = []
         for one in entries:
-            digest = hashlib.blake2b(one.document.encode(), digest_size=16).digest()
+            digest = _digest(one.document)
             if before.pop(one.name, None) != digest:
                 put.append((one, digest))
         gone = sorted(before)
         if put or gone:
+            names = [*(one.name for one, _ in put), *gone]
+            self._note(key, ((each, _UNKNOWN) for each in names))
             sink.tell([one for one, _ in put], gone, about)
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("DELETE FROM told WHERE output = ? AND name = ?", [(name, each) for each in gone])
-            rows = [(name, one.name, digest) for one, digest in put]
-            self._db.executemany("INSERT OR REPLACE INTO told VALUES (?, ?, ?)", rows)
-            self._db.execute("COMMIT")
+            self._note(key, ((one.name, digest) for one, digest in put), gone=gone)
         return len(put), len(gone)
+
+    def _note(self, key: str, rows: Iterable[tuple[str, bytes]], *, gone: Iterable[str] = ()) -> None:
+        with self._transaction():
+            self._db.executemany("DELETE FROM told WHERE output = ? AND name = ?", ((key, each) for each in gone))
+            self._db.executemany("INSERT OR REPLACE INTO told VALUES (?, ?, ?)", ((key, *row) for row in rows))
+
+    def _place(self, name: str, place: str) -> str:
+        """The key of what was told there. A place that is new here may have, or not, what any output was ever told."""
+        key = _digest(place).hex()
+        if self._db.execute("SELECT 1 FROM place WHERE output = ?", [key]).fetchone() is None:
+            with self._transaction():
+                self._db.execute("INSERT OR IGNORE INTO told SELECT ?, name, ? FROM told", [key, _UNKNOWN])
+                self._db.execute("DELETE FROM told WHERE output = ?", [name])  # as older agents noted it
+                self._db.execute("INSERT INTO place VALUES (?)", [key])
+        return key
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def entries(said: Iterable[Said]) -> Iterator[Entry]:

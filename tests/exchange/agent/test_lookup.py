@@ -386,6 +386,8 @@ def test_an_output_that_fails_is_told_again(tmp_path):
         told.bring("w", outputs.Webhook("http://127.0.0.1:9/"), entries, {})
 
     class Sink:
+        place = "http://127.0.0.1:9/"
+
         def tell(self, put, gone, about):
             self.put = list(put)
 
