@@ -103,7 +103,7 @@ _BOUNDS = (
 _WAYS = {
     "migrations": "Run `exchange-manage prepare`.",
     "broker": "Start it, or give it memory and disk (CELERY_BROKER_URL). Nothing is lost: the sweeps find the work.",
-    "beat": "Start beat, and a worker of the queue `celery`; their logs say why they ended.",
+    "beat": "Start beat, and a worker of the queue `celery`; their logs say why they ended. `ahead`: compare clocks.",
     "assets": "Run `exchange-manage prepare` on this machine: it collects the portal's files into STATIC_ROOT.",
     "key_service": "Start it, or compare KEY_SERVICE_TOKEN on both sides. Until then nothing is tokenised.",
 }

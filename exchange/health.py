@@ -35,6 +35,7 @@ FRESH_S = 0.5
 #: How long the key service is waited for; `/livez` of its own says nothing of its keys.
 _KEY_SERVICE_S = 1.0
 _BEAT = "beat"
+#: Before and after now: whoever writes it may be on a host whose clock differs a little.
 _BEAT_MAX_AGE = timedelta(seconds=45)
 
 #: Functions that yield gauges read from the store; each app adds its own when it is loaded.
@@ -242,6 +243,8 @@ def _beat() -> str:
     age = beat_age()
     if age is None:
         return "never seen"
+    if age <= -_BEAT_MAX_AGE:  # since it was seen, a clock was set back
+        return "ahead"
     return "ok" if age < _BEAT_MAX_AGE else "late"
 
 

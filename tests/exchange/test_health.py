@@ -46,6 +46,14 @@ def test_not_ready_when_beat_is_late(client):
     assert (answer.status_code, answer.json()["checks"]["beat"]) == (503, "late")
 
 
+@pytest.mark.parametrize(("seconds", "said"), [(30, "ok"), (60, "ahead")])
+def test_not_ready_when_the_sign_of_life_lies_in_the_future(client, broker, seconds, said):
+    """A clock was set back, and nobody has been seen since; a little, by hosts whose clocks differ, says nothing."""
+    Heartbeat.objects.create(name="beat", at=clock.now() + timedelta(seconds=seconds))
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["checks"]["beat"]) == (200 if said == "ok" else 503, said)
+
+
 def test_the_task_is_the_sign_of_life(client):
     health.beat_seen()
     assert health.beat_age() < timedelta(seconds=5)
