@@ -16,7 +16,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -220,28 +220,29 @@ class Agent:
 
     def _keep(self, told: outputs.Told, *, switched: str) -> None:
         """Bring everything up to date whenever something changed, began, ended, or was switched since `switched`."""
-        turn: datetime | None = None
-        failing = True
-        looked_at = datetime.now(UTC)
+        turns: list[datetime | None] = [None] * len(self.settings.jobs)
+        begun, failing = False, True
+        looked_at = self._clocks()
         while not self._stop.is_set():
-            heard = self._changed.wait(0.0 if turn is None and failing else _LOOK_S)
+            heard = self._changed.wait(_LOOK_S if begun else 0.0)
             if self._stop.is_set():
                 return
-            now_turn, now_switched = self._state()
-            due = turn is not None and turn <= datetime.now(UTC)
+            now_turns, now_switched = self._state()
+            due = any(turn and turn <= now for turn, now in zip(turns, self._clocks(), strict=True))
             if heard or due or failing or switched != now_switched:
                 self._changed.clear()
                 with self._lock:
                     touched, self._touched = self._touched, set()
                 if self.blocklist is not None:
+                    clocks = self._clocks()
                     if "*" in touched or switched != now_switched:
                         self.blocklist.reload()
                     else:
                         self.blocklist.update(touched | self._turned(looked_at))
-                    looked_at = datetime.now(UTC)
+                    looked_at = clocks
                 failing = self._put(told)
                 switched = now_switched
-            turn = now_turn
+            turns, begun = now_turns, True
             if self.blocklist is not None:
                 self.blocklist.suspects.renew()
             self._save_hits()
@@ -309,20 +310,25 @@ class Agent:
                 lines.append(f"exchange_agent_verified_timestamp_seconds{labels} {at:.3f}")
         return ("\n".join(lines) + "\n").encode()
 
-    def _turned(self, since: datetime) -> set[str]:
+    def _turned(self, since: Sequence[datetime]) -> set[str]:
         """The values that began or ended by themselves since then, as each feed's clock has it."""
         with _opened(self.settings) as stores:
             return {
                 value
-                for store in stores
-                for value in store.turned(since=since - _SLACK + jobs.ahead(store), now=jobs.now(store))
+                for store, then in zip(stores, since, strict=True)
+                for value in store.turned(since=then - _SLACK, now=jobs.now(store))
             }
 
-    def _state(self) -> tuple[datetime | None, str]:
+    def _clocks(self) -> list[datetime]:
         with _opened(self.settings) as stores:
-            turns = [turn for store in stores if (turn := store.next_turn(now=jobs.now(store)))]
+            return [jobs.now(store) for store in stores]
+
+    def _state(self) -> tuple[list[datetime | None], str]:
+        """When the next entry of each feed begins or ends, by its clock; and what is switched off, or old."""
+        with _opened(self.settings) as stores:
+            turns = [store.next_turn(now=jobs.now(store)) for store in stores]
             switches = [[sorted(store.killed()), jobs.is_stale(store)] for store in stores]
-            return min(turns, default=None), json.dumps(switches)
+            return turns, json.dumps(switches)
 
     def _save_hits(self) -> None:
         """Add what was counted to the days' counts, for `report`."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 
 import pytest
 
-from exchange.agent import explaining, jobs, running
+from exchange.agent import explaining, jobs, outputs, running
 from exchange.agent.blocklist import Blocklist
 from exchange.agent.configuration import Settings
 from exchange.agent.policy import Policy
@@ -150,3 +152,19 @@ def test_explain_says_what_min_confidence_leaves_out(fake, made, tmp_path):
     assert (found.verdict.word, found.said, len(found.left)) == ("none", [], 2)
     assert [each["left_out"] for each in explaining.document(found)["said"]] == [True, True]
     assert "none, because the kind or min_confidence that was asked for leaves out" in explaining.text(FIRST, [found])
+
+
+@pytest.mark.parametrize("ahead_s", [600, -600])
+def test_entries_begin_and_end_by_the_exchanges_clock(fake, made, tmp_path, ahead_s):
+    fake.clock = time.time() + ahead_s
+    turn = datetime.fromtimestamp(fake.clock + 6, UTC).isoformat()
+    say(fake, FIRST, valid_until=turn)
+    say(fake, SECOND, valid_from=turn)
+    target = tmp_path / "list.txt"
+    agent = made(outputs=(("file", outputs.File(target)),))
+    with keeping(agent):
+        until(lambda: words_of(agent, FIRST, SECOND) == ["none", "block"] and held(target) == [SECOND])
+
+
+def held(path):
+    return path.read_text().splitlines() if path.exists() else None
